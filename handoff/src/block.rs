@@ -1,0 +1,192 @@
+//! The block itself: fixed width, little-endian, no padding, every offset asserted.
+//!
+//! Values in a block are allegations until `purgatory/src/received.rs` has turned them into types that carry the proof.
+
+use core::mem::{offset_of, size_of};
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{DIGEST_LEN, Region};
+
+/// The first eight bytes of a block. CR LF catches a text-mode copy, as in PNG's signature.
+pub const MAGIC: [u8; 8] = *b"kdpurg\r\n";
+
+/// The only version of the block that this crate describes.
+pub const VERSION: u32 = 1;
+
+/// Most regions a block can hold: `KEXEC_SEGMENT_MAX` (include/uapi/linux/kexec.h) bounds the segments of an image.
+pub const MAX_REGIONS: usize = 16;
+
+/// Smallest leaf, in bytes: one page. Below it the leaf table outgrows its use.
+pub const MIN_LEAF_SIZE: u32 = 4096;
+/// Largest leaf, in bytes. Above it a failed leaf no longer tells where the damage is.
+pub const MAX_LEAF_SIZE: u32 = 64 << 20;
+/// Leaf size when nobody asks for another, in bytes.
+pub const DEFAULT_LEAF_SIZE: u32 = 256 << 10;
+
+/// Longest delay before a reset, in milliseconds: an hour. More is a typing error or a flipped bit.
+pub const MAX_RESET_DELAY_MS: u32 = 3_600_000;
+
+/// A span of physical memory: `len` bytes from `start`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PhysSpan {
+    /// Physical address of the first byte.
+    pub start: U64,
+    /// Length in bytes.
+    pub len: U64,
+}
+
+impl PhysSpan {
+    /// `len` bytes from physical address `start`.
+    pub fn new(start: u64, len: u64) -> Self {
+        Self { start: U64::new(start), len: U64::new(len) }
+    }
+}
+
+/// Where the purgatory may print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ConsoleSettings {
+    /// A [`crate::ConsoleKind`].
+    pub kind: U32,
+    /// First I/O port of the UART; at most 0xfff8, since eight ports follow one another. Zero without a console.
+    pub port: U32,
+}
+
+/// The registers that the capture kernel's 64-bit entry point looks at (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct EntryRegs {
+    /// Physical address of the entry point: load address + 0x200.
+    pub rip: U64,
+    /// Physical address of `struct boot_params`.
+    pub rsi: U64,
+}
+
+/// All that the loader tells the purgatory, 0x500 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Block {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`VERSION`].
+    pub version: U32,
+    /// `size_of::<Block>()`.
+    pub size: U32,
+    /// SHA-256 of the block without this field, followed by the leaf table; the image's identity.
+    pub seal: [u8; DIGEST_LEN],
+    /// The purgatory's own segment: `start` is where the loader bound it.
+    pub purgatory: PhysSpan,
+    /// The crash region, in which every segment lies.
+    pub crash_region: PhysSpan,
+    /// The leaf table, inside the purgatory's segment; its length is 32 bytes times the number of leaves.
+    pub leaf_table: PhysSpan,
+    /// Bytes in a leaf: a power of two from [`MIN_LEAF_SIZE`] to [`MAX_LEAF_SIZE`].
+    pub leaf_size: U32,
+    /// How many of `regions` are used, 1 to [`MAX_REGIONS`].
+    pub region_count: U32,
+    /// A [`crate::EngineId`].
+    pub engine: U32,
+    /// The [`crate::Permissions`].
+    pub permissions: U32,
+    /// Where to print.
+    pub console: ConsoleSettings,
+    /// A [`crate::OnCorrupt`].
+    pub on_corrupt: U32,
+    /// How long to show a failure before the reset, in milliseconds, at most [`MAX_RESET_DELAY_MS`].
+    pub reset_delay_ms: U32,
+    /// Frequency of the time-stamp counter in kHz, never 0.
+    pub tsc_khz: U32,
+    /// Zero.
+    pub reserved0: U32,
+    /// The elfcorehdr segment: `len` is its memsz, all of which the kernel may rewrite.
+    pub elfcorehdr: PhysSpan,
+    /// The load-time copy of the elfcorehdr, inside the purgatory's segment; also a region.
+    pub elfcorehdr_copy: PhysSpan,
+    /// One past the highest physical address this machine can name (CPUID leaf 0x8000_0008, EAX bits 7:0).
+    pub phys_limit: U64,
+    /// The value of `purgatory.report=` in the capture kernel's command line: [`crate::report::FIELD_LEN`] bytes.
+    pub report: PhysSpan,
+    /// How the capture kernel is entered.
+    pub entry: EntryRegs,
+    /// Zero. Room for parity leaves, from which a corrupt leaf could be repaired.
+    pub reserved1: [u8; 0x28],
+    /// The regions, in the order of their leaves; unused ones are all zero.
+    pub regions: [Region; MAX_REGIONS],
+}
+
+const _: () = {
+    assert!(offset_of!(Block, magic) == 0x000);
+    assert!(offset_of!(Block, version) == 0x008);
+    assert!(offset_of!(Block, size) == 0x00c);
+    assert!(offset_of!(Block, seal) == 0x010);
+    assert!(offset_of!(Block, purgatory) == 0x030);
+    assert!(offset_of!(Block, crash_region) == 0x040);
+    assert!(offset_of!(Block, leaf_table) == 0x050);
+    assert!(offset_of!(Block, leaf_size) == 0x060);
+    assert!(offset_of!(Block, region_count) == 0x064);
+    assert!(offset_of!(Block, engine) == 0x068);
+    assert!(offset_of!(Block, permissions) == 0x06c);
+    assert!(offset_of!(Block, console) == 0x070);
+    assert!(offset_of!(Block, on_corrupt) == 0x078);
+    assert!(offset_of!(Block, reset_delay_ms) == 0x07c);
+    assert!(offset_of!(Block, tsc_khz) == 0x080);
+    assert!(offset_of!(Block, reserved0) == 0x084);
+    assert!(offset_of!(Block, elfcorehdr) == 0x088);
+    assert!(offset_of!(Block, elfcorehdr_copy) == 0x098);
+    assert!(offset_of!(Block, phys_limit) == 0x0a8);
+    assert!(offset_of!(Block, report) == 0x0b0);
+    assert!(offset_of!(Block, entry) == 0x0c0);
+    assert!(offset_of!(Block, reserved1) == 0x0d0 && offset_of!(Block, regions) == 0x0f8);
+    assert!(size_of::<Block>() == 0x0f8 + MAX_REGIONS * size_of::<Region>());
+};
+
+impl Block {
+    /// A block of zeroes with magic, version and size set: where the loader starts.
+    pub fn blank() -> Self {
+        use zerocopy::FromZeros;
+        let mut block = Self::new_zeroed();
+        block.magic = MAGIC;
+        block.version = U32::new(VERSION);
+        block.size = U32::new(size_of::<Self>() as u32);
+        block
+    }
+
+    /// The bytes that the seal covers, in the order in which they are hashed; the leaf table follows them.
+    pub fn sealed_bytes(&self) -> [&[u8]; 2] {
+        let (before, rest) = self.as_bytes().split_at(offset_of!(Block, seal));
+        [before, &rest[DIGEST_LEN..]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_block_carries_magic_version_and_size() {
+        let block = Block::blank();
+        let bytes = block.as_bytes();
+        assert_eq!(&bytes[..8], b"kdpurg\r\n");
+        assert_eq!(bytes[8..16], [1, 0, 0, 0, 0xf8, 0x04, 0, 0]);
+        assert!(bytes[16..].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn sealed_bytes_are_all_but_the_seal() {
+        let mut block = Block::blank();
+        block.seal = [0xaa; DIGEST_LEN];
+        let [before, after] = block.sealed_bytes();
+        assert_eq!(before.len() + DIGEST_LEN + after.len(), size_of::<Block>());
+        assert!(!before.contains(&0xaa) && !after.contains(&0xaa));
+    }
+
+    #[test]
+    fn integers_are_little_endian_on_the_wire() {
+        let mut block = Block::blank();
+        block.elfcorehdr = PhysSpan::new(0x0102_0304_0506_0708, 0xe1000);
+        assert_eq!(block.as_bytes()[0x88..0x90], [8, 7, 6, 5, 4, 3, 2, 1]);
+    }
+}

@@ -1,0 +1,45 @@
+//! The contract between the loader, which fills a [`Block`] while Linux is healthy, and the purgatory, which reads it
+//! once after Linux has died. Nothing else crosses from one to the other.
+//!
+//! ```text
+//! purgatory segment, as the loader binds it at a 4 KiB boundary of the crash region
+//! ┌────────────────────┬─────────┬──────┬──────────────────┬─────────────────┐
+//! │ text, read-only    │ Block   │ bss  │ leaf digests     │ elfcorehdr copy │
+//! │ data (a region)    │ (seal)  │      │ 32 bytes a leaf  │ (a region)      │
+//! └────────────────────┴─────────┴──────┴──────────────────┴─────────────────┘
+//! ```
+//!
+//! *Order of events.* The loader places every segment, cuts each region's file bytes into leaves of `leaf_size`, writes one
+//! SHA-256 per leaf into the leaf table in region order, fills the block, and stores in `seal` the SHA-256 of
+//! (block before `seal` ‖ block after `seal` ‖ leaf table). The seal is the image's identity. The purgatory checks the block's
+//! shape, then the seal, then every leaf and every zero tail, then the structure of the elfcorehdr, fills in the report
+//! field of the command line and jumps.
+//!
+//! *What is in no region.* The elfcorehdr, because the kernel rewrites it on every CPU or memory hot (un)plug (Linux
+//! f7cc804a9fd4); the block and the leaf table, because the seal covers them; bss, because it is written at crash time.
+//!
+//! *Version rule.* `magic`, `version` and `size` are the first sixteen bytes of every version. A purgatory accepts exactly the
+//! version and size it was built for, and says which it was given otherwise.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod region;
+pub mod policy;
+pub mod verdict;
+pub mod report;
+
+pub use block::{Block, ConsoleSettings, EntryRegs, PhysSpan};
+pub use policy::{ConsoleKind, EngineId, OnCorrupt, Permissions};
+pub use region::{Region, RegionKind};
+pub use verdict::Verdict;
+
+/// Bytes in one SHA-256 digest (FIPS 180-4 §1).
+pub const DIGEST_LEN: usize = 32;
+
+/// The ELF section of the purgatory that the linker script reserves for the block and the loader overwrites.
+pub const HANDOFF_SECTION: &str = ".handoff";
+
+/// The page size of every boundary in the contract: what kexec_load(2) asks of segments (`sanity_check_segment_list`, kernel/kexec_core.c).
+pub const PAGE_SIZE: u64 = 4096;

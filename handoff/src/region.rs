@@ -1,0 +1,142 @@
+//! A region: one span of memory that must be byte for byte what was loaded.
+
+use core::mem::{offset_of, size_of};
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Longest region name, in bytes.
+pub const NAME_LEN: usize = 16;
+
+/// One span to verify: `file_len` bytes hashed leaf by leaf, then zeroes up to `mem_len`.
+///
+/// Only the last leaf of a region may be shorter than the block's leaf size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Region {
+    /// What a person calls it, printable ASCII, padded with zeroes.
+    pub name: [u8; NAME_LEN],
+    /// Physical address of the first byte.
+    pub start: U64,
+    /// Bytes that came from a file or were made by the loader.
+    pub file_len: U64,
+    /// Bytes in memory; the kernel zero-filled the difference at load (`kimage_load_crash_segment`, kernel/kexec_core.c).
+    pub mem_len: U64,
+    /// Index of this region's first digest in the leaf table.
+    pub first_leaf: U32,
+    /// How many leaves: `file_len` divided by the leaf size, rounded up.
+    pub leaf_count: U32,
+    /// A [`RegionKind`].
+    pub kind: U32,
+    /// Zero.
+    pub reserved: [u8; 12],
+}
+
+const _: () = {
+    assert!(offset_of!(Region, name) == 0x00);
+    assert!(offset_of!(Region, start) == 0x10);
+    assert!(offset_of!(Region, file_len) == 0x18);
+    assert!(offset_of!(Region, mem_len) == 0x20);
+    assert!(offset_of!(Region, first_leaf) == 0x28);
+    assert!(offset_of!(Region, leaf_count) == 0x2c);
+    assert!(offset_of!(Region, kind) == 0x30);
+    assert!(offset_of!(Region, reserved) == 0x34);
+    assert!(size_of::<Region>() == 0x40);
+};
+
+/// What a region holds. The number is on the wire; the name is what the console and `kdump-loader plan` print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum RegionKind {
+    /// The purgatory's own text and read-only data.
+    Purgatory = 1,
+    /// The capture kernel's protected-mode code, up to `init_size`.
+    Kernel = 2,
+    /// The capture kernel's initial RAM disk.
+    Initrd = 3,
+    /// `struct boot_params` and the setup_data nodes behind it.
+    BootParams = 4,
+    /// The capture kernel's command line.
+    CommandLine = 5,
+    /// The load-time copy of the elfcorehdr, in the purgatory's segment.
+    ElfcorehdrCopy = 6,
+}
+
+impl RegionKind {
+    /// Every kind, in the order in which the loader lists regions.
+    pub const ALL: [Self; 6] =
+        [Self::Purgatory, Self::Kernel, Self::Initrd, Self::BootParams, Self::CommandLine, Self::ElfcorehdrCopy];
+
+    /// The kind's name on the console, in tables and in the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Purgatory => "purgatory",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::BootParams => "boot-params",
+            Self::CommandLine => "command-line",
+            Self::ElfcorehdrCopy => "elfcorehdr-copy",
+        }
+    }
+
+    /// The kind with this number, if there is one.
+    pub fn from_wire(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u32 == number)
+    }
+
+    /// The name as it stands in [`Region::name`].
+    pub fn wire_name(self) -> [u8; NAME_LEN] {
+        let mut padded = [0; NAME_LEN];
+        let name = self.name().as_bytes();
+        padded[..name.len()].copy_from_slice(name);
+        padded
+    }
+}
+
+impl Region {
+    /// A region of `kind` whose first leaf is number `first_leaf` of the table.
+    ///
+    /// # Panics
+    /// When it would need more than `u32::MAX` leaves.
+    pub fn new(kind: RegionKind, start: u64, file_len: u64, mem_len: u64, leaf_size: u32, first_leaf: u32) -> Self {
+        let leaf_count = u32::try_from(leaves_in(file_len, leaf_size)).expect("fewer than 2^32 leaves");
+        Self {
+            name: kind.wire_name(),
+            start: U64::new(start),
+            file_len: U64::new(file_len),
+            mem_len: U64::new(mem_len),
+            first_leaf: U32::new(first_leaf),
+            leaf_count: U32::new(leaf_count),
+            kind: U32::new(kind as u32),
+            reserved: [0; 12],
+        }
+    }
+}
+
+/// How many leaves of `leaf_size` bytes `file_len` bytes are cut into.
+pub const fn leaves_in(file_len: u64, leaf_size: u32) -> u64 {
+    file_len.div_ceil(leaf_size as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_the_wire() {
+        for kind in RegionKind::ALL {
+            assert_eq!(RegionKind::from_wire(kind as u32), Some(kind));
+            assert!(kind.name().len() <= NAME_LEN && kind.name().is_ascii());
+        }
+        assert_eq!(RegionKind::from_wire(0), None);
+        assert_eq!(RegionKind::from_wire(7), None);
+    }
+
+    #[test]
+    fn last_leaf_may_be_short_and_an_empty_region_has_none() {
+        assert_eq!(leaves_in(0, 4096), 0);
+        assert_eq!(leaves_in(1, 4096), 1);
+        assert_eq!(leaves_in(4096, 4096), 1);
+        assert_eq!(leaves_in(4097, 4096), 2);
+    }
+}

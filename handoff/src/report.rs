@@ -1,0 +1,131 @@
+//! The report: what the purgatory tells the capture kernel's user space, through /proc/cmdline.
+//!
+//! The loader ends the command line with [`PARAMETER`] followed by [`FIELD_LEN`] spaces; the purgatory overwrites the spaces
+//! after verification. A parameter with a dot in its name is taken for a module's, so the kernel neither complains about it
+//! nor hands it to init (`unknown_bootoption`, init/main.c). Trailing spaces separate nothing.
+//!
+//! ```text
+//! purgatory.report=ok,engine:sha-ni,us:7312,nmi:0,elfcorehdr:ok
+//! purgatory.report=segment-corrupt,segment:initrd,engine:soft,us:180233,nmi:2,elfcorehdr:restored
+//! ```
+
+use core::fmt::{self, Write};
+
+use crate::{EngineId, RegionKind, Verdict};
+
+/// What stands before the field in the command line.
+pub const PARAMETER: &str = " purgatory.report=";
+
+/// Width of the field in bytes: enough for the longest report.
+pub const FIELD_LEN: usize = 128;
+
+/// What became of the elfcorehdr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elfcorehdr {
+    /// Well-formed, whether or not the kernel has rewritten it since loading.
+    Ok,
+    /// It was broken; the load-time copy was put back.
+    Restored,
+}
+
+impl Elfcorehdr {
+    /// The word for it in the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Restored => "restored",
+        }
+    }
+}
+
+/// What one run of the purgatory found and used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The first corrupt region, if there is one.
+    pub segment: Option<RegionKind>,
+    /// The engine that ran.
+    pub engine: EngineId,
+    /// Microseconds of the time-stamp counter from the purgatory's first instruction to this report.
+    pub microseconds: u64,
+    /// Non-maskable interrupts that arrived in that time.
+    pub nmis: u32,
+    /// What became of the elfcorehdr.
+    pub elfcorehdr: Elfcorehdr,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.verdict.word())?;
+        if let Some(segment) = self.segment {
+            write!(out, ",segment:{}", segment.name())?;
+        }
+        let Self { engine, microseconds, nmis, elfcorehdr, .. } = self;
+        write!(out, ",engine:{},us:{microseconds},nmi:{nmis},elfcorehdr:{}", engine.word(), elfcorehdr.word())
+    }
+}
+
+impl Report {
+    /// Writes the report into the command line's field, padded with spaces; what does not fit is cut.
+    pub fn fill(&self, field: &mut [u8; FIELD_LEN]) {
+        field.fill(b' ');
+        // The only error is the cut, which is meant.
+        let _ = write!(Cursor { field, at: 0 }, "{self}");
+    }
+}
+
+/// Writes into a field of fixed width and refuses what does not fit.
+struct Cursor<'a> {
+    field: &'a mut [u8],
+    at: usize,
+}
+
+impl Write for Cursor<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.field[self.at..];
+        let taken = text.len().min(room.len());
+        room[..taken].copy_from_slice(&text.as_bytes()[..taken]);
+        self.at += taken;
+        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn longest_report_fits_the_field() {
+        let longest_word = Verdict::ALL.iter().max_by_key(|verdict| verdict.word().len()).copied().unwrap();
+        let longest_name = RegionKind::ALL.into_iter().max_by_key(|kind| kind.name().len()).unwrap();
+        let report = Report {
+            verdict: longest_word,
+            segment: Some(longest_name),
+            engine: EngineId::ShaNi,
+            microseconds: u64::MAX,
+            nmis: u32::MAX,
+            elfcorehdr: Elfcorehdr::Restored,
+        };
+        assert!(report.to_string().len() <= FIELD_LEN, "{} bytes", report.to_string().len());
+    }
+
+    #[test]
+    fn report_is_one_word_padded_with_spaces() {
+        let report = Report {
+            verdict: Verdict::SegmentCorrupt,
+            segment: Some(RegionKind::Initrd),
+            engine: EngineId::Soft,
+            microseconds: 180_233,
+            nmis: 2,
+            elfcorehdr: Elfcorehdr::Restored,
+        };
+        let mut field = [0; FIELD_LEN];
+        report.fill(&mut field);
+        let text = core::str::from_utf8(&field).unwrap();
+        assert_eq!(text.trim_end(), "segment-corrupt,segment:initrd,engine:soft,us:180233,nmi:2,elfcorehdr:restored");
+        assert!(!text.trim_end().contains(' '));
+    }
+}

@@ -1,0 +1,63 @@
+//! What the caller wants armed: files already read, options already parsed.
+
+use std::path::PathBuf;
+
+use handoff::OnCorrupt;
+
+/// A file that has been read whole, once.
+#[derive(Clone, Debug)]
+pub struct InputFile {
+    /// Where it came from, for messages.
+    pub path: PathBuf,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// Where the purgatory shall print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// On the 8250 that the capture kernel's command line names (`console=ttySn`, `earlyprintk=`), else nowhere.
+    Auto,
+    /// On the 8250 at this I/O port.
+    Port(u16),
+    /// Nowhere.
+    None,
+}
+
+/// Which digest engine the purgatory shall run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The fastest that this machine's CPUs have.
+    Auto,
+    /// This one; refused when the CPUs lack it.
+    Only(handoff::EngineId),
+}
+
+/// Everything that decides what the image will be, besides the machine.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The capture kernel.
+    pub kernel: InputFile,
+    /// Its initial RAM disk.
+    pub initrd: Option<InputFile>,
+    /// The capture kernel's command line, without what the loader itself appends.
+    pub command_line: String,
+    /// Pass no EFI tables to the capture kernel.
+    pub noefi: bool,
+    /// What the purgatory does when a segment is corrupt.
+    pub on_corrupt: OnCorrupt,
+    /// How long it shows a failure before it resets, in milliseconds.
+    pub reset_delay_ms: u32,
+    /// Where it prints.
+    pub console: Console,
+    /// Ask the kernel to keep the elfcorehdr current on CPU and memory hotplug.
+    pub hotplug: bool,
+    /// Which engine it runs.
+    pub engine: EngineChoice,
+    /// Bytes per leaf.
+    pub leaf_size: u32,
+    /// The purgatory's ELF file.
+    pub purgatory: InputFile,
+    /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED); none is passed without.
+    pub rng_seed: Option<[u8; 32]>,
+}

@@ -1,0 +1,3 @@
+//! Scenario → machine → outcome.
+
+pub mod assets;
