@@ -28,6 +28,7 @@ pub mod block;
 pub mod region;
 pub mod policy;
 pub mod verdict;
+pub mod text;
 pub mod report;
 
 pub use block::{Block, ConsoleSettings, EntryRegs, PhysSpan};

@@ -9,8 +9,7 @@
 //! purgatory.report=segment-corrupt,segment:initrd,engine:soft,us:180233,nmi:2,elfcorehdr:restored
 //! ```
 
-use core::fmt::{self, Write};
-
+use crate::text::Text;
 use crate::{EngineId, RegionKind, Verdict};
 
 /// What stands before the field in the command line.
@@ -26,6 +25,8 @@ pub enum Elfcorehdr {
     Ok,
     /// It was broken; the load-time copy was put back.
     Restored,
+    /// It was broken, and so was the load-time copy; possible only when told to boot whatever is corrupt.
+    Broken,
 }
 
 impl Elfcorehdr {
@@ -34,6 +35,7 @@ impl Elfcorehdr {
         match self {
             Self::Ok => "ok",
             Self::Restored => "restored",
+            Self::Broken => "broken",
         }
     }
 }
@@ -55,39 +57,37 @@ pub struct Report {
     pub elfcorehdr: Elfcorehdr,
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.verdict.word())?;
-        if let Some(segment) = self.segment {
-            write!(out, ",segment:{}", segment.name())?;
-        }
-        let Self { engine, microseconds, nmis, elfcorehdr, .. } = self;
-        write!(out, ",engine:{},us:{microseconds},nmi:{nmis},elfcorehdr:{}", engine.word(), elfcorehdr.word())
-    }
-}
-
 impl Report {
     /// Writes the report into the command line's field, padded with spaces; what does not fit is cut.
     pub fn fill(&self, field: &mut [u8; FIELD_LEN]) {
         field.fill(b' ');
-        // The only error is the cut, which is meant.
-        let _ = write!(Cursor { field, at: 0 }, "{self}");
+        self.write(&mut Cursor { field, at: 0 });
+    }
+
+    /// Writes the report to `out`.
+    pub fn write(&self, out: &mut impl Text) {
+        let Self { verdict, segment, engine, microseconds, nmis, elfcorehdr } = self;
+        out.text(verdict.word());
+        if let Some(segment) = segment {
+            out.text(",segment:").text(segment.name());
+        }
+        out.text(",engine:").text(engine.word()).text(",us:").decimal(*microseconds);
+        out.text(",nmi:").decimal(u64::from(*nmis)).text(",elfcorehdr:").text(elfcorehdr.word());
     }
 }
 
-/// Writes into a field of fixed width and refuses what does not fit.
+/// Writes into a field of fixed width and drops what does not fit.
 struct Cursor<'a> {
     field: &'a mut [u8],
     at: usize,
 }
 
-impl Write for Cursor<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.field[self.at..];
-        let taken = text.len().min(room.len());
-        room[..taken].copy_from_slice(&text.as_bytes()[..taken]);
-        self.at += taken;
-        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+impl Text for Cursor<'_> {
+    fn byte(&mut self, byte: u8) {
+        if let Some(place) = self.field.get_mut(self.at) {
+            *place = byte;
+            self.at += 1;
+        }
     }
 }
 
@@ -95,7 +95,7 @@ impl Write for Cursor<'_> {
 mod tests {
     extern crate std;
     use super::*;
-    use std::string::ToString;
+    use std::string::String;
 
     #[test]
     fn longest_report_fits_the_field() {
@@ -109,7 +109,9 @@ mod tests {
             nmis: u32::MAX,
             elfcorehdr: Elfcorehdr::Restored,
         };
-        assert!(report.to_string().len() <= FIELD_LEN, "{} bytes", report.to_string().len());
+        let mut paper = String::new();
+        report.write(&mut paper);
+        assert!(paper.len() <= FIELD_LEN, "{} bytes", paper.len());
     }
 
     #[test]

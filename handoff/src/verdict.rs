@@ -73,10 +73,8 @@ verdicts! {
     /// A byte between a region's file bytes and its end is not zero.
     ZeroTail = 0x31, "zero-tail", "a segment's zero-filled tail is no longer zero";
 
-    /// An exception was raised inside the purgatory.
+    /// An exception was raised inside the purgatory; a failed assertion of its own is #UD.
     Exception = 0x40, "exception", "an exception was raised inside the purgatory";
-    /// The purgatory's own code found itself in a state it holds impossible.
-    Panic = 0x41, "panic", "the purgatory's own code failed";
 }
 
 #[cfg(test)]

@@ -1,0 +1,132 @@
+//! SHA-NI, one to three interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
+//!
+//! SHA256RNDS2 answers after four cycles or more but accepts a new pair of rounds every other cycle, so a lone stream leaves the
+//! unit idle half of the time. Streams are independent messages: their rounds are written side by side and fill the gaps.
+
+use core::arch::x86_64::{
+    __cpuid, __cpuid_count, __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32,
+    _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
+};
+
+use zerocopy::transmute;
+
+use crate::constants::K;
+use crate::{Block, State};
+
+/// How many streams are interleaved when there is work for as many.
+pub const STREAMS: usize = 2;
+
+/// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that the operating system, or `entry.S`, has switched
+/// SSE on.
+#[derive(Clone, Copy, Debug)]
+pub struct ShaNi(());
+
+/// CPUID.(7,0):EBX.SHA (SDM vol. 2, CPUID).
+const LEAF7_EBX_SHA: u32 = 1 << 29;
+/// CPUID.1:ECX.SSSE3.
+const LEAF1_ECX_SSSE3: u32 = 1 << 9;
+/// CPUID.1:ECX.SSE4_1.
+const LEAF1_ECX_SSE4_1: u32 = 1 << 19;
+
+impl ShaNi {
+    /// Asks CPUID. Not to be called where CPUID itself is forbidden.
+    pub fn detect() -> Option<Self> {
+        let highest_leaf = __cpuid(0).eax;
+        if highest_leaf < 7 {
+            return None;
+        }
+        let leaf1 = __cpuid(1).ecx;
+        let leaf7 = __cpuid_count(7, 0).ebx;
+        let sse = LEAF1_ECX_SSSE3 | LEAF1_ECX_SSE4_1;
+        (leaf1 & sse == sse && leaf7 & LEAF7_EBX_SHA != 0).then_some(Self(()))
+    }
+
+    /// Takes somebody's word for it.
+    ///
+    /// # Safety
+    /// The CPU must have SHA, SSSE3 and SSE4.1, and SSE must be switched on (CR4.OSFXSR).
+    pub const unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
+/// Runs `runs[i]` through `states[i]`, all at once. `Engine::compress` has checked the counts and lengths.
+pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
+    match (states, runs) {
+        ([], []) => {}
+        ([a], [run_a]) => {
+            // SAFETY: the instructions exist and SSE is on, which whoever made `_cpu` has shown or vouched for.
+            unsafe { interleaved([a], [run_a]) }
+        }
+        ([a, b], [run_a, run_b]) => {
+            // SAFETY: as above.
+            unsafe { interleaved([a, b], [run_a, run_b]) }
+        }
+        _ => unreachable!("at most STREAMS streams"),
+    }
+}
+
+/// The rounds of `N` streams side by side.
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+fn interleaved<const N: usize>(states: [&mut State; N], runs: [&[Block]; N]) {
+    // SHA256RNDS2 wants the words as (A,B,E,F) and (C,D,G,H), highest word first.
+    let mut abef: [__m128i; N] = states.each_ref().map(|state| transmute!([state[5], state[4], state[1], state[0]]));
+    let mut cdgh: [__m128i; N] = states.each_ref().map(|state| transmute!([state[7], state[6], state[3], state[2]]));
+
+    for index in 0..runs[0].len() {
+        let saved = (abef, cdgh);
+        // The sixteen most recent message words, four to a register; `w[0]` the oldest.
+        let mut w: [[__m128i; N]; 4] = [0, 1, 2, 3].map(|quarter| runs.map(|run| message_words(&run[index], quarter)));
+        for step in 0..16 {
+            four_rounds(&mut abef, &mut cdgh, &w[0], step);
+            let next = if step < 12 { schedule(&w) } else { w[0] };
+            w = [w[1], w[2], w[3], next];
+        }
+        for stream in 0..N {
+            abef[stream] = _mm_add_epi32(abef[stream], saved.0[stream]);
+            cdgh[stream] = _mm_add_epi32(cdgh[stream], saved.1[stream]);
+        }
+    }
+
+    for (stream, state) in states.into_iter().enumerate() {
+        let [f, e, b, a]: [u32; 4] = transmute!(abef[stream]);
+        let [h, g, d, c]: [u32; 4] = transmute!(cdgh[stream]);
+        *state = [a, b, c, d, e, f, g, h];
+    }
+}
+
+/// Message words 4·`quarter` to 4·`quarter`+3 of a block, which are big-endian in memory (FIPS 180-4 §5.2.1).
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[inline]
+fn message_words(block: &Block, quarter: usize) -> __m128i {
+    /// Reverses the bytes of each 32-bit word.
+    const BIG_ENDIAN: [u8; 16] = [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12];
+    let bytes: [u8; 16] = block.as_chunks().0[quarter];
+    _mm_shuffle_epi8(transmute!(bytes), transmute!(BIG_ENDIAN))
+}
+
+/// Rounds 4·`step` to 4·`step`+3 of every stream (FIPS 180-4 §6.2.2 step 3).
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[inline]
+fn four_rounds<const N: usize>(abef: &mut [__m128i; N], cdgh: &mut [__m128i; N], w: &[__m128i; N], step: usize) {
+    let k: __m128i = transmute!(K.as_chunks::<4>().0[step]);
+    let low: [__m128i; N] = w.map(|words| _mm_add_epi32(words, k));
+    for stream in 0..N {
+        cdgh[stream] = _mm_sha256rnds2_epu32(cdgh[stream], abef[stream], low[stream]);
+    }
+    for stream in 0..N {
+        // The upper two words, moved down: each instruction runs two rounds.
+        abef[stream] = _mm_sha256rnds2_epu32(abef[stream], cdgh[stream], _mm_shuffle_epi32::<0x0e>(low[stream]));
+    }
+}
+
+/// The next four message words of every stream (FIPS 180-4 §6.2.2 step 1).
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[inline]
+fn schedule<const N: usize>(w: &[[__m128i; N]; 4]) -> [__m128i; N] {
+    core::array::from_fn(|stream| {
+        let minus_seven = _mm_alignr_epi8::<4>(w[3][stream], w[2][stream]);
+        let partial = _mm_add_epi32(_mm_sha256msg1_epu32(w[0][stream], w[1][stream]), minus_seven);
+        _mm_sha256msg2_epu32(partial, w[3][stream])
+    })
+}

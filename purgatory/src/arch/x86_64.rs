@@ -1,0 +1,14 @@
+//! x86_64, in order of execution.
+
+mod entry;
+mod trap;
+mod serial;
+mod cpu;
+mod leave;
+mod reset;
+
+pub use cpu::{engine, tsc, wait};
+pub use leave::leave;
+pub use reset::{halt, reset};
+pub use serial::Uart;
+pub use trap::{TrapFrame, nmis};

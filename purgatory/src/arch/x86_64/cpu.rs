@@ -1,0 +1,35 @@
+//! [4] What the CPU is asked: which engine it can run, and what time it is.
+
+use core::arch::asm;
+
+use digest::{Engine, ShaNi};
+use handoff::{EngineId, Permissions};
+
+/// The engine that the loader chose, or the portable one where CPUID may be asked and says that this CPU lacks it.
+pub fn engine(chosen: EngineId, permissions: Permissions) -> Engine {
+    if permissions.allow(Permissions::CPUID) {
+        return Engine::detect(chosen).unwrap_or(Engine::soft());
+    }
+    match chosen {
+        EngineId::Soft => Engine::soft(),
+        // SAFETY: entry.S switched SSE on. The loader found SHA-NI on every CPU of this machine; a guest whose CPUs differ would not
+        // be one, and if the block is wrong about it, the #UD becomes a verdict.
+        EngineId::ShaNi => Engine::ShaNi(unsafe { ShaNi::assume() }),
+    }
+}
+
+/// The time-stamp counter. RDTSC is not intercepted in any confidential guest that Linux runs in by default.
+pub fn tsc() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: RDTSC exists on every x86-64 CPU; CR4.TSD is 0 and would not matter at CPL 0.
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(att_syntax, nomem, nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Waits for `ticks` of the time-stamp counter.
+pub fn wait(ticks: u64) {
+    let start = tsc();
+    while tsc().wrapping_sub(start) < ticks {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,100 @@
+/* [1] From the kernel's jump to Rust.
+ *
+ * On entry: 64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off, GDT and
+ *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine.
+ * On exit: own stack, GDT and IDT; SSE on; RDI = time-stamp counter at the first instruction; in story::tell, never to return.
+ * Clobbers: everything. Integer instructions only, until CR4 says otherwise.
+ */
+    .section .text.entry, "ax", @progbits
+    .global purgatory_start
+    .type purgatory_start, @function
+purgatory_start:
+    cli
+    cld
+    leaq    __stack_top(%rip), %rsp
+
+    /* GDT: the limit, then the address, in ten bytes on the stack. */
+    subq    $16, %rsp
+    movw    $(gdt_end - gdt - 1), 6(%rsp)
+    leaq    gdt(%rip), %rax
+    movq    %rax, 8(%rsp)
+    lgdt    6(%rsp)
+    movl    ${BOOT_DS}, %eax
+    movl    %eax, %ds
+    movl    %eax, %es
+    movl    %eax, %ss
+    movl    %eax, %fs
+    movl    %eax, %gs
+    pushq   ${BOOT_CS}
+    leaq    1f(%rip), %rax
+    pushq   %rax
+    lretq
+1:
+    /* IDT: interrupt gates with IST 0, because the task register still names the old kernel's TSS, which is not mapped. */
+    leaq    idt(%rip), %rdi
+    leaq    trap_stubs(%rip), %rsi
+    xorl    %ecx, %ecx
+2:  movq    %rsi, %rax
+    movw    %ax, 0(%rdi)
+    movw    ${BOOT_CS}, 2(%rdi)
+    movw    $0x8e00, 4(%rdi)            /* present, DPL 0, 64-bit interrupt gate (SDM vol. 3A figure 7-8) */
+    shrq    $16, %rax
+    movw    %ax, 6(%rdi)
+    shrq    $16, %rax
+    movl    %eax, 8(%rdi)
+    movl    $0, 12(%rdi)
+    addq    $16, %rdi
+    addq    ${STUB_SIZE}, %rsi
+    incl    %ecx
+    cmpl    ${VECTORS}, %ecx
+    jne     2b
+    movw    $({VECTORS} * 16 - 1), 6(%rsp)
+    leaq    idt(%rip), %rax
+    movq    %rax, 8(%rsp)
+    lidt    6(%rsp)
+
+    rdtsc
+    shlq    $32, %rdx
+    orq     %rax, %rdx
+    movq    %rdx, %rbp
+
+    /* SSE on; leave.S puts these back. */
+    movq    %cr0, %rax
+    movq    %rax, saved_cr0(%rip)
+    andq    ${CR0_NOT_EM_TS}, %rax
+    orq     ${CR0_MP}, %rax
+    movq    %rax, %cr0
+    movq    %cr4, %rax
+    movq    %rax, saved_cr4(%rip)
+    orq     ${CR4_SSE}, %rax
+    movq    %rax, %cr4
+    movl    ${MXCSR_RESET}, 8(%rsp)
+    ldmxcsr 8(%rsp)
+
+    addq    $16, %rsp
+    movq    %rbp, %rdi
+    xorl    %ebp, %ebp
+    call    {tell}
+    ud2
+
+    .section .rodata.gdt, "a", @progbits
+    /* Flat segments at the selectors that boot.rst asks for; accessed bits set, so that the CPU need not write here. */
+    .balign 16
+gdt:
+    .quad   0
+    .quad   0
+    .quad   0x00af9b000000ffff          /* 0x10: 64-bit code, readable */
+    .quad   0x00cf93000000ffff          /* 0x18: data, writable */
+gdt_end:
+
+    .section .bss.entry, "aw", @nobits
+    .balign 16
+idt:
+    .skip   {VECTORS} * 16
+    .global saved_cr0
+saved_cr0:
+    .skip   8
+    .global saved_cr4
+saved_cr4:
+    .skip   8
+    .text

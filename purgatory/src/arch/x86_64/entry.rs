@@ -1,0 +1,35 @@
+//! [1] Hands `entry.S` its constants.
+
+use core::arch::global_asm;
+
+/// Code segment selector that boot.rst asks for (__BOOT_CS), and that the kernel's own GDT uses.
+pub const BOOT_CS: u16 = 0x10;
+/// Data segment selector that boot.rst asks for (__BOOT_DS).
+pub const BOOT_DS: u16 = 0x18;
+
+/// CR0.MP: WAIT and FWAIT honour TS (SDM vol. 3A §2.5).
+pub const CR0_MP: u64 = 1 << 1;
+/// CR0.EM: no FPU; SSE instructions raise #UD.
+pub const CR0_EM: u64 = 1 << 2;
+/// CR0.TS: SSE instructions raise #NM.
+pub const CR0_TS: u64 = 1 << 3;
+/// CR4.OSFXSR: SSE instructions exist. The kernel leaves it off (relocate_kernel_64.S).
+pub const CR4_OSFXSR: u64 = 1 << 9;
+/// CR4.OSXMMEXCPT: unmasked SIMD exceptions raise #XM instead of #UD.
+pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
+/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1 §10.2.3).
+pub const MXCSR_RESET: u32 = 0x1f80;
+
+global_asm!(
+    include_str!("entry.S"),
+    BOOT_CS = const BOOT_CS,
+    BOOT_DS = const BOOT_DS,
+    CR0_MP = const CR0_MP,
+    CR0_NOT_EM_TS = const !(CR0_EM | CR0_TS) as i32,
+    CR4_SSE = const CR4_OSFXSR | CR4_OSXMMEXCPT,
+    MXCSR_RESET = const MXCSR_RESET,
+    STUB_SIZE = const super::trap::STUB_SIZE,
+    VECTORS = const super::trap::VECTORS,
+    tell = sym crate::story::tell,
+    options(att_syntax)
+);

@@ -1,0 +1,12 @@
+//! [7] The jump into the capture kernel.
+
+use core::arch::{asm, global_asm};
+
+global_asm!(include_str!("leave.S"), options(att_syntax));
+
+/// Enters the capture kernel at `rip` with `rsi` = boot parameters, CR0 and CR4 as we found them, and never comes back.
+pub fn leave(rip: u64, rsi: u64) -> ! {
+    // SAFETY: received.rs has shown that `rip` lies in the verified kernel and `rsi` in the verified boot parameters; leave.S needs
+    // nothing but the control registers that entry.S saved.
+    unsafe { asm!("jmp leave", in("rdi") rip, in("rsi") rsi, options(att_syntax, noreturn)) }
+}

@@ -1,0 +1,48 @@
+//! [8] Ways to stop a machine.
+
+use core::arch::asm;
+
+use handoff::Permissions;
+
+use super::cpu::wait;
+use super::serial::outb;
+
+/// The reset control register of Intel chipsets since the PIIX3, and of QEMU's.
+const RESET_CONTROL: u16 = 0xcf9;
+/// RESET_CONTROL: the next pulse is a hard reset.
+const SYSTEM_RESET: u8 = 1 << 1;
+/// RESET_CONTROL: pulse.
+const RESET_CPU: u8 = 1 << 2;
+/// Command port of the keyboard controller, whose output 0 is wired to the CPU's reset.
+const KEYBOARD_COMMAND: u16 = 0x64;
+/// Pulse output 0.
+const PULSE_RESET: u8 = 0xfe;
+/// Ticks to wait for a reset to take effect before the next way is tried: 10 ms or more at any frequency up to 10 GHz.
+const RESET_TICKS: u64 = 100_000_000;
+
+/// Resets the machine, by whatever works; a triple fault always does.
+pub fn reset(permissions: Permissions) -> ! {
+    if permissions.allow(Permissions::PORT_IO) {
+        outb(RESET_CONTROL, SYSTEM_RESET);
+        outb(RESET_CONTROL, SYSTEM_RESET | RESET_CPU);
+        wait(RESET_TICKS);
+        outb(KEYBOARD_COMMAND, PULSE_RESET);
+        wait(RESET_TICKS);
+    }
+    let no_idt = [0u16; 5];
+    // SAFETY: with an IDT of limit 0 the breakpoint becomes a double and then a triple fault, which resets the CPU: nothing runs
+    // after it.
+    unsafe { asm!("lidt ({0})", "int3", "ud2", in(reg) &raw const no_idt, options(att_syntax, noreturn)) }
+}
+
+/// Stops this CPU for ever; an NMI wakes it only to be counted.
+pub fn halt(permissions: Permissions) -> ! {
+    loop {
+        if permissions.allow(Permissions::HLT) {
+            // SAFETY: interrupts are off and stay off; the block allows HLT.
+            unsafe { asm!("hlt", options(att_syntax, nomem, nostack, preserves_flags)) };
+        } else {
+            core::hint::spin_loop();
+        }
+    }
+}

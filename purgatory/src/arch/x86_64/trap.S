@@ -1,0 +1,57 @@
+/* [2] One stub per vector, STUB_SIZE bytes apart, as entry.S has put them into the IDT.
+ *
+ * On entry: the interrupted code's stack, which may have been using SSE: integer instructions only.
+ * On exit: NMI returns, counted, with nothing changed. Every other vector goes to stop::exception on a stack of its own and never
+ *   returns. An exception inside that, or before SSE is on, resets the machine: there is nothing left to say it with.
+ */
+    .section .text.trap, "ax", @progbits
+    .balign {STUB_SIZE}
+    .global trap_stubs
+    .type trap_stubs, @function
+trap_stubs:
+    .set    vector, 0
+    .rept   {VECTORS}
+    .balign {STUB_SIZE}
+    .if     vector == 2
+    incl    {nmis}(%rip)
+    iretq
+    .else
+    /* The CPU pushes an error code for these (SDM vol. 3A table 6-1; AMD APM vol. 2 §8.2 for 29 and 30). */
+    .ifeq   (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14)
+    .else
+    .ifeq   (vector - 17) * (vector - 21) * (vector - 29) * (vector - 30)
+    .else
+    pushq   $0
+    .endif
+    .endif
+    pushq   $vector
+    jmp     trap
+    .endif
+    .set    vector, vector + 1
+    .endr
+    .balign {STUB_SIZE}
+
+    .type trap, @function
+trap:
+    /* A second exception, or one that came before SSE was on, cannot be reported by Rust code. */
+    movq    %cr4, %rax
+    testq   ${CR4_OSFXSR}, %rax
+    jz      2f
+    incl    traps(%rip)
+    cmpl    $1, traps(%rip)
+    jne     2f
+    movq    %rsp, %rdi
+    movq    %cr2, %rsi
+    leaq    __trap_stack_top(%rip), %rsp
+    cld
+    call    {exception}
+2:  pushq   $0
+    pushq   $0
+    lidt    (%rsp)
+    ud2
+
+    .section .bss.trap, "aw", @nobits
+    .balign 4
+traps:
+    .skip   4
+    .text

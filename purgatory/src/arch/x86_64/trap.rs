@@ -1,0 +1,50 @@
+//! [2] An IDT of our own, so that an exception becomes a verdict instead of a triple fault, and an NMI a number.
+
+use core::arch::global_asm;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::entry::CR4_OSFXSR;
+
+/// Exceptions and NMI: the architecture's own vectors (SDM vol. 3A §6.3.1).
+pub const VECTORS: usize = 32;
+
+/// Bytes between the first instructions of two stubs in `trap.S`.
+pub const STUB_SIZE: usize = 16;
+
+/// What `trap.S` leaves on the stack for the verdict.
+#[repr(C)]
+#[derive(Debug)]
+pub struct TrapFrame {
+    /// Pushed by the stub.
+    pub vector: u64,
+    /// Pushed by the CPU where the vector has one, else 0 by the stub.
+    pub error_code: u64,
+    /// Pushed by the CPU, like all that follow.
+    pub rip: u64,
+    /// Code segment.
+    pub cs: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// The interrupted stack.
+    pub rsp: u64,
+    /// Its segment.
+    pub ss: u64,
+}
+
+/// NMIs since entry.
+static NMIS: AtomicU32 = AtomicU32::new(0);
+
+/// How many NMIs have arrived since entry.
+pub fn nmis() -> u32 {
+    NMIS.load(Ordering::Relaxed)
+}
+
+global_asm!(
+    include_str!("trap.S"),
+    STUB_SIZE = const STUB_SIZE,
+    VECTORS = const VECTORS,
+    CR4_OSFXSR = const CR4_OSFXSR,
+    nmis = sym NMIS,
+    exception = sym crate::stop::exception,
+    options(att_syntax)
+);

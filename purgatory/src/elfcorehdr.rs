@@ -1,0 +1,170 @@
+//! [6] The elfcorehdr: in no digest, because the kernel rewrites it on hotplug, but without it there is no /proc/vmcore.
+//!
+//! On entry: the segment's bytes, written by the loader or later by the kernel (`crash_prepare_elf64_headers`, kernel/crash_core.c).
+//! On exit: either nothing that the kernel's writer guarantees is violated, or the first violation is named. The writer says
+//! most things twice (offset and physical address, file and memory size, one direct-map offset for all ranges), which is what
+//! makes a flipped bit visible without a digest. A header that the kernel rewrote always passes.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+use crate::received::Span;
+
+/// `Elf64_Ehdr` (elf.h).
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Elf64Ehdr {
+    e_ident: [u8; 16],
+    e_type: U16,
+    e_machine: U16,
+    e_version: U32,
+    e_entry: U64,
+    e_phoff: U64,
+    e_shoff: U64,
+    e_flags: U32,
+    e_ehsize: U16,
+    e_phentsize: U16,
+    e_phnum: U16,
+    e_shentsize: U16,
+    e_shnum: U16,
+    e_shstrndx: U16,
+}
+
+/// `Elf64_Phdr` (elf.h).
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Elf64Phdr {
+    p_type: U32,
+    p_flags: U32,
+    p_offset: U64,
+    p_vaddr: U64,
+    p_paddr: U64,
+    p_filesz: U64,
+    p_memsz: U64,
+    p_align: U64,
+}
+
+const EHDR_SIZE: usize = size_of::<Elf64Ehdr>();
+const PHDR_SIZE: usize = size_of::<Elf64Phdr>();
+const _: () = assert!(EHDR_SIZE == 64 && PHDR_SIZE == 56);
+
+/// ELFMAG, ELFCLASS64, ELFDATA2LSB, EV_CURRENT.
+const IDENT: [u8; 7] = [0x7f, b'E', b'L', b'F', 2, 1, 1];
+const ET_CORE: u16 = 4;
+const EM_X86_64: u16 = 62;
+const EV_CURRENT: u32 = 1;
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+/// `e_phnum` from here on means "look elsewhere", which /proc/vmcore does not.
+const PN_XNUM: u16 = 0xffff;
+/// The kernel pads what it writes with zeroes to this (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
+const PADDED_TO: usize = 4096;
+
+/// What is wrong with an elfcorehdr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// Not the ELF identification of a 64-bit little-endian file.
+    Magic,
+    /// Not a core file for x86-64 of the current version.
+    Type,
+    /// Sizes or offset of the headers are not what they must be.
+    HeaderSizes,
+    /// No program header, or more than the segment holds.
+    Count,
+    /// Something stands behind the last program header.
+    BehindLast,
+    /// A program header is neither PT_NOTE nor PT_LOAD.
+    Kind,
+    /// A PT_NOTE behind a PT_LOAD: /proc/vmcore merges only leading ones.
+    Order,
+    /// No PT_NOTE or no PT_LOAD at all.
+    Missing,
+    /// Offset and physical address, or file and memory size, differ.
+    Disagreement,
+    /// A range is empty, wraps, or ends above physical memory.
+    Range,
+    /// A PT_LOAD reaches into the crash region.
+    CrashRegion,
+    /// Physical ranges are mapped at more than one virtual offset.
+    VirtualOffset,
+}
+
+impl Defect {
+    /// The defect in words.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Magic => "not the identification of a 64-bit ELF file",
+            Self::Type => "not an x86-64 core file",
+            Self::HeaderSizes => "wrong header size or offset",
+            Self::Count => "impossible number of program headers",
+            Self::BehindLast => "something stands behind the last program header",
+            Self::Kind => "a program header is neither PT_NOTE nor PT_LOAD",
+            Self::Order => "a PT_NOTE follows a PT_LOAD",
+            Self::Missing => "no PT_NOTE or no PT_LOAD",
+            Self::Disagreement => "a program header contradicts itself",
+            Self::Range => "a program header points outside physical memory",
+            Self::CrashRegion => "a PT_LOAD reaches into the crash region",
+            Self::VirtualOffset => "a PT_LOAD has a virtual address of its own",
+        }
+    }
+}
+
+/// Fails with `defect` unless `condition` holds.
+fn ensure(condition: bool, defect: Defect) -> Result<(), Defect> {
+    if condition { Ok(()) } else { Err(defect) }
+}
+
+/// Checks the header in `segment`, all of the elfcorehdr's memory.
+pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), Defect> {
+    let (header, rest) = Elf64Ehdr::ref_from_prefix(segment).map_err(|_| Defect::Count)?;
+    ensure(header.e_ident[..IDENT.len()] == IDENT, Defect::Magic)?;
+    let kind = (header.e_type.get(), header.e_machine.get(), header.e_version.get());
+    ensure(kind == (ET_CORE, EM_X86_64, EV_CURRENT), Defect::Type)?;
+    let sizes = (header.e_ehsize.get() as usize, header.e_phentsize.get() as usize, header.e_phoff.get());
+    ensure(sizes == (EHDR_SIZE, PHDR_SIZE, EHDR_SIZE as u64), Defect::HeaderSizes)?;
+
+    let count = header.e_phnum.get();
+    ensure(count != 0 && count != PN_XNUM, Defect::Count)?;
+    let (programs, behind) =
+        <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize).map_err(|_| Defect::Count)?;
+    let used = EHDR_SIZE + programs.len() * PHDR_SIZE;
+    let padding = (used.next_multiple_of(PADDED_TO) - used).min(behind.len());
+    ensure(behind[..padding].iter().all(|&byte| byte == 0), Defect::BehindLast)?;
+
+    let notes = programs.iter().take_while(|program| program.p_type.get() == PT_NOTE).count();
+    let (notes, loads) = programs.split_at(notes);
+    for load in loads {
+        ensure(load.p_type.get() != PT_NOTE, Defect::Order)?;
+        ensure(load.p_type.get() == PT_LOAD, Defect::Kind)?;
+    }
+    ensure(!notes.is_empty() && !loads.is_empty(), Defect::Missing)?;
+    programs.iter().try_for_each(|program| check_range(program, phys_limit))?;
+    loads.iter().try_for_each(|load| check_load(load, crash_region))?;
+    check_virtual_offsets(loads)
+}
+
+fn check_range(program: &Elf64Phdr, phys_limit: u64) -> Result<(), Defect> {
+    let says_twice = program.p_offset == program.p_paddr && program.p_filesz == program.p_memsz;
+    ensure(says_twice, Defect::Disagreement)?;
+    let end = program.p_paddr.get().checked_add(program.p_memsz.get()).ok_or(Defect::Range)?;
+    ensure(program.p_memsz.get() != 0 && end <= phys_limit, Defect::Range)
+}
+
+fn check_load(load: &Elf64Phdr, crash_region: Span) -> Result<(), Defect> {
+    // check_range has shown that the sum does not wrap.
+    let end = load.p_paddr.get() + load.p_memsz.get();
+    let apart = end <= crash_region.start() || crash_region.end() <= load.p_paddr.get();
+    ensure(apart, Defect::CrashRegion)
+}
+
+/// All but one PT_LOAD lie in the direct map; the one is the kernel's text, which the writer puts first.
+fn check_virtual_offsets(loads: &[Elf64Phdr]) -> Result<(), Defect> {
+    let offset = |load: &Elf64Phdr| load.p_vaddr.get().wrapping_sub(load.p_paddr.get());
+    let Some(direct_map) = loads.last().map(offset) else { return Ok(()) };
+    let outside = loads.iter().filter(|load| offset(load) != direct_map).count();
+    ensure(outside <= 1, Defect::VirtualOffset)
+}
+
+#[cfg(test)]
+#[path = "elfcorehdr/tests.rs"]
+mod tests;

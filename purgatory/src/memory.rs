@@ -1,0 +1,79 @@
+//! Physical memory as slices. With `arch/`, the only file that may say `unsafe`.
+//!
+//! What makes it sound: the kernel mapped every segment of the image one to one, writable (`init_pgtable`,
+//! arch/x86/kernel/machine_kexec_64.c); this CPU is the only one that runs; and a [`Span`] exists only after `received.rs` has
+//! shown where it lies. Corrupt bytes are still bytes: every bit pattern of a `u8` is valid.
+
+use core::cell::UnsafeCell;
+use core::mem::size_of;
+use core::slice;
+
+use handoff::Block;
+use handoff::report::FIELD_LEN;
+use purgatory::received::{Itself, Span};
+use zerocopy::FromBytes;
+
+/// The block in words, because a volatile read of an array of bytes becomes one instruction per byte.
+const BLOCK_WORDS: usize = size_of::<Block>() / size_of::<u64>();
+
+/// The hole that the loader fills with a [`Block`].
+#[repr(C)]
+struct Hole(UnsafeCell<[u64; BLOCK_WORDS]>);
+
+// SAFETY: only one CPU runs, and after the loader nobody writes to the hole.
+unsafe impl Sync for Hole {}
+
+#[used]
+#[unsafe(link_section = ".handoff")]
+static HOLE: Hole = Hole(UnsafeCell::new([0; BLOCK_WORDS]));
+
+// From linker/purgatory.ld. Only their addresses mean anything.
+unsafe extern "C" {
+    static __image_start: u8;
+    static __written_start: u8;
+    static __image_end: u8;
+}
+
+/// The block as it is in memory now.
+pub fn received_block() -> Block {
+    let mut words = [0; BLOCK_WORDS];
+    let hole: *const u64 = HOLE.0.get().cast();
+    for (index, word) in words.iter_mut().enumerate() {
+        // SAFETY: `index` is below BLOCK_WORDS, so the address stays inside the hole.
+        let address = unsafe { hole.add(index) };
+        // SAFETY: the hole is a live static. Volatile, because the compiler knows only the zeroes in the file.
+        *word = unsafe { address.read_volatile() };
+    }
+    zerocopy::transmute!(words)
+}
+
+/// Where the purgatory finds itself.
+pub fn itself() -> Itself {
+    let start = (&raw const __image_start).addr() as u64;
+    Itself {
+        start,
+        written_offset: (&raw const __written_start).addr() as u64 - start,
+        image_len: (&raw const __image_end).addr() as u64 - start,
+    }
+}
+
+/// The bytes of a proven span.
+pub fn bytes(span: Span) -> &'static [u8] {
+    // SAFETY: the span lies in the crash region, which is mapped; nothing is written to it while the slice is used: the story
+    // writes only to the report field and the elfcorehdr, after verification, through the functions below.
+    unsafe { slice::from_raw_parts(span.start() as *const u8, span.len() as usize) }
+}
+
+/// The elfcorehdr, to be mended.
+pub fn elfcorehdr(span: Span) -> &'static mut [u8] {
+    // SAFETY: as in `bytes`; received.rs has shown that the elfcorehdr overlaps no region, so no other slice names it, and the
+    // story asks for it once.
+    unsafe { slice::from_raw_parts_mut(span.start() as *mut u8, span.len() as usize) }
+}
+
+/// The report field of the command line, to be filled in.
+pub fn report_field(span: Span) -> &'static mut [u8; FIELD_LEN] {
+    // SAFETY: as in `bytes`; received.rs has shown that the field lies in the command line, whose slice verification has dropped.
+    let field = unsafe { slice::from_raw_parts_mut(span.start() as *mut u8, span.len() as usize) };
+    <[u8; FIELD_LEN]>::mut_from_bytes(field).expect("received.rs has checked the length")
+}

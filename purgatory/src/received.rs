@@ -1,0 +1,282 @@
+//! [4] From allegations to proof: the block's values become types that need no second look.
+//!
+//! On entry: the block as it was found in memory; a stray write may have changed any of it, and the seal is not checked yet.
+//! On exit: every span lies where it must, nothing wraps, nothing overlaps what the purgatory writes. That makes it safe to read the
+//! leaf table and check the seal; whether the values are the *right* ones only the seal can tell.
+
+use handoff::block::{MAGIC, MAX_LEAF_SIZE, MAX_REGIONS, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE, VERSION};
+use handoff::region::leaves_in;
+use handoff::report::FIELD_LEN;
+use handoff::{Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
+
+use crate::console::HIGHEST_PORT;
+
+/// A span of physical memory that ends below 2^64 and was shown to lie where its holder says. Made only in this file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: u64,
+    len: u64,
+}
+
+impl Span {
+    fn parse(span: &PhysSpan) -> Option<Self> {
+        Self::new(span.start.get(), span.len.get())
+    }
+
+    fn new(start: u64, len: u64) -> Option<Self> {
+        start.checked_add(len).map(|_| Self { start, len })
+    }
+
+    /// Physical address of the first byte.
+    pub fn start(self) -> u64 {
+        self.start
+    }
+
+    /// Length in bytes.
+    pub fn len(self) -> u64 {
+        self.len
+    }
+
+    /// Whether it holds no byte.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// One past the last byte.
+    pub fn end(self) -> u64 {
+        self.start + self.len
+    }
+
+    /// Whether all of `other` lies inside.
+    pub fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// Whether a byte is in both.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+
+    fn from(self, offset: u64) -> Self {
+        Self { start: self.start + offset, len: self.len - offset }
+    }
+}
+
+/// Where the purgatory finds itself, from the linker script's symbols.
+#[derive(Clone, Copy, Debug)]
+pub struct Itself {
+    /// Address of its first byte.
+    pub start: u64,
+    /// Bytes from there to the first that it writes: its block, bss and stacks follow.
+    pub written_offset: u64,
+    /// Bytes from its first to one past its last, stacks included.
+    pub image_len: u64,
+}
+
+/// A region whose place and leaves have been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct ProvenRegion {
+    /// What it holds.
+    pub kind: RegionKind,
+    /// All of it: file bytes, then zeroes.
+    pub memory: Span,
+    /// How many of its bytes are hashed.
+    pub file_len: u64,
+}
+
+impl ProvenRegion {
+    /// The hashed part.
+    pub fn file(self) -> Span {
+        Span { start: self.memory.start, len: self.file_len }
+    }
+
+    /// The part that must be zero.
+    pub fn tail(self) -> Span {
+        self.memory.from(self.file_len)
+    }
+}
+
+/// All that the block says, proven.
+#[derive(Clone, Debug)]
+pub struct Handoff {
+    regions: [Option<ProvenRegion>; MAX_REGIONS],
+    /// One digest per leaf, in the order of the regions.
+    pub leaf_table: Span,
+    /// Bytes per leaf.
+    pub leaf_size: u32,
+    /// The engine that the loader chose.
+    pub engine: EngineId,
+    /// What may be executed.
+    pub permissions: Permissions,
+    /// What to do on corruption.
+    pub on_corrupt: OnCorrupt,
+    /// Where no PT_LOAD of the elfcorehdr may point.
+    pub crash_region: Span,
+    /// One past the highest physical address.
+    pub phys_limit: u64,
+    /// The elfcorehdr, all of its segment.
+    pub elfcorehdr: Span,
+    /// Its load-time copy.
+    pub elfcorehdr_copy: Span,
+    /// The report field in the command line.
+    pub report: Span,
+    /// The capture kernel's entry point.
+    pub entry_rip: u64,
+    /// The capture kernel's boot parameters.
+    pub entry_rsi: u64,
+    /// Ticks of the time-stamp counter per millisecond.
+    pub tsc_khz: u32,
+}
+
+impl Handoff {
+    /// The regions, in the order of their leaves.
+    pub fn regions(&self) -> impl Iterator<Item = &ProvenRegion> + Clone {
+        self.regions.iter().flatten()
+    }
+}
+
+/// Fails with `verdict` unless `condition` holds.
+fn ensure(condition: bool, verdict: Verdict) -> Result<(), Verdict> {
+    if condition { Ok(()) } else { Err(verdict) }
+}
+
+/// Checks every field of the block; the first that cannot be right decides the verdict.
+pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
+    // Naming every field makes a new one fail to compile here until it is looked at. `seal` is checked against memory, later.
+    let Block {
+        magic, version, size, seal: _, purgatory, crash_region, leaf_table, leaf_size, region_count, engine, permissions, console,
+        on_corrupt, reset_delay_ms, tsc_khz, reserved0, elfcorehdr, elfcorehdr_copy, phys_limit, report, entry, reserved1, regions,
+    } = block;
+
+    ensure(*magic == MAGIC, Verdict::BlockMagic)?;
+    ensure(version.get() == VERSION, Verdict::BlockVersion)?;
+    ensure(size.get() as usize == size_of::<Block>(), Verdict::BlockSize)?;
+    ensure(reserved0.get() == 0 && reserved1.iter().all(|&byte| byte == 0), Verdict::BlockReserved)?;
+    let permissions = Permissions::from_wire(permissions.get()).ok_or(Verdict::BlockReserved)?;
+
+    let purgatory = Span::parse(purgatory).ok_or(Verdict::BlockBinding)?;
+    ensure(purgatory.start == itself.start && purgatory.start % PAGE_SIZE == 0, Verdict::BlockBinding)?;
+    ensure(purgatory.len >= itself.image_len, Verdict::BlockBinding)?;
+    let crash_region = Span::parse(crash_region).ok_or(Verdict::BlockCrashRegion)?;
+    ensure(crash_region.contains(purgatory), Verdict::BlockCrashRegion)?;
+
+    let engine = EngineId::from_wire(engine.get()).ok_or(Verdict::BlockEngine)?;
+    let on_corrupt = OnCorrupt::from_wire(on_corrupt.get()).ok_or(Verdict::BlockPolicy)?;
+    ensure(reset_delay_ms.get() <= MAX_RESET_DELAY_MS, Verdict::BlockPolicy)?;
+    ensure(tsc_khz.get() != 0, Verdict::BlockTsc)?;
+    match ConsoleKind::from_wire(console.kind.get()).ok_or(Verdict::BlockConsole)? {
+        ConsoleKind::None => ensure(console.port.get() == 0, Verdict::BlockConsole)?,
+        ConsoleKind::Uart8250 => {
+            ensure(permissions.allow(Permissions::PORT_IO), Verdict::BlockConsole)?;
+            ensure((1..=HIGHEST_PORT).contains(&console.port.get()), Verdict::BlockConsole)?;
+        }
+    }
+
+    let leaf_size = leaf_size.get();
+    let in_limits = (MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(&leaf_size);
+    ensure(leaf_size.is_power_of_two() && in_limits, Verdict::BlockLeafSize)?;
+
+    let elfcorehdr = Span::parse(elfcorehdr).ok_or(Verdict::BlockElfcorehdr)?;
+    let copy = Span::parse(elfcorehdr_copy).ok_or(Verdict::BlockElfcorehdr)?;
+    ensure(crash_region.contains(elfcorehdr) && !elfcorehdr.overlaps(purgatory), Verdict::BlockElfcorehdr)?;
+    // Behind the image, because the image is written to while it runs.
+    let behind_image = purgatory.from(itself.image_len);
+    ensure(behind_image.contains(copy) && copy.len <= elfcorehdr.len, Verdict::BlockElfcorehdr)?;
+    ensure(phys_limit.get() >= crash_region.end(), Verdict::BlockElfcorehdr)?;
+
+    let bounds = Bounds { crash_region, purgatory, elfcorehdr, copy, read_only_len: itself.written_offset, leaf_size };
+    let (regions, leaf_count) = bounds.regions(region_count.get(), regions)?;
+
+    let leaf_table = Span::parse(leaf_table).ok_or(Verdict::BlockLeafTable)?;
+    ensure(behind_image.contains(leaf_table) && !leaf_table.overlaps(copy), Verdict::BlockLeafTable)?;
+    ensure(leaf_table.len == leaf_count * DIGEST_LEN as u64, Verdict::BlockLeafTable)?;
+
+    let within = |kind: RegionKind, span: Option<Span>| {
+        let region = regions.iter().flatten().find(|region| region.kind == kind);
+        span.filter(|&span| region.is_some_and(|region| region.file().contains(span))).ok_or(Verdict::BlockEntry)
+    };
+    let report = within(RegionKind::CommandLine, Span::parse(report))?;
+    ensure(report.len == FIELD_LEN as u64, Verdict::BlockEntry)?;
+    let entry_rip = within(RegionKind::Kernel, Span::new(entry.rip.get(), 1))?.start;
+    let entry_rsi = within(RegionKind::BootParams, Span::new(entry.rsi.get(), PAGE_SIZE))?.start;
+
+    Ok(Handoff {
+        regions,
+        leaf_table,
+        leaf_size,
+        engine,
+        permissions,
+        on_corrupt,
+        crash_region,
+        phys_limit: phys_limit.get(),
+        elfcorehdr,
+        elfcorehdr_copy: copy,
+        report,
+        entry_rip,
+        entry_rsi,
+        tsc_khz: tsc_khz.get(),
+    })
+}
+
+/// Where regions may and may not lie.
+struct Bounds {
+    crash_region: Span,
+    purgatory: Span,
+    elfcorehdr: Span,
+    copy: Span,
+    /// Bytes of the purgatory before the first that it writes.
+    read_only_len: u64,
+    leaf_size: u32,
+}
+
+impl Bounds {
+    /// The used regions and the number of their leaves together.
+    fn regions(&self, count: u32, regions: &[Region; MAX_REGIONS]) -> Result<([Option<ProvenRegion>; MAX_REGIONS], u64), Verdict> {
+        let count = usize::try_from(count).map_err(|_| Verdict::BlockRegionCount)?;
+        ensure((1..=MAX_REGIONS).contains(&count), Verdict::BlockRegionCount)?;
+        let (used, unused) = regions.split_at(count);
+        ensure(unused.iter().all(|region| *region == zerocopy::FromZeros::new_zeroed()), Verdict::BlockReserved)?;
+
+        let mut proven: [Option<ProvenRegion>; MAX_REGIONS] = [None; MAX_REGIONS];
+        let mut leaf_count = 0;
+        for (index, region) in used.iter().enumerate() {
+            let (earlier, rest) = proven.split_at_mut(index);
+            let region = self.region(region, &mut leaf_count)?;
+            let clashes = |other: &ProvenRegion| other.memory.overlaps(region.memory) || other.kind == region.kind;
+            ensure(!earlier.iter().flatten().any(clashes), Verdict::BlockRegion)?;
+            rest[0] = Some(region);
+        }
+        // The purgatory's own text is always worth a look: nothing else would notice that it changed.
+        ensure(proven.iter().flatten().any(|region| region.kind == RegionKind::Purgatory), Verdict::BlockRegion)?;
+        ensure(proven.iter().flatten().any(|region| region.kind == RegionKind::ElfcorehdrCopy), Verdict::BlockRegion)?;
+        Ok((proven, leaf_count))
+    }
+
+    fn region(&self, region: &Region, leaf_count: &mut u64) -> Result<ProvenRegion, Verdict> {
+        let Region { name, start, file_len, mem_len, first_leaf, leaf_count: leaves, kind, reserved } = region;
+        ensure(reserved.iter().all(|&byte| byte == 0), Verdict::BlockReserved)?;
+        let kind = RegionKind::from_wire(kind.get()).ok_or(Verdict::BlockRegion)?;
+        ensure(*name == kind.wire_name(), Verdict::BlockRegion)?;
+        let memory = Span::new(start.get(), mem_len.get()).ok_or(Verdict::BlockRegion)?;
+        ensure(file_len.get() <= memory.len && !memory.is_empty(), Verdict::BlockRegion)?;
+        let own_text = Span { start: self.purgatory.start, len: self.read_only_len };
+        ensure(
+            match kind {
+                RegionKind::Purgatory => own_text.contains(memory),
+                RegionKind::ElfcorehdrCopy => memory == self.copy && file_len.get() == memory.len,
+                _ => {
+                    self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr)
+                }
+            },
+            Verdict::BlockRegion,
+        )?;
+        ensure(u64::from(first_leaf.get()) == *leaf_count, Verdict::BlockLeafTable)?;
+        ensure(u64::from(leaves.get()) == leaves_in(file_len.get(), self.leaf_size), Verdict::BlockLeafTable)?;
+        *leaf_count += u64::from(leaves.get());
+        Ok(ProvenRegion { kind, memory, file_len: file_len.get() })
+    }
+}
+
+#[cfg(test)]
+#[path = "received/tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! [0] The story, step by step; each step is a file.
+
+use digest::Engine;
+use handoff::report::{Elfcorehdr, Report};
+use handoff::text::Text;
+use handoff::{Block, OnCorrupt, RegionKind, Verdict};
+use purgatory::console::Console;
+use purgatory::elfcorehdr;
+use purgatory::received::{self, Handoff};
+use purgatory::verify::{self, Difference, Findings, Place};
+
+use crate::arch::{self, Uart};
+use crate::{memory, stop};
+
+/// How many differences of one segment are printed in full; the rest are counted. A slow UART must not hold up a reset.
+const PRINTED_PER_SEGMENT: u32 = 4;
+
+/// Called once by `entry.S`, on our own stack, with SSE on; `entered_at` is the time-stamp counter at the first instruction.
+pub extern "sysv64" fn tell(entered_at: u64) -> ! {
+    let block = memory::received_block();
+    let mut console = Console::alleged(&block, Uart::at);
+
+    let handoff = match received::receive(&block, &memory::itself()) {
+        Ok(handoff) => handoff,
+        Err(verdict) => stop::refuse(&block, &mut console, verdict),
+    };
+    let engine = arch::engine(handoff.engine, handoff.permissions);
+    let leaf_table = memory::bytes(handoff.leaf_table);
+    if !verify::seal_holds(engine, &block, leaf_table) {
+        stop::refuse(&block, &mut console, Verdict::Seal);
+    }
+
+    announce(&mut console, &block, &handoff, engine);
+    let findings = verify(&mut console, &handoff, engine, leaf_table);
+    let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
+    if verdict != Verdict::Ok && handoff.on_corrupt != OnCorrupt::Boot {
+        stop::refuse(&block, &mut console, verdict);
+    }
+
+    let elfcorehdr = mend_elfcorehdr(&mut console, &handoff, &findings);
+    let report = Report {
+        verdict,
+        segment: findings.first().map(|(kind, _)| kind),
+        engine: engine.id(),
+        microseconds: microseconds_since(entered_at, handoff.tsc_khz),
+        nmis: arch::nmis(),
+        elfcorehdr,
+    };
+    report.fill(memory::report_field(handoff.report));
+    stop::say_verdict(&mut console, verdict);
+    if verdict != Verdict::Ok {
+        console.line().text("booting nevertheless, as told");
+    }
+    report.write(console.line().text("report "));
+    arch::leave(handoff.entry_rip, handoff.entry_rsi)
+}
+
+/// Says what is about to be verified, so that a hang can be told from one in the capture kernel.
+fn announce(console: &mut Console<Uart>, block: &Block, handoff: &Handoff, engine: Engine) {
+    let bytes: u64 = handoff.regions().map(|region| region.memory.len()).sum();
+    let count = handoff.regions().count();
+    let mut line = console.line();
+    line.text("image ").digits(&block.seal[..8]).text(": verifying ").decimal(bytes);
+    line.text(" bytes in ").decimal(count as u64).text(" segments with ").text(engine.id().word());
+}
+
+/// Verifies all regions and says where they differ.
+fn verify(console: &mut Console<Uart>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
+    let mut findings = Findings::default();
+    verify::regions(handoff, engine, leaf_table, memory::bytes, |place, difference| {
+        if findings.count(&place, &difference) < PRINTED_PER_SEGMENT {
+            say_difference(console, &place, &difference);
+        }
+    });
+    for (kind, count) in findings.regions().filter(|&(_, count)| count > PRINTED_PER_SEGMENT) {
+        let more = u64::from(count - PRINTED_PER_SEGMENT);
+        console.line().text(kind.name()).text(" is corrupt in ").decimal(more).text(" more places");
+    }
+    findings
+}
+
+fn say_difference(console: &mut Console<Uart>, place: &Place, difference: &Difference) {
+    let mut line = console.line();
+    line.text(place.kind.name()).text(" is corrupt at ").hex(place.start).text("-").hex(place.end - 1);
+    match difference {
+        Difference::Leaf { expected, found } => line.text(": expected ").digits(expected).text(" found ").digits(found),
+        Difference::NotZero => line.text(": not zero"),
+    };
+}
+
+/// Puts the load-time copy of the elfcorehdr back if what is there cannot give a /proc/vmcore.
+fn mend_elfcorehdr(console: &mut Console<Uart>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
+    let header = memory::elfcorehdr(handoff.elfcorehdr);
+    let Err(defect) = elfcorehdr::check(header, handoff.crash_region, handoff.phys_limit) else { return Elfcorehdr::Ok };
+    if findings.names(RegionKind::ElfcorehdrCopy) {
+        console.line().text("elfcorehdr is broken (").text(defect.sentence()).text("), and so is its copy: left alone");
+        return Elfcorehdr::Broken;
+    }
+    let copy = memory::bytes(handoff.elfcorehdr_copy);
+    // Zeroes behind the copy, as kexec_load(2) left them: what the kernel's rewrite may have put there belongs to no header.
+    let (front, behind) = header.split_at_mut(copy.len());
+    front.copy_from_slice(copy);
+    behind.fill(0);
+    console.line().text("elfcorehdr was broken (").text(defect.sentence()).text("); restored the copy made at load");
+    Elfcorehdr::Restored
+}
+
+/// Microseconds of the time-stamp counter since `start`.
+fn microseconds_since(start: u64, tsc_khz: u32) -> u64 {
+    arch::tsc().wrapping_sub(start).saturating_mul(1000) / u64::from(tsc_khz)
+}

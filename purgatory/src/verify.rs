@@ -1,0 +1,137 @@
+//! [5] Is everything as it was loaded? First the seal, then every leaf, then every zero tail.
+//!
+//! On entry: the spans are proven, so `read` can be asked for them. On exit: every byte of every region was read once, every
+//! difference was handed to `found`, and the number of differing regions is known.
+
+use digest::{Digest, Engine, Sha256, digest_leaves, first_nonzero};
+use handoff::block::MAX_REGIONS;
+use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind, Verdict};
+
+use crate::received::{Handoff, ProvenRegion, Span};
+
+/// One difference between what was loaded and what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// A leaf's digest differs.
+    Leaf {
+        /// Digest made by the loader.
+        expected: Digest,
+        /// Digest of what is there.
+        found: Digest,
+    },
+    /// A byte that must be zero is not.
+    NotZero,
+}
+
+impl Difference {
+    /// The verdict that it stands for.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Leaf { .. } => Verdict::SegmentCorrupt,
+            Self::NotZero => Verdict::ZeroTail,
+        }
+    }
+}
+
+/// Where a difference lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The region.
+    pub kind: RegionKind,
+    /// First differing physical address that is known: the leaf's, or the byte's.
+    pub start: u64,
+    /// One past the leaf, or past the page that holds the byte.
+    pub end: u64,
+}
+
+/// Whether the block and the leaf table are what the loader sealed.
+pub fn seal_holds(engine: Engine, block: &Block, leaf_table: &[u8]) -> bool {
+    let mut hasher = Sha256::new(engine);
+    block.sealed_bytes().into_iter().for_each(|bytes| hasher.update(bytes));
+    hasher.update(leaf_table);
+    hasher.finish() == block.seal
+}
+
+/// Compares all regions with the leaf table; every difference goes to `found`, in no particular order of leaves.
+pub fn regions<'a>(
+    handoff: &Handoff,
+    engine: Engine,
+    leaf_table: &[u8],
+    read: impl Fn(Span) -> &'a [u8] + Copy,
+    mut found: impl FnMut(Place, Difference),
+) {
+    let leaf_size = handoff.leaf_size as usize;
+    let leaves = handoff.regions().flat_map(|region| read(region.file()).chunks(leaf_size));
+    let (expected, _) = leaf_table.as_chunks::<DIGEST_LEN>();
+    digest_leaves(engine, leaves, |position, digest| {
+        if digest != expected[position] {
+            let difference = Difference::Leaf { expected: expected[position], found: digest };
+            found(place_of_leaf(handoff, position as u64), difference);
+        }
+    });
+    for region in handoff.regions() {
+        let tail = region.tail();
+        if let Some(offset) = first_nonzero(read(tail)) {
+            let start = tail.start() + offset as u64;
+            let end = (start / PAGE_SIZE + 1) * PAGE_SIZE;
+            found(Place { kind: region.kind, start, end: end.min(tail.end()) }, Difference::NotZero);
+        }
+    }
+}
+
+/// Which part of which region leaf number `position` of the table covers.
+fn place_of_leaf(handoff: &Handoff, position: u64) -> Place {
+    let leaf_size = u64::from(handoff.leaf_size);
+    let mut first = 0;
+    for &ProvenRegion { kind, memory, file_len } in handoff.regions() {
+        let leaves = handoff::region::leaves_in(file_len, handoff.leaf_size);
+        if position < first + leaves {
+            let offset = (position - first) * leaf_size;
+            let len = leaf_size.min(file_len - offset);
+            return Place { kind, start: memory.start() + offset, end: memory.start() + offset + len };
+        }
+        first += leaves;
+    }
+    unreachable!("received.rs has counted the leaves")
+}
+
+/// What was found, added up.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    counts: [(Option<RegionKind>, u32); MAX_REGIONS],
+    first: Option<(RegionKind, Verdict)>,
+}
+
+impl Findings {
+    /// Counts one difference and says how many the region had before.
+    pub fn count(&mut self, place: &Place, difference: &Difference) -> u32 {
+        self.first.get_or_insert((place.kind, difference.verdict()));
+        for (kind, count) in &mut self.counts {
+            if kind.is_none() || *kind == Some(place.kind) {
+                *kind = Some(place.kind);
+                *count += 1;
+                return *count - 1;
+            }
+        }
+        unreachable!("no more kinds than regions")
+    }
+
+    /// The first difference that was found, as region and verdict.
+    pub fn first(&self) -> Option<(RegionKind, Verdict)> {
+        self.first
+    }
+
+    /// Each region that differs, with the number of its differences.
+    pub fn regions(&self) -> impl Iterator<Item = (RegionKind, u32)> + '_ {
+        self.counts.iter().filter_map(|&(kind, count)| Some((kind?, count)))
+    }
+
+    /// Whether this region differs.
+    pub fn names(&self, wanted: RegionKind) -> bool {
+        self.regions().any(|(kind, _)| kind == wanted)
+    }
+}
+
+#[cfg(test)]
+#[path = "verify/tests.rs"]
+mod tests;
