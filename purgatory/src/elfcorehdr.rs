@@ -166,5 +166,4 @@ fn check_virtual_offsets(loads: &[Elf64Phdr]) -> Result<(), Defect> {
 }
 
 #[cfg(test)]
-#[path = "elfcorehdr/tests.rs"]
 mod tests;

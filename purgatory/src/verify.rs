@@ -133,5 +133,4 @@ impl Findings {
 }
 
 #[cfg(test)]
-#[path = "verify/tests.rs"]
 mod tests;
