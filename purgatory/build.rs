@@ -11,9 +11,9 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("purgatory") {
         return;
     }
-    let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../linker/purgatory.ld");
-    let sizes =
-        [("HANDOFF_SIZE", size_of::<handoff::Block>()), ("STACK_SIZE", STACK_SIZE), ("TRAP_STACK_SIZE", TRAP_STACK_SIZE)];
+    let script =
+        std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../linker/purgatory.ld");
+    let sizes = [("HANDOFF_SIZE", size_of::<handoff::Block>()), ("STACK_SIZE", STACK_SIZE), ("TRAP_STACK_SIZE", TRAP_STACK_SIZE)];
     for (name, bytes) in sizes {
         println!("cargo::rustc-link-arg-bins=--defsym={name}={bytes:#x}");
     }

@@ -74,7 +74,8 @@ fn every_length_around_the_block_border_is_padded_right() {
 fn leaves_of_mixed_lengths_keep_their_positions() {
     for engine in engines() {
         for count in 0..=9 {
-            let leaves: Vec<Vec<u8>> = (0..count).map(|index| noise([4096, 1, 0, 64, 8192, 55, 56, 200][index % 8], index as u64)).collect();
+            let leaves: Vec<Vec<u8>> =
+                (0..count).map(|index| noise([4096, 1, 0, 64, 8192, 55, 56, 200][index % 8], index as u64)).collect();
             let mut found = vec![None; count];
             digest_leaves(engine, leaves.iter().map(Vec::as_slice), |position, digest| {
                 assert!(found[position].replace(digest).is_none(), "leaf {position} was handed out twice");

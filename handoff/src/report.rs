@@ -9,6 +9,8 @@
 //! purgatory.report=segment-corrupt,segment:initrd,engine:soft,us:180233,nmi:2,elfcorehdr:restored
 //! ```
 
+use core::fmt;
+
 use crate::text::Text;
 use crate::{EngineId, RegionKind, Verdict};
 
@@ -73,6 +75,16 @@ impl Report {
         }
         out.text(",engine:").text(engine.word()).text(",us:").decimal(*microseconds);
         out.text(",nmi:").decimal(u64::from(*nmis)).text(",elfcorehdr:").text(elfcorehdr.word());
+    }
+}
+
+/// For the host: the purgatory itself writes without `core::fmt`.
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut field = [0; FIELD_LEN];
+        self.fill(&mut field);
+        let text = core::str::from_utf8(&field).map_err(|_| fmt::Error)?;
+        out.write_str(text.trim_end())
     }
 }
 

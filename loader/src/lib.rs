@@ -3,15 +3,75 @@
 //! Everything up to `bind` is pure: bytes and a [`Machine`] in, an [`Image`] out. Only [`submit`] talks to the kernel, because a
 //! kexec_load(2) that fails late has already destroyed the image that was armed before (`do_kexec_load`, kernel/kexec.c).
 
+#![deny(unsafe_code)]
+
 pub mod phys;
 pub mod request;
 pub mod machine;
 pub mod kernel;
+pub mod purgatory;
+pub mod settings;
 pub mod place;
 pub mod cmdline;
 pub mod bootparams;
 pub mod elfcorehdr;
+pub mod describe;
 pub mod seal;
-pub mod purgatory;
+pub mod bind;
 pub mod image;
+pub mod admit;
+pub mod preflight;
+#[allow(unsafe_code)]
 pub mod submit;
+pub mod record;
+
+use std::path::PathBuf;
+
+use digest::Engine;
+
+use crate::describe::Parsed;
+use crate::image::Image;
+use crate::machine::Machine;
+use crate::request::Request;
+
+/// Builds the image that `request` asks for on `machine`; touches nothing.
+pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
+    let engine = Engine::fastest();
+    let parsed = Parsed::new(request, machine)?; // what is it, how much does it need
+    let placed = place::place(parsed.needs(), parsed.crash_region())?; // where does everything go
+    let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
+    let sealed = seal::seal(described, engine); // nothing may change after this line
+    let image = bind::bind(sealed, engine); // the block, and the seal over it
+    admit::check(&image, machine)?; // what the kernel would refuse
+    Ok(image)
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum Error {
+    /// The machine cannot hold one.
+    Machine(#[from] machine::Error),
+    /// The purgatory cannot be told what was asked.
+    Settings(#[from] settings::Error),
+    /// The kernel's file is no capture kernel.
+    Kernel(#[from] kernel::Error),
+    /// The purgatory's file is no purgatory.
+    Purgatory(#[from] purgatory::Error),
+    /// The initial RAM disk is an empty file.
+    #[error("{} is empty: an initrd was asked for, but there is none in it", path.display())]
+    EmptyInitrd {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no room.
+    Place(#[from] place::Error),
+    /// The command line cannot be passed on.
+    CommandLine(#[from] cmdline::Error),
+    /// The machine's memory cannot be described to the capture kernel.
+    BootParams(#[from] bootparams::Error),
+    /// The machine's memory cannot be described to whoever reads the dump.
+    Elfcorehdr(#[from] elfcorehdr::Error),
+    /// The kernel would refuse it.
+    Admit(#[from] admit::Error),
+}

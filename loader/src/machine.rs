@@ -1,9 +1,27 @@
 //! [1] What this machine is: everything the image depends on, read from /proc and /sys, or from a snapshot of them.
+//!
+//! *On entry:* a directory that holds `proc` and `sys`, `/` when live. *On exit:* facts that have been checked for form, so that no later
+//! step parses text; or an error that names the file and what it should have held.
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::phys::PhysRange;
 
+mod source;
+mod iomem;
+mod kcore;
+mod cpus;
+mod efi;
+mod kexec;
+pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod example;
+
+use source::Tree;
+
 /// The facts about one machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// Every "System RAM" range of /proc/iomem, nested ones of hotplug drivers included, merged, ascending.
     pub system_ram: Vec<PhysRange>,
@@ -102,6 +120,8 @@ pub struct CpuFacts {
     pub sha_ni: bool,
     /// 1 GiB pages (`pdpe1gb`).
     pub gbpages: bool,
+    /// The running kernel uses five levels of page tables (`la57`; the kernel clears the flag when it does not).
+    pub la57: bool,
     /// Width of a physical address in bits ("address sizes").
     pub physical_bits: u32,
     /// A confidential guest (`sev_es`, `sev_snp` or `tdx_guest`), by that name.
@@ -126,3 +146,147 @@ pub struct KexecState {
     /// The bracketed word of /sys/kernel/security/lockdown, if it can be read.
     pub lockdown: Option<String>,
 }
+
+impl KexecState {
+    /// Reads only this, which needs no privilege.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        kexec::read_state(Tree::new(root))
+    }
+}
+
+impl Machine {
+    /// Reads the machine below `root`: `/`, or a snapshot. The time-stamp counter's frequency comes from whoever measured it, or from
+    /// the snapshot.
+    pub fn read(root: &Path, measured_tsc_khz: Option<u32>) -> Result<Self, Error> {
+        let tree = Tree::new(root);
+        let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
+        // Before anything else that a kernel without kexec lacks, so that the message is about kexec.
+        let kexec = kexec::read_state(tree)?;
+        let tsc_khz = measured_tsc_khz.map_or_else(|| read_tsc_khz(tree), Ok)?;
+        let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
+        Ok(Self {
+            system_ram: iomem.system_ram,
+            crash_regions: iomem.crash_regions,
+            crash_cma: tree.optional(&source::CRASH_CMA)?.map_or(Ok(Vec::new()), |file| kexec::parse_cma_ranges(&file))?,
+            acpi_tables: iomem.acpi_tables,
+            acpi_nvs: iomem.acpi_nvs,
+            reserved: iomem.reserved,
+            pmem: iomem.pmem,
+            pram: iomem.pram,
+            kcore: kcore::parse(&tree.required(&source::KCORE)?)?,
+            vmcoreinfo: kexec::parse_vmcoreinfo(&tree.required(&source::VMCOREINFO)?)?,
+            crash_notes: cpus::read_crash_notes(tree)?,
+            possible_cpus: cpus::parse_possible(&tree.required(&source::CPU_POSSIBLE)?)?,
+            elfcorehdr_size,
+            boot_params: read_boot_params(tree)?,
+            efi: efi::read(tree)?,
+            command_line: read_command_line(tree)?,
+            cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, tsc_khz)?,
+            kexec,
+        })
+    }
+
+    /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
+    /// DMA, into which kexec_load(2) lets no segment (`sanity_check_segment_list`, kernel/kexec_core.c).
+    pub fn crash_region(&self) -> Result<PhysRange, Error> {
+        let asked = self.command_line.split_ascii_whitespace().rfind(|word| word.starts_with("crashkernel="));
+        self.crash_regions.last().copied().ok_or_else(|| match asked {
+            Some(asked) => Error::CrashRegionRefused { asked: asked.to_owned() },
+            None => Error::NoCrashRegion,
+        })
+    }
+}
+
+/// Size of `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h).
+const BOOT_PARAMS_LEN: usize = 4096;
+
+fn read_boot_params(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
+    let file = tree.required(&source::BOOT_PARAMS)?;
+    if file.bytes.len() != BOOT_PARAMS_LEN {
+        return Err(file.garbled(format!("{} bytes", file.bytes.len())));
+    }
+    Ok(file.bytes)
+}
+
+/// The running kernel's command line may hold any byte; what is no UTF-8 becomes U+FFFD, which the command line of an image may not hold.
+fn read_command_line(tree: Tree<'_>) -> Result<String, Error> {
+    let file = tree.required(&source::COMMAND_LINE)?;
+    Ok(String::from_utf8_lossy(&file.bytes).trim_end_matches('\n').to_owned())
+}
+
+fn read_tsc_khz(tree: Tree<'_>) -> Result<u32, Error> {
+    let file = tree.required(&source::TSC_KHZ)?;
+    match file.decimal()? {
+        0 => Err(file.garbled("0")),
+        tsc_khz => Ok(tsc_khz),
+    }
+}
+
+/// Why the machine could not be read, or saved.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that must be there is not.
+    #[error("{} is missing: {absent}", path.display())]
+    Missing {
+        /// Where it was looked for first.
+        path: PathBuf,
+        /// What that means and what to do.
+        absent: &'static str,
+    },
+    /// A file is there but cannot be read.
+    #[error("cannot read {}, which root can unless the kernel is locked down", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else than it should.
+    #[error("{} should hold {expected}, but holds {found}; if this is a snapshot, take it again", path.display())]
+    Garbled {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+        /// What it holds.
+        found: String,
+    },
+    /// The kernel shows zeroes instead of addresses.
+    #[error("{} shows only zero addresses, as it does to everybody without CAP_SYS_ADMIN; run as root", path.display())]
+    Hidden {
+        /// /proc/iomem.
+        path: PathBuf,
+    },
+    /// No memory is reserved, and none was asked for.
+    #[error(
+        "no memory is reserved for a capture kernel: add crashkernel=256M (or crashkernel=256M,high) to the running kernel's command \
+         line and reboot"
+    )]
+    NoCrashRegion,
+    /// No memory is reserved, although it was asked for.
+    #[error(
+        "no memory is reserved for a capture kernel although the running kernel was booted with {asked}: it found no room (see \
+         dmesg | grep crashkernel); ask for less, or for {asked},high, and reboot"
+    )]
+    CrashRegionRefused {
+        /// The parameter.
+        asked: String,
+    },
+    /// A snapshot would mix with what is there.
+    #[error("{} is not empty: name a directory that is, or that does not exist yet", dir.display())]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A file of the snapshot could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -125,8 +125,7 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
 
     let count = header.e_phnum.get();
     ensure(count != 0 && count != PN_XNUM, Defect::Count)?;
-    let (programs, behind) =
-        <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize).map_err(|_| Defect::Count)?;
+    let (programs, behind) = <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize).map_err(|_| Defect::Count)?;
     let used = EHDR_SIZE + programs.len() * PHDR_SIZE;
     let padding = (used.next_multiple_of(PADDED_TO) - used).min(behind.len());
     ensure(behind[..padding].iter().all(|&byte| byte == 0), Defect::BehindLast)?;

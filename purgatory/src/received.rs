@@ -7,7 +7,9 @@
 use handoff::block::{MAGIC, MAX_LEAF_SIZE, MAX_REGIONS, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE, VERSION};
 use handoff::region::leaves_in;
 use handoff::report::FIELD_LEN;
-use handoff::{Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
+use handoff::{
+    Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict,
+};
 
 use crate::console::HIGHEST_PORT;
 
@@ -150,8 +152,29 @@ fn ensure(condition: bool, verdict: Verdict) -> Result<(), Verdict> {
 pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     // Naming every field makes a new one fail to compile here until it is looked at. `seal` is checked against memory, later.
     let Block {
-        magic, version, size, seal: _, purgatory, crash_region, leaf_table, leaf_size, region_count, engine, permissions, console,
-        on_corrupt, reset_delay_ms, tsc_khz, reserved0, elfcorehdr, elfcorehdr_copy, phys_limit, report, entry, reserved1, regions,
+        magic,
+        version,
+        size,
+        seal: _,
+        purgatory,
+        crash_region,
+        leaf_table,
+        leaf_size,
+        region_count,
+        engine,
+        permissions,
+        console,
+        on_corrupt,
+        reset_delay_ms,
+        tsc_khz,
+        reserved0,
+        elfcorehdr,
+        elfcorehdr_copy,
+        phys_limit,
+        report,
+        entry,
+        reserved1,
+        regions,
     } = block;
 
     ensure(*magic == MAGIC, Verdict::BlockMagic)?;
@@ -237,7 +260,11 @@ struct Bounds {
 
 impl Bounds {
     /// The used regions and the number of their leaves together.
-    fn regions(&self, count: u32, regions: &[Region; MAX_REGIONS]) -> Result<([Option<ProvenRegion>; MAX_REGIONS], u64), Verdict> {
+    fn regions(
+        &self,
+        count: u32,
+        regions: &[Region; MAX_REGIONS],
+    ) -> Result<([Option<ProvenRegion>; MAX_REGIONS], u64), Verdict> {
         let count = usize::try_from(count).map_err(|_| Verdict::BlockRegionCount)?;
         ensure((1..=MAX_REGIONS).contains(&count), Verdict::BlockRegionCount)?;
         let (used, unused) = regions.split_at(count);
@@ -270,9 +297,7 @@ impl Bounds {
             match kind {
                 RegionKind::Purgatory => own_text.contains(memory),
                 RegionKind::ElfcorehdrCopy => memory == self.copy && file_len.get() == memory.len,
-                _ => {
-                    self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr)
-                }
+                _ => self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr),
             },
             Verdict::BlockRegion,
         )?;

@@ -60,8 +60,8 @@ fn announce(console: &mut Console<Uart>, block: &Block, handoff: &Handoff, engin
     let bytes: u64 = handoff.regions().map(|region| region.memory.len()).sum();
     let count = handoff.regions().count();
     let mut line = console.line();
-    line.text("image ").digits(&block.seal[..8]).text(": verifying ").decimal(bytes);
-    line.text(" bytes in ").decimal(count as u64).text(" segments with ").text(engine.id().word());
+    line.text("verifying ").decimal(bytes).text(" bytes in ").decimal(count as u64).text(" segments with ");
+    line.text(engine.id().word()).text(", image ").digits(&block.seal[..8]);
 }
 
 /// Verifies all regions and says where they differ.

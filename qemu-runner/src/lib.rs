@@ -1,3 +1,44 @@
 //! Scenario → machine → outcome.
+//!
+//! A [`Scenario`] is a story about one crash: a real kernel is booted in QEMU, armed, sometimes damaged from outside, panicked,
+//! and what comes out is judged, by the purgatory's verdict and by what stands in /proc/vmcore, never by how a message reads.
+//!
+//! ```text
+//! scenarios/*.rs   what happens, and what must be true afterwards
+//! first.rs         what can be done to the kernel that is going to crash        ┐ stages of
+//! capture.rs       what must be true in the kernel that takes the dump          ┘ one run
+//! vm.rs            one running QEMU: console, agent, monitor, one deadline
+//! machine.rs       one struct = one command line of QEMU
+//! initramfs.rs     the two user spaces, as archives
+//! ```
+
+#![forbid(unsafe_code)]
 
 pub mod assets;
+pub mod context;
+pub mod error;
+pub mod outcome;
+pub mod scenario;
+mod scenarios;
+
+pub mod initramfs;
+pub mod machine;
+pub mod deadline;
+pub mod vm;
+pub mod agent;
+pub mod monitor;
+pub mod ram;
+
+pub mod stage;
+pub mod first;
+pub mod armed;
+pub mod console;
+pub mod report;
+pub mod iomem;
+pub mod elfcore;
+pub mod capture;
+
+pub use context::Context;
+pub use error::Error;
+pub use outcome::Outcome;
+pub use scenario::{Scenario, scenarios};

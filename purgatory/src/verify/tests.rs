@@ -58,7 +58,9 @@ impl Image {
     fn differences(&self) -> Vec<(Place, Verdict)> {
         let mut found = Vec::new();
         let read = |span| slice(&self.memory, span);
-        regions(&self.handoff, Engine::soft(), &self.leaf_table, read, |place, difference| found.push((place, difference.verdict())));
+        regions(&self.handoff, Engine::soft(), &self.leaf_table, read, |place, difference| {
+            found.push((place, difference.verdict()))
+        });
         found
     }
 }

@@ -1,0 +1,239 @@
+//! [9] What kexec_load(2) would refuse is refused here, because there it is too late: the kernel frees the armed image before it
+//! looks at the segments of the new one (`do_kexec_load`, kernel/kexec.c).
+//!
+//! *On entry* a finished image. *On exit* nothing has changed: every rule of `sanity_check_segment_list` (kernel/kexec_core.c)
+//! holds, and only the elfcorehdr begins with ELF magic.
+
+use handoff::PAGE_SIZE;
+use handoff::block::MAX_REGIONS;
+
+use crate::image::{Image, SegmentKind};
+use crate::machine::Machine;
+use crate::phys::{PhysRange, subtract};
+
+/// `KEXEC_SEGMENT_MAX`, include/uapi/linux/kexec.h.
+pub const MAX_SEGMENTS: usize = MAX_REGIONS;
+
+/// `ELFMAG`: the kernel takes the last segment that begins with it for the elfcorehdr and rewrites it on hotplug
+/// (`crash_handle_hotplug_event`, kernel/crash_core.c).
+const ELF_MAGIC: &[u8; 4] = b"\x7fELF";
+
+/// What the kernel would refuse, or misunderstand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Too many segments.
+    #[error("the image has {0} segments, but the kernel takes {MAX_SEGMENTS} at most")]
+    TooManySegments(usize),
+    /// A segment is not made of whole pages.
+    #[error("segment {name} at {range} is not made of whole pages of {PAGE_SIZE} bytes")]
+    Unaligned {
+        /// Which.
+        name: &'static str,
+        /// Where.
+        range: PhysRange,
+    },
+    /// A segment leaves the crash region.
+    #[error("segment {name} at {range} leaves the crash region {region}")]
+    Outside {
+        /// Which.
+        name: &'static str,
+        /// Where.
+        range: PhysRange,
+        /// The region.
+        region: PhysRange,
+    },
+    /// Two segments share memory.
+    #[error("segment {name} at {range} overlaps segment {other} at {other_range}")]
+    Overlap {
+        /// One.
+        name: &'static str,
+        /// Where.
+        range: PhysRange,
+        /// The other.
+        other: &'static str,
+        /// Where.
+        other_range: PhysRange,
+    },
+    /// More bytes than memory.
+    #[error("segment {name} has {file_len} bytes but {range} holds only {}", range.len())]
+    Overfull {
+        /// Which.
+        name: &'static str,
+        /// Where.
+        range: PhysRange,
+        /// Bytes to copy.
+        file_len: u64,
+    },
+    /// The kernel takes at most half of RAM.
+    #[error(
+        "{what} takes {len} bytes, but the kernel takes at most half of this machine's memory, {limit} bytes. \
+         Use a smaller initrd or add memory"
+    )]
+    HalfOfRam {
+        /// A segment, or all of them.
+        what: &'static str,
+        /// How much.
+        len: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The entry point is in no segment.
+    #[error("the entry point {entry:#x} lies outside the purgatory's segment")]
+    Entry {
+        /// The entry point.
+        entry: u64,
+    },
+    /// A second segment looks like the elfcorehdr.
+    #[error(
+        "segment {name} at {range} begins with ELF magic (7f 45 4c 46): on hotplug the kernel would take it for the elfcorehdr and \
+         overwrite it. An initrd is a cpio archive, plain or compressed; a purgatory's text must not begin with its ELF header"
+    )]
+    ElfMagic {
+        /// Which.
+        name: &'static str,
+        /// Where.
+        range: PhysRange,
+    },
+    /// The elfcorehdr does not begin with ELF magic.
+    #[error("the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it")]
+    NoElfMagic {
+        /// Where.
+        range: PhysRange,
+    },
+}
+
+/// One segment, as the kernel sees it.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    name: &'static str,
+    range: PhysRange,
+    bytes: &'a [u8],
+    elfcorehdr: bool,
+}
+
+/// Checks `image` against the kernel's rules on this machine.
+pub fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
+    let segments: Vec<Candidate<'_>> = image
+        .segments()
+        .iter()
+        .map(|segment| Candidate {
+            name: segment.kind().name(),
+            range: segment.range(),
+            bytes: segment.bytes(),
+            elfcorehdr: segment.kind() == SegmentKind::Elfcorehdr,
+        })
+        .collect();
+    check_segments(&segments, image.crash_region(), half_of_ram(machine))?;
+    let entry = image.entry();
+    let purgatory = image.segments().iter().filter(|segment| segment.kind() == SegmentKind::Purgatory);
+    if !purgatory.map(|segment| segment.range()).any(|range| range.start() <= entry && entry < range.end()) {
+        return Err(Error::Entry { entry });
+    }
+    Ok(())
+}
+
+/// Half of `totalram_pages()`. That leaves out what was reserved at boot, of which the crash regions are the largest part.
+fn half_of_ram(machine: &Machine) -> u64 {
+    subtract(&machine.system_ram, &machine.crash_regions).iter().map(|range| range.len()).sum::<u64>() / 2
+}
+
+fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u64) -> Result<(), Error> {
+    if segments.len() > MAX_SEGMENTS {
+        return Err(Error::TooManySegments(segments.len()));
+    }
+    for (index, &Candidate { name, range, bytes, elfcorehdr }) in segments.iter().enumerate() {
+        let file_len = bytes.len() as u64;
+        if !range.start().is_multiple_of(PAGE_SIZE) || !range.end().is_multiple_of(PAGE_SIZE) {
+            return Err(Error::Unaligned { name, range });
+        }
+        if !region.contains(range) {
+            return Err(Error::Outside { name, range, region });
+        }
+        if let Some(other) = segments[..index].iter().find(|other| other.range.overlaps(range)) {
+            return Err(Error::Overlap { name, range, other: other.name, other_range: other.range });
+        }
+        if file_len > range.len() {
+            return Err(Error::Overfull { name, range, file_len });
+        }
+        if range.len() > half_of_ram {
+            return Err(Error::HalfOfRam { what: name, len: range.len(), limit: half_of_ram });
+        }
+        match (bytes.starts_with(ELF_MAGIC), elfcorehdr) {
+            (true, false) => return Err(Error::ElfMagic { name, range }),
+            (false, true) => return Err(Error::NoElfMagic { range }),
+            _ => {}
+        }
+    }
+    let len = segments.iter().map(|segment| segment.range.len()).sum();
+    if len > half_of_ram {
+        return Err(Error::HalfOfRam { what: "the whole image", len, limit: half_of_ram });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGION: PhysRange = PhysRange::new(0x3000_0000, 0x4000_0000).unwrap();
+    const PLENTY: u64 = 1 << 40;
+
+    fn segment<'a>(name: &'static str, start: u64, len: u64, bytes: &'a [u8]) -> Candidate<'a> {
+        Candidate { name, range: PhysRange::with_len(start, len).unwrap(), bytes, elfcorehdr: name == "elfcorehdr" }
+    }
+
+    fn good() -> Vec<Candidate<'static>> {
+        vec![
+            segment("elfcorehdr", 0x3000_0000, 0x1000, b"\x7fELF and so on"),
+            segment("kernel", 0x3020_0000, 0x20_0000, b"code"),
+            segment("initrd", 0x3040_0000, 0x1000, b"070701"),
+        ]
+    }
+
+    #[test]
+    fn well_formed_segments_are_admitted() {
+        assert_eq!(check_segments(&good(), REGION, PLENTY), Ok(()));
+    }
+
+    #[test]
+    fn seventeenth_segment_is_refused() {
+        let mut segments: Vec<_> = (1..17).map(|page| segment("kernel", 0x3000_0000 + page * 0x1000, 0x1000, b"code")).collect();
+        assert_eq!(check_segments(&segments, REGION, PLENTY), Ok(()));
+        segments.push(segment("kernel", 0x3100_0000, 0x1000, b"code"));
+        assert_eq!(check_segments(&segments, REGION, PLENTY), Err(Error::TooManySegments(17)));
+    }
+
+    #[test]
+    fn only_the_elfcorehdr_begins_with_elf_magic() {
+        let mut segments = good();
+        segments[2].bytes = b"\x7fELF";
+        assert_eq!(check_segments(&segments, REGION, PLENTY), Err(Error::ElfMagic { name: "initrd", range: segments[2].range }));
+        let mut segments = good();
+        segments[0].bytes = b"not ELF";
+        assert_eq!(check_segments(&segments, REGION, PLENTY), Err(Error::NoElfMagic { range: segments[0].range }));
+    }
+
+    #[test]
+    fn misplaced_segments_are_refused() {
+        let with = |start, len| {
+            let mut segments = good();
+            segments[2].range = PhysRange::with_len(start, len).unwrap();
+            check_segments(&segments, REGION, PLENTY)
+        };
+        assert!(matches!(with(0x3040_0001, 0x1000), Err(Error::Unaligned { .. })));
+        assert!(matches!(with(0x3040_0000, 0x1001), Err(Error::Unaligned { .. })));
+        assert!(matches!(with(0x2fff_f000, 0x1000), Err(Error::Outside { .. })));
+        assert!(matches!(with(0x3fff_f000, 0x2000), Err(Error::Outside { .. })));
+        assert!(matches!(with(0x3030_0000, 0x1000), Err(Error::Overlap { other: "kernel", .. })));
+        assert!(matches!(with(0x3040_0000, 0), Err(Error::Overfull { file_len: 6, .. })));
+    }
+
+    #[test]
+    fn half_of_ram_bounds_each_segment_and_their_sum() {
+        assert_eq!(check_segments(&good(), REGION, 0x20_2000), Ok(()));
+        let total = check_segments(&good(), REGION, 0x20_1fff);
+        assert_eq!(total, Err(Error::HalfOfRam { what: "the whole image", len: 0x20_2000, limit: 0x20_1fff }));
+        let one = check_segments(&good(), REGION, 0x1f_ffff);
+        assert_eq!(one, Err(Error::HalfOfRam { what: "kernel", len: 0x20_0000, limit: 0x1f_ffff }));
+    }
+}

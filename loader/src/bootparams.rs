@@ -1,0 +1,255 @@
+//! [5] The boot parameters: the page in which a boot loader tells a kernel where everything is, and the setup_data behind it.
+//!
+//! *On entry:* every other segment has its place. *On exit:* one segment,
+//!
+//! ```text
+//! ┌────────────────────┬──────────┬──────────┬────────────────────┬─────┐
+//! │ struct boot_params │ RNG_SEED │ E820_EXT │ EFI runtime map    │ EFI │  setup_data: EFI → E820_EXT → RNG_SEED,
+//! │ 4096 bytes         │ 32 bytes │          │ 40 bytes a range   │     │  each only if there is something in it
+//! └────────────────────┴──────────┴──────────┴────────────────────┴─────┘
+//! ```
+//!
+//! Everything not named here stays zero, as boot.rst asks: a page that merely copies the file carries `sentinel` = 0xff, at which the
+//! kernel throws away half of it (`sanitize_boot_params`, arch/x86/include/asm/bootparam_utils.h).
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+use crate::kernel::CaptureKernel;
+use crate::kernel::bzimage::{SETUP_HEADER_AT, XLF_5LEVEL, XLF_EFI_KEXEC};
+use crate::machine::{Efi, Machine};
+use crate::phys::{PhysRange, align_up};
+use crate::request::Request;
+
+pub(crate) mod uapi;
+mod e820;
+mod segment;
+
+use segment::Segment;
+use uapi::{BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData};
+
+/// Kexec's number among boot loaders, version 0 (boot.rst, "type_of_loader"). With 0 the kernel ignores the initrd.
+const TYPE_OF_LOADER_KEXEC: u8 = 0xd0;
+/// "A 64-bit kernel was entered by a 64-bit boot loader" (boot.rst, "EFI_LOADER_SIGNATURE" in arch/x86/include/asm/efi.h).
+const EFI64_LOADER_SIGNATURE: [u8; 4] = *b"EL64";
+/// Fewest entries of a memory map that Linux up to 6.12 believes (`append_e820_table`, arch/x86/kernel/e820.c).
+const LEAST_E820_ENTRIES: usize = 2;
+
+/// What goes into the segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// What was asked for.
+    pub request: &'a Request,
+    /// The capture kernel.
+    pub kernel: &'a CaptureKernel<'a>,
+    /// Where the segment will lie.
+    pub at: u64,
+    /// Where the command line will lie.
+    pub command_line: PhysRange,
+    /// Where the initial RAM disk will lie, its file bytes only.
+    pub initrd: Option<PhysRange>,
+    /// The whole segment of the elfcorehdr.
+    pub elfcorehdr: PhysRange,
+    /// The region in which all of it must lie.
+    pub crash_region: PhysRange,
+}
+
+/// Bytes to give the segment before anything has its place: at least as many as [`build`] will return, whole pages.
+pub fn segment_len(machine: &Machine, request: &Request) -> u64 {
+    // The elfcorehdr's hole splits at most one range in two.
+    let entries = e820::entries(machine, None).len() + 1;
+    let mut len = size_of::<BootParams>();
+    if let Some(efi) = machine.efi.as_ref().filter(|_| !request.noefi) {
+        len = segment::padded(len + efi.runtime_map.len() * size_of::<EfiMemoryDesc>());
+        len += segment::node_len(size_of::<EfiSetupData>());
+    }
+    len += segment::node_len(entries.saturating_sub(E820_MAX_ENTRIES_ZEROPAGE) * size_of::<BootE820Entry>());
+    len += request.rng_seed.map_or(0, |seed| segment::node_len(seed.len()));
+    align_up(len as u64, handoff::PAGE_SIZE).expect("far from 2^64")
+}
+
+/// Whether the capture kernel gets to use EFI runtime services: firmware left some, nobody asked to do without, the running kernel was
+/// itself booted through the 64-bit EFI protocol, and the capture kernel can take over what another kernel has mapped.
+pub fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureKernel<'_>) -> bool {
+    efi_to_pass(machine, request, kernel).is_some()
+}
+
+/// Where the ACPI RSDP is, if the running kernel knows.
+pub fn acpi_rsdp(machine: &Machine) -> Option<u64> {
+    let told = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
+    [told, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
+}
+
+/// The segment's bytes; memory behind them, up to [`segment_len`], is zero.
+pub fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
+    let &Inputs { machine, request, kernel, at, command_line, initrd, elfcorehdr, crash_region } = inputs;
+    if machine.cpu.la57 && kernel.xloadflags & XLF_5LEVEL == 0 {
+        return Err(Error::FiveLevels { xloadflags: kernel.xloadflags });
+    }
+    let own = PhysRange::with_len(at, segment_len(machine, request)).ok_or(Error::Wraps { at })?;
+    let parts = [Some(("boot parameters", own)), Some(("command line", command_line)), initrd.map(|range| ("initrd", range))];
+    for (name, range) in parts.into_iter().flatten().chain([("elfcorehdr", elfcorehdr)]) {
+        if !crash_region.contains(range) {
+            return Err(Error::Outside { name, range, crash_region });
+        }
+    }
+
+    let running = running(machine)?;
+    let mut params = BootParams::new_zeroed();
+    let header = params.as_mut_bytes().get_mut(SETUP_HEADER_AT..SETUP_HEADER_AT + kernel.setup_header.len());
+    header.ok_or(Error::SetupHeader { len: kernel.setup_header.len() })?.copy_from_slice(kernel.setup_header);
+
+    params.hdr.type_of_loader = TYPE_OF_LOADER_KEXEC;
+    // No bit of it concerns a kernel that is entered in 64-bit mode.
+    params.hdr.loadflags = 0;
+    (params.hdr.cmd_line_ptr, params.ext_cmd_line_ptr) = split(command_line.start());
+    let initrd_span = initrd.map_or((0, 0), |range| (range.start(), range.len()));
+    (params.hdr.ramdisk_image, params.ext_ramdisk_image) = split(initrd_span.0);
+    (params.hdr.ramdisk_size, params.ext_ramdisk_size) = split(initrd_span.1);
+
+    // What only the firmware or the first boot loader knew.
+    params.screen_info = running.screen_info;
+    params.screen_info.ext_mem_k = 0.into();
+    params.acpi_rsdp_addr = U64::new(acpi_rsdp(machine).unwrap_or(0));
+    params.secure_boot = running.secure_boot;
+    params.hdr.hardware_subarch = running.hdr.hardware_subarch;
+    params.eddbuf_entries = running.eddbuf_entries;
+    params.eddbuf = running.eddbuf;
+    params.edd_mbr_sig_buf_entries = running.edd_mbr_sig_buf_entries;
+    params.edd_mbr_sig_buffer = running.edd_mbr_sig_buffer;
+
+    let mut segment = Segment::new(at, size_of::<BootParams>());
+    let mut head = 0;
+    if let Some(seed) = request.rng_seed {
+        head = segment.node(segment::Kind::RngSeed, &seed, head);
+    }
+    let (table, overflow) = memory_map(machine, elfcorehdr)?;
+    params.e820_table[..table.len()].copy_from_slice(&table);
+    params.e820_entries = table.len() as u8;
+    if !overflow.is_empty() {
+        head = segment.node(segment::Kind::E820Ext, overflow.as_bytes(), head);
+    }
+    if let Some(efi) = efi_to_pass(machine, request, kernel) {
+        let map: Vec<EfiMemoryDesc> = efi.runtime_map.iter().map(efi_descriptor).collect();
+        params.efi_info = efi_info(&running.efi_info, segment.append(map.as_bytes()), map.as_bytes().len());
+        head = segment.node(segment::Kind::Efi, efi_tables(efi).as_bytes(), head);
+    }
+    params.hdr.setup_data = U64::new(head);
+    Ok(segment.finish(params.as_bytes()))
+}
+
+fn running(machine: &Machine) -> Result<&BootParams, Error> {
+    BootParams::ref_from_bytes(&machine.boot_params).map_err(|_| Error::Running { len: machine.boot_params.len() })
+}
+
+/// Low and high half, for the fields that grew a second one above 4 GiB.
+fn split(value: u64) -> (U32, U32) {
+    (U32::new(value as u32), U32::new((value >> 32) as u32))
+}
+
+/// The memory map: what fits the page, and the rest.
+fn memory_map(machine: &Machine, elfcorehdr: PhysRange) -> Result<(Vec<BootE820Entry>, Vec<BootE820Entry>), Error> {
+    let entry = |entry: e820::Entry| BootE820Entry {
+        addr: U64::new(entry.range.start()),
+        size: U64::new(entry.range.len()),
+        kind: U32::new(entry.kind as u32),
+    };
+    let mut table: Vec<_> = e820::entries(machine, Some(elfcorehdr)).into_iter().map(entry).collect();
+    if table.len() < LEAST_E820_ENTRIES {
+        return Err(Error::MemoryMap { entries: table.len(), least: LEAST_E820_ENTRIES });
+    }
+    let overflow = table.split_off(table.len().min(E820_MAX_ENTRIES_ZEROPAGE));
+    Ok((table, overflow))
+}
+
+fn efi_to_pass<'a>(machine: &'a Machine, request: &Request, kernel: &CaptureKernel<'_>) -> Option<&'a Efi> {
+    let efi = machine.efi.as_ref().filter(|efi| !request.noefi && !efi.runtime_map.is_empty())?;
+    let booted_by_efi = running(machine).is_ok_and(|running| running.efi_info.efi_loader_signature == EFI64_LOADER_SIGNATURE);
+    (booted_by_efi && kernel.xloadflags & XLF_EFI_KEXEC != 0).then_some(efi)
+}
+
+/// The running kernel's, with the runtime map in place of the full one: the capture kernel's KASLR would take the conventional memory of
+/// the full one for free, and decompress itself over the dump (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
+fn efi_info(running: &EfiInfo, map_at: u64, map_len: usize) -> EfiInfo {
+    let (efi_memmap, efi_memmap_hi) = split(map_at);
+    let efi_memmap_size = U32::new(map_len as u32);
+    let efi_memdesc_size = U32::new(size_of::<EfiMemoryDesc>() as u32);
+    EfiInfo { efi_memmap, efi_memmap_hi, efi_memmap_size, efi_memdesc_size, ..*running }
+}
+
+fn efi_descriptor(descriptor: &crate::machine::EfiMemoryDescriptor) -> EfiMemoryDesc {
+    EfiMemoryDesc {
+        kind: U32::new(descriptor.kind),
+        pad: U32::ZERO,
+        phys_addr: U64::new(descriptor.phys_addr),
+        virt_addr: U64::new(descriptor.virt_addr),
+        num_pages: U64::new(descriptor.num_pages),
+        attribute: U64::new(descriptor.attribute),
+    }
+}
+
+/// What SetVirtualAddressMap has turned into virtual addresses in the system table, and must be told by hand.
+fn efi_tables(efi: &Efi) -> EfiSetupData {
+    EfiSetupData {
+        fw_vendor: U64::new(efi.fw_vendor),
+        unused: U64::ZERO,
+        tables: U64::new(efi.config_table),
+        smbios: U64::new(efi.smbios),
+        reserved: [U64::ZERO; 8],
+    }
+}
+
+/// Why there are no boot parameters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The capture kernel would be entered with page tables that it does not know.
+    #[error(
+        "the running kernel uses five levels of page tables, which this capture kernel cannot be entered with (xloadflags \
+         {xloadflags:#06x} lack XLF_5LEVEL); take one built with CONFIG_X86_5LEVEL, or boot the running kernel with no5lvl"
+    )]
+    FiveLevels {
+        /// `xloadflags`.
+        xloadflags: u16,
+    },
+    /// A part was placed where it cannot be.
+    #[error("the {name} at {range} lies outside the crash region {crash_region}")]
+    Outside {
+        /// Which part.
+        name: &'static str,
+        /// Where it was placed.
+        range: PhysRange,
+        /// Where it must lie.
+        crash_region: PhysRange,
+    },
+    /// The segment was placed at the end of the address space.
+    #[error("the boot parameters at {at:#x} do not fit below the end of the address space")]
+    Wraps {
+        /// Where.
+        at: u64,
+    },
+    /// The setup header does not fit `struct boot_params`.
+    #[error("the capture kernel's setup header of {len} bytes does not fit struct boot_params")]
+    SetupHeader {
+        /// Its length.
+        len: usize,
+    },
+    /// The running kernel's `struct boot_params` is of wrong size.
+    #[error("the running kernel's struct boot_params has {len} bytes instead of 4096")]
+    Running {
+        /// Its length.
+        len: usize,
+    },
+    /// The memory map is too short to be believed.
+    #[error(
+        "the capture kernel's memory map would have {entries} range(s), and kernels ignore one with fewer than {least}: \
+         /proc/iomem shows no RAM below 1 MiB"
+    )]
+    MemoryMap {
+        /// How many.
+        entries: usize,
+        /// How many it takes.
+        least: usize,
+    },
+}

@@ -1,0 +1,63 @@
+//! [5c] The segment behind the page: blobs and setup_data nodes, each at a 16-byte boundary, their addresses known as they are appended.
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U32, U64};
+
+use super::uapi::SetupData;
+
+/// `enum setup_data_type` (arch/x86/include/uapi/asm/setup_data.h), as far as it is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Kind {
+    E820Ext = 1,
+    Efi = 4,
+    RngSeed = 9,
+}
+
+/// Kexec's own alignment of setup_data (`sizeof(struct setup_data)`).
+const ALIGNMENT: usize = 16;
+
+/// `len` rounded up to the next boundary.
+pub(super) fn padded(len: usize) -> usize {
+    len.next_multiple_of(ALIGNMENT)
+}
+
+/// Bytes that a node of `data_len` bytes takes; none if there is nothing in it.
+pub(super) fn node_len(data_len: usize) -> usize {
+    if data_len == 0 { 0 } else { padded(size_of::<SetupData>() + data_len) }
+}
+
+/// A segment under construction.
+pub(super) struct Segment {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    /// A segment at physical address `at` that begins with `reserved` bytes to be filled in at the end.
+    pub fn new(at: u64, reserved: usize) -> Self {
+        Self { at, bytes: vec![0; reserved] }
+    }
+
+    /// Appends `blob` and returns its physical address.
+    pub fn append(&mut self, blob: &[u8]) -> u64 {
+        self.bytes.resize(padded(self.bytes.len()), 0);
+        let address = self.at + self.bytes.len() as u64;
+        self.bytes.extend_from_slice(blob);
+        address
+    }
+
+    /// Appends a setup_data node that is followed in the list by the one at `next`, and returns its physical address.
+    pub fn node(&mut self, kind: Kind, data: &[u8], next: u64) -> u64 {
+        let header = SetupData { next: U64::new(next), kind: U32::new(kind as u32), len: U32::new(data.len() as u32) };
+        let address = self.append(header.as_bytes());
+        self.bytes.extend_from_slice(data);
+        address
+    }
+
+    /// The bytes, beginning with `page`.
+    pub fn finish(mut self, page: &[u8]) -> Vec<u8> {
+        self.bytes[..page.len()].copy_from_slice(page);
+        self.bytes
+    }
+}

@@ -1,0 +1,258 @@
+//! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use handoff::block::{DEFAULT_LEAF_SIZE, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
+use handoff::{EngineId, OnCorrupt};
+use loader::cmdline;
+use loader::request::{Console, EngineChoice};
+
+const AFTER_HELP: &str = "Data goes to standard output, words to standard error. The exit status is 0 when it was done, 1 when it could \
+     not be done, and 2 when it was not understood.";
+
+/// Arms a capture kernel that takes over when this kernel panics
+#[derive(Debug, Parser)]
+#[command(name = "kdump-loader", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Arm a capture kernel, in place of the one that is armed
+    ///
+    /// Everything that can be checked is checked before the kernel is asked, because a refusal may cost the armed image.
+    Load(Load),
+    /// Disarm the capture kernel
+    Unload,
+    /// Say whether a capture kernel is armed, and which
+    Status(Status),
+    /// Say what `load` would do, and touch nothing
+    ///
+    /// With --snapshot it does so for the machine that the snapshot was taken of, and needs no privilege.
+    Plan(Plan),
+    /// Describe a capture kernel's file, or a purgatory's
+    Inspect(Inspect),
+    /// Save what the image depends on of this machine
+    ///
+    /// A snapshot holds copies of files below /proc and /sys, no memory and no secrets but physical addresses. `plan --snapshot` reads it.
+    Snapshot(Snapshot),
+    /// Write the man pages
+    #[command(hide = true)]
+    GenerateMan(GenerateMan),
+}
+
+/// `load`
+#[derive(Debug, Args)]
+pub struct Load {
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Print the armed image as JSON: segments, regions, entry point, identity
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Plan for the machine that this snapshot was taken of
+    #[arg(long, value_name = "DIR")]
+    pub snapshot: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// A bzImage or a purgatory; the purgatory in this program if none is named
+    pub file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `snapshot`
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Where to save it: an empty directory, or one to be made
+    pub dir: PathBuf,
+}
+
+/// `generate-man`
+#[derive(Debug, Args)]
+pub struct GenerateMan {
+    /// Where to write them
+    pub dir: PathBuf,
+}
+
+/// What decides the image.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    /// The capture kernel, a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable)
+    #[arg(long, value_name = "FILE")]
+    pub kernel: PathBuf,
+    /// Its initial RAM disk
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// Its command line; with --reuse-cmdline, what is added to the running kernel's
+    #[arg(long, value_name = "STRING")]
+    pub append: Option<String>,
+    /// Use the running kernel's command line, without crashkernel= and BOOT_IMAGE=
+    #[arg(long)]
+    pub reuse_cmdline: bool,
+    /// Pass no EFI tables to the capture kernel
+    #[arg(long)]
+    pub noefi: bool,
+    /// What to do when memory was changed since loading: reset the machine, halt it, or boot nevertheless
+    #[arg(long, value_name = "ACTION", value_enum, default_value = "reset")]
+    pub on_corrupt: OnCorruptArg,
+    /// How long to show a failure before the reset
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = reset_delay)]
+    pub reset_delay: u32,
+    /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port, or none
+    #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = console)]
+    pub console: Console,
+    /// Do not ask the kernel to keep the image current when CPUs or memory come and go
+    #[arg(long)]
+    pub no_hotplug: bool,
+    /// Which digest engine verifies the image after a panic
+    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
+    pub engine: EngineArg,
+    /// How much memory shares one digest, a power of two such as 64K or 1M
+    #[arg(long, value_name = "SIZE", default_value = DEFAULT_LEAF_SIZE_TEXT, value_parser = leaf_size)]
+    pub leaf_size: u32,
+    /// Use this purgatory in place of the one in this program
+    #[arg(long, value_name = "FILE")]
+    pub purgatory: Option<PathBuf>,
+}
+
+const DEFAULT_LEAF_SIZE_TEXT: &str = "256K";
+const _: () = assert!(DEFAULT_LEAF_SIZE == 256 << 10, "DEFAULT_LEAF_SIZE_TEXT says it in words");
+
+/// [`OnCorrupt`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OnCorruptArg {
+    Reset,
+    Halt,
+    Boot,
+}
+
+impl From<OnCorruptArg> for OnCorrupt {
+    fn from(argument: OnCorruptArg) -> Self {
+        match argument {
+            OnCorruptArg::Reset => Self::Reset,
+            OnCorruptArg::Halt => Self::Halt,
+            OnCorruptArg::Boot => Self::Boot,
+        }
+    }
+}
+
+/// [`EngineChoice`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum EngineArg {
+    /// The fastest that all CPUs have
+    Auto,
+    /// Plain instructions
+    Soft,
+    /// Several streams of SHA-NI
+    ShaNi,
+}
+
+impl From<EngineArg> for EngineChoice {
+    fn from(argument: EngineArg) -> Self {
+        match argument {
+            EngineArg::Auto => Self::Auto,
+            EngineArg::Soft => Self::Only(EngineId::Soft),
+            EngineArg::ShaNi => Self::Only(EngineId::ShaNi),
+        }
+    }
+}
+
+/// Milliseconds of a number of seconds.
+fn reset_delay(text: &str) -> Result<u32, String> {
+    let limit = MAX_RESET_DELAY_MS / 1000;
+    match text.parse::<u32>() {
+        Ok(seconds) if seconds <= limit => Ok(seconds * 1000),
+        _ => Err(format!("not a number of seconds from 0 to {limit}")),
+    }
+}
+
+fn console(text: &str) -> Result<Console, String> {
+    let port = |digits: &str| u16::from_str_radix(digits, 16).ok().filter(|port| (1..=0xfff8).contains(port));
+    let port = match (text, text.strip_prefix("0x")) {
+        ("auto", _) => return Ok(Console::Auto),
+        ("none", _) => return Ok(Console::None),
+        (_, Some(digits)) => port(digits),
+        (name, None) => cmdline::console_port(&format!("console={name}")),
+    };
+    port.map(Console::Port).ok_or_else(|| "not auto, ttyS0 to ttyS3, an I/O port from 0x1 to 0xfff8, or none".to_owned())
+}
+
+/// Bytes, with K or M for powers of 1024.
+fn leaf_size(text: &str) -> Result<u32, String> {
+    let (digits, factor) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let size = digits.parse().ok().and_then(|number: u32| number.checked_mul(factor));
+    size.filter(|size| size.is_power_of_two() && (MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(size))
+        .ok_or_else(|| format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn flags_do_not_contradict_one_another() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_powers_of_two_within_limits() {
+        assert_eq!(leaf_size("64K"), Ok(64 << 10));
+        assert_eq!(leaf_size("1M"), Ok(1 << 20));
+        assert_eq!(leaf_size("4096"), Ok(4096));
+        for wrong in ["", "K", "0", "3K", "2K", "128M", "4096M", "-4K", "64KB"] {
+            assert!(leaf_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn consoles_are_names_or_ports() {
+        assert_eq!(console("auto"), Ok(Console::Auto));
+        assert_eq!(console("none"), Ok(Console::None));
+        assert_eq!(console("ttyS0"), Ok(Console::Port(0x3f8)));
+        assert_eq!(console("ttyS3"), Ok(Console::Port(0x2e8)));
+        assert_eq!(console("0x3e8"), Ok(Console::Port(0x3e8)));
+        for wrong in ["", "ttyS4", "tty0", "0x", "0x0", "0xfffd", "0x10000", "3f8"] {
+            assert!(console(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn delays_are_whole_seconds_up_to_an_hour() {
+        assert_eq!(reset_delay("0"), Ok(0));
+        assert_eq!(reset_delay("3600"), Ok(3_600_000));
+        for wrong in ["3601", "-1", "1.5", "soon"] {
+            assert!(reset_delay(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The subcommands, one file each, and what they have in common: where words and data go, and how a request is read.
+
+pub mod load;
+pub mod unload;
+pub mod status;
+pub mod plan;
+pub mod inspect;
+pub mod snapshot;
+pub mod generate_man;
+
+use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use loader::machine::{self, Machine};
+use loader::request::{InputFile, Request};
+use loader::{cmdline, kernel, preflight, purgatory, record, submit};
+use serde::Serialize;
+
+use crate::cli::ImageArgs;
+
+/// The root of the live machine.
+pub const LIVE: &str = "/";
+
+/// Why a command could not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no image.
+    #[error(transparent)]
+    Build(#[from] loader::Error),
+    /// The machine cannot be read or saved.
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
+    /// The kernel would not take an image.
+    #[error(transparent)]
+    Preflight(#[from] preflight::Error),
+    /// The kernel did not take it.
+    #[error("{refusal}; {aftermath}")]
+    Refused {
+        /// Why.
+        refusal: submit::Error,
+        /// What is armed now.
+        aftermath: &'static str,
+    },
+    /// The kernel did not disarm.
+    #[error("the armed image stays armed")]
+    StaysArmed(#[source] submit::Error),
+    /// A file is no kernel.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// A file is no purgatory.
+    #[error(transparent)]
+    Purgatory(#[from] purgatory::Error),
+    /// The record cannot be used.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// A file cannot be read.
+    #[error("cannot read the {what} {}", path.display())]
+    Input {
+        /// What it should be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Output {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Words for a person, on standard error. If nobody listens, that is no reason to stop.
+pub fn say(words: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "kdump-loader: {words}");
+}
+
+/// Data, on standard output. A reader who has seen enough (`| head`) is no error.
+pub fn print(data: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(data.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::Output { path: "standard output".into(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Data as JSON.
+pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(data).expect("strings, integers and booleans always serialize");
+    print(&(text + "\n"))
+}
+
+/// Reads a file whole, once.
+pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Input { what, path: path.to_owned(), source })?;
+    Ok(InputFile { path: path.to_owned(), bytes })
+}
+
+/// The purgatory that was named, or the one in this program.
+pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
+    match path {
+        Some(path) => read_file("purgatory", path),
+        None => Ok(purgatory::embedded()?),
+    }
+}
+
+/// Reads every file that the flags name and says the rest in the loader's words.
+pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
+    let append = arguments.append.as_deref().unwrap_or_default();
+    let command_line = if arguments.reuse_cmdline { cmdline::reuse(&machine.command_line, append) } else { append.to_owned() };
+    Ok(Request {
+        kernel: read_file("capture kernel", &arguments.kernel)?,
+        initrd: arguments.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?,
+        command_line,
+        noefi: arguments.noefi,
+        on_corrupt: arguments.on_corrupt.into(),
+        reset_delay_ms: arguments.reset_delay,
+        console: arguments.console,
+        hotplug: !arguments.no_hotplug,
+        engine: arguments.engine.into(),
+        leaf_size: arguments.leaf_size,
+        purgatory: read_purgatory(arguments.purgatory.as_deref())?,
+        rng_seed: Some(rng_seed),
+    })
+}
+
+/// Fresh randomness for the capture kernel.
+pub fn fresh_seed() -> Result<[u8; 32], Error> {
+    let path = Path::new("/dev/urandom");
+    let mut seed = [0; 32];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut seed));
+    read.map_err(|source| Error::Input { what: "random seed", path: path.to_owned(), source })?;
+    Ok(seed)
+}
+
+/// Mebibytes, for words.
+pub fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -1,0 +1,101 @@
+//! `kdump-loader inspect`: what a file is, as the loader sees it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use handoff::Block;
+use handoff::block::VERSION;
+use loader::{kernel, purgatory};
+use serde::Serialize;
+
+use super::{Error, print, print_json, read_file, read_purgatory};
+use crate::cli::Inspect;
+
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// What a file is.
+#[derive(Serialize)]
+#[serde(tag = "format", rename_all = "kebab-case")]
+enum Description {
+    /// A capture kernel.
+    #[serde(rename = "bzImage")]
+    BzImage {
+        file: PathBuf,
+        protocol: String,
+        payload: u64,
+        init_size: u64,
+        alignment: u64,
+        pref_address: u64,
+        cmdline_size: u64,
+        xloadflags: u16,
+        entry_offset: u64,
+    },
+    /// A purgatory.
+    Purgatory { file: PathBuf, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
+}
+
+/// Describes the file, or the purgatory in this program.
+pub fn run(arguments: &Inspect) -> Result<(), Error> {
+    let file = match &arguments.file {
+        Some(path) => read_file("file", path)?,
+        None => read_purgatory(None)?,
+    };
+    let description = if file.bytes.starts_with(ELF_MAGIC) || arguments.file.is_none() {
+        let program = purgatory::parse(&file)?;
+        Description::Purgatory {
+            file: file.path,
+            block_version: VERSION,
+            block_size: size_of::<Block>() as u64,
+            block_offset: program.handoff(),
+            text: program.text_bytes().len() as u64,
+            len: program.len(),
+            entry_offset: program.entry(),
+        }
+    } else {
+        let kernel = kernel::parse(&file)?;
+        Description::BzImage {
+            protocol: format!("{}.{:02}", kernel.version >> 8, kernel.version & 0xff),
+            payload: kernel.payload.len() as u64,
+            init_size: kernel.init_size,
+            alignment: kernel.alignment,
+            pref_address: kernel.pref_address,
+            cmdline_size: kernel.cmdline_size.into(),
+            xloadflags: kernel.xloadflags,
+            entry_offset: kernel.entry_offset,
+            file: file.path,
+        }
+    };
+    if arguments.json { print_json(&description) } else { print(&description.to_string()) }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BzImage {
+                file,
+                protocol,
+                payload,
+                init_size,
+                alignment,
+                pref_address,
+                cmdline_size,
+                xloadflags,
+                entry_offset,
+            } => {
+                writeln!(out, "{}: bzImage, boot protocol {protocol}", file.display())?;
+                writeln!(out, "payload        {payload} bytes")?;
+                writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}, from {pref_address:#x} on")?;
+                writeln!(out, "command line   {cmdline_size} bytes at most")?;
+                writeln!(out, "xloadflags     {xloadflags:#x}")?;
+                writeln!(out, "entry          load address + {entry_offset:#x}")
+            }
+            Self::Purgatory { file, block_version, block_size, block_offset, text, len, entry_offset } => {
+                writeln!(out, "{}: purgatory, handoff block version {block_version}", file.display())?;
+                writeln!(out, "text           {text} bytes, digested")?;
+                writeln!(out, "block          {block_size} bytes at {block_offset:#x}")?;
+                writeln!(out, "memory         {len} bytes, before the leaf table and the copy of the elfcorehdr")?;
+                writeln!(out, "entry          load address + {entry_offset:#x}")
+            }
+        }
+    }
+}

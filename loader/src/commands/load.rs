@@ -1,0 +1,61 @@
+//! `kdump-loader load`: build an image and arm it.
+
+use std::path::Path;
+
+use loader::image::Summary;
+use loader::machine::Machine;
+use loader::record::Record;
+use loader::{preflight, submit};
+use serde::Serialize;
+
+use super::{Error, LIVE, fresh_seed, mib, print_json, request, say};
+use crate::cli::Load;
+
+/// What `load --json` prints.
+#[derive(Serialize)]
+struct Output<'a> {
+    /// Whether the kernel keeps the elfcorehdr current.
+    hotplug: bool,
+    #[serde(flatten)]
+    image: &'a Summary,
+}
+
+/// Checks, builds, arms, records, in this order.
+pub fn run(arguments: &Load) -> Result<(), Error> {
+    let root = Path::new(LIVE);
+    preflight::privileged(root)?;
+    let tsc_khz = submit::measure_tsc_khz();
+    let machine = Machine::read(root, Some(tsc_khz))?;
+    preflight::permitted(root, &machine.kexec)?;
+    let request = request(&arguments.image, &machine, fresh_seed()?)?;
+    let image = loader::build(&request, &machine)?;
+
+    let armed = submit::load(&image, request.hotplug)
+        .map_err(|refusal| Error::Refused { refusal, aftermath: aftermath(root, tsc_khz) })?;
+
+    let summary = image.summary();
+    let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
+    let record = Record::new(root, summary.clone(), &request.kernel.path, initrd, armed.hotplug);
+    if let Err(error) = record.and_then(|record| record.write(root)) {
+        say(format_args!("the image is armed, but `status` will not know it: {:#}", anyhow::Error::from(error)));
+    }
+    let (used, region) = (summary.used(), summary.crash_region.len);
+    say(format_args!("armed {}: {} of the crash region's {} are used", summary.identity, mib(used), mib(region)));
+    match (request.hotplug, armed.hotplug) {
+        (true, false) => say(format_args!(
+            "this kernel does not keep the image current when CPUs or memory come and go (Linux 6.6 and newer do): load again after each"
+        )),
+        (false, _) => say(format_args!("load again after CPUs or memory come or go, as --no-hotplug asks")),
+        (true, true) => {}
+    }
+    if arguments.json { print_json(&Output { hotplug: armed.hotplug, image: &summary }) } else { Ok(()) }
+}
+
+/// What is armed after the kernel refused an image: it may have freed the old one first.
+fn aftermath(root: &Path, tsc_khz: u32) -> &'static str {
+    match Machine::read(root, Some(tsc_khz)).map(|machine| machine.kexec.crash_loaded) {
+        Ok(true) => "the image that was armed before is still armed",
+        Ok(false) => "no image is armed now, so a panic would leave no dump",
+        Err(_) => "whether an image is still armed could not be read",
+    }
+}

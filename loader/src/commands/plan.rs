@@ -1,0 +1,23 @@
+//! `kdump-loader plan`: `load` without the system call.
+
+use std::path::Path;
+
+use loader::machine::Machine;
+use loader::submit;
+
+use super::{Error, LIVE, print, print_json, request};
+use crate::cli::Plan;
+
+/// Stands in for the random seed: it is as long, and every plan of the same image has the same identity.
+const NO_SEED: [u8; 32] = [0; 32];
+
+/// Builds the image and prints what it would be.
+pub fn run(arguments: &Plan) -> Result<(), Error> {
+    let machine = match &arguments.snapshot {
+        Some(directory) => Machine::read(directory, None)?,
+        None => Machine::read(Path::new(LIVE), Some(submit::measure_tsc_khz()))?,
+    };
+    let request = request(&arguments.image, &machine, NO_SEED)?;
+    let summary = loader::build(&request, &machine)?.summary();
+    if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }
+}

@@ -1,0 +1,150 @@
+//! [5] What the segments hold: first what needs no address, then, once everything is placed, what does.
+//!
+//! *On entry* the request and the machine. *On exit* a [`Described`]: every byte of every segment but the purgatory's, final.
+
+use crate::bootparams;
+use crate::cmdline::{self, CommandLine};
+use crate::elfcorehdr;
+use crate::kernel::{self, CaptureKernel};
+use crate::machine::Machine;
+use crate::phys::PhysRange;
+use crate::place::{self, KernelNeeds, Needs, Placed};
+use crate::purgatory::{self, Program};
+use crate::request::Request;
+use crate::settings::Settings;
+use crate::{Error, seal};
+
+/// Everything that can be known without addresses, and with it every size.
+#[derive(Debug)]
+pub struct Parsed<'r> {
+    request: &'r Request,
+    kernel: CaptureKernel<'r>,
+    program: Program,
+    settings: Settings,
+    command_line: CommandLine,
+    elfcorehdr: Vec<u8>,
+    crash_region: PhysRange,
+    needs: Needs,
+}
+
+/// Everything but the digests.
+#[derive(Debug)]
+pub struct Described<'r> {
+    parsed: Parsed<'r>,
+    placed: Placed,
+    boot_params: Vec<u8>,
+}
+
+impl<'r> Parsed<'r> {
+    /// Parses the files, composes what needs no address, and adds up the sizes.
+    pub fn new(request: &'r Request, machine: &Machine) -> Result<Self, Error> {
+        let settings = Settings::decide(request, machine)?;
+        let kernel = kernel::parse(&request.kernel)?;
+        let program = purgatory::parse(&request.purgatory)?;
+        if let Some(initrd) = request.initrd.as_ref().filter(|initrd| initrd.bytes.is_empty()) {
+            return Err(Error::EmptyInitrd { path: initrd.path.clone() });
+        }
+        let crash_region = machine.crash_region()?;
+        // The elfcorehdr is placed first, at the region's start: its address is known before any size.
+        // On an EFI machine without EFI, kernels that do not know `boot_params.acpi_rsdp_addr` look only here.
+        let without_efi = machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
+        let acpi_rsdp = bootparams::acpi_rsdp(machine).filter(|_| without_efi);
+        let command_line = cmdline::compose(&request.command_line, kernel.cmdline_size, crash_region.start(), acpi_rsdp)?;
+        let elfcorehdr = elfcorehdr::build(machine)?;
+        let initrd = request.initrd.as_ref().map(|initrd| initrd.bytes.len() as u64);
+        let boot_params = bootparams::segment_len(machine, request);
+
+        let elfcorehdr_len = elfcorehdr.len() as u64;
+        let lens = [
+            program.text_bytes().len() as u64,
+            kernel.payload.len() as u64,
+            initrd.unwrap_or(0),
+            boot_params,
+            command_line.bytes.len() as u64,
+            elfcorehdr_len,
+        ];
+        let leaves = seal::leaf_count(lens, settings.leaf_size);
+        let needs = Needs {
+            elfcorehdr: elfcorehdr::memsz(machine, request.hotplug).max(elfcorehdr_len),
+            hole: place::hole_for(machine),
+            kernel: KernelNeeds { len: kernel.init_size, alignment: kernel.alignment, pref_address: kernel.pref_address },
+            initrd,
+            boot_params,
+            command_line: command_line.bytes.len() as u64,
+            purgatory: program.trailer(leaves, elfcorehdr_len).end,
+        };
+        Ok(Self { request, kernel, program, settings, command_line, elfcorehdr, crash_region, needs })
+    }
+
+    /// Every size.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// Where the image must go.
+    pub fn crash_region(&self) -> PhysRange {
+        self.crash_region
+    }
+
+    /// Makes what depends on addresses.
+    pub fn describe(self, placed: Placed, machine: &Machine) -> Result<Described<'r>, Error> {
+        let boot_params = bootparams::build(&bootparams::Inputs {
+            machine,
+            request: self.request,
+            kernel: &self.kernel,
+            at: placed.boot_params.start(),
+            command_line: placed.command_line,
+            initrd: self.initrd_range(&placed),
+            elfcorehdr: placed.elfcorehdr,
+            crash_region: placed.crash_region,
+        })?;
+        Ok(Described { parsed: self, placed, boot_params })
+    }
+
+    /// The initrd as the capture kernel is told: its bytes, not its pages.
+    fn initrd_range(&self, placed: &Placed) -> Option<PhysRange> {
+        PhysRange::with_len(placed.initrd?.start(), self.needs.initrd?)
+    }
+}
+
+impl<'r> Described<'r> {
+    /// Where everything is.
+    pub fn placed(&self) -> &Placed {
+        &self.placed
+    }
+
+    /// The capture kernel.
+    pub fn kernel(&self) -> &CaptureKernel<'r> {
+        &self.parsed.kernel
+    }
+
+    /// The initial RAM disk.
+    pub fn initrd(&self) -> Option<&'r [u8]> {
+        self.parsed.request.initrd.as_ref().map(|initrd| initrd.bytes.as_slice())
+    }
+
+    /// boot_params and setup_data.
+    pub fn boot_params(&self) -> &[u8] {
+        &self.boot_params
+    }
+
+    /// The command line.
+    pub fn command_line(&self) -> &CommandLine {
+        &self.parsed.command_line
+    }
+
+    /// The elfcorehdr as it is at load.
+    pub fn elfcorehdr(&self) -> &[u8] {
+        &self.parsed.elfcorehdr
+    }
+
+    /// The purgatory.
+    pub fn program(&self) -> &Program {
+        &self.parsed.program
+    }
+
+    /// What the purgatory will be told.
+    pub fn settings(&self) -> &Settings {
+        &self.parsed.settings
+    }
+}

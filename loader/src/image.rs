@@ -1,0 +1,293 @@
+//! [8] The image: what is submitted, and what `plan` prints.
+//!
+//! It has no mutating method. The capture kernel and its initrd are borrowed from the files as they were read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use handoff::block::PhysSpan;
+use handoff::{Block, Region};
+use serde::{Deserialize, Serialize};
+
+use crate::phys::PhysRange;
+use crate::seal::Digest;
+use crate::settings::Settings;
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// ELF headers that describe the crashed kernel's memory; the kernel keeps them current.
+    Elfcorehdr,
+    /// The capture kernel.
+    Kernel,
+    /// Its initial RAM disk.
+    Initrd,
+    /// boot_params and setup_data.
+    BootParams,
+    /// Its command line.
+    CommandLine,
+    /// The purgatory, its block, the leaf table and the copy of the elfcorehdr.
+    Purgatory,
+}
+
+impl SegmentKind {
+    /// The name in tables and JSON; where a region has the same content, the region's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Elfcorehdr => "elfcorehdr",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::BootParams => "boot-params",
+            Self::CommandLine => "command-line",
+            Self::Purgatory => "purgatory",
+        }
+    }
+}
+
+/// One segment: bytes, and the memory they are copied to; the kernel fills the rest with zeroes.
+#[derive(Clone, Debug)]
+pub struct Segment<'r> {
+    kind: SegmentKind,
+    range: PhysRange,
+    bytes: Cow<'r, [u8]>,
+}
+
+impl<'r> Segment<'r> {
+    /// `bytes` at the start of `range`.
+    pub fn new(kind: SegmentKind, range: PhysRange, bytes: Cow<'r, [u8]>) -> Self {
+        Self { kind, range, bytes }
+    }
+
+    /// What it holds.
+    pub fn kind(&self) -> SegmentKind {
+        self.kind
+    }
+
+    /// Its place.
+    pub fn range(&self) -> PhysRange {
+        self.range
+    }
+
+    /// What is copied there.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A complete image.
+#[derive(Clone, Debug)]
+pub struct Image<'r> {
+    entry: u64,
+    crash_region: PhysRange,
+    segments: Vec<Segment<'r>>,
+    block: Block,
+    block_at: PhysRange,
+    settings: Settings,
+}
+
+impl<'r> Image<'r> {
+    /// Only [`crate::bind`] has the parts.
+    pub(crate) fn new(
+        entry: u64,
+        crash_region: PhysRange,
+        segments: Vec<Segment<'r>>,
+        block: Block,
+        block_at: PhysRange,
+        settings: Settings,
+    ) -> Self {
+        Self { entry, crash_region, segments, block, block_at, settings }
+    }
+
+    /// Where the kernel jumps on panic.
+    pub fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    /// The region that holds everything.
+    pub fn crash_region(&self) -> PhysRange {
+        self.crash_region
+    }
+
+    /// The segments, ascending.
+    pub fn segments(&self) -> &[Segment<'r>] {
+        &self.segments
+    }
+
+    /// The block, filled in.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// The image's identity: the block's seal.
+    pub fn identity(&self) -> Digest {
+        self.block.seal
+    }
+
+    /// Everything a person or a script may want to know, without the bytes.
+    pub fn summary(&self) -> Summary {
+        let regions = &self.block.regions[..self.block.region_count.get() as usize];
+        Summary {
+            identity: hex(&self.identity()),
+            entry: self.entry,
+            crash_region: self.crash_region.into(),
+            segments: self.segments.iter().map(SegmentSummary::from).collect(),
+            regions: regions.iter().map(RegionSummary::from).collect(),
+            block: self.block_at.into(),
+            leaf_table: self.block.leaf_table.into(),
+            leaf_size: self.settings.leaf_size,
+            report: self.block.report.into(),
+            engine: self.settings.engine.word().to_owned(),
+            console_port: self.settings.console,
+            on_corrupt: self.settings.on_corrupt.word().to_owned(),
+            reset_delay_ms: self.settings.reset_delay_ms,
+        }
+    }
+}
+
+/// A span of physical memory in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanSummary {
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// A segment in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentSummary {
+    /// [`SegmentKind::name`].
+    pub name: String,
+    /// First address.
+    pub start: u64,
+    /// Bytes in memory.
+    pub len: u64,
+    /// Bytes copied; the rest is zero.
+    pub file_len: u64,
+}
+
+/// A verified region in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionSummary {
+    /// [`handoff::RegionKind::name`].
+    pub name: String,
+    /// First address.
+    pub start: u64,
+    /// Bytes proved zero or hashed.
+    pub len: u64,
+    /// Bytes hashed.
+    pub file_len: u64,
+    /// Index of its first leaf in the leaf table.
+    pub first_leaf: u32,
+    /// How many leaves it has.
+    pub leaf_count: u32,
+}
+
+/// An image in JSON, and as a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The seal, in hexadecimal.
+    pub identity: String,
+    /// Where the kernel jumps on panic.
+    pub entry: u64,
+    /// The region that holds everything.
+    pub crash_region: SpanSummary,
+    /// What is handed to the kernel.
+    pub segments: Vec<SegmentSummary>,
+    /// What the purgatory verifies.
+    pub regions: Vec<RegionSummary>,
+    /// Where the block is.
+    pub block: SpanSummary,
+    /// Where the leaf table is.
+    pub leaf_table: SpanSummary,
+    /// Bytes per leaf.
+    pub leaf_size: u32,
+    /// Where the purgatory writes its report.
+    pub report: SpanSummary,
+    /// Which digest engine it runs.
+    pub engine: String,
+    /// First port of the UART it prints on.
+    pub console_port: Option<u16>,
+    /// What it does about a corrupt segment.
+    pub on_corrupt: String,
+    /// How long it shows a failure, in milliseconds.
+    pub reset_delay_ms: u32,
+}
+
+impl Summary {
+    /// Bytes of the crash region that segments take.
+    pub fn used(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
+    }
+}
+
+/// The table that `plan` prints: one line per segment, then what else there is to know.
+impl fmt::Display for Summary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{:<14} {:>18} {:>18} {:>12} {:>12}", "segment", "first", "last", "memory", "file")?;
+        for SegmentSummary { name, start, len, file_len } in &self.segments {
+            writeln!(out, "{name:<14} {start:>#18x} {:>#18x} {len:>12} {file_len:>12}", start + len - 1)?;
+        }
+        let SpanSummary { start, len } = self.crash_region;
+        writeln!(out, "\ncrash region   {start:#x}-{:#x}, {} of {} MiB used", start + len - 1, mib(self.used()), mib(len))?;
+        writeln!(out, "entry          {:#x}", self.entry)?;
+        let leaves: u32 = self.regions.iter().map(|region| region.leaf_count).sum();
+        let digested: u64 = self.regions.iter().map(|region| region.file_len).sum();
+        writeln!(out, "digest         {}, {leaves} leaves of {} KiB, {} MiB", self.engine, self.leaf_size >> 10, mib(digested))?;
+        match self.console_port {
+            Some(port) => writeln!(out, "console        8250 at {port:#x}")?,
+            None => writeln!(out, "console        none")?,
+        }
+        writeln!(out, "if corrupt     {} after {} s", self.on_corrupt, f64::from(self.reset_delay_ms) / 1000.0)?;
+        writeln!(out, "report         {:#x}", self.report.start)?;
+        writeln!(out, "identity       {}", self.identity)
+    }
+}
+
+/// Mebibytes with one decimal place.
+fn mib(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl From<PhysRange> for SpanSummary {
+    fn from(range: PhysRange) -> Self {
+        Self { start: range.start(), len: range.len() }
+    }
+}
+
+impl From<PhysSpan> for SpanSummary {
+    fn from(span: PhysSpan) -> Self {
+        Self { start: span.start.get(), len: span.len.get() }
+    }
+}
+
+impl From<&Segment<'_>> for SegmentSummary {
+    fn from(segment: &Segment<'_>) -> Self {
+        let range = segment.range();
+        Self {
+            name: segment.kind().name().into(),
+            start: range.start(),
+            len: range.len(),
+            file_len: segment.bytes().len() as u64,
+        }
+    }
+}
+
+impl From<&Region> for RegionSummary {
+    fn from(region: &Region) -> Self {
+        let name = region.name.iter().take_while(|&&byte| byte != 0).map(|&byte| char::from(byte)).collect();
+        Self {
+            name,
+            start: region.start.get(),
+            len: region.mem_len.get(),
+            file_len: region.file_len.get(),
+            first_leaf: region.first_leaf.get(),
+            leaf_count: region.leaf_count.get(),
+        }
+    }
+}

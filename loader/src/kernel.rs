@@ -1,0 +1,193 @@
+//! [2] What the capture kernel is: its setup header and its payload, taken out of the file it comes in.
+//!
+//! *On entry:* a file's bytes, nothing known about them. *On exit:* a kernel that the 64-bit boot protocol can start anywhere in physical
+//! memory, or an error that says what the file is instead.
+
+use std::path::PathBuf;
+
+use crate::request::InputFile;
+
+pub mod bzimage;
+
+/// A kernel that can be placed. Borrows from the file, which is read once and never copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureKernel<'a> {
+    /// The setup header, from file offset 0x1f1 on: what `boot_params` carries at the same offset.
+    pub setup_header: &'a [u8],
+    /// What is loaded: the protected-mode part of a bzImage.
+    pub payload: &'a [u8],
+    /// Bytes that the kernel needs from its load address on, the payload included (`init_size`).
+    pub init_size: u64,
+    /// What its load address must be a multiple of (`kernel_alignment`), a power of two.
+    pub alignment: u64,
+    /// The lowest address at which it may be loaded (`pref_address`): below, it would move itself up and past its segment.
+    pub pref_address: u64,
+    /// Longest command line it takes, without the NUL (`cmdline_size`).
+    pub cmdline_size: u32,
+    /// Boot protocol, 0x020f for 2.15.
+    pub version: u16,
+    /// `xloadflags`, see [`bzimage`] for the bits.
+    pub xloadflags: u16,
+    /// Offset of the 64-bit entry point from the load address.
+    pub entry_offset: u64,
+}
+
+/// A file format that kernels come in. To add one: a module beside [`bzimage`], and a row in [`FORMATS`].
+pub struct Format {
+    /// What a message calls it.
+    pub name: &'static str,
+    /// Whether a file is, or claims to be, of this format.
+    pub probe: fn(&[u8]) -> bool,
+    /// Takes the kernel out of a file that is.
+    pub parse: fn(&[u8]) -> Result<CaptureKernel<'_>, Defect>,
+}
+
+/// The formats the loader reads, in the order in which they are tried.
+pub const FORMATS: &[Format] = &[bzimage::FORMAT];
+
+/// Takes the kernel out of `file`, whichever of [`FORMATS`] it is in.
+pub fn parse(file: &InputFile) -> Result<CaptureKernel<'_>, Error> {
+    let bytes = file.bytes.as_slice();
+    let parsed = match FORMATS.iter().find(|format| (format.probe)(bytes)) {
+        _ if bytes.is_empty() => Err(Defect::Empty),
+        Some(format) => (format.parse)(bytes),
+        None => Err(Defect::UnknownFormat { found: describe(bytes), known: known_formats() }),
+    };
+    parsed.map_err(|defect| Error { path: file.path.clone(), defect })
+}
+
+fn known_formats() -> String {
+    FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(" or ")
+}
+
+/// What a file that is no kernel of ours begins like: signature, what it is, where to go from there.
+const FOREIGN: &[(&[u8], &str)] = &[
+    (
+        b"\x7fELF",
+        "an ELF file, perhaps an uncompressed vmlinux; the bzImage of the same kernel is arch/x86/boot/bzImage, or /boot/vmlinuz-*",
+    ),
+    (b"\x1f\x8b", "gzip-compressed data; unpack it with gunzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed data; unpack it with unzstd"),
+    (b"\xfd7zXZ\0", "xz-compressed data; unpack it with unxz"),
+    (b"BZh", "bzip2-compressed data; unpack it with bunzip2"),
+    (b"\x04\x22\x4d\x18", "lz4-compressed data; unpack it with unlz4"),
+    (b"070701", "a cpio archive, perhaps the initial RAM disk; pass that with --initrd"),
+];
+
+/// Offset of the offset of the PE header in an executable that begins with `MZ` (PE/COFF specification, "MS-DOS Stub").
+const PE_OFFSET_AT: usize = 0x3c;
+
+fn describe(bytes: &[u8]) -> &'static str {
+    if let Some((_, found)) = FOREIGN.iter().find(|(signature, _)| bytes.starts_with(signature)) {
+        return found;
+    }
+    let pe_offset =
+        bytes.get(PE_OFFSET_AT..).and_then(|rest| rest.first_chunk()).map(|offset| u32::from_le_bytes(*offset) as usize);
+    let pe_header = pe_offset.and_then(|offset| bytes.get(offset..)).filter(|_| bytes.starts_with(b"MZ"));
+    if pe_header.is_some_and(|header| header.starts_with(b"PE\0\0")) {
+        return "an EFI program, perhaps a unified kernel image; take its .linux section with objcopy -O binary -j .linux";
+    }
+    "something whose first bytes do not tell what it is"
+}
+
+/// Why a file is not a kernel that can be placed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} cannot be the capture kernel", path.display())]
+pub struct Error {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub defect: Defect,
+}
+
+/// What is wrong with a kernel file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Defect {
+    /// It has no bytes.
+    #[error("it is empty")]
+    Empty,
+    /// It ends inside something.
+    #[error("it is truncated, or no bzImage: it ends at {len:#x}, but {part} goes to {end:#x}; copy it again")]
+    Truncated {
+        /// Its length.
+        len: usize,
+        /// What is cut.
+        part: &'static str,
+        /// Where that would end.
+        end: u64,
+    },
+    /// It is something else.
+    #[error("it is no {known} but {found}")]
+    UnknownFormat {
+        /// What it looks like.
+        found: &'static str,
+        /// What it could be.
+        known: String,
+    },
+    /// A field that is the same in every kernel is not.
+    #[error("its {field} at {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, or not a bzImage")]
+    Damaged {
+        /// Name in boot.rst.
+        field: &'static str,
+        /// File offset.
+        offset: usize,
+        /// What it should be.
+        expected: u64,
+        /// What it is.
+        found: u64,
+    },
+    /// The boot protocol is too old.
+    #[error(
+        "its boot protocol is {}.{:02}, but the loader needs {}.{:02} (Linux 3.8) or newer",
+        found >> 8, found & 0xff, needed >> 8, needed & 0xff
+    )]
+    OldProtocol {
+        /// `version`.
+        found: u16,
+        /// The oldest that will do.
+        needed: u16,
+    },
+    /// A zImage.
+    #[error("it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH); build a bzImage")]
+    LoadedLow {
+        /// `loadflags`.
+        loadflags: u8,
+    },
+    /// It has no 64-bit entry point.
+    #[error("it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64); take an amd64 one")]
+    Only32Bit {
+        /// `xloadflags`.
+        xloadflags: u16,
+    },
+    /// It runs only where it was linked, or only below 4 GiB.
+    #[error("it cannot be loaded at any address (lacks {lacks}), as a capture kernel must; build it with CONFIG_RELOCATABLE")]
+    NotRelocatable {
+        /// Which property is missing, by its name in boot.rst.
+        lacks: &'static str,
+    },
+    /// Its alignment is no power of two.
+    #[error("its kernel_alignment is {found:#x}, which is no power of two: it is damaged")]
+    Alignment {
+        /// `kernel_alignment`.
+        found: u32,
+    },
+    /// Its setup header is of impossible length.
+    #[error("its setup header ends at {end:#x} instead of between {least:#x} and {most:#x}: it is damaged")]
+    HeaderLength {
+        /// 0x202 plus the byte at 0x201.
+        end: usize,
+        /// Where the last field that the loader needs ends.
+        least: usize,
+        /// Where the next thing in `struct boot_params` begins.
+        most: usize,
+    },
+    /// It says that it needs less memory than its payload takes.
+    #[error("its init_size is {init_size:#x}, less than the {payload:#x} bytes of its payload: it is damaged")]
+    InitSize {
+        /// `init_size`.
+        init_size: u64,
+        /// Bytes of its payload.
+        payload: u64,
+    },
+}

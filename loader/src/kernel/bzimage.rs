@@ -1,0 +1,171 @@
+//! [2a] A bzImage: boot sector and setup code, then the payload (Documentation/arch/x86/boot.rst).
+//!
+//! The checks are those of `bzImage64_probe` (arch/x86/kernel/kexec-bzimage64.c), and those that boot.rst asks of a boot loader.
+
+use std::mem::offset_of;
+
+use super::{CaptureKernel, Defect, Format};
+use crate::bootparams::uapi::{BootParams, SetupHeader};
+
+/// The row of [`super::FORMATS`].
+pub const FORMAT: Format = Format { name: "bzImage", probe, parse };
+
+/// `XLF_KERNEL_64`: there is a 64-bit entry point at 0x200 (boot.rst, "xloadflags").
+pub const XLF_KERNEL_64: u16 = 1 << 0;
+/// `XLF_CAN_BE_LOADED_ABOVE_4G`: kernel, command line, initrd and boot_params may lie above 4 GiB.
+pub const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
+/// `XLF_EFI_KEXEC`: it can take over EFI runtime services that another kernel has already mapped.
+pub const XLF_EFI_KEXEC: u16 = 1 << 4;
+/// `XLF_5LEVEL`: it can be entered with five levels of page tables.
+pub const XLF_5LEVEL: u16 = 1 << 5;
+
+/// Where the setup header begins, in the file and in `struct boot_params` (boot.rst, "The Real-Mode Kernel Header").
+pub const SETUP_HEADER_AT: usize = offset_of!(BootParams, hdr);
+/// From where the byte at 0x201, the operand of a short jump, counts the header's length.
+pub const SETUP_HEADER_END_BASE: usize = HEADER.1;
+/// What follows the header in `struct boot_params`: `edd_mbr_sig_buffer`.
+pub const SETUP_HEADER_MAX_END: usize = offset_of!(BootParams, edd_mbr_sig_buffer);
+
+/// The oldest protocol with `xloadflags` (boot.rst: 2.12, Linux 3.8).
+const OLDEST_VERSION: u16 = 0x020c;
+/// `LOADED_HIGH` in `loadflags`: a bzImage, not a zImage.
+const LOADED_HIGH: u8 = 1 << 0;
+/// The unit of `setup_sects`.
+const SECTOR_LEN: usize = 512;
+/// What `setup_sects` = 0 means, from the days of the boot sector (boot.rst, "setup_sects").
+const DEFAULT_SETUP_SECTS: u8 = 4;
+/// The unit of `syssize`.
+const PARAGRAPH_LEN: u64 = 16;
+/// Offset of the 64-bit entry point in the payload (boot.rst, "64-bit Boot Protocol").
+const ENTRY_OFFSET: u64 = 0x200;
+
+/// A field of the header: name in boot.rst and offset in the file.
+struct Field(&'static str, usize);
+
+macro_rules! field {
+    ($name:ident) => {
+        Field(stringify!($name), SETUP_HEADER_AT + offset_of!(SetupHeader, $name))
+    };
+}
+
+const SETUP_SECTS: Field = field!(setup_sects);
+const SYSSIZE: Field = field!(syssize);
+const BOOT_FLAG: Field = field!(boot_flag);
+const HEADER: Field = field!(header);
+const VERSION: Field = field!(version);
+const LOADFLAGS: Field = field!(loadflags);
+const KERNEL_ALIGNMENT: Field = field!(kernel_alignment);
+const RELOCATABLE_KERNEL: Field = field!(relocatable_kernel);
+const XLOADFLAGS: Field = field!(xloadflags);
+const CMDLINE_SIZE: Field = field!(cmdline_size);
+const PREF_ADDRESS: Field = field!(pref_address);
+const INIT_SIZE: Field = field!(init_size);
+/// The operand of the jump: how far it is from here to the end of the header.
+const HEADER_LENGTH: Field = Field("jump", SETUP_HEADER_AT + offset_of!(SetupHeader, jump) + 1);
+
+const HDRS: [u8; 4] = *b"HdrS";
+const BOOT_FLAG_VALUE: u16 = 0xaa55;
+/// Where the last field that is read here ends.
+const LEAST_HEADER_END: usize = INIT_SIZE.1 + 4;
+
+/// With the magic number it is one. Without, it may still be the beginning of one, if it is too short to have it.
+fn probe(bytes: &[u8]) -> bool {
+    match bytes.get(HEADER.1..HEADER.1 + HDRS.len()) {
+        Some(magic) => magic == HDRS,
+        None => super::FOREIGN.iter().all(|(signature, _)| !bytes.starts_with(signature)),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
+    let header = Header(bytes);
+    let [setup_sects] = header.field(SETUP_SECTS)?;
+    let syssize = u32::from_le_bytes(header.field(SYSSIZE)?);
+    header.expect_u16(BOOT_FLAG, BOOT_FLAG_VALUE)?;
+    let [header_length] = header.field(HEADER_LENGTH)?;
+    let magic = u32::from_le_bytes(header.field(HEADER)?);
+    if magic != u32::from_le_bytes(HDRS) {
+        let expected = u32::from_le_bytes(HDRS).into();
+        return Err(Defect::Damaged { field: HEADER.0, offset: HEADER.1, expected, found: magic.into() });
+    }
+    let version = u16::from_le_bytes(header.field(VERSION)?);
+    if version < OLDEST_VERSION {
+        return Err(Defect::OldProtocol { found: version, needed: OLDEST_VERSION });
+    }
+    let [loadflags] = header.field(LOADFLAGS)?;
+    if loadflags & LOADED_HIGH == 0 {
+        return Err(Defect::LoadedLow { loadflags });
+    }
+    let kernel_alignment = u32::from_le_bytes(header.field(KERNEL_ALIGNMENT)?);
+    if !kernel_alignment.is_power_of_two() {
+        return Err(Defect::Alignment { found: kernel_alignment });
+    }
+    let [relocatable_kernel] = header.field(RELOCATABLE_KERNEL)?;
+    let xloadflags = u16::from_le_bytes(header.field(XLOADFLAGS)?);
+    if xloadflags & XLF_KERNEL_64 == 0 {
+        return Err(Defect::Only32Bit { xloadflags });
+    }
+    if relocatable_kernel == 0 {
+        return Err(Defect::NotRelocatable { lacks: RELOCATABLE_KERNEL.0 });
+    }
+    if xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G == 0 {
+        return Err(Defect::NotRelocatable { lacks: "XLF_CAN_BE_LOADED_ABOVE_4G" });
+    }
+    let cmdline_size = u32::from_le_bytes(header.field(CMDLINE_SIZE)?);
+    let pref_address = u64::from_le_bytes(header.field(PREF_ADDRESS)?);
+    let init_size = u64::from(u32::from_le_bytes(header.field(INIT_SIZE)?));
+
+    // The byte is the operand of a jump, but its length counts, so it has no sign: kexec-tools' signed reading cuts long headers.
+    let header_end = SETUP_HEADER_END_BASE + usize::from(header_length);
+    if !(LEAST_HEADER_END..=SETUP_HEADER_MAX_END).contains(&header_end) {
+        return Err(Defect::HeaderLength { end: header_end, least: LEAST_HEADER_END, most: SETUP_HEADER_MAX_END });
+    }
+    let setup_header = header.part("the setup header", SETUP_HEADER_AT, header_end)?;
+
+    let setup_sects = if setup_sects == 0 { DEFAULT_SETUP_SECTS } else { setup_sects };
+    let payload_at = (usize::from(setup_sects) + 1) * SECTOR_LEN;
+    header.part("the setup code", 0, payload_at)?;
+    // `syssize` is of the payload; a signature for EFI may follow it.
+    let payload_end = payload_at as u64 + u64::from(syssize) * PARAGRAPH_LEN;
+    if syssize == 0 || (bytes.len() as u64) < payload_end {
+        let end = payload_end.max(payload_at as u64 + 1);
+        return Err(Defect::Truncated { len: bytes.len(), part: "the payload", end });
+    }
+    let payload = &bytes[payload_at..];
+    if init_size < payload.len() as u64 {
+        return Err(Defect::InitSize { init_size, payload: payload.len() as u64 });
+    }
+    Ok(CaptureKernel {
+        setup_header,
+        payload,
+        init_size,
+        alignment: kernel_alignment.into(),
+        pref_address,
+        cmdline_size,
+        version,
+        xloadflags,
+        entry_offset: ENTRY_OFFSET,
+    })
+}
+
+/// The file, as far as it goes.
+struct Header<'a>(&'a [u8]);
+
+impl<'a> Header<'a> {
+    fn field<const LEN: usize>(&self, Field(name, at): Field) -> Result<[u8; LEN], Defect> {
+        let bytes = self.part(name, at, at + LEN)?;
+        Ok(*bytes.first_chunk().expect("a part is as long as asked for"))
+    }
+
+    fn part(&self, part: &'static str, start: usize, end: usize) -> Result<&'a [u8], Defect> {
+        self.0.get(start..end).ok_or(Defect::Truncated { len: self.0.len(), part, end: end as u64 })
+    }
+
+    fn expect_u16(&self, field: Field, expected: u16) -> Result<(), Defect> {
+        let Field(name, offset) = field;
+        let found = u16::from_le_bytes(self.field(field)?);
+        if found == expected {
+            return Ok(());
+        }
+        Err(Defect::Damaged { field: name, offset, expected: expected.into(), found: found.into() })
+    }
+}

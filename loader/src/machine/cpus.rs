@@ -1,0 +1,78 @@
+//! [1d] The CPUs: what they can do, how many there may be, and where each saves its registers.
+
+use super::source::{CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted};
+use super::{CpuFacts, CrashNotes, Error};
+use crate::phys::PhysRange;
+
+/// What the SHA-NI engine needs besides SSE2, which every x86-64 CPU has: the names in /proc/cpuinfo.
+const SHA_NI_FLAGS: [&str; 3] = ["sha_ni", "ssse3", "sse4_1"];
+
+/// Fewest and most physical address bits of x86-64 (SDM Vol. 3A §4.1.4, MAXPHYADDR; 32 is what a CPU without leaf 0x8000_0008 has).
+const PHYSICAL_BITS: std::ops::RangeInclusive<u32> = 32..=52;
+
+/// From /proc/cpuinfo: a capability counts only if every CPU has it, for any of them may run the purgatory.
+pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Error> {
+    let text = file.text()?;
+    let values = |wanted: &'static str| {
+        text.lines().filter_map(move |line| {
+            let (key, value) = line.split_once(':')?;
+            (key.trim_end() == wanted).then(|| value.trim())
+        })
+    };
+    let flags: Vec<Vec<&str>> = values("flags").map(|line| line.split_ascii_whitespace().collect()).collect();
+    if flags.is_empty() {
+        return Err(file.garbled(if text.is_empty() { "nothing" } else { "no line `flags`" }));
+    }
+    let everywhere = |flag: &str| flags.iter().all(|flags| flags.contains(&flag));
+
+    let mut physical_bits = None;
+    for line in values("address sizes") {
+        let bits = line.split_once(" bits physical").and_then(|(bits, _)| bits.parse().ok());
+        let bits = bits.filter(|bits| PHYSICAL_BITS.contains(bits)).ok_or_else(|| file.garbled(quoted(line)))?;
+        physical_bits = Some(physical_bits.map_or(bits, |narrowest: u32| narrowest.min(bits)));
+    }
+    let physical_bits = physical_bits.ok_or_else(|| file.garbled("no line `address sizes`"))?;
+
+    // An AMD host shows sev_es and sev_snp too, as what it can offer its guests; only a guest has `hypervisor`.
+    let guest = everywhere("hypervisor");
+    let confidential =
+        ["tdx_guest", "sev_snp", "sev_es"].into_iter().find(|&flag| everywhere(flag) && (guest || flag == "tdx_guest"));
+
+    Ok(CpuFacts {
+        sha_ni: SHA_NI_FLAGS.into_iter().all(everywhere),
+        gbpages: everywhere("pdpe1gb"),
+        la57: everywhere("la57"),
+        physical_bits,
+        confidential: confidential.map(String::from),
+        tsc_khz,
+    })
+}
+
+/// How many CPUs a list like `0-3,8` names.
+pub(super) fn parse_possible(file: &Found) -> Result<u32, Error> {
+    let text = file.text()?;
+    let count = text.split(',').try_fold(0u32, |count, part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |digits: &str| digits.parse::<u32>().ok().filter(|_| !digits.starts_with('+'));
+        let (first, last) = (number(first)?, number(last)?);
+        count.checked_add(last.checked_sub(first)?.checked_add(1)?)
+    });
+    count.ok_or_else(|| file.garbled(quoted(text)))
+}
+
+/// The register buffers of the CPUs that are present; their numbers may have holes.
+pub(super) fn read_crash_notes(tree: Tree<'_>) -> Result<Vec<CrashNotes>, Error> {
+    let numbers = tree.numbers(&CRASH_NOTES)?;
+    if numbers.is_empty() {
+        // No directory at all: let the first CPU's be the one that is missed.
+        tree.required_at(&CRASH_NOTES, 0)?;
+    }
+    let read_one = |cpu| {
+        let address = tree.required_at(&CRASH_NOTES, cpu)?;
+        let size = tree.required_at(&CRASH_NOTES_SIZE, cpu)?;
+        let range = PhysRange::with_len(address.hexadecimal()?, size.decimal()?);
+        let range = range.filter(|range| !range.is_empty()).ok_or_else(|| size.garbled("a size that cannot be"))?;
+        Ok(CrashNotes { cpu, range })
+    };
+    numbers.into_iter().map(read_one).collect()
+}

@@ -1,0 +1,159 @@
+//! For tests: the files of a machine with 1 GiB, two CPUs of which one was numbered 2, EFI and `crashkernel=192M`, as Linux 6.12 shows them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::Machine;
+
+/// Frequency of the example's time-stamp counter.
+pub(crate) const TSC_KHZ: u32 = 2_445_404;
+
+const IOMEM: &str = "\
+00000000-00000fff : Reserved
+00001000-0009fbff : System RAM
+0009fc00-0009ffff : Reserved
+000a0000-000bffff : PCI Bus 0000:00
+000f0000-000fffff : System ROM
+00100000-3ffddfff : System RAM
+  01800000-027fffff : Kernel code
+  2f000000-3affffff : Crash kernel
+3ffde000-3ffdefff : ACPI Tables
+3ffdf000-3ffdffff : ACPI Non-volatile Storage
+3ffe0000-3fffffff : Reserved
+b0000000-bfffffff : PCI ECAM 0000 [bus 00-ff]
+  b0000000-bfffffff : Reserved
+    b0000000-bfffffff : pnp 00:00
+100000000-10fffffff : System RAM
+140000000-147ffffff : System RAM (virtio_mem)
+180000000-187ffffff : Persistent Memory
+  180000000-183ffffff : namespace0.0
+188000000-18fffffff : Persistent Memory (legacy)
+";
+
+const CPUINFO: &str = "\
+processor\t: 0
+flags\t\t: fpu sse sse2 ssse3 sse4_1 sse4_2 pdpe1gb sha_ni hypervisor
+bogomips\t: 4890.80
+address sizes\t: 40 bits physical, 48 bits virtual
+
+processor\t: 2
+flags\t\t: fpu sse sse2 ssse3 sse4_1 pdpe1gb sha_ni hypervisor
+address sizes\t: 40 bits physical, 48 bits virtual
+";
+
+/// Every file of the example: path below the root and content.
+pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
+    let texts = [
+        ("proc/iomem", IOMEM),
+        ("proc/cpuinfo", CPUINFO),
+        ("proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/vda1 console=ttyS0 crashkernel=192M\n"),
+        ("proc/sys/kernel/kexec_load_disabled", "0\n"),
+        ("sys/kernel/kexec_crash_loaded", "1\n"),
+        ("sys/kernel/kexec_crash_size", "201326592\n"),
+        ("sys/kernel/kexec/crash_cma_ranges", "20000000-20ffffff\n"),
+        ("sys/kernel/crash_elfcorehdr_size", "917616\n"),
+        ("sys/kernel/vmcoreinfo", "0x0000000001824000 1024\n"),
+        ("sys/kernel/security/lockdown", "none [integrity] confidentiality\n"),
+        ("sys/devices/system/cpu/possible", "0-3\n"),
+        ("sys/devices/system/cpu/crash_hotplug", "1\n"),
+        ("sys/devices/system/memory/crash_hotplug", "0\n"),
+        ("sys/devices/system/cpu/cpu0/crash_notes", "2ec1d5c0\n"),
+        ("sys/devices/system/cpu/cpu0/crash_notes_size", "368\n"),
+        ("sys/devices/system/cpu/cpu2/crash_notes", "2ed1d5c0\n"),
+        ("sys/devices/system/cpu/cpu2/crash_notes_size", "368\n"),
+        ("sys/firmware/efi/systab", "ACPI20=0x3ffde014\nACPI=0x3ffde000\nSMBIOS3=0x3f9ca000\n"),
+        ("sys/firmware/efi/fw_vendor", "0x3f9ec018\n"),
+        ("sys/firmware/efi/config_table", "0x3f9eba98\n"),
+        ("kdump-loader/tsc_khz", "2445404\n"),
+    ];
+    let mut files: BTreeMap<_, _> = texts.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+    for number in 0..11u64 {
+        let path = |file: &str| format!("sys/firmware/efi/runtime-map/{number}/{file}");
+        files.insert(path("type"), b"0x6\n".to_vec());
+        files.insert(path("phys_addr"), format!("{:#x}\n", 0x3f00_0000 + number * 0x1000).into_bytes());
+        files.insert(path("virt_addr"), format!("{:#x}\n", 0xffff_fffe_ff00_0000 + number * 0x1000).into_bytes());
+        files.insert(path("num_pages"), b"0x1\n".to_vec());
+        files.insert(path("attribute"), b"0x800000000000000f\n".to_vec());
+    }
+    files.insert("sys/kernel/boot_params/data".into(), boot_params());
+    files.insert("proc/kcore".into(), kcore(&KCORE_LOADS));
+    files
+}
+
+/// A `struct boot_params` with something in every field that is passed on, and in some that must not be.
+fn boot_params() -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    bytes[..64].fill(0x51); // screen_info
+    bytes[0x70..0x78].copy_from_slice(&0x3ffd_e014_u64.to_le_bytes()); // acpi_rsdp_addr
+    bytes[0x1c0..0x1c4].copy_from_slice(b"EL64");
+    bytes[0x1c4..0x1c8].copy_from_slice(&0x3f9e_c018_u32.to_le_bytes()); // efi_systab
+    bytes[0x1c8] = 48; // efi_memdesc_size
+    bytes[0x1cc] = 1; // efi_memdesc_version
+    bytes[0x1d0..0x1d4].copy_from_slice(&0x3e00_0000_u32.to_le_bytes()); // efi_memmap: the full one
+    bytes[0x1d4..0x1d8].copy_from_slice(&4800_u32.to_le_bytes()); // efi_memmap_size
+    bytes[0x1e9] = 1; // eddbuf_entries
+    bytes[0x1ea] = 2; // edd_mbr_sig_buf_entries
+    bytes[0x1ec] = 3; // secure_boot
+    bytes[0x1ef] = 0xff; // sentinel
+    bytes[0x23c] = 4; // hardware_subarch
+    bytes[0x290] = 0x5a; // edd_mbr_sig_buffer
+    bytes[0x2d0..0xcd0].fill(0xe8); // e820_table
+    bytes[0xd00..0xeec].fill(0xed); // eddbuf
+    bytes
+}
+
+/// What /proc/kcore shows: vmalloc, text, modules, RAM twice, vmemmap; as (vaddr, paddr, memsz).
+pub(crate) const KCORE_LOADS: [(u64, u64, u64); 6] = [
+    (0xffff_b000_0000_0000, u64::MAX, 0x1fff_ffff_ffff),
+    (0xffff_ffff_9b80_0000, 0x180_0000, 0x1a0_0000),
+    (0xffff_ffff_c000_0000, u64::MAX, 0x3f00_0000),
+    (0xffff_9000_0000_1000, 0x1000, 0x9e000),
+    (0xffff_9000_0010_0000, 0x10_0000, 0x3fed_e000),
+    (0xffff_e000_0000_0000, u64::MAX, 0x100_0000),
+];
+
+/// The headers of a core with one note and `loads`, and a page of what must not be copied.
+pub(crate) fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
+    let notes_at = 64 + 56 * (loads.len() as u64 + 1);
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    bytes.extend([4, 0, 62, 0, 1, 0, 0, 0]); // ET_CORE, EM_X86_64, EV_CURRENT
+    bytes.extend([0, 64, 0].map(u64::to_le_bytes).as_flattened()); // e_entry, e_phoff, e_shoff
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, loads.len() as u8 + 1, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend([4, 0, 0, 0, 4, 0, 0, 0]); // PT_NOTE
+    bytes.extend([notes_at, 0, 0, NOTES.len() as u64, 0, 0].map(u64::to_le_bytes).as_flattened());
+    for &(vaddr, paddr, memsz) in loads {
+        bytes.extend([1, 0, 0, 0, 7, 0, 0, 0]); // PT_LOAD
+        bytes.extend([vaddr & 0xffff_ffff_ffff, vaddr, paddr, memsz, memsz, 4096].map(u64::to_le_bytes).as_flattened());
+    }
+    bytes.extend(NOTES);
+    bytes.extend([0xda; 4096]);
+    bytes
+}
+
+/// Stands for the notes in [`kcore`].
+pub(crate) const NOTES: &[u8] = b"VMCOREINFO: OSRELEASE=6.12";
+
+/// Writes `files` below `root`.
+pub(crate) fn plant(root: &Path, files: &BTreeMap<String, Vec<u8>>) {
+    for (path, bytes) in files {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// The example as a directory.
+pub(crate) fn tree() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    plant(dir.path(), &files());
+    dir
+}
+
+/// The example, read.
+pub(crate) fn machine() -> Machine {
+    Machine::read(tree().path(), None).unwrap()
+}

@@ -1,0 +1,235 @@
+//! [1a] The one table of files that describe a machine, and the tree they are read from.
+//!
+//! [`Machine::read`](super::Machine::read) and [`snapshot::save`](super::snapshot::save) both go through [`Tree`] with entries of
+//! [`ALL`], so a snapshot can neither lack a file that is read nor carry one that is not.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::Error;
+use super::kcore;
+
+/// How much of a file is of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address space.
+    ElfHeaders,
+}
+
+/// One fact's file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    /// Where it may lie below the root, the newest place first; `{}` stands for a number.
+    pub paths: &'static [&'static str],
+    /// How much of it is read.
+    pub part: Part,
+    /// What it must hold, for the message when it does not.
+    pub expected: &'static str,
+    /// What its absence means and what to do, for the message.
+    pub absent: &'static str,
+}
+
+impl Source {
+    /// Whether there is one file for each of several numbered things.
+    pub fn is_numbered(&self) -> bool {
+        self.paths[0].contains("{}")
+    }
+}
+
+macro_rules! sources {
+    ($($name:ident = [$($path:literal),+], $part:ident, $expected:literal, $absent:expr;)+) => {
+        $(
+            #[doc = concat!("`", $($path, "` `",)+ "`")]
+            pub(super) const $name: Source =
+                Source { paths: &[$($path),+], part: Part::$part, expected: $expected, absent: $absent };
+        )+
+
+        /// Every entry of the table.
+        pub(super) const ALL: &[Source] = &[$($name),+];
+    };
+}
+
+const NO_PROC: &str = "mount /proc, or take the snapshot again";
+const NO_SYSFS: &str = "mount /sys, or take the snapshot again";
+const NO_KEXEC: &str = "the running kernel cannot load a crash kernel; boot one with CONFIG_KEXEC and CONFIG_CRASH_DUMP";
+const OPTIONAL: &str = "take the snapshot again";
+
+// /sys/kernel/kexec/ came with Linux 6.19; the old names are links to it for now (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
+sources! {
+    IOMEM = ["proc/iomem"], Whole, "lines `START-END : NAME`, hexadecimal, among them System RAM", NO_PROC;
+    LOAD_DISABLED = ["proc/sys/kernel/kexec_load_disabled"], Whole, "0 or 1", NO_KEXEC;
+    CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
+    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
+    CRASH_CMA = ["sys/kernel/kexec/crash_cma_ranges"], Whole, "lines `START-END`, hexadecimal", OPTIONAL;
+    ELFCOREHDR_SIZE = ["sys/kernel/kexec/crash_elfcorehdr_size", "sys/kernel/crash_elfcorehdr_size"], Whole,
+        "a decimal number of bytes", OPTIONAL;
+    VMCOREINFO = ["sys/kernel/vmcoreinfo"], Whole, "a hexadecimal address and a hexadecimal size", NO_KEXEC;
+    CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
+    MEMORY_CRASH_HOTPLUG = ["sys/devices/system/memory/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
+    LOCKDOWN = ["sys/kernel/security/lockdown"], Whole, "words, one of them in brackets", OPTIONAL;
+    KCORE = ["proc/kcore"], ElfHeaders, "an x86-64 ELF core whose program headers show the kernel's text and its direct map",
+        "the running kernel does not show its memory layout; boot one with CONFIG_PROC_KCORE, and not with lockdown=confidentiality";
+    CPU_POSSIBLE = ["sys/devices/system/cpu/possible"], Whole, "a list of CPUs like `0-3,8`", NO_SYSFS;
+    CRASH_NOTES = ["sys/devices/system/cpu/cpu{}/crash_notes"], Whole, "a hexadecimal address", NO_KEXEC;
+    CRASH_NOTES_SIZE = ["sys/devices/system/cpu/cpu{}/crash_notes_size"], Whole, "a decimal number of bytes", NO_KEXEC;
+    CPUINFO = ["proc/cpuinfo"], Whole, "`flags` and `address sizes` for every CPU", NO_PROC;
+    COMMAND_LINE = ["proc/cmdline"], Whole, "one line of text", NO_PROC;
+    BOOT_PARAMS = ["sys/kernel/boot_params/data"], Whole, "the 4096 bytes of struct boot_params", NO_SYSFS;
+    EFI_SYSTAB = ["sys/firmware/efi/systab"], Whole, "lines `TABLE=0xADDRESS`", OPTIONAL;
+    EFI_FW_VENDOR = ["sys/firmware/efi/fw_vendor"], Whole, "a hexadecimal address", OPTIONAL;
+    EFI_CONFIG_TABLE = ["sys/firmware/efi/config_table"], Whole, "a hexadecimal address", OPTIONAL;
+    EFI_MAP_TYPE = ["sys/firmware/efi/runtime-map/{}/type"], Whole, "a hexadecimal number", OPTIONAL;
+    EFI_MAP_PHYS_ADDR = ["sys/firmware/efi/runtime-map/{}/phys_addr"], Whole, "a hexadecimal address", OPTIONAL;
+    EFI_MAP_VIRT_ADDR = ["sys/firmware/efi/runtime-map/{}/virt_addr"], Whole, "a hexadecimal address", OPTIONAL;
+    EFI_MAP_NUM_PAGES = ["sys/firmware/efi/runtime-map/{}/num_pages"], Whole, "a hexadecimal number", OPTIONAL;
+    EFI_MAP_ATTRIBUTE = ["sys/firmware/efi/runtime-map/{}/attribute"], Whole, "a hexadecimal number", OPTIONAL;
+    TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
+        "only a snapshot has it; take the snapshot again, or measure";
+}
+
+/// A file that was there.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it was.
+    pub path: PathBuf,
+    /// What it held, as much of it as is of interest.
+    pub bytes: Vec<u8>,
+    /// What it should hold.
+    pub expected: &'static str,
+}
+
+impl Found {
+    /// The error that says that it holds something else.
+    pub fn garbled(&self, found: impl Into<String>) -> Error {
+        Error::Garbled { path: self.path.clone(), expected: self.expected, found: found.into() }
+    }
+
+    /// Its text without the last line feed.
+    pub fn text(&self) -> Result<&str, Error> {
+        let text = str::from_utf8(&self.bytes).map_err(|cause| self.garbled(format!("bytes that are no text ({cause})")))?;
+        Ok(text.strip_suffix('\n').unwrap_or(text))
+    }
+
+    /// Its text as a hexadecimal number, with or without `0x`.
+    pub fn hexadecimal(&self) -> Result<u64, Error> {
+        let text = self.text()?;
+        parse_hexadecimal(text).ok_or_else(|| self.garbled(quoted(text)))
+    }
+
+    /// Its text as a decimal number.
+    pub fn decimal<N: std::str::FromStr>(&self) -> Result<N, Error> {
+        let text = self.text()?;
+        // `parse` takes a sign, which no file of the kernel has.
+        let unsigned = Some(text).filter(|text| !text.starts_with('+'));
+        unsigned.and_then(|text| text.parse().ok()).ok_or_else(|| self.garbled(quoted(text)))
+    }
+
+    /// Its text as 0 or 1.
+    pub fn flag(&self) -> Result<bool, Error> {
+        match self.text()? {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            other => Err(self.garbled(quoted(other))),
+        }
+    }
+}
+
+/// Text from a file, cut to what a message can carry.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None if text.is_empty() => "nothing".into(),
+        None => format!("{text:?}"),
+    }
+}
+
+/// A hexadecimal number, with or without `0x`.
+pub(super) fn parse_hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    // So does `from_str_radix`.
+    if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() }
+}
+
+/// A directory that holds `proc` and `sys`: the live machine's root, or a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tree<'a> {
+    root: &'a Path,
+}
+
+impl<'a> Tree<'a> {
+    pub fn new(root: &'a Path) -> Self {
+        Self { root }
+    }
+
+    /// The file, which must be there.
+    pub fn required(&self, source: &Source) -> Result<Found, Error> {
+        self.optional(source)?.ok_or_else(|| Error::Missing { path: self.root.join(source.paths[0]), absent: source.absent })
+    }
+
+    /// The file, if it is there.
+    pub fn optional(&self, source: &Source) -> Result<Option<Found>, Error> {
+        self.first_of(source, source.paths.iter().map(|path| self.root.join(path)))
+    }
+
+    /// The file of number `number`, which must be there.
+    pub fn required_at(&self, source: &Source, number: u32) -> Result<Found, Error> {
+        let path = self.root.join(source.paths[0].replace("{}", &number.to_string()));
+        self.first_of(source, [path.clone()].into_iter())?.ok_or(Error::Missing { path, absent: source.absent })
+    }
+
+    /// The numbers for which there is a directory, ascending; none when there is not even the directory around them.
+    pub fn numbers(&self, source: &Source) -> Result<Vec<u32>, Error> {
+        let (before, _) = source.paths[0].split_once("{}").expect("a numbered source");
+        let (around, prefix) = before.rsplit_once('/').expect("a number inside a directory");
+        let around = self.root.join(around);
+        let failed = |source| Error::Read { path: around.clone(), source };
+        let entries = match fs::read_dir(&around) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            let digits = name.to_str().and_then(|name| name.strip_prefix(prefix));
+            // `cpufreq` and `cpuidle` lie beside `cpu0`.
+            numbers.extend(digits.filter(|digits| !digits.starts_with('+')).and_then(|digits| digits.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn first_of(&self, source: &Source, mut paths: impl Iterator<Item = PathBuf>) -> Result<Option<Found>, Error> {
+        paths.find_map(|path| read(path, source).transpose()).transpose()
+    }
+}
+
+/// How often a file is read that the kernel says is busy, and how long to wait in between: together two seconds. Some files take the
+/// kexec lock, which a reload or a hotplug event may hold (`kexec_crash_size_show`, kernel/ksysfs.c).
+const BUSY_TRIES: u32 = 200;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+fn read(path: PathBuf, source: &Source) -> Result<Option<Found>, Error> {
+    let mut tries = 1;
+    loop {
+        let bytes = match source.part {
+            Part::Whole => fs::read(&path),
+            Part::ElfHeaders => File::open(&path).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+        };
+        return match bytes {
+            Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && tries < BUSY_TRIES => {
+                tries += 1;
+                thread::sleep(BUSY_PAUSE);
+                continue;
+            }
+            Err(source) => Err(Error::Read { path, source }),
+        };
+    }
+}

@@ -1,0 +1,148 @@
+//! [10] Whether the kernel would take an image at all, asked before the system call that destroys the armed one.
+//!
+//! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and of the lockdown module hold,
+//! as far as user space can see.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::machine::KexecState;
+
+/// Bit of CAP_SYS_BOOT in a capability set (include/uapi/linux/capability.h).
+const CAP_SYS_BOOT: u32 = 22;
+
+/// Why an attempt would be in vain.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process may not load kernels.
+    #[error("this process has no CAP_SYS_BOOT (CapEff {effective:#018x}, user {user}); run as root")]
+    NotRoot {
+        /// `CapEff` of /proc/self/status.
+        effective: u64,
+        /// Its effective user id.
+        user: u32,
+    },
+    /// Loading was switched off.
+    #[error("kernel.kexec_load_disabled is 1: loading was switched off, and only a reboot switches it on again")]
+    Disabled,
+    /// Loading was limited.
+    #[error("kernel.kexec_load_limit_panic is 0: no tries are left, and only a reboot brings new ones (failed tries count, too)")]
+    LimitReached,
+    /// The kernel is locked down.
+    #[error(
+        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), which forbids kexec_load; Secure Boot does that. Only \
+         kexec_file_load with a signed kernel works here, or lockdown=none with Secure Boot off"
+    )]
+    LockedDown {
+        /// `integrity` or `confidentiality`.
+        mode: String,
+    },
+    /// A file that every process can read cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It can be read but not understood.
+    #[error("{} has no line {line} with a number", path.display())]
+    Garbled {
+        /// The file.
+        path: PathBuf,
+        /// Which line.
+        line: &'static str,
+    },
+}
+
+/// Refuses when this process lacks CAP_SYS_BOOT. Asked first, because without it /proc/iomem shows no addresses either.
+pub fn privileged(root: &Path) -> Result<(), Error> {
+    let path = root.join("proc/self/status");
+    let status = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let field = |line: &'static str, column: usize, radix| {
+        let values = status.lines().find_map(|text| text.strip_prefix(line));
+        let value = values.and_then(|values| values.split_whitespace().nth(column));
+        value.and_then(|value| u64::from_str_radix(value, radix).ok()).ok_or_else(|| Error::Garbled { path: path.clone(), line })
+    };
+    let effective = field("CapEff:", 0, 16)?;
+    if effective & (1 << CAP_SYS_BOOT) == 0 {
+        return Err(Error::NotRoot { effective, user: field("Uid:", 1, 10)? as u32 });
+    }
+    Ok(())
+}
+
+/// Refuses when loading is switched off, used up or locked.
+pub fn permitted(root: &Path, state: &KexecState) -> Result<(), Error> {
+    if state.load_disabled {
+        return Err(Error::Disabled);
+    }
+    // Absent before Linux 6.3; -1 is no limit.
+    let limit = fs::read_to_string(root.join("proc/sys/kernel/kexec_load_limit_panic"));
+    if limit.is_ok_and(|limit| limit.trim() == "0") {
+        return Err(Error::LimitReached);
+    }
+    match state.lockdown.as_deref() {
+        None | Some("none") => Ok(()),
+        Some(mode) => Err(Error::LockedDown { mode: mode.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn status(effective: &str) -> tempfile::TempDir {
+        let text = format!("Name:\tkdump-loader\nUid:\t1000\t1001\t1000\t1000\nCapEff:\t{effective}\n");
+        root(&[("proc/self/status", &text)])
+    }
+
+    fn open() -> KexecState {
+        KexecState {
+            crash_loaded: false,
+            crash_size: 256 << 20,
+            crash_hotplug_cpu: None,
+            crash_hotplug_memory: None,
+            load_disabled: false,
+            lockdown: Some("none".into()),
+        }
+    }
+
+    #[test]
+    fn process_without_cap_sys_boot_is_told_to_be_root() {
+        let error = privileged(status("0000000000000000").path()).unwrap_err().to_string();
+        assert!(error.contains("run as root") && error.contains("user 1001"), "{error}");
+        assert!(privileged(status("000001ffffffffff").path()).is_ok());
+        assert!(privileged(status("0000000000400000").path()).is_ok(), "the capability alone is enough");
+        assert!(privileged(status("000001ffffbfffff").path()).is_err(), "root without the capability is not");
+    }
+
+    #[test]
+    fn unreadable_status_is_named() {
+        assert!(matches!(privileged(root(&[]).path()), Err(Error::Read { .. })));
+        let garbled = root(&[("proc/self/status", "CapEff:\tmany\n")]);
+        assert!(matches!(privileged(garbled.path()), Err(Error::Garbled { line: "CapEff:", .. })));
+    }
+
+    #[test]
+    fn switched_off_locked_down_and_used_up_are_refused() {
+        let nothing = root(&[]);
+        assert!(permitted(nothing.path(), &open()).is_ok());
+        assert!(matches!(permitted(nothing.path(), &KexecState { load_disabled: true, ..open() }), Err(Error::Disabled)));
+        let locked = KexecState { lockdown: Some("integrity".into()), ..open() };
+        assert!(permitted(nothing.path(), &locked).unwrap_err().to_string().contains("integrity"));
+        let limit = |limit: &str| permitted(root(&[("proc/sys/kernel/kexec_load_limit_panic", limit)]).path(), &open());
+        assert!(matches!(limit("0\n"), Err(Error::LimitReached)));
+        assert!(limit("-1\n").is_ok() && limit("3\n").is_ok());
+    }
+}

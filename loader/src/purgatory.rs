@@ -1,0 +1,337 @@
+//! [3] The purgatory's ELF file, taken apart: what is copied, where the block goes, where execution begins.
+//!
+//! *On entry* bytes that somebody says are a purgatory. *On exit* an image that runs at any page of physical memory once its block
+//! is filled in: no relocations, nothing undefined, `.handoff` of exactly the block's size.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use handoff::block::{MAGIC, VERSION};
+use handoff::{Block, HANDOFF_SECTION};
+use object::LittleEndian;
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
+
+use crate::request::InputFile;
+
+type Header = elf::FileHeader64<LittleEndian>;
+type Segment = elf::ProgramHeader64<LittleEndian>;
+
+/// The purgatory that was built into this program; empty if none was.
+static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/purgatory.elf"));
+
+/// What stands for a path when the purgatory comes from this program.
+pub const EMBEDDED_NAME: &str = "(embedded purgatory)";
+
+/// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
+const MAX_LEN: u64 = 1 << 20;
+
+/// Alignment of what follows the program in its segment: one cache line.
+pub const TRAILER_ALIGN: u64 = 64;
+
+/// Why a file is no purgatory of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none in this program.
+    #[error(
+        "this kdump-loader was built without a purgatory. Name one with --purgatory FILE, or build the program with `cargo xtask build`"
+    )]
+    NotEmbedded,
+    /// The file has no ELF magic.
+    #[error("{} is not an ELF file: it begins with {found:02x?}. A purgatory is made by `cargo xtask build`", path.display())]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+        /// Its first bytes, at most four.
+        found: Vec<u8>,
+    },
+    /// The ELF file is for something else.
+    #[error("{} is no purgatory: its {field} is {found}, not {expected}. A purgatory is made by `cargo xtask build`", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+        /// What it is.
+        found: u64,
+        /// What it must be.
+        expected: u64,
+    },
+    /// The ELF file cannot be read.
+    #[error("{} is damaged: its {what} cannot be read. Build it again with `cargo xtask build`", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Which part.
+        what: &'static str,
+        /// The parser's reason.
+        #[source]
+        source: object::Error,
+    },
+    /// It would have to be relocated.
+    #[error(
+        "{} has {bytes} bytes of relocations in section {section}: it would not run where it is bound. It was linked with wrong options",
+        path.display()
+    )]
+    Relocations {
+        /// The file.
+        path: PathBuf,
+        /// The section that holds them.
+        section: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Something it uses is in another file.
+    #[error("{} uses the symbol {symbol:?}, which it does not define. It was linked with wrong options", path.display())]
+    Undefined {
+        /// The file.
+        path: PathBuf,
+        /// The first such symbol.
+        symbol: String,
+    },
+    /// Its segments are not the ones of the linker script.
+    #[error("{} is not laid out like a purgatory: {what}", path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// The rule that is broken.
+        what: String,
+    },
+    /// There is no room for the block.
+    #[error("{} has no section {HANDOFF_SECTION}: it is no purgatory of ours. Debian's and kexec-tools' cannot be used", path.display())]
+    NoHandoff {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The block is of another version.
+    #[error(
+        "{} was built for another handoff block: {field} {found}, this loader's is {expected}. Use the purgatory of the same release",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// `version` or `size`.
+        field: &'static str,
+        /// The purgatory's.
+        found: u64,
+        /// The loader's.
+        expected: u64,
+    },
+}
+
+/// A purgatory, ready to be bound.
+#[derive(Clone, Debug)]
+pub struct Program {
+    image: Vec<u8>,
+    text: Range<u64>,
+    handoff: u64,
+    entry: u64,
+}
+
+/// Where the leaf table and the copy of the elfcorehdr lie, as offsets into the purgatory's segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Of the first digest.
+    pub leaf_table: u64,
+    /// Of the elfcorehdr's copy.
+    pub elfcorehdr_copy: u64,
+    /// One past the last byte: the segment's length.
+    pub end: u64,
+}
+
+/// The purgatory in this program.
+pub fn embedded() -> Result<InputFile, Error> {
+    if EMBEDDED.is_empty() {
+        return Err(Error::NotEmbedded);
+    }
+    Ok(InputFile { path: EMBEDDED_NAME.into(), bytes: EMBEDDED.to_vec() })
+}
+
+/// Takes the file apart.
+pub fn parse(file: &InputFile) -> Result<Program, Error> {
+    let path = || file.path.clone();
+    let data = file.bytes.as_slice();
+    if !data.starts_with(&elf::ELFMAG) {
+        return Err(Error::NotElf { path: path(), found: data[..data.len().min(4)].to_vec() });
+    }
+    let damaged = |what| move |source| Error::Damaged { path: file.path.clone(), what, source };
+    let header = Header::parse(data).map_err(damaged("header"))?;
+    let endian = header.endian().map_err(damaged("byte order"))?;
+    for (field, found, expected) in
+        [("machine", header.e_machine(endian).0, elf::EM_X86_64.0), ("type", header.e_type(endian).0, elf::ET_DYN.0)]
+    {
+        if found != expected {
+            return Err(Error::Foreign { path: path(), field, found: found.into(), expected: expected.into() });
+        }
+    }
+    let segments = header.program_headers(endian, data).map_err(damaged("program header table"))?;
+    let sections = header.sections(endian, data).map_err(damaged("section header table"))?;
+    no_relocations(file, endian, &sections)?;
+    nothing_undefined(file, endian, &sections)?;
+
+    let Loaded { text, writable, image } = load(file, endian, segments)?;
+    let entry = header.e_entry(endian);
+    if !text.contains(&entry) {
+        return Err(layout(file, format!("its entry point {entry:#x} lies outside its text {:#x}..{:#x}", text.start, text.end)));
+    }
+    let handoff = handoff_section(file, endian, &sections, &writable)?;
+    Ok(Program { image, text, handoff, entry })
+}
+
+impl Program {
+    /// Bytes in memory, bss included.
+    pub fn len(&self) -> u64 {
+        self.image.len() as u64
+    }
+
+    /// Whether there is nothing in it; never so.
+    pub fn is_empty(&self) -> bool {
+        self.image.is_empty()
+    }
+
+    /// Text and read-only data, as offsets.
+    pub fn text(&self) -> Range<u64> {
+        self.text.clone()
+    }
+
+    /// The bytes of [`Self::text`].
+    pub fn text_bytes(&self) -> &[u8] {
+        &self.image[self.text.start as usize..self.text.end as usize]
+    }
+
+    /// Offset of the entry point.
+    pub fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    /// Offset of the block.
+    pub fn handoff(&self) -> u64 {
+        self.handoff
+    }
+
+    /// Everything in memory: text, data, an unfilled block, bss.
+    pub fn image(&self) -> &[u8] {
+        &self.image
+    }
+
+    /// What follows the program in its segment when there are this many leaves and bytes of elfcorehdr.
+    pub fn trailer(&self, leaves: u64, elfcorehdr_len: u64) -> Trailer {
+        let leaf_table = self.len().next_multiple_of(TRAILER_ALIGN);
+        let elfcorehdr_copy = (leaf_table + leaves * handoff::DIGEST_LEN as u64).next_multiple_of(TRAILER_ALIGN);
+        Trailer { leaf_table, elfcorehdr_copy, end: elfcorehdr_copy + elfcorehdr_len }
+    }
+}
+
+fn layout(file: &InputFile, what: impl Into<String>) -> Error {
+    Error::Layout { path: file.path.clone(), what: what.into() }
+}
+
+fn section_name(
+    endian: LittleEndian,
+    sections: &SectionTable<'_, Header>,
+    section: &elf::SectionHeader64<LittleEndian>,
+) -> String {
+    String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)")).into_owned()
+}
+
+fn no_relocations(file: &InputFile, endian: LittleEndian, sections: &SectionTable<'_, Header>) -> Result<(), Error> {
+    for section in sections.iter() {
+        let kind = section.sh_type(endian);
+        let bytes = section.sh_size(endian);
+        if matches!(kind, elf::SHT_REL | elf::SHT_RELA | elf::SHT_RELR) && bytes > 0 {
+            return Err(Error::Relocations { path: file.path.clone(), section: section_name(endian, sections, section), bytes });
+        }
+    }
+    Ok(())
+}
+
+fn nothing_undefined(file: &InputFile, endian: LittleEndian, sections: &SectionTable<'_, Header>) -> Result<(), Error> {
+    let data = file.bytes.as_slice();
+    for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        let symbols = sections.symbols(endian, data, kind).map_err(|source| Error::Damaged {
+            path: file.path.clone(),
+            what: "symbol table",
+            source,
+        })?;
+        // Symbol 0 is undefined in every table and means nothing.
+        if let Some(symbol) = symbols.iter().skip(1).find(|symbol| symbol.is_undefined(endian)) {
+            let name = symbol.name(endian, symbols.strings()).unwrap_or(b"(unreadable name)");
+            return Err(Error::Undefined { path: file.path.clone(), symbol: String::from_utf8_lossy(name).into_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// The two segments of linker/purgatory.ld as they lie in memory.
+struct Loaded {
+    text: Range<u64>,
+    /// Of the writable segment, what is in the file.
+    writable: Range<u64>,
+    image: Vec<u8>,
+}
+
+fn load(file: &InputFile, endian: LittleEndian, segments: &[Segment]) -> Result<Loaded, Error> {
+    let loads: Vec<&Segment> = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).collect();
+    let [text, data] = loads[..] else {
+        return Err(layout(file, format!("it has {} loadable segments, not 2", loads.len())));
+    };
+    for (segment, name, flags) in [(text, "first", elf::PF_R | elf::PF_X), (data, "second", elf::PF_R | elf::PF_W)] {
+        let found = segment.p_flags(endian) & (elf::PF_R | elf::PF_W | elf::PF_X);
+        if found != flags {
+            return Err(layout(file, format!("its {name} segment has flags {found:#x}, not {flags:#x}")));
+        }
+        if segment.p_filesz(endian) > segment.p_memsz(endian) {
+            return Err(layout(file, format!("its {name} segment is larger in the file than in memory")));
+        }
+    }
+    let end = data.p_vaddr(endian).checked_add(data.p_memsz(endian)).filter(|&end| end <= MAX_LEN);
+    let end = end.ok_or_else(|| layout(file, format!("it would need more than {MAX_LEN} bytes")))?;
+    let text_end = text.p_vaddr(endian).checked_add(text.p_memsz(endian)).filter(|&end| end <= data.p_vaddr(endian));
+    if text.p_vaddr(endian) != 0 || text_end.is_none() {
+        return Err(layout(file, "its first segment does not begin at 0 or runs into the second"));
+    }
+    let mut image = vec![0; end as usize];
+    for segment in [text, data] {
+        let bytes = segment
+            .data(endian, file.bytes.as_slice())
+            .map_err(|()| layout(file, "a segment lies beyond the end of the file: it is truncated"))?;
+        let at = segment.p_vaddr(endian) as usize;
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let writable = data.p_vaddr(endian)..data.p_vaddr(endian) + data.p_filesz(endian);
+    Ok(Loaded { text: 0..text.p_filesz(endian), writable, image })
+}
+
+/// Offset of the section that the block replaces, once its size, place and version are known to be right.
+fn handoff_section(
+    file: &InputFile,
+    endian: LittleEndian,
+    sections: &SectionTable<'_, Header>,
+    writable: &Range<u64>,
+) -> Result<u64, Error> {
+    let path = || file.path.clone();
+    let (_, section) =
+        sections.section_by_name(endian, HANDOFF_SECTION.as_bytes()).ok_or_else(|| Error::NoHandoff { path: path() })?;
+    let (start, size) = (section.sh_addr(endian), section.sh_size(endian));
+    let expected = size_of::<Block>() as u64;
+    if size != expected {
+        return Err(Error::Version { path: path(), field: "size", found: size, expected });
+    }
+    if start < writable.start || start.checked_add(size).is_none_or(|end| end > writable.end) {
+        return Err(layout(file, format!("its section {HANDOFF_SECTION} at {start:#x} is not in its writable segment")));
+    }
+    let bytes = section.data(endian, file.bytes.as_slice()).map_err(|source| Error::Damaged {
+        path: path(),
+        what: HANDOFF_SECTION,
+        source,
+    })?;
+    // A purgatory may say which version it expects by leaving a blank block in the section; zeroes say nothing.
+    if let Some(version) = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.first_chunk()) {
+        let found = u32::from_le_bytes(*version);
+        if found != VERSION {
+            return Err(Error::Version { path: path(), field: "version", found: found.into(), expected: VERSION.into() });
+        }
+    }
+    Ok(start)
+}

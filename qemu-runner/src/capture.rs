@@ -1,0 +1,195 @@
+//! [3] After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use handoff::Verdict;
+use handoff::report::Report;
+use qapi::qmp::ShutdownCause;
+
+use crate::console::{self, Said};
+use crate::elfcore::{ElfCore, HEADER_LEN, Notes};
+use crate::error::{Error, check, check_eq};
+use crate::first::{Victim, number};
+use crate::initramfs::Role;
+use crate::iomem::merged;
+use crate::report;
+use crate::stage::Stage;
+use crate::vm::{Arrival, Line, Vm};
+
+/// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
+pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
+
+/// A machine whose first kernel has panicked.
+pub struct Crashed<'s, 'c> {
+    /// The stage it plays on.
+    pub stage: &'s mut Stage<'c>,
+    /// The machine.
+    pub vm: Vm,
+    /// What is known of the crashed kernel.
+    pub victim: Victim,
+    /// All that the purgatory has said so far.
+    pub said: Vec<Said>,
+    directory: PathBuf,
+}
+
+/// A capture kernel that is up.
+pub struct Capture<'s, 'c> {
+    /// What led to it.
+    pub crashed: Crashed<'s, 'c>,
+    /// The report in its command line.
+    pub report: Report,
+}
+
+impl<'s, 'c> Crashed<'s, 'c> {
+    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim, directory: PathBuf) -> Result<Self, Error> {
+        let at = vm.await_console("the panic", |line| line.text.contains(PANIC).then_some(line.at))?;
+        stage.outcome.at(at, "the kernel panics");
+        Ok(Self { stage, vm, victim, said: Vec::new(), directory })
+    }
+
+    /// Waits for the capture kernel's user space and reads the purgatory's report.
+    pub fn capture(mut self) -> Result<Capture<'s, 'c>, Error> {
+        self.await_capture_kernel()?;
+        let report = report::parse(&self.vm.run_ok("cat /proc/cmdline")?)?;
+        self.stage.outcome.now(format!("report: {report}"));
+        self.stage.outcome.fact("purgatory: time", format!("{} us with {}", report.microseconds, report.engine.word()));
+        Ok(Capture { crashed: self, report })
+    }
+
+    /// Waits for the capture kernel's user space, whoever booted it.
+    pub fn await_capture_kernel(&mut self) -> Result<(), Error> {
+        let mut lines = Vec::new();
+        let release = self.vm.await_greeting(Role::Capture, |line| lines.push(line.clone()))?;
+        lines.iter().try_for_each(|line| self.listen(line))?;
+        self.stage.outcome.now(format!("capture kernel {release} is up"));
+        Ok(())
+    }
+
+    /// Waits until the purgatory has said something that `wanted` recognises.
+    pub fn await_said(&mut self, what: &str, wanted: impl Fn(&Said) -> bool) -> Result<(), Error> {
+        while !self.said.iter().any(&wanted) {
+            match self.vm.next(what)? {
+                Arrival::Console(line) => self.listen(&line)?,
+                arrival => self.no_greeting(&arrival)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever coming up; returns whether the
+    /// CPU reset itself (a triple fault) instead of being told to.
+    pub fn reset(&mut self) -> Result<bool, Error> {
+        loop {
+            match self.vm.next_or_end("the reset")? {
+                Arrival::Console(line) => self.listen(&line)?,
+                Arrival::End => break,
+                arrival => self.no_greeting(&arrival)?,
+            }
+        }
+        let cause = self.vm.monitor.shutdown_cause()?;
+        check(cause == ShutdownCause::guest_reset, "how the machine ended", "guest-reset", format!("{cause:?}"))?;
+        let triple_fault = self.vm.triple_faulted()?;
+        self.stage.outcome.now(if triple_fault { "reset by a triple fault" } else { "reset" });
+        Ok(triple_fault)
+    }
+
+    /// The verdict on the console, if there was one.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.said.iter().find_map(|said| match said {
+            Said::Verdict(verdict) => Some(*verdict),
+            _ => None,
+        })
+    }
+
+    /// Takes note of a line of the console.
+    fn listen(&mut self, line: &Line) -> Result<(), Error> {
+        if let Some(said) = console::parse(&line.text)? {
+            self.stage.outcome.at(line.at, line.text.trim_start());
+            self.said.push(said);
+        }
+        Ok(())
+    }
+
+    /// The capture kernel must not greet.
+    fn no_greeting(&self, arrival: &Arrival) -> Result<(), Error> {
+        match arrival {
+            Arrival::Agent(text) if text.starts_with(&format!("@{} ", Role::Capture.word())) => Err(Error::Check {
+                what: "what follows the panic".into(),
+                expected: "no capture kernel".into(),
+                found: text.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Crashed<'_, '_> {
+    fn drop(&mut self) {
+        if !self.stage.context.keep() {
+            crate::stage::clear(&self.directory);
+        }
+    }
+}
+
+impl Capture<'_, '_> {
+    /// The report must claim this verdict.
+    pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
+        check_eq("verdict in the report", &self.report.verdict.word(), &verdict.word())
+    }
+
+    /// Runs a shell command in the capture kernel that must succeed.
+    pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
+        self.crashed.vm.run_ok(command)
+    }
+
+    /// Everything that must be true of every vmcore; returns its headers.
+    pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
+        self.crashed.check_vmcore()
+    }
+}
+
+impl Crashed<'_, '_> {
+    /// Everything that must be true of every vmcore; returns its headers.
+    pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
+        let size: u64 = number(&self.vm.run_ok("stat -c %s /proc/vmcore")?)?;
+        let core = ElfCore::parse(&self.read_vmcore(0, HEADER_LEN)?)?;
+        let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
+        self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
+        self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());
+
+        check_eq("OSRELEASE in VMCOREINFO", &notes.osrelease, &self.victim.release)?;
+        check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;
+        let found = merged(&core.memory(self.victim.iomem.kernel_text));
+        let expected = self.victim.iomem.dumped();
+        check(found == expected, "memory in the vmcore", format!("{expected:x?}"), format!("{found:x?}"))?;
+        check_eq("PT_LOADs for the kernel's text", &(core.loads.len() - core.memory(self.victim.iomem.kernel_text).len()), &1)?;
+        self.stage.outcome.now("vmcore holds the crashed kernel's memory, all of it and nothing else");
+
+        for sentinel in self.victim.sentinels.clone() {
+            let offset = core.file_offset(sentinel.address)?;
+            let found = self.read_vmcore(offset, sentinel::PAGE_SIZE)?;
+            let what = format!("page of the vmcore at physical address {:#x}", sentinel.address);
+            let expected = format!("the pattern of seed {}", sentinel.seed);
+            check(found == sentinel::pattern(sentinel.seed), what, expected, "something else")?;
+            self.stage.outcome.now(format!("sentinel {} found at {:#x}", sentinel.seed, sentinel.address));
+        }
+
+        let makedumpfile = self.stage.context.makedumpfile()?.program.clone();
+        self.vm.run_ok(&format!("{makedumpfile} --dump-dmesg /proc/vmcore /tmp/dmesg"))?;
+        self.vm.run_ok(&format!("grep -qF '{PANIC}' /tmp/dmesg"))?;
+        self.stage.outcome.now("makedumpfile finds the panic in the vmcore's dmesg");
+        Ok(core)
+    }
+
+    /// `len` bytes of /proc/vmcore from a page boundary.
+    fn read_vmcore(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        const PAGE: usize = sentinel::PAGE_SIZE;
+        let (skip, count) = (offset / PAGE as u64, len.div_ceil(PAGE));
+        let command = format!("dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null | base64 -w 0");
+        let text = self.vm.run_ok(&command)?;
+        let bytes = BASE64_STANDARD.decode(text.trim());
+        bytes.map_err(|error| Error::Unintelligible { what: "a page in base64", text: error.to_string() })
+    }
+}

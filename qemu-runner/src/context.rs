@@ -1,0 +1,139 @@
+//! What scenarios are run with: the repository's assets and build results, and how the caller wants them run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::assets::{Assets, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
+use crate::error::Error;
+
+/// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
+pub const DEFAULT_SERIES: &str = "6.12";
+
+/// Where `cargo xtask build` puts the loader, relative to the repository's root.
+pub const LOADER: &str = "target/dist/kdump-loader";
+/// Where `cargo xtask build` puts the sentinel program.
+pub const SENTINEL: &str = "target/dist/sentinel";
+/// Where runs leave their logs.
+const RUNS: &str = "target/qemu";
+
+/// Everything that is the same for every scenario of one invocation.
+#[derive(Clone, Debug)]
+pub struct Context {
+    root: PathBuf,
+    assets: Option<Assets>,
+    series: String,
+    keep: bool,
+}
+
+impl Context {
+    /// The context of the repository at `root`. `kernel` replaces the default series in scenarios that leave it open; `keep`
+    /// leaves the guests' memory and archives under `target/qemu/` for a look.
+    pub fn from_repo(root: &Path, kernel: Option<&str>, keep: bool) -> Result<Self, Error> {
+        let path = root.join(MANIFEST);
+        let assets = if path.exists() {
+            let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            Some(serde_json::from_str(&text).map_err(|source| Error::Manifest { path, source })?)
+        } else {
+            None
+        };
+        Ok(Self { root: root.to_owned(), assets, series: kernel.unwrap_or(DEFAULT_SERIES).to_owned(), keep })
+    }
+
+    /// The series of scenarios that do not ask for one.
+    pub fn series(&self) -> &str {
+        &self.series
+    }
+
+    /// Whether to leave memory and archives behind.
+    pub fn keep(&self) -> bool {
+        self.keep
+    }
+
+    /// The assets; an error when `cargo xtask setup` has not run.
+    pub fn assets(&self) -> Result<&Assets, Error> {
+        self.assets.as_ref().ok_or_else(|| Error::Missing(format!("{MANIFEST} is not there; run `cargo xtask setup`")))
+    }
+
+    /// The kernel of a series.
+    pub fn kernel(&self, series: &str) -> Result<&Kernel, Error> {
+        match self.assets()?.kernels.get(series) {
+            Some(kernel) => present(kernel),
+            None => Err(Error::Missing(format!("there is no kernel of series {series} among the assets"))),
+        }
+    }
+
+    /// makedumpfile with its libraries.
+    pub fn makedumpfile(&self) -> Result<&GuestProgram, Error> {
+        present(&self.assets()?.makedumpfile)
+    }
+
+    /// kexec-tools with its libraries.
+    pub fn kexec(&self) -> Result<&GuestProgram, Error> {
+        present(&self.assets()?.kexec)
+    }
+
+    /// EFI firmware.
+    pub fn ovmf(&self) -> Result<&Ovmf, Error> {
+        present(&self.assets()?.ovmf)
+    }
+
+    /// The loader under test.
+    pub fn loader(&self) -> Result<PathBuf, Error> {
+        self.built(LOADER)
+    }
+
+    /// The sentinel program.
+    pub fn sentinel(&self) -> Result<PathBuf, Error> {
+        self.built(SENTINEL)
+    }
+
+    /// An empty directory for the logs and files of a scenario.
+    pub(crate) fn fresh_directory(&self, scenario: &str) -> Result<PathBuf, Error> {
+        let directory = self.root.join(RUNS).join(scenario);
+        if directory.exists() {
+            fs::remove_dir_all(&directory).map_err(Error::file("empty", &directory))?;
+        }
+        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        Ok(directory)
+    }
+
+    fn built(&self, relative: &str) -> Result<PathBuf, Error> {
+        let path = self.root.join(relative);
+        if path.exists() { Ok(path) } else { Err(Error::Missing(format!("{relative} is not there; run `cargo xtask build`"))) }
+    }
+}
+
+/// The part itself, or the reason why it is not there.
+fn present<T>(part: &Part<T>) -> Result<&T, Error> {
+    match part {
+        Part::Present(value) => Ok(value),
+        Part::Missing(reason) => Err(Error::Missing(reason.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_manifest_names_the_command_that_writes_it() {
+        let root = tempfile::tempdir().unwrap();
+        let context = Context::from_repo(root.path(), None, false).unwrap();
+        assert!(context.kernel("6.12").unwrap_err().to_string().contains("cargo xtask setup"));
+        assert!(context.loader().unwrap_err().to_string().contains("cargo xtask build"));
+    }
+
+    #[test]
+    fn missing_part_gives_its_reason() {
+        assert_eq!(present(&Part::<u8>::Missing("no network".into())).unwrap_err().to_string(), "no network");
+        assert_eq!(present(&Part::Present(7)).unwrap(), &7);
+    }
+
+    #[test]
+    fn broken_manifest_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("target/assets")).unwrap();
+        fs::write(root.path().join(MANIFEST), "{").unwrap();
+        assert!(Context::from_repo(root.path(), None, false).unwrap_err().to_string().contains("manifest.json"));
+    }
+}

@@ -1,0 +1,35 @@
+//! One deadline for one run: every wait asks it how long it may take.
+
+use std::time::{Duration, Instant};
+
+/// When a run has to be over.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// When the run began.
+    pub started: Instant,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+impl Deadline {
+    /// A deadline `limit` from now.
+    pub fn after(limit: Duration) -> Self {
+        Self { started: Instant::now(), limit }
+    }
+
+    /// What is left, or `None` when nothing is. Never zero, which sockets take for "for ever".
+    pub fn left(self) -> Option<Duration> {
+        self.limit.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_after_the_limit() {
+        assert_eq!(Deadline::after(Duration::ZERO).left(), None);
+        assert!(Deadline::after(Duration::from_secs(3600)).left().is_some());
+    }
+}

@@ -1,0 +1,188 @@
+//! Everything that can end a scenario otherwise than by its being fulfilled.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{armed, console, elfcore, iomem, report};
+
+/// Why a scenario was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the host could not be used.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The manifest of assets is not what `cargo xtask setup` writes.
+    #[error("{path} cannot be understood; `cargo xtask setup` writes it anew")]
+    Manifest {
+        /// Where it lies.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Something that `cargo xtask setup` or `cargo xtask build` makes is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// QEMU did not start, or ended before it could be spoken to.
+    #[error("QEMU did not start: {reason}")]
+    Launch {
+        /// What it said, or why it could not be run.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error("nothing came within the {} s of this run, waiting for {waiting_for}; the serial log is {log}", limit.as_secs())]
+    Deadline {
+        /// What was expected.
+        waiting_for: String,
+        /// How long the whole run could take.
+        limit: Duration,
+        /// The console's log.
+        log: PathBuf,
+    },
+    /// QEMU ended, or the guest reset itself, when that was not expected.
+    #[error("the machine was gone while waiting for {waiting_for}; the serial log is {log}")]
+    Gone {
+        /// What was expected.
+        waiting_for: String,
+        /// The console's log.
+        log: PathBuf,
+    },
+    /// A QMP command failed.
+    #[error("QMP: {command}")]
+    Monitor {
+        /// The command.
+        command: String,
+        /// The cause.
+        #[source]
+        source: qapi::ExecuteError,
+    },
+    /// The monitor's socket failed.
+    #[error("QMP: cannot {action}")]
+    MonitorSocket {
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A command failed in the guest.
+    #[error("in the guest, `{command}` ended with {status}: {output}")]
+    GuestCommand {
+        /// The shell command.
+        command: String,
+        /// Its exit status.
+        status: i32,
+        /// What it said, both streams.
+        output: String,
+    },
+    /// The guest said something that cannot be understood.
+    #[error("cannot make sense of {what}: {text:?}")]
+    Unintelligible {
+        /// What was expected.
+        what: &'static str,
+        /// What was said.
+        text: String,
+    },
+    /// A line of the purgatory.
+    #[error(transparent)]
+    Console(#[from] console::Error),
+    /// The report in the capture kernel's command line.
+    #[error(transparent)]
+    Report(#[from] report::Error),
+    /// /proc/iomem.
+    #[error(transparent)]
+    Iomem(#[from] iomem::Error),
+    /// An ELF core: /proc/vmcore or the elfcorehdr.
+    #[error(transparent)]
+    ElfCore(#[from] elfcore::Error),
+    /// The armed image in the guest's memory.
+    #[error(transparent)]
+    Armed(#[from] armed::Error),
+    /// Something is not as the scenario says it must be.
+    #[error("{what}: expected {expected}, found {found}")]
+    Check {
+        /// What was looked at.
+        what: String,
+        /// What must be.
+        expected: String,
+        /// What is.
+        found: String,
+    },
+    /// A scenario was not fulfilled; with what had happened until then.
+    #[error("{name} failed\n{story}")]
+    Scenario {
+        /// The scenario.
+        name: &'static str,
+        /// Its timeline so far.
+        story: String,
+        /// The cause.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// For `map_err` on an operation with a file of the host.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.to_owned(), source }
+    }
+
+    /// The error and its causes, one a line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str("\n  because ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// `found` must be `expected`.
+pub(crate) fn check_eq<T: PartialEq + Display>(what: impl Display, found: &T, expected: &T) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Check { what: what.to_string(), expected: expected.to_string(), found: found.to_string() })
+}
+
+/// `holds` must be true; `expected` and `found` say it in words.
+pub(crate) fn check(holds: bool, what: impl Display, expected: impl Display, found: impl Display) -> Result<(), Error> {
+    if holds {
+        return Ok(());
+    }
+    Err(Error::Check { what: what.to_string(), expected: expected.to_string(), found: found.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_check_says_both_values() {
+        let error = check_eq("OSRELEASE", &"6.1", &"6.12").unwrap_err();
+        assert_eq!(error.to_string(), "OSRELEASE: expected 6.12, found 6.1");
+        assert!(check_eq("OSRELEASE", &"6.12", &"6.12").is_ok());
+        assert!(check(false, "a", "b", "c").is_err());
+    }
+
+    #[test]
+    fn chain_names_every_cause() {
+        let cause = Error::file("read", Path::new("/nowhere"))(io::Error::other("disk on fire"));
+        let error = Error::Scenario { name: "capture", story: "0.00 s started".into(), source: Box::new(cause) };
+        let text = error.chain();
+        assert!(text.contains("capture failed") && text.contains("/nowhere") && text.contains("disk on fire"), "{text}");
+    }
+}

@@ -1,0 +1,245 @@
+//! [2] The kernel that is going to crash: armed, plugged, damaged, panicked.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::agent::Output;
+use crate::armed::ArmedImage;
+use crate::capture::Crashed;
+use crate::elfcore::{ElfCore, HEADER_LEN};
+use crate::error::{Error, check, check_eq};
+use crate::iomem::Iomem;
+use crate::stage::{BOOT_CPUS, Stage, guest};
+use crate::vm::Vm;
+
+/// The capture kernel's command line: its console, one CPU, and drivers that reset what the crashed kernel left running.
+pub const CAPTURE_APPEND: &str = "console=ttyS0 nr_cpus=1 reset_devices";
+/// How long the purgatory shows a failure, in milliseconds; short, since nobody reads it in a test.
+pub const RESET_DELAY_MS: u32 = 500;
+
+/// A page that user space of the crashed kernel has written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sentinel {
+    /// Physical address.
+    pub address: u64,
+    /// Which pattern it holds.
+    pub seed: u64,
+}
+
+/// What is known of the crashed kernel: the measure of a complete vmcore.
+#[derive(Clone, Debug)]
+pub struct Victim {
+    /// Its release.
+    pub release: String,
+    /// Its memory map just before the panic.
+    pub iomem: Iomem,
+    /// CPUs that were online.
+    pub online_cpus: usize,
+    /// Pages to look for.
+    pub sentinels: Vec<Sentinel>,
+}
+
+/// A running first kernel.
+pub struct First<'s, 'c> {
+    /// The stage it plays on.
+    pub stage: &'s mut Stage<'c>,
+    /// The machine it runs on.
+    pub vm: Vm,
+    release: String,
+    sentinels: Vec<Sentinel>,
+    directory: PathBuf,
+    cpus: u32,
+}
+
+impl<'s, 'c> First<'s, 'c> {
+    pub(crate) fn new(stage: &'s mut Stage<'c>, vm: Vm, release: String, directory: PathBuf) -> Self {
+        Self { stage, vm, release, sentinels: Vec::new(), directory, cpus: BOOT_CPUS }
+    }
+
+    /// Something happened just now.
+    pub fn note(&mut self, what: impl Into<String>) {
+        self.stage.outcome.now(what);
+    }
+
+    /// Runs the loader with these arguments, whatever comes of it.
+    pub fn loader(&mut self, arguments: &str) -> Result<Output, Error> {
+        self.vm.run(&format!("{} {arguments}", guest::LOADER))
+    }
+
+    /// Arms the capture kernel with `options` besides the usual ones, and returns the image as it lies in memory.
+    pub fn arm(&mut self, options: &str) -> Result<ArmedImage, Error> {
+        self.arm_with(CAPTURE_APPEND, options)
+    }
+
+    /// Arms the capture kernel with its command line and more options.
+    pub fn arm_with(&mut self, append: &str, options: &str) -> Result<ArmedImage, Error> {
+        let command = load_command(append, options);
+        let began = Instant::now();
+        let said =
+            self.vm.run_ok(&format!("time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"))?;
+        let took = began.elapsed();
+        check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
+        let region = self.crash_region()?;
+        let image = ArmedImage::find(&self.vm.ram, &region)?;
+        let resident = self.vm.run_ok("grep 'Maximum resident' /tmp/load.time")?;
+        let resident = resident.rsplit(' ').next().unwrap_or("?").to_owned();
+        self.note(format!("armed by kdump-loader in {:.2} s: {}", took.as_secs_f64(), one_line(&said)));
+        let outcome = &mut self.stage.outcome;
+        outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
+        outcome.fact("load: peak resident set", format!("{resident} KiB"));
+        outcome.fact("image identity", &image.identity);
+        Ok(image)
+    }
+
+    /// Whether a capture kernel is armed.
+    pub fn crash_loaded(&mut self) -> Result<bool, Error> {
+        Ok(self.vm.run_ok("cat /sys/kernel/kexec_crash_loaded")? == "1")
+    }
+
+    /// The crash region that an image goes into: the highest.
+    pub fn crash_region(&mut self) -> Result<Range<u64>, Error> {
+        let regions = self.iomem()?.crash_kernel;
+        regions.into_iter().max_by_key(|region| region.start).ok_or_else(|| Error::Check {
+            what: "/proc/iomem".into(),
+            expected: "a crash region".into(),
+            found: "none".into(),
+        })
+    }
+
+    /// /proc/iomem as it is now.
+    pub fn iomem(&mut self) -> Result<Iomem, Error> {
+        Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
+    }
+
+    /// The elfcorehdr as it lies in memory now.
+    pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
+        let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
+        Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)
+    }
+
+    /// Plugs in a DIMM and returns the memory that Linux has gained.
+    pub fn add_dimm(&mut self, number: u32) -> Result<Range<u64>, Error> {
+        let before = self.iomem()?;
+        self.vm.monitor.add_dimm(number)?;
+        let added = self.iomem()?.added_since(&before);
+        let [range] = added.as_slice() else {
+            return Err(Error::Check {
+                what: format!("memory gained by DIMM {number}"),
+                expected: "one range".into(),
+                found: format!("{added:x?}"),
+            });
+        };
+        check_eq("bytes gained by a DIMM", &(range.end - range.start), &crate::machine::DIMM_SIZE)?;
+        self.note(format!("DIMM {number} added: {:#x}-{:#x}", range.start, range.end - 1));
+        Ok(range.clone())
+    }
+
+    /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt takes the crash's
+    /// non-maskable one as a triple fault under TCG.
+    pub fn add_cpu(&mut self) -> Result<(), Error> {
+        self.vm.monitor.add_cpu()?;
+        let cpu = self.cpus;
+        let online = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+        self.vm.run_ok(&format!("[ $(cat {online}) = 1 ] || echo 1 >{online}"))?;
+        self.cpus += 1;
+        self.note(format!("CPU {cpu} added and online"));
+        Ok(())
+    }
+
+    /// Writes `values` one after the other into a sysfs file, each of which must be taken.
+    pub fn toggle(&mut self, what: &str, file: &str, values: [&str; 2]) -> Result<(), Error> {
+        for value in values {
+            self.vm.run_ok(&format!("echo {value} >{file}"))?;
+            self.note(format!("{what}: {value}"));
+        }
+        Ok(())
+    }
+
+    /// Puts a page with a known pattern into physical memory inside `range`.
+    pub fn place_sentinel(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
+        // The program never ends, so its one line comes through a pipe; if it fails, the pipe is closed and the line empty.
+        let command = format!(
+            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} >/tmp/pipe 2>/tmp/sentinel.err & \
+             read address </tmp/pipe; echo $address; cat /tmp/sentinel.err",
+            guest::SENTINEL,
+            range.start,
+            range.end
+        );
+        let said = self.vm.run_ok(&command)?;
+        let address = said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let address = address.ok_or(Error::Unintelligible { what: "a sentinel's address", text: said })?;
+        check(range.contains(&address), "the sentinel's address", format!("{range:x?}"), format!("{address:#x}"))?;
+        self.note(format!("sentinel {seed} written at {address:#x}"));
+        self.sentinels.push(Sentinel { address, seed });
+        Ok(())
+    }
+
+    /// Flips a bit of the guest's memory from outside.
+    pub fn flip_bit(&mut self, what: &str, address: u64) -> Result<(), Error> {
+        self.vm.ram.flip_bit(address)?;
+        self.note(format!("a bit flipped in {what}, at {address:#x}"));
+        Ok(())
+    }
+
+    /// Panics, on `cpu` if one is given.
+    pub fn panic(mut self, cpu: Option<u32>) -> Result<Crashed<'s, 'c>, Error> {
+        let victim = Victim {
+            release: self.release.clone(),
+            iomem: self.iomem()?,
+            online_cpus: number(&self.vm.run_ok("grep -c ^processor /proc/cpuinfo")?)?,
+            sentinels: std::mem::take(&mut self.sentinels),
+        };
+        let pinned = cpu.map_or_else(String::new, |cpu| format!("taskset {:x} ", 1_u64 << cpu));
+        self.vm.say(&format!("{pinned}sh -c 'echo c >/proc/sysrq-trigger'\n"))?;
+        Crashed::new(self.stage, self.vm, victim, self.directory)
+    }
+
+    /// Switches the machine off, when the scenario is about nothing that comes later.
+    pub fn switch_off(self) {
+        let Self { stage, vm, directory, .. } = self;
+        drop(vm);
+        if !stage.context.keep() {
+            crate::stage::clear(&directory);
+        }
+        stage.outcome.now("the machine is switched off");
+    }
+}
+
+/// The loader's command line for arming.
+pub fn load_command(append: &str, options: &str) -> String {
+    format!(
+        "{} load --kernel {} --initrd {} --append '{append}' --reset-delay {RESET_DELAY_MS} --json {options}",
+        guest::LOADER,
+        guest::KERNEL,
+        guest::INITRD
+    )
+}
+
+/// A decimal number that the guest has printed.
+pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
+    text.trim().parse().map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
+}
+
+/// JSON or words over several lines, as one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_guest_are_read() {
+        assert_eq!(number::<u64>("917616\n").unwrap(), 917_616);
+        assert!(number::<u64>("none").is_err());
+    }
+
+    #[test]
+    fn load_command_is_one_shell_line() {
+        let words = shell_words::split(&load_command("a b", "--no-hotplug")).unwrap();
+        assert!(words.windows(2).any(|pair| pair == ["--append", "a b"]));
+        assert_eq!(words.last().unwrap(), "--no-hotplug");
+    }
+}

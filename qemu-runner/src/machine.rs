@@ -1,0 +1,212 @@
+//! One struct = one command line of QEMU.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::assets::Qemu;
+use crate::ram::Layout;
+
+/// Size of each memory backend that can be plugged in as a DIMM, in bytes.
+pub const DIMM_SIZE: u64 = 1 << 30;
+
+/// The processor of every machine but those whose point it is. `max` is all that TCG can emulate, SHA-NI included. Without the
+/// hypervisor bit, and with the SMBIOS serial number below, Linux believes it runs under VMware: it counts hot-pluggable CPUs
+/// only under a hypervisor it knows (`acpi_is_processor_usable`, arch/x86/kernel/acpi/boot.c), and TCG is none.
+/// Five-level paging is off, since the scenario `la57` is about having it on.
+pub const CPU: &str = "max,-hypervisor,la57=off";
+/// [`CPU`] without SHA-NI.
+pub const CPU_WITHOUT_SHA_NI: &str = "max,-hypervisor,la57=off,sha-ni=off";
+/// [`CPU`] with five-level paging.
+pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
+/// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
+const SMBIOS: &str = "type=1,serial=VMware-1";
+
+/// What the guest is made of.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// `-cpu`.
+    pub cpu: &'static str,
+    /// CPUs at boot.
+    pub cpus: u32,
+    /// CPUs at most; the difference can be plugged in.
+    pub max_cpus: u32,
+    /// Memory at boot, in MiB.
+    pub memory_mib: u64,
+    /// How many memory backends of [`DIMM_SIZE`] wait to be plugged in, as `dimm0`, `dimm1` …
+    pub dimms: u32,
+    /// The kernel that is going to crash.
+    pub kernel: PathBuf,
+    /// Its initial RAM disk.
+    pub initrd: PathBuf,
+    /// Its command line.
+    pub append: String,
+    /// EFI firmware: the code, and this run's own copy of the variables.
+    pub firmware: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where a machine's ends lie on the host.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// The file that is the guest's memory.
+    pub ram: PathBuf,
+    /// QEMU's own log.
+    pub qemu_log: PathBuf,
+    /// The socket on which the runner waits for the guest's second serial port.
+    pub agent: PathBuf,
+    /// The socket on which the runner waits for the monitor.
+    pub monitor: PathBuf,
+}
+
+impl Machine {
+    /// Where a physical address of this machine lies in its memory file.
+    pub fn layout(&self) -> Layout {
+        Layout::q35(self.memory_mib << 20)
+    }
+
+    /// The arguments for QEMU.
+    pub fn arguments(&self, qemu: &Qemu, ends: &Ends) -> Vec<OsString> {
+        let Self { cpu, cpus, max_cpus, memory_mib, dimms, .. } = self;
+        let mut arguments = Arguments::default();
+        for directory in &qemu.data_dirs {
+            arguments.add("-L", directory);
+        }
+        // TCG, so that a run is the same with and without KVM, and so that SHA-NI can be had everywhere.
+        arguments.add("-accel", "tcg,thread=multi").add("-nodefaults", "").add("-display", "none").add("-nic", "none");
+        arguments.add("-cpu", cpu).add("-smbios", SMBIOS);
+        arguments.add("-smp", format!("{cpus},maxcpus={max_cpus},sockets={max_cpus},cores=1,threads=1"));
+        let memory = match dimms {
+            0 => format!("{memory_mib}M"),
+            _ => format!("{memory_mib}M,slots={dimms},maxmem={}M", memory_mib + u64::from(*dimms) * (DIMM_SIZE >> 20)),
+        };
+        arguments.add("-m", memory).add("-machine", "q35,memory-backend=ram");
+        // Shared, so that a bit flipped in the file is flipped in the guest.
+        let ram = option(&format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path="), &ends.ram);
+        arguments.add("-object", ram);
+        for dimm in 0..*dimms {
+            arguments.add("-object", format!("memory-backend-ram,id=dimm{dimm},size={DIMM_SIZE}"));
+        }
+        if let Some((code, variables)) = &self.firmware {
+            arguments.add("-drive", option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
+            arguments.add("-drive", option("if=pflash,unit=1,format=raw,file=", variables));
+        }
+        arguments.add("-kernel", &self.kernel).add("-initrd", &self.initrd).add("-append", &self.append);
+        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU calls us, so nobody has to wait for a socket to appear.
+        arguments.add("-chardev", "stdio,id=console,signal=off").add("-serial", "chardev:console");
+        arguments.add("-chardev", option("socket,id=agent,server=off,path=", &ends.agent)).add("-serial", "chardev:agent");
+        arguments.add("-chardev", option("socket,id=monitor,server=off,path=", &ends.monitor));
+        arguments.add("-mon", "chardev=monitor,mode=control");
+        // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.
+        arguments.add("-no-reboot", "").add("-d", "cpu_reset,guest_errors").add("-D", &ends.qemu_log);
+        arguments.0
+    }
+}
+
+/// `KEY=VALUE,…` with a path at its end; QEMU wants commas in it doubled.
+fn option(prefix: &str, path: &Path) -> String {
+    format!("{prefix}{}", path.display().to_string().replace(',', ",,"))
+}
+
+/// A list of arguments in the making.
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    /// An option and its value, which is left out when empty.
+    fn add(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.push(option.into());
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.push(value);
+        }
+        self
+    }
+}
+
+/// A command line that can be pasted into a shell.
+pub struct CommandLine<'a> {
+    /// The emulator.
+    pub qemu: &'a Qemu,
+    /// Its arguments.
+    pub arguments: &'a [OsString],
+}
+
+impl fmt::Display for CommandLine<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "# {}", self.qemu.version)?;
+        if let Some(path) = library_path(self.qemu) {
+            write!(out, "LD_LIBRARY_PATH={} ", shell_words::quote(&path.to_string_lossy()))?;
+        }
+        write!(out, "{}", shell_words::quote(&self.qemu.program.to_string_lossy()))?;
+        for argument in self.arguments {
+            write!(out, " {}", shell_words::quote(&argument.to_string_lossy()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The value of LD_LIBRARY_PATH that QEMU needs, if it needs one.
+pub fn library_path(qemu: &Qemu) -> Option<OsString> {
+    if qemu.library_path.is_empty() {
+        return None;
+    }
+    Some(qemu.library_path.iter().map(|path| path.as_os_str()).collect::<Vec<_>>().join(":".as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> (Machine, Qemu, Ends) {
+        let machine = Machine {
+            cpu: CPU,
+            cpus: 2,
+            max_cpus: 4,
+            memory_mib: 1024,
+            dimms: 2,
+            kernel: "vmlinuz".into(),
+            initrd: "initrd".into(),
+            append: "console=ttyS0 crashkernel=256M".into(),
+            firmware: None,
+        };
+        let qemu = Qemu {
+            program: "/opt/qemu system".into(),
+            library_path: vec!["/opt/a".into(), "/opt/b".into()],
+            data_dirs: vec!["/opt/share".into()],
+            version: "QEMU emulator version 10.0.2".into(),
+        };
+        let ends = Ends { ram: "a,b/ram".into(), qemu_log: "log".into(), agent: "agent".into(), monitor: "qmp".into() };
+        (machine, qemu, ends)
+    }
+
+    #[test]
+    fn command_line_can_be_pasted() {
+        let (machine, qemu, ends) = example();
+        let arguments = machine.arguments(&qemu, &ends);
+        let text = CommandLine { qemu: &qemu, arguments: &arguments }.to_string();
+        let (version, command) = text.split_once('\n').unwrap();
+        assert_eq!(version, "# QEMU emulator version 10.0.2");
+        let words = shell_words::split(command).unwrap();
+        assert_eq!(words[0], "LD_LIBRARY_PATH=/opt/a:/opt/b");
+        assert_eq!(words[1], "/opt/qemu system");
+        assert!(words.contains(&"console=ttyS0 crashkernel=256M".to_owned()));
+        assert!(words.contains(&"1024M,slots=2,maxmem=3072M".to_owned()));
+        assert!(words.contains(&"-no-reboot".to_owned()));
+        assert!(words.windows(2).any(|pair| pair == ["-nic", "none"]));
+    }
+
+    #[test]
+    fn commas_in_paths_are_doubled() {
+        let (machine, qemu, ends) = example();
+        let arguments = machine.arguments(&qemu, &ends);
+        assert!(arguments.iter().any(|argument| argument.to_string_lossy().ends_with("mem-path=a,,b/ram")));
+    }
+
+    #[test]
+    fn firmware_is_two_flash_chips() {
+        let (mut machine, qemu, ends) = example();
+        machine.firmware = Some(("code.fd".into(), "vars.fd".into()));
+        let arguments = machine.arguments(&qemu, &ends);
+        assert_eq!(arguments.iter().filter(|argument| argument.to_string_lossy().starts_with("if=pflash")).count(), 2);
+    }
+}

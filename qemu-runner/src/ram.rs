@@ -1,0 +1,118 @@
+//! The guest's physical memory, read and written from outside, through the file that QEMU shares with us.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Where 64-bit addresses go on above the hole for PCI.
+const ABOVE_4G: u64 = 1 << 32;
+/// From this much memory on, q35 ... (`pc_q35_init`, hw/i386/pc_q35.c).
+const Q35_SPLIT_FROM: u64 = 0xb000_0000;
+/// ... keeps only this much of it below the hole, so that 1 GiB pages stay aligned.
+const Q35_LOW_MEMORY: u64 = 0x8000_0000;
+
+/// How physical addresses are mapped onto the memory file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of memory below the hole.
+    low: u64,
+    /// Bytes of memory above it.
+    high: u64,
+}
+
+impl Layout {
+    /// The layout of machine q35 with `memory` bytes at boot.
+    pub fn q35(memory: u64) -> Self {
+        let low = if memory >= Q35_SPLIT_FROM { Q35_LOW_MEMORY } else { memory };
+        Self { low, high: memory - low }
+    }
+
+    /// The offset of a physical address in the file, or `None` when no boot memory is there.
+    pub fn offset(self, physical: u64) -> Option<u64> {
+        match physical {
+            _ if physical < self.low => Some(physical),
+            _ if physical >= ABOVE_4G && physical - ABOVE_4G < self.high => Some(physical - ABOVE_4G + self.low),
+            _ => None,
+        }
+    }
+}
+
+/// The guest's boot memory.
+#[derive(Debug)]
+pub struct Ram {
+    file: File,
+    path: PathBuf,
+    layout: Layout,
+}
+
+impl Ram {
+    /// Opens the memory file of a running machine.
+    pub fn open(path: &Path, layout: Layout) -> Result<Self, Error> {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::file("open", path))?;
+        Ok(Self { file, path: path.to_owned(), layout })
+    }
+
+    /// `len` bytes from physical address `physical`.
+    pub fn read(&self, physical: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, self.offset(physical)?).map_err(Error::file("read", &self.path))?;
+        Ok(bytes)
+    }
+
+    /// Writes `bytes` to physical address `physical`.
+    pub fn write(&self, physical: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all_at(bytes, self.offset(physical)?).map_err(Error::file("write", &self.path))
+    }
+
+    /// Flips the lowest bit of the byte at physical address `physical`.
+    pub fn flip_bit(&self, physical: u64) -> Result<(), Error> {
+        let byte = self.read(physical, 1)?[0];
+        self.write(physical, &[byte ^ 1])
+    }
+
+    fn offset(&self, physical: u64) -> Result<u64, Error> {
+        self.layout.offset(physical).ok_or_else(|| Error::Check {
+            what: format!("physical address {physical:#x}"),
+            expected: "memory the machine had at boot".into(),
+            found: "a hole".into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_machine_has_its_memory_in_one_piece() {
+        let layout = Layout::q35(1 << 30);
+        assert_eq!(layout.offset(0x3fff_ffff), Some(0x3fff_ffff));
+        assert_eq!(layout.offset(0x4000_0000), None);
+        assert_eq!(layout.offset(ABOVE_4G), None);
+    }
+
+    #[test]
+    fn big_machine_goes_on_above_four_gib() {
+        let layout = Layout::q35(6 << 30);
+        assert_eq!(layout.offset(0x7fff_ffff), Some(0x7fff_ffff));
+        assert_eq!(layout.offset(0x8000_0000), None);
+        assert_eq!(layout.offset(ABOVE_4G), Some(0x8000_0000));
+        assert_eq!(layout.offset(ABOVE_4G + (4 << 30) - 1), Some((6 << 30) - 1));
+        assert_eq!(layout.offset(ABOVE_4G + (4 << 30)), None);
+    }
+
+    #[test]
+    fn flipped_bit_is_flipped_back_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ram");
+        std::fs::write(&path, [0x10; 16]).unwrap();
+        let ram = Ram::open(&path, Layout::q35(16)).unwrap();
+        ram.flip_bit(3).unwrap();
+        assert_eq!(ram.read(2, 3).unwrap(), [0x10, 0x11, 0x10]);
+        ram.flip_bit(3).unwrap();
+        assert_eq!(ram.read(3, 1).unwrap(), [0x10]);
+        assert!(ram.flip_bit(16).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! The table of scenarios, and how one is run.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::context::Context;
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::stage::Stage;
+
+/// How long a run may take when its scenario does not say otherwise. The longest takes 20 s on two idle cores.
+pub const LIMIT: Duration = Duration::from_secs(180);
+
+/// A story about one crash.
+pub struct Scenario {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it shows, in one sentence.
+    pub summary: &'static str,
+    /// What must be there besides QEMU, busybox, the loader and the kernel of the open series.
+    pub(crate) needs: &'static [Need],
+    /// What happens.
+    pub(crate) story: fn(&mut Stage<'_>) -> Result<(), Error>,
+}
+
+/// Something that a scenario cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The kernel of this series.
+    Kernel(&'static str),
+    /// makedumpfile for the capture kernel's user space.
+    Makedumpfile,
+    /// kexec-tools.
+    Kexec,
+    /// EFI firmware.
+    Ovmf,
+}
+
+/// Every scenario, in the order of the table in ARCHITECTURE.md.
+pub fn scenarios() -> &'static [Scenario] {
+    static ALL: LazyLock<Vec<Scenario>> = LazyLock::new(crate::scenarios::all);
+    &ALL
+}
+
+impl Scenario {
+    /// Why it cannot be run here; `None` when it can.
+    pub fn missing(&self, context: &Context) -> Option<String> {
+        let open = self.needs.iter().all(|need| !matches!(need, Need::Kernel(_)));
+        let kernel = if open { context.kernel(context.series()).map(drop) } else { Ok(()) };
+        let needs = self.needs.iter().map(|need| match need {
+            Need::Kernel(series) => context.kernel(series).map(drop),
+            Need::Makedumpfile => context.makedumpfile().map(drop),
+            Need::Kexec => context.kexec().map(drop),
+            Need::Ovmf => context.ovmf().map(drop),
+        });
+        let built = [context.loader().map(drop), context.sentinel().map(drop), kernel];
+        built.into_iter().chain(needs).find_map(Result::err).map(|error| error.to_string())
+    }
+
+    /// Runs it.
+    pub fn run(&self, context: &Context) -> Result<Outcome, Error> {
+        let mut stage = Stage::new(context, Outcome::new(self.name), Deadline::after(LIMIT))?;
+        let result = (self.story)(&mut stage);
+        let outcome = stage.outcome;
+        match result {
+            Ok(()) => Ok(outcome),
+            Err(error) => Err(Error::Scenario { name: self.name, story: outcome.to_string(), source: Box::new(error) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_can_be_typed() {
+        for (index, scenario) in scenarios().iter().enumerate() {
+            assert!(scenario.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
+            assert!(scenario.summary.len() > 10 && !scenario.summary.ends_with('.'), "{}", scenario.name);
+            assert!(scenarios()[index + 1..].iter().all(|other| other.name != scenario.name), "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_run_without_assets() {
+        let root = tempfile::tempdir().unwrap();
+        let context = Context::from_repo(root.path(), None, false).unwrap();
+        for scenario in scenarios() {
+            assert!(scenario.missing(&context).is_some(), "{}", scenario.name);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The stories, one file per family.
+
+mod complete;
+mod corrupt;
+mod elfcorehdr;
+mod machines;
+mod kernels;
+mod refusals;
+mod peer;
+
+use crate::scenario::Scenario;
+
+/// Every scenario of every family.
+pub(crate) fn all() -> Vec<Scenario> {
+    let families =
+        [complete::all(), corrupt::all(), elfcorehdr::all(), machines::all(), kernels::all(), refusals::all(), peer::all()];
+    families.into_iter().flatten().collect()
+}

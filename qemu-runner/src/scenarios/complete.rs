@@ -1,0 +1,110 @@
+//! `capture`, `hotplug`: the whole story, from arming to a complete vmcore.
+
+use handoff::Verdict;
+use handoff::report::Elfcorehdr;
+
+use crate::error::{Error, check, check_eq};
+use crate::first::{First, number};
+use crate::machine::DIMM_SIZE;
+use crate::scenario::{Need, Scenario};
+use crate::stage::{Setup, Stage};
+
+/// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory, arch/x86/mm/init_64.c).
+const MEMORY_BLOCK: u64 = 128 << 20;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "capture",
+            summary: "a panic reaches the capture kernel with a complete vmcore",
+            needs: &[Need::Makedumpfile],
+            story: |stage| capture(stage, &Setup::default()),
+        },
+        Scenario {
+            name: "hotplug",
+            summary: "two DIMMs and a CPU added after arming are in the vmcore, and the image is never reloaded",
+            needs: &[Need::Makedumpfile],
+            story: |stage| hotplug(stage, &Setup::default()),
+        },
+    ]
+}
+
+/// Arms, writes a sentinel, panics, and checks all there is to check.
+pub(super) fn capture(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
+    capture_with(stage, setup, "", |_| Ok(()))
+}
+
+/// [`capture`] with options for the loader, and something to do between arming and panic.
+pub(super) fn capture_with(
+    stage: &mut Stage<'_>,
+    setup: &Setup,
+    options: &str,
+    meanwhile: impl FnOnce(&mut First<'_, '_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut first = stage.boot(setup)?;
+    first.arm(options)?;
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    meanwhile(&mut first)?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+/// Adds two DIMMs and a CPU after arming, takes a CPU and a memory block offline and back, and panics.
+pub(super) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { dimms: 2, spare_cpus: 2, ..setup.clone() })?;
+    let image = first.arm("")?;
+    let at_load = first.elfcorehdr(&image)?;
+    expect_crash_hotplug(&mut first)?;
+
+    let dimm = first.add_dimm(0)?;
+    let second_dimm = first.add_dimm(1)?;
+    first.add_cpu()?;
+    first.toggle("CPU 1 online", "/sys/devices/system/cpu/cpu1/online", ["0", "1"])?;
+    // The last block: the sentinel's page is taken from the first DIMM, which user space fills from below.
+    let block = second_dimm.end / MEMORY_BLOCK - 1;
+    let state = format!("/sys/devices/system/memory/memory{block}/state");
+    first.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
+    first.place_sentinel(1, &dimm)?;
+    first.place_sentinel(2, &second_dimm)?;
+
+    expect_crash_hotplug(&mut first)?;
+    check_eq("kexec_crash_loaded after hotplug", &first.crash_loaded()?, &true)?;
+    let region = first.crash_region()?;
+    let now = crate::armed::ArmedImage::find(&first.vm.ram, &region)?;
+    check_eq("identity of the image after hotplug", &now.identity, &image.identity)?;
+    let possible = possible_cpus(&mut first)?;
+    let rewritten = first.elfcorehdr(&image)?;
+    check_eq(
+        "PT_NOTEs in the rewritten elfcorehdr: every possible CPU and VMCOREINFO",
+        &rewritten.note_headers,
+        &(possible + 1),
+    )?;
+
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
+    let core = capture.check_vmcore()?;
+    let growth = core.load_bytes() - at_load.load_bytes();
+    check_eq("growth of the vmcore by hotplug, in bytes", &growth, &(2 * DIMM_SIZE))?;
+    capture.crashed.stage.outcome.fact("vmcore: growth by hotplug", format!("{growth} bytes"));
+    Ok(())
+}
+
+/// The kernel must say that it keeps the elfcorehdr current itself.
+fn expect_crash_hotplug(first: &mut First<'_, '_>) -> Result<(), Error> {
+    for subsystem in ["cpu", "memory"] {
+        let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
+        check_eq(&file, &first.vm.run_ok(&format!("cat {file}"))?.as_str(), &"1")?;
+    }
+    Ok(())
+}
+
+/// How many CPUs the kernel can ever have: /sys/devices/system/cpu/possible is `0` or `0-LAST`.
+fn possible_cpus(first: &mut First<'_, '_>) -> Result<usize, Error> {
+    let list = first.vm.run_ok("cat /sys/devices/system/cpu/possible")?;
+    let last: usize = number(list.rsplit('-').next().unwrap_or(&list))?;
+    Ok(last + 1)
+}

@@ -1,0 +1,48 @@
+//! `old-kernel`, `new-kernel-*`: the same story on other kernels.
+
+use crate::error::{Error, check_eq};
+use crate::scenario::{Need, Scenario};
+use crate::scenarios::complete::{capture, capture_with, hotplug};
+use crate::stage::{Setup, Stage};
+
+/// A series without CRASH_HOTPLUG, which came with Linux 6.6.
+const OLD: &str = "6.1";
+/// The newest series.
+const NEW: &str = "7";
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "old-kernel",
+            summary: "Linux 6.1 knows no hotplug flag: the image is armed without, said so, and the capture works",
+            needs: &[Need::Kernel(OLD), Need::Makedumpfile],
+            story: old,
+        },
+        Scenario {
+            name: "new-kernel-capture",
+            summary: "`capture` on Debian's newest kernel",
+            needs: &[Need::Kernel(NEW), Need::Makedumpfile],
+            story: |stage| capture(stage, &on(NEW)),
+        },
+        Scenario {
+            name: "new-kernel-hotplug",
+            summary: "`hotplug` on Debian's newest kernel",
+            needs: &[Need::Kernel(NEW), Need::Makedumpfile],
+            story: |stage| hotplug(stage, &on(NEW)),
+        },
+    ]
+}
+
+fn on(series: &'static str) -> Setup {
+    Setup { series: Some(series), ..Setup::default() }
+}
+
+fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
+    capture_with(stage, &on(OLD), "", |first| {
+        let absent = first.vm.run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
+        check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
+        let said = first.vm.run_ok("cat /tmp/load.err")?;
+        first.note(format!("the loader says: {said}"));
+        first.vm.run_ok("grep -qi hotplug /tmp/load.err && grep -qi reload /tmp/load.err").map(drop)
+    })
+}

@@ -1,0 +1,172 @@
+//! [1] The stage of one scenario: builds both user spaces, starts a machine, waits for the first kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::context::Context;
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::first::First;
+use crate::initramfs::{Initramfs, Role};
+use crate::machine::{self, Machine};
+use crate::outcome::Outcome;
+use crate::vm::Vm;
+
+/// Paths in the first kernel's user space.
+pub mod guest {
+    /// The loader under test.
+    pub const LOADER: &str = "/bin/kdump-loader";
+    /// The program that puts a known page into memory.
+    pub const SENTINEL: &str = "/bin/sentinel";
+    /// The capture kernel.
+    pub const KERNEL: &str = "/boot/vmlinuz";
+    /// Its initial RAM disk.
+    pub const INITRD: &str = "/boot/capture.cpio";
+}
+
+/// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
+pub const BALLAST: &str = "/ballast";
+/// How a scenario finds the ballast in the archive.
+pub const BALLAST_MARK: &[u8] = b"ballast: a bit of this may be flipped";
+
+/// How a machine is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Kernel series; the context's when none.
+    pub series: Option<&'static str>,
+    /// `-cpu`.
+    pub cpu: &'static str,
+    /// CPUs that can be plugged in.
+    pub spare_cpus: u32,
+    /// DIMMs that can be plugged in.
+    pub dimms: u32,
+    /// Memory at boot, in MiB.
+    pub memory_mib: u64,
+    /// The first kernel's `crashkernel=`; none is reserved without.
+    pub crashkernel: Option<&'static str>,
+    /// More of the first kernel's command line.
+    pub append: &'static str,
+    /// Booted by EFI firmware.
+    pub efi: bool,
+    /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
+    pub makedumpfile: bool,
+    /// kexec-tools in the first kernel's user space.
+    pub peer: bool,
+    /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
+    pub ballast_mib: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            series: None,
+            cpu: machine::CPU,
+            spare_cpus: 0,
+            dimms: 0,
+            memory_mib: 1024,
+            crashkernel: Some("256M"),
+            append: "",
+            efi: false,
+            makedumpfile: true,
+            peer: false,
+            ballast_mib: 1,
+        }
+    }
+}
+
+/// CPUs at boot.
+pub const BOOT_CPUS: u32 = 2;
+
+/// Where a scenario plays.
+pub struct Stage<'c> {
+    /// What it is run with.
+    pub context: &'c Context,
+    /// What has happened.
+    pub outcome: Outcome,
+    /// When it has to be over.
+    pub deadline: Deadline,
+    directory: PathBuf,
+    machines: u32,
+}
+
+impl<'c> Stage<'c> {
+    pub(crate) fn new(context: &'c Context, outcome: Outcome, deadline: Deadline) -> Result<Self, Error> {
+        let directory = context.fresh_directory(outcome.scenario)?;
+        Ok(Self { context, outcome, deadline, directory, machines: 0 })
+    }
+
+    /// Boots the first kernel of a machine.
+    pub fn boot(&mut self, setup: &Setup) -> Result<First<'_, 'c>, Error> {
+        let context = self.context;
+        let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
+        self.machines += 1;
+        let directory = self.directory.join(format!("machine-{}", self.machines));
+        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        let initrd = directory.join("first.cpio");
+        write(&initrd, &self.first_user_space(setup)?)?;
+        let firmware = if setup.efi {
+            let ovmf = context.ovmf()?;
+            let variables = directory.join("vars.fd");
+            fs::copy(&ovmf.vars, &variables).map_err(Error::file("copy", &ovmf.vars))?;
+            Some((ovmf.code.clone(), variables))
+        } else {
+            None
+        };
+        let reservation = setup.crashkernel.map_or_else(String::new, |size| format!("crashkernel={size} "));
+        let machine = Machine {
+            cpu: setup.cpu,
+            cpus: BOOT_CPUS,
+            max_cpus: BOOT_CPUS + setup.spare_cpus,
+            memory_mib: setup.memory_mib,
+            dimms: setup.dimms,
+            kernel: kernel.vmlinuz.clone(),
+            initrd,
+            // Hot-added memory shall be user space's, for the sentinel; a panic without capture kernel shall end the run.
+            append: format!("console=ttyS0 {reservation}panic=1 memhp_default_state=online_movable {}", setup.append),
+            firmware,
+        };
+        let mut vm = Vm::start(&context.assets()?.qemu, &machine, &directory, self.deadline)?;
+        self.outcome.now("the machine is switched on");
+        let release = vm.await_greeting(Role::First, |_| ())?;
+        self.outcome.now(format!("Linux {release} is up"));
+        crate::error::check_eq("release of the first kernel", &release, &kernel.release)?;
+        Ok(First::new(self, vm, release, directory))
+    }
+
+    fn first_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
+        let context = self.context;
+        let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
+        let mut first = Initramfs::new(Role::First, &context.assets()?.busybox)?;
+        first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
+        first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
+        first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
+        first.file(guest::INITRD, 0o644, &self.capture_user_space(setup)?);
+        if setup.peer {
+            first.program(context.kexec()?)?;
+        }
+        Ok(first.finish())
+    }
+
+    fn capture_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
+        let mut capture = Initramfs::new(Role::Capture, &self.context.assets()?.busybox)?;
+        let mut ballast = BALLAST_MARK.to_vec();
+        ballast.resize(setup.ballast_mib << 20, 0);
+        capture.file(BALLAST, 0o644, &ballast);
+        if setup.makedumpfile {
+            capture.program(self.context.makedumpfile()?)?;
+        }
+        Ok(capture.finish())
+    }
+}
+
+/// Removes what is big in a machine's directory: its memory and its archives.
+pub(crate) fn clear(directory: &Path) {
+    for name in ["ram", "first.cpio", "vars.fd"] {
+        // What was not made need not be removed.
+        let _ = fs::remove_file(directory.join(name));
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::file("write", path))
+}

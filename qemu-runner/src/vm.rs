@@ -1,0 +1,302 @@
+//! One running QEMU: its console, its agent, its monitor, under one deadline. Dropped, it is killed.
+//!
+//! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::assets::Qemu;
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::machine::{CommandLine, Ends, Machine, library_path};
+use crate::monitor::Monitor;
+use crate::ram::Ram;
+
+/// The file in a run's directory that holds all the console said.
+pub const SERIAL_LOG: &str = "serial.log";
+/// The file that holds what QEMU logs: resets, triple faults.
+const QEMU_LOG: &str = "qemu.log";
+/// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
+const TRIPLE_FAULT: &str = "Triple fault";
+/// How often to look whether QEMU is still there while waiting for its first call.
+const LAUNCH_POLL: Duration = Duration::from_millis(50);
+
+/// Something that arrived.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A line on the console.
+    Console(Line),
+    /// A line from the agent.
+    Agent(String),
+    /// QEMU closed the console: it has ended.
+    End,
+}
+
+/// A line of the console.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When it was complete.
+    pub at: Instant,
+    /// What it says, without its end.
+    pub text: String,
+}
+
+/// A running machine.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+    arrivals: Receiver<Arrival>,
+    ended: bool,
+    /// Every line of the console so far.
+    pub console: Vec<Line>,
+    /// The guest's second serial port.
+    pub(crate) agent: UnixStream,
+    /// QMP.
+    pub monitor: Monitor,
+    /// The guest's memory.
+    pub ram: Ram,
+    /// When the run has to be over.
+    pub deadline: Deadline,
+    directory: PathBuf,
+    qemu_log: PathBuf,
+    /// The agent's commands are numbered, so that no answer is taken for another's.
+    pub(crate) commands: u64,
+    _sockets: TempDir,
+}
+
+impl Vm {
+    /// Starts `machine`, with its logs in `directory`.
+    pub fn start(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline) -> Result<Self, Error> {
+        let sockets = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
+        let ends = Ends {
+            ram: directory.join("ram"),
+            qemu_log: directory.join(QEMU_LOG),
+            agent: sockets.path().join("agent"),
+            monitor: sockets.path().join("monitor"),
+        };
+        let agent = UnixListener::bind(&ends.agent).map_err(Error::file("listen on", &ends.agent))?;
+        let monitor = UnixListener::bind(&ends.monitor).map_err(Error::file("listen on", &ends.monitor))?;
+
+        let arguments = machine.arguments(qemu, &ends);
+        let line = CommandLine { qemu, arguments: &arguments }.to_string();
+        let script = directory.join("qemu.sh");
+        fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
+        eprintln!("{line}");
+
+        let stderr = directory.join("qemu.stderr");
+        let mut command = Command::new(&qemu.program);
+        command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(File::create(&stderr).map_err(Error::file("create", &stderr))?);
+        if let Some(path) = library_path(qemu) {
+            command.env("LD_LIBRARY_PATH", path);
+        }
+        let child = command.spawn().map_err(Error::file("run", &qemu.program))?;
+        // From here on an early return must not leave QEMU behind.
+        let mut child = Killed(Some(child));
+        let agent = child.accept(&agent, deadline, &stderr)?;
+        let monitor = Monitor::new(child.accept(&monitor, deadline, &stderr)?, deadline)?;
+        let ram = Ram::open(&ends.ram, machine.layout())?;
+
+        let (sender, arrivals) = mpsc::channel();
+        let console = child.get().stdout.take().expect("standard output is a pipe");
+        let log = directory.join(SERIAL_LOG);
+        let log = File::create(&log).map_err(Error::file("create", &log))?;
+        let to_agent = agent.try_clone().map_err(Error::file("share", &ends.agent))?;
+        let from_agent = sender.clone();
+        thread::spawn(move || read_console(console, log, &sender));
+        thread::spawn(move || read_agent(agent, &from_agent));
+        Ok(Self {
+            child: child.0.take().expect("nobody has taken the child yet"),
+            arrivals,
+            ended: false,
+            console: Vec::new(),
+            agent: to_agent,
+            monitor,
+            ram,
+            deadline,
+            directory: directory.to_owned(),
+            qemu_log: ends.qemu_log,
+            commands: 0,
+            _sockets: sockets,
+        })
+    }
+
+    /// The next thing to arrive; an error when the deadline passes or QEMU has ended before.
+    pub fn next(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
+        match self.next_or_end(waiting_for)? {
+            Arrival::End => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
+            arrival => Ok(arrival),
+        }
+    }
+
+    /// The next thing to arrive, the end included.
+    pub fn next_or_end(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
+        if self.ended {
+            return Ok(Arrival::End);
+        }
+        let timeout =
+            || Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() };
+        let arrival = match self.arrivals.recv_timeout(self.deadline.left().ok_or_else(timeout)?) {
+            Ok(arrival) => arrival,
+            Err(RecvTimeoutError::Timeout) => return Err(timeout()),
+            Err(RecvTimeoutError::Disconnected) => Arrival::End,
+        };
+        match &arrival {
+            Arrival::Console(line) => self.console.push(line.clone()),
+            Arrival::Agent(_) => {}
+            Arrival::End => self.ended = true,
+        }
+        Ok(arrival)
+    }
+
+    /// Waits for a console line that `wanted` recognises, and returns what it made of it.
+    pub fn await_console<T>(&mut self, what: &str, mut wanted: impl FnMut(&Line) -> Option<T>) -> Result<T, Error> {
+        loop {
+            if let Arrival::Console(line) = self.next(what)?
+                && let Some(found) = wanted(&line)
+            {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Where the console's log lies.
+    pub fn serial_log(&self) -> PathBuf {
+        self.directory.join(SERIAL_LOG)
+    }
+
+    /// Whether the CPU reset itself because an exception could not be delivered.
+    pub fn triple_faulted(&self) -> Result<bool, Error> {
+        let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
+        Ok(String::from_utf8_lossy(&log).contains(TRIPLE_FAULT))
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// A child that is killed unless it is taken out.
+struct Killed(Option<Child>);
+
+impl Killed {
+    fn get(&mut self) -> &mut Child {
+        self.0.as_mut().expect("nobody has taken the child yet")
+    }
+
+    /// Waits for QEMU to call.
+    fn accept(&mut self, listener: &UnixListener, deadline: Deadline, stderr: &Path) -> Result<UnixStream, Error> {
+        let launch = |reason: String| Error::Launch { reason };
+        listener.set_nonblocking(true).map_err(|error| launch(error.to_string()))?;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).map_err(|error| launch(error.to_string()))?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(launch(error.to_string())),
+            }
+            if let Ok(Some(status)) = self.get().try_wait() {
+                let said = fs::read_to_string(stderr).unwrap_or_default();
+                return Err(launch(format!("{status}; it said: {}", said.trim())));
+            }
+            if deadline.left().is_none() {
+                return Err(launch("it did not open its sockets before the deadline".into()));
+            }
+            thread::sleep(LAUNCH_POLL);
+        }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            end(child);
+        }
+    }
+}
+
+/// Kills a child and collects it. It may have ended by itself, so neither step's failure means anything.
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Reads the console to its end, into the log and line by line into the channel.
+fn read_console(console: impl Read, mut log: File, sender: &Sender<Arrival>) {
+    let mut reader = BufReader::new(console);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        // A log that cannot be written must not end the run.
+        let _ = log.write_all(&bytes);
+        let line = Line { at: Instant::now(), text: text_of(&bytes) };
+        bytes.clear();
+        if sender.send(Arrival::Console(line)).is_err() {
+            return;
+        }
+    }
+    // Nobody may be listening any more, which is well.
+    let _ = sender.send(Arrival::End);
+}
+
+/// Reads the agent's lines into the channel.
+fn read_agent(agent: UnixStream, sender: &Sender<Arrival>) {
+    let mut reader = BufReader::new(agent);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        if sender.send(Arrival::Agent(text_of(&bytes))).is_err() {
+            return;
+        }
+        bytes.clear();
+    }
+}
+
+/// A line without its end; bytes that are not UTF-8 are replaced.
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches(['\r', '\n']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn console_is_cut_into_lines_logged_and_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let (sender, receiver) = mpsc::channel();
+        read_console(&b"one\r\ntwo\nhalf \xff"[..], File::create(&path).unwrap(), &sender);
+        let texts: Vec<_> = receiver
+            .try_iter()
+            .map(|arrival| match arrival {
+                Arrival::Console(line) => line.text,
+                Arrival::Agent(text) => panic!("{text}"),
+                Arrival::End => "END".into(),
+            })
+            .collect();
+        assert_eq!(texts, ["one", "two", "half \u{fffd}", "END"]);
+        assert_eq!(fs::read(path).unwrap(), b"one\r\ntwo\nhalf \xff");
+    }
+
+    #[test]
+    fn program_that_ends_at_once_is_reported_with_what_it_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
+        let stderr = directory.path().join("stderr");
+        fs::write(&stderr, "no such machine\n").unwrap();
+        let mut child = Killed(Some(Command::new("false").spawn().unwrap()));
+        let error = child.accept(&listener, Deadline::after(Duration::from_secs(60)), &stderr).unwrap_err();
+        assert!(error.to_string().contains("no such machine"), "{error}");
+    }
+}

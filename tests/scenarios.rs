@@ -1,0 +1,33 @@
+//! One test per scenario: real kernels, real panics. A scenario whose parts are not there is skipped with the reason, never
+//! passed. Two run at a time unless `--test-threads` says otherwise: each has two virtual CPUs that are emulated.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use qemu_runner::{Context, Scenario, scenarios};
+
+/// How many machines run at the same time.
+const MACHINES: usize = 2;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
+    let trials = scenarios().iter().map(|scenario| Trial::ignorable_test(scenario.name, || run(scenario)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn run(scenario: &Scenario) -> Result<Completion, Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
+    let context = Context::from_repo(root, None, false).map_err(|error| error.chain())?;
+    if let Some(reason) = scenario.missing(&context) {
+        return Ok(Completion::ignored_with(reason));
+    }
+    match scenario.run(&context) {
+        Ok(outcome) => {
+            println!("{outcome}");
+            Ok(Completion::Completed)
+        }
+        Err(error) => Err(error.chain().into()),
+    }
+}

@@ -1,0 +1,39 @@
+//! The pattern of a sentinel page: the program fills a page with it, the QEMU runner looks for it in the vmcore.
+
+#![forbid(unsafe_code)]
+
+/// Bytes in a page of memory.
+pub const PAGE_SIZE: usize = 4096;
+
+/// The page for `seed`: SplitMix64's numbers (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014),
+/// so that no page of it is found in memory by chance and no two words are alike.
+pub fn pattern(seed: u64) -> [u8; PAGE_SIZE] {
+    let mut page = [0; PAGE_SIZE];
+    let mut state = seed;
+    for word in page.chunks_exact_mut(8) {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pattern_is_splitmix64() {
+        // First two numbers for seed 0, as published with the algorithm's reference implementation.
+        let page = pattern(0);
+        assert_eq!(page[..8], 0xe220_a839_7b1d_cdaf_u64.to_le_bytes());
+        assert_eq!(page[8..16], 0x6e78_9e6a_a1b9_65f4_u64.to_le_bytes());
+    }
+
+    #[test]
+    fn seeds_give_different_pages() {
+        assert_ne!(pattern(1), pattern(2));
+    }
+}

@@ -1,0 +1,179 @@
+//! What is loaded, and where.
+//!
+//! On exit: every way in which sections, segments, relocations and symbols break the contract with the loader, as a sentence.
+
+use anyhow::Result;
+use handoff::{Block, HANDOFF_SECTION};
+use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::{Endianness, SymbolIndex};
+
+/// Most bytes the purgatory may occupy without the leaf table: what a user pays in crash memory before the first byte is verified.
+pub const MAX_LOADED: u64 = 48 << 10;
+
+/// ELF's magic: the kernel takes the last segment that starts with it for the elfcorehdr (crash_handle_hotplug_event,
+/// kernel/crash_core.c).
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// A section that occupies memory.
+#[derive(Clone, Debug)]
+pub struct Section<'data> {
+    /// `.text`, …
+    pub name: String,
+    /// First address.
+    pub address: u64,
+    /// Bytes in memory.
+    pub size: u64,
+    /// Whether it is executable.
+    pub executable: bool,
+    /// Whether it is writable.
+    pub writable: bool,
+    /// Its bytes; empty where it has none in the file.
+    pub bytes: &'data [u8],
+}
+
+/// A name and where it points.
+#[derive(Clone, Debug)]
+pub struct Symbol {
+    /// As in the file: mangled.
+    pub name: String,
+    /// Its address.
+    pub address: u64,
+    /// Whether it is code, by its type or by the section it is in.
+    pub code: bool,
+}
+
+/// The parts of an ELF file that matter here.
+pub struct Image<'data> {
+    endian: Endianness,
+    segments: &'data [ProgramHeader64<Endianness>],
+    data: &'data [u8],
+    /// Where the kernel jumps to.
+    pub entry: u64,
+    /// Sections that occupy memory, by address.
+    pub sections: Vec<Section<'data>>,
+    /// Defined symbols, by address.
+    pub symbols: Vec<Symbol>,
+    undefined: Vec<String>,
+    /// Name of each section of relocations, and its number of entries.
+    relocations: Vec<(String, u64)>,
+}
+
+impl<'data> Image<'data> {
+    /// Takes an ELF file apart.
+    pub fn parse(data: &'data [u8]) -> Result<Self> {
+        let header = FileHeader64::<Endianness>::parse(data)?;
+        let endian = header.endian()?;
+        let table = header.sections(endian, data)?;
+        let (mut sections, mut relocations) = (Vec::new(), Vec::new());
+        for section in table.iter() {
+            let name = String::from_utf8_lossy(table.section_name(endian, section)?).into_owned();
+            let flags = section.sh_flags(endian);
+            let kind = section.sh_type(endian);
+            let size = section.sh_size(endian);
+            if [elf::SHT_REL, elf::SHT_RELA, elf::SHT_RELR].contains(&kind) && size > 0 {
+                relocations.push((name.clone(), size / section.sh_entsize(endian).max(1)));
+            }
+            if flags.contains(elf::SHF_ALLOC) && size > 0 {
+                sections.push(Section {
+                    name,
+                    address: section.sh_addr(endian),
+                    size,
+                    executable: flags.contains(elf::SHF_EXECINSTR),
+                    writable: flags.contains(elf::SHF_WRITE),
+                    bytes: section.data(endian, data)?,
+                });
+            }
+            // A section can be renamed; what the dynamic table points at is what a loader would apply.
+            for entry in section.dynamic(endian, data)?.into_iter().flat_map(|(entries, _)| entries) {
+                let tag = entry.d_tag(endian);
+                let sizes = [("DT_RELSZ", elf::DT_RELSZ), ("DT_RELASZ", elf::DT_RELASZ), ("DT_PLTRELSZ", elf::DT_PLTRELSZ)];
+                if let Some((name, _)) = sizes.iter().find(|(_, t)| tag == (*t).into()).filter(|_| entry.d_val(endian) > 0) {
+                    relocations.push((format!("{name} (bytes)"), entry.d_val(endian)));
+                }
+            }
+        }
+        sections.sort_by_key(|s| s.address);
+        let (mut symbols, mut undefined) = (Vec::new(), Vec::new());
+        for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+            let table = table.symbols(endian, data, kind)?;
+            for (index, symbol) in table.enumerate() {
+                let name = String::from_utf8_lossy(table.symbol_name(endian, symbol)?).into_owned();
+                let address = symbol.st_value(endian);
+                if index != SymbolIndex(0) && symbol.is_undefined(endian) {
+                    undefined.push(name);
+                } else if !name.is_empty() && symbol.st_shndx(endian).0 < elf::SHN_LORESERVE {
+                    let inside = |s: &&Section<'_>| s.executable && (s.address..s.address + s.size).contains(&address);
+                    symbols.push(Symbol { code: sections.iter().find(inside).is_some(), name, address });
+                }
+            }
+        }
+        symbols.sort_by_key(|s| s.address);
+        let segments = header.program_headers(endian, data)?;
+        Ok(Self { endian, segments, data, entry: header.e_entry(endian), sections, symbols, undefined, relocations })
+    }
+
+    /// Bytes of memory from address 0 to the end of the last segment.
+    pub fn loaded_size(&self) -> u64 {
+        self.loads().map(|s| s.p_vaddr(self.endian) + s.p_memsz(self.endian)).max().unwrap_or(0)
+    }
+
+    /// Each section in memory, with its size.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.sections.iter().map(|s| (s.name.as_str(), s.size))
+    }
+
+    /// Every violation.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (name, count) in &self.relocations {
+            faults.push(format!("{name} has {count} relocations, which nobody applies; find out what stores an address in data"));
+        }
+        for name in &self.undefined {
+            faults.push(format!("symbol {name} is undefined"));
+        }
+        faults.extend(self.segment_faults());
+        match self.sections.iter().find(|s| s.name == HANDOFF_SECTION) {
+            None => faults.push(format!("there is no section {HANDOFF_SECTION} for the block")),
+            Some(section) if section.size != size_of::<Block>() as u64 => faults.push(format!(
+                "section {HANDOFF_SECTION} has {:#x} bytes, the block has {:#x}",
+                section.size,
+                size_of::<Block>()
+            )),
+            Some(_) => {}
+        }
+        // Read-only sections are a region, the block is sealed, bss is zeroed by the loader; anything else nobody would verify.
+        let holds_data = |s: &&Section<'_>| s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic";
+        for section in self.sections.iter().filter(holds_data) {
+            faults.push(format!("{} holds {} bytes of initialised data, neither hashed nor sealed", section.name, section.size));
+        }
+        let size = self.loaded_size();
+        if size > MAX_LOADED {
+            faults.push(format!("{size} bytes are loaded, {} more than the {MAX_LOADED} allowed", size - MAX_LOADED));
+        }
+        faults
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &'data ProgramHeader64<Endianness>> + use<'data, '_> {
+        self.segments.iter().filter(|s| s.p_type(self.endian) == elf::PT_LOAD)
+    }
+
+    fn segment_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let loads: Vec<_> = self.loads().collect();
+        let [text, data] = loads[..] else {
+            return vec![format!("there are {} PT_LOADs, there must be two: text, and what is written", loads.len())];
+        };
+        let flags = [text.p_flags(self.endian), data.p_flags(self.endian)];
+        if flags != [elf::PF_R | elf::PF_X, elf::PF_R | elf::PF_W] {
+            faults.push(format!("the segments' flags are {flags:?}, they must be read+execute and read+write"));
+        }
+        if text.p_vaddr(self.endian) != 0 {
+            faults.push(format!("the first segment is at {:#x}, it must be at 0", text.p_vaddr(self.endian)));
+        }
+        if text.data(self.endian, self.data).is_ok_and(|bytes| bytes.starts_with(ELF_MAGIC)) {
+            faults.push("the first segment starts with ELF's magic: the kernel would take it for the elfcorehdr".into());
+        }
+        faults
+    }
+}

@@ -1,0 +1,217 @@
+//! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
+//!
+//! On exit: `target/dist/` with `purgatory.elf`, `kdump-loader` (one static executable) and the man pages.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::Endianness;
+use xshell::{Cmd, Shell, cmd};
+
+use crate::command;
+use crate::repository::Repository;
+use crate::setup;
+
+/// The target of what runs between two kernels.
+const PURGATORY_TARGET: &str = "x86_64-purgatory.json";
+/// The target of everything that runs on Linux, named so that its flags do not reach build scripts.
+pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Both sides: the engine called "soft" must not look at the CPU by itself (sha2's build-time switch).
+const SOFT_MEANS_SOFT: &str = "sha2_backend=\"soft\"";
+/// LLVM turns a `match` with string arms into a table of pointers, each of which would need a relocation.
+const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
+/// cargo's own separator of flags in CARGO_ENCODED_RUSTFLAGS, so that a path may contain spaces.
+const FLAG_SEPARATOR: &str = "\x1f";
+
+/// Build target/dist/purgatory.elf and target/dist/kdump-loader
+///
+/// The purgatory is built with its own core library, for which rust-src is brought if it is missing. The loader is one static
+/// executable with the purgatory inside; its man pages are written beside it.
+#[derive(clap::Args)]
+pub struct Args {}
+
+impl Args {
+    /// Builds, and prints what came out.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        build(sh, repo)?;
+        for file in [repo.purgatory_elf(), repo.loader()] {
+            let bytes = std::fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.len();
+            println!("{bytes:>9} bytes  {}", file.display());
+        }
+        println!("{:>15}  {}", "man pages", repo.man().display());
+        Ok(())
+    }
+}
+
+/// Builds purgatory, loader and man pages.
+pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
+    purgatory(sh, repo)?;
+    loader(sh, repo)?;
+    man_pages(sh, repo)
+}
+
+/// `cargo SUBCOMMAND` for the purgatory's target, with everything that building its `core` takes.
+pub fn purgatory_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Result<Cmd<'a>> {
+    let rust_src = setup::rust_src(sh, repo)?;
+    let target_dir = repo.root.join("target/purgatory");
+    let mut cargo = cargo(sh, subcommand)
+        .args(["--release", "--package", "purgatory", "--bin", "purgatory", "--target", PURGATORY_TARGET])
+        .args(["-Zjson-target-spec", "-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, Some(rust_src.library()), &[NO_POINTER_TABLES])?)
+        // Stable with unstable options, as Linux itself does; for this one cargo only, because build scripts that see it in
+        // others switch nightly features on.
+        .env("RUSTC_BOOTSTRAP", "1");
+    if let setup::RustSrc::Unpacked(library) = &rust_src {
+        cargo = cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    }
+    Ok(cargo)
+}
+
+/// Builds the purgatory alone.
+pub fn purgatory(sh: &Shell, repo: &Repository) -> Result<()> {
+    sh.create_dir(repo.dist())?;
+    command::show(purgatory_cargo(sh, repo, "build")?)?;
+    let built = repo.root.join("target/purgatory").join(Path::new(PURGATORY_TARGET).file_stem().unwrap_or_default());
+    copy_if_changed(&built.join("release/purgatory"), &repo.purgatory_elf())?;
+    no_foreign_path(repo, &repo.purgatory_elf())
+}
+
+fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
+    let built = static_program(sh, repo, "loader", "kdump-loader")?;
+    copy_if_changed(&built, &repo.loader())?;
+    no_foreign_path(repo, &repo.loader())
+}
+
+/// Builds the program that marks memory in the guests: target/dist/sentinel.
+pub fn sentinel(sh: &Shell, repo: &Repository) -> Result<()> {
+    sh.create_dir(repo.dist())?;
+    let built = static_program(sh, repo, "sentinel", "sentinel")?;
+    copy_if_changed(&built, &repo.dist().join("sentinel"))
+}
+
+/// Builds one program as a static executable: guests have no C library, rescue systems not always the right one.
+fn static_program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
+    let target_dir = repo.root.join("target/loader");
+    let cargo = cargo(sh, "build")
+        .args(["--release", "--package", package, "--bin", program, "--target", LINUX_TARGET])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, None, &["-Ctarget-feature=+crt-static"])?)
+        // Embedded by loader/build.rs.
+        .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
+    command::show(cargo)?;
+    let built = target_dir.join(LINUX_TARGET).join("release").join(program);
+    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    ensure!(!has_interpreter(&bytes)?, "{} is not static: it names an ELF interpreter", built.display());
+    Ok(built)
+}
+
+fn man_pages(sh: &Shell, repo: &Repository) -> Result<()> {
+    let (loader, man) = (repo.loader(), repo.man());
+    sh.create_dir(&man)?;
+    command::read(cmd!(sh, "{loader} generate-man {man}")).map(drop)
+}
+
+/// The cargo that runs this xtask, without the flags that somebody set for other builds.
+fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    cmd!(sh, "{cargo} {subcommand}").env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP").env_remove("CARGO_BUILD_TARGET")
+}
+
+/// Flags of both builds: paths of this machine are replaced, so that they are in nobody's panic messages; also that of `core`, if
+/// it is built too.
+fn rustflags(repo: &Repository, library: Option<&Path>, more: &[&str]) -> Result<OsString> {
+    let mut flags = vec![OsString::from("--cfg"), OsString::from(SOFT_MEANS_SOFT)];
+    flags.extend(more.iter().map(OsString::from));
+    // rustc takes the last prefix that fits: from the widest to the narrowest.
+    let home = cargo_home()?;
+    let named = [(home.as_path(), "cargo"), (&repo.root, "kdump-purgatory")];
+    for (path, name) in named.into_iter().chain(library.map(|library| (library, "rust"))) {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(path);
+        flag.push("=");
+        flag.push(name);
+        flags.push(flag);
+    }
+    Ok(flags.join(FLAG_SEPARATOR.as_ref()))
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    Ok(std::env::home_dir().context("neither CARGO_HOME nor HOME is set")?.join(".cargo"))
+}
+
+/// Fails if a program contains the repository's or cargo's path: then somebody's directory names would be handed out.
+fn no_foreign_path(repo: &Repository, program: &Path) -> Result<()> {
+    let bytes = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    for path in [&repo.root, &cargo_home()?] {
+        let needle = path.as_os_str().as_encoded_bytes();
+        if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
+            let text: Vec<u8> = bytes[at..].iter().copied().take_while(|b| b.is_ascii_graphic()).collect();
+            bail!("{} contains a path of this machine: {}", program.display(), String::from_utf8_lossy(&text));
+        }
+    }
+    Ok(())
+}
+
+fn has_interpreter(bytes: &[u8]) -> Result<bool> {
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    Ok(header.program_headers(endian, bytes)?.iter().any(|segment| segment.p_type(endian) == PT_INTERP))
+}
+
+/// Leaves the old file, and its time, alone if nothing changed: cargo rebuilds the loader when the purgatory is newer.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let new = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    // By a new name first: a program that is running cannot be written to, and a test may be running it.
+    let aside = to.with_extension("new");
+    std::fs::copy(from, &aside).with_context(|| format!("cannot copy {} to {}", from.display(), aside.display()))?;
+    std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_is_told_from_a_static_one() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(has_interpreter(&own).unwrap());
+    }
+
+    #[test]
+    fn unchanged_output_keeps_its_time() {
+        let dir = Shell::new().unwrap().create_temp_dir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        std::fs::write(&from, "one").unwrap();
+        copy_if_changed(&from, &to).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        std::fs::File::options().write(true).open(&to).unwrap().set_modified(long_ago).unwrap();
+        copy_if_changed(&from, &to).unwrap();
+        assert_eq!(std::fs::metadata(&to).unwrap().modified().unwrap(), long_ago);
+        std::fs::write(&from, "two").unwrap();
+        copy_if_changed(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_program_with_a_path_of_this_machine_is_refused() {
+        let dir = Shell::new().unwrap().create_temp_dir().unwrap();
+        let repo = Repository { root: dir.path().to_path_buf() };
+        let program = dir.path().join("program");
+        std::fs::write(&program, format!("\0\0{}/src/main.rs\0", dir.path().display())).unwrap();
+        assert!(no_foreign_path(&repo, &program).unwrap_err().to_string().contains("src/main.rs"));
+        std::fs::write(&program, "kdump-purgatory/src/main.rs").unwrap();
+        no_foreign_path(&repo, &program).unwrap();
+    }
+}

@@ -1,0 +1,53 @@
+//! `cargo xtask`: everything that is done to this repository, one file per command.
+
+mod command;    // running other programs
+mod repository; // where things lie
+mod setup;      // bring what is missing
+mod build;      // the purgatory, and the loader with it inside
+mod audit;      // what must hold of the purgatory
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+use repository::Repository;
+
+/// Set up, build, audit and prove kdump-purgatory
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Setup(setup::Args),
+    Build(build::Args),
+    Audit(audit::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Outermost first. No backtrace, whatever RUST_BACKTRACE says: the chain says where, and these are not bugs.
+            eprintln!("cargo xtask: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let sh = Shell::new()?;
+    let repo = Repository::find()?;
+    sh.change_dir(&repo.root);
+    match command {
+        Command::Setup(args) => args.run(&sh, &repo),
+        Command::Build(args) => args.run(&sh, &repo),
+        Command::Audit(args) => args.run(&sh, &repo),
+    }
+}

@@ -1,0 +1,56 @@
+//! Where things lie in this repository. Everything that is made or fetched goes under `target/`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+/// The repository's root and the places under it.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// The directory with the workspace's Cargo.toml.
+    pub root: PathBuf,
+}
+
+impl Repository {
+    /// The repository that this xtask was built from.
+    pub fn find() -> Result<Self> {
+        let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let xtask = xtask.canonicalize().with_context(|| format!("{} has been moved: build xtask again", xtask.display()))?;
+        Ok(Self { root: xtask.parent().context("xtask has no parent directory")?.to_path_buf() })
+    }
+
+    /// What users get: the loader, the purgatory, man pages.
+    pub fn dist(&self) -> PathBuf {
+        self.root.join("target/dist")
+    }
+
+    /// Unpacked packages and the manifest.
+    pub fn assets(&self) -> PathBuf {
+        self.root.join("target/assets")
+    }
+
+    /// Packages as they came from the archive, kept so that nothing is fetched twice.
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("target/downloads")
+    }
+
+    /// The private apt roots.
+    pub fn apt(&self) -> PathBuf {
+        self.root.join("target/apt")
+    }
+
+    /// The freestanding binary.
+    pub fn purgatory_elf(&self) -> PathBuf {
+        self.dist().join("purgatory.elf")
+    }
+
+    /// The loader.
+    pub fn loader(&self) -> PathBuf {
+        self.dist().join("kdump-loader")
+    }
+
+    /// The loader's manual pages.
+    pub fn man(&self) -> PathBuf {
+        self.dist().join("man")
+    }
+}

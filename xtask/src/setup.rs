@@ -1,0 +1,201 @@
+//! `cargo xtask setup`: finds out what is missing, gets it, and says so. Nothing is installed into the machine: packages are
+//! unpacked under `target/`, and what they are is written to the asset manifest that the QEMU runner reads.
+
+mod archive;
+mod suites;
+mod apt_root;
+mod fetch;
+mod supply;
+mod rust_src;
+mod qemu;
+mod kernels;
+mod guest_program;
+mod by_hand;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use qemu_runner::assets::{Assets, MANIFEST, Part};
+use xshell::Shell;
+
+use crate::repository::Repository;
+use by_hand::Unsupported;
+pub use rust_src::RustSrc;
+use supply::{Files, Supply};
+
+/// Bring everything that building and testing need, without installing anything
+///
+/// Packages come from the Debian archive that this machine's apt is configured for; they are verified (apt checks the archive's
+/// signature, and every package is compared with the index's SHA-256) and unpacked under target/. What is there already is not
+/// fetched again. Other commands run what they need of this by themselves.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these parts
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    only: Vec<Name>,
+    /// Read the archive's index anew and bring the newest versions
+    #[arg(long)]
+    refresh: bool,
+    /// Do as if rustup could not bring rust-src, and take Debian's package
+    #[arg(long)]
+    without_rustup: bool,
+}
+
+/// The parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The source of Rust's core library, for the purgatory
+    RustSrc,
+    /// The emulator, 10 or newer, and what every scenario needs beside it: busybox
+    Qemu,
+    /// Debian's kernels 6.1, 6.12 and 7
+    Kernels,
+    /// makedumpfile, for the capture kernel's user space
+    Makedumpfile,
+    /// kexec-tools, the peer
+    Kexec,
+    /// EFI firmware
+    Ovmf,
+}
+
+impl Args {
+    /// Does it, and prints what is there in the end.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        let wanted = |name| self.only.is_empty() || self.only.contains(&name);
+        if wanted(Name::RustSrc) {
+            let _lock = lock(sh, repo)?;
+            let supply = Supply::new(sh, repo, self.refresh);
+            let rust_src = rust_src::get(sh, repo, &supply, self.without_rustup).map_err(explain)?;
+            match rust_src {
+                RustSrc::Toolchain(library) => println!("rust-src      {} (rustup)", library.display()),
+                RustSrc::Unpacked(library) => println!("rust-src      {} (Debian)", library.display()),
+            }
+        }
+        if self.only.iter().any(|name| *name != Name::RustSrc) || self.only.is_empty() {
+            print(&guests_parts(sh, repo, self.refresh, wanted)?);
+        }
+        Ok(())
+    }
+}
+
+/// The library's source, for `build`.
+pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
+    let _lock = lock(sh, repo)?;
+    rust_src::get(sh, repo, &Supply::new(sh, repo, false), false).map_err(explain)
+}
+
+/// Everything that scenarios need, for `qemu` and `test`.
+pub fn guests(sh: &Shell, repo: &Repository) -> Result<Assets> {
+    guests_parts(sh, repo, false, |_| true)
+}
+
+fn guests_parts(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
+    let _lock = lock(sh, repo)?;
+    let supply = Supply::new(sh, repo, refresh);
+    let manifest = repo.root.join(MANIFEST);
+    match bring(&supply, wanted) {
+        Ok(assets) => {
+            sh.write_file(manifest, serde_json::to_string_pretty(&assets)?)?;
+            Ok(assets)
+        }
+        // Whoever wrote a manifest by hand, as the instructions say, has everything.
+        Err(error) if error.is::<Unsupported>() => complete_manifest(&manifest).ok_or_else(|| explain(error)),
+        Err(error) => Err(error),
+    }
+}
+
+fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
+    let skipped = |name: &str| format!("{name} was left out; run `cargo xtask setup`");
+    /// Brings an optional part if it is wanted; a failure is a reason to go on without.
+    macro_rules! optional {
+        ($wanted:expr, $name:expr, $get:expr) => {
+            if wanted($wanted) {
+                match supply.provide($name, $get) {
+                    Err(error) if error.is::<Unsupported>() => return Err(error),
+                    Err(error) => {
+                        eprintln!("  {error:#}\n  going on without it");
+                        Part::Missing(format!("{error:#}"))
+                    }
+                    Ok(part) => part,
+                }
+            } else {
+                supply.remembered($name).unwrap_or_else(|| Part::Missing(skipped($name)))
+            }
+        };
+    }
+    let qemu = required(supply.provide("qemu", qemu::get)?)?;
+    let busybox = required(supply.provide("busybox", guest_program::busybox)?)?;
+    let mut kernels = BTreeMap::new();
+    for series in &kernels::SERIES {
+        let part = optional!(Name::Kernels, &format!("kernel-{}", series.name), |s, tree| kernels::get(s, tree, series));
+        kernels.insert(series.name.to_string(), part);
+    }
+    Ok(Assets {
+        qemu,
+        busybox,
+        kernels,
+        makedumpfile: optional!(Name::Makedumpfile, "makedumpfile", |s, tree| guest_program::get(s, tree, "makedumpfile", "makedumpfile")),
+        kexec: optional!(Name::Kexec, "kexec-tools", |s, tree| guest_program::get(s, tree, "kexec-tools", "kexec")),
+        ovmf: optional!(Name::Ovmf, "ovmf", guest_program::ovmf),
+    })
+}
+
+fn required<T>(part: Part<T>) -> Result<T> {
+    match part {
+        Part::Present(part) => Ok(part),
+        Part::Missing(reason) => bail!(reason),
+    }
+}
+
+/// A manifest all of whose files exist.
+fn complete_manifest(manifest: &Path) -> Option<Assets> {
+    fn present<T: Files>(part: &Part<T>) -> bool {
+        match part {
+            Part::Present(part) => part.files().iter().all(|file| file.exists()),
+            Part::Missing(_) => true,
+        }
+    }
+    let assets: Assets = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
+    let all = assets.qemu.files().iter().all(|f| f.exists())
+        && assets.busybox.exists()
+        && assets.kernels.values().all(present)
+        && present(&assets.makedumpfile)
+        && present(&assets.kexec)
+        && present(&assets.ovmf);
+    all.then_some(assets)
+}
+
+/// Adds to the reason what a person can do.
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Unsupported>() { error.context(by_hand::instructions()) } else { error }
+}
+
+/// One set-up at a time: two would unpack over each other.
+fn lock(sh: &Shell, repo: &Repository) -> Result<File> {
+    sh.create_dir(repo.assets())?;
+    let path = repo.assets().join("setup.lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// What is there, one line each.
+fn print(assets: &Assets) {
+    fn line<T>(name: &str, part: &Part<T>, text: impl Fn(&T) -> String) {
+        match part {
+            Part::Present(part) => println!("{name:<13} {}", text(part)),
+            Part::Missing(reason) => println!("{name:<13} missing: {reason}"),
+        }
+    }
+    println!("qemu          {}: {}", assets.qemu.version, assets.qemu.program.display());
+    println!("busybox       {}", assets.busybox.display());
+    for (series, kernel) in &assets.kernels {
+        line(&format!("kernel {series}"), kernel, |k| format!("{}: {}", k.release, k.vmlinuz.display()));
+    }
+    line("makedumpfile", &assets.makedumpfile, |p| format!("{}, {} files", p.version, p.files.len()));
+    line("kexec", &assets.kexec, |p| format!("{}, {} files", p.version, p.files.len()));
+    line("ovmf", &assets.ovmf, |o| o.code.display().to_string());
+}

@@ -1,0 +1,177 @@
+//! Programs of the guest's user space: the program, its ELF interpreter and every shared library it names, and nothing else.
+//!
+//! On entry: a package name.
+//! On exit: which file goes to which path of the guest. All come from one Debian release, its libc included, so that it does not
+//! matter what this machine has; and the list is what the ELF files themselves say, not what packages depend on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use object::elf::FileHeader64;
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endianness, elf};
+use qemu_runner::assets::{GuestProgram, Ovmf, Part};
+
+use crate::setup::apt_root::Package;
+use crate::setup::supply::{Found, Supply};
+use crate::setup::suites::Purpose;
+
+/// Where ld.so of Debian looks for libraries by itself (ld.so(8), multiarch).
+const LIBRARIES: [&str; 4] = ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+/// Where packages put programs.
+const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
+
+/// Fetches `program` of `package` with what it needs.
+pub fn get(supply: &Supply<'_>, tree: &Path, package: &str, program: &str) -> Result<Found<GuestProgram>> {
+    let root = supply.root(Purpose::Guests)?;
+    if root.newest(package, |_| true)?.is_none() {
+        return Ok(Found { part: Part::Missing(format!("no package {package} in the archive's index")), packages: Vec::new() });
+    }
+    // What else such a package depends on (perl, debconf) serves its maintainer scripts, which nobody runs here.
+    let wanted = |p: &Package| p.name == package || p.section == "libs";
+    let packages: Vec<Package> = root.closure(package, None)?.into_iter().filter(wanted).collect();
+    supply.unpack(&root, &packages, tree)?;
+    let program = find(tree, &PROGRAMS, program).with_context(|| format!("{package} contains no program {program}"))?;
+    let mut files = BTreeMap::new();
+    collect(tree, &program, &mut files)?;
+    let version = packages.iter().find(|p| p.name == package).map(Package::spec).unwrap_or_default();
+    let part = Part::Present(GuestProgram { version: version.clone(), files, program });
+    Ok(Found { part, packages: vec![version] })
+}
+
+/// Fetches the static busybox.
+pub fn busybox(supply: &Supply<'_>, tree: &Path) -> Result<Found<PathBuf>> {
+    let root = supply.root(Purpose::Guests)?;
+    let package = root.newest("busybox-static", |_| true)?.context("no package busybox-static in the archive's index")?;
+    supply.unpack(&root, std::slice::from_ref(&package), tree)?;
+    let path = find(tree, &PROGRAMS, "busybox").context("busybox-static contains no busybox")?;
+    let mut files = BTreeMap::new();
+    collect(tree, &path, &mut files)?;
+    if files.len() != 1 {
+        bail!("busybox of {} is not static: it needs {:?}", package.spec(), files.keys());
+    }
+    let file = files.remove(&path).context("busybox is among its own files")?;
+    Ok(Found { part: Part::Present(file), packages: vec![package.spec()] })
+}
+
+/// Fetches the EFI firmware.
+pub fn ovmf(supply: &Supply<'_>, tree: &Path) -> Result<Found<Ovmf>> {
+    let root = supply.root(Purpose::Guests)?;
+    let Some(package) = root.newest("ovmf", |_| true)? else {
+        return Ok(Found { part: Part::Missing("no package ovmf in the archive's index".into()), packages: Vec::new() });
+    };
+    supply.unpack(&root, std::slice::from_ref(&package), tree)?;
+    // 4M: the flash size of today's builds. Not the Secure Boot variant: a kernel booted that way refuses kexec_load.
+    let flash = |name: &str| {
+        resolve(tree, &Path::new("/usr/share/OVMF").join(name)).with_context(|| format!("{} contains no {name}", package.spec()))
+    };
+    let part = Part::Present(Ovmf { code: flash("OVMF_CODE_4M.fd")?, vars: flash("OVMF_VARS_4M.fd")? });
+    Ok(Found { part, packages: vec![package.spec()] })
+}
+
+/// Adds the file at the guest's `path` and all that it needs.
+fn collect(tree: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    if files.contains_key(path) {
+        return Ok(());
+    }
+    let file = resolve(tree, Path::new(path)).with_context(|| format!("{path} is in none of the packages"))?;
+    let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let needs = needs(&bytes).with_context(|| format!("cannot read {} as ELF", file.display()))?;
+    files.insert(path.to_string(), file);
+    if let Some(interpreter) = needs.interpreter {
+        collect(tree, &interpreter, files)?;
+    }
+    for library in needs.libraries {
+        let found = find(tree, &LIBRARIES, &library).with_context(|| format!("{path} needs {library}, which no package brought"))?;
+        // The interpreter is also a library, libc names it; one copy, at the path that programs ask for, is enough.
+        let already = files.keys().any(|k| Path::new(k).file_name() == Path::new(&found).file_name());
+        if !already {
+            collect(tree, &found, files)?;
+        }
+    }
+    Ok(())
+}
+
+/// What an ELF file asks for by name.
+struct Needs {
+    interpreter: Option<String>,
+    libraries: Vec<String>,
+}
+
+fn needs(bytes: &[u8]) -> Result<Needs> {
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut needs = Needs { interpreter: None, libraries: Vec::new() };
+    for segment in header.program_headers(endian, bytes)? {
+        needs.interpreter = segment.interpreter(endian, bytes)?.map(text).or(needs.interpreter);
+    }
+    let sections = header.sections(endian, bytes)?;
+    if let Some((entries, link)) = sections.dynamic(endian, bytes)? {
+        let strings = sections.strings(endian, bytes, link)?;
+        for entry in entries.iter().filter(|e| e.d_tag(endian) == elf::DT_NEEDED.into()) {
+            needs.libraries.push(text(entry.string(endian, strings)?));
+        }
+    }
+    Ok(needs)
+}
+
+/// The guest's path of `name` in one of `directories`.
+fn find(tree: &Path, directories: &[&str], name: &str) -> Option<String> {
+    directories.iter().map(|dir| format!("{dir}/{name}")).find(|path| tree.join(&path[1..]).symlink_metadata().is_ok())
+}
+
+/// The file that the guest's `path` names in an unpacked tree: symbolic links are followed inside the tree, and a path from before
+/// /bin and /lib became links into /usr is looked for there too.
+fn resolve(tree: &Path, path: &Path) -> Option<PathBuf> {
+    /// Deeper than any chain of links in a package.
+    const MAX_LINKS: usize = 8;
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let inside = path.strip_prefix("/").unwrap_or(&path).to_path_buf();
+        let merged = Path::new("usr").join(&inside);
+        let found = [inside, merged].into_iter().find(|p| tree.join(p).symlink_metadata().is_ok())?;
+        let file = tree.join(&found);
+        match file.read_link() {
+            Ok(target) => path = Path::new("/").join(found).parent()?.join(target),
+            Err(_) => return file.canonicalize().ok().filter(|file| file.is_file()),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use xshell::Shell;
+
+    #[test]
+    fn links_are_followed_inside_the_tree() {
+        let tree = Shell::new().unwrap().create_temp_dir().unwrap();
+        let lib = tree.path().join("usr/lib/x86_64-linux-gnu");
+        std::fs::create_dir_all(&lib).unwrap();
+        std::fs::create_dir_all(tree.path().join("usr/lib64")).unwrap();
+        std::fs::write(lib.join("ld.so"), "").unwrap();
+        symlink("/lib/x86_64-linux-gnu/ld.so", tree.path().join("usr/lib64/ld-linux.so.2")).unwrap();
+        assert_eq!(resolve(tree.path(), Path::new("/lib64/ld-linux.so.2")), Some(lib.join("ld.so")));
+        assert_eq!(resolve(tree.path(), Path::new("/lib64/absent.so")), None);
+    }
+
+    #[test]
+    fn a_circle_of_links_ends() {
+        let tree = Shell::new().unwrap().create_temp_dir().unwrap();
+        symlink("b", tree.path().join("a")).unwrap();
+        symlink("a", tree.path().join("b")).unwrap();
+        assert_eq!(resolve(tree.path(), Path::new("/a")), None);
+    }
+
+    #[test]
+    fn this_test_program_names_its_interpreter_and_libc() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let needs = needs(&own).unwrap();
+        assert!(needs.interpreter.is_some_and(|i| i.starts_with("/lib")));
+        assert!(needs.libraries.iter().any(|l| l.starts_with("libc.so")), "{:?}", needs.libraries);
+    }
+}

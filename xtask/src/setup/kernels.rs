@@ -1,0 +1,98 @@
+//! Debian's kernels for cloud machines: the newest of each series that the archive has now.
+//!
+//! On exit: a vmlinuz and what `uname -r` will say. A point release is never named here: it leaves the archive when the next comes.
+
+use std::cmp::Ordering;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use qemu_runner::assets::{Kernel, Part};
+
+use crate::setup::apt_root::{AptRoot, Package};
+use crate::setup::supply::{Found, Supply};
+use crate::setup::suites::Purpose;
+
+/// A kernel series, and where it lives.
+pub struct Series {
+    /// As in the manifest and on the command line.
+    pub name: &'static str,
+    purpose: Purpose,
+}
+
+/// 6.1 is the kernel before crash hotplug, 6.12 the one with it, 7 the newest that Debian builds for its stable release.
+pub const SERIES: [Series; 3] = [
+    Series { name: "6.1", purpose: Purpose::OldKernel },
+    Series { name: "6.12", purpose: Purpose::Guests },
+    Series { name: "7", purpose: Purpose::Guests },
+];
+
+/// From 6.19 on linux-image-* is empty and vmlinuz is in linux-binary-* (under /usr/lib/modules), so that one is preferred where both exist.
+const PREFIXES: [&str; 2] = ["linux-binary-", "linux-image-"];
+/// Built without drivers for real hardware, thus small. `-dbg` and `-unsigned` end otherwise.
+const FLAVOUR: &str = "-cloud-amd64";
+
+/// Fetches the newest kernel of a series.
+pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Found<Kernel>> {
+    let root = supply.root(series.purpose)?;
+    let Some(package) = newest(&root, series.name)? else {
+        let reason = format!("no package linux-(image|binary)-{}.*{FLAVOUR} in the archive's index", series.name);
+        return Ok(Found { part: Part::Missing(reason), packages: Vec::new() });
+    };
+    let unpacked = tree.with_extension("unpacked");
+    supply.unpack(&root, std::slice::from_ref(&package), &unpacked)?;
+    let release = release_of(&package.name, series.name).context("a package that was just found by its release")?.to_string();
+    let places = [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")];
+    let found = places.iter().map(|place| unpacked.join(place)).find(|file| file.is_file());
+    let found = found.with_context(|| format!("{} contains no {}", package.spec(), places.join(" and no ")))?;
+    // Modules are of no use to a guest whose user space is busybox: only the image is kept.
+    let vmlinuz = tree.join(format!("vmlinuz-{release}"));
+    supply.sh.remove_path(tree)?;
+    supply.sh.create_dir(tree)?;
+    std::fs::rename(&found, &vmlinuz).with_context(|| format!("cannot move {} to {}", found.display(), vmlinuz.display()))?;
+    supply.sh.remove_path(unpacked)?;
+    Ok(Found { part: Part::Present(Kernel { vmlinuz, release }), packages: vec![package.spec()] })
+}
+
+fn newest(root: &AptRoot<'_>, series: &str) -> Result<Option<Package>> {
+    let mut newest: Option<Package> = None;
+    for prefix in PREFIXES {
+        let names: Vec<String> =
+            root.names(&format!("{prefix}{series}."))?.into_iter().filter(|name| release_of(name, series).is_some()).collect();
+        for package in root.show(&names)? {
+            match &newest {
+                Some(best) if root.compare(&best.version, &package.version)? != Ordering::Less => {}
+                _ => newest = Some(package),
+            }
+        }
+    }
+    Ok(newest)
+}
+
+/// `6.12.9+deb13-cloud-amd64` of `linux-image-6.12.9+deb13-cloud-amd64`, if that is of the series and not a meta-package.
+fn release_of<'a>(package: &'a str, series: &str) -> Option<&'a str> {
+    let release = PREFIXES.iter().find_map(|prefix| package.strip_prefix(prefix))?;
+    let point = release.strip_prefix(series)?.strip_prefix('.')?;
+    (point.starts_with(|c: char| c.is_ascii_digit()) && release.ends_with(FLAVOUR)).then_some(release)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_signed_cloud_kernels_of_the_series_are_taken() {
+        assert_eq!(release_of("linux-image-6.12.9+deb13-cloud-amd64", "6.12"), Some("6.12.9+deb13-cloud-amd64"));
+        assert_eq!(release_of("linux-image-6.1.0-5-cloud-amd64", "6.1"), Some("6.1.0-5-cloud-amd64"));
+        assert_eq!(release_of("linux-binary-7.3.4+deb13-cloud-amd64", "7"), Some("7.3.4+deb13-cloud-amd64"));
+        for other in [
+            "linux-image-6.12.9+deb13-cloud-amd64-unsigned",
+            "linux-image-6.12.9+deb13-cloud-amd64-dbg",
+            "linux-image-6.12.9+deb13-amd64",
+            "linux-image-6.12-cloud-amd64",
+            "linux-image-6.1.0-5-cloud-amd64",
+            "linux-binary-unsigned-6.12.9+deb13-cloud-amd64",
+        ] {
+            assert_eq!(release_of(other, "6.12"), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Step 2: which suites of the archive serve which purpose.
+//!
+//! On entry: the archive.
+//! On exit: for each purpose a set of sources, in apt's deb822 format. Suites of different releases are never mixed in one set:
+//! at equal priority apt's resolver takes the newest of everything and then finds that nothing fits.
+
+use std::fmt::Write;
+
+use crate::setup::archive::{Archive, Source};
+
+/// What a private apt root is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Programs that run on this machine, on top of the libraries it has.
+    Machine,
+    /// Programs, firmware and kernels for the guests: Debian 13, whatever this machine is.
+    Guests,
+    /// The kernel before crash hotplug: Debian 12.
+    OldKernel,
+}
+
+/// The release of the guests' programs: makedumpfile 1.7.6 and kexec-tools 2.0.29 know kernels 6.12 and 7.
+const GUESTS: &str = "trixie";
+/// The release with kernel 6.1.
+const OLD: &str = "bookworm";
+/// Releases with `-updates`, `-security` and `-backports`; testing and unstable have none (or empty ones).
+const STABLE: [&str; 2] = [OLD, GUESTS];
+
+impl Purpose {
+    /// The root that serves this purpose: Debian 12's own suites are fetched once where the machine is one.
+    pub fn served_by(self, archive: &Archive) -> Purpose {
+        if self == Purpose::OldKernel && archive.codename == OLD { Purpose::Machine } else { self }
+    }
+
+    /// Of the directory under `target/apt`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Machine => "machine",
+            Purpose::Guests => "guests",
+            Purpose::OldKernel => "old-kernel",
+        }
+    }
+
+    /// Whether what this machine has installed counts as present. Guests have nothing but what we bring.
+    pub fn counts_installed(self) -> bool {
+        self == Purpose::Machine
+    }
+
+    fn codename(self, archive: &Archive) -> &str {
+        match self {
+            Purpose::Machine => &archive.codename,
+            Purpose::Guests => GUESTS,
+            Purpose::OldKernel => OLD,
+        }
+    }
+
+    /// The backports suite of this root, if its release has one.
+    pub fn backports(self, archive: &Archive) -> Option<String> {
+        let codename = self.codename(archive);
+        STABLE.contains(&codename).then(|| format!("{codename}-backports"))
+    }
+
+    /// The sources as deb822.
+    pub fn sources(self, archive: &Archive) -> String {
+        let codename = self.codename(archive);
+        if !STABLE.contains(&codename) {
+            return stanza(&archive.main, codename);
+        }
+        let mut text = stanza(&archive.main, &format!("{codename} {codename}-updates {codename}-backports"));
+        if let Some(security) = &archive.security {
+            text += &stanza(security, &format!("{codename}-security"));
+        }
+        text
+    }
+}
+
+/// One deb822 stanza. `Targets: Packages` leaves out translations, contents and application data.
+fn stanza(source: &Source, suites: &str) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "Types: deb\nURIs: {}\nSuites: {suites}\nComponents: main", source.uri);
+    let _ = writeln!(text, "Architectures: amd64\nTargets: Packages");
+    if let Some(key) = &source.signed_by {
+        let _ = writeln!(text, "Signed-By: {key}");
+    }
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(codename: &str) -> Archive {
+        let source = |uri: &str| Source { uri: uri.into(), signed_by: Some("/k.gpg".into()) };
+        Archive { codename: codename.into(), main: source("mirror:/main"), security: Some(source("mirror:/security")) }
+    }
+
+    #[test]
+    fn each_root_holds_one_release_only() {
+        let bookworm = archive("bookworm");
+        assert!(!Purpose::Machine.sources(&bookworm).contains("trixie"));
+        assert!(!Purpose::Guests.sources(&bookworm).contains("bookworm"));
+    }
+
+    #[test]
+    fn old_kernel_needs_no_second_root_on_debian_12() {
+        assert_eq!(Purpose::OldKernel.served_by(&archive("bookworm")), Purpose::Machine);
+        assert_eq!(Purpose::OldKernel.served_by(&archive("trixie")), Purpose::OldKernel);
+    }
+
+    #[test]
+    fn unstable_has_neither_backports_nor_security() {
+        let sources = Purpose::Machine.sources(&archive("sid"));
+        assert!(sources.contains("Suites: sid\n") && !sources.contains("sid-"), "{sources}");
+        assert_eq!(Purpose::Machine.backports(&archive("sid")), None);
+    }
+
+    #[test]
+    fn every_source_keeps_the_machines_key() {
+        assert_eq!(Purpose::Guests.sources(&archive("bookworm")).matches("Signed-By: /k.gpg").count(), 2);
+    }
+}
