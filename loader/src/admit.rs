@@ -1,4 +1,4 @@
-//! [9] What kexec_load(2) would refuse is refused here, because there it is too late: the kernel frees the armed image before it
+//! [11] What kexec_load(2) would refuse is refused here, because there it is too late: the kernel frees the armed image before it
 //! looks at the segments of the new one (`do_kexec_load`, kernel/kexec.c).
 //!
 //! *On entry* a finished image. *On exit* nothing has changed: every rule of `sanity_check_segment_list` (kernel/kexec_core.c)
@@ -66,8 +66,8 @@ pub enum Error {
     },
     /// The kernel takes at most half of RAM.
     #[error(
-        "{what} takes {len} bytes, but the kernel takes at most half of this machine's memory, {limit} bytes. \
-         Use a smaller initrd or add memory"
+        "{what} takes {len} bytes, but the kernel takes at most half of this machine's memory, {limit} bytes; \
+         use a smaller initrd or add memory"
     )]
     HalfOfRam {
         /// A segment, or all of them.
@@ -86,7 +86,7 @@ pub enum Error {
     /// A second segment looks like the elfcorehdr.
     #[error(
         "segment {name} at {range} begins with ELF magic (7f 45 4c 46): on hotplug the kernel would take it for the elfcorehdr and \
-         overwrite it. An initrd is a cpio archive, plain or compressed; a purgatory's text must not begin with its ELF header"
+         overwrite it; an initrd is a cpio archive, plain or compressed; a purgatory's text must not begin with its ELF header"
     )]
     ElfMagic {
         /// Which.

@@ -1,4 +1,4 @@
-//! [7] The purgatory is bound to its address: the block is filled in and sealed, and the segment becomes bytes.
+//! [9] The purgatory is bound to its address: the block is filled in and sealed, and the segment becomes bytes.
 //!
 //! *On entry* everything is digested. *On exit* an [`Image`], which can only be looked at and submitted.
 
@@ -99,3 +99,6 @@ fn report_field(described: &Described<'_>) -> PhysSpan {
 fn span(range: PhysRange) -> PhysSpan {
     PhysSpan::new(range.start(), range.len())
 }
+
+#[cfg(test)]
+mod tests;

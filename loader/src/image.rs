@@ -1,4 +1,4 @@
-//! [8] The image: what is submitted, and what `plan` prints.
+//! [10] The image: what is submitted, and what `plan` prints.
 //!
 //! It has no mutating method. The capture kernel and its initrd are borrowed from the files as they were read.
 
@@ -289,5 +289,62 @@ impl From<&Region> for RegionSummary {
             first_leaf: region.first_leaf.get(),
             leaf_count: region.leaf_count.get(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        Summary {
+            identity: hex(&[0xab; 32]),
+            entry: 0x3300_0000,
+            crash_region: SpanSummary { start: 0x3000_0000, len: 256 << 20 },
+            segments: vec![
+                SegmentSummary { name: "elfcorehdr".into(), start: 0x3000_0000, len: 921_600, file_len: 400 },
+                SegmentSummary { name: "purgatory".into(), start: 0x3300_0000, len: 0x10000, file_len: 0xfff0 },
+            ],
+            regions: vec![RegionSummary {
+                name: "purgatory".into(),
+                start: 0x3300_0000,
+                len: 5 << 20,
+                file_len: 5 << 20,
+                first_leaf: 0,
+                leaf_count: 20,
+            }],
+            block: SpanSummary { start: 0x3300_8000, len: 0x4f8 },
+            leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
+            leaf_size: 256 << 10,
+            report: SpanSummary { start: 0x32ff_f04d, len: 128 },
+            engine: "sha-ni".into(),
+            console_port: Some(0x3f8),
+            on_corrupt: "reset".into(),
+            reset_delay_ms: 2500,
+        }
+    }
+
+    #[test]
+    fn table_has_a_line_per_segment_and_the_facts_below() {
+        let expected = "\
+segment                     first               last       memory         file
+elfcorehdr             0x30000000         0x300e0fff       921600          400
+purgatory              0x33000000         0x3300ffff        65536        65520
+
+crash region   0x30000000-0x3fffffff, 0.9 of 256.0 MiB used
+entry          0x33000000
+digest         sha-ni, 20 leaves of 256 KiB, 5.0 MiB
+console        8250 at 0x3f8
+if corrupt     reset after 2.5 s
+report         0x32fff04d
+identity       abababababababababababababababababababababababababababababababab
+";
+        assert_eq!(summary().to_string(), expected);
+    }
+
+    #[test]
+    fn summary_survives_json() {
+        let text = serde_json::to_string(&summary()).unwrap();
+        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary());
     }
 }

@@ -24,6 +24,8 @@ pub mod preflight;
 #[allow(unsafe_code)]
 pub mod submit;
 pub mod record;
+#[cfg(test)]
+mod example;
 
 use std::path::PathBuf;
 

@@ -50,7 +50,7 @@ impl PhysRange {
 
     /// Whether a byte is in both.
     pub const fn overlaps(self, other: Self) -> bool {
-        self.start < other.end && other.start < self.end
+        self.start < other.end && other.start < self.end && !self.is_empty() && !other.is_empty()
     }
 
     /// What is left of it without `other`: zero, one or two non-empty ranges, ascending.
@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(range(0, 10).minus(range(0, 10)).count(), 0);
         assert_eq!(range(0, 10).minus(range(10, 12)).collect::<Vec<_>>(), [range(0, 10)]);
         assert_eq!(range(4, 10).minus(range(0, 6)).collect::<Vec<_>>(), [range(6, 10)]);
+        assert_eq!(range(0, 10).minus(range(5, 5)).collect::<Vec<_>>(), [range(0, 10)]);
         assert_eq!(subtract(&[range(0, 10), range(20, 30)], &[range(5, 25)]), [range(0, 5), range(25, 30)]);
     }
 

@@ -1,4 +1,4 @@
-//! [4] Where everything goes: sizes first, addresses second.
+//! [3] Where everything goes: sizes first, addresses second.
 //!
 //! *On entry* every size is known. *On exit* every segment has a range inside the crash region: page-aligned, overlapping no
 //! other, in the order elfcorehdr, hole, kernel, initrd, boot parameters, command line, purgatory.
@@ -34,8 +34,8 @@ const SUGGESTION_STEP: u64 = 16 * MIB;
 pub enum Error {
     /// The image needs more than the crash region has.
     #[error(
-        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB) and the region has {have} bytes ({} MiB). \
-         Boot this kernel with crashkernel={suggested_mib}M or more, which leaves the capture kernel memory to run in",
+        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB) and the region has {have} bytes ({} MiB); \
+         boot this kernel with crashkernel={suggested_mib}M or more, which leaves the capture kernel memory to run in",
         needed.div_ceil(MIB), have / MIB
     )]
     RegionTooSmall {
@@ -49,7 +49,7 @@ pub enum Error {
         suggested_mib: u64,
     },
     /// A size is so large that addresses do not fit 64 bits: a damaged file or machine description.
-    #[error("{what} of {size:#x} bytes does not fit the address space. The file or the machine's description is damaged")]
+    #[error("{what} of {size:#x} bytes does not fit the address space: the file or the machine's description is damaged")]
     Overflow {
         /// Which segment.
         what: &'static str,
@@ -57,13 +57,13 @@ pub enum Error {
         size: u64,
     },
     /// The kernel's header asks for an impossible alignment.
-    #[error("the capture kernel asks for alignment {alignment:#x}, which is not a power of two. Its file is damaged")]
+    #[error("the capture kernel asks for alignment {alignment:#x}, which is not a power of two: its file is damaged")]
     Alignment {
         /// What it asks for.
         alignment: u64,
     },
     /// The crash region does not begin at a page.
-    #[error("the crash region {region} does not begin at a page of {PAGE_SIZE} bytes. The machine's description is damaged")]
+    #[error("the crash region {region} does not begin at a page of {PAGE_SIZE} bytes: the machine's description is damaged")]
     RegionUnaligned {
         /// The region.
         region: PhysRange,

@@ -1,4 +1,4 @@
-//! [10] Whether the kernel would take an image at all, asked before the system call that destroys the armed one.
+//! [12] Whether the kernel would take an image at all, asked before the system call that destroys the armed one.
 //!
 //! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and of the lockdown module hold,
 //! as far as user space can see.
@@ -30,7 +30,7 @@ pub enum Error {
     LimitReached,
     /// The kernel is locked down.
     #[error(
-        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), which forbids kexec_load; Secure Boot does that. Only \
+        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), which forbids kexec_load; Secure Boot does that; only \
          kexec_file_load with a signed kernel works here, or lockdown=none with Secure Boot off"
     )]
     LockedDown {

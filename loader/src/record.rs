@@ -1,4 +1,4 @@
-//! [12] The record of what was armed: the kernel says only *that* an image is armed, this says *which*.
+//! [14] The record of what was armed: the kernel says only *that* an image is armed, this says *which*.
 //!
 //! *On entry* an image that the kernel has taken. *On exit* a file below /run, which a reboot empties. It is believed only while the
 //! kernel still has an image and the boot is the same.
@@ -85,11 +85,8 @@ impl Record {
         fs::create_dir_all(directory).map_err(failed("create", directory))?;
         let new = path.with_extension("new");
         let text = serde_json::to_vec_pretty(self).expect("strings and integers always serialize");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
-        file.as_mut()
-            .map_err(|error| std::io::Error::from(error.kind()))
-            .and_then(|file| file.write_all(&text))
-            .map_err(failed("write", &new))?;
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+        file.and_then(|mut file| file.write_all(&text)).map_err(failed("write", &new))?;
         fs::rename(&new, &path).map_err(failed("replace", &path))
     }
 }
@@ -122,4 +119,80 @@ fn boot_id(root: &Path) -> Result<String, Error> {
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
     move |source| Error::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::image::SpanSummary;
+
+    fn boot(root: &Path, boot_id: &str) {
+        let path = root.join(BOOT_ID);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, boot_id).unwrap();
+    }
+
+    fn record(root: &Path) -> Record {
+        let nowhere = SpanSummary { start: 0, len: 0 };
+        let image = Summary {
+            identity: "00".into(),
+            entry: 1,
+            crash_region: nowhere,
+            segments: Vec::new(),
+            regions: Vec::new(),
+            block: nowhere,
+            leaf_table: nowhere,
+            leaf_size: 4096,
+            report: nowhere,
+            engine: "soft".into(),
+            console_port: None,
+            on_corrupt: "halt".into(),
+            reset_delay_ms: 0,
+        };
+        Record::new(root, image, Path::new("/boot/vmlinuz"), None, true).unwrap()
+    }
+
+    #[test]
+    fn record_of_this_boot_is_believed() {
+        let root = tempfile::tempdir().unwrap();
+        boot(root.path(), "aaaa\n");
+        let record = record(root.path());
+        record.write(root.path()).unwrap();
+        record.write(root.path()).unwrap();
+        assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(record)));
+        let mode = fs::metadata(root.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds physical addresses");
+    }
+
+    #[test]
+    fn record_of_an_earlier_boot_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        boot(root.path(), "aaaa\n");
+        record(root.path()).write(root.path()).unwrap();
+        boot(root.path(), "bbbb\n");
+        assert_eq!(read(root.path()).unwrap(), Known::Stale);
+    }
+
+    #[test]
+    fn forgotten_record_is_no_record() {
+        let root = tempfile::tempdir().unwrap();
+        boot(root.path(), "aaaa\n");
+        forget(root.path()).unwrap();
+        record(root.path()).write(root.path()).unwrap();
+        forget(root.path()).unwrap();
+        assert_eq!(read(root.path()).unwrap(), Known::Nothing);
+    }
+
+    #[test]
+    fn damaged_record_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        boot(root.path(), "aaaa\n");
+        record(root.path()).write(root.path()).unwrap();
+        let path = root.path().join(FILE);
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert!(read(root.path()).unwrap_err().to_string().contains("armed.json"));
+    }
 }

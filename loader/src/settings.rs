@@ -19,24 +19,24 @@ const MAX_PHYSICAL_BITS: u32 = 52;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The CPUs lack the engine that was asked for.
-    #[error("engine {} needs SHA-NI, SSSE3 and SSE4.1, which not all CPUs of this machine have. Use --engine soft or auto", .0.word())]
+    #[error("engine {} needs SHA-NI, SSSE3 and SSE4.1, which not all CPUs of this machine have; use --engine soft or auto", .0.word())]
     EngineMissing(EngineId),
     /// The leaf size is out of range or no power of two.
     #[error(
-        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes. Leave --leaf-size out, or use 256K"
+        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes; leave --leaf-size out, or use 256K"
     )]
     LeafSize(u32),
     /// The delay is too long.
-    #[error("a reset delay of {0} ms is above the limit of {MAX_RESET_DELAY_MS} ms (an hour). Use a smaller --reset-delay")]
+    #[error("a reset delay of {0} ms is above the limit of {MAX_RESET_DELAY_MS} ms (an hour); use a smaller --reset-delay")]
     ResetDelay(u32),
-    /// The port leaves I/O space.
-    #[error("console port {0:#x} is above {HIGHEST_PORT:#x}: the eight ports of a UART would not fit. ttyS0 is 0x3f8")]
+    /// The port is 0, or so high that the UART would leave I/O space.
+    #[error("console port {0:#x} is not from 0x1 to {HIGHEST_PORT:#x}, where the eight ports of a UART fit; ttyS0 is 0x3f8")]
     ConsolePort(u16),
     /// The time-stamp counter stands still or was never measured.
     #[error("the frequency of the time-stamp counter is 0 kHz: the machine's description is damaged, or its TSC does not run")]
     Tsc,
     /// The width of a physical address is impossible.
-    #[error("a physical address of {0} bits is impossible (32 to {MAX_PHYSICAL_BITS}). /proc/cpuinfo is damaged")]
+    #[error("a physical address of {0} bits is impossible (32 to {MAX_PHYSICAL_BITS}): /proc/cpuinfo is damaged")]
     PhysicalBits(u32),
 }
 
@@ -116,8 +116,84 @@ fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, E
         Console::Port(port) => Some(port),
     };
     match wanted {
-        Some(port) if port > HIGHEST_PORT => Err(Error::ConsolePort(port)),
+        Some(port) if !(1..=HIGHEST_PORT).contains(&port) => Err(Error::ConsolePort(port)),
         _ if !permissions.allow(Permissions::PORT_IO) => Ok(None),
         _ => Ok(wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::example;
+    use crate::request::InputFile;
+
+    fn request() -> Request {
+        let nothing = || InputFile { path: "nothing".into(), bytes: Vec::new() };
+        Request {
+            kernel: nothing(),
+            initrd: None,
+            command_line: "quiet console=ttyS0,115200".into(),
+            noefi: false,
+            on_corrupt: OnCorrupt::Boot,
+            reset_delay_ms: 10_000,
+            console: Console::Auto,
+            hotplug: true,
+            engine: EngineChoice::Auto,
+            leaf_size: 1 << 20,
+            purgatory: nothing(),
+            rng_seed: None,
+        }
+    }
+
+    #[test]
+    fn defaults_follow_the_machine_and_the_command_line() {
+        let settings = Settings::decide(&request(), &example::machine()).unwrap();
+        assert_eq!((settings.engine, settings.console, settings.phys_limit), (EngineId::ShaNi, Some(0x3f8), 1 << 40));
+        assert_eq!((settings.permissions, settings.console_kind()), (Permissions::ALL, ConsoleKind::Uart8250));
+    }
+
+    #[test]
+    fn engine_that_the_cpus_lack_is_refused_not_replaced() {
+        let mut machine = example::machine();
+        machine.cpu.sha_ni = false;
+        let with = |engine| Settings::decide(&Request { engine, ..request() }, &machine).map(|settings| settings.engine);
+        assert_eq!(with(EngineChoice::Auto), Ok(EngineId::Soft));
+        assert_eq!(with(EngineChoice::Only(EngineId::ShaNi)), Err(Error::EngineMissing(EngineId::ShaNi)));
+        assert_eq!(with(EngineChoice::Only(EngineId::Soft)), Ok(EngineId::Soft));
+    }
+
+    #[test]
+    fn confidential_guest_gets_no_console_and_no_permissions() {
+        let mut machine = example::machine();
+        machine.cpu.confidential = Some("tdx_guest".into());
+        let settings = Settings::decide(&Request { console: Console::Port(0x3f8), ..request() }, &machine).unwrap();
+        assert_eq!((settings.console, settings.permissions), (None, Permissions::NONE));
+    }
+
+    #[test]
+    fn values_that_the_purgatory_would_refuse_are_refused_here() {
+        let machine = example::machine();
+        let refused = |request: Request| Settings::decide(&request, &machine).unwrap_err();
+        for leaf_size in [0, 2048, 4097, 128 << 20] {
+            assert_eq!(refused(Request { leaf_size, ..request() }), Error::LeafSize(leaf_size));
+        }
+        let reset_delay_ms = MAX_RESET_DELAY_MS + 1;
+        assert_eq!(refused(Request { reset_delay_ms, ..request() }), Error::ResetDelay(reset_delay_ms));
+        for port in [0, 0xfff9] {
+            assert_eq!(refused(Request { console: Console::Port(port), ..request() }), Error::ConsolePort(port));
+        }
+    }
+
+    #[test]
+    fn impossible_machines_are_refused() {
+        let mut machine = example::machine();
+        machine.cpu.tsc_khz = 0;
+        assert_eq!(Settings::decide(&request(), &machine), Err(Error::Tsc));
+        for bits in [0, 31, 53, 64] {
+            let mut machine = example::machine();
+            machine.cpu.physical_bits = bits;
+            assert_eq!(Settings::decide(&request(), &machine), Err(Error::PhysicalBits(bits)));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! [11] kexec_load(2): the only step that changes the machine, and the only unsafe code of the loader.
+//! [13] kexec_load(2): the only step that changes the machine, and the only unsafe code of the loader.
 //!
 //! *On entry* an image that [`crate::admit`] admitted and a machine that passed [`crate::preflight`]. *On exit* the image is armed,
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
@@ -31,20 +31,20 @@ const TSC_WINDOW: Duration = Duration::from_millis(20);
 pub enum Error {
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_load (EPERM). It needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0, tries left in \
+        "the kernel does not permit kexec_load (EPERM): it needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0, tries left in \
          kernel.kexec_load_limit_panic, and no lockdown (Secure Boot locks down; then only kexec_file_load can arm a signed kernel)"
     )]
     NotPermitted,
     /// EACCES.
     #[error(
         "a security module forbids kexec_load (EACCES): IMA appraises kernels here, so only kexec_file_load with a signed kernel \
-         works. See the ima_policy of this machine"
+         works; see the ima_policy of this machine"
     )]
     Forbidden,
     /// EBUSY, for too long.
     #[error(
-        "the kernel's kexec lock stayed taken for {} s and {tries} tries (EBUSY): another loader or a stuck hotplug event holds it. \
-         Look for other kexec processes and for \"crash hp\" in dmesg, then try again",
+        "the kernel's kexec lock stayed taken for {} s and {tries} tries (EBUSY): another loader or a stuck hotplug event holds it; \
+         look for other kexec processes and for \"crash hp\" in dmesg, then try again",
         waited.as_secs_f32().round()
     )]
     Busy {
@@ -55,7 +55,7 @@ pub enum Error {
     },
     /// EADDRNOTAVAIL.
     #[error(
-        "the kernel says that a segment or the entry point {entry:#x} is outside its crash region (EADDRNOTAVAIL). It was resized or \
+        "the kernel says that a segment or the entry point {entry:#x} is outside its crash region (EADDRNOTAVAIL); it was resized or \
          moved since /proc/iomem was read: try again"
     )]
     AddressNotAvailable {
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// EINVAL.
     #[error(
-        "the kernel finds the arguments of kexec_load invalid (EINVAL): flags {flags:#x}, {segments} segments. If `kdump-loader plan` \
+        "the kernel finds the arguments of kexec_load invalid (EINVAL): flags {flags:#x}, {segments} segments; if `kdump-loader plan` \
          succeeds here, please report its output together with `uname -r`"
     )]
     Invalid {
@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// ENOMEM.
     #[error(
-        "the kernel found no memory for the image's control pages (ENOMEM). The crash region may be full: boot with a larger \
+        "the kernel found no memory for the image's control pages (ENOMEM); the crash region may be full: boot with a larger \
          crashkernel="
     )]
     NoMemory,

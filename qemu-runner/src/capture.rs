@@ -1,7 +1,5 @@
 //! [3] After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
 
-use std::path::PathBuf;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use handoff::Verdict;
@@ -31,7 +29,6 @@ pub struct Crashed<'s, 'c> {
     pub victim: Victim,
     /// All that the purgatory has said so far.
     pub said: Vec<Said>,
-    directory: PathBuf,
 }
 
 /// A capture kernel that is up.
@@ -43,10 +40,10 @@ pub struct Capture<'s, 'c> {
 }
 
 impl<'s, 'c> Crashed<'s, 'c> {
-    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim, directory: PathBuf) -> Result<Self, Error> {
+    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim) -> Result<Self, Error> {
         let at = vm.await_console("the panic", |line| line.text.contains(PANIC).then_some(line.at))?;
         stage.outcome.at(at, "the kernel panics");
-        Ok(Self { stage, vm, victim, said: Vec::new(), directory })
+        Ok(Self { stage, vm, victim, said: Vec::new() })
     }
 
     /// Waits for the capture kernel's user space and reads the purgatory's report.
@@ -125,14 +122,6 @@ impl<'s, 'c> Crashed<'s, 'c> {
     }
 }
 
-impl Drop for Crashed<'_, '_> {
-    fn drop(&mut self) {
-        if !self.stage.context.keep() {
-            crate::stage::clear(&self.directory);
-        }
-    }
-}
-
 impl Capture<'_, '_> {
     /// The report must claim this verdict.
     pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
@@ -161,10 +150,11 @@ impl Crashed<'_, '_> {
 
         check_eq("OSRELEASE in VMCOREINFO", &notes.osrelease, &self.victim.release)?;
         check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;
-        let found = merged(&core.memory(self.victim.iomem.kernel_text));
+        let found = merged(&core.memory());
         let expected = self.victim.iomem.dumped();
         check(found == expected, "memory in the vmcore", format!("{expected:x?}"), format!("{found:x?}"))?;
-        check_eq("PT_LOADs for the kernel's text", &(core.loads.len() - core.memory(self.victim.iomem.kernel_text).len()), &1)?;
+        let (texts, text) = (core.texts(), self.victim.iomem.kernel_text);
+        check(texts == [text], "PT_LOADs of the kernel's text", format!("one at {text:#x}"), format!("{texts:#x?}"))?;
         self.stage.outcome.now("vmcore holds the crashed kernel's memory, all of it and nothing else");
 
         for sentinel in self.victim.sentinels.clone() {

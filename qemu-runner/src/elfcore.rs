@@ -9,6 +9,9 @@ use object::read::elf::{FileHeader, ProgramHeader};
 /// Bytes that hold the ELF header and every program header of the machines here.
 pub const HEADER_LEN: usize = 4096;
 
+/// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`, Documentation/arch/x86/x86_64/mm.rst).
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+
 /// The name of the note with the crashed kernel's facts (`VMCOREINFO_NOTE_NAME`, include/linux/vmcore_info.h).
 const VMCOREINFO: &[u8] = b"VMCOREINFO";
 /// The line of it that names the release (`VMCOREINFO_OSRELEASE`, include/linux/vmcore_info.h).
@@ -41,6 +44,8 @@ pub struct Load {
     pub offset: u64,
     /// Where it lay in memory.
     pub physical: Range<u64>,
+    /// Whether it is the kernel's text, which is mapped a second time besides the memory that it lies in.
+    pub is_text: bool,
 }
 
 /// The program headers of a core.
@@ -71,15 +76,21 @@ impl ElfCore {
         let loads = headers.iter().filter(|header| header.p_type(LittleEndian) == PT_LOAD).map(|header| {
             let start = header.p_paddr(LittleEndian);
             let physical = start..start.saturating_add(header.p_memsz(LittleEndian));
-            Load { offset: header.p_offset(LittleEndian), physical }
+            let is_text = header.p_vaddr(LittleEndian) >= KERNEL_MAP;
+            Load { offset: header.p_offset(LittleEndian), physical, is_text }
         });
         let note_headers = headers.iter().filter(|header| header.p_type(LittleEndian) == PT_NOTE).count();
         Ok(Self { loads: loads.collect(), note_headers })
     }
 
-    /// The PT_LOADs without the one for the kernel's text, which starts at `kernel_text` and is mapped a second time.
-    pub fn memory(&self, kernel_text: u64) -> Vec<Range<u64>> {
-        self.loads.iter().map(|load| load.physical.clone()).filter(|range| range.start != kernel_text).collect()
+    /// The PT_LOADs of memory.
+    pub fn memory(&self) -> Vec<Range<u64>> {
+        self.loads.iter().filter(|load| !load.is_text).map(|load| load.physical.clone()).collect()
+    }
+
+    /// Where the PT_LOADs of the kernel's text start; a complete core has one.
+    pub fn texts(&self) -> Vec<u64> {
+        self.loads.iter().filter(|load| load.is_text).map(|load| load.physical.start).collect()
     }
 
     /// Sum of the PT_LOADs' lengths.
@@ -129,7 +140,7 @@ mod tests {
     use super::*;
 
     /// Pieces of a little-endian ELF64 file, one after another.
-    fn core(headers: &[(u32, u64, u64, u64)], rest: &[u8]) -> Vec<u8> {
+    fn core(headers: &[(u32, u64, u64, u64, u64)], rest: &[u8]) -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
         bytes.resize(16, 0);
         bytes.extend(4_u16.to_le_bytes()); // ET_CORE
@@ -138,9 +149,9 @@ mod tests {
         bytes.extend([0_u64, 64, 0].map(u64::to_le_bytes).concat()); // entry, phoff, shoff
         bytes.extend(0_u32.to_le_bytes());
         bytes.extend([64, 56, headers.len() as u16, 64, 0, 0].map(u16::to_le_bytes).concat());
-        for &(kind, offset, physical, len) in headers {
+        for &(kind, offset, virtual_address, physical, len) in headers {
             bytes.extend([kind, 7].map(u32::to_le_bytes).concat());
-            bytes.extend([offset, 0, physical, len, len, 0].map(u64::to_le_bytes).concat());
+            bytes.extend([offset, virtual_address, physical, len, len, 0].map(u64::to_le_bytes).concat());
         }
         bytes.extend(rest);
         bytes
@@ -157,15 +168,21 @@ mod tests {
 
     #[test]
     fn addresses_are_found_in_the_file() {
-        let bytes = core(&[(4, 0x1000, 0, 8), (1, 0x2000, 0x100_0000, 0x1000), (1, 0x3000, 0x10_0000, 0x8000)], &[]);
+        let bytes = core(&[(4, 0x1000, 0, 0, 8), (1, 0x2000, 0, 0x10_0000, 0x8000)], &[]);
         let core = ElfCore::parse(&bytes).unwrap();
-        assert_eq!(core.note_headers, 1);
-        assert_eq!(core.load_bytes(), 0x9000);
-        assert_eq!(core.first_load_offset(), 0x2000);
-        assert_eq!(core.file_offset(0x10_2000).unwrap(), 0x5000);
+        assert_eq!((core.note_headers, core.load_bytes(), core.first_load_offset()), (1, 0x8000, 0x2000));
+        assert_eq!(core.file_offset(0x10_2000).unwrap(), 0x4000);
         assert!(matches!(core.file_offset(0x50_0000), Err(Error::NotDumped(0x50_0000))));
-        let memory = core.memory(0x100_0000);
-        assert_eq!((memory.len(), &memory[0]), (1, &(0x10_0000..0x10_8000)));
+    }
+
+    #[test]
+    fn text_is_told_from_memory_that_starts_at_the_same_address() {
+        let text = KERNEL_MAP + 0x100_0000;
+        let bytes = core(&[(1, 0x2000, text, 0x100_0000, 0x1000), (1, 0x3000, 1 << 63, 0x100_0000, 0x8000)], &[]);
+        let core = ElfCore::parse(&bytes).unwrap();
+        let memory = core.memory();
+        assert_eq!((memory.len(), &memory[0]), (1, &(0x100_0000..0x100_8000)));
+        assert_eq!(core.texts(), [0x100_0000]);
     }
 
     #[test]
@@ -174,14 +191,14 @@ mod tests {
         notes.extend(note(b"CORE\0", 1, &[0; 336]));
         notes.extend(note(b"VMCOREINFO\0", 0, b"OSRELEASE=6.12.1-cloud\nPAGESIZE=4096\n"));
         let start = 64 + 56;
-        let bytes = core(&[(4, start, start, notes.len() as u64)], &notes);
+        let bytes = core(&[(4, start, 0, start, notes.len() as u64)], &notes);
         assert_eq!(Notes::parse(&bytes).unwrap(), Notes { prstatus: 2, osrelease: "6.12.1-cloud".into() });
     }
 
     #[test]
     fn damaged_cores_are_refused() {
         assert!(matches!(ElfCore::parse(&[0; 64]), Err(Error::Broken { .. })));
-        let bytes = core(&[(4, 64, 64, 0)], &[]);
+        let bytes = core(&[(4, 64, 0, 64, 0)], &[]);
         assert!(matches!(Notes::parse(&bytes), Err(Error::NoRelease)));
     }
 }

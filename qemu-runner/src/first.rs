@@ -1,7 +1,6 @@
 //! [2] The kernel that is going to crash: armed, plugged, damaged, panicked.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::agent::Output;
@@ -10,13 +9,16 @@ use crate::capture::Crashed;
 use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::iomem::Iomem;
+use crate::loaded::Loaded;
 use crate::stage::{BOOT_CPUS, Stage, guest};
 use crate::vm::Vm;
 
-/// The capture kernel's command line: its console, one CPU, and drivers that reset what the crashed kernel left running.
-pub const CAPTURE_APPEND: &str = "console=ttyS0 nr_cpus=1 reset_devices";
-/// How long the purgatory shows a failure, in milliseconds; short, since nobody reads it in a test.
-pub const RESET_DELAY_MS: u32 = 500;
+/// The capture kernel's command line: its console, one CPU, drivers that reset what the crashed kernel left running, and no
+/// memory but its own: without `acpi_no_memhotplug` it finds the crashed kernel's DIMMs through ACPI, takes them for free
+/// memory and overwrites them (`acpi_memory_device_add`, drivers/acpi/acpi_memhotplug.c).
+pub const CAPTURE_APPEND: &str = "console=ttyS0 nr_cpus=1 reset_devices acpi_no_memhotplug";
+/// How long the purgatory shows a failure, in seconds; short, since nobody reads it in a test.
+pub const RESET_DELAY_S: u32 = 1;
 
 /// A page that user space of the crashed kernel has written.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,17 @@ pub struct Victim {
     pub sentinels: Vec<Sentinel>,
 }
 
+/// What arming came to.
+#[derive(Clone, Debug)]
+pub struct Armed {
+    /// The image as it lies in memory.
+    pub image: ArmedImage,
+    /// The image as the loader tells it.
+    pub loaded: Loaded,
+    /// What the loader said to people.
+    pub words: String,
+}
+
 /// A running first kernel.
 pub struct First<'s, 'c> {
     /// The stage it plays on.
@@ -48,13 +61,12 @@ pub struct First<'s, 'c> {
     pub vm: Vm,
     release: String,
     sentinels: Vec<Sentinel>,
-    directory: PathBuf,
     cpus: u32,
 }
 
 impl<'s, 'c> First<'s, 'c> {
-    pub(crate) fn new(stage: &'s mut Stage<'c>, vm: Vm, release: String, directory: PathBuf) -> Self {
-        Self { stage, vm, release, sentinels: Vec::new(), directory, cpus: BOOT_CPUS }
+    pub(crate) fn new(stage: &'s mut Stage<'c>, vm: Vm, release: String) -> Self {
+        Self { stage, vm, release, sentinels: Vec::new(), cpus: BOOT_CPUS }
     }
 
     /// Something happened just now.
@@ -67,13 +79,13 @@ impl<'s, 'c> First<'s, 'c> {
         self.vm.run(&format!("{} {arguments}", guest::LOADER))
     }
 
-    /// Arms the capture kernel with `options` besides the usual ones, and returns the image as it lies in memory.
-    pub fn arm(&mut self, options: &str) -> Result<ArmedImage, Error> {
+    /// Arms the capture kernel with `options` besides the usual ones.
+    pub fn arm(&mut self, options: &str) -> Result<Armed, Error> {
         self.arm_with(CAPTURE_APPEND, options)
     }
 
     /// Arms the capture kernel with its command line and more options.
-    pub fn arm_with(&mut self, append: &str, options: &str) -> Result<ArmedImage, Error> {
+    pub fn arm_with(&mut self, append: &str, options: &str) -> Result<Armed, Error> {
         let command = load_command(append, options);
         let began = Instant::now();
         let said =
@@ -82,14 +94,20 @@ impl<'s, 'c> First<'s, 'c> {
         check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
         let region = self.crash_region()?;
         let image = ArmedImage::find(&self.vm.ram, &region)?;
+        let loaded: Loaded = serde_json::from_str(&said)
+            .map_err(|error| Error::Unintelligible { what: "what `load --json` printed", text: format!("{error} in {said}") })?;
+        check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
+        check_eq("address of the block that `load` printed", &loaded.block.start, &image.block.start)?;
+        check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
         let resident = self.vm.run_ok("grep 'Maximum resident' /tmp/load.time")?;
         let resident = resident.rsplit(' ').next().unwrap_or("?").to_owned();
-        self.note(format!("armed by kdump-loader in {:.2} s: {}", took.as_secs_f64(), one_line(&said)));
+        self.note(format!("armed by kdump-loader: {loaded}"));
         let outcome = &mut self.stage.outcome;
         outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
         outcome.fact("load: peak resident set", format!("{resident} KiB"));
         outcome.fact("image identity", &image.identity);
-        Ok(image)
+        let words = self.vm.run_ok("cat /tmp/load.err")?;
+        Ok(Armed { image, loaded, words })
     }
 
     /// Whether a capture kernel is armed.
@@ -192,16 +210,13 @@ impl<'s, 'c> First<'s, 'c> {
         };
         let pinned = cpu.map_or_else(String::new, |cpu| format!("taskset {:x} ", 1_u64 << cpu));
         self.vm.say(&format!("{pinned}sh -c 'echo c >/proc/sysrq-trigger'\n"))?;
-        Crashed::new(self.stage, self.vm, victim, self.directory)
+        Crashed::new(self.stage, self.vm, victim)
     }
 
     /// Switches the machine off, when the scenario is about nothing that comes later.
     pub fn switch_off(self) {
-        let Self { stage, vm, directory, .. } = self;
+        let Self { stage, vm, .. } = self;
         drop(vm);
-        if !stage.context.keep() {
-            crate::stage::clear(&directory);
-        }
         stage.outcome.now("the machine is switched off");
     }
 }
@@ -209,7 +224,7 @@ impl<'s, 'c> First<'s, 'c> {
 /// The loader's command line for arming.
 pub fn load_command(append: &str, options: &str) -> String {
     format!(
-        "{} load --kernel {} --initrd {} --append '{append}' --reset-delay {RESET_DELAY_MS} --json {options}",
+        "{} load --kernel {} --initrd {} --append '{append}' --reset-delay {RESET_DELAY_S} --json {options}",
         guest::LOADER,
         guest::KERNEL,
         guest::INITRD
@@ -219,11 +234,6 @@ pub fn load_command(append: &str, options: &str) -> String {
 /// A decimal number that the guest has printed.
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.trim().parse().map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
-}
-
-/// JSON or words over several lines, as one.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

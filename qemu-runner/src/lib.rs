@@ -31,6 +31,7 @@ pub mod ram;
 
 pub mod stage;
 pub mod first;
+pub mod loaded;
 pub mod armed;
 pub mod console;
 pub mod report;

@@ -38,7 +38,7 @@ impl Outcome {
     pub(crate) fn at(&mut self, when: Instant, what: impl Into<String>) {
         let at = when.saturating_duration_since(self.started);
         let position = self.timeline.partition_point(|event| event.at <= at);
-        self.timeline.insert(position, Event { at, what: what.into() });
+        self.timeline.insert(position, Event { at, what: what.into().replace('\n', "; ") });
     }
 
     /// A figure.

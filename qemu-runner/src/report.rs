@@ -44,11 +44,9 @@ pub fn parse(command_line: &str) -> Result<Report, Error> {
     };
     let engine = field("engine")?;
     let engine = EngineId::ALL.iter().find(|known| known.word() == engine).ok_or_else(missing("engine"))?;
-    let elfcorehdr = match field("elfcorehdr")? {
-        word if word == Elfcorehdr::Ok.word() => Elfcorehdr::Ok,
-        word if word == Elfcorehdr::Restored.word() => Elfcorehdr::Restored,
-        _ => return Err(missing("elfcorehdr")()),
-    };
+    let elfcorehdr = field("elfcorehdr")?;
+    let known = [Elfcorehdr::Ok, Elfcorehdr::Restored, Elfcorehdr::Broken];
+    let elfcorehdr = known.into_iter().find(|known| known.word() == elfcorehdr).ok_or_else(missing("elfcorehdr"))?;
     Ok(Report {
         verdict,
         segment,

@@ -37,7 +37,7 @@ pub(crate) enum Need {
     Ovmf,
 }
 
-/// Every scenario, in the order of the table in ARCHITECTURE.md.
+/// Every scenario, family by family.
 pub fn scenarios() -> &'static [Scenario] {
     static ALL: LazyLock<Vec<Scenario>> = LazyLock::new(crate::scenarios::all);
     &ALL
@@ -62,7 +62,7 @@ impl Scenario {
     pub fn run(&self, context: &Context) -> Result<Outcome, Error> {
         let mut stage = Stage::new(context, Outcome::new(self.name), Deadline::after(LIMIT))?;
         let result = (self.story)(&mut stage);
-        let outcome = stage.outcome;
+        let outcome = stage.close()?;
         match result {
             Ok(()) => Ok(outcome),
             Err(error) => Err(Error::Scenario { name: self.name, story: outcome.to_string(), source: Box::new(error) }),

@@ -130,7 +130,22 @@ impl<'c> Stage<'c> {
         let release = vm.await_greeting(Role::First, |_| ())?;
         self.outcome.now(format!("Linux {release} is up"));
         crate::error::check_eq("release of the first kernel", &release, &kernel.release)?;
-        Ok(First::new(self, vm, release, directory))
+        Ok(First::new(self, vm, release))
+    }
+
+    /// Leaves the outcome for later reading, and removes what is big: memory and archives, unless they are to be kept.
+    pub(crate) fn close(self) -> Result<Outcome, Error> {
+        write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
+        for machine in 1..=self.machines {
+            let directory = self.directory.join(format!("machine-{machine}"));
+            for name in ["ram", "first.cpio", "vars.fd"] {
+                let path = directory.join(name);
+                if path.exists() && !self.context.keep() {
+                    fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+                }
+            }
+        }
+        Ok(self.outcome)
     }
 
     fn first_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
@@ -156,14 +171,6 @@ impl<'c> Stage<'c> {
             capture.program(self.context.makedumpfile()?)?;
         }
         Ok(capture.finish())
-    }
-}
-
-/// Removes what is big in a machine's directory: its memory and its archives.
-pub(crate) fn clear(directory: &Path) {
-    for name in ["ram", "first.cpio", "vars.fd"] {
-        // What was not made need not be removed.
-        let _ = fs::remove_file(directory.join(name));
     }
 }
 

@@ -4,7 +4,7 @@
 //! On exit: a table of sizes; or every violation, each with its place. Nothing is taken from the linker script: the file is
 //! looked at as the loader and the CPU will see it.
 
-mod image;        // what is loaded, and where: sections, segments, relocations, symbols
+mod image; // what is loaded, and where: sections, segments, relocations, symbols
 mod instructions; // what the CPU will be asked to do
 
 use anyhow::{Context, Result, bail};
@@ -35,7 +35,7 @@ pub fn audit(repo: &Repository) -> Result<()> {
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let image = image::Image::parse(&bytes).with_context(|| format!("cannot read {} as ELF", file.display()))?;
     let mut faults = image.faults();
-    faults.extend(instructions::faults(&image));
+    faults.extend(instructions::faults(&image.code));
     for (name, bytes) in image.sizes() {
         println!("{name:<24} {bytes:>6} bytes");
     }

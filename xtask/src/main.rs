@@ -1,10 +1,13 @@
 //! `cargo xtask`: everything that is done to this repository, one file per command.
 
-mod command;    // running other programs
+mod command; // running other programs
 mod repository; // where things lie
-mod setup;      // bring what is missing
-mod build;      // the purgatory, and the loader with it inside
-mod audit;      // what must hold of the purgatory
+mod setup; // bring what is missing
+mod build; // the purgatory, and the loader with it inside
+mod audit; // what must hold of the purgatory
+mod qemu; // real kernels, real panics
+mod lint; // formatting and clippy
+mod test; // all of it
 
 use std::process::ExitCode;
 
@@ -27,6 +30,10 @@ enum Command {
     Setup(setup::Args),
     Build(build::Args),
     Audit(audit::Args),
+    Qemu(qemu::Args),
+    Lint(lint::Args),
+    Test(test::Args),
+    Ci(test::Ci),
 }
 
 fn main() -> ExitCode {
@@ -49,5 +56,9 @@ fn run(command: Command) -> Result<()> {
         Command::Setup(args) => args.run(&sh, &repo),
         Command::Build(args) => args.run(&sh, &repo),
         Command::Audit(args) => args.run(&sh, &repo),
+        Command::Qemu(args) => args.run(&sh, &repo),
+        Command::Lint(args) => args.run(&sh, &repo),
+        Command::Test(args) => args.run(&sh, &repo),
+        Command::Ci(args) => args.run(&sh, &repo),
     }
 }

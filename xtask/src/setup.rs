@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use qemu_runner::assets::{Assets, MANIFEST, Part};
 use xshell::Shell;
@@ -68,6 +68,10 @@ impl Args {
         if wanted(Name::RustSrc) {
             let _lock = lock(sh, repo)?;
             let supply = Supply::new(sh, repo, self.refresh);
+            match rust_src::llvm_tools(sh, repo)? {
+                Some(tool) => println!("llvm-tools    {}", tool.display()),
+                None => println!("llvm-tools    missing, and not needed yet: `rustup component add llvm-tools` brings them"),
+            }
             let rust_src = rust_src::get(sh, repo, &supply, self.without_rustup).map_err(explain)?;
             match rust_src {
                 RustSrc::Toolchain(library) => println!("rust-src      {} (rustup)", library.display()),
@@ -137,7 +141,12 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
         qemu,
         busybox,
         kernels,
-        makedumpfile: optional!(Name::Makedumpfile, "makedumpfile", |s, tree| guest_program::get(s, tree, "makedumpfile", "makedumpfile")),
+        makedumpfile: optional!(Name::Makedumpfile, "makedumpfile", |s, tree| guest_program::get(
+            s,
+            tree,
+            "makedumpfile",
+            "makedumpfile"
+        )),
         kexec: optional!(Name::Kexec, "kexec-tools", |s, tree| guest_program::get(s, tree, "kexec-tools", "kexec")),
         ovmf: optional!(Name::Ovmf, "ovmf", guest_program::ovmf),
     })
@@ -170,7 +179,7 @@ fn complete_manifest(manifest: &Path) -> Option<Assets> {
 
 /// Adds to the reason what a person can do.
 fn explain(error: anyhow::Error) -> anyhow::Error {
-    if error.is::<Unsupported>() { error.context(by_hand::instructions()) } else { error }
+    if error.is::<Unsupported>() { anyhow!("{error:#}\n\n{}", by_hand::instructions()) } else { error }
 }
 
 /// One set-up at a time: two would unpack over each other.

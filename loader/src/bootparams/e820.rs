@@ -1,4 +1,4 @@
-//! [5b] The memory map for the capture kernel: which memory it may use, and which it must know of.
+//! The memory map for the capture kernel: which memory it may use, and which it must know of.
 //!
 //! After `crash_setup_memmap_entries` (arch/x86/kernel/crash.c) and, for persistent memory, kexec-tools.
 
@@ -53,4 +53,75 @@ pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<E
     }
     map.sort_unstable_by_key(|entry| entry.range);
     map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::example;
+
+    fn range(start: u64, end: u64) -> PhysRange {
+        PhysRange::new(start, end).unwrap()
+    }
+
+    fn map(machine: &Machine, elfcorehdr: PhysRange) -> Vec<(Kind, PhysRange)> {
+        entries(machine, Some(elfcorehdr)).into_iter().map(|entry| (entry.kind, entry.range)).collect()
+    }
+
+    #[test]
+    fn map_of_the_example_has_low_ram_crash_memory_and_firmwares_ranges() {
+        let expected = [
+            (Kind::Reserved, range(0, 0x1000)),
+            (Kind::Ram, range(0x1000, 0x9fc00)),
+            (Kind::Reserved, range(0x9fc00, 0xa_0000)),
+            // The CMA area is RAM of the capture kernel, as is the crash region behind the elfcorehdr.
+            (Kind::Ram, range(0x2000_0000, 0x2100_0000)),
+            (Kind::Ram, range(0x2f0e_1000, 0x3b00_0000)),
+            (Kind::Acpi, range(0x3ffd_e000, 0x3ffd_f000)),
+            (Kind::Nvs, range(0x3ffd_f000, 0x3ffe_0000)),
+            (Kind::Reserved, range(0x3ffe_0000, 0x4000_0000)),
+            (Kind::Reserved, range(0xb000_0000, 0xc000_0000)),
+            (Kind::Pmem, range(0x1_8000_0000, 0x1_8800_0000)),
+            (Kind::Pram, range(0x1_8800_0000, 0x1_9000_0000)),
+        ];
+        assert_eq!(map(&example::machine(), range(0x2f00_0000, 0x2f0e_1000)), expected);
+    }
+
+    #[test]
+    fn elfcorehdr_in_the_middle_splits_the_crash_region() {
+        let map = map(&example::machine(), range(0x3000_0000, 0x3000_1000));
+        assert_eq!(map[4..6], [(Kind::Ram, range(0x2f00_0000, 0x3000_0000)), (Kind::Ram, range(0x3000_1000, 0x3b00_0000))]);
+    }
+
+    #[test]
+    fn low_crash_region_is_ram_too() {
+        let mut machine = example::machine();
+        machine.crash_regions.insert(0, range(0x1000_0000, 0x1400_0000));
+        assert!(map(&machine, range(0, 0)).contains(&(Kind::Ram, range(0x1000_0000, 0x1400_0000))));
+    }
+
+    #[test]
+    fn ram_across_the_first_mebibyte_is_cut_there() {
+        let mut machine = example::machine();
+        machine.system_ram = vec![range(0x8_0000, 0x80_0000)];
+        assert!(map(&machine, range(0, 0)).contains(&(Kind::Ram, range(0x8_0000, 0x9fc00))));
+        assert!(map(&machine, range(0, 0)).contains(&(Kind::Ram, range(0xa_0000, 0x10_0000))));
+    }
+
+    #[test]
+    fn where_ranges_overlap_the_higher_type_wins() {
+        let mut machine = example::machine();
+        machine.reserved = vec![range(0x3000_0000, 0x3000_4000)];
+        machine.acpi_tables = vec![range(0x3000_1000, 0x3000_2000)];
+        let map = map(&machine, range(0x2f00_0000, 0x2f00_1000));
+        let crash: Vec<_> = map.into_iter().filter(|(_, at)| range(0x2f00_0000, 0x3b00_0000).contains(*at)).collect();
+        let expected = [
+            (Kind::Ram, range(0x2f00_1000, 0x3000_0000)),
+            (Kind::Reserved, range(0x3000_0000, 0x3000_1000)),
+            (Kind::Acpi, range(0x3000_1000, 0x3000_2000)),
+            (Kind::Reserved, range(0x3000_2000, 0x3000_4000)),
+            (Kind::Ram, range(0x3000_4000, 0x3b00_0000)),
+        ];
+        assert_eq!(crash, expected);
+    }
 }

@@ -1,4 +1,4 @@
-//! [5c] The segment behind the page: blobs and setup_data nodes, each at a 16-byte boundary, their addresses known as they are appended.
+//! The segment behind the page: blobs and setup_data nodes, each at a 16-byte boundary, their addresses known as they are appended.
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};

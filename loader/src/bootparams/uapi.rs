@@ -1,4 +1,4 @@
-//! [5a] `struct boot_params` and what hangs off it, under the kernel's own names (arch/x86/include/uapi/asm/bootparam.h, setup_data.h,
+//! `struct boot_params` and what hangs off it, under the kernel's own names (arch/x86/include/uapi/asm/bootparam.h, setup_data.h,
 //! include/uapi/linux/screen_info.h), with every offset that the headers give asserted.
 
 use std::mem::{offset_of, size_of};

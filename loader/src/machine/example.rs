@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
@@ -14,7 +15,7 @@ pub(crate) const TSC_KHZ: u32 = 2_445_404;
 const IOMEM: &str = "\
 00000000-00000fff : Reserved
 00001000-0009fbff : System RAM
-0009fc00-0009ffff : Reserved
+0009fc00-0009ffff : reserved
 000a0000-000bffff : PCI Bus 0000:00
 000f0000-000fffff : System ROM
 00100000-3ffddfff : System RAM
@@ -155,5 +156,6 @@ pub(crate) fn tree() -> TempDir {
 
 /// The example, read.
 pub(crate) fn machine() -> Machine {
-    Machine::read(tree().path(), None).unwrap()
+    static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine::read(tree().path(), None).unwrap());
+    MACHINE.clone()
 }

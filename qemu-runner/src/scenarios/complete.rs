@@ -4,7 +4,7 @@ use handoff::Verdict;
 use handoff::report::Elfcorehdr;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::{First, number};
+use crate::first::{Armed, First, number};
 use crate::machine::DIMM_SIZE;
 use crate::scenario::{Need, Scenario};
 use crate::stage::{Setup, Stage};
@@ -55,20 +55,21 @@ pub(super) fn capture_with(
 /// Adds two DIMMs and a CPU after arming, takes a CPU and a memory block offline and back, and panics.
 pub(super) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 2, spare_cpus: 2, ..setup.clone() })?;
-    let image = first.arm("")?;
+    let Armed { image, loaded, .. } = first.arm("")?;
+    check_eq("hotplug support that `load` printed", &loaded.hotplug, &true)?;
     let at_load = first.elfcorehdr(&image)?;
     expect_crash_hotplug(&mut first)?;
 
+    first.place_sentinel(2, &(0..u64::MAX))?;
     let dimm = first.add_dimm(0)?;
     let second_dimm = first.add_dimm(1)?;
     first.add_cpu()?;
     first.toggle("CPU 1 online", "/sys/devices/system/cpu/cpu1/online", ["0", "1"])?;
-    // The last block: the sentinel's page is taken from the first DIMM, which user space fills from below.
+    // The last block: user space fills the first DIMM from below.
     let block = second_dimm.end / MEMORY_BLOCK - 1;
     let state = format!("/sys/devices/system/memory/memory{block}/state");
     first.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
     first.place_sentinel(1, &dimm)?;
-    first.place_sentinel(2, &second_dimm)?;
 
     expect_crash_hotplug(&mut first)?;
     check_eq("kexec_crash_loaded after hotplug", &first.crash_loaded()?, &true)?;

@@ -5,7 +5,7 @@ use handoff::{RegionKind, Verdict};
 use crate::armed::{ArmedImage, Span};
 use crate::console::Said;
 use crate::error::{Error, check, check_eq};
-use crate::first::First;
+use crate::first::{First, RESET_DELAY_S};
 use crate::scenario::{Need, Scenario};
 use crate::stage::{BALLAST_MARK, Setup, Stage};
 
@@ -107,21 +107,21 @@ fn bare() -> Setup {
 
 fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), Error> {
     let mut first = stage.boot(&bare())?;
-    let image = first.arm("")?;
+    let image = first.arm("")?.image;
     let address = damage(&mut first, &image, kind, place)?;
     let mut crashed = first.panic(None)?;
     let triple_fault = crashed.reset()?;
     expect_named(&crashed.said, kind, address)?;
     let verdict = if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
     expect_verdict(crashed.verdict(), verdict)?;
-    let told = crashed.said.iter().any(|said| matches!(said, Said::Resetting(delay) if *delay == crate::first::RESET_DELAY_MS));
+    let told = crashed.said.iter().any(|said| matches!(said, Said::Resetting(delay) if *delay == RESET_DELAY_S * 1000));
     check(told, "the last words", "an announced reset after the delay", format!("{:?}", crashed.said))?;
     check(!triple_fault, "the reset", "one that was asked for", "a triple fault")
 }
 
 fn boot_nevertheless(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
-    let image = first.arm("--on-corrupt boot")?;
+    let image = first.arm("--on-corrupt boot")?.image;
     let initrd = image.region(RegionKind::Initrd)?;
     // In a file that nobody reads, so that the capture kernel can be expected to live.
     let bytes = first.vm.ram.read(initrd.start, initrd.file_len as usize)?;
@@ -149,7 +149,7 @@ fn boot_nevertheless(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 fn halt(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&bare())?;
-    let image = first.arm("--on-corrupt halt")?;
+    let image = first.arm("--on-corrupt halt")?.image;
     let address = damage(&mut first, &image, RegionKind::Kernel, Place::Middle)?;
     let mut crashed = first.panic(None)?;
     crashed.await_said("the purgatory to halt", |said| *said == Said::Halted)?;
@@ -168,7 +168,7 @@ fn purgatory_corrupt(
     verdicts: &[Verdict],
 ) -> Result<(), Error> {
     let mut first = stage.boot(&bare())?;
-    let image = first.arm("")?;
+    let image = first.arm("")?.image;
     first.flip_bit("the purgatory's segment", place(&image)?)?;
     let mut crashed = first.panic(None)?;
     crashed.reset()?;

@@ -50,7 +50,7 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, spare_cpus: 1, ..Setup::default() })?;
-    let image = first.arm("")?;
+    let image = first.arm("")?.image;
     let before = first.elfcorehdr(&image)?;
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
@@ -66,7 +66,7 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 fn broken(stage: &mut Stage<'_>, what: &str, offset: usize, bytes: &[u8]) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
-    let image = first.arm("")?;
+    let image = first.arm("")?.image;
     first.place_sentinel(1, &(0..u64::MAX))?;
     let address = image.elfcorehdr.start + offset as u64;
     first.vm.ram.write(address, bytes)?;

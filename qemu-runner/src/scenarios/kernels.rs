@@ -1,8 +1,11 @@
 //! `old-kernel`, `new-kernel-*`: the same story on other kernels.
 
-use crate::error::{Error, check_eq};
+use handoff::Verdict;
+
+use crate::error::{Error, check, check_eq};
+use crate::first::Armed;
 use crate::scenario::{Need, Scenario};
-use crate::scenarios::complete::{capture, capture_with, hotplug};
+use crate::scenarios::complete::{capture, hotplug};
 use crate::stage::{Setup, Stage};
 
 /// A series without CRASH_HOTPLUG, which came with Linux 6.6.
@@ -38,11 +41,15 @@ fn on(series: &'static str) -> Setup {
 }
 
 fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
-    capture_with(stage, &on(OLD), "", |first| {
-        let absent = first.vm.run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
-        check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
-        let said = first.vm.run_ok("cat /tmp/load.err")?;
-        first.note(format!("the loader says: {said}"));
-        first.vm.run_ok("grep -qi hotplug /tmp/load.err && grep -qi reload /tmp/load.err").map(drop)
-    })
+    let mut first = stage.boot(&on(OLD))?;
+    let absent = first.vm.run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
+    check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
+    let Armed { loaded, words, .. } = first.arm("")?;
+    check_eq("hotplug support that `load` printed", &loaded.hotplug, &false)?;
+    check(words.contains("load again"), "what the loader says", "that hotplug needs reloads", &words)?;
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    capture.check_vmcore()?;
+    Ok(())
 }

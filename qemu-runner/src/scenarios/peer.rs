@@ -35,11 +35,11 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     let load = format!("{} --hotplug", peer_command(&kexec));
     first.vm.run_ok(&load)?;
     first.note(format!("armed by {}", kexec.version));
+    first.place_sentinel(2, &(0..u64::MAX))?;
     // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that kexec-tools makes.
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     first.place_sentinel(1, &dimm)?;
-    first.place_sentinel(2, &(0..dimm.start))?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
     crashed.check_vmcore()?;

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use handoff::{Block, HANDOFF_SECTION};
 use object::elf::{self, FileHeader64, ProgramHeader64};
-use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, SymbolIndex};
 
 /// Most bytes the purgatory may occupy without the leaf table: what a user pays in crash memory before the first byte is verified.
@@ -39,23 +39,27 @@ pub struct Symbol {
     pub name: String,
     /// Its address.
     pub address: u64,
-    /// Whether it is code, by its type or by the section it is in.
-    pub code: bool,
+}
+
+/// What is executed, and what its parts are called.
+pub struct Code<'data> {
+    /// Where the kernel jumps to.
+    pub entry: u64,
+    /// Sections that occupy memory, by address.
+    pub sections: Vec<Section<'data>>,
+    /// Names of code, by address.
+    pub symbols: Vec<Symbol>,
 }
 
 /// The parts of an ELF file that matter here.
 pub struct Image<'data> {
     endian: Endianness,
-    segments: &'data [ProgramHeader64<Endianness>],
     data: &'data [u8],
-    /// Where the kernel jumps to.
-    pub entry: u64,
-    /// Sections that occupy memory, by address.
-    pub sections: Vec<Section<'data>>,
-    /// Defined symbols, by address.
-    pub symbols: Vec<Symbol>,
+    segments: &'data [ProgramHeader64<Endianness>],
+    /// What is executed.
+    pub code: Code<'data>,
     undefined: Vec<String>,
-    /// Name of each section of relocations, and its number of entries.
+    /// What holds relocations, and how many.
     relocations: Vec<(String, u64)>,
 }
 
@@ -68,29 +72,14 @@ impl<'data> Image<'data> {
         let (mut sections, mut relocations) = (Vec::new(), Vec::new());
         for section in table.iter() {
             let name = String::from_utf8_lossy(table.section_name(endian, section)?).into_owned();
-            let flags = section.sh_flags(endian);
-            let kind = section.sh_type(endian);
-            let size = section.sh_size(endian);
+            let (kind, flags, size) = (section.sh_type(endian), section.sh_flags(endian), section.sh_size(endian));
             if [elf::SHT_REL, elf::SHT_RELA, elf::SHT_RELR].contains(&kind) && size > 0 {
                 relocations.push((name.clone(), size / section.sh_entsize(endian).max(1)));
             }
             if flags.contains(elf::SHF_ALLOC) && size > 0 {
-                sections.push(Section {
-                    name,
-                    address: section.sh_addr(endian),
-                    size,
-                    executable: flags.contains(elf::SHF_EXECINSTR),
-                    writable: flags.contains(elf::SHF_WRITE),
-                    bytes: section.data(endian, data)?,
-                });
-            }
-            // A section can be renamed; what the dynamic table points at is what a loader would apply.
-            for entry in section.dynamic(endian, data)?.into_iter().flat_map(|(entries, _)| entries) {
-                let tag = entry.d_tag(endian);
-                let sizes = [("DT_RELSZ", elf::DT_RELSZ), ("DT_RELASZ", elf::DT_RELASZ), ("DT_PLTRELSZ", elf::DT_PLTRELSZ)];
-                if let Some((name, _)) = sizes.iter().find(|(_, t)| tag == (*t).into()).filter(|_| entry.d_val(endian) > 0) {
-                    relocations.push((format!("{name} (bytes)"), entry.d_val(endian)));
-                }
+                let (executable, writable) = (flags.contains(elf::SHF_EXECINSTR), flags.contains(elf::SHF_WRITE));
+                let bytes = section.data(endian, data)?;
+                sections.push(Section { name, address: section.sh_addr(endian), size, executable, writable, bytes });
             }
         }
         sections.sort_by_key(|s| s.address);
@@ -100,17 +89,19 @@ impl<'data> Image<'data> {
             for (index, symbol) in table.enumerate() {
                 let name = String::from_utf8_lossy(table.symbol_name(endian, symbol)?).into_owned();
                 let address = symbol.st_value(endian);
+                let inside = |s: &Section<'_>| s.executable && (s.address..s.address + s.size).contains(&address);
+                // The first entry of every table is undefined and means nothing (gABI, "Symbol Table").
                 if index != SymbolIndex(0) && symbol.is_undefined(endian) {
                     undefined.push(name);
-                } else if !name.is_empty() && symbol.st_shndx(endian).0 < elf::SHN_LORESERVE {
-                    let inside = |s: &&Section<'_>| s.executable && (s.address..s.address + s.size).contains(&address);
-                    symbols.push(Symbol { code: sections.iter().find(inside).is_some(), name, address });
+                } else if symbol.st_shndx(endian).0 < elf::SHN_LORESERVE && sections.iter().any(inside) {
+                    symbols.push(Symbol { name, address });
                 }
             }
         }
         symbols.sort_by_key(|s| s.address);
         let segments = header.program_headers(endian, data)?;
-        Ok(Self { endian, segments, data, entry: header.e_entry(endian), sections, symbols, undefined, relocations })
+        let code = Code { entry: header.e_entry(endian), sections, symbols };
+        Ok(Self { endian, data, segments, code, undefined, relocations })
     }
 
     /// Bytes of memory from address 0 to the end of the last segment.
@@ -120,7 +111,7 @@ impl<'data> Image<'data> {
 
     /// Each section in memory, with its size.
     pub fn sizes(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.sections.iter().map(|s| (s.name.as_str(), s.size))
+        self.code.sections.iter().map(|s| (s.name.as_str(), s.size))
     }
 
     /// Every violation.
@@ -133,7 +124,7 @@ impl<'data> Image<'data> {
             faults.push(format!("symbol {name} is undefined"));
         }
         faults.extend(self.segment_faults());
-        match self.sections.iter().find(|s| s.name == HANDOFF_SECTION) {
+        match self.code.sections.iter().find(|s| s.name == HANDOFF_SECTION) {
             None => faults.push(format!("there is no section {HANDOFF_SECTION} for the block")),
             Some(section) if section.size != size_of::<Block>() as u64 => faults.push(format!(
                 "section {HANDOFF_SECTION} has {:#x} bytes, the block has {:#x}",
@@ -143,8 +134,9 @@ impl<'data> Image<'data> {
             Some(_) => {}
         }
         // Read-only sections are a region, the block is sealed, bss is zeroed by the loader; anything else nobody would verify.
-        let holds_data = |s: &&Section<'_>| s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic";
-        for section in self.sections.iter().filter(holds_data) {
+        let holds_data =
+            |s: &&Section<'_>| s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic";
+        for section in self.code.sections.iter().filter(holds_data) {
             faults.push(format!("{} holds {} bytes of initialised data, neither hashed nor sealed", section.name, section.size));
         }
         let size = self.loaded_size();
@@ -175,5 +167,26 @@ impl<'data> Image<'data> {
             faults.push("the first segment starts with ELF's magic: the kernel would take it for the elfcorehdr".into());
         }
         faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_program_breaks_every_rule() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let faults = Image::parse(&own).unwrap().faults().join("\n");
+        for fault in [
+            ".rela.dyn has ",
+            "is undefined",
+            "PT_LOADs, there must be two",
+            "no section .handoff",
+            ".data holds",
+            "more than the",
+        ] {
+            assert!(faults.contains(fault), "{fault} is not in:\n{faults}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! What the CPU will be asked to do.
 //!
-//! On entry: the image, with names for its functions.
+//! On entry: the program, with names for its functions.
 //! On exit: every instruction that is in a place where it must not be, as a sentence.
 
 use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
-use super::image::{Image, Section, Symbol};
+use super::image::{Code as Program, Section, Symbol};
 
 /// Code that runs before SSE is on, or interrupts code that uses it: entry.S, leave.S and trap.S, as the linker script collects
 /// them.
@@ -15,9 +15,13 @@ const INTEGER_SECTION: &str = ".text.integer";
 /// of them looks at the block's permissions first. Names are demangled paths; inlining moves code into callers, so that the
 /// innermost functions carry `#[inline(never)]`.
 const GUARDED: [Guarded; 4] = [
-    Guarded { what: "CPUID", mnemonics: &[Mnemonic::Cpuid], functions: &[] },
-    Guarded { what: "port I/O", mnemonics: PORT_IO, functions: &[] },
-    Guarded { what: "HLT", mnemonics: &[Mnemonic::Hlt], functions: &[] },
+    Guarded { what: "CPUID", mnemonics: &[Mnemonic::Cpuid], functions: &["<digest::engine::sha_ni::ShaNi>::detect"] },
+    Guarded {
+        what: "port I/O",
+        mnemonics: PORT_IO,
+        functions: &["purgatory::arch::x86_64::serial::inb", "purgatory::arch::x86_64::serial::outb"],
+    },
+    Guarded { what: "HLT", mnemonics: &[Mnemonic::Hlt], functions: &["purgatory::arch::x86_64::reset::halt"] },
     Guarded { what: "MSR access", mnemonics: &[Mnemonic::Rdmsr, Mnemonic::Wrmsr], functions: &[] },
 ];
 
@@ -39,23 +43,29 @@ struct Guarded {
 }
 
 /// Every violation.
-pub fn faults(image: &Image<'_>) -> Vec<String> {
+pub fn faults(program: &Program<'_>) -> Vec<String> {
     let mut faults = Vec::new();
-    match image.sections.iter().find(|s| s.name == INTEGER_SECTION) {
-        None => faults.push(format!("there is no section {INTEGER_SECTION}: what runs before SSE is on cannot be told from the rest")),
+    match program.sections.iter().find(|s| s.name == INTEGER_SECTION) {
+        None => {
+            faults.push(format!("there is no section {INTEGER_SECTION}: what runs before SSE is on cannot be told from the rest"))
+        }
         Some(section) => {
-            faults.extend(integer_faults(image, section));
-            faults.extend(entry_faults(image, section));
+            faults.extend(integer_faults(program, section));
+            faults.extend(entry_faults(program, section));
         }
     }
-    for section in image.sections.iter().filter(|s| s.executable) {
+    for section in program.sections.iter().filter(|s| s.executable) {
         for instruction in decode(section) {
             if instruction.code() == Code::INVALID {
-                faults.push(format!("{} is no instruction", place(image, &instruction)));
+                faults.push(format!("{} is no instruction", place(program, &instruction)));
             }
             let guarded = GUARDED.iter().find(|g| g.mnemonics.contains(&instruction.mnemonic()));
-            if let Some(guarded) = guarded.filter(|g| !g.functions.contains(&function(image, instruction.ip()).as_str())) {
-                faults.push(format!("{}: {} outside the functions that ask the block first", place(image, &instruction), guarded.what));
+            if let Some(guarded) = guarded.filter(|g| !g.functions.contains(&function(program, instruction.ip()).as_str())) {
+                faults.push(format!(
+                    "{}: {} outside the functions that ask the block first",
+                    place(program, &instruction),
+                    guarded.what
+                ));
             }
         }
     }
@@ -63,39 +73,42 @@ pub fn faults(image: &Image<'_>) -> Vec<String> {
 }
 
 /// No instruction of the integer section may name a register whose contents belong to interrupted code.
-fn integer_faults(image: &Image<'_>, section: &Section<'_>) -> Vec<String> {
+fn integer_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     let mut factory = InstructionInfoFactory::new();
     let mut faults = Vec::new();
     for instruction in decode(section) {
         let info = factory.info(&instruction);
         if let Some(used) = info.used_registers().iter().find(|used| !is_integer(used.register())) {
             let register = used.register();
-            faults.push(format!("{}: uses {register:?}, but {INTEGER_SECTION} is for integer instructions", place(image, &instruction)));
+            faults.push(format!(
+                "{}: uses {register:?}, but {INTEGER_SECTION} is for integer instructions",
+                place(program, &instruction)
+            ));
         }
     }
     faults
 }
 
 /// From the entry point up to the write to CR4 that switches SSE on, no instruction needs SSE, and none leaves the integer section.
-fn entry_faults(image: &Image<'_>, section: &Section<'_>) -> Vec<String> {
+fn entry_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     let within = section.address..section.address + section.size;
-    if !within.contains(&image.entry) {
-        return vec![format!("the entry point {:#x} is not in {INTEGER_SECTION}", image.entry)];
+    if !within.contains(&program.entry) {
+        return vec![format!("the entry point {:#x} is not in {INTEGER_SECTION}", program.entry)];
     }
     let mut faults = Vec::new();
-    for instruction in decode(section).filter(|i| i.ip() >= image.entry) {
+    for instruction in decode(section).filter(|i| i.ip() >= program.entry) {
         if instruction.mnemonic() == Mnemonic::Mov && instruction.op0_register() == Register::CR4 {
             return faults;
         }
         if instruction.cpuid_features().iter().any(needs_sse) {
-            faults.push(format!("{}: needs SSE before CR4.OSFXSR is set", place(image, &instruction)));
+            faults.push(format!("{}: needs SSE before CR4.OSFXSR is set", place(program, &instruction)));
         }
         let near = matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64);
         if near && !within.contains(&instruction.near_branch_target()) {
-            faults.push(format!("{}: leaves {INTEGER_SECTION} before CR4.OSFXSR is set", place(image, &instruction)));
+            faults.push(format!("{}: leaves {INTEGER_SECTION} before CR4.OSFXSR is set", place(program, &instruction)));
         }
     }
-    faults.push(format!("nothing after the entry point {:#x} writes to CR4: SSE is never switched on", image.entry));
+    faults.push(format!("nothing after the entry point {:#x} writes to CR4: SSE is never switched on", program.entry));
     faults
 }
 
@@ -114,17 +127,82 @@ fn decode<'a>(section: &'a Section<'_>) -> impl Iterator<Item = Instruction> + '
 }
 
 /// `0x1234 (purgatory::story::tell+0x10) hlt`.
-fn place(image: &Image<'_>, instruction: &Instruction) -> String {
+fn place(program: &Program<'_>, instruction: &Instruction) -> String {
     let at = instruction.ip();
-    let offset = at - symbol(image, at).map_or(0, |s| s.address);
-    format!("{at:#x} ({}+{offset:#x}) {:?}", function(image, at), instruction.mnemonic())
+    let offset = at - symbol(program, at).map_or(0, |s| s.address);
+    format!("{at:#x} ({}+{offset:#x}) {:?}", function(program, at), instruction.mnemonic())
 }
 
 /// The demangled name of the function that contains an address.
-fn function(image: &Image<'_>, at: u64) -> String {
-    symbol(image, at).map_or_else(|| "?".into(), |symbol| format!("{:#}", rustc_demangle::demangle(&symbol.name)))
+fn function(program: &Program<'_>, at: u64) -> String {
+    symbol(program, at).map_or_else(|| "?".into(), |symbol| format!("{:#}", rustc_demangle::demangle(&symbol.name)))
 }
 
-fn symbol<'a>(image: &'a Image<'_>, at: u64) -> Option<&'a Symbol> {
-    image.symbols.iter().rev().find(|s| s.code && s.address <= at)
+fn symbol<'a>(program: &'a Program<'_>, at: u64) -> Option<&'a Symbol> {
+    program.symbols.iter().rev().find(|s| s.address <= at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// mov %cr4, %rax; mov %rax, %cr4; ldmxcsr (%rsp); ud2
+    const SSE_ON: &[u8] = b"\x0f\x20\xe0\x0f\x22\xe0\x0f\xae\x14\x24\x0f\x0b";
+    /// Where the second section of a program starts.
+    const TEXT: u64 = 0x100;
+
+    fn program<'a>(integer: &'a [u8], text: &'a [u8]) -> Program<'a> {
+        let section = |name: &str, address, bytes: &'a [u8]| {
+            let size = bytes.len() as u64;
+            Section { name: name.into(), address, size, executable: true, writable: false, bytes }
+        };
+        let symbols = [(0, "purgatory_start"), (TEXT, "purgatory::arch::x86_64::serial::inb"), (TEXT + 2, "story")];
+        let symbols = symbols.map(|(address, name)| Symbol { name: name.into(), address }).into();
+        Program { entry: 0, sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)], symbols }
+    }
+
+    #[test]
+    fn entry_that_switches_sse_on_first_is_accepted() {
+        assert_eq!(faults(&program(SSE_ON, b"\xec\xc3")), [""; 0]);
+    }
+
+    #[test]
+    fn sse_before_it_is_on_is_found() {
+        let early = [b"\x0f\xae\x14\x24", SSE_ON].concat();
+        let found = faults(&program(&early, b""));
+        assert!(found.len() == 1 && found[0].contains("needs SSE before"), "{found:?}");
+        let never = faults(&program(b"\x0f\x0b", b""));
+        assert!(never.len() == 1 && never[0].contains("never switched on"), "{never:?}");
+    }
+
+    #[test]
+    fn leaving_before_sse_is_on_is_found() {
+        // call .text
+        let call = [b"\xe8\xfb\x00\x00\x00", SSE_ON].concat();
+        let found = faults(&program(&call, b""));
+        assert!(found.len() == 1 && found[0].contains("leaves .text.integer"), "{found:?}");
+    }
+
+    #[test]
+    fn a_vector_register_in_integer_code_is_found() {
+        // pxor %xmm0, %xmm0, after SSE is on, but where a trap may have interrupted somebody who uses it.
+        let code = [SSE_ON, b"\x66\x0f\xef\xc0"].concat();
+        let found = faults(&program(&code, b""));
+        assert!(found.len() == 1 && found[0].contains("XMM0"), "{found:?}");
+    }
+
+    #[test]
+    fn guarded_instructions_are_found_outside_their_functions() {
+        // in %dx, %al in its own function, then in, out, hlt, cpuid, rdmsr, wrmsr in another.
+        let code = b"\xec\xc3\xec\xee\xf4\x0f\xa2\x0f\x32\x0f\x30";
+        let found = faults(&program(SSE_ON, code));
+        assert_eq!(found.len(), 6, "{found:?}");
+        assert!(found.iter().all(|fault| fault.contains("(story+")), "{found:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_instruction_are_found() {
+        // 0x06 was PUSH ES.
+        assert!(faults(&program(SSE_ON, b"\x06"))[0].contains("is no instruction"));
+    }
 }

@@ -5,7 +5,7 @@
 //! which packages and their dependencies can be put as questions. apt has checked the archive's signature and every index against it.
 
 use std::cmp::Ordering;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -16,7 +16,7 @@ use crate::setup::archive::Archive;
 use crate::setup::suites::Purpose;
 
 /// What dpkg knows to be installed on this machine.
-const DPKG_STATUS: &str = "/var/lib/dpkg/status";
+pub const DPKG_STATUS: &str = "/var/lib/dpkg/status";
 
 /// One private apt root.
 pub struct AptRoot<'a> {
@@ -60,11 +60,13 @@ impl<'a> AptRoot<'a> {
     pub fn open(sh: &'a Shell, repo: &Repository, archive: &Archive, purpose: Purpose) -> Result<Self> {
         let dir = repo.apt().join(purpose.name());
         let root = Self { sh, purpose, backports: purpose.backports(archive), dir };
-        for sub in ["lists/partial", "cache/archives/partial", "state", "sources.list.d", "preferences.d"] {
+        for sub in DIRECTORIES.into_iter().chain(["sources.list.d", "preferences.d"]) {
             sh.create_dir(root.dir.join(sub))?;
         }
-        sh.write_file(root.dir.join("status"), "")?;
-        sh.write_file(root.config(), root.configuration())?;
+        let nothing = root.dir.join("status");
+        sh.write_file(&nothing, "")?;
+        let installed = if purpose.counts_installed() { Path::new(DPKG_STATUS) } else { &nothing };
+        sh.write_file(root.config(), private_state(&root.dir, installed) + &private_sources(&root.dir))?;
         let sources = purpose.sources(archive);
         let file = root.dir.join("sources.list.d/debian.sources");
         let known = std::fs::read_to_string(&file).is_ok_and(|old| old == sources);
@@ -80,8 +82,9 @@ impl<'a> AptRoot<'a> {
         eprintln!("  reading the archive's index ({})", self.purpose.name());
         let _ = std::fs::remove_file(self.fetched_stamp());
         // Without the option a suite that could not be fetched is only a warning, and the exit status 0.
-        command::read(self.tool("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"]))
-            .context("the archive's index could not be fetched; is this machine online, and is debian-archive-keyring current?")?;
+        command::read(self.tool("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"])).context(
+            "the archive's index could not be fetched; is this machine online, and is debian-archive-keyring current?",
+        )?;
         self.sh.write_file(self.fetched_stamp(), "")?;
         Ok(())
     }
@@ -167,33 +170,47 @@ impl<'a> AptRoot<'a> {
     fn fetched_stamp(&self) -> PathBuf {
         self.dir.join("fetched")
     }
+}
 
-    /// Read with `-c`, thus after the machine's own configuration: proxies and the like stay, places change. (What APT_CONFIG
-    /// names is read before, and would be overruled.)
-    fn configuration(&self) -> String {
-        let at = |sub: &str| self.dir.join(sub).display().to_string();
-        let status = if self.purpose.counts_installed() { DPKG_STATUS.to_string() } else { at("status") };
-        // Hooks of the machine's configuration clean up the machine's caches; they have no business here.
-        let hooks = ["APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Post-Invoke"];
-        let cleared: String = hooks.iter().map(|hook| format!("#clear {hook};\n")).collect();
-        let settings = [
-            ("Dir::Etc::sourcelist", "/dev/null".to_string()),
-            ("Dir::Etc::sourceparts", at("sources.list.d")),
-            ("Dir::Etc::preferences", "/dev/null".to_string()),
-            ("Dir::Etc::preferencesparts", at("preferences.d")),
-            ("Dir::State", at("state")),
-            ("Dir::State::lists", at("lists")),
-            ("Dir::State::status", status),
-            ("Dir::Cache", at("cache")),
-            ("Dir::Cache::pkgcache", "pkgcache.bin".to_string()),
-            ("Dir::Cache::srcpkgcache", "srcpkgcache.bin".to_string()),
-            ("Dir::Log", at("log")),
-            ("APT::Architecture", "amd64".to_string()),
-            // As root, apt would fetch as the user _apt, who cannot enter everybody's home directory.
-            ("APT::Sandbox::User", "root".to_string()),
-        ];
-        settings.iter().fold(cleared, |text, (key, value)| text + &format!("{key} \"{value}\";\n"))
-    }
+/// Configuration that keeps all of apt's state in `dir`; `status` is the record of what is installed. Read with `-c`, thus after
+/// the machine's own configuration: proxies and the like stay, places change. (What APT_CONFIG names is read before, and would be
+/// overruled.)
+pub fn private_state(dir: &Path, status: &Path) -> String {
+    // Hooks of the machine's configuration clean up the machine's caches; they have no business here.
+    let hooks = ["APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Post-Invoke"];
+    let cleared: String = hooks.iter().map(|hook| format!("#clear {hook};\n")).collect();
+    let at = |sub: &str| dir.join(sub).display().to_string();
+    let settings = [
+        ("Dir::State", at("state")),
+        ("Dir::State::lists", at("lists")),
+        ("Dir::State::status", status.display().to_string()),
+        ("Dir::Cache", at("cache")),
+        ("Dir::Cache::pkgcache", "pkgcache.bin".to_string()),
+        ("Dir::Cache::srcpkgcache", "srcpkgcache.bin".to_string()),
+        ("Dir::Log", at("log")),
+        ("APT::Architecture", "amd64".to_string()),
+        // As root, apt would fetch as the user _apt, who cannot enter everybody's home directory.
+        ("APT::Sandbox::User", "root".to_string()),
+    ];
+    cleared + &lines(&settings)
+}
+
+/// Directories that apt expects.
+pub const DIRECTORIES: [&str; 3] = ["lists/partial", "cache/archives/partial", "state"];
+
+/// Configuration that takes sources and preferences from `dir` instead of the machine's.
+fn private_sources(dir: &Path) -> String {
+    let at = |sub: &str| dir.join(sub).display().to_string();
+    lines(&[
+        ("Dir::Etc::sourcelist", "/dev/null".to_string()),
+        ("Dir::Etc::sourceparts", at("sources.list.d")),
+        ("Dir::Etc::preferences", "/dev/null".to_string()),
+        ("Dir::Etc::preferencesparts", at("preferences.d")),
+    ])
+}
+
+fn lines(settings: &[(&str, String)]) -> String {
+    settings.iter().map(|(key, value)| format!("{key} \"{value}\";\n")).collect()
 }
 
 /// `name=version` of a line `Inst NAME [OLD] (VERSION RELEASE [ARCH])` of a simulated installation.

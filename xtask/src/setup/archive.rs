@@ -11,6 +11,7 @@ use xshell::{Shell, cmd};
 
 use crate::command;
 use crate::repository::Repository;
+use crate::setup::apt_root::{DIRECTORIES, DPKG_STATUS, private_state};
 use crate::setup::by_hand::Unsupported;
 
 /// Fields asked of `apt-get indextargets`, in this order.
@@ -49,11 +50,14 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
     }
     // A fresh container has sources but no lists yet, and only a list says whose it is. The machine's own lists are not ours
     // to fetch, so its sources are read once into a directory of ours.
-    let lists = repo.apt().join("survey");
-    sh.create_dir(lists.join("partial"))?;
-    let option = format!("Dir::State::lists={}", lists.display());
-    let update = cmd!(sh, "apt-get -o {option} -o APT::Sandbox::User=root update").quiet().ignore_status().output()?;
-    let listed = command::read(cmd!(sh, "apt-get -o {option} indextargets --format {FORMAT}").arg("Created-By: Packages"))?;
+    let dir = repo.apt().join("survey");
+    for sub in DIRECTORIES {
+        sh.create_dir(dir.join(sub))?;
+    }
+    let config = dir.join("apt.conf");
+    sh.write_file(&config, private_state(&dir, Path::new(DPKG_STATUS)))?;
+    let update = cmd!(sh, "apt-get -c {config} update").quiet().ignore_status().output()?;
+    let listed = command::read(cmd!(sh, "apt-get -c {config} indextargets --format {FORMAT}").arg("Created-By: Packages"))?;
     choose(&listed).with_context(|| {
         Unsupported(format!(
             "apt knows no source of Debian's main archive here; `apt-get update` said:\n{}",
@@ -64,7 +68,8 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
 
 /// Picks Debian's own archives out of the index targets, one per line.
 fn choose(listed: &str) -> Option<Archive> {
-    let targets: Vec<Target> = listed.lines().filter_map(Target::parse).filter(|t| t.origin == "Debian" && t.component == "main").collect();
+    let targets: Vec<Target> =
+        listed.lines().filter_map(Target::parse).filter(|t| t.origin == "Debian" && t.component == "main").collect();
     let own = own_codename(&std::fs::read_to_string("/etc/os-release").unwrap_or_default());
     let releases = || targets.iter().filter(|t| t.label == "Debian" && !t.codename.contains('-'));
     let main = releases().find(|t| Some(&t.codename) == own.as_ref()).or_else(|| releases().next())?;

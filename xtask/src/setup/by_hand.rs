@@ -20,17 +20,17 @@ pub fn instructions() -> String {
         "Packages are fetched with apt from Debian's archive, without installing them; that is not possible here.\n\
          Either run this on Debian 12 or newer (a container will do), or bring these by hand:\n\
          \n\
-         what                     from Debian's package                          needed for\n\
-         library/ of rust-src     rust-src, the version of rust-toolchain.toml   cargo xtask build\n\
+         what                     from Debian's package                            needed for\n\
+         library/ of rust-src     rust-src, the version of rust-toolchain.toml     cargo xtask build\n\
          \x20                        or: rustup component add rust-src\n\
-         qemu-system-x86_64 >= 10 qemu-system-x86 (trixie, bookworm-backports)   cargo xtask qemu, test\n\
-         busybox, static          busybox-static                                 the same\n\
-         vmlinuz 6.12             linux-image-6.12.*-cloud-amd64 (trixie)        the same\n\
-         vmlinuz 6.1              linux-image-6.1.0-*-cloud-amd64 (bookworm)     scenario old-kernel\n\
-         vmlinuz 7.x              linux-binary-7.*-cloud-amd64 (trixie-backports) scenario new-kernel\n\
-         makedumpfile             makedumpfile (trixie), with its libraries      dmesg out of the vmcore\n\
-         kexec                    kexec-tools (trixie), with its libraries       comparison with the peer\n\
-         OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                  scenario efi\n\
+         qemu-system-x86_64 >= 10 qemu-system-x86 (trixie, bookworm-backports)     cargo xtask qemu, test\n\
+         busybox, static          busybox-static                                   the same\n\
+         vmlinuz 6.12             linux-image-6.12.*-cloud-amd64 (trixie)          the same\n\
+         vmlinuz 6.1              linux-image-6.1.0-*-cloud-amd64 (bookworm)       scenario old-kernel\n\
+         vmlinuz 7.x              linux-binary-7.*-cloud-amd64 (trixie-backports)  scenarios new-kernel-*\n\
+         makedumpfile             makedumpfile (trixie), with its libraries        dmesg out of the vmcore\n\
+         kexec                    kexec-tools (trixie), with its libraries         scenarios peer-*\n\
+         OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                    scenario efi\n\
          \n\
          A package is unpacked with `dpkg-deb -x`, or `ar x` and `tar xf data.tar.*`. Then name the files in {MANIFEST};\n\
          its fields are those of `Assets` in qemu-runner/src/assets.rs. A manifest whose files all exist is used as it is."

@@ -14,8 +14,8 @@ use object::{Endianness, elf};
 use qemu_runner::assets::{GuestProgram, Ovmf, Part};
 
 use crate::setup::apt_root::Package;
-use crate::setup::supply::{Found, Supply};
 use crate::setup::suites::Purpose;
+use crate::setup::supply::{Found, Supply};
 
 /// Where ld.so of Debian looks for libraries by itself (ld.so(8), multiarch).
 const LIBRARIES: [&str; 4] = ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
@@ -83,7 +83,8 @@ fn collect(tree: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Re
         collect(tree, &interpreter, files)?;
     }
     for library in needs.libraries {
-        let found = find(tree, &LIBRARIES, &library).with_context(|| format!("{path} needs {library}, which no package brought"))?;
+        let found =
+            find(tree, &LIBRARIES, &library).with_context(|| format!("{path} needs {library}, which no package brought"))?;
         // The interpreter is also a library, libc names it; one copy, at the path that programs ask for, is enough.
         let already = files.keys().any(|k| Path::new(k).file_name() == Path::new(&found).file_name());
         if !already {
@@ -110,7 +111,7 @@ fn needs(bytes: &[u8]) -> Result<Needs> {
     let sections = header.sections(endian, bytes)?;
     if let Some((entries, link)) = sections.dynamic(endian, bytes)? {
         let strings = sections.strings(endian, bytes, link)?;
-        for entry in entries.iter().filter(|e| e.d_tag(endian) == elf::DT_NEEDED.into()) {
+        for entry in entries.iter().filter(|e| e.d_tag(endian) == elf::DT_NEEDED) {
             needs.libraries.push(text(entry.string(endian, strings)?));
         }
     }

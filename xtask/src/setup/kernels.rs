@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use qemu_runner::assets::{Kernel, Part};
 
 use crate::setup::apt_root::{AptRoot, Package};
-use crate::setup::supply::{Found, Supply};
 use crate::setup::suites::Purpose;
+use crate::setup::supply::{Found, Supply};
 
 /// A kernel series, and where it lives.
 pub struct Series {

@@ -10,8 +10,8 @@ use xshell::{Cmd, cmd};
 
 use crate::command;
 use crate::setup::apt_root::Package;
-use crate::setup::supply::{Found, Supply};
 use crate::setup::suites::Purpose;
+use crate::setup::supply::{Found, Supply};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
@@ -40,12 +40,18 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Qemu>> {
     let taken = packages.iter().find(|p| p.name == PACKAGE);
     if taken.and_then(major_of_package) < Some(OLDEST) {
         let offered = taken.map_or("none", |p| &p.version);
-        bail!("{PROGRAM} {OLDEST} or newer is needed, the archive offers {offered} for this release; install a newer one by hand");
+        bail!(
+            "{PROGRAM} {OLDEST} or newer is needed, the archive offers {offered} for this release; install a newer one by hand"
+        );
     }
     supply.unpack(&root, &packages, tree)?;
     let below = |dirs: &[&str]| dirs.iter().map(|dir| tree.join(dir)).filter(|dir| dir.is_dir()).collect();
-    let mut qemu =
-        Qemu { program: tree.join("usr/bin").join(PROGRAM), library_path: below(&LIBRARIES), data_dirs: below(&DATA), version: String::new() };
+    let mut qemu = Qemu {
+        program: tree.join("usr/bin").join(PROGRAM),
+        library_path: below(&LIBRARIES),
+        data_dirs: below(&DATA),
+        version: String::new(),
+    };
     qemu.version = version(supply, &qemu).context("the unpacked QEMU does not run on this machine")?;
     for rom in ROMS {
         if !qemu.data_dirs.iter().any(|dir| dir.join(rom).is_file()) {
@@ -106,7 +112,8 @@ fn command_of<'a>(supply: &Supply<'a>, qemu: &Qemu) -> Result<Cmd<'a>> {
         command = command.arg("-L").arg(dir);
     }
     if !qemu.library_path.is_empty() {
-        let joined: std::ffi::OsString = std::env::join_paths(&qemu.library_path).context("the repository's path contains a colon")?;
+        let joined: std::ffi::OsString =
+            std::env::join_paths(&qemu.library_path).context("the repository's path contains a colon")?;
         command = command.env("LD_LIBRARY_PATH", joined);
     }
     Ok(command)

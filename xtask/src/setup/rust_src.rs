@@ -10,8 +10,8 @@ use xshell::{Shell, cmd};
 
 use crate::command;
 use crate::repository::Repository;
-use crate::setup::supply::{Found, Supply};
 use crate::setup::suites::Purpose;
+use crate::setup::supply::{Found, Supply};
 
 /// Name of the part and of Debian's package.
 pub const NAME: &str = "rust-src";
@@ -78,11 +78,20 @@ fn from_debian(supply: &Supply<'_>, tree: &Path, version: &str) -> Result<Found<
     let library = unpacked.join(format!("usr/src/rustc-{version}/library"));
     supply.sh.remove_path(tree)?;
     supply.sh.create_dir(tree)?;
-    std::fs::rename(&library, tree.join("library")).with_context(|| format!("{} contains no {}", package.spec(), library.display()))?;
+    std::fs::rename(&library, tree.join("library"))
+        .with_context(|| format!("{} contains no {}", package.spec(), library.display()))?;
     supply.sh.remove_path(unpacked)?;
     let lock = tree.join("library").join(LOCK);
     anyhow::ensure!(lock.is_file(), "{} contains no library/{LOCK}", package.spec());
     Ok(Found { part: Part::Present(lock), packages: vec![package.spec()] })
+}
+
+/// Where the toolchain's own llvm-objcopy is, if rustup's component llvm-tools is there. Nothing is fetched: only disk images of
+/// bootloader need it.
+pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<Option<PathBuf>> {
+    let _root = sh.push_dir(&repo.root);
+    let libdir = command::read(cmd!(sh, "rustc --print target-libdir"))?;
+    Ok(Path::new(libdir.trim_end()).parent().map(|dir| dir.join("bin/llvm-objcopy")).filter(|tool| tool.is_file()))
 }
 
 /// Where rustup puts the library's source.

@@ -15,8 +15,8 @@ use crate::repository::Repository;
 use crate::setup::apt_root::{AptRoot, Package};
 use crate::setup::archive::{self, Archive};
 use crate::setup::by_hand::Unsupported;
-use crate::setup::suites::Purpose;
 use crate::setup::fetch;
+use crate::setup::suites::Purpose;
 
 /// Raised when parts are laid out differently, so that what an older xtask brought is brought again.
 const RECIPE: u32 = 1;

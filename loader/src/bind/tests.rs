@@ -1,0 +1,232 @@
+//! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel makes it.
+
+use handoff::{EngineId, RegionKind, Verdict};
+use purgatory::received::{Handoff, Itself, Span, receive};
+use purgatory::verify::{self, Difference, Place};
+use sha2::Digest as _;
+
+use super::*;
+use crate::example;
+use crate::machine::Machine;
+use crate::request::{Console, EngineChoice, InputFile, Request};
+
+const LEAF_SIZE: u32 = 4096;
+
+fn request() -> Request {
+    Request {
+        kernel: InputFile { path: "vmlinuz".into(), bytes: example::bzimage(&example::pattern(50_000)) },
+        initrd: Some(InputFile { path: "initrd".into(), bytes: example::pattern(9_000) }),
+        command_line: "console=ttyS1 nr_cpus=1".into(),
+        noefi: false,
+        on_corrupt: handoff::OnCorrupt::Halt,
+        reset_delay_ms: 2500,
+        console: Console::Auto,
+        hotplug: true,
+        engine: EngineChoice::Auto,
+        leaf_size: LEAF_SIZE,
+        purgatory: InputFile { path: "purgatory.elf".into(), bytes: example::purgatory().bytes() },
+        rng_seed: Some([7; 32]),
+    }
+}
+
+fn machine() -> Machine {
+    crate::machine::example::machine()
+}
+
+/// The crash region after kexec_load(2): bytes, then zeroes (`kimage_load_crash_segment`, kernel/kexec_core.c).
+struct Memory {
+    region: PhysRange,
+    bytes: Vec<u8>,
+}
+
+impl Memory {
+    fn loaded(image: &Image<'_>) -> Self {
+        let region = image.crash_region();
+        // What nobody loaded is not zero.
+        let mut memory = Self { region, bytes: vec![0xa5; region.len() as usize] };
+        for segment in image.segments() {
+            let at = memory.offset(segment.range().start());
+            let mut bytes = segment.bytes().to_vec();
+            bytes.resize(segment.range().len() as usize, 0);
+            memory.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
+        memory
+    }
+
+    fn offset(&self, address: u64) -> usize {
+        (address - self.region.start()) as usize
+    }
+
+    fn read(&self, span: Span) -> &[u8] {
+        &self.bytes[self.offset(span.start())..][..span.len() as usize]
+    }
+
+    fn flip(&mut self, address: u64) {
+        let at = self.offset(address);
+        self.bytes[at] ^= 0x10;
+    }
+}
+
+/// What the purgatory's own symbols would say.
+fn itself(image: &Image<'_>, request: &Request) -> Itself {
+    let program = crate::purgatory::parse(&request.purgatory).unwrap();
+    Itself { start: image.block().purgatory.start.get(), written_offset: program.handoff(), image_len: program.len() }
+}
+
+fn received(image: &Image<'_>, request: &Request) -> Handoff {
+    receive(image.block(), &itself(image, request)).unwrap()
+}
+
+fn differences(handoff: &Handoff, memory: &Memory) -> Vec<(Place, Verdict)> {
+    let mut found = Vec::new();
+    let read = |span| memory.read(span);
+    let each = |place, difference: Difference| found.push((place, difference.verdict()));
+    verify::regions(handoff, Engine::fastest(), memory.read(handoff.leaf_table), read, each);
+    found
+}
+
+#[test]
+fn purgatory_accepts_what_the_loader_built() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let memory = Memory::loaded(&image);
+    let handoff = received(&image, &request);
+    assert!(verify::seal_holds(Engine::fastest(), image.block(), memory.read(handoff.leaf_table)));
+    assert_eq!(differences(&handoff, &memory), []);
+    assert_eq!(handoff.regions().map(|region| region.kind).collect::<Vec<_>>(), RegionKind::ALL);
+    assert_eq!(memory.read(handoff.elfcorehdr_copy), &memory.read(handoff.elfcorehdr)[..handoff.elfcorehdr_copy.len() as usize]);
+    let phys_limit = handoff.phys_limit;
+    assert!(purgatory::elfcorehdr::check(memory.read(handoff.elfcorehdr), handoff.crash_region, phys_limit).is_ok());
+}
+
+#[test]
+fn block_in_memory_is_the_one_that_was_sealed() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let memory = Memory::loaded(&image);
+    let at = memory.offset(itself(&image, &request).start + itself(&image, &request).written_offset);
+    assert_eq!(memory.bytes[at..at + size_of::<Block>()], *image.block().as_bytes());
+    let summary = image.summary();
+    assert_eq!(summary.block.start, memory.region.start() + at as u64);
+
+    let table = image.block().leaf_table;
+    let mut oracle = sha2::Sha256::new();
+    image.block().sealed_bytes().iter().for_each(|bytes| oracle.update(bytes));
+    oracle.update(&memory.bytes[memory.offset(table.start.get())..][..table.len.get() as usize]);
+    assert_eq!(image.identity(), <[u8; 32]>::from(oracle.finalize()));
+    assert_eq!(summary.identity, crate::image::hex(&image.identity()));
+}
+
+#[test]
+fn every_leaf_is_the_digest_of_its_bytes() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let memory = Memory::loaded(&image);
+    let handoff = received(&image, &request);
+    let leaves = handoff.regions().flat_map(|region| memory.read(region.file()).chunks(LEAF_SIZE as usize));
+    let oracle: Vec<u8> = leaves.flat_map(sha2::Sha256::digest).collect();
+    assert_eq!(memory.read(handoff.leaf_table), oracle);
+}
+
+#[test]
+fn flipped_byte_is_found_in_every_region_first_middle_and_last() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let mut memory = Memory::loaded(&image);
+    let handoff = received(&image, &request);
+    for region in handoff.regions() {
+        let (start, len) = (region.file().start(), region.file().len());
+        for address in [start, start + len / 2, start + len - 1] {
+            memory.flip(address);
+            let found = differences(&handoff, &memory);
+            let [(place, Verdict::SegmentCorrupt)] = found[..] else { panic!("{found:?}") };
+            assert!(place.kind == region.kind && place.start <= address && address < place.end, "{place:?}");
+            memory.flip(address);
+        }
+        if !region.tail().is_empty() {
+            let address = region.tail().end() - 1;
+            memory.flip(address);
+            assert!(matches!(differences(&handoff, &memory)[..], [(place, Verdict::ZeroTail)] if place.kind == region.kind));
+            memory.flip(address);
+        }
+    }
+    assert_eq!(differences(&handoff, &memory), [], "every flip was undone");
+}
+
+#[test]
+fn settings_arrive_in_the_block() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let handoff = received(&image, &request);
+    assert_eq!((handoff.engine, handoff.on_corrupt, handoff.leaf_size), (EngineId::ShaNi, request.on_corrupt, LEAF_SIZE));
+    assert_eq!((handoff.tsc_khz, handoff.phys_limit), (crate::machine::example::TSC_KHZ, 1 << 40));
+    assert_eq!(handoff.permissions, handoff::Permissions::ALL);
+    assert_eq!((image.block().console.port.get(), image.block().reset_delay_ms.get()), (0x2f8, 2500));
+}
+
+#[test]
+fn entry_points_and_report_field_are_where_the_segments_are() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let memory = Memory::loaded(&image);
+    let handoff = received(&image, &request);
+    let start_of = |kind| image.segments().iter().find(|segment| segment.kind() == kind).unwrap().range().start();
+    assert_eq!(handoff.entry_rip, start_of(SegmentKind::Kernel) + 0x200);
+    assert_eq!(handoff.entry_rsi, start_of(SegmentKind::BootParams));
+    assert_eq!(image.entry(), start_of(SegmentKind::Purgatory) + 0x10);
+    assert!(memory.read(handoff.report).iter().all(|&byte| byte == b' '));
+    let line = image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
+    let before = &line.bytes()[..(handoff.report.start() - line.range().start()) as usize];
+    assert!(before.ends_with(handoff::report::PARAMETER.as_bytes()));
+    let elfcorehdr = format!(" elfcorehdr={:#x} ", image.crash_region().start());
+    assert!(String::from_utf8_lossy(before).contains(&elfcorehdr), "{}", String::from_utf8_lossy(before));
+}
+
+#[test]
+fn confidential_guest_may_execute_nothing_that_faults() {
+    let mut machine = machine();
+    machine.cpu.confidential = Some("sev_snp".into());
+    let request = Request { console: Console::Port(0x3f8), ..request() };
+    let image = crate::build(&request, &machine).unwrap();
+    let handoff = received(&image, &request);
+    assert_eq!(handoff.permissions, handoff::Permissions::NONE);
+    assert_eq!(image.block().console, ConsoleSettings::default());
+}
+
+#[test]
+fn image_without_initrd_has_no_region_for_it() {
+    let machine = machine();
+    let request = Request { initrd: None, ..request() };
+    let image = crate::build(&request, &machine).unwrap();
+    let handoff = received(&image, &request);
+    assert!(handoff.regions().all(|region| region.kind != RegionKind::Initrd));
+    assert_eq!(differences(&handoff, &Memory::loaded(&image)), []);
+}
+
+#[test]
+fn kernel_and_initrd_are_not_copied() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let bytes_of = |kind| image.segments().iter().find(|segment| segment.kind() == kind).unwrap().bytes();
+    assert!(request.kernel.bytes.as_ptr_range().contains(&bytes_of(SegmentKind::Kernel).as_ptr()));
+    assert_eq!(request.initrd.as_ref().unwrap().bytes.as_ptr(), bytes_of(SegmentKind::Initrd).as_ptr());
+}
+
+#[test]
+fn initrd_that_begins_with_elf_magic_is_refused() {
+    let mut request = request();
+    request.initrd.as_mut().unwrap().bytes[..4].copy_from_slice(b"\x7fELF");
+    let error = crate::build(&request, &machine()).unwrap_err();
+    assert!(matches!(error, crate::Error::Admit(crate::admit::Error::ElfMagic { name: "initrd", .. })), "{error}");
+}
+
+#[test]
+fn image_larger_than_half_of_ram_is_refused() {
+    let mut machine = machine();
+    let crash = machine.crash_region().unwrap();
+    // As much RAM beside the crash region as the region has, so half of it is too little once the initrd is large.
+    machine.system_ram = vec![PhysRange::new(crash.start() - (16 << 20), crash.end()).unwrap()];
+    let initrd = InputFile { path: "initrd".into(), bytes: example::pattern(8 << 20) };
+    let error = crate::build(&Request { initrd: Some(initrd), ..request() }, &machine).unwrap_err();
+    assert!(matches!(error, crate::Error::Admit(crate::admit::Error::HalfOfRam { limit: 0x80_0000, .. })), "{error}");
+}

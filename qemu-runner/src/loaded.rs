@@ -1,0 +1,62 @@
+//! What `kdump-loader load --json` prints, as far as the judge holds it against the guest's memory.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// An image, as the loader tells it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Loaded {
+    /// Whether the kernel keeps the elfcorehdr current.
+    pub hotplug: bool,
+    /// SHA-256 of block and leaf table.
+    pub identity: String,
+    /// The crash region that the image lies in.
+    pub crash_region: Extent,
+    /// What was handed to the kernel.
+    pub segments: Vec<Segment>,
+    /// The handoff block.
+    pub block: Extent,
+}
+
+/// A stretch of physical memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Extent {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// A segment of the image.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Segment {
+    /// What it holds.
+    pub name: String,
+    /// Length in memory, in bytes.
+    pub len: u64,
+}
+
+impl fmt::Display for Loaded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
+        let names: Vec<_> = self.segments.iter().map(|segment| segment.name.as_str()).collect();
+        let follows = if self.hotplug { "the kernel follows hotplug" } else { "hotplug needs reloads" };
+        let (region, short) = (self.crash_region.len, self.identity.get(..16).unwrap_or(&self.identity));
+        write!(out, "image {short}, {} of {} MiB, {follows}: {}", used >> 20, region >> 20, names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn image_is_told_in_one_line() {
+        let json = r#"{"hotplug": true, "identity": "610e3c0a31de61bd0144", "crash_region": {"start": 1, "len": 268435456},
+            "segments": [{"name": "kernel", "start": 5, "len": 3145728, "file_len": 1}], "block": {"start": 7, "len": 1272}, "new": 1}"#;
+        let loaded: Loaded = serde_json::from_str(json).unwrap();
+        let expected = "image 610e3c0a31de61bd, 3 of 256 MiB, the kernel follows hotplug: kernel";
+        assert_eq!(loaded.to_string(), expected);
+    }
+}

@@ -1,0 +1,23 @@
+//! `cargo xtask lint`: formatting and clippy, for both worlds.
+
+use anyhow::Result;
+use xshell::{Shell, cmd};
+
+use crate::build;
+use crate::command;
+use crate::repository::Repository;
+
+/// Check formatting, and run clippy with every warning an error
+///
+/// On the host for the workspace, and for the purgatory's own target.
+#[derive(clap::Args)]
+pub struct Args {}
+
+impl Args {
+    /// Stops at the first tool that is not content.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        command::show(cmd!(sh, "cargo fmt --all --check"))?;
+        command::show(cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"))?;
+        command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))
+    }
+}
