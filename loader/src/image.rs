@@ -123,6 +123,13 @@ impl<'r> Image<'r> {
         self.block.seal
     }
 
+    /// The capture kernel's command line as text, without the blank report at its end.
+    fn command_line(&self) -> String {
+        let segment = self.segments.iter().find(|segment| segment.kind == SegmentKind::CommandLine);
+        let bytes = segment.map_or(&[][..], |segment| segment.bytes());
+        String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned()
+    }
+
     /// Everything a person or a script may want to know, without the bytes.
     pub fn summary(&self) -> Summary {
         let regions = &self.block.regions[..self.block.region_count.get() as usize];
@@ -135,6 +142,7 @@ impl<'r> Image<'r> {
             block: self.block_at.into(),
             leaf_table: self.block.leaf_table.into(),
             leaf_size: self.settings.leaf_size,
+            command_line: self.command_line(),
             report: self.block.report.into(),
             engine: self.settings.engine.word().to_owned(),
             console_port: self.settings.console,
@@ -202,6 +210,8 @@ pub struct Summary {
     pub leaf_table: SpanSummary,
     /// Bytes per leaf.
     pub leaf_size: u32,
+    /// What the capture kernel is told.
+    pub command_line: String,
     /// Where the purgatory writes its report.
     pub report: SpanSummary,
     /// Which digest engine it runs.
@@ -239,6 +249,7 @@ impl fmt::Display for Summary {
             None => writeln!(out, "console        none")?,
         }
         writeln!(out, "if corrupt     {} after {} s", self.on_corrupt, f64::from(self.reset_delay_ms) / 1000.0)?;
+        writeln!(out, "command line   {}", self.command_line)?;
         writeln!(out, "report         {:#x}", self.report.start)?;
         writeln!(out, "identity       {}", self.identity)
     }
@@ -316,6 +327,7 @@ mod tests {
             block: SpanSummary { start: 0x3300_8000, len: 0x4f8 },
             leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
             leaf_size: 256 << 10,
+            command_line: "nr_cpus=1 purgatory.report=".into(),
             report: SpanSummary { start: 0x32ff_f04d, len: 128 },
             engine: "sha-ni".into(),
             console_port: Some(0x3f8),
@@ -336,6 +348,7 @@ entry          0x33000000
 digest         sha-ni, 20 leaves of 256 KiB, 5.0 MiB
 console        8250 at 0x3f8
 if corrupt     reset after 2.5 s
+command line   nr_cpus=1 purgatory.report=
 report         0x32fff04d
 identity       abababababababababababababababababababababababababababababababab
 ";

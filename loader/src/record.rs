@@ -145,6 +145,7 @@ mod tests {
             block: nowhere,
             leaf_table: nowhere,
             leaf_size: 4096,
+            command_line: String::new(),
             report: nowhere,
             engine: "soft".into(),
             console_port: None,

@@ -33,6 +33,8 @@ pub struct Extent {
 pub struct Segment {
     /// What it holds.
     pub name: String,
+    /// Physical address.
+    pub start: u64,
     /// Length in memory, in bytes.
     pub len: u64,
 }

@@ -5,6 +5,7 @@ mod corrupt;
 mod elfcorehdr;
 mod machines;
 mod kernels;
+mod commands;
 mod refusals;
 mod peer;
 
@@ -12,7 +13,15 @@ use crate::scenario::Scenario;
 
 /// Every scenario of every family.
 pub(crate) fn all() -> Vec<Scenario> {
-    let families =
-        [complete::all(), corrupt::all(), elfcorehdr::all(), machines::all(), kernels::all(), refusals::all(), peer::all()];
+    let families = [
+        complete::all(),
+        corrupt::all(),
+        elfcorehdr::all(),
+        machines::all(),
+        kernels::all(),
+        commands::all(),
+        refusals::all(),
+        peer::all(),
+    ];
     families.into_iter().flatten().collect()
 }

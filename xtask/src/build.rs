@@ -23,6 +23,8 @@ pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 const SOFT_MEANS_SOFT: &str = "sha2_backend=\"soft\"";
 /// LLVM turns a `match` with string arms into a table of pointers, each of which would need a relocation.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
+/// The C library inside, too.
+const STATIC: &str = "-Ctarget-feature=+crt-static";
 /// cargo's own separator of flags in CARGO_ENCODED_RUSTFLAGS, so that a path may contain spaces.
 const FLAG_SEPARATOR: &str = "\x1f";
 
@@ -62,7 +64,7 @@ pub fn purgatory_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -
         .args(["-Zjson-target-spec", "-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"])
         .arg("--target-dir")
         .arg(target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, Some(rust_src.library()), &[NO_POINTER_TABLES])?)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, NO_POINTER_TABLES)?)
         // Stable with unstable options, as Linux itself does; for this one cargo only, because build scripts that see it in
         // others switch nightly features on.
         .env("RUSTC_BOOTSTRAP", "1");
@@ -78,13 +80,13 @@ pub fn purgatory(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(purgatory_cargo(sh, repo, "build")?)?;
     let built = repo.root.join("target/purgatory").join(Path::new(PURGATORY_TARGET).file_stem().unwrap_or_default());
     copy_if_changed(&built.join("release/purgatory"), &repo.purgatory_elf())?;
-    no_foreign_path(repo, &repo.purgatory_elf())
+    no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.purgatory_elf())
 }
 
 fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     let built = static_program(sh, repo, "loader", "kdump-loader")?;
     copy_if_changed(&built, &repo.loader())?;
-    no_foreign_path(repo, &repo.loader())
+    no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }
 
 /// Builds the program that marks memory in the guests: target/dist/sentinel.
@@ -101,7 +103,7 @@ fn static_program(sh: &Shell, repo: &Repository, package: &str, program: &str) -
         .args(["--release", "--package", package, "--bin", program, "--target", LINUX_TARGET])
         .arg("--target-dir")
         .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, None, &["-Ctarget-feature=+crt-static"])?)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, STATIC)?)
         // Embedded by loader/build.rs.
         .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
     command::show(cargo)?;
@@ -123,15 +125,10 @@ fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
     cmd!(sh, "{cargo} {subcommand}").env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP").env_remove("CARGO_BUILD_TARGET")
 }
 
-/// Flags of both builds: paths of this machine are replaced, so that they are in nobody's panic messages; also that of `core`, if
-/// it is built too.
-fn rustflags(repo: &Repository, library: Option<&Path>, more: &[&str]) -> Result<OsString> {
-    let mut flags = vec![OsString::from("--cfg"), OsString::from(SOFT_MEANS_SOFT)];
-    flags.extend(more.iter().map(OsString::from));
-    // rustc takes the last prefix that fits: from the widest to the narrowest.
-    let home = cargo_home()?;
-    let named = [(home.as_path(), "cargo"), (&repo.root, "kdump-purgatory")];
-    for (path, name) in named.into_iter().chain(library.map(|library| (library, "rust"))) {
+/// Flags of both builds, and one more: paths of this machine are replaced, so that they are in nobody's panic messages.
+fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &str) -> Result<OsString> {
+    let mut flags: Vec<OsString> = ["--cfg", SOFT_MEANS_SOFT, more].map(OsString::from).into();
+    for (path, name) in paths_of_this_machine(repo, rust_src)? {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(path);
         flag.push("=");
@@ -141,6 +138,13 @@ fn rustflags(repo: &Repository, library: Option<&Path>, more: &[&str]) -> Result
     Ok(flags.join(FLAG_SEPARATOR.as_ref()))
 }
 
+/// Where source files lie here, and what takes that place: from the widest to the narrowest, since rustc takes the last that fits.
+/// rust-src matters for the loader too: where it is present, rustc names the standard library's files by it.
+fn paths_of_this_machine(repo: &Repository, rust_src: &setup::RustSrc) -> Result<[(PathBuf, &'static str); 3]> {
+    let library = rust_src.library().to_path_buf();
+    Ok([(cargo_home()?, "cargo"), (repo.root.clone(), "kdump-purgatory"), (library, "rust")])
+}
+
 fn cargo_home() -> Result<PathBuf> {
     if let Some(home) = std::env::var_os("CARGO_HOME") {
         return Ok(home.into());
@@ -148,13 +152,13 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(std::env::home_dir().context("neither CARGO_HOME nor HOME is set")?.join(".cargo"))
 }
 
-/// Fails if a program contains the repository's or cargo's path: then somebody's directory names would be handed out.
-fn no_foreign_path(repo: &Repository, program: &Path) -> Result<()> {
+/// Fails if a program contains one of these paths: then somebody's directory names would be handed out.
+fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
     let bytes = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    for path in [&repo.root, &cargo_home()?] {
+    for (path, _) in paths {
         let needle = path.as_os_str().as_encoded_bytes();
         if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
-            let text: Vec<u8> = bytes[at..].iter().copied().take_while(|b| b.is_ascii_graphic()).collect();
+            let text: Vec<u8> = bytes[at..].iter().copied().take_while(u8::is_ascii_graphic).collect();
             bail!("{} contains a path of this machine: {}", program.display(), String::from_utf8_lossy(&text));
         }
     }
@@ -207,11 +211,11 @@ mod tests {
     #[test]
     fn a_program_with_a_path_of_this_machine_is_refused() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
-        let repo = Repository { root: dir.path().to_path_buf() };
+        let paths = [(dir.path().to_path_buf(), "kdump-purgatory")];
         let program = dir.path().join("program");
         std::fs::write(&program, format!("\0\0{}/src/main.rs\0", dir.path().display())).unwrap();
-        assert!(no_foreign_path(&repo, &program).unwrap_err().to_string().contains("src/main.rs"));
+        assert!(no_foreign_path(&paths, &program).unwrap_err().to_string().contains("src/main.rs"));
         std::fs::write(&program, "kdump-purgatory/src/main.rs").unwrap();
-        no_foreign_path(&repo, &program).unwrap();
+        no_foreign_path(&paths, &program).unwrap();
     }
 }

@@ -85,7 +85,11 @@ impl<'a> Supply<'a> {
         }
         .with_context(|| format!("could not set up {name}"))?;
         match &found.part {
-            Part::Present(_) => eprintln!("  done: {}", found.packages.join(" ")),
+            Part::Present(_) => match &found.packages[..] {
+                // What was asked for comes last, after what it depends on; the record has them all.
+                [others @ .., asked] if !others.is_empty() => eprintln!("  done: {asked} and {} more", others.len()),
+                packages => eprintln!("  done: {}", packages.join(" ")),
+            },
             Part::Missing(reason) => eprintln!("  not to be had: {reason}"),
         }
         let record_of = Record { recipe: RECIPE, packages: found.packages, part: found.part };

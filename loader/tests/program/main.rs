@@ -1,0 +1,6 @@
+//! The program itself, run on the snapshot of a machine: what it prints, what it refuses, and how it says so.
+
+mod fixture;
+mod plan;
+mod bad_input;
+mod surface;

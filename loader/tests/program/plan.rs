@@ -1,0 +1,100 @@
+//! What `plan` prints.
+
+use loader::image::Summary;
+
+use crate::fixture::{Fixture, NONE, Run, assert_says};
+
+fn summary(fixture: &Fixture, arguments: &[&str]) -> Summary {
+    let Run { code, stdout, stderr } = fixture.plan(arguments.iter().chain(&["--json"]));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn table_and_json_say_the_same() {
+    let fixture = Fixture::new();
+    let Run { code, stdout, stderr } = fixture.plan(NONE);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout, summary(&fixture, &[]).to_string());
+}
+
+#[test]
+fn segments_lie_in_the_crash_region_in_order() {
+    let summary = summary(&Fixture::new(), &[]);
+    let names: Vec<_> = summary.segments.iter().map(|segment| segment.name.as_str()).collect();
+    assert_eq!(names, ["elfcorehdr", "kernel", "initrd", "boot-params", "command-line", "purgatory"]);
+    assert_eq!((summary.crash_region.start, summary.crash_region.len), (0x2f00_0000, 192 << 20));
+    let mut end = summary.crash_region.start;
+    for segment in &summary.segments {
+        assert!(segment.start >= end, "{} overlaps what is before it", segment.name);
+        assert!(segment.file_len <= segment.len);
+        end = segment.start + segment.len;
+    }
+    assert!(end <= summary.crash_region.start + summary.crash_region.len);
+    assert_eq!(summary.segments[0].len, (917_616u64 + 64).next_multiple_of(4096), "as large as the kernel asks for");
+}
+
+#[test]
+fn same_input_has_the_same_identity_and_other_input_another() {
+    let fixture = Fixture::new();
+    let before = summary(&fixture, &[]).identity;
+    assert_eq!(summary(&fixture, &[]).identity, before);
+    fixture.spoil("initrd", |bytes| bytes[20_000] ^= 1);
+    assert_ne!(summary(&fixture, &[]).identity, before);
+}
+
+#[test]
+fn higher_of_two_crash_regions_is_used() {
+    let fixture = Fixture::new();
+    fixture.edit_snapshot(
+        "proc/iomem",
+        "140000000-147ffffff : System RAM (virtio_mem)",
+        "140000000-14fffffff : System RAM\n  140000000-14bffffff : Crash kernel",
+    );
+    let summary = summary(&fixture, &[]);
+    assert_eq!(summary.crash_region.start, 0x1_4000_0000);
+    assert!(summary.segments.iter().all(|segment| segment.start >= 0x1_4000_0000));
+}
+
+#[test]
+fn without_hotplug_the_elfcorehdr_is_as_large_as_it_is_now() {
+    let summary = summary(&Fixture::new(), &["--no-hotplug"]);
+    assert_eq!(summary.segments[0].len, 4096);
+}
+
+#[test]
+fn flags_reach_the_image() {
+    let flags = "--on-corrupt halt --reset-delay 7 --console 0x2e8 --engine soft --leaf-size 4K --append single";
+    let summary = summary(&Fixture::new(), &flags.split(' ').collect::<Vec<_>>());
+    assert_eq!((summary.on_corrupt.as_str(), summary.reset_delay_ms), ("halt", 7000));
+    assert_eq!((summary.console_port, summary.engine.as_str(), summary.leaf_size), (Some(0x2e8), "soft", 4096));
+    assert_says(&summary.command_line, &["single elfcorehdr=0x2f000000 ", " purgatory.report="]);
+}
+
+#[test]
+fn reused_command_line_lacks_what_concerns_the_running_kernel_and_has_what_is_appended() {
+    let summary = summary(&Fixture::new(), &["--reuse-cmdline", "--append", "nr_cpus=1"]);
+    assert!(summary.command_line.starts_with("root=/dev/vda1 console=ttyS0 nr_cpus=1 "), "{}", summary.command_line);
+    assert_eq!(summary.console_port, Some(0x3f8), "auto follows it");
+}
+
+#[test]
+fn capture_kernel_without_efi_is_told_where_acpi_is() {
+    let fixture = Fixture::new();
+    assert!(!summary(&fixture, &[]).command_line.contains("acpi_rsdp="));
+    assert_says(&summary(&fixture, &["--noefi"]).command_line, &[" acpi_rsdp=0x3ffde014"]);
+}
+
+#[test]
+fn whole_leaves_cover_every_region() {
+    for leaf_size in ["64K", "1M"] {
+        let summary = summary(&Fixture::new(), &["--leaf-size", leaf_size]);
+        let mut first_leaf = 0;
+        for region in &summary.regions {
+            assert_eq!(region.first_leaf, first_leaf, "{}", region.name);
+            assert_eq!(u64::from(region.leaf_count), region.file_len.div_ceil(summary.leaf_size.into()), "{}", region.name);
+            first_leaf += region.leaf_count;
+        }
+        assert_eq!(summary.leaf_table.len, 32 * u64::from(first_leaf));
+    }
+}

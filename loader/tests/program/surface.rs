@@ -1,0 +1,127 @@
+//! How the program behaves as a program: exit status, streams, help, man pages, privilege.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::fixture::{Fixture, NONE, Run, assert_says, program, run};
+
+/// `nobody`, by custom.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn misuse_is_exit_status_2() {
+    for arguments in ["", "explode", "plan", "plan --kernel k --leaf-size 3K", "plan --kernel k --console tty0", "unload now"] {
+        let result = run(program().args(arguments.split_whitespace()));
+        assert_eq!(result.code, Some(2), "{arguments:?}: {}", result.stderr);
+        assert_eq!(result.stdout, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_subcommand_explains_itself() {
+    let overview = run(program().arg("--help"));
+    assert_eq!(overview.code, Some(0));
+    for name in ["load", "unload", "status", "plan", "inspect", "snapshot"] {
+        assert_says(&overview.stdout, &[name]);
+        let help = run(program().args([name, "--help"]));
+        assert_eq!(help.code, Some(0), "{name}");
+        assert_says(&help.stdout, &["Usage: kdump-loader", name]);
+    }
+}
+
+#[test]
+fn man_pages_cover_the_program_and_every_subcommand() {
+    let dir = tempfile::tempdir().unwrap();
+    let result = run(program().arg("generate-man").arg(dir.path()));
+    assert_eq!((result.code, result.stdout.as_str()), (Some(0), ""));
+    for (page, words) in [
+        ("kdump-loader.8", ["exit status", "kdump\\-loader\\-load(8)"]),
+        ("kdump-loader-load.8", ["\\-\\-on\\-corrupt", "\\-\\-reuse\\-cmdline"]),
+        ("kdump-loader-unload.8", [".SH NAME", "Disarm"]),
+        ("kdump-loader-status.8", [".SH NAME", "\\-\\-json"]),
+        ("kdump-loader-plan.8", ["\\-\\-snapshot", "\\-\\-leaf\\-size"]),
+        ("kdump-loader-inspect.8", [".SH NAME", "bzImage"]),
+        ("kdump-loader-snapshot.8", [".SH NAME", "DIR"]),
+    ] {
+        assert_says(&fs::read_to_string(dir.path().join(page)).unwrap(), &words);
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 7, "hidden commands have no page");
+}
+
+#[test]
+fn reader_who_has_seen_enough_is_no_error() {
+    let fixture = Fixture::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let result = run_with_stdout(&mut fixture.plan_command(), writer.into());
+    assert_eq!((result.code, result.stderr.as_str()), (Some(0), ""));
+}
+
+fn run_with_stdout(command: &mut Command, stdout: Stdio) -> Run {
+    let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    Run { code: output.status.code(), stdout: String::new(), stderr: String::from_utf8(output.stderr).unwrap() }
+}
+
+#[test]
+fn full_disk_is_an_error() {
+    let fixture = Fixture::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let result = run_with_stdout(&mut fixture.plan_command(), full.into());
+    assert_eq!(result.code, Some(1));
+    assert_says(&result.stderr, &["standard output", "No space left"]);
+}
+
+#[test]
+fn unprivileged_load_and_unload_and_snapshot_are_refused_before_anything_else() {
+    let fixture = Fixture::new();
+    // Where nobody can reach it.
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = place.path().join("kdump-loader");
+    fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), &copy).unwrap();
+    let kernel = fixture.path("vmlinuz");
+    for arguments in [&["load", "--kernel", kernel.to_str().unwrap()][..], &["unload"], &["snapshot", "/nonexistent/dir"]] {
+        let mut command = Command::new(&copy);
+        command.args(arguments);
+        let result = run(as_nobody(&mut command));
+        assert_eq!((result.code, result.stdout.as_str()), (Some(1), ""), "{arguments:?}");
+        assert_says(&result.stderr, &["kdump-loader: ", "CAP_SYS_BOOT", "run as root"]);
+    }
+}
+
+/// Root gives up its privilege; anybody else has none to begin with.
+fn as_nobody(command: &mut Command) -> &mut Command {
+    let root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"));
+    if root { command.uid(NOBODY) } else { command }
+}
+
+#[test]
+fn inspect_describes_kernel_and_purgatory() {
+    let fixture = Fixture::new();
+    let kernel = run(program().arg("inspect").arg(fixture.path("vmlinuz")).arg("--json"));
+    let kernel: serde_json::Value = serde_json::from_str(&kernel.stdout).unwrap();
+    assert_eq!((&kernel["format"], &kernel["protocol"]), (&"bzImage".into(), &"2.15".into()));
+    assert_eq!((&kernel["init_size"], &kernel["payload"]), (&(4 << 20).into(), &100_000.into()));
+
+    let purgatory = run(program().arg("inspect").arg(fixture.path("purgatory.elf")).arg("--json"));
+    let purgatory: serde_json::Value = serde_json::from_str(&purgatory.stdout).unwrap();
+    assert_eq!((&purgatory["format"], &purgatory["block_version"]), (&"purgatory".into(), &1.into()));
+    assert_eq!((&purgatory["block_size"], &purgatory["text"]), (&size_of::<handoff::Block>().into(), &5000.into()));
+
+    let words = run(program().arg("inspect").arg(fixture.path("vmlinuz")));
+    assert_says(&words.stdout, &["boot protocol 2.15", "100000 bytes", "0x200000"]);
+}
+
+#[test]
+fn program_without_a_purgatory_says_how_to_get_one() {
+    let result = run(program().arg("inspect"));
+    match loader::purgatory::embedded() {
+        Ok(_) => assert_says(&result.stdout, &["embedded purgatory", "handoff block version 1"]),
+        Err(_) => assert_says(&result.stderr, &["without a purgatory", "--purgatory FILE", "cargo xtask build"]),
+    }
+    let fixture = Fixture::new();
+    assert_eq!(fixture.plan(NONE).code, Some(0), "--purgatory works either way");
+}
