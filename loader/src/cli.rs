@@ -11,6 +11,9 @@ use loader::request::{Console, EngineChoice};
 const AFTER_HELP: &str = "Data goes to standard output, words to standard error. The exit status is 0 when it was done, 1 when it could \
      not be done, and 2 when it was not understood.";
 
+const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img --reuse-cmdline --append \
+     'nr_cpus=1 reset_devices'\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
+
 /// Arms a capture kernel that takes over when this kernel panics
 #[derive(Debug, Parser)]
 #[command(name = "kdump-loader", version, after_help = AFTER_HELP)]
@@ -25,6 +28,7 @@ pub enum Command {
     /// Arm a capture kernel, in place of the one that is armed
     ///
     /// Everything that can be checked is checked before the kernel is asked, because a refusal may cost the armed image.
+    #[command(after_help = LOAD_EXAMPLE)]
     Load(Load),
     /// Disarm the capture kernel
     Unload,
@@ -118,7 +122,7 @@ pub struct ImageArgs {
     /// Pass no EFI tables to the capture kernel
     #[arg(long)]
     pub noefi: bool,
-    /// What to do when memory was changed since loading: reset the machine, halt it, or boot nevertheless
+    /// What to do when memory was changed since loading
     #[arg(long, value_name = "ACTION", value_enum, default_value = "reset")]
     pub on_corrupt: OnCorruptArg,
     /// How long to show a failure before the reset
@@ -147,8 +151,11 @@ const _: () = assert!(DEFAULT_LEAF_SIZE == 256 << 10, "DEFAULT_LEAF_SIZE_TEXT sa
 /// [`OnCorrupt`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum OnCorruptArg {
+    /// Say what was changed, wait, and reset the machine
     Reset,
+    /// Say what was changed and stop
     Halt,
+    /// Boot nevertheless; the report on the capture kernel's command line says so
     Boot,
 }
 

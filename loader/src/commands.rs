@@ -41,7 +41,7 @@ pub enum Error {
         /// Why.
         refusal: submit::Error,
         /// What is armed now.
-        aftermath: &'static str,
+        aftermath: Aftermath,
     },
     /// The kernel did not disarm.
     #[error("the armed image stays armed")]
@@ -52,9 +52,6 @@ pub enum Error {
     /// A file is no purgatory.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),
-    /// The record cannot be used.
-    #[error(transparent)]
-    Record(#[from] record::Error),
     /// A file cannot be read.
     #[error("cannot read the {what} {}", path.display())]
     Input {
@@ -77,9 +74,36 @@ pub enum Error {
     },
 }
 
+/// What is armed after the kernel refused an image: it may have freed the old one first.
+#[derive(Debug)]
+pub enum Aftermath {
+    /// The old image is.
+    StillArmed,
+    /// Nothing is.
+    Disarmed,
+    /// The kernel does not say.
+    Unknown,
+}
+
+impl fmt::Display for Aftermath {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::StillArmed => "the image that was armed before is still armed",
+            Self::Disarmed => "no image is armed now, so a panic would leave no dump",
+            Self::Unknown => "whether an image is still armed could not be read",
+        })
+    }
+}
+
 /// Words for a person, on standard error. If nobody listens, that is no reason to stop.
 pub fn say(words: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "kdump-loader: {words}");
+}
+
+/// An error and everything that caused it, in one line.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Data, on standard output. A reader who has seen enough (`| head`) is no error.
@@ -131,6 +155,18 @@ pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> 
         purgatory: read_purgatory(arguments.purgatory.as_deref())?,
         rng_seed: Some(rng_seed),
     })
+}
+
+/// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.
+pub fn turn(root: &Path) -> Option<record::Turn> {
+    record::wait_for_turn(root).map_err(|error| say(format_args!("{}", in_full(&error)))).ok()
+}
+
+/// Forgets the record of an image that is not armed any more.
+pub fn forget(root: &Path) {
+    if let Err(error) = record::forget(root) {
+        say(format_args!("{}", in_full(&error)));
+    }
 }
 
 /// Fresh randomness for the capture kernel.

@@ -1,4 +1,4 @@
-//! [12] Whether the kernel would take an image at all, asked before the system call that destroys the armed one.
+//! [12] Whether the kernel would take an image, or let go of one, asked before the system call that destroys the armed one.
 //!
 //! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and of the lockdown module hold,
 //! as far as user space can see.
@@ -23,10 +23,12 @@ pub enum Error {
         user: u32,
     },
     /// Loading was switched off.
-    #[error("kernel.kexec_load_disabled is 1: loading was switched off, and only a reboot switches it on again")]
+    #[error("kernel.kexec_load_disabled is 1: loading and unloading were switched off, and only a reboot switches them on again")]
     Disabled,
     /// Loading was limited.
-    #[error("kernel.kexec_load_limit_panic is 0: no tries are left, and only a reboot brings new ones (failed tries count, too)")]
+    #[error(
+        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left, failed ones count too, and only a reboot brings new ones"
+    )]
     LimitReached,
     /// The kernel is locked down.
     #[error(

@@ -1,7 +1,8 @@
 //! [14] The record of what was armed: the kernel says only *that* an image is armed, this says *which*.
 //!
 //! *On entry* an image that the kernel has taken. *On exit* a file below /run, which a reboot empties. It is believed only while the
-//! kernel still has an image and the boot is the same.
+//! kernel still has an image and the boot is the same. The kernel does not say whose image it has: one that another loader has armed
+//! over ours since then goes unnoticed.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -15,6 +16,7 @@ use crate::image::Summary;
 
 /// Below the root.
 const FILE: &str = "run/kdump-loader/armed.json";
+const LOCK: &str = "run/kdump-loader/lock";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 
 /// What was armed, when and how.
@@ -89,6 +91,22 @@ impl Record {
         file.and_then(|mut file| file.write_all(&text)).map_err(failed("write", &new))?;
         fs::rename(&new, &path).map_err(failed("replace", &path))
     }
+}
+
+/// A turn at arming. Dropping it, or dying, ends it.
+#[derive(Debug)]
+pub struct Turn {
+    _locked: fs::File,
+}
+
+/// Waits for our turn: of two loads at once, the image that is armed last must also be the one that is written down last.
+pub fn wait_for_turn(root: &Path) -> Result<Turn, Error> {
+    let path = root.join(LOCK);
+    let directory = path.parent().expect("LOCK has a directory");
+    fs::create_dir_all(directory).map_err(failed("create", directory))?;
+    let file = fs::File::create(&path).map_err(failed("create", &path))?;
+    file.lock().map_err(failed("lock", &path))?;
+    Ok(Turn { _locked: file })
 }
 
 /// Removes the record: no image is armed any more.
@@ -184,6 +202,16 @@ mod tests {
         record(root.path()).write(root.path()).unwrap();
         forget(root.path()).unwrap();
         assert_eq!(read(root.path()).unwrap(), Known::Nothing);
+    }
+
+    #[test]
+    fn turns_are_taken_one_after_another() {
+        let root = tempfile::tempdir().unwrap();
+        let turn = wait_for_turn(root.path()).unwrap();
+        let other = fs::File::open(root.path().join(LOCK)).unwrap();
+        assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
+        drop(turn);
+        assert!(other.try_lock().is_ok());
     }
 
     #[test]

@@ -183,6 +183,37 @@ fn entry_points_and_report_field_are_where_the_segments_are() {
 }
 
 #[test]
+fn boot_params_name_the_initrd_and_the_command_line() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let segment = |kind| image.segments().iter().find(|segment| segment.kind() == kind).unwrap();
+    // ramdisk_image, ramdisk_size, cmd_line_ptr; boot.rst.
+    let params = segment(SegmentKind::BootParams).bytes();
+    let field = |at: usize| u64::from(u32::from_le_bytes(params[at..at + 4].try_into().unwrap()));
+    assert_eq!((field(0x218), field(0x21c)), (segment(SegmentKind::Initrd).range().start(), 9_000));
+    assert_eq!(field(0x228), segment(SegmentKind::CommandLine).range().start());
+}
+
+#[test]
+fn regions_reach_to_the_end_of_their_segments() {
+    let (request, machine) = (request(), machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let handoff = received(&image, &request);
+    for region in handoff.regions() {
+        // The purgatory's segment holds more than its two regions, all of it sealed or written at crash time.
+        let whole = image
+            .segments()
+            .iter()
+            .find(|segment| segment.kind().name() == region.kind.name() && region.kind != RegionKind::Purgatory);
+        if let Some(segment) = whole {
+            assert_eq!((region.memory.start(), region.memory.end()), (segment.range().start(), segment.range().end()));
+        }
+    }
+    let kernel = handoff.regions().find(|region| region.kind == RegionKind::Kernel).unwrap();
+    assert_eq!(kernel.memory.len(), u64::from(example::INIT_SIZE));
+}
+
+#[test]
 fn confidential_guest_may_execute_nothing_that_faults() {
     let mut machine = machine();
     machine.cpu.confidential = Some("sev_snp".into());

@@ -20,16 +20,16 @@ pub fn run(arguments: &GenerateMan) -> Result<(), Error> {
         move |source| Error::Output { path, source }
     };
     fs::create_dir_all(directory).map_err(failed(directory))?;
-    let mut program = Cli::command();
+    let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let program = program.disable_help_subcommand(true);
     let name = program.get_name().to_owned();
-    let subcommands = program.get_subcommands().filter(|subcommand| !subcommand.is_hide_set() && subcommand.get_name() != "help");
+    let source = program.render_version();
+    let subcommands = program.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
     let pages = subcommands.map(|subcommand| (format!("{name}-{}", subcommand.get_name()), subcommand.clone()));
     for (page, command) in pages.chain([(name.clone(), program.clone())]).collect::<Vec<_>>() {
         let path = directory.join(format!("{page}.{SECTION}"));
         let mut text = Vec::new();
-        let man = Man::new(command.display_name(page)).section(SECTION);
+        let man = Man::new(command.display_name(page)).section(SECTION).source(source.trim_end());
         man.render(&mut text).and_then(|()| fs::write(&path, text)).map_err(failed(&path))?;
     }
     Ok(())

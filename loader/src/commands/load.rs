@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use loader::image::Summary;
-use loader::machine::Machine;
+use loader::machine::{KexecState, Machine};
 use loader::record::Record;
 use loader::{preflight, submit};
 use serde::Serialize;
 
-use super::{Error, LIVE, fresh_seed, mib, print_json, request, say};
+use super::{Aftermath, Error, LIVE, forget, fresh_seed, in_full, mib, print_json, request, say, turn};
 use crate::cli::Load;
 
 /// What `load --json` prints.
@@ -24,20 +24,21 @@ struct Output<'a> {
 pub fn run(arguments: &Load) -> Result<(), Error> {
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
-    let tsc_khz = submit::measure_tsc_khz();
-    let machine = Machine::read(root, Some(tsc_khz))?;
+    let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     preflight::permitted(root, &machine.kexec)?;
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
     let image = loader::build(&request, &machine)?;
 
-    let armed = submit::load(&image, request.hotplug)
-        .map_err(|refusal| Error::Refused { refusal, aftermath: aftermath(root, tsc_khz) })?;
+    let _turn = turn(root);
+    let armed =
+        submit::load(&image, request.hotplug).map_err(|refusal| Error::Refused { refusal, aftermath: aftermath(root) })?;
 
     let summary = image.summary();
     let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
-    let record = Record::new(root, summary.clone(), &request.kernel.path, initrd, armed.hotplug);
-    if let Err(error) = record.and_then(|record| record.write(root)) {
-        say(format_args!("the image is armed, but `status` will not know it: {:#}", anyhow::Error::from(error)));
+    let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, armed.hotplug);
+    if let Err(error) = written.and_then(|record| record.write(root)) {
+        say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
+        forget(root);
     }
     let (used, region) = (summary.used(), summary.crash_region.len);
     say(format_args!("armed {}: {} of the crash region's {} are used", summary.identity, mib(used), mib(region)));
@@ -51,11 +52,14 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     if arguments.json { print_json(&Output { hotplug: armed.hotplug, image: &summary }) } else { Ok(()) }
 }
 
-/// What is armed after the kernel refused an image: it may have freed the old one first.
-fn aftermath(root: &Path, tsc_khz: u32) -> &'static str {
-    match Machine::read(root, Some(tsc_khz)).map(|machine| machine.kexec.crash_loaded) {
-        Ok(true) => "the image that was armed before is still armed",
-        Ok(false) => "no image is armed now, so a panic would leave no dump",
-        Err(_) => "whether an image is still armed could not be read",
+/// Asks the kernel, and forgets the record of an image that is gone.
+fn aftermath(root: &Path) -> Aftermath {
+    match KexecState::read(root).map(|state| state.crash_loaded) {
+        Ok(true) => Aftermath::StillArmed,
+        Ok(false) => {
+            forget(root);
+            Aftermath::Disarmed
+        }
+        Err(_) => Aftermath::Unknown,
     }
 }

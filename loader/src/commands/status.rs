@@ -8,7 +8,7 @@ use loader::machine::{KexecState, Machine};
 use loader::record::{self, Known, Record};
 use serde::Serialize;
 
-use super::{Error, LIVE, mib, print, print_json, say};
+use super::{Error, LIVE, in_full, mib, print, print_json, say};
 use crate::cli::Status;
 
 /// Bytes of the ELF header and of one program header (ELF-64 object file format).
@@ -16,6 +16,9 @@ const EHDR_LEN: u64 = 64;
 const PHDR_LEN: u64 = 56;
 /// Program headers besides those of CPUs and memory: VMCOREINFO and the kernel's text.
 const FIXED_PHDRS: u64 = 2;
+
+/// Stands in for the time-stamp counter's frequency, which `status` does not tell and need not wait for.
+const NO_TSC_KHZ: u32 = 1;
 
 /// What `status` prints. What the kernel or the record does not say is null.
 #[derive(Serialize)]
@@ -60,8 +63,9 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
     let root = Path::new(LIVE);
     let state = KexecState::read(root)?;
     // Without privilege /proc/iomem has no addresses; the rest can be said nevertheless.
-    let machine = Machine::read(root, Some(1)).map_err(|error| say(format_args!("{error}"))).ok();
-    let known = if state.crash_loaded { record::read(root).map_err(|error| say(format_args!("{error}"))).ok() } else { None };
+    let machine = Machine::read(root, Some(NO_TSC_KHZ)).map_err(|error| say(format_args!("{}", in_full(&error)))).ok();
+    let known =
+        if state.crash_loaded { record::read(root).map_err(|error| say(format_args!("{}", in_full(&error)))).ok() } else { None };
     let (record, unknown_because) = match known {
         Some(Known::Image(record)) => (Some(record), None),
         Some(Known::Nothing) => (None, Some("another loader armed it")),

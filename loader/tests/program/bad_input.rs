@@ -156,7 +156,10 @@ fn purgatory_whose_text_begins_with_its_elf_header_is_refused() {
 
 #[test]
 fn damaged_snapshot_is_refused_by_the_name_of_the_file() {
-    for name in Fixture::snapshot_files().keys() {
+    // Of the EFI runtime map the first and the last entry stand for all.
+    let in_the_middle = |name: &str| (1..10).any(|number| name.contains(&format!("runtime-map/{number}/")));
+    let files = Fixture::snapshot_files();
+    for name in files.keys().filter(|name| !in_the_middle(name)) {
         for damage in [Damage::Missing, Damage::Empty, Damage::Garbage] {
             let fixture = Fixture::new();
             let path = fixture.path("snapshot").join(name);

@@ -1,0 +1,273 @@
+//! [2a] The rules a purgatory's ELF file must obey: two segments from address 0, nothing to relocate, nothing undefined, a section for
+//! the block.
+
+use std::ops::Range;
+
+use handoff::block::{MAGIC, VERSION};
+use handoff::{Block, HANDOFF_SECTION};
+use object::LittleEndian;
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
+
+use super::{Error, Program};
+use crate::request::InputFile;
+
+type Header = elf::FileHeader64<LittleEndian>;
+type Segment = elf::ProgramHeader64<LittleEndian>;
+
+/// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
+const MAX_LEN: u64 = 1 << 20;
+
+/// Takes the file apart.
+pub fn parse(file: &InputFile) -> Result<Program, Error> {
+    let path = || file.path.clone();
+    let data = file.bytes.as_slice();
+    if !data.starts_with(&elf::ELFMAG) {
+        return Err(Error::NotElf { path: path(), found: data[..data.len().min(4)].to_vec() });
+    }
+    let damaged = |what| move |source| Error::Damaged { path: file.path.clone(), what, source };
+    let header = Header::parse(data).map_err(damaged("header"))?;
+    let endian = header.endian().map_err(damaged("byte order"))?;
+    for (field, found, expected) in
+        [("machine", header.e_machine(endian).0, elf::EM_X86_64.0), ("type", header.e_type(endian).0, elf::ET_DYN.0)]
+    {
+        if found != expected {
+            return Err(Error::Foreign { path: path(), field, found: found.into(), expected: expected.into() });
+        }
+    }
+    let segments = header.program_headers(endian, data).map_err(damaged("program header table"))?;
+    let sections = header.sections(endian, data).map_err(damaged("section header table"))?;
+    no_relocations(file, endian, &sections)?;
+    nothing_undefined(file, endian, &sections)?;
+
+    let Loaded { text, writable, image } = load(file, endian, segments)?;
+    let entry = header.e_entry(endian);
+    if !text.contains(&entry) {
+        return Err(layout(file, format!("its entry point {entry:#x} lies outside its text {:#x}..{:#x}", text.start, text.end)));
+    }
+    let handoff = handoff_section(file, endian, &sections, &writable)?;
+    Ok(Program { image, text, handoff, entry })
+}
+
+fn layout(file: &InputFile, what: impl Into<String>) -> Error {
+    Error::Layout { path: file.path.clone(), what: what.into() }
+}
+
+fn section_name(
+    endian: LittleEndian,
+    sections: &SectionTable<'_, Header>,
+    section: &elf::SectionHeader64<LittleEndian>,
+) -> String {
+    String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)")).into_owned()
+}
+
+fn no_relocations(file: &InputFile, endian: LittleEndian, sections: &SectionTable<'_, Header>) -> Result<(), Error> {
+    for section in sections.iter() {
+        let kind = section.sh_type(endian);
+        let bytes = section.sh_size(endian);
+        if matches!(kind, elf::SHT_REL | elf::SHT_RELA | elf::SHT_RELR) && bytes > 0 {
+            return Err(Error::Relocations { path: file.path.clone(), section: section_name(endian, sections, section), bytes });
+        }
+    }
+    Ok(())
+}
+
+fn nothing_undefined(file: &InputFile, endian: LittleEndian, sections: &SectionTable<'_, Header>) -> Result<(), Error> {
+    let data = file.bytes.as_slice();
+    for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        let symbols = sections.symbols(endian, data, kind).map_err(|source| Error::Damaged {
+            path: file.path.clone(),
+            what: "symbol table",
+            source,
+        })?;
+        // Symbol 0 is undefined in every table and means nothing.
+        if let Some(symbol) = symbols.iter().skip(1).find(|symbol| symbol.is_undefined(endian)) {
+            let name = symbol.name(endian, symbols.strings()).unwrap_or(b"(unreadable name)");
+            return Err(Error::Undefined { path: file.path.clone(), symbol: String::from_utf8_lossy(name).into_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// The two segments of linker/purgatory.ld as they lie in memory.
+struct Loaded {
+    text: Range<u64>,
+    /// Of the writable segment, what is in the file.
+    writable: Range<u64>,
+    image: Vec<u8>,
+}
+
+fn load(file: &InputFile, endian: LittleEndian, segments: &[Segment]) -> Result<Loaded, Error> {
+    let loads: Vec<&Segment> = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).collect();
+    let [text, data] = loads[..] else {
+        return Err(layout(file, format!("it has {} loadable segments, not 2", loads.len())));
+    };
+    for (segment, name, flags) in [(text, "first", elf::PF_R | elf::PF_X), (data, "second", elf::PF_R | elf::PF_W)] {
+        let found = segment.p_flags(endian) & (elf::PF_R | elf::PF_W | elf::PF_X);
+        if found != flags {
+            return Err(layout(file, format!("its {name} segment has flags {found:#x}, not {flags:#x}")));
+        }
+        if segment.p_filesz(endian) > segment.p_memsz(endian) {
+            return Err(layout(file, format!("its {name} segment is larger in the file than in memory")));
+        }
+    }
+    let end = data.p_vaddr(endian).checked_add(data.p_memsz(endian)).filter(|&end| end <= MAX_LEN);
+    let end = end.ok_or_else(|| layout(file, format!("it would need more than {MAX_LEN} bytes")))?;
+    let text_end = text.p_vaddr(endian).checked_add(text.p_memsz(endian)).filter(|&end| end <= data.p_vaddr(endian));
+    if text.p_vaddr(endian) != 0 || text_end.is_none() {
+        return Err(layout(file, "its first segment does not begin at 0 or runs into the second"));
+    }
+    let mut image = vec![0; end as usize];
+    for segment in [text, data] {
+        let bytes = segment
+            .data(endian, file.bytes.as_slice())
+            .map_err(|()| layout(file, "a segment lies beyond the end of the file: it is truncated"))?;
+        let at = segment.p_vaddr(endian) as usize;
+        image[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let writable = data.p_vaddr(endian)..data.p_vaddr(endian) + data.p_filesz(endian);
+    Ok(Loaded { text: 0..text.p_filesz(endian), writable, image })
+}
+
+/// Offset of the section that the block replaces, once its size, place and version are known to be right.
+fn handoff_section(
+    file: &InputFile,
+    endian: LittleEndian,
+    sections: &SectionTable<'_, Header>,
+    writable: &Range<u64>,
+) -> Result<u64, Error> {
+    let path = || file.path.clone();
+    let (_, section) =
+        sections.section_by_name(endian, HANDOFF_SECTION.as_bytes()).ok_or_else(|| Error::NoHandoff { path: path() })?;
+    let (start, size) = (section.sh_addr(endian), section.sh_size(endian));
+    let expected = size_of::<Block>() as u64;
+    if size != expected {
+        return Err(Error::Version { path: path(), field: "size", found: size, expected });
+    }
+    if start < writable.start || start.checked_add(size).is_none_or(|end| end > writable.end) {
+        return Err(layout(file, format!("its section {HANDOFF_SECTION} at {start:#x} is not in its writable segment")));
+    }
+    let bytes = section.data(endian, file.bytes.as_slice()).map_err(|source| Error::Damaged {
+        path: path(),
+        what: HANDOFF_SECTION,
+        source,
+    })?;
+    // A purgatory may say which version it expects by leaving a blank block in the section; zeroes say nothing.
+    if let Some(version) = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.first_chunk()) {
+        let found = u32::from_le_bytes(*version);
+        if found != VERSION {
+            return Err(Error::Version { path: path(), field: "version", found: found.into(), expected: VERSION.into() });
+        }
+    }
+    Ok(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use object::elf::{EM_386, ET_EXEC, PF_R, PF_W, PF_X};
+
+    use super::*;
+    use crate::example::{self, Elf, purgatory};
+    use crate::purgatory::TRAILER_ALIGN;
+
+    fn file(bytes: Vec<u8>) -> InputFile {
+        InputFile { path: "purgatory.elf".into(), bytes }
+    }
+
+    fn refused(spoil: impl FnOnce(&mut Elf)) -> Error {
+        let mut elf = purgatory();
+        spoil(&mut elf);
+        parse(&file(elf.bytes())).unwrap_err()
+    }
+
+    #[test]
+    fn good_purgatory_is_taken_apart() {
+        let program = parse(&file(purgatory().bytes())).unwrap();
+        assert_eq!((program.entry(), program.handoff(), program.text()), (0x10, 0x2000, 0..5000));
+        assert_eq!(program.text_bytes(), example::pattern(5000));
+        assert_eq!(program.len(), 0x2000 + size_of::<Block>() as u64 + 3000);
+        assert!(program.image()[5000..].iter().all(|&byte| byte == 0), "the gap, the block and bss");
+    }
+
+    #[test]
+    fn file_that_is_no_elf_is_refused() {
+        for bytes in [&b""[..], b"\x7fEL", b"MZ and so on", b"#!/bin/sh"] {
+            assert!(matches!(parse(&file(bytes.to_vec())), Err(Error::NotElf { .. })), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_elf_files_are_refused() {
+        assert!(matches!(refused(|elf| elf.machine = EM_386), Error::Foreign { field: "machine", found: 3, .. }));
+        assert!(matches!(refused(|elf| elf.file_type = ET_EXEC), Error::Foreign { field: "type", found: 2, .. }));
+        assert!(matches!(refused(|elf| elf.handoff_name = ".data"), Error::NoHandoff { .. }));
+        // 32 bits: object refuses the header of another class.
+        let mut bytes = purgatory().bytes();
+        bytes[4] = 1;
+        assert!(matches!(parse(&file(bytes)), Err(Error::Damaged { what: "header", .. })));
+    }
+
+    #[test]
+    fn purgatory_that_needs_a_linker_is_refused() {
+        assert!(
+            matches!(refused(|elf| elf.relocations = 2), Error::Relocations { bytes: 48, section, .. } if section == ".rela.dyn")
+        );
+        assert!(matches!(refused(|elf| elf.undefined = true), Error::Undefined { symbol, .. } if symbol == "memcpy"));
+    }
+
+    #[test]
+    fn purgatory_for_another_block_is_refused() {
+        let larger = size_of::<Block>() + 8;
+        assert!(
+            matches!(refused(|elf| elf.handoff = vec![0; larger]), Error::Version { field: "size", found, .. } if found == larger as u64)
+        );
+        let newer = refused(|elf| {
+            elf.handoff[..8].copy_from_slice(&MAGIC);
+            elf.handoff[8] = 2;
+        });
+        assert!(matches!(newer, Error::Version { field: "version", found: 2, expected: 1, .. }));
+    }
+
+    #[test]
+    fn purgatory_of_another_layout_is_refused() {
+        let layout = |spoil: fn(&mut Elf)| assert!(matches!(refused(spoil), Error::Layout { .. }));
+        layout(|elf| elf.entry = 5000);
+        layout(|elf| elf.text_flags = PF_R | PF_W | PF_X);
+        layout(|elf| elf.bss = u64::MAX / 2);
+        layout(|elf| elf.bss = MAX_LEN);
+        layout(|elf| elf.data_addr = 0x1000);
+        layout(|elf| elf.handoff_addr = 0x1000);
+        layout(|elf| elf.handoff_addr = u64::MAX - 8);
+    }
+
+    #[test]
+    fn truncated_purgatory_is_refused_wherever_it_ends() {
+        let bytes = purgatory().bytes();
+        for len in 0..bytes.len() {
+            assert!(parse(&file(bytes[..len].to_vec())).is_err(), "{len} of {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn flipped_bits_in_the_headers_never_panic() {
+        let good = purgatory().bytes();
+        let tables = (0..176).chain(good.len() - 7 * 64..good.len());
+        for (at, bit) in tables.flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << bit;
+            if let Ok(program) = parse(&file(bytes)) {
+                assert!(program.len() <= MAX_LEN && program.text().contains(&program.entry()), "bit {bit} of byte {at:#x}");
+                assert!(program.handoff() + size_of::<Block>() as u64 <= program.len(), "bit {bit} of byte {at:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailer_follows_the_program_without_overlap() {
+        let program = parse(&file(purgatory().bytes())).unwrap();
+        let trailer = program.trailer(3, 500);
+        assert!(trailer.leaf_table >= program.len() && trailer.leaf_table.is_multiple_of(TRAILER_ALIGN));
+        assert!(trailer.elfcorehdr_copy >= trailer.leaf_table + 96 && trailer.elfcorehdr_copy.is_multiple_of(TRAILER_ALIGN));
+        assert_eq!(trailer.end, trailer.elfcorehdr_copy + 500);
+    }
+}
