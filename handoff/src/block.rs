@@ -28,6 +28,9 @@ pub const DEFAULT_LEAF_SIZE: u32 = 256 << 10;
 /// Longest delay before a reset, in milliseconds: an hour. More is a typing error or a flipped bit.
 pub const MAX_RESET_DELAY_MS: u32 = 3_600_000;
 
+/// The highest first port of a UART: its eight registers must fit the I/O space.
+pub const HIGHEST_CONSOLE_PORT: u16 = 0xfff8;
+
 /// A span of physical memory: `len` bytes from `start`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -51,7 +54,7 @@ impl PhysSpan {
 pub struct ConsoleSettings {
     /// A [`crate::ConsoleKind`].
     pub kind: U32,
-    /// First I/O port of the UART; at most 0xfff8, since eight ports follow one another. Zero without a console.
+    /// First I/O port of the UART, at most [`HIGHEST_CONSOLE_PORT`]. Zero without a console.
     pub port: U32,
 }
 

@@ -3,15 +3,13 @@
 //! *On entry* the request as typed and the machine as read. *On exit* values that the purgatory accepts and this machine can run:
 //! the same limits as in `handoff`, and nothing that would fault in a confidential guest.
 
-use handoff::block::{MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
+use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
 use crate::machine::Machine;
 use crate::request::{Console, EngineChoice, Request};
 
-/// A UART has eight ports, so the last possible first one is eight below the end of I/O space.
-const HIGHEST_PORT: u16 = 0xfff8;
 /// x86-64 addresses at most this many bits of physical memory (Intel SDM vol. 3A, 4.1.4).
 const MAX_PHYSICAL_BITS: u32 = 52;
 
@@ -30,7 +28,9 @@ pub enum Error {
     #[error("a reset delay of {0} ms is above the limit of {MAX_RESET_DELAY_MS} ms (an hour); use a smaller --reset-delay")]
     ResetDelay(u32),
     /// The port is 0, or so high that the UART would leave I/O space.
-    #[error("console port {0:#x} is not from 0x1 to {HIGHEST_PORT:#x}, where the eight ports of a UART fit; ttyS0 is 0x3f8")]
+    #[error(
+        "console port {0:#x} is not from 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit; ttyS0 is 0x3f8"
+    )]
     ConsolePort(u16),
     /// The time-stamp counter stands still or was never measured.
     #[error("the frequency of the time-stamp counter is 0 kHz: the machine's description is damaged, or its TSC does not run")]
@@ -116,7 +116,7 @@ fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, E
         Console::Port(port) => Some(port),
     };
     match wanted {
-        Some(port) if !(1..=HIGHEST_PORT).contains(&port) => Err(Error::ConsolePort(port)),
+        Some(port) if !(1..=HIGHEST_CONSOLE_PORT).contains(&port) => Err(Error::ConsolePort(port)),
         _ if !permissions.allow(Permissions::PORT_IO) => Ok(None),
         _ => Ok(wanted),
     }

@@ -3,11 +3,9 @@
 //! On entry: the block has been read but nothing in it is proven; a console is taken at the block's word, because a message
 //! about a damaged block is worth more than silence. On exit of every call: time was bounded, whatever the UART did.
 
+use handoff::block::HIGHEST_CONSOLE_PORT;
 use handoff::text::Text;
 use handoff::{Block, ConsoleKind, Permissions};
-
-/// The highest port at which a UART's eight registers still fit the I/O space.
-pub const HIGHEST_PORT: u32 = 0xfff8;
 
 /// Something that takes bytes and gives up by itself when they cannot be sent.
 pub trait Transmit {
@@ -58,9 +56,9 @@ impl<T: Transmit> Drop for Line<'_, T> {
 /// The port of the UART that the block names, if it may be touched and can exist.
 fn alleged_port(block: &Block) -> Option<u16> {
     let allowed = Permissions::from_wire(block.permissions.get())?.allow(Permissions::PORT_IO);
-    let port = block.console.port.get();
+    let port = u16::try_from(block.console.port.get()).ok()?;
     match ConsoleKind::from_wire(block.console.kind.get())? {
-        ConsoleKind::Uart8250 if allowed && port != 0 && port <= HIGHEST_PORT => u16::try_from(port).ok(),
+        ConsoleKind::Uart8250 if allowed && (1..=HIGHEST_CONSOLE_PORT).contains(&port) => Some(port),
         _ => None,
     }
 }

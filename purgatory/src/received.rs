@@ -4,14 +4,12 @@
 //! On exit: every span lies where it must, nothing wraps, nothing overlaps what the purgatory writes. That makes it safe to read the
 //! leaf table and check the seal; whether the values are the *right* ones only the seal can tell.
 
-use handoff::block::{MAGIC, MAX_LEAF_SIZE, MAX_REGIONS, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE, VERSION};
+use handoff::block::{HIGHEST_CONSOLE_PORT, MAGIC, MAX_LEAF_SIZE, MAX_REGIONS, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE, VERSION};
 use handoff::region::leaves_in;
 use handoff::report::FIELD_LEN;
 use handoff::{
     Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict,
 };
-
-use crate::console::HIGHEST_PORT;
 
 /// A span of physical memory that ends below 2^64 and was shown to lie where its holder says. Made only in this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +195,7 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
         ConsoleKind::None => ensure(console.port.get() == 0, Verdict::BlockConsole)?,
         ConsoleKind::Uart8250 => {
             ensure(permissions.allow(Permissions::PORT_IO), Verdict::BlockConsole)?;
-            ensure((1..=HIGHEST_PORT).contains(&console.port.get()), Verdict::BlockConsole)?;
+            ensure((1..=HIGHEST_CONSOLE_PORT.into()).contains(&console.port.get()), Verdict::BlockConsole)?;
         }
     }
 

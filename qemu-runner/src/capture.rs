@@ -1,4 +1,4 @@
-//! [3] After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
+//! After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! [2] The kernel that is going to crash: armed, plugged, damaged, panicked.
+//! The kernel that is going to crash: armed, plugged, damaged, panicked.
 
 use std::ops::Range;
 use std::time::Instant;

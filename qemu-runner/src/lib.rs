@@ -24,6 +24,7 @@ mod scenarios;
 pub mod initramfs;
 pub mod machine;
 pub mod deadline;
+pub mod emulator;
 pub mod vm;
 pub mod agent;
 pub mod monitor;

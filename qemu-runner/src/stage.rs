@@ -1,4 +1,4 @@
-//! [1] The stage of one scenario: builds both user spaces, starts a machine, waits for the first kernel.
+//! The stage of one scenario: builds both user spaces, starts a machine, waits for the first kernel.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,18 +3,19 @@
 //! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use crate::assets::Qemu;
 use crate::deadline::Deadline;
+use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::machine::{CommandLine, Ends, Machine, library_path};
 use crate::monitor::Monitor;
@@ -26,9 +27,6 @@ pub const SERIAL_LOG: &str = "serial.log";
 const QEMU_LOG: &str = "qemu.log";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
-/// How often to look whether QEMU is still there while waiting for its first call.
-const LAUNCH_POLL: Duration = Duration::from_millis(50);
-
 /// Something that arrived.
 #[derive(Debug)]
 pub enum Arrival {
@@ -52,7 +50,7 @@ pub struct Line {
 /// A running machine.
 #[derive(Debug)]
 pub struct Vm {
-    child: Child,
+    _child: Emulator,
     arrivals: Receiver<Arrival>,
     ended: bool,
     /// Every line of the console so far.
@@ -93,20 +91,17 @@ impl Vm {
 
         let stderr = directory.join("qemu.stderr");
         let mut command = Command::new(&qemu.program);
-        command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(File::create(&stderr).map_err(Error::file("create", &stderr))?);
+        command.args(&arguments);
         if let Some(path) = library_path(qemu) {
             command.env("LD_LIBRARY_PATH", path);
         }
-        let child = command.spawn().map_err(Error::file("run", &qemu.program))?;
-        // From here on an early return must not leave QEMU behind.
-        let mut child = Killed(Some(child));
-        let agent = child.accept(&agent, deadline, &stderr)?;
-        let monitor = Monitor::new(child.accept(&monitor, deadline, &stderr)?, deadline)?;
+        let mut child = Emulator::start(&mut command, &stderr)?;
+        let agent = child.accept(&agent, deadline)?;
+        let monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
         let ram = Ram::open(&ends.ram, machine.layout())?;
 
         let (sender, arrivals) = mpsc::channel();
-        let console = child.get().stdout.take().expect("standard output is a pipe");
+        let console = child.take_output();
         let log = directory.join(SERIAL_LOG);
         let log = File::create(&log).map_err(Error::file("create", &log))?;
         let to_agent = agent.try_clone().map_err(Error::file("share", &ends.agent))?;
@@ -114,7 +109,7 @@ impl Vm {
         thread::spawn(move || read_console(console, log, &sender));
         thread::spawn(move || read_agent(agent, &from_agent));
         Ok(Self {
-            child: child.0.take().expect("nobody has taken the child yet"),
+            _child: child,
             arrivals,
             ended: false,
             console: Vec::new(),
@@ -180,59 +175,6 @@ impl Vm {
     }
 }
 
-impl Drop for Vm {
-    fn drop(&mut self) {
-        end(&mut self.child);
-    }
-}
-
-/// A child that is killed unless it is taken out.
-struct Killed(Option<Child>);
-
-impl Killed {
-    fn get(&mut self) -> &mut Child {
-        self.0.as_mut().expect("nobody has taken the child yet")
-    }
-
-    /// Waits for QEMU to call.
-    fn accept(&mut self, listener: &UnixListener, deadline: Deadline, stderr: &Path) -> Result<UnixStream, Error> {
-        let launch = |reason: String| Error::Launch { reason };
-        listener.set_nonblocking(true).map_err(|error| launch(error.to_string()))?;
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).map_err(|error| launch(error.to_string()))?;
-                    return Ok(stream);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(launch(error.to_string())),
-            }
-            if let Ok(Some(status)) = self.get().try_wait() {
-                let said = fs::read_to_string(stderr).unwrap_or_default();
-                return Err(launch(format!("{status}; it said: {}", said.trim())));
-            }
-            if deadline.left().is_none() {
-                return Err(launch("it did not open its sockets before the deadline".into()));
-            }
-            thread::sleep(LAUNCH_POLL);
-        }
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            end(child);
-        }
-    }
-}
-
-/// Kills a child and collects it. It may have ended by itself, so neither step's failure means anything.
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
 /// Reads the console to its end, into the log and line by line into the channel.
 fn read_console(console: impl Read, mut log: File, sender: &Sender<Arrival>) {
     let mut reader = BufReader::new(console);
@@ -287,16 +229,5 @@ mod tests {
             .collect();
         assert_eq!(texts, ["one", "two", "half \u{fffd}", "END"]);
         assert_eq!(fs::read(path).unwrap(), b"one\r\ntwo\nhalf \xff");
-    }
-
-    #[test]
-    fn program_that_ends_at_once_is_reported_with_what_it_said() {
-        let directory = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
-        let stderr = directory.path().join("stderr");
-        fs::write(&stderr, "no such machine\n").unwrap();
-        let mut child = Killed(Some(Command::new("false").spawn().unwrap()));
-        let error = child.accept(&listener, Deadline::after(Duration::from_secs(60)), &stderr).unwrap_err();
-        assert!(error.to_string().contains("no such machine"), "{error}");
     }
 }
