@@ -1,4 +1,4 @@
-//! [9] The purgatory is bound to its address: the block is filled in and sealed, and the segment becomes bytes.
+//! [8] The purgatory is bound to its address: the block is filled in and sealed, and the segment becomes bytes.
 //!
 //! *On entry* everything is digested. *On exit* an [`Image`], which can only be looked at and submitted.
 

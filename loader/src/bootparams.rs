@@ -1,4 +1,4 @@
-//! [5b] The boot parameters: the page in which a boot loader tells a kernel where everything is, and the setup_data behind it.
+//! [6b] The boot parameters: the page in which a boot loader tells a kernel where everything is, and the setup_data behind it.
 //!
 //! *On entry:* every other segment has its place. *On exit:* one segment,
 //!

@@ -1,4 +1,4 @@
-//! [5a] The capture kernel's command line: the caller's words, what the loader must add, and room for the purgatory's report.
+//! [6a] The capture kernel's command line: the caller's words, what the loader must add, and room for the purgatory's report.
 //!
 //! *On entry:* the caller's words and the elfcorehdr's address. *On exit:* the bytes as the kernel will read them, no longer than it
 //! reads, and the offset of the field that the purgatory fills in after verification.

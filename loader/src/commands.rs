@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use loader::machine::{self, Machine};
 use loader::request::{InputFile, Request};
-use loader::{cmdline, kernel, preflight, purgatory, record, submit};
+use loader::{advice, cmdline, kernel, preflight, purgatory, record, submit};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
@@ -155,6 +155,11 @@ pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> 
         purgatory: read_purgatory(arguments.purgatory.as_deref())?,
         rng_seed: Some(rng_seed),
     })
+}
+
+/// Says what is allowed but hardly meant.
+pub fn advise(request: &Request, machine: &Machine) {
+    advice::advise(request, machine).iter().for_each(|advice| say(format_args!("{advice}")));
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.

@@ -1,4 +1,4 @@
-//! [7] What the segments hold: first what needs no address, then, once everything is placed, what does.
+//! [6] What the segments hold: first what needs no address, then, once everything is placed, what does.
 //!
 //! *On entry* the request and the machine. *On exit* a [`Described`]: every byte of every segment but the purgatory's, final.
 

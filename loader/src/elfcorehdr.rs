@@ -1,4 +1,4 @@
-//! [5c] The elfcorehdr: program headers that tell the capture kernel what of the crashed machine's memory there is to dump.
+//! [6c] The elfcorehdr: program headers that tell the capture kernel what of the crashed machine's memory there is to dump.
 //!
 //! In the layout of the kernel's own `crash_prepare_elf64_headers` (kernel/crash_core.c), because the kernel rewrites the segment
 //! in that layout on every CPU or memory hot (un)plug, and the dump should not depend on whether it has:

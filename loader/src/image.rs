@@ -1,4 +1,4 @@
-//! [10] The image: what is submitted, and what `plan` prints.
+//! [9] The image: what is submitted, and what `plan` prints.
 //!
 //! It has no mutating method. The capture kernel and its initrd are borrowed from the files as they were read.
 

@@ -1,4 +1,4 @@
-//! [3] Where everything goes: sizes first, addresses second.
+//! [5] Where everything goes: sizes first, addresses second.
 //!
 //! *On entry* every size is known. *On exit* every segment has a range inside the crash region: page-aligned, overlapping no
 //! other, in the order elfcorehdr, hole, kernel, initrd, boot parameters, command line, purgatory.

@@ -1,4 +1,4 @@
-//! [2] The purgatory's ELF file, taken apart: what is copied, where the block goes, where execution begins.
+//! [3] The purgatory's ELF file, taken apart: what is copied, where the block goes, where execution begins.
 //!
 //! *On entry* bytes that somebody says are a purgatory. *On exit* an image that runs at any page of physical memory once its block
 //! is filled in: no relocations, nothing undefined, `.handoff` of exactly the block's size.

@@ -61,3 +61,27 @@ pub struct Request {
     /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED); none is passed without.
     pub rng_seed: Option<[u8; 32]>,
 }
+
+/// For tests: bytes per leaf, few, so that small files have several.
+#[cfg(test)]
+pub(crate) const EXAMPLE_LEAF_SIZE: u32 = 4096;
+
+/// For tests: the example kernel and purgatory, armed with all that can be asked for.
+#[cfg(test)]
+pub(crate) fn example() -> Request {
+    use crate::example::{bzimage, pattern, purgatory};
+    Request {
+        kernel: InputFile { path: "vmlinuz".into(), bytes: bzimage(&pattern(50_000)) },
+        initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(9_000) }),
+        command_line: "console=ttyS1 nr_cpus=1".into(),
+        noefi: false,
+        on_corrupt: handoff::OnCorrupt::Halt,
+        reset_delay_ms: 2500,
+        console: Console::Auto,
+        hotplug: true,
+        engine: EngineChoice::Auto,
+        leaf_size: EXAMPLE_LEAF_SIZE,
+        purgatory: InputFile { path: "purgatory.elf".into(), bytes: purgatory().bytes() },
+        rng_seed: Some([7; 32]),
+    }
+}

@@ -1,4 +1,4 @@
-//! [8] The digests: after this nothing about the image can change.
+//! [7] The digests: after this nothing about the image can change.
 //!
 //! *On entry* every segment's bytes and place. *On exit* a [`Sealed`], which has no mutating method: one SHA-256 per leaf, in
 //! the order of the regions, and the regions themselves. The block is sealed when it is bound ([`crate::bind`]).

@@ -1,4 +1,4 @@
-//! [2] What the purgatory will be told besides the segments, decided and checked before anything is placed.
+//! [4] What the purgatory will be told besides the segments, decided and checked before anything is placed.
 //!
 //! *On entry* the request as typed and the machine as read. *On exit* values that the purgatory accepts and this machine can run:
 //! the same limits as in `handoff`, and nothing that would fault in a confidential guest.
@@ -126,24 +126,9 @@ fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, E
 mod tests {
     use super::*;
     use crate::machine::example;
-    use crate::request::InputFile;
 
     fn request() -> Request {
-        let nothing = || InputFile { path: "nothing".into(), bytes: Vec::new() };
-        Request {
-            kernel: nothing(),
-            initrd: None,
-            command_line: "quiet console=ttyS0,115200".into(),
-            noefi: false,
-            on_corrupt: OnCorrupt::Boot,
-            reset_delay_ms: 10_000,
-            console: Console::Auto,
-            hotplug: true,
-            engine: EngineChoice::Auto,
-            leaf_size: 1 << 20,
-            purgatory: nothing(),
-            rng_seed: None,
-        }
+        Request { command_line: "quiet console=ttyS0,115200".into(), ..crate::request::example() }
     }
 
     #[test]

@@ -8,26 +8,7 @@ use sha2::Digest as _;
 use super::*;
 use crate::example;
 use crate::machine::Machine;
-use crate::request::{Console, EngineChoice, InputFile, Request};
-
-const LEAF_SIZE: u32 = 4096;
-
-fn request() -> Request {
-    Request {
-        kernel: InputFile { path: "vmlinuz".into(), bytes: example::bzimage(&example::pattern(50_000)) },
-        initrd: Some(InputFile { path: "initrd".into(), bytes: example::pattern(9_000) }),
-        command_line: "console=ttyS1 nr_cpus=1".into(),
-        noefi: false,
-        on_corrupt: handoff::OnCorrupt::Halt,
-        reset_delay_ms: 2500,
-        console: Console::Auto,
-        hotplug: true,
-        engine: EngineChoice::Auto,
-        leaf_size: LEAF_SIZE,
-        purgatory: InputFile { path: "purgatory.elf".into(), bytes: example::purgatory().bytes() },
-        rng_seed: Some([7; 32]),
-    }
-}
+use crate::request::{Console, EXAMPLE_LEAF_SIZE as LEAF_SIZE, InputFile, Request, example as request};
 
 fn machine() -> Machine {
     crate::machine::example::machine()

@@ -1,33 +1,14 @@
-use handoff::OnCorrupt;
 use proptest::prelude::*;
 
 use super::uapi::SetupData;
 use super::*;
 use crate::machine::example;
-use crate::request::{Console, EngineChoice, InputFile};
+use crate::request::example as request;
 
 const AT: u64 = 0x3000_0000;
 
 fn range(start: u64, end: u64) -> PhysRange {
     PhysRange::new(start, end).unwrap()
-}
-
-fn request() -> Request {
-    let none = || InputFile { path: "none".into(), bytes: vec![] };
-    Request {
-        kernel: none(),
-        initrd: None,
-        command_line: String::new(),
-        noefi: false,
-        on_corrupt: OnCorrupt::Reset,
-        reset_delay_ms: 0,
-        console: Console::None,
-        hotplug: true,
-        engine: EngineChoice::Auto,
-        leaf_size: 4096,
-        purgatory: none(),
-        rng_seed: Some([0x5e; 32]),
-    }
 }
 
 /// A setup header in which every byte says where it stands.
@@ -210,7 +191,7 @@ fn rsdp_comes_from_efi_when_the_boot_loader_told_none() {
 #[test]
 fn seed_is_passed_only_if_there_is_one() {
     let with = built(|_, _, _, _| ()).unwrap();
-    assert_eq!(nodes(&with, AT)[1], (9, &[0x5e; 32][..]));
+    assert_eq!(nodes(&with, AT)[1], (9, &request().rng_seed.unwrap()[..]));
     let without = built(|_, request, _, _| request.rng_seed = None).unwrap();
     assert!(nodes(&without, AT).iter().all(|node| node.0 != 9));
 }

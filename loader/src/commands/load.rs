@@ -8,7 +8,7 @@ use loader::record::Record;
 use loader::{preflight, submit};
 use serde::Serialize;
 
-use super::{Aftermath, Error, LIVE, forget, fresh_seed, in_full, mib, print_json, request, say, turn};
+use super::{Aftermath, Error, LIVE, advise, forget, fresh_seed, in_full, mib, print_json, request, say, turn};
 use crate::cli::Load;
 
 /// What `load --json` prints.
@@ -27,6 +27,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     preflight::permitted(root, &machine.kexec)?;
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
+    advise(&request, &machine);
     let image = loader::build(&request, &machine)?;
 
     let _turn = turn(root);

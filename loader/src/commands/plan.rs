@@ -5,7 +5,7 @@ use std::path::Path;
 use loader::machine::Machine;
 use loader::submit;
 
-use super::{Error, LIVE, print, print_json, request};
+use super::{Error, LIVE, advise, print, print_json, request};
 use crate::cli::Plan;
 
 /// Stands in for the random seed: it is as long, and every plan of the same image has the same identity.
@@ -18,6 +18,7 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         None => Machine::read(Path::new(LIVE), Some(submit::measure_tsc_khz()))?,
     };
     let request = request(&arguments.image, &machine, NO_SEED)?;
+    advise(&request, &machine);
     let summary = loader::build(&request, &machine)?.summary();
     if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }
 }

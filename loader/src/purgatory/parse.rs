@@ -1,4 +1,4 @@
-//! [2a] The rules a purgatory's ELF file must obey: two segments from address 0, nothing to relocate, nothing undefined, a section for
+//! [3a] The rules a purgatory's ELF file must obey: two segments from address 0, nothing to relocate, nothing undefined, a section for
 //! the block.
 
 use std::ops::Range;
