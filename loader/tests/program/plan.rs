@@ -6,7 +6,7 @@ use crate::fixture::{Fixture, NONE, Run, assert_says};
 
 fn summary(fixture: &Fixture, arguments: &[&str]) -> Summary {
     let Run { code, stdout, stderr } = fixture.plan(arguments.iter().chain(&["--json"]));
-    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(code, Some(0), "{stderr}");
     serde_json::from_str(&stdout).unwrap()
 }
 
@@ -14,8 +14,18 @@ fn summary(fixture: &Fixture, arguments: &[&str]) -> Summary {
 fn table_and_json_say_the_same() {
     let fixture = Fixture::new();
     let Run { code, stdout, stderr } = fixture.plan(NONE);
-    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(stdout, summary(&fixture, &[]).to_string());
+}
+
+#[test]
+fn advice_is_words_and_not_data() {
+    let fixture = Fixture::new();
+    let Run { stdout, stderr, .. } = fixture.plan(NONE);
+    assert_says(&stderr, &["kdump-loader: the capture kernel's command line has no acpi_no_memhotplug", "crashkernel=…,cma"]);
+    assert!(!stdout.contains("acpi_no_memhotplug"), "{stdout}");
+    let Run { stderr, .. } = fixture.plan(["--append", "acpi_no_memhotplug"]);
+    assert!(!stderr.contains("acpi_no_memhotplug"), "{stderr}");
 }
 
 #[test]

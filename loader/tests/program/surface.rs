@@ -56,7 +56,7 @@ fn reader_who_has_seen_enough_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let result = run_with_stdout(&mut fixture.plan_command(), writer.into());
-    assert_eq!((result.code, result.stderr.as_str()), (Some(0), ""));
+    assert_eq!(result.code, Some(0), "{}", result.stderr);
 }
 
 fn run_with_stdout(command: &mut Command, stdout: Stdio) -> Run {
