@@ -1,4 +1,4 @@
-//! Hands the linker its script and the sizes that the script asserts, each taken from the source that defines it.
+//! Hands the linker its script and the sizes in it: of the block, as the contract defines it, and of the stacks.
 
 /// Bytes of stack for the story in `main.rs`.
 const STACK_SIZE: usize = 8 << 10;

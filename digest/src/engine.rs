@@ -13,7 +13,7 @@ mod sha_ni;
 pub use sha_ni::ShaNi;
 
 /// Most streams that any engine runs side by side.
-pub const MAX_STREAMS: usize = 3;
+pub const MAX_STREAMS: usize = sha_ni::STREAMS;
 
 /// An implementation of SHA-256's compression function that this CPU can run.
 #[derive(Clone, Copy, Debug)]

@@ -27,6 +27,14 @@ pub const DEFAULT_LEAF_SIZE: u32 = 256 << 10;
 
 /// Longest delay before a reset, in milliseconds: an hour. More is a typing error or a flipped bit.
 pub const MAX_RESET_DELAY_MS: u32 = 3_600_000;
+/// Delay before a reset when nobody asks for another, and the longest that an unproven block is given, in milliseconds.
+pub const DEFAULT_RESET_DELAY_MS: u32 = 10_000;
+
+/// Highest frequency of a time-stamp counter that is believed, in kHz: 10 GHz, twice that of any CPU there is.
+pub const MAX_TSC_KHZ: u32 = 10_000_000;
+
+/// Widest physical address of any x86-64 CPU, in bits (SDM vol. 3A, "CR3 and physical-address width").
+pub const MAX_PHYSICAL_BITS: u32 = 52;
 
 /// The highest first port of a UART: its eight registers must fit the I/O space.
 pub const HIGHEST_CONSOLE_PORT: u16 = 0xfff8;
@@ -68,7 +76,7 @@ pub struct EntryRegs {
     pub rsi: U64,
 }
 
-/// All that the loader tells the purgatory, 0x500 bytes.
+/// All that the loader tells the purgatory.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Block {
@@ -100,7 +108,7 @@ pub struct Block {
     pub on_corrupt: U32,
     /// How long to show a failure before the reset, in milliseconds, at most [`MAX_RESET_DELAY_MS`].
     pub reset_delay_ms: U32,
-    /// Frequency of the time-stamp counter in kHz, never 0.
+    /// Frequency of the time-stamp counter in kHz, 1 to [`MAX_TSC_KHZ`].
     pub tsc_khz: U32,
     /// Zero.
     pub reserved0: U32,
@@ -108,7 +116,8 @@ pub struct Block {
     pub elfcorehdr: PhysSpan,
     /// The load-time copy of the elfcorehdr, inside the purgatory's segment; also a region.
     pub elfcorehdr_copy: PhysSpan,
-    /// One past the highest physical address this machine can name (CPUID leaf 0x8000_0008, EAX bits 7:0).
+    /// One past the highest physical address this machine can name (CPUID leaf 0x8000_0008, EAX bits 7:0), at most
+    /// 2^[`MAX_PHYSICAL_BITS`].
     pub phys_limit: U64,
     /// The value of `purgatory.report=` in the capture kernel's command line: [`crate::report::FIELD_LEN`] bytes.
     pub report: PhysSpan,

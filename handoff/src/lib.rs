@@ -19,7 +19,7 @@
 //! f7cc804a9fd4); the block and the leaf table, because the seal covers them; bss, because it is written at crash time.
 //!
 //! *Version rule.* `magic`, `version` and `size` are the first sixteen bytes of every version. A purgatory accepts exactly the
-//! version and size it was built for, and says which it was given otherwise.
+//! version and size it was built for.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -68,7 +68,7 @@ impl Permissions {
     pub const PORT_IO: Self = Self(1 << 1);
     /// HLT may be executed.
     pub const HLT: Self = Self(1 << 2);
-    /// RDMSR and WRMSR may be executed.
+    /// RDMSR and WRMSR may be executed. Nothing does, yet.
     pub const MSR: Self = Self(1 << 3);
     /// None of them: a confidential guest.
     pub const NONE: Self = Self(0);

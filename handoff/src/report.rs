@@ -51,7 +51,7 @@ pub struct Report {
     pub segment: Option<RegionKind>,
     /// The engine that ran.
     pub engine: EngineId,
-    /// Microseconds of the time-stamp counter from the purgatory's first instruction to this report.
+    /// Microseconds of the time-stamp counter from the purgatory's entry to this report.
     pub microseconds: u64,
     /// Non-maskable interrupts that arrived in that time.
     pub nmis: u32,

@@ -1,8 +1,8 @@
-//! Every way in which the purgatory can end, as a number, a word and a sentence. Each has one producer in `purgatory/`.
+//! Every way in which the purgatory can end, as a number, a word and a sentence.
 
 macro_rules! verdicts {
     ($($(#[$meta:meta])* $variant:ident = $number:literal, $word:literal, $sentence:literal;)+) => {
-        /// How the purgatory ended. The number is printed and left in memory; the word stands in the report.
+        /// How the purgatory ended. Number and word are printed; the word stands in the report.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Verdict { $($(#[$meta])* $variant = $number),+ }
@@ -59,8 +59,8 @@ verdicts! {
     BlockConsole = 0x1b, "block-console", "the handoff block names a console this purgatory does not have";
     /// The policy is unknown or its delay is out of range.
     BlockPolicy = 0x1c, "block-policy", "the policy on corruption in the handoff block cannot be right";
-    /// The time-stamp counter's frequency is zero.
-    BlockTsc = 0x1d, "block-tsc", "the handoff block gives no frequency for the time-stamp counter";
+    /// The time-stamp counter's frequency is zero or impossible.
+    BlockTsc = 0x1d, "block-tsc", "the frequency of the time-stamp counter in the handoff block cannot be right";
     /// The elfcorehdr or its copy lies where it cannot.
     BlockElfcorehdr = 0x1e, "block-elfcorehdr", "the elfcorehdr's place in the handoff block cannot be right";
     /// The report field or the entry registers point outside their regions.

@@ -7,39 +7,69 @@ use handoff::block::HIGHEST_CONSOLE_PORT;
 use handoff::text::Text;
 use handoff::{Block, ConsoleKind, Permissions};
 
-/// Something that takes bytes and gives up by itself when they cannot be sent.
-pub trait Transmit {
-    /// Sends one byte, or drops it.
-    fn transmit(&mut self, byte: u8);
+/// LSR: the transmit holding register takes a byte (16550 data sheet).
+const LSR_THRE: u8 = 1 << 5;
+
+/// How often the line status is read for one byte before the UART is given up. A byte takes 1.04 ms at 9600 baud and reading
+/// an I/O port takes from 50 ns to a few µs, so a working UART is never given up, and a stuck one costs half a second, once.
+pub const PATIENCE: u32 = 100_000;
+
+/// The two registers of a UART that transmitting needs.
+pub trait Ports {
+    /// Reads the line status register.
+    fn line_status(&mut self) -> u8;
+    /// Writes the transmit holding register.
+    fn send(&mut self, byte: u8);
+}
+
+/// A UART that is left alone for good after the first byte that it does not take.
+#[derive(Debug)]
+pub struct Uart<P> {
+    ports: P,
+    stuck: bool,
+}
+
+impl<P: Ports> Uart<P> {
+    fn transmit(&mut self, byte: u8) {
+        self.stuck = self.stuck || !(0..PATIENCE).any(|_| self.ports.line_status() & LSR_THRE != 0);
+        if !self.stuck {
+            self.ports.send(byte);
+        }
+    }
 }
 
 /// A console that may be absent.
 #[derive(Debug)]
-pub struct Console<T> {
-    uart: Option<T>,
+pub struct Console<P> {
+    uart: Option<Uart<P>>,
 }
 
 /// A line being written; it ends when the value is dropped.
 #[derive(Debug)]
-pub struct Line<'a, T: Transmit> {
-    console: &'a mut Console<T>,
+pub struct Line<'a, P: Ports> {
+    console: &'a mut Console<P>,
 }
 
-impl<T: Transmit> Console<T> {
+impl<P: Ports> Console<P> {
     /// The console that `block` alleges, made by `open` from its port; none unless port I/O is allowed.
-    pub fn alleged(block: &Block, open: impl FnOnce(u16) -> T) -> Self {
-        Self { uart: alleged_port(block).map(open) }
+    pub fn alleged(block: &Block, open: impl FnOnce(u16) -> P) -> Self {
+        Self { uart: alleged_port(block).map(|port| Uart { ports: open(port), stuck: false }) }
+    }
+
+    /// Ends a line that somebody else may have been interrupted in.
+    pub fn break_line(&mut self) {
+        Line { console: self };
     }
 
     /// Begins a line.
-    pub fn line(&mut self) -> Line<'_, T> {
+    pub fn line(&mut self) -> Line<'_, P> {
         let mut line = Line { console: self };
         line.text("purgatory: ");
         line
     }
 }
 
-impl<T: Transmit> Text for Line<'_, T> {
+impl<P: Ports> Text for Line<'_, P> {
     fn byte(&mut self, byte: u8) {
         if let Some(uart) = &mut self.console.uart {
             uart.transmit(byte);
@@ -47,7 +77,7 @@ impl<T: Transmit> Text for Line<'_, T> {
     }
 }
 
-impl<T: Transmit> Drop for Line<'_, T> {
+impl<P: Ports> Drop for Line<'_, P> {
     fn drop(&mut self) {
         self.text("\r\n");
     }
@@ -71,13 +101,28 @@ mod tests {
     use std::string::String;
     use zerocopy::little_endian::U32;
 
-    #[derive(Debug, Default)]
-    struct Paper(String);
+    /// A UART that is ready when `ready` says so, and what it was asked and sent.
+    #[derive(Debug)]
+    struct Paper {
+        ready: fn(asked: u32) -> bool,
+        asked: u32,
+        sent: String,
+    }
 
-    impl Transmit for Paper {
-        fn transmit(&mut self, byte: u8) {
-            self.0.push(byte as char);
+    impl Ports for Paper {
+        fn line_status(&mut self) -> u8 {
+            self.asked += 1;
+            if (self.ready)(self.asked) { LSR_THRE } else { !LSR_THRE }
         }
+
+        fn send(&mut self, byte: u8) {
+            self.sent.push(byte as char);
+        }
+    }
+
+    fn console(ready: fn(u32) -> bool) -> Console<Paper> {
+        let paper = Paper { ready, asked: 0, sent: String::new() };
+        Console::alleged(&block(Permissions::ALL, 1, 0x3f8), |_| paper)
     }
 
     fn block(permissions: Permissions, kind: u32, port: u32) -> Block {
@@ -89,9 +134,42 @@ mod tests {
 
     #[test]
     fn line_carries_who_speaks() {
-        let mut console = Console::alleged(&block(Permissions::ALL, 1, 0x3f8), |_| Paper::default());
+        let mut console = console(|_| true);
         console.line().decimal(1).text(" of ").digits(&[0x0a, 0xff]);
-        assert_eq!(console.uart.unwrap().0, "purgatory: 1 of 0aff\r\n");
+        assert_eq!(console.uart.unwrap().ports.sent, "purgatory: 1 of 0aff\r\n");
+    }
+
+    #[test]
+    fn slow_uart_is_waited_for() {
+        let mut console = console(|asked| asked % 1000 == 0);
+        console.line().text("slow");
+        assert_eq!(console.uart.unwrap().ports.sent, "purgatory: slow\r\n");
+    }
+
+    #[test]
+    fn stuck_uart_is_given_up_once_and_for_all() {
+        let mut console = console(|_| false);
+        console.line().text("nobody reads this");
+        console.line().text("nor this");
+        let paper = console.uart.unwrap().ports;
+        assert_eq!((paper.asked, paper.sent.as_str()), (PATIENCE, ""));
+    }
+
+    #[test]
+    fn absent_uart_costs_nothing() {
+        // Nothing answers, so all bits read as one: it always seems ready.
+        let mut console = console(|_| true);
+        console.line().text("into the void");
+        assert_eq!(console.uart.unwrap().ports.asked as usize, "purgatory: into the void\r\n".len());
+    }
+
+    fn opened_by(block: &Block) -> Option<u16> {
+        let mut opened = None;
+        Console::alleged(block, |port| {
+            opened = Some(port);
+            Paper { ready: |_| true, asked: 0, sent: String::new() }
+        });
+        opened
     }
 
     #[test]
@@ -105,7 +183,7 @@ mod tests {
             (Permissions::ALL, 1, 0xfff9),
             (Permissions::ALL, 1, 0x1_03f8),
         ] {
-            assert!(Console::alleged(&block(permissions, kind, port), |_| Paper::default()).uart.is_none(), "{kind} {port:#x}");
+            assert!(opened_by(&block(permissions, kind, port)).is_none(), "{kind} {port:#x}");
         }
     }
 }

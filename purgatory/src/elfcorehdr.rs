@@ -1,9 +1,10 @@
 //! [6] The elfcorehdr: in no digest, because the kernel rewrites it on hotplug, but without it there is no /proc/vmcore.
 //!
 //! On entry: the segment's bytes, written by the loader or later by the kernel (`crash_prepare_elf64_headers`, kernel/crash_core.c).
-//! On exit: either nothing that the kernel's writer guarantees is violated, or the first violation is named. The writer says
-//! most things twice (offset and physical address, file and memory size, one direct-map offset for all ranges), which is what
-//! makes a flipped bit visible without a digest. A header that the kernel rewrote always passes.
+//! On exit: either nothing that the kernel's writer guarantees is violated, or the first violation is named and the load-time copy put
+//! back. The writer says most things twice (offset and physical address, file and memory size, one direct-map offset for all
+//! ranges, ranges in ascending order), which is what makes a flipped bit visible without a digest. A header that the kernel rewrote
+//! always passes. Of a machine's crash regions the block names only the one that holds the image, so only that one is looked for.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -57,6 +58,10 @@ const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 /// `e_phnum` from here on means "look elsewhere", which /proc/vmcore does not.
 const PN_XNUM: u16 = 0xffff;
+/// Virtual address from which the kernel's text is mapped (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// What KASLR moves the direct map by multiples of (`PUD_SIZE`, `kernel_randomize_memory`, arch/x86/mm/kaslr.c).
+const DIRECT_MAP_ALIGNMENT: u64 = 1 << 30;
 /// The kernel pads what it writes with zeroes to this (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
 const PADDED_TO: usize = 4096;
 
@@ -85,8 +90,10 @@ pub enum Defect {
     Range,
     /// A PT_LOAD reaches into the crash region.
     CrashRegion,
-    /// Physical ranges are mapped at more than one virtual offset.
-    VirtualOffset,
+    /// Ranges of memory are not in ascending order, or overlap.
+    Ascent,
+    /// A virtual address is not where the kernel maps text, or is not at the direct map's one offset.
+    VirtualAddress,
 }
 
 impl Defect {
@@ -104,7 +111,8 @@ impl Defect {
             Self::Disagreement => "a program header contradicts itself",
             Self::Range => "a program header points outside physical memory",
             Self::CrashRegion => "a PT_LOAD reaches into the crash region",
-            Self::VirtualOffset => "a PT_LOAD has a virtual address of its own",
+            Self::Ascent => "ranges of memory overlap or do not ascend",
+            Self::VirtualAddress => "a PT_LOAD has a virtual address that cannot be",
         }
     }
 }
@@ -139,7 +147,10 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
     ensure(!notes.is_empty() && !loads.is_empty(), Defect::Missing)?;
     programs.iter().try_for_each(|program| check_range(program, phys_limit))?;
     loads.iter().try_for_each(|load| check_load(load, crash_region))?;
-    check_virtual_offsets(loads)
+    let (text, memory) = loads.split_first().ok_or(Defect::Missing)?;
+    ensure(!memory.is_empty(), Defect::Missing)?;
+    ensure(text.p_vaddr.get() >= START_KERNEL_MAP, Defect::VirtualAddress)?;
+    check_memory(memory)
 }
 
 fn check_range(program: &Elf64Phdr, phys_limit: u64) -> Result<(), Defect> {
@@ -156,12 +167,41 @@ fn check_load(load: &Elf64Phdr, crash_region: Span) -> Result<(), Defect> {
     ensure(apart, Defect::CrashRegion)
 }
 
-/// All but one PT_LOAD lie in the direct map; the one is the kernel's text, which the writer puts first.
-fn check_virtual_offsets(loads: &[Elf64Phdr]) -> Result<(), Defect> {
+/// The PT_LOADs behind the kernel's text: `walk_system_ram_res` ascends, and all lie in the direct map.
+fn check_memory(memory: &[Elf64Phdr]) -> Result<(), Defect> {
     let offset = |load: &Elf64Phdr| load.p_vaddr.get().wrapping_sub(load.p_paddr.get());
-    let Some(direct_map) = loads.last().map(offset) else { return Ok(()) };
-    let outside = loads.iter().filter(|load| offset(load) != direct_map).count();
-    ensure(outside <= 1, Defect::VirtualOffset)
+    let direct_map = memory.first().map_or(0, offset);
+    ensure(direct_map.is_multiple_of(DIRECT_MAP_ALIGNMENT), Defect::VirtualAddress)?;
+    let mut end = 0;
+    for load in memory {
+        ensure(offset(load) == direct_map, Defect::VirtualAddress)?;
+        ensure(end <= load.p_paddr.get(), Defect::Ascent)?;
+        // check_range has shown that the sum does not wrap.
+        end = load.p_paddr.get() + load.p_memsz.get();
+    }
+    Ok(())
+}
+
+/// What became of a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// Nothing was wrong with it.
+    Sound,
+    /// This was wrong; the copy is in its place.
+    Restored(Defect),
+    /// This is wrong, and there was no copy to trust.
+    Broken(Defect),
+}
+
+/// Checks the header in `segment` and puts `copy` in its place if it is broken.
+pub fn mend(segment: &mut [u8], copy: Option<&[u8]>, crash_region: Span, phys_limit: u64) -> Mended {
+    let Err(defect) = check(segment, crash_region, phys_limit) else { return Mended::Sound };
+    let Some(copy) = copy else { return Mended::Broken(defect) };
+    // Zeroes behind the copy, as kexec_load(2) left them: what the kernel's rewrite may have put there belongs to no header.
+    let (front, behind) = segment.split_at_mut(copy.len());
+    front.copy_from_slice(copy);
+    behind.fill(0);
+    Mended::Restored(defect)
 }
 
 #[cfg(test)]

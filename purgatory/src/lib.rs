@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod console;
+pub mod span;
 pub mod received;
 pub mod verify;
 pub mod elfcorehdr;
+pub mod policy;

@@ -5,7 +5,8 @@
 //! the stack is a page we do not own. `arch/x86_64/entry.S` turns that into a world in which Rust may run.
 //!
 //! What we ensure on exit: the capture kernel is entered as Documentation/arch/x86/boot.rst asks, with every loaded byte
-//! verified or its corruption reported; or the machine is reset or stopped, never without saying why where there is a console.
+//! verified or its corruption reported; or the machine is reset or stopped, after saying why where there is a console. Only a second
+//! exception, or one before SSE is on, resets without a word.
 
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 

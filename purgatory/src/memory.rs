@@ -1,8 +1,10 @@
 //! Physical memory as slices. With `arch/`, the only file that may say `unsafe`.
 //!
-//! What makes it sound: the kernel mapped every segment of the image one to one, writable (`init_pgtable`,
-//! arch/x86/kernel/machine_kexec_64.c); this CPU is the only one that runs; and a [`Span`] exists only after `received.rs` has
-//! shown where it lies. Corrupt bytes are still bytes: every bit pattern of a `u8` is valid.
+//! What makes it sound: the kernel mapped all RAM that it had and every segment of the image one to one, writable (`init_pgtable`,
+//! arch/x86/kernel/machine_kexec_64.c); a [`Span`] exists only after `received.rs` has shown where it lies; and no other Rust code
+//! runs. A device, or a CPU that did not stop, may still write to these bytes: that is what the digests are for, every bit pattern of
+//! a `u8` is valid, and nothing here is read twice with the same result assumed, but for the leaf table, whose change after the
+//! seal was checked makes a leaf differ. A span that is not mapped after all is a page fault, and ends as a verdict.
 
 use core::cell::UnsafeCell;
 use core::mem::size_of;
@@ -20,7 +22,7 @@ const BLOCK_WORDS: usize = size_of::<Block>() / size_of::<u64>();
 #[repr(C)]
 struct Hole(UnsafeCell<[u64; BLOCK_WORDS]>);
 
-// SAFETY: only one CPU runs, and after the loader nobody writes to the hole.
+// SAFETY: no second thread of Rust code exists to share it with.
 unsafe impl Sync for Hole {}
 
 #[used]
@@ -59,8 +61,9 @@ pub fn itself() -> Itself {
 
 /// The bytes of a proven span.
 pub fn bytes(span: Span) -> &'static [u8] {
-    // SAFETY: the span lies in the crash region, which is mapped; nothing is written to it while the slice is used: the story
-    // writes only to the report field and the elfcorehdr, after verification, through the functions below.
+    // SAFETY: received.rs has shown that the span does not wrap, does not start at 0, and overlaps nothing that this program
+    // writes while the slice is used: the story writes to the report field and the elfcorehdr only after verification, through
+    // the functions below. That it is mapped, the header of this file explains.
     unsafe { slice::from_raw_parts(span.start() as *const u8, span.len() as usize) }
 }
 

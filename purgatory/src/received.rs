@@ -1,72 +1,19 @@
 //! [4] From allegations to proof: the block's values become types that need no second look.
 //!
 //! On entry: the block as it was found in memory; a stray write may have changed any of it, and the seal is not checked yet.
-//! On exit: every span lies where it must, nothing wraps, nothing overlaps what the purgatory writes. That makes it safe to read the
-//! leaf table and check the seal; whether the values are the *right* ones only the seal can tell.
+//! On exit: every span lies where it must in relation to the others, nothing wraps, nothing overlaps what the purgatory writes. Whether the
+//! values are the *right* ones only the seal can tell: a crash region that is too large may still name memory that is not
+//! there, and reading the leaf table from it is then a page fault, which ends as a verdict.
 
-use handoff::block::{HIGHEST_CONSOLE_PORT, MAGIC, MAX_LEAF_SIZE, MAX_REGIONS, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE, VERSION};
+use handoff::block::{
+    HIGHEST_CONSOLE_PORT, MAGIC, MAX_LEAF_SIZE, MAX_PHYSICAL_BITS, MAX_REGIONS, MAX_RESET_DELAY_MS, MAX_TSC_KHZ, MIN_LEAF_SIZE,
+    VERSION,
+};
 use handoff::region::leaves_in;
 use handoff::report::FIELD_LEN;
-use handoff::{
-    Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict,
-};
+use handoff::{Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region, RegionKind, Verdict};
 
-/// A span of physical memory that ends below 2^64 and was shown to lie where its holder says. Made only in this file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    start: u64,
-    len: u64,
-}
-
-impl Span {
-    fn parse(span: &PhysSpan) -> Option<Self> {
-        Self::new(span.start.get(), span.len.get())
-    }
-
-    fn new(start: u64, len: u64) -> Option<Self> {
-        start.checked_add(len).map(|_| Self { start, len })
-    }
-
-    /// A span that nobody has proven, for tests of what takes proven ones.
-    #[cfg(test)]
-    pub(crate) fn of_test(start: u64, len: u64) -> Self {
-        Self { start, len }
-    }
-
-    /// Physical address of the first byte.
-    pub fn start(self) -> u64 {
-        self.start
-    }
-
-    /// Length in bytes.
-    pub fn len(self) -> u64 {
-        self.len
-    }
-
-    /// Whether it holds no byte.
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// One past the last byte.
-    pub fn end(self) -> u64 {
-        self.start + self.len
-    }
-
-    /// Whether all of `other` lies inside.
-    pub fn contains(self, other: Self) -> bool {
-        self.start <= other.start && other.end() <= self.end()
-    }
-
-    /// Whether a byte is in both.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.start < other.end() && other.start < self.end()
-    }
-
-    fn from(self, offset: u64) -> Self {
-        Self { start: self.start + offset, len: self.len - offset }
-    }
-}
+pub use crate::span::Span;
 
 /// Where the purgatory finds itself, from the linker script's symbols.
 #[derive(Clone, Copy, Debug)]
@@ -93,12 +40,12 @@ pub struct ProvenRegion {
 impl ProvenRegion {
     /// The hashed part.
     pub fn file(self) -> Span {
-        Span { start: self.memory.start, len: self.file_len }
+        self.memory.first(self.file_len)
     }
 
     /// The part that must be zero.
     pub fn tail(self) -> Span {
-        self.memory.from(self.file_len)
+        self.memory.after(self.file_len)
     }
 }
 
@@ -182,15 +129,15 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     let permissions = Permissions::from_wire(permissions.get()).ok_or(Verdict::BlockReserved)?;
 
     let purgatory = Span::parse(purgatory).ok_or(Verdict::BlockBinding)?;
-    ensure(purgatory.start == itself.start && purgatory.start % PAGE_SIZE == 0, Verdict::BlockBinding)?;
-    ensure(purgatory.len >= itself.image_len, Verdict::BlockBinding)?;
+    ensure(purgatory.start() == itself.start && purgatory.start() % PAGE_SIZE == 0, Verdict::BlockBinding)?;
+    ensure(purgatory.len() >= itself.image_len, Verdict::BlockBinding)?;
     let crash_region = Span::parse(crash_region).ok_or(Verdict::BlockCrashRegion)?;
-    ensure(crash_region.contains(purgatory), Verdict::BlockCrashRegion)?;
+    ensure(crash_region.start() != 0 && crash_region.contains(purgatory), Verdict::BlockCrashRegion)?;
 
     let engine = EngineId::from_wire(engine.get()).ok_or(Verdict::BlockEngine)?;
     let on_corrupt = OnCorrupt::from_wire(on_corrupt.get()).ok_or(Verdict::BlockPolicy)?;
     ensure(reset_delay_ms.get() <= MAX_RESET_DELAY_MS, Verdict::BlockPolicy)?;
-    ensure(tsc_khz.get() != 0, Verdict::BlockTsc)?;
+    ensure((1..=MAX_TSC_KHZ).contains(&tsc_khz.get()), Verdict::BlockTsc)?;
     match ConsoleKind::from_wire(console.kind.get()).ok_or(Verdict::BlockConsole)? {
         ConsoleKind::None => ensure(console.port.get() == 0, Verdict::BlockConsole)?,
         ConsoleKind::Uart8250 => {
@@ -207,25 +154,26 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     let copy = Span::parse(elfcorehdr_copy).ok_or(Verdict::BlockElfcorehdr)?;
     ensure(crash_region.contains(elfcorehdr) && !elfcorehdr.overlaps(purgatory), Verdict::BlockElfcorehdr)?;
     // Behind the image, because the image is written to while it runs.
-    let behind_image = purgatory.from(itself.image_len);
-    ensure(behind_image.contains(copy) && copy.len <= elfcorehdr.len, Verdict::BlockElfcorehdr)?;
-    ensure(phys_limit.get() >= crash_region.end(), Verdict::BlockElfcorehdr)?;
+    let behind_image = purgatory.after(itself.image_len);
+    ensure(behind_image.contains(copy) && copy.len() <= elfcorehdr.len(), Verdict::BlockElfcorehdr)?;
+    let nameable = crash_region.end()..=1 << MAX_PHYSICAL_BITS;
+    ensure(nameable.contains(&phys_limit.get()), Verdict::BlockElfcorehdr)?;
 
     let bounds = Bounds { crash_region, purgatory, elfcorehdr, copy, read_only_len: itself.written_offset, leaf_size };
     let (regions, leaf_count) = bounds.regions(region_count.get(), regions)?;
 
     let leaf_table = Span::parse(leaf_table).ok_or(Verdict::BlockLeafTable)?;
     ensure(behind_image.contains(leaf_table) && !leaf_table.overlaps(copy), Verdict::BlockLeafTable)?;
-    ensure(leaf_table.len == leaf_count * DIGEST_LEN as u64, Verdict::BlockLeafTable)?;
+    ensure(leaf_table.len() == leaf_count * DIGEST_LEN as u64, Verdict::BlockLeafTable)?;
 
     let within = |kind: RegionKind, span: Option<Span>| {
         let region = regions.iter().flatten().find(|region| region.kind == kind);
         span.filter(|&span| region.is_some_and(|region| region.file().contains(span))).ok_or(Verdict::BlockEntry)
     };
     let report = within(RegionKind::CommandLine, Span::parse(report))?;
-    ensure(report.len == FIELD_LEN as u64, Verdict::BlockEntry)?;
-    let entry_rip = within(RegionKind::Kernel, Span::new(entry.rip.get(), 1))?.start;
-    let entry_rsi = within(RegionKind::BootParams, Span::new(entry.rsi.get(), PAGE_SIZE))?.start;
+    ensure(report.len() == FIELD_LEN as u64, Verdict::BlockEntry)?;
+    let entry_rip = within(RegionKind::Kernel, Span::new(entry.rip.get(), 1))?.start();
+    let entry_rsi = within(RegionKind::BootParams, Span::new(entry.rsi.get(), PAGE_SIZE))?.start();
 
     Ok(Handoff {
         regions,
@@ -289,12 +237,12 @@ impl Bounds {
         let kind = RegionKind::from_wire(kind.get()).ok_or(Verdict::BlockRegion)?;
         ensure(*name == kind.wire_name(), Verdict::BlockRegion)?;
         let memory = Span::new(start.get(), mem_len.get()).ok_or(Verdict::BlockRegion)?;
-        ensure(file_len.get() <= memory.len && !memory.is_empty(), Verdict::BlockRegion)?;
-        let own_text = Span { start: self.purgatory.start, len: self.read_only_len };
+        ensure(file_len.get() <= memory.len() && !memory.is_empty(), Verdict::BlockRegion)?;
+        let own_text = self.purgatory.first(self.read_only_len);
         ensure(
             match kind {
                 RegionKind::Purgatory => own_text.contains(memory),
-                RegionKind::ElfcorehdrCopy => memory == self.copy && file_len.get() == memory.len,
+                RegionKind::ElfcorehdrCopy => memory == self.copy && file_len.get() == memory.len(),
                 _ => self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr),
             },
             Verdict::BlockRegion,

@@ -5,36 +5,38 @@ use handoff::report::{Elfcorehdr, Report};
 use handoff::text::Text;
 use handoff::{Block, OnCorrupt, RegionKind, Verdict};
 use purgatory::console::Console;
-use purgatory::elfcorehdr;
+use purgatory::elfcorehdr::{self, Mended};
+use purgatory::policy::Trust;
 use purgatory::received::{self, Handoff};
 use purgatory::verify::{self, Difference, Findings, Place};
 
-use crate::arch::{self, Uart};
+use crate::arch::{self, UartPorts};
 use crate::{memory, stop};
 
 /// How many differences of one segment are printed in full; the rest are counted. A slow UART must not hold up a reset.
 const PRINTED_PER_SEGMENT: u32 = 4;
 
-/// Called once by `entry.S`, on our own stack, with SSE on; `entered_at` is the time-stamp counter at the first instruction.
+/// Called once by `entry.S`, on our own stack, with SSE on; `entered_at` is the time-stamp counter on entry.
 pub extern "sysv64" fn tell(entered_at: u64) -> ! {
     let block = memory::received_block();
-    let mut console = Console::alleged(&block, Uart::at);
+    let mut console = Console::alleged(&block, UartPorts::at);
 
     let handoff = match received::receive(&block, &memory::itself()) {
         Ok(handoff) => handoff,
-        Err(verdict) => stop::refuse(&block, &mut console, verdict),
+        Err(verdict) => stop::refuse(&block, Trust::Alleged, &mut console, verdict),
     };
-    let engine = arch::engine(handoff.engine, handoff.permissions);
     let leaf_table = memory::bytes(handoff.leaf_table);
-    if !verify::seal_holds(engine, &block, leaf_table) {
-        stop::refuse(&block, &mut console, Verdict::Seal);
+    // With the engine that needs nothing of the CPU: only a sealed block can say which instructions there are.
+    if !verify::seal_holds(Engine::soft(), &block, leaf_table) {
+        stop::refuse(&block, Trust::Alleged, &mut console, Verdict::Seal);
     }
 
+    let engine = arch::engine(handoff.engine, handoff.permissions);
     announce(&mut console, &block, &handoff, engine);
     let findings = verify(&mut console, &handoff, engine, leaf_table);
     let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
     if verdict != Verdict::Ok && handoff.on_corrupt != OnCorrupt::Boot {
-        stop::refuse(&block, &mut console, verdict);
+        stop::refuse(&block, Trust::Proven, &mut console, verdict);
     }
 
     let elfcorehdr = mend_elfcorehdr(&mut console, &handoff, &findings);
@@ -56,7 +58,7 @@ pub extern "sysv64" fn tell(entered_at: u64) -> ! {
 }
 
 /// Says what is about to be verified, so that a hang can be told from one in the capture kernel.
-fn announce(console: &mut Console<Uart>, block: &Block, handoff: &Handoff, engine: Engine) {
+fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, engine: Engine) {
     let bytes: u64 = handoff.regions().map(|region| region.memory.len()).sum();
     let count = handoff.regions().count();
     let mut line = console.line();
@@ -65,7 +67,7 @@ fn announce(console: &mut Console<Uart>, block: &Block, handoff: &Handoff, engin
 }
 
 /// Verifies all regions and says where they differ.
-fn verify(console: &mut Console<Uart>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
+fn verify(console: &mut Console<UartPorts>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
     let mut findings = Findings::default();
     verify::regions(handoff, engine, leaf_table, memory::bytes, |place, difference| {
         if findings.count(&place, &difference) < PRINTED_PER_SEGMENT {
@@ -79,7 +81,7 @@ fn verify(console: &mut Console<Uart>, handoff: &Handoff, engine: Engine, leaf_t
     findings
 }
 
-fn say_difference(console: &mut Console<Uart>, place: &Place, difference: &Difference) {
+fn say_difference(console: &mut Console<UartPorts>, place: &Place, difference: &Difference) {
     let mut line = console.line();
     line.text(place.kind.name()).text(" is corrupt at ").hex(place.start).text("-").hex(place.end - 1);
     match difference {
@@ -89,20 +91,20 @@ fn say_difference(console: &mut Console<Uart>, place: &Place, difference: &Diffe
 }
 
 /// Puts the load-time copy of the elfcorehdr back if what is there cannot give a /proc/vmcore.
-fn mend_elfcorehdr(console: &mut Console<Uart>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
-    let header = memory::elfcorehdr(handoff.elfcorehdr);
-    let Err(defect) = elfcorehdr::check(header, handoff.crash_region, handoff.phys_limit) else { return Elfcorehdr::Ok };
-    if findings.names(RegionKind::ElfcorehdrCopy) {
-        console.line().text("elfcorehdr is broken (").text(defect.sentence()).text("), and so is its copy: left alone");
-        return Elfcorehdr::Broken;
+fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
+    let copy = (!findings.names(RegionKind::ElfcorehdrCopy)).then(|| memory::bytes(handoff.elfcorehdr_copy));
+    let segment = memory::elfcorehdr(handoff.elfcorehdr);
+    match elfcorehdr::mend(segment, copy, handoff.crash_region, handoff.phys_limit) {
+        Mended::Sound => Elfcorehdr::Ok,
+        Mended::Restored(defect) => {
+            console.line().text("elfcorehdr was broken (").text(defect.sentence()).text("); restored the copy made at load");
+            Elfcorehdr::Restored
+        }
+        Mended::Broken(defect) => {
+            console.line().text("elfcorehdr is broken (").text(defect.sentence()).text("), and so is its copy: left alone");
+            Elfcorehdr::Broken
+        }
     }
-    let copy = memory::bytes(handoff.elfcorehdr_copy);
-    // Zeroes behind the copy, as kexec_load(2) left them: what the kernel's rewrite may have put there belongs to no header.
-    let (front, behind) = header.split_at_mut(copy.len());
-    front.copy_from_slice(copy);
-    behind.fill(0);
-    console.line().text("elfcorehdr was broken (").text(defect.sentence()).text("); restored the copy made at load");
-    Elfcorehdr::Restored
 }
 
 /// Microseconds of the time-stamp counter since `start`.

@@ -1,7 +1,7 @@
 //! [5] Is everything as it was loaded? First the seal, then every leaf, then every zero tail.
 //!
 //! On entry: the spans are proven, so `read` can be asked for them. On exit: every byte of every region was read once, every
-//! difference was handed to `found`, and the number of differing regions is known.
+//! difference was handed to `found`.
 
 use digest::{Digest, Engine, Sha256, digest_leaves, first_nonzero};
 use handoff::block::MAX_REGIONS;

@@ -1,4 +1,4 @@
-//! SHA-NI, one to three interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
+//! SHA-NI, one or two interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
 //!
 //! SHA256RNDS2 answers after four cycles or more but accepts a new pair of rounds every other cycle, so a lone stream leaves the
 //! unit idle half of the time. Streams are independent messages: their rounds are written side by side and fill the gaps.
@@ -13,7 +13,8 @@ use zerocopy::transmute;
 use crate::constants::K;
 use crate::{Block, State};
 
-/// How many streams are interleaved when there is work for as many.
+/// How many streams are interleaved when there is work for as many. Three need more than the sixteen vector registers, and written
+/// like this they spill and are slower than two.
 pub const STREAMS: usize = 2;
 
 /// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that the operating system, or `entry.S`, has switched

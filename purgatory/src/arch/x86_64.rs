@@ -10,5 +10,5 @@ mod reset;
 pub use cpu::{engine, tsc, wait};
 pub use leave::leave;
 pub use reset::{halt, reset};
-pub use serial::Uart;
+pub use serial::UartPorts;
 pub use trap::{TrapFrame, nmis};

@@ -10,7 +10,7 @@ const PAGE_OFFSET: u64 = 0xffff_8880_0000_0000;
 
 /// 256 MiB at 0x2900_0000.
 fn crash_region() -> Span {
-    Span::of_test(0x2900_0000, 0x1000_0000)
+    Span::new(0x2900_0000, 0x1000_0000).unwrap()
 }
 
 /// Writes an elfcorehdr as `crash_prepare_elf64_headers` does: `cpus` notes, vmcoreinfo, the kernel's text, then `ranges`.
@@ -112,7 +112,23 @@ fn everything_the_writer_guarantees_is_checked() {
             b[RAM_LOAD + 32 + 3] = 0x30;
             b[RAM_LOAD + 40 + 3] = 0x30;
         }),
-        ("virtual address", Defect::VirtualOffset, |b| b[RAM_LOAD + 16 + 4] ^= 1),
+        ("virtual address of a range", Defect::VirtualAddress, |b| b[RAM_LOAD + 16 + 4] ^= 1),
+        ("virtual address of the last range", Defect::VirtualAddress, |b| b[RAM_LOAD + 56 + 16 + 2] ^= 1),
+        ("virtual address of every range", Defect::VirtualAddress, |b| {
+            b[RAM_LOAD + 16 + 1] ^= 0x10;
+            b[RAM_LOAD + 56 + 16 + 1] ^= 0x10;
+        }),
+        ("virtual address of the text", Defect::VirtualAddress, |b| b[FIRST_LOAD + 16 + 7] ^= 0x80),
+        ("a range over another", Defect::Ascent, |b| b.copy_within(RAM_LOAD..RAM_LOAD + 56, RAM_LOAD + 56)),
+        ("ranges that descend", Defect::Ascent, |b| {
+            let first = b[RAM_LOAD..RAM_LOAD + 56].to_vec();
+            b.copy_within(RAM_LOAD + 56..RAM_LOAD + 112, RAM_LOAD);
+            b[RAM_LOAD + 56..RAM_LOAD + 112].copy_from_slice(&first);
+        }),
+        ("nothing but the text", Defect::Missing, |b| {
+            b[56] = 4;
+            b[RAM_LOAD..].fill(0);
+        }),
     ];
     for (what, expected, damage) in damages {
         let mut bytes = good();
@@ -132,6 +148,26 @@ fn header_without_notes_or_without_memory_is_broken() {
     only_notes[56] = 3;
     only_notes[64 + 3 * 56..].fill(0);
     assert_eq!(verdict(&only_notes), Err(Defect::Missing));
+}
+
+#[test]
+fn broken_header_is_replaced_by_the_copy_and_zeroes() {
+    let copy = &good()[..64 + 6 * 56];
+    let mut segment = linux_header(2, &[(0x10_0000, 0x2900_0000), (0x3900_0000, 0x3ffd_f000), (0x1_0000_0000, 0x1_4000_0000)]);
+    assert_eq!(mend(&mut segment, Some(copy), crash_region(), LIMIT), Mended::Sound);
+    segment[0] ^= 1;
+    assert_eq!(mend(&mut segment, Some(copy), crash_region(), LIMIT), Mended::Restored(Defect::Magic));
+    assert_eq!(segment, good());
+    assert_eq!(verdict(&segment), Ok(()));
+}
+
+#[test]
+fn broken_header_without_a_copy_to_trust_is_left_alone() {
+    let mut segment = good();
+    segment[56] = 0;
+    let before = segment.clone();
+    assert_eq!(mend(&mut segment, None, crash_region(), LIMIT), Mended::Broken(Defect::Count));
+    assert_eq!(segment, before);
 }
 
 #[test]

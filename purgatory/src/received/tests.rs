@@ -1,7 +1,7 @@
 //! A block that is accepted, and each of its fields broken once.
 
 use super::*;
-use handoff::EntryRegs;
+use handoff::{EntryRegs, PhysSpan};
 use zerocopy::little_endian::{U32, U64};
 
 /// A crash region of 256 MiB, above 4 GiB as `crashkernel=…,high` makes them.
@@ -70,12 +70,14 @@ fn every_field_out_of_range_has_its_verdict() {
         ("segment shorter than the image", BlockBinding, |b| b.purgatory.len = U64::new(0xbfff)),
         ("segment that wraps", BlockBinding, |b| b.purgatory.len = U64::new(u64::MAX)),
         ("crash region that wraps", BlockCrashRegion, |b| b.crash_region.len = U64::new(u64::MAX)),
+        ("crash region at 0", BlockCrashRegion, |b| b.crash_region = PhysSpan::new(0, CRASH + 0x1000_0000)),
         ("crash region without the purgatory", BlockCrashRegion, |b| b.crash_region.len = U64::new(0x0800_1000)),
         ("engine 0", BlockEngine, |b| b.engine = U32::new(0)),
         ("engine 99", BlockEngine, |b| b.engine = U32::new(99)),
         ("policy 0", BlockPolicy, |b| b.on_corrupt = U32::new(0)),
         ("a delay of 50 days", BlockPolicy, |b| b.reset_delay_ms = U32::new(u32::MAX)),
         ("no TSC frequency", BlockTsc, |b| b.tsc_khz = U32::new(0)),
+        ("a TSC of 4 THz", BlockTsc, |b| b.tsc_khz = U32::new(u32::MAX)),
         ("console kind 2", BlockConsole, |b| b.console.kind = U32::new(2)),
         ("console port 0", BlockConsole, |b| b.console.port = U32::new(0)),
         ("console port above the I/O space", BlockConsole, |b| b.console.port = U32::new(0x1_0000)),
@@ -123,6 +125,7 @@ fn every_field_out_of_range_has_its_verdict() {
         ("copy over the stacks", BlockElfcorehdr, |b| b.elfcorehdr_copy.start = U64::new(PURGATORY + 0xb000)),
         ("copy that does not fit the elfcorehdr", BlockElfcorehdr, |b| b.elfcorehdr.len = U64::new(0x100)),
         ("physical limit below the crash region", BlockElfcorehdr, |b| b.phys_limit = U64::new(CRASH)),
+        ("physical limit that no CPU has", BlockElfcorehdr, |b| b.phys_limit = U64::new((1 << 52) + 1)),
         ("copy that is not its region", BlockRegion, |b| b.elfcorehdr_copy.len = U64::new(0x100)),
         ("report outside the command line", BlockEntry, |b| b.report.start = U64::new(CRASH + 0x0600_0000)),
         ("report of another width", BlockEntry, |b| b.report.len = U64::new(FIELD_LEN as u64 - 1)),

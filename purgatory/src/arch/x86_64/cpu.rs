@@ -5,20 +5,20 @@ use core::arch::asm;
 use digest::{Engine, ShaNi};
 use handoff::{EngineId, Permissions};
 
-/// The engine that the loader chose, or the portable one where CPUID may be asked and says that this CPU lacks it.
+/// The engine that the sealed block names, or the portable one where CPUID may be asked and says that this CPU lacks it.
 pub fn engine(chosen: EngineId, permissions: Permissions) -> Engine {
     if permissions.allow(Permissions::CPUID) {
         return Engine::detect(chosen).unwrap_or(Engine::soft());
     }
     match chosen {
         EngineId::Soft => Engine::soft(),
-        // SAFETY: entry.S switched SSE on. The loader found SHA-NI on every CPU of this machine; a guest whose CPUs differ would not
-        // be one, and if the block is wrong about it, the #UD becomes a verdict.
+        // SAFETY: entry.S switched SSE on, and the block, whose seal holds, says that the loader found SHA-NI, SSSE3 and SSE4.1 on
+        // every CPU of this machine (`Machine::read`).
         EngineId::ShaNi => Engine::ShaNi(unsafe { ShaNi::assume() }),
     }
 }
 
-/// The time-stamp counter. RDTSC is not intercepted in any confidential guest that Linux runs in by default.
+/// The time-stamp counter. Confidential guests may execute RDTSC: Linux itself does before it has any handler.
 pub fn tsc() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: RDTSC exists on every x86-64 CPU; CR4.TSD is 0 and would not matter at CPL 0.

@@ -1,8 +1,9 @@
 /* [1] From the kernel's jump to Rust.
  *
  * On entry: 64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off, GDT and
- *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine.
- * On exit: own stack, GDT and IDT; SSE on; RDI = time-stamp counter at the first instruction; in story::tell, never to return.
+ *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine
+ *   (6.12) or stops it for ever (7.2), so the way there is short.
+ * On exit: own stack, GDT and IDT; SSE on; RDI = time-stamp counter on entry; in story::tell, never to return.
  * Clobbers: everything. Integer instructions only, until CR4 says otherwise.
  */
     .section .text.entry, "ax", @progbits
@@ -12,6 +13,10 @@ purgatory_start:
     cli
     cld
     leaq    __stack_top(%rip), %rsp
+    rdtsc
+    shlq    $32, %rdx
+    orq     %rax, %rdx
+    movq    %rdx, %rbp
 
     /* GDT: the limit, then the address, in ten bytes on the stack. */
     subq    $16, %rsp
@@ -37,7 +42,7 @@ purgatory_start:
 2:  movq    %rsi, %rax
     movw    %ax, 0(%rdi)
     movw    ${BOOT_CS}, 2(%rdi)
-    movw    $0x8e00, 4(%rdi)            /* present, DPL 0, 64-bit interrupt gate (SDM vol. 3A figure 7-8) */
+    movw    $0x8e00, 4(%rdi)            /* present, DPL 0, 64-bit interrupt gate (SDM vol. 3A, "IDT descriptors") */
     shrq    $16, %rax
     movw    %ax, 6(%rdi)
     shrq    $16, %rax
@@ -48,15 +53,13 @@ purgatory_start:
     incl    %ecx
     cmpl    ${VECTORS}, %ecx
     jne     2b
+    /* In no digest, so whatever is in them may be a stray write's. */
+    movl    $0, traps(%rip)
+    movl    $0, {nmis}(%rip)
     movw    $({VECTORS} * 16 - 1), 6(%rsp)
     leaq    idt(%rip), %rax
     movq    %rax, 8(%rsp)
     lidt    6(%rsp)
-
-    rdtsc
-    shlq    $32, %rdx
-    orq     %rax, %rdx
-    movq    %rdx, %rbp
 
     /* SSE on; leave.S puts these back. */
     movq    %cr0, %rax

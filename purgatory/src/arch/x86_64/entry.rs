@@ -7,7 +7,7 @@ pub const BOOT_CS: u16 = 0x10;
 /// Data segment selector that boot.rst asks for (__BOOT_DS).
 pub const BOOT_DS: u16 = 0x18;
 
-/// CR0.MP: WAIT and FWAIT honour TS (SDM vol. 3A §2.5).
+/// CR0.MP: WAIT and FWAIT honour TS (SDM vol. 3A, "Control registers").
 pub const CR0_MP: u64 = 1 << 1;
 /// CR0.EM: no FPU; SSE instructions raise #UD.
 pub const CR0_EM: u64 = 1 << 2;
@@ -17,7 +17,7 @@ pub const CR0_TS: u64 = 1 << 3;
 pub const CR4_OSFXSR: u64 = 1 << 9;
 /// CR4.OSXMMEXCPT: unmasked SIMD exceptions raise #XM instead of #UD.
 pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
-/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1 §10.2.3).
+/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and status register").
 pub const MXCSR_RESET: u32 = 0x1f80;
 
 global_asm!(
@@ -30,6 +30,7 @@ global_asm!(
     MXCSR_RESET = const MXCSR_RESET,
     STUB_SIZE = const super::trap::STUB_SIZE,
     VECTORS = const super::trap::VECTORS,
+    nmis = sym super::trap::NMIS,
     tell = sym crate::story::tell,
     options(att_syntax)
 );

@@ -17,13 +17,17 @@ const RESET_CPU: u8 = 1 << 2;
 const KEYBOARD_COMMAND: u16 = 0x64;
 /// Pulse output 0.
 const PULSE_RESET: u8 = 0xfe;
+/// Ticks between choosing the kind of reset and asking for it: 50 µs, as Linux waits (`native_machine_emergency_restart`,
+/// arch/x86/kernel/reboot.c), or more at any frequency up to 10 GHz.
+const PULSE_TICKS: u64 = 500_000;
 /// Ticks to wait for a reset to take effect before the next way is tried: 10 ms or more at any frequency up to 10 GHz.
 const RESET_TICKS: u64 = 100_000_000;
 
-/// Resets the machine, by whatever works; a triple fault always does.
+/// Resets the machine, by whatever works; in the end a triple fault, which a hypervisor may turn into the end of the guest.
 pub fn reset(permissions: Permissions) -> ! {
     if permissions.allow(Permissions::PORT_IO) {
         outb(RESET_CONTROL, SYSTEM_RESET);
+        wait(PULSE_TICKS);
         outb(RESET_CONTROL, SYSTEM_RESET | RESET_CPU);
         wait(RESET_TICKS);
         outb(KEYBOARD_COMMAND, PULSE_RESET);

@@ -2,43 +2,41 @@
 
 use core::arch::asm;
 
-use purgatory::console::Transmit;
+use purgatory::console::Ports;
 
 /// Transmit holding register (16550 data sheet).
 const THR: u16 = 0;
+/// Line control register.
+const LCR: u16 = 3;
 /// Line status register.
 const LSR: u16 = 5;
-/// LSR: the transmit holding register takes a byte.
-const LSR_THRE: u8 = 1 << 5;
+/// LCR: the first two ports are the divisor's. Linux may have died while it was set.
+const LCR_DLAB: u8 = 1 << 7;
 
-/// How often the line status is read for one byte before the UART is given up. A byte takes 1.04 ms at 9600 baud and reading
-/// an ISA port takes 1 µs or more, so this is several times what a working UART needs at any speed people use.
-const PATIENCE: u32 = 20_000;
-
-/// The UART; after the first byte that it does not take it is left alone for good.
+/// The ports of a UART.
 #[derive(Debug)]
-pub struct Uart {
-    port: u16,
-    stuck: bool,
+pub struct UartPorts {
+    first: u16,
 }
 
-impl Uart {
-    /// The UART whose first port is `port`, which must be at most 0xfff8 (`Console::alleged` has checked it).
-    pub fn at(port: u16) -> Self {
-        Self { port, stuck: false }
-    }
-
-    fn takes_a_byte(&self) -> bool {
-        (0..PATIENCE).any(|_| inb(self.port + LSR) & LSR_THRE != 0)
-    }
-}
-
-impl Transmit for Uart {
-    fn transmit(&mut self, byte: u8) {
-        self.stuck = self.stuck || !self.takes_a_byte();
-        if !self.stuck {
-            outb(self.port + THR, byte);
+impl UartPorts {
+    /// The UART whose first port is `first`, which must be at most `HIGHEST_CONSOLE_PORT` (`Console::alleged` has checked it).
+    pub fn at(first: u16) -> Self {
+        let line_control = inb(first + LCR);
+        if line_control & LCR_DLAB != 0 {
+            outb(first + LCR, line_control & !LCR_DLAB);
         }
+        Self { first }
+    }
+}
+
+impl Ports for UartPorts {
+    fn line_status(&mut self) -> u8 {
+        inb(self.first + LSR)
+    }
+
+    fn send(&mut self, byte: u8) {
+        outb(self.first + THR, byte);
     }
 }
 
@@ -46,8 +44,8 @@ impl Transmit for Uart {
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn inb(port: u16) -> u8 {
     let byte;
-    // SAFETY: the block allows port I/O, or there would be no console and no port to reset by; reading a status register has no
-    // effect on memory.
+    // SAFETY: every caller has asked the block's permissions, as far as they can be believed; reading a status or control register
+    // of a UART has no effect on memory.
     unsafe { asm!("inb %dx, %al", in("dx") port, out("al") byte, options(att_syntax, nomem, nostack, preserves_flags)) };
     byte
 }
@@ -55,6 +53,7 @@ pub fn inb(port: u16) -> u8 {
 /// Writes one byte to an I/O port.
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn outb(port: u16, byte: u8) {
-    // SAFETY: as in `inb`; what is written is a character for a UART, or the request to reset this machine.
+    // SAFETY: as in `inb`; what is written is a character for a UART, its line control, or the request to reset this machine. A port
+    // that a damaged block made up gets characters too: the price of saying that the block is damaged.
     unsafe { asm!("outb %al, %dx", in("dx") port, in("al") byte, options(att_syntax, nomem, nostack, preserves_flags)) };
 }

@@ -16,7 +16,8 @@ trap_stubs:
     incl    {nmis}(%rip)
     iretq
     .else
-    /* The CPU pushes an error code for these (SDM vol. 3A table 6-1; AMD APM vol. 2 §8.2 for 29 and 30). */
+    /* The CPU pushes an error code for these (SDM vol. 3A, "Protected-mode exceptions and
+     * interrupts"; AMD APM vol. 2, "Vectors", for 29 and 30). */
     .ifeq   (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14)
     .else
     .ifeq   (vector - 17) * (vector - 21) * (vector - 29) * (vector - 30)

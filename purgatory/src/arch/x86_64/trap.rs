@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::entry::CR4_OSFXSR;
 
-/// Exceptions and NMI: the architecture's own vectors (SDM vol. 3A §6.3.1).
+/// Exceptions and NMI: the architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
 pub const VECTORS: usize = 32;
 
 /// Bytes between the first instructions of two stubs in `trap.S`.
@@ -31,8 +31,8 @@ pub struct TrapFrame {
     pub ss: u64,
 }
 
-/// NMIs since entry.
-static NMIS: AtomicU32 = AtomicU32::new(0);
+/// NMIs since entry, where entry.S makes it 0.
+pub static NMIS: AtomicU32 = AtomicU32::new(0);
 
 /// How many NMIs have arrived since entry.
 pub fn nmis() -> u32 {

@@ -1,0 +1,86 @@
+//! [8] What to do when the story cannot go on: decided from the block, as far as the block can be believed.
+//!
+//! On entry: the block as it is in memory. Before its seal has been found to hold, any bit of it may be wrong, and one wrong bit makes
+//! a delay of days out of seconds, or `halt` out of `boot`. On exit: an ending that comes within a bounded time unless a proven
+//! block asks for `halt`.
+
+use handoff::block::{DEFAULT_RESET_DELAY_MS, MAX_TSC_KHZ};
+use handoff::{Block, OnCorrupt, Permissions};
+
+/// Whether the block is what the loader sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The seal holds.
+    Proven,
+    /// Nobody knows.
+    Alleged,
+}
+
+/// How to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Stand still for ever.
+    Halt,
+    /// Wait, then reset.
+    Reset {
+        /// How long to wait, in milliseconds, for a person.
+        delay_ms: u32,
+        /// The same in ticks of the time-stamp counter.
+        ticks: u64,
+    },
+}
+
+/// How to end by what `block` says. `boot` is no ending, so it means a reset.
+pub fn ending(block: &Block, trust: Trust) -> Ending {
+    let action = OnCorrupt::from_wire(block.on_corrupt.get());
+    if trust == Trust::Proven && action == Some(OnCorrupt::Halt) {
+        return Ending::Halt;
+    }
+    let asked = block.reset_delay_ms.get();
+    let delay_ms = if trust == Trust::Proven { asked } else { asked.min(DEFAULT_RESET_DELAY_MS) };
+    let tsc_khz = block.tsc_khz.get().clamp(1, MAX_TSC_KHZ);
+    Ending::Reset { delay_ms, ticks: u64::from(delay_ms) * u64::from(tsc_khz) }
+}
+
+/// What may be executed on the way to the end; nothing when the block makes no sense.
+pub fn permissions(block: &Block) -> Permissions {
+    Permissions::from_wire(block.permissions.get()).unwrap_or(Permissions::NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::received::tests::good_block;
+    use zerocopy::little_endian::U32;
+
+    #[test]
+    fn proven_block_has_its_way() {
+        let mut block = good_block();
+        block.reset_delay_ms = U32::new(60_000);
+        let expected = Ending::Reset { delay_ms: 60_000, ticks: 60_000 * 2_000_000 };
+        assert_eq!(ending(&block, Trust::Proven), expected);
+        block.on_corrupt = U32::new(OnCorrupt::Boot as u32);
+        assert_eq!(ending(&block, Trust::Proven), expected);
+        block.on_corrupt = U32::new(OnCorrupt::Halt as u32);
+        assert_eq!(ending(&block, Trust::Proven), Ending::Halt);
+    }
+
+    #[test]
+    fn no_flipped_bit_of_an_unproven_block_keeps_the_machine_for_long() {
+        use zerocopy::IntoBytes;
+        let longest = u64::from(DEFAULT_RESET_DELAY_MS) * u64::from(MAX_TSC_KHZ);
+        for bit in 0..size_of::<Block>() * 8 {
+            let mut block = good_block();
+            block.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
+            let Ending::Reset { delay_ms, ticks } = ending(&block, Trust::Alleged) else { panic!("bit {bit} halts") };
+            assert!(delay_ms <= DEFAULT_RESET_DELAY_MS && ticks <= longest, "bit {bit}: {delay_ms} ms, {ticks} ticks");
+        }
+    }
+
+    #[test]
+    fn unknown_permissions_permit_nothing() {
+        let mut block = good_block();
+        block.permissions = U32::new(0x8000_000f);
+        assert_eq!(permissions(&block), Permissions::NONE);
+    }
+}
