@@ -1,5 +1,6 @@
-//! One test per scenario: real kernels, real panics. A scenario whose parts are not there is skipped with the reason, never
-//! passed. Two run at a time unless `--test-threads` says otherwise: each has two virtual CPUs that are emulated.
+//! One test per scenario: real kernels, real panics. A scenario whose parts are not there has failed, unless it may be
+//! skipped: then it is reported as ignored, with the reason. Two run at a time unless `--test-threads` says otherwise: each has
+//! two virtual CPUs that are emulated.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,8 +21,10 @@ fn main() -> ExitCode {
 fn run(scenario: &Scenario) -> Result<Completion, Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
     let context = Context::from_repo(root, None, false).map_err(|error| error.chain())?;
-    if let Some(reason) = scenario.missing(&context) {
-        return Ok(Completion::ignored_with(reason));
+    match scenario.missing(&context) {
+        Some(reason) if scenario.may_be_skipped => return Ok(Completion::ignored_with(reason)),
+        Some(reason) => return Err(format!("cannot be run here: {reason}").into()),
+        None => {}
     }
     match scenario.run(&context) {
         Ok(outcome) => {

@@ -6,17 +6,15 @@
 
 use handoff::PAGE_SIZE;
 use handoff::block::MAX_REGIONS;
+use object::elf::ELFMAG;
 
 use crate::image::{Image, SegmentKind};
 use crate::machine::Machine;
-use crate::phys::{PhysRange, subtract};
+use crate::phys::PhysRange;
 
 /// `KEXEC_SEGMENT_MAX`, include/uapi/linux/kexec.h.
-pub const MAX_SEGMENTS: usize = MAX_REGIONS;
-
-/// `ELFMAG`: the kernel takes the last segment that begins with it for the elfcorehdr and rewrites it on hotplug
-/// (`crash_handle_hotplug_event`, kernel/crash_core.c).
-const ELF_MAGIC: &[u8; 4] = b"\x7fELF";
+pub const MAX_SEGMENTS: usize = 16;
+const _: () = assert!(MAX_SEGMENTS <= MAX_REGIONS, "every segment may be a region");
 
 /// What the kernel would refuse, or misunderstand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +109,7 @@ struct Candidate<'a> {
     elfcorehdr: bool,
 }
 
-/// Checks `image` against the kernel's rules on this machine.
+/// Checks `image` against the kernel's rules on this machine, of which one is half of `totalram_pages()`.
 pub fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
     let segments: Vec<Candidate<'_>> = image
         .segments()
@@ -123,18 +121,13 @@ pub fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
             elfcorehdr: segment.kind() == SegmentKind::Elfcorehdr,
         })
         .collect();
-    check_segments(&segments, image.crash_region(), half_of_ram(machine))?;
+    check_segments(&segments, image.crash_region(), machine.total_ram / 2)?;
     let entry = image.entry();
     let purgatory = image.segments().iter().filter(|segment| segment.kind() == SegmentKind::Purgatory);
     if !purgatory.map(|segment| segment.range()).any(|range| range.start() <= entry && entry < range.end()) {
         return Err(Error::Entry { entry });
     }
     Ok(())
-}
-
-/// Half of `totalram_pages()`. That leaves out what was reserved at boot, of which the crash regions are the largest part.
-fn half_of_ram(machine: &Machine) -> u64 {
-    subtract(&machine.system_ram, &machine.crash_regions).iter().map(|range| range.len()).sum::<u64>() / 2
 }
 
 fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u64) -> Result<(), Error> {
@@ -158,7 +151,9 @@ fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u6
         if range.len() > half_of_ram {
             return Err(Error::HalfOfRam { what: name, len: range.len(), limit: half_of_ram });
         }
-        match (bytes.starts_with(ELF_MAGIC), elfcorehdr) {
+        // The kernel takes the last segment that begins with it for the elfcorehdr and rewrites that one on hotplug
+        // (`crash_handle_hotplug_event`, kernel/crash_core.c).
+        match (bytes.starts_with(&ELFMAG), elfcorehdr) {
             (true, false) => return Err(Error::ElfMagic { name, range }),
             (false, true) => return Err(Error::NoElfMagic { range }),
             _ => {}
@@ -174,6 +169,8 @@ fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::example;
+    use crate::request;
 
     const REGION: PhysRange = PhysRange::new(0x3000_0000, 0x4000_0000).unwrap();
     const PLENTY: u64 = 1 << 40;
@@ -226,6 +223,20 @@ mod tests {
         assert!(matches!(with(0x3fff_f000, 0x2000), Err(Error::Outside { .. })));
         assert!(matches!(with(0x3030_0000, 0x1000), Err(Error::Overlap { other: "kernel", .. })));
         assert!(matches!(with(0x3040_0000, 0), Err(Error::Overfull { file_len: 6, .. })));
+    }
+
+    #[test]
+    fn memory_that_the_kernel_manages_counts_and_not_what_iomem_shows() {
+        let request = request::example();
+        let mut machine = example::machine();
+        let image = crate::build(&request, &machine).unwrap();
+        let len: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
+        machine.total_ram = 2 * len;
+        assert!(crate::build(&request, &machine).is_ok());
+        machine.total_ram -= 2;
+        let refused = crate::build(&request, &machine).unwrap_err();
+        let expected = Error::HalfOfRam { what: "the whole image", len, limit: len - 1 };
+        assert!(matches!(&refused, crate::Error::Admit(error) if *error == expected), "{refused}");
     }
 
     #[test]

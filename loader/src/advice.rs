@@ -1,10 +1,13 @@
 //! [10] What is allowed but hardly meant: said before it is armed, refused never.
 //!
-//! *On entry* what was asked for and the machine. *On exit* one sentence for each thing that would spoil a dump in silence.
+//! *On entry* the finished image, what was asked for and the machine. *On exit* one sentence for each thing that would spoil a dump in silence.
 
 use std::fmt;
 
+use crate::cmdline;
+use crate::image::{Image, mib};
 use crate::machine::Machine;
+use crate::place::{ROOM_TO_RUN, suggested_mib};
 use crate::request::{Console, Request};
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
@@ -19,6 +22,13 @@ pub enum Advice {
     NoConsole {
         /// What kind of guest, as /proc/cpuinfo calls it.
         guest: String,
+    },
+    /// The capture kernel would hardly have memory to run in.
+    LittleRoom {
+        /// Bytes of its memory that the image leaves free.
+        free: u64,
+        /// A size to reserve, in MiB.
+        suggested_mib: u64,
     },
     /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
     Cma {
@@ -39,6 +49,13 @@ impl fmt::Display for Advice {
                 out,
                 "this is a {guest} guest, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt"
             ),
+            Self::LittleRoom { free, suggested_mib } => write!(
+                out,
+                "the image leaves {} MiB for the capture kernel to run in, and kernel and initrd rarely make do with less than {} MiB: boot the \
+                 running kernel with crashkernel={suggested_mib}M, or see for yourself that a dump succeeds",
+                mib(*free),
+                ROOM_TO_RUN >> 20
+            ),
             Self::Cma { len } => write!(
                 out,
                 "{} MiB of the capture kernel's memory are crashkernel=…,cma: user pages there are not in the dump, and after a panic the \
@@ -49,16 +66,22 @@ impl fmt::Display for Advice {
     }
 }
 
-/// Everything worth saying about `request` on `machine`.
-pub fn advise(request: &Request, machine: &Machine) -> Vec<Advice> {
+/// Everything worth saying about `image`, which `request` asked for on `machine`.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Advice> {
     let mut advice = Vec::new();
-    if !request.command_line.split_whitespace().any(|word| word == NO_MEMORY_HOTPLUG) {
+    if !cmdline::has_parameter(&request.command_line, NO_MEMORY_HOTPLUG) {
         advice.push(Advice::MemoryHotplug);
     }
     if let (Console::Port(_), Some(guest)) = (request.console, &machine.cpu.confidential) {
         advice.push(Advice::NoConsole { guest: guest.clone() });
     }
-    let len = machine.crash_cma.iter().map(|range| range.len()).sum();
+    let len: u64 = machine.crash_cma.iter().map(|range| range.len()).sum();
+    let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
+    let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
+    let free = (reserved + len).saturating_sub(used);
+    if free < ROOM_TO_RUN {
+        advice.push(Advice::LittleRoom { free, suggested_mib: suggested_mib(used) });
+    }
     if len > 0 {
         advice.push(Advice::Cma { len });
     }
@@ -69,6 +92,7 @@ pub fn advise(request: &Request, machine: &Machine) -> Vec<Advice> {
 mod tests {
     use super::*;
     use crate::machine::example::machine;
+    use crate::phys::PhysRange;
     use crate::request;
 
     fn quiet() -> (Request, Machine) {
@@ -78,18 +102,37 @@ mod tests {
         (request, machine)
     }
 
+    fn advised(request: &Request, machine: &Machine) -> Vec<Advice> {
+        advise(&crate::build(request, machine).unwrap(), request, machine)
+    }
+
+    #[test]
+    fn image_that_leaves_little_memory_to_run_in_is_remarked_on() {
+        let (request, mut machine) = quiet();
+        let used = crate::build(&request, &machine).unwrap().summary().used();
+        let start = machine.crash_regions[0].start();
+        let with = |len| PhysRange::with_len(start, len).unwrap();
+        machine.crash_regions = vec![with(used + ROOM_TO_RUN)];
+        assert_eq!(advised(&request, &machine), []);
+        machine.crash_regions = vec![with(used + ROOM_TO_RUN - 4096)];
+        let advice = advised(&request, &machine);
+        assert_eq!(advice, [Advice::LittleRoom { free: ROOM_TO_RUN - 4096, suggested_mib: suggested_mib(used) }]);
+        let message = advice[0].to_string();
+        assert!(message.contains("128.0 MiB") && message.contains("crashkernel=144M"), "{message}");
+    }
+
     #[test]
     fn sensible_request_needs_no_advice() {
         let (request, machine) = quiet();
-        assert_eq!(advise(&request, &machine), []);
+        assert_eq!(advised(&request, &machine), []);
     }
 
     #[test]
     fn command_line_that_lets_the_capture_kernel_add_dimms_is_remarked_on() {
         let (request, machine) = quiet();
-        for command_line in ["nr_cpus=1", "", "acpi_no_memhotplugs", "x=acpi_no_memhotplug"] {
+        for command_line in ["nr_cpus=1", "", "acpi_no_memhotplugs", "x=acpi_no_memhotplug", "quiet -- acpi_no_memhotplug"] {
             let request = Request { command_line: command_line.into(), ..request.clone() };
-            assert_eq!(advise(&request, &machine), [Advice::MemoryHotplug], "{command_line}");
+            assert_eq!(advised(&request, &machine), [Advice::MemoryHotplug], "{command_line}");
         }
     }
 
@@ -97,14 +140,14 @@ mod tests {
     fn console_that_cannot_be_had_is_remarked_on() {
         let (request, mut machine) = quiet();
         machine.cpu.confidential = Some("tdx_guest".into());
-        assert_eq!(advise(&request, &machine), [], "nobody asked for one");
+        assert_eq!(advised(&request, &machine), [], "nobody asked for one");
         let request = Request { console: Console::Port(0x3f8), ..request };
-        assert_eq!(advise(&request, &machine), [Advice::NoConsole { guest: "tdx_guest".into() }]);
+        assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest: "tdx_guest".into() }]);
     }
 
     #[test]
     fn memory_shared_with_the_running_kernel_is_remarked_on() {
         let (request, _) = quiet();
-        assert_eq!(advise(&request, &machine()), [Advice::Cma { len: 16 << 20 }]);
+        assert_eq!(advised(&request, &machine()), [Advice::Cma { len: 16 << 20 }]);
     }
 }

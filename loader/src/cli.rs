@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use handoff::block::{DEFAULT_LEAF_SIZE, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
+use handoff::block::{
+    DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE,
+};
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline;
 use loader::request::{Console, EngineChoice};
@@ -12,7 +14,9 @@ const AFTER_HELP: &str = "Data goes to standard output, words to standard error.
      not be done, and 2 when it was not understood.";
 
 const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img --reuse-cmdline --append \
-     'nr_cpus=1 reset_devices'\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
+     'nr_cpus=1 reset_devices acpi_no_memhotplug'\n\nThe kernel keeps an armed image current when CPUs come or go and when memory comes, if it can \
+     (`status` says whether). After memory is removed, load again: the kernel leaves the range in the list of what is to be \
+     dumped.\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
 
 /// Arms a capture kernel that takes over when this kernel panics
 #[derive(Debug, Parser)]
@@ -42,7 +46,9 @@ pub enum Command {
     Inspect(Inspect),
     /// Save what the image depends on of this machine
     ///
-    /// A snapshot holds copies of files below /proc and /sys, no memory and no secrets but physical addresses. `plan --snapshot` reads it.
+    /// A snapshot holds copies of files below /proc and /sys and no memory, but think before you give it away: it tells where the kernel
+    /// lies, which KASLR hides, and the running kernel's command line, which may hold credentials. Only its owner can read it.
+    /// `plan --snapshot` does.
     Snapshot(Snapshot),
     /// Write the man pages
     #[command(hide = true)]
@@ -126,7 +132,7 @@ pub struct ImageArgs {
     #[arg(long, value_name = "ACTION", value_enum, default_value = "reset")]
     pub on_corrupt: OnCorruptArg,
     /// How long to show a failure before the reset
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = reset_delay)]
+    #[arg(long, value_name = "SECONDS", default_value = DEFAULT_RESET_DELAY_TEXT, value_parser = reset_delay)]
     pub reset_delay: u32,
     /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port, or none
     #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = console)]
@@ -144,6 +150,9 @@ pub struct ImageArgs {
     #[arg(long, value_name = "FILE")]
     pub purgatory: Option<PathBuf>,
 }
+
+const DEFAULT_RESET_DELAY_TEXT: &str = "10";
+const _: () = assert!(DEFAULT_RESET_DELAY_MS == 10 * 1000, "DEFAULT_RESET_DELAY_TEXT says it in seconds");
 
 const DEFAULT_LEAF_SIZE_TEXT: &str = "256K";
 const _: () = assert!(DEFAULT_LEAF_SIZE == 256 << 10, "DEFAULT_LEAF_SIZE_TEXT says it in words");
@@ -193,21 +202,23 @@ impl From<EngineArg> for EngineChoice {
 /// Milliseconds of a number of seconds.
 fn reset_delay(text: &str) -> Result<u32, String> {
     let limit = MAX_RESET_DELAY_MS / 1000;
-    match text.parse::<u32>() {
-        Ok(seconds) if seconds <= limit => Ok(seconds * 1000),
-        _ => Err(format!("not a number of seconds from 0 to {limit}")),
-    }
+    let seconds = unsigned(text).filter(|&seconds| seconds <= limit);
+    seconds.map(|seconds| seconds * 1000).ok_or_else(|| format!("not a number of seconds from 0 to {limit}"))
+}
+
+/// A decimal number. `parse` would take a sign, too.
+fn unsigned(digits: &str) -> Option<u32> {
+    if digits.starts_with('+') { None } else { digits.parse().ok() }
 }
 
 fn console(text: &str) -> Result<Console, String> {
-    let port = |digits: &str| u16::from_str_radix(digits, 16).ok().filter(|port| (1..=0xfff8).contains(port));
-    let port = match (text, text.strip_prefix("0x")) {
-        ("auto", _) => return Ok(Console::Auto),
-        ("none", _) => return Ok(Console::None),
-        (_, Some(digits)) => port(digits),
-        (name, None) => cmdline::console_port(&format!("console={name}")),
+    let port = match text {
+        "auto" => return Ok(Console::Auto),
+        "none" => return Ok(Console::None),
+        name => cmdline::legacy_port(name).or_else(|| cmdline::hexadecimal_port(name)),
     };
-    port.map(Console::Port).ok_or_else(|| "not auto, ttyS0 to ttyS3, an I/O port from 0x1 to 0xfff8, or none".to_owned())
+    port.map(Console::Port)
+        .ok_or_else(|| format!("not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x}, or none"))
 }
 
 /// Bytes, with K or M for powers of 1024.
@@ -216,7 +227,7 @@ fn leaf_size(text: &str) -> Result<u32, String> {
         Some(digits) => (digits, 1 << 10),
         None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
     };
-    let size = digits.parse().ok().and_then(|number: u32| number.checked_mul(factor));
+    let size = unsigned(digits).and_then(|number| number.checked_mul(factor));
     size.filter(|size| size.is_power_of_two() && (MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(size))
         .ok_or_else(|| format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20))
 }
@@ -237,7 +248,7 @@ mod tests {
         assert_eq!(leaf_size("64K"), Ok(64 << 10));
         assert_eq!(leaf_size("1M"), Ok(1 << 20));
         assert_eq!(leaf_size("4096"), Ok(4096));
-        for wrong in ["", "K", "0", "3K", "2K", "128M", "4096M", "-4K", "64KB"] {
+        for wrong in ["", "K", "0", "3K", "2K", "128M", "4096M", "-4K", "+4K", "64KB"] {
             assert!(leaf_size(wrong).is_err(), "{wrong}");
         }
     }
@@ -249,7 +260,7 @@ mod tests {
         assert_eq!(console("ttyS0"), Ok(Console::Port(0x3f8)));
         assert_eq!(console("ttyS3"), Ok(Console::Port(0x2e8)));
         assert_eq!(console("0x3e8"), Ok(Console::Port(0x3e8)));
-        for wrong in ["", "ttyS4", "tty0", "0x", "0x0", "0xfffd", "0x10000", "3f8"] {
+        for wrong in ["", "ttyS4", "tty0", "0x", "0x0", "0xfffd", "0x10000", "3f8", "0x+3f8", "ttyS0,115200", "uart,io,0x3f8"] {
             assert!(console(wrong).is_err(), "{wrong}");
         }
     }
@@ -258,7 +269,7 @@ mod tests {
     fn delays_are_whole_seconds_up_to_an_hour() {
         assert_eq!(reset_delay("0"), Ok(0));
         assert_eq!(reset_delay("3600"), Ok(3_600_000));
-        for wrong in ["3601", "-1", "1.5", "soon"] {
+        for wrong in ["3601", "-1", "+5", "1.5", "soon"] {
             assert!(reset_delay(wrong).is_err(), "{wrong}");
         }
     }

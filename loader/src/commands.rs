@@ -13,7 +13,8 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use loader::machine::{self, Machine};
+use loader::image::Image;
+use loader::machine::{self, KexecState, Machine};
 use loader::request::{InputFile, Request};
 use loader::{advice, cmdline, kernel, preflight, purgatory, record, submit};
 use serde::Serialize;
@@ -35,7 +36,7 @@ pub enum Error {
     /// The kernel would not take an image.
     #[error(transparent)]
     Preflight(#[from] preflight::Error),
-    /// The kernel did not take it.
+    /// The kernel did not take it, or did not let go.
     #[error("{refusal}; {aftermath}")]
     Refused {
         /// Why.
@@ -43,9 +44,18 @@ pub enum Error {
         /// What is armed now.
         aftermath: Aftermath,
     },
-    /// The kernel did not disarm.
-    #[error("the armed image stays armed")]
-    StaysArmed(#[source] submit::Error),
+    /// Another kdump-loader does not end.
+    #[error(transparent)]
+    Turn(record::Error),
+    /// The image is armed, but whoever asked for it could not be told.
+    #[error("armed {identity}, but that could not be printed")]
+    ArmedUntold {
+        /// Of the image.
+        identity: String,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// A file is no kernel.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
@@ -74,7 +84,7 @@ pub enum Error {
     },
 }
 
-/// What is armed after the kernel refused an image: it may have freed the old one first.
+/// What is armed after the kernel refused: it may have freed the old image before it looked at the new one.
 #[derive(Debug)]
 pub enum Aftermath {
     /// The old image is.
@@ -117,9 +127,26 @@ pub fn print(data: &str) -> Result<(), Error> {
     }
 }
 
+/// The shape of what `--json` prints. New keys do not change it.
+const JSON_VERSION: u32 = 1;
+
+/// Data with its version.
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    version: u32,
+    #[serde(flatten)]
+    data: &'a T,
+}
+
+impl<'a, T> Versioned<'a, T> {
+    fn new(data: &'a T) -> Self {
+        Self { version: JSON_VERSION, data }
+    }
+}
+
 /// Data as JSON.
 pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(data).expect("strings, integers and booleans always serialize");
+    let text = serde_json::to_string_pretty(&Versioned::new(data)).expect("strings, integers and booleans always serialize");
     print(&(text + "\n"))
 }
 
@@ -158,18 +185,50 @@ pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> 
 }
 
 /// Says what is allowed but hardly meant.
-pub fn advise(request: &Request, machine: &Machine) {
-    advice::advise(request, machine).iter().for_each(|advice| say(format_args!("{advice}")));
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) {
+    advice::advise(image, request, machine).iter().for_each(|advice| say(format_args!("{advice}")));
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.
-pub fn turn(root: &Path) -> Option<record::Turn> {
-    record::wait_for_turn(root).map_err(|error| say(format_args!("{}", in_full(&error)))).ok()
+pub fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
+    let waiting = || say(format_args!("waiting for another kdump-loader, {} s at most", record::PATIENCE.as_secs()));
+    match record::wait_for_turn(root, record::PATIENCE, waiting) {
+        Ok(turn) => Ok(Some(turn)),
+        Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
+        Err(error) => {
+            say(format_args!("{}", in_full(&error)));
+            Ok(None)
+        }
+    }
+}
+
+/// Hides the record while the kernel changes images, so that a kill in between leaves none that is wrong.
+pub fn set_aside(root: &Path) {
+    told(record::set_aside(root));
+}
+
+/// After a refusal: asks the kernel what is armed, and keeps the record only if that is still the image it tells of.
+pub fn aftermath(root: &Path) -> Aftermath {
+    match KexecState::crash_loaded(root) {
+        Ok(true) => {
+            told(record::restore(root));
+            Aftermath::StillArmed
+        }
+        Ok(false) => {
+            forget(root);
+            Aftermath::Disarmed
+        }
+        Err(_) => Aftermath::Unknown,
+    }
 }
 
 /// Forgets the record of an image that is not armed any more.
 pub fn forget(root: &Path) {
-    if let Err(error) = record::forget(root) {
+    told(record::forget(root));
+}
+
+fn told(result: Result<(), record::Error>) {
+    if let Err(error) = result {
         say(format_args!("{}", in_full(&error)));
     }
 }
@@ -183,7 +242,5 @@ pub fn fresh_seed() -> Result<[u8; 32], Error> {
     Ok(seed)
 }
 
-/// Mebibytes, for words.
-pub fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
 
 use crate::machine::{CrashNotes, Machine};
-use crate::phys::{PhysRange, align_up, merged, subtract};
+use crate::phys::{LOW_1M, PhysRange, align_up, merged, subtract};
 
 const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
 const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
@@ -25,9 +25,7 @@ const _: () = assert!(EHDR_LEN == 64 && PHDR_LEN == 56);
 /// From this number of program headers on, `e_phnum` does not hold it, and fs/proc/vmcore.c does not look elsewhere (`PN_XNUM`).
 const PHNUM_LIMIT: usize = 0xffff;
 /// Program headers besides those of CPUs and RAM: VMCOREINFO and the kernel's text.
-const FIXED_PHDRS: u64 = 2;
-/// The low 1 MiB (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
-const LOW_1M: u64 = 1 << 20;
+pub const FIXED_PHDRS: u64 = 2;
 
 /// Bytes to give the elfcorehdr's segment.
 ///
@@ -37,7 +35,7 @@ pub fn memsz(machine: &Machine, hotplug: bool) -> u64 {
     let phdrs =
         u64::from(machine.possible_cpus).max(machine.crash_notes.len() as u64) + FIXED_PHDRS + dumped(machine).len() as u64;
     let own = EHDR_LEN as u64 + phdrs * PHDR_LEN as u64;
-    let kernels = machine.elfcorehdr_size.filter(|_| hotplug).map_or(0, |size| size.saturating_add(EHDR_LEN as u64));
+    let kernels = kernels_len(machine).filter(|_| hotplug).unwrap_or(0);
     align_up(own.max(kernels), handoff::PAGE_SIZE).unwrap_or(u64::MAX)
 }
 
@@ -64,7 +62,17 @@ pub fn build(machine: &Machine) -> Result<Vec<u8>, Error> {
     Ok(bytes_of(&ehdr).iter().chain(table).copied().collect())
 }
 
-/// The System RAM that belongs in a dump.
+/// How many program headers fit a segment of `len` bytes.
+pub fn capacity(len: u64) -> u64 {
+    len.saturating_sub(EHDR_LEN as u64) / PHDR_LEN as u64
+}
+
+/// Bytes of a segment that the kernel can keep current, as it says itself.
+pub fn kernels_len(machine: &Machine) -> Option<u64> {
+    Some(machine.elfcorehdr_size?.saturating_add(EHDR_LEN as u64))
+}
+
+/// The System RAM that belongs in a dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
 fn dumped(machine: &Machine) -> Vec<PhysRange> {
     let low = PhysRange::with_len(0, LOW_1M).expect("1 MiB is in range");
     let holes: Vec<_> = [low].iter().chain(&machine.crash_regions).chain(&machine.crash_cma).copied().collect();

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use object::elf::ELFMAG;
+
 use crate::request::InputFile;
 
 pub mod bzimage;
@@ -63,7 +65,7 @@ fn known_formats() -> String {
 /// What a file that is no kernel of ours begins like: signature, what it is, where to go from there.
 const FOREIGN: &[(&[u8], &str)] = &[
     (
-        b"\x7fELF",
+        &ELFMAG,
         "an ELF file, perhaps an uncompressed vmlinux; the bzImage of the same kernel is arch/x86/boot/bzImage, or /boot/vmlinuz-*",
     ),
     (b"\x1f\x8b", "gzip-compressed data; unpack it with gunzip"),

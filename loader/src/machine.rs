@@ -3,13 +3,15 @@
 //! *On entry:* a directory that holds `proc` and `sys`, `/` when live. *On exit:* facts that have been checked for form, so that no later
 //! step parses text; or an error that names the file and what it should have held.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::Path;
 
 use crate::phys::PhysRange;
 
+mod error;
 mod source;
 mod iomem;
+mod meminfo;
 mod kcore;
 mod cpus;
 mod efi;
@@ -18,11 +20,18 @@ pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod example;
 
+pub use error::Error;
 use source::Tree;
+
+/// Fewest and most bits of a physical address of x86-64 (SDM Vol. 3A §4.1.4, MAXPHYADDR; 32 is what a CPU without leaf 0x8000_0008
+/// has).
+pub const PHYSICAL_BITS: RangeInclusive<u32> = 32..=52;
 
 /// The facts about one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
+    /// Bytes of memory that the kernel manages (`MemTotal` of /proc/meminfo): RAM without what was reserved at boot.
+    pub total_ram: u64,
     /// Every "System RAM" range of /proc/iomem, nested ones of hotplug drivers included, merged, ascending.
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
@@ -57,8 +66,8 @@ pub struct Machine {
     pub command_line: String,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
-    /// The state of the crash kernel interface.
-    pub kexec: KexecState,
+    /// Whether the kernel lets anybody load.
+    pub kexec: KexecPermission,
 }
 
 /// From the program headers of /proc/kcore (fs/proc/kcore.c).
@@ -130,27 +139,65 @@ pub struct CpuFacts {
     pub tsc_khz: u32,
 }
 
-/// The state of the crash kernel interface.
+/// Whether the kernel lets anybody load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KexecState {
-    /// /sys/kernel/kexec_crash_loaded, or kexec/crash_loaded.
-    pub crash_loaded: bool,
-    /// /sys/kernel/kexec_crash_size: the sum of all crash regions, bytes.
-    pub crash_size: u64,
-    /// /sys/devices/system/cpu/crash_hotplug; absent before Linux 6.6.
-    pub crash_hotplug_cpu: Option<bool>,
-    /// /sys/devices/system/memory/crash_hotplug; absent before Linux 6.6.
-    pub crash_hotplug_memory: Option<bool>,
+pub struct KexecPermission {
     /// /proc/sys/kernel/kexec_load_disabled.
     pub load_disabled: bool,
     /// The bracketed word of /sys/kernel/security/lockdown, if it can be read.
     pub lockdown: Option<String>,
 }
 
-impl KexecState {
+impl KexecPermission {
     /// Reads only this, which needs no privilege.
     pub fn read(root: &Path) -> Result<Self, Error> {
+        kexec::read_permission(Tree::new(root))
+    }
+}
+
+/// What is armed. It is not part of a [`Machine`]: no image depends on it, and reading it takes the kernel's kexec lock for a moment,
+/// during which a panic would leave no dump (`__crash_kexec`, kernel/crash_core.c).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KexecState {
+    /// /sys/kernel/kexec_crash_loaded, or kexec/crash_loaded.
+    pub crash_loaded: bool,
+    /// /sys/kernel/kexec_crash_size: the sum of all crash regions, bytes.
+    pub crash_size: u64,
+    /// Whether the kernel keeps the elfcorehdr current.
+    pub crash_hotplug: CrashHotplug,
+}
+
+/// Whether the kernel keeps the elfcorehdr of the armed image current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrashHotplug {
+    /// When CPUs come and go (/sys/devices/system/cpu/crash_hotplug; absent before Linux 6.6).
+    pub cpu: Option<bool>,
+    /// When memory comes (/sys/devices/system/memory/crash_hotplug; absent before Linux 6.6).
+    pub memory: Option<bool>,
+}
+
+impl CrashHotplug {
+    /// Asks the kernel about the image that is armed now.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        kexec::read_hotplug(Tree::new(root), true)
+    }
+
+    /// Nothing that the kernel knows to come goes unfollowed.
+    pub fn complete(self) -> bool {
+        let known = || [self.cpu, self.memory].into_iter().flatten();
+        known().next().is_some() && known().all(|follows| follows)
+    }
+}
+
+impl KexecState {
+    /// Asks the kernel, which needs no privilege.
+    pub fn read(root: &Path) -> Result<Self, Error> {
         kexec::read_state(Tree::new(root))
+    }
+
+    /// Asks the kernel only whether an image is armed.
+    pub fn crash_loaded(root: &Path) -> Result<bool, Error> {
+        kexec::read_loaded(Tree::new(root))
     }
 }
 
@@ -161,10 +208,11 @@ impl Machine {
         let tree = Tree::new(root);
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
         // Before anything else that a kernel without kexec lacks, so that the message is about kexec.
-        let kexec = kexec::read_state(tree)?;
+        let kexec = kexec::read_permission(tree)?;
         let tsc_khz = measured_tsc_khz.map_or_else(|| read_tsc_khz(tree), Ok)?;
         let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
         Ok(Self {
+            total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
             crash_cma: tree.optional(&source::CRASH_CMA)?.map_or(Ok(Vec::new()), |file| kexec::parse_cma_ranges(&file))?,
@@ -184,6 +232,18 @@ impl Machine {
             cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, tsc_khz)?,
             kexec,
         })
+    }
+
+    /// Whether this kernel can keep an elfcorehdr current (CONFIG_CRASH_HOTPLUG). That kexec_load(2) takes the flag does not say so:
+    /// since Linux 6.6 every kernel takes it (`KEXEC_FLAGS`, include/linux/kexec.h), but only one that can also says how much room it
+    /// needs (`crash_elfcorehdr_size_show`, kernel/ksysfs.c).
+    pub fn keeps_elfcorehdr_current(&self) -> bool {
+        self.elfcorehdr_size.is_some()
+    }
+
+    /// Whether a dump of this machine would hold what one of `other` would: the same memory and the same CPUs.
+    pub fn dumps_like(&self, other: &Self) -> bool {
+        self.system_ram == other.system_ram && self.crash_notes == other.crash_notes
     }
 
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
@@ -220,72 +280,6 @@ fn read_tsc_khz(tree: Tree<'_>) -> Result<u32, Error> {
         0 => Err(file.garbled("0")),
         tsc_khz => Ok(tsc_khz),
     }
-}
-
-/// Why the machine could not be read, or saved.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file that must be there is not.
-    #[error("{} is missing: {absent}", path.display())]
-    Missing {
-        /// Where it was looked for first.
-        path: PathBuf,
-        /// What that means and what to do.
-        absent: &'static str,
-    },
-    /// A file is there but cannot be read.
-    #[error("cannot read {}, which root can unless the kernel is locked down", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file holds something else than it should.
-    #[error("{} should hold {expected}, but holds {found}; if this is a snapshot, take it again", path.display())]
-    Garbled {
-        /// Which.
-        path: PathBuf,
-        /// What it should hold.
-        expected: &'static str,
-        /// What it holds.
-        found: String,
-    },
-    /// The kernel shows zeroes instead of addresses.
-    #[error("{} shows only zero addresses, as it does to everybody without CAP_SYS_ADMIN; run as root", path.display())]
-    Hidden {
-        /// /proc/iomem.
-        path: PathBuf,
-    },
-    /// No memory is reserved, and none was asked for.
-    #[error(
-        "no memory is reserved for a capture kernel: add crashkernel=256M (or crashkernel=256M,high) to the running kernel's command \
-         line and reboot"
-    )]
-    NoCrashRegion,
-    /// No memory is reserved, although it was asked for.
-    #[error(
-        "no memory is reserved for a capture kernel although the running kernel was booted with {asked}: it found no room (see \
-         dmesg | grep crashkernel); ask for less, or for {asked},high, and reboot"
-    )]
-    CrashRegionRefused {
-        /// The parameter.
-        asked: String,
-    },
-    /// A snapshot would mix with what is there.
-    #[error("{} is not empty: name a directory that is, or that does not exist yet", dir.display())]
-    NotEmpty {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// A file of the snapshot could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The low 1 MiB, where real-mode trampolines live and the kernel keeps nothing of value (`reserve_real_mode`, arch/x86/realmode/init.c).
+pub const LOW_1M: u64 = 1 << 20;
+
 /// A half-open range of physical addresses, `start <= end`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PhysRange {

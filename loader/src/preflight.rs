@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::machine::KexecState;
+use crate::machine::KexecPermission;
 
 /// Bit of CAP_SYS_BOOT in a capability set (include/uapi/linux/capability.h).
 const CAP_SYS_BOOT: u32 = 22;
@@ -75,8 +75,8 @@ pub fn privileged(root: &Path) -> Result<(), Error> {
 }
 
 /// Refuses when loading is switched off, used up or locked.
-pub fn permitted(root: &Path, state: &KexecState) -> Result<(), Error> {
-    if state.load_disabled {
+pub fn permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error> {
+    if permission.load_disabled {
         return Err(Error::Disabled);
     }
     // Absent before Linux 6.3; -1 is no limit.
@@ -84,7 +84,7 @@ pub fn permitted(root: &Path, state: &KexecState) -> Result<(), Error> {
     if limit.is_ok_and(|limit| limit.trim() == "0") {
         return Err(Error::LimitReached);
     }
-    match state.lockdown.as_deref() {
+    match permission.lockdown.as_deref() {
         None | Some("none") => Ok(()),
         Some(mode) => Err(Error::LockedDown { mode: mode.to_owned() }),
     }
@@ -109,15 +109,8 @@ mod tests {
         root(&[("proc/self/status", &text)])
     }
 
-    fn open() -> KexecState {
-        KexecState {
-            crash_loaded: false,
-            crash_size: 256 << 20,
-            crash_hotplug_cpu: None,
-            crash_hotplug_memory: None,
-            load_disabled: false,
-            lockdown: Some("none".into()),
-        }
+    fn open() -> KexecPermission {
+        KexecPermission { load_disabled: false, lockdown: Some("none".into()) }
     }
 
     #[test]
@@ -140,8 +133,8 @@ mod tests {
     fn switched_off_locked_down_and_used_up_are_refused() {
         let nothing = root(&[]);
         assert!(permitted(nothing.path(), &open()).is_ok());
-        assert!(matches!(permitted(nothing.path(), &KexecState { load_disabled: true, ..open() }), Err(Error::Disabled)));
-        let locked = KexecState { lockdown: Some("integrity".into()), ..open() };
+        assert!(matches!(permitted(nothing.path(), &KexecPermission { load_disabled: true, ..open() }), Err(Error::Disabled)));
+        let locked = KexecPermission { lockdown: Some("integrity".into()), ..open() };
         assert!(permitted(nothing.path(), &locked).unwrap_err().to_string().contains("integrity"));
         let limit = |limit: &str| permitted(root(&[("proc/sys/kernel/kexec_load_limit_panic", limit)]).path(), &open());
         assert!(matches!(limit("0\n"), Err(Error::LimitReached)));

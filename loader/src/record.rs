@@ -4,11 +4,12 @@
 //! kernel still has an image and the boot is the same. The kernel does not say whose image it has: one that another loader has armed
 //! over ours since then goes unnoticed.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,21 +17,35 @@ use crate::image::Summary;
 
 /// Below the root.
 const FILE: &str = "run/kdump-loader/armed.json";
+const SET_ASIDE: &str = "run/kdump-loader/armed.json.aside";
 const LOCK: &str = "run/kdump-loader/lock";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
+
+/// The shape of the record.
+pub const VERSION: u32 = 1;
+
+/// How long another kdump-loader may take: it may wait for the kernel's lock itself ([`crate::submit`]), more than once.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks at the lock.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What was armed, when and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// The shape of this file, [`VERSION`].
+    #[serde(default)]
+    pub version: u32,
     /// /proc/sys/kernel/random/boot_id at that time.
     pub boot_id: String,
     /// Seconds since 1970.
     pub armed_at: u64,
-    /// The capture kernel's file.
-    pub kernel: PathBuf,
+    /// The capture kernel's file. Text, and not a path: JSON has no room for bytes that are none.
+    pub kernel: String,
     /// The initial RAM disk's file.
-    pub initrd: Option<PathBuf>,
-    /// Whether the kernel keeps the elfcorehdr current.
+    #[serde(default)]
+    pub initrd: Option<String>,
+    /// Whether the kernel kept the elfcorehdr current when it was armed.
+    #[serde(default)]
     pub hotplug: bool,
     /// The image.
     pub image: Summary,
@@ -50,6 +65,17 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another process does not end.
+    #[error(
+        "another kdump-loader has held {} for {} s and does not end; look for its process (fuser -v on that file), then try again",
+        path.display(), waited.as_secs()
+    )]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The record is not one.
     #[error("{} is not a record of this kdump-loader; load the image again to replace it", path.display())]
     Garbled {
@@ -66,7 +92,7 @@ pub enum Error {
 pub enum Known {
     /// This is it.
     Image(Box<Record>),
-    /// Nobody wrote anything down: another loader armed it.
+    /// Nothing is written down: another loader armed it, or this one could not write, or was killed before it did.
     Nothing,
     /// There is a record, of an earlier boot.
     Stale,
@@ -76,8 +102,8 @@ impl Record {
     /// A record of `image`, armed now.
     pub fn new(root: &Path, image: Summary, kernel: &Path, initrd: Option<&Path>, hotplug: bool) -> Result<Self, Error> {
         let armed_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let (kernel, initrd) = (kernel.to_owned(), initrd.map(Path::to_owned));
-        Ok(Self { boot_id: boot_id(root)?, armed_at, kernel, initrd, hotplug, image })
+        let (kernel, initrd) = (kernel.display().to_string(), initrd.map(|initrd| initrd.display().to_string()));
+        Ok(Self { version: VERSION, boot_id: boot_id(root)?, armed_at, kernel, initrd, hotplug, image })
     }
 
     /// Puts it in the place of the last one, whole or not at all. Addresses are for root's eyes only, as in /proc/iomem.
@@ -89,7 +115,9 @@ impl Record {
         let text = serde_json::to_vec_pretty(self).expect("strings and integers always serialize");
         let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
         file.and_then(|mut file| file.write_all(&text)).map_err(failed("write", &new))?;
-        fs::rename(&new, &path).map_err(failed("replace", &path))
+        fs::rename(&new, &path).map_err(failed("replace", &path))?;
+        let aside = root.join(SET_ASIDE);
+        absent_is_fine(fs::remove_file(&aside).map_err(|error| (error, "remove", aside)))
     }
 }
 
@@ -99,21 +127,52 @@ pub struct Turn {
     _locked: fs::File,
 }
 
-/// Waits for our turn: of two loads at once, the image that is armed last must also be the one that is written down last.
-pub fn wait_for_turn(root: &Path) -> Result<Turn, Error> {
+/// Waits for our turn, no longer than `patience`: of two loads at once, the image that is armed last must also be the one that is
+/// written down last. `says` is called before the first pause.
+pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
     let path = root.join(LOCK);
     let directory = path.parent().expect("LOCK has a directory");
     fs::create_dir_all(directory).map_err(failed("create", directory))?;
     let file = fs::File::create(&path).map_err(failed("create", &path))?;
-    file.lock().map_err(failed("lock", &path))?;
-    Ok(Turn { _locked: file })
+    let begin = Instant::now();
+    let mut says = Some(says);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Turn { _locked: file }),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
+            Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => return Err(Error::Busy { path, waited: patience }),
+            Err(TryLockError::WouldBlock) => {
+                says.take().into_iter().for_each(|says| says());
+                thread::sleep(PAUSE.min(patience));
+            }
+        }
+    }
+}
+
+/// Moves the record out of sight: whoever is killed while the kernel changes images must not leave one that tells of the old image.
+pub fn set_aside(root: &Path) -> Result<(), Error> {
+    let path = root.join(FILE);
+    absent_is_fine(fs::rename(&path, root.join(SET_ASIDE)).map_err(|error| (error, "set aside", path)))
+}
+
+/// Undoes [`set_aside`]: the image it tells of is still armed.
+pub fn restore(root: &Path) -> Result<(), Error> {
+    let path = root.join(SET_ASIDE);
+    absent_is_fine(fs::rename(&path, root.join(FILE)).map_err(|error| (error, "restore", path)))
 }
 
 /// Removes the record: no image is armed any more.
 pub fn forget(root: &Path) -> Result<(), Error> {
-    let path = root.join(FILE);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", &path)(error)),
+    for file in [FILE, SET_ASIDE] {
+        let path = root.join(file);
+        absent_is_fine(fs::remove_file(&path).map_err(|error| (error, "remove", path)))?;
+    }
+    Ok(())
+}
+
+fn absent_is_fine(result: Result<(), (std::io::Error, &'static str, PathBuf)>) -> Result<(), Error> {
+    match result {
+        Err((error, action, path)) if error.kind() != ErrorKind::NotFound => Err(failed(action, &path)(error)),
         _ => Ok(()),
     }
 }
@@ -140,88 +199,4 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Erro
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-    use crate::image::SpanSummary;
-
-    fn boot(root: &Path, boot_id: &str) {
-        let path = root.join(BOOT_ID);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, boot_id).unwrap();
-    }
-
-    fn record(root: &Path) -> Record {
-        let nowhere = SpanSummary { start: 0, len: 0 };
-        let image = Summary {
-            identity: "00".into(),
-            entry: 1,
-            crash_region: nowhere,
-            segments: Vec::new(),
-            regions: Vec::new(),
-            block: nowhere,
-            leaf_table: nowhere,
-            leaf_size: 4096,
-            command_line: String::new(),
-            report: nowhere,
-            engine: "soft".into(),
-            console_port: None,
-            on_corrupt: "halt".into(),
-            reset_delay_ms: 0,
-        };
-        Record::new(root, image, Path::new("/boot/vmlinuz"), None, true).unwrap()
-    }
-
-    #[test]
-    fn record_of_this_boot_is_believed() {
-        let root = tempfile::tempdir().unwrap();
-        boot(root.path(), "aaaa\n");
-        let record = record(root.path());
-        record.write(root.path()).unwrap();
-        record.write(root.path()).unwrap();
-        assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(record)));
-        let mode = fs::metadata(root.path().join(FILE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "it holds physical addresses");
-    }
-
-    #[test]
-    fn record_of_an_earlier_boot_is_not() {
-        let root = tempfile::tempdir().unwrap();
-        boot(root.path(), "aaaa\n");
-        record(root.path()).write(root.path()).unwrap();
-        boot(root.path(), "bbbb\n");
-        assert_eq!(read(root.path()).unwrap(), Known::Stale);
-    }
-
-    #[test]
-    fn forgotten_record_is_no_record() {
-        let root = tempfile::tempdir().unwrap();
-        boot(root.path(), "aaaa\n");
-        forget(root.path()).unwrap();
-        record(root.path()).write(root.path()).unwrap();
-        forget(root.path()).unwrap();
-        assert_eq!(read(root.path()).unwrap(), Known::Nothing);
-    }
-
-    #[test]
-    fn turns_are_taken_one_after_another() {
-        let root = tempfile::tempdir().unwrap();
-        let turn = wait_for_turn(root.path()).unwrap();
-        let other = fs::File::open(root.path().join(LOCK)).unwrap();
-        assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
-        drop(turn);
-        assert!(other.try_lock().is_ok());
-    }
-
-    #[test]
-    fn damaged_record_is_named() {
-        let root = tempfile::tempdir().unwrap();
-        boot(root.path(), "aaaa\n");
-        record(root.path()).write(root.path()).unwrap();
-        let path = root.path().join(FILE);
-        let text = fs::read(&path).unwrap();
-        fs::write(&path, &text[..text.len() / 2]).unwrap();
-        assert!(read(root.path()).unwrap_err().to_string().contains("armed.json"));
-    }
-}
+mod tests;

@@ -3,15 +3,12 @@
 //! *On entry* the request as typed and the machine as read. *On exit* values that the purgatory accepts and this machine can run:
 //! the same limits as in `handoff`, and nothing that would fault in a confidential guest.
 
-use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
+use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MAX_TSC_KHZ, MIN_LEAF_SIZE};
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
-use crate::machine::Machine;
+use crate::machine::{Machine, PHYSICAL_BITS};
 use crate::request::{Console, EngineChoice, Request};
-
-/// x86-64 addresses at most this many bits of physical memory (Intel SDM vol. 3A, 4.1.4).
-const MAX_PHYSICAL_BITS: u32 = 52;
 
 /// Why the purgatory cannot be told what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,12 +29,20 @@ pub enum Error {
         "console port {0:#x} is not from 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit; ttyS0 is 0x3f8"
     )]
     ConsolePort(u16),
-    /// The time-stamp counter stands still or was never measured.
-    #[error("the frequency of the time-stamp counter is 0 kHz: the machine's description is damaged, or its TSC does not run")]
-    Tsc,
+    /// The time-stamp counter stands still, runs impossibly fast or was never measured.
+    #[error(
+        "a time-stamp counter of {0} kHz is impossible (1 to {MAX_TSC_KHZ}): the machine's description is damaged, or its TSC does not run \
+         evenly; try again, or take the snapshot again"
+    )]
+    Tsc(u32),
     /// The width of a physical address is impossible.
-    #[error("a physical address of {0} bits is impossible (32 to {MAX_PHYSICAL_BITS}): /proc/cpuinfo is damaged")]
-    PhysicalBits(u32),
+    #[error(
+        "a physical address of {bits} bits is impossible ({} to {}): /proc/cpuinfo is damaged", PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
+    )]
+    PhysicalBits {
+        /// How many there are said to be.
+        bits: u32,
+    },
 }
 
 /// What goes into the block.
@@ -72,12 +77,12 @@ impl Settings {
             return Err(Error::ResetDelay(reset_delay_ms));
         }
         let tsc_khz = machine.cpu.tsc_khz;
-        if tsc_khz == 0 {
-            return Err(Error::Tsc);
+        if !(1..=MAX_TSC_KHZ).contains(&tsc_khz) {
+            return Err(Error::Tsc(tsc_khz));
         }
         let bits = machine.cpu.physical_bits;
-        if !(32..=MAX_PHYSICAL_BITS).contains(&bits) {
-            return Err(Error::PhysicalBits(bits));
+        if !PHYSICAL_BITS.contains(&bits) {
+            return Err(Error::PhysicalBits { bits });
         }
         let confidential = machine.cpu.confidential.is_some();
         let permissions = if confidential { Permissions::NONE } else { Permissions::ALL };
@@ -172,13 +177,15 @@ mod tests {
 
     #[test]
     fn impossible_machines_are_refused() {
-        let mut machine = example::machine();
-        machine.cpu.tsc_khz = 0;
-        assert_eq!(Settings::decide(&request(), &machine), Err(Error::Tsc));
+        for tsc_khz in [0, MAX_TSC_KHZ + 1, u32::MAX] {
+            let mut machine = example::machine();
+            machine.cpu.tsc_khz = tsc_khz;
+            assert_eq!(Settings::decide(&request(), &machine), Err(Error::Tsc(tsc_khz)));
+        }
         for bits in [0, 31, 53, 64] {
             let mut machine = example::machine();
             machine.cpu.physical_bits = bits;
-            assert_eq!(Settings::decide(&request(), &machine), Err(Error::PhysicalBits(bits)));
+            assert_eq!(Settings::decide(&request(), &machine), Err(Error::PhysicalBits { bits }));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::image::Image;
 
 /// include/uapi/linux/kexec.h.
 const KEXEC_ON_CRASH: u64 = 1;
-/// Keep the elfcorehdr current. Since Linux 6.5; x86 kernels 6.5 to 6.9 refuse its successor, 0x8 (`arch_crash_hotplug_support`).
+/// Keep the elfcorehdr current. Since Linux 6.6; x86 kernels 6.6 to 6.9 refuse its successor, 0x8 (`arch_crash_hotplug_support`).
 const KEXEC_UPDATE_ELFCOREHDR: u64 = 4;
 /// `EM_X86_64 << 16`.
 const KEXEC_ARCH_X86_64: u64 = 62 << 16;
@@ -81,7 +81,8 @@ pub enum Error {
     NoMemory,
     /// EFAULT.
     #[error(
-        "the kernel could not read the image from this process (EFAULT): a file shrank while it was read, or memory is broken"
+        "the kernel could not read the image from this process (EFAULT), which holds it in memory of its own: look into dmesg for memory \
+         errors; without any, please report this together with `kdump-loader plan` and `uname -r`"
     )]
     Fault,
     /// ENOSYS.
@@ -98,7 +99,7 @@ pub enum Error {
 /// What the kernel agreed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Armed {
-    /// It keeps the elfcorehdr current on CPU and memory hotplug. Otherwise the image must be loaded again after each.
+    /// It took the flag that asks it to keep the elfcorehdr current. Whether it does is in [`crate::machine::CrashHotplug`].
     pub hotplug: bool,
 }
 
@@ -239,96 +240,4 @@ fn ticks() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A kernel that follows a script and a clock that moves only while somebody waits.
-    struct Script<F> {
-        answer: F,
-        calls: Vec<u64>,
-        clock: Duration,
-    }
-
-    impl<F: FnMut(u64, Duration) -> Result<(), i32>> System for Script<F> {
-        fn kexec_load(&mut self, flags: u64) -> Result<(), i32> {
-            self.calls.push(flags);
-            (self.answer)(flags, self.clock)
-        }
-
-        fn now(&mut self) -> Duration {
-            self.clock
-        }
-
-        fn pause(&mut self, length: Duration) {
-            assert!(!length.is_zero(), "a pause of nothing is a busy loop");
-            self.clock += length;
-        }
-    }
-
-    fn script<F: FnMut(u64, Duration) -> Result<(), i32>>(answer: F) -> Script<F> {
-        Script { answer, calls: Vec::new(), clock: Duration::ZERO }
-    }
-
-    fn outcome(system: &mut impl System, hotplug: bool) -> Result<Armed, Error> {
-        arm(system, hotplug).map_err(|(failure, flags)| explain(failure, flags, 0x1000, 6))
-    }
-
-    #[test]
-    fn flags_are_those_of_the_kernel_header() {
-        let mut kernel = script(|_, _| Ok(()));
-        assert_eq!(outcome(&mut kernel, true), Ok(Armed { hotplug: true }));
-        assert_eq!(outcome(&mut kernel, false), Ok(Armed { hotplug: false }));
-        assert_eq!(kernel.calls, [0x3e_0005, 0x3e_0001]);
-    }
-
-    #[test]
-    fn unknown_hotplug_flag_is_left_out_and_said_so() {
-        let mut kernel = script(|flags, _| if flags & 4 == 0 { Ok(()) } else { Err(libc::EINVAL) });
-        assert_eq!(outcome(&mut kernel, true), Ok(Armed { hotplug: false }));
-        assert_eq!(kernel.calls, [0x3e_0005, 0x3e_0001]);
-    }
-
-    #[test]
-    fn invalid_without_the_flag_is_an_error() {
-        let mut kernel = script(|_, _| Err(libc::EINVAL));
-        assert_eq!(outcome(&mut kernel, true), Err(Error::Invalid { flags: 0x3e_0001, segments: 6 }));
-    }
-
-    #[test]
-    fn busy_for_a_while_is_waited_out() {
-        let mut kernel = script(|_, clock| if clock < Duration::from_secs(2) { Err(libc::EBUSY) } else { Ok(()) });
-        assert_eq!(outcome(&mut kernel, true), Ok(Armed { hotplug: true }));
-        assert!(kernel.calls.len() < 15, "{} tries would use up kexec_load_limit_panic", kernel.calls.len());
-    }
-
-    #[test]
-    fn busy_for_ever_is_given_up() {
-        let mut kernel = script(|_, _| Err(libc::EBUSY));
-        let error = outcome(&mut kernel, true).unwrap_err();
-        assert_eq!(error, Error::Busy { waited: PATIENCE, tries: kernel.calls.len() as u32 });
-        assert!(error.to_string().contains("5 s"), "{error}");
-    }
-
-    #[test]
-    fn other_errors_are_not_retried() {
-        for (errno, word) in [
-            (libc::EPERM, "kexec_load_disabled"),
-            (libc::EACCES, "IMA"),
-            (libc::EADDRNOTAVAIL, "0x1000"),
-            (libc::ENOMEM, "crashkernel="),
-            (libc::EFAULT, "EFAULT"),
-            (libc::ENOSYS, "CONFIG_KEXEC"),
-            (libc::EIO, "error 5"),
-        ] {
-            let mut kernel = script(|_, _| Err(errno));
-            let message = outcome(&mut kernel, true).unwrap_err().to_string();
-            assert!(message.contains(word), "{message}");
-            assert_eq!(kernel.calls.len(), 1, "errno {errno}");
-        }
-    }
-
-    #[test]
-    fn measured_tsc_is_a_frequency() {
-        assert!(measure_tsc_khz() > 100_000, "no x86-64 CPU runs below 100 MHz");
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where the manifest lies, relative to the repository's root.
 pub const MANIFEST: &str = "target/assets/manifest.json";
 
-/// Everything a scenario may need. An absent part carries the reason, so that a scenario can be reported as skipped with it.
+/// Everything a scenario may need. An absent part carries the reason, so that it can be told why a scenario cannot be run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assets {
     /// The emulator, version 10 or newer.

@@ -1,5 +1,7 @@
 //! After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use handoff::Verdict;
@@ -19,6 +21,13 @@ use crate::vm::{Arrival, Line, Vm};
 /// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
 pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
 
+/// How often to ask whether every CPU stands still.
+const HALT_POLL: Duration = Duration::from_millis(50);
+/// How much later than the purgatory has written it a line may be read here: by so much a delay may look too short.
+const READ_LATENCY: Duration = Duration::from_millis(200);
+/// How much longer than announced a reset may take on a busy host.
+const RESET_SLACK: Duration = Duration::from_secs(30);
+
 /// A machine whose first kernel has panicked.
 pub struct Crashed<'s, 'c> {
     /// The stage it plays on.
@@ -29,6 +38,17 @@ pub struct Crashed<'s, 'c> {
     pub victim: Victim,
     /// All that the purgatory has said so far.
     pub said: Vec<Said>,
+    /// When it announced a reset.
+    announced_at: Option<Instant>,
+}
+
+/// How a machine was reset.
+#[derive(Clone, Copy, Debug)]
+pub struct Reset {
+    /// Whether the CPU reset itself because an exception could not be delivered, instead of being told to.
+    pub triple_fault: bool,
+    /// How long after its announcement; `None` when there was none.
+    pub after: Option<Duration>,
 }
 
 /// A capture kernel that is up.
@@ -43,7 +63,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
     pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim) -> Result<Self, Error> {
         let at = vm.await_console("the panic", |line| line.text.contains(PANIC).then_some(line.at))?;
         stage.outcome.at(at, "the kernel panics");
-        Ok(Self { stage, vm, victim, said: Vec::new() })
+        Ok(Self { stage, vm, victim, said: Vec::new(), announced_at: None })
     }
 
     /// Waits for the capture kernel's user space and reads the purgatory's report.
@@ -75,9 +95,22 @@ impl<'s, 'c> Crashed<'s, 'c> {
         Ok(())
     }
 
-    /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever coming up; returns whether the
-    /// CPU reset itself (a triple fault) instead of being told to.
-    pub fn reset(&mut self) -> Result<bool, Error> {
+    /// Waits until every CPU stands in HLT. The purgatory's last line comes before the instruction and nothing after it, so QEMU
+    /// has to be asked.
+    pub fn await_halt(&mut self) -> Result<(), Error> {
+        while !self.vm.monitor.all_cpus_halted()? {
+            match self.vm.next_within(HALT_POLL, "every CPU to stand in HLT")? {
+                Some(Arrival::Console(line)) => self.listen(&line)?,
+                Some(arrival) => self.no_greeting(&arrival)?,
+                None => {}
+            }
+        }
+        self.stage.outcome.now("every CPU stands in HLT");
+        Ok(())
+    }
+
+    /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever coming up.
+    pub fn reset(&mut self) -> Result<Reset, Error> {
         loop {
             match self.vm.next_or_end("the reset")? {
                 Arrival::Console(line) => self.listen(&line)?,
@@ -85,11 +118,40 @@ impl<'s, 'c> Crashed<'s, 'c> {
                 arrival => self.no_greeting(&arrival)?,
             }
         }
+        let after = self.announced_at.map(|announced| announced.elapsed());
         let cause = self.vm.monitor.shutdown_cause()?;
         check(cause == ShutdownCause::guest_reset, "how the machine ended", "guest-reset", format!("{cause:?}"))?;
         let triple_fault = self.vm.triple_faulted()?;
         self.stage.outcome.now(if triple_fault { "reset by a triple fault" } else { "reset" });
-        Ok(triple_fault)
+        Ok(Reset { triple_fault, after })
+    }
+
+    /// Waits for a [`Crashed::reset`] that the purgatory asks for, after the delay that it has announced; returns the delay in
+    /// milliseconds.
+    pub fn reset_as_announced(&mut self) -> Result<u32, Error> {
+        let Reset { triple_fault, after } = self.reset()?;
+        check(!triple_fault, "the reset", "one that was asked for", "a triple fault")?;
+        let announced = self.said.iter().find_map(|said| match said {
+            Said::Resetting(delay_ms) => Some(*delay_ms),
+            _ => None,
+        });
+        let (Some(delay_ms), Some(after)) = (announced, after) else {
+            return Err(Error::Check {
+                what: "the last words".into(),
+                expected: "an announced reset".into(),
+                found: format!("{:?}", self.said),
+            });
+        };
+        let delay = Duration::from_millis(delay_ms.into());
+        let in_time = (delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK).contains(&after);
+        check(in_time, "time from the announcement to the reset", format!("{delay:?}"), format!("{after:?}"))?;
+        self.stage.outcome.fact("reset: time since its announcement", format!("{:.2} s", after.as_secs_f64()));
+        Ok(delay_ms)
+    }
+
+    /// The verdict on the console must be this.
+    pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
+        check_eq("verdict on the console", &self.verdict().map_or("none", Verdict::word), &verdict.word())
     }
 
     /// The verdict on the console, if there was one.
@@ -104,6 +166,9 @@ impl<'s, 'c> Crashed<'s, 'c> {
     fn listen(&mut self, line: &Line) -> Result<(), Error> {
         if let Some(said) = console::parse(&line.text)? {
             self.stage.outcome.at(line.at, line.text.trim_start());
+            if matches!(said, Said::Resetting(_)) {
+                self.announced_at = Some(line.at);
+            }
             self.said.push(said);
         }
         Ok(())
@@ -144,6 +209,7 @@ impl Crashed<'_, '_> {
     pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
         let size: u64 = number(&self.vm.run_ok("stat -c %s /proc/vmcore")?)?;
         let core = ElfCore::parse(&self.read_vmcore(0, HEADER_LEN)?)?;
+        check_eq("size of /proc/vmcore: headers, notes and every PT_LOAD", &size, &core.vmcore_len())?;
         let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
         self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
         self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());

@@ -13,6 +13,8 @@ pub const DEFAULT_SERIES: &str = "6.12";
 pub const LOADER: &str = "target/dist/kdump-loader";
 /// Where `cargo xtask build` puts the sentinel program.
 pub const SENTINEL: &str = "target/dist/sentinel";
+/// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
+pub const PURGATORY: &str = "target/dist/purgatory.elf";
 /// Where runs leave their logs.
 const RUNS: &str = "target/qemu";
 
@@ -85,6 +87,11 @@ impl Context {
     /// The sentinel program.
     pub fn sentinel(&self) -> Result<PathBuf, Error> {
         self.built(SENTINEL)
+    }
+
+    /// The purgatory that is in the loader.
+    pub fn purgatory(&self) -> Result<PathBuf, Error> {
+        self.built(PURGATORY)
     }
 
     /// An empty directory for the logs and files of a scenario.

@@ -9,6 +9,9 @@ use object::read::elf::{FileHeader, ProgramHeader};
 /// Bytes that hold the ELF header and every program header of the machines here.
 pub const HEADER_LEN: usize = 4096;
 
+/// PAGE_SIZE of x86-64.
+const PAGE: u64 = sentinel::PAGE_SIZE as u64;
+
 /// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`, Documentation/arch/x86/x86_64/mm.rst).
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
@@ -93,9 +96,15 @@ impl ElfCore {
         self.loads.iter().filter(|load| load.is_text).map(|load| load.physical.start).collect()
     }
 
-    /// Sum of the PT_LOADs' lengths.
+    /// What the PT_LOADs take in a vmcore: whole pages (`process_ptload_program_headers_elf64`, fs/proc/vmcore.c).
     pub fn load_bytes(&self) -> u64 {
-        self.loads.iter().map(|load| load.physical.end - load.physical.start).sum()
+        let pages = |load: &Load| load.physical.end.next_multiple_of(PAGE) - load.physical.start / PAGE * PAGE;
+        self.loads.iter().map(pages).sum()
+    }
+
+    /// How long a vmcore with these headers is: headers and notes, then the PT_LOADs (`get_vmcore_size`, fs/proc/vmcore.c).
+    pub fn vmcore_len(&self) -> u64 {
+        self.first_load_offset() / PAGE * PAGE + self.load_bytes()
     }
 
     /// Where in the file the first PT_LOAD lies: all before it is headers and notes.
@@ -173,6 +182,14 @@ mod tests {
         assert_eq!((core.note_headers, core.load_bytes(), core.first_load_offset()), (1, 0x8000, 0x2000));
         assert_eq!(core.file_offset(0x10_2000).unwrap(), 0x4000);
         assert!(matches!(core.file_offset(0x50_0000), Err(Error::NotDumped(0x50_0000))));
+    }
+
+    #[test]
+    fn vmcore_is_as_long_as_its_headers_and_whole_pages() {
+        // The first and the last page of the second PT_LOAD are not in it as a whole.
+        let loads = [(4, 0x1000, 0, 0, 8), (1, 0x3000, 0, 0x10_0000, 0x8000), (1, 0xb400, 0, 0x20_0400, 0x1000)];
+        let core = ElfCore::parse(&core(&loads, &[])).unwrap();
+        assert_eq!((core.load_bytes(), core.vmcore_len()), (0xa000, 0xd000));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::{armed, console, elfcore, iomem, report};
+use crate::{armed, console, elfcore, iomem, purgatory, report};
 
 /// Why a scenario was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,9 @@ pub enum Error {
     /// The armed image in the guest's memory.
     #[error(transparent)]
     Armed(#[from] armed::Error),
+    /// The purgatory as a file.
+    #[error(transparent)]
+    Purgatory(#[from] purgatory::Error),
     /// Something is not as the scenario says it must be.
     #[error("{what}: expected {expected}, found {found}")]
     Check {

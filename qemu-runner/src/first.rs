@@ -130,6 +130,12 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
     }
 
+    /// The armed image as it lies in memory now.
+    pub fn image(&mut self) -> Result<ArmedImage, Error> {
+        let region = self.crash_region()?;
+        ArmedImage::find(&self.vm.ram, &region)
+    }
+
     /// The elfcorehdr as it lies in memory now.
     pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
         let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
@@ -193,10 +199,10 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(())
     }
 
-    /// Flips a bit of the guest's memory from outside.
-    pub fn flip_bit(&mut self, what: &str, address: u64) -> Result<(), Error> {
-        self.vm.ram.flip_bit(address)?;
-        self.note(format!("a bit flipped in {what}, at {address:#x}"));
+    /// Flips bit `bit` of a byte of the guest's memory from outside.
+    pub fn flip_bit(&mut self, what: &str, address: u64, bit: u8) -> Result<(), Error> {
+        self.vm.ram.flip_bit(address, bit)?;
+        self.note(format!("bit {bit} flipped in {what}, at {address:#x}"));
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! Scenario → machine → outcome.
 //!
 //! A [`Scenario`] is a story about one crash: a real kernel is booted in QEMU, armed, sometimes damaged from outside, panicked,
-//! and what comes out is judged, by the purgatory's verdict and by what stands in /proc/vmcore, never by how a message reads.
+//! and what comes out is judged: by the purgatory's verdict, by what stands in /proc/vmcore, and by when and how the machine ends.
+//! Messages count where they are what people get: `console.rs` takes the purgatory's lines apart, and a refusal of the loader's
+//! must have the words in it that name the cause.
 //!
 //! ```text
 //! scenarios/*.rs   what happens, and what must be true afterwards
@@ -34,6 +36,7 @@ pub mod stage;
 pub mod first;
 pub mod loaded;
 pub mod armed;
+pub mod purgatory;
 pub mod console;
 pub mod report;
 pub mod iomem;

@@ -66,10 +66,10 @@ impl Ram {
         self.file.write_all_at(bytes, self.offset(physical)?).map_err(Error::file("write", &self.path))
     }
 
-    /// Flips the lowest bit of the byte at physical address `physical`.
-    pub fn flip_bit(&self, physical: u64) -> Result<(), Error> {
+    /// Flips bit `bit` of the byte at physical address `physical`.
+    pub fn flip_bit(&self, physical: u64, bit: u8) -> Result<(), Error> {
         let byte = self.read(physical, 1)?[0];
-        self.write(physical, &[byte ^ 1])
+        self.write(physical, &[byte ^ 1 << bit])
     }
 
     fn offset(&self, physical: u64) -> Result<u64, Error> {
@@ -109,10 +109,10 @@ mod tests {
         let path = directory.path().join("ram");
         std::fs::write(&path, [0x10; 16]).unwrap();
         let ram = Ram::open(&path, Layout::q35(16)).unwrap();
-        ram.flip_bit(3).unwrap();
-        assert_eq!(ram.read(2, 3).unwrap(), [0x10, 0x11, 0x10]);
-        ram.flip_bit(3).unwrap();
+        ram.flip_bit(3, 7).unwrap();
+        assert_eq!(ram.read(2, 3).unwrap(), [0x10, 0x90, 0x10]);
+        ram.flip_bit(3, 7).unwrap();
         assert_eq!(ram.read(3, 1).unwrap(), [0x10]);
-        assert!(ram.flip_bit(16).is_err());
+        assert!(ram.flip_bit(16, 0).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod complete;
 mod corrupt;
+mod purgatory;
 mod elfcorehdr;
 mod machines;
 mod kernels;
@@ -16,6 +17,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let families = [
         complete::all(),
         corrupt::all(),
+        purgatory::all(),
         elfcorehdr::all(),
         machines::all(),
         kernels::all(),

@@ -44,8 +44,6 @@ pub struct Setup {
     pub memory_mib: u64,
     /// The first kernel's `crashkernel=`; none is reserved without.
     pub crashkernel: Option<&'static str>,
-    /// More of the first kernel's command line.
-    pub append: &'static str,
     /// Booted by EFI firmware.
     pub efi: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
@@ -65,7 +63,6 @@ impl Default for Setup {
             dimms: 0,
             memory_mib: 1024,
             crashkernel: Some("256M"),
-            append: "",
             efi: false,
             makedumpfile: true,
             peer: false,
@@ -121,8 +118,9 @@ impl<'c> Stage<'c> {
             dimms: setup.dimms,
             kernel: kernel.vmlinuz.clone(),
             initrd,
-            // Hot-added memory shall be user space's, for the sentinel; a panic without capture kernel shall end the run.
-            append: format!("console=ttyS0 {reservation}panic=1 memhp_default_state=online_movable {}", setup.append),
+            // Hot-added memory shall be user space's, for the sentinel. A panic without capture kernel shall not reset the
+            // machine, so that every reset is the purgatory's.
+            append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state=online_movable"),
             firmware,
         };
         let mut vm = Vm::start(&context.assets()?.qemu, &machine, &directory, self.deadline)?;

@@ -1,6 +1,7 @@
 //! One running QEMU: its console, its agent, its monitor, under one deadline. Dropped, it is killed.
 //!
-//! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass.
+//! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass, but
+//! where QEMU has to be asked again and again ([`Vm::next_within`]).
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -27,6 +28,7 @@ pub const SERIAL_LOG: &str = "serial.log";
 const QEMU_LOG: &str = "qemu.log";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
+
 /// Something that arrived.
 #[derive(Debug)]
 pub enum Arrival {
@@ -53,8 +55,6 @@ pub struct Vm {
     _child: Emulator,
     arrivals: Receiver<Arrival>,
     ended: bool,
-    /// Every line of the console so far.
-    pub console: Vec<Line>,
     /// The guest's second serial port.
     pub(crate) agent: UnixStream,
     /// QMP.
@@ -112,7 +112,6 @@ impl Vm {
             _child: child,
             arrivals,
             ended: false,
-            console: Vec::new(),
             agent: to_agent,
             monitor,
             ram,
@@ -137,19 +136,17 @@ impl Vm {
         if self.ended {
             return Ok(Arrival::End);
         }
-        let timeout =
-            || Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() };
-        let arrival = match self.arrivals.recv_timeout(self.deadline.left().ok_or_else(timeout)?) {
-            Ok(arrival) => arrival,
-            Err(RecvTimeoutError::Timeout) => return Err(timeout()),
-            Err(RecvTimeoutError::Disconnected) => Arrival::End,
-        };
-        match &arrival {
-            Arrival::Console(line) => self.console.push(line.clone()),
-            Arrival::Agent(_) => {}
-            Arrival::End => self.ended = true,
+        let left = self.left(waiting_for)?;
+        self.receive(left).ok_or_else(|| self.too_late(waiting_for))
+    }
+
+    /// The next thing to arrive within `pause`, if something does.
+    pub fn next_within(&mut self, pause: Duration, waiting_for: &str) -> Result<Option<Arrival>, Error> {
+        let left = self.left(waiting_for)?;
+        match self.receive(left.min(pause)) {
+            Some(Arrival::End) => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
+            arrival => Ok(arrival),
         }
-        Ok(arrival)
     }
 
     /// Waits for a console line that `wanted` recognises, and returns what it made of it.
@@ -161,6 +158,26 @@ impl Vm {
                 return Ok(found);
             }
         }
+    }
+
+    /// What arrives within `limit`; `None` when nothing does.
+    fn receive(&mut self, limit: Duration) -> Option<Arrival> {
+        let arrival = match self.arrivals.recv_timeout(limit) {
+            Ok(arrival) => arrival,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => Arrival::End,
+        };
+        self.ended = matches!(arrival, Arrival::End);
+        Some(arrival)
+    }
+
+    /// What the deadline leaves for a wait.
+    fn left(&self, waiting_for: &str) -> Result<Duration, Error> {
+        self.deadline.left().ok_or_else(|| self.too_late(waiting_for))
+    }
+
+    fn too_late(&self, waiting_for: &str) -> Error {
+        Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() }
     }
 
     /// Where the console's log lies.

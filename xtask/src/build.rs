@@ -21,7 +21,8 @@ const PURGATORY_TARGET: &str = "x86_64-purgatory.json";
 pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Both sides: the engine called "soft" must not look at the CPU by itself (sha2's build-time switch).
 const SOFT_MEANS_SOFT: &str = "sha2_backend=\"soft\"";
-/// LLVM turns a `match` with string arms into a table of pointers, each of which would need a relocation.
+/// LLVM turns a `match` into a table of addresses, each of which would need a relocation. Here and nowhere else, because
+/// CARGO_ENCODED_RUSTFLAGS overrules .cargo/config.toml; without it, the linker script and `audit` refuse what comes out.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
 /// The C library inside, too.
 const STATIC: &str = "-Ctarget-feature=+crt-static";
@@ -50,6 +51,7 @@ impl Args {
 
 /// Builds purgatory, loader and man pages.
 pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
+    setup::linker(sh)?;
     purgatory(sh, repo)?;
     loader(sh, repo)?;
     man_pages(sh, repo)

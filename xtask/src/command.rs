@@ -3,6 +3,9 @@
 //! On entry: a command, as `xshell::cmd!` made it (no shell, no string splitting).
 //! On exit: its output, or an error with the command line and the end of what it wrote to stderr.
 
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
 use anyhow::{Context, Result, bail};
 use xshell::Cmd;
 
@@ -25,6 +28,26 @@ pub fn show(command: Cmd<'_>) -> Result<()> {
     Ok(command.quiet().run()?)
 }
 
+/// Runs the command, passes its stdout on as it comes, byte for byte, and returns it too, whether the command failed or not.
+pub fn show_and_read(command: Cmd<'_>, mut shown: impl Write) -> Result<(String, Result<()>)> {
+    let line = command.to_string();
+    let starting = || format!("could not start `{line}`");
+    let mut child = Command::from(command).stdout(Stdio::piped()).spawn().with_context(starting)?;
+    let mut stdout = child.stdout.take().with_context(starting)?;
+    let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let some = stdout.read(&mut buffer).with_context(|| format!("cannot read what `{line}` prints"))?;
+        if some == 0 {
+            break;
+        }
+        all.extend_from_slice(&buffer[..some]);
+        shown.write_all(&buffer[..some]).and_then(|()| shown.flush()).context("cannot write to stdout")?;
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for `{line}`"))?;
+    let success = if status.success() { Ok(()) } else { Err(anyhow::anyhow!("`{line}` failed ({status})")) };
+    Ok((String::from_utf8_lossy(&all).into_owned(), success))
+}
+
 /// The last lines of what a program wrote to stderr, indented.
 pub fn tail(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
@@ -45,6 +68,15 @@ mod tests {
         let error = read(cmd!(sh, "ls {missing}")).unwrap_err().to_string();
         assert!(error.contains("ls /nonexistent/for-sure"), "{error}");
         assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn what_is_shown_is_returned_even_after_a_failure() {
+        let sh = Shell::new().unwrap();
+        let mut shown = Vec::new();
+        let (said, success) = show_and_read(cmd!(sh, "grep --count ^ /dev/null"), &mut shown).unwrap();
+        assert_eq!((said.as_str(), shown.as_slice()), ("0\n", b"0\n".as_slice()));
+        assert!(success.unwrap_err().to_string().contains("grep --count"));
     }
 
     #[test]

@@ -69,6 +69,8 @@ impl Args {
 
 /// Brings and builds everything that a scenario needs.
 pub fn prepare(sh: &Shell, repo: &Repository) -> Result<()> {
+    // Before downloads, since no download can make up for it.
+    setup::linker(sh)?;
     setup::guests(sh, repo)?;
     build::build(sh, repo)?;
     build::sentinel(sh, repo)

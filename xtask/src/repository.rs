@@ -49,6 +49,11 @@ impl Repository {
         self.dist().join("kdump-loader")
     }
 
+    /// What a scenario leaves when it has been run: timeline and figures.
+    pub fn outcome(&self, scenario: &str) -> PathBuf {
+        self.root.join("target/qemu").join(scenario).join("outcome.txt")
+    }
+
     /// The loader's manual pages.
     pub fn man(&self) -> PathBuf {
         self.dist().join("man")

@@ -6,6 +6,7 @@ mod suites;
 mod apt_root;
 mod fetch;
 mod supply;
+mod linker;
 mod rust_src;
 mod qemu;
 mod kernels;
@@ -23,6 +24,7 @@ use xshell::Shell;
 
 use crate::repository::Repository;
 use by_hand::Unsupported;
+pub use linker::check as linker;
 pub use rust_src::RustSrc;
 use supply::{Files, Supply};
 
@@ -64,6 +66,7 @@ enum Name {
 impl Args {
     /// Does it, and prints what is there in the end.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        linker(sh)?;
         let wanted = |name| self.only.is_empty() || self.only.contains(&name);
         if wanted(Name::RustSrc) {
             let _lock = lock(sh, repo)?;
@@ -79,7 +82,9 @@ impl Args {
             }
         }
         if self.only.iter().any(|name| *name != Name::RustSrc) || self.only.is_empty() {
-            print(&guests_parts(sh, repo, self.refresh, wanted)?);
+            let assets = guests_parts(sh, repo, self.refresh, wanted)?;
+            print(&assets);
+            demand(&assets, wanted)?;
         }
         Ok(())
     }
@@ -91,9 +96,9 @@ pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
     rust_src::get(sh, repo, &Supply::new(sh, repo, false), false).map_err(explain)
 }
 
-/// Everything that scenarios need, for `qemu` and `test`.
-pub fn guests(sh: &Shell, repo: &Repository) -> Result<Assets> {
-    guests_parts(sh, repo, false, |_| true)
+/// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
+pub fn guests(sh: &Shell, repo: &Repository) -> Result<()> {
+    demand(&guests_parts(sh, repo, false, |_| true)?, |_| true)
 }
 
 fn guests_parts(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
@@ -113,14 +118,14 @@ fn guests_parts(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Na
 
 fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
     let skipped = |name: &str| format!("{name} was left out; run `cargo xtask setup`");
-    /// Brings an optional part if it is wanted; a failure is a reason to go on without.
-    macro_rules! optional {
+    /// Brings a part if it is wanted. A failure does not keep the others from being brought: `demand` decides what may be missing.
+    macro_rules! guest {
         ($wanted:expr, $name:expr, $get:expr) => {
             if wanted($wanted) {
                 match supply.provide($name, $get) {
                     Err(error) if error.is::<Unsupported>() => return Err(error),
                     Err(error) => {
-                        eprintln!("  {error:#}\n  going on without it");
+                        eprintln!("  {error:#}\n  going on with the rest");
                         Part::Missing(format!("{error:#}"))
                     }
                     Ok(part) => part,
@@ -134,21 +139,21 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
     let busybox = required(supply.provide("busybox", guest_program::busybox)?)?;
     let mut kernels = BTreeMap::new();
     for series in &kernels::SERIES {
-        let part = optional!(Name::Kernels, &format!("kernel-{}", series.name), |s, tree| kernels::get(s, tree, series));
+        let part = guest!(Name::Kernels, &format!("kernel-{}", series.name), |s, tree| kernels::get(s, tree, series));
         kernels.insert(series.name.to_string(), part);
     }
     Ok(Assets {
         qemu,
         busybox,
         kernels,
-        makedumpfile: optional!(Name::Makedumpfile, "makedumpfile", |s, tree| guest_program::get(
+        makedumpfile: guest!(Name::Makedumpfile, "makedumpfile", |s, tree| guest_program::get(
             s,
             tree,
             "makedumpfile",
             "makedumpfile"
         )),
-        kexec: optional!(Name::Kexec, "kexec-tools", |s, tree| guest_program::get(s, tree, "kexec-tools", "kexec")),
-        ovmf: optional!(Name::Ovmf, "ovmf", guest_program::ovmf),
+        kexec: guest!(Name::Kexec, "kexec-tools", |s, tree| guest_program::get(s, tree, "kexec-tools", "kexec")),
+        ovmf: guest!(Name::Ovmf, "ovmf", guest_program::ovmf),
     })
 }
 
@@ -157,6 +162,38 @@ fn required<T>(part: Part<T>) -> Result<T> {
         Part::Present(part) => Ok(part),
         Part::Missing(reason) => bail!(reason),
     }
+}
+
+/// Fails unless everything wanted is there. Only the newest kernels may be missing: their series comes from backports, and their
+/// scenarios are then reported as ignored, with the reason.
+fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
+    fn reason<T>(part: &Part<T>) -> Option<&str> {
+        match part {
+            Part::Present(_) => None,
+            Part::Missing(reason) => Some(reason),
+        }
+    }
+    let programs = [
+        (Name::Makedumpfile, "makedumpfile", reason(&assets.makedumpfile)),
+        (Name::Kexec, "kexec-tools", reason(&assets.kexec)),
+        (Name::Ovmf, "ovmf", reason(&assets.ovmf)),
+    ];
+    let kernels = kernels::SERIES.iter().filter(|series| series.required).map(|series| {
+        let reason = assets.kernels.get(series.name).map_or(Some("it is not among the assets"), reason);
+        (format!("kernel {}", series.name), reason)
+    });
+    let programs = programs.into_iter().filter(|(name, ..)| wanted(*name)).map(|(_, name, reason)| (name.to_string(), reason));
+    let kernels = kernels.filter(|_| wanted(Name::Kernels));
+    let missing: Vec<String> =
+        kernels.chain(programs).filter_map(|(name, reason)| Some(format!("  {name}: {}", reason?))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "these parts, which scenarios need, could not be brought:\n{}\nIs this machine online? Then run `{}`.",
+        missing.join("\n"),
+        supply::LOOK_AGAIN
+    )
 }
 
 /// A manifest all of whose files exist.
@@ -207,4 +244,54 @@ fn print(assets: &Assets) {
     line("makedumpfile", &assets.makedumpfile, |p| format!("{}, {} files", p.version, p.files.len()));
     line("kexec", &assets.kexec, |p| format!("{}, {} files", p.version, p.files.len()));
     line("ovmf", &assets.ovmf, |o| o.code.display().to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qemu_runner::assets::{GuestProgram, Kernel, Ovmf, Qemu};
+
+    fn complete() -> Assets {
+        let kernel = || Part::Present(Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into() });
+        let program = || Part::Present(GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() });
+        Assets {
+            qemu: Qemu { program: "qemu".into(), library_path: vec![], data_dirs: vec![], version: "10".into() },
+            busybox: "busybox".into(),
+            kernels: kernels::SERIES.iter().map(|series| (series.name.to_string(), kernel())).collect(),
+            makedumpfile: program(),
+            kexec: program(),
+            ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
+        }
+    }
+
+    #[track_caller]
+    fn refused_without(part: &str, make: impl Fn(&mut Assets)) {
+        let mut assets = complete();
+        make(&mut assets);
+        let error = demand(&assets, |_| true).unwrap_err().to_string();
+        assert!(error.contains(&format!("  {part}: ")) && error.contains(supply::LOOK_AGAIN), "{error}");
+        // Who asked for something else only gets it.
+        demand(&assets, |name| name == Name::Qemu).unwrap();
+    }
+
+    #[test]
+    fn a_missing_part_is_refused_by_name() {
+        demand(&complete(), |_| true).unwrap();
+        refused_without("makedumpfile", |assets| assets.makedumpfile = Part::Missing("no".into()));
+        refused_without("kexec-tools", |assets| assets.kexec = Part::Missing("no".into()));
+        refused_without("ovmf", |assets| assets.ovmf = Part::Missing("no".into()));
+        for series in ["6.1", "6.12"] {
+            refused_without(&format!("kernel {series}"), |assets| {
+                assets.kernels.insert(series.into(), Part::Missing("no".into()));
+            });
+            refused_without(&format!("kernel {series}"), |assets| drop(assets.kernels.remove(series)));
+        }
+    }
+
+    #[test]
+    fn only_the_newest_kernel_may_be_missing() {
+        let mut assets = complete();
+        assets.kernels.insert("7".into(), Part::Missing("no backports".into()));
+        demand(&assets, |_| true).unwrap();
+    }
 }

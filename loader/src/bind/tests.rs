@@ -8,7 +8,7 @@ use sha2::Digest as _;
 use super::*;
 use crate::example;
 use crate::machine::Machine;
-use crate::request::{Console, EXAMPLE_LEAF_SIZE as LEAF_SIZE, InputFile, Request, example as request};
+use crate::request::{Console, EXAMPLE_LEAF_SIZE as LEAF_SIZE, Request, example as request};
 
 fn machine() -> Machine {
     crate::machine::example::machine()
@@ -230,15 +230,4 @@ fn initrd_that_begins_with_elf_magic_is_refused() {
     request.initrd.as_mut().unwrap().bytes[..4].copy_from_slice(b"\x7fELF");
     let error = crate::build(&request, &machine()).unwrap_err();
     assert!(matches!(error, crate::Error::Admit(crate::admit::Error::ElfMagic { name: "initrd", .. })), "{error}");
-}
-
-#[test]
-fn image_larger_than_half_of_ram_is_refused() {
-    let mut machine = machine();
-    let crash = machine.crash_region().unwrap();
-    // As much RAM beside the crash region as the region has, so half of it is too little once the initrd is large.
-    machine.system_ram = vec![PhysRange::new(crash.start() - (16 << 20), crash.end()).unwrap()];
-    let initrd = InputFile { path: "initrd".into(), bytes: example::pattern(8 << 20) };
-    let error = crate::build(&Request { initrd: Some(initrd), ..request() }, &machine).unwrap_err();
-    assert!(matches!(error, crate::Error::Admit(crate::admit::Error::HalfOfRam { limit: 0x80_0000, .. })), "{error}");
 }

@@ -1,17 +1,15 @@
 //! `kdump-loader inspect`: what a file is, as the loader sees it.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use handoff::Block;
 use handoff::block::VERSION;
 use loader::{kernel, purgatory};
+use object::elf::ELFMAG;
 use serde::Serialize;
 
 use super::{Error, print, print_json, read_file, read_purgatory};
 use crate::cli::Inspect;
-
-const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// What a file is.
 #[derive(Serialize)]
@@ -20,7 +18,7 @@ enum Description {
     /// A capture kernel.
     #[serde(rename = "bzImage")]
     BzImage {
-        file: PathBuf,
+        file: String,
         protocol: String,
         payload: u64,
         init_size: u64,
@@ -31,7 +29,7 @@ enum Description {
         entry_offset: u64,
     },
     /// A purgatory.
-    Purgatory { file: PathBuf, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
+    Purgatory { file: String, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
 }
 
 /// Describes the file, or the purgatory in this program.
@@ -40,10 +38,10 @@ pub fn run(arguments: &Inspect) -> Result<(), Error> {
         Some(path) => read_file("file", path)?,
         None => read_purgatory(None)?,
     };
-    let description = if file.bytes.starts_with(ELF_MAGIC) || arguments.file.is_none() {
+    let description = if file.bytes.starts_with(&ELFMAG) || arguments.file.is_none() {
         let program = purgatory::parse(&file)?;
         Description::Purgatory {
-            file: file.path,
+            file: file.path.display().to_string(),
             block_version: VERSION,
             block_size: size_of::<Block>() as u64,
             block_offset: program.handoff(),
@@ -62,7 +60,7 @@ pub fn run(arguments: &Inspect) -> Result<(), Error> {
             cmdline_size: kernel.cmdline_size.into(),
             xloadflags: kernel.xloadflags,
             entry_offset: kernel.entry_offset,
-            file: file.path,
+            file: file.path.display().to_string(),
         }
     };
     if arguments.json { print_json(&description) } else { print(&description.to_string()) }
@@ -82,7 +80,7 @@ impl fmt::Display for Description {
                 xloadflags,
                 entry_offset,
             } => {
-                writeln!(out, "{}: bzImage, boot protocol {protocol}", file.display())?;
+                writeln!(out, "{}: bzImage, boot protocol {protocol}", file)?;
                 writeln!(out, "payload        {payload} bytes")?;
                 writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}, from {pref_address:#x} on")?;
                 writeln!(out, "command line   {cmdline_size} bytes at most")?;
@@ -90,7 +88,7 @@ impl fmt::Display for Description {
                 writeln!(out, "entry          load address + {entry_offset:#x}")
             }
             Self::Purgatory { file, block_version, block_size, block_offset, text, len, entry_offset } => {
-                writeln!(out, "{}: purgatory, handoff block version {block_version}", file.display())?;
+                writeln!(out, "{}: purgatory, handoff block version {block_version}", file)?;
                 writeln!(out, "text           {text} bytes, digested")?;
                 writeln!(out, "block          {block_size} bytes at {block_offset:#x}")?;
                 writeln!(out, "memory         {len} bytes, before the leaf table and the copy of the elfcorehdr")?;

@@ -2,23 +2,27 @@
 
 use std::path::Path;
 
-use loader::image::Summary;
-use loader::machine::{KexecState, Machine};
+use loader::image::{Summary, mib};
+use loader::machine::{CrashHotplug, Machine};
 use loader::record::Record;
+use loader::request::Request;
 use loader::{preflight, submit};
 use serde::Serialize;
 
-use super::{Aftermath, Error, LIVE, advise, forget, fresh_seed, in_full, mib, print_json, request, say, turn};
+use super::{Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, print_json, request, say, set_aside, turn};
 use crate::cli::Load;
 
 /// What `load --json` prints.
 #[derive(Serialize)]
-struct Output<'a> {
+pub(super) struct Output<'a> {
     /// Whether the kernel keeps the elfcorehdr current.
-    hotplug: bool,
+    pub hotplug: bool,
     #[serde(flatten)]
-    image: &'a Summary,
+    pub image: &'a Summary,
 }
+
+/// How often an image is armed, at most, because memory or CPUs came or went meanwhile.
+const ROUNDS: u32 = 3;
 
 /// Checks, builds, arms, records, in this order.
 pub fn run(arguments: &Load) -> Result<(), Error> {
@@ -27,40 +31,96 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     preflight::permitted(root, &machine.kexec)?;
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
-    advise(&request, &machine);
     let image = loader::build(&request, &machine)?;
+    advise(&image, &request, &machine);
 
-    let _turn = turn(root);
-    let armed =
-        submit::load(&image, request.hotplug).map_err(|refusal| Error::Refused { refusal, aftermath: aftermath(root) })?;
+    let _turn = turn(root)?;
+    set_aside(root);
+    let refused = |refusal| Error::Refused { refusal, aftermath: aftermath(root) };
+    let wanted = request.hotplug && machine.keeps_elfcorehdr_current();
+    submit::load(&image, wanted).map_err(refused)?;
+    // Whatever happens from here on, the old record is about an image that is gone.
+    forget(root);
+    let mut summary = image.summary();
+    drop(image);
 
-    let summary = image.summary();
+    let mut described = machine;
+    for round in 1.. {
+        let Some(now) = changed(root, &described) else { break };
+        if round == ROUNDS {
+            say(format_args!("memory or CPUs keep coming and going: load again when that is over, or the dump may lack some"));
+            break;
+        }
+        say(format_args!("memory or CPUs came or went while the image was armed: arming one that knows them"));
+        let rebuilt = loader::build(&request, &now);
+        let Ok(image) = rebuilt.map_err(|error| say(format_args!("the armed image does not know them: {}", in_full(&error))))
+        else {
+            break;
+        };
+        submit::load(&image, wanted).map_err(refused)?;
+        summary = image.summary();
+        described = now;
+    }
+
+    let hotplug = follows(root, &request, wanted);
     let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
-    let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, armed.hotplug);
+    let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
     if let Err(error) = written.and_then(|record| record.write(root)) {
         say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
         forget(root);
     }
-    let (used, region) = (summary.used(), summary.crash_region.len);
-    say(format_args!("armed {}: {} of the crash region's {} are used", summary.identity, mib(used), mib(region)));
-    match (request.hotplug, armed.hotplug) {
-        (true, false) => say(format_args!(
-            "this kernel does not keep the image current when CPUs or memory come and go (Linux 6.6 and newer do): load again after each"
-        )),
-        (false, _) => say(format_args!("load again after CPUs or memory come or go, as --no-hotplug asks")),
-        (true, true) => {}
+    let (used, region) = (mib(summary.used()), mib(summary.crash_region.len));
+    say(format_args!("armed {}: {used} of the crash region's {region} MiB are used", summary.identity));
+    if !arguments.json {
+        return Ok(());
     }
-    if arguments.json { print_json(&Output { hotplug: armed.hotplug, image: &summary }) } else { Ok(()) }
+    let untold = |source| Error::ArmedUntold { identity: summary.identity.clone(), source: Box::new(source) };
+    print_json(&Output { hotplug, image: &summary }).map_err(untold)
 }
 
-/// Asks the kernel, and forgets the record of an image that is gone.
-fn aftermath(root: &Path) -> Aftermath {
-    match KexecState::read(root).map(|state| state.crash_loaded) {
-        Ok(true) => Aftermath::StillArmed,
-        Ok(false) => {
-            forget(root);
-            Aftermath::Disarmed
+/// The machine as it is now, if the armed image describes another: what came before the kernel had it is in no hotplug event to come.
+fn changed(root: &Path, described: &Machine) -> Option<Machine> {
+    let read = Machine::read(root, Some(described.cpu.tsc_khz));
+    let unread = |error| say(format_args!("whether memory came or went meanwhile is not known: {}", in_full(&error)));
+    let now = read.map_err(unread).ok()?;
+    (!now.dumps_like(described)).then_some(now)
+}
+
+/// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do.
+fn follows(root: &Path, request: &Request, wanted: bool) -> bool {
+    if !request.hotplug {
+        say(format_args!("load again after CPUs or memory come or go, as --no-hotplug asks"));
+        return false;
+    }
+    if !wanted {
+        say(format_args!(
+            "this kernel does not keep the image current when CPUs or memory come and go (Linux 6.6 and newer with \
+             CONFIG_CRASH_HOTPLUG do): load again after each"
+        ));
+        return false;
+    }
+    match CrashHotplug::read(root) {
+        Ok(hotplug) if hotplug.complete() => true,
+        Ok(CrashHotplug { cpu, memory }) => {
+            let told = |answer| match answer {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "nothing",
+            };
+            say(format_args!(
+                "asked whether it keeps the image current, the kernel says {} for CPUs and {} for memory \
+                 (/sys/devices/system/*/crash_hotplug): load again after they come or go",
+                told(cpu),
+                told(memory)
+            ));
+            false
         }
-        Err(_) => Aftermath::Unknown,
+        Err(error) => {
+            say(format_args!(
+                "whether the kernel keeps the image current is not known, so load again after changes: {}",
+                in_full(&error)
+            ));
+            false
+        }
     }
 }

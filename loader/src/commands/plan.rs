@@ -8,7 +8,7 @@ use loader::submit;
 use super::{Error, LIVE, advise, print, print_json, request};
 use crate::cli::Plan;
 
-/// Stands in for the random seed: it is as long, and every plan of the same image has the same identity.
+/// Stands in for the random seed: it is as long, and every plan of the same image from the same snapshot has the same identity.
 const NO_SEED: [u8; 32] = [0; 32];
 
 /// Builds the image and prints what it would be.
@@ -18,7 +18,8 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         None => Machine::read(Path::new(LIVE), Some(submit::measure_tsc_khz()))?,
     };
     let request = request(&arguments.image, &machine, NO_SEED)?;
-    advise(&request, &machine);
-    let summary = loader::build(&request, &machine)?.summary();
+    let image = loader::build(&request, &machine)?;
+    advise(&image, &request, &machine);
+    let summary = image.summary();
     if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }
 }

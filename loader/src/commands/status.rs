@@ -3,59 +3,54 @@
 use std::fmt;
 use std::path::Path;
 
-use loader::image::SpanSummary;
+use loader::elfcorehdr;
+use loader::image::{SpanSummary, mib};
 use loader::machine::{KexecState, Machine};
 use loader::record::{self, Known, Record};
 use serde::Serialize;
 
-use super::{Error, LIVE, in_full, mib, print, print_json, say};
+use super::{Error, LIVE, in_full, print, print_json, say};
 use crate::cli::Status;
-
-/// Bytes of the ELF header and of one program header (ELF-64 object file format).
-const EHDR_LEN: u64 = 64;
-const PHDR_LEN: u64 = 56;
-/// Program headers besides those of CPUs and memory: VMCOREINFO and the kernel's text.
-const FIXED_PHDRS: u64 = 2;
 
 /// Stands in for the time-stamp counter's frequency, which `status` does not tell and need not wait for.
 const NO_TSC_KHZ: u32 = 1;
 
 /// What `status` prints. What the kernel or the record does not say is null.
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     /// An image is armed.
-    loaded: bool,
+    pub loaded: bool,
     /// Bytes in all crash regions.
-    crash_size: u64,
+    pub crash_size: u64,
     /// Where the image is, or would go.
-    crash_region: Option<SpanSummary>,
+    pub crash_region: Option<SpanSummary>,
     /// Bytes of it that the image takes.
-    used: Option<u64>,
+    pub used: Option<u64>,
     /// The kernel keeps the image current when CPUs come and go.
-    crash_hotplug_cpu: Option<bool>,
-    /// The same for memory.
-    crash_hotplug_memory: Option<bool>,
+    pub crash_hotplug_cpu: Option<bool>,
+    /// The same when memory comes. When it goes, the kernel leaves a range in the elfcorehdr that is not there any more.
+    pub crash_hotplug_memory: Option<bool>,
     /// What fits the elfcorehdr.
-    elfcorehdr: Option<Capacity>,
+    pub elfcorehdr: Option<Capacity>,
     /// The seal of the armed image.
-    identity: Option<String>,
+    pub identity: Option<String>,
     /// Why it is not known.
-    unknown_because: Option<&'static str>,
+    pub unknown_because: Option<&'static str>,
     /// What was written down when it was armed.
-    record: Option<Box<Record>>,
+    pub record: Option<Box<Record>>,
 }
 
 /// What fits an elfcorehdr.
 #[derive(Serialize)]
-struct Capacity {
+pub(super) struct Capacity {
     /// Bytes.
-    len: u64,
+    pub len: u64,
     /// Program headers.
-    headers: u64,
+    pub headers: u64,
     /// Of them for CPUs: as many as this machine can ever have.
-    cpus: u64,
+    pub cpus: u64,
     /// Of them left for ranges of memory.
-    memory_ranges: u64,
+    pub memory_ranges: u64,
 }
 
 /// Asks the kernel, then the record.
@@ -68,7 +63,7 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
         if state.crash_loaded { record::read(root).map_err(|error| say(format_args!("{}", in_full(&error)))).ok() } else { None };
     let (record, unknown_because) = match known {
         Some(Known::Image(record)) => (Some(record), None),
-        Some(Known::Nothing) => (None, Some("another loader armed it")),
+        Some(Known::Nothing) => (None, Some("no record of it")),
         Some(Known::Stale) => (None, Some("the record is from an earlier boot")),
         None => (None, state.crash_loaded.then_some("the record cannot be read")),
     };
@@ -78,8 +73,8 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
         crash_size: state.crash_size,
         crash_region: machine.as_ref().and_then(|machine| machine.crash_region().ok()).map(SpanSummary::from),
         used: image.map(|image| image.used()),
-        crash_hotplug_cpu: state.crash_hotplug_cpu,
-        crash_hotplug_memory: state.crash_hotplug_memory,
+        crash_hotplug_cpu: state.crash_hotplug.cpu,
+        crash_hotplug_memory: state.crash_hotplug.memory,
         elfcorehdr: machine.as_ref().and_then(|machine| capacity(machine, record.as_deref())),
         identity: image.map(|image| image.identity.clone()),
         unknown_because,
@@ -91,24 +86,29 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
 /// Of the armed image's elfcorehdr if it is known, else of one that the kernel asks for.
 fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
     let armed = record.and_then(|record| record.image.segments.iter().find(|segment| segment.name == "elfcorehdr"));
-    let len = armed.map(|segment| segment.len).or(machine.elfcorehdr_size.map(|size| size + EHDR_LEN))?;
-    let headers = len.saturating_sub(EHDR_LEN) / PHDR_LEN;
+    let len = armed.map(|segment| segment.len).or(elfcorehdr::kernels_len(machine))?;
+    let headers = elfcorehdr::capacity(len);
     let cpus = u64::from(machine.possible_cpus);
-    Some(Capacity { len, headers, cpus, memory_ranges: headers.saturating_sub(cpus + FIXED_PHDRS) })
+    Some(Capacity { len, headers, cpus, memory_ranges: headers.saturating_sub(cpus + elfcorehdr::FIXED_PHDRS) })
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "armed          {}", yes(Some(self.loaded)))?;
         match &self.crash_region {
-            Some(SpanSummary { start, len }) => writeln!(out, "crash region   {start:#x}-{:#x}, {}", start + len - 1, mib(*len))?,
-            None => writeln!(out, "crash region   {} in all", mib(self.crash_size))?,
+            Some(SpanSummary { start, len }) => {
+                writeln!(out, "crash region   {start:#x}-{:#x}, {} MiB", start + len - 1, mib(*len))?
+            }
+            None => writeln!(out, "crash region   {} MiB in all", mib(self.crash_size))?,
         }
         if let Some(used) = self.used {
-            writeln!(out, "used           {}", mib(used))?;
+            writeln!(out, "used           {} MiB", mib(used))?;
         }
         let (cpu, memory) = (yes(self.crash_hotplug_cpu), yes(self.crash_hotplug_memory));
-        writeln!(out, "stays current  cpu {cpu}, memory {memory}")?;
+        writeln!(out, "stays current  when a CPU comes or goes: {cpu}; when memory comes: {memory}")?;
+        if self.loaded && self.crash_hotplug_memory == Some(true) {
+            writeln!(out, "               after memory is removed, load again")?;
+        }
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {
             writeln!(out, "elfcorehdr     {headers} program headers: {cpus} CPUs and {memory_ranges} ranges of memory fit")?;
         }
@@ -119,9 +119,9 @@ impl fmt::Display for Report {
             writeln!(out, "identity       unknown: {because}")?;
         }
         if let Some(record) = &self.record {
-            writeln!(out, "kernel         {}", record.kernel.display())?;
+            writeln!(out, "kernel         {}", record.kernel)?;
             if let Some(initrd) = &record.initrd {
-                writeln!(out, "initrd         {}", initrd.display())?;
+                writeln!(out, "initrd         {}", initrd)?;
             }
         }
         Ok(())

@@ -1,14 +1,11 @@
 //! [1d] The CPUs: what they can do, how many there may be, and where each saves its registers.
 
 use super::source::{CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted};
-use super::{CpuFacts, CrashNotes, Error};
+use super::{CpuFacts, CrashNotes, Error, PHYSICAL_BITS};
 use crate::phys::PhysRange;
 
 /// What the SHA-NI engine needs besides SSE2, which every x86-64 CPU has: the names in /proc/cpuinfo.
 const SHA_NI_FLAGS: [&str; 3] = ["sha_ni", "ssse3", "sse4_1"];
-
-/// Fewest and most physical address bits of x86-64 (SDM Vol. 3A §4.1.4, MAXPHYADDR; 32 is what a CPU without leaf 0x8000_0008 has).
-const PHYSICAL_BITS: std::ops::RangeInclusive<u32> = 32..=52;
 
 /// From /proc/cpuinfo: a capability counts only if every CPU has it, for any of them may run the purgatory.
 pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Error> {
@@ -62,17 +59,27 @@ pub(super) fn parse_possible(file: &Found) -> Result<u32, Error> {
 
 /// The register buffers of the CPUs that are present; their numbers may have holes.
 pub(super) fn read_crash_notes(tree: Tree<'_>) -> Result<Vec<CrashNotes>, Error> {
-    let numbers = tree.numbers(&CRASH_NOTES)?;
-    if numbers.is_empty() {
+    let notes = read_notes_of(tree, &tree.numbers(&CRASH_NOTES)?)?;
+    if notes.is_empty() {
         // No directory at all: let the first CPU's be the one that is missed.
         tree.required_at(&CRASH_NOTES, 0)?;
     }
-    let read_one = |cpu| {
-        let address = tree.required_at(&CRASH_NOTES, cpu)?;
-        let size = tree.required_at(&CRASH_NOTES_SIZE, cpu)?;
-        let range = PhysRange::with_len(address.hexadecimal()?, size.decimal()?);
-        let range = range.filter(|range| !range.is_empty()).ok_or_else(|| size.garbled("a size that cannot be"))?;
-        Ok(CrashNotes { cpu, range })
+    Ok(notes)
+}
+
+/// Those of the CPUs with these numbers, without any that has been removed since it was listed.
+pub(super) fn read_notes_of(tree: Tree<'_>, numbers: &[u32]) -> Result<Vec<CrashNotes>, Error> {
+    let read_one = |cpu| match read_notes(tree, cpu) {
+        Err(Error::Missing { .. }) if !tree.has_number(&CRASH_NOTES, cpu) => None,
+        notes => Some(notes),
     };
-    numbers.into_iter().map(read_one).collect()
+    numbers.iter().filter_map(|&cpu| read_one(cpu)).collect()
+}
+
+fn read_notes(tree: Tree<'_>, cpu: u32) -> Result<CrashNotes, Error> {
+    let address = tree.required_at(&CRASH_NOTES, cpu)?;
+    let size = tree.required_at(&CRASH_NOTES_SIZE, cpu)?;
+    let range = PhysRange::with_len(address.hexadecimal()?, size.decimal()?);
+    let range = range.filter(|range| !range.is_empty()).ok_or_else(|| size.garbled("a size that cannot be"))?;
+    Ok(CrashNotes { cpu, range })
 }

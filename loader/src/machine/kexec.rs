@@ -1,21 +1,51 @@
-//! [1g] The state of the crash kernel interface.
+//! [1g] The crash kernel interface: whether it may be used, and what is armed.
+
+use std::thread;
+use std::time::Duration;
 
 use super::iomem::parse_range;
 use super::source::{
     CPU_CRASH_HOTPLUG, CRASH_LOADED, CRASH_SIZE, Found, LOAD_DISABLED, LOCKDOWN, MEMORY_CRASH_HOTPLUG, Source, Tree,
     parse_hexadecimal, quoted,
 };
-use super::{Error, KexecState};
+use super::{CrashHotplug, Error, KexecPermission, KexecState};
 use crate::phys::{PhysRange, merged};
 
+/// How often a no to "is the armed image kept current" is asked again, and how long to wait in between: the kernel says no, too, while
+/// somebody else holds the kexec lock (`crash_check_hotplug_support`, kernel/crash_core.c).
+const NO_TRIES: u32 = 5;
+const NO_PAUSE: Duration = Duration::from_millis(10);
+
 pub(super) fn read_state(tree: Tree<'_>) -> Result<KexecState, Error> {
-    let optional_flag = |source: &Source| tree.optional(source)?.map(|file| file.flag()).transpose();
+    let crash_loaded = read_loaded(tree)?;
     Ok(KexecState {
-        load_disabled: tree.required(&LOAD_DISABLED)?.flag()?,
-        crash_loaded: tree.required(&CRASH_LOADED)?.flag()?,
+        crash_loaded,
         crash_size: tree.required(&CRASH_SIZE)?.decimal()?,
-        crash_hotplug_cpu: optional_flag(&CPU_CRASH_HOTPLUG)?,
-        crash_hotplug_memory: optional_flag(&MEMORY_CRASH_HOTPLUG)?,
+        crash_hotplug: read_hotplug(tree, crash_loaded)?,
+    })
+}
+
+pub(super) fn read_loaded(tree: Tree<'_>) -> Result<bool, Error> {
+    tree.required(&CRASH_LOADED)?.flag()
+}
+
+pub(super) fn read_hotplug(tree: Tree<'_>, loaded: bool) -> Result<CrashHotplug, Error> {
+    let tries = if loaded { NO_TRIES } else { 1 };
+    let flag = |source: &Source| {
+        for _ in 1..tries {
+            match tree.optional(source)? {
+                Some(file) if !file.flag()? => thread::sleep(NO_PAUSE),
+                answer => return answer.map(|file| file.flag()).transpose(),
+            }
+        }
+        tree.optional(source)?.map(|file| file.flag()).transpose()
+    };
+    Ok(CrashHotplug { cpu: flag(&CPU_CRASH_HOTPLUG)?, memory: flag(&MEMORY_CRASH_HOTPLUG)? })
+}
+
+pub(super) fn read_permission(tree: Tree<'_>) -> Result<KexecPermission, Error> {
+    Ok(KexecPermission {
+        load_disabled: tree.required(&LOAD_DISABLED)?.flag()?,
         // securityfs may be unmounted or closed to us; the kernel will say so itself if it refuses the image.
         lockdown: tree.optional(&LOCKDOWN).ok().flatten().and_then(|file| bracketed(file.text().ok()?)),
     })

@@ -48,8 +48,14 @@ macro_rules! sources {
             pub(super) const $name: Source =
                 Source { paths: &[$($path),+], part: Part::$part, expected: $expected, absent: $absent };
         )+
+    };
+}
 
-        /// Every entry of the table.
+macro_rules! machine_sources {
+    ($($name:ident = $fields:tt, $part:ident, $expected:literal, $absent:expr;)+) => {
+        sources! { $($name = $fields, $part, $expected, $absent;)+ }
+
+        /// Every file that a machine is read from.
         pub(super) const ALL: &[Source] = &[$($name),+];
     };
 }
@@ -60,17 +66,14 @@ const NO_KEXEC: &str = "the running kernel cannot load a crash kernel; boot one 
 const OPTIONAL: &str = "take the snapshot again";
 
 // /sys/kernel/kexec/ came with Linux 6.19; the old names are links to it for now (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
-sources! {
+machine_sources! {
     IOMEM = ["proc/iomem"], Whole, "lines `START-END : NAME`, hexadecimal, among them System RAM", NO_PROC;
     LOAD_DISABLED = ["proc/sys/kernel/kexec_load_disabled"], Whole, "0 or 1", NO_KEXEC;
-    CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
-    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
+    MEMINFO = ["proc/meminfo"], Whole, "a line `MemTotal: NUMBER kB`", NO_PROC;
     CRASH_CMA = ["sys/kernel/kexec/crash_cma_ranges"], Whole, "lines `START-END`, hexadecimal", OPTIONAL;
     ELFCOREHDR_SIZE = ["sys/kernel/kexec/crash_elfcorehdr_size", "sys/kernel/crash_elfcorehdr_size"], Whole,
         "a decimal number of bytes", OPTIONAL;
     VMCOREINFO = ["sys/kernel/vmcoreinfo"], Whole, "a hexadecimal address and a hexadecimal size", NO_KEXEC;
-    CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
-    MEMORY_CRASH_HOTPLUG = ["sys/devices/system/memory/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
     LOCKDOWN = ["sys/kernel/security/lockdown"], Whole, "words, one of them in brackets", OPTIONAL;
     KCORE = ["proc/kcore"], ElfHeaders, "an x86-64 ELF core whose program headers show the kernel's text and its direct map",
         "the running kernel does not show its memory layout; boot one with CONFIG_PROC_KCORE, and not with lockdown=confidentiality";
@@ -90,6 +93,14 @@ sources! {
     EFI_MAP_ATTRIBUTE = ["sys/firmware/efi/runtime-map/{}/attribute"], Whole, "a hexadecimal number", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only a snapshot has it; take the snapshot again, or measure";
+}
+
+// What tells of the armed image, and of no machine.
+sources! {
+    CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
+    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
+    CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
+    MEMORY_CRASH_HOTPLUG = ["sys/devices/system/memory/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
 }
 
 /// A file that was there.
@@ -179,8 +190,22 @@ impl<'a> Tree<'a> {
 
     /// The file of number `number`, which must be there.
     pub fn required_at(&self, source: &Source, number: u32) -> Result<Found, Error> {
-        let path = self.root.join(source.paths[0].replace("{}", &number.to_string()));
-        self.first_of(source, [path.clone()].into_iter())?.ok_or(Error::Missing { path, absent: source.absent })
+        let missing = || Error::Missing { path: self.path_at(source, number), absent: source.absent };
+        self.optional_at(source, number)?.ok_or_else(missing)
+    }
+
+    /// The file of number `number`, if it is there.
+    pub fn optional_at(&self, source: &Source, number: u32) -> Result<Option<Found>, Error> {
+        self.first_of(source, [self.path_at(source, number)].into_iter())
+    }
+
+    /// Whether there is a directory for `number`.
+    pub fn has_number(&self, source: &Source, number: u32) -> bool {
+        self.path_at(source, number).parent().is_some_and(Path::is_dir)
+    }
+
+    fn path_at(&self, source: &Source, number: u32) -> PathBuf {
+        self.root.join(source.paths[0].replace("{}", &number.to_string()))
     }
 
     /// The numbers for which there is a directory, ascending; none when there is not even the directory around them.
@@ -224,6 +249,8 @@ fn read(path: PathBuf, source: &Source) -> Result<Option<Found>, Error> {
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            // Opened, and then the device went away (`kernfs_fop_read_iter`, fs/kernfs/file.c).
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && tries < BUSY_TRIES => {
                 tries += 1;
                 thread::sleep(BUSY_PAUSE);

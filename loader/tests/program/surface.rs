@@ -1,6 +1,8 @@
 //! How the program behaves as a program: exit status, streams, help, man pages, privilege.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -96,6 +98,48 @@ fn unprivileged_load_and_unload_and_snapshot_are_refused_before_anything_else() 
 fn as_nobody(command: &mut Command) -> &mut Command {
     let root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"));
     if root { command.uid(NOBODY) } else { command }
+}
+
+#[test]
+fn path_that_is_no_text_is_inspected_all_the_same() {
+    let fixture = Fixture::new();
+    let path = fixture.path("").join(OsStr::from_bytes(b"vmlinuz-\xff"));
+    fs::copy(fixture.path("vmlinuz"), &path).unwrap();
+    for arguments in [&["--json"][..], &[]] {
+        let result = run(program().arg("inspect").arg(&path).args(arguments));
+        assert_eq!(result.code, Some(0), "{}", result.stderr);
+        assert_says(&result.stdout, &["vmlinuz-\u{fffd}"]);
+    }
+}
+
+/// Other programs read these.
+#[test]
+fn json_has_these_keys() {
+    let fixture = Fixture::new();
+    let plan = fixture.plan(["--json"]).stdout;
+    assert_eq!(
+        keys(&plan),
+        "block command_line console_port crash_region engine entry identity leaf_size leaf_table on_corrupt regions report \
+         reset_delay_ms segments version"
+    );
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["version"], 1);
+    assert_eq!(keys(&plan["segments"][0].to_string()), "file_len len name start");
+    assert_eq!(keys(&plan["regions"][0].to_string()), "file_len first_leaf leaf_count len name start");
+    for span in ["block", "crash_region", "leaf_table", "report"] {
+        assert_eq!(keys(&plan[span].to_string()), "len start");
+    }
+    for (file, expected) in [
+        ("vmlinuz", "alignment cmdline_size entry_offset file format init_size payload pref_address protocol version xloadflags"),
+        ("purgatory.elf", "block_offset block_size block_version entry_offset file format len text version"),
+    ] {
+        assert_eq!(keys(&run(program().arg("inspect").arg(fixture.path(file)).arg("--json")).stdout), expected);
+    }
+}
+
+fn keys(json: &str) -> String {
+    let map: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap();
+    map.into_keys().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

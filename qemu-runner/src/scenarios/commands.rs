@@ -12,6 +12,7 @@ pub(super) fn all() -> Vec<Scenario> {
         name: "commands",
         summary: "snapshot and plan foretell what load does, status tells it, and unload undoes it",
         needs: &[Need::Makedumpfile],
+        may_be_skipped: false,
         story: commands,
     }]
 }

@@ -4,25 +4,27 @@ use std::mem::offset_of;
 
 use handoff::Verdict;
 use handoff::report::Elfcorehdr;
-use object::elf::{FileHeader64, ProgramHeader64};
+use object::elf::{FileHeader64, PT_LOAD, ProgramHeader64};
 use object::endian::LittleEndian;
 
 use crate::console::Said;
 use crate::error::{Error, check};
+use crate::ram::Ram;
 use crate::scenario::{Need, Scenario};
 use crate::stage::{Setup, Stage};
 
 type Header = FileHeader64<LittleEndian>;
 type ProgramHeader = ProgramHeader64<LittleEndian>;
 
-/// A scenario in which a field of the elfcorehdr is overwritten, and the load-time copy put back.
+/// A scenario in which the elfcorehdr is damaged by `damage`, and the load-time copy put back.
 macro_rules! broken {
-    ($name:literal, $what:literal, $offset:expr, $bytes:expr) => {
+    ($name:literal, $what:literal, $damage:expr) => {
         Scenario {
             name: $name,
-            summary: concat!("an elfcorehdr with broken ", $what, " is restored, and the dump is complete"),
+            summary: concat!("an elfcorehdr with ", $what, " is restored, and the dump is complete"),
             needs: &[Need::Makedumpfile],
-            story: |stage| broken(stage, $what, $offset, &$bytes),
+            may_be_skipped: false,
+            story: |stage| broken(stage, $what, $damage),
         }
     };
 }
@@ -33,19 +35,33 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "elfcorehdr-rewritten",
             summary: "an elfcorehdr that the kernel has rewritten is no false alarm",
             needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
             story: rewritten,
         },
-        broken!("elfcorehdr-broken-magic", "magic", offset_of!(Header, e_ident), [0x7e]),
-        broken!("elfcorehdr-broken-phnum", "phnum", offset_of!(Header, e_phnum), 0xfffe_u16.to_le_bytes()),
-        // The last program header of a machine with 1 GiB is a PT_LOAD; its number is not needed, since the first, a
-        // PT_NOTE, points outside of memory just as well.
-        broken!(
-            "elfcorehdr-broken-phdr",
-            "program header",
-            size_of::<Header>() + offset_of!(ProgramHeader, p_offset),
-            0xffff_ffff_ffff_f000_u64.to_le_bytes()
-        ),
+        broken!("elfcorehdr-broken-magic", "a broken magic number", |ram, start| {
+            ram.flip_bit(start + offset_of!(Header, e_ident) as u64, 0)
+        }),
+        broken!("elfcorehdr-broken-phnum", "an impossible number of program headers", |ram, start| {
+            ram.write(start + offset_of!(Header, e_phnum) as u64, &0xfffe_u16.to_le_bytes())
+        }),
+        broken!("elfcorehdr-broken-phnum-bit", "one bit of the number of program headers flipped", |ram, start| {
+            ram.flip_bit(start + offset_of!(Header, e_phnum) as u64, 0)
+        }),
+        broken!("elfcorehdr-broken-phdr", "one bit of the last PT_LOAD's address flipped", |ram, start| {
+            // Bit 12: the address of the next page, or of the one before.
+            ram.flip_bit(last_load(ram, start)? + offset_of!(ProgramHeader, p_paddr) as u64 + 1, 4)
+        }),
     ]
+}
+
+/// The physical address of the last program header of the elfcorehdr at `start`, which must be a PT_LOAD.
+fn last_load(ram: &Ram, start: u64) -> Result<u64, Error> {
+    let count = ram.read(start + offset_of!(Header, e_phnum) as u64, size_of::<u16>())?;
+    let before = u64::from(u16::from_le_bytes([count[0], count[1]])).saturating_sub(1);
+    let last = start + size_of::<Header>() as u64 + before * size_of::<ProgramHeader>() as u64;
+    let kind = ram.read(last + offset_of!(ProgramHeader, p_type) as u64, size_of::<u32>())?;
+    check(kind == PT_LOAD.0.to_le_bytes(), "type of the last program header", "PT_LOAD", format!("{kind:x?}"))?;
+    Ok(last)
 }
 
 fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -64,13 +80,12 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn broken(stage: &mut Stage<'_>, what: &str, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+fn broken(stage: &mut Stage<'_>, what: &str, damage: fn(&Ram, u64) -> Result<(), Error>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     let image = first.arm("")?.image;
     first.place_sentinel(1, &(0..u64::MAX))?;
-    let address = image.elfcorehdr.start + offset as u64;
-    first.vm.ram.write(address, bytes)?;
-    first.note(format!("the elfcorehdr's {what} overwritten, at {address:#x}"));
+    damage(&first.vm.ram, image.elfcorehdr.start)?;
+    first.note(format!("the elfcorehdr at {:#x} given {what}", image.elfcorehdr.start));
     let mut capture = first.panic(None)?.capture()?;
     check(
         capture.crashed.said.contains(&Said::Restored),

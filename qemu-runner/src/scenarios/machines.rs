@@ -1,8 +1,8 @@
-//! `soft`, `la57`, `high`, `ap`, `nmi`, `efi*`: the same story on other machines.
+//! `soft`, `la57`, `high`, `ap`, `uart-absent`, `nmi`, `efi*`: the same story on other machines.
 
 use handoff::{EngineId, Verdict};
 
-use crate::capture::Capture;
+use crate::capture::{Capture, PANIC};
 use crate::console::Said;
 use crate::error::{Error, check, check_eq};
 use crate::first::CAPTURE_APPEND;
@@ -11,6 +11,8 @@ use crate::scenario::{Need, Scenario};
 use crate::scenarios::complete::capture_with;
 use crate::stage::{Setup, Stage};
 
+/// The port of ttyS2 (arch/x86/include/asm/serial.h), which no machine here has: it reads as all ones.
+const ABSENT_UART: u16 = 0x3e8;
 /// Where addresses need more than 32 bits.
 const FOUR_GIB: u64 = 1 << 32;
 
@@ -20,32 +22,56 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "soft",
             summary: "on CPUs without SHA-NI the portable engine verifies",
             needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
             story: soft,
         },
-        Scenario { name: "la57", summary: "with five-level paging", needs: &[Need::Makedumpfile], story: la57 },
-        Scenario { name: "high", summary: "with a crash region above 4 GiB", needs: &[Need::Makedumpfile], story: high },
+        Scenario {
+            name: "la57",
+            summary: "with five-level paging",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: la57,
+        },
+        Scenario {
+            name: "high",
+            summary: "with a crash region above 4 GiB",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: high,
+        },
         Scenario {
             name: "ap",
             summary: "with the panic on CPU 1 instead of the boot processor",
             needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
             story: application_processor,
+        },
+        Scenario {
+            name: "uart-absent",
+            summary: "told to report to a serial port that is not there, the purgatory says nothing and boots",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: absent_uart,
         },
         Scenario {
             name: "nmi",
             summary: "with non-maskable interrupts during the verification",
             needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
             story: nmi,
         },
         Scenario {
             name: "efi",
             summary: "booted by EFI firmware, whose tables the capture kernel is given, but not its memory map",
             needs: &[Need::Makedumpfile, Need::Ovmf],
+            may_be_skipped: false,
             story: |stage| efi(stage, ""),
         },
         Scenario {
             name: "efi-noefi",
             summary: "booted by EFI firmware, of which the capture kernel is told nothing but where ACPI is",
             needs: &[Need::Makedumpfile, Need::Ovmf],
+            may_be_skipped: false,
             story: |stage| efi(stage, "--noefi"),
         },
     ]
@@ -81,8 +107,18 @@ fn application_processor(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut capture = first.panic(Some(1))?.capture()?;
     capture.expect_verdict(Verdict::Ok)?;
     capture.check_vmcore()?;
-    let panicked = capture.run_ok("grep -F 'CPU: 1 ' /tmp/dmesg | tail -n 1")?;
-    capture.crashed.stage.outcome.fact("the panic's CPU", panicked);
+    // The panic's own lines, first of all who panicked (`dump_stack_print_info`, lib/dump_stack.c).
+    capture.run_ok(&format!("grep -F -A 3 '{PANIC}' /tmp/dmesg >/tmp/panic; grep -qF 'CPU: 1 ' /tmp/panic")).map(drop)
+}
+
+fn absent_uart(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup::default())?;
+    first.arm(&format!("--console {ABSENT_UART:#x}"))?;
+    let mut capture = first.panic(None)?.capture()?;
+    let said = &capture.crashed.said;
+    check(said.is_empty(), "what the purgatory said on ttyS0", "nothing", format!("{said:?}"))?;
+    capture.expect_verdict(Verdict::Ok)?;
+    capture.check_vmcore()?;
     Ok(())
 }
 

@@ -18,12 +18,14 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "peer-capture",
             summary: "what is demanded of a vmcore is fulfilled by one that kexec-tools and the kernel have prepared",
             needs: &[Need::Makedumpfile, Need::Kexec],
+            may_be_skipped: false,
             story: capture,
         },
         Scenario {
             name: "peer-load-time",
             summary: "how long kdump-loader and kexec-tools take to arm the same files in the same machine",
             needs: &[Need::Makedumpfile, Need::Kexec],
+            may_be_skipped: false,
             story: load_time,
         },
     ]
@@ -53,7 +55,7 @@ fn peer_command(kexec: &GuestProgram) -> String {
 fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     let kexec = stage.context.kexec()?.clone();
     let mut first = stage.boot(&Setup { peer: true, ..Setup::default() })?;
-    let peer = format!("{} -p {} --initrd={} --append='{CAPTURE_APPEND}'", kexec.program, guest::KERNEL, guest::INITRD);
+    let peer = peer_command(&kexec);
     let ours = load_command(CAPTURE_APPEND, "");
     let (mut best_peer, mut best_ours) = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {

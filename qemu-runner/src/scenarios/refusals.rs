@@ -1,40 +1,78 @@
-//! `bad-input-in-vm`: what a live kernel refuses; an armed image stays armed.
+//! `bad-input-in-vm`, `half-of-memory`: what a live kernel refuses; an armed image stays armed.
+
+use handoff::RegionKind;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::{CAPTURE_APPEND, First, load_command};
+use crate::first::{CAPTURE_APPEND, First, load_command, number};
 use crate::scenario::{Need, Scenario};
 use crate::stage::{Setup, Stage, guest};
 
 /// `kdump-loader` could not do what it was asked to.
 const COULD_NOT: i32 = 1;
 
+/// How much larger than half of memory an image is made: less than the kernel itself takes of the rest, which /proc/iomem
+/// counts as memory and MemTotal does not.
+const EXCESS: u64 = 8 << 20;
+
 pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "bad-input-in-vm",
-        summary: "not root, too small a region, lockdown, kexec_load_disabled, no reservation: refused in words, still armed",
-        needs: &[Need::Makedumpfile],
-        story: bad_input,
-    }]
+    vec![
+        Scenario {
+            name: "bad-input-in-vm",
+            summary: "not root, a bad kernel, too small a region, lockdown, kexec_load_disabled, no reservation: refused in words, \
+                      still armed",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: bad_input,
+        },
+        Scenario {
+            name: "half-of-memory",
+            summary: "an image that fits its region but not half of memory is refused in words, still armed",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: too_large,
+        },
+    ]
 }
 
 fn bad_input(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { crashkernel: Some("128M"), ..Setup::default() })?;
-    first.arm("")?;
+    let armed = first.arm("")?.image.identity;
 
-    refused(&mut first, "not root", &as_nobody(&load()), &["root"])?;
+    refused(&mut first, &armed, "not root", &as_nobody(&load()), &["root"])?;
+    first.vm.run_ok(&format!("head -c 1000000 {} >/tmp/short", guest::KERNEL))?;
+    let short = load().replace(guest::KERNEL, "/tmp/short");
+    refused(&mut first, &armed, "truncated kernel", &short, &["/tmp/short", "truncated"])?;
     first.vm.run_ok("dd if=/dev/zero of=/tmp/big bs=1M count=160")?;
     let too_big = load().replace(guest::INITRD, "/tmp/big");
-    refused(&mut first, "region too small", &too_big, &["MiB", "crashkernel="])?;
+    refused(&mut first, &armed, "region too small", &too_big, &["MiB", "crashkernel="])?;
     first.vm.run_ok("rm /tmp/big; echo integrity >/sys/kernel/security/lockdown")?;
-    refused(&mut first, "lockdown", &load(), &["lockdown"])?;
+    refused(&mut first, &armed, "lockdown", &load(), &["lockdown"])?;
     first.vm.run_ok("echo 1 >/proc/sys/kernel/kexec_load_disabled")?;
-    refused(&mut first, "kexec_load_disabled", &load(), &["kexec_load_disabled"])?;
+    refused(&mut first, &armed, "kexec_load_disabled", &load(), &["kexec_load_disabled"])?;
     first.switch_off();
 
     let mut first = stage.boot(&Setup { crashkernel: None, ..Setup::default() })?;
     let said = could_not(&mut first, &load())?;
     expect_words("no reservation", &said, &["crashkernel="])?;
     first.note(format!("no reservation: {said}"));
+    first.switch_off();
+    Ok(())
+}
+
+/// An image that fits its region, but is larger than half of the memory that this leaves: kexec_load(2) takes none
+/// (`sanity_check_segment_list`, kernel/kexec_core.c).
+fn too_large(stage: &mut Stage<'_>) -> Result<(), Error> {
+    // More than a third of memory, so that half of the rest fits the region; less than half of it, so that there is room for the
+    // region wherever the kernel has put itself.
+    let mut first = stage.boot(&Setup { crashkernel: Some("384M"), ..Setup::default() })?;
+    let armed = first.arm("")?;
+    let total: u64 = number(&first.vm.run_ok("awk '/^MemTotal:/ {print $2}' /proc/meminfo")?)?;
+    let others = armed.loaded.segments.iter().filter(|segment| segment.name != RegionKind::Initrd.name());
+    let initrd = (total << 10) / 2 + EXCESS - others.map(|segment| segment.len).sum::<u64>();
+    // A hole, which takes no memory before it is loaded.
+    first.vm.run_ok(&format!("truncate -s {initrd} /tmp/large"))?;
+    let large = load().replace(guest::INITRD, "/tmp/large");
+    refused(&mut first, &armed.image.identity, "larger than half of memory", &large, &["half", "memory"])?;
     first.switch_off();
     Ok(())
 }
@@ -48,10 +86,11 @@ fn as_nobody(command: &str) -> String {
     format!("su nobody -s /bin/sh -c \"{command}\"")
 }
 
-/// The command must fail in these words, and what was armed before must still be.
-fn refused(first: &mut First<'_, '_>, case: &str, command: &str, words: &[&str]) -> Result<(), Error> {
+/// The command must fail in these words, and the image that was armed before must still be.
+fn refused(first: &mut First<'_, '_>, armed: &String, case: &str, command: &str, words: &[&str]) -> Result<(), Error> {
     let said = could_not(first, command)?;
     expect_words(case, &said, words)?;
+    check_eq(format!("identity of the image in memory after `{case}`"), &first.image()?.identity, armed)?;
     check_eq(format!("kexec_crash_loaded after `{case}`"), &first.crash_loaded()?, &true)?;
     first.note(format!("{case}: {said}"));
     Ok(())

@@ -8,12 +8,17 @@ use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, SymbolIndex};
 
+use super::stack::Room;
+
 /// Most bytes the purgatory may occupy without the leaf table: what a user pays in crash memory before the first byte is verified.
 pub const MAX_LOADED: u64 = 48 << 10;
 
 /// ELF's magic: the kernel takes the last segment that starts with it for the elfcorehdr (crash_handle_hotplug_event,
 /// kernel/crash_core.c).
 const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// Section of both stacks, and the symbols at their ends, as the linker script names them: exceptions' first, then the story's.
+const STACKS: (&str, &str, &str) = (".stacks", "__trap_stack_top", "__stack_top");
 
 /// A section that occupies memory.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ pub struct Image<'data> {
     segments: &'data [ProgramHeader64<Endianness>],
     /// What is executed.
     pub code: Code<'data>,
+    /// Names of everything that is not code.
+    marks: Vec<Symbol>,
     undefined: Vec<String>,
     /// What holds relocations, and how many.
     relocations: Vec<(String, u64)>,
@@ -83,7 +90,7 @@ impl<'data> Image<'data> {
             }
         }
         sections.sort_by_key(|s| s.address);
-        let (mut symbols, mut undefined) = (Vec::new(), Vec::new());
+        let (mut symbols, mut marks, mut undefined) = (Vec::new(), Vec::new(), Vec::new());
         for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
             let table = table.symbols(endian, data, kind)?;
             for (index, symbol) in table.enumerate() {
@@ -95,13 +102,15 @@ impl<'data> Image<'data> {
                     undefined.push(name);
                 } else if symbol.st_shndx(endian).0 < elf::SHN_LORESERVE && sections.iter().any(inside) {
                     symbols.push(Symbol { name, address });
+                } else {
+                    marks.push(Symbol { name, address });
                 }
             }
         }
         symbols.sort_by_key(|s| s.address);
         let segments = header.program_headers(endian, data)?;
         let code = Code { entry: header.e_entry(endian), sections, symbols };
-        Ok(Self { endian, data, segments, code, undefined, relocations })
+        Ok(Self { endian, data, segments, code, marks, undefined, relocations })
     }
 
     /// Bytes of memory from address 0 to the end of the last segment.
@@ -112,6 +121,14 @@ impl<'data> Image<'data> {
     /// Each section in memory, with its size.
     pub fn sizes(&self) -> impl Iterator<Item = (&str, u64)> {
         self.code.sections.iter().map(|s| (s.name.as_str(), s.size))
+    }
+
+    /// How many bytes each stack has, if the stacks can be found.
+    pub fn stacks(&self) -> Option<Room> {
+        let (section, trap, story) = STACKS;
+        let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
+        let bottom = self.code.sections.iter().find(|s| s.name == section)?.address;
+        Some(Room { trap: mark(trap)?.checked_sub(bottom)?, story: mark(story)?.checked_sub(mark(trap)?)? })
     }
 
     /// Every violation.
@@ -187,6 +204,99 @@ mod tests {
             "more than the",
         ] {
             assert!(faults.contains(fault), "{fault} is not in:\n{faults}");
+        }
+    }
+    /// The least of a purgatory, and what a test makes wrong with it.
+    struct Made {
+        text: &'static [u8],
+        text_at: u64,
+        flags: [u64; 2],
+        handoff: usize,
+    }
+
+    const RIGHT: Made = Made { text: b"\x0f\x0b\x0f\x0b", text_at: 0, flags: [5, 6], handoff: size_of::<Block>() };
+
+    impl Made {
+        /// An ELF file with two segments of one section each, field by field as the gABI lays them out.
+        fn elf(&self) -> Vec<u8> {
+            const NAMES: &[u8] = b"\0.text\0.handoff\0.shstrtab\0";
+            const DATA_AT: u64 = 0x1000;
+            let (text, handoff) = (self.text.len() as u64, self.handoff as u64);
+            let text_in_file = 64 + 2 * 56;
+            let handoff_in_file = text_in_file + text;
+            let names_in_file = handoff_in_file + handoff;
+            let sections_in_file = names_in_file + NAMES.len() as u64;
+            // e_type ET_DYN, e_machine EM_X86_64, …, two program headers, four section headers, the last with the names.
+            let mut elf = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9]].concat();
+            let header = [(3, 2), (62, 2), (1, 4), (0, 8), (64, 8), (sections_in_file, 8), (0, 4)];
+            put(&mut elf, &header);
+            put(&mut elf, &[(64, 2), (56, 2), (2, 2), (64, 2), (4, 2), (3, 2)]);
+            let segments = [(text_in_file, self.text_at, text), (handoff_in_file, DATA_AT, handoff)];
+            for (flags, (offset, at, size)) in self.flags.into_iter().zip(segments) {
+                put(&mut elf, &[(1, 4), (flags, 4), (offset, 8), (at, 8), (at, 8), (size, 8), (size, 8), (0x1000, 8)]);
+            }
+            elf.extend_from_slice(self.text);
+            elf.resize(elf.len() + self.handoff, 0);
+            elf.extend_from_slice(NAMES);
+            // PROGBITS with ALLOC and EXECINSTR or WRITE; STRTAB.
+            for (name, kind, flags, (offset, at, size)) in [
+                (0, 0, 0, (0, 0, 0)),
+                (1, 1, 6, segments[0]),
+                (7, 1, 3, segments[1]),
+                (16, 3, 0, (names_in_file, 0, NAMES.len() as u64)),
+            ] {
+                put(
+                    &mut elf,
+                    &[(name, 4), (kind, 4), (flags, 8), (at, 8), (offset, 8), (size, 8), (0, 4), (0, 4), (1, 8), (0, 8)],
+                );
+            }
+            elf
+        }
+
+        fn faults(&self) -> Vec<String> {
+            Image::parse(&self.elf()).unwrap().faults()
+        }
+    }
+
+    /// Values, each with its width in bytes.
+    fn put(elf: &mut Vec<u8>, fields: &[(u64, usize)]) {
+        fields.iter().for_each(|(value, width)| elf.extend_from_slice(&value.to_le_bytes()[..*width]));
+    }
+
+    #[track_caller]
+    fn only_fault(made: &Made, expected: &str) {
+        let faults = made.faults();
+        assert!(faults.len() == 1 && faults[0].contains(expected), "{faults:?}");
+    }
+
+    #[test]
+    fn the_least_of_a_purgatory_is_accepted() {
+        assert_eq!(RIGHT.faults(), [""; 0]);
+        assert_eq!(Image::parse(&RIGHT.elf()).unwrap().loaded_size(), 0x1000 + size_of::<Block>() as u64);
+    }
+
+    #[test]
+    fn segments_with_other_permissions_are_found() {
+        for flags in [[7, 6], [5, 7], [4, 6], [5, 4], [6, 5]] {
+            only_fault(&Made { flags, ..RIGHT }, "must be read+execute and read+write");
+        }
+    }
+
+    #[test]
+    fn a_first_segment_that_is_not_at_0_is_found() {
+        only_fault(&Made { text_at: 0x10, ..RIGHT }, "the first segment is at 0x10");
+    }
+
+    #[test]
+    fn a_first_segment_that_looks_like_an_elfcorehdr_is_found() {
+        only_fault(&Made { text: b"\x7fELF", ..RIGHT }, "starts with ELF's magic");
+        assert_eq!(Made { text: b"\x7fELG", ..RIGHT }.faults(), [""; 0]);
+    }
+
+    #[test]
+    fn a_place_for_the_block_of_another_size_is_found() {
+        for handoff in [size_of::<Block>() - 1, size_of::<Block>() + 1] {
+            only_fault(&Made { handoff, ..RIGHT }, "section .handoff has");
         }
     }
 }

@@ -122,19 +122,19 @@ fn needs_sse(feature: &CpuidFeature) -> bool {
 }
 
 /// Every instruction of a section, one after the other.
-fn decode<'a>(section: &'a Section<'_>) -> impl Iterator<Item = Instruction> + 'a {
+pub fn decode<'a>(section: &'a Section<'_>) -> impl Iterator<Item = Instruction> + 'a {
     Decoder::with_ip(64, section.bytes, section.address, DecoderOptions::NONE).into_iter()
 }
 
 /// `0x1234 (purgatory::story::tell+0x10) hlt`.
-fn place(program: &Program<'_>, instruction: &Instruction) -> String {
+pub fn place(program: &Program<'_>, instruction: &Instruction) -> String {
     let at = instruction.ip();
     let offset = at - symbol(program, at).map_or(0, |s| s.address);
     format!("{at:#x} ({}+{offset:#x}) {:?}", function(program, at), instruction.mnemonic())
 }
 
 /// The demangled name of the function that contains an address.
-fn function(program: &Program<'_>, at: u64) -> String {
+pub fn function(program: &Program<'_>, at: u64) -> String {
     symbol(program, at).map_or_else(|| "?".into(), |symbol| format!("{:#}", rustc_demangle::demangle(&symbol.name)))
 }
 

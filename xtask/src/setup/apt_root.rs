@@ -4,6 +4,7 @@
 //! On exit: a directory under `target/apt` with its own lists, cache and (for guests) an empty record of what is installed, to
 //! which packages and their dependencies can be put as questions. apt has checked the archive's signature and every index against it.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub struct AptRoot<'a> {
     purpose: Purpose,
     dir: PathBuf,
     backports: Option<String>,
+    /// Whether the lists were fetched by this run.
+    fresh: Cell<bool>,
 }
 
 /// One version of a package, as its index describes it.
@@ -59,7 +62,7 @@ impl<'a> AptRoot<'a> {
     /// Opens the root, and fetches its lists if it has none for these sources yet.
     pub fn open(sh: &'a Shell, repo: &Repository, archive: &Archive, purpose: Purpose) -> Result<Self> {
         let dir = repo.apt().join(purpose.name());
-        let root = Self { sh, purpose, backports: purpose.backports(archive), dir };
+        let root = Self { sh, purpose, backports: purpose.backports(archive), dir, fresh: Cell::new(false) };
         for sub in DIRECTORIES.into_iter().chain(["sources.list.d", "preferences.d"]) {
             sh.create_dir(root.dir.join(sub))?;
         }
@@ -86,7 +89,13 @@ impl<'a> AptRoot<'a> {
             "the archive's index could not be fetched; is this machine online, and is debian-archive-keyring current?",
         )?;
         self.sh.write_file(self.fetched_stamp(), "")?;
+        self.fresh.set(true);
         Ok(())
+    }
+
+    /// Whether this run has fetched the index already: doing it again would tell nothing new.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh.get()
     }
 
     /// The backports suite of this root.

@@ -33,6 +33,7 @@ pub fn instructions() -> String {
          OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                    scenario efi\n\
          \n\
          A package is unpacked with `dpkg-deb -x`, or `ar x` and `tar xf data.tar.*`. Then name the files in {MANIFEST};\n\
-         its fields are those of `Assets` in qemu-runner/src/assets.rs. A manifest whose files all exist is used as it is."
+         its fields are those of `Assets` in qemu-runner/src/assets.rs. A manifest whose files all exist is used as it is;\n\
+         only vmlinuz 7.x may be missing from it."
     )
 }

@@ -16,14 +16,16 @@ use crate::setup::supply::{Found, Supply};
 pub struct Series {
     /// As in the manifest and on the command line.
     pub name: &'static str,
+    /// Whether nothing is proven without it. Backports may have moved on to another series.
+    pub required: bool,
     purpose: Purpose,
 }
 
 /// 6.1 is the kernel before crash hotplug, 6.12 the one with it, 7 the newest that Debian builds for its stable release.
 pub const SERIES: [Series; 3] = [
-    Series { name: "6.1", purpose: Purpose::OldKernel },
-    Series { name: "6.12", purpose: Purpose::Guests },
-    Series { name: "7", purpose: Purpose::Guests },
+    Series { name: "6.1", required: true, purpose: Purpose::OldKernel },
+    Series { name: "6.12", required: true, purpose: Purpose::Guests },
+    Series { name: "7", required: false, purpose: Purpose::Guests },
 ];
 
 /// From 6.19 on linux-image-* is empty and vmlinuz is in linux-binary-* (under /usr/lib/modules), so that one is preferred where both exist.

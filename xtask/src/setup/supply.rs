@@ -1,7 +1,7 @@
 //! Where parts come from: the archive and the private apt roots, opened only when a part needs them, and the memory of what was
 //! brought earlier, so that a second run asks nobody anything.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -20,6 +20,8 @@ use crate::setup::suites::Purpose;
 
 /// Raised when parts are laid out differently, so that what an older xtask brought is brought again.
 const RECIPE: u32 = 1;
+/// What looks again for a part that was not to be had.
+pub const LOOK_AGAIN: &str = "cargo xtask setup --refresh";
 
 /// A part as it was found, and what it was made from.
 pub struct Found<T> {
@@ -52,13 +54,12 @@ pub struct Supply<'a> {
     refresh: bool,
     archive: OnceCell<Archive>,
     roots: RefCell<BTreeMap<Purpose, Rc<AptRoot<'a>>>>,
-    refreshed: Cell<bool>,
 }
 
 impl<'a> Supply<'a> {
     /// With `refresh`, the archive is asked for newer versions of everything.
     pub fn new(sh: &'a Shell, repo: &'a Repository, refresh: bool) -> Self {
-        Self { sh, repo, refresh, archive: OnceCell::new(), roots: RefCell::default(), refreshed: Cell::new(false) }
+        Self { sh, repo, refresh, archive: OnceCell::new(), roots: RefCell::default() }
     }
 
     /// The part named `name`: remembered, or got by `get`, which is given the directory that is the part's own.
@@ -74,27 +75,42 @@ impl<'a> Supply<'a> {
         }
         eprintln!("{name}: {}", if self.refresh { "looking for the newest" } else { "missing, fetching it" });
         let tree = self.repo.assets().join(name);
-        let found = match get(self, &tree) {
-            // Point releases leave the archive when the next one comes: then our copy of the index is what is wrong.
-            Err(error) if !error.is::<Unsupported>() && !self.refreshed.get() => {
-                eprintln!("  {error:#}\n  trying again with a fresh index");
-                self.refresh_roots()?;
-                get(self, &tree)
+        let found = self.with_fresh_index(|| get(self, &tree)).with_context(|| format!("could not set up {name}"))?;
+        match found.part {
+            Part::Present(_) => {
+                match &found.packages[..] {
+                    // What was asked for comes last, after what it depends on; the record has them all.
+                    [others @ .., asked] if !others.is_empty() => eprintln!("  done: {asked} and {} more", others.len()),
+                    packages => eprintln!("  done: {}", packages.join(" ")),
+                }
+                let record_of = Record { recipe: RECIPE, packages: found.packages, part: found.part };
+                self.sh.write_file(record, serde_json::to_string_pretty(&record_of)?)?;
+                Ok(record_of.part)
             }
-            other => other,
+            Part::Missing(reason) => {
+                eprintln!("  not to be had: {reason}");
+                Ok(Part::Missing(format!("{reason}; `{LOOK_AGAIN}` looks again")))
+            }
         }
-        .with_context(|| format!("could not set up {name}"))?;
-        match &found.part {
-            Part::Present(_) => match &found.packages[..] {
-                // What was asked for comes last, after what it depends on; the record has them all.
-                [others @ .., asked] if !others.is_empty() => eprintln!("  done: {asked} and {} more", others.len()),
-                packages => eprintln!("  done: {}", packages.join(" ")),
-            },
-            Part::Missing(reason) => eprintln!("  not to be had: {reason}"),
+    }
+
+    /// Tries once more with a fresh index if nothing came of it: point releases leave the archive when the next one comes, and
+    /// then our copy of the index is what is wrong.
+    fn with_fresh_index<T>(&self, get: impl Fn() -> Result<Found<T>>) -> Result<Found<T>> {
+        let first = get();
+        let reason = match &first {
+            Ok(Found { part: Part::Present(_), .. }) => return first,
+            Ok(Found { part: Part::Missing(reason), .. }) => reason.clone(),
+            Err(error) if error.is::<Unsupported>() => return first,
+            Err(error) => format!("{error:#}"),
+        };
+        let stale: Vec<_> = self.roots.borrow().values().filter(|root| !root.is_fresh()).cloned().collect();
+        if stale.is_empty() {
+            return first;
         }
-        let record_of = Record { recipe: RECIPE, packages: found.packages, part: found.part };
-        self.sh.write_file(record, serde_json::to_string_pretty(&record_of)?)?;
-        Ok(record_of.part)
+        eprintln!("  {reason}\n  trying again with a fresh index");
+        stale.iter().try_for_each(|root| root.refresh())?;
+        get()
     }
 
     /// The part named `name`, if it was brought earlier.
@@ -116,7 +132,7 @@ impl<'a> Supply<'a> {
             return Ok(root.clone());
         }
         let root = Rc::new(AptRoot::open(self.sh, self.repo, archive, purpose)?);
-        if self.refresh && !self.refreshed.get() {
+        if self.refresh && !root.is_fresh() {
             root.refresh()?;
         }
         self.roots.borrow_mut().insert(purpose, root.clone());
@@ -127,22 +143,14 @@ impl<'a> Supply<'a> {
     pub fn unpack(&self, root: &AptRoot<'_>, packages: &[Package], tree: &Path) -> Result<()> {
         fetch::unpack(self.sh, self.repo, root, packages, tree)
     }
-
-    fn refresh_roots(&self) -> Result<()> {
-        for root in self.roots.borrow().values() {
-            root.refresh()?;
-        }
-        self.refreshed.set(true);
-        Ok(())
-    }
 }
 
-/// What was brought earlier, if all of it is still there.
+/// What was brought earlier, if all of it is still there. That something was missing is not remembered: the archive may have it now.
 fn recall<T: Files + DeserializeOwned>(record: &Path) -> Option<Part<T>> {
     let record: Record<T> = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
     let complete = match &record.part {
         Part::Present(part) => part.files().iter().all(|file| file.exists()),
-        Part::Missing(_) => true,
+        Part::Missing(_) => false,
     };
     (record.recipe == RECIPE && complete).then_some(record.part)
 }
@@ -197,8 +205,38 @@ mod tests {
     fn what_an_older_recipe_brought_is_not_remembered() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let json = dir.path().join("kernel.json");
-        let record: Record<Kernel> = Record { recipe: RECIPE - 1, packages: vec![], part: Part::Missing("no".into()) };
+        let kernel = Kernel { vmlinuz: dir.path().to_path_buf(), release: "6.12".into() };
+        let mut record = Record { recipe: RECIPE, packages: vec![], part: Part::Present(kernel) };
+        std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
+        assert!(recall::<Kernel>(&json).is_some());
+        record.recipe -= 1;
         std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
         assert!(recall::<Kernel>(&json).is_none());
+    }
+    #[test]
+    fn what_was_missing_is_looked_for_again() {
+        let dir = Shell::new().unwrap().create_temp_dir().unwrap();
+        let json = dir.path().join("kernel.json");
+        let record: Record<Kernel> = Record { recipe: RECIPE, packages: vec![], part: Part::Missing("no".into()) };
+        std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
+        assert!(recall::<Kernel>(&json).is_none());
+    }
+
+    #[test]
+    fn a_part_that_stays_missing_is_not_remembered_and_its_reason_names_the_command() {
+        let sh = Shell::new().unwrap();
+        let dir = sh.create_temp_dir().unwrap();
+        let repo = Repository { root: dir.path().to_path_buf() };
+        let supply = Supply::new(&sh, &repo, false);
+        let asked = std::cell::Cell::new(0);
+        for times in 1..3 {
+            let part = supply.provide::<Kernel>("kernel", |_, _| {
+                asked.set(asked.get() + 1);
+                Ok(Found { part: Part::Missing("no such package".into()), packages: vec![] })
+            });
+            let Ok(Part::Missing(reason)) = part else { panic!("present") };
+            assert!(reason.contains("no such package") && reason.contains(LOOK_AGAIN), "{reason}");
+            assert_eq!(asked.get(), times);
+        }
     }
 }

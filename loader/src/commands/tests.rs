@@ -1,0 +1,72 @@
+//! The keys of the JSON that only a live machine gives. Other programs read them.
+
+use std::collections::BTreeMap;
+
+use loader::image::{SpanSummary, Summary};
+use serde::Serialize;
+
+use super::Versioned;
+use super::load::Output;
+use super::status::{Capacity, Report};
+
+fn keys(data: &impl Serialize) -> String {
+    let map: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::to_value(data).unwrap()).unwrap();
+    map.into_keys().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn load_tells_the_image_and_whether_it_stays_current() {
+    let nowhere = SpanSummary { start: 0, len: 0 };
+    let image = Summary {
+        identity: String::new(),
+        entry: 0,
+        crash_region: nowhere,
+        segments: Vec::new(),
+        regions: Vec::new(),
+        block: nowhere,
+        leaf_table: nowhere,
+        leaf_size: 0,
+        command_line: String::new(),
+        report: nowhere,
+        engine: String::new(),
+        console_port: None,
+        on_corrupt: String::new(),
+        reset_delay_ms: 0,
+    };
+    assert_eq!(
+        keys(&Versioned::new(&Output { hotplug: true, image: &image })),
+        "block command_line console_port crash_region engine entry hotplug identity leaf_size leaf_table on_corrupt regions report \
+         reset_delay_ms segments version"
+    );
+}
+
+fn report() -> Report {
+    Report {
+        loaded: true,
+        crash_size: 256 << 20,
+        crash_region: None,
+        used: None,
+        crash_hotplug_cpu: Some(true),
+        crash_hotplug_memory: Some(true),
+        elfcorehdr: Some(Capacity { len: 4096, headers: 72, cpus: 4, memory_ranges: 66 }),
+        identity: None,
+        unknown_because: None,
+        record: None,
+    }
+}
+
+#[test]
+fn status_tells_what_is_armed() {
+    assert_eq!(
+        keys(&Versioned::new(&report())),
+        "crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr identity loaded record unknown_because used version"
+    );
+    assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
+}
+
+#[test]
+fn status_says_that_removed_memory_needs_a_reload() {
+    let remedy = "after memory is removed, load again";
+    assert!(report().to_string().contains(remedy));
+    assert!(!Report { loaded: false, ..report() }.to_string().contains(remedy), "there is nothing to reload");
+}

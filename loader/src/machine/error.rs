@@ -1,0 +1,70 @@
+//! Why a machine could not be read, or saved, in words that name the file and the remedy.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the machine could not be read, or saved.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that must be there is not.
+    #[error("{} is missing: {absent}", path.display())]
+    Missing {
+        /// Where it was looked for first.
+        path: PathBuf,
+        /// What that means and what to do.
+        absent: &'static str,
+    },
+    /// A file is there but cannot be read.
+    #[error("cannot read {}, which root can unless the kernel is locked down", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else than it should.
+    #[error("{} should hold {expected}, but holds {found}; if this is a snapshot, take it again", path.display())]
+    Garbled {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+        /// What it holds.
+        found: String,
+    },
+    /// The kernel shows zeroes instead of addresses.
+    #[error("{} shows only zero addresses, as it does to everybody without CAP_SYS_ADMIN; run as root", path.display())]
+    Hidden {
+        /// /proc/iomem.
+        path: PathBuf,
+    },
+    /// No memory is reserved, and none was asked for.
+    #[error(
+        "no memory is reserved for a capture kernel: add crashkernel=256M (or crashkernel=256M,high) to the running kernel's command \
+         line and reboot"
+    )]
+    NoCrashRegion,
+    /// No memory is reserved, although it was asked for.
+    #[error(
+        "no memory is reserved for a capture kernel although the running kernel was booted with {asked}: it found no room (see \
+         dmesg | grep crashkernel); ask for less, or for {asked},high, and reboot"
+    )]
+    CrashRegionRefused {
+        /// The parameter.
+        asked: String,
+    },
+    /// A snapshot would mix with what is there.
+    #[error("{} is not empty: name a directory that is, or that does not exist yet", dir.display())]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A file of the snapshot could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,156 @@
+//! What is refused, and in which words.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::super::example::{self, KCORE_LOADS};
+use super::super::*;
+use super::{read, read_with};
+
+/// Files without which a machine can be read.
+const OPTIONAL: [&str; 6] = [
+    "sys/kernel/kexec/crash_cma_ranges",
+    "sys/kernel/crash_elfcorehdr_size",
+    "sys/kernel/security/lockdown",
+    "sys/firmware/efi/systab",
+    "sys/firmware/efi/fw_vendor",
+    "sys/firmware/efi/config_table",
+];
+
+#[test]
+fn missing_file_is_named_unless_it_is_optional() {
+    let tree = example::tree();
+    for (gone, content) in example::files() {
+        let path = tree.path().join(&gone);
+        fs::remove_file(&path).unwrap();
+        match Machine::read(tree.path(), None) {
+            Ok(_) => assert!(OPTIONAL.contains(&&*gone), "nobody missed {gone}"),
+            Err(Error::Missing { path, .. }) => {
+                assert!(!OPTIONAL.contains(&&*gone), "{gone} was missed");
+                assert!(path.ends_with(&gone), "{path:?} for {gone}");
+            }
+            Err(error) => panic!("{gone}: {error}"),
+        }
+        fs::write(path, content).unwrap();
+    }
+}
+
+#[test]
+fn garbled_file_is_named_with_what_it_should_hold() {
+    // Any text is a command line, and a lockdown state that cannot be read is none.
+    const FREE: [&str; 2] = ["proc/cmdline", "sys/kernel/security/lockdown"];
+    let tree = example::tree();
+    for (garbled, content) in example::files().into_iter().filter(|(path, _)| !FREE.contains(&&**path)) {
+        let path = tree.path().join(&garbled);
+        for garbage in ["", "\u{1}garbage\n", "0xfffffffffffffffff 1\n", "-1\n", "+1\n"] {
+            fs::write(&path, garbage).unwrap();
+            match Machine::read(tree.path(), None) {
+                Err(Error::Garbled { path, .. }) => assert!(path.ends_with(&garbled), "{path:?} for {garbled}"),
+                // No lines at all are no ranges, and no tables.
+                Ok(_) => {
+                    let may_be_empty = garbled.ends_with("systab") || garbage.is_empty() && garbled.ends_with("crash_cma_ranges");
+                    assert!(may_be_empty, "{garbled} with {garbage:?} was taken");
+                }
+                Err(error) => panic!("{garbled} with {garbage:?}: {error}"),
+            }
+        }
+        fs::write(&path, content).unwrap();
+    }
+    let message = read_with("sys/kernel/crash_elfcorehdr_size", "many\n").unwrap_err().to_string();
+    assert!(message.contains("crash_elfcorehdr_size should hold a decimal number of bytes, but holds \"many\""), "{message}");
+}
+
+#[test]
+fn impossible_numbers_are_refused() {
+    for (path, content) in [
+        ("sys/kernel/vmcoreinfo", "0xffffffffffffffff 1024\n"),
+        ("sys/kernel/vmcoreinfo", "0x1824000 0\n"),
+        ("sys/kernel/vmcoreinfo", "0x1824000 0x1024 7\n"),
+        ("sys/devices/system/cpu/possible", "3-0\n"),
+        ("sys/devices/system/cpu/possible", "0-4294967295\n"),
+        ("sys/devices/system/cpu/possible", "0-4294967294,0-4294967294\n"),
+        ("sys/devices/system/cpu/cpu2/crash_notes_size", "0\n"),
+        ("sys/devices/system/cpu/cpu2/crash_notes_size", "18446744073709551615\n"),
+        ("proc/sys/kernel/kexec_load_disabled", "2\n"),
+        ("proc/meminfo", "MemFree: 1 kB\n"),
+        ("proc/meminfo", "MemTotal: 0 kB\n"),
+        ("proc/meminfo", "MemTotal: +1 kB\n"),
+        ("proc/meminfo", "MemTotal: 18446744073709551615 kB\n"),
+        ("sys/firmware/efi/runtime-map/3/type", "0x100000000\n"),
+        ("sys/kernel/kexec/crash_cma_ranges", "2000-1000\n"),
+        ("proc/iomem", "00001000-00000fff : System RAM\n"),
+        ("proc/iomem", "00000000-ffffffffffffffff : System RAM\n"),
+        ("proc/iomem", "00100000-3fffffff : Reserved\n"),
+        ("proc/cpuinfo", "flags : fpu\naddress sizes : 31 bits physical\n"),
+        ("proc/cpuinfo", "flags : fpu\naddress sizes : 53 bits physical\n"),
+        ("proc/cpuinfo", "flags : fpu\n"),
+        ("kdump-loader/tsc_khz", "0\n"),
+    ] {
+        match read_with(path, content) {
+            Err(Error::Garbled { path: named, .. }) => assert!(named.ends_with(path), "{named:?} for {path}"),
+            other => panic!("{path} with {content:?}: {:?}", other.map(drop)),
+        }
+    }
+}
+
+#[test]
+fn zero_addresses_ask_for_root() {
+    let hidden = "00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n";
+    let error = read_with("proc/iomem", hidden).unwrap_err();
+    assert!(matches!(error, Error::Hidden { .. }), "{error:?}");
+    assert!(error.to_string().contains("run as root"), "{error}");
+}
+
+#[test]
+fn machine_without_crash_region_is_told_the_remedy() {
+    let mut files = example::files();
+    files.insert("proc/iomem".into(), b"00100000-3ffddfff : System RAM\n".to_vec());
+    let refused = read(&files).unwrap().crash_region().unwrap_err();
+    assert!(refused.to_string().contains("although the running kernel was booted with crashkernel=192M"), "{refused}");
+    files.insert("proc/cmdline".into(), b"quiet\n".to_vec());
+    let none = read(&files).unwrap().crash_region().unwrap_err();
+    assert!(none.to_string().contains("add crashkernel="), "{none}");
+}
+
+#[test]
+fn kcore_must_show_one_text_and_one_direct_map() {
+    let [vmalloc, text, modules, low, ram, vmemmap] = KCORE_LOADS;
+    let moved = (ram.0 + 0x1000, ram.1, ram.2);
+    for (loads, complaint) in [
+        (vec![vmalloc, low, ram], "0 segments of kernel text"),
+        (vec![text, text, low, ram], "2 segments of kernel text"),
+        (vec![vmalloc, text, modules, vmemmap], "0 segments of RAM"),
+        (vec![text, low, moved], "2 segments of RAM that do not form one direct map"),
+        (vec![(text.0, text.1, 0), ram], "kernel text of 0x0 bytes"),
+        (vec![(text.0, text.1, u64::MAX), ram], "kernel text of"),
+    ] {
+        let mut files = example::files();
+        files.insert("proc/kcore".into(), example::kcore(&loads));
+        let error = read(&files).unwrap_err();
+        assert!(matches!(error, Error::Garbled { .. }) && error.to_string().contains(complaint), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn kcore_cut_or_changed_anywhere_is_read_or_refused(cut in 0..700usize, at in 0..500usize, byte: u8) {
+        let mut bytes = example::kcore(&KCORE_LOADS);
+        bytes[at] = byte;
+        bytes.truncate(cut);
+        let headers = kcore::read_headers(&mut &*bytes).unwrap();
+        prop_assert!(headers.len() <= bytes.len());
+        let found = source::Found { path: "kcore".into(), bytes: headers, expected: "a core" };
+        if let Ok(kcore) = kcore::parse(&found) {
+            prop_assert!(kcore.text_len > 0 && kcore.text_virt.checked_add(kcore.text_len).is_some());
+        }
+    }
+
+    #[test]
+    fn iomem_of_any_text_is_read_or_refused(text in "([ 0-9a-f-]{0,12}( : )?(System RAM|Crash kernel|Reserved)?\n?){0,6}") {
+        let found = source::Found { path: "iomem".into(), bytes: text.into_bytes(), expected: "lines" };
+        if let Ok(iomem) = iomem::parse(&found) {
+            prop_assert!(!iomem.system_ram.is_empty() && iomem.system_ram.is_sorted());
+        }
+    }
+}

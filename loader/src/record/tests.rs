@@ -1,0 +1,140 @@
+//! What is written down, believed and forgotten.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::image::SpanSummary;
+
+fn boot(root: &Path, boot_id: &str) {
+    let path = root.join(BOOT_ID);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, boot_id).unwrap();
+}
+
+fn record(root: &Path) -> Record {
+    let nowhere = SpanSummary { start: 0, len: 0 };
+    let image = Summary {
+        identity: "00".into(),
+        entry: 1,
+        crash_region: nowhere,
+        segments: Vec::new(),
+        regions: Vec::new(),
+        block: nowhere,
+        leaf_table: nowhere,
+        leaf_size: 4096,
+        command_line: String::new(),
+        report: nowhere,
+        engine: "soft".into(),
+        console_port: None,
+        on_corrupt: "halt".into(),
+        reset_delay_ms: 0,
+    };
+    Record::new(root, image, Path::new("/boot/vmlinuz"), None, true).unwrap()
+}
+
+#[test]
+fn record_of_this_boot_is_believed() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    let record = record(root.path());
+    record.write(root.path()).unwrap();
+    record.write(root.path()).unwrap();
+    assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(record)));
+    let mode = fs::metadata(root.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds physical addresses");
+}
+
+#[test]
+fn record_of_an_earlier_boot_is_not() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    record(root.path()).write(root.path()).unwrap();
+    boot(root.path(), "bbbb\n");
+    assert_eq!(read(root.path()).unwrap(), Known::Stale);
+}
+
+#[test]
+fn forgotten_record_is_no_record() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    forget(root.path()).unwrap();
+    record(root.path()).write(root.path()).unwrap();
+    forget(root.path()).unwrap();
+    assert_eq!(read(root.path()).unwrap(), Known::Nothing);
+}
+
+#[test]
+fn turns_are_taken_one_after_another() {
+    let root = tempfile::tempdir().unwrap();
+    let ours = |patience, waited: &mut bool| wait_for_turn(root.path(), patience, || *waited = true);
+    let (mut at_first, mut then) = (false, false);
+    let turn = ours(Duration::ZERO, &mut at_first).unwrap();
+    let error = ours(Duration::from_millis(1), &mut then).unwrap_err();
+    assert!(matches!(&error, Error::Busy { path, .. } if path.ends_with(LOCK)), "{error}");
+    assert_eq!((at_first, then), (false, true), "who waits is told so");
+    drop(turn);
+    assert!(ours(Duration::ZERO, &mut at_first).is_ok());
+}
+
+#[test]
+fn record_that_is_set_aside_tells_of_nothing_until_it_is_restored() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    set_aside(root.path()).unwrap();
+    let old = record(root.path());
+    old.write(root.path()).unwrap();
+    set_aside(root.path()).unwrap();
+    assert_eq!(read(root.path()).unwrap(), Known::Nothing, "as after a kill at this point");
+    restore(root.path()).unwrap();
+    assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(old.clone())));
+    set_aside(root.path()).unwrap();
+    let new = Record { hotplug: false, ..old };
+    new.write(root.path()).unwrap();
+    restore(root.path()).unwrap();
+    assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(new)), "the old one is gone for good");
+}
+
+#[test]
+fn path_that_is_no_text_is_written_down_as_well_as_can_be() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    let path = Path::new(OsStr::from_bytes(b"/boot/vmlinuz-\xff"));
+    let record = Record::new(root.path(), record(root.path()).image, path, Some(path), true).unwrap();
+    record.write(root.path()).unwrap();
+    let Known::Image(read) = read(root.path()).unwrap() else { panic!("it is of this boot") };
+    assert_eq!((&*read.kernel, read.initrd.as_deref()), ("/boot/vmlinuz-\u{fffd}", Some("/boot/vmlinuz-\u{fffd}")));
+}
+
+#[test]
+fn damaged_record_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    record(root.path()).write(root.path()).unwrap();
+    let path = root.path().join(FILE);
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, &text[..text.len() / 2]).unwrap();
+    assert!(read(root.path()).unwrap_err().to_string().contains("armed.json"));
+}
+
+/// Other programs read these.
+#[test]
+fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    let mut json = serde_json::to_value(record(root.path())).unwrap();
+    let record = json.as_object_mut().unwrap();
+    let mut keys: Vec<_> = record.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["armed_at", "boot_id", "hotplug", "image", "initrd", "kernel", "version"]);
+    assert_eq!(record["version"], 1);
+    for newer in ["version", "initrd", "hotplug"] {
+        record.remove(newer).unwrap();
+    }
+    let path = root.path().join(FILE);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, json.to_string()).unwrap();
+    let Known::Image(read) = read(root.path()).unwrap() else { panic!("it is of this boot") };
+    assert_eq!((read.version, read.initrd, read.hotplug), (0, None, false));
+}

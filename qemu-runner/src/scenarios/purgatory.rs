@@ -1,0 +1,117 @@
+//! `purgatory-*`: the purgatory's own segment, damaged from outside: its code, its block, its leaf table.
+
+use std::mem::offset_of;
+
+use handoff::block::DEFAULT_RESET_DELAY_MS;
+use handoff::{Block, RegionKind, Verdict};
+
+use crate::armed::ArmedImage;
+use crate::console::Said;
+use crate::error::{Error, check, check_eq};
+use crate::first::RESET_DELAY_S;
+use crate::purgatory;
+use crate::scenario::{Need, Scenario};
+use crate::scenarios::corrupt::bare;
+use crate::stage::Stage;
+
+/// `UD2`, which raises exception 6, #UD (SDM vol. 2, "UD - Undefined Instruction").
+const UD2: [u8; 2] = [0x0f, 0x0b];
+/// What `crate::story::tell` is called in the purgatory's symbols, as far as no build changes it (Rust's v0 mangling).
+const STORY_TELL: &str = "5story4tell";
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "purgatory-corrupt-text",
+            summary: "a bit flipped in the purgatory's own code never ends in a boot",
+            needs: &[],
+            may_be_skipped: false,
+            story: text,
+        },
+        Scenario {
+            name: "purgatory-corrupt-block",
+            summary: "a bit flipped in a value of the handoff block that could be right breaks the seal",
+            needs: &[],
+            may_be_skipped: false,
+            story: |stage| {
+                let place = |image: &ArmedImage| image.block.start + offset_of!(Block, tsc_khz) as u64;
+                sealed(stage, place, 0, Verdict::Seal).map(drop)
+            },
+        },
+        Scenario {
+            name: "purgatory-corrupt-block-delay",
+            summary: "a bit flipped in the handoff block's delay does not hold up the reset by weeks",
+            needs: &[],
+            may_be_skipped: false,
+            story: delay,
+        },
+        Scenario {
+            name: "purgatory-corrupt-leaf-table",
+            summary: "a bit flipped in the leaf table breaks the seal",
+            needs: &[],
+            may_be_skipped: false,
+            story: |stage| sealed(stage, |image| image.leaf_table.start, 0, Verdict::Seal).map(drop),
+        },
+        Scenario {
+            name: "purgatory-exception",
+            summary: "an invalid instruction in the purgatory's own code is named with its place, and the machine is reset",
+            needs: &[Need::Purgatory],
+            may_be_skipped: false,
+            story: exception,
+        },
+    ]
+}
+
+/// The code has nobody to verify it before it runs, so there is no telling how it ends; but end it must, and never in a boot.
+fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&bare())?;
+    let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;
+    first.flip_bit("the purgatory's code", segment.start + segment.file_len / 2, 0)?;
+    let mut crashed = first.panic(None)?;
+    let reset = crashed.reset()?;
+    let verdict = crashed.verdict();
+    check(verdict != Some(Verdict::Ok), "verdict", "none, or any other", "ok")?;
+    check(verdict.is_some() || reset.triple_fault, "how it ended", "a verdict or a triple fault", "neither")
+}
+
+/// Flips a bit of what the seal covers: the end is `verdict`, and a reset after the delay that is returned.
+fn sealed(stage: &mut Stage<'_>, place: fn(&ArmedImage) -> u64, bit: u8, verdict: Verdict) -> Result<u32, Error> {
+    let mut first = stage.boot(&bare())?;
+    let image = first.arm("")?.image;
+    first.flip_bit("the purgatory's segment", place(&image), bit)?;
+    let mut crashed = first.panic(None)?;
+    let delay_ms = crashed.reset_as_announced()?;
+    crashed.expect_verdict(verdict)?;
+    Ok(delay_ms)
+}
+
+fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {
+    // The highest bit: 24 days.
+    let place = |image: &ArmedImage| image.block.start + offset_of!(Block, reset_delay_ms) as u64 + 3;
+    let delay_ms = sealed(stage, place, 7, Verdict::BlockPolicy)?;
+    let expected = format!("at most {DEFAULT_RESET_DELAY_MS}");
+    check(delay_ms <= DEFAULT_RESET_DELAY_MS, "delay of the reset, in milliseconds", expected, delay_ms)
+}
+
+fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let elf = stage.context.purgatory()?;
+    let elf = std::fs::read(&elf).map_err(Error::file("read", &elf))?;
+    let function = purgatory::function(&elf, STORY_TELL)?;
+    let mut first = stage.boot(&bare())?;
+    let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;
+    let address = segment.start + function.offset;
+    let loaded = first.vm.ram.read(address, function.beginning.len())?;
+    let expected = format!("{:02x?}, as in the file", function.beginning);
+    check(loaded == function.beginning, "the function in memory", expected, format!("{loaded:02x?}"))?;
+    first.vm.ram.write(address, &UD2)?;
+    first.note(format!("an invalid instruction written to {address:#x}"));
+
+    let mut crashed = first.panic(None)?;
+    let delay_ms = crashed.reset_as_announced()?;
+    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    crashed.expect_verdict(Verdict::Exception)?;
+    let (vector, place) = ("exception 6 ", format!("(purgatory+{:#x})", function.offset));
+    let named =
+        crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(vector) && text.contains(&place)));
+    check(named, "the console", format!("{vector:?} at {place}"), format!("{:?}", crashed.said))
+}

@@ -1,0 +1,213 @@
+//! How deep the two stacks can get: nothing guards their ends.
+//!
+//! On entry: the program, with names for its functions, and how much room each stack has.
+//! On exit: the deepest chain of calls on each stack, in bytes; and as a sentence whatever makes a depth too large or unknowable:
+//! recursion, a call through a register, a stack pointer from elsewhere. Each function's frame is found by following its
+//! instructions, so a claim holds for what is executed, not for what was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register};
+
+use super::image::Code as Program;
+use super::instructions::{decode, function, place};
+
+/// What switches to the exceptions' stack, in trap.S.
+const TRAP: &str = "trap";
+/// Where a jump through a register is meant: leave.S enters the capture kernel and does not come back.
+const LEAVES: &str = "leave";
+/// What an exception leaves on the stack that it interrupts before trap.S takes another, or resets: five words and an error code
+/// at an address rounded down to 16 (SDM vol. 3A §6.14.2), the vector, and at worst the two words of an empty IDT.
+const EXCEPTION: u64 = (5 + 1 + 1) * WORD + WORD + 2 * WORD;
+/// What an NMI adds to that. The next one waits for its IRETQ (SDM vol. 3A §6.7.1).
+const NMI: u64 = (5 + 1 + 1) * WORD;
+/// Bytes that a push takes.
+const WORD: u64 = 8;
+/// More than this in one function is growth without an end.
+const ABSURD: u64 = 1 << 20;
+
+/// How many bytes each stack has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// For everything from the entry point on.
+    pub story: u64,
+    /// For what follows an exception.
+    pub trap: u64,
+}
+
+/// The deepest that a stack gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Which stack.
+    pub stack: &'static str,
+    /// Bytes in use at worst.
+    pub bytes: u64,
+    /// Bytes that there are.
+    pub room: u64,
+}
+
+/// Both stacks' depths, and every violation.
+pub fn depths(program: &Program<'_>, room: Option<Room>) -> (Vec<Depth>, Vec<String>) {
+    let Some(room) = room else {
+        return (Vec::new(), vec!["the stacks cannot be found: .stacks, __trap_stack_top and __stack_top must be there".into()]);
+    };
+    let Some(trap) = program.symbols.iter().find(|s| s.name == TRAP) else {
+        return (Vec::new(), vec![format!("there is no function {TRAP}: what exceptions need of their stack is unknown")]);
+    };
+    let mut graph = Graph::new(program);
+    let mut depths = Vec::new();
+    for (stack, root, room) in
+        [("stack of the story", program.entry, room.story), ("stack of exceptions", trap.address, room.trap)]
+    {
+        let chain = graph.deepest(root);
+        let bytes = chain.bytes + EXCEPTION + NMI;
+        if bytes > room {
+            let names: Vec<String> = chain.functions.iter().map(|at| function(program, *at)).collect();
+            let chain = names.join(" > ");
+            graph.faults.insert(format!("{stack}: it has {room} bytes, {bytes} may be needed, most by {chain}"));
+        }
+        depths.push(Depth { stack, bytes, room });
+    }
+    (depths, graph.faults.into_iter().collect())
+}
+
+/// Functions, each called by the one before it, and the bytes of all their frames.
+#[derive(Clone, Default)]
+struct Chain {
+    bytes: u64,
+    functions: Vec<u64>,
+}
+
+/// One function by itself.
+#[derive(Default)]
+struct Frame {
+    /// Bytes it uses at most.
+    bytes: u64,
+    /// What it calls, or ends by jumping to, with the bytes in use at the callee's first instruction.
+    calls: BTreeSet<(u64, u64)>,
+}
+
+struct Graph<'a, 'data> {
+    program: &'a Program<'data>,
+    instructions: BTreeMap<u64, Instruction>,
+    known: BTreeMap<u64, Chain>,
+    /// Being looked at: from a root to the current function.
+    open: Vec<u64>,
+    faults: BTreeSet<String>,
+}
+
+impl<'a, 'data> Graph<'a, 'data> {
+    fn new(program: &'a Program<'data>) -> Self {
+        let executable = program.sections.iter().filter(|s| s.executable);
+        let instructions = executable.flat_map(decode).map(|i| (i.ip(), i)).collect();
+        Self { program, instructions, known: BTreeMap::new(), open: Vec::new(), faults: BTreeSet::new() }
+    }
+
+    /// The deepest chain that starts with this function.
+    fn deepest(&mut self, start: u64) -> Chain {
+        if let Some(known) = self.known.get(&start) {
+            return known.clone();
+        }
+        if let Some(first) = self.open.iter().position(|open| *open == start) {
+            let circle: Vec<String> = self.open[first..].iter().map(|at| function(self.program, *at)).collect();
+            self.faults.insert(format!("recursion, whose depth nobody knows: {} > and again", circle.join(" > ")));
+            return Chain::default();
+        }
+        self.open.push(start);
+        let frame = self.frame(start);
+        let mut deepest = Chain { bytes: frame.bytes, functions: vec![start] };
+        for (callee, bytes) in frame.calls {
+            let chain = self.deepest(callee);
+            if bytes + chain.bytes > deepest.bytes {
+                let functions = [vec![start], chain.functions].concat();
+                deepest = Chain { bytes: bytes + chain.bytes, functions };
+            }
+        }
+        self.open.pop();
+        self.known.insert(start, deepest.clone());
+        deepest
+    }
+
+    /// Follows every path through a function. An instruction that is reached with different depths counts with the greatest.
+    fn frame(&mut self, start: u64) -> Frame {
+        // Up to the next name: only a call that does not return stands before it.
+        let end = self.program.symbols.iter().map(|s| s.address).find(|at| *at > start).unwrap_or(u64::MAX);
+        let mut frame = Frame::default();
+        let mut reached = BTreeMap::new();
+        let mut paths = vec![(start, 0)];
+        while let Some((at, before)) = paths.pop() {
+            if reached.get(&at).is_some_and(|depth| *depth >= before) {
+                continue;
+            }
+            reached.insert(at, before);
+            let Some(instruction) = self.instructions.get(&at).copied() else {
+                self.faults.insert(format!("{at:#x} is reached from {}, but no instruction starts there", self.name(start)));
+                continue;
+            };
+            let Some(depth) = depth_after(&instruction, before).filter(|depth| *depth < ABSURD) else {
+                self.faults.insert(format!("{}: how deep the stack is then is unknown", place(self.program, &instruction)));
+                continue;
+            };
+            frame.bytes = frame.bytes.max(depth);
+            let flow = instruction.flow_control();
+            let jumps = matches!(flow, FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch);
+            let target = instruction.near_branch_target();
+            if jumps && (start..end).contains(&target) {
+                paths.push((target, depth));
+            } else if jumps || flow == FlowControl::Call {
+                frame.calls.insert((target, depth));
+                if self.program.symbols.iter().all(|s| s.address != target) {
+                    let place = place(self.program, &instruction);
+                    self.faults.insert(format!("{place}: goes to {target:#x}, where no function starts"));
+                }
+            }
+            let known = flow == FlowControl::IndirectBranch && self.name(start) == LEAVES;
+            if matches!(flow, FlowControl::IndirectCall | FlowControl::IndirectBranch) && !known {
+                self.faults.insert(format!("{}: where it goes is unknown", place(self.program, &instruction)));
+            }
+            let goes_on = match flow {
+                FlowControl::UnconditionalBranch | FlowControl::IndirectBranch | FlowControl::Exception => false,
+                // entry.S loads CS by a far return to the instruction behind it.
+                FlowControl::Return => instruction.mnemonic() == Mnemonic::Retf,
+                _ => true,
+            };
+            if goes_on && instruction.next_ip() < end {
+                // A callee takes the return address with it.
+                let depth = if flow == FlowControl::Call || flow == FlowControl::IndirectCall { before } else { depth };
+                paths.push((instruction.next_ip(), depth));
+            }
+        }
+        frame
+    }
+
+    fn name(&self, at: u64) -> String {
+        function(self.program, at)
+    }
+}
+
+/// Bytes in use after an instruction, `None` if that cannot be told.
+fn depth_after(instruction: &Instruction, before: u64) -> Option<u64> {
+    let moved = i64::from(instruction.stack_pointer_increment());
+    if moved != 0 {
+        // A function's own return address is counted by its caller.
+        let returns = instruction.flow_control() == FlowControl::Return && instruction.mnemonic() != Mnemonic::Retf;
+        return if returns { Some(before) } else { before.checked_add_signed(-moved) };
+    }
+    let writes = |access| !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess);
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(instruction);
+    if !info.used_registers().iter().any(|used| used.register().full_register() == Register::RSP && writes(used.access())) {
+        return Some(before);
+    }
+    let by = || instruction.try_immediate(1).ok();
+    match instruction.mnemonic() {
+        Mnemonic::Sub => before.checked_add(by()?),
+        Mnemonic::Add => before.checked_sub(by()?),
+        // The top of a stack, empty.
+        Mnemonic::Lea if instruction.is_ip_rel_memory_operand() => Some(0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
