@@ -39,12 +39,16 @@ impl RustSrc {
 /// Finds or fetches it. `without_rustup` does as if the toolchain had none and rustup could not bring it.
 pub fn get(sh: &Shell, repo: &Repository, supply: &Supply<'_>, without_rustup: bool) -> Result<RustSrc> {
     let library = in_toolchain(sh, repo)?;
-    if !without_rustup {
-        if library.join(LOCK).is_file() {
-            return Ok(RustSrc::Toolchain(library));
-        }
+    let version = rustc_version(sh, repo)?;
+    // The source must be the compiler's own, so another compiler asks for another part.
+    let part = format!("{NAME}-{version}");
+    if !without_rustup && library.join(LOCK).is_file() {
+        return Ok(RustSrc::Toolchain(library));
+    }
+    // Once Debian's package has had to stand in, rustup is not asked again each time.
+    if !without_rustup && supply.remembered::<PathBuf>(&part).is_none() {
         eprintln!("{NAME}: missing, asking rustup for it");
-        match add_with_rustup(sh, repo) {
+        match add_with_rustup(sh, repo, &version) {
             Ok(()) if library.join(LOCK).is_file() => {
                 eprintln!("  done: rustup's component");
                 return Ok(RustSrc::Toolchain(library));
@@ -54,8 +58,7 @@ pub fn get(sh: &Shell, repo: &Repository, supply: &Supply<'_>, without_rustup: b
         }
         eprintln!("  taking Debian's package instead");
     }
-    let version = rustc_version(sh, repo)?;
-    match supply.provide(NAME, |supply, tree| from_debian(supply, tree, &version))? {
+    match supply.provide(&part, |supply, tree| from_debian(supply, tree, &version))? {
         Part::Present(lock) => {
             let library = lock.parent().context("a file in no directory")?;
             Ok(RustSrc::Unpacked(library.to_path_buf()))
@@ -101,8 +104,8 @@ fn in_toolchain(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
     Ok(Path::new(sysroot.trim_end()).join("lib/rustlib/src/rust/library"))
 }
 
-fn add_with_rustup(sh: &Shell, repo: &Repository) -> Result<()> {
-    let version = rustc_version(sh, repo)?;
+fn add_with_rustup(sh: &Shell, repo: &Repository, version: &str) -> Result<()> {
+    let _root = sh.push_dir(&repo.root);
     command::read(cmd!(sh, "rustup component add {NAME} --toolchain {version}")).map(drop)
 }
 
