@@ -23,8 +23,8 @@ pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
 
 /// How often to ask whether every CPU stands still.
 const HALT_POLL: Duration = Duration::from_millis(50);
-/// How much later than the purgatory has written it a line may be read here: by so much a delay may look too short.
-const READ_LATENCY: Duration = Duration::from_millis(200);
+/// How much later than the purgatory has written it a line may be read here on a busy host: by so much a delay may look too short.
+const READ_LATENCY: Duration = Duration::from_millis(500);
 /// How much longer than announced a reset may take on a busy host.
 const RESET_SLACK: Duration = Duration::from_secs(30);
 
