@@ -1,7 +1,7 @@
-//! The only place that chooses an engine: a name, what it needs of the CPU, and its compression function.
+//! Every engine: its name, what it needs of the CPU, and its compression function.
 //!
-//! To add one: a file in `engine/` that exports a `compress`, a variant here, and a number in `handoff::EngineId`. The tests in
-//! `tests/` run every engine and every number of streams.
+//! To add one: a number in `handoff::EngineId`, a file in `engine/` that exports a `compress`, a variant here; ARCHITECTURE.md has the
+//! rest of the way. The tests in `tests/` run every engine that the CPU has and every number of streams.
 
 use handoff::EngineId;
 

@@ -48,7 +48,7 @@ pub enum Command {
     ///
     /// A snapshot holds copies of files below /proc and /sys and no memory, but think before you give it away: it tells where the kernel
     /// lies, which KASLR hides, and the running kernel's command line, which may hold credentials. Only its owner can read it.
-    /// `plan --snapshot` does.
+    /// `plan --snapshot` uses it.
     Snapshot(Snapshot),
     /// Write the man pages
     #[command(hide = true)]
@@ -60,7 +60,7 @@ pub enum Command {
 pub struct Load {
     #[command(flatten)]
     pub image: ImageArgs,
-    /// Print the armed image as JSON: segments, regions, entry point, identity
+    /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
     #[arg(long)]
     pub json: bool,
 }
@@ -122,19 +122,21 @@ pub struct ImageArgs {
     /// Its command line; with --reuse-cmdline, what is added to the running kernel's
     #[arg(long, value_name = "STRING")]
     pub append: Option<String>,
-    /// Use the running kernel's command line, without crashkernel= and BOOT_IMAGE=
+    /// Use the running kernel's command line, without crashkernel=, BOOT_IMAGE=, elfcorehdr= and purgatory.report=
     #[arg(long)]
     pub reuse_cmdline: bool,
     /// Pass no EFI tables to the capture kernel
     #[arg(long)]
     pub noefi: bool,
-    /// What to do when memory was changed since loading
+    /// What to do after a panic when the loaded image was changed
+    ///
+    /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets, after ten seconds at most.
     #[arg(long, value_name = "ACTION", value_enum, default_value = "reset")]
     pub on_corrupt: OnCorruptArg,
-    /// How long to show a failure before the reset
+    /// How long to show a failure before the reset, 0 to 3600
     #[arg(long, value_name = "SECONDS", default_value = DEFAULT_RESET_DELAY_TEXT, value_parser = reset_delay)]
     pub reset_delay: u32,
-    /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port, or none
+    /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port such as 0x3f8, or none
     #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = console)]
     pub console: Console,
     /// Do not ask the kernel to keep the image current when CPUs or memory come and go
@@ -143,7 +145,7 @@ pub struct ImageArgs {
     /// Which digest engine verifies the image after a panic
     #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
     pub engine: EngineArg,
-    /// How much memory shares one digest, a power of two such as 64K or 1M
+    /// How much memory shares one digest, a power of two from 4K to 64M
     #[arg(long, value_name = "SIZE", default_value = DEFAULT_LEAF_SIZE_TEXT, value_parser = leaf_size)]
     pub leaf_size: u32,
     /// Use this purgatory in place of the one in this program
@@ -217,8 +219,9 @@ fn console(text: &str) -> Result<Console, String> {
         "none" => return Ok(Console::None),
         name => cmdline::legacy_port(name).or_else(|| cmdline::hexadecimal_port(name)),
     };
-    port.map(Console::Port)
-        .ok_or_else(|| format!("not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x}, or none"))
+    port.map(Console::Port).ok_or_else(|| {
+        format!("not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x} such as 0x3f8, or none")
+    })
 }
 
 /// Bytes, with K or M for powers of 1024.

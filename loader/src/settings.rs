@@ -7,14 +7,14 @@ use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MA
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
-use crate::machine::{Machine, PHYSICAL_BITS};
+use crate::machine::{CpuFacts, Machine, PHYSICAL_BITS};
 use crate::request::{Console, EngineChoice, Request};
 
 /// Why the purgatory cannot be told what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The CPUs lack the engine that was asked for.
-    #[error("engine {} needs SHA-NI, SSSE3 and SSE4.1, which not all CPUs of this machine have; use --engine soft or auto", .0.word())]
+    #[error("engine {} needs {}, which not all CPUs of this machine have; use --engine soft or auto", .0.word(), needs(*.0))]
     EngineMissing(EngineId),
     /// The leaf size is out of range or no power of two.
     #[error(
@@ -87,7 +87,7 @@ impl Settings {
         let confidential = machine.cpu.confidential.is_some();
         let permissions = if confidential { Permissions::NONE } else { Permissions::ALL };
         Ok(Self {
-            engine: engine(request.engine, machine.cpu.sha_ni)?,
+            engine: engine(request.engine, &machine.cpu)?,
             permissions,
             console: console(request, permissions)?,
             on_corrupt,
@@ -104,12 +104,29 @@ impl Settings {
     }
 }
 
-fn engine(choice: EngineChoice, sha_ni: bool) -> Result<EngineId, Error> {
+/// The engine that was asked for, or the fastest, if the CPUs have it. Where CPUID is forbidden the purgatory takes our word for it.
+fn engine(choice: EngineChoice, cpu: &CpuFacts) -> Result<EngineId, Error> {
     match choice {
-        EngineChoice::Auto if sha_ni => Ok(EngineId::ShaNi),
+        EngineChoice::Auto if runs(EngineId::ShaNi, cpu) => Ok(EngineId::ShaNi),
         EngineChoice::Auto => Ok(EngineId::Soft),
-        EngineChoice::Only(EngineId::ShaNi) if !sha_ni => Err(Error::EngineMissing(EngineId::ShaNi)),
-        EngineChoice::Only(engine) => Ok(engine),
+        EngineChoice::Only(engine) if runs(engine, cpu) => Ok(engine),
+        EngineChoice::Only(engine) => Err(Error::EngineMissing(engine)),
+    }
+}
+
+/// Whether every CPU has what the engine needs.
+fn runs(engine: EngineId, cpu: &CpuFacts) -> bool {
+    match engine {
+        EngineId::Soft => true,
+        EngineId::ShaNi => cpu.sha_ni,
+    }
+}
+
+/// What the engine needs, in words.
+fn needs(engine: EngineId) -> &'static str {
+    match engine {
+        EngineId::Soft => "nothing",
+        EngineId::ShaNi => "SHA-NI, SSSE3 and SSE4.1",
     }
 }
 
