@@ -28,7 +28,8 @@ fn run(scenario: &Scenario) -> Result<Completion, Failed> {
     }
     match scenario.run(&context) {
         Ok(outcome) => {
-            println!("{outcome}");
+            // Standard output is the test runner's, which writes a line in pieces.
+            eprintln!("{outcome}");
             Ok(Completion::Completed)
         }
         Err(error) => Err(error.chain().into()),

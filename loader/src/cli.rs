@@ -130,7 +130,7 @@ pub struct ImageArgs {
     pub noefi: bool,
     /// What to do after a panic when the loaded image was changed
     ///
-    /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets, after ten seconds at most.
+    /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets, after about ten seconds at most.
     #[arg(long, value_name = "ACTION", value_enum, default_value = "reset")]
     pub on_corrupt: OnCorruptArg,
     /// How long to show a failure before the reset, 0 to 3600

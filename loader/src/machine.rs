@@ -234,13 +234,6 @@ impl Machine {
         })
     }
 
-    /// Whether this kernel can keep an elfcorehdr current (CONFIG_CRASH_HOTPLUG). That kexec_load(2) takes the flag does not say so:
-    /// since Linux 6.6 every kernel takes it (`KEXEC_FLAGS`, include/linux/kexec.h), but only one that can also says how much room it
-    /// needs (`crash_elfcorehdr_size_show`, kernel/ksysfs.c).
-    pub fn keeps_elfcorehdr_current(&self) -> bool {
-        self.elfcorehdr_size.is_some()
-    }
-
     /// Whether a dump of this machine would hold what one of `other` would: the same memory and the same CPUs.
     pub fn dumps_like(&self, other: &Self) -> bool {
         self.system_ram == other.system_ram && self.crash_notes == other.crash_notes

@@ -6,7 +6,7 @@
 
 use std::fs::{self, TryLockError};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -133,7 +133,15 @@ pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Re
     let path = root.join(LOCK);
     let directory = path.parent().expect("LOCK has a directory");
     fs::create_dir_all(directory).map_err(failed("create", directory))?;
-    let file = fs::File::create(&path).map_err(failed("create", &path))?;
+    // Whoever can open the file can hold the lock, and keep this machine without a dump: root alone.
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("create", &path))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("restrict", &path))?;
     let begin = Instant::now();
     let mut says = Some(says);
     loop {
@@ -150,9 +158,11 @@ pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Re
 }
 
 /// Moves the record out of sight: whoever is killed while the kernel changes images must not leave one that tells of the old image.
+/// What such a one has left out of sight tells of an image that is long gone, so it is removed first.
 pub fn set_aside(root: &Path) -> Result<(), Error> {
-    let path = root.join(FILE);
-    absent_is_fine(fs::rename(&path, root.join(SET_ASIDE)).map_err(|error| (error, "set aside", path)))
+    let (path, aside) = (root.join(FILE), root.join(SET_ASIDE));
+    absent_is_fine(fs::remove_file(&aside).map_err(|error| (error, "remove", aside.clone())))?;
+    absent_is_fine(fs::rename(&path, aside).map_err(|error| (error, "set aside", path)))
 }
 
 /// Undoes [`set_aside`]: the image it tells of is still armed.

@@ -125,7 +125,7 @@ fn runs(engine: EngineId, cpu: &CpuFacts) -> bool {
 /// What the engine needs, in words.
 fn needs(engine: EngineId) -> &'static str {
     match engine {
-        EngineId::Soft => "nothing",
+        EngineId::Soft => "nothing special",
         EngineId::ShaNi => "SHA-NI, SSSE3 and SSE4.1",
     }
 }

@@ -10,9 +10,10 @@ use handoff::{Block, ConsoleKind, Permissions};
 /// LSR: the transmit holding register takes a byte (16550 data sheet).
 const LSR_THRE: u8 = 1 << 5;
 
-/// How often the line status is read for one byte before the UART is given up. A byte takes 1.04 ms at 9600 baud and reading
-/// an I/O port takes from 50 ns to a few µs, so a working UART is never given up, and a stuck one costs half a second, once.
-pub const PATIENCE: u32 = 100_000;
+/// How often the line status is read for one byte before the UART is given up. With a FIFO the bit means that it is empty, and the dead
+/// kernel may have left sixteen bytes in it: 16.7 ms at 9600 baud. Reading an I/O port takes from 50 ns to a few µs, so a working
+/// UART is never given up, and a stuck one costs a second or two, once.
+pub const PATIENCE: u32 = 400_000;
 
 /// The two registers of a UART that transmitting needs.
 pub trait Ports {

@@ -6,7 +6,7 @@
 //!
 //! What we ensure on exit: the capture kernel is entered as Documentation/arch/x86/boot.rst asks, with every loaded byte
 //! verified or its corruption reported; or the machine is reset or stopped, after saying why where there is a console. Only a second
-//! exception, or one before SSE is on, resets without a word.
+//! exception, or one while SSE is off at either end, resets without a word.
 
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 

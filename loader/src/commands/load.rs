@@ -4,12 +4,13 @@ use std::path::Path;
 
 use loader::image::{Summary, mib};
 use loader::machine::{CrashHotplug, Machine};
+use loader::preflight;
 use loader::record::Record;
 use loader::request::Request;
-use loader::{preflight, submit};
+use loader::submit::{self, Armed};
 use serde::Serialize;
 
-use super::{Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, print_json, request, say, set_aside, turn};
+use super::{Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, print_json, request, say, set_aside, turn};
 use crate::cli::Load;
 
 /// What `load --json` prints.
@@ -37,8 +38,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     let _turn = turn(root)?;
     set_aside(root);
     let refused = |refusal| Error::Refused { refusal, aftermath: aftermath(root) };
-    let wanted = request.hotplug && machine.keeps_elfcorehdr_current();
-    submit::load(&image, wanted).map_err(refused)?;
+    let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
     // Whatever happens from here on, the old record is about an image that is gone.
     forget(root);
     let mut summary = image.summary();
@@ -57,12 +57,22 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
         else {
             break;
         };
-        submit::load(&image, wanted).map_err(refused)?;
+        match submit::load(&image, request.hotplug) {
+            Ok(again) => armed = again,
+            // What is armed is ours all the same, and better than nothing if the kernel has not let go of it.
+            Err(refusal) => match aftermath(root) {
+                Aftermath::StillArmed => {
+                    say(format_args!("the armed image does not know them: {refusal}"));
+                    break;
+                }
+                aftermath => return Err(Error::Refused { refusal, aftermath }),
+            },
+        }
         summary = image.summary();
         described = now;
     }
 
-    let hotplug = follows(root, &request, wanted);
+    let hotplug = follows(root, &request, armed);
     let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
     let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
     if let Err(error) = written.and_then(|record| record.write(root)) {
@@ -86,13 +96,14 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
     (!now.dumps_like(described)).then_some(now)
 }
 
-/// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do.
-fn follows(root: &Path, request: &Request, wanted: bool) -> bool {
+/// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do. That it took the flag is not enough:
+/// kernels without CONFIG_CRASH_HOTPLUG take it, too (KEXEC_FLAGS, include/linux/kexec.h), and do nothing.
+fn follows(root: &Path, request: &Request, armed: Armed) -> bool {
     if !request.hotplug {
         say(format_args!("load again after CPUs or memory come or go, as --no-hotplug asks"));
         return false;
     }
-    if !wanted {
+    if !armed.hotplug {
         say(format_args!(
             "this kernel does not keep the image current when CPUs or memory come and go (Linux 6.6 and newer with \
              CONFIG_CRASH_HOTPLUG do): load again after each"

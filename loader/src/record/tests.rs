@@ -97,6 +97,29 @@ fn record_that_is_set_aside_tells_of_nothing_until_it_is_restored() {
 }
 
 #[test]
+fn record_left_aside_by_a_killed_loader_never_comes_back() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "one");
+    record(root.path()).write(root.path()).unwrap();
+    set_aside(root.path()).unwrap();
+    // Killed here, with another image armed. The next loader is refused, and that other image stays.
+    set_aside(root.path()).unwrap();
+    restore(root.path()).unwrap();
+    assert!(matches!(read(root.path()).unwrap(), Known::Nothing));
+}
+
+#[test]
+fn nobody_but_root_can_hold_up_a_load() {
+    let root = tempfile::tempdir().unwrap();
+    let lock = root.path().join(LOCK);
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    fs::write(&lock, "").unwrap();
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).unwrap();
+    let _turn = wait_for_turn(root.path(), Duration::ZERO, || ()).unwrap();
+    assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn path_that_is_no_text_is_written_down_as_well_as_can_be() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");

@@ -47,10 +47,10 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "purgatory-corrupt-leaf-table",
-            summary: "a bit flipped in the leaf table breaks the seal",
+            summary: "a bit flipped in the leaf table breaks the seal, and `--on-corrupt boot` boots no such image",
             needs: &[],
             may_be_skipped: false,
-            story: |stage| sealed(stage, |image| image.leaf_table.start, 0, Verdict::Seal).map(drop),
+            story: |stage| sealed_with(stage, "--on-corrupt boot", |image| image.leaf_table.start, 0, Verdict::Seal).map(drop),
         },
         Scenario {
             name: "purgatory-exception",
@@ -76,8 +76,19 @@ fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 /// Flips a bit of what the seal covers: the end is `verdict`, and a reset after the delay that is returned.
 fn sealed(stage: &mut Stage<'_>, place: fn(&ArmedImage) -> u64, bit: u8, verdict: Verdict) -> Result<u32, Error> {
+    sealed_with(stage, "", place, bit, verdict)
+}
+
+/// [`sealed`] with options for the loader.
+fn sealed_with(
+    stage: &mut Stage<'_>,
+    options: &str,
+    place: fn(&ArmedImage) -> u64,
+    bit: u8,
+    verdict: Verdict,
+) -> Result<u32, Error> {
     let mut first = stage.boot(&bare())?;
-    let image = first.arm("")?.image;
+    let image = first.arm(options)?.image;
     first.flip_bit("the purgatory's segment", place(&image), bit)?;
     let mut crashed = first.panic(None)?;
     let delay_ms = crashed.reset_as_announced()?;
