@@ -114,8 +114,6 @@ pub struct Block {
     pub reserved0: U32,
     /// The elfcorehdr segment: `len` is its memsz, all of which the kernel may rewrite.
     pub elfcorehdr: PhysSpan,
-    /// The load-time copy of the elfcorehdr, inside the purgatory's segment; also a region.
-    pub elfcorehdr_copy: PhysSpan,
     /// One past the highest physical address this machine can name (CPUID leaf 0x8000_0008, EAX bits 7:0), at most
     /// 2^[`MAX_PHYSICAL_BITS`].
     pub phys_limit: U64,
@@ -124,7 +122,7 @@ pub struct Block {
     /// How the capture kernel is entered.
     pub entry: EntryRegs,
     /// Zero. Room for parity leaves, from which a corrupt leaf could be repaired.
-    pub reserved1: [u8; 0x28],
+    pub reserved1: [u8; 0x40],
     /// The regions, in the order of their leaves; unused ones are all zero.
     pub regions: [Region; MAX_REGIONS],
 }
@@ -147,12 +145,12 @@ const _: () = {
     assert!(offset_of!(Block, tsc_khz) == 0x080);
     assert!(offset_of!(Block, reserved0) == 0x084);
     assert!(offset_of!(Block, elfcorehdr) == 0x088);
-    assert!(offset_of!(Block, elfcorehdr_copy) == 0x098);
-    assert!(offset_of!(Block, phys_limit) == 0x0a8);
-    assert!(offset_of!(Block, report) == 0x0b0);
-    assert!(offset_of!(Block, entry) == 0x0c0);
-    assert!(offset_of!(Block, reserved1) == 0x0d0 && offset_of!(Block, regions) == 0x0f8);
-    assert!(size_of::<Block>() == 0x0f8 + MAX_REGIONS * size_of::<Region>());
+    assert!(offset_of!(Block, phys_limit) == 0x098);
+    assert!(offset_of!(Block, report) == 0x0a0);
+    assert!(offset_of!(Block, entry) == 0x0b0);
+    assert!(offset_of!(Block, reserved1) == 0x0c0);
+    assert!(offset_of!(Block, regions) == 0x100);
+    assert!(size_of::<Block>() == 0x100 + MAX_REGIONS * size_of::<Region>());
 };
 
 impl Block {
@@ -182,7 +180,7 @@ mod tests {
         let block = Block::blank();
         let bytes = block.as_bytes();
         assert_eq!(&bytes[..8], b"kdpurg\r\n");
-        assert_eq!(bytes[8..16], [1, 0, 0, 0, 0xf8, 0x04, 0, 0]);
+        assert_eq!(bytes[8..16], [1, 0, 0, 0, 0, 3, 0, 0]);
         assert!(bytes[16..].iter().all(|&byte| byte == 0));
     }
 

@@ -5,43 +5,31 @@ use core::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Longest region name, in bytes.
-pub const NAME_LEN: usize = 16;
-
 /// One span to verify: `file_len` bytes hashed leaf by leaf, then zeroes up to `mem_len`.
 ///
-/// Only the last leaf of a region may be shorter than the block's leaf size.
+/// Its leaves follow those of the region before it in the leaf table; only its last may be shorter than the block's leaf size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Region {
-    /// What a person calls it, printable ASCII, padded with zeroes.
-    pub name: [u8; NAME_LEN],
     /// Physical address of the first byte.
     pub start: U64,
     /// Bytes that came from a file or were made by the loader.
     pub file_len: U64,
     /// Bytes in memory; the kernel zero-filled the difference at load (`kimage_load_crash_segment`, kernel/kexec_core.c).
     pub mem_len: U64,
-    /// Index of this region's first digest in the leaf table.
-    pub first_leaf: U32,
-    /// How many leaves: `file_len` divided by the leaf size, rounded up.
-    pub leaf_count: U32,
     /// A [`RegionKind`].
     pub kind: U32,
     /// Zero.
-    pub reserved: [u8; 12],
+    pub reserved: U32,
 }
 
 const _: () = {
-    assert!(offset_of!(Region, name) == 0x00);
-    assert!(offset_of!(Region, start) == 0x10);
-    assert!(offset_of!(Region, file_len) == 0x18);
-    assert!(offset_of!(Region, mem_len) == 0x20);
-    assert!(offset_of!(Region, first_leaf) == 0x28);
-    assert!(offset_of!(Region, leaf_count) == 0x2c);
-    assert!(offset_of!(Region, kind) == 0x30);
-    assert!(offset_of!(Region, reserved) == 0x34);
-    assert!(size_of::<Region>() == 0x40);
+    assert!(offset_of!(Region, start) == 0x00);
+    assert!(offset_of!(Region, file_len) == 0x08);
+    assert!(offset_of!(Region, mem_len) == 0x10);
+    assert!(offset_of!(Region, kind) == 0x18);
+    assert!(offset_of!(Region, reserved) == 0x1c);
+    assert!(size_of::<Region>() == 0x20);
 };
 
 /// What a region holds. The number is on the wire; the name is what the console and `kdump-loader plan` print.
@@ -83,32 +71,17 @@ impl RegionKind {
     pub fn from_wire(number: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u32 == number)
     }
-
-    /// The name as it stands in [`Region::name`].
-    pub fn wire_name(self) -> [u8; NAME_LEN] {
-        let mut padded = [0; NAME_LEN];
-        let name = self.name().as_bytes();
-        padded[..name.len()].copy_from_slice(name);
-        padded
-    }
 }
 
 impl Region {
-    /// A region of `kind` whose first leaf is number `first_leaf` of the table.
-    ///
-    /// # Panics
-    /// When it would need more than `u32::MAX` leaves.
-    pub fn new(kind: RegionKind, start: u64, file_len: u64, mem_len: u64, leaf_size: u32, first_leaf: u32) -> Self {
-        let leaf_count = u32::try_from(leaves_in(file_len, leaf_size)).expect("fewer than 2^32 leaves");
+    /// A region of `kind`.
+    pub fn new(kind: RegionKind, start: u64, file_len: u64, mem_len: u64) -> Self {
         Self {
-            name: kind.wire_name(),
             start: U64::new(start),
             file_len: U64::new(file_len),
             mem_len: U64::new(mem_len),
-            first_leaf: U32::new(first_leaf),
-            leaf_count: U32::new(leaf_count),
             kind: U32::new(kind as u32),
-            reserved: [0; 12],
+            reserved: U32::ZERO,
         }
     }
 }
@@ -126,7 +99,7 @@ mod tests {
     fn every_kind_survives_the_wire() {
         for kind in RegionKind::ALL {
             assert_eq!(RegionKind::from_wire(kind as u32), Some(kind));
-            assert!(kind.name().len() <= NAME_LEN && kind.name().is_ascii());
+            assert!(kind.name().is_ascii());
         }
         assert_eq!(RegionKind::from_wire(0), None);
         assert_eq!(RegionKind::from_wire(7), None);

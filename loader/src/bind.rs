@@ -64,7 +64,6 @@ fn block(sealed: &Sealed<'_>, purgatory: PhysSpan, leaf_table: PhysSpan) -> Bloc
     let described = sealed.described();
     let placed = described.placed();
     let settings = described.settings();
-    let elfcorehdr_copy = purgatory.start.get() + sealed.trailer().elfcorehdr_copy;
 
     let mut block = Block::blank();
     block.purgatory = purgatory;
@@ -80,7 +79,6 @@ fn block(sealed: &Sealed<'_>, purgatory: PhysSpan, leaf_table: PhysSpan) -> Bloc
     block.reset_delay_ms = U32::new(settings.reset_delay_ms);
     block.tsc_khz = U32::new(settings.tsc_khz);
     block.elfcorehdr = span(placed.elfcorehdr);
-    block.elfcorehdr_copy = PhysSpan::new(elfcorehdr_copy, described.elfcorehdr().len() as u64);
     block.phys_limit = U64::new(settings.phys_limit);
     block.report = report_field(described);
     block.entry = EntryRegs {

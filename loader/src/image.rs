@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use handoff::Block;
+use handoff::{Block, RegionKind};
 
 use crate::phys::PhysRange;
 use crate::seal::Digest;
@@ -36,11 +36,11 @@ impl SegmentKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Elfcorehdr => "elfcorehdr",
-            Self::Kernel => "kernel",
-            Self::Initrd => "initrd",
-            Self::BootParams => "boot-params",
-            Self::CommandLine => "command-line",
-            Self::Purgatory => "purgatory",
+            Self::Kernel => RegionKind::Kernel.name(),
+            Self::Initrd => RegionKind::Initrd.name(),
+            Self::BootParams => RegionKind::BootParams.name(),
+            Self::CommandLine => RegionKind::CommandLine.name(),
+            Self::Purgatory => RegionKind::Purgatory.name(),
         }
     }
 }
@@ -139,7 +139,7 @@ impl<'r> Image<'r> {
             entry: self.entry,
             crash_region: self.crash_region.into(),
             segments: self.segments.iter().map(SegmentSummary::from).collect(),
-            regions: regions.iter().map(RegionSummary::from).collect(),
+            regions: RegionSummary::all(regions, self.settings.leaf_size),
             block: self.block_at.into(),
             leaf_table: self.block.leaf_table.into(),
             leaf_size: self.settings.leaf_size,

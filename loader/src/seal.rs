@@ -46,8 +46,7 @@ pub fn seal(described: Described<'_>, engine: Engine) -> Sealed<'_> {
     let mut regions = Vec::new();
     let mut leaves = Vec::new();
     for Source { kind, bytes, start, mem_len } in sources(&described, trailer.elfcorehdr_copy) {
-        let first_leaf = u32::try_from(leaves.len()).expect("a crash region holds fewer than 2^32 leaves");
-        regions.push(Region::new(kind, start, bytes.len() as u64, mem_len, leaf_size, first_leaf));
+        regions.push(Region::new(kind, start, bytes.len() as u64, mem_len));
         let base = leaves.len();
         leaves.resize(base + leaves_in(bytes.len() as u64, leaf_size) as usize, Digest::default());
         digest::digest_leaves(engine, bytes.chunks(leaf_size as usize), |index, digest| leaves[base + index] = digest);

@@ -114,7 +114,6 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
         tsc_khz,
         reserved0,
         elfcorehdr,
-        elfcorehdr_copy,
         phys_limit,
         report,
         entry,
@@ -151,24 +150,26 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     ensure(leaf_size.is_power_of_two() && in_limits, Verdict::BlockLeafSize)?;
 
     let elfcorehdr = Span::parse(elfcorehdr).ok_or(Verdict::BlockElfcorehdr)?;
-    let copy = Span::parse(elfcorehdr_copy).ok_or(Verdict::BlockElfcorehdr)?;
     ensure(crash_region.contains(elfcorehdr) && !elfcorehdr.overlaps(purgatory), Verdict::BlockElfcorehdr)?;
-    // Behind the image, because the image is written to while it runs.
-    let behind_image = purgatory.after(itself.image_len);
-    ensure(behind_image.contains(copy) && copy.len() <= elfcorehdr.len(), Verdict::BlockElfcorehdr)?;
     let nameable = crash_region.end()..=1 << MAX_PHYSICAL_BITS;
     ensure(nameable.contains(&phys_limit.get()), Verdict::BlockElfcorehdr)?;
 
-    let bounds = Bounds { crash_region, purgatory, elfcorehdr, copy, read_only_len: itself.written_offset, leaf_size };
-    let (regions, leaf_count) = bounds.regions(region_count.get(), regions)?;
+    // Behind the image, because the image is written to while it runs.
+    let behind_image = purgatory.after(itself.image_len);
+    let own_text = purgatory.first(itself.written_offset);
+    let regions = Bounds { crash_region, purgatory, own_text, behind_image, elfcorehdr }.regions(region_count.get(), regions)?;
+    let of_kind = |kind: RegionKind| regions.iter().flatten().find(|region| region.kind == kind);
+    // The purgatory's own text is always worth a look: nothing else would notice that it changed.
+    of_kind(RegionKind::Purgatory).ok_or(Verdict::BlockRegion)?;
+    let copy = of_kind(RegionKind::ElfcorehdrCopy).ok_or(Verdict::BlockRegion)?.memory;
 
     let leaf_table = Span::parse(leaf_table).ok_or(Verdict::BlockLeafTable)?;
+    let leaf_count: u64 = regions.iter().flatten().map(|region| leaves_in(region.file_len, leaf_size)).sum();
     ensure(behind_image.contains(leaf_table) && !leaf_table.overlaps(copy), Verdict::BlockLeafTable)?;
     ensure(leaf_table.len() == leaf_count * DIGEST_LEN as u64, Verdict::BlockLeafTable)?;
 
     let within = |kind: RegionKind, span: Option<Span>| {
-        let region = regions.iter().flatten().find(|region| region.kind == kind);
-        span.filter(|&span| region.is_some_and(|region| region.file().contains(span))).ok_or(Verdict::BlockEntry)
+        span.filter(|&span| of_kind(kind).is_some_and(|region| region.file().contains(span))).ok_or(Verdict::BlockEntry)
     };
     let report = within(RegionKind::CommandLine, Span::parse(report))?;
     ensure(report.len() == FIELD_LEN as u64, Verdict::BlockEntry)?;
@@ -197,60 +198,47 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
 struct Bounds {
     crash_region: Span,
     purgatory: Span,
+    /// The part of the purgatory before the first byte that it writes.
+    own_text: Span,
+    /// The part of its segment behind the last.
+    behind_image: Span,
     elfcorehdr: Span,
-    copy: Span,
-    /// Bytes of the purgatory before the first that it writes.
-    read_only_len: u64,
-    leaf_size: u32,
 }
 
 impl Bounds {
-    /// The used regions and the number of their leaves together.
-    fn regions(
-        &self,
-        count: u32,
-        regions: &[Region; MAX_REGIONS],
-    ) -> Result<([Option<ProvenRegion>; MAX_REGIONS], u64), Verdict> {
+    /// The used regions, of which no two share a byte or a kind.
+    fn regions(&self, count: u32, regions: &[Region; MAX_REGIONS]) -> Result<[Option<ProvenRegion>; MAX_REGIONS], Verdict> {
         let count = usize::try_from(count).map_err(|_| Verdict::BlockRegionCount)?;
         ensure((1..=MAX_REGIONS).contains(&count), Verdict::BlockRegionCount)?;
         let (used, unused) = regions.split_at(count);
         ensure(unused.iter().all(|region| *region == zerocopy::FromZeros::new_zeroed()), Verdict::BlockReserved)?;
 
         let mut proven: [Option<ProvenRegion>; MAX_REGIONS] = [None; MAX_REGIONS];
-        let mut leaf_count = 0;
         for (index, region) in used.iter().enumerate() {
-            let (earlier, rest) = proven.split_at_mut(index);
-            let region = self.region(region, &mut leaf_count)?;
+            let region = self.region(region)?;
             let clashes = |other: &ProvenRegion| other.memory.overlaps(region.memory) || other.kind == region.kind;
-            ensure(!earlier.iter().flatten().any(clashes), Verdict::BlockRegion)?;
-            rest[0] = Some(region);
+            ensure(!proven.iter().flatten().any(clashes), Verdict::BlockRegion)?;
+            proven[index] = Some(region);
         }
-        // The purgatory's own text is always worth a look: nothing else would notice that it changed.
-        ensure(proven.iter().flatten().any(|region| region.kind == RegionKind::Purgatory), Verdict::BlockRegion)?;
-        ensure(proven.iter().flatten().any(|region| region.kind == RegionKind::ElfcorehdrCopy), Verdict::BlockRegion)?;
-        Ok((proven, leaf_count))
+        Ok(proven)
     }
 
-    fn region(&self, region: &Region, leaf_count: &mut u64) -> Result<ProvenRegion, Verdict> {
-        let Region { name, start, file_len, mem_len, first_leaf, leaf_count: leaves, kind, reserved } = region;
-        ensure(reserved.iter().all(|&byte| byte == 0), Verdict::BlockReserved)?;
+    fn region(&self, region: &Region) -> Result<ProvenRegion, Verdict> {
+        let Region { start, file_len, mem_len, kind, reserved } = region;
+        ensure(reserved.get() == 0, Verdict::BlockReserved)?;
         let kind = RegionKind::from_wire(kind.get()).ok_or(Verdict::BlockRegion)?;
-        ensure(*name == kind.wire_name(), Verdict::BlockRegion)?;
         let memory = Span::new(start.get(), mem_len.get()).ok_or(Verdict::BlockRegion)?;
-        ensure(file_len.get() <= memory.len() && !memory.is_empty(), Verdict::BlockRegion)?;
-        let own_text = self.purgatory.first(self.read_only_len);
-        ensure(
-            match kind {
-                RegionKind::Purgatory => own_text.contains(memory),
-                RegionKind::ElfcorehdrCopy => memory == self.copy && file_len.get() == memory.len(),
-                _ => self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr),
-            },
-            Verdict::BlockRegion,
-        )?;
-        ensure(u64::from(first_leaf.get()) == *leaf_count, Verdict::BlockLeafTable)?;
-        ensure(u64::from(leaves.get()) == leaves_in(file_len.get(), self.leaf_size), Verdict::BlockLeafTable)?;
-        *leaf_count += u64::from(leaves.get());
-        Ok(ProvenRegion { kind, memory, file_len: file_len.get() })
+        let file_len = file_len.get();
+        ensure(file_len <= memory.len() && !memory.is_empty(), Verdict::BlockRegion)?;
+        let in_place = match kind {
+            RegionKind::Purgatory => self.own_text.contains(memory),
+            RegionKind::ElfcorehdrCopy => {
+                self.behind_image.contains(memory) && file_len == memory.len() && memory.len() <= self.elfcorehdr.len()
+            }
+            _ => self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr),
+        };
+        ensure(in_place, Verdict::BlockRegion)?;
+        Ok(ProvenRegion { kind, memory, file_len })
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
         block.purgatory = PhysSpan::new(0x2000, 0x4000);
         block.elfcorehdr = PhysSpan::new(0x8000, 0x1000);
         block.region_count.set(1);
-        block.regions[0] = Region::new(RegionKind::Initrd, 0x9000, 10, 0x1000, 4096, 0);
+        block.regions[0] = Region::new(RegionKind::Initrd, 0x9000, 10, 0x1000);
         block.seal[0] = 0xab;
         ram.write(0x1000, &MAGIC).unwrap();
         ram.write(0x2100, block.as_bytes()).unwrap();

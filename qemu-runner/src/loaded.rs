@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn image_is_told_in_one_line() {
         let json = r#"{"hotplug": true, "identity": "610e3c0a31de61bd0144", "crash_region": {"start": 1, "len": 268435456},
-            "segments": [{"name": "kernel", "start": 5, "len": 3145728, "file_len": 1}], "block": {"start": 7, "len": 1272}, "new": 1}"#;
+            "segments": [{"name": "kernel", "start": 5, "len": 3145728, "file_len": 1}], "block": {"start": 7, "len": 768}, "new": 1}"#;
         let loaded: Loaded = serde_json::from_str(json).unwrap();
         let expected = "image 610e3c0a31de61bd, 3 of 256 MiB, the kernel follows hotplug: kernel";
         assert_eq!(loaded.to_string(), expected);

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use handoff::Region;
 use handoff::block::PhysSpan;
+use handoff::region::leaves_in;
+use handoff::{Region, RegionKind};
 use serde::{Deserialize, Serialize};
 
 use super::Segment;
@@ -43,9 +44,9 @@ pub struct RegionSummary {
     /// Bytes hashed.
     pub file_len: u64,
     /// Index of its first leaf in the leaf table.
-    pub first_leaf: u32,
+    pub first_leaf: u64,
     /// How many leaves it has.
-    pub leaf_count: u32,
+    pub leaf_count: u64,
 }
 
 /// An image in JSON, and as a table.
@@ -98,7 +99,7 @@ impl fmt::Display for Summary {
         let SpanSummary { start, len } = self.crash_region;
         writeln!(out, "\ncrash region   {start:#x}-{:#x}, {} of {} MiB used", start + len - 1, mib(self.used()), mib(len))?;
         writeln!(out, "entry          {:#x}", self.entry)?;
-        let leaves: u32 = self.regions.iter().map(|region| region.leaf_count).sum();
+        let leaves: u64 = self.regions.iter().map(|region| region.leaf_count).sum();
         let digested: u64 = self.regions.iter().map(|region| region.file_len).sum();
         writeln!(out, "digest         {}, {leaves} leaves of {} KiB, {} MiB", self.engine, self.leaf_size >> 10, mib(digested))?;
         match self.console_port {
@@ -146,17 +147,20 @@ impl From<&Segment<'_>> for SegmentSummary {
     }
 }
 
-impl From<&Region> for RegionSummary {
-    fn from(region: &Region) -> Self {
-        let name = region.name.iter().take_while(|&&byte| byte != 0).map(|&byte| char::from(byte)).collect();
-        Self {
-            name,
-            start: region.start.get(),
-            len: region.mem_len.get(),
-            file_len: region.file_len.get(),
-            first_leaf: region.first_leaf.get(),
-            leaf_count: region.leaf_count.get(),
-        }
+impl RegionSummary {
+    /// Each of a block's regions with its share of the leaf table: their leaves follow one another.
+    pub(super) fn all(regions: &[Region], leaf_size: u32) -> Vec<Self> {
+        let mut first_leaf = 0;
+        let summaries = regions.iter().map(|region| {
+            let file_len = region.file_len.get();
+            let leaf_count = leaves_in(file_len, leaf_size);
+            let kind = RegionKind::from_wire(region.kind.get());
+            let name = kind.map_or("unknown", RegionKind::name).to_owned();
+            let summary = Self { name, start: region.start.get(), len: region.mem_len.get(), file_len, first_leaf, leaf_count };
+            first_leaf += leaf_count;
+            summary
+        });
+        summaries.collect()
     }
 }
 
@@ -181,7 +185,7 @@ mod tests {
                 first_leaf: 0,
                 leaf_count: 20,
             }],
-            block: SpanSummary { start: 0x3300_8000, len: 0x4f8 },
+            block: SpanSummary { start: 0x3300_8000, len: 0x300 },
             leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
             leaf_size: 256 << 10,
             command_line: "nr_cpus=1 purgatory.report=".into(),

@@ -45,6 +45,16 @@ flags\t\t: fpu sse sse2 ssse3 sse4_1 pdpe1gb sha_ni hypervisor
 address sizes\t: 40 bits physical, 48 bits virtual
 ";
 
+/// Files of the example that some machines do not have.
+pub(crate) const OPTIONAL: [&str; 6] = [
+    "sys/kernel/kexec/crash_cma_ranges",
+    "sys/kernel/crash_elfcorehdr_size",
+    "sys/kernel/security/lockdown",
+    "sys/firmware/efi/systab",
+    "sys/firmware/efi/fw_vendor",
+    "sys/firmware/efi/config_table",
+];
+
 /// Every file of the example: path below the root and content.
 pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
     let texts = [

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::fixture::machine::OPTIONAL;
 use crate::fixture::{Fixture, NONE, assert_says, example, program, run};
 
 fn kernel_refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -188,15 +189,6 @@ enum Damage {
 
 /// Whether an image can be built nevertheless.
 fn may_be(damage: Damage, name: &str) -> bool {
-    // Facts that some machines do not have.
-    const OPTIONAL: [&str; 6] = [
-        "sys/kernel/kexec/crash_cma_ranges",
-        "sys/kernel/crash_elfcorehdr_size",
-        "sys/kernel/security/lockdown",
-        "sys/firmware/efi/systab",
-        "sys/firmware/efi/fw_vendor",
-        "sys/firmware/efi/config_table",
-    ];
     // Nothing in them is a list of nothing; lockdown is the kernel's own business at last.
     const EMPTY: [&str; 4] =
         ["proc/cmdline", "sys/kernel/kexec/crash_cma_ranges", "sys/kernel/security/lockdown", "sys/firmware/efi/systab"];

@@ -17,7 +17,7 @@ pub mod example;
 /// The machine of the loader's own tests, which looks for its type here.
 #[allow(dead_code)]
 #[path = "../../src/machine/example.rs"]
-mod machine;
+pub mod machine;
 
 /// The directory.
 pub struct Fixture {

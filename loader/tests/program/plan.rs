@@ -102,9 +102,9 @@ fn whole_leaves_cover_every_region() {
         let mut first_leaf = 0;
         for region in &summary.regions {
             assert_eq!(region.first_leaf, first_leaf, "{}", region.name);
-            assert_eq!(u64::from(region.leaf_count), region.file_len.div_ceil(summary.leaf_size.into()), "{}", region.name);
+            assert_eq!(region.leaf_count, region.file_len.div_ceil(summary.leaf_size.into()), "{}", region.name);
             first_leaf += region.leaf_count;
         }
-        assert_eq!(summary.leaf_table.len, 32 * u64::from(first_leaf));
+        assert_eq!(summary.leaf_table.len, 32 * first_leaf);
     }
 }

@@ -13,12 +13,7 @@ const LEAF: u32 = 0x4_0000;
 /// A block such as the loader makes: six regions behind one another, the table and the copy behind the image.
 pub(crate) fn good_block() -> Block {
     let mut block = Block::blank();
-    let mut leaves = 0;
-    let mut region = |kind, start, file_len, mem_len| {
-        let region = Region::new(kind, start, file_len, mem_len, LEAF, leaves);
-        leaves += region.leaf_count.get();
-        region
-    };
+    let region = Region::new;
     block.regions[0] = region(RegionKind::Purgatory, PURGATORY, 0x7800, 0x7800);
     block.regions[1] = region(RegionKind::Kernel, CRASH + 0x0100_0000, 0xb0_e200, 0x37d_c000);
     block.regions[2] = region(RegionKind::Initrd, CRASH + 0x0500_0000, 0x10_0001, 0x10_1000);
@@ -28,7 +23,8 @@ pub(crate) fn good_block() -> Block {
     block.region_count = U32::new(6);
     block.purgatory = PhysSpan::new(PURGATORY, 0xe000);
     block.crash_region = PhysSpan::new(CRASH, 0x1000_0000);
-    block.leaf_table = PhysSpan::new(PURGATORY + 0xc000, u64::from(leaves) * 32);
+    let leaves: u64 = block.regions.iter().map(|region| leaves_in(region.file_len.get(), LEAF)).sum();
+    block.leaf_table = PhysSpan::new(PURGATORY + 0xc000, leaves * 32);
     block.leaf_size = U32::new(LEAF);
     block.engine = U32::new(EngineId::Soft as u32);
     block.permissions = U32::new(Permissions::ALL.bits());
@@ -38,7 +34,6 @@ pub(crate) fn good_block() -> Block {
     block.reset_delay_ms = U32::new(10_000);
     block.tsc_khz = U32::new(2_000_000);
     block.elfcorehdr = PhysSpan::new(CRASH, 0xe_1000);
-    block.elfcorehdr_copy = PhysSpan::new(PURGATORY + 0xd000, 0x160);
     block.phys_limit = U64::new(1 << 46);
     block.report = PhysSpan::new(CRASH + 0x0600_2000 + 0x40, FIELD_LEN as u64);
     block.entry = EntryRegs { rip: U64::new(CRASH + 0x0100_0200), rsi: U64::new(CRASH + 0x0600_0000) };
@@ -64,7 +59,7 @@ fn every_field_out_of_range_has_its_verdict() {
         ("version 2", BlockVersion, |b| b.version = U32::new(2)),
         ("a larger size", BlockSize, |b| b.size = U32::new(b.size.get() + 8)),
         ("reserved word", BlockReserved, |b| b.reserved0 = U32::new(1)),
-        ("reserved byte", BlockReserved, |b| b.reserved1[39] = 1),
+        ("reserved byte", BlockReserved, |b| b.reserved1[63] = 1),
         ("unknown permission", BlockReserved, |b| b.permissions = U32::new(0x1f)),
         ("bound elsewhere", BlockBinding, |b| b.purgatory.start = U64::new(PURGATORY + 4096)),
         ("segment shorter than the image", BlockBinding, |b| b.purgatory.len = U64::new(0xbfff)),
@@ -98,12 +93,13 @@ fn every_field_out_of_range_has_its_verdict() {
         ("one region less than there are", BlockReserved, |b| b.region_count = U32::new(5)),
         ("one region more than there are", BlockRegion, |b| b.region_count = U32::new(7)),
         ("region of unknown kind", BlockRegion, |b| b.regions[2].kind = U32::new(77)),
-        ("region with another's name", BlockRegion, |b| b.regions[2].name = RegionKind::Kernel.wire_name()),
-        ("two regions of a kind", BlockRegion, |b| {
-            b.regions[2].kind = U32::new(RegionKind::Kernel as u32);
-            b.regions[2].name = RegionKind::Kernel.wire_name();
+        ("two regions of a kind", BlockRegion, |b| b.regions[2].kind = U32::new(RegionKind::Kernel as u32)),
+        ("no purgatory region", BlockRegion, |b| {
+            b.regions[0] = b.regions[5];
+            b.regions[5] = zerocopy::FromZeros::new_zeroed();
+            b.region_count = U32::new(5);
         }),
-        ("region's reserved byte", BlockReserved, |b| b.regions[1].reserved[0] = 1),
+        ("region's reserved byte", BlockReserved, |b| b.regions[1].reserved = U32::new(1)),
         ("region that wraps", BlockRegion, |b| b.regions[1].mem_len = U64::new(u64::MAX)),
         ("region longer in the file than in memory", BlockRegion, |b| b.regions[2].mem_len = U64::new(0x10_0000)),
         ("empty region", BlockRegion, |b| {
@@ -116,17 +112,16 @@ fn every_field_out_of_range_has_its_verdict() {
         ("region over the elfcorehdr", BlockRegion, |b| b.regions[3].start = U64::new(CRASH + 0xe_0000)),
         ("region over another", BlockRegion, |b| b.regions[3].start = U64::new(CRASH + 0x0500_0000)),
         ("purgatory region with what is written", BlockRegion, |b| b.regions[0].mem_len = U64::new(0x8001)),
-        ("region with a leaf less", BlockLeafTable, |b| b.regions[1].leaf_count = U32::new(b.regions[1].leaf_count.get() - 1)),
-        ("region with another's leaves", BlockLeafTable, |b| b.regions[2].first_leaf = U32::new(0)),
+        ("region with a leaf less", BlockLeafTable, |b| b.regions[2].file_len = U64::new(0x10_0000)),
         ("elfcorehdr that wraps", BlockElfcorehdr, |b| b.elfcorehdr.len = U64::new(u64::MAX)),
         ("elfcorehdr outside the crash region", BlockElfcorehdr, |b| b.elfcorehdr.start = U64::new(0x10_0000)),
         ("elfcorehdr over the purgatory", BlockElfcorehdr, |b| b.elfcorehdr.start = U64::new(PURGATORY - 4096)),
-        ("copy outside the purgatory's segment", BlockElfcorehdr, |b| b.elfcorehdr_copy.start = U64::new(CRASH)),
-        ("copy over the stacks", BlockElfcorehdr, |b| b.elfcorehdr_copy.start = U64::new(PURGATORY + 0xb000)),
-        ("copy that does not fit the elfcorehdr", BlockElfcorehdr, |b| b.elfcorehdr.len = U64::new(0x100)),
+        ("copy outside the purgatory's segment", BlockRegion, |b| b.regions[5].start = U64::new(CRASH + 0x0700_0000)),
+        ("copy over the stacks", BlockRegion, |b| b.regions[5].start = U64::new(PURGATORY + 0xb000)),
+        ("copy that does not fit the elfcorehdr", BlockRegion, |b| b.elfcorehdr.len = U64::new(0x100)),
         ("physical limit below the crash region", BlockElfcorehdr, |b| b.phys_limit = U64::new(CRASH)),
         ("physical limit that no CPU has", BlockElfcorehdr, |b| b.phys_limit = U64::new((1 << 52) + 1)),
-        ("copy that is not its region", BlockRegion, |b| b.elfcorehdr_copy.len = U64::new(0x100)),
+        ("copy with a tail", BlockRegion, |b| b.regions[5].mem_len = U64::new(0x161)),
         ("report outside the command line", BlockEntry, |b| b.report.start = U64::new(CRASH + 0x0600_0000)),
         ("report of another width", BlockEntry, |b| b.report.len = U64::new(FIELD_LEN as u64 - 1)),
         ("report that wraps", BlockEntry, |b| b.report.start = U64::new(u64::MAX)),

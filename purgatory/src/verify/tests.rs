@@ -21,20 +21,14 @@ const BASE: u64 = 0x1_7000_0000;
 
 fn image() -> Image {
     let mut block = good_block();
-    let mut leaves = 0;
     let places = [(0x0800_0000, 0x1000, 0x1000), (0x20_0000, 0x2801, 0x6000), (0x30_0000, 0x1000, 0x1000)];
     for (region, (offset, file_len, mem_len)) in block.regions.iter_mut().zip(places) {
         let kind = RegionKind::from_wire(region.kind.get()).unwrap();
-        *region = handoff::Region::new(kind, BASE + offset, file_len, mem_len, LEAF, leaves);
-        leaves += region.leaf_count.get();
+        *region = handoff::Region::new(kind, BASE + offset, file_len, mem_len);
     }
-    for region in &mut block.regions[3..6] {
-        let kind = RegionKind::from_wire(region.kind.get()).unwrap();
-        *region = handoff::Region::new(kind, region.start.get(), region.file_len.get(), region.mem_len.get(), LEAF, leaves);
-        leaves += region.leaf_count.get();
-    }
+    let leaves: u64 = block.regions.iter().map(|region| handoff::region::leaves_in(region.file_len.get(), LEAF)).sum();
     block.leaf_size = U32::new(LEAF);
-    block.leaf_table.len = U64::new(u64::from(leaves) * 32);
+    block.leaf_table.len = U64::new(leaves * 32);
     block.entry.rip = U64::new(BASE + 0x20_0200);
     let handoff = receive(&block, &Itself { start: BASE + 0x0800_0000, written_offset: 0x8000, image_len: 0xc000 }).unwrap();
 

@@ -11,8 +11,8 @@ use super::image::{Code as Program, Section, Symbol};
 /// them.
 const INTEGER_SECTION: &str = ".text.integer";
 
-/// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may: each
-/// of them looks at the block's permissions first. Names are demangled paths; inlining moves code into callers, so that the
+/// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain them:
+/// few enough to see that each, or whoever calls it, looks at the block's permissions first. Names are demangled paths; inlining moves code into callers, so that the
 /// innermost functions carry `#[inline(never)]`.
 const GUARDED: [Guarded; 4] = [
     Guarded { what: "CPUID", mnemonics: &[Mnemonic::Cpuid], functions: &["<digest::engine::sha_ni::ShaNi>::detect"] },

@@ -4,19 +4,9 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::super::example::{self, KCORE_LOADS};
+use super::super::example::{self, KCORE_LOADS, OPTIONAL};
 use super::super::*;
 use super::{read, read_with};
-
-/// Files without which a machine can be read.
-const OPTIONAL: [&str; 6] = [
-    "sys/kernel/kexec/crash_cma_ranges",
-    "sys/kernel/crash_elfcorehdr_size",
-    "sys/kernel/security/lockdown",
-    "sys/firmware/efi/systab",
-    "sys/firmware/efi/fw_vendor",
-    "sys/firmware/efi/config_table",
-];
 
 #[test]
 fn missing_file_is_named_unless_it_is_optional() {
