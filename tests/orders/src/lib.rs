@@ -1,0 +1,26 @@
+//! The contract between three programs: the runner on the host, the crash kernel, and the payload that captures.
+//!
+//! ```text
+//! runner ──orders, in the bootloader's ramdisk──▶ crash kernel ──crash note, behind a PT_NOTE──▶ capture payload
+//!    ◀──────────facts, as lines on COM2───────────────┘                                                │
+//!    ◀──────────checks, as lines on COM2; ending, through isa-debug-exit───────────────────────────────┘
+//! ```
+//!
+//! COM1 is the purgatory's console alone, so that it can be taken away; COM2 ([`HARNESS_PORT`]) is the harness's.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod ending; // through isa-debug-exit
+pub mod map; // where the crash kernel keeps what must not move
+pub mod note; // what the payload compares with
+pub mod orders; // what is to happen
+pub mod span;
+
+pub use ending::Ending;
+pub use note::CrashNote;
+pub use orders::{Orders, Segment, Step, StepKind};
+pub use span::{PhysSpan, SealedSpan};
+
+/// First I/O port of the UART on which crash kernel and payload speak: COM2.
+pub const HARNESS_PORT: u16 = 0x2f8;

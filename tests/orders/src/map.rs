@@ -1,0 +1,43 @@
+//! Where the crash kernel keeps what must not move between the run that describes the machine and the run that crashes it.
+//!
+//! All of it is checked against the bootloader's memory map, which must call it usable.
+
+/// The crash region: what `crashkernel=64M` would have reserved.
+pub const CRASH_REGION_START: u64 = 0x1000_0000;
+/// Its length.
+pub const CRASH_REGION_LEN: u64 = 0x0400_0000;
+
+/// What the crash kernel keeps for itself at fixed addresses: notes, the AP trampoline's tables, heap, stacks.
+pub const KERNEL_DATA_START: u64 = 0x0c00_0000;
+/// Its length.
+pub const KERNEL_DATA_LEN: u64 = 0x0400_0000;
+
+/// The per-CPU crash notes, [`CPU_NOTE_LEN`] bytes each, at the start of the kernel's data.
+pub const CPU_NOTES: u64 = KERNEL_DATA_START;
+/// Bytes of one CPU's note, `sizeof(note_buf_t)` in Linux on x86-64 (368; include/linux/crash_core.h) rounded up so that none
+/// crosses a page.
+pub const CPU_NOTE_STRIDE: u64 = 512;
+/// `sizeof(note_buf_t)`.
+pub const CPU_NOTE_LEN: u64 = 368;
+/// How many CPUs can have one: NR_CPUS of a distribution's kernel (CONFIG_MAXSMP).
+pub const MAX_CPUS: u64 = 8192;
+
+/// What stands in Linux for vmcoreinfo: a PT_NOTE that holds one ELF note with a [`crate::CrashNote`].
+pub const CRASH_NOTE: u64 = CPU_NOTES + MAX_CPUS * CPU_NOTE_STRIDE;
+/// Bytes set aside for it.
+pub const CRASH_NOTE_LEN: u64 = 0x2000;
+
+/// The rest of the kernel's data: heap, stacks, whatever its modules agree on.
+pub const KERNEL_HEAP: u64 = CRASH_NOTE + 0x10_0000;
+
+/// The page below 1 MiB at which an application processor starts in real mode (SIPI vector 8).
+pub const TRAMPOLINE: u64 = 0x8000;
+
+/// Where all physical memory is mapped in the crash kernel: Linux's direct map without KASLR (`__PAGE_OFFSET_BASE_L4`,
+/// arch/x86/include/asm/page_64_types.h).
+pub const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
+/// Where the crash kernel's text is linked: from `__START_KERNEL_map` up, as Linux's.
+pub const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
+
+const _: () = assert!(CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN);
+const _: () = assert!(KERNEL_DATA_START + KERNEL_DATA_LEN == CRASH_REGION_START);

@@ -1,0 +1,72 @@
+//! The crash note: what the crash kernel knew at the moment of its panic, for the payload to compare with.
+//!
+//! It is the descriptor of one ELF note (name [`NAME`], type [`TYPE`]) in the PT_NOTE at [`crate::map::CRASH_NOTE`], which the payload finds as
+//! /proc/vmcore finds vmcoreinfo: through the elfcorehdr. Each CPU that the kernel knows to be online at the panic fills its own
+//! note with an NT_PRSTATUS named `CORE` whose `pr_pid` (offset 32) is its local APIC id; the notes of other CPUs stay zero.
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::orders::MAX_SEALED;
+use crate::{PhysSpan, SealedSpan};
+
+/// The note's name, with its NUL.
+pub const NAME: [u8; 12] = *b"CRASHKERNEL\0";
+/// The note's type: `kd`.
+pub const TYPE: u32 = 0x6b64;
+/// How many ranges of RAM the note has room for.
+pub const MAX_RAM: usize = 16;
+
+/// Offset of `pr_pid` in `struct elf_prstatus` (include/linux/elfcore.h) on x86-64.
+pub const PR_PID: usize = 32;
+/// `sizeof(struct elf_prstatus)` on x86-64.
+pub const PRSTATUS_LEN: usize = 336;
+
+/// The eight bytes that the crash kernel plants at the start of each range of RAM in `CrashNote::ram` that has
+/// room for it: at `marker_at(range)`, the value `marker(address)`.
+pub const fn marker(address: u64) -> u64 {
+    address ^ 0x6b64_756d_7021_6b64
+}
+
+/// The descriptor.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct CrashNote {
+    /// CR0 as the purgatory is entered.
+    pub cr0: U64,
+    /// CR3 as the purgatory is entered.
+    pub cr3: U64,
+    /// CR4 as the purgatory is entered.
+    pub cr4: U64,
+    /// EFER.
+    pub efer: U64,
+    /// DR7 as the purgatory is entered.
+    pub dr7: U64,
+    /// Local APIC id of the CPU that panics.
+    pub apic_id: U32,
+    /// How many CPUs were online.
+    pub online_cpus: U32,
+    /// How many CPUs are possible: that many PT_NOTEs come before this one's.
+    pub possible_cpus: U32,
+    /// An [`crate::orders::Nmi`].
+    pub nmi: U32,
+    /// The elfcorehdr's segment.
+    pub elfcorehdr: PhysSpan,
+    /// 1 when the crash kernel has rewritten the elfcorehdr, so that its PT_LOADs are `ram`; else 0: then they are those that the
+    /// loader wrote, and must still lie in `ram`.
+    pub rewritten: U32,
+    /// How many of `ram` are used.
+    pub ram_count: U32,
+    /// How many of `markers` are used.
+    pub marker_count: U32,
+    /// How many of `sealed` are used.
+    pub sealed_count: U32,
+    /// The crash kernel's text, which has a PT_LOAD of its own.
+    pub text: PhysSpan,
+    /// RAM at the moment of the panic without the low MiB and the crash region, ascending: what the PT_LOADs must be.
+    pub ram: [PhysSpan; MAX_RAM],
+    /// Addresses at which [`marker`] was planted.
+    pub markers: [U64; MAX_RAM],
+    /// What must be as it was loaded.
+    pub sealed: [SealedSpan; MAX_SEALED],
+}

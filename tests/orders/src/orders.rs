@@ -1,0 +1,158 @@
+//! The orders: the first bytes of the ramdisk; what they point to follows in the same ramdisk.
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::{PhysSpan, SealedSpan};
+
+/// The first eight bytes of the ramdisk.
+pub const MAGIC: [u8; 8] = *b"kdorders";
+/// KEXEC_SEGMENT_MAX (include/uapi/linux/kexec.h).
+pub const MAX_SEGMENTS: usize = 16;
+/// How many steps a story may have.
+pub const MAX_STEPS: usize = 64;
+/// How many spans the payload can be told to check.
+pub const MAX_SEALED: usize = 32;
+
+macro_rules! wire_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal;)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum $name { $($(#[$variant_meta])* $variant = $number),+ }
+
+        impl $name {
+            /// The variant with this number, if there is one.
+            pub const fn from_wire(number: u32) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+wire_enum! {
+    /// What the crash kernel does.
+    Mode {
+        /// Print the machine's facts and end with `Described`.
+        Describe = 1;
+        /// Take the image, follow the steps, panic.
+        Crash = 2;
+    }
+}
+
+wire_enum! {
+    /// What the descriptor-table registers hold when the purgatory is entered (kernel-side: relocate_kernel_64.S).
+    Tables {
+        /// Linux 6.12: GDT and IDT have base 0 and limit 0.
+        Null = 1;
+        /// Linux 7.2: GDT of four entries and IDT of 16 trap gates in the control page, whose handlers stop for ever.
+        Own = 2;
+    }
+}
+
+wire_enum! {
+    /// What non-maskable interrupts do.
+    Nmi {
+        /// None arrives.
+        None = 1;
+        /// The panic happens in the NMI handler: NMIs are blocked, and a second one is latched. It must reach the payload at its
+        /// first IRET.
+        Latched = 2;
+        /// Another CPU, which could not be stopped, sends one after the other from the moment the purgatory is ready for them
+        /// (the eight bytes at `Orders::nmi_ready` are no longer zero) until the machine ends.
+        Storm = 3;
+    }
+}
+
+wire_enum! {
+    /// What happens between loading and the panic. The crash kernel says `step N KIND` on COM2 before each.
+    StepKind {
+        /// Says `awaiting memory`, waits until QEMU has plugged in a DIMM, takes it as RAM, plants a marker in it, rewrites the elfcorehdr.
+        MemoryAdded = 1;
+        /// Says `awaiting memory removal`, waits for the request, gives the DIMM back, rewrites the elfcorehdr.
+        MemoryRemoved = 2;
+        /// Says `awaiting cpu`, waits until QEMU has plugged in a CPU, starts it, rewrites the elfcorehdr.
+        CpuAdded = 3;
+        /// Says `awaiting cpu removal`, waits for the request, stops that CPU and ejects it, rewrites the elfcorehdr.
+        CpuRemoved = 4;
+        /// Rewrites the elfcorehdr from what the kernel knows, as on a hotplug event.
+        Rewrite = 5;
+        /// A stray write: `file` bytes of the ramdisk go to physical address `at`.
+        Write = 6;
+    }
+}
+
+/// A segment as kexec_load(2) takes it: bytes of the ramdisk, then zeroes.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Segment {
+    /// Physical address and `memsz`.
+    pub memory: PhysSpan,
+    /// Where its bytes are: offset in the ramdisk, and `bufsz`.
+    pub file: PhysSpan,
+}
+
+/// One step; unused fields are zero.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Step {
+    /// A [`StepKind`].
+    pub kind: U32,
+    /// Zero.
+    pub reserved: U32,
+    /// `Write`: physical address.
+    pub at: U64,
+    /// `Write`: offset in the ramdisk, and length.
+    pub file: PhysSpan,
+}
+
+/// Everything the crash kernel needs to know.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Orders {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// A [`Mode`].
+    pub mode: U32,
+    /// A [`Tables`].
+    pub tables: U32,
+    /// An [`Nmi`].
+    pub nmi: U32,
+    /// 1: enter the purgatory with CR4.LA57 and five levels of page tables; else 0.
+    pub la57: U32,
+    /// The CPU that panics: 0 is the one that booted; the others are numbered in the order in which they were started.
+    pub panic_cpu: U32,
+    /// CPUs for which the kernel's elfcorehdr has a note: "possible" in Linux's words, at most [`crate::map::MAX_CPUS`].
+    pub possible_cpus: U32,
+    /// Where the purgatory is entered.
+    pub entry: U64,
+    /// `Nmi::Storm`: eight bytes that become non-zero when the purgatory's IDT is in place.
+    pub nmi_ready: U64,
+    /// How many of `segments` are used.
+    pub segment_count: U32,
+    /// How many of `steps` are used.
+    pub step_count: U32,
+    /// How many of `sealed` are used.
+    pub sealed_count: U32,
+    /// Zero.
+    pub reserved: U32,
+    /// The image.
+    pub segments: [Segment; MAX_SEGMENTS],
+    /// What happens after loading.
+    pub steps: [Step; MAX_STEPS],
+    /// What the payload shall find as it was loaded; handed on in the crash note.
+    pub sealed: [SealedSpan; MAX_SEALED],
+}
+
+impl Orders {
+    /// Orders of zeroes with the magic set.
+    pub fn blank(mode: Mode) -> Self {
+        use zerocopy::FromZeros;
+        let mut orders = Self::new_zeroed();
+        orders.magic = MAGIC;
+        orders.mode = U32::new(mode as u32);
+        orders.tables = U32::new(Tables::Null as u32);
+        orders.nmi = U32::new(Nmi::None as u32);
+        orders
+    }
+}
