@@ -56,7 +56,7 @@ wire_enum! {
     }
 }
 
-/// Which instructions may be executed. SEV-ES, SEV-SNP and TDX guests raise #VC or #VE on each of them, and nobody is there to
+/// Which instructions may be executed. SEV-ES, SEV-SNP and TDX guests raise #VC or #VE on one or the other, and nobody is there to
 /// handle it (arch/x86/coco/), so all are off unless the loader knows better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Permissions(u32);
@@ -70,10 +70,12 @@ impl Permissions {
     pub const HLT: Self = Self(1 << 2);
     /// RDMSR and WRMSR may be executed. Nothing does, yet.
     pub const MSR: Self = Self(1 << 3);
+    /// Debug registers may be written.
+    pub const DEBUG: Self = Self(1 << 4);
     /// None of them: a confidential guest.
     pub const NONE: Self = Self(0);
     /// All of them: bare metal and ordinary guests.
-    pub const ALL: Self = Self(Self::CPUID.0 | Self::PORT_IO.0 | Self::HLT.0 | Self::MSR.0);
+    pub const ALL: Self = Self(Self::CPUID.0 | Self::PORT_IO.0 | Self::HLT.0 | Self::MSR.0 | Self::DEBUG.0);
 
     /// The permissions with these bits, or `None` when an unknown bit is set.
     pub const fn from_wire(bits: u32) -> Option<Self> {
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(EngineId::from_wire(3), None);
         assert_eq!(OnCorrupt::from_wire(0), None);
         assert_eq!(ConsoleKind::from_wire(2), None);
-        assert_eq!(Permissions::from_wire(1 << 4), None);
+        assert_eq!(Permissions::from_wire(1 << 5), None);
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn unknown_permissions_permit_nothing() {
         let mut block = good_block();
-        block.permissions = U32::new(0x8000_000f);
+        block.permissions = U32::new(0x8000_001f);
         assert_eq!(permissions(&block), Permissions::NONE);
     }
 }

@@ -46,6 +46,9 @@ pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) ->
     line.text("exception ").decimal(*vector).text(" error ").hex(*error_code).text(" at rip ").hex(*rip);
     line.text(" (purgatory+").hex(rip.wrapping_sub(memory::itself().start)).text(") rsp ").hex(*rsp);
     line.text(" cr2 ").hex(fault_address);
+    if *vector == arch::DEBUG {
+        line.text(": the stack ran into its guard");
+    }
     drop(line);
     // A damaged block may be what raised it.
     refuse(&block, Trust::Alleged, &mut console, Verdict::Exception)

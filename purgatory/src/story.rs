@@ -6,7 +6,7 @@ use handoff::text::Text;
 use handoff::{Block, OnCorrupt, RegionKind, Verdict};
 use purgatory::console::Console;
 use purgatory::elfcorehdr::{self, Mended};
-use purgatory::policy::Trust;
+use purgatory::policy::{self, Trust};
 use purgatory::received::{self, Handoff};
 use purgatory::verify::{self, Difference, Findings, Place};
 
@@ -19,6 +19,8 @@ const PRINTED_PER_SEGMENT: u32 = 4;
 /// Called once by `entry.S`, on our own stack, with SSE on; `entered_at` is the time-stamp counter on entry.
 pub extern "sysv64" fn tell(entered_at: u64) -> ! {
     let block = memory::received_block();
+    // At the block's word: where it lies, an exception says so.
+    arch::guard_stack(policy::permissions(&block));
     let mut console = Console::alleged(&block, UartPorts::at);
 
     let handoff = match received::receive(&block, &memory::itself()) {
@@ -54,7 +56,7 @@ pub extern "sysv64" fn tell(entered_at: u64) -> ! {
         console.line().text("booting nevertheless, as told");
     }
     report.write(console.line().text("report "));
-    arch::leave(handoff.entry_rip, handoff.entry_rsi)
+    arch::leave(handoff.permissions, handoff.entry_rip, handoff.entry_rsi)
 }
 
 /// Says what is about to be verified, so that a hang can be told from one in the capture kernel.

@@ -2,13 +2,15 @@
 
 mod entry;
 mod trap;
+mod guard;
 mod serial;
 mod cpu;
 mod leave;
 mod reset;
 
 pub use cpu::{engine, tsc, wait};
+pub use guard::set as guard_stack;
 pub use leave::leave;
 pub use reset::{halt, reset};
 pub use serial::UartPorts;
-pub use trap::{TrapFrame, nmis};
+pub use trap::{DEBUG, TrapFrame, nmis};

@@ -14,15 +14,32 @@ const INTEGER_SECTION: &str = ".text.integer";
 /// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain them:
 /// few enough to see that each, or whoever calls it, looks at the block's permissions first. Names are demangled paths; inlining moves code into callers, so that the
 /// innermost functions carry `#[inline(never)]`.
-const GUARDED: [Guarded; 4] = [
-    Guarded { what: "CPUID", mnemonics: &[Mnemonic::Cpuid], functions: &["<digest::engine::sha_ni::ShaNi>::detect"] },
+const GUARDED: [Guarded; 5] = [
+    Guarded {
+        what: "CPUID",
+        is: |instruction| instruction.mnemonic() == Mnemonic::Cpuid,
+        functions: &["<digest::engine::sha_ni::ShaNi>::detect"],
+    },
     Guarded {
         what: "port I/O",
-        mnemonics: PORT_IO,
+        is: |instruction| PORT_IO.contains(&instruction.mnemonic()),
         functions: &["purgatory::arch::x86_64::serial::inb", "purgatory::arch::x86_64::serial::outb"],
     },
-    Guarded { what: "HLT", mnemonics: &[Mnemonic::Hlt], functions: &["purgatory::arch::x86_64::reset::halt"] },
-    Guarded { what: "MSR access", mnemonics: &[Mnemonic::Rdmsr, Mnemonic::Wrmsr], functions: &[] },
+    Guarded {
+        what: "HLT",
+        is: |instruction| instruction.mnemonic() == Mnemonic::Hlt,
+        functions: &["purgatory::arch::x86_64::reset::halt"],
+    },
+    Guarded {
+        what: "a debug register",
+        is: |instruction| instruction.op0_register().is_dr() || instruction.op1_register().is_dr(),
+        functions: &["purgatory::arch::x86_64::guard::set", "purgatory::arch::x86_64::guard::lift"],
+    },
+    Guarded {
+        what: "MSR access",
+        is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdmsr | Mnemonic::Wrmsr),
+        functions: &[],
+    },
 ];
 
 const PORT_IO: &[Mnemonic] = &[
@@ -38,7 +55,7 @@ const PORT_IO: &[Mnemonic] = &[
 
 struct Guarded {
     what: &'static str,
-    mnemonics: &'static [Mnemonic],
+    is: fn(&Instruction) -> bool,
     functions: &'static [&'static str],
 }
 
@@ -59,7 +76,7 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
             if instruction.code() == Code::INVALID {
                 faults.push(format!("{} is no instruction", place(program, &instruction)));
             }
-            let guarded = GUARDED.iter().find(|g| g.mnemonics.contains(&instruction.mnemonic()));
+            let guarded = GUARDED.iter().find(|guarded| (guarded.is)(&instruction));
             if let Some(guarded) = guarded.filter(|g| !g.functions.contains(&function(program, instruction.ip()).as_str())) {
                 faults.push(format!(
                     "{}: {} outside the functions that ask the block first",
@@ -193,10 +210,10 @@ mod tests {
 
     #[test]
     fn guarded_instructions_are_found_outside_their_functions() {
-        // in %dx, %al in its own function, then in, out, hlt, cpuid, rdmsr, wrmsr in another.
-        let code = b"\xec\xc3\xec\xee\xf4\x0f\xa2\x0f\x32\x0f\x30";
+        // in %dx, %al in its own function, then in, out, hlt, cpuid, rdmsr, wrmsr, mov %rax, %dr7, mov %dr0, %rax in another.
+        let code = b"\xec\xc3\xec\xee\xf4\x0f\xa2\x0f\x32\x0f\x30\x0f\x23\xf8\x0f\x21\xc0";
         let found = faults(&program(SSE_ON, code));
-        assert_eq!(found.len(), 6, "{found:?}");
+        assert_eq!(found.len(), 8, "{found:?}");
         assert!(found.iter().all(|fault| fault.contains("(story+")), "{found:?}");
     }
 

@@ -1,4 +1,4 @@
-//! How deep the two stacks can get: nothing guards their ends.
+//! How deep the two stacks can get.
 //!
 //! On entry: the program, with names for its functions, and how much room each stack has.
 //! On exit: the deepest chain of calls on each stack, in bytes; and as a sentence whatever makes a depth too large or unknowable:
@@ -16,11 +16,11 @@ use super::instructions::{decode, function, place};
 const TRAP: &str = "trap";
 /// Where a jump through a register is meant: leave.S enters the capture kernel and does not come back.
 const LEAVES: &str = "leave";
-/// What an exception leaves on the stack that it interrupts before trap.S takes another, or resets: five words and an error code
-/// at an address rounded down to 16 (SDM vol. 3A §6.14.2), the vector, and at worst the two words of an empty IDT.
-const EXCEPTION: u64 = (5 + 1 + 1) * WORD + WORD + 2 * WORD;
-/// What an NMI adds to that. The next one waits for its IRETQ (SDM vol. 3A §6.7.1).
-const NMI: u64 = (5 + 1 + 1) * WORD;
+/// What an exception leaves on its own stack before trap.S has it: five words and an error code from an aligned top, and the vector.
+const EXCEPTION: u64 = (5 + 1 + 1) * WORD;
+/// What an NMI leaves on the stack that it interrupts: five words, at an address rounded down to 16 (SDM vol. 3A, "Stack switching in
+/// IA-32e mode"). The next one waits for its IRETQ.
+const NMI: u64 = 5 * WORD + WORD;
 /// Bytes that a push takes.
 const WORD: u64 = 8;
 /// More than this in one function is growth without an end.
@@ -56,11 +56,13 @@ pub fn depths(program: &Program<'_>, room: Option<Room>) -> (Vec<Depth>, Vec<Str
     };
     let mut graph = Graph::new(program);
     let mut depths = Vec::new();
-    for (stack, root, room) in
-        [("stack of the story", program.entry, room.story), ("stack of exceptions", trap.address, room.trap)]
-    {
+    let stacks = [
+        ("stack of the story", program.entry, NMI, room.story),
+        ("stack of exceptions", trap.address, EXCEPTION + NMI, room.trap),
+    ];
+    for (stack, root, interruptions, room) in stacks {
         let chain = graph.deepest(root);
-        let bytes = chain.bytes + EXCEPTION + NMI;
+        let bytes = chain.bytes + interruptions;
         if bytes > room {
             let names: Vec<String> = chain.functions.iter().map(|at| function(program, *at)).collect();
             let chain = names.join(" > ");

@@ -3,7 +3,7 @@
  * On entry: 64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off, GDT and
  *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine
  *   (6.12) or stops it for ever (7.2), so the way there is short.
- * On exit: own stack, GDT and IDT; SSE on; RDI = time-stamp counter on entry; in story::tell, never to return.
+ * On exit: own stack, GDT, TSS and IDT; SSE on; RDI = time-stamp counter on entry; in story::tell, never to return.
  * Clobbers: everything. Integer instructions only, until CR4 says otherwise.
  */
     .section .text.entry, "ax", @progbits
@@ -18,11 +18,29 @@ purgatory_start:
     orq     %rax, %rdx
     movq    %rdx, %rbp
 
-    /* GDT: the limit, then the address, in ten bytes on the stack. */
+    /* GDT, written here because LTR marks the task state segment busy in it: flat segments at the selectors that boot.rst asks for,
+     * accessed bits set, and the task state segment, whose base lies scattered (SDM vol. 3A, "TSS descriptor in 64-bit mode"). */
+    leaq    gdt(%rip), %rdi
+    xorl    %eax, %eax
+    movq    %rax, 0x00(%rdi)
+    movq    %rax, 0x08(%rdi)
+    movabsq $0x00af9b000000ffff, %rax   /* 64-bit code, readable */
+    movq    %rax, {BOOT_CS}(%rdi)
+    movabsq $0x00cf93000000ffff, %rax   /* data, writable */
+    movq    %rax, {BOOT_DS}(%rdi)
+    leaq    tss(%rip), %rax
+    movw    $({TSS_SIZE} - 1), {TSS_SELECTOR}+0(%rdi)
+    movw    %ax, {TSS_SELECTOR}+2(%rdi)
+    shrq    $16, %rax
+    movb    %al, {TSS_SELECTOR}+4(%rdi)
+    movw    $0x0089, {TSS_SELECTOR}+5(%rdi) /* present, DPL 0, available 64-bit TSS; limit in bytes */
+    movb    %ah, {TSS_SELECTOR}+7(%rdi)
+    shrq    $16, %rax
+    movq    %rax, {TSS_SELECTOR}+8(%rdi)
+    /* Its limit, then its address, in ten bytes on the stack. */
     subq    $16, %rsp
     movw    $(gdt_end - gdt - 1), 6(%rsp)
-    leaq    gdt(%rip), %rax
-    movq    %rax, 8(%rsp)
+    movq    %rdi, 8(%rsp)
     lgdt    6(%rsp)
     movl    ${BOOT_DS}, %eax
     movl    %eax, %ds
@@ -35,14 +53,20 @@ purgatory_start:
     pushq   %rax
     lretq
 1:
-    /* IDT: interrupt gates with IST 0, because the task register still names the old kernel's TSS, which is not mapped. */
+    /* The task register still names the old kernel's TSS, which is not mapped. Of ours the CPU reads one field: the stack on which
+     * exceptions are delivered, so that they are even when RSP is what went wrong. */
+    leaq    __trap_stack_top(%rip), %rax
+    movq    %rax, tss+{TSS_IST1}(%rip)
+    movl    ${TSS_SELECTOR}, %eax
+    ltr     %ax
+    /* IDT: interrupt gates on that stack, but for NMI, which returns: it may interrupt an exception. */
     leaq    idt(%rip), %rdi
     leaq    trap_stubs(%rip), %rsi
     xorl    %ecx, %ecx
 2:  movq    %rsi, %rax
     movw    %ax, 0(%rdi)
     movw    ${BOOT_CS}, 2(%rdi)
-    movw    $0x8e00, 4(%rdi)            /* present, DPL 0, 64-bit interrupt gate (SDM vol. 3A, "IDT descriptors") */
+    movw    $0x8e01, 4(%rdi)            /* present, DPL 0, 64-bit interrupt gate, IST 1 (SDM vol. 3A, "64-bit mode IDT") */
     shrq    $16, %rax
     movw    %ax, 6(%rdi)
     shrq    $16, %rax
@@ -53,6 +77,7 @@ purgatory_start:
     incl    %ecx
     cmpl    ${VECTORS}, %ecx
     jne     2b
+    movb    $0, idt+{NMI}*16+4(%rip)    /* IST 0 */
     /* In no digest, so whatever is in them may be a stray write's. */
     movl    $0, traps(%rip)
     movl    $0, {nmis}(%rip)
@@ -80,20 +105,16 @@ purgatory_start:
     call    {tell}
     ud2
 
-    .section .rodata.gdt, "a", @progbits
-    /* Flat segments at the selectors that boot.rst asks for; accessed bits set, so that the CPU need not write here. */
-    .balign 16
-gdt:
-    .quad   0
-    .quad   0
-    .quad   0x00af9b000000ffff          /* 0x10: 64-bit code, readable */
-    .quad   0x00cf93000000ffff          /* 0x18: data, writable */
-gdt_end:
-
     .section .bss.entry, "aw", @nobits
     .balign 16
 idt:
     .skip   {VECTORS} * 16
+gdt:
+    .skip   {TSS_SELECTOR} + 16
+gdt_end:
+    .balign 16
+tss:
+    .skip   {TSS_SIZE}
     .global saved_cr0
 saved_cr0:
     .skip   8

@@ -7,6 +7,12 @@ pub const BOOT_CS: u16 = 0x10;
 /// Data segment selector that boot.rst asks for (__BOOT_DS).
 pub const BOOT_DS: u16 = 0x18;
 
+/// Selector of our task state segment, behind those two; its descriptor takes two entries.
+pub const TSS_SELECTOR: u16 = 0x20;
+/// Bytes of a 64-bit task state segment without an I/O permission map (SDM vol. 3A, "64-bit task state segment").
+pub const TSS_SIZE: u16 = 104;
+/// Where the first stack of its interrupt stack table stands in it.
+pub const TSS_IST1: u16 = 36;
 /// CR0.MP: WAIT and FWAIT honour TS (SDM vol. 3A, "Control registers").
 pub const CR0_MP: u64 = 1 << 1;
 /// CR0.EM: no FPU; SSE instructions raise #UD.
@@ -24,6 +30,10 @@ global_asm!(
     include_str!("entry.S"),
     BOOT_CS = const BOOT_CS,
     BOOT_DS = const BOOT_DS,
+    TSS_SELECTOR = const TSS_SELECTOR,
+    TSS_SIZE = const TSS_SIZE,
+    TSS_IST1 = const TSS_IST1,
+    NMI = const super::trap::NMI,
     CR0_MP = const CR0_MP,
     CR0_NOT_EM_TS = const !(CR0_EM | CR0_TS) as i32,
     CR4_SSE = const CR4_OSFXSR | CR4_OSXMMEXCPT,

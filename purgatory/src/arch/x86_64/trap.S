@@ -1,7 +1,8 @@
 /* [2] One stub per vector, STUB_SIZE bytes apart, as entry.S has put them into the IDT.
  *
- * On entry: the interrupted code's stack, which may have been using SSE: integer instructions only.
- * On exit: NMI returns, counted, with nothing changed. Every other vector goes to stop::exception on a stack of its own and never
+ * On entry: NMI is on the interrupted code's stack, every other vector at the top of a stack of its own, which the next exception
+ *   takes from the top again. The interrupted code may have been using SSE: integer instructions only.
+ * On exit: NMI returns, counted, with nothing changed. Every other vector goes to stop::exception and never
  *   returns. An exception inside that, or before SSE is on, resets the machine: there is nothing left to say it with.
  */
     .section .text.trap, "ax", @progbits
@@ -12,7 +13,7 @@ trap_stubs:
     .set    vector, 0
     .rept   {VECTORS}
     .balign {STUB_SIZE}
-    .if     vector == 2
+    .if     vector == {NMI}
     incl    {nmis}(%rip)
     iretq
     .else
@@ -43,7 +44,7 @@ trap:
     jne     2f
     movq    %rsp, %rdi
     movq    %cr2, %rsi
-    leaq    __trap_stack_top(%rip), %rsp
+    subq    $8, %rsp                    /* seven words are on it, and its top is aligned */
     cld
     call    {exception}
 2:  pushq   $0

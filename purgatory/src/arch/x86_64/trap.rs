@@ -8,10 +8,15 @@ use super::entry::CR4_OSFXSR;
 /// Exceptions and NMI: the architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
 pub const VECTORS: usize = 32;
 
+/// The vector of non-maskable interrupts.
+pub const NMI: usize = 2;
+/// The vector of debug exceptions. With single-stepping off, only a watched address raises one (`guard.rs`).
+pub const DEBUG: u64 = 1;
+
 /// Bytes between the first instructions of two stubs in `trap.S`.
 pub const STUB_SIZE: usize = 16;
 
-/// What `trap.S` leaves on the stack for the verdict.
+/// What the CPU and `trap.S` leave on the stack for the verdict.
 #[repr(C)]
 #[derive(Debug)]
 pub struct TrapFrame {
@@ -43,6 +48,7 @@ global_asm!(
     include_str!("trap.S"),
     STUB_SIZE = const STUB_SIZE,
     VECTORS = const VECTORS,
+    NMI = const NMI,
     CR4_OSFXSR = const CR4_OSFXSR,
     nmis = sym NMIS,
     exception = sym crate::stop::exception,

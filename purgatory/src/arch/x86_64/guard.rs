@@ -1,0 +1,48 @@
+//! [2] A guard at the end of the stack: the four debug registers watch its last 32 bytes, and a write there is an exception, which
+//! is delivered on another stack.
+//!
+//! `cargo xtask audit` shows that no chain of calls gets that deep. The guard is for what is executed when that has stopped being true.
+
+use core::arch::asm;
+
+use handoff::Permissions;
+
+/// DR7: each of the four addresses is watched for writes (R/W 01) of eight bytes (LEN 10), globally (G), exactly (GE); bit 10 is always
+/// set (SDM vol. 3B, "Debug control register").
+const DR7_WATCH: u64 = 0x9999_0000 | 0b10_10_10_10 | 1 << 9 | DR7_OFF;
+/// DR7: nothing is watched. So it was on entry (`hw_breakpoint_disable`, arch/x86/include/asm/debugreg.h).
+const DR7_OFF: u64 = 1 << 10;
+/// Bytes that one register watches.
+const WATCHED: usize = 8;
+
+// From linker/purgatory.ld. The story's stack grows down to where the exceptions' begins.
+unsafe extern "C" {
+    static __trap_stack_top: u8;
+}
+
+/// Sets the guard where the block allows it: writing DR7 is #VC in an SEV-ES guest.
+#[inline(never)] // `cargo xtask audit` knows debug registers by this name
+pub fn set(permissions: Permissions) {
+    if !permissions.allow(Permissions::DEBUG) {
+        return;
+    }
+    let end = (&raw const __trap_stack_top).addr();
+    // SAFETY: debug registers change nothing but when #DB is raised, which ends as a verdict; `lift` is called before the capture
+    // kernel runs.
+    unsafe {
+        asm!(
+            "movq {0}, %dr0", "movq {1}, %dr1", "movq {2}, %dr2", "movq {3}, %dr3", "movq {4}, %dr7",
+            in(reg) end, in(reg) end + WATCHED, in(reg) end + 2 * WATCHED, in(reg) end + 3 * WATCHED, in(reg) DR7_WATCH,
+            options(att_syntax, nostack, preserves_flags)
+        )
+    };
+}
+
+/// Lifts the guard: the capture kernel may use these addresses as it likes, and has no handler for long.
+#[inline(never)] // `cargo xtask audit` knows debug registers by this name
+pub fn lift(permissions: Permissions) {
+    if permissions.allow(Permissions::DEBUG) {
+        // SAFETY: DR7 is as the kernel handed it over; nothing is watched.
+        unsafe { asm!("movq {0}, %dr7", in(reg) DR7_OFF, options(att_syntax, nostack, preserves_flags)) };
+    }
+}
