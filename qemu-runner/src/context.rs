@@ -15,6 +15,8 @@ pub const LOADER: &str = "target/dist/kdump-loader";
 pub const SENTINEL: &str = "target/dist/sentinel";
 /// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
 pub const PURGATORY: &str = "target/dist/purgatory.elf";
+/// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
+pub const BARE: &str = "target/bare";
 /// Where runs leave their logs.
 const RUNS: &str = "target/qemu";
 
@@ -92,6 +94,11 @@ impl Context {
     /// The purgatory that is in the loader.
     pub fn purgatory(&self) -> Result<PathBuf, Error> {
         self.built(PURGATORY)
+    }
+
+    /// A program or an image of the bare-metal harness, by name.
+    pub fn bare(&self, name: &str) -> Result<PathBuf, Error> {
+        self.built(&format!("{BARE}/{name}"))
     }
 
     /// An empty directory for the logs and files of a scenario.

@@ -38,6 +38,12 @@ impl Emulator {
         self.child.stdout.take().expect("standard output is taken once")
     }
 
+    /// Its exit status, once its console has ended; `None` when a signal ended it.
+    pub fn exit_status(&mut self) -> Result<Option<i32>, Error> {
+        let status = self.child.wait().map_err(|error| Error::Launch { reason: error.to_string() })?;
+        Ok(status.code())
+    }
+
     /// Waits for its call on a socket.
     pub fn accept(&mut self, listener: &UnixListener, deadline: Deadline) -> Result<UnixStream, Error> {
         let launch = |reason: String| Error::Launch { reason };

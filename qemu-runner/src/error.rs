@@ -108,6 +108,12 @@ pub enum Error {
     /// The armed image in the guest's memory.
     #[error(transparent)]
     Armed(#[from] armed::Error),
+    /// The loader could not build the image of a bare-metal case.
+    #[error("the loader refuses the image")]
+    Image(#[source] Box<loader::Error>),
+    /// The log of executed instructions.
+    #[error(transparent)]
+    Trace(#[from] crate::bare::trace::Error),
     /// The purgatory as a file.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),

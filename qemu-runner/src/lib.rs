@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assets;
+pub mod bare;
 pub mod context;
 pub mod error;
 pub mod outcome;

@@ -2,9 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use orders::ending::EXIT_PORT;
+
 use crate::assets::Qemu;
+use crate::bare::trace;
 use crate::ram::Layout;
 
 /// Size of each memory backend that can be plugged in as a DIMM, in bytes.
@@ -19,6 +23,8 @@ pub const CPU: &str = "max,-hypervisor,la57=off";
 pub const CPU_WITHOUT_SHA_NI: &str = "max,-hypervisor,la57=off,sha-ni=off";
 /// [`CPU`] with five-level paging.
 pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
+/// Port of the line status register of COM1 (16550 data sheet).
+const COM1_LINE_STATUS: u16 = 0x3fd;
 /// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
 const SMBIOS: &str = "type=1,serial=VMware-1";
 
@@ -35,14 +41,33 @@ pub struct Machine {
     pub memory_mib: u64,
     /// How many memory backends of [`DIMM_SIZE`] wait to be plugged in, as `dimm0`, `dimm1` …
     pub dimms: u32,
-    /// The kernel that is going to crash.
-    pub kernel: PathBuf,
-    /// Its initial RAM disk.
-    pub initrd: PathBuf,
-    /// Its command line.
-    pub append: String,
+    /// What is going to crash.
+    pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
+}
+
+/// What a machine boots.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// Linux, put into memory by QEMU.
+    Linux {
+        /// The kernel.
+        kernel: PathBuf,
+        /// Its initial RAM disk.
+        initrd: PathBuf,
+        /// Its command line.
+        append: String,
+    },
+    /// A disk with a boot sector of its own.
+    Disk {
+        /// The disk image.
+        image: PathBuf,
+        /// Keep a log of the instructions that are executed at these addresses (`bare/trace.rs`).
+        trace: Option<Range<u64>>,
+        /// A console that never takes a byte: a device that answers 0 where COM1's line status is.
+        stuck_console: bool,
+    },
 }
 
 /// Where a machine's ends lie on the host.
@@ -71,8 +96,13 @@ impl Machine {
         for directory in &qemu.data_dirs {
             arguments.add("-L", directory);
         }
+        let trace = match &self.boot {
+            Boot::Disk { trace, .. } => trace.as_ref(),
+            Boot::Linux { .. } => None,
+        };
         // TCG, so that a run is the same with and without KVM, and so that SHA-NI can be had everywhere.
-        arguments.add("-accel", "tcg,thread=multi").add("-nodefaults", "").add("-display", "none").add("-nic", "none");
+        arguments.add("-accel", if trace.is_some() { "tcg,thread=multi,one-insn-per-tb=on" } else { "tcg,thread=multi" });
+        arguments.add("-nodefaults", "").add("-display", "none").add("-nic", "none");
         arguments.add("-cpu", cpu).add("-smbios", SMBIOS);
         arguments.add("-smp", format!("{cpus},maxcpus={max_cpus},sockets={max_cpus},cores=1,threads=1"));
         let memory = match dimms {
@@ -90,14 +120,33 @@ impl Machine {
             arguments.add("-drive", option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
             arguments.add("-drive", option("if=pflash,unit=1,format=raw,file=", variables));
         }
-        arguments.add("-kernel", &self.kernel).add("-initrd", &self.initrd).add("-append", &self.append);
+        match &self.boot {
+            Boot::Linux { kernel, initrd, append } => {
+                arguments.add("-kernel", kernel).add("-initrd", initrd).add("-append", append);
+            }
+            Boot::Disk { image, .. } => {
+                arguments.add("-drive", option("if=ide,format=raw,file=", image));
+                // The bootloader's BIOS stages ask for a graphics mode.
+                arguments.add("-device", "VGA").add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
+            }
+        }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU calls us, so nobody has to wait for a socket to appear.
-        arguments.add("-chardev", "stdio,id=console,signal=off").add("-serial", "chardev:console");
+        arguments.add("-chardev", "stdio,id=console,signal=off");
+        if matches!(self.boot, Boot::Disk { stuck_console: true, .. }) {
+            arguments.add("-serial", "none");
+            arguments.add("-device", format!("isa-debugcon,iobase={COM1_LINE_STATUS:#x},readback=0,chardev=console"));
+        } else {
+            arguments.add("-serial", "chardev:console");
+        }
         arguments.add("-chardev", option("socket,id=agent,server=off,path=", &ends.agent)).add("-serial", "chardev:agent");
         arguments.add("-chardev", option("socket,id=monitor,server=off,path=", &ends.monitor));
         arguments.add("-mon", "chardev=monitor,mode=control");
         // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.
-        arguments.add("-no-reboot", "").add("-d", "cpu_reset,guest_errors").add("-D", &ends.qemu_log);
+        arguments.add("-no-reboot", "").add("-D", &ends.qemu_log);
+        match trace {
+            Some(range) => arguments.add("-d", "cpu_reset,guest_errors,in_asm").add("-dfilter", trace::log_filter(range)),
+            None => arguments.add("-d", "cpu_reset,guest_errors"),
+        };
         arguments.0
     }
 }
@@ -164,9 +213,11 @@ mod tests {
             max_cpus: 4,
             memory_mib: 1024,
             dimms: 2,
-            kernel: "vmlinuz".into(),
-            initrd: "initrd".into(),
-            append: "console=ttyS0 crashkernel=256M".into(),
+            boot: Boot::Linux {
+                kernel: "vmlinuz".into(),
+                initrd: "initrd".into(),
+                append: "console=ttyS0 crashkernel=256M".into(),
+            },
             firmware: None,
         };
         let qemu = Qemu {

@@ -69,6 +69,13 @@ impl Monitor {
         Ok(!states.is_empty() && states.iter().all(|state| *state == "HLT=1"))
     }
 
+    /// Where the first CPU is.
+    pub fn instruction_pointer(&mut self) -> Result<u64, Error> {
+        let registers = self.execute(qmp::human_monitor_command { cpu_index: Some(0), command_line: "info registers".into() })?;
+        let rip = registers.split_whitespace().find_map(|word| u64::from_str_radix(word.strip_prefix("RIP=")?, 16).ok());
+        rip.ok_or_else(|| Error::Unintelligible { what: "the registers that QEMU shows", text: registers.clone() })
+    }
+
     /// Why QEMU has ended; call it after the console has.
     pub fn shutdown_cause(&mut self) -> Result<ShutdownCause, Error> {
         self.await_event("the reason of the shutdown", |event| match event {

@@ -46,6 +46,12 @@ pub fn function(elf: &[u8], name: &str) -> Result<Function, Error> {
     }
 }
 
+/// Bytes from the start of the purgatory's segment to the symbol with exactly this name, if there is one.
+pub fn symbol(elf: &[u8], name: &str) -> Option<u64> {
+    let file = ElfFile64::<LittleEndian>::parse(elf).ok()?;
+    file.symbols().find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

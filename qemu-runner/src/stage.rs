@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::first::First;
 use crate::initramfs::{Initramfs, Role};
-use crate::machine::{self, Machine};
+use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
 use crate::vm::Vm;
 
@@ -116,11 +116,13 @@ impl<'c> Stage<'c> {
             max_cpus: BOOT_CPUS + setup.spare_cpus,
             memory_mib: setup.memory_mib,
             dimms: setup.dimms,
-            kernel: kernel.vmlinuz.clone(),
-            initrd,
-            // Hot-added memory shall be user space's, for the sentinel. A panic without capture kernel shall not reset the
-            // machine, so that every reset is the purgatory's.
-            append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state=online_movable"),
+            boot: Boot::Linux {
+                kernel: kernel.vmlinuz.clone(),
+                initrd,
+                // Hot-added memory shall be user space's, for the sentinel. A panic without capture kernel shall not reset the
+                // machine, so that every reset is the purgatory's.
+                append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state=online_movable"),
+            },
             firmware,
         };
         let mut vm = Vm::start(&context.assets()?.qemu, &machine, &directory, self.deadline)?;

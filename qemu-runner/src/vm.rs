@@ -52,7 +52,7 @@ pub struct Line {
 /// A running machine.
 #[derive(Debug)]
 pub struct Vm {
-    _child: Emulator,
+    child: Emulator,
     arrivals: Receiver<Arrival>,
     ended: bool,
     /// The guest's second serial port.
@@ -109,7 +109,7 @@ impl Vm {
         thread::spawn(move || read_console(console, log, &sender));
         thread::spawn(move || read_agent(agent, &from_agent));
         Ok(Self {
-            _child: child,
+            child,
             arrivals,
             ended: false,
             agent: to_agent,
@@ -185,10 +185,20 @@ impl Vm {
         self.directory.join(SERIAL_LOG)
     }
 
+    /// QEMU's exit status; call it after the console has ended.
+    pub fn exit_status(&mut self) -> Result<Option<i32>, Error> {
+        self.child.exit_status()
+    }
+
+    /// What QEMU has logged.
+    pub fn qemu_log(&self) -> Result<String, Error> {
+        let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
     /// Whether the CPU reset itself because an exception could not be delivered.
     pub fn triple_faulted(&self) -> Result<bool, Error> {
-        let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
-        Ok(String::from_utf8_lossy(&log).contains(TRIPLE_FAULT))
+        Ok(self.qemu_log()?.contains(TRIPLE_FAULT))
     }
 }
 

@@ -13,6 +13,11 @@ macro_rules! endings {
         impl Ending {
             /// Every ending.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Its name, as it is printed on COM2.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
         }
     };
 }

@@ -1,0 +1,91 @@
+//! The fault matrix: a kernel of our own crashes, a payload of our own captures, and every verdict has its case.
+//!
+//! The Linux scenarios show that it works; these cases show that it cannot be made to fail in silence. A case takes two seconds, and
+//! nothing is downloaded for it but crates.
+//!
+//! ```text
+//! description.rs  (1) what the machine is, as the crash kernel tells it and as the loader reads it
+//! case.rs         (2) a row: what is asked, what is damaged, what must come of it; cases/*.rs the rows
+//! memory.rs       (3) the image that the loader built, damaged; the difference becomes stray writes
+//! ramdisk.rs      (4) orders for the crash kernel
+//! run.rs          (5) the machine
+//! judge.rs, trace.rs (6) what was said, what was executed, how it ended
+//! ```
+
+pub mod case;
+pub mod description;
+pub mod judge;
+pub mod memory;
+pub mod ramdisk;
+pub mod run;
+pub mod trace;
+mod cases;
+
+pub use case::Case;
+pub use run::run;
+
+use handoff::Verdict;
+
+/// The matrix, family by family.
+pub const FAMILIES: &[(&str, &[Case])] = cases::FAMILIES;
+
+/// Every case.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    FAMILIES.iter().flat_map(|(_, cases)| cases.iter())
+}
+
+/// A verdict without a case does not compile.
+const _: () = {
+    let mut verdict = 0;
+    while verdict < Verdict::ALL.len() {
+        assert!(is_covered(Verdict::ALL[verdict] as u32), "a verdict has no case");
+        verdict += 1;
+    }
+};
+
+const fn is_covered(verdict: u32) -> bool {
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let cases = FAMILIES[family].1;
+        let mut case = 0;
+        while case < cases.len() {
+            if cases[case].expect.verdict as u32 == verdict {
+                return true;
+            }
+            case += 1;
+        }
+        family += 1;
+    }
+    false
+}
+
+/// The matrix as a table in Markdown, for tests/README.md.
+pub fn table() -> String {
+    let mut text = String::from("| case | when | verdict | ending |\n| --- | --- | --- | --- |\n");
+    for case in cases() {
+        let ended = case::ended_in_words(&case.expect.ended);
+        text.push_str(&format!("| `{}` | {} | {} | {ended} |\n", case.name, case.summary, case.expect.verdict.word()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_can_be_typed() {
+        let names: Vec<_> = cases().map(|case| case.name).collect();
+        for (index, name) in names.iter().enumerate() {
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'), "{name}");
+            assert!(!names[index + 1..].contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn summaries_are_half_sentences() {
+        for case in cases() {
+            assert!(!case.summary.is_empty() && !case.summary.ends_with('.') && !case.summary.contains('|'), "{}", case.name);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! A case: one row of the fault matrix, and what it is made of.
+
+use handoff::{OnCorrupt, RegionKind, Verdict};
+use handoff::report::Elfcorehdr;
+use loader::request::EngineChoice;
+use orders::orders::{Nmi, Tables};
+use orders::{Ending, StepKind};
+
+use super::memory::Memory;
+use super::trace::Forbidden;
+
+/// First port of the UART that every machine has unless its case says otherwise: COM1.
+pub const COM1: u16 = 0x3f8;
+/// First port of a UART that no machine has: COM3.
+pub const ABSENT: u16 = 0x3e8;
+
+/// One row.
+pub struct Case {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What is wrong with the machine or its memory, in words that complete "when …".
+    pub summary: &'static str,
+    /// What is asked of the loader and the crash kernel.
+    pub arrange: fn(&mut Arrangement),
+    /// What happens to the loaded image before the panic.
+    pub damage: fn(&mut Memory),
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// What must come of a case.
+pub struct Expect {
+    /// The verdict, on the console and, where the capture payload runs, in the report.
+    pub verdict: Verdict,
+    /// Lines of the console, in this order; each must begin so. `{initrd+64K}` stands for a physical address.
+    pub says: &'static [&'static str],
+    /// How it ends.
+    pub ended: Ended,
+}
+
+/// How a machine ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The payload ran, and everything was as it must be.
+    Booted(Reported),
+    /// The payload ran although something was wrong, which it found, too.
+    BootedNevertheless(Reported, Ending),
+    /// Reset after the announced delay, by the chipset.
+    Reset,
+    /// Reset by the chipset; the announced delay is one of a clock that was told to run fast.
+    ResetAtOnce,
+    /// Reset without port I/O: by a triple fault, the only way that is left.
+    TripleFault,
+    /// Every CPU stands in HLT.
+    Halted,
+    /// The CPU spins inside the purgatory, because it may not execute HLT.
+    Spinning,
+}
+
+/// What the report must say besides the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The first corrupt segment.
+    pub segment: Option<RegionKind>,
+    /// The engine that ran; any when none.
+    pub engine: Option<handoff::EngineId>,
+    /// What became of the elfcorehdr.
+    pub elfcorehdr: Elfcorehdr,
+    /// How many NMIs were counted.
+    pub nmis: Nmis,
+}
+
+/// How many NMIs a report counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nmis {
+    /// None.
+    None,
+    /// One at least.
+    Some,
+}
+
+/// A sound report.
+pub const SOUND: Reported = Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: Nmis::None };
+
+/// The CPU's features that cases care about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cpu {
+    /// All that TCG can emulate, but for five-level paging.
+    Full,
+    /// Without SHA-NI.
+    WithoutShaNi,
+    /// Without 1 GiB pages.
+    WithoutGibPages,
+    /// With five-level paging.
+    La57,
+}
+
+impl Cpu {
+    /// `-cpu`.
+    pub fn argument(self) -> &'static str {
+        match self {
+            Self::Full => "max,-hypervisor,la57=off",
+            Self::WithoutShaNi => "max,-hypervisor,la57=off,sha-ni=off",
+            Self::WithoutGibPages => "max,-hypervisor,la57=off,pdpe1gb=off",
+            Self::La57 => "max,-hypervisor,la57=on",
+        }
+    }
+}
+
+/// What is asked of the loader and of the crash kernel. The default is a machine on which nothing is remarkable.
+#[derive(Clone, Debug)]
+pub struct Arrangement {
+    /// The machine's CPU.
+    pub cpu: Cpu,
+    /// The CPU on which the image is built, where that is another: a machine that was migrated after loading.
+    pub built_on: Option<Cpu>,
+    /// Descriptor tables at the panic.
+    pub tables: Tables,
+    /// Five levels of page tables at the panic.
+    pub la57: bool,
+    /// What NMIs do.
+    pub nmi: Nmi,
+    /// CPUs with a note of their own.
+    pub possible_cpus: u32,
+    /// What the kernel does before the damage.
+    pub steps: Vec<StepKind>,
+    /// `--engine`.
+    pub engine: EngineChoice,
+    /// `--on-corrupt`.
+    pub on_corrupt: OnCorrupt,
+    /// `--reset-delay`, in milliseconds.
+    pub reset_delay_ms: u32,
+    /// `--leaf-size`, in bytes.
+    pub leaf_size: u32,
+    /// `--console`.
+    pub console: Option<u16>,
+    /// COM1 is there and never takes a byte.
+    pub stuck_console: bool,
+    /// Every instruction of the purgatory is traced, and of those that a block can forbid exactly these must have been executed.
+    pub traced: Option<&'static [Forbidden]>,
+}
+
+impl Default for Arrangement {
+    fn default() -> Self {
+        Self {
+            cpu: Cpu::Full,
+            built_on: None,
+            tables: Tables::Null,
+            la57: false,
+            nmi: Nmi::None,
+            possible_cpus: 2,
+            steps: Vec::new(),
+            engine: EngineChoice::Auto,
+            on_corrupt: OnCorrupt::Reset,
+            reset_delay_ms: 300,
+            leaf_size: 64 << 10,
+            console: Some(COM1),
+            stuck_console: false,
+            traced: None,
+        }
+    }
+}
+
+/// Nothing out of the ordinary.
+pub fn ordinary(_: &mut Arrangement) {}
+
+/// Nothing happens to the image.
+pub fn untouched(_: &mut Memory) {}
+
+/// The ending, for a table.
+pub fn ended_in_words(ended: &Ended) -> String {
+    match ended {
+        Ended::Booted(reported) if reported.elfcorehdr != Elfcorehdr::Ok => "boots; elfcorehdr restored".into(),
+        Ended::Booted(_) => "boots".into(),
+        Ended::BootedNevertheless(..) => "boots, as told".into(),
+        Ended::Reset | Ended::ResetAtOnce => "reset".into(),
+        Ended::TripleFault => "reset by triple fault".into(),
+        Ended::Halted => "halted".into(),
+        Ended::Spinning => "spins".into(),
+    }
+}

@@ -1,0 +1,23 @@
+//! The rows, by what is damaged.
+
+mod block;
+mod elfcorehdr;
+mod exceptions;
+mod permissions;
+mod segments;
+mod sound;
+
+use super::case::Case;
+
+/// Families of cases, each with a name for tables.
+pub const FAMILIES: &[(&str, &[Case])] = &[
+    ("sound", sound::CASES),
+    ("fields", block::FIELDS),
+    ("block", block::CASES),
+    ("flipped", segments::FLIPPED),
+    ("segments", segments::CASES),
+    ("elfcorehdr", elfcorehdr::CASES),
+    ("rewritten", elfcorehdr::REWRITTEN),
+    ("exceptions", exceptions::CASES),
+    ("permissions", permissions::CASES),
+];

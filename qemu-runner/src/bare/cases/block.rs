@@ -1,0 +1,251 @@
+//! Every field of the handoff block, wrong. The seal is made right again, so that it is the field's own check that must notice;
+//! the last cases leave it wrong.
+
+use handoff::{ConsoleSettings, PhysSpan, Region, RegionKind, Verdict};
+
+use crate::bare::case::{Arrangement, Case, Ended, Expect, ordinary};
+use crate::bare::memory::Memory;
+
+const fn refused(verdict: Verdict) -> Expect {
+    Expect { verdict, says: &["verdict ", "resetting in 300 ms"], ended: Ended::Reset }
+}
+
+/// Without a console that could be believed.
+const fn refused_in_silence(verdict: Verdict) -> Expect {
+    Expect { verdict, says: &[], ended: Ended::Reset }
+}
+
+/// The region of a kind.
+fn region(block: &mut handoff::Block, kind: RegionKind) -> &mut Region {
+    let used = block.region_count.get() as usize;
+    block.regions[..used].iter_mut().find(|region| region.kind.get() == kind as u32).expect("the loader writes every kind")
+}
+
+macro_rules! cases {
+    ($($name:literal, $verdict:ident, $summary:literal, $edit:expr;)+) => {
+        &[$(Case {
+            name: $name,
+            summary: $summary,
+            arrange: ordinary,
+            damage: |memory: &mut Memory| memory.arrange_block($edit),
+            expect: refused(Verdict::$verdict),
+        }),+]
+    };
+}
+
+/// The field alone is wrong; everything else, the seal included, is right.
+pub const FIELDS: &[Case] = cases! {
+    "block-magic", BlockMagic, "the block's magic is wrong", |b| b.magic[7] = b'\r';
+    "block-version-0", BlockVersion, "the block's version is 0", |b| b.version = 0.into();
+    "block-version-2", BlockVersion, "the block's version is of the future", |b| b.version = 2.into();
+    "block-size", BlockSize, "the block's size is wrong", |b| b.size = 0x301.into();
+    "block-reserved0", BlockReserved, "a reserved word is not zero", |b| b.reserved0 = 1.into();
+    "block-reserved1-first", BlockReserved, "the first reserved byte is not zero", |b| b.reserved1[0] = 1;
+    "block-reserved1-last", BlockReserved, "the last reserved byte is not zero", |b| b.reserved1[63] = 0x80;
+    "block-region-reserved", BlockReserved, "a region's reserved word is not zero",
+        |b| region(b, RegionKind::Initrd).reserved = 1.into();
+    "block-unused-region", BlockReserved, "an unused region is not zero", |b| b.regions[15].start = 1.into();
+    "block-binding", BlockBinding, "the purgatory is said to be a page lower",
+        |b| b.purgatory.start = (b.purgatory.start.get() - 0x1000).into();
+    "block-binding-short", BlockBinding, "the purgatory's segment is said to be shorter than the purgatory",
+        |b| b.purgatory.len = 0x1000.into();
+    "block-binding-wraps", BlockBinding, "the purgatory's segment wraps", |b| b.purgatory.len = u64::MAX.into();
+    "block-crash-region-0", BlockCrashRegion, "the crash region begins at address 0",
+        |b| b.crash_region = PhysSpan::new(0, b.crash_region.start.get() + b.crash_region.len.get());
+    "block-crash-region-small", BlockCrashRegion, "the purgatory lies outside the crash region", |b| b.crash_region.len = 0x1000.into();
+    "block-crash-region-wraps", BlockCrashRegion, "the crash region wraps", |b| b.crash_region.len = u64::MAX.into();
+    "block-engine-0", BlockEngine, "the engine is number 0", |b| b.engine = 0.into();
+    "block-engine-unknown", BlockEngine, "the engine is one that this purgatory does not have", |b| b.engine = 3.into();
+    "block-policy-0", BlockPolicy, "the policy is number 0", |b| b.on_corrupt = 0.into();
+    "block-policy-unknown", BlockPolicy, "the policy is unknown", |b| b.on_corrupt = 4.into();
+    "block-tsc-0", BlockTsc, "the time-stamp counter stands still", |b| b.tsc_khz = 0.into();
+    "block-leaf-size-0", BlockLeafSize, "leaves are empty", |b| b.leaf_size = 0.into();
+    "block-leaf-size-odd", BlockLeafSize, "the size of a leaf is no power of two", |b| b.leaf_size = 0xffff.into();
+    "block-leaf-size-small", BlockLeafSize, "leaves are smaller than a page", |b| b.leaf_size = 2048.into();
+    "block-leaf-size-large", BlockLeafSize, "leaves are larger than 64 MiB", |b| b.leaf_size = (128 << 20).into();
+    "block-region-count-0", BlockRegionCount, "there is no region", |b| b.region_count = 0.into();
+    "block-region-count-17", BlockRegionCount, "there are more regions than fit", |b| b.region_count = 17.into();
+    "block-region-count-max", BlockRegionCount, "there are 4294967295 regions", |b| b.region_count = u32::MAX.into();
+    "block-region-kind", BlockRegion, "a region is of no known kind", |b| region(b, RegionKind::Initrd).kind = 7.into();
+    "block-region-twice", BlockRegion, "two regions are of the same kind",
+        |b| region(b, RegionKind::Initrd).kind = (RegionKind::Kernel as u32).into();
+    "block-region-wraps", BlockRegion, "a region wraps", |b| region(b, RegionKind::Initrd).mem_len = u64::MAX.into();
+    "block-region-empty", BlockRegion, "a region is empty",
+        |b| {
+            region(b, RegionKind::Initrd).file_len = 0.into();
+            region(b, RegionKind::Initrd).mem_len = 0.into();
+        };
+    "block-region-longer-than-memory", BlockRegion, "a region has more file bytes than memory",
+        |b| {
+            let region = region(b, RegionKind::Initrd);
+            region.file_len = (region.mem_len.get() + 1).into();
+        };
+    "block-region-in-purgatory", BlockRegion, "the initrd overlaps the purgatory",
+        |b| region(b, RegionKind::Initrd).start = b.purgatory.start;
+    "block-region-in-elfcorehdr", BlockRegion, "the initrd overlaps the elfcorehdr",
+        |b| region(b, RegionKind::Initrd).start = b.elfcorehdr.start;
+    "block-region-overlap", BlockRegion, "the initrd overlaps the kernel",
+        |b| {
+            let kernel = region(b, RegionKind::Kernel).start;
+            region(b, RegionKind::Initrd).start = kernel;
+        };
+    "block-region-outside", BlockRegion, "the initrd lies outside the crash region",
+        |b| region(b, RegionKind::Initrd).start = (b.crash_region.start.get() - 0x10_0000).into();
+    "block-region-own-data", BlockRegion, "the purgatory's region covers what it writes",
+        |b| {
+            let len = b.purgatory.len;
+            region(b, RegionKind::Purgatory).mem_len = len;
+            region(b, RegionKind::Purgatory).file_len = len;
+        };
+    "block-no-purgatory-region", BlockRegion, "the purgatory itself is in no region",
+        |b| {
+            let purgatory = *region(b, RegionKind::Purgatory);
+            let used = b.region_count.get() as usize;
+            let place = b.regions.iter().position(|region| *region == purgatory).unwrap_or(0);
+            b.regions.copy_within(place + 1..used, place);
+            b.regions[used - 1] = zerocopy::FromZeros::new_zeroed();
+            b.region_count = (used as u32 - 1).into();
+        };
+    "block-leaf-table-short", BlockLeafTable, "the leaf table is a digest too short",
+        |b| b.leaf_table.len = (b.leaf_table.len.get() - 32).into();
+    "block-leaf-table-long", BlockLeafTable, "the leaf table is a digest too long",
+        |b| b.leaf_table.len = (b.leaf_table.len.get() + 32).into();
+    "block-elfcorehdr-outside", BlockElfcorehdr, "the elfcorehdr lies outside the crash region",
+        |b| b.elfcorehdr.start = (b.crash_region.start.get() - 0x1000).into();
+    "block-elfcorehdr-in-purgatory", BlockElfcorehdr, "the elfcorehdr overlaps the purgatory",
+        |b| b.elfcorehdr = b.purgatory;
+    "block-elfcorehdr-wraps", BlockElfcorehdr, "the elfcorehdr wraps", |b| b.elfcorehdr.len = u64::MAX.into();
+    "block-phys-limit-low", BlockElfcorehdr, "physical memory ends below the crash region", |b| b.phys_limit = 0x1000.into();
+    "block-phys-limit-high", BlockElfcorehdr, "physical addresses have more than 52 bits", |b| b.phys_limit = ((1 << 52) + 1).into();
+    "block-report-outside", BlockEntry, "the report field lies outside the command line",
+        |b| b.report.start = (b.report.start.get() + 0x1000).into();
+    "block-report-short", BlockEntry, "the report field is a byte too short", |b| b.report.len = 127.into();
+    "block-entry-outside", BlockEntry, "the entry point lies outside the kernel",
+        |b| b.entry.rip = (b.crash_region.start.get() - 1).into();
+    "block-boot-params-outside", BlockEntry, "the boot parameters are said to lie in the initrd",
+        |b| {
+            let initrd = region(b, RegionKind::Initrd).start;
+            b.entry.rsi = initrd;
+        };
+};
+
+/// A clock that is told to run so fast that ten seconds are over in an instant.
+fn hasty(memory: &mut Memory, edit: impl FnOnce(&mut handoff::Block)) {
+    memory.edit_block(|block| {
+        block.tsc_khz = 1.into();
+        edit(block);
+    });
+}
+
+fn longest_delay(arrangement: &mut Arrangement) {
+    arrangement.reset_delay_ms = handoff::block::MAX_RESET_DELAY_MS;
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "block-seal",
+        summary: "a bit of the seal was flipped",
+        arrange: ordinary,
+        damage: |memory| memory.edit_block(|block| block.seal[31] ^= 1),
+        expect: refused(Verdict::Seal),
+    },
+    Case {
+        name: "block-unsealed",
+        summary: "a field that is right in itself was changed: the leaf size's digests remain, the seal does not fit",
+        arrange: ordinary,
+        damage: |memory| memory.edit_block(|block| block.phys_limit = (1 << 52).into()),
+        expect: refused(Verdict::Seal),
+    },
+    Case {
+        name: "block-unsealed-halt",
+        summary: "the policy was turned into halt by a stray write: an unproven block is not obeyed",
+        arrange: ordinary,
+        damage: |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Halt as u32).into()),
+        expect: refused(Verdict::Seal),
+    },
+    Case {
+        name: "block-unsealed-boot",
+        summary: "the policy was turned into boot by a stray write: an unproven block boots nothing",
+        arrange: ordinary,
+        damage: |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Boot as u32).into()),
+        expect: refused(Verdict::Seal),
+    },
+    Case {
+        name: "block-delay-too-long",
+        summary: "the delay is longer than an hour: ten seconds are waited, here of a clock that runs fast",
+        arrange: ordinary,
+        damage: |memory| hasty(memory, |block| block.reset_delay_ms = u32::MAX.into()),
+        expect: Expect {
+            verdict: Verdict::BlockPolicy,
+            says: &["verdict ", "resetting in 10000 ms"],
+            ended: Ended::ResetAtOnce,
+        },
+    },
+    Case {
+        name: "block-delay-longest",
+        summary: "the delay is an hour, proven, of a clock that runs fast, and a bit of the initrd was flipped",
+        arrange: longest_delay,
+        damage: |memory| {
+            memory.arrange_block(|block| block.tsc_khz = 1.into());
+            memory.region(RegionKind::Initrd)[0] ^= 1;
+        },
+        expect: Expect {
+            verdict: Verdict::SegmentCorrupt,
+            says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 3600000 ms"],
+            ended: Ended::ResetAtOnce,
+        },
+    },
+    Case {
+        name: "block-delay-0",
+        summary: "the delay is 0 and a bit of the initrd was flipped",
+        arrange: |arrangement| arrangement.reset_delay_ms = 0,
+        damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
+        expect: Expect {
+            verdict: Verdict::SegmentCorrupt,
+            says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 0 ms"],
+            ended: Ended::Reset,
+        },
+    },
+    Case {
+        name: "block-tsc-max",
+        summary: "the time-stamp counter is said to be faster than 10 GHz",
+        arrange: |arrangement| arrangement.reset_delay_ms = 100,
+        damage: |memory| memory.arrange_block(|block| block.tsc_khz = u32::MAX.into()),
+        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict ", "resetting in 100 ms"], ended: Ended::Reset },
+    },
+    Case {
+        name: "block-console-none-with-port",
+        summary: "there is no console, but a port",
+        arrange: ordinary,
+        damage: |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 0.into(), port: 0x3f8.into() }),
+        expect: refused_in_silence(Verdict::BlockConsole),
+    },
+    Case {
+        name: "block-console-kind",
+        summary: "the console is of an unknown kind",
+        arrange: ordinary,
+        damage: |memory| memory.arrange_block(|block| block.console.kind = 2.into()),
+        expect: refused_in_silence(Verdict::BlockConsole),
+    },
+    Case {
+        name: "block-console-port-0",
+        summary: "the console's port is 0",
+        arrange: ordinary,
+        damage: |memory| memory.arrange_block(|block| block.console.port = 0.into()),
+        expect: refused_in_silence(Verdict::BlockConsole),
+    },
+    Case {
+        name: "block-console-port-high",
+        summary: "the console's ports leave the I/O space",
+        arrange: ordinary,
+        damage: |memory| memory.arrange_block(|block| block.console.port = 0xfff9.into()),
+        expect: refused_in_silence(Verdict::BlockConsole),
+    },
+    Case {
+        name: "block-permissions-unknown",
+        summary: "an unknown permission is given: nothing is permitted, so nothing can be said, and a triple fault resets",
+        arrange: ordinary,
+        damage: |memory| memory.arrange_block(|block| block.permissions = 0x3f.into()),
+        expect: Expect { verdict: Verdict::BlockReserved, says: &[], ended: Ended::TripleFault },
+    },
+];

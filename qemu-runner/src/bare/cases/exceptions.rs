@@ -1,0 +1,119 @@
+//! Exceptions raised inside the purgatory: its first function is overwritten with code that raises one, before anything is verified.
+
+use handoff::Verdict;
+
+use crate::bare::case::{Case, Ended, Expect, ordinary};
+use crate::bare::memory::Memory;
+
+/// Part of the name of the purgatory's first Rust function, which entry.S calls once exceptions are handled.
+const STORY: &str = "story4tell";
+
+/// Overwrites the story's beginning.
+fn instead_of_the_story(memory: &mut Memory, code: &[u8]) {
+    let at = memory.function(STORY);
+    memory.at(at, code.len()).copy_from_slice(code);
+}
+
+/// Overwrites what comes after the stack's guard was set: the first function that is called then.
+fn after_the_guard(memory: &mut Memory, code: &[u8]) {
+    let at = memory.function("received7receive");
+    memory.at(at, code.len()).copy_from_slice(code);
+}
+
+const fn raised(says: &'static [&'static str]) -> Expect {
+    Expect { verdict: Verdict::Exception, says, ended: Ended::Reset }
+}
+
+/// `movabs $0x8000000000000, %rax`: not canonical with four levels of page tables.
+const NOT_CANONICAL: &[u8] = b"\x48\xb8\x00\x00\x00\x00\x00\x00\x08\x00\x8b\x00";
+/// `mov $0xfee00000, %eax; mov (%rax), %eax`: the local APIC, which the kernel's identity map leaves out.
+const NOT_MAPPED: &[u8] = b"\xb8\x00\x00\xe0\xfe\x8b\x00";
+/// `xor %ecx, %ecx; div %ecx`.
+const DIVIDE_BY_ZERO: &[u8] = b"\x31\xc9\xf7\xf1";
+/// `ud2`.
+const UNDEFINED: &[u8] = b"\x0f\x0b";
+/// `int3`.
+const BREAKPOINT: &[u8] = b"\xcc";
+/// `mov $0xfee01000, %esp; push %rax`: a stack that is not mapped.
+const LOST_STACK: &[u8] = b"\xbc\x00\x10\xe0\xfe\x50";
+/// `1: push %rax; jmp 1b`: a stack that grows without end.
+const ENDLESS_STACK: &[u8] = b"\x50\xeb\xfd";
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "exception-divide",
+        summary: "#DE is raised inside the purgatory",
+        arrange: ordinary,
+        damage: |memory| instead_of_the_story(memory, DIVIDE_BY_ZERO),
+        expect: raised(&["exception 0 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-breakpoint",
+        summary: "#BP is raised inside the purgatory",
+        arrange: ordinary,
+        damage: |memory| instead_of_the_story(memory, BREAKPOINT),
+        expect: raised(&["exception 3 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-undefined",
+        summary: "#UD is raised inside the purgatory",
+        arrange: ordinary,
+        damage: |memory| instead_of_the_story(memory, UNDEFINED),
+        expect: raised(&["exception 6 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-double-fault",
+        summary: "#DE is raised while its gate in the IDT is not present, which makes it #DF",
+        arrange: ordinary,
+        damage: |memory| {
+            // movabs $gate + 5, %rax; movb $0, (%rax): the gate's P bit; then divide.
+            let gate = memory.symbol("idt") + 5;
+            let code = [b"\x48\xb8".as_slice(), &gate.to_le_bytes(), b"\xc6\x00\x00", DIVIDE_BY_ZERO].concat();
+            instead_of_the_story(memory, &code);
+        },
+        expect: raised(&["exception 8 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-general-protection",
+        summary: "#GP is raised inside the purgatory",
+        arrange: ordinary,
+        damage: |memory| instead_of_the_story(memory, NOT_CANONICAL),
+        expect: raised(&["exception 13 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-page-fault",
+        summary: "#PF is raised inside the purgatory",
+        arrange: ordinary,
+        damage: |memory| instead_of_the_story(memory, NOT_MAPPED),
+        expect: raised(&["exception 14 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-lost-stack",
+        summary: "RSP points to memory that is not mapped",
+        arrange: ordinary,
+        damage: |memory| instead_of_the_story(memory, LOST_STACK),
+        expect: raised(&["exception 14 error 0x2 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-stack-guard",
+        summary: "the stack overruns into its guard",
+        arrange: ordinary,
+        damage: |memory| after_the_guard(memory, ENDLESS_STACK),
+        expect: raised(&["exception 1 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "exception-leaf-table-not-mapped",
+        summary: "the crash region and the leaf table are said to lie where nothing is mapped",
+        arrange: ordinary,
+        damage: |memory| {
+            memory.edit_block(|block| {
+                let far = 1_u64 << 38;
+                block.crash_region.len = (far * 2).into();
+                block.purgatory.len = far.into();
+                block.phys_limit = (1 << 40).into();
+                block.leaf_table.start = (block.purgatory.start.get() + far / 2).into();
+            });
+        },
+        expect: raised(&["exception 14 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+    },
+];

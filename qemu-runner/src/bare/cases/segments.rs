@@ -1,0 +1,242 @@
+//! Bits flipped in what was loaded, wherever it lies.
+
+use handoff::report::Elfcorehdr;
+use handoff::{OnCorrupt, RegionKind, Verdict};
+use orders::Ending;
+
+use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary};
+use crate::bare::memory::Memory;
+
+const RESET: Ended = Ended::Reset;
+/// `Arrangement::leaf_size`'s default.
+const LEAF: usize = 64 << 10;
+
+/// Flips the lowest bit of a byte of a region.
+fn flip(memory: &mut Memory, kind: RegionKind, offset: usize) {
+    memory.region(kind)[offset] ^= 1;
+}
+
+/// Flips a bit of the last byte that was loaded from a file.
+fn flip_last(memory: &mut Memory, kind: RegionKind) {
+    let (file, _) = memory.lengths(kind);
+    flip(memory, kind, file - 1);
+}
+
+fn flip_middle(memory: &mut Memory, kind: RegionKind) {
+    let (file, _) = memory.lengths(kind);
+    flip(memory, kind, file / 2);
+}
+
+fn halt(arrangement: &mut Arrangement) {
+    arrangement.on_corrupt = OnCorrupt::Halt;
+}
+
+fn boot(arrangement: &mut Arrangement) {
+    arrangement.on_corrupt = OnCorrupt::Boot;
+}
+
+const fn corrupt(says: &'static [&'static str]) -> Expect {
+    Expect { verdict: Verdict::SegmentCorrupt, says, ended: RESET }
+}
+
+const fn not_zero(says: &'static [&'static str]) -> Expect {
+    Expect { verdict: Verdict::ZeroTail, says, ended: RESET }
+}
+
+const fn nevertheless(segment: RegionKind, ending: Ending, says: &'static [&'static str]) -> Expect {
+    let reported = Reported { segment: Some(segment), ..SOUND };
+    Expect { verdict: Verdict::SegmentCorrupt, says, ended: Ended::BootedNevertheless(reported, ending) }
+}
+
+macro_rules! flipped {
+    ($($kind:ident $name:literal: $first:literal, $middle:literal, $last:literal;)+) => {
+        &[$(
+            Case {
+                name: $first,
+                summary: concat!("a bit of the first byte of ", $name, " was flipped"),
+                arrange: ordinary,
+                damage: |memory| flip(memory, RegionKind::$kind, 0),
+                expect: corrupt(&[concat!($name, " is corrupt at {", $name, "}-"), "verdict ", "resetting in 300 ms"]),
+            },
+            Case {
+                name: $middle,
+                summary: concat!("a bit in the middle of ", $name, " was flipped"),
+                arrange: ordinary,
+                damage: |memory| flip_middle(memory, RegionKind::$kind),
+                expect: corrupt(&[concat!($name, " is corrupt at "), "verdict ", "resetting in 300 ms"]),
+            },
+            Case {
+                name: $last,
+                summary: concat!("a bit of the last byte of ", $name, " was flipped"),
+                arrange: ordinary,
+                damage: |memory| flip_last(memory, RegionKind::$kind),
+                expect: corrupt(&[concat!($name, " is corrupt at "), "verdict ", "resetting in 300 ms"]),
+            },
+        )+]
+    };
+}
+
+/// The first, a middle and the last byte of every kind of region.
+pub const FLIPPED: &[Case] = flipped! {
+    Purgatory "purgatory": "purgatory-first", "purgatory-middle", "purgatory-last";
+    Kernel "kernel": "kernel-first", "kernel-middle", "kernel-last";
+    Initrd "initrd": "initrd-first", "initrd-middle", "initrd-last";
+    BootParams "boot-params": "boot-params-first", "boot-params-middle", "boot-params-last";
+    CommandLine "command-line": "command-line-first", "command-line-middle", "command-line-last";
+    ElfcorehdrCopy "elfcorehdr-copy": "elfcorehdr-copy-first", "elfcorehdr-copy-middle", "elfcorehdr-copy-last";
+};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "initrd-before-leaf-border",
+        summary: "a bit of the last byte of the initrd's first leaf was flipped",
+        arrange: ordinary,
+        damage: |memory| flip(memory, RegionKind::Initrd, LEAF - 1),
+        expect: corrupt(&["initrd is corrupt at {initrd}-{initrd+ffff}: expected "]),
+    },
+    Case {
+        name: "initrd-at-leaf-border",
+        summary: "a bit of the first byte of the initrd's second leaf was flipped",
+        arrange: ordinary,
+        damage: |memory| flip(memory, RegionKind::Initrd, LEAF),
+        expect: corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]),
+    },
+    Case {
+        name: "initrd-behind-leaf-border",
+        summary: "a bit of the second byte of the initrd's second leaf was flipped",
+        arrange: ordinary,
+        damage: |memory| flip(memory, RegionKind::Initrd, LEAF + 1),
+        expect: corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]),
+    },
+    Case {
+        name: "initrd-every-leaf",
+        summary: "a bit in every leaf of the initrd was flipped",
+        arrange: ordinary,
+        damage: |memory| (0..10).for_each(|leaf| flip(memory, RegionKind::Initrd, leaf * LEAF)),
+        expect: corrupt(&["initrd is corrupt at ", "initrd is corrupt in 6 more places", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "initrd-soft",
+        summary: "a bit of the initrd was flipped on a CPU without SHA-NI",
+        arrange: |a| a.cpu = Cpu::WithoutShaNi,
+        damage: |memory| flip(memory, RegionKind::Initrd, 3 * LEAF),
+        expect: corrupt(&["initrd is corrupt at {initrd+30000}-{initrd+3ffff}: expected "]),
+    },
+    Case {
+        name: "kernel-and-initrd",
+        summary: "a bit of the kernel and one of the initrd were flipped",
+        arrange: ordinary,
+        damage: |memory| {
+            flip(memory, RegionKind::Kernel, 0);
+            flip(memory, RegionKind::Initrd, 0);
+        },
+        expect: corrupt(&["kernel is corrupt at {kernel}-", "initrd is corrupt at {initrd}-", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "kernel-tail-first",
+        summary: "the first byte of the kernel's zero tail is no longer zero",
+        arrange: ordinary,
+        damage: |memory| {
+            let (file, _) = memory.lengths(RegionKind::Kernel);
+            flip(memory, RegionKind::Kernel, file);
+        },
+        expect: not_zero(&["kernel is corrupt at ", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "kernel-tail-last",
+        summary: "the last byte of the kernel's zero tail is no longer zero",
+        arrange: ordinary,
+        damage: |memory| {
+            let (_, all) = memory.lengths(RegionKind::Kernel);
+            flip(memory, RegionKind::Kernel, all - 1);
+        },
+        expect: not_zero(&["kernel is corrupt at ", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "initrd-tail-first",
+        summary: "the first byte behind the initrd, in its last page, is no longer zero",
+        arrange: ordinary,
+        damage: |memory| {
+            let (file, _) = memory.lengths(RegionKind::Initrd);
+            flip(memory, RegionKind::Initrd, file);
+        },
+        expect: not_zero(&["initrd is corrupt at ", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "leaf-and-tail",
+        summary: "a bit of the initrd was flipped, and a byte of the kernel's zero tail is not zero",
+        arrange: ordinary,
+        damage: |memory| {
+            let (_, all) = memory.lengths(RegionKind::Kernel);
+            flip(memory, RegionKind::Kernel, all - 1);
+            flip(memory, RegionKind::Initrd, 0);
+        },
+        expect: corrupt(&["initrd is corrupt at {initrd}-", "kernel is corrupt at ", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "leaf-table",
+        summary: "a bit of the leaf table was flipped",
+        arrange: ordinary,
+        damage: |memory| memory.leaf(1)[0] ^= 1,
+        expect: Expect { verdict: Verdict::Seal, says: &["verdict 0x20 seal", "resetting in 300 ms"], ended: RESET },
+    },
+    Case {
+        name: "digest-first-byte",
+        summary: "a sealed digest differs in its first byte alone",
+        arrange: ordinary,
+        damage: |memory| {
+            memory.leaf(2)[0] ^= 1;
+            memory.reseal();
+        },
+        expect: corrupt(&["verifying ", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "digest-last-byte",
+        summary: "a sealed digest differs in its last byte alone",
+        arrange: ordinary,
+        damage: |memory| {
+            memory.leaf(2)[31] ^= 1;
+            memory.reseal();
+        },
+        expect: corrupt(&["verifying ", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "initrd-halt",
+        summary: "a bit of the initrd was flipped, and the machine is to halt",
+        arrange: halt,
+        damage: |memory| flip(memory, RegionKind::Initrd, 0),
+        expect: Expect {
+            verdict: Verdict::SegmentCorrupt,
+            says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as told"],
+            ended: Ended::Halted,
+        },
+    },
+    Case {
+        name: "initrd-boot",
+        summary: "a bit of the initrd was flipped, and the machine is to boot nevertheless",
+        arrange: boot,
+        damage: |memory| flip(memory, RegionKind::Initrd, 0),
+        expect: nevertheless(
+            RegionKind::Initrd,
+            Ending::Contents,
+            &["initrd is corrupt at {initrd}-", "verdict ", "booting nevertheless, as told", "report segment-corrupt,segment:initrd"],
+        ),
+    },
+    Case {
+        name: "elfcorehdr-and-copy-boot",
+        summary: "elfcorehdr and its copy are broken, and the machine is to boot nevertheless",
+        arrange: boot,
+        damage: |memory| {
+            memory.elfcorehdr()[0] ^= 1;
+            flip(memory, RegionKind::ElfcorehdrCopy, 0);
+        },
+        expect: Expect {
+            verdict: Verdict::SegmentCorrupt,
+            says: &["elfcorehdr-copy is corrupt at ", "elfcorehdr is broken (not the identification of a 64-bit ELF file)", "verdict "],
+            ended: Ended::BootedNevertheless(
+                Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
+                Ending::ControlRegisters,
+            ),
+        },
+    },
+];

@@ -1,0 +1,175 @@
+//! (3) The loaded image as the machine has it in memory: damaged here, and the difference becomes the stray writes of a run.
+
+use handoff::{Block, DIGEST_LEN, RegionKind};
+use loader::image::{Image, SegmentKind};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::purgatory;
+
+/// All segments, each with its zero tail.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    segments: Vec<Loaded>,
+    block_at: u64,
+    purgatory_elf: Vec<u8>,
+}
+
+/// One segment.
+#[derive(Clone, Debug)]
+struct Loaded {
+    kind: SegmentKind,
+    start: u64,
+    before: Vec<u8>,
+    now: Vec<u8>,
+}
+
+/// A write that nobody meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Physical address.
+    pub at: u64,
+    /// What is written.
+    pub bytes: Vec<u8>,
+}
+
+/// Differences closer than this are one write.
+const GAP: usize = 64;
+
+impl Memory {
+    /// The image as the kernel loads it.
+    pub fn of(image: &Image<'_>, purgatory_elf: &[u8]) -> Self {
+        let segments = image.segments().iter().map(|segment| {
+            let mut bytes = segment.bytes().to_vec();
+            bytes.resize(segment.range().len() as usize, 0);
+            Loaded { kind: segment.kind(), start: segment.range().start(), before: bytes.clone(), now: bytes }
+        });
+        let block_at = image.summary().block.start;
+        Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
+    }
+
+    /// The block.
+    pub fn block(&self) -> Block {
+        let segment = self.holding(self.block_at, size_of::<Block>());
+        let offset = (self.block_at - segment.start) as usize;
+        Block::read_from_prefix(&segment.now[offset..]).expect("the segment holds the whole block").0
+    }
+
+    /// Changes the block, and nothing that depends on it.
+    pub fn edit_block(&mut self, edit: impl FnOnce(&mut Block)) {
+        let mut block = self.block();
+        edit(&mut block);
+        self.at(self.block_at, size_of::<Block>()).copy_from_slice(block.as_bytes());
+    }
+
+    /// Changes the block as the loader might have written it: sealed.
+    pub fn arrange_block(&mut self, edit: impl FnOnce(&mut Block)) {
+        self.edit_block(edit);
+        self.reseal();
+    }
+
+    /// Makes the seal fit the block and the leaf table as they are now.
+    pub fn reseal(&mut self) {
+        let block = self.block();
+        let table = (block.leaf_table.start.get(), block.leaf_table.len.get() as usize);
+        let mut hasher = digest::Sha256::new(digest::Engine::soft());
+        block.sealed_bytes().into_iter().for_each(|bytes| hasher.update(bytes));
+        hasher.update(self.at(table.0, table.1));
+        let seal = hasher.finish();
+        self.edit_block(|block| block.seal = seal);
+    }
+
+    /// Physical address of the first byte of a region.
+    pub fn start(&self, kind: RegionKind) -> u64 {
+        self.region_place(kind).0
+    }
+
+    /// Bytes of a region that came from a file, then all of it: `file_len`, `mem_len`.
+    pub fn lengths(&self, kind: RegionKind) -> (usize, usize) {
+        let (_, file, mem) = self.region_place(kind);
+        (file, mem)
+    }
+
+    /// All bytes of a region.
+    pub fn region(&mut self, kind: RegionKind) -> &mut [u8] {
+        let (start, _, len) = self.region_place(kind);
+        self.at(start, len)
+    }
+
+    fn region_place(&self, kind: RegionKind) -> (u64, usize, usize) {
+        let block = self.block();
+        let used = block.regions.iter().take(block.region_count.get() as usize);
+        let region = used.copied().find(|region| region.kind.get() == kind as u32).expect("the loader writes every kind");
+        (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize)
+    }
+
+    /// The elfcorehdr's whole segment.
+    pub fn elfcorehdr(&mut self) -> &mut [u8] {
+        let segment = self.segments.iter_mut().find(|segment| segment.kind == SegmentKind::Elfcorehdr);
+        &mut segment.expect("every image has an elfcorehdr").now
+    }
+
+    /// The leaf table.
+    pub fn leaf_table(&mut self) -> &mut [u8] {
+        let block = self.block();
+        self.at(block.leaf_table.start.get(), block.leaf_table.len.get() as usize)
+    }
+
+    /// The digest of one leaf, by its place in the table.
+    pub fn leaf(&mut self, position: usize) -> &mut [u8] {
+        &mut self.leaf_table()[position * DIGEST_LEN..][..DIGEST_LEN]
+    }
+
+    /// Physical address of a function of the purgatory, by part of its mangled name.
+    ///
+    /// # Panics
+    /// Unless exactly one is called so.
+    pub fn function(&self, name: &str) -> u64 {
+        let function = purgatory::function(&self.purgatory_elf, name).expect("the purgatory has this function");
+        self.block().purgatory.start.get() + function.offset
+    }
+
+    /// Physical address of a symbol of the purgatory.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn symbol(&self, name: &str) -> u64 {
+        let offset = purgatory::symbol(&self.purgatory_elf, name).expect("the purgatory has this symbol");
+        self.block().purgatory.start.get() + offset
+    }
+
+    /// `len` bytes from a physical address.
+    ///
+    /// # Panics
+    /// When they do not lie in one segment.
+    pub fn at(&mut self, physical: u64, len: usize) -> &mut [u8] {
+        let place = self.position(physical, len);
+        let segment = &mut self.segments[place];
+        &mut segment.now[(physical - segment.start) as usize..][..len]
+    }
+
+    fn holding(&self, physical: u64, len: usize) -> &Loaded {
+        &self.segments[self.position(physical, len)]
+    }
+
+    fn position(&self, physical: u64, len: usize) -> usize {
+        let end = physical + len as u64;
+        let holds = |segment: &Loaded| segment.start <= physical && end <= segment.start + segment.now.len() as u64;
+        self.segments.iter().position(holds).unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
+    }
+
+    /// What was damaged.
+    pub fn writes(&self) -> Vec<Write> {
+        let mut writes: Vec<Write> = Vec::new();
+        for Loaded { start, before, now, .. } in &self.segments {
+            let mut differing = (0..now.len()).filter(|&index| before[index] != now[index]).peekable();
+            while let Some(first) = differing.next() {
+                let mut last = first;
+                while let Some(next) = differing.next_if(|next| next - last <= GAP) {
+                    last = next;
+                }
+                writes.push(Write { at: start + first as u64, bytes: now[first..=last].to_vec() });
+            }
+        }
+        writes
+    }
+}

@@ -1,0 +1,92 @@
+//! (4) Orders for the crash kernel, and all that they point to, as one file: the bootloader's ramdisk.
+
+use handoff::report::FIELD_LEN;
+use loader::image::Image;
+use orders::orders::{MAX_SEALED, MAX_SEGMENTS, MAX_STEPS, Mode};
+use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
+use zerocopy::IntoBytes;
+
+use super::case::Arrangement;
+use super::memory::{Memory, Write};
+use crate::error::{Error, check};
+
+/// A ramdisk that orders a description.
+pub fn description() -> Vec<u8> {
+    Orders::blank(Mode::Describe).as_bytes().to_vec()
+}
+
+/// A ramdisk in the making: orders first, then bytes.
+struct Ramdisk {
+    orders: Orders,
+    bytes: Vec<u8>,
+}
+
+impl Ramdisk {
+    /// Appends `bytes` and says where they are.
+    fn append(&mut self, bytes: &[u8]) -> PhysSpan {
+        let offset = size_of::<Orders>() + self.bytes.len();
+        self.bytes.extend(bytes);
+        PhysSpan::new(offset as u64, bytes.len() as u64)
+    }
+}
+
+/// A ramdisk that orders a crash: `image` is loaded, the arranged steps happen, then `memory`'s damage, then the panic.
+pub fn crash(arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Result<Vec<u8>, Error> {
+    let mut disk = Ramdisk { orders: Orders::blank(Mode::Crash), bytes: Vec::new() };
+    disk.orders.tables = (arrangement.tables as u32).into();
+    disk.orders.nmi = (arrangement.nmi as u32).into();
+    disk.orders.la57 = u32::from(arrangement.la57).into();
+    disk.orders.possible_cpus = arrangement.possible_cpus.into();
+    disk.orders.entry = image.entry().into();
+    disk.orders.nmi_ready = memory.symbol("saved_cr4").into();
+
+    disk.orders.segment_count = fits("segments", image.segments().len(), MAX_SEGMENTS)?.into();
+    for (index, segment) in image.segments().iter().enumerate() {
+        let file = disk.append(segment.bytes());
+        let memory = PhysSpan::new(segment.range().start(), segment.range().len());
+        disk.orders.segments[index] = Segment { memory, file };
+    }
+    let writes = memory.writes();
+    let count = arrangement.steps.len() + writes.len();
+    disk.orders.step_count = fits("steps", count, MAX_STEPS)?.into();
+    for (index, &kind) in arrangement.steps.iter().enumerate() {
+        disk.orders.steps[index].kind = (kind as u32).into();
+    }
+    for (index, Write { at, bytes }) in (arrangement.steps.len()..).zip(&writes) {
+        let kind = (StepKind::Write as u32).into();
+        disk.orders.steps[index] = Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
+    }
+    let sealed = sealed(image);
+    disk.orders.sealed_count = fits("sealed spans", sealed.len(), MAX_SEALED)?.into();
+    disk.orders.sealed[..sealed.len()].copy_from_slice(&sealed);
+    Ok([disk.orders.as_bytes(), &disk.bytes].concat())
+}
+
+fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
+    check(count <= room, what, format_args!("{room} at most"), count)?;
+    Ok(count as u32)
+}
+
+/// What the payload must find as it was loaded: the hashed bytes of every region, but for the report, which the purgatory fills in.
+fn sealed(image: &Image<'_>) -> Vec<SealedSpan> {
+    let block = image.block();
+    let report = block.report.start.get();
+    let mut sealed = Vec::new();
+    for region in block.regions.iter().take(block.region_count.get() as usize) {
+        let (start, end) = (region.start.get(), region.start.get() + region.file_len.get());
+        let holds_report = (start..end).contains(&report);
+        let parts =
+            if holds_report { vec![start..report, report + FIELD_LEN as u64..end] } else { vec![start..end] };
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            let segments = image.segments().iter();
+            let mut holding = segments.filter(|s| s.range().start() <= part.start && part.end <= s.range().end());
+            let segment = holding.next().expect("every region lies in a segment");
+            let offset = (part.start - segment.range().start()) as usize;
+            let bytes = &segment.bytes()[offset..][..(part.end - part.start) as usize];
+            let mut hasher = digest::Sha256::new(digest::Engine::soft());
+            hasher.update(bytes);
+            sealed.push(SealedSpan { span: PhysSpan::new(part.start, part.end - part.start), sha256: hasher.finish() });
+        }
+    }
+    sealed
+}

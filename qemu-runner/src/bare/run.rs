@@ -1,0 +1,193 @@
+//! (5) A case is run: the machine described once, the image built, damaged, loaded and panicked, and the outcome judged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use loader::image::Image;
+use loader::request::{Console, InputFile, Request};
+use orders::Ending;
+
+use super::case::{Arrangement, Case, Cpu};
+use super::description::Facts;
+use super::judge::{self, Observed};
+use super::memory::Memory;
+use super::ramdisk;
+use crate::context::Context;
+use crate::deadline::Deadline;
+use crate::error::{Error, check, check_eq};
+use crate::machine::{Boot, Machine};
+use crate::outcome::Outcome;
+use crate::vm::{Arrival, Vm};
+
+/// How long a case may take. One takes two seconds on two idle cores; a stuck console or a trace some more.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Memory of every machine, in MiB: what `orders::map` lays out.
+const MEMORY_MIB: u64 = 512;
+/// Bytes of the initial RAM disk: nine leaves of 64 KiB and a short one.
+const INITRD_LEN: usize = 600_001;
+
+/// Runs one case.
+pub fn run(case: &'static Case, context: &Context) -> Result<Outcome, Error> {
+    let name = directory_name(case.name);
+    let mut outcome = Outcome::new(case.name);
+    let result = play(case, context, &name, &mut outcome);
+    match result {
+        Ok(()) => Ok(outcome),
+        Err(error) => Err(Error::Scenario { name: case.name, story: outcome.to_string(), source: Box::new(error) }),
+    }
+}
+
+fn directory_name(case: &str) -> String {
+    format!("bare-{case}")
+}
+
+fn play(case: &'static Case, context: &Context, name: &str, outcome: &mut Outcome) -> Result<(), Error> {
+    let deadline = Deadline::after(LIMIT);
+    let directory = context.fresh_directory(name)?;
+    let mut arrangement = Arrangement::default();
+    (case.arrange)(&mut arrangement);
+
+    let facts = describe(context, arrangement.built_on.unwrap_or(arrangement.cpu), deadline)?;
+    let request = request(context, &arrangement)?;
+    let root = directory.join("snapshot");
+    let machine = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
+    let image = loader::build(&request, &machine).map_err(|source| Error::Image(Box::new(source)))?;
+    let mut memory = Memory::of(&image, &request.purgatory.bytes);
+    (case.damage)(&mut memory);
+    let disk = disk_image(context, &ramdisk::crash(&arrangement, &image, &memory)?, &directory)?;
+
+    let purgatory = purgatory_span(&image);
+    let trace = arrangement.traced.map(|_| purgatory.clone());
+    let boot = Boot::Disk { image: disk, trace, stuck_console: arrangement.stuck_console };
+    let mut vm = start(context, arrangement.cpu, boot, &directory, deadline)?;
+    outcome.now("the machine is switched on");
+    let observed = watch(&mut vm, case, outcome)?;
+    if arrangement.built_on.is_none() {
+        let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
+        check(now.same_machine(&facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
+    }
+    judge::judge(case, &arrangement, &request, &memory, &observed, &mut vm)?;
+    remove_big_files(context, &directory)
+}
+
+/// Boots the crash kernel once per kind of CPU, and remembers what it said.
+fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts>, Error> {
+    static KNOWN: Mutex<BTreeMap<Cpu, Arc<Facts>>> = Mutex::new(BTreeMap::new());
+    // Held while the machine runs, so that two cases do not describe the same machine.
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(facts) = known.get(&cpu) {
+        return Ok(Arc::clone(facts));
+    }
+    let directory = context.fresh_directory(&directory_name(&format!("machine-{cpu:?}").to_lowercase()))?;
+    let disk = disk_image(context, &ramdisk::description(), &directory)?;
+    let boot = Boot::Disk { image: disk, trace: None, stuck_console: false };
+    let mut vm = start(context, cpu, boot, &directory, deadline)?;
+    let mut lines = Vec::new();
+    loop {
+        match vm.next_or_end("the machine's description")? {
+            Arrival::Agent(line) => lines.push(line),
+            Arrival::Console(_) => {}
+            Arrival::End => break,
+        }
+    }
+    let status = vm.exit_status()?;
+    let ending = status.and_then(Ending::from_exit_status);
+    check(ending == Some(Ending::Described), "end of the description", "Described", format_args!("{ending:?}: {lines:?}"))?;
+    let facts = Arc::new(Facts::parse(lines.iter().map(String::as_str))?);
+    known.insert(cpu, Arc::clone(&facts));
+    remove_big_files(context, &directory)?;
+    Ok(facts)
+}
+
+fn start(context: &Context, cpu: Cpu, boot: Boot, directory: &Path, deadline: Deadline) -> Result<Vm, Error> {
+    let cpu = cpu.argument();
+    let machine = Machine { cpu, cpus: 2, max_cpus: 2, memory_mib: MEMORY_MIB, dimms: 0, boot, firmware: None };
+    Vm::start(&context.assets()?.qemu, &machine, directory, deadline)
+}
+
+fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {
+    let file = |path: PathBuf| {
+        let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+        Ok::<_, Error>(InputFile { path, bytes })
+    };
+    Ok(Request {
+        kernel: file(context.bare("capture-payload.bzImage")?)?,
+        initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(INITRD_LEN) }),
+        command_line: "console=ttyS0 nr_cpus=1 acpi_no_memhotplug".into(),
+        noefi: false,
+        on_corrupt: arrangement.on_corrupt,
+        reset_delay_ms: arrangement.reset_delay_ms,
+        console: arrangement.console.map_or(Console::None, Console::Port),
+        hotplug: true,
+        engine: arrangement.engine,
+        leaf_size: arrangement.leaf_size,
+        purgatory: file(context.purgatory()?)?,
+        rng_seed: None,
+    })
+}
+
+/// Bytes that differ from one leaf to the next, none of them zero.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect()
+}
+
+fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
+    let span = image.block().purgatory;
+    span.start.get()..span.start.get() + span.len.get()
+}
+
+/// A disk that boots the crash kernel with this ramdisk.
+fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<PathBuf, Error> {
+    let (file, disk) = (directory.join("ramdisk"), directory.join("disk"));
+    fs::write(&file, ramdisk).map_err(Error::file("write", &file))?;
+    let program = context.bare("disk-image")?;
+    let output = Command::new(&program).arg(context.bare("crash-kernel")?).args([&file, &disk]).output();
+    let output = output.map_err(Error::file("run", &program))?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    check_eq("what the maker of disk images said", &format!("{} {said}", output.status), &"exit status: 0 ".into())?;
+    Ok(disk)
+}
+
+fn remove_big_files(context: &Context, directory: &Path) -> Result<(), Error> {
+    for path in ["ram", "ramdisk", "disk"].map(|name| directory.join(name)) {
+        if path.exists() && !context.keep() {
+            fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Listens until the machine ends, or until it stands still as it says it will.
+fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Error> {
+    let mut observed = Observed::default();
+    loop {
+        match vm.next_or_end("the end of the machine")? {
+            Arrival::Console(line) => {
+                let Some((_, said)) = line.text.split_once(crate::console::PREFIX) else { continue };
+                outcome.at(line.at, format!("purgatory: {said}"));
+                observed.console.push(line.clone());
+                if judge::stands_still(case) && said.starts_with("halted") {
+                    return Ok(observed);
+                }
+            }
+            Arrival::Agent(text) => {
+                if !text.starts_with(super::description::FACT) {
+                    outcome.now(text.clone());
+                }
+                if judge::stands_still(case) && text.starts_with("panic on") && !judge::speaks(case) {
+                    observed.harness.push(text);
+                    return Ok(observed);
+                }
+                observed.harness.push(text);
+            }
+            Arrival::End => {
+                observed.ended_at = Some(Instant::now());
+                return Ok(observed);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Which instructions of the purgatory were really executed, from QEMU's own log.
+//!
+//! With one instruction per translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm` writes each instruction down when it is about to be executed
+//! for the first time, and `-dfilter` keeps the rest of the machine out. So the addresses in the log are the addresses that ran.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use object::read::elf::ElfFile64;
+use object::{LittleEndian, Object, ObjectSegment};
+
+/// Longest x86 instruction in bytes (SDM vol. 2A, "Instruction prefixes").
+const LONGEST: u64 = 15;
+
+/// Why a log does not tell what was executed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    /// The purgatory's file cannot be read.
+    #[error("the purgatory cannot be read as ELF: {0}")]
+    Elf(String),
+    /// An executed address holds no instruction of the file.
+    #[error("the log says that {address:#x} was executed, but the purgatory at {base:#x} has no instruction there")]
+    NoInstruction {
+        /// The address in the log.
+        address: u64,
+        /// Where the purgatory lay.
+        base: u64,
+    },
+    /// Nothing was executed, so nothing is proved.
+    #[error("no instruction of the purgatory is in the log: was it traced at {0:#x}?")]
+    Nothing(u64),
+}
+
+/// What to add to QEMU's command line so that [`executed`] can read its log.
+pub fn log_filter(purgatory: &Range<u64>) -> String {
+    format!("{:#x}..{:#x}", purgatory.start, purgatory.end - 1)
+}
+
+/// The addresses of the instructions that the log says were executed inside `purgatory`.
+pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
+    // `0x0000000013ff3000:  fa    cli`
+    let address = |line: &str| {
+        let (address, _) = line.strip_prefix("0x")?.split_once(':')?;
+        u64::from_str_radix(address, 16).ok()
+    };
+    log.lines().filter_map(address).filter(|address| purgatory.contains(address)).collect()
+}
+
+/// The instructions of the purgatory in `elf`, bound at `purgatory`, at these addresses.
+pub fn instructions(elf: &[u8], purgatory: &Range<u64>, executed: &BTreeSet<u64>) -> Result<Vec<Instruction>, Error> {
+    let file = ElfFile64::<LittleEndian>::parse(elf).map_err(|error| Error::Elf(error.to_string()))?;
+    let base = purgatory.start;
+    if executed.is_empty() {
+        return Err(Error::Nothing(base));
+    }
+    let decode = |&address: &u64| {
+        // The linker script puts the purgatory at 0, so an address in the file is an offset.
+        let offset = address - base;
+        let bytes = file.segments().find_map(|segment| {
+            let end = segment.address() + segment.data().ok()?.len() as u64;
+            let len = end.checked_sub(offset)?.min(LONGEST);
+            segment.data_range(offset, len).ok().flatten()
+        });
+        let instruction = Decoder::with_ip(64, bytes.unwrap_or_default(), address, DecoderOptions::NONE).decode();
+        if instruction.is_invalid() { Err(Error::NoInstruction { address, base }) } else { Ok(instruction) }
+    };
+    executed.iter().map(decode).collect()
+}
+
+/// What an instruction does that a block can forbid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forbidden {
+    /// CPUID.
+    Cpuid,
+    /// IN or OUT.
+    PortIo,
+    /// HLT.
+    Hlt,
+    /// RDMSR or WRMSR.
+    Msr,
+    /// A debug register is read or written.
+    Debug,
+}
+
+/// What of this needs a permission.
+pub fn needs_permission(instruction: &Instruction) -> Option<Forbidden> {
+    let debug = instruction.op0_register().is_dr() || instruction.op1_register().is_dr();
+    match instruction.mnemonic() {
+        Mnemonic::Cpuid => Some(Forbidden::Cpuid),
+        Mnemonic::In | Mnemonic::Out | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => Some(Forbidden::PortIo),
+        Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => Some(Forbidden::PortIo),
+        Mnemonic::Hlt => Some(Forbidden::Hlt),
+        Mnemonic::Rdmsr | Mnemonic::Wrmsr => Some(Forbidden::Msr),
+        _ if debug => Some(Forbidden::Debug),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "----------------\nIN: \n0x13ff3000:  fa                       cli      \n\n\
+        ----------------\nIN: \n0x13ff3001:  0f a2                    cpuid    \n\n0x00007c05:  e6 f4  outb  %al, $0xf4\n";
+
+    #[test]
+    fn addresses_inside_the_purgatory_are_read_from_the_log() {
+        let purgatory = 0x13ff_3000..0x13ff_f000;
+        assert_eq!(executed(LOG, &purgatory), BTreeSet::from([0x13ff_3000, 0x13ff_3001]));
+        assert_eq!(log_filter(&purgatory), "0x13ff3000..0x13ffefff");
+    }
+
+    #[test]
+    fn every_instruction_that_can_be_forbidden_is_recognised() {
+        let cases: [(&[u8], Option<Forbidden>); 9] = [
+            (b"\x0f\xa2", Some(Forbidden::Cpuid)),
+            (b"\xec", Some(Forbidden::PortIo)),
+            (b"\xee", Some(Forbidden::PortIo)),
+            (b"\xf4", Some(Forbidden::Hlt)),
+            (b"\x0f\x32", Some(Forbidden::Msr)),
+            (b"\x0f\x30", Some(Forbidden::Msr)),
+            (b"\x0f\x23\xf8", Some(Forbidden::Debug)),
+            (b"\x0f\x31", None),
+            (b"\xf3\x90", None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(needs_permission(&Decoder::new(64, bytes, DecoderOptions::NONE).decode()), expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_log_without_the_purgatory_proves_nothing() {
+        let itself = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(instructions(&itself, &(0x1000..0x2000), &BTreeSet::new()), Err(Error::Nothing(0x1000)));
+        let beyond = BTreeSet::from([u64::MAX - 1]);
+        let error = instructions(&itself, &(0x1000..u64::MAX), &beyond).unwrap_err();
+        assert_eq!(error, Error::NoInstruction { address: u64::MAX - 1, base: 0x1000 });
+    }
+}

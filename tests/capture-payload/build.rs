@@ -1,0 +1,18 @@
+//! Hands the linker its script, and the sizes in it that Rust code knows, too.
+
+/// Bytes of stack: a crash note of some two KiB, one SHA-256, and an NMI on top of all.
+const STACK_SIZE: usize = 64 << 10;
+
+fn main() {
+    println!("cargo::rerun-if-changed=payload.ld");
+    // On the host only the library is linked, and only into tests.
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
+        return;
+    }
+    let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("payload.ld");
+    println!("cargo::rustc-link-arg-bins=--defsym=STACK_SIZE={STACK_SIZE:#x}");
+    println!("cargo::rustc-link-arg-bins=-T{}", script.display());
+    for argument in ["-pie", "--no-dynamic-linker", "--gc-sections", "-z", "norelro", "-z", "max-page-size=4096"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}

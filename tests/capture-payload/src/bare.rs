@@ -1,0 +1,34 @@
+//! Everything that touches the machine, in order of execution.
+
+mod header; // of the bzImage
+mod entry; // from the jump to Rust
+mod interrupts; // exceptions and NMIs
+mod console; // COM2
+mod memory; // physical memory, through page tables of our own
+mod exit; // isa-debug-exit
+
+use core::panic::PanicInfo;
+
+use capture_payload::EntryState;
+use handoff::text::Text;
+
+use console::Console;
+use memory::Memory;
+
+/// Called once by `entry.S`, on our own stack, with our own GDT.
+extern "sysv64" fn tell(entry: &EntryState) -> ! {
+    let mut console = Console::open();
+    console.text("payload: entered\n");
+    interrupts::install();
+    let memory = Memory::map_ourselves(entry.cr4);
+    let program = memory::program();
+    let ending = capture_payload::all(entry, &program, &memory, &mut console, interrupts::iret);
+    exit::end(ending)
+}
+
+/// Never called: x86_64-payload.json asks for the panic strategy `immediate-abort`, so a failed assertion is an #UD, which ends in
+/// [`interrupts`] with its address. Rust wants the handler all the same.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    exit::end(orders::Ending::PayloadCrashed)
+}

@@ -1,0 +1,107 @@
+//! boot_params: the setup header, the initrd, and the memory map, which decides where the capture kernel writes.
+
+use handoff::text::Text;
+
+use super::Group;
+use crate::e820::{self, Map};
+use crate::evidence::Evidence;
+use crate::range::{CRASH_REGION, LOW_1M, Range};
+use crate::zero_page::{self, BadList, E820_MAX_ENTRIES_ZEROPAGE, ZeroPage};
+use crate::{Physical, Program, setup_header};
+
+/// Kexec's number among boot loaders, version 0. With 0 the kernel ignores the initrd.
+const TYPE_OF_LOADER_KEXEC: u64 = 0xd0;
+/// Fewest entries of a memory map that Linux up to 6.12 believes (`append_e820_table`, arch/x86/kernel/e820.c).
+const LEAST_E820_ENTRIES: usize = 2;
+/// RAM below 1 MiB that every PC has, less what firmware takes for itself: the trampoline between four and five levels of page tables
+/// is put there (arch/x86/boot/compressed/pgtable_64.c).
+const LEAST_LOW_RAM: u64 = 512 << 10;
+
+pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
+    let Some(page) = group.needs("boot_params", evidence.zero_page) else { return };
+    header(group, &page, evidence.program);
+    // 0xff in a page that was copied from the file as it is (`sanitize_boot_params`).
+    group.equal("sentinel", 0, page.sentinel().into());
+    group.equal("type_of_loader", TYPE_OF_LOADER_KEXEC, page.type_of_loader().into());
+    initrd(group, &page, evidence.program);
+    let Some(map) = memory_map(group, &page, physical) else { return };
+    let elfcorehdr = group.needs("crash note", evidence.crash_note).and_then(|found| Range::of(&found.note.elfcorehdr));
+    if let Some(elfcorehdr) = elfcorehdr {
+        ram(group, map, elfcorehdr);
+    }
+}
+
+/// The kernel reads `kernel_alignment` and `init_size` from this copy.
+fn header<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &Program) {
+    let pairs = program.setup_header.iter().zip(page.setup_header());
+    for (offset, (&expected, &found)) in (setup_header::START..).zip(pairs) {
+        group.ensure(setup_header::is_loaders(offset) || expected == found, |line| {
+            line.text("setup header at ").hex(offset as u64).text(": expected ").hex(expected.into());
+            line.text(" found ").hex(found.into());
+        });
+    }
+}
+
+fn initrd<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &Program) {
+    let (start, len) = page.ramdisk();
+    let range = Range::new(start, len);
+    let sound = match len {
+        0 => start == 0,
+        _ => range.is_some_and(|range| CRASH_REGION.contains(range) && !range.overlaps(program.image())),
+    };
+    group.ensure(sound, |line| {
+        line.text("initrd: expected a place in the crash region beside the payload found ").hex(start).text("+").hex(len);
+    });
+}
+
+/// The memory map, if the setup_data that may hold a part of it can be followed.
+fn memory_map<'m, Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'m>, physical: &'m impl Physical) -> Option<Map<'m>> {
+    let entries = page.e820_entries();
+    group.ensure((LEAST_E820_ENTRIES..=E820_MAX_ENTRIES_ZEROPAGE).contains(&entries), |line| {
+        line.text("e820: expected 2 to 128 entries found ").decimal(entries as u64);
+    });
+    let mut stray = None;
+    let map = zero_page::memory_map(physical, page, |start, len| {
+        if !Range::new(start, len).is_some_and(|node| CRASH_REGION.contains(node)) {
+            stray.get_or_insert(start);
+        }
+    });
+    if let Some(at) = stray {
+        group.fails(|line| _ = line.text("setup_data: expected nodes in the crash region found one at ").hex(at));
+    }
+    match map {
+        Ok(map) => Some(map),
+        Err(BadList::Endless) => {
+            group.fails(|line| _ = line.text("setup_data: expected a list found one without end"));
+            None
+        }
+        Err(BadList::Node(at)) => {
+            group.fails(|line| _ = line.text("setup_data: expected a list found a damaged node at ").hex(at));
+            None
+        }
+    }
+}
+
+/// RAM is the low MiB and the crash region: anything else is the crashed kernel's. The elfcorehdr is not, because
+/// fs/proc/vmcore.c maps it with `ioremap_cache`, which refuses RAM.
+fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
+    if let Some(entry) = e820::malformed(map) {
+        group.fails(|line| {
+            line.text("e820: expected separate ranges found ").hex(entry.addr.get()).text("+").hex(entry.size.get());
+        });
+    }
+    for ram in e820::entries(map).filter_map(e820::Entry::ram) {
+        let ours = LOW_1M.contains(ram) || CRASH_REGION.contains(ram);
+        group.ensure(ours && !ram.overlaps(elfcorehdr), |line| {
+            line.text("e820: expected no RAM but the low MiB and the crash region without the elfcorehdr found ");
+            line.hex(ram.start()).text("-").hex(ram.end());
+        });
+    }
+    if let Some(at) = e820::first_not_ram(map, CRASH_REGION, elfcorehdr) {
+        group.fails(|line| _ = line.text("e820: expected RAM in all of the crash region found none at ").hex(at));
+    }
+    let low = e820::ram_in(map, LOW_1M);
+    group.ensure(low >= LEAST_LOW_RAM, |line| {
+        line.text("e820: expected 0x80000 bytes of RAM or more below 1 MiB found ").hex(low);
+    });
+}

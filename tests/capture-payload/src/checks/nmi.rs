@@ -1,0 +1,26 @@
+//! Non-maskable interrupts: none is lost, none is taken twice, and none that had to wait came too early.
+
+use handoff::text::Text;
+use orders::orders::Nmi;
+
+use super::Group;
+use crate::Nmis;
+use crate::evidence::Evidence;
+
+pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, nmis: Nmis) {
+    let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
+    let Some(report) = group.needs("report", evidence.report) else { return };
+    let before = [("in the purgatory", report.nmis), ("before the first iret", nmis.before_iret)];
+    let after = nmis.after_iret.wrapping_sub(nmis.before_iret);
+    let ordered = Nmi::from_wire(found.note.nmi.get());
+    match ordered {
+        Some(Nmi::None | Nmi::Latched) => {
+            for (when, number) in before {
+                group.equal_count(when, 0, number.into());
+            }
+            group.equal_count("after the first iret", u64::from(ordered == Some(Nmi::Latched)), after.into());
+        }
+        Some(Nmi::Storm) => group.ensure(report.nmis > 0, |line| _ = line.text("in the purgatory: expected some found 0")),
+        None => group.fails(|line| _ = line.text("orders: expected a known number found ").hex(found.note.nmi.get().into())),
+    }
+}

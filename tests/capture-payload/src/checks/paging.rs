@@ -1,0 +1,42 @@
+//! Paging: the crash kernel's page tables, untouched, map one to one whatever the capture kernel uses before it has its own (boot.rst,
+//! "64-bit Boot Protocol").
+
+use handoff::text::Text;
+
+use super::Group;
+use crate::Physical;
+use crate::entry_state::General;
+use crate::evidence::Evidence;
+use crate::page_walk::Tables;
+use crate::range::Range;
+use crate::zero_page;
+
+pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
+    let Evidence { entry, program, .. } = evidence;
+    if let Some(found) = group.needs("crash note", evidence.crash_note) {
+        group.equal("cr3", found.note.cr3.get(), entry.cr3);
+    }
+    let tables = Tables::new(entry.cr3, entry.cr4);
+    let mut mapped = |item: &str, range: Option<Range>| {
+        let Some(range) = range else {
+            return group.fails(|line| _ = line.text(item).text(": expected a range of memory found one that wraps"));
+        };
+        if let Some((at, gap)) = tables.gap(physical, range) {
+            group.fails(|line| {
+                line.text(item).text(" at ").hex(at).text(": expected a writable one-to-one mapping found ").text(gap.words());
+            });
+        }
+    };
+    mapped("payload", Some(program.image()));
+    mapped("boot_params", Range::new(entry.general(General::Rsi), zero_page::LEN as u64));
+    if let Ok(page) = evidence.zero_page {
+        if let Ok(line) = evidence.command_line {
+            mapped("command line", Range::new(page.command_line(), line.len() as u64 + 1));
+        }
+        let (start, len) = page.ramdisk();
+        mapped("initrd", Range::new(start, len));
+    }
+    // Until the capture kernel has its own: an NMI is survived only if the CPU can read these.
+    mapped("gdt", Range::new(entry.gdtr.base, u64::from(entry.gdtr.limit) + 1));
+    mapped("idt", Range::new(entry.idtr.base, u64::from(entry.idtr.limit) + 1));
+}

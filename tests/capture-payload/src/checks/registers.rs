@@ -1,0 +1,46 @@
+//! General registers: boot.rst asks for RSI alone; purgatory's leave.S promises zeroes in all others but RDI, which it jumps through,
+//! and RSP, its own empty stack. And RIP: it is the entry point, so what can be wrong is where the payload was put.
+
+use handoff::text::Text;
+
+use super::Group;
+use crate::entry_state::General;
+use crate::evidence::Evidence;
+use crate::range::{CRASH_REGION, Range};
+use crate::{setup_header, zero_page};
+
+/// Alignment of RSP before anything is pushed (System V ABI).
+const STACK_ALIGNMENT: u64 = 16;
+
+pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>) {
+    let Evidence { entry, program, .. } = evidence;
+    for register in General::ALL {
+        let expected = match register {
+            General::Rsi | General::Rsp => continue,
+            General::Rdi => program.load + setup_header::ENTRY_OFFSET,
+            _ => 0,
+        };
+        group.equal(register.name(), expected, entry.general(register));
+    }
+    let rsi = entry.general(General::Rsi);
+    let page = Range::new(rsi, zero_page::LEN as u64);
+    let plausible = rsi.is_multiple_of(zero_page::LEN as u64)
+        && page.is_some_and(|page| CRASH_REGION.contains(page))
+        && evidence.zero_page.is_ok();
+    group.ensure(plausible, |line| {
+        line.text("rsi: expected boot_params at a page of the crash region found ").hex(rsi);
+    });
+    let rsp = entry.general(General::Rsp);
+    let plausible = rsp.is_multiple_of(STACK_ALIGNMENT) && CRASH_REGION.has(rsp) && !program.image().has(rsp);
+    group.ensure(plausible, |line| {
+        line.text("rsp: expected an aligned stack in the crash region found ").hex(rsp);
+    });
+    let load = program.load;
+    let placed = load.is_multiple_of(setup_header::KERNEL_ALIGNMENT.into())
+        && load >= setup_header::PREF_ADDRESS
+        && CRASH_REGION.contains(program.image());
+    group.ensure(placed, |line| {
+        line.text("rip: expected the entry of an aligned payload in the crash region found ")
+            .hex(load + setup_header::ENTRY_OFFSET);
+    });
+}

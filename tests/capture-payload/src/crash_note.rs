@@ -1,0 +1,54 @@
+//! Finds the crash note, as /proc/vmcore finds vmcoreinfo: behind one of the elfcorehdr's PT_NOTEs.
+
+use orders::note::{NAME, TYPE};
+use orders::{CrashNote, PhysSpan, SealedSpan};
+use zerocopy::FromBytes;
+use zerocopy::little_endian::{U32, U64};
+
+use crate::Physical;
+use crate::elf::{self, Headers};
+use crate::range::Range;
+
+/// The crash note and where it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'m> {
+    /// What it says.
+    pub note: &'m CrashNote,
+    /// How many PT_NOTEs come before its own.
+    pub index: usize,
+}
+
+/// The first one, with counts that fit its tables.
+pub fn find<'m>(physical: &'m impl Physical, headers: &Headers<'m>) -> Result<Found<'m>, &'static str> {
+    let named = |phdr| elf::notes(physical, phdr).find(|note| note.name == NAME && note.kind == TYPE);
+    let mut candidates = headers.notes().enumerate().filter_map(|(index, phdr)| Some((index, named(phdr)?)));
+    let (index, found) = candidates.next().ok_or("no crash note behind any PT_NOTE")?;
+    let note = CrashNote::ref_from_bytes(found.descriptor).map_err(|_| "a crash note of another size")?;
+    let fits = |count: U32, room: usize| count.get() as usize <= room;
+    let counts_fit = fits(note.ram_count, note.ram.len())
+        && fits(note.marker_count, note.markers.len())
+        && fits(note.sealed_count, note.sealed.len());
+    if counts_fit { Ok(Found { note, index }) } else { Err("a crash note with impossible counts") }
+}
+
+impl<'m> Found<'m> {
+    /// RAM at the moment of the panic.
+    pub fn ram(&self) -> impl Iterator<Item = Option<Range>> + Clone + use<'m> {
+        used(&self.note.ram, self.note.ram_count).iter().map(|span: &PhysSpan| Range::of(span))
+    }
+
+    /// Where markers were planted.
+    pub fn markers(&self) -> impl Iterator<Item = u64> + use<'m> {
+        used(&self.note.markers, self.note.marker_count).iter().map(|address: &U64| address.get())
+    }
+
+    /// What must be as it was loaded.
+    pub fn sealed(&self) -> &'m [SealedSpan] {
+        used(&self.note.sealed, self.note.sealed_count)
+    }
+}
+
+/// The part of a table that is used; [`find`] has looked at the count.
+fn used<T>(table: &[T], count: U32) -> &[T] {
+    table.get(..count.get() as usize).unwrap_or(table)
+}

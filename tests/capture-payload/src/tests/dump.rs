@@ -1,0 +1,155 @@
+//! What makes the dump: elfcorehdr, notes, PT_LOADs.
+
+use handoff::report::Elfcorehdr;
+use orders::Ending;
+use orders::map::{CPU_NOTE_STRIDE, CPU_NOTES, CRASH_NOTE, DIRECT_MAP};
+
+use super::world::{self, ELFCOREHDR, HIGH_MARKER, LOW_MARKER, PT_LOAD, World};
+use super::{fails, passes};
+
+#[test]
+fn elf_header_is_checked_as_vmcore_does() {
+    // Offset in the ELF header, value, what is said.
+    for (offset, value, said) in [(16, 2, "e_type"), (18, 3, "e_machine"), (20, 0, "e_version"), (32, 0x48, "e_phoff")] {
+        fails(Ending::Elfcorehdr, said, |world| world.patches.push((ELFCOREHDR + offset, value)));
+    }
+    for (offset, said) in [(0, "no identification"), (4, "no identification"), (52, "other sizes"), (54, "other sizes")] {
+        fails(Ending::Elfcorehdr, said, |world| world.patches.push((ELFCOREHDR + offset, 9)));
+    }
+    fails(Ending::Elfcorehdr, "e_phnum", |world| world.patches.push((ELFCOREHDR + 56, 0)));
+    fails(Ending::Elfcorehdr, "outside memory", |world| world.patches.push((ELFCOREHDR + 57, 0xff)));
+}
+
+#[test]
+fn program_headers_must_be_notes_and_then_loads() {
+    fails(Ending::Elfcorehdr, "program header 5: expected every PT_NOTE before the others", |world| {
+        let note = world.rows.remove(1);
+        world.rows.push(note);
+    });
+    fails(Ending::Elfcorehdr, "program header 6: expected PT_NOTE or PT_LOAD found 0x0", |world| world.rows.push((0, 0, 0, 0)));
+    fails(Ending::Elfcorehdr, "less room", |world| {
+        world.note.elfcorehdr.len = 0x100.into();
+        world.e820(&[(0x1000, 0x9_f000, 1), (ELFCOREHDR + 0x100, 0x1400_0000, 1)]);
+    });
+}
+
+#[test]
+fn crash_note_must_be_one() {
+    fails(Ending::Notes, "no crash note", |world| world.patches.push((CRASH_NOTE + 12, b'c')));
+    fails(Ending::Notes, "no crash note", |world| world.patches.push((CRASH_NOTE + 8, 0)));
+    fails(Ending::Notes, "of another size", |world| world.patches.push((CRASH_NOTE + 4, 0)));
+    fails(Ending::Notes, "impossible counts", |world| world.note.ram_count = 17.into());
+    fails(Ending::Notes, "impossible counts", |world| world.note.marker_count = 17.into());
+    fails(Ending::Notes, "impossible counts", |world| world.note.sealed_count = 33.into());
+}
+
+#[test]
+fn every_online_cpu_has_one_note() {
+    fails(Ending::Notes, "cpus: expected 2 found 1", |world| world.poke(CPU_NOTES, &[0; 12]));
+    fails(Ending::Notes, "cpus: expected 2 found 1", |world| world.poke(CPU_NOTES + 12, b"core"));
+    fails(Ending::Notes, "cpus: expected 3 found 2", |world| world.note.online_cpus = 3.into());
+    fails(Ending::Notes, "several of apic id 3", |world| world.cpu_note(0, 3));
+    fails(Ending::Notes, "panicking cpu: expected a note of apic id 9", |world| world.note.apic_id = 9.into());
+}
+
+#[test]
+fn rewritten_header_has_a_note_for_every_possible_cpu() {
+    // CPUs that were never online: their notes are empty.
+    let eight = |world: &mut World| {
+        world.rows = world::rows(7);
+        world.note.possible_cpus = 7.into();
+    };
+    passes(eight);
+    fails(Ending::Notes, "possible cpus: expected 8 found 7", |world| {
+        eight(world);
+        world.note.possible_cpus = 8.into();
+    });
+    // The loader's has one for those that were present.
+    passes(|world| {
+        world.note.possible_cpus = 8.into();
+        world.note.rewritten = 0.into();
+    });
+    fails(Ending::Notes, "PT_NOTEs: expected 3 found 4", |world| {
+        world.rows.insert(3, (world::PT_NOTE, CPU_NOTES + 5 * CPU_NOTE_STRIDE, 368, 0));
+    });
+}
+
+#[test]
+fn note_that_does_not_fit_ends_the_walk() {
+    // A descriptor that is longer than the PT_NOTE, one that wraps, and memory that there is not.
+    fails(Ending::Notes, "cpus: expected 2 found 1", |world| world.poke(CPU_NOTES + 4, &[0xff]));
+    fails(Ending::Notes, "cpus: expected 2 found 1", |world| world.poke(CPU_NOTES, &[0xff; 8]));
+    fails(Ending::Notes, "cpus: expected 2 found 1", |world| world.rows[0].1 = u64::MAX - 4);
+}
+
+#[test]
+fn loads_must_be_the_text_and_all_ram_at_the_panic() {
+    fails(Ending::Loads, "text start", |world| world.note.text.start += 0x1000);
+    fails(Ending::Loads, "text length", |world| world.note.text.len += 0x1000);
+    fails(Ending::Loads, "text mapping found 0xffff888002000000", |world| world.rows[3].3 = DIRECT_MAP + world::TEXT);
+    fails(Ending::Loads, "text mapping found 0xffffffff81000800", |world| world.rows[3].3 += 0x800);
+    passes(|world| world.rows[3].3 += 0x2000);
+    fails(Ending::Loads, "direct map found", |world| world.rows[4].3 += 0x1000);
+    fails(Ending::Loads, "ranges of RAM: expected 2 found 1", |world| _ = world.rows.pop());
+    fails(Ending::Loads, "ranges of RAM: expected 3 found 2", |world| {
+        world.note.ram[2] = orders::PhysSpan::new(0x1_0000_0000, 0x800_0000);
+        world.note.ram_count = 3.into();
+    });
+    fails(Ending::Loads, "RAM: expected 0x14000000-0x1ffe0000 found 0x14000000-0x1ffdf000", |world| world.rows[5].2 -= 0x1000);
+    fails(Ending::Loads, "expected none of the crash region", |world| world.rows[4].2 += 0x1000);
+    fails(Ending::Loads, "an empty range", |world| world.rows[5].2 = 0);
+    fails(Ending::Loads, "p_paddr", |world| world.patches.push((ELFCOREHDR + 64 + 4 * 56 + 24, 1)));
+}
+
+#[test]
+fn loaders_own_loads_must_be_parts_of_ram() {
+    let loaders = |world: &mut World| {
+        world.note.rewritten = 0.into();
+        world.rows.truncate(4);
+        world.rows.push((PT_LOAD, LOW_MARKER, 0x10_0000, DIRECT_MAP + LOW_MARKER));
+        world.rows.push((PT_LOAD, HIGH_MARKER, 0x10_0000, DIRECT_MAP + HIGH_MARKER));
+    };
+    passes(loaders);
+    fails(Ending::Loads, "a part of what the kernel had found 0x20000000-0x20100000", |world| {
+        loaders(world);
+        world.rows.push((PT_LOAD, 0x2000_0000, 0x10_0000, DIRECT_MAP + 0x2000_0000));
+    });
+    fails(Ending::Loads, "RAM: expected some found none", |world| {
+        loaders(world);
+        world.rows.truncate(4);
+    });
+}
+
+#[test]
+fn markers_must_be_readable_through_a_load() {
+    fails(Ending::Loads, "marker at 0x14000000: expected 0x", |world| world.poke(HIGH_MARKER + 7, &[0xee]));
+    fails(Ending::Loads, "marker at 0x1ffe0000: expected a PT_LOAD", |world| world.note.markers[1] = 0x1ffe_0000.into());
+    fails(Ending::Loads, "marker at 0x18000000: expected memory", |world| world.note.markers[1] = 0x1800_0000.into());
+    fails(Ending::Loads, "markers: expected some", |world| world.note.marker_count = 0.into());
+}
+
+/// Hot-added memory and CPU, of which the copy that was put back knows nothing.
+#[test]
+fn copy_that_was_put_back_need_not_know_what_was_plugged_in_since() {
+    let outdated = |world: &mut World| {
+        world.report.elfcorehdr = Elfcorehdr::Restored;
+        world.note.possible_cpus = 8.into();
+        world.note.online_cpus = 3.into();
+        world.note.apic_id = 9.into();
+        world.note.ram[2] = orders::PhysSpan::new(0x1_0000_0000, 0x800_0000);
+        world.note.ram_count = 3.into();
+        world.memory.push((0x1_0000_0000, orders::note::marker(0x1_0000_0000).to_le_bytes().into()));
+        world.note.markers[2] = 0x1_0000_0000.into();
+        world.note.marker_count = 3.into();
+    };
+    passes(outdated);
+    fails(Ending::Notes, "cpus: expected 1 to 3 notes found 0", |world| {
+        outdated(world);
+        world.poke(CPU_NOTES, &[0; 12]);
+        world.poke(CPU_NOTES + CPU_NOTE_STRIDE, &[0; 12]);
+    });
+    fails(Ending::Loads, "markers: expected some", |world| {
+        outdated(world);
+        (world.note.markers[0], world.note.marker_count) = (0x1_0000_0000.into(), 1.into());
+    });
+}

@@ -1,0 +1,203 @@
+//! What the loader wrote and the purgatory filled in: boot_params, command line, contents.
+
+use handoff::Verdict;
+use handoff::report::Elfcorehdr;
+use orders::Ending;
+
+use super::world::{self, BOOT_PARAMS, COMMAND_LINE, ELFCOREHDR, INITRD, LOAD};
+use super::{expect, fails, passes};
+use crate::{command_line, setup_header};
+
+#[test]
+fn setup_header_must_be_the_files_but_for_what_loaders_write() {
+    for offset in setup_header::START..setup_header::END {
+        let at = BOOT_PARAMS + offset as u64;
+        let change = |world: &mut world::World| world.poke(at, &[0xee]);
+        // Those have checks of their own.
+        if !setup_header::is_loaders(offset) && !(0x202..0x206).contains(&offset) {
+            fails(Ending::BootParams, &std::format!("setup header at {offset:#x}: "), change);
+        }
+    }
+    passes(|world| world.poke(BOOT_PARAMS + 0x23c, &[2]));
+}
+
+#[test]
+fn page_must_not_be_a_mere_copy_of_the_file() {
+    fails(Ending::BootParams, "sentinel", |world| world.poke(BOOT_PARAMS + 0x1ef, &[0xff]));
+    fails(Ending::BootParams, "type_of_loader", |world| world.poke(BOOT_PARAMS + 0x210, &[0]));
+}
+
+#[test]
+fn initrd_must_lie_in_the_crash_region_beside_the_payload() {
+    for place in [0x1500_0000, LOAD + 0x1000, 0x13ff_ff00] {
+        fails(Ending::BootParams, "initrd", |world| world.poke(BOOT_PARAMS + 0x218, &u32::to_le_bytes(place as u32)));
+    }
+    fails(Ending::Paging, "initrd at 0x40000000", |world| world.poke(BOOT_PARAMS + 0x0c4, &[1]));
+    fails(Ending::BootParams, "initrd", |world| world.poke(BOOT_PARAMS + 0x21c, &[0; 4]));
+    passes(|world| world.poke(BOOT_PARAMS + 0x218, &[0; 8]));
+}
+
+#[test]
+fn memory_map_must_be_ours_alone_and_complete() {
+    const LOW: (u64, u64, u32) = (0x1000, 0x9_f000, 1);
+    const CRASH: (u64, u64, u32) = (ELFCOREHDR + 0x1000, 0x1400_0000, 1);
+    for (said, map) in [
+        ("expected 2 to 128 entries found 0", &[][..]),
+        ("none at 0x10001000", &[LOW]),
+        ("none at 0x12000000", &[LOW, (ELFCOREHDR + 0x1000, 0x1200_0000, 1), (0x1300_0000, 0x1400_0000, 1)]),
+        ("below 1 MiB found 0x1000", &[(0x1000, 0x2000, 1), CRASH]),
+        ("without the elfcorehdr found 0x10000000-0x14000000", &[LOW, (ELFCOREHDR, 0x1400_0000, 1)]),
+        ("found 0x1000-0x101000", &[(0x1000, 0x10_1000, 1), CRASH]),
+        ("found 0x20000000-0x30000000", &[LOW, CRASH, (0x2000_0000, 0x3000_0000, 1)]),
+        ("separate ranges found 0x10001000+0x3fff000", &[LOW, CRASH, (0x1200_0000, 0x1200_1000, 2)]),
+        ("separate ranges found 0x30000000+0x0", &[LOW, CRASH, (0x3000_0000, 0x3000_0000, 2)]),
+    ] {
+        fails(Ending::BootParams, said, |world| world.e820(map));
+    }
+    passes(|world| world.e820(&[LOW, CRASH, (0x2000_0000, 0x3000_0000, 2)]));
+    fails(Ending::BootParams, "found 200", |world| world.poke(BOOT_PARAMS + 0x1e8, &[200]));
+}
+
+/// A setup_data node: next, type, data.
+fn node(world: &mut world::World, at: u64, next: u64, kind: u32, data: &[u8]) {
+    let header = [&next.to_le_bytes()[..], &kind.to_le_bytes(), &(data.len() as u32).to_le_bytes()].concat();
+    world.poke(at, &[&header, data].concat());
+}
+
+#[test]
+fn setup_data_is_followed_to_the_rest_of_the_memory_map() {
+    const FIRST: u64 = COMMAND_LINE + 0x800;
+    const SECOND: u64 = COMMAND_LINE + 0x900;
+    let entry = |start: u64, len: u64, kind: u32| [&start.to_le_bytes()[..], &len.to_le_bytes(), &kind.to_le_bytes()].concat();
+    let with = |extra: std::vec::Vec<u8>| {
+        move |world: &mut world::World| {
+            world.poke(BOOT_PARAMS + 0x250, &FIRST.to_le_bytes());
+            node(world, FIRST, SECOND, 9, &[0xab; 32]);
+            node(world, SECOND, 0, 1, &extra);
+        }
+    };
+    passes(with(entry(0x5000_0000, 0x1000, 2)));
+    fails(Ending::BootParams, "found 0x50000000-0x50001000", with(entry(0x5000_0000, 0x1000, 1)));
+    fails(Ending::BootParams, "a damaged node at 0x11101900", with(std::vec![0; 19]));
+    fails(Ending::BootParams, "without end", |world| {
+        world.poke(BOOT_PARAMS + 0x250, &FIRST.to_le_bytes());
+        node(world, FIRST, FIRST, 9, &[0xab; 32]);
+    });
+    fails(Ending::BootParams, "found one at 0x14000100", |world| {
+        world.poke(BOOT_PARAMS + 0x250, &(world::HIGH_MARKER + 0x100).to_le_bytes());
+    });
+}
+
+#[test]
+fn command_line_must_name_the_elfcorehdr() {
+    for (line, said) in [
+        ("quiet", "no elfcorehdr="),
+        ("elfcorehdr=0x10000000 elfcorehdr=0x10000000", "more than one"),
+        ("elfcorehdr=268435456", "without hexadecimal digits"),
+        ("elfcorehdr=0x1000000g", "something else"),
+    ] {
+        fails(Ending::CommandLine, said, |world| world.command_line = line.into());
+    }
+    fails(Ending::CommandLine, "elfcorehdr=: expected 0x10000800 found 0x10000000", |world| {
+        world.note.elfcorehdr = orders::PhysSpan::new(ELFCOREHDR + 0x800, 0x800);
+        world.e820(&[(0x1000, 0x9_f000, 1), (ELFCOREHDR, 0x1000_0800, 1), (ELFCOREHDR + 0x1000, 0x1400_0000, 1)]);
+    });
+}
+
+#[test]
+fn command_line_must_end_and_lie_in_the_crash_region() {
+    let twice = std::format!("elfcorehdr={ELFCOREHDR:#x} purgatory.report={:200}", "");
+    fails(Ending::CommandLine, "something behind purgatory.report=", |world| world.command_line = twice);
+    fails(Ending::CommandLine, "cmd_line_ptr", |world| {
+        world.memory.push((0x1500_0000, std::vec![0; 0x1000]));
+        world.poke(BOOT_PARAMS + 0x228, &0x1500_0000_u32.to_le_bytes());
+    });
+    fails(Ending::CommandLine, "a command line that nothing ends", |world| {
+        world.patches.extend((COMMAND_LINE..COMMAND_LINE + 0x1000).map(|at| (at, b' ')));
+    });
+    fails(Ending::CommandLine, "memory in which no command line can be", |world| {
+        world.patches.push((BOOT_PARAMS + 0x0c8, 1));
+    });
+}
+
+#[test]
+fn arguments_of_init_may_follow_the_report() {
+    let field = "ok,engine:soft,us:1,nmi:0,elfcorehdr:ok";
+    let line = std::format!("elfcorehdr={ELFCOREHDR:#x} purgatory.report={field:128}");
+    assert!(command_line::report_field(std::format!("{line} -- single").as_bytes()).is_ok());
+    assert!(command_line::report_field(line.as_bytes()).is_ok());
+    assert!(command_line::report_field(std::format!("{line} quiet").as_bytes()).is_err());
+    assert!(command_line::report_field(&line.as_bytes()[..line.len() - 1]).is_err());
+    assert!(command_line::report_field(b"quiet").is_err());
+}
+
+#[test]
+fn report_must_be_the_purgatorys_words() {
+    for verdict in Verdict::ALL {
+        passes(|world| world.report.verdict = *verdict);
+    }
+    for (said, field) in [
+        ("no verdict's word", "okay,engine:soft,us:1,nmi:0,elfcorehdr:ok"),
+        ("no verdict's word", ""),
+        ("no segment's name", "ok,segment:kernels,engine:soft,us:1,nmi:0,elfcorehdr:ok"),
+        ("no engine's word", "ok,us:1,nmi:0,elfcorehdr:ok"),
+        ("no engine's word", "ok,engine:sha,us:1,nmi:0,elfcorehdr:ok"),
+        ("no microseconds", "ok,engine:soft,us:,nmi:0,elfcorehdr:ok"),
+        ("no number of NMIs", "ok,engine:soft,us:1,nmi:4294967296,elfcorehdr:ok"),
+        ("no word for the elfcorehdr", "ok,engine:soft,us:1,nmi:0,elfcorehdr:"),
+        ("in another form", "ok,engine:soft,us:01,nmi:0,elfcorehdr:ok"),
+        ("in another form", "ok,engine:soft,us:1,nmi:0,elfcorehdr:ok,more"),
+    ] {
+        fails(Ending::CommandLine, said, |world| world.report_text = Some(field.into()));
+    }
+}
+
+#[test]
+fn report_is_printed_whatever_it_is() {
+    let mut world = world::World::sound();
+    world.report_text = Some("no\x01report".into());
+    let (_, text) = world.run();
+    assert!(text.starts_with("payload: report no?report\n"), "{text}");
+}
+
+#[test]
+fn sealed_spans_are_hashed() {
+    passes(|world| {
+        world.seal(INITRD, 0x800);
+        world.seal(LOAD, 0x1_0000);
+    });
+    fails(Ending::Contents, "span 1 0x11080000+0x800: expected", |world| {
+        world.seal(LOAD, 0x1_0000);
+        world.seal(INITRD, 0x800);
+        world.poke(INITRD + 0x7ff, &[1]);
+    });
+    // A byte behind it does not matter.
+    passes(|world| {
+        world.seal(INITRD, 0x800);
+        world.poke(INITRD + 0x800, &[1]);
+    });
+    fails(Ending::Contents, "that the payload writes to", |world| {
+        world.seal(LOAD, 0x1_0000);
+        world.note.sealed[0].span.len += 1;
+    });
+}
+
+#[test]
+fn zero_tail_must_be_zero() {
+    fails(Ending::Contents, "zero tail 0x11010000-0x11040000: expected zeroes found something at 0x11020000", |world| {
+        world.entry.not_zero = 0x1102_0000;
+    });
+    fails(Ending::Contents, "found something at 0x11010000", |world| world.entry.dirty = 1);
+}
+
+#[test]
+fn elfcorehdr_that_was_put_back_is_reported_and_accepted() {
+    passes(|world| {
+        world.note.rewritten = 0.into();
+        world.report.elfcorehdr = Elfcorehdr::Restored;
+    });
+    let mut world = world::World::sound();
+    world.report.elfcorehdr = Elfcorehdr::Broken;
+    world.rows.clear();
+    expect(world.run(), Ending::Elfcorehdr, "e_phnum");
+}

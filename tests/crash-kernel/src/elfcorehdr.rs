@@ -1,0 +1,99 @@
+//! [8] The elfcorehdr as Linux writes it on a hotplug event (`crash_prepare_elf64_headers`, kernel/crash_core.c; `arch_crash_handle_hotplug_event`,
+//! arch/x86/kernel/crash.c): in place, only as many pages as it fills, the rest of the segment left alone.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use orders::map;
+use spin::Mutex;
+
+use crate::harness::{give_up, line};
+use crate::load;
+use crate::memory::{self, Memory, PAGE};
+use crate::ramdisk::Crash;
+
+/// `sizeof(Elf64_Ehdr)`.
+const EHDR_SIZE: usize = 64;
+/// `sizeof(Elf64_Phdr)`.
+const PHDR_SIZE: usize = 56;
+const ET_CORE: u16 = 4;
+const EM_X86_64: u16 = 62;
+const EV_CURRENT: u8 = 1;
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+/// PF_R | PF_W | PF_X.
+const RWX: u32 = 7;
+/// The low MiB, of which Linux keeps nothing that a dump needs (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
+const LOW_MEMORY: u64 = 1 << 20;
+
+/// One writer at a time (`__crash_hotplug_lock`).
+static LOCK: Mutex<()> = Mutex::new(());
+
+/// RAM that belongs into the dump: without the low MiB and the crash region, ascending.
+pub fn dumped(memory: &Memory) -> Vec<Range<u64>> {
+    let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
+    let mut ranges = Vec::new();
+    for range in &memory.ram {
+        let start = range.start.max(LOW_MEMORY);
+        ranges.push(start..range.end.min(crash_region.start).max(start));
+        let start = start.max(crash_region.end);
+        ranges.push(start..range.end.max(start));
+    }
+    ranges.retain(|range| !range.is_empty());
+    ranges
+}
+
+/// Rewrites the elfcorehdr from what the kernel knows now.
+pub fn rewrite(crash: &Crash, memory: &Memory) {
+    let _one_writer = LOCK.lock();
+    let Some(segment) = load::elfcorehdr(crash) else { give_up(format_args!("no segment begins like an ELF file")) };
+    let header = header(crash.possible_cpus, memory);
+    let count = (header.len() - EHDR_SIZE) / PHDR_SIZE;
+    let written = (header.len() as u64).next_multiple_of(PAGE);
+    if written > segment.len.get() {
+        // So does Linux: the old header stays.
+        line!("elfcorehdr kept: {written} bytes do not fit {segment:x?}");
+        return;
+    }
+    memory::write(segment.start.get(), &header);
+    memory::zero(segment.start.get() + header.len() as u64, written - header.len() as u64);
+    line!("elfcorehdr rewritten: {count} headers");
+}
+
+fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {
+    let mut programs = Vec::new();
+    for cpu in 0..u64::from(possible_cpus) {
+        program(&mut programs, PT_NOTE, 0, 0, map::CPU_NOTES + cpu * map::CPU_NOTE_STRIDE, map::CPU_NOTE_LEN);
+    }
+    program(&mut programs, PT_NOTE, 0, 0, map::CRASH_NOTE, map::CRASH_NOTE_LEN);
+    let (address, text) = &memory.text;
+    program(&mut programs, PT_LOAD, RWX, *address, text.start, text.end - text.start);
+    for range in dumped(memory) {
+        program(&mut programs, PT_LOAD, RWX, map::DIRECT_MAP + range.start, range.start, range.end - range.start);
+    }
+
+    let mut header = Vec::from(b"\x7fELF\x02\x01");
+    header.push(EV_CURRENT);
+    header.resize(16, 0);
+    header.extend(ET_CORE.to_le_bytes());
+    header.extend(EM_X86_64.to_le_bytes());
+    header.extend(u32::from(EV_CURRENT).to_le_bytes());
+    header.extend(0_u64.to_le_bytes()); // e_entry
+    header.extend((EHDR_SIZE as u64).to_le_bytes()); // e_phoff
+    header.extend(0_u64.to_le_bytes()); // e_shoff
+    header.extend(0_u32.to_le_bytes()); // e_flags
+    for half in [EHDR_SIZE, PHDR_SIZE, programs.len() / PHDR_SIZE, 0, 0, 0] {
+        header.extend((half as u16).to_le_bytes()); // e_ehsize, e_phentsize, e_phnum, no sections
+    }
+    header.extend(programs);
+    header
+}
+
+fn program(programs: &mut Vec<u8>, kind: u32, flags: u32, virtual_address: u64, physical: u64, len: u64) {
+    programs.extend(kind.to_le_bytes());
+    programs.extend(flags.to_le_bytes());
+    // p_offset is the physical address, and p_align 0: what /proc/vmcore expects (fs/proc/vmcore.c).
+    for word in [physical, virtual_address, physical, len, len, 0] {
+        programs.extend(word.to_le_bytes());
+    }
+}

@@ -1,0 +1,82 @@
+//! [2] An IDT of our own: an exception before the ordered panic is a mistake of ours, and ends the run with its place.
+
+use core::arch::global_asm;
+
+use orders::Ending;
+use spin::Lazy;
+use x86_64::VirtAddr;
+use x86_64::instructions::segmentation::{CS, Segment};
+use x86_64::registers::control::Cr2;
+use x86_64::structures::idt::InterruptDescriptorTable;
+
+use crate::harness::{self, line};
+
+/// The architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
+const VECTORS: usize = 32;
+/// Bytes between two stubs.
+const STUB_SIZE: usize = 16;
+
+// One stub per vector: the vector, where the CPU pushes none an error code of 0, and the interrupted place to `caught`.
+global_asm!(
+    ".balign 16",
+    ".global exception_stubs",
+    "exception_stubs:",
+    ".set vector, 0",
+    ".rept {VECTORS}",
+    ".balign {STUB_SIZE}",
+    ".ifeq (vector - 8) * (vector - 10) * (vector - 11) * (vector - 12) * (vector - 13) * (vector - 14) * (vector - 17) * (vector - 21)",
+    ".else",
+    "pushq $0",
+    ".endif",
+    "pushq $vector",
+    "jmp 1f",
+    ".set vector, vector + 1",
+    ".endr",
+    "1:",
+    "movq 0(%rsp), %rdi",
+    "movq 8(%rsp), %rsi",
+    "movq 16(%rsp), %rdx",
+    "andq $-16, %rsp",
+    "call {caught}",
+    "ud2",
+    VECTORS = const VECTORS,
+    STUB_SIZE = const STUB_SIZE,
+    caught = sym caught,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    static exception_stubs: u8;
+}
+
+/// An exception of ours.
+extern "sysv64" fn caught(vector: u64, error_code: u64, rip: u64) -> ! {
+    let address = Cr2::read_raw();
+    line!("crash-kernel: exception {vector} error {error_code:#x} at rip {rip:#x} cr2 {address:#x}");
+    harness::end(Ending::KernelCrashed)
+}
+
+static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
+    let mut idt = InterruptDescriptorTable::new();
+    let stubs = (&raw const exception_stubs).addr();
+    let selector = CS::get_reg();
+    /// Points one gate at a stub. Without the handlers' own type, which needs an unstable calling convention.
+    macro_rules! gate {
+        ($($name:ident = $vector:literal),+) => {$({
+            let address = VirtAddr::new((stubs + $vector * STUB_SIZE) as u64);
+            // SAFETY: the stub at this address takes what the CPU pushes for this vector, and never returns.
+            let options = unsafe { idt.$name.set_handler_addr(address) };
+            // SAFETY: the code segment that is in use now.
+            unsafe { options.set_code_selector(selector) };
+        })+};
+    }
+    gate!(divide_error = 0, debug = 1, breakpoint = 3, overflow = 4, bound_range_exceeded = 5, invalid_opcode = 6);
+    gate!(device_not_available = 7, double_fault = 8, invalid_tss = 10, segment_not_present = 11, stack_segment_fault = 12);
+    gate!(general_protection_fault = 13, page_fault = 14, x87_floating_point = 16, alignment_check = 17, machine_check = 18);
+    idt
+});
+
+/// From here on exceptions are reported.
+pub fn catch() {
+    IDT.load();
+}

@@ -1,0 +1,57 @@
+//! [1] What the runner hears: lines on COM2, and the end of the run through isa-debug-exit.
+
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+
+use orders::ending::EXIT_PORT;
+use orders::{Ending, HARNESS_PORT};
+use spin::Mutex;
+use uart_16550::SerialPort;
+use x86_64::instructions::port::Port;
+
+// SAFETY: COM2 is there, because the runner's QEMU has it, and nothing but this lock's owner touches its ports.
+static COM2: Mutex<SerialPort> = Mutex::new(unsafe { SerialPort::new(HARNESS_PORT) });
+
+/// Sets COM2 up.
+pub fn start() {
+    COM2.lock().init();
+}
+
+/// Writes one line.
+pub fn write_line(text: fmt::Arguments<'_>) {
+    let mut com2 = COM2.lock();
+    // A UART does not fail.
+    let _ = com2.write_fmt(text);
+    let _ = com2.write_str("\n");
+}
+
+/// Writes one line, formatted as by `format!`.
+macro_rules! line {
+    ($($argument:tt)*) => { $crate::harness::write_line(format_args!($($argument)*)) };
+}
+pub(crate) use line;
+
+/// Ends the run.
+pub fn end(ending: Ending) -> ! {
+    let mut port = Port::<u8>::new(EXIT_PORT);
+    // SAFETY: the port belongs to isa-debug-exit, which ends QEMU.
+    unsafe { port.write(ending as u8) };
+    // Without the device there is no one to hear it.
+    loop {
+        x86_64::instructions::hlt();
+    }
+}
+
+/// The orders cannot be followed: says why and ends the run.
+pub fn give_up(why: fmt::Arguments<'_>) -> ! {
+    write_line(format_args!("crash-kernel: {why}"));
+    end(Ending::KernelFailed)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    // SAFETY: this CPU is the only one that runs our Rust code, so a lock that is held is held by the code that has just panicked.
+    unsafe { COM2.force_unlock() };
+    write_line(format_args!("crash-kernel: {info}"));
+    end(Ending::KernelCrashed)
+}

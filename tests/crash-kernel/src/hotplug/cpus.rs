@@ -1,0 +1,96 @@
+//! The registers of CPU hotplug: QEMU docs/specs/acpi_cpu_hotplug.rst, hw/acpi/cpu.c.
+//!
+//! Before the first access there may be an older interface, a bitmap of CPUs, in the same place: writing 0 to the selector, which every
+//! access here begins with, replaces it by this one for ever (hw/acpi/cpu_hotplug.c, `cpu_status_write`).
+
+use super::{flags, read, write};
+
+/// `ICH9_CPU_HOTPLUG_IO_BASE` (include/hw/acpi/pc-hotplug.h): the selector.
+const BASE: u16 = 0x0cd8;
+/// Flags, one byte.
+const FLAGS: u16 = BASE + 0x4;
+/// Which register `DATA` is, one byte.
+const COMMAND: u16 = BASE + 0x5;
+/// Data of the command.
+const DATA: u16 = BASE + 0x8;
+
+/// Command: reading data gives the selector. Writing the command also moves the selector to a CPU that has an event.
+const SELECTED: u8 = 0;
+/// Command: writing data sets the _OST event.
+const OST_EVENT: u8 = 1;
+/// Command: writing data sets the _OST status and sends both to QEMU's owner.
+const OST_STATUS: u8 = 2;
+/// Command: reading data gives the lower half of the architecture's id, on x86 the APIC id.
+const ARCHITECTURE_ID: u8 = 3;
+
+/// A place for a CPU.
+pub struct Place(u32);
+
+/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not exist reads as 0.
+fn places() -> impl Iterator<Item = Place> {
+    let exists = |place: &Place| {
+        Place(0).command(SELECTED);
+        place.select();
+        place.0 == 0 || read::<u32>(DATA) == place.0
+    };
+    (0..).map(Place).take_while(exists)
+}
+
+/// The places with a CPU in them.
+pub fn enabled() -> impl Iterator<Item = Place> {
+    places().filter(|place| place.flags() & flags::ENABLED != 0)
+}
+
+/// The APIC ids of the CPUs that are there.
+pub fn present() -> impl Iterator<Item = u32> {
+    enabled().map(|place| place.apic_id())
+}
+
+/// The first place whose CPU has this event.
+pub fn with_event(event: u8) -> Option<Place> {
+    enabled().find(|place| place.flags() & event != 0)
+}
+
+impl Place {
+    /// The APIC id of the CPU that is, or would be, there.
+    pub fn apic_id(&self) -> u32 {
+        self.command(ARCHITECTURE_ID);
+        read(DATA)
+    }
+
+    /// Clears an event.
+    pub fn acknowledge(&self, event: u8) {
+        self.select();
+        write(FLAGS, event);
+    }
+
+    /// Lets QEMU take the CPU away.
+    pub fn eject(&self) {
+        self.select();
+        write(FLAGS, flags::EJECT);
+    }
+
+    /// What the method _OST would say.
+    pub fn report(&self, event: u32, status: u32) {
+        self.command(OST_EVENT);
+        write(DATA, event);
+        self.command(OST_STATUS);
+        write(DATA, status);
+    }
+
+    fn flags(&self) -> u8 {
+        self.select();
+        read(FLAGS)
+    }
+
+    fn command(&self, command: u8) {
+        self.select();
+        write(COMMAND, command);
+    }
+
+    fn select(&self) {
+        // A place beyond the last makes the block deaf to everything but the selector.
+        write(BASE, 0_u32);
+        write(BASE, self.0);
+    }
+}

@@ -1,0 +1,105 @@
+//! [3] The NMI handler, and what is done inside it.
+//!
+//! On entry of the handler: on the interrupted stack, further NMIs blocked until IRET (SDM vol. 3A, "Handling Multiple NMIs").
+//! On exit: returned, with an idle CPU awake; or never.
+
+use core::arch::naked_asm;
+
+use x86_64::instructions::hlt;
+
+use super::cpu::{self, Cpu, Order, State, Work};
+use crate::harness::{give_up, line};
+use crate::timeout::Timeout;
+use crate::{apic, notes};
+
+/// Seconds that the others have to stop (`nmi_shootdown_cpus`, arch/x86/kernel/reboot.c).
+const SHOOTDOWN_SECONDS: u64 = 1;
+
+/// The gate of vector 2 in the kernel's IDT leads here, with IST 0.
+#[unsafe(naked)]
+pub extern "C" fn nmi_entry() {
+    // The CPU has aligned the stack and pushed five words; nine more align it again for the call.
+    naked_asm!(
+        "push rax",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "cld",
+        "call {handle}",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rdi",
+        "pop rsi",
+        "pop rdx",
+        "pop rcx",
+        "pop rax",
+        "iretq",
+        handle = sym handle,
+    )
+}
+
+extern "C" fn handle() {
+    let cpu = cpu::this();
+    match cpu.take_order() {
+        // Somebody wakes this CPU, or the chipset has raised an NMI, which this kernel does not mind.
+        Order::None => {}
+        Order::Stop => {
+            notes::save_own(cpu.apic_id());
+            apic::disable();
+            stand(cpu, State::Stopped)
+        }
+        Order::GoOffline => {
+            apic::disable();
+            stand(cpu, State::Offline)
+        }
+        Order::Panic => {
+            // Blocked, as this one has not ended, and so latched until something executes IRET.
+            apic::send_nmi(cpu.apic_id());
+            match cpu.take_work() {
+                Some(work) => work(),
+                None => unreachable!("panic_in_nmi sets both"),
+            }
+        }
+    }
+}
+
+/// Stands in the handler for ever, as in the end of `crash_nmi_callback` (arch/x86/kernel/reboot.c): neither interrupts nor NMIs wake it.
+fn stand(cpu: &Cpu, state: State) -> ! {
+    cpu.set_state(state);
+    loop {
+        hlt();
+    }
+}
+
+/// Stops every other CPU that can be stopped, and leaves this one's APIC as Linux does; returns how many have stopped.
+pub fn stop_others() -> u32 {
+    let stoppable = || cpu::others().filter(|cpu| cpu.state() != State::Unstoppable);
+    let before = stoppable().count();
+    stoppable().for_each(|cpu| {
+        cpu.set_order(Order::Stop);
+        apic::send_nmi(cpu.apic_id());
+    });
+    if !Timeout::seconds(SHOOTDOWN_SECONDS).reached_before(|| stoppable().next().is_none()) {
+        stoppable().for_each(|cpu| line!("crash-kernel: CPU {} did not stop within {SHOOTDOWN_SECONDS} s", cpu.number()));
+    }
+    apic::leave_for_next_kernel();
+    (before - stoppable().count()) as u32
+}
+
+/// Runs `work` inside an NMI handler of this CPU, with a second NMI latched: one is delivered as soon as anybody executes IRET.
+pub fn panic_in_nmi(work: Work) -> ! {
+    let cpu = cpu::this();
+    cpu.set_work(work);
+    cpu.set_order(Order::Panic);
+    apic::send_nmi(cpu.apic_id());
+    // The handler does not return.
+    Timeout::seconds(SHOOTDOWN_SECONDS).wait();
+    give_up(format_args!("CPU {} did not get the NMI that it sent to itself", cpu.number()))
+}

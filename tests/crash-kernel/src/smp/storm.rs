@@ -1,0 +1,46 @@
+//! [4] A CPU that cannot be stopped, and that sends NMIs to the one that panics.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst};
+
+use super::cpu::{self, State};
+use super::work;
+use crate::harness::give_up;
+use crate::timeout::Timeout;
+use crate::{apic, notes};
+
+/// Microseconds between two NMIs: room for what is interrupted to get on.
+const PAUSE_US: u64 = 20;
+/// Seconds in which the CPU has to be ready.
+const READY_SECONDS: u64 = 10;
+
+static TARGET: AtomicU32 = AtomicU32::new(0);
+static READY: AtomicPtr<u64> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Lets an idle CPU loose on the one with APIC id `target`: it waits until the word at `ready` is no longer zero, then sends NMIs for
+/// ever. To be called before [`super::stop_others`], which leaves it alone.
+pub fn storm(target: u32, ready: *const u64) {
+    TARGET.store(target, SeqCst);
+    READY.store(ready.cast_mut(), SeqCst);
+    let idle = cpu::others().find(|cpu| cpu.state() == State::Idle && cpu.apic_id() != target);
+    let Some(cpu) = idle else { give_up(format_args!("no CPU is idle that could send NMIs to APIC id {target}")) };
+    work::give(cpu, send_for_ever);
+    if !Timeout::seconds(READY_SECONDS).reached_before(|| cpu.state() == State::Unstoppable) {
+        give_up(format_args!("CPU {} did not begin to send NMIs", cpu.number()));
+    }
+}
+
+fn send_for_ever() -> ! {
+    let cpu = cpu::this();
+    // Not as in Linux, where a CPU that does not stop leaves none: by the contract every CPU that is online at the panic has a note.
+    notes::save_own(cpu.apic_id());
+    let (target, ready) = (TARGET.load(SeqCst), READY.load(SeqCst).cast_const());
+    cpu.set_state(State::Unstoppable);
+    // SAFETY: the caller of `storm` vouches for an aligned word that stays mapped in the kernel's page tables; others write it.
+    while unsafe { ready.read_volatile() } == 0 {
+        core::hint::spin_loop();
+    }
+    loop {
+        apic::send_nmi(target);
+        Timeout::microseconds(PAUSE_US).wait();
+    }
+}

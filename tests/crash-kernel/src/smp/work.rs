@@ -1,0 +1,66 @@
+//! [2] Idle, and what a CPU is woken for.
+
+use x86_64::instructions::hlt;
+
+use super::cpu::{self, Cpu, Order, State, Work};
+use crate::apic;
+use crate::harness::give_up;
+use crate::timeout::Timeout;
+
+/// Microseconds after which a CPU that has not taken its work is woken again: an NMI that arrives between its look for work and its
+/// HLT wakes nobody.
+const WAKE_AGAIN_US: u64 = 1_000;
+/// Seconds in which a CPU has to do what it is told.
+const OBEY_SECONDS: u64 = 10;
+
+/// Waits for work, and runs it. The CPU that executes this is `cpu`, and already called idle.
+pub fn idle(cpu: &'static Cpu) -> ! {
+    loop {
+        if let Some(work) = cpu.take_work() {
+            cpu.set_state(State::Busy);
+            work();
+        }
+        hlt();
+    }
+}
+
+/// Makes the CPU with this number run `work`, which may be the caller; any other caller is idle from then on.
+pub fn run_on(number: u32, work: Work) -> ! {
+    let (own, other) = (cpu::this(), cpu::numbered(number));
+    if own.number() == number {
+        work()
+    }
+    // Before `work` begins, which may want this CPU for something; it takes that up when it gets to `idle`.
+    own.set_state(State::Idle);
+    give(other, work);
+    idle(own)
+}
+
+/// Wakes an idle CPU to run `work`, and waits until it has taken it.
+pub fn give(cpu: &Cpu, work: Work) {
+    if cpu.state() != State::Idle {
+        give_up(format_args!("CPU {} is {:?} and takes no work", cpu.number(), cpu.state()));
+    }
+    cpu.set_work(work);
+    let limit = Timeout::seconds(OBEY_SECONDS);
+    let taken = limit.reached_before(|| {
+        apic::send_nmi(cpu.apic_id());
+        Timeout::microseconds(WAKE_AGAIN_US).reached_before(|| !cpu.has_work())
+    });
+    if !taken {
+        give_up(format_args!("CPU {} did not wake within {OBEY_SECONDS} s", cpu.number()));
+    }
+}
+
+/// Takes a CPU out of service, so that it can be unplugged.
+pub fn stop(number: u32) {
+    let cpu = cpu::numbered(number);
+    if cpu.state() != State::Idle {
+        give_up(format_args!("CPU {number} is {:?} and cannot be taken out of service", cpu.state()));
+    }
+    cpu.set_order(Order::GoOffline);
+    apic::send_nmi(cpu.apic_id());
+    if !Timeout::seconds(OBEY_SECONDS).reached_before(|| cpu.state() == State::Offline) {
+        give_up(format_args!("CPU {number} did not stop within {OBEY_SECONDS} s"));
+    }
+}

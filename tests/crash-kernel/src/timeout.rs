@@ -1,0 +1,53 @@
+//! Waits that end: for a time, or for something to happen within a time.
+
+use spin::Once;
+
+use crate::tsc;
+
+/// Ticks per millisecond: measured once, since that takes the PIT and 50 ms.
+static KHZ: Once<u64> = Once::new();
+
+/// A moment in the future.
+pub struct Timeout {
+    start: u64,
+    ticks: u64,
+}
+
+impl Timeout {
+    /// So many microseconds from now.
+    pub fn microseconds(microseconds: u64) -> Self {
+        let khz = *KHZ.call_once(tsc::khz);
+        Self { start: tsc::now(), ticks: microseconds * khz / 1000 }
+    }
+
+    /// So many seconds from now.
+    pub fn seconds(seconds: u64) -> Self {
+        Self::microseconds(seconds * 1_000_000)
+    }
+
+    /// Waits until it has come.
+    pub fn wait(&self) {
+        while !self.passed() {
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Waits until `happened` or until it has come; whether it happened.
+    pub fn reached_before(&self, mut happened: impl FnMut() -> bool) -> bool {
+        loop {
+            // Asked in this order, so that a CPU that was not scheduled for long asks once more before it gives up.
+            let passed = self.passed();
+            if happened() {
+                return true;
+            }
+            if passed {
+                return false;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    fn passed(&self) -> bool {
+        tsc::now().wrapping_sub(self.start) >= self.ticks
+    }
+}

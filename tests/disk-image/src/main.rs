@@ -1,0 +1,23 @@
+//! `disk-image KERNEL RAMDISK OUT`: a disk that boots KERNEL by BIOS and hands it RAMDISK.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bootloader::DiskImageBuilder;
+
+fn main() -> ExitCode {
+    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [kernel, ramdisk, out] = paths.as_slice() else {
+        eprintln!("usage: disk-image KERNEL RAMDISK OUT");
+        return ExitCode::from(2);
+    };
+    let mut builder = DiskImageBuilder::new(kernel.clone());
+    builder.set_ramdisk(ramdisk.clone());
+    match builder.create_bios_image(out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("disk-image: cannot make {}: {error:#}", out.display());
+            ExitCode::FAILURE
+        }
+    }
+}
