@@ -17,6 +17,9 @@ mod cpus;
 mod efi;
 mod kexec;
 pub mod snapshot;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod example;
 

@@ -1,7 +1,8 @@
 //! [5] Where everything goes: sizes first, addresses second.
 //!
 //! *On entry* every size is known. *On exit* every segment has a range inside the crash region: page-aligned, overlapping no
-//! other, in the order elfcorehdr, hole, kernel, initrd, boot parameters, command line, purgatory.
+//! other, in the order elfcorehdr, hole, kernel, initrd, boot parameters, command line, purgatory. The order is kept even where another
+//! would fit: what lies between the hole and the lowest place of the kernel stays free, which is more for the control pages.
 //!
 //! The hole is not ours: the kernel takes the control pages of the image (page tables, the relocation code, the copy of the
 //! VMCOREINFO) first-fit from what the segments leave free (`kimage_alloc_crash_control_pages`, kernel/kexec_core.c).

@@ -13,8 +13,8 @@ pub const MANIFEST: &str = "target/assets/manifest.json";
 pub struct Assets {
     /// The emulator, version 10 or newer.
     pub qemu: Qemu,
-    /// The static busybox of the guests.
-    pub busybox: PathBuf,
+    /// The static busybox of the guests; none where only the emulator has been asked for.
+    pub busybox: Option<PathBuf>,
     /// Kernels by series: "6.1", "6.12", "7".
     pub kernels: BTreeMap<String, Part<Kernel>>,
     /// makedumpfile, run inside the capture kernel's user space.

@@ -59,13 +59,28 @@ const fn is_covered(verdict: u32) -> bool {
     false
 }
 
-/// The matrix as a table in Markdown, for tests/README.md.
-pub fn table() -> String {
-    let mut text = String::from("| case | when | verdict | ending |\n| --- | --- | --- | --- |\n");
+/// The file with the table of cases, relative to the repository's root.
+pub const README: &str = "tests/README.md";
+/// What stands around the table there.
+const MARKERS: (&str, &str) = ("<!-- table of cases: `cargo xtask qemu bare --write-table` -->\n", "<!-- end of the table -->\n");
+
+/// `text` with the table between its markers as it must be; `None` without markers.
+pub fn with_table(text: &str) -> Option<String> {
+    let (before, rest) = text.split_once(MARKERS.0)?;
+    let (_, after) = rest.split_once(MARKERS.1)?;
+    Some(format!("{before}{}{}{}{after}", MARKERS.0, table(), MARKERS.1))
+}
+
+/// The matrix as a table in Markdown, and how many cases and verdicts it has.
+fn table() -> String {
+    let mut text = String::from("\n| case | when | verdict | ending |\n| --- | --- | --- | --- |\n");
     for case in cases() {
-        let ended = case::ended_in_words(&case.expect.ended);
-        text.push_str(&format!("| `{}` | {} | {} | {ended} |\n", case.name, case.summary, case.expect.verdict.word()));
+        let Case { name, summary, expect, .. } = case;
+        let ended = case::ended_in_words(&expect.ended);
+        text.push_str(&format!("| `{name}` | {summary} | {} | {ended} |\n", expect.verdict.word()));
     }
+    let covered = Verdict::ALL.iter().filter(|verdict| is_covered(**verdict as u32)).count();
+    text.push_str(&format!("\n{} cases; {covered} of {} verdicts.\n\n", cases().count(), Verdict::ALL.len()));
     text
 }
 
@@ -80,6 +95,13 @@ mod tests {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'), "{name}");
             assert!(!names[index + 1..].contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn table_in_the_readme_is_that_of_the_matrix() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let text = std::fs::read_to_string(root.join(README)).unwrap();
+        assert!(with_table(&text).unwrap() == text, "{README} is stale: run `cargo xtask qemu bare --write-table`");
     }
 
     #[test]

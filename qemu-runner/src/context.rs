@@ -58,6 +58,12 @@ impl Context {
         self.assets.as_ref().ok_or_else(|| Error::Missing(format!("{MANIFEST} is not there; run `cargo xtask setup`")))
     }
 
+    /// The static busybox of the guests.
+    pub fn busybox(&self) -> Result<&Path, Error> {
+        let busybox = self.assets()?.busybox.as_deref();
+        busybox.ok_or_else(|| Error::Missing("busybox is not among the assets; run `cargo xtask setup`".into()))
+    }
+
     /// The kernel of a series.
     pub fn kernel(&self, series: &str) -> Result<&Kernel, Error> {
         match self.assets()?.kernels.get(series) {

@@ -59,7 +59,7 @@ impl Scenario {
             Need::Ovmf => context.ovmf().map(drop),
             Need::Purgatory => context.purgatory().map(drop),
         });
-        let built = [context.loader().map(drop), context.sentinel().map(drop), kernel];
+        let built = [context.loader().map(drop), context.sentinel().map(drop), context.busybox().map(drop), kernel];
         built.into_iter().chain(needs).find_map(Result::err).map(|error| error.to_string())
     }
 

@@ -151,7 +151,7 @@ impl<'c> Stage<'c> {
     fn first_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
-        let mut first = Initramfs::new(Role::First, &context.assets()?.busybox)?;
+        let mut first = Initramfs::new(Role::First, context.busybox()?)?;
         first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
         first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
         first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
@@ -163,7 +163,7 @@ impl<'c> Stage<'c> {
     }
 
     fn capture_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
-        let mut capture = Initramfs::new(Role::Capture, &self.context.assets()?.busybox)?;
+        let mut capture = Initramfs::new(Role::Capture, self.context.busybox()?)?;
         let mut ballast = BALLAST_MARK.to_vec();
         ballast.resize(setup.ballast_mib << 20, 0);
         capture.file(BALLAST, 0o644, &ballast);

@@ -149,6 +149,21 @@ impl Vm {
         }
     }
 
+    /// The agent's lines that were still on their way when the console ended; call it after that.
+    pub fn last_words(&mut self) -> Result<Vec<String>, Error> {
+        let mut lines = Vec::new();
+        loop {
+            let left = self.left("the agent's last line")?;
+            match self.arrivals.recv_timeout(left) {
+                Ok(Arrival::Agent(line)) => lines.push(line),
+                Ok(_) => {}
+                // Both readers have come to their ends.
+                Err(RecvTimeoutError::Disconnected) => return Ok(lines),
+                Err(RecvTimeoutError::Timeout) => return Err(self.too_late("the agent's last line")),
+            }
+        }
+    }
+
     /// Waits for a console line that `wanted` recognises, and returns what it made of it.
     pub fn await_console<T>(&mut self, what: &str, mut wanted: impl FnMut(&Line) -> Option<T>) -> Result<T, Error> {
         loop {

@@ -2,6 +2,8 @@
 //!
 //! On exit: `target/dist/` with `purgatory.elf`, `kdump-loader` (one static executable) and the man pages.
 
+pub mod bare; // what the fault matrix is run with
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -57,31 +59,69 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     man_pages(sh, repo)
 }
 
-/// `cargo SUBCOMMAND` for the purgatory's target, with everything that building its `core` takes.
+/// A program that runs without an operating system, and how it is built.
+pub struct Freestanding {
+    /// Its name, and its package's.
+    pub program: &'static str,
+    /// Its target: a name, or a file.
+    pub target: &'static str,
+    /// Which parts of the standard library are built for it.
+    pub build_std: &'static str,
+    /// Where, below the repository's root.
+    pub target_dir: &'static str,
+    /// Flags besides those of every build.
+    pub flags: &'static [&'static str],
+}
+
+/// What runs between two kernels.
+const PURGATORY: Freestanding = Freestanding {
+    program: "purgatory",
+    target: PURGATORY_TARGET,
+    build_std: "-Zbuild-std=core,compiler_builtins",
+    target_dir: "target/purgatory",
+    flags: &[NO_POINTER_TABLES],
+};
+
+/// `cargo SUBCOMMAND` for the purgatory's target.
 pub fn purgatory_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Result<Cmd<'a>> {
+    freestanding_cargo(sh, repo, subcommand, &PURGATORY)
+}
+
+/// `cargo SUBCOMMAND` for a freestanding program, with everything that building its `core` takes.
+pub fn freestanding_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str, what: &Freestanding) -> Result<Cmd<'a>> {
     let rust_src = setup::rust_src(sh, repo)?;
-    let target_dir = repo.root.join("target/purgatory");
-    let mut cargo = cargo(sh, subcommand)
-        .args(["--release", "--package", "purgatory", "--bin", "purgatory", "--target", PURGATORY_TARGET])
-        .args(["-Zjson-target-spec", "-Zbuild-std=core,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"])
+    let Freestanding { program, target, build_std, target_dir, flags } = *what;
+    let cargo = cargo(sh, subcommand)
+        .args(["--release", "--package", program, "--bin", program, "--target", target])
+        .args(["-Zjson-target-spec", build_std, "-Zbuild-std-features=compiler-builtins-mem"])
         .arg("--target-dir")
-        .arg(target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, NO_POINTER_TABLES)?)
+        .arg(repo.root.join(target_dir))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, flags)?)
         // Stable with unstable options, as Linux itself does; for this one cargo only, because build scripts that see it in
         // others switch nightly features on.
         .env("RUSTC_BOOTSTRAP", "1");
-    if let setup::RustSrc::Unpacked(library) = &rust_src {
-        cargo = cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    Ok(where_rust_src_is(cargo, &rust_src))
+}
+
+/// Tells a cargo that builds a core library where its source is, if that is not in the toolchain.
+fn where_rust_src_is<'a>(cargo: Cmd<'a>, rust_src: &setup::RustSrc) -> Cmd<'a> {
+    match rust_src {
+        setup::RustSrc::Toolchain(_) => cargo,
+        setup::RustSrc::Unpacked(library) => cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library),
     }
-    Ok(cargo)
+}
+
+/// Where cargo puts a freestanding program: below a directory named after the target, or after its file.
+fn place(repo: &Repository, what: &Freestanding) -> PathBuf {
+    let triple = Path::new(what.target).file_stem().unwrap_or_default();
+    repo.root.join(what.target_dir).join(triple).join("release").join(what.program)
 }
 
 /// Builds the purgatory alone.
 pub fn purgatory(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.dist())?;
     command::show(purgatory_cargo(sh, repo, "build")?)?;
-    let built = repo.root.join("target/purgatory").join(Path::new(PURGATORY_TARGET).file_stem().unwrap_or_default());
-    copy_if_changed(&built.join("release/purgatory"), &repo.purgatory_elf())?;
+    copy_if_changed(&place(repo, &PURGATORY), &repo.purgatory_elf())?;
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.purgatory_elf())
 }
 
@@ -105,7 +145,7 @@ fn static_program(sh: &Shell, repo: &Repository, package: &str, program: &str) -
         .args(["--release", "--package", package, "--bin", program, "--target", LINUX_TARGET])
         .arg("--target-dir")
         .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, STATIC)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
         // Embedded by loader/build.rs.
         .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
     command::show(cargo)?;
@@ -127,9 +167,9 @@ fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
     cmd!(sh, "{cargo} {subcommand}").env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP").env_remove("CARGO_BUILD_TARGET")
 }
 
-/// Flags of both builds, and one more: paths of this machine are replaced, so that they are in nobody's panic messages.
-fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &str) -> Result<OsString> {
-    let mut flags: Vec<OsString> = ["--cfg", SOFT_MEANS_SOFT, more].map(OsString::from).into();
+/// Flags of every build, and more: paths of this machine are replaced, so that they are in nobody's panic messages.
+fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Result<OsString> {
+    let mut flags: Vec<OsString> = ["--cfg", SOFT_MEANS_SOFT].iter().chain(more).map(OsString::from).collect();
     for (path, name) in paths_of_this_machine(repo, rust_src)? {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(path);
@@ -180,9 +220,26 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
         return Ok(());
     }
     // By a new name first: a program that is running cannot be written to, and a test may be running it.
-    let aside = to.with_extension("new");
+    let aside = aside(to);
     std::fs::copy(from, &aside).with_context(|| format!("cannot copy {} to {}", from.display(), aside.display()))?;
     std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
+}
+
+/// The same for what is not in a file yet.
+fn write_if_changed(new: &[u8], to: &Path) -> Result<()> {
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let aside = aside(to);
+    std::fs::write(&aside, new).with_context(|| format!("cannot write {}", aside.display()))?;
+    std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
+}
+
+/// A name beside `to`, which nothing else has.
+fn aside(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
 }
 
 #[cfg(test)]
@@ -208,6 +265,11 @@ mod tests {
         std::fs::write(&from, "two").unwrap();
         copy_if_changed(&from, &to).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"two");
+        std::fs::File::options().write(true).open(&to).unwrap().set_modified(long_ago).unwrap();
+        write_if_changed(b"two", &to).unwrap();
+        assert_eq!(std::fs::metadata(&to).unwrap().modified().unwrap(), long_ago);
+        write_if_changed(b"three", &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"three");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod setup; // bring what is missing
 mod build; // the purgatory, and the loader with it inside
 mod audit; // what must hold of the purgatory
 mod qemu; // real kernels, real panics
+mod fuzz; // inputs that nobody has thought of
 mod lint; // formatting and clippy
 mod test; // all of it
 
@@ -31,6 +32,7 @@ enum Command {
     Build(build::Args),
     Audit(audit::Args),
     Qemu(qemu::Args),
+    Fuzz(fuzz::Args),
     Lint(lint::Args),
     Test(test::Args),
     Ci(test::Ci),
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<()> {
         Command::Build(args) => args.run(&sh, &repo),
         Command::Audit(args) => args.run(&sh, &repo),
         Command::Qemu(args) => args.run(&sh, &repo),
+        Command::Fuzz(args) => args.run(&sh, &repo),
         Command::Lint(args) => args.run(&sh, &repo),
         Command::Test(args) => args.run(&sh, &repo),
         Command::Ci(args) => args.run(&sh, &repo),

@@ -2,6 +2,8 @@
 //!
 //! On exit: for each scenario its timeline, or what went otherwise than it must.
 
+pub mod bare; // the fault matrix, on a kernel of our own
+
 use anyhow::{Context as _, Result, bail};
 use qemu_runner::{Context, Scenario, scenarios};
 use xshell::Shell;
@@ -19,12 +21,15 @@ const DEFAULT: &str = "hotplug";
 /// target/qemu/SCENARIO/.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which scenarios, in this order
+    /// Which scenarios, in this order; `bare` and then names, or beginnings of names, for cases of the bare-metal fault matrix
     #[arg(default_value = DEFAULT)]
     scenario: Vec<String>,
     /// List the scenarios and what each shows
     #[arg(long)]
     list: bool,
+    /// Write the table of bare-metal cases into tests/README.md
+    #[arg(long)]
+    write_table: bool,
     /// Kernel of scenarios that do not ask for a certain one
     #[arg(long, value_name = "SERIES", value_parser = ["6.1", "6.12", "7"])]
     kernel: Option<String>,
@@ -36,6 +41,16 @@ pub struct Args {
 impl Args {
     /// Runs them all, and fails if one does.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        if let Some((_, cases)) = self.scenario.split_first().filter(|(first, _)| *first == bare::NAME && !self.write_table) {
+            if self.list {
+                bare::list();
+                return Ok(());
+            }
+            return bare::run(sh, repo, cases, self.keep);
+        }
+        if self.write_table {
+            return bare::write_table(repo);
+        }
         if self.list {
             let width = scenarios().iter().map(|s| s.name.len()).max().unwrap_or(0);
             scenarios().iter().for_each(|s| println!("{:width$}  {}", s.name, s.summary));

@@ -54,6 +54,11 @@ impl Repository {
         self.root.join("target/qemu").join(scenario).join("outcome.txt")
     }
 
+    /// Crash kernel, capture payload, and the maker of disk images.
+    pub fn bare(&self) -> PathBuf {
+        self.root.join("target/bare")
+    }
+
     /// The loader's manual pages.
     pub fn man(&self) -> PathBuf {
         self.dist().join("man")

@@ -8,6 +8,7 @@ mod fetch;
 mod supply;
 mod linker;
 mod rust_src;
+mod llvm_tools;
 mod qemu;
 mod kernels;
 mod guest_program;
@@ -25,6 +26,7 @@ use xshell::Shell;
 use crate::repository::Repository;
 use by_hand::Unsupported;
 pub use linker::check as linker;
+pub use llvm_tools::LlvmTools;
 pub use rust_src::RustSrc;
 use supply::{Files, Supply};
 
@@ -41,7 +43,7 @@ pub struct Args {
     /// Read the archive's index anew and bring the newest versions
     #[arg(long)]
     refresh: bool,
-    /// Do as if rustup could not bring rust-src, and take Debian's package
+    /// Do as if rustup could bring nothing: take Debian's package of rust-src, and scripts for llvm-tools
     #[arg(long)]
     without_rustup: bool,
 }
@@ -51,8 +53,12 @@ pub struct Args {
 enum Name {
     /// The source of Rust's core library, for the purgatory
     RustSrc,
-    /// The emulator, 10 or newer, and what every scenario needs beside it: busybox
+    /// llvm-objcopy, for the disks of the bare-metal cases
+    LlvmTools,
+    /// The emulator, 10 or newer
     Qemu,
+    /// What every scenario on a real kernel needs beside it
+    Busybox,
     /// Debian's kernels 6.1, 6.12 and 7
     Kernels,
     /// makedumpfile, for the capture kernel's user space
@@ -71,17 +77,20 @@ impl Args {
         if wanted(Name::RustSrc) {
             let _lock = lock(sh, repo)?;
             let supply = Supply::new(sh, repo, self.refresh);
-            match rust_src::llvm_tools(sh, repo)? {
-                Some(tool) => println!("llvm-tools    {}", tool.display()),
-                None => println!("llvm-tools    missing, and not needed yet: `rustup component add llvm-tools` brings them"),
-            }
             let rust_src = rust_src::get(sh, repo, &supply, self.without_rustup).map_err(explain)?;
             match rust_src {
                 RustSrc::Toolchain(library) => println!("rust-src      {} (rustup)", library.display()),
                 RustSrc::Unpacked(library) => println!("rust-src      {} (Debian)", library.display()),
             }
         }
-        if self.only.iter().any(|name| *name != Name::RustSrc) || self.only.is_empty() {
+        if wanted(Name::LlvmTools) {
+            let _lock = lock(sh, repo)?;
+            match llvm_tools::get(sh, repo, self.without_rustup)? {
+                LlvmTools::Toolchain(bin) => println!("llvm-tools    {} (rustup)", bin.display()),
+                tools => println!("llvm-tools    {} (scripts)", tools.bin().display()),
+            }
+        }
+        if self.only.iter().any(|name| ![Name::RustSrc, Name::LlvmTools].contains(name)) || self.only.is_empty() {
             let assets = guests_parts(sh, repo, self.refresh, wanted)?;
             print(&assets);
             demand(&assets, wanted)?;
@@ -96,6 +105,17 @@ pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
     rust_src::get(sh, repo, &Supply::new(sh, repo, false), false).map_err(explain)
 }
 
+/// The tools without which the maker of disk images does not build, for `qemu bare`.
+pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<LlvmTools> {
+    let _lock = lock(sh, repo)?;
+    llvm_tools::get(sh, repo, false)
+}
+
+/// Only the emulator, for `qemu bare`: its machines boot no kernel of a distribution, and have no user space.
+pub fn emulator(sh: &Shell, repo: &Repository) -> Result<()> {
+    guests_parts(sh, repo, false, |name| name == Name::Qemu).map(drop)
+}
+
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
 pub fn guests(sh: &Shell, repo: &Repository) -> Result<()> {
     demand(&guests_parts(sh, repo, false, |_| true)?, |_| true)
@@ -105,7 +125,7 @@ fn guests_parts(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Na
     let _lock = lock(sh, repo)?;
     let supply = Supply::new(sh, repo, refresh);
     let manifest = repo.root.join(MANIFEST);
-    match bring(&supply, wanted) {
+    match bring(&supply, wanted, known(&manifest)) {
         Ok(assets) => {
             sh.write_file(manifest, serde_json::to_string_pretty(&assets)?)?;
             Ok(assets)
@@ -116,11 +136,13 @@ fn guests_parts(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Na
     }
 }
 
-fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
+/// Brings the wanted parts. Those that are not stay as they are `known`, even if somebody else has brought them.
+fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Assets>) -> Result<Assets> {
     let skipped = |name: &str| format!("{name} was left out; run `cargo xtask setup`");
+    let known = known.as_ref();
     /// Brings a part if it is wanted. A failure does not keep the others from being brought: `demand` decides what may be missing.
     macro_rules! guest {
-        ($wanted:expr, $name:expr, $get:expr) => {
+        ($wanted:expr, $name:expr, $known:expr, $get:expr) => {
             if wanted($wanted) {
                 match supply.provide($name, $get) {
                     Err(error) if error.is::<Unsupported>() => return Err(error),
@@ -131,30 +153,48 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
                     Ok(part) => part,
                 }
             } else {
-                supply.remembered($name).unwrap_or_else(|| Part::Missing(skipped($name)))
+                supply.remembered($name).or_else(|| present($known)).unwrap_or_else(|| Part::Missing(skipped($name)))
             }
         };
     }
     let qemu = required(supply.provide("qemu", qemu::get)?)?;
-    let busybox = required(supply.provide("busybox", guest_program::busybox)?)?;
+    let busybox = if wanted(Name::Busybox) {
+        Some(required(supply.provide("busybox", guest_program::busybox)?)?)
+    } else {
+        let remembered = supply.remembered("busybox").map(required).transpose()?;
+        remembered.or_else(|| known?.busybox.clone().filter(|busybox| busybox.exists()))
+    };
     let mut kernels = BTreeMap::new();
     for series in &kernels::SERIES {
-        let part = guest!(Name::Kernels, &format!("kernel-{}", series.name), |s, tree| kernels::get(s, tree, series));
+        let (name, known) = (format!("kernel-{}", series.name), known.and_then(|known| known.kernels.get(series.name)));
+        let part = guest!(Name::Kernels, &name, known, |s, tree| kernels::get(s, tree, series));
         kernels.insert(series.name.to_string(), part);
     }
     Ok(Assets {
         qemu,
         busybox,
         kernels,
-        makedumpfile: guest!(Name::Makedumpfile, "makedumpfile", |s, tree| guest_program::get(
-            s,
-            tree,
-            "makedumpfile",
-            "makedumpfile"
-        )),
-        kexec: guest!(Name::Kexec, "kexec-tools", |s, tree| guest_program::get(s, tree, "kexec-tools", "kexec")),
-        ovmf: guest!(Name::Ovmf, "ovmf", guest_program::ovmf),
+        makedumpfile: guest!(Name::Makedumpfile, "makedumpfile", known.map(|known| &known.makedumpfile), |s, tree| {
+            guest_program::get(s, tree, "makedumpfile", "makedumpfile")
+        }),
+        kexec: guest!(Name::Kexec, "kexec-tools", known.map(|known| &known.kexec), |s, tree| {
+            guest_program::get(s, tree, "kexec-tools", "kexec")
+        }),
+        ovmf: guest!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), guest_program::ovmf),
     })
+}
+
+/// What an earlier run, or a person, has written down.
+fn known(manifest: &Path) -> Option<Assets> {
+    serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()
+}
+
+/// A part that is there with all its files.
+fn present<T: Files + Clone>(part: Option<&Part<T>>) -> Option<Part<T>> {
+    match part? {
+        Part::Present(found) if found.files().iter().all(|file| file.exists()) => Some(Part::Present(found.clone())),
+        _ => None,
+    }
 }
 
 fn required<T>(part: Part<T>) -> Result<T> {
@@ -173,7 +213,9 @@ fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
             Part::Missing(reason) => Some(reason),
         }
     }
+    let busybox = if assets.busybox.is_none() { Some("it is not among the assets") } else { None };
     let programs = [
+        (Name::Busybox, "busybox", busybox),
         (Name::Makedumpfile, "makedumpfile", reason(&assets.makedumpfile)),
         (Name::Kexec, "kexec-tools", reason(&assets.kexec)),
         (Name::Ovmf, "ovmf", reason(&assets.ovmf)),
@@ -204,9 +246,9 @@ fn complete_manifest(manifest: &Path) -> Option<Assets> {
             Part::Missing(_) => true,
         }
     }
-    let assets: Assets = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
+    let assets = known(manifest)?;
     let all = assets.qemu.files().iter().all(|f| f.exists())
-        && assets.busybox.exists()
+        && assets.busybox.as_ref().is_none_or(|busybox| busybox.exists())
         && assets.kernels.values().all(present)
         && present(&assets.makedumpfile)
         && present(&assets.kexec)
@@ -237,7 +279,10 @@ fn print(assets: &Assets) {
         }
     }
     println!("qemu          {}: {}", assets.qemu.version, assets.qemu.program.display());
-    println!("busybox       {}", assets.busybox.display());
+    match &assets.busybox {
+        Some(busybox) => println!("busybox       {}", busybox.display()),
+        None => println!("busybox       missing: it was left out; run `cargo xtask setup`"),
+    }
     for (series, kernel) in &assets.kernels {
         line(&format!("kernel {series}"), kernel, |k| format!("{}: {}", k.release, k.vmlinuz.display()));
     }
@@ -256,7 +301,7 @@ mod tests {
         let program = || Part::Present(GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() });
         Assets {
             qemu: Qemu { program: "qemu".into(), library_path: vec![], data_dirs: vec![], version: "10".into() },
-            busybox: "busybox".into(),
+            busybox: Some("busybox".into()),
             kernels: kernels::SERIES.iter().map(|series| (series.name.to_string(), kernel())).collect(),
             makedumpfile: program(),
             kexec: program(),
@@ -277,6 +322,7 @@ mod tests {
     #[test]
     fn a_missing_part_is_refused_by_name() {
         demand(&complete(), |_| true).unwrap();
+        refused_without("busybox", |assets| assets.busybox = None);
         refused_without("makedumpfile", |assets| assets.makedumpfile = Part::Missing("no".into()));
         refused_without("kexec-tools", |assets| assets.kexec = Part::Missing("no".into()));
         refused_without("ovmf", |assets| assets.ovmf = Part::Missing("no".into()));

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace and all scenarios have run, whatever the first ones said, and none has failed. Each runner's
+//! On exit: all tests of the workspace, twenty seconds of each fuzz target, all bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed. Each runner's
 //! own closing lines are on stdout as it printed them; a summary follows.
 
 mod summary; // the last lines
@@ -9,13 +9,15 @@ use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::audit;
+use crate::build;
 use crate::command;
+use crate::fuzz;
 use crate::lint;
 use crate::qemu;
 use crate::repository::Repository;
-use summary::Summary;
+use summary::{Summary, Tally};
 
-/// Set up, build, audit, then run every test and every scenario
+/// Set up, build, audit, then run every test, every case and every scenario
 ///
 /// With CI set in the environment, `cargo xtask lint` comes first. Only scenarios on the newest kernel series may be ignored, where
 /// the archive does not have it; any other missing part is a failure.
@@ -36,6 +38,7 @@ impl Args {
 
     fn without_lint(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         qemu::prepare(sh, repo)?;
+        build::bare::build(sh, repo)?;
         let measured = audit::audit(repo)?;
         let purgatory = repo.purgatory_elf();
         let filter = &self.filter;
@@ -43,17 +46,28 @@ impl Args {
         // The workspace again, so that nothing is built anew with fewer features; without colour, because the summary is read from
         // what this prints.
         let scenarios = cmd!(sh, "cargo test --workspace --test scenarios -- --color=never {filter...}");
-        let [host, scenarios] = [host, scenarios].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
-        // Both, so that one run tells everything that is wrong.
+        let cases = cmd!(sh, "cargo test --workspace --test bare -- --color=never {filter...}");
+        let [host, cases, scenarios] = [host, cases, scenarios].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
+        // All, so that one run tells everything that is wrong.
         let host = command::show(host);
+        // A filter names tests, and targets are none.
+        let fuzzed = if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) };
+        let (said_of_cases, cases) = command::show_and_read(cases, std::io::stdout().lock())?;
         let (said, scenarios) = command::show_and_read(scenarios, std::io::stdout().lock())?;
-        let mut failures: Vec<String> = [host, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
+        let mut failures: Vec<String> =
+            [host, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
+        let fuzzed = fuzzed.unwrap_or_else(|error| {
+            failures.push(format!("fuzz: {error:#}"));
+            Vec::new()
+        });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
         let summary = Summary::new(&said, &measured, outcome);
-        if summary.passed == 0 && filter.is_none() {
-            failures.push("not one scenario was fulfilled: nothing is proven".into());
+        let matrix = Tally::of(&said_of_cases);
+        if (summary.passed == 0 || matrix.passed == 0) && filter.is_none() {
+            failures.push("not one scenario was fulfilled, or not one case: nothing is proven".into());
         }
-        print!("{summary}");
+        fuzzed.iter().for_each(|line| println!("{line}"));
+        print!("{matrix}{summary}");
         if !failures.is_empty() {
             bail!("{}", failures.join("\n"));
         }

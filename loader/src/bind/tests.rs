@@ -1,5 +1,7 @@
 //! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel makes it.
 
+mod machines;
+
 use handoff::{EngineId, RegionKind, Verdict};
 use purgatory::received::{Handoff, Itself, Span, receive};
 use purgatory::verify::{self, Difference, Place};

@@ -131,6 +131,9 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
         return Err(Defect::Truncated { len: bytes.len(), part: "the payload", end });
     }
     let payload = &bytes[payload_at..];
+    // The purgatory jumps nowhere but into what it has hashed: without this it would refuse its block after the panic.
+    let entry_at = payload_at + ENTRY_OFFSET as usize;
+    header.part("the 64-bit entry point", entry_at, entry_at + 1)?;
     if init_size < payload.len() as u64 {
         return Err(Defect::InitSize { init_size, payload: payload.len() as u64 });
     }

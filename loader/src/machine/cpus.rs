@@ -24,7 +24,8 @@ pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Erro
 
     let mut physical_bits = None;
     for line in values("address sizes") {
-        let bits = line.split_once(" bits physical").and_then(|(bits, _)| bits.parse().ok());
+        let number = line.split_once(" bits physical").map(|(bits, _)| bits).filter(|bits| !bits.starts_with('+'));
+        let bits = number.and_then(|bits| bits.parse().ok());
         let bits = bits.filter(|bits| PHYSICAL_BITS.contains(bits)).ok_or_else(|| file.garbled(quoted(line)))?;
         physical_bits = Some(physical_bits.map_or(bits, |narrowest: u32| narrowest.min(bits)));
     }

@@ -62,7 +62,9 @@ fn bracketed(text: &str) -> Option<String> {
 pub(super) fn parse_vmcoreinfo(file: &Found) -> Result<PhysRange, Error> {
     let text = file.text()?;
     let range = text.split_once(' ').and_then(|(address, size)| {
-        PhysRange::with_len(parse_hexadecimal(address.strip_prefix("0x")?)?, parse_hexadecimal(size)?)
+        // `parse_hexadecimal` would take a second prefix.
+        let digits = address.strip_prefix("0x").filter(|digits| !digits.starts_with("0x"))?;
+        PhysRange::with_len(parse_hexadecimal(digits)?, parse_hexadecimal(size)?)
     });
     range.filter(|range| !range.is_empty()).ok_or_else(|| file.garbled(quoted(text)))
 }

@@ -2,6 +2,7 @@
 
 mod live;
 mod refusals;
+mod round_trip;
 mod snapshots;
 
 use std::collections::BTreeMap;

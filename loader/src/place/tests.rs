@@ -1,5 +1,7 @@
 //! Places for images that nobody has built yet, in regions of every size.
 
+mod oracle;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -164,6 +164,8 @@ fn handoff_section(
 
 #[cfg(test)]
 mod tests {
+    mod properties;
+
     use object::elf::{EM_386, ET_EXEC, PF_R, PF_W, PF_X};
 
     use super::*;

@@ -1,5 +1,7 @@
 //! Headers as Linux writes them, and each thing that makes them one broken once.
 
+mod properties;
+
 extern crate std;
 use super::*;
 use std::vec::Vec;
@@ -20,7 +22,12 @@ fn linux_header(cpus: u64, ranges: &[(u64, u64)]) -> Vec<u8> {
     programs.push(load(0x1c00_0000, 0x0340_0000, 0xffff_ffff_9a00_0000));
     programs.extend(ranges.iter().map(|&(start, end)| load(start, end - start, PAGE_OFFSET + start)));
 
-    let mut bytes = std::vec![0; MEMSZ];
+    assembled(&programs, MEMSZ)
+}
+
+/// A segment of `len` bytes with these program headers.
+fn assembled(programs: &[[u64; 7]], len: usize) -> Vec<u8> {
+    let mut bytes = std::vec![0; len];
     bytes[..7].copy_from_slice(&IDENT);
     bytes[16..20].copy_from_slice(&[4, 0, 62, 0]);
     bytes[20] = 1;

@@ -1,5 +1,7 @@
 //! A block that is accepted, and each of its fields broken once.
 
+mod properties;
+
 use super::*;
 use handoff::{EntryRegs, PhysSpan};
 use zerocopy::little_endian::{U32, U64};

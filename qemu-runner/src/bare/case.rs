@@ -1,7 +1,7 @@
 //! A case: one row of the fault matrix, and what it is made of.
 
-use handoff::{OnCorrupt, RegionKind, Verdict};
 use handoff::report::Elfcorehdr;
+use handoff::{OnCorrupt, RegionKind, Verdict};
 use loader::request::EngineChoice;
 use orders::orders::{Nmi, Tables};
 use orders::{Ending, StepKind};

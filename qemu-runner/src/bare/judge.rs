@@ -115,7 +115,8 @@ fn filled_in(text: &str, memory: &Memory) -> String {
         let (place, after) = behind.split_once('}').expect("a place ends with a brace");
         let (name, offset) = place.split_once('+').unwrap_or((place, "0"));
         let offset = u64::from_str_radix(offset, 16).expect("an offset is hexadecimal");
-        let kind = handoff::RegionKind::ALL.into_iter().find(|kind| kind.name() == name).expect("a place begins with a region's name");
+        let kind =
+            handoff::RegionKind::ALL.into_iter().find(|kind| kind.name() == name).expect("a place begins with a region's name");
         filled.push_str(&format!("{before}{:#x}", memory.start(kind) + offset));
         rest = after;
     }
@@ -159,7 +160,12 @@ fn waited(observed: &Observed, delay: Duration) -> Result<(), Error> {
     check_eq("announced delay in ms", &said, &(delay.as_millis() as u64))?;
     // The clock of the host and the guest's counter may differ by a little, and a line arrives late rather than early.
     let waited = ended.saturating_duration_since(announced.at);
-    check(waited + Duration::from_millis(100) >= delay, "wait before the reset", format_args!("{delay:?}"), format_args!("{waited:?}"))
+    check(
+        waited + Duration::from_millis(100) >= delay,
+        "wait before the reset",
+        format_args!("{delay:?}"),
+        format_args!("{waited:?}"),
+    )
 }
 
 /// Asks QEMU again and again until it is so, or the deadline passes.

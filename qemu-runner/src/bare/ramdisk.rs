@@ -75,8 +75,8 @@ fn sealed(image: &Image<'_>) -> Vec<SealedSpan> {
     for region in block.regions.iter().take(block.region_count.get() as usize) {
         let (start, end) = (region.start.get(), region.start.get() + region.file_len.get());
         let holds_report = (start..end).contains(&report);
-        let parts =
-            if holds_report { vec![start..report, report + FIELD_LEN as u64..end] } else { vec![start..end] };
+        // An empty second part where there is no report.
+        let parts = if holds_report { [start..report, report + FIELD_LEN as u64..end] } else { [start..end, end..end] };
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let segments = image.segments().iter();
             let mut holding = segments.filter(|s| s.range().start() <= part.start && part.end <= s.range().end());

@@ -94,6 +94,7 @@ fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts
             Arrival::End => break,
         }
     }
+    lines.extend(vm.last_words()?);
     let status = vm.exit_status()?;
     let ending = status.and_then(Ending::from_exit_status);
     check(ending == Some(Ending::Described), "end of the description", "Described", format_args!("{ending:?}: {lines:?}"))?;
@@ -186,6 +187,7 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
             }
             Arrival::End => {
                 observed.ended_at = Some(Instant::now());
+                observed.harness.extend(vm.last_words()?);
                 return Ok(observed);
             }
         }

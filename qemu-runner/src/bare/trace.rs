@@ -39,10 +39,12 @@ pub fn log_filter(purgatory: &Range<u64>) -> String {
 
 /// The addresses of the instructions that the log says were executed inside `purgatory`.
 pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
-    // `0x0000000013ff3000:  fa    cli`
+    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those behind it stand on a line without a mnemonic.
+    let is_byte = |word: &str| word.len() == 2 && u8::from_str_radix(word, 16).is_ok();
     let address = |line: &str| {
-        let (address, _) = line.strip_prefix("0x")?.split_once(':')?;
-        u64::from_str_radix(address, 16).ok()
+        let (address, rest) = line.strip_prefix("0x")?.split_once(':')?;
+        let goes_on = rest.split_whitespace().all(is_byte);
+        if goes_on { None } else { u64::from_str_radix(address, 16).ok() }
     };
     log.lines().filter_map(address).filter(|address| purgatory.contains(address)).collect()
 }
@@ -102,12 +104,13 @@ mod tests {
     use super::*;
 
     const LOG: &str = "----------------\nIN: \n0x13ff3000:  fa                       cli      \n\n\
-        ----------------\nIN: \n0x13ff3001:  0f a2                    cpuid    \n\n0x00007c05:  e6 f4  outb  %al, $0xf4\n";
+        ----------------\nIN: \n0x13ff3001:  0f a2                    cpuid    \n\n\
+        0x13ff3003:  48 b8 00 ff ff ff ff ff  movabsq  $0x7fffffffffffff00, %rax\n0x13ff300b:  ff 7f\n\n0x00007c05:  e6 f4  outb  %al, $0xf4\n";
 
     #[test]
     fn addresses_inside_the_purgatory_are_read_from_the_log() {
         let purgatory = 0x13ff_3000..0x13ff_f000;
-        assert_eq!(executed(LOG, &purgatory), BTreeSet::from([0x13ff_3000, 0x13ff_3001]));
+        assert_eq!(executed(LOG, &purgatory), BTreeSet::from([0x13ff_3000, 0x13ff_3001, 0x13ff_3003]));
         assert_eq!(log_filter(&purgatory), "0x13ff3000..0x13ffefff");
     }
 

@@ -145,7 +145,7 @@ fn read(register: Register) -> u32 {
 }
 
 fn write(register: Register, value: u32) {
-    // SAFETY: mapped as for `read`. The writes made here raise no interrupt that this kernel does not handle: NMI has a handler on
-    // every CPU, INIT and start-up go to CPUs that are to start.
+    // SAFETY: mapped as for `read`. The writes made here raise no interrupt that this kernel does not handle: NMI has a handler
+    // on every CPU, INIT and start-up go to CPUs that are to start.
     unsafe { address(register).write_volatile(value) }
 }

@@ -1,7 +1,7 @@
 //! Memory and CPUs that come and go while the machine runs: ACPI's hotplug, without its bytecode.
 //!
-//! QEMU's AML talks to two blocks of registers; we do. Where an operating system takes an interrupt (SCI) and runs AML methods that look
-//! for the device with an event, we look again and again.
+//! QEMU's AML talks to two blocks of registers; we do. Where an operating system takes an interrupt (SCI) and runs AML methods
+//! that look for the device with an event, we look again and again.
 //!
 //! ```text
 //! added:   insert event ──▶ cleared ──▶ _OST says success ──▶ QEMU tells the runner that the guest has taken the device
@@ -20,8 +20,8 @@ mod cpus;
 /// The CPUs that are plugged in: their APIC ids, in QEMU's order.
 pub use cpus::present as present_cpus;
 
-/// Seconds to wait for the runner to act; it has a shorter deadline of its own for the whole run.
-const AWAIT_SECONDS: u64 = 300;
+/// Seconds to wait for the runner to act: less than its own deadline for the whole run, so that the kernel says what was missing.
+const AWAIT_SECONDS: u64 = 60;
 /// Microseconds between two looks: each is a dozen exits to QEMU, which has to answer the runner meanwhile.
 const LOOK_AGAIN_US: u64 = 1_000;
 

@@ -18,8 +18,8 @@ use crate::harness::give_up;
 #[global_allocator]
 static HEAP: LockedHeap = LockedHeap::empty();
 
-/// Bytes of heap: some vectors of ranges.
-const HEAP_LEN: u64 = 1 << 20;
+/// Bytes of heap: an elfcorehdr for 8192 CPUs as it grows, above all.
+const HEAP_LEN: u64 = 16 << 20;
 /// A page.
 pub const PAGE: u64 = 4096;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bootloader::DiskImageBuilder;
+use bootloader::{BootConfig, DiskImageBuilder};
 
 fn main() -> ExitCode {
     let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -13,6 +13,10 @@ fn main() -> ExitCode {
     };
     let mut builder = DiskImageBuilder::new(kernel.clone());
     builder.set_ramdisk(ramdisk.clone());
+    // COM1 is the purgatory's, and a UART there may never take a byte, for which the bootloader's logger would wait for ever.
+    let mut config = BootConfig::default();
+    config.serial_logging = false;
+    builder.set_boot_config(&config);
     match builder.create_bios_image(out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -89,14 +89,6 @@ fn from_debian(supply: &Supply<'_>, tree: &Path, version: &str) -> Result<Found<
     Ok(Found { part: Part::Present(lock), packages: vec![package.spec()] })
 }
 
-/// Where the toolchain's own llvm-objcopy is, if rustup's component llvm-tools is there. Nothing is fetched: only disk images of
-/// bootloader need it.
-pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<Option<PathBuf>> {
-    let _root = sh.push_dir(&repo.root);
-    let libdir = command::read(cmd!(sh, "rustc --print target-libdir"))?;
-    Ok(Path::new(libdir.trim_end()).parent().map(|dir| dir.join("bin/llvm-objcopy")).filter(|tool| tool.is_file()))
-}
-
 /// Where rustup puts the library's source.
 fn in_toolchain(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
     let _root = sh.push_dir(&repo.root);

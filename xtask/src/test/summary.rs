@@ -44,6 +44,31 @@ impl Summary {
     }
 }
 
+/// How many cases of the fault matrix passed, and which did not.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// How many passed.
+    pub passed: usize,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    /// Reads what the runner printed.
+    pub fn of(said: &str) -> Self {
+        let results = said.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
+        let (passed, failed): (Vec<_>, Vec<_>) = results.partition(|(_, what)| what.starts_with("ok"));
+        Self { passed: passed.len(), failed: failed.into_iter().map(|(name, _)| name.trim().to_owned()).collect() }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { passed, failed } = self;
+        writeln!(out, "bare-metal cases: {passed} passed, {} failed", failed.len())?;
+        failed.iter().try_for_each(|name| writeln!(out, "  failed: {name}"))
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { passed, failed, ignored, figures, loaded } = self;

@@ -1,5 +1,7 @@
 //! A bzImage with every field right, and with each one wrong.
 
+mod properties;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -120,6 +122,19 @@ fn length_of_the_header_has_no_sign() {
     bytes[0x201] = 0x8e;
     let file = InputFile { path: "vmlinuz".into(), bytes };
     assert_eq!(kernel::parse(&file).unwrap().setup_header.len(), 0x290 - 0x1f1);
+}
+
+#[test]
+fn payload_that_ends_before_its_entry_point_is_refused() {
+    const WITHOUT_ENTRY: usize = 0x200;
+    let mut bytes = image();
+    bytes.truncate(PAYLOAD_AT + WITHOUT_ENTRY);
+    bytes[0x1f4..0x1f8].copy_from_slice(&(WITHOUT_ENTRY as u32 / 16).to_le_bytes());
+    let end = (PAYLOAD_AT + WITHOUT_ENTRY + 1) as u64;
+    let expected = Defect::Truncated { len: bytes.len(), part: "the 64-bit entry point", end };
+    assert_eq!(parse_file(bytes.clone()), Err(expected));
+    bytes.push(0xcc);
+    assert_eq!(parse_file(bytes), Ok(()));
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn impossible_numbers_are_refused() {
         ("sys/kernel/vmcoreinfo", "0xffffffffffffffff 1024\n"),
         ("sys/kernel/vmcoreinfo", "0x1824000 0\n"),
         ("sys/kernel/vmcoreinfo", "0x1824000 0x1024 7\n"),
+        ("sys/kernel/vmcoreinfo", "0x0x1824000 1024\n"),
         ("sys/devices/system/cpu/possible", "3-0\n"),
         ("sys/devices/system/cpu/possible", "0-4294967295\n"),
         ("sys/devices/system/cpu/possible", "0-4294967294,0-4294967294\n"),
@@ -74,6 +75,7 @@ fn impossible_numbers_are_refused() {
         ("proc/iomem", "00100000-3fffffff : Reserved\n"),
         ("proc/cpuinfo", "flags : fpu\naddress sizes : 31 bits physical\n"),
         ("proc/cpuinfo", "flags : fpu\naddress sizes : 53 bits physical\n"),
+        ("proc/cpuinfo", "flags : fpu\naddress sizes : +40 bits physical\n"),
         ("proc/cpuinfo", "flags : fpu\n"),
         ("kdump-loader/tsc_khz", "0\n"),
     ] {

@@ -58,7 +58,6 @@ pub const FIELDS: &[Case] = cases! {
     "block-engine-unknown", BlockEngine, "the engine is one that this purgatory does not have", |b| b.engine = 3.into();
     "block-policy-0", BlockPolicy, "the policy is number 0", |b| b.on_corrupt = 0.into();
     "block-policy-unknown", BlockPolicy, "the policy is unknown", |b| b.on_corrupt = 4.into();
-    "block-tsc-0", BlockTsc, "the time-stamp counter stands still", |b| b.tsc_khz = 0.into();
     "block-leaf-size-0", BlockLeafSize, "leaves are empty", |b| b.leaf_size = 0.into();
     "block-leaf-size-odd", BlockLeafSize, "the size of a leaf is no power of two", |b| b.leaf_size = 0xffff.into();
     "block-leaf-size-small", BlockLeafSize, "leaves are smaller than a page", |b| b.leaf_size = 2048.into();
@@ -175,11 +174,7 @@ pub const CASES: &[Case] = &[
         summary: "the delay is longer than an hour: ten seconds are waited, here of a clock that runs fast",
         arrange: ordinary,
         damage: |memory| hasty(memory, |block| block.reset_delay_ms = u32::MAX.into()),
-        expect: Expect {
-            verdict: Verdict::BlockPolicy,
-            says: &["verdict ", "resetting in 10000 ms"],
-            ended: Ended::ResetAtOnce,
-        },
+        expect: Expect { verdict: Verdict::BlockPolicy, says: &["verdict ", "resetting in 10000 ms"], ended: Ended::ResetAtOnce },
     },
     Case {
         name: "block-delay-longest",
@@ -205,6 +200,13 @@ pub const CASES: &[Case] = &[
             says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 0 ms"],
             ended: Ended::Reset,
         },
+    },
+    Case {
+        name: "block-tsc-0",
+        summary: "the time-stamp counter stands still, so no delay can be measured",
+        arrange: ordinary,
+        damage: |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
+        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict ", "resetting in 300 ms"], ended: Ended::ResetAtOnce },
     },
     Case {
         name: "block-tsc-max",

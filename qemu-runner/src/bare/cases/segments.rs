@@ -78,7 +78,6 @@ macro_rules! flipped {
 
 /// The first, a middle and the last byte of every kind of region.
 pub const FLIPPED: &[Case] = flipped! {
-    Purgatory "purgatory": "purgatory-first", "purgatory-middle", "purgatory-last";
     Kernel "kernel": "kernel-first", "kernel-middle", "kernel-last";
     Initrd "initrd": "initrd-first", "initrd-middle", "initrd-last";
     BootParams "boot-params": "boot-params-first", "boot-params-middle", "boot-params-last";
@@ -87,6 +86,23 @@ pub const FLIPPED: &[Case] = flipped! {
 };
 
 pub const CASES: &[Case] = &[
+    Case {
+        name: "purgatory-text",
+        summary: "a bit of the purgatory's own handler of #DE was flipped",
+        arrange: ordinary,
+        damage: |memory| {
+            let stub = memory.symbol("trap_stubs");
+            memory.at(stub, 1)[0] ^= 1;
+        },
+        expect: corrupt(&["purgatory is corrupt at {purgatory}-", "verdict ", "resetting in 300 ms"]),
+    },
+    Case {
+        name: "purgatory-rodata",
+        summary: "a bit of the purgatory's last read-only byte was flipped",
+        arrange: ordinary,
+        damage: |memory| flip_last(memory, RegionKind::Purgatory),
+        expect: corrupt(&["purgatory is corrupt at ", "verdict ", "resetting in 300 ms"]),
+    },
     Case {
         name: "initrd-before-leaf-border",
         summary: "a bit of the last byte of the initrd's first leaf was flipped",
@@ -219,7 +235,12 @@ pub const CASES: &[Case] = &[
         expect: nevertheless(
             RegionKind::Initrd,
             Ending::Contents,
-            &["initrd is corrupt at {initrd}-", "verdict ", "booting nevertheless, as told", "report segment-corrupt,segment:initrd"],
+            &[
+                "initrd is corrupt at {initrd}-",
+                "verdict ",
+                "booting nevertheless, as told",
+                "report segment-corrupt,segment:initrd",
+            ],
         ),
     },
     Case {
@@ -232,10 +253,14 @@ pub const CASES: &[Case] = &[
         },
         expect: Expect {
             verdict: Verdict::SegmentCorrupt,
-            says: &["elfcorehdr-copy is corrupt at ", "elfcorehdr is broken (not the identification of a 64-bit ELF file)", "verdict "],
+            says: &[
+                "elfcorehdr-copy is corrupt at ",
+                "elfcorehdr is broken (not the identification of a 64-bit ELF file)",
+                "verdict ",
+            ],
             ended: Ended::BootedNevertheless(
                 Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
-                Ending::ControlRegisters,
+                Ending::Elfcorehdr,
             ),
         },
     },

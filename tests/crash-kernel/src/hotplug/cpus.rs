@@ -1,7 +1,7 @@
 //! The registers of CPU hotplug: QEMU docs/specs/acpi_cpu_hotplug.rst, hw/acpi/cpu.c.
 //!
-//! Before the first access there may be an older interface, a bitmap of CPUs, in the same place: writing 0 to the selector, which every
-//! access here begins with, replaces it by this one for ever (hw/acpi/cpu_hotplug.c, `cpu_status_write`).
+//! After a reset there is an older interface in the same place, a bitmap of CPUs. Writing 0 to the selector, as [`places`] does
+//! first, replaces it by this one (hw/acpi/cpu_hotplug.c, `cpu_status_write`).
 
 use super::{flags, read, write};
 
@@ -26,7 +26,8 @@ const ARCHITECTURE_ID: u8 = 3;
 /// A place for a CPU.
 pub struct Place(u32);
 
-/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not exist reads as 0.
+/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not exist reads as 0. Such a
+/// selector makes the block deaf to everything but the next one.
 fn places() -> impl Iterator<Item = Place> {
     let exists = |place: &Place| {
         Place(0).command(SELECTED);
@@ -89,8 +90,6 @@ impl Place {
     }
 
     fn select(&self) {
-        // A place beyond the last makes the block deaf to everything but the selector.
-        write(BASE, 0_u32);
         write(BASE, self.0);
     }
 }

@@ -1,9 +1,11 @@
 //! Who there is, and what each is doing: a table without locks, since NMI handlers read and write it.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::SeqCst};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::SeqCst};
 
+use super::shared::{Shared, numbered};
 use crate::apic;
+use crate::harness::give_up;
 
 /// As many as xAPIC mode has ids for, without the broadcast id.
 const MAX: usize = 255;
@@ -11,37 +13,9 @@ const MAX: usize = 255;
 /// What a CPU is told to run.
 pub type Work = fn() -> !;
 
-macro_rules! atomic_enum {
-    ($(#[$meta:meta])* $name:ident, $atomic:ident { $($(#[$variant_meta:meta])* $variant:ident,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub enum $name { $($(#[$variant_meta])* $variant),+ }
-
-        /// The same, shared between CPUs.
-        struct $atomic(AtomicU8);
-
-        impl $atomic {
-            fn swap(&self, new: $name) -> $name {
-                let old = self.0.swap(new as u8, SeqCst);
-                Self::named(old)
-            }
-
-            fn get(&self) -> $name {
-                Self::named(self.0.load(SeqCst))
-            }
-
-            fn named(number: u8) -> $name {
-                const ALL: &[$name] = &[$($name::$variant),+];
-                ALL[usize::from(number)]
-            }
-        }
-    };
-}
-
-atomic_enum! {
+numbered! {
     /// What a CPU is doing.
-    State, SharedState {
+    State {
         /// Nobody has this number.
         Absent,
         /// It has been sent INIT, and has not arrived.
@@ -59,9 +33,9 @@ atomic_enum! {
     }
 }
 
-atomic_enum! {
+numbered! {
     /// What a CPU shall do on its next NMI.
-    Order, SharedOrder {
+    Order {
         /// Nothing: return, and look whether there is work.
         None,
         /// Save the note and halt.
@@ -76,20 +50,15 @@ atomic_enum! {
 /// One CPU.
 pub struct Cpu {
     apic_id: AtomicU32,
-    state: SharedState,
-    order: SharedOrder,
+    state: Shared<State>,
+    order: Shared<Order>,
     /// A [`Work`], or null.
     work: AtomicPtr<()>,
 }
 
 /// Index: number.
 static CPUS: [Cpu; MAX] = [const {
-    Cpu {
-        apic_id: AtomicU32::new(0),
-        state: SharedState(AtomicU8::new(State::Absent as u8)),
-        order: SharedOrder(AtomicU8::new(Order::None as u8)),
-        work: AtomicPtr::new(ptr::null_mut()),
-    }
+    Cpu { apic_id: AtomicU32::new(0), state: Shared::new(), order: Shared::new(), work: AtomicPtr::new(ptr::null_mut()) }
 }; MAX];
 
 /// Every CPU that ever had a number, ascending.
@@ -99,7 +68,7 @@ pub fn all() -> impl Iterator<Item = &'static Cpu> {
 
 /// The CPU with this number.
 pub fn numbered(number: u32) -> &'static Cpu {
-    all().nth(number as usize).unwrap_or_else(|| panic!("there is no CPU {number}"))
+    all().nth(number as usize).unwrap_or_else(|| give_up(format_args!("CPU {number} is wanted, and was never there")))
 }
 
 /// The one that executes this.

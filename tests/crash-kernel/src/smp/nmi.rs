@@ -70,7 +70,8 @@ extern "C" fn handle() {
     }
 }
 
-/// Stands in the handler for ever, as in the end of `crash_nmi_callback` (arch/x86/kernel/reboot.c): neither interrupts nor NMIs wake it.
+/// Stands in the handler for ever, as in the end of `crash_nmi_callback` (arch/x86/kernel/reboot.c): neither interrupts nor NMIs
+/// wake it.
 fn stand(cpu: &Cpu, state: State) -> ! {
     cpu.set_state(state);
     loop {

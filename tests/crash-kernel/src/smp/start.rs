@@ -79,8 +79,8 @@ struct BootCpu {
     data: SegmentSelector,
 }
 
-/// The page tables that lead from below 1 MiB into the kernel, like Linux's `trampoline_pgd` (arch/x86/realmode/init.c): the first
-/// 2 MiB one to one, and the kernel's upper half.
+/// The page tables that lead from below 1 MiB into the kernel, like Linux's `trampoline_pgd` (arch/x86/realmode/init.c): the
+/// first 2 MiB one to one, and the kernel's upper half.
 struct Tables {
     level4: PageTable,
     level3: PageTable,
@@ -146,8 +146,8 @@ impl BootCpu {
 
     /// Makes the CPU that executes this like it.
     fn take_over(&self) {
-        // SAFETY: the kernel's own tables; this code, its stack and `self` lie in the upper half, which the trampoline's tables have in
-        // common with them.
+        // SAFETY: the kernel's own tables; this code, its stack and `self` lie in the upper half, which the trampoline's tables
+        // have in common with them.
         unsafe { Cr3::write(self.cr3.0, self.cr3.1) };
         // SAFETY: what the kernel runs with on the boot CPU, and paging stays on.
         unsafe { Cr4::write(self.cr4) };

@@ -7,8 +7,8 @@ use crate::apic;
 use crate::harness::give_up;
 use crate::timeout::Timeout;
 
-/// Microseconds after which a CPU that has not taken its work is woken again: an NMI that arrives between its look for work and its
-/// HLT wakes nobody.
+/// Microseconds after which a CPU that has not taken its work is woken again: an NMI that arrives between its look for work and
+/// its HLT wakes nobody.
 const WAKE_AGAIN_US: u64 = 1_000;
 /// Seconds in which a CPU has to do what it is told.
 const OBEY_SECONDS: u64 = 10;

@@ -1,0 +1,16 @@
+//! Little-endian integers out of a file, too wide for any sum of them to wrap.
+
+/// The `len` bytes at `at`; `None` past the end.
+pub fn word(bytes: &[u8], at: u128, len: u128) -> Option<u128> {
+    let end = at.checked_add(len)?;
+    let field = bytes.get(usize::try_from(at).ok()?..usize::try_from(end).ok()?)?;
+    Some(field.iter().rev().fold(0, |value, &byte| value << 8 | u128::from(byte)))
+}
+
+/// The first `LEN` bytes, zeroes where there are none, and the rest.
+pub fn prefix<const LEN: usize>(data: &[u8]) -> ([u8; LEN], &[u8]) {
+    let (head, rest) = data.split_at(data.len().min(LEN));
+    let mut padded = [0; LEN];
+    padded[..head.len()].copy_from_slice(head);
+    (padded, rest)
+}

@@ -1,0 +1,48 @@
+//! For the fuzz targets alone, and only with the feature `fuzzing`: the parsers of a machine's files, given bytes instead of a
+//! tree of files, which would be a thousand times slower. They stay private otherwise: everybody else has [`Machine::read`].
+
+use super::source::{self, Found, Source};
+use super::{CpuFacts, Error, Kcore, cpus, iomem, kcore, kexec};
+use crate::phys::PhysRange;
+
+fn found(source: &Source, bytes: &[u8]) -> Found {
+    Found { path: source.paths[0].into(), bytes: bytes.to_vec(), expected: source.expected }
+}
+
+/// /proc/iomem: the ranges of each name that the loader cares about, where "System RAM" and "Reserved" stand for their variants
+/// too.
+pub fn iomem(bytes: &[u8]) -> Result<[(&'static str, Vec<PhysRange>); 7], Error> {
+    let iomem::Iomem { system_ram, crash_regions, acpi_tables, acpi_nvs, reserved, pmem, pram } =
+        iomem::parse(&found(&source::IOMEM, bytes))?;
+    Ok([
+        ("System RAM", system_ram),
+        ("Crash kernel", crash_regions),
+        ("ACPI Tables", acpi_tables),
+        ("ACPI Non-volatile Storage", acpi_nvs),
+        ("Reserved", reserved),
+        ("Persistent Memory", pmem),
+        ("Persistent Memory (legacy)", pram),
+    ])
+}
+
+/// /sys/kernel/vmcoreinfo: where the note is.
+pub fn vmcoreinfo(bytes: &[u8]) -> Result<PhysRange, Error> {
+    kexec::parse_vmcoreinfo(&found(&source::VMCOREINFO, bytes))
+}
+
+/// /proc/kcore: first as much of the file as is read of it, then what is made of that.
+pub fn kcore(mut file: &[u8]) -> (Vec<u8>, Result<Kcore, Error>) {
+    let headers = kcore::read_headers(&mut file).expect("a slice can be read");
+    let parsed = kcore::parse(&found(&source::KCORE, &headers));
+    (headers, parsed)
+}
+
+/// /sys/devices/system/cpu/possible: how many there are.
+pub fn possible_cpus(bytes: &[u8]) -> Result<u32, Error> {
+    cpus::parse_possible(&found(&source::CPU_POSSIBLE, bytes))
+}
+
+/// /proc/cpuinfo, with a frequency of 1 GHz.
+pub fn cpuinfo(bytes: &[u8]) -> Result<CpuFacts, Error> {
+    cpus::parse_cpuinfo(&found(&source::CPUINFO, bytes), 1_000_000)
+}

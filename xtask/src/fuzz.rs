@@ -1,0 +1,300 @@
+//! `cargo xtask fuzz`: every parser against inputs that nobody has thought of. What is shown of each stands in `fuzz/src/`.
+//!
+//! On entry: a C++ compiler, for libFuzzer; cargo-fuzz is brought if it is missing.
+//! On exit: how much was tried, target by target, and no target has found anything; or the input that one found, and how to
+//! try it again. What was learnt stays under `target/fuzz/corpus/`, where the next run goes on.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::{Shell, cmd};
+
+use crate::command;
+use crate::repository::Repository;
+
+/// What runs libFuzzer's side of the build: its version, and the whole name that it gives itself.
+const CARGO_FUZZ: &str = "0.13.2";
+/// How Debian brings a C++ compiler.
+const COMPILER_COMMAND: &str = "apt-get install g++";
+/// Seconds for a target when nobody says more.
+const BRIEF_SECONDS: u64 = 20;
+/// How many targets run side by side: as many as there are CPUs in the smallest machine that this is for.
+const AT_A_TIME: usize = 2;
+/// Longest that a parser may take for one input of a few kilobytes, in seconds: far beyond what a busy machine makes of it.
+const INPUT_SECONDS: u64 = 60;
+/// The workspace's own flag (.cargo/config.toml), which cargo-fuzz's overrule.
+const SOFT_MEANS_SOFT: &str = "--cfg sha2_backend=\"soft\"";
+
+/// Try every parser on inputs that nobody has thought of
+///
+/// Brings cargo-fuzz and builds the targets of fuzz/ with the pinned toolchain, without a sanitizer: none of the code under test
+/// is unsafe, and arithmetic that wraps is caught. Each target starts from seeds and from what earlier runs have learnt.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which targets; all if none is named
+    target: Vec<String>,
+    /// List the targets
+    #[arg(long)]
+    list: bool,
+    /// Stop each target after so many seconds; 20 unless --runs is given
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Stop each target after so many executions
+    #[arg(long, value_name = "N")]
+    runs: Option<u64>,
+}
+
+impl Args {
+    /// Runs them, two at a time, and fails if one has found something.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        let all = targets(repo)?;
+        if self.list {
+            all.iter().for_each(|name| println!("{name}"));
+            return Ok(());
+        }
+        if let Some(unknown) = self.target.iter().find(|name| !all.contains(name)) {
+            bail!("there is no target {unknown}; there are: {}", all.join(", "));
+        }
+        if let Some(reason) = missing_compiler(sh) {
+            bail!("{reason}");
+        }
+        let wanted = if self.target.is_empty() { all } else { self.target.clone() };
+        let seconds = self.seconds.or(self.runs.is_none().then_some(BRIEF_SECONDS));
+        build(sh, repo)?;
+        run(repo, wanted, Limit { seconds, runs: self.runs }).map(drop)
+    }
+}
+
+/// Twenty seconds for each target, and the lines that say so; or one that says why there was none.
+pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
+    if let Some(reason) = missing_compiler(sh) {
+        return Ok(vec![format!("fuzz: skipped: {reason}")]);
+    }
+    build(sh, repo)?;
+    run(repo, targets(repo)?, Limit { seconds: Some(BRIEF_SECONDS), runs: None })
+}
+
+/// Formatting of the targets, which are a workspace of their own, and clippy where libFuzzer can be built.
+pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
+    command::show(cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check"))?;
+    if let Some(reason) = missing_compiler(sh) {
+        eprintln!("clippy has not seen fuzz/: {reason}");
+        return Ok(());
+    }
+    let target_dir = directory(repo);
+    let clippy = cmd!(sh, "cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets --target-dir {target_dir}");
+    command::show(clippy.args(["--", "--deny", "warnings"]))
+}
+
+/// Where everything goes.
+fn directory(repo: &Repository) -> PathBuf {
+    repo.root.join("target/fuzz")
+}
+
+/// The targets, by name: one file each.
+fn targets(repo: &Repository) -> Result<Vec<String>> {
+    let dir = repo.root.join("fuzz/targets");
+    let listing = fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    let files = listing.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    let name = |file: &PathBuf| Some(file.file_stem()?.to_str()?.to_owned());
+    let mut names: Vec<String> = files.iter().filter_map(name).collect();
+    ensure!(!names.is_empty(), "there is no target in {}", dir.display());
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Why libFuzzer cannot be built here, if it cannot.
+fn missing_compiler(sh: &Shell) -> Option<String> {
+    let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    without_compiler(sh, Path::new(&compiler))
+}
+
+fn without_compiler(sh: &Shell, compiler: &Path) -> Option<String> {
+    let found = cmd!(sh, "{compiler} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
+    let reason = || {
+        format!(
+            "there is no C++ compiler for libFuzzer: `{}` cannot be run; install one: `{COMPILER_COMMAND}` (as root)",
+            compiler.display()
+        )
+    };
+    (!found).then(reason)
+}
+
+/// Brings cargo-fuzz, builds all targets, writes their seeds.
+fn build(sh: &Shell, repo: &Repository) -> Result<()> {
+    let cargo_fuzz = cargo_fuzz(sh, repo)?;
+    let target_dir = directory(repo);
+    // Without a sanitizer it needs nothing of a nightly toolchain: what finds the way into the parsers is LLVM's coverage alone.
+    let build = cmd!(sh, "{cargo_fuzz} fuzz build --fuzz-dir fuzz --sanitizer none --target-dir {target_dir}");
+    command::show(build.env("RUSTFLAGS", SOFT_MEANS_SOFT).env_remove("RUSTC_BOOTSTRAP"))?;
+    let (seeds, directory) = (program(repo, "seeds"), target_dir.join("seeds"));
+    sh.remove_path(&directory)?;
+    command::read(cmd!(sh, "{seeds} {directory}")).map(drop)
+}
+
+/// The program, of exactly the version above.
+fn cargo_fuzz(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
+    let root = repo.root.join("target/tools");
+    let program = root.join("bin/cargo-fuzz");
+    let is_there = || {
+        program.is_file()
+            && command::read(cmd!(sh, "{program} --version")).is_ok_and(|said| said.trim_end().ends_with(CARGO_FUZZ))
+    };
+    if !is_there() {
+        eprintln!("cargo-fuzz {CARGO_FUZZ}: missing, building it");
+        let install = cmd!(sh, "cargo install --quiet --locked --force cargo-fuzz --version {CARGO_FUZZ} --root {root}");
+        command::show(install.env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP").env_remove("CARGO_TARGET_DIR"))?;
+        ensure!(is_there(), "{} was installed, but does not say that it is version {CARGO_FUZZ}", program.display());
+    }
+    Ok(program)
+}
+
+fn program(repo: &Repository, name: &str) -> PathBuf {
+    directory(repo).join(crate::build::LINUX_TARGET).join("release").join(name)
+}
+
+/// When a target has done enough.
+#[derive(Clone, Copy)]
+struct Limit {
+    seconds: Option<u64>,
+    runs: Option<u64>,
+}
+
+/// Runs the targets, prints what each did as it ends, and returns those lines if none has found anything.
+fn run(repo: &Repository, targets: Vec<String>, limit: Limit) -> Result<Vec<String>> {
+    let waiting = Mutex::new(VecDeque::from(targets));
+    let ended: Mutex<Vec<(String, Result<String>)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().expect("nobody panics with it").pop_front();
+                    let Some(target) = next else { return };
+                    let outcome = run_one(repo, &target, limit);
+                    outcome.iter().for_each(|line| println!("{line}"));
+                    ended.lock().expect("nobody panics with it").push((target, outcome));
+                }
+            });
+        }
+    });
+    let mut ended = ended.into_inner().expect("nobody panics with it");
+    ended.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let (lines, failures): (Vec<_>, Vec<_>) = ended.into_iter().map(|(_, outcome)| outcome).partition(Result::is_ok);
+    let failures: Vec<String> = failures.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(lines.into_iter().flatten().collect())
+}
+
+/// Runs one target, and says in a line what it did.
+fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
+    let directory = directory(repo);
+    let place = |kind: &str| directory.join(kind).join(target);
+    let (corpus, artefacts, seeds) = (place("corpus"), place("artefacts"), place("seeds"));
+    for dir in [&corpus, &artefacts] {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let log = place("corpus").with_extension("log");
+    let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+
+    let program = program(repo, target);
+    let mut fuzzer = Command::new(&program);
+    fuzzer.arg(format!("-artifact_prefix={}/", artefacts.display())).arg(format!("-timeout={INPUT_SECONDS}"));
+    fuzzer.args(limit.seconds.map(|seconds| format!("-max_total_time={seconds}")));
+    fuzzer.args(limit.runs.map(|runs| format!("-runs={runs}")));
+    let dictionary = repo.root.join("fuzz/dictionaries").join(target).with_extension("dict");
+    fuzzer.args(dictionary.is_file().then(|| format!("-dict={}", dictionary.display())));
+    // Found inputs go to the first.
+    fuzzer.args([&corpus, &seeds]);
+    let starting = || format!("cannot start {}", program.display());
+    fuzzer.stdout(output.try_clone().with_context(starting)?).stderr(output);
+    let status = fuzzer.status().with_context(starting)?;
+
+    let said = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let said = String::from_utf8_lossy(&said);
+    if !status.success() {
+        bail!("fuzz: {target} failed ({status}): {}", found(&said, &program).unwrap_or_else(|| command::tail(said.as_bytes())));
+    }
+    let Tried { executions, seconds, edges, inputs } =
+        Tried::read(&said).with_context(|| format!("{target} does not say what it did: {}", log.display()))?;
+    Ok(format!("fuzz: {target:<13} {executions:>10} executions in {seconds} s, {edges} edges covered by {inputs} inputs"))
+}
+
+/// What libFuzzer says about an input that it keeps: why, where it is, and how to try it again.
+fn found(said: &str, program: &Path) -> Option<String> {
+    let (_, path) = said.lines().find_map(|line| line.split_once("Test unit written to "))?;
+    // The panic's message is on the line after its place; a time-out or a lack of memory has only libFuzzer's summary.
+    let panic = said.lines().skip_while(|line| !line.contains("panicked at")).take(3);
+    let summary = said.lines().filter(|line| line.starts_with("SUMMARY"));
+    let why: Vec<&str> = panic.take_while(|line| !line.contains("stack backtrace")).chain(summary).collect();
+    Some(format!("{}\n  the input: {path}\n  again: {} {path}", why.join("\n  "), program.display()))
+}
+
+/// What libFuzzer says in the end.
+#[derive(Debug, PartialEq, Eq)]
+struct Tried {
+    executions: u64,
+    seconds: u64,
+    /// Edges of the control flow that were ever taken.
+    edges: u64,
+    /// Inputs that together take them all.
+    inputs: u64,
+}
+
+impl Tried {
+    fn read(said: &str) -> Option<Self> {
+        let done = said.lines().rev().find(|line| line.starts_with('#') && line.contains("DONE"))?;
+        let words: Vec<&str> = done.split_ascii_whitespace().collect();
+        let behind = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
+        let (_, rest) = said.lines().find_map(|line| line.strip_prefix("Done "))?.split_once(" runs in ")?;
+        Some(Self {
+            executions: words.first()?.strip_prefix('#')?.parse().ok()?,
+            seconds: rest.split(' ').next()?.parse().ok()?,
+            edges: behind("cov:")?.parse().ok()?,
+            inputs: behind("corp:")?.split('/').next()?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libfuzzer_says_in_the_end_is_read() {
+        let said = "#2\tINITED cov: 40 ft: 41 corp: 1/1b exec/s: 0 rss: 27Mb\n\
+            #2186462\tDONE   cov: 749 ft: 880 corp: 55/36Kb lim: 4096 exec/s: 104117 rss: 28Mb\n\
+            Done 2186462 runs in 21 second(s)\n";
+        assert_eq!(Tried::read(said), Some(Tried { executions: 2_186_462, seconds: 21, edges: 749, inputs: 55 }));
+        assert_eq!(Tried::read("INFO: Running with entropic power schedule"), None);
+    }
+
+    #[test]
+    fn a_found_input_is_shown_with_its_reason_and_the_command_that_tries_it_again() {
+        let said = "thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\nCrash kernel\nstack backtrace:\n   0: begin\n\
+            SUMMARY: libFuzzer: deadly signal\nartifact_prefix='a/'; Test unit written to target/fuzz/artefacts/iomem/crash-1\n";
+        let found = found(said, Path::new("target/fuzz/iomem")).unwrap();
+        assert!(found.starts_with("thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\n  Crash kernel\n  SUMMARY"), "{found}");
+        assert!(found.ends_with("again: target/fuzz/iomem target/fuzz/artefacts/iomem/crash-1"), "{found}");
+    }
+
+    #[test]
+    fn a_missing_compiler_is_answered_with_the_command_that_brings_it() {
+        let reason = without_compiler(&Shell::new().unwrap(), Path::new("/nonexistent/c++")).unwrap();
+        assert!(reason.contains("no C++ compiler") && reason.contains(COMPILER_COMMAND), "{reason}");
+    }
+
+    #[test]
+    fn every_target_is_a_program_of_the_fuzz_package_and_in_its_table_of_figures() {
+        let repo = Repository::find().unwrap();
+        let read = |file: &str| fs::read_to_string(repo.root.join("fuzz").join(file)).unwrap();
+        let (manifest, figures) = (read("Cargo.toml"), read("README.md"));
+        for target in targets(&repo).unwrap() {
+            assert!(manifest.contains(&format!("path = \"targets/{target}.rs\"")), "{target}");
+            assert!(figures.lines().any(|line| line.starts_with(&format!("| `{target}` |"))), "{target}");
+        }
+    }
+}
