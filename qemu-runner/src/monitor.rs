@@ -57,6 +57,16 @@ impl Monitor {
         self.add_device(&place.type_, "plugged-cpu", arguments)
     }
 
+    /// Asks the guest to give the CPU back that was plugged in last; whether it does is for the guest to say.
+    pub fn ask_for_cpu(&mut self) -> Result<(), Error> {
+        self.execute(qmp::device_del { id: "plugged-cpu".into() }).map(drop)
+    }
+
+    /// Asks the guest to give a DIMM back; whether it does is for the guest to say.
+    pub fn ask_for_dimm(&mut self, number: u32) -> Result<(), Error> {
+        self.execute(qmp::device_del { id: format!("plugged-dimm{number}") }).map(drop)
+    }
+
     /// Injects a non-maskable interrupt into every CPU.
     pub fn inject_nmi(&mut self) -> Result<(), Error> {
         self.execute(qmp::inject_nmi {}).map(drop)

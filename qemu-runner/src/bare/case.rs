@@ -120,6 +120,8 @@ pub struct Arrangement {
     pub la57: bool,
     /// What NMIs do.
     pub nmi: Nmi,
+    /// The CPU that panics.
+    pub panic_cpu: u32,
     /// CPUs with a note of their own.
     pub possible_cpus: u32,
     /// What the kernel does before the damage.
@@ -148,6 +150,7 @@ impl Default for Arrangement {
             tables: Tables::Null,
             la57: false,
             nmi: Nmi::None,
+            panic_cpu: 0,
             possible_cpus: 2,
             steps: Vec::new(),
             engine: EngineChoice::Auto,

@@ -3,6 +3,7 @@
 mod block;
 mod elfcorehdr;
 mod exceptions;
+mod hotplug;
 mod permissions;
 mod segments;
 mod sound;
@@ -13,6 +14,8 @@ use super::case::Case;
 pub const FAMILIES: &[(&str, &[Case])] = &[
     ("sound", sound::CASES),
     ("fields", block::FIELDS),
+    ("hotplug", hotplug::CASES),
+    ("hotplug, damaged", hotplug::DAMAGED),
     ("block", block::CASES),
     ("flipped", segments::FLIPPED),
     ("segments", segments::CASES),

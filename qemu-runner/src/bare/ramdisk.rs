@@ -35,6 +35,7 @@ pub fn crash(arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> R
     let mut disk = Ramdisk { orders: Orders::blank(Mode::Crash), bytes: Vec::new() };
     disk.orders.tables = (arrangement.tables as u32).into();
     disk.orders.nmi = (arrangement.nmi as u32).into();
+    disk.orders.panic_cpu = arrangement.panic_cpu.into();
     disk.orders.la57 = u32::from(arrangement.la57).into();
     disk.orders.possible_cpus = arrangement.possible_cpus.into();
     disk.orders.entry = image.entry().into();

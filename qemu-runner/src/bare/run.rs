@@ -27,6 +27,12 @@ use crate::vm::{Arrival, Vm};
 const LIMIT: Duration = Duration::from_secs(120);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
+/// CPUs at boot.
+const CPUS: u32 = 2;
+/// CPUs at most: TCG gives up when more have come and gone than this.
+const MAX_CPUS: u32 = 4;
+/// DIMMs that can be plugged in.
+const DIMMS: u32 = 2;
 /// Bytes of the initial RAM disk: nine leaves of 64 KiB and a short one.
 const INITRD_LEN: usize = 600_001;
 
@@ -106,7 +112,7 @@ fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts
 
 fn start(context: &Context, cpu: Cpu, boot: Boot, directory: &Path, deadline: Deadline) -> Result<Vm, Error> {
     let cpu = cpu.argument();
-    let machine = Machine { cpu, cpus: 2, max_cpus: 2, memory_mib: MEMORY_MIB, dimms: 0, boot, firmware: None };
+    let machine = Machine { cpu, cpus: CPUS, max_cpus: MAX_CPUS, memory_mib: MEMORY_MIB, dimms: DIMMS, boot, firmware: None };
     Vm::start(&context.assets()?.qemu, &machine, directory, deadline)
 }
 
@@ -179,6 +185,9 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
                 if !text.starts_with(super::description::FACT) {
                     outcome.now(text.clone());
                 }
+                if let Some(awaited) = text.strip_prefix("awaiting ") {
+                    plug(vm, awaited, &observed.harness)?;
+                }
                 if judge::stands_still(case) && text.starts_with("panic on") && !judge::speaks(case) {
                     observed.harness.push(text);
                     return Ok(observed);
@@ -191,5 +200,16 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
                 return Ok(observed);
             }
         }
+    }
+}
+
+/// Does what the crash kernel says it waits for; `before` is what it has said until then.
+fn plug(vm: &mut Vm, awaited: &str, before: &[String]) -> Result<(), Error> {
+    match awaited {
+        "memory" => vm.monitor.add_dimm(before.iter().filter(|line| *line == "awaiting memory").count() as u32),
+        "memory removal" => vm.monitor.ask_for_dimm(0),
+        "cpu" => vm.monitor.add_cpu(),
+        "cpu removal" => vm.monitor.ask_for_cpu(),
+        _ => Err(Error::Unintelligible { what: "what the crash kernel waits for", text: awaited.to_owned() }),
     }
 }

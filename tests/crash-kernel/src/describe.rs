@@ -4,6 +4,7 @@ use core::arch::x86_64::__cpuid_count;
 
 use crate::harness::{line, write_line};
 use crate::memory::Memory;
+use crate::smp;
 use crate::tsc;
 
 /// CPUID leaf, subleaf, register (0 EAX … 3 EDX) and bit of a feature, and what Linux calls it in /proc/cpuinfo
@@ -18,8 +19,6 @@ const FLAGS: [(u32, u32, usize, u32, &str); 6] = [
 ];
 /// CPUID leaf whose EAX bits 7:0 are the width of a physical address.
 const ADDRESS_SIZES: u32 = 0x8000_0008;
-/// CPUID leaf whose EBX bits 31:24 are the local APIC's id.
-const APIC_ID: u32 = 1;
 
 /// Whether the CPU has a feature, by Linux's name for it.
 pub fn has(name: &str) -> bool {
@@ -27,11 +26,6 @@ pub fn has(name: &str) -> bool {
         let cpuid = __cpuid_count(leaf, subleaf);
         flag == name && [cpuid.eax, cpuid.ebx, cpuid.ecx, cpuid.edx][register] & 1 << bit != 0
     })
-}
-
-/// The local APIC's id of the CPU that asks.
-pub fn apic_id() -> u32 {
-    __cpuid_count(APIC_ID, 0).ebx >> 24
 }
 
 /// Prints all facts.
@@ -48,5 +42,5 @@ pub fn say(memory: &Memory) {
         flags.push_str(name);
     }
     write_line(format_args!("{flags}"));
-    line!("fact apic 0 {}", apic_id());
+    smp::cpus().for_each(|(cpu, apic_id)| line!("fact apic {cpu} {apic_id}"));
 }

@@ -73,6 +73,11 @@ static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
     gate!(divide_error = 0, debug = 1, breakpoint = 3, overflow = 4, bound_range_exceeded = 5, invalid_opcode = 6);
     gate!(device_not_available = 7, double_fault = 8, invalid_tss = 10, segment_not_present = 11, stack_segment_fault = 12);
     gate!(general_protection_fault = 13, page_fault = 14, x87_floating_point = 16, alignment_check = 17, machine_check = 18);
+    // SAFETY: the handler saves what it changes and returns by IRET.
+    let options =
+        unsafe { idt.non_maskable_interrupt.set_handler_addr(VirtAddr::new(crate::smp::nmi_entry as *const () as u64)) };
+    // SAFETY: the code segment that is in use now.
+    unsafe { options.set_code_selector(selector) };
     idt
 });
 

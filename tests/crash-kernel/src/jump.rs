@@ -3,12 +3,11 @@
 
 use core::arch::{asm, global_asm};
 
-use orders::orders::{Nmi, Tables};
+use orders::orders::Tables;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
 use x86_64::structures::paging::PhysFrame;
 
-use crate::harness::give_up;
 use crate::idmap::Identity;
 use crate::memory;
 use crate::ramdisk::Crash;
@@ -63,9 +62,6 @@ pub struct State {
 
 /// Decides it, and sets what can be set from here.
 pub fn state(crash: &Crash, identity: &Identity) -> State {
-    if crash.nmi != Nmi::None {
-        give_up(format_args!("this kernel does not send NMIs yet"));
-    }
     // SAFETY: system calls and no-execute pages are allowed in addition; nothing of ours uses them otherwise.
     unsafe { Efer::update(|efer| *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE) };
     // SAFETY: no address is watched from now on.

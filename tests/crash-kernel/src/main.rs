@@ -20,6 +20,14 @@ mod memory; // [3] what the firmware gave us
 #[cfg(target_os = "none")]
 mod tsc; // [4] how fast time passes
 #[cfg(target_os = "none")]
+mod timeout; // [4] waits that end
+#[cfg(target_os = "none")]
+mod apic; // [5] interrupts between CPUs
+#[cfg(target_os = "none")]
+mod smp; // [6] the other CPUs
+#[cfg(target_os = "none")]
+mod hotplug; // [11] what comes and goes
+#[cfg(target_os = "none")]
 mod describe; // [5] facts
 #[cfg(target_os = "none")]
 mod ramdisk; // [6] what is to happen

@@ -6,7 +6,6 @@ use orders::note::{self, CrashNote, PR_PID, PRSTATUS_LEN};
 use orders::{PhysSpan, StepKind, map};
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::describe;
 use crate::elfcorehdr;
 use crate::harness::give_up;
 use crate::jump::State;
@@ -18,6 +17,11 @@ use crate::ramdisk::Crash;
 const NT_PRSTATUS: u32 = 1;
 /// Its name (`KEXEC_CORE_NOTE_NAME`), with its NUL.
 const CORE: &[u8] = b"CORE\0";
+
+/// Bytes before a note's name: two sizes and a type.
+const NOTE_HEADER: usize = 12;
+/// Bytes of a CPU's whole note.
+const OWN_NOTE_LEN: usize = NOTE_HEADER + CORE.len().next_multiple_of(4) + PRSTATUS_LEN;
 
 /// An ELF note: sizes and type, then name and descriptor, each padded to four bytes (`append_elf_note`, kernel/crash_core.c).
 fn elf_note(name: &[u8], kind: u32, descriptor: &[u8]) -> Vec<u8> {
@@ -32,14 +36,29 @@ fn elf_note(name: &[u8], kind: u32, descriptor: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Saves this CPU's note, number `cpu`, and the crash note.
-pub fn save(crash: &Crash, memory: &Memory, state: &State) {
+/// No CPU has a note.
+pub fn clear() {
     memory::zero(map::CPU_NOTES, map::MAX_CPUS * map::CPU_NOTE_STRIDE);
-    let apic_id = describe::apic_id();
-    let mut status = [0; PRSTATUS_LEN];
-    status[PR_PID..PR_PID + 4].copy_from_slice(&apic_id.to_le_bytes());
-    memory::write(map::CPU_NOTES, &elf_note(CORE, NT_PRSTATUS, &status));
+}
 
+/// Saves the note of the CPU with this APIC id, which executes this.
+pub fn save_own(apic_id: u32) {
+    let Some((number, _)) = crate::smp::cpus().find(|cpu| cpu.1 == apic_id) else { return };
+    // No heap: this runs in the NMI handler of a CPU that may have been inside the allocator.
+    let mut status = [0_u8; OWN_NOTE_LEN];
+    for (at, word) in [(0, CORE.len() as u32), (4, PRSTATUS_LEN as u32), (8, NT_PRSTATUS)] {
+        status[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    status[NOTE_HEADER..NOTE_HEADER + CORE.len()].copy_from_slice(CORE);
+    let pr_pid = OWN_NOTE_LEN - PRSTATUS_LEN + PR_PID;
+    status[pr_pid..pr_pid + 4].copy_from_slice(&apic_id.to_le_bytes());
+    memory::write(map::CPU_NOTES + u64::from(number) * map::CPU_NOTE_STRIDE, &status);
+}
+
+/// Saves this CPU's note, and the crash note.
+pub fn save(crash: &Crash, memory: &Memory, state: &State, online: u32) {
+    let apic_id = crate::apic::id();
+    save_own(apic_id);
     let mut crash_note = CrashNote::new_zeroed();
     crash_note.cr0 = state.cr0.into();
     crash_note.cr3 = state.cr3.into();
@@ -47,7 +66,7 @@ pub fn save(crash: &Crash, memory: &Memory, state: &State) {
     crash_note.efer = state.efer.into();
     crash_note.dr7 = state.dr7.into();
     crash_note.apic_id = apic_id.into();
-    crash_note.online_cpus = 1.into();
+    crash_note.online_cpus = online.into();
     crash_note.possible_cpus = crash.possible_cpus.into();
     crash_note.nmi = (crash.nmi as u32).into();
     // As it was loaded: damage to it is what a run may be about.

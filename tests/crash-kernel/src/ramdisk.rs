@@ -36,6 +36,8 @@ pub struct Crash {
     pub tables: Tables,
     pub nmi: Nmi,
     pub la57: bool,
+    pub panic_cpu: u32,
+    pub nmi_ready: u64,
     pub possible_cpus: u32,
     pub entry: u64,
     pub segments: Vec<Segment>,
@@ -67,9 +69,6 @@ pub fn checked(orders: &Orders, file: &'static [u8]) -> Option<Crash> {
     if possible_cpus == 0 || u64::from(possible_cpus) > map::MAX_CPUS {
         give_up(format_args!("{possible_cpus} possible CPUs"));
     }
-    if orders.panic_cpu.get() != 0 {
-        give_up(format_args!("CPU {} is ordered to panic, and only CPU 0 runs", orders.panic_cpu));
-    }
     let segment = |segment: &orders::Segment| {
         let bytes = part(file, segment.file);
         let inside = segment.memory.start.get() >= map::CRASH_REGION_START
@@ -84,6 +83,8 @@ pub fn checked(orders: &Orders, file: &'static [u8]) -> Option<Crash> {
         tables: known(Tables::from_wire(orders.tables.get()), "kind of descriptor tables"),
         nmi: known(Nmi::from_wire(orders.nmi.get()), "kind of NMI"),
         la57: orders.la57.get() != 0,
+        panic_cpu: orders.panic_cpu.get(),
+        nmi_ready: orders.nmi_ready.get(),
         possible_cpus,
         entry: orders.entry.get(),
         segments: segments.iter().map(segment).collect(),

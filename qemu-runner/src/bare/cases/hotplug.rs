@@ -1,0 +1,65 @@
+//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic. Nothing is wrong with the image.
+
+use handoff::{EngineId, RegionKind, Verdict};
+use loader::request::EngineChoice;
+use orders::StepKind::{CpuAdded, CpuRemoved, MemoryAdded, MemoryRemoved};
+use orders::orders::{Nmi, Tables};
+
+use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, Nmis, Reported, SOUND, untouched};
+
+macro_rules! boots {
+    ($($name:literal, $nmis:ident, $summary:literal, $arrange:expr;)+) => {
+        &[$(Case {
+            name: $name,
+            summary: $summary,
+            arrange: |arrangement: &mut Arrangement| {
+                let arrange: fn(&mut Arrangement) = $arrange;
+                arrange(arrangement);
+            },
+            damage: untouched,
+            expect: Expect {
+                verdict: Verdict::Ok,
+                says: &["verifying ", "verdict 0x0 ok"],
+                ended: Ended::Booted(Reported { nmis: Nmis::$nmis, ..SOUND }),
+            },
+        }),+]
+    };
+}
+
+pub const CASES: &[Case] = boots! {
+    "panic-on-another-cpu", None, "another CPU than the one that booted panics", |a| a.panic_cpu = 1;
+    "panic-on-another-cpu-own-tables", None, "another CPU panics, with the kernel's own GDT and IDT",
+        |a| (a.panic_cpu, a.tables) = (1, Tables::Own);
+    "panic-on-another-cpu-la57", None, "another CPU panics, with five levels of page tables",
+        |a| (a.panic_cpu, a.cpu, a.la57) = (1, Cpu::La57, true);
+    "nmi-latched", None, "the panic happens in the NMI handler and another NMI is latched: it reaches the capture kernel",
+        |a| a.nmi = Nmi::Latched;
+    "nmi-latched-la57", None, "another CPU panics in its NMI handler, with five levels of page tables and an NMI latched",
+        |a| (a.panic_cpu, a.nmi, a.cpu, a.la57, a.tables) = (1, Nmi::Latched, Cpu::La57, true, Tables::Own);
+    "nmi-storm", Some, "a CPU that cannot be stopped sends NMIs without end",
+        |a| (a.nmi, a.engine, a.leaf_size) = (Nmi::Storm, EngineChoice::Only(EngineId::Soft), 4096);
+    "nmi-storm-on-another-cpu", Some, "a CPU that cannot be stopped sends NMIs without end to another that panics",
+        |a| (a.panic_cpu, a.nmi, a.engine) = (1, Nmi::Storm, EngineChoice::Only(EngineId::Soft));
+    "memory-added", None, "a DIMM was hot-added after loading", |a| a.steps = vec![MemoryAdded];
+    "memory-added-twice", None, "two DIMMs were hot-added after loading", |a| a.steps = vec![MemoryAdded, MemoryAdded];
+    "memory-removed", None, "two DIMMs were hot-added and one was removed", |a| a.steps = vec![MemoryAdded, MemoryAdded, MemoryRemoved];
+    "cpu-added", None, "a CPU was hot-added after loading", |a| (a.possible_cpus, a.steps) = (4, vec![CpuAdded]);
+    "cpu-added-panics", None, "a CPU was hot-added after loading, and panics",
+        |a| (a.possible_cpus, a.steps, a.panic_cpu) = (4, vec![CpuAdded], 2);
+    "cpu-removed", None, "a CPU was hot-added and removed again", |a| (a.possible_cpus, a.steps) = (4, vec![CpuAdded, CpuRemoved]);
+    "everything-added", None, "two DIMMs and a CPU were hot-added, one DIMM was removed, and the new CPU panics",
+        |a| (a.possible_cpus, a.panic_cpu, a.steps) = (4, 2, vec![MemoryAdded, CpuAdded, MemoryAdded, MemoryRemoved]);
+};
+
+/// Hotplug is no excuse for damage.
+pub const DAMAGED: &[Case] = &[Case {
+    name: "memory-added-and-initrd",
+    summary: "a DIMM was hot-added, and then a bit of the initrd was flipped",
+    arrange: |arrangement| arrangement.steps = vec![MemoryAdded],
+    damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
+    expect: Expect {
+        verdict: Verdict::SegmentCorrupt,
+        says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 300 ms"],
+        ended: Ended::Reset,
+    },
+}];
