@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 fn run(case: &'static bare::Case) -> Result<(), Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
     let context = Context::from_repo(root, None, false).map_err(|error| error.chain())?;
-    let outcome = bare::run(case, &context).map_err(|error| error.chain())?;
+    let outcome = bare::run(case, &context, &bare::Options::default()).map_err(|error| error.chain())?;
     // Standard output is the test runner's, which writes a line in pieces.
     eprintln!("{outcome}");
     Ok(())

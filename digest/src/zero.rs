@@ -20,7 +20,8 @@ mod tests {
     fn one_bit_anywhere_is_found() {
         let mut bytes = std::vec![0; 3 * STRIDE + 17];
         assert_eq!(first_nonzero(&bytes), None);
-        for position in 0..bytes.len() {
+        // Miri takes a minute for all: some in every stride and in the rest will do there.
+        for position in (0..bytes.len()).step_by(if cfg!(miri) { 37 } else { 1 }) {
             for bit in [0, 7] {
                 bytes[position] = 1 << bit;
                 assert_eq!(first_nonzero(&bytes), Some(position));

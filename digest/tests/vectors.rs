@@ -1,12 +1,19 @@
-//! The same known answers for every engine and every number of streams.
+//! The same known answers for every engine and every number of streams. An engine that this CPU lacks is left out without a word;
+//! `cavp` reports it. Miri, which takes a hundredth of a second for a block, is given shorter messages.
 
 use digest::{Digest, Engine, Sha256, digest_leaves};
 use handoff::EngineId;
 
-/// Every engine this CPU can run; the portable one at least.
+/// Every engine this CPU can run; the portable one at least, and under Miri, which has no CPUID, that one alone.
 fn engines() -> Vec<Engine> {
+    if cfg!(miri) {
+        return vec![Engine::soft()];
+    }
     EngineId::ALL.iter().filter_map(|&id| Engine::detect(id)).collect()
 }
+
+/// Bytes in a message of several blocks.
+const LONG: usize = if cfg!(miri) { 192 } else { 4096 };
 
 fn hex(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -48,8 +55,9 @@ fn every_engine_gives_the_published_answers() {
         ),
         (&million, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
     ];
+    let answers = &answers[..if cfg!(miri) { 3 } else { 4 }];
     for engine in engines() {
-        for (message, expected) in answers {
+        for &(message, expected) in answers {
             assert_eq!(hex(&as_leaf(engine, message)), expected, "{engine:?}, {} bytes", message.len());
             assert_eq!(hex(&streamed(engine, message, 61)), expected, "{engine:?}, {} bytes in pieces", message.len());
         }
@@ -58,7 +66,8 @@ fn every_engine_gives_the_published_answers() {
 
 #[test]
 fn every_length_around_the_block_border_is_padded_right() {
-    for len in 0..=260 {
+    let lengths: Vec<usize> = if cfg!(miri) { vec![0, 55, 56, 63, 64, 119, 120] } else { (0..=260).collect() };
+    for len in lengths {
         let message = noise(len, 7);
         let expected = as_leaf(Engine::soft(), &message);
         for engine in engines() {
@@ -73,9 +82,9 @@ fn every_length_around_the_block_border_is_padded_right() {
 #[test]
 fn leaves_of_mixed_lengths_keep_their_positions() {
     for engine in engines() {
-        for count in 0..=9 {
+        for count in (0..=9).step_by(if cfg!(miri) { 3 } else { 1 }) {
             let leaves: Vec<Vec<u8>> =
-                (0..count).map(|index| noise([4096, 1, 0, 64, 8192, 55, 56, 200][index % 8], index as u64)).collect();
+                (0..count).map(|index| noise([LONG, 1, 0, 64, 2 * LONG, 55, 56, 200][index % 8], index as u64)).collect();
             let mut found = vec![None; count];
             digest_leaves(engine, leaves.iter().map(Vec::as_slice), |position, digest| {
                 assert!(found[position].replace(digest).is_none(), "leaf {position} was handed out twice");
@@ -89,10 +98,10 @@ fn leaves_of_mixed_lengths_keep_their_positions() {
 
 #[test]
 fn one_flipped_bit_changes_the_digest() {
-    let mut message = noise(4096, 3);
+    let mut message = noise(LONG, 3);
     for engine in engines() {
         let clean = as_leaf(engine, &message);
-        for position in [0, 63, 64, 2048, 4095] {
+        for position in [0, 63, 64, LONG / 2, LONG - 1] {
             message[position] ^= 1;
             assert_ne!(as_leaf(engine, &message), clean, "{engine:?}, byte {position}");
             message[position] ^= 1;

@@ -148,6 +148,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "asks 400 000 times, which takes Miri half a minute")]
     fn stuck_uart_is_given_up_once_and_for_all() {
         let mut console = console(|_| false);
         console.line().text("nobody reads this");

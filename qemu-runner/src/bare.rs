@@ -9,20 +9,26 @@
 //! memory.rs       (3) the image that the loader built, damaged; the difference becomes stray writes
 //! ramdisk.rs      (4) orders for the crash kernel
 //! run.rs          (5) the machine
-//! judge.rs, trace.rs (6) what was said, what was executed, how it ended
+//! debugger.rs     (5) the same machine under gdb
+//! judge.rs        (6) how it ended; words.rs, what was said, and oracle.rs, what must be said of this damage; trace.rs, what was
+//!                     executed; endless.rs, whether a CPU stands still for ever
 //! ```
 
 pub mod case;
+pub mod debugger;
 pub mod description;
+pub mod endless;
 pub mod judge;
 pub mod memory;
+pub mod oracle;
 pub mod ramdisk;
 pub mod run;
 pub mod trace;
+pub mod words;
 mod cases;
 
 pub use case::Case;
-pub use run::run;
+pub use run::{Options, directory_name, run};
 
 use handoff::Verdict;
 
@@ -77,7 +83,8 @@ fn table() -> String {
     for case in cases() {
         let Case { name, summary, expect, .. } = case;
         let ended = case::ended_in_words(&expect.ended);
-        text.push_str(&format!("| `{name}` | {summary} | {} | {ended} |\n", expect.verdict.word()));
+        let silence = if words::speaks(case) { "" } else { ", in silence" };
+        text.push_str(&format!("| `{name}` | {summary} | {} | {ended}{silence} |\n", expect.verdict.word()));
     }
     let covered = Verdict::ALL.iter().filter(|verdict| is_covered(**verdict as u32)).count();
     text.push_str(&format!("\n{} cases; {covered} of {} verdicts.\n\n", cases().count(), Verdict::ALL.len()));

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// A hundred years.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// When a run has to be over.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
@@ -15,6 +18,11 @@ impl Deadline {
     /// A deadline `limit` from now.
     pub fn after(limit: Duration) -> Self {
         Self { started: Instant::now(), limit }
+    }
+
+    /// A deadline for who waits for a person: none that anybody lives to see.
+    pub fn never() -> Self {
+        Self::after(CENTURY)
     }
 
     /// What is left, or `None` when nothing is. Never zero, which sockets take for "for ever".

@@ -43,6 +43,7 @@ pub mod report;
 pub mod iomem;
 pub mod elfcore;
 pub mod capture;
+pub mod fixture;
 
 pub use context::Context;
 pub use error::Error;

@@ -45,6 +45,8 @@ pub struct Machine {
     pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
+    /// The port of localhost on which gdb is awaited before the first instruction.
+    pub debugger: Option<u16>,
 }
 
 /// What a machine boots.
@@ -77,10 +79,25 @@ pub struct Ends {
     pub ram: PathBuf,
     /// QEMU's own log.
     pub qemu_log: PathBuf,
-    /// The socket on which the runner waits for the guest's second serial port.
-    pub agent: PathBuf,
-    /// The socket on which the runner waits for the monitor.
-    pub monitor: PathBuf,
+    /// Console, agent and monitor.
+    pub talk: Talk,
+}
+
+/// Who talks to a machine. Its console is on standard output in either case.
+#[derive(Clone, Debug)]
+pub enum Talk {
+    /// The runner.
+    Runner {
+        /// The socket on which it waits for the guest's second serial port.
+        agent: PathBuf,
+        /// The socket on which it waits for the monitor.
+        monitor: PathBuf,
+    },
+    /// A person at a terminal, who finds the monitor behind Ctrl-A C and ends QEMU with Ctrl-A X.
+    Person {
+        /// The file that takes what the guest says on its second serial port.
+        agent: PathBuf,
+    },
 }
 
 impl Machine {
@@ -131,16 +148,28 @@ impl Machine {
             }
         }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU calls us, so nobody has to wait for a socket to appear.
-        arguments.add("-chardev", "stdio,id=console,signal=off");
+        let (console, agent) = match &ends.talk {
+            Talk::Runner { agent, .. } => ("", option("socket,id=agent,server=off,path=", agent)),
+            Talk::Person { agent } => (",mux=on", option("file,id=agent,path=", agent)),
+        };
+        arguments.add("-chardev", format!("stdio,id=console,signal=off{console}"));
         if matches!(self.boot, Boot::Disk { stuck_console: true, .. }) {
             arguments.add("-serial", "none");
             arguments.add("-device", format!("isa-debugcon,iobase={COM1_LINE_STATUS:#x},readback=0,chardev=console"));
         } else {
             arguments.add("-serial", "chardev:console");
         }
-        arguments.add("-chardev", option("socket,id=agent,server=off,path=", &ends.agent)).add("-serial", "chardev:agent");
-        arguments.add("-chardev", option("socket,id=monitor,server=off,path=", &ends.monitor));
-        arguments.add("-mon", "chardev=monitor,mode=control");
+        arguments.add("-chardev", agent).add("-serial", "chardev:agent");
+        match &ends.talk {
+            Talk::Runner { monitor, .. } => {
+                arguments.add("-chardev", option("socket,id=monitor,server=off,path=", monitor));
+                arguments.add("-mon", "chardev=monitor,mode=control")
+            }
+            Talk::Person { .. } => arguments.add("-mon", "chardev=console,mode=readline"),
+        };
+        if let Some(port) = self.debugger {
+            arguments.add("-gdb", format!("tcp:127.0.0.1:{port}")).add("-S", "");
+        }
         // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.
         arguments.add("-no-reboot", "").add("-D", &ends.qemu_log);
         match trace {
@@ -219,6 +248,7 @@ mod tests {
                 append: "console=ttyS0 crashkernel=256M".into(),
             },
             firmware: None,
+            debugger: None,
         };
         let qemu = Qemu {
             program: "/opt/qemu system".into(),
@@ -226,7 +256,8 @@ mod tests {
             data_dirs: vec!["/opt/share".into()],
             version: "QEMU emulator version 10.0.2".into(),
         };
-        let ends = Ends { ram: "a,b/ram".into(), qemu_log: "log".into(), agent: "agent".into(), monitor: "qmp".into() };
+        let talk = Talk::Runner { agent: "agent".into(), monitor: "qmp".into() };
+        let ends = Ends { ram: "a,b/ram".into(), qemu_log: "log".into(), talk };
         (machine, qemu, ends)
     }
 
@@ -251,6 +282,16 @@ mod tests {
         let (machine, qemu, ends) = example();
         let arguments = machine.arguments(&qemu, &ends);
         assert!(arguments.iter().any(|argument| argument.to_string_lossy().ends_with("mem-path=a,,b/ram")));
+    }
+
+    #[test]
+    fn person_with_a_debugger_needs_no_runner() {
+        let (mut machine, qemu, mut ends) = example();
+        ends.talk = Talk::Person { agent: "agent".into() };
+        machine.debugger = Some(4321);
+        let arguments = machine.arguments(&qemu, &ends);
+        assert!(arguments.iter().all(|argument| !argument.to_string_lossy().starts_with("socket")), "{arguments:?}");
+        assert!(arguments.windows(3).any(|three| three == ["-gdb", "tcp:127.0.0.1:4321", "-S"]), "{arguments:?}");
     }
 
     #[test]

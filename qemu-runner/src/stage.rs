@@ -124,8 +124,10 @@ impl<'c> Stage<'c> {
                 append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state=online_movable"),
             },
             firmware,
+            debugger: None,
         };
         let mut vm = Vm::start(&context.assets()?.qemu, &machine, &directory, self.deadline)?;
+        eprintln!("{}", vm.command_line);
         self.outcome.now("the machine is switched on");
         let release = vm.await_greeting(Role::First, |_| ())?;
         self.outcome.now(format!("Linux {release} is up"));

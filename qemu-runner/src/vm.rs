@@ -18,14 +18,14 @@ use crate::assets::Qemu;
 use crate::deadline::Deadline;
 use crate::emulator::Emulator;
 use crate::error::Error;
-use crate::machine::{CommandLine, Ends, Machine, library_path};
+use crate::machine::{CommandLine, Ends, Machine, Talk, library_path};
 use crate::monitor::Monitor;
 use crate::ram::Ram;
 
 /// The file in a run's directory that holds all the console said.
 pub const SERIAL_LOG: &str = "serial.log";
 /// The file that holds what QEMU logs: resets, triple faults.
-const QEMU_LOG: &str = "qemu.log";
+pub const QEMU_LOG: &str = "qemu.log";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
 
@@ -63,6 +63,8 @@ pub struct Vm {
     pub ram: Ram,
     /// When the run has to be over.
     pub deadline: Deadline,
+    /// QEMU's command line, to be pasted into a shell.
+    pub command_line: String,
     directory: PathBuf,
     qemu_log: PathBuf,
     /// The agent's commands are numbered, so that no answer is taken for another's.
@@ -74,20 +76,16 @@ impl Vm {
     /// Starts `machine`, with its logs in `directory`.
     pub fn start(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline) -> Result<Self, Error> {
         let sockets = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
-        let ends = Ends {
-            ram: directory.join("ram"),
-            qemu_log: directory.join(QEMU_LOG),
-            agent: sockets.path().join("agent"),
-            monitor: sockets.path().join("monitor"),
-        };
-        let agent = UnixListener::bind(&ends.agent).map_err(Error::file("listen on", &ends.agent))?;
-        let monitor = UnixListener::bind(&ends.monitor).map_err(Error::file("listen on", &ends.monitor))?;
+        let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
+        let agent = UnixListener::bind(&agent_at).map_err(Error::file("listen on", &agent_at))?;
+        let monitor = UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
+        let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
+        let ends = Ends { ram: directory.join("ram"), qemu_log: directory.join(QEMU_LOG), talk };
 
         let arguments = machine.arguments(qemu, &ends);
         let line = CommandLine { qemu, arguments: &arguments }.to_string();
         let script = directory.join("qemu.sh");
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
-        eprintln!("{line}");
 
         let stderr = directory.join("qemu.stderr");
         let mut command = Command::new(&qemu.program);
@@ -104,7 +102,7 @@ impl Vm {
         let console = child.take_output();
         let log = directory.join(SERIAL_LOG);
         let log = File::create(&log).map_err(Error::file("create", &log))?;
-        let to_agent = agent.try_clone().map_err(Error::file("share", &ends.agent))?;
+        let to_agent = agent.try_clone().map_err(Error::file("share", &agent_at))?;
         let from_agent = sender.clone();
         thread::spawn(move || read_console(console, log, &sender));
         thread::spawn(move || read_agent(agent, &from_agent));
@@ -116,6 +114,7 @@ impl Vm {
             monitor,
             ram,
             deadline,
+            command_line: line,
             directory: directory.to_owned(),
             qemu_log: ends.qemu_log,
             commands: 0,

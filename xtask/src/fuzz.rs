@@ -226,8 +226,8 @@ fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
 /// What libFuzzer says about an input that it keeps: why, where it is, and how to try it again.
 fn found(said: &str, program: &Path) -> Option<String> {
     let (_, path) = said.lines().find_map(|line| line.split_once("Test unit written to "))?;
-    // The panic's message is on the line after its place; a time-out or a lack of memory has only libFuzzer's summary.
-    let panic = said.lines().skip_while(|line| !line.contains("panicked at")).take(3);
+    // The message is on the lines after the place; a time-out or a lack of memory has only libFuzzer's summary.
+    let panic = said.lines().skip_while(|line| !line.contains("panicked at")).take(4);
     let summary = said.lines().filter(|line| line.starts_with("SUMMARY"));
     let why: Vec<&str> = panic.take_while(|line| !line.contains("stack backtrace")).chain(summary).collect();
     Some(format!("{}\n  the input: {path}\n  again: {} {path}", why.join("\n  "), program.display()))

@@ -7,6 +7,9 @@ mod build; // the purgatory, and the loader with it inside
 mod audit; // what must hold of the purgatory
 mod qemu; // real kernels, real panics
 mod fuzz; // inputs that nobody has thought of
+mod fixture; // what a real kernel has written
+mod miri; // tests of what is pure, interpreted
+mod coverage; // how much of it tests run
 mod lint; // formatting and clippy
 mod test; // all of it
 
@@ -33,6 +36,9 @@ enum Command {
     Audit(audit::Args),
     Qemu(qemu::Args),
     Fuzz(fuzz::Args),
+    Fixture(fixture::Args),
+    Miri(miri::Args),
+    Coverage(coverage::Args),
     Lint(lint::Args),
     Test(test::Args),
     Ci(test::Ci),
@@ -60,6 +66,9 @@ fn run(command: Command) -> Result<()> {
         Command::Audit(args) => args.run(&sh, &repo),
         Command::Qemu(args) => args.run(&sh, &repo),
         Command::Fuzz(args) => args.run(&sh, &repo),
+        Command::Fixture(args) => args.run(&sh, &repo),
+        Command::Miri(args) => args.run(&sh, &repo),
+        Command::Coverage(args) => args.run(&sh, &repo),
         Command::Lint(args) => args.run(&sh, &repo),
         Command::Test(args) => args.run(&sh, &repo),
         Command::Ci(args) => args.run(&sh, &repo),

@@ -2,7 +2,8 @@
 //!
 //! On exit: for each scenario its timeline, or what went otherwise than it must.
 
-pub mod bare; // the fault matrix, on a kernel of our own
+mod bare; // cases of the fault matrix, on a kernel of our own
+pub mod matrix; // all of them
 
 use anyhow::{Context as _, Result, bail};
 use qemu_runner::{Context, Scenario, scenarios};
@@ -20,16 +21,16 @@ const DEFAULT: &str = "hotplug";
 /// Brings and builds what is needed first. Every run ends in a timeline of what happened and when; its console logs stay under
 /// target/qemu/SCENARIO/.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Which scenarios, in this order; `bare` and then names, or beginnings of names, for cases of the bare-metal fault matrix
+    #[command(subcommand)]
+    harness: Option<Harness>,
+    /// Which scenarios, in this order
     #[arg(default_value = DEFAULT)]
     scenario: Vec<String>,
     /// List the scenarios and what each shows
     #[arg(long)]
     list: bool,
-    /// Write the table of bare-metal cases into tests/README.md
-    #[arg(long)]
-    write_table: bool,
     /// Kernel of scenarios that do not ask for a certain one
     #[arg(long, value_name = "SERIES", value_parser = ["6.1", "6.12", "7"])]
     kernel: Option<String>,
@@ -38,18 +39,17 @@ pub struct Args {
     keep: bool,
 }
 
+/// Where the kernel is not a distribution's.
+#[derive(clap::Subcommand)]
+enum Harness {
+    Bare(bare::Args),
+}
+
 impl Args {
     /// Runs them all, and fails if one does.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        if let Some((_, cases)) = self.scenario.split_first().filter(|(first, _)| *first == bare::NAME && !self.write_table) {
-            if self.list {
-                bare::list();
-                return Ok(());
-            }
-            return bare::run(sh, repo, cases, self.keep);
-        }
-        if self.write_table {
-            return bare::write_table(repo);
+        if let Some(Harness::Bare(bare)) = &self.harness {
+            return bare.run(sh, repo);
         }
         if self.list {
             let width = scenarios().iter().map(|s| s.name.len()).max().unwrap_or(0);
@@ -100,7 +100,36 @@ fn by_name(name: &str) -> Result<&'static Scenario> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, Parser};
+    use qemu_runner::bare::debugger::PORT;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(words: &str) -> Result<Args, clap::Error> {
+        Line::try_parse_from(["qemu"].into_iter().chain(words.split_whitespace())).map(|line| line.args)
+    }
+
+    #[test]
+    fn bare_is_the_first_word_and_has_options_of_its_own() {
+        Line::command().debug_assert();
+        assert!(parsed("bare").unwrap().harness.is_some());
+        assert!(parsed("bare sound --gdb").unwrap().harness.is_some());
+        assert!(matches!(parsed("bare --gdb=4321").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(4321)));
+        assert!(matches!(parsed("bare --gdb").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(PORT)));
+        assert!(parsed("bare --all").unwrap().harness.is_some());
+        for mistaken in ["bare --all sound", "bare --all --gdb", "bare --kernel 7", "--gdb", "bare --gdb=70000"] {
+            assert!(parsed(mistaken).is_err(), "{mistaken}");
+        }
+        let scenarios = parsed("capture hotplug --keep").unwrap();
+        assert!(scenarios.harness.is_none() && scenarios.keep);
+        assert_eq!(scenarios.scenario, ["capture", "hotplug"]);
+    }
 
     #[test]
     fn the_default_scenario_exists() {

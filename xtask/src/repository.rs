@@ -49,9 +49,14 @@ impl Repository {
         self.dist().join("kdump-loader")
     }
 
-    /// What a scenario leaves when it has been run: timeline and figures.
+    /// What a scenario or a case leaves when it has been run: logs, command lines.
+    pub fn run(&self, name: &str) -> PathBuf {
+        self.root.join("target/qemu").join(name)
+    }
+
+    /// What a scenario leaves of its story: timeline and figures.
     pub fn outcome(&self, scenario: &str) -> PathBuf {
-        self.root.join("target/qemu").join(scenario).join("outcome.txt")
+        self.run(scenario).join("outcome.txt")
     }
 
     /// Crash kernel, capture payload, and the maker of disk images.

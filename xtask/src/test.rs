@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, twenty seconds of each fuzz target, all bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed. Each runner's
-//! own closing lines are on stdout as it printed them; a summary follows.
+//! On exit: all tests of the workspace, twenty seconds of each fuzz target, the pure parts under Miri, all bare-metal cases and all scenarios have run, whatever
+//! the first ones said, and none has failed. Each runner's own closing lines are on stdout as it printed them; a summary follows.
 
 mod summary; // the last lines
 
@@ -13,9 +13,10 @@ use crate::build;
 use crate::command;
 use crate::fuzz;
 use crate::lint;
+use crate::miri;
 use crate::qemu;
 use crate::repository::Repository;
-use summary::{Summary, Tally};
+use summary::{Summary, tally};
 
 /// Set up, build, audit, then run every test, every case and every scenario
 ///
@@ -52,6 +53,7 @@ impl Args {
         let host = command::show(host);
         // A filter names tests, and targets are none.
         let fuzzed = if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) };
+        let interpreted = if filter.is_none() { miri::interpret(sh, repo).map(Some) } else { Ok(None) };
         let (said_of_cases, cases) = command::show_and_read(cases, std::io::stdout().lock())?;
         let (said, scenarios) = command::show_and_read(scenarios, std::io::stdout().lock())?;
         let mut failures: Vec<String> =
@@ -60,13 +62,18 @@ impl Args {
             failures.push(format!("fuzz: {error:#}"));
             Vec::new()
         });
+        let interpreted = interpreted.unwrap_or_else(|error| {
+            failures.push(format!("miri: {error:#}"));
+            None
+        });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
         let summary = Summary::new(&said, &measured, outcome);
-        let matrix = Tally::of(&said_of_cases);
-        if (summary.passed == 0 || matrix.passed == 0) && filter.is_none() {
+        let matrix = tally(&said_of_cases);
+        if (summary.passed == 0 || matrix.passed.is_empty()) && filter.is_none() {
             failures.push("not one scenario was fulfilled, or not one case: nothing is proven".into());
         }
         fuzzed.iter().for_each(|line| println!("{line}"));
+        interpreted.iter().for_each(|outcome| println!("{outcome}"));
         print!("{matrix}{summary}");
         if !failures.is_empty() {
             bail!("{}", failures.join("\n"));

@@ -132,3 +132,46 @@ fn schedule<const N: usize>(w: &[[__m128i; N]; 4]) -> [__m128i; N] {
         _mm_sha256msg2_epu32(partial, w[3][stream])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::BLOCK_LEN;
+    use crate::constants::INITIAL;
+    use crate::engine::soft;
+
+    /// Miri has no CPUID, but interprets every instruction that it is told to compile for.
+    #[cfg(miri)]
+    const _: () = assert!(
+        cfg!(all(target_feature = "sha", target_feature = "ssse3", target_feature = "sse4.1")),
+        "Miri must be called as `cargo xtask miri` does",
+    );
+
+    fn cpu() -> Option<ShaNi> {
+        if cfg!(miri) {
+            // SAFETY: the assertion above has shown that these instructions are among those that Miri interprets.
+            return Some(unsafe { ShaNi::assume() });
+        }
+        ShaNi::detect()
+    }
+
+    #[test]
+    fn every_stream_goes_as_with_the_portable_engine() {
+        let Some(cpu) = cpu() else { return std::eprintln!("left out: this CPU has no SHA-NI") };
+        let message = |seed: usize| -> Vec<Block> {
+            (0..3).map(|block| core::array::from_fn(|byte| (((block * BLOCK_LEN + byte + seed) * 167) >> 3) as u8)).collect()
+        };
+        let messages: [Vec<Block>; STREAMS] = core::array::from_fn(|stream| message(stream * 1000));
+        for streams in 0..=STREAMS {
+            let runs: Vec<&[Block]> = messages[..streams].iter().map(Vec::as_slice).collect();
+            let mut states = std::vec![INITIAL; streams];
+            let mut expected = states.clone();
+            compress(cpu, &mut states, &runs);
+            soft::compress(&mut expected, &runs);
+            assert_eq!(states, expected, "{streams} streams");
+        }
+    }
+}

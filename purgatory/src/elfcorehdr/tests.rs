@@ -67,10 +67,12 @@ fn header_of_linux_passes() {
 
 #[test]
 fn header_rewritten_for_more_cpus_and_memory_passes() {
+    // Miri takes half a minute for as many as there may be.
+    let (cpus, dimms) = if cfg!(miri) { (82, 40) } else { (8192, 4000) };
     let mut ranges: Vec<(u64, u64)> =
-        (0..4000).map(|dimm| (0x1_0000_0000 + dimm * 0x1000_0000, 0x1_0800_0000 + dimm * 0x1000_0000)).collect();
+        (0..dimms).map(|dimm| (0x1_0000_0000 + dimm * 0x1000_0000, 0x1_0800_0000 + dimm * 0x1000_0000)).collect();
     ranges.insert(0, (0x10_0000, 0x2900_0000));
-    assert_eq!(verdict(&linux_header(8192, &ranges)), Ok(()));
+    assert_eq!(verdict(&linux_header(cpus, &ranges)), Ok(()));
 }
 
 #[test]

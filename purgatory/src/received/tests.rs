@@ -140,7 +140,8 @@ fn every_field_out_of_range_has_its_verdict() {
 #[test]
 fn no_single_flipped_bit_makes_a_check_panic() {
     use zerocopy::{FromBytes, IntoBytes};
-    for bit in 0..size_of::<Block>() * 8 {
+    // Miri takes a minute and a half for all; there, one of sixty-one, so that each bit of a byte has its turn.
+    for bit in (0..size_of::<Block>() * 8).step_by(if cfg!(miri) { 61 } else { 1 }) {
         let mut block = good_block();
         block.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
         // Most are refused here; the seal refuses the rest, which it could not if this wrapped or indexed out of range.

@@ -32,7 +32,7 @@ pub struct Case {
 pub struct Expect {
     /// The verdict, on the console and, where the capture payload runs, in the report.
     pub verdict: Verdict,
-    /// Lines of the console, in this order; each must begin so. `{initrd+64K}` stands for a physical address.
+    /// Lines of the console, in this order; each must begin so, in the notation of `words.rs`. None: the purgatory must be silent.
     pub says: &'static [&'static str],
     /// How it ends.
     pub ended: Ended,
@@ -53,7 +53,7 @@ pub enum Ended {
     TripleFault,
     /// Every CPU stands in HLT.
     Halted,
-    /// The CPU spins inside the purgatory, because it may not execute HLT.
+    /// The CPU is in a loop of the purgatory that is never left, because it may not execute HLT.
     Spinning,
 }
 
@@ -120,7 +120,7 @@ pub struct Arrangement {
     pub la57: bool,
     /// What NMIs do.
     pub nmi: Nmi,
-    /// The CPU that panics.
+    /// The CPU that panics, in the order in which they were started.
     pub panic_cpu: u32,
     /// CPUs with a note of their own.
     pub possible_cpus: u32,

@@ -5,6 +5,7 @@ mod elfcorehdr;
 mod exceptions;
 mod hotplug;
 mod permissions;
+mod policy;
 mod segments;
 mod sound;
 
@@ -22,5 +23,6 @@ pub const FAMILIES: &[(&str, &[Case])] = &[
     ("elfcorehdr", elfcorehdr::CASES),
     ("rewritten", elfcorehdr::REWRITTEN),
     ("exceptions", exceptions::CASES),
+    ("policy", policy::CASES),
     ("permissions", permissions::CASES),
 ];

@@ -10,8 +10,7 @@ use qapi::qmp::ShutdownCause;
 
 use super::case::{Arrangement, Case, Ended, Nmis, Reported};
 use super::memory::Memory;
-use super::trace;
-use crate::console::PREFIX;
+use super::{endless, trace, words};
 use crate::error::{Error, check, check_eq};
 use crate::report;
 use crate::vm::{Line, Vm};
@@ -37,11 +36,6 @@ pub fn stands_still(case: &Case) -> bool {
     matches!(case.expect.ended, Ended::Halted | Ended::Spinning)
 }
 
-/// Whether the purgatory is to say anything at all.
-pub fn speaks(case: &Case) -> bool {
-    !case.expect.says.is_empty()
-}
-
 /// Compares.
 pub fn judge(
     case: &Case,
@@ -51,7 +45,7 @@ pub fn judge(
     observed: &Observed,
     vm: &mut Vm,
 ) -> Result<(), Error> {
-    words(case, memory, observed)?;
+    words::check_words(case, memory, &observed.console)?;
     let delay = Duration::from_millis(u64::from(arrangement.reset_delay_ms.min(memory.block().reset_delay_ms.get())));
     match case.expect.ended {
         Ended::Booted(reported) => booted(case, reported, Ending::Captured, observed, vm)?,
@@ -71,9 +65,8 @@ pub fn judge(
         }
         Ended::Halted => await_state(vm, "every CPU in HLT", |vm| vm.monitor.all_cpus_halted())?,
         Ended::Spinning => {
-            let purgatory = memory.block().purgatory;
-            let span = purgatory.start.get()..purgatory.start.get() + purgatory.len.get();
-            await_state(vm, "a CPU that spins in the purgatory", |vm| Ok(span.contains(&vm.monitor.instruction_pointer()?)))?;
+            let endless = |vm: &mut Vm| Ok(endless::never_left(memory, vm.monitor.instruction_pointer()?));
+            await_state(vm, "a CPU in an endless loop of the purgatory", endless)?;
         }
     }
     if let Some(expected) = arrangement.traced {
@@ -87,40 +80,6 @@ pub fn judge(
         check(found == expected, "instructions that need a permission", format_args!("{expected:?}"), format_args!("{found:?}"))?;
     }
     Ok(())
-}
-
-/// The lines that must be there, in order; the verdict's own is always one of them, word for word.
-fn words(case: &Case, memory: &Memory, observed: &Observed) -> Result<(), Error> {
-    let said: Vec<&str> = observed.console.iter().filter_map(|line| Some(line.text.split_once(PREFIX)?.1.trim_end())).collect();
-    if !speaks(case) {
-        return check(said.is_empty(), "a console that must be silent", "nothing", said.join("; "));
-    }
-    let verdict = case.expect.verdict;
-    let sentence = format!("verdict {:#x} {}: {}", verdict as u32, verdict.word(), verdict.sentence());
-    check(said.contains(&sentence.as_str()), "the console", &sentence, said.join("; "))?;
-    check_eq("verdicts on the console", &said.iter().filter(|line| line.starts_with("verdict ")).count(), &1)?;
-    let mut rest = said.iter();
-    for wanted in case.expect.says {
-        let wanted = filled_in(wanted, memory);
-        check(rest.any(|line| line.starts_with(&wanted)), "the console, in order", &wanted, said.join("; "))?;
-    }
-    Ok(())
-}
-
-/// `{initrd+1000}` is the physical address so many (hexadecimal) bytes behind the region's start.
-fn filled_in(text: &str, memory: &Memory) -> String {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('{') {
-        let (place, after) = behind.split_once('}').expect("a place ends with a brace");
-        let (name, offset) = place.split_once('+').unwrap_or((place, "0"));
-        let offset = u64::from_str_radix(offset, 16).expect("an offset is hexadecimal");
-        let kind =
-            handoff::RegionKind::ALL.into_iter().find(|kind| kind.name() == name).expect("a place begins with a region's name");
-        filled.push_str(&format!("{before}{:#x}", memory.start(kind) + offset));
-        rest = after;
-    }
-    filled + rest
 }
 
 fn booted(case: &Case, reported: Reported, ending: Ending, observed: &Observed, vm: &mut Vm) -> Result<(), Error> {

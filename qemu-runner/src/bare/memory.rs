@@ -49,9 +49,7 @@ impl Memory {
 
     /// The block.
     pub fn block(&self) -> Block {
-        let segment = self.holding(self.block_at, size_of::<Block>());
-        let offset = (self.block_at - segment.start) as usize;
-        Block::read_from_prefix(&segment.now[offset..]).expect("the segment holds the whole block").0
+        Block::read_from_bytes(self.read(self.block_at, size_of::<Block>())).expect("a block has no invalid bytes")
     }
 
     /// Changes the block, and nothing that depends on it.
@@ -147,8 +145,13 @@ impl Memory {
         &mut segment.now[(physical - segment.start) as usize..][..len]
     }
 
-    fn holding(&self, physical: u64, len: usize) -> &Loaded {
-        &self.segments[self.position(physical, len)]
+    /// The same, to look at.
+    ///
+    /// # Panics
+    /// When they do not lie in one segment.
+    pub fn read(&self, physical: u64, len: usize) -> &[u8] {
+        let segment = &self.segments[self.position(physical, len)];
+        &segment.now[(physical - segment.start) as usize..][..len]
     }
 
     fn position(&self, physical: u64, len: usize) -> usize {

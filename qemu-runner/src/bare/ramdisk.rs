@@ -1,6 +1,9 @@
 //! (4) Orders for the crash kernel, and all that they point to, as one file: the bootloader's ramdisk.
 
+use std::ops::Range;
+
 use handoff::report::FIELD_LEN;
+use handoff::{Block, RegionKind};
 use loader::image::Image;
 use orders::orders::{MAX_SEALED, MAX_SEGMENTS, MAX_STEPS, Mode};
 use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
@@ -57,7 +60,7 @@ pub fn crash(arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> R
         let kind = (StepKind::Write as u32).into();
         disk.orders.steps[index] = Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
     }
-    let sealed = sealed(image);
+    let sealed = sealed(image, memory);
     disk.orders.sealed_count = fits("sealed spans", sealed.len(), MAX_SEALED)?.into();
     disk.orders.sealed[..sealed.len()].copy_from_slice(&sealed);
     Ok([disk.orders.as_bytes(), &disk.bytes].concat())
@@ -68,26 +71,30 @@ fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
     Ok(count as u32)
 }
 
-/// What the payload must find as it was loaded: the hashed bytes of every region, but for the report, which the purgatory fills in.
-fn sealed(image: &Image<'_>) -> Vec<SealedSpan> {
-    let block = image.block();
-    let report = block.report.start.get();
+/// What the payload must find unchanged. As they were loaded: every region with its zero tail, but for the report, which the purgatory
+/// fills in, and for the payload's own tail, which it uses. As they were at the panic: block and leaf table.
+fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
+    let loaded = image.block();
+    let as_loaded = Memory::of(image, &[]);
+    let (report, own) = (loaded.report.start.get(), RegionKind::Kernel as u32);
     let mut sealed = Vec::new();
-    for region in block.regions.iter().take(block.region_count.get() as usize) {
-        let (start, end) = (region.start.get(), region.start.get() + region.file_len.get());
+    for region in loaded.regions.iter().take(loaded.region_count.get() as usize) {
+        let (start, file_len, mem_len) = (region.start.get(), region.file_len.get(), region.mem_len.get());
+        let end = start + if region.kind.get() == own { file_len } else { mem_len };
         let holds_report = (start..end).contains(&report);
         // An empty second part where there is no report.
         let parts = if holds_report { [start..report, report + FIELD_LEN as u64..end] } else { [start..end, end..end] };
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            let segments = image.segments().iter();
-            let mut holding = segments.filter(|s| s.range().start() <= part.start && part.end <= s.range().end());
-            let segment = holding.next().expect("every region lies in a segment");
-            let offset = (part.start - segment.range().start()) as usize;
-            let bytes = &segment.bytes()[offset..][..(part.end - part.start) as usize];
-            let mut hasher = digest::Sha256::new(digest::Engine::soft());
-            hasher.update(bytes);
-            sealed.push(SealedSpan { span: PhysSpan::new(part.start, part.end - part.start), sha256: hasher.finish() });
-        }
+        sealed.extend(parts.into_iter().filter(|part| !part.is_empty()).map(|part| seal(&as_loaded, part)));
     }
+    let block = image.summary().block.start;
+    let table = loaded.leaf_table.start.get()..loaded.leaf_table.start.get() + loaded.leaf_table.len.get();
+    sealed.extend([block..block + size_of::<Block>() as u64, table].map(|span| seal(memory, span)));
     sealed
+}
+
+fn seal(memory: &Memory, span: Range<u64>) -> SealedSpan {
+    let len = span.end - span.start;
+    let mut hasher = digest::Sha256::new(digest::Engine::soft());
+    hasher.update(memory.read(span.start, len as usize));
+    SealedSpan { span: PhysSpan::new(span.start, len), sha256: hasher.finish() }
 }

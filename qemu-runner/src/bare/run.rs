@@ -15,7 +15,7 @@ use super::case::{Arrangement, Case, Cpu};
 use super::description::Facts;
 use super::judge::{self, Observed};
 use super::memory::Memory;
-use super::ramdisk;
+use super::{debugger, ramdisk, words};
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
 /// CPUs at boot.
-const CPUS: u32 = 2;
+pub const CPUS: u32 = 2;
 /// CPUs at most: TCG gives up when more have come and gone than this.
 const MAX_CPUS: u32 = 4;
 /// DIMMs that can be plugged in.
@@ -36,32 +36,41 @@ const DIMMS: u32 = 2;
 /// Bytes of the initial RAM disk: nine leaves of 64 KiB and a short one.
 const INITRD_LEN: usize = 600_001;
 
+/// How a case is run, whatever its row says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The port of localhost on which gdb is awaited before the first instruction. Then nothing has to be over at any time.
+    pub debugger: Option<u16>,
+    /// Leave the disk, without which the machine cannot be started again by hand.
+    pub keep_disk: bool,
+}
+
 /// Runs one case.
-pub fn run(case: &'static Case, context: &Context) -> Result<Outcome, Error> {
-    let name = directory_name(case.name);
+pub fn run(case: &'static Case, context: &Context, options: &Options) -> Result<Outcome, Error> {
     let mut outcome = Outcome::new(case.name);
-    let result = play(case, context, &name, &mut outcome);
+    let result = play(case, context, options, &mut outcome);
     match result {
         Ok(()) => Ok(outcome),
         Err(error) => Err(Error::Scenario { name: case.name, story: outcome.to_string(), source: Box::new(error) }),
     }
 }
 
-fn directory_name(case: &str) -> String {
+/// The name of a case's directory among those of the scenarios.
+pub fn directory_name(case: &str) -> String {
     format!("bare-{case}")
 }
 
-fn play(case: &'static Case, context: &Context, name: &str, outcome: &mut Outcome) -> Result<(), Error> {
+fn play(case: &'static Case, context: &Context, options: &Options, outcome: &mut Outcome) -> Result<(), Error> {
     let deadline = Deadline::after(LIMIT);
-    let directory = context.fresh_directory(name)?;
+    let directory = context.fresh_directory(&directory_name(case.name))?;
     let mut arrangement = Arrangement::default();
     (case.arrange)(&mut arrangement);
 
     let facts = describe(context, arrangement.built_on.unwrap_or(arrangement.cpu), deadline)?;
     let request = request(context, &arrangement)?;
     let root = directory.join("snapshot");
-    let machine = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
-    let image = loader::build(&request, &machine).map_err(|source| Error::Image(Box::new(source)))?;
+    let described = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
+    let image = loader::build(&request, &described).map_err(|source| Error::Image(Box::new(source)))?;
     let mut memory = Memory::of(&image, &request.purgatory.bytes);
     (case.damage)(&mut memory);
     let disk = disk_image(context, &ramdisk::crash(&arrangement, &image, &memory)?, &directory)?;
@@ -69,15 +78,23 @@ fn play(case: &'static Case, context: &Context, name: &str, outcome: &mut Outcom
     let purgatory = purgatory_span(&image);
     let trace = arrangement.traced.map(|_| purgatory.clone());
     let boot = Boot::Disk { image: disk, trace, stuck_console: arrangement.stuck_console };
-    let mut vm = start(context, arrangement.cpu, boot, &directory, deadline)?;
+    let machine = Machine { debugger: options.debugger, ..machine(arrangement.cpu, boot) };
+    let qemu = &context.assets()?.qemu;
+    debugger::write(context, &directory, qemu, &machine, &request, &image)?;
+    let deadline = if options.debugger.is_some() { Deadline::never() } else { deadline };
+    let mut vm = Vm::start(qemu, &machine, &directory, deadline)?;
     outcome.now("the machine is switched on");
+    if options.debugger.is_some() {
+        let gdbinit = directory.join(debugger::GDBINIT);
+        eprintln!("{}\nwaits for gdb:\ngdb -x {}", vm.command_line, gdbinit.display());
+    }
     let observed = watch(&mut vm, case, outcome)?;
     if arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
         check(now.same_machine(&facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
     }
     judge::judge(case, &arrangement, &request, &memory, &observed, &mut vm)?;
-    remove_big_files(context, &directory)
+    remove_big_files(context, &directory, options.keep_disk)
 }
 
 /// Boots the crash kernel once per kind of CPU, and remembers what it said.
@@ -91,7 +108,7 @@ fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts
     let directory = context.fresh_directory(&directory_name(&format!("machine-{cpu:?}").to_lowercase()))?;
     let disk = disk_image(context, &ramdisk::description(), &directory)?;
     let boot = Boot::Disk { image: disk, trace: None, stuck_console: false };
-    let mut vm = start(context, cpu, boot, &directory, deadline)?;
+    let mut vm = Vm::start(&context.assets()?.qemu, &machine(cpu, boot), &directory, deadline)?;
     let mut lines = Vec::new();
     loop {
         match vm.next_or_end("the machine's description")? {
@@ -106,14 +123,13 @@ fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts
     check(ending == Some(Ending::Described), "end of the description", "Described", format_args!("{ending:?}: {lines:?}"))?;
     let facts = Arc::new(Facts::parse(lines.iter().map(String::as_str))?);
     known.insert(cpu, Arc::clone(&facts));
-    remove_big_files(context, &directory)?;
+    remove_big_files(context, &directory, false)?;
     Ok(facts)
 }
 
-fn start(context: &Context, cpu: Cpu, boot: Boot, directory: &Path, deadline: Deadline) -> Result<Vm, Error> {
+fn machine(cpu: Cpu, boot: Boot) -> Machine {
     let cpu = cpu.argument();
-    let machine = Machine { cpu, cpus: CPUS, max_cpus: MAX_CPUS, memory_mib: MEMORY_MIB, dimms: DIMMS, boot, firmware: None };
-    Vm::start(&context.assets()?.qemu, &machine, directory, deadline)
+    Machine { cpu, cpus: CPUS, max_cpus: MAX_CPUS, memory_mib: MEMORY_MIB, dimms: DIMMS, boot, firmware: None, debugger: None }
 }
 
 fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {
@@ -159,9 +175,10 @@ fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<Pat
     Ok(disk)
 }
 
-fn remove_big_files(context: &Context, directory: &Path) -> Result<(), Error> {
-    for path in ["ram", "ramdisk", "disk"].map(|name| directory.join(name)) {
-        if path.exists() && !context.keep() {
+fn remove_big_files(context: &Context, directory: &Path, keep_disk: bool) -> Result<(), Error> {
+    let disk = directory.join("disk");
+    for path in [directory.join("ram"), directory.join("ramdisk"), disk.clone()] {
+        if path.exists() && !context.keep() && !(keep_disk && path == disk) {
             fs::remove_file(&path).map_err(Error::file("remove", &path))?;
         }
     }
@@ -188,7 +205,7 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
                 if let Some(awaited) = text.strip_prefix("awaiting ") {
                     plug(vm, awaited, &observed.harness)?;
                 }
-                if judge::stands_still(case) && text.starts_with("panic on") && !judge::speaks(case) {
+                if judge::stands_still(case) && text.starts_with("panic on") && !words::speaks(case) {
                     observed.harness.push(text);
                     return Ok(observed);
                 }

@@ -1,11 +1,10 @@
-//! [5] The machine's facts, from which the runner makes the files that the loader reads.
+//! [6] The machine's facts, from which the runner makes the files that the loader reads.
 
 use core::arch::x86_64::__cpuid_count;
 
 use crate::harness::{line, write_line};
 use crate::memory::Memory;
-use crate::smp;
-use crate::tsc;
+use crate::{smp, tsc};
 
 /// CPUID leaf, subleaf, register (0 EAX … 3 EDX) and bit of a feature, and what Linux calls it in /proc/cpuinfo
 /// (arch/x86/include/asm/cpufeatures.h).

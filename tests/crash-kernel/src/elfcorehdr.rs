@@ -1,5 +1,6 @@
-//! [8] The elfcorehdr as Linux writes it on a hotplug event (`crash_prepare_elf64_headers`, kernel/crash_core.c; `arch_crash_handle_hotplug_event`,
-//! arch/x86/kernel/crash.c): in place, only as many pages as it fills, the rest of the segment left alone.
+//! The elfcorehdr as Linux writes it on a hotplug event (`crash_prepare_elf64_headers`, kernel/crash_core.c;
+//! `arch_crash_handle_hotplug_event`, arch/x86/kernel/crash.c): in place, only as many pages as it fills, the rest of the segment
+//! left alone.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -43,21 +44,22 @@ pub fn dumped(memory: &Memory) -> Vec<Range<u64>> {
     ranges
 }
 
-/// Rewrites the elfcorehdr from what the kernel knows now.
-pub fn rewrite(crash: &Crash, memory: &Memory) {
+/// Rewrites the elfcorehdr from what the kernel knows now; returns whether it fitted.
+pub fn rewrite(crash: &Crash, memory: &Memory) -> bool {
     let _one_writer = LOCK.lock();
     let Some(segment) = load::elfcorehdr(crash) else { give_up(format_args!("no segment begins like an ELF file")) };
     let header = header(crash.possible_cpus, memory);
     let count = (header.len() - EHDR_SIZE) / PHDR_SIZE;
     let written = (header.len() as u64).next_multiple_of(PAGE);
-    if written > segment.len.get() {
+    if written > segment.end - segment.start {
         // So does Linux: the old header stays.
-        line!("elfcorehdr kept: {written} bytes do not fit {segment:x?}");
-        return;
+        line!("elfcorehdr kept: {written} bytes do not fit {segment:#x?}");
+        return false;
     }
-    memory::write(segment.start.get(), &header);
-    memory::zero(segment.start.get() + header.len() as u64, written - header.len() as u64);
+    memory::write(segment.start, &header);
+    memory::zero(segment.start + header.len() as u64, written - header.len() as u64);
     line!("elfcorehdr rewritten: {count} headers");
+    true
 }
 
 fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {

@@ -1,15 +1,17 @@
-//! [2] An IDT of our own: an exception before the ordered panic is a mistake of ours, and ends the run with its place.
+//! [2] An IDT of our own: an exception before the ordered panic is a mistake of ours, and ends the run with its place. NMIs are
+//! no mistakes: `smp` takes them. Handlers run on the interrupted stack: where that is what was lost, a triple fault ends the
+//! run.
 
 use core::arch::global_asm;
 
-use orders::Ending;
 use spin::Lazy;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, Segment};
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
-use crate::harness::{self, line};
+use crate::harness::crashed;
+use crate::smp;
 
 /// The architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
 const VECTORS: usize = 32;
@@ -52,8 +54,7 @@ unsafe extern "C" {
 /// An exception of ours.
 extern "sysv64" fn caught(vector: u64, error_code: u64, rip: u64) -> ! {
     let address = Cr2::read_raw();
-    line!("crash-kernel: exception {vector} error {error_code:#x} at rip {rip:#x} cr2 {address:#x}");
-    harness::end(Ending::KernelCrashed)
+    crashed(format_args!("exception {vector} error {error_code:#x} at rip {rip:#x} cr2 {address:#x}"))
 }
 
 static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
@@ -73,10 +74,10 @@ static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
     gate!(divide_error = 0, debug = 1, breakpoint = 3, overflow = 4, bound_range_exceeded = 5, invalid_opcode = 6);
     gate!(device_not_available = 7, double_fault = 8, invalid_tss = 10, segment_not_present = 11, stack_segment_fault = 12);
     gate!(general_protection_fault = 13, page_fault = 14, x87_floating_point = 16, alignment_check = 17, machine_check = 18);
-    // SAFETY: the handler saves what it changes and returns by IRET.
-    let options =
-        unsafe { idt.non_maskable_interrupt.set_handler_addr(VirtAddr::new(crate::smp::nmi_entry as *const () as u64)) };
-    // SAFETY: the code segment that is in use now.
+    let nmi_entry = VirtAddr::new(smp::nmi_entry as *const () as u64);
+    // SAFETY: it takes what the CPU pushes for an NMI, saves whatever it changes, and returns by IRET.
+    let options = unsafe { idt.non_maskable_interrupt.set_handler_addr(nmi_entry) };
+    // SAFETY: the code segment that is in use now, and that every CPU takes over.
     unsafe { options.set_code_selector(selector) };
     idt
 });

@@ -48,10 +48,16 @@ pub fn give_up(why: fmt::Arguments<'_>) -> ! {
     end(Ending::KernelFailed)
 }
 
+/// A mistake of our own, wherever it was made, be it in the middle of a line: says what and ends the run.
+pub fn crashed(what: fmt::Arguments<'_>) -> ! {
+    // SAFETY: the lock keeps lines whole, and guards no memory. Most likely it is free, or held by the code that has just failed;
+    // if another CPU holds it, two lines are mixed.
+    unsafe { COM2.force_unlock() };
+    write_line(format_args!("crash-kernel: {what}"));
+    end(Ending::KernelCrashed)
+}
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    // SAFETY: this CPU is the only one that runs our Rust code, so a lock that is held is held by the code that has just panicked.
-    unsafe { COM2.force_unlock() };
-    write_line(format_args!("crash-kernel: {info}"));
-    end(Ending::KernelCrashed)
+    crashed(format_args!("{info}"))
 }

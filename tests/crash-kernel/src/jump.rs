@@ -1,12 +1,11 @@
-//! [12] Into the purgatory, in the state in which Linux enters it (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S, and
+//! [13] Into the purgatory, in the state in which Linux enters it (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S, and
 //! `machine_kexec`, machine_kexec_64.c).
 
 use core::arch::{asm, global_asm};
 
+use orders::map;
 use orders::orders::Tables;
-use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
-use x86_64::structures::paging::PhysFrame;
 
 use crate::idmap::Identity;
 use crate::memory;
@@ -21,7 +20,8 @@ const CR4_LA57: u64 = 1 << 12;
 /// DR7 in the purgatory: nothing is watched (`hw_breakpoint_disable`).
 const DR7: u64 = 1 << 10;
 
-/// Where the control page's parts are: the code, at 0; a GDT and an IDT like those of Linux 7.2; and the stack, down from the end.
+/// Where the control page's parts are: the code, at 0; a GDT and an IDT like those of Linux 7.2; and the stack, down from the
+/// end.
 const GDT: u64 = 0x800;
 /// Null, 32-bit code, 64-bit code, data: 0x08, 0x10, 0x18.
 const GDT_ENTRIES: [u64; 4] = [0, 0x00cf_9b00_0000_ffff, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
@@ -60,6 +60,13 @@ pub struct State {
     pub dr7: u64,
 }
 
+/// Where the control page's code lies in the kernel, and the control page itself in the purgatory's page tables.
+pub fn kernel_address() -> u64 {
+    let address = (&raw const jump_start).addr() as u64;
+    assert_eq!(address, map::KERNEL_TEXT, "kernel.ld puts the jump first");
+    address
+}
+
 /// Decides it, and sets what can be set from here.
 pub fn state(crash: &Crash, identity: &Identity) -> State {
     // SAFETY: system calls and no-execute pages are allowed in addition; nothing of ours uses them otherwise.
@@ -86,16 +93,14 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
         memory::write_word(page + IDT + vector * 16, gate);
         memory::write_word(page + IDT + vector * 16 + 8, handler >> 32);
     }
-    let frame = PhysFrame::containing_address(x86_64::PhysAddr::new(identity.transition));
-    // SAFETY: the kernel's own mappings are in it too, so the next instruction is where it was.
-    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
     let own_tables = u64::from(crash.tables == Tables::Own);
-    // SAFETY: the control page is mapped one to one; jump.S wants exactly these registers and does not come back.
+    // SAFETY: jump.S wants exactly these registers, finds the control page mapped in place of itself, and does not come back.
     unsafe {
         asm!(
-            "jmp *{page}",
-            page = in(reg) page,
+            "jmp {jump_start}",
+            jump_start = sym jump_start,
             in("r8") page,
+            in("r9") identity.four_levels,
             in("rdi") crash.entry,
             in("rsi") state.cr3,
             in("rdx") state.cr4,

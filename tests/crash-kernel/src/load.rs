@@ -1,26 +1,25 @@
-//! [7] The image, copied into the crash region as `kimage_load_crash_segment` (kernel/kexec_core.c) does: bytes, then zeroes.
+//! [8] The image, copied into the crash region as `kimage_load_crash_segment` (kernel/kexec_core.c) does: bytes, then zeroes.
+
+use core::ops::Range;
 
 use crate::memory;
-use crate::ramdisk::Crash;
+use crate::ramdisk::{Crash, Segment};
 
 /// What an elfcorehdr begins with (ELFMAG).
-const ELF_MAGIC: &[u8] = b"\x7fELF";
+pub const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// Copies all segments.
 pub fn segments(crash: &Crash) {
-    for segment in &crash.segments {
-        let (start, len) = (segment.memory.start.get(), segment.memory.len.get());
-        memory::write(start, segment.bytes);
-        memory::zero(start + segment.bytes.len() as u64, len - segment.bytes.len() as u64);
+    for Segment { memory, bytes } in &crash.segments {
+        memory::write(memory.start, bytes);
+        let tail = memory.start + bytes.len() as u64;
+        memory::zero(tail, memory.end - tail);
     }
 }
 
 /// The segment that Linux takes for the elfcorehdr: the last one that begins like an ELF file, as it is in memory now
 /// (`crash_handle_hotplug_event`, kernel/crash_core.c, which does not stop at the first).
-pub fn elfcorehdr(crash: &Crash) -> Option<orders::PhysSpan> {
-    let begins = |segment: &&crate::ramdisk::Segment| {
-        let word = memory::read_word(segment.memory.start.get()).to_le_bytes();
-        word.starts_with(ELF_MAGIC)
-    };
-    crash.segments.iter().filter(begins).map(|segment| segment.memory).next_back()
+pub fn elfcorehdr(crash: &Crash) -> Option<Range<u64>> {
+    let begins = |segment: &&Segment| memory::read_word(segment.memory.start).to_le_bytes().starts_with(ELF_MAGIC);
+    crash.segments.iter().rfind(begins).map(|segment| segment.memory.clone())
 }

@@ -3,8 +3,9 @@
 //! What we know on entry: the `bootloader` crate has switched to long mode on one CPU, mapped all physical memory at
 //! [`orders::map::DIRECT_MAP`], and put the runner's orders into its ramdisk.
 //!
-//! What holds on exit: in mode `Describe`, the machine's facts stand on COM2. In mode `Crash`, the image that was ordered lies in the crash
-//! region as kexec_load(2) would have put it, the steps have happened, and the purgatory was entered in the state in which Linux enters it.
+//! What holds on exit: in mode `Describe`, the machine's facts stand on COM2. In mode `Crash`, the image that was ordered lies in
+//! the crash region as kexec_load(2) would have put it, the steps have happened, and the purgatory was entered in the state in
+//! which Linux enters it.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -20,29 +21,31 @@ mod memory; // [3] what the firmware gave us
 #[cfg(target_os = "none")]
 mod tsc; // [4] how fast time passes
 #[cfg(target_os = "none")]
-mod timeout; // [4] waits that end
+mod timeout; // waits that end
 #[cfg(target_os = "none")]
-mod apic; // [5] interrupts between CPUs
+mod apic; // what a CPU sends to another
 #[cfg(target_os = "none")]
-mod smp; // [6] the other CPUs
+mod smp; // [5] the other CPUs
 #[cfg(target_os = "none")]
-mod hotplug; // [11] what comes and goes
+mod describe; // [6] facts
 #[cfg(target_os = "none")]
-mod describe; // [5] facts
+mod ramdisk; // [7] what is to happen
 #[cfg(target_os = "none")]
-mod ramdisk; // [6] what is to happen
-#[cfg(target_os = "none")]
-mod load; // [7] the image
-#[cfg(target_os = "none")]
-mod elfcorehdr; // [8] the header that hotplug rewrites
+mod load; // [8] the image
 #[cfg(target_os = "none")]
 mod idmap; // [9] the identity map, made at load time
 #[cfg(target_os = "none")]
 mod steps; // [10] what happens before the panic
 #[cfg(target_os = "none")]
-mod notes; // [11] what the crashed CPUs leave
+mod hotplug; // memory and CPUs that come and go
 #[cfg(target_os = "none")]
-mod jump; // [12] into the purgatory
+mod elfcorehdr; // the header that is rewritten then
+#[cfg(target_os = "none")]
+mod panic; // [11] the end of the others
+#[cfg(target_os = "none")]
+mod notes; // [12] what the crashed CPUs leave
+#[cfg(target_os = "none")]
+mod jump; // [13] into the purgatory
 #[cfg(target_os = "none")]
 mod story;
 

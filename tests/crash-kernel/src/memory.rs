@@ -1,17 +1,17 @@
 //! [3] Physical memory as the firmware describes it, and the way to it.
 //!
-//! On exit: RAM is known, what `orders::map` sets aside is ours, and there is a heap.
+//! On exit: RAM is known, what `orders::map` sets aside is ours, there is a heap, and markers are planted.
 
-use alloc::vec;
+mod page_tables; // the kernel's own
+
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use bootloader_api::BootInfo;
-use bootloader_api::info::{MemoryRegionKind, MemoryRegions};
+use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use linked_list_allocator::LockedHeap;
-use orders::map;
 use orders::note::marker;
-use x86_64::registers::control::Cr3;
+use orders::{PhysSpan, map};
 
 use crate::harness::give_up;
 
@@ -23,8 +23,20 @@ const HEAP_LEN: u64 = 16 << 20;
 /// A page.
 pub const PAGE: u64 = 4096;
 
-/// Where the RAM of boot has its marker: the last page of the kernel's data.
-const FIRST_MARKER: u64 = map::KERNEL_DATA_START + map::KERNEL_DATA_LEN - PAGE;
+/// One past the crash region.
+const CRASH_REGION_END: u64 = map::CRASH_REGION_START + map::CRASH_REGION_LEN;
+/// Where markers are planted at boot: the kernel's last page before the crash region, and the first page behind it, since these
+/// two ranges are in the dump.
+const MARKERS: [u64; 2] = [map::CRASH_REGION_START - PAGE, CRASH_REGION_END];
+/// What must be usable, and is ours.
+const OWN: [Range<u64>; 2] = [map::KERNEL_DATA_START..CRASH_REGION_END + PAGE, map::TRAMPOLINE..map::TRAMPOLINE + PAGE];
+
+const _: () = assert!(map::KERNEL_HEAP + HEAP_LEN <= MARKERS[0]);
+
+unsafe extern "C" {
+    static _text: u8;
+    static _end: u8;
+}
 
 /// What there is.
 #[derive(Debug)]
@@ -33,7 +45,7 @@ pub struct Memory {
     pub ram: Vec<Range<u64>>,
     /// Other ranges that the firmware names.
     pub reserved: Vec<Range<u64>>,
-    /// The kernel's text: virtual address, and where that lies.
+    /// The kernel's image, from text to the end of its data: virtual address, and where that lies.
     pub text: (u64, Range<u64>),
     /// Where `orders::note::marker` has been planted.
     pub markers: Vec<u64>,
@@ -44,26 +56,26 @@ pub fn take(boot: &BootInfo) -> Memory {
     if boot.physical_memory_offset.into_option() != Some(map::DIRECT_MAP) {
         give_up(format_args!("physical memory is not mapped at {:#x}", map::DIRECT_MAP));
     }
-    let own = map::KERNEL_DATA_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
-    let usable = |region: &&bootloader_api::info::MemoryRegion| region.kind == MemoryRegionKind::Usable;
-    if !boot.memory_regions.iter().filter(usable).any(|region| region.start <= own.start && own.end <= region.end) {
-        give_up(format_args!("{own:#x?} is not usable memory: give the machine 512 MiB"));
+    let usable = |range: &Range<u64>| {
+        let holds = |region: &MemoryRegion| region.start <= range.start && range.end <= region.end;
+        boot.memory_regions.iter().any(|region| region.kind == MemoryRegionKind::Usable && holds(region))
+    };
+    if let Some(range) = OWN.iter().find(|range| !usable(range)) {
+        give_up(format_args!("{range:#x?} is not usable memory: give the machine 512 MiB"));
     }
     // SAFETY: the range is usable memory, mapped writable for ever by the bootloader, and by orders::map nobody else's.
     unsafe { HEAP.lock().init(direct(map::KERNEL_HEAP), HEAP_LEN as usize) };
 
-    write_word(FIRST_MARKER, marker(FIRST_MARKER));
     let is_ram = |kind| matches!(kind, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader);
-    Memory {
-        ram: merged(&boot.memory_regions, is_ram),
-        reserved: merged(&boot.memory_regions, |kind| !is_ram(kind)),
-        text: text(),
-        markers: vec![FIRST_MARKER],
-    }
+    let ram = merged(&boot.memory_regions, is_ram);
+    let reserved = merged(&boot.memory_regions, |kind| !is_ram(kind));
+    let mut memory = Memory { ram, reserved, text: text(), markers: Vec::new() };
+    MARKERS.into_iter().for_each(|at| memory.mark(at));
+    memory
 }
 
 /// The ranges of some kinds, whole pages, adjacent ones as one.
-fn merged(regions: &MemoryRegions, wanted: impl Fn(MemoryRegionKind) -> bool) -> Vec<Range<u64>> {
+fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = regions.iter().filter(|r| wanted(r.kind)).map(|r| r.start..r.end).collect();
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::new();
@@ -76,20 +88,52 @@ fn merged(regions: &MemoryRegions, wanted: impl Fn(MemoryRegionKind) -> bool) ->
     merged.into_iter().map(|r| r.start.next_multiple_of(PAGE)..r.end / PAGE * PAGE).filter(|r| !r.is_empty()).collect()
 }
 
-/// The longest run of pages around our own code that is as contiguous in physical memory as it is in virtual.
+/// The kernel's image, which `kernel.ld` lays out so that it is one piece of physical memory, too.
 fn text() -> (u64, Range<u64>) {
-    let code = take as *const () as u64 / PAGE * PAGE;
-    let physical = |page: u64| translate(page);
-    let Some(here) = physical(code) else { give_up(format_args!("the page tables do not map {code:#x}")) };
-    let mut first = 0;
-    while physical(code - (first + 1) * PAGE) == Some(here - (first + 1) * PAGE) {
-        first += 1;
+    let (start, end) = ((&raw const _text).addr() as u64, (&raw const _end).addr() as u64);
+    let Some(physical) = page_tables::translate(start) else { give_up(format_args!("the page tables do not map {start:#x}")) };
+    let scattered = |page: &u64| page_tables::translate(*page) != Some(physical + (page - start));
+    if let Some(page) = (start..end).step_by(PAGE as usize).find(scattered) {
+        give_up(format_args!("the kernel's image is not in one piece at {page:#x}"));
     }
-    let mut last = 0;
-    while physical(code + (last + 1) * PAGE) == Some(here + (last + 1) * PAGE) {
-        last += 1;
+    (start, physical..physical + (end - start))
+}
+
+impl Memory {
+    /// Takes a DIMM that was plugged in as RAM.
+    pub fn add(&mut self, span: PhysSpan) {
+        let range = range(span);
+        if self.ram.iter().chain(&self.reserved).any(|known| known.start < range.end && range.start < known.end) {
+            give_up(format_args!("a DIMM was plugged in at {range:#x?}, where there is something else"));
+        }
+        page_tables::map_directly(&range);
+        self.mark(range.start);
+        self.ram.push(range);
+        self.ram.sort_by_key(|range| range.start);
     }
-    (code - first * PAGE, here - first * PAGE..here + (last + 1) * PAGE)
+
+    /// Forgets a DIMM that is to be unplugged.
+    pub fn remove(&mut self, span: PhysSpan) {
+        let range = range(span);
+        let Some(index) = self.ram.iter().position(|known| *known == range) else {
+            give_up(format_args!("{range:#x?} is asked back, and is no DIMM"))
+        };
+        self.ram.remove(index);
+        self.markers.retain(|marker| !range.contains(marker));
+    }
+
+    /// Plants a marker.
+    fn mark(&mut self, at: u64) {
+        write_word(at, marker(at));
+        self.markers.push(at);
+    }
+}
+
+/// A span that came from outside, as a range.
+pub fn range(span: PhysSpan) -> Range<u64> {
+    let start = span.start.get();
+    let Some(end) = span.end() else { give_up(format_args!("{:#x} bytes from {start:#x} are more than there can be", span.len)) };
+    start..end
 }
 
 /// Where a byte of physical memory is in our address space.
@@ -99,8 +143,8 @@ pub fn direct(physical: u64) -> *mut u8 {
 
 /// Copies `bytes` to physical address `start`.
 pub fn write(start: u64, bytes: &[u8]) {
-    // SAFETY: the caller writes to RAM: the crash region, the kernel's data, or where the orders send a stray write, whose point it is
-    // to damage something. `bytes` lies in the ramdisk or in the kernel, which are neither.
+    // SAFETY: the caller writes to RAM: the crash region, the kernel's data, or where the orders send a stray write, whose point
+    // it is to damage something. `bytes` lies in the ramdisk or in the kernel, which are neither.
     unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), direct(start), bytes.len()) }
 }
 
@@ -120,29 +164,4 @@ pub fn read_word(at: u64) -> u64 {
 /// Writes the eight bytes at physical address `at`, a multiple of eight.
 pub fn write_word(at: u64, value: u64) {
     write(at, &value.to_le_bytes());
-}
-
-/// Page-table entry: present.
-const PRESENT: u64 = 1 << 0;
-/// Page-table entry above the last level: a leaf.
-const HUGE: u64 = 1 << 7;
-/// Bits 51:12, the address in an entry.
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-
-/// Where a virtual address of the kernel lies, by its page tables.
-pub fn translate(address: u64) -> Option<u64> {
-    let mut table = Cr3::read().0.start_address().as_u64();
-    for level in (0..4).rev() {
-        let shift = 12 + 9 * level;
-        let entry = read_word(table + (address >> shift & 0x1ff) * 8);
-        if entry & PRESENT == 0 {
-            return None;
-        }
-        if level == 0 || level < 3 && entry & HUGE != 0 {
-            let within = (1 << shift) - 1;
-            return Some(entry & ADDRESS & !within | address & within);
-        }
-        table = entry & ADDRESS;
-    }
-    None
 }

@@ -1,19 +1,23 @@
-//! [6] The orders, out of the ramdisk, and everything in them checked before anything happens.
+//! [7] The orders, out of the ramdisk, and everything in them checked before anything happens.
 
 use alloc::vec::Vec;
+use core::fmt::Display;
+use core::ops::Range;
 
 use bootloader_api::BootInfo;
 use orders::orders::{MAGIC, Mode, Nmi, Orders, Tables};
 use orders::{PhysSpan, SealedSpan, StepKind, map};
 use zerocopy::FromBytes;
 
+use crate::describe;
 use crate::harness::give_up;
+use crate::memory::{PAGE, range};
 
 /// A segment: its place, and the bytes it begins with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Segment {
     /// Its memory.
-    pub memory: PhysSpan,
+    pub memory: Range<u64>,
     /// What is copied to its start.
     pub bytes: &'static [u8],
 }
@@ -29,79 +33,92 @@ pub struct Step {
     pub bytes: &'static [u8],
 }
 
-/// Orders that make sense.
+/// Orders that make sense. The fields are those of [`Orders`].
 #[derive(Debug)]
 pub struct Crash {
-    pub mode: Mode,
     pub tables: Tables,
     pub nmi: Nmi,
     pub la57: bool,
     pub panic_cpu: u32,
-    pub nmi_ready: u64,
     pub possible_cpus: u32,
     pub entry: u64,
+    pub nmi_ready: u64,
     pub segments: Vec<Segment>,
     pub steps: Vec<Step>,
     pub sealed: Vec<SealedSpan>,
 }
 
-/// The orders as they stand in the ramdisk, and all of the ramdisk.
-pub fn orders(boot: &BootInfo) -> (&'static Orders, &'static [u8]) {
+/// What the ramdisk orders; `None` when the machine is only to be described.
+pub fn orders(boot: &BootInfo) -> Option<Crash> {
     let Some(start) = boot.ramdisk_addr.into_option() else { give_up(format_args!("there is no ramdisk")) };
     // SAFETY: the bootloader mapped the ramdisk there, this long, for as long as we run; nobody writes to it.
     let file = unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
     match Orders::ref_from_prefix(file) {
-        Ok((orders, _)) if orders.magic == MAGIC => (orders, file),
+        Ok((orders, _)) if orders.magic == MAGIC => match known(Mode::from_wire(orders.mode.get()), "mode", orders.mode) {
+            Mode::Describe => None,
+            Mode::Crash => Some(checked(orders, file)),
+        },
         _ => give_up(format_args!("the {} bytes of the ramdisk do not begin with orders", file.len())),
     }
 }
 
-/// The orders with every number looked at; `None` when the machine is only to be described.
-pub fn checked(orders: &Orders, file: &'static [u8]) -> Option<Crash> {
-    let mode = known(Mode::from_wire(orders.mode.get()), "mode");
-    if mode == Mode::Describe {
-        return None;
-    }
-    let segments = used(&orders.segments, orders.segment_count.get(), "segments");
-    let steps = used(&orders.steps, orders.step_count.get(), "steps");
-    let sealed = used(&orders.sealed, orders.sealed_count.get(), "sealed spans");
+/// The orders with every number looked at.
+fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     let possible_cpus = orders.possible_cpus.get();
     if possible_cpus == 0 || u64::from(possible_cpus) > map::MAX_CPUS {
-        give_up(format_args!("{possible_cpus} possible CPUs"));
+        give_up(format_args!("{possible_cpus} possible CPUs are ordered; from 1 to {} there can be", map::MAX_CPUS));
     }
-    let segment = |segment: &orders::Segment| {
-        let bytes = part(file, segment.file);
-        let inside = segment.memory.start.get() >= map::CRASH_REGION_START
-            && segment.memory.end().is_some_and(|end| end <= map::CRASH_REGION_START + map::CRASH_REGION_LEN);
-        if !inside || bytes.len() as u64 > segment.memory.len.get() {
-            give_up(format_args!("segment {:x?} does not fit the crash region", segment.memory));
-        }
-        Segment { memory: segment.memory, bytes }
+    let la57 = known([false, true].get(orders.la57.get() as usize).copied(), "truth value", orders.la57);
+    if la57 && !describe::has("la57") {
+        give_up(format_args!("five levels of page tables are ordered of a CPU that has four"));
+    }
+    let segments: Vec<Segment> = used(&orders.segments, orders.segment_count.get(), "segments")
+        .iter()
+        .map(|segment| Segment { memory: range(segment.memory), bytes: part(file, segment.file) })
+        .collect();
+    segments.iter().enumerate().for_each(|(index, segment)| admit(segment, &segments[..index]));
+    let entry = orders.entry.get();
+    if !segments.iter().any(|segment| segment.memory.contains(&entry)) {
+        give_up(format_args!("the entry point {entry:#x} lies in no segment"));
+    }
+    let step = |step: &orders::Step| Step {
+        kind: known(StepKind::from_wire(step.kind.get()), "step", step.kind),
+        at: step.at.get(),
+        bytes: part(file, step.file),
     };
-    Some(Crash {
-        mode,
-        tables: known(Tables::from_wire(orders.tables.get()), "kind of descriptor tables"),
-        nmi: known(Nmi::from_wire(orders.nmi.get()), "kind of NMI"),
-        la57: orders.la57.get() != 0,
+    Crash {
+        tables: known(Tables::from_wire(orders.tables.get()), "kind of descriptor tables", orders.tables),
+        nmi: known(Nmi::from_wire(orders.nmi.get()), "kind of NMI", orders.nmi),
+        la57,
         panic_cpu: orders.panic_cpu.get(),
-        nmi_ready: orders.nmi_ready.get(),
         possible_cpus,
-        entry: orders.entry.get(),
-        segments: segments.iter().map(segment).collect(),
-        steps: steps
-            .iter()
-            .map(|step| Step {
-                kind: known(StepKind::from_wire(step.kind.get()), "step"),
-                at: step.at.get(),
-                bytes: part(file, step.file),
-            })
-            .collect(),
-        sealed: sealed.to_vec(),
-    })
+        entry,
+        nmi_ready: orders.nmi_ready.get(),
+        segments,
+        steps: used(&orders.steps, orders.step_count.get(), "steps").iter().map(step).collect(),
+        sealed: used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec(),
+    }
 }
 
-fn known<T>(value: Option<T>, what: &str) -> T {
-    value.unwrap_or_else(|| give_up(format_args!("the orders name a {what} that does not exist")))
+/// What kexec_load(2) asks of a segment (`sanity_check_segment_list`, kernel/kexec_core.c).
+fn admit(segment: &Segment, before: &[Segment]) {
+    let Segment { memory, bytes } = segment;
+    if !memory.start.is_multiple_of(PAGE) || !memory.end.is_multiple_of(PAGE) {
+        give_up(format_args!("the segment {memory:#x?} does not fill whole pages"));
+    }
+    if memory.start < map::CRASH_REGION_START || memory.end > map::CRASH_REGION_START + map::CRASH_REGION_LEN {
+        give_up(format_args!("the segment {memory:#x?} is not in the crash region"));
+    }
+    if bytes.len() as u64 > memory.end - memory.start {
+        give_up(format_args!("{} bytes do not fit the segment {memory:#x?}", bytes.len()));
+    }
+    if let Some(other) = before.iter().find(|other| other.memory.start < memory.end && memory.start < other.memory.end) {
+        give_up(format_args!("the segments {memory:#x?} and {:#x?} overlap", other.memory));
+    }
+}
+
+fn known<T>(value: Option<T>, what: &str, number: impl Display) -> T {
+    value.unwrap_or_else(|| give_up(format_args!("{number} is ordered as a {what}, which it is not")))
 }
 
 fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {
@@ -110,6 +127,7 @@ fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {
 
 /// A part of the ramdisk.
 fn part(file: &'static [u8], span: PhysSpan) -> &'static [u8] {
-    let range = span.end().map(|end| span.start.get() as usize..end as usize);
-    range.and_then(|range| file.get(range)).unwrap_or_else(|| give_up(format_args!("{span:x?} is not in the ramdisk")))
+    let Range { start, end } = range(span);
+    let bytes = file.get(start as usize..end as usize);
+    bytes.unwrap_or_else(|| give_up(format_args!("the ramdisk has no bytes {:#x?}", range(span))))
 }

@@ -22,8 +22,7 @@ pub const PR_PID: usize = 32;
 /// `sizeof(struct elf_prstatus)` on x86-64.
 pub const PRSTATUS_LEN: usize = 336;
 
-/// The eight bytes that the crash kernel plants at the start of each range of RAM in `CrashNote::ram` that has
-/// room for it: at `marker_at(range)`, the value `marker(address)`.
+/// The eight bytes that the crash kernel plants at `address`, one of [`CrashNote::markers`]: a place in RAM that is nobody else's.
 pub const fn marker(address: u64) -> u64 {
     address ^ 0x6b64_756d_7021_6b64
 }

@@ -1,72 +1,152 @@
-//! `cargo xtask qemu bare`: cases of the fault matrix, by hand.
+//! `cargo xtask qemu bare`: the fault matrix by hand. No kernel of a distribution is needed for it.
+//!
+//! On exit: the story of each case that was asked for, and how to look at it under gdb; or what went otherwise than it must.
 
-use anyhow::{Context as _, Result, bail};
-use qemu_runner::bare::{self, Case};
-use qemu_runner::{Context, bare::cases};
+use std::io::{ErrorKind, Write};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use qemu_runner::Context;
+use qemu_runner::bare::debugger::{GDBINIT, SCRIPT};
+use qemu_runner::bare::{self, Case, FAMILIES, cases};
 use xshell::Shell;
 
+use super::matrix;
 use crate::build;
 use crate::repository::Repository;
 use crate::setup;
 
-/// The word that stands for this harness among the scenarios.
-pub const NAME: &str = "bare";
 /// A bit flipped, found, named, and the machine reset.
 const DEFAULT: &str = "initrd-at-leaf-border";
 
-/// Prints the matrix.
-pub fn list() {
-    let width = cases().map(|case| case.name.len()).max().unwrap_or(0);
-    cases().for_each(|case| println!("{:width$}  {}", case.name, case.summary));
+/// Crash a kernel of our own whose purgatory or memory is damaged in one of many ways, and show what comes of it
+///
+/// Brings and builds what is needed first: QEMU and crates, no kernel of a distribution. What a case leaves is under
+/// target/qemu/bare-CASE/.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which cases, by name or by the beginning of their names
+    #[arg(default_value = DEFAULT)]
+    case: Vec<String>,
+    /// List the cases and when each is
+    #[arg(long)]
+    list: bool,
+    /// Run every case, as many at a time as there are CPUs
+    #[arg(long, conflicts_with_all = ["case", "gdb"])]
+    all: bool,
+    /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none is named; no deadline
+    // qemu_runner::bare::debugger::PORT, as a test shows.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    pub gdb: Option<u16>,
+    /// Keep the guest's memory and RAM disk too
+    #[arg(long)]
+    keep: bool,
+    /// Write the table of cases into tests/README.md
+    #[arg(long)]
+    write_table: bool,
 }
 
-/// Makes the table in tests/README.md that of the matrix.
-pub fn write_table(repo: &Repository) -> Result<()> {
-    let path = repo.root.join(bare::README);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = bare::with_table(&text).with_context(|| format!("{} has no markers for the table", path.display()))?;
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-}
+impl Args {
+    /// Does it, and fails if a case does.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        if self.list {
+            return list();
+        }
+        if self.write_table {
+            return write_table(repo);
+        }
+        // Names first: a typing error should not cost a build.
+        let wanted = if self.all { cases().collect() } else { by_names(&self.case)? };
+        ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
+        prepare(sh, repo)?;
+        let context = Context::from_repo(&repo.root, None, self.keep)?;
+        let failed = if self.all {
+            let tally = matrix::run(&wanted, &context);
+            print!("{tally}");
+            tally.failed
+        } else {
+            self.tell(repo, &wanted, &context)?
+        };
+        ensure!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), wanted.len(), failed.join(", "));
+        Ok(())
+    }
 
-/// Runs the cases whose names begin with one of `names`; the default case when there are none.
-pub fn run(sh: &Shell, repo: &Repository, names: &[String], keep: bool) -> Result<()> {
-    let wanted = by_names(names)?;
-    prepare(sh, repo)?;
-    let context = Context::from_repo(&repo.root, None, keep)?;
-    let mut failed = Vec::new();
-    for case in &wanted {
-        match bare::run(case, &context) {
-            Ok(outcome) => println!("{outcome}"),
-            Err(error) => {
-                eprintln!("{}", error.chain());
-                failed.push(case.name);
+    /// Runs cases one after the other and tells their stories; returns the names of those that failed.
+    fn tell(&self, repo: &Repository, wanted: &[&'static Case], context: &Context) -> Result<Vec<String>> {
+        let options = bare::Options { debugger: self.gdb, keep_disk: true };
+        let mut failed = Vec::new();
+        for case in wanted {
+            println!("when {}", case.summary);
+            match bare::run(case, context, &options) {
+                Ok(outcome) => println!("{outcome}"),
+                Err(error) => {
+                    eprintln!("{}", error.chain());
+                    failed.push(case.name.to_owned());
+                }
+            }
+            if self.gdb.is_none() {
+                println!("{}", again(repo, case)?);
             }
         }
+        Ok(failed)
     }
-    if !failed.is_empty() {
-        bail!("{} of {} cases failed: {}", failed.len(), wanted.len(), failed.join(", "));
-    }
-    Ok(())
 }
 
-/// Brings and builds what a case needs: no kernel, nothing but QEMU and crates.
-pub fn prepare(sh: &Shell, repo: &Repository) -> Result<()> {
+/// Brings and builds what a case needs.
+fn prepare(sh: &Shell, repo: &Repository) -> Result<()> {
     setup::linker(sh)?;
     setup::emulator(sh, repo)?;
     build::purgatory(sh, repo)?;
     build::bare::build(sh, repo)
 }
 
+/// Prints the matrix, family by family.
+fn list() -> Result<()> {
+    let width = cases().map(|case| case.name.len()).max().unwrap_or(0);
+    let family = |(family, cases): &(&str, &[Case])| {
+        let lines: String = cases.iter().map(|case| format!("  {:width$}  {}\n", case.name, case.summary)).collect();
+        format!("{family}:\n{lines}")
+    };
+    let text: String = FAMILIES.iter().map(family).collect();
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // It is long: whoever looks at its beginning only has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to stdout"),
+    }
+}
+
+/// Makes the table in tests/README.md that of the matrix.
+fn write_table(repo: &Repository) -> Result<()> {
+    let path = repo.root.join(bare::README);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bare::with_table(&text).with_context(|| format!("{} has no markers for the table", path.display()))?;
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// How to look at a case that has been run; empty when it failed before there was anything to look at.
+fn again(repo: &Repository, case: &Case) -> Result<String> {
+    let directory = repo.run(&bare::directory_name(case.name));
+    let script = directory.join(SCRIPT);
+    if !script.is_file() {
+        return Ok(String::new());
+    }
+    let line = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
+    let gdb = format!("gdb -x {}", directory.join(GDBINIT).display());
+    let name = case.name;
+    Ok(format!(
+        "under gdb: cargo xtask qemu bare {name} --gdb\n\
+         or without it, in two terminals (Ctrl-A C is QEMU's monitor, for CPUs and memory that are to be plugged in):\n{line}{gdb}\n"
+    ))
+}
+
 fn by_names(names: &[String]) -> Result<Vec<&'static Case>> {
-    let default = [DEFAULT.to_owned()];
-    let names = if names.is_empty() { &default } else { names };
     let mut wanted = Vec::new();
     for name in names {
-        let exact = cases().find(|case| case.name == name);
-        let found: Vec<_> =
-            exact.map_or_else(|| cases().filter(|case| case.name.starts_with(name.as_str())).collect(), |case| vec![case]);
+        let exact: Vec<_> = cases().filter(|case| case.name == name).collect();
+        // As people write who think of files.
+        let beginning = name.trim_end_matches('*');
+        let found = if exact.is_empty() { cases().filter(|case| case.name.starts_with(beginning)).collect() } else { exact };
         if found.is_empty() {
-            bail!("there is no case {name}; `cargo xtask qemu bare --list` lists them");
+            bail!("there is no case whose name begins with {beginning}; `cargo xtask qemu bare --list` lists them");
         }
         wanted.extend(found);
     }
@@ -77,16 +157,22 @@ fn by_names(names: &[String]) -> Result<Vec<&'static Case>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_default_case_exists() {
-        assert_eq!(by_names(&[]).unwrap()[0].name, DEFAULT);
+    fn named(name: &str) -> Result<Vec<&'static str>> {
+        Ok(by_names(&[name.to_owned()])?.iter().map(|case| case.name).collect())
     }
 
     #[test]
-    fn a_beginning_names_all_that_begin_so() {
-        assert!(by_names(&["block-magic".into()]).unwrap().len() == 1);
-        assert!(by_names(&["elfcorehdr-".into()]).unwrap().len() > 20);
-        assert_eq!(by_names(&["sound".into()]).unwrap().len(), 1, "an exact name is only itself");
-        assert!(by_names(&["soundd".into()]).map(|cases| cases.len()).unwrap_err().to_string().contains("soundd"));
+    fn the_default_case_exists() {
+        assert_eq!(named(DEFAULT).unwrap(), [DEFAULT]);
+    }
+
+    #[test]
+    fn a_beginning_names_all_that_begin_so_and_a_name_only_itself() {
+        let all: Vec<_> = cases().map(|case| case.name).filter(|name| name.starts_with("elfcorehdr-")).collect();
+        assert!(all.len() > 1);
+        assert_eq!(named("elfcorehdr-").unwrap(), all);
+        assert_eq!(named("elfcorehdr-*").unwrap(), all);
+        assert_eq!(named("sound").unwrap(), ["sound"]);
+        assert!(named("soundd").unwrap_err().to_string().contains("soundd"));
     }
 }

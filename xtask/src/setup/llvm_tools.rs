@@ -77,7 +77,7 @@ pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTo
     // Once the scripts have had to stand in for this toolchain's tools, rustup is not asked again each time.
     if !without_rustup && !scripts.are_written() {
         eprintln!("{NAME}: missing, asking rustup for them");
-        match command::read(cmd!(sh, "rustup component add {NAME}")) {
+        match command::read(cmd!(sh, "rustup component add {NAME}").env("RUST_BACKTRACE", "0")) {
             Ok(_) if there() => {
                 eprintln!("  done: rustup's component");
                 return Ok(LlvmTools::Toolchain(bin));

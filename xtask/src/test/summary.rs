@@ -4,8 +4,10 @@
 //! On exit: a few lines. Figures are only of scenarios that passed in this run; an earlier run's files may lie beside them.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::audit::{MAX_LOADED, Measured};
+use crate::qemu::matrix::Tally;
 
 /// Scenarios with figures that users ask for, and how the lines of those figures begin.
 const FIGURES: [(&str, &str); 2] = [("capture", "load: "), ("peer-load-time", "load by ")];
@@ -44,29 +46,13 @@ impl Summary {
     }
 }
 
-/// How many cases of the fault matrix passed, and which did not.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// How many passed.
-    pub passed: usize,
-    failed: Vec<String>,
-}
-
-impl Tally {
-    /// Reads what the runner printed.
-    pub fn of(said: &str) -> Self {
-        let results = said.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
-        let (passed, failed): (Vec<_>, Vec<_>) = results.partition(|(_, what)| what.starts_with("ok"));
-        Self { passed: passed.len(), failed: failed.into_iter().map(|(name, _)| name.trim().to_owned()).collect() }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { passed, failed } = self;
-        writeln!(out, "bare-metal cases: {passed} passed, {} failed", failed.len())?;
-        failed.iter().try_for_each(|name| writeln!(out, "  failed: {name}"))
-    }
+/// Reads what the runner of the fault matrix printed.
+pub fn tally(said: &str) -> Tally {
+    let results = said.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
+    let (passed, failed): (Vec<_>, Vec<_>) = results.partition(|(_, what)| *what == "ok");
+    let names = |results: Vec<(&str, &str)>| results.into_iter().map(|(name, _)| name.trim().to_owned()).collect();
+    let seconds = said.lines().rev().find_map(|line| line.split_once("; finished in ")?.1.strip_suffix('s')?.parse().ok());
+    Tally { passed: names(passed), failed: names(failed), took: seconds.map(Duration::from_secs_f64) }
 }
 
 impl fmt::Display for Summary {
@@ -105,6 +91,15 @@ mod tests {
             capture: load: wall time  2.21 s\npeer-load-time: load by kexec-tools  0.998 s\n\
             peer-load-time: load by kdump-loader  0.339 s\n";
         assert_eq!(summary, expected);
+    }
+
+    #[test]
+    fn cases_are_counted_by_what_their_runner_said() {
+        let said = "\nrunning 2 tests\ntest sound       ... ok\ntest block-magic ... FAILED\n\n\
+            test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 152 filtered out; finished in 2.50s\n";
+        let tally = tally(said);
+        assert_eq!((tally.passed, tally.failed), (vec!["sound".to_owned()], vec!["block-magic".to_owned()]));
+        assert_eq!(tally.took, Some(Duration::from_millis(2500)));
     }
 
     #[test]

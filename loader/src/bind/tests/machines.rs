@@ -33,9 +33,12 @@ fn machines() -> impl Strategy<Value = Machine> {
             ranges.push(range(start, pages));
             at = start + pages;
         }
-        // Far from everything else: there is always something to dump.
-        ranges.push(range(at + 0x1_0000, 0x100));
+        // Far from everything else, for there is always something to dump: the running kernel's text at least.
+        let home_of_text = range(at + 0x1_0000, 0x2000);
+        ranges.push(home_of_text);
         let mut machine = machine();
+        machine.kcore.text_phys = home_of_text.start();
+        assert!(machine.kcore.text_len <= home_of_text.len());
         machine.total_ram = ranges.iter().map(|range| range.len()).sum();
         machine.crash_cma =
             cma.map(|(home, pages)| range(ranges[home.index(ranges.len() - 1)].start() / PAGE, pages)).into_iter().collect();

@@ -90,14 +90,14 @@ fn writes_nowhere_else(handoff: &Handoff, itself: &Itself) {
 #[test]
 fn every_byte_changed_alone_is_refused_or_changes_only_its_own_field() {
     let block = good_block();
-    // Miri interprets; there, one bit of each byte.
-    let differences = if cfg!(miri) { 0x10..=0x10 } else { 1..=u8::MAX };
+    // Miri interprets; there, one bit of each thirteenth byte.
+    let (differences, step) = if cfg!(miri) { (0x10..=0x10, 13) } else { (1..=u8::MAX, 1) };
     let mut taken = 0;
-    for offset in 0..BLOCK_LEN {
+    for offset in (0..BLOCK_LEN).step_by(step) {
         taken += differences.clone().filter(|&difference| change(&block, &ITSELF, offset, difference)).count();
     }
     // The seal alone has 32 bytes of which any value is taken here, and most others are refused.
-    let tried = BLOCK_LEN * differences.count();
+    let tried = BLOCK_LEN / step * differences.count();
     assert!(taken > tried * 32 / BLOCK_LEN && taken < tried / 4, "{taken} of {tried} taken");
 }
 
@@ -190,7 +190,7 @@ impl Layout {
 }
 
 fn config() -> ProptestConfig {
-    let default = ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 2048 });
+    let default = ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2048 });
     // Miri shows no files.
     if cfg!(miri) { ProptestConfig { failure_persistence: None, ..default } } else { default }
 }

@@ -6,12 +6,15 @@ use orders::StepKind;
 
 use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, ordinary};
 use crate::bare::memory::Memory;
+use crate::bare::run::CPUS;
 
 /// `sizeof(Elf64_Ehdr)`, `sizeof(Elf64_Phdr)`.
 const EHDR: usize = 64;
 const PHDR: usize = 56;
-/// The loader's header for a machine with one CPU present: its note, vmcoreinfo, text, then RAM below and above the crash region.
-const TEXT: usize = EHDR + 2 * PHDR;
+/// PT_NOTEs of the loader's header: one for each CPU that is present, and vmcoreinfo's.
+const NOTES: usize = CPUS as usize + 1;
+/// Behind them the text, then RAM below and above the crash region.
+const TEXT: usize = EHDR + NOTES * PHDR;
 const RAM: usize = TEXT + PHDR;
 /// Offsets in a program header.
 const P_OFFSET: usize = 8;
@@ -62,8 +65,8 @@ pub const CASES: &[Case] = broken! {
     "elfcorehdr-phnum-one-less", "something stands behind the last program header", "e_phnum is one too few", |h| h[56] -= 1;
     "elfcorehdr-pt-null", "a program header is neither PT_NOTE nor PT_LOAD", "a PT_LOAD became a PT_NULL", |h| h[RAM] = 0;
     "elfcorehdr-note-behind-load", "a PT_NOTE follows a PT_LOAD", "a PT_LOAD became a PT_NOTE", |h| h[RAM] = 4;
-    "elfcorehdr-no-note", "no PT_NOTE or no PT_LOAD", "both PT_NOTEs became PT_LOADs",
-        |h| { h[EHDR] = 1; h[EHDR + PHDR] = 1; };
+    "elfcorehdr-no-note", "no PT_NOTE or no PT_LOAD", "every PT_NOTE became a PT_LOAD",
+        |h| (0..NOTES).for_each(|note| h[EHDR + note * PHDR] = 1);
     "elfcorehdr-offset", "a program header contradicts itself", "a p_offset is not the physical address", |h| h[RAM + P_OFFSET + 3] ^= 1;
     "elfcorehdr-filesz", "a program header contradicts itself", "a p_filesz is not the p_memsz", |h| h[RAM + P_FILESZ] ^= 1;
     "elfcorehdr-empty", "a program header points outside physical memory", "a PT_LOAD is empty",

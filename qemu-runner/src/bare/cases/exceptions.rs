@@ -45,21 +45,33 @@ pub const CASES: &[Case] = &[
         summary: "#DE is raised inside the purgatory",
         arrange: ordinary,
         damage: |memory| instead_of_the_story(memory, DIVIDE_BY_ZERO),
-        expect: raised(&["exception 0 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 0 error 0x0 at rip {@story4tell+2} (purgatory+{#story4tell+2}) rsp ",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-breakpoint",
         summary: "#BP is raised inside the purgatory",
         arrange: ordinary,
         damage: |memory| instead_of_the_story(memory, BREAKPOINT),
-        expect: raised(&["exception 3 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 3 error 0x0 at rip {@story4tell+1} (purgatory+{#story4tell+1}) rsp ",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-undefined",
         summary: "#UD is raised inside the purgatory",
         arrange: ordinary,
         damage: |memory| instead_of_the_story(memory, UNDEFINED),
-        expect: raised(&["exception 6 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 6 error 0x0 at rip {@story4tell} (purgatory+{#story4tell}) rsp ",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-double-fault",
@@ -71,35 +83,55 @@ pub const CASES: &[Case] = &[
             let code = [b"\x48\xb8".as_slice(), &gate.to_le_bytes(), b"\xc6\x00\x00", DIVIDE_BY_ZERO].concat();
             instead_of_the_story(memory, &code);
         },
-        expect: raised(&["exception 8 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 8 error 0x0 at rip {@story4tell+f} (purgatory+{#story4tell+f}) rsp ",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-general-protection",
         summary: "#GP is raised inside the purgatory",
         arrange: ordinary,
         damage: |memory| instead_of_the_story(memory, NOT_CANONICAL),
-        expect: raised(&["exception 13 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 13 error 0x0 at rip {@story4tell+a} (purgatory+{#story4tell+a}) rsp ",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-page-fault",
         summary: "#PF is raised inside the purgatory",
         arrange: ordinary,
         damage: |memory| instead_of_the_story(memory, NOT_MAPPED),
-        expect: raised(&["exception 14 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 14 error 0x0 at rip {@story4tell+5} … cr2 0xfee00000",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-lost-stack",
         summary: "RSP points to memory that is not mapped",
         arrange: ordinary,
         damage: |memory| instead_of_the_story(memory, LOST_STACK),
-        expect: raised(&["exception 14 error 0x2 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 14 error 0x2 at rip {@story4tell+5} (purgatory+{#story4tell+5}) rsp 0xfee01000 cr2 0xfee00ff8",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-stack-guard",
         summary: "the stack overruns into its guard",
         arrange: ordinary,
         damage: |memory| after_the_guard(memory, ENDLESS_STACK),
-        expect: raised(&["exception 1 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: the stack ran into its guard",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
     Case {
         name: "exception-leaf-table-not-mapped",
@@ -114,6 +146,10 @@ pub const CASES: &[Case] = &[
                 block.leaf_table.start = (block.purgatory.start.get() + far / 2).into();
             });
         },
-        expect: raised(&["exception 14 error 0x0 at rip ", "verdict 0x40 exception", "resetting in 300 ms"]),
+        expect: raised(&[
+            "exception 14 error 0x0 at rip … cr2 {purgatory+2000000000}",
+            "verdict 0x40 exception",
+            "resetting in 300 ms",
+        ]),
     },
 ];

@@ -1,11 +1,13 @@
-//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic. Nothing is wrong with the image.
+//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: first with a sound image, then with a damaged one.
 
+use handoff::report::Elfcorehdr;
 use handoff::{EngineId, RegionKind, Verdict};
 use loader::request::EngineChoice;
 use orders::StepKind::{CpuAdded, CpuRemoved, MemoryAdded, MemoryRemoved};
 use orders::orders::{Nmi, Tables};
 
 use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, Nmis, Reported, SOUND, untouched};
+use crate::bare::memory::Memory;
 
 macro_rules! boots {
     ($($name:literal, $nmis:ident, $summary:literal, $arrange:expr;)+) => {
@@ -51,15 +53,64 @@ pub const CASES: &[Case] = boots! {
         |a| (a.possible_cpus, a.panic_cpu, a.steps) = (4, 2, vec![MemoryAdded, CpuAdded, MemoryAdded, MemoryRemoved]);
 };
 
-/// Hotplug is no excuse for damage.
-pub const DAMAGED: &[Case] = &[Case {
-    name: "memory-added-and-initrd",
-    summary: "a DIMM was hot-added, and then a bit of the initrd was flipped",
-    arrange: |arrangement| arrangement.steps = vec![MemoryAdded],
-    damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
-    expect: Expect {
+const fn corrupt() -> Expect {
+    Expect {
         verdict: Verdict::SegmentCorrupt,
         says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 300 ms"],
         ended: Ended::Reset,
+    }
+}
+
+/// The older header is better than none: it does not know what was added.
+const fn restored() -> Expect {
+    let reported = Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND };
+    let says = &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored", "verdict 0x0 ok"];
+    Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(reported) }
+}
+
+fn flip_initrd(memory: &mut Memory) {
+    memory.region(RegionKind::Initrd)[0] ^= 1;
+}
+
+fn break_elfcorehdr(memory: &mut Memory) {
+    memory.elfcorehdr()[0] ^= 1;
+}
+
+/// Nothing of it is an excuse for damage.
+pub const DAMAGED: &[Case] = &[
+    Case {
+        name: "memory-added-and-initrd",
+        summary: "a DIMM was hot-added, and then a bit of the initrd was flipped",
+        arrange: |arrangement| arrangement.steps = vec![MemoryAdded],
+        damage: flip_initrd,
+        expect: corrupt(),
     },
-}];
+    Case {
+        name: "memory-added-and-elfcorehdr",
+        summary: "a DIMM was hot-added, and then the elfcorehdr was broken: the copy made at load is put back",
+        arrange: |arrangement| arrangement.steps = vec![MemoryAdded],
+        damage: break_elfcorehdr,
+        expect: restored(),
+    },
+    Case {
+        name: "cpu-added-and-elfcorehdr",
+        summary: "a CPU was hot-added, and then the elfcorehdr was broken: the copy made at load is put back",
+        arrange: |arrangement| (arrangement.possible_cpus, arrangement.steps) = (4, vec![CpuAdded]),
+        damage: break_elfcorehdr,
+        expect: restored(),
+    },
+    Case {
+        name: "panic-on-another-cpu-and-initrd",
+        summary: "another CPU panics, and a bit of the initrd was flipped",
+        arrange: |arrangement| arrangement.panic_cpu = 1,
+        damage: flip_initrd,
+        expect: corrupt(),
+    },
+    Case {
+        name: "nmi-storm-and-initrd",
+        summary: "a CPU that cannot be stopped sends NMIs without end, and a bit of the initrd was flipped",
+        arrange: |arrangement| arrangement.nmi = Nmi::Storm,
+        damage: flip_initrd,
+        expect: corrupt(),
+    },
+];

@@ -1,10 +1,8 @@
 //! Bits flipped in what was loaded, wherever it lies.
 
-use handoff::report::Elfcorehdr;
-use handoff::{OnCorrupt, RegionKind, Verdict};
-use orders::Ending;
+use handoff::{RegionKind, Verdict};
 
-use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary};
+use crate::bare::case::{Case, Cpu, Ended, Expect, ordinary};
 use crate::bare::memory::Memory;
 
 const RESET: Ended = Ended::Reset;
@@ -27,25 +25,12 @@ fn flip_middle(memory: &mut Memory, kind: RegionKind) {
     flip(memory, kind, file / 2);
 }
 
-fn halt(arrangement: &mut Arrangement) {
-    arrangement.on_corrupt = OnCorrupt::Halt;
-}
-
-fn boot(arrangement: &mut Arrangement) {
-    arrangement.on_corrupt = OnCorrupt::Boot;
-}
-
 const fn corrupt(says: &'static [&'static str]) -> Expect {
     Expect { verdict: Verdict::SegmentCorrupt, says, ended: RESET }
 }
 
 const fn not_zero(says: &'static [&'static str]) -> Expect {
     Expect { verdict: Verdict::ZeroTail, says, ended: RESET }
-}
-
-const fn nevertheless(segment: RegionKind, ending: Ending, says: &'static [&'static str]) -> Expect {
-    let reported = Reported { segment: Some(segment), ..SOUND };
-    Expect { verdict: Verdict::SegmentCorrupt, says, ended: Ended::BootedNevertheless(reported, ending) }
 }
 
 macro_rules! flipped {
@@ -215,53 +200,5 @@ pub const CASES: &[Case] = &[
             memory.reseal();
         },
         expect: corrupt(&["verifying ", "verdict ", "resetting in 300 ms"]),
-    },
-    Case {
-        name: "initrd-halt",
-        summary: "a bit of the initrd was flipped, and the machine is to halt",
-        arrange: halt,
-        damage: |memory| flip(memory, RegionKind::Initrd, 0),
-        expect: Expect {
-            verdict: Verdict::SegmentCorrupt,
-            says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as told"],
-            ended: Ended::Halted,
-        },
-    },
-    Case {
-        name: "initrd-boot",
-        summary: "a bit of the initrd was flipped, and the machine is to boot nevertheless",
-        arrange: boot,
-        damage: |memory| flip(memory, RegionKind::Initrd, 0),
-        expect: nevertheless(
-            RegionKind::Initrd,
-            Ending::Contents,
-            &[
-                "initrd is corrupt at {initrd}-",
-                "verdict ",
-                "booting nevertheless, as told",
-                "report segment-corrupt,segment:initrd",
-            ],
-        ),
-    },
-    Case {
-        name: "elfcorehdr-and-copy-boot",
-        summary: "elfcorehdr and its copy are broken, and the machine is to boot nevertheless",
-        arrange: boot,
-        damage: |memory| {
-            memory.elfcorehdr()[0] ^= 1;
-            flip(memory, RegionKind::ElfcorehdrCopy, 0);
-        },
-        expect: Expect {
-            verdict: Verdict::SegmentCorrupt,
-            says: &[
-                "elfcorehdr-copy is corrupt at ",
-                "elfcorehdr is broken (not the identification of a 64-bit ELF file)",
-                "verdict ",
-            ],
-            ended: Ended::BootedNevertheless(
-                Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
-                Ending::Elfcorehdr,
-            ),
-        },
     },
 ];

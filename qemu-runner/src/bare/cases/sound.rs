@@ -1,11 +1,12 @@
-//! Nothing is wrong, on every kind of machine; and consoles that are.
+//! Nothing is wrong, on every kind of machine; and consoles that are, which changes nothing but what is heard.
 
-use handoff::{EngineId, Verdict};
+use handoff::{EngineId, OnCorrupt, RegionKind, Verdict};
 use loader::request::EngineChoice;
 use orders::StepKind;
 use orders::orders::Tables;
 
 use crate::bare::case::{ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary, untouched};
+use crate::bare::memory::Memory;
 
 const fn boots(says: &'static [&'static str]) -> Expect {
     Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(SOUND) }
@@ -13,6 +14,14 @@ const fn boots(says: &'static [&'static str]) -> Expect {
 
 const fn boots_with(engine: EngineId, says: &'static [&'static str]) -> Expect {
     Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(Reported { engine: Some(engine), ..SOUND }) }
+}
+
+const fn resets_in_silence() -> Expect {
+    Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Reset }
+}
+
+fn flip_initrd(memory: &mut Memory) {
+    memory.region(RegionKind::Initrd)[0] ^= 1;
 }
 
 pub const CASES: &[Case] = &[
@@ -127,5 +136,26 @@ pub const CASES: &[Case] = &[
         arrange: |a| a.stuck_console = true,
         damage: untouched,
         expect: boots(&[]),
+    },
+    Case {
+        name: "uart-absent-initrd",
+        summary: "there is no UART at the console's port, and a bit of the initrd was flipped",
+        arrange: |a| a.console = Some(ABSENT),
+        damage: flip_initrd,
+        expect: resets_in_silence(),
+    },
+    Case {
+        name: "uart-stuck-initrd",
+        summary: "the UART never takes a byte, and a bit of the initrd was flipped",
+        arrange: |a| a.stuck_console = true,
+        damage: flip_initrd,
+        expect: resets_in_silence(),
+    },
+    Case {
+        name: "uart-stuck-halt",
+        summary: "the UART never takes a byte, a bit of the initrd was flipped, and the machine is to halt",
+        arrange: |a| (a.stuck_console, a.on_corrupt) = (true, OnCorrupt::Halt),
+        damage: flip_initrd,
+        expect: Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Halted },
     },
 ];

@@ -33,7 +33,7 @@ where
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
-    let sizes = (mostly(0..6u8), 0x201..0x900usize, weighted(0.1, any::<u32>()), weighted(0.1, 0..0x900u32));
+    let sizes = (mostly(0..6u8), 0x201..0x900usize, weighted(0.1, any::<u32>()), weighted(0.1, -2..3i32));
     let must_be = (
         mostly(Just(BOOT_FLAG_VALUE)),
         mostly(0x62..=0x8eu8),
@@ -42,7 +42,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     );
     let place = (mostly((12..32u32).prop_map(|bit| 1 << bit)), mostly(Just(1u8)), mostly(any::<u16>().prop_map(|f| f | 3)));
     (sizes, must_be, place, any::<u32>(), any::<u64>()).prop_map(|(sizes, must_be, place, cmdline_size, pref_address)| {
-        let (setup_sects, payload, any_syssize, small_init_size) = sizes;
+        let (setup_sects, payload, any_syssize, just_enough) = sizes;
         let (boot_flag, jump_operand, version, loadflags) = must_be;
         let (kernel_alignment, relocatable_kernel, xloadflags) = place;
         Parts {
@@ -58,7 +58,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             xloadflags,
             cmdline_size,
             pref_address,
-            init_size: small_init_size.unwrap_or(payload as u32 + 0x10_0000),
+            init_size: (payload as u32).saturating_add_signed(just_enough.unwrap_or(0x10_0000)),
             payload,
         }
     })

@@ -15,10 +15,11 @@ fn elves() -> impl Strategy<Value = Elf> {
     let kind = (weighted(0.05, any::<u16>()), weighted(0.05, any::<u16>()), weighted(0.05, 0..8u32));
     let flaws = (weighted(0.05, 1..4usize), prop::bool::weighted(0.05), prop::bool::weighted(0.05));
     // The gap may be negative: then the segments overlap, or the file is for an address below 0.
-    let sizes = (1..0x2800usize, weighted(0.05, 0..0x400usize), -0x100i64..0x1800, 0..0x10_2000u64);
+    let sizes = (1..0x2800usize, weighted(0.05, 0..0x400usize), -0x100i64..0x1800, 0..0x4000u64);
+    let full = weighted(0.1, 0..3u64);
     let places = (any::<prop::sample::Index>(), weighted(0.05, 0..0x3000u64), weighted(0.05, any::<i8>()));
     let version = prop_oneof![2 => Just(None), 6 => Just(Some(VERSION)), 1 => any::<u32>().prop_map(Some)];
-    (kind, flaws, sizes, places, version).prop_map(|(kind, flaws, sizes, places, version)| {
+    (kind, flaws, sizes, places, (version, full)).prop_map(|(kind, flaws, sizes, places, (version, full))| {
         let (text_len, handoff_len, gap, bss) = sizes;
         let (inside_text, any_entry, handoff_moved) = places;
         let (relocations, undefined, nameless) = (flaws.0.unwrap_or(0), flaws.1, flaws.2);
@@ -28,6 +29,8 @@ fn elves() -> impl Strategy<Value = Elf> {
             handoff[VERSION_AT].copy_from_slice(&version.to_le_bytes());
         }
         let data_addr = (text_len as u64).saturating_add_signed(gap);
+        // Most have a few KiB, as ours; some just fit, or just do not.
+        let bss = full.map_or(bss, |over| MAX_LEN - data_addr - handoff.len() as u64 + over - 1);
         Elf {
             machine: kind.0.map_or(elf::EM_X86_64, Machine),
             file_type: kind.1.map_or(elf::ET_DYN, FileType),
@@ -38,8 +41,7 @@ fn elves() -> impl Strategy<Value = Elf> {
             handoff_addr: data_addr.wrapping_add_signed(handoff_moved.unwrap_or(0).into()),
             handoff,
             data_addr,
-            // Most are a few KiB, as ours.
-            bss: if bss % 8 == 0 { bss } else { bss % 0x4000 },
+            bss,
             undefined,
             relocations,
         }

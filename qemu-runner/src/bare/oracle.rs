@@ -1,0 +1,108 @@
+//! What a verifier must say of damaged memory, computed here from the memory itself: every leaf and every zero tail that differs.
+//!
+//! On entry: memory as the purgatory finds it, with a block that holds. On exit: the lines that name a difference, all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use handoff::{DIGEST_LEN, PAGE_SIZE, RegionKind};
+
+use super::memory::Memory;
+use crate::error::{Error, check, check_eq};
+
+/// How many differences of one region are printed; the others are counted (`PRINTED_PER_SEGMENT`, purgatory/src/story.rs).
+const PRINTED: usize = 4;
+/// What stands in every line that names a difference.
+const CORRUPT_AT: &str = " is corrupt at ";
+/// What stands in the line that counts those that were not printed.
+const CORRUPT_IN: &str = " is corrupt in ";
+
+/// The lines of all differences, printed or not, by region.
+pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let block = memory.block();
+    let leaf_size = block.leaf_size.get() as usize;
+    let table = memory.read(block.leaf_table.start.get(), block.leaf_table.len.get() as usize);
+    let mut expected = table.chunks(DIGEST_LEN);
+    let mut lines: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    for region in &block.regions[..block.region_count.get() as usize] {
+        let name = RegionKind::from_wire(region.kind.get()).expect("a block that holds").name();
+        let (start, file_len, len) = (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize);
+        let mut say = |line: String| _ = lines.entry(name).or_default().insert(line);
+        let (file, tail) = memory.read(start, len).split_at(file_len);
+        for (leaf, expected) in file.chunks(leaf_size).zip(&mut expected) {
+            let found = digest(leaf);
+            if found != expected {
+                let first = start + (leaf.as_ptr() as u64 - file.as_ptr() as u64);
+                let last = first + leaf.len() as u64 - 1;
+                say(format!("{name}{CORRUPT_AT}{first:#x}-{last:#x}: expected {} found {}", hex(expected), hex(&found)));
+            }
+        }
+        if let Some(offset) = tail.iter().position(|&byte| byte != 0) {
+            let first = start + (file_len + offset) as u64;
+            let last = (first | (PAGE_SIZE - 1)).min(start + len as u64 - 1);
+            say(format!("{name}{CORRUPT_AT}{first:#x}-{last:#x}: not zero"));
+        }
+    }
+    lines
+}
+
+/// The purgatory names these differences and no others; of a region with many it names some and counts the rest.
+pub fn check_differences(expected: &BTreeMap<&'static str, BTreeSet<String>>, said: &[&str]) -> Result<(), Error> {
+    let found: Vec<&str> = said.iter().copied().filter(|line| line.contains(CORRUPT_AT)).collect();
+    let known = |line: &&&str| expected.values().any(|lines| lines.contains(**line));
+    let unknown = found.iter().find(|line| !known(line));
+    let all: Vec<&str> = expected.values().flatten().map(String::as_str).collect();
+    check(unknown.is_none(), "a difference that the purgatory names", format_args!("one of {all:?}"), unknown.unwrap_or(&""))?;
+    let distinct: BTreeSet<&str> = found.iter().copied().collect();
+    check_eq("differences named twice", &(found.len() - distinct.len()), &0)?;
+    for (name, lines) in expected {
+        let named = found.iter().filter(|line| lines.contains(**line)).count();
+        check_eq(format_args!("differences named in {name}"), &named, &lines.len().min(PRINTED))?;
+    }
+    let counted: Vec<String> = said.iter().filter(|line| line.contains(CORRUPT_IN)).map(|line| (*line).to_owned()).collect();
+    let many = expected.iter().filter(|(_, lines)| lines.len() > PRINTED);
+    let must: BTreeSet<String> =
+        many.map(|(name, lines)| format!("{name}{CORRUPT_IN}{} more places", lines.len() - PRINTED)).collect();
+    let counts = counted.iter().cloned().collect::<BTreeSet<_>>() == must && counted.len() == must.len();
+    check(counts, "differences that are only counted", format_args!("{must:?}"), format_args!("{counted:?}"))
+}
+
+fn digest(bytes: &[u8]) -> digest::Digest {
+    let mut hasher = digest::Sha256::new(digest::Engine::soft());
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn five() -> BTreeMap<&'static str, BTreeSet<String>> {
+        let lines = (1..=5).map(|leaf| format!("initrd is corrupt at {leaf:#x}-{leaf:#x}: not zero"));
+        BTreeMap::from([("initrd", lines.collect())])
+    }
+
+    #[test]
+    fn four_of_five_differences_are_named_and_one_is_counted() {
+        let lines = five();
+        let mut said: Vec<&str> = lines["initrd"].iter().skip(1).map(String::as_str).collect();
+        said.push("initrd is corrupt in 1 more places");
+        check_differences(&lines, &said).unwrap();
+        check_differences(&lines, &said[..4]).unwrap_err();
+        check_differences(&lines, &said[1..]).unwrap_err();
+    }
+
+    #[test]
+    fn difference_that_is_none_or_named_twice_is_noticed() {
+        let lines = five();
+        let said: Vec<&str> = lines["initrd"].iter().map(String::as_str).take(4).collect();
+        let counted = "initrd is corrupt in 1 more places";
+        check_differences(&lines, &[said[0], said[1], said[2], "kernel is corrupt at 0x1-0x1: not zero", counted]).unwrap_err();
+        check_differences(&lines, &[said[0], said[1], said[2], said[2], counted]).unwrap_err();
+        check_differences(&BTreeMap::new(), &["verdict 0x0 ok"]).unwrap();
+        check_differences(&BTreeMap::new(), &said[..1]).unwrap_err();
+    }
+}

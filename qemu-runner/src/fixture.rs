@@ -1,0 +1,95 @@
+//! Fixtures: what a real kernel has written, taken out of a running machine, for tests that have none.
+
+use std::fs;
+use std::path::{Component, Path};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::context::Context;
+use crate::deadline::Deadline;
+use crate::elfcore::ElfCore;
+use crate::error::{Error, check, check_eq};
+use crate::first::First;
+use crate::outcome::Outcome;
+use crate::scenario::LIMIT;
+use crate::stage::{Setup, Stage, guest};
+
+/// What the run is called, and its directory.
+const NAME: &str = "fixture-elfcorehdr";
+/// The directory of the machine's description, as `kdump-loader snapshot` writes it.
+pub const SNAPSHOT: &str = "snapshot";
+/// The elfcorehdr that the kernel wrote.
+pub const ELFCOREHDR: &str = "elfcorehdr.bin";
+/// The kernel's release.
+pub const RELEASE: &str = "release";
+
+/// `Elf64_Ehdr` and `Elf64_Phdr` (elf.h).
+const EHDR_LEN: usize = 64;
+const PHDR_LEN: usize = 56;
+/// The kernel writes whole pages, padded with zeroes (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
+const PADDED_TO: usize = 4096;
+
+/// Lets a kernel write an elfcorehdr of its own, and puts it into `into`, with a snapshot of the machine that it describes.
+///
+/// One of two spare CPUs is plugged in, which makes the kernel write its own header for the first time, and then a DIMM. The CPU that
+/// stays away is one that the kernel names and the snapshot does not.
+pub fn elfcorehdr(context: &Context, into: &Path) -> Result<Outcome, Error> {
+    let mut stage = Stage::new(context, Outcome::new(NAME), Deadline::after(LIMIT))?;
+    let result = take(&mut stage, into);
+    let closed = stage.close();
+    result.and(closed)
+}
+
+fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { dimms: 1, spare_cpus: 2, makedumpfile: false, ..Setup::default() })?;
+    let image = first.arm("")?.image;
+    let at_load = first.elfcorehdr(&image)?;
+    first.add_cpu()?;
+    first.add_dimm(0)?;
+    let written = first.elfcorehdr(&image)?;
+    let rewritten = written != at_load && written.loads.len() > at_load.loads.len();
+    check(rewritten, "PT_LOADs after a DIMM was added", "one more than at load", written.loads.len())?;
+    first.vm.run_ok(&format!("{} snapshot /tmp/{SNAPSHOT}", guest::LOADER))?;
+    check_eq("the elfcorehdr after the snapshot: the same", &(first.elfcorehdr(&image)? == written), &true)?;
+
+    let len = (EHDR_LEN + PHDR_LEN * (written.loads.len() + written.note_headers)).next_multiple_of(PADDED_TO);
+    let bytes = first.vm.ram.read(image.elfcorehdr.start, len)?;
+    check_eq("program headers in what was read", &(ElfCore::parse(&bytes)? == written), &true)?;
+    let files = snapshot(&mut first)?;
+    let release = first.vm.run_ok("uname -r")?;
+
+    if into.exists() {
+        fs::remove_dir_all(into).map_err(Error::file("remove", into))?;
+    }
+    for (path, bytes) in &files {
+        write(&into.join(SNAPSHOT).join(path), bytes)?;
+    }
+    write(&into.join(ELFCOREHDR), &bytes)?;
+    write(&into.join(RELEASE), format!("{release}\n").as_bytes())?;
+    let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    first.note(format!("{len} bytes of elfcorehdr and {} files of {total} bytes saved to {}", files.len(), into.display()));
+    first.switch_off();
+    Ok(())
+}
+
+/// Every file of the snapshot, by its path in it.
+fn snapshot(first: &mut First<'_, '_>) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let list = first.vm.run_ok(&format!("cd /tmp/{SNAPSHOT} && find * -type f"))?;
+    let mut files = Vec::new();
+    for path in list.lines().map(str::trim) {
+        let is_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        check(is_inside, "the path of a file of the snapshot", "one inside", path)?;
+        let text = first.vm.run_ok(&format!("base64 -w 0 /tmp/{SNAPSHOT}/{path}"))?;
+        let bytes = BASE64_STANDARD.decode(text.trim());
+        let bytes = bytes.map_err(|error| Error::Unintelligible { what: "a file in base64", text: error.to_string() })?;
+        files.push((path.to_owned(), bytes));
+    }
+    Ok(files)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let directory = path.parent().expect("a file in a directory");
+    fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
+    fs::write(path, bytes).map_err(Error::file("write", path))
+}

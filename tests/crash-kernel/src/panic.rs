@@ -1,0 +1,63 @@
+//! [11] The panic, on the CPU that was ordered to (`__crash_kexec`, kernel/crash_core.c; `native_machine_crash_shutdown`,
+//! arch/x86/kernel/crash.c).
+//!
+//! On entry: one CPU has followed the story, the others are idle. On exit: the CPU that panics is in the purgatory, the others
+//! stand still, but for one that sends NMIs if there shall be a storm.
+
+use orders::orders::Nmi;
+use spin::Once;
+
+use crate::harness::line;
+use crate::idmap::Identity;
+use crate::memory::{self, Memory};
+use crate::ramdisk::Crash;
+use crate::{apic, jump, notes, smp};
+
+/// What is known at the panic.
+#[derive(Debug)]
+pub struct Crashed {
+    /// What was ordered.
+    pub crash: Crash,
+    /// RAM, with all that was plugged in.
+    pub memory: Memory,
+    /// The way into the purgatory.
+    pub identity: Identity,
+    /// Whether the kernel has written the elfcorehdr.
+    pub rewritten: bool,
+}
+
+/// For the CPU that panics, which need not be the one that knows.
+static CRASHED: Once<Crashed> = Once::new();
+
+/// Panics.
+pub fn as_ordered(crashed: Crashed) -> ! {
+    let panic_cpu = CRASHED.call_once(|| crashed).crash.panic_cpu;
+    smp::run_on(panic_cpu, panic)
+}
+
+fn crashed() -> &'static Crashed {
+    CRASHED.get().expect("as_ordered has set it")
+}
+
+fn panic() -> ! {
+    let Crash { nmi, nmi_ready, .. } = &crashed().crash;
+    match nmi {
+        Nmi::None => crash_kexec(),
+        Nmi::Latched => smp::panic_in_nmi(crash_kexec),
+        Nmi::Storm => {
+            smp::storm(apic::id(), memory::direct(*nmi_ready).cast());
+            crash_kexec()
+        }
+    }
+}
+
+fn crash_kexec() -> ! {
+    let crashed = crashed();
+    // Those that are online before they are stopped.
+    let online = smp::cpus().count() as u32;
+    smp::stop_others();
+    let state = jump::state(&crashed.crash, &crashed.identity);
+    notes::save(crashed, &state, online);
+    line!("panic on cpu {}", crashed.crash.panic_cpu);
+    jump::enter(&crashed.crash, &crashed.identity, &state)
+}

@@ -1,0 +1,207 @@
+//! `cargo xtask miri`: the parts that are pure, interpreted, so that undefined behaviour is found even where it does no harm yet.
+//!
+//! On entry: rustup, and a network unless the toolchain has been brought before: Miri comes with nightly toolchains only.
+//! On exit: no test has met undefined behaviour, or what it met and where; or the reason for which none was run. The toolchain and all
+//! that is built with it lie under `target/`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail, ensure};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::command;
+use crate::repository::Repository;
+
+/// One certain night: what Miri accepts, and what it is called with, changes from night to night.
+const TOOLCHAIN: &str = "nightly-2026-05-20";
+/// What of it is needed: the interpreter, and the standard library as source, which is interpreted, too.
+const COMPONENTS: &str = "miri,rust-src";
+/// The workspace's own flag (.cargo/config.toml), which RUSTFLAGS overrules, and the instructions of the engine `sha-ni`: Miri has no
+/// CPUID to ask, but interprets them if it is told to compile for them.
+const FLAGS: &str = "--cfg sha2_backend=\"soft\" -Ctarget-feature=+sha,+ssse3,+sse4.1";
+/// Miri's own: a test may see the machine's files and its clock.
+const WITH_FILES: &str = "-Zmiri-disable-isolation";
+
+/// What is interpreted: a package, its tests, which of them, and whether they see the machine's files.
+struct Part {
+    package: &'static str,
+    targets: &'static [&'static str],
+    filters: &'static [&'static str],
+    files: bool,
+}
+
+const PARTS: [Part; 4] = [
+    Part { package: "handoff", targets: &["--lib"], filters: &[], files: false },
+    // Not NIST's vectors: Miri takes a second for twenty blocks.
+    Part { package: "leaf-digest", targets: &["--lib", "--test", "vectors"], filters: &[], files: false },
+    Part { package: "purgatory", targets: &["--lib"], filters: &[], files: false },
+    // Where bytes are taken for something else, by the crate `object`; without what would take longer than all the rest.
+    Part { package: "loader", targets: &["--lib"], filters: &LOADER, files: true },
+];
+const LOADER: [&str; 10] = [
+    "elfcorehdr::tests",
+    "kernel::bzimage::tests",
+    "purgatory::parse::tests",
+    "--skip=properties",
+    "--skip=loads_are_exactly_the_ram",
+    "--skip=more_program_headers_than_can_be_counted",
+    "--skip=changed_header_is_read_consistently",
+    "--skip=image_cut_anywhere",
+    "--skip=flipped_bits_in_the_headers",
+    "--skip=truncated_purgatory",
+];
+
+/// Interpret the tests of handoff, digest, the purgatory's pure parts and the loader's parsers with Miri
+///
+/// Brings a certain nightly toolchain into target/ if it is not there. Tests that Miri takes too long for are reported as ignored.
+#[derive(clap::Args)]
+pub struct Args {}
+
+impl Args {
+    /// Runs them, and says what was run; who asks for Miri and cannot have it has failed.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        match interpret(sh, repo)? {
+            Outcome::Skipped(reason) => bail!("{reason}"),
+            passed => println!("{passed}"),
+        }
+        Ok(())
+    }
+}
+
+/// What came of it, if no test has failed.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// How many tests of each package passed, and how many Miri was spared.
+    Passed(Vec<(&'static str, Counts)>),
+    /// Why Miri cannot be had here.
+    Skipped(String),
+}
+
+/// How many tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    passed: usize,
+    ignored: usize,
+}
+
+/// Interprets every part; fails if a test does.
+pub fn interpret(sh: &Shell, repo: &Repository) -> Result<Outcome> {
+    let miri = Miri { sh, home: repo.root.join("target/rustup"), sysroot: repo.root.join("target/miri-sysroot") };
+    if let Err(error) = miri.bring() {
+        let reason = format!("{error:#}");
+        let reason: Vec<&str> = reason.lines().map(str::trim).collect();
+        return Ok(Outcome::Skipped(format!("{TOOLCHAIN} cannot be had: {}", reason.join("; "))));
+    }
+    // All at once: cargo builds one after the other, and then each is busy with itself.
+    let outputs = std::thread::scope(|scope| {
+        let running = PARTS.map(|part| {
+            let mut test = Command::from(miri.test(&part));
+            (part.package, scope.spawn(move || test.output()))
+        });
+        running.map(|(package, running)| (package, running.join().expect("waiting does not panic")))
+    });
+    let counts = outputs.map(|(package, output)| {
+        let output = output.with_context(|| format!("cannot start Miri for {package}"))?;
+        Ok((package, judged(package, &output)?))
+    });
+    Ok(Outcome::Passed(counts.into_iter().collect::<Result<_>>()?))
+}
+
+/// Shows what the tests of a package said, and all of it if they failed.
+fn judged(package: &str, output: &Output) -> Result<Counts> {
+    let [said, complained] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    print!("{said}");
+    if !output.status.success() {
+        eprint!("{complained}");
+        bail!("miri: tests of {package} failed ({})", output.status);
+    }
+    let counts = Counts::read(&said).with_context(|| format!("the tests of {package} do not say how they ended"))?;
+    ensure!(counts.passed > 0, "not one test of {package} was interpreted");
+    Ok(counts)
+}
+
+struct Miri<'a> {
+    sh: &'a Shell,
+    /// rustup's directory, with this one toolchain.
+    home: PathBuf,
+    /// The standard library as Miri wants it.
+    sysroot: PathBuf,
+}
+
+impl<'a> Miri<'a> {
+    fn bring(&self) -> Result<()> {
+        if command::read(self.cargo("--version")).is_err() {
+            eprintln!("miri: missing, asking rustup for {TOOLCHAIN}");
+            let install =
+                cmd!(self.sh, "rustup toolchain install {TOOLCHAIN} --no-self-update --profile minimal --component {COMPONENTS}");
+            command::read(install.env("RUSTUP_HOME", &self.home).env("RUST_BACKTRACE", "0"))?;
+        }
+        command::read(self.cargo("setup")).map(drop)
+    }
+
+    /// `cargo miri`, of that toolchain whatever the caller's is.
+    fn cargo(&self, subcommand: &str) -> Cmd<'a> {
+        let cargo = cmd!(self.sh, "rustup run {TOOLCHAIN} cargo miri {subcommand}");
+        let cargo = cargo.env("RUSTUP_HOME", &self.home).env("MIRI_SYSROOT", &self.sysroot).env("RUSTFLAGS", FLAGS);
+        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("MIRIFLAGS").env_remove("RUSTC_BOOTSTRAP")
+    }
+
+    fn test(&self, Part { package, targets, filters, files }: &Part) -> Cmd<'a> {
+        let test = self.cargo("test").args(["--quiet", "--locked", "--package", package]).args(*targets).arg("--").args(*filters);
+        if *files { test.env("MIRIFLAGS", WITH_FILES) } else { test }
+    }
+}
+
+impl Counts {
+    /// The sum of libtest's closing lines.
+    fn read(said: &str) -> Option<Self> {
+        let mut sum = Self::default();
+        let mut lines = said.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).peekable();
+        lines.peek()?;
+        for line in lines {
+            let number = |what: &str| line.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok());
+            sum.passed += number("passed")?;
+            sum.ignored += number("ignored")?;
+        }
+        Some(sum)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped(reason) => write!(out, "miri: skipped: {reason}"),
+            Self::Passed(parts) => {
+                let ignored: usize = parts.iter().map(|(_, counts)| counts.ignored).sum();
+                let passed: usize = parts.iter().map(|(_, counts)| counts.passed).sum();
+                let each: Vec<String> = parts.iter().map(|(name, counts)| format!("{name} {}", counts.passed)).collect();
+                write!(out, "miri: {passed} tests passed ({}), {ignored} ignored", each.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_added_up() {
+        let line = "test result: ok. 14 passed; 0 failed; 2 ignored; 0 measured; 3 filtered out; finished in 2.40s";
+        let counts = Counts::read(&format!("running 3 tests\n...\n{line}\n\n{line}\n")).unwrap();
+        assert_eq!(counts, Counts { passed: 28, ignored: 4 });
+        assert_eq!(Counts::read("running 3 tests\n"), None);
+        assert_eq!(Counts::read("test result: FAILED. 1 passed; 1 failed; 0 ignored\n"), None);
+    }
+
+    #[test]
+    fn outcome_is_one_line() {
+        let counts = |passed, ignored| Counts { passed, ignored };
+        let passed = Outcome::Passed(vec![("handoff", counts(14, 0)), ("purgatory", counts(31, 2))]);
+        assert_eq!(passed.to_string(), "miri: 45 tests passed (handoff 14, purgatory 31), 2 ignored");
+        assert_eq!(Outcome::Skipped("no network".into()).to_string(), "miri: skipped: no network");
+    }
+}
