@@ -1,9 +1,9 @@
 //! Hands the linker its script and the sizes in it: of the block, as the contract defines it, and of the stacks.
 
 /// Bytes of stack for the story in `main.rs`.
-const STACK_SIZE: usize = 8 << 10;
+const STACK_SIZE: usize = 6 << 10;
 /// Bytes of stack for an exception, which never returns.
-const TRAP_STACK_SIZE: usize = 4 << 10;
+const TRAP_STACK_SIZE: usize = 2 << 10;
 
 fn main() {
     println!("cargo::rerun-if-changed=../linker/purgatory.ld");
@@ -18,7 +18,7 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=--defsym={name}={bytes:#x}");
     }
     println!("cargo::rustc-link-arg-bins=-T{}", script.display());
-    for argument in ["-pie", "--no-dynamic-linker", "--gc-sections", "-z", "norelro", "-z", "max-page-size=4096"] {
+    for argument in ["-pie", "--no-dynamic-linker", "--gc-sections", "-z", "norelro", "-z", "max-page-size=64"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

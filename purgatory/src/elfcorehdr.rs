@@ -153,17 +153,24 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
     check_memory(memory)
 }
 
+/// Physical start and end of a program header, read now: a CPU that did not stop may write to it between two checks, so that none
+/// relies on what another has seen.
+fn range(program: &Elf64Phdr) -> Result<(u64, u64), Defect> {
+    let start = program.p_paddr.get();
+    let end = start.checked_add(program.p_memsz.get()).ok_or(Defect::Range)?;
+    Ok((start, end))
+}
+
 fn check_range(program: &Elf64Phdr, phys_limit: u64) -> Result<(), Defect> {
     let says_twice = program.p_offset == program.p_paddr && program.p_filesz == program.p_memsz;
     ensure(says_twice, Defect::Disagreement)?;
-    let end = program.p_paddr.get().checked_add(program.p_memsz.get()).ok_or(Defect::Range)?;
-    ensure(program.p_memsz.get() != 0 && end <= phys_limit, Defect::Range)
+    let (start, end) = range(program)?;
+    ensure(start != end && end <= phys_limit, Defect::Range)
 }
 
 fn check_load(load: &Elf64Phdr, crash_region: Span) -> Result<(), Defect> {
-    // check_range has shown that the sum does not wrap.
-    let end = load.p_paddr.get() + load.p_memsz.get();
-    let apart = end <= crash_region.start() || crash_region.end() <= load.p_paddr.get();
+    let (start, end) = range(load)?;
+    let apart = end <= crash_region.start() || crash_region.end() <= start;
     ensure(apart, Defect::CrashRegion)
 }
 
@@ -172,12 +179,12 @@ fn check_memory(memory: &[Elf64Phdr]) -> Result<(), Defect> {
     let offset = |load: &Elf64Phdr| load.p_vaddr.get().wrapping_sub(load.p_paddr.get());
     let direct_map = memory.first().map_or(0, offset);
     ensure(direct_map.is_multiple_of(DIRECT_MAP_ALIGNMENT), Defect::VirtualAddress)?;
-    let mut end = 0;
+    let mut last_end = 0;
     for load in memory {
         ensure(offset(load) == direct_map, Defect::VirtualAddress)?;
-        ensure(end <= load.p_paddr.get(), Defect::Ascent)?;
-        // check_range has shown that the sum does not wrap.
-        end = load.p_paddr.get() + load.p_memsz.get();
+        let (start, end) = range(load)?;
+        ensure(last_end <= start, Defect::Ascent)?;
+        last_end = end;
     }
     Ok(())
 }

@@ -4,9 +4,11 @@
 //! are not; memory is mapped one to one, writable and executable; SSE is off; GDT and IDT are invalid or the old kernel's;
 //! the stack is a page we do not own. `arch/x86_64/entry.S` turns that into a world in which Rust may run.
 //!
-//! What we ensure on exit: the capture kernel is entered as Documentation/arch/x86/boot.rst asks, with every loaded byte
-//! verified or its corruption reported; or the machine is reset or stopped, after saying why where there is a console. Only a second
-//! exception, or one while SSE is off at either end, resets without a word.
+//! What we ensure on exit: the capture kernel is entered as Documentation/arch/x86/boot.rst asks, with every loaded byte but the
+//! elfcorehdr's, which is in no digest, verified or its corruption reported, and the elfcorehdr such that a /proc/vmcore can come
+//! of it, or reported; or the machine is reset or stopped, after saying why where there is a console. Without a word it resets at a second
+//! exception, or at one while SSE is off at either end; and in the first instructions, until our IDT is there, an exception or NMI
+//! takes the kernel's way: it resets (Linux 6.12) or stops for ever (7.2).
 
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 

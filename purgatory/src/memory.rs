@@ -3,8 +3,9 @@
 //! What makes it sound: the kernel mapped all RAM that it had and every segment of the image one to one, writable (`init_pgtable`,
 //! arch/x86/kernel/machine_kexec_64.c); a [`Span`] exists only after `received.rs` has shown where it lies; and no other Rust code
 //! runs. A device, or a CPU that did not stop, may still write to these bytes: that is what the digests are for, every bit pattern of
-//! a `u8` is valid, and nothing here is read twice with the same result assumed, but for the leaf table, whose change after the
-//! seal was checked makes a leaf differ. A span that is not mapped after all is a page fault, and ends as a verdict.
+//! a `u8` is valid, and where something is read twice nothing goes wrong if the second time it is something else. A leaf table that
+//! changes after the seal was checked makes a leaf differ; of the elfcorehdr each check takes what it reads, and the capture kernel
+//! reads it again in any case. A span that is not mapped after all is a page fault, and ends as a verdict.
 
 use core::cell::UnsafeCell;
 use core::mem::size_of;

@@ -8,13 +8,10 @@ use purgatory::console::Console;
 use purgatory::elfcorehdr::{self, Mended};
 use purgatory::policy::{self, Trust};
 use purgatory::received::{self, Handoff};
-use purgatory::verify::{self, Difference, Findings, Place};
+use purgatory::verify::{self, Difference, Findings, PRINTED_PER_SEGMENT, Place};
 
 use crate::arch::{self, UartPorts};
 use crate::{memory, stop};
-
-/// How many differences of one segment are printed in full; the rest are counted. A slow UART must not hold up a reset.
-const PRINTED_PER_SEGMENT: u32 = 4;
 
 /// Called once by `entry.S`, on our own stack, with SSE on; `entered_at` is the time-stamp counter on entry.
 pub extern "sysv64" fn tell(entered_at: u64) -> ! {

@@ -9,6 +9,9 @@ use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind, Verdict};
 
 use crate::received::{Handoff, ProvenRegion, Span};
 
+/// How many differences of one segment are printed in full; the rest are counted. A slow UART must not hold up a reset.
+pub const PRINTED_PER_SEGMENT: u32 = 4;
+
 /// One difference between what was loaded and what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {

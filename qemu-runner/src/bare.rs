@@ -10,11 +10,12 @@
 //! ramdisk.rs      (4) orders for the crash kernel
 //! run.rs          (5) the machine
 //! debugger.rs     (5) the same machine under gdb
-//! judge.rs        (6) how it ended; words.rs, what was said, and oracle.rs, what must be said of this damage; trace.rs, what was
-//!                     executed; endless.rs, whether a CPU stands still for ever
+//! judge.rs        (6) how it ended; words.rs, what was said, course.rs, in which order, and oracle.rs, what must be said of this
+//!                     damage; trace.rs, what was executed; endless.rs, whether a CPU stands still for ever
 //! ```
 
 pub mod case;
+pub mod course;
 pub mod debugger;
 pub mod description;
 pub mod endless;
@@ -93,7 +94,10 @@ fn table() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::case::Ended;
     use super::*;
+    use crate::vm::READ_LATENCY;
+    use std::time::Duration;
 
     #[test]
     fn names_are_unique_and_can_be_typed() {
@@ -109,6 +113,29 @@ mod tests {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = std::fs::read_to_string(root.join(README)).unwrap();
         assert!(with_table(&text).unwrap() == text, "{README} is stale: run `cargo xtask qemu bare --write-table`");
+    }
+
+    #[test]
+    fn only_a_sound_image_is_captured_without_a_word_against_it() {
+        for Case { name, expect, .. } in cases() {
+            match expect.ended {
+                Ended::Booted(_) => assert_eq!(expect.verdict, Verdict::Ok, "{name}"),
+                Ended::BootedNevertheless(_, ending) => {
+                    assert!(expect.verdict != Verdict::Ok && ending != orders::Ending::Captured, "{name}");
+                }
+                _ => assert_ne!(expect.verdict, Verdict::Ok, "{name}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_delay_is_long_enough_to_be_noticed() {
+        for case in cases().filter(|case| matches!(case.expect.ended, Ended::Reset | Ended::TripleFault)) {
+            let mut arrangement = case::Arrangement::default();
+            (case.arrange)(&mut arrangement);
+            let delay = Duration::from_millis(arrangement.reset_delay_ms.into());
+            assert!(delay.is_zero() || delay > READ_LATENCY, "{}: a delay of {delay:?} cannot be told from none", case.name);
+        }
     }
 
     #[test]

@@ -16,17 +16,13 @@ use crate::initramfs::Role;
 use crate::iomem::merged;
 use crate::report;
 use crate::stage::Stage;
-use crate::vm::{Arrival, Line, Vm};
+use crate::vm::{Arrival, Line, READ_LATENCY, RESET_SLACK, Vm};
 
 /// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
 pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
 
 /// How often to ask whether every CPU stands still.
 const HALT_POLL: Duration = Duration::from_millis(50);
-/// How much later than the purgatory has written it a line may be read here on a busy host: by so much a delay may look too short.
-const READ_LATENCY: Duration = Duration::from_millis(500);
-/// How much longer than announced a reset may take on a busy host.
-const RESET_SLACK: Duration = Duration::from_secs(30);
 
 /// A machine whose first kernel has panicked.
 pub struct Crashed<'s, 'c> {

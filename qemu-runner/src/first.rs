@@ -99,8 +99,7 @@ impl<'s, 'c> First<'s, 'c> {
         check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
         check_eq("address of the block that `load` printed", &loaded.block.start, &image.block.start)?;
         check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
-        let resident = self.vm.run_ok("grep 'Maximum resident' /tmp/load.time")?;
-        let resident = resident.rsplit(' ').next().unwrap_or("?").to_owned();
+        let resident = self.resident_kib("/tmp/load.time")?;
         self.note(format!("armed by kdump-loader: {loaded}"));
         let outcome = &mut self.stage.outcome;
         outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
@@ -108,6 +107,18 @@ impl<'s, 'c> First<'s, 'c> {
         outcome.fact("image identity", &image.identity);
         let words = self.vm.run_ok("cat /tmp/load.err")?;
         Ok(Armed { image, loaded, words })
+    }
+
+    /// Runs a command and says how large its resident set got, in KiB.
+    pub fn peak_resident_kib(&mut self, command: &str) -> Result<u64, Error> {
+        self.vm.run_ok(&format!("time -v -o /tmp/peak.time {command}"))?;
+        self.resident_kib("/tmp/peak.time")
+    }
+
+    /// The same from what `time -v` has written.
+    fn resident_kib(&mut self, file: &str) -> Result<u64, Error> {
+        let line = self.vm.run_ok(&format!("grep 'Maximum resident' {file}"))?;
+        number(line.rsplit(' ').next().unwrap_or_default())
     }
 
     /// Whether a capture kernel is armed.

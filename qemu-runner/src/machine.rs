@@ -21,9 +21,13 @@ pub const DIMM_SIZE: u64 = 1 << 30;
 pub const CPU: &str = "max,-hypervisor,la57=off";
 /// [`CPU`] without SHA-NI.
 pub const CPU_WITHOUT_SHA_NI: &str = "max,-hypervisor,la57=off,sha-ni=off";
+/// [`CPU`] without 1 GiB pages.
+pub const CPU_WITHOUT_GIB_PAGES: &str = "max,-hypervisor,la57=off,pdpe1gb=off";
 /// [`CPU`] with five-level paging.
 pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
-/// Port of the line status register of COM1 (16550 data sheet).
+/// Port of the transmit holding register of COM1 (16550 data sheet).
+const COM1_TRANSMIT: u16 = 0x3f8;
+/// Port of its line status register.
 const COM1_LINE_STATUS: u16 = 0x3fd;
 /// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
 const SMBIOS: &str = "type=1,serial=VMware-1";
@@ -155,7 +159,10 @@ impl Machine {
         arguments.add("-chardev", format!("stdio,id=console,signal=off{console}"));
         if matches!(self.boot, Boot::Disk { stuck_console: true, .. }) {
             arguments.add("-serial", "none");
-            arguments.add("-device", format!("isa-debugcon,iobase={COM1_LINE_STATUS:#x},readback=0,chardev=console"));
+            // What is written although the line status forbids it is heard.
+            arguments.add("-device", format!("isa-debugcon,iobase={COM1_TRANSMIT:#x},readback=0,chardev=console"));
+            arguments.add("-chardev", "null,id=nowhere");
+            arguments.add("-device", format!("isa-debugcon,iobase={COM1_LINE_STATUS:#x},readback=0,chardev=nowhere"));
         } else {
             arguments.add("-serial", "chardev:console");
         }

@@ -29,6 +29,11 @@ pub const QEMU_LOG: &str = "qemu.log";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
 
+/// How much later than the guest has written it a line may be read here on a busy host: by so much a delay may look too short.
+pub const READ_LATENCY: Duration = Duration::from_millis(500);
+/// How much longer than announced a reset may take on a busy host.
+pub const RESET_SLACK: Duration = Duration::from_secs(30);
+
 /// Something that arrived.
 #[derive(Debug)]
 pub enum Arrival {
@@ -146,6 +151,19 @@ impl Vm {
             Some(Arrival::End) => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
             arrival => Ok(arrival),
         }
+    }
+
+    /// The console's lines that have arrived already.
+    pub fn arrived_on_console(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            match arrival {
+                Arrival::Console(line) => lines.push(line),
+                Arrival::Agent(_) => {}
+                Arrival::End => self.ended = true,
+            }
+        }
+        lines
     }
 
     /// The agent's lines that were still on their way when the console ended; call it after that.

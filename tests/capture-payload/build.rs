@@ -1,6 +1,6 @@
 //! Hands the linker its script, and the sizes in it that Rust code knows, too.
 
-/// Bytes of stack: a crash note of some two KiB, one SHA-256, and an NMI on top of all.
+/// Bytes of stack: one SHA-256 above all, and an NMI on top of it; notes and headers are looked at where they lie.
 const STACK_SIZE: usize = 64 << 10;
 
 fn main() {

@@ -8,11 +8,17 @@ use orders::{Ending, StepKind};
 
 use super::memory::Memory;
 use super::trace::Forbidden;
+use crate::machine::{CPU, CPU_WITH_LA57, CPU_WITHOUT_GIB_PAGES, CPU_WITHOUT_SHA_NI};
 
 /// First port of the UART that every machine has unless its case says otherwise: COM1.
 pub const COM1: u16 = 0x3f8;
 /// First port of a UART that no machine has: COM3.
 pub const ABSENT: u16 = 0x3e8;
+
+/// Bytes of the initial RAM disk: nine leaves of 64 KiB and a short one.
+const INITRD_LEN: usize = 600_001;
+/// The same where verification must take long enough for something else to happen meanwhile: a fifth of a second without SHA-NI under TCG.
+pub const LONG_INITRD_LEN: usize = 12 << 20;
 
 /// One row.
 pub struct Case {
@@ -99,10 +105,10 @@ impl Cpu {
     /// `-cpu`.
     pub fn argument(self) -> &'static str {
         match self {
-            Self::Full => "max,-hypervisor,la57=off",
-            Self::WithoutShaNi => "max,-hypervisor,la57=off,sha-ni=off",
-            Self::WithoutGibPages => "max,-hypervisor,la57=off,pdpe1gb=off",
-            Self::La57 => "max,-hypervisor,la57=on",
+            Self::Full => CPU,
+            Self::WithoutShaNi => CPU_WITHOUT_SHA_NI,
+            Self::WithoutGibPages => CPU_WITHOUT_GIB_PAGES,
+            Self::La57 => CPU_WITH_LA57,
         }
     }
 }
@@ -134,6 +140,10 @@ pub struct Arrangement {
     pub reset_delay_ms: u32,
     /// `--leaf-size`, in bytes.
     pub leaf_size: u32,
+    /// Bytes of the initial RAM disk.
+    pub initrd_len: usize,
+    /// `--hotplug`: room in the elfcorehdr's segment for what the kernel will write.
+    pub hotplug: bool,
     /// `--console`.
     pub console: Option<u16>,
     /// COM1 is there and never takes a byte.
@@ -155,8 +165,10 @@ impl Default for Arrangement {
             steps: Vec::new(),
             engine: EngineChoice::Auto,
             on_corrupt: OnCorrupt::Reset,
-            reset_delay_ms: 300,
+            reset_delay_ms: 700,
             leaf_size: 64 << 10,
+            initrd_len: INITRD_LEN,
+            hotplug: true,
             console: Some(COM1),
             stuck_console: false,
             traced: None,

@@ -41,7 +41,23 @@ impl Facts {
             let (name, values) = fact.split_once(' ').ok_or_else(wrong)?;
             facts.take(name, values).ok_or_else(wrong)?;
         }
+        facts.missing().map_or(Ok(()), |name| {
+            Err(Error::Unintelligible { what: "the crash kernel's facts", text: format!("nothing is said of {name}") })
+        })?;
         Ok(facts)
+    }
+
+    /// A fact that every machine has and this one lacks.
+    fn missing(&self) -> Option<&'static str> {
+        let known = [
+            ("ram", !self.ram.is_empty()),
+            ("text", !self.text.1.is_empty()),
+            ("tsc_khz", self.tsc_khz != 0),
+            ("physical_bits", self.physical_bits != 0),
+            ("flags", !self.flags.is_empty()),
+            ("apic", !self.apic_ids.is_empty()),
+        ];
+        known.iter().find(|(_, known)| !known).map(|(name, _)| *name)
     }
 
     fn take(&mut self, name: &str, values: &str) -> Option<()> {
@@ -70,11 +86,6 @@ impl Facts {
     /// Whether `other` is the same machine: all but the clock, which is measured anew each time.
     pub fn same_machine(&self, other: &Self) -> bool {
         Self { tsc_khz: 0, ..self.clone() } == Self { tsc_khz: 0, ..other.clone() }
-    }
-
-    /// Ticks of the time-stamp counter per millisecond.
-    pub fn tsc_khz(&self) -> u32 {
-        self.tsc_khz
     }
 
     /// The machine as the loader reads it from files in `root`. `la57`: the running kernel uses five levels of page tables.
@@ -198,8 +209,17 @@ mod tests {
 
     #[test]
     fn unknown_or_garbled_fact_is_refused() {
-        for line in ["fact colour blue", "fact ram 0x1000", "fact ram 1000 2000", "fact tsc_khz fast", "fact"] {
-            assert_eq!(Facts::parse([line]).is_err(), line != "fact", "{line}");
+        for line in ["fact colour blue", "fact ram 0x1000", "fact ram 1000 2000", "fact tsc_khz fast", "fact "] {
+            assert!(Facts::parse(LINES.into_iter().chain([line])).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn missing_fact_is_refused() {
+        for name in ["ram", "text", "tsc_khz", "physical_bits", "flags", "apic"] {
+            let others = LINES.into_iter().filter(|line| !line.contains(name));
+            let error = Facts::parse(others).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
         }
     }
 }

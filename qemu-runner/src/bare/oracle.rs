@@ -5,16 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoff::{DIGEST_LEN, PAGE_SIZE, RegionKind};
+use purgatory::verify::PRINTED_PER_SEGMENT;
 
 use super::memory::Memory;
 use crate::error::{Error, check, check_eq};
 
-/// How many differences of one region are printed; the others are counted (`PRINTED_PER_SEGMENT`, purgatory/src/story.rs).
-const PRINTED: usize = 4;
+/// How many differences of one region are printed; the others are counted.
+const PRINTED: usize = PRINTED_PER_SEGMENT as usize;
 /// What stands in every line that names a difference.
-const CORRUPT_AT: &str = " is corrupt at ";
+pub const CORRUPT_AT: &str = " is corrupt at ";
 /// What stands in the line that counts those that were not printed.
-const CORRUPT_IN: &str = " is corrupt in ";
+pub const CORRUPT_IN: &str = " is corrupt in ";
 
 /// The lines of all differences, printed or not, by region.
 pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> {

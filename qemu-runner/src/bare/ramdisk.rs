@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use handoff::report::FIELD_LEN;
+use handoff::report::{Elfcorehdr, FIELD_LEN};
 use handoff::{Block, RegionKind};
 use loader::image::Image;
 use orders::orders::{MAX_SEALED, MAX_SEGMENTS, MAX_STEPS, Mode};
 use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
 use zerocopy::IntoBytes;
 
-use super::case::Arrangement;
+use super::case::{Arrangement, Ended, Expect};
 use super::memory::{Memory, Write};
 use crate::error::{Error, check};
 
@@ -33,8 +33,9 @@ impl Ramdisk {
     }
 }
 
-/// A ramdisk that orders a crash: `image` is loaded, the arranged steps happen, then `memory`'s damage, then the panic.
-pub fn crash(arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Result<Vec<u8>, Error> {
+/// A ramdisk that orders a crash: `image` is loaded, the arranged steps happen, then `memory`'s damage, then the panic, of which
+/// `expect` must come.
+pub fn crash(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Result<Vec<u8>, Error> {
     let mut disk = Ramdisk { orders: Orders::blank(Mode::Crash), bytes: Vec::new() };
     disk.orders.tables = (arrangement.tables as u32).into();
     disk.orders.nmi = (arrangement.nmi as u32).into();
@@ -43,6 +44,8 @@ pub fn crash(arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> R
     disk.orders.possible_cpus = arrangement.possible_cpus.into();
     disk.orders.entry = image.entry().into();
     disk.orders.nmi_ready = memory.symbol("saved_cr4").into();
+    disk.orders.initrd = region(image, RegionKind::Initrd)?;
+    disk.orders.command_line = region(image, RegionKind::CommandLine)?;
 
     disk.orders.segment_count = fits("segments", image.segments().len(), MAX_SEGMENTS)?.into();
     for (index, segment) in image.segments().iter().enumerate() {
@@ -60,10 +63,19 @@ pub fn crash(arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> R
         let kind = (StepKind::Write as u32).into();
         disk.orders.steps[index] = Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
     }
-    let sealed = sealed(image, memory);
+    let mut sealed = sealed(image, memory);
+    sealed.extend(elfcorehdr(expect, arrangement, image, memory));
     disk.orders.sealed_count = fits("sealed spans", sealed.len(), MAX_SEALED)?.into();
     disk.orders.sealed[..sealed.len()].copy_from_slice(&sealed);
     Ok([disk.orders.as_bytes(), &disk.bytes].concat())
+}
+
+/// The bytes of a region, without what is there to fill its pages.
+fn region(image: &Image<'_>, kind: RegionKind) -> Result<PhysSpan, Error> {
+    let used = &image.block().regions[..image.block().region_count.get() as usize];
+    let region = used.iter().find(|region| region.kind.get() == kind as u32);
+    let region = region.ok_or_else(|| Error::Unintelligible { what: "the image", text: format!("no {}", kind.name()) })?;
+    Ok(PhysSpan::new(region.start.get(), region.file_len.get()))
 }
 
 fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
@@ -90,6 +102,20 @@ fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
     let table = loaded.leaf_table.start.get()..loaded.leaf_table.start.get() + loaded.leaf_table.len.get();
     sealed.extend([block..block + size_of::<Block>() as u64, table].map(|span| seal(memory, span)));
     sealed
+}
+
+/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic where nobody has rewritten it.
+fn elfcorehdr(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Option<SealedSpan> {
+    let span = image.block().elfcorehdr;
+    let span = span.start.get()..span.start.get() + span.len.get();
+    let restored = match expect.ended {
+        Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) => reported.elfcorehdr == Elfcorehdr::Restored,
+        _ => false,
+    };
+    if restored {
+        return Some(seal(&Memory::of(image, &[]), span));
+    }
+    arrangement.steps.is_empty().then(|| seal(memory, span))
 }
 
 fn seal(memory: &Memory, span: Range<u64>) -> SealedSpan {

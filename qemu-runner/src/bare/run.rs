@@ -24,7 +24,7 @@ use crate::outcome::Outcome;
 use crate::vm::{Arrival, Vm};
 
 /// How long a case may take. One takes two seconds on two idle cores; a stuck console or a trace some more.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
 /// CPUs at boot.
@@ -33,8 +33,11 @@ pub const CPUS: u32 = 2;
 const MAX_CPUS: u32 = 4;
 /// DIMMs that can be plugged in.
 const DIMMS: u32 = 2;
-/// Bytes of the initial RAM disk: nine leaves of 64 KiB and a short one.
-const INITRD_LEN: usize = 600_001;
+
+/// What the purgatory says when it stops for ever.
+const HALTED: &str = "purgatory: halted";
+/// What the crash kernel says last.
+const PANICKED: &str = "panic on";
 
 /// How a case is run, whatever its row says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +76,7 @@ fn play(case: &'static Case, context: &Context, options: &Options, outcome: &mut
     let image = loader::build(&request, &described).map_err(|source| Error::Image(Box::new(source)))?;
     let mut memory = Memory::of(&image, &request.purgatory.bytes);
     (case.damage)(&mut memory);
-    let disk = disk_image(context, &ramdisk::crash(&arrangement, &image, &memory)?, &directory)?;
+    let disk = disk_image(context, &ramdisk::crash(&case.expect, &arrangement, &image, &memory)?, &directory)?;
 
     let purgatory = purgatory_span(&image);
     let trace = arrangement.traced.map(|_| purgatory.clone());
@@ -88,12 +91,12 @@ fn play(case: &'static Case, context: &Context, options: &Options, outcome: &mut
         let gdbinit = directory.join(debugger::GDBINIT);
         eprintln!("{}\nwaits for gdb:\ngdb -x {}", vm.command_line, gdbinit.display());
     }
-    let observed = watch(&mut vm, case, outcome)?;
+    let mut observed = watch(&mut vm, case, outcome)?;
     if arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
         check(now.same_machine(&facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
     }
-    judge::judge(case, &arrangement, &request, &memory, &observed, &mut vm)?;
+    judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
     remove_big_files(context, &directory, options.keep_disk)
 }
 
@@ -139,13 +142,13 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
     };
     Ok(Request {
         kernel: file(context.bare("capture-payload.bzImage")?)?,
-        initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(INITRD_LEN) }),
+        initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(arrangement.initrd_len) }),
         command_line: "console=ttyS0 nr_cpus=1 acpi_no_memhotplug".into(),
         noefi: false,
         on_corrupt: arrangement.on_corrupt,
         reset_delay_ms: arrangement.reset_delay_ms,
         console: arrangement.console.map_or(Console::None, Console::Port),
-        hotplug: true,
+        hotplug: arrangement.hotplug,
         engine: arrangement.engine,
         leaf_size: arrangement.leaf_size,
         purgatory: file(context.purgatory()?)?,
@@ -191,10 +194,10 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
     loop {
         match vm.next_or_end("the end of the machine")? {
             Arrival::Console(line) => {
-                let Some((_, said)) = line.text.split_once(crate::console::PREFIX) else { continue };
-                outcome.at(line.at, format!("purgatory: {said}"));
-                observed.console.push(line.clone());
-                if judge::stands_still(case) && said.starts_with("halted") {
+                outcome.at(line.at, line.text.clone());
+                let halted = line.text.starts_with(HALTED);
+                observed.console.push(line);
+                if judge::stands_still(case) && halted {
                     return Ok(observed);
                 }
             }
@@ -205,11 +208,14 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
                 if let Some(awaited) = text.strip_prefix("awaiting ") {
                     plug(vm, awaited, &observed.harness)?;
                 }
-                if judge::stands_still(case) && text.starts_with("panic on") && !words::speaks(case) {
-                    observed.harness.push(text);
-                    return Ok(observed);
-                }
+                let panicked = text.starts_with(PANICKED);
                 observed.harness.push(text);
+                if panicked {
+                    observed.panicked_at = Some(Instant::now());
+                    if judge::stands_still(case) && !words::speaks(case) {
+                        return Ok(observed);
+                    }
+                }
             }
             Arrival::End => {
                 observed.ended_at = Some(Instant::now());

@@ -33,11 +33,16 @@ pub fn elfcorehdr(line: &[u8]) -> Result<u64, &'static str> {
     })
 }
 
-/// The report's field, which must be the last of the kernel's parameters.
-pub fn report_field(line: &[u8]) -> Result<&[u8; FIELD_LEN], &'static str> {
+/// Where the report's field begins.
+pub fn report_at(line: &[u8]) -> Result<usize, &'static str> {
     let parameter = PARAMETER.as_bytes();
     let at = line.windows(parameter.len()).position(|window| window == parameter).ok_or("no purgatory.report=")?;
-    let rest = &line[at + parameter.len()..];
+    Ok(at + parameter.len())
+}
+
+/// The report's field, which must be the last of the kernel's parameters.
+pub fn report_field(line: &[u8]) -> Result<&[u8; FIELD_LEN], &'static str> {
+    let rest = &line[report_at(line)?..];
     let (field, behind) = rest.split_first_chunk().ok_or("a purgatory.report= that is too short")?;
     let more_of_inits = behind.starts_with(END_OF_PARAMETERS);
     if behind.is_empty() || more_of_inits { Ok(field) } else { Err("something behind purgatory.report=") }

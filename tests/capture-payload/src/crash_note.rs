@@ -26,15 +26,21 @@ pub fn find<'m>(physical: &'m impl Physical, headers: &Headers<'m>) -> Result<Fo
     let note = CrashNote::ref_from_bytes(found.descriptor).map_err(|_| "a crash note of another size")?;
     let fits = |count: U32, room: usize| count.get() as usize <= room;
     let counts_fit = fits(note.ram_count, note.ram.len())
+        && fits(note.reserved_count, note.reserved.len())
         && fits(note.marker_count, note.markers.len())
         && fits(note.sealed_count, note.sealed.len());
     if counts_fit { Ok(Found { note, index }) } else { Err("a crash note with impossible counts") }
 }
 
 impl<'m> Found<'m> {
-    /// RAM at the moment of the panic.
+    /// What the PT_LOADs behind the text must be.
     pub fn ram(&self) -> impl Iterator<Item = Option<Range>> + Clone + use<'m> {
         used(&self.note.ram, self.note.ram_count).iter().map(|span: &PhysSpan| Range::of(span))
+    }
+
+    /// What is no RAM.
+    pub fn reserved(&self) -> impl Iterator<Item = Option<Range>> + use<'m> {
+        used(&self.note.reserved, self.note.reserved_count).iter().map(Range::of)
     }
 
     /// Where markers were planted.
@@ -42,9 +48,14 @@ impl<'m> Found<'m> {
         used(&self.note.markers, self.note.marker_count).iter().map(|address: &U64| address.get())
     }
 
-    /// What must be as it was loaded.
+    /// What must be as its digest says.
     pub fn sealed(&self) -> &'m [SealedSpan] {
         used(&self.note.sealed, self.note.sealed_count)
+    }
+
+    /// Whether one of those holds all of `range`.
+    pub fn seals(&self, range: Range) -> bool {
+        self.sealed().iter().filter_map(|sealed| Range::of(&sealed.span)).any(|sealed| sealed.contains(range))
     }
 }
 

@@ -52,10 +52,19 @@ pub fn malformed<'m>(map: Map<'m>) -> Option<&'m Entry> {
 
 /// The first address of `range` that is neither RAM nor in `hole`.
 pub fn first_not_ram(map: Map<'_>, range: Range, hole: Range) -> Option<u64> {
+    first_outside(entries(map).filter_map(Entry::ram).chain([hole]), range)
+}
+
+/// The first address of `range` that is in no entry, or in one of RAM.
+pub fn first_not_reserved(map: Map<'_>, range: Range) -> Option<u64> {
+    first_outside(entries(map).filter(|entry| entry.kind.get() != RAM).filter_map(Entry::range), range)
+}
+
+/// The first address of `range` that is in none of `parts`.
+fn first_outside(parts: impl Iterator<Item = Range> + Clone, range: Range) -> Option<u64> {
     let mut at = range.start();
     while at < range.end() {
-        let mut parts = entries(map).filter_map(Entry::ram).chain([hole]);
-        match parts.find(|part| part.has(at)) {
+        match parts.clone().find(|part| part.has(at)) {
             Some(part) => at = part.end(),
             None => return Some(at),
         }

@@ -127,8 +127,12 @@ pub struct EntryState {
     pub cr4: u64,
     /// EFER.
     pub efer: u64,
+    /// DR0 to DR3.
+    pub addresses: [u64; 4],
     /// DR7.
     pub dr7: u64,
+    /// MXCSR.
+    pub mxcsr: u64,
     /// GDTR.
     pub gdtr: TableRegister,
     /// IDTR.

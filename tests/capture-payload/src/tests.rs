@@ -76,7 +76,8 @@ fn without_boot_params_every_check_that_needs_them_fails_and_none_crashes() {
     world.entry.general[crate::entry_state::General::Rsi as usize] = 0x7fff_ffff_f000;
     let (ending, text) = world.run();
     assert_eq!(ending, Ending::Registers, "{text}");
-    let groups = ["control-registers", "boot-params", "command-line", "elfcorehdr", "notes", "loads", "contents", "nmi"];
+    let groups =
+        ["control-registers", "paging", "boot-params", "command-line", "elfcorehdr", "notes", "loads", "contents", "nmi"];
     for group in groups {
         assert!(text.contains(&std::format!("payload: FAILED {group}: ")), "{group} in\n{text}");
         assert!(!text.contains(&std::format!("payload: ok {group}")), "{group} in\n{text}");
@@ -89,7 +90,9 @@ fn missing_crash_note_is_the_failure_of_the_notes() {
     world.patches.push((orders::map::CRASH_NOTE, 0));
     let (ending, text) = world.run();
     assert_eq!(ending, Ending::Notes, "{text}");
-    for group in ["control-registers", "paging", "boot-params", "elfcorehdr", "loads", "contents", "nmi"] {
+    for group in
+        ["registers", "control-registers", "paging", "boot-params", "command-line", "elfcorehdr", "loads", "contents", "nmi"]
+    {
         assert!(text.contains(&std::format!("payload: FAILED {group}: not complete: ")), "{group} in\n{text}");
     }
 }

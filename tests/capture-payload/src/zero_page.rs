@@ -18,9 +18,11 @@ const E820_ENTRIES: usize = 0x1e8;
 const SENTINEL: usize = 0x1ef;
 const HEADER: usize = 0x202;
 const TYPE_OF_LOADER: usize = 0x210;
+const LOADFLAGS: usize = 0x211;
 const RAMDISK_IMAGE: usize = 0x218;
 const RAMDISK_SIZE: usize = 0x21c;
 const CMD_LINE_PTR: usize = 0x228;
+const HARDWARE_SUBARCH: usize = 0x23c;
 const SETUP_DATA: usize = 0x250;
 const E820_TABLE: usize = 0x2d0;
 
@@ -55,6 +57,16 @@ impl<'m> ZeroPage<'m> {
     /// `type_of_loader`.
     pub fn type_of_loader(&self) -> u8 {
         self.0[TYPE_OF_LOADER]
+    }
+
+    /// `loadflags`.
+    pub fn loadflags(&self) -> u8 {
+        self.0[LOADFLAGS]
+    }
+
+    /// `hardware_subarch`.
+    pub fn hardware_subarch(&self) -> u64 {
+        self.word(HARDWARE_SUBARCH)
     }
 
     /// Address of the command line.

@@ -44,22 +44,37 @@ pub fn dumped(memory: &Memory) -> Vec<Range<u64>> {
     ranges
 }
 
-/// Rewrites the elfcorehdr from what the kernel knows now; returns whether it fitted.
-pub fn rewrite(crash: &Crash, memory: &Memory) -> bool {
+/// What the elfcorehdr says, if nobody has damaged it.
+#[derive(Debug)]
+pub struct Written {
+    /// Whether the kernel wrote it; else the loader did.
+    pub by_kernel: bool,
+    /// The RAM that it describes: [`dumped`] when it was written.
+    pub ram: Vec<Range<u64>>,
+}
+
+impl Written {
+    /// By the loader, from what the machine has at load.
+    pub fn at_load(memory: &Memory) -> Self {
+        Self { by_kernel: false, ram: dumped(memory) }
+    }
+}
+
+/// Rewrites the elfcorehdr from what the kernel knows now. Where that does not fit, the old one stays, as in Linux.
+pub fn rewrite(crash: &Crash, memory: &Memory, written: &mut Written) {
     let _one_writer = LOCK.lock();
     let Some(segment) = load::elfcorehdr(crash) else { give_up(format_args!("no segment begins like an ELF file")) };
     let header = header(crash.possible_cpus, memory);
     let count = (header.len() - EHDR_SIZE) / PHDR_SIZE;
-    let written = (header.len() as u64).next_multiple_of(PAGE);
-    if written > segment.end - segment.start {
-        // So does Linux: the old header stays.
-        line!("elfcorehdr kept: {written} bytes do not fit {segment:#x?}");
-        return false;
+    let len = (header.len() as u64).next_multiple_of(PAGE);
+    if len > segment.end - segment.start {
+        line!("elfcorehdr kept: {len} bytes do not fit {segment:#x?}");
+        return;
     }
     memory::write(segment.start, &header);
-    memory::zero(segment.start + header.len() as u64, written - header.len() as u64);
+    memory::zero(segment.start + header.len() as u64, len - header.len() as u64);
+    *written = Written { by_kernel: true, ram: dumped(memory) };
     line!("elfcorehdr rewritten: {count} headers");
-    true
 }
 
 fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {

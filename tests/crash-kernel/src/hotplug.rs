@@ -8,7 +8,7 @@
 //! removed: remove event ──▶ cleared ──▶ (the kernel gives it up) ──▶ eject ──▶ QEMU tells the runner that it is gone
 //! ```
 
-use orders::PhysSpan;
+use orders::{AWAIT_SECONDS, PhysSpan};
 use x86_64::instructions::port::{Port, PortRead, PortWrite};
 
 use crate::harness::{give_up, line};
@@ -20,8 +20,6 @@ mod cpus;
 /// The CPUs that are plugged in: their APIC ids, in QEMU's order.
 pub use cpus::present as present_cpus;
 
-/// Seconds to wait for the runner to act: less than its own deadline for the whole run, so that the kernel says what was missing.
-const AWAIT_SECONDS: u64 = 60;
 /// Microseconds between two looks: each is a dozen exits to QEMU, which has to answer the runner meanwhile.
 const LOOK_AGAIN_US: u64 = 1_000;
 

@@ -5,7 +5,11 @@ use core::arch::{asm, global_asm};
 
 use orders::map;
 use orders::orders::Tables;
+use x86_64::VirtAddr;
+use x86_64::instructions::tables;
 use x86_64::registers::model_specific::{Efer, EferFlags};
+use x86_64::structures::DescriptorTablePointer;
+use x86_64::structures::gdt::SegmentSelector;
 
 use crate::idmap::Identity;
 use crate::memory;
@@ -17,8 +21,15 @@ const CR0: u64 = 0x8000_0033;
 const CR4_PAE: u64 = 1 << 5;
 /// CR4: five levels of page tables.
 const CR4_LA57: u64 = 1 << 12;
-/// DR7 in the purgatory: nothing is watched (`hw_breakpoint_disable`).
+/// DR7 in the purgatory: nothing is watched, and DR0 to DR3 are 0 (`hw_breakpoint_disable`, arch/x86/include/asm/debugreg.h).
 const DR7: u64 = 1 << 10;
+/// CR4: SSE exists.
+const CR4_OSFXSR: u64 = 1 << 9;
+/// CR0: no FPU; and an exception at its next instruction. Without both SSE can be used.
+const CR0_EM_TS: u64 = 1 << 2 | 1 << 3;
+/// MXCSR in the purgatory, as some program may have left it: no exception masked, rounding up (SDM vol. 1, "MXCSR control and status
+/// register").
+const MXCSR: u32 = 0b10 << 13;
 
 /// Where the control page's parts are: the code, at 0; a GDT and an IDT like those of Linux 7.2; and the stack, down from the
 /// end.
@@ -32,6 +43,21 @@ const IDT_GATES: u64 = 16;
 const TRAP_GATE: u64 = 0x8f00;
 /// Selector of 64-bit code.
 const CODE_64: u64 = 0x10;
+
+/// A GDT for the instructions before the jump: what is in the kernel's, and a task state segment where Linux has its own.
+const OWN_GDT: u64 = 0xb00;
+/// `GDT_ENTRY_TSS` * 8 (arch/x86/include/asm/segment.h): what the task register still holds in the purgatory.
+const TSS_SELECTOR: u16 = 0x40;
+/// Where Linux has the boot CPU's TSS: in the CPU entry area (`CPU_ENTRY_AREA_BASE`, arch/x86/include/asm/pgtable_64_types.h) behind
+/// IDT, GDT and entry stack, which only the kernel's page tables map. Here nothing is mapped there at all.
+const TSS_BASE: u64 = 0xffff_fe00_0000_3000;
+/// Bytes of a TSS, less one.
+const TSS_LIMIT: u64 = 103;
+/// Present, DPL 0, available 64-bit TSS (SDM vol. 3A, "TSS descriptor in 64-bit mode").
+const TSS_TYPE: u64 = 0x89 << 40;
+/// Bytes of that table.
+const OWN_GDT_LEN: u64 = TSS_SELECTOR as u64 + 16;
+const _: () = assert!(IDT + IDT_GATES * 16 <= OWN_GDT && OWN_GDT + OWN_GDT_LEN < 0xe00, "the stack needs the rest of the page");
 
 global_asm!(
     include_str!("jump.S"),
@@ -72,7 +98,12 @@ pub fn state(crash: &Crash, identity: &Identity) -> State {
     // SAFETY: system calls and no-execute pages are allowed in addition; nothing of ours uses them otherwise.
     unsafe { Efer::update(|efer| *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE) };
     // SAFETY: no address is watched from now on.
-    unsafe { asm!("mov dr7, {}", in(reg) DR7, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!(
+            "mov dr7, {}", "mov dr0, {zero}", "mov dr1, {zero}", "mov dr2, {zero}", "mov dr3, {zero}",
+            in(reg) DR7, zero = in(reg) 0_u64, options(nostack, preserves_flags)
+        )
+    };
     let cr4 = if crash.la57 { CR4_PAE | CR4_LA57 } else { CR4_PAE };
     State { cr0: CR0, cr3: identity.cr3, cr4, efer: Efer::read_raw(), dr7: DR7 }
 }
@@ -93,6 +124,8 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
         memory::write_word(page + IDT + vector * 16, gate);
         memory::write_word(page + IDT + vector * 16 + 8, handler >> 32);
     }
+    load_task_register(page);
+    load_mxcsr();
     let own_tables = u64::from(crash.tables == Tables::Own);
     // SAFETY: jump.S wants exactly these registers, finds the control page mapped in place of itself, and does not come back.
     unsafe {
@@ -108,4 +141,40 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
             options(att_syntax, noreturn)
         )
     }
+}
+
+/// Loads the task register as Linux has it, from a GDT in the control page; which the kernel does without from now on.
+fn load_task_register(page: u64) {
+    let kernels = tables::sgdt();
+    let len = u64::from(kernels.limit) + 1;
+    assert!(len <= u64::from(TSS_SELECTOR), "the kernel's GDT has no room for a task state segment at its selector");
+    let first: *const u8 = kernels.base.as_ptr();
+    // SAFETY: the GDT that is in use: so many bytes, which nobody writes to.
+    memory::write(page + OWN_GDT, unsafe { core::slice::from_raw_parts(first, len as usize) });
+    memory::zero(page + OWN_GDT + len, OWN_GDT_LEN - len);
+    let low = TSS_LIMIT | (TSS_BASE & 0xff_ffff) << 16 | TSS_TYPE | (TSS_BASE >> 24 & 0xff) << 56;
+    memory::write_word(page + OWN_GDT + u64::from(TSS_SELECTOR), low);
+    memory::write_word(page + OWN_GDT + u64::from(TSS_SELECTOR) + 8, TSS_BASE >> 32);
+    let base = VirtAddr::from_ptr(memory::direct(page + OWN_GDT));
+    // SAFETY: mapped, and every selector that is loaded means there what it means in the table before.
+    unsafe { tables::lgdt(&DescriptorTablePointer { limit: OWN_GDT_LEN as u16 - 1, base }) };
+    // SAFETY: the descriptor is that of an available task state segment, of which the CPU reads nothing: no gate of ours has a
+    // stack of its own, and privilege does not change.
+    unsafe { tables::load_tss(SegmentSelector(TSS_SELECTOR)) };
+}
+
+/// Leaves MXCSR to the purgatory as a program might: it may rely on nothing.
+fn load_mxcsr() {
+    let value = MXCSR;
+    // SAFETY: nothing of ours uses SSE, for which the kernel is not compiled; jump.S sets CR0 and CR4 anew.
+    unsafe {
+        asm!(
+            "mov {0}, cr0", "and {0}, {not_em_ts}", "mov cr0, {0}",
+            "mov {0}, cr4", "or {0}, {osfxsr}", "mov cr4, {0}",
+            "ldmxcsr [{1}]",
+            out(reg) _, in(reg) &raw const value,
+            not_em_ts = const !CR0_EM_TS as i32, osfxsr = const CR4_OSFXSR,
+            options(nostack, readonly)
+        )
+    };
 }

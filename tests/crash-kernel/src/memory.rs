@@ -13,7 +13,7 @@ use linked_list_allocator::LockedHeap;
 use orders::note::marker;
 use orders::{PhysSpan, map};
 
-use crate::harness::give_up;
+use crate::harness::{crashed, give_up};
 
 #[global_allocator]
 static HEAP: LockedHeap = LockedHeap::empty();
@@ -30,6 +30,12 @@ const CRASH_REGION_END: u64 = map::CRASH_REGION_START + map::CRASH_REGION_LEN;
 const MARKERS: [u64; 2] = [map::CRASH_REGION_START - PAGE, CRASH_REGION_END];
 /// What must be usable, and is ours.
 const OWN: [Range<u64>; 2] = [map::KERNEL_DATA_START..CRASH_REGION_END + PAGE, map::TRAMPOLINE..map::TRAMPOLINE + PAGE];
+/// What of that is not the heap: no variable is in it, and no reference leads there.
+const BARE: [Range<u64>; 3] = [
+    map::KERNEL_DATA_START..map::KERNEL_HEAP,
+    map::KERNEL_HEAP + HEAP_LEN..CRASH_REGION_END + PAGE,
+    map::TRAMPOLINE..map::TRAMPOLINE + PAGE,
+];
 
 const _: () = assert!(map::KERNEL_HEAP + HEAP_LEN <= MARKERS[0]);
 
@@ -69,9 +75,8 @@ pub fn take(boot: &BootInfo) -> Memory {
     let is_ram = |kind| matches!(kind, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader);
     let ram = merged(&boot.memory_regions, is_ram);
     let reserved = merged(&boot.memory_regions, |kind| !is_ram(kind));
-    let mut memory = Memory { ram, reserved, text: text(), markers: Vec::new() };
-    MARKERS.into_iter().for_each(|at| memory.mark(at));
-    memory
+    MARKERS.into_iter().for_each(|at| write_word(at, marker(at)));
+    Memory { ram, reserved, text: text(), markers: MARKERS.into() }
 }
 
 /// The ranges of some kinds, whole pages, adjacent ones as one.
@@ -107,7 +112,9 @@ impl Memory {
             give_up(format_args!("a DIMM was plugged in at {range:#x?}, where there is something else"));
         }
         page_tables::map_directly(&range);
-        self.mark(range.start);
+        // SAFETY: mapped now, and it overlaps nothing that was known until now, so nothing of ours is in it.
+        unsafe { copy(range.start, &marker(range.start).to_le_bytes()) };
+        self.markers.push(range.start);
         self.ram.push(range);
         self.ram.sort_by_key(|range| range.start);
     }
@@ -120,12 +127,6 @@ impl Memory {
         };
         self.ram.remove(index);
         self.markers.retain(|marker| !range.contains(marker));
-    }
-
-    /// Plants a marker.
-    fn mark(&mut self, at: u64) {
-        write_word(at, marker(at));
-        self.markers.push(at);
     }
 }
 
@@ -141,27 +142,47 @@ pub fn direct(physical: u64) -> *mut u8 {
     (map::DIRECT_MAP + physical) as *mut u8
 }
 
-/// Copies `bytes` to physical address `start`.
+/// Where in our address space `len` bytes from physical address `start` are, all of which must be in [`BARE`]. A mistake ends the
+/// run.
+fn bare(start: u64, len: u64) -> *mut u8 {
+    let holds = |range: &Range<u64>| range.contains(&start) && len <= range.end - start;
+    if !BARE.iter().any(holds) {
+        crashed(format_args!("{len:#x} bytes from {start:#x} are not memory that this kernel may touch"));
+    }
+    direct(start)
+}
+
+/// Copies `bytes` to physical address `start`, which must lie where `orders::map` says, outside the heap. Not before [`take`].
 pub fn write(start: u64, bytes: &[u8]) {
-    // SAFETY: the caller writes to RAM: the crash region, the kernel's data, or where the orders send a stray write, whose point
-    // it is to damage something. `bytes` lies in the ramdisk or in the kernel, which are neither.
+    bare(start, bytes.len() as u64);
+    // SAFETY: `take` has seen that all of BARE is usable memory, mapped writable, hence neither kernel nor ramdisk; and it is not the
+    // heap. So no Rust object is there, `bytes` among them.
+    unsafe { copy(start, bytes) }
+}
+
+/// # Safety
+/// The memory is in the direct map, and holds no Rust object.
+unsafe fn copy(start: u64, bytes: &[u8]) {
+    // SAFETY: the caller says so; `bytes` is a Rust object, so it does not overlap.
     unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), direct(start), bytes.len()) }
 }
 
-/// Fills `len` bytes from physical address `start` with zeroes.
+/// Fills `len` bytes from physical address `start` with zeroes. As [`write()`].
 pub fn zero(start: u64, len: u64) {
+    let first = bare(start, len);
     // SAFETY: as in `write`.
-    unsafe { core::ptr::write_bytes(direct(start), 0, len as usize) }
+    unsafe { core::ptr::write_bytes(first, 0, len as usize) }
 }
 
-/// The eight bytes at physical address `at`, a multiple of eight.
+/// The eight bytes at physical address `at`, a multiple of eight. As [`write()`].
 pub fn read_word(at: u64) -> u64 {
-    let word: *const u64 = direct(at).cast();
-    // SAFETY: all physical memory is mapped; a word of it has no invalid bit pattern. Volatile: another CPU may write it.
+    let word: *const u64 = bare(at, size_of::<u64>() as u64).cast();
+    assert!(word.is_aligned(), "{at:#x} is no multiple of eight");
+    // SAFETY: as in `write`; aligned; a word has no invalid bit pattern. Volatile: another CPU may write it.
     unsafe { word.read_volatile() }
 }
 
-/// Writes the eight bytes at physical address `at`, a multiple of eight.
+/// Writes the eight bytes at physical address `at`. As [`write()`].
 pub fn write_word(at: u64, value: u64) {
     write(at, &value.to_le_bytes());
 }

@@ -6,10 +6,10 @@ use orders::note::{self, CrashNote, PR_PID, PRSTATUS_LEN};
 use orders::{PhysSpan, map};
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::harness::give_up;
+use crate::harness::{crashed, give_up};
 use crate::jump::State;
 use crate::panic::Crashed;
-use crate::{apic, elfcorehdr, load, memory, smp};
+use crate::{apic, load, memory, smp};
 
 /// The type of a note that holds a `struct elf_prstatus` (include/uapi/linux/elf.h).
 const NT_PRSTATUS: u32 = 1;
@@ -34,10 +34,10 @@ pub fn clear() {
 }
 
 /// Saves the note of the CPU with this APIC id, which executes this (`crash_save_cpu`, kernel/crash_core.c). Fit for an NMI
-/// handler: no heap, no locks.
+/// handler: no heap, no locks; a mistake breaks the console's.
 pub fn save_own(apic_id: u32) {
     let Some((number, _)) = smp::cpus().find(|cpu| cpu.1 == apic_id) else {
-        give_up(format_args!("the CPU with APIC id {apic_id} saves its note, and is not online"))
+        crashed(format_args!("the CPU with APIC id {apic_id} saves its note, and is not online"))
     };
     let mut status = [0; PRSTATUS_LEN];
     status[PR_PID..][..size_of::<u32>()].copy_from_slice(&apic_id.to_le_bytes());
@@ -46,7 +46,7 @@ pub fn save_own(apic_id: u32) {
 
 /// Saves the note of the CPU that panics, and the crash note. `online`: how many CPUs were, it included.
 pub fn save(crashed: &Crashed, state: &State, online: u32) {
-    let Crashed { crash, memory, rewritten, .. } = crashed;
+    let Crashed { crash, memory, written, .. } = crashed;
     let apic_id = apic::id();
     save_own(apic_id);
 
@@ -63,11 +63,12 @@ pub fn save(crashed: &Crashed, state: &State, online: u32) {
     // As it was loaded: damage to it is what a run may be about.
     let loaded = crash.segments.iter().rfind(|segment| segment.bytes.starts_with(load::ELF_MAGIC));
     crash_note.elfcorehdr = loaded.map(|segment| span(&segment.memory)).unwrap_or_default();
-    crash_note.rewritten = u32::from(*rewritten).into();
-    crash_note.text = span(&memory.text.1);
+    (crash_note.initrd, crash_note.command_line) = (crash.initrd, crash.command_line);
+    crash_note.rewritten = u32::from(written.by_kernel).into();
+    (crash_note.text_virtual, crash_note.text) = (memory.text.0.into(), span(&memory.text.1));
 
-    let ram = elfcorehdr::dumped(memory).into_iter().map(|range| span(&range));
-    crash_note.ram_count = fill(&mut crash_note.ram, ram, "ranges of RAM").into();
+    crash_note.ram_count = fill(&mut crash_note.ram, written.ram.iter().map(span), "ranges of RAM").into();
+    crash_note.reserved_count = fill(&mut crash_note.reserved, memory.reserved.iter().map(span), "reserved ranges").into();
     let markers = memory.markers.iter().map(|&at| at.into());
     crash_note.marker_count = fill(&mut crash_note.markers, markers, "markers").into();
     crash_note.sealed_count = fill(&mut crash_note.sealed, crash.sealed.iter().copied(), "sealed spans").into();

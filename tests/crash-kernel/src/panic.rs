@@ -7,9 +7,10 @@
 use orders::orders::Nmi;
 use spin::Once;
 
+use crate::elfcorehdr::Written;
 use crate::harness::line;
 use crate::idmap::Identity;
-use crate::memory::{self, Memory};
+use crate::memory::Memory;
 use crate::ramdisk::Crash;
 use crate::{apic, jump, notes, smp};
 
@@ -22,8 +23,8 @@ pub struct Crashed {
     pub memory: Memory,
     /// The way into the purgatory.
     pub identity: Identity,
-    /// Whether the kernel has written the elfcorehdr.
-    pub rewritten: bool,
+    /// What the elfcorehdr says.
+    pub written: Written,
 }
 
 /// For the CPU that panics, which need not be the one that knows.
@@ -45,7 +46,7 @@ fn panic() -> ! {
         Nmi::None => crash_kexec(),
         Nmi::Latched => smp::panic_in_nmi(crash_kexec),
         Nmi::Storm => {
-            smp::storm(apic::id(), memory::direct(*nmi_ready).cast());
+            smp::storm(apic::id(), *nmi_ready);
             crash_kexec()
         }
     }

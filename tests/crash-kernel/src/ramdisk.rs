@@ -1,4 +1,5 @@
-//! [7] The orders, out of the ramdisk, and everything in them checked before anything happens.
+//! [7] The orders, out of the ramdisk, and everything in them checked before anything happens; but for two things that only the
+//! steps decide: whether there is a CPU to panic (`smp::run_on`), and that stray writes damage nothing of ours (`steps.rs`).
 
 use alloc::vec::Vec;
 use core::fmt::Display;
@@ -8,6 +9,7 @@ use bootloader_api::BootInfo;
 use orders::orders::{MAGIC, Mode, Nmi, Orders, Tables};
 use orders::{PhysSpan, SealedSpan, StepKind, map};
 use zerocopy::FromBytes;
+use zerocopy::little_endian::U32;
 
 use crate::describe;
 use crate::harness::give_up;
@@ -43,6 +45,8 @@ pub struct Crash {
     pub possible_cpus: u32,
     pub entry: u64,
     pub nmi_ready: u64,
+    pub initrd: PhysSpan,
+    pub command_line: PhysSpan,
     pub segments: Vec<Segment>,
     pub steps: Vec<Step>,
     pub sealed: Vec<SealedSpan>,
@@ -64,6 +68,7 @@ pub fn orders(boot: &BootInfo) -> Option<Crash> {
 
 /// The orders with every number looked at.
 fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
+    zero(orders.reserved, "the orders");
     let possible_cpus = orders.possible_cpus.get();
     if possible_cpus == 0 || u64::from(possible_cpus) > map::MAX_CPUS {
         give_up(format_args!("{possible_cpus} possible CPUs are ordered; from 1 to {} there can be", map::MAX_CPUS));
@@ -81,22 +86,41 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     if !segments.iter().any(|segment| segment.memory.contains(&entry)) {
         give_up(format_args!("the entry point {entry:#x} lies in no segment"));
     }
-    let step = |step: &orders::Step| Step {
-        kind: known(StepKind::from_wire(step.kind.get()), "step", step.kind),
-        at: step.at.get(),
-        bytes: part(file, step.file),
+    let step = |step: &orders::Step| {
+        zero(step.reserved, "a step");
+        Step {
+            kind: known(StepKind::from_wire(step.kind.get()), "step", step.kind),
+            at: step.at.get(),
+            bytes: part(file, step.file),
+        }
     };
+    let nmi = known(Nmi::from_wire(orders.nmi.get()), "kind of NMI", orders.nmi);
+    let nmi_ready = orders.nmi_ready.get();
+    let loaded = |span: PhysSpan| {
+        let span = range(span);
+        segments.iter().any(|segment| segment.memory.start <= span.start && span.end <= segment.memory.end)
+    };
+    if nmi == Nmi::Storm && !(loaded(PhysSpan::new(nmi_ready, size_of::<u64>() as u64)) && nmi_ready.is_multiple_of(8)) {
+        give_up(format_args!("the word at {nmi_ready:#x} that tells when NMIs may come is not in a segment"));
+    }
+    let sealed = used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec();
+    let spans = sealed.iter().map(|sealed| sealed.span).chain([orders.initrd, orders.command_line]);
+    if let Some(stray) = spans.into_iter().find(|span| span.len.get() == 0 || !loaded(*span)) {
+        give_up(format_args!("{:#x} bytes from {:#x} are to be looked at, and are not in a segment", stray.len, stray.start));
+    }
     Crash {
         tables: known(Tables::from_wire(orders.tables.get()), "kind of descriptor tables", orders.tables),
-        nmi: known(Nmi::from_wire(orders.nmi.get()), "kind of NMI", orders.nmi),
+        nmi,
         la57,
         panic_cpu: orders.panic_cpu.get(),
         possible_cpus,
         entry,
-        nmi_ready: orders.nmi_ready.get(),
-        segments,
+        nmi_ready,
+        initrd: orders.initrd,
+        command_line: orders.command_line,
         steps: used(&orders.steps, orders.step_count.get(), "steps").iter().map(step).collect(),
-        sealed: used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec(),
+        segments,
+        sealed,
     }
 }
 
@@ -119,6 +143,12 @@ fn admit(segment: &Segment, before: &[Segment]) {
 
 fn known<T>(value: Option<T>, what: &str, number: impl Display) -> T {
     value.unwrap_or_else(|| give_up(format_args!("{number} is ordered as a {what}, which it is not")))
+}
+
+fn zero(reserved: U32, of: &str) {
+    if reserved.get() != 0 {
+        give_up(format_args!("a reserved field of {of} is {reserved:#x}, not zero"));
+    }
 }
 
 fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {

@@ -1,35 +1,34 @@
 //! [10] What happens between loading and the panic.
 
-use core::ops::Range;
+use orders::{StepKind, map};
 
-use orders::StepKind;
-
+use crate::elfcorehdr::{self, Written};
 use crate::harness::{give_up, line};
 use crate::memory::{self, Memory};
 use crate::ramdisk::{Crash, Step};
-use crate::{elfcorehdr, hotplug, smp};
+use crate::{hotplug, smp};
 
-/// Follows all steps in order; returns whether the elfcorehdr is the kernel's own by then.
-pub fn follow(crash: &Crash, memory: &mut Memory) -> bool {
-    let mut rewritten = false;
+/// Follows all steps in order; returns what the elfcorehdr says by then.
+pub fn follow(crash: &Crash, memory: &mut Memory) -> Written {
+    let mut written = Written::at_load(memory);
     for (number, step) in crash.steps.iter().enumerate() {
         line!("step {number} {}", name(step.kind));
-        let changed = take(step, memory);
-        rewritten |= changed && elfcorehdr::rewrite(crash, memory);
+        take(step, crash, memory, &mut written);
     }
-    rewritten
+    written
 }
 
-/// Takes one step; returns whether that is an event on which Linux rewrites the elfcorehdr.
-fn take(step: &Step, memory: &mut Memory) -> bool {
+/// Takes one step. Of the events on which Linux rewrites the elfcorehdr, only memory's removal is told before it has happened.
+fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) {
     match step.kind {
-        StepKind::Write => stray_write(step, memory),
+        StepKind::Write => return stray_write(step),
         StepKind::Rewrite => {}
         StepKind::MemoryAdded => memory.add(hotplug::await_memory_added()),
         StepKind::MemoryRemoved => {
             let span = hotplug::await_memory_removed();
+            elfcorehdr::rewrite(crash, memory, written);
             memory.remove(span);
-            hotplug::finish_memory_removal(span);
+            return hotplug::finish_memory_removal(span);
         }
         StepKind::CpuAdded => _ = smp::start(hotplug::await_cpu_added()),
         StepKind::CpuRemoved => {
@@ -41,13 +40,14 @@ fn take(step: &Step, memory: &mut Memory) -> bool {
             hotplug::finish_cpu_removal(apic_id);
         }
     }
-    step.kind != StepKind::Write
+    elfcorehdr::rewrite(crash, memory, written);
 }
 
-fn stray_write(step: &Step, memory: &Memory) {
-    let holds = |ram: &Range<u64>| ram.contains(&step.at) && step.bytes.len() as u64 <= ram.end - step.at;
-    if !memory.ram.iter().any(holds) {
-        give_up(format_args!("{} bytes are to be written to {:#x}, where there is no RAM", step.bytes.len(), step.at));
+/// Only in the crash region: elsewhere this kernel might damage itself.
+fn stray_write(step: &Step) {
+    let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
+    if !crash_region.contains(&step.at) || step.bytes.len() as u64 > crash_region.end - step.at {
+        give_up(format_args!("{} bytes are to be written to {:#x}, outside the crash region", step.bytes.len(), step.at));
     }
     memory::write(step.at, step.bytes);
 }

@@ -34,6 +34,6 @@ fn tell(boot: &'static mut BootInfo) -> ! {
     load::segments(&crash);
     let identity = idmap::build(&crash, &memory);
     line!("loaded");
-    let rewritten = steps::follow(&crash, &mut memory);
-    panic::as_ordered(panic::Crashed { crash, memory, identity, rewritten })
+    let written = steps::follow(&crash, &mut memory);
+    panic::as_ordered(panic::Crashed { crash, memory, identity, written })
 }

@@ -1,11 +1,6 @@
 //! Waits that end: for a time, or for something to happen within a time.
 
-use spin::Once;
-
 use crate::tsc;
-
-/// Ticks per millisecond: measured once, since that takes the PIT and 50 ms.
-static KHZ: Once<u64> = Once::new();
 
 /// A moment in the future.
 pub struct Timeout {
@@ -16,7 +11,8 @@ pub struct Timeout {
 impl Timeout {
     /// So many microseconds from now.
     pub fn microseconds(microseconds: u64) -> Self {
-        let khz = *KHZ.call_once(tsc::khz);
+        // Before the start is taken: the first call measures.
+        let khz = tsc::khz();
         Self { start: tsc::now(), ticks: microseconds * khz / 1000 }
     }
 

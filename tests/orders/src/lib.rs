@@ -24,3 +24,9 @@ pub use span::{PhysSpan, SealedSpan};
 
 /// First I/O port of the UART on which crash kernel and payload speak: COM2.
 pub const HARNESS_PORT: u16 = 0x2f8;
+
+/// Seconds that a run may take, by the runner's clock.
+pub const RUN_SECONDS: u64 = 120;
+/// Seconds for which the crash kernel awaits what the runner is to do: less, so that it can say what was missing.
+pub const AWAIT_SECONDS: u64 = 60;
+const _: () = assert!(AWAIT_SECONDS < RUN_SECONDS);

@@ -14,7 +14,7 @@ use crate::{PhysSpan, SealedSpan};
 pub const NAME: [u8; 12] = *b"CRASHKERNEL\0";
 /// The note's type: `kd`.
 pub const TYPE: u32 = 0x6b64;
-/// How many ranges of RAM the note has room for.
+/// How many ranges of RAM the note has room for, and how many of reserved memory.
 pub const MAX_RAM: usize = 16;
 
 /// Offset of `pr_pid` in `struct elf_prstatus` (include/linux/elfcore.h) on x86-64.
@@ -51,21 +51,31 @@ pub struct CrashNote {
     pub nmi: U32,
     /// The elfcorehdr's segment.
     pub elfcorehdr: PhysSpan,
-    /// 1 when the crash kernel has rewritten the elfcorehdr, so that its PT_LOADs are `ram`; else 0: then they are those that the
-    /// loader wrote, and must still lie in `ram`.
+    /// Where the initrd was loaded: its bytes.
+    pub initrd: PhysSpan,
+    /// Where the command line was loaded: its bytes, with the NUL.
+    pub command_line: PhysSpan,
+    /// 1 when the elfcorehdr was the crash kernel's own at the panic; 0 while it was the loader's.
     pub rewritten: U32,
     /// How many of `ram` are used.
     pub ram_count: U32,
+    /// How many of `reserved` are used.
+    pub reserved_count: U32,
     /// How many of `markers` are used.
     pub marker_count: U32,
     /// How many of `sealed` are used.
     pub sealed_count: U32,
     /// The crash kernel's text, which has a PT_LOAD of its own.
     pub text: PhysSpan,
-    /// RAM at the moment of the panic without the low MiB and the crash region, ascending: what the PT_LOADs must be.
+    /// The virtual address at which the text is mapped.
+    pub text_virtual: U64,
+    /// RAM without the low MiB and the crash region, ascending, as it was when the elfcorehdr was last written, be it by the loader:
+    /// what its PT_LOADs must be. A DIMM that was removed at that moment is still in it, as in Linux.
     pub ram: [PhysSpan; MAX_RAM],
+    /// What the firmware does not call RAM, ascending: no RAM in the capture kernel's memory map either.
+    pub reserved: [PhysSpan; MAX_RAM],
     /// Addresses at which [`marker`] was planted.
     pub markers: [U64; MAX_RAM],
-    /// What must be as it was loaded.
+    /// What must be as [`crate::Orders::sealed`] says.
     pub sealed: [SealedSpan; MAX_SEALED],
 }

@@ -69,7 +69,9 @@ wire_enum! {
     StepKind {
         /// Says `awaiting memory`, waits until QEMU has plugged in a DIMM, takes it as RAM, plants a marker in it, rewrites the elfcorehdr.
         MemoryAdded = 1;
-        /// Says `awaiting memory removal`, waits for the request, gives the DIMM back, rewrites the elfcorehdr.
+        /// Says `awaiting memory removal`, waits for the request, rewrites the elfcorehdr, gives the DIMM back: in this order, since
+        /// Linux rewrites when the memory is offline and still registered as "System RAM" (`crash_memhp_notifier`,
+        /// kernel/crash_core.c, on MEM_OFFLINE), so that the header keeps a PT_LOAD for it.
         MemoryRemoved = 2;
         /// Says `awaiting cpu`, waits until QEMU has plugged in a CPU, starts it, rewrites the elfcorehdr.
         CpuAdded = 3;
@@ -77,7 +79,7 @@ wire_enum! {
         CpuRemoved = 4;
         /// Rewrites the elfcorehdr from what the kernel knows, as on a hotplug event.
         Rewrite = 5;
-        /// A stray write: `file` bytes of the ramdisk go to physical address `at`.
+        /// A stray write: `file` bytes of the ramdisk go to physical address `at`, in the crash region.
         Write = 6;
     }
 }
@@ -136,11 +138,16 @@ pub struct Orders {
     pub sealed_count: U32,
     /// Zero.
     pub reserved: U32,
+    /// Where the initrd is loaded: its bytes; handed on in the crash note, as the next.
+    pub initrd: PhysSpan,
+    /// Where the command line is loaded: its bytes, with the NUL.
+    pub command_line: PhysSpan,
     /// The image.
     pub segments: [Segment; MAX_SEGMENTS],
     /// What happens after loading.
     pub steps: [Step; MAX_STEPS],
-    /// What the payload shall find as it was loaded; handed on in the crash note.
+    /// What the payload shall find, handed on in the crash note: as it was loaded; but block, leaf table, and an elfcorehdr that nobody
+    /// rewrites or puts back, as they are at the panic.
     pub sealed: [SealedSpan; MAX_SEALED],
 }
 

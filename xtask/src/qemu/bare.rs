@@ -25,13 +25,13 @@ const DEFAULT: &str = "initrd-at-leaf-border";
 #[derive(clap::Args)]
 pub struct Args {
     /// Which cases, by name or by the beginning of their names
-    #[arg(default_value = DEFAULT)]
+    #[arg(default_value = DEFAULT, conflicts_with_all = ["list", "all", "write_table"])]
     case: Vec<String>,
     /// List the cases and when each is
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["all", "gdb", "keep", "write_table"])]
     list: bool,
     /// Run every case, as many at a time as there are CPUs
-    #[arg(long, conflicts_with_all = ["case", "gdb"])]
+    #[arg(long, conflicts_with_all = ["gdb", "write_table"])]
     all: bool,
     /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none is named; no deadline
     // qemu_runner::bare::debugger::PORT, as a test shows.
@@ -59,6 +59,9 @@ impl Args {
         ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
         prepare(sh, repo)?;
         let context = Context::from_repo(&repo.root, None, self.keep)?;
+        if self.gdb.is_some() {
+            println!("{} waits for gdb", wanted[0].name);
+        }
         let failed = if self.all {
             let tally = matrix::run(&wanted, &context);
             print!("{tally}");
@@ -119,7 +122,9 @@ fn write_table(repo: &Repository) -> Result<()> {
     let path = repo.root.join(bare::README);
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = bare::with_table(&text).with_context(|| format!("{} has no markers for the table", path.display()))?;
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{} cases in the table of {}", cases().count(), path.display());
+    Ok(())
 }
 
 /// How to look at a case that has been run; empty when it failed before there was anything to look at.
@@ -139,7 +144,7 @@ fn again(repo: &Repository, case: &Case) -> Result<String> {
 }
 
 fn by_names(names: &[String]) -> Result<Vec<&'static Case>> {
-    let mut wanted = Vec::new();
+    let mut wanted: Vec<&'static Case> = Vec::new();
     for name in names {
         let exact: Vec<_> = cases().filter(|case| case.name == name).collect();
         // As people write who think of files.
@@ -148,7 +153,11 @@ fn by_names(names: &[String]) -> Result<Vec<&'static Case>> {
         if found.is_empty() {
             bail!("there is no case whose name begins with {beginning}; `cargo xtask qemu bare --list` lists them");
         }
-        wanted.extend(found);
+        for case in found {
+            if wanted.iter().all(|other: &&Case| other.name != case.name) {
+                wanted.push(case);
+            }
+        }
     }
     Ok(wanted)
 }
@@ -173,6 +182,8 @@ mod tests {
         assert_eq!(named("elfcorehdr-").unwrap(), all);
         assert_eq!(named("elfcorehdr-*").unwrap(), all);
         assert_eq!(named("sound").unwrap(), ["sound"]);
+        let twice = by_names(&["sound".to_owned(), "sound*".to_owned()]).unwrap();
+        assert_eq!(twice.iter().filter(|case| case.name == "sound").count(), 1);
         assert!(named("soundd").unwrap_err().to_string().contains("soundd"));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZero;
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub fn run(wanted: &[&'static Case], context: &Context) -> Tally {
     let machine_after_machine = || {
         while let Some(case) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             let started = Instant::now();
-            let outcome = bare::run(case, context, &bare::Options::default());
+            let outcome = run_one(case, context);
             let (result, took) = (if outcome.is_ok() { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
             println!("{result:<6} {:width$} {took:7.2} s  {}", case.name, case.expect.verdict.word());
             ended.lock().expect("nobody panics with it").push((case.name, outcome));
@@ -45,14 +46,22 @@ pub fn run(wanted: &[&'static Case], context: &Context) -> Tally {
     let mut tally = Tally { passed: Vec::new(), failed: Vec::new(), took: Some(started.elapsed()) };
     for (name, outcome) in ended.into_inner().expect("nobody panics with it") {
         match outcome {
-            Ok(_) => tally.passed.push(name.to_owned()),
-            Err(error) => {
-                eprintln!("\n{}", error.chain());
+            Ok(()) => tally.passed.push(name.to_owned()),
+            Err(why) => {
+                eprintln!("\n{why}");
                 tally.failed.push(name.to_owned());
             }
         }
     }
     tally
+}
+
+/// A row that damages what the purgatory no longer has panics; the other cases go on.
+fn run_one(case: &'static Case, context: &Context) -> Result<(), String> {
+    match catch_unwind(|| bare::run(case, context, &bare::Options::default())) {
+        Ok(outcome) => outcome.map(drop).map_err(|error| error.chain()),
+        Err(_) => Err(format!("{}: the row itself panicked, as said above", case.name)),
+    }
 }
 
 impl Tally {

@@ -10,7 +10,7 @@ use handoff::Permissions;
 /// DR7: each of the four addresses is watched for writes (R/W 01) of eight bytes (LEN 10), globally (G), exactly (GE); bit 10 is always
 /// set (SDM vol. 3B, "Debug control register").
 const DR7_WATCH: u64 = 0x9999_0000 | 0b10_10_10_10 | 1 << 9 | DR7_OFF;
-/// DR7: nothing is watched. So it was on entry (`hw_breakpoint_disable`, arch/x86/include/asm/debugreg.h).
+/// DR7: nothing is watched. So it was on entry, with 0 in DR0 to DR3 (`hw_breakpoint_disable`, arch/x86/include/asm/debugreg.h).
 const DR7_OFF: u64 = 1 << 10;
 /// Bytes that one register watches.
 const WATCHED: usize = 8;
@@ -38,11 +38,18 @@ pub fn set(permissions: Permissions) {
     };
 }
 
-/// Lifts the guard: the capture kernel may use these addresses as it likes, and has no handler for long.
+/// Lifts the guard, and leaves the registers as they were on entry: the capture kernel may use these addresses as it likes, and
+/// has no handler for long.
 #[inline(never)] // `cargo xtask audit` knows debug registers by this name
 pub fn lift(permissions: Permissions) {
     if permissions.allow(Permissions::DEBUG) {
-        // SAFETY: DR7 is as the kernel handed it over; nothing is watched.
-        unsafe { asm!("movq {0}, %dr7", in(reg) DR7_OFF, options(att_syntax, nostack, preserves_flags)) };
+        // SAFETY: the registers are as the kernel handed them over; nothing is watched.
+        unsafe {
+            asm!(
+                "movq {0}, %dr7", "movq {1}, %dr0", "movq {1}, %dr1", "movq {1}, %dr2", "movq {1}, %dr3",
+                in(reg) DR7_OFF, in(reg) 0_u64,
+                options(att_syntax, nostack, preserves_flags)
+            )
+        };
     }
 }

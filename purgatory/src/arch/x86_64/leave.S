@@ -1,8 +1,9 @@
 /* [7] The 64-bit boot protocol (Documentation/arch/x86/boot.rst): CS 0x10, DS ES SS 0x18, IF = 0, RSI = boot parameters.
  *
  * On entry: RDI = entry point, RSI = boot parameters; our GDT has the selectors and entry.S has loaded them.
- * On exit: SSE as it was before entry.S, all other general registers 0, RSP the empty stack. Our IDT stays, so that an NMI is
- *   survived until the capture kernel loads its own (`load_stage1_idt`, arch/x86/boot/compressed/head_64.S).
+ * On exit: SSE as it was before entry.S, but for MXCSR, which is as after reset; all other general registers 0, RSP the empty
+ *   stack. Our IDT stays, so that an NMI is survived until the capture kernel loads its own (`load_stage1_idt`,
+ *   arch/x86/boot/compressed/head_64.S).
  */
     .section .text.entry, "ax", @progbits
     .global leave

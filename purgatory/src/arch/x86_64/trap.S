@@ -12,7 +12,7 @@
 trap_stubs:
     .set    vector, 0
     .rept   {VECTORS}
-    .balign {STUB_SIZE}
+1:
     .if     vector == {NMI}
     incl    {nmis}(%rip)
     iretq
@@ -29,9 +29,10 @@ trap_stubs:
     pushq   $vector
     jmp     trap
     .endif
+    /* Forward only: a stub that is longer does not assemble. */
+    .org    1b + {STUB_SIZE}, 0xcc
     .set    vector, vector + 1
     .endr
-    .balign {STUB_SIZE}
 
     .type trap, @function
 trap:

@@ -1,13 +1,13 @@
-//! Every field of the handoff block, wrong. The seal is made right again, so that it is the field's own check that must notice;
-//! the last cases leave it wrong.
+//! Every field of the handoff block, wrong. The seal is made right again, so that it is the field's own check that must notice, but for
+//! the cases that are about the seal.
 
-use handoff::{ConsoleSettings, PhysSpan, Region, RegionKind, Verdict};
+use handoff::{ConsoleSettings, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
 
 use crate::bare::case::{Arrangement, Case, Ended, Expect, ordinary};
 use crate::bare::memory::Memory;
 
 const fn refused(verdict: Verdict) -> Expect {
-    Expect { verdict, says: &["verdict ", "resetting in 300 ms"], ended: Ended::Reset }
+    Expect { verdict, says: &["verdict "], ended: Ended::Reset }
 }
 
 /// Without a console that could be believed.
@@ -81,6 +81,16 @@ pub const FIELDS: &[Case] = cases! {
         };
     "block-region-in-purgatory", BlockRegion, "the initrd overlaps the purgatory",
         |b| region(b, RegionKind::Initrd).start = b.purgatory.start;
+    "block-region-in-leaf-table", BlockRegion, "the initrd lies in the leaf table, which is the purgatory's but in no region",
+        |b| {
+            let start = b.leaf_table.start;
+            let initrd = region(b, RegionKind::Initrd);
+            (initrd.start, initrd.file_len, initrd.mem_len) = (start, 32.into(), 32.into());
+        };
+    "block-copy-tail", BlockRegion, "the copy of the elfcorehdr has a zero tail",
+        |b| region(b, RegionKind::ElfcorehdrCopy).file_len -= 1;
+    "block-copy-longer", BlockRegion, "the copy of the elfcorehdr is longer than the elfcorehdr",
+        |b| b.elfcorehdr.len = 64.into();
     "block-region-in-elfcorehdr", BlockRegion, "the initrd overlaps the elfcorehdr",
         |b| region(b, RegionKind::Initrd).start = b.elfcorehdr.start;
     "block-region-overlap", BlockRegion, "the initrd overlaps the kernel",
@@ -92,9 +102,10 @@ pub const FIELDS: &[Case] = cases! {
         |b| region(b, RegionKind::Initrd).start = (b.crash_region.start.get() - 0x10_0000).into();
     "block-region-own-data", BlockRegion, "the purgatory's region covers what it writes",
         |b| {
-            let len = b.purgatory.len;
-            region(b, RegionKind::Purgatory).mem_len = len;
-            region(b, RegionKind::Purgatory).file_len = len;
+            // What it writes begins in the next page, with the block.
+            let text = region(b, RegionKind::Purgatory);
+            let len = text.mem_len.get().next_multiple_of(PAGE_SIZE) + 64;
+            (text.file_len, text.mem_len) = (len.into(), len.into());
         };
     "block-no-purgatory-region", BlockRegion, "the purgatory itself is in no region",
         |b| {
@@ -109,6 +120,10 @@ pub const FIELDS: &[Case] = cases! {
         |b| b.leaf_table.len = (b.leaf_table.len.get() - 32).into();
     "block-leaf-table-long", BlockLeafTable, "the leaf table is a digest too long",
         |b| b.leaf_table.len = (b.leaf_table.len.get() + 32).into();
+    "block-leaf-table-outside", BlockLeafTable, "the leaf table lies in the kernel",
+        |b| b.leaf_table.start = region(b, RegionKind::Kernel).start;
+    "block-leaf-table-in-copy", BlockLeafTable, "the leaf table lies in the copy of the elfcorehdr",
+        |b| b.leaf_table.start = region(b, RegionKind::ElfcorehdrCopy).start;
     "block-elfcorehdr-outside", BlockElfcorehdr, "the elfcorehdr lies outside the crash region",
         |b| b.elfcorehdr.start = (b.crash_region.start.get() - 0x1000).into();
     "block-elfcorehdr-in-purgatory", BlockElfcorehdr, "the elfcorehdr overlaps the purgatory",
@@ -150,7 +165,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "block-unsealed",
-        summary: "a field that is right in itself was changed: the leaf size's digests remain, the seal does not fit",
+        summary: "a field was changed into another value that is right in itself",
         arrange: ordinary,
         damage: |memory| memory.edit_block(|block| block.phys_limit = (1 << 52).into()),
         expect: refused(Verdict::Seal),
@@ -206,14 +221,14 @@ pub const CASES: &[Case] = &[
         summary: "the time-stamp counter stands still, so no delay can be measured",
         arrange: ordinary,
         damage: |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
-        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict ", "resetting in 300 ms"], ended: Ended::ResetAtOnce },
+        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict "], ended: Ended::ResetAtOnce },
     },
     Case {
         name: "block-tsc-max",
         summary: "the time-stamp counter is said to be faster than 10 GHz",
-        arrange: |arrangement| arrangement.reset_delay_ms = 100,
+        arrange: ordinary,
         damage: |memory| memory.arrange_block(|block| block.tsc_khz = u32::MAX.into()),
-        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict ", "resetting in 100 ms"], ended: Ended::Reset },
+        expect: refused(Verdict::BlockTsc),
     },
     Case {
         name: "block-console-none-with-port",
@@ -226,7 +241,7 @@ pub const CASES: &[Case] = &[
         name: "block-console-kind",
         summary: "the console is of an unknown kind",
         arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console.kind = 2.into()),
+        damage: |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 2.into(), port: 0.into() }),
         expect: refused_in_silence(Verdict::BlockConsole),
     },
     Case {
@@ -244,9 +259,18 @@ pub const CASES: &[Case] = &[
         expect: refused_in_silence(Verdict::BlockConsole),
     },
     Case {
+        name: "block-console-forbidden",
+        summary: "there is a console, but no permission for port I/O",
+        arrange: ordinary,
+        damage: |memory| {
+            memory.arrange_block(|block| block.permissions = (Permissions::ALL.bits() & !Permissions::PORT_IO.bits()).into())
+        },
+        expect: Expect { verdict: Verdict::BlockConsole, says: &[], ended: Ended::TripleFault },
+    },
+    Case {
         name: "block-permissions-unknown",
         summary: "an unknown permission is given: nothing is permitted, so nothing can be said, and a triple fault resets",
-        arrange: ordinary,
+        arrange: |arrangement| arrangement.traced = Some(&[]),
         damage: |memory| memory.arrange_block(|block| block.permissions = 0x3f.into()),
         expect: Expect { verdict: Verdict::BlockReserved, says: &[], ended: Ended::TripleFault },
     },

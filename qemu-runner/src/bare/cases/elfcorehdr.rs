@@ -102,6 +102,21 @@ pub const REWRITTEN: &[Case] = &[
         },
     },
     Case {
+        name: "elfcorehdr-rewritten-100-cpus-then-broken",
+        summary: "the kernel has rewritten the elfcorehdr for 100 possible CPUs, and then its magic was damaged: nothing of it is left behind \
+                  the older copy",
+        arrange: |arrangement| {
+            rewritten(arrangement);
+            arrangement.possible_cpus = 100;
+        },
+        damage: |memory| memory.elfcorehdr()[0] ^= 1,
+        expect: Expect {
+            verdict: Verdict::Ok,
+            says: &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored"],
+            ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }),
+        },
+    },
+    Case {
         name: "elfcorehdr-behind-padding",
         summary: "something stands in the elfcorehdr's segment behind the pages that the kernel writes",
         arrange: ordinary,

@@ -36,7 +36,7 @@ const fn sound() -> Expect {
 
 /// Reset although something else is asked for.
 const fn reset(verdict: Verdict) -> Expect {
-    Expect { verdict, says: &["verdict ", "resetting in 300 ms"], ended: Ended::Reset }
+    Expect { verdict, says: &["verdict "], ended: Ended::Reset }
 }
 
 const fn halted(verdict: Verdict) -> Expect {

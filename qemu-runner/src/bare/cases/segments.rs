@@ -41,21 +41,21 @@ macro_rules! flipped {
                 summary: concat!("a bit of the first byte of ", $name, " was flipped"),
                 arrange: ordinary,
                 damage: |memory| flip(memory, RegionKind::$kind, 0),
-                expect: corrupt(&[concat!($name, " is corrupt at {", $name, "}-"), "verdict ", "resetting in 300 ms"]),
+                expect: corrupt(&[concat!($name, " is corrupt at {", $name, "}-")]),
             },
             Case {
                 name: $middle,
                 summary: concat!("a bit in the middle of ", $name, " was flipped"),
                 arrange: ordinary,
                 damage: |memory| flip_middle(memory, RegionKind::$kind),
-                expect: corrupt(&[concat!($name, " is corrupt at "), "verdict ", "resetting in 300 ms"]),
+                expect: corrupt(&[concat!($name, " is corrupt at ")]),
             },
             Case {
                 name: $last,
                 summary: concat!("a bit of the last byte of ", $name, " was flipped"),
                 arrange: ordinary,
                 damage: |memory| flip_last(memory, RegionKind::$kind),
-                expect: corrupt(&[concat!($name, " is corrupt at "), "verdict ", "resetting in 300 ms"]),
+                expect: corrupt(&[concat!($name, " is corrupt at ")]),
             },
         )+]
     };
@@ -79,14 +79,14 @@ pub const CASES: &[Case] = &[
             let stub = memory.symbol("trap_stubs");
             memory.at(stub, 1)[0] ^= 1;
         },
-        expect: corrupt(&["purgatory is corrupt at {purgatory}-", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["purgatory is corrupt at {purgatory}-"]),
     },
     Case {
         name: "purgatory-rodata",
         summary: "a bit of the purgatory's last read-only byte was flipped",
         arrange: ordinary,
         damage: |memory| flip_last(memory, RegionKind::Purgatory),
-        expect: corrupt(&["purgatory is corrupt at ", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["purgatory is corrupt at "]),
     },
     Case {
         name: "initrd-before-leaf-border",
@@ -114,7 +114,7 @@ pub const CASES: &[Case] = &[
         summary: "a bit in every leaf of the initrd was flipped",
         arrange: ordinary,
         damage: |memory| (0..10).for_each(|leaf| flip(memory, RegionKind::Initrd, leaf * LEAF)),
-        expect: corrupt(&["initrd is corrupt at ", "initrd is corrupt in 6 more places", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["initrd is corrupt at ", "initrd is corrupt in 6 more places"]),
     },
     Case {
         name: "initrd-soft",
@@ -131,7 +131,7 @@ pub const CASES: &[Case] = &[
             flip(memory, RegionKind::Kernel, 0);
             flip(memory, RegionKind::Initrd, 0);
         },
-        expect: corrupt(&["kernel is corrupt at {kernel}-", "initrd is corrupt at {initrd}-", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["kernel is corrupt at {kernel}-", "initrd is corrupt at {initrd}-"]),
     },
     Case {
         name: "kernel-tail-first",
@@ -141,7 +141,7 @@ pub const CASES: &[Case] = &[
             let (file, _) = memory.lengths(RegionKind::Kernel);
             flip(memory, RegionKind::Kernel, file);
         },
-        expect: not_zero(&["kernel is corrupt at ", "verdict ", "resetting in 300 ms"]),
+        expect: not_zero(&["kernel is corrupt at "]),
     },
     Case {
         name: "kernel-tail-last",
@@ -151,7 +151,7 @@ pub const CASES: &[Case] = &[
             let (_, all) = memory.lengths(RegionKind::Kernel);
             flip(memory, RegionKind::Kernel, all - 1);
         },
-        expect: not_zero(&["kernel is corrupt at ", "verdict ", "resetting in 300 ms"]),
+        expect: not_zero(&["kernel is corrupt at "]),
     },
     Case {
         name: "initrd-tail-first",
@@ -161,7 +161,7 @@ pub const CASES: &[Case] = &[
             let (file, _) = memory.lengths(RegionKind::Initrd);
             flip(memory, RegionKind::Initrd, file);
         },
-        expect: not_zero(&["initrd is corrupt at ", "verdict ", "resetting in 300 ms"]),
+        expect: not_zero(&["initrd is corrupt at "]),
     },
     Case {
         name: "leaf-and-tail",
@@ -172,14 +172,14 @@ pub const CASES: &[Case] = &[
             flip(memory, RegionKind::Kernel, all - 1);
             flip(memory, RegionKind::Initrd, 0);
         },
-        expect: corrupt(&["initrd is corrupt at {initrd}-", "kernel is corrupt at ", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["initrd is corrupt at {initrd}-", "kernel is corrupt at "]),
     },
     Case {
         name: "leaf-table",
         summary: "a bit of the leaf table was flipped",
         arrange: ordinary,
         damage: |memory| memory.leaf(1)[0] ^= 1,
-        expect: Expect { verdict: Verdict::Seal, says: &["verdict 0x20 seal", "resetting in 300 ms"], ended: RESET },
+        expect: Expect { verdict: Verdict::Seal, says: &["verdict 0x20 seal"], ended: RESET },
     },
     Case {
         name: "digest-first-byte",
@@ -189,7 +189,7 @@ pub const CASES: &[Case] = &[
             memory.leaf(2)[0] ^= 1;
             memory.reseal();
         },
-        expect: corrupt(&["verifying ", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["verifying "]),
     },
     Case {
         name: "digest-last-byte",
@@ -199,6 +199,6 @@ pub const CASES: &[Case] = &[
             memory.leaf(2)[31] ^= 1;
             memory.reseal();
         },
-        expect: corrupt(&["verifying ", "verdict ", "resetting in 300 ms"]),
+        expect: corrupt(&["verifying "]),
     },
 ];

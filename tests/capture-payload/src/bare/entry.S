@@ -79,8 +79,24 @@ payload_start:
     movq    %rax, entry_state + {CR3}(%rip)
     movq    %cr4, %rax
     movq    %rax, entry_state + {CR4}(%rip)
+    movq    %dr0, %rax
+    movq    %rax, entry_state + {DR0}(%rip)
+    movq    %dr1, %rax
+    movq    %rax, entry_state + {DR0} + 8(%rip)
+    movq    %dr2, %rax
+    movq    %rax, entry_state + {DR0} + 16(%rip)
+    movq    %dr3, %rax
+    movq    %rax, entry_state + {DR0} + 24(%rip)
     movq    %dr7, %rax
     movq    %rax, entry_state + {DR7}(%rip)
+    /* Off in CR4 and, if CR0 is what it must be, on in CR0. */
+    movq    entry_state + {CR4}(%rip), %rax
+    orq     ${CR4_OSFXSR}, %rax
+    movq    %rax, %cr4
+    movq    $0, entry_state + {MXCSR}(%rip)
+    stmxcsr entry_state + {MXCSR}(%rip)
+    movq    entry_state + {CR4}(%rip), %rax
+    movq    %rax, %cr4
     movl    ${MSR_EFER}, %ecx
     rdmsr
     shlq    $32, %rdx

@@ -21,6 +21,9 @@ const fn selector(segment: Segment) -> usize {
 /// IA32_EFER (SDM vol. 4).
 const MSR_EFER: u32 = 0xc000_0080;
 
+/// CR4.OSFXSR: STMXCSR exists (SDM vol. 3A, "Control registers").
+const CR4_OSFXSR: u64 = 1 << 9;
+
 // entry.S saves the general registers in the order of `General`, one word each.
 const _: () = assert!(general(General::R15) == offset_of!(EntryState, general) + 15 * WORD);
 
@@ -55,7 +58,10 @@ global_asm!(
     CR3 = const offset_of!(EntryState, cr3),
     CR4 = const offset_of!(EntryState, cr4),
     EFER = const offset_of!(EntryState, efer),
+    DR0 = const offset_of!(EntryState, addresses),
     DR7 = const offset_of!(EntryState, dr7),
+    MXCSR = const offset_of!(EntryState, mxcsr),
+    CR4_OSFXSR = const CR4_OSFXSR,
     GDTR = const offset_of!(EntryState, gdtr) + offset_of!(TableRegister, limit),
     IDTR = const offset_of!(EntryState, idtr) + offset_of!(TableRegister, limit),
     DIRTY = const offset_of!(EntryState, dirty),

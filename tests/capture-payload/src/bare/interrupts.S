@@ -10,7 +10,7 @@
 stubs:
     .set    vector, 0
     .rept   {VECTORS}
-    .balign {STUB_SIZE}
+1:
     .if     vector == 2
     incl    {nmis}(%rip)
     iretq
@@ -27,9 +27,10 @@ stubs:
     pushq   $vector
     jmp     exceptions
     .endif
+    /* Forward only: a stub that is longer does not assemble. */
+    .org    1b + {STUB_SIZE}, 0xcc
     .set    vector, vector + 1
     .endr
-    .balign {STUB_SIZE}
 
 exceptions:
     movq    %rsp, %rdi

@@ -76,8 +76,10 @@ impl Memory {
         let gib_pages = __cpuid(CPUID_EXTENDED).edx & CPUID_EXTENDED_EDX_PDPE1GB != 0;
         let physical_bits = __cpuid(CPUID_ADDRESS_SIZES).eax as u8;
         let levels = if cr4 & CR4_LA57 == 0 { 4 } else { 5 };
+        // One to one only in the lower half of the address space, where bit 47, or 56, is 0.
+        let virtual_bits = offset_bits(levels + 1) - 1;
         // The first table is the root.
-        let memory = Self { levels, gib_pages, limit: 1 << physical_bits.min(52), used: Cell::new(1) };
+        let memory = Self { levels, gib_pages, limit: 1 << u32::from(physical_bits).min(virtual_bits), used: Cell::new(1) };
         assert!(memory.map(program().image()), "the supply is larger than the payload's own needs");
         let root = TABLES.0.get().addr();
         // SAFETY: text, tables and stack are the payload's image, and stay where they are.
@@ -111,8 +113,8 @@ impl Memory {
         }
         let Some(table) = self.next_table(table, index(at, GIB_LEVEL)) else { return false };
         let page_len = 1 << offset_bits(MIB_LEVEL);
-        for (number, entry) in (0..ENTRIES).enumerate() {
-            set_entry(table, entry, (at + number as u64 * page_len) | PAGE);
+        for entry in 0..ENTRIES {
+            set_entry(table, entry, (at + entry as u64 * page_len) | PAGE);
         }
         true
     }

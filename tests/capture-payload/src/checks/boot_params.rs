@@ -1,13 +1,20 @@
-//! boot_params: the setup header, the initrd, and the memory map, which decides where the capture kernel writes.
+//! boot_params: the setup header, where initrd and command line are, and the memory map, which decides where the capture kernel
+//! writes.
 
 use handoff::text::Text;
 
 use super::Group;
+use crate::crash_note::Found;
 use crate::e820::{self, Map};
 use crate::evidence::Evidence;
 use crate::range::{CRASH_REGION, LOW_1M, Range};
 use crate::zero_page::{self, BadList, E820_MAX_ENTRIES_ZEROPAGE, ZeroPage};
 use crate::{Physical, Program, setup_header};
+
+/// Of `loadflags`, what may be as in the file: `LOADED_HIGH`. All others are the kernel's own or concern other entry points.
+const LOADED_HIGH: u8 = setup_header::LOADFLAGS;
+/// `X86_SUBARCH_PC`, the crashed kernel's.
+const X86_SUBARCH_PC: u64 = 0;
 
 /// Kexec's number among boot loaders, version 0. With 0 the kernel ignores the initrd.
 const TYPE_OF_LOADER_KEXEC: u64 = 0xd0;
@@ -23,12 +30,21 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     // 0xff in a page that was copied from the file as it is (`sanitize_boot_params`).
     group.equal("sentinel", 0, page.sentinel().into());
     group.equal("type_of_loader", TYPE_OF_LOADER_KEXEC, page.type_of_loader().into());
-    initrd(group, &page, evidence.program);
-    let Some(map) = memory_map(group, &page, physical) else { return };
-    let elfcorehdr = group.needs("crash note", evidence.crash_note).and_then(|found| Range::of(&found.note.elfcorehdr));
-    if let Some(elfcorehdr) = elfcorehdr {
-        ram(group, map, elfcorehdr);
-    }
+    group.equal("loadflags", 0, (page.loadflags() & !LOADED_HIGH).into());
+    group.equal("hardware_subarch", X86_SUBARCH_PC, page.hardware_subarch());
+    let map = memory_map(group, &page, physical);
+    let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
+    let (start, len) = page.ramdisk();
+    group.equal("initrd start", found.note.initrd.start.get(), start);
+    group.equal("initrd length", found.note.initrd.len.get(), len);
+    group.ensure(len != 0, |line| _ = line.text("initrd: expected one found none"));
+    group.equal("cmd_line_ptr", found.note.command_line.start.get(), page.command_line());
+    let Some(map) = map else { return };
+    let Some(elfcorehdr) = Range::of(&found.note.elfcorehdr) else {
+        return group.fails(|line| _ = line.text("crash note: expected a place for the elfcorehdr found one that wraps"));
+    };
+    ram(group, map, elfcorehdr);
+    reserved(group, map, &found);
 }
 
 /// The kernel reads `kernel_alignment` and `init_size` from this copy.
@@ -40,18 +56,6 @@ fn header<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &
             line.text(" found ").hex(found.into());
         });
     }
-}
-
-fn initrd<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &Program) {
-    let (start, len) = page.ramdisk();
-    let range = Range::new(start, len);
-    let sound = match len {
-        0 => start == 0,
-        _ => range.is_some_and(|range| CRASH_REGION.contains(range) && !range.overlaps(program.image())),
-    };
-    group.ensure(sound, |line| {
-        line.text("initrd: expected a place in the crash region beside the payload found ").hex(start).text("+").hex(len);
-    });
 }
 
 /// The memory map, if the setup_data that may hold a part of it can be followed.
@@ -104,4 +108,14 @@ fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
     group.ensure(low >= LEAST_LOW_RAM, |line| {
         line.text("e820: expected 0x80000 bytes of RAM or more below 1 MiB found ").hex(low);
     });
+}
+
+/// What the firmware keeps, or a device: the capture kernel finds tables there, and must not map devices over it.
+fn reserved<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, found: &Found<'_>) {
+    for range in found.reserved() {
+        let at = range.map_or(Some(0), |range| e820::first_not_reserved(map, range));
+        if let Some(at) = at {
+            group.fails(|line| _ = line.text("e820: expected what is no RAM to be named found nothing at ").hex(at));
+        }
+    }
 }

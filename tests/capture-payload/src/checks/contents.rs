@@ -1,11 +1,17 @@
-//! Contents: every sealed span as it was loaded, and zeroes where the payload's file ends.
+//! Contents: every sealed span as its digest says: as it was loaded, or as it was at the panic (block and leaf table, which a case
+//! may have changed; an elfcorehdr that nobody need put back); and zeroes where the payload's file ends. All that a capture kernel
+//! is given is sealed, but for the report.
 
+use handoff::report::FIELD_LEN;
 use handoff::text::Text;
 use sha2::{Digest, Sha256};
 
 use super::Group;
-use crate::Physical;
+use crate::crash_note::Found;
+use crate::entry_state::General;
 use crate::evidence::Evidence;
+use crate::range::Range;
+use crate::{Physical, command_line, zero_page};
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
     let (entry, program) = (evidence.entry, evidence.program);
@@ -20,6 +26,10 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
         line.hex(at);
     });
     let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
+    for (name, range) in given(group, evidence, &found) {
+        let covered = range.is_some_and(|range| found.seals(range));
+        group.ensure(covered, |line| _ = line.text(name).text(": expected it in a sealed span found it in none"));
+    }
     for (index, sealed) in found.sealed().iter().enumerate() {
         let (start, len) = (sealed.span.start.get(), sealed.span.len.get());
         let digest = physical.bytes(start, len).map(Sha256::digest);
@@ -39,4 +49,29 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
             }
         });
     }
+}
+
+/// What the capture kernel is given: payload, initrd, boot_params, and the command line before and behind the report.
+fn given<Out: Text>(
+    group: &mut Group<'_, Out>,
+    evidence: &Evidence<'_>,
+    found: &Found<'_>,
+) -> impl Iterator<Item = (&'static str, Option<Range>)> + use<Out> {
+    let line = Range::of(&found.note.command_line);
+    let report_at = evidence.command_line.and_then(command_line::report_at);
+    let parts = group.needs("report", report_at).zip(line).map(|(offset, line)| {
+        let report = line.start().saturating_add(offset as u64);
+        let behind = report.saturating_add(FIELD_LEN as u64);
+        [
+            ("command line", Some(Range::between(line.start(), report))),
+            ("command line's end", Some(Range::between(behind, line.end()))),
+        ]
+    });
+    [
+        ("payload", Some(Range::between(evidence.program.load, evidence.program.file_end))),
+        ("initrd", Range::of(&found.note.initrd)),
+        ("boot_params", Range::new(evidence.entry.general(General::Rsi), zero_page::LEN as u64)),
+    ]
+    .into_iter()
+    .chain(parts.into_iter().flatten())
 }

@@ -1,7 +1,7 @@
 //! PT_LOADs: the crashed kernel's text and memory, all of it, nothing of the crash region, and readable.
 
 use handoff::text::Text;
-use orders::map::{DIRECT_MAP, KERNEL_TEXT};
+use orders::map::DIRECT_MAP;
 use orders::note::marker;
 use zerocopy::little_endian::U64;
 
@@ -11,12 +11,6 @@ use crate::crash_note::Found;
 use crate::elf::{Headers, Phdr};
 use crate::evidence::Evidence;
 use crate::range::{CRASH_REGION, Range};
-
-/// How much of the address space is the kernel's text (`KERNEL_IMAGE_SIZE` with KASLR, arch/x86/include/asm/page_64_types.h), less
-/// where it begins.
-const TEXT_MAPPING_LEN: u64 = (1 << 30) - (16 << 20);
-/// The smallest unit that is mapped.
-const PAGE_SIZE: u64 = 4096;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
     let Some(headers) = group.needs("elfcorehdr", evidence.headers) else { return };
@@ -44,28 +38,24 @@ fn sound<Out: Text>(group: &mut Group<'_, Out>, index: usize, load: &Phdr) {
         line.text("PT_LOAD ").decimal(number).text(": expected none of the crash region found ").hex(range.start());
         line.text("-").hex(range.end());
     });
-    // The text is mapped as it is linked, all else by the direct map.
+    // All but the text, which comes first.
     let virt = load.p_vaddr.get();
-    let mapped = match index {
-        0 => (KERNEL_TEXT..KERNEL_TEXT + TEXT_MAPPING_LEN).contains(&virt) && (virt ^ range.start()).is_multiple_of(PAGE_SIZE),
-        _ => virt == DIRECT_MAP.wrapping_add(range.start()),
-    };
-    group.ensure(mapped, |line| {
-        line.text("PT_LOAD ").decimal(number).text(": expected p_vaddr in ");
-        line.text(if index == 0 { "the kernel's text mapping" } else { "the direct map" }).text(" found ").hex(virt);
+    group.ensure(index == 0 || virt == DIRECT_MAP.wrapping_add(range.start()), |line| {
+        line.text("PT_LOAD ").decimal(number).text(": expected p_vaddr in the direct map found ").hex(virt);
     });
 }
 
 fn text<Out: Text>(group: &mut Group<'_, Out>, headers: &Headers<'_>, found: &Found<'_>) {
-    let (start, len) = headers.loads().next().map_or((0, 0), |load| (load.p_offset.get(), load.p_filesz.get()));
-    group.equal("text start", found.note.text.start.get(), start);
-    group.equal("text length", found.note.text.len.get(), len);
+    let Some(load) = group.found("text", headers.loads().next().ok_or("no PT_LOAD")) else { return };
+    group.equal("text start", found.note.text.start.get(), load.p_offset.get());
+    group.equal("text length", found.note.text.len.get(), load.p_filesz.get());
+    group.equal("text p_vaddr", found.note.text_virtual.get(), load.p_vaddr.get());
 }
 
-/// All but the text: the RAM that there was at the panic if the kernel said so, else parts of it.
+/// All but the text: the RAM of which the header's last writer knew, or, if the loader's copy was put back since, parts of it.
 fn memory<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, headers: &Headers<'_>, found: &Found<'_>) {
     let loads = || headers.loads().skip(1).map(Phdr::range);
-    if evidence.rewritten() && !evidence.outdated() {
+    if !evidence.outdated() {
         group.equal_count("ranges of RAM", found.ram().count() as u64, loads().count() as u64);
         for (expected, found) in found.ram().zip(loads()) {
             group.ensure(expected == found, |line| {
@@ -101,10 +91,12 @@ fn markers<Out: Text>(
     let mut reached = 0;
     for address in found.markers() {
         let all = Range::new(address, size_of::<u64>() as u64);
-        let covered = headers.loads().skip(1).filter_map(Phdr::range).any(|load| all.is_some_and(|all| load.contains(all)));
+        let holds = |range: Range| all.is_some_and(|all| range.contains(all));
+        let covered = headers.loads().skip(1).filter_map(Phdr::range).any(holds);
         reached += u64::from(covered);
-        // An elfcorehdr that was put back knows nothing of memory that was plugged in since.
-        group.ensure(covered || evidence.outdated(), |line| {
+        // Memory that was plugged in since is not in an elfcorehdr that was put back, nor in one that was kept for want of room.
+        let known = found.ram().flatten().any(holds);
+        group.ensure(covered || !known || evidence.outdated(), |line| {
             line.text("marker at ").hex(address).text(": expected a PT_LOAD around it found none");
         });
         match physical.read::<U64>(address) {

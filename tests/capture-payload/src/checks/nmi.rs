@@ -1,4 +1,6 @@
-//! Non-maskable interrupts: none is lost, none is taken twice, and none that had to wait came too early.
+//! Non-maskable interrupts: one that was latched at the panic arrives after the first IRET, once and not before; none arrives that
+//! nobody sent; of a storm, at least one was counted in the purgatory. How many a storm has, nobody knows, so a lost one goes
+//! unnoticed.
 
 use handoff::text::Text;
 use orders::orders::Nmi;

@@ -1,9 +1,9 @@
-//! Paging: the crash kernel's page tables, untouched, map one to one whatever the capture kernel uses before it has its own (boot.rst,
-//! "64-bit Boot Protocol").
+//! Paging: still the crash kernel's page tables; they map one to one whatever the capture kernel uses before it has its own (boot.rst,
+//! "64-bit Boot Protocol"), and what the CPU uses when an NMI arrives until then.
 
 use handoff::text::Text;
 
-use super::Group;
+use super::{Group, registers, segments};
 use crate::Physical;
 use crate::entry_state::General;
 use crate::evidence::Evidence;
@@ -11,11 +11,17 @@ use crate::page_walk::Tables;
 use crate::range::Range;
 use crate::zero_page;
 
+/// Bytes of an NMI handler that are looked at: the purgatory's is 16 bytes long at most (trap.S, `STUB_SIZE`).
+const NMI_HANDLER_LEN: u64 = 16;
+
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
     let Evidence { entry, program, .. } = evidence;
     if let Some(found) = group.needs("crash note", evidence.crash_note) {
         group.equal("cr3", found.note.cr3.get(), entry.cr3);
     }
+    let page = group.needs("boot_params", evidence.zero_page);
+    let line = group.needs("command line", evidence.command_line);
+    let handler = group.needs("nmi handler", segments::nmi_handler(&entry.idtr, physical).ok_or("none"));
     let tables = Tables::new(entry.cr3, entry.cr4);
     let mut mapped = |item: &str, range: Option<Range>| {
         let Some(range) = range else {
@@ -29,14 +35,18 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     };
     mapped("payload", Some(program.image()));
     mapped("boot_params", Range::new(entry.general(General::Rsi), zero_page::LEN as u64));
-    if let Ok(page) = evidence.zero_page {
-        if let Ok(line) = evidence.command_line {
-            mapped("command line", Range::new(page.command_line(), line.len() as u64 + 1));
-        }
+    if let Some(page) = page {
         let (start, len) = page.ramdisk();
         mapped("initrd", Range::new(start, len));
+        if let Some(line) = line {
+            mapped("command line", Range::new(page.command_line(), line.len() as u64 + 1));
+        }
     }
     // Until the capture kernel has its own: an NMI is survived only if the CPU can read these.
     mapped("gdt", Range::new(entry.gdtr.base, u64::from(entry.gdtr.limit) + 1));
     mapped("idt", Range::new(entry.idtr.base, u64::from(entry.idtr.limit) + 1));
+    if let Some(handler) = handler {
+        mapped("nmi handler", Range::new(handler, NMI_HANDLER_LEN));
+    }
+    mapped("stack", Some(registers::stack(entry)));
 }

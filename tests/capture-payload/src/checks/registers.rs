@@ -4,13 +4,16 @@
 use handoff::text::Text;
 
 use super::Group;
-use crate::entry_state::General;
+use crate::entry_state::{EntryState, General};
 use crate::evidence::Evidence;
 use crate::range::{CRASH_REGION, Range};
 use crate::{setup_header, zero_page};
 
 /// Alignment of RSP before anything is pushed (System V ABI).
 const STACK_ALIGNMENT: u64 = 16;
+/// What an NMI pushes before the capture kernel has a stack of its own: SS, RSP, RFLAGS, CS, RIP (SDM vol. 3A, "64-bit mode stack
+/// frame"), and as much again.
+const STACK_LEN: u64 = 2 * 5 * 8;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>) {
     let Evidence { entry, program, .. } = evidence;
@@ -31,16 +34,28 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
         line.text("rsi: expected boot_params at a page of the crash region found ").hex(rsi);
     });
     let rsp = entry.general(General::Rsp);
-    let plausible = rsp.is_multiple_of(STACK_ALIGNMENT) && CRASH_REGION.has(rsp) && !program.image().has(rsp);
+    let below = stack(entry);
+    let plausible = rsp.is_multiple_of(STACK_ALIGNMENT) && CRASH_REGION.contains(below) && !program.image().overlaps(below);
     group.ensure(plausible, |line| {
         line.text("rsp: expected an aligned stack in the crash region found ").hex(rsp);
     });
+    if let Some(found) = group.needs("crash note", evidence.crash_note) {
+        let sealed = found.sealed().iter().map(|sealed| sealed.span);
+        let mut used = sealed.chain([found.note.elfcorehdr]).filter_map(|span| Range::of(&span));
+        group.ensure(!used.any(|used| used.overlaps(below)), |line| {
+            line.text("rsp: expected a stack beside all that was loaded found ").hex(rsp);
+        });
+    }
     let load = program.load;
-    let placed = load.is_multiple_of(setup_header::KERNEL_ALIGNMENT.into())
-        && load >= setup_header::PREF_ADDRESS
-        && CRASH_REGION.contains(program.image());
+    let placed = load.is_multiple_of(setup_header::KERNEL_ALIGNMENT.into()) && CRASH_REGION.contains(program.image());
     group.ensure(placed, |line| {
         line.text("rip: expected the entry of an aligned payload in the crash region found ")
             .hex(load + setup_header::ENTRY_OFFSET);
     });
+}
+
+/// The stack that an NMI uses.
+pub(super) fn stack(entry: &EntryState) -> Range {
+    let rsp = entry.general(General::Rsp);
+    Range::between(rsp.saturating_sub(STACK_LEN), rsp)
 }

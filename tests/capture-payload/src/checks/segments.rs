@@ -62,13 +62,24 @@ fn nmi_gate<Out: Text>(group: &mut Group<'_, Out>, table: &TableRegister, physic
     let Some([low, high]) = words(physical, table, NMI * GATE_LEN) else {
         return outside(group, item, table);
     };
-    // Selector, IST, type (SDM vol. 3A, "64-bit IDT gate descriptors"). No IST: the task register still names the crashed kernel's TSS.
+    // Selector, IST, type (SDM vol. 3A, "64-bit IDT gate descriptors"). No IST: it would be the stack of exceptions, which an NMI may
+    // interrupt.
     group.equal("idt nmi gate: type and ist", INTERRUPT_GATE << 8, low >> 32 & 0xff07);
     group.equal("idt nmi gate: selector", BOOT_CS, low >> 16 & 0xffff);
-    let handler = low & 0xffff | low >> 32 & 0xffff_0000 | high << 32;
+    let handler = handler(low, high);
     group.ensure(CRASH_REGION.has(handler), |line| {
         line.text("idt nmi gate: expected a handler in the crash region found ").hex(handler);
     });
+}
+
+/// Where the NMI gate leads to, if there is one.
+pub(super) fn nmi_handler(table: &TableRegister, physical: &impl Physical) -> Option<u64> {
+    words(physical, table, NMI * GATE_LEN).map(|[low, high]| handler(low, high))
+}
+
+/// A gate's offset.
+fn handler(low: u64, high: u64) -> u64 {
+    low & 0xffff | low >> 32 & 0xffff_0000 | high << 32
 }
 
 fn outside<Out: Text>(group: &mut Group<'_, Out>, item: &str, table: &TableRegister) {

@@ -3,7 +3,7 @@
 use orders::Ending;
 use orders::orders::Nmi;
 
-use super::world::{self, World};
+use super::world::{self, ELFCOREHDR, ELFCOREHDR_LEN, World};
 use super::{fails, passes};
 use crate::Nmis;
 use crate::entry_state::{General, Segment};
@@ -26,14 +26,21 @@ fn rsi_must_be_a_page_of_the_crash_region() {
 #[test]
 fn rsp_must_be_an_aligned_stack_of_the_purgatory() {
     let rsp = General::Rsp as usize;
-    for stack in [world::STACK + 8, 0x7000, world::LOAD + 0x3_0000] {
-        fails(Ending::Registers, "rsp: expected", |world| world.entry.general[rsp] = stack);
+    for stack in [world::STACK + 8, 0x7000, world::LOAD + 0x3_0000, 0x1400_0010] {
+        fails(Ending::Registers, "rsp: expected an aligned", |world| world.entry.general[rsp] = stack);
+    }
+    for stack in [ELFCOREHDR + ELFCOREHDR_LEN, world::INITRD + 0x10, world::BOOT_PARAMS + 0x1040] {
+        fails(Ending::Registers, "rsp: expected a stack beside all that was loaded", |world| world.entry.general[rsp] = stack);
+    }
+    // Below what is sealed, and far enough behind it.
+    for stack in [world::INITRD, world::INITRD + world::INITRD_LEN + 0x50] {
+        passes(|world| world.entry.general[rsp] = stack);
     }
 }
 
 #[test]
 fn payload_must_lie_where_its_header_asks() {
-    for load in [world::LOAD + 0x21_0000, 0xc0_0000, 0x1500_0000] {
+    for load in [world::LOAD + 0x21_0000, 0xc0_0000, 0x13fe_0000, 0x1500_0000] {
         fails(Ending::Registers, "rip: expected", |world| world.put_payload(load, 0x4_0000));
     }
 }
@@ -95,6 +102,14 @@ fn control_registers_are_those_of_the_crash_note() {
     fails(Ending::ControlRegisters, "cr4", |world| world.entry.cr4 |= 1 << 9);
     fails(Ending::ControlRegisters, "efer", |world| world.entry.efer &= !1);
     fails(Ending::ControlRegisters, "dr7", |world| world.entry.dr7 |= 1);
+    for register in 0..4 {
+        let said = std::format!("dr{register}: expected 0x0 found 0x1000");
+        fails(Ending::ControlRegisters, &said, |world| world.entry.addresses[register] = 0x1000);
+    }
+    // Rounding up; an exception that is not masked.
+    for mxcsr in [0x5f80, 0x1f00] {
+        fails(Ending::ControlRegisters, "mxcsr", |world| world.entry.mxcsr = mxcsr);
+    }
     fails(Ending::Paging, "cr3", |world| world.note.cr3 += 0x1000);
 }
 
@@ -149,6 +164,15 @@ fn what_is_used_before_the_capture_kernels_own_tables_is_mapped() {
     fails(Ending::Paging, "initrd at 0x12000000", |world| {
         apart(world);
         world.poke(world::BOOT_PARAMS + 0x218, &0x1200_0000_u32.to_le_bytes());
+    });
+    fails(Ending::Paging, "stack at 0x12000f", |world| {
+        apart(world);
+        world.entry.general[General::Rsp as usize] = 0x1200_1000;
+    });
+    fails(Ending::Paging, "nmi handler at 0x12000000", |world| {
+        apart(world);
+        let low = 0x10_u64 << 16 | 0x8e00 << 32 | 0x1200 << 48;
+        world.poke(world::IDT + 0x20, &low.to_le_bytes());
     });
     fails(Ending::Segments, "gdt at 0x12000000", |world| {
         apart(world);

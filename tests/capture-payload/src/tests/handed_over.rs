@@ -18,7 +18,12 @@ fn setup_header_must_be_the_files_but_for_what_loaders_write() {
             fails(Ending::BootParams, &std::format!("setup header at {offset:#x}: "), change);
         }
     }
-    passes(|world| world.poke(BOOT_PARAMS + 0x23c, &[2]));
+    fails(Ending::BootParams, "hardware_subarch", |world| world.poke(BOOT_PARAMS + 0x23c, &[2]));
+    // KASLR_FLAG, QUIET_FLAG, KEEP_SEGMENTS, CAN_USE_HEAP.
+    for flag in [1, 5, 6, 7] {
+        fails(Ending::BootParams, "loadflags", |world| world.poke(BOOT_PARAMS + 0x211, &[1 | 1 << flag]));
+    }
+    passes(|world| world.poke(BOOT_PARAMS + 0x211, &[0]));
 }
 
 #[test]
@@ -28,13 +33,18 @@ fn page_must_not_be_a_mere_copy_of_the_file() {
 }
 
 #[test]
-fn initrd_must_lie_in_the_crash_region_beside_the_payload() {
-    for place in [0x1500_0000, LOAD + 0x1000, 0x13ff_ff00] {
-        fails(Ending::BootParams, "initrd", |world| world.poke(BOOT_PARAMS + 0x218, &u32::to_le_bytes(place as u32)));
+fn initrd_must_be_the_one_that_was_loaded() {
+    for place in [0x1500_0000, INITRD + 0x1000, INITRD - 1] {
+        fails(Ending::BootParams, "initrd start", |world| world.poke(BOOT_PARAMS + 0x218, &u32::to_le_bytes(place as u32)));
     }
     fails(Ending::Paging, "initrd at 0x40000000", |world| world.poke(BOOT_PARAMS + 0x0c4, &[1]));
-    fails(Ending::BootParams, "initrd", |world| world.poke(BOOT_PARAMS + 0x21c, &[0; 4]));
-    passes(|world| world.poke(BOOT_PARAMS + 0x218, &[0; 8]));
+    fails(Ending::Paging, "initrd at 0x111080000", |world| world.poke(BOOT_PARAMS + 0x0c0, &[1]));
+    fails(Ending::BootParams, "initrd length: expected 0x800 found 0x801", |world| world.poke(BOOT_PARAMS + 0x21c, &[1, 8]));
+    fails(Ending::BootParams, "initrd start", |world| world.poke(BOOT_PARAMS + 0x218, &[0; 8]));
+    fails(Ending::BootParams, "initrd: expected one found none", |world| {
+        world.poke(BOOT_PARAMS + 0x218, &[0; 8]);
+        world.note.initrd = orders::PhysSpan::default();
+    });
 }
 
 #[test]
@@ -54,7 +64,14 @@ fn memory_map_must_be_ours_alone_and_complete() {
     ] {
         fails(Ending::BootParams, said, |world| world.e820(map));
     }
-    passes(|world| world.e820(&[LOW, CRASH, (0x2000_0000, 0x3000_0000, 2)]));
+    for (said, map) in [
+        ("found nothing at 0x1ffe0000", &[LOW, CRASH][..]),
+        ("found nothing at 0x1fff0000", &[LOW, CRASH, (0x1ffe_0000, 0x1fff_0000, 2)]),
+    ] {
+        fails(Ending::BootParams, said, |world| world.e820(map));
+    }
+    passes(|world| world.e820(&[LOW, CRASH, world::RESERVED, (0x2000_0000, 0x3000_0000, 2)]));
+    passes(|world| world.e820(&[LOW, CRASH, (0x1ffe_0000, 0x1fff_0000, 2), (0x1fff_0000, 0x2000_0000, 4)]));
     fails(Ending::BootParams, "found 200", |world| world.poke(BOOT_PARAMS + 0x1e8, &[200]));
 }
 
@@ -100,15 +117,17 @@ fn command_line_must_name_the_elfcorehdr() {
     }
     fails(Ending::CommandLine, "elfcorehdr=: expected 0x10000800 found 0x10000000", |world| {
         world.note.elfcorehdr = orders::PhysSpan::new(ELFCOREHDR + 0x800, 0x800);
-        world.e820(&[(0x1000, 0x9_f000, 1), (ELFCOREHDR, 0x1000_0800, 1), (ELFCOREHDR + 0x1000, 0x1400_0000, 1)]);
+        let low = (0x1000, 0x9_f000, 1);
+        world.e820(&[low, (ELFCOREHDR, 0x1000_0800, 1), (ELFCOREHDR + 0x1000, 0x1400_0000, 1), world::RESERVED]);
     });
 }
 
 #[test]
-fn command_line_must_end_and_lie_in_the_crash_region() {
+fn command_line_must_end_and_be_the_one_that_was_loaded() {
     let twice = std::format!("elfcorehdr={ELFCOREHDR:#x} purgatory.report={:200}", "");
     fails(Ending::CommandLine, "something behind purgatory.report=", |world| world.command_line = twice);
-    fails(Ending::CommandLine, "cmd_line_ptr", |world| {
+    fails(Ending::CommandLine, "length", |world| world.note.command_line.len = 1.into());
+    fails(Ending::BootParams, "cmd_line_ptr: expected 0x11101000 found 0x15000000", |world| {
         world.memory.push((0x1500_0000, std::vec![0; 0x1000]));
         world.poke(BOOT_PARAMS + 0x228, &0x1500_0000_u32.to_le_bytes());
     });
@@ -166,6 +185,17 @@ fn sealed_spans_are_hashed() {
         world.seal(INITRD, 0x800);
         world.seal(LOAD, 0x1_0000);
     });
+    for (name, sealed) in ["payload", "initrd", "boot_params"].into_iter().zip(0..) {
+        let said = std::format!("{name}: expected it in a sealed span found it in none");
+        fails(Ending::Contents, &said, |world| _ = world.sealed.remove(sealed));
+        fails(Ending::Contents, &said, |world| world.sealed[sealed].len -= 1);
+        fails(Ending::Contents, &said, |world| {
+            world.sealed[sealed].start += 1;
+            world.sealed[sealed].len -= 1;
+        });
+    }
+    fails(Ending::Contents, "command line: expected it in a sealed span", |world| world.line_sealed[0] = false);
+    fails(Ending::Contents, "command line's end: expected it in a sealed span", |world| world.line_sealed[1] = false);
     fails(Ending::Contents, "span 1 0x11080000+0x800: expected", |world| {
         world.seal(LOAD, 0x1_0000);
         world.seal(INITRD, 0x800);

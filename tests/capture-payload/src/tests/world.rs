@@ -20,6 +20,7 @@ use crate::{Nmis, Physical, Program, all, setup_header};
 
 pub const LOAD: u64 = 0x1100_0000;
 pub const INITRD: u64 = 0x1108_0000;
+pub const INITRD_LEN: u64 = 0x800;
 pub const BOOT_PARAMS: u64 = 0x1110_0000;
 pub const COMMAND_LINE: u64 = 0x1110_1000;
 pub const GDT: u64 = 0x1112_0000;
@@ -49,6 +50,9 @@ pub const SETUP_HEADER: [u8; setup_header::END - setup_header::START] = {
     header
 };
 
+/// An entry of the memory map: what the firmware keeps.
+pub const RESERVED: (u64, u64, u32) = (0x1ffe_0000, 0x2000_0000, 2);
+
 /// One PT_NOTE or PT_LOAD: type, physical start, length, virtual address.
 pub type Row = (u32, u64, u64, u64);
 pub const PT_LOAD: u32 = 1;
@@ -65,6 +69,10 @@ pub struct World {
     pub rows: Vec<Row>,
     /// Instead of the report.
     pub report_text: Option<String>,
+    /// What is sealed, as it is when everything is written and before `patches`, besides what [`World::seal`] has.
+    pub sealed: Vec<PhysSpan>,
+    /// Whether the command line is sealed before the report, and behind it.
+    pub line_sealed: [bool; 2],
     /// Bytes to overwrite once everything else is written.
     pub patches: Vec<(u64, u8)>,
 }
@@ -88,6 +96,12 @@ impl World {
             command_line: std::format!("console=ttyS1 elfcorehdr={ELFCOREHDR:#x}"),
             rows: rows(2),
             report_text: None,
+            sealed: Vec::from([
+                PhysSpan::new(LOAD, 0x1_0000),
+                PhysSpan::new(INITRD, INITRD_LEN),
+                PhysSpan::new(BOOT_PARAMS, 0x1000),
+            ]),
+            line_sealed: [true; 2],
             patches: Vec::new(),
         };
         for (start, len) in [
@@ -148,14 +162,13 @@ impl World {
     /// Seals what is there now.
     pub fn seal(&mut self, start: u64, len: u64) {
         let sha256 = Sha256::digest(self.bytes(start, len).unwrap()).into();
-        self.note.sealed[self.note.sealed_count.get() as usize] = SealedSpan { span: PhysSpan::new(start, len), sha256 };
+        let unused = self.note.sealed.iter_mut().find(|sealed| sealed.span == PhysSpan::default());
+        *unused.expect("room for another") = SealedSpan { span: PhysSpan::new(start, len), sha256 };
         self.note.sealed_count += 1;
     }
 
     /// Makes all checks; how the run ends, and what it said.
     pub fn run(mut self) -> (Ending, String) {
-        let note = elf_note(&NAME, TYPE, self.note.as_bytes());
-        self.poke(CRASH_NOTE, &note);
         let mut field = [0; FIELD_LEN];
         self.report.fill(&mut field);
         if let Some(text) = &self.report_text {
@@ -164,6 +177,15 @@ impl World {
         }
         let line = [self.command_line.as_bytes(), PARAMETER.as_bytes(), &field, b"\0"].concat();
         self.poke(self.command_line_at(), &line);
+        // What a test has added to the length is too much.
+        self.note.command_line.len += line.len() as u64;
+        let report = (line.len() - FIELD_LEN - 1) as u64;
+        let mut sealed = core::mem::take(&mut self.sealed);
+        let line = [PhysSpan::new(COMMAND_LINE, report), PhysSpan::new(COMMAND_LINE + report + FIELD_LEN as u64, 1)];
+        sealed.extend(line.into_iter().zip(self.line_sealed).filter_map(|(span, sealed)| sealed.then_some(span)));
+        sealed.iter().for_each(|span| self.seal(span.start.get(), span.len.get()));
+        let note = elf_note(&NAME, TYPE, self.note.as_bytes());
+        self.poke(CRASH_NOTE, &note);
         let table: Vec<u8> = self.rows.iter().flat_map(phdr).collect();
         let mut ehdr = [0; 64];
         ehdr[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
@@ -185,17 +207,13 @@ impl World {
 
     fn boot_params(&mut self) {
         self.poke(BOOT_PARAMS + setup_header::START as u64, &SETUP_HEADER);
-        self.poke(BOOT_PARAMS + 0x210, &[0xd0, 0]);
+        self.poke(BOOT_PARAMS + 0x210, &[0xd0, 1]);
+        self.poke(BOOT_PARAMS + 0x23c, &[0; 4]);
         self.poke(BOOT_PARAMS + 0x218, &(INITRD as u32).to_le_bytes());
-        self.poke(BOOT_PARAMS + 0x21c, &0x800u32.to_le_bytes());
+        self.poke(BOOT_PARAMS + 0x21c, &(INITRD_LEN as u32).to_le_bytes());
         self.poke(BOOT_PARAMS + 0x228, &(COMMAND_LINE as u32).to_le_bytes());
         self.poke(BOOT_PARAMS + 0x250, &[0; 8]);
-        self.e820(&[
-            (0x1000, 0x9_f000, 1),
-            (0x9_f000, 0xa_0000, 2),
-            (ELFCOREHDR + ELFCOREHDR_LEN, 0x1400_0000, 1),
-            (0x1ffe_0000, 0x2000_0000, 2),
-        ]);
+        self.e820(&[(0x1000, 0x9_f000, 1), (0x9_f000, 0xa_0000, 2), (ELFCOREHDR + ELFCOREHDR_LEN, 0x1400_0000, 1), RESERVED]);
     }
 
     fn tables(&mut self) {
@@ -233,7 +251,7 @@ fn entry() -> EntryState {
     entry.selectors = [0x18; 6];
     entry.selectors[Segment::Cs as usize] = 0x10;
     (entry.rflags, entry.cr0, entry.cr3, entry.cr4) = (0x46, 0x8000_0033, PML4, 0x20);
-    (entry.efer, entry.dr7) = (0xd01, 0x400);
+    (entry.efer, entry.dr7, entry.mxcsr) = (0xd01, 0x400, 0x1f80);
     entry.gdtr = TableRegister { padding: [0; 3], limit: 0x1f, base: GDT };
     entry.idtr = TableRegister { padding: [0; 3], limit: 0x1ff, base: IDT };
     entry
@@ -246,11 +264,15 @@ fn note() -> CrashNote {
     (note.apic_id, note.online_cpus, note.possible_cpus) = (U32::new(3), U32::new(2), U32::new(2));
     note.nmi = U32::new(Nmi::None as u32);
     note.elfcorehdr = PhysSpan::new(ELFCOREHDR, ELFCOREHDR_LEN);
+    note.initrd = PhysSpan::new(INITRD, INITRD_LEN);
+    note.command_line = PhysSpan::new(COMMAND_LINE, 0);
     note.rewritten = U32::new(1);
-    note.text = PhysSpan::new(TEXT, TEXT_LEN);
+    (note.text, note.text_virtual) = (PhysSpan::new(TEXT, TEXT_LEN), U64::new(KERNEL_TEXT));
     note.ram[0] = PhysSpan::new(0x10_0000, 0x1000_0000 - 0x10_0000);
     note.ram[1] = PhysSpan::new(0x1400_0000, 0xbfe_0000);
     note.ram_count = U32::new(2);
+    note.reserved[0] = PhysSpan::new(0x1ffe_0000, 0x2_0000);
+    note.reserved_count = U32::new(1);
     (note.markers[0], note.markers[1]) = (U64::new(LOW_MARKER), U64::new(HIGH_MARKER));
     note.marker_count = U32::new(2);
     note

@@ -1,0 +1,132 @@
+//! The course of what the purgatory says, line by line: everything that it must say, in this order, and nothing else.
+//!
+//! On entry: memory as the purgatory finds it, and how the case ends. On exit: every line has had its place, and no place was left empty.
+//! Differences are looked at by `oracle.rs`, details of a case by `words.rs`.
+
+use handoff::block::DEFAULT_RESET_DELAY_MS;
+use handoff::report::Elfcorehdr;
+use handoff::{EngineId, Verdict};
+
+use super::case::{Case, Ended, Reported};
+use super::memory::Memory;
+use super::oracle::{CORRUPT_AT, CORRUPT_IN};
+use crate::error::{Error, check};
+
+/// A place in the course.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// One of these lines.
+    One(Vec<String>),
+    /// A line that begins so.
+    Beginning(&'static str),
+    /// The same, or nothing.
+    Perhaps(&'static str),
+    /// Any number of differences.
+    Differences,
+}
+
+/// Whether the verdict is one that only a sealed block leads to, so that memory was verified and the policy obeyed.
+pub fn is_proven(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Ok | Verdict::SegmentCorrupt | Verdict::ZeroTail)
+}
+
+/// The delay before a reset, in milliseconds: the block's, but no longer than the default as long as nothing is proven.
+pub fn delay_ms(case: &Case, memory: &Memory) -> u32 {
+    let asked = memory.block().reset_delay_ms.get();
+    if is_proven(case.expect.verdict) { asked } else { asked.min(DEFAULT_RESET_DELAY_MS) }
+}
+
+/// Looks at all lines of a purgatory that is not to be silent.
+pub fn check_course(case: &Case, memory: &Memory, said: &[&str]) -> Result<(), Error> {
+    let places = course(case, memory);
+    check(follows(said, &places), "the course of what the purgatory says", format_args!("{places:#?}"), said.join("\n"))
+}
+
+fn course(case: &Case, memory: &Memory) -> Vec<Place> {
+    let verdict = case.expect.verdict;
+    let mut places = Vec::new();
+    if is_proven(verdict) {
+        places.extend([Place::One(announcements(memory)), Place::Differences]);
+    } else if verdict == Verdict::Exception {
+        // It may be raised before, while or after memory is verified.
+        places.extend([Place::Perhaps("verifying "), Place::Differences, Place::Beginning("exception ")]);
+    }
+    let sentence = format!("verdict {:#x} {}: {}", verdict as u32, verdict.word(), verdict.sentence());
+    let booted = |reported: Reported, places: &mut Vec<Place>| match reported.elfcorehdr {
+        Elfcorehdr::Ok => {}
+        Elfcorehdr::Restored => places.push(Place::Beginning("elfcorehdr was broken (")),
+        Elfcorehdr::Broken => places.push(Place::Beginning("elfcorehdr is broken (")),
+    };
+    let line = |text: String| Place::One(vec![text]);
+    match case.expect.ended {
+        Ended::Booted(reported) => {
+            booted(reported, &mut places);
+            places.extend([line(sentence), Place::Beginning("report ")]);
+        }
+        Ended::BootedNevertheless(reported, _) => {
+            booted(reported, &mut places);
+            places.extend([line(sentence), line("booting nevertheless, as told".into()), Place::Beginning("report ")]);
+        }
+        Ended::Halted | Ended::Spinning => places.extend([line(sentence), line("halted, as told".into())]),
+        Ended::Reset | Ended::ResetAtOnce | Ended::TripleFault => {
+            places.extend([line(sentence), line(format!("resetting in {} ms", delay_ms(case, memory)))]);
+        }
+    }
+    places
+}
+
+/// What it says before it verifies, for each engine.
+fn announcements(memory: &Memory) -> Vec<String> {
+    let block = memory.block();
+    let regions = &block.regions[..block.region_count.get() as usize];
+    let bytes: u64 = regions.iter().map(|region| region.mem_len.get()).sum();
+    let identity: String = block.seal[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let line = |engine: &EngineId| {
+        format!("verifying {bytes} bytes in {} segments with {}, image {identity}", regions.len(), engine.word())
+    };
+    EngineId::ALL.iter().map(line).collect()
+}
+
+fn follows(said: &[&str], places: &[Place]) -> bool {
+    let mut said = said.iter().peekable();
+    let mut fits = |place: &Place| match place {
+        Place::One(lines) => said.next().is_some_and(|line| lines.iter().any(|expected| expected == line)),
+        Place::Beginning(beginning) => said.next().is_some_and(|line| line.starts_with(beginning)),
+        Place::Perhaps(beginning) => {
+            said.next_if(|line| line.starts_with(beginning));
+            true
+        }
+        Place::Differences => {
+            while said.next_if(|line| line.contains(CORRUPT_AT) || line.contains(CORRUPT_IN)).is_some() {}
+            true
+        }
+    };
+    places.iter().all(&mut fits) && said.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> [Place; 4] {
+        let verdict = Place::One(vec!["verdict 0x11".into(), "verdict 0x12".into()]);
+        [Place::Perhaps("verifying "), Place::Differences, verdict, Place::Beginning("resetting in ")]
+    }
+
+    #[test]
+    fn every_line_has_its_place() {
+        let all = ["verifying 7", "initrd is corrupt at 0x1-0x2: not zero", "verdict 0x12", "resetting in 300 ms"];
+        assert!(follows(&all, &places()));
+        assert!(follows(&all[2..], &places()), "what may be left out was");
+    }
+
+    #[test]
+    fn missing_strange_and_misplaced_lines_are_noticed() {
+        assert!(!follows(&["verdict 0x11"], &places()), "no last line");
+        assert!(!follows(&["resetting in 300 ms"], &places()), "no verdict");
+        assert!(!follows(&["verdict 0x11", "resetting in 300 ms", "halted, as told"], &places()), "one line too many");
+        assert!(!follows(&["hello", "verdict 0x11", "resetting in 300 ms"], &places()), "a strange line");
+        assert!(!follows(&["verdict 0x11", "initrd is corrupt at 0x1", "resetting in 300 ms"], &places()), "out of order");
+        assert!(!follows(&["verdict 0x13", "resetting in 300 ms"], &places()), "another verdict");
+    }
+}
