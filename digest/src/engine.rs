@@ -13,12 +13,12 @@ mod sha_ni;
 pub use sha_ni::ShaNi;
 
 /// Most streams that any engine runs side by side.
-pub const MAX_STREAMS: usize = sha_ni::STREAMS;
+pub const MAX_STREAMS: usize = if sha_ni::STREAMS > soft::STREAMS { sha_ni::STREAMS } else { soft::STREAMS };
 
 /// An implementation of SHA-256's compression function that this CPU can run.
 #[derive(Clone, Copy, Debug)]
 pub enum Engine {
-    /// Portable; one stream.
+    /// Any x86-64 CPU; four streams.
     Soft,
     /// SHA-NI; holding one proves that the CPU has it.
     ShaNi(ShaNi),
@@ -54,7 +54,7 @@ impl Engine {
     /// How many streams it works on at once when it has that many, at most [`MAX_STREAMS`].
     pub const fn streams(self) -> usize {
         match self {
-            Self::Soft => 1,
+            Self::Soft => soft::STREAMS,
             Self::ShaNi(_) => sha_ni::STREAMS,
         }
     }

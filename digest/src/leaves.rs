@@ -64,10 +64,12 @@ pub fn digest_leaves<'a>(engine: Engine, leaves: impl Iterator<Item = &'a [u8]>,
             return;
         }
         step(engine, &mut states[..active], &mut lanes[..active]);
+        for (lane, state) in lanes[..active].iter().zip(&states).filter(|(lane, _)| lane.is_finished()) {
+            each(lane.position, digest_of(state));
+        }
         // From the back, so that the lane that fills a gap has been looked at already.
         for index in (0..active).rev() {
             if lanes[index].is_finished() {
-                each(lanes[index].position, digest_of(&states[index]));
                 active -= 1;
                 lanes.swap(index, active);
                 states.swap(index, active);

@@ -1,14 +1,22 @@
 //! The proof that memory is zero: exact, and a tenth of the cost of a digest.
 
-/// Bytes looked at before the first decision: long enough to keep several vector loads in flight.
-const STRIDE: usize = 256;
+use zerocopy::transmute;
+
+/// Bytes looked at before each decision: a cache line.
+const STRIDE: usize = 64;
 
 /// The position of the first byte that is not zero.
 pub fn first_nonzero(bytes: &[u8]) -> Option<usize> {
-    let (strides, _) = bytes.as_chunks::<STRIDE>();
-    // The compiler turns the fold into vector ORs; a byte-wise early exit would forbid that.
-    let clean = strides.iter().take_while(|stride| stride.iter().fold(0, |seen, &byte| seen | byte) == 0).count() * STRIDE;
+    let (strides, _) = bytes.as_chunks();
+    let clean = strides.iter().take_while(|stride| is_zero(stride)).count() * STRIDE;
     bytes[clean..].iter().position(|&byte| byte != 0).map(|position| clean + position)
+}
+
+/// Eight loads and one decision, written out: a loop over bytes is left to the compiler's mood, which in a crate that is compiled for
+/// size means byte by byte, ten times slower than memory.
+fn is_zero(stride: &[u8; STRIDE]) -> bool {
+    let [a, b, c, d, e, f, g, h]: [u64; 8] = transmute!(*stride);
+    a | b | c | d | e | f | g | h == 0
 }
 
 #[cfg(test)]

@@ -18,9 +18,8 @@ use crate::repository::Repository;
 const TOOLCHAIN: &str = "nightly-2026-05-20";
 /// What of it is needed: the interpreter, and the standard library as source, which is interpreted, too.
 const COMPONENTS: &str = "miri,rust-src";
-/// The workspace's own flag (.cargo/config.toml), which RUSTFLAGS overrules, and the instructions of the engine `sha-ni`: Miri has no
-/// CPUID to ask, but interprets them if it is told to compile for them.
-const FLAGS: &str = "--cfg sha2_backend=\"soft\" -Ctarget-feature=+sha,+ssse3,+sse4.1";
+/// The instructions of the engine `sha-ni`: Miri has no CPUID to ask, but interprets them if it is told to compile for them.
+const FLAGS: &str = "-Ctarget-feature=+sha,+ssse3,+sse4.1";
 /// Miri's own: a test may see the machine's files and its clock.
 const WITH_FILES: &str = "-Zmiri-disable-isolation";
 

@@ -1,8 +1,11 @@
-//! SHA-NI, one or two interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
+//! SHA-NI, one to three interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
 //!
 //! SHA256RNDS2 answers after four cycles or more but accepts a new pair of rounds every other cycle, so a lone stream leaves the
-//! unit idle half of the time. Streams are independent messages: their rounds are written side by side and fill the gaps.
+//! unit idle half of the time. Streams are independent messages: their rounds are written side by side and fill the gaps. Three are
+//! in assembler, because it matters which values are in registers.
 
+#[cfg(not(miri))]
+use core::arch::global_asm;
 use core::arch::x86_64::{
     __cpuid, __cpuid_count, __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32,
     _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
@@ -10,12 +13,46 @@ use core::arch::x86_64::{
 
 use zerocopy::transmute;
 
-use crate::constants::K;
+use crate::constants::{INITIAL, K};
 use crate::{Block, State};
 
-/// How many streams are interleaved when there is work for as many. Three need more than the sixteen vector registers, and written
-/// like this they spill and are slower than two.
-pub const STREAMS: usize = 2;
+/// How many streams are interleaved when there is work for as many. With three the unit for rounds is never idle.
+pub const STREAMS: usize = 3;
+
+// Miri interprets no assembler; it is given the same rounds in Rust.
+#[cfg(not(miri))]
+global_asm!(
+    include_str!("sha_ni/three_streams.S"),
+    K = sym K,
+    WORKSPACE = const size_of::<Workspace>(),
+    options(att_syntax)
+);
+
+#[cfg(not(miri))]
+unsafe extern "sysv64" {
+    /// sha_ni/three_streams.S says what it is given.
+    fn sha256_three_streams(
+        states: &mut ThreeStates,
+        first: *const Block,
+        second: *const Block,
+        third: *const Block,
+        blocks: usize,
+        workspace: &mut Workspace,
+    );
+}
+
+/// Four words of a vector register.
+type Four = [u32; 4];
+
+/// Three states as [`pack`] makes them.
+#[cfg(not(miri))]
+#[repr(C, align(16))]
+struct ThreeStates([[Four; 2]; 3]);
+
+/// Sixteen message words of three streams.
+#[cfg(not(miri))]
+#[repr(C, align(16))]
+struct Workspace([[Four; 3]; 4]);
 
 /// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that the operating system, or `entry.S`, has switched
 /// SSE on.
@@ -56,24 +93,59 @@ impl ShaNi {
 pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
     match (states, runs) {
         ([], []) => {}
+        // The second stream works for nobody: its rounds fit into the gaps of the first, and code for one alone would be as long again.
         ([a], [run_a]) => {
             // SAFETY: the instructions exist and SSE is on, which whoever made `_cpu` has shown or vouched for.
-            unsafe { interleaved([a], [run_a]) }
+            unsafe { interleaved([a, &mut INITIAL.clone()], [run_a, run_a]) }
         }
         ([a, b], [run_a, run_b]) => {
             // SAFETY: as above.
             unsafe { interleaved([a, b], [run_a, run_b]) }
         }
+        #[cfg(miri)]
+        ([a, b, c], [run_a, run_b, run_c]) => {
+            // SAFETY: as above.
+            unsafe { interleaved([a, b, c], [run_a, run_b, run_c]) }
+        }
+        #[cfg(not(miri))]
+        ([a, b, c], [run_a, run_b, run_c]) => three([a, b, c], [run_a, run_b, run_c]),
         _ => unreachable!("at most STREAMS streams"),
     }
+}
+
+/// The rounds of three streams side by side. The caller has `ShaNi`, and the runs are of one length.
+#[cfg(not(miri))]
+fn three(states: [&mut State; 3], runs: [&[Block]; 3]) {
+    let blocks = runs[0].len();
+    if blocks == 0 {
+        return;
+    }
+    let mut packed = ThreeStates(states.each_ref().map(|state| pack(state)));
+    let mut workspace = Workspace([[[0; 4]; 3]; 4]);
+    let [first, second, third] = runs.map(<[Block]>::as_ptr);
+    // SAFETY: SHA, SSSE3 and SSE4.1 exist and SSE is on, as the caller's `ShaNi` proves; each run has `blocks` blocks, not 0, because
+    // streams move in step (`Engine::compress`); states and workspace are aligned by their types.
+    unsafe { sha256_three_streams(&mut packed, first, second, third, blocks, &mut workspace) };
+    for (state, packed) in states.into_iter().zip(&packed.0) {
+        *state = unpack(packed);
+    }
+}
+
+/// A state as SHA256RNDS2 wants it: the words (A,B,E,F) and (C,D,G,H), highest word first.
+fn pack(&[a, b, c, d, e, f, g, h]: &State) -> [Four; 2] {
+    [[f, e, b, a], [h, g, d, c]]
+}
+
+/// The state that [`pack`] has packed.
+fn unpack(&[[f, e, b, a], [h, g, d, c]]: &[Four; 2]) -> State {
+    [a, b, c, d, e, f, g, h]
 }
 
 /// The rounds of `N` streams side by side.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn interleaved<const N: usize>(states: [&mut State; N], runs: [&[Block]; N]) {
-    // SHA256RNDS2 wants the words as (A,B,E,F) and (C,D,G,H), highest word first.
-    let mut abef: [__m128i; N] = states.each_ref().map(|state| transmute!([state[5], state[4], state[1], state[0]]));
-    let mut cdgh: [__m128i; N] = states.each_ref().map(|state| transmute!([state[7], state[6], state[3], state[2]]));
+    let mut abef: [__m128i; N] = states.each_ref().map(|state| transmute!(pack(state)[0]));
+    let mut cdgh: [__m128i; N] = states.each_ref().map(|state| transmute!(pack(state)[1]));
 
     for index in 0..runs[0].len() {
         let saved = (abef, cdgh);
@@ -91,9 +163,7 @@ fn interleaved<const N: usize>(states: [&mut State; N], runs: [&[Block]; N]) {
     }
 
     for (stream, state) in states.into_iter().enumerate() {
-        let [f, e, b, a]: [u32; 4] = transmute!(abef[stream]);
-        let [h, g, d, c]: [u32; 4] = transmute!(cdgh[stream]);
-        *state = [a, b, c, d, e, f, g, h];
+        *state = unpack(&[transmute!(abef[stream]), transmute!(cdgh[stream])]);
     }
 }
 
@@ -111,7 +181,7 @@ fn message_words(block: &Block, quarter: usize) -> __m128i {
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn four_rounds<const N: usize>(abef: &mut [__m128i; N], cdgh: &mut [__m128i; N], w: &[__m128i; N], step: usize) {
-    let k: __m128i = transmute!(K.as_chunks::<4>().0[step]);
+    let k: __m128i = transmute!(K.0.as_chunks::<4>().0[step]);
     let low: [__m128i; N] = w.map(|words| _mm_add_epi32(words, k));
     for stream in 0..N {
         cdgh[stream] = _mm_sha256rnds2_epu32(cdgh[stream], abef[stream], low[stream]);
