@@ -8,6 +8,7 @@ pub mod bytes; // little-endian integers out of a file
 pub mod machine; // a block, a request and a machine that are right
 pub mod bzimage;
 pub mod purgatory_elf;
+pub mod purgatory_object;
 pub mod elfcorehdr;
 pub mod handoff_block;
 pub mod iomem;
@@ -61,7 +62,8 @@ macro_rules! targets {
 }
 
 /// All of them.
-pub const TARGETS: &[Target] = targets![bzimage, purgatory_elf, elfcorehdr, handoff_block, iomem, vmcoreinfo, kcore, cpus];
+pub const TARGETS: &[Target] =
+    targets![bzimage, purgatory_elf, purgatory_object, elfcorehdr, handoff_block, iomem, vmcoreinfo, kcore, cpus];
 
 #[cfg(test)]
 mod tests {

@@ -126,30 +126,48 @@ impl Elf {
     }
 
     fn header(&self, section_table: u64, sections: u16) -> FileHeader64<LittleEndian> {
+        let header = file_header(self.machine, self.file_type, section_table, sections, 5);
         FileHeader64 {
-            e_ident: Ident {
-                magic: ELFMAG,
-                class: ELFCLASS64,
-                data: ELFDATA2LSB,
-                version: EV_CURRENT,
-                os_abi: ELFOSABI_NONE,
-                abi_version: 0,
-                padding: [0; 7],
-            },
-            e_type: U16::new(LittleEndian, self.file_type),
-            e_machine: U16::new(LittleEndian, self.machine),
-            e_version: U32::new(LittleEndian, EV_CURRENT.0.into()),
             e_entry: U64::new(LittleEndian, self.entry),
             e_phoff: U64::new(LittleEndian, 64),
-            e_shoff: U64::new(LittleEndian, section_table),
-            e_flags: U32::default(),
-            e_ehsize: U16::new(LittleEndian, 64),
             e_phentsize: U16::new(LittleEndian, 56),
             e_phnum: U16::new(LittleEndian, 2),
-            e_shentsize: U16::new(LittleEndian, 64),
-            e_shnum: U16::new(LittleEndian, sections),
-            e_shstrndx: U16::new(LittleEndian, SymbolSection(5)),
+            ..header
         }
+    }
+}
+
+/// An ELF header without program headers; `names` is the index of the section with the names of sections.
+pub(crate) fn file_header(
+    machine: Machine,
+    file_type: FileType,
+    section_table: u64,
+    sections: u16,
+    names: u16,
+) -> FileHeader64<LittleEndian> {
+    FileHeader64 {
+        e_ident: Ident {
+            magic: ELFMAG,
+            class: ELFCLASS64,
+            data: ELFDATA2LSB,
+            version: EV_CURRENT,
+            os_abi: ELFOSABI_NONE,
+            abi_version: 0,
+            padding: [0; 7],
+        },
+        e_type: U16::new(LittleEndian, file_type),
+        e_machine: U16::new(LittleEndian, machine),
+        e_version: U32::new(LittleEndian, EV_CURRENT.0.into()),
+        e_entry: U64::default(),
+        e_phoff: U64::default(),
+        e_shoff: U64::new(LittleEndian, section_table),
+        e_flags: U32::default(),
+        e_ehsize: U16::new(LittleEndian, 64),
+        e_phentsize: U16::default(),
+        e_phnum: U16::default(),
+        e_shentsize: U16::new(LittleEndian, 64),
+        e_shnum: U16::new(LittleEndian, sections),
+        e_shstrndx: U16::new(LittleEndian, SymbolSection(names)),
     }
 }
 
@@ -167,7 +185,8 @@ fn load(flags: ProgramFlags, addr: u64, (offset, file_len): (u64, u64), len: u64
     }
 }
 
-fn section(
+/// A section header; flags, alignment 1 and what it is about are for the caller to change.
+pub(crate) fn section(
     name: u32,
     kind: SectionType,
     addr: u64,
@@ -190,7 +209,8 @@ fn section(
     }
 }
 
-fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
+/// A global symbol at 0 of a section.
+pub(crate) fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
     Sym64 {
         st_name: U32::new(LittleEndian, name),
         st_info: SymbolInfo(0x10), // global

@@ -10,7 +10,8 @@ use handoff::HANDOFF_SECTION;
 
 use crate::request::InputFile;
 
-mod parse;
+mod parse; // ours
+pub mod relocatable; // others'
 
 pub use parse::parse;
 
@@ -22,6 +23,9 @@ pub const EMBEDDED_NAME: &str = "(embedded purgatory)";
 
 /// Alignment of what follows the program in its segment: one cache line.
 pub const TRAILER_ALIGN: u64 = 64;
+
+/// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
+const MAX_LEN: u64 = 1 << 20;
 
 /// Why a file is no purgatory of ours.
 #[derive(Debug, thiserror::Error)]

@@ -9,14 +9,11 @@ use object::LittleEndian;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym};
 
-use super::{Error, Program};
+use super::{Error, MAX_LEN, Program};
 use crate::request::InputFile;
 
 type Header = elf::FileHeader64<LittleEndian>;
 type Segment = elf::ProgramHeader64<LittleEndian>;
-
-/// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
-const MAX_LEN: u64 = 1 << 20;
 
 /// Takes the file apart.
 pub fn parse(file: &InputFile) -> Result<Program, Error> {

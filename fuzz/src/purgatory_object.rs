@@ -1,0 +1,294 @@
+//! Others' purgatories: what is taken is laid out as the kernel lays it out, and bound to any address it has exactly the relocations
+//! applied that stand in it, or is refused for one that does not fit.
+
+use loader::purgatory::relocatable::{Defect, ENTRY_SYMBOL, Relocatable};
+use loader::request::InputFile;
+
+use crate::bytes::word;
+use crate::{Answer, Seed};
+
+/// No purgatory is larger in memory.
+const MOST: u128 = 1 << 20;
+const SHT_SYMTAB: u128 = 2;
+const SHT_RELA: u128 = 4;
+const SHT_NOBITS: u128 = 8;
+/// SHT_REL, SHT_CREL.
+const OTHER_RELOCATIONS: [u128; 2] = [9, 0x4000_0014];
+const SHT_RELR: u128 = 19;
+const SHF_ALLOC: u128 = 2;
+const SHF_EXECINSTR: u128 = 4;
+const SHN_ABS: u128 = 0xfff1;
+const STB_GLOBAL: u128 = 1;
+/// The lowest, one below 2 GiB, below 4 GiB, and one far above.
+const ADDRESSES: [u64; 4] = [0, 0x7ff0_0000, 0xfff0_0000, 0x7f_4320_0000];
+
+/// Shows it for one file.
+pub fn check(data: &[u8]) -> Answer {
+    let file = InputFile { path: "purgatory.ro".into(), bytes: data.to_vec() };
+    match Relocatable::parse(&file) {
+        Ok(program) => {
+            let object = Object::read(data);
+            object.is_laid_out(&program);
+            object.can_be_entered(&program);
+            ADDRESSES.iter().for_each(|&address| object.is_bound(&program, address));
+            Answer::Taken
+        }
+        Err(error) => {
+            match error.defect {
+                Defect::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
+                Defect::Foreign { field: "machine", found, .. } => assert_eq!(word(data, 18, 2), Some(found.into())),
+                Defect::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
+                Defect::Alignment { alignment, .. } => assert!(!alignment.is_power_of_two()),
+                Defect::Overflow { .. } | Defect::Address { .. } | Defect::SymbolSize { .. } | Defect::SymbolNotInFile { .. } => {
+                    panic!("nothing was bound: {error}")
+                }
+                _ => {}
+            }
+            Answer::Refused
+        }
+    }
+}
+
+/// A section header, and where it must lie.
+struct Section {
+    kind: u128,
+    flags: u128,
+    offset: u128,
+    len: u128,
+    link: u128,
+    info: u128,
+    alignment: u128,
+    /// `None` if it is not loaded.
+    place: Option<u128>,
+}
+
+impl Section {
+    fn in_file(&self) -> bool {
+        self.kind != SHT_NOBITS
+    }
+}
+
+/// A file that was taken.
+struct Object<'a> {
+    data: &'a [u8],
+    sections: Vec<Section>,
+    file_len: u128,
+    len: u128,
+}
+
+impl<'a> Object<'a> {
+    fn read(data: &'a [u8]) -> Self {
+        let field = |at, len| word(data, at, len).expect("what was taken is in the file");
+        assert_eq!((field(0, 4), field(4, 3)), (0x464c_457f, 0x01_01_02), "64 bits, little-endian, version 1");
+        assert_eq!((field(16, 2), field(18, 2)), (1, 62), "ET_REL, EM_X86_64");
+        let (table, count) = (field(40, 8), field(60, 2));
+        // With too many for 16 bits, the number is in section header 0 (elf(5): SHN_LORESERVE).
+        let count = if count == 0 && table != 0 { field(table + 32, 8) } else { count };
+        let header = |index| {
+            let at = table + index * 64;
+            Section {
+                kind: field(at + 4, 4),
+                flags: field(at + 8, 8),
+                offset: field(at + 24, 8),
+                len: field(at + 32, 8),
+                link: field(at + 40, 4),
+                info: field(at + 44, 4),
+                alignment: field(at + 48, 8),
+                place: None,
+            }
+        };
+        let mut sections: Vec<Section> = (0..count).map(header).collect();
+        let mut end = 0;
+        let mut file_len = 0;
+        for in_file in [true, false] {
+            let part = || |section: &&mut Section| section.flags & SHF_ALLOC != 0 && section.in_file() == in_file;
+            if !in_file {
+                let widest = sections.iter_mut().filter(part()).map(|section| section.alignment).max().unwrap_or(1);
+                end = round_up(end, widest);
+                file_len = end;
+            }
+            for section in sections.iter_mut().filter(part()) {
+                end = round_up(end, section.alignment);
+                section.place = Some(end);
+                end += section.len;
+            }
+        }
+        Self { data, sections, file_len, len: end }
+    }
+
+    fn is_laid_out(&self, program: &Relocatable) {
+        assert!(self.len <= MOST, "too large");
+        assert_eq!((program.file_len().into(), program.len().into()), (self.file_len, self.len));
+        let widest = self.sections.iter().filter(|section| section.place.is_some()).map(|section| section.alignment).max();
+        assert_eq!(u128::from(program.alignment()), widest.unwrap_or(1));
+    }
+
+    /// The first symbol table, as places of its entries.
+    fn symbols(&self) -> Vec<u128> {
+        let table = self.sections.iter().find(|section| section.kind == SHT_SYMTAB).expect("a symbol table");
+        (0..table.len / 24).map(|index| table.offset + index * 24).collect()
+    }
+
+    fn field(&self, at: u128, len: u128) -> u128 {
+        word(self.data, at, len).expect("what was taken is in the file")
+    }
+
+    /// The entry point is what a global symbol of that name says, in the bytes of code.
+    fn can_be_entered(&self, program: &Relocatable) {
+        let names = self.sections.iter().find(|section| section.kind == SHT_SYMTAB).expect("a symbol table").link;
+        let names = self.sections[names as usize].offset;
+        let says_so = |&symbol: &u128| {
+            let name = (names + self.field(symbol, 4)) as usize;
+            let named =
+                self.data.get(name..).is_some_and(|text| text.split(|&byte| byte == 0).next() == Some(ENTRY_SYMBOL.as_bytes()));
+            let section = self.sections.get(self.field(symbol + 6, 2) as usize);
+            let value = self.field(symbol + 8, 8);
+            let code = |section: &Section| section.flags & SHF_EXECINSTR != 0 && value < section.len;
+            let here = section.filter(|section| code(section)).and_then(|section| section.place).map(|place| place + value);
+            named && self.field(symbol + 4, 1) >> 4 == STB_GLOBAL && here == Some(program.entry().into())
+        };
+        assert!(self.symbols().iter().any(says_so), "execution would begin at {:#x}", program.entry());
+    }
+
+    fn is_bound(&self, program: &Relocatable, address: u64) {
+        let fits_there = u128::from(address).is_multiple_of(program.alignment().into());
+        let image = fits_there.then(|| self.relocated(address.into())).flatten();
+        match (program.bind(address), image) {
+            (Ok(bound), Some(image)) => assert!(bound.bytes() == image, "another image"),
+            (Err(error), None) => match error.defect {
+                Defect::Address { .. } => assert!(!fits_there),
+                Defect::Overflow { .. } => assert!(fits_there),
+                other => panic!("{other}"),
+            },
+            (Ok(_), None) => panic!("bound to {address:#x} although it cannot be"),
+            (Err(error), Some(_)) => panic!("not bound to {address:#x}: {}", error.defect),
+        }
+    }
+
+    /// The image for this address; `None` if something does not fit.
+    fn relocated(&self, address: u128) -> Option<Vec<u8>> {
+        let mut image = vec![0; self.file_len as usize];
+        // Of an empty section it does not matter where it would be.
+        for section in self.sections.iter().filter(|section| section.in_file() && section.len > 0) {
+            if let Some(place) = section.place {
+                let bytes = &self.data[section.offset as usize..][..section.len as usize];
+                image[place as usize..][..bytes.len()].copy_from_slice(bytes);
+            }
+        }
+        let mut fits = true;
+        let symbols = self.symbols();
+        for section in &self.sections {
+            assert!(section.kind != SHT_RELR, "packed relocations");
+            let changed = (SHT_RELA == section.kind || OTHER_RELOCATIONS.contains(&section.kind))
+                .then(|| &self.sections[section.info as usize])
+                .filter(|changed| changed.place.is_some());
+            let Some(changed) = changed else { continue };
+            assert!(section.kind == SHT_RELA, "relocations without addend");
+            for entry in (0..section.len / 24).map(|index| section.offset + index * 24) {
+                let (at, kind, index) = (self.field(entry, 8), self.field(entry + 8, 4), self.field(entry + 12, 4));
+                let len = match kind {
+                    0 => continue,
+                    1 => 8,
+                    2 | 4 | 10 | 11 => 4,
+                    other => panic!("type {other} was taken"),
+                };
+                assert!(changed.in_file() && at + len <= changed.len, "outside its section");
+                let symbol = symbols[index as usize];
+                let (shndx, value) = (self.field(symbol + 6, 2), self.field(symbol + 8, 8));
+                let base = if shndx == SHN_ABS {
+                    0
+                } else {
+                    assert!((1..0xff00).contains(&shndx), "a symbol that is nowhere");
+                    address + self.sections[shndx as usize].place.expect("a symbol of what is loaded")
+                };
+                let at = changed.place.expect("it is loaded") + at;
+                // Sums of 64 bits wrap; here they are reduced in the end.
+                let sum = base + value + self.field(entry + 16, 8);
+                let sum = if kind == 2 || kind == 4 { sum + (1 << 64) - (address + at) } else { sum } % (1 << 64);
+                let (from_zero, from_below) = (sum < 1 << 32, !((1 << 31)..(1 << 64) - (1 << 31)).contains(&sum));
+                fits &= match kind {
+                    1 => true,
+                    10 => from_zero,
+                    _ => from_below,
+                };
+                image[at as usize..][..len as usize].copy_from_slice(&sum.to_le_bytes()[..len as usize]);
+            }
+        }
+        fits.then_some(image)
+    }
+}
+
+fn round_up(end: u128, alignment: u128) -> u128 {
+    end.div_ceil(alignment) * alignment
+}
+
+/// An object of 40 bytes of code, 24 of data and 64 of zeroes, with these relocations of the code: offset, type, symbol, addend.
+fn object(relocation_kind: u32, relocations: &[(u64, u32, u32, i64)]) -> Vec<u8> {
+    const NAMES: &[u8] = b"\0.text\0.data\0.bss\0.rela.text\0.symtab\0.strtab\0purgatory_start\0table\0memcpy\0";
+    let name = |text: &str| NAMES.windows(text.len()).position(|at| at == text.as_bytes()).expect("it is among them") as u32;
+    let mut file = vec![0; 64];
+    let mut append = |bytes: &[u8]| {
+        file.resize(file.len().next_multiple_of(8), 0);
+        let at = file.len() as u64;
+        file.extend(bytes);
+        (at, bytes.len() as u64)
+    };
+    let (text, data) = (append(&[0x90; 40]), append(&[0x11; 24]));
+    let entries: Vec<u8> = relocations
+        .iter()
+        .flat_map(|&(at, kind, symbol, addend)| {
+            [at, u64::from(symbol) << 32 | u64::from(kind), addend as u64].into_iter().flat_map(u64::to_le_bytes)
+        })
+        .collect();
+    let rela = append(&entries);
+    let mut symbols = vec![0; 24];
+    // Name, section, value, size.
+    for (text, section, value, len) in [("purgatory_start", 1_u16, 8_u64, 0_u64), ("table", 2, 8, 16), ("memcpy", 0, 0, 0)] {
+        symbols.extend(name(text).to_le_bytes());
+        symbols.extend([0x10, 0]);
+        symbols.extend(section.to_le_bytes());
+        symbols.extend([value, len].into_iter().flat_map(u64::to_le_bytes));
+    }
+    let (symbols, names) = (append(&symbols), append(NAMES));
+    // Name, type, flags, place in the file, link, info, alignment.
+    let sections = [
+        (".text", 1, 6, text, 0, 0, 16),
+        (".data", 1, 3, data, 0, 0, 32),
+        (".bss", 8, 3, (data.0, 64), 0, 0, 256),
+        (".rela.text", relocation_kind, 0, rela, 5, 1, 8),
+        (".symtab", 2, 0, symbols, 6, 1, 8),
+        (".strtab", 3, 0, names, 0, 0, 1),
+    ];
+    let mut headers = vec![0; 64];
+    for (text, kind, flags, (offset, len), link, info, alignment) in sections {
+        headers.extend([name(text), kind].into_iter().flat_map(u32::to_le_bytes));
+        headers.extend([flags, 0, offset, len].into_iter().flat_map(u64::to_le_bytes));
+        headers.extend([link, info].into_iter().flat_map(u32::to_le_bytes));
+        headers.extend([alignment, 0_u64].into_iter().flat_map(u64::to_le_bytes));
+    }
+    let (table, _) = append(&headers);
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    file[16..20].copy_from_slice(&[1, 0, 62, 0]);
+    file[20] = 1;
+    file[40..48].copy_from_slice(&table.to_le_bytes());
+    file[52] = 64;
+    for (at, value) in [(58, 64), (60, sections.len() as u8 + 1), (62, 6)] {
+        file[at] = value;
+    }
+    file
+}
+
+/// Inputs to start from.
+pub fn seeds() -> Vec<Seed> {
+    const RELA: u32 = SHT_RELA as u32;
+    let every_type = [(0, 1, 2, -4), (8, 2, 1, -4), (12, 4, 1, 7), (16, 10, 2, 0), (20, 11, 2, 0), (24, 0, 0, 0)];
+    vec![
+        Seed::taken("no-relocation", object(RELA, &[])),
+        Seed::taken("every-type", object(RELA, &every_type)),
+        Seed::taken("only-low", object(RELA, &[(16, 11, 2, 0x7fff_0000), (20, 10, 2, 0x7fff_0000)])),
+        Seed::taken("too-far", object(RELA, &[(16, 2, 2, i64::MAX)])),
+        Seed::refused("undefined", object(RELA, &[(16, 2, 3, 0)])),
+        Seed::refused("gotpcrel", object(RELA, &[(16, 9, 1, 0)])),
+        Seed::refused("without-addend", object(9, &every_type)),
+    ]
+}

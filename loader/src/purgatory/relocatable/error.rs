@@ -1,0 +1,168 @@
+//! Why an object is no purgatory that can be bound, or cannot be told what it shall be told.
+
+use std::path::PathBuf;
+
+use super::ENTRY_SYMBOL;
+
+/// Why a file cannot be used as another's purgatory.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be bound as a relocatable purgatory", path.display())]
+pub struct Error {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    #[source]
+    pub defect: Defect,
+}
+
+/// What is wrong with an object, or with what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Defect {
+    /// The file has no ELF magic.
+    #[error("it is not an ELF file: it begins with {found:02x?}")]
+    NotElf {
+        /// Its first bytes, at most four.
+        found: Vec<u8>,
+    },
+    /// The ELF file is something else.
+    #[error("its {field} is {found}, not {expected}: it is no object for x86-64")]
+    Foreign {
+        /// What differs.
+        field: &'static str,
+        /// What it is.
+        found: u16,
+        /// What it must be.
+        expected: u16,
+    },
+    /// The ELF file cannot be read.
+    #[error("it is damaged: its {what} cannot be read")]
+    Damaged {
+        /// Which part.
+        what: &'static str,
+        /// The parser's reason.
+        #[source]
+        source: object::Error,
+    },
+    /// A loaded section's alignment is 0, with which the kernel forgets all sections before it, or no power of two.
+    #[error("its section {section} has the alignment {alignment}, which is no power of two")]
+    Alignment {
+        /// Its name.
+        section: String,
+        /// `sh_addralign`.
+        alignment: u64,
+    },
+    /// It is too large for a purgatory.
+    #[error("it would need more than {most} bytes: with section {section} it is too large")]
+    TooLarge {
+        /// The first section that does not fit.
+        section: String,
+        /// The most that is taken.
+        most: u64,
+    },
+    /// Relocations are of a kind that is not applied.
+    #[error("its section {section} holds relocations of kind {kind}; only SHT_RELA can be applied")]
+    RelocationSection {
+        /// The section's name.
+        section: String,
+        /// `SHT_REL`, …
+        kind: &'static str,
+    },
+    /// A relocation section refers to a section or a symbol that is not there.
+    #[error("its section {section} refers to {what} {index}, which it does not have")]
+    Dangling {
+        /// The section's name.
+        section: String,
+        /// Section, symbol table or symbol.
+        what: &'static str,
+        /// Which.
+        index: u32,
+    },
+    /// A relocation is of a type that is not applied.
+    #[error(
+        "its section {section} is to be relocated at {at:#x} by {kind}, which needs a linker; it was built with wrong options"
+    )]
+    RelocationType {
+        /// The section that would be changed.
+        section: String,
+        /// Offset in it.
+        at: u64,
+        /// `R_X86_64_GOTPCREL`, …
+        kind: String,
+    },
+    /// A relocation would change what is not in its section.
+    #[error("its section {section} is to be relocated at {at:#x}, which is not in the file's part of it")]
+    RelocationOutside {
+        /// The section that would be changed.
+        section: String,
+        /// Offset in it.
+        at: u64,
+    },
+    /// A relocation needs a symbol that is nowhere in the image.
+    #[error("it uses the symbol {symbol:?}, which is {what}")]
+    Target {
+        /// The symbol's name, or its section's.
+        symbol: String,
+        /// What it is instead of defined.
+        what: &'static str,
+    },
+    /// A value does not fit where it is to be written.
+    #[error("{kind} against {symbol:?} at offset {at:#x} overflows: {value:#x} does not fit; it cannot run at this address")]
+    Overflow {
+        /// `R_X86_64_32`, …
+        kind: &'static str,
+        /// The symbol's name, or its section's.
+        symbol: String,
+        /// Offset in the image.
+        at: u64,
+        /// What does not fit, as 64 bits.
+        value: u64,
+    },
+    /// A symbol is not there.
+    #[error("it does not define the global symbol {symbol}")]
+    NoSymbol {
+        /// Its name.
+        symbol: String,
+    },
+    /// A symbol goes on beyond the end of its section.
+    #[error("its symbol {symbol} reaches beyond the end of its section")]
+    SymbolOutside {
+        /// Its name.
+        symbol: String,
+    },
+    /// A symbol that is to be read or written is zeroes that are not in the file.
+    #[error("its symbol {symbol} lies in a section without bytes in the file, so it cannot be written")]
+    SymbolNotInFile {
+        /// Its name.
+        symbol: String,
+    },
+    /// A symbol has another size than what is to be written.
+    #[error("its symbol {symbol} has {found} bytes, not {given}: it was built for another loader")]
+    SymbolSize {
+        /// Its name.
+        symbol: String,
+        /// Its size.
+        found: u64,
+        /// Bytes that were to be written.
+        given: u64,
+    },
+    /// Execution would begin in data.
+    #[error("its symbol {ENTRY_SYMBOL} is not in an executable section")]
+    EntryNotCode,
+    /// It cannot be bound to this address.
+    #[error("its {len:#x} bytes cannot be put at {address:#x}, which is no multiple of {alignment:#x} or too high")]
+    Address {
+        /// Where it was to go.
+        address: u64,
+        /// Its size in memory.
+        len: u64,
+        /// What an address must be a multiple of.
+        alignment: u64,
+    },
+}
+
+impl Defect {
+    /// For errors of the ELF parser.
+    pub(super) fn damaged(what: &'static str) -> impl Fn(object::Error) -> Self {
+        move |source| Self::Damaged { what, source }
+    }
+}

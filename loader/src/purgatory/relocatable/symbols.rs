@@ -1,0 +1,71 @@
+//! What can be named: global symbols that are defined in a loaded section, as the kernel looks them up (`kexec_purgatory_find_symbol`,
+//! kernel/kexec_file.c). Visibility means nothing here: the kernel's own are hidden.
+
+use std::collections::BTreeMap;
+
+use object::LittleEndian;
+use object::elf;
+use object::read::elf::Sym;
+
+use super::layout::{Layout, Place};
+use super::{Defect, SymbolTable};
+
+/// A global symbol of a purgatory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    offset: u64,
+    len: u64,
+    section: Place,
+}
+
+impl Symbol {
+    /// Offset in the image. It may be the end of its section: `stack_end` is.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Its bytes. Assembler often gives none.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it is an address without bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether its bytes are in the file, and can be read and written before it runs.
+    pub fn is_in_file(&self) -> bool {
+        self.section.in_file
+    }
+
+    /// Whether it points at code.
+    pub fn is_code(&self) -> bool {
+        self.section.executable && self.offset < self.section.start + self.section.len
+    }
+}
+
+/// All of them, by name; of several with one name, the first.
+pub(super) fn global(endian: LittleEndian, table: &SymbolTable<'_>, layout: &Layout) -> Result<BTreeMap<String, Symbol>, Defect> {
+    let mut symbols = BTreeMap::new();
+    for symbol in table.iter().filter(|symbol| symbol.st_bind() == elf::STB_GLOBAL) {
+        let Some(section) = symbol.st_shndx(endian).index().and_then(|index| layout.place(index.into())) else { continue };
+        let name = name_of(endian, table, symbol)?;
+        let (value, len) = (symbol.st_value(endian), symbol.st_size(endian));
+        if value.checked_add(len).is_none_or(|end| end > section.len) {
+            return Err(Defect::SymbolOutside { symbol: name });
+        }
+        symbols.entry(name).or_insert(Symbol { offset: section.start + value, len, section });
+    }
+    Ok(symbols)
+}
+
+/// The name of a symbol.
+pub(super) fn name_of(
+    endian: LittleEndian,
+    table: &SymbolTable<'_>,
+    symbol: &elf::Sym64<LittleEndian>,
+) -> Result<String, Defect> {
+    let name = symbol.name(endian, table.strings()).map_err(Defect::damaged("table of symbol names"))?;
+    Ok(String::from_utf8_lossy(name).into_owned())
+}
