@@ -14,7 +14,7 @@ pub const LOADER: &str = "target/dist/kdump-loader";
 /// Where `cargo xtask build` puts the sentinel program.
 pub const SENTINEL: &str = "target/dist/sentinel";
 /// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
-pub const PURGATORY: &str = "target/dist/purgatory.elf";
+pub const PURGATORY: &str = "target/dist/purgatory.debug";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
 pub const BARE: &str = "target/bare";
 /// Where runs leave their logs.
@@ -97,7 +97,7 @@ impl Context {
         self.built(SENTINEL)
     }
 
-    /// The purgatory that is in the loader.
+    /// The purgatory that is in the loader, with symbols.
     pub fn purgatory(&self) -> Result<PathBuf, Error> {
         self.built(PURGATORY)
     }
@@ -105,6 +105,13 @@ impl Context {
     /// A program or an image of the bare-metal harness, by name.
     pub fn bare(&self, name: &str) -> Result<PathBuf, Error> {
         self.built(&format!("{BARE}/{name}"))
+    }
+
+    /// The directory of this name, relative to the repository's root, made if need be.
+    pub(crate) fn directory(&self, relative: &str) -> Result<PathBuf, Error> {
+        let directory = self.root.join(relative);
+        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        Ok(directory)
     }
 
     /// An empty directory for the logs and files of a scenario.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::{armed, console, elfcore, iomem, purgatory, report};
+use crate::{armed, console, elfcore, iomem, peers, purgatory, report};
 
 /// Why a scenario was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,15 @@ pub enum Error {
     /// The purgatory as a file.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),
+    /// The purgatory of a peer cannot be used.
+    #[error("the purgatory of {name} cannot be used")]
+    Peer {
+        /// The peer.
+        name: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<peers::Defect>,
+    },
     /// Something is not as the scenario says it must be.
     #[error("{what}: expected {expected}, found {found}")]
     Check {
@@ -144,6 +153,11 @@ impl Error {
     /// For `map_err` on an operation with a file of the host.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { action, path: path.to_owned(), source }
+    }
+
+    /// The purgatory of the peer `name` has this defect.
+    pub(crate) fn peer(name: &'static str, defect: impl Into<peers::Defect>) -> Self {
+        Self::Peer { name, source: Box::new(defect.into()) }
     }
 
     /// The error and its causes, one a line.

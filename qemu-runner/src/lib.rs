@@ -6,12 +6,14 @@
 //! must have the words in it that name the cause.
 //!
 //! ```text
+//! bare.rs          the fault matrix: a kernel of our own crashes, and has a map of its own
 //! scenarios/*.rs   what happens, and what must be true afterwards
 //! first.rs         what can be done to the kernel that is going to crash        ┐ stages of
 //! capture.rs       what must be true in the kernel that takes the dump          ┘ one run
 //! vm.rs            one running QEMU: console, agent, monitor, one deadline
 //! machine.rs       one struct = one command line of QEMU
 //! initramfs.rs     the two user spaces, as archives
+//! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
 //! ```
 
 #![forbid(unsafe_code)]
@@ -44,6 +46,7 @@ pub mod iomem;
 pub mod elfcore;
 pub mod capture;
 pub mod fixture;
+pub mod peers;
 
 pub use context::Context;
 pub use error::Error;

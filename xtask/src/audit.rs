@@ -13,12 +13,12 @@ use xshell::Shell;
 
 use crate::build;
 use crate::repository::Repository;
-pub use image::MAX_LOADED;
+pub use image::{MAX_FILE, MAX_LOADED};
 
 /// Check what must hold of target/dist/purgatory.elf, and print its sizes
 ///
 /// No relocation and nothing undefined; two segments, the first not starting like an ELF file; the handoff block's place as large
-/// as the block; no initialised data; at most 48 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O,
+/// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O,
 /// HLT and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack.
 #[derive(clap::Args)]
 pub struct Args {}
@@ -39,7 +39,7 @@ pub struct Measured {
 
 /// Audits what was built.
 pub fn audit(repo: &Repository) -> Result<Measured> {
-    let file = repo.purgatory_elf();
+    let file = repo.purgatory_debug();
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let image = image::Image::parse(&bytes).with_context(|| format!("cannot read {} as ELF", file.display()))?;
     let mut faults = image.faults();
@@ -50,6 +50,12 @@ pub fn audit(repo: &Repository) -> Result<Measured> {
         println!("{name:<24} {bytes:>6} bytes");
     }
     println!("{:<24} {:>6} bytes of {} allowed", "loaded", image.loaded_size(), MAX_LOADED);
+    let shipped = repo.purgatory_elf();
+    let len = std::fs::metadata(&shipped).with_context(|| format!("cannot look at {}", shipped.display()))?.len();
+    println!("{:<24} {len:>6} bytes of {MAX_FILE} allowed", "file");
+    if len > MAX_FILE {
+        faults.push(format!("{} has {len} bytes, {MAX_FILE} are allowed", shipped.display()));
+    }
     for stack::Depth { stack, bytes, room } in depths {
         println!("{stack:<24} {bytes:>6} bytes of {room}, at worst");
     }

@@ -1,8 +1,9 @@
 //! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
 //!
-//! On exit: `target/dist/` with `purgatory.elf`, `kdump-loader` (one static executable) and the man pages.
+//! On exit: `target/dist/` with `purgatory.elf`, `purgatory.debug`, which is the same with symbols, `kdump-loader` (one static executable) and the man pages.
 
 pub mod bare; // what the fault matrix is run with
+mod strip; // the purgatory without symbols
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,6 @@ use crate::setup;
 const PURGATORY_TARGET: &str = "x86_64-purgatory.json";
 /// The target of everything that runs on Linux, named so that its flags do not reach build scripts.
 pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
-/// Both sides: the engine called "soft" must not look at the CPU by itself (sha2's build-time switch).
-const SOFT_MEANS_SOFT: &str = "sha2_backend=\"soft\"";
 /// LLVM turns a `match` into a table of addresses, each of which would need a relocation. Here and nowhere else, because
 /// CARGO_ENCODED_RUSTFLAGS overrules .cargo/config.toml; without it, the linker script and `audit` refuse what comes out.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
@@ -121,7 +120,10 @@ fn place(repo: &Repository, what: &Freestanding) -> PathBuf {
 pub fn purgatory(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.dist())?;
     command::show(purgatory_cargo(sh, repo, "build")?)?;
-    copy_if_changed(&place(repo, &PURGATORY), &repo.purgatory_elf())?;
+    let linked = place(repo, &PURGATORY);
+    copy_if_changed(&linked, &repo.purgatory_debug())?;
+    let linked = std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+    write_if_changed(&strip::strip(&linked)?, &repo.purgatory_elf())?;
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.purgatory_elf())
 }
 
@@ -169,7 +171,7 @@ fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
 
 /// Flags of every build, and more: paths of this machine are replaced, so that they are in nobody's panic messages.
 fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Result<OsString> {
-    let mut flags: Vec<OsString> = ["--cfg", SOFT_MEANS_SOFT].iter().chain(more).map(OsString::from).collect();
+    let mut flags: Vec<OsString> = more.iter().map(OsString::from).collect();
     for (path, name) in paths_of_this_machine(repo, rust_src)? {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(path);

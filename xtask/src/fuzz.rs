@@ -16,7 +16,7 @@ use xshell::{Shell, cmd};
 use crate::command;
 use crate::repository::Repository;
 
-/// What runs libFuzzer's side of the build: its version, and the whole name that it gives itself.
+/// The version of what runs libFuzzer's side of the build.
 const CARGO_FUZZ: &str = "0.13.2";
 /// How Debian brings a C++ compiler.
 const COMPILER_COMMAND: &str = "apt-get install g++";
@@ -26,8 +26,6 @@ const BRIEF_SECONDS: u64 = 20;
 const AT_A_TIME: usize = 2;
 /// Longest that a parser may take for one input of a few kilobytes, in seconds: far beyond what a busy machine makes of it.
 const INPUT_SECONDS: u64 = 60;
-/// The workspace's own flag (.cargo/config.toml), which cargo-fuzz's overrule.
-const SOFT_MEANS_SOFT: &str = "--cfg sha2_backend=\"soft\"";
 
 /// Try every parser on inputs that nobody has thought of
 ///
@@ -69,11 +67,14 @@ impl Args {
     }
 }
 
-/// Twenty seconds for each target, and the lines that say so; or one that says why there was none.
+/// Every target on its seeds, whole and cut anywhere, then twenty seconds for each, and the lines that say so; or one that says why
+/// there was none.
 pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
     if let Some(reason) = missing_compiler(sh) {
         return Ok(vec![format!("fuzz: skipped: {reason}")]);
     }
+    let target_dir = directory(repo);
+    command::show(cmd!(sh, "cargo test --locked --manifest-path fuzz/Cargo.toml --target-dir {target_dir}"))?;
     build(sh, repo)?;
     run(repo, targets(repo)?, Limit { seconds: Some(BRIEF_SECONDS), runs: None })
 }
@@ -130,7 +131,7 @@ fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     let target_dir = directory(repo);
     // Without a sanitizer it needs nothing of a nightly toolchain: what finds the way into the parsers is LLVM's coverage alone.
     let build = cmd!(sh, "{cargo_fuzz} fuzz build --fuzz-dir fuzz --sanitizer none --target-dir {target_dir}");
-    command::show(build.env("RUSTFLAGS", SOFT_MEANS_SOFT).env_remove("RUSTC_BOOTSTRAP"))?;
+    command::show(build.env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP"))?;
     let (seeds, directory) = (program(repo, "seeds"), target_dir.join("seeds"));
     sh.remove_path(&directory)?;
     command::read(cmd!(sh, "{seeds} {directory}")).map(drop)

@@ -6,10 +6,12 @@ mod setup; // bring what is missing
 mod build; // the purgatory, and the loader with it inside
 mod audit; // what must hold of the purgatory
 mod qemu; // real kernels, real panics
+mod peers; // the purgatories of others
 mod fuzz; // inputs that nobody has thought of
 mod fixture; // what a real kernel has written
 mod miri; // tests of what is pure, interpreted
 mod coverage; // how much of it tests run
+mod bench; // how fast it is, beside others
 mod lint; // formatting and clippy
 mod test; // all of it
 
@@ -35,10 +37,12 @@ enum Command {
     Build(build::Args),
     Audit(audit::Args),
     Qemu(qemu::Args),
+    Peers(peers::Args),
     Fuzz(fuzz::Args),
     Fixture(fixture::Args),
     Miri(miri::Args),
     Coverage(coverage::Args),
+    Bench(bench::Args),
     Lint(lint::Args),
     Test(test::Args),
     Ci(test::Ci),
@@ -65,10 +69,12 @@ fn run(command: Command) -> Result<()> {
         Command::Build(args) => args.run(&sh, &repo),
         Command::Audit(args) => args.run(&sh, &repo),
         Command::Qemu(args) => args.run(&sh, &repo),
+        Command::Peers(args) => args.run(&sh, &repo),
         Command::Fuzz(args) => args.run(&sh, &repo),
         Command::Fixture(args) => args.run(&sh, &repo),
         Command::Miri(args) => args.run(&sh, &repo),
         Command::Coverage(args) => args.run(&sh, &repo),
+        Command::Bench(args) => args.run(&sh, &repo),
         Command::Lint(args) => args.run(&sh, &repo),
         Command::Test(args) => args.run(&sh, &repo),
         Command::Ci(args) => args.run(&sh, &repo),

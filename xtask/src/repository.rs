@@ -39,7 +39,12 @@ impl Repository {
         self.root.join("target/apt")
     }
 
-    /// The freestanding binary.
+    /// The freestanding binary with its symbols: loaded, it is the same.
+    pub fn purgatory_debug(&self) -> PathBuf {
+        self.dist().join("purgatory.debug")
+    }
+
+    /// The freestanding binary as it ships.
     pub fn purgatory_elf(&self) -> PathBuf {
         self.dist().join("purgatory.elf")
     }

@@ -116,6 +116,12 @@ pub fn emulator(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::get(sh, repo, false, |name| name == Name::Qemu).map(drop)
 }
 
+/// What carries the peers' purgatories, for `peers`.
+pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
+    let carriers = |name| [Name::Kernels, Name::Kexec].contains(&name);
+    guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
+}
+
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
 pub fn guests(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::demand(&guests::get(sh, repo, false, |_| true)?, |_| true)

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, twenty seconds of each fuzz target, the pure parts under Miri, all bare-metal cases and all scenarios have run, whatever
-//! the first ones said, and none has failed. Each runner's own closing lines are on stdout as it printed them; a summary follows.
+//! On exit: all tests of the workspace, twenty seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
+//! bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed; what could not be run is named as
+//! skipped, with the reason. Each runner's own closing lines are on stdout as it printed them; a summary follows.
 
 mod summary; // the last lines
 
@@ -9,19 +10,22 @@ use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
 use crate::audit;
+use crate::bench;
 use crate::build;
 use crate::command;
 use crate::fuzz;
 use crate::lint;
 use crate::miri;
+use crate::peers;
 use crate::qemu;
 use crate::repository::Repository;
 use summary::{Summary, tally};
 
-/// Set up, build, audit, then run every test, every case and every scenario
+/// Set up, build, audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
 ///
-/// With CI set in the environment, `cargo xtask lint` comes first. Only scenarios on the newest kernel series may be ignored, where
-/// the archive does not have it; any other missing part is a failure.
+/// With CI set in the environment, `cargo xtask lint` comes first. What cannot be run here is skipped and named with the reason:
+/// fuzzing without a C++ compiler, Miri without its toolchain, scenarios on the newest kernel series where the archive has none.
+/// Any other missing part is a failure.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only names that contain this
@@ -66,14 +70,24 @@ impl Args {
             failures.push(format!("miri: {error:#}"));
             None
         });
+        let bound = peers::prove(sh, repo).unwrap_or_else(|error| {
+            failures.push(format!("peers: {error:#}"));
+            Vec::new()
+        });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
+        let counted = if filter.is_none() { bench::gate(sh, repo) } else { Ok(Vec::new()) };
+        let counted = counted.unwrap_or_else(|error| {
+            failures.push(format!("instructions: {error:#}"));
+            Vec::new()
+        });
         let summary = Summary::new(&said, &measured, outcome);
         let matrix = tally(&said_of_cases);
         if (summary.passed == 0 || matrix.passed.is_empty()) && filter.is_none() {
             failures.push("not one scenario was fulfilled, or not one case: nothing is proven".into());
         }
-        fuzzed.iter().for_each(|line| println!("{line}"));
+        counted.iter().chain(&fuzzed).for_each(|line| println!("{line}"));
         interpreted.iter().for_each(|outcome| println!("{outcome}"));
+        bound.iter().for_each(|(peer, said)| println!("peers: {}: {said}", peer.name));
         print!("{matrix}{summary}");
         if !failures.is_empty() {
             bail!("{}", failures.join("\n"));

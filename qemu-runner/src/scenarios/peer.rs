@@ -1,14 +1,27 @@
 //! `peer-*`: kexec-tools on the same stage. `peer-capture` holds the judge against an image that none of our code made;
-//! `peer-load-time` says how long each takes to arm the same files in the same machine: reported, not judged.
+//! the others say how long each takes in the same machine, to arm the same files, and between panic and capture kernel: reported, not
+//! judged.
 
 use std::time::{Duration, Instant};
+
+use handoff::EngineId;
 
 use crate::assets::GuestProgram;
 use crate::error::Error;
 use crate::first::{CAPTURE_APPEND, First, load_command};
+use crate::machine;
 use crate::scenario::{Need, Scenario};
 use crate::stage::{Setup, Stage, guest};
+use crate::vm::Line;
 
+/// Makes the capture kernel speak as early as it can.
+const EARLY: &str = "earlyprintk=ttyS0";
+/// What it says first then (`linux_banner`, init/version-timestamp.c).
+const ENTERED: &str = "Linux version ";
+/// What kexec-tools' purgatory says first (`purgatory`, purgatory/purgatory.c).
+const PEER_BEGINS: &str = "I'm in purgatory";
+/// Each crashes so many machines, in turns; the shortest time counts. More would cost every test run half a minute each.
+const JUMP_ROUNDS: u32 = 1;
 /// Each is run so many times, in turns; the shortest time counts.
 const ROUNDS: u32 = 3;
 
@@ -28,13 +41,27 @@ pub(super) fn all() -> Vec<Scenario> {
             may_be_skipped: false,
             story: load_time,
         },
+        Scenario {
+            name: "peer-jump-time",
+            summary: "how long kdump-loader's and kexec-tools' purgatories keep the capture kernel waiting",
+            needs: &[Need::Makedumpfile, Need::Kexec],
+            may_be_skipped: false,
+            story: |stage| jump_time(stage, machine::CPU, EngineId::ShaNi),
+        },
+        Scenario {
+            name: "peer-jump-time-soft",
+            summary: "the same on a CPU without SHA-NI",
+            needs: &[Need::Makedumpfile, Need::Kexec],
+            may_be_skipped: false,
+            story: |stage| jump_time(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
+        },
     ]
 }
 
 fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     let kexec = stage.context.kexec()?.clone();
     let mut first = stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
-    let load = format!("{} --hotplug", peer_command(&kexec));
+    let load = format!("{} --hotplug", peer_command(&kexec, CAPTURE_APPEND));
     first.vm.run_ok(&load)?;
     first.note(format!("armed by {}", kexec.version));
     first.place_sentinel(2, &(0..u64::MAX))?;
@@ -48,25 +75,77 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn peer_command(kexec: &GuestProgram) -> String {
-    format!("{} -p {} --initrd={} --append='{CAPTURE_APPEND}'", kexec.program, guest::KERNEL, guest::INITRD)
+/// kexec-tools' command line for arming. With -c, or kexec lets the kernel load the image, with a purgatory of the kernel's.
+fn peer_command(kexec: &GuestProgram, append: &str) -> String {
+    format!("{} -p -c {} --initrd={} --append='{append}'", kexec.program, guest::KERNEL, guest::INITRD)
 }
 
 fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     let kexec = stage.context.kexec()?.clone();
     let mut first = stage.boot(&Setup { peer: true, ..Setup::default() })?;
-    let peer = peer_command(&kexec);
-    let ours = load_command(CAPTURE_APPEND, "");
-    let (mut best_peer, mut best_ours) = (Duration::MAX, Duration::MAX);
+    let peer = peer_command(&kexec, CAPTURE_APPEND);
+    // As it comes: the kernel reads the files, makes the image and digests it.
+    let by_kernel = peer.replace(" -p -c ", " -p -s ");
+    let loaders = [
+        (format!("{} by kexec_load (-c)", kexec.version), peer),
+        (format!("{} by kexec_file_load (-s)", kexec.version), by_kernel),
+        ("kdump-loader".into(), load_command(CAPTURE_APPEND, "")),
+    ];
+    let mut best = [Duration::MAX; 3];
     for _ in 0..ROUNDS {
-        best_peer = best_peer.min(timed(&mut first, &peer)?);
-        best_ours = best_ours.min(timed(&mut first, &ours)?);
+        for ((_, load), best) in loaders.iter().zip(&mut best) {
+            *best = timed(&mut first, load)?.min(*best);
+        }
     }
-    let seconds = |time: Duration| format!("{:.3} s, the best of {ROUNDS}", time.as_secs_f64());
-    first.stage.outcome.fact(format!("load by {}", kexec.version), seconds(best_peer));
-    first.stage.outcome.fact("load by kdump-loader", seconds(best_ours));
+    for ((who, load), best) in loaders.iter().zip(best) {
+        let resident = first.peak_resident_kib(load)?;
+        let figures = format!("{:.3} s, the best of {ROUNDS}; peak resident set {resident} KiB", best.as_secs_f64());
+        first.stage.outcome.fact(format!("load by {who}"), figures);
+    }
     first.switch_off();
     Ok(())
+}
+
+/// Crashes machine after machine, armed by the peer, by the peer without its digest, and by us, in turns. What passes between the
+/// purgatory's first words and the capture kernel's is mostly the same for all: the kernel unpacks itself. The peer without its digest
+/// shows how much.
+fn jump_time(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
+    let kexec = stage.context.kexec()?.clone();
+    let append = format!("{CAPTURE_APPEND} {EARLY}");
+    let peer = format!("{} --serial=ttyS0 --console-serial", peer_command(&kexec, &append));
+    let begins = format!(" segments with {}, image ", engine.word());
+    let contestants =
+        [(peer.clone(), PEER_BEGINS), (format!("{peer} --no-checks"), PEER_BEGINS), (load_command(&append, ""), &*begins)];
+    let mut best = [Duration::MAX; 3];
+    for _ in 0..JUMP_ROUNDS {
+        for ((load, begins), best) in contestants.iter().zip(&mut best) {
+            *best = waited(stage, cpu, load, begins)?.min(*best);
+        }
+    }
+    let [theirs, unchecked, ours] = best;
+    let seconds = |time: Duration| format!("{:.3} s, the best of {JUMP_ROUNDS}", time.as_secs_f64());
+    let outcome = &mut stage.outcome;
+    outcome.fact(format!("purgatory's to capture kernel's first words, {}", kexec.version), seconds(theirs));
+    outcome.fact("the same without its digest", seconds(unchecked));
+    outcome.fact(format!("the same by ours, {}", engine.word()), seconds(ours));
+    let verifying = [ours, theirs].map(|time| time.saturating_sub(unchecked).as_secs_f64());
+    outcome.fact("verification: ours / theirs", format!("{:.3} s / {:.3} s", verifying[0], verifying[1]));
+    Ok(())
+}
+
+/// From the purgatory's first words, which contain `begins`, to the capture kernel's.
+fn waited(stage: &mut Stage<'_>, cpu: &'static str, load: &str, begins: &str) -> Result<Duration, Error> {
+    let mut first = stage.boot(&Setup { cpu, peer: true, ..Setup::default() })?;
+    first.vm.run_ok(load)?;
+    let mut crashed = first.panic(None)?;
+    let mut said =
+        |what: &str, words: &str| crashed.vm.await_console(what, |line: &Line| line.text.contains(words).then_some(line.at));
+    let began = said("the purgatory", begins)?;
+    let entered = said("the capture kernel", ENTERED)?;
+    if begins != PEER_BEGINS {
+        said("a report of ours that all was well", "purgatory.report=ok,")?;
+    }
+    Ok(entered.saturating_duration_since(began))
 }
 
 fn timed(first: &mut First<'_, '_>, command: &str) -> Result<Duration, Error> {

@@ -11,7 +11,9 @@ use object::{Endianness, SymbolIndex};
 use super::stack::Room;
 
 /// Most bytes the purgatory may occupy without the leaf table: what a user pays in crash memory before the first byte is verified.
-pub const MAX_LOADED: u64 = 48 << 10;
+pub const MAX_LOADED: u64 = 40 << 10;
+/// Most bytes of the file that ships.
+pub const MAX_FILE: u64 = 32 << 10;
 
 /// ELF's magic: the kernel takes the last segment that starts with it for the elfcorehdr (crash_handle_hotplug_event,
 /// kernel/crash_core.c).

@@ -1,0 +1,136 @@
+//! A peer's purgatory was bound right, as far as that can be seen from outside: at two addresses, what differs is addresses and
+//! nothing else, and as many as its own relocations say; and each symbol of its contract can be written.
+
+use std::fmt;
+
+use loader::purgatory::relocatable::Relocatable;
+use object::elf::{FileHeader64, R_X86_64_64, SHF_ALLOC};
+use object::read::elf::{FileHeader, SectionHeader};
+use object::{LittleEndian, SectionIndex};
+
+use super::{Defect, Peer, STACK_END, read};
+use crate::Error as RunnerError;
+
+/// Where kernels put purgatories: below 4 GiB, and above. Both are pages, and differ in the lowest bits that pages can differ in.
+const ADDRESSES: [u64; 2] = [0x1000_0000, 0x7f_4321_f000];
+/// Thus an address in one image differs from that in the other in its second byte, whatever its own value, and not in its first.
+const FIRST_DIFFERENCE: usize = 1;
+const _: () = assert!((ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() >= 8 && (ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() < 16);
+
+/// Why it was not.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something that does not depend on the address changes with it.
+    #[error("bound elsewhere, its bytes at {at:#x} change from {one:#x} to {other:#x}, which is not by the distance")]
+    Change {
+        /// Offset in the image.
+        at: usize,
+        /// The eight bytes at the first address.
+        one: u64,
+        /// The eight bytes at the second.
+        other: u64,
+    },
+    /// Not every address changes, or more does.
+    #[error("{found} of its words change with the address, but it has {expected} relocations of type R_X86_64_64")]
+    Count {
+        /// Words that change.
+        found: usize,
+        /// Relocations.
+        expected: usize,
+    },
+    /// A symbol of its contract has another size.
+    #[error("its symbol {symbol} has {found} bytes instead of {expected}")]
+    Symbol {
+        /// Which.
+        symbol: &'static str,
+        /// Its size.
+        found: u64,
+        /// What its loader writes.
+        expected: u64,
+    },
+    /// It cannot be read, although the loader can.
+    #[error("its relocations cannot be read")]
+    Elf(#[from] object::Error),
+}
+
+/// What was seen.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Bytes of the object.
+    pub object_len: u64,
+    /// Bytes that are copied.
+    pub file_len: u64,
+    /// Bytes in memory.
+    pub len: u64,
+    /// Addresses in it.
+    pub addresses: usize,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { object_len, file_len, len, addresses } = self;
+        write!(f, "{object_len} bytes; bound: {file_len} in the file, {len} in memory, {addresses} addresses")
+    }
+}
+
+impl Peer {
+    /// Binds it at two addresses, and looks at what comes out.
+    pub fn prove(&self) -> Result<Proof, RunnerError> {
+        let object = read(&self.object)?;
+        let program = self.parse()?;
+        let addresses = self.addresses(&program).map_err(|defect| self.error(defect))?;
+        let expected = relocations(&object).map_err(|error| self.error(Error::Elf(error)))?;
+        if addresses != expected {
+            return Err(self.error(Error::Count { found: addresses, expected }));
+        }
+        self.contract_holds(&program).map_err(|defect| self.error(defect))?;
+        Ok(Proof { object_len: object.len() as u64, file_len: program.file_len(), len: program.len(), addresses })
+    }
+
+    /// How many words change with the address.
+    fn addresses(&self, program: &Relocatable) -> Result<usize, Defect> {
+        let [first, second] = ADDRESSES;
+        let (one, other) = (program.bind(first)?.into_bytes(), program.bind(second)?.into_bytes());
+        let (mut at, mut addresses) = (0, 0);
+        while let Some(same) = one[at..].iter().zip(&other[at..]).position(|(one, other)| one != other) {
+            let start = (at + same).saturating_sub(FIRST_DIFFERENCE);
+            let word =
+                |image: &[u8]| image.get(start..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+            let (before, after) = (word(&one), word(&other));
+            if after.wrapping_sub(before) != second - first {
+                return Err(Error::Change { at: start, one: before, other: after }.into());
+            }
+            (at, addresses) = (start + 8, addresses + 1);
+        }
+        Ok(addresses)
+    }
+
+    /// Each symbol that its loader writes has its size, takes what is written, and only there.
+    fn contract_holds(&self, program: &Relocatable) -> Result<(), Defect> {
+        let mut bound = program.bind(ADDRESSES[1])?;
+        for &(symbol, expected) in self.contract.written {
+            let found = program.symbol(symbol)?.len();
+            if found != expected {
+                return Err(Error::Symbol { symbol, found, expected }.into());
+            }
+            bound.set(symbol, &vec![0xa5; expected as usize])?;
+        }
+        bound.address_of(STACK_END)?;
+        Ok(())
+    }
+}
+
+/// How many relocations of loaded sections write an address, read without the loader.
+fn relocations(object: &[u8]) -> Result<usize, object::Error> {
+    let header = FileHeader64::<LittleEndian>::parse(object)?;
+    let sections = header.sections(LittleEndian, object)?;
+    let mut count = 0;
+    for section in sections.iter() {
+        let Some((entries, _)) = section.rela(LittleEndian, object)? else { continue };
+        let changed = sections.section(SectionIndex(section.sh_info(LittleEndian) as usize))?;
+        if changed.sh_flags(LittleEndian).contains(SHF_ALLOC) {
+            count += entries.iter().filter(|entry| entry.r_type(LittleEndian, false) == R_X86_64_64).count();
+        }
+    }
+    Ok(count)
+}
