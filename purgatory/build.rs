@@ -1,23 +1,29 @@
-//! Hands the linker its script and the sizes in it: of the block, as the contract defines it, and of the stacks.
+//! Hands the linker its scripts and the sizes in them: of the block, as the contract defines it, and of the stacks.
 
-/// Bytes of stack for the story in `main.rs`.
+use std::path::Path;
+
+/// Each program and the layout of its image, in `linker/`.
+const PROGRAMS: [(&str, &str); 3] =
+    [("purgatory", "purgatory.ld"), ("purgatory-linux", "drop-in.ld"), ("purgatory-kexec-tools", "drop-in.ld")];
+/// Bytes of stack for a program's story.
 const STACK_SIZE: usize = 6 << 10;
 /// Bytes of stack for an exception, which never returns.
 const TRAP_STACK_SIZE: usize = 2 << 10;
 
 fn main() {
-    println!("cargo::rerun-if-changed=../linker/purgatory.ld");
     // On the host only the library is linked, and only into tests.
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("purgatory") {
         return;
     }
-    let script =
-        std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../linker/purgatory.ld");
+    let scripts = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../linker");
+    for (program, script) in PROGRAMS {
+        println!("cargo::rerun-if-changed=../linker/{script}");
+        println!("cargo::rustc-link-arg-bin={program}=-T{}", scripts.join(script).display());
+    }
     let sizes = [("HANDOFF_SIZE", size_of::<handoff::Block>()), ("STACK_SIZE", STACK_SIZE), ("TRAP_STACK_SIZE", TRAP_STACK_SIZE)];
     for (name, bytes) in sizes {
         println!("cargo::rustc-link-arg-bins=--defsym={name}={bytes:#x}");
     }
-    println!("cargo::rustc-link-arg-bins=-T{}", script.display());
     for argument in ["-pie", "--no-dynamic-linker", "--gc-sections", "-z", "norelro", "-z", "max-page-size=64"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }

@@ -54,7 +54,12 @@ pub struct Line<'a, P: Ports> {
 impl<P: Ports> Console<P> {
     /// The console that `block` alleges, made by `open` from its port; none unless port I/O is allowed.
     pub fn alleged(block: &Block, open: impl FnOnce(u16) -> P) -> Self {
-        Self { uart: alleged_port(block).map(|port| Uart { ports: open(port), stuck: false }) }
+        Self::new(alleged_port(block).map(open))
+    }
+
+    /// The console behind these ports, if there are any.
+    pub fn new(ports: Option<P>) -> Self {
+        Self { uart: ports.map(|ports| Uart { ports, stuck: false }) }
     }
 
     /// Ends a line that somebody else may have been interrupted in.

@@ -10,3 +10,5 @@ pub mod received;
 pub mod verify;
 pub mod elfcorehdr;
 pub mod policy;
+pub mod regions;
+pub mod jump_back;

@@ -15,6 +15,8 @@ pub const LOADER: &str = "target/dist/kdump-loader";
 pub const SENTINEL: &str = "target/dist/sentinel";
 /// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
 pub const PURGATORY: &str = "target/dist/purgatory.debug";
+/// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not shipped.
+pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
 pub const BARE: &str = "target/bare";
 /// Where runs leave their logs.

@@ -1,25 +1,31 @@
-//! `cargo xtask audit`: what must hold of the purgatory's executable, whatever the compiler and the linker made of its source.
+//! `cargo xtask audit`: what must hold of the purgatory's executable and of the drop-ins, whatever the compiler and the linker made of
+//! their source.
 //!
-//! On entry: `target/dist/purgatory.elf`, with its symbols.
+//! On entry: `target/dist/purgatory.elf` and the drop-ins, each with its symbols beside it.
 //! On exit: a table of sizes; or every violation, each with its place. Nothing is taken from the linker script: the file is
 //! looked at as the loader and the CPU will see it.
 
 mod image; // what is loaded, and where: sections, segments, relocations, symbols
 mod instructions; // what the CPU will be asked to do
 mod stack; // how deep the stacks can get
+mod drop_in; // objects for other loaders
+
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
 use crate::build;
+use crate::build::drop_in::{DROP_INS, DropIn};
 use crate::repository::Repository;
 pub use image::{MAX_FILE, MAX_LOADED};
 
-/// Check what must hold of target/dist/purgatory.elf, and print its sizes
+/// Check what must hold of target/dist/purgatory.elf and the drop-ins beside it, and print their sizes
 ///
 /// No relocation and nothing undefined; two segments, the first not starting like an ELF file; the handoff block's place as large
 /// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O,
-/// HLT and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack.
+/// HLT and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the drop-ins, what is executed, and: an object as
+/// the host's loaders take it, with the symbols that they write, and no larger than what it replaces.
 #[derive(clap::Args)]
 pub struct Args {}
 
@@ -40,28 +46,59 @@ pub struct Measured {
 /// Audits what was built.
 pub fn audit(repo: &Repository) -> Result<Measured> {
     let file = repo.purgatory_debug();
-    let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let image = image::Image::parse(&bytes).with_context(|| format!("cannot read {} as ELF", file.display()))?;
+    let bytes = read(&file)?;
+    let image = parse("purgatory", &file, &bytes)?;
     let mut faults = image.faults();
-    faults.extend(instructions::faults(&image.code));
-    let (depths, too_deep) = stack::depths(&image.code, image.stacks());
-    faults.extend(too_deep);
     for (name, bytes) in image.sizes() {
         println!("{name:<24} {bytes:>6} bytes");
     }
     println!("{:<24} {:>6} bytes of {} allowed", "loaded", image.loaded_size(), MAX_LOADED);
-    let shipped = repo.purgatory_elf();
-    let len = std::fs::metadata(&shipped).with_context(|| format!("cannot look at {}", shipped.display()))?.len();
+    let len = read(&repo.purgatory_elf())?.len() as u64;
     println!("{:<24} {len:>6} bytes of {MAX_FILE} allowed", "file");
     if len > MAX_FILE {
-        faults.push(format!("{} has {len} bytes, {MAX_FILE} are allowed", shipped.display()));
+        faults.push(format!("{} has {len} bytes, {MAX_FILE} are allowed", repo.purgatory_elf().display()));
     }
+    faults.extend(execution_faults(&image));
+    conclude(&file, faults)?;
+    DROP_INS.iter().try_for_each(|drop_in| audit_drop_in(repo, drop_in))?;
+    Ok(Measured { loaded: image.loaded_size() })
+}
+
+/// The object as its loaders will see it, and the program that it was made of as the CPU will.
+fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
+    let (object, program) = (drop_in.object(repo), drop_in.debug(repo));
+    let bytes = read(&object)?;
+    println!("{:<24} {:>6} bytes of {} allowed", drop_in.program, bytes.len(), drop_in.max_file);
+    let as_object = drop_in::faults(&bytes, drop_in.contract, drop_in.max_file);
+    conclude(&object, as_object.with_context(|| format!("cannot read {} as an object", object.display()))?)?;
+    let bytes = read(&program)?;
+    let image = parse(drop_in.krate, &program, &bytes)?;
+    conclude(&program, [image.unresolved(), execution_faults(&image)].concat())
+}
+
+/// What must hold of everything that is executed.
+fn execution_faults(image: &image::Image<'_>) -> Vec<String> {
+    let mut faults = instructions::faults(&image.code);
+    let (depths, too_deep) = stack::depths(&image.code, image.stacks());
+    faults.extend(too_deep);
     for stack::Depth { stack, bytes, room } in depths {
         println!("{stack:<24} {bytes:>6} bytes of {room}, at worst");
     }
-    if faults.is_empty() {
-        println!("audit: {} is as it must be", file.display());
-        return Ok(Measured { loaded: image.loaded_size() });
+    faults
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn parse<'data>(krate: &'static str, file: &Path, bytes: &'data [u8]) -> Result<image::Image<'data>> {
+    image::Image::parse(krate, bytes).with_context(|| format!("cannot read {} as ELF", file.display()))
+}
+
+fn conclude(file: &Path, faults: Vec<String>) -> Result<()> {
+    if !faults.is_empty() {
+        bail!("{} is not as it must be:\n  {}", file.display(), faults.join("\n  "));
     }
-    bail!("{} is not as it must be:\n  {}", file.display(), faults.join("\n  "))
+    println!("audit: {} is as it must be", file.display());
+    Ok(())
 }

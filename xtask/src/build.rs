@@ -1,9 +1,13 @@
 //! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
 //!
-//! On exit: `target/dist/` with `purgatory.elf`, `purgatory.debug`, which is the same with symbols, `kdump-loader` (one static executable) and the man pages.
+//! On exit: `target/dist/` with `purgatory.elf`, `purgatory.debug`, which is the same with symbols, the drop-ins `purgatory-linux.ro` and
+//! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable), the man pages, and a MANIFEST of them.
 
 pub mod bare; // what the fault matrix is run with
 mod strip; // the purgatory without symbols
+pub mod drop_in; // the purgatory in the places of others'
+mod relocatable; // an object of a linked program
+pub mod manifest; // what was built, with sizes and digests
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -30,32 +34,36 @@ const STATIC: &str = "-Ctarget-feature=+crt-static";
 /// cargo's own separator of flags in CARGO_ENCODED_RUSTFLAGS, so that a path may contain spaces.
 const FLAG_SEPARATOR: &str = "\x1f";
 
-/// Build target/dist/purgatory.elf and target/dist/kdump-loader
+/// Build the purgatory, the loader, and the purgatories for Linux and kexec-tools into target/dist
 ///
 /// The purgatory is built with its own core library, for which rust-src is brought if it is missing. The loader is one static
-/// executable with the purgatory inside; its man pages are written beside it.
+/// executable with the purgatory inside; its man pages are written beside it. What was built is listed in target/dist/MANIFEST.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    drop_ins: drop_in::Settings,
+}
 
 impl Args {
     /// Builds, and prints what came out.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        build(sh, repo)?;
-        for file in [repo.purgatory_elf(), repo.loader()] {
-            let bytes = std::fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.len();
-            println!("{bytes:>9} bytes  {}", file.display());
-        }
-        println!("{:>15}  {}", "man pages", repo.man().display());
+        build_with(sh, repo, &self.drop_ins)?;
+        print!("{}", manifest::read(repo)?);
         Ok(())
     }
 }
 
-/// Builds purgatory, loader and man pages.
+/// Builds everything, as it ships.
 pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
+    build_with(sh, repo, &drop_in::Settings::default())
+}
+
+fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Result<()> {
     setup::linker(sh)?;
-    purgatory(sh, repo)?;
+    purgatories(sh, repo, drop_ins)?;
     loader(sh, repo)?;
-    man_pages(sh, repo)
+    man_pages(sh, repo)?;
+    manifest::write(repo)
 }
 
 /// A program that runs without an operating system, and how it is built.
@@ -81,9 +89,10 @@ const PURGATORY: Freestanding = Freestanding {
     flags: &[NO_POINTER_TABLES],
 };
 
-/// `cargo SUBCOMMAND` for the purgatory's target.
+/// `cargo SUBCOMMAND` for the purgatory and its drop-ins.
 pub fn purgatory_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Result<Cmd<'a>> {
-    freestanding_cargo(sh, repo, subcommand, &PURGATORY)
+    Ok(freestanding_cargo(sh, repo, subcommand, &PURGATORY)?
+        .args(drop_in::DROP_INS.iter().flat_map(|drop_in| ["--bin", drop_in.program])))
 }
 
 /// `cargo SUBCOMMAND` for a freestanding program, with everything that building its `core` takes.
@@ -116,15 +125,22 @@ fn place(repo: &Repository, what: &Freestanding) -> PathBuf {
     repo.root.join(what.target_dir).join(triple).join("release").join(what.program)
 }
 
-/// Builds the purgatory alone.
+/// Builds the purgatory and the drop-ins alone, as they ship.
 pub fn purgatory(sh: &Shell, repo: &Repository) -> Result<()> {
+    purgatories(sh, repo, &drop_in::Settings::default())
+}
+
+fn purgatories(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Result<()> {
     sh.create_dir(repo.dist())?;
     command::show(purgatory_cargo(sh, repo, "build")?)?;
     let linked = place(repo, &PURGATORY);
     copy_if_changed(&linked, &repo.purgatory_debug())?;
     let linked = std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
     write_if_changed(&strip::strip(&linked)?, &repo.purgatory_elf())?;
-    no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.purgatory_elf())
+    drop_in::build(repo, drop_ins)?;
+    let paths = paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?;
+    let objects = drop_in::DROP_INS.iter().map(|drop_in| drop_in.object(repo));
+    [repo.purgatory_elf()].into_iter().chain(objects).try_for_each(|program| no_foreign_path(&paths, &program))
 }
 
 fn loader(sh: &Shell, repo: &Repository) -> Result<()> {

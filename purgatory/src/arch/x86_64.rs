@@ -5,8 +5,18 @@ mod trap;
 mod guard;
 mod serial;
 mod cpu;
+mod probe;
+mod copy;
 mod leave;
+mod enter;
 mod reset;
+
+#[allow(unused_imports, reason = "not every program uses everything")]
+pub use {
+    copy::copy,
+    enter::{Registers, enter},
+    probe::{engine as probed_engine, resume as resume_probe},
+};
 
 pub use cpu::{engine, tsc, wait};
 pub use guard::set as guard_stack;

@@ -17,7 +17,7 @@ pub const MAX_FILE: u64 = 32 << 10;
 
 /// ELF's magic: the kernel takes the last segment that starts with it for the elfcorehdr (crash_handle_hotplug_event,
 /// kernel/crash_core.c).
-const ELF_MAGIC: &[u8] = b"\x7fELF";
+pub const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// Section of both stacks, and the symbols at their ends, as the linker script names them: exceptions' first, then the story's.
 const STACKS: (&str, &str, &str) = (".stacks", "__trap_stack_top", "__stack_top");
@@ -50,6 +50,8 @@ pub struct Symbol {
 
 /// What is executed, and what its parts are called.
 pub struct Code<'data> {
+    /// The name of its crate.
+    pub name: &'static str,
     /// Where the kernel jumps to.
     pub entry: u64,
     /// Sections that occupy memory, by address.
@@ -73,8 +75,8 @@ pub struct Image<'data> {
 }
 
 impl<'data> Image<'data> {
-    /// Takes an ELF file apart.
-    pub fn parse(data: &'data [u8]) -> Result<Self> {
+    /// Takes the ELF file of a crate apart.
+    pub fn parse(name: &'static str, data: &'data [u8]) -> Result<Self> {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
         let table = header.sections(endian, data)?;
@@ -111,7 +113,7 @@ impl<'data> Image<'data> {
         }
         symbols.sort_by_key(|s| s.address);
         let segments = header.program_headers(endian, data)?;
-        let code = Code { entry: header.e_entry(endian), sections, symbols };
+        let code = Code { name, entry: header.e_entry(endian), sections, symbols };
         Ok(Self { endian, data, segments, code, marks, undefined, relocations })
     }
 
@@ -133,8 +135,8 @@ impl<'data> Image<'data> {
         Some(Room { trap: mark(trap)?.checked_sub(bottom)?, story: mark(story)?.checked_sub(mark(trap)?)? })
     }
 
-    /// Every violation.
-    pub fn faults(&self) -> Vec<String> {
+    /// What nobody would resolve.
+    pub fn unresolved(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, count) in &self.relocations {
             faults.push(format!("{name} has {count} relocations, which nobody applies; find out what stores an address in data"));
@@ -142,6 +144,12 @@ impl<'data> Image<'data> {
         for name in &self.undefined {
             faults.push(format!("symbol {name} is undefined"));
         }
+        faults
+    }
+
+    /// Every violation.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.unresolved();
         faults.extend(self.segment_faults());
         match self.code.sections.iter().find(|s| s.name == HANDOFF_SECTION) {
             None => faults.push(format!("there is no section {HANDOFF_SECTION} for the block")),
@@ -196,7 +204,7 @@ mod tests {
     #[test]
     fn an_ordinary_program_breaks_every_rule() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let faults = Image::parse(&own).unwrap().faults().join("\n");
+        let faults = Image::parse("xtask", &own).unwrap().faults().join("\n");
         for fault in [
             ".rela.dyn has ",
             "is undefined",
@@ -256,7 +264,7 @@ mod tests {
         }
 
         fn faults(&self) -> Vec<String> {
-            Image::parse(&self.elf()).unwrap().faults()
+            Image::parse("purgatory", &self.elf()).unwrap().faults()
         }
     }
 
@@ -274,7 +282,7 @@ mod tests {
     #[test]
     fn the_least_of_a_purgatory_is_accepted() {
         assert_eq!(RIGHT.faults(), [""; 0]);
-        assert_eq!(Image::parse(&RIGHT.elf()).unwrap().loaded_size(), 0x1000 + size_of::<Block>() as u64);
+        assert_eq!(Image::parse("purgatory", &RIGHT.elf()).unwrap().loaded_size(), 0x1000 + size_of::<Block>() as u64);
     }
 
     #[test]

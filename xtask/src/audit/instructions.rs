@@ -12,8 +12,9 @@ use super::image::{Code as Program, Section, Symbol};
 const INTEGER_SECTION: &str = ".text.integer";
 
 /// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain them:
-/// few enough to see that each, or whoever calls it, looks at the block's permissions first. Names are demangled paths; inlining moves code into callers, so that the
-/// innermost functions carry `#[inline(never)]`.
+/// few enough to see that each, or whoever calls it, looks at the block's permissions first, or at what a drop-in was asked for. Names are demangled
+/// paths, of those in a program's own crate without the crate's name; inlining moves code into callers, so that the innermost functions
+/// carry `#[inline(never)]`.
 const GUARDED: [Guarded; 5] = [
     Guarded {
         what: "CPUID",
@@ -23,17 +24,13 @@ const GUARDED: [Guarded; 5] = [
     Guarded {
         what: "port I/O",
         is: |instruction| PORT_IO.contains(&instruction.mnemonic()),
-        functions: &["purgatory::arch::x86_64::serial::inb", "purgatory::arch::x86_64::serial::outb"],
+        functions: &["arch::x86_64::serial::inb", "arch::x86_64::serial::outb"],
     },
-    Guarded {
-        what: "HLT",
-        is: |instruction| instruction.mnemonic() == Mnemonic::Hlt,
-        functions: &["purgatory::arch::x86_64::reset::halt"],
-    },
+    Guarded { what: "HLT", is: |instruction| instruction.mnemonic() == Mnemonic::Hlt, functions: &["arch::x86_64::reset::halt"] },
     Guarded {
         what: "a debug register",
         is: |instruction| instruction.op0_register().is_dr() || instruction.op1_register().is_dr(),
-        functions: &["purgatory::arch::x86_64::guard::set", "purgatory::arch::x86_64::guard::lift"],
+        functions: &["arch::x86_64::guard::set", "arch::x86_64::guard::lift"],
     },
     Guarded {
         what: "MSR access",
@@ -77,9 +74,11 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
                 faults.push(format!("{} is no instruction", place(program, &instruction)));
             }
             let guarded = GUARDED.iter().find(|guarded| (guarded.is)(&instruction));
-            if let Some(guarded) = guarded.filter(|g| !g.functions.contains(&function(program, instruction.ip()).as_str())) {
+            let name = function(program, instruction.ip());
+            let within = name.strip_prefix(program.name).and_then(|name| name.strip_prefix("::")).unwrap_or(&name);
+            if let Some(guarded) = guarded.filter(|guarded| !guarded.functions.contains(&within)) {
                 faults.push(format!(
-                    "{}: {} outside the functions that ask the block first",
+                    "{}: {} outside the functions that ask for permission first",
                     place(program, &instruction),
                     guarded.what
                 ));
@@ -175,7 +174,12 @@ mod tests {
         };
         let symbols = [(0, "purgatory_start"), (TEXT, "purgatory::arch::x86_64::serial::inb"), (TEXT + 2, "story")];
         let symbols = symbols.map(|(address, name)| Symbol { name: name.into(), address }).into();
-        Program { entry: 0, sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)], symbols }
+        Program {
+            name: "purgatory",
+            entry: 0,
+            sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)],
+            symbols,
+        }
     }
 
     #[test]

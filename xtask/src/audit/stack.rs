@@ -14,10 +14,12 @@ use super::instructions::{decode, function, place};
 
 /// What switches to the exceptions' stack, in trap.S.
 const TRAP: &str = "trap";
-/// Where a jump through a register is meant: leave.S enters the capture kernel and does not come back.
-const LEAVES: &str = "leave";
-/// What an exception leaves on its own stack before trap.S has it: five words and an error code from an aligned top, and the vector.
-const EXCEPTION: u64 = (5 + 1 + 1) * WORD;
+/// Where a jump to an address in a register or in memory is meant: leave.S and enter.S go to the next kernel and do not come back.
+const LEAVES: [&str; 2] = ["leave", "enter"];
+/// What an exception leaves on its own stack before trap.S has it: five words from an aligned top, and what [`PUSHED`] counts.
+const EXCEPTION: u64 = 5 * WORD;
+/// What the stubs in trap.S leave on it before [`TRAP`]: an error code, which may be the CPU's, and the vector.
+const PUSHED: u64 = 2 * WORD;
 /// What an NMI leaves on the stack that it interrupts: five words, at an address rounded down to 16 (SDM vol. 3A, "Stack switching in
 /// IA-32e mode"). The next one waits for its IRETQ.
 const NMI: u64 = 5 * WORD + WORD;
@@ -136,7 +138,7 @@ impl<'a, 'data> Graph<'a, 'data> {
         let end = self.program.symbols.iter().map(|s| s.address).find(|at| *at > start).unwrap_or(u64::MAX);
         let mut frame = Frame::default();
         let mut reached = BTreeMap::new();
-        let mut paths = vec![(start, 0)];
+        let mut paths = vec![(start, if self.name(start) == TRAP { PUSHED } else { 0 })];
         while let Some((at, before)) = paths.pop() {
             if reached.get(&at).is_some_and(|depth| *depth >= before) {
                 continue;
@@ -146,7 +148,11 @@ impl<'a, 'data> Graph<'a, 'data> {
                 self.faults.insert(format!("{at:#x} is reached from {}, but no instruction starts there", self.name(start)));
                 continue;
             };
-            let Some(depth) = depth_after(&instruction, before).filter(|depth| *depth < ABSURD) else {
+            let leaves = LEAVES.contains(&self.name(start).as_str());
+            // enter.S takes the next kernel's stack, on which nothing of ours is.
+            let leaves_stack = leaves && instruction.mnemonic() == Mnemonic::Mov && instruction.op0_register() == Register::RSP;
+            let after = if leaves_stack { Some(0) } else { depth_after(&instruction, before) };
+            let Some(depth) = after.filter(|depth| *depth < ABSURD) else {
                 self.faults.insert(format!("{}: how deep the stack is then is unknown", place(self.program, &instruction)));
                 continue;
             };
@@ -163,7 +169,7 @@ impl<'a, 'data> Graph<'a, 'data> {
                     self.faults.insert(format!("{place}: goes to {target:#x}, where no function starts"));
                 }
             }
-            let known = flow == FlowControl::IndirectBranch && self.name(start) == LEAVES;
+            let known = flow == FlowControl::IndirectBranch && leaves;
             if matches!(flow, FlowControl::IndirectCall | FlowControl::IndirectBranch) && !known {
                 self.faults.insert(format!("{}: where it goes is unknown", place(self.program, &instruction)));
             }

@@ -3,7 +3,8 @@
  * On entry: 64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off, GDT and
  *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine
  *   (6.12) or stops it for ever (7.2), so the way there is short.
- * On exit: own stack, GDT, TSS and IDT; SSE on; RDI = time-stamp counter on entry; in story::tell, never to return.
+ * On exit: own stack, GDT, TSS and IDT; SSE on; RDI = time-stamp counter on entry, RSI = RSP on entry; in the
+ *   program's `tell`, never to return.
  * Clobbers: everything. Integer instructions only, until CR4 says otherwise.
  */
     .section .text.entry, "ax", @progbits
@@ -12,6 +13,7 @@
 purgatory_start:
     cli
     cld
+    movq    %rsp, %rbx
     leaq    __stack_top(%rip), %rsp
     rdtsc
     shlq    $32, %rdx
@@ -101,9 +103,11 @@ purgatory_start:
 
     addq    $16, %rsp
     movq    %rbp, %rdi
+    movq    %rbx, %rsi
     xorl    %ebp, %ebp
     call    {tell}
     ud2
+    .size   purgatory_start, . - purgatory_start
 
     .section .bss.entry, "aw", @nobits
     .balign 16

@@ -41,6 +41,6 @@ global_asm!(
     STUB_SIZE = const super::trap::STUB_SIZE,
     VECTORS = const super::trap::VECTORS,
     nmis = sym super::trap::NMIS,
-    tell = sym crate::story::tell,
+    tell = sym crate::tell,
     options(att_syntax)
 );

@@ -5,7 +5,7 @@
  *   stack. Our IDT stays, so that an NMI is survived until the capture kernel loads its own (`load_stage1_idt`,
  *   arch/x86/boot/compressed/head_64.S).
  */
-    .section .text.entry, "ax", @progbits
+    .section .text.leave, "ax", @progbits
     .global leave
     .type leave, @function
 leave:

@@ -6,12 +6,23 @@ use purgatory::console::Ports;
 
 /// Transmit holding register (16550 data sheet).
 const THR: u16 = 0;
+/// The divisor's halves, while LCR_DLAB is set.
+const DIVISOR_LOW: u16 = 0;
+const DIVISOR_HIGH: u16 = 1;
 /// Line control register.
 const LCR: u16 = 3;
+/// Modem control register.
+const MCR: u16 = 4;
 /// Line status register.
 const LSR: u16 = 5;
 /// LCR: the first two ports are the divisor's. Linux may have died while it was set.
 const LCR_DLAB: u8 = 1 << 7;
+/// LCR: eight data bits, no parity, one stop bit.
+const LCR_8N1: u8 = 0b11;
+/// MCR: ready, and asking to send.
+const MCR_DTR_RTS: u8 = 0b11;
+/// Bits per second that a divisor of 1 makes of a UART's usual clock, 1.8432 MHz.
+const HIGHEST_BAUD: u32 = 115_200;
 
 /// The ports of a UART.
 #[derive(Debug)]
@@ -27,6 +38,16 @@ impl UartPorts {
             outb(first + LCR, line_control & !LCR_DLAB);
         }
         Self { first }
+    }
+
+    /// Sets it up for `baud` bits per second, which is not 0.
+    pub fn set_up(&mut self, baud: u32) {
+        let [low, high, ..] = (HIGHEST_BAUD / baud).max(1).to_le_bytes();
+        outb(self.first + LCR, LCR_DLAB | LCR_8N1);
+        outb(self.first + DIVISOR_LOW, low);
+        outb(self.first + DIVISOR_HIGH, high);
+        outb(self.first + LCR, LCR_8N1);
+        outb(self.first + MCR, MCR_DTR_RTS);
     }
 }
 

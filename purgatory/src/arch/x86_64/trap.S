@@ -2,8 +2,8 @@
  *
  * On entry: NMI is on the interrupted code's stack, every other vector at the top of a stack of its own, which the next exception
  *   takes from the top again. The interrupted code may have been using SSE: integer instructions only.
- * On exit: NMI returns, counted, with nothing changed. Every other vector goes to stop::exception and never
- *   returns. An exception inside that, or before SSE is on, resets the machine: there is nothing left to say it with.
+ * On exit: NMI returns, counted, with nothing changed. Every other vector goes to the program's `exception`, which
+ *   never returns, but in the drop-ins from their probe (probe.S), with another RIP. An exception inside that, or before SSE is on, resets the machine: there is nothing left to say it with.
  */
     .section .text.trap, "ax", @progbits
     .balign {STUB_SIZE}
@@ -48,6 +48,9 @@ trap:
     subq    $8, %rsp                    /* seven words are on it, and its top is aligned */
     cld
     call    {exception}
+    movl    $0, traps(%rip)
+    addq    $24, %rsp                   /* the alignment, the vector, the error code */
+    iretq
 2:  pushq   $0
     pushq   $0
     lidt    (%rsp)

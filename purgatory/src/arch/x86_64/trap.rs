@@ -51,6 +51,6 @@ global_asm!(
     NMI = const NMI,
     CR4_OSFXSR = const CR4_OSFXSR,
     nmis = sym NMIS,
-    exception = sym crate::stop::exception,
+    exception = sym crate::exception,
     options(att_syntax)
 );

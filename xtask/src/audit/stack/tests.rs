@@ -20,7 +20,7 @@ fn measured(functions: &[(&str, &[u8])], room: Option<Room>) -> (Vec<Depth>, Vec
     }
     let size = bytes.len() as u64;
     let section = Section { name: ".text".into(), address: 0, size, executable: true, writable: false, bytes: &bytes };
-    depths(&Program { entry: 0, sections: vec![section], symbols }, room)
+    depths(&Program { name: "purgatory", entry: 0, sections: vec![section], symbols }, room)
 }
 
 #[test]
@@ -29,14 +29,14 @@ fn frames_of_a_chain_are_added_up() {
     assert_eq!(faults, [""; 0]);
     // rbx, 0x20, the return address, and two words of the callee; two words.
     assert_eq!(depths[0].bytes, 8 + 0x20 + 8 + 16 + NMI);
-    assert_eq!(depths[1].bytes, 16 + EXCEPTION + NMI);
+    assert_eq!(depths[1].bytes, 16 + PUSHED + EXCEPTION + NMI);
 }
 
 #[test]
 fn a_chain_that_does_not_fit_is_found_to_the_byte() {
     let functions: [(&str, &[u8]); 3] = [("start", CALLER), ("callee", CALLEE), ("trap", CALLEE)];
     let needed = 8 + 0x20 + 8 + 16 + NMI;
-    let trap = 16 + EXCEPTION + NMI;
+    let trap = 16 + PUSHED + EXCEPTION + NMI;
     assert_eq!(measured(&functions, Some(Room { story: needed, trap })).1, [""; 0]);
     let (_, faults) = measured(&functions, Some(Room { story: needed - 1, trap }));
     assert!(faults.len() == 1 && faults[0].ends_with("start > callee"), "{faults:?}");
@@ -67,7 +67,7 @@ fn a_stack_taken_anew_is_empty() {
     let switch = b"\x50\x50\x48\x8d\x25\x00\x00\x00\x00\x50\x0f\x0b";
     let (depths, faults) = measured(&[("start", b"\x0f\x0b"), ("trap", switch)], PLENTY);
     assert_eq!(faults, [""; 0]);
-    assert_eq!(depths[1].bytes, 16 + EXCEPTION + NMI);
+    assert_eq!(depths[1].bytes, 16 + PUSHED + EXCEPTION + NMI);
 }
 
 #[test]
@@ -80,10 +80,14 @@ fn recursion_is_found_and_named() {
 }
 
 #[test]
-fn only_leave_may_jump_through_a_register() {
+fn only_what_leaves_may_jump_through_a_register_and_take_another_stack() {
+    // mov (%rdi), %rsp; jmp *%rdi
+    let leave: &[u8] = b"\x48\x8b\x27\xff\xe7";
+    for name in LEAVES {
+        assert_eq!(measured(&[(name, leave), ("trap", b"\x0f\x0b")], PLENTY).1, [""; 0]);
+    }
     // jmp *%rdi
     let jump: &[u8] = b"\xff\xe7";
-    assert_eq!(measured(&[("leave", jump), ("trap", b"\x0f\x0b")], PLENTY).1, [""; 0]);
     let (_, faults) = measured(&[("start", jump), ("trap", b"\x0f\x0b")], PLENTY);
     assert!(faults.len() == 1 && faults[0].contains("(start+0x0) Jmp: where it goes"), "{faults:?}");
     // call *%rax; ud2, which nobody may.

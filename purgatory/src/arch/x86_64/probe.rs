@@ -1,0 +1,47 @@
+//! [4] Which engine the CPU can run, found out by running its instructions.
+//!
+//! CPUID is not asked: it raises #VC in SEV-ES and SEV-SNP guests and may raise #VE in TDX guests, whose handlers are gone by now, and no
+//! host says whether this is one. An instruction that the CPU lacks is #UD everywhere, and that we can handle ourselves.
+
+use core::arch::global_asm;
+
+use digest::{Engine, ShaNi};
+
+use super::trap::TrapFrame;
+
+/// Invalid opcode (SDM vol. 3A, "Interrupt 6").
+const INVALID_OPCODE: u64 = 6;
+
+global_asm!(include_str!("probe.S"), options(att_syntax));
+
+unsafe extern "sysv64" {
+    /// Whether the CPU has all the instructions that `ShaNi` vouches for (probe.S).
+    safe fn probe_sha_ni() -> u32;
+}
+
+// From probe.S. Only their addresses mean anything.
+unsafe extern "C" {
+    static probe_begin: u8;
+    static probe_end: u8;
+    static probe_missing: u8;
+}
+
+/// The fastest engine.
+pub fn engine() -> Engine {
+    if probe_sha_ni() == 0 {
+        return Engine::soft();
+    }
+    // SAFETY: one of each kind of SHA, SSSE3 and SSE4.1 instructions has just been executed, so they exist and SSE is on.
+    Engine::ShaNi(unsafe { ShaNi::assume() })
+}
+
+/// If the exception only says that the CPU lacks something that was probed, makes it return to where that is told to [`engine`].
+pub fn resume(frame: &mut TrapFrame) -> bool {
+    let address = |mark: *const u8| mark.addr() as u64;
+    let probed = address(&raw const probe_begin)..address(&raw const probe_end);
+    let missing = frame.vector == INVALID_OPCODE && probed.contains(&frame.rip);
+    if missing {
+        frame.rip = address(&raw const probe_missing);
+    }
+    missing
+}

@@ -1,0 +1,122 @@
+//! What must hold of an object that takes a host's purgatory's place, as its loaders will look at it.
+//!
+//! On exit: every way in which it breaks the host's contract, as a sentence. The rules are the kernel's (kernel/kexec_file.c,
+//! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old versions included.
+
+use anyhow::Result;
+use object::elf::{
+    EM_X86_64, ET_REL, FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHN_LORESERVE, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_RELR,
+    SHT_SYMTAB, STB_GLOBAL, Sym64,
+};
+use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
+use object::{LittleEndian, SymbolIndex};
+use qemu_runner::peers::{Contract, STACK_END};
+
+use super::image::ELF_MAGIC;
+
+const LE: LittleEndian = LittleEndian;
+/// Where newer kernels look for the entry point.
+const ENTRY: &str = "purgatory_start";
+
+/// Every violation.
+pub fn faults(object: &[u8], contract: &Contract, max_file: u64) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let len = object.len() as u64;
+    if len > max_file {
+        faults.push(format!("it has {len} bytes, {} more than the {max_file} allowed", len - max_file));
+    }
+    let header = FileHeader64::<LittleEndian>::parse(object)?;
+    if (header.e_type(LE), header.e_machine(LE)) != (ET_REL, EM_X86_64) {
+        faults.push("it is not an object (ET_REL) for x86-64".into());
+    }
+    let sections = header.sections(LE, object)?;
+    for section in sections.iter() {
+        let name = String::from_utf8_lossy(sections.section_name(LE, section)?);
+        if [SHT_REL, SHT_RELA, SHT_RELR].contains(&section.sh_type(LE)) {
+            faults.push(format!("section {name} holds relocations; everything was to be resolved"));
+        }
+        if !section.sh_flags(LE).contains(SHF_ALLOC) {
+            continue;
+        }
+        // The kernel rounds up to it: rounded up to a multiple of 0, everything before it is forgotten.
+        if !section.sh_addralign(LE).is_power_of_two() {
+            faults.push(format!("section {name} is aligned to {}", section.sh_addralign(LE)));
+        }
+        if section.sh_addr(LE) != 0 {
+            faults
+                .push(format!("section {name} has the address {:#x}, by which old kernels would enter it", section.sh_addr(LE)));
+        }
+        if section.data(LE, object)?.starts_with(ELF_MAGIC) {
+            faults.push(format!("section {name} starts with ELF's magic: the kernel would take it for the elfcorehdr"));
+        }
+    }
+    let code = sections.iter().filter(|section| section.sh_flags(LE).contains(SHF_EXECINSTR)).count();
+    if code != 1 {
+        faults.push(format!("{code} sections are executable: old kernels enter the first that has the entry's address"));
+    }
+    faults.extend(symbol_faults(object, header, &sections, contract)?);
+    Ok(faults)
+}
+
+fn symbol_faults(
+    object: &[u8],
+    header: &FileHeader64<LittleEndian>,
+    sections: &SectionTable<'_, FileHeader64<LittleEndian>>,
+    contract: &Contract,
+) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let table = sections.symbols(LE, object, SHT_SYMTAB)?;
+    let mut global = Vec::new();
+    for (index, symbol) in table.enumerate().filter(|(index, _)| *index != SymbolIndex(0)) {
+        let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
+        // SHN_UNDEF, and what is not a section: SHN_ABS, SHN_COMMON.
+        if symbol.st_shndx(LE).0 == 0 || symbol.st_shndx(LE).0 >= SHN_LORESERVE {
+            faults.push(format!("symbol {name} is in no section"));
+        } else if symbol.st_bind() != STB_GLOBAL {
+            faults.push(format!("symbol {name} is not global"));
+        } else if global.iter().any(|(_, other): &(_, String)| *other == name) {
+            faults.push(format!("symbol {name} is there twice, of which index {} is not looked at", index.0));
+        } else {
+            global.push((symbol, name));
+        }
+    }
+    let find = |name: &str| global.iter().find(|(_, other)| other == name).map(|(symbol, _)| *symbol);
+    let section_of = |symbol: &Sym64<LittleEndian>| sections.section(object::SectionIndex(symbol.st_shndx(LE).0.into()));
+
+    for &(name, size) in contract.written {
+        let Some(symbol) = find(name) else {
+            faults.push(format!("there is no symbol {name}, which the host's loader writes"));
+            continue;
+        };
+        if symbol.st_size(LE) != size {
+            faults.push(format!("symbol {name} has {} bytes, the host's loader writes {size}", symbol.st_size(LE)));
+        }
+        let section = section_of(symbol)?;
+        if section.sh_type(LE) == SHT_NOBITS {
+            faults.push(format!("symbol {name} is not in the file, where the host's loader writes it"));
+        }
+        if symbol.st_value(LE) + size > section.sh_size(LE) {
+            faults.push(format!("symbol {name} reaches out of its section"));
+        }
+    }
+    if find(STACK_END).is_none() {
+        faults.push(format!("there is no symbol {STACK_END}"));
+    }
+    match find(ENTRY) {
+        None => faults.push(format!("there is no symbol {ENTRY}")),
+        Some(symbol) => {
+            let section = section_of(symbol)?;
+            let value = symbol.st_value(LE);
+            if !section.sh_flags(LE).contains(SHF_EXECINSTR) || value >= section.sh_size(LE) {
+                faults.push(format!("symbol {ENTRY} is not in code"));
+            }
+            if header.e_entry(LE) != value {
+                faults.push(format!("its entry point is {:#x}, but {ENTRY} is at {value:#x}", header.e_entry(LE)));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests;

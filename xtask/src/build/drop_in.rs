@@ -1,0 +1,153 @@
+//! The drop-ins: our purgatory in the places of those that Linux and kexec-tools carry.
+//!
+//! On entry: `target/dist/` can be written. On exit: in it `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects as the hosts' own are, each beside
+//! the linked program that it was made of, with symbols.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use handoff::OnCorrupt;
+use qemu_runner::peers::{Contract, KEXEC_TOOLS, LINUX, STACK_END};
+
+use super::relocatable;
+use super::{PURGATORY, copy_if_changed, place, write_if_changed};
+use crate::repository::Repository;
+
+/// Where execution begins.
+const ENTRY: &str = "purgatory_start";
+/// The function that verifies and comes back, which the hosts' own have, too.
+const VERIFIES: &str = "purgatory";
+/// What [`Settings`] are written to.
+const ON_CORRUPT: &str = "purgatory_on_corrupt";
+const CONSOLE: &str = "purgatory_console";
+/// Where a test finds Linux's drop-in with COM1 for its console, relative to the repository's root.
+const WITH_CONSOLE: &str = qemu_runner::context::LINUX_DROP_IN_WITH_CONSOLE;
+/// COM1.
+const COM1: u16 = 0x3f8;
+
+/// Whose purgatory's place ours takes.
+#[derive(Debug)]
+pub struct DropIn {
+    /// The program, and with `.ro` the object.
+    pub program: &'static str,
+    /// The program's crate.
+    pub krate: &'static str,
+    /// By which symbols its loader talks to it.
+    pub contract: &'static Contract,
+    /// Symbols that it has besides.
+    more: &'static [&'static str],
+    /// Most bytes of the object.
+    pub max_file: u64,
+}
+
+/// Both.
+pub const DROP_INS: [DropIn; 2] = [
+    DropIn {
+        program: "purgatory-linux",
+        krate: "purgatory_linux",
+        contract: &LINUX,
+        more: &[VERIFIES, ON_CORRUPT, CONSOLE],
+        // What Linux 7.2 has for its own, so that nothing moves where it is put in place of it.
+        max_file: 17_032,
+    },
+    DropIn {
+        program: "purgatory-kexec-tools",
+        krate: "purgatory_kexec_tools",
+        contract: &KEXEC_TOOLS,
+        more: &[VERIFIES, ON_CORRUPT, "jump_back_entry"],
+        // Less than the 42 736 of kexec-tools 2.0.32.
+        max_file: 42_000,
+    },
+];
+
+/// What the drop-ins do that no loader tells them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Settings {
+    /// Port of the UART on which Linux's drop-in speaks, as 0x3f8; none unless given
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    pub linux_console: Option<u16>,
+    /// What the drop-ins do when something is corrupt: halt, as the purgatories do whose places they take, or reset
+    #[arg(long, value_name = "halt|reset", default_value = "halt", value_parser = on_corrupt)]
+    pub drop_in_on_corrupt: OnCorrupt,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { linux_console: None, drop_in_on_corrupt: OnCorrupt::Halt }
+    }
+}
+
+impl DropIn {
+    /// The object.
+    pub fn object(&self, repo: &Repository) -> PathBuf {
+        repo.dist().join(self.program).with_extension("ro")
+    }
+
+    /// The linked program.
+    pub fn debug(&self, repo: &Repository) -> PathBuf {
+        repo.dist().join(self.program).with_extension("debug")
+    }
+
+    /// Every global symbol of the object.
+    pub fn symbols(&self) -> impl Iterator<Item = &'static str> {
+        let written = self.contract.written.iter().map(|(name, _)| *name);
+        [ENTRY, STACK_END].into_iter().chain(written).chain(self.more.iter().copied())
+    }
+
+    /// The object, of a linked program.
+    fn object_of(&self, linked: &[u8], settings: &Settings) -> Result<Vec<u8>> {
+        let mut image = relocatable::Image::of(linked)?;
+        image.set(ON_CORRUPT, &[settings.drop_in_on_corrupt as u8])?;
+        if let Some(port) = settings.linux_console.filter(|_| self.more.contains(&CONSOLE)) {
+            image.set(CONSOLE, &port.to_le_bytes())?;
+        }
+        image.object(ENTRY, self.symbols())
+    }
+}
+
+/// Makes the objects of what cargo has linked.
+pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
+    for drop_in in &DROP_INS {
+        let linked = place(repo, &PURGATORY).with_file_name(drop_in.program);
+        copy_if_changed(&linked, &drop_in.debug(repo))?;
+        let program = std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        let made = |settings: &Settings| {
+            drop_in.object_of(&program, settings).with_context(|| format!("cannot make an object of {}", linked.display()))
+        };
+        write_if_changed(&made(settings)?, &drop_in.object(repo))?;
+        if drop_in.more.contains(&CONSOLE) {
+            let settings = Settings { linux_console: Some(COM1), ..Settings::default() };
+            let path = repo.root.join(WITH_CONSOLE);
+            std::fs::create_dir_all(path.parent().context("it has a directory")?)?;
+            write_if_changed(&made(&settings)?, &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let digits = text.strip_prefix("0x").ok_or("a port is written as 0x3f8")?;
+    let port = u16::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
+    let usable = 1..=handoff::block::HIGHEST_CONSOLE_PORT;
+    if usable.contains(&port) { Ok(port) } else { Err(format!("a UART's first port is at most {:#x}, and not 0", usable.end())) }
+}
+
+fn on_corrupt(text: &str) -> Result<OnCorrupt, String> {
+    let known = [OnCorrupt::Halt, OnCorrupt::Reset];
+    known.into_iter().find(|action| action.word() == text).ok_or_else(|| "it is halt or reset".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_what_a_drop_in_can_do() {
+        assert_eq!(port("0x3f8"), Ok(0x3f8));
+        for mistaken in ["3f8", "0", "0x0", "0xfff9", "0x103f8", "ttyS0"] {
+            assert!(port(mistaken).is_err(), "{mistaken}");
+        }
+        assert_eq!(on_corrupt("reset"), Ok(OnCorrupt::Reset));
+        assert!(on_corrupt("boot").is_err());
+    }
+}
