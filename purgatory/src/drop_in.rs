@@ -56,12 +56,13 @@ pub fn verify(console: &mut Console<UartPorts>, table: &Written<Table>, expected
         drop(line);
         stop(console)
     }
+    console.line().text("ok: every region is as it was loaded");
 }
 
 /// The end, as this program was built to have it: by default what the hosts' own purgatories do, which is to stand still for ever.
 fn stop(console: &mut Console<UartPorts>) -> ! {
     if ON_CORRUPT.get() == OnCorrupt::Reset as u8 {
-        console.line().text("resetting in some seconds");
+        console.line().text("resetting soon, as built");
         arch::wait(RESET_TICKS);
         // Where port I/O is not allowed, the exception that it raises ends in a reset, too.
         arch::reset(Permissions::ALL)

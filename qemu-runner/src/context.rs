@@ -15,6 +15,10 @@ pub const LOADER: &str = "target/dist/kdump-loader";
 pub const SENTINEL: &str = "target/dist/sentinel";
 /// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
 pub const PURGATORY: &str = "target/dist/purgatory.debug";
+/// Where `cargo xtask build` puts the purgatory for Linux ...
+const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
+/// ... and for kexec-tools.
+const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
 /// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
@@ -102,6 +106,21 @@ impl Context {
     /// The purgatory that is in the loader, with symbols.
     pub fn purgatory(&self) -> Result<PathBuf, Error> {
         self.built(PURGATORY)
+    }
+
+    /// The purgatory for Linux as it ships: it says nothing.
+    pub fn linux_drop_in(&self) -> Result<PathBuf, Error> {
+        self.built(LINUX_DROP_IN)
+    }
+
+    /// The same with COM1 for its console.
+    pub fn linux_drop_in_with_console(&self) -> Result<PathBuf, Error> {
+        self.built(LINUX_DROP_IN_WITH_CONSOLE)
+    }
+
+    /// The purgatory for kexec-tools.
+    pub fn kexec_tools_drop_in(&self) -> Result<PathBuf, Error> {
+        self.built(KEXEC_TOOLS_DROP_IN)
     }
 
     /// A program or an image of the bare-metal harness, by name.

@@ -1,6 +1,7 @@
 //! The guest's physical memory, read and written from outside, through the file that QEMU shares with us.
 
 use std::fs::{File, OpenOptions};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,9 @@ const ABOVE_4G: u64 = 1 << 32;
 const Q35_SPLIT_FROM: u64 = 0xb000_0000;
 /// ... keeps only this much of it below the hole, so that 1 GiB pages stay aligned.
 const Q35_LOW_MEMORY: u64 = 0x8000_0000;
+
+/// How much of the memory is searched at a time.
+const CHUNK: usize = 16 << 20;
 
 /// How physical addresses are mapped onto the memory file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,11 @@ impl Ram {
         Ok(Self { file, path: path.to_owned(), layout })
     }
 
+    /// The physical addresses below the hole for PCI.
+    pub fn low_memory(&self) -> Range<u64> {
+        0..self.layout.low
+    }
+
     /// `len` bytes from physical address `physical`.
     pub fn read(&self, physical: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len];
@@ -70,6 +79,22 @@ impl Ram {
     pub fn flip_bit(&self, physical: u64, bit: u8) -> Result<(), Error> {
         let byte = self.read(physical, 1)?[0];
         self.write(physical, &[byte ^ 1 << bit])
+    }
+
+    /// Every physical address in `range` at which `needle` lies, ascending.
+    pub fn find(&self, range: &Range<u64>, needle: &[u8]) -> Result<Vec<u64>, Error> {
+        let mut found = Vec::new();
+        let mut start = range.start;
+        while start < range.end {
+            let bytes = self.read(start, CHUNK.min((range.end - start) as usize))?;
+            found.extend(memchr::memmem::find_iter(&bytes, needle).map(|at| start + at as u64));
+            if start + bytes.len() as u64 == range.end {
+                break;
+            }
+            // Chunks overlap, so that what lies across a boundary is found, once.
+            start += (bytes.len() - (needle.len() - 1)) as u64;
+        }
+        Ok(found)
     }
 
     fn offset(&self, physical: u64) -> Result<u64, Error> {
@@ -101,6 +126,19 @@ mod tests {
         assert_eq!(layout.offset(ABOVE_4G), Some(0x8000_0000));
         assert_eq!(layout.offset(ABOVE_4G + (4 << 30) - 1), Some((6 << 30) - 1));
         assert_eq!(layout.offset(ABOVE_4G + (4 << 30)), None);
+    }
+
+    #[test]
+    fn what_lies_across_two_chunks_is_found_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ram");
+        let len = 2 * CHUNK + 10;
+        std::fs::write(&path, vec![0; len]).unwrap();
+        let ram = Ram::open(&path, Layout::q35(len as u64)).unwrap();
+        let places = [0, CHUNK as u64 - 3, 2 * CHUNK as u64 - 100, len as u64 - 4];
+        places.iter().for_each(|at| ram.write(*at, b"here").unwrap());
+        assert_eq!(ram.find(&(0..len as u64), b"here").unwrap(), places);
+        assert_eq!(ram.find(&(1..len as u64 - 1), b"here").unwrap(), places[1..3]);
     }
 
     #[test]

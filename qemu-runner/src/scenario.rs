@@ -39,6 +39,8 @@ pub(crate) enum Need {
     Ovmf,
     /// The purgatory as a file, for its symbols.
     Purgatory,
+    /// The purgatories for Linux and for kexec-tools.
+    DropIns,
 }
 
 /// Every scenario, family by family.
@@ -58,6 +60,10 @@ impl Scenario {
             Need::Kexec => context.kexec().map(drop),
             Need::Ovmf => context.ovmf().map(drop),
             Need::Purgatory => context.purgatory().map(drop),
+            Need::DropIns => {
+                let drop_ins = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.kexec_tools_drop_in()];
+                drop_ins.into_iter().try_for_each(|drop_in| drop_in.map(drop))
+            }
         });
         let built = [context.loader().map(drop), context.sentinel().map(drop), context.busybox().map(drop), kernel];
         built.into_iter().chain(needs).find_map(Result::err).map(|error| error.to_string())

@@ -9,6 +9,7 @@ mod kernels;
 mod commands;
 mod refusals;
 mod peer;
+mod drop_ins;
 
 use crate::scenario::Scenario;
 
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         commands::all(),
         refusals::all(),
         peer::all(),
+        drop_ins::all(),
     ];
     families.into_iter().flatten().collect()
 }

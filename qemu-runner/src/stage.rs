@@ -10,6 +10,7 @@ use crate::first::First;
 use crate::initramfs::{Initramfs, Role};
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
+use crate::peers::embedded;
 use crate::vm::Vm;
 
 /// Paths in the first kernel's user space.
@@ -50,6 +51,8 @@ pub struct Setup {
     pub makedumpfile: bool,
     /// kexec-tools in the first kernel's user space.
     pub peer: bool,
+    /// Our purgatory in the place of kexec-tools' own.
+    pub peer_with_ours: bool,
     /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
     pub ballast_mib: usize,
 }
@@ -66,6 +69,7 @@ impl Default for Setup {
             efi: false,
             makedumpfile: true,
             peer: false,
+            peer_with_ours: false,
             ballast_mib: 1,
         }
     }
@@ -158,10 +162,26 @@ impl<'c> Stage<'c> {
         first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
         first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
         first.file(guest::INITRD, 0o644, &self.capture_user_space(setup)?);
-        if setup.peer {
+        if setup.peer_with_ours {
+            self.kexec_with_ours(&mut first)?;
+        } else if setup.peer {
             first.program(context.kexec()?)?;
         }
         Ok(first.finish())
+    }
+
+    /// kexec-tools with our purgatory where its own was.
+    fn kexec_with_ours(&self, first: &mut Initramfs) -> Result<(), Error> {
+        let kexec = self.context.kexec()?;
+        let ours = read(&self.context.kexec_tools_drop_in()?)?;
+        for (path, host) in &kexec.files {
+            let mut bytes = read(host)?;
+            if *path == kexec.program {
+                embedded::replace(&mut bytes, &ours).map_err(|defect| Error::peer("kexec-tools", defect))?;
+            }
+            first.file(path, 0o755, &bytes);
+        }
+        Ok(())
     }
 
     fn capture_user_space(&self, setup: &Setup) -> Result<Vec<u8>, Error> {
@@ -174,6 +194,10 @@ impl<'c> Stage<'c> {
         }
         Ok(capture.finish())
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(Error::file("read", path))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

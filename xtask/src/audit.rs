@@ -69,7 +69,7 @@ fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
     let (object, program) = (drop_in.object(repo), drop_in.debug(repo));
     let bytes = read(&object)?;
     println!("{:<24} {:>6} bytes of {} allowed", drop_in.program, bytes.len(), drop_in.max_file);
-    let as_object = drop_in::faults(&bytes, drop_in.contract, drop_in.max_file);
+    let as_object = drop_in::faults(&bytes, drop_in);
     conclude(&object, as_object.with_context(|| format!("cannot read {} as an object", object.display()))?)?;
     let bytes = read(&program)?;
     let image = parse(drop_in.krate, &program, &bytes)?;

@@ -11,6 +11,7 @@ mod table; // ratios and targets
 mod plot; // a picture of both
 mod instructions; // how many instructions ours takes, which no busy machine changes
 mod machine; // whose figures these are
+pub mod drop_ins; // ours in the places of the peers', run as the peers are
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};

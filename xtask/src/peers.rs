@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: the purgatories of kexec-tools and of Linux, and that our loader can bind them.
+//! `cargo xtask peers`: the purgatories of kexec-tools and of Linux, that our loader can bind them, and that ours verify in their places.
 //!
 //! On entry: a network, unless setup has brought Debian's kernels and kexec-tools before.
 //! On exit: `target/assets/peers/*.ro`, each bound at two addresses, with what was seen; or why one is not there.
@@ -8,10 +8,12 @@ use qemu_runner::peers::{Peer, SOURCES};
 use qemu_runner::{Context, Error};
 use xshell::Shell;
 
+use crate::bench;
+use crate::build;
 use crate::repository::Repository;
 use crate::setup;
 
-/// Take the purgatories of kexec-tools and of Linux out of Debian's packages, and bind them
+/// Take the purgatories of kexec-tools and of Linux out of Debian's packages, bind them, and run ours as they are run
 ///
 /// Brings the packages if they are missing. The objects lie in target/assets/peers/.
 #[derive(clap::Args)]
@@ -24,6 +26,8 @@ impl Args {
             println!("{}: {}, {said}", peer.name, peer.version);
             println!("  {}", peer.object.display());
         }
+        build::purgatory(sh, repo)?;
+        bench::drop_ins::prove(sh, repo)?.iter().for_each(|line| println!("{line}"));
         Ok(())
     }
 }

@@ -74,6 +74,10 @@ impl Args {
             failures.push(format!("peers: {error:#}"));
             Vec::new()
         });
+        let ours = bench::drop_ins::prove(sh, repo).unwrap_or_else(|error| {
+            failures.push(format!("drop-ins: {error:#}"));
+            Vec::new()
+        });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
         let counted = if filter.is_none() { bench::gate(sh, repo) } else { Ok(Vec::new()) };
         let counted = counted.unwrap_or_else(|error| {
@@ -87,6 +91,7 @@ impl Args {
         }
         counted.iter().chain(&fuzzed).for_each(|line| println!("{line}"));
         interpreted.iter().for_each(|outcome| println!("{outcome}"));
+        ours.iter().for_each(|line| println!("{line}"));
         bound.iter().for_each(|(peer, said)| println!("peers: {}: {said}", peer.name));
         print!("{matrix}{summary}");
         if !failures.is_empty() {

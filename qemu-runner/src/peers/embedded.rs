@@ -25,6 +25,14 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
+    /// Another purgatory does not fit into its place.
+    #[error("the purgatory in it has {found} bytes, another of {len} does not fit into its place")]
+    Room {
+        /// Bytes that there are.
+        found: usize,
+        /// Bytes of the other.
+        len: usize,
+    },
     /// The kernel's own idea of its purgatory's size is another.
     #[error("the object at {at:#x} has {found} bytes, but the kernel says {said:?}")]
     Size {
@@ -51,6 +59,18 @@ pub fn only(bytes: &[u8]) -> Result<Range<usize>, Error> {
         (Some(place), 0) => Ok(place),
         (last, rest) => Err(Error::NotOne { count: rest + last.iter().len() }),
     }
+}
+
+/// Puts `ours` in the place of the only purgatory in `bytes`, with zeroes behind it: whoever carries one goes by its headers, not by where it ends.
+pub fn replace(bytes: &mut [u8], ours: &[u8]) -> Result<(), Error> {
+    let place = only(bytes)?;
+    if ours.len() > place.len() {
+        return Err(Error::Room { found: place.len(), len: ours.len() });
+    }
+    let (begin, rest) = bytes[place].split_at_mut(ours.len());
+    begin.copy_from_slice(ours);
+    rest.fill(0);
+    Ok(())
 }
 
 /// What the kernel takes for its purgatory's size, `kexec_purgatory_size`, is what was found.
@@ -149,6 +169,18 @@ mod tests {
         let two = [object(), object()].concat();
         assert_eq!(all(&two).len(), 2);
         assert_eq!(only(&two), Err(Error::NotOne { count: 2 }));
+    }
+
+    #[test]
+    fn replaced_object_leaves_nothing_behind_and_nothing_else_changed() {
+        let len = object().len();
+        let mut bytes = [vec![0x7f; 5], object(), vec![0xee; 5]].concat();
+        replace(&mut bytes, b"ours").unwrap();
+        assert_eq!(bytes, [vec![0x7f; 5], b"ours".to_vec(), vec![0; len - 4], vec![0xee; 5]].concat());
+        assert_eq!(replace(&mut bytes, b"ours"), Err(Error::NotOne { count: 0 }));
+        let mut bytes = object();
+        assert_eq!(replace(&mut bytes, &vec![1; len + 1]), Err(Error::Room { found: len, len: len + 1 }));
+        assert_eq!(bytes, object());
     }
 
     #[test]

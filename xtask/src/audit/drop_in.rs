@@ -10,20 +10,19 @@ use object::elf::{
 };
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SymbolIndex};
-use qemu_runner::peers::{Contract, STACK_END};
+use qemu_runner::peers::STACK_END;
 
 use super::image::ELF_MAGIC;
+use crate::build::drop_in::{DropIn, ENTRY};
 
 const LE: LittleEndian = LittleEndian;
-/// Where newer kernels look for the entry point.
-const ENTRY: &str = "purgatory_start";
 
 /// Every violation.
-pub fn faults(object: &[u8], contract: &Contract, max_file: u64) -> Result<Vec<String>> {
+pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     let mut faults = Vec::new();
-    let len = object.len() as u64;
-    if len > max_file {
-        faults.push(format!("it has {len} bytes, {} more than the {max_file} allowed", len - max_file));
+    let (len, most) = (object.len() as u64, drop_in.max_file);
+    if len > most {
+        faults.push(format!("it has {len} bytes, {} more than the {most} allowed", len - most));
     }
     let header = FileHeader64::<LittleEndian>::parse(object)?;
     if (header.e_type(LE), header.e_machine(LE)) != (ET_REL, EM_X86_64) {
@@ -54,7 +53,7 @@ pub fn faults(object: &[u8], contract: &Contract, max_file: u64) -> Result<Vec<S
     if code != 1 {
         faults.push(format!("{code} sections are executable: old kernels enter the first that has the entry's address"));
     }
-    faults.extend(symbol_faults(object, header, &sections, contract)?);
+    faults.extend(symbol_faults(object, header, &sections, drop_in)?);
     Ok(faults)
 }
 
@@ -62,7 +61,7 @@ fn symbol_faults(
     object: &[u8],
     header: &FileHeader64<LittleEndian>,
     sections: &SectionTable<'_, FileHeader64<LittleEndian>>,
-    contract: &Contract,
+    drop_in: &DropIn,
 ) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     let table = sections.symbols(LE, object, SHT_SYMTAB)?;
@@ -83,7 +82,7 @@ fn symbol_faults(
     let find = |name: &str| global.iter().find(|(_, other)| other == name).map(|(symbol, _)| *symbol);
     let section_of = |symbol: &Sym64<LittleEndian>| sections.section(object::SectionIndex(symbol.st_shndx(LE).0.into()));
 
-    for &(name, size) in contract.written {
+    for (name, size) in drop_in.written() {
         let Some(symbol) = find(name) else {
             faults.push(format!("there is no symbol {name}, which the host's loader writes"));
             continue;

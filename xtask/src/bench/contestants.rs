@@ -10,6 +10,7 @@ use serde::Deserialize;
 use xshell::Shell;
 
 use super::images::Image;
+use crate::build::drop_in::DropIn;
 use crate::peers;
 use crate::repository::Repository;
 
@@ -81,6 +82,14 @@ impl Contestant {
         let arguments = ["--contestant", "ours", "--engine", engine.word()].map(String::from).to_vec();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Self { name: format!("ours, {}", engine.word()), version, arguments, verifies: true, stands_still: false }
+    }
+
+    /// Ours, in the place of its host's, run as its host's is.
+    pub fn drop_in(drop_in: &DropIn, repo: &Repository) -> Self {
+        let object = drop_in.object(repo).display().to_string();
+        let arguments = ["--contestant", drop_in.host, "--peer", &object].map(String::from).to_vec();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { name: drop_in.program.into(), version, arguments, verifies: true, stands_still: true }
     }
 
     /// The command that lets it verify `image`.

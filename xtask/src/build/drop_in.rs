@@ -13,8 +13,8 @@ use super::relocatable;
 use super::{PURGATORY, copy_if_changed, place, write_if_changed};
 use crate::repository::Repository;
 
-/// Where execution begins.
-const ENTRY: &str = "purgatory_start";
+/// Where execution begins, and where newer kernels look for it.
+pub const ENTRY: &str = "purgatory_start";
 /// The function that verifies and comes back, which the hosts' own have, too.
 const VERIFIES: &str = "purgatory";
 /// What [`Settings`] are written to.
@@ -28,12 +28,14 @@ const COM1: u16 = 0x3f8;
 /// Whose purgatory's place ours takes.
 #[derive(Debug)]
 pub struct DropIn {
+    /// Whose, as `bench` calls them.
+    pub host: &'static str,
     /// The program, and with `.ro` the object.
     pub program: &'static str,
     /// The program's crate.
     pub krate: &'static str,
     /// By which symbols its loader talks to it.
-    pub contract: &'static Contract,
+    contract: &'static Contract,
     /// Symbols that it has besides.
     more: &'static [&'static str],
     /// Most bytes of the object.
@@ -43,6 +45,7 @@ pub struct DropIn {
 /// Both.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
+        host: "linux",
         program: "purgatory-linux",
         krate: "purgatory_linux",
         contract: &LINUX,
@@ -51,6 +54,7 @@ pub const DROP_INS: [DropIn; 2] = [
         max_file: 17_032,
     },
     DropIn {
+        host: "kexec-tools",
         program: "purgatory-kexec-tools",
         krate: "purgatory_kexec_tools",
         contract: &KEXEC_TOOLS,
@@ -88,10 +92,14 @@ impl DropIn {
         repo.dist().join(self.program).with_extension("debug")
     }
 
+    /// Every symbol that the host's loader writes, and its size.
+    pub fn written(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        self.contract.written.iter().copied()
+    }
+
     /// Every global symbol of the object.
     pub fn symbols(&self) -> impl Iterator<Item = &'static str> {
-        let written = self.contract.written.iter().map(|(name, _)| *name);
-        [ENTRY, STACK_END].into_iter().chain(written).chain(self.more.iter().copied())
+        [ENTRY, STACK_END].into_iter().chain(self.written().map(|(name, _)| name)).chain(self.more.iter().copied())
     }
 
     /// The object, of a linked program.

@@ -1,13 +1,15 @@
 //! Objects made with one mistake each.
 
+use super::*;
+use crate::build::drop_in::DROP_INS;
 use object::Endianness;
 use object::build::elf::{Builder, SectionData, SectionId};
 use object::elf::{
     EM_X86_64, ET_REL, R_X86_64_64, SHF_WRITE, SHN_ABS, SHT_PROGBITS, SHT_STRTAB, STB_LOCAL, STT_NOTYPE, SymbolSection,
 };
-use qemu_runner::peers::LINUX;
 
-use super::*;
+/// Linux's.
+const DROP_IN: &DropIn = &DROP_INS[0];
 
 /// Bytes of the section of code and data.
 const LEN: u64 = 1024;
@@ -39,7 +41,7 @@ fn made() -> Made {
     made.symbol(ENTRY, image, 8, 0);
     made.symbol(STACK_END, zeroes, 64, 0);
     let mut at = 64;
-    for &(name, size) in LINUX.written {
+    for (name, size) in DROP_IN.written() {
         made.symbol(name, image, at, size);
         at += size;
     }
@@ -61,7 +63,7 @@ impl Made {
         self.builder.set_section_sizes();
         let mut object = Vec::new();
         self.builder.write(&mut object).unwrap();
-        faults(&object, &LINUX, 4096).unwrap()
+        faults(&object, DROP_IN).unwrap()
     }
 }
 
@@ -136,7 +138,7 @@ fn relocations_are_found_whatever_they_change() {
 #[test]
 fn object_that_is_too_large_is_found() {
     let mut made = made();
-    made.builder.sections.get_mut(made.image).data = SectionData::Data(vec![0x90; 5000].into());
+    made.builder.sections.get_mut(made.image).data = SectionData::Data(vec![0x90; 17_000].into());
     let faults = made.faults();
-    assert!(faults.len() == 1 && faults[0].contains("more than the 4096 allowed"), "{faults:?}");
+    assert!(faults.len() == 1 && faults[0].contains("more than the 17032 allowed"), "{faults:?}");
 }

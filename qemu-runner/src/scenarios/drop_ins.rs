@@ -1,0 +1,186 @@
+//! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in the places of the kernel's own and of kexec-tools'.
+//!
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only data, which the runner changes
+//! in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what it finds there.
+
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+
+use crate::console::Said;
+use crate::error::{Error, check, check_eq};
+use crate::first::{CAPTURE_APPEND, First};
+use crate::peers::SOURCES;
+use crate::scenario::{Need, Scenario};
+use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
+
+/// What both say when a digest is wrong.
+const REFUSAL: &str = "sha256 digests do not match: expected ";
+/// What they say before they stand still.
+const LAST_WORDS: &str = "stopped for ever";
+/// How often the CPU is asked where it stands still.
+const LOOKS: u32 = 5;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "kexec-tools-with-ours",
+            summary: "kexec-tools arms its image with our purgatory in the place of its own, hotplug, panic, complete vmcore",
+            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: kexec_tools,
+        },
+        Scenario {
+            name: "kexec-tools-with-ours-corrupt",
+            summary: "the same with a bit flipped in the initrd: our purgatory says so and stands still",
+            needs: &[Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: kexec_tools_corrupt,
+        },
+        Scenario {
+            name: "linux-with-ours",
+            summary: "kexec_file_load(2) of an unmodified kernel with our purgatory in the place of its own, hotplug, panic, complete vmcore",
+            needs: &[Need::Kernel("6.12"), Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: |stage| linux(stage, "6.12"),
+        },
+        Scenario {
+            name: "linux-with-ours-corrupt",
+            summary: "the same with a bit flipped in the initrd: our purgatory, built with a console, says so and stands still",
+            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: |stage| linux_corrupt(stage, "6.12"),
+        },
+        Scenario {
+            name: "new-kernel-linux-with-ours",
+            summary: "`linux-with-ours` on Debian's newest kernel",
+            needs: &[Need::Kernel("7"), Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            may_be_skipped: true,
+            story: |stage| linux(stage, "7"),
+        },
+        Scenario {
+            name: "new-kernel-linux-with-ours-corrupt",
+            summary: "`linux-with-ours-corrupt` on Debian's newest kernel",
+            needs: &[Need::Kernel("7"), Need::Kexec, Need::DropIns],
+            may_be_skipped: true,
+            story: |stage| linux_corrupt(stage, "7"),
+        },
+    ]
+}
+
+fn kexec_tools(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    plug_and_capture(first, Some(purgatory))
+}
+
+fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    damage_and_refuse(first, &purgatory)
+}
+
+fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some(series), peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in()?)?;
+    replace_in_running_kernel(&mut first, series, &ours)?;
+    arm(&mut first, "-s", &ours)?;
+    plug_and_capture(first, None)
+}
+
+fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some(series), peer: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in_with_console()?)?;
+    replace_in_running_kernel(&mut first, series, &ours)?;
+    let purgatory = arm(&mut first, "-s", &ours)?;
+    damage_and_refuse(first, &purgatory)
+}
+
+/// Puts our object where the running kernel has its own, which must be in one place.
+fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8]) -> Result<(), Error> {
+    let name = format!("linux-{series}");
+    let source = SOURCES.iter().find(|source| source.name == name).expect("every kernel of a scenario is a source of a peer");
+    let mut theirs = read(source.bring(first.stage.context)?.object)?;
+    let places = first.vm.ram.find(&first.vm.ram.low_memory(), &theirs)?;
+    let [place] = places[..] else {
+        return Err(Error::Check {
+            what: "the kernel's purgatory in its memory".into(),
+            expected: "one place".into(),
+            found: format!("{places:x?}"),
+        });
+    };
+    check(ours.len() <= theirs.len(), "bytes of our object", format!("at most {}", theirs.len()), ours.len())?;
+    // The kernel goes by the object's headers; what lies behind it is nobody's.
+    theirs.fill(0);
+    theirs[..ours.len()].copy_from_slice(ours);
+    first.vm.ram.write(place, &theirs)?;
+    first.note(format!("the kernel's purgatory, {} bytes at {place:#x}, is now ours, {} bytes", theirs.len(), ours.len()));
+    Ok(())
+}
+
+/// Arms by Debian's kexec, and returns where our purgatory's code lies in the crash region, which must be in one place.
+fn arm(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
+    let kexec = first.stage.context.kexec()?.clone();
+    let (program, kernel, initrd) = (&kexec.program, guest::KERNEL, guest::INITRD);
+    first.vm.run_ok(&format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"))?;
+    check_eq("kexec_crash_loaded after `kexec -p`", &first.crash_loaded()?, &true)?;
+    let region = first.crash_region()?;
+    let code = code(ours);
+    let places = first.vm.ram.find(&region, &code)?;
+    check(places.len() == 1, "our purgatory in the crash region", "one place", format!("{places:x?}"))?;
+    let purgatory = places[0]..places[0] + code.len() as u64;
+    check_eq("what our purgatory's address is beyond a page", &(purgatory.start % 4096), &0)?;
+    first.note(format!("armed by {} {options}, our purgatory at {:#x}", kexec.version, purgatory.start));
+    Ok(purgatory)
+}
+
+/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have said that all is well, if
+/// it was given a console.
+fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<Range<u64>>) -> Result<(), Error> {
+    first.place_sentinel(2, &(0..u64::MAX))?;
+    let dimm = first.add_dimm(0)?;
+    first.add_cpu()?;
+    first.place_sentinel(1, &dimm)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_capture_kernel()?;
+    let well = crashed.said.iter().any(|said| matches!(said, Said::Verdict(handoff::Verdict::Ok)));
+    check_eq("whether our purgatory said that all is well", &well, &speaks.is_some())?;
+    crashed.check_vmcore()?;
+    Ok(())
+}
+
+/// A bit of the initrd is flipped; our purgatory must say so, and the CPU must stay in it.
+fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result<(), Error> {
+    let region = first.crash_region()?;
+    let places = first.vm.ram.find(&region, BALLAST_MARK)?;
+    check(places.len() == 1, "the initrd in the crash region", "one place", format!("{places:x?}"))?;
+    first.flip_bit("the initrd", places[0], 0)?;
+    // On the first CPU, because it is asked where it is.
+    let mut crashed = first.panic(Some(0))?;
+    let says = |words: &'static str| move |said: &Said| matches!(said, Said::Remark(remark) if remark.contains(words));
+    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
+    crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
+    for _ in 0..LOOKS {
+        let at = crashed.vm.monitor.instruction_pointer()?;
+        check(purgatory.contains(&at), "where the CPU is", format!("{purgatory:x?}"), format!("{at:#x}"))?;
+    }
+    crashed.stage.outcome.now("the CPU stands still in our purgatory");
+    Ok(())
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, Error> {
+    fs::read(&path).map_err(Error::file("read", &path))
+}
+
+/// The part of an object's code and data that nobody writes to before it runs: up to the first symbol that a loader may write.
+fn code(object: &[u8]) -> Vec<u8> {
+    let file = object::File::parse(object).expect("cargo xtask audit has read it");
+    let section = file.sections().find(|section| section.kind() == SectionKind::Text).expect("it has one section of code");
+    let bytes = section.data().expect("it is in the file");
+    let written = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data).map(|symbol| symbol.address()).min();
+    bytes[..written.map_or(bytes.len(), |at| at as usize)].to_vec()
+}
