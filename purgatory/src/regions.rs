@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn pattern(len: usize) -> Vec<u8> {
-        (0..len).map(|at| (at * 167 >> 3) as u8).collect()
+        (0..len).map(|at| ((at * 167) >> 3) as u8).collect()
     }
 
     /// The digest of memory that begins at 0x1000.

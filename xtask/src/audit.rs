@@ -9,6 +9,7 @@ mod image; // what is loaded, and where: sections, segments, relocations, symbol
 mod instructions; // what the CPU will be asked to do
 mod stack; // how deep the stacks can get
 mod drop_in; // objects for other loaders
+pub mod reproducible; // the same source, the same files
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use crate::build;
 use crate::build::drop_in::{DROP_INS, DropIn};
 use crate::repository::Repository;
 pub use image::{MAX_FILE, MAX_LOADED};
+use reproducible::What;
 
 /// Check what must hold of target/dist/purgatory.elf and the drop-ins beside it, and print their sizes
 ///
@@ -27,13 +29,24 @@ pub use image::{MAX_FILE, MAX_LOADED};
 /// HLT and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the drop-ins, what is executed, and: an object as
 /// the host's loaders take it, with the symbols that they write, and no larger than what it replaces.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Build a copy of the source in another directory too, and compare what comes out
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "purgatories")]
+    reproducible: Option<What>,
+}
 
 impl Args {
     /// Builds and audits.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        build::purgatory(sh, repo)?;
-        audit(repo).map(drop)
+        match self.reproducible {
+            Some(What::All) => build::build(sh, repo)?,
+            Some(What::Purgatories) | None => build::purgatory(sh, repo)?,
+        }
+        audit(repo)?;
+        if let Some(what) = self.reproducible {
+            println!("{}", reproducible::prove(sh, repo, what)?);
+        }
+        Ok(())
     }
 }
 

@@ -78,6 +78,11 @@ impl Args {
             failures.push(format!("drop-ins: {error:#}"));
             Vec::new()
         });
+        let reproduced = audit::reproducible::prove(sh, repo, audit::reproducible::What::Purgatories);
+        let reproduced = reproduced.unwrap_or_else(|error| {
+            failures.push(format!("reproducible: {error:#}"));
+            "reproducible: no".into()
+        });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
         let counted = if filter.is_none() { bench::gate(sh, repo) } else { Ok(Vec::new()) };
         let counted = counted.unwrap_or_else(|error| {
@@ -92,6 +97,7 @@ impl Args {
         counted.iter().chain(&fuzzed).for_each(|line| println!("{line}"));
         interpreted.iter().for_each(|outcome| println!("{outcome}"));
         ours.iter().for_each(|line| println!("{line}"));
+        println!("{reproduced}");
         bound.iter().for_each(|(peer, said)| println!("peers: {}: {said}", peer.name));
         print!("{matrix}{summary}");
         if !failures.is_empty() {

@@ -26,7 +26,7 @@ pub fn read(repo: &Repository) -> Result<String> {
 }
 
 /// Every file that is handed out; programs with symbols, and what only tests use, are not.
-fn handed_out(repo: &Repository) -> Result<Vec<PathBuf>> {
+pub fn handed_out(repo: &Repository) -> Result<Vec<PathBuf>> {
     let man = repo.man();
     let entries = fs::read_dir(&man).with_context(|| format!("cannot list {}", man.display()))?;
     let mut pages: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
