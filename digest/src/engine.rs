@@ -18,7 +18,7 @@ pub const MAX_STREAMS: usize = if sha_ni::STREAMS > soft::STREAMS { sha_ni::STRE
 /// An implementation of SHA-256's compression function that this CPU can run.
 #[derive(Clone, Copy, Debug)]
 pub enum Engine {
-    /// Any x86-64 CPU; four streams.
+    /// Any x86-64 CPU; four streams, or one.
     Soft,
     /// SHA-NI; holding one proves that the CPU has it.
     ShaNi(ShaNi),
@@ -69,6 +69,13 @@ impl Engine {
         match self {
             Self::Soft => soft::compress(states, runs),
             Self::ShaNi(cpu) => sha_ni::compress(cpu, states, runs),
+        }
+    }
+    /// Runs the blocks of `run` through `state`.
+    pub fn compress_one(self, state: &mut State, run: &[Block]) {
+        match self {
+            Self::Soft => soft::compress_one(state, run),
+            Self::ShaNi(cpu) => sha_ni::compress_one(cpu, state, run),
         }
     }
 }

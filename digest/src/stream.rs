@@ -30,10 +30,10 @@ impl Sha256 {
             if filled + taken < BLOCK_LEN {
                 return;
             }
-            self.engine.compress(core::slice::from_mut(&mut self.state), &[&[self.pending]]);
+            self.engine.compress_one(&mut self.state, &[self.pending]);
         }
         let (blocks, rest) = bytes.as_chunks();
-        self.engine.compress(core::slice::from_mut(&mut self.state), &[blocks]);
+        self.engine.compress_one(&mut self.state, blocks);
         self.pending[..rest.len()].copy_from_slice(rest);
     }
 
@@ -42,7 +42,7 @@ impl Sha256 {
         let filled = (self.len % BLOCK_LEN as u64) as usize;
         let mut last = [[0; BLOCK_LEN]; 2];
         let count = pad(&self.pending[..filled], self.len, &mut last);
-        self.engine.compress(core::slice::from_mut(&mut self.state), &[&last[..count]]);
+        self.engine.compress_one(&mut self.state, &last[..count]);
         digest_of(&self.state)
     }
 }

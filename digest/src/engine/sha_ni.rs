@@ -93,13 +93,9 @@ impl ShaNi {
 pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
     match (states, runs) {
         ([], []) => {}
-        // The second stream works for nobody: its rounds fit into the gaps of the first, and code for one alone would be as long again.
-        ([a], [run_a]) => {
-            // SAFETY: the instructions exist and SSE is on, which whoever made `_cpu` has shown or vouched for.
-            unsafe { interleaved([a, &mut INITIAL.clone()], [run_a, run_a]) }
-        }
+        ([a], [run_a]) => compress_one(_cpu, a, run_a),
         ([a, b], [run_a, run_b]) => {
-            // SAFETY: as above.
+            // SAFETY: the instructions exist and SSE is on, which whoever made `_cpu` has shown or vouched for.
             unsafe { interleaved([a, b], [run_a, run_b]) }
         }
         #[cfg(miri)]
@@ -111,6 +107,14 @@ pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
         ([a, b, c], [run_a, run_b, run_c]) => three([a, b, c], [run_a, run_b, run_c]),
         _ => unreachable!("at most STREAMS streams"),
     }
+}
+
+/// Runs `run` through `state`.
+///
+/// A second stream works for nobody: its rounds fit into the gaps of the first, and code for one alone would be as long again.
+pub fn compress_one(_cpu: ShaNi, state: &mut State, run: &[Block]) {
+    // SAFETY: as for `compress`.
+    unsafe { interleaved([state, &mut INITIAL.clone()], [run, run]) }
 }
 
 /// The rounds of three streams side by side. The caller has `ShaNi`, and the runs are of one length.
