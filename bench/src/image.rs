@@ -79,6 +79,7 @@ impl Kind {
             leaf_size: LEAF_SIZE,
             purgatory,
             rng_seed: None,
+            window: None,
         })
     }
 

@@ -69,6 +69,7 @@ pub fn request(purgatory: InputFile) -> Request {
         leaf_size: LEAF_SIZE,
         purgatory,
         rng_seed: None,
+        window: None,
     }
 }
 

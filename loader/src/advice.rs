@@ -11,7 +11,7 @@ use crate::place::{ROOM_TO_RUN, suggested_mib};
 use crate::request::{Console, Request};
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
-const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
+pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
 
 /// Something to think about.
 #[derive(Clone, Debug, PartialEq, Eq)]

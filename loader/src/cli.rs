@@ -1,5 +1,6 @@
 //! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -50,9 +51,17 @@ pub enum Command {
     /// lies, which KASLR hides, and the running kernel's command line, which may hold credentials. Only its owner can read it.
     /// `plan --snapshot` uses it.
     Snapshot(Snapshot),
+    /// Stand in for kexec-tools' kexec, as far as it is about capture kernels
+    ///
+    /// The same as calling this program by the name kexec. `kdump-loader kexec --help` prints the options, which are kexec-tools'.
+    #[command(disable_help_flag = true)]
+    Kexec(Kexec),
     /// Write the man pages
     #[command(hide = true)]
     GenerateMan(GenerateMan),
+    /// Print docs/kexec-options.md
+    #[command(hide = true)]
+    GenerateKexecOptions,
 }
 
 /// `load`
@@ -60,6 +69,12 @@ pub enum Command {
 pub struct Load {
     #[command(flatten)]
     pub image: ImageArgs,
+    /// Let the kernel make the image (kexec_file_load)
+    ///
+    /// The way where the kernel is locked down, as by Secure Boot: it takes a capture kernel whose signature it trusts, and verifies it after a
+    /// panic with the purgatory that is built into it, which says nothing and stops if the image is corrupt.
+    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "no_hotplug", "engine", "leaf_size", "purgatory"])]
+    pub file: bool,
     /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
     #[arg(long)]
     pub json: bool,
@@ -101,6 +116,14 @@ pub struct Inspect {
 pub struct Snapshot {
     /// Where to save it: an empty directory, or one to be made
     pub dir: PathBuf,
+}
+
+/// `kexec`
+#[derive(Debug, Args)]
+pub struct Kexec {
+    /// What kexec-tools' kexec would be called with
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<OsString>,
 }
 
 /// `generate-man`

@@ -3,6 +3,8 @@
 //! *On entry:* the caller's words and the elfcorehdr's address. *On exit:* the bytes as the kernel will read them, no longer than it
 //! reads, and the offset of the field that the purgatory fills in after verification.
 
+use std::ffi::CString;
+
 use handoff::block::HIGHEST_CONSOLE_PORT;
 use handoff::report;
 
@@ -17,6 +19,8 @@ pub struct CommandLine {
 
 /// What ends the kernel's parameters: everything after it is init's (`parse_args`, kernel/params.c).
 const END_OF_PARAMETERS: &str = "--";
+/// Room that kexec_file_load(2) keeps for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN, arch/x86/kernel/kexec-bzimage64.c).
+const KERNELS_ELFCOREHDR_LEN: usize = 30;
 /// Parameters that only the loader may give, each with its reason.
 const OURS: [(&str, &str); 2] =
     [("elfcorehdr", "the loader decides where the elfcorehdr lies"), ("purgatory.report", "the purgatory fills it in")];
@@ -24,10 +28,7 @@ const OURS: [(&str, &str); 2] =
 /// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's field, for a kernel that reads
 /// `cmdline_size` bytes.
 pub fn compose(base: &str, cmdline_size: u32, elfcorehdr: u64, acpi_rsdp: Option<u64>) -> Result<CommandLine, Error> {
-    let base = base.trim_matches([' ', '\t']);
-    if let Some((at, character)) = base.char_indices().find(|&(_, character)| forbidden(character)) {
-        return Err(Error::Character { character, at });
-    }
+    let base = legible(base)?;
     let words = words(base);
     let end = words.iter().position(|word| word.text == END_OF_PARAMETERS);
     let (parameters, _) = words.split_at(end.unwrap_or(words.len()));
@@ -68,6 +69,29 @@ pub fn compose(base: &str, cmdline_size: u32, elfcorehdr: u64, acpi_rsdp: Option
     let mut bytes = line.into_bytes();
     bytes.push(0);
     Ok(CommandLine { bytes, report_offset })
+}
+
+/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel puts `elfcorehdr=` before it.
+pub fn for_kernel(base: &str, cmdline_size: u32) -> Result<CString, Error> {
+    let base = legible(base)?;
+    let (name, reason) = OURS[0];
+    if let Some(word) = words(base).iter().take_while(|word| word.text != END_OF_PARAMETERS).find(|word| word.name() == name) {
+        return Err(Error::Ours { word: word.text.to_owned(), reason });
+    }
+    let needed = base.len() + 1 + KERNELS_ELFCOREHDR_LEN;
+    if let Some(excess @ 1..) = needed.checked_sub(cmdline_size as usize) {
+        return Err(Error::TooLong { needed, cmdline_size, base: base.len(), added: needed - base.len(), excess });
+    }
+    Ok(CString::new(base).expect("a legible line has no NUL"))
+}
+
+/// The line without white space around it, if the kernel would read all of it.
+fn legible(base: &str) -> Result<&str, Error> {
+    let base = base.trim_matches([' ', '\t']);
+    match base.char_indices().find(|&(_, character)| forbidden(character)) {
+        Some((at, character)) => Err(Error::Character { character, at }),
+        None => Ok(base),
+    }
 }
 
 /// The running kernel's command line as the base of a capture kernel's: without what only concerns the running one, and with `append`.

@@ -1,6 +1,8 @@
 //! The subcommands, one file each, and what they have in common: where words and data go, and how a request is read.
 
 pub mod load;
+pub mod load_file;
+pub mod kexec;
 pub mod unload;
 pub mod status;
 pub mod plan;
@@ -43,6 +45,47 @@ pub enum Error {
         refusal: submit::Error,
         /// What is armed now.
         aftermath: Aftermath,
+    },
+    /// The kernel did not take the files, or did not let go.
+    #[error("{refusal}; {aftermath}")]
+    FileRefused {
+        /// Why.
+        refusal: submit::file::Error,
+        /// What is armed now.
+        aftermath: Aftermath,
+    },
+    /// The kernel does not say whether an image is armed.
+    #[error(transparent)]
+    Armed(machine::Error),
+    /// Nothing lies between the two.
+    #[error("--mem-min={mem_min:#x} lies above --mem-max={mem_max:#x}; exchange them")]
+    NoWindow {
+        /// The lowest address.
+        mem_min: u64,
+        /// The highest.
+        mem_max: u64,
+    },
+    /// The file is not of the type that was asked for.
+    #[error("{} is no {expected} but a {}", path.display(), found.unwrap_or("file of no known type"))]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        expected: &'static str,
+        /// What it is.
+        found: Option<&'static str>,
+    },
+    /// It is about reboots, and nobody was named who does those.
+    #[error("{0}")]
+    NotOurs(String),
+    /// The one who was named cannot be called.
+    #[error("cannot run {}, which KDUMP_LOADER_KEXEC names", program.display())]
+    Elsewhere {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// Another kdump-loader does not end.
     #[error(transparent)]
@@ -156,6 +199,12 @@ pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
     Ok(InputFile { path: path.to_owned(), bytes })
 }
 
+/// Refuses a kernel's file that is of another format.
+pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Error> {
+    let found = kernel::format_of(&file.bytes);
+    if found == Some(expected) { Ok(()) } else { Err(Error::Format { path: file.path.clone(), expected, found }) }
+}
+
 /// The purgatory that was named, or the one in this program.
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
@@ -181,6 +230,7 @@ pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> 
         leaf_size: arguments.leaf_size,
         purgatory: read_purgatory(arguments.purgatory.as_deref())?,
         rng_seed: Some(rng_seed),
+        window: None,
     })
 }
 

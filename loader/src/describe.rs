@@ -2,12 +2,14 @@
 //!
 //! *On entry* the request and the machine. *On exit* a [`Described`]: every byte of every segment but the purgatory's, final.
 
+use handoff::PAGE_SIZE;
+
 use crate::bootparams;
 use crate::cmdline::{self, CommandLine};
 use crate::elfcorehdr;
 use crate::kernel::{self, CaptureKernel};
 use crate::machine::Machine;
-use crate::phys::PhysRange;
+use crate::phys::{PhysRange, align_up};
 use crate::place::{self, KernelNeeds, Needs, Placed};
 use crate::purgatory::{self, Program};
 use crate::request::Request;
@@ -24,6 +26,7 @@ pub struct Parsed<'r> {
     command_line: CommandLine,
     elfcorehdr: Vec<u8>,
     crash_region: PhysRange,
+    room: PhysRange,
     needs: Needs,
 }
 
@@ -45,11 +48,12 @@ impl<'r> Parsed<'r> {
             return Err(Error::EmptyInitrd { path: initrd.path.clone() });
         }
         let crash_region = machine.crash_region()?;
-        // The elfcorehdr is placed first, at the region's start: its address is known before any size.
+        let room = room(crash_region, request.window)?;
+        // The elfcorehdr is placed first, at the start of the room: its address is known before any size.
         // On an EFI machine without EFI, kernels that do not know `boot_params.acpi_rsdp_addr` look only here.
         let without_efi = machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
         let acpi_rsdp = bootparams::acpi_rsdp(machine).filter(|_| without_efi);
-        let command_line = cmdline::compose(&request.command_line, kernel.cmdline_size, crash_region.start(), acpi_rsdp)?;
+        let command_line = cmdline::compose(&request.command_line, kernel.cmdline_size, room.start(), acpi_rsdp)?;
         let elfcorehdr = elfcorehdr::build(machine)?;
         let initrd = request.initrd.as_ref().map(|initrd| initrd.bytes.len() as u64);
         let boot_params = bootparams::segment_len(machine, request);
@@ -73,7 +77,7 @@ impl<'r> Parsed<'r> {
             command_line: command_line.bytes.len() as u64,
             purgatory: program.trailer(leaves, elfcorehdr_len).end,
         };
-        Ok(Self { request, kernel, program, settings, command_line, elfcorehdr, crash_region, needs })
+        Ok(Self { request, kernel, program, settings, command_line, elfcorehdr, crash_region, room, needs })
     }
 
     /// Every size.
@@ -81,13 +85,15 @@ impl<'r> Parsed<'r> {
         &self.needs
     }
 
-    /// Where the image must go.
-    pub fn crash_region(&self) -> PhysRange {
-        self.crash_region
+    /// Where the image must go: the crash region, or what was asked for of it.
+    pub fn room(&self) -> PhysRange {
+        self.room
     }
 
     /// Makes what depends on addresses.
     pub fn describe(self, placed: Placed, machine: &Machine) -> Result<Described<'r>, Error> {
+        // Whatever was left of it to the image, all of it is the capture kernel's.
+        let placed = Placed { crash_region: self.crash_region, ..placed };
         let boot_params = bootparams::build(&bootparams::Inputs {
             machine,
             request: self.request,
@@ -105,6 +111,16 @@ impl<'r> Parsed<'r> {
     fn initrd_range(&self, placed: &Placed) -> Option<PhysRange> {
         PhysRange::with_len(placed.initrd?.start(), self.needs.initrd?)
     }
+}
+
+/// Whole pages of the crash region that are in the window, too.
+fn room(crash_region: PhysRange, window: Option<PhysRange>) -> Result<PhysRange, Error> {
+    let Some(window) = window else { return Ok(crash_region) };
+    let common = crash_region.intersection(window).and_then(|common| {
+        let start = align_up(common.start(), PAGE_SIZE)?;
+        PhysRange::new(start, common.end() / PAGE_SIZE * PAGE_SIZE).filter(|range| !range.is_empty())
+    });
+    common.ok_or(Error::Window { window, crash_region })
 }
 
 impl<'r> Described<'r> {
@@ -146,5 +162,36 @@ impl<'r> Described<'r> {
     /// What the purgatory will be told.
     pub fn settings(&self) -> &Settings {
         &self.parsed.settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::example::machine;
+    use crate::request;
+
+    fn windowed(start: u64, end: u64) -> Result<crate::image::Summary, Error> {
+        let request = Request { window: PhysRange::new(start, end), ..request::example() };
+        crate::build(&request, &machine()).map(|image| image.summary())
+    }
+
+    #[test]
+    fn window_keeps_the_image_in_and_leaves_the_capture_kernel_the_whole_region() {
+        let region = machine().crash_region().unwrap();
+        let summary = windowed(0x3000_0001, 0x3100_0000).unwrap();
+        assert_eq!(summary.segments[0].start, 0x3000_1000, "a whole page");
+        assert!(summary.segments.iter().all(|segment| segment.start + segment.len <= 0x3100_0000));
+        assert!(summary.command_line.contains("elfcorehdr=0x30001000"), "{}", summary.command_line);
+        assert_eq!((summary.crash_region.start, summary.crash_region.len), (region.start(), region.len()));
+    }
+
+    #[test]
+    fn window_that_is_too_small_or_elsewhere_is_refused() {
+        assert!(matches!(windowed(0x3000_0000, 0x3010_0000), Err(Error::Place(place::Error::RegionTooSmall { .. }))));
+        for (start, end) in [(0, 0x1000_0000), (0x3000_0001, 0x3000_1fff)] {
+            let message = windowed(start, end).unwrap_err().to_string();
+            assert!(message.contains("crash region"), "{message}");
+        }
     }
 }

@@ -14,6 +14,8 @@ pub mod bzimage;
 /// A kernel that can be placed. Borrows from the file, which is read once and never copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureKernel<'a> {
+    /// All of it, as kexec_file_load(2) takes it: the file, or the part of the file that is a kernel.
+    pub file: &'a [u8],
     /// The setup header, from file offset 0x1f1 on: what `boot_params` carries at the same offset.
     pub setup_header: &'a [u8],
     /// What is loaded: the protected-mode part of a bzImage.
@@ -46,6 +48,11 @@ pub struct Format {
 
 /// The formats the loader reads, in the order in which they are tried.
 pub const FORMATS: &[Format] = &[bzimage::FORMAT];
+
+/// What `bytes` are, or claim to be, by the name of the format.
+pub fn format_of(bytes: &[u8]) -> Option<&'static str> {
+    FORMATS.iter().find(|format| (format.probe)(bytes)).map(|format| format.name)
+}
 
 /// Takes the kernel out of `file`, whichever of [`FORMATS`] it is in.
 pub fn parse(file: &InputFile) -> Result<CaptureKernel<'_>, Error> {

@@ -22,6 +22,7 @@ pub mod image;
 pub mod advice;
 pub mod admit;
 pub mod preflight;
+pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;
 pub mod record;
@@ -35,13 +36,14 @@ use digest::Engine;
 use crate::describe::Parsed;
 use crate::image::Image;
 use crate::machine::Machine;
+use crate::phys::PhysRange;
 use crate::request::Request;
 
 /// Builds the image that `request` asks for on `machine`; touches nothing.
 pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
     let parsed = Parsed::new(request, machine)?; // what is it, how much does it need
-    let placed = place::place(parsed.needs(), parsed.crash_region())?; // where does everything go
+    let placed = place::place(parsed.needs(), parsed.room())?; // where does everything go
     let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
     let sealed = seal::seal(described, engine); // nothing may change after this line
     let image = bind::bind(sealed, engine); // the block, and the seal over it
@@ -66,6 +68,14 @@ pub enum Error {
     EmptyInitrd {
         /// The file.
         path: PathBuf,
+    },
+    /// What was asked for of the crash region is not of it.
+    #[error("nothing of the crash region {crash_region} lies in {window}, where the image was asked to stay")]
+    Window {
+        /// What was asked for.
+        window: PhysRange,
+        /// The region.
+        crash_region: PhysRange,
     },
     /// There is no room.
     Place(#[from] place::Error),

@@ -16,6 +16,7 @@ mod kcore;
 mod cpus;
 mod efi;
 mod kexec;
+mod reservation;
 pub mod snapshot;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -24,6 +25,7 @@ pub mod fuzzing;
 pub(crate) mod example;
 
 pub use error::Error;
+pub use reservation::Reservation;
 use source::Tree;
 
 /// Fewest and most bits of a physical address of x86-64 (SDM Vol. 3A §4.1.4, MAXPHYADDR; 32 is what a CPU without leaf 0x8000_0008
@@ -245,12 +247,16 @@ impl Machine {
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
     /// DMA, into which kexec_load(2) lets no segment (`sanity_check_segment_list`, kernel/kexec_core.c).
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
-        let asked = self.command_line.split_ascii_whitespace().rfind(|word| word.starts_with("crashkernel="));
-        self.crash_regions.last().copied().ok_or_else(|| match asked {
-            Some(asked) => Error::CrashRegionRefused { asked: asked.to_owned() },
-            None => Error::NoCrashRegion,
-        })
+        crash_region(&self.crash_regions, &self.command_line)
     }
+}
+
+fn crash_region(crash_regions: &[PhysRange], command_line: &str) -> Result<PhysRange, Error> {
+    let asked = command_line.split_ascii_whitespace().rfind(|word| word.starts_with("crashkernel="));
+    crash_regions.last().copied().ok_or_else(|| match asked {
+        Some(asked) => Error::CrashRegionRefused { asked: asked.to_owned() },
+        None => Error::NoCrashRegion,
+    })
 }
 
 /// Size of `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h).

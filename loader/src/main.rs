@@ -2,7 +2,11 @@
 
 mod cli;
 mod commands;
+mod kexec;
 
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -14,6 +18,9 @@ use crate::commands::{Error, in_full};
 const COULD_NOT: u8 = 1;
 
 fn main() -> ExitCode {
+    if let Some(arguments) = for_kexec(env::args_os()) {
+        return commands::kexec::run(arguments);
+    }
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -21,6 +28,16 @@ fn main() -> ExitCode {
             ExitCode::from(COULD_NOT)
         }
     }
+}
+
+/// What kexec-tools' kexec would be called with, if this is called in its place: under its name, or with it. Its words are not ours, so
+/// clap does not see them.
+fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let name = words.next()?;
+    if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {
+        return Some(words.collect());
+    }
+    None
 }
 
 fn run(command: Command) -> Result<(), Error> {
@@ -31,6 +48,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Plan(arguments) => commands::plan::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Snapshot(arguments) => commands::snapshot::run(&arguments),
+        Command::Kexec(_) => unreachable!("`for_kexec` takes it"),
+        Command::GenerateKexecOptions => commands::print(&kexec::words::markdown()),
         Command::GenerateMan(arguments) => commands::generate_man::run(&arguments),
     }
 }

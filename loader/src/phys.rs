@@ -56,6 +56,12 @@ impl PhysRange {
         self.start < other.end && other.start < self.end && !self.is_empty() && !other.is_empty()
     }
 
+    /// What is in both, if that is a byte at least.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
+        (start < end).then_some(Self { start, end })
+    }
+
     /// What is left of it without `other`: zero, one or two non-empty ranges, ascending.
     pub fn minus(self, other: Self) -> impl Iterator<Item = Self> {
         let below = Self { start: self.start, end: self.end.min(other.start).max(self.start) };

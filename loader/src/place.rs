@@ -126,11 +126,16 @@ pub struct Placed {
 
 /// How much must stay free for the kernel's control pages on this machine.
 pub fn hole_for(machine: &Machine) -> u64 {
-    if machine.cpu.gbpages {
+    hole(machine.cpu.gbpages, &machine.system_ram)
+}
+
+/// The same, from the two facts that decide it: whether there are 1 GiB pages, and where RAM is.
+pub fn hole(gbpages: bool, system_ram: &[PhysRange]) -> u64 {
+    if gbpages {
         return HOLE;
     }
     // The tables map up to the highest address, so the last one counts and not the sum.
-    let top = machine.system_ram.iter().map(|range| range.end()).max().unwrap_or(0);
+    let top = system_ram.iter().map(|range| range.end()).max().unwrap_or(0);
     HOLE + top.div_ceil(GIB) * HOLE_PER_GIB
 }
 

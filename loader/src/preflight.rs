@@ -32,8 +32,8 @@ pub enum Error {
     LimitReached,
     /// The kernel is locked down.
     #[error(
-        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), which forbids kexec_load; Secure Boot does that; only \
-         kexec_file_load with a signed kernel works here, or lockdown=none with Secure Boot off"
+        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), which forbids kexec_load; Secure Boot does that; \
+         load a signed kernel with --file, or boot with lockdown=none and Secure Boot off"
     )]
     LockedDown {
         /// `integrity` or `confidentiality`.
@@ -74,8 +74,17 @@ pub fn privileged(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses when loading is switched off, used up or locked.
+/// Refuses when kexec_load(2) is switched off, used up or locked.
 pub fn permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error> {
+    file_permitted(root, permission)?;
+    match permission.lockdown.as_deref() {
+        None | Some("none") => Ok(()),
+        Some(mode) => Err(Error::LockedDown { mode: mode.to_owned() }),
+    }
+}
+
+/// Refuses when kexec_file_load(2) is switched off or used up. Lockdown does not forbid it, only unsigned kernels.
+pub fn file_permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error> {
     if permission.load_disabled {
         return Err(Error::Disabled);
     }
@@ -84,10 +93,7 @@ pub fn permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error>
     if limit.is_ok_and(|limit| limit.trim() == "0") {
         return Err(Error::LimitReached);
     }
-    match permission.lockdown.as_deref() {
-        None | Some("none") => Ok(()),
-        Some(mode) => Err(Error::LockedDown { mode: mode.to_owned() }),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -135,7 +141,11 @@ mod tests {
         assert!(permitted(nothing.path(), &open()).is_ok());
         assert!(matches!(permitted(nothing.path(), &KexecPermission { load_disabled: true, ..open() }), Err(Error::Disabled)));
         let locked = KexecPermission { lockdown: Some("integrity".into()), ..open() };
-        assert!(permitted(nothing.path(), &locked).unwrap_err().to_string().contains("integrity"));
+        let refusal = permitted(nothing.path(), &locked).unwrap_err().to_string();
+        assert!(refusal.contains("integrity") && refusal.contains("--file"), "{refusal}");
+        assert!(file_permitted(nothing.path(), &locked).is_ok(), "the kernel looks at the signature instead");
+        let off = KexecPermission { load_disabled: true, ..locked };
+        assert!(matches!(file_permitted(nothing.path(), &off), Err(Error::Disabled)));
         let limit = |limit: &str| permitted(root(&[("proc/sys/kernel/kexec_load_limit_panic", limit)]).path(), &open());
         assert!(matches!(limit("0\n"), Err(Error::LimitReached)));
         assert!(limit("-1\n").is_ok() && limit("3\n").is_ok());

@@ -47,8 +47,26 @@ pub struct Record {
     /// Whether the kernel kept the elfcorehdr current when it was armed.
     #[serde(default)]
     pub hotplug: bool,
-    /// The image.
-    pub image: Summary,
+    /// The system call that armed it.
+    #[serde(default)]
+    pub call: Call,
+    /// What the kernel was given as the capture kernel's command line, where it made the image itself.
+    #[serde(default)]
+    pub command_line: Option<String>,
+    /// The image, where the loader made it.
+    #[serde(default)]
+    pub image: Option<Summary>,
+}
+
+/// The system call that armed an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// kexec_load(2), with an image of the loader's.
+    #[default]
+    KexecLoad,
+    /// kexec_file_load(2), with one of the kernel's.
+    KexecFileLoad,
 }
 
 /// Why the record could not be written or read.
@@ -101,9 +119,22 @@ pub enum Known {
 impl Record {
     /// A record of `image`, armed now.
     pub fn new(root: &Path, image: Summary, kernel: &Path, initrd: Option<&Path>, hotplug: bool) -> Result<Self, Error> {
+        let record = Self::by_kernel(root, String::new(), kernel, initrd, hotplug)?;
+        Ok(Self { call: Call::KexecLoad, command_line: None, image: Some(image), ..record })
+    }
+
+    /// A record of an image that the kernel has made of these files, armed now.
+    pub fn by_kernel(
+        root: &Path,
+        command_line: String,
+        kernel: &Path,
+        initrd: Option<&Path>,
+        hotplug: bool,
+    ) -> Result<Self, Error> {
         let armed_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (kernel, initrd) = (kernel.display().to_string(), initrd.map(|initrd| initrd.display().to_string()));
-        Ok(Self { version: VERSION, boot_id: boot_id(root)?, armed_at, kernel, initrd, hotplug, image })
+        let (call, command_line) = (Call::KexecFileLoad, Some(command_line));
+        Ok(Self { version: VERSION, boot_id: boot_id(root)?, armed_at, kernel, initrd, hotplug, call, command_line, image: None })
     }
 
     /// Puts it in the place of the last one, whole or not at all. Addresses are for root's eyes only, as in /proc/iomem.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use handoff::OnCorrupt;
 
+use crate::phys::PhysRange;
+
 /// A file that has been read whole, once.
 #[derive(Clone, Debug)]
 pub struct InputFile {
@@ -60,6 +62,8 @@ pub struct Request {
     pub purgatory: InputFile,
     /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED); none is passed without.
     pub rng_seed: Option<[u8; 32]>,
+    /// Part of physical memory that the image must stay in; without one, it may lie anywhere in the crash region.
+    pub window: Option<PhysRange>,
 }
 
 /// For tests: bytes per leaf, few, so that small files have several.
@@ -83,5 +87,6 @@ pub(crate) fn example() -> Request {
         leaf_size: EXAMPLE_LEAF_SIZE,
         purgatory: InputFile { path: "purgatory.elf".into(), bytes: purgatory().bytes() },
         rng_seed: Some([7; 32]),
+        window: None,
     }
 }

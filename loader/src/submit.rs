@@ -3,6 +3,8 @@
 //! *On entry* an image that [`crate::admit`] admitted and a machine that passed [`crate::preflight`]. *On exit* the image is armed,
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
 
+pub mod file;
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,8 +107,8 @@ pub struct Armed {
 
 /// The kernel and the clock, so that a test can be both.
 trait System {
-    /// One kexec_load(2) with these flags; the error is an errno.
-    fn kexec_load(&mut self, flags: u64) -> Result<(), i32>;
+    /// One system call with these flags; the error is an errno.
+    fn call(&mut self, flags: u64) -> Result<(), i32>;
     /// A monotonic clock.
     fn now(&mut self) -> Duration;
     /// Waits.
@@ -170,7 +172,7 @@ fn patiently(system: &mut impl System, flags: u64) -> Result<(), Failure> {
     let begin = system.now();
     let mut pause = FIRST_PAUSE;
     for tries in 1.. {
-        match system.kexec_load(flags) {
+        match system.call(flags) {
             Ok(()) => return Ok(()),
             Err(libc::EBUSY) => {}
             Err(errno) => return Err(Failure::Errno(errno)),
@@ -216,7 +218,7 @@ struct Linux<'a> {
 }
 
 impl System for Linux<'_> {
-    fn kexec_load(&mut self, flags: u64) -> Result<(), i32> {
+    fn call(&mut self, flags: u64) -> Result<(), i32> {
         // SAFETY: kexec_load(2) reads `segments.len()` entries at the pointer and `bufsz` bytes at each `buf`. Both come from live
         // slices: `load` made every entry from a segment of an `Image` that it borrows until this returns. It writes nothing here.
         let result =

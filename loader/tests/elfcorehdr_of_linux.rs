@@ -125,6 +125,7 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
         leaf_size: 4096,
         purgatory: file("purgatory.elf", example::purgatory().bytes()),
         rng_seed: None,
+        window: None,
     };
     let image = loader::build(&request, machine).unwrap();
     let program = loader::purgatory::parse(&request.purgatory).unwrap();

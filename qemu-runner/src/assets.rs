@@ -1,7 +1,9 @@
 //! What `cargo xtask setup` brought: programs, kernels and firmware, all under `target/`, named in one manifest.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,13 @@ pub struct Assets {
     pub kexec: Part<GuestProgram>,
     /// EFI firmware.
     pub ovmf: Part<Ovmf>,
+    /// An installed Debian. Manifests written by hand may lack it.
+    #[serde(default = "not_named")]
+    pub debian_disk: Part<DebianDisk>,
+}
+
+fn not_named() -> Part<DebianDisk> {
+    Part::Missing(format!("{MANIFEST} names no disk with a Debian"))
 }
 
 /// Something that may be missing.
@@ -75,4 +84,76 @@ pub struct Ovmf {
     pub code: PathBuf,
     /// OVMF_VARS*.fd, a template to copy for each run.
     pub vars: PathBuf,
+}
+
+/// A Debian with systemd and kdump-tools, installed on a disk, and what looks into the disk from outside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DebianDisk {
+    /// An ext4 file system without partition table, a template to copy for each run.
+    pub image: PathBuf,
+    /// The kernel that is installed on it.
+    pub kernel: Kernel,
+    /// The initial RAM disk that Debian's initramfs-tools has made for it.
+    pub initrd: PathBuf,
+    /// Everything installed on it, `package=version`.
+    pub packages: Vec<String>,
+    /// SHA-256 of the recipe by which it was made, so that a changed one makes it anew.
+    pub recipe: String,
+    /// Reads and writes its files.
+    pub debugfs: GuestProgram,
+    /// Brings its file system into order after a crash.
+    pub e2fsck: GuestProgram,
+}
+
+impl GuestProgram {
+    /// The program on this machine, with its own ELF interpreter and its own libraries: nothing of it is installed here.
+    ///
+    /// # Panics
+    /// When the program is not among its own files: what `cargo xtask setup` writes has it.
+    pub fn on_host(&self) -> Command {
+        let program = &self.files[&self.program];
+        let is_interpreter =
+            |path: &&String| Path::new(path).file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-linux"));
+        let Some(interpreter) = self.files.keys().find(is_interpreter) else { return Command::new(program) };
+        let directories: BTreeSet<_> =
+            self.files.values().filter(|file| *file != program).filter_map(|file| file.parent()).collect();
+        let directories: Vec<_> = directories.into_iter().map(Path::as_os_str).collect();
+        let mut command = Command::new(&self.files[interpreter]);
+        command.arg("--library-path").arg(directories.join(OsStr::new(":"))).arg(program);
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(files: &[(&str, &str)]) -> GuestProgram {
+        let files = files.iter().map(|(guest, host)| ((*guest).to_owned(), PathBuf::from(host))).collect();
+        GuestProgram { version: "tool=1".into(), files, program: "/usr/bin/tool".into() }
+    }
+
+    #[test]
+    fn program_runs_on_the_host_with_the_libraries_that_were_brought_with_it() {
+        let files = [
+            ("/usr/bin/tool", "/t/bin/tool"),
+            ("/lib64/ld-linux-x86-64.so.2", "/t/lib/ld.so"),
+            ("/lib/libc.so.6", "/t/lib/libc.so.6"),
+        ];
+        let command = program(&files).on_host();
+        assert_eq!(command.get_program(), "/t/lib/ld.so");
+        assert_eq!(command.get_args().collect::<Vec<_>>(), ["--library-path", "/t/lib", "/t/bin/tool"]);
+    }
+
+    #[test]
+    fn static_program_runs_by_itself() {
+        let command = program(&[("/usr/bin/tool", "/t/bin/tool")]).on_host();
+        assert_eq!((command.get_program(), command.get_args().count()), (OsStr::new("/t/bin/tool"), 0));
+    }
+
+    #[test]
+    fn manifest_without_a_disk_says_so() {
+        let Part::Missing(reason) = not_named() else { panic!("present") };
+        assert!(reason.contains(MANIFEST));
+    }
 }

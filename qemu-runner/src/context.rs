@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::assets::{Assets, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
+use crate::assets::{Assets, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
 use crate::error::Error;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
@@ -91,6 +91,11 @@ impl Context {
     /// EFI firmware.
     pub fn ovmf(&self) -> Result<&Ovmf, Error> {
         present(&self.assets()?.ovmf)
+    }
+
+    /// An installed Debian.
+    pub fn debian_disk(&self) -> Result<&DebianDisk, Error> {
+        present(&self.assets()?.debian_disk)
     }
 
     /// The loader under test.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::{armed, console, elfcore, iomem, peers, purgatory, report};
@@ -82,6 +83,16 @@ pub enum Error {
         command: String,
         /// Its exit status.
         status: i32,
+        /// What it said, both streams.
+        output: String,
+    },
+    /// A program of the host failed.
+    #[error("`{command}` ended with {status}: {output}")]
+    HostProgram {
+        /// The program and its arguments.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
         /// What it said, both streams.
         output: String,
     },

@@ -13,6 +13,7 @@
 //! vm.rs            one running QEMU: console, agent, monitor, one deadline
 //! machine.rs       one struct = one command line of QEMU
 //! initramfs.rs     the two user spaces, as archives
+//! installed.rs     a Debian with its services, on a disk
 //! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
 //! ```
 
@@ -45,6 +46,7 @@ pub mod report;
 pub mod iomem;
 pub mod elfcore;
 pub mod capture;
+pub mod installed;
 pub mod fixture;
 pub mod peers;
 

@@ -64,6 +64,8 @@ pub enum Boot {
         initrd: PathBuf,
         /// Its command line.
         append: String,
+        /// A disk that it finds as /dev/vda.
+        disk: Option<PathBuf>,
     },
     /// A disk with a boot sector of its own.
     Disk {
@@ -142,8 +144,12 @@ impl Machine {
             arguments.add("-drive", option("if=pflash,unit=1,format=raw,file=", variables));
         }
         match &self.boot {
-            Boot::Linux { kernel, initrd, append } => {
+            Boot::Linux { kernel, initrd, append, disk } => {
                 arguments.add("-kernel", kernel).add("-initrd", initrd).add("-append", append);
+                if let Some(image) = disk {
+                    arguments.add("-drive", option("if=none,id=disk,format=raw,file=", image));
+                    arguments.add("-device", "virtio-blk-pci,drive=disk");
+                }
             }
             Boot::Disk { image, .. } => {
                 arguments.add("-drive", option("if=ide,format=raw,file=", image));
@@ -253,6 +259,7 @@ mod tests {
                 kernel: "vmlinuz".into(),
                 initrd: "initrd".into(),
                 append: "console=ttyS0 crashkernel=256M".into(),
+                disk: None,
             },
             firmware: None,
             debugger: None,
@@ -299,6 +306,19 @@ mod tests {
         let arguments = machine.arguments(&qemu, &ends);
         assert!(arguments.iter().all(|argument| !argument.to_string_lossy().starts_with("socket")), "{arguments:?}");
         assert!(arguments.windows(3).any(|three| three == ["-gdb", "tcp:127.0.0.1:4321", "-S"]), "{arguments:?}");
+    }
+
+    #[test]
+    fn disk_of_linux_is_a_virtio_device_and_absent_unless_asked_for() {
+        let (mut machine, qemu, ends) = example();
+        let disks = |machine: &Machine| {
+            let arguments = machine.arguments(&qemu, &ends);
+            arguments.windows(2).filter(|pair| pair[0] == "-drive" && pair[1].to_string_lossy().ends_with("file=d,,isk")).count()
+        };
+        assert_eq!(disks(&machine), 0);
+        let Boot::Linux { disk, .. } = &mut machine.boot else { unreachable!("the example boots Linux") };
+        *disk = Some("d,isk".into());
+        assert_eq!(disks(&machine), 1);
     }
 
     #[test]

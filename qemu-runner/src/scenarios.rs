@@ -10,6 +10,7 @@ mod commands;
 mod refusals;
 mod peer;
 mod drop_ins;
+mod service;
 
 use crate::scenario::Scenario;
 
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         refusals::all(),
         peer::all(),
         drop_ins::all(),
+        service::all(),
     ];
     families.into_iter().flatten().collect()
 }

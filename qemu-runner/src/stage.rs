@@ -8,6 +8,7 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::first::First;
 use crate::initramfs::{Initramfs, Role};
+use crate::installed;
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
 use crate::peers::embedded;
@@ -100,9 +101,7 @@ impl<'c> Stage<'c> {
     pub fn boot(&mut self, setup: &Setup) -> Result<First<'_, 'c>, Error> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
-        self.machines += 1;
-        let directory = self.directory.join(format!("machine-{}", self.machines));
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        let directory = self.next_machine()?;
         let initrd = directory.join("first.cpio");
         write(&initrd, &self.first_user_space(setup)?)?;
         let firmware = if setup.efi {
@@ -126,28 +125,43 @@ impl<'c> Stage<'c> {
                 // Hot-added memory shall be user space's, for the sentinel. A panic without capture kernel shall not reset the
                 // machine, so that every reset is the purgatory's.
                 append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state=online_movable"),
+                disk: None,
             },
             firmware,
             debugger: None,
         };
-        let mut vm = Vm::start(&context.assets()?.qemu, &machine, &directory, self.deadline)?;
-        eprintln!("{}", vm.command_line);
-        self.outcome.now("the machine is switched on");
-        let release = vm.await_greeting(Role::First, |_| ())?;
-        self.outcome.now(format!("Linux {release} is up"));
-        crate::error::check_eq("release of the first kernel", &release, &kernel.release)?;
-        Ok(First::new(self, vm, release))
+        self.switch_on(&machine, &directory, &kernel.release)
     }
 
-    /// Leaves the outcome for later reading, and removes what is big: memory and archives, unless they are to be kept.
+    /// Makes the directory of the next machine.
+    pub(crate) fn next_machine(&mut self) -> Result<PathBuf, Error> {
+        self.machines += 1;
+        let directory = self.directory.join(format!("machine-{}", self.machines));
+        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        Ok(directory)
+    }
+
+    /// Switches a machine on and waits for its first user space, whose kernel must have this release.
+    pub(crate) fn switch_on(&mut self, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
+        let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
+        eprintln!("{}", vm.command_line);
+        self.outcome.now("the machine is switched on");
+        let found = vm.await_greeting(Role::First, |_| ())?;
+        self.outcome.now(format!("Linux {found} is up"));
+        crate::error::check_eq("release of the first kernel", &found.as_str(), &release)?;
+        Ok(First::new(self, vm, found))
+    }
+
+    /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and dumps, unless they are to be kept.
     pub(crate) fn close(self) -> Result<Outcome, Error> {
         write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
-            for name in ["ram", "first.cpio", "vars.fd"] {
+            for name in ["ram", "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {
                 let path = directory.join(name);
                 if path.exists() && !self.context.keep() {
-                    fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+                    let remove = if path.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+                    remove(&path).map_err(Error::file("remove", &path))?;
                 }
             }
         }

@@ -14,6 +14,7 @@ mod qemu;
 mod guests;
 mod kernels;
 mod guest_program;
+mod debian_disk;
 mod by_hand;
 
 use std::fs::File;
@@ -67,6 +68,8 @@ enum Name {
     Kexec,
     /// EFI firmware
     Ovmf,
+    /// A Debian with systemd and kdump-tools on a disk
+    DebianDisk,
 }
 
 impl Args {

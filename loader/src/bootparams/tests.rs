@@ -18,6 +18,7 @@ fn header() -> Vec<u8> {
 
 fn kernel(setup_header: &[u8]) -> CaptureKernel<'_> {
     CaptureKernel {
+        file: &[],
         setup_header,
         payload: &[],
         init_size: 0x37d_e000,

@@ -7,10 +7,12 @@ use loader::machine::{CrashHotplug, Machine};
 use loader::preflight;
 use loader::record::Record;
 use loader::request::Request;
-use loader::submit::{self, Armed};
+use loader::submit;
 use serde::Serialize;
 
-use super::{Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, print_json, request, say, set_aside, turn};
+use super::{
+    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, print_json, request, say, set_aside, turn,
+};
 use crate::cli::Load;
 
 /// What `load --json` prints.
@@ -27,13 +29,26 @@ const ROUNDS: u32 = 3;
 
 /// Checks, builds, arms, records, in this order.
 pub fn run(arguments: &Load) -> Result<(), Error> {
+    if arguments.file {
+        return load_file::run(arguments);
+    }
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     preflight::permitted(root, &machine.kexec)?;
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
-    let image = loader::build(&request, &machine)?;
-    advise(&image, &request, &machine);
+    let (hotplug, summary) = arm(root, machine, &request)?;
+    if !arguments.json {
+        return Ok(());
+    }
+    let untold = |source| Error::ArmedUntold { identity: summary.identity.clone(), source: Box::new(source) };
+    print_json(&Output { hotplug, image: &summary }).map_err(untold)
+}
+
+/// Builds what was asked for, arms and records it: whether the kernel keeps it current, and what it is.
+pub fn arm(root: &Path, machine: Machine, request: &Request) -> Result<(bool, Summary), Error> {
+    let image = loader::build(request, &machine)?;
+    advise(&image, request, &machine);
 
     let _turn = turn(root)?;
     set_aside(root);
@@ -52,7 +67,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
             break;
         }
         say(format_args!("memory or CPUs came or went while the image was armed: arming one that knows them"));
-        let rebuilt = loader::build(&request, &now);
+        let rebuilt = loader::build(request, &now);
         let Ok(image) = rebuilt.map_err(|error| say(format_args!("the armed image does not know them: {}", in_full(&error))))
         else {
             break;
@@ -72,7 +87,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
         described = now;
     }
 
-    let hotplug = follows(root, &request, armed);
+    let hotplug = follows(root, request.hotplug, armed.hotplug);
     let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
     let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
     if let Err(error) = written.and_then(|record| record.write(root)) {
@@ -81,11 +96,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     }
     let (used, region) = (mib(summary.used()), mib(summary.crash_region.len));
     say(format_args!("armed {}: {used} of the crash region's {region} MiB are used", summary.identity));
-    if !arguments.json {
-        return Ok(());
-    }
-    let untold = |source| Error::ArmedUntold { identity: summary.identity.clone(), source: Box::new(source) };
-    print_json(&Output { hotplug, image: &summary }).map_err(untold)
+    Ok((hotplug, summary))
 }
 
 /// The machine as it is now, if the armed image describes another: what came before the kernel had it is in no hotplug event to come.
@@ -98,12 +109,12 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
 
 /// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do. That it took the flag is not enough:
 /// kernels without CONFIG_CRASH_HOTPLUG take it, too (KEXEC_FLAGS, include/linux/kexec.h), and do nothing.
-fn follows(root: &Path, request: &Request, armed: Armed) -> bool {
-    if !request.hotplug {
+pub(super) fn follows(root: &Path, wanted: bool, taken: bool) -> bool {
+    if !wanted {
         say(format_args!("load again after CPUs or memory come or go, as --no-hotplug asks"));
         return false;
     }
-    if !armed.hotplug {
+    if !taken {
         say(format_args!(
             "this kernel does not keep the image current when CPUs or memory come and go (Linux 6.6 and newer with \
              CONFIG_CRASH_HOTPLUG do): load again after each"

@@ -6,7 +6,7 @@ use std::path::Path;
 use loader::elfcorehdr;
 use loader::image::{SpanSummary, mib};
 use loader::machine::{KexecState, Machine};
-use loader::record::{self, Known, Record};
+use loader::record::{self, Call, Known, Record};
 use serde::Serialize;
 
 use super::{Error, LIVE, in_full, print, print_json, say};
@@ -62,12 +62,13 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
     let known =
         if state.crash_loaded { record::read(root).map_err(|error| say(format_args!("{}", in_full(&error)))).ok() } else { None };
     let (record, unknown_because) = match known {
+        Some(Known::Image(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image")),
         Some(Known::Image(record)) => (Some(record), None),
         Some(Known::Nothing) => (None, Some("no record of it")),
         Some(Known::Stale) => (None, Some("the record is from an earlier boot")),
         None => (None, state.crash_loaded.then_some("the record cannot be read")),
     };
-    let image = record.as_ref().map(|record| &record.image);
+    let image = record.as_ref().and_then(|record| record.image.as_ref());
     let report = Report {
         loaded: state.crash_loaded,
         crash_size: state.crash_size,
@@ -85,7 +86,8 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
 
 /// Of the armed image's elfcorehdr if it is known, else of one that the kernel asks for.
 fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
-    let armed = record.and_then(|record| record.image.segments.iter().find(|segment| segment.name == "elfcorehdr"));
+    let image = record.and_then(|record| record.image.as_ref());
+    let armed = image.and_then(|image| image.segments.iter().find(|segment| segment.name == "elfcorehdr"));
     let len = armed.map(|segment| segment.len).or(elfcorehdr::kernels_len(machine))?;
     let headers = elfcorehdr::capacity(len);
     let cpus = u64::from(machine.possible_cpus);
@@ -122,6 +124,10 @@ impl fmt::Display for Report {
             writeln!(out, "kernel         {}", record.kernel)?;
             if let Some(initrd) = &record.initrd {
                 writeln!(out, "initrd         {}", initrd)?;
+            }
+            if let Some(command_line) = &record.command_line {
+                writeln!(out, "armed by       kexec_file_load, with the kernel's own purgatory")?;
+                writeln!(out, "command line   {command_line}")?;
             }
         }
         Ok(())

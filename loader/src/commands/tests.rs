@@ -40,6 +40,19 @@ fn load_tells_the_image_and_whether_it_stays_current() {
     );
 }
 
+#[test]
+fn load_of_files_tells_what_the_kernel_was_given() {
+    let output = super::load_file::Output {
+        call: "kexec_file_load",
+        hotplug: true,
+        kernel: String::new(),
+        initrd: None,
+        command_line: String::new(),
+        crash_region: SpanSummary { start: 0, len: 0 },
+    };
+    assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region hotplug initrd kernel version");
+}
+
 fn report() -> Report {
     Report {
         loaded: true,

@@ -5,16 +5,40 @@ use std::path::Path;
 use loader::machine::KexecPermission;
 use loader::{preflight, submit};
 
-use super::{Error, LIVE, aftermath, forget, say, set_aside, turn};
+use super::{Aftermath, Error, LIVE, aftermath, forget, say, set_aside, turn};
 
-/// Disarms whatever is armed, by whichever loader, and forgets the record.
+/// Disarms whatever is armed, by whichever loader, and forgets the record. A locked-down kernel forbids kexec_load(2) even for that, and a
+/// kernel without it has the other call.
 pub fn run() -> Result<(), Error> {
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
-    preflight::permitted(root, &KexecPermission::read(root)?)?;
+    match preflight::permitted(root, &KexecPermission::read(root)?) {
+        Err(preflight::Error::LockedDown { .. }) => return with_file_load(),
+        other => other?,
+    }
+    match with_load() {
+        Err(Error::Refused { refusal: submit::Error::NotImplemented, .. }) => with_file_load(),
+        other => other,
+    }
+}
+
+/// The same with kexec_load(2) and no other.
+pub fn with_load() -> Result<(), Error> {
+    disarm(submit::unload, |refusal, aftermath| Error::Refused { refusal, aftermath })
+}
+
+/// The same with kexec_file_load(2) and no other.
+pub fn with_file_load() -> Result<(), Error> {
+    disarm(submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, aftermath })
+}
+
+fn disarm<E>(call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) -> Result<(), Error> {
+    let root = Path::new(LIVE);
+    preflight::privileged(root)?;
+    preflight::file_permitted(root, &KexecPermission::read(root)?)?;
     let _turn = turn(root)?;
     set_aside(root);
-    submit::unload().map_err(|refusal| Error::Refused { refusal, aftermath: aftermath(root) })?;
+    call().map_err(|refusal| refused(refusal, aftermath(root)))?;
     forget(root);
     say(format_args!("no capture kernel is armed now"));
     Ok(())

@@ -138,6 +138,7 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
         return Err(Defect::InitSize { init_size, payload: payload.len() as u64 });
     }
     Ok(CaptureKernel {
+        file: bytes,
         setup_header,
         payload,
         init_size,

@@ -47,6 +47,16 @@ fn record_of_this_boot_is_believed() {
 }
 
 #[test]
+fn image_that_the_kernel_has_made_is_known_by_its_files() {
+    let root = tempfile::tempdir().unwrap();
+    boot(root.path(), "aaaa\n");
+    let (kernel, initrd) = (Path::new("/boot/vmlinuz"), Some(Path::new("/boot/initrd")));
+    let record = Record::by_kernel(root.path(), "quiet".into(), kernel, initrd, true).unwrap();
+    record.write(root.path()).unwrap();
+    assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(record)));
+}
+
+#[test]
 fn record_of_an_earlier_boot_is_not() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
@@ -124,7 +134,7 @@ fn path_that_is_no_text_is_written_down_as_well_as_can_be() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     let path = Path::new(OsStr::from_bytes(b"/boot/vmlinuz-\xff"));
-    let record = Record::new(root.path(), record(root.path()).image, path, Some(path), true).unwrap();
+    let record = Record::new(root.path(), record(root.path()).image.unwrap(), path, Some(path), true).unwrap();
     record.write(root.path()).unwrap();
     let Known::Image(read) = read(root.path()).unwrap() else { panic!("it is of this boot") };
     assert_eq!((&*read.kernel, read.initrd.as_deref()), ("/boot/vmlinuz-\u{fffd}", Some("/boot/vmlinuz-\u{fffd}")));
@@ -150,14 +160,14 @@ fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
     let record = json.as_object_mut().unwrap();
     let mut keys: Vec<_> = record.keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["armed_at", "boot_id", "hotplug", "image", "initrd", "kernel", "version"]);
+    assert_eq!(keys, ["armed_at", "boot_id", "call", "command_line", "hotplug", "image", "initrd", "kernel", "version"]);
     assert_eq!(record["version"], 1);
-    for newer in ["version", "initrd", "hotplug"] {
+    for newer in ["version", "initrd", "hotplug", "call", "command_line"] {
         record.remove(newer).unwrap();
     }
     let path = root.path().join(FILE);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, json.to_string()).unwrap();
     let Known::Image(read) = read(root.path()).unwrap() else { panic!("it is of this boot") };
-    assert_eq!((read.version, read.initrd, read.hotplug), (0, None, false));
+    assert_eq!((read.version, read.initrd, read.hotplug, read.call), (0, None, false, Call::KexecLoad));
 }

@@ -10,7 +10,7 @@ struct Script<F> {
 }
 
 impl<F: FnMut(u64, Duration) -> Result<(), i32>> System for Script<F> {
-    fn kexec_load(&mut self, flags: u64) -> Result<(), i32> {
+    fn call(&mut self, flags: u64) -> Result<(), i32> {
         self.calls.push(flags);
         (self.answer)(flags, self.clock)
     }

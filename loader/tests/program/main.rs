@@ -4,3 +4,4 @@ mod fixture;
 mod plan;
 mod bad_input;
 mod surface;
+mod kexec;

@@ -14,7 +14,15 @@ const NOBODY: u32 = 65534;
 
 #[test]
 fn misuse_is_exit_status_2() {
-    for arguments in ["", "explode", "plan", "plan --kernel k --leaf-size 3K", "plan --kernel k --console tty0", "unload now"] {
+    for arguments in [
+        "",
+        "explode",
+        "plan",
+        "plan --kernel k --leaf-size 3K",
+        "plan --kernel k --console tty0",
+        "unload now",
+        "load --file --kernel k --engine soft",
+    ] {
         let result = run(program().args(arguments.split_whitespace()));
         assert_eq!(result.code, Some(2), "{arguments:?}: {}", result.stderr);
         assert_eq!(result.stdout, "", "{arguments:?}");
@@ -46,10 +54,11 @@ fn man_pages_cover_the_program_and_every_subcommand() {
         ("kdump-loader-plan.8", ["\\-\\-snapshot", "\\-\\-leaf\\-size"]),
         ("kdump-loader-inspect.8", [".SH NAME", "bzImage"]),
         ("kdump-loader-snapshot.8", [".SH NAME", "DIR"]),
+        ("kdump-loader-kexec.8", [".SH NAME", "kexec\\-tools"]),
     ] {
         assert_says(&fs::read_to_string(dir.path().join(page)).unwrap(), &words);
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 7, "hidden commands have no page");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 8, "hidden commands have no page");
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         leaf_size: arrangement.leaf_size,
         purgatory: file(context.purgatory()?)?,
         rng_seed: None,
+        window: None,
     })
 }
 

@@ -145,15 +145,20 @@ impl<'a> AptRoot<'a> {
 
     /// The package and whatever it depends on that is not there yet, in `release` if one is named.
     pub fn closure(&self, name: &str, release: Option<&str>) -> Result<Vec<Package>> {
+        self.closure_of(&[name], release)
+    }
+
+    /// The same of several packages, or of patterns of packages (apt-patterns(7)).
+    pub fn closure_of(&self, names: &[&str], release: Option<&str>) -> Result<Vec<Package>> {
         let mut install = self.tool("apt-get").args(["--simulate", "--yes", "--no-install-recommends"]);
         if let Some(release) = release {
             install = install.arg("--target-release").arg(release);
         }
-        let plan = command::read(install.arg("install").arg(name))?;
+        let plan = command::read(install.arg("install").args(names))?;
         let specs: Vec<String> = plan.lines().filter_map(planned).collect();
         let packages = self.show(&specs)?;
         if packages.len() != specs.len() {
-            bail!("apt plans {} packages for {name}, but the index describes {} of them", specs.len(), packages.len());
+            bail!("apt plans {} packages for {names:?}, but the index describes {} of them", specs.len(), packages.len());
         }
         Ok(packages)
     }

@@ -32,8 +32,9 @@ pub fn instructions() -> String {
          kexec                    kexec-tools (trixie), with its libraries         scenarios peer-*\n\
          OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                    scenario efi\n\
          \n\
+         A Debian on a disk (scenarios debian-service*) is made by xtask/src/setup/debian_disk.rs only.\n\
          A package is unpacked with `dpkg-deb -x`, or `ar x` and `tar xf data.tar.*`. Then name the files in {MANIFEST};\n\
          its fields are those of `Assets` in qemu-runner/src/assets.rs. A manifest whose files all exist is used as it is;\n\
-         only vmlinuz 7.x may be missing from it."
+         only vmlinuz 7.x and the disk may be missing from it."
     )
 }

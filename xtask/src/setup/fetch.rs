@@ -21,8 +21,8 @@ use crate::setup::apt_root::{AptRoot, Package};
 /// How often the progress bar looks at what has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Downloads what is missing and unpacks all of it into a fresh `tree`.
-pub fn unpack(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Package], tree: &Path) -> Result<()> {
+/// Downloads what is missing: then all of it is among the downloads, and what the index says it is.
+pub fn bring(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Package]) -> Result<()> {
     let downloads = repo.downloads();
     sh.create_dir(&downloads)?;
     let mut missing = Vec::new();
@@ -38,8 +38,6 @@ pub fn unpack(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Pac
     if !missing.is_empty() {
         download(root, &missing, &downloads)?;
     }
-    sh.remove_path(tree)?;
-    sh.create_dir(tree)?;
     for package in packages {
         let file = downloads.join(package.file_name());
         let found = sha256(&file)?;
@@ -47,6 +45,17 @@ pub fn unpack(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Pac
             std::fs::remove_file(&file).with_context(|| format!("cannot remove the wrong {}", file.display()))?;
             bail!("{} has SHA-256 {found}, the archive's index says {}; deleted, run this again", file.display(), package.sha256);
         }
+    }
+    Ok(())
+}
+
+/// Downloads what is missing and unpacks all of it into a fresh `tree`.
+pub fn unpack(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Package], tree: &Path) -> Result<()> {
+    bring(sh, repo, root, packages)?;
+    sh.remove_path(tree)?;
+    sh.create_dir(tree)?;
+    for package in packages {
+        let file = repo.downloads().join(package.file_name());
         command::read(cmd!(sh, "dpkg-deb --extract {file} {tree}"))?;
     }
     Ok(())

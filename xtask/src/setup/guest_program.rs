@@ -33,11 +33,22 @@ pub fn get(supply: &Supply<'_>, tree: &Path, package: &str, program: &str) -> Re
     let packages: Vec<Package> = root.closure(package, None)?.into_iter().filter(wanted).collect();
     supply.unpack(&root, &packages, tree)?;
     let program = find(tree, &PROGRAMS, program).with_context(|| format!("{package} contains no program {program}"))?;
+    let version = packages.iter().find(|p| p.name == package).map(Package::spec).unwrap_or_default();
+    let part = Part::Present(with_libraries(tree, program, version.clone())?);
+    Ok(Found { part, packages: vec![version] })
+}
+
+/// A further program of the package that `first` is of, in the same tree.
+pub fn another(tree: &Path, first: &GuestProgram, program: &str) -> Result<GuestProgram> {
+    let path = find(tree, &PROGRAMS, program).with_context(|| format!("{} contains no program {program}", first.version))?;
+    with_libraries(tree, path, first.version.clone())
+}
+
+/// The program at the guest's path `program`, and all that it needs.
+fn with_libraries(tree: &Path, program: String, version: String) -> Result<GuestProgram> {
     let mut files = BTreeMap::new();
     collect(tree, &program, &mut files)?;
-    let version = packages.iter().find(|p| p.name == package).map(Package::spec).unwrap_or_default();
-    let part = Part::Present(GuestProgram { version: version.clone(), files, program });
-    Ok(Found { part, packages: vec![version] })
+    Ok(GuestProgram { version, files, program })
 }
 
 /// Fetches the static busybox.

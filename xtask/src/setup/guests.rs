@@ -12,7 +12,7 @@ use xshell::Shell;
 use crate::repository::Repository;
 use crate::setup::by_hand::Unsupported;
 use crate::setup::supply::{self, Files, Supply};
-use crate::setup::{Name, explain, guest_program, kernels, lock, qemu};
+use crate::setup::{Name, debian_disk, explain, guest_program, kernels, lock, qemu};
 
 /// Brings the wanted parts and writes the manifest.
 pub fn get(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
@@ -75,6 +75,7 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
             guest_program::get(s, tree, "kexec-tools", "kexec")
         }),
         ovmf: guest!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), guest_program::ovmf),
+        debian_disk: guest!(Name::DebianDisk, debian_disk::NAME, known.map(|known| &known.debian_disk), debian_disk::get),
     })
 }
 
@@ -98,8 +99,8 @@ fn required<T>(part: Part<T>) -> Result<T> {
     }
 }
 
-/// Fails unless everything wanted is there. Only the newest kernels may be missing: their series comes from backports, and their
-/// scenarios are then reported as ignored, with the reason.
+/// Fails unless everything wanted is there. Only the newest kernels may be missing, whose series comes from backports, and the disk with a
+/// Debian, which takes root to be made: their scenarios are then reported as ignored, with the reason.
 pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
     fn reason<T>(part: &Part<T>) -> Option<&str> {
         match part {
@@ -146,7 +147,8 @@ fn complete_manifest(manifest: &Path) -> Option<Assets> {
         && assets.kernels.values().all(present)
         && present(&assets.makedumpfile)
         && present(&assets.kexec)
-        && present(&assets.ovmf);
+        && present(&assets.ovmf)
+        && present(&assets.debian_disk);
     all.then_some(assets)
 }
 
@@ -169,6 +171,9 @@ pub fn print(assets: &Assets) {
     line("makedumpfile", &assets.makedumpfile, |p| format!("{}, {} files", p.version, p.files.len()));
     line("kexec", &assets.kexec, |p| format!("{}, {} files", p.version, p.files.len()));
     line("ovmf", &assets.ovmf, |o| o.code.display().to_string());
+    line("debian disk", &assets.debian_disk, |d| {
+        format!("{} packages, {}: {}", d.packages.len(), d.kernel.release, d.image.display())
+    });
 }
 
 #[cfg(test)]
@@ -186,6 +191,7 @@ mod tests {
             makedumpfile: program(),
             kexec: program(),
             ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
+            debian_disk: Part::Missing("no root".into()),
         }
     }
 
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_kernel_may_be_missing() {
+    fn only_the_newest_kernel_and_the_disk_that_root_must_make_may_be_missing() {
         let mut assets = complete();
         assets.kernels.insert("7".into(), Part::Missing("no backports".into()));
         demand(&assets, |_| true).unwrap();

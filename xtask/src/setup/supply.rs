@@ -43,6 +43,11 @@ struct Record<T> {
 pub trait Files {
     /// Its files.
     fn files(&self) -> Vec<&Path>;
+
+    /// Whether it is as it would be made now.
+    fn is_current(&self) -> bool {
+        true
+    }
 }
 
 /// The state of one set-up run.
@@ -139,6 +144,11 @@ impl<'a> Supply<'a> {
         Ok(root)
     }
 
+    /// Downloads what is missing.
+    pub fn bring(&self, root: &AptRoot<'_>, packages: &[Package]) -> Result<()> {
+        fetch::bring(self.sh, self.repo, root, packages)
+    }
+
     /// Downloads what is missing and unpacks all of it into a fresh `tree`.
     pub fn unpack(&self, root: &AptRoot<'_>, packages: &[Package], tree: &Path) -> Result<()> {
         fetch::unpack(self.sh, self.repo, root, packages, tree)
@@ -149,7 +159,7 @@ impl<'a> Supply<'a> {
 fn recall<T: Files + DeserializeOwned>(record: &Path) -> Option<Part<T>> {
     let record: Record<T> = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
     let complete = match &record.part {
-        Part::Present(part) => part.files().iter().all(|file| file.exists()),
+        Part::Present(part) => part.is_current() && part.files().iter().all(|file| file.exists()),
         Part::Missing(_) => false,
     };
     (record.recipe == RECIPE && complete).then_some(record.part)

@@ -123,6 +123,7 @@ proptest! {
             Ok(kernel) => {
                 prop_assert!(wrong.is_empty(), "taken although this is wrong: {:?}", wrong);
                 let expected = CaptureKernel {
+                    file: &file.bytes,
                     setup_header: &file.bytes[0x1f1..0x202 + usize::from(parts.jump_operand)],
                     payload: &file.bytes[parts.payload_at()..],
                     init_size: parts.init_size.into(),

@@ -1,0 +1,141 @@
+//! `kdump-loader load --file`, and `kexec -s`: the kernel makes the image, with its own purgatory. The way where it is locked down.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use loader::advice::{Advice, NO_MEMORY_HOTPLUG};
+use loader::image::SpanSummary;
+use loader::kernel::CaptureKernel;
+use loader::machine::Reservation;
+use loader::record::Record;
+use loader::request::InputFile;
+use loader::submit;
+use loader::{cmdline, file_load, preflight};
+use serde::Serialize;
+
+use super::load::follows;
+use super::{Error, LIVE, aftermath, forget, in_full, print_json, say, set_aside, turn};
+use crate::cli::Load;
+
+/// What to arm.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The capture kernel.
+    pub kernel: &'a Path,
+    /// Its initial RAM disk.
+    pub initrd: Option<&'a Path>,
+    /// Its command line; with `reuse`, what is added to the running kernel's.
+    pub append: &'a str,
+    /// Whether to begin with the running kernel's.
+    pub reuse: bool,
+    /// What the kernel's file must be, if that was asked for.
+    pub format: Option<&'static str>,
+}
+
+/// What was armed, and what `load --file --json` prints.
+#[derive(Serialize)]
+pub(super) struct Output {
+    /// Always `kexec_file_load`.
+    pub call: &'static str,
+    /// Whether the kernel keeps the elfcorehdr current.
+    pub hotplug: bool,
+    /// The capture kernel's file.
+    pub kernel: String,
+    /// The initial RAM disk's.
+    pub initrd: Option<String>,
+    /// What the kernel was given; it puts `elfcorehdr=` before it.
+    pub command_line: String,
+    /// Where the image is.
+    pub crash_region: SpanSummary,
+}
+
+/// Checks, arms, records, in this order.
+pub fn run(arguments: &Load) -> Result<(), Error> {
+    let image = &arguments.image;
+    let wanted = Wanted {
+        kernel: &image.kernel,
+        initrd: image.initrd.as_deref(),
+        append: image.append.as_deref().unwrap_or_default(),
+        reuse: image.reuse_cmdline,
+        format: None,
+    };
+    let output = arm(Path::new(LIVE), wanted)?;
+    if !arguments.json {
+        return Ok(());
+    }
+    print_json(&output).map_err(|source| Error::ArmedUntold { identity: output.kernel.clone(), source: Box::new(source) })
+}
+
+/// Arms what was asked for.
+pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
+    preflight::privileged(root)?;
+    let machine = Reservation::read(root)?;
+    preflight::file_permitted(root, &machine.kexec)?;
+    let command_line = if wanted.reuse { cmdline::reuse(&machine.command_line, wanted.append) } else { wanted.append.to_owned() };
+    let kernel = Opened::read("capture kernel", wanted.kernel)?;
+    if let Some(format) = wanted.format {
+        super::expect_format(&kernel.content, format)?;
+    }
+    let initrd = wanted.initrd.map(|path| Opened::read("initrd", path)).transpose()?;
+    let initrd_content = initrd.as_ref().map(|initrd| &initrd.content);
+    let (parsed, line) = file_load::check(&kernel.content, initrd_content, &command_line, &machine)?;
+    let crash_region = machine.crash_region()?;
+    if !cmdline::has_parameter(&command_line, NO_MEMORY_HOTPLUG) {
+        say(format_args!("{}", Advice::MemoryHotplug));
+    }
+    let kernel_fd = kernel.descriptor(&parsed)?;
+
+    let _turn = turn(root)?;
+    set_aside(root);
+    let initrd_fd = initrd.as_ref().map(|initrd| initrd.file.as_fd());
+    submit::file::load(kernel_fd.as_fd(), initrd_fd, &line)
+        .map_err(|refusal| Error::FileRefused { refusal, aftermath: aftermath(root) })?;
+    forget(root);
+
+    let hotplug = follows(root, true, true);
+    let told = text(line);
+    let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
+    if let Err(error) = written.and_then(|record| record.write(root)) {
+        say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
+        forget(root);
+    }
+    let kernel = wanted.kernel.display().to_string();
+    say(format_args!(
+        "armed {kernel} with kexec_file_load: the kernel's own purgatory verifies it, and says nothing if it is corrupt"
+    ));
+    let initrd = wanted.initrd.map(|path| path.display().to_string());
+    Ok(Output { call: "kexec_file_load", hotplug, kernel, initrd, command_line: told, crash_region: crash_region.into() })
+}
+
+fn text(line: CString) -> String {
+    line.into_string().expect("it was made from text")
+}
+
+/// A file, open and read: what was checked is what is passed on, whatever the path leads to by then.
+struct Opened {
+    content: InputFile,
+    file: OwnedFd,
+}
+
+impl Opened {
+    fn read(what: &'static str, path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::Input { what, path: PathBuf::from(path), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        // The kernel reads regular files only; a pipe has been emptied by now, too.
+        let regular = file.metadata().map_err(failed)?.is_file();
+        let file = if regular { file.into() } else { submit::file::in_memory(&bytes).map_err(failed)? };
+        Ok(Self { content: InputFile { path: path.to_owned(), bytes }, file })
+    }
+
+    /// The file itself if the kernel is all of it, or one in memory with what was taken out of it.
+    fn descriptor(&self, kernel: &CaptureKernel<'_>) -> Result<OwnedFd, Error> {
+        let failed = |source| Error::Input { what: "capture kernel", path: self.content.path.clone(), source };
+        let whole = kernel.file.len() == self.content.bytes.len();
+        if whole { self.file.try_clone().map_err(failed) } else { submit::file::in_memory(kernel.file).map_err(failed) }
+    }
+}

@@ -1,0 +1,240 @@
+//! What is meant: from the options as typed to one action, and what to say about the rest.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use loader::cmdline;
+use loader::request::Console;
+
+use super::getopt::{self, Line, Typed};
+use super::options::{Fate, Meaning, SystemCall, TYPES};
+use super::{ELSEWHERE, PEER};
+
+/// One thing to do.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Print the options.
+    Help,
+    /// Print the version.
+    Version,
+    /// Print the size of the crash region.
+    PrintRegionSize,
+    /// Say by the exit status whether a capture kernel is armed.
+    Status,
+    /// Disarm.
+    Unload(SystemCall),
+    /// Arm.
+    Load(Box<Load>),
+    /// Leave it to another kexec, because of this.
+    PassOn(String),
+}
+
+/// What to arm, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// The capture kernel.
+    pub kernel: PathBuf,
+    /// Its initial RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// Its command line; with `reuse`, what is added to the running kernel's.
+    pub append: String,
+    /// Whether to begin with the running kernel's command line.
+    pub reuse: bool,
+    /// What [`loader::kernel`] must call the file, if that was asked for.
+    pub format: Option<&'static str>,
+    /// With which system call.
+    pub call: SystemCall,
+    /// Lowest address of the image.
+    pub mem_min: u64,
+    /// Highest address of the image.
+    pub mem_max: u64,
+    /// Pass no EFI tables.
+    pub noefi: bool,
+    /// Where the purgatory reports.
+    pub console: Console,
+    /// Print the image before it is armed.
+    pub debug: bool,
+}
+
+/// What to do, and what to say before.
+#[derive(Debug, PartialEq)]
+pub struct Decision {
+    /// What to do.
+    pub action: Action,
+    /// What was asked for in vain.
+    pub remarks: Vec<String>,
+}
+
+/// What cannot be meant.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A word is none.
+    #[error(transparent)]
+    Word(#[from] getopt::Error),
+    /// An option cannot be obeyed.
+    #[error("--{option} {reason}")]
+    Refused {
+        /// Which.
+        option: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// There is nothing to arm.
+    #[error("-p arms a capture kernel, but no file was named; to disarm, say -p -u")]
+    NoKernel,
+    /// A value is none.
+    #[error("--{option} {value:?} is not {expected}")]
+    Value {
+        /// Which option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What it could be.
+        expected: &'static str,
+    },
+}
+
+/// Decides what the words after the program's name mean.
+pub fn decide(words: impl IntoIterator<Item = OsString>) -> Result<Decision, Error> {
+    let Line { options, files, error } = getopt::parse(words);
+    // In the order in which they were typed, and before anything behind them is looked at, as kexec-tools has it.
+    if let Some(action) = options.iter().find_map(at_once) {
+        return Ok(Decision { action, remarks: Vec::new() });
+    }
+    if let Some(error) = error {
+        return Err(error.into());
+    }
+    if let Some(because) = about_reboots(&options) {
+        return Ok(Decision { action: Action::PassOn(because), remarks: Vec::new() });
+    }
+    if let Some(typed) = options.iter().find(|typed| typed.opt.fate == Fate::Refused) {
+        return Err(Error::Refused { option: typed.opt.long, reason: typed.opt.here });
+    }
+    let ignored = options.iter().filter(|typed| typed.opt.fate == Fate::Ignored);
+    let mut remarks: Vec<_> = ignored.map(|typed| format!("--{} {}", typed.opt.long, typed.opt.here)).collect();
+    let action = action(&options, files, &mut remarks)?;
+    Ok(Decision { action, remarks })
+}
+
+fn at_once(typed: &Typed) -> Option<Action> {
+    match typed.opt.fate {
+        Fate::Obeyed(Meaning::Help) => Some(Action::Help),
+        Fate::Obeyed(Meaning::Version) => Some(Action::Version),
+        Fate::Obeyed(Meaning::PrintRegionSize) => Some(Action::PrintRegionSize),
+        _ => None,
+    }
+}
+
+/// Which option makes this no matter of capture kernels, or that none makes it one.
+fn about_reboots(options: &[Typed]) -> Option<String> {
+    if let Some(typed) = options.iter().find(|typed| typed.opt.fate == Fate::PassedOn) {
+        return Some(format!("--{} {}", typed.opt.long, typed.opt.here));
+    }
+    let panic = has(options, Meaning::LoadPanic);
+    match (panic || has(options, Meaning::Status), has(options, Meaning::Unload)) {
+        (true, _) => None,
+        (false, true) => Some("--unload without --load-panic is about a kernel to reboot into".into()),
+        (false, false) => Some("without --load-panic, --unload or --status this is about a kernel to reboot into".into()),
+    }
+}
+
+fn has(options: &[Typed], meaning: Meaning) -> bool {
+    options.iter().any(|typed| typed.opt.fate == Fate::Obeyed(meaning))
+}
+
+/// What is said when there is nobody to pass it on to.
+pub fn not_ours(because: &str) -> String {
+    format!(
+        "{because}: this program arms capture kernels in {PEER}' place and leaves the rest alone; name a kexec that does it with \
+         {ELSEWHERE}=FILE"
+    )
+}
+
+fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) -> Result<Action, Error> {
+    if has(options, Meaning::Status) {
+        return Ok(Action::Status);
+    }
+    let mut load = Load {
+        kernel: PathBuf::new(),
+        initrd: None,
+        append: String::new(),
+        reuse: false,
+        format: None,
+        call: SystemCall::Auto,
+        mem_min: 0,
+        mem_max: u64::MAX,
+        noefi: false,
+        console: Console::Auto,
+        debug: false,
+    };
+    let mut serial = None;
+    let mut last = Meaning::Unload;
+    for Typed { opt, value } in options {
+        let Fate::Obeyed(meaning) = opt.fate else { continue };
+        let value = value.as_deref().unwrap_or_default();
+        let is_not = |expected| Error::Value { option: opt.long, value: value.to_string_lossy().into_owned(), expected };
+        match meaning {
+            Meaning::Call(call) => load.call = call,
+            Meaning::Type => load.format = Some(format(value).ok_or_else(|| is_not("bzImage64, bzImage, elf-x86_64 or uki"))?),
+            Meaning::MemMin => load.mem_min = number(value).ok_or_else(|| is_not("an address such as 0x10000000"))?,
+            Meaning::MemMax => load.mem_max = number(value).ok_or_else(|| is_not("an address such as 0x20000000"))?,
+            // What is no text becomes U+FFFD, which is refused later, together with whatever else a command line may not hold.
+            Meaning::CommandLine => load.append = value.to_string_lossy().into_owned(),
+            Meaning::ReuseCommandLine => load.reuse = true,
+            Meaning::Initrd => load.initrd = Some(value.into()),
+            Meaning::NoEfi => load.noefi = true,
+            Meaning::Serial => serial = Some(port(value).ok_or_else(|| is_not("ttyS0 to ttyS3 or an I/O port such as 0x3f8"))?),
+            Meaning::ConsoleSerial => serial = serial.or(cmdline::legacy_port("ttyS0")),
+            Meaning::Verbose => load.debug = true,
+            Meaning::LoadPanic | Meaning::Unload => last = meaning,
+            // Asked for anyway, done at once, or the action itself.
+            Meaning::Hotplug | Meaning::Help | Meaning::Version | Meaning::PrintRegionSize | Meaning::Status => {}
+        }
+    }
+    load.console = serial.map_or(Console::Auto, Console::Port);
+    let mut files = files.into_iter();
+    let kernel = files.next();
+    // `-p -u` and `-u -p` disarm; `-u -p FILE` replaces, as with kexec-tools, where it means to disarm and then to arm.
+    if has(options, Meaning::Unload) && (kernel.is_none() || last == Meaning::Unload) {
+        return Ok(Action::Unload(load.call));
+    }
+    load.kernel = kernel.ok_or(Error::NoKernel)?.into();
+    remarks.extend(
+        files.map(|file| format!("{} is ignored: there is one capture kernel, {}", file.display(), load.kernel.display())),
+    );
+    if load.call == SystemCall::FileLoad {
+        remarks.extend(without_effect(options));
+    }
+    Ok(Action::Load(Box::new(load)))
+}
+
+/// Options that kexec_file_load(2) has no room for.
+fn without_effect(options: &[Typed]) -> impl Iterator<Item = String> {
+    const PLACED_BY_US: [Meaning; 5] =
+        [Meaning::MemMin, Meaning::MemMax, Meaning::NoEfi, Meaning::Serial, Meaning::ConsoleSerial];
+    let typed = options.iter().filter(|typed| PLACED_BY_US.iter().any(|&meaning| typed.opt.fate == Fate::Obeyed(meaning)));
+    typed.map(|typed| format!("--{} is without effect: with kexec_file_load the kernel decides that itself", typed.opt.long))
+}
+
+fn format(value: &OsStr) -> Option<&'static str> {
+    TYPES.iter().find(|(name, _)| value == *name).map(|(_, format)| *format)
+}
+
+/// As `strtoul` with base 0 reads it: decimal, 0x… or 0….
+fn number(text: &OsStr) -> Option<u64> {
+    let text = text.to_str()?;
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    if digits.starts_with('+') { None } else { u64::from_str_radix(digits, radix).ok() }
+}
+
+fn port(value: &OsStr) -> Option<u16> {
+    let text = value.to_str()?;
+    cmdline::legacy_port(text).or_else(|| cmdline::hexadecimal_port(text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! What options mean, alone and together.
+
+use super::*;
+use crate::kexec::options::OPTIONS;
+
+fn decided(words: &str) -> Result<Decision, Error> {
+    decide(shell(words))
+}
+
+/// The words of a line with single quotes at most around a whole word's value.
+fn shell(line: &str) -> Vec<OsString> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    for character in line.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take().map(OsString::from)),
+            _ => word.get_or_insert_default().push(character),
+        }
+    }
+    words.extend(word.map(OsString::from));
+    words
+}
+
+#[track_caller]
+fn load(words: &str) -> Load {
+    match decided(words).unwrap().action {
+        Action::Load(load) => *load,
+        other => panic!("{words}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn action(words: &str) -> Action {
+    decided(words).unwrap().action
+}
+
+#[test]
+fn load_panic_arms_the_first_file() {
+    let plain = load("-p k");
+    let expected = Load {
+        kernel: "k".into(),
+        initrd: None,
+        append: String::new(),
+        reuse: false,
+        format: None,
+        call: SystemCall::Auto,
+        mem_min: 0,
+        mem_max: u64::MAX,
+        noefi: false,
+        console: Console::Auto,
+        debug: false,
+    };
+    assert_eq!(plain, expected);
+    assert_eq!(decided("-p"), Err(Error::NoKernel));
+    let Decision { remarks, .. } = decided("-p k stray").unwrap();
+    assert!(remarks[0].contains("stray is ignored"), "{remarks:?}");
+}
+
+#[test]
+fn append_and_command_line_set_and_the_last_counts() {
+    assert_eq!(load("-p k --append=a --command-line=b").append, "b");
+    assert_eq!(load("-p k --command-line=b --append=a").append, "a");
+    let reused = load("-p k --reuse-cmdline --append=a");
+    assert_eq!((reused.reuse, reused.append.as_str()), (true, "a"));
+}
+
+#[test]
+fn unload_and_load_panic_disarm_in_either_order() {
+    assert_eq!(action("-p -u"), Action::Unload(SystemCall::Auto));
+    assert_eq!(action("-u -p"), Action::Unload(SystemCall::Auto));
+    assert_eq!(action("-s -p -u"), Action::Unload(SystemCall::FileLoad));
+    assert_eq!(action("-cpu"), Action::Unload(SystemCall::Load));
+    assert_eq!(action("-p -u k"), Action::Unload(SystemCall::Auto), "the last one counts");
+    assert_eq!(load("-u -p k").kernel, PathBuf::from("k"), "disarm, then arm: without the gap");
+}
+
+#[test]
+fn last_system_call_counts() {
+    for (words, call) in [
+        ("-p k", SystemCall::Auto),
+        ("-p -s k", SystemCall::FileLoad),
+        ("-p -s -c k", SystemCall::Load),
+        ("-p -c k -a", SystemCall::Auto),
+    ] {
+        assert_eq!(load(words).call, call, "{words}");
+    }
+}
+
+#[test]
+fn status_wins_over_load_and_unload() {
+    for words in ["-S", "--status", "-p -S", "-S -p k", "-u -S"] {
+        assert_eq!(action(words), Action::Status, "{words}");
+    }
+}
+
+#[test]
+fn help_version_and_region_size_are_obeyed_before_what_follows() {
+    assert_eq!(action("-h --bogus"), Action::Help);
+    assert_eq!(action("-p k --version --help"), Action::Version);
+    assert_eq!(action("--print-ckr-size -l"), Action::PrintRegionSize);
+    assert!(matches!(decided("--bogus -h"), Err(Error::Word(_))));
+}
+
+#[test]
+fn debug_changes_what_is_printed_and_nothing_else() {
+    for words in ["-d -p k", "-p -d k", "-p k --debug"] {
+        assert_eq!(load(words), Load { debug: true, ..load("-p k") }, "{words}");
+    }
+}
+
+#[test]
+fn reboots_are_passed_on_by_name() {
+    for (words, name) in [
+        ("-l k", "--load "),
+        ("-e", "--exec "),
+        ("-p -x k", "--no-ifdown"),
+        ("-f k", "--force"),
+        ("-y -e", "--no-sync"),
+        ("--load-preserve-context k", "--load-preserve-context"),
+        ("-l -S", "--load "),
+        ("-u", "--unload without --load-panic"),
+        ("k", "without --load-panic"),
+        ("", "without --load-panic"),
+    ] {
+        let Action::PassOn(because) = action(words) else { panic!("{words}") };
+        assert!(because.contains(name), "{words}: {because}");
+        assert!(not_ours(&because).contains(ELSEWHERE));
+    }
+}
+
+#[test]
+fn what_cannot_be_obeyed_is_refused_by_name_and_reason() {
+    for name in ["real-mode", "entry-32bit", "args-elf", "args-none", "module=m", "dtb=d"] {
+        let error = decided(&format!("-p k --{name}")).unwrap_err();
+        let Error::Refused { option, reason } = error else { panic!("{error}") };
+        assert!(name.starts_with(option) && reason.len() > 20, "{option} {reason}");
+    }
+}
+
+#[test]
+fn what_is_ignored_is_said_and_what_nobody_would_notice_is_not() {
+    let Decision { action, remarks } =
+        decided("-p k -i --console-vga --reset-vga --serial-baud=9600 --pass-memmap-cmdline").unwrap();
+    assert_eq!(action, Action::Load(Box::new(load("-p k"))));
+    assert_eq!(remarks.len(), 5);
+    assert!(remarks[0].starts_with("--no-checks switches nothing off: the purgatory verifies"), "{remarks:?}");
+    let silent = decided("-p k --args-linux --elf64-core-headers --elf32-core-headers --reuse-video-type --hotplug").unwrap();
+    assert_eq!(silent, decided("-p k").unwrap());
+}
+
+#[test]
+fn serial_names_the_purgatorys_console() {
+    assert_eq!(load("-p k --serial=ttyS1").console, Console::Port(0x2f8));
+    assert_eq!(load("-p k --serial=0x3e8 --console-serial").console, Console::Port(0x3e8));
+    assert_eq!(load("-p k --console-serial --serial=0x3e8").console, Console::Port(0x3e8));
+    assert_eq!(load("-p k --console-serial").console, Console::Port(0x3f8));
+    assert!(matches!(decided("-p k --serial=com1"), Err(Error::Value { option: "serial", .. })));
+}
+
+#[test]
+fn addresses_are_decimal_octal_or_hexadecimal() {
+    let both = load("-p k --mem-min=0x10000000 --mem-max 1073741823");
+    assert_eq!((both.mem_min, both.mem_max), (0x1000_0000, 0x3fff_ffff));
+    assert_eq!(load("-p k --mem-min=010").mem_min, 8);
+    for wrong in ["", "0x", "ten", "+1", "0x+1", "09"] {
+        let error = decided(&format!("-p k --mem-min={wrong}")).unwrap_err();
+        assert!(matches!(&error, Error::Value { option: "mem-min", .. }), "{wrong}: {error}");
+    }
+    assert_eq!(load("-p k --mem-min=0").mem_min, 0);
+}
+
+#[test]
+fn types_are_those_that_can_be_capture_kernels() {
+    assert_eq!(load("-p -t bzImage64 k").format, Some("bzImage"));
+    assert_eq!(load("-p k --type=uki").format, Some("unified kernel image"));
+    assert!(decided("-p k -t multiboot-x86").unwrap_err().to_string().contains("multiboot-x86"));
+}
+
+#[test]
+fn file_load_says_which_options_it_has_no_room_for() {
+    let Decision { remarks, .. } = decided("-p -s k --mem-min=1 --noefi --serial=ttyS0 --initrd=i").unwrap();
+    assert_eq!(remarks.len(), 3, "{remarks:?}");
+    assert!(decided("-p -a k --mem-min=1").unwrap().remarks.is_empty());
+}
+
+#[test]
+fn every_option_alone_is_understood() {
+    for opt in OPTIONS {
+        let value = opt.value.map_or_else(String::new, |value| match value {
+            "ADDR" => "=0x1000".into(),
+            "PORT" => "=ttyS0".into(),
+            "TYPE" => "=bzImage64".into(),
+            other => format!("={other}"),
+        });
+        let decision = decided(&format!("-p k --{}{value}", opt.long));
+        match opt.fate {
+            Fate::Refused => assert!(matches!(decision, Err(Error::Refused { .. })), "--{}", opt.long),
+            Fate::PassedOn => assert!(matches!(decision.unwrap().action, Action::PassOn(_)), "--{}", opt.long),
+            Fate::Ignored => assert_eq!(decision.unwrap().remarks.len(), 1, "--{}", opt.long),
+            Fate::Silent => assert_eq!(decision, decided("-p k"), "--{}", opt.long),
+            Fate::Obeyed(_) => assert!(decision.unwrap().remarks.is_empty(), "--{}", opt.long),
+        }
+    }
+}

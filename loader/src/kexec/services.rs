@@ -1,0 +1,131 @@
+//! What the services of three distributions type, word for word, and what is decided: the calls are those of kdump-utils' kdumpctl
+//! (`load_kdump`, `stop_kdump`), of Debian's kdump-config (`kdump_load`, `kdump_unload`) and of openSUSE's load.sh and unload.sh.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::decide::{Action, Load, decide};
+use super::options::SystemCall::{self, Auto, FileLoad};
+
+/// A call, and what must come of it.
+struct Called {
+    by: &'static str,
+    words: &'static [&'static str],
+    does: Does,
+}
+
+enum Does {
+    Load { call: SystemCall, kernel: &'static str, initrd: &'static str, command_line: &'static str, debug: bool },
+    Unload(SystemCall),
+    Status,
+    PrintRegionSize,
+}
+
+const FEDORA: &str = "root=/dev/vda3 ro irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 panic=10 \
+     acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat \
+     disable_cpu_apicid=0";
+const DEBIAN: &str = "BOOT_IMAGE=/boot/vmlinuz-6.12.90-amd64 root=UUID=0e9f ro quiet  reset_devices systemd.unit=kdump-tools-dump.service \
+     nr_cpus=1 irqpoll usbcore.nousb";
+const SUSE: &str = "root=kdump rootflags=bind rd.udev.children-max=8 quiet sysrq=yes reset_devices acpi_no_memhotplug cgroup_disable=memory \
+     nokaslr numa=off irqpoll nr_cpus=1 disable_cpu_apicid=0   panic=1";
+
+const CALLS: &[Called] = &[
+    Called {
+        by: "kdumpctl start, x86_64: KEXEC_ARGS=-s, standard_kexec_args='-d -p'",
+        words: &[
+            "-s",
+            "-d",
+            "-p",
+            "--command-line=root=/dev/vda3 ro irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 \
+             panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat \
+             disable_cpu_apicid=0",
+            "--initrd=/boot/initramfs-6.12.9-200.fc41.x86_64kdump.img",
+            "/boot/vmlinuz-6.12.9-200.fc41.x86_64",
+        ],
+        does: Does::Load {
+            call: FileLoad,
+            kernel: "/boot/vmlinuz-6.12.9-200.fc41.x86_64",
+            initrd: "/boot/initramfs-6.12.9-200.fc41.x86_64kdump.img",
+            command_line: FEDORA,
+            debug: true,
+        },
+    },
+    Called {
+        by: "kdumpctl start with KEXEC_ARGS=--elf32-core-headers, of old",
+        words: &["--elf32-core-headers", "-p", "--command-line=ro", "--initrd=/boot/i", "/boot/k"],
+        does: Does::Load { call: Auto, kernel: "/boot/k", initrd: "/boot/i", command_line: "ro", debug: false },
+    },
+    Called { by: "kdumpctl stop, reload", words: &["-p", "-u"], does: Does::Unload(Auto) },
+    Called { by: "kdumpctl stop under Secure Boot", words: &["-s", "-p", "-u"], does: Does::Unload(FileLoad) },
+    Called {
+        by: "kdump-config load",
+        words: &[
+            "-p",
+            "--command-line=BOOT_IMAGE=/boot/vmlinuz-6.12.90-amd64 root=UUID=0e9f ro quiet  reset_devices \
+             systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb",
+            "--initrd=/var/lib/kdump/initrd.img",
+            "/var/lib/kdump/vmlinuz",
+        ],
+        does: Does::Load {
+            call: Auto,
+            kernel: "/var/lib/kdump/vmlinuz",
+            initrd: "/var/lib/kdump/initrd.img",
+            command_line: DEBIAN,
+            debug: false,
+        },
+    },
+    Called {
+        by: "kdump-config load under Secure Boot, with an ELF kernel",
+        words: &["-p", "-s", "--args-linux", "--command-line=ro", "--initrd=/var/lib/kdump/initrd.img", "/boot/vmlinux"],
+        does: Does::Load {
+            call: FileLoad,
+            kernel: "/boot/vmlinux",
+            initrd: "/var/lib/kdump/initrd.img",
+            command_line: "ro",
+            debug: false,
+        },
+    },
+    Called { by: "kdump-config unload", words: &["-p", "-u"], does: Does::Unload(Auto) },
+    Called { by: "kdump-config unload under Secure Boot", words: &["-s", "-p", "-u"], does: Does::Unload(FileLoad) },
+    Called { by: "Debian's autopkgtest", words: &["--print-ckr-size"], does: Does::PrintRegionSize },
+    Called {
+        by: "load.sh, with everything behind the file",
+        words: &[
+            "-p",
+            "/var/lib/kdump/kernel",
+            "--append=root=kdump rootflags=bind rd.udev.children-max=8 quiet sysrq=yes reset_devices acpi_no_memhotplug \
+             cgroup_disable=memory nokaslr numa=off irqpoll nr_cpus=1 disable_cpu_apicid=0   panic=1",
+            "--initrd=/var/lib/kdump/initrd",
+            "-a",
+        ],
+        does: Does::Load {
+            call: Auto,
+            kernel: "/var/lib/kdump/kernel",
+            initrd: "/var/lib/kdump/initrd",
+            command_line: SUSE,
+            debug: false,
+        },
+    },
+    Called { by: "unload.sh", words: &["-p", "-u"], does: Does::Unload(Auto) },
+    Called { by: "a script that asks", words: &["-S"], does: Does::Status },
+];
+
+#[test]
+fn services_get_what_they_ask_for() {
+    for Called { by, words, does } in CALLS {
+        let decision = decide(words.iter().map(OsString::from)).unwrap_or_else(|error| panic!("{by}: {error}"));
+        assert!(decision.remarks.is_empty(), "{by}: {:?}", decision.remarks);
+        match (does, decision.action) {
+            (Does::Load { call, kernel, initrd, command_line, debug }, Action::Load(load)) => {
+                let Load { append, reuse, format, mem_min, mem_max, noefi, .. } = &*load;
+                assert_eq!((load.call, load.debug), (*call, *debug), "{by}");
+                assert_eq!((load.kernel.as_path(), load.initrd.as_deref()), (Path::new(kernel), Some(Path::new(initrd))), "{by}");
+                assert_eq!((append.as_str(), reuse), (*command_line, &false), "{by}");
+                assert_eq!((format, mem_min, mem_max, noefi), (&None, &0, &u64::MAX, &false), "{by}: nobody asked for that");
+            }
+            (Does::Unload(call), Action::Unload(meant)) => assert_eq!(meant, *call, "{by}"),
+            (Does::Status, Action::Status) | (Does::PrintRegionSize, Action::PrintRegionSize) => {}
+            (_, meant) => panic!("{by}: {meant:?}"),
+        }
+    }
+}

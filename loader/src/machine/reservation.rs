@@ -1,0 +1,74 @@
+//! [1h] The little that kexec_file_load(2) leaves to know: where the image will go, and whether it may.
+//!
+//! It needs no /proc/kcore, which a kernel under lockdown=confidentiality does not show, and no other file that only this loader's own
+//! images depend on.
+
+use std::path::Path;
+
+use super::source::{self, Tree};
+use super::{CpuFacts, Error, KexecPermission, cpus, crash_region, iomem, kexec, meminfo, read_command_line};
+use crate::phys::PhysRange;
+
+/// Stands in for the time-stamp counter's frequency, which only our purgatory needs.
+const NO_TSC_KHZ: u32 = 1;
+
+/// The facts about a machine whose kernel makes the image itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Bytes of memory that the kernel manages.
+    pub total_ram: u64,
+    /// Every "System RAM" range.
+    pub system_ram: Vec<PhysRange>,
+    /// The ranges named "Crash kernel", ascending.
+    pub crash_regions: Vec<PhysRange>,
+    /// /sys/kernel/crash_elfcorehdr_size, absent before Linux 6.6.
+    pub elfcorehdr_size: Option<u64>,
+    /// The running kernel's command line.
+    pub command_line: String,
+    /// What the CPUs can do.
+    pub cpu: CpuFacts,
+    /// Whether the kernel lets anybody load.
+    pub kexec: KexecPermission,
+}
+
+impl Reservation {
+    /// Reads it below `root`.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        let tree = Tree::new(root);
+        let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
+        Ok(Self {
+            kexec: kexec::read_permission(tree)?,
+            total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
+            system_ram: iomem.system_ram,
+            crash_regions: iomem.crash_regions,
+            elfcorehdr_size: tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?,
+            command_line: read_command_line(tree)?,
+            cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, NO_TSC_KHZ)?,
+        })
+    }
+
+    /// The region an image goes into, as [`super::Machine::crash_region`].
+    pub fn crash_region(&self) -> Result<PhysRange, Error> {
+        crash_region(&self.crash_regions, &self.command_line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example;
+    use super::*;
+
+    #[test]
+    fn locked_down_kernel_that_hides_kcore_can_be_read() {
+        let mut files = example::files();
+        for name in ["proc/kcore", "sys/kernel/vmcoreinfo", "sys/kernel/boot_params/data"] {
+            files.remove(name).unwrap();
+        }
+        let root = tempfile::tempdir().unwrap();
+        example::plant(root.path(), &files);
+        let reservation = Reservation::read(root.path()).unwrap();
+        let machine = example::machine();
+        assert_eq!(reservation.crash_region().unwrap(), machine.crash_region().unwrap());
+        assert_eq!((reservation.total_ram, reservation.command_line), (machine.total_ram, machine.command_line));
+    }
+}

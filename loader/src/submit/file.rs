@@ -1,0 +1,269 @@
+//! [13b] kexec_file_load(2), where the kernel makes the image: the way under lockdown, with the kernel's own purgatory.
+//!
+//! *On entry* files that [`crate::file_load`] has checked. *On exit* the image is armed, or an error says what the kernel refused; except
+//! for the first four, the image armed before is gone then, too.
+
+use std::ffi::CStr;
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Failure, System, patiently};
+
+/// include/uapi/linux/kexec.h.
+const KEXEC_FILE_UNLOAD: u64 = 1;
+const KEXEC_FILE_ON_CRASH: u64 = 2;
+const KEXEC_FILE_NO_INITRAMFS: u64 = 4;
+
+/// What stands for a file that there is none of.
+const NO_FILE: RawFd = -1;
+
+/// Why the kernel did not take the files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// ENOSYS.
+    #[error(
+        "this kernel has no kexec_file_load (ENOSYS): it was built without CONFIG_KEXEC_FILE, or a sandbox filters the system call"
+    )]
+    NotImplemented,
+    /// EPERM.
+    #[error(
+        "the kernel does not permit kexec_file_load (EPERM): it needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0 and tries left in \
+         kernel.kexec_load_limit_panic; and if it is locked down (Secure Boot), a capture kernel that is signed with a key it trusts"
+    )]
+    NotPermitted,
+    /// EBUSY, for too long.
+    #[error(
+        "the kernel's kexec lock stayed taken for {} s and {tries} tries (EBUSY): another loader or a stuck hotplug event holds it; \
+         look for other kexec processes and for \"crash hp\" in dmesg, then try again",
+        waited.as_secs_f32().round()
+    )]
+    Busy {
+        /// How long.
+        waited: Duration,
+        /// How often.
+        tries: u32,
+    },
+    /// EINVAL.
+    #[error(
+        "the kernel finds the arguments of kexec_file_load invalid (EINVAL): flags {flags:#x}, a command line of {command_line} bytes; dmesg may \
+         say more"
+    )]
+    Invalid {
+        /// The flags.
+        flags: u64,
+        /// Bytes of the command line with its NUL.
+        command_line: usize,
+    },
+    /// EACCES.
+    #[error(
+        "a security module forbids this capture kernel or initrd (EACCES): IMA appraises them here; sign them, or see the ima_policy of this \
+         machine"
+    )]
+    Forbidden,
+    /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG, ELIBBAD: everything that a signature can be.
+    #[error(
+        "the kernel does not trust the capture kernel's signature ({name}: {meaning}); take a kernel of the distribution, or enrol the key that \
+         signed it"
+    )]
+    Signature {
+        /// The error's name.
+        name: &'static str,
+        /// What it says of a signature.
+        meaning: &'static str,
+    },
+    /// ENOEXEC.
+    #[error(
+        "the kernel does not take the file for a kernel (ENOEXEC), although this loader does; dmesg may say what it lacks, and without \
+         --file the loader parses it itself"
+    )]
+    Format,
+    /// ENOMEM, EADDRNOTAVAIL.
+    #[error("the kernel found no room for the image ({name}): boot it with a larger crashkernel=, or use a smaller initrd")]
+    NoMemory {
+        /// The error's name.
+        name: &'static str,
+    },
+    /// ETXTBSY.
+    #[error(
+        "the capture kernel or the initrd is open for writing (ETXTBSY): wait until whoever writes it is done, then try again"
+    )]
+    BeingWritten,
+    /// Anything else.
+    #[error("kexec_file_load failed: {}", std::io::Error::from_raw_os_error(*errno))]
+    Other {
+        /// errno.
+        errno: i32,
+    },
+}
+
+/// Arms what these files hold in place of whatever is armed now.
+pub fn load(kernel: BorrowedFd<'_>, initrd: Option<BorrowedFd<'_>>, command_line: &CStr) -> Result<(), Error> {
+    let flags = KEXEC_FILE_ON_CRASH | if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
+    let initrd = initrd.map_or(NO_FILE, |initrd| initrd.as_raw_fd());
+    submit(&mut Linux { kernel: kernel.as_raw_fd(), initrd, command_line, start: Instant::now() }, flags)
+}
+
+/// Disarms whatever is armed. That is allowed under lockdown, too.
+pub fn unload() -> Result<(), Error> {
+    let mut linux = Linux { kernel: NO_FILE, initrd: NO_FILE, command_line: c"", start: Instant::now() };
+    submit(&mut linux, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD)
+}
+
+/// A file that lies nowhere but in memory, for bytes that were taken out of another.
+pub fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
+    // SAFETY: memfd_create(2) reads a string that ends in NUL, as every `CStr` does.
+    let fd = unsafe { libc::memfd_create(c"kdump-loader".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd == -1 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just opened this descriptor for us, and nobody else knows of it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut file = std::fs::File::from(fd);
+    file.write_all(bytes)?;
+    Ok(file.into())
+}
+
+fn submit(system: &mut impl FileSystem, flags: u64) -> Result<(), Error> {
+    patiently(system, flags).map_err(|failure| explain(failure, flags, system.command_line_len()))
+}
+
+/// A [`System`] whose call has a command line.
+trait FileSystem: System {
+    fn command_line_len(&self) -> usize;
+}
+
+fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
+    let errno = match failure {
+        Failure::Busy { waited, tries } => return Error::Busy { waited, tries },
+        Failure::Errno(errno) => errno,
+    };
+    let signature = |name, meaning| Error::Signature { name, meaning };
+    match errno {
+        libc::ENOSYS => Error::NotImplemented,
+        libc::EPERM => Error::NotPermitted,
+        libc::EINVAL => Error::Invalid { flags, command_line },
+        libc::EACCES => Error::Forbidden,
+        libc::ENODATA => signature("ENODATA", "it has none"),
+        libc::ENOKEY => signature("ENOKEY", "no key that could verify it is known"),
+        libc::EKEYREJECTED => signature("EKEYREJECTED", "it is by a key that is revoked, expired or wrong"),
+        libc::ENOPKG => signature("ENOPKG", "it needs an algorithm that this kernel lacks"),
+        libc::EBADMSG => signature("EBADMSG", "it is malformed"),
+        libc::ELIBBAD => signature("ELIBBAD", "the file is no well-formed PE file"),
+        libc::ENOEXEC => Error::Format,
+        libc::ENOMEM => Error::NoMemory { name: "ENOMEM" },
+        libc::EADDRNOTAVAIL => Error::NoMemory { name: "EADDRNOTAVAIL" },
+        libc::ETXTBSY => Error::BeingWritten,
+        errno => Error::Other { errno },
+    }
+}
+
+/// The real kernel.
+struct Linux<'a> {
+    kernel: RawFd,
+    initrd: RawFd,
+    command_line: &'a CStr,
+    start: Instant,
+}
+
+impl FileSystem for Linux<'_> {
+    fn command_line_len(&self) -> usize {
+        self.command_line.to_bytes_with_nul().len()
+    }
+}
+
+impl System for Linux<'_> {
+    fn call(&mut self, flags: u64) -> Result<(), i32> {
+        let line = self.command_line.to_bytes_with_nul();
+        // SAFETY: kexec_file_load(2) reads `line.len()` bytes at the pointer, which come from a live slice that `self` borrows; the
+        // descriptors are only read, and the callers borrow them until this returns.
+        let result =
+            unsafe { libc::syscall(libc::SYS_kexec_file_load, self.kernel, self.initrd, line.len(), line.as_ptr(), flags) };
+        if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
+    }
+
+    fn now(&mut self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn pause(&mut self, length: Duration) {
+        thread::sleep(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// A kernel that always answers the same.
+    struct Answer(i32, Vec<u64>);
+
+    impl System for Answer {
+        fn call(&mut self, flags: u64) -> Result<(), i32> {
+            self.1.push(flags);
+            if self.0 == 0 { Ok(()) } else { Err(self.0) }
+        }
+
+        fn now(&mut self) -> Duration {
+            Duration::from_secs(self.1.len() as u64)
+        }
+
+        fn pause(&mut self, _: Duration) {}
+    }
+
+    impl FileSystem for Answer {
+        fn command_line_len(&self) -> usize {
+            42
+        }
+    }
+
+    fn refusal(errno: i32) -> String {
+        submit(&mut Answer(errno, Vec::new()), KEXEC_FILE_ON_CRASH).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn flags_are_those_of_the_kernel_header() {
+        let mut kernel = Answer(0, Vec::new());
+        assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS), Ok(()));
+        assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD), Ok(()));
+        assert_eq!(kernel.1, [6, 3]);
+    }
+
+    #[test]
+    fn every_errno_has_words_with_a_remedy() {
+        for (errno, word) in [
+            (libc::ENOSYS, "CONFIG_KEXEC_FILE"),
+            (libc::EPERM, "signed with a key"),
+            (libc::EINVAL, "command line of 42 bytes"),
+            (libc::EACCES, "ima_policy"),
+            (libc::ENODATA, "it has none"),
+            (libc::ENOKEY, "enrol the key"),
+            (libc::EKEYREJECTED, "revoked"),
+            (libc::ENOPKG, "algorithm"),
+            (libc::EBADMSG, "malformed"),
+            (libc::ELIBBAD, "PE file"),
+            (libc::ENOEXEC, "without --file"),
+            (libc::ENOMEM, "crashkernel="),
+            (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
+            (libc::ETXTBSY, "open for writing"),
+            (libc::EBUSY, "kexec lock"),
+            (libc::EIO, "error 5"),
+        ] {
+            let message = refusal(errno);
+            assert!(message.contains(word), "{errno}: {message}");
+        }
+    }
+
+    #[test]
+    fn memory_is_a_file_that_can_be_read_from_its_beginning() {
+        use std::os::unix::fs::FileExt;
+        let file = std::fs::File::from(in_memory(b"a kernel").unwrap());
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"a kernel");
+        assert!(file.as_fd().as_raw_fd() > 2);
+    }
+}

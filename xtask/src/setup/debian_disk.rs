@@ -1,0 +1,207 @@
+//! A Debian with systemd and kdump-tools, installed on a disk, for scenarios in which its services do the work.
+//!
+//! On entry: the guests' apt root.
+//! On exit: an ext4 image, the kernel and initial RAM disk on it once more as files, and the programs of e2fsprogs that look into it.
+//! Nothing is installed on this machine: essential packages are unpacked into a tree, dpkg in it installs all of them
+//! (`debian_disk/install.sh`), and mke2fs makes the image of the tree without mounting it. The tree is entered in namespaces of its own,
+//! which end with all that runs in them; that takes root. Where that cannot be had, the disk is missing and says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use qemu_runner::assets::{DebianDisk, GuestProgram, Kernel, Part};
+use sha2::{Digest, Sha256};
+use xshell::cmd;
+
+use crate::command;
+use crate::setup::apt_root::Package;
+use crate::setup::guest_program;
+use crate::setup::suites::Purpose;
+use crate::setup::supply::{Files, Found, Supply};
+
+/// As in the manifest, and the name of its directory.
+pub const NAME: &str = "debian-disk";
+/// Every system has these (apt-patterns(7)).
+const ESSENTIAL: &str = "?essential";
+/// What is installed besides.
+const PACKAGES: [&str; 7] =
+    ["systemd-sysv", "udev", "kmod", "initramfs-tools", "kdump-tools", "makedumpfile", "linux-image-cloud-amd64"];
+/// What a kernel's package begins with.
+const KERNEL: &str = "linux-image-";
+/// Room for the dump beside the system.
+const SIZE: &str = "640M";
+/// Where the programs for the disk come from.
+const E2FSPROGS: &str = "e2fsprogs";
+
+/// What is done inside the tree.
+const INSTALL: &str = include_str!("debian_disk/install.sh");
+/// How the runner talks to it.
+const AGENT: &str = include_str!("debian_disk/agent.service");
+/// Character devices that maintainer scripts write to and read from: name, major and minor number (admin-guide/devices.txt).
+const DEVICES: [(&str, &str, &str); 5] =
+    [("null", "1", "3"), ("zero", "1", "5"), ("full", "1", "7"), ("random", "1", "8"), ("urandom", "1", "9")];
+
+/// Makes the disk, unless the newest packages are those of the disk that is there.
+pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
+    if let Err(reason) = possible(supply) {
+        let part = Part::Missing(format!("a Debian is installed on a disk by root in namespaces of its own: {reason:#}"));
+        return Ok(Found { part, packages: Vec::new() });
+    }
+    let root = supply.root(Purpose::Guests)?;
+    let essential = root.closure_of(&[ESSENTIAL], None)?;
+    let all = root.closure_of(&[&[ESSENTIAL], &PACKAGES[..]].concat(), None)?;
+    let packages: Vec<String> = all.iter().map(Package::spec).collect();
+    if let Some(Part::Present(disk)) = supply.remembered::<DebianDisk>(NAME)
+        && disk.packages == packages
+    {
+        return Ok(Found { part: Part::Present(disk), packages });
+    }
+
+    let sh = supply.sh;
+    let tools = tree.join("tools");
+    sh.remove_path(tree)?;
+    let debugfs = required(guest_program::get(supply, &tools, E2FSPROGS, "debugfs")?.part)?;
+    let [e2fsck, mke2fs] = ["e2fsck", "mke2fs"].map(|program| guest_program::another(&tools, &debugfs, program));
+
+    let system = tree.join("system");
+    supply.unpack(&root, &essential, &system)?;
+    supply.bring(&root, &all)?;
+    eprintln!("  installing {} packages", all.len());
+    install(supply, &all, &system)?;
+
+    let kernel = all.iter().find_map(|package| {
+        package.name.strip_prefix(KERNEL).filter(|release| release.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    let release = kernel.context("no kernel among the packages")?.to_owned();
+    let keep = |name: String| -> Result<PathBuf> {
+        let (from, to) = (system.join("boot").join(&name), tree.join(&name));
+        fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(to)
+    };
+    let (vmlinuz, initrd) = (keep(format!("vmlinuz-{release}"))?, keep(format!("initrd.img-{release}"))?);
+    let image = tree.join("disk.ext4");
+    make_image(&mke2fs?, &system, &image)?;
+    sh.remove_path(&system)?;
+    let disk = DebianDisk {
+        image,
+        kernel: Kernel { vmlinuz, release },
+        initrd,
+        packages: packages.clone(),
+        recipe: recipe(),
+        debugfs,
+        e2fsck: e2fsck?,
+    };
+    Ok(Found { part: Part::Present(disk), packages })
+}
+
+/// Whether the tree can be entered here.
+pub fn possible(supply: &Supply<'_>) -> Result<()> {
+    let sh = supply.sh;
+    let directory = sh.create_temp_dir()?;
+    let (null, (_, major, minor)) = (directory.path().join("null"), DEVICES[0]);
+    command::read(cmd!(sh, "mknod {null} c {major} {minor}"))?;
+    command::read(cmd!(sh, "unshare --mount --pid --fork --kill-child true")).map(drop)
+}
+
+/// Installs `packages` in the tree.
+fn install(supply: &Supply<'_>, packages: &[Package], system: &Path) -> Result<()> {
+    let sh = supply.sh;
+    for package in packages {
+        let place = if package.name.starts_with(KERNEL) { "packages/kernel" } else { "packages" };
+        sh.create_dir(system.join(place))?;
+        sh.copy_file(supply.repo.downloads().join(package.file_name()), system.join(place))?;
+    }
+    // What dpkg needs to be there (dpkg(1), FILES).
+    for empty in ["status", "available"] {
+        sh.write_file(system.join("var/lib/dpkg").join(empty), "")?;
+    }
+    sh.write_file(system.join("etc/systemd/system/agent.service"), AGENT)?;
+    sh.write_file(system.join("install.sh"), INSTALL)?;
+    for (name, major, minor) in DEVICES {
+        let device = system.join("dev").join(name);
+        command::read(cmd!(sh, "mknod -m 666 {device} c {major} {minor}"))?;
+    }
+    let proc = system.join("proc");
+    // By an empty environment, so that nothing of this machine decides what the disk becomes.
+    command::read(cmd!(
+        sh,
+        "env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --mount --pid --fork --kill-child --mount-proc={proc} chroot {system} sh /install.sh"
+    ))
+    .context("Debian could not be installed on the disk")?;
+    Ok(())
+}
+
+/// Makes an ext4 image of a tree. Its tables are written now, or the guest's kernel would do it behind the scenario's back.
+fn make_image(mke2fs: &GuestProgram, system: &Path, image: &Path) -> Result<()> {
+    let mut command: Command = mke2fs.on_host();
+    command.args(["-q", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d"]).arg(system).arg(image).arg(SIZE);
+    let output = command.output().context("could not start mke2fs")?;
+    if !output.status.success() {
+        bail!("mke2fs could not make {} ({})\n{}", image.display(), output.status, command::tail(&output.stderr));
+    }
+    Ok(())
+}
+
+/// What the disk is made by besides packages, as one number.
+fn recipe() -> String {
+    let mut hash = Sha256::new();
+    for part in [INSTALL, AGENT, SIZE, include_str!("debian_disk.rs")] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn required<T>(part: Part<T>) -> Result<T> {
+    match part {
+        Part::Present(part) => Ok(part),
+        Part::Missing(reason) => bail!(reason),
+    }
+}
+
+impl Files for DebianDisk {
+    fn files(&self) -> Vec<&Path> {
+        let own = [&self.image, &self.kernel.vmlinuz, &self.initrd].into_iter().map(PathBuf::as_path);
+        own.chain(self.debugfs.files()).chain(self.e2fsck.files()).collect()
+    }
+
+    fn is_current(&self) -> bool {
+        self.recipe == recipe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn disk_of_another_recipe_is_made_anew() {
+        let program = || GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() };
+        let mut disk = DebianDisk {
+            image: "disk".into(),
+            kernel: Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into() },
+            initrd: "initrd".into(),
+            packages: Vec::new(),
+            recipe: recipe(),
+            debugfs: program(),
+            e2fsck: program(),
+        };
+        assert!(disk.is_current());
+        disk.recipe.clear();
+        assert!(!disk.is_current());
+    }
+
+    #[test]
+    fn devices_are_those_that_linux_numbers_so() {
+        use std::os::unix::fs::MetadataExt;
+        for (name, major, minor) in DEVICES {
+            let device = fs::metadata(Path::new("/dev").join(name)).unwrap().rdev();
+            // `gnu_dev_makedev` for numbers below 256.
+            let expected = major.parse::<u64>().unwrap() << 8 | minor.parse::<u64>().unwrap();
+            assert_eq!(device, expected, "{name}");
+        }
+    }
+}
