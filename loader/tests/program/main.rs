@@ -4,3 +4,7 @@ mod fixture;
 mod plan;
 mod bad_input;
 mod surface;
+mod foreign;
+
+// The examples of the loader's own tests look for one another here.
+use fixture::example;
