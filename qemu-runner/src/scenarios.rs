@@ -9,6 +9,7 @@ mod kernels;
 mod commands;
 mod refusals;
 mod peer;
+mod foreign;
 
 use crate::scenario::Scenario;
 
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         commands::all(),
         refusals::all(),
         peer::all(),
+        foreign::all(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -10,6 +10,7 @@ use crate::first::First;
 use crate::initramfs::{Initramfs, Role};
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
+use crate::peers;
 use crate::vm::Vm;
 
 /// Paths in the first kernel's user space.
@@ -22,6 +23,8 @@ pub mod guest {
     pub const KERNEL: &str = "/boot/vmlinuz";
     /// Its initial RAM disk.
     pub const INITRD: &str = "/boot/capture.cpio";
+    /// A purgatory that somebody else has built.
+    pub const PURGATORY: &str = "/boot/purgatory.ro";
 }
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
@@ -50,6 +53,8 @@ pub struct Setup {
     pub makedumpfile: bool,
     /// kexec-tools in the first kernel's user space.
     pub peer: bool,
+    /// Whose purgatory is in the first kernel's user space, besides the one in the loader.
+    pub purgatory: Option<&'static str>,
     /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
     pub ballast_mib: usize,
 }
@@ -66,6 +71,7 @@ impl Default for Setup {
             efi: false,
             makedumpfile: true,
             peer: false,
+            purgatory: None,
             ballast_mib: 1,
         }
     }
@@ -160,6 +166,9 @@ impl<'c> Stage<'c> {
         first.file(guest::INITRD, 0o644, &self.capture_user_space(setup)?);
         if setup.peer {
             first.program(context.kexec()?)?;
+        }
+        if let Some(name) = setup.purgatory {
+            first.file(guest::PURGATORY, 0o644, &peers::source(name)?.object(context)?);
         }
         Ok(first.finish())
     }
