@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use handoff::{EngineId, RegionKind};
 use loader::image::{Image, SegmentKind};
+use loader::purgatory::foreign::{KEXEC_TOOLS, LINUX};
 
 use crate::answer::Answer;
 use crate::image::{Kind, input};
@@ -79,8 +80,8 @@ impl Contestant {
             Name::KexecTools | Name::Linux => {
                 hashed_bytes = memory_bytes;
                 let purgatory = input(peer.ok_or("name the peer's purgatory with --peer")?)?;
-                let symbols = if name == Name::Linux { &whole::LINUX } else { &whole::KEXEC_TOOLS };
-                Box::new(whole::Whole::new(&purgatory, symbols, &parts, &memory)?)
+                let contract = if name == Name::Linux { &LINUX } else { &KEXEC_TOOLS };
+                Box::new(whole::Whole::new(&purgatory, contract, &parts, &memory)?)
             }
             Name::Openssl => Box::new(library::Openssl::new(&parts, &memory)),
             Name::Read => {

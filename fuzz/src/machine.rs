@@ -61,12 +61,12 @@ pub fn request(purgatory: InputFile) -> Request {
         initrd: None,
         command_line: "nr_cpus=1".into(),
         noefi: true,
-        on_corrupt: OnCorrupt::Reset,
-        reset_delay_ms: 10_000,
+        on_corrupt: Some(OnCorrupt::Reset),
+        reset_delay_ms: Some(10_000),
         console: Console::None,
         hotplug: false,
         engine: EngineChoice::Only(EngineId::Soft),
-        leaf_size: LEAF_SIZE,
+        leaf_size: Some(LEAF_SIZE),
         purgatory,
         rng_seed: None,
         window: None,
@@ -106,7 +106,8 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
 
 /// What the purgatory of this image, looking at itself, takes of the block; panics if it takes none.
 pub fn accepted(image: &Image<'_>, program: &Program) -> Handoff {
-    let start = image.block().purgatory.start.get();
+    let block = image.block().expect("an image around a purgatory of ours");
+    let start = block.purgatory.start.get();
     let itself = Itself { start, written_offset: program.handoff(), image_len: program.len() };
-    receive(image.block(), &itself).expect("the purgatory refuses the loader's block")
+    receive(block, &itself).expect("the purgatory refuses the loader's block")
 }

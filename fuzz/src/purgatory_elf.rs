@@ -129,10 +129,11 @@ fn can_be_bound(file: InputFile, program: &Program) {
         }
     };
     let handoff = accepted(&image, program);
-    let at = image.block().purgatory.start.get();
+    let told = image.block().expect("an image around a purgatory of ours");
+    let at = told.purgatory.start.get();
     let segment = image.segments().iter().find(|segment| segment.range().start() == at).expect("the purgatory's segment");
     let table = &segment.bytes()[(handoff.leaf_table.start() - at) as usize..][..handoff.leaf_table.len() as usize];
-    assert!(seal_holds(Engine::soft(), image.block(), table), "the seal does not hold");
+    assert!(seal_holds(Engine::soft(), told, table), "the seal does not hold");
     assert_eq!(image.entry(), at + program.entry());
     let (before, rest) = segment.bytes()[..program.len() as usize].split_at(program.handoff() as usize);
     let (block, behind) = rest.split_at(size_of::<Block>());
@@ -141,7 +142,7 @@ fn can_be_bound(file: InputFile, program: &Program) {
         before == &program.image()[..block_at] && behind == &program.image()[block_at + block.len()..],
         "other bytes changed"
     );
-    assert!(block == zerocopy::IntoBytes::as_bytes(image.block()), "the block is not where it belongs");
+    assert!(block == zerocopy::IntoBytes::as_bytes(told), "the block is not where it belongs");
 }
 
 /// A purgatory of two segments, each of a few bytes beside the block: names, sections, one symbol and as many relocations as

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::cmdline;
-use crate::image::{Image, mib};
+use crate::image::{Image, Verification, mib};
 use crate::machine::Machine;
 use crate::place::{ROOM_TO_RUN, suggested_mib};
 use crate::request::{Console, Request};
@@ -22,6 +22,13 @@ pub enum Advice {
     NoConsole {
         /// What kind of guest, as /proc/cpuinfo calls it.
         guest: String,
+    },
+    /// Another's purgatory does not reset the machine.
+    StandsStill {
+        /// Whose it is.
+        whose: &'static str,
+        /// Whether it says so before.
+        silent: bool,
     },
     /// The capture kernel would hardly have memory to run in.
     LittleRoom {
@@ -49,6 +56,12 @@ impl fmt::Display for Advice {
                 out,
                 "this is a {guest} guest, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt"
             ),
+            Self::StandsStill { whose, silent } => write!(
+                out,
+                "a purgatory like {whose} stands still for ever when the image was changed, unless it was built otherwise{}; the one in \
+                 this program, without --purgatory, says what was changed and resets the machine",
+                if *silent { ", and says nothing" } else { "" }
+            ),
             Self::LittleRoom { free, suggested_mib } => write!(
                 out,
                 "the image leaves {} MiB for the capture kernel to run in, and kernel and initrd rarely make do with less than {} MiB: boot the \
@@ -74,6 +87,9 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     if let (Console::Port(_), Some(guest)) = (request.console, &machine.cpu.confidential) {
         advice.push(Advice::NoConsole { guest: guest.clone() });
+    }
+    if let Verification::BySymbols(told) = image.verification() {
+        advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
     }
     let len: u64 = machine.crash_cma.iter().map(|range| range.len()).sum();
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
@@ -143,6 +159,27 @@ mod tests {
         assert_eq!(advised(&request, &machine), [], "nobody asked for one");
         let request = Request { console: Console::Port(0x3f8), ..request };
         assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest: "tdx_guest".into() }]);
+    }
+
+    #[test]
+    fn purgatory_that_will_not_reset_the_machine_is_remarked_on() {
+        use crate::purgatory::foreign::{KEXEC_TOOLS, LINUX};
+        use crate::purgatory::relocatable::example::object;
+        let (request, machine) = quiet();
+        for (contract, console, silent) in
+            [(&LINUX, Console::Auto, true), (&KEXEC_TOOLS, Console::Auto, true), (&KEXEC_TOOLS, Console::Port(0x3f8), false)]
+        {
+            let purgatory = object().told(contract.written.iter().map(|written| (written.symbol, written.len)));
+            let request = Request {
+                on_corrupt: None,
+                reset_delay_ms: None,
+                leaf_size: None,
+                console,
+                purgatory: request::InputFile { path: "purgatory.ro".into(), bytes: purgatory.bytes() },
+                ..request.clone()
+            };
+            assert_eq!(advised(&request, &machine), [Advice::StandsStill { whose: contract.whose, silent }]);
+        }
     }
 
     #[test]

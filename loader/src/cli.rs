@@ -4,9 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use handoff::block::{
-    DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE,
-};
+use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline;
 use loader::request::{Console, EngineChoice};
@@ -151,14 +149,14 @@ pub struct ImageArgs {
     /// Pass no EFI tables to the capture kernel
     #[arg(long)]
     pub noefi: bool,
-    /// What to do after a panic when the loaded image was changed
+    /// What to do after a panic when the loaded image was changed [default: reset]
     ///
     /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets, after about ten seconds at most.
-    #[arg(long, value_name = "ACTION", value_enum, default_value = "reset")]
-    pub on_corrupt: OnCorruptArg,
-    /// How long to show a failure before the reset, 0 to 3600
-    #[arg(long, value_name = "SECONDS", default_value = DEFAULT_RESET_DELAY_TEXT, value_parser = reset_delay)]
-    pub reset_delay: u32,
+    #[arg(long, value_name = "ACTION", value_enum)]
+    pub on_corrupt: Option<OnCorruptArg>,
+    /// How long to show a failure before the reset, 0 to 3600 [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = reset_delay)]
+    pub reset_delay: Option<u32>,
     /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port such as 0x3f8, or none
     #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = console)]
     pub console: Console,
@@ -168,19 +166,16 @@ pub struct ImageArgs {
     /// Which digest engine verifies the image after a panic
     #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
     pub engine: EngineArg,
-    /// How much memory shares one digest, a power of two from 4K to 64M
-    #[arg(long, value_name = "SIZE", default_value = DEFAULT_LEAF_SIZE_TEXT, value_parser = leaf_size)]
-    pub leaf_size: u32,
-    /// Use this purgatory in place of the one in this program
+    /// How much memory shares one digest, a power of two from 4K to 64M [default: 256K]
+    #[arg(long, value_name = "SIZE", value_parser = leaf_size)]
+    pub leaf_size: Option<u32>,
+    /// Use this purgatory in place of the one in this program: one of ours, the kernel's or kexec-tools' (purgatory.ro)
+    ///
+    /// Those of others stand still for ever when the image was changed, look at no elfcorehdr and make no report; the kernel's prints
+    /// nothing. What they cannot be told is refused: --on-corrupt, --reset-delay, --engine, --leaf-size, and with the kernel's --console.
     #[arg(long, value_name = "FILE")]
     pub purgatory: Option<PathBuf>,
 }
-
-const DEFAULT_RESET_DELAY_TEXT: &str = "10";
-const _: () = assert!(DEFAULT_RESET_DELAY_MS == 10 * 1000, "DEFAULT_RESET_DELAY_TEXT says it in seconds");
-
-const DEFAULT_LEAF_SIZE_TEXT: &str = "256K";
-const _: () = assert!(DEFAULT_LEAF_SIZE == 256 << 10, "DEFAULT_LEAF_SIZE_TEXT says it in words");
 
 /// [`OnCorrupt`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -261,12 +256,29 @@ fn leaf_size(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use handoff::block::{DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS};
+    use loader::settings::DEFAULT_ON_CORRUPT;
 
     use super::*;
 
     #[test]
     fn flags_do_not_contradict_one_another() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_tells_the_defaults_of_the_loader() {
+        let mut cli = Cli::command();
+        let help = cli.find_subcommand_mut("load").unwrap().render_long_help().to_string();
+        let defaults = [
+            DEFAULT_ON_CORRUPT.word().to_owned(),
+            (DEFAULT_RESET_DELAY_MS / 1000).to_string(),
+            format!("{}K", DEFAULT_LEAF_SIZE >> 10),
+        ];
+        for (option, default) in ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults) {
+            let told = help.split_once(&format!("{option} <")).unwrap().1.split("[default: ").nth(1).unwrap();
+            assert!(told.starts_with(&format!("{default}]")), "{option}: {told}");
+        }
     }
 
     #[test]

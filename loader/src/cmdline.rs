@@ -13,8 +13,8 @@ use handoff::report;
 pub struct CommandLine {
     /// Its bytes, ending in NUL.
     pub bytes: Vec<u8>,
-    /// Where in `bytes` the report's field of [`report::FIELD_LEN`] spaces begins.
-    pub report_offset: usize,
+    /// Where in `bytes` the report's field of [`report::FIELD_LEN`] spaces begins, if there is one.
+    pub report_offset: Option<usize>,
 }
 
 /// What ends the kernel's parameters: everything after it is init's (`parse_args`, kernel/params.c).
@@ -25,9 +25,15 @@ const KERNELS_ELFCOREHDR_LEN: usize = 30;
 const OURS: [(&str, &str); 2] =
     [("elfcorehdr", "the loader decides where the elfcorehdr lies"), ("purgatory.report", "the purgatory fills it in")];
 
-/// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's field, for a kernel that reads
-/// `cmdline_size` bytes.
-pub fn compose(base: &str, cmdline_size: u32, elfcorehdr: u64, acpi_rsdp: Option<u64>) -> Result<CommandLine, Error> {
+/// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's field if the purgatory `reports`, for
+/// a kernel that reads `cmdline_size` bytes.
+pub fn compose(
+    base: &str,
+    cmdline_size: u32,
+    elfcorehdr: u64,
+    acpi_rsdp: Option<u64>,
+    reports: bool,
+) -> Result<CommandLine, Error> {
     let base = legible(base)?;
     let words = words(base);
     let end = words.iter().position(|word| word.text == END_OF_PARAMETERS);
@@ -49,11 +55,11 @@ pub fn compose(base: &str, cmdline_size: u32, elfcorehdr: u64, acpi_rsdp: Option
     let mut line = kernels.trim_end_matches([' ', '\t']).to_owned();
     line += &format!(" elfcorehdr={elfcorehdr:#x}");
     line += &acpi_rsdp.map(|address| format!(" acpi_rsdp={address:#x}")).unwrap_or_default();
-    line += report::PARAMETER;
+    line += if reports { report::PARAMETER } else { "" };
     let leading = line.len() - line.trim_start_matches(' ').len();
     line.drain(..leading);
-    let report_offset = line.len();
-    line += &" ".repeat(report::FIELD_LEN);
+    let report_offset = reports.then_some(line.len());
+    line += &" ".repeat(if reports { report::FIELD_LEN } else { 0 });
     if !inits.is_empty() {
         line.push(' ');
         line += inits;

@@ -222,7 +222,7 @@ pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> 
         initrd: arguments.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?,
         command_line,
         noefi: arguments.noefi,
-        on_corrupt: arguments.on_corrupt.into(),
+        on_corrupt: arguments.on_corrupt.map(Into::into),
         reset_delay_ms: arguments.reset_delay,
         console: arguments.console,
         hotplug: !arguments.no_hotplug,

@@ -2,27 +2,29 @@
 //!
 //! *On entry* the request and the machine. *On exit* a [`Described`]: every byte of every segment but the purgatory's, final.
 
+use std::borrow::Cow;
+
 use handoff::PAGE_SIZE;
 
+use crate::Error;
 use crate::bootparams;
 use crate::cmdline::{self, CommandLine};
 use crate::elfcorehdr;
+use crate::image::{Segment, SegmentKind};
 use crate::kernel::{self, CaptureKernel};
 use crate::machine::Machine;
 use crate::phys::{PhysRange, align_up};
 use crate::place::{self, KernelNeeds, Needs, Placed};
-use crate::purgatory::{self, Program};
+use crate::purgatory::{Lens, Purgatory};
 use crate::request::Request;
-use crate::settings::Settings;
-use crate::{Error, seal};
 
 /// Everything that can be known without addresses, and with it every size.
 #[derive(Debug)]
-pub struct Parsed<'r> {
+pub struct Parsed<'r, P: Purgatory> {
     request: &'r Request,
     kernel: CaptureKernel<'r>,
-    program: Program,
-    settings: Settings,
+    purgatory: P,
+    settings: P::Settings,
     command_line: CommandLine,
     elfcorehdr: Vec<u8>,
     crash_region: PhysRange,
@@ -32,18 +34,17 @@ pub struct Parsed<'r> {
 
 /// Everything but the digests.
 #[derive(Debug)]
-pub struct Described<'r> {
-    parsed: Parsed<'r>,
+pub struct Described<'r, P: Purgatory> {
+    parsed: Parsed<'r, P>,
     placed: Placed,
     boot_params: Vec<u8>,
 }
 
-impl<'r> Parsed<'r> {
+impl<'r, P: Purgatory> Parsed<'r, P> {
     /// Parses the files, composes what needs no address, and adds up the sizes.
-    pub fn new(request: &'r Request, machine: &Machine) -> Result<Self, Error> {
-        let settings = Settings::decide(request, machine)?;
+    pub fn new(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Self, Error> {
+        let settings = purgatory.settings(request, machine)?;
         let kernel = kernel::parse(&request.kernel)?;
-        let program = purgatory::parse(&request.purgatory)?;
         if let Some(initrd) = request.initrd.as_ref().filter(|initrd| initrd.bytes.is_empty()) {
             return Err(Error::EmptyInitrd { path: initrd.path.clone() });
         }
@@ -53,31 +54,28 @@ impl<'r> Parsed<'r> {
         // On an EFI machine without EFI, kernels that do not know `boot_params.acpi_rsdp_addr` look only here.
         let without_efi = machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
         let acpi_rsdp = bootparams::acpi_rsdp(machine).filter(|_| without_efi);
-        let command_line = cmdline::compose(&request.command_line, kernel.cmdline_size, room.start(), acpi_rsdp)?;
+        let command_line = cmdline::compose(&request.command_line, kernel.cmdline_size, room.start(), acpi_rsdp, P::REPORTS)?;
         let elfcorehdr = elfcorehdr::build(machine)?;
         let initrd = request.initrd.as_ref().map(|initrd| initrd.bytes.len() as u64);
         let boot_params = bootparams::segment_len(machine, request);
 
-        let elfcorehdr_len = elfcorehdr.len() as u64;
-        let lens = [
-            program.text_bytes().len() as u64,
-            kernel.payload.len() as u64,
-            initrd.unwrap_or(0),
+        let lens = Lens {
+            kernel: kernel.payload.len() as u64,
+            initrd: initrd.unwrap_or(0),
             boot_params,
-            command_line.bytes.len() as u64,
-            elfcorehdr_len,
-        ];
-        let leaves = seal::leaf_count(lens, settings.leaf_size);
+            command_line: command_line.bytes.len() as u64,
+            elfcorehdr: elfcorehdr.len() as u64,
+        };
         let needs = Needs {
-            elfcorehdr: elfcorehdr::memsz(machine, request.hotplug).max(elfcorehdr_len),
+            elfcorehdr: elfcorehdr::memsz(machine, request.hotplug).max(lens.elfcorehdr),
             hole: place::hole_for(machine),
             kernel: KernelNeeds { len: kernel.init_size, alignment: kernel.alignment, pref_address: kernel.pref_address },
             initrd,
             boot_params,
-            command_line: command_line.bytes.len() as u64,
-            purgatory: program.trailer(leaves, elfcorehdr_len).end,
+            command_line: lens.command_line,
+            purgatory: purgatory.needs(&settings, &lens),
         };
-        Ok(Self { request, kernel, program, settings, command_line, elfcorehdr, crash_region, room, needs })
+        Ok(Self { request, kernel, purgatory, settings, command_line, elfcorehdr, crash_region, room, needs })
     }
 
     /// Every size.
@@ -91,7 +89,7 @@ impl<'r> Parsed<'r> {
     }
 
     /// Makes what depends on addresses.
-    pub fn describe(self, placed: Placed, machine: &Machine) -> Result<Described<'r>, Error> {
+    pub fn describe(self, placed: Placed, machine: &Machine) -> Result<Described<'r, P>, Error> {
         // Whatever was left of it to the image, all of it is the capture kernel's.
         let placed = Placed { crash_region: self.crash_region, ..placed };
         let boot_params = bootparams::build(&bootparams::Inputs {
@@ -123,7 +121,7 @@ fn room(crash_region: PhysRange, window: Option<PhysRange>) -> Result<PhysRange,
     common.ok_or(Error::Window { window, crash_region })
 }
 
-impl<'r> Described<'r> {
+impl<'r, P: Purgatory> Described<'r, P> {
     /// Where everything is.
     pub fn placed(&self) -> &Placed {
         &self.placed
@@ -154,13 +152,26 @@ impl<'r> Described<'r> {
         &self.parsed.elfcorehdr
     }
 
+    /// Every segment but the purgatory's, ascending.
+    pub fn segments(&self) -> Vec<Segment<'r>> {
+        let placed = self.placed;
+        let segments = [
+            Some((SegmentKind::Elfcorehdr, placed.elfcorehdr, Cow::Owned(self.elfcorehdr().to_vec()))),
+            Some((SegmentKind::Kernel, placed.kernel, Cow::Borrowed(self.kernel().payload))),
+            self.initrd().zip(placed.initrd).map(|(bytes, range)| (SegmentKind::Initrd, range, Cow::Borrowed(bytes))),
+            Some((SegmentKind::BootParams, placed.boot_params, Cow::Owned(self.boot_params().to_vec()))),
+            Some((SegmentKind::CommandLine, placed.command_line, Cow::Owned(self.command_line().bytes.clone()))),
+        ];
+        segments.into_iter().flatten().map(|(kind, range, bytes)| Segment::new(kind, range, bytes)).collect()
+    }
+
     /// The purgatory.
-    pub fn program(&self) -> &Program {
-        &self.parsed.program
+    pub fn purgatory(&self) -> &P {
+        &self.parsed.purgatory
     }
 
     /// What the purgatory will be told.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &P::Settings {
         &self.parsed.settings
     }
 }

@@ -13,7 +13,7 @@ use crate::cmdline;
 use crate::kernel::bzimage::XLF_5LEVEL;
 use crate::kernel::{self, CaptureKernel};
 use crate::machine::Reservation;
-use crate::place::{self, KernelNeeds, Needs};
+use crate::place::{self, KernelNeeds, Needs, PurgatoryNeeds};
 use crate::request::InputFile;
 use crate::{Error, admit};
 
@@ -48,7 +48,7 @@ pub fn check<'f>(
         initrd,
         boot_params: KERNELS_BOOT_PARAMS,
         command_line: command_line.as_bytes_with_nul().len() as u64,
-        purgatory: KERNELS_PURGATORY,
+        purgatory: PurgatoryNeeds { len: KERNELS_PURGATORY, alignment: PAGE_SIZE },
     };
     place::place(&needs, region)?;
     let limit = machine.total_ram / 2;

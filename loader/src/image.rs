@@ -8,11 +8,15 @@ use handoff::{Block, RegionKind};
 
 use crate::phys::PhysRange;
 use crate::seal::Digest;
-use crate::settings::Settings;
 
 mod summary;
+mod verification;
 
-pub use summary::{RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib};
+pub use summary::{BlockSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib};
+pub use verification::{ByBlock, BySymbols, Verification};
+
+/// What our purgatory is called where others' are called by whose they are.
+pub const OURS: &str = "kdump-purgatory";
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub enum SegmentKind {
     BootParams,
     /// Its command line.
     CommandLine,
-    /// The purgatory, its block, the leaf table and the copy of the elfcorehdr.
+    /// The purgatory; with ours its block, the leaf table and the copy of the elfcorehdr.
     Purgatory,
 }
 
@@ -81,22 +85,13 @@ pub struct Image<'r> {
     entry: u64,
     crash_region: PhysRange,
     segments: Vec<Segment<'r>>,
-    block: Block,
-    block_at: PhysRange,
-    settings: Settings,
+    verification: Verification,
 }
 
 impl<'r> Image<'r> {
     /// Only [`crate::bind`] has the parts.
-    pub(crate) fn new(
-        entry: u64,
-        crash_region: PhysRange,
-        segments: Vec<Segment<'r>>,
-        block: Block,
-        block_at: PhysRange,
-        settings: Settings,
-    ) -> Self {
-        Self { entry, crash_region, segments, block, block_at, settings }
+    pub(crate) fn new(entry: u64, crash_region: PhysRange, segments: Vec<Segment<'r>>, verification: Verification) -> Self {
+        Self { entry, crash_region, segments, verification }
     }
 
     /// Where the kernel jumps on panic.
@@ -114,14 +109,22 @@ impl<'r> Image<'r> {
         &self.segments
     }
 
-    /// The block, filled in.
-    pub fn block(&self) -> &Block {
-        &self.block
+    /// How the purgatory verifies it.
+    pub fn verification(&self) -> &Verification {
+        &self.verification
     }
 
-    /// The image's identity: the block's seal.
+    /// The block, filled in, if the purgatory is ours.
+    pub fn block(&self) -> Option<&Block> {
+        match &self.verification {
+            Verification::ByBlock(told) => Some(&told.block),
+            Verification::BySymbols(_) => None,
+        }
+    }
+
+    /// The image's identity: the block's seal, or the one digest of what another's purgatory verifies.
     pub fn identity(&self) -> Digest {
-        self.block.seal
+        self.verification.identity()
     }
 
     /// The capture kernel's command line as text, without the blank report at its end.
@@ -133,22 +136,24 @@ impl<'r> Image<'r> {
 
     /// Everything a person or a script may want to know, without the bytes.
     pub fn summary(&self) -> Summary {
-        let regions = &self.block.regions[..self.block.region_count.get() as usize];
+        let (purgatory, regions, console_port, by_block) = match &self.verification {
+            Verification::ByBlock(told) => {
+                let regions = &told.block.regions[..told.block.region_count.get() as usize];
+                let regions = RegionSummary::in_leaves(regions, told.settings.leaf_size);
+                (OURS, regions, told.settings.console, Some(BlockSummary::from(&**told)))
+            }
+            Verification::BySymbols(told) => (told.contract.name, RegionSummary::whole(&told.regions), told.console, None),
+        };
         Summary {
             identity: hex(&self.identity()),
+            purgatory: purgatory.to_owned(),
             entry: self.entry,
             crash_region: self.crash_region.into(),
             segments: self.segments.iter().map(SegmentSummary::from).collect(),
-            regions: RegionSummary::all(regions, self.settings.leaf_size),
-            block: self.block_at.into(),
-            leaf_table: self.block.leaf_table.into(),
-            leaf_size: self.settings.leaf_size,
+            regions,
             command_line: self.command_line(),
-            report: self.block.report.into(),
-            engine: self.settings.engine.word().to_owned(),
-            console_port: self.settings.console,
-            on_corrupt: self.settings.on_corrupt.word().to_owned(),
-            reset_delay_ms: self.settings.reset_delay_ms,
+            console_port,
+            by_block,
         }
     }
 }

@@ -37,16 +37,25 @@ use crate::describe::Parsed;
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::phys::PhysRange;
+use crate::purgatory::{Kind, Purgatory};
 use crate::request::Request;
 
 /// Builds the image that `request` asks for on `machine`; touches nothing.
 pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
+    match purgatory::read(&request.purgatory)? {
+        Kind::Ours(program) => build_around(program, request, machine),
+        Kind::Foreign(foreign) => build_around(foreign, request, machine),
+    }
+}
+
+/// The same steps for every kind of purgatory.
+fn build_around<'r, P: Purgatory>(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
-    let parsed = Parsed::new(request, machine)?; // what is it, how much does it need
+    let parsed = Parsed::new(purgatory, request, machine)?; // what is it, how much does it need
     let placed = place::place(parsed.needs(), parsed.room())?; // where does everything go
     let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
     let sealed = seal::seal(described, engine); // nothing may change after this line
-    let image = bind::bind(sealed, engine); // the block, and the seal over it
+    let image = bind::bind(sealed, engine)?; // what the purgatory is told
     admit::check(&image, machine)?; // what the kernel would refuse
     Ok(image)
 }
@@ -61,7 +70,7 @@ pub enum Error {
     Settings(#[from] settings::Error),
     /// The kernel's file is no capture kernel.
     Kernel(#[from] kernel::Error),
-    /// The purgatory's file is no purgatory.
+    /// The purgatory's file is no purgatory, or cannot be bound where it is placed.
     Purgatory(#[from] purgatory::Error),
     /// The initial RAM disk is an empty file.
     #[error("{} is empty: an initrd was asked for, but there is none in it", path.display())]

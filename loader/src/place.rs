@@ -88,8 +88,17 @@ pub struct Needs {
     pub boot_params: u64,
     /// Of the command line with its NUL.
     pub command_line: u64,
-    /// Of the purgatory with the leaf table and the copy of the elfcorehdr.
-    pub purgatory: u64,
+    /// Of the purgatory, with whatever it compares the others with.
+    pub purgatory: PurgatoryNeeds,
+}
+
+/// What the purgatory asks of its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurgatoryNeeds {
+    /// Bytes in memory.
+    pub len: u64,
+    /// Alignment of its first byte, a power of two.
+    pub alignment: u64,
 }
 
 /// What the capture kernel asks of its place (boot.rst: `init_size`, `kernel_alignment`, `pref_address`).
@@ -151,12 +160,13 @@ pub fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
     let mut upwards = Upwards { at: region.start() };
     let elfcorehdr = upwards.take("the elfcorehdr", needs.elfcorehdr)?;
     let hole = upwards.take("the hole for control pages", needs.hole)?;
-    upwards.skip_to(pref_address.max(LOWEST_KERNEL), alignment.max(PAGE_SIZE))?;
+    upwards.skip_to("the capture kernel's preferred address", pref_address.max(LOWEST_KERNEL), alignment.max(PAGE_SIZE))?;
     let kernel = upwards.take("the capture kernel", needs.kernel.len)?;
     let initrd = needs.initrd.map(|len| upwards.take("the initrd", len)).transpose()?;
     let boot_params = upwards.take("boot_params", needs.boot_params)?;
     let command_line = upwards.take("the command line", needs.command_line)?;
-    let purgatory = upwards.take("the purgatory", needs.purgatory)?;
+    upwards.skip_to("the purgatory's alignment", 0, needs.purgatory.alignment.max(PAGE_SIZE))?;
+    let purgatory = upwards.take("the purgatory", needs.purgatory.len)?;
     if upwards.at > region.end() {
         let needed = upwards.at - region.start();
         return Err(Error::RegionTooSmall { region, needed, have: region.len(), suggested_mib: suggested_mib(needed) });
@@ -183,8 +193,8 @@ impl Upwards {
         Ok(range)
     }
 
-    fn skip_to(&mut self, lowest: u64, alignment: u64) -> Result<(), Error> {
-        let overflow = Error::Overflow { what: "the capture kernel's preferred address", size: lowest };
+    fn skip_to(&mut self, what: &'static str, lowest: u64, alignment: u64) -> Result<(), Error> {
+        let overflow = Error::Overflow { what, size: lowest.max(alignment) };
         self.at = align_up(self.at.max(lowest), alignment).ok_or(overflow)?;
         Ok(())
     }

@@ -1,7 +1,8 @@
-//! [3] The purgatory's ELF file, taken apart: what is copied, where the block goes, where execution begins.
+//! [3] The purgatory's ELF file, taken apart: what is copied, where it is told what to do, where execution begins.
 //!
-//! *On entry* bytes that somebody says are a purgatory. *On exit* an image that runs at any page of physical memory once its block
-//! is filled in: no relocations, nothing undefined, `.handoff` of exactly the block's size.
+//! *On entry* bytes that somebody says are a purgatory. *On exit* one of two kinds. Ours is an image that runs at any page of physical
+//! memory once its block is filled in: no relocations, nothing undefined, `.handoff` of exactly the block's size. The kernel's and
+//! kexec-tools' are objects that must be relocated and are told by their symbols.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -11,8 +12,12 @@ use handoff::HANDOFF_SECTION;
 use crate::request::InputFile;
 
 mod parse; // ours
-pub mod relocatable; // others'
+pub mod relocatable; // others': from object to image
+pub mod foreign; // others': what they are told
+mod kind; // what differs between them
 
+pub use foreign::Foreign;
+pub use kind::{Kind, Lens, Purgatory, read};
 pub use parse::parse;
 
 /// The purgatory that was built into this program; empty if none was.
@@ -27,7 +32,7 @@ pub const TRAILER_ALIGN: u64 = 64;
 /// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
 const MAX_LEN: u64 = 1 << 20;
 
-/// Why a file is no purgatory of ours.
+/// Why a file is no purgatory, or cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is none in this program.
@@ -96,7 +101,11 @@ pub enum Error {
         what: String,
     },
     /// There is no room for the block.
-    #[error("{} has no section {HANDOFF_SECTION}: it is no purgatory of ours, and neither the kernel's nor kexec-tools' can be used", path.display())]
+    #[error(
+        "{} has no section {HANDOFF_SECTION}: it is no purgatory of ours, and the kernel's and kexec-tools' are objects (purgatory.ro), not \
+         linked files",
+        path.display()
+    )]
     NoHandoff {
         /// The file.
         path: PathBuf,
@@ -116,9 +125,12 @@ pub enum Error {
         /// The loader's.
         expected: u64,
     },
+    /// Another's purgatory is none, or cannot be bound where it is placed.
+    #[error(transparent)]
+    Object(#[from] foreign::Error),
 }
 
-/// A purgatory, ready to be bound.
+/// A purgatory of ours, ready to be bound.
 #[derive(Clone, Debug)]
 pub struct Program {
     image: Vec<u8>,

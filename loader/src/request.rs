@@ -46,19 +46,19 @@ pub struct Request {
     pub command_line: String,
     /// Pass no EFI tables to the capture kernel.
     pub noefi: bool,
-    /// What the purgatory does when a segment is corrupt.
-    pub on_corrupt: OnCorrupt,
-    /// How long it shows a failure before it resets, in milliseconds.
-    pub reset_delay_ms: u32,
+    /// What the purgatory does when a segment is corrupt; as it is its custom if nothing is asked for.
+    pub on_corrupt: Option<OnCorrupt>,
+    /// How long it shows a failure before it resets, in milliseconds; likewise.
+    pub reset_delay_ms: Option<u32>,
     /// Where it prints.
     pub console: Console,
     /// Ask the kernel to keep the elfcorehdr current on CPU and memory hotplug.
     pub hotplug: bool,
     /// Which engine it runs.
     pub engine: EngineChoice,
-    /// Bytes per leaf.
-    pub leaf_size: u32,
-    /// The purgatory's ELF file.
+    /// Bytes per leaf; likewise.
+    pub leaf_size: Option<u32>,
+    /// The purgatory's ELF file, ours or another's.
     pub purgatory: InputFile,
     /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED); none is passed without.
     pub rng_seed: Option<[u8; 32]>,
@@ -79,12 +79,12 @@ pub(crate) fn example() -> Request {
         initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(9_000) }),
         command_line: "console=ttyS1 nr_cpus=1".into(),
         noefi: false,
-        on_corrupt: handoff::OnCorrupt::Halt,
-        reset_delay_ms: 2500,
+        on_corrupt: Some(handoff::OnCorrupt::Halt),
+        reset_delay_ms: Some(2500),
         console: Console::Auto,
         hotplug: true,
         engine: EngineChoice::Auto,
-        leaf_size: EXAMPLE_LEAF_SIZE,
+        leaf_size: Some(EXAMPLE_LEAF_SIZE),
         purgatory: InputFile { path: "purgatory.elf".into(), bytes: purgatory().bytes() },
         rng_seed: Some([7; 32]),
         window: None,

@@ -1,101 +1,43 @@
 //! [7] The digests: after this nothing about the image can change.
 //!
-//! *On entry* every segment's bytes and place. *On exit* a [`Sealed`], which has no mutating method: one SHA-256 per leaf, in
-//! the order of the regions, and the regions themselves. The block is sealed when it is bound ([`crate::bind`]).
+//! *On entry* every segment's bytes and place. *On exit* a [`Sealed`], which has no mutating method, with what the purgatory will
+//! compare them with. A block is sealed when it is bound ([`crate::bind`]).
 
 use digest::Engine;
-use handoff::region::leaves_in;
-use handoff::{Region, RegionKind};
 
 use crate::describe::Described;
-use crate::phys::PhysRange;
-use crate::purgatory::Trailer;
+use crate::purgatory::Purgatory;
+
+mod leaves; // for ours: one digest per leaf
+mod whole; // for others': one over everything
+
+pub use leaves::{Leaves, leaf_count};
+pub use whole::Whole;
 
 /// Bytes of one SHA-256.
 pub type Digest = [u8; handoff::DIGEST_LEN];
 
 /// Everything, with its digests.
 #[derive(Debug)]
-pub struct Sealed<'r> {
-    described: Described<'r>,
-    regions: Vec<Region>,
-    leaves: Vec<Digest>,
-    trailer: Trailer,
+pub struct Sealed<'r, P: Purgatory> {
+    described: Described<'r, P>,
+    seals: P::Seals,
 }
 
-/// One region on this side: its bytes, and its place in memory.
-struct Source<'a> {
-    kind: RegionKind,
-    bytes: &'a [u8],
-    start: u64,
-    mem_len: u64,
+/// Digests what the purgatory verifies.
+pub fn seal<P: Purgatory>(described: Described<'_, P>, engine: Engine) -> Sealed<'_, P> {
+    let seals = P::seal(&described, engine);
+    Sealed { described, seals }
 }
 
-/// How many leaves files of these lengths are cut into.
-pub fn leaf_count(lens: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
-    lens.into_iter().map(|len| leaves_in(len, leaf_size)).sum()
-}
-
-/// Digests every region.
-pub fn seal(described: Described<'_>, engine: Engine) -> Sealed<'_> {
-    let leaf_size = described.settings().leaf_size;
-    // The copy of the elfcorehdr lies behind the leaf table, so the leaves are counted before it is placed.
-    let lens = sources(&described, 0).map(|source| source.bytes.len() as u64);
-    let trailer = described.program().trailer(leaf_count(lens, leaf_size), described.elfcorehdr().len() as u64);
-
-    let mut regions = Vec::new();
-    let mut leaves = Vec::new();
-    for Source { kind, bytes, start, mem_len } in sources(&described, trailer.elfcorehdr_copy) {
-        regions.push(Region::new(kind, start, bytes.len() as u64, mem_len));
-        let base = leaves.len();
-        leaves.resize(base + leaves_in(bytes.len() as u64, leaf_size) as usize, Digest::default());
-        digest::digest_leaves(engine, bytes.chunks(leaf_size as usize), |index, digest| leaves[base + index] = digest);
-    }
-    Sealed { described, regions, leaves, trailer }
-}
-
-/// Every region in the order of [`RegionKind::ALL`]; `copy_at` is the offset of the elfcorehdr's copy in the purgatory's segment.
-fn sources<'a>(described: &'a Described<'_>, copy_at: u64) -> impl Iterator<Item = Source<'a>> {
-    let placed = described.placed();
-    let whole = |kind, bytes: &'a [u8], range: PhysRange| Source { kind, bytes, start: range.start(), mem_len: range.len() };
-    let program = described.program();
-    // In the purgatory's segment a region is as long as its bytes: what follows it is another part of the same segment.
-    let part = |kind, bytes: &'a [u8], offset| Source {
-        kind,
-        bytes,
-        start: placed.purgatory.start() + offset,
-        mem_len: bytes.len() as u64,
-    };
-    [
-        Some(part(RegionKind::Purgatory, program.text_bytes(), program.text().start)),
-        Some(whole(RegionKind::Kernel, described.kernel().payload, placed.kernel)),
-        described.initrd().zip(placed.initrd).map(|(bytes, range)| whole(RegionKind::Initrd, bytes, range)),
-        Some(whole(RegionKind::BootParams, described.boot_params(), placed.boot_params)),
-        Some(whole(RegionKind::CommandLine, &described.command_line().bytes, placed.command_line)),
-        Some(part(RegionKind::ElfcorehdrCopy, described.elfcorehdr(), copy_at)),
-    ]
-    .into_iter()
-    .flatten()
-}
-
-impl<'r> Sealed<'r> {
+impl<'r, P: Purgatory> Sealed<'r, P> {
     /// What was digested.
-    pub fn described(&self) -> &Described<'r> {
+    pub fn described(&self) -> &Described<'r, P> {
         &self.described
     }
 
-    /// The regions, as the block lists them.
-    pub fn regions(&self) -> &[Region] {
-        &self.regions
-    }
-
-    /// The leaf table.
-    pub fn leaves(&self) -> &[Digest] {
-        &self.leaves
-    }
-
-    /// Where the leaf table and the elfcorehdr's copy lie in the purgatory's segment.
-    pub fn trailer(&self) -> Trailer {
-        self.trailer
+    /// The digests.
+    pub fn seals(&self) -> &P::Seals {
+        &self.seals
     }
 }

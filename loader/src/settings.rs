@@ -3,12 +3,19 @@
 //! *On entry* the request as typed and the machine as read. *On exit* values that the purgatory accepts and this machine can run:
 //! the same limits as in `handoff`, and nothing that would fault in a confidential guest.
 
-use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MAX_TSC_KHZ, MIN_LEAF_SIZE};
+use handoff::block::{
+    DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MAX_TSC_KHZ,
+    MIN_LEAF_SIZE,
+};
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
 use crate::machine::{CpuFacts, Machine, PHYSICAL_BITS};
 use crate::request::{Console, EngineChoice, Request};
+
+mod foreign; // what can be told to others' purgatories
+
+pub use foreign::ForeignSettings;
 
 /// Why the purgatory cannot be told what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +50,23 @@ pub enum Error {
         /// How many there are said to be.
         bits: u32,
     },
+    /// Another's purgatory knows no such option.
+    #[error(
+        "{option} {value}: {whose} purgatory cannot be told so; leave {option} out, or use the purgatory in this program by leaving \
+         --purgatory out"
+    )]
+    Foreign {
+        /// Whose purgatory.
+        whose: &'static str,
+        /// The option.
+        option: &'static str,
+        /// What was asked for.
+        value: String,
+    },
 }
+
+/// What happens to a corrupt image unless something else is asked for.
+pub const DEFAULT_ON_CORRUPT: OnCorrupt = OnCorrupt::Reset;
 
 /// What goes into the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +92,8 @@ pub struct Settings {
 impl Settings {
     /// Decides them.
     pub fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
-        let Request { leaf_size, reset_delay_ms, on_corrupt, .. } = *request;
+        let leaf_size = request.leaf_size.unwrap_or(DEFAULT_LEAF_SIZE);
+        let reset_delay_ms = request.reset_delay_ms.unwrap_or(DEFAULT_RESET_DELAY_MS);
         if !leaf_size.is_power_of_two() || !(MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(&leaf_size) {
             return Err(Error::LeafSize(leaf_size));
         }
@@ -84,13 +108,12 @@ impl Settings {
         if !PHYSICAL_BITS.contains(&bits) {
             return Err(Error::PhysicalBits { bits });
         }
-        let confidential = machine.cpu.confidential.is_some();
-        let permissions = if confidential { Permissions::NONE } else { Permissions::ALL };
+        let permissions = permissions(machine);
         Ok(Self {
             engine: engine(request.engine, &machine.cpu)?,
             permissions,
             console: console(request, permissions)?,
-            on_corrupt,
+            on_corrupt: request.on_corrupt.unwrap_or(DEFAULT_ON_CORRUPT),
             reset_delay_ms,
             tsc_khz,
             phys_limit: 1 << bits,
@@ -102,6 +125,11 @@ impl Settings {
     pub fn console_kind(&self) -> ConsoleKind {
         if self.console.is_some() { ConsoleKind::Uart8250 } else { ConsoleKind::None }
     }
+}
+
+/// In a confidential guest these instructions fault, and nobody is there to catch that.
+fn permissions(machine: &Machine) -> Permissions {
+    if machine.cpu.confidential.is_some() { Permissions::NONE } else { Permissions::ALL }
 }
 
 /// The engine that was asked for, or the fastest, if the CPUs have it. Where CPUID is forbidden the purgatory takes our word for it.
@@ -183,10 +211,10 @@ mod tests {
         let machine = example::machine();
         let refused = |request: Request| Settings::decide(&request, &machine).unwrap_err();
         for leaf_size in [0, 2048, 4097, 128 << 20] {
-            assert_eq!(refused(Request { leaf_size, ..request() }), Error::LeafSize(leaf_size));
+            assert_eq!(refused(Request { leaf_size: Some(leaf_size), ..request() }), Error::LeafSize(leaf_size));
         }
         let reset_delay_ms = MAX_RESET_DELAY_MS + 1;
-        assert_eq!(refused(Request { reset_delay_ms, ..request() }), Error::ResetDelay(reset_delay_ms));
+        assert_eq!(refused(Request { reset_delay_ms: Some(reset_delay_ms), ..request() }), Error::ResetDelay(reset_delay_ms));
         for port in [0, 0xfff9] {
             assert_eq!(refused(Request { console: Console::Port(port), ..request() }), Error::ConsolePort(port));
         }

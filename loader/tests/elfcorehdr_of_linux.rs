@@ -117,21 +117,22 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
         initrd: None,
         command_line: String::new(),
         noefi: false,
-        on_corrupt: OnCorrupt::Reset,
-        reset_delay_ms: 0,
+        on_corrupt: Some(OnCorrupt::Reset),
+        reset_delay_ms: Some(0),
         console: Console::None,
         hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
-        leaf_size: 4096,
+        leaf_size: Some(4096),
         purgatory: file("purgatory.elf", example::purgatory().bytes()),
         rng_seed: None,
         window: None,
     };
     let image = loader::build(&request, machine).unwrap();
     let program = loader::purgatory::parse(&request.purgatory).unwrap();
-    let start = image.block().purgatory.start.get();
+    let block = image.block().unwrap();
+    let start = block.purgatory.start.get();
     let itself = Itself { start, written_offset: program.handoff(), image_len: program.len() };
-    let handoff = receive(image.block(), &itself).unwrap();
+    let handoff = receive(block, &itself).unwrap();
     let segment = image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
     let mut bytes = linux.clone();
     // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left them.

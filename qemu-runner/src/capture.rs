@@ -1,5 +1,6 @@
 //! After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -21,8 +22,10 @@ use crate::vm::{Arrival, Line, READ_LATENCY, RESET_SLACK, Vm};
 /// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
 pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
 
-/// How often to ask whether every CPU stands still.
+/// How often to ask whether a CPU stands still.
 const HALT_POLL: Duration = Duration::from_millis(50);
+/// `JMP` to itself (SDM vol. 2, "JMP - Jump", opcode EB with a displacement of -2).
+const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
 
 /// A machine whose first kernel has panicked.
 pub struct Crashed<'s, 'c> {
@@ -103,6 +106,23 @@ impl<'s, 'c> Crashed<'s, 'c> {
         }
         self.stage.outcome.now("every CPU stands in HLT");
         Ok(())
+    }
+
+    /// Waits until the first CPU executes a jump to itself at an address in `code`, which is the same in physical memory: nothing that can
+    /// be waited for will happen any more.
+    pub fn await_endless_loop(&mut self, code: &Range<u64>) -> Result<(), Error> {
+        loop {
+            let rip = self.vm.monitor.instruction_pointer()?;
+            if code.contains(&rip) && self.vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF {
+                self.stage.outcome.now(format!("the CPU stands still, in a jump to itself at {rip:#x}"));
+                return Ok(());
+            }
+            match self.vm.next_within(HALT_POLL, "the CPU to stand still")? {
+                Some(Arrival::Console(line)) => self.listen(&line)?,
+                Some(arrival) => self.no_greeting(&arrival)?,
+                None => {}
+            }
+        }
     }
 
     /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever coming up.

@@ -86,27 +86,34 @@ impl<'s, 'c> First<'s, 'c> {
 
     /// Arms the capture kernel with its command line and more options.
     pub fn arm_with(&mut self, append: &str, options: &str) -> Result<Armed, Error> {
-        let command = load_command(append, options);
+        let (loaded, words) = self.load(&load_command(append, options))?;
+        let region = self.crash_region()?;
+        let image = ArmedImage::find(&self.vm.ram, &region)?;
+        check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
+        let block = loaded.block.map_or(0, |block| block.start);
+        check_eq("address of the block that `load` printed", &block, &image.block.start)?;
+        Ok(Armed { image, loaded, words })
+    }
+
+    /// Arms the capture kernel by this command line of the loader; what it printed, and what it said to people.
+    pub fn load(&mut self, command: &str) -> Result<(Loaded, String), Error> {
         let began = Instant::now();
         let said =
             self.vm.run_ok(&format!("time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"))?;
         let took = began.elapsed();
         check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
         let region = self.crash_region()?;
-        let image = ArmedImage::find(&self.vm.ram, &region)?;
         let loaded: Loaded = serde_json::from_str(&said)
             .map_err(|error| Error::Unintelligible { what: "what `load --json` printed", text: format!("{error} in {said}") })?;
-        check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
-        check_eq("address of the block that `load` printed", &loaded.block.start, &image.block.start)?;
         check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
         let resident = self.resident_kib("/tmp/load.time")?;
         self.note(format!("armed by kdump-loader: {loaded}"));
         let outcome = &mut self.stage.outcome;
         outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
         outcome.fact("load: peak resident set", format!("{resident} KiB"));
-        outcome.fact("image identity", &image.identity);
+        outcome.fact("image identity", &loaded.identity);
         let words = self.vm.run_ok("cat /tmp/load.err")?;
-        Ok(Armed { image, loaded, words })
+        Ok((loaded, words))
     }
 
     /// Runs a command and says how large its resident set got, in KiB.
@@ -240,12 +247,16 @@ impl<'s, 'c> First<'s, 'c> {
 
 /// The loader's command line for arming.
 pub fn load_command(append: &str, options: &str) -> String {
-    format!(
-        "{} load --kernel {} --initrd {} --append '{append}' --reset-delay {RESET_DELAY_S} --json {options}",
-        guest::LOADER,
-        guest::KERNEL,
-        guest::INITRD
-    )
+    format!("{} --reset-delay {RESET_DELAY_S} {options}", arming(append))
+}
+
+/// The same around another's purgatory, which cannot be told when to reset.
+pub fn load_foreign_command(append: &str, options: &str) -> String {
+    format!("{} --purgatory {} {options}", arming(append), guest::PURGATORY)
+}
+
+fn arming(append: &str) -> String {
+    format!("{} load --kernel {} --initrd {} --append '{append}' --json", guest::LOADER, guest::KERNEL, guest::INITRD)
 }
 
 /// A decimal number that the guest has printed.

@@ -4,19 +4,23 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::error::Error;
+
 /// An image, as the loader tells it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Loaded {
     /// Whether the kernel keeps the elfcorehdr current.
     pub hotplug: bool,
-    /// SHA-256 of block and leaf table.
+    /// SHA-256 of block and leaf table, or of all that another's purgatory verifies.
     pub identity: String,
+    /// Whose purgatory it has.
+    pub purgatory: String,
     /// The crash region that the image lies in.
     pub crash_region: Extent,
     /// What was handed to the kernel.
     pub segments: Vec<Segment>,
-    /// The handoff block.
-    pub block: Extent,
+    /// The handoff block, if it is ours.
+    pub block: Option<Extent>,
 }
 
 /// A stretch of physical memory.
@@ -39,6 +43,17 @@ pub struct Segment {
     pub len: u64,
 }
 
+impl Loaded {
+    /// The segment of this name.
+    pub fn segment(&self, name: &str) -> Result<&Segment, Error> {
+        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| Error::Check {
+            what: "segments that `load` printed".into(),
+            expected: name.into(),
+            found: self.to_string(),
+        })
+    }
+}
+
 impl fmt::Display for Loaded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
@@ -55,10 +70,12 @@ mod tests {
 
     #[test]
     fn image_is_told_in_one_line() {
-        let json = r#"{"hotplug": true, "identity": "610e3c0a31de61bd0144", "crash_region": {"start": 1, "len": 268435456},
+        let json = r#"{"hotplug": true, "identity": "610e3c0a31de61bd0144", "purgatory": "linux", "crash_region": {"start": 1, "len": 268435456},
             "segments": [{"name": "kernel", "start": 5, "len": 3145728, "file_len": 1}], "block": {"start": 7, "len": 768}, "new": 1}"#;
         let loaded: Loaded = serde_json::from_str(json).unwrap();
         let expected = "image 610e3c0a31de61bd, 3 of 256 MiB, the kernel follows hotplug: kernel";
         assert_eq!(loaded.to_string(), expected);
+        assert_eq!(loaded.segment("kernel").unwrap().start, 5);
+        assert!(loaded.segment("initrd").unwrap_err().to_string().contains("initrd"));
     }
 }

@@ -11,6 +11,7 @@ mod refusals;
 mod peer;
 mod drop_ins;
 mod service;
+mod foreign;
 
 use crate::scenario::Scenario;
 
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         peer::all(),
         drop_ins::all(),
         service::all(),
+        foreign::all(),
     ];
     families.into_iter().flatten().collect()
 }

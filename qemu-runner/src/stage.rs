@@ -11,7 +11,7 @@ use crate::initramfs::{Initramfs, Role};
 use crate::installed;
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
-use crate::peers::embedded;
+use crate::peers::{self, embedded};
 use crate::vm::Vm;
 
 /// Paths in the first kernel's user space.
@@ -24,6 +24,8 @@ pub mod guest {
     pub const KERNEL: &str = "/boot/vmlinuz";
     /// Its initial RAM disk.
     pub const INITRD: &str = "/boot/capture.cpio";
+    /// A purgatory that somebody else has built.
+    pub const PURGATORY: &str = "/boot/purgatory.ro";
 }
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
@@ -54,6 +56,8 @@ pub struct Setup {
     pub peer: bool,
     /// Our purgatory in the place of kexec-tools' own.
     pub peer_with_ours: bool,
+    /// Whose purgatory is in the first kernel's user space, besides the one in the loader.
+    pub purgatory: Option<&'static str>,
     /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
     pub ballast_mib: usize,
 }
@@ -71,6 +75,7 @@ impl Default for Setup {
             makedumpfile: true,
             peer: false,
             peer_with_ours: false,
+            purgatory: None,
             ballast_mib: 1,
         }
     }
@@ -180,6 +185,9 @@ impl<'c> Stage<'c> {
             self.kexec_with_ours(&mut first)?;
         } else if setup.peer {
             first.program(context.kexec()?)?;
+        }
+        if let Some(name) = setup.purgatory {
+            first.file(guest::PURGATORY, 0o644, &peers::source(name)?.object(context)?);
         }
         Ok(first.finish())
     }

@@ -51,7 +51,7 @@ impl Story {
         let (Some(first), None) = (tell.next(), tell.next()) else {
             return Err("the purgatory has not one function story::tell".into());
         };
-        let block = image.block();
+        let block = image.block().ok_or("the purgatory is not ours")?;
         let report = block.report.start.get();
         let line = image.segments().iter().find(|segment| segment.range().start() <= report && report < segment.range().end());
         let line = line.ok_or("the report field is in no segment")?;

@@ -4,7 +4,8 @@
 use std::error::Error;
 
 use digest::{Digest, Engine, Sha256};
-use loader::purgatory::relocatable::Relocatable;
+use loader::phys::PhysRange;
+use loader::purgatory::foreign::{Contract, Foreign, Told};
 use loader::request::InputFile;
 
 use super::{Part, Verifier};
@@ -14,19 +15,6 @@ use crate::memory::Memory;
 /// The function that verifies, in either peer.
 const FUNCTION: &str = "purgatory";
 
-/// What the peers call their table of regions and their digest.
-pub struct Symbols {
-    /// Sixteen pairs of address and length.
-    pub regions: &'static str,
-    /// Their digest.
-    pub digest: &'static str,
-}
-
-/// kexec-tools' (purgatory/purgatory.c). Its console variables stay 0: it prints nothing, so it touches no port.
-pub const KEXEC_TOOLS: Symbols = Symbols { regions: "sha256_regions", digest: "sha256_digest" };
-/// The kernel's (arch/x86/purgatory/purgatory.c).
-pub const LINUX: Symbols = Symbols { regions: "purgatory_sha_regions", digest: "purgatory_sha256_digest" };
-
 /// A peer's purgatory, bound, in memory of its own.
 pub struct Whole {
     _code: Memory,
@@ -34,20 +22,31 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Binds `purgatory` and hands it `parts` by its own symbols.
-    pub fn new(purgatory: &InputFile, symbols: &Symbols, parts: &[Part], memory: &Memory) -> Result<Self, Box<dyn Error>> {
-        let relocatable = Relocatable::parse(purgatory)?;
-        let mut code = Memory::new(0, relocatable.len())?;
-        let mut bound = relocatable.bind(code.start())?;
-        let regions: Vec<u8> = parts.iter().flat_map(|part| [part.start, part.mem_len]).flat_map(u64::to_le_bytes).collect();
-        let mut table = bound.get(symbols.regions)?.to_vec();
-        table.fill(0);
-        table.get_mut(..regions.len()).ok_or("more regions than the peer takes")?.copy_from_slice(&regions);
-        bound.set(symbols.regions, &table)?;
-        bound.set(symbols.digest, &digest(parts, memory))?;
-        let function = bound.address_of(FUNCTION)?;
-        let (start, bytes) = (code.start(), bound.into_bytes());
-        code.write(start, &bytes);
+    /// Binds `purgatory`, which is for the loader of `contract`, and tells it to verify `parts`. It prints nothing, so it touches no port.
+    pub fn new(
+        purgatory: &InputFile,
+        contract: &'static Contract,
+        parts: &[Part],
+        memory: &Memory,
+    ) -> Result<Self, Box<dyn Error>> {
+        let foreign = Foreign::parse(purgatory)?;
+        if foreign.contract() != contract {
+            return Err(format!("this purgatory is like {}, not {}", foreign.contract().whose, contract.whose).into());
+        }
+        let mut code = Memory::new(0, foreign.program().len())?;
+        let regions: Option<Vec<PhysRange>> = parts.iter().map(|part| PhysRange::with_len(part.start, part.mem_len)).collect();
+        let told = Told {
+            regions: &regions.ok_or("a part lies at the end of the address space")?,
+            digest: digest(parts, memory),
+            // It returns before it would enter a kernel.
+            kernel_entry: 0,
+            boot_params: 0,
+            command_line_end: 0,
+            console: None,
+        };
+        let start = code.start();
+        code.write(start, &foreign.bind(start, &told)?);
+        let function = start + foreign.program().symbol(FUNCTION)?.offset();
         Ok(Self { _code: code, function })
     }
 }

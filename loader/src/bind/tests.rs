@@ -1,15 +1,19 @@
 //! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel makes it.
 
 mod machines;
+mod foreign; // others' purgatories, read as they read it
 
-use handoff::{EngineId, RegionKind, Verdict};
+use handoff::block::ConsoleSettings;
+use handoff::{Block, EngineId, RegionKind, Verdict};
 use purgatory::received::{Handoff, Itself, Span, receive};
 use purgatory::verify::{self, Difference, Place};
 use sha2::Digest as _;
+use zerocopy::IntoBytes;
 
 use super::*;
 use crate::example;
 use crate::machine::Machine;
+use crate::phys::PhysRange;
 use crate::request::{Console, EXAMPLE_LEAF_SIZE as LEAF_SIZE, Request, example as request};
 
 fn machine() -> Machine {
@@ -53,11 +57,11 @@ impl Memory {
 /// What the purgatory's own symbols would say.
 fn itself(image: &Image<'_>, request: &Request) -> Itself {
     let program = crate::purgatory::parse(&request.purgatory).unwrap();
-    Itself { start: image.block().purgatory.start.get(), written_offset: program.handoff(), image_len: program.len() }
+    Itself { start: image.block().unwrap().purgatory.start.get(), written_offset: program.handoff(), image_len: program.len() }
 }
 
 fn received(image: &Image<'_>, request: &Request) -> Handoff {
-    receive(image.block(), &itself(image, request)).unwrap()
+    receive(image.block().unwrap(), &itself(image, request)).unwrap()
 }
 
 fn differences(handoff: &Handoff, memory: &Memory) -> Vec<(Place, Verdict)> {
@@ -74,7 +78,7 @@ fn purgatory_accepts_what_the_loader_built() {
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
     let handoff = received(&image, &request);
-    assert!(verify::seal_holds(Engine::fastest(), image.block(), memory.read(handoff.leaf_table)));
+    assert!(verify::seal_holds(Engine::fastest(), image.block().unwrap(), memory.read(handoff.leaf_table)));
     assert_eq!(differences(&handoff, &memory), []);
     assert_eq!(handoff.regions().map(|region| region.kind).collect::<Vec<_>>(), RegionKind::ALL);
     assert_eq!(memory.read(handoff.elfcorehdr_copy), &memory.read(handoff.elfcorehdr)[..handoff.elfcorehdr_copy.len() as usize]);
@@ -88,13 +92,13 @@ fn block_in_memory_is_the_one_that_was_sealed() {
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
     let at = memory.offset(itself(&image, &request).start + itself(&image, &request).written_offset);
-    assert_eq!(memory.bytes[at..at + size_of::<Block>()], *image.block().as_bytes());
+    assert_eq!(memory.bytes[at..at + size_of::<Block>()], *image.block().unwrap().as_bytes());
     let summary = image.summary();
-    assert_eq!(summary.block.start, memory.region.start() + at as u64);
+    assert_eq!(summary.by_block.unwrap().block.start, memory.region.start() + at as u64);
 
-    let table = image.block().leaf_table;
+    let table = image.block().unwrap().leaf_table;
     let mut oracle = sha2::Sha256::new();
-    image.block().sealed_bytes().iter().for_each(|bytes| oracle.update(bytes));
+    image.block().unwrap().sealed_bytes().iter().for_each(|bytes| oracle.update(bytes));
     oracle.update(&memory.bytes[memory.offset(table.start.get())..][..table.len.get() as usize]);
     assert_eq!(image.identity(), <[u8; 32]>::from(oracle.finalize()));
     assert_eq!(summary.identity, crate::image::hex(&image.identity()));
@@ -141,10 +145,13 @@ fn settings_arrive_in_the_block() {
     let (request, machine) = (request(), machine());
     let image = crate::build(&request, &machine).unwrap();
     let handoff = received(&image, &request);
-    assert_eq!((handoff.engine, handoff.on_corrupt, handoff.leaf_size), (EngineId::ShaNi, request.on_corrupt, LEAF_SIZE));
+    assert_eq!(
+        (handoff.engine, handoff.on_corrupt, handoff.leaf_size),
+        (EngineId::ShaNi, request.on_corrupt.unwrap(), LEAF_SIZE)
+    );
     assert_eq!((handoff.tsc_khz, handoff.phys_limit), (crate::machine::example::TSC_KHZ, 1 << 40));
     assert_eq!(handoff.permissions, handoff::Permissions::ALL);
-    assert_eq!((image.block().console.port.get(), image.block().reset_delay_ms.get()), (0x2f8, 2500));
+    assert_eq!((image.block().unwrap().console.port.get(), image.block().unwrap().reset_delay_ms.get()), (0x2f8, 2500));
 }
 
 #[test]
@@ -204,7 +211,7 @@ fn confidential_guest_may_execute_nothing_that_faults() {
     let image = crate::build(&request, &machine).unwrap();
     let handoff = received(&image, &request);
     assert_eq!(handoff.permissions, handoff::Permissions::NONE);
-    assert_eq!(image.block().console, ConsoleSettings::default());
+    assert_eq!(image.block().unwrap().console, ConsoleSettings::default());
 }
 
 #[test]

@@ -8,13 +8,14 @@ use super::*;
 const CMDLINE_SIZE: u32 = 2047;
 
 fn composed(base: &str) -> String {
-    let line = compose(base, CMDLINE_SIZE, 0x2f00_0000, None).unwrap();
+    let line = compose(base, CMDLINE_SIZE, 0x2f00_0000, None, true).unwrap();
     let (nul, text) = line.bytes.split_last().unwrap();
     assert_eq!(*nul, 0);
     let text = str::from_utf8(text).unwrap();
     let field = " ".repeat(report::FIELD_LEN);
-    assert_eq!(&text[line.report_offset..][..report::FIELD_LEN], field, "{base}");
-    assert!(text[..line.report_offset].ends_with(report::PARAMETER), "{base}");
+    let at = line.report_offset.unwrap();
+    assert_eq!(&text[at..][..report::FIELD_LEN], field, "{base}");
+    assert!(text[..at].ends_with(report::PARAMETER), "{base}");
     text.replace(&field, "<FIELD>")
 }
 
@@ -35,8 +36,20 @@ fn parameters_are_appended_before_those_of_init() {
 }
 
 #[test]
+fn there_is_no_field_for_a_report_that_nobody_makes() {
+    for (base, expected) in [
+        ("quiet", "quiet elfcorehdr=0x2f000000"),
+        ("", "elfcorehdr=0x2f000000"),
+        ("quiet -- --verbose x", "quiet elfcorehdr=0x2f000000 -- --verbose x"),
+    ] {
+        let line = compose(base, CMDLINE_SIZE, 0x2f00_0000, None, false).unwrap();
+        assert_eq!((line.bytes, line.report_offset), (format!("{expected}\0").into_bytes(), None));
+    }
+}
+
+#[test]
 fn rsdp_is_passed_where_it_is_given() {
-    let line = compose("quiet", CMDLINE_SIZE, 0x1_2f00_0000, Some(0x3ffd_e014)).unwrap();
+    let line = compose("quiet", CMDLINE_SIZE, 0x1_2f00_0000, Some(0x3ffd_e014), true).unwrap();
     assert!(line.bytes.starts_with(b"quiet elfcorehdr=0x12f000000 acpi_rsdp=0x3ffde014 purgatory.report="));
 }
 
@@ -44,9 +57,9 @@ fn rsdp_is_passed_where_it_is_given() {
 fn line_of_exactly_the_size_passes_and_one_byte_more_is_refused_with_both_numbers() {
     let added = composed("x").replace("<FIELD>", &" ".repeat(report::FIELD_LEN)).len(); // and the NUL, instead of the x
     let longest = "x".repeat(CMDLINE_SIZE as usize - added);
-    let line = compose(&longest, CMDLINE_SIZE, 0x2f00_0000, None).unwrap();
+    let line = compose(&longest, CMDLINE_SIZE, 0x2f00_0000, None, true).unwrap();
     assert_eq!(line.bytes.len(), CMDLINE_SIZE as usize);
-    let error = compose(&format!("{longest}xyz"), CMDLINE_SIZE, 0x2f00_0000, None).unwrap_err();
+    let error = compose(&format!("{longest}xyz"), CMDLINE_SIZE, 0x2f00_0000, None, true).unwrap_err();
     let expected = Error::TooLong { needed: 2050, cmdline_size: 2047, base: longest.len() + 3, added, excess: 3 };
     assert_eq!(error, expected);
     let text = error.to_string();
@@ -66,9 +79,9 @@ fn what_the_kernel_would_misread_is_refused() {
         ("\"elfcorehdr=0x1000\"", ours("\"elfcorehdr=0x1000\"", 0)),
         ("purgatory.report=ok b", ours("purgatory.report=ok", 1)),
     ] {
-        assert_eq!(compose(base, CMDLINE_SIZE, 0, None), Err(error), "{base:?}");
+        assert_eq!(compose(base, CMDLINE_SIZE, 0, None, true), Err(error), "{base:?}");
     }
-    assert!(compose("root=LABEL=é crash.elfcorehdr=1", CMDLINE_SIZE, 0, None).is_ok());
+    assert!(compose("root=LABEL=é crash.elfcorehdr=1", CMDLINE_SIZE, 0, None, true).is_ok());
 }
 
 #[test]
@@ -128,7 +141,7 @@ fn last_serial_console_is_found() {
 proptest! {
     #[test]
     fn composed_line_fits_and_keeps_every_word(base in "[a-z=\" -]{0,120}", size in 0..400u32) {
-        if let Ok(line) = compose(&base, size, 0x1000, None) {
+        if let Ok(line) = compose(&base, size, 0x1000, None, true) {
             prop_assert!(line.bytes.len() <= size as usize);
             let text = str::from_utf8(&line.bytes[..line.bytes.len() - 1]).unwrap();
             let names: Vec<_> = words(text).iter().map(|word| word.text.to_owned()).collect();

@@ -4,7 +4,9 @@ use std::fmt;
 
 use handoff::Block;
 use handoff::block::VERSION;
-use loader::{kernel, purgatory};
+use loader::kernel;
+use loader::purgatory::foreign::REGIONS;
+use loader::purgatory::{self, Foreign, Kind, Program};
 use object::elf::ELFMAG;
 use serde::Serialize;
 
@@ -28,8 +30,23 @@ enum Description {
         xloadflags: u16,
         entry_offset: u64,
     },
-    /// A purgatory.
+    /// A purgatory of ours.
     Purgatory { file: String, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
+    /// The kernel's purgatory, or kexec-tools', or one for their loaders.
+    ForeignPurgatory {
+        file: String,
+        /// `linux` or `kexec-tools`.
+        contract: &'static str,
+        whose: &'static str,
+        file_len: u64,
+        len: u64,
+        alignment: u64,
+        /// One past the highest address that it can run at; null if it runs anywhere.
+        limit: Option<u64>,
+        entry_offset: u64,
+        /// It can be told to print on an 8250.
+        prints: bool,
+    },
 }
 
 /// Describes the file, or the purgatory in this program.
@@ -39,15 +56,10 @@ pub fn run(arguments: &Inspect) -> Result<(), Error> {
         None => read_purgatory(None)?,
     };
     let description = if file.bytes.starts_with(&ELFMAG) || arguments.file.is_none() {
-        let program = purgatory::parse(&file)?;
-        Description::Purgatory {
-            file: file.path.display().to_string(),
-            block_version: VERSION,
-            block_size: size_of::<Block>() as u64,
-            block_offset: program.handoff(),
-            text: program.text_bytes().len() as u64,
-            len: program.len(),
-            entry_offset: program.entry(),
+        let path = file.path.display().to_string();
+        match purgatory::read(&file)? {
+            Kind::Ours(program) => ours(path, &program),
+            Kind::Foreign(foreign) => others(path, &foreign),
         }
     } else {
         let kernel = kernel::parse(&file)?;
@@ -64,6 +76,33 @@ pub fn run(arguments: &Inspect) -> Result<(), Error> {
         }
     };
     if arguments.json { print_json(&description) } else { print(&description.to_string()) }
+}
+
+fn ours(file: String, program: &Program) -> Description {
+    Description::Purgatory {
+        file,
+        block_version: VERSION,
+        block_size: size_of::<Block>() as u64,
+        block_offset: program.handoff(),
+        text: program.text_bytes().len() as u64,
+        len: program.len(),
+        entry_offset: program.entry(),
+    }
+}
+
+fn others(file: String, foreign: &Foreign) -> Description {
+    let (contract, program) = (foreign.contract(), foreign.program());
+    Description::ForeignPurgatory {
+        file,
+        contract: contract.name,
+        whose: contract.whose,
+        file_len: program.file_len(),
+        len: program.len(),
+        alignment: program.alignment(),
+        limit: program.limit(),
+        entry_offset: program.entry(),
+        prints: contract.prints(),
+    }
 }
 
 impl fmt::Display for Description {
@@ -92,6 +131,17 @@ impl fmt::Display for Description {
                 writeln!(out, "text           {text} bytes, digested")?;
                 writeln!(out, "block          {block_size} bytes at {block_offset:#x}")?;
                 writeln!(out, "memory         {len} bytes, before the leaf table and the copy of the elfcorehdr")?;
+                writeln!(out, "entry          load address + {entry_offset:#x}")
+            }
+            Self::ForeignPurgatory { file, whose, file_len, len, alignment, limit, entry_offset, prints, .. } => {
+                writeln!(out, "{file}: purgatory like {whose}, an object that is relocated and told by its symbols")?;
+                writeln!(out, "verifies       {REGIONS} regions at most, by one SHA-256")?;
+                writeln!(out, "console        {}", if *prints { "an 8250" } else { "none" })?;
+                writeln!(out, "memory         {len} bytes at a multiple of {alignment:#x}, {file_len} of them from the file")?;
+                match limit {
+                    Some(limit) => writeln!(out, "runs           below {} GiB only", limit >> 30)?,
+                    None => writeln!(out, "runs           anywhere")?,
+                }
                 writeln!(out, "entry          load address + {entry_offset:#x}")
             }
         }

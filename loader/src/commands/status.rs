@@ -121,6 +121,7 @@ impl fmt::Display for Report {
             writeln!(out, "identity       unknown: {because}")?;
         }
         if let Some(record) = &self.record {
+            writeln!(out, "purgatory      {}", record.image.purgatory)?;
             writeln!(out, "kernel         {}", record.kernel)?;
             if let Some(initrd) = &record.initrd {
                 writeln!(out, "initrd         {}", initrd)?;

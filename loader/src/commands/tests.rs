@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loader::image::{SpanSummary, Summary};
+use loader::image::{BlockSummary, OURS, SpanSummary, Summary};
 use serde::Serialize;
 
 use super::Versioned;
@@ -19,24 +19,27 @@ fn load_tells_the_image_and_whether_it_stays_current() {
     let nowhere = SpanSummary { start: 0, len: 0 };
     let image = Summary {
         identity: String::new(),
+        purgatory: OURS.into(),
         entry: 0,
         crash_region: nowhere,
         segments: Vec::new(),
         regions: Vec::new(),
-        block: nowhere,
-        leaf_table: nowhere,
-        leaf_size: 0,
         command_line: String::new(),
-        report: nowhere,
-        engine: String::new(),
         console_port: None,
-        on_corrupt: String::new(),
-        reset_delay_ms: 0,
+        by_block: Some(BlockSummary {
+            block: nowhere,
+            leaf_table: nowhere,
+            leaf_size: 0,
+            report: nowhere,
+            engine: String::new(),
+            on_corrupt: String::new(),
+            reset_delay_ms: 0,
+        }),
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line console_port crash_region engine entry hotplug identity leaf_size leaf_table on_corrupt regions report \
-         reset_delay_ms segments version"
+        "block command_line console_port crash_region engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
+         report reset_delay_ms segments version"
     );
 }
 

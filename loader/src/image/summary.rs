@@ -7,7 +7,7 @@ use handoff::region::leaves_in;
 use handoff::{Region, RegionKind};
 use serde::{Deserialize, Serialize};
 
-use super::Segment;
+use super::{ByBlock, OURS, Segment, SegmentKind};
 use crate::phys::PhysRange;
 
 /// A span of physical memory in JSON.
@@ -45,15 +45,18 @@ pub struct RegionSummary {
     pub file_len: u64,
     /// Index of its first leaf in the leaf table.
     pub first_leaf: u64,
-    /// How many leaves it has.
+    /// How many leaves it has; none where one digest covers all regions.
     pub leaf_count: u64,
 }
 
 /// An image in JSON, and as a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The seal, in hexadecimal.
+    /// The seal, or the one digest of all regions, in hexadecimal.
     pub identity: String,
+    /// Which kind of purgatory: `kdump-purgatory`, `linux` or `kexec-tools`.
+    #[serde(default = "ours")]
+    pub purgatory: String,
     /// Where the kernel jumps on panic.
     pub entry: u64,
     /// The region that holds everything.
@@ -62,24 +65,37 @@ pub struct Summary {
     pub segments: Vec<SegmentSummary>,
     /// What the purgatory verifies.
     pub regions: Vec<RegionSummary>,
+    /// What the capture kernel is told.
+    pub command_line: String,
+    /// First port of the UART it prints on.
+    pub console_port: Option<u16>,
+    /// What only our purgatory is told; without it, one SHA-256 covers all regions.
+    #[serde(flatten)]
+    pub by_block: Option<BlockSummary>,
+}
+
+/// What our purgatory is told, in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockSummary {
     /// Where the block is.
     pub block: SpanSummary,
     /// Where the leaf table is.
     pub leaf_table: SpanSummary,
     /// Bytes per leaf.
     pub leaf_size: u32,
-    /// What the capture kernel is told.
-    pub command_line: String,
     /// Where the purgatory writes its report.
     pub report: SpanSummary,
     /// Which digest engine it runs.
     pub engine: String,
-    /// First port of the UART it prints on.
-    pub console_port: Option<u16>,
     /// What it does about a corrupt segment.
     pub on_corrupt: String,
     /// How long it shows a failure, in milliseconds.
     pub reset_delay_ms: u32,
+}
+
+/// The only kind that there was before records said which.
+fn ours() -> String {
+    OURS.to_owned()
 }
 
 impl Summary {
@@ -99,16 +115,31 @@ impl fmt::Display for Summary {
         let SpanSummary { start, len } = self.crash_region;
         writeln!(out, "\ncrash region   {start:#x}-{:#x}, {} of {} MiB used", start + len - 1, mib(self.used()), mib(len))?;
         writeln!(out, "entry          {:#x}", self.entry)?;
-        let leaves: u64 = self.regions.iter().map(|region| region.leaf_count).sum();
+        writeln!(out, "purgatory      {}", self.purgatory)?;
         let digested: u64 = self.regions.iter().map(|region| region.file_len).sum();
-        writeln!(out, "digest         {}, {leaves} leaves of {} KiB, {} MiB", self.engine, self.leaf_size >> 10, mib(digested))?;
+        match &self.by_block {
+            Some(BlockSummary { engine, leaf_size, .. }) => {
+                let leaves: u64 = self.regions.iter().map(|region| region.leaf_count).sum();
+                writeln!(out, "digest         {engine}, {leaves} leaves of {} KiB, {} MiB", leaf_size >> 10, mib(digested))?;
+            }
+            None => {
+                let names = self.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>().join(", ");
+                writeln!(out, "digest         one over {} MiB with zeroes: {names}", mib(digested))?;
+            }
+        }
         match self.console_port {
             Some(port) => writeln!(out, "console        8250 at {port:#x}")?,
             None => writeln!(out, "console        none")?,
         }
-        writeln!(out, "if corrupt     {} after {} s", self.on_corrupt, f64::from(self.reset_delay_ms) / 1000.0)?;
+        if let Some(BlockSummary { on_corrupt, reset_delay_ms, .. }) = &self.by_block {
+            writeln!(out, "if corrupt     {on_corrupt} after {} s", f64::from(*reset_delay_ms) / 1000.0)?;
+        } else {
+            writeln!(out, "if corrupt     as the purgatory was built; others' stand still for ever")?;
+        }
         writeln!(out, "command line   {}", self.command_line)?;
-        writeln!(out, "report         {:#x}", self.report.start)?;
+        if let Some(BlockSummary { report, .. }) = &self.by_block {
+            writeln!(out, "report         {:#x}", report.start)?;
+        }
         writeln!(out, "identity       {}", self.identity)
     }
 }
@@ -147,9 +178,37 @@ impl From<&Segment<'_>> for SegmentSummary {
     }
 }
 
+impl From<&ByBlock> for BlockSummary {
+    fn from(told: &ByBlock) -> Self {
+        let ByBlock { block, block_at, settings } = told;
+        Self {
+            block: (*block_at).into(),
+            leaf_table: block.leaf_table.into(),
+            leaf_size: settings.leaf_size,
+            report: block.report.into(),
+            engine: settings.engine.word().to_owned(),
+            on_corrupt: settings.on_corrupt.word().to_owned(),
+            reset_delay_ms: settings.reset_delay_ms,
+        }
+    }
+}
+
 impl RegionSummary {
+    /// Regions that are hashed whole, zeroes and all.
+    pub(super) fn whole(regions: &[(SegmentKind, PhysRange)]) -> Vec<Self> {
+        let region = |&(kind, range): &(SegmentKind, PhysRange)| Self {
+            name: kind.name().to_owned(),
+            start: range.start(),
+            len: range.len(),
+            file_len: range.len(),
+            first_leaf: 0,
+            leaf_count: 0,
+        };
+        regions.iter().map(region).collect()
+    }
+
     /// Each of a block's regions with its share of the leaf table: their leaves follow one another.
-    pub(super) fn all(regions: &[Region], leaf_size: u32) -> Vec<Self> {
+    pub(super) fn in_leaves(regions: &[Region], leaf_size: u32) -> Vec<Self> {
         let mut first_leaf = 0;
         let summaries = regions.iter().map(|region| {
             let file_len = region.file_len.get();
@@ -165,60 +224,4 @@ impl RegionSummary {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn summary() -> Summary {
-        Summary {
-            identity: hex(&[0xab; 32]),
-            entry: 0x3300_0000,
-            crash_region: SpanSummary { start: 0x3000_0000, len: 256 << 20 },
-            segments: vec![
-                SegmentSummary { name: "elfcorehdr".into(), start: 0x3000_0000, len: 921_600, file_len: 400 },
-                SegmentSummary { name: "purgatory".into(), start: 0x3300_0000, len: 0x10000, file_len: 0xfff0 },
-            ],
-            regions: vec![RegionSummary {
-                name: "purgatory".into(),
-                start: 0x3300_0000,
-                len: 5 << 20,
-                file_len: 5 << 20,
-                first_leaf: 0,
-                leaf_count: 20,
-            }],
-            block: SpanSummary { start: 0x3300_8000, len: 0x300 },
-            leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
-            leaf_size: 256 << 10,
-            command_line: "nr_cpus=1 purgatory.report=".into(),
-            report: SpanSummary { start: 0x32ff_f04d, len: 128 },
-            engine: "sha-ni".into(),
-            console_port: Some(0x3f8),
-            on_corrupt: "reset".into(),
-            reset_delay_ms: 2500,
-        }
-    }
-
-    #[test]
-    fn table_has_a_line_per_segment_and_the_facts_below() {
-        let expected = "\
-segment                     first               last       memory         file
-elfcorehdr             0x30000000         0x300e0fff       921600          400
-purgatory              0x33000000         0x3300ffff        65536        65520
-
-crash region   0x30000000-0x3fffffff, 0.9 of 256.0 MiB used
-entry          0x33000000
-digest         sha-ni, 20 leaves of 256 KiB, 5.0 MiB
-console        8250 at 0x3f8
-if corrupt     reset after 2.5 s
-command line   nr_cpus=1 purgatory.report=
-report         0x32fff04d
-identity       abababababababababababababababababababababababababababababababab
-";
-        assert_eq!(summary().to_string(), expected);
-    }
-
-    #[test]
-    fn summary_survives_json() {
-        let text = serde_json::to_string(&summary()).unwrap();
-        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary());
-    }
-}
+mod tests;

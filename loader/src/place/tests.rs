@@ -12,7 +12,8 @@ fn needs() -> impl Strategy<Value = Needs> {
         alignment: 1 << bits,
         pref_address,
     });
-    let sizes = (64u64..2 << 20, HOLE..64 << 20, 4096u64..65536, 1u64..65536, 4096u64..256 << 10);
+    let purgatory = (4096u64..256 << 10, 0u32..21).prop_map(|(len, bits)| PurgatoryNeeds { len, alignment: 1 << bits });
+    let sizes = (64u64..2 << 20, HOLE..64 << 20, 4096u64..65536, 1u64..65536, purgatory);
     (kernel, prop::option::of(1u64..200 << 20), sizes).prop_map(
         |(kernel, initrd, (elfcorehdr, hole, boot_params, command_line, purgatory))| Needs {
             elfcorehdr,
@@ -58,6 +59,7 @@ proptest! {
     fn kernel_gets_what_its_header_asks_for(needs in needs(), region in region()) {
         let Ok(placed) = place(&needs, region) else { return Ok(()) };
         prop_assert_eq!(placed.kernel.start() % needs.kernel.alignment, 0);
+        prop_assert_eq!(placed.purgatory.start() % needs.purgatory.alignment, 0);
         prop_assert!(placed.kernel.start() >= needs.kernel.pref_address.max(LOWEST_KERNEL));
         prop_assert!(placed.kernel.len() >= needs.kernel.len);
     }
@@ -73,7 +75,7 @@ proptest! {
         prop_assert!(placed.initrd.map_or(0, PhysRange::len) >= needs.initrd.unwrap_or(0));
         prop_assert!(placed.boot_params.len() >= needs.boot_params);
         prop_assert!(placed.command_line.len() >= needs.command_line);
-        prop_assert!(placed.purgatory.len() >= needs.purgatory);
+        prop_assert!(placed.purgatory.len() >= needs.purgatory.len);
     }
 
     #[test]
@@ -90,7 +92,8 @@ proptest! {
 
 fn small() -> Needs {
     let kernel = KernelNeeds { len: 16 << 20, alignment: 2 << 20, pref_address: 16 << 20 };
-    Needs { elfcorehdr: 917_680, hole: HOLE, kernel, initrd: Some(1), boot_params: 4096, command_line: 200, purgatory: 50_000 }
+    let purgatory = PurgatoryNeeds { len: 50_000, alignment: 1 };
+    Needs { elfcorehdr: 917_680, hole: HOLE, kernel, initrd: Some(1), boot_params: 4096, command_line: 200, purgatory }
 }
 
 #[test]

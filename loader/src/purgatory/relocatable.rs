@@ -9,7 +9,7 @@
 //! sections.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use object::LittleEndian;
 use object::elf;
@@ -107,6 +107,22 @@ impl Relocatable {
         Ok(Bound { program: self, address, image })
     }
 
+    /// One past the highest address that every relocation reaches; none if it runs anywhere.
+    pub fn limit(&self) -> Option<u64> {
+        self.relocations.iter().filter_map(Relocation::limit).min()
+    }
+
+    /// Whether this symbol can be written, and has exactly this size (`kexec_purgatory_get_set_symbol`, kernel/kexec_file.c).
+    pub fn takes(&self, name: &str, len: u64) -> Result<(), Error> {
+        let found = self.bytes_of(name)?.len() as u64;
+        if found == len { Ok(()) } else { Err(self.error(Defect::SymbolSize { symbol: name.into(), found, given: len })) }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn error(&self, defect: Defect) -> Error {
         Error { path: self.path.clone(), defect }
     }
@@ -133,14 +149,10 @@ impl Bound<'_> {
         Ok(&self.image[self.program.bytes_of(name)?])
     }
 
-    /// Writes a symbol, which must be in the file and of exactly this size (`kexec_purgatory_get_set_symbol`, kernel/kexec_file.c).
+    /// Writes a symbol, which must [take](Relocatable::takes) as many bytes.
     pub fn set(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let range = self.program.bytes_of(name)?;
-        if range.len() != bytes.len() {
-            let (found, given) = (range.len() as u64, bytes.len() as u64);
-            return Err(self.program.error(Defect::SymbolSize { symbol: name.into(), found, given }));
-        }
-        self.image[range].copy_from_slice(bytes);
+        self.program.takes(name, bytes.len() as u64)?;
+        self.image[self.program.bytes_of(name)?].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -197,6 +209,6 @@ fn entry(symbols: &BTreeMap<String, Symbol>) -> Result<u64, Defect> {
 }
 
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 #[cfg(test)]
 mod tests;

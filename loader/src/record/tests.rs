@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::image::SpanSummary;
+use crate::image::{BlockSummary, OURS, SpanSummary};
 
 fn boot(root: &Path, boot_id: &str) {
     let path = root.join(BOOT_ID);
@@ -17,19 +17,22 @@ fn record(root: &Path) -> Record {
     let nowhere = SpanSummary { start: 0, len: 0 };
     let image = Summary {
         identity: "00".into(),
+        purgatory: OURS.into(),
         entry: 1,
         crash_region: nowhere,
         segments: Vec::new(),
         regions: Vec::new(),
-        block: nowhere,
-        leaf_table: nowhere,
-        leaf_size: 4096,
         command_line: String::new(),
-        report: nowhere,
-        engine: "soft".into(),
         console_port: None,
-        on_corrupt: "halt".into(),
-        reset_delay_ms: 0,
+        by_block: Some(BlockSummary {
+            block: nowhere,
+            leaf_table: nowhere,
+            leaf_size: 4096,
+            report: nowhere,
+            engine: "soft".into(),
+            on_corrupt: "halt".into(),
+            reset_delay_ms: 0,
+        }),
     };
     Record::new(root, image, Path::new("/boot/vmlinuz"), None, true).unwrap()
 }

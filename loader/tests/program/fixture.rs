@@ -14,6 +14,11 @@ use tempfile::TempDir;
 #[path = "../../src/example.rs"]
 pub mod example;
 
+/// The relocatable purgatories of the loader's own tests.
+#[allow(dead_code)]
+#[path = "../../src/purgatory/relocatable/example.rs"]
+pub mod relocatable;
+
 /// The machine of the loader's own tests, which looks for its type here.
 #[allow(dead_code)]
 #[path = "../../src/machine/example.rs"]

@@ -5,3 +5,7 @@ mod plan;
 mod bad_input;
 mod surface;
 mod kexec;
+mod foreign;
+
+// The examples of the loader's own tests look for one another here.
+use fixture::example;

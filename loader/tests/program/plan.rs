@@ -76,8 +76,9 @@ fn without_hotplug_the_elfcorehdr_is_as_large_as_it_is_now() {
 fn flags_reach_the_image() {
     let flags = "--on-corrupt halt --reset-delay 7 --console 0x2e8 --engine soft --leaf-size 4K --append single";
     let summary = summary(&Fixture::new(), &flags.split(' ').collect::<Vec<_>>());
-    assert_eq!((summary.on_corrupt.as_str(), summary.reset_delay_ms), ("halt", 7000));
-    assert_eq!((summary.console_port, summary.engine.as_str(), summary.leaf_size), (Some(0x2e8), "soft", 4096));
+    let block = summary.by_block.unwrap();
+    assert_eq!((block.on_corrupt.as_str(), block.reset_delay_ms), ("halt", 7000));
+    assert_eq!((summary.console_port, block.engine.as_str(), block.leaf_size), (Some(0x2e8), "soft", 4096));
     assert_says(&summary.command_line, &["single elfcorehdr=0x2f000000 ", " purgatory.report="]);
 }
 
@@ -99,12 +100,13 @@ fn capture_kernel_without_efi_is_told_where_acpi_is() {
 fn whole_leaves_cover_every_region() {
     for leaf_size in ["64K", "1M"] {
         let summary = summary(&Fixture::new(), &["--leaf-size", leaf_size]);
+        let block = summary.by_block.unwrap();
         let mut first_leaf = 0;
         for region in &summary.regions {
             assert_eq!(region.first_leaf, first_leaf, "{}", region.name);
-            assert_eq!(region.leaf_count, region.file_len.div_ceil(summary.leaf_size.into()), "{}", region.name);
+            assert_eq!(region.leaf_count, region.file_len.div_ceil(block.leaf_size.into()), "{}", region.name);
             first_leaf += region.leaf_count;
         }
-        assert_eq!(summary.leaf_table.len, 32 * first_leaf);
+        assert_eq!(block.leaf_table.len, 32 * first_leaf);
     }
 }

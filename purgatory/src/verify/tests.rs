@@ -129,9 +129,11 @@ fn two_corrupt_segments_are_both_named() {
     regions(&image.handoff, Engine::soft(), &image.leaf_table, read, |place, difference| {
         findings.count(&place, &difference);
     });
-    let named: Vec<_> = findings.regions().collect();
+    // The shorter of two leaves that started together ends first.
+    let mut named: Vec<_> = findings.regions().collect();
+    assert!(findings.first().is_some_and(|first| first == (named[0].0, Verdict::SegmentCorrupt)));
+    named.sort_by_key(|&(kind, _)| kind as u32);
     assert_eq!(named, [(RegionKind::Kernel, 1), (RegionKind::Initrd, 1)]);
-    assert_eq!(findings.first(), Some((RegionKind::Kernel, Verdict::SegmentCorrupt)));
     assert!(findings.names(RegionKind::Initrd) && !findings.names(RegionKind::Purgatory));
 }
 

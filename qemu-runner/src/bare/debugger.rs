@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use loader::image::{Image, SegmentKind};
 use loader::request::Request;
 
+use super::memory::told;
 use crate::assets::Qemu;
 use crate::context::Context;
 use crate::error::Error;
@@ -41,7 +42,7 @@ pub fn write(
     let port = machine.debugger.unwrap_or(PORT);
     let programs = [
         // Linked at 0 by its linker script.
-        Loaded { program: context.purgatory()?, offset: image.block().purgatory.start.get() },
+        Loaded { program: context.purgatory()?, offset: told(image).block.purgatory.start.get() },
         // Linked where it runs.
         Loaded { program: context.bare("crash-kernel")?, offset: 0 },
         Loaded { program: context.bare("capture-payload")?, offset: payload_offset(request, image) },

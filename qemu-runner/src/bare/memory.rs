@@ -1,7 +1,7 @@
 //! (3) The loaded image as the machine has it in memory: damaged here, and the difference becomes the stray writes of a run.
 
 use handoff::{Block, DIGEST_LEN, RegionKind};
-use loader::image::{Image, SegmentKind};
+use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::purgatory;
@@ -32,6 +32,14 @@ pub struct Write {
     pub bytes: Vec<u8>,
 }
 
+/// What the purgatory of an image was told; the matrix is about ours alone.
+pub fn told<'i>(image: &'i Image<'_>) -> &'i ByBlock {
+    match image.verification() {
+        Verification::ByBlock(told) => told,
+        Verification::BySymbols(_) => unreachable!("the request names a purgatory of ours"),
+    }
+}
+
 /// Differences closer than this are one write.
 const GAP: usize = 64;
 
@@ -43,7 +51,7 @@ impl Memory {
             bytes.resize(segment.range().len() as usize, 0);
             Loaded { kind: segment.kind(), start: segment.range().start(), before: bytes.clone(), now: bytes }
         });
-        let block_at = image.summary().block.start;
+        let block_at = told(image).block_at.start();
         Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
     }
 

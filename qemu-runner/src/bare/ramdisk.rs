@@ -10,7 +10,7 @@ use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
 use zerocopy::IntoBytes;
 
 use super::case::{Arrangement, Ended, Expect};
-use super::memory::{Memory, Write};
+use super::memory::{Memory, Write, told};
 use crate::error::{Error, check};
 
 /// A ramdisk that orders a description.
@@ -72,7 +72,8 @@ pub fn crash(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memo
 
 /// The bytes of a region, without what is there to fill its pages.
 fn region(image: &Image<'_>, kind: RegionKind) -> Result<PhysSpan, Error> {
-    let used = &image.block().regions[..image.block().region_count.get() as usize];
+    let block = &told(image).block;
+    let used = &block.regions[..block.region_count.get() as usize];
     let region = used.iter().find(|region| region.kind.get() == kind as u32);
     let region = region.ok_or_else(|| Error::Unintelligible { what: "the image", text: format!("no {}", kind.name()) })?;
     Ok(PhysSpan::new(region.start.get(), region.file_len.get()))
@@ -86,7 +87,7 @@ fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
 /// What the payload must find unchanged. As they were loaded: every region with its zero tail, but for the report, which the purgatory
 /// fills in, and for the payload's own tail, which it uses. As they were at the panic: block and leaf table.
 fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
-    let loaded = image.block();
+    let loaded = &told(image).block;
     let as_loaded = Memory::of(image, &[]);
     let (report, own) = (loaded.report.start.get(), RegionKind::Kernel as u32);
     let mut sealed = Vec::new();
@@ -98,7 +99,7 @@ fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
         let parts = if holds_report { [start..report, report + FIELD_LEN as u64..end] } else { [start..end, end..end] };
         sealed.extend(parts.into_iter().filter(|part| !part.is_empty()).map(|part| seal(&as_loaded, part)));
     }
-    let block = image.summary().block.start;
+    let block = told(image).block_at.start();
     let table = loaded.leaf_table.start.get()..loaded.leaf_table.start.get() + loaded.leaf_table.len.get();
     sealed.extend([block..block + size_of::<Block>() as u64, table].map(|span| seal(memory, span)));
     sealed
@@ -106,7 +107,7 @@ fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
 
 /// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic where nobody has rewritten it.
 fn elfcorehdr(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Option<SealedSpan> {
-    let span = image.block().elfcorehdr;
+    let span = told(image).block.elfcorehdr;
     let span = span.start.get()..span.start.get() + span.len.get();
     let restored = match expect.ended {
         Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) => reported.elfcorehdr == Elfcorehdr::Restored,

@@ -14,7 +14,7 @@ use orders::Ending;
 use super::case::{Arrangement, Case, Cpu};
 use super::description::Facts;
 use super::judge::{self, Observed};
-use super::memory::Memory;
+use super::memory::{Memory, told};
 use super::{debugger, ramdisk, words};
 use crate::context::Context;
 use crate::deadline::Deadline;
@@ -145,12 +145,12 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(arrangement.initrd_len) }),
         command_line: "console=ttyS0 nr_cpus=1 acpi_no_memhotplug".into(),
         noefi: false,
-        on_corrupt: arrangement.on_corrupt,
-        reset_delay_ms: arrangement.reset_delay_ms,
+        on_corrupt: Some(arrangement.on_corrupt),
+        reset_delay_ms: Some(arrangement.reset_delay_ms),
         console: arrangement.console.map_or(Console::None, Console::Port),
         hotplug: arrangement.hotplug,
         engine: arrangement.engine,
-        leaf_size: arrangement.leaf_size,
+        leaf_size: Some(arrangement.leaf_size),
         purgatory: file(context.purgatory()?)?,
         rng_seed: None,
         window: None,
@@ -163,7 +163,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
-    let span = image.block().purgatory;
+    let span = told(image).block.purgatory;
     span.start.get()..span.start.get() + span.len.get()
 }
 

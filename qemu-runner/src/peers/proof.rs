@@ -1,14 +1,15 @@
 //! A peer's purgatory was bound right, as far as that can be seen from outside: at two addresses, what differs is addresses and
-//! nothing else, and as many as its own relocations say; and each symbol of its contract can be written.
+//! nothing else, and as many as its own relocations say; and the registers are in the order in which the loader writes them.
 
 use std::fmt;
 
+use loader::purgatory::foreign::ENTRY_REGS;
 use loader::purgatory::relocatable::Relocatable;
 use object::elf::{FileHeader64, R_X86_64_64, SHF_ALLOC};
 use object::read::elf::{FileHeader, SectionHeader};
-use object::{LittleEndian, SectionIndex};
+use object::{LittleEndian, Object, ObjectSymbol, SectionIndex};
 
-use super::{Defect, Peer, STACK_END, read};
+use super::{Defect, Peer, read};
 use crate::Error as RunnerError;
 
 /// Where kernels put purgatories: below 4 GiB, and above. Both are pages, and differ in the lowest bits that pages can differ in.
@@ -38,15 +39,15 @@ pub enum Error {
         /// Relocations.
         expected: usize,
     },
-    /// A symbol of its contract has another size.
-    #[error("its symbol {symbol} has {found} bytes instead of {expected}")]
-    Symbol {
+    /// Its registers are in another order than the loader writes them.
+    #[error("its label {register} is {found:?} words behind {ENTRY_REGS} instead of {expected}")]
+    Register {
         /// Which.
-        symbol: &'static str,
-        /// Its size.
-        found: u64,
-        /// What its loader writes.
-        expected: u64,
+        register: &'static str,
+        /// Where it is; none if it is not there.
+        found: Option<usize>,
+        /// Where the loader writes it.
+        expected: usize,
     },
     /// It cannot be read, although the loader can.
     #[error("its relocations cannot be read")]
@@ -74,16 +75,17 @@ impl fmt::Display for Proof {
 }
 
 impl Peer {
-    /// Binds it at two addresses, and looks at what comes out.
+    /// Binds it at two addresses, and looks at what comes out, and at its labels.
     pub fn prove(&self) -> Result<Proof, RunnerError> {
         let object = read(&self.object)?;
-        let program = self.parse()?;
-        let addresses = self.addresses(&program).map_err(|defect| self.error(defect))?;
+        let foreign = self.parse()?;
+        let program = foreign.program();
+        let addresses = self.addresses(program).map_err(|defect| self.error(defect))?;
         let expected = relocations(&object).map_err(|error| self.error(Error::Elf(error)))?;
         if addresses != expected {
             return Err(self.error(Error::Count { found: addresses, expected }));
         }
-        self.contract_holds(&program).map_err(|defect| self.error(defect))?;
+        self.registers_agree(&object).map_err(|defect| self.error(defect))?;
         Ok(Proof { object_len: object.len() as u64, file_len: program.file_len(), len: program.len(), addresses })
     }
 
@@ -105,17 +107,21 @@ impl Peer {
         Ok(addresses)
     }
 
-    /// Each symbol that its loader writes has its size, takes what is written, and only there.
-    fn contract_holds(&self, program: &Relocatable) -> Result<(), Defect> {
-        let mut bound = program.bind(ADDRESSES[1])?;
-        for &(symbol, expected) in self.contract.written {
-            let found = program.symbol(symbol)?.len();
-            if found != expected {
-                return Err(Error::Symbol { symbol, found, expected }.into());
+    /// Each register is where the object's own assembler has put a label of its name. What else the loader writes it has found already.
+    fn registers_agree(&self, object: &[u8]) -> Result<(), Defect> {
+        let file = object::File::parse(object).map_err(Error::Elf)?;
+        let at = |name| {
+            let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name))?;
+            Some((symbol.section_index()?, symbol.address()))
+        };
+        let table = at(ENTRY_REGS);
+        for (expected, register) in self.contract.registers.into_iter().enumerate() {
+            let found = table.zip(at(register)).filter(|(table, label)| table.0 == label.0 && table.1 <= label.1);
+            let found = found.map(|(table, label)| (label.1 - table.1) as usize / size_of::<u64>());
+            if found != Some(expected) {
+                return Err(Error::Register { register, found, expected }.into());
             }
-            bound.set(symbol, &vec![0xa5; expected as usize])?;
         }
-        bound.address_of(STACK_END)?;
         Ok(())
     }
 }

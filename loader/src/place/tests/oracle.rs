@@ -2,10 +2,10 @@
 //! one.
 //!
 //! The rules: the elfcorehdr begins the region and the hole follows it; then, in this order and each at any page behind the one
-//! before, kernel, initrd, boot parameters, command line and purgatory; the kernel at a multiple of its alignment, not below its
-//! preferred address nor below 1 MiB; all of it inside the region. Without the rule of the order more would fit in one case only,
-//! which [`order_costs_room_only_below_the_kernel`] shows: what lies between the hole and the lowest place of the kernel stays
-//! free.
+//! before, kernel, initrd, boot parameters, command line and purgatory; kernel and purgatory at multiples of their alignments, the
+//! kernel not below its preferred address nor below 1 MiB; all of it inside the region. Without the rule of the order more would fit
+//! in one case only, if no purgatory asks for more than a page's alignment, which [`order_costs_room_only_below_the_kernel`] shows:
+//! what lies between the hole and the lowest place of the kernel stays free.
 
 use proptest::prelude::*;
 
@@ -21,7 +21,8 @@ fn bytes() -> impl Strategy<Value = u64> {
 
 /// Needs of a few pages each.
 fn few_pages() -> impl Strategy<Value = Needs> {
-    let others = (bytes(), 0..=FEW * PAGE_SIZE, prop::option::of(bytes()), bytes(), bytes(), bytes());
+    let purgatory = (bytes(), 0..16u32).prop_map(|(len, bit)| PurgatoryNeeds { len, alignment: 1 << bit });
+    let others = (bytes(), 0..=FEW * PAGE_SIZE, prop::option::of(bytes()), bytes(), bytes(), purgatory);
     // Alignments from a byte to sixteen pages; preferred addresses around the regions, whole pages or not.
     let kernel = (bytes(), 0..17u32, 0..700 * PAGE_SIZE, any::<bool>());
     (kernel, others).prop_map(
@@ -64,7 +65,9 @@ fn pieces(needs: &Needs) -> Vec<Piece> {
     let kernel = Piece { len, alignment: alignment.max(PAGE_SIZE), lowest: pref_address.max(1 << 20) };
     let mut pieces = vec![kernel];
     pieces.extend(needs.initrd.map(anywhere));
-    pieces.extend([needs.boot_params, needs.command_line, needs.purgatory].map(anywhere));
+    pieces.extend([needs.boot_params, needs.command_line].map(anywhere));
+    let PurgatoryNeeds { len, alignment } = needs.purgatory;
+    pieces.push(Piece { len, alignment: alignment.max(PAGE_SIZE), lowest: 0 });
     pieces
 }
 
@@ -165,6 +168,8 @@ proptest! {
     fn order_costs_room_only_below_the_kernel(mut needs in few_pages(), region in small_region(12)) {
         // Some kernels that fit anywhere, and others that just fit.
         needs.kernel.pref_address = region.start() + needs.kernel.pref_address % (8 * PAGE_SIZE);
+        // A purgatory like ours.
+        needs.purgatory.alignment = 1;
         let start = region.start() / PAGE_SIZE;
         let header_end = start + pages(needs.elfcorehdr);
         let behind_hole = (header_end + pages(needs.hole)) * PAGE_SIZE;
@@ -211,7 +216,8 @@ fn both_answers_and_the_cost_of_the_order_are_among_what_is_tried() {
     assert!((100..900).contains(&found), "{found} of 1000 have a place");
     // The gap below a kernel that prefers to lie higher would hold the rest.
     let kernel = KernelNeeds { len: PAGE_SIZE, alignment: PAGE_SIZE, pref_address: 0x10_6000 };
-    let needs = Needs { elfcorehdr: 64, hole: 1, kernel, initrd: None, boot_params: 1, command_line: 1, purgatory: 1 };
+    let purgatory = PurgatoryNeeds { len: 1, alignment: 1 };
+    let needs = Needs { elfcorehdr: 64, hole: 1, kernel, initrd: None, boot_params: 1, command_line: 1, purgatory };
     let region = PhysRange::new(0x10_0000, 0x10_7000).unwrap();
     assert!(in_any_order(&pieces(&needs), &mut vec![(0x100, 0x102)], 0x100, region.end()));
     assert!(matches!(place(&needs, region), Err(Error::RegionTooSmall { needed: 0xa000, .. })));

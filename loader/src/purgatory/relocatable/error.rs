@@ -106,7 +106,7 @@ pub enum Defect {
         what: &'static str,
     },
     /// A value does not fit where it is to be written.
-    #[error("{kind} against {symbol:?} at offset {at:#x} overflows: {value:#x} does not fit; it cannot run at this address")]
+    #[error("{kind} against {symbol:?} at offset {at:#x} overflows: {value:#x} does not fit; {}", remedy(*limit))]
     Overflow {
         /// `R_X86_64_32`, …
         kind: &'static str,
@@ -116,6 +116,8 @@ pub enum Defect {
         at: u64,
         /// What does not fit, as 64 bits.
         value: u64,
+        /// One past the highest address that would fit, if the address is to blame.
+        limit: Option<u64>,
     },
     /// A symbol is not there.
     #[error("it does not define the global symbol {symbol}")]
@@ -158,6 +160,18 @@ pub enum Defect {
         /// What an address must be a multiple of.
         alignment: u64,
     },
+}
+
+/// What to do about a value that does not fit.
+fn remedy(limit: Option<u64>) -> String {
+    match limit {
+        Some(limit) => format!(
+            "it runs only below {} GiB, and the crash region lies higher: boot the running kernel with crashkernel=SIZE@OFFSET below that, \
+             without `,high`, or use a purgatory that runs anywhere",
+            limit >> 30
+        ),
+        None => "it was built with wrong options".into(),
+    }
 }
 
 impl Defect {

@@ -33,6 +33,15 @@ impl Kind {
         }
     }
 
+    /// One past the highest address that can be written; none where it does not matter.
+    fn limit(self) -> Option<u64> {
+        match self {
+            Self::Absolute32 => Some(1 << 32),
+            Self::Absolute32Signed => Some(1 << 31),
+            Self::Absolute64 | Self::Relative32(_) => None,
+        }
+    }
+
     /// Bytes that are written.
     fn len(self) -> u64 {
         if self == Self::Absolute64 { 8 } else { 4 }
@@ -60,6 +69,11 @@ pub(super) struct Relocation {
 }
 
 impl Relocation {
+    /// One past the highest address that it can refer to, if it refers to an address.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.kind.limit().filter(|_| matches!(self.target, Target::Offset(_)))
+    }
+
     /// Writes it into the image that is bound to `address`.
     pub(super) fn apply(&self, address: u64, image: &mut [u8]) -> Result<(), Defect> {
         let target = match self.target {
@@ -74,7 +88,8 @@ impl Relocation {
             Kind::Absolute32Signed | Kind::Relative32(_) => i32::try_from(value.cast_signed()).is_ok(),
         };
         if !fits {
-            return Err(Defect::Overflow { kind: self.kind.name(), symbol: self.symbol.clone(), at: self.at, value });
+            let (kind, limit) = (self.kind.name(), self.limit());
+            return Err(Defect::Overflow { kind, symbol: self.symbol.clone(), at: self.at, value, limit });
         }
         let len = self.kind.len() as usize;
         image[self.at as usize..][..len].copy_from_slice(&value.to_le_bytes()[..len]);

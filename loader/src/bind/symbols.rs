@@ -1,0 +1,37 @@
+//! [8b] Others': the object is relocated, and told by its symbols what its own loader would tell it.
+
+use super::Bound;
+use crate::image::{BySymbols, Verification};
+use crate::phys::PhysRange;
+use crate::purgatory::Foreign;
+use crate::purgatory::foreign::{Error, Told};
+use crate::seal::Sealed;
+
+/// Relocates it and writes its symbols. Of zeroes behind the file there is no need: the kernel brings its own.
+pub(crate) fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, Error> {
+    let described = sealed.described();
+    let placed = described.placed();
+    let purgatory = described.purgatory();
+    let at = placed.purgatory.start();
+    let command_line = &described.command_line().bytes;
+    let regions: Vec<PhysRange> = sealed.seals().regions().iter().map(|(_, range)| *range).collect();
+    let console = described.settings().console;
+    let bytes = purgatory.bind(
+        at,
+        &Told {
+            regions: &regions,
+            digest: sealed.seals().value(),
+            kernel_entry: placed.kernel.start() + described.kernel().entry_offset,
+            boot_params: placed.boot_params.start(),
+            command_line_end: placed.command_line.start() + command_line.len() as u64 - 1,
+            console,
+        },
+    )?;
+    let told = BySymbols {
+        contract: purgatory.contract(),
+        regions: sealed.seals().regions().to_vec(),
+        digest: sealed.seals().value(),
+        console,
+    };
+    Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(told) })
+}

@@ -1,0 +1,98 @@
+//! What is printed of images around either kind of purgatory.
+
+use super::*;
+
+fn summary() -> Summary {
+    Summary {
+        identity: hex(&[0xab; 32]),
+        purgatory: OURS.into(),
+        entry: 0x3300_0000,
+        crash_region: SpanSummary { start: 0x3000_0000, len: 256 << 20 },
+        segments: vec![
+            SegmentSummary { name: "elfcorehdr".into(), start: 0x3000_0000, len: 921_600, file_len: 400 },
+            SegmentSummary { name: "purgatory".into(), start: 0x3300_0000, len: 0x10000, file_len: 0xfff0 },
+        ],
+        regions: vec![RegionSummary {
+            name: "purgatory".into(),
+            start: 0x3300_0000,
+            len: 5 << 20,
+            file_len: 5 << 20,
+            first_leaf: 0,
+            leaf_count: 20,
+        }],
+        command_line: "nr_cpus=1 purgatory.report=".into(),
+        console_port: Some(0x3f8),
+        by_block: Some(BlockSummary {
+            block: SpanSummary { start: 0x3300_8000, len: 0x300 },
+            leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
+            leaf_size: 256 << 10,
+            report: SpanSummary { start: 0x32ff_f04d, len: 128 },
+            engine: "sha-ni".into(),
+            on_corrupt: "reset".into(),
+            reset_delay_ms: 2500,
+        }),
+    }
+}
+
+/// The same around kexec-tools' purgatory.
+fn foreign() -> Summary {
+    let region =
+        |name: &str, start, len| RegionSummary { name: name.into(), start, len, file_len: len, first_leaf: 0, leaf_count: 0 };
+    Summary {
+        purgatory: "kexec-tools".into(),
+        regions: vec![region("kernel", 0x3200_0000, 5 << 20), region("command-line", 0x32ff_f000, 4096)],
+        command_line: "nr_cpus=1".into(),
+        console_port: None,
+        by_block: None,
+        ..summary()
+    }
+}
+
+#[test]
+fn table_has_a_line_per_segment_and_the_facts_below() {
+    let expected = "\
+segment                     first               last       memory         file
+elfcorehdr             0x30000000         0x300e0fff       921600          400
+purgatory              0x33000000         0x3300ffff        65536        65520
+
+crash region   0x30000000-0x3fffffff, 0.9 of 256.0 MiB used
+entry          0x33000000
+purgatory      kdump-purgatory
+digest         sha-ni, 20 leaves of 256 KiB, 5.0 MiB
+console        8250 at 0x3f8
+if corrupt     reset after 2.5 s
+command line   nr_cpus=1 purgatory.report=
+report         0x32fff04d
+identity       abababababababababababababababababababababababababababababababab
+";
+    assert_eq!(summary().to_string(), expected);
+}
+
+#[test]
+fn table_says_what_another_purgatory_does_and_what_it_was_not_told() {
+    let expected = "\
+purgatory      kexec-tools
+digest         one over 5.0 MiB with zeroes: kernel, command-line
+console        none
+if corrupt     as the purgatory was built; others' stand still for ever
+command line   nr_cpus=1
+identity       abababababababababababababababababababababababababababababababab
+";
+    let table = foreign().to_string();
+    assert_eq!(table.split_once("entry          0x33000000\n").unwrap().1, expected);
+}
+
+#[test]
+fn summary_survives_json() {
+    for summary in [summary(), foreign()] {
+        let text = serde_json::to_string(&summary).unwrap();
+        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
+    }
+}
+
+#[test]
+fn summary_that_names_no_purgatory_is_of_an_image_around_ours() {
+    let mut json = serde_json::to_value(summary()).unwrap();
+    json.as_object_mut().unwrap().remove("purgatory").unwrap();
+    assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary());
+}

@@ -1,0 +1,119 @@
+//! The kinds of purgatory, ours and those of others, and all that differs between them: one method a step. Whatever is not here is
+//! the same for every image.
+
+use std::fmt::Debug;
+
+use digest::Engine;
+use handoff::PAGE_SIZE;
+use object::LittleEndian;
+use object::elf::{ET_REL, FileHeader64};
+use object::read::elf::FileHeader;
+
+use super::{Error, Foreign, Program, parse};
+use crate::bind::{self, Bound};
+use crate::describe::Described;
+use crate::machine::Machine;
+use crate::place::PurgatoryNeeds;
+use crate::request::{InputFile, Request};
+use crate::seal::{self, Leaves, Sealed, Whole};
+use crate::settings::{self, ForeignSettings, Settings};
+
+/// A purgatory's file, taken apart.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Ours, which is told everything in a block.
+    Ours(Program),
+    /// Another's, which is told by its symbols.
+    Foreign(Foreign),
+}
+
+/// Takes a file apart. What is in it says which kind it is: an object that must be relocated is another's.
+pub fn read(file: &InputFile) -> Result<Kind, Error> {
+    let header = FileHeader64::<LittleEndian>::parse(file.bytes.as_slice());
+    if header.is_ok_and(|header| header.e_type(LittleEndian) == ET_REL) {
+        Ok(Kind::Foreign(Foreign::parse(file)?))
+    } else {
+        Ok(Kind::Ours(parse(file)?))
+    }
+}
+
+/// Lengths in bytes of what is verified beside the purgatory.
+#[derive(Clone, Copy, Debug)]
+pub struct Lens {
+    /// Of the capture kernel's file.
+    pub kernel: u64,
+    /// Of the initial RAM disk; 0 without.
+    pub initrd: u64,
+    /// Of boot_params and setup_data.
+    pub boot_params: u64,
+    /// Of the command line with its NUL.
+    pub command_line: u64,
+    /// Of the elfcorehdr as it is at load.
+    pub elfcorehdr: u64,
+}
+
+/// A purgatory that an image can be built around.
+pub trait Purgatory: Debug + Sized {
+    /// Whether it writes a report into the command line.
+    const REPORTS: bool;
+    /// What it is told besides the segments.
+    type Settings: Debug;
+    /// What it compares the segments with.
+    type Seals: Debug;
+
+    /// [4] Decides what it will be told.
+    fn settings(&self, request: &Request, machine: &Machine) -> Result<Self::Settings, settings::Error>;
+    /// [5] How much its segment takes.
+    fn needs(&self, settings: &Self::Settings, lens: &Lens) -> PurgatoryNeeds;
+    /// [7] Digests what it verifies.
+    fn seal(described: &Described<'_, Self>, engine: Engine) -> Self::Seals;
+    /// [8] Makes its segment's bytes.
+    fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error>;
+}
+
+impl Purgatory for Program {
+    const REPORTS: bool = true;
+    type Settings = Settings;
+    type Seals = Leaves;
+
+    fn settings(&self, request: &Request, machine: &Machine) -> Result<Settings, settings::Error> {
+        Settings::decide(request, machine)
+    }
+
+    fn needs(&self, settings: &Settings, lens: &Lens) -> PurgatoryNeeds {
+        let Lens { kernel, initrd, boot_params, command_line, elfcorehdr } = *lens;
+        let digested = [self.text_bytes().len() as u64, kernel, initrd, boot_params, command_line, elfcorehdr];
+        let leaves = seal::leaf_count(digested, settings.leaf_size);
+        PurgatoryNeeds { len: self.trailer(leaves, elfcorehdr).end, alignment: PAGE_SIZE }
+    }
+
+    fn seal(described: &Described<'_, Self>, engine: Engine) -> Leaves {
+        Leaves::digest(described, engine)
+    }
+
+    fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error> {
+        Ok(bind::block::bind(sealed, engine))
+    }
+}
+
+impl Purgatory for Foreign {
+    const REPORTS: bool = false;
+    type Settings = ForeignSettings;
+    type Seals = Whole;
+
+    fn settings(&self, request: &Request, machine: &Machine) -> Result<ForeignSettings, settings::Error> {
+        ForeignSettings::decide(self.contract(), request, machine)
+    }
+
+    fn needs(&self, _: &ForeignSettings, _: &Lens) -> PurgatoryNeeds {
+        PurgatoryNeeds { len: self.program().len(), alignment: self.alignment() }
+    }
+
+    fn seal(described: &Described<'_, Self>, engine: Engine) -> Whole {
+        Whole::digest(described, engine)
+    }
+
+    fn bind(sealed: &Sealed<'_, Self>, _: Engine) -> Result<Bound, Error> {
+        Ok(bind::symbols::bind(sealed)?)
+    }
+}

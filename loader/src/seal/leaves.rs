@@ -1,0 +1,90 @@
+//! [7a] For our purgatory: one SHA-256 per leaf, in the order of the regions, and the regions themselves.
+
+use digest::Engine;
+use handoff::region::leaves_in;
+use handoff::{Region, RegionKind};
+
+use super::Digest;
+use crate::describe::Described;
+use crate::phys::PhysRange;
+use crate::purgatory::{Program, Trailer};
+
+/// Regions and leaf table.
+#[derive(Debug)]
+pub struct Leaves {
+    regions: Vec<Region>,
+    table: Vec<Digest>,
+    trailer: Trailer,
+}
+
+/// One region on this side: its bytes, and its place in memory.
+struct Source<'a> {
+    kind: RegionKind,
+    bytes: &'a [u8],
+    start: u64,
+    mem_len: u64,
+}
+
+/// How many leaves files of these lengths are cut into.
+pub fn leaf_count(lens: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
+    lens.into_iter().map(|len| leaves_in(len, leaf_size)).sum()
+}
+
+impl Leaves {
+    /// Digests every region.
+    pub fn digest(described: &Described<'_, Program>, engine: Engine) -> Self {
+        let leaf_size = described.settings().leaf_size;
+        // The copy of the elfcorehdr lies behind the leaf table, so the leaves are counted before it is placed.
+        let lens = sources(described, 0).map(|source| source.bytes.len() as u64);
+        let trailer = described.purgatory().trailer(leaf_count(lens, leaf_size), described.elfcorehdr().len() as u64);
+
+        let mut regions = Vec::new();
+        let mut table = Vec::new();
+        for Source { kind, bytes, start, mem_len } in sources(described, trailer.elfcorehdr_copy) {
+            regions.push(Region::new(kind, start, bytes.len() as u64, mem_len));
+            let base = table.len();
+            table.resize(base + leaves_in(bytes.len() as u64, leaf_size) as usize, Digest::default());
+            digest::digest_leaves(engine, bytes.chunks(leaf_size as usize), |index, digest| table[base + index] = digest);
+        }
+        Self { regions, table, trailer }
+    }
+
+    /// The regions, as the block lists them.
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// The leaf table.
+    pub fn table(&self) -> &[Digest] {
+        &self.table
+    }
+
+    /// Where the leaf table and the elfcorehdr's copy lie in the purgatory's segment.
+    pub fn trailer(&self) -> Trailer {
+        self.trailer
+    }
+}
+
+/// Every region in the order of [`RegionKind::ALL`]; `copy_at` is the offset of the elfcorehdr's copy in the purgatory's segment.
+fn sources<'a>(described: &'a Described<'_, Program>, copy_at: u64) -> impl Iterator<Item = Source<'a>> {
+    let placed = described.placed();
+    let whole = |kind, bytes: &'a [u8], range: PhysRange| Source { kind, bytes, start: range.start(), mem_len: range.len() };
+    let program = described.purgatory();
+    // In the purgatory's segment a region is as long as its bytes: what follows it is another part of the same segment.
+    let part = |kind, bytes: &'a [u8], offset| Source {
+        kind,
+        bytes,
+        start: placed.purgatory.start() + offset,
+        mem_len: bytes.len() as u64,
+    };
+    [
+        Some(part(RegionKind::Purgatory, program.text_bytes(), program.text().start)),
+        Some(whole(RegionKind::Kernel, described.kernel().payload, placed.kernel)),
+        described.initrd().zip(placed.initrd).map(|(bytes, range)| whole(RegionKind::Initrd, bytes, range)),
+        Some(whole(RegionKind::BootParams, described.boot_params(), placed.boot_params)),
+        Some(whole(RegionKind::CommandLine, &described.command_line().bytes, placed.command_line)),
+        Some(part(RegionKind::ElfcorehdrCopy, described.elfcorehdr(), copy_at)),
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -1,0 +1,114 @@
+//! [4b] What another's purgatory will be told besides the segments, which is little; what it cannot be told is refused by name.
+
+use super::{Error, console, permissions};
+use crate::machine::Machine;
+use crate::purgatory::foreign::Contract;
+use crate::request::{Console, EngineChoice, Request};
+
+/// What goes into its symbols, and its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignSettings {
+    /// First port of the UART to print on.
+    pub console: Option<u16>,
+    /// Whether the elfcorehdr is digested: not if the kernel keeps it current.
+    pub digests_elfcorehdr: bool,
+}
+
+impl ForeignSettings {
+    /// Decides them. What is left to the loader is as the purgatory has it; what was asked for and cannot be had is refused.
+    pub fn decide(contract: &'static Contract, request: &Request, machine: &Machine) -> Result<Self, Error> {
+        let Request { on_corrupt, reset_delay_ms, engine, leaf_size, .. } = *request;
+        let asked = [
+            on_corrupt.map(|action| ("--on-corrupt", action.word().to_owned())),
+            reset_delay_ms.map(|delay| ("--reset-delay", (f64::from(delay) / 1000.0).to_string())),
+            match engine {
+                EngineChoice::Auto => None,
+                EngineChoice::Only(engine) => Some(("--engine", engine.word().to_owned())),
+            },
+            leaf_size.map(|size| ("--leaf-size", size.to_string())),
+            match request.console {
+                Console::Port(port) if !contract.prints() => Some(("--console", format!("{port:#x}"))),
+                _ => None,
+            },
+        ];
+        if let Some((option, value)) = asked.into_iter().flatten().next() {
+            return Err(Error::Foreign { whose: contract.whose, option, value });
+        }
+        let console = if contract.prints() { console(request, permissions(machine))? } else { None };
+        Ok(Self { console, digests_elfcorehdr: !request.hotplug })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use handoff::{EngineId, OnCorrupt};
+
+    use super::*;
+    use crate::machine::example::machine;
+    use crate::purgatory::foreign::{KEXEC_TOOLS, LINUX};
+
+    /// What everybody can do.
+    fn modest() -> Request {
+        Request {
+            on_corrupt: None,
+            reset_delay_ms: None,
+            leaf_size: None,
+            engine: EngineChoice::Auto,
+            command_line: "console=ttyS1".into(),
+            ..crate::request::example()
+        }
+    }
+
+    #[test]
+    fn whatever_it_cannot_be_told_is_refused_by_name() {
+        let asked = [
+            (Request { on_corrupt: Some(OnCorrupt::Reset), ..modest() }, "--on-corrupt", "reset"),
+            (Request { on_corrupt: Some(OnCorrupt::Boot), ..modest() }, "--on-corrupt", "boot"),
+            (Request { reset_delay_ms: Some(2500), ..modest() }, "--reset-delay", "2.5"),
+            (Request { engine: EngineChoice::Only(EngineId::Soft), ..modest() }, "--engine", "soft"),
+            (Request { leaf_size: Some(4096), ..modest() }, "--leaf-size", "4096"),
+        ];
+        for contract in [&LINUX, &KEXEC_TOOLS] {
+            for (request, option, value) in &asked {
+                let error = ForeignSettings::decide(contract, request, &machine()).unwrap_err();
+                assert_eq!(error, Error::Foreign { whose: contract.whose, option, value: (*value).into() });
+                let message = error.to_string();
+                assert!(
+                    message.contains(option) && message.contains(contract.whose) && message.contains("--purgatory"),
+                    "{message}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_kexec_tools_purgatory_prints() {
+        let console = |contract, console| {
+            ForeignSettings::decide(contract, &Request { console, ..modest() }, &machine()).map(|settings| settings.console)
+        };
+        assert_eq!(console(&KEXEC_TOOLS, Console::Auto), Ok(Some(0x2f8)));
+        assert_eq!(console(&KEXEC_TOOLS, Console::Port(0x3e8)), Ok(Some(0x3e8)));
+        assert_eq!(console(&KEXEC_TOOLS, Console::Port(0)), Err(Error::ConsolePort(0)));
+        assert_eq!(console(&KEXEC_TOOLS, Console::None), Ok(None));
+        assert_eq!(console(&LINUX, Console::Auto), Ok(None));
+        assert_eq!(console(&LINUX, Console::None), Ok(None));
+        assert!(matches!(console(&LINUX, Console::Port(0x3f8)), Err(Error::Foreign { option: "--console", .. })));
+    }
+
+    #[test]
+    fn port_io_is_not_asked_for_where_it_faults() {
+        let mut machine = machine();
+        machine.cpu.confidential = Some("sev_es".into());
+        let settings = ForeignSettings::decide(&KEXEC_TOOLS, &modest(), &machine).unwrap();
+        assert_eq!(settings.console, None);
+    }
+
+    #[test]
+    fn elfcorehdr_is_digested_if_the_kernel_leaves_it_alone() {
+        for hotplug in [true, false] {
+            let request = Request { hotplug, ..modest() };
+            let settings = ForeignSettings::decide(&LINUX, &request, &machine()).unwrap();
+            assert_eq!(settings.digests_elfcorehdr, !hotplug);
+        }
+    }
+}
