@@ -7,7 +7,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use handoff::block::{DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS};
 use loader::machine::{KexecState, Machine, Reservation};
 use loader::phys::PhysRange;
 use loader::request::Request;
@@ -15,7 +14,7 @@ use loader::{preflight, submit};
 
 use super::load_file::Wanted;
 use super::{Error, LIVE, expect_format, fresh_seed, in_full, load, load_file, print, say, unload};
-use crate::cli::{EngineArg, ImageArgs, OnCorruptArg};
+use crate::cli::{EngineArg, ImageArgs};
 use crate::kexec::decide::{Action, Decision, Load, decide, not_ours};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PEER, words};
@@ -137,11 +136,11 @@ fn request(wanted: &Load, machine: &Machine) -> Result<Request, Error> {
         noefi,
         console,
         // kexec-tools has no words for the rest; whoever wants it otherwise calls `load`.
-        on_corrupt: OnCorruptArg::Reset,
-        reset_delay: DEFAULT_RESET_DELAY_MS,
+        on_corrupt: None,
+        reset_delay: None,
         no_hotplug: false,
         engine: EngineArg::Auto,
-        leaf_size: DEFAULT_LEAF_SIZE,
+        leaf_size: None,
         purgatory: None,
     };
     let request = super::request(&arguments, machine, fresh_seed()?)?;

@@ -121,7 +121,9 @@ impl fmt::Display for Report {
             writeln!(out, "identity       unknown: {because}")?;
         }
         if let Some(record) = &self.record {
-            writeln!(out, "purgatory      {}", record.image.purgatory)?;
+            if let Some(image) = &record.image {
+                writeln!(out, "purgatory      {}", image.purgatory)?;
+            }
             writeln!(out, "kernel         {}", record.kernel)?;
             if let Some(initrd) = &record.initrd {
                 writeln!(out, "initrd         {}", initrd)?;
