@@ -256,7 +256,7 @@ impl Crashed<'_, '_> {
     }
 
     /// `len` bytes of /proc/vmcore from a page boundary.
-    fn read_vmcore(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read_vmcore(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         const PAGE: usize = sentinel::PAGE_SIZE;
         let (skip, count) = (offset / PAGE as u64, len.div_ceil(PAGE));
         let command = format!("dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null | base64 -w 0");

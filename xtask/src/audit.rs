@@ -14,6 +14,7 @@ pub mod reproducible; // the same source, the same files
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use loader::request::InputFile;
 use xshell::Shell;
 
 use crate::build;
@@ -82,10 +83,15 @@ fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
     let (object, program) = (drop_in.object(repo), drop_in.debug(repo));
     let bytes = read(&object)?;
     println!("{:<24} {:>6} bytes of {} allowed", drop_in.program, bytes.len(), drop_in.max_file);
-    let as_object = drop_in::faults(&bytes, drop_in);
-    conclude(&object, as_object.with_context(|| format!("cannot read {} as an object", object.display()))?)?;
-    let bytes = read(&program)?;
-    let image = parse(drop_in.krate, &program, &bytes)?;
+    let unreadable = || format!("cannot read {} as an object", object.display());
+    let mut faults = drop_in::faults(&bytes, drop_in).with_context(unreadable)?;
+    let linked = read(&program)?;
+    let image = parse(drop_in.krate, &program, &linked)?;
+    if faults.is_empty() {
+        let file = InputFile { path: object.clone(), bytes };
+        faults = drop_in::binding_faults(&file, drop_in, &image).with_context(unreadable)?;
+    }
+    conclude(&object, faults)?;
     conclude(&program, [image.unresolved(), execution_faults(&image)].concat())
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use crate::console::Said;
+use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First};
 use crate::peers::SOURCES;
@@ -20,6 +21,11 @@ use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 const REFUSAL: &str = "sha256 digests do not match: expected ";
 /// What they say before they stand still.
 const LAST_WORDS: &str = "stopped for ever";
+/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig, and since 5.5
+/// the lowest MiB when it has a crash region), and the firmware does not use this one any more.
+const LOW_PAGE: u64 = 0x8000;
+/// What is written there.
+const LOW_SEED: u64 = 3;
 /// How often the CPU is asked where it stands still.
 const LOOKS: u32 = 5;
 
@@ -38,6 +44,13 @@ pub(super) fn all() -> Vec<Scenario> {
             needs: &[Need::Kexec, Need::DropIns],
             may_be_skipped: false,
             story: kexec_tools_corrupt,
+        },
+        Scenario {
+            name: "kexec-tools-with-ours-backup",
+            summary: "our purgatory in kexec-tools puts low memory where kexec-tools' elfcorehdr says",
+            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: kexec_tools_backup,
         },
         Scenario {
             name: "linux-with-ours",
@@ -82,6 +95,25 @@ fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
     let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     damage_and_refuse(first, &purgatory)
+}
+
+/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place that it was copied to: there
+/// are zeroes until then.
+fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    arm(&mut first, "-c --serial=ttyS0 --console-serial", &ours)?;
+    let page = sentinel::pattern(LOW_SEED);
+    first.vm.ram.write(LOW_PAGE, &page)?;
+    first.note(format!("sentinel {LOW_SEED} written to {LOW_PAGE:#x} from outside"));
+    let mut crashed = first.panic(None)?;
+    crashed.await_capture_kernel()?;
+    let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
+    let found = crashed.read_vmcore(core.file_offset(LOW_PAGE)?, page.len())?;
+    let expected = format!("the pattern of seed {LOW_SEED}");
+    check(found == page, format!("page of the vmcore at physical address {LOW_PAGE:#x}"), expected, "something else")?;
+    crashed.stage.outcome.now(format!("sentinel {LOW_SEED} found at {LOW_PAGE:#x} of the vmcore"));
+    Ok(())
 }
 
 fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {

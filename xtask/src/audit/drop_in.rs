@@ -12,10 +12,15 @@ use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SymbolIndex};
 use qemu_runner::peers::STACK_END;
 
-use super::image::ELF_MAGIC;
+use loader::purgatory::relocatable::{Bound, Relocatable};
+use loader::request::InputFile;
+
+use super::image::{ELF_MAGIC, Image};
 use crate::build::drop_in::{DropIn, ENTRY};
 
 const LE: LittleEndian = LittleEndian;
+/// Where kernels put purgatories: below 4 GiB, and above.
+const ADDRESSES: [u64; 2] = [0x1000_0000, 0x7f_4321_f000];
 
 /// Every violation.
 pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
@@ -54,6 +59,36 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
         faults.push(format!("{code} sections are executable: old kernels enter the first that has the entry's address"));
     }
     faults.extend(symbol_faults(object, header, &sections, drop_in)?);
+    Ok(faults)
+}
+
+/// What a loader makes of the object, wherever it puts it, is what the linker has made: `linked` knows where. The loader here is ours, which lays objects out
+/// as the kernel does, and is shown on the kernel's and kexec-tools' own.
+pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) -> Result<Vec<String>> {
+    let program = Relocatable::parse(file)?;
+    let mut faults = Vec::new();
+    let images = ADDRESSES.map(|address| program.bind(address).map(Bound::into_bytes));
+    let [Ok(one), Ok(other)] = &images else { return Ok(vec![format!("it cannot be bound to {ADDRESSES:#x?}")]) };
+    if one != other {
+        faults.push("it is not the same at every address, although nothing is relocated".into());
+    }
+    let [_, address] = ADDRESSES;
+    let mut bound = program.bind(address)?;
+    for name in drop_in.symbols() {
+        let (found, expected) = (bound.address_of(name)? - address, linked.address_of(name));
+        if expected != Some(found) {
+            faults.push(format!("symbol {name} would be at {found:#x}, but what refers to it was linked for {expected:#x?}"));
+        }
+    }
+    for (name, size) in drop_in.written() {
+        bound.set(name, &vec![0xa5; size as usize])?;
+    }
+    let (changed, written) = (one.iter().zip(bound.bytes()).filter(|(a, b)| a != b).count() as u64, drop_in.written());
+    // What was in a symbol before may have been that byte already: in none is it.
+    let expected: u64 = written.map(|(_, size)| size).sum();
+    if changed != expected {
+        faults.push(format!("{changed} bytes change when the host's loader writes its {expected}"));
+    }
     Ok(faults)
 }
 

@@ -127,6 +127,11 @@ impl<'data> Image<'data> {
         self.code.sections.iter().map(|s| (s.name.as_str(), s.size))
     }
 
+    /// Where a name points, whatever it is of.
+    pub fn address_of(&self, name: &str) -> Option<u64> {
+        self.code.symbols.iter().chain(&self.marks).find(|symbol| symbol.name == name).map(|symbol| symbol.address)
+    }
+
     /// How many bytes each stack has, if the stacks can be found.
     pub fn stacks(&self) -> Option<Room> {
         let (section, trap, story) = STACKS;
