@@ -8,6 +8,7 @@ mod machines;
 mod kernels;
 mod commands;
 mod refusals;
+mod kexec;
 mod peer;
 
 use crate::scenario::Scenario;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         kernels::all(),
         commands::all(),
         refusals::all(),
+        kexec::all(),
         peer::all(),
     ];
     families.into_iter().flatten().collect()
