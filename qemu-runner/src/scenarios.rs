@@ -8,6 +8,7 @@ mod machines;
 mod kernels;
 mod commands;
 mod refusals;
+mod kexec;
 mod peer;
 mod service;
 
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         kernels::all(),
         commands::all(),
         refusals::all(),
+        kexec::all(),
         peer::all(),
         service::all(),
     ];

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::first::First;
+use crate::first::{CAPTURE_APPEND, First};
 use crate::initramfs::{Initramfs, Role};
 use crate::installed;
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
+use crate::uki;
 use crate::vm::Vm;
 
 /// Paths in the first kernel's user space.
@@ -23,6 +24,8 @@ pub mod guest {
     pub const KERNEL: &str = "/boot/vmlinuz";
     /// Its initial RAM disk.
     pub const INITRD: &str = "/boot/capture.cpio";
+    /// Both, with the capture kernel's usual command line, in one file.
+    pub const UKI: &str = "/boot/capture.efi";
 }
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
@@ -49,6 +52,8 @@ pub struct Setup {
     pub efi: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
+    /// A unified kernel image in place of the capture kernel's file and its initial RAM disk.
+    pub uki: bool,
     /// kexec-tools in the first kernel's user space.
     pub peer: bool,
     /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
@@ -66,6 +71,7 @@ impl Default for Setup {
             crashkernel: Some("256M"),
             efi: false,
             makedumpfile: true,
+            uki: false,
             peer: false,
             ballast_mib: 1,
         }
@@ -170,8 +176,15 @@ impl<'c> Stage<'c> {
         let mut first = Initramfs::new(Role::First, context.busybox()?)?;
         first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
         first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
-        first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
-        first.file(guest::INITRD, 0o644, &self.capture_user_space(setup)?);
+        let initrd = self.capture_user_space(setup)?;
+        if setup.uki {
+            let linux = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
+            let sections = [(".linux", linux.as_slice()), (".initrd", &initrd), (".cmdline", CAPTURE_APPEND.as_bytes())];
+            first.file(guest::UKI, 0o644, &uki::build(&sections));
+        } else {
+            first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
+            first.file(guest::INITRD, 0o644, &initrd);
+        }
         if setup.peer {
             first.program(context.kexec()?)?;
         }
