@@ -102,7 +102,7 @@ pub struct Plan {
 /// `inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A bzImage or a purgatory; the purgatory in this program if none is named
+    /// A bzImage, a unified kernel image or a purgatory; the purgatory in this program if none is named
     pub file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -134,13 +134,13 @@ pub struct GenerateMan {
 /// What decides the image.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// The capture kernel, a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable)
+    /// The capture kernel: a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable), or a unified kernel image with one in it
     #[arg(long, value_name = "FILE")]
     pub kernel: PathBuf,
-    /// Its initial RAM disk
+    /// Its initial RAM disk; of a unified kernel image, its own without this
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
-    /// Its command line; with --reuse-cmdline, what is added to the running kernel's
+    /// Its command line; with --reuse-cmdline, what is added to the running kernel's; of a unified kernel image, its own without either
     #[arg(long, value_name = "STRING")]
     pub append: Option<String>,
     /// Use the running kernel's command line, without crashkernel=, BOOT_IMAGE=, elfcorehdr= and purgatory.report=

@@ -112,6 +112,15 @@ pub fn reuse(running: &str, append: &str) -> String {
     kept.chain(appended).chain(inits.iter().map(|word| word.text)).collect::<Vec<_>>().join(" ")
 }
 
+/// The base that was asked for: of the running kernel if it is to be reused, else what was given, else what the capture kernel brings along.
+pub fn chosen(running: &str, reuse: bool, given: Option<&str>, brought: Option<String>) -> String {
+    match given {
+        _ if reuse => self::reuse(running, given.unwrap_or_default()),
+        Some(given) => given.to_owned(),
+        None => brought.unwrap_or_default(),
+    }
+}
+
 /// The first I/O port of the 8250 that the kernel's console or early console is on; of several, the last named, as for /dev/console.
 pub fn console_port(line: &str) -> Option<u16> {
     let words = words(line);

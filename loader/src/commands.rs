@@ -215,11 +215,15 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
 
 /// Reads every file that the flags name and says the rest in the loader's words.
 pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
-    let append = arguments.append.as_deref().unwrap_or_default();
-    let command_line = if arguments.reuse_cmdline { cmdline::reuse(&machine.command_line, append) } else { append.to_owned() };
+    let kernel = read_file("capture kernel", &arguments.kernel)?;
+    let defaults = kernel::uki::defaults(&kernel.bytes);
+    let append = arguments.append.as_deref();
+    let command_line = cmdline::chosen(&machine.command_line, arguments.reuse_cmdline, append, defaults.command_line);
+    let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
+    let initrd = arguments.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
     Ok(Request {
-        kernel: read_file("capture kernel", &arguments.kernel)?,
-        initrd: arguments.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?,
+        kernel,
+        initrd,
         command_line,
         noefi: arguments.noefi,
         on_corrupt: arguments.on_corrupt.map(Into::into),

@@ -220,3 +220,38 @@ pub(crate) fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
         st_size: U64::default(),
     }
 }
+
+/// A unified kernel image with these sections, as much of one as is read: headers as of an x86-64 EFI program, content padded to 512 bytes.
+pub(crate) fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    const PE_AT: usize = 0x80;
+    const OPTIONAL_HEADER_LEN: usize = 112;
+    const FILE_ALIGNMENT: usize = 512;
+    let mut file = vec![0; PE_AT];
+    file[..2].copy_from_slice(b"MZ");
+    file[0x3c] = PE_AT as u8;
+    file.extend(b"PE\0\0");
+    file.extend(0x8664u16.to_le_bytes()); // IMAGE_FILE_MACHINE_AMD64
+    file.extend((sections.len() as u16).to_le_bytes());
+    file.extend([0; 12]); // no time, no symbols
+    file.extend((OPTIONAL_HEADER_LEN as u16).to_le_bytes());
+    file.extend(0x0022u16.to_le_bytes()); // executable, above 2 GiB
+    let optional = file.len();
+    file.resize(optional + OPTIONAL_HEADER_LEN, 0);
+    file[optional..optional + 2].copy_from_slice(&0x020bu16.to_le_bytes()); // PE32+
+    let mut content = (file.len() + sections.len() * 40).next_multiple_of(FILE_ALIGNMENT);
+    for (name, bytes) in sections {
+        let (raw_len, mut raw_name) = (bytes.len().next_multiple_of(FILE_ALIGNMENT), [0; 8]);
+        raw_name[..name.len()].copy_from_slice(name.as_bytes());
+        file.extend(raw_name);
+        for word in [bytes.len(), 0x1_0000 + content, raw_len, content, 0, 0, 0, 0x4000_0040] {
+            file.extend((word as u32).to_le_bytes());
+        }
+        content += raw_len;
+    }
+    for (_, bytes) in sections {
+        file.resize(file.len().next_multiple_of(FILE_ALIGNMENT), 0);
+        file.extend(*bytes);
+    }
+    file.resize(content, 0);
+    file
+}

@@ -10,6 +10,7 @@ use object::elf::ELFMAG;
 use crate::request::InputFile;
 
 pub mod bzimage;
+pub mod uki;
 
 /// A kernel that can be placed. Borrows from the file, which is read once and never copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub struct Format {
 }
 
 /// The formats the loader reads, in the order in which they are tried.
-pub const FORMATS: &[Format] = &[bzimage::FORMAT];
+pub const FORMATS: &[Format] = &[uki::FORMAT, bzimage::FORMAT];
 
 /// What `bytes` are, or claim to be, by the name of the format.
 pub fn format_of(bytes: &[u8]) -> Option<&'static str> {
@@ -94,7 +95,7 @@ fn describe(bytes: &[u8]) -> &'static str {
         bytes.get(PE_OFFSET_AT..).and_then(|rest| rest.first_chunk()).map(|offset| u32::from_le_bytes(*offset) as usize);
     let pe_header = pe_offset.and_then(|offset| bytes.get(offset..)).filter(|_| bytes.starts_with(b"MZ"));
     if pe_header.is_some_and(|header| header.starts_with(b"PE\0\0")) {
-        return "an EFI program, perhaps a unified kernel image; take its .linux section with objcopy -O binary -j .linux";
+        return "an EFI program, and no unified kernel image, for it has no section .linux";
     }
     "something whose first bytes do not tell what it is"
 }
@@ -133,6 +134,14 @@ pub enum Defect {
         found: &'static str,
         /// What it could be.
         known: String,
+    },
+    /// What is wrapped in it has something wrong with it.
+    #[error("in its {section} section: {defect}")]
+    Inside {
+        /// The section.
+        section: &'static str,
+        /// What is wrong with that.
+        defect: Box<Defect>,
     },
     /// A field that is the same in every kernel is not.
     #[error("its {field} at {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, or not a bzImage")]
@@ -227,11 +236,11 @@ mod tests {
             (padded(b"BZh9"), "bzip2"),
             (padded(b"\x04\x22\x4d\x18"), "lz4"),
             (padded(b"070701"), "cpio"),
-            (efi, "unified kernel image"),
+            (efi, "an EFI program"),
             (padded(b"root:x:0:0"), "do not tell"),
         ] {
             let text = message(&bytes);
-            assert!(text.starts_with("it is no bzImage but ") && text.contains(name), "{name}: {text}");
+            assert!(text.starts_with("it is no unified kernel image or bzImage but ") && text.contains(name), "{name}: {text}");
         }
     }
 

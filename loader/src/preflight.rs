@@ -96,6 +96,14 @@ pub fn file_permitted(root: &Path, permission: &KexecPermission) -> Result<(), E
     Ok(())
 }
 
+/// Whether a kernel to reboot into can be loaded and unloaded without harm: there is none now, and nobody counts the tries.
+pub fn may_rehearse(root: &Path) -> bool {
+    let read = |name: &str| fs::read_to_string(root.join(name)).ok();
+    let loaded = read("sys/kernel/kexec/loaded").or_else(|| read("sys/kernel/kexec_loaded"));
+    let limit = read("proc/sys/kernel/kexec_load_limit_reboot");
+    loaded.is_some_and(|loaded| loaded.trim() == "0") && limit.is_none_or(|limit| limit.trim() == "-1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +141,17 @@ mod tests {
         assert!(matches!(privileged(root(&[]).path()), Err(Error::Read { .. })));
         let garbled = root(&[("proc/self/status", "CapEff:\tmany\n")]);
         assert!(matches!(privileged(garbled.path()), Err(Error::Garbled { line: "CapEff:", .. })));
+    }
+
+    #[test]
+    fn rehearsal_costs_nobody_a_kernel_or_a_try() {
+        let may = |files: &[(&str, &str)]| may_rehearse(root(files).path());
+        let limit = "proc/sys/kernel/kexec_load_limit_reboot";
+        assert!(may(&[("sys/kernel/kexec_loaded", "0\n")]));
+        assert!(may(&[("sys/kernel/kexec/loaded", "0\n"), (limit, "-1\n")]));
+        assert!(!may(&[("sys/kernel/kexec_loaded", "1\n")]));
+        assert!(!may(&[("sys/kernel/kexec_loaded", "0\n"), (limit, "3\n")]));
+        assert!(!may(&[]), "what is not known is not risked");
     }
 
     #[test]

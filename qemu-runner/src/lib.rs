@@ -36,6 +36,7 @@ pub mod agent;
 pub mod monitor;
 pub mod ram;
 
+pub mod uki;
 pub mod stage;
 pub mod first;
 pub mod loaded;

@@ -8,6 +8,7 @@ mod machines;
 mod kernels;
 mod commands;
 mod refusals;
+mod kexec;
 mod peer;
 mod drop_ins;
 mod service;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         kernels::all(),
         commands::all(),
         refusals::all(),
+        kexec::all(),
         peer::all(),
         drop_ins::all(),
         service::all(),

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::first::First;
+use crate::first::{CAPTURE_APPEND, First};
 use crate::initramfs::{Initramfs, Role};
 use crate::installed;
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
 use crate::peers::{self, embedded};
+use crate::uki;
 use crate::vm::Vm;
 
 /// Paths in the first kernel's user space.
@@ -26,6 +27,8 @@ pub mod guest {
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that somebody else has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
+    /// Both, with the capture kernel's usual command line, in one file.
+    pub const UKI: &str = "/boot/capture.efi";
 }
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
@@ -52,6 +55,8 @@ pub struct Setup {
     pub efi: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
+    /// A unified kernel image in place of the capture kernel's file and its initial RAM disk.
+    pub uki: bool,
     /// kexec-tools in the first kernel's user space.
     pub peer: bool,
     /// Our purgatory in the place of kexec-tools' own.
@@ -73,6 +78,7 @@ impl Default for Setup {
             crashkernel: Some("256M"),
             efi: false,
             makedumpfile: true,
+            uki: false,
             peer: false,
             peer_with_ours: false,
             purgatory: None,
@@ -179,8 +185,15 @@ impl<'c> Stage<'c> {
         let mut first = Initramfs::new(Role::First, context.busybox()?)?;
         first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
         first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
-        first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
-        first.file(guest::INITRD, 0o644, &self.capture_user_space(setup)?);
+        let initrd = self.capture_user_space(setup)?;
+        if setup.uki {
+            let linux = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
+            let sections = [(".linux", linux.as_slice()), (".initrd", &initrd), (".cmdline", CAPTURE_APPEND.as_bytes())];
+            first.file(guest::UKI, 0o644, &uki::build(&sections));
+        } else {
+            first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
+            first.file(guest::INITRD, 0o644, &initrd);
+        }
         if setup.peer_with_ours {
             self.kexec_with_ours(&mut first)?;
         } else if setup.peer {

@@ -31,7 +31,7 @@ enum Name {
 impl Args {
     /// Makes it in place of the one that is there.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        qemu::prepare(sh, repo)?;
+        qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, Some(&self.kernel), false)?;
         let outcome = match self.fixture {
             Name::Elfcorehdr => {

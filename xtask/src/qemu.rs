@@ -58,7 +58,7 @@ impl Args {
         }
         // Names first: a typing error should not cost a build.
         let wanted = self.scenario.iter().map(|name| by_name(name)).collect::<Result<Vec<_>>>()?;
-        prepare(sh, repo)?;
+        prepare(sh, repo, wanted.iter().any(|scenario| scenario.needs_debian_disk()))?;
         let context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
         let mut failed = Vec::new();
         for scenario in wanted {
@@ -82,11 +82,11 @@ impl Args {
     }
 }
 
-/// Brings and builds everything that a scenario needs.
-pub fn prepare(sh: &Shell, repo: &Repository) -> Result<()> {
+/// Brings and builds everything that scenarios need, with the disk that only some of them do.
+pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
     // Before downloads, since no download can make up for it.
     setup::linker(sh)?;
-    setup::guests(sh, repo)?;
+    setup::guests(sh, repo, debian_disk)?;
     build::build(sh, repo)?;
     build::sentinel(sh, repo)
 }

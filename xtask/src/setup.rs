@@ -125,9 +125,11 @@ pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
 }
 
-/// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
-pub fn guests(sh: &Shell, repo: &Repository) -> Result<()> {
-    guests::demand(&guests::get(sh, repo, false, |_| true)?, |_| true)
+/// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven. The disk with a Debian, which takes a
+/// minute to be made, only if one of them asks for it.
+pub fn guests(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
+    let wanted = |name| name != Name::DebianDisk || debian_disk;
+    guests::demand(&guests::get(sh, repo, false, wanted)?, wanted)
 }
 
 /// Adds to the reason what a person can do.

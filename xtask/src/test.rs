@@ -42,7 +42,7 @@ impl Args {
     }
 
     fn without_lint(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        qemu::prepare(sh, repo)?;
+        qemu::prepare(sh, repo, true)?;
         build::bare::build(sh, repo)?;
         let measured = audit::audit(repo)?;
         let purgatory = repo.purgatory_elf();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use handoff::Block;
 use handoff::block::VERSION;
-use loader::kernel;
+use loader::kernel::{self, uki};
 use loader::purgatory::foreign::REGIONS;
 use loader::purgatory::{self, Foreign, Kind, Program};
 use object::elf::ELFMAG;
@@ -29,6 +29,8 @@ enum Description {
         cmdline_size: u64,
         xloadflags: u16,
         entry_offset: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        inside: Option<Wrapper>,
     },
     /// A purgatory of ours.
     Purgatory { file: String, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
@@ -47,6 +49,14 @@ enum Description {
         /// It can be told to print on an 8250.
         prints: bool,
     },
+}
+
+/// What a kernel is wrapped in, and what else is.
+#[derive(Serialize)]
+struct Wrapper {
+    format: &'static str,
+    initrd: Option<u64>,
+    command_line: Option<String>,
 }
 
 /// Describes the file, or the purgatory in this program.
@@ -72,6 +82,7 @@ pub fn run(arguments: &Inspect) -> Result<(), Error> {
             cmdline_size: kernel.cmdline_size.into(),
             xloadflags: kernel.xloadflags,
             entry_offset: kernel.entry_offset,
+            inside: wrapper(&file.bytes),
             file: file.path.display().to_string(),
         }
     };
@@ -105,6 +116,12 @@ fn others(file: String, foreign: &Foreign) -> Description {
     }
 }
 
+fn wrapper(bytes: &[u8]) -> Option<Wrapper> {
+    let format = kernel::format_of(bytes).filter(|&format| format == uki::FORMAT.name)?;
+    let uki::Defaults { initrd, command_line } = uki::defaults(bytes);
+    Some(Wrapper { format, initrd: initrd.map(|initrd| initrd.len() as u64), command_line })
+}
+
 impl fmt::Display for Description {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,13 +135,25 @@ impl fmt::Display for Description {
                 cmdline_size,
                 xloadflags,
                 entry_offset,
+                inside,
             } => {
-                writeln!(out, "{}: bzImage, boot protocol {protocol}", file)?;
+                match inside {
+                    Some(Wrapper { format, .. }) => writeln!(out, "{file}: {format} with a bzImage, boot protocol {protocol}")?,
+                    None => writeln!(out, "{file}: bzImage, boot protocol {protocol}")?,
+                }
                 writeln!(out, "payload        {payload} bytes")?;
                 writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}, from {pref_address:#x} on")?;
                 writeln!(out, "command line   {cmdline_size} bytes at most")?;
                 writeln!(out, "xloadflags     {xloadflags:#x}")?;
-                writeln!(out, "entry          load address + {entry_offset:#x}")
+                writeln!(out, "entry          load address + {entry_offset:#x}")?;
+                let Some(Wrapper { initrd, command_line, .. }) = inside else { return Ok(()) };
+                if let Some(initrd) = initrd {
+                    writeln!(out, "its initrd     {initrd} bytes")?;
+                }
+                match command_line {
+                    Some(line) => writeln!(out, "its own        {line}"),
+                    None => Ok(()),
+                }
             }
             Self::Purgatory { file, block_version, block_size, block_offset, text, len, entry_offset } => {
                 writeln!(out, "{}: purgatory, handoff block version {block_version}", file)?;

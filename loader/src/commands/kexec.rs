@@ -122,7 +122,7 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
 /// With kexec_file_load(2) and the kernel's.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
     let Load { kernel, initrd, append, reuse, format, .. } = wanted;
-    let wanted = Wanted { kernel, initrd: initrd.as_deref(), append, reuse: *reuse, format: *format };
+    let wanted = Wanted { kernel, initrd: initrd.as_deref(), append: append.as_deref(), reuse: *reuse, format: *format };
     load_file::arm(root, wanted).map(drop)
 }
 
@@ -131,7 +131,7 @@ fn request(wanted: &Load, machine: &Machine) -> Result<Request, Error> {
     let arguments = ImageArgs {
         kernel,
         initrd,
-        append: Some(append),
+        append,
         reuse_cmdline: reuse,
         noefi,
         console,

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use loader::advice::{Advice, NO_MEMORY_HOTPLUG};
 use loader::image::SpanSummary;
-use loader::kernel::CaptureKernel;
-use loader::machine::Reservation;
+use loader::kernel::{CaptureKernel, uki};
+use loader::machine::{KexecState, Reservation};
 use loader::record::Record;
 use loader::request::InputFile;
-use loader::submit;
+use loader::submit::{self, file::Files};
 use loader::{cmdline, file_load, preflight};
 use serde::Serialize;
 
 use super::load::follows;
-use super::{Error, LIVE, aftermath, forget, in_full, print_json, say, set_aside, turn};
+use super::{Aftermath, Error, LIVE, aftermath, forget, in_full, print_json, say, set_aside, turn};
 use crate::cli::Load;
 
 /// What to arm.
@@ -28,7 +28,7 @@ pub struct Wanted<'a> {
     /// Its initial RAM disk.
     pub initrd: Option<&'a Path>,
     /// Its command line; with `reuse`, what is added to the running kernel's.
-    pub append: &'a str,
+    pub append: Option<&'a str>,
     /// Whether to begin with the running kernel's.
     pub reuse: bool,
     /// What the kernel's file must be, if that was asked for.
@@ -58,7 +58,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     let wanted = Wanted {
         kernel: &image.kernel,
         initrd: image.initrd.as_deref(),
-        append: image.append.as_deref().unwrap_or_default(),
+        append: image.append.as_deref(),
         reuse: image.reuse_cmdline,
         format: None,
     };
@@ -74,12 +74,17 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
-    let command_line = if wanted.reuse { cmdline::reuse(&machine.command_line, wanted.append) } else { wanted.append.to_owned() };
     let kernel = Opened::read("capture kernel", wanted.kernel)?;
+    let defaults = uki::defaults(&kernel.content.bytes);
+    let command_line = cmdline::chosen(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
     if let Some(format) = wanted.format {
         super::expect_format(&kernel.content, format)?;
     }
-    let initrd = wanted.initrd.map(|path| Opened::read("initrd", path)).transpose()?;
+    let initrd = match (wanted.initrd, defaults.initrd) {
+        (Some(path), _) => Some(Opened::read("initrd", path)?),
+        (None, Some(inside)) => Some(Opened::inside(wanted.kernel, inside)?),
+        (None, None) => None,
+    };
     let initrd_content = initrd.as_ref().map(|initrd| &initrd.content);
     let (parsed, line) = file_load::check(&kernel.content, initrd_content, &command_line, &machine)?;
     let crash_region = machine.crash_region()?;
@@ -88,11 +93,13 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
     }
     let kernel_fd = kernel.descriptor(&parsed)?;
 
-    let _turn = turn(root)?;
-    set_aside(root);
     let initrd_fd = initrd.as_ref().map(|initrd| initrd.file.as_fd());
-    submit::file::load(kernel_fd.as_fd(), initrd_fd, &line)
-        .map_err(|refusal| Error::FileRefused { refusal, aftermath: aftermath(root) })?;
+    let files = Files { kernel: kernel_fd.as_fd(), initrd: initrd_fd, command_line: &line };
+
+    let _turn = turn(root)?;
+    rehearse(root, files)?;
+    set_aside(root);
+    submit::file::load(files).map_err(|refusal| Error::FileRefused { refusal, aftermath: aftermath(root) })?;
     forget(root);
 
     let hotplug = follows(root, true, true);
@@ -108,6 +115,18 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
     ));
     let initrd = wanted.initrd.map(|path| path.display().to_string());
     Ok(Output { call: "kexec_file_load", hotplug, kernel, initrd, command_line: told, crash_region: crash_region.into() })
+}
+
+/// Where there is something to lose: whether the kernel trusts the signature is found out before the armed image is freed.
+fn rehearse(root: &Path, files: Files<'_>) -> Result<(), Error> {
+    if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root) {
+        return Ok(());
+    }
+    match submit::file::rehearse(files) {
+        // Memory for a second image outside of the crash region is nothing that the image needs.
+        Ok(()) | Err(submit::file::Error::NoMemory { .. }) => Ok(()),
+        Err(refusal) => Err(Error::FileRefused { refusal, aftermath: Aftermath::StillArmed }),
+    }
 }
 
 fn text(line: CString) -> String {
@@ -130,6 +149,13 @@ impl Opened {
         let regular = file.metadata().map_err(failed)?.is_file();
         let file = if regular { file.into() } else { submit::file::in_memory(&bytes).map_err(failed)? };
         Ok(Self { content: InputFile { path: path.to_owned(), bytes }, file })
+    }
+
+    /// What lies inside another file.
+    fn inside(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let failed = |source| Error::Input { what: "initrd", path: PathBuf::from(path), source };
+        let file = submit::file::in_memory(bytes).map_err(failed)?;
+        Ok(Self { content: InputFile { path: path.to_owned(), bytes: bytes.to_vec() }, file })
     }
 
     /// The file itself if the kernel is all of it, or one in memory with what was taken out of it.

@@ -37,7 +37,7 @@ pub struct Load {
     /// Its initial RAM disk.
     pub initrd: Option<PathBuf>,
     /// Its command line; with `reuse`, what is added to the running kernel's.
-    pub append: String,
+    pub append: Option<String>,
     /// Whether to begin with the running kernel's command line.
     pub reuse: bool,
     /// What [`loader::kernel`] must call the file, if that was asked for.
@@ -157,7 +157,7 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
     let mut load = Load {
         kernel: PathBuf::new(),
         initrd: None,
-        append: String::new(),
+        append: None,
         reuse: false,
         format: None,
         call: SystemCall::Auto,
@@ -179,7 +179,7 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
             Meaning::MemMin => load.mem_min = number(value).ok_or_else(|| is_not("an address such as 0x10000000"))?,
             Meaning::MemMax => load.mem_max = number(value).ok_or_else(|| is_not("an address such as 0x20000000"))?,
             // What is no text becomes U+FFFD, which is refused later, together with whatever else a command line may not hold.
-            Meaning::CommandLine => load.append = value.to_string_lossy().into_owned(),
+            Meaning::CommandLine => load.append = Some(value.to_string_lossy().into_owned()),
             Meaning::ReuseCommandLine => load.reuse = true,
             Meaning::Initrd => load.initrd = Some(value.into()),
             Meaning::NoEfi => load.noefi = true,

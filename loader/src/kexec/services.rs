@@ -120,7 +120,7 @@ fn services_get_what_they_ask_for() {
                 let Load { append, reuse, format, mem_min, mem_max, noefi, .. } = &*load;
                 assert_eq!((load.call, load.debug), (*call, *debug), "{by}");
                 assert_eq!((load.kernel.as_path(), load.initrd.as_deref()), (Path::new(kernel), Some(Path::new(initrd))), "{by}");
-                assert_eq!((append.as_str(), reuse), (*command_line, &false), "{by}");
+                assert_eq!((append.as_deref(), reuse), (Some(*command_line), &false), "{by}");
                 assert_eq!((format, mem_min, mem_max, noefi), (&None, &0, &u64::MAX, &false), "{by}: nobody asked for that");
             }
             (Does::Unload(call), Action::Unload(meant)) => assert_eq!(meant, *call, "{by}"),

@@ -98,11 +98,38 @@ pub enum Error {
     },
 }
 
-/// Arms what these files hold in place of whatever is armed now.
-pub fn load(kernel: BorrowedFd<'_>, initrd: Option<BorrowedFd<'_>>, command_line: &CStr) -> Result<(), Error> {
-    let flags = KEXEC_FILE_ON_CRASH | if initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
-    let initrd = initrd.map_or(NO_FILE, |initrd| initrd.as_raw_fd());
-    submit(&mut Linux { kernel: kernel.as_raw_fd(), initrd, command_line, start: Instant::now() }, flags)
+/// What is to be armed.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The capture kernel.
+    pub kernel: BorrowedFd<'a>,
+    /// Its initial RAM disk.
+    pub initrd: Option<BorrowedFd<'a>>,
+    /// Its command line.
+    pub command_line: &'a CStr,
+}
+
+impl Files<'_> {
+    fn call(&self, flags: u64) -> Result<(), Error> {
+        let flags = flags | if self.initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
+        let initrd = self.initrd.map_or(NO_FILE, |initrd| initrd.as_raw_fd());
+        let (kernel, command_line) = (self.kernel.as_raw_fd(), self.command_line);
+        submit(&mut Linux { kernel, initrd, command_line, start: Instant::now() }, flags)
+    }
+}
+
+/// Arms the files in place of whatever is armed now.
+pub fn load(files: Files<'_>) -> Result<(), Error> {
+    files.call(KEXEC_FILE_ON_CRASH)
+}
+
+/// Whether the kernel would take the files, asked without touching what is armed: it is given them as a kernel to reboot into, of which it
+/// demands the same signature, and then told to forget that. Only where there is no such kernel, which would be lost
+/// ([`crate::preflight::may_rehearse`]).
+pub fn rehearse(files: Files<'_>) -> Result<(), Error> {
+    files.call(0)?;
+    let mut linux = Linux { kernel: NO_FILE, initrd: NO_FILE, command_line: c"", start: Instant::now() };
+    submit(&mut linux, KEXEC_FILE_UNLOAD)
 }
 
 /// Disarms whatever is armed. That is allowed under lockdown, too.

@@ -1,8 +1,10 @@
 //! What `plan` prints.
 
+use std::fs;
+
 use loader::image::Summary;
 
-use crate::fixture::{Fixture, NONE, Run, assert_says};
+use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
 
 fn summary(fixture: &Fixture, arguments: &[&str]) -> Summary {
     let Run { code, stdout, stderr } = fixture.plan(arguments.iter().chain(&["--json"]));
@@ -26,6 +28,29 @@ fn advice_is_words_and_not_data() {
     assert!(!stdout.contains("acpi_no_memhotplug"), "{stdout}");
     let Run { stderr, .. } = fixture.plan(["--append", "acpi_no_memhotplug"]);
     assert!(!stderr.contains("acpi_no_memhotplug"), "{stderr}");
+}
+
+#[test]
+fn unified_kernel_image_brings_its_initrd_and_command_line_unless_others_are_named() {
+    let fixture = Fixture::new();
+    let (linux, initrd) = (fs::read(fixture.path("vmlinuz")).unwrap(), fs::read(fixture.path("initrd")).unwrap());
+    let loose = summary(&fixture, &["--append", "quiet nr_cpus=1"]);
+    let wrapped = example::uki(&[(".linux", &linux), (".initrd", &initrd), (".cmdline", b"quiet nr_cpus=1\n")]);
+    fixture.write("vmlinuz", &wrapped);
+    let own = |arguments: &[&str]| {
+        let mut command = program();
+        command.arg("plan").arg("--snapshot").arg(fixture.path("snapshot")).arg("--kernel").arg(fixture.path("vmlinuz"));
+        command.arg("--purgatory").arg(fixture.path("purgatory.elf")).args(arguments).arg("--json");
+        serde_json::from_str::<Summary>(&run(&mut command).stdout).unwrap()
+    };
+    assert_eq!(own(&[]), loose, "the same image as of its parts");
+    assert!(own(&["--append", "ro"]).command_line.starts_with("ro elfcorehdr="));
+    assert!(own(&["--reuse-cmdline"]).command_line.starts_with("root="), "the running kernel's");
+    let other = own(&["--initrd", fixture.path("vmlinuz").to_str().unwrap()]);
+    assert_ne!(other.identity, loose.identity);
+
+    let inspected = run(program().arg("inspect").arg(fixture.path("vmlinuz"))).stdout;
+    assert_says(&inspected, &["unified kernel image with a bzImage, boot protocol 2.15", "30000 bytes", "quiet nr_cpus=1"]);
 }
 
 #[test]

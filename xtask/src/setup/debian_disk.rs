@@ -96,13 +96,14 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
     Ok(Found { part: Part::Present(disk), packages })
 }
 
-/// Whether the tree can be entered here.
-pub fn possible(supply: &Supply<'_>) -> Result<()> {
+/// Whether a tree can be made and entered here as `install` does it.
+fn possible(supply: &Supply<'_>) -> Result<()> {
     let sh = supply.sh;
     let directory = sh.create_temp_dir()?;
-    let (null, (_, major, minor)) = (directory.path().join("null"), DEVICES[0]);
+    let (null, proc, (_, major, minor)) = (directory.path().join("null"), directory.path().join("proc"), DEVICES[0]);
     command::read(cmd!(sh, "mknod {null} c {major} {minor}"))?;
-    command::read(cmd!(sh, "unshare --mount --pid --fork --kill-child true")).map(drop)
+    sh.create_dir(&proc)?;
+    command::read(cmd!(sh, "unshare --mount --pid --fork --kill-child --mount-proc={proc} chroot / true")).map(drop)
 }
 
 /// Installs `packages` in the tree.

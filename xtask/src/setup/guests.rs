@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use qemu_runner::assets::{Assets, MANIFEST, Part};
+use serde::de::DeserializeOwned;
 use xshell::Shell;
 
 use crate::repository::Repository;
@@ -32,7 +33,6 @@ pub fn get(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -
 
 /// Brings the wanted parts. Those that are not stay as they are `known`, even if somebody else has brought them.
 fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Assets>) -> Result<Assets> {
-    let skipped = |name: &str| format!("{name} was left out; run `cargo xtask setup`");
     let known = known.as_ref();
     /// Brings a part if it is wanted. A failure does not keep the others from being brought: `demand` decides what may be missing.
     macro_rules! guest {
@@ -47,7 +47,7 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
                     Ok(part) => part,
                 }
             } else {
-                supply.remembered($name).or_else(|| present($known)).unwrap_or_else(|| Part::Missing(skipped($name)))
+                kept(supply, $name, $known)
             }
         };
     }
@@ -75,8 +75,19 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
             guest_program::get(s, tree, "kexec-tools", "kexec")
         }),
         ovmf: guest!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), guest_program::ovmf),
-        debian_disk: guest!(Name::DebianDisk, debian_disk::NAME, known.map(|known| &known.debian_disk), debian_disk::get),
+        // Last, since where it can be made at all a failure is one of the whole set-up.
+        debian_disk: if wanted(Name::DebianDisk) {
+            supply.provide(debian_disk::NAME, debian_disk::get)?
+        } else {
+            kept(supply, debian_disk::NAME, known.map(|known| &known.debian_disk))
+        },
     })
+}
+
+/// A part that is not wanted now: as it was brought earlier, or as somebody has written it down.
+fn kept<T: Files + Clone + DeserializeOwned>(supply: &Supply<'_>, name: &str, known: Option<&Part<T>>) -> Part<T> {
+    let left_out = || Part::Missing(format!("{name} was left out; run `cargo xtask setup`"));
+    supply.remembered(name).or_else(|| present(known)).unwrap_or_else(left_out)
 }
 
 /// What an earlier run, or a person, has written down.

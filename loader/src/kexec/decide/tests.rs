@@ -43,7 +43,7 @@ fn load_panic_arms_the_first_file() {
     let expected = Load {
         kernel: "k".into(),
         initrd: None,
-        append: String::new(),
+        append: None,
         reuse: false,
         format: None,
         call: SystemCall::Auto,
@@ -61,10 +61,10 @@ fn load_panic_arms_the_first_file() {
 
 #[test]
 fn append_and_command_line_set_and_the_last_counts() {
-    assert_eq!(load("-p k --append=a --command-line=b").append, "b");
-    assert_eq!(load("-p k --command-line=b --append=a").append, "a");
+    assert_eq!(load("-p k --append=a --command-line=b").append.as_deref(), Some("b"));
+    assert_eq!(load("-p k --command-line=b --append=a").append.as_deref(), Some("a"));
     let reused = load("-p k --reuse-cmdline --append=a");
-    assert_eq!((reused.reuse, reused.append.as_str()), (true, "a"));
+    assert_eq!((reused.reuse, reused.append.as_deref()), (true, Some("a")));
 }
 
 #[test]

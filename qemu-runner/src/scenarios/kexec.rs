@@ -1,0 +1,227 @@
+//! `kexec-command`, `kexec-locked-down`, `file-load`: the loader in kexec-tools' place, called as services call it, and kexec_file_load(2).
+
+use handoff::Verdict;
+use handoff::report::Elfcorehdr;
+use serde_json::Value;
+
+use crate::error::{Error, check, check_eq};
+use crate::first::{CAPTURE_APPEND, First};
+use crate::machine::DIMM_SIZE;
+use crate::scenario::{Need, Scenario};
+use crate::stage::{Setup, Stage, guest};
+
+/// Where services look for it.
+const KEXEC: &str = "/sbin/kexec";
+/// The kernel was asked, and refused.
+const REFUSED_BY_KERNEL: i32 = 255;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "kexec-command",
+            summary: "as `kexec`, the loader is driven by the calls of three distributions' services, and what the last one arms captures",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: kexec_command,
+        },
+        Scenario {
+            name: "kexec-locked-down",
+            summary: "under lockdown a kernel that is not trusted is refused by the kernel without loss, and `kexec -p -u` disarms",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: locked_down,
+        },
+        Scenario {
+            name: "file-load",
+            summary: "`load --file` lets the kernel make the image: known to `status`, grows with a DIMM, refuses bad files, captures",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: file_load,
+        },
+        Scenario {
+            name: "unified-kernel-image",
+            summary: "a unified kernel image is armed by either system call, with its own initrd and command line, and captures",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: unified_kernel_image,
+        },
+    ]
+}
+
+fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup::default())?;
+    install(&mut first)?;
+    expect_armed(&mut first, "at first", false)?;
+    let region = first.crash_region()?;
+    check_eq(
+        "bytes that --print-ckr-size prints",
+        &kexec(&mut first, "--print-ckr-size")?,
+        &(region.end - region.start).to_string(),
+    )?;
+
+    // kdumpctl: kexec_file_load, with debug output, and Secure Boot's way to disarm.
+    kexec(&mut first, &format!("-s -d -p --command-line='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::KERNEL))?;
+    expect_armed(&mut first, "kdumpctl's start", true)?;
+    check(first.image().is_err(), "image after kexec_file_load", "none of ours", "one")?;
+    kexec(&mut first, "-s -p -u")?;
+    expect_armed(&mut first, "kdumpctl's stop under Secure Boot", false)?;
+
+    // load.sh: everything behind the file.
+    kexec(&mut first, &format!("-p {} --append='{CAPTURE_APPEND}' --initrd={} -a", guest::KERNEL, guest::INITRD))?;
+    expect_armed(&mut first, "load.sh", true)?;
+    let by_suse = first.image()?.identity;
+    let said = refused(&mut first, "-l /boot/vmlinuz")?;
+    check(said.contains("KDUMP_LOADER_KEXEC"), "what is said to -l", "who else does it", &said)?;
+    refused(&mut first, "-p --real-mode /boot/vmlinuz")?;
+    refused(&mut first, "-p /boot/capture.cpio")?;
+    check_eq("identity of the armed image after refusals", &first.image()?.identity, &by_suse)?;
+    kexec(&mut first, "-p -u")?;
+    expect_armed(&mut first, "unload.sh", false)?;
+    kexec(&mut first, "-p -u")?;
+
+    // kdump-config: load, reload over it without the gap, and on to the panic.
+    let command_line = format!("BOOT_IMAGE=/boot/vmlinuz ro  {CAPTURE_APPEND} systemd.unit=kdump-tools-dump.service");
+    let load = format!("-p --command-line=\"{command_line}\" --initrd={} {}", guest::INITRD, guest::KERNEL);
+    kexec(&mut first, &load)?;
+    let loaded = first.image()?.identity;
+    let said = kexec(&mut first, &format!("{load} --hotplug --no-checks"))?;
+    check(said.contains("switches nothing off"), "what is said to --no-checks", "that it switches nothing off", &said)?;
+    check(first.image()?.identity != loaded, "identity after a reload", "another", "the same")?;
+    expect_armed(&mut first, "kdump-config's reload", true)?;
+    for subsystem in ["cpu", "memory"] {
+        let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
+        check_eq(&file, &first.vm.run_ok(&format!("cat {file}"))?.as_str(), &"1")?;
+    }
+    first.note("kdumpctl's, load.sh's and kdump-config's calls do what they ask for");
+
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
+    let line = capture.run_ok("cat /proc/cmdline")?;
+    check(line.starts_with(&command_line), "the capture kernel's command line", &command_line, &line)?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup::default())?;
+    install(&mut first)?;
+    let load = format!("-p --command-line='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::KERNEL);
+    kexec(&mut first, &load)?;
+    let ours = first.image()?.identity;
+    first.vm.run_ok("echo integrity >/sys/kernel/security/lockdown")?;
+    let said = refused(&mut first, &load.replace("-p ", "-p -c "))?;
+    check(said.contains("locked down"), "what is said to -c", "that the kernel is locked down", &said)?;
+
+    // A machine without UEFI has no key that vouches for a distribution's kernel. That shows only when the kernel is given the file.
+    for call in ["-a", "-s"] {
+        let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
+        check_eq(format!("exit status of {call}, which said {:?}", output.text), &output.status, &REFUSED_BY_KERNEL)?;
+        check(output.text.contains("still armed"), format!("what is said to {call}"), "that nothing is lost", &output.text)?;
+        check_eq(format!("identity of the armed image after {call}"), &first.image()?.identity, &ours)?;
+        expect_armed(&mut first, call, true)?;
+        check_eq("kexec_loaded", &first.vm.run_ok("cat /sys/kernel/kexec_loaded")?.as_str(), &"0")?;
+    }
+    first.note("a kernel with a signature that is not trusted is refused, and the armed image stays armed");
+
+    kexec(&mut first, "-p -u")?;
+    expect_armed(&mut first, "-p -u under lockdown", false)?;
+    first.note("disarmed by kexec_file_load, as lockdown allows");
+    first.switch_off();
+    Ok(())
+}
+
+fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
+    let load = format!(
+        "{} load --file --kernel {} --initrd {} --append '{CAPTURE_APPEND}' --json",
+        guest::LOADER,
+        guest::KERNEL,
+        guest::INITRD
+    );
+    let told = json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
+    check_eq("`call` that `load --file` printed", &told["call"], &Value::from("kexec_file_load"))?;
+    check_eq("`hotplug` that `load --file` printed", &told["hotplug"], &Value::Bool(true))?;
+    check_eq("kexec_crash_loaded after `load --file`", &first.crash_loaded()?, &true)?;
+    expect_recorded(&mut first)?;
+
+    // The system call would have freed the armed image before it looked at these.
+    first.vm.run_ok(&format!("head -c 1000000 {} >/tmp/short; : >/tmp/empty", guest::KERNEL))?;
+    for (good, bad) in [(guest::KERNEL, "/tmp/short"), (guest::KERNEL, guest::INITRD), (guest::INITRD, "/tmp/empty")] {
+        let output = first.vm.run(&load.replace(good, bad))?;
+        check_eq(format!("exit status with {bad}, which said {:?}", output.text), &output.status, &1)?;
+        check_eq(format!("kexec_crash_loaded after {bad}"), &first.crash_loaded()?, &true)?;
+    }
+    expect_recorded(&mut first)?;
+    first.note("bad files are refused, and the image that the kernel has made stays armed");
+
+    first.place_sentinel(2, &(0..u64::MAX))?;
+    let before = first.iomem()?.dumped();
+    let dimm = first.add_dimm(0)?;
+    first.place_sentinel(1, &dimm)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_capture_kernel()?;
+    let core = crashed.check_vmcore()?;
+    let bytes: u64 = before.iter().map(|range| range.end - range.start).sum();
+    let grown: u64 = crashed.victim.iomem.dumped().iter().map(|range| range.end - range.start).sum();
+    check_eq("memory to be dumped: what there was, and a DIMM", &grown, &(bytes + DIMM_SIZE))?;
+    crashed.stage.outcome.fact("vmcore: bytes of memory", core.load_bytes());
+    Ok(())
+}
+
+fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { uki: true, ..Setup::default() })?;
+    install(&mut first)?;
+    kexec(&mut first, &format!("-p -s {}", guest::UKI))?;
+    expect_armed(&mut first, "-s with a unified kernel image", true)?;
+    kexec(&mut first, "-p -s -u")?;
+    kexec(&mut first, &format!("-p -c --type=uki {}", guest::UKI))?;
+    expect_armed(&mut first, "-c with a unified kernel image", true)?;
+    first.note("armed a unified kernel image, with the initrd and the command line that are in it");
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    let line = capture.run_ok("cat /proc/cmdline")?;
+    check(line.starts_with(CAPTURE_APPEND), "the capture kernel's command line", CAPTURE_APPEND, &line)?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+fn install(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(&format!("mkdir -p /sbin && ln -s {} {KEXEC}", guest::LOADER)).map(drop)
+}
+
+/// The call must succeed; what it says.
+fn kexec(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
+    first.vm.run_ok(&format!("{KEXEC} {arguments}"))
+}
+
+/// The call must be refused before the kernel is asked; what it says.
+fn refused(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
+    let output = first.vm.run(&format!("{KEXEC} {arguments}"))?;
+    check_eq(format!("exit status of `kexec {arguments}`, which said {:?}", output.text), &output.status, &1)?;
+    Ok(output.text)
+}
+
+/// `-S` and the kernel must say so.
+fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<(), Error> {
+    check_eq(format!("kexec_crash_loaded: {when}"), &first.crash_loaded()?, &armed)?;
+    let status = first.vm.run(&format!("{KEXEC} -S"))?.status;
+    check_eq(format!("exit status of -S: {when}"), &status, &i32::from(armed))
+}
+
+/// `status` must know what the kernel has made an image of.
+fn expect_recorded(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let status = json(&first.vm.run_ok(&format!("{} status --json 2>/dev/null", guest::LOADER))?)?;
+    let record = &status["record"];
+    let known =
+        serde_json::json!([status["loaded"], record["call"], record["kernel"], record["command_line"], status["identity"]]);
+    let expected = serde_json::json!([true, "kexec_file_load", guest::KERNEL, CAPTURE_APPEND, null]);
+    check_eq("armed, call, kernel, command line and identity in status", &known, &expected)
+}
+
+fn json(text: &str) -> Result<Value, Error> {
+    let unintelligible = |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
+    serde_json::from_str(text).map_err(unintelligible)
+}
