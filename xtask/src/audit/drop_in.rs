@@ -4,13 +4,13 @@
 //! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old versions included.
 
 use anyhow::Result;
+use loader::purgatory::foreign::STACK_END;
 use object::elf::{
     EM_X86_64, ET_REL, FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHN_LORESERVE, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_RELR,
     SHT_SYMTAB, STB_GLOBAL, Sym64,
 };
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SymbolIndex};
-use qemu_runner::peers::STACK_END;
 
 use loader::purgatory::relocatable::{Bound, Relocatable};
 use loader::request::InputFile;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use handoff::OnCorrupt;
-use qemu_runner::peers::{Contract, KEXEC_TOOLS, LINUX, STACK_END};
+use loader::purgatory::foreign::{Contract, KEXEC_TOOLS, LINUX, STACK_END};
 
 use super::relocatable;
 use super::{PURGATORY, copy_if_changed, place, write_if_changed};
@@ -94,7 +94,7 @@ impl DropIn {
 
     /// Every symbol that the host's loader writes, and its size.
     pub fn written(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-        self.contract.written.iter().copied()
+        self.contract.written.iter().map(|written| (written.symbol, written.len))
     }
 
     /// Every global symbol of the object.
