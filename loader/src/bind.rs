@@ -38,7 +38,7 @@ pub fn bind(sealed: Sealed<'_>, engine: Engine) -> Image<'_> {
 
     let segments = [
         Some((SegmentKind::Elfcorehdr, placed.elfcorehdr, Cow::Owned(described.elfcorehdr().to_vec()))),
-        Some((SegmentKind::Kernel, placed.kernel, Cow::Borrowed(described.kernel().payload))),
+        Some((SegmentKind::Kernel, placed.kernel, described.kernel().payload.clone())),
         described.initrd().zip(placed.initrd).map(|(bytes, range)| (SegmentKind::Initrd, range, Cow::Borrowed(bytes))),
         Some((SegmentKind::BootParams, placed.boot_params, Cow::Owned(described.boot_params().to_vec()))),
         Some((SegmentKind::CommandLine, placed.command_line, Cow::Owned(described.command_line().bytes.clone()))),

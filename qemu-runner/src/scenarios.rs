@@ -9,6 +9,7 @@ mod kernels;
 mod commands;
 mod refusals;
 mod kexec;
+mod same_image;
 mod peer;
 
 use crate::scenario::Scenario;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         commands::all(),
         refusals::all(),
         kexec::all(),
+        same_image::all(),
         peer::all(),
     ];
     families.into_iter().flatten().collect()
