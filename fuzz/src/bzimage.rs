@@ -1,7 +1,7 @@
 //! The capture kernel's file: it is taken if and only if it obeys every rule of boot.rst that the loader names, with exactly the
 //! facts that stand in it; and whatever it is refused for is really so.
 
-use loader::kernel::{self, Defect};
+use loader::kernel::{self, Defect, bzimage};
 use loader::request::{InputFile, Request};
 
 use crate::bytes::word;
@@ -30,13 +30,16 @@ const HEADER_END: std::ops::RangeInclusive<u128> = 0x264..=0x290;
 
 /// Shows it for one file.
 pub fn check(data: &[u8]) -> Answer {
+    if kernel::format_of(data).is_some_and(|name| name != bzimage::FORMAT.name) {
+        return Answer::Refused; // not as a bzImage: [`crate::kernel_file`] judges it
+    }
     let file = InputFile { path: "vmlinuz".into(), bytes: data.to_vec() };
     match kernel::parse(&file) {
         Ok(kernel) => {
             let facts = Facts::read(data).expect("no kernel is shorter than its header");
             assert_eq!(facts.broken(data), [""; 0], "a rule is broken");
-            assert_eq!(kernel.setup_header, &data[0x1f1..facts.header_end as usize]);
-            assert_eq!(kernel.payload, &data[facts.payload_at as usize..]);
+            assert_eq!(*kernel.setup_header, data[0x1f1..facts.header_end as usize]);
+            assert_eq!(*kernel.payload, data[facts.payload_at as usize..]);
             assert_eq!(u128::from(kernel.init_size), facts.init_size);
             assert_eq!(u128::from(kernel.alignment), facts.alignment);
             assert_eq!(Some(u128::from(kernel.pref_address)), read(data, field::PREF_ADDRESS));
@@ -157,6 +160,7 @@ fn justify(defect: &Defect, data: &[u8]) {
                 && (least as u128, most as u128) == (*HEADER_END.start(), *HEADER_END.end())
                 && !HEADER_END.contains(&(end as u128))
         }
+        Defect::Inside { .. } | Defect::Segments { .. } | Defect::NotForKernel => false,
         Defect::InitSize { init_size, payload } => value(field::INIT_SIZE) == Some(init_size.into()) && init_size < payload,
     };
     assert!(justified, "refused for what is not so: {defect}");

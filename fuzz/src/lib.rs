@@ -7,6 +7,7 @@
 pub mod bytes; // little-endian integers out of a file
 pub mod machine; // a block, a request and a machine that are right
 pub mod bzimage;
+pub mod kernel_file;
 pub mod purgatory_elf;
 pub mod purgatory_object;
 pub mod elfcorehdr;
@@ -63,7 +64,7 @@ macro_rules! targets {
 
 /// All of them.
 pub const TARGETS: &[Target] =
-    targets![bzimage, purgatory_elf, purgatory_object, elfcorehdr, handoff_block, iomem, vmcoreinfo, kcore, cpus];
+    targets![bzimage, kernel_file, purgatory_elf, purgatory_object, elfcorehdr, handoff_block, iomem, vmcoreinfo, kcore, cpus];
 
 #[cfg(test)]
 mod tests {

@@ -99,7 +99,7 @@ pub fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     let running = running(machine)?;
     let mut params = BootParams::new_zeroed();
     let header = params.as_mut_bytes().get_mut(SETUP_HEADER_AT..SETUP_HEADER_AT + kernel.setup_header.len());
-    header.ok_or(Error::SetupHeader { len: kernel.setup_header.len() })?.copy_from_slice(kernel.setup_header);
+    header.ok_or(Error::SetupHeader { len: kernel.setup_header.len() })?.copy_from_slice(&kernel.setup_header);
 
     params.hdr.type_of_loader = TYPE_OF_LOADER_KEXEC;
     // No bit of it concerns a kernel that is entered in 64-bit mode.

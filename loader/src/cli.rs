@@ -102,7 +102,7 @@ pub struct Plan {
 /// `inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A bzImage, a unified kernel image or a purgatory; the purgatory in this program if none is named
+    /// A bzImage, a unified kernel image, a vmlinux or a purgatory; the purgatory in this program if none is named
     pub file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -134,7 +134,7 @@ pub struct GenerateMan {
 /// What decides the image.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// The capture kernel: a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable), or a unified kernel image with one in it
+    /// The capture kernel: a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable), a unified kernel image with one in it, or a vmlinux
     #[arg(long, value_name = "FILE")]
     pub kernel: PathBuf,
     /// Its initial RAM disk; of a unified kernel image, its own without this

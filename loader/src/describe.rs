@@ -157,7 +157,7 @@ impl<'r, P: Purgatory> Described<'r, P> {
         let placed = self.placed;
         let segments = [
             Some((SegmentKind::Elfcorehdr, placed.elfcorehdr, Cow::Owned(self.elfcorehdr().to_vec()))),
-            Some((SegmentKind::Kernel, placed.kernel, Cow::Borrowed(self.kernel().payload))),
+            Some((SegmentKind::Kernel, placed.kernel, self.kernel().payload.clone())),
             self.initrd().zip(placed.initrd).map(|(bytes, range)| (SegmentKind::Initrd, range, Cow::Borrowed(bytes))),
             Some((SegmentKind::BootParams, placed.boot_params, Cow::Owned(self.boot_params().to_vec()))),
             Some((SegmentKind::CommandLine, placed.command_line, Cow::Owned(self.command_line().bytes.clone()))),

@@ -1,9 +1,9 @@
 //! For tests: a capture kernel and a purgatory, as small as they can be and still pass for one.
 
 use object::elf::{
-    ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_DYN, EV_CURRENT, FileHeader64, FileType, Ident, Machine, PF_R,
-    PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramHeader64, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_PROGBITS, SHT_RELA, SHT_STRTAB,
-    SHT_SYMTAB, SectionHeader64, SectionType, Sym64, SymbolInfo, SymbolSection,
+    ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_DYN, ET_EXEC, EV_CURRENT, FileHeader64, FileType, Ident,
+    Machine, PF_R, PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramHeader64, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_PROGBITS, SHT_RELA,
+    SHT_STRTAB, SHT_SYMTAB, SectionHeader64, SectionType, Sym64, SymbolInfo, SymbolSection,
 };
 use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
@@ -253,5 +253,36 @@ pub(crate) fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
         file.extend(*bytes);
     }
     file.resize(content, 0);
+    file
+}
+
+/// A segment of a vmlinux.
+#[derive(Clone, Debug)]
+pub(crate) struct VmlinuxSegment {
+    pub paddr: u64,
+    pub bytes: Vec<u8>,
+    pub memsz: u64,
+}
+
+/// A vmlinux of these segments, each mapped where Linux maps itself.
+pub(crate) fn vmlinux(entry: u64, segments: &[VmlinuxSegment]) -> Vec<u8> {
+    const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+    let header = FileHeader64 {
+        e_entry: U64::new(LittleEndian, entry),
+        e_phoff: U64::new(LittleEndian, 64),
+        e_phentsize: U16::new(LittleEndian, 56),
+        e_phnum: U16::new(LittleEndian, segments.len() as u16),
+        ..file_header(EM_X86_64, ET_EXEC, 0, 0, 0)
+    };
+    let mut file = bytes_of(&header).to_vec();
+    let mut offset = 0x1000;
+    for VmlinuxSegment { paddr, bytes, memsz } in segments {
+        let mut header = load(PF_R | PF_X, START_KERNEL_MAP.wrapping_add(*paddr), (offset, bytes.len() as u64), *memsz);
+        header.p_paddr = U64::new(LittleEndian, *paddr);
+        file.extend(bytes_of(&header));
+        offset += bytes.len() as u64;
+    }
+    file.resize(0x1000, 0);
+    segments.iter().for_each(|segment| file.extend(&segment.bytes));
     file
 }

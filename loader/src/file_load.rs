@@ -10,8 +10,8 @@ use handoff::PAGE_SIZE;
 
 use crate::bootparams;
 use crate::cmdline;
-use crate::kernel::bzimage::XLF_5LEVEL;
-use crate::kernel::{self, CaptureKernel};
+use crate::kernel::bzimage::{self, XLF_5LEVEL};
+use crate::kernel::{self, CaptureKernel, Defect};
 use crate::machine::Reservation;
 use crate::place::{self, KernelNeeds, Needs, PurgatoryNeeds};
 use crate::request::InputFile;
@@ -31,6 +31,9 @@ pub fn check<'f>(
     machine: &Reservation,
 ) -> Result<(CaptureKernel<'f>, CString), Error> {
     let parsed = kernel::parse(kernel)?;
+    if kernel::format_of(parsed.file) != Some(bzimage::FORMAT.name) {
+        return Err(kernel::Error { path: kernel.path.clone(), defect: Defect::NotForKernel }.into());
+    }
     if let Some(initrd) = initrd.filter(|initrd| initrd.bytes.is_empty()) {
         return Err(Error::EmptyInitrd { path: initrd.path.clone() });
     }
@@ -101,6 +104,8 @@ mod tests {
             let message = checked(kernel, initrd, line, machine).unwrap_err();
             assert!(message.contains(word), "{word}: {message}");
         };
+        let vmlinux = crate::example::VmlinuxSegment { paddr: 0x100_0000, bytes: pattern(100), memsz: 100 };
+        refused(crate::example::vmlinux(0x100_0000, &[vmlinux]), b"i", "", &machine, "bzImages only");
         refused(b"\x1f\x8b and more".to_vec(), b"i", "", &machine, "gzip");
         refused(good()[..40_000].to_vec(), b"i", "", &machine, "truncated");
         refused(good(), b"", "", &machine, "empty");

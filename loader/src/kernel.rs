@@ -3,6 +3,7 @@
 //! *On entry:* a file's bytes, nothing known about them. *On exit:* a kernel that the 64-bit boot protocol can start anywhere in physical
 //! memory, or an error that says what the file is instead.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use object::elf::ELFMAG;
@@ -11,16 +12,17 @@ use crate::request::InputFile;
 
 pub mod bzimage;
 pub mod uki;
+pub mod vmlinux;
 
-/// A kernel that can be placed. Borrows from the file, which is read once and never copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A kernel that can be placed. Borrows from the file where the bytes are in it as they are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureKernel<'a> {
     /// All of it, as kexec_file_load(2) takes it: the file, or the part of the file that is a kernel.
     pub file: &'a [u8],
     /// The setup header, from file offset 0x1f1 on: what `boot_params` carries at the same offset.
-    pub setup_header: &'a [u8],
-    /// What is loaded: the protected-mode part of a bzImage.
-    pub payload: &'a [u8],
+    pub setup_header: Cow<'a, [u8]>,
+    /// What is loaded: the protected-mode part of a bzImage, or the segments of a vmlinux.
+    pub payload: Cow<'a, [u8]>,
     /// Bytes that the kernel needs from its load address on, the payload included (`init_size`).
     pub init_size: u64,
     /// What its load address must be a multiple of (`kernel_alignment`), a power of two.
@@ -48,7 +50,7 @@ pub struct Format {
 }
 
 /// The formats the loader reads, in the order in which they are tried.
-pub const FORMATS: &[Format] = &[uki::FORMAT, bzimage::FORMAT];
+pub const FORMATS: &[Format] = &[uki::FORMAT, vmlinux::FORMAT, bzimage::FORMAT];
 
 /// What `bytes` are, or claim to be, by the name of the format.
 pub fn format_of(bytes: &[u8]) -> Option<&'static str> {
@@ -72,10 +74,7 @@ fn known_formats() -> String {
 
 /// What a file that is no kernel of ours begins like: signature, what it is, where to go from there.
 const FOREIGN: &[(&[u8], &str)] = &[
-    (
-        &ELFMAG,
-        "an ELF file, perhaps an uncompressed vmlinux; the bzImage of the same kernel is arch/x86/boot/bzImage, or /boot/vmlinuz-*",
-    ),
+    (&ELFMAG, "an ELF file, and no vmlinux for x86-64: nothing of it is mapped where Linux maps itself"),
     (b"\x1f\x8b", "gzip-compressed data; unpack it with gunzip"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed data; unpack it with unzstd"),
     (b"\xfd7zXZ\0", "xz-compressed data; unpack it with unxz"),
@@ -134,6 +133,17 @@ pub enum Defect {
         found: &'static str,
         /// What it could be.
         known: String,
+    },
+    /// The running kernel would not know it.
+    #[error("kexec_file_load takes bzImages only: leave --file (or -s) out, or take the bzImage of the same kernel")]
+    NotForKernel,
+    /// The segments of a vmlinux cannot be loaded as they are.
+    #[error("{what} ({at:#x}): it is damaged, or no kernel that can be loaded anywhere; take the bzImage of the same kernel")]
+    Segments {
+        /// What is wrong.
+        what: &'static str,
+        /// Which physical address.
+        at: u64,
     },
     /// What is wrapped in it has something wrong with it.
     #[error("in its {section} section: {defect}")]
@@ -240,7 +250,10 @@ mod tests {
             (padded(b"root:x:0:0"), "do not tell"),
         ] {
             let text = message(&bytes);
-            assert!(text.starts_with("it is no unified kernel image or bzImage but ") && text.contains(name), "{name}: {text}");
+            assert!(
+                text.starts_with("it is no unified kernel image or vmlinux or bzImage but ") && text.contains(name),
+                "{name}: {text}"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ mod kernels;
 mod commands;
 mod refusals;
 mod kexec;
+mod same_image;
 mod peer;
 mod drop_ins;
 mod service;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         commands::all(),
         refusals::all(),
         kexec::all(),
+        same_image::all(),
         peer::all(),
         drop_ins::all(),
         service::all(),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use loader::request::InputFile;
+
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::Error;
@@ -11,7 +13,7 @@ use crate::initramfs::{Initramfs, Role};
 use crate::installed;
 use crate::machine::{self, Boot, Machine};
 use crate::outcome::Outcome;
-use crate::peers::{self, embedded};
+use crate::peers::{self, embedded, payload};
 use crate::uki;
 use crate::vm::Vm;
 
@@ -29,6 +31,8 @@ pub mod guest {
     pub const PURGATORY: &str = "/boot/purgatory.ro";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
+    /// The capture kernel, unpacked.
+    pub const VMLINUX: &str = "/boot/vmlinux";
 }
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
@@ -55,8 +59,8 @@ pub struct Setup {
     pub efi: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
-    /// A unified kernel image in place of the capture kernel's file and its initial RAM disk.
-    pub uki: bool,
+    /// What the capture kernel comes in.
+    pub packaging: Packaging,
     /// kexec-tools in the first kernel's user space.
     pub peer: bool,
     /// Our purgatory in the place of kexec-tools' own.
@@ -65,6 +69,17 @@ pub struct Setup {
     pub purgatory: Option<&'static str>,
     /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
     pub ballast_mib: usize,
+}
+
+/// What a capture kernel comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packaging {
+    /// [`guest::KERNEL`], with [`guest::INITRD`] beside it.
+    BzImage,
+    /// [`guest::UKI`], with the initial RAM disk in it.
+    Unified,
+    /// [`guest::VMLINUX`], with [`guest::INITRD`] beside it.
+    Vmlinux,
 }
 
 impl Default for Setup {
@@ -78,7 +93,7 @@ impl Default for Setup {
             crashkernel: Some("256M"),
             efi: false,
             makedumpfile: true,
-            uki: false,
+            packaging: Packaging::BzImage,
             peer: false,
             peer_with_ours: false,
             purgatory: None,
@@ -186,12 +201,20 @@ impl<'c> Stage<'c> {
         first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
         first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
         let initrd = self.capture_user_space(setup)?;
-        if setup.uki {
-            let linux = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
-            let sections = [(".linux", linux.as_slice()), (".initrd", &initrd), (".cmdline", CAPTURE_APPEND.as_bytes())];
-            first.file(guest::UKI, 0o644, &uki::build(&sections));
-        } else {
-            first.host_file(guest::KERNEL, 0o644, &kernel.vmlinuz)?;
+        let bytes = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
+        match setup.packaging {
+            Packaging::BzImage => first.file(guest::KERNEL, 0o644, &bytes),
+            Packaging::Unified => {
+                let sections = [(".linux", bytes.as_slice()), (".initrd", &initrd), (".cmdline", CAPTURE_APPEND.as_bytes())];
+                first.file(guest::UKI, 0o644, &uki::build(&sections));
+            }
+            Packaging::Vmlinux => {
+                let bzimage = InputFile { path: kernel.vmlinuz.clone(), bytes };
+                let unpacked = payload::vmlinux(&bzimage).map_err(|error| Error::Missing(format!("no vmlinux: {error}")))?;
+                first.file(guest::VMLINUX, 0o644, &unpacked);
+            }
+        }
+        if setup.packaging != Packaging::Unified {
             first.file(guest::INITRD, 0o644, &initrd);
         }
         if setup.peer_with_ours {

@@ -19,8 +19,8 @@ fn header() -> Vec<u8> {
 fn kernel(setup_header: &[u8]) -> CaptureKernel<'_> {
     CaptureKernel {
         file: &[],
-        setup_header,
-        payload: &[],
+        setup_header: setup_header.into(),
+        payload: (&[]).into(),
         init_size: 0x37d_e000,
         alignment: 0x20_0000,
         pref_address: 0x100_0000,

@@ -4,9 +4,10 @@ use std::fmt;
 
 use handoff::Block;
 use handoff::block::VERSION;
-use loader::kernel::{self, uki};
+use loader::kernel::{self, CaptureKernel, uki, vmlinux};
 use loader::purgatory::foreign::REGIONS;
 use loader::purgatory::{self, Foreign, Kind, Program};
+use loader::request::InputFile;
 use object::elf::ELFMAG;
 use serde::Serialize;
 
@@ -32,6 +33,8 @@ enum Description {
         #[serde(skip_serializing_if = "Option::is_none")]
         inside: Option<Wrapper>,
     },
+    /// A kernel that is not packed.
+    Vmlinux { file: String, payload: u64, init_size: u64, alignment: u64, entry_offset: u64 },
     /// A purgatory of ours.
     Purgatory { file: String, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
     /// The kernel's purgatory, or kexec-tools', or one for their loaders.
@@ -65,26 +68,15 @@ pub fn run(arguments: &Inspect) -> Result<(), Error> {
         Some(path) => read_file("file", path)?,
         None => read_purgatory(None)?,
     };
-    let description = if file.bytes.starts_with(&ELFMAG) || arguments.file.is_none() {
+    let elf = file.bytes.starts_with(&ELFMAG) && kernel::format_of(&file.bytes).is_none();
+    let description = if elf || arguments.file.is_none() {
         let path = file.path.display().to_string();
         match purgatory::read(&file)? {
             Kind::Ours(program) => ours(path, &program),
             Kind::Foreign(foreign) => others(path, &foreign),
         }
     } else {
-        let kernel = kernel::parse(&file)?;
-        Description::BzImage {
-            protocol: format!("{}.{:02}", kernel.version >> 8, kernel.version & 0xff),
-            payload: kernel.payload.len() as u64,
-            init_size: kernel.init_size,
-            alignment: kernel.alignment,
-            pref_address: kernel.pref_address,
-            cmdline_size: kernel.cmdline_size.into(),
-            xloadflags: kernel.xloadflags,
-            entry_offset: kernel.entry_offset,
-            inside: wrapper(&file.bytes),
-            file: file.path.display().to_string(),
-        }
+        describe(&file, kernel::parse(&file)?)
     };
     if arguments.json { print_json(&description) } else { print(&description.to_string()) }
 }
@@ -113,6 +105,26 @@ fn others(file: String, foreign: &Foreign) -> Description {
         limit: program.limit(),
         entry_offset: program.entry(),
         prints: contract.prints(),
+    }
+}
+
+fn describe(file: &InputFile, kernel: CaptureKernel<'_>) -> Description {
+    let (path, payload) = (file.path.display().to_string(), kernel.payload.len() as u64);
+    let CaptureKernel { init_size, alignment, entry_offset, .. } = kernel;
+    if kernel::format_of(kernel.file) == Some(vmlinux::FORMAT.name) {
+        return Description::Vmlinux { file: path, payload, init_size, alignment, entry_offset };
+    }
+    Description::BzImage {
+        protocol: format!("{}.{:02}", kernel.version >> 8, kernel.version & 0xff),
+        payload,
+        init_size,
+        alignment,
+        pref_address: kernel.pref_address,
+        cmdline_size: kernel.cmdline_size.into(),
+        xloadflags: kernel.xloadflags,
+        entry_offset,
+        inside: wrapper(&file.bytes),
+        file: path,
     }
 }
 
@@ -154,6 +166,12 @@ impl fmt::Display for Description {
                     Some(line) => writeln!(out, "its own        {line}"),
                     None => Ok(()),
                 }
+            }
+            Self::Vmlinux { file, payload, init_size, alignment, entry_offset } => {
+                writeln!(out, "{file}: vmlinux")?;
+                writeln!(out, "payload        {payload} bytes")?;
+                writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}")?;
+                writeln!(out, "entry          load address + {entry_offset:#x}")
             }
             Self::Purgatory { file, block_version, block_size, block_offset, text, len, entry_offset } => {
                 writeln!(out, "{}: purgatory, handoff block version {block_version}", file)?;

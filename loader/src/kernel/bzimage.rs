@@ -2,6 +2,7 @@
 //!
 //! The checks are those of `bzImage64_probe` (arch/x86/kernel/kexec-bzimage64.c), and those that boot.rst asks of a boot loader.
 
+use std::borrow::Cow;
 use std::mem::offset_of;
 
 use super::{CaptureKernel, Defect, Format};
@@ -139,8 +140,8 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     }
     Ok(CaptureKernel {
         file: bytes,
-        setup_header,
-        payload,
+        setup_header: Cow::Borrowed(setup_header),
+        payload: Cow::Borrowed(payload),
         init_size,
         alignment: kernel_alignment.into(),
         pref_address,

@@ -79,7 +79,7 @@ fn sources<'a>(described: &'a Described<'_, Program>, copy_at: u64) -> impl Iter
     };
     [
         Some(part(RegionKind::Purgatory, program.text_bytes(), program.text().start)),
-        Some(whole(RegionKind::Kernel, described.kernel().payload, placed.kernel)),
+        Some(whole(RegionKind::Kernel, &described.kernel().payload, placed.kernel)),
         described.initrd().zip(placed.initrd).map(|(bytes, range)| whole(RegionKind::Initrd, bytes, range)),
         Some(whole(RegionKind::BootParams, described.boot_params(), placed.boot_params)),
         Some(whole(RegionKind::CommandLine, &described.command_line().bytes, placed.command_line)),

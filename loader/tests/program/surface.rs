@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::fixture::{Fixture, NONE, Run, assert_says, program, run};
+use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
 
 /// `nobody`, by custom.
 const NOBODY: u32 = 65534;
@@ -158,6 +158,11 @@ fn inspect_describes_kernel_and_purgatory() {
     let kernel: serde_json::Value = serde_json::from_str(&kernel.stdout).unwrap();
     assert_eq!((&kernel["format"], &kernel["protocol"]), (&"bzImage".into(), &"2.15".into()));
     assert_eq!((&kernel["init_size"], &kernel["payload"]), (&(4 << 20).into(), &100_000.into()));
+
+    let segment = example::VmlinuxSegment { paddr: 0x100_0000, bytes: example::pattern(5000), memsz: 0x3000 };
+    fixture.write("vmlinux", &example::vmlinux(0x100_0080, &[segment]));
+    let vmlinux = run(program().arg("inspect").arg(fixture.path("vmlinux"))).stdout;
+    assert_says(&vmlinux, &["vmlinux: vmlinux", "5000 bytes", "12288 bytes at a multiple of 0x200000", "load address + 0x80"]);
 
     let purgatory = run(program().arg("inspect").arg(fixture.path("purgatory.elf")).arg("--json"));
     let purgatory: serde_json::Value = serde_json::from_str(&purgatory.stdout).unwrap();

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First};
+use crate::iomem::Iomem;
 use crate::machine::DIMM_SIZE;
 use crate::scenario::{Need, Scenario};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{Packaging, Setup, Stage, guest};
 
 /// Where services look for it.
 const KEXEC: &str = "/sbin/kexec";
@@ -44,6 +45,13 @@ pub(super) fn all() -> Vec<Scenario> {
             needs: &[Need::Makedumpfile],
             may_be_skipped: false,
             story: unified_kernel_image,
+        },
+        Scenario {
+            name: "vmlinux",
+            summary: "an unpacked kernel runs in the crash region, far from where it was linked, and captures",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: vmlinux,
         },
     ]
 }
@@ -171,7 +179,7 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { uki: true, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup { packaging: Packaging::Unified, ..Setup::default() })?;
     install(&mut first)?;
     kexec(&mut first, &format!("-p -s {}", guest::UKI))?;
     expect_armed(&mut first, "-s with a unified kernel image", true)?;
@@ -185,6 +193,24 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     let line = capture.run_ok("cat /proc/cmdline")?;
     check(line.starts_with(CAPTURE_APPEND), "the capture kernel's command line", CAPTURE_APPEND, &line)?;
     capture.check_vmcore()?;
+    Ok(())
+}
+
+fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { packaging: Packaging::Vmlinux, ..Setup::default() })?;
+    install(&mut first)?;
+    let load = format!("-p -t elf-x86_64 --args-linux --append='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::VMLINUX);
+    let said = refused(&mut first, &format!("{load} -s"))?;
+    check(said.contains("bzImages only"), "what is said to -s", "what the kernel takes", &said)?;
+    kexec(&mut first, &load)?;
+    expect_armed(&mut first, "a vmlinux", true)?;
+    let region = first.crash_region()?;
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    capture.check_vmcore()?;
+    let text = Iomem::parse(&capture.run_ok("cat /proc/iomem")?)?.kernel_text;
+    check(region.contains(&text), "where the capture kernel runs", format!("{region:x?}"), format!("{text:#x}"))?;
     Ok(())
 }
 

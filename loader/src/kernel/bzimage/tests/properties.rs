@@ -124,8 +124,8 @@ proptest! {
                 prop_assert!(wrong.is_empty(), "taken although this is wrong: {:?}", wrong);
                 let expected = CaptureKernel {
                     file: &file.bytes,
-                    setup_header: &file.bytes[0x1f1..0x202 + usize::from(parts.jump_operand)],
-                    payload: &file.bytes[parts.payload_at()..],
+                    setup_header: (&file.bytes[0x1f1..0x202 + usize::from(parts.jump_operand)]).into(),
+                    payload: (&file.bytes[parts.payload_at()..]).into(),
                     init_size: parts.init_size.into(),
                     alignment: parts.kernel_alignment.into(),
                     pref_address: parts.pref_address,

@@ -1,0 +1,122 @@
+//! [2c] vmlinux: the kernel as it was linked, an ELF file without the code that unpacks and moves it.
+//!
+//! On x86-64 it need not lie where it was linked: `startup_64` finds out where it runs and puts its page tables right (`__startup_64`,
+//! arch/x86/boot/startup/map_kernel.c, before 6.16 arch/x86/kernel/head64.c); only its virtual addresses stay. It asks for no more than 2 MiB of
+//! alignment, and for boot parameters at RSI, which here are made from nothing: a vmlinux has no setup header.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use object::LittleEndian;
+use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD, ProgramHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::bzimage::{XLF_CAN_BE_LOADED_ABOVE_4G, XLF_EFI_KEXEC, XLF_KERNEL_64};
+use super::{CaptureKernel, Defect, Format};
+use crate::bootparams::uapi::SetupHeader;
+
+/// The row of [`super::FORMATS`].
+pub const FORMAT: Format = Format { name: "vmlinux", probe, parse };
+
+/// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`, Documentation/arch/x86/x86_64/mm.rst).
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// What its physical address must be a multiple of; it stops for ever at any other (`PMD_SIZE`, `__startup_64`).
+const ALIGNMENT: u64 = 2 << 20;
+/// COMMAND_LINE_SIZE without the NUL (arch/x86/include/asm/setup.h).
+const CMDLINE_SIZE: u32 = 2047;
+/// The boot protocol that its boot parameters speak, of which nothing newer is used here.
+const VERSION: u16 = 0x020f;
+/// More memory than any kernel takes (`KERNEL_IMAGE_SIZE`, arch/x86/include/asm/page_64_types.h). It keeps a damaged header from claiming more.
+const MOST: u64 = 1 << 30;
+const HDRS: [u8; 4] = *b"HdrS";
+const BOOT_FLAG: u16 = 0xaa55;
+
+/// An ELF file for this machine, part of which belongs into the kernel's mapping.
+fn probe(bytes: &[u8]) -> bool {
+    let Some((header, loads)) = headers(bytes) else { return false };
+    let kind = header.e_type(LittleEndian);
+    header.e_machine(LittleEndian) == EM_X86_64
+        && (kind == ET_EXEC || kind == ET_DYN)
+        && loads.iter().any(|load| load.p_vaddr(LittleEndian) >= KERNEL_MAP)
+}
+
+fn headers(bytes: &[u8]) -> Option<(&FileHeader64<LittleEndian>, Vec<&ProgramHeader64<LittleEndian>>)> {
+    let header = FileHeader64::parse(bytes).ok()?;
+    let headers = header.program_headers(LittleEndian, bytes).ok()?;
+    let loads = headers.iter().filter(|load| load.p_type(LittleEndian) == PT_LOAD && load.p_memsz(LittleEndian) > 0);
+    Some((header, loads.collect()))
+}
+
+fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
+    let (header, mut loads) = headers(bytes).expect("it was probed");
+    loads.sort_unstable_by_key(|load| load.p_paddr(LittleEndian));
+    let span = span(&loads)?;
+    let mut payload = Vec::new();
+    for load in loads {
+        let (offset, file_len) = load.file_range(LittleEndian);
+        let end = offset.saturating_add(file_len);
+        let content = load.data(LittleEndian, bytes);
+        let content = content.map_err(|()| Defect::Truncated { len: bytes.len(), part: "a segment", end })?;
+        payload.resize((load.p_paddr(LittleEndian) - span.start) as usize, 0);
+        payload.extend_from_slice(content);
+    }
+    // Where it was linked to begin, in physical memory (`phys_startup_64`, arch/x86/kernel/vmlinux.lds.S).
+    let entry = header.e_entry(LittleEndian);
+    let entry_offset = entry.checked_sub(span.start).filter(|&offset| offset < payload.len() as u64);
+    let entry_offset = entry_offset.ok_or(Defect::Segments { what: "its entry point is in none of its segments", at: entry })?;
+    let init_size = span.end - span.start;
+    Ok(CaptureKernel {
+        file: bytes,
+        setup_header: Cow::Owned(setup_header(init_size).as_bytes().to_vec()),
+        payload: Cow::Owned(payload),
+        init_size,
+        alignment: ALIGNMENT,
+        pref_address: 0,
+        cmdline_size: CMDLINE_SIZE,
+        version: VERSION,
+        xloadflags: XLOADFLAGS,
+        entry_offset,
+    })
+}
+
+/// What a setup header would say of it. Whether it can be entered with five levels of page tables, it does not tell: so it is not claimed.
+const XLOADFLAGS: u16 = XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G | XLF_EFI_KEXEC;
+
+fn setup_header(init_size: u64) -> SetupHeader {
+    let mut header = SetupHeader::new_zeroed();
+    header.boot_flag = U16::new(BOOT_FLAG);
+    header.header = HDRS;
+    header.version = U16::new(VERSION);
+    header.kernel_alignment = U32::new(ALIGNMENT as u32);
+    header.relocatable_kernel = 1;
+    header.xloadflags = U16::new(XLOADFLAGS);
+    header.cmdline_size = U32::new(CMDLINE_SIZE);
+    header.init_size = U32::new(init_size as u32);
+    header
+}
+
+/// Where it was linked to lie in physical memory: from the first of its segments, which are sorted, to the end of the last.
+fn span(loads: &[&ProgramHeader64<LittleEndian>]) -> Result<Range<u64>, Defect> {
+    let wrong = |what, at| Defect::Segments { what, at };
+    let start = loads.first().map_or(0, |load| load.p_paddr(LittleEndian));
+    if !start.is_multiple_of(ALIGNMENT) {
+        return Err(wrong("its first segment does not begin at a multiple of 2 MiB", start));
+    }
+    let mut end = start;
+    for load in loads {
+        let (at, len) = (load.p_paddr(LittleEndian), load.p_memsz(LittleEndian));
+        if at < end {
+            return Err(wrong("two of its segments overlap", at));
+        }
+        if load.p_filesz(LittleEndian) > len {
+            return Err(wrong("a segment has more bytes than memory", at));
+        }
+        end = at.checked_add(len).filter(|end| end - start <= MOST).ok_or(wrong("its segments take more than 1 GiB", at))?;
+    }
+    Ok(start..end)
+}
+
+#[cfg(test)]
+mod tests;
