@@ -1,8 +1,8 @@
 //! [3c] Whose loader another's purgatory was built for, and what that loader tells it.
 //!
 //! *On entry* an object that can be bound. *On exit* one that has every symbol of its contract, with the size that its own loader writes,
-//! so that [`Foreign::bind`] can fail for its address alone. The contract follows from what the table of regions is called; who has built
-//! the object does not matter.
+//! so that [`Foreign::bind`] can fail only for its address or for too many regions. The contract follows from what the table of regions is
+//! called; who has built the object does not matter.
 
 use handoff::PAGE_SIZE;
 

@@ -27,9 +27,9 @@ pub fn instructions() -> String {
          busybox, static          busybox-static                                   the same\n\
          vmlinuz 6.12             linux-image-6.12.*-cloud-amd64 (trixie)          the same\n\
          vmlinuz 6.1              linux-image-6.1.0-*-cloud-amd64 (bookworm)       scenario old-kernel\n\
-         vmlinuz 7.x              linux-binary-7.*-cloud-amd64 (trixie-backports)  scenarios new-kernel-*\n\
+         vmlinuz 7.x              linux-binary-7.*-cloud-amd64 (trixie-backports)  scenarios new-kernel-*, foreign-linux-7\n\
          makedumpfile             makedumpfile (trixie), with its libraries        dmesg out of the vmcore\n\
-         kexec                    kexec-tools (trixie), with its libraries         scenarios peer-*\n\
+         kexec                    kexec-tools (trixie), with its libraries         scenarios peer-*, foreign-kexec-tools*\n\
          OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                    scenario efi\n\
          \n\
          A Debian on a disk (scenarios debian-service*) is made by xtask/src/setup/debian_disk.rs only.\n\
