@@ -20,7 +20,7 @@ use crate::scenario::{Need, Scenario};
 use crate::stage::Stage;
 use crate::vm::Line;
 
-/// systemd boots twice and makedumpfile compresses on one emulated CPU: a minute and a half on two idle cores, five times that on busy ones.
+/// systemd boots twice and makedumpfile compresses, on emulated CPUs: 150 s of a processor's time, which on busy cores have taken 470 s.
 const LIMIT: Duration = Duration::from_secs(900);
 
 pub(super) fn all() -> Vec<Scenario> {

@@ -40,11 +40,11 @@ cp /etc/kdump/sysctl.conf "/var/lib/kdump/latest_sysctls-$release"
 dpkg-divert --local --rename --divert /usr/sbin/kexec.distrib /usr/sbin/kexec
 ln -s kexec.distrib /usr/sbin/kexec
 
-# LZO instead of zlib: on one emulated CPU the dump takes a quarter of the time.
+# LZO, since an emulated CPU has a hard time with zlib.
 echo 'MAKEDUMP_ARGS="-l -d 31"' >>/etc/default/kdump-tools
 
 systemctl enable agent.service
-# Nobody logs in, nothing outlives the machine, and each unit costs emulated CPUs a good part of a second, twice.
+# Nobody logs in, nothing outlives the machine, and each unit costs time in both boots.
 systemctl mask serial-getty@ttyS0.service getty@tty1.service getty-static.service systemd-logind.service \
     systemd-user-sessions.service systemd-random-seed.service systemd-update-utmp.service modprobe@.service \
     dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
