@@ -1,8 +1,8 @@
 //! [5] What Linux and kexec-tools have verified: the bytes of sixteen regions, one behind the other, by one SHA-256.
 //!
-//! On entry: start and length of each region, as the host's loader wrote them into the purgatory; no seal says that they are still what it
-//! wrote. On exit: regions that can be read, and their digest. Whether those are the *right* regions only the comparison tells: a damaged
-//! table has another digest, or names memory that is not there, which is a page fault.
+//! On entry: start and length of each region, as the host's loader wrote them into the purgatory; no seal says that they are
+//! still what it wrote. On exit: regions that can be read, and their digest. Whether those are the *right* regions only the
+//! comparison tells: a damaged table has another digest, or names memory that is not there, which is a page fault.
 
 use digest::{Digest, Engine, Sha256};
 

@@ -1,5 +1,5 @@
-//! `cargo xtask audit`: what must hold of the purgatory's executable and of the drop-ins, whatever the compiler and the linker made of
-//! their source.
+//! `cargo xtask audit`: what must hold of the purgatory's executable and of the drop-ins, whatever the compiler and the linker
+//! made of their source.
 //!
 //! On entry: `target/dist/purgatory.elf` and the drop-ins, each with its symbols beside it.
 //! On exit: a table of sizes; or every violation, each with its place. Nothing is taken from the linker script: the file is
@@ -26,9 +26,10 @@ use reproducible::What;
 /// Check what must hold of target/dist/purgatory.elf and the drop-ins beside it, and print their sizes
 ///
 /// No relocation and nothing undefined; two segments, the first not starting like an ELF file; the handoff block's place as large
-/// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O,
-/// HLT and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the drop-ins, what is executed, and: an object as
-/// the host's loaders take it, with the symbols that they write, and no larger than what it replaces.
+/// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O, HLT
+/// and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the
+/// drop-ins, what is executed, and: an object as the host's loaders take it, with the symbols that they write, and no larger than
+/// what it replaces.
 #[derive(clap::Args)]
 pub struct Args {
     /// Build a copy of the source in another directory too, and compare what comes out

@@ -1,7 +1,8 @@
 //! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in the places of the kernel's own and of kexec-tools'.
 //!
-//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only data, which the runner changes
-//! in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what it finds there.
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only
+//! data, which the runner changes in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what
+//! it finds there.
 
 use std::fs;
 use std::ops::Range;
@@ -23,8 +24,8 @@ use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 const REFUSAL: &str = "sha256 digests do not match: expected ";
 /// What they say before they stand still.
 const LAST_WORDS: &str = "stopped for ever";
-/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig, and since 5.5
-/// the lowest MiB when it has a crash region), and the firmware does not use this one any more.
+/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
+/// and since 5.5 the lowest MiB when it has a crash region), and the firmware does not use this one any more.
 const LOW_PAGE: u64 = 0x8000;
 /// What is written there.
 const LOW_SEED: u64 = 3;
@@ -126,8 +127,8 @@ fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
     refuse(first, &purgatory, "exception 14 error 0x0 at rip ")
 }
 
-/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place that it was copied to: there
-/// are zeroes until then.
+/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place
+/// that it was copied to: there are zeroes until then.
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
@@ -199,8 +200,8 @@ fn arm(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u6
     Ok(purgatory)
 }
 
-/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have said with which engine it
-/// verified and that all is well, if it was given a console.
+/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have
+/// said with which engine it verified and that all is well, if it was given a console.
 fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Result<(), Error> {
     first.place_sentinel(2, &(0..u64::MAX))?;
     let dimm = first.add_dimm(0)?;

@@ -1,7 +1,8 @@
 //! What must hold of an object that takes a host's purgatory's place, as its loaders will look at it.
 //!
 //! On exit: every way in which it breaks the host's contract, as a sentence. The rules are the kernel's (kernel/kexec_file.c,
-//! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old versions included.
+//! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old
+//! versions included.
 
 use anyhow::Result;
 use object::elf::{
@@ -62,8 +63,8 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// What a loader makes of the object, wherever it puts it, is what the linker has made: `linked` knows where. The loader here is ours, which lays objects out
-/// as the kernel does, and is shown on the kernel's and kexec-tools' own.
+/// What a loader makes of the object, wherever it puts it, is what the linker has made: `linked` knows where. The loader here is
+/// ours, which lays objects out as the kernel does, and is shown on the kernel's and kexec-tools' own.
 pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) -> Result<Vec<String>> {
     let program = Relocatable::parse(file)?;
     let mut faults = Vec::new();

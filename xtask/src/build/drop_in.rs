@@ -1,7 +1,7 @@
 //! The drop-ins: our purgatory in the places of those that Linux and kexec-tools carry.
 //!
-//! On entry: `target/dist/` can be written. On exit: in it `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects as the hosts' own are, each beside
-//! the linked program that it was made of, with symbols.
+//! On entry: `target/dist/` can be written. On exit: in it `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects as the
+//! hosts' own are, each beside the linked program that it was made of, with symbols.
 
 use std::path::PathBuf;
 
