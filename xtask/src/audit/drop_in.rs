@@ -7,7 +7,7 @@
 use anyhow::Result;
 use object::elf::{
     EM_X86_64, ET_REL, FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHN_LORESERVE, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_RELR,
-    SHT_SYMTAB, STB_GLOBAL, Sym64,
+    SHT_SYMTAB, STB_GLOBAL, STT_SECTION, Sym64,
 };
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SymbolIndex};
@@ -102,7 +102,9 @@ fn symbol_faults(
     let mut faults = Vec::new();
     let table = sections.symbols(LE, object, SHT_SYMTAB)?;
     let mut global = Vec::new();
-    for (index, symbol) in table.enumerate().filter(|(index, _)| *index != SymbolIndex(0)) {
+    // `ld -r` gives each section a symbol without a name.
+    let named = |symbol: &Sym64<LittleEndian>| symbol.st_type() != STT_SECTION;
+    for (index, symbol) in table.enumerate().filter(|(index, symbol)| *index != SymbolIndex(0) && named(symbol)) {
         let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
         // SHN_UNDEF, and what is not a section: SHN_ABS, SHN_COMMON.
         if symbol.st_shndx(LE).0 == 0 || symbol.st_shndx(LE).0 >= SHN_LORESERVE {

@@ -42,7 +42,7 @@ pub struct DropIn {
     pub max_file: u64,
 }
 
-/// Both.
+/// Both: Linux's first.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
         host: "linux",
