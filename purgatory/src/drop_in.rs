@@ -49,8 +49,7 @@ pub fn verify(console: &mut Console<UartPorts>, table: &Written<Table>, expected
     line.text("I'm in purgatory, verifying ").decimal(bytes).text(" bytes in ").decimal(regions.iter().count() as u64);
     line.text(" regions with ").text(engine.id().word());
     drop(line);
-    let found = regions.digest(engine, memory::bytes);
-    if found != expected {
+    if let Err(found) = regions.verify(engine, &expected, memory::bytes) {
         let mut line = console.line();
         line.text("sha256 digests do not match: expected ").digits(&expected).text(" found ").digits(&found);
         drop(line);
