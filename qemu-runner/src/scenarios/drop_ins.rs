@@ -22,6 +22,8 @@ use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 
 /// What both say when a digest is wrong.
 const REFUSAL: &str = "sha256 digests do not match: expected ";
+/// What it says before it resets the machine, if it was built to do that.
+const RESETS: &str = "resetting soon, as built";
 /// What they say before they stand still.
 const LAST_WORDS: &str = "stopped for ever";
 /// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
@@ -84,6 +86,13 @@ pub(super) fn all() -> Vec<Scenario> {
             needs: &[Need::Kernel("6.12"), Need::Kexec, Need::DropIns],
             may_be_skipped: false,
             story: |stage| linux_corrupt(stage, "6.12"),
+        },
+        Scenario {
+            name: "linux-with-ours-reset",
+            summary: "the same with our purgatory built to reset the machine: it says so, and does",
+            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: linux_reset,
         },
         Scenario {
             name: "new-kernel-linux-with-ours",
@@ -162,6 +171,19 @@ fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Erro
     damage_and_refuse(first, &purgatory)
 }
 
+fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some("6.12"), peer: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
+    replace_in_running_kernel(&mut first, "6.12", &ours)?;
+    arm(&mut first, "-s", &ours)?;
+    damage(&mut first)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
+    crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
+    let reset = crashed.reset()?;
+    check(!reset.triple_fault, "the reset", "one that was asked for", "a triple fault")
+}
+
 /// Puts our object where the running kernel has its own, which must be in one place.
 fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8]) -> Result<(), Error> {
     let name = format!("linux-{series}");
@@ -222,18 +244,26 @@ fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Resul
 
 /// A bit of the initrd is flipped; our purgatory must say so, and the CPU must stay in it.
 fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result<(), Error> {
+    damage(&mut first)?;
+    refuse(first, purgatory, REFUSAL)
+}
+
+/// Flips a bit of the initrd.
+fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
     let region = first.crash_region()?;
     let places = first.vm.ram.find(&region, BALLAST_MARK)?;
     check(places.len() == 1, "the initrd in the crash region", "one place", format!("{places:x?}"))?;
-    first.flip_bit("the initrd", places[0], 0)?;
-    refuse(first, purgatory, REFUSAL)
+    first.flip_bit("the initrd", places[0], 0)
+}
+
+fn says(words: &'static str) -> impl Fn(&Said) -> bool {
+    move |said| matches!(said, Said::Remark(remark) if remark.contains(words))
 }
 
 /// After the panic our purgatory must say these words and stand still.
 fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> Result<(), Error> {
     // On the first CPU, because it is asked where it is.
     let mut crashed = first.panic(Some(0))?;
-    let says = |words: &'static str| move |said: &Said| matches!(said, Said::Remark(remark) if remark.contains(words));
     crashed.await_said("our purgatory to refuse", says(words))?;
     crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
     for _ in 0..LOOKS {
