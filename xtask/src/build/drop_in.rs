@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use handoff::OnCorrupt;
-use qemu_runner::context::{LINUX_DROP_IN_RESETTING, LINUX_DROP_IN_WITH_CONSOLE};
 use qemu_runner::peers::{Contract, KEXEC_TOOLS, LINUX, STACK_END};
 
 use super::relocatable;
@@ -22,8 +21,10 @@ const VERIFIES: &str = "purgatory";
 const ON_CORRUPT: &str = "purgatory_on_corrupt";
 const CONSOLE: &str = "purgatory_console";
 /// Where tests find Linux's drop-in with COM1 for its console, relative to the repository's root, and what it does there.
-const FOR_TESTS: [(&str, OnCorrupt); 2] =
-    [(LINUX_DROP_IN_WITH_CONSOLE, OnCorrupt::Halt), (LINUX_DROP_IN_RESETTING, OnCorrupt::Reset)];
+const FOR_TESTS: [(&str, OnCorrupt); 2] = [
+    (qemu_runner::context::LINUX_DROP_IN_WITH_CONSOLE, OnCorrupt::Halt),
+    (qemu_runner::context::LINUX_DROP_IN_RESETTING, OnCorrupt::Reset),
+];
 /// COM1.
 const COM1: u16 = 0x3f8;
 
