@@ -1,6 +1,6 @@
-//! The seam to the architecture. Each architecture module defines the same names: `UartPorts`, `TrapFrame`, `engine`, `tsc`, `nmis`,
-//! `guard_stack`, `DEBUG`, `wait`, `halt`, `reset`, `leave`; `copy`, `enter`, `Registers`,
-//! `probed_engine`, `resume_probe`; an entry point that calls the program's `tell`, and handlers that call its `exception`.
+//! The seam to the architecture. Each architecture module defines the same names: `UartPorts`, `TrapFrame`, `engine`, `tsc`,
+//! `nmis`, `guard_stack`, `DEBUG`, `wait`, `halt`, `reset`, `leave`; `copy`, `enter`, `Registers`, `probed_engine`,
+//! `resume_probe`; an entry point that calls the program's `tell`, and handlers that call its `exception`.
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

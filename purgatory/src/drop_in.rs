@@ -1,7 +1,7 @@
 //! What both hosts' purgatories do: verify the regions, and stop if they are not as they were loaded.
 //!
-//! On entry: `arch/x86_64/entry.S` has been passed; `crate::console` says where to print. On exit of [`verify`]: every byte of every region is what the
-//! host's loader digested.
+//! On entry: `arch/x86_64/entry.S` has been passed; `crate::console` says where to print. On exit of [`verify`]: every byte of
+//! every region is what the host's loader digested.
 
 use core::panic::PanicInfo;
 
@@ -49,8 +49,7 @@ pub fn verify(console: &mut Console<UartPorts>, table: &Written<Table>, expected
     line.text("I'm in purgatory, verifying ").decimal(bytes).text(" bytes in ").decimal(regions.iter().count() as u64);
     line.text(" regions with ").text(engine.id().word());
     drop(line);
-    let found = regions.digest(engine, memory::bytes);
-    if found != expected {
+    if let Err(found) = regions.verify(engine, &expected, memory::bytes) {
         let mut line = console.line();
         line.text("sha256 digests do not match: expected ").digits(&expected).text(" found ").digits(&found);
         drop(line);
@@ -59,7 +58,8 @@ pub fn verify(console: &mut Console<UartPorts>, table: &Written<Table>, expected
     console.line().text("ok: every region is as it was loaded");
 }
 
-/// The end, as this program was built to have it: by default what the hosts' own purgatories do, which is to stand still for ever.
+/// The end, as this program was built to have it: by default what the hosts' own purgatories do, which is to stand still for
+/// ever.
 fn stop(console: &mut Console<UartPorts>) -> ! {
     if ON_CORRUPT.get() == OnCorrupt::Reset as u8 {
         console.line().text("resetting soon, as built");

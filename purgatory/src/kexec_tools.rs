@@ -1,10 +1,11 @@
 //! [0] The purgatory in kexec-tools, in the place of its purgatory.ro: between `kexec -p` or `kexec -l` and the next kernel.
 //!
-//! What we know on entry is what linux.rs knows, and by symbols what kexec's options ask for. What we ensure on exit is the same, and: low
-//! memory was put where the elfcorehdr says, when the next kernel is for a crash; where the old kernel may be gone back to stands on
-//! the command line, when it may.
+//! What we know on entry is what linux.rs knows, and by symbols what kexec's options ask for. What we ensure on exit is the same,
+//! and: low memory was put where the elfcorehdr says, when the next kernel is for a crash; where the old kernel may be gone back
+//! to stands on the command line, when it may.
 //!
-//! Order of events and meaning of the symbols: purgatory/purgatory.c, purgatory/arch/x86_64/ and purgatory/arch/i386/ of kexec-tools.
+//! Order of events and meaning of the symbols: purgatory/purgatory.c, purgatory/arch/x86_64/ and purgatory/arch/i386/ of
+//! kexec-tools.
 
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 
@@ -71,8 +72,8 @@ mod story {
         Console::new(uart)
     }
 
-    /// Called once by `entry.S`, on our own stack, with SSE on. What lies on the stack on entry is the return address: 0, unless the kernel
-    /// wants to be gone back to (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S).
+    /// Called once by `entry.S`, on our own stack, with SSE on. What lies on the stack on entry is the return address: 0, unless
+    /// the kernel wants to be gone back to (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S).
     pub extern "sysv64" fn tell(_entered_at: u64, stack_on_entry: u64) -> ! {
         JUMP_BACK_ENTRY.set(memory::word(stack_on_entry));
         purgatory();

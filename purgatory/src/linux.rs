@@ -1,11 +1,14 @@
-//! [0] The purgatory in Linux, in the place of arch/x86/purgatory/purgatory.ro: between `kexec_file_load(2)`'s image and its kernel.
+//! [0] The purgatory in Linux, in the place of arch/x86/purgatory/purgatory.ro: between `kexec_file_load(2)`'s image and its
+//! kernel.
 //!
-//! What we know on entry is what main.rs knows, but for the block: nobody says what may be executed, where to print, or how to end. So nothing
-//! is that not every x86-64 machine and guest lets us execute, unless it was asked for when this program was built.
+//! What we know on entry is what main.rs knows, but for the block: nobody says what may be executed, where to print, or how to
+//! end. So nothing is that not every x86-64 machine and guest lets us execute, unless it was asked for when this program was
+//! built.
 //!
 //! What we ensure on exit: the kernel is entered with the registers in `entry64_regs`, and SHA-256 of the regions in
-//! `purgatory_sha_regions`, one behind the other, was `purgatory_sha256_digest`; or this CPU stands still for ever, as with the kernel's own
-//! (`purgatory`, arch/x86/purgatory/purgatory.c), but for what was asked for. No regions, and the digest of nothing, are a pass.
+//! `purgatory_sha_regions`, one behind the other, was `purgatory_sha256_digest`; or this CPU stands still for ever, as with the
+//! kernel's own (`purgatory`, arch/x86/purgatory/purgatory.c), but for what was asked for. No regions, and the digest of nothing,
+//! are a pass.
 
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 

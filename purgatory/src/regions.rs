@@ -1,8 +1,8 @@
 //! [5] What Linux and kexec-tools have verified: the bytes of sixteen regions, one behind the other, by one SHA-256.
 //!
-//! On entry: start and length of each region, as the host's loader wrote them into the purgatory; no seal says that they are still what it
-//! wrote. On exit: regions that can be read, and their digest. Whether those are the *right* regions only the comparison tells: a damaged
-//! table has another digest, or names memory that is not there, which is a page fault.
+//! On entry: start and length of each region, as the host's loader wrote them into the purgatory; no seal says that they are
+//! still what it wrote. On exit: regions that can be read, and their digest. Whether those are the *right* regions only the
+//! comparison tells: a damaged table has another digest, or names memory that is not there, which is a page fault.
 
 use digest::{Digest, Engine, Sha256};
 
@@ -72,6 +72,12 @@ impl Regions {
         self.iter().for_each(|region| hasher.update(read(region)));
         hasher.finish()
     }
+
+    /// Whether that is the expected one, all 32 bytes of it; if not, the one that was found.
+    pub fn verify<'a>(&self, engine: Engine, expected: &Digest, read: impl Fn(Region) -> &'a [u8]) -> Result<(), Digest> {
+        let found = self.digest(engine, read);
+        if found == *expected { Ok(()) } else { Err(found) }
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +140,20 @@ mod tests {
         let memory = pattern(REGIONS * 10);
         let entries: Vec<[u64; 2]> = (0..REGIONS as u64).map(|at| [0x1000 + at * 10, 10]).collect();
         assert_eq!(digest_of(&memory, &entries), whole(&memory));
+    }
+
+    #[test]
+    fn every_bit_of_the_digest_counts() {
+        let memory = pattern(100);
+        let regions = Regions::parse(&table(&[[0x1000, 100]]), &ITSELF).unwrap();
+        let verify = |expected: &Digest| regions.verify(Engine::soft(), expected, |_| &memory);
+        let right = whole(&memory);
+        assert_eq!(verify(&right), Ok(()));
+        for bit in 0..8 * right.len() {
+            let mut wrong = right;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(verify(&wrong), Err(right), "bit {bit}");
+        }
     }
 
     #[test]

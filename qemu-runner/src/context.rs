@@ -21,6 +21,8 @@ const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
 const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
 /// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
+/// The same, but that it resets the machine when something is corrupt.
+pub const LINUX_DROP_IN_RESETTING: &str = "target/drop-in/purgatory-linux-com1-reset.ro";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
 pub const BARE: &str = "target/bare";
 /// Where runs leave their logs.
@@ -121,6 +123,11 @@ impl Context {
     /// The same with COM1 for its console.
     pub fn linux_drop_in_with_console(&self) -> Result<PathBuf, Error> {
         self.built(LINUX_DROP_IN_WITH_CONSOLE)
+    }
+
+    /// The same, but that it resets the machine when something is corrupt.
+    pub fn linux_drop_in_resetting(&self) -> Result<PathBuf, Error> {
+        self.built(LINUX_DROP_IN_RESETTING)
     }
 
     /// The purgatory for kexec-tools.

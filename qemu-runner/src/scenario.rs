@@ -64,7 +64,8 @@ impl Scenario {
             Need::DebianDisk => context.debian_disk().map(drop),
             Need::Purgatory => context.purgatory().map(drop),
             Need::DropIns => {
-                let drop_ins = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.kexec_tools_drop_in()];
+                let of_linux = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.linux_drop_in_resetting()];
+                let drop_ins = of_linux.into_iter().chain([context.kexec_tools_drop_in()]);
                 drop_ins.into_iter().try_for_each(|drop_in| drop_in.map(drop))
             }
         });

@@ -1,5 +1,5 @@
-//! `cargo xtask audit`: what must hold of the purgatory's executable and of the drop-ins, whatever the compiler and the linker made of
-//! their source.
+//! `cargo xtask audit`: what must hold of the purgatory's executable and of the drop-ins, whatever the compiler and the linker
+//! made of their source.
 //!
 //! On entry: `target/dist/purgatory.elf` and the drop-ins, each with its symbols beside it.
 //! On exit: a table of sizes; or every violation, each with its place. Nothing is taken from the linker script: the file is
@@ -9,8 +9,10 @@ mod image; // what is loaded, and where: sections, segments, relocations, symbol
 mod instructions; // what the CPU will be asked to do
 mod stack; // how deep the stacks can get
 mod drop_in; // objects for other loaders
+mod kernel_tree; // what a kernel tree makes of one
 pub mod reproducible; // the same source, the same files
 
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -26,9 +28,10 @@ use reproducible::What;
 /// Check what must hold of target/dist/purgatory.elf and the drop-ins beside it, and print their sizes
 ///
 /// No relocation and nothing undefined; two segments, the first not starting like an ELF file; the handoff block's place as large
-/// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O,
-/// HLT and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the drop-ins, what is executed, and: an object as
-/// the host's loaders take it, with the symbols that they write, and no larger than what it replaces.
+/// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O, HLT
+/// and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the
+/// drop-ins, what is executed, and: an object as the host's loaders take it, with the symbols that they write, and no larger than
+/// what it replaces.
 #[derive(clap::Args)]
 pub struct Args {
     /// Build a copy of the source in another directory too, and compare what comes out
@@ -43,7 +46,7 @@ impl Args {
             Some(What::All) => build::build(sh, repo)?,
             Some(What::Purgatories) | None => build::purgatory(sh, repo)?,
         }
-        audit(repo)?;
+        audit(sh, repo)?;
         if let Some(what) = self.reproducible {
             println!("{}", reproducible::prove(sh, repo, what)?);
         }
@@ -58,7 +61,7 @@ pub struct Measured {
 }
 
 /// Audits what was built.
-pub fn audit(repo: &Repository) -> Result<Measured> {
+pub fn audit(sh: &Shell, repo: &Repository) -> Result<Measured> {
     let file = repo.purgatory_debug();
     let bytes = read(&file)?;
     let image = parse("purgatory", &file, &bytes)?;
@@ -73,8 +76,10 @@ pub fn audit(repo: &Repository) -> Result<Measured> {
         faults.push(format!("{} has {len} bytes, {MAX_FILE} are allowed", repo.purgatory_elf().display()));
     }
     faults.extend(execution_faults(&image));
-    conclude(&file, faults)?;
+    conclude(file.display(), faults)?;
     DROP_INS.iter().try_for_each(|drop_in| audit_drop_in(repo, drop_in))?;
+    let in_a_tree = kernel_tree::faults(sh, repo, &DROP_INS[0])?;
+    conclude(format!("{}, linked by a kernel tree's rules,", DROP_INS[0].object(repo).display()), in_a_tree)?;
     Ok(Measured { loaded: image.loaded_size() })
 }
 
@@ -91,8 +96,8 @@ fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
         let file = InputFile { path: object.clone(), bytes };
         faults = drop_in::binding_faults(&file, drop_in, &image).with_context(unreadable)?;
     }
-    conclude(&object, faults)?;
-    conclude(&program, [image.unresolved(), execution_faults(&image)].concat())
+    conclude(object.display(), faults)?;
+    conclude(program.display(), [image.unresolved(), execution_faults(&image)].concat())
 }
 
 /// What must hold of everything that is executed.
@@ -114,10 +119,10 @@ fn parse<'data>(krate: &'static str, file: &Path, bytes: &'data [u8]) -> Result<
     image::Image::parse(krate, bytes).with_context(|| format!("cannot read {} as ELF", file.display()))
 }
 
-fn conclude(file: &Path, faults: Vec<String>) -> Result<()> {
+fn conclude(what: impl Display, faults: Vec<String>) -> Result<()> {
     if !faults.is_empty() {
-        bail!("{} is not as it must be:\n  {}", file.display(), faults.join("\n  "));
+        bail!("{what} is not as it must be:\n  {}", faults.join("\n  "));
     }
-    println!("audit: {} is as it must be", file.display());
+    println!("audit: {what} is as it must be");
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Args {
     fn without_lint(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         qemu::prepare(sh, repo, true)?;
         build::bare::build(sh, repo)?;
-        let measured = audit::audit(repo)?;
+        let measured = audit::audit(sh, repo)?;
         let purgatory = repo.purgatory_elf();
         let filter = &self.filter;
         let host = cmd!(sh, "cargo test --workspace --exclude tests --no-fail-fast -- {filter...}");

@@ -1,5 +1,5 @@
-//! Physical memory as slices, for the drop-ins. What makes it sound is what makes `memory.rs` sound: everything is mapped one to one, no other
-//! Rust code runs, and every bit pattern of a `u8` is valid.
+//! Physical memory as slices, for the drop-ins. What makes it sound is what makes `memory.rs` sound: everything is mapped one to
+//! one, no other Rust code runs, and every bit pattern of a `u8` is valid.
 
 use core::slice;
 
@@ -27,7 +27,8 @@ pub fn word(stack_on_entry: u64) -> u64 {
 
 /// The bytes of a region.
 pub fn bytes(region: Region) -> &'static [u8] {
-    // SAFETY: regions.rs has shown that the region does not wrap, does not start at 0 and shares no byte with this program, which writes to
-    // nothing else while the slice is used. If it is not mapped after all, that is a page fault, and ends in `exception`.
+    // SAFETY: regions.rs has shown that the region does not wrap, does not start at 0 and shares no byte with this program, which
+    // writes to nothing else while the slice is used. If it is not mapped after all, that is a page fault, and ends in
+    // `exception`.
     unsafe { slice::from_raw_parts(region.start() as *const u8, region.size() as usize) }
 }

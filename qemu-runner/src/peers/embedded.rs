@@ -1,7 +1,8 @@
 //! An object inside of something else: kexec-tools carry their purgatory as an array, the kernel includes it with `.incbin`
 //! (arch/x86/purgatory/kexec-purgatory.S). Neither has a symbol left that says where.
 //!
-//! It is known by its header: ELF, 64 bits, ET_REL, x86-64, all sections within what follows, and a symbol called purgatory_start.
+//! It is known by its header: ELF, 64 bits, ET_REL, x86-64, all sections within what follows, and a symbol called
+//! purgatory_start.
 
 use std::ops::Range;
 
@@ -61,7 +62,8 @@ pub fn only(bytes: &[u8]) -> Result<Range<usize>, Error> {
     }
 }
 
-/// Puts `ours` in the place of the only purgatory in `bytes`, with zeroes behind it: whoever carries one goes by its headers, not by where it ends.
+/// Puts `ours` in the place of the only purgatory in `bytes`, with zeroes behind it: whoever carries one goes by its headers, not
+/// by where it ends.
 pub fn replace(bytes: &mut [u8], ours: &[u8]) -> Result<(), Error> {
     let place = only(bytes)?;
     if ours.len() > place.len() {

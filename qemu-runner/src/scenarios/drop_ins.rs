@@ -1,31 +1,38 @@
 //! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in the places of the kernel's own and of kexec-tools'.
 //!
-//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only data, which the runner changes
-//! in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what it finds there.
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only
+//! data, which the runner changes in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what
+//! it finds there.
 
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use handoff::{EngineId, Verdict};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use crate::console::Said;
 use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First};
+use crate::machine;
 use crate::peers::SOURCES;
 use crate::scenario::{Need, Scenario};
 use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 
 /// What both say when a digest is wrong.
 const REFUSAL: &str = "sha256 digests do not match: expected ";
+/// What it says before it resets the machine, if it was built to do that.
+const RESETS: &str = "resetting soon, as built";
 /// What they say before they stand still.
 const LAST_WORDS: &str = "stopped for ever";
-/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig, and since 5.5
-/// the lowest MiB when it has a crash region), and the firmware does not use this one any more.
+/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
+/// and since 5.5 the lowest MiB when it has a crash region), and the firmware does not use this one any more.
 const LOW_PAGE: u64 = 0x8000;
 /// What is written there.
 const LOW_SEED: u64 = 3;
+/// A bit of an address that no machine of a scenario has memory at: 16 TiB.
+const UNMAPPED_BIT: u64 = 44;
 /// How often the CPU is asked where it stands still.
 const LOOKS: u32 = 5;
 
@@ -36,7 +43,21 @@ pub(super) fn all() -> Vec<Scenario> {
             summary: "kexec-tools arms its image with our purgatory in the place of its own, hotplug, panic, complete vmcore",
             needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
             may_be_skipped: false,
-            story: kexec_tools,
+            story: |stage| kexec_tools(stage, machine::CPU, EngineId::ShaNi),
+        },
+        Scenario {
+            name: "kexec-tools-with-ours-soft",
+            summary: "the same on a CPU without SHA-NI, which our purgatory finds out by an exception",
+            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: |stage| kexec_tools(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
+        },
+        Scenario {
+            name: "kexec-tools-with-ours-table",
+            summary: "a bit flipped in what our purgatory in kexec-tools is to verify makes it read where nothing is: it says so and stands still",
+            needs: &[Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: kexec_tools_table,
         },
         Scenario {
             name: "kexec-tools-with-ours-corrupt",
@@ -67,6 +88,13 @@ pub(super) fn all() -> Vec<Scenario> {
             story: |stage| linux_corrupt(stage, "6.12"),
         },
         Scenario {
+            name: "linux-with-ours-reset",
+            summary: "the same with our purgatory built to reset the machine: it says so, and does",
+            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: linux_reset,
+        },
+        Scenario {
             name: "new-kernel-linux-with-ours",
             summary: "`linux-with-ours` on Debian's newest kernel",
             needs: &[Need::Kernel("7"), Need::Makedumpfile, Need::Kexec, Need::DropIns],
@@ -83,11 +111,11 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-fn kexec_tools(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
-    plug_and_capture(first, Some(purgatory))
+    arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    plug_and_capture(first, Some(engine))
 }
 
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -97,8 +125,19 @@ fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
     damage_and_refuse(first, &purgatory)
 }
 
-/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place that it was copied to: there
-/// are zeroes until then.
+/// The first region begins where no memory is, then.
+fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
+    let table = file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it").address();
+    first.flip_bit("the first region's start", purgatory.start + table + UNMAPPED_BIT / 8, (UNMAPPED_BIT % 8) as u8)?;
+    refuse(first, &purgatory, "exception 14 error 0x0 at rip ")
+}
+
+/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place
+/// that it was copied to: there are zeroes until then.
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
@@ -130,6 +169,19 @@ fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Erro
     replace_in_running_kernel(&mut first, series, &ours)?;
     let purgatory = arm(&mut first, "-s", &ours)?;
     damage_and_refuse(first, &purgatory)
+}
+
+fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some("6.12"), peer: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
+    replace_in_running_kernel(&mut first, "6.12", &ours)?;
+    arm(&mut first, "-s", &ours)?;
+    damage(&mut first)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
+    crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
+    let reset = crashed.reset()?;
+    check(!reset.triple_fault, "the reset", "one that was asked for", "a triple fault")
 }
 
 /// Puts our object where the running kernel has its own, which must be in one place.
@@ -170,31 +222,49 @@ fn arm(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u6
     Ok(purgatory)
 }
 
-/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have said that all is well, if
-/// it was given a console.
-fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<Range<u64>>) -> Result<(), Error> {
+/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have
+/// said with which engine it verified and that all is well, if it was given a console.
+fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Result<(), Error> {
     first.place_sentinel(2, &(0..u64::MAX))?;
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     first.place_sentinel(1, &dimm)?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
-    let well = crashed.said.iter().any(|said| matches!(said, Said::Verdict(handoff::Verdict::Ok)));
+    let well = crashed.said.iter().any(|said| matches!(said, Said::Verdict(Verdict::Ok)));
     check_eq("whether our purgatory said that all is well", &well, &speaks.is_some())?;
+    if let Some(engine) = speaks {
+        let words = format!(" regions with {}", engine.word());
+        let said = crashed.said.iter().any(|said| matches!(said, Said::Remark(remark) if remark.ends_with(&words)));
+        check(said, "our purgatory's engine", engine.word(), format!("{:?}", crashed.said))?;
+    }
     crashed.check_vmcore()?;
     Ok(())
 }
 
 /// A bit of the initrd is flipped; our purgatory must say so, and the CPU must stay in it.
 fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result<(), Error> {
+    damage(&mut first)?;
+    refuse(first, purgatory, REFUSAL)
+}
+
+/// Flips a bit of the initrd.
+fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
     let region = first.crash_region()?;
     let places = first.vm.ram.find(&region, BALLAST_MARK)?;
     check(places.len() == 1, "the initrd in the crash region", "one place", format!("{places:x?}"))?;
-    first.flip_bit("the initrd", places[0], 0)?;
+    first.flip_bit("the initrd", places[0], 0)
+}
+
+fn says(words: &'static str) -> impl Fn(&Said) -> bool {
+    move |said| matches!(said, Said::Remark(remark) if remark.contains(words))
+}
+
+/// After the panic our purgatory must say these words and stand still.
+fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> Result<(), Error> {
     // On the first CPU, because it is asked where it is.
     let mut crashed = first.panic(Some(0))?;
-    let says = |words: &'static str| move |said: &Said| matches!(said, Said::Remark(remark) if remark.contains(words));
-    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
+    crashed.await_said("our purgatory to refuse", says(words))?;
     crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
     for _ in 0..LOOKS {
         let at = crashed.vm.monitor.instruction_pointer()?;

@@ -1,13 +1,14 @@
 //! What must hold of an object that takes a host's purgatory's place, as its loaders will look at it.
 //!
 //! On exit: every way in which it breaks the host's contract, as a sentence. The rules are the kernel's (kernel/kexec_file.c,
-//! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old versions included.
+//! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old
+//! versions included.
 
 use anyhow::Result;
 use loader::purgatory::foreign::STACK_END;
 use object::elf::{
     EM_X86_64, ET_REL, FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHN_LORESERVE, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_RELR,
-    SHT_SYMTAB, STB_GLOBAL, Sym64,
+    SHT_SYMTAB, STB_GLOBAL, STT_SECTION, Sym64,
 };
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SymbolIndex};
@@ -62,8 +63,8 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// What a loader makes of the object, wherever it puts it, is what the linker has made: `linked` knows where. The loader here is ours, which lays objects out
-/// as the kernel does, and is shown on the kernel's and kexec-tools' own.
+/// What a loader makes of the object, wherever it puts it, is what the linker has made: `linked` knows where. The loader here is
+/// ours, which lays objects out as the kernel does, and is shown on the kernel's and kexec-tools' own.
 pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) -> Result<Vec<String>> {
     let program = Relocatable::parse(file)?;
     let mut faults = Vec::new();
@@ -101,7 +102,9 @@ fn symbol_faults(
     let mut faults = Vec::new();
     let table = sections.symbols(LE, object, SHT_SYMTAB)?;
     let mut global = Vec::new();
-    for (index, symbol) in table.enumerate().filter(|(index, _)| *index != SymbolIndex(0)) {
+    // `ld -r` gives each section a symbol without a name.
+    let named = |symbol: &Sym64<LittleEndian>| symbol.st_type() != STT_SECTION;
+    for (index, symbol) in table.enumerate().filter(|(index, symbol)| *index != SymbolIndex(0) && named(symbol)) {
         let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
         // SHN_UNDEF, and what is not a section: SHN_ABS, SHN_COMMON.
         if symbol.st_shndx(LE).0 == 0 || symbol.st_shndx(LE).0 >= SHN_LORESERVE {

@@ -11,10 +11,10 @@ use super::image::{Code as Program, Section, Symbol};
 /// them.
 const INTEGER_SECTION: &str = ".text.integer";
 
-/// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain them:
-/// few enough to see that each, or whoever calls it, looks at the block's permissions first, or at what a drop-in was asked for. Names are demangled
-/// paths, of those in a program's own crate without the crate's name; inlining moves code into callers, so that the innermost functions
-/// carry `#[inline(never)]`.
+/// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain
+/// them: few enough to see that each, or whoever calls it, looks at the block's permissions first, or at what a drop-in was asked
+/// for. Names are demangled paths, of those in a program's own crate without the crate's name; inlining moves code into callers,
+/// so that the innermost functions carry `#[inline(never)]`.
 const GUARDED: [Guarded; 5] = [
     Guarded {
         what: "CPUID",
@@ -105,7 +105,8 @@ fn integer_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     faults
 }
 
-/// From the entry point up to the write to CR4 that switches SSE on, no instruction needs SSE, and none leaves the integer section.
+/// From the entry point up to the write to CR4 that switches SSE on, no instruction needs SSE, and none leaves the integer
+/// section.
 fn entry_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     let within = section.address..section.address + section.size;
     if !within.contains(&program.entry) {

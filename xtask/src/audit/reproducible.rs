@@ -1,7 +1,8 @@
 //! The same source makes the same files, whatever directory it lies in.
 //!
-//! On entry: what was built in this directory. On exit: a copy of the source under `target/reproducible/`, built there, and its files compared with
-//! these, byte by byte. The compiler and the core library are the same machine's; that others' are the same is what `rust-toolchain.toml` is for.
+//! On entry: what was built in this directory. On exit: a copy of the source under `target/reproducible/`, built there, and its
+//! files compared with these, byte by byte. The compiler and the core library are the same machine's; that others' are the same
+//! is what `rust-toolchain.toml` is for.
 
 use std::fs;
 use std::path::{Path, PathBuf};

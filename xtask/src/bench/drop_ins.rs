@@ -1,4 +1,5 @@
-//! The drop-ins, run: each verifies an image through its host's symbols, as its host's loader would have it do, and stands still before a flipped bit.
+//! The drop-ins, run: each verifies an image through its host's symbols, as its host's loader would have it do, and stands still
+//! before a flipped bit.
 //!
 //! On exit: a sentence for each.
 

@@ -1,8 +1,8 @@
 //! An object (ET_REL) of a program that was linked: the kernel's loader and kexec-tools' take nothing else for a purgatory.
 //!
-//! On entry: a position-independent program of one segment at address 0, without relocations. On exit: an object with one section of code and data, as
-//! the segment's file bytes are, one of zeroes, and the symbols that were asked for; nothing to be relocated, nothing undefined. The linker has resolved
-//! everything, so it does not matter where the loader puts it.
+//! On entry: a position-independent program of one segment at address 0, without relocations. On exit: an object with one section
+//! of code and data, as the segment's file bytes are, one of zeroes, and the symbols that were asked for; nothing to be
+//! relocated, nothing undefined. The linker has resolved everything, so it does not matter where the loader puts it.
 
 use anyhow::{Context, Result, ensure};
 use object::build::elf::{Builder, SectionData};
@@ -17,7 +17,8 @@ use object::{Endianness, LittleEndian};
 const IMAGE_SECTION: &str = ".text";
 /// The section that is not.
 const ZEROES_SECTION: &str = ".bss";
-/// Alignment of both: that of the widest thing in them, so that the second begins where the linker has put it, whoever lays them out.
+/// Alignment of both: that of the widest thing in them, so that the second begins where the linker has put it, whoever lays them
+/// out.
 const ALIGNMENT: u64 = 64;
 
 /// What a linked program has in memory.

@@ -4,8 +4,8 @@ use core::arch::asm;
 
 /// Copies `len` bytes from `from` to `to`, first byte first.
 pub fn copy(from: u64, to: u64, len: u64) {
-    // SAFETY: the kernel mapped all of memory one to one, writable; what lies there is nobody's but the caller's, who has it from the host's
-    // loader: low memory, and a segment that was made to take it.
+    // SAFETY: the kernel mapped all of memory one to one, writable; what lies there is nobody's but the caller's, who has it from
+    // the host's loader: low memory and a segment that was made to take it, or the room behind a command line.
     unsafe {
         asm!(
             "rep movsb",

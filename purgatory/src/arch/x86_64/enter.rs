@@ -38,7 +38,7 @@ global_asm!(
 
 /// Enters the next kernel with CR0 and CR4 as we found them, and never comes back.
 pub fn enter(registers: &Registers) -> ! {
-    // SAFETY: the next kernel has been verified, as far as the host has it verified, and where it begins is the host's word, as it is for the
-    // purgatory whose place this one takes; enter.S needs nothing but the control registers that entry.S saved.
+    // SAFETY: the next kernel has been verified, as far as the host has it verified, and where it begins is the host's word, as
+    // it is for the purgatory whose place this one takes; enter.S needs nothing but the control registers that entry.S saved.
     unsafe { asm!("jmp enter", in("rdi") registers, options(att_syntax, noreturn)) }
 }

@@ -3,7 +3,8 @@
  * On entry: NMI is on the interrupted code's stack, every other vector at the top of a stack of its own, which the next exception
  *   takes from the top again. The interrupted code may have been using SSE: integer instructions only.
  * On exit: NMI returns, counted, with nothing changed. Every other vector goes to the program's `exception`, which
- *   never returns, but in the drop-ins from their probe (probe.S), with another RIP. An exception inside that, or before SSE is on, resets the machine: there is nothing left to say it with.
+ *   never returns, but in the drop-ins from their probe (probe.S), with another RIP. An exception inside that, or before SSE is on,
+ *   resets the machine: there is nothing left to say it with.
  */
     .section .text.trap, "ax", @progbits
     .balign {STUB_SIZE}

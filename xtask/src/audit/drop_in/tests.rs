@@ -152,5 +152,5 @@ fn object_that_is_too_large_is_found() {
     let mut made = made();
     made.builder.sections.get_mut(made.image).data = SectionData::Data(vec![0x90; 17_000].into());
     let faults = made.faults();
-    assert!(faults.len() == 1 && faults[0].contains("more than the 17032 allowed"), "{faults:?}");
+    assert!(faults.len() == 1 && faults[0].contains("more than the 15856 allowed"), "{faults:?}");
 }

@@ -1,0 +1,39 @@
+//! What a kernel tree's own rules make of Linux's drop-in, when it is put in the place of the tree's objects (docs/linux-purgatory.md).
+//!
+//! On entry: the object. On exit: `purgatory.ro` and `purgatory.chk` as arch/x86/purgatory/Makefile has them linked; the first audited like the object
+//! itself, the second only linked, which is all that it is for.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use super::drop_in;
+use crate::build::drop_in::DropIn;
+use crate::command;
+use crate::repository::Repository;
+
+/// Where both are put, relative to the repository's root.
+const DIRECTORY: &str = "target/drop-in/kernel-tree";
+
+/// Links both, and returns every violation; or says why it cannot be done.
+pub fn faults(sh: &Shell, repo: &Repository, drop_in: &DropIn) -> Result<Vec<String>> {
+    if cmd!(sh, "ld --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
+        println!("kernel tree: skipped: there is no ld");
+        return Ok(Vec::new());
+    }
+    let directory = repo.root.join(DIRECTORY);
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let [ro, chk] = ["purgatory.ro", "purgatory.chk"].map(|name| directory.join(name));
+    link(sh, &["-r"], &drop_in.object(repo), &ro)?;
+    link(sh, &["--fatal-warnings"], &ro, &chk)?;
+    let object = fs::read(&ro).with_context(|| format!("cannot read {}", ro.display()))?;
+    drop_in::faults(&object, drop_in).with_context(|| format!("cannot read {} as an object", ro.display()))
+}
+
+/// `LD` with the flags of both rules (`PURGATORY_LDFLAGS`) and of every link for x86-64 (`KBUILD_LDFLAGS`, arch/x86/Makefile).
+fn link(sh: &Shell, more: &[&str], from: &Path, to: &Path) -> Result<()> {
+    let flags = ["-m", "elf_x86_64", "-z", "noexecstack", "-e", "purgatory_start", "-z", "nodefaultlib"];
+    command::read(cmd!(sh, "ld {flags...} {more...} {from} -o {to}")).map(drop)
+}
