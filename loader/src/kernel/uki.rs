@@ -6,7 +6,7 @@ use std::ops::Range;
 use object::LittleEndian;
 use object::read::pe::PeFile64;
 
-use super::{CaptureKernel, Defect, Format, bzimage, describe};
+use super::{CaptureKernel, Defect, Format, bzimage, describe, format_of};
 
 /// The row of [`super::FORMATS`].
 pub const FORMAT: Format = Format { name: "unified kernel image", probe, parse };
@@ -48,7 +48,7 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     }
     let range = section(bytes, LINUX).expect("it was probed");
     let linux = &bytes[range];
-    if !(bzimage::FORMAT.probe)(linux) {
+    if format_of(linux) != Some(bzimage::FORMAT.name) {
         let (found, known) = (describe(linux), bzimage::FORMAT.name.to_owned());
         return Err(inside(LINUX, Defect::UnknownFormat { found, known }));
     }
@@ -110,6 +110,12 @@ mod tests {
         let whole = uki(&[(LINUX, &bzimage(&pattern(50_000))), (INITRD, &pattern(5000))]);
         let cut = refusal(whole[..whole.len() - 2000].to_vec());
         assert!(cut.contains("truncated") && cut.contains(INITRD), "{cut}");
+    }
+
+    #[test]
+    fn image_in_an_image_is_refused() {
+        let inner = uki(&[(LINUX, &bzimage(&pattern(50_000)))]);
+        assert!(refusal(uki(&[(LINUX, &inner)])).contains(".linux section: it is no bzImage"));
     }
 
     #[test]
