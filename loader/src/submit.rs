@@ -34,7 +34,7 @@ pub enum Error {
     /// EPERM.
     #[error(
         "the kernel does not permit kexec_load (EPERM): it needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0, tries left in \
-         kernel.kexec_load_limit_panic, and no lockdown (Secure Boot locks down; then only kexec_file_load can arm a signed kernel)"
+         kernel.kexec_load_limit_panic, and no lockdown (Secure Boot locks down; then load a signed kernel with --file)"
     )]
     NotPermitted,
     /// EACCES.

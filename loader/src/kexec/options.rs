@@ -103,8 +103,8 @@ pub const OPTIONS: &[Opt] = &[
         Some('u'),
         "unload",
         Obeyed(Unload),
-        "with -p, before or after it: disarms. With a kernel after it, too, the kernel is armed in place of the old one, without the gap. \
-         Without -p it is about a kernel to reboot into",
+        "with -p, in either order: disarms; but `-u -p FILE`, with which kexec-tools disarms and then arms, arms FILE in place of what is \
+         armed, without the gap. Without -p it is about a kernel to reboot into",
     ),
     Opt::flag(Some('e'), "exec", PassedOn, REBOOT),
     Opt::flag(None, "exec-live-update", PassedOn, "is about Xen"),
