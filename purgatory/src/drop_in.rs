@@ -15,7 +15,10 @@ use zerocopy::transmute;
 
 use crate::arch::{self, UartPorts};
 
+// Below arch/, which is the room for unsafe code; only the drop-ins are built with them.
+#[path = "arch/drop_in/memory.rs"]
 pub mod memory; // physical memory as slices
+#[path = "arch/drop_in/written.rs"]
 pub mod written; // what somebody else writes before we run
 
 use written::Written;
