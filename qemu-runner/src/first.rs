@@ -255,6 +255,11 @@ pub fn load_foreign_command(append: &str, options: &str) -> String {
     format!("{} --purgatory {} {options}", arming(append), guest::PURGATORY)
 }
 
+/// The same with the kernel's own purgatory, by kexec_file_load(2).
+pub fn load_file_command(append: &str) -> String {
+    format!("{} --file", arming(append))
+}
+
 fn arming(append: &str) -> String {
     format!("{} load --kernel {} --initrd {} --append '{append}' --json", guest::LOADER, guest::KERNEL, guest::INITRD)
 }

@@ -14,7 +14,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use crate::console::Said;
 use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
-use crate::first::{CAPTURE_APPEND, First};
+use crate::first::{CAPTURE_APPEND, First, load_file_command};
 use crate::machine;
 use crate::peers::SOURCES;
 use crate::scenario::{Need, Scenario};
@@ -75,36 +75,36 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "linux-with-ours",
-            summary: "kexec_file_load(2) of an unmodified kernel with our purgatory in the place of its own, hotplug, panic, complete vmcore",
-            needs: &[Need::Kernel("6.12"), Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            summary: "`load --file` into an unmodified kernel with our purgatory in the place of its own, hotplug, panic, complete vmcore",
+            needs: &[Need::Kernel("6.12"), Need::Makedumpfile, Need::DropIns],
             may_be_skipped: false,
             story: |stage| linux(stage, "6.12"),
         },
         Scenario {
             name: "linux-with-ours-corrupt",
             summary: "the same with a bit flipped in the initrd: our purgatory, built with a console, says so and stands still",
-            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::DropIns],
+            needs: &[Need::Kernel("6.12"), Need::DropIns],
             may_be_skipped: false,
             story: |stage| linux_corrupt(stage, "6.12"),
         },
         Scenario {
             name: "linux-with-ours-reset",
             summary: "the same with our purgatory built to reset the machine: it says so, and does",
-            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::DropIns],
+            needs: &[Need::Kernel("6.12"), Need::DropIns],
             may_be_skipped: false,
             story: linux_reset,
         },
         Scenario {
             name: "new-kernel-linux-with-ours",
             summary: "`linux-with-ours` on Debian's newest kernel",
-            needs: &[Need::Kernel("7"), Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            needs: &[Need::Kernel("7"), Need::Makedumpfile, Need::DropIns],
             may_be_skipped: true,
             story: |stage| linux(stage, "7"),
         },
         Scenario {
             name: "new-kernel-linux-with-ours-corrupt",
             summary: "`linux-with-ours-corrupt` on Debian's newest kernel",
-            needs: &[Need::Kernel("7"), Need::Kexec, Need::DropIns],
+            needs: &[Need::Kernel("7"), Need::DropIns],
             may_be_skipped: true,
             story: |stage| linux_corrupt(stage, "7"),
         },
@@ -114,14 +114,14 @@ pub(super) fn all() -> Vec<Scenario> {
 fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     plug_and_capture(first, Some(engine))
 }
 
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     damage_and_refuse(first, &purgatory)
 }
 
@@ -129,7 +129,7 @@ fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory = arm(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
     let table = file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it").address();
     first.flip_bit("the first region's start", purgatory.start + table + UNMAPPED_BIT / 8, (UNMAPPED_BIT % 8) as u8)?;
@@ -141,7 +141,7 @@ fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    arm(&mut first, "-c --serial=ttyS0 --console-serial", &ours)?;
+    arm_with_kexec(&mut first, "-c --serial=ttyS0 --console-serial", &ours)?;
     let page = sentinel::pattern(LOW_SEED);
     first.vm.ram.write(LOW_PAGE, &page)?;
     first.note(format!("sentinel {LOW_SEED} written to {LOW_PAGE:#x} from outside"));
@@ -156,26 +156,26 @@ fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some(series), peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup { series: Some(series), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let ours = read(first.stage.context.linux_drop_in()?)?;
     replace_in_running_kernel(&mut first, series, &ours)?;
-    arm(&mut first, "-s", &ours)?;
+    arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     plug_and_capture(first, None)
 }
 
 fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some(series), peer: true, makedumpfile: false, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup { series: Some(series), makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.linux_drop_in_with_console()?)?;
     replace_in_running_kernel(&mut first, series, &ours)?;
-    let purgatory = arm(&mut first, "-s", &ours)?;
+    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     damage_and_refuse(first, &purgatory)
 }
 
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some("6.12"), peer: true, makedumpfile: false, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup { series: Some("6.12"), makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
     replace_in_running_kernel(&mut first, "6.12", &ours)?;
-    arm(&mut first, "-s", &ours)?;
+    arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     damage(&mut first)?;
     let mut crashed = first.panic(None)?;
     crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
@@ -206,19 +206,24 @@ fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8
     Ok(())
 }
 
-/// Arms by Debian's kexec, and returns where our purgatory's code lies in the crash region, which must be in one place.
-fn arm(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
-    let kexec = first.stage.context.kexec()?.clone();
-    let (program, kernel, initrd) = (&kexec.program, guest::KERNEL, guest::INITRD);
-    first.vm.run_ok(&format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"))?;
-    check_eq("kexec_crash_loaded after `kexec -p`", &first.crash_loaded()?, &true)?;
+/// Arms by Debian's kexec; else like [`arm`].
+fn arm_with_kexec(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
+    let program = first.stage.context.kexec()?.program.clone();
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    arm(first, &format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"), ours)
+}
+
+/// Arms, and returns where our purgatory's code lies in the crash region, which must be in one place.
+fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
+    first.vm.run_ok(load)?;
+    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
     let region = first.crash_region()?;
     let code = code(ours);
     let places = first.vm.ram.find(&region, &code)?;
     check(places.len() == 1, "our purgatory in the crash region", "one place", format!("{places:x?}"))?;
     let purgatory = places[0]..places[0] + code.len() as u64;
     check_eq("what our purgatory's address is beyond a page", &(purgatory.start % 4096), &0)?;
-    first.note(format!("armed by {} {options}, our purgatory at {:#x}", kexec.version, purgatory.start));
+    first.note(format!("armed by {load}: our purgatory at {:#x}", purgatory.start));
     Ok(purgatory)
 }
 

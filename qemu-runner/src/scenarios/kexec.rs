@@ -5,7 +5,7 @@ use handoff::report::Elfcorehdr;
 use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::{CAPTURE_APPEND, First};
+use crate::first::{CAPTURE_APPEND, First, load_file_command};
 use crate::iomem::Iomem;
 use crate::machine::DIMM_SIZE;
 use crate::scenario::{Need, Scenario};
@@ -142,12 +142,7 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
-    let load = format!(
-        "{} load --file --kernel {} --initrd {} --append '{CAPTURE_APPEND}' --json",
-        guest::LOADER,
-        guest::KERNEL,
-        guest::INITRD
-    );
+    let load = load_file_command(CAPTURE_APPEND);
     let told = json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
     check_eq("`call` that `load --file` printed", &told["call"], &Value::from("kexec_file_load"))?;
     check_eq("`hotplug` that `load --file` printed", &told["hotplug"], &Value::Bool(true))?;

@@ -32,7 +32,7 @@ macro_rules! rotate_right {
 }
 
 /// One round (FIPS 180-4 §6.2.2 step 3). Majority is taken as (a^b & b^c) ^ b, and this round's a^b is the next one's b^c, which `$bc`
-/// carries over. What the letters stand for moves on by one with each round, so that nothing is copied.
+/// carries over.
 macro_rules! round {
     ($bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident $w_and_k:expr) => {
         let choice = _mm_xor_si128(_mm_and_si128(_mm_xor_si128($f, $g), $e), $g);
@@ -63,14 +63,7 @@ fn four_streams(states: &mut [[u32; STREAMS]; 8], runs: [&&[Block]; STREAMS]) {
                 next_words(older, newer);
             }
             let word = |at: usize| _mm_add_epi32(older[at], transmute!([constants[at]; STREAMS]));
-            round!(bc a b c d e f g h word(0));
-            round!(bc h a b c d e f g word(1));
-            round!(bc g h a b c d e f word(2));
-            round!(bc f g h a b c d e word(3));
-            round!(bc e f g h a b c d word(4));
-            round!(bc d e f g h a b c word(5));
-            round!(bc c d e f g h a b word(6));
-            round!(bc b c d e f g h a word(7));
+            eight_rounds!(round, bc a b c d e f g h, word);
             core::mem::swap(&mut older, &mut newer);
         }
         state = [a, b, c, d, e, f, g, h];

@@ -37,14 +37,7 @@ pub fn compress(state: &mut State, run: &[Block]) {
                 next_words(older, newer);
             }
             let word = |at: usize| older[at].wrapping_add(constants[at]);
-            round!(bc a b c d e f g h word(0));
-            round!(bc h a b c d e f g word(1));
-            round!(bc g h a b c d e f word(2));
-            round!(bc f g h a b c d e word(3));
-            round!(bc e f g h a b c d word(4));
-            round!(bc d e f g h a b c word(5));
-            round!(bc c d e f g h a b word(6));
-            round!(bc b c d e f g h a word(7));
+            eight_rounds!(round, bc a b c d e f g h, word);
             core::mem::swap(&mut older, &mut newer);
         }
         for (word, after) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
