@@ -57,7 +57,7 @@ fn of_vmlinux(data: &[u8]) -> Answer {
     }
     let entry = word(data, 0x18, 8).expect("it was probed");
     let file_end = loads.last().map_or(0, |load| load.paddr + load.filesz);
-    let sound = start % ALIGNMENT == 0
+    let sound = start.is_multiple_of(ALIGNMENT)
         && end < 1 << 64
         && end - start <= MOST
         && loads.windows(2).all(|pair| pair[0].paddr + pair[0].memsz <= pair[1].paddr)
