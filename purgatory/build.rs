@@ -6,9 +6,9 @@ use std::path::Path;
 const PROGRAMS: [(&str, &str); 3] =
     [("purgatory", "purgatory.ld"), ("purgatory-linux", "drop-in.ld"), ("purgatory-kexec-tools", "drop-in.ld")];
 /// Bytes of stack for a program's story.
-const STACK_SIZE: usize = 5 << 10;
+const STACK_SIZE: usize = 19 << 8;
 /// Bytes of stack for an exception, which never returns.
-const TRAP_STACK_SIZE: usize = 3 << 9;
+const TRAP_STACK_SIZE: usize = 1 << 10;
 
 fn main() {
     // On the host only the library is linked, and only into tests.

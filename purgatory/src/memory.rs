@@ -19,7 +19,7 @@ use zerocopy::FromBytes;
 /// The block in words, because a volatile read of an array of bytes becomes one instruction per byte.
 const BLOCK_WORDS: usize = size_of::<Block>() / size_of::<u64>();
 
-/// The hole that the loader fills with a [`Block`].
+/// The hole that the loader fills with a [`Block`], and as much room.
 #[repr(C)]
 struct Hole(UnsafeCell<[u64; BLOCK_WORDS]>);
 
@@ -37,17 +37,26 @@ unsafe extern "C" {
     static __image_end: u8;
 }
 
-/// The block as it is in memory now.
-pub fn received_block() -> Block {
-    let mut words = [0; BLOCK_WORDS];
+/// What [`received_block`] has read. Not on the stack, whose deepest frames would reach into the page of its guard then.
+static COPY: Hole = Hole(UnsafeCell::new([0; BLOCK_WORDS]));
+
+/// The block as it is in memory now. Called by the story once, and once more by whatever ends it.
+pub fn received_block() -> &'static Block {
     let hole: *const u64 = HOLE.0.get().cast();
-    for (index, word) in words.iter_mut().enumerate() {
+    let copy: *mut u64 = COPY.0.get().cast();
+    for index in 0..BLOCK_WORDS {
         // SAFETY: `index` is below BLOCK_WORDS, so the address stays inside the hole.
-        let address = unsafe { hole.add(index) };
+        let from = unsafe { hole.add(index) };
         // SAFETY: the hole is a live static. Volatile, because the compiler knows only the zeroes in the file.
-        *word = unsafe { address.read_volatile() };
+        let word = unsafe { from.read_volatile() };
+        // SAFETY: as for the hole, which is as long.
+        let to = unsafe { copy.add(index) };
+        // SAFETY: a live static. Who refers to it from an earlier call was interrupted by an exception, and never goes on.
+        unsafe { to.write(word) };
     }
-    zerocopy::transmute!(words)
+    // SAFETY: live, initialised, and from here on written to by nobody who comes back.
+    let words = unsafe { &*COPY.0.get() };
+    zerocopy::transmute_ref!(words)
 }
 
 /// Where the purgatory finds itself.

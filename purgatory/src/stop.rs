@@ -39,7 +39,7 @@ pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, ver
 /// Ends because an exception was raised; called by `trap.S` on a stack of its own.
 pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     let block = memory::received_block();
-    let mut console = Console::alleged(&block, UartPorts::at);
+    let mut console = Console::alleged(block, UartPorts::at);
     console.break_line();
     let arch::TrapFrame { vector, error_code, rip, rsp, .. } = frame;
     let mut line = console.line();
@@ -51,7 +51,7 @@ pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) ->
     }
     drop(line);
     // A damaged block may be what raised it.
-    refuse(&block, Trust::Alleged, &mut console, Verdict::Exception)
+    refuse(block, Trust::Alleged, &mut console, Verdict::Exception)
 }
 
 /// Never called: x86_64-purgatory.json asks for the panic strategy `immediate-abort`, so a failed assertion is an #UD, which ends in

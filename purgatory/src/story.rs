@@ -17,25 +17,25 @@ use crate::{memory, stop};
 pub extern "sysv64" fn tell(entered_at: u64) -> ! {
     let block = memory::received_block();
     // At the block's word: where it lies, an exception says so.
-    arch::guard_stack(policy::permissions(&block));
-    let mut console = Console::alleged(&block, UartPorts::at);
+    arch::guard_stack(policy::permissions(block));
+    let mut console = Console::alleged(block, UartPorts::at);
 
-    let handoff = match received::receive(&block, &memory::itself()) {
+    let handoff = match received::receive(block, &memory::itself()) {
         Ok(handoff) => handoff,
-        Err(verdict) => stop::refuse(&block, Trust::Alleged, &mut console, verdict),
+        Err(verdict) => stop::refuse(block, Trust::Alleged, &mut console, verdict),
     };
     let leaf_table = memory::bytes(handoff.leaf_table);
     // With the engine that needs nothing of the CPU: only a sealed block can say which instructions there are.
-    if !verify::seal_holds(Engine::soft(), &block, leaf_table) {
-        stop::refuse(&block, Trust::Alleged, &mut console, Verdict::Seal);
+    if !verify::seal_holds(Engine::soft(), block, leaf_table) {
+        stop::refuse(block, Trust::Alleged, &mut console, Verdict::Seal);
     }
 
     let engine = arch::engine(handoff.engine, handoff.permissions);
-    announce(&mut console, &block, &handoff, engine);
+    announce(&mut console, block, &handoff, engine);
     let findings = verify(&mut console, &handoff, engine, leaf_table);
     let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
     if verdict != Verdict::Ok && handoff.on_corrupt != OnCorrupt::Boot {
-        stop::refuse(&block, Trust::Proven, &mut console, verdict);
+        stop::refuse(block, Trust::Proven, &mut console, verdict);
     }
 
     let elfcorehdr = mend_elfcorehdr(&mut console, &handoff, &findings);
