@@ -21,7 +21,7 @@ const CARGO_FUZZ: &str = "0.13.2";
 /// How Debian brings a C++ compiler.
 const COMPILER_COMMAND: &str = "apt-get install g++";
 /// Seconds for a target when nobody says more.
-const BRIEF_SECONDS: u64 = 20;
+const BRIEF_SECONDS: u64 = 10;
 /// How many targets run side by side: as many as there are CPUs in the smallest machine that this is for.
 const AT_A_TIME: usize = 2;
 /// Longest that a parser may take for one input of a few kilobytes, in seconds: far beyond what a busy machine makes of it.
@@ -38,7 +38,7 @@ pub struct Args {
     /// List the targets
     #[arg(long)]
     list: bool,
-    /// Stop each target after so many seconds; 20 unless --runs is given
+    /// Stop each target after so many seconds; 10 unless --runs is given
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
     /// Stop each target after so many executions
@@ -67,7 +67,7 @@ impl Args {
     }
 }
 
-/// Every target on its seeds, whole and cut anywhere, then twenty seconds for each, and the lines that say so; or one that says why
+/// Every target on its seeds, whole and cut anywhere, then ten seconds for each, and the lines that say so; or one that says why
 /// there was none.
 pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
     if let Some(reason) = missing_compiler(sh) {

@@ -16,6 +16,8 @@ fn main() -> ExitCode {
     // COM1 is the purgatory's, and a UART there may never take a byte, for which the bootloader's logger would wait for ever.
     let mut config = BootConfig::default();
     config.serial_logging = false;
+    // Nobody looks, and drawing letters on an emulated CPU takes as long as all the rest.
+    config.frame_buffer_logging = false;
     builder.set_boot_config(&config);
     match builder.create_bios_image(out) {
         Ok(()) => ExitCode::SUCCESS,
