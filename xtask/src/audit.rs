@@ -75,7 +75,11 @@ pub fn audit(sh: &Shell, repo: &Repository) -> Result<Measured> {
     if len > MAX_FILE {
         faults.push(format!("{} has {len} bytes, {MAX_FILE} are allowed", repo.purgatory_elf().display()));
     }
-    faults.extend(execution_faults(&image));
+    let (executed, depths) = execution_faults(&image);
+    faults.extend(executed);
+    // Drop-ins have no guard.
+    let deepest = image.storys_stack().zip(depths.first());
+    faults.extend(deepest.and_then(|(stack, deepest)| stack::guards_page_fault(&stack, deepest)));
     conclude(file.display(), faults)?;
     DROP_INS.iter().try_for_each(|drop_in| audit_drop_in(repo, drop_in))?;
     let in_a_tree = kernel_tree::faults(sh, repo, &DROP_INS[0])?;
@@ -97,18 +101,18 @@ fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
         faults = drop_in::binding_faults(&file, drop_in, &image).with_context(unreadable)?;
     }
     conclude(object.display(), faults)?;
-    conclude(program.display(), [image.unresolved(), execution_faults(&image)].concat())
+    conclude(program.display(), [image.unresolved(), execution_faults(&image).0].concat())
 }
 
-/// What must hold of everything that is executed.
-fn execution_faults(image: &image::Image<'_>) -> Vec<String> {
+/// What must hold of everything that is executed, and how deep the stacks get: the story's, then the exceptions'.
+fn execution_faults(image: &image::Image<'_>) -> (Vec<String>, Vec<stack::Depth>) {
     let mut faults = instructions::faults(&image.code);
     let (depths, too_deep) = stack::depths(&image.code, image.stacks());
     faults.extend(too_deep);
-    for stack::Depth { stack, bytes, room } in depths {
+    for stack::Depth { stack, bytes, room } in &depths {
         println!("{stack:<24} {bytes:>6} bytes of {room}, at worst");
     }
-    faults
+    (faults, depths)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, twenty seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
-//! bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed; what could not be run is named as
-//! skipped, with the reason. Each runner's own closing lines are on stdout as it printed them; a summary follows.
+//! On exit: all tests of the workspace, ten seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
+//! bare-metal cases and all scenarios have run, and what is handed out has been built a second time, whatever the first ones said,
+//! and none has failed; what could not be run is named as skipped, with the reason. Each runner's own closing lines are on stdout as it
+//! printed them; a summary follows.
 
 mod summary; // the last lines
 
@@ -78,7 +79,7 @@ impl Args {
             failures.push(format!("drop-ins: {error:#}"));
             Vec::new()
         });
-        let reproduced = audit::reproducible::prove(sh, repo, audit::reproducible::What::Purgatories);
+        let reproduced = audit::reproducible::prove(sh, repo, audit::reproducible::What::All);
         let reproduced = reproduced.unwrap_or_else(|error| {
             failures.push(format!("reproducible: {error:#}"));
             "reproducible: no".into()

@@ -2,6 +2,8 @@
 //!
 //! On exit: every way in which sections, segments, relocations and symbols break the contract with the loader, as a sentence.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use handoff::{Block, HANDOFF_SECTION};
 use object::elf::{self, FileHeader64, ProgramHeader64};
@@ -138,6 +140,13 @@ impl<'data> Image<'data> {
         let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
         let bottom = self.code.sections.iter().find(|s| s.name == section)?.address;
         Some(Room { trap: mark(trap)?.checked_sub(bottom)?, story: mark(story)?.checked_sub(mark(trap)?)? })
+    }
+
+    /// Where the story's stack lies, if it can be found.
+    pub fn storys_stack(&self) -> Option<Range<u64>> {
+        let (_, trap, story) = STACKS;
+        let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
+        Some(mark(trap)?..mark(story)?)
     }
 
     /// What nobody would resolve.

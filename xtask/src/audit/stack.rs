@@ -6,6 +6,7 @@
 //! instructions, so a claim holds for what is executed, not for what was written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, Register};
 
@@ -46,6 +47,25 @@ pub struct Depth {
     pub bytes: u64,
     /// Bytes that there are.
     pub room: u64,
+}
+
+/// The most that the debug registers can watch at the end of the story's stack: four times eight bytes (SDM vol. 3B, "Debug address
+/// registers").
+const GUARD: u64 = 4 * 8;
+/// A page: what TCG looks at twice on every access, if a watchpoint is in it.
+const PAGE: u64 = 4096;
+
+/// A violation, if the deepest frame of the story's stack, which lies in `stack`, is in the same page as the stack's guard.
+pub fn guards_page_fault(stack: &Range<u64>, deepest: &Depth) -> Option<String> {
+    let guard = stack.start + GUARD - 1;
+    let lowest = stack.end.saturating_sub(deepest.bytes);
+    (lowest / PAGE <= guard / PAGE).then(|| {
+        format!(
+            "{}: its deepest frame ends at {lowest:#x}, in the page of the guard, whose last byte is {guard:#x}; make the stack larger, or place it \
+             otherwise",
+            deepest.stack
+        )
+    })
 }
 
 /// Both stacks' depths, and every violation.

@@ -116,3 +116,13 @@ fn stacks_that_cannot_be_found_are_a_violation() {
     assert!(measured(&[("start", b"\xc3"), ("trap", b"\xc3")], None).1[0].contains("__stack_top"));
     assert!(measured(&[("start", b"\xc3")], PLENTY).1[0].contains("no function trap"));
 }
+
+#[test]
+fn a_frame_in_the_guards_page_is_found_to_the_byte() {
+    let depth = |bytes| Depth { stack: "stack of the story", bytes, room: 0x1300 };
+    let stack = 0x8cc0..0x9fc0;
+    assert_eq!(guards_page_fault(&stack, &depth(0xfc0)), None);
+    assert!(guards_page_fault(&stack, &depth(0xfc1)).unwrap().contains("0x8fff"));
+    // A guard across the border has both pages.
+    assert!(guards_page_fault(&(0x8ff0..0x9fc0), &depth(0xfc0)).is_some());
+}
