@@ -5,6 +5,7 @@
 //! and none has failed; what could not be run is named as skipped, with the reason. Each runner's own closing lines are on stdout as it
 //! printed them; a summary follows.
 
+mod phases; // how long it took
 mod summary; // the last lines
 
 use anyhow::{Result, bail};
@@ -20,6 +21,7 @@ use crate::miri;
 use crate::peers;
 use crate::qemu;
 use crate::repository::Repository;
+use phases::Phases;
 use summary::{Summary, tally};
 
 /// Set up, build, audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
@@ -36,16 +38,16 @@ pub struct Args {
 impl Args {
     /// Runs them all, and fails if one does.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        let mut phases = Phases::default();
         if std::env::var_os("CI").is_some() {
-            lint::Args {}.run(sh, repo)?;
+            phases.time("lint", || lint::Args {}.run(sh, repo))?;
         }
-        self.without_lint(sh, repo)
+        self.after_lint(sh, repo, phases)
     }
 
-    fn without_lint(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        qemu::prepare(sh, repo, true)?;
-        build::bare::build(sh, repo)?;
-        let measured = audit::audit(sh, repo)?;
+    fn after_lint(&self, sh: &Shell, repo: &Repository, mut phases: Phases) -> Result<()> {
+        phases.time("set-up and build", || qemu::prepare(sh, repo, true).and_then(|()| build::bare::build(sh, repo)))?;
+        let measured = phases.time("audit", || audit::audit(sh, repo))?;
         let purgatory = repo.purgatory_elf();
         let filter = &self.filter;
         let host = cmd!(sh, "cargo test --workspace --exclude tests --no-fail-fast -- {filter...}");
@@ -55,12 +57,13 @@ impl Args {
         let cases = cmd!(sh, "cargo test --workspace --test bare -- --color=never {filter...}");
         let [host, cases, scenarios] = [host, cases, scenarios].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
         // All, so that one run tells everything that is wrong.
-        let host = command::show(host);
+        let host = phases.time("host tests", || command::show(host));
         // A filter names tests, and targets are none.
-        let fuzzed = if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) };
-        let interpreted = if filter.is_none() { miri::interpret(sh, repo).map(Some) } else { Ok(None) };
-        let (said_of_cases, cases) = command::show_and_read(cases, std::io::stdout().lock())?;
-        let (said, scenarios) = command::show_and_read(scenarios, std::io::stdout().lock())?;
+        let fuzzed = phases.time("fuzz", || if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) });
+        let interpreted = phases.time("miri", || if filter.is_none() { miri::interpret(sh, repo).map(Some) } else { Ok(None) });
+        let (said_of_cases, cases) =
+            phases.time("bare-metal cases", || command::show_and_read(cases, std::io::stdout().lock()))?;
+        let (said, scenarios) = phases.time("scenarios", || command::show_and_read(scenarios, std::io::stdout().lock()))?;
         let mut failures: Vec<String> =
             [host, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
         let fuzzed = fuzzed.unwrap_or_else(|error| {
@@ -71,21 +74,22 @@ impl Args {
             failures.push(format!("miri: {error:#}"));
             None
         });
-        let bound = peers::prove(sh, repo).unwrap_or_else(|error| {
+        let bound = phases.time("peers", || peers::prove(sh, repo)).unwrap_or_else(|error| {
             failures.push(format!("peers: {error:#}"));
             Vec::new()
         });
-        let ours = bench::drop_ins::prove(sh, repo).unwrap_or_else(|error| {
+        let ours = phases.time("drop-ins", || bench::drop_ins::prove(sh, repo)).unwrap_or_else(|error| {
             failures.push(format!("drop-ins: {error:#}"));
             Vec::new()
         });
-        let reproduced = audit::reproducible::prove(sh, repo, audit::reproducible::What::All);
+        let twice = || audit::reproducible::prove(sh, repo, audit::reproducible::What::All);
+        let reproduced = phases.time("second build", twice);
         let reproduced = reproduced.unwrap_or_else(|error| {
             failures.push(format!("reproducible: {error:#}"));
             "reproducible: no".into()
         });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
-        let counted = if filter.is_none() { bench::gate(sh, repo) } else { Ok(Vec::new()) };
+        let counted = phases.time("instructions", || if filter.is_none() { bench::gate(sh, repo) } else { Ok(Vec::new()) });
         let counted = counted.unwrap_or_else(|error| {
             failures.push(format!("instructions: {error:#}"));
             Vec::new()
@@ -100,6 +104,7 @@ impl Args {
         ours.iter().for_each(|line| println!("{line}"));
         println!("{reproduced}");
         bound.iter().for_each(|(peer, said)| println!("peers: {}: {said}", peer.name));
+        println!("{phases}");
         print!("{matrix}{summary}");
         if !failures.is_empty() {
             bail!("{}", failures.join("\n"));
@@ -115,7 +120,8 @@ pub struct Ci {}
 impl Ci {
     /// Runs both.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        lint::Args {}.run(sh, repo)?;
-        Args { filter: None }.without_lint(sh, repo)
+        let mut phases = Phases::default();
+        phases.time("lint", || lint::Args {}.run(sh, repo))?;
+        Args { filter: None }.after_lint(sh, repo, phases)
     }
 }
