@@ -5,7 +5,7 @@
 //! shortened or enlarged, and say so.
 
 use super::parts::{self, Care, Part};
-use crate::image::{Summary, mib};
+use crate::image::{Summary, size};
 use crate::phys::PhysRange;
 
 /// Of the picture.
@@ -212,7 +212,7 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     let region = summary.crash_region;
     let title = format!("Crash region {}", addresses(region.start, region.len));
     let share = summary.used() as f64 / region.len.max(1) as f64 * 100.0;
-    let full = format!("{} MiB, {share:.1} % taken by the image", mib(region.len));
+    let full = format!("{}, {share:.1} % taken by the image", size(region.len));
     let verification = parts::verification(summary);
     let wide = WIDTH - 2.0 * MARGIN;
     let mut texts = vec![
@@ -248,8 +248,8 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     Layout { height: height + MARGIN / 2.0, parts: drawn, samples, texts, title, description }
 }
 
-/// The height of each part, and how that is to be taken: at the scale at which most segments, and of those scales the one at which most bytes,
-/// are high enough for a label and not too high.
+/// The height of each part, and how that is to be taken: at the scale at which most bytes of segments are in parts that are high enough for a label
+/// and not too high; of several such scales the one at which most else is, and then the largest.
 fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
     let is_free = |part: &Part| part.pieces.iter().all(|piece| piece.care == Care::Free);
     let limits = |part: &Part| {
@@ -267,9 +267,10 @@ fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
         }
     };
     let true_at = |&scale: &f64| {
-        let shown: Vec<_> = parts.iter().filter(|part| height(part, scale).1 == Scale::True).collect();
-        let segments = shown.iter().filter(|part| !is_free(part)).count();
-        (segments, shown.iter().map(|part| u128::from(part.range.len())).sum::<u128>())
+        let shown = || parts.iter().filter(|part| height(part, scale).1 == Scale::True);
+        let bytes: u128 = shown().filter(|part| !is_free(part)).map(|part| u128::from(part.range.len())).sum();
+        // Of positive numbers, the bits are in the order of the numbers.
+        (bytes, shown().count(), scale.to_bits())
     };
     let candidates = parts.iter().flat_map(|part| {
         let (least, most) = limits(part);
@@ -297,7 +298,7 @@ fn label(part: &Part, y: f64) -> Vec<Text> {
     const NAME_ROOM: f64 = 150.0;
     let (right, line) = (WIDTH - MARGIN, y + 3.0);
     let name = Text::new(Style::Name, LABELS, line, NAME_ROOM, &part.name);
-    let size = parts::size(part.range.len());
+    let size = size(part.range.len());
     let size =
         Text::new(Style::Words, name.rect.right() + 10.0, line + 1.5, right - ADDRESS_ROOM - name.rect.right() - 10.0, &size);
     let span = addresses(part.range.start(), part.range.len());
@@ -311,7 +312,7 @@ fn label(part: &Part, y: f64) -> Vec<Text> {
 
 fn sentence(part: &Part) -> String {
     let Part { name, range, words, .. } = part;
-    format!("{name} {}, {}, {words}", addresses(range.start(), range.len()), parts::size(range.len()))
+    format!("{name} {}, {}, {words}", addresses(range.start(), range.len()), size(range.len()))
 }
 
 /// As /proc/iomem has it: the last address is included.

@@ -1,6 +1,6 @@
 //! What there is to draw: segments and what is free between them, and in each segment what the purgatory does to be sure of it.
 
-use crate::image::{BlockSummary, OURS, SegmentKind, SegmentSummary, Summary};
+use crate::image::{BlockSummary, OURS, SegmentKind, SegmentSummary, Summary, size};
 use crate::phys::{PhysRange, subtract};
 
 /// How the purgatory makes sure of a piece of memory.
@@ -187,19 +187,6 @@ pub fn verification(summary: &Summary) -> String {
         }
         None => format!("the purgatory of {}: one SHA-256 over everything that it verifies", summary.purgatory),
     }
-}
-
-/// Bytes for people.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1 << 10 {
-        return format!("{bytes} bytes");
-    }
-    let unit = (bytes.ilog2() / 10) as usize - 1;
-    let whole = 1_u64 << (10 * (unit + 1));
-    let number =
-        if bytes.is_multiple_of(whole) { (bytes / whole).to_string() } else { format!("{:.1}", bytes as f64 / whole as f64) };
-    format!("{number} {}", UNITS[unit])
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ fn every_part_is_labelled_with_name_size_addresses_and_care() {
     let layout = of(&summary());
     let said: Vec<_> = layout.parts[2].label.iter().map(|text| text.text.as_str()).collect();
     assert_eq!(said, ["kernel", "55.9 MiB", "0x2e200000-0x319ddfff", "11.2 MiB hashed, 44.7 MiB proved zero"]);
-    assert!(layout.texts.iter().any(|text| text.text.starts_with("256.0 MiB, 26.")), "how full it is");
+    assert!(layout.texts.iter().any(|text| text.text.starts_with("256 MiB, 26.")), "how full it is");
     assert!(layout.texts.iter().any(|text| text.text.contains("engine sha-ni")));
 }
 

@@ -45,13 +45,6 @@ fn elfcorehdr_is_hashed_where_it_is_a_region_and_anothers_purgatory_itself_is_no
     assert_eq!(care_of(&super::parts(&without), 0x2e00_0000), Care::Unverified, "nobody checks its structure");
 }
 
-#[test]
-fn sizes_are_said_as_people_say_them() {
-    let said = |bytes| size(bytes);
-    assert_eq!([said(0), said(1023), said(1024), said(1536)], ["0 bytes", "1023 bytes", "1 KiB", "1.5 KiB"]);
-    assert_eq!([said(256 << 20), said(u64::MAX)], ["256 MiB", "16.0 EiB"]);
-}
-
 proptest! {
     /// No byte of the region is missing, and none is there twice.
     #[test]
