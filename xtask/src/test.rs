@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, twenty seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
+//! On exit: all tests of the workspace, pages and pictures in a browser, twenty seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
 //! bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed; what could not be run is named as
 //! skipped, with the reason. Each runner's own closing lines are on stdout as it printed them; a summary follows.
 
@@ -19,12 +19,13 @@ use crate::miri;
 use crate::peers;
 use crate::qemu;
 use crate::repository::Repository;
+use crate::setup;
 use summary::{Summary, tally};
 
 /// Set up, build, audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
 ///
 /// With CI set in the environment, `cargo xtask lint` comes first. What cannot be run here is skipped and named with the reason:
-/// fuzzing without a C++ compiler, Miri without its toolchain, scenarios on the newest kernel series where the archive has none.
+/// fuzzing without a C++ compiler, Miri without its toolchain, pages without a browser, scenarios on the newest kernel series where the archive has none.
 /// Any other missing part is a failure.
 #[derive(clap::Args)]
 pub struct Args {
@@ -43,6 +44,7 @@ impl Args {
 
     fn without_lint(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         qemu::prepare(sh, repo, true)?;
+        setup::browser(sh, repo)?;
         build::bare::build(sh, repo)?;
         let measured = audit::audit(sh, repo)?;
         let purgatory = repo.purgatory_elf();
@@ -52,16 +54,18 @@ impl Args {
         // what this prints.
         let scenarios = cmd!(sh, "cargo test --workspace --test scenarios -- --color=never {filter...}");
         let cases = cmd!(sh, "cargo test --workspace --test bare -- --color=never {filter...}");
+        let pages = cmd!(sh, "cargo test --workspace --test page -- --color=never {filter...}");
         let [host, cases, scenarios] = [host, cases, scenarios].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
         // All, so that one run tells everything that is wrong.
         let host = command::show(host);
+        let pages = command::show(pages);
         // A filter names tests, and targets are none.
         let fuzzed = if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) };
         let interpreted = if filter.is_none() { miri::interpret(sh, repo).map(Some) } else { Ok(None) };
         let (said_of_cases, cases) = command::show_and_read(cases, std::io::stdout().lock())?;
         let (said, scenarios) = command::show_and_read(scenarios, std::io::stdout().lock())?;
         let mut failures: Vec<String> =
-            [host, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
+            [host, pages, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
         let fuzzed = fuzzed.unwrap_or_else(|error| {
             failures.push(format!("fuzz: {error:#}"));
             Vec::new()

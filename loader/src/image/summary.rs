@@ -152,8 +152,10 @@ pub fn mib(bytes: u64) -> String {
 /// Bytes in the largest unit of which there is a whole one.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1 << 10 {
-        return format!("{bytes} bytes");
+    match bytes {
+        1 => return "1 byte".into(),
+        0..1024 => return format!("{bytes} bytes"),
+        _ => {}
     }
     let unit = (bytes.ilog2() / 10) as usize - 1;
     let whole = 1_u64 << (10 * (unit + 1));

@@ -4,9 +4,13 @@
 //! thin to be seen. In the right one every part is high enough to be labelled: as many as can be are to scale with one another, the others are
 //! shortened or enlarged, and say so.
 
+mod text;
+
 use super::parts::{self, Care, Part};
 use crate::image::{Summary, size};
 use crate::phys::PhysRange;
+
+pub use text::{Style, Text};
 
 /// Of the picture.
 pub const WIDTH: f64 = 940.0;
@@ -25,20 +29,13 @@ const LEAST: f64 = 44.0;
 const MOST: f64 = 240.0;
 const MOST_FREE: f64 = 84.0;
 /// Height of a piece of a part.
-const LEAST_PIECE: f64 = 4.0;
+const LEAST_PIECE: f64 = 7.0;
 
 /// A legend's entry.
 const ENTRY: (f64, f64) = (298.0, 24.0);
 const ENTRIES_IN_A_ROW: usize = 3;
 /// Side of the sample in front of it.
 pub const SAMPLE: f64 = 15.0;
-
-/// The largest advance of a character, in parts of the size: of a proportional typeface on average, of one with a fixed pitch always.
-const ADVANCE: f64 = 0.6;
-const ADVANCE_BOLD: f64 = 0.68;
-/// Ascent and height of a line, in parts of the size.
-const ASCENT: f64 = 0.95;
-const LINE: f64 = 1.25;
 
 /// A rectangle.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,90 +59,6 @@ impl Rect {
     /// One past its bottom.
     pub fn bottom(&self) -> f64 {
         self.y + self.h
-    }
-}
-
-/// How a line of text is set: the name of a class of the picture's style.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// What the picture shows.
-    Title,
-    /// The name of a part.
-    Name,
-    /// Words.
-    Words,
-    /// Addresses.
-    Address,
-    /// Words about the picture itself.
-    Caption,
-}
-
-impl Style {
-    /// Its size in pixels.
-    pub const fn size(self) -> f64 {
-        match self {
-            Self::Title => 20.0,
-            Self::Name => 15.0,
-            Self::Words | Self::Address => 13.0,
-            Self::Caption => 12.0,
-        }
-    }
-
-    /// Its name.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Title => "title",
-            Self::Name => "name",
-            Self::Words => "words",
-            Self::Address => "address",
-            Self::Caption => "caption",
-        }
-    }
-
-    fn advance(self) -> f64 {
-        let bold = matches!(self, Self::Title | Self::Name);
-        self.size() * if bold { ADVANCE_BOLD } else { ADVANCE }
-    }
-}
-
-/// A line of text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Text {
-    /// The room it takes, if characters are as wide as they are taken for.
-    pub rect: Rect,
-    /// How it is set.
-    pub style: Style,
-    /// What it says.
-    pub text: String,
-    /// Whether it ends at the right of its room instead of beginning at the left.
-    pub flush_right: bool,
-}
-
-impl Text {
-    /// A line from `x`, cut off where it would get wider than `room`.
-    fn new(style: Style, x: f64, y: f64, room: f64, text: &str) -> Self {
-        let fits = (room / style.advance()) as usize;
-        let text = if text.chars().count() <= fits {
-            text.to_owned()
-        } else {
-            text.chars().take(fits.saturating_sub(1)).chain(['…']).collect()
-        };
-        let w = text.chars().count() as f64 * style.advance();
-        Self { rect: Rect { x, y, w, h: style.size() * LINE }, style, text, flush_right: false }
-    }
-
-    /// A line that ends at `right`.
-    fn ending_at(style: Style, right: f64, y: f64, room: f64, text: &str) -> Self {
-        let mut line = Self::new(style, right, y, room, text);
-        line.rect.x -= line.rect.w;
-        line.flush_right = true;
-        line
-    }
-
-    /// Where it is to be drawn: the point that its baseline begins or ends at.
-    pub fn anchor(&self) -> (f64, f64) {
-        let x = if self.flush_right { self.rect.right() } else { self.rect.x };
-        (x, self.rect.y + self.style.size() * ASCENT)
     }
 }
 
@@ -217,7 +130,7 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     let wide = WIDTH - 2.0 * MARGIN;
     let mut texts = vec![
         Text::new(Style::Title, MARGIN, 22.0, wide, &title),
-        Text::new(Style::Words, MARGIN, 52.0, wide, &format!("{full}. {verification}.")),
+        Text::new(Style::Words, MARGIN, 52.0, wide, &format!("{full}; {verification}")),
         Text::new(Style::Caption, OVERVIEW.0, TOP - 24.0, DETAIL.0 - OVERVIEW.0, "to scale"),
         Text::new(Style::Caption, DETAIL.0, TOP - 24.0, LABELS - DETAIL.0, "readable"),
     ];
@@ -244,7 +157,7 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     }
     let (samples, height) = legend(&parts, &heights, y + 28.0, &mut texts);
     let sentences: Vec<_> = drawn.iter().map(|part| part.sentence.as_str()).collect();
-    let description = format!("{full}. {verification}. From the lowest address up: {}.", sentences.join("; "));
+    let description = format!("{full}; {verification}. From the lowest address up: {}.", sentences.join("; "));
     Layout { height: height + MARGIN / 2.0, parts: drawn, samples, texts, title, description }
 }
 

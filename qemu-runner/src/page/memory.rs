@@ -87,8 +87,10 @@ pub fn chapter(scenario: &str, evidence: &Evidence) -> Markup {
                 @if evidence.dumped.is_some() { ", and what of it the PT_LOADs of /proc/vmcore hold" } ". Stretches wider than their numbers are to scale; "
                 "where the line is torn, there is no memory."
             }
-            figure { (picture(scenario, &axis(&stretches, WIDTH - LEFT), &rows)) figcaption { (legend(&rows)) } }
-            div.scroll {
+            figure {
+                div.scroll tabindex="0" { (picture(scenario, &axis(&stretches, WIDTH - LEFT), &rows)) }
+                figcaption { (legend(&rows)) } }
+            div.scroll tabindex="0" {
                 table.memory {
                     thead { tr { th scope="col" { "No." } th scope="col" { "addresses" } th scope="col" { "size" } @for row in &rows { th scope="col" { (row.name) } } } }
                     tbody {

@@ -75,7 +75,7 @@ fn bar(spans: &[(Phase, Duration, Duration)]) -> Markup {
     let x = |at: Duration| ((at.as_secs_f64() - start) / length * BAR.0 * 100.0).round() / 100.0;
     let said: Vec<_> = spans.iter().map(|(phase, from, to)| format!("{}: {}", phase.name(), seconds(*to - *from))).collect();
     html! {
-        svg.bar xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (BAR.0) " " (BAR.1) } role="img" aria-label=(said.join(", ")) {
+        svg.bar xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (BAR.0) " " (BAR.1) } preserveAspectRatio="none" role="img" aria-label=(said.join(", ")) {
             @for (phase, from, to) in spans {
                 rect class=(phase.word()) x=(x(*from)) width=(x(*to) - x(*from)) height=(BAR.1) { title { (phase.name()) } }
             }

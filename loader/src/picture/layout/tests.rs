@@ -137,12 +137,15 @@ fn every_part_is_labelled_with_name_size_addresses_and_care() {
     assert_eq!(said, ["kernel", "55.9 MiB", "0x2e200000-0x319ddfff", "11.2 MiB hashed, 44.7 MiB proved zero"]);
     assert!(layout.texts.iter().any(|text| text.text.starts_with("256 MiB, 26.")), "how full it is");
     assert!(layout.texts.iter().any(|text| text.text.contains("engine sha-ni")));
+    assert!(texts(&layout).all(|text| !text.text.contains('…')), "nothing of a real image is cut off");
 }
 
 #[test]
 fn long_line_is_cut_and_says_so() {
-    let text = Text::new(Style::Words, 0.0, 0.0, 100.0, &"x".repeat(50));
-    assert!(text.rect.w <= 100.0 && text.text.ends_with('…') && text.text.chars().count() == 12);
+    for long in ["x".repeat(50), "M".repeat(50), "漢".repeat(50)] {
+        let text = Text::new(Style::Words, 0.0, 0.0, 100.0, &long);
+        assert!(text.rect.w <= 100.0 && text.text.ends_with('…') && text.text.chars().count() > 5, "{}", text.text);
+    }
     let text = Text::ending_at(Style::Words, 200.0, 0.0, 100.0, "short");
     assert_eq!((text.rect.right(), text.text.as_str()), (200.0, "short"));
 }
