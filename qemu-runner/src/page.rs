@@ -11,6 +11,7 @@ mod vmcore;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::outcome::Outcome;
+use crate::scenario::Scenario;
 
 const STYLE: &str = include_str!("page/style.css");
 /// Nothing but what stands in the page: a browser that is told so does not fetch, whatever the text in it says.
@@ -25,6 +26,13 @@ pub struct Section {
     pub summary: String,
     /// What came of it; otherwise what went otherwise than it must, or why it could not be run.
     pub result: Result<Outcome, String>,
+}
+
+impl Section {
+    /// What came of a scenario.
+    pub fn new(scenario: &Scenario, result: Result<Outcome, String>) -> Self {
+        Self { name: scenario.name.to_owned(), summary: scenario.summary.to_owned(), result }
+    }
 }
 
 /// The page.

@@ -63,14 +63,14 @@ pub fn faults(seen: &Seen) -> Vec<String> {
             faults.push(format!("{} lies outside its picture: {} in {}", text["text"], text["box"], text["picture"]));
         }
     }
-    // In a page, elements contain one another, and what lies on what is the browser's business; in a picture it is ours.
-    for (index, a) in seen.texts.iter().enumerate() {
-        for b in seen.texts[index + 1..].iter().filter(|b| a["group"] != -1 && a["group"] == b["group"]) {
-            let leading = a["leading"].as_f64().unwrap_or(0.0);
-            if let (Some(first), Some(second)) = (Edges::of(&a["box"]), Edges::of(&b["box"]))
+    for (index, text) in seen.texts.iter().enumerate() {
+        let others = seen.texts.iter().enumerate().skip(index + 1);
+        for (_, other) in others.filter(|(number, other)| !is_within(text, *number) && !is_within(other, index)) {
+            let leading = text["leading"].as_f64().unwrap_or(0.0);
+            if let (Some(first), Some(second)) = (Edges::of(&text["box"]), Edges::of(&other["box"]))
                 && first.overlaps(&second, leading)
             {
-                faults.push(format!("{} and {} overlap: {} and {}", a["text"], b["text"], a["box"], b["box"]));
+                faults.push(format!("{} and {} overlap: {} and {}", text["text"], other["text"], text["box"], other["box"]));
             }
         }
     }
@@ -85,4 +85,9 @@ pub fn faults(seen: &Seen) -> Vec<String> {
     faults.extend(seen.fetched.iter().map(|url| format!("fetched: {url}")));
     faults.extend(seen.console.iter().map(|line| format!("console: {line}")));
     faults
+}
+
+/// Whether a text stands inside the one of this number.
+fn is_within(text: &Value, number: usize) -> bool {
+    text["within"].as_array().is_some_and(|numbers| numbers.iter().any(|within| *within == number))
 }

@@ -22,7 +22,7 @@
     }
     return "rgb(255, 255, 255)";
   };
-  const shown = (element) => {
+  const shown = (element, index, all) => {
     const svg = element.closest("svg");
     const style = getComputedStyle(element);
     const outer = svg ? svg.getBoundingClientRect() : null;
@@ -35,7 +35,8 @@
       leading: svg ? parseFloat(style.fontSize) * (outer.width / svg.viewBox.baseVal.width) * 0.2 : 0,
       size: parseFloat(style.fontSize) * (svg ? outer.width / svg.viewBox.baseVal.width : 1),
       picture: outer && box(outer),
-      group: svg ? [...document.querySelectorAll("svg")].indexOf(svg) : -1,
+      // Elements of a page contain one another: on those of these numbers it may lie.
+      within: all.flatMap((other, number) => (other !== element && other.contains(element) ? [number] : [])),
       contrast: contrast(rgb(colour).rgb, rgb(ground(element)).rgb),
     };
   };

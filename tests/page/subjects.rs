@@ -98,6 +98,7 @@ pub fn broken() -> Vec<(Subject, &'static str)> {
         (in_picture("label_outside", "<text class='name' x='930' y='60'>far too long</text>"), "outside"),
         (in_picture("pale_label", "<text x='500' y='60' style='fill:#c0c0c0'>pale</text>"), "contrast"),
         (page("pale_word", "<p style='color:#999'>pale</p>"), "contrast"),
+        (page("word_on_another", "<p>one</p><p style='margin-top:-2em'>two</p>"), "overlap"),
         (page("small_print", "<p style='font-size:8px'>small</p>"), "small"),
         (page("wide_page", "<p style='width:3000px'>wide</p>"), "wider"),
         (page("fetched_image", "<img src='http://127.0.0.1:9/image.png' alt=''>"), "fetched"),

@@ -83,7 +83,7 @@ impl Args {
                     failed.push(scenario.name);
                 }
             }
-            sections.push(Section { name: scenario.name.into(), summary: scenario.summary.into(), result });
+            sections.push(Section::new(scenario, result));
         }
         if let Some(report) = &self.report {
             write(report, &page::html(&sections))?;
@@ -109,7 +109,8 @@ fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn by_name(name: &str) -> Result<&'static Scenario> {
+/// The scenario of this name.
+pub fn by_name(name: &str) -> Result<&'static Scenario> {
     scenarios().iter().find(|s| s.name == name).with_context(|| {
         let names: Vec<&str> = scenarios().iter().map(|s| s.name).collect();
         format!("there is no scenario {name}; there are: {}", names.join(", "))

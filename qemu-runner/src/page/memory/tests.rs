@@ -6,12 +6,14 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 fn map(system_ram: &[Range<u64>]) -> Iomem {
-    Iomem { system_ram: system_ram.to_vec(), crash_kernel: vec![512 * MIB..768 * MIB], kernel_text: 16 * MIB }
+    let crash = 512 * MIB..768 * MIB;
+    Iomem { system_ram: system_ram.to_vec(), crash_kernel: Vec::from([crash]), kernel_text: 16 * MIB }
 }
 
 fn evidence() -> Evidence {
     let before = [4096..640 << 10, MIB..GIB];
-    let after = [before.as_slice(), &[4 * GIB..5 * GIB]].concat();
+    let dimm = 4 * GIB..5 * GIB;
+    let after = [before.as_slice(), &[dimm]].concat();
     Evidence {
         at_load: Some(map(&before)),
         before_panic: Some(map(&after)),
