@@ -189,6 +189,11 @@ impl<'s, 'c> Crashed<'s, 'c> {
             if matches!(said, Said::Resetting(_)) {
                 self.announced_at = Some(line.at);
             }
+            match &said {
+                Said::Verifying => self.stage.outcome.enter(Phase::Purgatory, line.at),
+                Said::Verdict(Verdict::Ok) | Said::Booting => self.stage.outcome.enter(Phase::Start, line.at),
+                _ => {}
+            }
             if let Said::Verdict(verdict) = &said {
                 self.stage.outcome.evidence.verdict = Some(verdict.word().to_owned());
             }

@@ -51,9 +51,13 @@ pub enum Phase {
     Boot,
     /// A capture kernel is armed.
     Armed,
-    /// The first kernel has panicked: its last steps, the purgatory, and the capture kernel until its user space is up.
+    /// The first kernel has panicked, and takes its last steps; of a purgatory that says nothing, all until [`Phase::Capture`].
     Panic,
-    /// The capture kernel is up.
+    /// The purgatory verifies.
+    Purgatory,
+    /// The purgatory is content, and the capture kernel starts.
+    Start,
+    /// The capture kernel's user space is up.
     Capture,
 }
 

@@ -16,6 +16,8 @@ impl Phase {
             Self::Boot => "boot",
             Self::Armed => "armed",
             Self::Panic => "panic",
+            Self::Purgatory => "purgatory",
+            Self::Start => "start",
             Self::Capture => "capture",
         }
     }
@@ -25,8 +27,10 @@ impl Phase {
         match self {
             Self::Boot => "first kernel, nothing armed",
             Self::Armed => "first kernel, armed",
-            Self::Panic => "panic to capture kernel",
-            Self::Capture => "capture kernel",
+            Self::Panic => "panic",
+            Self::Purgatory => "purgatory verifies",
+            Self::Start => "capture kernel starts",
+            Self::Capture => "capture kernel is up",
         }
     }
 }
