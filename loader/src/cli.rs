@@ -17,6 +17,9 @@ const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --
      (`status` says whether). After memory is removed, load again: the kernel leaves the range in the list of what is to be \
      dumped.\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
 
+/// In place of a file's path.
+pub const STANDARD_OUTPUT: &str = "-";
+
 /// Arms a capture kernel that takes over when this kernel panics
 #[derive(Debug, Parser)]
 #[command(name = "kdump-loader", version, after_help = AFTER_HELP)]
@@ -94,6 +97,11 @@ pub struct Plan {
     /// Plan for the machine that this snapshot was taken of
     #[arg(long, value_name = "DIR")]
     pub snapshot: Option<PathBuf>,
+    /// Draw the crash region as SVG: segments, what is free, what is hashed and what is not
+    ///
+    /// Into FILE, beside what is printed otherwise; onto standard output instead of it, if FILE is - or not named.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, conflicts_with = "json")]
+    pub svg: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

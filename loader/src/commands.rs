@@ -199,6 +199,11 @@ pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
     Ok(InputFile { path: path.to_owned(), bytes })
 }
 
+/// Writes a file for a person.
+pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|source| Error::Output { path: path.to_owned(), source })
+}
+
 /// Refuses a kernel's file that is of another format.
 pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Error> {
     let found = kernel::format_of(&file.bytes);

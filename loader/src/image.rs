@@ -12,7 +12,7 @@ use crate::seal::Digest;
 mod summary;
 mod verification;
 
-pub use summary::{BlockSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib};
+pub use summary::{BlockSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
 pub use verification::{ByBlock, BySymbols, Verification};
 
 /// What our purgatory is called where others' are called by whose they are.

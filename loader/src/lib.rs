@@ -19,6 +19,7 @@ pub mod describe;
 pub mod seal;
 pub mod bind;
 pub mod image;
+pub mod picture;
 pub mod advice;
 pub mod admit;
 pub mod preflight;

@@ -1,7 +1,7 @@
 //! What `cargo xtask setup` brought: programs, kernels and firmware, all under `target/`, named in one manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +28,13 @@ pub struct Assets {
     /// An installed Debian. Manifests written by hand may lack it.
     #[serde(default = "not_named")]
     pub debian_disk: Part<DebianDisk>,
+    /// A browser. Manifests written by hand may lack it.
+    #[serde(default = "no_browser")]
+    pub browser: Part<Browser>,
+}
+
+fn no_browser() -> Part<Browser> {
+    Part::Missing(format!("{MANIFEST} names no browser"))
 }
 
 fn not_named() -> Part<DebianDisk> {
@@ -105,6 +112,31 @@ pub struct DebianDisk {
     pub e2fsck: GuestProgram,
 }
 
+/// A browser without windows, which looks at pages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Browser {
+    /// Chromium's headless shell.
+    pub program: PathBuf,
+    /// Directories for LD_LIBRARY_PATH; empty where nothing was missing.
+    pub library_path: Vec<PathBuf>,
+    /// fontconfig's configuration, with the fonts that came with it and no others.
+    pub fonts: PathBuf,
+    /// What `--version` says.
+    pub version: String,
+}
+
+impl Browser {
+    /// Environment variables that it needs.
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![("FONTCONFIG_FILE", self.fonts.clone().into_os_string())];
+        if !self.library_path.is_empty() {
+            let directories: Vec<_> = self.library_path.iter().map(|path| path.as_os_str()).collect();
+            variables.push(("LD_LIBRARY_PATH", directories.join(OsStr::new(":"))));
+        }
+        variables
+    }
+}
+
 impl GuestProgram {
     /// The program on this machine, with its own ELF interpreter and its own libraries: nothing of it is installed here.
     ///
@@ -155,5 +187,19 @@ mod tests {
     fn manifest_without_a_disk_says_so() {
         let Part::Missing(reason) = not_named() else { panic!("present") };
         assert!(reason.contains(MANIFEST));
+    }
+
+    #[test]
+    fn browser_is_told_where_its_libraries_and_fonts_are() {
+        let mut browser = Browser {
+            program: "shell".into(),
+            library_path: vec!["/a".into(), "/b".into()],
+            fonts: "/f.conf".into(),
+            version: String::new(),
+        };
+        let told = [("FONTCONFIG_FILE", "/f.conf".into()), ("LD_LIBRARY_PATH", "/a:/b".into())];
+        assert_eq!(browser.environment(), told);
+        browser.library_path.clear();
+        assert_eq!(browser.environment(), told[..1]);
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{Error, check, check_eq};
 use crate::first::{Victim, number};
 use crate::initramfs::Role;
 use crate::iomem::merged;
+use crate::outcome::Phase;
 use crate::report;
 use crate::stage::Stage;
 use crate::vm::{Arrival, Line, READ_LATENCY, RESET_SLACK, Vm};
@@ -62,6 +63,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
     pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim) -> Result<Self, Error> {
         let at = vm.await_console("the panic", |line| line.text.contains(PANIC).then_some(line.at))?;
         stage.outcome.at(at, "the kernel panics");
+        stage.outcome.enter(Phase::Panic, at);
         Ok(Self { stage, vm, victim, said: Vec::new(), announced_at: None })
     }
 
@@ -70,6 +72,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
         self.await_capture_kernel()?;
         let report = report::parse(&self.vm.run_ok("cat /proc/cmdline")?)?;
         self.stage.outcome.now(format!("report: {report}"));
+        self.stage.outcome.evidence.report = Some(report.to_string());
         self.stage.outcome.fact("purgatory: time", format!("{} us with {}", report.microseconds, report.engine.word()));
         Ok(Capture { crashed: self, report })
     }
@@ -79,6 +82,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
         let mut lines = Vec::new();
         let release = self.vm.await_greeting(Role::Capture, |line| lines.push(line.clone()))?;
         lines.iter().try_for_each(|line| self.listen(line))?;
+        self.stage.outcome.enter(Phase::Capture, Instant::now());
         self.stage.outcome.now(format!("capture kernel {release} is up"));
         Ok(())
     }
@@ -185,6 +189,14 @@ impl<'s, 'c> Crashed<'s, 'c> {
             if matches!(said, Said::Resetting(_)) {
                 self.announced_at = Some(line.at);
             }
+            match &said {
+                Said::Verifying => self.stage.outcome.enter(Phase::Purgatory, line.at),
+                Said::Verdict(Verdict::Ok) | Said::Booting => self.stage.outcome.enter(Phase::Start, line.at),
+                _ => {}
+            }
+            if let Said::Verdict(verdict) = &said {
+                self.stage.outcome.evidence.verdict = Some(verdict.word().to_owned());
+            }
             self.said.push(said);
         }
         Ok(())
@@ -229,6 +241,7 @@ impl Crashed<'_, '_> {
         let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
         self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
         self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());
+        self.stage.outcome.evidence.dumped = Some(core.memory());
 
         check_eq("OSRELEASE in VMCOREINFO", &notes.osrelease, &self.victim.release)?;
         check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::assets::{Assets, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
+use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
 use crate::error::Error;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
@@ -98,6 +98,11 @@ impl Context {
     /// An installed Debian.
     pub fn debian_disk(&self) -> Result<&DebianDisk, Error> {
         present(&self.assets()?.debian_disk)
+    }
+
+    /// A browser without windows.
+    pub fn browser(&self) -> Result<&Browser, Error> {
+        present(&self.assets()?.browser)
     }
 
     /// The loader under test.

@@ -10,6 +10,7 @@ use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::iomem::Iomem;
 use crate::loaded::Loaded;
+use crate::outcome::Phase;
 use crate::stage::{BOOT_CPUS, Stage, guest};
 use crate::vm::Vm;
 
@@ -107,6 +108,10 @@ impl<'s, 'c> First<'s, 'c> {
             .map_err(|error| Error::Unintelligible { what: "what `load --json` printed", text: format!("{error} in {said}") })?;
         check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
         let resident = self.resident_kib("/tmp/load.time")?;
+        self.stage.outcome.enter(Phase::Armed, Instant::now());
+        // As the loader's own type, because it is to be drawn; the judge holds `loaded` against memory.
+        self.stage.outcome.evidence.image = serde_json::from_str(&said).ok();
+        self.stage.outcome.evidence.at_load = Some(self.iomem()?);
         self.note(format!("armed by kdump-loader: {loaded}"));
         let outcome = &mut self.stage.outcome;
         outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
@@ -233,6 +238,7 @@ impl<'s, 'c> First<'s, 'c> {
             sentinels: std::mem::take(&mut self.sentinels),
         };
         let pinned = cpu.map_or_else(String::new, |cpu| format!("taskset {:x} ", 1_u64 << cpu));
+        self.stage.outcome.evidence.before_panic = Some(victim.iomem.clone());
         self.vm.say(&format!("{pinned}sh -c 'echo c >/proc/sysrq-trigger'\n"))?;
         Crashed::new(self.stage, self.vm, victim)
     }

@@ -3,11 +3,13 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// The first MiB is kept free by the kernel and left out of the vmcore (`reserve_real_mode`, arch/x86/realmode/init.c).
 const LOW_MIB: Range<u64> = 0..1 << 20;
 
 /// What stands in one /proc/iomem.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Iomem {
     /// Every range named "System RAM", with or without a driver behind it.
     pub system_ram: Vec<Range<u64>>,

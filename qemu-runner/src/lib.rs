@@ -14,6 +14,7 @@
 //! machine.rs       one struct = one command line of QEMU
 //! initramfs.rs     the two user spaces, as archives
 //! installed.rs     a Debian with its services, on a disk
+//! page.rs          what came out, as a page for people
 //! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
 //! ```
 
@@ -24,6 +25,7 @@ pub mod bare;
 pub mod context;
 pub mod error;
 pub mod outcome;
+pub mod page;
 pub mod scenario;
 mod scenarios;
 

@@ -1,22 +1,68 @@
-//! What a fulfilled scenario leaves: when what happened, and the figures that came with it.
+//! What a fulfilled scenario leaves: when what happened, the figures that came with it, and what there is to see.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use loader::image::Summary;
+use serde::{Deserialize, Serialize};
+
+use crate::iomem::Iomem;
+
 /// The timeline and the facts of one run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// The scenario's name.
-    pub scenario: &'static str,
+    pub scenario: String,
     /// What happened, in order of time.
     pub timeline: Vec<Event>,
+    /// When what began, in order of time.
+    pub phases: Vec<(Duration, Phase)>,
     /// Figures worth knowing, in the order in which they became known.
     pub facts: Vec<(String, String)>,
+    /// What there is to see.
+    pub evidence: Evidence,
+    #[serde(skip, default = "Instant::now")]
     started: Instant,
 }
 
+/// What was found on the way, of the last machine of a scenario; each is there if the story came that far.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The image that kdump-loader has armed.
+    pub image: Option<Summary>,
+    /// /proc/iomem when it was armed.
+    pub at_load: Option<Iomem>,
+    /// /proc/iomem just before the panic.
+    pub before_panic: Option<Iomem>,
+    /// The purgatory's verdict on the console, by its word.
+    pub verdict: Option<String>,
+    /// The purgatory's report, as it stands in the capture kernel's command line.
+    pub report: Option<String>,
+    /// The PT_LOADs of memory in /proc/vmcore.
+    pub dumped: Option<Vec<Range<u64>>>,
+}
+
+/// What a machine is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The first kernel boots, or is up with nothing armed.
+    Boot,
+    /// A capture kernel is armed.
+    Armed,
+    /// The first kernel has panicked, and takes its last steps; of a purgatory that says nothing, all until [`Phase::Capture`].
+    Panic,
+    /// The purgatory verifies.
+    Purgatory,
+    /// The purgatory is content, and the capture kernel starts.
+    Start,
+    /// The capture kernel's user space is up.
+    Capture,
+}
+
 /// Something that happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// How long after the run began.
     pub at: Duration,
@@ -25,8 +71,15 @@ pub struct Event {
 }
 
 impl Outcome {
-    pub(crate) fn new(scenario: &'static str) -> Self {
-        Self { scenario, timeline: Vec::new(), facts: Vec::new(), started: Instant::now() }
+    pub(crate) fn new(scenario: &str) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            timeline: Vec::new(),
+            phases: Vec::new(),
+            facts: Vec::new(),
+            evidence: Evidence::default(),
+            started: Instant::now(),
+        }
     }
 
     /// Something happened just now.
@@ -39,6 +92,20 @@ impl Outcome {
         let at = when.saturating_duration_since(self.started);
         let position = self.timeline.partition_point(|event| event.at <= at);
         self.timeline.insert(position, Event { at, what: what.into().replace('\n', "; ") });
+    }
+
+    /// A phase began at `when`, unless it is the one that is on.
+    pub(crate) fn enter(&mut self, phase: Phase, when: Instant) {
+        let at = when.saturating_duration_since(self.started);
+        if self.phase_at(at) != Some(phase) {
+            let position = self.phases.partition_point(|(began, _)| *began <= at);
+            self.phases.insert(position, (at, phase));
+        }
+    }
+
+    /// What was on at this time after the beginning.
+    pub fn phase_at(&self, at: Duration) -> Option<Phase> {
+        self.phases.iter().take_while(|(began, _)| *began <= at).last().map(|(_, phase)| *phase)
     }
 
     /// A figure.
@@ -73,5 +140,32 @@ mod tests {
         outcome.at(start + Duration::from_millis(1500), "armed");
         outcome.fact("vmcore", "850468864 bytes");
         assert_eq!(outcome.to_string(), "capture\n    1.50 s  armed\n    3.00 s  panic\n  vmcore  850468864 bytes\n");
+    }
+
+    #[test]
+    fn phase_lasts_until_the_next_begins() {
+        let mut outcome = Outcome::new("capture");
+        let seconds = Duration::from_secs;
+        outcome.enter(Phase::Boot, outcome.started);
+        outcome.enter(Phase::Panic, outcome.started + seconds(5));
+        outcome.enter(Phase::Armed, outcome.started + seconds(3));
+        outcome.enter(Phase::Armed, outcome.started + seconds(4));
+        assert_eq!(outcome.phases, [(seconds(0), Phase::Boot), (seconds(3), Phase::Armed), (seconds(5), Phase::Panic)]);
+        let at = [2, 3, 4, 9].map(|at| outcome.phase_at(seconds(at)).unwrap());
+        assert_eq!(at, [Phase::Boot, Phase::Armed, Phase::Armed, Phase::Panic]);
+    }
+
+    #[test]
+    fn outcome_survives_json() {
+        let mut outcome = Outcome::new("capture");
+        outcome.now("panic");
+        outcome.enter(Phase::Panic, Instant::now());
+        outcome.evidence.dumped = Some(vec![0x1000..0x2000, 1 << 40..u64::MAX]);
+        let text = serde_json::to_string(&outcome).unwrap();
+        let read: Outcome = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (read.to_string(), read.phases, read.evidence.dumped),
+            (outcome.to_string(), outcome.phases, outcome.evidence.dumped)
+        );
     }
 }

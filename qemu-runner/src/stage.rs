@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use loader::request::InputFile;
 
@@ -12,7 +13,7 @@ use crate::first::{CAPTURE_APPEND, First};
 use crate::initramfs::{Initramfs, Role};
 use crate::installed;
 use crate::machine::{self, Boot, Machine};
-use crate::outcome::Outcome;
+use crate::outcome::{Evidence, Outcome, Phase};
 use crate::peers::{self, embedded, payload};
 use crate::uki;
 use crate::vm::Vm;
@@ -119,7 +120,7 @@ pub struct Stage<'c> {
 
 impl<'c> Stage<'c> {
     pub(crate) fn new(context: &'c Context, outcome: Outcome, deadline: Deadline) -> Result<Self, Error> {
-        let directory = context.fresh_directory(outcome.scenario)?;
+        let directory = context.fresh_directory(&outcome.scenario)?;
         Ok(Self { context, outcome, deadline, directory, machines: 0 })
     }
 
@@ -171,6 +172,8 @@ impl<'c> Stage<'c> {
     pub(crate) fn switch_on(&mut self, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
         let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
         eprintln!("{}", vm.command_line);
+        self.outcome.evidence = Evidence::default();
+        self.outcome.enter(Phase::Boot, Instant::now());
         self.outcome.now("the machine is switched on");
         let found = vm.await_greeting(Role::First, |_| ())?;
         self.outcome.now(format!("Linux {found} is up"));
@@ -181,6 +184,8 @@ impl<'c> Stage<'c> {
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and dumps, unless they are to be kept.
     pub(crate) fn close(self) -> Result<Outcome, Error> {
         write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
+        let json = serde_json::to_string_pretty(&self.outcome).expect("strings, integers and enumerations always serialize");
+        write(&self.directory.join("outcome.json"), json.as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
             for name in ["ram", "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {

@@ -1,9 +1,13 @@
 //! `cargo xtask fixture`: makes anew what tests under `tests/fixtures/` were given by a real kernel.
 
-use anyhow::{Result, anyhow};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
+use loader::picture;
 use qemu_runner::context::DEFAULT_SERIES;
-use qemu_runner::{Context, fixture};
+use qemu_runner::page::{self, Section};
+use qemu_runner::{Context, Outcome, fixture};
 use xshell::Shell;
 
 use crate::qemu;
@@ -22,10 +26,18 @@ pub struct Args {
     kernel: String,
 }
 
+/// The scenario whose outcome is a fixture, where that is, and what is shown of it.
+const SCENARIO: &str = "hotplug";
+const OUTCOME: &str = "tests/fixtures/outcome-hotplug/outcome.json";
+const PAGE: &str = "docs/hotplug.html";
+const PICTURE: &str = "docs/crash-region.svg";
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
     /// The elfcorehdr that a kernel writes on hotplug, and a snapshot of the machine: tests/fixtures/elfcorehdr-SERIES
     Elfcorehdr,
+    /// What a run of the scenario `hotplug` has left: tests/fixtures/outcome-hotplug, docs/hotplug.html and docs/crash-region.svg
+    Outcome,
 }
 
 impl Args {
@@ -37,8 +49,27 @@ impl Args {
             Name::Elfcorehdr => {
                 fixture::elfcorehdr(&context, &repo.root.join(format!("tests/fixtures/elfcorehdr-{}", self.kernel)))
             }
+            Name::Outcome => qemu::by_name(SCENARIO)?.run(&context),
         };
-        println!("{}", outcome.map_err(|error| anyhow!("{}", error.chain()))?);
-        Ok(())
+        let outcome = outcome.map_err(|error| anyhow!("{}", error.chain()))?;
+        println!("{outcome}");
+        match self.fixture {
+            Name::Elfcorehdr => Ok(()),
+            Name::Outcome => show(repo, outcome),
+        }
     }
+}
+
+/// Leaves an outcome for tests, and as a page and a picture for people.
+fn show(repo: &Repository, outcome: Outcome) -> Result<()> {
+    let write = |path: &str, text: &str| {
+        let file = repo.root.join(path);
+        std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))
+            .with_context(|| format!("cannot make the directory of {path}"))?;
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    };
+    let image = outcome.evidence.image.as_ref().context("no image was armed")?;
+    write(PICTURE, &picture::svg(image, "plan"))?;
+    write(OUTCOME, &(serde_json::to_string_pretty(&outcome)? + "\n"))?;
+    write(PAGE, &page::html(&[Section::new(qemu::by_name(SCENARIO)?, Ok(outcome))]))
 }

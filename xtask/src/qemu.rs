@@ -5,7 +5,10 @@
 mod bare; // cases of the fault matrix, on a kernel of our own
 pub mod matrix; // all of them
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result, bail};
+use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Scenario, scenarios};
 use xshell::Shell;
 
@@ -37,6 +40,9 @@ pub struct Args {
     /// Keep the guests' memory and initial RAM disks too
     #[arg(long)]
     keep: bool,
+    /// Write what came out as a page that stands alone: timeline, memory before and after, verdict, vmcore, crash region
+    #[arg(long, value_name = "FILE.html", conflicts_with = "list")]
+    report: Option<PathBuf>,
 }
 
 /// Where the kernel is not a distribution's.
@@ -58,22 +64,30 @@ impl Args {
         }
         // Names first: a typing error should not cost a build.
         let wanted = self.scenario.iter().map(|name| by_name(name)).collect::<Result<Vec<_>>>()?;
+        if let Some(report) = &self.report {
+            // So that nobody learns after minutes that it cannot be written. What was there is of an earlier run.
+            write(report, "")?;
+        }
         prepare(sh, repo, wanted.iter().any(|scenario| scenario.needs_debian_disk()))?;
         let context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
-        let mut failed = Vec::new();
+        let (mut failed, mut sections) = (Vec::new(), Vec::new());
         for scenario in wanted {
-            if let Some(reason) = scenario.missing(&context) {
-                eprintln!("{}: cannot be run here: {reason}", scenario.name);
-                failed.push(scenario.name);
-                continue;
-            }
-            match scenario.run(&context) {
+            let result = match scenario.missing(&context) {
+                Some(reason) => Err(format!("{}: cannot be run here: {reason}", scenario.name)),
+                None => scenario.run(&context).map_err(|error| error.chain()),
+            };
+            match &result {
                 Ok(outcome) => println!("{outcome}"),
-                Err(error) => {
-                    eprintln!("{}", error.chain());
+                Err(why) => {
+                    eprintln!("{why}");
                     failed.push(scenario.name);
                 }
             }
+            sections.push(Section::new(scenario, result));
+        }
+        if let Some(report) = &self.report {
+            write(report, &page::html(&sections))?;
+            println!("all of it as a page: {}", report.display());
         }
         if !failed.is_empty() {
             bail!("{} of {} scenarios failed: {}", failed.len(), self.scenario.len(), failed.join(", "));
@@ -91,7 +105,12 @@ pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
     build::sentinel(sh, repo)
 }
 
-fn by_name(name: &str) -> Result<&'static Scenario> {
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The scenario of this name.
+pub fn by_name(name: &str) -> Result<&'static Scenario> {
     scenarios().iter().find(|s| s.name == name).with_context(|| {
         let names: Vec<&str> = scenarios().iter().map(|s| s.name).collect();
         format!("there is no scenario {name}; there are: {}", names.join(", "))
@@ -123,7 +142,15 @@ mod tests {
         assert!(matches!(parsed("bare --gdb=4321").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(4321)));
         assert!(matches!(parsed("bare --gdb").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(PORT)));
         assert!(parsed("bare --all").unwrap().harness.is_some());
-        for mistaken in ["bare --all sound", "bare --all --gdb", "bare --kernel 7", "--gdb", "bare --gdb=70000"] {
+        for mistaken in [
+            "--list --report page.html",
+            "hotplug --report",
+            "bare --all sound",
+            "bare --all --gdb",
+            "bare --kernel 7",
+            "--gdb",
+            "bare --gdb=70000",
+        ] {
             assert!(parsed(mistaken).is_err(), "{mistaken}");
         }
         let scenarios = parsed("capture hotplug --keep").unwrap();

@@ -14,6 +14,7 @@ mod qemu;
 mod guests;
 mod kernels;
 mod guest_program;
+mod browser;
 mod debian_disk;
 mod by_hand;
 
@@ -68,6 +69,8 @@ enum Name {
     Kexec,
     /// EFI firmware
     Ovmf,
+    /// A browser without windows, which looks at what people will look at
+    Browser,
     /// A Debian with systemd and kdump-tools on a disk
     DebianDisk,
 }
@@ -125,10 +128,15 @@ pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
 }
 
+/// The browser, for `test`: 100 MB for one test, which is skipped without.
+pub fn browser(sh: &Shell, repo: &Repository) -> Result<()> {
+    guests::get(sh, repo, false, |name| name == Name::Browser).map(drop)
+}
+
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven. The disk with a Debian, which takes a
 /// minute to be made, only if one of them asks for it.
 pub fn guests(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
-    let wanted = |name| name != Name::DebianDisk || debian_disk;
+    let wanted = |name| name != Name::Browser && (name != Name::DebianDisk || debian_disk);
     guests::demand(&guests::get(sh, repo, false, wanted)?, wanted)
 }
 

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, ten seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
-//! bare-metal cases and all scenarios have run, and what is handed out has been built a second time, whatever the first ones said,
-//! and none has failed; what could not be run is named as skipped, with the reason. Each runner's own closing lines are on stdout as it
-//! printed them; a summary follows.
+//! On exit: all tests of the workspace, pages and pictures in a browser, ten seconds of each fuzz target, the pure parts under Miri, the
+//! peers' purgatories, all bare-metal cases and all scenarios have run, and what is handed out has been built a second time, whatever the
+//! first ones said, and none has failed; what could not be run is named as skipped, with the reason. Each runner's own closing lines are
+//! on stdout as it printed them; a summary follows.
 
 mod phases; // how long it took
 mod summary; // the last lines
@@ -21,14 +21,15 @@ use crate::miri;
 use crate::peers;
 use crate::qemu;
 use crate::repository::Repository;
+use crate::setup;
 use phases::Phases;
 use summary::{Summary, tally};
 
 /// Set up, build, audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
 ///
 /// With CI set in the environment, `cargo xtask lint` comes first. What cannot be run here is skipped and named with the reason:
-/// fuzzing without a C++ compiler, Miri without its toolchain, scenarios on the newest kernel series where the archive has none.
-/// Any other missing part is a failure.
+/// fuzzing without a C++ compiler, Miri without its toolchain, pages without a browser, scenarios on the newest kernel series where the
+/// archive has none. Any other missing part is a failure.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only names that contain this
@@ -46,7 +47,9 @@ impl Args {
     }
 
     fn after_lint(&self, sh: &Shell, repo: &Repository, mut phases: Phases) -> Result<()> {
-        phases.time("set-up and build", || qemu::prepare(sh, repo, true).and_then(|()| build::bare::build(sh, repo)))?;
+        let parts =
+            || qemu::prepare(sh, repo, true).and_then(|()| setup::browser(sh, repo)).and_then(|()| build::bare::build(sh, repo));
+        phases.time("set-up and build", parts)?;
         let measured = phases.time("audit", || audit::audit(sh, repo))?;
         let purgatory = repo.purgatory_elf();
         let filter = &self.filter;
@@ -55,9 +58,12 @@ impl Args {
         // what this prints.
         let scenarios = cmd!(sh, "cargo test --workspace --test scenarios -- --color=never {filter...}");
         let cases = cmd!(sh, "cargo test --workspace --test bare -- --color=never {filter...}");
-        let [host, cases, scenarios] = [host, cases, scenarios].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
+        let pages = cmd!(sh, "cargo test --workspace --test page -- --color=never {filter...}");
+        let [host, cases, scenarios, pages] =
+            [host, cases, scenarios, pages].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
         // All, so that one run tells everything that is wrong.
         let host = phases.time("host tests", || command::show(host));
+        let pages = phases.time("pages", || command::show(pages));
         // A filter names tests, and targets are none.
         let fuzzed = phases.time("fuzz", || if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) });
         let interpreted = phases.time("miri", || if filter.is_none() { miri::interpret(sh, repo).map(Some) } else { Ok(None) });
@@ -65,7 +71,7 @@ impl Args {
             phases.time("bare-metal cases", || command::show_and_read(cases, std::io::stdout().lock()))?;
         let (said, scenarios) = phases.time("scenarios", || command::show_and_read(scenarios, std::io::stdout().lock()))?;
         let mut failures: Vec<String> =
-            [host, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
+            [host, pages, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
         let fuzzed = fuzzed.unwrap_or_else(|error| {
             failures.push(format!("fuzz: {error:#}"));
             Vec::new()

@@ -3,13 +3,16 @@
 use std::path::Path;
 
 use loader::machine::Machine;
-use loader::submit;
+use loader::{picture, submit};
 
-use super::{Error, LIVE, advise, print, print_json, request};
-use crate::cli::Plan;
+use super::{Error, LIVE, advise, print, print_json, request, write_file};
+use crate::cli::{Plan, STANDARD_OUTPUT};
 
 /// Stands in for the random seed: it is as long, and every plan of the same image from the same snapshot has the same identity.
 const NO_SEED: [u8; 32] = [0; 32];
+
+/// What names in the picture begin with.
+const PICTURE: &str = "plan";
 
 /// Builds the image and prints what it would be.
 pub fn run(arguments: &Plan) -> Result<(), Error> {
@@ -21,5 +24,10 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
     let image = loader::build(&request, &machine)?;
     advise(&image, &request, &machine);
     let summary = image.summary();
+    match arguments.svg.as_deref() {
+        Some(path) if path == Path::new(STANDARD_OUTPUT) => return print(&picture::svg(&summary, PICTURE)),
+        Some(path) => write_file(path, &picture::svg(&summary, PICTURE))?,
+        None => {}
+    }
     if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }
 }

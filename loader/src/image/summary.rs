@@ -149,6 +149,21 @@ pub fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
+/// Bytes in the largest unit of which there is a whole one.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    match bytes {
+        1 => return "1 byte".into(),
+        0..1024 => return format!("{bytes} bytes"),
+        _ => {}
+    }
+    let unit = (bytes.ilog2() / 10) as usize - 1;
+    let whole = 1_u64 << (10 * (unit + 1));
+    let number =
+        if bytes.is_multiple_of(whole) { (bytes / whole).to_string() } else { format!("{:.1}", bytes as f64 / whole as f64) };
+    format!("{number} {}", UNITS[unit])
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,5 +1,6 @@
 //! What `plan` prints.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use loader::image::Summary;
@@ -134,4 +135,28 @@ fn whole_leaves_cover_every_region() {
         }
         assert_eq!(block.leaf_table.len, 32 * first_leaf);
     }
+}
+
+#[test]
+fn picture_goes_to_a_file_beside_the_table_or_onto_standard_output_instead() {
+    let fixture = Fixture::new();
+    let table = fixture.plan(NONE).stdout;
+    let path = fixture.path("plan.svg");
+    let Run { code, stdout, stderr } = fixture.plan([OsStr::new("--svg"), path.as_os_str()]);
+    assert_eq!((code, stdout), (Some(0), table), "{stderr}");
+    let picture = fs::read_to_string(&path).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"), "{picture}");
+    assert_says(&picture, &["elfcorehdr", "0x2f000000-0x3affffff", "prefers-color-scheme"]);
+    for arguments in [&["--svg"][..], &["--svg", "-"]] {
+        assert_eq!(fixture.plan(arguments).stdout, picture);
+    }
+}
+
+#[test]
+fn picture_that_cannot_be_written_is_an_error_and_one_beside_json_a_misuse() {
+    let fixture = Fixture::new();
+    let path = fixture.path("absent/plan.svg");
+    let said = fixture.refusal([OsStr::new("--svg"), path.as_os_str()]);
+    assert_says(&said, &["cannot write", "absent/plan.svg", "No such file"]);
+    assert_eq!(fixture.plan(["--json", "--svg"]).code, Some(2));
 }

@@ -13,7 +13,7 @@ use xshell::Shell;
 use crate::repository::Repository;
 use crate::setup::by_hand::Unsupported;
 use crate::setup::supply::{self, Files, Supply};
-use crate::setup::{Name, debian_disk, explain, guest_program, kernels, lock, qemu};
+use crate::setup::{Name, browser, debian_disk, explain, guest_program, kernels, lock, qemu};
 
 /// Brings the wanted parts and writes the manifest.
 pub fn get(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
@@ -75,6 +75,7 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
             guest_program::get(s, tree, "kexec-tools", "kexec")
         }),
         ovmf: guest!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), guest_program::ovmf),
+        browser: guest!(Name::Browser, "browser", known.map(|known| &known.browser), browser::get),
         // Last, since where it can be made at all a failure is one of the whole set-up.
         debian_disk: if wanted(Name::DebianDisk) {
             supply.provide(debian_disk::NAME, debian_disk::get)?
@@ -110,8 +111,8 @@ fn required<T>(part: Part<T>) -> Result<T> {
     }
 }
 
-/// Fails unless everything wanted is there. Only the newest kernels may be missing, whose series comes from backports, and the disk with a
-/// Debian, which takes root to be made: their scenarios are then reported as ignored, with the reason.
+/// Fails unless everything wanted is there. Only the newest kernels may be missing, whose series comes from backports, the disk with a
+/// Debian, which takes root to be made, and the browser: what needs them is then reported as ignored, with the reason.
 pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
     fn reason<T>(part: &Part<T>) -> Option<&str> {
         match part {
@@ -159,7 +160,8 @@ fn complete_manifest(manifest: &Path) -> Option<Assets> {
         && present(&assets.makedumpfile)
         && present(&assets.kexec)
         && present(&assets.ovmf)
-        && present(&assets.debian_disk);
+        && present(&assets.debian_disk)
+        && present(&assets.browser);
     all.then_some(assets)
 }
 
@@ -182,6 +184,7 @@ pub fn print(assets: &Assets) {
     line("makedumpfile", &assets.makedumpfile, |p| format!("{}, {} files", p.version, p.files.len()));
     line("kexec", &assets.kexec, |p| format!("{}, {} files", p.version, p.files.len()));
     line("ovmf", &assets.ovmf, |o| o.code.display().to_string());
+    line("browser", &assets.browser, |b| format!("{}: {}", b.version, b.program.display()));
     line("debian disk", &assets.debian_disk, |d| {
         format!("{} packages, {}: {}", d.packages.len(), d.kernel.release, d.image.display())
     });
@@ -203,6 +206,7 @@ mod tests {
             kexec: program(),
             ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
             debian_disk: Part::Missing("no root".into()),
+            browser: Part::Missing("no browser".into()),
         }
     }
 

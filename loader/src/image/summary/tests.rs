@@ -96,3 +96,10 @@ fn summary_that_names_no_purgatory_is_of_an_image_around_ours() {
     json.as_object_mut().unwrap().remove("purgatory").unwrap();
     assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary());
 }
+
+#[test]
+fn sizes_are_said_as_people_say_them() {
+    let said = |bytes| size(bytes);
+    assert_eq!([said(0), said(1), said(1023), said(1024), said(1536)], ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB"]);
+    assert_eq!([said(256 << 20), said(u64::MAX)], ["256 MiB", "16.0 EiB"]);
+}

@@ -1,0 +1,27 @@
+//! Whether the vmcore holds the crashed kernel's memory.
+
+use loader::image::size;
+use maud::{Markup, html};
+
+use crate::iomem::merged;
+use crate::outcome::Evidence;
+
+/// The comparison of the two maps.
+pub fn chapter(evidence: &Evidence) -> Markup {
+    let (Some(map), Some(dumped)) = (&evidence.before_panic, &evidence.dumped) else { return html! {} };
+    let (expected, found) = (map.dumped(), merged(dumped));
+    let bytes = |ranges: &[std::ops::Range<u64>]| size(ranges.iter().map(|range| range.end - range.start).sum());
+    html! {
+        section.chapter {
+            h3 { "The vmcore" }
+            @if expected == found {
+                p.verdict {
+                    "/proc/vmcore holds " (bytes(&found)) " of memory in " (dumped.len()) " PT_LOADs: all System RAM that Linux had when it panicked, "
+                    "but the first MiB and the crash region, and nothing else."
+                }
+            } @else {
+                p.verdict.bad { "/proc/vmcore holds " (bytes(&found)) " of memory where Linux had " (bytes(&expected)) " to be dumped." }
+            }
+        }
+    }
+}
