@@ -10,7 +10,7 @@ use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::iomem::Iomem;
 use crate::loaded::Loaded;
-use crate::outcome::Phase;
+use crate::outcome::{Evidence, Phase};
 use crate::stage::{BOOT_CPUS, Stage, guest};
 use crate::vm::Vm;
 
@@ -108,7 +108,6 @@ impl<'s, 'c> First<'s, 'c> {
             .map_err(|error| Error::Unintelligible { what: "what `load --json` printed", text: format!("{error} in {said}") })?;
         check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
         let resident = self.resident_kib("/tmp/load.time")?;
-        self.stage.outcome.enter(Phase::Armed, Instant::now());
         // As the loader's own type, because it is to be drawn; the judge holds `loaded` against memory.
         self.stage.outcome.evidence.image = serde_json::from_str(&said).ok();
         self.stage.outcome.evidence.at_load = Some(self.iomem()?);
@@ -133,9 +132,16 @@ impl<'s, 'c> First<'s, 'c> {
         number(line.rsplit(' ').next().unwrap_or_default())
     }
 
-    /// Whether a capture kernel is armed.
+    /// Whether a capture kernel is armed, which is noted, whoever armed it.
     pub fn crash_loaded(&mut self) -> Result<bool, Error> {
-        Ok(self.vm.run_ok("cat /sys/kernel/kexec_crash_loaded")? == "1")
+        let armed = self.vm.run_ok("cat /sys/kernel/kexec_crash_loaded")? == "1";
+        self.stage.outcome.enter(if armed { Phase::Armed } else { Phase::Boot }, Instant::now());
+        if !armed {
+            self.stage.outcome.evidence = Evidence::default();
+        } else if self.stage.outcome.evidence.at_load.is_none() {
+            self.stage.outcome.evidence.at_load = Some(self.iomem()?);
+        }
+        Ok(armed)
     }
 
     /// The crash region that an image goes into: the highest.

@@ -47,7 +47,7 @@ pub struct Evidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// The first kernel boots, or is up with nothing armed.
+    /// The first kernel boots, or is up with nothing armed as far as anybody has looked.
     Boot,
     /// A capture kernel is armed.
     Armed,

@@ -1,7 +1,7 @@
 //! A browser without windows, and the Chrome DevTools Protocol over a pipe: JSON, each message ended by a NUL.
 //!
-//! A client as a crate would be larger than all that is said here: headless_chrome alone takes 85 s of CPU to compile, for its 60 000 lines made
-//! from the protocol's description, and is served at a port where others can knock.
+//! A client as a crate would be larger than all that is said here: headless_chrome 1.0.22 with what it depends on takes 83 s of CPU to compile, 25 000
+//! of its lines are made from the protocol's description, and its browser is served at a port where others can knock.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

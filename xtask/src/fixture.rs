@@ -1,13 +1,11 @@
 //! `cargo xtask fixture`: makes anew what tests under `tests/fixtures/` were given by a real kernel.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 use loader::picture;
 use qemu_runner::context::DEFAULT_SERIES;
 use qemu_runner::page::{self, Section};
-use qemu_runner::{Context, Outcome, fixture};
+use qemu_runner::{Context, Error, Outcome, fixture};
 use xshell::Shell;
 
 use crate::qemu;
@@ -38,25 +36,37 @@ enum Name {
     Elfcorehdr,
     /// What a run of the scenario `hotplug` has left: tests/fixtures/outcome-hotplug, docs/hotplug.html and docs/crash-region.svg
     Outcome,
+    /// The last two of that, drawn anew without a run
+    Page,
 }
 
 impl Args {
     /// Makes it in place of the one that is there.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        match self.fixture {
+            Name::Elfcorehdr => {
+                let directory = repo.root.join(format!("tests/fixtures/elfcorehdr-{}", self.kernel));
+                self.run_with(sh, repo, |context| fixture::elfcorehdr(context, &directory)).map(drop)
+            }
+            Name::Outcome => {
+                let scenario = qemu::by_name(SCENARIO)?;
+                show(repo, self.run_with(sh, repo, |context| scenario.run(context))?)
+            }
+            Name::Page => {
+                let file = repo.root.join(OUTCOME);
+                let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                show(repo, serde_json::from_slice(&text).with_context(|| format!("{} is no outcome", file.display()))?)
+            }
+        }
+    }
+
+    /// Brings what a machine needs, and lets it run.
+    fn run_with(&self, sh: &Shell, repo: &Repository, run: impl FnOnce(&Context) -> Result<Outcome, Error>) -> Result<Outcome> {
         qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, Some(&self.kernel), false)?;
-        let outcome = match self.fixture {
-            Name::Elfcorehdr => {
-                fixture::elfcorehdr(&context, &repo.root.join(format!("tests/fixtures/elfcorehdr-{}", self.kernel)))
-            }
-            Name::Outcome => qemu::by_name(SCENARIO)?.run(&context),
-        };
-        let outcome = outcome.map_err(|error| anyhow!("{}", error.chain()))?;
+        let outcome = run(&context).map_err(|error| anyhow!("{}", error.chain()))?;
         println!("{outcome}");
-        match self.fixture {
-            Name::Elfcorehdr => Ok(()),
-            Name::Outcome => show(repo, outcome),
-        }
+        Ok(outcome)
     }
 }
 
@@ -64,8 +74,6 @@ impl Args {
 fn show(repo: &Repository, outcome: Outcome) -> Result<()> {
     let write = |path: &str, text: &str| {
         let file = repo.root.join(path);
-        std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))
-            .with_context(|| format!("cannot make the directory of {path}"))?;
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     };
     let image = outcome.evidence.image.as_ref().context("no image was armed")?;

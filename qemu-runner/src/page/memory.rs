@@ -88,9 +88,9 @@ pub fn chapter(scenario: &str, evidence: &Evidence) -> Markup {
                 "where the line is torn, there is no memory."
             }
             figure {
-                div.scroll tabindex="0" { (picture(scenario, &axis(&stretches, WIDTH - LEFT), &rows)) }
+                div.scroll tabindex="0" role="group" aria-label="The maps, drawn" { (picture(scenario, &axis(&stretches, WIDTH - LEFT), &rows)) }
                 figcaption { (legend(&rows)) } }
-            div.scroll tabindex="0" {
+            div.scroll tabindex="0" role="group" aria-label="The maps as a table" {
                 table.memory {
                     thead { tr { th scope="col" { "No." } th scope="col" { "addresses" } th scope="col" { "size" } @for row in &rows { th scope="col" { (row.name) } } } }
                     tbody {

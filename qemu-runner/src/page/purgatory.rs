@@ -14,14 +14,14 @@ pub fn chapter(evidence: &Evidence) -> Markup {
         @if let Some((field, Ok(report))) = &report {
             section.chapter {
                 h3 { "The purgatory" }
-                p.verdict { (sentence(report.verdict)) }
+                (told(report.verdict))
                 ul { @for words in words(report) { li { (words) } } }
                 p.wide { "In the capture kernel's command line: " code { (PARAMETER.trim_start()) (field) } }
             }
         } @else if let Some(verdict) = verdict(evidence) {
             section.chapter {
                 h3 { "The purgatory" }
-                p.verdict { (sentence(verdict)) }
+                (told(verdict))
                 p { "It said so on the console, and no capture kernel was there to be told." }
             }
         }
@@ -33,8 +33,10 @@ fn verdict(evidence: &Evidence) -> Option<Verdict> {
     Verdict::ALL.iter().copied().find(|verdict| verdict.word() == word)
 }
 
-fn sentence(verdict: Verdict) -> String {
-    format!("{}.", super::capitalised(verdict.sentence()))
+/// A verdict in a sentence, and whether that is good news: of the image, not of the scenario, in which it may be what must come out.
+fn told(verdict: Verdict) -> Markup {
+    let sentence = super::capitalised(verdict.sentence());
+    html! { @if verdict == Verdict::Ok { p.verdict { (sentence) "." } } @else { p.verdict.bad { (sentence) "." } } }
 }
 
 /// Everything in a report, a sentence each.

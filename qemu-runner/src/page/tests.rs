@@ -57,7 +57,7 @@ fn what_guests_say_is_text() {
 
 #[test]
 fn page_and_picture_in_docs_are_of_the_fixture() {
-    let remedy = "`cargo xtask fixture outcome` makes it anew";
+    let remedy = "`cargo xtask fixture page` draws it anew";
     let scenario = crate::scenarios().iter().find(|scenario| scenario.name == "hotplug").unwrap();
     let page = html(&[Section::new(scenario, Ok(hotplug()))]);
     assert!(page == include_str!("../../../docs/hotplug.html"), "docs/hotplug.html is another page; {remedy}");

@@ -22,9 +22,10 @@ impl Phase {
         }
     }
 
-    /// What a person calls it.
-    const fn name(self) -> &'static str {
+    /// What a person calls it, given what comes next.
+    fn name(self, next: Option<Self>) -> &'static str {
         match self {
+            Self::Panic if next == Some(Self::Capture) => "panic to capture kernel",
             Self::Boot => "first kernel, nothing armed",
             Self::Armed => "first kernel, armed",
             Self::Panic => "panic",
@@ -46,8 +47,8 @@ pub fn chapter(outcome: &Outcome) -> Markup {
                     (bar(&spans))
                     figcaption {
                         ul.phases {
-                            @for (phase, from, to) in &spans {
-                                li { span class={ "swatch " (phase.word()) } {} " " (phase.name()) " " span.number { (seconds(*to - *from)) } }
+                            @for Span { phase, name, from, to } in &spans {
+                                li { span class={ "swatch " (phase.word()) } {} " " (name) " " span.number { (seconds(*to - *from)) } }
                             }
                         }
                     }
@@ -64,27 +65,44 @@ pub fn chapter(outcome: &Outcome) -> Markup {
     }
 }
 
-/// Each phase with its beginning and its end.
-fn spans(outcome: &Outcome) -> Vec<(Phase, Duration, Duration)> {
+/// A phase with its beginning and its end.
+#[derive(Debug, PartialEq)]
+struct Span {
+    phase: Phase,
+    name: &'static str,
+    from: Duration,
+    to: Duration,
+}
+
+fn spans(outcome: &Outcome) -> Vec<Span> {
     let end = outcome.timeline.last().map_or(Duration::ZERO, |event| event.at);
-    let ends = outcome.phases.iter().skip(1).map(|(began, _)| *began).chain([end]);
-    outcome.phases.iter().zip(ends).map(|((began, phase), end)| (*phase, *began, end.max(*began))).collect()
+    let span = |(index, &(from, phase)): (usize, &(Duration, Phase))| {
+        let next = outcome.phases.get(index + 1);
+        let to = next.map_or(end, |(began, _)| *began).max(from);
+        Span { phase, name: phase.name(next.map(|(_, phase)| *phase)), from, to }
+    };
+    outcome.phases.iter().enumerate().map(span).collect()
 }
 
 /// The phases to scale.
-fn bar(spans: &[(Phase, Duration, Duration)]) -> Markup {
-    let (start, end) = (spans.first().map(|span| span.1), spans.last().map(|span| span.2));
+fn bar(spans: &[Span]) -> Markup {
+    let (start, end) = (spans.first().map(|span| span.from), spans.last().map(|span| span.to));
     let start = start.unwrap_or_default().as_secs_f64();
     let length = (end.unwrap_or_default().as_secs_f64() - start).max(f64::MIN_POSITIVE);
-    let x = |at: Duration| ((at.as_secs_f64() - start) / length * BAR.0 * 100.0).round() / 100.0;
-    let said: Vec<_> = spans.iter().map(|(phase, from, to)| format!("{}: {}", phase.name(), seconds(*to - *from))).collect();
+    let x = |at: Duration| number((at.as_secs_f64() - start) / length * BAR.0);
+    let said: Vec<_> = spans.iter().map(|span| format!("{}: {}", span.name, seconds(span.to - span.from))).collect();
     html! {
         svg.bar xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (BAR.0) " " (BAR.1) } preserveAspectRatio="none" role="img" aria-label=(said.join(", ")) {
-            @for (phase, from, to) in spans {
-                rect class=(phase.word()) x=(x(*from)) width=(x(*to) - x(*from)) height=(BAR.1) { title { (phase.name()) } }
+            @for Span { phase, name, from, to } in spans {
+                rect class=(phase.word()) x=(x(*from)) width=(number(x(*to) - x(*from))) height=(BAR.1) { title { (name) } }
             }
         }
     }
+}
+
+/// Hundredths of a pixel are enough.
+fn number(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 fn seconds(time: Duration) -> String {
@@ -101,8 +119,15 @@ mod tests {
         outcome.phases = vec![(Duration::ZERO, Phase::Boot), (Duration::from_secs(2), Phase::Armed)];
         let end = outcome.timeline.last().unwrap().at;
         let two = Duration::from_secs(2);
-        assert_eq!(spans(&outcome), [(Phase::Boot, Duration::ZERO, two), (Phase::Armed, two, end)]);
+        let span = |phase: Phase, from, to| Span { phase, name: phase.name(None), from, to };
+        assert_eq!(spans(&outcome), [span(Phase::Boot, Duration::ZERO, two), span(Phase::Armed, two, end)]);
         outcome.phases.clear();
         assert_eq!(spans(&outcome), []);
+    }
+
+    #[test]
+    fn panic_without_a_word_of_the_purgatory_lasts_until_the_capture_kernel_is_up() {
+        assert_eq!(Phase::Panic.name(Some(Phase::Capture)), "panic to capture kernel");
+        assert_eq!(Phase::Panic.name(Some(Phase::Purgatory)), "panic");
     }
 }

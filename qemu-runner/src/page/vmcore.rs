@@ -16,8 +16,8 @@ pub fn chapter(evidence: &Evidence) -> Markup {
             h3 { "The vmcore" }
             @if expected == found {
                 p.verdict {
-                    "/proc/vmcore holds " (bytes(&found)) " of memory in " (dumped.len()) " PT_LOADs: all System RAM that Linux had when it panicked, "
-                    "but the first MiB and the crash region, and nothing else."
+                    "/proc/vmcore holds " (bytes(&found)) " of memory in " (dumped.len()) " PT_LOADs, and the kernel's text in one more: all System RAM that Linux had when it "
+                    "panicked, but the first MiB and the crash region, and nothing else."
                 }
             } @else {
                 p.verdict.bad { "/proc/vmcore holds " (bytes(&found)) " of memory where Linux had " (bytes(&expected)) " to be dumped." }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use handoff::EngineId;
 
 use crate::assets::GuestProgram;
-use crate::error::Error;
+use crate::error::{Error, check_eq};
 use crate::first::{CAPTURE_APPEND, First, load_command};
 use crate::machine;
 use crate::scenario::{Need, Scenario};
@@ -63,6 +63,7 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let load = format!("{} --hotplug", peer_command(&kexec, CAPTURE_APPEND));
     first.vm.run_ok(&load)?;
+    check_eq("kexec_crash_loaded after `kexec`", &first.crash_loaded()?, &true)?;
     first.note(format!("armed by {}", kexec.version));
     first.place_sentinel(2, &(0..u64::MAX))?;
     // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that kexec-tools makes.
