@@ -44,6 +44,7 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Load(arguments) => commands::load::run(&arguments),
         Command::Unload => commands::unload::run(),
+        Command::Reload(arguments) => commands::reload::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
         Command::Plan(arguments) => commands::plan::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
