@@ -121,9 +121,9 @@ pub struct Status {
     /// Exit with 1 for "yes, but" as well
     #[arg(long)]
     pub strict: bool,
-    /// Compare what is armed with this config; without one, only with the machine
-    #[arg(long, value_name = "FILE", default_value = "/etc/kdump-loader.toml")]
-    pub config: PathBuf,
+    /// Compare what is armed with this config [default: /etc/kdump-loader.toml if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Write the answer for Prometheus' node_exporter, too: a file of its directory for textfiles, replaced in one step
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,

@@ -30,7 +30,7 @@ use crate::cli::ImageArgs;
 /// The root of the live machine.
 pub const LIVE: &str = "/";
 /// The file that this program was started from, even if another has taken its name since.
-const OURSELVES: &str = "/proc/self/exe";
+pub const OURSELVES: &str = "/proc/self/exe";
 
 /// Why a command could not do what it should.
 #[derive(Debug, thiserror::Error)]

@@ -34,6 +34,8 @@ pub mod outdated;
 pub mod queue;
 pub mod burst;
 pub mod removal;
+pub mod findings;
+pub mod survey;
 #[cfg(test)]
 mod example;
 

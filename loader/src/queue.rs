@@ -77,6 +77,15 @@ impl<'r> Queue<'r> {
         fs::read_dir(self.root.join(TAKEN)).is_ok_and(|mut entries| entries.next().is_some())
     }
 
+    /// Numbers of the memory blocks that were removed and not dealt with yet, ascending.
+    pub fn waiting(&self) -> Vec<u64> {
+        let places = [REMOVED, TAKEN].into_iter().flat_map(|place| blocks(&self.root.join(place)));
+        let mut numbers: Vec<u64> = places.map(|(_, block)| block.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
     /// Takes all there is; the flag first, so that an event that is noted from here on raises it anew.
     pub fn take(&self) -> Result<Taken, Error> {
         let taken = self.root.join(TAKEN);

@@ -240,6 +240,11 @@ pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> 
     }
 }
 
+/// Whether somebody holds a lock.
+pub fn is_locked(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Moves the record out of sight: whoever is killed while the kernel changes images must not leave one that tells of the old image.
 /// What such a one has left out of sight tells of an image that is long gone, so it is removed first.
 pub fn set_aside(root: &Path) -> Result<(), Error> {

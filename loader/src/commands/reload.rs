@@ -10,6 +10,7 @@ use loader::machine::{CrashHotplug, KexecState, Machine, Present, Reservation};
 use loader::outdated::{self, Armed, Reason};
 use loader::queue::{Queue, Taken};
 use loader::record::{self, failure};
+use loader::survey::RELOAD_LOCK;
 use loader::{preflight, removal, submit};
 use serde::Serialize;
 
@@ -17,8 +18,6 @@ use super::load_file::Wanted;
 use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, origin, print_json, request_for, say};
 use crate::cli::Reload;
 
-/// Below the root: held from the first event to the last.
-const LOCK: &str = "run/kdump-loader/reload.lock";
 /// How long another reload may take: a burst, and what comes after it.
 const PATIENCE: Duration = Duration::from_secs(burst::LONGEST.as_secs() + 60);
 
@@ -66,7 +65,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
 /// One reload at a time; a second waits for the first, and finds most of its work done. Without room for a lock, both do it.
 fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
     let waiting = || say(format_args!("waiting for another reload, {} s at most", PATIENCE.as_secs()));
-    match record::wait_for_lock(root.join(LOCK), PATIENCE, waiting) {
+    match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
         Ok(turn) => Ok(Some(turn)),
         Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
         Err(error) => {
