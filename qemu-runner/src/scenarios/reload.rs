@@ -79,6 +79,7 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     let waiting = format!("while [ -e /sys/devices/system/memory/memory{block} ]; do usleep 20000; done");
     first.vm.monitor.ask_for_dimm(0)?;
     first.vm.run_ok(&waiting)?;
+    first.note("the first block of DIMM 0 is gone");
     first.vm.run_ok(&format!("{} reload --queue --removed memory{block}", guest::LOADER))?;
     check_eq("/run/kdump-loader/pending", &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status, &0)?;
     let lists_it = |first: &mut First<'_, '_>| -> Result<bool, Error> {
