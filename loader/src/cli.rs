@@ -18,12 +18,12 @@ const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --
      (`status` says whether). After memory is removed, load again: the kernel leaves the range in the list of what is to be \
      dumped.\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
 
-const RELOAD_EXAMPLE: &str = "The config is TOML. Its keys are load's long options with _ for -: kernel, initrd, append, reuse_cmdline, noefi, on_corrupt, \
-     reset_delay, console, no_hotplug, engine, leaf_size, purgatory; and file = \"auto\", \"never\" or \"always\" (auto: let the kernel make the image \
-     only where it forbids kexec_load). {release} in kernel and initrd stands for the running kernel's release.\n\nOf a burst of events, the first \
-     is answered at once, the others together when it is quiet. The exit status is 0 when the armed image is true, 1 when it could not be made \
-     so.\n\nExample of a config:\n  kernel = \"/boot/vmlinuz-{release}\"\n  initrd = \"/var/lib/kdump/initrd.img-{release}\"\n  reuse_cmdline = true\n  \
-     append = \"nr_cpus=1 reset_devices acpi_no_memhotplug\"";
+const RELOAD_EXAMPLE: &str = "The config is TOML. Its keys are load's long options with _ for -: kernel, initrd, append, reuse_cmdline, \
+     noefi, on_corrupt, reset_delay, console, no_hotplug, engine, leaf_size, purgatory; and file = \"auto\", \"never\" or \"always\" (auto: let \
+     the kernel make the image only where it forbids kexec_load). {release} in kernel and initrd stands for the running kernel's \
+     release.\n\nOf a burst of events, the first is answered at once, the others together when it is quiet. The exit status is 0 when the \
+     armed image is true, 1 when it could not be made so.\n\nExample of a config:\n  kernel = \"/boot/vmlinuz-{release}\"\n  initrd = \
+     \"/var/lib/kdump/initrd.img-{release}\"\n  reuse_cmdline = true\n  append = \"nr_cpus=1 reset_devices acpi_no_memhotplug\"";
 
 /// Arms a capture kernel that takes over when this kernel panics
 #[derive(Debug, Parser)]
@@ -54,6 +54,11 @@ pub enum Command {
     /// The first line is the answer: yes, yes but, no because. The exit status is 0 for the first two and 1 for no, or when it cannot be told,
     /// as without privilege.
     Status(Status),
+    /// Print what happens to CPUs, memory and the armed image, as it happens
+    ///
+    /// CPUs and memory blocks that come, go and change state, by the kernel's own events; arming and disarming, seen within a tenth of a
+    /// second; and whether the kernel keeps the image current. Ends when it is interrupted.
+    Watch(Watch),
     /// Say what `load` would do, and touch nothing
     ///
     /// With --snapshot it does so for the machine that the snapshot was taken of, and needs no privilege.
@@ -128,6 +133,14 @@ pub struct Status {
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
 }

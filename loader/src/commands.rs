@@ -6,6 +6,7 @@ pub mod kexec;
 pub mod unload;
 pub mod reload;
 pub mod status;
+pub mod watch;
 pub mod plan;
 pub mod inspect;
 pub mod snapshot;
@@ -126,6 +127,13 @@ pub enum Error {
         /// Where it is.
         range: PhysRange,
     },
+    /// The kernel's events cannot be had.
+    #[error("cannot listen to the kernel's events of devices (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it")]
+    Watch {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A file is no kernel.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
@@ -198,7 +206,7 @@ pub fn print(data: &str) -> Result<(), Error> {
 }
 
 /// The shape of what `--json` prints. New keys do not change it.
-const JSON_VERSION: u32 = 1;
+pub const JSON_VERSION: u32 = 1;
 
 /// Data with its version.
 #[derive(Serialize)]

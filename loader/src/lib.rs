@@ -36,6 +36,7 @@ pub mod burst;
 pub mod removal;
 pub mod findings;
 pub mod survey;
+pub mod uevent;
 #[cfg(test)]
 mod example;
 

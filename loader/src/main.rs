@@ -46,6 +46,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Unload => commands::unload::run()?,
         Command::Reload(arguments) => commands::reload::run(&arguments)?,
         Command::Status(arguments) => return commands::status::run(&arguments),
+        Command::Watch(arguments) => commands::watch::run(&arguments)?,
         Command::Plan(arguments) => commands::plan::run(&arguments)?,
         Command::Inspect(arguments) => commands::inspect::run(&arguments)?,
         Command::Snapshot(arguments) => commands::snapshot::run(&arguments)?,

@@ -20,8 +20,8 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "reload",
-            summary: "reload arms what is not armed, leaves alone what is true, keeps the old image if the new one is bad, and drops a removed DIMM \
-                      from the elfcorehdr",
+            summary: "reload arms what is not armed, leaves alone what is true, keeps the old image if the new one is bad, and drops a \
+                      removed DIMM from the elfcorehdr; watch tells it",
             needs: &[Need::Makedumpfile],
             may_be_skipped: false,
             story: reload,
@@ -46,6 +46,10 @@ pub(super) fn all() -> Vec<Scenario> {
 fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
     configure(&mut first, guest::INITRD)?;
+    // A reader that has seen enough ends it; an interrupt does, too.
+    first.vm.run_ok(&format!("{} watch | head -n 1 | grep 'nothing armed'", guest::LOADER))?;
+    first.vm.run_ok(&format!("{} watch --json >/tmp/watch 2>&1 & echo $! >/tmp/watch.pid", guest::LOADER))?;
+    first.vm.run_ok("while ! [ -s /tmp/watch ]; do usleep 20000; done")?;
     expect_reload(&mut first, "", &["not_armed"])?;
     let image = first.image()?;
     expect_reload(&mut first, "", &[])?;
@@ -94,6 +98,22 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     check(listed == dumped, "memory in the elfcorehdr", format!("{dumped:x?}"), format!("{listed:x?}"))?;
     check_eq("/run/kdump-loader/pending", &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status, &1)?;
     check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+
+    first.vm.run_ok("kill -INT $(cat /tmp/watch.pid); while [ -e /proc/$(cat /tmp/watch.pid) ]; do usleep 20000; done")?;
+    let watched = first.vm.run_ok("cat /tmp/watch")?;
+    let events: Vec<Value> = watched.lines().map(json).collect::<Result<_, _>>()?;
+    let told: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
+    let block = Value::from(format!("memory{block}"));
+    let blocks: Vec<&Value> = events.iter().filter(|event| event["device"] == block).map(|event| &event["action"]).collect();
+    check(
+        told.starts_with(&["disarmed", "armed", "crash_hotplug"]),
+        "the first that `watch` told",
+        "that it was armed",
+        &watched,
+    )?;
+    check(blocks == ["add", "online", "offline", "remove"], "what `watch` told of a block of the DIMM", "its life", &watched)?;
+    check_eq("how often `watch` saw the image change", &told.iter().filter(|event| event.ends_with("armed")).count(), &2)?;
+    first.note("`watch` has told it all");
 
     // A kernel that allows kexec_load(2) no longer: the image stays, and says what is wrong.
     first.vm.run_ok("echo 1 >/proc/sys/kernel/kexec_load_disabled")?;

@@ -1,7 +1,7 @@
 //! `status --prometheus FILE`: the answer in Prometheus' text format, for the textfile collector of node_exporter.
 //!
-//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line HELP and a line TYPE before the samples of each metric,
-//! label values in quotes, a line feed at the end. Every metric is a gauge: what is so now.
+//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line HELP and a line TYPE before the samples of
+//! each metric, label values in quotes, a line feed at the end. Every metric is a gauge: what is so now.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
