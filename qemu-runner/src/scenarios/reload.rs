@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
-use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
+use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S, load_command};
 use crate::machine::DIMM_SIZE;
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::commands::{json, status};
@@ -59,6 +59,14 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     expect_reload(&mut first, "", &[])?;
     check_eq("identity after a DIMM that the kernel has added itself", &first.image()?.identity, &image.identity)?;
+
+    // Another service arms over ours, an image that does not stay current, and leaves our record as it is.
+    let other = format!("{} --no-hotplug >/dev/null 2>&1", load_command(CAPTURE_APPEND, ""));
+    first.vm.run_ok(&format!("cd /run/kdump-loader && cp -p armed.json /tmp && {other} && cp -p /tmp/armed.json ."))?;
+    let told = status(&mut first, 0)?;
+    check(codes(&told) == ["unknown_image"], "findings about another's image", "unknown_image", told["findings"].to_string())?;
+    expect_reload(&mut first, "", &["unknown"])?;
+    let image = first.image()?;
 
     // A bad initrd: nothing but the config changes until it is replaced.
     first.vm.run_ok(": >/tmp/empty")?;
