@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, pages and pictures in a browser, twenty seconds of each fuzz target, the pure parts under Miri, the peers' purgatories, all
-//! bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed; what could not be run is named as
-//! skipped, with the reason. Each runner's own closing lines are on stdout as it printed them; a summary follows.
+//! On exit: all tests of the workspace, pages and pictures in a browser, twenty seconds of each fuzz target, the pure parts under Miri,
+//! the peers' purgatories, all bare-metal cases and all scenarios have run, whatever the first ones said, and none has failed; what could
+//! not be run is named as skipped, with the reason. Each runner's own closing lines are on stdout as it printed them; a summary follows.
 
 mod summary; // the last lines
 
