@@ -5,7 +5,8 @@
 mod bare; // cases of the fault matrix, on a kernel of our own
 pub mod matrix; // all of them
 
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use qemu_runner::page::{self, Section};
@@ -65,8 +66,9 @@ impl Args {
         // Names first: a typing error should not cost a build.
         let wanted = self.scenario.iter().map(|name| by_name(name)).collect::<Result<Vec<_>>>()?;
         if let Some(report) = &self.report {
-            // So that nobody learns after minutes that it cannot be written. What was there is of an earlier run.
-            write(report, "")?;
+            // So that nobody learns after minutes that it cannot be written. An earlier page stays until there is another.
+            let opened = OpenOptions::new().create(true).append(true).open(report);
+            opened.with_context(|| format!("cannot write {}", report.display()))?;
         }
         prepare(sh, repo, wanted.iter().any(|scenario| scenario.needs_debian_disk()))?;
         let context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
@@ -86,7 +88,7 @@ impl Args {
             sections.push(Section::new(scenario, result));
         }
         if let Some(report) = &self.report {
-            write(report, &page::html(&sections))?;
+            std::fs::write(report, page::html(&sections)).with_context(|| format!("cannot write {}", report.display()))?;
             println!("all of it as a page: {}", report.display());
         }
         if !failed.is_empty() {
@@ -103,10 +105,6 @@ pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
     setup::guests(sh, repo, debian_disk)?;
     build::build(sh, repo)?;
     build::sentinel(sh, repo)
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The scenario of this name.

@@ -39,16 +39,16 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Browser>> {
     let program = program.with_context(|| format!("{PACKAGE} contains no {PROGRAM}"))?;
     let library_path = LIBRARIES.iter().map(|dir| tree.join(dir)).filter(|dir| dir.is_dir()).collect();
     let fonts = tree.join("fonts.conf");
-    let text = FONTS_CONF.replace("@FONTS@", &at(tree, "usr/share/fonts")).replace("@CACHE@", &at(tree, "font-cache"));
-    supply.sh.write_file(&fonts, text)?;
+    supply.sh.write_file(&fonts, fonts_conf(tree))?;
     let mut browser = Browser { program, library_path, fonts, version: String::new() };
     browser.version = version(supply, &browser).context("the unpacked browser does not run on this machine")?;
     Ok(Found { packages: packages.iter().map(Package::spec).collect(), part: Part::Present(browser) })
 }
 
-/// A path below the tree, as XML has it.
-fn at(tree: &Path, below: &str) -> String {
-    tree.join(below).display().to_string().replace('&', "&amp;").replace('<', "&lt;")
+/// fontconfig's configuration, with paths as XML has them.
+fn fonts_conf(tree: &Path) -> String {
+    let at = |below: &str| tree.join(below).display().to_string().replace('&', "&amp;").replace('<', "&lt;");
+    FONTS_CONF.replace("@FONTS@", &at("usr/share/fonts")).replace("@CACHE@", &at("font-cache"))
 }
 
 fn version(supply: &Supply<'_>, browser: &Browser) -> Result<String> {
@@ -63,5 +63,16 @@ fn version(supply: &Supply<'_>, browser: &Browser) -> Result<String> {
 impl Files for Browser {
     fn files(&self) -> Vec<&Path> {
         [&self.program, &self.fonts].into_iter().chain(&self.library_path).map(PathBuf::as_path).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fonts_are_those_of_the_tree_wherever_it_lies() {
+        let text = fonts_conf(Path::new("/a & b/<c>"));
+        assert!(text.contains("<dir>/a &amp; b/&lt;c>/usr/share/fonts</dir>") && !text.contains('@'), "{text}");
     }
 }

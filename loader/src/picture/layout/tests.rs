@@ -62,7 +62,10 @@ proptest! {
                 prop_assert!((filled - column.h).abs() < EPSILON, "pieces fill their part");
             }
             prop_assert!(part.pieces.iter().all(|(_, rect)| rect.h + EPSILON >= LEAST_PIECE), "thin enough to be missed");
-            prop_assert!(part.detail.h + EPSILON >= LEAST);
+            for label in &part.label {
+                let (label, beside) = (&label.rect, &part.detail);
+                prop_assert!(label.y >= beside.y && label.bottom() <= beside.bottom(), "{label:?} is not beside {beside:?}");
+            }
         }
     }
 
