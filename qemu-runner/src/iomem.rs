@@ -49,8 +49,13 @@ impl Iomem {
 
     /// What a complete vmcore holds: System RAM without the low MiB and the crash regions, merged, ascending.
     pub fn dumped(&self) -> Vec<Range<u64>> {
+        self.dumpable(&self.system_ram)
+    }
+
+    /// `ranges` without what is in no vmcore: the low MiB and the crash regions, merged, ascending.
+    pub fn dumpable(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         let holes = self.crash_kernel.iter().cloned().chain([LOW_MIB]);
-        holes.fold(merged(&self.system_ram), |ranges, hole| ranges.into_iter().flat_map(|range| without(range, &hole)).collect())
+        holes.fold(merged(ranges), |ranges, hole| ranges.into_iter().flat_map(|range| without(range, &hole)).collect())
     }
 
     /// The ranges of System RAM that `earlier` did not have.

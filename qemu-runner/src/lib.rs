@@ -14,6 +14,7 @@
 //! machine.rs       one struct = one command line of QEMU
 //! initramfs.rs     the two user spaces, as archives
 //! installed.rs     a Debian with its services, on a disk
+//! storm.rs         memory that comes block after block, and who keeps the image true
 //! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
 //! ```
 
@@ -48,6 +49,7 @@ pub mod iomem;
 pub mod elfcore;
 pub mod capture;
 pub mod installed;
+pub mod storm;
 pub mod fixture;
 pub mod peers;
 

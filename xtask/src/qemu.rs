@@ -88,7 +88,7 @@ pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
     setup::linker(sh)?;
     setup::guests(sh, repo, debian_disk)?;
     build::build(sh, repo)?;
-    build::sentinel(sh, repo)
+    build::guest_programs(sh, repo)
 }
 
 fn by_name(name: &str) -> Result<&'static Scenario> {

@@ -66,6 +66,10 @@ enum Name {
     Makedumpfile,
     /// kexec-tools, the peer
     Kexec,
+    /// systemd's udev, for the storms
+    Udev,
+    /// util-linux's flock, likewise
+    Flock,
     /// EFI firmware
     Ovmf,
     /// A Debian with systemd and kdump-tools on a disk
