@@ -15,6 +15,7 @@
 //! initramfs.rs     the two user spaces, as archives
 //! installed.rs     a Debian with its services, on a disk
 //! storm.rs         memory that comes block after block, and who keeps the image true
+//! panics.rs        the same, and a panic at a drawn moment
 //! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
 //! ```
 
@@ -50,6 +51,7 @@ pub mod elfcore;
 pub mod capture;
 pub mod installed;
 pub mod storm;
+pub mod panics;
 pub mod fixture;
 pub mod peers;
 

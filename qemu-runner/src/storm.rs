@@ -192,7 +192,7 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         refused: after().filter(|call| call.result < 0).count() as u64,
         copied_bytes: reloads.iter().map(|call| call.copied_bytes()).sum(),
         kernel_updates: seen.updates.len() as u64,
-        kernel_updates_s: seen.updates.iter().sum(),
+        kernel_updates_s: seen.updates.iter().fold(0.0, |sum, took| sum + took),
         gaps: seen.record.gaps.len() as u64,
         unprotected_s: seconds(seen.record.unprotected_ns()),
         unprotected_bounds_s: (seconds(least), seconds(most)),

@@ -18,6 +18,8 @@ const CGROUP: &str = "/sys/fs/cgroup/storm";
 const STOP: &str = "/tmp/poller.stop";
 /// What the poller prints.
 const RECORD: &str = "/tmp/poller.json";
+/// /proc/uptime has two decimals, the rest is cut off.
+const UPTIME_STEP_S: f64 = 0.01;
 /// udevadm runs the daemon when it is called by a name with "udevd" in it.
 const UDEVD: &str = "/bin/systemd-udevd";
 
@@ -49,9 +51,8 @@ pub struct Witness {
 impl Witness {
     /// Starts udev and the probes.
     pub fn install(first: &mut First<'_, '_>) -> Result<Self, Error> {
-        let udevadm = first.stage.context.udev()?.program.clone();
         let vm = &mut first.vm;
-        vm.run_ok(&format!("mkdir -p /run; mount -t tracefs tracefs {TRACING}; mount -t cgroup2 cgroup2 /sys/fs/cgroup"))?;
+        vm.run_ok(&format!("mount -t tracefs tracefs {TRACING}; mount -t cgroup2 cgroup2 /sys/fs/cgroup; mkdir {CGROUP}"))?;
         // The clock of which the poller's start is told.
         vm.run_ok(&format!("echo mono >{TRACING}/trace_clock"))?;
         let mut probes = calls::probes();
@@ -62,9 +63,7 @@ impl Witness {
             vm.run_ok(&format!("echo '{probe}' >>{TRACING}/kprobe_events"))?;
         }
         vm.run_ok(&format!("echo 1 >{TRACING}/events/kprobes/enable"))?;
-        vm.run_ok(&format!("mkdir {CGROUP}; ln -s {udevadm} {UDEVD}"))?;
-        vm.run_ok(&format!("sh -c 'echo $$ >{CGROUP}/cgroup.procs; exec {UDEVD} --daemon'"))?;
-        vm.run_ok(&format!("{udevadm} settle"))?;
+        let udevadm = start_udev(first, &format!("echo $$ >{CGROUP}/cgroup.procs; "))?;
         Ok(Self { udevadm, started_s: 0.0, cpu_us: (0, 0) })
     }
 
@@ -84,14 +83,16 @@ impl Witness {
     pub fn armed(&self, first: &mut First<'_, '_>) -> Result<(bool, f64), Error> {
         let said = first.vm.run_ok("cat /sys/kernel/kexec_crash_loaded; cut -d ' ' -f 1 /proc/uptime")?;
         match said.split_once('\n') {
-            Some((armed, uptime)) => Ok((armed == "1", number(uptime)?)),
+            Some((armed, uptime)) => Ok((armed == "1", number::<f64>(uptime)? + UPTIME_STEP_S)),
             None => Err(Error::Unintelligible { what: "kexec_crash_loaded and the time", text: said }),
         }
     }
 
     /// Whether udev has handled every event, and nothing that it has started works any more.
     pub fn is_quiet(&self, first: &mut First<'_, '_>) -> Result<bool, Error> {
-        let command = format!("{} settle --timeout=0 && ! pgrep -f {}", self.udevadm, super::contestant::WORK);
+        // The cgroup has everybody that udev has started, also who has gone on by himself since.
+        let processes = format!("$(sed 's,.*,/proc/&/cmdline,' {CGROUP}/cgroup.procs)");
+        let command = format!("{} settle --timeout=0 && ! grep -qs {} {processes}", self.udevadm, super::contestant::WORK);
         Ok(first.vm.run(&command)?.status == 0)
     }
 
@@ -116,6 +117,15 @@ impl Witness {
             cpu_user_s: seconds(after.1 - self.cpu_us.1),
         })
     }
+}
+
+/// Starts udev, in a shell that does `before` first; returns where udevadm is.
+pub(crate) fn start_udev(first: &mut First<'_, '_>, before: &str) -> Result<String, Error> {
+    let udevadm = first.stage.context.udev()?.program.clone();
+    first.vm.run_ok(&format!("mkdir -p /run; ln -s {udevadm} {UDEVD}"))?;
+    first.vm.run_ok(&format!("sh -c '{before}exec {UDEVD} --daemon'"))?;
+    first.vm.run_ok(&format!("{udevadm} settle"))?;
+    Ok(udevadm)
 }
 
 /// CPU microseconds of the cgroup: all, and those in user mode.
