@@ -15,6 +15,7 @@ mod drop_ins;
 mod service;
 mod foreign;
 mod storm;
+mod panics;
 
 use crate::scenario::Scenario;
 
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         service::all(),
         foreign::all(),
         storm::all(),
+        panics::all(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -52,6 +52,24 @@ pub enum Cause {
     Unexplained,
 }
 
+impl Cause {
+    /// What it means, in a few words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Complete => "a dump of exactly the memory that was there",
+            Self::InFlight => "a dump that differs by the memory in flight only",
+            Self::Stale => "a dump that describes memory that had gone",
+            Self::Missing => "a dump without memory that had come",
+            Self::StaleAndMissing => "a dump that describes memory that had gone, and lacks some that had come",
+            Self::Unarmed => "no dump: nothing was armed",
+            Self::Loading => "no dump: an image was being loaded",
+            Self::LockWindow => "no dump: the kernel held its own lock",
+            Self::QemuArtefact => "a reset of QEMU's: a CPU waited for its first start-up interrupt",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
 /// What is known of one panic.
 pub struct Facts {
     /// How it ended.
@@ -130,26 +148,15 @@ impl Panicked {
 
     /// In one sentence.
     pub fn sentence(&self) -> String {
-        let Self { stale, missing, .. } = self;
+        let words = self.cause.words();
+        let ranges = [self.stale.as_slice(), &self.missing].concat().join(", ");
         match self.cause {
-            Cause::Complete => "a dump of exactly the memory that was there".into(),
-            Cause::InFlight => format!("a dump; memory in flight: {}", [stale.as_slice(), missing].concat().join(", ")),
-            Cause::Stale => format!("a dump that describes memory that had gone: {}", stale.join(", ")),
-            Cause::Missing => format!("a dump without memory that had come: {}", missing.join(", ")),
-            Cause::StaleAndMissing => {
-                format!(
-                    "a dump that describes memory that had gone ({}) and lacks some ({})",
-                    stale.join(", "),
-                    missing.join(", ")
-                )
-            }
-            Cause::Unarmed => "no dump: nothing was armed".into(),
-            Cause::Loading => "no dump: an image was being loaded".into(),
-            Cause::LockWindow => "no dump: the kernel held its own lock for a moment".into(),
-            Cause::QemuArtefact => "a reset of QEMU's: a CPU waited for its first start-up interrupt".into(),
+            Cause::InFlight | Cause::Stale | Cause::Missing => format!("{words}: {ranges}"),
+            Cause::StaleAndMissing => format!("{words}: {}; {}", self.stale.join(", "), self.missing.join(", ")),
             Cause::Unexplained => {
-                format!("unexplained: {:?}, armed {:?}, image {:?}, locked {:?}", self.ended, self.armed, self.image, self.locked)
+                format!("{words}: {:?}, armed {:?}, image {:?}, locked {:?}", self.ended, self.armed, self.image, self.locked)
             }
+            _ => words.into(),
         }
     }
 }
