@@ -129,9 +129,8 @@ fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<(bool, Iomem
     }
     let Some(text) = note::read(pages.iter().map(Vec::as_slice)) else { return Ok(None) };
     let unclear = || Error::Unintelligible { what: "the trigger's note", text: text.clone() };
-    let (loaded, iomem) = text.split_once('\n').ok_or_else(unclear)?;
-    let loaded = loaded.strip_prefix("loaded ").ok_or_else(unclear)?;
-    Ok(Some((loaded == "1", Iomem::parse(iomem)?)))
+    let (iomem, loaded) = text.rsplit_once("loaded ").ok_or_else(unclear)?;
+    Ok(Some((loaded.trim_end() == "1", Iomem::parse(iomem)?)))
 }
 
 /// Where the kernel keeps what decides over a dump, as physical addresses.

@@ -16,6 +16,7 @@ mod service;
 mod foreign;
 mod storm;
 mod panics;
+mod reload;
 
 use crate::scenario::Scenario;
 
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         foreign::all(),
         storm::all(),
         panics::all(),
+        reload::all(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -183,7 +183,7 @@ fn cause(contestant: Contestant, facts: &Facts, armed: Option<bool>, stale: &[Ra
         }
         Ended::NoDump => match (facts.image, facts.locked) {
             (Some(false), Some(false)) => Cause::Unarmed,
-            // The kernel takes the image away while it writes the header; who has no reload has nobody else to blame.
+            // The kernel takes the image away while it writes the header, for microseconds; a load would have been seen by the last look.
             (Some(false), Some(true)) if contestant == Contestant::InKernel && armed == Some(true) => Cause::LockWindow,
             (Some(false), Some(true)) => Cause::Loading,
             (Some(true), Some(true)) => Cause::LockWindow,

@@ -37,7 +37,7 @@ pub enum Operation {
     RemoveDimm(u32),
     /// A CPU comes, and is brought online.
     AddCpu,
-    /// It goes.
+    /// It goes, for good: its place in QEMU does not become free under TCG.
     RemoveCpu,
     /// The second CPU goes offline.
     Offline,
@@ -50,14 +50,22 @@ pub enum Operation {
 pub struct Operations {
     numbers: Numbers,
     dimms: [bool; DIMMS as usize],
-    cpu: bool,
+    cpu: Cpu,
     online: bool,
+}
+
+/// Where the CPU that can be plugged in is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cpu {
+    Absent,
+    Present,
+    Gone,
 }
 
 impl Operations {
     /// Nothing has come yet.
     pub fn of(seed: u64) -> Self {
-        Self { numbers: Numbers::of(seed), dimms: [false; DIMMS as usize], cpu: false, online: true }
+        Self { numbers: Numbers::of(seed), dimms: [false; DIMMS as usize], cpu: Cpu::Absent, online: true }
     }
 
     /// What comes or goes next. The first is the DIMM whose first block is the event. Memory twice as often as CPUs.
@@ -66,10 +74,10 @@ impl Operations {
             return Operation::AddDimm(0);
         }
         match self.numbers.draw() % 6 {
-            0 if self.cpu => Operation::RemoveCpu,
-            0 => Operation::AddCpu,
-            1 if self.online => Operation::Offline,
-            1 => Operation::Online,
+            0 if self.cpu == Cpu::Absent => Operation::AddCpu,
+            0 if self.cpu == Cpu::Present => Operation::RemoveCpu,
+            0 | 1 if self.online => Operation::Offline,
+            0 | 1 => Operation::Online,
             _ => {
                 let number = (self.numbers.draw() % u64::from(DIMMS)) as u32;
                 if self.dimms[number as usize] { Operation::RemoveDimm(number) } else { Operation::AddDimm(number) }
@@ -82,8 +90,8 @@ impl Operations {
         match operation {
             Operation::AddDimm(number) => self.dimms[number as usize] = true,
             Operation::RemoveDimm(number) => self.dimms[number as usize] = false,
-            Operation::AddCpu => self.cpu = true,
-            Operation::RemoveCpu => self.cpu = false,
+            Operation::AddCpu => self.cpu = Cpu::Present,
+            Operation::RemoveCpu => self.cpu = Cpu::Gone,
             Operation::Offline => self.online = false,
             Operation::Online => self.online = true,
         }

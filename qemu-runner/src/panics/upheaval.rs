@@ -13,6 +13,8 @@ use crate::vm::Arrival;
 
 /// Where DIMMs come: QEMU's memory for devices begins at 4 GiB where less is there at boot (`pc_get_device_memory_range`, hw/i386/pc.c).
 const DIMMS_AT: u64 = 1 << 32;
+/// Waits until the kernel has forgotten the CPU that was plugged in, ten seconds at most; QEMU itself never says that it has gone.
+const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; sleep 0.02; done; exit 1";
 /// How long to wait for the monitor before the console is looked at again, and the other way round.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -75,9 +77,8 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
                 }
             }
             Operation::RemoveCpu => {
-                let id = cpu.clone();
-                monitor.begin_removal(&id)?;
-                device(first, &id, Said::Returned)?
+                monitor.begin_removal(&cpu)?;
+                shell(first, turn, CPU_GONE)?
             }
             Operation::Offline => shell(first, turn, "echo 0 >/sys/devices/system/cpu/cpu1/online")?,
             Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,

@@ -9,6 +9,8 @@ use crate::storm::{self, Contestant, Measured, Request, Size};
 
 /// Enough that events overtake reloads.
 const BLOCKS: u32 = 8;
+/// Reloads that a burst may cost.
+const MOST_RELOADS: u64 = 2;
 /// The initial RAM disk's part that only makes it bigger.
 const BALLAST_MIB: usize = 1;
 
@@ -20,6 +22,13 @@ pub(super) fn all() -> Vec<Scenario> {
             needs: &[Need::Kernel("6.12"), Need::Kexec, Need::Storm],
             may_be_skipped: false,
             story: in_kernel,
+        },
+        Scenario {
+            name: "storm-in-place",
+            summary: "eight blocks of memory come to a kernel that cannot, and kdump-loader reloads twice at most and never unloads",
+            needs: &[Need::Kernel("6.1"), Need::Kexec, Need::Storm],
+            may_be_skipped: false,
+            story: in_place,
         },
         Scenario {
             name: "storm-per-event",
@@ -40,6 +49,14 @@ fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     check(least <= measured.kernel_updates_s, "seconds without an armed image", own, format!("{unprotected:.6}"))?;
     check_eq("bytes copied into the crash region", &measured.copied_bytes, &0)?;
     at_least("updates by the kernel", measured.kernel_updates, u64::from(BLOCKS))
+}
+
+fn in_place(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let measured = storm(stage, Contestant::ReloadInPlace, "6.1")?;
+    check_eq("unloads", &measured.unloads, &0)?;
+    check_eq("refused kexec_load(2)s", &measured.refused, &0)?;
+    at_least("reloads", measured.reloads, 1)?;
+    check(measured.reloads <= MOST_RELOADS, "reloads", format!("at most {MOST_RELOADS}"), measured.reloads)
 }
 
 fn per_event(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -9,17 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::first::{CAPTURE_APPEND, First};
+use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
 use crate::stage::{GuestFile, guest};
 
 /// What every process that works on the image has in its command line.
 pub const WORK: &str = "/bin/keep-image";
-/// What loads it, behind a lock.
+/// What loads it, one at a time.
 const RELOAD: &str = "/bin/keep-image-reload";
+/// What udev runs where events are queued.
+const QUEUE: &str = "/bin/keep-image-queue";
 /// What udev runs where events are collected first.
 const THROTTLE: &str = "/bin/keep-image-throttle";
 /// The rule.
 const RULE: &str = "/etc/udev/rules.d/98-keep-image.rules";
+/// kdump-loader's config.
+const CONFIG: &str = "/etc/kdump-loader.toml";
 
 /// Who keeps the image true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,19 +34,22 @@ pub enum Contestant {
     /// kexec-tools with a throttler: one waiter collects what comes for a second and until udev has settled, then unloads and loads
     /// (kdump-utils, `kdump-udev-throttler`).
     KexecThrottled,
-    /// kdump-loader with the hotplug flag: the kernel rewrites the elfcorehdr, and the rule of Linux' cpu_hotplug.rst ignores events where it says so.
+    /// kdump-loader without the hotplug flag: events are queued, and a burst of them is a reload or two in place.
+    ReloadInPlace,
+    /// kdump-loader as it is meant to be used: the kernel rewrites the elfcorehdr, and only memory that goes is followed by a reload in place.
     InKernel,
 }
 
 impl Contestant {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::KexecPerEvent, Self::KexecThrottled, Self::InKernel];
+    pub const ALL: [Self; 4] = [Self::KexecPerEvent, Self::KexecThrottled, Self::ReloadInPlace, Self::InKernel];
 
     /// What it is called on the command line and in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::KexecPerEvent => "kexec-per-event",
             Self::KexecThrottled => "kexec-throttled",
+            Self::ReloadInPlace => "reload-in-place",
             Self::InKernel => "in-kernel",
         }
     }
@@ -52,6 +59,7 @@ impl Contestant {
         match self {
             Self::KexecPerEvent => "kexec-tools, unload and load for each event",
             Self::KexecThrottled => "kexec-tools, throttled: unload and load",
+            Self::ReloadInPlace => "kdump-loader, no hotplug flag: queued reloads in place",
             Self::InKernel => "kdump-loader, the kernel updates the elfcorehdr",
         }
     }
@@ -68,7 +76,7 @@ impl Contestant {
                 let kexec = first.stage.context.kexec()?.program.clone();
                 first.vm.run_ok(&peer_load(&kexec)).map(|said| if said.is_empty() { "it says nothing".into() } else { said })
             }
-            Self::InKernel => Ok(first.load(&crate::first::load_command(CAPTURE_APPEND, ""))?.0.to_string()),
+            Self::ReloadInPlace | Self::InKernel => first.vm.run_ok(&format!("{} reload --json", guest::LOADER)),
         }
     }
 
@@ -79,15 +87,14 @@ impl Contestant {
         let rule = |text| GuestFile { path: RULE, mode: 0o644, text };
         let unload_and_load = script(RELOAD, behind_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
         Ok(match self {
-            Self::KexecPerEvent => vec![rule(rule_text("", RELOAD)), unload_and_load],
+            Self::KexecPerEvent => vec![rule(rule_text(RELOAD)), unload_and_load],
             Self::KexecThrottled => {
                 let throttle = throttle(&context.udev()?.program);
-                vec![rule(rule_text("", THROTTLE)), unload_and_load, script(THROTTLE, throttle)]
+                vec![rule(rule_text(THROTTLE)), unload_and_load, script(THROTTLE, throttle)]
             }
-            Self::InKernel => {
-                // Where the kernel does not do it after all, somebody has to, and it is counted.
-                let load = crate::first::load_command(CAPTURE_APPEND, "");
-                vec![rule(rule_text(IGNORED, RELOAD)), script(RELOAD, behind_lock(&load))]
+            Self::ReloadInPlace | Self::InKernel => {
+                let config = GuestFile { path: CONFIG, mode: 0o644, text: config(self == Self::ReloadInPlace) };
+                vec![rule(OUR_RULE.into()), config, script(QUEUE, queue()), script(RELOAD, drain())]
             }
         })
     }
@@ -104,16 +111,44 @@ fn peer_load(kexec: &str) -> String {
     format!("{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD)
 }
 
-/// The lines that Linux' documentation puts first (Documentation/core-api/cpu_hotplug.rst).
-const IGNORED: &str = "SUBSYSTEM==\"cpu\", ATTRS{crash_hotplug}==\"1\", GOTO=\"keep_image_end\"\n\
-                       SUBSYSTEM==\"memory\", ATTRS{crash_hotplug}==\"1\", GOTO=\"keep_image_end\"\n";
+/// kdump-loader's rule: what the kernel does itself is left to it, except for memory that goes, which it leaves in the elfcorehdr.
+const OUR_RULE: &str = r#"ACTION!="add|remove", GOTO="keep_image_end"
+SUBSYSTEM!="cpu|memory", GOTO="keep_image_end"
+KERNEL!="cpu[0-9]*|memory[0-9]*", GOTO="keep_image_end"
+SUBSYSTEM=="memory", ACTION=="remove", RUN+="/bin/keep-image-queue --removed %k", GOTO="keep_image_end"
+ATTRS{crash_hotplug}=="1", GOTO="keep_image_end"
+RUN+="/bin/keep-image-queue"
+LABEL="keep_image_end"
+"#;
 
-/// A rule that runs `program` on the events of kdump-utils' rule: CPUs that come or go, memory that goes online or offline.
-fn rule_text(first: &str, program: &str) -> String {
+/// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, CPUs that come or go, memory that goes online or offline.
+fn rule_text(program: &str) -> String {
     format!(
-        "{first}SUBSYSTEM==\"cpu\", ACTION==\"add|remove\", RUN+=\"{program}\"\n\
-         SUBSYSTEM==\"memory\", ACTION==\"online|offline\", RUN+=\"{program}\"\n\
-         LABEL=\"keep_image_end\"\n"
+        "SUBSYSTEM==\"cpu\", ACTION==\"add|remove\", RUN+=\"{program}\"\n\
+         SUBSYSTEM==\"memory\", ACTION==\"online|offline\", RUN+=\"{program}\"\n"
+    )
+}
+
+/// kdump-loader's config.
+fn config(no_hotplug: bool) -> String {
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    format!(
+        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}\nno_hotplug = {no_hotplug}\n"
+    )
+}
+
+/// Notes an event, and starts what answers it, as the path unit of kdump-loader's service would.
+fn queue() -> String {
+    let loader = guest::LOADER;
+    format!("#!/bin/sh\nexport PATH=/bin\n{loader} reload --queue \"$@\"\nsetsid {RELOAD} </dev/null >/dev/null 2>&1 &\n")
+}
+
+/// Answers events until none is left. Whoever finds the lock taken may go: its holder looks once more after it has let go.
+fn drain() -> String {
+    let loader = guest::LOADER;
+    format!(
+        "#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1\n\
+         while [ -e /run/kdump-loader/pending ]; do flock -n /run/keep-image.lock {loader} reload || exit 0; done\n"
     )
 }
 
@@ -136,17 +171,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_kernels_own_update_has_the_documented_exception() {
-        assert!(!rule_text("", RELOAD).contains("crash_hotplug"));
-        let rule = rule_text(IGNORED, RELOAD);
-        assert!(
-            rule.starts_with("SUBSYSTEM==\"cpu\", ATTRS{crash_hotplug}") && rule.trim_end().ends_with("LABEL=\"keep_image_end\"")
-        );
+    fn only_our_rule_leaves_to_the_kernel_what_it_does_itself_and_not_what_goes() {
+        assert!(!rule_text(RELOAD).contains("crash_hotplug"));
+        let (removal, ignored) = (OUR_RULE.find("--removed %k").unwrap(), OUR_RULE.find("crash_hotplug").unwrap());
+        assert!(removal < ignored && OUR_RULE.contains(QUEUE));
     }
 
     #[test]
     fn everything_that_works_on_the_image_is_found_by_its_command_line() {
-        assert!([RELOAD, THROTTLE].iter().all(|program| program.starts_with(WORK)));
+        assert!([RELOAD, QUEUE, THROTTLE].iter().all(|program| program.starts_with(WORK)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::thread;
@@ -43,6 +43,7 @@ fn main() -> Result<()> {
     let mut text = vec![0xff_u8; PAGES * TEXT_LEN];
     let mut trigger = File::options().write(true).open("/proc/sysrq-trigger").context("cannot open /proc/sysrq-trigger")?;
     let mut iomem = File::open("/proc/iomem").context("cannot open /proc/iomem")?;
+    let mut loaded = File::open("/sys/kernel/kexec_crash_loaded").context("cannot open kexec_crash_loaded")?;
     println!("ready");
 
     while !options.event.exists() {
@@ -54,18 +55,19 @@ fn main() -> Result<()> {
         std::hint::spin_loop();
     }
 
-    // The map last: it is the one that may change under our hands.
-    let loaded = fs::read("/sys/kernel/kexec_crash_loaded").context("cannot read kexec_crash_loaded")?;
     let mut len = 0;
-    for part in [b"loaded ", &loaded[..1], b"\n"] {
-        text[len..len + part.len()].copy_from_slice(part);
-        len += part.len();
-    }
     loop {
         match iomem.read(&mut text[len..]).context("cannot read /proc/iomem")? {
             0 => break,
             count => len += count,
         }
+    }
+    // Last: between this and the panic an image may come or go, and the shorter that is, the better.
+    let mut byte = [0];
+    loaded.read_exact(&mut byte).context("cannot read kexec_crash_loaded")?;
+    for part in [b"loaded ", &byte[..], b"\n"] {
+        text[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
     }
     let mut rest = &text[..len];
     for (index, page) in memory[start..].chunks_exact_mut(PAGE).enumerate() {
