@@ -17,6 +17,7 @@ pub mod size;
 pub mod truth;
 pub mod witness;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::first::First;
+use crate::first::{First, number};
 use crate::outcome::Outcome;
 use crate::stage::{Setup, Stage};
 
@@ -110,6 +111,8 @@ pub struct Measured {
     pub cpu_s: f64,
     /// Those of them in user mode.
     pub cpu_user_s: f64,
+    /// The host's load average, over a minute, when the storm began: above its number of CPUs, seconds are longer than they need be.
+    pub host_load: f64,
 }
 
 /// Runs a storm on a machine of its own.
@@ -146,11 +149,10 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     let release = stage.context.kernel(series)?.release.clone();
     let mut first = stage.boot(&setup)?;
     let mut witness = Witness::install(&mut first)?;
-    let armed = contestant.arm(&mut first)?;
-    crate::error::check_eq("kexec_crash_loaded after arming", &first.crash_loaded()?, &true)?;
-    first.note(format!("armed by {}: {armed}", contestant.name()));
+    contestant.arm(&mut first)?;
     witness.start(&mut first, POLLER_CPU)?;
 
+    let host_load = host_load()?;
     let began = Instant::now();
     for number in 0..size.dimms() {
         first.vm.monitor.add_dimm(number)?;
@@ -201,7 +203,15 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         long_pauses: seen.record.long_pauses as f64 / seen.record.readings.max(1) as f64,
         cpu_s: seen.cpu_s,
         cpu_user_s: seen.cpu_user_s,
+        host_load,
     })
+}
+
+/// The first number in /proc/loadavg of the host.
+fn host_load() -> Result<f64, Error> {
+    let path = Path::new("/proc/loadavg");
+    let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+    number(text.split(' ').next().unwrap_or_default())
 }
 
 /// Waits until nobody works on the image any more; when it was seen to be true and armed, in seconds of the guest's clock.

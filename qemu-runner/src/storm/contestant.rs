@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, check_eq};
 use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
 use crate::stage::{GuestFile, guest};
 
@@ -69,15 +69,16 @@ impl Contestant {
         (self == Self::InKernel && series == "6.1").then_some("kernels before 6.6 do not update the elfcorehdr")
     }
 
-    /// Arms the image, and returns what was said.
-    pub(crate) fn arm(self, first: &mut First<'_, '_>) -> Result<String, Error> {
-        match self {
-            Self::KexecPerEvent | Self::KexecThrottled => {
-                let kexec = first.stage.context.kexec()?.program.clone();
-                first.vm.run_ok(&peer_load(&kexec)).map(|said| if said.is_empty() { "it says nothing".into() } else { said })
-            }
-            Self::ReloadInPlace | Self::InKernel => first.vm.run_ok(&format!("{} reload --json", guest::LOADER)),
-        }
+    /// Arms the image.
+    pub(crate) fn arm(self, first: &mut First<'_, '_>) -> Result<(), Error> {
+        let command = match self {
+            Self::KexecPerEvent | Self::KexecThrottled => peer_load(&first.stage.context.kexec()?.program),
+            Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
+        };
+        first.vm.run_ok(&command)?;
+        check_eq("kexec_crash_loaded after arming", &first.crash_loaded()?, &true)?;
+        first.note(format!("armed by {self}"));
+        Ok(())
     }
 
     /// Its rule and its scripts.

@@ -124,6 +124,7 @@ pub mod tests {
             long_pauses: 0.01,
             cpu_s: seconds,
             cpu_user_s: seconds,
+            host_load: 2.0,
         }
     }
 

@@ -87,11 +87,13 @@ impl Report {
         let (least, most) = (over(|storm| storm.poll_hz, f64::min), over(|storm| storm.poll_hz, f64::max));
         let longest = over(|storm| storm.longest_pause_s, f64::max);
         let long = over(|storm| storm.long_pauses, f64::max);
+        let (idle, busy) = (over(|storm| storm.host_load, f64::min), over(|storm| storm.host_load, f64::max));
         writeln!(
             out,
             "\n`kexec_crash_loaded` was read {least:.0} to {most:.0} times per second; the longest pause between two readings of any storm was \
              {:.1} ms, and at most {:.2} % of the pauses were longer than 0.1 ms. A gap is counted from the first reading of 0 to the first of 1; \
-             the bounds of each sum stand in storm.json.",
+             the bounds of each sum stand in storm.json. The host's load average when a storm began was {idle:.1} to {busy:.1}; what it did besides \
+             makes seconds longer, of whatever kind, and counts and bytes no different.",
             longest * 1e3,
             long * 100.0
         )
