@@ -28,13 +28,13 @@ use crate::initramfs::Role;
 use crate::iomem::Iomem;
 use crate::outcome::Outcome;
 use crate::stage::{Setup, Stage, guest};
-use crate::storm::Contestant;
 use crate::storm::size::BLOCK_MIB;
-use crate::storm::witness::start_udev;
+use crate::storm::witness::{start_probes, start_udev};
+use crate::storm::{Contestant, calls};
 use crate::vm::Arrival;
 use storm_guest::note;
 
-pub use cause::{Cause, Ended, Panicked};
+pub use cause::{Cause, Ended, Note, Panicked};
 pub use draw::{Draw, draws};
 
 /// The kernel: with its own updates, which is what the contestants differ in.
@@ -76,6 +76,7 @@ pub fn panic_once(stage: &mut Stage<'_>, contestant: Contestant, draw: &Draw) ->
     };
     let mut first = stage.boot(&setup)?;
     let symbols = Symbols::of(&mut first)?;
+    start_probes(&mut first)?;
     start_udev(&mut first, "")?;
     contestant.arm(&mut first)?;
     let Draw { number, seed, delay_us } = *draw;
@@ -118,8 +119,8 @@ fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
     }
 }
 
-/// The trigger's note: whether kexec_crash_loaded was 1, and the memory map.
-fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<(bool, Iomem)>, Error> {
+/// The trigger's note.
+fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error> {
     let ram = &crashed.vm.ram;
     let mut pages = Vec::new();
     for address in ram.find(&ram.low_memory(), &note::mark(seed))? {
@@ -129,8 +130,10 @@ fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<(bool, Iomem
     }
     let Some(text) = note::read(pages.iter().map(Vec::as_slice)) else { return Ok(None) };
     let unclear = || Error::Unintelligible { what: "the trigger's note", text: text.clone() };
-    let (iomem, loaded) = text.rsplit_once("loaded ").ok_or_else(unclear)?;
-    Ok(Some((loaded.trim_end() == "1", Iomem::parse(iomem)?)))
+    let (rest, loaded) = text.rsplit_once("loaded ").ok_or_else(unclear)?;
+    let (iomem, profile) = rest.split_once("profile\n").ok_or_else(unclear)?;
+    let loading = calls::under_way(profile).ok_or_else(unclear)? > 0;
+    Ok(Some(Note { armed: loaded.trim_end() == "1", loading, iomem: Iomem::parse(iomem)? }))
 }
 
 /// Where the kernel keeps what decides over a dump, as physical addresses.

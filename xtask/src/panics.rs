@@ -173,10 +173,12 @@ mod tests {
             in_flight: Some("AddDimm(1)".into()),
             ended,
             armed: Some(true),
+            loading: Some(false),
             image: None,
             locked: None,
             stale: vec![],
             missing: vec![],
+            outdated_ms: None,
             cause,
             took_s: 12,
         }

@@ -70,12 +70,22 @@ impl Cause {
     }
 }
 
+/// What the trigger has written down just before the panic.
+pub struct Note {
+    /// Whether kexec_crash_loaded was 1.
+    pub armed: bool,
+    /// Whether a kexec_load(2) was under way, or its like.
+    pub loading: bool,
+    /// The memory map.
+    pub iomem: Iomem,
+}
+
 /// What is known of one panic.
 pub struct Facts {
     /// How it ended.
     pub ended: Ended,
-    /// The trigger's note: whether kexec_crash_loaded was 1, and the memory map.
-    pub note: Option<(bool, Iomem)>,
+    /// The trigger's note.
+    pub note: Option<Note>,
     /// Without a dump: whether `kexec_crash_image` points to an image.
     pub image: Option<bool>,
     /// Without a dump: whether `__kexec_lock` is held.
@@ -103,6 +113,8 @@ pub struct Panicked {
     pub ended: Ended,
     /// kexec_crash_loaded just before, if the note was found.
     pub armed: Option<bool>,
+    /// Whether a load was under way just before.
+    pub loading: Option<bool>,
     /// Without a dump: whether the kernel had an image.
     pub image: Option<bool>,
     /// Without a dump: whether its lock was held.
@@ -111,6 +123,8 @@ pub struct Panicked {
     pub stale: Vec<String>,
     /// Memory that it lacks.
     pub missing: Vec<String>,
+    /// For how long either had been so, in milliseconds: since the guest was done with the oldest of these changes.
+    pub outdated_ms: Option<u64>,
     /// The name of it all.
     pub cause: Cause,
     /// How long it took, in whole seconds.
@@ -120,14 +134,20 @@ pub struct Panicked {
 impl Panicked {
     /// Draws the conclusions.
     pub fn of(contestant: Contestant, draw: &Draw, facts: &Facts, took_s: f64) -> Self {
-        let armed = facts.note.as_ref().map(|(armed, _)| *armed);
+        let note = facts.note.as_ref();
         let (stale, missing) = match (&facts.described, &facts.note) {
-            (Some(described), Some((_, iomem))) => {
+            (Some(described), Some(Note { iomem, .. })) => {
                 let (described, there) = (iomem.dumpable(described), iomem.dumped());
                 (without_any(&described, &there), without_any(&there, &described))
             }
             _ => (Vec::new(), Vec::new()),
         };
+        let wrong = |changed: &Range<u64>| {
+            stale.iter().chain(&missing).any(|range| range.start < changed.end && changed.start < range.end)
+        };
+        let since =
+            facts.upheaval.changed.iter().filter(|(changed, _)| wrong(changed)).map(|(_, since)| since.as_millis() as u64);
+        let outdated_ms = since.max();
         let text = |ranges: &[Range<u64>]| ranges.iter().map(shown).collect();
         Self {
             contestant,
@@ -136,12 +156,14 @@ impl Panicked {
             refused: facts.upheaval.refused,
             in_flight: facts.upheaval.in_flight.map(|operation| format!("{operation:?}")),
             ended: facts.ended,
-            armed,
+            armed: note.map(|note| note.armed),
+            loading: note.map(|note| note.loading),
             image: facts.image,
             locked: facts.locked,
-            cause: cause(contestant, facts, armed, &stale, &missing),
+            cause: cause(facts, &stale, &missing),
             stale: text(&stale),
             missing: text(&missing),
+            outdated_ms,
             took_s: took_s as u64,
         }
     }
@@ -151,8 +173,11 @@ impl Panicked {
         let words = self.cause.words();
         let ranges = [self.stale.as_slice(), &self.missing].concat().join(", ");
         match self.cause {
-            Cause::InFlight | Cause::Stale | Cause::Missing => format!("{words}: {ranges}"),
-            Cause::StaleAndMissing => format!("{words}: {}; {}", self.stale.join(", "), self.missing.join(", ")),
+            Cause::InFlight => format!("{words}: {ranges}"),
+            Cause::Stale | Cause::Missing | Cause::StaleAndMissing => {
+                let since = self.outdated_ms.map_or(String::new(), |ms| format!(", {ms} ms before"));
+                format!("{words}{since}: {ranges}")
+            }
             Cause::Unexplained => {
                 format!("{words}: {:?}, armed {:?}, image {:?}, locked {:?}", self.ended, self.armed, self.image, self.locked)
             }
@@ -161,11 +186,11 @@ impl Panicked {
     }
 }
 
-fn cause(contestant: Contestant, facts: &Facts, armed: Option<bool>, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
+fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
     let in_flight = facts.upheaval.in_flight;
     match facts.ended {
         // Without a note nothing is known of the memory that was there.
-        Ended::Dump if armed.is_none() => Cause::Unexplained,
+        Ended::Dump if facts.note.is_none() => Cause::Unexplained,
         Ended::Dump => {
             let moving = in_flight.and_then(|operation| operation.memory());
             let only_moving = |ranges: &[Range<u64>]| {
@@ -181,12 +206,11 @@ fn cause(contestant: Contestant, facts: &Facts, armed: Option<bool>, stale: &[Ra
                 (false, false) => Cause::StaleAndMissing,
             }
         }
-        Ended::NoDump => match (facts.image, facts.locked) {
-            (Some(false), Some(false)) => Cause::Unarmed,
-            // The kernel takes the image away while it writes the header, for microseconds; a load would have been seen by the last look.
-            (Some(false), Some(true)) if contestant == Contestant::InKernel && armed == Some(true) => Cause::LockWindow,
-            (Some(false), Some(true)) => Cause::Loading,
-            (Some(true), Some(true)) => Cause::LockWindow,
+        Ended::NoDump => match (facts.image, facts.locked, facts.note.as_ref().map(|note| note.loading)) {
+            (_, Some(true), Some(true)) => Cause::Loading,
+            // The kernel takes the image away for microseconds while it writes the header.
+            (_, Some(true), Some(false)) => Cause::LockWindow,
+            (Some(false), Some(false), _) => Cause::Unarmed,
             _ => Cause::Unexplained,
         },
         Ended::Reset { triple_fault: true } if matches!(in_flight, Some(super::draw::Operation::AddCpu)) => Cause::QemuArtefact,
@@ -196,6 +220,8 @@ fn cause(contestant: Contestant, facts: &Facts, armed: Option<bool>, stale: &[Ra
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::panics::draw::Operation;
 
@@ -209,10 +235,11 @@ mod tests {
     }
 
     fn dump(described: &[Range<u64>], there: &[Range<u64>], in_flight: Operation) -> Panicked {
-        let upheaval = Upheaval { done: 3, refused: 0, in_flight: Some(in_flight) };
+        let changed = vec![(FIRST, Duration::from_millis(700)), (SECOND, Duration::from_millis(900))];
+        let upheaval = Upheaval { done: 3, refused: 0, in_flight: Some(in_flight), changed };
         let facts = Facts {
             ended: Ended::Dump,
-            note: Some((true, iomem(there))),
+            note: Some(Note { armed: true, loading: false, iomem: iomem(there) }),
             image: None,
             locked: None,
             described: Some(described.to_vec()),
@@ -221,16 +248,16 @@ mod tests {
         Panicked::of(Contestant::InKernel, &Draw { number: 1, seed: 7, delay_us: 5 }, &facts, 12.9)
     }
 
-    fn no_dump(contestant: Contestant, armed: bool, image: bool, locked: bool) -> Cause {
+    fn no_dump(loading: bool, image: bool, locked: bool) -> Cause {
         let facts = Facts {
             ended: Ended::NoDump,
-            note: Some((armed, iomem(&[BOOT]))),
+            note: Some(Note { armed: image, loading, iomem: iomem(&[BOOT]) }),
             image: Some(image),
             locked: Some(locked),
             described: None,
             upheaval: Upheaval::default(),
         };
-        Panicked::of(contestant, &Draw { number: 1, seed: 7, delay_us: 5 }, &facts, 1.0).cause
+        Panicked::of(Contestant::KexecPerEvent, &Draw { number: 1, seed: 7, delay_us: 5 }, &facts, 1.0).cause
     }
 
     #[test]
@@ -245,19 +272,20 @@ mod tests {
         assert_eq!(dump(&[BOOT, FIRST, SECOND], &there, Operation::RemoveDimm(0)).cause, Cause::InFlight);
         let stale = dump(&[BOOT, FIRST, SECOND], &there, Operation::RemoveDimm(1));
         assert_eq!((stale.cause, stale.stale.as_slice()), (Cause::Stale, &["0x100000000-0x107ffffff".to_owned()][..]));
+        assert_eq!(stale.outdated_ms, Some(700), "what is right has been so for longer, and does not count");
         assert_eq!(dump(&[BOOT], &there, Operation::AddDimm(1)).cause, Cause::InFlight);
         assert_eq!(dump(&[BOOT], &there, Operation::Offline).cause, Cause::Missing);
         assert_eq!(dump(&[BOOT, FIRST], &there, Operation::Offline).cause, Cause::StaleAndMissing);
     }
 
     #[test]
-    fn missing_dumps_are_named_by_image_and_lock() {
-        let (ours, theirs) = (Contestant::InKernel, Contestant::KexecPerEvent);
-        assert_eq!(no_dump(theirs, false, false, false), Cause::Unarmed);
-        assert_eq!(no_dump(theirs, false, false, true), Cause::Loading);
-        assert_eq!(no_dump(theirs, true, true, true), Cause::LockWindow);
-        assert_eq!(no_dump(ours, true, false, true), Cause::LockWindow);
-        assert_eq!(no_dump(ours, true, true, false), Cause::Unexplained);
+    fn missing_dumps_are_named_by_loads_image_and_lock() {
+        assert_eq!(no_dump(false, false, false), Cause::Unarmed);
+        assert_eq!(no_dump(true, false, true), Cause::Loading);
+        assert_eq!(no_dump(true, true, true), Cause::Loading, "at its end the new image is in place");
+        assert_eq!(no_dump(false, true, true), Cause::LockWindow);
+        assert_eq!(no_dump(false, false, true), Cause::LockWindow, "while the header is written");
+        assert_eq!(no_dump(false, true, false), Cause::Unexplained);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One thing after another comes or goes, each as soon as the guest is done with the one before, until the kernel has panicked.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::draw::{Operation, Operations};
 use crate::capture::PANIC;
@@ -27,6 +27,8 @@ pub struct Upheaval {
     pub refused: u32,
     /// The one that it was in the middle of.
     pub in_flight: Option<Operation>,
+    /// Memory that had come or gone, and how long before the panic was seen the guest had last done with it.
+    pub changed: Vec<(Range<u64>, Duration)>,
 }
 
 impl Operation {
@@ -49,6 +51,7 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
     // The identifiers of what is plugged in: DIMM by DIMM, and the CPU.
     let mut dimms: [String; super::draw::DIMMS as usize] = Default::default();
     let mut cpu = String::new();
+    let mut changed: Vec<(Range<u64>, Instant)> = Vec::new();
     for turn in 0_u32.. {
         let operation = operations.draw();
         upheaval.in_flight = Some(operation);
@@ -86,10 +89,15 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
         match answer {
             Answer::Done => {
                 operations.done(operation);
+                if let Some(memory) = operation.memory() {
+                    changed.retain(|(known, _)| *known != memory);
+                    changed.push((memory, Instant::now()));
+                }
                 upheaval.done += 1;
             }
             Answer::Refused => upheaval.refused += 1,
             Answer::Panic => {
+                upheaval.changed = changed.into_iter().map(|(memory, at)| (memory, at.elapsed())).collect();
                 first.note(format!("the kernel panics: {} done, {operation:?} in flight", upheaval.done));
                 return Ok(upheaval);
             }

@@ -126,6 +126,17 @@ pub fn parse(text: &str) -> Result<Trace, String> {
     Ok(trace)
 }
 
+/// How many kexec_load(2)s and kexec_file_load(2)s were under way, by the text of tracefs' file `kprobe_profile`: so many have begun and not
+/// ended. None when it cannot be understood.
+pub fn under_way(profile: &str) -> Option<u64> {
+    let hits = |name: &str| -> Option<u64> {
+        let mut words =
+            profile.lines().map(str::split_whitespace).find_map(|mut words| (words.next()? == name).then_some(words))?;
+        words.next()?.parse().ok()
+    };
+    (hits("load")? + hits("file")?).checked_sub(hits("load_end")? + hits("file_end")?)
+}
+
 struct Event<'a> {
     task: &'a str,
     at_s: f64,
@@ -194,6 +205,14 @@ mod tests {
         assert_eq!(parse(end), Err(end.into()), "an end without a beginning");
         assert!(parse("CPU:1 [LOST 7 EVENTS]").is_err());
         assert!(parse(&TEXT.replace("flags=0x3\n", "flags=0x2\n")).is_err(), "bytes that nobody counts");
+    }
+
+    #[test]
+    fn loads_under_way_have_begun_and_not_ended() {
+        let profile = "  load            7     0\n  file     8  0\n  load_end   6   0\n  file_end  8 0\n  online 3 0\n";
+        assert_eq!(under_way(profile), Some(1));
+        assert_eq!(under_way(&profile.replace("  load  ", "  lord  ")), None);
+        assert_eq!(under_way(""), None);
     }
 
     #[test]

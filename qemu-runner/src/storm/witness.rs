@@ -51,18 +51,8 @@ pub struct Witness {
 impl Witness {
     /// Starts udev and the probes.
     pub fn install(first: &mut First<'_, '_>) -> Result<Self, Error> {
-        let vm = &mut first.vm;
-        vm.run_ok(&format!("mount -t tracefs tracefs {TRACING}; mount -t cgroup2 cgroup2 /sys/fs/cgroup; mkdir {CGROUP}"))?;
-        // The clock of which the poller's start is told.
-        vm.run_ok(&format!("echo mono >{TRACING}/trace_clock"))?;
-        let mut probes = calls::probes();
-        if vm.run(&format!("grep -q ' {UPDATE_FUNCTION}$' /proc/kallsyms"))?.status == 0 {
-            probes.extend(calls::update_probes());
-        }
-        for probe in probes {
-            vm.run_ok(&format!("echo '{probe}' >>{TRACING}/kprobe_events"))?;
-        }
-        vm.run_ok(&format!("echo 1 >{TRACING}/events/kprobes/enable"))?;
+        first.vm.run_ok(&format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; mkdir {CGROUP}"))?;
+        start_probes(first)?;
         let udevadm = start_udev(first, &format!("echo $$ >{CGROUP}/cgroup.procs; "))?;
         Ok(Self { udevadm, started_s: 0.0, cpu_us: (0, 0) })
     }
@@ -117,6 +107,23 @@ impl Witness {
             cpu_user_s: seconds(after.1 - self.cpu_us.1),
         })
     }
+}
+
+/// Sets the kernel's probes.
+pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let vm = &mut first.vm;
+    vm.run_ok(&format!("mount -t tracefs tracefs {TRACING}"))?;
+    // The clock of which the poller's start is told.
+    vm.run_ok(&format!("echo mono >{TRACING}/trace_clock"))?;
+    let mut probes = calls::probes();
+    if vm.run(&format!("grep -q ' {UPDATE_FUNCTION}$' /proc/kallsyms"))?.status == 0 {
+        probes.extend(calls::update_probes());
+    }
+    for probe in probes {
+        vm.run_ok(&format!("echo '{probe}' >>{TRACING}/kprobe_events"))?;
+    }
+    vm.run_ok(&format!("echo 1 >{TRACING}/events/kprobes/enable"))?;
+    Ok(())
 }
 
 /// Starts udev, in a shell that does `before` first; returns where udevadm is.

@@ -1,5 +1,5 @@
-//! Runs in the kernel that is going to crash: waits for an event, then for a drawn time, writes down what the kernel says of its image and of
-//! its memory, and panics it. Its memory is taken before anything is plugged in, so that it lies in memory that stays.
+//! Runs in the kernel that is going to crash: waits for an event, then for a drawn time, writes down what the kernel says of its memory, of
+//! loads that its probes have seen begin and end, and of its image, and panics it. Its memory is taken before anything is plugged in, so that it lies in memory that stays.
 
 #![forbid(unsafe_code)]
 
@@ -44,6 +44,7 @@ fn main() -> Result<()> {
     let mut trigger = File::options().write(true).open("/proc/sysrq-trigger").context("cannot open /proc/sysrq-trigger")?;
     let mut iomem = File::open("/proc/iomem").context("cannot open /proc/iomem")?;
     let mut loaded = File::open("/sys/kernel/kexec_crash_loaded").context("cannot open kexec_crash_loaded")?;
+    let mut profile = File::open("/sys/kernel/tracing/kprobe_profile").context("cannot open kprobe_profile")?;
     println!("ready");
 
     while !options.event.exists() {
@@ -56,19 +57,12 @@ fn main() -> Result<()> {
     }
 
     let mut len = 0;
-    loop {
-        match iomem.read(&mut text[len..]).context("cannot read /proc/iomem")? {
-            0 => break,
-            count => len += count,
-        }
-    }
+    append(&mut iomem, &mut text, &mut len).context("cannot read /proc/iomem")?;
+    append(&mut &b"profile\n"[..], &mut text, &mut len)?;
+    append(&mut profile, &mut text, &mut len).context("cannot read kprobe_profile")?;
     // Last: between this and the panic an image may come or go, and the shorter that is, the better.
-    let mut byte = [0];
-    loaded.read_exact(&mut byte).context("cannot read kexec_crash_loaded")?;
-    for part in [b"loaded ", &byte[..], b"\n"] {
-        text[len..len + part.len()].copy_from_slice(part);
-        len += part.len();
-    }
+    append(&mut &b"loaded "[..], &mut text, &mut len)?;
+    append(&mut loaded, &mut text, &mut len).context("cannot read kexec_crash_loaded")?;
     let mut rest = &text[..len];
     for (index, page) in memory[start..].chunks_exact_mut(PAGE).enumerate() {
         let taken = note::write(page, options.seed, index as u32, rest);
@@ -78,4 +72,14 @@ fn main() -> Result<()> {
         }
     }
     trigger.write_all(b"c").context("the kernel lives on")
+}
+
+/// Reads all of `from` into `text`, from `len` on.
+fn append(from: &mut impl Read, text: &mut [u8], len: &mut usize) -> std::io::Result<()> {
+    loop {
+        match from.read(&mut text[*len..])? {
+            0 => return Ok(()),
+            count => *len += count,
+        }
+    }
 }
