@@ -23,11 +23,13 @@ pub enum Quantity {
     UnprotectedS,
     /// CPU seconds of user space.
     CpuS,
+    /// Seconds of the kernel's own updates.
+    UpdatesS,
 }
 
 impl Quantity {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Reloads, Self::CopiedGib, Self::UnprotectedS, Self::CpuS];
+    pub const ALL: [Self; 5] = [Self::Reloads, Self::CopiedGib, Self::UnprotectedS, Self::CpuS, Self::UpdatesS];
 
     /// What it is called, with its unit.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Quantity {
             Self::CopiedGib => "copied, GiB",
             Self::UnprotectedS => "nothing armed, s",
             Self::CpuS => "CPU, s",
+            Self::UpdatesS => "kernel's updates, s",
         }
     }
 
@@ -46,6 +49,7 @@ impl Quantity {
             Self::CopiedGib => measured.copied_bytes as f64 / f64::from(1 << 30),
             Self::UnprotectedS => measured.unprotected_s,
             Self::CpuS => measured.cpu_s,
+            Self::UpdatesS => measured.kernel_updates_s,
         }
     }
 }

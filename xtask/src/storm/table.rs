@@ -107,8 +107,8 @@ impl Report {
         writeln!(
             out,
             "Nobody has measured this. Each figure is a straight line, by least squares, through the sizes above: `base + slope × blocks`. It takes \
-             for granted that each further block costs what the measured ones did; a reload that takes longer the more ranges of memory there are \
-             makes the truth worse. Seconds are those of an emulated machine.\n"
+             for granted that each further block costs what the measured ones did; a reload, or an update of the kernel's, that takes longer the \
+             more ranges of memory there are makes the truth worse. Seconds are those of an emulated machine.\n"
         )?;
         writeln!(out, "| kernel | contestant | quantity | base | slope | farthest point | points | at {ARTICLE_BLOCKS} |")?;
         writeln!(out, "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
@@ -138,7 +138,8 @@ impl fmt::Display for Report {
             "Written by `cargo xtask storm --write` on {cpu}, {cpus} CPUs, Linux {kernel}; {commit}; {date}. The guests have three CPUs, emulated \
              by QEMU's TCG, one of them the poller's. Blocks of 128 MiB come in DIMMs, each as soon as the guest has taken the one before. Every \
              figure is what the guest's kernel says: its probes on kexec_load(2) and on its own updates of the elfcorehdr, kexec_crash_loaded, \
-             the elfcorehdr in its memory, the CPU time of udev's cgroup."
+             the elfcorehdr in its memory, the CPU time of udev's cgroup. During the kernel's own updates it holds its lock, so that a panic leaves no \
+             dump although an image is armed; their sum is an upper bound, for it has the waiting for the lock in it."
         )?;
         if let Some(storm) = self.measured.first() {
             let mib = storm.image_bytes as f64 / f64::from(1 << 20);
