@@ -6,7 +6,8 @@ use qemu_runner::storm::{Contestant, Measured};
 use serde::Serialize;
 
 use super::SERIES;
-use super::model::{ARTICLE_BLOCKS, Extrapolation, extrapolations, groups};
+use super::fit::Line;
+use super::model::{ARTICLE_BLOCKS, Extrapolation, Model, extrapolations, groups};
 use crate::bench::machine::Machine;
 
 /// Everything that is known of a series.
@@ -19,6 +20,9 @@ pub struct Report {
     /// Every line.
     pub extrapolated: Vec<Extrapolation>,
 }
+
+/// From here on an extrapolation is far.
+const FAR: u32 = 30;
 
 /// The article's figures: E. DeVolder, "Crash hotplug: Kernel handling of CPU and memory hot un/plug", Oracle Linux blog, 9 January 2024; the
 /// throttler's reloads are from his "[RFC]: kexec: change to handle memory/cpu changes", LKML, 14 December 2020.
@@ -106,18 +110,35 @@ impl Report {
         writeln!(out, "\n## Carried on to {ARTICLE_BLOCKS} blocks\n")?;
         writeln!(
             out,
-            "Nobody has measured this. Each figure is a straight line, by least squares, through the sizes above: `base + slope × blocks`. It takes \
-             for granted that each further block costs what the measured ones did; a reload, or an update of the kernel's, that takes longer the \
-             more ranges of memory there are makes the truth worse. Seconds are those of an emulated machine.\n"
+            "Nobody has measured this. Where each event costs something, it is a straight line by least squares through the sizes above, which takes \
+             for granted that each further block costs what the measured ones did. Where events are collected, reloads follow the storm's length: \
+             one at its beginning, one at its end, and at most one for each period between, each at the average cost of those above; the length is \
+             again a line. A reload, or an update of the kernel's, that takes longer the more ranges of memory there are makes the truth worse. \
+             Seconds are those of an emulated machine."
         )?;
-        writeln!(out, "| kernel | contestant | quantity | base | slope | farthest point | points | at {ARTICLE_BLOCKS} |")?;
-        writeln!(out, "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
-        for Extrapolation { series, contestant, quantity, line, at_article } in &self.extrapolated {
-            let (name, points) = (quantity.name(), line.points);
-            let [base, slope, worst] = [line.base, line.slope, line.worst].map(significant);
-            // A line through points near zero may lead below it.
-            let at_article = significant(at_article.max(0.0));
-            writeln!(out, "| {series} | {contestant} | {name} | {base} | {slope} | {worst} | {points} | {at_article} |")?;
+        let largest = self.measured.iter().map(|storm| storm.size.blocks).max().unwrap_or(0).max(1);
+        if ARTICLE_BLOCKS / largest > FAR {
+            writeln!(
+                out,
+                "\nThe largest storm measured has {largest} blocks, {} times fewer: what follows is no more than an order of magnitude.",
+                ARTICLE_BLOCKS / largest
+            )?;
+        }
+        writeln!(out, "\n| kernel | contestant | quantity | model | at {ARTICLE_BLOCKS} |")?;
+        writeln!(out, "| --- | --- | --- | --- | ---: |")?;
+        for Extrapolation { series, contestant, quantity, model, at_article } in &self.extrapolated {
+            let name = quantity.name();
+            let model = match model {
+                Model::Line(Line { base, slope, worst, points }) => {
+                    let [base, slope, worst] = [*base, *slope, *worst].map(significant);
+                    format!("{base} + {slope} × blocks; {points} points, the farthest {worst} off")
+                }
+                Model::Rounds { each, period_s, storm_s } => {
+                    let [each, period_s, storm_s] = [*each, *period_s, *storm_s].map(significant);
+                    format!("{each} × (2 + {storm_s} s / {period_s} s), at most")
+                }
+            };
+            writeln!(out, "| {series} | {contestant} | {name} | {model} | {} |", significant(*at_article))?;
         }
         writeln!(out, "\n{ARTICLE}")
     }
@@ -174,7 +195,8 @@ mod tests {
     fn what_is_extrapolated_is_called_so_and_stands_beside_the_article() {
         let text = report([8, 32].map(|blocks| storm(Contestant::KexecPerEvent, "6.1", blocks)).to_vec());
         assert!(text.contains("Nobody has measured this") && text.contains("389 s for 144 s"), "{text}");
-        assert!(text.contains("| 6.1 | kexec-per-event | nothing armed, s | 0 | 0.500 | 0 | 2 | 1920 |"), "{text}");
+        let row = "| 6.1 | kexec-per-event | nothing armed, s | 0 + 0.500 × blocks; 2 points, the farthest 0 off | 1920 |";
+        assert!(text.contains(row) && text.contains("no more than an order of magnitude"), "{text}");
         assert!(text.contains("not on 6.1, for kernels before 6.6"), "{text}");
     }
 
