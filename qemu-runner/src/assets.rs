@@ -23,6 +23,12 @@ pub struct Assets {
     pub makedumpfile: Part<GuestProgram>,
     /// kexec-tools, the peer, run inside the first kernel's user space.
     pub kexec: Part<GuestProgram>,
+    /// systemd's udev, run inside the first kernel's user space. Manifests written by hand may lack it.
+    #[serde(default = "udev_not_named")]
+    pub udev: Part<GuestProgram>,
+    /// util-linux's flock, likewise.
+    #[serde(default = "flock_not_named")]
+    pub flock: Part<GuestProgram>,
     /// EFI firmware.
     pub ovmf: Part<Ovmf>,
     /// An installed Debian. Manifests written by hand may lack it.
@@ -39,6 +45,14 @@ fn no_browser() -> Part<Browser> {
 
 fn not_named() -> Part<DebianDisk> {
     Part::Missing(format!("{MANIFEST} names no disk with a Debian"))
+}
+
+fn udev_not_named() -> Part<GuestProgram> {
+    Part::Missing(format!("{MANIFEST} names no udev"))
+}
+
+fn flock_not_named() -> Part<GuestProgram> {
+    Part::Missing(format!("{MANIFEST} names no flock"))
 }
 
 /// Something that may be missing.

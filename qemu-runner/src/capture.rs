@@ -64,7 +64,12 @@ impl<'s, 'c> Crashed<'s, 'c> {
         let at = vm.await_console("the panic", |line| line.text.contains(PANIC).then_some(line.at))?;
         stage.outcome.at(at, "the kernel panics");
         stage.outcome.enter(Phase::Panic, at);
-        Ok(Self { stage, vm, victim, said: Vec::new(), announced_at: None })
+        Ok(Self::panicked(stage, vm, victim))
+    }
+
+    /// A machine whose panic has been seen.
+    pub(crate) fn panicked(stage: &'s mut Stage<'c>, vm: Vm, victim: Victim) -> Self {
+        Self { stage, vm, victim, said: Vec::new(), announced_at: None }
     }
 
     /// Waits for the capture kernel's user space and reads the purgatory's report.

@@ -13,6 +13,10 @@ pub const DEFAULT_SERIES: &str = "6.12";
 pub const LOADER: &str = "target/dist/kdump-loader";
 /// Where `cargo xtask build` puts the sentinel program.
 pub const SENTINEL: &str = "target/dist/sentinel";
+/// Where `cargo xtask build` puts the program that watches whether a guest is protected.
+pub const POLLER: &str = "target/dist/poller";
+/// Where `cargo xtask build` puts the program that panics a guest at a drawn time.
+pub const TRIGGER: &str = "target/dist/trigger";
 /// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
 pub const PURGATORY: &str = "target/dist/purgatory.debug";
 /// Where `cargo xtask build` puts the purgatory for Linux ...
@@ -90,6 +94,16 @@ impl Context {
         present(&self.assets()?.kexec)
     }
 
+    /// systemd's udev with its libraries.
+    pub fn udev(&self) -> Result<&GuestProgram, Error> {
+        present(&self.assets()?.udev)
+    }
+
+    /// util-linux's flock with its libraries.
+    pub fn flock(&self) -> Result<&GuestProgram, Error> {
+        present(&self.assets()?.flock)
+    }
+
     /// EFI firmware.
     pub fn ovmf(&self) -> Result<&Ovmf, Error> {
         present(&self.assets()?.ovmf)
@@ -113,6 +127,16 @@ impl Context {
     /// The sentinel program.
     pub fn sentinel(&self) -> Result<PathBuf, Error> {
         self.built(SENTINEL)
+    }
+
+    /// The program that watches whether a guest is protected.
+    pub fn poller(&self) -> Result<PathBuf, Error> {
+        self.built(POLLER)
+    }
+
+    /// The program that panics a guest at a drawn time.
+    pub fn trigger(&self) -> Result<PathBuf, Error> {
+        self.built(TRIGGER)
     }
 
     /// The purgatory that is in the loader, with symbols.

@@ -62,7 +62,7 @@ pub struct First<'s, 'c> {
     pub vm: Vm,
     release: String,
     sentinels: Vec<Sentinel>,
-    cpus: u32,
+    pub(crate) cpus: u32,
 }
 
 impl<'s, 'c> First<'s, 'c> {

@@ -74,6 +74,7 @@ pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, kexec: Kexec) -> Result<(First<'s,
         max_cpus: BOOT_CPUS,
         memory_mib: MEMORY_MIB,
         dimms: 0,
+        dimm_size: machine::DIMM_SIZE,
         boot: Boot::Linux {
             kernel: debian.kernel.vmlinuz.clone(),
             initrd: debian.initrd.clone(),

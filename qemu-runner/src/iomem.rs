@@ -51,16 +51,18 @@ impl Iomem {
 
     /// What a complete vmcore holds: System RAM without the low MiB and the crash regions, merged, ascending.
     pub fn dumped(&self) -> Vec<Range<u64>> {
-        let holes = self.crash_kernel.iter().cloned().chain([LOW_MIB]);
-        holes.fold(merged(&self.system_ram), |ranges, hole| ranges.into_iter().flat_map(|range| without(range, &hole)).collect())
+        self.dumpable(&self.system_ram)
+    }
+
+    /// `ranges` without what is in no vmcore: the low MiB and the crash regions, merged, ascending.
+    pub fn dumpable(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        let holes: Vec<_> = self.crash_kernel.iter().cloned().chain([LOW_MIB]).collect();
+        without_any(&merged(ranges), &holes)
     }
 
     /// The ranges of System RAM that `earlier` did not have.
     pub fn added_since(&self, earlier: &Self) -> Vec<Range<u64>> {
-        earlier
-            .system_ram
-            .iter()
-            .fold(merged(&self.system_ram), |ranges, known| ranges.into_iter().flat_map(|range| without(range, known)).collect())
+        without_any(&merged(&self.system_ram), &earlier.system_ram)
     }
 }
 
@@ -76,6 +78,12 @@ pub fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         }
     }
     joined
+}
+
+/// `ranges` without any of `holes`.
+pub fn without_any(ranges: &[Range<u64>], holes: &[Range<u64>]) -> Vec<Range<u64>> {
+    let cut = |ranges: Vec<Range<u64>>, hole: &Range<u64>| ranges.into_iter().flat_map(|range| without(range, hole)).collect();
+    holes.iter().fold(ranges.to_vec(), cut)
 }
 
 /// `range` without `hole`: nothing, one or two ranges.

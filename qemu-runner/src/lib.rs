@@ -15,6 +15,8 @@
 //! initramfs.rs     the two user spaces, as archives
 //! installed.rs     a Debian with its services, on a disk
 //! page.rs          what came out, as a page for people
+//! storm.rs         memory that comes block after block, and who keeps the image true
+//! panics.rs        the same, and a panic at a drawn moment
 //! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
 //! ```
 
@@ -50,6 +52,8 @@ pub mod iomem;
 pub mod elfcore;
 pub mod capture;
 pub mod installed;
+pub mod storm;
+pub mod panics;
 pub mod fixture;
 pub mod peers;
 

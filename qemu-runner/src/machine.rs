@@ -11,7 +11,7 @@ use crate::assets::Qemu;
 use crate::bare::trace;
 use crate::ram::Layout;
 
-/// Size of each memory backend that can be plugged in as a DIMM, in bytes.
+/// Size of each memory backend that can be plugged in as a DIMM, in bytes, unless a machine says otherwise.
 pub const DIMM_SIZE: u64 = 1 << 30;
 
 /// The processor of every machine but those whose point it is. `max` is all that TCG can emulate, SHA-NI included. Without the
@@ -43,8 +43,10 @@ pub struct Machine {
     pub max_cpus: u32,
     /// Memory at boot, in MiB.
     pub memory_mib: u64,
-    /// How many memory backends of [`DIMM_SIZE`] wait to be plugged in, as `dimm0`, `dimm1` …
+    /// How many memory backends of [`Machine::dimm_size`] wait to be plugged in, as `dimm0`, `dimm1` …
     pub dimms: u32,
+    /// The size of each, in bytes.
+    pub dimm_size: u64,
     /// What is going to crash.
     pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
@@ -114,7 +116,7 @@ impl Machine {
 
     /// The arguments for QEMU.
     pub fn arguments(&self, qemu: &Qemu, ends: &Ends) -> Vec<OsString> {
-        let Self { cpu, cpus, max_cpus, memory_mib, dimms, .. } = self;
+        let Self { cpu, cpus, max_cpus, memory_mib, dimms, dimm_size, .. } = self;
         let mut arguments = Arguments::default();
         for directory in &qemu.data_dirs {
             arguments.add("-L", directory);
@@ -130,14 +132,14 @@ impl Machine {
         arguments.add("-smp", format!("{cpus},maxcpus={max_cpus},sockets={max_cpus},cores=1,threads=1"));
         let memory = match dimms {
             0 => format!("{memory_mib}M"),
-            _ => format!("{memory_mib}M,slots={dimms},maxmem={}M", memory_mib + u64::from(*dimms) * (DIMM_SIZE >> 20)),
+            _ => format!("{memory_mib}M,slots={dimms},maxmem={}M", memory_mib + u64::from(*dimms) * (dimm_size >> 20)),
         };
         arguments.add("-m", memory).add("-machine", "q35,memory-backend=ram");
         // Shared, so that a bit flipped in the file is flipped in the guest.
         let ram = option(&format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path="), &ends.ram);
         arguments.add("-object", ram);
         for dimm in 0..*dimms {
-            arguments.add("-object", format!("memory-backend-ram,id=dimm{dimm},size={DIMM_SIZE}"));
+            arguments.add("-object", format!("memory-backend-ram,id=dimm{dimm},size={dimm_size}"));
         }
         if let Some((code, variables)) = &self.firmware {
             arguments.add("-drive", option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
@@ -255,6 +257,7 @@ mod tests {
             max_cpus: 4,
             memory_mib: 1024,
             dimms: 2,
+            dimm_size: DIMM_SIZE,
             boot: Boot::Linux {
                 kernel: "vmlinuz".into(),
                 initrd: "initrd".into(),

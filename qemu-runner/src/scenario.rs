@@ -35,6 +35,8 @@ pub(crate) enum Need {
     Makedumpfile,
     /// kexec-tools.
     Kexec,
+    /// udev and flock, and the programs that watch and crash a guest.
+    Storm,
     /// EFI firmware.
     Ovmf,
     /// An installed Debian.
@@ -60,6 +62,11 @@ impl Scenario {
             Need::Kernel(series) => context.kernel(series).map(drop),
             Need::Makedumpfile => context.makedumpfile().map(drop),
             Need::Kexec => context.kexec().map(drop),
+            Need::Storm => {
+                let programs = [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
+                let built = [context.poller(), context.trigger()].into_iter().map(|program| program.map(drop));
+                programs.chain(built).collect()
+            }
             Need::Ovmf => context.ovmf().map(drop),
             Need::DebianDisk => context.debian_disk().map(drop),
             Need::Purgatory => context.purgatory().map(drop),

@@ -14,6 +14,8 @@ mod peer;
 mod drop_ins;
 mod service;
 mod foreign;
+mod storm;
+mod panics;
 mod reload;
 
 use crate::scenario::Scenario;
@@ -35,6 +37,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         drop_ins::all(),
         service::all(),
         foreign::all(),
+        storm::all(),
+        panics::all(),
         reload::all(),
     ];
     families.into_iter().flatten().collect()

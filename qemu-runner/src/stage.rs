@@ -24,6 +24,10 @@ pub mod guest {
     pub const LOADER: &str = "/bin/kdump-loader";
     /// The program that puts a known page into memory.
     pub const SENTINEL: &str = "/bin/sentinel";
+    /// The program that watches whether the guest is protected.
+    pub const POLLER: &str = "/bin/poller";
+    /// The program that panics it at a drawn time.
+    pub const TRIGGER: &str = "/bin/trigger";
     /// The capture kernel.
     pub const KERNEL: &str = "/boot/vmlinuz";
     /// Its initial RAM disk.
@@ -48,14 +52,22 @@ pub struct Setup {
     pub series: Option<&'static str>,
     /// `-cpu`.
     pub cpu: &'static str,
+    /// CPUs at boot.
+    pub cpus: u32,
     /// CPUs that can be plugged in.
     pub spare_cpus: u32,
     /// DIMMs that can be plugged in.
     pub dimms: u32,
+    /// The size of each, in bytes.
+    pub dimm_size: u64,
+    /// Which zone plugged-in memory goes to: the first kernel's `memhp_default_state=`.
+    pub online: &'static str,
     /// Memory at boot, in MiB.
     pub memory_mib: u64,
     /// The first kernel's `crashkernel=`; none is reserved without.
     pub crashkernel: Option<&'static str>,
+    /// More of the first kernel's command line.
+    pub append: &'static str,
     /// Booted by EFI firmware.
     pub efi: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
@@ -70,6 +82,21 @@ pub struct Setup {
     pub purgatory: Option<&'static str>,
     /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
     pub ballast_mib: usize,
+    /// udev, flock, the poller and the trigger in the first kernel's user space.
+    pub storm: bool,
+    /// More files there.
+    pub files: Vec<GuestFile>,
+}
+
+/// A file of the first kernel's user space that a scenario has written.
+#[derive(Clone, Debug)]
+pub struct GuestFile {
+    /// Its absolute path.
+    pub path: &'static str,
+    /// Its permissions.
+    pub mode: u32,
+    /// What is in it.
+    pub text: String,
 }
 
 /// What a capture kernel comes in.
@@ -88,10 +115,15 @@ impl Default for Setup {
         Self {
             series: None,
             cpu: machine::CPU,
+            cpus: BOOT_CPUS,
             spare_cpus: 0,
             dimms: 0,
+            dimm_size: machine::DIMM_SIZE,
+            // User space's, for the sentinel.
+            online: "online_movable",
             memory_mib: 1024,
             crashkernel: Some("256M"),
+            append: "",
             efi: false,
             makedumpfile: true,
             packaging: Packaging::BzImage,
@@ -99,11 +131,13 @@ impl Default for Setup {
             peer_with_ours: false,
             purgatory: None,
             ballast_mib: 1,
+            storm: false,
+            files: Vec::new(),
         }
     }
 }
 
-/// CPUs at boot.
+/// CPUs at boot, unless a set-up says otherwise.
 pub const BOOT_CPUS: u32 = 2;
 
 /// Where a scenario plays.
@@ -142,22 +176,24 @@ impl<'c> Stage<'c> {
         let reservation = setup.crashkernel.map_or_else(String::new, |size| format!("crashkernel={size} "));
         let machine = Machine {
             cpu: setup.cpu,
-            cpus: BOOT_CPUS,
-            max_cpus: BOOT_CPUS + setup.spare_cpus,
+            cpus: setup.cpus,
+            max_cpus: setup.cpus + setup.spare_cpus,
             memory_mib: setup.memory_mib,
             dimms: setup.dimms,
+            dimm_size: setup.dimm_size,
             boot: Boot::Linux {
                 kernel: kernel.vmlinuz.clone(),
                 initrd,
-                // Hot-added memory shall be user space's, for the sentinel. A panic without capture kernel shall not reset the
-                // machine, so that every reset is the purgatory's.
-                append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state=online_movable"),
+                // A panic without capture kernel shall not reset the machine, so that every reset is the purgatory's.
+                append: format!("console=ttyS0 {reservation}panic=0 memhp_default_state={} {}", setup.online, setup.append),
                 disk: None,
             },
             firmware,
             debugger: None,
         };
-        self.switch_on(&machine, &directory, &kernel.release)
+        let mut first = self.switch_on(&machine, &directory, &kernel.release)?;
+        first.cpus = setup.cpus;
+        Ok(first)
     }
 
     /// Makes the directory of the next machine.
@@ -227,6 +263,13 @@ impl<'c> Stage<'c> {
         } else if setup.peer {
             first.program(context.kexec()?)?;
         }
+        if setup.storm {
+            first.program(context.udev()?)?;
+            first.program(context.flock()?)?;
+            first.host_file(guest::POLLER, 0o755, &context.poller()?)?;
+            first.host_file(guest::TRIGGER, 0o755, &context.trigger()?)?;
+        }
+        setup.files.iter().for_each(|file| first.file(file.path, file.mode, file.text.as_bytes()));
         if let Some(name) = setup.purgatory {
             first.file(guest::PURGATORY, 0o644, &peers::source(name)?.object(context)?);
         }

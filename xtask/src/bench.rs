@@ -10,7 +10,7 @@ mod measure; // turns, medians
 mod table; // ratios and targets
 mod plot; // a picture of both
 mod instructions; // how many instructions ours takes, which no busy machine changes
-mod machine; // whose figures these are
+pub mod machine; // whose figures these are
 pub mod drop_ins; // ours in the places of the peers', run as the peers are
 
 use anyhow::{Context, Result, ensure};

@@ -149,11 +149,14 @@ fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }
 
-/// Builds the program that marks memory in the guests: target/dist/sentinel.
-pub fn sentinel(sh: &Shell, repo: &Repository) -> Result<()> {
+/// Builds the programs that mark, watch and crash the guests: target/dist/sentinel, poller, trigger.
+pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.dist())?;
-    let built = static_program(sh, repo, "sentinel", "sentinel")?;
-    copy_if_changed(&built, &repo.dist().join("sentinel"))
+    for (package, program) in [("sentinel", "sentinel"), ("storm-guest", "poller"), ("storm-guest", "trigger")] {
+        let built = static_program(sh, repo, package, program)?;
+        copy_if_changed(&built, &repo.dist().join(program))?;
+    }
+    Ok(())
 }
 
 /// Builds one program as a static executable: guests have no C library, rescue systems not always the right one.

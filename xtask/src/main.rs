@@ -12,6 +12,8 @@ mod fixture; // what a real kernel has written
 mod miri; // tests of what is pure, interpreted
 mod coverage; // how much of it tests run
 mod bench; // how fast it is, beside others
+mod storm; // memory that comes block after block, and who keeps the image true
+mod panics; // the worst moments to panic
 mod lint; // formatting and clippy
 mod test; // all of it
 
@@ -43,6 +45,8 @@ enum Command {
     Miri(miri::Args),
     Coverage(coverage::Args),
     Bench(bench::Args),
+    Storm(storm::Args),
+    Panics(panics::Args),
     Lint(lint::Args),
     Test(test::Args),
     Ci(test::Ci),
@@ -75,6 +79,8 @@ fn run(command: Command) -> Result<()> {
         Command::Miri(args) => args.run(&sh, &repo),
         Command::Coverage(args) => args.run(&sh, &repo),
         Command::Bench(args) => args.run(&sh, &repo),
+        Command::Storm(args) => args.run(&sh, &repo),
+        Command::Panics(args) => args.run(&sh, &repo),
         Command::Lint(args) => args.run(&sh, &repo),
         Command::Test(args) => args.run(&sh, &repo),
         Command::Ci(args) => args.run(&sh, &repo),

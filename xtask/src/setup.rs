@@ -67,6 +67,10 @@ enum Name {
     Makedumpfile,
     /// kexec-tools, the peer
     Kexec,
+    /// systemd's udev, for the storms
+    Udev,
+    /// util-linux's flock, likewise
+    Flock,
     /// EFI firmware
     Ovmf,
     /// A browser without windows, which looks at what people will look at

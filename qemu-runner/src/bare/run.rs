@@ -19,7 +19,7 @@ use super::{debugger, ramdisk, words};
 use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
-use crate::machine::{Boot, Machine};
+use crate::machine::{Boot, DIMM_SIZE, Machine};
 use crate::outcome::Outcome;
 use crate::vm::{Arrival, Vm};
 
@@ -132,7 +132,17 @@ fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts
 
 fn machine(cpu: Cpu, boot: Boot) -> Machine {
     let cpu = cpu.argument();
-    Machine { cpu, cpus: CPUS, max_cpus: MAX_CPUS, memory_mib: MEMORY_MIB, dimms: DIMMS, boot, firmware: None, debugger: None }
+    Machine {
+        cpu,
+        cpus: CPUS,
+        max_cpus: MAX_CPUS,
+        memory_mib: MEMORY_MIB,
+        dimms: DIMMS,
+        dimm_size: DIMM_SIZE,
+        boot,
+        firmware: None,
+        debugger: None,
+    }
 }
 
 fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {

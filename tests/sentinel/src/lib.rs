@@ -5,17 +5,32 @@
 /// Bytes in a page of memory.
 pub const PAGE_SIZE: usize = 4096;
 
-/// The page for `seed`: SplitMix64's numbers (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014),
-/// so that no page of it is found in memory by chance and no two words are alike.
-pub fn pattern(seed: u64) -> [u8; PAGE_SIZE] {
-    let mut page = [0; PAGE_SIZE];
-    let mut state = seed;
-    for word in page.chunks_exact_mut(8) {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): numbers that a seed decides, without end.
+#[derive(Clone, Debug)]
+pub struct Numbers(u64);
+
+impl Numbers {
+    /// Those of this seed.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The page for `seed`: so that no page of it is found in memory by chance and no two words are alike.
+pub fn pattern(seed: u64) -> [u8; PAGE_SIZE] {
+    let mut page = [0; PAGE_SIZE];
+    let mut numbers = Numbers::of(seed);
+    for word in page.chunks_exact_mut(8) {
+        word.copy_from_slice(&numbers.draw().to_le_bytes());
     }
     page
 }

@@ -17,8 +17,10 @@ use crate::setup::apt_root::Package;
 use crate::setup::suites::Purpose;
 use crate::setup::supply::{Found, Supply};
 
-/// Where ld.so of Debian looks for libraries by itself (ld.so(8), multiarch).
-const LIBRARIES: [&str; 4] = ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+/// Where ld.so of Debian looks for libraries by itself (ld.so(8), multiarch), and where systemd's programs name their private one
+/// (DT_RUNPATH).
+const LIBRARIES: [&str; 5] =
+    ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu/systemd"];
 /// Where packages put programs.
 const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 

@@ -74,6 +74,12 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
         kexec: guest!(Name::Kexec, "kexec-tools", known.map(|known| &known.kexec), |s, tree| {
             guest_program::get(s, tree, "kexec-tools", "kexec")
         }),
+        udev: guest!(Name::Udev, "udev", known.map(|known| &known.udev), |s, tree| guest_program::get(
+            s, tree, "udev", "udevadm"
+        )),
+        flock: guest!(Name::Flock, "flock", known.map(|known| &known.flock), |s, tree| {
+            guest_program::get(s, tree, "util-linux", "flock")
+        }),
         ovmf: guest!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), guest_program::ovmf),
         browser: guest!(Name::Browser, "browser", known.map(|known| &known.browser), browser::get),
         // Last, since where it can be made at all a failure is one of the whole set-up.
@@ -125,6 +131,8 @@ pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
         (Name::Busybox, "busybox", busybox),
         (Name::Makedumpfile, "makedumpfile", reason(&assets.makedumpfile)),
         (Name::Kexec, "kexec-tools", reason(&assets.kexec)),
+        (Name::Udev, "udev", reason(&assets.udev)),
+        (Name::Flock, "flock", reason(&assets.flock)),
         (Name::Ovmf, "ovmf", reason(&assets.ovmf)),
     ];
     let kernels = kernels::SERIES.iter().filter(|series| series.required).map(|series| {
@@ -159,6 +167,8 @@ fn complete_manifest(manifest: &Path) -> Option<Assets> {
         && assets.kernels.values().all(present)
         && present(&assets.makedumpfile)
         && present(&assets.kexec)
+        && present(&assets.udev)
+        && present(&assets.flock)
         && present(&assets.ovmf)
         && present(&assets.debian_disk)
         && present(&assets.browser);
@@ -183,6 +193,8 @@ pub fn print(assets: &Assets) {
     }
     line("makedumpfile", &assets.makedumpfile, |p| format!("{}, {} files", p.version, p.files.len()));
     line("kexec", &assets.kexec, |p| format!("{}, {} files", p.version, p.files.len()));
+    line("udev", &assets.udev, |p| format!("{}, {} files", p.version, p.files.len()));
+    line("flock", &assets.flock, |p| format!("{}, {} files", p.version, p.files.len()));
     line("ovmf", &assets.ovmf, |o| o.code.display().to_string());
     line("browser", &assets.browser, |b| format!("{}: {}", b.version, b.program.display()));
     line("debian disk", &assets.debian_disk, |d| {
@@ -204,6 +216,8 @@ mod tests {
             kernels: kernels::SERIES.iter().map(|series| (series.name.to_string(), kernel())).collect(),
             makedumpfile: program(),
             kexec: program(),
+            udev: program(),
+            flock: program(),
             ovmf: Part::Present(Ovmf { code: "code".into(), vars: "vars".into() }),
             debian_disk: Part::Missing("no root".into()),
             browser: Part::Missing("no browser".into()),
@@ -226,6 +240,8 @@ mod tests {
         refused_without("busybox", |assets| assets.busybox = None);
         refused_without("makedumpfile", |assets| assets.makedumpfile = Part::Missing("no".into()));
         refused_without("kexec-tools", |assets| assets.kexec = Part::Missing("no".into()));
+        refused_without("udev", |assets| assets.udev = Part::Missing("no".into()));
+        refused_without("flock", |assets| assets.flock = Part::Missing("no".into()));
         refused_without("ovmf", |assets| assets.ovmf = Part::Missing("no".into()));
         for series in ["6.1", "6.12"] {
             refused_without(&format!("kernel {series}"), |assets| {

@@ -1,0 +1,172 @@
+//! Panics at the worst moment: memory and CPUs come and go, somebody keeps the crash image true meanwhile, and the kernel dies at a time that
+//! was drawn beforehand. Was there a dump? Does it describe the memory that was there? If not, why?
+//!
+//! ```text
+//! panics/draw.rs     what is drawn from the seed: the time, and what comes and goes
+//! panics/upheaval.rs one thing after another comes or goes, until the panic
+//! panics/cause.rs    what a panic came to, and the name of every miss
+//! panics.rs          one panic from boot to verdict
+//! ```
+//!
+//! The witnesses are the dying kernel's: the note that the trigger has left in memory (`tests/storm-guest/src/note.rs`), the kernel's own
+//! `kexec_crash_image` and `__kexec_lock`, which are read from the guest's memory after the panic, and the headers of /proc/vmcore.
+
+pub mod cause;
+pub mod draw;
+pub mod upheaval;
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::capture::Crashed;
+use crate::context::Context;
+use crate::deadline::Deadline;
+use crate::elfcore::{ElfCore, HEADER_LEN};
+use crate::error::Error;
+use crate::first::{First, Victim};
+use crate::initramfs::Role;
+use crate::iomem::Iomem;
+use crate::outcome::Outcome;
+use crate::stage::{Setup, Stage, guest};
+use crate::storm::size::BLOCK_MIB;
+use crate::storm::witness::{start_probes, start_udev};
+use crate::storm::{Contestant, calls};
+use crate::vm::Arrival;
+use storm_guest::note;
+
+pub use cause::{Cause, Ended, Note, Panicked};
+pub use draw::{Draw, draws};
+
+/// The kernel: with its own updates, which is what the contestants differ in.
+pub const SERIES: &str = "6.12";
+/// How long one panic may take on a busy host.
+const LIMIT: Duration = Duration::from_secs(600);
+/// What the kernel says when it has panicked and no capture kernel was started (`panic`, kernel/panic.c).
+const NO_CAPTURE: &str = "---[ end Kernel panic - not syncing";
+/// The event from which the time is counted: the first block above 4 GiB, where the first DIMM comes.
+const EVENT: &str = "/sys/devices/system/memory/memory32";
+/// PAGE_SIZE.
+const PAGE: u64 = note::PAGE as u64;
+
+/// One panic on a machine of its own.
+pub fn run(context: &Context, contestant: Contestant, draw: &Draw) -> Result<Panicked, Error> {
+    let mut stage = Stage::new(context, Outcome::new("panics"), Deadline::after(LIMIT))?;
+    let panicked = panic_once(&mut stage, contestant, draw);
+    let story = stage.outcome.to_string();
+    let closed = stage.close();
+    match panicked {
+        Ok(panicked) => closed.map(|_| panicked),
+        Err(error) => Err(Error::Scenario { name: "panics", story, source: Box::new(error) }),
+    }
+}
+
+/// One panic on this stage.
+pub fn panic_once(stage: &mut Stage<'_>, contestant: Contestant, draw: &Draw) -> Result<Panicked, Error> {
+    let began = Instant::now();
+    let setup = Setup {
+        series: Some(SERIES),
+        spare_cpus: draw::SPARE_CPUS,
+        dimms: draw::DIMMS,
+        dimm_size: BLOCK_MIB << 20,
+        makedumpfile: false,
+        peer: true,
+        storm: true,
+        files: contestant.files(stage.context)?,
+        ..Setup::default()
+    };
+    let mut first = stage.boot(&setup)?;
+    let symbols = Symbols::of(&mut first)?;
+    start_probes(&mut first)?;
+    start_udev(&mut first, "")?;
+    contestant.arm(&mut first)?;
+    let Draw { number, seed, delay_us } = *draw;
+    let trigger = format!("{} --seed {seed} --event {EVENT} --delay-us {delay_us}", guest::TRIGGER);
+    first
+        .vm
+        .run_ok(&format!("{trigger} >/tmp/trigger.out 2>&1 & while ! grep -q ready /tmp/trigger.out; do sleep 0.02; done"))?;
+    first.note(format!("panic {number} comes {delay_us} us after the first block"));
+
+    let upheaval = upheaval::until_the_panic(&mut first, seed)?;
+    let victim = Victim { release: String::new(), iomem: Iomem::default(), online_cpus: 0, sentinels: Vec::new() };
+    let First { stage, vm, .. } = first;
+    let mut crashed = Crashed::panicked(stage, vm, victim);
+    let ended = await_end(&mut crashed)?;
+    let described = if ended == Ended::Dump {
+        let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
+        Some(core.memory())
+    } else {
+        None
+    };
+    let note = read_note(&crashed, seed)?;
+    let image = Some(symbols.read(&crashed, symbols.image, 8)? != 0).filter(|_| ended == Ended::NoDump);
+    let locked = Some(symbols.read(&crashed, symbols.lock, 4)? != 0).filter(|_| ended == Ended::NoDump);
+    let facts = cause::Facts { ended, note, image, locked, described, upheaval };
+    let panicked = Panicked::of(contestant, draw, &facts, began.elapsed().as_secs_f64());
+    crashed.stage.outcome.now(format!("{}: {}", contestant.name(), panicked.sentence()));
+    Ok(panicked)
+}
+
+/// Waits for the capture kernel's user space, for the kernel's giving up, or for the machine's end.
+fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
+    let greeting = format!("@{} ", Role::Capture.word());
+    loop {
+        match crashed.vm.next_or_end("the dump, or the end of the panic")? {
+            Arrival::Console(line) if line.text.contains(NO_CAPTURE) => return Ok(Ended::NoDump),
+            Arrival::Agent(text) if text.starts_with(&greeting) => return Ok(Ended::Dump),
+            Arrival::End => return Ok(Ended::Reset { triple_fault: crashed.vm.triple_faulted()? }),
+            _ => {}
+        }
+    }
+}
+
+/// The trigger's note.
+fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error> {
+    let ram = &crashed.vm.ram;
+    let mut pages = Vec::new();
+    for address in ram.find(&ram.low_memory(), &note::mark(seed))? {
+        if address.is_multiple_of(PAGE) {
+            pages.push(ram.read(address, note::PAGE)?);
+        }
+    }
+    let Some(text) = note::read(pages.iter().map(Vec::as_slice)) else { return Ok(None) };
+    let unclear = || Error::Unintelligible { what: "the trigger's note", text: text.clone() };
+    let (rest, loaded) = text.rsplit_once("loaded ").ok_or_else(unclear)?;
+    let (iomem, profile) = rest.split_once("profile\n").ok_or_else(unclear)?;
+    let loading = calls::under_way(profile).ok_or_else(unclear)? > 0;
+    Ok(Some(Note { armed: loaded.trim_end() == "1", loading, iomem: Iomem::parse(iomem)? }))
+}
+
+/// Where the kernel keeps what decides over a dump, as physical addresses.
+struct Symbols {
+    image: u64,
+    lock: u64,
+}
+
+impl Symbols {
+    /// `kexec_crash_image` and `__kexec_lock` (kernel/kexec_core.c), by /proc/kallsyms; the kernel's image is mapped in one piece.
+    fn of(first: &mut First<'_, '_>) -> Result<Self, Error> {
+        let text = first.iomem()?.kernel_text;
+        let said = first.vm.run_ok("grep -E ' (_text|kexec_crash_image|__kexec_lock)$' /proc/kallsyms")?;
+        let address = |name: &str| -> Result<u64, Error> {
+            let line = said.lines().find(|line| line.ends_with(&format!(" {name}")));
+            let digits = line.and_then(|line| line.split(' ').next());
+            let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).filter(|address| *address != 0);
+            address.ok_or_else(|| Error::Unintelligible { what: "an address in /proc/kallsyms", text: said.clone() })
+        };
+        let virtual_text = address("_text")?;
+        let physical = |name| Ok::<_, Error>(address(name)? - virtual_text + text);
+        Ok(Self { image: physical("kexec_crash_image")?, lock: physical("__kexec_lock")? })
+    }
+
+    /// What is there after the panic. (A capture kernel does not touch the crashed one's memory.)
+    fn read(&self, crashed: &Crashed<'_, '_>, address: u64, len: usize) -> Result<u64, Error> {
+        let mut word = [0; 8];
+        word[..len].copy_from_slice(&crashed.vm.ram.read(address, len)?);
+        Ok(u64::from_le_bytes(word))
+    }
+}
+
+/// A range as people write it.
+fn shown(range: &Range<u64>) -> String {
+    format!("{:#x}-{:#x}", range.start, range.end - 1)
+}

@@ -1,0 +1,52 @@
+//! `panics-*`: the first panics of a recorded seed, while memory and CPUs come and go. The whole series is `cargo xtask panics`.
+
+use crate::error::{Error, check};
+use crate::panics::{self, Cause, Panicked};
+use crate::scenario::{Need, Scenario};
+use crate::stage::Stage;
+use crate::storm::Contestant;
+
+/// The series' seed.
+const SEED: u64 = 6;
+/// Panics of each contestant.
+const COUNT: u32 = 2;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "panics-in-kernel",
+            summary: "two panics at drawn moments, while memory and CPUs come and go and the kernel keeps the image true, lose no dump outside of its own lock",
+            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::Storm],
+            may_be_skipped: false,
+            story: in_kernel,
+        },
+        Scenario {
+            name: "panics-per-event",
+            summary: "two panics at the same moments while kexec-tools unloads and loads for each event end as can be explained",
+            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::Storm],
+            may_be_skipped: false,
+            story: |stage| series(stage, Contestant::KexecPerEvent).map(drop),
+        },
+    ]
+}
+
+fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
+    for panicked in series(stage, Contestant::InKernel)? {
+        let unexcused = matches!(panicked.cause, Cause::Unarmed | Cause::Loading);
+        check(!unexcused, format!("panic {}", panicked.draw.number), "a dump, or the kernel's own lock", panicked.sentence())?;
+    }
+    Ok(())
+}
+
+/// Whoever it is, every miss has a name.
+fn series(stage: &mut Stage<'_>, contestant: Contestant) -> Result<Vec<Panicked>, Error> {
+    let mut all = Vec::new();
+    for draw in panics::draws(SEED, COUNT) {
+        let panicked = panics::panic_once(stage, contestant, &draw)?;
+        let what = format!("panic {}", draw.number);
+        check(panicked.cause != Cause::Unexplained, what, "an end that can be explained", panicked.sentence())?;
+        stage.outcome.fact(format!("panics: {} us after the first block", draw.delay_us), panicked.sentence());
+        all.push(panicked);
+    }
+    Ok(all)
+}

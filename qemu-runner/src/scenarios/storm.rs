@@ -1,0 +1,95 @@
+//! `storm-*`: memory comes block after block. How fast anybody is is not judged; what must be true of each contestant's way is.
+
+use std::fmt::Display;
+
+use crate::error::{Error, check, check_eq};
+use crate::scenario::{Need, Scenario};
+use crate::stage::Stage;
+use crate::storm::{self, Contestant, Measured, Request, Size};
+
+/// Enough that events overtake reloads.
+const BLOCKS: u32 = 8;
+/// Reloads that a burst may cost.
+const MOST_RELOADS: u64 = 2;
+/// The initial RAM disk's part that only makes it bigger.
+const BALLAST_MIB: usize = 1;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            name: "storm-in-kernel",
+            summary: "eight blocks of memory come, the kernel keeps the armed image true, and nobody reloads or unprotects anything",
+            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::Storm],
+            may_be_skipped: false,
+            story: in_kernel,
+        },
+        Scenario {
+            name: "storm-in-place",
+            summary: "eight blocks of memory come to a kernel that cannot, and kdump-loader reloads twice at most and never unloads",
+            needs: &[Need::Kernel("6.1"), Need::Kexec, Need::Storm],
+            may_be_skipped: false,
+            story: in_place,
+        },
+        Scenario {
+            name: "storm-per-event",
+            summary: "eight blocks of memory come to a kernel that cannot, and kexec-tools reloads for each",
+            needs: &[Need::Kernel("6.1"), Need::Kexec, Need::Storm],
+            may_be_skipped: false,
+            story: per_event,
+        },
+    ]
+}
+
+fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let measured = storm(stage, Contestant::InKernel, "6.12")?;
+    loads_are(&measured, 0, 0)?;
+    // The kernel itself takes the image away while it writes, which a reading may catch.
+    let (unprotected, least) = (measured.unprotected_s, measured.unprotected_bounds_s.0);
+    let own = format!("at most the {:.6} s of the kernel's own updates", measured.kernel_updates_s);
+    check(least <= measured.kernel_updates_s, "seconds without an armed image", own, format!("{unprotected:.6}"))?;
+    check_eq("bytes copied into the crash region", &measured.copied_bytes, &0)?;
+    at_least("updates by the kernel", measured.kernel_updates, u64::from(BLOCKS))
+}
+
+fn in_place(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let measured = storm(stage, Contestant::ReloadInPlace, "6.1")?;
+    check_eq("unloads", &measured.unloads, &0)?;
+    check_eq("refused kexec_load(2)s", &measured.refused, &0)?;
+    at_least("reloads", measured.reloads, 1)?;
+    check(measured.reloads <= MOST_RELOADS, "reloads", format!("at most {MOST_RELOADS}"), measured.reloads)
+}
+
+fn per_event(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let measured = storm(stage, Contestant::KexecPerEvent, "6.1")?;
+    let blocks = u64::from(BLOCKS);
+    loads_are(&measured, blocks, blocks)?;
+    check_eq("times at which nothing was armed", &measured.gaps, &blocks)?;
+    check_eq("updates by the kernel", &measured.kernel_updates, &0)?;
+    at_least("bytes copied into the crash region", measured.copied_bytes, blocks * measured.image_bytes * 9 / 10)
+}
+
+/// Whoever it is, the image is true in the end.
+fn storm(stage: &mut Stage<'_>, contestant: Contestant, series: &'static str) -> Result<Measured, Error> {
+    let size = Size::of(BLOCKS).map_err(|error| Error::Missing(error.to_string()))?;
+    let measured = storm::measure(stage, &Request { contestant, series, size, ballast_mib: BALLAST_MIB })?;
+    let mut fact = |name: &str, value: &dyn Display| stage.outcome.fact(name, value);
+    fact("storm", &format!("{size}, {:.1} s, quiet {:.1} s later", measured.storm_s, measured.quiet_after_s));
+    fact("storm: reloads", &measured.reloads);
+    fact("storm: nothing armed", &format!("{:.3} s in {} gaps", measured.unprotected_s, measured.gaps));
+    let pauses = format!("{:.0} readings per second, longest pause {:.1} ms", measured.poll_hz, measured.longest_pause_s * 1e3);
+    fact("storm: poller", &pauses);
+    fact("storm: CPU of user space", &format!("{:.2} s", measured.cpu_s));
+    check(measured.true_after_s.is_some(), "the image when all is quiet", "a description of all memory", "something else")?;
+    Ok(measured)
+}
+
+/// So many reloads and unloads, and none refused.
+fn loads_are(measured: &Measured, reloads: u64, unloads: u64) -> Result<(), Error> {
+    check_eq("reloads", &measured.reloads, &reloads)?;
+    check_eq("unloads", &measured.unloads, &unloads)?;
+    check_eq("refused kexec_load(2)s", &measured.refused, &0)
+}
+
+fn at_least(what: &str, found: u64, least: u64) -> Result<(), Error> {
+    check(found >= least, what, format!("at least {least}"), found)
+}

@@ -1,0 +1,198 @@
+//! Who keeps the crash image true while memory and CPUs change, and by which udev rule.
+//!
+//! The rules and scripts are ours. What they do is what the services do that ship them: on which events they act, whether they unload first,
+//! how they hold back. Only what starts them differs: there is no systemd in these guests, so that a storm is the same on every kernel.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::error::{Error, check_eq};
+use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
+use crate::stage::{GuestFile, guest};
+
+/// What every process that works on the image has in its command line.
+pub const WORK: &str = "/bin/keep-image";
+/// What loads it, one at a time.
+const RELOAD: &str = "/bin/keep-image-reload";
+/// What udev runs where events are queued.
+const QUEUE: &str = "/bin/keep-image-queue";
+/// What udev runs where events are collected first.
+const THROTTLE: &str = "/bin/keep-image-throttle";
+/// The rule.
+const RULE: &str = "/etc/udev/rules.d/98-keep-image.rules";
+/// kdump-loader's config.
+const CONFIG: &str = "/etc/kdump-loader.toml";
+
+/// Who keeps the image true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contestant {
+    /// kexec-tools: unload and load for each event, one after another (kdump-utils before its throttler, Debian's kdump-tools).
+    KexecPerEvent,
+    /// kexec-tools with a throttler: one waiter collects what comes for a second and until udev has settled, then unloads and loads
+    /// (kdump-utils, `kdump-udev-throttler`).
+    KexecThrottled,
+    /// kdump-loader without the hotplug flag: events are queued, and a burst of them is a reload or two in place.
+    ReloadInPlace,
+    /// kdump-loader as it is meant to be used: the kernel rewrites the elfcorehdr, and only memory that goes is followed by a reload in place.
+    InKernel,
+}
+
+impl Contestant {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::KexecPerEvent, Self::KexecThrottled, Self::ReloadInPlace, Self::InKernel];
+
+    /// What it is called on the command line and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KexecPerEvent => "kexec-per-event",
+            Self::KexecThrottled => "kexec-throttled",
+            Self::ReloadInPlace => "reload-in-place",
+            Self::InKernel => "in-kernel",
+        }
+    }
+
+    /// What it is, in a few words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::KexecPerEvent => "kexec-tools, unload and load for each event",
+            Self::KexecThrottled => "kexec-tools, throttled: unload and load",
+            Self::ReloadInPlace => "kdump-loader, no hotplug flag: queued reloads in place",
+            Self::InKernel => "kdump-loader, the kernel updates the elfcorehdr",
+        }
+    }
+
+    /// Why it cannot be had on this kernel series, if it cannot.
+    pub fn impossible_on(self, series: &str) -> Option<&'static str> {
+        (self == Self::InKernel && series == "6.1").then_some("kernels before 6.6 do not update the elfcorehdr")
+    }
+
+    /// Arms the image.
+    pub(crate) fn arm(self, first: &mut First<'_, '_>) -> Result<(), Error> {
+        let command = match self {
+            Self::KexecPerEvent | Self::KexecThrottled => peer_load(&first.stage.context.kexec()?.program),
+            Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
+        };
+        first.vm.run_ok(&command)?;
+        check_eq("kexec_crash_loaded after arming", &first.crash_loaded()?, &true)?;
+        first.note(format!("armed by {self}"));
+        Ok(())
+    }
+
+    /// Its rule and its scripts.
+    pub(crate) fn files(self, context: &Context) -> Result<Vec<GuestFile>, Error> {
+        let kexec = &context.kexec()?.program;
+        let script = |path, text| GuestFile { path, mode: 0o755, text };
+        let rule = |text| GuestFile { path: RULE, mode: 0o644, text };
+        let unload_and_load = script(RELOAD, behind_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
+        Ok(match self {
+            Self::KexecPerEvent => vec![rule(rule_text(RELOAD)), unload_and_load],
+            Self::KexecThrottled => {
+                let throttle = throttle(&context.udev()?.program);
+                vec![rule(rule_text(THROTTLE)), unload_and_load, script(THROTTLE, throttle)]
+            }
+            Self::ReloadInPlace | Self::InKernel => {
+                let config = GuestFile { path: CONFIG, mode: 0o644, text: config(self == Self::ReloadInPlace) };
+                vec![rule(OUR_RULE.into()), config, script(QUEUE, queue()), script(RELOAD, drain())]
+            }
+        })
+    }
+}
+
+impl fmt::Display for Contestant {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// kexec-tools' command line for arming, by kexec_load(2), as x86 services with a purgatory in user space do it.
+fn peer_load(kexec: &str) -> String {
+    format!("{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD)
+}
+
+/// kdump-loader's rule: what the kernel does itself is left to it, except for memory that goes, which it leaves in the elfcorehdr.
+const OUR_RULE: &str = r#"ACTION!="add|remove", GOTO="keep_image_end"
+SUBSYSTEM!="cpu|memory", GOTO="keep_image_end"
+KERNEL!="cpu[0-9]*|memory[0-9]*", GOTO="keep_image_end"
+SUBSYSTEM=="memory", ACTION=="remove", RUN+="/bin/keep-image-queue --removed %k", GOTO="keep_image_end"
+ATTRS{crash_hotplug}=="1", GOTO="keep_image_end"
+RUN+="/bin/keep-image-queue"
+LABEL="keep_image_end"
+"#;
+
+/// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, CPUs that come or go, memory that goes online or offline.
+fn rule_text(program: &str) -> String {
+    format!(
+        "SUBSYSTEM==\"cpu\", ACTION==\"add|remove\", RUN+=\"{program}\"\n\
+         SUBSYSTEM==\"memory\", ACTION==\"online|offline\", RUN+=\"{program}\"\n"
+    )
+}
+
+/// kdump-loader's config.
+fn config(no_hotplug: bool) -> String {
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    format!(
+        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}\nno_hotplug = {no_hotplug}\n"
+    )
+}
+
+/// Notes an event, and starts what answers it, as the path unit of kdump-loader's service would.
+fn queue() -> String {
+    let loader = guest::LOADER;
+    format!("#!/bin/sh\nexport PATH=/bin\n{loader} reload --queue \"$@\"\nsetsid {RELOAD} </dev/null >/dev/null 2>&1 &\n")
+}
+
+/// Answers events until none is left. Whoever finds the lock taken may go: its holder looks once more after it has let go.
+fn drain() -> String {
+    let loader = guest::LOADER;
+    format!(
+        "#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1\n\
+         while [ -e /run/kdump-loader/pending ]; do flock -n /run/keep-image.lock {loader} reload || exit 0; done\n"
+    )
+}
+
+/// A script that does `work` behind a lock, one at a time, and leaves what it said for a look.
+fn behind_lock(work: &str) -> String {
+    format!("#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1 9>/run/keep-image.lock\nflock 9\n{work}\n")
+}
+
+/// The throttler. Whoever finds it waiting ends at once; it waits a second and for udev to settle, opens the door again and reloads. It goes
+/// on after udev's program has ended, as a service that the rule starts would.
+fn throttle(udevadm: &str) -> String {
+    format!(
+        "#!/bin/sh\nexport PATH=/bin:/usr/bin\n[ \"$1\" = go ] || {{ setsid {THROTTLE} go </dev/null >/dev/null 2>&1 & exit 0; }}\n\
+         exec 8>/run/keep-image.throttle\nflock -n 8 || exit 0\nsleep 1\n{udevadm} settle --timeout=3\nexec 8>&-\nexec {RELOAD}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_rule_leaves_to_the_kernel_what_it_does_itself_and_not_what_goes() {
+        assert!(!rule_text(RELOAD).contains("crash_hotplug"));
+        let (removal, ignored) = (OUR_RULE.find("--removed %k").unwrap(), OUR_RULE.find("crash_hotplug").unwrap());
+        assert!(removal < ignored && OUR_RULE.contains(QUEUE));
+    }
+
+    #[test]
+    fn everything_that_works_on_the_image_is_found_by_its_command_line() {
+        assert!([RELOAD, QUEUE, THROTTLE].iter().all(|program| program.starts_with(WORK)));
+    }
+
+    #[test]
+    fn names_are_those_of_the_records() {
+        for contestant in Contestant::ALL {
+            assert_eq!(serde_json::to_string(&contestant).unwrap(), format!("\"{contestant}\""));
+        }
+    }
+
+    #[test]
+    fn the_kernels_own_updates_begin_with_6_6() {
+        assert!(Contestant::InKernel.impossible_on("6.1").is_some());
+        assert!(Contestant::ALL.iter().all(|contestant| contestant.impossible_on("6.12").is_none()));
+    }
+}

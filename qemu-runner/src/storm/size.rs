@@ -1,0 +1,86 @@
+//! How much memory comes, and in which DIMMs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A memory block of x86-64 machines with less than 64 GiB at boot, in MiB (`probe_memory_block_size`, arch/x86/mm/init_64.c).
+pub const BLOCK_MIB: u64 = 128;
+/// Slots for DIMMs that QEMU gives a machine at most (`ACPI_MAX_RAM_SLOTS`, include/hw/acpi/acpi.h).
+const MAX_DIMMS: u32 = 256;
+/// Memory at boot, in MiB, without what the description of added memory takes.
+const BOOT_MEMORY_MIB: u64 = 1024;
+/// What a block's page descriptors take: 64 bytes (`struct page`) for each 4 KiB. Part of it can lie in memory added before, which is
+/// not counted on.
+const DESCRIPTORS_MIB: u64 = BLOCK_MIB * 64 / 4096;
+
+/// So many blocks, of which each DIMM brings one or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Memory blocks of [`BLOCK_MIB`].
+    pub blocks: u32,
+    /// Blocks in each DIMM: one, unless QEMU has too few slots.
+    pub blocks_per_dimm: u32,
+}
+
+/// A size that no machine can be given.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0} blocks cannot be had: they must be a positive number, and a multiple of {1} to fit into {MAX_DIMMS} slots")]
+pub struct Uneven(u32, u32);
+
+impl Size {
+    /// So many blocks, in as many DIMMs as possible.
+    pub fn of(blocks: u32) -> Result<Self, Uneven> {
+        let blocks_per_dimm = blocks.div_ceil(MAX_DIMMS);
+        if blocks == 0 || !blocks.is_multiple_of(blocks_per_dimm) {
+            return Err(Uneven(blocks, blocks_per_dimm.max(1)));
+        }
+        Ok(Self { blocks, blocks_per_dimm })
+    }
+
+    /// How many DIMMs.
+    pub fn dimms(self) -> u32 {
+        self.blocks / self.blocks_per_dimm
+    }
+
+    /// The size of each, in bytes.
+    pub fn dimm_bytes(self) -> u64 {
+        (u64::from(self.blocks_per_dimm) * BLOCK_MIB) << 20
+    }
+
+    /// All that comes, in bytes.
+    pub fn bytes(self) -> u64 {
+        (u64::from(self.blocks) * BLOCK_MIB) << 20
+    }
+
+    /// What the machine needs at boot, so that added memory need not lend a hand, in MiB.
+    pub fn boot_memory_mib(self) -> u64 {
+        BOOT_MEMORY_MIB + u64::from(self.blocks) * DESCRIPTORS_MIB
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} blocks of {BLOCK_MIB} MiB in {} DIMMs", self.blocks, self.dimms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_block_has_its_own_dimm_as_long_as_there_are_slots() {
+        assert_eq!(Size::of(256).unwrap().dimms(), 256);
+        let size = Size::of(512).unwrap();
+        assert_eq!((size.blocks_per_dimm, size.dimms(), size.dimm_bytes()), (2, 256, 256 << 20));
+        assert_eq!((size.bytes(), size.boot_memory_mib()), (64 << 30, 2048));
+    }
+
+    #[test]
+    fn sizes_that_do_not_come_out_even_are_refused() {
+        assert_eq!(Size::of(0), Err(Uneven(0, 1)));
+        assert!(Size::of(257).unwrap_err().to_string().contains("a multiple of 2"));
+        assert!(Size::of(258).is_ok());
+    }
+}

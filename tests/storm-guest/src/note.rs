@@ -1,0 +1,115 @@
+//! The note that the trigger leaves in its memory just before it panics the kernel: what the kernel said of its image, and its memory map.
+//! Whoever has the guest's memory finds it there, dump or no dump.
+//!
+//! The note's pages lie anywhere in physical memory, so each begins with the magic number, the seed of its run and its place in the note:
+//!
+//! ```text
+//! 0x00  MAGIC      16 bytes
+//! 0x10  seed       u64, little-endian
+//! 0x18  index      u32: which page of the note
+//! 0x1c  len        u32: bytes of text in this page
+//! 0x20  text
+//! ```
+
+/// Bytes in a page.
+pub const PAGE: usize = 4096;
+/// What a page of a note begins with. The constant is the other way round in the programs, so that their own text is not taken for a note.
+const CIGAM: [u8; 16] = *b"reggirt eht nees";
+/// Where the text begins.
+const TEXT_AT: usize = 0x20;
+/// Text in one page.
+pub const TEXT_LEN: usize = PAGE - TEXT_AT;
+
+/// The first bytes of every page of the note of this seed.
+pub fn mark(seed: u64) -> [u8; 24] {
+    let mut mark = [0; 24];
+    for (to, from) in mark.iter_mut().zip(CIGAM.iter().rev()) {
+        *to = *from;
+    }
+    mark[16..].copy_from_slice(&seed.to_le_bytes());
+    mark
+}
+
+/// Makes `page` the page `index` of the note, with as much of `text` as it takes; returns how much that is.
+///
+/// # Panics
+/// When `page` is no page.
+pub fn write(page: &mut [u8], seed: u64, index: u32, text: &[u8]) -> usize {
+    assert_eq!(page.len(), PAGE);
+    let len = text.len().min(TEXT_LEN);
+    page[TEXT_AT..TEXT_AT + len].copy_from_slice(&text[..len]);
+    page[0x18..0x1c].copy_from_slice(&index.to_le_bytes());
+    page[0x1c..0x20].copy_from_slice(&(len as u32).to_le_bytes());
+    // Last: a page with the mark is complete.
+    page[..24].copy_from_slice(&mark(seed));
+    len
+}
+
+/// The text of a note from its pages, in any order; `None` when one is missing or none is there.
+pub fn read<'a>(pages: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    let mut parts: Vec<(u32, &[u8])> = Vec::new();
+    for page in pages {
+        let number = |at: usize| Some(u32::from_le_bytes(page.get(at..at + 4)?.try_into().ok()?));
+        let (index, len) = (number(0x18)?, number(0x1c)? as usize);
+        parts.push((index, page.get(TEXT_AT..TEXT_AT + len)?));
+    }
+    parts.sort_by_key(|(index, _)| *index);
+    parts.dedup_by_key(|(index, _)| *index);
+    let complete = parts.iter().enumerate().all(|(place, (index, _))| place as u32 == *index);
+    // Only the last page is not full.
+    let ended = parts.last().is_some_and(|(_, text)| text.len() < TEXT_LEN);
+    if !complete || !ended {
+        return None;
+    }
+    let bytes: Vec<u8> = parts.into_iter().flat_map(|(_, text)| text.iter().copied()).collect();
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(text: &[u8]) -> Vec<[u8; PAGE]> {
+        let mut rest = text;
+        let mut pages = Vec::new();
+        loop {
+            let mut page = [0; PAGE];
+            let taken = write(&mut page, 7, pages.len() as u32, rest);
+            pages.push(page);
+            rest = &rest[taken..];
+            if taken < TEXT_LEN {
+                return pages;
+            }
+        }
+    }
+
+    #[test]
+    fn a_note_of_several_pages_is_read_in_any_order() {
+        let text = "iomem ".repeat(1500);
+        let mut written = pages(text.as_bytes());
+        assert_eq!(written.len(), 3);
+        written.reverse();
+        assert_eq!(read(written.iter().map(|page| &page[..])), Some(text));
+    }
+
+    #[test]
+    fn a_note_that_lacks_a_page_is_none() {
+        let written = pages("iomem ".repeat(1500).as_bytes());
+        assert_eq!(read(written[1..].iter().map(|page| &page[..])), None);
+        assert_eq!(read(written[..2].iter().map(|page| &page[..])), None);
+        assert_eq!(read([]), None);
+    }
+
+    #[test]
+    fn text_that_fills_a_page_is_followed_by_an_empty_one() {
+        let written = pages(&[b'x'; TEXT_LEN]);
+        assert_eq!(written.len(), 2);
+        assert_eq!(read(written.iter().map(|page| &page[..])).unwrap().len(), TEXT_LEN);
+    }
+
+    #[test]
+    fn marks_differ_by_seed() {
+        assert_ne!(mark(1), mark(2));
+        assert!(mark(1).starts_with(b"seen the trigger"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Readings of /sys/kernel/kexec_crash_loaded, and what follows from them.
+//!
+//! Between two readings nobody looked. So a gap in the protection is known between bounds only: at least from the first reading of 0 to the
+//! last one, at most from the last reading of 1 before to the first one after. The record keeps all four times, and the longest time between
+//! two readings, below which a gap may have gone unseen.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest pause that the polling is meant to have: 10 kHz.
+pub const WANTED_PAUSE_NS: u64 = 100_000;
+
+/// Readings so far.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    record: Record,
+    last: Option<Reading>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    at_ns: u64,
+    armed: bool,
+}
+
+/// What a series of readings comes to. Times are nanoseconds since the poller's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// How many.
+    pub readings: u64,
+    /// When the first one was.
+    pub first_ns: u64,
+    /// When the last one was.
+    pub last_ns: u64,
+    /// The longest time between two of them.
+    pub longest_pause_ns: u64,
+    /// How many times between two of them were longer than [`WANTED_PAUSE_NS`].
+    pub long_pauses: u64,
+    /// When nothing was armed, in order.
+    pub gaps: Vec<Gap>,
+}
+
+/// A time during which nothing was armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last reading of 1 before it; its first reading when there was none.
+    pub before_ns: u64,
+    /// The first reading of 0.
+    pub since_ns: u64,
+    /// The last reading of 0.
+    pub last_ns: u64,
+    /// The first reading of 1 after it; its last reading when there was none.
+    pub until_ns: u64,
+}
+
+impl Watch {
+    /// One more reading. Readings come in order of time.
+    pub fn see(&mut self, at_ns: u64, armed: bool) {
+        let record = &mut self.record;
+        match self.last {
+            None => record.first_ns = at_ns,
+            Some(last) => {
+                let pause = at_ns - last.at_ns;
+                record.longest_pause_ns = record.longest_pause_ns.max(pause);
+                record.long_pauses += u64::from(pause > WANTED_PAUSE_NS);
+            }
+        }
+        let was_armed = self.last.is_none_or(|last| last.armed);
+        if !armed && was_armed {
+            let before_ns = self.last.map_or(at_ns, |last| last.at_ns);
+            record.gaps.push(Gap { before_ns, since_ns: at_ns, last_ns: at_ns, until_ns: at_ns });
+        } else if let Some(gap) = record.gaps.last_mut().filter(|_| !was_armed) {
+            gap.until_ns = at_ns;
+            if !armed {
+                gap.last_ns = at_ns;
+            }
+        }
+        record.readings += 1;
+        record.last_ns = at_ns;
+        self.last = Some(Reading { at_ns, armed });
+    }
+
+    /// What it comes to.
+    pub fn finish(self) -> Record {
+        self.record
+    }
+}
+
+impl Record {
+    /// Readings per second; 0 when there were fewer than two.
+    pub fn rate_hz(&self) -> f64 {
+        let seconds = (self.last_ns - self.first_ns) as f64 / 1e9;
+        if seconds > 0.0 { (self.readings - 1) as f64 / seconds } else { 0.0 }
+    }
+
+    /// Nanoseconds without protection: each gap from the first reading of 0 to the first reading of 1. Each end comes late by a pause at
+    /// most, so both together err by less than one.
+    pub fn unprotected_ns(&self) -> u64 {
+        self.gaps.iter().map(|gap| gap.until_ns - gap.since_ns).sum()
+    }
+
+    /// The least and the most that it can have been, but for gaps that nobody saw.
+    pub fn bounds_ns(&self) -> (u64, u64) {
+        let sum = |len: fn(&Gap) -> u64| self.gaps.iter().map(len).sum();
+        (sum(|gap| gap.last_ns - gap.since_ns), sum(|gap| gap.until_ns - gap.before_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(readings: &[(u64, bool)]) -> Record {
+        let mut watch = Watch::default();
+        readings.iter().for_each(|&(at, armed)| watch.see(at, armed));
+        watch.finish()
+    }
+
+    #[test]
+    fn a_gap_is_bounded_by_the_readings_around_it() {
+        let record = record(&[(10, true), (20, true), (40, false), (50, false), (90, true), (100, true)]);
+        assert_eq!(record.gaps, [Gap { before_ns: 20, since_ns: 40, last_ns: 50, until_ns: 90 }]);
+        assert_eq!((record.unprotected_ns(), record.bounds_ns()), (50, (10, 70)));
+    }
+
+    #[test]
+    fn gaps_are_told_apart_and_one_reading_of_zero_is_one() {
+        let record = record(&[(0, true), (1, false), (2, true), (3, false), (7, true)]);
+        assert_eq!(record.gaps.len(), 2);
+        assert_eq!((record.unprotected_ns(), record.bounds_ns()), (5, (0, 7)));
+    }
+
+    #[test]
+    fn a_gap_that_does_not_end_lasts_to_the_last_reading() {
+        let record = record(&[(5, false), (9, false)]);
+        assert_eq!(record.gaps, [Gap { before_ns: 5, since_ns: 5, last_ns: 9, until_ns: 9 }]);
+        assert_eq!(record.bounds_ns(), (4, 4));
+    }
+
+    #[test]
+    fn rate_and_longest_pause_are_those_of_the_readings() {
+        let record = record(&[(0, true), (50_000, true), (250_000, true), (1_000_000_000, true)]);
+        assert_eq!((record.longest_pause_ns, record.long_pauses, record.readings), (999_750_000, 2, 4));
+        assert!((record.rate_hz() - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_read_is_no_rate_and_no_gap() {
+        assert_eq!(Record::default().rate_hz(), 0.0);
+        assert_eq!(record(&[(7, true)]).rate_hz(), 0.0);
+    }
+}

@@ -1,0 +1,116 @@
+//! Which storms, one after another. Each result is written down as soon as it is there, so that a series that takes hours can go on where it
+//! was interrupted.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use qemu_runner::Context;
+use qemu_runner::storm::{self, Contestant, Measured, Request, Size};
+use serde::{Deserialize, Serialize};
+
+/// What is to be measured.
+pub struct Plan {
+    /// Kernel series.
+    pub kernels: Vec<&'static str>,
+    /// How much memory comes.
+    pub sizes: Vec<Size>,
+    /// Who keeps the image true.
+    pub contestants: Vec<Contestant>,
+    /// Size of the file that makes the initial RAM disk bigger, in MiB.
+    pub ballast_mib: usize,
+}
+
+/// A line of the file of results.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    ballast_mib: usize,
+    measured: Measured,
+}
+
+/// Runs them all; with `resume`, those that are not among `results` yet.
+pub fn run(context: &Context, plan: &Plan, results: &Path, resume: bool) -> Result<Vec<Measured>> {
+    if let Some(directory) = results.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let earlier = if resume { read(results)? } else { Vec::new() };
+    let mut file = if resume { File::options().append(true).create(true).open(results) } else { File::create(results) }
+        .with_context(|| format!("cannot write {}", results.display()))?;
+    let mut all = Vec::new();
+    for request in requests(plan) {
+        let Request { contestant, series, size, .. } = request;
+        if let Some(kept) = earlier.iter().find(|kept| kept.answers(&request)) {
+            eprintln!("{series} {contestant}, {size}: measured earlier");
+            all.push(kept.measured.clone());
+            continue;
+        }
+        let began = Instant::now();
+        let measured = storm::run(context, &request).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
+        let Measured { reloads, unprotected_s, poll_hz, .. } = measured;
+        let took = began.elapsed().as_secs_f64();
+        eprintln!(
+            "{series} {contestant}, {size}: {reloads} reloads, {unprotected_s:.3} s with nothing armed, polled at {poll_hz:.0} Hz; took {took:.0} s"
+        );
+        let kept = Kept { ballast_mib: request.ballast_mib, measured };
+        writeln!(file, "{}", serde_json::to_string(&kept)?).with_context(|| format!("cannot write {}", results.display()))?;
+        all.push(kept.measured);
+    }
+    Ok(all)
+}
+
+/// Every storm that is possible, small ones first: an impossible contestant is left out, which the table says.
+fn requests(plan: &Plan) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for &size in &plan.sizes {
+        for &series in &plan.kernels {
+            let possible = plan.contestants.iter().filter(|contestant| contestant.impossible_on(series).is_none());
+            requests.extend(possible.map(|&contestant| Request { contestant, series, size, ballast_mib: plan.ballast_mib }));
+        }
+    }
+    requests
+}
+
+impl Kept {
+    fn answers(&self, request: &Request) -> bool {
+        let Measured { contestant, series, size, .. } = &self.measured;
+        (*contestant, series.as_str(), *size) == (request.contestant, request.series, request.size)
+            && self.ballast_mib == request.ballast_mib
+    }
+}
+
+fn read(results: &Path) -> Result<Vec<Kept>> {
+    if !results.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(results).with_context(|| format!("cannot read {}", results.display()))?;
+    let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+    lines.with_context(|| format!("{} is not what `cargo xtask storm` writes; remove it", results.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kernel_cannot_do_is_not_tried() {
+        let sizes = vec![Size::of(8).unwrap(), Size::of(32).unwrap()];
+        let plan = Plan { kernels: vec!["6.1", "6.12"], sizes, contestants: Contestant::ALL.to_vec(), ballast_mib: 1 };
+        let requests = requests(&plan);
+        let impossible = |request: &Request| request.contestant == Contestant::InKernel && request.series == "6.1";
+        assert!(!requests.iter().any(impossible));
+        assert_eq!(requests.len(), 2 * (2 * Contestant::ALL.len() - 1));
+    }
+
+    #[test]
+    fn no_results_yet_are_none_and_torn_ones_are_named() {
+        let dir = Shell::new().unwrap().create_temp_dir().unwrap();
+        let path = dir.path().join("results");
+        assert!(read(&path).unwrap().is_empty());
+        fs::write(&path, "{\"ballast_mib\": 1, \"meas").unwrap();
+        assert!(read(&path).map(drop).unwrap_err().to_string().contains("remove it"));
+    }
+
+    use xshell::Shell;
+}
