@@ -20,9 +20,13 @@ mod reload;
 
 use crate::scenario::Scenario;
 
-/// Every scenario of every family.
+/// Every scenario of every family; the longest first, so that no processor waits for them at the end of a run of all.
 pub(crate) fn all() -> Vec<Scenario> {
     let families = [
+        service::all(),
+        storm::all(),
+        panics::all(),
+        same_image::all(),
         complete::all(),
         corrupt::all(),
         purgatory::all(),
@@ -32,13 +36,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         commands::all(),
         refusals::all(),
         kexec::all(),
-        same_image::all(),
         peer::all(),
         drop_ins::all(),
-        service::all(),
         foreign::all(),
-        storm::all(),
-        panics::all(),
         reload::all(),
     ];
     families.into_iter().flatten().collect()
