@@ -29,7 +29,7 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "reload-old-kernel",
-            summary: "on a kernel without hotplug support, the eight blocks of a DIMM are one reload in place, and the DIMM is in the dump",
+            summary: "on a kernel without hotplug support, a CPU and the eight blocks of a DIMM are one reload in place, and both are in the dump",
             needs: &[Need::Makedumpfile, Need::Kernel("6.1")],
             may_be_skipped: false,
             story: old_kernel,
@@ -147,17 +147,19 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some("6.1"), dimms: 1, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup { series: Some("6.1"), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     configure(&mut first, guest::INITRD)?;
     expect_reload(&mut first, "", &["not_armed"])?;
     let before = first.image()?;
     let at_load = first.elfcorehdr(&before)?;
     let dimm = first.add_dimm(0)?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes_but"))?;
-    // As udev does it, once for each block.
-    let blocks = DIMM_SIZE / MEMORY_BLOCK;
+    first.add_cpu()?;
+    let told = status(&mut first, 0)?;
+    check(codes(&told) == ["memory_missing", "cpu_missing"], "findings", "a DIMM and a CPU", told["findings"].to_string())?;
+    // As udev does it, once for each block, and for the CPU.
+    let blocks = DIMM_SIZE / MEMORY_BLOCK + 1;
     first.vm.run_ok(&format!("for block in $(seq {blocks}); do {} reload --queue || exit; done", guest::LOADER))?;
-    expect_reload(&mut first, "", &["memory_came"])?;
+    expect_reload(&mut first, "", &["memory_came", "cpu_came"])?;
     let after = first.image()?;
     check(after.identity != before.identity, "identity after a DIMM", "another one", "the same")?;
     expect_reload(&mut first, "", &[])?;
