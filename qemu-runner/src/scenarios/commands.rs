@@ -42,6 +42,8 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq("`crash_size` in status", &told["crash_size"], &Value::from(region.end - region.start))?;
     check_eq("`crash_hotplug_cpu` in status", &told["crash_hotplug_cpu"], &Value::Bool(true))?;
     check_eq("`crash_hotplug_memory` in status", &told["crash_hotplug_memory"], &Value::Bool(true))?;
+    let strict = format!("{} status --strict --prometheus /tmp/kdump.prom >/dev/null 2>&1", guest::LOADER);
+    first.vm.run_ok(&format!("{strict} && grep -x 'kdump_loader_dump_expected 1' /tmp/kdump.prom"))?;
     first.note("`status` knows the image");
 
     let unloaded = first.loader("unload")?;
