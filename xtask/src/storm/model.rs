@@ -191,6 +191,7 @@ pub mod tests {
             cpu_s: seconds,
             cpu_user_s: seconds,
             host_load: 2.0,
+            bursts: 1,
         }
     }
 
