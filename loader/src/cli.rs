@@ -45,8 +45,8 @@ pub enum Command {
     Unload,
     /// Make the armed image true: arm what the config says, if that is not what is armed
     ///
-    /// Arms if nothing is armed; does nothing if the armed image still is what would be armed now; else puts another in its place, with one
-    /// system call and everything checked before, so that there is no time without. What does not succeed leaves the old one armed.
+    /// Arms if nothing is armed; does nothing if the armed image still is what would be armed now; else puts another in its place, with
+    /// everything checked before and one system call, which is all the time without. What does not succeed leaves the old one armed.
     #[command(after_help = RELOAD_EXAMPLE)]
     Reload(Reload),
     /// Say whether a panic now would leave a dump, and what would be wrong with it

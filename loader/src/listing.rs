@@ -132,6 +132,14 @@ mod tests {
     }
 
     #[test]
+    fn second_mapping_of_the_kernels_text_is_no_memory_of_its_own() {
+        let mut machine = example::machine();
+        machine.kcore.text_phys = 0x9_0000_0000;
+        let listing = Listing::parse(&elfcorehdr::build(&machine).unwrap()).unwrap();
+        assert_eq!(listing.memory, Listing::of(&machine).memory);
+    }
+
+    #[test]
     fn what_came_and_what_left_is_told_apart() {
         let listing = Listing::of(&example::machine());
         let mut present = present();

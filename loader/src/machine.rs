@@ -5,6 +5,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::thread;
 
 use crate::phys::PhysRange;
 
@@ -187,6 +188,19 @@ impl CrashHotplug {
     /// Asks the kernel about the image that is armed now.
     pub fn read(root: &Path) -> Result<Self, Error> {
         kexec::read_hotplug(Tree::new(root), true)
+    }
+
+    /// The same about an image that is said to be kept current: a no is asked again for a second, for the kernel says no as well while somebody holds
+    /// its lock, and in a storm of hotplug somebody often does.
+    pub fn read_patiently(root: &Path) -> Result<Self, Error> {
+        for _ in 0..kexec::DOUBTS {
+            let answer = Self::read(root)?;
+            if answer.complete() {
+                return Ok(answer);
+            }
+            thread::sleep(kexec::DOUBT_PAUSE);
+        }
+        Self::read(root)
     }
 
     /// Nothing that the kernel knows to come goes unfollowed.

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::mem::offset_of;
 use std::path::Path;
 
+use handoff::{Block, DIGEST_LEN};
 use serde::Serialize;
 
 use crate::config::FilePolicy;
-use crate::image::SpanSummary;
+use crate::image::{SpanSummary, hex};
 use crate::listing::Listing;
-use crate::machine::{CrashHotplug, Present};
+use crate::machine::{self, CrashHotplug, Error, Present};
 use crate::phys::PhysRange;
 use crate::record::origin::{Origin, PROGRAM};
 use crate::record::{Call, Known, Record};
@@ -78,6 +80,8 @@ pub enum Unknown {
     Unreadable,
     /// The record was written by a loader that wrote down less.
     OlderRecord,
+    /// Another loader has armed another image since.
+    Replaced,
 }
 
 impl fmt::Display for Unknown {
@@ -87,6 +91,7 @@ impl fmt::Display for Unknown {
             Self::EarlierBoot => "the record is from an earlier boot",
             Self::Unreadable => "the record cannot be read",
             Self::OlderRecord => "the record does not tell what it was made from",
+            Self::Replaced => "another loader has armed one over that of this loader",
         })
     }
 }
@@ -118,26 +123,31 @@ pub struct Armed {
     pub listing: Option<Listing>,
     /// Whether the kernel keeps it current; of interest where it cannot be read.
     pub hotplug: CrashHotplug,
+    /// Another image is armed than was written down: it does not stay current as that one did, or what it is recognised by is not in its place.
+    /// One that leaves that place alone and stays current, too, goes unnoticed.
+    pub replaced: bool,
 }
 
 impl Armed {
-    /// From the record, and the memory of the machine below `root`. Only where that cannot be read is the kernel asked whether it keeps the
-    /// header current, for which it takes its kexec lock for a moment, and a panic in that moment would leave no dump.
-    pub fn find<E>(
-        root: &Path,
-        record: Box<Record>,
-        present: &Present,
-        hotplug: impl FnOnce() -> Result<CrashHotplug, E>,
-    ) -> Result<Self, E> {
+    /// From the record, and the memory of the machine below `root`. The kernel is asked whether it keeps the header current only where the answer
+    /// tells something: it takes its kexec lock for that, and a panic in that moment would leave no dump.
+    pub fn find(root: &Path, record: Box<Record>, present: &Present) -> Result<Self, Error> {
         let listing = record.elfcorehdr(present.crash_region).and_then(|start| Listing::read(root, start));
-        let unasked = CrashHotplug { cpu: None, memory: None };
-        let hotplug = if listing.is_some() { unasked } else { hotplug()? };
-        Ok(Self { record, listing, hotplug })
+        let hotplug = match (record.hotplug, &listing) {
+            (true, _) => CrashHotplug::read_patiently(root)?,
+            (false, None) => CrashHotplug::read(root)?,
+            (false, Some(_)) => CrashHotplug { cpu: None, memory: None },
+        };
+        let replaced = is_replaced(root, &record) || (record.hotplug && !hotplug.complete());
+        Ok(Self { record, listing, hotplug, replaced })
     }
 
     /// What of the machine the image does not know. What the header lists now decides if it can be read. If not, what it listed when it was
     /// armed does; the kernel has added what came since if it said that it does, but has taken nothing out.
     pub fn machine_reasons(&self, present: &Present, removed: &[u64]) -> Vec<Reason> {
+        if self.replaced {
+            return vec![Reason::Unknown { because: Unknown::Replaced }];
+        }
         let mut reasons = Vec::new();
         let Some(listing) = self.listing.as_ref().or(self.record.listing.as_ref()) else {
             return vec![Reason::Unknown { because: Unknown::OlderRecord }];
@@ -184,6 +194,15 @@ impl Armed {
         }
         reasons
     }
+}
+
+/// Whether something else lies where our purgatory's block should: its seal is the image's identity.
+fn is_replaced(root: &Path, record: &Record) -> bool {
+    let Some(image) = &record.image else { return false };
+    let Some(block) = &image.by_block else { return false };
+    let seal = PhysRange::with_len(block.block.start + offset_of!(Block, seal) as u64, DIGEST_LEN as u64);
+    let read = seal.and_then(|seal| machine::read_memory(root, seal).ok());
+    read.is_some_and(|seal| hex(&seal) != image.identity)
 }
 
 /// What is known, or why it is not.

@@ -140,6 +140,8 @@ fn create(path: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn noted(root: &Path, blocks: &[u64]) {
@@ -205,6 +207,34 @@ mod tests {
         let queue = Queue::new(root.path());
         assert_eq!(queue.take().unwrap(), Taken { fresh: true, removed: vec![42] });
         assert_eq!(queue.take().unwrap(), Taken::default());
+    }
+
+    #[test]
+    fn no_event_is_lost_between_many_who_note_and_one_who_takes() {
+        const WRITERS: u64 = 4;
+        const EVENTS: u64 = 200;
+        let root = tempfile::tempdir().unwrap();
+        let queue = Queue::new(root.path());
+        let mut seen = std::collections::BTreeSet::new();
+        thread::scope(|scope| {
+            let note =
+                |writer| (0..EVENTS).for_each(|event| queue.note(Some(Block { number: writer * EVENTS + event })).unwrap());
+            let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || note(writer))).collect();
+            loop {
+                let over = writers.iter().all(|writer| writer.is_finished());
+                // What systemd does: it starts a reload whenever the flag is up.
+                while queue.pending() {
+                    let taken = queue.take().unwrap();
+                    assert!(taken.fresh);
+                    seen.extend(taken.removed);
+                    queue.done().unwrap();
+                }
+                if over {
+                    break;
+                }
+            }
+        });
+        assert_eq!(seen.len() as u64, WRITERS * EVENTS);
     }
 
     #[test]

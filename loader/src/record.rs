@@ -1,8 +1,8 @@
 //! [14] The record of what was armed: the kernel says only *that* an image is armed, this says *which*.
 //!
 //! *On entry* an image that the kernel has taken. *On exit* a file below /run, which a reboot empties. It is believed only while the
-//! kernel still has an image and the boot is the same. The kernel does not say whose image it has: one that another loader has armed
-//! over ours since then goes unnoticed.
+//! kernel still has an image and the boot is the same. The kernel does not say whose image it has; [`crate::outdated`] finds out most that
+//! another loader has armed over ours since then.
 
 use std::fs::{self, TryLockError};
 use std::io::{ErrorKind, Write};

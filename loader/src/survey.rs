@@ -10,7 +10,7 @@ use crate::config::{self, Config, FilePolicy};
 use crate::elfcorehdr;
 use crate::findings::{Finding, NEARLY_FULL};
 use crate::image::Summary;
-use crate::machine::{CrashHotplug, Error, KexecPermission, KexecState, Present};
+use crate::machine::{Error, KexecPermission, KexecState, Present};
 use crate::outdated::{self, Armed, Unknown};
 use crate::queue::Queue;
 use crate::record::origin::{FileIdentity, Origin};
@@ -43,7 +43,7 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Result<Surv
     match &record {
         None => not_armed(root, &state, &mut findings),
         Some(Err(because)) => findings.push(Finding::Outdated(outdated::Reason::Unknown { because: *because })),
-        Some(Ok(record)) => armed(root, record, state.crash_hotplug, wished.as_ref(), program, &mut findings),
+        Some(Ok(record)) => armed(root, record, wished.as_ref(), program, &mut findings),
     }
     reloads(root, &mut findings);
     if wished.is_some() {
@@ -75,18 +75,11 @@ fn not_armed(root: &Path, state: &KexecState, findings: &mut Vec<Finding>) {
     }
 }
 
-fn armed(
-    root: &Path,
-    record: &Record,
-    hotplug: CrashHotplug,
-    wished: Option<&Config>,
-    program: &Path,
-    findings: &mut Vec<Finding>,
-) {
-    match Present::read(root) {
-        Ok(present) => {
-            let find = Armed::find(root, Box::new(record.clone()), &present, || Ok::<_, Error>(hotplug));
-            let armed = find.expect("it was asked before");
+fn armed(root: &Path, record: &Record, wished: Option<&Config>, program: &Path, findings: &mut Vec<Finding>) {
+    let looked = Present::read(root)
+        .and_then(|present| Armed::find(root, Box::new(record.clone()), &present).map(|armed| (armed, present)));
+    match looked {
+        Ok((armed, present)) => {
             let removed = Queue::new(root).waiting();
             findings.extend(armed.machine_reasons(&present, &removed).into_iter().map(Finding::Outdated));
             let changed = match wished {

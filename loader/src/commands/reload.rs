@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use loader::burst::{self, World};
 use loader::config::{Config, FilePolicy};
-use loader::machine::{CrashHotplug, KexecState, Machine, Present, Reservation};
+use loader::machine::{KexecState, Machine, Present, Reservation};
 use loader::outdated::{self, Armed, Reason};
 use loader::queue::{Queue, Taken};
 use loader::record::{self, failure};
@@ -172,7 +172,7 @@ impl Live<'_> {
             }
         };
         let present = Present::read(self.root)?;
-        let armed = Armed::find(self.root, record, &present, || CrashHotplug::read(self.root))?;
+        let armed = Armed::find(self.root, record, &present)?;
         reasons.extend(armed.machine_reasons(&present, &self.taken.removed));
         reasons.extend(armed.wish_reasons(&origin(&config.options), config.file));
         Ok(reasons)

@@ -16,6 +16,10 @@ use crate::phys::{PhysRange, merged};
 const NO_TRIES: u32 = 5;
 const NO_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often a no is doubted that contradicts what is known of the image, and how long to wait in between.
+pub(super) const DOUBTS: u32 = 10;
+pub(super) const DOUBT_PAUSE: Duration = Duration::from_millis(100);
+
 pub(super) fn read_state(tree: Tree<'_>) -> Result<KexecState, Error> {
     let crash_loaded = read_loaded(tree)?;
     Ok(KexecState {

@@ -40,7 +40,7 @@ fn armed(hotplug: CrashHotplug, listing: Option<Listing>) -> Armed {
         listing: Some(Listing::of_present(&present())),
         advice: Vec::new(),
     };
-    Armed { record: Box::new(record), listing, hotplug }
+    Armed { record: Box::new(record), listing, hotplug, replaced: false }
 }
 
 /// The machine with a DIMM and a CPU more.
@@ -156,4 +156,41 @@ fn record_that_tells_too_little_is_a_reason() {
     let unknown = [Reason::Unknown { because: Unknown::OlderRecord }];
     assert_eq!(armed.machine_reasons(&present(), &[]), unknown);
     assert_eq!(armed.wish_reasons(&origin(), FilePolicy::Auto), unknown);
+}
+
+/// The live machine, with a kernel that keeps the image current or does not, and the recorded image in memory if it is `there`.
+fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
+    let root = example::tree();
+    let machine = example::machine();
+    let image = crate::build(&crate::request::example(), &machine).unwrap().summary();
+    let mut record = armed(FOLLOWS, None).record;
+    // Where /proc/kcore shows the page of the block.
+    let block = image.by_block.as_ref().unwrap().block.start;
+    let page = block & !0xfff;
+    let mut kcore = example::kcore(&[(0x4000, page, 0x1000)]);
+    kcore.resize(0x5000, 0);
+    if there {
+        let at = (0x4000 + block - page) as usize + offset_of!(Block, seal);
+        for (index, byte) in kcore[at..at + DIGEST_LEN].iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&image.identity[2 * index..2 * index + 2], 16).unwrap();
+        }
+    }
+    let mut files = std::collections::BTreeMap::from([("proc/kcore".to_owned(), kcore)]);
+    for subsystem in ["cpu", "memory"] {
+        files.insert(format!("sys/devices/system/{subsystem}/crash_hotplug"), follows.as_bytes().to_vec());
+    }
+    example::plant(root.path(), &files);
+    record.image = Some(image);
+    (root, record)
+}
+
+#[test]
+fn image_that_another_loader_has_armed_over_ours_is_found_out() {
+    for (follows, there, replaced) in [("1\n", true, false), ("0\n", true, true), ("1\n", false, true)] {
+        let (root, record) = live(follows, there);
+        let armed = Armed::find(root.path(), record, &present()).unwrap();
+        assert_eq!(armed.replaced, replaced, "kept current: {follows:?}, in its place: {there}");
+        let unknown = [Reason::Unknown { because: Unknown::Replaced }];
+        assert_eq!(armed.machine_reasons(&present(), &[]), if replaced { &unknown[..] } else { &[] });
+    }
 }
