@@ -41,6 +41,8 @@ const CPUS: u32 = 3;
 const POLLER_CPU: &str = "4";
 /// ... and for the kernel, which keeps everything else away from it.
 const APPEND: &str = "isolcpus=2";
+/// Blocks that come within so many seconds of each other are of one burst. Half of what kdump-loader takes for quiet, for events are handled late.
+const SAME_BURST_S: f64 = 0.5;
 /// How often the guest's memory is looked at for the truth.
 const TRUTH_POLL: Duration = Duration::from_millis(20);
 /// How many of those looks go by before the guest is asked whether somebody still works.
@@ -113,6 +115,9 @@ pub struct Measured {
     pub cpu_user_s: f64,
     /// The host's load average, over a minute, when the storm began: above its number of CPUs, seconds are longer than they need be.
     pub host_load: f64,
+    /// Bursts that the blocks came in on this host, for whoever asserts something of each.
+    #[serde(skip)]
+    pub bursts: u64,
 }
 
 /// Runs a storm on a machine of its own.
@@ -176,7 +181,9 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     // What was seen to be true was made so by the last load before, or by the kernel as the memory came.
     let made_true =
         |seen_s: f64| reloads.iter().map(|call| call.ended_s).filter(|ended_s| *ended_s <= seen_s).fold(0.0, f64::max);
-    let true_after_s = true_at_s.map(|seen_s| (made_true(seen_s) - seen.online_s).max(0.0));
+    let online_s = seen.online_s.last().copied().unwrap_or(0.0);
+    let true_after_s = true_at_s.map(|seen_s| (made_true(seen_s) - online_s).max(0.0));
+    let pauses = seen.online_s.windows(2).filter(|pair| pair[1] - pair[0] > SAME_BURST_S).count();
     let image_bytes = arming.last().map_or(0, |call| call.copied_bytes());
     let seconds = |ns: u64| ns as f64 / 1e9;
     let (least, most) = seen.record.bounds_ns();
@@ -204,6 +211,7 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         cpu_s: seen.cpu_s,
         cpu_user_s: seen.cpu_user_s,
         host_load,
+        bursts: 1 + pauses as u64,
     })
 }
 

@@ -46,7 +46,8 @@ pub enum Cause {
     Loading,
     /// No dump: the kernel held its lock for something short of its own, an update of the elfcorehdr or a look at the image.
     LockWindow,
-    /// A reset: the crash's non-maskable interrupt met a CPU that waited for its first start-up interrupt, which TCG takes for a triple fault.
+    /// A reset while a CPU came: under TCG the crash's non-maskable interrupt reaches one that waits for its first start-up interrupt, in real
+    /// mode, which ends in a triple fault or in the firmware.
     QemuArtefact,
     /// None of these.
     Unexplained,
@@ -213,7 +214,7 @@ fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
             (Some(false), Some(false), _) => Cause::Unarmed,
             _ => Cause::Unexplained,
         },
-        Ended::Reset { triple_fault: true } if matches!(in_flight, Some(super::draw::Operation::AddCpu)) => Cause::QemuArtefact,
+        Ended::Reset { .. } if matches!(in_flight, Some(super::draw::Operation::AddCpu)) => Cause::QemuArtefact,
         Ended::Reset { .. } => Cause::Unexplained,
     }
 }
@@ -304,6 +305,6 @@ mod tests {
         assert_eq!(of(Ended::Dump, Operation::Online), Cause::Unexplained);
         assert_eq!(of(Ended::Reset { triple_fault: true }, Operation::AddCpu), Cause::QemuArtefact);
         assert_eq!(of(Ended::Reset { triple_fault: true }, Operation::AddDimm(1)), Cause::Unexplained);
-        assert_eq!(of(Ended::Reset { triple_fault: false }, Operation::AddCpu), Cause::Unexplained);
+        assert_eq!(of(Ended::Reset { triple_fault: false }, Operation::AddCpu), Cause::QemuArtefact);
     }
 }

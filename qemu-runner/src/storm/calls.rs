@@ -80,8 +80,8 @@ pub struct Trace {
     pub calls: Vec<Call>,
     /// Seconds that each update of the elfcorehdr took.
     pub updates: Vec<f64>,
-    /// When the last memory had been brought online; 0 when none was.
-    pub online_s: f64,
+    /// When each block of memory had been brought online, in order.
+    pub online_s: Vec<f64>,
 }
 
 /// Takes the text of tracefs' file `trace` apart; `Err` is a line that cannot be understood.
@@ -110,7 +110,7 @@ pub fn parse(text: &str) -> Result<Trace, String> {
                 }
                 open.insert(task, Call { began_s: at_s, ended_s: at_s, flags, segments: Vec::new(), result: 0 });
             }
-            "online" => trace.online_s = at_s,
+            "online" => trace.online_s.push(at_s),
             "load_end" | "file_end" => {
                 let mut call = open.remove(task).ok_or_else(broken)?;
                 call.ended_s = at_s;
@@ -189,7 +189,7 @@ mod tests {
         assert!(!refused.is_load() && !refused.is_unload());
         assert_eq!(refused.result, -16);
         assert!(unload.is_unload());
-        assert_eq!(trace.online_s, 32.15);
+        assert_eq!(trace.online_s, [32.15]);
     }
 
     #[test]

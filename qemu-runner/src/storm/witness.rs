@@ -31,8 +31,8 @@ pub struct Seen {
     pub calls: Vec<Call>,
     /// Seconds that each of the kernel's own updates took.
     pub updates: Vec<f64>,
-    /// When the last memory had been brought online.
-    pub online_s: f64,
+    /// When each block of memory had been brought online, in order.
+    pub online_s: Vec<f64>,
     /// What the poller has read.
     pub record: Record,
     /// CPU seconds of udev and its children.

@@ -113,7 +113,7 @@ fn chart(report: &Report, area: &DrawingArea<SVGBackend<'_>, plotters::coord::Sh
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.85))
         .label_font(("sans-serif", 13))
