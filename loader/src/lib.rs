@@ -26,6 +26,7 @@ pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;
 pub mod record;
+pub mod service;
 #[cfg(test)]
 mod example;
 
