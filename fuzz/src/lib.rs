@@ -16,6 +16,7 @@ pub mod iomem;
 pub mod vmcoreinfo;
 pub mod kcore;
 pub mod cpus;
+pub mod config;
 
 /// What a parser made of an input, once `check` has found nothing wrong with that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,19 @@ macro_rules! targets {
 }
 
 /// All of them.
-pub const TARGETS: &[Target] =
-    targets![bzimage, kernel_file, purgatory_elf, purgatory_object, elfcorehdr, handoff_block, iomem, vmcoreinfo, kcore, cpus];
+pub const TARGETS: &[Target] = targets![
+    bzimage,
+    kernel_file,
+    purgatory_elf,
+    purgatory_object,
+    elfcorehdr,
+    handoff_block,
+    iomem,
+    vmcoreinfo,
+    kcore,
+    cpus,
+    config
+];
 
 #[cfg(test)]
 mod tests {

@@ -6,10 +6,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
-use loader::cmdline;
+use loader::options::Options;
+use loader::queue::Block;
 use loader::request::{Console, EngineChoice};
+use loader::words::{console, leaf_size, reset_delay};
 
 pub use service::{Check, Install, Service, Uninstall};
 
@@ -20,6 +21,13 @@ const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --
      'nr_cpus=1 reset_devices acpi_no_memhotplug'\n\nThe kernel keeps an armed image current when CPUs come or go and when memory comes, if it can \
      (`status` says whether). After memory is removed, load again: the kernel leaves the range in the list of what is to be \
      dumped.\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
+
+const RELOAD_EXAMPLE: &str = "The config is TOML. Its keys are load's long options with _ for -: kernel, initrd, append, reuse_cmdline, \
+     noefi, on_corrupt, reset_delay, console, no_hotplug, engine, leaf_size, purgatory; and file = \"auto\", \"never\" or \"always\" (auto: let \
+     the kernel make the image only where it forbids kexec_load). {release} in kernel and initrd stands for the running kernel's \
+     release.\n\nOf a burst of events, the first is answered at once, the others together when it is quiet. The exit status is 0 when the \
+     armed image is true, 1 when it could not be made so.\n\nExample of a config:\n  kernel = \"/boot/vmlinuz-{release}\"\n  initrd = \
+     \"/var/lib/kdump/initrd.img-{release}\"\n  reuse_cmdline = true\n  append = \"nr_cpus=1 reset_devices acpi_no_memhotplug\"";
 
 /// Arms a capture kernel that takes over when this kernel panics
 #[derive(Debug, Parser)]
@@ -39,8 +47,22 @@ pub enum Command {
     Load(Load),
     /// Disarm the capture kernel
     Unload,
-    /// Say whether a capture kernel is armed, and which
+    /// Make the armed image true: arm what the config says, if that is not what is armed
+    ///
+    /// Arms if nothing is armed; does nothing if the armed image still is what would be armed now; else puts another in its place, with one
+    /// system call and everything checked before, so that there is no time without. What does not succeed leaves the old one armed.
+    #[command(after_help = RELOAD_EXAMPLE)]
+    Reload(Reload),
+    /// Say whether a panic now would leave a dump, and what would be wrong with it
+    ///
+    /// The first line is the answer: yes, yes but, no because. The exit status is 0 for the first two and 1 for no, or when it cannot be told,
+    /// as without privilege.
     Status(Status),
+    /// Print what happens to CPUs, memory and the armed image, as it happens
+    ///
+    /// CPUs and memory blocks that come, go and change state, by the kernel's own events; arming and disarming, seen within a tenth of a
+    /// second; and whether the kernel keeps the image current. Ends when it is interrupted.
+    Watch(Watch),
     /// Say what `load` would do, and touch nothing
     ///
     /// With --snapshot it does so for the machine that the snapshot was taken of, and needs no privilege.
@@ -88,10 +110,47 @@ pub struct Load {
     pub json: bool,
 }
 
+/// `reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The config
+    #[arg(long, value_name = "FILE", default_value = "/etc/kdump-loader.toml")]
+    pub config: PathBuf,
+    /// Arm again even if the armed image is still true
+    #[arg(long)]
+    pub force: bool,
+    /// Print as JSON what was done and why
+    #[arg(long)]
+    pub json: bool,
+    /// Only note that CPUs or memory came or went, for the reload to come; for udev
+    #[arg(long, conflicts_with_all = ["force", "json"])]
+    pub queue: bool,
+    /// The memory block that went, by the kernel's name for it, such as memory42
+    #[arg(long, value_name = "DEVICE", requires = "queue")]
+    pub removed: Option<Block>,
+}
+
 /// `status`
 #[derive(Debug, Args)]
 pub struct Status {
+    /// Exit with 1 for "yes, but" as well
+    #[arg(long)]
+    pub strict: bool,
+    /// Compare what is armed with this config [default: /etc/kdump-loader.toml if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write the answer for Prometheus' node_exporter, too: a file of its directory for textfiles, replaced in one step
+    #[arg(long, value_name = "FILE")]
+    pub prometheus: Option<PathBuf>,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
 }
@@ -194,6 +253,26 @@ pub struct ImageArgs {
     pub purgatory: Option<PathBuf>,
 }
 
+impl ImageArgs {
+    /// The same without clap.
+    pub fn options(&self) -> Options {
+        Options {
+            kernel: self.kernel.clone(),
+            initrd: self.initrd.clone(),
+            append: self.append.clone(),
+            reuse_cmdline: self.reuse_cmdline,
+            noefi: self.noefi,
+            on_corrupt: self.on_corrupt.map(Into::into),
+            reset_delay_ms: self.reset_delay,
+            console: self.console,
+            no_hotplug: self.no_hotplug,
+            engine: self.engine.into(),
+            leaf_size: self.leaf_size,
+            purgatory: self.purgatory.clone(),
+        }
+    }
+}
+
 /// [`OnCorrupt`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum OnCorruptArg {
@@ -236,40 +315,6 @@ impl From<EngineArg> for EngineChoice {
     }
 }
 
-/// Milliseconds of a number of seconds.
-fn reset_delay(text: &str) -> Result<u32, String> {
-    let limit = MAX_RESET_DELAY_MS / 1000;
-    let seconds = unsigned(text).filter(|&seconds| seconds <= limit);
-    seconds.map(|seconds| seconds * 1000).ok_or_else(|| format!("not a number of seconds from 0 to {limit}"))
-}
-
-/// A decimal number. `parse` would take a sign, too.
-fn unsigned(digits: &str) -> Option<u32> {
-    if digits.starts_with('+') { None } else { digits.parse().ok() }
-}
-
-fn console(text: &str) -> Result<Console, String> {
-    let port = match text {
-        "auto" => return Ok(Console::Auto),
-        "none" => return Ok(Console::None),
-        name => cmdline::legacy_port(name).or_else(|| cmdline::hexadecimal_port(name)),
-    };
-    port.map(Console::Port).ok_or_else(|| {
-        format!("not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x} such as 0x3f8, or none")
-    })
-}
-
-/// Bytes, with K or M for powers of 1024.
-fn leaf_size(text: &str) -> Result<u32, String> {
-    let (digits, factor) = match text.strip_suffix(['K', 'k']) {
-        Some(digits) => (digits, 1 << 10),
-        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
-    };
-    let size = unsigned(digits).and_then(|number| number.checked_mul(factor));
-    size.filter(|size| size.is_power_of_two() && (MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(size))
-        .ok_or_else(|| format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -295,37 +340,6 @@ mod tests {
         for (option, default) in ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults) {
             let told = help.split_once(&format!("{option} <")).unwrap().1.split("[default: ").nth(1).unwrap();
             assert!(told.starts_with(&format!("{default}]")), "{option}: {told}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_powers_of_two_within_limits() {
-        assert_eq!(leaf_size("64K"), Ok(64 << 10));
-        assert_eq!(leaf_size("1M"), Ok(1 << 20));
-        assert_eq!(leaf_size("4096"), Ok(4096));
-        for wrong in ["", "K", "0", "3K", "2K", "128M", "4096M", "-4K", "+4K", "64KB"] {
-            assert!(leaf_size(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn consoles_are_names_or_ports() {
-        assert_eq!(console("auto"), Ok(Console::Auto));
-        assert_eq!(console("none"), Ok(Console::None));
-        assert_eq!(console("ttyS0"), Ok(Console::Port(0x3f8)));
-        assert_eq!(console("ttyS3"), Ok(Console::Port(0x2e8)));
-        assert_eq!(console("0x3e8"), Ok(Console::Port(0x3e8)));
-        for wrong in ["", "ttyS4", "tty0", "0x", "0x0", "0xfffd", "0x10000", "3f8", "0x+3f8", "ttyS0,115200", "uart,io,0x3f8"] {
-            assert!(console(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn delays_are_whole_seconds_up_to_an_hour() {
-        assert_eq!(reset_delay("0"), Ok(0));
-        assert_eq!(reset_delay("3600"), Ok(3_600_000));
-        for wrong in ["3601", "-1", "+5", "1.5", "soon"] {
-            assert!(reset_delay(wrong).is_err(), "{wrong}");
         }
     }
 }

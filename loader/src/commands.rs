@@ -4,7 +4,9 @@ pub mod load;
 pub mod load_file;
 pub mod kexec;
 pub mod unload;
+pub mod reload;
 pub mod status;
+pub mod watch;
 pub mod plan;
 pub mod inspect;
 pub mod snapshot;
@@ -19,14 +21,19 @@ use std::path::{Path, PathBuf};
 
 use loader::image::Image;
 use loader::machine::{self, KexecState, Machine};
+use loader::options::Options;
+use loader::phys::PhysRange;
+use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
-use loader::{advice, cmdline, kernel, preflight, purgatory, record, submit};
+use loader::{advice, cmdline, config, kernel, preflight, purgatory, record, removal, submit};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
 
 /// The root of the live machine.
 pub const LIVE: &str = "/";
+/// The file that this program was started from, even if another has taken its name since.
+pub const OURSELVES: &str = "/proc/self/exe";
 
 /// Why a command could not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +107,34 @@ pub enum Error {
         /// Why not.
         #[source]
         source: Box<Error>,
+    },
+    /// The armed image could not be made true.
+    #[error("the armed image could not be made true; {aftermath}")]
+    Reload {
+        /// What is armed now.
+        aftermath: Aftermath,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
+    /// The config is none.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// Memory that the kernel said it removes is still there.
+    #[error(
+        "{range}, of which the kernel said that it is removed, is still in /proc/iomem after {} s: the next reload looks again",
+        removal::PATIENCE.as_secs()
+    )]
+    NotReleased {
+        /// Where it is.
+        range: PhysRange,
+    },
+    /// The kernel's events cannot be had.
+    #[error("cannot listen to the kernel's events of devices (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it")]
+    Watch {
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// A file is no kernel.
     #[error(transparent)]
@@ -195,7 +230,7 @@ pub fn print(data: &str) -> Result<(), Error> {
 }
 
 /// The shape of what `--json` prints. New keys do not change it.
-const JSON_VERSION: u32 = 1;
+pub const JSON_VERSION: u32 = 1;
 
 /// Data with its version.
 #[derive(Serialize)]
@@ -239,32 +274,44 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
 
 /// Reads every file that the flags name and says the rest in the loader's words.
 pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
-    let kernel = read_file("capture kernel", &arguments.kernel)?;
+    request_for(&arguments.options(), machine, rng_seed)
+}
+
+/// The same for whoever has no flags.
+pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
+    let kernel = read_file("capture kernel", &options.kernel)?;
     let defaults = kernel::uki::defaults(&kernel.bytes);
-    let append = arguments.append.as_deref();
-    let command_line = cmdline::chosen(&machine.command_line, arguments.reuse_cmdline, append, defaults.command_line);
+    let append = options.append.as_deref();
+    let command_line = cmdline::chosen(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
-    let initrd = arguments.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
+    let initrd = options.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
     Ok(Request {
         kernel,
         initrd,
         command_line,
-        noefi: arguments.noefi,
-        on_corrupt: arguments.on_corrupt.map(Into::into),
-        reset_delay_ms: arguments.reset_delay,
-        console: arguments.console,
-        hotplug: !arguments.no_hotplug,
-        engine: arguments.engine.into(),
-        leaf_size: arguments.leaf_size,
-        purgatory: read_purgatory(arguments.purgatory.as_deref())?,
+        noefi: options.noefi,
+        on_corrupt: options.on_corrupt,
+        reset_delay_ms: options.reset_delay_ms,
+        console: options.console,
+        hotplug: !options.no_hotplug,
+        engine: options.engine,
+        leaf_size: options.leaf_size,
+        purgatory: read_purgatory(options.purgatory.as_deref())?,
         rng_seed: Some(rng_seed),
         window: None,
     })
 }
 
-/// Says what is allowed but hardly meant.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) {
-    advice::advise(image, request, machine).iter().for_each(|advice| say(format_args!("{advice}")));
+/// What an image of these options is made from; asked before the files are read.
+pub fn origin(options: &Options) -> Origin {
+    Origin::of(options, Path::new(OURSELVES))
+}
+
+/// Says what is allowed but hardly meant; the same sentences.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<String> {
+    let sentences: Vec<String> = advice::advise(image, request, machine).iter().map(ToString::to_string).collect();
+    sentences.iter().for_each(|sentence| say(format_args!("{sentence}")));
+    sentences
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.

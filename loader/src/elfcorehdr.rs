@@ -18,8 +18,10 @@ use object::{LittleEndian, U16, U32, U64};
 use crate::machine::{CrashNotes, Machine};
 use crate::phys::{LOW_1M, PhysRange, align_up, merged, subtract};
 
-const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
-const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
+/// Bytes of the ELF header.
+pub const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
+/// Bytes of a program header.
+pub const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
 const _: () = assert!(EHDR_LEN == 64 && PHDR_LEN == 56);
 
 /// From this number of program headers on, `e_phnum` does not hold it, and fs/proc/vmcore.c does not look elsewhere (`PN_XNUM`).
@@ -72,11 +74,16 @@ pub fn kernels_len(machine: &Machine) -> Option<u64> {
     Some(machine.elfcorehdr_size?.saturating_add(EHDR_LEN as u64))
 }
 
-/// The System RAM that belongs in a dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
-fn dumped(machine: &Machine) -> Vec<PhysRange> {
+/// The System RAM of a machine that belongs in a dump.
+pub fn dumped(machine: &Machine) -> Vec<PhysRange> {
+    without_crash_memory(&machine.system_ram, &machine.crash_regions, &machine.crash_cma)
+}
+
+/// System RAM without what belongs in no dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
+pub fn without_crash_memory(system_ram: &[PhysRange], crash_regions: &[PhysRange], crash_cma: &[PhysRange]) -> Vec<PhysRange> {
     let low = PhysRange::with_len(0, LOW_1M).expect("1 MiB is in range");
-    let holes: Vec<_> = [low].iter().chain(&machine.crash_regions).chain(&machine.crash_cma).copied().collect();
-    subtract(&merged(machine.system_ram.clone()), &holes)
+    let holes: Vec<_> = [low].iter().chain(crash_regions).chain(crash_cma).copied().collect();
+    subtract(&merged(system_ram.to_vec()), &holes)
 }
 
 fn header(phnum: u16) -> FileHeader64<LittleEndian> {

@@ -7,6 +7,9 @@
 
 pub mod phys;
 pub mod request;
+pub mod words;
+pub mod options;
+pub mod config;
 pub mod machine;
 pub mod kernel;
 pub mod purgatory;
@@ -15,6 +18,7 @@ pub mod place;
 pub mod cmdline;
 pub mod bootparams;
 pub mod elfcorehdr;
+pub mod listing;
 pub mod describe;
 pub mod seal;
 pub mod bind;
@@ -26,6 +30,13 @@ pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;
 pub mod record;
+pub mod outdated;
+pub mod queue;
+pub mod burst;
+pub mod removal;
+pub mod findings;
+pub mod survey;
+pub mod uevent;
 pub mod service;
 #[cfg(test)]
 mod example;

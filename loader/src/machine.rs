@@ -17,6 +17,7 @@ mod cpus;
 mod efi;
 mod kexec;
 mod reservation;
+mod present;
 pub mod snapshot;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -25,6 +26,7 @@ pub mod fuzzing;
 pub(crate) mod example;
 
 pub use error::Error;
+pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 use source::Tree;
 

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         return commands::kexec::run(arguments);
     }
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             commands::say(format_args!("{}", in_full(&error)));
             ExitCode::from(COULD_NOT)
@@ -40,18 +40,21 @@ fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>>
     None
 }
 
-fn run(command: Command) -> Result<(), Error> {
+fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Load(arguments) => commands::load::run(&arguments),
-        Command::Unload => commands::unload::run(),
-        Command::Status(arguments) => commands::status::run(&arguments),
-        Command::Plan(arguments) => commands::plan::run(&arguments),
-        Command::Inspect(arguments) => commands::inspect::run(&arguments),
-        Command::Snapshot(arguments) => commands::snapshot::run(&arguments),
+        Command::Load(arguments) => commands::load::run(&arguments)?,
+        Command::Unload => commands::unload::run()?,
+        Command::Reload(arguments) => commands::reload::run(&arguments)?,
+        Command::Status(arguments) => return commands::status::run(&arguments),
+        Command::Watch(arguments) => commands::watch::run(&arguments)?,
+        Command::Plan(arguments) => commands::plan::run(&arguments)?,
+        Command::Inspect(arguments) => commands::inspect::run(&arguments)?,
+        Command::Snapshot(arguments) => commands::snapshot::run(&arguments)?,
         Command::Kexec(_) => unreachable!("`for_kexec` takes it"),
-        Command::GenerateKexecOptions => commands::print(&kexec::words::markdown()),
-        Command::Service(what) => commands::service::run(&what),
-        Command::GenerateMan(arguments) => commands::generate_man::run(&arguments),
-        Command::GenerateCompletions(arguments) => commands::generate_completions::run(&arguments),
+        Command::GenerateKexecOptions => commands::print(&kexec::words::markdown())?,
+        Command::Service(what) => commands::service::run(&what)?,
+        Command::GenerateMan(arguments) => commands::generate_man::run(&arguments)?,
+        Command::GenerateCompletions(arguments) => commands::generate_completions::run(&arguments)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

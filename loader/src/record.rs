@@ -14,6 +14,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::image::Summary;
+use crate::listing::Listing;
+use crate::phys::PhysRange;
+
+pub mod failure;
+pub mod origin;
+
+use origin::Origin;
 
 /// Below the root.
 const FILE: &str = "run/kdump-loader/armed.json";
@@ -56,6 +63,15 @@ pub struct Record {
     /// The image, where the loader made it.
     #[serde(default)]
     pub image: Option<Summary>,
+    /// What it was made from.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// What its elfcorehdr listed when it was armed.
+    #[serde(default)]
+    pub listing: Option<Listing>,
+    /// What was said about it when it was armed ([`crate::advice`]).
+    #[serde(default)]
+    pub advice: Vec<String>,
 }
 
 /// The system call that armed an image.
@@ -134,22 +150,54 @@ impl Record {
         let armed_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (kernel, initrd) = (kernel.display().to_string(), initrd.map(|initrd| initrd.display().to_string()));
         let (call, command_line) = (Call::KexecFileLoad, Some(command_line));
-        Ok(Self { version: VERSION, boot_id: boot_id(root)?, armed_at, kernel, initrd, hotplug, call, command_line, image: None })
+        Ok(Self {
+            version: VERSION,
+            boot_id: boot_id(root)?,
+            armed_at,
+            kernel,
+            initrd,
+            hotplug,
+            call,
+            command_line,
+            image: None,
+            origin: None,
+            listing: None,
+            advice: Vec::new(),
+        })
+    }
+
+    /// With what can be compared later on: what it was made from, and of what machine.
+    pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<String>) -> Self {
+        Self { origin: Some(origin), listing, advice, ..self }
+    }
+
+    /// The physical address of its elfcorehdr: its segment's, or where the kernel's loader puts it, at the start of the crash region, from which it
+    /// fills it upwards (`load_crashdump_segments`, arch/x86/kernel/crash.c).
+    pub fn elfcorehdr(&self, crash_region: Option<PhysRange>) -> Option<u64> {
+        match (&self.image, self.call) {
+            (Some(image), _) => image.segments.iter().find(|segment| segment.name == "elfcorehdr").map(|segment| segment.start),
+            (None, Call::KexecFileLoad) => crash_region.map(|region| region.start()),
+            (None, Call::KexecLoad) => None,
+        }
     }
 
     /// Puts it in the place of the last one, whole or not at all. Addresses are for root's eyes only, as in /proc/iomem.
     pub fn write(&self, root: &Path) -> Result<(), Error> {
-        let path = root.join(FILE);
-        let directory = path.parent().expect("FILE has a directory");
-        fs::create_dir_all(directory).map_err(failed("create", directory))?;
-        let new = path.with_extension("new");
-        let text = serde_json::to_vec_pretty(self).expect("strings and integers always serialize");
-        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
-        file.and_then(|mut file| file.write_all(&text)).map_err(failed("write", &new))?;
-        fs::rename(&new, &path).map_err(failed("replace", &path))?;
+        write_whole(&root.join(FILE), self)?;
         let aside = root.join(SET_ASIDE);
         absent_is_fine(fs::remove_file(&aside).map_err(|error| (error, "remove", aside)))
     }
+}
+
+/// Writes a file of state in JSON, whole or not at all, for root's eyes only.
+pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Error> {
+    let directory = path.parent().expect("a file of state has a directory");
+    fs::create_dir_all(directory).map_err(failed("create", directory))?;
+    let new = path.with_extension("new");
+    let text = serde_json::to_vec_pretty(content).expect("strings and integers always serialize");
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+    file.and_then(|mut file| file.write_all(&text)).map_err(failed("write", &new))?;
+    fs::rename(&new, path).map_err(failed("replace", path))
 }
 
 /// A turn at arming. Dropping it, or dying, ends it.
@@ -161,8 +209,12 @@ pub struct Turn {
 /// Waits for our turn, no longer than `patience`: of two loads at once, the image that is armed last must also be the one that is
 /// written down last. `says` is called before the first pause.
 pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
-    let path = root.join(LOCK);
-    let directory = path.parent().expect("LOCK has a directory");
+    wait_for_lock(root.join(LOCK), patience, says)
+}
+
+/// The same for a lock of its own, of which one process at a time gets hold.
+pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+    let directory = path.parent().expect("a lock has a directory");
     fs::create_dir_all(directory).map_err(failed("create", directory))?;
     // Whoever can open the file can hold the lock, and keep this machine without a dump: root alone.
     let file = fs::OpenOptions::new()
@@ -188,6 +240,11 @@ pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Re
     }
 }
 
+/// Whether somebody holds a lock.
+pub fn is_locked(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Moves the record out of sight: whoever is killed while the kernel changes images must not leave one that tells of the old image.
 /// What such a one has left out of sight tells of an image that is long gone, so it is removed first.
 pub fn set_aside(root: &Path) -> Result<(), Error> {
@@ -211,7 +268,7 @@ pub fn forget(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn absent_is_fine(result: Result<(), (std::io::Error, &'static str, PathBuf)>) -> Result<(), Error> {
+pub(crate) fn absent_is_fine(result: Result<(), (std::io::Error, &'static str, PathBuf)>) -> Result<(), Error> {
     match result {
         Err((error, action, path)) if error.kind() != ErrorKind::NotFound => Err(failed(action, &path)(error)),
         _ => Ok(()),
@@ -229,13 +286,14 @@ pub fn read(root: &Path) -> Result<Known, Error> {
     if record.boot_id == boot_id(root)? { Ok(Known::Image(Box::new(record))) } else { Ok(Known::Stale) }
 }
 
-fn boot_id(root: &Path) -> Result<String, Error> {
+/// Which boot this is.
+pub fn boot_id(root: &Path) -> Result<String, Error> {
     let path = root.join(BOOT_ID);
     let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
     Ok(text.trim_end().to_owned())
 }
 
-fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
+pub(crate) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
     move |source| Error::Io { action, path: path.to_owned(), source }
 }
 

@@ -14,6 +14,7 @@ mod peer;
 mod drop_ins;
 mod service;
 mod foreign;
+mod reload;
 
 use crate::scenario::Scenario;
 
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         drop_ins::all(),
         service::all(),
         foreign::all(),
+        reload::all(),
     ];
     families.into_iter().flatten().collect()
 }

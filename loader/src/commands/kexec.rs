@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use loader::machine::{KexecState, Machine, Reservation};
+use loader::options::Options;
 use loader::phys::PhysRange;
 use loader::request::Request;
 use loader::{preflight, submit};
 
 use super::load_file::Wanted;
-use super::{Error, LIVE, expect_format, fresh_seed, in_full, load, load_file, print, say, unload};
-use crate::cli::{EngineArg, ImageArgs};
+use super::{Error, LIVE, expect_format, fresh_seed, in_full, load, load_file, origin, print, request_for, say, unload};
 use crate::kexec::decide::{Action, Decision, Load, decide, not_ours};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PEER, words};
@@ -82,7 +82,7 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
         SystemCall::FileLoad => arm_kernels(root, wanted),
         SystemCall::Auto => {
             let Err(error) = arm_ours(root, wanted) else { return Ok(()) };
-            if !kernel_might_itself(&error) {
+            if !load_file::might_do_instead(&error) {
                 return Err(error);
             }
             say(format_args!("{}", in_full(&error)));
@@ -92,58 +92,39 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
     }
 }
 
-/// Whether kexec_load(2) is forbidden or not there, which the other call need not be.
-fn kernel_might_itself(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Preflight(preflight::Error::LockedDown { .. })
-            | Error::Refused {
-                refusal: submit::Error::NotPermitted | submit::Error::Forbidden | submit::Error::NotImplemented,
-                ..
-            }
-    )
-}
-
 /// With kexec_load(2) and our purgatory.
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &Reservation::read(root)?.kexec)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
+    let origin = origin(&options(wanted));
     let request = request(wanted, &machine)?;
     if wanted.debug {
         // Before anything is submitted, so that it can be seen what the kernel refused.
         let image = loader::build(&request, &machine)?;
         let _ = std::io::stderr().write_all(image.summary().to_string().as_bytes());
     }
-    load::arm(root, machine, &request).map(drop)
+    load::arm(root, machine, &request, origin).map(drop)
 }
 
 /// With kexec_file_load(2) and the kernel's.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
+    let origin = origin(&options(wanted));
     let Load { kernel, initrd, append, reuse, format, .. } = wanted;
     let wanted = Wanted { kernel, initrd: initrd.as_deref(), append: append.as_deref(), reuse: *reuse, format: *format };
-    load_file::arm(root, wanted).map(drop)
+    load_file::arm(root, wanted, origin).map(drop)
+}
+
+/// What of them an image is made from. kexec-tools has no words for the rest; whoever wants it otherwise calls `load`.
+fn options(wanted: &Load) -> Options {
+    let Load { kernel, initrd, append, reuse, noefi, console, .. } = wanted.clone();
+    Options { initrd, append, reuse_cmdline: reuse, noefi, console, ..Options::new(kernel) }
 }
 
 fn request(wanted: &Load, machine: &Machine) -> Result<Request, Error> {
-    let Load { kernel, initrd, append, reuse, format, mem_min, mem_max, noefi, console, .. } = wanted.clone();
-    let arguments = ImageArgs {
-        kernel,
-        initrd,
-        append,
-        reuse_cmdline: reuse,
-        noefi,
-        console,
-        // kexec-tools has no words for the rest; whoever wants it otherwise calls `load`.
-        on_corrupt: None,
-        reset_delay: None,
-        no_hotplug: false,
-        engine: EngineArg::Auto,
-        leaf_size: None,
-        purgatory: None,
-    };
-    let request = super::request(&arguments, machine, fresh_seed()?)?;
+    let Load { format, mem_min, mem_max, .. } = *wanted;
+    let request = request_for(&options(wanted), machine, fresh_seed()?)?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use loader::image::{Summary, mib};
+use loader::listing::Listing;
 use loader::machine::{CrashHotplug, Machine};
 use loader::preflight;
-use loader::record::Record;
+use loader::record::{Record, origin::Origin};
 use loader::request::Request;
 use loader::submit;
 use serde::Serialize;
 
 use super::{
-    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, print_json, request, say, set_aside, turn,
+    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, origin, print_json, request, say,
+    set_aside, turn,
 };
 use crate::cli::Load;
 
@@ -36,8 +38,9 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     preflight::permitted(root, &machine.kexec)?;
+    let origin = origin(&arguments.image.options());
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
-    let (hotplug, summary) = arm(root, machine, &request)?;
+    let (hotplug, summary) = arm(root, machine, &request, origin)?;
     if !arguments.json {
         return Ok(());
     }
@@ -46,9 +49,9 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 }
 
 /// Builds what was asked for, arms and records it: whether the kernel keeps it current, and what it is.
-pub fn arm(root: &Path, machine: Machine, request: &Request) -> Result<(bool, Summary), Error> {
+pub fn arm(root: &Path, machine: Machine, request: &Request, origin: Origin) -> Result<(bool, Summary), Error> {
     let image = loader::build(request, &machine)?;
-    advise(&image, request, &machine);
+    let advice = advise(&image, request, &machine);
 
     let _turn = turn(root)?;
     set_aside(root);
@@ -90,7 +93,8 @@ pub fn arm(root: &Path, machine: Machine, request: &Request) -> Result<(bool, Su
     let hotplug = follows(root, request.hotplug, armed.hotplug);
     let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
     let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
-    if let Err(error) = written.and_then(|record| record.write(root)) {
+    let made = |record: Record| record.made(origin, Some(Listing::of(&described)), advice).write(root);
+    if let Err(error) = written.and_then(made) {
         say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
         forget(root);
     }

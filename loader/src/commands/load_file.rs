@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 use loader::advice::{Advice, NO_MEMORY_HOTPLUG};
 use loader::image::SpanSummary;
 use loader::kernel::{CaptureKernel, uki};
-use loader::machine::{KexecState, Reservation};
-use loader::record::Record;
+use loader::listing::Listing;
+use loader::machine::{KexecState, Present, Reservation};
+use loader::record::{Record, origin::Origin};
 use loader::request::InputFile;
 use loader::submit::{self, file::Files};
 use loader::{cmdline, file_load, preflight};
 use serde::Serialize;
 
 use super::load::follows;
-use super::{Aftermath, Error, LIVE, aftermath, forget, in_full, print_json, say, set_aside, turn};
+use super::{Aftermath, Error, LIVE, aftermath, forget, in_full, origin, print_json, say, set_aside, turn};
 use crate::cli::Load;
 
 /// What to arm.
@@ -62,7 +63,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
         reuse: image.reuse_cmdline,
         format: None,
     };
-    let output = arm(Path::new(LIVE), wanted)?;
+    let output = arm(Path::new(LIVE), wanted, origin(&image.options()))?;
     if !arguments.json {
         return Ok(());
     }
@@ -70,7 +71,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 }
 
 /// Arms what was asked for.
-pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
+pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Output, Error> {
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
@@ -88,9 +89,11 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
     let initrd_content = initrd.as_ref().map(|initrd| &initrd.content);
     let (parsed, line) = file_load::check(&kernel.content, initrd_content, &command_line, &machine)?;
     let crash_region = machine.crash_region()?;
+    let mut advice = Vec::new();
     if !cmdline::has_parameter(&command_line, NO_MEMORY_HOTPLUG) {
-        say(format_args!("{}", Advice::MemoryHotplug));
+        advice.push(Advice::MemoryHotplug.to_string());
     }
+    advice.iter().for_each(|sentence| say(format_args!("{sentence}")));
     let kernel_fd = kernel.descriptor(&parsed)?;
 
     let initrd_fd = initrd.as_ref().map(|initrd| initrd.file.as_fd());
@@ -98,6 +101,8 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
 
     let _turn = turn(root)?;
     rehearse(root, files)?;
+    // What the kernel lists is not older than this; a difference means one load too many, and never one too few.
+    let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
     set_aside(root);
     submit::file::load(files).map_err(|refusal| Error::FileRefused { refusal, aftermath: aftermath(root) })?;
     forget(root);
@@ -105,7 +110,8 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
     let hotplug = follows(root, true, true);
     let told = text(line);
     let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
-    if let Err(error) = written.and_then(|record| record.write(root)) {
+    let made = |record: Record| record.made(origin, listing, advice).write(root);
+    if let Err(error) = written.and_then(made) {
         say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
         forget(root);
     }
@@ -115,6 +121,18 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>) -> Result<Output, Error> {
     ));
     let initrd = wanted.initrd.map(|path| path.display().to_string());
     Ok(Output { call: "kexec_file_load", hotplug, kernel, initrd, command_line: told, crash_region: crash_region.into() })
+}
+
+/// Whether kexec_load(2) is forbidden or not there, which this call need not be.
+pub(super) fn might_do_instead(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Preflight(preflight::Error::LockedDown { .. })
+            | Error::Refused {
+                refusal: submit::Error::NotPermitted | submit::Error::Forbidden | submit::Error::NotImplemented,
+                ..
+            }
+    )
 }
 
 /// Where there is something to lose: whether the kernel trusts the signature is found out before the armed image is freed.

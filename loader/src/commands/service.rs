@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use loader::config;
 use loader::service::{self, Done, Program};
 
 use super::{Error, LIVE, print, say};
@@ -59,7 +60,7 @@ fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), E
 }
 
 fn configuration(root: &Path) -> PathBuf {
-    root.join("etc/kdump-loader.toml")
+    root.join(config::DEFAULT)
 }
 
 fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {

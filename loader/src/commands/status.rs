@@ -1,23 +1,34 @@
-//! `kdump-loader status`: is a capture kernel armed, which, and does it stay current.
+//! `kdump-loader status`: if it panics now, is there a dump? And what is armed.
 
 use std::fmt;
 use std::path::Path;
+use std::process::ExitCode;
 
 use loader::elfcorehdr;
+use loader::findings::{Answer, Finding, Severity};
 use loader::image::{SpanSummary, mib};
-use loader::machine::{KexecState, Machine};
-use loader::record::{self, Call, Known, Record};
+use loader::machine::Machine;
+use loader::record::{Call, Record};
+use loader::survey::{Survey, survey};
 use serde::Serialize;
 
-use super::{Error, LIVE, in_full, print, print_json, say};
+use super::{Error, LIVE, OURSELVES, in_full, print, print_json, say};
 use crate::cli::Status;
+
+mod prometheus;
 
 /// Stands in for the time-stamp counter's frequency, which `status` does not tell and need not wait for.
 const NO_TSC_KHZ: u32 = 1;
+/// No, or nobody knows, or with --strict "yes, but".
+const NOT_YES: u8 = 1;
 
 /// What `status` prints. What the kernel or the record does not say is null.
 #[derive(Serialize)]
 pub(super) struct Report {
+    /// Whether a panic now would leave a dump.
+    pub answer: Answer,
+    /// What is wrong.
+    pub findings: Vec<Told>,
     /// An image is armed.
     pub loaded: bool,
     /// Bytes in all crash regions.
@@ -35,9 +46,26 @@ pub(super) struct Report {
     /// The seal of the armed image.
     pub identity: Option<String>,
     /// Why it is not known.
-    pub unknown_because: Option<&'static str>,
+    pub unknown_because: Option<String>,
     /// What was written down when it was armed.
     pub record: Option<Box<Record>>,
+}
+
+/// A finding, told.
+#[derive(Serialize)]
+pub(super) struct Told {
+    /// The word for programs.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The sentence for people.
+    pub text: String,
+}
+
+impl From<&Finding> for Told {
+    fn from(finding: &Finding) -> Self {
+        Self { code: finding.code(), severity: finding.severity(), text: finding.to_string() }
+    }
 }
 
 /// What fits an elfcorehdr.
@@ -53,23 +81,22 @@ pub(super) struct Capacity {
     pub memory_ranges: u64,
 }
 
-/// Asks the kernel, then the record.
-pub fn run(arguments: &Status) -> Result<(), Error> {
+/// Looks at everything, answers, and says what is armed.
+pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = Path::new(LIVE);
-    let state = KexecState::read(root)?;
+    let Survey { state, record, findings } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES))?;
     // Without privilege /proc/iomem has no addresses; the rest can be said nevertheless.
     let machine = Machine::read(root, Some(NO_TSC_KHZ)).map_err(|error| say(format_args!("{}", in_full(&error)))).ok();
-    let known =
-        if state.crash_loaded { record::read(root).map_err(|error| say(format_args!("{}", in_full(&error)))).ok() } else { None };
-    let (record, unknown_because) = match known {
-        Some(Known::Image(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image")),
-        Some(Known::Image(record)) => (Some(record), None),
-        Some(Known::Nothing) => (None, Some("no record of it")),
-        Some(Known::Stale) => (None, Some("the record is from an earlier boot")),
-        None => (None, state.crash_loaded.then_some("the record cannot be read")),
+    let (record, unknown_because) = match record {
+        Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image".to_owned())),
+        Some(Ok(record)) => (Some(record), None),
+        Some(Err(because)) => (None, Some(because.to_string())),
+        None => (None, None),
     };
     let image = record.as_ref().and_then(|record| record.image.as_ref());
     let report = Report {
+        answer: Answer::of(&findings),
+        findings: findings.iter().map(Told::from).collect(),
         loaded: state.crash_loaded,
         crash_size: state.crash_size,
         crash_region: machine.as_ref().and_then(|machine| machine.crash_region().ok()).map(SpanSummary::from),
@@ -81,7 +108,19 @@ pub fn run(arguments: &Status) -> Result<(), Error> {
         unknown_because,
         record,
     };
-    if arguments.json { print_json(&report) } else { print(&report.to_string()) }
+    if let Some(path) = &arguments.prometheus {
+        prometheus::write(path, &report)?;
+    }
+    if arguments.json {
+        print_json(&report)?
+    } else {
+        print(&report.to_string())?
+    }
+    Ok(match report.answer {
+        Answer::Yes => ExitCode::SUCCESS,
+        Answer::YesBut if !arguments.strict => ExitCode::SUCCESS,
+        _ => ExitCode::from(NOT_YES),
+    })
 }
 
 /// Of the armed image's elfcorehdr if it is known, else of one that the kernel asks for.
@@ -94,9 +133,27 @@ fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
     Some(Capacity { len, headers, cpus, memory_ranges: headers.saturating_sub(cpus + elfcorehdr::FIXED_PHDRS) })
 }
 
+impl Report {
+    /// The answer in one line, and one line for every finding.
+    fn write_answer(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "{}",
+            match self.answer {
+                Answer::Yes => "yes: a panic now would leave a dump",
+                Answer::YesBut => "yes, but: a panic now would leave a dump, and",
+                Answer::CannotTell => "cannot tell whether a panic now would leave a dump, because",
+                Answer::No => "no: a panic now would leave no dump, because",
+            }
+        )?;
+        self.findings.iter().try_for_each(|finding| writeln!(out, "  * {}", finding.text))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "armed          {}", yes(Some(self.loaded)))?;
+        self.write_answer(out)?;
+        writeln!(out, "\narmed          {}", yes(Some(self.loaded)))?;
         match &self.crash_region {
             Some(SpanSummary { start, len }) => {
                 writeln!(out, "crash region   {start:#x}-{:#x}, {} MiB", start + len - 1, mib(*len))?
@@ -109,7 +166,7 @@ impl fmt::Display for Report {
         let (cpu, memory) = (yes(self.crash_hotplug_cpu), yes(self.crash_hotplug_memory));
         writeln!(out, "stays current  when a CPU comes or goes: {cpu}; when memory comes: {memory}")?;
         if self.loaded && self.crash_hotplug_memory == Some(true) {
-            writeln!(out, "               after memory is removed, load again")?;
+            writeln!(out, "               after memory is removed, reload")?;
         }
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {
             writeln!(out, "elfcorehdr     {headers} program headers: {cpus} CPUs and {memory_ranges} ranges of memory fit")?;
@@ -117,7 +174,7 @@ impl fmt::Display for Report {
         if let Some(identity) = &self.identity {
             writeln!(out, "identity       {identity}")?;
         }
-        if let Some(because) = self.unknown_because {
+        if let Some(because) = &self.unknown_because {
             writeln!(out, "identity       unknown: {because}")?;
         }
         if let Some(record) = &self.record {

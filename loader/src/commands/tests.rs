@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use loader::findings::{Answer, Finding};
 use loader::image::{BlockSummary, OURS, SpanSummary, Summary};
+use loader::outdated::Reason;
 use serde::Serialize;
 
 use super::Versioned;
 use super::load::Output;
-use super::status::{Capacity, Report};
+use super::status::{Capacity, Report, Told};
 
 fn keys(data: &impl Serialize) -> String {
     let map: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::to_value(data).unwrap()).unwrap();
@@ -56,8 +58,10 @@ fn load_of_files_tells_what_the_kernel_was_given() {
     assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region hotplug initrd kernel version");
 }
 
-fn report() -> Report {
+pub(super) fn report() -> Report {
     Report {
+        answer: Answer::Yes,
+        findings: Vec::new(),
         loaded: true,
         crash_size: 256 << 20,
         crash_region: None,
@@ -75,14 +79,36 @@ fn report() -> Report {
 fn status_tells_what_is_armed() {
     assert_eq!(
         keys(&Versioned::new(&report())),
-        "crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr identity loaded record unknown_because used version"
+        "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings identity loaded record unknown_because used \
+         version"
     );
     assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
+    assert_eq!(keys(&Told::from(&Finding::NotArmed)), "code severity text");
 }
 
 #[test]
 fn status_says_that_removed_memory_needs_a_reload() {
-    let remedy = "after memory is removed, load again";
+    let remedy = "after memory is removed, reload";
     assert!(report().to_string().contains(remedy));
     assert!(!Report { loaded: false, ..report() }.to_string().contains(remedy), "there is nothing to reload");
+}
+
+#[test]
+fn status_answers_in_its_first_line() {
+    let first = |answer, findings: &[Finding]| {
+        let report = Report { answer, findings: findings.iter().map(Told::from).collect(), ..report() };
+        report.to_string().lines().take(1 + findings.len()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(first(Answer::Yes, &[])[0].starts_with("yes:"));
+    let lines = first(Answer::YesBut, &[Finding::NoConsole]);
+    assert!(lines[0].starts_with("yes, but") && lines[1].contains("no console"), "{lines:?}");
+    let lines = first(Answer::No, &[Finding::NotArmed]);
+    assert!(lines[0].starts_with("no:") && lines[1].contains("kdump-loader reload"), "{lines:?}");
+}
+
+#[test]
+fn reload_tells_why_it_has_armed() {
+    let output = super::reload::Output { armed: 1, reasons: vec![Reason::CpuCame { cpu: 3 }], words: vec!["CPU 3 came".into()] };
+    assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
+    assert_eq!(serde_json::to_value(&output.reasons[0]).unwrap(), serde_json::json!({ "reason": "cpu_came", "cpu": 3 }));
 }

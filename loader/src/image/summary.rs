@@ -154,6 +154,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// As /proc/iomem writes it: the last address is included.
+impl fmt::Display for SpanSummary {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:#x}-{:#x}", self.start, self.start.saturating_add(self.len).saturating_sub(1))
+    }
+}
+
 impl From<PhysRange> for SpanSummary {
     fn from(range: PhysRange) -> Self {
         Self { start: range.start(), len: range.len() }

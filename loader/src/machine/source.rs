@@ -100,6 +100,8 @@ sources! {
     CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
     CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
     CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
+    MEMORY_BLOCK_SIZE = ["sys/devices/system/memory/block_size_bytes"], Whole, "a hexadecimal number of bytes",
+        "this kernel has no memory that comes and goes (CONFIG_MEMORY_HOTPLUG)";
     MEMORY_CRASH_HOTPLUG = ["sys/devices/system/memory/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
 }
 

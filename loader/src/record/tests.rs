@@ -154,6 +154,21 @@ fn damaged_record_is_named() {
     assert!(read(root.path()).unwrap_err().to_string().contains("armed.json"));
 }
 
+const KEYS: [&str; 12] = [
+    "advice",
+    "armed_at",
+    "boot_id",
+    "call",
+    "command_line",
+    "hotplug",
+    "image",
+    "initrd",
+    "kernel",
+    "listing",
+    "origin",
+    "version",
+];
+
 /// Other programs read these.
 #[test]
 fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
@@ -163,9 +178,9 @@ fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
     let record = json.as_object_mut().unwrap();
     let mut keys: Vec<_> = record.keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["armed_at", "boot_id", "call", "command_line", "hotplug", "image", "initrd", "kernel", "version"]);
+    assert_eq!(keys, KEYS);
     assert_eq!(record["version"], 1);
-    for newer in ["version", "initrd", "hotplug", "call", "command_line"] {
+    for newer in ["version", "initrd", "hotplug", "call", "command_line", "origin", "listing", "advice"] {
         record.remove(newer).unwrap();
     }
     let path = root.path().join(FILE);

@@ -9,7 +9,7 @@ use super::tree::{Found, Tree};
 /// Where the program goes, and the units and the rule say so.
 pub const PROGRAM: &str = "usr/sbin/kdump-loader";
 /// Where the configuration is.
-pub const CONFIGURATION: &str = "etc/kdump-loader.toml";
+pub const CONFIGURATION: &str = crate::config::DEFAULT;
 /// Where the udev rule goes.
 pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
 /// Where units go that do not come from the administrator.
@@ -159,7 +159,10 @@ impl Distribution {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn links_are_those_that_the_units_ask_for() {
@@ -219,6 +222,22 @@ mod tests {
             assert_eq!(keys.len(), count, "{keys:?}");
             assert!(keys.iter().any(|key| key.starts_with("append = ") && key.contains("acpi_no_memhotplug")), "{keys:?}");
         }
+    }
+
+    #[test]
+    fn every_configuration_is_one() {
+        for distribution in [Distribution::Debian, Distribution::Fedora, Distribution::Suse] {
+            let config = Config::parse(&distribution.configuration(), "6.12.0").unwrap();
+            assert_eq!(config.options.kernel, Path::new("/boot/vmlinuz-6.12.0"));
+        }
+        // Nor is any key in a comment misspelt.
+        let every_key: String = CONFIGURATION_TEXT
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')))
+            .filter(|line| !["initrd", "append", "reuse_cmdline"].iter().any(|key| line.starts_with(key)))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        Config::parse(&(CONFIGURATION_TEXT.to_owned() + &every_key), "6.12.0").unwrap();
     }
 
     #[test]

@@ -22,6 +22,9 @@ fn misuse_is_exit_status_2() {
         "plan --kernel k --console tty0",
         "unload now",
         "load --file --kernel k --engine soft",
+        "reload --removed memory1",
+        "reload --queue --removed cpu1",
+        "reload --queue --force",
     ] {
         let result = run(program().args(arguments.split_whitespace()));
         assert_eq!(result.code, Some(2), "{arguments:?}: {}", result.stderr);
@@ -33,7 +36,7 @@ fn misuse_is_exit_status_2() {
 fn every_subcommand_explains_itself() {
     let overview = run(program().arg("--help"));
     assert_eq!(overview.code, Some(0));
-    for name in ["load", "unload", "status", "plan", "inspect", "snapshot", "service"] {
+    for name in ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service"] {
         assert_says(&overview.stdout, &[name]);
         let help = run(program().args([name, "--help"]));
         assert_eq!(help.code, Some(0), "{name}");
@@ -50,7 +53,9 @@ fn man_pages_cover_the_program_and_every_subcommand() {
         ("kdump-loader.8", ["exit status", "kdump\\-loader\\-load(8)"]),
         ("kdump-loader-load.8", ["\\-\\-on\\-corrupt", "\\-\\-reuse\\-cmdline"]),
         ("kdump-loader-unload.8", [".SH NAME", "Disarm"]),
+        ("kdump-loader-reload.8", ["kdump\\-loader.toml", "\\-\\-queue"]),
         ("kdump-loader-status.8", [".SH NAME", "\\-\\-json"]),
+        ("kdump-loader-watch.8", [".SH NAME", "\\-\\-json"]),
         ("kdump-loader-plan.8", ["\\-\\-snapshot", "\\-\\-leaf\\-size"]),
         ("kdump-loader-inspect.8", [".SH NAME", "bzImage"]),
         ("kdump-loader-snapshot.8", [".SH NAME", "DIR"]),
@@ -62,7 +67,7 @@ fn man_pages_cover_the_program_and_every_subcommand() {
     ] {
         assert_says(&fs::read_to_string(dir.path().join(page)).unwrap(), &words);
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 12, "hidden commands have no page");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 14, "hidden commands have no page");
 }
 
 #[test]

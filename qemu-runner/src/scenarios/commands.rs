@@ -26,7 +26,7 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
         format!("su nobody -s /bin/sh -c \"{} plan {options} --snapshot /tmp/snapshot --json 2>/dev/null\"", guest::LOADER);
     let plan = json(&first.vm.run_ok(&plan)?)?;
     check_eq("kexec_crash_loaded after `plan`", &first.crash_loaded()?, &false)?;
-    check_eq("`loaded` in status before `load`", &status(&mut first)?["loaded"], &Value::Bool(false))?;
+    check_eq("`loaded` in status before `load`", &status(&mut first, 1)?["loaded"], &Value::Bool(false))?;
 
     let armed = first.arm("")?;
     let planned: Vec<_> = segments(&plan)?;
@@ -34,7 +34,8 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     check(planned == loaded, "segments that `plan` foretold", format!("{loaded:x?}"), format!("{planned:x?}"))?;
     first.note("`plan` had foretold the segments");
 
-    let told = status(&mut first)?;
+    let told = status(&mut first, 0)?;
+    check_eq("`answer` in status", &told["answer"], &Value::from("yes"))?;
     check_eq("`loaded` in status", &told["loaded"], &Value::Bool(true))?;
     check_eq("`identity` in status", &told["identity"], &Value::String(armed.image.identity))?;
     let region = first.crash_region()?;
@@ -46,17 +47,21 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     let unloaded = first.loader("unload")?;
     check_eq(format!("exit status of `unload`, which said {:?}", unloaded.text), &unloaded.status, &0)?;
     check_eq("kexec_crash_loaded after `unload`", &first.crash_loaded()?, &false)?;
-    check_eq("`loaded` in status after `unload`", &status(&mut first)?["loaded"], &Value::Bool(false))?;
+    check_eq("`loaded` in status after `unload`", &status(&mut first, 1)?["loaded"], &Value::Bool(false))?;
     first.note("`unload` has disarmed it");
     first.switch_off();
     Ok(())
 }
 
-fn status(first: &mut First<'_, '_>) -> Result<Value, Error> {
-    json(&first.vm.run_ok(&format!("{} status --json 2>/dev/null", guest::LOADER))?)
+/// What `status --json` says. It must exit with this status: 0 if a panic would leave a dump, else 1.
+pub(super) fn status(first: &mut First<'_, '_>, expected: i32) -> Result<Value, Error> {
+    let output = first.vm.run(&format!("{} status --json 2>/dev/null", guest::LOADER))?;
+    check_eq(format!("exit status of `status`, which said {:?}", output.text), &output.status, &expected)?;
+    json(&output.text)
 }
 
-fn json(text: &str) -> Result<Value, Error> {
+/// JSON that the guest has printed.
+pub(super) fn json(text: &str) -> Result<Value, Error> {
     let unintelligible = |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
     serde_json::from_str(text).map_err(unintelligible)
 }

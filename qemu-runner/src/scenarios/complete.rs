@@ -10,7 +10,7 @@ use crate::scenario::{Need, Scenario};
 use crate::stage::{Setup, Stage};
 
 /// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory, arch/x86/mm/init_64.c).
-const MEMORY_BLOCK: u64 = 128 << 20;
+pub(super) const MEMORY_BLOCK: u64 = 128 << 20;
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![

@@ -1,0 +1,114 @@
+//! /etc/kdump-loader.toml: what is taken has a kernel and values that the purgatory takes, and says the same when it is written out again, one
+//! key a line; what an error says is so: the line is one of the file, an unknown key is none that there is, and stands there.
+
+use loader::config::{Config, Defect, FilePolicy, KEYS};
+use loader::request::{Console, EngineChoice};
+use loader::words;
+
+use crate::{Answer, Seed};
+
+/// Stands for `uname -r`; nobody writes it by chance.
+const RELEASE: &str = "6.12.0-fuzz";
+
+/// Shows it for one file.
+pub fn check(data: &[u8]) -> Answer {
+    // The file is read as text, or not at all.
+    let Ok(text) = std::str::from_utf8(data) else { return Answer::Refused };
+    match Config::parse(text, RELEASE) {
+        Ok(config) => {
+            check_values(&config);
+            assert_eq!(
+                Config::parse(&written(&config), RELEASE).as_ref(),
+                Ok(&config),
+                "written out again: {}",
+                written(&config)
+            );
+            Answer::Taken
+        }
+        Err(defect) => {
+            check_defect(text, &defect);
+            Answer::Refused
+        }
+    }
+}
+
+fn check_values(config: &Config) {
+    let options = &config.options;
+    for path in [Some(&options.kernel), options.initrd.as_ref(), options.purgatory.as_ref()].into_iter().flatten() {
+        assert!(path.is_absolute(), "{path:?}");
+    }
+    for path in [Some(&options.kernel), options.initrd.as_ref()].into_iter().flatten() {
+        assert!(!path.to_string_lossy().contains("{release}"), "{path:?}");
+    }
+    assert!(options.reset_delay_ms.is_none_or(|delay| delay <= 3_600_000 && delay % 1000 == 0));
+    assert!(options.leaf_size.is_none_or(|size| size.is_power_of_two() && (4 << 10..=64 << 20).contains(&size)));
+    assert!(!matches!(options.console, Console::Port(0 | 0xfff9..)));
+}
+
+/// Every key that says something, by the naivest writer there is.
+fn written(config: &Config) -> String {
+    let options = &config.options;
+    let path = |path: &std::path::PathBuf| quoted(&path.to_string_lossy());
+    let mut lines = vec![("kernel", path(&options.kernel))];
+    lines.extend(options.initrd.as_ref().map(|initrd| ("initrd", path(initrd))));
+    lines.extend(options.append.as_ref().map(|append| ("append", quoted(append))));
+    lines.extend(options.purgatory.as_ref().map(|purgatory| ("purgatory", path(purgatory))));
+    lines.extend(options.on_corrupt.map(|action| ("on_corrupt", quoted(action.word()))));
+    lines.extend(options.reset_delay_ms.map(|delay| ("reset_delay", (delay / 1000).to_string())));
+    lines.extend(options.leaf_size.map(|size| ("leaf_size", quoted(&size.to_string()))));
+    for (key, flag) in [("reuse_cmdline", options.reuse_cmdline), ("noefi", options.noefi), ("no_hotplug", options.no_hotplug)] {
+        lines.extend(flag.then(|| (key, "true".to_owned())));
+    }
+    if options.console != Console::Auto {
+        lines.push(("console", quoted(&words::console_word(options.console))));
+    }
+    if options.engine != EngineChoice::Auto {
+        lines.push(("engine", quoted(words::engine_word(options.engine))));
+    }
+    let file = match config.file {
+        FilePolicy::Auto => "auto",
+        FilePolicy::Never => "never",
+        FilePolicy::Always => "always",
+    };
+    lines.push(("file", quoted(file)));
+    lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+}
+
+/// A basic string of TOML with every character by its number.
+fn quoted(text: &str) -> String {
+    let escaped: String = text.chars().map(|character| format!("\\U{:08x}", u32::from(character))).collect();
+    format!("\"{escaped}\"")
+}
+
+fn check_defect(text: &str, defect: &Defect) {
+    let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
+    match defect {
+        Defect::Syntax { line, message } => assert!((1..=lines).contains(line) && !message.is_empty(), "{defect}"),
+        Defect::UnknownKey { line, key } => assert!((1..=lines).contains(line) && !KEYS.contains(&key.as_str()), "{defect}"),
+        Defect::Value { line, key, message } => {
+            assert!((1..=lines).contains(line) && KEYS.contains(&key.as_str()) && !message.is_empty(), "{defect}");
+        }
+        Defect::NotForFile { line, key } => {
+            assert!((1..=lines).contains(line) && text.contains("always") && KEYS.contains(&key.as_str()), "{defect}");
+        }
+        Defect::NoKernel => {}
+    }
+}
+
+/// A config with everything, and what is near.
+pub fn seeds() -> Vec<Seed> {
+    let all = "# all there is\nkernel = \"/boot/vmlinuz-{release}\"\ninitrd = '/boot/initrd.img-{release}'\nappend = \"nr_cpus=1 a=\\\"b\\\"\"\n\
+               reuse_cmdline = true\nnoefi = false\non_corrupt = 'halt'\nreset_delay = 0x10\nconsole = 'ttyS0'\nno_hotplug = true\nengine = 'soft'\n\
+               leaf_size = '64K'\npurgatory = '/usr/lib/purgatory.ro'\nfile = 'never'\n";
+    vec![
+        Seed::taken("everything", all),
+        Seed::taken("kernel-alone", "kernel='/k'"),
+        Seed::taken("by-the-kernel", "kernel = '/k'\nappend = '''\nquiet'''\nfile = 'always'\n"),
+        Seed::refused("unknown-key", "kernel = '/k'\nkernle = '/l'\n"),
+        Seed::refused("table", "kernel = '/k'\n[loader]\nengine = 'soft'\n"),
+        Seed::refused("relative", "kernel = 'vmlinuz'\n"),
+        Seed::refused("not-for-file", "kernel = '/k'\nengine = 'soft'\nfile = 'always'\n"),
+        Seed::refused("no-kernel", "initrd = '/i'\n"),
+        Seed::refused("late", "kernel = '/k'\nreset_delay = 3601\n"),
+    ]
+}

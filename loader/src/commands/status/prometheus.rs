@@ -1,0 +1,188 @@
+//! `status --prometheus FILE`: the answer in Prometheus' text format, for the textfile collector of node_exporter.
+//!
+//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line HELP and a line TYPE before the samples of
+//! each metric, label values in quotes, a line feed at the end. Every metric is a gauge: what is so now.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use loader::findings::{Answer, Severity};
+
+use super::Report;
+use crate::commands::Error;
+
+/// Everybody may read it; the collector is not root. No address is in it.
+const MODE: u32 = 0o644;
+
+/// Replaces the file, whole or not at all. The collector reads what ends in `.prom`; the new one does not until it is whole.
+pub fn write(path: &Path, report: &Report) -> Result<(), Error> {
+    let failed = |source| Error::Output { path: path.to_owned(), source };
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}", std::process::id()));
+    let new = Path::new(&new);
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(new);
+    let written = file.and_then(|mut file| {
+        // Whatever the umask is.
+        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        file.write_all(text(report).as_bytes())
+    });
+    written.and_then(|()| fs::rename(new, path)).map_err(|source| {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(new);
+        failed(source)
+    })
+}
+
+/// The text.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let mut metric = |name: &str, help: &str, samples: &[(Vec<(&str, &str)>, u64)]| {
+        if !samples.is_empty() {
+            write_metric(&mut out, name, help, samples).expect("a string takes everything");
+        }
+    };
+    let one = |value: u64| vec![(Vec::new(), value)];
+    let flag = |value: bool| one(u64::from(value));
+    let maybe = |value: Option<u64>| value.map_or(Vec::new(), one);
+
+    let expected = matches!(report.answer, Answer::Yes | Answer::YesBut);
+    metric("kdump_loader_dump_expected", "Whether a panic now would leave a dump.", &flag(expected));
+    let answers: Vec<_> =
+        Answer::ALL.into_iter().map(|(answer, word)| (vec![("answer", word)], u64::from(answer == report.answer))).collect();
+    metric("kdump_loader_answer", "The answer of kdump-loader status: 1 for the one that it is.", &answers);
+    metric("kdump_loader_armed", "Whether a capture kernel is armed.", &flag(report.loaded));
+
+    let mut findings: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
+    for finding in &report.findings {
+        *findings.entry((finding.code, finding.severity)).or_default() += 1;
+    }
+    let words = |severity| match severity {
+        Severity::But => "but",
+        Severity::CannotTell => "cannot_tell",
+        Severity::No => "no",
+    };
+    let findings: Vec<_> = findings
+        .into_iter()
+        .map(|((code, severity), count)| (vec![("code", code), ("severity", words(severity))], count))
+        .collect();
+    metric("kdump_loader_findings", "How many findings of each kind kdump-loader status lists.", &findings);
+
+    metric("kdump_loader_crash_memory_bytes", "Memory that is reserved for capture kernels.", &one(report.crash_size));
+    metric(
+        "kdump_loader_crash_region_bytes",
+        "The region that the image is in or would go into.",
+        &maybe(report.crash_region.map(|region| region.len)),
+    );
+    metric("kdump_loader_image_bytes", "Memory that the armed image takes.", &maybe(report.used));
+    metric(
+        "kdump_loader_armed_timestamp_seconds",
+        "When the image was armed, in seconds since 1970.",
+        &maybe(report.record.as_ref().map(|record| record.armed_at)),
+    );
+    let follows = [("cpu", report.crash_hotplug_cpu), ("memory", report.crash_hotplug_memory)];
+    let follows: Vec<_> = follows
+        .into_iter()
+        .filter_map(|(subsystem, answer)| Some((vec![("subsystem", subsystem)], u64::from(answer?))))
+        .collect();
+    metric("kdump_loader_crash_hotplug", "Whether the kernel keeps the armed image current.", &follows);
+    out
+}
+
+fn write_metric(out: &mut String, name: &str, help: &str, samples: &[(Vec<(&str, &str)>, u64)]) -> fmt::Result {
+    writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge")?;
+    for (labels, value) in samples {
+        out.write_str(name)?;
+        if !labels.is_empty() {
+            // Every value is a word of this program: nothing in it needs a backslash.
+            let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            write!(out, "{{{}}}", labels.join(","))?;
+        }
+        writeln!(out, " {value}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use loader::findings::Finding;
+    use loader::outdated::Reason;
+
+    use super::*;
+    use crate::commands::status::Told;
+    use crate::commands::tests::report;
+
+    /// Reads the format by its rules and nothing else: the samples, by metric and labels.
+    fn parse(text: &str) -> BTreeMap<String, f64> {
+        let is_name = |name: &str| {
+            let mut bytes = name.bytes();
+            bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+                && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        assert!(text.ends_with('\n'));
+        let mut samples = BTreeMap::new();
+        let (mut helped, mut current) = (Vec::new(), String::new());
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, words) = help.split_once(' ').unwrap();
+                assert!(is_name(name) && !words.is_empty() && !words.contains('\\'), "{line}");
+                assert!(!helped.contains(&name), "HELP comes once: {line}");
+                helped.push(name);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!((helped.last(), kind), (Some(&name), "gauge"), "TYPE follows its HELP");
+                assert!(!name.ends_with("_total"), "promtool: that is for counters");
+                current = name.to_owned();
+            } else {
+                let (key, value) = line.rsplit_once(' ').unwrap();
+                let (name, labels) = key.split_once('{').map_or((key, None), |(name, labels)| (name, Some(labels)));
+                assert_eq!(name, current, "samples of a metric stand together");
+                for label in labels.into_iter().flat_map(|labels| labels.strip_suffix('}').unwrap().split(',')) {
+                    let (name, value) = label.split_once('=').unwrap();
+                    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap();
+                    assert!(is_name(name) && !value.contains(['"', '\\', '\n']), "{line}");
+                }
+                assert!(samples.insert(key.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+            }
+        }
+        samples
+    }
+
+    fn found(findings: &[Finding]) -> Report {
+        Report { answer: Answer::of(findings), findings: findings.iter().map(Told::from).collect(), ..report() }
+    }
+
+    #[test]
+    fn text_is_in_prometheus_format_and_says_what_status_says() {
+        let came = |cpu| Finding::Outdated(Reason::CpuCame { cpu });
+        let samples = parse(&text(&found(&[came(1), came(2), Finding::NoConsole])));
+        assert_eq!(samples["kdump_loader_dump_expected"], 1.0);
+        assert_eq!(samples["kdump_loader_answer{answer=\"yes_but\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_answer{answer=\"yes\"}"], 0.0);
+        assert_eq!(samples["kdump_loader_findings{code=\"cpu_missing\",severity=\"but\"}"], 2.0);
+        assert_eq!(samples["kdump_loader_findings{code=\"no_console\",severity=\"but\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_crash_memory_bytes"], f64::from(256 << 20));
+        assert_eq!(samples["kdump_loader_crash_hotplug{subsystem=\"memory\"}"], 1.0);
+        assert!(!samples.contains_key("kdump_loader_image_bytes"), "what is not known is not there");
+
+        let samples = parse(&text(&Report { loaded: false, ..found(&[Finding::NotArmed]) }));
+        assert_eq!((samples["kdump_loader_dump_expected"], samples["kdump_loader_armed"]), (0.0, 0.0));
+        parse(&text(&report()));
+    }
+
+    #[test]
+    fn file_is_replaced_whole_and_can_be_read_by_everybody() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kdump.prom");
+        fs::write(&path, "old").unwrap();
+        write(&path, &report()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text(&report()));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        let nowhere = directory.path().join("nowhere/kdump.prom");
+        assert!(write(&nowhere, &report()).unwrap_err().to_string().contains("nowhere/kdump.prom"));
+    }
+}

@@ -1,0 +1,70 @@
+//! What an armed image was made from: what was asked for, and which files they were.
+//!
+//! Files are told apart by what the file system says of them, so that to compare takes no reading. It is asked before a file is read, not
+//! after: one that is replaced in between is then taken for changed, and loaded once more, and never the other way round.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::options::Options;
+
+/// The key of the loader itself among the files: a new one may make another image, and has another purgatory inside.
+pub const PROGRAM: &str = "program";
+
+/// What an image was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// [`Options::words`].
+    pub options: BTreeMap<String, String>,
+    /// Every file that was read, by the key of the option that names it, and [`PROGRAM`].
+    pub files: BTreeMap<String, FileIdentity>,
+}
+
+/// Which file it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Its path. Text, as in the record.
+    pub path: String,
+    /// Device and inode number.
+    pub inode: (u64, u64),
+    /// Bytes.
+    pub len: u64,
+    /// When its content was changed: seconds since 1970 and nanoseconds.
+    pub modified: (i64, i64),
+    /// When it was changed in any way; unlike the other, nobody can set it.
+    pub changed: (i64, i64),
+}
+
+impl FileIdentity {
+    /// Of the file that is there now.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            path: path.display().to_string(),
+            inode: (metadata.dev(), metadata.ino()),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+impl Origin {
+    /// Of an image that is made from these options and the files as they are now, by `program`. Files that are not there are left out:
+    /// whoever reads them will say so.
+    pub fn of(options: &Options, program: &Path) -> Self {
+        let Options { kernel, initrd, purgatory, .. } = options;
+        let named = [("kernel", Some(kernel)), ("initrd", initrd.as_ref()), ("purgatory", purgatory.as_ref())];
+        let mut files: BTreeMap<String, FileIdentity> = BTreeMap::new();
+        for (key, path) in named {
+            files.extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
+        }
+        files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
+        Self { options: options.words(), files }
+    }
+}

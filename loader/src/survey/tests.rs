@@ -1,0 +1,188 @@
+//! What is found on machines on which one thing is wrong.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::findings::Answer;
+use crate::listing::Listing;
+use crate::machine::{Machine, example};
+use crate::options::Options;
+use crate::queue::Block;
+use crate::request;
+
+/// Stands for the loader.
+const PROGRAM: &str = "/dev/null";
+
+/// The example, with an image armed that the loader has made and recorded.
+struct Armed {
+    root: TempDir,
+}
+
+impl Armed {
+    fn new() -> Self {
+        let armed = Self { root: example::tree() };
+        for (path, text) in [
+            ("sys/kernel/kexec_crash_loaded", "1\n"),
+            ("sys/kernel/kexec_crash_size", "201326592\n"),
+            ("proc/sys/kernel/random/boot_id", "one\n"),
+            ("proc/sys/kernel/osrelease", "6.12\n"),
+        ] {
+            armed.write(path, text);
+        }
+        armed.write("vmlinuz", "kernel");
+        armed.record(|_| ());
+        armed
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        example::plant(self.root.path(), &BTreeMap::from([(path.to_owned(), text.as_bytes().to_vec())]));
+    }
+
+    fn options(&self) -> Options {
+        Options::new(self.path("vmlinuz"))
+    }
+
+    /// Records an image with nothing wrong, but for what `change` does to it.
+    fn record(&self, change: impl FnOnce(&mut Record)) {
+        let root = self.root.path();
+        let machine = Machine::read(root, Some(1_000_000)).unwrap();
+        let image = crate::build(&request::example(), &machine).unwrap().summary();
+        let record = Record::new(root, image, Path::new("vmlinuz"), None, false).unwrap();
+        let origin = Origin::of(&self.options(), Path::new(PROGRAM));
+        let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
+        change(&mut record);
+        record.write(root).unwrap();
+    }
+
+    fn config(&self, more: &str) {
+        self.write(config::DEFAULT, &format!("kernel = {:?}\n{more}", self.path("vmlinuz").display().to_string()));
+    }
+
+    fn found(&self) -> Vec<&'static str> {
+        let survey = survey(self.root.path(), None, Path::new(PROGRAM)).unwrap();
+        survey.findings.iter().map(Finding::code).collect()
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::of(&survey(self.root.path(), None, Path::new(PROGRAM)).unwrap().findings)
+    }
+}
+
+#[test]
+fn machine_with_a_true_image_gets_a_yes() {
+    let armed = Armed::new();
+    assert_eq!((armed.found(), armed.answer()), (vec![], Answer::Yes));
+    armed.config("");
+    assert_eq!((armed.found(), armed.answer()), (vec![], Answer::Yes));
+}
+
+#[test]
+fn nothing_armed_is_a_no_and_says_why() {
+    let armed = Armed::new();
+    armed.write("sys/kernel/kexec_crash_loaded", "0\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["not_armed"], Answer::No));
+    armed.write("sys/kernel/kexec_crash_size", "0\n");
+    armed.write("proc/sys/kernel/kexec_load_disabled", "1\n");
+    assert_eq!(armed.found(), ["not_armed", "no_crash_region", "load_disabled"]);
+}
+
+#[test]
+fn image_of_another_loader_is_said_to_be_unknown() {
+    let armed = Armed::new();
+    record::forget(armed.root.path()).unwrap();
+    assert_eq!((armed.found(), armed.answer()), (vec!["unknown_image"], Answer::YesBut));
+}
+
+#[test]
+fn hidden_addresses_leave_no_answer() {
+    let armed = Armed::new();
+    armed.write("proc/iomem", "00000000-00000000 : System RAM\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["cannot_look"], Answer::CannotTell));
+}
+
+#[test]
+fn stale_and_missing_memory_is_found() {
+    let armed = Armed::new();
+    let iomem = fs::read_to_string(armed.path("proc/iomem")).unwrap();
+    armed.write("proc/iomem", &iomem.replace("140000000-147ffffff : System RAM", "150000000-157ffffff : System RAM"));
+    assert_eq!(armed.found(), ["memory_stale", "memory_missing"]);
+    armed.write("sys/devices/system/memory/crash_hotplug", "1\n");
+    assert_eq!(armed.found(), ["memory_stale"], "the kernel has added the other");
+}
+
+#[test]
+fn changed_files_and_wishes_are_found() {
+    let armed = Armed::new();
+    armed.write("vmlinuz", "another kernel");
+    assert_eq!(armed.found(), ["file_changed"]);
+    fs::remove_file(armed.path("vmlinuz")).unwrap();
+    assert_eq!(armed.found(), ["file_changed"]);
+    let armed = Armed::new();
+    armed.config("append = 'nr_cpus=1'");
+    assert_eq!(armed.found(), ["config_changed"]);
+    armed.config("apend = 'nr_cpus=1'");
+    assert_eq!(armed.found(), ["config_unusable"]);
+}
+
+#[test]
+fn what_was_wrong_with_the_image_from_the_start_is_found() {
+    let armed = Armed::new();
+    armed.record(|record| {
+        record.advice.push("add acpi_no_memhotplug".into());
+        let image = record.image.as_mut().unwrap();
+        image.console_port = None;
+        image.segments.iter_mut().find(|segment| segment.name == "elfcorehdr").unwrap().len = 128;
+        image.crash_region.len = image.used() * 100 / 93;
+    });
+    assert_eq!(armed.found(), ["header_full", "region_nearly_full", "no_console", "advice"]);
+    let survey = survey(armed.root.path(), None, Path::new(PROGRAM)).unwrap();
+    assert!(survey.findings[1].to_string().contains("93 %"), "{}", survey.findings[1]);
+}
+
+#[test]
+fn kernels_purgatory_is_mentioned() {
+    let armed = Armed::new();
+    armed.record(|record| (record.image, record.call) = (None, Call::KexecFileLoad));
+    assert_eq!(armed.found(), ["kernels_purgatory"]);
+}
+
+#[test]
+fn reloads_that_failed_or_wait_or_were_interrupted_are_found() {
+    let armed = Armed::new();
+    let root = armed.root.path();
+    let queue = Queue::new(root);
+    queue.note(Some(Block { number: 64 })).unwrap();
+    // Here the header cannot be read, so that a removed block counts as long as nobody has reloaded.
+    assert_eq!(armed.found(), ["memory_removed", "event_waits"]);
+    queue.take().unwrap();
+    assert_eq!(armed.found(), ["memory_removed", "reload_interrupted"]);
+    let turn = record::wait_for_lock(root.join(RELOAD_LOCK), std::time::Duration::ZERO, || ()).unwrap();
+    assert_eq!(armed.found(), ["memory_removed"], "it is running");
+    drop(turn);
+    failure::note(root, "no initrd".into()).unwrap();
+    assert_eq!(armed.found(), ["memory_removed", "reload_failed"]);
+    queue.done().unwrap();
+    failure::clear(root).unwrap();
+    assert_eq!(armed.found(), [] as [&str; 0]);
+}
+
+#[test]
+fn other_service_is_found_where_ours_is_in_use() {
+    let armed = Armed::new();
+    let wants = armed.path("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).unwrap();
+    symlink("/lib/systemd/system/kdump-tools.service", wants.join("kdump-tools.service")).unwrap();
+    assert_eq!(armed.found(), [] as [&str; 0], "it may be the one that calls this program");
+    armed.config("");
+    assert_eq!(armed.found(), ["other_service"]);
+    symlink("/dev/null", armed.path("etc/systemd/system/kdump-tools.service")).unwrap();
+    assert_eq!(armed.found(), [] as [&str; 0], "it is masked");
+}
