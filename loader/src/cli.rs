@@ -1,5 +1,7 @@
 //! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
 
+mod service; // `service …`
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -9,6 +11,8 @@ use loader::options::Options;
 use loader::queue::Block;
 use loader::request::{Console, EngineChoice};
 use loader::words::{console, leaf_size, reset_delay};
+
+pub use service::{Check, Install, Service, Uninstall};
 
 const AFTER_HELP: &str = "Data goes to standard output, words to standard error. The exit status is 0 when it was done, 1 when it could \
      not be done, and 2 when it was not understood.";
@@ -78,9 +82,15 @@ pub enum Command {
     /// The same as calling this program by the name kexec. `kdump-loader kexec --help` prints the options, which are kexec-tools'.
     #[command(disable_help_flag = true)]
     Kexec(Kexec),
+    /// Put the service around this program on a machine, take it away again, or say what is missing
+    #[command(subcommand)]
+    Service(Service),
     /// Write the man pages
     #[command(hide = true)]
     GenerateMan(GenerateMan),
+    /// Write the completions for bash, zsh and fish
+    #[command(hide = true)]
+    GenerateCompletions(GenerateCompletions),
     /// Print docs/kexec-options.md
     #[command(hide = true)]
     GenerateKexecOptions,
@@ -193,6 +203,13 @@ pub struct Kexec {
 /// `generate-man`
 #[derive(Debug, Args)]
 pub struct GenerateMan {
+    /// Where to write them
+    pub dir: PathBuf,
+}
+
+/// `generate-completions`
+#[derive(Debug, Args)]
+pub struct GenerateCompletions {
     /// Where to write them
     pub dir: PathBuf,
 }

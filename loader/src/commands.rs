@@ -10,7 +10,9 @@ pub mod watch;
 pub mod plan;
 pub mod inspect;
 pub mod snapshot;
+pub mod service;
 pub mod generate_man;
+pub mod generate_completions;
 
 use std::fmt;
 use std::fs;
@@ -150,6 +152,28 @@ pub enum Error {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// The service could not be installed, taken away or looked at.
+    #[error(transparent)]
+    Service(#[from] loader::service::Error),
+    /// Something of the service is missing or differs, or somebody else arms.
+    #[error("{wrong} of {of} findings ask for something to be done; `kdump-loader service install` puts right what is missing")]
+    NotInstalled {
+        /// How many.
+        wrong: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The files are in place, but systemd or udev does not know.
+    #[error("the files are as they shall be, but `{command}` {ended}; run it by hand, or restart the machine")]
+    System {
+        /// What was called.
+        command: String,
+        /// What became of it.
+        ended: String,
+        /// Why it could not be run.
+        #[source]
+        source: Option<io::Error>,
     },
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]

@@ -38,6 +38,7 @@ pub mod removal;
 pub mod findings;
 pub mod survey;
 pub mod uevent;
+pub mod service;
 #[cfg(test)]
 mod example;
 

@@ -1,7 +1,7 @@
 //! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
 //!
 //! On exit: `target/dist/` with `purgatory.elf`, `purgatory.debug`, which is the same with symbols, the drop-ins `purgatory-linux.ro` and
-//! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable), the man pages, and a MANIFEST of them.
+//! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable), the man pages, completions for shells, and a MANIFEST of them.
 
 pub mod bare; // what the fault matrix is run with
 mod strip; // the purgatory without symbols
@@ -37,7 +37,7 @@ const FLAG_SEPARATOR: &str = "\x1f";
 /// Build the purgatory, the loader, and the purgatories for Linux and kexec-tools into target/dist
 ///
 /// The purgatory is built with its own core library, for which rust-src is brought if it is missing. The loader is one static
-/// executable with the purgatory inside; its man pages are written beside it. What was built is listed in target/dist/MANIFEST.
+/// executable with the purgatory inside; its man pages and completions for bash, zsh and fish are written beside it. What was built is listed in target/dist/MANIFEST.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -63,6 +63,9 @@ fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Re
     purgatories(sh, repo, drop_ins)?;
     loader(sh, repo)?;
     man_pages(sh, repo)?;
+    completions(sh, repo)?;
+    // What it was made of may be another now: `package` makes it anew.
+    sh.remove_path(repo.debian_package())?;
     manifest::write(repo)
 }
 
@@ -178,8 +181,16 @@ fn static_program(sh: &Shell, repo: &Repository, package: &str, program: &str) -
 
 fn man_pages(sh: &Shell, repo: &Repository) -> Result<()> {
     let (loader, man) = (repo.loader(), repo.man());
+    // What has no page any more leaves none behind.
+    sh.remove_path(&man)?;
     sh.create_dir(&man)?;
     command::read(cmd!(sh, "{loader} generate-man {man}")).map(drop)
+}
+
+fn completions(sh: &Shell, repo: &Repository) -> Result<()> {
+    let (loader, completions) = (repo.loader(), repo.completions());
+    sh.remove_path(&completions)?;
+    command::read(cmd!(sh, "{loader} generate-completions {completions}")).map(drop)
 }
 
 /// The cargo that runs this xtask, without the flags that somebody set for other builds.

@@ -4,6 +4,7 @@ mod command; // running other programs
 mod repository; // where things lie
 mod setup; // bring what is missing
 mod build; // the purgatory, and the loader with it inside
+mod package; // what Debian installs
 mod audit; // what must hold of the purgatory
 mod qemu; // real kernels, real panics
 mod peers; // the purgatories of others
@@ -37,6 +38,7 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     Build(build::Args),
+    Package(package::Args),
     Audit(audit::Args),
     Qemu(qemu::Args),
     Peers(peers::Args),
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup(args) => args.run(&sh, &repo),
         Command::Build(args) => args.run(&sh, &repo),
+        Command::Package(args) => args.run(&sh, &repo),
         Command::Audit(args) => args.run(&sh, &repo),
         Command::Qemu(args) => args.run(&sh, &repo),
         Command::Peers(args) => args.run(&sh, &repo),

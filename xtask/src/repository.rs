@@ -19,7 +19,7 @@ impl Repository {
         Ok(Self { root: xtask.parent().context("xtask has no parent directory")?.to_path_buf() })
     }
 
-    /// What users get: the loader, the purgatory, man pages.
+    /// What users get: the loader, the purgatory, man pages, completions, the package.
     pub fn dist(&self) -> PathBuf {
         self.root.join("target/dist")
     }
@@ -72,5 +72,15 @@ impl Repository {
     /// The loader's manual pages.
     pub fn man(&self) -> PathBuf {
         self.dist().join("man")
+    }
+
+    /// What shells complete, a directory each.
+    pub fn completions(&self) -> PathBuf {
+        self.dist().join("completions")
+    }
+
+    /// The Debian package.
+    pub fn debian_package(&self) -> PathBuf {
+        self.dist().join(format!("kdump-loader_{}_amd64.deb", env!("CARGO_PKG_VERSION")))
     }
 }

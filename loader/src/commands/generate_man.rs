@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
 use super::Error;
@@ -11,6 +11,9 @@ use crate::cli::{Cli, GenerateMan};
 
 /// System administration.
 const SECTION: &str = "8";
+
+/// clap's own subcommand, where it adds one.
+const HELP: &str = "help";
 
 /// Writes kdump-loader.8, and one page per subcommand.
 pub fn run(arguments: &GenerateMan) -> Result<(), Error> {
@@ -22,15 +25,22 @@ pub fn run(arguments: &GenerateMan) -> Result<(), Error> {
     fs::create_dir_all(directory).map_err(failed(directory))?;
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let name = program.get_name().to_owned();
     let source = program.render_version();
-    let subcommands = program.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
-    let pages = subcommands.map(|subcommand| (format!("{name}-{}", subcommand.get_name()), subcommand.clone()));
-    for (page, command) in pages.chain([(name.clone(), program.clone())]).collect::<Vec<_>>() {
+    let mut pages = Vec::new();
+    collect(&program, program.get_name().to_owned(), &mut pages);
+    for (page, command) in pages {
         let path = directory.join(format!("{page}.{SECTION}"));
         let mut text = Vec::new();
         let man = Man::new(command.display_name(page)).section(SECTION).source(source.trim_end());
         man.render(&mut text).and_then(|()| fs::write(&path, text)).map_err(failed(&path))?;
     }
     Ok(())
+}
+
+/// The page of a command and those of all commands below it, by name.
+fn collect(command: &Command, page: String, pages: &mut Vec<(String, Command)>) {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != HELP) {
+        collect(below, format!("{page}-{}", below.get_name()), pages);
+    }
+    pages.push((page, command.clone()));
 }

@@ -37,7 +37,7 @@ fn misuse_is_exit_status_2() {
 fn every_subcommand_explains_itself() {
     let overview = run(program().arg("--help"));
     assert_eq!(overview.code, Some(0));
-    for name in ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot"] {
+    for name in ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service"] {
         assert_says(&overview.stdout, &[name]);
         let help = run(program().args([name, "--help"]));
         assert_eq!(help.code, Some(0), "{name}");
@@ -61,10 +61,64 @@ fn man_pages_cover_the_program_and_every_subcommand() {
         ("kdump-loader-inspect.8", [".SH NAME", "bzImage"]),
         ("kdump-loader-snapshot.8", [".SH NAME", "DIR"]),
         ("kdump-loader-kexec.8", [".SH NAME", "kexec\\-tools"]),
+        ("kdump-loader-service.8", [".SH NAME", "kdump\\-loader\\-service\\-install(8)"]),
+        ("kdump-loader-service-install.8", ["\\-\\-mask\\-conflicts", "\\-\\-root"]),
+        ("kdump-loader-service-uninstall.8", [".SH NAME", "\\-\\-dry\\-run"]),
+        ("kdump-loader-service-check.8", [".SH NAME", "exit status"]),
     ] {
         assert_says(&fs::read_to_string(dir.path().join(page)).unwrap(), &words);
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 10, "hidden commands have no page");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 14, "hidden commands have no page");
+}
+
+#[test]
+fn completions_of_every_shell_know_commands_and_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let result = run(program().arg("generate-completions").arg(dir.path()));
+    assert_eq!((result.code, result.stdout.as_str()), (Some(0), ""), "{}", result.stderr);
+    for (file, flag) in [
+        ("bash/kdump-loader", "--mask-conflicts"),
+        ("zsh/_kdump-loader", "--mask-conflicts"),
+        ("fish/kdump-loader.fish", "-l mask-conflicts"),
+    ] {
+        assert_says(&fs::read_to_string(dir.path().join(file)).unwrap(), &["load", "service", "uninstall", flag]);
+    }
+}
+
+#[test]
+fn service_is_installed_checked_and_taken_away_below_a_root() {
+    let root = tempfile::tempdir().unwrap();
+    let service = |what: &[&str]| run(program().arg("service").args(what).arg("--root").arg(root.path()));
+    let check = service(&["check"]);
+    assert_eq!(check.code, Some(1));
+    assert_says(&check.stdout, &["missing ", "disabled "]);
+    let dry = service(&["install", "--dry-run"]);
+    assert_eq!(dry.code, Some(0), "{}", dry.stderr);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    let done = service(&["install"]);
+    assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
+    assert_says(&service(&["install"]).stderr, &["everything was there already"]);
+    assert_eq!(service(&["check"]).code, Some(0));
+    let installed = fs::read(root.path().join("usr/sbin/kdump-loader")).unwrap();
+    assert!(installed == fs::read(env!("CARGO_BIN_EXE_kdump-loader")).unwrap(), "a copy of itself");
+    assert_eq!(service(&["uninstall"]).code, Some(0));
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    assert_says(&service(&["uninstall"]).stderr, &["nothing is installed"]);
+}
+
+#[test]
+fn directory_that_cannot_be_written_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = place.path().join("kdump-loader");
+    fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), &copy).unwrap();
+    let mut command = Command::new(&copy);
+    command.args(["service", "install", "--root"]).arg(root.path());
+    let result = run(as_nobody(&mut command));
+    assert_eq!((result.code, fs::read_dir(root.path()).unwrap().count()), (Some(1), 0));
+    assert_says(&result.stderr, &["cannot make ", root.path().to_str().unwrap(), "Permission denied"]);
 }
 
 #[test]

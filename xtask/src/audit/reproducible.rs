@@ -13,6 +13,7 @@ use xshell::Shell;
 use crate::build;
 use crate::build::drop_in::DROP_INS;
 use crate::build::manifest;
+use crate::package;
 use crate::repository::Repository;
 
 /// Where the copy lies, relative to the repository's root: deeper, so that every path in it is another, and longer.
@@ -37,7 +38,7 @@ pub fn prove(sh: &Shell, repo: &Repository, what: What) -> Result<String> {
         let _there = sh.push_dir(&copy.root);
         match what {
             What::Purgatories => build::purgatory(sh, &copy)?,
-            What::All => build::build(sh, &copy)?,
+            What::All => package::build(sh, &copy)?,
         }
     }
     let files: Vec<PathBuf> = match what {

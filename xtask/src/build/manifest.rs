@@ -27,12 +27,27 @@ pub fn read(repo: &Repository) -> Result<String> {
 
 /// Every file that is handed out; programs with symbols, and what only tests use, are not.
 pub fn handed_out(repo: &Repository) -> Result<Vec<PathBuf>> {
-    let man = repo.man();
-    let entries = fs::read_dir(&man).with_context(|| format!("cannot list {}", man.display()))?;
-    let mut pages: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    pages.sort();
     let objects = DROP_INS.iter().map(|drop_in| drop_in.object(repo));
-    Ok([repo.loader(), repo.purgatory_elf()].into_iter().chain(objects).chain(pages).collect())
+    let programs = [repo.loader(), repo.purgatory_elf()].into_iter().chain(objects);
+    let texts = files_below(&repo.man())?.into_iter().chain(files_below(&repo.completions())?);
+    let package = Some(repo.debian_package()).filter(|package| package.exists());
+    Ok(programs.chain(texts).chain(package).collect())
+}
+
+/// Every file below a directory, in order.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 /// One line a file: digest, size, name relative to `root`.

@@ -1,0 +1,111 @@
+//! The service around the loader: what keeps a capture kernel armed from boot to panic, put on a machine and taken away again.
+//!
+//! *On entry* a file system, live or below a directory. *On exit* of [`install`] it has the program, the units, the udev rule, a configuration
+//! and the links that enable them, and a ledger of every change; of [`uninstall`], exactly what was there before, except for what somebody
+//! has changed since. Others that arm capture kernels are found by [`conflicts()`] and, if asked for, held back, in so far as they arm: what
+//! saves dumps goes on.
+//!
+//! Nothing here talks to systemd or udev: everything that they go by is files, which is why it works on the image of a machine, too.
+
+mod tree; // [1] the file system: what is there, and one change at a time
+mod layout; // [2] what shall be there
+pub mod rules; // [3] udev rules that arm
+mod conflicts; // [4] everybody who arms, and what holds them back
+mod ledger; // [5] what was changed
+mod change; // [6] all changes, or none
+mod check; // what is missing
+
+pub use change::{Done, install, uninstall};
+pub use check::{Finding, check};
+pub use conflicts::{Conflict, conflicts};
+pub use layout::Program;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the service could not be installed, taken away or looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or directory refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// There is something that is neither a file nor a link.
+    #[error("{} is {what}, where a file belongs; move it away and try again", path.display())]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A link on the way leads out of the directory that stands for a machine's root.
+    #[error("{} leads out of {}, to {}: change it to a relative link", path.display(), root.display(), leads_to.display())]
+    Outside {
+        /// The directory that was asked for.
+        path: PathBuf,
+        /// The root.
+        root: PathBuf,
+        /// Where it leads.
+        leads_to: PathBuf,
+    },
+    /// Somebody has changed what was installed.
+    #[error("{} is not as it was installed, and would be lost; move it away, or `kdump-loader service uninstall` first", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What would mask a rule or hold back a unit has the administrator's own words in it.
+    #[error("{} is a file of this machine's administrator and arms capture kernels; edit it or move it away", path.display())]
+    Administrators {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The ledger is none of ours.
+    #[error("{} is no ledger of this kdump-loader; without it nobody knows what to put back", path.display())]
+    Garbled {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Something could not be put back.
+    #[error("what was put back until then stays so; mend this and `kdump-loader service uninstall` goes on from there")]
+    Unfinished {
+        /// What went wrong.
+        #[source]
+        source: Box<Error>,
+    },
+    /// It went wrong, and nothing is left of it.
+    #[error("nothing was changed: what had been done until then is undone")]
+    Undone {
+        /// What went wrong.
+        #[source]
+        source: Box<Error>,
+    },
+    /// It went wrong, and undoing it did, too.
+    #[error(
+        "half of it is done, because it could not be undone either ({undoing}); `kdump-loader service uninstall` puts back the rest"
+    )]
+    Half {
+        /// Why it could not be undone.
+        undoing: Box<Error>,
+        /// What went wrong in the first place.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| Error::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

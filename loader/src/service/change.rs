@@ -1,0 +1,247 @@
+//! [6] All changes that installing takes, or none; and all of them taken back.
+//!
+//! Installing looks first and plans every step; what stands in the way is found before anything is touched. Each step is undone if a later one
+//! fails. Who is killed in the middle leaves a ledger by which `uninstall` undoes what was done, and `install` goes on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::layout::{self, Content, Item, Program};
+use super::ledger::{self, Entry, Ledger, Made};
+use super::tree::{Found, Tree, kept_name};
+use super::{Error, conflicts};
+
+/// Something that was done, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A file that was not there.
+    Wrote(PathBuf),
+    /// A link that was not there, and what it says.
+    Linked(PathBuf, PathBuf),
+    /// A file or link in the place of an older one of ours.
+    Renewed(PathBuf),
+    /// A file or link in the place of somebody else's, and where that is kept.
+    Replaced(PathBuf, PathBuf),
+    /// What was installed is gone.
+    Removed(PathBuf),
+    /// What was there before is there again.
+    PutBack(PathBuf),
+    /// Somebody has changed what was installed, so it stays.
+    Left(PathBuf),
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrote(path) => write!(out, "write     {}", path.display()),
+            Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
+            Self::Renewed(path) => write!(out, "renew     {}", path.display()),
+            Self::Replaced(path, kept) => write!(out, "replace   {}, kept as {}", path.display(), kept.display()),
+            Self::Removed(path) => write!(out, "remove    {}", path.display()),
+            Self::PutBack(path) => write!(out, "put back  {}", path.display()),
+            Self::Left(path) => write!(out, "leave     {}, which was changed since it was installed", path.display()),
+        }
+    }
+}
+
+/// Something to put in its place.
+struct Step {
+    item: Item,
+    /// What lies there now.
+    before: Found,
+    /// Whether that is to be kept.
+    keep: bool,
+    /// Whether something is kept then, now or from an earlier time.
+    kept: bool,
+}
+
+/// Installs the service on the machine with this root, and with `mask_conflicts` holds back whoever else arms; with `dry_run`, only says how.
+pub fn install(root: &Path, program: Program<'_>, mask_conflicts: bool, dry_run: bool) -> Result<Vec<Done>, Error> {
+    let tree = Tree::new(root)?;
+    let old = Ledger::read(&tree)?;
+    let mut items = layout::items(&tree, program)?;
+    if mask_conflicts {
+        let remedies = conflicts::all(&tree)?.into_iter().map(|conflict| conflict.remedy());
+        items.extend(remedies.collect::<Result<Vec<_>, _>>()?);
+    }
+    let ledger = old.unwrap_or_default();
+    let steps: Vec<Step> =
+        items.into_iter().filter_map(|item| plan(&tree, &ledger, item).transpose()).collect::<Result<_, _>>()?;
+    let done = steps.iter().map(|step| step.told(&tree)).collect();
+    if !dry_run && !steps.is_empty() {
+        Undoing::new(&tree).all(ledger, &steps)?;
+    }
+    Ok(done)
+}
+
+/// What it takes to have an item; `None` if it is there, or something that will do.
+fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error> {
+    let before = tree.look(&item.path)?;
+    if item.is(&before) {
+        return Ok(None);
+    }
+    let path = tree.path(&item.path);
+    let entry = ledger.entry(&item.path);
+    let (keep, kept) = match (&before, entry) {
+        (Found::Other { what }, _) => return Err(Error::InTheWay { path, what }),
+        (Found::Absent, entry) => (false, entry.is_some_and(|entry| entry.kept)),
+        (_, Some(entry)) if entry.made.is(&before) => (false, entry.kept),
+        (_, _) if item.any_will_do => return Ok(None),
+        // Killed before it was replaced.
+        (found, Some(Entry { kept: true, .. })) => match tree.kept(&item.path)? {
+            Found::Absent => (true, true),
+            kept if kept == *found => (false, true),
+            _ => return Err(Error::Changed { path }),
+        },
+        (_, Some(_)) => return Err(Error::Changed { path }),
+        (_, None) if tree.kept(&item.path)? == Found::Absent => (true, true),
+        (_, None) => {
+            let what = "what an earlier installation has kept, without a ledger";
+            return Err(Error::InTheWay { path: tree.path(&kept_name(&item.path)), what });
+        }
+    };
+    tree.missing_directories(&item.path)?;
+    Ok(Some(Step { item, before, keep, kept }))
+}
+
+impl Step {
+    fn told(&self, tree: &Tree) -> Done {
+        let path = tree.path(&self.item.path);
+        match (&self.before, &self.item.content) {
+            (Found::Absent, Content::File { .. }) => Done::Wrote(path),
+            (Found::Absent, Content::Link { target }) => Done::Linked(path, target.clone()),
+            _ if self.keep => Done::Replaced(path, tree.path(&kept_name(&self.item.path))),
+            _ => Done::Renewed(path),
+        }
+    }
+
+    fn entry(&self) -> Entry {
+        Entry { path: self.item.path.clone(), made: Made::of(&self.item.content), kept: self.kept }
+    }
+}
+
+/// How to undo what was done.
+enum Undo {
+    RemoveDirectory(String),
+    Restore(String),
+    PutBack(String, Found),
+}
+
+/// A machine in the middle of a change.
+struct Undoing<'t> {
+    tree: &'t Tree,
+    done: Vec<Undo>,
+}
+
+impl<'t> Undoing<'t> {
+    fn new(tree: &'t Tree) -> Self {
+        Self { tree, done: Vec::new() }
+    }
+
+    /// Does all of it, or nothing.
+    fn all(mut self, ledger: Ledger, steps: &[Step]) -> Result<(), Error> {
+        let Err(source) = self.forward(ledger, steps) else { return Ok(()) };
+        if self.done.is_empty() {
+            return Err(source);
+        }
+        let source = Box::new(source);
+        Err(match self.back() {
+            Ok(()) => Error::Undone { source },
+            Err(undoing) => Error::Half { undoing: Box::new(undoing), source },
+        })
+    }
+
+    fn forward(&mut self, mut ledger: Ledger, steps: &[Step]) -> Result<(), Error> {
+        for path in [ledger::PATH].into_iter().chain(steps.iter().map(|step| step.item.path.as_str())) {
+            for directory in self.tree.missing_directories(path)? {
+                ledger.enter(Entry { path: directory, made: Made::Directory, kept: false });
+            }
+        }
+        steps.iter().for_each(|step| ledger.enter(step.entry()));
+        self.directories(ledger::PATH)?;
+        let before = self.tree.look(ledger::PATH)?;
+        ledger.write(self.tree)?;
+        self.done.push(Undo::PutBack(ledger::PATH.into(), before));
+        steps.iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, Step { item, before, keep, .. }: &Step) -> Result<(), Error> {
+        let path = &item.path;
+        self.directories(path)?;
+        if *keep {
+            self.tree.keep(path)?;
+            self.done.push(Undo::Restore(path.clone()));
+        }
+        match &item.content {
+            Content::File { bytes, mode } => self.tree.write(path, bytes, *mode)?,
+            Content::Link { target } => self.tree.link(path, target)?,
+        }
+        if !keep {
+            self.done.push(Undo::PutBack(path.clone(), before.clone()));
+        }
+        Ok(())
+    }
+
+    fn directories(&mut self, path: &str) -> Result<(), Error> {
+        for directory in self.tree.missing_directories(path)? {
+            self.tree.make_directory(&directory)?;
+            self.done.push(Undo::RemoveDirectory(directory));
+        }
+        Ok(())
+    }
+
+    fn back(&mut self) -> Result<(), Error> {
+        // The ledger was the first, so it is there until the last.
+        while let Some(undo) = self.done.pop() {
+            match undo {
+                Undo::RemoveDirectory(path) => self.tree.remove_directory(&path)?,
+                Undo::Restore(path) => self.tree.restore(&path)?,
+                Undo::PutBack(path, Found::File { bytes, mode }) => self.tree.write(&path, &bytes, mode)?,
+                Undo::PutBack(path, Found::Link { target }) => self.tree.link(&path, &target)?,
+                Undo::PutBack(path, _) => self.tree.remove(&path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts back what was on the machine with this root before anything was installed, except for what somebody has changed since; with `dry_run`,
+/// only says how. `None` when nothing is installed.
+pub fn uninstall(root: &Path, dry_run: bool) -> Result<Option<Vec<Done>>, Error> {
+    let tree = Tree::new(root)?;
+    let Some(ledger) = Ledger::read(&tree)? else { return Ok(None) };
+    put_back(&tree, &ledger, dry_run).map(Some).map_err(|source| Error::Unfinished { source: Box::new(source) })
+}
+
+fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Error> {
+    let mut done = Vec::new();
+    let (directories, files): (Vec<_>, Vec<_>) = ledger.entries.iter().partition(|entry| entry.made == Made::Directory);
+    for Entry { path, made, kept } in files.into_iter().rev() {
+        let (found, before) = (tree.look(path)?, tree.kept(path)?);
+        let as_made = made.is(&found);
+        let told = tree.path(path);
+        match (kept, &before) {
+            // It was never replaced, or is put back already.
+            (true, Found::Absent) => {}
+            (true, _) if as_made || found == Found::Absent || found == before => {
+                if !dry_run {
+                    tree.restore(path)?;
+                }
+                done.push(Done::PutBack(told));
+            }
+            (false, _) if as_made => {
+                if !dry_run {
+                    tree.remove(path)?;
+                }
+                done.push(Done::Removed(told));
+            }
+            (false, _) if found == Found::Absent => {}
+            _ => done.push(Done::Left(told)),
+        }
+    }
+    if !dry_run {
+        tree.remove(ledger::PATH)?;
+        directories.into_iter().rev().try_for_each(|entry| tree.remove_directory(&entry.path))?;
+    }
+    Ok(done)
+}

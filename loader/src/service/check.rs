@@ -1,0 +1,68 @@
+//! What is missing or differs on a machine, and who else arms.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::layout::{self, Content, Program};
+use super::tree::{Found, Tree};
+use super::{Conflict, Error, conflicts};
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is as it would be installed.
+    Right(PathBuf),
+    /// It is not there.
+    Missing(PathBuf),
+    /// It is something else.
+    Differs(PathBuf),
+    /// The link that enables a unit is not there.
+    NotEnabled(PathBuf),
+    /// Somebody else arms.
+    Arms(Conflict),
+}
+
+impl Finding {
+    /// Whether nothing is to be done about it.
+    pub fn is_right(&self) -> bool {
+        matches!(self, Self::Right(_))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Right(path) => write!(out, "right     {}", path.display()),
+            Self::Missing(path) => write!(out, "missing   {}", path.display()),
+            Self::Differs(path) => write!(out, "differs   {}", path.display()),
+            Self::NotEnabled(path) => write!(out, "disabled  {} is missing", path.display()),
+            Self::Arms(Conflict::Unit { path, name, whose }) => {
+                write!(out, "conflict  {}: {name} ({whose}) arms another image at boot", path.display())
+            }
+            Self::Arms(Conflict::Rule { path, arming, .. }) => {
+                for (index, rule) in arming.iter().enumerate() {
+                    let end = if index + 1 < arming.len() { "\n" } else { "" };
+                    write!(out, "conflict  {}:{}: {}{end}", path.display(), rule.line, rule.command)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Compares the machine with this root with what [`super::install`] of this program would make of it.
+pub fn check(root: &Path, program: Program<'_>) -> Result<Vec<Finding>, Error> {
+    let tree = Tree::new(root)?;
+    let mut findings = Vec::new();
+    for item in layout::items(&tree, program)? {
+        let path = tree.path(&item.path);
+        findings.push(match (tree.look(&item.path)?, &item.content) {
+            (Found::Absent, Content::Link { .. }) => Finding::NotEnabled(path),
+            (Found::Absent, Content::File { .. }) => Finding::Missing(path),
+            (found, _) if item.is(&found) || item.any_will_do => Finding::Right(path),
+            _ => Finding::Differs(path),
+        });
+    }
+    findings.extend(conflicts::all(&tree)?.into_iter().map(Finding::Arms));
+    Ok(findings)
+}

@@ -1,0 +1,382 @@
+//! Whole machines before, with and after the service.
+
+mod properties; // machines nobody has thought of
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+
+const PROGRAM: Program<'static> = Program(b"the program");
+/// Where the rule of Debian's kdump-tools lies, and its unit.
+const DEBIAN_RULE: &str = "usr/lib/udev/rules.d/50-kdump-tools.rules";
+const DEBIAN_UNIT: &str = "usr/lib/systemd/system/kdump-tools.service";
+const DEBIAN_ENABLED: &str = "etc/systemd/system/basic.target.wants/kdump-tools.service";
+const DROP_IN: &str = "etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf";
+const MASK: &str = "etc/udev/rules.d/50-kdump-tools.rules";
+const RULE: &str = "SUBSYSTEM==\"cpu\", ACTION==\"add\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
+
+/// A machine's file system in a directory.
+struct Root(TempDir);
+
+/// Everything in it: permissions, and what is in a file or said by a link.
+type Contents = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
+impl Root {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A Debian with kdump-tools, as far as it matters.
+    fn debian() -> Self {
+        let root = Self::new();
+        root.file(DEBIAN_RULE, RULE);
+        root.file(DEBIAN_UNIT, "[Service]\nExecStart=/etc/init.d/kdump-tools start\n");
+        root.link(DEBIAN_ENABLED, "/usr/lib/systemd/system/kdump-tools.service");
+        root
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        let whole = self.0.path().join(path);
+        fs::create_dir_all(whole.parent().unwrap()).unwrap();
+        whole
+    }
+
+    fn file(&self, path: &str, text: &str) {
+        fs::write(self.at(path), text).unwrap();
+    }
+
+    fn link(&self, path: &str, target: &str) {
+        symlink(target, self.at(path)).unwrap();
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.0.path().join(path)).unwrap()
+    }
+
+    fn contents(&self) -> Contents {
+        let mut contents = Contents::new();
+        collect(self.0.path(), Path::new(""), &mut contents);
+        contents
+    }
+
+    fn install(&self, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
+        install(self.path(), PROGRAM, mask_conflicts, false)
+    }
+
+    fn uninstall(&self) -> Option<Vec<Done>> {
+        uninstall(self.path(), false).unwrap()
+    }
+}
+
+fn collect(root: &Path, below: &Path, contents: &mut Contents) {
+    for entry in fs::read_dir(root.join(below)).unwrap() {
+        let path = below.join(entry.unwrap().file_name());
+        let whole = root.join(&path);
+        let metadata = fs::symlink_metadata(&whole).unwrap();
+        let bytes = if metadata.is_symlink() {
+            fs::read_link(&whole).unwrap().into_os_string().into_encoded_bytes()
+        } else if metadata.is_file() {
+            fs::read(&whole).unwrap()
+        } else {
+            Vec::new()
+        };
+        contents.insert(path.clone(), (metadata.permissions().mode(), bytes));
+        if metadata.is_dir() {
+            collect(root, &path, contents);
+        }
+    }
+}
+
+fn conflicting(root: &Root) -> Vec<String> {
+    let findings = check(root.path(), PROGRAM).unwrap().into_iter().filter(|finding| matches!(finding, Finding::Arms(_)));
+    findings.map(|finding| finding.to_string().replace(&root.path().canonicalize().unwrap().display().to_string(), "")).collect()
+}
+
+#[test]
+fn twice_is_once() {
+    let root = Root::debian();
+    assert!(root.install(true).unwrap().len() > 8);
+    let once = root.contents();
+    assert_eq!(root.install(true).unwrap(), []);
+    assert_eq!(root.contents(), once);
+    assert!(check(root.path(), PROGRAM).unwrap().iter().all(Finding::is_right));
+}
+
+#[test]
+fn what_is_installed_is_in_its_place_and_enabled() {
+    let root = Root::new();
+    root.install(false).unwrap();
+    let contents = root.contents();
+    let program = &contents[Path::new("usr/sbin/kdump-loader")];
+    assert_eq!((program.0 & 0o7777, program.1.as_slice()), (0o755, PROGRAM.0));
+    for (path, target) in [
+        ("multi-user.target.wants/kdump-loader.service", "/usr/lib/systemd/system/kdump-loader.service"),
+        ("kdump-loader.service.wants/kdump-loader-reload.path", "/usr/lib/systemd/system/kdump-loader-reload.path"),
+    ] {
+        assert_eq!(contents[&Path::new("etc/systemd/system").join(path)].1, target.as_bytes());
+        assert!(contents.contains_key(Path::new(target.trim_start_matches('/'))));
+    }
+    assert!(root.text("etc/kdump-loader.toml").contains("\nkernel = "));
+    assert!(root.text("usr/lib/udev/rules.d/40-kdump-loader.rules").contains("reload --queue"));
+}
+
+#[test]
+fn uninstalling_leaves_the_machine_as_it_was() {
+    let root = Root::debian();
+    // An older program, by hand.
+    root.file("usr/sbin/kdump-loader", "an older program");
+    let before = root.contents();
+    root.install(true).unwrap();
+    assert_ne!(root.contents(), before);
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+    assert_eq!(root.uninstall(), None);
+}
+
+#[test]
+fn dry_run_says_the_same_and_writes_nothing() {
+    let root = Root::debian();
+    let before = root.contents();
+    let said = install(root.path(), PROGRAM, true, true).unwrap();
+    assert_eq!(root.contents(), before);
+    assert_eq!(root.install(true).unwrap(), said);
+    let with = root.contents();
+    let said = uninstall(root.path(), true).unwrap();
+    assert_eq!(root.contents(), with);
+    assert_eq!(root.uninstall(), said);
+}
+
+#[test]
+fn configuration_that_is_there_is_the_administrators() {
+    let root = Root::new();
+    root.file("etc/kdump-loader.toml", "kernel = \"/mine\"\n");
+    root.install(false).unwrap();
+    assert_eq!(root.text("etc/kdump-loader.toml"), "kernel = \"/mine\"\n");
+    root.uninstall().unwrap();
+    assert_eq!(root.text("etc/kdump-loader.toml"), "kernel = \"/mine\"\n");
+}
+
+#[test]
+fn configuration_that_was_changed_stays_and_is_named() {
+    let root = Root::new();
+    root.install(false).unwrap();
+    root.file("etc/kdump-loader.toml", "kernel = \"/mine\"\n");
+    assert_eq!(root.install(false).unwrap(), [], "nor does a second installation touch it");
+    let done = root.uninstall().unwrap();
+    let path = root.path().canonicalize().unwrap().join("etc/kdump-loader.toml");
+    assert!(done.contains(&Done::Left(path)), "{done:?}");
+    assert_eq!(root.text("etc/kdump-loader.toml"), "kernel = \"/mine\"\n");
+    assert_eq!(root.contents().len(), 2, "the directory and the file: {:?}", root.contents().keys());
+}
+
+#[test]
+fn newer_program_takes_the_older_one_s_place_and_what_was_before_both_comes_back() {
+    let root = Root::debian();
+    root.file("usr/sbin/kdump-loader", "by hand");
+    let before = root.contents();
+    root.install(true).unwrap();
+    let done = install(root.path(), Program(b"newer"), true, false).unwrap();
+    assert_eq!(done.len(), 1, "{done:?}");
+    assert!(matches!(done[0], Done::Renewed(_)));
+    assert_eq!(root.text("usr/sbin/kdump-loader"), "newer");
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn what_a_package_has_installed_stays_when_the_service_goes() {
+    let root = Root::new();
+    root.install(false).unwrap();
+    // As dpkg knows it: files, no ledger.
+    for ours in ["var/lib/kdump-loader/service.json", "etc/systemd/system/multi-user.target.wants/kdump-loader.service"] {
+        fs::remove_file(root.path().join(ours)).unwrap();
+    }
+    let before = root.contents();
+    assert_eq!(root.install(false).unwrap().len(), 1, "the link that enables it");
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn conflicts_are_named_with_path_and_line_until_they_are_held_back() {
+    let root = Root::debian();
+    let rule = "/usr/lib/udev/rules.d/50-kdump-tools.rules:1: PROGRAM=/usr/sbin/kdump-config try-reload";
+    let unit = "/usr/lib/systemd/system/kdump-tools.service: kdump-tools.service";
+    let named = conflicting(&root);
+    assert!(named.len() == 2 && named[0].contains(unit) && named[1].contains(rule), "{named:?}");
+    root.install(false).unwrap();
+    assert_eq!(conflicting(&root).len(), 2, "only asked for");
+    root.install(true).unwrap();
+    assert_eq!(conflicting(&root), [] as [String; 0]);
+    assert_eq!(fs::read_link(root.path().join(MASK)).unwrap(), Path::new("/dev/null"));
+    root.uninstall().unwrap();
+    assert_eq!(conflicting(&root), named);
+}
+
+#[test]
+fn unit_that_arms_still_saves() {
+    let root = Root::debian();
+    root.install(true).unwrap();
+    assert!(!root.path().join("etc/systemd/system/kdump-tools.service").exists(), "not masked");
+    let drop_in = root.text(DROP_IN);
+    assert!(drop_in.contains("\nConditionPathExists=/proc/vmcore\n") && drop_in.contains("\nExecStop=\n"), "{drop_in}");
+}
+
+#[test]
+fn what_the_administrator_has_held_back_is_no_conflict_and_stays() {
+    let root = Root::debian();
+    root.link(MASK, "/dev/null");
+    root.file("etc/systemd/system/kdump-tools.service.d/mine.conf", "[Unit]\nConditionPathExists=/proc/vmcore\n");
+    assert_eq!(conflicting(&root), [] as [String; 0]);
+    let before = root.contents();
+    root.install(true).unwrap();
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn unit_that_nobody_wants_or_that_is_masked_is_no_conflict() {
+    let root = Root::debian();
+    fs::remove_file(root.path().join(DEBIAN_ENABLED)).unwrap();
+    assert_eq!(conflicting(&root).len(), 1, "the rule alone");
+    root.link(DEBIAN_ENABLED, "/usr/lib/systemd/system/kdump-tools.service");
+    root.link("etc/systemd/system/kdump-tools.service", "/dev/null");
+    assert_eq!(conflicting(&root).len(), 1);
+}
+
+#[test]
+fn fedora_and_opensuse_are_known_by_their_units_and_rules() {
+    let root = Root::new();
+    for unit in ["kdump.service", "kdump-early.service"] {
+        root.file(&format!("usr/lib/systemd/system/{unit}"), "");
+        root.file(&format!("usr/lib/systemd/system/{unit}"), "[Service]\nExecStart=/usr/bin/x\n");
+        root.link(&format!("etc/systemd/system/multi-user.target.wants/{unit}"), &format!("/usr/lib/systemd/system/{unit}"));
+    }
+    root.file(
+        "usr/lib/udev/rules.d/98-kexec.rules",
+        "\nRUN+=\"/usr/bin/systemd-run --no-block /usr/lib/udev/kdump-udev-throttler\"\n",
+    );
+    root.file("run/udev/rules.d/70-kdump.rules", "RUN+=\"/usr/lib/kdump/load-once.sh\"\n");
+    let named = conflicting(&root).join("\n");
+    for words in ["kdump.service", "kdump-early.service", "98-kexec.rules:2:", "/run/udev/rules.d/70-kdump.rules:1:"] {
+        assert!(named.contains(words), "{words}: {named}");
+    }
+    let before = root.contents();
+    root.install(true).unwrap();
+    assert_eq!(conflicting(&root), [] as [String; 0]);
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn rule_of_the_administrator_is_named_and_nothing_is_done() {
+    let root = Root::debian();
+    root.file("etc/udev/rules.d/90-mine.rules", "ACTION==\"add\", RUN+=\"/sbin/kexec -p /boot/x\"\n");
+    let before = root.contents();
+    let error = root.install(true).unwrap_err();
+    assert!(matches!(&error, Error::Administrators { path } if path.ends_with("90-mine.rules")), "{error}");
+    assert_eq!(root.contents(), before);
+    root.install(false).unwrap();
+}
+
+#[test]
+fn directory_where_a_file_belongs_is_named_and_nothing_is_done() {
+    let root = Root::new();
+    fs::create_dir_all(root.path().join("usr/sbin/kdump-loader")).unwrap();
+    let before = root.contents();
+    let error = root.install(false).unwrap_err().to_string();
+    assert!(error.contains("usr/sbin/kdump-loader is a directory"), "{error}");
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn file_where_a_directory_belongs_is_named_and_nothing_is_done() {
+    let root = Root::new();
+    root.file("etc/systemd", "a file");
+    let before = root.contents();
+    let error = root.install(false).unwrap_err().to_string();
+    assert!(error.contains("etc/systemd is a file"), "{error}");
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn link_out_of_the_root_is_not_followed() {
+    let (root, outside) = (Root::new(), Root::new());
+    fs::create_dir(root.path().join("usr")).unwrap();
+    root.link("usr/sbin", &outside.path().display().to_string());
+    let before = root.contents();
+    let error = root.install(false).unwrap_err();
+    assert!(matches!(error, Error::Outside { .. }), "{error}");
+    assert_eq!((root.contents(), outside.contents().len()), (before, 0));
+}
+
+#[test]
+fn link_inside_of_the_root_is_followed() {
+    // As in Fedora 42 and newer.
+    let root = Root::new();
+    fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+    root.link("usr/sbin", "bin");
+    root.install(false).unwrap();
+    assert_eq!(root.text("usr/bin/kdump-loader"), "the program");
+}
+
+#[test]
+fn half_an_installation_is_undone_and_says_what_stood_in_its_way() {
+    let root = Root::debian();
+    root.file("usr/sbin/kdump-loader", "by hand");
+    let before = root.contents();
+    // The very last thing that is written: its new name is taken by a directory, which planning does not look at.
+    let taken = format!("{MASK}.kdump-loader-new");
+    fs::create_dir_all(root.at(&taken)).unwrap();
+    let with_directory = root.contents();
+    let error = root.install(true).unwrap_err();
+    assert!(matches!(error, Error::Undone { .. }), "{error:?}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("50-kdump-tools.rules"), "{source}");
+    assert_eq!(root.contents(), with_directory);
+    fs::remove_dir(root.path().join(&taken)).unwrap();
+    root.install(true).unwrap();
+    root.uninstall().unwrap();
+    fs::remove_dir_all(root.path().join("etc/udev")).unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn ledger_of_somebody_else_is_refused() {
+    let root = Root::new();
+    for text in ["{}", "not json", "{\"version\":2,\"entries\":[]}"] {
+        root.file("var/lib/kdump-loader/service.json", text);
+        assert!(matches!(root.install(false), Err(Error::Garbled { .. })), "{text}");
+        assert!(uninstall(root.path(), false).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn installed_file_that_somebody_has_changed_is_not_overwritten() {
+    let root = Root::new();
+    root.install(false).unwrap();
+    root.file("usr/lib/systemd/system/kdump-loader.service", "[Service]\n# mine\n");
+    let error = root.install(false).unwrap_err();
+    assert!(matches!(&error, Error::Changed { path } if path.ends_with("kdump-loader.service")), "{error}");
+    assert!(check(root.path(), PROGRAM).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
+    root.uninstall().unwrap();
+    assert_eq!(root.text("usr/lib/systemd/system/kdump-loader.service"), "[Service]\n# mine\n");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let root = Root::new();
+    let findings = check(root.path(), PROGRAM).unwrap();
+    let missing = |path: &str| findings.iter().any(|finding| matches!(finding, Finding::Missing(found) if found.ends_with(path)));
+    assert!(missing("usr/sbin/kdump-loader") && missing("40-kdump-loader.rules") && missing("etc/kdump-loader.toml"));
+    assert_eq!(findings.iter().filter(|finding| matches!(finding, Finding::NotEnabled(_))).count(), 2);
+}
