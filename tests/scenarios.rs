@@ -8,12 +8,18 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use qemu_runner::{Context, Scenario, scenarios};
 
+/// What is run by name only, with `cargo xtask qemu`, and why.
+const BY_NAME: [(&str, &str); 1] = [(
+    "debian-service-peer",
+    "the control of debian-service, which shows nothing of ours and takes minutes: `cargo xtask qemu debian-service-peer`",
+)];
 /// How many machines run at the same time.
 const MACHINES: usize = 2;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
+    assert!(BY_NAME.iter().all(|(name, _)| scenarios().iter().any(|scenario| scenario.name == *name)), "{BY_NAME:?}");
     let trials = scenarios().iter().map(|scenario| Trial::ignorable_test(scenario.name, || run(scenario)));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
@@ -21,6 +27,9 @@ fn main() -> ExitCode {
 fn run(scenario: &Scenario) -> Result<Completion, Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
     let context = Context::from_repo(root, None, false).map_err(|error| error.chain())?;
+    if let Some((_, reason)) = BY_NAME.iter().find(|(name, _)| *name == scenario.name) {
+        return Ok(Completion::ignored_with(*reason));
+    }
     match scenario.missing(&context) {
         Some(reason) if scenario.may_be_skipped => return Ok(Completion::ignored_with(reason)),
         Some(reason) => return Err(format!("cannot be run here: {reason}").into()),
