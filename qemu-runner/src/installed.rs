@@ -42,6 +42,30 @@ pub enum Kexec {
     Peer,
 }
 
+/// What is different from the Debian that was installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    /// Whose program is `kexec`.
+    pub kexec: Kexec,
+    /// Whether the loader is there as [`LOADER`], installed nowhere.
+    pub loader: bool,
+    /// DIMMs that can be plugged in.
+    pub dimms: u32,
+    /// CPUs that can be plugged in.
+    pub spare_cpus: u32,
+}
+
+impl Guest {
+    /// With this `kexec`, and nothing to be plugged in.
+    pub fn with(kexec: Kexec) -> Self {
+        Self { kexec, loader: false, dimms: 0, spare_cpus: 0 }
+    }
+}
+
+/// Where an administrator may have put it, and in which directory.
+pub const LOADER: &str = "/root/kdump-loader";
+const LOADERS_DIRECTORY: &str = "/root";
+
 /// A disk, to be read when its machine is gone.
 #[derive(Debug)]
 pub struct Disk<'c> {
@@ -59,26 +83,32 @@ pub struct Saved {
     pub dmesg: PathBuf,
 }
 
-/// Boots a machine with a Debian of its own, in which `kexec` is whose it shall be.
-pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, kexec: Kexec) -> Result<(First<'s, 'c>, Disk<'c>), Error> {
+/// Boots a machine with a Debian of its own.
+pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s, 'c>, Disk<'c>), Error> {
     let debian = stage.context.debian_disk()?;
     let directory = stage.next_machine()?;
     let disk = Disk { debian, image: directory.join(DISK), saved: directory.join(SAVED) };
     succeed(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&debian.image).arg(&disk.image), 0)?;
-    if kexec == Kexec::Ours {
-        disk.take_kexecs_place(&stage.context.loader()?)?;
+    let loader = stage.context.loader()?;
+    if guest.kexec == Kexec::Ours {
+        disk.bring(&loader, "/usr/sbin", "rm kexec\nsymlink kexec kdump-loader\n")?;
+    }
+    if guest.loader {
+        disk.bring(&loader, LOADERS_DIRECTORY, "")?;
     }
     let machine = Machine {
         cpu: machine::CPU,
         cpus: BOOT_CPUS,
-        max_cpus: BOOT_CPUS,
+        max_cpus: BOOT_CPUS + guest.spare_cpus,
         memory_mib: MEMORY_MIB,
-        dimms: 0,
+        dimms: guest.dimms,
         dimm_size: machine::DIMM_SIZE,
         boot: Boot::Linux {
             kernel: debian.kernel.vmlinuz.clone(),
             initrd: debian.initrd.clone(),
-            append: format!("console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0"),
+            append: format!(
+                "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 memhp_default_state=online_movable"
+            ),
             disk: Some(disk.image.clone()),
         },
         firmware: None,
@@ -89,16 +119,16 @@ pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, kexec: Kexec) -> Result<(First<'s,
 }
 
 impl Disk<'_> {
-    /// `/usr/sbin/kexec`, which is a link to kexec-tools' program, becomes one to the loader beside it.
-    fn take_kexecs_place(&self, loader: &Path) -> Result<(), Error> {
+    /// Puts the loader into a directory of the disk, and does more there.
+    fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
         let requests = self.image.with_extension("requests");
         let text = format!(
-            "cd /usr/sbin\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode 0100755\nset_inode_field kdump-loader uid 0\n\
-             set_inode_field kdump-loader gid 0\nrm kexec\nsymlink kexec kdump-loader\n",
+            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode 0100755\nset_inode_field kdump-loader uid 0\n\
+             set_inode_field kdump-loader gid 0\n{more}",
             loader.display()
         );
         fs::write(&requests, text).map_err(Error::file("write", &requests))?;
-        // debugfs ends with 0 whatever becomes of its requests; whose `kexec` it is, the scenario asks `kexec`.
+        // debugfs ends with 0 whatever becomes of its requests; the scenario will not find the program.
         succeed(self.debian.debugfs.on_host().args(["-w", "-f"]).arg(&requests).arg(&self.image), 0)
     }
 

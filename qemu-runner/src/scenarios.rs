@@ -13,6 +13,7 @@ mod same_image;
 mod peer;
 mod drop_ins;
 mod service;
+mod hotplug_service;
 mod foreign;
 mod storm;
 mod panics;
@@ -24,6 +25,7 @@ use crate::scenario::Scenario;
 pub(crate) fn all() -> Vec<Scenario> {
     let families = [
         service::all(),
+        hotplug_service::all(),
         storm::all(),
         panics::all(),
         same_image::all(),

@@ -9,12 +9,13 @@ use std::time::Duration;
 use handoff::Verdict;
 
 use crate::agent::Output;
+use crate::assets::GuestProgram;
 use crate::capture::{Crashed, PANIC};
 use crate::console::Said;
 use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
 use crate::first::First;
-use crate::installed::{self, Kexec};
+use crate::installed::{self, Disk, Guest, Kexec};
 use crate::report;
 use crate::scenario::{Need, Scenario};
 use crate::stage::Stage;
@@ -46,7 +47,7 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
     let makedumpfile = stage.context.makedumpfile()?.clone();
     let release = stage.context.debian_disk()?.kernel.release.clone();
-    let (mut first, disk) = installed::boot(stage, kexec)?;
+    let (mut first, disk) = installed::boot(stage, &Guest::with(kexec))?;
     let version = first.vm.run_ok("kexec --version 2>&1")?;
     let whose = if kexec == Kexec::Ours { "kdump-loader " } else { "kexec-tools " };
     check(version.starts_with(whose), "what `kexec --version` says", whose, &version)?;
@@ -64,10 +65,21 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     // Memory and CPUs that come later are in the dump without the reload that Debian's udev rule does for them.
     check_eq("crash_hotplug", &first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?.as_str(), &"1")?;
 
+    expect_saved_dump(first, disk, kexec == Kexec::Ours, &makedumpfile, &release)
+}
+
+/// Panics; Debian's capture service must save a dump with the panic in it, after our purgatory if the image is `ours`.
+pub(super) fn expect_saved_dump(
+    mut first: First<'_, '_>,
+    disk: Disk<'_>,
+    ours: bool,
+    makedumpfile: &GuestProgram,
+    release: &str,
+) -> Result<(), Error> {
     // What the story has left in memory shall be on the disk before the machine dies.
     first.vm.run_ok("sync")?;
     let mut crashed = first.panic(None)?;
-    if kexec == Kexec::Ours {
+    if ours {
         expect_our_purgatory(&mut crashed)?;
     }
     for (event, words) in [("starts", "running makedumpfile "), ("has saved the dump", "saved vmcore in /var/crash/")] {
@@ -77,12 +89,13 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     }
     let reset = crashed.reset()?;
     check(!reset.triple_fault, "the reset", "one that the capture service asked for", "a triple fault")?;
-    drop(crashed);
+    let Crashed { stage, vm, .. } = crashed;
+    drop(vm);
 
     let saved = disk.saved()?;
     stage.outcome.fact("dump", format!("{} bytes", saved.dump_len()?));
     let logs =
-        [("the service's log", saved.log()?), ("makedumpfile's log of the dump", saved.dmesg_in_dump(&makedumpfile, &release)?)];
+        [("the service's log", saved.log()?), ("makedumpfile's log of the dump", saved.dmesg_in_dump(makedumpfile, release)?)];
     for (what, log) in logs {
         check(log.contains(PANIC), what, PANIC, log.lines().last().unwrap_or("nothing"))?;
     }

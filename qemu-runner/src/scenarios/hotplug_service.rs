@@ -1,0 +1,107 @@
+//! `debian-hotplug-service`: a Debian whose kdump-tools arms is switched over to the loader's own service, which keeps the image true while
+//! memory and a CPU come and memory goes; Debian's capture service saves the dump as before.
+//!
+//! What udev and systemd do is theirs: the loader is told nothing here that it would not be told on an operator's machine.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, check, check_eq};
+use crate::first::{First, number};
+use crate::installed::{self, Guest, Kexec, LOADER};
+use crate::scenario::{Need, Scenario};
+use crate::scenarios::complete::MEMORY_BLOCK;
+use crate::scenarios::service::expect_saved_dump;
+use crate::stage::Stage;
+
+/// As for Debian's own service, and an installation, a DIMM and a CPU more.
+const LIMIT: Duration = Duration::from_secs(900);
+/// Where `service install` puts it.
+const INSTALLED: &str = "/usr/sbin/kdump-loader";
+/// Who arms on this Debian besides, by unit and by rule.
+const OTHERS: [&str; 2] = ["kdump-tools.service", "50-kdump-tools.rules"];
+/// The most reloads that a burst may cost: one at once, one when it is quiet.
+const PER_BURST: u32 = 2;
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "debian-hotplug-service",
+        summary: "`service install` switches a Debian over: a DIMM and a CPU cost no reload, a DIMM that goes two at most, and the dump is saved",
+        needs: &[Need::DebianDisk, Need::Makedumpfile],
+        may_be_skipped: true,
+        story,
+    }]
+}
+
+fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
+    stage.deadline = Deadline::after(LIMIT);
+    let makedumpfile = stage.context.makedumpfile()?.clone();
+    let release = stage.context.debian_disk()?.kernel.release.clone();
+    let (mut first, disk) = installed::boot(stage, &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) })?;
+    first.vm.run_ok("systemctl is-active kdump-tools.service")?;
+    switch_over(&mut first)?;
+
+    let identity = first.image()?.identity;
+    let dimm = first.add_dimm(0)?;
+    first.add_cpu()?;
+    settle(&mut first)?;
+    check_eq("reloads after a DIMM and a CPU that the kernel has added itself", &reloads(&mut first)?, &0)?;
+    check_eq("identity after them", &first.image()?.identity, &identity)?;
+    check_eq("whether the elfcorehdr lists the DIMM", &lists(&mut first, &dimm)?, &true)?;
+    first.note("udev has seen them come, and nothing was reloaded");
+
+    first.vm.monitor.ask_for_dimm(0)?;
+    let block = dimm.start / MEMORY_BLOCK;
+    first.vm.run_ok(&format!("while [ -e /sys/devices/system/memory/memory{block} ]; do sleep 0.1; done"))?;
+    first.note("the DIMM's first block is gone");
+    settle(&mut first)?;
+    let count = reloads(&mut first)?;
+    check((1..=PER_BURST).contains(&count), "reloads after a DIMM has gone", format!("1 to {PER_BURST}"), count.to_string())?;
+    check_eq("whether the elfcorehdr lists the DIMM then", &lists(&mut first, &dimm)?, &false)?;
+    check_eq("kexec_crash_loaded then", &first.crash_loaded()?, &true)?;
+    let image = first.image()?;
+    let (listed, dumped) = (first.elfcorehdr(&image)?.memory(), first.iomem()?.dumped());
+    check(listed == dumped, "memory in the elfcorehdr", format!("{dumped:x?}"), format!("{listed:x?}"))?;
+    first.stage.outcome.fact("reloads for a DIMM that goes", count);
+    first.vm.run_ok(&format!("{INSTALLED} status >/dev/null"))?;
+
+    expect_saved_dump(first, disk, true, &makedumpfile, &release)
+}
+
+/// What the README tells an operator, and what `service check` says before and after.
+fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let before = first.vm.run(&format!("{LOADER} service check 2>&1"))?;
+    let named = OTHERS.iter().all(|other| before.text.contains(other));
+    check(before.status == 1 && named, "`service check` before", format!("1, {OTHERS:?}"), format!("{before:?}"))?;
+    first.vm.run_ok(&format!("{LOADER} service install --mask-conflicts"))?;
+    first.vm.run_ok(&format!("{INSTALLED} service check"))?;
+    first.vm.run_ok("systemctl start kdump-loader.service")?;
+    for unit in ["kdump-loader.service", "kdump-loader-reload.path"] {
+        first.vm.run_ok(&format!("systemctl is-active {unit} && systemctl is-enabled {unit}"))?;
+    }
+    first.vm.run_ok(&format!("{INSTALLED} status >/dev/null"))?;
+    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
+    Ok(())
+}
+
+/// Waits for udev's rules, for the path unit, and for the reload that they may have started.
+fn settle(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(
+        "udevadm settle; while [ -e /run/kdump-loader/pending ] || \
+         ! systemctl show -P ActiveState kdump-loader-reload.service | grep -qx inactive; do sleep 0.1; done",
+    )?;
+    Ok(())
+}
+
+/// How often a reload has armed since the service was started.
+fn reloads(first: &mut First<'_, '_>) -> Result<u32, Error> {
+    number(&first.vm.run_ok("journalctl -q -o cat -u kdump-loader-reload.service | grep -c 'armed [0-9a-f]' || true")?)
+}
+
+/// Whether the elfcorehdr that a panic would use has anything of this range.
+fn lists(first: &mut First<'_, '_>, range: &Range<u64>) -> Result<bool, Error> {
+    let image = first.image()?;
+    Ok(first.elfcorehdr(&image)?.memory().iter().any(|listed| listed.start < range.end && range.start < listed.end))
+}
