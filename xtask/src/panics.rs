@@ -126,7 +126,7 @@ impl fmt::Display for Report {
         writeln!(
             out,
             "Written by `cargo xtask panics --count {count} --seed {seed} --write` on {cpu}, {cpus} CPUs, Linux {kernel}; {commit}; {date}. The guests \
-             run Linux {} under TCG. Moments were drawn beforehand and count from the first block of memory that comes; until then and on DIMMs and \
+             run Linux {} under TCG. Moments were drawn beforehand and count from the first block of memory that comes; from then on DIMMs and \
              CPUs come and go, one after another, and each contestant has the same moments. What came of a panic is judged by the headers of \
              /proc/vmcore and, in the dead kernel's memory, by the map that it had just before, `kexec_crash_image` and `__kexec_lock`.\n",
             panics::SERIES
