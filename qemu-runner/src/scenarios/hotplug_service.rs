@@ -13,7 +13,7 @@ use crate::installed::{self, Guest, Kexec, LOADER};
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::complete::MEMORY_BLOCK;
 use crate::scenarios::service::expect_saved_dump;
-use crate::stage::Stage;
+use crate::stage::{BOOT_CPUS, Stage};
 
 /// As for Debian's own service, and an installation, a DIMM and a CPU more.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -27,7 +27,7 @@ const PER_BURST: u32 = 2;
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "debian-hotplug-service",
-        summary: "`service install` switches a Debian over: a DIMM and a CPU cost no reload, a DIMM that goes two at most, and the dump is saved",
+        summary: "`service install` switches a Debian over: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most, and the dump is saved",
         needs: &[Need::DebianDisk, Need::Makedumpfile],
         may_be_skipped: true,
         story,
@@ -50,6 +50,12 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq("identity after them", &first.image()?.identity, &identity)?;
     check_eq("whether the elfcorehdr lists the DIMM", &lists(&mut first, &dimm)?, &true)?;
     first.note("udev has seen them come, and nothing was reloaded");
+    first.vm.monitor.ask_for_cpu()?;
+    first.vm.run_ok(&format!("while [ -e /sys/devices/system/cpu/cpu{BOOT_CPUS} ]; do sleep 0.1; done"))?;
+    settle(&mut first)?;
+    // Its own directory is gone when udev reads crash_hotplug, which is its parent's.
+    check_eq("reloads that were started when the CPU had gone", &started(&mut first)?, &0)?;
+    first.note("the CPU is gone, and nothing was reloaded");
 
     first.vm.monitor.ask_for_dimm(0)?;
     let block = dimm.start / MEMORY_BLOCK;
@@ -95,9 +101,14 @@ fn settle(first: &mut First<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// How often a reload has armed since the service was started.
+/// How often a reload has armed since the service was started, in its own words: systemd's, of a unit about an armed image, stand beside them.
 fn reloads(first: &mut First<'_, '_>) -> Result<u32, Error> {
-    number(&first.vm.run_ok("journalctl -q -o cat -u kdump-loader-reload.service | grep -c 'armed [0-9a-f]' || true")?)
+    number(&first.vm.run_ok("journalctl -q -o cat -u kdump-loader-reload.service | grep -c '^kdump-loader: armed ' || true")?)
+}
+
+/// How often a reload was started, whether it had anything to arm or not.
+fn started(first: &mut First<'_, '_>) -> Result<u32, Error> {
+    number(&first.vm.run_ok("journalctl -q -o cat -u kdump-loader-reload.service | grep -c '^Starting ' || true")?)
 }
 
 /// Whether the elfcorehdr that a panic would use has anything of this range.
