@@ -27,7 +27,7 @@ const PER_BURST: u32 = 2;
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "debian-hotplug-service",
-        summary: "`service install` switches a Debian over: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most, and the dump is saved",
+        summary: "`service install` switches a Debian over, back and over: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most, and the dump is saved",
         needs: &[Need::DebianDisk, Need::Makedumpfile],
         may_be_skipped: true,
         story,
@@ -40,6 +40,8 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let release = stage.context.debian_disk()?.kernel.release.clone();
     let (mut first, disk) = installed::boot(stage, &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) })?;
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
+    switch_over(&mut first)?;
+    switch_back(&mut first)?;
     switch_over(&mut first)?;
 
     let identity = first.image()?.identity;
@@ -89,6 +91,20 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!("{INSTALLED} status >/dev/null"))?;
     check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
+    Ok(())
+}
+
+/// The way back, and nothing of ours is left on it.
+fn switch_back(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(&format!("{INSTALLED} service uninstall"))?;
+    check_eq("kexec_crash_loaded after `service uninstall`", &first.crash_loaded()?, &true)?;
+    first.vm.run_ok("systemctl restart kdump-tools.service && grep -q -- --initrd /var/crash/kexec_cmd")?;
+    check_eq("kexec_crash_loaded after kdump-tools.service", &first.crash_loaded()?, &true)?;
+    let left = first
+        .vm
+        .run_ok("find /etc /usr /var/lib -name '*kdump-loader*'; systemctl cat kdump-loader.service 2>/dev/null || true")?;
+    check_eq("what `service uninstall` has left", &left.as_str(), &"")?;
+    first.note("switched back: kdump-tools.service has armed, and nothing of ours is left");
     Ok(())
 }
 
