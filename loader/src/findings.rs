@@ -194,7 +194,8 @@ impl fmt::Display for Finding {
             Self::ConfigUnusable { message } => write!(out, "the next reload will fail: {message}"),
             Self::OtherService { unit } => write!(
                 out,
-                "{unit} also arms capture kernels, and who is last wins: disable it (systemctl disable --now {unit}), or remove this loader's config"
+                "{unit} also arms capture kernels, and who is last wins: hold it back (kdump-loader service install --mask-conflicts), or remove \
+                 this loader's config"
             ),
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! *On entry* a machine. *On exit* what the kernel says, what the record says, and what is wrong.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -15,11 +14,8 @@ use crate::outdated::{self, Armed, Unknown};
 use crate::queue::Queue;
 use crate::record::origin::{FileIdentity, Origin};
 use crate::record::{self, Call, Record, failure};
+use crate::service;
 
-/// The units of other services that arm capture kernels: of Fedora and openSUSE, openSUSE's early one, and Debian's.
-const OTHER_UNITS: [&str; 3] = ["kdump.service", "kdump-early.service", "kdump-tools.service"];
-/// Where an enabled unit is linked from, below the root.
-const UNITS: &str = "etc/systemd/system";
 /// Held by a reload while it runs, below the root.
 pub const RELOAD_LOCK: &str = "run/kdump-loader/reload.lock";
 
@@ -47,7 +43,7 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Result<Surv
     }
     reloads(root, &mut findings);
     if wished.is_some() {
-        findings.extend(other_services(root).map(|unit| Finding::OtherService { unit }));
+        others_who_arm(root, &mut findings);
     }
     Ok(Survey { state, record, findings })
 }
@@ -138,15 +134,12 @@ fn reloads(root: &Path, findings: &mut Vec<Finding>) {
     findings.extend(failed.map(|failure| Finding::ReloadFailed { message: failure.message }));
 }
 
-/// Other units that are enabled, and not masked.
-fn other_services(root: &Path) -> impl Iterator<Item = String> {
-    let units = root.join(UNITS);
-    let entries = fs::read_dir(&units).into_iter().flatten().flatten();
-    let wants: Vec<_> =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|word| word == "wants")).collect();
-    let masked = move |unit: &str| fs::read_link(units.join(unit)).is_ok_and(|target| target == Path::new("/dev/null"));
-    let enabled = move |unit: &str| wants.iter().any(|wants| wants.join(unit).symlink_metadata().is_ok());
-    OTHER_UNITS.into_iter().filter(move |unit| enabled(unit) && !masked(unit)).map(str::to_owned)
+/// Services that are enabled and udev rules, unless they are held back.
+fn others_who_arm(root: &Path, findings: &mut Vec<Finding>) {
+    match service::conflicts(root) {
+        Ok(others) => findings.extend(others.iter().map(|other| Finding::OtherService { unit: other.name().to_owned() })),
+        Err(error) => findings.push(Finding::CannotLook { message: error.to_string() }),
+    }
 }
 
 #[cfg(test)]

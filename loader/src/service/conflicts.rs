@@ -62,6 +62,14 @@ pub enum Conflict {
 }
 
 impl Conflict {
+    /// What it is called: a unit, or a file of rules.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Rule { name, .. } => name,
+            Self::Unit { name, .. } => name,
+        }
+    }
+
     /// What holds it back, if that is not for the administrator to do.
     pub(super) fn remedy(&self) -> Result<Item, Error> {
         match self {

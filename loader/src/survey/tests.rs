@@ -1,6 +1,7 @@
 //! What is found on machines on which one thing is wrong.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -179,10 +180,19 @@ fn other_service_is_found_where_ours_is_in_use() {
     let armed = Armed::new();
     let wants = armed.path("etc/systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wants).unwrap();
-    symlink("/lib/systemd/system/kdump-tools.service", wants.join("kdump-tools.service")).unwrap();
+    symlink("/usr/lib/systemd/system/kdump-tools.service", wants.join("kdump-tools.service")).unwrap();
+    let unit = armed.path("usr/lib/systemd/system/kdump-tools.service");
+    fs::create_dir_all(unit.parent().unwrap()).unwrap();
+    fs::write(unit, "[Service]\n").unwrap();
     assert_eq!(armed.found(), [] as [&str; 0], "it may be the one that calls this program");
     armed.config("");
     assert_eq!(armed.found(), ["other_service"]);
     symlink("/dev/null", armed.path("etc/systemd/system/kdump-tools.service")).unwrap();
     assert_eq!(armed.found(), [] as [&str; 0], "it is masked");
+    fs::remove_file(armed.path("etc/systemd/system/kdump-tools.service")).unwrap();
+    assert_eq!(armed.found(), ["other_service"]);
+    let drop_in = armed.path("etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf");
+    fs::create_dir_all(drop_in.parent().unwrap()).unwrap();
+    fs::write(drop_in, "[Unit]\nConditionPathExists=/proc/vmcore\n").unwrap();
+    assert_eq!(armed.found(), [] as [&str; 0], "it runs in capture kernels only");
 }
