@@ -113,7 +113,8 @@ fn directory_that_cannot_be_written_is_named() {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("kdump-loader");
-    fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), &copy).unwrap();
+    // By another process: a file that this one writes to may be open in what other tests start meanwhile, and cannot be run then (ETXTBSY).
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
     command.args(["service", "install", "--root"]).arg(root.path());
     let result = run(as_nobody(&mut command));
