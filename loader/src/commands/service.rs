@@ -16,6 +16,10 @@ const MYSELF: &str = "/proc/self/exe";
 const SYSTEMD: &str = "/run/systemd/system";
 /// There when udev runs.
 const UDEV: &str = "/run/udev/control";
+/// What arms at boot.
+const SERVICE: &str = "kdump-loader.service";
+/// Keeps systemd from disarming when it stops that; gone before anything else can.
+const FORGETS_TO_UNLOAD: &str = "/run/systemd/system/kdump-loader.service.d/stays-armed.conf";
 /// What waits for the udev rule's notes.
 const PATH_UNIT: &str = "kdump-loader-reload.path";
 
@@ -67,12 +71,11 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let root = &place.root;
     let live = root == Path::new(LIVE) && !dry_run;
     if live && Path::new(SYSTEMD).exists() {
-        // While it is still known, if it is. The image that is armed stays armed until somebody else's service takes over.
-        let _ = tell_system("systemctl", &["--quiet", "stop", PATH_UNIT]);
+        stand_down()?;
     }
     let Some(done) = service::uninstall(root, *dry_run)? else {
         say(format_args!("nothing is installed that `service install` has put here"));
-        return Ok(());
+        return if live { announce() } else { Ok(()) };
     };
     tell(&done)?;
     if live {
@@ -80,6 +83,24 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
         say(format_args!("what is armed stays armed; start the service that shall take over, or `kdump-loader unload`"));
     }
     Ok(())
+}
+
+/// Ends the units without disarming: a unit that systemd still holds for active would arm nothing when it is started again, after somebody else
+/// has armed in between. They forget how to disarm until systemd reads their files anew.
+fn stand_down() -> Result<(), Error> {
+    let drop_in = Path::new(FORGETS_TO_UNLOAD);
+    let directory = drop_in.parent().expect("a drop-in lies in a directory");
+    let failed = |source| Error::Output { path: drop_in.to_owned(), source };
+    fs::create_dir_all(directory).and_then(|()| fs::write(drop_in, "[Service]\nExecStop=\n")).map_err(failed)?;
+    let told = tell_system("systemctl", &["daemon-reload"]);
+    if told.is_ok() {
+        // Not known, not stopped.
+        let _ = tell_system("systemctl", &["--quiet", "stop", SERVICE, PATH_UNIT]);
+    }
+    fs::remove_file(drop_in).map_err(failed)?;
+    // The administrator may have something there, too.
+    let _ = fs::remove_dir(directory);
+    told
 }
 
 fn check(Check { place }: &Check) -> Result<(), Error> {

@@ -90,6 +90,8 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     }
     first.vm.run_ok(&format!("{INSTALLED} status >/dev/null"))?;
     check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    // Whatever was armed before: what is armed now is the image that the service would arm.
+    first.vm.run_ok(&format!("{INSTALLED} reload --json 2>/dev/null | grep -q '\"armed\": 0'"))?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
     Ok(())
 }
