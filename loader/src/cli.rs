@@ -1,17 +1,15 @@
 //! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
 
+mod image; // what decides an image
 mod service; // `service …`
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use handoff::{EngineId, OnCorrupt};
-use loader::options::Options;
+use clap::{Args, Parser, Subcommand};
 use loader::queue::Block;
-use loader::request::{Console, EngineChoice};
-use loader::words::{console, leaf_size, reset_delay};
 
+pub use image::ImageArgs;
 pub use service::{Check, Install, Service, Uninstall};
 
 const AFTER_HELP: &str = "Data goes to standard output, words to standard error. The exit status is 0 when it was done, 1 when it could \
@@ -212,114 +210,6 @@ pub struct GenerateMan {
 pub struct GenerateCompletions {
     /// Where to write them
     pub dir: PathBuf,
-}
-
-/// What decides the image.
-#[derive(Debug, Args)]
-pub struct ImageArgs {
-    /// The capture kernel: a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable), a unified kernel image with one in it, or a vmlinux
-    #[arg(long, value_name = "FILE")]
-    pub kernel: PathBuf,
-    /// Its initial RAM disk; of a unified kernel image, its own without this
-    #[arg(long, value_name = "FILE")]
-    pub initrd: Option<PathBuf>,
-    /// Its command line; with --reuse-cmdline, what is added to the running kernel's; of a unified kernel image, its own without either
-    #[arg(long, value_name = "STRING")]
-    pub append: Option<String>,
-    /// Use the running kernel's command line, without crashkernel=, BOOT_IMAGE=, elfcorehdr= and purgatory.report=
-    #[arg(long)]
-    pub reuse_cmdline: bool,
-    /// Pass no EFI tables to the capture kernel
-    #[arg(long)]
-    pub noefi: bool,
-    /// What to do after a panic when the loaded image was changed [default: reset]
-    ///
-    /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets, after about ten seconds at most.
-    #[arg(long, value_name = "ACTION", value_enum)]
-    pub on_corrupt: Option<OnCorruptArg>,
-    /// How long to show a failure before the reset, 0 to 3600 [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = reset_delay)]
-    pub reset_delay: Option<u32>,
-    /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port such as 0x3f8, or none
-    #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = console)]
-    pub console: Console,
-    /// Do not ask the kernel to keep the image current when CPUs or memory come and go
-    #[arg(long)]
-    pub no_hotplug: bool,
-    /// Which digest engine verifies the image after a panic
-    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
-    pub engine: EngineArg,
-    /// How much memory shares one digest, a power of two from 4K to 64M [default: 256K]
-    #[arg(long, value_name = "SIZE", value_parser = leaf_size)]
-    pub leaf_size: Option<u32>,
-    /// Use this purgatory in place of the one in this program: one of ours, the kernel's or kexec-tools' (purgatory.ro)
-    ///
-    /// Those of others stand still for ever when the image was changed, look at no elfcorehdr and make no report; the kernel's prints
-    /// nothing. What they cannot be told is refused: --on-corrupt, --reset-delay, --engine, --leaf-size, and with the kernel's --console.
-    #[arg(long, value_name = "FILE")]
-    pub purgatory: Option<PathBuf>,
-}
-
-impl ImageArgs {
-    /// The same without clap.
-    pub fn options(&self) -> Options {
-        Options {
-            kernel: self.kernel.clone(),
-            initrd: self.initrd.clone(),
-            append: self.append.clone(),
-            reuse_cmdline: self.reuse_cmdline,
-            noefi: self.noefi,
-            on_corrupt: self.on_corrupt.map(Into::into),
-            reset_delay_ms: self.reset_delay,
-            console: self.console,
-            no_hotplug: self.no_hotplug,
-            engine: self.engine.into(),
-            leaf_size: self.leaf_size,
-            purgatory: self.purgatory.clone(),
-        }
-    }
-}
-
-/// [`OnCorrupt`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum OnCorruptArg {
-    /// Say what was changed, wait, and reset the machine
-    Reset,
-    /// Say what was changed and stop
-    Halt,
-    /// Boot nevertheless; the report on the capture kernel's command line says so
-    Boot,
-}
-
-impl From<OnCorruptArg> for OnCorrupt {
-    fn from(argument: OnCorruptArg) -> Self {
-        match argument {
-            OnCorruptArg::Reset => Self::Reset,
-            OnCorruptArg::Halt => Self::Halt,
-            OnCorruptArg::Boot => Self::Boot,
-        }
-    }
-}
-
-/// [`EngineChoice`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum EngineArg {
-    /// The fastest that all CPUs have
-    Auto,
-    /// Plain instructions
-    Soft,
-    /// Several streams of SHA-NI
-    ShaNi,
-}
-
-impl From<EngineArg> for EngineChoice {
-    fn from(argument: EngineArg) -> Self {
-        match argument {
-            EngineArg::Auto => Self::Auto,
-            EngineArg::Soft => Self::Only(EngineId::Soft),
-            EngineArg::ShaNi => Self::Only(EngineId::ShaNi),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -132,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_or_cpu_that_came_makes_another_list_and_a_clock_measured_again_does_not() {
+        let machine = example::machine;
+        let measured_again = Machine { total_ram: 7, ..machine() };
+        assert_eq!(Listing::of(&measured_again), Listing::of(&machine()));
+        let mut with_a_dimm = machine();
+        with_a_dimm.system_ram.push(range(0x2_0000_0000, 0x2_0800_0000));
+        let mut without_a_cpu = machine();
+        without_a_cpu.crash_notes.pop();
+        for other in [with_a_dimm, without_a_cpu] {
+            assert_ne!(Listing::of(&other), Listing::of(&machine()));
+        }
+    }
+
+    #[test]
     fn second_mapping_of_the_kernels_text_is_no_memory_of_its_own() {
         let mut machine = example::machine();
         machine.kcore.text_phys = 0x9_0000_0000;

@@ -255,11 +255,6 @@ impl Machine {
         })
     }
 
-    /// Whether a dump of this machine would hold what one of `other` would: the same memory and the same CPUs.
-    pub fn dumps_like(&self, other: &Self) -> bool {
-        self.system_ram == other.system_ram && self.crash_notes == other.crash_notes
-    }
-
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
     /// DMA, into which kexec_load(2) lets no segment (`sanity_check_segment_list`, kernel/kexec_core.c).
     pub fn crash_region(&self) -> Result<PhysRange, Error> {

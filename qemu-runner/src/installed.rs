@@ -63,8 +63,8 @@ impl Guest {
 }
 
 /// Where an administrator may have put it, and in which directory.
-pub const LOADER: &str = "/root/kdump-loader";
-const LOADERS_DIRECTORY: &str = "/root";
+pub const LOADER: &str = "/usr/local/sbin/kdump-loader";
+const LOADERS_DIRECTORY: &str = "/usr/local/sbin";
 
 /// A disk, to be read when its machine is gone.
 #[derive(Debug)]

@@ -6,11 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use qemu_runner::Context;
 use qemu_runner::panics::{self, Cause, Ended, Panicked, draws};
 use qemu_runner::storm::Contestant;
@@ -20,6 +18,7 @@ use xshell::Shell;
 use crate::bench::machine::{self, Machine};
 use crate::qemu;
 use crate::repository::Repository;
+use crate::storm::results::{self, Results};
 
 /// Who is compared.
 const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPerEvent];
@@ -47,18 +46,12 @@ impl Args {
         qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, None, false)?;
         let results = repo.root.join(format!("target/storm/panics-{}.jsonl", self.seed));
-        let panicked = self.series(&context, &results)?;
+        let panicked = self.series(&context, results)?;
         let report = Report { machine: machine::describe(sh)?, seed: self.seed, count: self.count, panicked };
         print!("{report}");
         if self.write {
-            let directory = repo.root.join("docs/storm");
-            fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-            let write = |name: &str, text: String| {
-                let path = directory.join(name);
-                fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-            };
-            write("panics.json", serde_json::to_string_pretty(&report)? + "\n")?;
-            write("panics.md", report.to_string())?;
+            let files = [("panics.json", serde_json::to_string_pretty(&report)? + "\n"), ("panics.md", report.to_string())];
+            results::publish(repo, &files)?;
         }
         let unexplained = report.panicked.iter().filter(|panicked| panicked.cause == Cause::Unexplained).count();
         if unexplained > 0 {
@@ -68,39 +61,27 @@ impl Args {
     }
 
     /// Every panic that `results` does not have yet; each is written down as soon as it is over.
-    fn series(&self, context: &Context, results: &Path) -> Result<Vec<Panicked>> {
-        if let Some(directory) = results.parent() {
-            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        }
-        let earlier = if self.resume { read(results)? } else { Vec::new() };
-        let mut file = if self.resume { File::options().append(true).create(true).open(results) } else { File::create(results) }
-            .with_context(|| format!("cannot write {}", results.display()))?;
+    fn series(&self, context: &Context, results: PathBuf) -> Result<Vec<Panicked>> {
+        let mut results = Results::open(results, self.resume)?;
         let mut all = Vec::new();
         for draw in draws(self.seed, self.count) {
             for contestant in CONTESTANTS {
-                let known = earlier.iter().find(|panicked| panicked.contestant == contestant && panicked.draw == draw);
+                let known = results
+                    .earlier
+                    .iter()
+                    .find(|panicked: &&Panicked| panicked.contestant == contestant && panicked.draw == draw);
                 if let Some(known) = known {
                     all.push(known.clone());
                     continue;
                 }
                 let panicked = panics::run(context, contestant, &draw).map_err(|error| anyhow::anyhow!("{}", error.chain()))?;
                 eprintln!("{:>3} {contestant}: {}; took {} s", draw.number, panicked.sentence(), panicked.took_s);
-                writeln!(file, "{}", serde_json::to_string(&panicked)?)
-                    .with_context(|| format!("cannot write {}", results.display()))?;
+                results.keep(&panicked)?;
                 all.push(panicked);
             }
         }
         Ok(all)
     }
-}
-
-fn read(results: &Path) -> Result<Vec<Panicked>> {
-    if !results.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(results).with_context(|| format!("cannot read {}", results.display()))?;
-    let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-    lines.with_context(|| format!("{} is not what `cargo xtask panics` writes; remove it", results.display()))
 }
 
 /// A series.
@@ -204,11 +185,8 @@ mod tests {
     fn interrupted_series_is_read_back() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let path = dir.path().join("panics");
-        assert!(read(&path).unwrap().is_empty());
         let one = panicked(3, Contestant::InKernel, Ended::Reset { triple_fault: true }, Cause::QemuArtefact);
-        fs::write(&path, serde_json::to_string(&one).unwrap() + "\n").unwrap();
-        assert_eq!(read(&path).unwrap(), [one]);
-        fs::write(&path, "{\"contestant\"").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("remove it"));
+        Results::open(path.clone(), false).unwrap().keep(&one).unwrap();
+        assert_eq!(Results::<Panicked>::open(path, true).unwrap().earlier, [one]);
     }
 }

@@ -7,10 +7,11 @@
 mod fit; // a line through what was measured
 mod model; // the line carried on to the article's storm
 mod plot; // the picture
+pub mod results; // kept as they come, for `panics`, too
 mod series; // which storms, one after another, and those of an earlier run
 mod table; // the text
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use qemu_runner::Context;
 use qemu_runner::storm::{Contestant, Size};
@@ -58,19 +59,16 @@ impl Args {
         qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, None, false)?;
         let plan = series::Plan { kernels, sizes, contestants, ballast_mib: self.ballast };
-        let measured = series::run(&context, &plan, &repo.root.join(RESULTS), self.resume)?;
+        let measured = series::run(&context, &plan, repo.root.join(RESULTS), self.resume)?;
         let report = table::Report::new(machine::describe(sh)?, measured);
         print!("{report}");
         if self.write {
-            let directory = repo.root.join("docs/storm");
-            std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-            let write = |name: &str, text: String| {
-                let path = directory.join(name);
-                std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-            };
-            write("storm.json", serde_json::to_string_pretty(&report)? + "\n")?;
-            write("storm.md", report.to_string())?;
-            write("storm.svg", plot::svg(&report)?)?;
+            let files = [
+                ("storm.json", serde_json::to_string_pretty(&report)? + "\n"),
+                ("storm.md", report.to_string()),
+                ("storm.svg", plot::svg(&report)?),
+            ];
+            results::publish(repo, &files)?;
         }
         Ok(())
     }

@@ -110,10 +110,8 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
 
 /// With kexec_file_load(2) and the kernel's.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
-    let origin = origin(&options(wanted));
-    let Load { kernel, initrd, append, reuse, format, .. } = wanted;
-    let wanted = Wanted { kernel, initrd: initrd.as_deref(), append: append.as_deref(), reuse: *reuse, format: *format };
-    load_file::arm(root, wanted, origin).map(drop)
+    let options = options(wanted);
+    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options)).map(drop)
 }
 
 /// What of them an image is made from. kexec-tools has no words for the rest; whoever wants it otherwise calls `load`.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loader::image::{Summary, mib};
 use loader::listing::Listing;
-use loader::machine::{CrashHotplug, Machine};
+use loader::machine::{CrashHotplug, Machine, Present};
 use loader::preflight;
 use loader::record::{Record, origin::Origin};
 use loader::request::Request;
@@ -26,7 +26,7 @@ pub(super) struct Output<'a> {
     pub image: &'a Summary,
 }
 
-/// How often an image is armed, at most, because memory or CPUs came or went meanwhile.
+/// How often an image is built before it is armed, and armed, at most, because memory or CPUs came or went meanwhile.
 const ROUNDS: u32 = 3;
 
 /// Checks, builds, arms, records, in this order.
@@ -50,10 +50,19 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 
 /// Builds what was asked for, arms and records it: whether the kernel keeps it current, and what it is.
 pub fn arm(root: &Path, machine: Machine, request: &Request, origin: Origin) -> Result<(bool, Summary), Error> {
-    let image = loader::build(request, &machine)?;
-    let advice = advise(&image, request, &machine);
+    let mut described = machine;
+    let mut image = loader::build(request, &described)?;
+    let advice = advise(&image, request, &described);
 
     let _turn = turn(root)?;
+    // What comes while an image is built goes into the armed one, by an event that is over when the new one takes its place. Building takes
+    // a second and this look milliseconds, so little is left to the look that follows the system call.
+    for _ in 0..ROUNDS {
+        let Some(now) = changed(root, &described) else { break };
+        say(format_args!("memory or CPUs came or went while the image was built: building one that knows them"));
+        image = loader::build(request, &now)?;
+        described = now;
+    }
     set_aside(root);
     let refused = |refusal| Error::Refused { refusal, aftermath: aftermath(root) };
     let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
@@ -62,7 +71,6 @@ pub fn arm(root: &Path, machine: Machine, request: &Request, origin: Origin) -> 
     let mut summary = image.summary();
     drop(image);
 
-    let mut described = machine;
     for round in 1.. {
         let Some(now) = changed(root, &described) else { break };
         if round == ROUNDS {
@@ -103,12 +111,14 @@ pub fn arm(root: &Path, machine: Machine, request: &Request, origin: Origin) -> 
     Ok((hotplug, summary))
 }
 
-/// The machine as it is now, if the armed image describes another: what came before the kernel had it is in no hotplug event to come.
+/// The machine as it is now, if a dump of it would not hold what one of `described` would.
 fn changed(root: &Path, described: &Machine) -> Option<Machine> {
-    let read = Machine::read(root, Some(described.cpu.tsc_khz));
     let unread = |error| say(format_args!("whether memory came or went meanwhile is not known: {}", in_full(&error)));
-    let now = read.map_err(unread).ok()?;
-    (!now.dumps_like(described)).then_some(now)
+    let present = Present::read(root).map_err(unread).ok()?;
+    if Listing::of_present(&present) == Listing::of(described) {
+        return None;
+    }
+    Machine::read(root, Some(described.cpu.tsc_khz)).map_err(unread).ok()
 }
 
 /// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do. That it took the flag is not enough:

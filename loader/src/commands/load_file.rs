@@ -11,6 +11,7 @@ use loader::image::SpanSummary;
 use loader::kernel::{CaptureKernel, uki};
 use loader::listing::Listing;
 use loader::machine::{KexecState, Present, Reservation};
+use loader::options::Options;
 use loader::record::{Record, origin::Origin};
 use loader::request::InputFile;
 use loader::submit::{self, file::Files};
@@ -36,6 +37,19 @@ pub struct Wanted<'a> {
     pub format: Option<&'static str>,
 }
 
+impl<'a> Wanted<'a> {
+    /// What of these options the kernel can be told.
+    pub fn of(options: &'a Options) -> Self {
+        Self {
+            kernel: &options.kernel,
+            initrd: options.initrd.as_deref(),
+            append: options.append.as_deref(),
+            reuse: options.reuse_cmdline,
+            format: None,
+        }
+    }
+}
+
 /// What was armed, and what `load --file --json` prints.
 #[derive(Serialize)]
 pub(super) struct Output {
@@ -55,15 +69,8 @@ pub(super) struct Output {
 
 /// Checks, arms, records, in this order.
 pub fn run(arguments: &Load) -> Result<(), Error> {
-    let image = &arguments.image;
-    let wanted = Wanted {
-        kernel: &image.kernel,
-        initrd: image.initrd.as_deref(),
-        append: image.append.as_deref(),
-        reuse: image.reuse_cmdline,
-        format: None,
-    };
-    let output = arm(Path::new(LIVE), wanted, origin(&image.options()))?;
+    let options = arguments.image.options();
+    let output = arm(Path::new(LIVE), Wanted::of(&options), origin(&options))?;
     if !arguments.json {
         return Ok(());
     }

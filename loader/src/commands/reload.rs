@@ -207,15 +207,7 @@ fn arm_ours(root: &Path, config: &Config) -> Result<(), Error> {
 }
 
 fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {
-    let options = &config.options;
-    let wanted = Wanted {
-        kernel: &options.kernel,
-        initrd: options.initrd.as_deref(),
-        append: options.append.as_deref(),
-        reuse: options.reuse_cmdline,
-        format: None,
-    };
-    load_file::arm(root, wanted, origin(options)).map(drop)
+    load_file::arm(root, Wanted::of(&config.options), origin(&config.options)).map(drop)
 }
 
 /// What is armed after something went wrong before the kernel was asked.

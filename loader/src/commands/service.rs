@@ -7,11 +7,9 @@ use std::process::Command;
 use loader::config;
 use loader::service::{self, Done, Program};
 
-use super::{Error, LIVE, print, say};
+use super::{Error, LIVE, OURSELVES, print, say};
 use crate::cli::{Check, Install, Service, Uninstall};
 
-/// This program, as the kernel has it open: it may have been replaced since it was started.
-const MYSELF: &str = "/proc/self/exe";
 /// There when systemd runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 /// There when udev runs.
@@ -33,7 +31,7 @@ pub fn run(what: &Service) -> Result<(), Error> {
 }
 
 fn myself() -> Result<Vec<u8>, Error> {
-    fs::read(MYSELF).map_err(|source| Error::Input { what: "program itself", path: MYSELF.into(), source })
+    fs::read(OURSELVES).map_err(|source| Error::Input { what: "program itself", path: OURSELVES.into(), source })
 }
 
 fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), Error> {

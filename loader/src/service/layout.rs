@@ -162,6 +162,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::burst;
     use crate::config::Config;
 
     #[test]
@@ -188,6 +189,14 @@ mod tests {
             text[start..].split("\n[Install]").next().unwrap().trim_end()
         };
         assert_eq!(sandbox(OUR_UNITS[0].1), sandbox(OUR_UNITS[2].1));
+    }
+
+    #[test]
+    fn nobody_is_killed_while_a_storm_is_answered() {
+        let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
+        // It answers until it is quiet, however long that takes; the other waits for it as long as one burst may take.
+        assert_eq!(timeout(OUR_UNITS[2].1), "infinity");
+        assert!(timeout(OUR_UNITS[0].1).parse::<u64>().unwrap() > burst::LONGEST.as_secs() * 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who keeps the crash image true while memory and CPUs change, and by which udev rule.
 //!
-//! The rules and scripts are ours. What they do is what the services do that ship them: on which events they act, whether they unload first,
-//! how they hold back. Only what starts them differs: there is no systemd in these guests, so that a storm is the same on every kernel.
+//! kdump-loader's rule is the one in `dist/`. The peers' rules and scripts are written here, and do what the services do that ship them: on which
+//! events they act, whether they unload first, how they hold back. Only what starts them differs: there is no systemd in these guests, so that a storm is the same on every kernel.
 
 use std::fmt;
 
@@ -95,7 +95,7 @@ impl Contestant {
             }
             Self::ReloadInPlace | Self::InKernel => {
                 let config = GuestFile { path: CONFIG, mode: 0o644, text: config(self == Self::ReloadInPlace) };
-                vec![rule(OUR_RULE.into()), config, script(QUEUE, queue()), script(RELOAD, drain())]
+                vec![rule(our_rule()), config, script(QUEUE, queue()), script(RELOAD, drain())]
             }
         })
     }
@@ -112,15 +112,15 @@ fn peer_load(kexec: &str) -> String {
     format!("{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD)
 }
 
-/// kdump-loader's rule: what the kernel does itself is left to it, except for memory that goes, which it leaves in the elfcorehdr.
-const OUR_RULE: &str = r#"ACTION!="add|remove", GOTO="keep_image_end"
-SUBSYSTEM!="cpu|memory", GOTO="keep_image_end"
-KERNEL!="cpu[0-9]*|memory[0-9]*", GOTO="keep_image_end"
-SUBSYSTEM=="memory", ACTION=="remove", RUN+="/bin/keep-image-queue --removed %k", GOTO="keep_image_end"
-ATTRS{crash_hotplug}=="1", GOTO="keep_image_end"
-RUN+="/bin/keep-image-queue"
-LABEL="keep_image_end"
-"#;
+/// kdump-loader's own rule, as it is installed ...
+const OUR_RULE: &str = include_str!("../../../dist/40-kdump-loader.rules");
+/// ... and what it runs there.
+const OURS_QUEUES_BY: &str = "/usr/sbin/kdump-loader reload --queue";
+
+/// The same rule, but what systemd's path unit would start is started by the script that queues.
+fn our_rule() -> String {
+    OUR_RULE.replace(OURS_QUEUES_BY, QUEUE)
+}
 
 /// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, CPUs that come or go, memory that goes online or offline.
 fn rule_text(program: &str) -> String {
@@ -172,10 +172,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_rule_leaves_to_the_kernel_what_it_does_itself_and_not_what_goes() {
+    fn our_rule_queues_by_the_script_and_nothing_else() {
         assert!(!rule_text(RELOAD).contains("crash_hotplug"));
-        let (removal, ignored) = (OUR_RULE.find("--removed %k").unwrap(), OUR_RULE.find("crash_hotplug").unwrap());
-        assert!(removal < ignored && OUR_RULE.contains(QUEUE));
+        let rule = our_rule();
+        assert!(rule.contains(&format!("\"{QUEUE}\"")) && rule.contains(&format!("\"{QUEUE} --removed %k\"")), "{rule}");
+        assert!(!rule.lines().any(|line| !line.starts_with('#') && line.contains("kdump-loader ")), "{rule}");
     }
 
     #[test]

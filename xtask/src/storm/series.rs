@@ -1,15 +1,14 @@
-//! Which storms, one after another. Each result is written down as soon as it is there, so that a series that takes hours can go on where it
-//! was interrupted.
+//! Which storms, one after another; those of an earlier run are not run again.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use qemu_runner::Context;
 use qemu_runner::storm::{self, Contestant, Measured, Request, Size};
 use serde::{Deserialize, Serialize};
+
+use super::results::Results;
 
 /// What is to be measured.
 pub struct Plan {
@@ -31,17 +30,12 @@ struct Kept {
 }
 
 /// Runs them all; with `resume`, those that are not among `results` yet.
-pub fn run(context: &Context, plan: &Plan, results: &Path, resume: bool) -> Result<Vec<Measured>> {
-    if let Some(directory) = results.parent() {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    }
-    let earlier = if resume { read(results)? } else { Vec::new() };
-    let mut file = if resume { File::options().append(true).create(true).open(results) } else { File::create(results) }
-        .with_context(|| format!("cannot write {}", results.display()))?;
+pub fn run(context: &Context, plan: &Plan, results: PathBuf, resume: bool) -> Result<Vec<Measured>> {
+    let mut results = Results::<Kept>::open(results, resume)?;
     let mut all = Vec::new();
     for request in requests(plan) {
         let Request { contestant, series, size, .. } = request;
-        if let Some(kept) = earlier.iter().find(|kept| kept.answers(&request)) {
+        if let Some(kept) = results.earlier.iter().find(|kept| kept.answers(&request)) {
             eprintln!("{series} {contestant}, {size}: measured earlier");
             all.push(kept.measured.clone());
             continue;
@@ -54,7 +48,7 @@ pub fn run(context: &Context, plan: &Plan, results: &Path, resume: bool) -> Resu
             "{series} {contestant}, {size}: {reloads} reloads, {unprotected_s:.3} s with nothing armed, polled at {poll_hz:.0} Hz; took {took:.0} s"
         );
         let kept = Kept { ballast_mib: request.ballast_mib, measured };
-        writeln!(file, "{}", serde_json::to_string(&kept)?).with_context(|| format!("cannot write {}", results.display()))?;
+        results.keep(&kept)?;
         all.push(kept.measured);
     }
     Ok(all)
@@ -80,15 +74,6 @@ impl Kept {
     }
 }
 
-fn read(results: &Path) -> Result<Vec<Kept>> {
-    if !results.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(results).with_context(|| format!("cannot read {}", results.display()))?;
-    let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-    lines.with_context(|| format!("{} is not what `cargo xtask storm` writes; remove it", results.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,15 +87,4 @@ mod tests {
         assert!(!requests.iter().any(impossible));
         assert_eq!(requests.len(), 2 * (2 * Contestant::ALL.len() - 1));
     }
-
-    #[test]
-    fn no_results_yet_are_none_and_torn_ones_are_named() {
-        let dir = Shell::new().unwrap().create_temp_dir().unwrap();
-        let path = dir.path().join("results");
-        assert!(read(&path).unwrap().is_empty());
-        fs::write(&path, "{\"ballast_mib\": 1, \"meas").unwrap();
-        assert!(read(&path).map(drop).unwrap_err().to_string().contains("remove it"));
-    }
-
-    use xshell::Shell;
 }
