@@ -78,6 +78,8 @@ pub struct Measured {
     pub size: Size,
     /// Bytes that arming copied into the crash region.
     pub image_bytes: u64,
+    /// Seconds that the kexec_load(2) took that armed, in a guest where nothing else went on.
+    pub arming_s: f64,
     /// Seconds from the first DIMM to the guest's answer to the last.
     pub storm_s: f64,
     /// Seconds of the guest's clock from the last block's being online until the image was true and armed: to the end of the kexec_load(2)
@@ -93,6 +95,8 @@ pub struct Measured {
     pub refused: u64,
     /// Bytes that they copied into the crash region.
     pub copied_bytes: u64,
+    /// Seconds that they took. The kernel drops the old image at their beginning, so nothing is armed meanwhile.
+    pub reloading_s: f64,
     /// Elfcorehdrs that the kernel has rewritten by itself, or has looked at and left.
     pub kernel_updates: u64,
     /// Seconds that this took it: no dump comes of a panic that falls into them, for the kernel holds its lock.
@@ -193,6 +197,7 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         series: series.to_owned(),
         size,
         image_bytes,
+        arming_s: arming.last().map_or(0.0, |call| call.took_s()),
         storm_s,
         true_after_s,
         quiet_after_s,
@@ -200,6 +205,7 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         unloads: after().filter(|call| call.is_unload()).count() as u64,
         refused: after().filter(|call| call.result < 0).count() as u64,
         copied_bytes: reloads.iter().map(|call| call.copied_bytes()).sum(),
+        reloading_s: reloads.iter().fold(0.0, |sum, call| sum + call.took_s()),
         kernel_updates: seen.updates.len() as u64,
         kernel_updates_s: seen.updates.iter().fold(0.0, |sum, took| sum + took),
         gaps: seen.record.gaps.len() as u64,

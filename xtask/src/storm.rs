@@ -7,6 +7,7 @@
 mod fit; // a line through what was measured
 mod model; // the line carried on to the article's storm
 mod plot; // the picture
+mod price; // what one load costs
 pub mod results; // kept as they come, for `panics`, too
 mod series; // which storms, one after another, and those of an earlier run
 mod table; // the text

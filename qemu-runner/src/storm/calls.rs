@@ -71,6 +71,11 @@ impl Call {
     pub fn copied_bytes(&self) -> u64 {
         self.segments.iter().map(|(copied, _)| copied).sum()
     }
+
+    /// Seconds from its beginning to its end.
+    pub fn took_s(&self) -> f64 {
+        self.ended_s - self.began_s
+    }
 }
 
 /// All that the probes have seen.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::SERIES;
 use super::fit::Line;
 use super::model::{ARTICLE_BLOCKS, Extrapolation, Model, extrapolations, groups};
+use super::price;
 use crate::bench::machine::Machine;
 
 /// Everything that is known of a series.
@@ -169,6 +170,7 @@ impl fmt::Display for Report {
         self.storms(out)?;
         self.left_out(out)?;
         self.polling(out)?;
+        price::write(&self.measured, out)?;
         self.lines(out)
     }
 }
