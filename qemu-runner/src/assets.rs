@@ -85,6 +85,9 @@ pub struct Kernel {
     pub vmlinuz: PathBuf,
     /// What `uname -r` will say.
     pub release: String,
+    /// The module with its driver for virtio-mem, as it was packed; none where it has no such module, or where nobody has looked for one.
+    #[serde(default)]
+    pub virtio_mem: Option<PathBuf>,
 }
 
 /// A program of the guest's user space with every shared library it needs, as files to copy.

@@ -84,6 +84,14 @@ impl Context {
         }
     }
 
+    /// The open series' driver for virtio-mem.
+    pub fn virtio_mem(&self) -> Result<&Path, Error> {
+        let kernel = self.kernel(self.series())?;
+        let missing =
+            || format!("no module virtio_mem is known of kernel {}: `cargo xtask setup --refresh` looks for it", kernel.release);
+        kernel.virtio_mem.as_deref().ok_or_else(|| Error::Missing(missing()))
+    }
+
     /// makedumpfile with its libraries.
     pub fn makedumpfile(&self) -> Result<&GuestProgram, Error> {
         present(&self.assets()?.makedumpfile)

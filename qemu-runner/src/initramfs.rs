@@ -2,7 +2,7 @@
 //! emulated CPUs decompress slower than QEMU copies.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use cpio::newc::{Builder, ModeFileType};
@@ -87,6 +87,19 @@ impl Initramfs {
     /// Adds a file of the host at an absolute path.
     pub fn host_file(&mut self, path: &str, mode: u32, host: &Path) -> Result<(), Error> {
         self.file(path, mode, &read(host)?);
+        Ok(())
+    }
+
+    /// Adds a kernel module of the host at an absolute path, unpacked: not every busybox can.
+    pub fn module(&mut self, path: &str, host: &Path) -> Result<(), Error> {
+        let mut module = read(host)?;
+        if host.extension().is_some_and(|extension| extension == "xz") {
+            let mut unpacked = Vec::new();
+            let mut reader = lzma_rust2::XzReader::new(module.as_slice(), false);
+            reader.read_to_end(&mut unpacked).map_err(Error::file("unpack", host))?;
+            module = unpacked;
+        }
+        self.file(path, 0o644, &module);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::error::{Error, check, check_eq};
 use crate::first::First;
 use crate::machine::{self, Boot, Machine};
 use crate::stage::{BOOT_CPUS, Stage};
+use crate::vm::Arrival;
 
 /// The disk's copy in a machine's directory.
 pub const DISK: &str = "disk";
@@ -70,6 +71,7 @@ const LOADERS_DIRECTORY: &str = "/usr/local/sbin";
 #[derive(Debug)]
 pub struct Disk<'c> {
     debian: &'c DebianDisk,
+    guest: Guest,
     image: PathBuf,
     saved: PathBuf,
 }
@@ -87,7 +89,7 @@ pub struct Saved {
 pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s, 'c>, Disk<'c>), Error> {
     let debian = stage.context.debian_disk()?;
     let directory = stage.next_machine()?;
-    let disk = Disk { debian, image: directory.join(DISK), saved: directory.join(SAVED) };
+    let disk = Disk { debian, guest: *guest, image: directory.join(DISK), saved: directory.join(SAVED) };
     succeed(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&debian.image).arg(&disk.image), 0)?;
     let loader = stage.context.loader()?;
     if guest.kexec == Kexec::Ours {
@@ -96,29 +98,49 @@ pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s
     if guest.loader {
         disk.bring(&loader, LOADERS_DIRECTORY, "")?;
     }
-    let machine = Machine {
-        cpu: machine::CPU,
-        cpus: BOOT_CPUS,
-        max_cpus: BOOT_CPUS + guest.spare_cpus,
-        memory_mib: MEMORY_MIB,
-        dimms: guest.dimms,
-        dimm_size: machine::DIMM_SIZE,
-        boot: Boot::Linux {
-            kernel: debian.kernel.vmlinuz.clone(),
-            initrd: debian.initrd.clone(),
-            append: format!(
-                "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 memhp_default_state=online_movable"
-            ),
-            disk: Some(disk.image.clone()),
-        },
-        firmware: None,
-        debugger: None,
-    };
-    let first = stage.switch_on(&machine, &directory, &debian.kernel.release)?;
+    let first = stage.switch_on(&disk.machine(), &directory, &debian.kernel.release)?;
     Ok((first, disk))
 }
 
+/// Has it shut down and boots it again: with the same disk, and nothing left in its memory.
+pub fn reboot<'s, 'c>(mut first: First<'s, 'c>, disk: &mut Disk<'c>) -> Result<First<'s, 'c>, Error> {
+    first.vm.say("systemctl reboot\n")?;
+    while !matches!(first.vm.next_or_end("the machine to shut down")?, Arrival::End) {}
+    let First { stage, vm, .. } = first;
+    drop(vm);
+    stage.outcome.now("it has shut down");
+    let directory = stage.next_machine()?;
+    let image = directory.join(DISK);
+    fs::rename(&disk.image, &image).map_err(Error::file("move", &disk.image))?;
+    (disk.image, disk.saved) = (image, directory.join(SAVED));
+    stage.switch_on(&disk.machine(), &directory, &disk.debian.kernel.release)
+}
+
 impl Disk<'_> {
+    /// The machine that it is in.
+    fn machine(&self) -> Machine {
+        let Self { debian, guest, image, .. } = self;
+        Machine {
+            cpu: machine::CPU,
+            cpus: BOOT_CPUS,
+            max_cpus: BOOT_CPUS + guest.spare_cpus,
+            memory_mib: MEMORY_MIB,
+            dimms: guest.dimms,
+            dimm_size: machine::DIMM_SIZE,
+            virtio_mem: 0,
+            boot: Boot::Linux {
+                kernel: debian.kernel.vmlinuz.clone(),
+                initrd: debian.initrd.clone(),
+                append: format!(
+                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 memhp_default_state=online_movable"
+                ),
+                disk: Some(image.clone()),
+            },
+            firmware: None,
+            debugger: None,
+        }
+    }
+
     /// Puts the loader into a directory of the disk, and does more there.
     fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
         let requests = self.image.with_extension("requests");

@@ -14,6 +14,9 @@ use crate::ram::Layout;
 /// Size of each memory backend that can be plugged in as a DIMM, in bytes, unless a machine says otherwise.
 pub const DIMM_SIZE: u64 = 1 << 30;
 
+/// The id of the device for virtio-mem.
+pub const VIRTIO_MEM: &str = "virtio-mem";
+
 /// The processor of every machine but those whose point it is. `max` is all that TCG can emulate, SHA-NI included. Without the
 /// hypervisor bit, and with the SMBIOS serial number below, Linux believes it runs under VMware: it counts hot-pluggable CPUs
 /// only under a hypervisor it knows (`acpi_is_processor_usable`, arch/x86/kernel/acpi/boot.c), and TCG is none.
@@ -47,6 +50,8 @@ pub struct Machine {
     pub dimms: u32,
     /// The size of each, in bytes.
     pub dimm_size: u64,
+    /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is none when 0.
+    pub virtio_mem: u64,
     /// What is going to crash.
     pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
@@ -116,7 +121,7 @@ impl Machine {
 
     /// The arguments for QEMU.
     pub fn arguments(&self, qemu: &Qemu, ends: &Ends) -> Vec<OsString> {
-        let Self { cpu, cpus, max_cpus, memory_mib, dimms, dimm_size, .. } = self;
+        let Self { cpu, cpus, max_cpus, .. } = self;
         let mut arguments = Arguments::default();
         for directory in &qemu.data_dirs {
             arguments.add("-L", directory);
@@ -130,17 +135,7 @@ impl Machine {
         arguments.add("-nodefaults", "").add("-display", "none").add("-nic", "none");
         arguments.add("-cpu", cpu).add("-smbios", SMBIOS);
         arguments.add("-smp", format!("{cpus},maxcpus={max_cpus},sockets={max_cpus},cores=1,threads=1"));
-        let memory = match dimms {
-            0 => format!("{memory_mib}M"),
-            _ => format!("{memory_mib}M,slots={dimms},maxmem={}M", memory_mib + u64::from(*dimms) * (dimm_size >> 20)),
-        };
-        arguments.add("-m", memory).add("-machine", "q35,memory-backend=ram");
-        // Shared, so that a bit flipped in the file is flipped in the guest.
-        let ram = option(&format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path="), &ends.ram);
-        arguments.add("-object", ram);
-        for dimm in 0..*dimms {
-            arguments.add("-object", format!("memory-backend-ram,id=dimm{dimm},size={dimm_size}"));
-        }
+        self.memory(&ends.ram, &mut arguments);
         if let Some((code, variables)) = &self.firmware {
             arguments.add("-drive", option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
             arguments.add("-drive", option("if=pflash,unit=1,format=raw,file=", variables));
@@ -192,6 +187,29 @@ impl Machine {
             None => arguments.add("-d", "cpu_reset,guest_errors"),
         };
         arguments.0
+    }
+}
+
+impl Machine {
+    /// What it has at boot, in a file, and what can come later.
+    fn memory(&self, ram: &Path, arguments: &mut Arguments) {
+        let Self { memory_mib, dimms, dimm_size, virtio_mem, .. } = self;
+        let to_come_mib = (u64::from(*dimms) * dimm_size + virtio_mem) >> 20;
+        let memory = match to_come_mib {
+            0 => format!("{memory_mib}M"),
+            // QEMU wants a slot where there is more memory to come, even if no DIMM is.
+            _ => format!("{memory_mib}M,slots={},maxmem={}M", (*dimms).max(1), memory_mib + to_come_mib),
+        };
+        arguments.add("-m", memory).add("-machine", "q35,memory-backend=ram");
+        // Shared, so that a bit flipped in the file is flipped in the guest.
+        arguments.add("-object", option(&format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path="), ram));
+        for dimm in 0..*dimms {
+            arguments.add("-object", format!("memory-backend-ram,id=dimm{dimm},size={dimm_size}"));
+        }
+        if *virtio_mem != 0 {
+            arguments.add("-object", format!("memory-backend-ram,id={VIRTIO_MEM}-backend,size={virtio_mem}"));
+            arguments.add("-device", format!("virtio-mem-pci,id={VIRTIO_MEM},memdev={VIRTIO_MEM}-backend,requested-size=0"));
+        }
     }
 }
 
@@ -258,6 +276,7 @@ mod tests {
             memory_mib: 1024,
             dimms: 2,
             dimm_size: DIMM_SIZE,
+            virtio_mem: 0,
             boot: Boot::Linux {
                 kernel: "vmlinuz".into(),
                 initrd: "initrd".into(),
@@ -322,6 +341,17 @@ mod tests {
         let Boot::Linux { disk, .. } = &mut machine.boot else { unreachable!("the example boots Linux") };
         *disk = Some("d,isk".into());
         assert_eq!(disks(&machine), 1);
+    }
+
+    #[test]
+    fn virtio_mem_begins_without_memory_and_has_room_to_get_some() {
+        let (mut machine, qemu, ends) = example();
+        let count = |machine: &Machine, word: &str| {
+            machine.arguments(&qemu, &ends).iter().filter(|argument| argument.to_string_lossy().contains(word)).count()
+        };
+        assert_eq!(count(&machine, "virtio-mem"), 0);
+        (machine.dimms, machine.virtio_mem) = (0, 1 << 30);
+        assert_eq!([count(&machine, "requested-size=0"), count(&machine, "1024M,slots=1,maxmem=2048M")], [1, 1]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::deadline::Deadline;
 use crate::error::Error;
+use crate::machine::VIRTIO_MEM;
 
 /// `_OST` status "success" (ACPI specification, "_OST (OSPM Status Indication)").
 const OST_SUCCESS: i64 = 0;
@@ -120,6 +121,18 @@ impl Monitor {
     /// Asks the guest to give a DIMM back; whether it does is for the guest to say.
     pub fn ask_for_dimm(&mut self, number: u32) -> Result<(), Error> {
         self.execute(qmp::device_del { id: format!("plugged-dimm{number}") }).map(drop)
+    }
+
+    /// Tells the device for virtio-mem how large it shall be, and waits until the guest has made it so.
+    pub fn resize_virtio_mem(&mut self, bytes: u64) -> Result<(), Error> {
+        // What it was before may have been the same.
+        self.seen.retain(|event| !matches!(event, Event::MEMORY_DEVICE_SIZE_CHANGE { .. }));
+        let (path, property) = (VIRTIO_MEM.to_owned(), "requested-size".to_owned());
+        self.execute(qmp::qom_set { path, property, value: bytes.into() })?;
+        self.await_event("the guest to resize virtio-mem", |event| match event {
+            Event::MEMORY_DEVICE_SIZE_CHANGE { data, .. } if data.size == bytes => Some(()),
+            _ => None,
+        })
     }
 
     /// Injects a non-maskable interrupt into every CPU.

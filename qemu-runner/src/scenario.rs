@@ -39,6 +39,8 @@ pub(crate) enum Need {
     Storm,
     /// EFI firmware.
     Ovmf,
+    /// The open series' driver for virtio-mem.
+    VirtioMem,
     /// An installed Debian.
     DebianDisk,
     /// The purgatory as a file, for its symbols.
@@ -68,6 +70,7 @@ impl Scenario {
                 programs.chain(built).collect()
             }
             Need::Ovmf => context.ovmf().map(drop),
+            Need::VirtioMem => context.virtio_mem().map(drop),
             Need::DebianDisk => context.debian_disk().map(drop),
             Need::Purgatory => context.purgatory().map(drop),
             Need::DropIns => {

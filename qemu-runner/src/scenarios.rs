@@ -15,6 +15,7 @@ mod drop_ins;
 mod service;
 mod hotplug_service;
 mod foreign;
+mod virtio_mem;
 mod storm;
 mod panics;
 mod reload;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         panics::all(),
         same_image::all(),
         complete::all(),
+        virtio_mem::all(),
         corrupt::all(),
         purgatory::all(),
         elfcorehdr::all(),

@@ -34,6 +34,8 @@ pub mod guest {
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that somebody else has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
+    /// The kernel's driver for virtio-mem.
+    pub const VIRTIO_MEM: &str = "/lib/virtio_mem.ko";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
     /// The capture kernel, unpacked.
@@ -60,6 +62,8 @@ pub struct Setup {
     pub dimms: u32,
     /// The size of each, in bytes.
     pub dimm_size: u64,
+    /// How large a device for virtio-mem can get, in bytes; there is none when 0.
+    pub virtio_mem: u64,
     /// Which zone plugged-in memory goes to: the first kernel's `memhp_default_state=`.
     pub online: &'static str,
     /// Memory at boot, in MiB.
@@ -119,6 +123,7 @@ impl Default for Setup {
             spare_cpus: 0,
             dimms: 0,
             dimm_size: machine::DIMM_SIZE,
+            virtio_mem: 0,
             // User space's, for the sentinel.
             online: "online_movable",
             memory_mib: 1024,
@@ -181,6 +186,7 @@ impl<'c> Stage<'c> {
             memory_mib: setup.memory_mib,
             dimms: setup.dimms,
             dimm_size: setup.dimm_size,
+            virtio_mem: setup.virtio_mem,
             boot: Boot::Linux {
                 kernel: kernel.vmlinuz.clone(),
                 initrd,
@@ -268,6 +274,9 @@ impl<'c> Stage<'c> {
             first.program(context.flock()?)?;
             first.host_file(guest::POLLER, 0o755, &context.poller()?)?;
             first.host_file(guest::TRIGGER, 0o755, &context.trigger()?)?;
+        }
+        if setup.virtio_mem != 0 {
+            first.module(guest::VIRTIO_MEM, context.virtio_mem()?)?;
         }
         setup.files.iter().for_each(|file| first.file(file.path, file.mode, file.text.as_bytes()));
         if let Some(name) = setup.purgatory {

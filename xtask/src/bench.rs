@@ -13,11 +13,10 @@ mod instructions; // how many instructions ours takes, which no busy machine cha
 pub mod machine; // whose figures these are
 pub mod drop_ins; // ours in the places of the peers', run as the peers are
 
-use anyhow::{Context, Result, ensure};
-use xshell::{Shell, cmd};
+use anyhow::{Context, Result};
+use xshell::Shell;
 
-use crate::build;
-use crate::command;
+use crate::build::{self, hosted};
 use crate::repository::Repository;
 
 pub use instructions::gate;
@@ -79,13 +78,10 @@ impl Args {
 
 /// Builds the program that is each contestant.
 fn contestant_program(sh: &Shell, repo: &Repository) -> Result<()> {
-    command::show(cmd!(sh, "cargo build --quiet --release --package bench"))?;
-    let program = program(repo);
-    ensure!(program.is_file(), "cargo has built the contestants, but {} is not there", program.display());
-    Ok(())
+    hosted::program(sh, repo, "bench", "bench").map(drop)
 }
 
 /// Where it lies.
 fn program(repo: &Repository) -> std::path::PathBuf {
-    repo.root.join("target/release/bench")
+    hosted::place(repo, "bench")
 }

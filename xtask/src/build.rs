@@ -7,15 +7,13 @@ pub mod bare; // what the fault matrix is run with
 mod strip; // the purgatory without symbols
 pub mod drop_in; // the purgatory in the places of others'
 mod relocatable; // an object of a linked program
+pub mod hosted; // what runs on Linux
 pub mod manifest; // what was built, with sizes and digests
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use object::Endianness;
-use object::elf::{FileHeader64, PT_INTERP};
-use object::read::elf::{FileHeader, ProgramHeader};
+use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::command;
@@ -29,10 +27,8 @@ pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// LLVM turns a `match` into a table of addresses, each of which would need a relocation. Here and nowhere else, because
 /// CARGO_ENCODED_RUSTFLAGS overrules .cargo/config.toml; without it, the linker script and `audit` refuse what comes out.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
-/// The C library inside, too.
-const STATIC: &str = "-Ctarget-feature=+crt-static";
 /// cargo's own separator of flags in CARGO_ENCODED_RUSTFLAGS, so that a path may contain spaces.
-const FLAG_SEPARATOR: &str = "\x1f";
+pub const FLAG_SEPARATOR: &str = "\x1f";
 
 /// Build the purgatory, the loader, and the purgatories for Linux and kexec-tools into target/dist
 ///
@@ -61,7 +57,7 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
 fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Result<()> {
     setup::linker(sh)?;
     purgatories(sh, repo, drop_ins)?;
-    loader(sh, repo)?;
+    hosted::loader(sh, repo)?;
     man_pages(sh, repo)?;
     completions(sh, repo)?;
     // What it was made of may be another now: `package` makes it anew.
@@ -146,39 +142,6 @@ fn purgatories(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> R
     [repo.purgatory_elf()].into_iter().chain(objects).try_for_each(|program| no_foreign_path(&paths, &program))
 }
 
-fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
-    let built = static_program(sh, repo, "loader", "kdump-loader")?;
-    copy_if_changed(&built, &repo.loader())?;
-    no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
-}
-
-/// Builds the programs that mark, watch and crash the guests: target/dist/sentinel, poller, trigger.
-pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
-    sh.create_dir(repo.dist())?;
-    for (package, program) in [("sentinel", "sentinel"), ("storm-guest", "poller"), ("storm-guest", "trigger")] {
-        let built = static_program(sh, repo, package, program)?;
-        copy_if_changed(&built, &repo.dist().join(program))?;
-    }
-    Ok(())
-}
-
-/// Builds one program as a static executable: guests have no C library, rescue systems not always the right one.
-fn static_program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
-    let target_dir = repo.root.join("target/loader");
-    let cargo = cargo(sh, "build")
-        .args(["--release", "--package", package, "--bin", program, "--target", LINUX_TARGET])
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
-        // Embedded by loader/build.rs.
-        .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
-    command::show(cargo)?;
-    let built = target_dir.join(LINUX_TARGET).join("release").join(program);
-    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
-    ensure!(!has_interpreter(&bytes)?, "{} is not static: it names an ELF interpreter", built.display());
-    Ok(built)
-}
-
 fn man_pages(sh: &Shell, repo: &Repository) -> Result<()> {
     let (loader, man) = (repo.loader(), repo.man());
     // What has no page any more leaves none behind.
@@ -239,12 +202,6 @@ fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
     Ok(())
 }
 
-fn has_interpreter(bytes: &[u8]) -> Result<bool> {
-    let header = FileHeader64::<Endianness>::parse(bytes)?;
-    let endian = header.endian()?;
-    Ok(header.program_headers(endian, bytes)?.iter().any(|segment| segment.p_type(endian) == PT_INTERP))
-}
-
 /// Leaves the old file, and its time, alone if nothing changed: cargo rebuilds the loader when the purgatory is newer.
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let new = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
@@ -277,12 +234,6 @@ fn aside(to: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_dynamic_program_is_told_from_a_static_one() {
-        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(has_interpreter(&own).unwrap());
-    }
 
     #[test]
     fn unchanged_output_keeps_its_time() {

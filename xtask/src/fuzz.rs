@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: every parser against inputs that nobody has thought of. What is shown of each stands in `fuzz/src/`.
 //!
-//! On entry: a C++ compiler, for libFuzzer; cargo-fuzz is brought if it is missing.
+//! On entry: a C++ compiler, for libFuzzer.
 //! On exit: how much was tried, target by target, and no target has found anything; or the input that one found, and how to
 //! try it again. What was learnt stays under `target/fuzz/corpus/`, where the next run goes on.
 
@@ -11,13 +11,26 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail, ensure};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
+use crate::build::FLAG_SEPARATOR;
 use crate::command;
 use crate::repository::Repository;
 
-/// The version of what runs libFuzzer's side of the build.
-const CARGO_FUZZ: &str = "0.13.2";
+/// What libFuzzer wants of the compiler: LLVM's coverage (SanitizerCoverage in LLVM's documentation: inline counters, the table of their places,
+/// comparisons, depth of the stack), with branches left as they were written, and in one unit a crate, since nothing would be inlined
+/// otherwise. The same as cargo-fuzz 0.13 sets without a sanitizer, which would take a minute to be built itself.
+const COVERAGE: [&str; 9] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-sanitizer-coverage-stack-depth",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Ccodegen-units=1",
+    "--cfg=fuzzing",
+];
 /// How Debian brings a C++ compiler.
 const COMPILER_COMMAND: &str = "apt-get install g++";
 /// Seconds for a target when nobody says more.
@@ -29,7 +42,7 @@ const INPUT_SECONDS: u64 = 60;
 
 /// Try every parser on inputs that nobody has thought of
 ///
-/// Brings cargo-fuzz and builds the targets of fuzz/ with the pinned toolchain, without a sanitizer: none of the code under test
+/// Builds the targets of fuzz/ with the pinned toolchain, without a sanitizer: none of the code under test
 /// is unsafe, and arithmetic that wraps is caught. Each target starts from seeds and from what earlier runs have learnt.
 #[derive(clap::Args)]
 pub struct Args {
@@ -73,8 +86,7 @@ pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
     if let Some(reason) = missing_compiler(sh) {
         return Ok(vec![format!("fuzz: skipped: {reason}")]);
     }
-    let target_dir = directory(repo);
-    command::show(cmd!(sh, "cargo test --locked --manifest-path fuzz/Cargo.toml --target-dir {target_dir}"))?;
+    command::show(cargo(sh, repo, "test"))?;
     build(sh, repo)?;
     run(repo, targets(repo)?, Limit { seconds: Some(BRIEF_SECONDS), runs: None })
 }
@@ -86,9 +98,7 @@ pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
         eprintln!("clippy has not seen fuzz/: {reason}");
         return Ok(());
     }
-    let target_dir = directory(repo);
-    let clippy = cmd!(sh, "cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets --target-dir {target_dir}");
-    command::show(clippy.args(["--", "--deny", "warnings"]))
+    command::show(cargo(sh, repo, "clippy").args(["--all-targets", "--", "--deny", "warnings"]))
 }
 
 /// Where everything goes.
@@ -125,33 +135,24 @@ fn without_compiler(sh: &Shell, compiler: &Path) -> Option<String> {
     (!found).then(reason)
 }
 
-/// Brings cargo-fuzz, builds all targets, writes their seeds.
-fn build(sh: &Shell, repo: &Repository) -> Result<()> {
-    let cargo_fuzz = cargo_fuzz(sh, repo)?;
-    let target_dir = directory(repo);
-    // Without a sanitizer it needs nothing of a nightly toolchain: what finds the way into the parsers is LLVM's coverage alone.
-    let build = cmd!(sh, "{cargo_fuzz} fuzz build --fuzz-dir fuzz --sanitizer none --target-dir {target_dir}");
-    command::show(build.env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP"))?;
-    let (seeds, directory) = (program(repo, "seeds"), target_dir.join("seeds"));
-    sh.remove_path(&directory)?;
-    command::read(cmd!(sh, "{seeds} {directory}")).map(drop)
+/// `cargo SUBCOMMAND` for the targets: always with the same flags, so that what one builds the next need not.
+fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
+    let (triple, target_dir) = (crate::build::LINUX_TARGET, directory(repo));
+    // Named as a target, so that the flags do not reach build scripts.
+    let cargo = cmd!(
+        sh,
+        "cargo {subcommand} --release --locked --manifest-path fuzz/Cargo.toml --target {triple} --target-dir {target_dir}"
+    );
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join(FLAG_SEPARATOR)).env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP")
 }
 
-/// The program, of exactly the version above.
-fn cargo_fuzz(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
-    let root = repo.root.join("target/tools");
-    let program = root.join("bin/cargo-fuzz");
-    let is_there = || {
-        program.is_file()
-            && command::read(cmd!(sh, "{program} --version")).is_ok_and(|said| said.trim_end().ends_with(CARGO_FUZZ))
-    };
-    if !is_there() {
-        eprintln!("cargo-fuzz {CARGO_FUZZ}: missing, building it");
-        let install = cmd!(sh, "cargo install --quiet --locked --force cargo-fuzz --version {CARGO_FUZZ} --root {root}");
-        command::show(install.env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP").env_remove("CARGO_TARGET_DIR"))?;
-        ensure!(is_there(), "{} was installed, but does not say that it is version {CARGO_FUZZ}", program.display());
-    }
-    Ok(program)
+/// Builds all targets, writes their seeds.
+fn build(sh: &Shell, repo: &Repository) -> Result<()> {
+    // Without a sanitizer it needs nothing of a nightly toolchain: what finds the way into the parsers is LLVM's coverage alone.
+    command::show(cargo(sh, repo, "build").arg("--bins"))?;
+    let (seeds, directory) = (program(repo, "seeds"), directory(repo).join("seeds"));
+    sh.remove_path(&directory)?;
+    command::read(cmd!(sh, "{seeds} {directory}")).map(drop)
 }
 
 fn program(repo: &Repository, name: &str) -> PathBuf {

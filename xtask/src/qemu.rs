@@ -104,7 +104,7 @@ pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
     setup::linker(sh)?;
     setup::guests(sh, repo, debian_disk)?;
     build::build(sh, repo)?;
-    build::guest_programs(sh, repo)
+    build::hosted::guest_programs(sh, repo)
 }
 
 /// The scenario of this name.

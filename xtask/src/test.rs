@@ -8,7 +8,7 @@
 mod phases; // how long it took
 mod summary; // the last lines
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use xshell::{Shell, cmd};
 
 use crate::audit;
@@ -41,7 +41,7 @@ impl Args {
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         let mut phases = Phases::default();
         if std::env::var_os("CI").is_some() {
-            phases.time("lint", || lint::Args {}.run(sh, repo))?;
+            phases.time("lint and downloads", || lint_while_bringing(sh, repo))?;
         }
         self.after_lint(sh, repo, phases)
     }
@@ -119,6 +119,24 @@ impl Args {
     }
 }
 
+/// Lints, and brings meanwhile what the tests need: the one computes, the other waits for the network.
+fn lint_while_bringing(sh: &Shell, repo: &Repository) -> Result<()> {
+    std::thread::scope(|scope| {
+        let bringing = scope.spawn(|| {
+            let sh = Shell::new()?;
+            sh.change_dir(&repo.root);
+            setup::guests(&sh, repo, true)?;
+            setup::browser(&sh, repo)?;
+            // Where it cannot be had, its own phase says so.
+            let _ = miri::bring(&sh, repo);
+            Ok(())
+        });
+        let linted = lint::Args {}.run(sh, repo);
+        let brought = bringing.join().unwrap_or_else(|_| Err(anyhow!("bringing what the tests need has panicked")));
+        linted.and(brought)
+    })
+}
+
 /// Lint, then test: what CI runs
 #[derive(clap::Args)]
 pub struct Ci {}
@@ -127,7 +145,7 @@ impl Ci {
     /// Runs both.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         let mut phases = Phases::default();
-        phases.time("lint", || lint::Args {}.run(sh, repo))?;
+        phases.time("lint and downloads", || lint_while_bringing(sh, repo))?;
         Args { filter: None }.after_lint(sh, repo, phases)
     }
 }

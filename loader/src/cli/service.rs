@@ -57,6 +57,9 @@ pub struct Uninstall {
 pub struct Check {
     #[command(flatten)]
     pub place: Place,
+    /// Print the findings as JSON: a code, the file, and the words
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which machine.

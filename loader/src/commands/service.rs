@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use loader::config;
-use loader::service::{self, Done, Program};
+use loader::service::{self, Done, Finding, Program};
+use serde::Serialize;
 
-use super::{Error, LIVE, OURSELVES, print, say};
+use super::{Error, LIVE, OURSELVES, print, print_json, say};
 use crate::cli::{Check, Install, Service, Uninstall};
 
 /// There when systemd runs (sd_booted(3)).
@@ -101,10 +102,34 @@ fn stand_down() -> Result<(), Error> {
     told
 }
 
-fn check(Check { place }: &Check) -> Result<(), Error> {
+/// What `service check --json` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    /// Whether there is nothing to be done.
+    right: bool,
+    /// Everything that was looked at.
+    findings: Vec<Looked<'a>>,
+}
+
+/// One of them.
+#[derive(Serialize)]
+struct Looked<'a> {
+    code: &'static str,
+    path: &'a Path,
+    /// As people are told.
+    words: String,
+}
+
+fn check(Check { place, json }: &Check) -> Result<(), Error> {
     let findings = service::check(&place.root, Program(&myself()?))?;
-    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
-    print(&lines)?;
+    if *json {
+        let looked = |finding| Looked { code: Finding::code(finding), path: finding.path(), words: finding.to_string() };
+        let right = findings.iter().all(Finding::is_right);
+        print_json(&Checked { right, findings: findings.iter().map(looked).collect() })?;
+    } else {
+        let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+        print(&lines)?;
+    }
     let wrong = findings.iter().filter(|finding| !finding.is_right()).count();
     if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of: findings.len() }) }
 }

@@ -27,6 +27,25 @@ impl Finding {
     pub fn is_right(&self) -> bool {
         matches!(self, Self::Right(_))
     }
+
+    /// One word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Right(_) => "right",
+            Self::Missing(_) => "missing",
+            Self::Differs(_) => "differs",
+            Self::NotEnabled(_) => "not_enabled",
+            Self::Arms(_) => "conflict",
+        }
+    }
+
+    /// The file that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Right(path) | Self::Missing(path) | Self::Differs(path) | Self::NotEnabled(path) => path,
+            Self::Arms(Conflict::Unit { path, .. } | Conflict::Rule { path, .. }) => path,
+        }
+    }
 }
 
 impl fmt::Display for Finding {

@@ -92,6 +92,9 @@ fn service_is_installed_checked_and_taken_away_below_a_root() {
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["missing ", "disabled "]);
+    let told = service(&["check", "--json"]);
+    assert_eq!(told.code, Some(1));
+    assert_says(&told.stdout, &["\"right\": false", "\"code\": \"not_enabled\"", "usr/sbin/kdump-loader\""]);
     let dry = service(&["install", "--dry-run"]);
     assert_eq!(dry.code, Some(0), "{}", dry.stderr);
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
@@ -99,6 +102,7 @@ fn service_is_installed_checked_and_taken_away_below_a_root() {
     assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
     assert_says(&service(&["install"]).stderr, &["everything was there already"]);
     assert_eq!(service(&["check"]).code, Some(0));
+    assert_says(&service(&["check", "--json"]).stdout, &["\"right\": true"]);
     let installed = fs::read(root.path().join("usr/sbin/kdump-loader")).unwrap();
     assert!(installed == fs::read(env!("CARGO_BIN_EXE_kdump-loader")).unwrap(), "a copy of itself");
     assert_eq!(service(&["uninstall"]).code, Some(0));

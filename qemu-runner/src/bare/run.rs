@@ -139,6 +139,7 @@ fn machine(cpu: Cpu, boot: Boot) -> Machine {
         memory_mib: MEMORY_MIB,
         dimms: DIMMS,
         dimm_size: DIMM_SIZE,
+        virtio_mem: 0,
         boot,
         firmware: None,
         debugger: None,

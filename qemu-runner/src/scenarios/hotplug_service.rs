@@ -15,8 +15,8 @@ use crate::scenarios::complete::MEMORY_BLOCK;
 use crate::scenarios::service::expect_saved_dump;
 use crate::stage::{BOOT_CPUS, Stage};
 
-/// As for Debian's own service, and an installation, a DIMM and a CPU more.
-const LIMIT: Duration = Duration::from_secs(900);
+/// As for Debian's own service, and an installation, a boot, a DIMM and a CPU more.
+const LIMIT: Duration = Duration::from_secs(1200);
 /// Where `service install` puts it.
 const INSTALLED: &str = "/usr/sbin/kdump-loader";
 /// Who arms on this Debian besides, by unit and by rule.
@@ -27,7 +27,7 @@ const PER_BURST: u32 = 2;
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "debian-hotplug-service",
-        summary: "`service install` switches a Debian over, back and over: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most, and the dump is saved",
+        summary: "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most, and the dump is saved",
         needs: &[Need::DebianDisk, Need::Makedumpfile],
         may_be_skipped: true,
         story,
@@ -38,11 +38,14 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
     let makedumpfile = stage.context.makedumpfile()?.clone();
     let release = stage.context.debian_disk()?.kernel.release.clone();
-    let (mut first, disk) = installed::boot(stage, &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) })?;
+    let (mut first, mut disk) =
+        installed::boot(stage, &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) })?;
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
     switch_over(&mut first)?;
     switch_back(&mut first)?;
     switch_over(&mut first)?;
+    let mut first = installed::reboot(first, &mut disk)?;
+    expect_armed_at_boot(&mut first)?;
 
     let identity = first.image()?.identity;
     let dimm = first.add_dimm(0)?;
@@ -93,6 +96,23 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     // Whatever was armed before: what is armed now is the image that the service would arm.
     first.vm.run_ok(&format!("{INSTALLED} reload --json 2>/dev/null | grep -q '\"armed\": 0'"))?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
+    Ok(())
+}
+
+/// Its own service arms, and nobody else does.
+fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
+    // "degraded" is none of our business: it is said of any unit that has failed.
+    first.vm.run_ok("systemctl is-system-running --wait; systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
+    check_eq(
+        "whether kdump-tools.service is active",
+        &first.vm.run("systemctl is-active --quiet kdump-tools.service")?.status,
+        &3,
+    )?;
+    check_eq("kexec_crash_loaded after boot", &first.crash_loaded()?, &true)?;
+    first.vm.run_ok(&format!("{INSTALLED} status >/dev/null"))?;
+    let at_us: u64 = number(&first.vm.run_ok("systemctl show -P ExecMainExitTimestampMonotonic kdump-loader.service")?)?;
+    first.note("kdump-loader.service has armed at boot");
+    first.stage.outcome.fact("armed at boot", format!("{:.1} s after the kernel's start", at_us as f64 / 1e6));
     Ok(())
 }
 

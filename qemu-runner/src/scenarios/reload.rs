@@ -213,14 +213,14 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 /// Writes the config.
-fn configure(first: &mut First<'_, '_>, initrd: &str) -> Result<(), Error> {
+pub(super) fn configure(first: &mut First<'_, '_>, initrd: &str) -> Result<(), Error> {
     let kernel = guest::KERNEL;
     let text = format!("kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}");
     first.vm.run_ok(&format!("cat >{CONFIG} <<'END'\n{text}\nEND\n")).map(drop)
 }
 
 /// Runs `reload`, which must succeed, for exactly these reasons; without any, it must not have armed.
-fn expect_reload(first: &mut First<'_, '_>, options: &str, expected: &[&str]) -> Result<(), Error> {
+pub(super) fn expect_reload(first: &mut First<'_, '_>, options: &str, expected: &[&str]) -> Result<(), Error> {
     let told = first
         .vm
         .run_ok(&format!("{} reload {options} --json 2>/tmp/reload.err || {{ cat /tmp/reload.err; false; }}", guest::LOADER))?;

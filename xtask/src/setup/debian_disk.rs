@@ -86,7 +86,7 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
     sh.remove_path(&system)?;
     let disk = DebianDisk {
         image,
-        kernel: Kernel { vmlinuz, release },
+        kernel: Kernel { vmlinuz, release, virtio_mem: None },
         initrd,
         packages: packages.clone(),
         recipe: recipe(),
@@ -183,7 +183,7 @@ mod tests {
         let program = || GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() };
         let mut disk = DebianDisk {
             image: "disk".into(),
-            kernel: Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into() },
+            kernel: Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into(), virtio_mem: None },
             initrd: "initrd".into(),
             packages: Vec::new(),
             recipe: recipe(),

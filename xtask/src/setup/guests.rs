@@ -208,7 +208,7 @@ mod tests {
     use qemu_runner::assets::{GuestProgram, Kernel, Ovmf, Qemu};
 
     fn complete() -> Assets {
-        let kernel = || Part::Present(Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into() });
+        let kernel = || Part::Present(Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into(), virtio_mem: None });
         let program = || Part::Present(GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() });
         Assets {
             qemu: Qemu { program: "qemu".into(), library_path: vec![], data_dirs: vec![], version: "10".into() },
@@ -286,7 +286,7 @@ mod tests {
         let dir = sh.create_temp_dir().unwrap();
         let (vmlinuz, busybox) = (dir.path().join("vmlinuz"), dir.path().join("busybox"));
         let mut written = complete();
-        let kernel = Part::Present(Kernel { vmlinuz: vmlinuz.clone(), release: "6.12".into() });
+        let kernel = Part::Present(Kernel { vmlinuz: vmlinuz.clone(), release: "6.12".into(), virtio_mem: None });
         written.kernels.insert("6.12".into(), kernel);
         written.busybox = Some(busybox.clone());
         let repo = repository(dir.path(), Some(&written));

@@ -1,6 +1,6 @@
 //! Debian's kernels for cloud machines: the newest of each series that the archive has now.
 //!
-//! On exit: a vmlinuz and what `uname -r` will say. A point release is never named here: it leaves the archive when the next comes.
+//! On exit: a vmlinuz, its driver for virtio-mem if it has one, and what `uname -r` will say. A point release is never named here: it leaves the archive when the next comes.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -33,6 +33,14 @@ const PREFIXES: [&str; 2] = ["linux-binary-", "linux-image-"];
 /// Built without drivers for real hardware, thus small. `-dbg` and `-unsigned` end otherwise.
 const FLAVOUR: &str = "-cloud-amd64";
 
+/// Where the driver for virtio-mem is in them.
+const MODULE_PLACES: [&str; 4] = [
+    "usr/lib/modules/RELEASE/kernel/drivers/virtio/virtio_mem.ko.xz",
+    "lib/modules/RELEASE/kernel/drivers/virtio/virtio_mem.ko.xz",
+    "usr/lib/modules/RELEASE/kernel/drivers/virtio/virtio_mem.ko",
+    "lib/modules/RELEASE/kernel/drivers/virtio/virtio_mem.ko",
+];
+
 /// Fetches the newest kernel of a series.
 pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Found<Kernel>> {
     let root = supply.root(series.purpose)?;
@@ -46,13 +54,19 @@ pub fn get(supply: &Supply<'_>, tree: &Path, series: &Series) -> Result<Found<Ke
     let places = [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")];
     let found = places.iter().map(|place| unpacked.join(place)).find(|file| file.is_file());
     let found = found.with_context(|| format!("{} contains no {}", package.spec(), places.join(" and no ")))?;
-    // Modules are of no use to a guest whose user space is busybox: only the image is kept.
+    // A guest whose user space is busybox needs no other modules.
+    let modules = MODULE_PLACES.map(|place| unpacked.join(place.replace("RELEASE", &release)));
+    let module = modules.iter().find(|file| file.is_file());
     let vmlinuz = tree.join(format!("vmlinuz-{release}"));
     supply.sh.remove_path(tree)?;
     supply.sh.create_dir(tree)?;
     std::fs::rename(&found, &vmlinuz).with_context(|| format!("cannot move {} to {}", found.display(), vmlinuz.display()))?;
+    let virtio_mem = module.and_then(|module| Some(tree.join(module.file_name()?)));
+    if let (Some(from), Some(to)) = (module, &virtio_mem) {
+        std::fs::rename(from, to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))?;
+    }
     supply.sh.remove_path(unpacked)?;
-    Ok(Found { part: Part::Present(Kernel { vmlinuz, release }), packages: vec![package.spec()] })
+    Ok(Found { part: Part::Present(Kernel { vmlinuz, release, virtio_mem }), packages: vec![package.spec()] })
 }
 
 fn newest(root: &AptRoot<'_>, series: &str) -> Result<Option<Package>> {

@@ -180,7 +180,7 @@ impl Files for Qemu {
 
 impl Files for Kernel {
     fn files(&self) -> Vec<&Path> {
-        vec![&self.vmlinuz]
+        [&self.vmlinuz].into_iter().chain(&self.virtio_mem).map(PathBuf::as_path).collect()
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
     fn a_part_whose_file_is_gone_is_not_remembered() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let (file, json) = (dir.path().join("vmlinuz"), dir.path().join("kernel.json"));
-        let kernel = Kernel { vmlinuz: file.clone(), release: "6.12".into() };
+        let kernel = Kernel { vmlinuz: file.clone(), release: "6.12".into(), virtio_mem: None };
         let record = Record { recipe: RECIPE, packages: vec![], part: Part::Present(kernel) };
         std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
         assert!(recall::<Kernel>(&json).is_none());
@@ -222,7 +222,7 @@ mod tests {
     fn what_an_older_recipe_brought_is_not_remembered() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let json = dir.path().join("kernel.json");
-        let kernel = Kernel { vmlinuz: dir.path().to_path_buf(), release: "6.12".into() };
+        let kernel = Kernel { vmlinuz: dir.path().to_path_buf(), release: "6.12".into(), virtio_mem: None };
         let mut record = Record { recipe: RECIPE, packages: vec![], part: Part::Present(kernel) };
         std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
         assert!(recall::<Kernel>(&json).is_some());

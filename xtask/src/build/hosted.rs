@@ -1,0 +1,78 @@
+//! What runs on Linux: the loader, and programs of the guests and of the benchmark.
+//!
+//! On entry: the purgatory, which the loader has inside. On exit: static executables.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use object::Endianness;
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::elf::{FileHeader, ProgramHeader};
+use xshell::Shell;
+
+use super::{LINUX_TARGET, cargo, copy_if_changed, no_foreign_path, paths_of_this_machine, rustflags};
+use crate::command;
+use crate::repository::Repository;
+use crate::setup;
+
+/// Their profile, in Cargo.toml.
+const PROFILE: &str = "hosted";
+/// Where they are built, relative to the root.
+const TARGET_DIR: &str = "target/loader";
+/// The C library inside, too.
+const STATIC: &str = "-Ctarget-feature=+crt-static";
+
+/// Builds the loader with the purgatory inside: target/dist/kdump-loader.
+pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
+    let built = program(sh, repo, "loader", "kdump-loader")?;
+    copy_if_changed(&built, &repo.loader())?;
+    no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
+}
+
+/// Builds the programs that mark, watch and crash the guests: target/dist/sentinel, poller, trigger.
+pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
+    sh.create_dir(repo.dist())?;
+    for (package, name) in [("sentinel", "sentinel"), ("storm-guest", "poller"), ("storm-guest", "trigger")] {
+        let built = program(sh, repo, package, name)?;
+        copy_if_changed(&built, &repo.dist().join(name))?;
+    }
+    Ok(())
+}
+
+/// Builds one program as a static executable: guests have no C library, rescue systems not always the right one.
+pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
+    let cargo = cargo(sh, "build")
+        .args(["--profile", PROFILE, "--package", package, "--bin", program, "--target", LINUX_TARGET])
+        .arg("--target-dir")
+        .arg(repo.root.join(TARGET_DIR))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
+        // Embedded by loader/build.rs.
+        .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
+    command::show(cargo)?;
+    let built = place(repo, program);
+    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    ensure!(!has_interpreter(&bytes)?, "{} is not static: it names an ELF interpreter", built.display());
+    Ok(built)
+}
+
+/// Where [`program`] leaves it.
+pub fn place(repo: &Repository, program: &str) -> PathBuf {
+    repo.root.join(TARGET_DIR).join(LINUX_TARGET).join(PROFILE).join(program)
+}
+
+fn has_interpreter(bytes: &[u8]) -> Result<bool> {
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    Ok(header.program_headers(endian, bytes)?.iter().any(|segment| segment.p_type(endian) == PT_INTERP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_is_told_from_a_static_one() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(has_interpreter(&own).unwrap());
+    }
+}
