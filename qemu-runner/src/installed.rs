@@ -14,7 +14,7 @@ use crate::assets::{DebianDisk, GuestProgram};
 use crate::error::{Error, check, check_eq};
 use crate::first::First;
 use crate::machine::{self, Boot, Machine};
-use crate::stage::{BOOT_CPUS, Stage};
+use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 use crate::vm::Arrival;
 
 /// The disk's copy in a machine's directory.
@@ -132,7 +132,7 @@ impl Disk<'_> {
                 kernel: debian.kernel.vmlinuz.clone(),
                 initrd: debian.initrd.clone(),
                 append: format!(
-                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 memhp_default_state=online_movable"
+                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} memhp_default_state=online_movable"
                 ),
                 disk: Some(image.clone()),
             },

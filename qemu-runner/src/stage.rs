@@ -144,7 +144,7 @@ impl Default for Setup {
 
 /// What costs an emulated CPU a fifth of the boot, and no scenario is about: tests of the kernel's ciphers, and detours around faults that
 /// emulated CPUs do not have.
-const UNTESTED: &str = "cryptomgr.notests mitigations=off";
+pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 
 /// CPUs at boot, unless a set-up says otherwise.
 pub const BOOT_CPUS: u32 = 2;
