@@ -9,11 +9,13 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use qemu_runner::{Context, Scenario, scenarios};
 
 /// What is run by name only, with `cargo xtask qemu`, and why.
-const BY_NAME: [(&str, &str); 2] = [
+const BY_NAME: [(&str, &str); 4] = [
     (
         "debian-service-peer",
         "the control of debian-service, which shows nothing of ours and takes minutes: `cargo xtask qemu debian-service-peer`",
     ),
+    ("peer-jump-time", "a measurement, which shows a figure and nothing else: `cargo xtask qemu peer-jump-time`"),
+    ("peer-jump-time-soft", "a measurement, which shows a figure and nothing else: `cargo xtask qemu peer-jump-time-soft`"),
     ("storm-per-event", "the control of the other storms, which shows nothing of ours: `cargo xtask qemu storm-per-event`"),
 ];
 /// How many machines run at the same time.

@@ -80,6 +80,9 @@ pub const TARGETS: &[Target] = targets![
 
 #[cfg(test)]
 mod tests {
+    // Tests are instrumented like the targets; what the instrumentation calls is in libFuzzer.
+    use libfuzzer_sys as _;
+
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@
 
 use storm_guest::readings::Record;
 
-use super::calls::{self, Call, UPDATE_FUNCTION};
+use super::calls::{self, Call, Trace, UPDATE_FUNCTION};
 use crate::error::Error;
 use crate::first::{First, number};
 use crate::stage::guest;
@@ -94,8 +94,7 @@ impl Witness {
             .run_ok(&format!("touch {STOP}; while [ -d /proc/$(cat /tmp/poller.pid) ]; do sleep 0.05; done; cat {RECORD}"))?;
         let record = serde_json::from_str(&record)
             .map_err(|error| Error::Unintelligible { what: "what the poller printed", text: format!("{error} in {record}") })?;
-        let text = first.vm.run_ok(&format!("cat {TRACING}/trace"))?;
-        let trace = calls::parse(&text).map_err(|text| Error::Unintelligible { what: "a line of the trace", text })?;
+        let trace = read_probes(first)?;
         let seconds = |us: u64| us as f64 / 1e6;
         Ok(Seen {
             started_s: self.started_s,
@@ -124,6 +123,12 @@ pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
     }
     vm.run_ok(&format!("echo 1 >{TRACING}/events/kprobes/enable"))?;
     Ok(())
+}
+
+/// What they have seen.
+pub(crate) fn read_probes(first: &mut First<'_, '_>) -> Result<Trace, Error> {
+    let text = first.vm.run_ok(&format!("cat {TRACING}/trace"))?;
+    calls::parse(&text).map_err(|text| Error::Unintelligible { what: "a line of the trace", text })
 }
 
 /// Starts udev, in a shell that does `before` first; returns where udevadm is.
