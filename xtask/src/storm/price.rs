@@ -15,8 +15,9 @@ pub fn write(measured: &[Measured], out: &mut fmt::Formatter<'_>) -> fmt::Result
     writeln!(
         out,
         "\n## What a load costs\n\nThe kernel drops the old image at the beginning of kexec_load(2) and has the new one at its end. The first \
-         figures are of the loads that armed, with nothing else going on in the guest: the median of as many as there were storms. The last are of \
-         the reloads during the storms: in the system call, and with nothing armed.\n"
+         figures are of the loads that armed, with nothing else going on in the guest: the median of as many as there were storms. The emulated machine \
+         touches that memory for the first time then, which takes several times what a load in place does: `cargo xtask qemu peer-load-time` \
+         measures that. The last are of the reloads during the storms: in the system call, and with nothing armed.\n"
     )?;
     writeln!(
         out,
