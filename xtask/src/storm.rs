@@ -21,6 +21,7 @@ use xshell::Shell;
 use crate::bench::machine;
 use crate::qemu;
 use crate::repository::Repository;
+use series::{Series, Source};
 
 /// Kernel series that storms are run on: the last without the kernel's own updates that Debian still has, and one with.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
@@ -45,6 +46,9 @@ pub struct Args {
     /// Go on with an interrupted series: keep what it has measured
     #[arg(long)]
     resume: bool,
+    /// Measure nothing: report what an interrupted series has measured, and what it has not
+    #[arg(long, conflicts_with = "resume")]
+    kept: bool,
     /// Write docs/storm/storm.md, storm.json and storm.svg
     #[arg(long)]
     write: bool,
@@ -60,8 +64,14 @@ impl Args {
         qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, None, false)?;
         let plan = series::Plan { kernels, sizes, contestants, ballast_mib: self.ballast };
-        let measured = series::run(&context, &plan, repo.root.join(RESULTS), self.resume)?;
-        let report = table::Report::new(machine::describe(sh)?, measured);
+        let source = match (self.resume, self.kept) {
+            (_, true) => Source::KeptOnly,
+            (true, _) => Source::KeptFirst,
+            (false, false) => Source::New,
+        };
+        let Series { measured, unmeasured } = series::run(&context, &plan, repo.root.join(RESULTS), source)?;
+        ensure!(!measured.is_empty(), "nothing of this has been measured");
+        let report = table::Report::new(machine::describe(sh)?, measured, unmeasured);
         print!("{report}");
         if self.write {
             let files = [

@@ -29,15 +29,38 @@ struct Kept {
     measured: Measured,
 }
 
-/// Runs them all; with `resume`, those that are not among `results` yet.
-pub fn run(context: &Context, plan: &Plan, results: PathBuf, resume: bool) -> Result<Vec<Measured>> {
-    let mut results = Results::<Kept>::open(results, resume)?;
-    let mut all = Vec::new();
+/// What came of a plan.
+pub struct Series {
+    /// Every storm that was measured, now or earlier.
+    pub measured: Vec<Measured>,
+    /// Those that were not, in words.
+    pub unmeasured: Vec<String>,
+}
+
+/// Where measurements come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// All of them from storms of this run.
+    New,
+    /// From an earlier run where it has them.
+    KeptFirst,
+    /// From an earlier run alone.
+    KeptOnly,
+}
+
+/// Runs them all, but those that `results` has, if those count.
+pub fn run(context: &Context, plan: &Plan, results: PathBuf, source: Source) -> Result<Series> {
+    let mut results = Results::<Kept>::open(results, source != Source::New)?;
+    let (mut all, mut unmeasured) = (Vec::new(), Vec::new());
     for request in requests(plan) {
         let Request { contestant, series, size, .. } = request;
         if let Some(kept) = results.earlier.iter().find(|kept| kept.answers(&request)) {
             eprintln!("{series} {contestant}, {size}: measured earlier");
             all.push(kept.measured.clone());
+            continue;
+        }
+        if source == Source::KeptOnly {
+            unmeasured.push(format!("{series} {contestant}, {size}"));
             continue;
         }
         let began = Instant::now();
@@ -51,7 +74,7 @@ pub fn run(context: &Context, plan: &Plan, results: PathBuf, resume: bool) -> Re
         results.keep(&kept)?;
         all.push(kept.measured);
     }
-    Ok(all)
+    Ok(Series { measured: all, unmeasured })
 }
 
 /// Every storm that is possible, small ones first: an impossible contestant is left out, which the table says.

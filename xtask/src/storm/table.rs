@@ -18,6 +18,8 @@ pub struct Report {
     pub machine: Machine,
     /// Every storm.
     pub measured: Vec<Measured>,
+    /// Those that the series was interrupted before, in words.
+    pub unmeasured: Vec<String>,
     /// Every line.
     pub extrapolated: Vec<Extrapolation>,
 }
@@ -37,9 +39,9 @@ const ARTICLE: &str = "\
 
 impl Report {
     /// With the lines through `measured`.
-    pub fn new(machine: Machine, measured: Vec<Measured>) -> Self {
+    pub fn new(machine: Machine, measured: Vec<Measured>, unmeasured: Vec<String>) -> Self {
         let extrapolated = extrapolations(&measured);
-        Self { machine, measured, extrapolated }
+        Self { machine, measured, unmeasured, extrapolated }
     }
 
     fn storms(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,6 +87,13 @@ impl Report {
             }
         }
         Ok(())
+    }
+
+    fn interrupted(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unmeasured.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nThe series was interrupted before: {}.", self.unmeasured.join("; "))
     }
 
     fn polling(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,6 +178,7 @@ impl fmt::Display for Report {
         }
         self.storms(out)?;
         self.left_out(out)?;
+        self.interrupted(out)?;
         self.polling(out)?;
         price::write(&self.measured, out)?;
         self.lines(out)
@@ -190,7 +200,7 @@ mod tests {
             commit: text("c0ffee"),
             date: text("2026-11-25"),
         };
-        Report::new(machine, measured).to_string()
+        Report::new(machine, measured, vec!["6.1 in-kernel, 9 blocks".into()]).to_string()
     }
 
     #[test]
@@ -200,6 +210,7 @@ mod tests {
         let row = "| 6.1 | kexec-per-event | nothing armed, s | 0 + 0.500 × blocks; 2 points, the farthest 0 off | 1920 |";
         assert!(text.contains(row) && text.contains("no more than an order of magnitude"), "{text}");
         assert!(text.contains("not on 6.1, for kernels before 6.6"), "{text}");
+        assert!(text.contains("interrupted before: 6.1 in-kernel, 9 blocks."), "{text}");
     }
 
     #[test]
