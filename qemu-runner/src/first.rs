@@ -171,6 +171,13 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)
     }
 
+    /// The elfcorehdr that a panic would use must list exactly the memory that is there.
+    pub fn expect_all_memory_listed(&mut self, when: &str) -> Result<(), Error> {
+        let image = self.image()?;
+        let (listed, dumped) = (self.elfcorehdr(&image)?.memory(), self.iomem()?.dumped());
+        check(listed == dumped, format!("memory in the elfcorehdr {when}"), format!("{dumped:x?}"), format!("{listed:x?}"))
+    }
+
     /// Plugs in a DIMM and returns the memory that Linux has gained.
     pub fn add_dimm(&mut self, number: u32) -> Result<Range<u64>, Error> {
         let before = self.iomem()?;

@@ -122,15 +122,14 @@ struct Looked<'a> {
 
 fn check(Check { place, json }: &Check) -> Result<(), Error> {
     let findings = service::check(&place.root, Program(&myself()?))?;
+    let wrong = findings.iter().filter(|finding| !finding.is_right()).count();
     if *json {
         let looked = |finding| Looked { code: Finding::code(finding), path: finding.path(), words: finding.to_string() };
-        let right = findings.iter().all(Finding::is_right);
-        print_json(&Checked { right, findings: findings.iter().map(looked).collect() })?;
+        print_json(&Checked { right: wrong == 0, findings: findings.iter().map(looked).collect() })?;
     } else {
         let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
         print(&lines)?;
     }
-    let wrong = findings.iter().filter(|finding| !finding.is_right()).count();
     if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of: findings.len() }) }
 }
 

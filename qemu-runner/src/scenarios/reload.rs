@@ -102,9 +102,7 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq("whether the elfcorehdr lists the removed DIMM before a reload", &lists_it(&mut first)?, &true)?;
     expect_reload(&mut first, "", &["memory_left"])?;
     check_eq("whether it does after it", &lists_it(&mut first)?, &false)?;
-    let image = first.image()?;
-    let (listed, dumped) = (first.elfcorehdr(&image)?.memory(), first.iomem()?.dumped());
-    check(listed == dumped, "memory in the elfcorehdr", format!("{dumped:x?}"), format!("{listed:x?}"))?;
+    first.expect_all_memory_listed("after it")?;
     check_eq("/run/kdump-loader/pending", &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status, &1)?;
     check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
 
@@ -134,6 +132,7 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     check(codes(&told) == ["kernels_purgatory"], "findings", "that it is the kernel's purgatory", told["findings"].to_string())?;
     let region = first.crash_region()?;
     let core = ElfCore::parse(&first.vm.ram.read(region.start, HEADER_LEN)?)?;
+    let dumped = first.iomem()?.dumped();
     check(core.memory() == dumped, "memory in the kernel's elfcorehdr", format!("{dumped:x?}"), format!("{:x?}", core.memory()))?;
 
     // Under lockdown, "auto" leaves it alone, and takes the same way for the next; a machine without UEFI has no key that vouches for its kernel.
