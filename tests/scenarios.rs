@@ -1,6 +1,6 @@
 //! One test per scenario: real kernels, real panics. A scenario whose parts are not there has failed, unless it may be
 //! skipped: then it is reported as ignored, with the reason. Two run at a time unless `--test-threads` says otherwise: each has
-//! two virtual CPUs that are emulated.
+//! two virtual CPUs that are emulated. Machines that boot alike boot twice only: the others go on from there.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,22 +25,31 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
     assert!(BY_NAME.iter().all(|(name, _)| scenarios().iter().any(|scenario| scenario.name == *name)), "{BY_NAME:?}");
-    let trials = scenarios().iter().map(|scenario| Trial::ignorable_test(scenario.name, || run(scenario)));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
+    let context = match Context::from_repo(root, None, false).and_then(Context::with_checkpoints) {
+        Ok(context) => context,
+        Err(error) => {
+            eprintln!("{}", error.chain());
+            return ExitCode::FAILURE;
+        }
+    };
+    let trial = |scenario: &'static Scenario| {
+        let context = context.clone();
+        Trial::ignorable_test(scenario.name, move || run(scenario, &context))
+    };
+    libtest_mimic::run(&arguments, scenarios().iter().map(trial).collect()).exit_code()
 }
 
-fn run(scenario: &Scenario) -> Result<Completion, Failed> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
-    let context = Context::from_repo(root, None, false).map_err(|error| error.chain())?;
+fn run(scenario: &Scenario, context: &Context) -> Result<Completion, Failed> {
     if let Some((_, reason)) = BY_NAME.iter().find(|(name, _)| *name == scenario.name) {
         return Ok(Completion::ignored_with(*reason));
     }
-    match scenario.missing(&context) {
+    match scenario.missing(context) {
         Some(reason) if scenario.may_be_skipped => return Ok(Completion::ignored_with(reason)),
         Some(reason) => return Err(format!("cannot be run here: {reason}").into()),
         None => {}
     }
-    match scenario.run(&context) {
+    match scenario.run(context) {
         Ok(outcome) => {
             // Standard output is the test runner's, which writes a line in pieces.
             eprintln!("{outcome}");

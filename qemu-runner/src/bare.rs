@@ -1,9 +1,10 @@
 //! The fault matrix: a kernel of our own crashes, a payload of our own captures, and every verdict has its case.
 //!
-//! The Linux scenarios show that it works; these cases show that it cannot be made to fail in silence. A case takes two seconds, and
+//! The Linux scenarios show that it works; these cases show that it cannot be made to fail in silence. A case takes a second or two, and
 //! nothing is downloaded for it but crates.
 //!
 //! ```text
+//! booted.rs       (1) the crash kernel, booted once per kind of machine, awaits its orders
 //! description.rs  (1) what the machine is, as the crash kernel tells it and as the loader reads it
 //! case.rs         (2) a row: what is asked, what is damaged, what must come of it; cases/*.rs the rows
 //! memory.rs       (3) the image that the loader built, damaged; the difference becomes stray writes
@@ -14,6 +15,7 @@
 //!                     damage; trace.rs, what was executed; endless.rs, whether a CPU stands still for ever
 //! ```
 
+pub mod booted;
 pub mod case;
 pub mod course;
 pub mod debugger;
@@ -28,8 +30,9 @@ pub mod trace;
 pub mod words;
 mod cases;
 
+pub use booted::Machines;
 pub use case::Case;
-pub use run::{Options, directory_name, run};
+pub use run::{Start, directory_name, run};
 
 use handoff::Verdict;
 

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
 
 use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
+use crate::checkpoint::Checkpoints;
 use crate::error::Error;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
@@ -39,6 +43,7 @@ pub struct Context {
     assets: Option<Assets>,
     series: String,
     keep: bool,
+    checkpoints: Option<Arc<Checkpoints>>,
 }
 
 impl Context {
@@ -52,12 +57,24 @@ impl Context {
         } else {
             None
         };
-        Ok(Self { root: root.to_owned(), assets, series: kernel.unwrap_or(DEFAULT_SERIES).to_owned(), keep })
+        Ok(Self { root: root.to_owned(), assets, series: kernel.unwrap_or(DEFAULT_SERIES).to_owned(), keep, checkpoints: None })
+    }
+
+    /// The same, but that machines which boot alike boot twice only, whatever their number: later ones go on from where the second
+    /// had booted. What is kept for that is removed with the last clone of this context.
+    pub fn with_checkpoints(self) -> Result<Self, Error> {
+        let checkpoints = Checkpoints::within(self.temporary_directory("checkpoints-")?);
+        Ok(Self { checkpoints: Some(Arc::new(checkpoints)), ..self })
     }
 
     /// The series of scenarios that do not ask for one.
     pub fn series(&self) -> &str {
         &self.series
+    }
+
+    /// Machines that have booted, if there are to be any.
+    pub(crate) fn checkpoints(&self) -> Option<&'_ Checkpoints> {
+        self.checkpoints.as_deref()
     }
 
     /// Whether to leave memory and archives behind.
@@ -182,6 +199,12 @@ impl Context {
         let directory = self.root.join(relative);
         fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
         Ok(directory)
+    }
+
+    /// A directory for files that runs share, whose name begins so; removed when dropped.
+    pub(crate) fn temporary_directory(&self, prefix: &str) -> Result<TempDir, Error> {
+        let runs = self.directory(RUNS)?;
+        TempDir::with_prefix_in(prefix, &runs).map_err(Error::file("make a directory in", &runs))
     }
 
     /// An empty directory for the logs and files of a scenario.

@@ -12,6 +12,7 @@
 //! capture.rs       what must be true in the kernel that takes the dump          ┘ one run
 //! vm.rs            one running QEMU: console, agent, monitor, one deadline
 //! machine.rs       one struct = one command line of QEMU
+//! checkpoint.rs    a machine that has booted, from which others go on
 //! initramfs.rs     the two user spaces, as archives
 //! installed.rs     a Debian with its services, on a disk
 //! page.rs          what came out, as a page for people
@@ -39,8 +40,10 @@ pub mod vm;
 pub mod agent;
 pub mod monitor;
 pub mod ram;
+pub mod checkpoint;
 
 pub mod uki;
+pub mod setup;
 pub mod stage;
 pub mod first;
 pub mod loaded;

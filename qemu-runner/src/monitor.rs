@@ -1,5 +1,7 @@
 //! QMP: plugging, injecting, asking.
 
+mod migration; // a machine written into a file, and read back
+
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

@@ -6,148 +6,29 @@ use std::time::Instant;
 
 use loader::request::InputFile;
 
+use crate::checkpoint::{Checkpoint, Way};
 use crate::context::Context;
 use crate::deadline::Deadline;
-use crate::error::Error;
+use crate::error::{Error, check_eq};
 use crate::first::{CAPTURE_APPEND, First};
 use crate::initramfs::{Initramfs, Role};
 use crate::installed;
-use crate::machine::{self, Boot, Machine};
+use crate::machine::{Boot, Machine};
 use crate::outcome::{Evidence, Outcome, Phase};
 use crate::peers::{self, embedded, payload};
 use crate::uki;
-use crate::vm::Vm;
+use crate::vm::{RAM, Vm};
 
-/// Paths in the first kernel's user space.
-pub mod guest {
-    /// The loader under test.
-    pub const LOADER: &str = "/bin/kdump-loader";
-    /// The program that puts a known page into memory.
-    pub const SENTINEL: &str = "/bin/sentinel";
-    /// The program that watches whether the guest is protected.
-    pub const POLLER: &str = "/bin/poller";
-    /// The program that panics it at a drawn time.
-    pub const TRIGGER: &str = "/bin/trigger";
-    /// The capture kernel.
-    pub const KERNEL: &str = "/boot/vmlinuz";
-    /// Its initial RAM disk.
-    pub const INITRD: &str = "/boot/capture.cpio";
-    /// A purgatory that somebody else has built.
-    pub const PURGATORY: &str = "/boot/purgatory.ro";
-    /// The kernel's driver for virtio-mem.
-    pub const VIRTIO_MEM: &str = "/lib/virtio_mem.ko";
-    /// Both, with the capture kernel's usual command line, in one file.
-    pub const UKI: &str = "/boot/capture.efi";
-    /// The capture kernel, unpacked.
-    pub const VMLINUX: &str = "/boot/vmlinux";
-}
+pub use crate::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
 pub const BALLAST: &str = "/ballast";
 /// How a scenario finds the ballast in the archive.
 pub const BALLAST_MARK: &[u8] = b"ballast: a bit of this may be flipped";
 
-/// How a machine is set up.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Kernel series; the context's when none.
-    pub series: Option<&'static str>,
-    /// `-cpu`.
-    pub cpu: &'static str,
-    /// CPUs at boot.
-    pub cpus: u32,
-    /// CPUs that can be plugged in.
-    pub spare_cpus: u32,
-    /// DIMMs that can be plugged in.
-    pub dimms: u32,
-    /// The size of each, in bytes.
-    pub dimm_size: u64,
-    /// How large a device for virtio-mem can get, in bytes; there is none when 0.
-    pub virtio_mem: u64,
-    /// Which zone plugged-in memory goes to: the first kernel's `memhp_default_state=`.
-    pub online: &'static str,
-    /// Memory at boot, in MiB.
-    pub memory_mib: u64,
-    /// The first kernel's `crashkernel=`; none is reserved without.
-    pub crashkernel: Option<&'static str>,
-    /// More of the first kernel's command line.
-    pub append: &'static str,
-    /// Booted by EFI firmware.
-    pub efi: bool,
-    /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
-    pub makedumpfile: bool,
-    /// What the capture kernel comes in.
-    pub packaging: Packaging,
-    /// kexec-tools in the first kernel's user space.
-    pub peer: bool,
-    /// Our purgatory in the place of kexec-tools' own.
-    pub peer_with_ours: bool,
-    /// Whose purgatory is in the first kernel's user space, besides the one in the loader.
-    pub purgatory: Option<&'static str>,
-    /// Size of the file in the capture kernel's user space that makes the initrd bigger, in MiB.
-    pub ballast_mib: usize,
-    /// udev, flock, the poller and the trigger in the first kernel's user space.
-    pub storm: bool,
-    /// More files there.
-    pub files: Vec<GuestFile>,
-}
-
-/// A file of the first kernel's user space that a scenario has written.
-#[derive(Clone, Debug)]
-pub struct GuestFile {
-    /// Its absolute path.
-    pub path: &'static str,
-    /// Its permissions.
-    pub mode: u32,
-    /// What is in it.
-    pub text: String,
-}
-
-/// What a capture kernel comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packaging {
-    /// [`guest::KERNEL`], with [`guest::INITRD`] beside it.
-    BzImage,
-    /// [`guest::UKI`], with the initial RAM disk in it.
-    Unified,
-    /// [`guest::VMLINUX`], with [`guest::INITRD`] beside it.
-    Vmlinux,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            series: None,
-            cpu: machine::CPU,
-            cpus: BOOT_CPUS,
-            spare_cpus: 0,
-            dimms: 0,
-            dimm_size: machine::DIMM_SIZE,
-            virtio_mem: 0,
-            // User space's, for the sentinel.
-            online: "online_movable",
-            memory_mib: 1024,
-            crashkernel: Some("256M"),
-            append: "",
-            efi: false,
-            makedumpfile: true,
-            packaging: Packaging::BzImage,
-            peer: false,
-            peer_with_ours: false,
-            purgatory: None,
-            ballast_mib: 1,
-            storm: false,
-            files: Vec::new(),
-        }
-    }
-}
-
 /// What costs an emulated CPU a fifth of the boot, and no scenario is about: tests of the kernel's ciphers, and detours around faults that
 /// emulated CPUs do not have.
 pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
-
-/// CPUs at boot, unless a set-up says otherwise.
-pub const BOOT_CPUS: u32 = 2;
 
 /// Where a scenario plays.
 pub struct Stage<'c> {
@@ -204,9 +85,29 @@ impl<'c> Stage<'c> {
             firmware,
             debugger: None,
         };
-        let mut first = self.switch_on(&machine, &directory, &kernel.release)?;
+        let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
         first.cpus = setup.cpus;
         Ok(first)
+    }
+
+    /// Brings a machine to where its first user space is up: by booting, or by going on from where another like it had booted.
+    fn come_up(&mut self, setup: &Setup, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
+        // Firmware writes its variables into a file, of which a checkpoint knows nothing.
+        let context = self.context;
+        let Some(checkpoints) = context.checkpoints().filter(|_| machine.firmware.is_none()) else {
+            return self.switch_on(machine, directory, release);
+        };
+        // All in which two machines of one context can differ.
+        let kind = format!("{setup:?}");
+        match checkpoints.way(&kind) {
+            Way::Boots => self.switch_on(machine, directory, release),
+            Way::BootsToBeKept(place) => {
+                let mut first = self.switch_on(machine, directory, release)?;
+                checkpoints.keep(&kind, Checkpoint::take(&mut first.vm, place)?);
+                Ok(first)
+            }
+            Way::GoesOn(checkpoint) => self.resume(machine, directory, release, &checkpoint),
+        }
     }
 
     /// Makes the directory of the next machine.
@@ -220,14 +121,32 @@ impl<'c> Stage<'c> {
     /// Switches a machine on and waits for its first user space, whose kernel must have this release.
     pub(crate) fn switch_on(&mut self, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
         let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
+        self.begin(&vm, "the machine is switched on");
+        let found = vm.await_greeting(Role::First, |_| ())?;
+        self.outcome.now(format!("Linux {found} is up"));
+        check_eq("release of the first kernel", &found.as_str(), &release)?;
+        Ok(First::new(self, vm, found))
+    }
+
+    /// Goes on where another machine's first user space had come up, whose kernel has this release.
+    fn resume(
+        &mut self,
+        machine: &Machine,
+        directory: &Path,
+        release: &str,
+        checkpoint: &Checkpoint,
+    ) -> Result<First<'_, 'c>, Error> {
+        let mut vm = Vm::resume(&self.context.assets()?.qemu, machine, directory, self.deadline, checkpoint)?;
+        vm.monitor.go_on()?;
+        self.begin(&vm, format!("the machine goes on from where another had booted Linux {release}"));
+        Ok(First::new(self, vm, release.to_owned()))
+    }
+
+    fn begin(&mut self, vm: &Vm, how: impl Into<String>) {
         eprintln!("{}", vm.command_line);
         self.outcome.evidence = Evidence::default();
         self.outcome.enter(Phase::Boot, Instant::now());
-        self.outcome.now("the machine is switched on");
-        let found = vm.await_greeting(Role::First, |_| ())?;
-        self.outcome.now(format!("Linux {found} is up"));
-        crate::error::check_eq("release of the first kernel", &found.as_str(), &release)?;
-        Ok(First::new(self, vm, found))
+        self.outcome.now(how);
     }
 
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and dumps, unless they are to be kept.
@@ -237,7 +156,7 @@ impl<'c> Stage<'c> {
         write(&self.directory.join("outcome.json"), json.as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
-            for name in ["ram", "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {
+            for name in [RAM, "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {
                 let path = directory.join(name);
                 if path.exists() && !self.context.keep() {
                     let remove = if path.is_dir() { fs::remove_dir_all } else { fs::remove_file };

@@ -3,27 +3,34 @@
 //! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass, but
 //! where QEMU has to be asked again and again ([`Vm::next_within`]).
 
+mod arrival; // what its serial ports bring, line by line
+
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::assets::Qemu;
+use crate::checkpoint::Checkpoint;
 use crate::deadline::Deadline;
 use crate::emulator::Emulator;
 use crate::error::Error;
-use crate::machine::{CommandLine, Ends, Machine, Talk, library_path};
+use crate::machine::{CommandLine, Ends, Machine, Start, Talk, library_path};
 use crate::monitor::Monitor;
 use crate::ram::Ram;
 
+pub use arrival::{Arrival, Line};
+use arrival::{read_agent, read_console};
+
 /// The file in a run's directory that holds all the console said.
 pub const SERIAL_LOG: &str = "serial.log";
+/// The file that is the guest's memory.
+pub const RAM: &str = "ram";
 /// The file that holds what QEMU logs: resets, triple faults.
 pub const QEMU_LOG: &str = "qemu.log";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
@@ -33,26 +40,6 @@ const TRIPLE_FAULT: &str = "Triple fault";
 pub const READ_LATENCY: Duration = Duration::from_millis(500);
 /// How much longer than announced a reset may take on a busy host.
 pub const RESET_SLACK: Duration = Duration::from_secs(30);
-
-/// Something that arrived.
-#[derive(Debug)]
-pub enum Arrival {
-    /// A line on the console.
-    Console(Line),
-    /// A line from the agent.
-    Agent(String),
-    /// QEMU closed the console: it has ended.
-    End,
-}
-
-/// A line of the console.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// When it was complete.
-    pub at: Instant,
-    /// What it says, without its end.
-    pub text: String,
-}
 
 /// A running machine.
 #[derive(Debug)]
@@ -80,15 +67,35 @@ pub struct Vm {
 impl Vm {
     /// Starts `machine`, with its logs in `directory`.
     pub fn start(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline) -> Result<Self, Error> {
+        Self::launch(qemu, machine, directory, deadline, Start::Reset)
+    }
+
+    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It stands still until its monitor lets it go on.
+    pub fn resume(
+        qemu: &Qemu,
+        machine: &Machine,
+        directory: &Path,
+        deadline: Deadline,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        checkpoint.copy_to(directory)?;
+        let mut vm = Self::launch(qemu, machine, directory, deadline, Start::Incoming)?;
+        vm.monitor.load(&checkpoint.state())?;
+        Ok(vm)
+    }
+
+    fn launch(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline, start: Start) -> Result<Self, Error> {
         let sockets = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
         let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
         let agent = UnixListener::bind(&agent_at).map_err(Error::file("listen on", &agent_at))?;
         let monitor = UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
         let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
-        let ends = Ends { ram: directory.join("ram"), qemu_log: directory.join(QEMU_LOG), talk };
+        let ends = Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
 
         let arguments = machine.arguments(qemu, &ends);
-        let line = CommandLine { qemu, arguments: &arguments }.to_string();
+        // By hand it can only be switched on.
+        let by_hand = machine.arguments(qemu, &Ends { start: Start::Reset, ..ends.clone() });
+        let line = CommandLine { qemu, arguments: &by_hand }.to_string();
         let script = directory.join("qemu.sh");
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
 
@@ -106,7 +113,8 @@ impl Vm {
         let (sender, arrivals) = mpsc::channel();
         let console = child.take_output();
         let log = directory.join(SERIAL_LOG);
-        let log = File::create(&log).map_err(Error::file("create", &log))?;
+        // What a checkpoint's console had said stands in it.
+        let log = File::options().append(true).create(true).open(&log).map_err(Error::file("create", &log))?;
         let to_agent = agent.try_clone().map_err(Error::file("share", &agent_at))?;
         let from_agent = sender.clone();
         thread::spawn(move || read_console(console, log, &sender));
@@ -212,6 +220,11 @@ impl Vm {
         Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() }
     }
 
+    /// Where its files lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Where the console's log lies.
     pub fn serial_log(&self) -> PathBuf {
         self.directory.join(SERIAL_LOG)
@@ -231,62 +244,5 @@ impl Vm {
     /// Whether the CPU reset itself because an exception could not be delivered.
     pub fn triple_faulted(&self) -> Result<bool, Error> {
         Ok(self.qemu_log()?.contains(TRIPLE_FAULT))
-    }
-}
-
-/// Reads the console to its end, into the log and line by line into the channel.
-fn read_console(console: impl Read, mut log: File, sender: &Sender<Arrival>) {
-    let mut reader = BufReader::new(console);
-    let mut bytes = Vec::new();
-    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-        // A log that cannot be written must not end the run.
-        let _ = log.write_all(&bytes);
-        let line = Line { at: Instant::now(), text: text_of(&bytes) };
-        bytes.clear();
-        if sender.send(Arrival::Console(line)).is_err() {
-            return;
-        }
-    }
-    // Nobody may be listening any more, which is well.
-    let _ = sender.send(Arrival::End);
-}
-
-/// Reads the agent's lines into the channel.
-fn read_agent(agent: UnixStream, sender: &Sender<Arrival>) {
-    let mut reader = BufReader::new(agent);
-    let mut bytes = Vec::new();
-    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-        if sender.send(Arrival::Agent(text_of(&bytes))).is_err() {
-            return;
-        }
-        bytes.clear();
-    }
-}
-
-/// A line without its end; bytes that are not UTF-8 are replaced.
-fn text_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches(['\r', '\n']).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn console_is_cut_into_lines_logged_and_ended() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let (sender, receiver) = mpsc::channel();
-        read_console(&b"one\r\ntwo\nhalf \xff"[..], File::create(&path).unwrap(), &sender);
-        let texts: Vec<_> = receiver
-            .try_iter()
-            .map(|arrival| match arrival {
-                Arrival::Console(line) => line.text,
-                Arrival::Agent(text) => panic!("{text}"),
-                Arrival::End => "END".into(),
-            })
-            .collect();
-        assert_eq!(texts, ["one", "two", "half \u{fffd}", "END"]);
-        assert_eq!(fs::read(path).unwrap(), b"one\r\ntwo\nhalf \xff");
     }
 }

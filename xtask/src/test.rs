@@ -27,7 +27,7 @@ use summary::{Summary, tally};
 
 /// Set up, build, audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
 ///
-/// With CI set in the environment, `cargo xtask lint` comes first. What cannot be run here is skipped and named with the reason:
+/// With CI set in the environment, `cargo xtask lint` runs beside the building. What cannot be run here is skipped and named with the reason:
 /// fuzzing without a C++ compiler, Miri without its toolchain, pages without a browser, scenarios on the newest kernel series where the
 /// archive has none. Any other missing part is a failure.
 #[derive(clap::Args)]
@@ -39,17 +39,16 @@ pub struct Args {
 impl Args {
     /// Runs them all, and fails if one does.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        let mut phases = Phases::default();
-        if std::env::var_os("CI").is_some() {
-            phases.time("lint and downloads", || lint_while_bringing(sh, repo))?;
-        }
-        self.after_lint(sh, repo, phases)
+        self.run_all(sh, repo, std::env::var_os("CI").is_some())
     }
 
-    fn after_lint(&self, sh: &Shell, repo: &Repository, mut phases: Phases) -> Result<()> {
-        let parts =
-            || qemu::prepare(sh, repo, true).and_then(|()| setup::browser(sh, repo)).and_then(|()| build::bare::build(sh, repo));
-        phases.time("set-up and build", parts)?;
+    fn run_all(&self, sh: &Shell, repo: &Repository, linted: bool) -> Result<()> {
+        let mut phases = Phases::default();
+        if linted {
+            phases.time("lint, downloads and build", || lint_while_building(sh, repo))?;
+        } else {
+            phases.time("set-up and build", || bring_and_build(sh, repo))?;
+        }
         let measured = phases.time("audit", || audit::audit(sh, repo))?;
         let purgatory = repo.purgatory_elf();
         let filter = &self.filter;
@@ -64,9 +63,15 @@ impl Args {
         // All, so that one run tells everything that is wrong.
         let host = phases.time("host tests", || command::show(host));
         let pages = phases.time("pages", || command::show(pages));
-        // A filter names tests, and targets are none.
-        let fuzzed = phases.time("fuzz", || if filter.is_none() { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) });
-        let interpreted = phases.time("miri", || if filter.is_none() { miri::interpret(sh, repo).map(Some) } else { Ok(None) });
+        // A filter names tests, and what follows has none. Each leaves one processor idle for a good part of its time.
+        let whole = filter.is_none();
+        let interpret = |sh: &Shell| if whole { miri::interpret(sh, repo).map(Some) } else { Ok(None) };
+        let fuzz_and_build = |sh: &Shell| {
+            let fuzzed = if whole { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) };
+            (fuzzed, audit::reproducible::prove(sh, repo, audit::reproducible::What::All))
+        };
+        let both = || side_by_side(repo, interpret, || fuzz_and_build(sh));
+        let (interpreted, (fuzzed, reproduced)) = phases.time("miri beside fuzz and second build", both)?;
         let (said_of_cases, cases) =
             phases.time("bare-metal cases", || command::show_and_read(cases, std::io::stdout().lock()))?;
         let (said, scenarios) = phases.time("scenarios", || command::show_and_read(scenarios, std::io::stdout().lock()))?;
@@ -88,21 +93,19 @@ impl Args {
             failures.push(format!("drop-ins: {error:#}"));
             Vec::new()
         });
-        let twice = || audit::reproducible::prove(sh, repo, audit::reproducible::What::All);
-        let reproduced = phases.time("second build", twice);
         let reproduced = reproduced.unwrap_or_else(|error| {
             failures.push(format!("reproducible: {error:#}"));
             "reproducible: no".into()
         });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
-        let counted = phases.time("instructions", || if filter.is_none() { bench::gate(sh, repo) } else { Ok(Vec::new()) });
+        let counted = phases.time("instructions", || if whole { bench::gate(sh, repo) } else { Ok(Vec::new()) });
         let counted = counted.unwrap_or_else(|error| {
             failures.push(format!("instructions: {error:#}"));
             Vec::new()
         });
         let summary = Summary::new(&said, &measured, outcome);
         let matrix = tally(&said_of_cases);
-        if (summary.passed == 0 || matrix.passed.is_empty()) && filter.is_none() {
+        if (summary.passed == 0 || matrix.passed.is_empty()) && whole {
             failures.push("not one scenario was fulfilled, or not one case: nothing is proven".into());
         }
         counted.iter().chain(&fuzzed).for_each(|line| println!("{line}"));
@@ -119,21 +122,42 @@ impl Args {
     }
 }
 
-/// Lints, and brings meanwhile what the tests need: the one computes, the other waits for the network.
-fn lint_while_bringing(sh: &Shell, repo: &Repository) -> Result<()> {
+/// Brings and builds all that tests need.
+fn bring_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
+    qemu::prepare(sh, repo, true)?;
+    setup::browser(sh, repo)?;
+    build::bare::build(sh, repo)
+}
+
+/// Lints meanwhile: compilers that look at one crate after the other, and the network, leave one processor idle for a good part of their time.
+fn lint_while_building(sh: &Shell, repo: &Repository) -> Result<()> {
+    // What both ask for must be there before, so that it is not brought twice at a time.
+    setup::linker(sh)?;
+    setup::rust_src(sh, repo)?;
+    setup::llvm_tools(sh, repo)?;
+    let bring_and_build = |sh: &Shell| {
+        bring_and_build(sh, repo)?;
+        // Where it cannot be had, its own phase says so.
+        let _ = miri::bring(sh, repo);
+        Ok(())
+    };
+    let (built, linted) = side_by_side(repo, bring_and_build, || lint::Args {}.run(sh, repo))?;
+    linted.and(built)
+}
+
+/// Does one on a thread of its own, with a shell of its own, and the other on this one.
+fn side_by_side<T: Send, U>(
+    repo: &Repository,
+    aside: impl FnOnce(&Shell) -> T + Send,
+    here: impl FnOnce() -> U,
+) -> Result<(T, U)> {
+    let sh = Shell::new()?;
+    sh.change_dir(&repo.root);
     std::thread::scope(|scope| {
-        let bringing = scope.spawn(|| {
-            let sh = Shell::new()?;
-            sh.change_dir(&repo.root);
-            setup::guests(&sh, repo, true)?;
-            setup::browser(&sh, repo)?;
-            // Where it cannot be had, its own phase says so.
-            let _ = miri::bring(&sh, repo);
-            Ok(())
-        });
-        let linted = lint::Args {}.run(sh, repo);
-        let brought = bringing.join().unwrap_or_else(|_| Err(anyhow!("bringing what the tests need has panicked")));
-        linted.and(brought)
+        let aside = scope.spawn(move || aside(&sh));
+        let here = here();
+        let aside = aside.join().map_err(|_| anyhow!("what was done beside other things has panicked"))?;
+        Ok((aside, here))
     })
 }
 
@@ -144,8 +168,6 @@ pub struct Ci {}
 impl Ci {
     /// Runs both.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
-        let mut phases = Phases::default();
-        phases.time("lint and downloads", || lint_while_bringing(sh, repo))?;
-        Args { filter: None }.after_lint(sh, repo, phases)
+        Args { filter: None }.run_all(sh, repo, true)
     }
 }

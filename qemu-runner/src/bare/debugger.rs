@@ -14,8 +14,8 @@ use super::memory::told;
 use crate::assets::Qemu;
 use crate::context::Context;
 use crate::error::Error;
-use crate::machine::{CommandLine, Ends, Machine, Talk};
-use crate::vm::QEMU_LOG;
+use crate::machine::{CommandLine, Ends, Machine, Start, Talk};
+use crate::vm::{QEMU_LOG, RAM};
 
 /// What gdb is to read, in a case's directory.
 pub const GDBINIT: &str = ".gdbinit";
@@ -54,9 +54,10 @@ pub fn write(
     file(GDBINIT, gdbinit(&programs, image.entry(), port))?;
     let machine = Machine { debugger: Some(port), ..machine.clone() };
     let ends = Ends {
-        ram: directory.join("ram"),
+        ram: directory.join(RAM),
         qemu_log: directory.join(QEMU_LOG),
         talk: Talk::Person { agent: directory.join("agent.log") },
+        start: Start::Reset,
     };
     let arguments = machine.arguments(qemu, &ends);
     file(SCRIPT, format!("{}\n", CommandLine { qemu, arguments: &arguments }))

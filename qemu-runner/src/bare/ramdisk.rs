@@ -13,9 +13,9 @@ use super::case::{Arrangement, Ended, Expect};
 use super::memory::{Memory, Write, told};
 use crate::error::{Error, check};
 
-/// A ramdisk that orders a description.
-pub fn description() -> Vec<u8> {
-    Orders::blank(Mode::Describe).as_bytes().to_vec()
+/// A ramdisk that orders to wait for others.
+pub fn awaiting() -> Vec<u8> {
+    Orders::blank(Mode::Await).as_bytes().to_vec()
 }
 
 /// A ramdisk in the making: orders first, then bytes.

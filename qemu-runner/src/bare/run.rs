@@ -1,16 +1,14 @@
-//! (5) A case is run: the machine described once, the image built, damaged, loaded and panicked, and the outcome judged.
+//! (5) A case is run: the image built, damaged, loaded and panicked, and the outcome judged.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use loader::image::Image;
 use loader::request::{Console, InputFile, Request};
-use orders::Ending;
 
+use super::booted::{Kind, Machines};
 use super::case::{Arrangement, Case, Cpu};
 use super::description::Facts;
 use super::judge::{self, Observed};
@@ -21,10 +19,10 @@ use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
 use crate::machine::{Boot, DIMM_SIZE, Machine};
 use crate::outcome::Outcome;
-use crate::vm::{Arrival, Vm};
+use crate::vm::{Arrival, RAM, Vm};
 
 /// How long a case may take. One takes two seconds on two idle cores; a stuck console or a trace some more.
-const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
+pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
 /// CPUs at boot.
@@ -39,19 +37,22 @@ const HALTED: &str = "purgatory: halted";
 /// What the crash kernel says last.
 const PANICKED: &str = "panic on";
 
-/// How a case is run, whatever its row says.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// The port of localhost on which gdb is awaited before the first instruction. Then nothing has to be over at any time.
-    pub debugger: Option<u16>,
-    /// Leave the disk, without which the machine cannot be started again by hand.
-    pub keep_disk: bool,
+/// What a case's machine begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// A crash kernel that awaits its orders, as another machine had booted it.
+    Booted,
+    /// A disk of its own, which is left behind, so that the machine can be started again by hand.
+    Disk {
+        /// The port of localhost on which gdb is awaited before the first instruction. Then nothing has to be over at any time.
+        debugger: Option<u16>,
+    },
 }
 
 /// Runs one case.
-pub fn run(case: &'static Case, context: &Context, options: &Options) -> Result<Outcome, Error> {
+pub fn run(case: &'static Case, context: &Context, machines: &Machines, start: Start) -> Result<Outcome, Error> {
     let mut outcome = Outcome::new(case.name);
-    let result = play(case, context, options, &mut outcome);
+    let result = play(case, context, machines, start, &mut outcome);
     match result {
         Ok(()) => Ok(outcome),
         Err(error) => Err(Error::Scenario { name: case.name, story: outcome.to_string(), source: Box::new(error) }),
@@ -63,74 +64,60 @@ pub fn directory_name(case: &str) -> String {
     format!("bare-{case}")
 }
 
-fn play(case: &'static Case, context: &Context, options: &Options, outcome: &mut Outcome) -> Result<(), Error> {
-    let deadline = Deadline::after(LIMIT);
+fn play(case: &'static Case, context: &Context, machines: &Machines, start: Start, outcome: &mut Outcome) -> Result<(), Error> {
     let directory = context.fresh_directory(&directory_name(case.name))?;
     let mut arrangement = Arrangement::default();
     (case.arrange)(&mut arrangement);
 
-    let facts = describe(context, arrangement.built_on.unwrap_or(arrangement.cpu), deadline)?;
+    let built_on = Kind { cpu: arrangement.built_on.unwrap_or(arrangement.cpu), stuck_console: arrangement.stuck_console };
+    let described = machines.booted(context, built_on)?;
+    let facts = &described.facts;
     let request = request(context, &arrangement)?;
     let root = directory.join("snapshot");
-    let described = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
-    let image = loader::build(&request, &described).map_err(|source| Error::Image(Box::new(source)))?;
+    let as_linux_shows_it = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
+    let image = loader::build(&request, &as_linux_shows_it).map_err(|source| Error::Image(Box::new(source)))?;
     let mut memory = Memory::of(&image, &request.purgatory.bytes);
     (case.damage)(&mut memory);
-    let disk = disk_image(context, &ramdisk::crash(&case.expect, &arrangement, &image, &memory)?, &directory)?;
+    let orders = ramdisk::crash(&case.expect, &arrangement, &image, &memory)?;
 
-    let purgatory = purgatory_span(&image);
-    let trace = arrangement.traced.map(|_| purgatory.clone());
-    let boot = Boot::Disk { image: disk, trace, stuck_console: arrangement.stuck_console };
-    let machine = Machine { debugger: options.debugger, ..machine(arrangement.cpu, boot) };
+    let trace = arrangement.traced.map(|_| purgatory_span(&image));
+    let machine_with = |image| machine(arrangement.cpu, Boot::Disk { image, trace, stuck_console: arrangement.stuck_console });
     let qemu = &context.assets()?.qemu;
-    debugger::write(context, &directory, qemu, &machine, &request, &image)?;
-    let deadline = if options.debugger.is_some() { Deadline::never() } else { deadline };
-    let mut vm = Vm::start(qemu, &machine, &directory, deadline)?;
-    outcome.now("the machine is switched on");
-    if options.debugger.is_some() {
-        let gdbinit = directory.join(debugger::GDBINIT);
-        eprintln!("{}\nwaits for gdb:\ngdb -x {}", vm.command_line, gdbinit.display());
-    }
-    let mut observed = watch(&mut vm, case, outcome)?;
+    let mut observed = Observed::default();
+    let mut vm = match start {
+        Start::Booted => {
+            let booted = machines.booted(context, Kind { cpu: arrangement.cpu, ..built_on })?;
+            observed.harness.clone_from(&booted.said);
+            let machine = machine_with(booted.disk.clone());
+            let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
+            outcome.now("the crash kernel, which another machine had booted, is given its orders");
+            vm
+        }
+        Start::Disk { debugger } => {
+            let disk = disk_image(context, &orders, &directory)?;
+            let machine = Machine { debugger, ..machine_with(disk) };
+            debugger::write(context, &directory, qemu, &machine, &request, &image)?;
+            let deadline = if debugger.is_some() { Deadline::never() } else { Deadline::after(LIMIT) };
+            let vm = Vm::start(qemu, &machine, &directory, deadline)?;
+            outcome.now("the machine is switched on");
+            if debugger.is_some() {
+                let gdbinit = directory.join(debugger::GDBINIT);
+                eprintln!("{}\nwaits for gdb:\ngdb -x {}", vm.command_line, gdbinit.display());
+            }
+            vm
+        }
+    };
+    watch(&mut vm, case, &mut observed, outcome)?;
     if arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
-        check(now.same_machine(&facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
+        check(now.same_machine(facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
-    remove_big_files(context, &directory, options.keep_disk)
+    remove_big_files(context, &directory, start != Start::Booted)
 }
 
-/// Boots the crash kernel once per kind of CPU, and remembers what it said.
-fn describe(context: &Context, cpu: Cpu, deadline: Deadline) -> Result<Arc<Facts>, Error> {
-    static KNOWN: Mutex<BTreeMap<Cpu, Arc<Facts>>> = Mutex::new(BTreeMap::new());
-    // Held while the machine runs, so that two cases do not describe the same machine.
-    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(facts) = known.get(&cpu) {
-        return Ok(Arc::clone(facts));
-    }
-    let directory = context.fresh_directory(&directory_name(&format!("machine-{cpu:?}").to_lowercase()))?;
-    let disk = disk_image(context, &ramdisk::description(), &directory)?;
-    let boot = Boot::Disk { image: disk, trace: None, stuck_console: false };
-    let mut vm = Vm::start(&context.assets()?.qemu, &machine(cpu, boot), &directory, deadline)?;
-    let mut lines = Vec::new();
-    loop {
-        match vm.next_or_end("the machine's description")? {
-            Arrival::Agent(line) => lines.push(line),
-            Arrival::Console(_) => {}
-            Arrival::End => break,
-        }
-    }
-    lines.extend(vm.last_words()?);
-    let status = vm.exit_status()?;
-    let ending = status.and_then(Ending::from_exit_status);
-    check(ending == Some(Ending::Described), "end of the description", "Described", format_args!("{ending:?}: {lines:?}"))?;
-    let facts = Arc::new(Facts::parse(lines.iter().map(String::as_str))?);
-    known.insert(cpu, Arc::clone(&facts));
-    remove_big_files(context, &directory, false)?;
-    Ok(facts)
-}
-
-fn machine(cpu: Cpu, boot: Boot) -> Machine {
+/// The machine of every case.
+pub(super) fn machine(cpu: Cpu, boot: Boot) -> Machine {
     let cpu = cpu.argument();
     Machine {
         cpu,
@@ -178,8 +165,9 @@ fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
     span.start.get()..span.start.get() + span.len.get()
 }
 
-/// A disk that boots the crash kernel with this ramdisk.
-fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<PathBuf, Error> {
+/// A disk that boots the crash kernel with this ramdisk, in a directory that is made if need be.
+pub(super) fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<PathBuf, Error> {
+    fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
     let (file, disk) = (directory.join("ramdisk"), directory.join("disk"));
     fs::write(&file, ramdisk).map_err(Error::file("write", &file))?;
     let program = context.bare("disk-image")?;
@@ -190,9 +178,9 @@ fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<Pat
     Ok(disk)
 }
 
-fn remove_big_files(context: &Context, directory: &Path, keep_disk: bool) -> Result<(), Error> {
+pub(super) fn remove_big_files(context: &Context, directory: &Path, keep_disk: bool) -> Result<(), Error> {
     let disk = directory.join("disk");
-    for path in [directory.join("ram"), directory.join("ramdisk"), disk.clone()] {
+    for path in [directory.join(RAM), directory.join("ramdisk"), disk.clone()] {
         if path.exists() && !context.keep() && !(keep_disk && path == disk) {
             fs::remove_file(&path).map_err(Error::file("remove", &path))?;
         }
@@ -201,8 +189,7 @@ fn remove_big_files(context: &Context, directory: &Path, keep_disk: bool) -> Res
 }
 
 /// Listens until the machine ends, or until it stands still as it says it will.
-fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Error> {
-    let mut observed = Observed::default();
+fn watch(vm: &mut Vm, case: &Case, observed: &mut Observed, outcome: &mut Outcome) -> Result<(), Error> {
     loop {
         match vm.next_or_end("the end of the machine")? {
             Arrival::Console(line) => {
@@ -210,7 +197,7 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
                 let halted = line.text.starts_with(HALTED);
                 observed.console.push(line);
                 if judge::stands_still(case) && halted {
-                    return Ok(observed);
+                    return Ok(());
                 }
             }
             Arrival::Agent(text) => {
@@ -225,14 +212,14 @@ fn watch(vm: &mut Vm, case: &Case, outcome: &mut Outcome) -> Result<Observed, Er
                 if panicked {
                     observed.panicked_at = Some(Instant::now());
                     if judge::stands_still(case) && !words::speaks(case) {
-                        return Ok(observed);
+                        return Ok(());
                     }
                 }
             }
             Arrival::End => {
                 observed.ended_at = Some(Instant::now());
                 observed.harness.extend(vm.last_words()?);
-                return Ok(observed);
+                return Ok(());
             }
         }
     }

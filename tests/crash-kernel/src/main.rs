@@ -3,8 +3,7 @@
 //! What we know on entry: the `bootloader` crate has switched to long mode on one CPU, mapped all physical memory at
 //! [`orders::map::DIRECT_MAP`], and put the runner's orders into its ramdisk.
 //!
-//! What holds on exit: in mode `Describe`, the machine's facts stand on COM2. In mode `Crash`, the image that was ordered lies in
-//! the crash region as kexec_load(2) would have put it, the steps have happened, and the purgatory was entered in the state in
+//! What holds on exit: the machine's facts stand on COM2, the image that was ordered lies in the crash region as kexec_load(2) would have put it, the steps have happened, and the purgatory was entered in the state in
 //! which Linux enters it.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]

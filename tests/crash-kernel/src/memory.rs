@@ -29,8 +29,12 @@ const CRASH_REGION_END: u64 = map::CRASH_REGION_START + map::CRASH_REGION_LEN;
 /// two ranges are in the dump.
 const MARKERS: [u64; 2] = [map::CRASH_REGION_START - PAGE, CRASH_REGION_END];
 /// What must be usable, and is ours.
-const OWN: [Range<u64>; 2] = [map::KERNEL_DATA_START..CRASH_REGION_END + PAGE, map::TRAMPOLINE..map::TRAMPOLINE + PAGE];
-/// What of that is not the heap: no variable is in it, and no reference leads there.
+const OWN: [Range<u64>; 3] = [
+    map::KERNEL_DATA_START..CRASH_REGION_END + PAGE,
+    map::ORDERS..map::ORDERS + map::ORDERS_LEN,
+    map::TRAMPOLINE..map::TRAMPOLINE + PAGE,
+];
+/// What of that is neither the heap nor orders: no variable is in it, and no reference leads there.
 const BARE: [Range<u64>; 3] = [
     map::KERNEL_DATA_START..map::KERNEL_HEAP,
     map::KERNEL_HEAP + HEAP_LEN..CRASH_REGION_END + PAGE,

@@ -12,8 +12,8 @@ use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
 use crate::describe;
-use crate::harness::give_up;
-use crate::memory::{PAGE, range};
+use crate::harness::{give_up, line};
+use crate::memory::{self, PAGE, range};
 
 /// A segment: its place, and the bytes it begins with.
 #[derive(Clone, Debug)]
@@ -52,18 +52,43 @@ pub struct Crash {
     pub sealed: Vec<SealedSpan>,
 }
 
-/// What the ramdisk orders; `None` when the machine is only to be described.
-pub fn orders(boot: &BootInfo) -> Option<Crash> {
+/// What the ramdisk orders, or, if it orders to wait, what has come then.
+pub fn orders(boot: &BootInfo) -> Crash {
     let Some(start) = boot.ramdisk_addr.into_option() else { give_up(format_args!("there is no ramdisk")) };
     // SAFETY: the bootloader mapped the ramdisk there, this long, for as long as we run; nobody writes to it.
-    let file = unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
-    match Orders::ref_from_prefix(file) {
-        Ok((orders, _)) if orders.magic == MAGIC => match known(Mode::from_wire(orders.mode.get()), "mode", orders.mode) {
-            Mode::Describe => None,
-            Mode::Crash => Some(checked(orders, file)),
-        },
-        _ => give_up(format_args!("the {} bytes of the ramdisk do not begin with orders", file.len())),
+    let ramdisk = unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
+    match mode(ramdisk) {
+        (Mode::Crash, orders) => checked(orders, ramdisk),
+        (Mode::Await, _) => {
+            let file = awaited();
+            let (Mode::Crash, orders) = mode(file) else {
+                give_up(format_args!("the orders that were awaited are to wait for others"))
+            };
+            checked(orders, file)
+        }
     }
+}
+
+/// The orders that a file begins with.
+fn mode(file: &'static [u8]) -> (Mode, &'static Orders) {
+    match Orders::ref_from_prefix(file) {
+        Ok((orders, _)) if orders.magic == MAGIC => (known(Mode::from_wire(orders.mode.get()), "mode", orders.mode), orders),
+        _ => give_up(format_args!("{} bytes that must begin with orders do not", file.len())),
+    }
+}
+
+/// What the runner has written to the place for orders, once it has.
+fn awaited() -> &'static [u8] {
+    let start = memory::direct(map::ORDERS);
+    let first: *const u64 = start.cast_const().cast();
+    line!("awaiting orders");
+    // SAFETY: memory that `memory::take` has seen to be usable, which is mapped for ever and holds no Rust object; aligned, and a word has no
+    // invalid bit pattern. Volatile: it is written from outside.
+    while unsafe { first.read_volatile() } != u64::from_le_bytes(MAGIC) {
+        core::hint::spin_loop();
+    }
+    // SAFETY: the same memory; the runner wrote while the machine stood still, and does not again.
+    unsafe { core::slice::from_raw_parts(start, map::ORDERS_LEN as usize) }
 }
 
 /// The orders with every number looked at.

@@ -23,8 +23,6 @@ macro_rules! endings {
 }
 
 endings! {
-    /// Crash kernel: the machine has been described on COM2.
-    Described = 0x10;
     /// Crash kernel: could not do what it was ordered; COM2 says what and why.
     KernelFailed = 0x11;
     /// Crash kernel: an exception or a panic of its own.

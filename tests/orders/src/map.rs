@@ -30,6 +30,11 @@ pub const CRASH_NOTE_LEN: u64 = 0x2000;
 /// The rest of the kernel's data: heap, stacks, whatever its modules agree on.
 pub const KERNEL_HEAP: u64 = CRASH_NOTE + 0x10_0000;
 
+/// Where orders are awaited: behind the crash region and the marker there.
+pub const ORDERS: u64 = 0x1800_0000;
+/// Bytes set aside for them: an initial RAM disk of 12 MiB, and the rest.
+pub const ORDERS_LEN: u64 = 16 << 20;
+
 /// The page below 1 MiB at which an application processor starts in real mode (SIPI vector 8).
 pub const TRAMPOLINE: u64 = 0x8000;
 
@@ -41,3 +46,4 @@ pub const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
 const _: () = assert!(CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN);
 const _: () = assert!(KERNEL_DATA_START + KERNEL_DATA_LEN == CRASH_REGION_START);
+const _: () = assert!(ORDERS > CRASH_REGION_START + CRASH_REGION_LEN);

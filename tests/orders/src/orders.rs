@@ -33,8 +33,8 @@ macro_rules! wire_enum {
 wire_enum! {
     /// What the crash kernel does.
     Mode {
-        /// Print the machine's facts and end with `Described`.
-        Describe = 1;
+        /// Say `awaiting orders` and wait until there are others at [`crate::map::ORDERS`].
+        Await = 1;
         /// Take the image, follow the steps, panic.
         Crash = 2;
     }

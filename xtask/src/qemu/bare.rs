@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use anyhow::{Context as _, Result, bail, ensure};
 use qemu_runner::Context;
 use qemu_runner::bare::debugger::{GDBINIT, SCRIPT};
-use qemu_runner::bare::{self, Case, FAMILIES, cases};
+use qemu_runner::bare::{self, Case, FAMILIES, Machines, Start, cases};
 use xshell::Shell;
 
 use super::matrix;
@@ -59,27 +59,27 @@ impl Args {
         ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
         prepare(sh, repo)?;
         let context = Context::from_repo(&repo.root, None, self.keep)?;
+        let machines = Machines::new(&context)?;
         if self.gdb.is_some() {
             println!("{} waits for gdb", wanted[0].name);
         }
         let failed = if self.all {
-            let tally = matrix::run(&wanted, &context);
+            let tally = matrix::run(&wanted, &context, &machines);
             print!("{tally}");
             tally.failed
         } else {
-            self.tell(repo, &wanted, &context)?
+            self.tell(repo, &wanted, &context, &machines)?
         };
         ensure!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), wanted.len(), failed.join(", "));
         Ok(())
     }
 
     /// Runs cases one after the other and tells their stories; returns the names of those that failed.
-    fn tell(&self, repo: &Repository, wanted: &[&'static Case], context: &Context) -> Result<Vec<String>> {
-        let options = bare::Options { debugger: self.gdb, keep_disk: true };
+    fn tell(&self, repo: &Repository, wanted: &[&'static Case], context: &Context, machines: &Machines) -> Result<Vec<String>> {
         let mut failed = Vec::new();
         for case in wanted {
             println!("when {}", case.summary);
-            match bare::run(case, context, &options) {
+            match bare::run(case, context, machines, Start::Disk { debugger: self.gdb }) {
                 Ok(outcome) => println!("{outcome}"),
                 Err(error) => {
                     eprintln!("{}", error.chain());

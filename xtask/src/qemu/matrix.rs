@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use handoff::Verdict;
 use qemu_runner::Context;
-use qemu_runner::bare::{self, Case, cases};
+use qemu_runner::bare::{self, Case, Machines, Start, cases};
 
 /// How the cases came out.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Tally {
 }
 
 /// Runs the cases, as many at a time as there are CPUs.
-pub fn run(wanted: &[&'static Case], context: &Context) -> Tally {
+pub fn run(wanted: &[&'static Case], context: &Context, machines: &Machines) -> Tally {
     let started = Instant::now();
     let width = wanted.iter().map(|case| case.name.len()).max().unwrap_or(0);
     let next = AtomicUsize::new(0);
@@ -32,7 +32,7 @@ pub fn run(wanted: &[&'static Case], context: &Context) -> Tally {
     let machine_after_machine = || {
         while let Some(case) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             let started = Instant::now();
-            let outcome = run_one(case, context);
+            let outcome = run_one(case, context, machines);
             let (result, took) = (if outcome.is_ok() { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
             println!("{result:<6} {:width$} {took:7.2} s  {}", case.name, case.expect.verdict.word());
             ended.lock().expect("nobody panics with it").push((case.name, outcome));
@@ -57,8 +57,8 @@ pub fn run(wanted: &[&'static Case], context: &Context) -> Tally {
 }
 
 /// A row that damages what the purgatory no longer has panics; the other cases go on.
-fn run_one(case: &'static Case, context: &Context) -> Result<(), String> {
-    match catch_unwind(|| bare::run(case, context, &bare::Options::default())) {
+fn run_one(case: &'static Case, context: &Context, machines: &Machines) -> Result<(), String> {
+    match catch_unwind(|| bare::run(case, context, machines, Start::Booted)) {
         Ok(outcome) => outcome.map(drop).map_err(|error| error.chain()),
         Err(_) => Err(format!("{}: the row itself panicked, as said above", case.name)),
     }

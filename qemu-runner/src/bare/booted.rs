@@ -1,0 +1,115 @@
+//! (1) The crash kernel, booted once for every kind of machine: it has said what the machine is, and awaits its orders. A case takes the
+//! facts from one, and goes on from another.
+//!
+//! The bootloader's way through the BIOS takes longer than all that a case is about.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use orders::map;
+use tempfile::TempDir;
+
+use super::case::Cpu;
+use super::description::Facts;
+use super::ramdisk;
+use super::run::{LIMIT, directory_name, disk_image, machine, remove_big_files};
+use crate::assets::Qemu;
+use crate::checkpoint::Checkpoint;
+use crate::context::Context;
+use crate::deadline::Deadline;
+use crate::error::{Error, check};
+use crate::machine::{Boot, Machine};
+use crate::vm::{Arrival, Vm};
+
+/// What the crash kernel says when it waits.
+const AWAITING: &str = "awaiting orders";
+
+/// What makes machines different at the moment when orders are awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// The CPU.
+    pub cpu: Cpu,
+    /// COM1 never takes a byte.
+    pub stuck_console: bool,
+}
+
+/// A machine whose crash kernel awaits its orders.
+#[derive(Debug)]
+pub struct Booted {
+    /// What it has said of the machine.
+    pub facts: Facts,
+    /// The lines in which it did.
+    pub said: Vec<String>,
+    /// The disk it was booted from.
+    pub disk: PathBuf,
+    checkpoint: Checkpoint,
+}
+
+/// Those that cases go on from; removed when dropped.
+#[derive(Debug)]
+pub struct Machines {
+    directory: TempDir,
+    booted: Mutex<BTreeMap<Kind, Arc<Booted>>>,
+}
+
+impl Machines {
+    /// None yet.
+    pub fn new(context: &Context) -> Result<Self, Error> {
+        let directory = context.temporary_directory("bare-machines-")?;
+        Ok(Self { directory, booted: Mutex::default() })
+    }
+
+    /// The machine of this kind, which boots when it is asked for the first time.
+    pub fn booted(&self, context: &Context, kind: Kind) -> Result<Arc<Booted>, Error> {
+        // Held while the machine boots, so that two cases do not boot the same.
+        let mut known = self.booted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(booted) = known.get(&kind) {
+            return Ok(Arc::clone(booted));
+        }
+        let booted = Arc::new(self.boot(context, kind)?);
+        known.insert(kind, Arc::clone(&booted));
+        Ok(booted)
+    }
+
+    fn boot(&self, context: &Context, kind: Kind) -> Result<Booted, Error> {
+        let Kind { cpu, stuck_console } = kind;
+        let name = format!("machine-{cpu:?}{}", if stuck_console { "-stuck" } else { "" }).to_lowercase();
+        let (directory, place) = (context.fresh_directory(&directory_name(&name))?, self.directory.path().join(name));
+        let disk = disk_image(context, &ramdisk::awaiting(), &place)?;
+        let boot = Boot::Disk { image: disk.clone(), trace: None, stuck_console };
+        let mut vm = Vm::start(&context.assets()?.qemu, &machine(cpu, boot), &directory, Deadline::after(LIMIT))?;
+        let mut said = Vec::new();
+        loop {
+            match vm.next("the crash kernel to await its orders")? {
+                Arrival::Agent(line) if line == AWAITING => break,
+                Arrival::Agent(line) => said.push(line),
+                _ => {}
+            }
+        }
+        let facts = Facts::parse(said.iter().map(String::as_str))?;
+        let checkpoint = Checkpoint::take(&mut vm, place)?;
+        drop(vm);
+        remove_big_files(context, &directory, false)?;
+        Ok(Booted { facts, said, disk, checkpoint })
+    }
+}
+
+impl Booted {
+    /// A machine that goes on from here with other orders.
+    pub fn resume(
+        &self,
+        qemu: &Qemu,
+        machine: &Machine,
+        directory: &Path,
+        deadline: Deadline,
+        orders: &[u8],
+    ) -> Result<Vm, Error> {
+        let room = map::ORDERS_LEN as usize;
+        check(orders.len() <= room, "bytes of orders", format_args!("{room} at most"), orders.len())?;
+        let mut vm = Vm::resume(qemu, machine, directory, deadline, &self.checkpoint)?;
+        vm.ram.write(map::ORDERS, orders)?;
+        vm.monitor.go_on()?;
+        Ok(vm)
+    }
+}

@@ -1,0 +1,87 @@
+//! What a machine's two serial ports bring, line by line.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+/// Something that arrived.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A line on the console.
+    Console(Line),
+    /// A line from the agent.
+    Agent(String),
+    /// QEMU closed the console: it has ended.
+    End,
+}
+
+/// A line of the console.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When it was complete.
+    pub at: Instant,
+    /// What it says, without its end.
+    pub text: String,
+}
+
+/// Reads the console to its end, into the log and line by line into the channel.
+pub(super) fn read_console(console: impl Read, mut log: File, sender: &Sender<Arrival>) {
+    let mut reader = BufReader::new(console);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        // A log that cannot be written must not end the run.
+        let _ = log.write_all(&bytes);
+        let line = Line { at: Instant::now(), text: text_of(&bytes) };
+        bytes.clear();
+        if sender.send(Arrival::Console(line)).is_err() {
+            return;
+        }
+    }
+    // Nobody may be listening any more, which is well.
+    let _ = sender.send(Arrival::End);
+}
+
+/// Reads the agent's lines into the channel.
+pub(super) fn read_agent(agent: UnixStream, sender: &Sender<Arrival>) {
+    let mut reader = BufReader::new(agent);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+        if sender.send(Arrival::Agent(text_of(&bytes))).is_err() {
+            return;
+        }
+        bytes.clear();
+    }
+}
+
+/// A line without its end; bytes that are not UTF-8 are replaced.
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches(['\r', '\n']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn console_is_cut_into_lines_logged_and_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let (sender, receiver) = mpsc::channel();
+        read_console(&b"one\r\ntwo\nhalf \xff"[..], File::create(&path).unwrap(), &sender);
+        let texts: Vec<_> = receiver
+            .try_iter()
+            .map(|arrival| match arrival {
+                Arrival::Console(line) => line.text,
+                Arrival::Agent(text) => panic!("{text}"),
+                Arrival::End => "END".into(),
+            })
+            .collect();
+        assert_eq!(texts, ["one", "two", "half \u{fffd}", "END"]);
+        assert_eq!(fs::read(path).unwrap(), b"one\r\ntwo\nhalf \xff");
+    }
+}
