@@ -1,5 +1,6 @@
 //! Whole machines before, with and after the service.
 
+mod held_back; // services and rules of others
 mod properties; // machines nobody has thought of
 
 use std::collections::BTreeMap;
@@ -204,88 +205,6 @@ fn what_a_package_has_installed_stays_when_the_service_goes() {
     assert_eq!(root.install(false).unwrap().len(), 1, "the link that enables it");
     root.uninstall().unwrap();
     assert_eq!(root.contents(), before);
-}
-
-#[test]
-fn conflicts_are_named_with_path_and_line_until_they_are_held_back() {
-    let root = Root::debian();
-    let rule = "/usr/lib/udev/rules.d/50-kdump-tools.rules:1: PROGRAM=/usr/sbin/kdump-config try-reload";
-    let unit = "/usr/lib/systemd/system/kdump-tools.service: kdump-tools.service";
-    let named = conflicting(&root);
-    assert!(named.len() == 2 && named[0].contains(unit) && named[1].contains(rule), "{named:?}");
-    root.install(false).unwrap();
-    assert_eq!(conflicting(&root).len(), 2, "only asked for");
-    root.install(true).unwrap();
-    assert_eq!(conflicting(&root), [] as [String; 0]);
-    assert_eq!(fs::read_link(root.path().join(MASK)).unwrap(), Path::new("/dev/null"));
-    root.uninstall().unwrap();
-    assert_eq!(conflicting(&root), named);
-}
-
-#[test]
-fn unit_that_arms_still_saves() {
-    let root = Root::debian();
-    root.install(true).unwrap();
-    assert!(!root.path().join("etc/systemd/system/kdump-tools.service").exists(), "not masked");
-    let drop_in = root.text(DROP_IN);
-    assert!(drop_in.contains("\nConditionPathExists=/proc/vmcore\n") && drop_in.contains("\nExecStop=\n"), "{drop_in}");
-}
-
-#[test]
-fn what_the_administrator_has_held_back_is_no_conflict_and_stays() {
-    let root = Root::debian();
-    root.link(MASK, "/dev/null");
-    root.file("etc/systemd/system/kdump-tools.service.d/mine.conf", "[Unit]\nConditionPathExists=/proc/vmcore\n");
-    assert_eq!(conflicting(&root), [] as [String; 0]);
-    let before = root.contents();
-    root.install(true).unwrap();
-    root.uninstall().unwrap();
-    assert_eq!(root.contents(), before);
-}
-
-#[test]
-fn unit_that_nobody_wants_or_that_is_masked_is_no_conflict() {
-    let root = Root::debian();
-    fs::remove_file(root.path().join(DEBIAN_ENABLED)).unwrap();
-    assert_eq!(conflicting(&root).len(), 1, "the rule alone");
-    root.link(DEBIAN_ENABLED, "/usr/lib/systemd/system/kdump-tools.service");
-    root.link("etc/systemd/system/kdump-tools.service", "/dev/null");
-    assert_eq!(conflicting(&root).len(), 1);
-}
-
-#[test]
-fn fedora_and_opensuse_are_known_by_their_units_and_rules() {
-    let root = Root::new();
-    for unit in ["kdump.service", "kdump-early.service"] {
-        root.file(&format!("usr/lib/systemd/system/{unit}"), "");
-        root.file(&format!("usr/lib/systemd/system/{unit}"), "[Service]\nExecStart=/usr/bin/x\n");
-        root.link(&format!("etc/systemd/system/multi-user.target.wants/{unit}"), &format!("/usr/lib/systemd/system/{unit}"));
-    }
-    root.file(
-        "usr/lib/udev/rules.d/98-kexec.rules",
-        "\nRUN+=\"/usr/bin/systemd-run --no-block /usr/lib/udev/kdump-udev-throttler\"\n",
-    );
-    root.file("run/udev/rules.d/70-kdump.rules", "RUN+=\"/usr/lib/kdump/load-once.sh\"\n");
-    let named = conflicting(&root).join("\n");
-    for words in ["kdump.service", "kdump-early.service", "98-kexec.rules:2:", "/run/udev/rules.d/70-kdump.rules:1:"] {
-        assert!(named.contains(words), "{words}: {named}");
-    }
-    let before = root.contents();
-    root.install(true).unwrap();
-    assert_eq!(conflicting(&root), [] as [String; 0]);
-    root.uninstall().unwrap();
-    assert_eq!(root.contents(), before);
-}
-
-#[test]
-fn rule_of_the_administrator_is_named_and_nothing_is_done() {
-    let root = Root::debian();
-    root.file("etc/udev/rules.d/90-mine.rules", "ACTION==\"add\", RUN+=\"/sbin/kexec -p /boot/x\"\n");
-    let before = root.contents();
-    let error = root.install(true).unwrap_err();
-    assert!(matches!(&error, Error::Administrators { path } if path.ends_with("90-mine.rules")), "{error}");
-    assert_eq!(root.contents(), before);
-    root.install(false).unwrap();
 }
 
 #[test]
