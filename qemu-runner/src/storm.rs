@@ -42,7 +42,7 @@ const POLLER_CPU: &str = "4";
 /// ... and for the kernel, which keeps everything else away from it.
 const APPEND: &str = "isolcpus=2";
 /// Blocks that come within so many seconds of each other are of one burst. Half of what kdump-loader takes for quiet, for events are handled late.
-const SAME_BURST_S: f64 = 0.5;
+pub const SAME_BURST_S: f64 = 0.5;
 /// How often the guest's memory is looked at for the truth.
 const TRUTH_POLL: Duration = Duration::from_millis(20);
 /// How many of those looks go by before the guest is asked whether somebody still works.
@@ -119,8 +119,8 @@ pub struct Measured {
     pub cpu_user_s: f64,
     /// The host's load average, over a minute, when the storm began: above its number of CPUs, seconds are longer than they need be.
     pub host_load: f64,
-    /// Bursts that the blocks came in on this host, for whoever asserts something of each.
-    #[serde(skip)]
+    /// Bursts that the blocks came in; 0 where nobody has counted them.
+    #[serde(default)]
     pub bursts: u64,
 }
 

@@ -29,6 +29,15 @@ pub(super) struct Output<'a> {
 /// How often an image is built before it is armed, and armed, at most, because memory or CPUs came or went meanwhile.
 const ROUNDS: u32 = 3;
 
+/// What is to be done about memory and CPUs that come or go while the image is armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latecomers {
+    /// Arm an image that knows them: nobody else will.
+    Rearm,
+    /// Nothing, unless the kernel is to follow by itself, when nobody notes them: otherwise their events will be answered, all by one reload.
+    AreNoted,
+}
+
 /// Checks, builds, arms, records, in this order.
 pub fn run(arguments: &Load) -> Result<(), Error> {
     if arguments.file {
@@ -40,7 +49,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     preflight::permitted(root, &machine.kexec)?;
     let origin = origin(&arguments.image.options());
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
-    let (hotplug, summary) = arm(root, machine, &request, origin)?;
+    let (hotplug, summary) = arm(root, machine, &request, origin, Latecomers::Rearm)?;
     if !arguments.json {
         return Ok(());
     }
@@ -49,7 +58,13 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 }
 
 /// Builds what was asked for, arms and records it: whether the kernel keeps it current, and what it is.
-pub fn arm(root: &Path, machine: Machine, request: &Request, origin: Origin) -> Result<(bool, Summary), Error> {
+pub fn arm(
+    root: &Path,
+    machine: Machine,
+    request: &Request,
+    origin: Origin,
+    latecomers: Latecomers,
+) -> Result<(bool, Summary), Error> {
     let mut described = machine;
     let mut image = loader::build(request, &described)?;
     let advice = advise(&image, request, &described);
@@ -73,6 +88,10 @@ pub fn arm(root: &Path, machine: Machine, request: &Request, origin: Origin) -> 
 
     for round in 1.. {
         let Some(now) = changed(root, &described) else { break };
+        if latecomers == Latecomers::AreNoted && !armed.hotplug {
+            say(format_args!("memory or CPUs came or went while the image was armed: their events are answered next"));
+            break;
+        }
         if round == ROUNDS {
             say(format_args!("memory or CPUs keep coming and going: load again when that is over, or the dump may lack some"));
             break;

@@ -14,6 +14,7 @@ use loader::survey::RELOAD_LOCK;
 use loader::{preflight, removal, submit};
 use serde::Serialize;
 
+use super::load::Latecomers;
 use super::load_file::Wanted;
 use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, origin, print_json, request_for, say};
 use crate::cli::Reload;
@@ -51,6 +52,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
         config: &arguments.config,
         force: arguments.force,
         taken: Taken { fresh: false, removed: arguments.removed.iter().map(|block| block.number).collect() },
+        answering: false,
         start: Instant::now(),
         output: Output { armed: 0, reasons: Vec::new(), words: Vec::new() },
     };
@@ -82,6 +84,8 @@ struct Live<'a> {
     config: &'a Path,
     force: bool,
     taken: Taken,
+    /// There was an event, so somebody notes those that will come.
+    answering: bool,
     start: Instant,
     output: Output,
 }
@@ -95,6 +99,7 @@ impl World for Live<'_> {
                 self.taken.removed.extend(removed);
                 self.taken.removed.sort_unstable();
                 self.taken.removed.dedup();
+                self.answering |= fresh;
                 fresh
             }
             // It would be found again and again.
@@ -142,7 +147,8 @@ impl Live<'_> {
         if !reasons.is_empty() {
             let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
             words.iter().for_each(|word| say(format_args!("reload: {word}")));
-            arm(self.root, &config)?;
+            let latecomers = if self.answering { Latecomers::AreNoted } else { Latecomers::Rearm };
+            arm(self.root, &config, latecomers)?;
             self.force = false;
             self.output.armed += 1;
             self.output.words.extend(words);
@@ -180,11 +186,11 @@ impl Live<'_> {
 }
 
 /// Arms what the config says, by the call that it says.
-fn arm(root: &Path, config: &Config) -> Result<(), Error> {
+fn arm(root: &Path, config: &Config, latecomers: Latecomers) -> Result<(), Error> {
     match config.file {
         FilePolicy::Always => arm_kernels(root, config),
-        FilePolicy::Never => arm_ours(root, config),
-        FilePolicy::Auto => match arm_ours(root, config) {
+        FilePolicy::Never => arm_ours(root, config, latecomers),
+        FilePolicy::Auto => match arm_ours(root, config, latecomers) {
             Err(error) if load_file::might_do_instead(&error) => {
                 say(format_args!("{}", in_full(&error)));
                 say(format_args!(
@@ -197,13 +203,13 @@ fn arm(root: &Path, config: &Config) -> Result<(), Error> {
     }
 }
 
-fn arm_ours(root: &Path, config: &Config) -> Result<(), Error> {
+fn arm_ours(root: &Path, config: &Config, latecomers: Latecomers) -> Result<(), Error> {
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &Reservation::read(root)?.kexec)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     let origin = origin(&config.options);
     let request = request_for(&config.options, &machine, fresh_seed()?)?;
-    load::arm(root, machine, &request, origin).map(drop)
+    load::arm(root, machine, &request, origin, latecomers).map(drop)
 }
 
 fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {

@@ -1,11 +1,9 @@
 //! What was measured, carried on to the article's storm: 480 GiB, 3840 blocks.
 //!
-//! Two models. Where each event costs something, a straight line through all sizes measured: each further block is taken to cost what the measured
-//! ones did. Where events are collected, reloads follow the storm's length and not its blocks: one at its beginning, one at its end, and one for
-//! each period in between, at most; each is taken to cost what those measured did on average, and the storm's length is again a line. A reload
-//! that takes longer the more ranges of memory there are makes the truth worse than either.
+//! A straight line through all sizes measured: each further block is taken to cost what the measured ones did. Where events are collected that holds,
+//! too, as long as a storm's length, and the pauses in it, grow with its blocks. A reload that takes longer the more ranges of memory there are
+//! makes the truth worse.
 
-use loader::burst;
 use qemu_runner::storm::{Contestant, Measured};
 use serde::Serialize;
 
@@ -57,38 +55,7 @@ impl Quantity {
     }
 }
 
-/// The least time between two reloads of the throttler: it sleeps so long before each.
-const THROTTLE_S: f64 = 1.0;
-
-/// How a figure is carried on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// A line over blocks.
-    Line(Line),
-    /// So much for each reload, of which there are two and one more for each period of the storm.
-    Rounds {
-        /// What a reload costs.
-        each: f64,
-        /// Seconds between two reloads.
-        period_s: f64,
-        /// How long the storm is taken to last.
-        storm_s: f64,
-    },
-}
-
-impl Model {
-    /// Its figure at so many blocks, for which its storm's length was taken.
-    fn at(self, blocks: f64) -> f64 {
-        match self {
-            // A line through points near zero may lead below it.
-            Self::Line(line) => line.at(blocks).max(0.0),
-            Self::Rounds { each, period_s, storm_s } => each * (2.0 + (storm_s / period_s).floor()),
-        }
-    }
-}
-
-/// A model and where it leads.
+/// A line and where it leads.
 #[derive(Clone, Debug, Serialize)]
 pub struct Extrapolation {
     /// The guest's kernel.
@@ -97,8 +64,8 @@ pub struct Extrapolation {
     pub contestant: Contestant,
     /// What.
     pub quantity: Quantity,
-    /// By which model.
-    pub model: Model,
+    /// Along which line.
+    pub line: Line,
     /// Its value at [`ARTICLE_BLOCKS`].
     pub at_article: f64,
 }
@@ -122,41 +89,19 @@ pub fn extrapolations(measured: &[Measured]) -> Vec<Extrapolation> {
         let storms: Vec<&Measured> =
             measured.iter().filter(|storm| storm.series == series && storm.contestant == contestant).collect();
         for quantity in Quantity::ALL {
-            if let Some(model) = model(contestant, quantity, &storms) {
-                let at_article = model.at(f64::from(ARTICLE_BLOCKS));
-                all.push(Extrapolation { series: series.clone(), contestant, quantity, model, at_article });
+            // Without the flag the kernel looks and leaves.
+            if quantity == Quantity::UpdatesS && contestant != Contestant::InKernel {
+                continue;
+            }
+            let points: Vec<_> = storms.iter().map(|storm| (f64::from(storm.size.blocks), quantity.of(storm))).collect();
+            if let Some(line) = Line::through(&points) {
+                // A line through points near zero may lead below it.
+                let at_article = line.at(f64::from(ARTICLE_BLOCKS)).max(0.0);
+                all.push(Extrapolation { series: series.clone(), contestant, quantity, line, at_article });
             }
         }
     }
     all
-}
-
-fn model(contestant: Contestant, quantity: Quantity, storms: &[&Measured]) -> Option<Model> {
-    if quantity == Quantity::UpdatesS && contestant != Contestant::InKernel {
-        // Without the flag the kernel looks and leaves.
-        return None;
-    }
-    let line = |of: &dyn Fn(&Measured) -> f64| {
-        let points: Vec<_> = storms.iter().map(|storm| (f64::from(storm.size.blocks), of(storm))).collect();
-        Line::through(&points)
-    };
-    let own_line = line(&|storm| quantity.of(storm))?;
-    let total = |of: &dyn Fn(&Measured) -> f64| storms.iter().map(|storm| of(storm)).sum::<f64>();
-    let reloads = total(&|storm| storm.reloads as f64).max(1.0);
-    let period_s = match contestant {
-        Contestant::ReloadInPlace => burst::LONGEST.as_secs_f64(),
-        // The next waiter sleeps while the reload runs, and then waits for its end.
-        Contestant::KexecThrottled => THROTTLE_S.max(total(&|storm| storm.unprotected_s) / reloads),
-        Contestant::KexecPerEvent | Contestant::InKernel => return Some(Model::Line(own_line)),
-    };
-    match quantity {
-        // Work for each event, whoever is waiting.
-        Quantity::CpuS | Quantity::UpdatesS => Some(Model::Line(own_line)),
-        Quantity::Reloads | Quantity::CopiedGib | Quantity::UnprotectedS => {
-            let storm_s = line(&|storm| storm.storm_s)?.at(f64::from(ARTICLE_BLOCKS)).max(0.0);
-            Some(Model::Rounds { each: total(&|storm| quantity.of(storm)) / reloads, period_s, storm_s })
-        }
-    }
 }
 
 #[cfg(test)]
@@ -210,23 +155,5 @@ pub mod tests {
         assert!((unprotected.at_article - 1920.0).abs() < 1e-6);
         let copied = lines.iter().find(|line| line.quantity == Quantity::CopiedGib).unwrap();
         assert!((copied.at_article - 60.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn who_collects_events_reloads_by_the_storm_s_length_and_not_by_its_blocks() {
-        let who = Contestant::ReloadInPlace;
-        // A second and a half for each block; two reloads of a tenth of a second.
-        let of = |blocks: u32| Measured {
-            storm_s: 1.5 * f64::from(blocks),
-            reloads: 2,
-            unprotected_s: 0.2,
-            ..storm(who, "6.1", blocks)
-        };
-        let lines = extrapolations(&[of(8), of(32)]);
-        let at = |wanted: Quantity| lines.iter().find(|line| line.quantity == wanted).unwrap().at_article;
-        // 5760 s are 48 periods of two minutes.
-        assert!((at(Quantity::Reloads) - 50.0).abs() < 1e-6, "{lines:?}");
-        assert!((at(Quantity::UnprotectedS) - 5.0).abs() < 1e-6, "{lines:?}");
-        assert!((at(Quantity::CpuS) - 1920.0).abs() < 1e-6, "{lines:?}");
     }
 }

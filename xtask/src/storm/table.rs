@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use qemu_runner::storm::{Contestant, Measured};
+use qemu_runner::storm::{Contestant, Measured, SAME_BURST_S};
 use serde::Serialize;
 
 use super::SERIES;
-use super::fit::Line;
-use super::model::{ARTICLE_BLOCKS, Extrapolation, Model, extrapolations, groups};
+use super::model::{ARTICLE_BLOCKS, Extrapolation, extrapolations, groups};
 use super::price;
 use crate::bench::machine::Machine;
 
@@ -51,18 +50,19 @@ impl Report {
             writeln!(out, "\n**{}**, Linux {release}\n", contestant.words())?;
             writeln!(
                 out,
-                "| blocks | DIMMs | storm, s | reloads | copied, MiB | nothing armed, s | gaps | true after, s | quiet after, s | CPU, s | kernel's updates |"
+                "| blocks | DIMMs | storm, s | bursts | reloads | copied, MiB | nothing armed, s | gaps | true after, s | quiet after, s | CPU, s | kernel's updates |"
             )?;
-            writeln!(out, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")?;
+            writeln!(out, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")?;
             for storm in of_group() {
                 let true_after = storm.true_after_s.map_or("never".into(), |seconds| format!("{seconds:.2}"));
+                let bursts = if storm.bursts == 0 { "-".into() } else { storm.bursts.to_string() };
                 let updates = match storm.kernel_updates {
                     0 => "-".into(),
                     count => format!("{count} in {:.1} ms", storm.kernel_updates_s * 1e3),
                 };
                 writeln!(
                     out,
-                    "| {} | {} | {:.1} | {} | {:.0} | {:.6} | {} | {true_after} | {:.1} | {:.1} | {updates} |",
+                    "| {} | {} | {:.1} | {bursts} | {} | {:.0} | {:.6} | {} | {true_after} | {:.1} | {:.1} | {updates} |",
                     storm.size.blocks,
                     storm.size.dimms(),
                     storm.storm_s,
@@ -120,11 +120,9 @@ impl Report {
         writeln!(out, "\n## Carried on to {ARTICLE_BLOCKS} blocks\n")?;
         writeln!(
             out,
-            "Nobody has measured this. Where each event costs something, it is a straight line by least squares through the sizes above, which takes \
-             for granted that each further block costs what the measured ones did. Where events are collected, reloads follow the storm's length: \
-             one at its beginning, one at its end, and at most one for each period between, each at the average cost of those above; the length is \
-             again a line. A reload, or an update of the kernel's, that takes longer the more ranges of memory there are makes the truth worse. \
-             Seconds are those of an emulated machine."
+            "Nobody has measured this. It is a straight line by least squares through the sizes above, which takes for granted that each further block \
+             costs what the measured ones did, and that a storm's length and the pauses in it grow with its blocks. A reload, or an update of the \
+             kernel's, that takes longer the more ranges of memory there are makes the truth worse. Seconds are those of an emulated machine."
         )?;
         let largest = self.measured.iter().map(|storm| storm.size.blocks).max().unwrap_or(0).max(1);
         if ARTICLE_BLOCKS / largest > FAR {
@@ -134,21 +132,13 @@ impl Report {
                 ARTICLE_BLOCKS / largest
             )?;
         }
-        writeln!(out, "\n| kernel | contestant | quantity | model | at {ARTICLE_BLOCKS} |")?;
+        writeln!(out, "\n| kernel | contestant | quantity | line | at {ARTICLE_BLOCKS} |")?;
         writeln!(out, "| --- | --- | --- | --- | ---: |")?;
-        for Extrapolation { series, contestant, quantity, model, at_article } in &self.extrapolated {
-            let name = quantity.name();
-            let model = match model {
-                Model::Line(Line { base, slope, worst, points }) => {
-                    let [base, slope, worst] = [*base, *slope, *worst].map(significant);
-                    format!("{base} + {slope} × blocks; {points} points, the farthest {worst} off")
-                }
-                Model::Rounds { each, period_s, storm_s } => {
-                    let [each, period_s, storm_s] = [*each, *period_s, *storm_s].map(significant);
-                    format!("{each} × (2 + {storm_s} s / {period_s} s), at most")
-                }
-            };
-            writeln!(out, "| {series} | {contestant} | {name} | {model} | {} |", significant(*at_article))?;
+        for Extrapolation { series, contestant, quantity, line, at_article } in &self.extrapolated {
+            let (name, points) = (quantity.name(), line.points);
+            let [base, slope, worst] = [line.base, line.slope, line.worst].map(significant);
+            let line = format!("{base} + {slope} × blocks; {points} points, the farthest {worst} off");
+            writeln!(out, "| {series} | {contestant} | {name} | {line} | {} |", significant(*at_article))?;
         }
         writeln!(out, "\n{ARTICLE}")
     }
@@ -169,7 +159,8 @@ impl fmt::Display for Report {
             "Written by `cargo xtask storm --write` on {cpu}, {cpus} CPUs, Linux {kernel}; {commit}; {date}. The guests have three CPUs, emulated \
              by QEMU's TCG, one of them the poller's. Blocks of 128 MiB come in DIMMs, each as soon as the guest has taken the one before. Every \
              figure is what the guest's kernel says: its probes on kexec_load(2) and on its own updates of the elfcorehdr, kexec_crash_loaded, \
-             the elfcorehdr in its memory, the CPU time of udev's cgroup. During the kernel's own updates it holds its lock, so that a panic leaves no \
+             the elfcorehdr in its memory, the CPU time of udev's cgroup. A pause of more than {SAME_BURST_S} s between two \
+             blocks ends a burst. During the kernel's own updates it holds its lock, so that a panic leaves no \
              dump although an image is armed; their sum is an upper bound, for it has the waiting for the lock in it."
         )?;
         if let Some(storm) = self.measured.first() {
