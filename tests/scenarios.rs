@@ -1,6 +1,6 @@
 //! One test per scenario: real kernels, real panics. A scenario whose parts are not there has failed, unless it may be
 //! skipped: then it is reported as ignored, with the reason. Two run at a time unless `--test-threads` says otherwise: each has
-//! two virtual CPUs that are emulated. Machines that boot alike boot twice only: the others go on from there.
+//! two virtual CPUs that are emulated. Machines that boot alike do so two or three times, and the others go on from there.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tempfile::TempDir;
-
 use crate::error::{Error, check};
+use crate::shared::Shared;
 use crate::vm::{RAM, SERIAL_LOG, Vm};
 
 /// All of a machine but its memory.
@@ -39,7 +38,7 @@ impl Checkpoint {
         self.directory.join(STATE)
     }
 
-    /// Puts its memory, and what its console had said, into the directory of a machine that is to go on from here.
+    /// Puts its memory, and what its console had said as far as it had been read, into the directory of a machine that is to go on from here.
     pub fn copy_to(&self, directory: &Path) -> Result<(), Error> {
         [RAM, SERIAL_LOG].iter().try_for_each(|name| copy(&self.directory.join(name), &directory.join(name)))
     }
@@ -77,13 +76,13 @@ pub enum Way {
 /// The machines that are kept while scenarios run, by kind; removed when dropped.
 #[derive(Debug)]
 pub struct Checkpoints {
-    directory: TempDir,
+    directory: Shared,
     kinds: Mutex<HashMap<String, Known>>,
 }
 
 impl Checkpoints {
     /// None yet; they will lie in this directory.
-    pub fn within(directory: TempDir) -> Self {
+    pub fn within(directory: Shared) -> Self {
         Self { directory, kinds: Mutex::default() }
     }
 
@@ -91,7 +90,7 @@ impl Checkpoints {
     pub fn way(&self, kind: &str) -> Way {
         let mut kinds = self.kinds();
         let kept = kinds.values().filter(|known| !matches!(known, Known::Once)).count();
-        let place = self.directory.path().join(kept.to_string());
+        let place = self.directory.place(&kept.to_string());
         match kinds.get(kind) {
             None => {
                 kinds.insert(kind.to_owned(), Known::Once);
@@ -122,7 +121,8 @@ mod tests {
 
     #[test]
     fn third_machine_of_a_kind_goes_on_from_the_second() {
-        let checkpoints = Checkpoints::within(tempfile::tempdir().unwrap());
+        let parent = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
         assert!(matches!(checkpoints.way("a"), Way::Boots));
         assert!(matches!(checkpoints.way("b"), Way::Boots), "another kind");
         let Way::BootsToBeKept(directory) = checkpoints.way("a") else { panic!("it is the second") };
@@ -134,16 +134,15 @@ mod tests {
 
     #[test]
     fn every_kind_is_kept_in_a_place_of_its_own() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().to_owned();
-        let checkpoints = Checkpoints::within(directory);
+        let parent = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
         let place = |kind| match [checkpoints.way(kind), checkpoints.way(kind)] {
             [Way::Boots, Way::BootsToBeKept(place)] => place,
             other => panic!("{other:?}"),
         };
         assert_ne!(place("a"), place("b"));
         drop(checkpoints);
-        assert!(!path.exists(), "nothing is left");
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "nothing is left");
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::TempDir;
-
 use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
 use crate::checkpoint::Checkpoints;
 use crate::error::Error;
+use crate::shared::Shared;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
 pub const DEFAULT_SERIES: &str = "6.12";
@@ -60,10 +59,10 @@ impl Context {
         Ok(Self { root: root.to_owned(), assets, series: kernel.unwrap_or(DEFAULT_SERIES).to_owned(), keep, checkpoints: None })
     }
 
-    /// The same, but that machines which boot alike boot twice only, whatever their number: later ones go on from where the second
-    /// had booted. What is kept for that is removed with the last clone of this context.
+    /// The same, but that of machines which boot alike only the first few do: when the second has booted, later ones go on from there. What is
+    /// kept for that is removed with the last clone of this context.
     pub fn with_checkpoints(self) -> Result<Self, Error> {
-        let checkpoints = Checkpoints::within(self.temporary_directory("checkpoints-")?);
+        let checkpoints = Checkpoints::within(self.shared_directory("checkpoints-")?);
         Ok(Self { checkpoints: Some(Arc::new(checkpoints)), ..self })
     }
 
@@ -201,10 +200,9 @@ impl Context {
         Ok(directory)
     }
 
-    /// A directory for files that runs share, whose name begins so; removed when dropped.
-    pub(crate) fn temporary_directory(&self, prefix: &str) -> Result<TempDir, Error> {
-        let runs = self.directory(RUNS)?;
-        TempDir::with_prefix_in(prefix, &runs).map_err(Error::file("make a directory in", &runs))
+    /// A directory for what this run's scenarios share, whose name begins so.
+    pub(crate) fn shared_directory(&self, prefix: &str) -> Result<Shared, Error> {
+        Shared::below(&self.directory(RUNS)?, prefix)
     }
 
     /// An empty directory for the logs and files of a scenario.

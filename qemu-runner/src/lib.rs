@@ -40,6 +40,7 @@ pub mod vm;
 pub mod agent;
 pub mod monitor;
 pub mod ram;
+pub mod shared;
 pub mod checkpoint;
 
 pub mod uki;

@@ -104,6 +104,7 @@ impl<'c> Stage<'c> {
             Way::BootsToBeKept(place) => {
                 let mut first = self.switch_on(machine, directory, release)?;
                 checkpoints.keep(&kind, Checkpoint::take(&mut first.vm, place)?);
+                first.note("kept as it is for others that boot the same");
                 Ok(first)
             }
             Way::GoesOn(checkpoint) => self.resume(machine, directory, release, &checkpoint),
@@ -138,7 +139,8 @@ impl<'c> Stage<'c> {
     ) -> Result<First<'_, 'c>, Error> {
         let mut vm = Vm::resume(&self.context.assets()?.qemu, machine, directory, self.deadline, checkpoint)?;
         vm.monitor.go_on()?;
-        self.begin(&vm, format!("the machine goes on from where another had booted Linux {release}"));
+        self.begin(&vm, "the machine goes on from where another had booted");
+        check_eq("release of the first kernel", &vm.run_ok("uname -r")?.as_str(), &release)?;
         Ok(First::new(self, vm, release.to_owned()))
     }
 

@@ -33,6 +33,8 @@ pub const SERIAL_LOG: &str = "serial.log";
 pub const RAM: &str = "ram";
 /// The file that holds what QEMU logs: resets, triple faults.
 pub const QEMU_LOG: &str = "qemu.log";
+/// The file that holds QEMU's command line.
+pub const SCRIPT: &str = "qemu.sh";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
 
@@ -96,7 +98,7 @@ impl Vm {
         // By hand it can only be switched on.
         let by_hand = machine.arguments(qemu, &Ends { start: Start::Reset, ..ends.clone() });
         let line = CommandLine { qemu, arguments: &by_hand }.to_string();
-        let script = directory.join("qemu.sh");
+        let script = directory.join(SCRIPT);
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
 
         let stderr = directory.join("qemu.stderr");

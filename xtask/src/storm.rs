@@ -21,7 +21,7 @@ use xshell::Shell;
 use crate::bench::machine;
 use crate::qemu;
 use crate::repository::Repository;
-use series::{Series, Source};
+use series::Source;
 
 /// Kernel series that storms are run on: the last without the kernel's own updates that Debian still has, and one with.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
@@ -69,9 +69,9 @@ impl Args {
             (true, _) => Source::KeptFirst,
             (false, false) => Source::New,
         };
-        let Series { measured, unmeasured } = series::run(&context, &plan, repo.root.join(RESULTS), source)?;
-        ensure!(!measured.is_empty(), "nothing of this has been measured");
-        let report = table::Report::new(machine::describe(sh)?, measured, unmeasured);
+        let series = series::run(&context, &plan, repo.root.join(RESULTS), source)?;
+        ensure!(!series.measured.is_empty(), "nothing of this has been measured");
+        let report = table::Report::new(machine::describe(sh)?, series);
         print!("{report}");
         if self.write {
             let files = [

@@ -63,15 +63,12 @@ impl Args {
         // All, so that one run tells everything that is wrong.
         let host = phases.time("host tests", || command::show(host));
         let pages = phases.time("pages", || command::show(pages));
-        // A filter names tests, and what follows has none. Each leaves one processor idle for a good part of its time.
+        // A filter names tests, and neither targets nor Miri's parts are any.
         let whole = filter.is_none();
+        let fuzzed = phases.time("fuzz", || if whole { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) });
         let interpret = |sh: &Shell| if whole { miri::interpret(sh, repo).map(Some) } else { Ok(None) };
-        let fuzz_and_build = |sh: &Shell| {
-            let fuzzed = if whole { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) };
-            (fuzzed, audit::reproducible::prove(sh, repo, audit::reproducible::What::All))
-        };
-        let both = || side_by_side(repo, interpret, || fuzz_and_build(sh));
-        let (interpreted, (fuzzed, reproduced)) = phases.time("miri beside fuzz and second build", both)?;
+        let build_again = || audit::reproducible::prove(sh, repo, audit::reproducible::What::All);
+        let (interpreted, reproduced) = phases.time("miri beside second build", || side_by_side(repo, interpret, build_again));
         let (said_of_cases, cases) =
             phases.time("bare-metal cases", || command::show_and_read(cases, std::io::stdout().lock()))?;
         let (said, scenarios) = phases.time("scenarios", || command::show_and_read(scenarios, std::io::stdout().lock()))?;
@@ -141,23 +138,24 @@ fn lint_while_building(sh: &Shell, repo: &Repository) -> Result<()> {
         let _ = miri::bring(sh, repo);
         Ok(())
     };
-    let (built, linted) = side_by_side(repo, bring_and_build, || lint::Args {}.run(sh, repo))?;
+    let (built, linted) = side_by_side(repo, bring_and_build, || lint::Args {}.run(sh, repo));
     linted.and(built)
 }
 
 /// Does one on a thread of its own, with a shell of its own, and the other on this one.
 fn side_by_side<T: Send, U>(
     repo: &Repository,
-    aside: impl FnOnce(&Shell) -> T + Send,
+    aside: impl FnOnce(&Shell) -> Result<T> + Send,
     here: impl FnOnce() -> U,
-) -> Result<(T, U)> {
-    let sh = Shell::new()?;
-    sh.change_dir(&repo.root);
+) -> (Result<T>, U) {
     std::thread::scope(|scope| {
-        let aside = scope.spawn(move || aside(&sh));
+        let aside = scope.spawn(|| {
+            let sh = Shell::new()?;
+            sh.change_dir(&repo.root);
+            aside(&sh)
+        });
         let here = here();
-        let aside = aside.join().map_err(|_| anyhow!("what was done beside other things has panicked"))?;
-        Ok((aside, here))
+        (aside.join().unwrap_or_else(|_| Err(anyhow!("what was done beside other things has panicked"))), here)
     })
 }
 

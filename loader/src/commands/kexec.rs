@@ -105,7 +105,7 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
         let image = loader::build(&request, &machine)?;
         let _ = std::io::stderr().write_all(image.summary().to_string().as_bytes());
     }
-    load::arm(root, machine, &request, origin, load::Latecomers::Rearm).map(drop)
+    load::arm(root, machine, &request, origin, || false).map(drop)
 }
 
 /// With kexec_file_load(2) and the kernel's.

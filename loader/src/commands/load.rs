@@ -29,15 +29,6 @@ pub(super) struct Output<'a> {
 /// How often an image is built before it is armed, and armed, at most, because memory or CPUs came or went meanwhile.
 const ROUNDS: u32 = 3;
 
-/// What is to be done about memory and CPUs that come or go while the image is armed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Latecomers {
-    /// Arm an image that knows them: nobody else will.
-    Rearm,
-    /// Nothing, unless the kernel is to follow by itself, when nobody notes them: otherwise their events will be answered, all by one reload.
-    AreNoted,
-}
-
 /// Checks, builds, arms, records, in this order.
 pub fn run(arguments: &Load) -> Result<(), Error> {
     if arguments.file {
@@ -49,7 +40,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     preflight::permitted(root, &machine.kexec)?;
     let origin = origin(&arguments.image.options());
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
-    let (hotplug, summary) = arm(root, machine, &request, origin, Latecomers::Rearm)?;
+    let (hotplug, summary) = arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
         return Ok(());
     }
@@ -58,12 +49,15 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 }
 
 /// Builds what was asked for, arms and records it: whether the kernel keeps it current, and what it is.
+///
+/// Memory or CPUs may come or go while the kernel takes the image. `noted` is told so, and whether somebody will see to it that they become known;
+/// if nobody will, an image that knows them is armed at once.
 pub fn arm(
     root: &Path,
     machine: Machine,
     request: &Request,
     origin: Origin,
-    latecomers: Latecomers,
+    noted: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
     let mut described = machine;
     let mut image = loader::build(request, &described)?;
@@ -88,8 +82,10 @@ pub fn arm(
 
     for round in 1.. {
         let Some(now) = changed(root, &described) else { break };
-        if latecomers == Latecomers::AreNoted && !armed.hotplug {
-            say(format_args!("memory or CPUs came or went while the image was armed: their events are answered next"));
+        if noted() {
+            say(format_args!(
+                "memory or CPUs came or went while the image was armed: one that knows them follows when it is quiet"
+            ));
             break;
         }
         if round == ROUNDS {

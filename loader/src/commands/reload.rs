@@ -14,7 +14,6 @@ use loader::survey::RELOAD_LOCK;
 use loader::{preflight, removal, submit};
 use serde::Serialize;
 
-use super::load::Latecomers;
 use super::load_file::Wanted;
 use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, origin, print_json, request_for, say};
 use crate::cli::Reload;
@@ -52,7 +51,6 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
         config: &arguments.config,
         force: arguments.force,
         taken: Taken { fresh: false, removed: arguments.removed.iter().map(|block| block.number).collect() },
-        answering: false,
         start: Instant::now(),
         output: Output { armed: 0, reasons: Vec::new(), words: Vec::new() },
     };
@@ -84,8 +82,6 @@ struct Live<'a> {
     config: &'a Path,
     force: bool,
     taken: Taken,
-    /// There was an event, so somebody notes those that will come.
-    answering: bool,
     start: Instant,
     output: Output,
 }
@@ -99,7 +95,6 @@ impl World for Live<'_> {
                 self.taken.removed.extend(removed);
                 self.taken.removed.sort_unstable();
                 self.taken.removed.dedup();
-                self.answering |= fresh;
                 fresh
             }
             // It would be found again and again.
@@ -147,8 +142,7 @@ impl Live<'_> {
         if !reasons.is_empty() {
             let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
             words.iter().for_each(|word| say(format_args!("reload: {word}")));
-            let latecomers = if self.answering { Latecomers::AreNoted } else { Latecomers::Rearm };
-            arm(self.root, &config, latecomers)?;
+            arm(self.root, &config, self.queue)?;
             self.force = false;
             self.output.armed += 1;
             self.output.words.extend(words);
@@ -185,12 +179,13 @@ impl Live<'_> {
     }
 }
 
-/// Arms what the config says, by the call that it says.
-fn arm(root: &Path, config: &Config, latecomers: Latecomers) -> Result<(), Error> {
+/// Arms what the config says, by the call that it says. What the image lacks then goes into the queue, as an event would: the same process
+/// takes it out when the burst is over. Arming again at once, in the middle of a burst, would be a reload for nothing.
+fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     match config.file {
         FilePolicy::Always => arm_kernels(root, config),
-        FilePolicy::Never => arm_ours(root, config, latecomers),
-        FilePolicy::Auto => match arm_ours(root, config, latecomers) {
+        FilePolicy::Never => arm_ours(root, config, queue),
+        FilePolicy::Auto => match arm_ours(root, config, queue) {
             Err(error) if load_file::might_do_instead(&error) => {
                 say(format_args!("{}", in_full(&error)));
                 say(format_args!(
@@ -203,13 +198,13 @@ fn arm(root: &Path, config: &Config, latecomers: Latecomers) -> Result<(), Error
     }
 }
 
-fn arm_ours(root: &Path, config: &Config, latecomers: Latecomers) -> Result<(), Error> {
+fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &Reservation::read(root)?.kexec)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
     let origin = origin(&config.options);
     let request = request_for(&config.options, &machine, fresh_seed()?)?;
-    load::arm(root, machine, &request, origin, latecomers).map(drop)
+    load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 
 fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use orders::map;
-use tempfile::TempDir;
 
 use super::case::Cpu;
 use super::description::Facts;
@@ -20,6 +19,7 @@ use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::{Error, check};
 use crate::machine::{Boot, Machine};
+use crate::shared::Shared;
 use crate::vm::{Arrival, Vm};
 
 /// What the crash kernel says when it waits.
@@ -49,14 +49,14 @@ pub struct Booted {
 /// Those that cases go on from; removed when dropped.
 #[derive(Debug)]
 pub struct Machines {
-    directory: TempDir,
+    directory: Shared,
     booted: Mutex<BTreeMap<Kind, Arc<Booted>>>,
 }
 
 impl Machines {
     /// None yet.
     pub fn new(context: &Context) -> Result<Self, Error> {
-        let directory = context.temporary_directory("bare-machines-")?;
+        let directory = context.shared_directory("bare-machines-")?;
         Ok(Self { directory, booted: Mutex::default() })
     }
 
@@ -75,7 +75,7 @@ impl Machines {
     fn boot(&self, context: &Context, kind: Kind) -> Result<Booted, Error> {
         let Kind { cpu, stuck_console } = kind;
         let name = format!("machine-{cpu:?}{}", if stuck_console { "-stuck" } else { "" }).to_lowercase();
-        let (directory, place) = (context.fresh_directory(&directory_name(&name))?, self.directory.path().join(name));
+        let (directory, place) = (context.fresh_directory(&directory_name(&name))?, self.directory.place(&name));
         let disk = disk_image(context, &ramdisk::awaiting(), &place)?;
         let boot = Boot::Disk { image: disk.clone(), trace: None, stuck_console };
         let mut vm = Vm::start(&context.assets()?.qemu, &machine(cpu, boot), &directory, Deadline::after(LIMIT))?;

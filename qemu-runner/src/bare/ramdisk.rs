@@ -1,4 +1,4 @@
-//! (4) Orders for the crash kernel, and all that they point to, as one file: the bootloader's ramdisk.
+//! (4) Orders for the crash kernel, and all that they point to, as one file: the bootloader's ramdisk, or what is put where others are awaited.
 
 use std::ops::Range;
 

@@ -19,9 +19,9 @@ use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
 use crate::machine::{Boot, DIMM_SIZE, Machine};
 use crate::outcome::Outcome;
-use crate::vm::{Arrival, RAM, Vm};
+use crate::vm::{Arrival, RAM, SCRIPT, Vm};
 
-/// How long a case may take. One takes two seconds on two idle cores; a stuck console or a trace some more.
+/// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a trace takes ten.
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
@@ -32,6 +32,8 @@ const MAX_CPUS: u32 = 4;
 /// DIMMs that can be plugged in.
 const DIMMS: u32 = 2;
 
+/// The file in a case's directory that holds its orders.
+const RAMDISK: &str = "ramdisk";
 /// What the purgatory says when it stops for ever.
 const HALTED: &str = "purgatory: halted";
 /// What the crash kernel says last.
@@ -90,6 +92,11 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
             observed.harness.clone_from(&booted.said);
             let machine = machine_with(booted.disk.clone());
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
+            // By hand it cannot go on from there.
+            write(&directory.join(SCRIPT), format!("cargo xtask qemu bare {}\n", case.name).as_bytes())?;
+            if context.keep() {
+                write(&directory.join(RAMDISK), &orders)?;
+            }
             outcome.now("the crash kernel, which another machine had booted, is given its orders");
             vm
         }
@@ -108,7 +115,8 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
         }
     };
     watch(&mut vm, case, &mut observed, outcome)?;
-    if arrangement.built_on.is_none() {
+    // One that goes on is the machine that was described.
+    if start != Start::Booted && arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
         check(now.same_machine(facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
     }
@@ -168,8 +176,8 @@ fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
 /// A disk that boots the crash kernel with this ramdisk, in a directory that is made if need be.
 pub(super) fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<PathBuf, Error> {
     fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
-    let (file, disk) = (directory.join("ramdisk"), directory.join("disk"));
-    fs::write(&file, ramdisk).map_err(Error::file("write", &file))?;
+    let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
+    write(&file, ramdisk)?;
     let program = context.bare("disk-image")?;
     let output = Command::new(&program).arg(context.bare("crash-kernel")?).args([&file, &disk]).output();
     let output = output.map_err(Error::file("run", &program))?;
@@ -178,9 +186,13 @@ pub(super) fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) ->
     Ok(disk)
 }
 
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::file("write", path))
+}
+
 pub(super) fn remove_big_files(context: &Context, directory: &Path, keep_disk: bool) -> Result<(), Error> {
     let disk = directory.join("disk");
-    for path in [directory.join(RAM), directory.join("ramdisk"), disk.clone()] {
+    for path in [directory.join(RAM), directory.join(RAMDISK), disk.clone()] {
         if path.exists() && !context.keep() && !(keep_disk && path == disk) {
             fs::remove_file(&path).map_err(Error::file("remove", &path))?;
         }

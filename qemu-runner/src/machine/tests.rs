@@ -1,3 +1,5 @@
+//! Command lines as QEMU must get them.
+
 use super::*;
 
 fn example() -> (Machine, Qemu, Ends) {

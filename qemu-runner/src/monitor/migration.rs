@@ -35,6 +35,8 @@ impl Monitor {
     }
 
     fn agree(&mut self) -> Result<(), Error> {
+        // An earlier one may have ended, too.
+        self.seen.retain(|event| !matches!(event, Event::MIGRATION { .. }));
         let capabilities = CAPABILITIES.map(|capability| MigrationCapabilityStatus { capability, state: true }).into();
         self.execute(qmp::migrate_set_capabilities { capabilities }).map(drop)
     }

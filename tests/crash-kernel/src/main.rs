@@ -1,10 +1,10 @@
 //! A kernel that exists to crash: [0] its story.
 //!
 //! What we know on entry: the `bootloader` crate has switched to long mode on one CPU, mapped all physical memory at
-//! [`orders::map::DIRECT_MAP`], and put the runner's orders into its ramdisk.
+//! [`orders::map::DIRECT_MAP`], and put the runner's orders into its ramdisk, be it only to await others at [`orders::map::ORDERS`].
 //!
-//! What holds on exit: the machine's facts stand on COM2, the image that was ordered lies in the crash region as kexec_load(2) would have put it, the steps have happened, and the purgatory was entered in the state in
-//! which Linux enters it.
+//! What holds on exit: the machine's facts stand on COM2, the image that was ordered lies in the crash region as kexec_load(2) would have
+//! put it, the steps have happened, and the purgatory was entered in the state in which Linux enters it.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

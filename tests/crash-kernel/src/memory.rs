@@ -159,8 +159,8 @@ fn bare(start: u64, len: u64) -> *mut u8 {
 /// Copies `bytes` to physical address `start`, which must lie where `orders::map` says, outside the heap. Not before [`take`].
 pub fn write(start: u64, bytes: &[u8]) {
     bare(start, bytes.len() as u64);
-    // SAFETY: `take` has seen that all of BARE is usable memory, mapped writable, hence neither kernel nor ramdisk; and it is not the
-    // heap. So no Rust object is there, `bytes` among them.
+    // SAFETY: `take` has seen that all of BARE is usable memory, mapped writable, hence neither kernel nor ramdisk; and it is neither
+    // the heap nor the place for orders. So no Rust object is there, `bytes` among them.
     unsafe { copy(start, bytes) }
 }
 

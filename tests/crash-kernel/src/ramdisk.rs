@@ -1,5 +1,6 @@
-//! [7] The orders, out of the ramdisk, and everything in them checked before anything happens; but for two things that only the
-//! steps decide: whether there is a CPU to panic (`smp::run_on`), and that stray writes damage nothing of ours (`steps.rs`).
+//! [7] The orders, out of the ramdisk or the place where others are awaited, and everything in them checked before anything happens; but for
+//! two things that only the steps decide: whether there is a CPU to panic (`smp::run_on`), and that stray writes damage nothing of ours
+//! (`steps.rs`).
 
 use alloc::vec::Vec;
 use core::fmt::Display;
@@ -87,7 +88,7 @@ fn awaited() -> &'static [u8] {
     while unsafe { first.read_volatile() } != u64::from_le_bytes(MAGIC) {
         core::hint::spin_loop();
     }
-    // SAFETY: the same memory; the runner wrote while the machine stood still, and does not again.
+    // SAFETY: the same memory; the runner wrote while the machine stood still, and does not again, and `memory` lets nothing of ours write there.
     unsafe { core::slice::from_raw_parts(start, map::ORDERS_LEN as usize) }
 }
 
@@ -180,9 +181,9 @@ fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {
     all.get(..count as usize).unwrap_or_else(|| give_up(format_args!("{count} {what} are ordered, {} fit", all.len())))
 }
 
-/// A part of the ramdisk.
+/// A part of the file that began with the orders.
 fn part(file: &'static [u8], span: PhysSpan) -> &'static [u8] {
     let Range { start, end } = range(span);
     let bytes = file.get(start as usize..end as usize);
-    bytes.unwrap_or_else(|| give_up(format_args!("the ramdisk has no bytes {:#x?}", range(span))))
+    bytes.unwrap_or_else(|| give_up(format_args!("there are no bytes {:#x?} behind the orders", range(span))))
 }

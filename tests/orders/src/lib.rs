@@ -1,7 +1,7 @@
 //! The contract between three programs: the runner on the host, the crash kernel, and the payload that captures.
 //!
 //! ```text
-//! runner ──orders, in the bootloader's ramdisk──▶ crash kernel ──crash note, behind a PT_NOTE──▶ capture payload
+//! runner ──orders, in a ramdisk or in memory────▶ crash kernel ──crash note, behind a PT_NOTE──▶ capture payload
 //!    ◀──────────facts, as lines on COM2───────────────┘                                                │
 //!    ◀──────────checks, as lines on COM2; ending, through isa-debug-exit───────────────────────────────┘
 //! ```

@@ -1,4 +1,4 @@
-//! Where the crash kernel keeps what must not move between the run that describes the machine and the run that crashes it.
+//! Where the crash kernel keeps what must not move between the machine that is described and the machine that crashes.
 //!
 //! All of it is checked against the bootloader's memory map, which must call it usable.
 
@@ -46,4 +46,5 @@ pub const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
 const _: () = assert!(CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN);
 const _: () = assert!(KERNEL_DATA_START + KERNEL_DATA_LEN == CRASH_REGION_START);
-const _: () = assert!(ORDERS > CRASH_REGION_START + CRASH_REGION_LEN);
+// Behind the crash region's end there is a marker, a page long.
+const _: () = assert!(ORDERS >= CRASH_REGION_START + CRASH_REGION_LEN + 4096);

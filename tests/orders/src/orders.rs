@@ -1,11 +1,11 @@
-//! The orders: the first bytes of the ramdisk; what they point to follows in the same ramdisk.
+//! The orders: the first bytes of a file, which is the ramdisk or lies at [`crate::map::ORDERS`]; what they point to follows in the same file.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::{PhysSpan, SealedSpan};
 
-/// The first eight bytes of the ramdisk.
+/// The first eight bytes of the file.
 pub const MAGIC: [u8; 8] = *b"kdorders";
 /// KEXEC_SEGMENT_MAX (include/uapi/linux/kexec.h).
 pub const MAX_SEGMENTS: usize = 16;
@@ -79,18 +79,18 @@ wire_enum! {
         CpuRemoved = 4;
         /// Rewrites the elfcorehdr from what the kernel knows, as on a hotplug event.
         Rewrite = 5;
-        /// A stray write: `file` bytes of the ramdisk go to physical address `at`, in the crash region.
+        /// A stray write: these bytes of the file go to physical address `at`, in the crash region.
         Write = 6;
     }
 }
 
-/// A segment as kexec_load(2) takes it: bytes of the ramdisk, then zeroes.
+/// A segment as kexec_load(2) takes it: bytes of the file, then zeroes.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Segment {
     /// Physical address and `memsz`.
     pub memory: PhysSpan,
-    /// Where its bytes are: offset in the ramdisk, and `bufsz`.
+    /// Where its bytes are: offset in the file, and `bufsz`.
     pub file: PhysSpan,
 }
 
@@ -104,7 +104,7 @@ pub struct Step {
     pub reserved: U32,
     /// `Write`: physical address.
     pub at: U64,
-    /// `Write`: offset in the ramdisk, and length.
+    /// `Write`: offset in the file, and length.
     pub file: PhysSpan,
 }
 

@@ -126,6 +126,7 @@ mod tests {
     use super::super::model::tests::storm;
     use super::*;
     use crate::bench::machine::Machine;
+    use crate::storm::series::Series;
     use qemu_runner::storm::Contestant;
 
     #[test]
@@ -146,7 +147,7 @@ mod tests {
             ..storm(Contestant::InKernel, "6.12", 8)
         };
         let measured = vec![storm(Contestant::KexecPerEvent, "6.1", 8), storm(Contestant::KexecPerEvent, "6.1", 32), never];
-        let picture = svg(&Report::new(machine, measured, Vec::new())).unwrap();
+        let picture = svg(&Report::new(machine, Series { measured, earlier: 0, unmeasured: Vec::new() })).unwrap();
         for words in ["6.1: kexec-tools", "6.12: kdump-loader", "the kernel holds its lock", "none"] {
             assert!(picture.contains(words), "{words}");
         }

@@ -33,6 +33,8 @@ struct Kept {
 pub struct Series {
     /// Every storm that was measured, now or earlier.
     pub measured: Vec<Measured>,
+    /// How many of them earlier.
+    pub earlier: usize,
     /// Those that were not, in words.
     pub unmeasured: Vec<String>,
 }
@@ -51,12 +53,13 @@ pub enum Source {
 /// Runs them all, but those that `results` has, if those count.
 pub fn run(context: &Context, plan: &Plan, results: PathBuf, source: Source) -> Result<Series> {
     let mut results = Results::<Kept>::open(results, source != Source::New)?;
-    let (mut all, mut unmeasured) = (Vec::new(), Vec::new());
+    let (mut all, mut earlier, mut unmeasured) = (Vec::new(), 0, Vec::new());
     for request in requests(plan) {
         let Request { contestant, series, size, .. } = request;
         if let Some(kept) = results.earlier.iter().find(|kept| kept.answers(&request)) {
             eprintln!("{series} {contestant}, {size}: measured earlier");
             all.push(kept.measured.clone());
+            earlier += 1;
             continue;
         }
         if source == Source::KeptOnly {
@@ -74,7 +77,7 @@ pub fn run(context: &Context, plan: &Plan, results: PathBuf, source: Source) -> 
         results.keep(&kept)?;
         all.push(kept.measured);
     }
-    Ok(Series { measured: all, unmeasured })
+    Ok(Series { measured: all, earlier, unmeasured })
 }
 
 /// Every storm that is possible, small ones first: an impossible contestant is left out, which the table says.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::SERIES;
 use super::model::{ARTICLE_BLOCKS, Extrapolation, extrapolations, groups};
 use super::price;
+use super::series::Series;
 use crate::bench::machine::Machine;
 
 /// Everything that is known of a series.
@@ -17,6 +18,8 @@ pub struct Report {
     pub machine: Machine,
     /// Every storm.
     pub measured: Vec<Measured>,
+    /// How many of them an earlier run has measured, of another commit, maybe.
+    pub earlier: usize,
     /// Those that the series was interrupted before, in words.
     pub unmeasured: Vec<String>,
     /// Every line.
@@ -37,10 +40,10 @@ const ARTICLE: &str = "\
 ";
 
 impl Report {
-    /// With the lines through `measured`.
-    pub fn new(machine: Machine, measured: Vec<Measured>, unmeasured: Vec<String>) -> Self {
+    /// With the lines through what was measured.
+    pub fn new(machine: Machine, Series { measured, earlier, unmeasured }: Series) -> Self {
         let extrapolated = extrapolations(&measured);
-        Self { machine, measured, unmeasured, extrapolated }
+        Self { machine, measured, earlier, unmeasured, extrapolated }
     }
 
     fn storms(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +93,13 @@ impl Report {
     }
 
     fn interrupted(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.earlier > 0 {
+            let (earlier, all) = (self.earlier, self.measured.len());
+            writeln!(
+                out,
+                "\n{earlier} of the {all} storms are of earlier runs, which this one has gone on from, not all of them of this commit."
+            )?;
+        }
         if self.unmeasured.is_empty() {
             return Ok(());
         }
@@ -160,7 +170,7 @@ impl fmt::Display for Report {
              by QEMU's TCG, one of them the poller's. Blocks of 128 MiB come in DIMMs, each as soon as the guest has taken the one before. Every \
              figure is what the guest's kernel says: its probes on kexec_load(2) and on its own updates of the elfcorehdr, kexec_crash_loaded, \
              the elfcorehdr in its memory, the CPU time of udev's cgroup. A pause of more than {SAME_BURST_S} s between two \
-             blocks ends a burst. During the kernel's own updates it holds its lock, so that a panic leaves no \
+             blocks ends a burst; - where nobody has counted them. During the kernel's own updates it holds its lock, so that a panic leaves no \
              dump although an image is armed; their sum is an upper bound, for it has the waiting for the lock in it."
         )?;
         if let Some(storm) = self.measured.first() {
@@ -191,7 +201,8 @@ mod tests {
             commit: text("c0ffee"),
             date: text("2026-11-25"),
         };
-        Report::new(machine, measured, vec!["6.1 in-kernel, 9 blocks".into()]).to_string()
+        let unmeasured = vec!["6.1 in-kernel, 9 blocks".into()];
+        Report::new(machine, Series { measured, earlier: 1, unmeasured }).to_string()
     }
 
     #[test]
@@ -201,7 +212,11 @@ mod tests {
         let row = "| 6.1 | kexec-per-event | nothing armed, s | 0 + 0.500 × blocks; 2 points, the farthest 0 off | 1920 |";
         assert!(text.contains(row) && text.contains("no more than an order of magnitude"), "{text}");
         assert!(text.contains("not on 6.1, for kernels before 6.6"), "{text}");
-        assert!(text.contains("interrupted before: 6.1 in-kernel, 9 blocks."), "{text}");
+        assert!(
+            text.contains("interrupted before: 6.1 in-kernel, 9 blocks.")
+                && text.contains("1 of the 2 storms are of earlier runs"),
+            "{text}"
+        );
     }
 
     #[test]

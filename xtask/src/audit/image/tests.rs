@@ -1,3 +1,5 @@
+//! Purgatories that are none, each for one reason.
+
 use super::*;
 
 #[test]
@@ -10,6 +12,7 @@ fn an_ordinary_program_breaks_every_rule() {
         assert!(faults.contains(fault), "{fault} is not in:\n{faults}");
     }
 }
+
 /// The least of a purgatory, and what a test makes wrong with it.
 struct Made {
     text: &'static [u8],
