@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 
-/// How long a run may take when its scenario does not say otherwise. The longest takes 20 s on two idle cores.
+/// How long a run may take when its scenario does not say otherwise. The longest of these takes a minute on two idle cores.
 pub const LIMIT: Duration = Duration::from_secs(180);
 
 /// A story about one crash.
