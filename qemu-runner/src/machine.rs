@@ -98,12 +98,12 @@ pub struct Ends {
     /// Console, agent and monitor.
     pub talk: Talk,
     /// What it begins with.
-    pub start: Start,
+    pub start: PowerOn,
 }
 
 /// What a machine begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum PowerOn {
     /// A reset, as when it is switched on.
     Reset,
     /// The state of another, which the monitor will bring.
@@ -195,7 +195,7 @@ impl Machine {
         if let Some(port) = self.debugger {
             arguments.add("-gdb", format!("tcp:127.0.0.1:{port}")).add("-S", "");
         }
-        if ends.start == Start::Incoming {
+        if ends.start == PowerOn::Incoming {
             arguments.add("-incoming", "defer");
         }
         // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.

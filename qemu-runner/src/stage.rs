@@ -1,4 +1,5 @@
-//! The stage of one scenario: builds both user spaces, starts a machine, waits for the first kernel.
+//! The stage of one scenario: builds both user spaces, starts a machine and waits for the first kernel, or goes on from where another like it
+//! had come up.
 
 use std::fs;
 use std::path::{Path, PathBuf};

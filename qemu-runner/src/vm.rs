@@ -1,7 +1,7 @@
 //! One running QEMU: its console, its agent, its monitor, under one deadline. Dropped, it is killed.
 //!
 //! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass, but
-//! where QEMU has to be asked again and again ([`Vm::next_within`]).
+//! where QEMU has to be asked again and again ([`Vm::next_within`], and after a migration `monitor/migration.rs`).
 
 mod arrival; // what its serial ports bring, line by line
 
@@ -20,7 +20,7 @@ use crate::checkpoint::Checkpoint;
 use crate::deadline::Deadline;
 use crate::emulator::Emulator;
 use crate::error::Error;
-use crate::machine::{CommandLine, Ends, Machine, Start, Talk, library_path};
+use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk, library_path};
 use crate::monitor::Monitor;
 use crate::ram::Ram;
 
@@ -69,7 +69,7 @@ pub struct Vm {
 impl Vm {
     /// Starts `machine`, with its logs in `directory`.
     pub fn start(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline) -> Result<Self, Error> {
-        Self::launch(qemu, machine, directory, deadline, Start::Reset)
+        Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
     }
 
     /// `machine` as another like it was at a checkpoint, its logs in `directory`. It stands still until its monitor lets it go on.
@@ -81,12 +81,12 @@ impl Vm {
         checkpoint: &Checkpoint,
     ) -> Result<Self, Error> {
         checkpoint.copy_to(directory)?;
-        let mut vm = Self::launch(qemu, machine, directory, deadline, Start::Incoming)?;
+        let mut vm = Self::launch(qemu, machine, directory, deadline, PowerOn::Incoming)?;
         vm.monitor.load(&checkpoint.state())?;
         Ok(vm)
     }
 
-    fn launch(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline, start: Start) -> Result<Self, Error> {
+    fn launch(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline, start: PowerOn) -> Result<Self, Error> {
         let sockets = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
         let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
         let agent = UnixListener::bind(&agent_at).map_err(Error::file("listen on", &agent_at))?;
@@ -96,7 +96,7 @@ impl Vm {
 
         let arguments = machine.arguments(qemu, &ends);
         // By hand it can only be switched on.
-        let by_hand = machine.arguments(qemu, &Ends { start: Start::Reset, ..ends.clone() });
+        let by_hand = machine.arguments(qemu, &Ends { start: PowerOn::Reset, ..ends.clone() });
         let line = CommandLine { qemu, arguments: &by_hand }.to_string();
         let script = directory.join(SCRIPT);
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;

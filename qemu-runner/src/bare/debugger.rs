@@ -14,7 +14,7 @@ use super::memory::told;
 use crate::assets::Qemu;
 use crate::context::Context;
 use crate::error::Error;
-use crate::machine::{CommandLine, Ends, Machine, Start, Talk};
+use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk};
 use crate::vm::{QEMU_LOG, RAM};
 
 /// What gdb is to read, in a case's directory.
@@ -57,7 +57,7 @@ pub fn write(
         ram: directory.join(RAM),
         qemu_log: directory.join(QEMU_LOG),
         talk: Talk::Person { agent: directory.join("agent.log") },
-        start: Start::Reset,
+        start: PowerOn::Reset,
     };
     let arguments = machine.arguments(qemu, &ends);
     file(SCRIPT, format!("{}\n", CommandLine { qemu, arguments: &arguments }))

@@ -27,7 +27,7 @@ fn example() -> (Machine, Qemu, Ends) {
         version: "QEMU emulator version 10.0.2".into(),
     };
     let talk = Talk::Runner { agent: "agent".into(), monitor: "qmp".into() };
-    let ends = Ends { ram: "a,b/ram".into(), qemu_log: "log".into(), talk, start: Start::Reset };
+    let ends = Ends { ram: "a,b/ram".into(), qemu_log: "log".into(), talk, start: PowerOn::Reset };
     (machine, qemu, ends)
 }
 
