@@ -30,6 +30,7 @@ pub mod preflight;
 pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;
+pub mod write;
 pub mod record;
 pub mod outdated;
 pub mod queue;

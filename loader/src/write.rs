@@ -1,0 +1,147 @@
+//! [14a] Files and directories that this program writes as root.
+//!
+//! *On entry* a path, and what must be there. *On exit* a file that is there as a whole, or the one that was there before. Nothing is written
+//! through a symbolic link, and the umask decides nothing: in a directory that others may write, a planted name must not send root elsewhere.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// How many names are tried for the new file. A leftover of a killed process takes one of them at most.
+const ATTEMPTS: u32 = 8;
+
+/// Replaces the file at `path`, or creates it, with these permission bits.
+///
+/// The new file is created beside it (`O_CREAT | O_EXCL`, which follows no link), synced, and renamed.
+///
+/// # Errors
+///
+/// `InvalidInput` if something other than a regular file is at `path`: a link, a directory or a device stays as it is.
+/// Every other error of the file system; the new file is gone then.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, so it is not replaced"));
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (new, mut file) = create_beside(path)?;
+    let written = (|| {
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    })();
+    written.inspect_err(|_| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&new);
+    })
+}
+
+/// Creates an empty file next to `path`, under a name that was free, readable by its owner alone.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))?;
+    let mut attempt = 0;
+    loop {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".new-{}-{attempt}", std::process::id()));
+        let new = path.with_file_name(hidden);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => attempt += 1,
+            file => return Ok((new, file?)),
+        }
+    }
+}
+
+/// Creates the directory at `path` and those above it that are missing, each with these permission bits.
+///
+/// A directory that exists keeps its permissions.
+///
+/// # Errors
+///
+/// `NotADirectory` if `path` is something else, a link included; every other error of the file system.
+pub fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists()) {
+        create_directory(above, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if fs::symlink_metadata(path)?.is_dir() {
+                Ok(())
+            } else {
+                Err(io::Error::new(ErrorKind::NotADirectory, "something other than a directory has its name"))
+            }
+        }
+        // The umask only takes bits away between these two calls.
+        created => created.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn names_in(directory: &Path) -> Vec<OsString> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn file_is_replaced_as_a_whole_with_the_mode_that_was_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("status.prom");
+        for (text, mode) in [("first", 0o600), ("second", 0o644)] {
+            replace(&path, text.as_bytes(), mode).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(mode_of(&path), mode);
+        }
+        assert_eq!(names_in(root.path()), ["status.prom"]);
+    }
+
+    #[test]
+    fn link_or_directory_in_its_place_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = root.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        let link = root.path().join("link");
+        symlink(&victim, &link).unwrap();
+        for path in [&link, root.path()] {
+            assert_eq!(replace(path, b"new", 0o600).unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::read_link(&link).unwrap(), victim);
+    }
+
+    #[test]
+    fn planted_link_under_the_name_of_the_new_file_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = root.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, root.path().join(format!(".state.new-{}-0", std::process::id()))).unwrap();
+        replace(&root.path().join("state"), b"new", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(root.path().join("state")).unwrap(), "new");
+    }
+
+    #[test]
+    fn new_directories_have_the_mode_that_was_asked_for_and_old_ones_keep_theirs() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), Permissions::from_mode(0o711)).unwrap();
+        let below = root.path().join("run/kdump-loader");
+        create_directory(&below, 0o755).unwrap();
+        create_directory(&below, 0o700).unwrap();
+        assert_eq!([mode_of(root.path()), mode_of(&root.path().join("run")), mode_of(&below)], [0o711, 0o755, 0o755]);
+        symlink(root.path(), root.path().join("elsewhere")).unwrap();
+        let refused = create_directory(&root.path().join("elsewhere"), 0o755).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotADirectory);
+    }
+}
