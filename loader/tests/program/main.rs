@@ -6,6 +6,7 @@ mod bad_input;
 mod surface;
 mod kexec;
 mod foreign;
+mod status;
 
 // The examples of the loader's own tests look for one another here.
 use fixture::example;
