@@ -6,6 +6,7 @@ use std::process::Command;
 
 use loader::config;
 use loader::service::{self, Done, Finding, Program};
+use loader::write;
 use serde::Serialize;
 
 use super::{Error, LIVE, OURSELVES, print, print_json, say};
@@ -90,7 +91,9 @@ fn stand_down() -> Result<(), Error> {
     let drop_in = Path::new(FORGETS_TO_UNLOAD);
     let directory = drop_in.parent().expect("a drop-in lies in a directory");
     let failed = |source| Error::Output { path: drop_in.to_owned(), source };
-    fs::create_dir_all(directory).and_then(|()| fs::write(drop_in, "[Service]\nExecStop=\n")).map_err(failed)?;
+    write::create_directory(directory, 0o755)
+        .and_then(|()| write::replace(drop_in, b"[Service]\nExecStop=\n", 0o644))
+        .map_err(failed)?;
     let told = tell_system("systemctl", &["daemon-reload"]);
     if told.is_ok() {
         // Not known, not stopped.
