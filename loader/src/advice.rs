@@ -60,6 +60,7 @@ impl Advice {
             Self::NoConsole { .. } => Code::ConsoleImpossible,
             Self::StandsStill { .. } => Code::PurgatoryHangs,
             Self::LittleRoom { .. } => Code::LittleRoom,
+            Self::HiddenCma { .. } => Code::CmaHidden,
             Self::Cma { .. } => Code::CmaShared,
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::config::{self, Config};
 use crate::findings::{Code, Finding};
-use crate::machine::{self, KexecPermission, KexecState};
+use crate::machine::{KexecPermission, KexecState, no_reservation};
 use crate::outdated::{self, Unknown};
 use crate::record::{self, Record};
 use crate::service;
@@ -125,15 +125,14 @@ fn not_armed(scene: &Scene<'_>, state: &KexecState, findings: &mut Vec<Finding>)
     }
 }
 
-/// The cause and the remedy are the machine's own error.
+/// The cause names its own remedy.
 fn no_crash_region(root: &Path) -> Finding {
-    let error = machine::Reservation::read(root).and_then(|machine| machine.crash_region()).err();
-    match error {
-        Some(error @ (machine::Error::NoCrashRegion | machine::Error::CrashRegionRefused { .. })) => {
-            Finding::new(Code::NoCrashRegion, error.to_string())
-        }
-        _ => Finding::new(Code::NoCrashRegion, "no memory is reserved for a capture kernel")
-            .remedy("add crashkernel=256M to the running kernel's command line and reboot"),
+    match no_reservation::find(root) {
+        Ok(cause) => Finding::new(Code::NoCrashRegion, cause.to_string()),
+        Err(error) => Finding::new(
+            Code::NoCrashRegion,
+            format!("no memory is reserved for a capture kernel; the cause is unknown: {error}"),
+        ),
     }
 }
 

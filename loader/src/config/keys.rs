@@ -40,12 +40,7 @@ pub const ALL: [Key; 13] = [
         default: "false",
         meaning: "Begin with the running kernel's command line, without the parameters that only fit the running kernel.",
     },
-    Key {
-        name: "noefi",
-        value: "true or false",
-        default: "false",
-        meaning: "Pass no EFI tables to the capture kernel.",
-    },
+    Key { name: "noefi", value: "true or false", default: "false", meaning: "Pass no EFI tables to the capture kernel." },
     Key {
         name: "on_corrupt",
         value: "\"reset\", \"halt\" or \"boot\"",

@@ -64,7 +64,11 @@ fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installe
     for key in keys::ALL {
         let known = parse(&format!("kernel = '/k'\n{} = []", key.name)).unwrap_err();
         assert!(!matches!(known, Defect::UnknownKey { .. }), "{}: {known}", key.name);
-        assert!(installed.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))), "{}", key.name);
+        assert!(
+            installed.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))),
+            "{}",
+            key.name
+        );
         assert!(key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(), "{}", key.name);
     }
 }

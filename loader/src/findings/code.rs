@@ -70,6 +70,7 @@ codes! {
     LittleRoom = "little_room", Warning, "The image leaves the capture kernel little memory to run in.";
     MemoryHotplug = "memory_hotplug", Warning, "The capture kernel would use hot-added memory as RAM and overwrite what it must dump.";
     CmaShared = "cma_shared", Warning, "User pages in `crashkernel=…,cma` memory are not in the dump.";
+    CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, so the capture kernel gets less.";
     Advice = "advice", Warning, "Something else that `load` warned about when it armed the image.";
 }
 
