@@ -42,8 +42,8 @@ pub enum Command {
     Reload(Reload),
     /// Say whether a panic now would leave a dump, and what would be wrong with it
     ///
-    /// The first line is the answer: yes, yes but, no because. The exit status is 0 for the first two and 1 for no, or when it cannot be told,
-    /// as without privilege.
+    /// The first line is the answer: yes, yes but, cannot tell, or no. Findings follow, each with a level and a code; docs/status.md lists them.
+    /// The exit status is 0 for the first two answers and 1 for the others. Without privilege the answer is mostly "cannot tell".
     Status(Status),
     /// Print changes of CPUs, memory and the armed image as they happen
     ///
@@ -125,12 +125,15 @@ pub struct Status {
     /// Compare what is armed with this config [default: /etc/kdump-loader.toml if there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Write the answer for Prometheus' node_exporter, too: a file of its directory for textfiles, replaced in one step
+    /// Also write the answer for Prometheus' node_exporter: a file in its textfile directory, replaced in one step
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Look at the machine below this directory, for tests and bug reports
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
 }
 
 /// `watch`

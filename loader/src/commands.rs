@@ -24,6 +24,7 @@ use std::path::Path;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
+use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
 use loader::{advice, cmdline, kernel, purgatory, record, write};
@@ -148,11 +149,11 @@ pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
 }
 
-/// Says what is allowed but hardly meant; the same sentences.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<String> {
-    let sentences: Vec<String> = advice::advise(image, request, machine).iter().map(ToString::to_string).collect();
-    sentences.iter().for_each(|sentence| say(format_args!("{sentence}")));
-    sentences
+/// Says what is allowed but probably not intended, and returns it for the record.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
+    let advice = advice::advise(image, request, machine);
+    advice.iter().for_each(|advice| say(format_args!("{advice}")));
+    advice.iter().map(RecordedAdvice::from).collect()
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.

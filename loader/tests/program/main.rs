@@ -8,6 +8,7 @@ mod completions;
 mod manual;
 mod kexec;
 mod foreign;
+mod status;
 
 // The examples of the loader's own tests look for one another here.
 use fixture::example;
