@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use handoff::report::FIELD_LEN;
 use handoff::{Block, ConsoleKind, EngineId, EntryRegs, OnCorrupt, Permissions, PhysSpan, Region, RegionKind};
 use loader::image::Image;
+use loader::machine::no_reservation::Evidence;
 use loader::machine::{CpuFacts, CrashNotes, Kcore, KexecPermission, Machine};
 use loader::phys::PhysRange;
 use loader::purgatory::Program;
@@ -101,6 +102,7 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         command_line: String::new(),
         cpu: CpuFacts { sha_ni: false, gbpages: true, la57: false, physical_bits: 46, confidential: None, tsc_khz: 2_000_000 },
         kexec: KexecPermission { load_disabled: false, lockdown: None },
+        no_reservation: Evidence::default(),
     }
 });
 

@@ -18,14 +18,16 @@ pub mod generate_completions;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
+use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
-use loader::{advice, cmdline, kernel, purgatory, record};
+use loader::{advice, cmdline, kernel, purgatory, record, write};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
@@ -35,6 +37,11 @@ pub use error::{Aftermath, Error};
 pub const LIVE: &str = "/";
 /// The file that this program was started from, even if another has taken its name since.
 pub const OURSELVES: &str = "/proc/self/exe";
+
+/// Permissions of a new file that the user asked for: pictures, pages and completions have no secrets.
+const READABLE: u32 = 0o644;
+/// The permission bits of a mode, without set-user-ID and its neighbors (inode(7)).
+const PERMISSIONS: u32 = 0o777;
 
 /// Words for a person, on standard error. If nobody listens, that is no reason to stop.
 pub fn say(words: fmt::Arguments<'_>) {
@@ -87,9 +94,10 @@ pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
     Ok(InputFile { path: path.to_owned(), bytes })
 }
 
-/// Writes a file for a person.
-pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
-    fs::write(path, text).map_err(|source| Error::Output { path: path.to_owned(), source })
+/// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its permissions.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
+    write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })
 }
 
 /// Refuses a kernel's file that is of another format.
@@ -141,11 +149,11 @@ pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
 }
 
-/// Says what is allowed but hardly meant; the same sentences.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<String> {
-    let sentences: Vec<String> = advice::advise(image, request, machine).iter().map(ToString::to_string).collect();
-    sentences.iter().for_each(|sentence| say(format_args!("{sentence}")));
-    sentences
+/// Says what is allowed but probably not intended, and returns it for the record.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
+    let advice = advice::advise(image, request, machine);
+    advice.iter().for_each(|advice| say(format_args!("{advice}")));
+    advice.iter().map(RecordedAdvice::from).collect()
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.

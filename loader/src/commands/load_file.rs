@@ -12,7 +12,7 @@ use loader::kernel::{CaptureKernel, uki};
 use loader::listing::Listing;
 use loader::machine::{KexecState, Present, Reservation};
 use loader::options::Options;
-use loader::record::{Record, origin::Origin};
+use loader::record::{Record, advice::RecordedAdvice, origin::Origin};
 use loader::request::InputFile;
 use loader::submit::{self, file::Files};
 use loader::{cmdline, file_load, preflight};
@@ -98,9 +98,9 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
     let crash_region = machine.crash_region()?;
     let mut advice = Vec::new();
     if !cmdline::has_parameter(&command_line, NO_MEMORY_HOTPLUG) {
-        advice.push(Advice::MemoryHotplug.to_string());
+        advice.push(Advice::MemoryHotplug);
     }
-    advice.iter().for_each(|sentence| say(format_args!("{sentence}")));
+    advice.iter().for_each(|advice| say(format_args!("{advice}")));
     let kernel_fd = kernel.descriptor(&parsed)?;
 
     let initrd_fd = initrd.as_ref().map(|initrd| initrd.file.as_fd());
@@ -117,6 +117,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
     let hotplug = follows(root, true, true);
     let told = text(line);
     let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
+    let advice = advice.iter().map(RecordedAdvice::from).collect();
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
         say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));

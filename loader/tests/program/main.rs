@@ -4,8 +4,11 @@ mod fixture;
 mod plan;
 mod bad_input;
 mod surface;
+mod completions;
+mod manual;
 mod kexec;
 mod foreign;
+mod status;
 
 // The examples of the loader's own tests look for one another here.
 use fixture::example;
