@@ -11,6 +11,7 @@ use crate::phys::PhysRange;
 
 mod error;
 mod source;
+mod open;
 mod iomem;
 mod meminfo;
 mod kcore;
@@ -29,6 +30,7 @@ pub(crate) mod example;
 
 pub use error::Error;
 use no_reservation::{Evidence, Ram};
+pub use open::Refusal;
 pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 use source::Tree;
