@@ -20,12 +20,14 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
+use loader::advice::Advice;
+use loader::cmdline::Base;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
-use loader::{advice, cmdline, kernel, purgatory, record};
+use loader::{advice, kernel, purgatory, record};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
@@ -116,7 +118,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> 
     let kernel = read_file("capture kernel", &options.kernel)?;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let command_line = cmdline::chosen(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
+    let command_line = base(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = options.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
     Ok(Request {
@@ -136,6 +138,15 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> 
     })
 }
 
+/// The words that were asked for. Says which parameters of a reused line were dropped.
+pub fn base(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
+    let base = Base::chosen(running, reuse, given, brought);
+    if !base.dropped.is_empty() {
+        say(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
+    }
+    base
+}
+
 /// What an image of these options is made from; asked before the files are read.
 pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
@@ -143,7 +154,12 @@ pub fn origin(options: &Options) -> Origin {
 
 /// Says what is allowed but hardly meant; the same sentences.
 pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<String> {
-    let sentences: Vec<String> = advice::advise(image, request, machine).iter().map(ToString::to_string).collect();
+    said(&advice::advise(image, request, machine))
+}
+
+/// Says every piece of advice; the same sentences.
+pub fn said(advice: &[Advice]) -> Vec<String> {
+    let sentences: Vec<String> = advice.iter().map(ToString::to_string).collect();
     sentences.iter().for_each(|sentence| say(format_args!("{sentence}")));
     sentences
 }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread;
 
+use crate::cmdline;
 use crate::phys::PhysRange;
 
 mod error;
@@ -70,8 +71,8 @@ pub struct Machine {
     pub boot_params: Vec<u8>,
     /// What EFI firmware left, if the machine was booted by it.
     pub efi: Option<Efi>,
-    /// /proc/cmdline without its line feed.
-    pub command_line: String,
+    /// /proc/cmdline without its line feed. It may hold any byte but NUL.
+    pub command_line: Vec<u8>,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
@@ -262,7 +263,8 @@ impl Machine {
     }
 }
 
-fn crash_region(crash_regions: &[PhysRange], command_line: &str) -> Result<PhysRange, Error> {
+fn crash_region(crash_regions: &[PhysRange], command_line: &[u8]) -> Result<PhysRange, Error> {
+    let command_line = cmdline::text(command_line);
     let asked = command_line.split_ascii_whitespace().rfind(|word| word.starts_with("crashkernel="));
     crash_regions.last().copied().ok_or_else(|| match asked {
         Some(asked) => Error::CrashRegionRefused { asked: asked.to_owned() },
@@ -281,10 +283,10 @@ fn read_boot_params(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
     Ok(file.bytes)
 }
 
-/// The running kernel's command line may hold any byte; what is no UTF-8 becomes U+FFFD, which the command line of an image may not hold.
-fn read_command_line(tree: Tree<'_>) -> Result<String, Error> {
-    let file = tree.required(&source::COMMAND_LINE)?;
-    Ok(String::from_utf8_lossy(&file.bytes).trim_end_matches('\n').to_owned())
+fn read_command_line(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
+    let mut line = tree.required(&source::COMMAND_LINE)?.bytes;
+    line.truncate(line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len));
+    Ok(line)
 }
 
 fn read_tsc_khz(tree: Tree<'_>) -> Result<u32, Error> {
