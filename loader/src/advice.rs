@@ -70,6 +70,13 @@ pub enum Advice {
         /// A size to reserve, in MiB.
         suggested_mib: u64,
     },
+    /// The command line asks for memory in CMA, but the kernel does not show where it is.
+    HiddenCma {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that the capture kernel has without it.
+        reserved: u64,
+    },
     /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
     Cma {
         /// How many bytes.
@@ -128,6 +135,14 @@ impl fmt::Display for Advice {
                 mib(*free),
                 ROOM_TO_RUN >> 20
             ),
+            Self::HiddenCma { asked, reserved } => write!(
+                out,
+                "the running kernel was booted with {} MiB of crashkernel=…,cma, but does not show where they are \
+                 (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19): the capture kernel gets {} MiB without them; reserve more with \
+                 a plain crashkernel=, or use --file, for the kernel itself knows them",
+                asked >> 20,
+                reserved >> 20
+            ),
             Self::Cma { len } => write!(
                 out,
                 "{} MiB of the capture kernel's memory are crashkernel=…,cma: user pages there are not in the dump, and after a panic the \
@@ -161,6 +176,9 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     if len > 0 {
         advice.push(Advice::Cma { len });
+    }
+    if let Some(asked) = machine.hidden_cma() {
+        advice.push(Advice::HiddenCma { asked, reserved });
     }
     advice
 }
@@ -329,5 +347,17 @@ mod tests {
     fn memory_shared_with_the_running_kernel_is_remarked_on() {
         let (request, _) = quiet();
         assert_eq!(advised(&request, &machine()), [Advice::Cma { len: 16 << 20 }]);
+    }
+
+    #[test]
+    fn cma_that_the_kernel_does_not_show_is_remarked_on() {
+        let (request, mut machine) = quiet();
+        machine.command_line = "crashkernel=192M crashkernel=1G,cma".into();
+        let advice = advised(&request, &machine);
+        assert_eq!(advice, [Advice::HiddenCma { asked: 1 << 30, reserved: 192 << 20 }]);
+        let message = advice[0].to_string();
+        assert!(message.contains("1024 MiB") && message.contains("--file"), "{message}");
+        machine.crash_cma = crate::machine::example::machine().crash_cma;
+        assert_eq!(advised(&request, &machine), [Advice::Cma { len: 16 << 20 }]);
     }
 }

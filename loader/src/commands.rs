@@ -18,6 +18,7 @@ pub mod generate_completions;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use loader::advice::Advice;
@@ -27,7 +28,7 @@ use loader::machine::{KexecState, Machine};
 use loader::options::Options;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
-use loader::{advice, kernel, purgatory, record};
+use loader::{advice, kernel, purgatory, record, write};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
@@ -37,6 +38,11 @@ pub use error::{Aftermath, Error};
 pub const LIVE: &str = "/";
 /// The file that this program was started from, even if another has taken its name since.
 pub const OURSELVES: &str = "/proc/self/exe";
+
+/// Permissions of a new file that the user asked for: pictures, pages and completions have no secrets.
+const READABLE: u32 = 0o644;
+/// The permission bits of a mode, without set-user-ID and its neighbors (inode(7)).
+const PERMISSIONS: u32 = 0o777;
 
 /// Words for a person, on standard error. If nobody listens, that is no reason to stop.
 pub fn say(words: fmt::Arguments<'_>) {
@@ -89,9 +95,10 @@ pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
     Ok(InputFile { path: path.to_owned(), bytes })
 }
 
-/// Writes a file for a person.
-pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
-    fs::write(path, text).map_err(|source| Error::Output { path: path.to_owned(), source })
+/// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its permissions.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
+    write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })
 }
 
 /// Refuses a kernel's file that is of another format.

@@ -3,6 +3,8 @@
 //! *On entry* a TOML file, /etc/kdump-loader.toml unless another was named, and the running kernel's release. *On exit* the same
 //! [`Options`] that the command line makes; or an error that names the file, the line and the key.
 
+pub mod keys; // every key, as errors and the manual page name it
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -21,22 +23,8 @@ pub const RELEASE: &str = "{release}";
 /// Where the release is, below the root.
 const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 
-/// Every key there is.
-pub const KEYS: [&str; 13] = [
-    "kernel",
-    "initrd",
-    "append",
-    "reuse_cmdline",
-    "noefi",
-    "on_corrupt",
-    "reset_delay",
-    "console",
-    "no_hotplug",
-    "engine",
-    "leaf_size",
-    "purgatory",
-    "file",
-];
+/// The name of every key there is.
+pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
 /// What only this loader's own images can be told, as with `load --file`.
 const NOT_FOR_FILE: [&str; 8] =

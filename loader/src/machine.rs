@@ -19,6 +19,7 @@ mod cpus;
 mod efi;
 mod kexec;
 mod reservation;
+pub mod no_reservation;
 mod present;
 pub mod snapshot;
 #[cfg(feature = "fuzzing")]
@@ -28,6 +29,7 @@ pub mod fuzzing;
 pub(crate) mod example;
 
 pub use error::Error;
+use no_reservation::{Evidence, Ram};
 pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 use source::Tree;
@@ -45,7 +47,7 @@ pub struct Machine {
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
     pub crash_regions: Vec<PhysRange>,
-    /// Crash memory in CMA (7.2: /sys/kernel/kexec/crash_cma_ranges).
+    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file shows where it is.
     pub crash_cma: Vec<PhysRange>,
     /// Ranges named "ACPI Tables".
     pub acpi_tables: Vec<PhysRange>,
@@ -77,6 +79,8 @@ pub struct Machine {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// Why no memory is reserved, if none is.
+    pub no_reservation: Evidence,
 }
 
 /// From the program headers of /proc/kcore (fs/proc/kcore.c).
@@ -234,6 +238,7 @@ impl Machine {
         let tsc_khz = measured_tsc_khz.map_or_else(|| read_tsc_khz(tree), Ok)?;
         let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
         Ok(Self {
+            no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
@@ -256,20 +261,32 @@ impl Machine {
         })
     }
 
+    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show: Linux 6.17 and 6.18 have no file for it, and
+    /// it is not in /proc/iomem either (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
+    pub fn hidden_cma(&self) -> Option<u64> {
+        no_reservation::crashkernel::cma(&cmdline::text(&self.command_line)).filter(|_| self.crash_cma.is_empty())
+    }
+
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
     /// DMA, into which kexec_load(2) lets no segment (`sanity_check_segment_list`, kernel/kexec_core.c).
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
-        crash_region(&self.crash_regions, &self.command_line)
+        crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
 }
 
-fn crash_region(crash_regions: &[PhysRange], command_line: &[u8]) -> Result<PhysRange, Error> {
-    let command_line = cmdline::text(command_line);
-    let asked = command_line.split_ascii_whitespace().rfind(|word| word.starts_with("crashkernel="));
-    crash_regions.last().copied().ok_or_else(|| match asked {
-        Some(asked) => Error::CrashRegionRefused { asked: asked.to_owned() },
-        None => Error::NoCrashRegion,
-    })
+fn crash_region(
+    crash_regions: &[PhysRange],
+    command_line: &[u8],
+    system_ram: &[PhysRange],
+    evidence: Evidence,
+) -> Result<PhysRange, Error> {
+    let cause = || no_reservation::decide(&cmdline::text(command_line), Ram::of(system_ram), evidence);
+    crash_regions.last().copied().ok_or_else(|| Error::NotReserved(cause()))
+}
+
+/// What tells why no memory is reserved. Where some is, nothing is read.
+fn evidence(tree: Tree<'_>, crash_regions: &[PhysRange]) -> Result<Evidence, Error> {
+    if crash_regions.is_empty() { Evidence::read(tree) } else { Ok(Evidence::default()) }
 }
 
 /// Size of `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h).

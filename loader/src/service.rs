@@ -7,6 +7,7 @@
 //!
 //! Nothing here talks to systemd or udev: everything that they go by is files, which is why it works on the image of a machine, too.
 
+mod turn; // [0] one change at a time
 mod tree; // [1] the file system: what is there, and one change at a time
 mod layout; // [2] what shall be there
 pub mod rules; // [3] udev rules that arm
@@ -19,9 +20,12 @@ pub use change::{Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
 pub use layout::Program;
+pub use turn::Turn;
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::record;
 
 /// Why the service could not be installed, taken away or looked at.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Another process changes the machine, or the lock cannot be had.
+    #[error(transparent)]
+    Turn(#[from] record::Error),
     /// There is something that is neither a file nor a link.
     #[error("{} is {what}, where a file belongs; move it away and try again", path.display())]
     InTheWay {

@@ -10,7 +10,7 @@ use super::parameter::parameters;
 pub fn console_port(line: impl AsRef<[u8]>) -> Option<u16> {
     let (words, _) = parameters(line.as_ref());
     let text = |bytes| str::from_utf8(bytes).ok();
-    words.iter().filter_map(|word| port_of(text(word.name())?, text(word.value()?)?)).last()
+    words.iter().rev().find_map(|word| port_of(text(word.name())?, text(word.value()?)?))
 }
 
 fn port_of(name: &str, value: &str) -> Option<u16> {

@@ -26,7 +26,7 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
     let summary = image.summary();
     match arguments.svg.as_deref() {
         Some(path) if path == Path::new(STANDARD_OUTPUT) => return print(&picture::svg(&summary, PICTURE)),
-        Some(path) => write_file(path, &picture::svg(&summary, PICTURE))?,
+        Some(path) => write_file(path, picture::svg(&summary, PICTURE).as_bytes())?,
         None => {}
     }
     if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }

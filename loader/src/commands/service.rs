@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use loader::config;
-use loader::service::{self, Done, Finding, Program};
+use loader::service::{self, Done, Finding, Program, Turn};
+use loader::write;
 use serde::Serialize;
 
-use super::{Error, LIVE, OURSELVES, print, print_json, say};
+use super::{Error, OURSELVES, print, print_json, say};
 use crate::cli::{Check, Install, Service, Uninstall};
 
 /// There when systemd runs (sd_booted(3)).
@@ -37,7 +38,8 @@ fn myself() -> Result<Vec<u8>, Error> {
 
 fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), Error> {
     let root = &place.root;
-    let done = service::install(root, Program(&myself()?), *mask_conflicts, *dry_run)?;
+    let turn = turn(root, *dry_run)?;
+    let done = service::install(&turn, Program(&myself()?), *mask_conflicts)?;
     tell(&done)?;
     if *dry_run {
         say(format_args!("nothing was changed"));
@@ -45,7 +47,7 @@ fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), E
     }
     if done.is_empty() {
         say(format_args!("everything was there already"));
-    } else if root == Path::new(LIVE) {
+    } else if turn.is_live() {
         announce()?;
     }
     let others = service::conflicts(root)?;
@@ -62,17 +64,27 @@ fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), E
     Ok(())
 }
 
+/// Waits for another installation or removal, which may be talking to systemd.
+fn turn(root: &Path, dry_run: bool) -> Result<Turn<'_>, Error> {
+    if dry_run {
+        return Ok(Turn::DryRun { root });
+    }
+    let waiting = |seconds| say(format_args!("waiting for another `kdump-loader service`, {seconds} s at most"));
+    Ok(Turn::wait(root, waiting)?)
+}
+
 fn configuration(root: &Path) -> PathBuf {
     root.join(config::DEFAULT)
 }
 
 fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let root = &place.root;
-    let live = root == Path::new(LIVE) && !dry_run;
+    let turn = turn(root, *dry_run)?;
+    let live = turn.is_live();
     if live && Path::new(SYSTEMD).exists() {
         stand_down()?;
     }
-    let Some(done) = service::uninstall(root, *dry_run)? else {
+    let Some(done) = service::uninstall(&turn)? else {
         say(format_args!("nothing is installed that `service install` has put here"));
         return if live { announce() } else { Ok(()) };
     };
@@ -90,7 +102,9 @@ fn stand_down() -> Result<(), Error> {
     let drop_in = Path::new(FORGETS_TO_UNLOAD);
     let directory = drop_in.parent().expect("a drop-in lies in a directory");
     let failed = |source| Error::Output { path: drop_in.to_owned(), source };
-    fs::create_dir_all(directory).and_then(|()| fs::write(drop_in, "[Service]\nExecStop=\n")).map_err(failed)?;
+    write::create_directory(directory, 0o755)
+        .and_then(|()| write::replace(drop_in, b"[Service]\nExecStop=\n", 0o644))
+        .map_err(failed)?;
     let told = tell_system("systemctl", &["daemon-reload"]);
     if told.is_ok() {
         // Not known, not stopped.

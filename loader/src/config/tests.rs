@@ -59,6 +59,21 @@ fn every_key_is_what_the_flag_is() {
 }
 
 #[test]
+fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installed() {
+    let installed = include_str!("../../../dist/kdump-loader.toml");
+    for key in keys::ALL {
+        let known = parse(&format!("kernel = '/k'\n{} = []", key.name)).unwrap_err();
+        assert!(!matches!(known, Defect::UnknownKey { .. }), "{}: {known}", key.name);
+        assert!(
+            installed.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))),
+            "{}",
+            key.name
+        );
+        assert!(key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(), "{}", key.name);
+    }
+}
+
+#[test]
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
     assert!(message.starts_with("line 4: there is no key `initird`") && message.contains("initrd, append"), "{message}");

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
+use super::no_reservation::Evidence;
 use super::source::{self, Tree};
-use super::{CpuFacts, Error, KexecPermission, cpus, crash_region, iomem, kexec, meminfo, read_command_line};
+use super::{CpuFacts, Error, KexecPermission, cpus, crash_region, evidence, iomem, kexec, meminfo, read_command_line};
 use crate::phys::PhysRange;
 
 /// Stands in for the time-stamp counter's frequency, which only our purgatory needs.
@@ -31,6 +32,8 @@ pub struct Reservation {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// Why no memory is reserved, if none is.
+    pub no_reservation: Evidence,
 }
 
 impl Reservation {
@@ -40,6 +43,7 @@ impl Reservation {
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
         Ok(Self {
             kexec: kexec::read_permission(tree)?,
+            no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
@@ -52,7 +56,7 @@ impl Reservation {
 
     /// The region an image goes into, as [`super::Machine::crash_region`].
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
-        crash_region(&self.crash_regions, &self.command_line)
+        crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::kcore;
+use super::no_reservation::boot_log;
 
 /// How much of a file is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) enum Part {
     Whole,
     /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address space.
     ElfHeaders,
+    /// The lines of the kernel's log about `crashkernel`. Without permission to read it, there are none.
+    CrashkernelLines,
 }
 
 /// One fact's file.
@@ -95,10 +98,22 @@ machine_sources! {
         "only a snapshot has it; take the snapshot again, or measure";
 }
 
+// What tells why no memory is reserved. It is read, and kept in snapshots, only then: reading the second takes the kernel's kexec lock.
+sources! {
+    CRASHKERNEL_LOG = ["dev/kmsg"], CrashkernelLines, "lines of the kernel's log", OPTIONAL;
+    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
+    HYPERVISOR_TYPE = ["sys/hypervisor/type"], Whole, "the hypervisor's name", OPTIONAL;
+    XEN_GUEST_TYPE = ["sys/hypervisor/guest_type"], Whole, "PV, HVM or PVH", OPTIONAL;
+    XEN_CAPABILITIES = ["proc/xen/capabilities"], Whole, "words", OPTIONAL;
+}
+
+/// Every file that tells why no memory is reserved.
+pub(super) const WITHOUT_RESERVATION: &[Source] =
+    &[CRASHKERNEL_LOG, CRASH_SIZE, HYPERVISOR_TYPE, XEN_GUEST_TYPE, XEN_CAPABILITIES];
+
 // What tells of the armed image, and of no machine.
 sources! {
     CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
-    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
     CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
     MEMORY_BLOCK_SIZE = ["sys/devices/system/memory/block_size_bytes"], Whole, "a hexadecimal number of bytes",
         "this kernel has no memory that comes and goes (CONFIG_MEMORY_HOTPLUG)";
@@ -247,6 +262,7 @@ fn read(path: PathBuf, source: &Source) -> Result<Option<Found>, Error> {
         let bytes = match source.part {
             Part::Whole => fs::read(&path),
             Part::ElfHeaders => File::open(&path).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::CrashkernelLines => boot_log::read(&path).map_err(|_| io::ErrorKind::NotFound.into()),
         };
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),

@@ -1,6 +1,7 @@
 //! Whole machines before, with and after the service.
 
 mod held_back; // services and rules of others
+mod killed; // at every step
 mod properties; // machines nobody has thought of
 
 use std::collections::BTreeMap;
@@ -29,7 +30,9 @@ type Contents = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
 impl Root {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        // In memory where that can be had: every file is synced.
+        let memory = Path::new("/dev/shm");
+        Self(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
     }
 
     /// A Debian with kdump-tools, as far as it matters.
@@ -69,12 +72,16 @@ impl Root {
         contents
     }
 
+    fn turn(&self) -> Turn<'_> {
+        Turn::wait(self.path(), |_| ()).unwrap()
+    }
+
     fn install(&self, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
-        install(self.path(), PROGRAM, mask_conflicts, false)
+        install(&self.turn(), PROGRAM, mask_conflicts)
     }
 
     fn uninstall(&self) -> Option<Vec<Done>> {
-        uninstall(self.path(), false).unwrap()
+        uninstall(&self.turn()).unwrap()
     }
 }
 
@@ -147,11 +154,11 @@ fn uninstalling_leaves_the_machine_as_it_was() {
 fn dry_run_says_the_same_and_writes_nothing() {
     let root = Root::debian();
     let before = root.contents();
-    let said = install(root.path(), PROGRAM, true, true).unwrap();
+    let said = install(&Turn::DryRun { root: root.path() }, PROGRAM, true).unwrap();
     assert_eq!(root.contents(), before);
     assert_eq!(root.install(true).unwrap(), said);
     let with = root.contents();
-    let said = uninstall(root.path(), true).unwrap();
+    let said = uninstall(&Turn::DryRun { root: root.path() }).unwrap();
     assert_eq!(root.contents(), with);
     assert_eq!(root.uninstall(), said);
 }
@@ -185,7 +192,7 @@ fn newer_program_takes_the_older_one_s_place_and_what_was_before_both_comes_back
     root.file("usr/sbin/kdump-loader", "by hand");
     let before = root.contents();
     root.install(true).unwrap();
-    let done = install(root.path(), Program(b"newer"), true, false).unwrap();
+    let done = install(&root.turn(), Program(b"newer"), true).unwrap();
     assert_eq!(done.len(), 1, "{done:?}");
     assert!(matches!(done[0], Done::Renewed(_)));
     assert_eq!(root.text("usr/sbin/kdump-loader"), "newer");
@@ -201,6 +208,7 @@ fn what_a_package_has_installed_stays_when_the_service_goes() {
     for ours in ["var/lib/kdump-loader/service.json", "etc/systemd/system/multi-user.target.wants/kdump-loader.service"] {
         fs::remove_file(root.path().join(ours)).unwrap();
     }
+    fs::remove_dir(root.path().join("var/lib/kdump-loader")).unwrap();
     let before = root.contents();
     assert_eq!(root.install(false).unwrap().len(), 1, "the link that enables it");
     root.uninstall().unwrap();
@@ -275,7 +283,7 @@ fn ledger_of_somebody_else_is_refused() {
     for text in ["{}", "not json", "{\"version\":2,\"entries\":[]}"] {
         root.file("var/lib/kdump-loader/service.json", text);
         assert!(matches!(root.install(false), Err(Error::Garbled { .. })), "{text}");
-        assert!(uninstall(root.path(), false).is_err(), "{text}");
+        assert!(uninstall(&root.turn()).is_err(), "{text}");
     }
 }
 

@@ -4,6 +4,8 @@ mod fixture;
 mod plan;
 mod bad_input;
 mod surface;
+mod command_line;
+mod completions;
 mod kexec;
 mod foreign;
 

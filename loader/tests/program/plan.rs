@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use loader::image::Summary;
 
@@ -150,6 +151,27 @@ fn picture_goes_to_a_file_beside_the_table_or_onto_standard_output_instead() {
     for arguments in [&["--svg"][..], &["--svg", "-"]] {
         assert_eq!(fixture.plan(arguments).stdout, picture);
     }
+}
+
+#[test]
+fn picture_replaces_a_file_as_a_whole_and_is_written_through_no_link() {
+    let fixture = Fixture::new();
+    let path = fixture.path("plan.svg");
+    let svg = [OsStr::new("--svg"), path.as_os_str()];
+    fixture.write("plan.svg", b"older");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    // A second name shows whether the old file was overwritten or replaced.
+    let old = fixture.path("old.svg");
+    fs::hard_link(&path, &old).unwrap();
+    assert_eq!(fixture.plan(svg).code, Some(0));
+    assert!(fs::read_to_string(&path).unwrap().starts_with("<svg "));
+    assert_eq!(fs::read(&old).unwrap(), b"older");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::remove_file(&path).unwrap();
+    symlink(&old, &path).unwrap();
+    assert_says(&fixture.refusal(svg), &["cannot write", "plan.svg", "not a regular file"]);
+    assert_eq!(fs::read(&old).unwrap(), b"older");
 }
 
 #[test]
