@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::cmdline::{self, Base};
+use crate::findings::{Code, Level};
 use crate::image::{Image, Verification, mib};
 use crate::machine::Machine;
 use crate::phys::PhysRange;
@@ -82,6 +83,30 @@ pub enum Advice {
         /// How many bytes.
         len: u64,
     },
+}
+
+impl Advice {
+    /// Its code in the record, and where `status` repeats it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::MemoryHotplug => Code::MemoryHotplug,
+            Self::DevicesNotReset => Code::DevicesNotReset,
+            Self::ManyCpus { .. } => Code::ManyCpus,
+            Self::NoLowMemory => Code::NoLowMemory,
+            Self::Unfit { .. } => Code::UnfitParameter,
+            Self::NoReport { .. } => Code::NoReport,
+            Self::NoConsole { .. } => Code::ConsoleImpossible,
+            Self::StandsStill { .. } => Code::PurgatoryHangs,
+            Self::LittleRoom { .. } => Code::LittleRoom,
+            Self::HiddenCma { .. } => Code::CmaHidden,
+            Self::Cma { .. } => Code::CmaShared,
+        }
+    }
+
+    /// How much it says about the dump.
+    pub fn level(&self) -> Level {
+        self.code().level()
+    }
 }
 
 impl fmt::Display for Advice {

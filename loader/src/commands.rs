@@ -26,6 +26,7 @@ use loader::cmdline::Base;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
+use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
 use loader::{advice, kernel, purgatory, record, write};
@@ -159,16 +160,15 @@ pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
 }
 
-/// Says what is allowed but hardly meant; the same sentences.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<String> {
+/// Says what is allowed but probably not intended, and returns it for the record.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
     said(&advice::advise(image, request, machine))
 }
 
-/// Says every piece of advice; the same sentences.
-pub fn said(advice: &[Advice]) -> Vec<String> {
-    let sentences: Vec<String> = advice.iter().map(ToString::to_string).collect();
-    sentences.iter().for_each(|sentence| say(format_args!("{sentence}")));
-    sentences
+/// Says every piece of advice, and returns it for the record.
+pub fn said(advice: &[Advice]) -> Vec<RecordedAdvice> {
+    advice.iter().for_each(|advice| say(format_args!("{advice}")));
+    advice.iter().map(RecordedAdvice::from).collect()
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.

@@ -16,10 +16,12 @@ use crate::image::Summary;
 use crate::listing::Listing;
 use crate::phys::PhysRange;
 
+pub mod advice;
 pub mod failure;
 pub mod origin;
 pub mod state;
 
+use advice::RecordedAdvice;
 use origin::Origin;
 
 /// Below the root.
@@ -69,9 +71,9 @@ pub struct Record {
     /// What its elfcorehdr listed when it was armed.
     #[serde(default)]
     pub listing: Option<Listing>,
-    /// What was said about it when it was armed ([`crate::advice`]).
+    /// What `load` warned about when it was armed ([`crate::advice`]).
     #[serde(default)]
-    pub advice: Vec<String>,
+    pub advice: Vec<RecordedAdvice>,
 }
 
 /// The system call that armed an image.
@@ -167,7 +169,7 @@ impl Record {
     }
 
     /// With what can be compared later on: what it was made from, and of what machine.
-    pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<String>) -> Self {
+    pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<RecordedAdvice>) -> Self {
         Self { origin: Some(origin), listing, advice, ..self }
     }
 
