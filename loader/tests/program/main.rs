@@ -5,6 +5,7 @@ mod plan;
 mod bad_input;
 mod files;
 mod surface;
+mod command_line;
 mod completions;
 mod manual;
 mod kexec;
