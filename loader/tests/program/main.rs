@@ -3,7 +3,9 @@
 mod fixture;
 mod plan;
 mod bad_input;
+mod files;
 mod surface;
+mod command_line;
 mod completions;
 mod manual;
 mod kexec;
