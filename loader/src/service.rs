@@ -19,6 +19,7 @@ mod check; // what is missing
 pub use change::{Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
+pub(crate) use conflicts::{UnitState, unit_state};
 pub use layout::Program;
 pub use turn::Turn;
 

@@ -35,10 +35,13 @@ impl Armed {
             ("sys/kernel/kexec_crash_size", "201326592\n"),
             ("proc/sys/kernel/random/boot_id", "one\n"),
             ("proc/sys/kernel/osrelease", "6.12\n"),
+            ("proc/sys/kernel/panic_on_oops", "1\n"),
         ] {
             armed.write(path, text);
         }
         armed.write("vmlinuz", "kernel");
+        let initrd = initrd::tests::archive(&[(saver::NOTE, b"save-dump\n")]);
+        example::plant(armed.root.path(), &BTreeMap::from([("boot/initrd".to_owned(), initrd)]));
         armed.record(|_| ());
         armed
     }
@@ -60,7 +63,7 @@ impl Armed {
         let root = self.root.path();
         let machine = Machine::read(root, Some(1_000_000)).unwrap();
         let image = crate::build(&request::example(), &machine).unwrap().summary();
-        let record = Record::new(root, image, Path::new("vmlinuz"), None, false).unwrap();
+        let record = Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false).unwrap();
         let origin = Origin::of(&self.options(), Path::new(PROGRAM));
         let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
         change(&mut record);
@@ -202,4 +205,46 @@ fn other_service_is_found_where_ours_is_in_use() {
     fs::create_dir_all(drop_in.parent().unwrap()).unwrap();
     fs::write(drop_in, "[Unit]\nConditionPathExists=/proc/vmcore\n").unwrap();
     assert_eq!(armed.found(), [] as [&str; 0], "it runs in capture kernels only");
+}
+
+#[test]
+fn oops_and_notifiers_are_looked_at() {
+    let armed = Armed::new();
+    armed.write("proc/sys/kernel/panic_on_oops", "0\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["oops_without_dump"], Answer::YesBut));
+    fs::remove_file(armed.path("proc/sys/kernel/panic_on_oops")).unwrap();
+    assert_eq!(armed.found(), ["oops_without_dump"], "what cannot be read is not taken for good");
+    armed.write("proc/sys/kernel/panic_on_oops", "1\n");
+    armed.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["post_notifiers"], Answer::Yes));
+}
+
+#[test]
+fn cpu_that_the_kernel_refused_is_found() {
+    let armed = Armed::new();
+    for (name, status) in [("LNXCPU:00", "15\n"), ("ACPI0007:02", "15\n"), ("LNXCPU:03", "0\n")] {
+        armed.write(&format!("sys/bus/acpi/devices/{name}/status"), status);
+    }
+    armed.write("sys/bus/acpi/devices/LNXCPU:04/path", "no _STA\n");
+    armed.write("sys/bus/acpi/devices/LNXCPU:00/physical_node/online", "1\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["cpu_refused"], Answer::YesBut));
+    let finding = &armed.findings()[0];
+    assert!(finding.message.starts_with("1 of this machine's CPUs is not used"), "{finding}");
+    let command_line = fs::read_to_string(armed.path("proc/cmdline")).unwrap();
+    armed.write("proc/cmdline", &format!("no_ipi_broadcast=0 {command_line}"));
+    assert_eq!(armed.found(), ["cpu_refused"]);
+    armed.write("proc/cmdline", &format!("no_ipi_broadcast=1 {command_line}"));
+    assert_eq!(armed.found(), [] as [&str; 0]);
+}
+
+#[test]
+fn image_that_cannot_be_replaced_gets_a_remedy_that_can_work() {
+    let armed = Armed::new();
+    armed.config("");
+    armed.write("proc/sys/kernel/kexec_load_disabled", "1\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["reload_disabled"], Answer::Yes));
+    armed.config("append = 'nr_cpus=1'");
+    assert_eq!(armed.found(), ["config_changed", "reload_disabled"]);
+    let remedy = armed.findings()[0].remedy.clone().unwrap();
+    assert!(remedy.starts_with("reboot") && !remedy.contains("kdump-loader reload"), "{remedy}");
 }
