@@ -92,7 +92,8 @@ impl Stage<'_> {
         }
         for page in self.sh.read_dir(repo.man())? {
             let name = page.file_name().context("a page has a name")?.to_string_lossy().into_owned();
-            self.compressed(&page, &format!("usr/share/man/man8/{name}"))?;
+            let section = page.extension().context("a page names its section")?.to_string_lossy().into_owned();
+            self.compressed(&page, &format!("usr/share/man/man{section}/{name}"))?;
         }
         self.write(&format!("{DOCUMENTATION}/copyright"), COPYRIGHT, 0o644)?;
         self.compressed(&repo.root.join("CHANGELOG.md"), &format!("{DOCUMENTATION}/changelog"))?;

@@ -52,12 +52,12 @@ impl Args {
         let measured = phases.time("audit", || audit::audit(sh, repo))?;
         let purgatory = repo.purgatory_elf();
         let filter = &self.filter;
-        let host = cmd!(sh, "cargo test --workspace --exclude tests --no-fail-fast -- {filter...}");
+        let host = cmd!(sh, "cargo test --locked --workspace --exclude tests --no-fail-fast -- {filter...}");
         // The workspace again, so that nothing is built anew with fewer features; without colour, because the summary is read from
         // what this prints.
-        let scenarios = cmd!(sh, "cargo test --workspace --test scenarios -- --color=never {filter...}");
-        let cases = cmd!(sh, "cargo test --workspace --test bare -- --color=never {filter...}");
-        let pages = cmd!(sh, "cargo test --workspace --test page -- --color=never {filter...}");
+        let scenarios = cmd!(sh, "cargo test --locked --workspace --test scenarios -- --color=never {filter...}");
+        let cases = cmd!(sh, "cargo test --locked --workspace --test bare -- --color=never {filter...}");
+        let pages = cmd!(sh, "cargo test --locked --workspace --test page -- --color=never {filter...}");
         let [host, cases, scenarios, pages] =
             [host, cases, scenarios, pages].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
         // All, so that one run tells everything that is wrong.

@@ -5,6 +5,7 @@ mod plan;
 mod bad_input;
 mod surface;
 mod completions;
+mod manual;
 mod kexec;
 mod foreign;
 mod status;
