@@ -10,6 +10,7 @@ use capture::Capture;
 use files::Files;
 pub use saver::Saver;
 pub use target::Target;
+pub use wished::files_of_config;
 
 use crate::config::{self, Config};
 use crate::findings::{Code, Finding};
@@ -27,6 +28,7 @@ mod initrd; // what is in it
 mod capture; // what starts after a panic
 mod saver; // who saves the dump
 mod target; // and where to
+mod wished; // the same of what the config names, before it is armed
 
 /// Held by a reload while it runs, below the root.
 pub const RELOAD_LOCK: &str = "run/kdump-loader/reload.lock";

@@ -78,6 +78,7 @@ codes! {
     CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, so the capture kernel gets less.";
 
     // Is the dump saved?
+    FileMissing = "file_missing", Error, "A file that the config names is missing (`service check`).";
     NoUserSpace = "no_user_space", Unknown, "The image has neither an initrd nor `root=`: only an initramfs inside the kernel could save a dump.";
     InitrdUnreadable = "initrd_unreadable", Unknown, "The initrd cannot be read, so whether it saves the dump is unknown.";
     ReleaseMismatch = "release_mismatch", Error, "The kernel and the modules in its initrd are of two releases.";

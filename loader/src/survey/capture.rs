@@ -1,6 +1,5 @@
 //! The capture kernel that is armed, or that the config names: its files, its command line, and what is in them.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::files::Files;
@@ -64,7 +63,8 @@ impl Capture {
     /// What the config would arm.
     pub fn wished(files: Files<'_>, config: &Config) -> Self {
         let options = &config.options;
-        let running = files.text("proc/cmdline").unwrap_or_default();
+        // An image of a machine has none. The line that it is going to have names the root file system.
+        let running = files.text("proc/cmdline").unwrap_or("root=unknown".to_owned());
         let command_line = cmdline::chosen(running.trim_end(), options.reuse_cmdline, options.append.as_deref(), None);
         let by_file = config.file == crate::config::FilePolicy::Always;
         Self::read(files, options.kernel.clone(), options.initrd.clone(), command_line, by_file)
@@ -150,9 +150,4 @@ fn release(file: &InputFile) -> Option<String> {
     let end = text.iter().take(LONGEST_RELEASE).position(|&byte| byte == b' ' || byte == 0)?;
     let release = str::from_utf8(&text[..end]).ok()?;
     (start > KERNEL_VERSION_BASE && !release.is_empty()).then(|| release.to_owned())
-}
-
-/// Whether a file of the config is missing.
-pub(super) fn missing(files: Files<'_>, path: &Path) -> bool {
-    files.find(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }

@@ -72,7 +72,8 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
             (name, false, service)
         }
     };
-    let target = target::look(files, capture, service, findings);
+    // The image of a machine that does not run has neither memory nor devices.
+    let target = files.exists("proc/meminfo").then(|| target::look(files, capture, service, findings)).flatten();
     Some(Saver { name, in_initrd, target, service })
 }
 

@@ -39,8 +39,8 @@ pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Opt
 
 /// The value of a variable in a file that a shell reads: the last assignment, without quotes.
 pub fn shell_value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let assignments = text.lines().filter_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix('='));
-    let value = assignments.last()?.trim();
+    let mut assignments = text.lines().filter_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix('='));
+    let value = assignments.next_back()?.trim();
     Some(match value.chars().next() {
         Some(quote @ ('"' | '\'')) => value[1..].split(quote).next().unwrap_or_default(),
         _ => value.split_whitespace().next().unwrap_or_default(),
