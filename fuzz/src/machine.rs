@@ -99,7 +99,7 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         elfcorehdr_size: None,
         boot_params: vec![0; 4096],
         efi: None,
-        command_line: String::new(),
+        command_line: Vec::new(),
         cpu: CpuFacts { sha_ni: false, gbpages: true, la57: false, physical_bits: 46, confidential: None, tsc_khz: 2_000_000 },
         kexec: KexecPermission { load_disabled: false, lockdown: None },
         no_reservation: Evidence::default(),

@@ -21,13 +21,15 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use loader::advice::Advice;
+use loader::cmdline::Base;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
 use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
-use loader::{advice, cmdline, kernel, purgatory, record, write};
+use loader::{advice, kernel, purgatory, record, write};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
@@ -124,7 +126,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> 
     let kernel = read_file("capture kernel", &options.kernel)?;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let command_line = cmdline::chosen(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
+    let command_line = base(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = options.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
     Ok(Request {
@@ -144,6 +146,15 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> 
     })
 }
 
+/// The words that were asked for. Says which parameters of a reused line were dropped.
+pub fn base(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
+    let base = Base::chosen(running, reuse, given, brought);
+    if !base.dropped.is_empty() {
+        say(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
+    }
+    base
+}
+
 /// What an image of these options is made from; asked before the files are read.
 pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
@@ -151,7 +162,11 @@ pub fn origin(options: &Options) -> Origin {
 
 /// Says what is allowed but probably not intended, and returns it for the record.
 pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
-    let advice = advice::advise(image, request, machine);
+    said(&advice::advise(image, request, machine))
+}
+
+/// Says every piece of advice, and returns it for the record.
+pub fn said(advice: &[Advice]) -> Vec<RecordedAdvice> {
     advice.iter().for_each(|advice| say(format_args!("{advice}")));
     advice.iter().map(RecordedAdvice::from).collect()
 }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread;
 
+use crate::cmdline;
 use crate::phys::PhysRange;
 
 mod error;
@@ -72,8 +73,8 @@ pub struct Machine {
     pub boot_params: Vec<u8>,
     /// What EFI firmware left, if the machine was booted by it.
     pub efi: Option<Efi>,
-    /// /proc/cmdline without its line feed.
-    pub command_line: String,
+    /// /proc/cmdline without its line feed. It may hold any byte but NUL.
+    pub command_line: Vec<u8>,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
@@ -263,7 +264,7 @@ impl Machine {
     /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show: Linux 6.17 and 6.18 have no file for it, and
     /// it is not in /proc/iomem either (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
     pub fn hidden_cma(&self) -> Option<u64> {
-        no_reservation::crashkernel::cma(&self.command_line).filter(|_| self.crash_cma.is_empty())
+        no_reservation::crashkernel::cma(&cmdline::text(&self.command_line)).filter(|_| self.crash_cma.is_empty())
     }
 
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
@@ -275,11 +276,11 @@ impl Machine {
 
 fn crash_region(
     crash_regions: &[PhysRange],
-    command_line: &str,
+    command_line: &[u8],
     system_ram: &[PhysRange],
     evidence: Evidence,
 ) -> Result<PhysRange, Error> {
-    let cause = || no_reservation::decide(command_line, Ram::of(system_ram), evidence);
+    let cause = || no_reservation::decide(&cmdline::text(command_line), Ram::of(system_ram), evidence);
     crash_regions.last().copied().ok_or_else(|| Error::NotReserved(cause()))
 }
 
@@ -299,10 +300,10 @@ fn read_boot_params(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
     Ok(file.bytes)
 }
 
-/// The running kernel's command line may hold any byte; what is no UTF-8 becomes U+FFFD, which the command line of an image may not hold.
-fn read_command_line(tree: Tree<'_>) -> Result<String, Error> {
-    let file = tree.required(&source::COMMAND_LINE)?;
-    Ok(String::from_utf8_lossy(&file.bytes).trim_end_matches('\n').to_owned())
+fn read_command_line(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
+    let mut line = tree.required(&source::COMMAND_LINE)?.bytes;
+    line.truncate(line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len));
+    Ok(line)
 }
 
 fn read_tsc_khz(tree: Tree<'_>) -> Result<u32, Error> {

@@ -20,7 +20,12 @@ pub struct ImageArgs {
     /// Command line of the capture kernel; with --reuse-cmdline, added to the running kernel's. For a unified kernel image, defaults to the embedded one
     #[arg(long, value_name = "STRING")]
     pub append: Option<String>,
-    /// Use the running kernel's command line, without crashkernel=, BOOT_IMAGE=, elfcorehdr= and purgatory.report=
+    /// Use the running kernel's command line, without the parameters that only suit the running kernel
+    ///
+    /// These are parameters whose memory grows with the machine (crashkernel=, hugepages=, cma=, log_buf_len= and more), that say which memory is
+    /// RAM (mem=, memmap=, movablecore= and more), or that serve the running kernel's purpose (panic_on_warn, slub_debug=, isolcpus=, resume= and
+    /// more). The loader prints what it drops. It keeps a value that turns a parameter off, such as cma=0. A unified kernel image's own command
+    /// line is treated the same. Parameters in --append are never dropped; the loader warns about them.
     #[arg(long)]
     pub reuse_cmdline: bool,
     /// Pass no EFI tables to the capture kernel

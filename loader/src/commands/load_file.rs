@@ -1,25 +1,24 @@
 //! `kdump-loader load --file`, and `kexec -s`: the kernel makes the image, with its own purgatory. The way where it is locked down.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use loader::advice::{Advice, NO_MEMORY_HOTPLUG};
+use loader::advice;
 use loader::image::SpanSummary;
 use loader::kernel::{CaptureKernel, uki};
 use loader::listing::Listing;
 use loader::machine::{KexecState, Present, Reservation};
 use loader::options::Options;
-use loader::record::{Record, advice::RecordedAdvice, origin::Origin};
+use loader::record::{Record, origin::Origin};
 use loader::request::InputFile;
 use loader::submit::{self, file::Files};
 use loader::{cmdline, file_load, preflight};
 use serde::Serialize;
 
 use super::load::follows;
-use super::{Aftermath, Error, LIVE, aftermath, forget, in_full, origin, print_json, say, set_aside, turn};
+use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn};
 use crate::cli::Load;
 
 /// What to arm.
@@ -63,6 +62,8 @@ pub(super) struct Output {
     pub initrd: Option<String>,
     /// What the kernel was given; it puts `elfcorehdr=` before it.
     pub command_line: String,
+    /// The parameters that were dropped from the reused command line.
+    pub dropped: Vec<String>,
     /// Where the image is.
     pub crash_region: SpanSummary,
 }
@@ -84,7 +85,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
     preflight::file_permitted(root, &machine.kexec)?;
     let kernel = Opened::read("capture kernel", wanted.kernel)?;
     let defaults = uki::defaults(&kernel.content.bytes);
-    let command_line = cmdline::chosen(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
+    let command_line = base(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
     if let Some(format) = wanted.format {
         super::expect_format(&kernel.content, format)?;
     }
@@ -94,13 +95,9 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
         (None, None) => None,
     };
     let initrd_content = initrd.as_ref().map(|initrd| &initrd.content);
-    let (parsed, line) = file_load::check(&kernel.content, initrd_content, &command_line, &machine)?;
+    let (parsed, line) = file_load::check(&kernel.content, initrd_content, &command_line.line, &machine)?;
     let crash_region = machine.crash_region()?;
-    let mut advice = Vec::new();
-    if !cmdline::has_parameter(&command_line, NO_MEMORY_HOTPLUG) {
-        advice.push(Advice::MemoryHotplug);
-    }
-    advice.iter().for_each(|advice| say(format_args!("{advice}")));
+    let advice = said(&advice::of_line(&command_line, machine.possible_cpus, &machine.crash_regions));
     let kernel_fd = kernel.descriptor(&parsed)?;
 
     let initrd_fd = initrd.as_ref().map(|initrd| initrd.file.as_fd());
@@ -115,9 +112,8 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
     forget(root);
 
     let hotplug = follows(root, true, true);
-    let told = text(line);
+    let told = cmdline::text(line.as_bytes());
     let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
-    let advice = advice.iter().map(RecordedAdvice::from).collect();
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
         say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
@@ -128,7 +124,16 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
         "armed {kernel} with kexec_file_load: the kernel's own purgatory verifies it, and says nothing if it is corrupt"
     ));
     let initrd = wanted.initrd.map(|path| path.display().to_string());
-    Ok(Output { call: "kexec_file_load", hotplug, kernel, initrd, command_line: told, crash_region: crash_region.into() })
+    let dropped = command_line.dropped_text();
+    Ok(Output {
+        call: "kexec_file_load",
+        hotplug,
+        kernel,
+        initrd,
+        command_line: told,
+        dropped,
+        crash_region: crash_region.into(),
+    })
 }
 
 /// Whether kexec_load(2) is forbidden or not there, which this call need not be.
@@ -153,10 +158,6 @@ fn rehearse(root: &Path, files: Files<'_>) -> Result<(), Error> {
         Ok(()) | Err(submit::file::Error::NoMemory { .. }) => Ok(()),
         Err(refusal) => Err(Error::FileRefused { refusal, aftermath: Aftermath::StillArmed }),
     }
-}
-
-fn text(line: CString) -> String {
-    line.into_string().expect("it was made from text")
 }
 
 /// A file, open and read: what was checked is what is passed on, whatever the path leads to by then.

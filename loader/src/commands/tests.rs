@@ -27,12 +27,13 @@ fn load_tells_the_image_and_whether_it_stays_current() {
         segments: Vec::new(),
         regions: Vec::new(),
         command_line: String::new(),
+        dropped: Vec::new(),
         console_port: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,
             leaf_size: 0,
-            report: nowhere,
+            report: Some(nowhere),
             engine: String::new(),
             on_corrupt: String::new(),
             reset_delay_ms: 0,
@@ -40,7 +41,7 @@ fn load_tells_the_image_and_whether_it_stays_current() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line console_port crash_region engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
+        "block command_line console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
          report reset_delay_ms segments version"
     );
 }
@@ -53,9 +54,10 @@ fn load_of_files_tells_what_the_kernel_was_given() {
         kernel: String::new(),
         initrd: None,
         command_line: String::new(),
+        dropped: Vec::new(),
         crash_region: SpanSummary { start: 0, len: 0 },
     };
-    assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region hotplug initrd kernel version");
+    assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region dropped hotplug initrd kernel version");
 }
 
 pub(super) fn report() -> Report {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::source::{self, Tree};
 use super::{Error, iomem, meminfo, read_command_line};
+use crate::cmdline;
 use crate::phys::PhysRange;
 
 pub(super) mod boot_log;
@@ -106,7 +107,7 @@ pub fn find(root: &Path) -> Result<Cause, Error> {
         Err(Error::Hidden { .. }) => Ram { len: meminfo::parse(&tree.required(&source::MEMINFO)?)?, above_4_gib: None },
         Err(error) => return Err(error),
     };
-    Ok(decide(&read_command_line(tree)?, ram, Evidence::read(tree)?))
+    Ok(decide(&cmdline::text(&read_command_line(tree)?), ram, Evidence::read(tree)?))
 }
 
 /// Names the cause.

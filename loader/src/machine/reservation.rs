@@ -25,7 +25,9 @@ pub struct Reservation {
     /// /sys/kernel/crash_elfcorehdr_size, absent before Linux 6.6.
     pub elfcorehdr_size: Option<u64>,
     /// The running kernel's command line.
-    pub command_line: String,
+    pub command_line: Vec<u8>,
+    /// How many CPUs could ever be there.
+    pub possible_cpus: u32,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
@@ -47,6 +49,7 @@ impl Reservation {
             crash_regions: iomem.crash_regions,
             elfcorehdr_size: tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?,
             command_line: read_command_line(tree)?,
+            possible_cpus: cpus::parse_possible(&tree.required(&source::CPU_POSSIBLE)?)?,
             cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, NO_TSC_KHZ)?,
         })
     }

@@ -4,6 +4,7 @@ mod fixture;
 mod plan;
 mod bad_input;
 mod surface;
+mod command_line;
 mod completions;
 mod manual;
 mod kexec;

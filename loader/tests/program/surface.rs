@@ -183,7 +183,7 @@ fn json_has_these_keys() {
     let plan = fixture.plan(["--json"]).stdout;
     assert_eq!(
         keys(&plan),
-        "block command_line console_port crash_region engine entry identity leaf_size leaf_table on_corrupt purgatory regions \
+        "block command_line console_port crash_region dropped engine entry identity leaf_size leaf_table on_corrupt purgatory regions \
          report reset_delay_ms segments version"
     );
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
