@@ -26,6 +26,8 @@ mod settings; // whether a crash gets as far as the capture kernel
 mod cpus; // whether a CPU that is not used resets the machine
 mod initrd; // what is in it
 mod capture; // what starts after a panic
+mod command_line; // what is wrong with its command line
+mod room; // whether it has memory enough
 mod saver; // who saves the dump
 mod target; // and where to
 mod wished; // the same of what the config names, before it is armed
@@ -103,6 +105,9 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
     }
     let saver = scene.record.and_then(|record| {
         let capture = Capture::armed(Files::new(root), record);
+        command_line::look(root, &capture, &record.advice, &mut findings);
+        let crash_size = state.as_ref().map_or(0, |state| state.crash_size);
+        room::look(Files::new(root), &capture, record.image.as_ref(), crash_size, &mut findings);
         capture.look(&mut findings);
         saver::look(root, &capture, &mut findings)
     });
@@ -114,13 +119,6 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
 
 fn cannot_look(error: &dyn std::error::Error) -> Finding {
     Finding::new(Code::CannotLook, capture::in_full(error))
-}
-
-/// The value of the last parameter of this name. The kernel does not tell `-` from `_` in names (`parameq`, kernel/params.c).
-fn parameter<'a>(command_line: &'a str, name: &str) -> Option<&'a str> {
-    let words = command_line.split_ascii_whitespace().take_while(|word| *word != "--");
-    let values = words.filter_map(|word| word.split_once('=')).filter(|(key, _)| key.replace('-', "_") == name);
-    values.map(|(_, value)| value.trim_matches('"')).last()
 }
 
 /// The config, if there is one that can be used.

@@ -72,7 +72,8 @@ codes! {
     RegionNearlyFull = "region_nearly_full", Warning, "The image fills the crash region.";
 
     // Does the capture kernel run?
-    LittleRoom = "little_room", Warning, "The image leaves the capture kernel little memory to run in.";
+    TooLittleRoom = "too_little_room", Unknown, "Kernels that were tested with so little memory never reached user space.";
+    LittleRoom = "little_room", Warning, "The image leaves the capture kernel less memory than was always enough in tests.";
     MemoryHotplug = "memory_hotplug", Warning, "The capture kernel would use hot-added memory as RAM and overwrite what it must dump.";
     DevicesNotReset = "devices_not_reset", Warning, "Drivers of the capture kernel may fail on devices that the crashed kernel left busy.";
     ManyCpus = "many_cpus", Warning, "The capture kernel sets up more than one CPU, which takes memory and may reset the machine.";

@@ -4,24 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::files::Files;
 use super::initrd::Initrd;
-use super::parameter;
-use crate::cmdline;
+use crate::cmdline::{self, Base};
 use crate::config::Config;
 use crate::findings::{Code, Finding};
-use crate::kernel::{self, bzimage, uki};
+use crate::kernel::{self, uki};
 use crate::record::{Call, Record};
 use crate::request::InputFile;
 
 /// No kernel file is larger. Debian's vmlinux with debug information has 700 MB.
 const MOST_KERNEL: u64 = 1 << 30;
-/// Offset of the offset of the release string in a bzImage, counted from 0x200 (boot.rst, "kernel_version").
-const KERNEL_VERSION: usize = 0x20e;
-const KERNEL_VERSION_BASE: usize = 0x200;
-/// What precedes the release in an unpacked kernel (`linux_banner`, init/version.c).
-const BANNER: &[u8] = b"Linux version ";
-/// No release is longer (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
-const LONGEST_RELEASE: usize = 64;
-
 /// Files whose content decides something: the settings of services, the programs whose version matters, our own note.
 fn is_kept(name: &str) -> bool {
     name.starts_with("etc/") && name.ends_with("kdump.conf")
@@ -42,6 +33,10 @@ pub(super) struct Capture {
     pub by_file: bool,
     /// The kernel's release, if its file says so.
     pub release: Option<String>,
+    /// Bytes that the kernel takes when it has unpacked itself.
+    pub init_size: Option<u64>,
+    /// Bytes of the initrd's file.
+    pub initrd_len: u64,
     /// What is in the initrd, or why that is unknown; nothing if there is none.
     pub initrd: Option<Result<Initrd, String>>,
 }
@@ -65,7 +60,8 @@ impl Capture {
         let options = &config.options;
         // An image of a machine has none. The line that it is going to have names the root file system.
         let running = files.text("proc/cmdline").unwrap_or("root=unknown".to_owned());
-        let command_line = cmdline::chosen(running.trim_end(), options.reuse_cmdline, options.append.as_deref(), None);
+        let base = Base::chosen(running.trim_end().as_bytes(), options.reuse_cmdline, options.append.as_deref(), None);
+        let command_line = cmdline::text(&base.line);
         let by_file = config.file == crate::config::FilePolicy::Always;
         Self::read(files, options.kernel.clone(), options.initrd.clone(), command_line, by_file)
     }
@@ -83,7 +79,10 @@ impl Capture {
             ),
             None => in_kernel(),
         };
-        Self { release: release(&file), kernel, initrd_path, command_line, by_file, initrd }
+        let init_size = kernel::parse(&file).ok().map(|kernel| kernel.init_size);
+        let initrd_len =
+            initrd_path.as_ref().and_then(|path| files.open(path).ok()?.metadata().ok()).map_or(0, |metadata| metadata.len());
+        Self { release: kernel::release(&file), kernel, initrd_path, command_line, by_file, init_size, initrd_len, initrd }
     }
 
     /// What is in the initrd, as far as that is known.
@@ -92,8 +91,8 @@ impl Capture {
     }
 
     /// The value of a parameter of its command line.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        parameter(&self.command_line, name)
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        cmdline::value(&self.command_line, name)
     }
 
     /// Whether the files are those of one capture kernel.
@@ -135,19 +134,4 @@ pub(super) fn in_full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// The release of the kernel in a file: from the setup header of a bzImage, or from the banner of a vmlinux.
-fn release(file: &InputFile) -> Option<String> {
-    let bytes = kernel::parse(file).ok()?.file;
-    let start = if (bzimage::FORMAT.probe)(bytes) {
-        let offset = bytes.get(KERNEL_VERSION..)?.first_chunk()?;
-        KERNEL_VERSION_BASE + usize::from(u16::from_le_bytes(*offset))
-    } else {
-        bytes.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len()
-    };
-    let text = bytes.get(start..)?;
-    let end = text.iter().take(LONGEST_RELEASE).position(|&byte| byte == b' ' || byte == 0)?;
-    let release = str::from_utf8(&text[..end]).ok()?;
-    (start > KERNEL_VERSION_BASE && !release.is_empty()).then(|| release.to_owned())
 }

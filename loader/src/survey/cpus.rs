@@ -4,8 +4,9 @@
 //! whether an NMI may be broadcast (`apic_smt_update`, arch/x86/kernel/apic/ipi.c). After a panic the broadcast reaches these CPUs as well.
 //! They leave their wait, run firmware, and reset the machine while the purgatory verifies the image.
 
+use super::Scene;
 use super::files::Files;
-use super::{Scene, parameter};
+use crate::cmdline;
 use crate::findings::{Code, Finding};
 
 /// ACPI devices by hardware id and number.
@@ -22,8 +23,8 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let command_line = files.text("proc/cmdline").unwrap_or_default();
     let refused = refused(&files);
     // `no_ipi_broadcast=0` switches nothing off (`apic_ipi_shorthand`, which reads it as a number).
-    let broadcasts =
-        parameter(&command_line, NO_BROADCAST).is_none_or(|value| value.trim_start_matches("0x").trim_matches('0').is_empty());
+    let broadcasts = cmdline::value(&command_line, NO_BROADCAST)
+        .is_none_or(|value| value.trim_start_matches("0x").trim_matches('0').is_empty());
     if refused > 0 && broadcasts {
         let message = format!(
             "{refused} of this machine's CPUs {} not used by the running kernel: the NMI broadcast after a panic wakes {}, which can reset \

@@ -99,7 +99,7 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
         return None;
     }
     let state = |unit: &str| unit_state(root, unit).unwrap_or(UnitState::Absent);
-    let (service, unit) = match booted {
+    let (service, unit) = match booted.as_deref() {
         Some(KDUMP_TOOLS_DUMP) => (Service::KdumpTools, KDUMP_TOOLS_DUMP),
         Some(other) => {
             let there = if state(other) == UnitState::Absent { ", which is not on this machine" } else { "" };

@@ -17,7 +17,7 @@ use crate::queue::{Block, Queue};
 use crate::record::Call;
 use crate::record::failure;
 use crate::record::origin::Origin;
-use crate::request;
+use crate::request::{self, Request};
 
 /// Stands for the loader.
 const PROGRAM: &str = "/dev/null";
@@ -62,7 +62,9 @@ impl Armed {
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
         let machine = Machine::read(root, Some(1_000_000)).unwrap();
-        let image = crate::build(&request::example(), &machine).unwrap().summary();
+        let command_line = "console=ttyS1 nr_cpus=1 reset_devices acpi_no_memhotplug";
+        let request = Request { command_line: command_line.into(), ..request::example() };
+        let image = crate::build(&request, &machine).unwrap().summary();
         let record = Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false).unwrap();
         let origin = Origin::of(&self.options(), Path::new(PROGRAM));
         let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
@@ -161,7 +163,10 @@ fn what_was_wrong_with_the_image_from_the_start_is_found() {
 #[test]
 fn kernels_purgatory_is_mentioned() {
     let armed = Armed::new();
-    armed.record(|record| (record.image, record.call) = (None, Call::KexecFileLoad));
+    armed.record(|record| {
+        record.command_line = record.image.take().map(|image| image.command_line);
+        record.call = Call::KexecFileLoad;
+    });
     assert_eq!(armed.found(), ["kernels_purgatory"]);
 }
 
@@ -235,6 +240,34 @@ fn cpu_that_the_kernel_refused_is_found() {
     assert_eq!(armed.found(), ["cpu_refused"]);
     armed.write("proc/cmdline", &format!("no_ipi_broadcast=1 {command_line}"));
     assert_eq!(armed.found(), [] as [&str; 0]);
+}
+
+#[test]
+fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_loader() {
+    let armed = Armed::new();
+    armed.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200");
+    assert_eq!((armed.found(), armed.answer()), (vec!["unfit_parameter"], Answer::YesBut));
+    let finding = &armed.findings()[0];
+    assert!(finding.message.contains("hugepages=200") && finding.message.contains("deadlocked on memory"), "{finding}");
+    // `load` has said it already.
+    armed.record(|record| {
+        record.image.as_mut().unwrap().command_line += " hugepages=200";
+        let line = record.image.as_ref().unwrap().command_line.as_str();
+        record.advice = crate::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
+    });
+    assert_eq!(armed.found(), ["unfit_parameter"]);
+}
+
+#[test]
+fn crash_memory_below_what_was_measured_is_found() {
+    let armed = Armed::new();
+    let mut image = 0;
+    armed.record(|record| image = record.image.as_ref().unwrap().used());
+    let cma = 16 << 20;
+    for (room, expected) in [(15 << 20, Some("too_little_room")), (30 << 20, Some("little_room")), (60 << 20, None)] {
+        armed.write("sys/kernel/kexec_crash_size", &format!("{}\n", image + room - cma));
+        assert_eq!(armed.found(), Vec::from_iter(expected), "{room}");
+    }
 }
 
 #[test]

@@ -27,6 +27,9 @@ struct State {
     words: &'static [&'static str],
 }
 
+/// A command line without a root file system.
+const NO_ROOT: &str = "nr_cpus=1 reset_devices acpi_no_memhotplug";
+
 const STATES: &[State] = &[
     State {
         name: "nothing",
@@ -67,6 +70,20 @@ const STATES: &[State] = &[
         words: &["1 of this machine's CPUs is not used", "help: boot with no_ipi_broadcast=1"],
     },
     State {
+        name: "huge pages are armed",
+        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200"),
+        answer: "yes_but",
+        found: &[("unfit_parameter", "warning")],
+        words: &["has hugepages=200, which belongs to the running kernel"],
+    },
+    State {
+        name: "the reservation is too small",
+        make: |machine| machine.write("sys/kernel/kexec_crash_size", "1048576\n"),
+        answer: "cannot_tell",
+        found: &[("too_little_room", "unknown")],
+        words: &["MiB to run in; in tests with less than", "help: boot the running kernel with crashkernel="],
+    },
+    State {
         name: "kernel and initrd are of two releases",
         make: |machine| machine.initrd(&[("usr/lib/modules/6.1.0-9-amd64/kernel/fs/ext4.ko.xz", b"")]),
         answer: "no",
@@ -78,7 +95,7 @@ const STATES: &[State] = &[
         make: |machine| {
             machine.record(|record| {
                 record.initrd = None;
-                record.image.as_mut().unwrap().command_line = "nr_cpus=1".into();
+                record.image.as_mut().unwrap().command_line = NO_ROOT.into();
             })
         },
         answer: "cannot_tell",
@@ -87,7 +104,7 @@ const STATES: &[State] = &[
     },
     State {
         name: "nothing in the initrd saves",
-        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line = "nr_cpus=1".into()),
+        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line = NO_ROOT.into()),
         answer: "cannot_tell",
         found: &[("saver_unknown", "unknown")],
         words: &["unknown[saver_unknown]: the initrd has no program that is known to save a dump", "/etc/kdump-loader/saver"],
