@@ -113,7 +113,7 @@ fn directory_that_cannot_be_written_is_named() {
     command.args(["service", "install", "--root"]).arg(root.path());
     let result = run(as_nobody(&mut command));
     assert_eq!((result.code, fs::read_dir(root.path()).unwrap().count()), (Some(1), 0));
-    assert_says(&result.stderr, &["cannot make ", root.path().to_str().unwrap(), "Permission denied"]);
+    assert_says(&result.stderr, &["cannot create ", root.path().to_str().unwrap(), "Permission denied"]);
 }
 
 #[test]
