@@ -12,6 +12,7 @@ use crate::phys::PhysRange;
 
 mod error;
 mod source;
+mod open;
 mod iomem;
 mod meminfo;
 mod kcore;
@@ -30,6 +31,7 @@ pub(crate) mod example;
 
 pub use error::Error;
 use no_reservation::{Evidence, Ram};
+pub use open::Refusal;
 pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 use source::Tree;

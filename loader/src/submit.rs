@@ -4,6 +4,7 @@
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
 
 pub mod file;
+pub mod writers;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use loader::phys::PhysRange;
-use loader::{config, kernel, machine, preflight, purgatory, record, removal, submit};
+use loader::{config, files, kernel, machine, preflight, purgatory, read, record, removal, submit};
 
 /// Why a command could not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +115,25 @@ pub enum Error {
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),
     /// A file cannot be read.
-    #[error("cannot read the {what} {}", path.display())]
-    Input {
-        /// What it should be.
-        what: &'static str,
+    #[error(transparent)]
+    Read(#[from] read::Error),
+    /// The capture kernel and its initrd cannot be read, or cannot fit.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// This program cannot be read.
+    #[error("cannot read the program itself, {}", path.display())]
+    Program {
         /// Its path.
         path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file in memory cannot be made.
+    #[error("cannot make a file in memory for the {what}")]
+    InMemory {
+        /// What it should hold.
+        what: &'static str,
         /// Why not.
         #[source]
         source: io::Error,

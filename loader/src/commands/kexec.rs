@@ -7,9 +7,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use loader::machine::{KexecState, Machine, Reservation};
+use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
 use loader::options::Options;
 use loader::phys::PhysRange;
+use loader::record::origin::Origin;
 use loader::request::Request;
 use loader::{preflight, submit};
 
@@ -96,10 +97,9 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
-    preflight::permitted(root, &Reservation::read(root)?.kexec)?;
+    preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
-    let origin = origin(&options(wanted));
-    let request = request(wanted, &machine)?;
+    let (request, origin) = request(wanted, &machine)?;
     if wanted.debug {
         // Before anything is submitted, so that it can be seen what the kernel refused.
         let image = loader::build(&request, &machine)?;
@@ -120,15 +120,15 @@ fn options(wanted: &Load) -> Options {
     Options { initrd, append, reuse_cmdline: reuse, noefi, console, ..Options::new(kernel) }
 }
 
-fn request(wanted: &Load, machine: &Machine) -> Result<Request, Error> {
+fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
-    let request = request_for(&options(wanted), machine, fresh_seed()?)?;
+    let (request, origin) = request_for(&options(wanted), machine, fresh_seed())?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }
     // --mem-max names the last byte.
     let window = PhysRange::new(mem_min, mem_max.saturating_add(1)).ok_or(Error::NoWindow { mem_min, mem_max })?;
-    Ok(Request { window: Some(window), ..request })
+    Ok((Request { window: Some(window), ..request }, origin))
 }
 
 /// Becomes the kexec that does it, with the same words. Only returns if it cannot.

@@ -35,7 +35,7 @@ pub fn run(what: &Service) -> Result<(), Error> {
 }
 
 fn myself() -> Result<Vec<u8>, Error> {
-    fs::read(OURSELVES).map_err(|source| Error::Input { what: "program itself", path: OURSELVES.into(), source })
+    fs::read(OURSELVES).map_err(|source| Error::Program { path: OURSELVES.into(), source })
 }
 
 fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), Error> {

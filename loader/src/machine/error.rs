@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::no_reservation::Cause;
+use super::open::Refusal;
 
 /// Why the machine could not be read, or saved.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A file of a snapshot is none.
+    #[error("{} {refusal}", path.display())]
+    Snapshot {
+        /// Which.
+        path: PathBuf,
+        /// What it is instead.
+        refusal: Refusal,
     },
     /// A file holds something else than it should.
     #[error("{} should hold {expected}, but holds {found}; if this is a snapshot, take it again", path.display())]
