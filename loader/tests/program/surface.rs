@@ -62,7 +62,10 @@ fn completions_of_every_shell_know_commands_and_flags() {
 #[test]
 fn service_is_installed_checked_and_taken_away_below_a_root() {
     let root = tempfile::tempdir().unwrap();
-    let service = |what: &[&str]| run(program().arg("service").args(what).arg("--root").arg(root.path()));
+    let service = |what: &[&str]| {
+        let asked: &[&str] = if what[0] == "uninstall" { &[] } else { &["--distribution", "debian"] };
+        run(program().arg("service").args(what).args(asked).arg("--root").arg(root.path()))
+    };
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["missing ", "disabled "]);
@@ -110,7 +113,7 @@ fn directory_that_cannot_be_written_is_named() {
     // By another process: a file that this one writes to may be open in what other tests start meanwhile, and cannot be run then (ETXTBSY).
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
-    command.args(["service", "install", "--root"]).arg(root.path());
+    command.args(["service", "install", "--distribution", "debian", "--root"]).arg(root.path());
     let result = run(as_nobody(&mut command));
     assert_eq!((result.code, fs::read_dir(root.path()).unwrap().count()), (Some(1), 0));
     assert_says(&result.stderr, &["cannot create ", root.path().to_str().unwrap(), "Permission denied"]);
