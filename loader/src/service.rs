@@ -23,6 +23,7 @@ mod check; // what is missing
 pub use change::{Choice, Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
+pub(crate) use conflicts::{UnitState, unit_state};
 pub use distribution::Distribution;
 pub use layout::{PROGRAM, Program, sysctl_keys};
 pub use settings::{Fate, Settings};
