@@ -23,7 +23,7 @@ const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --
 /// In place of a file's path.
 pub const STANDARD_OUTPUT: &str = "-";
 const RELOAD_EXAMPLE: &str = "The config is TOML. Its keys are load's long options with _ for -: kernel, initrd, append, reuse_cmdline, \
-     noefi, on_corrupt, reset_delay, console, no_hotplug, engine, leaf_size, purgatory; and file = \"auto\", \"never\" or \"always\" (auto: let \
+     noefi, on_corrupt, reset_delay, console, confidential, no_hotplug, engine, leaf_size, purgatory; and file = \"auto\", \"never\" or \"always\" (auto: let \
      the kernel make the image only where it forbids kexec_load). {release} in kernel and initrd stands for the running kernel's \
      release.\n\nOf a burst of events, the first is answered at once, the others together when it is quiet. The exit status is 0 when the \
      armed image is true, 1 when it could not be made so.\n\nExample of a config:\n  kernel = \"/boot/vmlinuz-{release}\"\n  initrd = \
@@ -103,7 +103,7 @@ pub struct Load {
     ///
     /// The way where the kernel is locked down, as by Secure Boot: it takes a capture kernel whose signature it trusts, and verifies it after a
     /// panic with the purgatory that is built into it, which says nothing and stops if the image is corrupt.
-    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "no_hotplug", "engine", "leaf_size", "purgatory"])]
+    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
     pub file: bool,
     /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
     #[arg(long)]

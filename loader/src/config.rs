@@ -22,7 +22,7 @@ pub const RELEASE: &str = "{release}";
 const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 
 /// Every key there is.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "kernel",
     "initrd",
     "append",
@@ -31,6 +31,7 @@ pub const KEYS: [&str; 13] = [
     "on_corrupt",
     "reset_delay",
     "console",
+    "confidential",
     "no_hotplug",
     "engine",
     "leaf_size",
@@ -39,8 +40,8 @@ pub const KEYS: [&str; 13] = [
 ];
 
 /// What only this loader's own images can be told, as with `load --file`.
-const NOT_FOR_FILE: [&str; 8] =
-    ["noefi", "on_corrupt", "reset_delay", "console", "no_hotplug", "engine", "leaf_size", "purgatory"];
+const NOT_FOR_FILE: [&str; 9] =
+    ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"];
 
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,6 +182,7 @@ impl Config {
                     options.reset_delay_ms = Some(delay.map_err(|message| entry.wrong(message))?);
                 }
                 "console" => options.console = entry.word(words::console)?,
+                "confidential" => options.confidential = entry.word(words::confidential)?,
                 "no_hotplug" => options.no_hotplug = entry.typed()?,
                 "engine" => options.engine = entry.word(words::engine)?,
                 "leaf_size" => options.leaf_size = Some(entry.word(words::leaf_size)?),

@@ -12,7 +12,7 @@ use crate::seal::Digest;
 mod summary;
 mod verification;
 
-pub use summary::{BlockSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
+pub use summary::{BlockSummary, GuestSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
 pub use verification::{ByBlock, BySymbols, Verification};
 
 /// What our purgatory is called where others' are called by whose they are.
@@ -144,6 +144,10 @@ impl<'r> Image<'r> {
             }
             Verification::BySymbols(told) => (told.contract.name, RegionSummary::whole(&told.regions), told.console, None),
         };
+        let confidential = match &self.verification {
+            Verification::ByBlock(told) => told.settings.confidential,
+            Verification::BySymbols(told) => told.confidential,
+        };
         Summary {
             identity: hex(&self.identity()),
             purgatory: purgatory.to_owned(),
@@ -153,6 +157,7 @@ impl<'r> Image<'r> {
             regions,
             command_line: self.command_line(),
             console_port,
+            confidential: confidential.map(GuestSummary::from),
             by_block,
         }
     }

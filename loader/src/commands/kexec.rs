@@ -97,7 +97,7 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &Reservation::read(root)?.kexec)?;
-    let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
+    let machine = Machine::read(root, Some(submit::measure()))?;
     let origin = origin(&options(wanted));
     let request = request(wanted, &machine)?;
     if wanted.debug {

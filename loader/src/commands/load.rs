@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loader::image::{Summary, mib};
 use loader::listing::Listing;
-use loader::machine::{CrashHotplug, Machine, Present};
+use loader::machine::{CrashHotplug, Machine, Measured, Present};
 use loader::preflight;
 use loader::record::{Record, origin::Origin};
 use loader::request::Request;
@@ -36,7 +36,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     }
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
-    let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
+    let machine = Machine::read(root, Some(submit::measure()))?;
     preflight::permitted(root, &machine.kexec)?;
     let origin = origin(&arguments.image.options());
     let request = request(&arguments.image, &machine, fresh_seed()?)?;
@@ -133,7 +133,8 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
     if Listing::of_present(&present) == Listing::of(described) {
         return None;
     }
-    Machine::read(root, Some(described.cpu.tsc_khz)).map_err(unread).ok()
+    let measured = Measured { tsc_khz: described.cpu.tsc_khz, cpuid: submit::cpuid() };
+    Machine::read(root, Some(measured)).map_err(unread).ok()
 }
 
 /// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do. That it took the flag is not enough:

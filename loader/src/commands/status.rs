@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use loader::elfcorehdr;
 use loader::findings::{Answer, Finding, Severity};
 use loader::image::{SpanSummary, mib};
-use loader::machine::Machine;
+use loader::machine::{Machine, Measured};
 use loader::record::{Call, Record};
+use loader::submit;
 use loader::survey::{Survey, survey};
 use serde::Serialize;
 
@@ -86,7 +87,8 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = Path::new(LIVE);
     let Survey { state, record, findings } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES))?;
     // Without privilege /proc/iomem has no addresses; the rest can be said nevertheless.
-    let machine = Machine::read(root, Some(NO_TSC_KHZ)).map_err(|error| say(format_args!("{}", in_full(&error)))).ok();
+    let measured = Measured { tsc_khz: NO_TSC_KHZ, cpuid: submit::cpuid() };
+    let machine = Machine::read(root, Some(measured)).map_err(|error| say(format_args!("{}", in_full(&error)))).ok();
     let (record, unknown_because) = match record {
         Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image".to_owned())),
         Some(Ok(record)) => (Some(record), None),

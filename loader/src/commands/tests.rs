@@ -28,6 +28,7 @@ fn load_tells_the_image_and_whether_it_stays_current() {
         regions: Vec::new(),
         command_line: String::new(),
         console_port: None,
+        confidential: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,

@@ -19,6 +19,8 @@ pub(super) enum Part {
     Whole,
     /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address space.
     ElfHeaders,
+    /// Nothing: that it is there says all.
+    Presence,
 }
 
 /// One fact's file.
@@ -91,6 +93,10 @@ machine_sources! {
     EFI_MAP_VIRT_ADDR = ["sys/firmware/efi/runtime-map/{}/virt_addr"], Whole, "a hexadecimal address", OPTIONAL;
     EFI_MAP_NUM_PAGES = ["sys/firmware/efi/runtime-map/{}/num_pages"], Whole, "a hexadecimal number", OPTIONAL;
     EFI_MAP_ATTRIBUTE = ["sys/firmware/efi/runtime-map/{}/attribute"], Whole, "a hexadecimal number", OPTIONAL;
+    SEV_VMPL = ["sys/devices/system/cpu/sev/vmpl"], Whole, "a decimal number", OPTIONAL;
+    SEV_GUEST = ["dev/sev-guest"], Presence, "anything", OPTIONAL;
+    TDX_GUEST = ["dev/tdx_guest"], Presence, "anything", OPTIONAL;
+    CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only a snapshot has it; take the snapshot again, or measure";
 }
@@ -246,6 +252,7 @@ fn read(path: PathBuf, source: &Source) -> Result<Option<Found>, Error> {
     loop {
         let bytes = match source.part {
             Part::Whole => fs::read(&path),
+            Part::Presence => fs::symlink_metadata(&path).map(|_| Vec::new()),
             Part::ElfHeaders => File::open(&path).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
         };
         return match bytes {

@@ -29,6 +29,7 @@ pub(super) fn summary() -> Summary {
         regions: vec![own, kernel_region, initrd_region],
         command_line: "nr_cpus=1".into(),
         console_port: Some(0x3f8),
+        confidential: None,
         by_block: Some(BlockSummary {
             block: SpanSummary { start: 0x3251_d000, len: 768 },
             leaf_table: SpanSummary { start: 0x3251_f000, len: 3008 },

@@ -24,6 +24,7 @@ fn record(root: &Path) -> Record {
         regions: Vec::new(),
         command_line: String::new(),
         console_port: None,
+        confidential: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,

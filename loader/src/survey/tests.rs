@@ -54,7 +54,7 @@ impl Armed {
     /// Records an image with nothing wrong, but for what `change` does to it.
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
-        let machine = Machine::read(root, Some(1_000_000)).unwrap();
+        let machine = Machine::read(root, Some(crate::machine::example::measured(1_000_000))).unwrap();
         let image = crate::build(&request::example(), &machine).unwrap().summary();
         let record = Record::new(root, image, Path::new("vmlinuz"), None, false).unwrap();
         let origin = Origin::of(&self.options(), Path::new(PROGRAM));

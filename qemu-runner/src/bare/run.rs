@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use loader::image::Image;
-use loader::request::{Console, InputFile, Request};
+use loader::request::{Confidential, Console, InputFile, Request};
 
 use super::booted::{Kind, Machines};
 use super::case::{Arrangement, Case, Cpu};
@@ -154,6 +154,7 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         on_corrupt: Some(arrangement.on_corrupt),
         reset_delay_ms: Some(arrangement.reset_delay_ms),
         console: arrangement.console.map_or(Console::None, Console::Port),
+        confidential: Confidential::No,
         hotplug: arrangement.hotplug,
         engine: arrangement.engine,
         leaf_size: Some(arrangement.leaf_size),
