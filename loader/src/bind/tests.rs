@@ -68,7 +68,8 @@ fn differences(handoff: &Handoff, memory: &Memory) -> Vec<(Place, Verdict)> {
     let mut found = Vec::new();
     let read = |span| memory.read(span);
     let each = |place, difference: Difference| found.push((place, difference.verdict()));
-    verify::regions(handoff, Engine::fastest(), memory.read(handoff.leaf_table), read, each);
+    let reading = purgatory::reading::Reading::new();
+    verify::regions(handoff, Engine::fastest(), memory.read(handoff.leaf_table), &reading, read, each);
     found
 }
 
