@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use handoff::report::FIELD_LEN;
 use handoff::{Block, ConsoleKind, EngineId, EntryRegs, OnCorrupt, Permissions, PhysSpan, Region, RegionKind};
 use loader::image::Image;
+use loader::machine::no_reservation::Evidence;
 use loader::machine::{CpuFacts, CrashNotes, Kcore, KexecPermission, Machine};
 use loader::phys::PhysRange;
 use loader::purgatory::Program;
@@ -99,9 +100,10 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         elfcorehdr_size: None,
         boot_params: vec![0; 4096],
         efi: None,
-        command_line: String::new(),
+        command_line: Vec::new(),
         cpu: CpuFacts { sha_ni: false, gbpages: true, la57: false, physical_bits: 46, confidential: None, tsc_khz: 2_000_000 },
         kexec: KexecPermission { load_disabled: false, lockdown: None },
+        no_reservation: Evidence::default(),
     }
 });
 

@@ -31,7 +31,8 @@ pub fn bind<'r, P: Purgatory>(sealed: Sealed<'r, P>, engine: Engine) -> Result<I
     let placed = described.placed();
     let mut segments = described.segments();
     segments.push(Segment::new(SegmentKind::Purgatory, placed.purgatory, Cow::Owned(bytes)));
-    Ok(Image::new(entry, placed.crash_region, segments, verification))
+    let dropped = described.dropped();
+    Ok(Image::new(entry, placed.crash_region, segments, verification, dropped))
 }
 
 #[cfg(test)]

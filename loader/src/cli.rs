@@ -1,6 +1,7 @@
 //! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
 
 mod image; // what decides an image
+pub mod manual; // the rest of each page: exit status, files, examples
 mod service; // `service …`
 
 use std::ffi::OsString;
@@ -10,28 +11,14 @@ use clap::{Args, Parser, Subcommand};
 use loader::queue::Block;
 
 pub use image::ImageArgs;
-pub use service::{Check, Install, Service, Uninstall};
-
-const AFTER_HELP: &str = "Data goes to standard output, words to standard error. The exit status is 0 when it was done, 1 when it could \
-     not be done, and 2 when it was not understood.";
-
-const LOAD_EXAMPLE: &str = "Example: kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img --reuse-cmdline --append \
-     'nr_cpus=1 reset_devices acpi_no_memhotplug'\n\nThe kernel keeps an armed image current when CPUs come or go and when memory comes, if it can \
-     (`status` says whether). After memory is removed, load again: the kernel leaves the range in the list of what is to be \
-     dumped.\n\nWhat was armed is written to /run/kdump-loader/armed.json, where `status` looks.";
+pub use service::{Check, Divert, Install, Service, Uninstall};
 
 /// In place of a file's path.
 pub const STANDARD_OUTPUT: &str = "-";
-const RELOAD_EXAMPLE: &str = "The config is TOML. Its keys are load's long options with _ for -: kernel, initrd, append, reuse_cmdline, \
-     noefi, on_corrupt, reset_delay, console, confidential, no_hotplug, engine, leaf_size, purgatory; and file = \"auto\", \"never\" or \"always\" (auto: let \
-     the kernel make the image only where it forbids kexec_load). {release} in kernel and initrd stands for the running kernel's \
-     release.\n\nOf a burst of events, the first is answered at once, the others together when it is quiet. The exit status is 0 when the \
-     armed image is true, 1 when it could not be made so.\n\nExample of a config:\n  kernel = \"/boot/vmlinuz-{release}\"\n  initrd = \
-     \"/var/lib/kdump/initrd.img-{release}\"\n  reuse_cmdline = true\n  append = \"nr_cpus=1 reset_devices acpi_no_memhotplug\"";
 
 /// Arms a capture kernel that takes over when this kernel panics
 #[derive(Debug, Parser)]
-#[command(name = "kdump-loader", version, after_help = AFTER_HELP)]
+#[command(name = "kdump-loader", version, after_help = manual::help(""))]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -40,47 +27,46 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Arm a capture kernel, in place of the one that is armed
+    /// Arm a capture kernel in place of the armed one
     ///
-    /// Everything that can be checked is checked before the kernel is asked, because a refusal may cost the armed image.
-    #[command(after_help = LOAD_EXAMPLE)]
+    /// Every check comes before the system call, because a call that fails can cost the armed image.
+    #[command(after_long_help = manual::help("load"))]
     Load(Load),
     /// Disarm the capture kernel
     Unload,
-    /// Make the armed image true: arm what the config says, if that is not what is armed
+    /// Arm what the config says, unless the armed image is up to date
     ///
-    /// Arms if nothing is armed; does nothing if the armed image still is what would be armed now; else puts another in its place, with
-    /// everything checked before and one system call, which is all the time without. What does not succeed leaves the old one armed.
-    #[command(after_help = RELOAD_EXAMPLE)]
+    /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces it with one system call, after every check;
+    /// nothing is armed only during that call. If the reload fails before it, the old image stays armed.
+    #[command(after_long_help = manual::help("reload"))]
     Reload(Reload),
     /// Say whether a panic now would leave a dump, and what would be wrong with it
     ///
-    /// The first line is the answer: yes, yes but, no because. The exit status is 0 for the first two and 1 for no, or when it cannot be told,
-    /// as without privilege.
+    /// The first line is the answer: yes, yes but, cannot tell, or no. Findings follow, each with a level and a code; docs/status.md lists them.
+    /// The exit status is 0 for the first two answers and 1 for the others. Without privilege the answer is mostly "cannot tell".
     Status(Status),
-    /// Print what happens to CPUs, memory and the armed image, as it happens
+    /// Print changes of CPUs, memory and the armed image as they happen
     ///
-    /// CPUs and memory blocks that come, go and change state, by the kernel's own events; arming and disarming, seen within a tenth of a
-    /// second; and whether the kernel keeps the image current. Ends when it is interrupted.
+    /// Prints CPUs and memory blocks that come, go or change state, from the kernel's events. Notices arming and disarming within a tenth of a
+    /// second, and prints whether the kernel keeps the image up to date. Ctrl-C ends it.
     Watch(Watch),
-    /// Say what `load` would do, and touch nothing
+    /// Show what `load` would do, without arming anything
     ///
-    /// With --snapshot it does so for the machine that the snapshot was taken of, and needs no privilege.
+    /// With --snapshot, plans for the machine of the snapshot, and needs no privilege.
     Plan(Plan),
-    /// Describe a capture kernel's file, or a purgatory's
+    /// Describe the file of a capture kernel or of a purgatory
     Inspect(Inspect),
-    /// Save what the image depends on of this machine
+    /// Save the facts about this machine on which an image depends
     ///
-    /// A snapshot holds copies of files below /proc and /sys and no memory, but think before you give it away: it tells where the kernel
-    /// lies, which KASLR hides, and the running kernel's command line, which may hold credentials. Only its owner can read it.
-    /// `plan --snapshot` uses it.
+    /// A snapshot holds copies of files below /proc and /sys, and no memory. Think before you share it: it reveals the kernel's address, which
+    /// KASLR hides, and the running kernel's command line, which may hold credentials. `plan --snapshot` reads it.
     Snapshot(Snapshot),
-    /// Stand in for kexec-tools' kexec, as far as it is about capture kernels
+    /// Stand in for kexec-tools' kexec where it handles capture kernels
     ///
-    /// The same as calling this program by the name kexec. `kdump-loader kexec --help` prints the options, which are kexec-tools'.
+    /// The same as running this program under the name kexec. `kdump-loader kexec --help` prints the options, which are those of kexec-tools.
     #[command(disable_help_flag = true)]
     Kexec(Kexec),
-    /// Put the service around this program on a machine, take it away again, or say what is missing
+    /// Install, remove or check the service that keeps a capture kernel armed
     #[command(subcommand)]
     Service(Service),
     /// Write the man pages
@@ -99,10 +85,10 @@ pub enum Command {
 pub struct Load {
     #[command(flatten)]
     pub image: ImageArgs,
-    /// Let the kernel make the image (kexec_file_load)
+    /// Let the kernel build the image (kexec_file_load)
     ///
-    /// The way where the kernel is locked down, as by Secure Boot: it takes a capture kernel whose signature it trusts, and verifies it after a
-    /// panic with the purgatory that is built into it, which says nothing and stops if the image is corrupt.
+    /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel whose signature it trusts. After a panic, the
+    /// kernel's built-in purgatory verifies the image. If the image is corrupt, that purgatory hangs without a message.
     #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
     pub file: bool,
     /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
@@ -116,16 +102,16 @@ pub struct Reload {
     /// The config
     #[arg(long, value_name = "FILE", default_value = "/etc/kdump-loader.toml")]
     pub config: PathBuf,
-    /// Arm again even if the armed image is still true
+    /// Arm again even if the armed image is up to date
     #[arg(long)]
     pub force: bool,
     /// Print as JSON what was done and why
     #[arg(long)]
     pub json: bool,
-    /// Only note that CPUs or memory came or went, for the reload to come; for udev
+    /// Only queue an event of CPUs or memory for the next reload; for udev
     #[arg(long, conflicts_with_all = ["force", "json"])]
     pub queue: bool,
-    /// The memory block that went, by the kernel's name for it, such as memory42
+    /// The memory block that was removed, by its kernel name, such as memory42
     #[arg(long, value_name = "DEVICE", requires = "queue")]
     pub removed: Option<Block>,
 }
@@ -139,12 +125,15 @@ pub struct Status {
     /// Compare what is armed with this config [default: /etc/kdump-loader.toml if there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Write the answer for Prometheus' node_exporter, too: a file of its directory for textfiles, replaced in one step
+    /// Also write the answer for Prometheus' node_exporter: a file in its textfile directory, replaced in one step
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Look at the machine below this directory, for tests and bug reports
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
 }
 
 /// `watch`
@@ -160,12 +149,13 @@ pub struct Watch {
 pub struct Plan {
     #[command(flatten)]
     pub image: ImageArgs,
-    /// Plan for the machine that this snapshot was taken of
+    /// Plan for the machine of this snapshot
     #[arg(long, value_name = "DIR")]
     pub snapshot: Option<PathBuf>,
-    /// Draw the crash region as SVG: segments, what is free, what is hashed and what is not
+    /// Draw the crash region as SVG: segments, free memory, and what is hashed
     ///
-    /// Into FILE, beside what is printed otherwise; onto standard output instead of it, if FILE is - or not named.
+    /// FILE is replaced as a whole; a symbolic link is refused. The table is still printed. If FILE is - or missing, the picture goes to standard
+    /// output instead of the table.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, conflicts_with = "json")]
     pub svg: Option<PathBuf>,
     /// Print JSON
@@ -176,7 +166,7 @@ pub struct Plan {
 /// `inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A bzImage, a unified kernel image, a vmlinux or a purgatory; the purgatory in this program if none is named
+    /// A bzImage, a unified kernel image, a vmlinux or a purgatory [default: the embedded purgatory]
     pub file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -186,14 +176,14 @@ pub struct Inspect {
 /// `snapshot`
 #[derive(Debug, Args)]
 pub struct Snapshot {
-    /// Where to save it: an empty directory, or one to be made
+    /// Where to save it: a new or empty directory
     pub dir: PathBuf,
 }
 
 /// `kexec`
 #[derive(Debug, Args)]
 pub struct Kexec {
-    /// What kexec-tools' kexec would be called with
+    /// The arguments of kexec-tools' kexec
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     pub arguments: Vec<OsString>,
 }

@@ -1,24 +1,42 @@
-//! [6a] The capture kernel's command line: the caller's words, what the loader must add, and room for the purgatory's report.
+//! [6] The capture kernel's command line: the caller's words, what the loader must add, and room for the purgatory's report.
 //!
 //! *On entry:* the caller's words and the elfcorehdr's address. *On exit:* the bytes as the kernel will read them, no longer than it
 //! reads, and the offset of the field that the purgatory fills in after verification.
 
 use std::ffi::CString;
 
-use handoff::block::HIGHEST_CONSOLE_PORT;
 use handoff::report;
+
+mod base; // [6a] the caller's words
+mod parameter; // [6b] one of them
+mod settings; // [6c] single parameters that the loader looks for
+mod running_only; // [6d] those that a capture kernel must not get
+mod console; // [6e] the serial console
+
+pub use base::Base;
+pub use console::{console_port, hexadecimal_port, legacy_port};
+use parameter::{parameters, same_name};
+pub use running_only::{Row, TABLE, Values};
+pub use settings::{cpu_limit, has_parameter, starts_one_cpu};
 
 /// A finished command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
-    /// Its bytes, ending in NUL.
+    /// Its bytes: the line, NUL, and the report's field if that had to go after the NUL.
     pub bytes: Vec<u8>,
-    /// Where in `bytes` the report's field of [`report::FIELD_LEN`] spaces begins, if there is one.
-    pub report_offset: Option<usize>,
+    /// Where the purgatory writes its report, if it makes one.
+    pub report: Option<ReportField>,
 }
 
-/// What ends the kernel's parameters: everything after it is init's (`parse_args`, kernel/params.c).
-const END_OF_PARAMETERS: &str = "--";
+/// The place of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportField {
+    /// Where in the command line's bytes its field of [`report::FIELD_LEN`] spaces begins.
+    pub offset: usize,
+    /// By how many bytes the line is too long to hold the field. If it is not 0, the field is after the NUL, and nothing reads the report.
+    pub lacking: usize,
+}
+
 /// Room that kexec_file_load(2) keeps for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN, arch/x86/kernel/kexec-bzimage64.c).
 const KERNELS_ELFCOREHDR_LEN: usize = 30;
 /// Parameters that only the loader may give, each with its reason.
@@ -26,202 +44,111 @@ const OURS: [(&str, &str); 2] =
     [("elfcorehdr", "the loader decides where the elfcorehdr lies"), ("purgatory.report", "the purgatory fills it in")];
 
 /// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's field if the purgatory `reports`, for
-/// a kernel that reads `cmdline_size` bytes.
+/// a kernel that reads `cmdline_size` bytes. If only the report does not fit, it is left out of the line.
 pub fn compose(
-    base: &str,
+    base: &[u8],
     cmdline_size: u32,
     elfcorehdr: u64,
     acpi_rsdp: Option<u64>,
     reports: bool,
 ) -> Result<CommandLine, Error> {
     let base = legible(base)?;
-    let words = words(base);
-    let end = words.iter().position(|word| word.text == END_OF_PARAMETERS);
-    let (parameters, _) = words.split_at(end.unwrap_or(words.len()));
-    for (name, reason) in OURS {
-        if let Some(word) = parameters.iter().find(|word| word.name() == name) {
-            return Err(Error::Ours { word: word.text.to_owned(), reason });
-        }
-    }
-    let (kernels, inits) = match end {
-        Some(end) => base.split_at(words[end].at),
-        None => (base, ""),
+    let (parameters, end) = parameters(base);
+    let ours = |(name, reason): (&str, &'static str)| {
+        let word = parameters.iter().find(|word| same_name(word.name(), name.as_bytes()))?;
+        Some(Error::Ours { word: text(word.text), reason })
     };
+    if let Some(error) = OURS.into_iter().find_map(ours) {
+        return Err(error);
+    }
+    let (kernels, inits) = base.split_at(end);
     // An open quote would swallow what follows it (`next_arg`, lib/cmdline.c).
-    if kernels.matches('"').count() % 2 != 0 {
-        return Err(Error::OpenQuote { at: kernels.rfind('"').expect("an odd number of them") });
+    if kernels.iter().filter(|&&byte| byte == b'"').count() % 2 != 0 {
+        return Err(Error::OpenQuote { at: kernels.iter().rposition(|&byte| byte == b'"').expect("an odd number of them") });
     }
 
-    let mut line = kernels.trim_end_matches([' ', '\t']).to_owned();
-    line += &format!(" elfcorehdr={elfcorehdr:#x}");
-    line += &acpi_rsdp.map(|address| format!(" acpi_rsdp={address:#x}")).unwrap_or_default();
-    line += if reports { report::PARAMETER } else { "" };
-    let leading = line.len() - line.trim_start_matches(' ').len();
-    line.drain(..leading);
-    let report_offset = reports.then_some(line.len());
-    line += &" ".repeat(if reports { report::FIELD_LEN } else { 0 });
-    if !inits.is_empty() {
-        line.push(' ');
-        line += inits;
-    }
-    let needed = line.len() + 1;
+    let mut added = format!("elfcorehdr={elfcorehdr:#x}");
+    added += &acpi_rsdp.map(|address| format!(" acpi_rsdp={address:#x}")).unwrap_or_default();
+    let line = |report: bool| {
+        let mut line = trimmed(kernels).to_vec();
+        if !line.is_empty() {
+            line.push(b' ');
+        }
+        line.extend_from_slice(added.as_bytes());
+        line.extend_from_slice(if report { report::PARAMETER.as_bytes() } else { b"" });
+        let offset = line.len();
+        line.resize(offset + if report { report::FIELD_LEN } else { 0 }, b' ');
+        if !inits.is_empty() {
+            line.push(b' ');
+            line.extend_from_slice(inits);
+        }
+        line.push(0);
+        (line, offset)
+    };
     // As `bzImage64_load` has it (arch/x86/kernel/kexec-bzimage64.c): the NUL counts.
-    match needed.checked_sub(cmdline_size as usize) {
-        None | Some(0) => {}
-        Some(excess) => {
-            return Err(Error::TooLong { needed, cmdline_size, base: base.len(), added: needed - base.len(), excess });
+    let size = cmdline_size as usize;
+    let mut lacking = 0;
+    if reports {
+        let (bytes, offset) = line(true);
+        lacking = bytes.len().saturating_sub(size);
+        if lacking == 0 {
+            return Ok(CommandLine { bytes, report: Some(ReportField { offset, lacking }) });
         }
     }
-    let mut bytes = line.into_bytes();
-    bytes.push(0);
-    Ok(CommandLine { bytes, report_offset })
+    let (mut bytes, _) = line(false);
+    fits(base, bytes.len(), cmdline_size)?;
+    if !reports {
+        return Ok(CommandLine { bytes, report: None });
+    }
+    // The purgatory writes its report in any case. The kernel reads nothing after the NUL.
+    let offset = bytes.len();
+    bytes.resize(offset + report::FIELD_LEN, b' ');
+    Ok(CommandLine { bytes, report: Some(ReportField { offset, lacking }) })
 }
 
 /// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel puts `elfcorehdr=` before it.
-pub fn for_kernel(base: &str, cmdline_size: u32) -> Result<CString, Error> {
+pub fn for_kernel(base: &[u8], cmdline_size: u32) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];
-    if let Some(word) = words(base).iter().take_while(|word| word.text != END_OF_PARAMETERS).find(|word| word.name() == name) {
-        return Err(Error::Ours { word: word.text.to_owned(), reason });
+    if let Some(word) = parameters(base).0.iter().find(|word| same_name(word.name(), name.as_bytes())) {
+        return Err(Error::Ours { word: text(word.text), reason });
     }
-    let needed = base.len() + 1 + KERNELS_ELFCOREHDR_LEN;
-    if let Some(excess @ 1..) = needed.checked_sub(cmdline_size as usize) {
-        return Err(Error::TooLong { needed, cmdline_size, base: base.len(), added: needed - base.len(), excess });
-    }
+    fits(base, base.len() + 1 + KERNELS_ELFCOREHDR_LEN, cmdline_size)?;
     Ok(CString::new(base).expect("a legible line has no NUL"))
 }
 
+/// Whether the kernel reads a line of `needed` bytes to its end.
+fn fits(base: &[u8], needed: usize, cmdline_size: u32) -> Result<(), Error> {
+    match needed.checked_sub(cmdline_size as usize) {
+        None | Some(0) => Ok(()),
+        Some(excess) => Err(Error::TooLong { needed, cmdline_size, base: base.len(), added: needed - base.len(), excess }),
+    }
+}
+
 /// The line without white space around it, if the kernel would read all of it.
-fn legible(base: &str) -> Result<&str, Error> {
-    let base = base.trim_matches([' ', '\t']);
-    match base.char_indices().find(|&(_, character)| forbidden(character)) {
-        Some((at, character)) => Err(Error::Character { character, at }),
+fn legible(base: &[u8]) -> Result<&[u8], Error> {
+    let base = trimmed(base);
+    match base.iter().position(|&byte| byte.is_ascii_control() && byte != b'\t') {
+        Some(at) => Err(Error::Character { character: base[at].into(), at }),
         None => Ok(base),
     }
 }
 
-/// The running kernel's command line as the base of a capture kernel's: without what only concerns the running one, and with `append`.
-pub fn reuse(running: &str, append: &str) -> String {
-    /// `crashkernel` would take memory from the little there is; `BOOT_IMAGE` names the running kernel's file; the others are ours.
-    const DROPPED: [&str; 4] = ["crashkernel", "BOOT_IMAGE", "elfcorehdr", "purgatory.report"];
-    let words = words(running);
-    let end = words.iter().position(|word| word.text == END_OF_PARAMETERS).unwrap_or(words.len());
-    let (parameters, inits) = words.split_at(end);
-    let kept = parameters.iter().filter(|word| !DROPPED.contains(&word.name())).map(|word| word.text);
-    let appended = Some(append.trim()).filter(|append| !append.is_empty());
-    kept.chain(appended).chain(inits.iter().map(|word| word.text)).collect::<Vec<_>>().join(" ")
-}
-
-/// The base that was asked for: of the running kernel if it is to be reused, else what was given, else what the capture kernel brings along.
-pub fn chosen(running: &str, reuse: bool, given: Option<&str>, brought: Option<String>) -> String {
-    match given {
-        _ if reuse => self::reuse(running, given.unwrap_or_default()),
-        Some(given) => given.to_owned(),
-        None => brought.unwrap_or_default(),
+/// The line without spaces and tabs around it.
+fn trimmed(mut line: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = line {
+        line = rest;
     }
+    line
 }
 
-/// The first I/O port of the 8250 that the kernel's console or early console is on; of several, the last named, as for /dev/console.
-pub fn console_port(line: &str) -> Option<u16> {
-    let words = words(line);
-    let parameters = words.iter().take_while(|word| word.text != END_OF_PARAMETERS);
-    parameters.filter_map(|word| port_of(word.name(), word.value()?)).last()
-}
-
-/// Whether the kernel is given the parameter `name`, with a value or without.
-pub fn has_parameter(line: &str, name: &str) -> bool {
-    let words = words(line);
-    words.iter().take_while(|word| word.text != END_OF_PARAMETERS).any(|word| word.name() == name)
-}
-
-fn port_of(name: &str, value: &str) -> Option<u16> {
-    let mut parts = value.split(',');
-    let first = parts.next()?;
-    match name {
-        "console" | "earlycon" if matches!(first, "uart8250" | "uart") => {
-            if parts.next()? == "io" {
-                hexadecimal_port(parts.next()?)
-            } else {
-                None
-            }
-        }
-        "console" => legacy_port(first),
-        "earlyprintk" => value.strip_prefix("serial").or_else(|| value.strip_prefix("ttyS")).and_then(early_port),
-        _ => None,
-    }
-}
-
-/// Where the four legacy ports are, by name (`SERIAL_PORT_DFNS`, arch/x86/include/asm/serial.h).
-pub fn legacy_port(device: &str) -> Option<u16> {
-    Some(match device {
-        "ttyS0" => 0x3f8,
-        "ttyS1" => 0x2f8,
-        "ttyS2" => 0x3e8,
-        "ttyS3" => 0x2e8,
-        _ => return None,
-    })
-}
-
-/// What follows `serial` or `ttyS` in `earlyprintk=`: `,0xPORT`, or the number of a device, of which the kernel knows two here and takes the
-/// first for any other (`early_serial_init`, arch/x86/kernel/early_printk.c).
-fn early_port(rest: &str) -> Option<u16> {
-    let device = rest.strip_prefix(',').unwrap_or(rest).split(',').next()?;
-    if device.starts_with("0x") {
-        return hexadecimal_port(device);
-    }
-    let number = device.strip_prefix("ttyS").unwrap_or(device);
-    legacy_port(if number == "1" { "ttyS1" } else { "ttyS0" })
-}
-
-/// The first port of a UART, as `0xPORT`.
-pub fn hexadecimal_port(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("0x")?;
-    if digits.starts_with('+') {
-        return None;
-    }
-    u16::from_str_radix(digits, 16).ok().filter(|&port| (1..=HIGHEST_CONSOLE_PORT).contains(&port))
-}
-
-/// One word of a command line, with the quotes in it.
-#[derive(Clone, Copy, Debug)]
-struct Word<'a> {
-    at: usize,
-    text: &'a str,
-}
-
-impl<'a> Word<'a> {
-    /// What stands before the first `=`, without the quote that may stand before it.
-    fn name(&self) -> &'a str {
-        let unquoted = self.text.trim_start_matches('"');
-        unquoted.split_once('=').map_or(unquoted.trim_end_matches('"'), |(name, _)| name)
-    }
-
-    /// What stands after it, without the quotes around it.
-    fn value(&self) -> Option<&'a str> {
-        Some(self.text.split_once('=')?.1.trim_matches('"'))
-    }
-}
-
-/// Splits as `next_arg` does (lib/cmdline.c): at white space, except between double quotes.
-fn words(line: &str) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
-    let mut start = None;
-    let mut quoted = false;
-    for (at, character) in line.char_indices() {
-        if character.is_ascii_whitespace() && !quoted {
-            words.extend(start.take().map(|start| Word { at: start, text: &line[start..at] }));
-            continue;
-        }
-        start.get_or_insert(at);
-        quoted ^= character == '"';
-    }
-    words.extend(start.map(|start| Word { at: start, text: &line[start..] }));
-    words
-}
-
-/// The kernel would stop at NUL and break words at other control characters; U+FFFD is what is left of bytes that were no text.
-fn forbidden(character: char) -> bool {
-    (character.is_control() && character != '\t') || character == char::REPLACEMENT_CHARACTER
+/// A command line for people and JSON: text as it is, and each byte that is no UTF-8 as `\x` and two hexadecimal digits.
+pub fn text(line: &[u8]) -> String {
+    let part = |chunk: std::str::Utf8Chunk<'_>| {
+        let escaped: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        chunk.valid().to_owned() + &escaped
+    };
+    line.utf8_chunks().map(part).collect()
 }
 
 /// Why there is no command line.
@@ -244,7 +171,7 @@ pub enum Error {
         /// By how much it must become shorter.
         excess: usize,
     },
-    /// A character that the kernel would not take for itself.
+    /// A control character: the kernel would stop at NUL and break words at others.
     #[error("the command line contains {character:?} at byte {at}; take it out")]
     Character {
         /// Which.

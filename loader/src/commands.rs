@@ -17,15 +17,23 @@ pub mod generate_completions;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use loader::advice::Advice;
+use loader::cmdline::Base;
+use loader::files::Files;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
+use loader::read::{Content, Opened};
+use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
-use loader::{advice, cmdline, kernel, purgatory, record};
+use loader::{advice, kernel, purgatory, record, write};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
@@ -35,6 +43,11 @@ pub use error::{Aftermath, Error};
 pub const LIVE: &str = "/";
 /// The file that this program was started from, even if another has taken its name since.
 pub const OURSELVES: &str = "/proc/self/exe";
+
+/// Permissions of a new file that the user asked for: pictures, pages and completions have no secrets.
+const READABLE: u32 = 0o644;
+/// The permission bits of a mode, without set-user-ID and its neighbors (inode(7)).
+const PERMISSIONS: u32 = 0o777;
 
 /// Words for a person, on standard error. If nobody listens, that is no reason to stop.
 pub fn say(words: fmt::Arguments<'_>) {
@@ -81,15 +94,18 @@ pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
     print(&(text + "\n"))
 }
 
-/// Reads a file whole, once.
-pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::Input { what, path: path.to_owned(), source })?;
-    Ok(InputFile { path: path.to_owned(), bytes })
+/// Most bytes of a file that is looked at, or that is a purgatory.
+const LARGEST_FILE: u64 = 2 << 30;
+
+/// Reads a file whole, as it was at one moment.
+pub fn read_file(what: &'static str, path: &Path) -> Result<Content, Error> {
+    Ok(Opened::new(what, path)?.read(None, LARGEST_FILE)?)
 }
 
-/// Writes a file for a person.
-pub fn write_file(path: &Path, text: &str) -> Result<(), Error> {
-    fs::write(path, text).map_err(|source| Error::Output { path: path.to_owned(), source })
+/// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its permissions.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
+    write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })
 }
 
 /// Refuses a kernel's file that is of another format.
@@ -101,25 +117,28 @@ pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Err
 /// The purgatory that was named, or the one in this program.
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
-        Some(path) => read_file("purgatory", path),
+        Some(path) => Ok(read_file("purgatory", path)?.input),
         None => Ok(purgatory::embedded()?),
     }
 }
 
 /// Reads every file that the flags name and says the rest in the loader's words.
-pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
+pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
     request_for(&arguments.options(), machine, rng_seed)
 }
 
-/// The same for whoever has no flags.
-pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
-    let kernel = read_file("capture kernel", &options.kernel)?;
+/// The same for a caller without flags, with what the image is made from: exactly the files that were read.
+pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
+    let mut origin = origin(options);
+    let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
+    origin.read(&files);
+    let Files { kernel: Content { input: kernel, .. }, initrd } = files;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let command_line = cmdline::chosen(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
+    let command_line = base(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
-    let initrd = options.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
-    Ok(Request {
+    let initrd = initrd.map(|initrd| initrd.input).or_else(inside);
+    let request = Request {
         kernel,
         initrd,
         command_line,
@@ -132,9 +151,19 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> 
         engine: options.engine,
         leaf_size: options.leaf_size,
         purgatory: read_purgatory(options.purgatory.as_deref())?,
-        rng_seed: Some(rng_seed),
+        rng_seed,
         window: None,
-    })
+    };
+    Ok((request, origin))
+}
+
+/// The words that were asked for. Says which parameters of a reused line were dropped.
+pub fn base(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
+    let base = Base::chosen(running, reuse, given, brought);
+    if !base.dropped.is_empty() {
+        say(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
+    }
+    base
 }
 
 /// What an image of these options is made from; asked before the files are read.
@@ -142,11 +171,15 @@ pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
 }
 
-/// Says what is allowed but hardly meant; the same sentences.
-pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<String> {
-    let sentences: Vec<String> = advice::advise(image, request, machine).iter().map(ToString::to_string).collect();
-    sentences.iter().for_each(|sentence| say(format_args!("{sentence}")));
-    sentences
+/// Says what is allowed but probably not intended, and returns it for the record.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
+    said(&advice::advise(image, request, machine))
+}
+
+/// Says every piece of advice, and returns it for the record.
+pub fn said(advice: &[Advice]) -> Vec<RecordedAdvice> {
+    advice.iter().for_each(|advice| say(format_args!("{advice}")));
+    advice.iter().map(RecordedAdvice::from).collect()
 }
 
 /// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.
@@ -193,13 +226,20 @@ fn told(result: Result<(), record::Error>) {
     }
 }
 
-/// Fresh randomness for the capture kernel.
-pub fn fresh_seed() -> Result<[u8; 32], Error> {
-    let path = Path::new("/dev/urandom");
+/// Fresh randomness for the capture kernel. Early at boot the kernel may have none yet: the capture kernel then gets none, and gathers its own.
+pub fn fresh_seed() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut seed));
-    read.map_err(|source| Error::Input { what: "random seed", path: path.to_owned(), source })?;
-    Ok(seed)
+    match getrandom(&mut seed[..], GetRandomFlags::NONBLOCK) {
+        Ok(len) if len == seed.len() => Some(seed),
+        result => {
+            let because = match result {
+                Err(Errno::AGAIN) | Ok(_) => "the kernel's random number generator is not initialized yet".to_owned(),
+                Err(error) => format!("getrandom failed: {error}"),
+            };
+            say(format_args!("note: {because}, so the capture kernel gets no seed for its own"));
+            None
+        }
+    }
 }
 
 #[cfg(test)]

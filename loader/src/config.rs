@@ -3,6 +3,8 @@
 //! *On entry* a TOML file, /etc/kdump-loader.toml unless another was named, and the running kernel's release. *On exit* the same
 //! [`Options`] that the command line makes; or an error that names the file, the line and the key.
 
+pub mod keys; // every key, as errors and the manual page name it
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -21,23 +23,8 @@ pub const RELEASE: &str = "{release}";
 /// Where the release is, below the root.
 const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 
-/// Every key there is.
-pub const KEYS: [&str; 14] = [
-    "kernel",
-    "initrd",
-    "append",
-    "reuse_cmdline",
-    "noefi",
-    "on_corrupt",
-    "reset_delay",
-    "console",
-    "confidential",
-    "no_hotplug",
-    "engine",
-    "leaf_size",
-    "purgatory",
-    "file",
-];
+/// The name of every key there is.
+pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
 /// What only this loader's own images can be told, as with `load --file`.
 const NOT_FOR_FILE: [&str; 9] =
@@ -149,11 +136,16 @@ impl Config {
         let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let release = root.join(OSRELEASE);
         let release = fs::read_to_string(&release).map_err(|source| Error::Release { path: release, source })?;
-        Self::parse(&text, release.trim_end()).map_err(|defect| Error::Defect { path, defect })
+        let exists = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path)).exists();
+        Self::on_machine(&text, release.trim_end(), exists).map_err(|defect| Error::Defect { path, defect })
     }
 
-    /// What `text` says on a kernel of this release.
+    /// What `text` says on a kernel of this release, on a machine without files.
     pub fn parse(text: &str, release: &str) -> Result<Self, Defect> {
+        Self::on_machine(text, release, |_| false)
+    }
+
+    fn on_machine(text: &str, release: &str, exists: impl Fn(&Path) -> bool) -> Result<Self, Defect> {
         let line_of = |at: usize| 1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count();
         let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(text).map_err(|error| Defect::Syntax {
             line: line_of(error.span().map_or(0, |span| span.start)),
@@ -171,7 +163,7 @@ impl Config {
         for entry in &entries {
             match entry.key.as_str() {
                 "kernel" => options.kernel = entry.path(release)?,
-                "initrd" => options.initrd = Some(entry.path(release)?),
+                "initrd" => options.initrd = Some(entry.first_path(release, &exists)?),
                 "append" => options.append = Some(entry.string()?),
                 "reuse_cmdline" => options.reuse_cmdline = entry.typed()?,
                 "noefi" => options.noefi = entry.typed()?,
@@ -243,6 +235,15 @@ impl Entry {
     fn path_as_it_is(&self) -> Result<PathBuf, Defect> {
         let path = PathBuf::from(self.string()?);
         if path.is_absolute() { Ok(path) } else { Err(self.wrong("not an absolute path, which begins with /")) }
+    }
+
+    /// The first of a list of paths that exists, or the first; or the one path.
+    fn first_path(&self, release: &str, exists: impl Fn(&Path) -> bool) -> Result<PathBuf, Defect> {
+        let Value::Array(values) = &self.value else { return self.path(release) };
+        let entry = |value: &Value| Self { line: self.line, key: self.key.clone(), value: value.clone() };
+        let paths = values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
+        let chosen = paths.iter().find(|path| exists(path)).or(paths.first());
+        chosen.cloned().ok_or_else(|| self.wrong("an empty list; leave the key out for no initial RAM disk"))
     }
 
     fn path(&self, release: &str) -> Result<PathBuf, Defect> {

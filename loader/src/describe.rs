@@ -54,7 +54,8 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         // On an EFI machine without EFI, kernels that do not know `boot_params.acpi_rsdp_addr` look only here.
         let without_efi = machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
         let acpi_rsdp = bootparams::acpi_rsdp(machine).filter(|_| without_efi);
-        let command_line = cmdline::compose(&request.command_line, kernel.cmdline_size, room.start(), acpi_rsdp, P::REPORTS)?;
+        let command_line =
+            cmdline::compose(&request.command_line.line, kernel.cmdline_size, room.start(), acpi_rsdp, P::REPORTS)?;
         let elfcorehdr = elfcorehdr::build(machine)?;
         let initrd = request.initrd.as_ref().map(|initrd| initrd.bytes.len() as u64);
         let boot_params = bootparams::segment_len(machine, request);
@@ -145,6 +146,11 @@ impl<'r, P: Purgatory> Described<'r, P> {
     /// The command line.
     pub fn command_line(&self) -> &CommandLine {
         &self.parsed.command_line
+    }
+
+    /// The parameters that were dropped from the reused command line, as text.
+    pub fn dropped(&self) -> Vec<String> {
+        self.parsed.request.command_line.dropped_text()
     }
 
     /// The elfcorehdr as it is at load.

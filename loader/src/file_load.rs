@@ -27,7 +27,7 @@ const KERNELS_PURGATORY: u64 = 5 * PAGE_SIZE;
 pub fn check<'f>(
     kernel: &'f InputFile,
     initrd: Option<&InputFile>,
-    command_line: &str,
+    command_line: &[u8],
     machine: &Reservation,
 ) -> Result<(CaptureKernel<'f>, CString), Error> {
     let parsed = kernel::parse(kernel)?;
@@ -81,7 +81,7 @@ mod tests {
 
     fn checked(kernel: Vec<u8>, initrd: &[u8], command_line: &str, machine: &Reservation) -> Result<CString, String> {
         let (kernel, initrd) = (file(kernel), file(initrd.to_vec()));
-        let checked = check(&kernel, Some(&initrd), command_line, machine);
+        let checked = check(&kernel, Some(&initrd), command_line.as_bytes(), machine);
         checked.map(|(_, line)| line).map_err(|error| {
             let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
             causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

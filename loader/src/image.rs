@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use handoff::{Block, RegionKind};
 
+use crate::cmdline;
 use crate::phys::PhysRange;
 use crate::seal::Digest;
 
@@ -86,12 +87,19 @@ pub struct Image<'r> {
     crash_region: PhysRange,
     segments: Vec<Segment<'r>>,
     verification: Verification,
+    dropped: Vec<String>,
 }
 
 impl<'r> Image<'r> {
     /// Only [`crate::bind`] has the parts.
-    pub(crate) fn new(entry: u64, crash_region: PhysRange, segments: Vec<Segment<'r>>, verification: Verification) -> Self {
-        Self { entry, crash_region, segments, verification }
+    pub(crate) fn new(
+        entry: u64,
+        crash_region: PhysRange,
+        segments: Vec<Segment<'r>>,
+        verification: Verification,
+        dropped: Vec<String>,
+    ) -> Self {
+        Self { entry, crash_region, segments, verification, dropped }
     }
 
     /// Where the kernel jumps on panic.
@@ -131,7 +139,7 @@ impl<'r> Image<'r> {
     fn command_line(&self) -> String {
         let segment = self.segments.iter().find(|segment| segment.kind == SegmentKind::CommandLine);
         let bytes = segment.map_or(&[][..], |segment| segment.bytes());
-        String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned()
+        cmdline::text(bytes).trim_end_matches([' ', '\0']).to_owned()
     }
 
     /// Everything a person or a script may want to know, without the bytes.
@@ -156,6 +164,7 @@ impl<'r> Image<'r> {
             segments: self.segments.iter().map(SegmentSummary::from).collect(),
             regions,
             command_line: self.command_line(),
+            dropped: self.dropped.clone(),
             console_port,
             confidential: confidential.map(GuestSummary::from),
             by_block,

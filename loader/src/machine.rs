@@ -7,10 +7,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::thread;
 
+use crate::cmdline;
 use crate::phys::PhysRange;
 
 mod error;
 mod source;
+mod open;
 mod iomem;
 mod meminfo;
 mod kcore;
@@ -19,6 +21,7 @@ mod confidential;
 mod efi;
 mod kexec;
 mod reservation;
+pub mod no_reservation;
 mod present;
 pub mod snapshot;
 #[cfg(feature = "fuzzing")]
@@ -29,6 +32,8 @@ pub(crate) mod example;
 
 pub use confidential::{ConfidentialGuest, Cpuid};
 pub use error::Error;
+use no_reservation::{Evidence, Ram};
+pub use open::Refusal;
 pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 use source::Tree;
@@ -46,7 +51,7 @@ pub struct Machine {
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
     pub crash_regions: Vec<PhysRange>,
-    /// Crash memory in CMA (7.2: /sys/kernel/kexec/crash_cma_ranges).
+    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file shows where it is.
     pub crash_cma: Vec<PhysRange>,
     /// Ranges named "ACPI Tables".
     pub acpi_tables: Vec<PhysRange>,
@@ -72,12 +77,14 @@ pub struct Machine {
     pub boot_params: Vec<u8>,
     /// What EFI firmware left, if the machine was booted by it.
     pub efi: Option<Efi>,
-    /// /proc/cmdline without its line feed.
-    pub command_line: String,
+    /// /proc/cmdline without its line feed. It may hold any byte but NUL.
+    pub command_line: Vec<u8>,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// Why no memory is reserved, if none is.
+    pub no_reservation: Evidence,
 }
 
 /// From the program headers of /proc/kcore (fs/proc/kcore.c).
@@ -250,6 +257,7 @@ impl Machine {
         let measured = measured.map_or_else(|| Measured::read(tree), Ok)?;
         let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
         Ok(Self {
+            no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
@@ -272,19 +280,32 @@ impl Machine {
         })
     }
 
+    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show: Linux 6.17 and 6.18 have no file for it, and
+    /// it is not in /proc/iomem either (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
+    pub fn hidden_cma(&self) -> Option<u64> {
+        no_reservation::crashkernel::cma(&cmdline::text(&self.command_line)).filter(|_| self.crash_cma.is_empty())
+    }
+
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
     /// DMA, into which kexec_load(2) lets no segment (`sanity_check_segment_list`, kernel/kexec_core.c).
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
-        crash_region(&self.crash_regions, &self.command_line)
+        crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
 }
 
-fn crash_region(crash_regions: &[PhysRange], command_line: &str) -> Result<PhysRange, Error> {
-    let asked = command_line.split_ascii_whitespace().rfind(|word| word.starts_with("crashkernel="));
-    crash_regions.last().copied().ok_or_else(|| match asked {
-        Some(asked) => Error::CrashRegionRefused { asked: asked.to_owned() },
-        None => Error::NoCrashRegion,
-    })
+fn crash_region(
+    crash_regions: &[PhysRange],
+    command_line: &[u8],
+    system_ram: &[PhysRange],
+    evidence: Evidence,
+) -> Result<PhysRange, Error> {
+    let cause = || no_reservation::decide(&cmdline::text(command_line), Ram::of(system_ram), evidence);
+    crash_regions.last().copied().ok_or_else(|| Error::NotReserved(cause()))
+}
+
+/// What tells why no memory is reserved. Where some is, nothing is read.
+fn evidence(tree: Tree<'_>, crash_regions: &[PhysRange]) -> Result<Evidence, Error> {
+    if crash_regions.is_empty() { Evidence::read(tree) } else { Ok(Evidence::default()) }
 }
 
 /// Size of `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h).
@@ -298,10 +319,10 @@ fn read_boot_params(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
     Ok(file.bytes)
 }
 
-/// The running kernel's command line may hold any byte; what is no UTF-8 becomes U+FFFD, which the command line of an image may not hold.
-fn read_command_line(tree: Tree<'_>) -> Result<String, Error> {
-    let file = tree.required(&source::COMMAND_LINE)?;
-    Ok(String::from_utf8_lossy(&file.bytes).trim_end_matches('\n').to_owned())
+fn read_command_line(tree: Tree<'_>) -> Result<Vec<u8>, Error> {
+    let mut line = tree.required(&source::COMMAND_LINE)?.bytes;
+    line.truncate(line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len));
+    Ok(line)
 }
 
 fn read_tsc_khz(tree: Tree<'_>) -> Result<u32, Error> {

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::record::{self, Error, failed};
+use crate::record::{self, Error, failed, state};
 
 /// Below the root. Its appearance starts a reload.
 const PENDING: &str = "run/kdump-loader/pending";
@@ -61,10 +61,11 @@ impl<'r> Queue<'r> {
 
     /// Notes an event; `removed` says which memory block went. What went is noted first: whoever sees the flag sees it, too.
     pub fn note(&self, removed: Option<Block>) -> Result<(), Error> {
+        state::directory(&self.root.join(state::PATH))?;
         if let Some(Block { number }) = removed {
-            create(&self.root.join(REMOVED).join(format!("memory{number}")))?;
+            state::create(&self.root.join(REMOVED).join(format!("memory{number}")))?;
         }
-        create(&self.root.join(PENDING))
+        state::create(&self.root.join(PENDING)).map(drop)
     }
 
     /// Whether there is an event that no reload has taken.
@@ -74,7 +75,7 @@ impl<'r> Queue<'r> {
 
     /// Whether a reload has taken something and is not done, or was killed.
     pub fn taken(&self) -> bool {
-        fs::read_dir(self.root.join(TAKEN)).is_ok_and(|mut entries| entries.next().is_some())
+        !state::entries(&self.root.join(TAKEN)).is_empty()
     }
 
     /// Numbers of the memory blocks that were removed and not dealt with yet, ascending.
@@ -91,7 +92,7 @@ impl<'r> Queue<'r> {
         let taken = self.root.join(TAKEN);
         let pending = self.root.join(PENDING);
         // Moving is safe against a kill; where there is no room for that, removing must do.
-        let into = fs::create_dir_all(&taken);
+        let into = state::directory(&self.root.join(state::PATH)).and_then(|()| state::directory(&taken));
         let take = |from: &Path, name: &str| match into.is_ok().then(|| fs::rename(from, taken.join(name))) {
             Some(Ok(())) => Ok(true),
             Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -116,8 +117,7 @@ impl<'r> Queue<'r> {
     /// What was taken has been dealt with.
     pub fn done(&self) -> Result<(), Error> {
         let taken = self.root.join(TAKEN);
-        let Ok(entries) = fs::read_dir(&taken) else { return Ok(()) };
-        for path in entries.flatten().map(|entry| entry.path()) {
+        for path in state::entries(&taken) {
             record::absent_is_fine(fs::remove_file(&path).map_err(|error| (error, "remove", path)))?;
         }
         Ok(())
@@ -126,16 +126,8 @@ impl<'r> Queue<'r> {
 
 /// The memory blocks that are noted in a directory; none if there is no directory.
 fn blocks(directory: &Path) -> Vec<(PathBuf, Block)> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let block = |path: PathBuf| Some((path.clone(), path.file_name()?.to_str()?.parse().ok()?));
-    entries.flatten().filter_map(|entry| block(entry.path())).collect()
-}
-
-/// Makes an empty file, if it is not there.
-fn create(path: &Path) -> Result<(), Error> {
-    let directory = path.parent().expect("a file in a directory");
-    fs::create_dir_all(directory).map_err(failed("create", directory))?;
-    fs::OpenOptions::new().write(true).create(true).truncate(false).open(path).map(drop).map_err(failed("create", path))
+    state::entries(directory).into_iter().filter_map(block).collect()
 }
 
 #[cfg(test)]
@@ -235,6 +227,24 @@ mod tests {
             }
         });
         assert_eq!(seen.len() as u64, WRITERS * EVENTS);
+    }
+
+    #[test]
+    fn no_event_is_written_or_cleared_through_a_link() {
+        use std::os::unix::fs::symlink;
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(elsewhere.path().join("memory1"), "precious").unwrap();
+        let queue = Queue::new(root.path());
+        noted(root.path(), &[7]);
+        for (planted, real) in [(TAKEN, "taken"), (REMOVED, "removed")] {
+            let _ = fs::rename(root.path().join(planted), root.path().join(real));
+            symlink(elsewhere.path(), root.path().join(planted)).unwrap();
+        }
+        assert!(queue.note(Some(Block { number: 8 })).is_err());
+        assert_eq!(queue.take().unwrap(), Taken { fresh: true, removed: Vec::new() });
+        queue.done().unwrap();
+        let kept: Vec<_> = fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(kept, ["memory1"]);
     }
 
     #[test]

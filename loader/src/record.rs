@@ -4,9 +4,8 @@
 //! kernel still has an image and the boot is the same. The kernel does not say whose image it has; [`crate::outdated`] finds out most that
 //! another loader has armed over ours since then.
 
-use std::fs::{self, TryLockError};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,9 +16,12 @@ use crate::image::Summary;
 use crate::listing::Listing;
 use crate::phys::PhysRange;
 
+pub mod advice;
 pub mod failure;
 pub mod origin;
+pub mod state;
 
+use advice::RecordedAdvice;
 use origin::Origin;
 
 /// Below the root.
@@ -69,9 +71,9 @@ pub struct Record {
     /// What its elfcorehdr listed when it was armed.
     #[serde(default)]
     pub listing: Option<Listing>,
-    /// What was said about it when it was armed ([`crate::advice`]).
+    /// What `load` warned about when it was armed ([`crate::advice`]).
     #[serde(default)]
-    pub advice: Vec<String>,
+    pub advice: Vec<RecordedAdvice>,
 }
 
 /// The system call that armed an image.
@@ -167,7 +169,7 @@ impl Record {
     }
 
     /// With what can be compared later on: what it was made from, and of what machine.
-    pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<String>) -> Self {
+    pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<RecordedAdvice>) -> Self {
         Self { origin: Some(origin), listing, advice, ..self }
     }
 
@@ -189,21 +191,15 @@ impl Record {
     }
 }
 
-/// Writes a file of state in JSON, whole or not at all, for root's eyes only.
+/// Writes a state file in JSON, whole or not at all, readable by root only.
 pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Error> {
-    let directory = path.parent().expect("a file of state has a directory");
-    fs::create_dir_all(directory).map_err(failed("create", directory))?;
-    let new = path.with_extension("new");
-    let text = serde_json::to_vec_pretty(content).expect("strings and integers always serialize");
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
-    file.and_then(|mut file| file.write_all(&text)).map_err(failed("write", &new))?;
-    fs::rename(&new, path).map_err(failed("replace", path))
+    state::replace(path, &serde_json::to_vec_pretty(content).expect("strings and integers always serialize"))
 }
 
 /// A turn at arming. Dropping it, or dying, ends it.
 #[derive(Debug)]
 pub struct Turn {
-    _locked: fs::File,
+    _locked: File,
 }
 
 /// Waits for our turn, no longer than `patience`: of two loads at once, the image that is armed last must also be the one that is
@@ -212,19 +208,14 @@ pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Re
     wait_for_lock(root.join(LOCK), patience, says)
 }
 
-/// The same for a lock of its own, of which one process at a time gets hold.
+/// The same for another lock file. Only root can open it: a user who could would keep this machine without a dump.
 pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
-    let directory = path.parent().expect("a lock has a directory");
-    fs::create_dir_all(directory).map_err(failed("create", directory))?;
-    // Whoever can open the file can hold the lock, and keep this machine without a dump: root alone.
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed("create", &path))?;
-    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("restrict", &path))?;
+    let file = state::create(&path)?;
+    wait_for_file(file, path, patience, says)
+}
+
+/// The same for a file or directory that is open already.
+pub fn wait_for_file(file: File, path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
     let begin = Instant::now();
     let mut says = Some(says);
     loop {
@@ -242,7 +233,7 @@ pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> 
 
 /// Whether somebody holds a lock.
 pub fn is_locked(path: &Path) -> bool {
-    fs::File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    state::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Moves the record out of sight: whoever is killed while the kernel changes images must not leave one that tells of the old image.
@@ -278,7 +269,7 @@ pub(crate) fn absent_is_fine(result: Result<(), (std::io::Error, &'static str, P
 /// What is known about the image that is armed now. The caller has asked the kernel whether one is.
 pub fn read(root: &Path) -> Result<Known, Error> {
     let path = root.join(FILE);
-    let text = match fs::read(&path) {
+    let text = match state::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Known::Nothing),
         text => text.map_err(failed("read", &path))?,
     };

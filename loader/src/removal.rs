@@ -25,8 +25,9 @@ pub fn wait(root: &Path, blocks: &[u64], patience: Duration) -> Result<Vec<PhysR
     let range = |&number: &u64| Some((number, block_range(root, number).ok()?));
     let mut waiting: Vec<(u64, PhysRange)> = blocks.iter().filter_map(range).collect();
     while !waiting.is_empty() {
-        let present = Present::read(root)?;
+        // In this order: a process that did not run for long looks once more before it gives up.
         let waited = begin.elapsed();
+        let present = Present::read(root)?;
         let back = |number: u64| root.join(format!("sys/devices/system/memory/memory{number}")).exists();
         waiting.retain(|&(number, range)| present.has(range) && !(waited >= BACK.min(patience) && back(number)));
         if waited >= patience {

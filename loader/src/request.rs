@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use handoff::OnCorrupt;
 
+use crate::cmdline::Base;
 use crate::phys::PhysRange;
 
 /// A file that has been read whole, once.
@@ -54,7 +55,7 @@ pub struct Request {
     /// Its initial RAM disk.
     pub initrd: Option<InputFile>,
     /// The capture kernel's command line, without what the loader itself appends.
-    pub command_line: String,
+    pub command_line: Base,
     /// Pass no EFI tables to the capture kernel.
     pub noefi: bool,
     /// What the purgatory does when a segment is corrupt; as it is its custom if nothing is asked for.

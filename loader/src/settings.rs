@@ -176,7 +176,7 @@ fn needs(engine: EngineId) -> &'static str {
 fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, Error> {
     let wanted = match request.console {
         Console::None => None,
-        Console::Auto => cmdline::console_port(&request.command_line),
+        Console::Auto => cmdline::console_port(&request.command_line.line),
         Console::Port(port) => Some(port),
     };
     match wanted {

@@ -4,6 +4,7 @@
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
 
 pub mod file;
+pub mod writers;
 
 use std::arch::x86_64::{__cpuid, CpuidResult};
 use std::thread;
@@ -29,6 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the time-stamp counter is watched.
 const TSC_WINDOW: Duration = Duration::from_millis(20);
+/// How often clock and counter are read at either end of it. The pair counts that nothing has interrupted.
+const TSC_LOOKS: usize = 16;
 
 /// CPUID: the bits that a leaf shares with the first leaf of its range.
 const CPUID_RANGE: u32 = 0xffff_0000;
@@ -160,10 +163,31 @@ pub fn cpuid() -> Cpuid {
 
 /// The frequency of the time-stamp counter in kHz, measured against the monotonic clock.
 pub fn measure_tsc_khz() -> u32 {
-    let (begin, ticks_at_begin) = (Instant::now(), ticks());
+    let start = Instant::now();
+    let look = || Look { before: start.elapsed(), ticks: ticks(), after: start.elapsed() };
+    let begin = steadiest([(); TSC_LOOKS].map(|()| look()));
     thread::sleep(TSC_WINDOW);
-    let (elapsed, ticks) = (begin.elapsed(), ticks().wrapping_sub(ticks_at_begin));
-    u32::try_from(u128::from(ticks) * 1_000_000 / elapsed.as_nanos().max(1)).unwrap_or(u32::MAX)
+    khz(&begin, &steadiest([(); TSC_LOOKS].map(|()| look())))
+}
+
+/// The counter, and the clock just before and just after it was read.
+#[derive(Clone, Copy)]
+struct Look {
+    before: Duration,
+    ticks: u64,
+    after: Duration,
+}
+
+/// The look whose readings of the clock are nearest to each other. A busy machine may run something else between two readings, for longer
+/// than [`TSC_WINDOW`]. A frequency from such a look would be far off, and the purgatory counts its delay by it.
+fn steadiest(looks: [Look; TSC_LOOKS]) -> Look {
+    looks.into_iter().min_by_key(|look| look.after.saturating_sub(look.before)).expect("there is more than one look")
+}
+
+fn khz(begin: &Look, end: &Look) -> u32 {
+    let ticks = u128::from(end.ticks.wrapping_sub(begin.ticks));
+    let elapsed = end.after.saturating_sub(begin.after).as_nanos().max(1);
+    u32::try_from(ticks * 1_000_000 / elapsed).unwrap_or(u32::MAX)
 }
 
 /// Why a try did not succeed in the end.

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use handoff::{EngineId, OnCorrupt};
+use loader::cmdline::Base;
 use loader::elfcorehdr;
 use loader::image::SegmentKind;
 use loader::machine::Machine;
@@ -115,7 +116,7 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let request = Request {
         kernel: file("vmlinuz", example::bzimage(&example::pattern(50_000))),
         initrd: None,
-        command_line: String::new(),
+        command_line: Base::default(),
         noefi: false,
         on_corrupt: Some(OnCorrupt::Reset),
         reset_delay_ms: Some(0),

@@ -64,6 +64,6 @@ mod tests {
         let initrd = [7; 1000];
         let bytes = build(&[(".linux", &[1; 3000]), (".initrd", &initrd), (".cmdline", b"quiet")]);
         let defaults = loader::kernel::uki::defaults(&bytes);
-        assert_eq!((defaults.initrd, defaults.command_line.as_deref()), (Some(&initrd[..]), Some("quiet")));
+        assert_eq!((defaults.initrd, defaults.command_line), (Some(&initrd[..]), Some(&b"quiet"[..])));
     }
 }

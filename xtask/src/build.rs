@@ -156,10 +156,13 @@ fn completions(sh: &Shell, repo: &Repository) -> Result<()> {
     command::read(cmd!(sh, "{loader} generate-completions {completions}")).map(drop)
 }
 
-/// The cargo that runs this xtask, without the flags that somebody set for other builds.
+/// The cargo that runs this xtask, without flags that the environment sets for other builds, and with the versions that are committed.
 fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    cmd!(sh, "{cargo} {subcommand}").env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP").env_remove("CARGO_BUILD_TARGET")
+    cmd!(sh, "{cargo} {subcommand} --locked")
+        .env_remove("RUSTFLAGS")
+        .env_remove("RUSTC_BOOTSTRAP")
+        .env_remove("CARGO_BUILD_TARGET")
 }
 
 /// Flags of every build, and more: paths of this machine are replaced, so that they are in nobody's panic messages.

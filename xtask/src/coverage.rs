@@ -91,7 +91,7 @@ pub fn measure(sh: &Shell, repo: &Repository) -> Result<Coverage> {
 fn cargo_test<'a>(sh: &'a Shell, directory: &Path) -> Cmd<'a> {
     let packages = PACKAGES.iter().flat_map(|(name, _)| ["--package", name]);
     // With a target, the flags reach no build script and no macro.
-    let cargo = cmd!(sh, "cargo test --quiet --tests --target {LINUX_TARGET} --target-dir {directory}").args(packages);
+    let cargo = cmd!(sh, "cargo test --locked --quiet --tests --target {LINUX_TARGET} --target-dir {directory}").args(packages);
     cargo.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS")
 }
 

@@ -18,7 +18,7 @@ impl Args {
     /// Stops at the first tool that is not content.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         command::show(cmd!(sh, "cargo fmt --all --check"))?;
-        command::show(cmd!(sh, "cargo clippy --workspace --all-targets -- --deny warnings"))?;
+        command::show(cmd!(sh, "cargo clippy --locked --workspace --all-targets -- --deny warnings"))?;
         command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))?;
         build::bare::lint(sh, repo)?;
         fuzz::lint(sh, repo)

@@ -8,6 +8,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use super::Bound;
+use crate::cmdline::ReportField;
 use crate::describe::Described;
 use crate::image::{ByBlock, Verification};
 use crate::phys::PhysRange;
@@ -35,7 +36,8 @@ pub(crate) fn bind(sealed: &Sealed<'_, Program>, engine: Engine) -> Bound {
     }
     let block_at =
         PhysRange::with_len(at + program.handoff(), size_of::<Block>() as u64).expect("inside the purgatory's segment");
-    let told = ByBlock { block, block_at, settings: *described.settings() };
+    let report_lacks = report_field(described).lacking;
+    let told = ByBlock { block, block_at, settings: *described.settings(), report_lacks };
     Bound { entry: at + program.entry(), bytes, verification: Verification::ByBlock(Box::new(told)) }
 }
 
@@ -69,7 +71,8 @@ fn block(sealed: &Sealed<'_, Program>, purgatory: PhysSpan, leaf_table: PhysSpan
     block.tsc_khz = U32::new(settings.tsc_khz);
     block.elfcorehdr = span(placed.elfcorehdr);
     block.phys_limit = U64::new(settings.phys_limit);
-    block.report = report_field(described);
+    let report_at = placed.command_line.start() + report_field(described).offset as u64;
+    block.report = PhysSpan::new(report_at, FIELD_LEN as u64);
     block.entry = EntryRegs {
         rip: U64::new(placed.kernel.start() + described.kernel().entry_offset),
         rsi: U64::new(placed.boot_params.start()),
@@ -78,10 +81,8 @@ fn block(sealed: &Sealed<'_, Program>, purgatory: PhysSpan, leaf_table: PhysSpan
     block
 }
 
-fn report_field(described: &Described<'_, Program>) -> PhysSpan {
-    let offset = described.command_line().report_offset.expect("our purgatory makes reports");
-    let start = described.placed().command_line.start() + offset as u64;
-    PhysSpan::new(start, FIELD_LEN as u64)
+fn report_field(described: &Described<'_, Program>) -> ReportField {
+    described.command_line().report.expect("our purgatory makes reports")
 }
 
 fn span(range: PhysRange) -> PhysSpan {

@@ -14,19 +14,24 @@ pub struct ImageArgs {
     /// The capture kernel: a bzImage (boot protocol 2.12 or newer, 64 bits, relocatable), a unified kernel image with one in it, or a vmlinux
     #[arg(long, value_name = "FILE")]
     pub kernel: PathBuf,
-    /// Its initial RAM disk; of a unified kernel image, its own without this
+    /// Initrd of the capture kernel. For a unified kernel image, defaults to the embedded one
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
-    /// Its command line; with --reuse-cmdline, what is added to the running kernel's; of a unified kernel image, its own without either
+    /// Command line of the capture kernel; with --reuse-cmdline, added to the running kernel's. For a unified kernel image, defaults to the embedded one
     #[arg(long, value_name = "STRING")]
     pub append: Option<String>,
-    /// Use the running kernel's command line, without crashkernel=, BOOT_IMAGE=, elfcorehdr= and purgatory.report=
+    /// Use the running kernel's command line, without the parameters that only suit the running kernel
+    ///
+    /// These are parameters whose memory grows with the machine (crashkernel=, hugepages=, cma=, log_buf_len= and more), that say which memory is
+    /// RAM (mem=, memmap=, movablecore= and more), or that serve the running kernel's purpose (panic_on_warn, slub_debug=, isolcpus=, resume= and
+    /// more). The loader prints what it drops. It keeps a value that turns a parameter off, such as cma=0. A unified kernel image's own command
+    /// line is treated the same. Parameters in --append are never dropped; the loader warns about them.
     #[arg(long)]
     pub reuse_cmdline: bool,
     /// Pass no EFI tables to the capture kernel
     #[arg(long)]
     pub noefi: bool,
-    /// What to do after a panic when the loaded image was changed [default: reset]
+    /// What to do after a panic if the loaded image has changed [default: reset]
     ///
     /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets, after about ten seconds at most.
     #[arg(long, value_name = "ACTION", value_enum)]
@@ -52,10 +57,10 @@ pub struct ImageArgs {
     /// How much memory shares one digest, a power of two from 4K to 64M [default: 256K]
     #[arg(long, value_name = "SIZE", value_parser = leaf_size)]
     pub leaf_size: Option<u32>,
-    /// Use this purgatory in place of the one in this program: one of ours, the kernel's or kexec-tools' (purgatory.ro)
+    /// Use this purgatory instead of the embedded one: one of this project, of the kernel or of kexec-tools (purgatory.ro)
     ///
-    /// Those of others stand still for ever when the image was changed, look at no elfcorehdr and make no report; the kernel's prints
-    /// nothing. What they cannot be told is refused: --on-corrupt, --reset-delay, --engine, --leaf-size, and with the kernel's --console.
+    /// Foreign purgatories hang if the image has changed. They check no elfcorehdr and make no report; the kernel's prints nothing. Options that
+    /// they do not support are rejected: --on-corrupt, --reset-delay, --engine, --leaf-size, and for the kernel's purgatory --console.
     #[arg(long, value_name = "FILE")]
     pub purgatory: Option<PathBuf>,
 }
@@ -84,11 +89,11 @@ impl ImageArgs {
 /// [`OnCorrupt`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum OnCorruptArg {
-    /// Say what was changed, wait, and reset the machine
+    /// Report what has changed, wait, and reset the machine
     Reset,
-    /// Say what was changed and stop
+    /// Report what has changed, and stop
     Halt,
-    /// Boot nevertheless; the report on the capture kernel's command line says so
+    /// Boot the capture kernel, whose command line reports the failure
     Boot,
 }
 

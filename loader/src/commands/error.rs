@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use loader::phys::PhysRange;
-use loader::{config, kernel, machine, preflight, purgatory, record, removal, submit};
+use loader::{config, files, kernel, machine, preflight, purgatory, read, record, removal, submit};
 
 /// Why a command could not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +56,11 @@ pub enum Error {
         /// What it is.
         found: Option<&'static str>,
     },
-    /// It is about reboots, and nobody was named who does those.
+    /// It is about reboots, and there is no other kexec.
     #[error("{0}")]
     NotOurs(String),
-    /// The one who was named cannot be called.
-    #[error("cannot run {}, which KDUMP_LOADER_KEXEC names", program.display())]
+    /// The other kexec cannot be run.
+    #[error("cannot run {}, the kexec for what is about reboots; KDUMP_LOADER_KEXEC=FILE names another", program.display())]
     Elsewhere {
         /// The program.
         program: PathBuf,
@@ -115,12 +115,25 @@ pub enum Error {
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),
     /// A file cannot be read.
-    #[error("cannot read the {what} {}", path.display())]
-    Input {
-        /// What it should be.
-        what: &'static str,
+    #[error(transparent)]
+    Read(#[from] read::Error),
+    /// The capture kernel and its initrd cannot be read, or cannot fit.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// This program cannot be read.
+    #[error("cannot read the program itself, {}", path.display())]
+    Program {
         /// Its path.
         path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file in memory cannot be made.
+    #[error("cannot make a file in memory for the {what}")]
+    InMemory {
+        /// What it should hold.
+        what: &'static str,
         /// Why not.
         #[source]
         source: io::Error,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use handoff::Block;
 use handoff::block::VERSION;
+use loader::cmdline;
 use loader::kernel::{self, CaptureKernel, uki, vmlinux};
 use loader::purgatory::foreign::REGIONS;
 use loader::purgatory::{self, Foreign, Kind, Program};
@@ -65,7 +66,7 @@ struct Wrapper {
 /// Describes the file, or the purgatory in this program.
 pub fn run(arguments: &Inspect) -> Result<(), Error> {
     let file = match &arguments.file {
-        Some(path) => read_file("file", path)?,
+        Some(path) => read_file("file", path)?.input,
         None => read_purgatory(None)?,
     };
     let elf = file.bytes.starts_with(&ELFMAG) && kernel::format_of(&file.bytes).is_none();
@@ -131,7 +132,7 @@ fn describe(file: &InputFile, kernel: CaptureKernel<'_>) -> Description {
 fn wrapper(bytes: &[u8]) -> Option<Wrapper> {
     let format = kernel::format_of(bytes).filter(|&format| format == uki::FORMAT.name)?;
     let uki::Defaults { initrd, command_line } = uki::defaults(bytes);
-    Some(Wrapper { format, initrd: initrd.map(|initrd| initrd.len() as u64), command_line })
+    Some(Wrapper { format, initrd: initrd.map(|initrd| initrd.len() as u64), command_line: command_line.map(cmdline::text) })
 }
 
 impl fmt::Display for Description {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loader::image::{Summary, mib};
 use loader::listing::Listing;
-use loader::machine::{CrashHotplug, Machine, Measured, Present};
+use loader::machine::{CrashHotplug, KexecPermission, Machine, Measured, Present};
 use loader::preflight;
 use loader::record::{Record, origin::Origin};
 use loader::request::Request;
@@ -12,8 +12,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{
-    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, origin, print_json, request, say,
-    set_aside, turn,
+    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, print_json, request, say, set_aside, turn,
 };
 use crate::cli::Load;
 
@@ -36,10 +35,10 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     }
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
+    // Asked before the machine is read, of which a locked-down kernel does not show everything.
+    preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    preflight::permitted(root, &machine.kexec)?;
-    let origin = origin(&arguments.image.options());
-    let request = request(&arguments.image, &machine, fresh_seed()?)?;
+    let (request, origin) = request(&arguments.image, &machine, fresh_seed())?;
     let (hotplug, summary) = arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
         return Ok(());

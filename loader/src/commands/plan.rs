@@ -20,13 +20,13 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         Some(directory) => Machine::read(directory, None)?,
         None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
     };
-    let request = request(&arguments.image, &machine, NO_SEED)?;
+    let (request, _) = request(&arguments.image, &machine, Some(NO_SEED))?;
     let image = loader::build(&request, &machine)?;
     advise(&image, &request, &machine);
     let summary = image.summary();
     match arguments.svg.as_deref() {
         Some(path) if path == Path::new(STANDARD_OUTPUT) => return print(&picture::svg(&summary, PICTURE)),
-        Some(path) => write_file(path, &picture::svg(&summary, PICTURE))?,
+        Some(path) => write_file(path, picture::svg(&summary, PICTURE).as_bytes())?,
         None => {}
     }
     if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }

@@ -1,11 +1,12 @@
 //! `kdump-loader status`: if it panics now, is there a dump? And what is armed.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use loader::elfcorehdr;
-use loader::findings::{Answer, Finding, Severity};
+use loader::findings::{Answer, Finding};
 use loader::image::{SpanSummary, mib};
 use loader::machine::{Machine, Measured};
 use loader::record::{Call, Record};
@@ -13,14 +14,14 @@ use loader::submit;
 use loader::survey::{Survey, survey};
 use serde::Serialize;
 
-use super::{Error, LIVE, OURSELVES, in_full, print, print_json, say};
+use super::{Error, OURSELVES, print, print_json};
 use crate::cli::Status;
 
 mod prometheus;
 
 /// Stands in for the time-stamp counter's frequency, which `status` does not tell and need not wait for.
 const NO_TSC_KHZ: u32 = 1;
-/// No, or nobody knows, or with --strict "yes, but".
+/// "No", "cannot tell", or with --strict "yes, but".
 const NOT_YES: u8 = 1;
 
 /// What `status` prints. What the kernel or the record does not say is null.
@@ -28,45 +29,28 @@ const NOT_YES: u8 = 1;
 pub(super) struct Report {
     /// Whether a panic now would leave a dump.
     pub answer: Answer,
-    /// What is wrong.
-    pub findings: Vec<Told>,
+    /// What was found.
+    pub findings: Vec<Finding>,
     /// An image is armed.
-    pub loaded: bool,
+    pub loaded: Option<bool>,
     /// Bytes in all crash regions.
-    pub crash_size: u64,
+    pub crash_size: Option<u64>,
     /// Where the image is, or would go.
     pub crash_region: Option<SpanSummary>,
     /// Bytes of it that the image takes.
     pub used: Option<u64>,
-    /// The kernel keeps the image current when CPUs come and go.
+    /// The kernel keeps the image up to date when CPUs come and go.
     pub crash_hotplug_cpu: Option<bool>,
-    /// The same when memory comes. When it goes, the kernel leaves a range in the elfcorehdr that is not there any more.
+    /// The same when memory comes. When memory goes, the kernel leaves its range in the elfcorehdr.
     pub crash_hotplug_memory: Option<bool>,
     /// What fits the elfcorehdr.
     pub elfcorehdr: Option<Capacity>,
     /// The seal of the armed image.
     pub identity: Option<String>,
-    /// Why it is not known.
+    /// Why it is unknown.
     pub unknown_because: Option<String>,
-    /// What was written down when it was armed.
+    /// What was recorded when it was armed.
     pub record: Option<Box<Record>>,
-}
-
-/// A finding, told.
-#[derive(Serialize)]
-pub(super) struct Told {
-    /// The word for programs.
-    pub code: &'static str,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The sentence for people.
-    pub text: String,
-}
-
-impl From<&Finding> for Told {
-    fn from(finding: &Finding) -> Self {
-        Self { code: finding.code(), severity: finding.severity(), text: finding.to_string() }
-    }
 }
 
 /// What fits an elfcorehdr.
@@ -84,11 +68,11 @@ pub(super) struct Capacity {
 
 /// Looks at everything, answers, and says what is armed.
 pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
-    let root = Path::new(LIVE);
-    let Survey { state, record, findings } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES))?;
-    // Without privilege /proc/iomem has no addresses; the rest can be said nevertheless.
+    let root = &arguments.root;
+    let Survey { state, record, findings } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
+    // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. The findings say so where it matters.
     let measured = Measured { tsc_khz: NO_TSC_KHZ, cpuid: submit::cpuid() };
-    let machine = Machine::read(root, Some(measured)).map_err(|error| say(format_args!("{}", in_full(&error)))).ok();
+    let machine = Machine::read(root, Some(measured)).ok();
     let (record, unknown_because) = match record {
         Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image".to_owned())),
         Some(Ok(record)) => (Some(record), None),
@@ -98,13 +82,13 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let image = record.as_ref().and_then(|record| record.image.as_ref());
     let report = Report {
         answer: Answer::of(&findings),
-        findings: findings.iter().map(Told::from).collect(),
-        loaded: state.crash_loaded,
-        crash_size: state.crash_size,
+        findings,
+        loaded: state.as_ref().map(|state| state.crash_loaded),
+        crash_size: state.as_ref().map(|state| state.crash_size),
         crash_region: machine.as_ref().and_then(|machine| machine.crash_region().ok()).map(SpanSummary::from),
         used: image.map(|image| image.used()),
-        crash_hotplug_cpu: state.crash_hotplug.cpu,
-        crash_hotplug_memory: state.crash_hotplug.memory,
+        crash_hotplug_cpu: state.as_ref().and_then(|state| state.crash_hotplug.cpu),
+        crash_hotplug_memory: state.as_ref().and_then(|state| state.crash_hotplug.memory),
         elfcorehdr: machine.as_ref().and_then(|machine| capacity(machine, record.as_deref())),
         identity: image.map(|image| image.identity.clone()),
         unknown_because,
@@ -136,38 +120,41 @@ fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
 }
 
 impl Report {
-    /// The answer in one line, and one line for every finding.
+    /// The answer in one line, and every finding, the heaviest first.
     fn write_answer(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
             "{}",
             match self.answer {
                 Answer::Yes => "yes: a panic now would leave a dump",
-                Answer::YesBut => "yes, but: a panic now would leave a dump, and",
-                Answer::CannotTell => "cannot tell whether a panic now would leave a dump, because",
-                Answer::No => "no: a panic now would leave no dump, because",
+                Answer::YesBut => "yes, but: a panic now would leave a dump, with these limits",
+                Answer::CannotTell => "cannot tell whether a panic now would leave a dump",
+                Answer::No => "no: a panic now would leave no dump",
             }
         )?;
-        self.findings.iter().try_for_each(|finding| writeln!(out, "  * {}", finding.text))
+        let mut findings: Vec<&Finding> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| Reverse(finding.level));
+        findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_answer(out)?;
-        writeln!(out, "\narmed          {}", yes(Some(self.loaded)))?;
-        match &self.crash_region {
-            Some(SpanSummary { start, len }) => {
+        writeln!(out, "\narmed          {}", self.loaded.map_or("unknown", |loaded| yes(Some(loaded))))?;
+        match (&self.crash_region, self.crash_size) {
+            (Some(SpanSummary { start, len }), _) => {
                 writeln!(out, "crash region   {start:#x}-{:#x}, {} MiB", start + len - 1, mib(*len))?
             }
-            None => writeln!(out, "crash region   {} MiB in all", mib(self.crash_size))?,
+            (None, Some(size)) => writeln!(out, "crash region   {} MiB in all", mib(size))?,
+            (None, None) => writeln!(out, "crash region   unknown")?,
         }
         if let Some(used) = self.used {
             writeln!(out, "used           {} MiB", mib(used))?;
         }
         let (cpu, memory) = (yes(self.crash_hotplug_cpu), yes(self.crash_hotplug_memory));
         writeln!(out, "stays current  when a CPU comes or goes: {cpu}; when memory comes: {memory}")?;
-        if self.loaded && self.crash_hotplug_memory == Some(true) {
+        if self.loaded == Some(true) && self.crash_hotplug_memory == Some(true) {
             writeln!(out, "               after memory is removed, reload")?;
         }
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use loader::findings::{Answer, Finding};
+use loader::findings::{Answer, Code, Finding};
 use loader::image::{BlockSummary, OURS, SpanSummary, Summary};
 use loader::outdated::Reason;
 use serde::Serialize;
 
 use super::Versioned;
 use super::load::Output;
-use super::status::{Capacity, Report, Told};
+use super::status::{Capacity, Report};
 
 fn keys(data: &impl Serialize) -> String {
     let map: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::to_value(data).unwrap()).unwrap();
@@ -27,13 +27,14 @@ fn load_tells_the_image_and_whether_it_stays_current() {
         segments: Vec::new(),
         regions: Vec::new(),
         command_line: String::new(),
+        dropped: Vec::new(),
         console_port: None,
         confidential: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,
             leaf_size: 0,
-            report: nowhere,
+            report: Some(nowhere),
             engine: String::new(),
             on_corrupt: String::new(),
             reset_delay_ms: 0,
@@ -41,7 +42,7 @@ fn load_tells_the_image_and_whether_it_stays_current() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line console_port crash_region engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
+        "block command_line console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
          report reset_delay_ms segments version"
     );
 }
@@ -54,17 +55,18 @@ fn load_of_files_tells_what_the_kernel_was_given() {
         kernel: String::new(),
         initrd: None,
         command_line: String::new(),
+        dropped: Vec::new(),
         crash_region: SpanSummary { start: 0, len: 0 },
     };
-    assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region hotplug initrd kernel version");
+    assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region dropped hotplug initrd kernel version");
 }
 
 pub(super) fn report() -> Report {
     Report {
         answer: Answer::Yes,
         findings: Vec::new(),
-        loaded: true,
-        crash_size: 256 << 20,
+        loaded: Some(true),
+        crash_size: Some(256 << 20),
         crash_region: None,
         used: None,
         crash_hotplug_cpu: Some(true),
@@ -84,27 +86,28 @@ fn status_tells_what_is_armed() {
          version"
     );
     assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
-    assert_eq!(keys(&Told::from(&Finding::NotArmed)), "code severity text");
+    assert_eq!(keys(&Finding::new(Code::NotArmed, "")), "code level message remedy");
 }
 
 #[test]
 fn status_says_that_removed_memory_needs_a_reload() {
     let remedy = "after memory is removed, reload";
     assert!(report().to_string().contains(remedy));
-    assert!(!Report { loaded: false, ..report() }.to_string().contains(remedy), "there is nothing to reload");
+    assert!(!Report { loaded: Some(false), ..report() }.to_string().contains(remedy), "there is nothing to reload");
 }
 
 #[test]
 fn status_answers_in_its_first_line() {
-    let first = |answer, findings: &[Finding]| {
-        let report = Report { answer, findings: findings.iter().map(Told::from).collect(), ..report() };
-        report.to_string().lines().take(1 + findings.len()).map(str::to_owned).collect::<Vec<_>>()
+    let first = |codes: &[Code]| {
+        let findings: Vec<Finding> = codes.iter().map(|code| Finding::new(*code, code.meaning())).collect();
+        let report = Report { answer: Answer::of(&findings), findings, ..report() };
+        report.to_string().lines().take(1 + codes.len()).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert!(first(Answer::Yes, &[])[0].starts_with("yes:"));
-    let lines = first(Answer::YesBut, &[Finding::NoConsole]);
-    assert!(lines[0].starts_with("yes, but") && lines[1].contains("no console"), "{lines:?}");
-    let lines = first(Answer::No, &[Finding::NotArmed]);
-    assert!(lines[0].starts_with("no:") && lines[1].contains("kdump-loader reload"), "{lines:?}");
+    assert!(first(&[])[0].starts_with("yes:"));
+    let lines = first(&[Code::NoConsole]);
+    assert!(lines[0].starts_with("yes, but:") && lines[1].starts_with("warning[no_console]: "), "{lines:?}");
+    let lines = first(&[Code::NoConsole, Code::NotArmed]);
+    assert!(lines[0].starts_with("no:") && lines[1].starts_with("error[not_armed]: "), "the heaviest first: {lines:?}");
 }
 
 #[test]

@@ -61,6 +61,42 @@ fn every_key_is_what_the_flag_is() {
 }
 
 #[test]
+fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installed() {
+    let installed = include_str!("../../../dist/kdump-loader.toml");
+    for key in keys::ALL {
+        let known = parse(&format!("kernel = '/k'\n{} = []", key.name)).unwrap_err();
+        assert!(!matches!(known, Defect::UnknownKey { .. }), "{}: {known}", key.name);
+        assert!(
+            installed.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))),
+            "{}",
+            key.name
+        );
+        assert!(key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(), "{}", key.name);
+    }
+}
+
+#[test]
+fn first_initrd_of_a_list_that_exists_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put(OSRELEASE, "6.1.0\n");
+    put(DEFAULT, "kernel = '/k'\ninitrd = ['/boot/i-{release}', '/var/lib/kdump/i-{release}']");
+    let initrd = || Config::read(root.path(), None).unwrap().options.initrd.unwrap();
+    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"), "neither exists: the first is named in the error");
+    put("var/lib/kdump/i-6.1.0", "");
+    assert_eq!(initrd(), Path::new("/var/lib/kdump/i-6.1.0"));
+    put("boot/i-6.1.0", "");
+    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"));
+    for text in ["kernel = '/k'\ninitrd = []", "kernel = '/k'\ninitrd = ['i']", "kernel = '/k'\ninitrd = [1]"] {
+        assert!(matches!(parse(text), Err(Defect::Value { line: 2, .. })), "{text}");
+    }
+}
+
+#[test]
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
     assert!(message.starts_with("line 4: there is no key `initird`") && message.contains("initrd, append"), "{message}");

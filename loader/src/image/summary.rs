@@ -66,8 +66,11 @@ pub struct Summary {
     pub segments: Vec<SegmentSummary>,
     /// What the purgatory verifies.
     pub regions: Vec<RegionSummary>,
-    /// What the capture kernel is told.
+    /// What the capture kernel is told, in the form of [`crate::cmdline::text`].
     pub command_line: String,
+    /// The parameters that were dropped from the reused command line, in the same form.
+    #[serde(default)]
+    pub dropped: Vec<String>,
     /// First port of the UART it prints on.
     pub console_port: Option<u16>,
     /// The confidential guest that it is made for, in which the purgatory executes nothing that faults there; null on an ordinary machine.
@@ -96,8 +99,8 @@ pub struct BlockSummary {
     pub leaf_table: SpanSummary,
     /// Bytes per leaf.
     pub leaf_size: u32,
-    /// Where the purgatory writes its report.
-    pub report: SpanSummary,
+    /// Where the purgatory writes its report. Null if the command line had no room for it, so that nothing reads the report.
+    pub report: Option<SpanSummary>,
     /// Which digest engine it runs.
     pub engine: String,
     /// What it does about a corrupt segment.
@@ -154,8 +157,14 @@ impl fmt::Display for Summary {
             writeln!(out, "if corrupt     as the purgatory was built; others' stand still for ever")?;
         }
         writeln!(out, "command line   {}", self.command_line)?;
+        if !self.dropped.is_empty() {
+            writeln!(out, "dropped        {}", self.dropped.join(" "))?;
+        }
         if let Some(BlockSummary { report, .. }) = &self.by_block {
-            writeln!(out, "report         {:#x}", report.start)?;
+            match report {
+                Some(report) => writeln!(out, "report         {:#x}", report.start)?,
+                None => writeln!(out, "report         none: the command line has no room for it")?,
+            }
         }
         writeln!(out, "identity       {}", self.identity)
     }
@@ -225,12 +234,12 @@ impl From<ConfidentialGuest> for GuestSummary {
 
 impl From<&ByBlock> for BlockSummary {
     fn from(told: &ByBlock) -> Self {
-        let ByBlock { block, block_at, settings } = told;
+        let ByBlock { block, block_at, settings, report_lacks } = told;
         Self {
             block: (*block_at).into(),
             leaf_table: block.leaf_table.into(),
             leaf_size: settings.leaf_size,
-            report: block.report.into(),
+            report: (*report_lacks == 0).then(|| block.report.into()),
             engine: settings.engine.word().to_owned(),
             on_corrupt: settings.on_corrupt.word().to_owned(),
             reset_delay_ms: settings.reset_delay_ms,

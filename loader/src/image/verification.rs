@@ -27,6 +27,8 @@ pub struct ByBlock {
     pub block_at: PhysRange,
     /// What it was made from.
     pub settings: Settings,
+    /// By how many bytes the command line is too long for the report; nothing reads the report unless this is 0.
+    pub report_lacks: usize,
 }
 
 /// What another's purgatory was told.

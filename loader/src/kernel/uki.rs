@@ -6,10 +6,10 @@ use std::ops::Range;
 use object::LittleEndian;
 use object::read::pe::PeFile64;
 
-use super::{CaptureKernel, Defect, Format, bzimage, describe, format_of};
+use super::{CaptureKernel, Defect, Format, Measure, bzimage, describe, format_of};
 
 /// The row of [`super::FORMATS`].
-pub const FORMAT: Format = Format { name: "unified kernel image", probe, parse };
+pub const FORMAT: Format = Format { name: "unified kernel image", probe, measure, parse };
 
 /// Sections, by the names of the specification. Of several of one name, as of the profiles of one image, the first counts.
 const LINUX: &str = ".linux";
@@ -21,8 +21,8 @@ const COMMAND_LINE: &str = ".cmdline";
 pub struct Defaults<'a> {
     /// The initial RAM disk.
     pub initrd: Option<&'a [u8]>,
-    /// The command line; what is no UTF-8 becomes U+FFFD, which no command line may hold.
-    pub command_line: Option<String>,
+    /// The command line.
+    pub command_line: Option<&'a [u8]>,
 }
 
 /// What is in the image besides the kernel; nothing, if the file is something else or damaged.
@@ -31,12 +31,29 @@ pub fn defaults(bytes: &[u8]) -> Defaults<'_> {
         return Defaults::default();
     }
     let section = |name| section(bytes, name).and_then(|range| bytes.get(range)).filter(|content| !content.is_empty());
-    let text = |content: &[u8]| String::from_utf8_lossy(content).trim_end_matches(['\0', '\n', ' ']).to_owned();
-    Defaults { initrd: section(INITRD), command_line: section(COMMAND_LINE).map(text) }
+    Defaults { initrd: section(INITRD), command_line: section(COMMAND_LINE).map(without_end) }
+}
+
+/// A command line without the NUL, the line feed and the spaces after it.
+fn without_end(mut line: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\0' | b'\n' | b' '] = line {
+        line = rest;
+    }
+    line
 }
 
 fn probe(bytes: &[u8]) -> bool {
     section(bytes, LINUX).is_some()
+}
+
+/// By its sections. The kernel in it takes more memory than its bytes, but how much is told in its own head.
+fn measure(head: &[u8]) -> Option<Measure> {
+    let len = |name| section(head, name).map_or(0, |range| range.len() as u64);
+    let sections = PeFile64::parse(head).ok()?.section_table();
+    let ends = sections.iter().map(|section| {
+        u64::from(section.pointer_to_raw_data.get(LittleEndian)) + u64::from(section.size_of_raw_data.get(LittleEndian))
+    });
+    Some(Measure { wanted: ends.max(), memory: len(LINUX), initrd: len(INITRD) })
 }
 
 fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
@@ -82,7 +99,7 @@ mod tests {
         let parsed = parse(&bytes).unwrap();
         assert_eq!(parsed, (kernel::bzimage::FORMAT.parse)(&linux).unwrap());
         assert_eq!(parsed.file, linux, "and nothing of the padding behind it");
-        let expected = Defaults { initrd: Some(initrd.as_slice()), command_line: Some("quiet ro".into()) };
+        let expected = Defaults { initrd: Some(initrd.as_slice()), command_line: Some(b"quiet ro") };
         assert_eq!(defaults(&bytes), expected);
     }
 
@@ -98,7 +115,7 @@ mod tests {
     fn first_of_several_profiles_counts() {
         let linux = bzimage(&pattern(50_000));
         let bytes = uki(&[(LINUX, &linux), (COMMAND_LINE, b"one"), (".profile", b"ID=2"), (COMMAND_LINE, b"two")]);
-        assert_eq!(defaults(&bytes).command_line.as_deref(), Some("one"));
+        assert_eq!(defaults(&bytes).command_line, Some(&b"one"[..]));
     }
 
     #[test]

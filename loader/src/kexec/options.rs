@@ -223,7 +223,7 @@ pub const OPTIONS: &[Opt] = &[
         None,
         "reuse-cmdline",
         Obeyed(ReuseCommandLine),
-        "begins with the running kernel's, without crashkernel=, BOOT_IMAGE=, elfcorehdr= and purgatory.report=",
+        "begins with the running kernel's, without what only suits the running kernel: crashkernel=, hugepages=, mem=, memmap= and more",
     ),
     Opt::with(None, "initrd", "FILE", Obeyed(Initrd), "the initial RAM disk"),
     Opt::with(None, "ramdisk", "FILE", Obeyed(Initrd), "the same as --initrd"),

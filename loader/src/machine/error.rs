@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::no_reservation::Cause;
+use super::open::Refusal;
+
 /// Why the machine could not be read, or saved.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +25,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A file of a snapshot is none.
+    #[error("{} {refusal}", path.display())]
+    Snapshot {
+        /// Which.
+        path: PathBuf,
+        /// What it is instead.
+        refusal: Refusal,
+    },
     /// A file holds something else than it should.
     #[error("{} should hold {expected}, but holds {found}; if this is a snapshot, take it again", path.display())]
     Garbled {
@@ -38,21 +49,9 @@ pub enum Error {
         /// /proc/iomem.
         path: PathBuf,
     },
-    /// No memory is reserved, and none was asked for.
-    #[error(
-        "no memory is reserved for a capture kernel: add crashkernel=256M (or crashkernel=256M,high) to the running kernel's command \
-         line and reboot"
-    )]
-    NoCrashRegion,
-    /// No memory is reserved, although it was asked for.
-    #[error(
-        "no memory is reserved for a capture kernel although the running kernel was booted with {asked}: it found no room (see \
-         dmesg | grep crashkernel); ask for less, or for {asked},high, and reboot"
-    )]
-    CrashRegionRefused {
-        /// The parameter.
-        asked: String,
-    },
+    /// No memory is reserved.
+    #[error("{0}")]
+    NotReserved(Cause),
     /// A snapshot would mix with what is there.
     #[error("{} is not empty: name a directory that is, or that does not exist yet", dir.display())]
     NotEmpty {

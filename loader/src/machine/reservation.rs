@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
+use super::no_reservation::Evidence;
 use super::source::{self, Tree};
-use super::{CpuFacts, Error, KexecPermission, cpus, crash_region, iomem, kexec, meminfo, read_command_line};
+use super::{CpuFacts, Error, KexecPermission, cpus, crash_region, evidence, iomem, kexec, meminfo, read_command_line};
 use crate::phys::PhysRange;
 
 /// Stands in for the time-stamp counter's frequency, which only our purgatory needs.
@@ -24,11 +25,15 @@ pub struct Reservation {
     /// /sys/kernel/crash_elfcorehdr_size, absent before Linux 6.6.
     pub elfcorehdr_size: Option<u64>,
     /// The running kernel's command line.
-    pub command_line: String,
+    pub command_line: Vec<u8>,
+    /// How many CPUs could ever be there.
+    pub possible_cpus: u32,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// Why no memory is reserved, if none is.
+    pub no_reservation: Evidence,
 }
 
 impl Reservation {
@@ -38,18 +43,20 @@ impl Reservation {
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
         Ok(Self {
             kexec: kexec::read_permission(tree)?,
+            no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
             elfcorehdr_size: tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?,
             command_line: read_command_line(tree)?,
+            possible_cpus: cpus::parse_possible(&tree.required(&source::CPU_POSSIBLE)?)?,
             cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, NO_TSC_KHZ)?,
         })
     }
 
     /// The region an image goes into, as [`super::Machine::crash_region`].
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
-        crash_region(&self.crash_regions, &self.command_line)
+        crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::source::{ALL, CPUID, Found, IOMEM, TSC_KHZ, Tree};
+use super::source::{ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION};
 use super::{Error, Measured, iomem};
 
 /// Who may look: the owner. /proc/kcore tells where KASLR has put the kernel, and a command line may hold credentials.
@@ -19,11 +19,12 @@ const FILE_MODE: u32 = 0o600;
 /// Only hidden addresses are refused, since such a copy would say nothing, and files that are there but cannot be read.
 pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>, Error> {
     let tree = Tree::new(root);
-    if let Err(error @ Error::Hidden { .. }) = iomem::parse(&tree.required(&IOMEM)?) {
-        return Err(error);
-    }
+    let reserved = match iomem::parse(&tree.required(&IOMEM)?) {
+        Err(error @ Error::Hidden { .. }) => return Err(error),
+        iomem => iomem.map_or(true, |iomem| !iomem.crash_regions.is_empty()),
+    };
     let mut files = Vec::new();
-    for found in everything(tree)? {
+    for found in everything(tree, if reserved { &[] } else { WITHOUT_RESERVATION })? {
         files.push((found.path.strip_prefix(root).expect("a path below the root").to_owned(), found.bytes));
     }
     for (source, text) in [(TSC_KHZ, format!("{}\n", measured.tsc_khz)), (CPUID, measured.cpuid.text())] {
@@ -40,10 +41,10 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
     Ok(files.into_iter().map(|(path, _)| dir.join(path)).collect())
 }
 
-/// Every file of the table that is there.
-fn everything(tree: Tree<'_>) -> Result<Vec<Found>, Error> {
+/// Every file of the table that is there, and of `more`.
+fn everything(tree: Tree<'_>, more: &[Source]) -> Result<Vec<Found>, Error> {
     let mut files = Vec::new();
-    for source in ALL {
+    for source in ALL.iter().chain(more) {
         if source.is_numbered() {
             for number in tree.numbers(source)? {
                 files.extend(tree.optional_at(source, number)?);

@@ -3,7 +3,7 @@
 //! [`Machine::read`](super::Machine::read) and [`snapshot::save`](super::snapshot::save) both go through [`Tree`] with entries of
 //! [`ALL`], so a snapshot can neither lack a file that is read nor carry one that is not.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use super::Error;
 use super::kcore;
+use super::no_reservation::boot_log;
+use super::open;
 
 /// How much of a file is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(super) enum Part {
     Whole,
     /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address space.
     ElfHeaders,
+    /// The lines of the kernel's log about `crashkernel`. Without permission to read it, there are none.
+    CrashkernelLines,
     /// Nothing: that it is there says all.
     Presence,
 }
@@ -101,10 +105,22 @@ machine_sources! {
         "only a snapshot has it; take the snapshot again, or measure";
 }
 
+// What tells why no memory is reserved. It is read, and kept in snapshots, only then: reading the second takes the kernel's kexec lock.
+sources! {
+    CRASHKERNEL_LOG = ["dev/kmsg"], CrashkernelLines, "lines of the kernel's log", OPTIONAL;
+    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
+    HYPERVISOR_TYPE = ["sys/hypervisor/type"], Whole, "the hypervisor's name", OPTIONAL;
+    XEN_GUEST_TYPE = ["sys/hypervisor/guest_type"], Whole, "PV, HVM or PVH", OPTIONAL;
+    XEN_CAPABILITIES = ["proc/xen/capabilities"], Whole, "words", OPTIONAL;
+}
+
+/// Every file that tells why no memory is reserved.
+pub(super) const WITHOUT_RESERVATION: &[Source] =
+    &[CRASHKERNEL_LOG, CRASH_SIZE, HYPERVISOR_TYPE, XEN_GUEST_TYPE, XEN_CAPABILITIES];
+
 // What tells of the armed image, and of no machine.
 sources! {
     CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
-    CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
     CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
     MEMORY_BLOCK_SIZE = ["sys/devices/system/memory/block_size_bytes"], Whole, "a hexadecimal number of bytes",
         "this kernel has no memory that comes and goes (CONFIG_MEMORY_HOTPLUG)";
@@ -193,7 +209,7 @@ impl<'a> Tree<'a> {
 
     /// The file, if it is there.
     pub fn optional(&self, source: &Source) -> Result<Option<Found>, Error> {
-        self.first_of(source, source.paths.iter().map(|path| self.root.join(path)))
+        self.first_of(source, source.paths.iter().map(|&path| path.to_owned()))
     }
 
     /// The file of number `number`, which must be there.
@@ -204,7 +220,7 @@ impl<'a> Tree<'a> {
 
     /// The file of number `number`, if it is there.
     pub fn optional_at(&self, source: &Source, number: u32) -> Result<Option<Found>, Error> {
-        self.first_of(source, [self.path_at(source, number)].into_iter())
+        self.first_of(source, [numbered(source, number)].into_iter())
     }
 
     /// Whether there is a directory for `number`.
@@ -213,7 +229,7 @@ impl<'a> Tree<'a> {
     }
 
     fn path_at(&self, source: &Source, number: u32) -> PathBuf {
-        self.root.join(source.paths[0].replace("{}", &number.to_string()))
+        self.root.join(numbered(source, number))
     }
 
     /// The numbers for which there is a directory, ascending; none when there is not even the directory around them.
@@ -237,9 +253,13 @@ impl<'a> Tree<'a> {
         Ok(numbers)
     }
 
-    fn first_of(&self, source: &Source, mut paths: impl Iterator<Item = PathBuf>) -> Result<Option<Found>, Error> {
-        paths.find_map(|path| read(path, source).transpose()).transpose()
+    fn first_of(&self, source: &Source, mut paths: impl Iterator<Item = String>) -> Result<Option<Found>, Error> {
+        paths.find_map(|path| read(self.root, &path, source).transpose()).transpose()
     }
+}
+
+fn numbered(source: &Source, number: u32) -> String {
+    source.paths[0].replace("{}", &number.to_string())
 }
 
 /// How often a file is read that the kernel says is busy, and how long to wait in between: together two seconds. Some files take the
@@ -247,25 +267,34 @@ impl<'a> Tree<'a> {
 const BUSY_TRIES: u32 = 200;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-fn read(path: PathBuf, source: &Source) -> Result<Option<Found>, Error> {
+fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error> {
+    let path = root.join(name);
     let mut tries = 1;
     loop {
         let bytes = match source.part {
-            Part::Whole => fs::read(&path),
-            Part::Presence => fs::symlink_metadata(&path).map(|_| Vec::new()),
-            Part::ElfHeaders => File::open(&path).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::Presence => open::presence(root, name).map(|()| Vec::new()),
+            Part::Whole => open::below(root, name).and_then(|file| open::whole(&file)),
+            Part::ElfHeaders => open::below(root, name).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::CrashkernelLines => {
+                open::below(root, name).and_then(|file| boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into()))
+            }
         };
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             // Opened, and then the device went away (`kernfs_fop_read_iter`, fs/kernfs/file.c).
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            // Without CAP_SYSLOG the kernel's log may be closed to us.
+            Err(_) if source.part == Part::CrashkernelLines => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && tries < BUSY_TRIES => {
                 tries += 1;
                 thread::sleep(BUSY_PAUSE);
                 continue;
             }
-            Err(source) => Err(Error::Read { path, source }),
+            Err(error) => Err(match error.downcast::<open::Refusal>() {
+                Ok(refusal) => Error::Snapshot { path, refusal },
+                Err(source) => Error::Read { path, source },
+            }),
         };
     }
 }

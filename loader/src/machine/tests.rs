@@ -4,6 +4,7 @@ mod live;
 mod refusals;
 mod round_trip;
 mod snapshots;
+mod traps;
 
 use std::collections::BTreeMap;
 
@@ -64,7 +65,7 @@ fn every_fact_of_the_example_is_read() {
     assert_eq!(machine.possible_cpus, 4);
     assert_eq!(machine.elfcorehdr_size, Some(917_616));
     assert_eq!(machine.boot_params.len(), 4096);
-    assert_eq!(machine.command_line, "BOOT_IMAGE=/vmlinuz root=/dev/vda1 console=ttyS0 crashkernel=192M");
+    assert_eq!(machine.command_line, b"BOOT_IMAGE=/vmlinuz root=/dev/vda1 console=ttyS0 crashkernel=192M");
     let cpu = CpuFacts { sha_ni: true, gbpages: true, la57: false, physical_bits: 40, confidential: None, tsc_khz: TSC_KHZ };
     assert_eq!(machine.cpu, cpu);
     assert_eq!(machine.kexec, KexecPermission { load_disabled: false, lockdown: Some("integrity".into()) });

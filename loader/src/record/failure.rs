@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, absent_is_fine, boot_id, write_whole};
+use super::{Error, absent_is_fine, boot_id, state, write_whole};
 
 /// Below the root.
 const FILE: &str = "run/kdump-loader/failed.json";
@@ -36,7 +36,7 @@ pub fn clear(root: &Path) -> Result<(), Error> {
 
 /// The failure of the last reload of this boot. One that cannot be read is none: the armed image says more.
 pub fn read(root: &Path) -> Option<Failure> {
-    let failure: Failure = serde_json::from_slice(&fs::read(root.join(FILE)).ok()?).ok()?;
+    let failure: Failure = serde_json::from_slice(&state::read(&root.join(FILE)).ok()?).ok()?;
     (failure.boot_id == boot_id(root).ok()?).then_some(failure)
 }
 

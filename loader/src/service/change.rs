@@ -1,7 +1,7 @@
 //! [6] All changes that installing takes, or none; and all of them taken back.
 //!
 //! Installing looks first and plans every step; what stands in the way is found before anything is touched. Each step is undone if a later one
-//! fails. Who is killed in the middle leaves a ledger by which `uninstall` undoes what was done, and `install` goes on.
+//! fails. If the process is killed midway, the ledger lets `uninstall` roll back and `install` finish.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use super::layout::{self, Content, Item, Program};
 use super::ledger::{self, Entry, Ledger, Made};
 use super::tree::{Found, Tree, kept_name};
-use super::{Error, conflicts};
+use super::turn::Turn;
+use super::{Conflict, Distribution, Error, conflicts};
 
 /// Something that was done, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,23 +54,43 @@ struct Step {
     keep: bool,
     /// Whether something is kept then, now or from an earlier time.
     kept: bool,
+    /// What lies there now, if an earlier installation made it.
+    earlier: Option<Made>,
 }
 
-/// Installs the service on the machine with this root, and with `mask_conflicts` holds back whoever else arms; with `dry_run`, only says how.
-pub fn install(root: &Path, program: Program<'_>, mask_conflicts: bool, dry_run: bool) -> Result<Vec<Done>, Error> {
-    let tree = Tree::new(root)?;
-    let old = Ledger::read(&tree)?;
-    let mut items = layout::items(&tree, program)?;
+/// What is asked of an installation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// Hold back every other service that arms.
+    pub mask_conflicts: bool,
+    /// Whose service the machine has, in place of what it says itself.
+    pub distribution: Option<Distribution>,
+}
+
+/// Installs the service; in a [`Turn::DryRun`], only says how.
+pub fn install(turn: &Turn<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+    install_in(&Tree::new(turn.root())?, turn.is_dry_run(), program, choice)
+}
+
+pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+    let Choice { mask_conflicts, distribution } = choice;
+    let old = Ledger::read(tree)?;
+    if old.is_none() && !dry_run {
+        Ledger::clear_unfinished(tree)?;
+    }
+    let mut items = layout::of(tree, program, distribution)?;
+    let others = conflicts::all(tree)?;
     if mask_conflicts {
-        let remedies = conflicts::all(&tree)?.into_iter().map(|conflict| conflict.remedy());
-        items.extend(remedies.collect::<Result<Vec<_>, _>>()?);
+        items.extend(others.iter().map(Conflict::remedy).collect::<Result<Vec<_>, _>>()?);
+    } else {
+        items.extend(others.iter().filter_map(Conflict::ordering));
     }
     let ledger = old.unwrap_or_default();
     let steps: Vec<Step> =
-        items.into_iter().filter_map(|item| plan(&tree, &ledger, item).transpose()).collect::<Result<_, _>>()?;
-    let done = steps.iter().map(|step| step.told(&tree)).collect();
+        items.into_iter().filter_map(|item| plan(tree, &ledger, item).transpose()).collect::<Result<_, _>>()?;
+    let done = steps.iter().map(|step| step.told(tree)).collect();
     if !dry_run && !steps.is_empty() {
-        Undoing::new(&tree).all(ledger, &steps)?;
+        Undoing::new(tree).all(ledger, &steps)?;
     }
     Ok(done)
 }
@@ -85,8 +106,9 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
     let (keep, kept) = match (&before, entry) {
         (Found::Other { what }, _) => return Err(Error::InTheWay { path, what }),
         (Found::Absent, entry) => (false, entry.is_some_and(|entry| entry.kept)),
-        (_, Some(entry)) if entry.made.is(&before) => (false, entry.kept),
+        // Even our own of an earlier time: it may be for another distribution, which was named then.
         (_, _) if item.any_will_do => return Ok(None),
+        (_, Some(entry)) if entry.made_this(&before) => (false, entry.kept),
         // Killed before it was replaced.
         (found, Some(Entry { kept: true, .. })) => match tree.kept(&item.path)? {
             Found::Absent => (true, true),
@@ -101,7 +123,8 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
         }
     };
     tree.missing_directories(&item.path)?;
-    Ok(Some(Step { item, before, keep, kept }))
+    let earlier = entry.filter(|entry| entry.made_this(&before)).and_then(|_| Made::of_found(&before));
+    Ok(Some(Step { item, before, keep, kept, earlier }))
 }
 
 impl Step {
@@ -116,7 +139,7 @@ impl Step {
     }
 
     fn entry(&self) -> Entry {
-        Entry { path: self.item.path.clone(), made: Made::of(&self.item.content), kept: self.kept }
+        Entry { path: self.item.path.clone(), made: Made::of(&self.item.content), kept: self.kept, earlier: self.earlier.clone() }
     }
 }
 
@@ -154,7 +177,7 @@ impl<'t> Undoing<'t> {
     fn forward(&mut self, mut ledger: Ledger, steps: &[Step]) -> Result<(), Error> {
         for path in [ledger::PATH].into_iter().chain(steps.iter().map(|step| step.item.path.as_str())) {
             for directory in self.tree.missing_directories(path)? {
-                ledger.enter(Entry { path: directory, made: Made::Directory, kept: false });
+                ledger.enter(Entry { path: directory, made: Made::Directory, kept: false, earlier: None });
             }
         }
         steps.iter().for_each(|step| ledger.enter(step.entry()));
@@ -205,21 +228,33 @@ impl<'t> Undoing<'t> {
     }
 }
 
-/// Puts back what was on the machine with this root before anything was installed, except for what somebody has changed since; with `dry_run`,
-/// only says how. `None` when nothing is installed.
-pub fn uninstall(root: &Path, dry_run: bool) -> Result<Option<Vec<Done>>, Error> {
-    let tree = Tree::new(root)?;
-    let Some(ledger) = Ledger::read(&tree)? else { return Ok(None) };
-    put_back(&tree, &ledger, dry_run).map(Some).map_err(|source| Error::Unfinished { source: Box::new(source) })
+/// Puts back what was on the machine before anything was installed, except for files that were changed since; in a [`Turn::DryRun`], only
+/// says how. `None` when nothing is installed.
+pub fn uninstall(turn: &Turn<'_>) -> Result<Option<Vec<Done>>, Error> {
+    uninstall_in(&Tree::new(turn.root())?, turn.is_dry_run())
+}
+
+pub(super) fn uninstall_in(tree: &Tree, dry_run: bool) -> Result<Option<Vec<Done>>, Error> {
+    let unfinished = |source| Error::Unfinished { source: Box::new(source) };
+    if let Some(ledger) = Ledger::read(tree)? {
+        return put_back(tree, &ledger, dry_run).map(Some).map_err(unfinished);
+    }
+    if !dry_run {
+        Ledger::clear_unfinished(tree).map_err(unfinished)?;
+    }
+    Ok(None)
 }
 
 fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Error> {
     let mut done = Vec::new();
     let (directories, files): (Vec<_>, Vec<_>) = ledger.entries.iter().partition(|entry| entry.made == Made::Directory);
-    for Entry { path, made, kept } in files.into_iter().rev() {
+    for entry @ Entry { path, kept, .. } in files.into_iter().rev() {
         let (found, before) = (tree.look(path)?, tree.kept(path)?);
-        let as_made = made.is(&found);
+        let as_made = entry.made_this(&found);
         let told = tree.path(path);
+        if !dry_run {
+            tree.remove_unfinished(path)?;
+        }
         match (kept, &before) {
             // It was never replaced, or is put back already.
             (true, Found::Absent) => {}
@@ -240,8 +275,13 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
         }
     }
     if !dry_run {
+        // Directories first, as far as the ledger itself does not lie in them: without it, an interrupted run could not find them again.
+        let (above_ledger, others): (Vec<_>, Vec<_>) =
+            directories.into_iter().rev().partition(|entry| Path::new(ledger::PATH).starts_with(&entry.path));
+        others.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;
         tree.remove(ledger::PATH)?;
-        directories.into_iter().rev().try_for_each(|entry| tree.remove_directory(&entry.path))?;
+        tree.remove_unfinished(ledger::PATH)?;
+        above_ledger.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;
     }
     Ok(done)
 }

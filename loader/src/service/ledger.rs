@@ -13,6 +13,8 @@ use super::tree::{Found, Tree};
 
 /// Its file.
 pub const PATH: &str = "var/lib/kdump-loader/service.json";
+/// The directory that is there for it alone.
+pub const DIRECTORY: &str = "var/lib/kdump-loader";
 /// Its shape.
 const VERSION: u32 = 1;
 
@@ -34,6 +36,16 @@ pub struct Entry {
     /// Whether something was there before, which is kept beside it.
     #[serde(default)]
     pub kept: bool,
+    /// What was made before that, by an older program. It is still there if the process was killed before it replaced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Made>,
+}
+
+impl Entry {
+    /// Whether what is found at the path was put there by this program.
+    pub fn made_this(&self, found: &Found) -> bool {
+        self.made.is(found) || self.earlier.as_ref().is_some_and(|earlier| earlier.is(found))
+    }
 }
 
 /// What was made.
@@ -62,6 +74,15 @@ impl Made {
         match content {
             Content::File { bytes, mode } => Self::File { sha256: sha256(bytes), mode: *mode },
             Content::Link { target } => Self::Link { target: target.clone() },
+        }
+    }
+
+    /// What was found, as if it had been made; nothing for what is never made.
+    pub fn of_found(found: &Found) -> Option<Self> {
+        match found {
+            Found::File { bytes, mode } => Some(Self::File { sha256: sha256(bytes), mode: *mode }),
+            Found::Link { target } => Some(Self::Link { target: target.clone() }),
+            Found::Absent | Found::Other { .. } => None,
         }
     }
 
@@ -97,6 +118,15 @@ impl Ledger {
         let ledger = Self { version: VERSION, entries: self.entries.clone() };
         let text = serde_json::to_string_pretty(&ledger).expect("strings and integers always serialize");
         tree.write(PATH, (text + "\n").as_bytes(), 0o644)
+    }
+
+    /// Clears what a process left that was killed before the ledger was there, or after it was gone: an unfinished file and an empty directory.
+    pub fn clear_unfinished(tree: &Tree) -> Result<(), Error> {
+        if matches!(tree.look(DIRECTORY)?, Found::Other { .. }) {
+            tree.remove_unfinished(PATH)?;
+            tree.remove_directory(DIRECTORY)?;
+        }
+        Ok(())
     }
 
     /// What it says of a path.

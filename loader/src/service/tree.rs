@@ -9,6 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Error, failed};
+use crate::write;
 
 /// What the name of a file gets that was there before, beside what has taken its place. udev reads *.rules and systemd *.service and *.path,
 /// so neither reads these.
@@ -16,10 +17,16 @@ const KEPT: &str = ".before-kdump-loader";
 /// What the name of a file gets while it is written.
 const NEW: &str = ".kdump-loader-new";
 
+/// rwxr-xr-x
+const DIRECTORY: u32 = 0o755;
+
 /// The file system of a machine.
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
+    /// System calls that still take effect: none after the last, as if the process had been killed there.
+    #[cfg(test)]
+    pub lives: std::cell::Cell<u32>,
 }
 
 /// What lies at a path.
@@ -49,7 +56,21 @@ pub enum Found {
 impl Tree {
     /// The file system with this root, which must be there.
     pub fn new(root: &Path) -> Result<Self, Error> {
-        Ok(Self { root: root.canonicalize().map_err(failed("look at", root))? })
+        Ok(Self {
+            root: root.canonicalize().map_err(failed("look at", root))?,
+            #[cfg(test)]
+            lives: u32::MAX.into(),
+        })
+    }
+
+    /// Runs before each system call that changes something.
+    fn alive(&self) -> std::io::Result<()> {
+        #[cfg(test)]
+        match self.lives.get() {
+            0 => return Err(std::io::Error::other("killed here")),
+            lives => self.lives.set(lives - 1),
+        }
+        Ok(())
     }
 
     /// The whole path.
@@ -125,16 +146,16 @@ impl Tree {
     /// Makes a directory.
     pub fn make_directory(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
-        match fs::create_dir(&whole) {
+        match self.alive().and_then(|()| write::create_directory(&whole, DIRECTORY)) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            made => made.map_err(failed("make", &whole)),
+            made => made.map_err(failed("create", &whole)),
         }
     }
 
     /// Removes a directory, if it is there and empty.
     pub fn remove_directory(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
-        match fs::remove_dir(&whole) {
+        match self.alive().and_then(|()| fs::remove_dir(&whole)) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
             removed => removed.map_err(failed("remove", &whole)),
         }
@@ -143,9 +164,11 @@ impl Tree {
     /// Puts a file there, in the place of what was.
     pub fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
         let whole = self.inside(path)?;
+        self.remove_unfinished(path)?;
         let new = with_suffix(&whole, NEW);
-        absent_is_fine(fs::remove_file(&new)).map_err(failed("remove", &new))?;
-        let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new).and_then(|mut file| {
+        let create = || OpenOptions::new().write(true).create_new(true).mode(mode).open(&new);
+        let written = self.alive().and_then(|()| create()).and_then(|mut file| {
+            self.alive()?;
             file.write_all(bytes)?;
             // Whatever the umask says.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
@@ -157,31 +180,42 @@ impl Tree {
     /// Puts a link there, in the place of what was.
     pub fn link(&self, path: &str, target: &Path) -> Result<(), Error> {
         let whole = self.inside(path)?;
+        self.remove_unfinished(path)?;
         let new = with_suffix(&whole, NEW);
-        absent_is_fine(fs::remove_file(&new)).map_err(failed("remove", &new))?;
-        self.replace(&new, &whole, symlink(target, &new))
+        self.replace(&new, &whole, self.alive().and_then(|()| symlink(target, &new)))
     }
 
     fn replace(&self, new: &Path, whole: &Path, made: std::io::Result<()>) -> Result<(), Error> {
         // The name that a person knows, not the one beside it.
-        let replaced = made.and_then(|()| fs::rename(new, whole));
+        let replaced = made.and_then(|()| self.alive()).and_then(|()| fs::rename(new, whole));
         replaced.map_err(|source| {
-            let _ = fs::remove_file(new);
+            let _ = self.alive().and_then(|()| fs::remove_file(new));
             failed("write", whole)(source)
         })
     }
 
     /// Removes a file or link; that it is gone already is fine.
     pub fn remove(&self, path: &str) -> Result<(), Error> {
-        let whole = self.inside(path)?;
-        absent_is_fine(fs::remove_file(&whole)).map_err(failed("remove", &whole))
+        self.unlink(&self.inside(path)?)
+    }
+
+    /// Removes what a killed process left of a file that it was writing.
+    pub fn remove_unfinished(&self, path: &str) -> Result<(), Error> {
+        self.unlink(&with_suffix(&self.inside(path)?, NEW))
+    }
+
+    fn unlink(&self, whole: &Path) -> Result<(), Error> {
+        if fs::symlink_metadata(whole).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(());
+        }
+        absent_is_fine(self.alive().and_then(|()| fs::remove_file(whole))).map_err(failed("remove", whole))
     }
 
     /// Gives what lies there a second name beside it, under which it stays when something else takes its place.
     pub fn keep(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
-        fs::hard_link(&whole, &kept).map_err(failed("keep what was there as", &kept))
+        self.alive().and_then(|()| fs::hard_link(&whole, &kept)).map_err(failed("keep what was there as", &kept))
     }
 
     /// What [`Tree::keep`] has kept.
@@ -193,9 +227,9 @@ impl Tree {
     pub fn restore(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
-        fs::rename(&kept, &whole).map_err(failed("put back", &whole))?;
+        self.alive().and_then(|()| fs::rename(&kept, &whole)).map_err(failed("put back", &whole))?;
         // Two names of one file are left alone by rename(2): then nothing had taken its place.
-        absent_is_fine(fs::remove_file(&kept)).map_err(failed("remove", &kept))
+        self.unlink(&kept)
     }
 
     /// The whole path, if the directory it lies in, or the part of it that is there, lies inside of the root.

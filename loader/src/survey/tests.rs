@@ -8,11 +8,15 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
+use crate::advice::Advice;
 use crate::findings::Answer;
 use crate::listing::Listing;
 use crate::machine::{Machine, example};
 use crate::options::Options;
-use crate::queue::Block;
+use crate::queue::{Block, Queue};
+use crate::record::Call;
+use crate::record::failure;
+use crate::record::origin::Origin;
 use crate::request;
 
 /// Stands for the loader.
@@ -68,12 +72,15 @@ impl Armed {
     }
 
     fn found(&self) -> Vec<&'static str> {
-        let survey = survey(self.root.path(), None, Path::new(PROGRAM)).unwrap();
-        survey.findings.iter().map(Finding::code).collect()
+        self.findings().iter().map(|finding| finding.code.word()).collect()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        survey(self.root.path(), None, Path::new(PROGRAM)).findings
     }
 
     fn answer(&self) -> Answer {
-        Answer::of(&survey(self.root.path(), None, Path::new(PROGRAM)).unwrap().findings)
+        Answer::of(&self.findings())
     }
 }
 
@@ -99,7 +106,7 @@ fn nothing_armed_is_a_no_and_says_why() {
 fn image_of_another_loader_is_said_to_be_unknown() {
     let armed = Armed::new();
     record::forget(armed.root.path()).unwrap();
-    assert_eq!((armed.found(), armed.answer()), (vec!["unknown_image"], Answer::YesBut));
+    assert_eq!((armed.found(), armed.answer()), (vec!["unknown_image"], Answer::CannotTell));
 }
 
 #[test]
@@ -137,15 +144,15 @@ fn changed_files_and_wishes_are_found() {
 fn what_was_wrong_with_the_image_from_the_start_is_found() {
     let armed = Armed::new();
     armed.record(|record| {
-        record.advice.push("add acpi_no_memhotplug".into());
+        record.advice.push((&Advice::MemoryHotplug).into());
         let image = record.image.as_mut().unwrap();
         image.console_port = None;
         image.segments.iter_mut().find(|segment| segment.name == "elfcorehdr").unwrap().len = 128;
         image.crash_region.len = image.used() * 100 / 93;
     });
-    assert_eq!(armed.found(), ["header_full", "region_nearly_full", "no_console", "advice"]);
-    let survey = survey(armed.root.path(), None, Path::new(PROGRAM)).unwrap();
-    assert!(survey.findings[1].to_string().contains("93 %"), "{}", survey.findings[1]);
+    assert_eq!(armed.found(), ["header_full", "region_nearly_full", "no_console", "memory_hotplug"]);
+    let finding = &armed.findings()[1];
+    assert!(finding.message.contains("93 %"), "{finding}");
 }
 
 #[test]

@@ -3,9 +3,14 @@
 mod fixture;
 mod plan;
 mod bad_input;
+mod files;
 mod surface;
+mod command_line;
+mod completions;
+mod manual;
 mod kexec;
 mod foreign;
+mod status;
 
 // The examples of the loader's own tests look for one another here.
 use fixture::example;

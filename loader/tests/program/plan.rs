@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use loader::image::Summary;
 
@@ -47,7 +48,8 @@ fn unified_kernel_image_brings_its_initrd_and_command_line_unless_others_are_nam
     assert_eq!(own(&[]), loose, "the same image as of its parts");
     assert!(own(&["--append", "ro"]).command_line.starts_with("ro elfcorehdr="));
     assert!(own(&["--reuse-cmdline"]).command_line.starts_with("root="), "the running kernel's");
-    let other = own(&["--initrd", fixture.path("vmlinuz").to_str().unwrap()]);
+    fixture.write("other", &[b"070701", linux.as_slice()].concat());
+    let other = own(&["--initrd", fixture.path("other").to_str().unwrap()]);
     assert_ne!(other.identity, loose.identity);
 
     let inspected = run(program().arg("inspect").arg(fixture.path("vmlinuz"))).stdout;
@@ -150,6 +152,27 @@ fn picture_goes_to_a_file_beside_the_table_or_onto_standard_output_instead() {
     for arguments in [&["--svg"][..], &["--svg", "-"]] {
         assert_eq!(fixture.plan(arguments).stdout, picture);
     }
+}
+
+#[test]
+fn picture_replaces_a_file_as_a_whole_and_is_written_through_no_link() {
+    let fixture = Fixture::new();
+    let path = fixture.path("plan.svg");
+    let svg = [OsStr::new("--svg"), path.as_os_str()];
+    fixture.write("plan.svg", b"older");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    // A second name shows whether the old file was overwritten or replaced.
+    let old = fixture.path("old.svg");
+    fs::hard_link(&path, &old).unwrap();
+    assert_eq!(fixture.plan(svg).code, Some(0));
+    assert!(fs::read_to_string(&path).unwrap().starts_with("<svg "));
+    assert_eq!(fs::read(&old).unwrap(), b"older");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::remove_file(&path).unwrap();
+    symlink(&old, &path).unwrap();
+    assert_says(&fixture.refusal(svg), &["cannot write", "plan.svg", "not a regular file"]);
+    assert_eq!(fs::read(&old).unwrap(), b"older");
 }
 
 #[test]

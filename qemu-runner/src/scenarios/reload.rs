@@ -63,7 +63,7 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     // Another service arms over ours, an image that does not stay current, and leaves our record as it is.
     let other = format!("{} --no-hotplug >/dev/null 2>&1", load_command(CAPTURE_APPEND, ""));
     first.vm.run_ok(&format!("cd /run/kdump-loader && cp -p armed.json /tmp && {other} && cp -p /tmp/armed.json ."))?;
-    let told = status(&mut first, 0)?;
+    let told = status(&mut first, 1)?;
     check(codes(&told) == ["unknown_image"], "findings about another's image", "unknown_image", told["findings"].to_string())?;
     expect_reload(&mut first, "", &["unknown"])?;
     let image = first.image()?;

@@ -18,6 +18,8 @@ pub const WORK: &str = "/bin/keep-image";
 const RELOAD: &str = "/bin/keep-image-reload";
 /// What udev runs where events are queued.
 const QUEUE: &str = "/bin/keep-image-queue";
+/// When each event was queued, in seconds since boot, one line each.
+pub const QUEUED: &str = "/tmp/keep-image.queued";
 /// What udev runs where events are collected first.
 const THROTTLE: &str = "/bin/keep-image-throttle";
 /// The rule.
@@ -138,10 +140,13 @@ fn config(no_hotplug: bool) -> String {
     )
 }
 
-/// Notes an event, and starts what answers it, as the path unit of kdump-loader's service would.
+/// Notes an event and when that was, and starts what answers it, as the path unit of kdump-loader's service would.
 fn queue() -> String {
     let loader = guest::LOADER;
-    format!("#!/bin/sh\nexport PATH=/bin\n{loader} reload --queue \"$@\"\nsetsid {RELOAD} </dev/null >/dev/null 2>&1 &\n")
+    format!(
+        "#!/bin/sh\nexport PATH=/bin\n{loader} reload --queue \"$@\"\nread now rest </proc/uptime\necho $now >>{QUEUED}\n\
+         setsid {RELOAD} </dev/null >/dev/null 2>&1 &\n"
+    )
 }
 
 /// Answers events until none is left. Whoever finds the lock taken may go: its holder looks once more after it has let go.

@@ -6,6 +6,7 @@
 use storm_guest::readings::Record;
 
 use super::calls::{self, Call, Trace, UPDATE_FUNCTION};
+use super::contestant::QUEUED;
 use crate::error::Error;
 use crate::first::{First, number};
 use crate::stage::guest;
@@ -33,6 +34,8 @@ pub struct Seen {
     pub updates: Vec<f64>,
     /// When each block of memory had been brought online, in order.
     pub online_s: Vec<f64>,
+    /// When each event had been queued, in order; empty where nothing is queued.
+    pub queued_s: Vec<f64>,
     /// What the poller has read.
     pub record: Record,
     /// CPU seconds of udev and its children.
@@ -95,12 +98,16 @@ impl Witness {
         let record = serde_json::from_str(&record)
             .map_err(|error| Error::Unintelligible { what: "what the poller printed", text: format!("{error} in {record}") })?;
         let trace = read_probes(first)?;
+        let queued = first.vm.run_ok(&format!("[ ! -e {QUEUED} ] || cat {QUEUED}"))?;
+        let mut queued_s: Vec<f64> = queued.lines().map(number).collect::<Result<_, _>>()?;
+        queued_s.sort_by(f64::total_cmp);
         let seconds = |us: u64| us as f64 / 1e6;
         Ok(Seen {
             started_s: self.started_s,
             calls: trace.calls,
             updates: trace.updates,
             online_s: trace.online_s,
+            queued_s,
             record,
             cpu_s: seconds(after.0 - self.cpu_us.0),
             cpu_user_s: seconds(after.1 - self.cpu_us.1),

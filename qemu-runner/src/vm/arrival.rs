@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 use std::time::Instant;
 
 /// Something that arrived.
@@ -26,19 +27,32 @@ pub struct Line {
     pub text: String,
 }
 
-/// Reads the console to its end, into the log and line by line into the channel.
+/// Reads the console to its end, line by line into the channel and into the log. The log has a thread of its own: a busy disk may hold up
+/// a write for seconds, and the next line would seem to arrive so much later.
 pub(super) fn read_console(console: impl Read, mut log: File, sender: &Sender<Arrival>) {
-    let mut reader = BufReader::new(console);
-    let mut bytes = Vec::new();
-    while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
-        // A log that cannot be written must not end the run.
-        let _ = log.write_all(&bytes);
-        let line = Line { at: Instant::now(), text: text_of(&bytes) };
-        bytes.clear();
-        if sender.send(Arrival::Console(line)).is_err() {
-            return;
+    let (to_log, lines) = mpsc::channel::<Vec<u8>>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for bytes in lines {
+                // A log that cannot be written must not end the run.
+                let _ = log.write_all(&bytes);
+            }
+        });
+        let mut reader = BufReader::new(console);
+        loop {
+            let mut bytes = Vec::new();
+            if !reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
+                break;
+            }
+            let line = Line { at: Instant::now(), text: text_of(&bytes) };
+            let _ = to_log.send(bytes);
+            if sender.send(Arrival::Console(line)).is_err() {
+                break;
+            }
         }
-    }
+        // The log's thread ends when this is gone.
+        drop(to_log);
+    });
     // Nobody may be listening any more, which is well.
     let _ = sender.send(Arrival::End);
 }
@@ -63,7 +77,6 @@ fn text_of(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::mpsc;
 
     use super::*;
 

@@ -74,7 +74,7 @@ fn disk_image(sh: &Shell, repo: &Repository) -> Result<()> {
 
 fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Result<Cmd<'a>> {
     let cargo = cargo(sh, subcommand)
-        .args(["--release", "--locked", "--manifest-path", DISK_IMAGE, "--target-dir"])
+        .args(["--release", "--manifest-path", DISK_IMAGE, "--target-dir"])
         .arg(repo.root.join(DISK_IMAGE_TARGET))
         // No flags of ours, above all not the workspace's: boot sectors must fit 512 bytes.
         .env("CARGO_ENCODED_RUSTFLAGS", "")

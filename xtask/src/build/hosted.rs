@@ -19,12 +19,20 @@ use crate::setup;
 const PROFILE: &str = "hosted";
 /// Where they are built, relative to the root.
 const TARGET_DIR: &str = "target/loader";
+/// What a program says when a sum overflows, which only one built with overflow checks can say (`panic_const_add_overflow` in core).
+const OVERFLOW: &[u8] = b"attempt to add with overflow";
 /// The C library inside, too.
 const STATIC: &str = "-Ctarget-feature=+crt-static";
 
 /// Builds the loader with the purgatory inside: target/dist/kdump-loader.
 pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     let built = program(sh, repo, "loader", "kdump-loader")?;
+    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    ensure!(
+        bytes.windows(OVERFLOW.len()).any(|window| window == OVERFLOW),
+        "{} has no overflow checks: profile {PROFILE} in Cargo.toml must switch them on",
+        built.display()
+    );
     copy_if_changed(&built, &repo.loader())?;
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }

@@ -5,36 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use loader::findings::{Answer, Severity};
+use loader::findings::{Answer, Level};
+use loader::write;
 
 use super::Report;
 use crate::commands::Error;
 
-/// Everybody may read it; the collector is not root. No address is in it.
+/// The collector is not root. The file holds no address.
 const MODE: u32 = 0o644;
 
-/// Replaces the file, whole or not at all. The collector reads what ends in `.prom`; the new one does not until it is whole.
+/// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names that end in `.prom`; the new file's name does not
+/// until it is complete.
 pub fn write(path: &Path, report: &Report) -> Result<(), Error> {
-    let failed = |source| Error::Output { path: path.to_owned(), source };
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}", std::process::id()));
-    let new = Path::new(&new);
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(new);
-    let written = file.and_then(|mut file| {
-        // Whatever the umask is.
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
-        file.write_all(text(report).as_bytes())
-    });
-    written.and_then(|()| fs::rename(new, path)).map_err(|source| {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(new);
-        failed(source)
-    })
+    let bytes = text(report).into_bytes();
+    write::replace(path, &bytes, MODE).map_err(|source| Error::Output { path: path.to_owned(), source })
 }
 
 /// The text.
@@ -54,24 +40,17 @@ pub fn text(report: &Report) -> String {
     let answers: Vec<_> =
         Answer::ALL.into_iter().map(|(answer, word)| (vec![("answer", word)], u64::from(answer == report.answer))).collect();
     metric("kdump_loader_answer", "The answer of kdump-loader status: 1 for the one that it is.", &answers);
-    metric("kdump_loader_armed", "Whether a capture kernel is armed.", &flag(report.loaded));
+    metric("kdump_loader_armed", "Whether a capture kernel is armed.", &maybe(report.loaded.map(u64::from)));
 
-    let mut findings: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
+    let mut findings: BTreeMap<(&str, Level), u64> = BTreeMap::new();
     for finding in &report.findings {
-        *findings.entry((finding.code, finding.severity)).or_default() += 1;
+        *findings.entry((finding.code.word(), finding.level)).or_default() += 1;
     }
-    let words = |severity| match severity {
-        Severity::But => "but",
-        Severity::CannotTell => "cannot_tell",
-        Severity::No => "no",
-    };
-    let findings: Vec<_> = findings
-        .into_iter()
-        .map(|((code, severity), count)| (vec![("code", code), ("severity", words(severity))], count))
-        .collect();
+    let findings: Vec<_> =
+        findings.into_iter().map(|((code, level), count)| (vec![("code", code), ("level", level.word())], count)).collect();
     metric("kdump_loader_findings", "How many findings of each kind kdump-loader status lists.", &findings);
 
-    metric("kdump_loader_crash_memory_bytes", "Memory that is reserved for capture kernels.", &one(report.crash_size));
+    metric("kdump_loader_crash_memory_bytes", "Memory that is reserved for capture kernels.", &maybe(report.crash_size));
     metric(
         "kdump_loader_crash_region_bytes",
         "The region that the image is in or would go into.",
@@ -97,7 +76,7 @@ fn write_metric(out: &mut String, name: &str, help: &str, samples: &[(Vec<(&str,
     for (labels, value) in samples {
         out.write_str(name)?;
         if !labels.is_empty() {
-            // Every value is a word of this program: nothing in it needs a backslash.
+            // Every value is a word of this program, so none needs a backslash.
             let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
             write!(out, "{{{}}}", labels.join(","))?;
         }
@@ -108,11 +87,12 @@ fn write_metric(out: &mut String, name: &str, help: &str, samples: &[(Vec<(&str,
 
 #[cfg(test)]
 mod tests {
-    use loader::findings::Finding;
-    use loader::outdated::Reason;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use loader::findings::{Code, Finding};
 
     use super::*;
-    use crate::commands::status::Told;
     use crate::commands::tests::report;
 
     /// Reads the format by its rules and nothing else: the samples, by metric and labels.
@@ -151,30 +131,48 @@ mod tests {
         samples
     }
 
-    fn found(findings: &[Finding]) -> Report {
-        Report { answer: Answer::of(findings), findings: findings.iter().map(Told::from).collect(), ..report() }
+    fn found(codes: &[Code]) -> Report {
+        let findings: Vec<Finding> = codes.iter().map(|code| Finding::new(*code, "")).collect();
+        Report { answer: Answer::of(&findings), findings, ..report() }
     }
 
     #[test]
     fn text_is_in_prometheus_format_and_says_what_status_says() {
-        let came = |cpu| Finding::Outdated(Reason::CpuCame { cpu });
-        let samples = parse(&text(&found(&[came(1), came(2), Finding::NoConsole])));
+        let samples = parse(&text(&found(&[Code::CpuMissing, Code::CpuMissing, Code::NoConsole])));
         assert_eq!(samples["kdump_loader_dump_expected"], 1.0);
         assert_eq!(samples["kdump_loader_answer{answer=\"yes_but\"}"], 1.0);
         assert_eq!(samples["kdump_loader_answer{answer=\"yes\"}"], 0.0);
-        assert_eq!(samples["kdump_loader_findings{code=\"cpu_missing\",severity=\"but\"}"], 2.0);
-        assert_eq!(samples["kdump_loader_findings{code=\"no_console\",severity=\"but\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_findings{code=\"cpu_missing\",level=\"warning\"}"], 2.0);
+        assert_eq!(samples["kdump_loader_findings{code=\"no_console\",level=\"warning\"}"], 1.0);
         assert_eq!(samples["kdump_loader_crash_memory_bytes"], f64::from(256 << 20));
         assert_eq!(samples["kdump_loader_crash_hotplug{subsystem=\"memory\"}"], 1.0);
-        assert!(!samples.contains_key("kdump_loader_image_bytes"), "what is not known is not there");
+        assert!(!samples.contains_key("kdump_loader_image_bytes"), "an unknown value has no sample");
 
-        let samples = parse(&text(&Report { loaded: false, ..found(&[Finding::NotArmed]) }));
+        let samples = parse(&text(&Report { loaded: Some(false), ..found(&[Code::NotArmed]) }));
         assert_eq!((samples["kdump_loader_dump_expected"], samples["kdump_loader_armed"]), (0.0, 0.0));
         parse(&text(&report()));
     }
 
     #[test]
-    fn file_is_replaced_whole_and_can_be_read_by_everybody() {
+    fn machine_that_cannot_be_looked_at_has_metrics_too() {
+        let report = Report { loaded: None, crash_size: None, ..found(&[Code::CannotLook]) };
+        let samples = parse(&text(&report));
+        assert_eq!(samples["kdump_loader_answer{answer=\"cannot_tell\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_dump_expected"], 0.0);
+        assert!(!samples.contains_key("kdump_loader_armed"));
+    }
+
+    #[test]
+    fn every_code_and_level_is_a_label_value() {
+        let samples = parse(&text(&found(Code::ALL)));
+        for code in Code::ALL {
+            let (code, level) = (code.word(), code.level().word());
+            assert_eq!(samples[&format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}}")], 1.0);
+        }
+    }
+
+    #[test]
+    fn file_is_replaced_as_a_whole_and_readable_by_everyone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kdump.prom");
         fs::write(&path, "old").unwrap();
@@ -184,5 +182,15 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
         let nowhere = directory.path().join("nowhere/kdump.prom");
         assert!(write(&nowhere, &report()).unwrap_err().to_string().contains("nowhere/kdump.prom"));
+    }
+
+    #[test]
+    fn link_in_the_place_of_the_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (victim, path) = (directory.path().join("shadow"), directory.path().join("kdump.prom"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &path).unwrap();
+        assert!(write(&path, &report()).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }
 }

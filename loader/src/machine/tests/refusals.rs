@@ -101,7 +101,7 @@ fn machine_without_crash_region_is_told_the_remedy() {
     let mut files = example::files();
     files.insert("proc/iomem".into(), b"00100000-3ffddfff : System RAM\n".to_vec());
     let refused = read(&files).unwrap().crash_region().unwrap_err();
-    assert!(refused.to_string().contains("although the running kernel was booted with crashkernel=192M"), "{refused}");
+    assert!(refused.to_string().contains("booted with crashkernel=192M"), "{refused}");
     files.insert("proc/cmdline".into(), b"quiet\n".to_vec());
     let none = read(&files).unwrap().crash_region().unwrap_err();
     assert!(none.to_string().contains("add crashkernel="), "{none}");
@@ -146,5 +146,44 @@ proptest! {
         if let Ok(iomem) = iomem::parse(&found) {
             prop_assert!(!iomem.system_ram.is_empty() && iomem.system_ram.is_sorted());
         }
+    }
+}
+
+/// The example's /proc/iomem with these lines after it.
+fn read_with_lines(lines: &[u8]) -> Result<Machine, Error> {
+    let mut files = example::files();
+    files.get_mut("proc/iomem").unwrap().extend_from_slice(lines);
+    read(&files)
+}
+
+#[test]
+fn line_of_no_interest_is_skipped_whatever_is_in_it() {
+    for line in [
+        &b"fe000000-fe000fff : \xff\xfe\x80 left by a driver\n"[..],
+        b"fe000000-ffffffffffffffff : PCI Bus 0000:00\n",
+        b"fffffffffffffffff-0 : odd\n",
+        b"2000-1000 : backwards\n",
+        b"\xff\xff : PCI Bus\n",
+        b"\x00\x01\x02\n",
+        b"not a line\n",
+        b" : \n",
+        b"\n",
+    ] {
+        assert_eq!(read_with_lines(line).unwrap(), example::machine(), "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn damaged_line_of_interest_is_quoted_in_the_error() {
+    for (line, quoted) in [
+        (&b"150000000-ffffffffffffffff : System RAM\n"[..], "150000000-ffffffffffffffff : System RAM"),
+        (b"  2000-1000 : Crash kernel\n", "2000-1000 : Crash kernel"),
+        (b"2000-zzzz : System RAM (kmem)\n", "2000-zzzz"),
+        (b"\xff-2000 : Reserved\n", "-2000 : Reserved"),
+        (b"00002000-00003fff System RAM\n", "00002000-00003fff System RAM"),
+        (b"+2000-3000 : ACPI Tables\n", "+2000-3000"),
+    ] {
+        let message = read_with_lines(line).unwrap_err().to_string();
+        assert!(message.contains("proc/iomem") && message.contains(quoted), "{}: {message}", line.escape_ascii());
     }
 }

@@ -1,0 +1,88 @@
+//! [6a] The words that the caller chose for the capture kernel, before the loader adds its own.
+//!
+//! *On entry* what was asked for: the running kernel's command line again, words given by hand, or the words that a unified kernel image
+//! brings along. *On exit* a [`Base`]. What is reused has lost the parameters that belong to the running kernel alone
+//! ([`super::running_only`]), byte for byte and in order. Words given by hand are all there.
+
+use super::parameter::{is_space, parameters};
+use super::running_only::{Row, row_of};
+use super::text;
+
+/// The capture kernel's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// The line. A kernel's command line may hold any byte but NUL, so it need not be text.
+    pub line: Vec<u8>,
+    /// The parameters that were dropped from what is reused, in order.
+    pub dropped: Vec<Vec<u8>>,
+}
+
+impl Base {
+    /// The words that were asked for: the running kernel's if they are reused, else those that were given, else those that the capture
+    /// kernel's file brings along.
+    pub fn chosen(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Self {
+        match given {
+            _ if reuse => Self::reused(running, given.unwrap_or_default()),
+            Some(given) => given.into(),
+            None => Self::reused(brought.unwrap_or_default(), ""),
+        }
+    }
+
+    /// `line` without the parameters that belong to the running kernel, and with `append` before the words of init.
+    pub fn reused(line: &[u8], append: &str) -> Self {
+        let (words, end) = parameters(line);
+        let (kernels, inits) = line.split_at(end);
+        let mut kept = Vec::with_capacity(line.len() + append.len() + 2);
+        let mut dropped = Vec::new();
+        let mut rest = 0;
+        for word in words.iter().filter(|word| row_of(word).is_some()) {
+            kept.extend_from_slice(&kernels[rest..word.at]);
+            dropped.push(word.text.to_vec());
+            let after = word.at + word.text.len();
+            rest = after + kernels[after..].iter().take_while(|&&byte| is_space(byte)).count();
+        }
+        kept.extend_from_slice(&kernels[rest..]);
+        if !append.trim().is_empty() {
+            separate(&mut kept);
+            kept.extend_from_slice(append.trim().as_bytes());
+        }
+        if !inits.is_empty() {
+            separate(&mut kept);
+            kept.extend_from_slice(inits);
+        }
+        Self { line: kept, dropped }
+    }
+
+    /// The dropped parameters as text.
+    pub fn dropped_text(&self) -> Vec<String> {
+        self.dropped.iter().map(|word| text(word)).collect()
+    }
+
+    /// The parameters that are unfit for a capture kernel and there all the same: given by hand. Those of one row are together.
+    pub fn unfit(&self) -> Vec<(&'static Row, Vec<String>)> {
+        let mut unfit: Vec<(&'static Row, Vec<String>)> = Vec::new();
+        for word in parameters(&self.line).0 {
+            let Some(row) = row_of(&word).filter(|row| !row.effect.is_empty()) else { continue };
+            match unfit.iter_mut().find(|(known, _)| std::ptr::eq(*known, row)) {
+                Some((_, words)) => words.push(text(word.text)),
+                None => unfit.push((row, vec![text(word.text)])),
+            }
+        }
+        unfit
+    }
+}
+
+fn separate(line: &mut Vec<u8>) {
+    if line.last().is_some_and(|&last| !is_space(last)) {
+        line.push(b' ');
+    }
+}
+
+impl From<&str> for Base {
+    fn from(line: &str) -> Self {
+        Self { line: line.into(), dropped: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

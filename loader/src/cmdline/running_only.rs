@@ -1,0 +1,296 @@
+//! [6d] The one table of parameters that belong to the running kernel, and that a capture kernel must not get.
+//!
+//! They are of three kinds. Their cost grows with the crashed machine, which has gigabytes where the capture kernel has megabytes. They
+//! change which memory is RAM, which the loader's own memory map decides. Or they serve what the running kernel is for, such as finding
+//! bugs in it.
+//!
+//! Everything else is passed on. In particular these stay, because a dump may need them:
+//!
+//! | parameter | reason |
+//! | --- | --- |
+//! | `root=`, `rd.*`, `ip=`, `netroot=` | the initrd finds the dump target by them; kdumpctl's own initrd needs none of them |
+//! | `console=`, `earlyprintk=`, `quiet`, `panic=` | they decide what the user sees, and when the machine restarts |
+//! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
+//! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
+//! | `oops=panic` | an oops that ends in a restart is better than a capture kernel that hangs |
+//! | `acpi_rsdp=`, `mem_encrypt=` | they hold for every kernel on the machine |
+
+use super::parameter::{Word, same_name};
+
+/// Which values of a parameter make it unfit for a capture kernel.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// All of them, and none at all.
+    All,
+    /// All but those that turn it off, such as `0`, `off` and `never`.
+    On,
+    /// Those of which this holds.
+    Only(fn(&[u8]) -> bool),
+}
+
+/// Parameters that have one reason in common.
+#[derive(Debug)]
+pub struct Row {
+    /// Their names, with underscores for hyphens. A name that ends in `*` stands for all that begin so.
+    pub names: &'static [&'static str],
+    /// The values concerned.
+    pub values: Values,
+    /// What they would do to the capture kernel. Empty if it is nothing: a given one needs no advice.
+    pub effect: &'static str,
+    /// Where it is known from: another service that drops it, or the kernel's own documentation or code.
+    pub source: &'static str,
+}
+
+/// In `source`, kernel-parameters.txt is Documentation/admin-guide/kernel-parameters.txt of Linux 7.
+pub const TABLE: &[Row] = &[
+    // The loader's own.
+    Row { names: &["elfcorehdr", "purgatory.report"], values: Values::All, effect: "", source: "this loader appends them" },
+    // Memory in proportion to the machine.
+    Row {
+        names: &["crashkernel"],
+        values: Values::All,
+        effect: "the capture kernel reserves part of its own memory again",
+        source: "kdump-config, kdumpctl, openSUSE's load.sh",
+    },
+    Row {
+        names: &[
+            "hugepages",
+            "hugepagesz",
+            "default_hugepagesz",
+            "hugepage_alloc_threads",
+            "hugetlb_cma",
+            "hugetlb_cma_only",
+            "hugetlb_free_vmemmap",
+            "sysctl.vm.nr_hugepages*",
+            "sysctl.vm.nr_overcommit_hugepages",
+        ],
+        values: Values::On,
+        effect: "huge pages for the whole machine take all memory of the capture kernel, which ends with \"deadlocked on memory\"",
+        source: "kdump-config, load.sh: hugepages; gen-kdump-sysconfig.sh: hugepages, hugepagesz, hugetlb_cma; the others: \
+                 kernel-parameters.txt, fs/proc/proc_sysctl.c (sysctl.*)",
+    },
+    Row {
+        names: &["cma", "cma_pernuma", "numa_cma", "kho", "kho_scratch", "liveupdate"],
+        values: Values::On,
+        effect: "the capture kernel sets memory aside that it needs itself",
+        source: "gen-kdump-sysconfig.sh: cma; kernel-parameters.txt: numa_cma, kho, liveupdate",
+    },
+    Row {
+        names: &["swiotlb"],
+        values: Values::Only(|value| value.first().is_some_and(u8::is_ascii_digit) && value != b"0"),
+        effect: "the capture kernel allocates bounce buffers of the size that the whole machine needs",
+        source: "gen-kdump-sysconfig.sh",
+    },
+    Row {
+        names: &["log_buf_len"],
+        values: Values::All,
+        effect: "the kernel log takes memory in proportion to the whole machine: 18 MB for log_buf_len=4M",
+        source: "gen-kdump-sysconfig.sh; the figure was measured on 6.12",
+    },
+    Row {
+        names: &[
+            "dhash_entries",
+            "ihash_entries",
+            "mhash_entries",
+            "mphash_entries",
+            "rhash_entries",
+            "thash_entries",
+            "uhash_entries",
+            "slub_min_objects",
+            "slub_min_order",
+            "slub_max_order",
+            "slab_min_objects",
+            "slab_min_order",
+            "slab_max_order",
+            "dma_debug_entries",
+            "sysctl.vm.min_free_kbytes",
+            "sysctl.vm.admin_reserve_kbytes",
+            "sysctl.vm.user_reserve_kbytes",
+            "sysctl.vm.overcommit_*",
+        ],
+        values: Values::All,
+        effect: "tables, slabs or reserves get the size that suits the whole machine",
+        source: "kernel-parameters.txt; Documentation/admin-guide/sysctl/vm.rst",
+    },
+    Row {
+        names: &["possible_cpus", "additional_cpus"],
+        values: Values::All,
+        effect: "the capture kernel allocates memory for every CPU that the machine may ever have",
+        source: "kernel-parameters.txt",
+    },
+    Row {
+        names: &["transparent_hugepage", "transparent_hugepage_*", "thp_anon", "thp_shmem"],
+        values: Values::On,
+        effect: "programs in the capture kernel take 2 MiB where they need 4 KiB",
+        source: "gen-kdump-sysconfig.sh appends transparent_hugepage=never",
+    },
+    Row {
+        names: &["udev.children_max", "rd.udev.children_max"],
+        values: Values::All,
+        effect: "udev starts as many workers as suit the whole machine",
+        source: "load.sh; gen-kdump-sysconfig.sh appends udev.children-max=2",
+    },
+    // Which memory is RAM. What the running kernel has reserved by `memmap=…$…`, `#` or `!` is Reserved, ACPI Tables or Persistent Memory in
+    // /proc/iomem, and the capture kernel's memory map is made from that: it is protected without the parameter.
+    Row {
+        names: &["mem", "memmap", "efi_fake_mem", "add_efi_memmap"],
+        values: Values::All,
+        effect: "the capture kernel may use memory of the crashed kernel as its own RAM, which damages the dump, or lose RAM that it has",
+        source: "load.sh: mem; arch/x86/kernel/e820.c (parse_memopt, parse_memmap_one), arch/x86/platform/efi/efi.c (do_add_efi_memmap)",
+    },
+    Row {
+        names: &["kernelcore", "movablecore", "movable_node", "reserve_mem"],
+        values: Values::All,
+        effect: "part of the capture kernel's memory cannot be used by the kernel itself",
+        source: "kernel-parameters.txt",
+    },
+    Row {
+        names: &["numa"],
+        values: Values::Only(|value| value.starts_with(b"fake")),
+        effect: "the capture kernel splits its memory into nodes that are too small",
+        source: "kernel-parameters.txt",
+    },
+    Row {
+        names: &["memtest"],
+        values: Values::On,
+        effect: "the capture kernel tests its memory before it saves the dump",
+        source: "kernel-parameters.txt",
+    },
+    // What the boot loader of the running kernel said.
+    Row {
+        names: &["BOOT_IMAGE", "splash", "showopts", "abm"],
+        values: Values::All,
+        effect: "",
+        source: "kdump-config: abm; load.sh: the others",
+    },
+    Row {
+        names: &["initrd", "initrdmem"],
+        values: Values::All,
+        effect: "",
+        source: "kernel-parameters.txt: the address of another initrd; the loader passes its own in boot_params",
+    },
+    Row {
+        names: &["resume", "resume_offset", "resumewait", "resumedelay"],
+        values: Values::All,
+        effect: "the capture kernel may resume a hibernated system in place of saving the dump",
+        source: "load.sh: resume",
+    },
+    Row {
+        names: &["ignition.firstboot", "coreos.first_boot", "flatcar.first_boot"],
+        values: Values::On,
+        effect: "the initrd sets the machine up as at its first boot",
+        source: "gen-kdump-sysconfig.sh: ignition.firstboot",
+    },
+    // A panic of the capture kernel loses the dump.
+    Row {
+        names: &[
+            "panic_on_warn",
+            "panic_on_taint",
+            "softlockup_panic",
+            "hardlockup_panic",
+            "hung_task_panic",
+            "unknown_nmi_panic",
+            "sysctl.kernel.panic_on_warn",
+            "sysctl.kernel.panic_on_rcu_stall",
+            "sysctl.kernel.panic_on_io_nmi",
+            "sysctl.kernel.panic_on_unrecovered_nmi",
+            "sysctl.kernel.unknown_nmi_panic",
+            "sysctl.kernel.softlockup_panic",
+            "sysctl.kernel.hardlockup_panic",
+            "sysctl.kernel.hung_task_panic",
+            "sysctl.kernel.warn_limit",
+            "sysctl.vm.panic_on_oom",
+        ],
+        values: Values::On,
+        effect: "the capture kernel panics, and loses the dump, where it could go on",
+        source: "kdumpctl (prepare_cmdline): panic_on_warn; load.sh: unknown_nmi_panic; the others: kernel-parameters.txt, sysctl/kernel.rst",
+    },
+    Row {
+        names: &["nmi_watchdog"],
+        values: Values::Only(|value| value.starts_with(b"panic") || value.windows(6).any(|part| part == b",panic")),
+        effect: "the capture kernel panics, and loses the dump, where it could go on",
+        source: "kernel-parameters.txt",
+    },
+    // CPU numbers: the CPU that panicked is CPU 0 of the capture kernel, whatever its number was.
+    Row {
+        names: &["isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "systemd.cpu_affinity"],
+        values: Values::All,
+        effect: "the capture kernel numbers its CPUs anew, so it may isolate the only CPU that it runs on, and some kernels crash then",
+        source: "kernel-parameters.txt; Linux 6.9, \"sched/isolation: Prevent boot crash when the boot CPU is nohz_full\"",
+    },
+    // Finding bugs in the running kernel.
+    Row {
+        names: &[
+            "slub_debug",
+            "slab_debug",
+            "page_owner",
+            "early_page_ext",
+            "page_poison",
+            "debug_pagealloc",
+            "debug_guardpage_minorder",
+            "debug_objects",
+            "kmemleak",
+            "kasan*",
+            "kfence.*",
+        ],
+        values: Values::On,
+        effect: "debugging the kernel's allocations takes memory and time of the capture kernel",
+        source: "gen-kdump-sysconfig.sh: slub_debug; the others: kernel-parameters.txt",
+    },
+    Row {
+        names: &[
+            "trace_*",
+            "ftrace",
+            "ftrace_*",
+            "stacktrace",
+            "stacktrace_filter",
+            "alloc_snapshot",
+            "traceoff_on_warning",
+            "kprobe_event",
+            "tp_printk",
+        ],
+        values: Values::All,
+        effect: "tracing takes buffers for the whole machine and time of the capture kernel",
+        source: "kernel-parameters.txt",
+    },
+    Row {
+        names: &["failslab", "fail_page_alloc", "fail_make_request", "fail_io_timeout", "fail_futex", "fail_usercopy"],
+        values: Values::All,
+        effect: "the capture kernel makes some of its own operations fail",
+        source: "Documentation/fault-injection/fault-injection.rst",
+    },
+];
+
+/// Words that turn a parameter off (`kstrtobool`, lib/kstrtox.c, and what single parameters take).
+const OFF: [&str; 7] = ["0", "n", "no", "off", "false", "never", "-"];
+
+/// The row that makes this parameter unfit for a capture kernel, if there is one.
+pub(super) fn row_of(word: &Word<'_>) -> Option<&'static Row> {
+    let name = word.name();
+    TABLE.iter().find(|row| row.names.iter().any(|wanted| matches(name, wanted)) && row.values.include(word.value()))
+}
+
+impl Values {
+    fn include(self, value: Option<&[u8]>) -> bool {
+        match self {
+            Self::All => true,
+            Self::On => !value.is_some_and(|value| OFF.iter().any(|off| value.eq_ignore_ascii_case(off.as_bytes()))),
+            Self::Only(concerned) => value.is_some_and(concerned),
+        }
+    }
+}
+
+fn matches(name: &[u8], wanted: &str) -> bool {
+    // `sysctl/vm/nr_hugepages` is the same as `sysctl.vm.nr_hugepages` (`process_sysctl_arg`, fs/proc/proc_sysctl.c).
+    let dotted: Vec<u8>;
+    let name = if name.starts_with(b"sysctl") {
+        dotted = name.iter().map(|&byte| if byte == b'/' { b'.' } else { byte }).collect();
+        &dotted
+    } else {
+        name
+    };
+    match wanted.strip_suffix('*') {
+        Some(prefix) => name.get(..prefix.len()).is_some_and(|start| same_name(start, prefix.as_bytes())),
+        None => same_name(name, wanted.as_bytes()),
+    }
+}

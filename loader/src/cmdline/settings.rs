@@ -1,0 +1,31 @@
+//! [6c] Single parameters that the loader looks for in a command line.
+
+use super::parameter::{parameters, same_name};
+
+/// Whether the kernel is given the parameter `name`, with a value or without.
+pub fn has_parameter(line: impl AsRef<[u8]>, name: &str) -> bool {
+    parameters(line.as_ref()).0.iter().any(|word| same_name(word.name(), name.as_bytes()))
+}
+
+/// The most CPUs that the kernel will know of, if `nr_cpus=` limits them; of several, the least counts (`nrcpus`, kernel/smp.c).
+pub fn cpu_limit(line: impl AsRef<[u8]>) -> Option<u32> {
+    numbers(line.as_ref(), "nr_cpus").into_iter().filter(|&limit| limit > 0).min()
+}
+
+/// Whether the kernel starts no CPU but the one that it begins on; of several `maxcpus=`, the last counts (`maxcpus`, kernel/smp.c).
+pub fn starts_one_cpu(line: impl AsRef<[u8]>) -> bool {
+    let line = line.as_ref();
+    has_parameter(line, "nosmp") || numbers(line, "maxcpus").last().is_some_and(|&limit| limit <= 1)
+}
+
+fn numbers(line: &[u8], name: &str) -> Vec<u32> {
+    let (words, _) = parameters(line);
+    let values = words.iter().filter(|word| same_name(word.name(), name.as_bytes())).filter_map(|word| word.value());
+    values.filter_map(number).collect()
+}
+
+/// The decimal number at the start of `value` (`get_option`, lib/cmdline.c).
+fn number(value: &[u8]) -> Option<u32> {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    str::from_utf8(&value[..digits]).ok()?.parse().ok()
+}

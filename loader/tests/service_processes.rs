@@ -1,0 +1,72 @@
+//! `service install` beside `service uninstall`, as processes: whatever their order, the machine can be restored exactly.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const ROUNDS: usize = 6;
+/// At once in each round; some of them are killed without being waited for.
+const PROCESSES: usize = 4;
+
+fn service(root: &Path, what: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kdump-loader"));
+    command.arg("service").args(what).arg("--root").arg(root).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// Permissions, and what is in each file or said by each link.
+fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    let mut contents = BTreeMap::new();
+    let mut directories = vec![root.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let bytes = if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()
+            } else if metadata.is_dir() {
+                directories.push(path.clone());
+                Vec::new()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            contents.insert(path, (metadata.permissions().mode(), bytes));
+        }
+    }
+    contents
+}
+
+#[test]
+fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_that_can_be_restored() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| {
+        let whole = root.path().join(path);
+        fs::create_dir_all(whole.parent().unwrap()).unwrap();
+        whole
+    };
+    fs::write(at("etc/os-release"), "ID=debian\n").unwrap();
+    fs::write(at("usr/sbin/kdump-loader"), "by hand").unwrap();
+    fs::write(at("usr/lib/systemd/system/kdump-tools.service"), "[Service]\nExecStart=/bin/true\n").unwrap();
+    symlink("/usr/lib/systemd/system/kdump-tools.service", at("etc/systemd/system/basic.target.wants/kdump-tools.service"))
+        .unwrap();
+    fs::create_dir_all(root.path().join("var/lib")).unwrap();
+    let before = contents(root.path());
+    for round in 0..ROUNDS {
+        let start = |process: usize| -> Child {
+            let install = ["install", "--mask-conflicts"];
+            service(root.path(), if (process + round).is_multiple_of(2) { &install } else { &["uninstall"] }).spawn().unwrap()
+        };
+        let mut processes: Vec<Child> = (0..PROCESSES).map(start).collect();
+        // Wherever it has got to.
+        processes[round % PROCESSES].kill().unwrap();
+        for (index, process) in processes.into_iter().enumerate() {
+            let output = process.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success() || index == round % PROCESSES, "round {round}: {told}");
+        }
+        let output = service(root.path(), &["uninstall"]).output().unwrap();
+        assert!(output.status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(contents(root.path()) == before, "round {round}: {:?}", contents(root.path()).keys());
+    }
+}
