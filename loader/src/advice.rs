@@ -71,6 +71,11 @@ pub enum Advice {
         /// A size to reserve, in MiB.
         suggested_mib: u64,
     },
+    /// The capture kernel gets no keys for an encrypted dump target.
+    KeysLeftBehind {
+        /// How many the kernel was asked to hand over.
+        keys: u32,
+    },
     /// The command line asks for memory in CMA, but the kernel does not show where it is.
     HiddenCma {
         /// Bytes asked for.
@@ -98,6 +103,7 @@ impl Advice {
             Self::NoConsole { .. } => Code::ConsoleImpossible,
             Self::StandsStill { .. } => Code::PurgatoryHangs,
             Self::LittleRoom { .. } => Code::LittleRoom,
+            Self::KeysLeftBehind { .. } => Code::KeysLeftBehind,
             Self::HiddenCma { .. } => Code::CmaHidden,
             Self::Cma { .. } => Code::CmaShared,
         }
@@ -160,6 +166,11 @@ impl fmt::Display for Advice {
                 mib(*free),
                 ROOM_TO_RUN >> 20
             ),
+            Self::KeysLeftBehind { keys } => write!(
+                out,
+                "the kernel is asked to hand over {keys} dm-crypt keys (/sys/kernel/config/crash_dm_crypt_keys), but only kexec_file_load does \
+                 that: the capture kernel could not open an encrypted dump target; load with --file"
+            ),
             Self::HiddenCma { asked, reserved } => write!(
                 out,
                 "the running kernel was booted with {} MiB of crashkernel=…,cma, but does not show where they are \
@@ -201,6 +212,9 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     if len > 0 {
         advice.push(Advice::Cma { len });
+    }
+    if machine.dm_crypt_keys > 0 {
+        advice.push(Advice::KeysLeftBehind { keys: machine.dm_crypt_keys });
     }
     if let Some(asked) = machine.hidden_cma() {
         advice.push(Advice::HiddenCma { asked, reserved });
@@ -384,5 +398,14 @@ mod tests {
         assert!(message.contains("1024 MiB") && message.contains("--file"), "{message}");
         machine.crash_cma = crate::machine::example::machine().crash_cma;
         assert_eq!(advised(&request, &machine), [Advice::Cma { len: 16 << 20 }]);
+    }
+
+    #[test]
+    fn keys_that_only_the_kernels_own_loader_hands_over_are_remarked_on() {
+        let (request, mut machine) = quiet();
+        machine.dm_crypt_keys = 2;
+        let advice = advised(&request, &machine);
+        assert_eq!(advice, [Advice::KeysLeftBehind { keys: 2 }]);
+        assert!(advice[0].to_string().contains("--file"));
     }
 }

@@ -30,6 +30,7 @@ pub mod picture;
 pub mod advice;
 pub mod admit;
 pub mod preflight;
+pub mod firmware;
 pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;

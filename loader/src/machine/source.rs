@@ -95,6 +95,7 @@ machine_sources! {
     EFI_MAP_VIRT_ADDR = ["sys/firmware/efi/runtime-map/{}/virt_addr"], Whole, "a hexadecimal address", OPTIONAL;
     EFI_MAP_NUM_PAGES = ["sys/firmware/efi/runtime-map/{}/num_pages"], Whole, "a hexadecimal number", OPTIONAL;
     EFI_MAP_ATTRIBUTE = ["sys/firmware/efi/runtime-map/{}/attribute"], Whole, "a hexadecimal number", OPTIONAL;
+    DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only a snapshot has it; take the snapshot again, or measure";
 }
