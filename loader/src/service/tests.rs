@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+const DEBIAN: Option<Distribution> = Some(Distribution::Debian);
 const PROGRAM: Program<'static> = Program(b"the program");
 /// Where the rule of Debian's kdump-tools lies, and its unit.
 const DEBIAN_RULE: &str = "usr/lib/udev/rules.d/50-kdump-tools.rules";
@@ -77,12 +78,16 @@ impl Root {
     }
 
     fn install(&self, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
-        install(&self.turn(), PROGRAM, mask_conflicts)
+        install(&self.turn(), PROGRAM, choice(mask_conflicts))
     }
 
     fn uninstall(&self) -> Option<Vec<Done>> {
         uninstall(&self.turn()).unwrap()
     }
+}
+
+fn choice(mask_conflicts: bool) -> Choice {
+    Choice { mask_conflicts, distribution: DEBIAN }
 }
 
 fn collect(root: &Path, below: &Path, contents: &mut Contents) {
@@ -105,7 +110,7 @@ fn collect(root: &Path, below: &Path, contents: &mut Contents) {
 }
 
 fn conflicting(root: &Root) -> Vec<String> {
-    let findings = check(root.path(), PROGRAM).unwrap().into_iter().filter(|finding| matches!(finding, Finding::Arms(_)));
+    let findings = check(root.path(), PROGRAM, DEBIAN).unwrap().into_iter().filter(|finding| matches!(finding, Finding::Arms(_)));
     findings.map(|finding| finding.to_string().replace(&root.path().canonicalize().unwrap().display().to_string(), "")).collect()
 }
 
@@ -116,7 +121,7 @@ fn twice_is_once() {
     let once = root.contents();
     assert_eq!(root.install(true).unwrap(), []);
     assert_eq!(root.contents(), once);
-    assert!(check(root.path(), PROGRAM).unwrap().iter().all(Finding::is_right));
+    assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().all(Finding::is_right));
 }
 
 #[test]
@@ -154,7 +159,7 @@ fn uninstalling_leaves_the_machine_as_it_was() {
 fn dry_run_says_the_same_and_writes_nothing() {
     let root = Root::debian();
     let before = root.contents();
-    let said = install(&Turn::DryRun { root: root.path() }, PROGRAM, true).unwrap();
+    let said = install(&Turn::DryRun { root: root.path() }, PROGRAM, choice(true)).unwrap();
     assert_eq!(root.contents(), before);
     assert_eq!(root.install(true).unwrap(), said);
     let with = root.contents();
@@ -192,7 +197,7 @@ fn newer_program_takes_the_older_one_s_place_and_what_was_before_both_comes_back
     root.file("usr/sbin/kdump-loader", "by hand");
     let before = root.contents();
     root.install(true).unwrap();
-    let done = install(&root.turn(), Program(b"newer"), true).unwrap();
+    let done = install(&root.turn(), Program(b"newer"), choice(true)).unwrap();
     assert_eq!(done.len(), 1, "{done:?}");
     assert!(matches!(done[0], Done::Renewed(_)));
     assert_eq!(root.text("usr/sbin/kdump-loader"), "newer");
@@ -294,15 +299,49 @@ fn installed_file_that_somebody_has_changed_is_not_overwritten() {
     root.file("usr/lib/systemd/system/kdump-loader.service", "[Service]\n# mine\n");
     let error = root.install(false).unwrap_err();
     assert!(matches!(&error, Error::Changed { path } if path.ends_with("kdump-loader.service")), "{error}");
-    assert!(check(root.path(), PROGRAM).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
+    assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
     root.uninstall().unwrap();
     assert_eq!(root.text("usr/lib/systemd/system/kdump-loader.service"), "[Service]\n# mine\n");
 }
 
 #[test]
+fn unknown_distribution_is_asked_and_nothing_is_done() {
+    for text in ["ID=arch\n", "ID=alpine\n", "ID=nixos\n", "", "ID=mylinux\nID_LIKE=\"otherlinux\"\n"] {
+        let root = Root::new();
+        root.file("etc/os-release", text);
+        let before = root.contents();
+        let ask = |distribution| install(&root.turn(), PROGRAM, Choice { mask_conflicts: false, distribution });
+        let error = ask(None).unwrap_err().to_string();
+        assert!(error.contains("--distribution debian, fedora or suse"), "{error}");
+        assert_eq!(root.contents(), before);
+        ask(Some(Distribution::Fedora)).unwrap();
+        assert!(root.text("etc/kdump-loader.toml").contains("\ninitrd = [\"/boot/initramfs-{release}kdump.img\""));
+        assert_eq!(ask(None).unwrap(), [], "the configuration is there now");
+        root.uninstall().unwrap();
+        assert_eq!(root.contents(), before);
+    }
+}
+
+#[test]
+fn settings_of_the_service_whose_place_is_taken_are_in_the_configuration() {
+    let root = Root::debian();
+    root.file(
+        "etc/default/kdump-tools",
+        "KDUMP_CMDLINE_APPEND=\"nr_cpus=2 console=ttyS1\"\nKDUMP_SYSCTL=\"kernel.panic_on_oops=1 vm.panic_on_oom=1\"\n",
+    );
+    let before = root.contents();
+    root.install(true).unwrap();
+    assert!(root.text("etc/kdump-loader.toml").contains("\nappend = \"nr_cpus=2 console=ttyS1\" # taken over\n"));
+    assert!(root.text("usr/lib/sysctl.d/60-kdump-loader.conf").ends_with("\nkernel.panic_on_oops = 1\nvm.panic_on_oom = 1\n"));
+    assert_eq!(sysctl_keys(root.path()), ["kernel.panic_on_oops", "vm.panic_on_oom"]);
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let root = Root::new();
-    let findings = check(root.path(), PROGRAM).unwrap();
+    let findings = check(root.path(), PROGRAM, DEBIAN).unwrap();
     let missing = |path: &str| findings.iter().any(|finding| matches!(finding, Finding::Missing(found) if found.ends_with(path)));
     assert!(missing("usr/sbin/kdump-loader") && missing("40-kdump-loader.rules") && missing("etc/kdump-loader.toml"));
     assert_eq!(findings.iter().filter(|finding| matches!(finding, Finding::NotEnabled(_))).count(), 2);
