@@ -37,7 +37,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
-pub use error::{Aftermath, Error};
+pub use error::{Aftermath, Error, Hint};
 
 /// The root of the live machine.
 pub const LIVE: &str = "/";

@@ -27,9 +27,11 @@ pub mod seal;
 pub mod bind;
 pub mod image;
 pub mod picture;
+pub mod room;
 pub mod advice;
 pub mod admit;
 pub mod preflight;
+pub mod firmware;
 pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;

@@ -23,6 +23,7 @@ mod check; // what is missing
 pub use change::{Choice, Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
+pub(crate) use conflicts::{UnitState, unit_state};
 pub use distribution::Distribution;
 pub use layout::{PROGRAM, Program, sysctl_keys};
 pub use settings::{Fate, Settings};
@@ -95,6 +96,12 @@ pub enum Error {
     NoDpkg {
         /// The program.
         program: &'static str,
+    },
+    /// The program is not installed on the machine.
+    #[error("kexec would be a link to {}, which is missing; run `kdump-loader service install` first", path.display())]
+    NoProgram {
+        /// Where it belongs.
+        path: PathBuf,
     },
     /// No package has installed kexec.
     #[error("no package has a /sbin/kexec or /usr/sbin/kexec: install kexec-tools first, which kdump-tools needs as well")]

@@ -72,7 +72,7 @@ pub fn arm(
         described = now;
     }
     set_aside(root);
-    let refused = |refusal| Error::Refused { refusal, aftermath: aftermath(root) };
+    let refused = |refusal| Error::refused(root, refusal, aftermath(root));
     let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
     // Whatever happens from here on, the old record is about an image that is gone.
     forget(root);
@@ -105,7 +105,7 @@ pub fn arm(
                     say(format_args!("the armed image does not know them: {refusal}"));
                     break;
                 }
-                aftermath => return Err(Error::Refused { refusal, aftermath }),
+                aftermath => return Err(Error::refused(root, refusal, aftermath)),
             },
         }
         summary = image.summary();

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use loader::config;
-use loader::service::{self, Choice, Done, Finding, Program, Turn, divert};
+use loader::findings::Level;
+use loader::service::{self, Choice, Done, Program, Turn, divert};
+use loader::survey;
 use loader::write;
 use serde::Serialize;
 
@@ -148,7 +150,7 @@ fn program(root: &Path) -> Result<PathBuf, Error> {
         return Ok(Path::new(LIVE).join(service::PROGRAM));
     }
     let ourselves = fs::read_link(OURSELVES).ok().filter(|path| root.join(path.strip_prefix(LIVE).unwrap_or(path)).is_file());
-    ourselves.ok_or_else(|| Error::Program { path: root.join(service::PROGRAM), source: std::io::ErrorKind::NotFound.into() })
+    Ok(ourselves.ok_or_else(|| service::Error::NoProgram { path: root.join(service::PROGRAM) })?)
 }
 
 /// What `service check --json` prints.
@@ -170,16 +172,28 @@ struct Looked<'a> {
 }
 
 fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
-    let findings = service::check(&place.root, Program(&myself()?), *distribution)?;
-    let wrong = findings.iter().filter(|finding| !finding.is_right()).count();
+    let installed = service::check(&place.root, Program(&myself()?), *distribution)?;
+    // What `status` would say of the files that the config names, before they are armed. A dump with limits is no reason to fail.
+    let of_config = survey::files_of_config(&place.root);
+    let wrong = installed.iter().filter(|finding| !finding.is_right()).count()
+        + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
+    let config = configuration(&place.root);
+    let looked =
+        installed.iter().map(|finding| Looked { code: finding.code(), path: finding.path(), words: finding.to_string() });
+    let looked = looked.chain(of_config.iter().map(|finding| Looked {
+        code: finding.code.word(),
+        path: &config,
+        words: finding.to_string(),
+    }));
+    let looked: Vec<Looked<'_>> = looked.collect();
+    let of = looked.len();
     if *json {
-        let looked = |finding| Looked { code: Finding::code(finding), path: finding.path(), words: finding.to_string() };
-        print_json(&Checked { right: wrong == 0, findings: findings.iter().map(looked).collect() })?;
+        print_json(&Checked { right: wrong == 0, findings: looked })?;
     } else {
-        let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+        let lines: String = looked.iter().map(|looked| format!("{}\n", looked.words)).collect();
         print(&lines)?;
     }
-    if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of: findings.len() }) }
+    if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of }) }
 }
 
 fn tell(done: &[Done]) -> Result<(), Error> {

@@ -101,6 +101,7 @@ machine_sources! {
     SEV_GUEST = ["dev/sev-guest"], Presence, "anything", OPTIONAL;
     TDX_GUEST = ["dev/tdx_guest"], Presence, "anything", OPTIONAL;
     CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
+    DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only a snapshot has it; take the snapshot again, or measure";
 }

@@ -107,6 +107,30 @@ pub(super) fn all(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     Ok(conflicts)
 }
 
+/// What systemd finds under the name of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnitState {
+    /// No file.
+    Absent,
+    /// A link to /dev/null, or an empty file.
+    Masked,
+    /// A file, and no other unit wants it.
+    Disabled,
+    /// A file, and another unit wants it.
+    Enabled,
+}
+
+/// Looks for a unit on the machine with this root.
+pub(crate) fn unit_state(root: &Path, name: &str) -> Result<UnitState, Error> {
+    let tree = Tree::new(root)?;
+    let Some(path) = first_with(&tree, &UNIT_DIRECTORIES, name)? else { return Ok(UnitState::Absent) };
+    Ok(match (is_masked(&tree, &path)?, is_enabled(&tree, name)?) {
+        (true, _) => UnitState::Masked,
+        (false, true) => UnitState::Enabled,
+        (false, false) => UnitState::Disabled,
+    })
+}
+
 fn arming_units(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     let mut found = Vec::new();
     for (name, whose) in UNITS {
