@@ -97,6 +97,12 @@ pub enum Error {
         /// The program.
         program: &'static str,
     },
+    /// The program is not installed on the machine.
+    #[error("kexec would be a link to {}, which is missing; run `kdump-loader service install` first", path.display())]
+    NoProgram {
+        /// Where it belongs.
+        path: PathBuf,
+    },
     /// No package has installed kexec.
     #[error("no package has a /sbin/kexec or /usr/sbin/kexec: install kexec-tools first, which kdump-tools needs as well")]
     NoKexec,

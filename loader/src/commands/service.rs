@@ -150,7 +150,7 @@ fn program(root: &Path) -> Result<PathBuf, Error> {
         return Ok(Path::new(LIVE).join(service::PROGRAM));
     }
     let ourselves = fs::read_link(OURSELVES).ok().filter(|path| root.join(path.strip_prefix(LIVE).unwrap_or(path)).is_file());
-    ourselves.ok_or_else(|| Error::Program { path: root.join(service::PROGRAM), source: std::io::ErrorKind::NotFound.into() })
+    Ok(ourselves.ok_or_else(|| service::Error::NoProgram { path: root.join(service::PROGRAM) })?)
 }
 
 /// What `service check --json` prints.

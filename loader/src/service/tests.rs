@@ -1,5 +1,6 @@
 //! Whole machines before, with and after the service.
 
+mod distributions; // and what they bring along
 mod held_back; // services and rules of others
 mod killed; // at every step
 mod properties; // machines nobody has thought of
@@ -302,40 +303,6 @@ fn installed_file_that_somebody_has_changed_is_not_overwritten() {
     assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
     root.uninstall().unwrap();
     assert_eq!(root.text("usr/lib/systemd/system/kdump-loader.service"), "[Service]\n# mine\n");
-}
-
-#[test]
-fn unknown_distribution_is_asked_and_nothing_is_done() {
-    for text in ["ID=arch\n", "ID=alpine\n", "ID=nixos\n", "", "ID=mylinux\nID_LIKE=\"otherlinux\"\n"] {
-        let root = Root::new();
-        root.file("etc/os-release", text);
-        let before = root.contents();
-        let ask = |distribution| install(&root.turn(), PROGRAM, Choice { mask_conflicts: false, distribution });
-        let error = ask(None).unwrap_err().to_string();
-        assert!(error.contains("--distribution debian, fedora or suse"), "{error}");
-        assert_eq!(root.contents(), before);
-        ask(Some(Distribution::Fedora)).unwrap();
-        assert!(root.text("etc/kdump-loader.toml").contains("\ninitrd = [\"/boot/initramfs-{release}kdump.img\""));
-        assert_eq!(ask(None).unwrap(), [], "the configuration is there now");
-        root.uninstall().unwrap();
-        assert_eq!(root.contents(), before);
-    }
-}
-
-#[test]
-fn settings_of_the_service_whose_place_is_taken_are_in_the_configuration() {
-    let root = Root::debian();
-    root.file(
-        "etc/default/kdump-tools",
-        "KDUMP_CMDLINE_APPEND=\"nr_cpus=2 console=ttyS1\"\nKDUMP_SYSCTL=\"kernel.panic_on_oops=1 vm.panic_on_oom=1\"\n",
-    );
-    let before = root.contents();
-    root.install(true).unwrap();
-    assert!(root.text("etc/kdump-loader.toml").contains("\nappend = \"nr_cpus=2 console=ttyS1\" # taken over\n"));
-    assert!(root.text("usr/lib/sysctl.d/60-kdump-loader.conf").ends_with("\nkernel.panic_on_oops = 1\nvm.panic_on_oom = 1\n"));
-    assert_eq!(sysctl_keys(root.path()), ["kernel.panic_on_oops", "vm.panic_on_oom"]);
-    root.uninstall().unwrap();
-    assert_eq!(root.contents(), before);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::services::DEBIAN_APPEND;
 use super::*;
 use crate::config::{Config, FilePolicy};
 
