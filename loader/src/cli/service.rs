@@ -15,6 +15,9 @@ pub enum Service {
     ///
     /// Files are changed only where they differ, so a second run changes nothing. What was there before is kept beside what takes its place, and
     /// written down below /var/lib/kdump-loader, so that `uninstall` can put it back. Nothing is started: `systemctl start kdump-loader` arms.
+    ///
+    /// An oops panics from then on (kernel.panic_on_oops=1, by sysctl.d), as with the services whose place it takes. A new configuration takes over
+    /// settings of /etc/default/kdump-tools or /etc/sysconfig/kdump, and each one that it does not take is named.
     #[command(after_long_help = INSTALL_EXAMPLE)]
     Install(Install),
     /// Put back what was there before `install`
