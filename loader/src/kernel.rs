@@ -73,7 +73,8 @@ pub struct Measure {
     pub initrd: u64,
 }
 
-/// Measures a kernel by the head of its file. Of a file that is none, the head is all that is of use: it suffices to say so.
+/// Measures a kernel by the head of its file. Of a file that is none, the head is all that is of
+/// use: it suffices to say so.
 pub fn measure(head: &[u8]) -> Measure {
     let format = FORMATS.iter().find(|format| (format.probe)(head));
     let measured = format.and_then(|format| (format.measure)(head));

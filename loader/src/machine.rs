@@ -51,7 +51,8 @@ pub struct Machine {
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
     pub crash_regions: Vec<PhysRange>,
-    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file shows where it is.
+    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file
+    /// shows where it is.
     pub crash_cma: Vec<PhysRange>,
     /// Ranges named "ACPI Tables".
     pub acpi_tables: Vec<PhysRange>,
@@ -83,7 +84,8 @@ pub struct Machine {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
-    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux 6.16 ([`crate::submit::keys`]).
+    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux
+    /// 6.16 ([`crate::submit::keys`]).
     pub dm_crypt_keys: u32,
     /// Why no memory is reserved, if none is.
     pub no_reservation: Evidence,
@@ -283,8 +285,9 @@ impl Machine {
         })
     }
 
-    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show: Linux 6.17 and 6.18 have no file for it, and
-    /// it is not in /proc/iomem either (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
+    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show:
+    /// Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem either
+    /// (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
     pub fn hidden_cma(&self) -> Option<u64> {
         no_reservation::crashkernel::cma(&cmdline::text(&self.command_line)).filter(|_| self.crash_cma.is_empty())
     }

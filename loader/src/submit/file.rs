@@ -194,7 +194,8 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
         libc::EINVAL => Error::Invalid { flags, command_line },
         libc::EACCES => Error::Forbidden,
         libc::ENODATA => signature("ENODATA", "it has none", SIGNED),
-        // `key_task_permission` and below say so of keys for dm-crypt as well ([`keys`](super::keys)), which are looked for before.
+        // `key_task_permission` and below say so of keys for dm-crypt as well
+        // ([`keys`](super::keys)), which are looked for before.
         libc::ENOKEY => signature("ENOKEY", "no key that could verify it is known", ENROL),
         libc::EKEYREJECTED => {
             signature("EKEYREJECTED", "it does not fit the file, or its key is revoked, expired or wrong", COPY)
