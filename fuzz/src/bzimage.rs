@@ -39,7 +39,8 @@ pub fn check(data: &[u8]) -> Answer {
             let facts = Facts::read(data).expect("no kernel is shorter than its header");
             assert_eq!(facts.broken(data), [""; 0], "a rule is broken");
             assert_eq!(*kernel.setup_header, data[0x1f1..facts.header_end as usize]);
-            assert_eq!(*kernel.payload, data[facts.payload_at as usize..]);
+            assert_eq!(*kernel.payload, data[facts.payload_at as usize..facts.payload_end as usize]);
+            assert!(data.starts_with(kernel.file) && kernel.file.len() as u128 >= facts.payload_end);
             assert_eq!(u128::from(kernel.init_size), facts.init_size);
             assert_eq!(u128::from(kernel.alignment), facts.alignment);
             assert_eq!(Some(u128::from(kernel.pref_address)), read(data, field::PREF_ADDRESS));
@@ -47,6 +48,9 @@ pub fn check(data: &[u8]) -> Answer {
             assert_eq!(u128::from(kernel.version), facts.version);
             assert_eq!(u128::from(kernel.xloadflags), facts.xloadflags);
             assert_eq!(kernel.entry_offset, 0x200);
+            let wanted = kernel::measure(data).wanted.expect("a bzImage says where it ends");
+            let cut = InputFile { path: "vmlinuz".into(), bytes: data[..data.len().min(wanted as usize)].to_vec() };
+            assert!(kernel == kernel::parse(&cut).expect("taken"), "what it calls of use is not all of it");
             can_be_entered(file);
             Answer::Taken
         }
@@ -126,8 +130,8 @@ impl Facts {
             ("end of the header", self.header_end <= len),
             ("setup_sects", self.payload_at < len),
             ("syssize", self.payload_at < self.payload_end && self.payload_end <= len),
-            ("64-bit entry point", self.payload_at + 0x200 < len),
-            ("init_size", self.payload_at + self.init_size >= len),
+            ("64-bit entry point", self.payload_at + 0x200 < self.payload_end),
+            ("init_size", self.payload_at + self.init_size >= self.payload_end),
         ];
         rules.into_iter().filter(|(_, kept)| !kept).map(|(rule, _)| rule).collect()
     }
@@ -140,7 +144,9 @@ fn justify(defect: &Defect, data: &[u8]) {
         Defect::Empty => data.is_empty(),
         Defect::Truncated { len, part, end } => {
             let no_payload = part == "the payload" && value(field::SYSSIZE) == Some(0);
-            len == data.len() && (end > len as u64 || no_payload)
+            // A payload without the entry point ends before the file, or with it.
+            let is_end = len == data.len() || part == "the 64-bit entry point" && len < data.len();
+            is_end && (end > len as u64 || no_payload)
         }
         Defect::UnknownFormat { .. } => !data.is_empty() && value(field::HEADER) != Some(0x5372_6448),
         Defect::Damaged { field: name, offset, expected, found } => {
@@ -160,7 +166,7 @@ fn justify(defect: &Defect, data: &[u8]) {
                 && (least as u128, most as u128) == (*HEADER_END.start(), *HEADER_END.end())
                 && !HEADER_END.contains(&(end as u128))
         }
-        Defect::Inside { .. } | Defect::Segments { .. } | Defect::NotForKernel => false,
+        Defect::Inside { .. } | Defect::Segments { .. } | Defect::WithoutCode { .. } | Defect::NotForKernel => false,
         Defect::InitSize { init_size, payload } => value(field::INIT_SIZE) == Some(init_size.into()) && init_size < payload,
     };
     assert!(justified, "refused for what is not so: {defect}");
@@ -201,6 +207,7 @@ pub fn seeds() -> Vec<Seed> {
     vec![
         Seed::taken("kernel", image(&PAYLOAD)),
         Seed::taken("signed-kernel", [image(&PAYLOAD), vec![0x30; 40]].concat()),
+        Seed::taken("padded-kernel", [image(&PAYLOAD), vec![0; 0x1000]].concat()),
         Seed::refused("cut-payload", &image(&PAYLOAD)[..0x608]),
         Seed::refused("without-entry-point", image(&PAYLOAD[..0x200])),
         Seed::refused("efi-program", pe),

@@ -1,6 +1,6 @@
 //! /proc/iomem: an address is in one of the lists if and only if a line of that name holds it; lists ascend and have no two
-//! ranges that touch; and a text is refused if and only if a line is malformed, nothing is System RAM, or every address is
-//! hidden.
+//! ranges that touch; and a text is refused if and only if a line of one of these names is malformed, nothing is System RAM, or every address
+//! is hidden. Other lines may hold any bytes.
 
 use loader::machine::{Error, fuzzing};
 
@@ -20,7 +20,7 @@ const RAM: &str = "System RAM";
 
 /// Shows it for one text.
 pub fn check(data: &[u8]) -> Answer {
-    let lines = str::from_utf8(data).ok().and_then(read);
+    let lines = read(data);
     let ranges_of = |name| lines.iter().flatten().filter(move |line| line.list == Some(name)).map(|line| (line.start, line.end));
     let hidden = lines.as_ref().is_some_and(|lines| lines.iter().all(|line| (line.start, line.end) == (0, 1)));
     let ram = joined(ranges_of(RAM).collect());
@@ -55,29 +55,35 @@ struct Line {
     end: u128,
 }
 
-/// Every line, or `None` if one is malformed. A carriage return is part of a line's end only if a line feed follows.
-fn read(text: &str) -> Option<Vec<Line>> {
-    let lines = text.strip_suffix('\n').unwrap_or(text).split_inclusive('\n');
-    let content = lines.map(|line| match line.strip_suffix('\n') {
-        Some(line) => line.strip_suffix('\r').unwrap_or(line),
-        None => line,
-    });
-    content.map(read_line).collect()
+/// Every line that can be read, or `None` if one that cannot has a name of interest.
+fn read(text: &[u8]) -> Option<Vec<Line>> {
+    text.split(|&byte| byte == b'\n').filter_map(|line| read_line(line).transpose()).collect::<Result<_, ()>>().ok()
 }
 
-fn read_line(line: &str) -> Option<Line> {
-    let line = line.trim_start();
-    let name_at = line.find(" : ")?;
-    let (range, name) = (&line[..name_at], &line[name_at + 3..]);
-    let dash = range.find('-')?;
-    let (start, last) = (hexadecimal(&range.as_bytes()[..dash])?, hexadecimal(&range.as_bytes()[dash + 1..])?);
+/// `Ok(None)` of a line that says nothing, `Err` of one that is damaged.
+fn read_line(line: &[u8]) -> Result<Option<Line>, ()> {
+    let line = line.trim_ascii_start();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let (range, name) = match line.windows(3).position(|window| window == b" : ") {
+        Some(at) => (&line[..at], &line[at + 3..]),
+        // Without the separator there is no range, but what follows the first word may be a name.
+        None => (&b""[..], line.iter().position(|&byte| byte == b' ').map_or(&b""[..], |at| line[at..].trim_ascii_start())),
+    };
+    let exact = NAMES.iter().find(|(_, names)| names.iter().any(|exact| exact.as_bytes() == name)).map(|(list, _)| *list);
+    let list = exact.or_else(|| name.starts_with(RAM.as_bytes()).then_some(RAM));
+    match (read_range(range), list) {
+        (Some((start, end)), list) => Ok(Some(Line { list, start, end })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(()),
+    }
+}
+
+fn read_range(range: &[u8]) -> Option<(u128, u128)> {
+    let dash = range.iter().position(|&byte| byte == b'-')?;
+    let (start, last) = (hexadecimal(&range[..dash])?, hexadecimal(&range[dash + 1..])?);
     let end = last + 1;
     // Without addresses is one thing, backwards or beyond 64 bits another.
-    if start > end || end >= 1 << 64 {
-        return None;
-    }
-    let exact = NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(list, _)| *list);
-    Some(Line { list: exact.or_else(|| name.starts_with(RAM).then_some(RAM)), start, end })
+    (start <= end && end < 1 << 64).then_some((start, end))
 }
 
 /// A hexadecimal number of 64 bits, without prefix or sign, with any number of leading zeroes.
@@ -129,6 +135,8 @@ pub fn seeds() -> Vec<Seed> {
         Seed::refused("hidden", "00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n"),
         Seed::refused("backwards", "2000-1000 : System RAM\n"),
         Seed::refused("everything", "0-ffffffffffffffff : System RAM\n"),
+        Seed::taken("leftover", b"0-fff : System RAM\n2000-ffffffffffffffff : \xff\xfe\n\x80\n"),
+        Seed::refused("without-separator", "0-fff : System RAM\n1000-1fff Crash kernel\n"),
         Seed::refused("nothing", ""),
     ]
 }

@@ -28,6 +28,7 @@ pub fn check(data: &[u8]) -> Answer {
 /// A PT_LOAD that takes memory.
 struct Load {
     offset: u128,
+    vaddr: u128,
     paddr: u128,
     filesz: u128,
     memsz: u128,
@@ -40,11 +41,30 @@ fn loads(data: &[u8]) -> Vec<Load> {
     let headers = (0..count).map(|index| table + index * 56).filter(|&at| field(at, 4) == 1 && field(at + 0x28, 8) > 0);
     let load = |at| Load {
         offset: field(at + 8, 8),
+        vaddr: field(at + 0x10, 8),
         paddr: field(at + 0x18, 8),
         filesz: field(at + 0x20, 8),
         memsz: field(at + 0x28, 8),
     };
     headers.map(load).collect()
+}
+
+/// Whether the entry point's bytes are in a segment, and no section says that they are elsewhere.
+fn has_code(data: &[u8], loads: &[Load], entry: u128) -> bool {
+    let Some(load) = loads.iter().find(|load| (load.paddr..load.paddr + load.filesz).contains(&entry)) else { return false };
+    let virt = (load.vaddr + (entry - load.paddr)) % (1 << 64);
+    let field = |at, len| word(data, at, len).expect("it was probed");
+    let (table, entry_len, count) = (field(0x28, 8), field(0x3a, 2), field(0x3c, 2));
+    // Of 0xff00 sections and more, the first holds the number.
+    let count = if count == 0 { word(data, table + 0x20, 8).unwrap_or(0) } else { count };
+    if table == 0 || entry_len != 64 || table + count * 64 > data.len() as u128 {
+        return true;
+    }
+    (0..count).map(|index| table + index * 64).all(|at| {
+        let (kind, flags, addr, len) = (field(at + 4, 4), field(at + 8, 8), field(at + 0x10, 8), field(at + 0x20, 8));
+        let inside = (virt + (1 << 64) - addr) % (1 << 64) < len;
+        !(kind == 8 && flags & 2 != 0 && inside)
+    })
 }
 
 fn of_vmlinux(data: &[u8]) -> Answer {
@@ -64,7 +84,9 @@ fn of_vmlinux(data: &[u8]) -> Answer {
         && loads
             .iter()
             .all(|load| load.filesz <= load.memsz && (load.filesz == 0 || load.offset + load.filesz <= data.len() as u128))
-        && (start..file_end).contains(&entry);
+        && loads.windows(2).map(|pair| pair[1].paddr - pair[0].paddr - pair[0].filesz).sum::<u128>()
+            <= loads.len() as u128 * ALIGNMENT
+        && has_code(data, &loads, entry);
     let file = InputFile { path: "vmlinux".into(), bytes: data.to_vec() };
     match kernel::parse(&file) {
         Ok(kernel) => {
@@ -82,7 +104,11 @@ fn of_vmlinux(data: &[u8]) -> Answer {
         }
         Err(error) => {
             assert!(!sound, "refused although no rule is broken: {}", error.defect);
-            assert!(matches!(error.defect, Defect::Segments { .. } | Defect::Truncated { .. }), "{}", error.defect);
+            assert!(
+                matches!(error.defect, Defect::Segments { .. } | Defect::WithoutCode { .. } | Defect::Truncated { .. }),
+                "{}",
+                error.defect
+            );
             Answer::Refused
         }
     }

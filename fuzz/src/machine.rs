@@ -102,6 +102,7 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         command_line: Vec::new(),
         cpu: CpuFacts { sha_ni: false, gbpages: true, la57: false, physical_bits: 46, confidential: None, tsc_khz: 2_000_000 },
         kexec: KexecPermission { load_disabled: false, lockdown: None },
+        dm_crypt_keys: 0,
         no_reservation: Evidence::default(),
     }
 });

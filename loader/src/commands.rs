@@ -17,23 +17,27 @@ pub mod generate_completions;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use loader::advice::Advice;
 use loader::cmdline::Base;
+use loader::files::Files;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
+use loader::read::{Content, Opened};
 use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
 use loader::{advice, kernel, purgatory, record, write};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
-pub use error::{Aftermath, Error};
+pub use error::{Aftermath, Error, Hint};
 
 /// The root of the live machine.
 pub const LIVE: &str = "/";
@@ -90,10 +94,12 @@ pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
     print(&(text + "\n"))
 }
 
-/// Reads a file whole, once.
-pub fn read_file(what: &'static str, path: &Path) -> Result<InputFile, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::Input { what, path: path.to_owned(), source })?;
-    Ok(InputFile { path: path.to_owned(), bytes })
+/// Most bytes of a file that is looked at, or that is a purgatory.
+const LARGEST_FILE: u64 = 2 << 30;
+
+/// Reads a file whole, as it was at one moment.
+pub fn read_file(what: &'static str, path: &Path) -> Result<Content, Error> {
+    Ok(Opened::new(what, path)?.read(None, LARGEST_FILE)?)
 }
 
 /// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its permissions.
@@ -111,25 +117,28 @@ pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Err
 /// The purgatory that was named, or the one in this program.
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
-        Some(path) => read_file("purgatory", path),
+        Some(path) => Ok(read_file("purgatory", path)?.input),
         None => Ok(purgatory::embedded()?),
     }
 }
 
 /// Reads every file that the flags name and says the rest in the loader's words.
-pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
+pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
     request_for(&arguments.options(), machine, rng_seed)
 }
 
-/// The same for whoever has no flags.
-pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> Result<Request, Error> {
-    let kernel = read_file("capture kernel", &options.kernel)?;
+/// The same for a caller without flags, with what the image is made from: exactly the files that were read.
+pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
+    let mut origin = origin(options);
+    let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
+    origin.read(&files);
+    let Files { kernel: Content { input: kernel, .. }, initrd } = files;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
     let command_line = base(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
-    let initrd = options.initrd.as_deref().map(|path| read_file("initrd", path)).transpose()?.or_else(inside);
-    Ok(Request {
+    let initrd = initrd.map(|initrd| initrd.input).or_else(inside);
+    let request = Request {
         kernel,
         initrd,
         command_line,
@@ -141,9 +150,10 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: [u8; 32]) -> 
         engine: options.engine,
         leaf_size: options.leaf_size,
         purgatory: read_purgatory(options.purgatory.as_deref())?,
-        rng_seed: Some(rng_seed),
+        rng_seed,
         window: None,
-    })
+    };
+    Ok((request, origin))
 }
 
 /// The words that were asked for. Says which parameters of a reused line were dropped.
@@ -215,13 +225,20 @@ fn told(result: Result<(), record::Error>) {
     }
 }
 
-/// Fresh randomness for the capture kernel.
-pub fn fresh_seed() -> Result<[u8; 32], Error> {
-    let path = Path::new("/dev/urandom");
+/// Fresh randomness for the capture kernel. Early at boot the kernel may have none yet: the capture kernel then gets none, and gathers its own.
+pub fn fresh_seed() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut seed));
-    read.map_err(|source| Error::Input { what: "random seed", path: path.to_owned(), source })?;
-    Ok(seed)
+    match getrandom(&mut seed[..], GetRandomFlags::NONBLOCK) {
+        Ok(len) if len == seed.len() => Some(seed),
+        result => {
+            let because = match result {
+                Err(Errno::AGAIN) | Ok(_) => "the kernel's random number generator is not initialized yet".to_owned(),
+                Err(error) => format!("getrandom failed: {error}"),
+            };
+            say(format_args!("note: {because}, so the capture kernel gets no seed for its own"));
+            None
+        }
+    }
 }
 
 #[cfg(test)]

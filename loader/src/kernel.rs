@@ -13,6 +13,9 @@ use crate::request::InputFile;
 pub mod bzimage;
 pub mod uki;
 pub mod vmlinux;
+mod release;
+
+pub use release::release;
 
 /// A kernel that can be placed. Borrows from the file where the bytes are in it as they are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub struct Format {
     pub name: &'static str,
     /// Whether a file is, or claims to be, of this format.
     pub probe: fn(&[u8]) -> bool,
+    /// Measures one by its head; nothing, if the head tells already that it cannot be taken.
+    pub measure: fn(&[u8]) -> Option<Measure>,
     /// Takes the kernel out of a file that is.
     pub parse: fn(&[u8]) -> Result<CaptureKernel<'_>, Defect>,
 }
@@ -55,6 +60,26 @@ pub const FORMATS: &[Format] = &[uki::FORMAT, vmlinux::FORMAT, bzimage::FORMAT];
 /// What `bytes` are, or claim to be, by the name of the format.
 pub fn format_of(bytes: &[u8]) -> Option<&'static str> {
     FORMATS.iter().find(|format| (format.probe)(bytes)).map(|format| format.name)
+}
+
+/// What the first bytes of a kernel's file tell of its size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// Bytes of the file that are of use; all of it if it does not say.
+    pub wanted: Option<u64>,
+    /// Bytes of memory that it takes at least.
+    pub memory: u64,
+    /// Bytes of the initrd that is inside.
+    pub initrd: u64,
+}
+
+/// Measures a kernel by the head of its file. Of a file that is none, the head is all that is of use: it suffices to say so.
+pub fn measure(head: &[u8]) -> Measure {
+    let format = FORMATS.iter().find(|format| (format.probe)(head));
+    let measured = format.and_then(|format| (format.measure)(head));
+    // These have their headers wherever they say.
+    let elsewhere = format.is_none() && (head.starts_with(&ELFMAG) || head.starts_with(b"MZ"));
+    measured.unwrap_or(Measure { wanted: (!elsewhere).then_some(head.len() as u64), ..Measure::default() })
 }
 
 /// Takes the kernel out of `file`, whichever of [`FORMATS`] it is in.
@@ -144,6 +169,15 @@ pub enum Defect {
         what: &'static str,
         /// Which physical address.
         at: u64,
+    },
+    /// The segments of a vmlinux hold no code.
+    #[error(
+        "there is no code at its entry point ({entry:#x}): it holds debug information only, as made by objcopy --only-keep-debug; take the \
+         kernel that it belongs to"
+    )]
+    WithoutCode {
+        /// The entry point.
+        entry: u64,
     },
     /// What is wrapped in it has something wrong with it.
     #[error("in its {section} section: {defect}")]

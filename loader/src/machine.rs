@@ -12,6 +12,7 @@ use crate::phys::PhysRange;
 
 mod error;
 mod source;
+mod open;
 mod iomem;
 mod meminfo;
 mod kcore;
@@ -30,6 +31,7 @@ pub(crate) mod example;
 
 pub use error::Error;
 use no_reservation::{Evidence, Ram};
+pub use open::Refusal;
 pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 use source::Tree;
@@ -79,6 +81,8 @@ pub struct Machine {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux 6.16 ([`crate::submit::keys`]).
+    pub dm_crypt_keys: u32,
     /// Why no memory is reserved, if none is.
     pub no_reservation: Evidence,
 }
@@ -238,6 +242,7 @@ impl Machine {
         let tsc_khz = measured_tsc_khz.map_or_else(|| read_tsc_khz(tree), Ok)?;
         let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
         Ok(Self {
+            dm_crypt_keys: dm_crypt_keys(tree)?,
             no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
@@ -287,6 +292,10 @@ fn crash_region(
 /// What tells why no memory is reserved. Where some is, nothing is read.
 fn evidence(tree: Tree<'_>, crash_regions: &[PhysRange]) -> Result<Evidence, Error> {
     if crash_regions.is_empty() { Evidence::read(tree) } else { Ok(Evidence::default()) }
+}
+
+fn dm_crypt_keys(tree: Tree<'_>) -> Result<u32, Error> {
+    Ok(tree.optional(&source::DM_CRYPT_KEYS)?.map(|file| file.decimal()).transpose()?.unwrap_or(0))
 }
 
 /// Size of `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h).

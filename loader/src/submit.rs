@@ -4,6 +4,8 @@
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
 
 pub mod file;
+pub mod keys;
+pub mod writers;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,8 +43,8 @@ pub enum Error {
     NotPermitted,
     /// EACCES.
     #[error(
-        "a security module forbids kexec_load (EACCES): IMA appraises kernels here, so only kexec_file_load with a signed kernel \
-         works; see the ima_policy of this machine"
+        "a security module forbids kexec_load (EACCES): under Secure Boot, or where IMA appraises kernels, only kexec_file_load with a signed \
+         kernel works; load one with --file, or see the ima_policy of this machine"
     )]
     Forbidden,
     /// EBUSY, for too long.

@@ -109,14 +109,21 @@ impl Args {
     }
 }
 
-/// The library's source, for `build`.
+/// The library's source, for `build`. What is there is not locked, since guests may be set up meanwhile.
 pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
+    let supply = Supply::new(sh, repo, false);
+    if let Some(found) = rust_src::there(sh, repo, &supply)? {
+        return Ok(found);
+    }
     let _lock = lock(sh, repo)?;
-    rust_src::get(sh, repo, &Supply::new(sh, repo, false), false).map_err(explain)
+    rust_src::get(sh, repo, &supply, false).map_err(explain)
 }
 
 /// The tools without which the maker of disk images does not build, for `qemu bare`.
 pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<LlvmTools> {
+    if let Some(found) = llvm_tools::there(sh, repo)? {
+        return Ok(found);
+    }
     let _lock = lock(sh, repo)?;
     llvm_tools::get(sh, repo, false)
 }

@@ -19,7 +19,6 @@ use crate::fuzz;
 use crate::lint;
 use crate::miri;
 use crate::peers;
-use crate::qemu;
 use crate::repository::Repository;
 use crate::setup;
 use phases::Phases;
@@ -119,16 +118,28 @@ impl Args {
     }
 }
 
-/// Brings and builds all that tests need.
+/// Brings and builds all that tests need, side by side: downloads and the making of a disk leave one processor idle.
 fn bring_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
-    qemu::prepare(sh, repo, true)?;
-    setup::browser(sh, repo)?;
-    build::bare::build(sh, repo)
+    // What building asks for must be there before, so that nothing is brought twice at a time.
+    setup::linker(sh)?;
+    setup::rust_src(sh, repo)?;
+    setup::llvm_tools(sh, repo)?;
+    let bring = |sh: &Shell| {
+        setup::guests(sh, repo, true)?;
+        setup::browser(sh, repo)
+    };
+    let build = || {
+        build::build(sh, repo)?;
+        build::hosted::guest_programs(sh, repo)?;
+        build::bare::build(sh, repo)
+    };
+    let (brought, built) = side_by_side(repo, bring, build);
+    brought.and(built)
 }
 
 /// Lints meanwhile: compilers that look at one crate after the other, and the network, leave one processor idle for a good part of their time.
 fn lint_while_building(sh: &Shell, repo: &Repository) -> Result<()> {
-    // What both ask for must be there before, so that it is not brought twice at a time.
+    // As for building; linting asks for the same.
     setup::linker(sh)?;
     setup::rust_src(sh, repo)?;
     setup::llvm_tools(sh, repo)?;

@@ -66,7 +66,7 @@ struct Wrapper {
 /// Describes the file, or the purgatory in this program.
 pub fn run(arguments: &Inspect) -> Result<(), Error> {
     let file = match &arguments.file {
-        Some(path) => read_file("file", path)?,
+        Some(path) => read_file("file", path)?.input,
         None => read_purgatory(None)?,
     };
     let elf = file.bytes.starts_with(&ELFMAG) && kernel::format_of(&file.bytes).is_none();

@@ -4,20 +4,24 @@ use std::env;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use loader::machine::{KexecState, Machine, Reservation};
+use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
 use loader::options::Options;
 use loader::phys::PhysRange;
+use loader::record::origin::Origin;
 use loader::request::Request;
 use loader::{preflight, submit};
 
 use super::load_file::Wanted;
-use super::{Error, LIVE, expect_format, fresh_seed, in_full, load, load_file, origin, print, request_for, say, unload};
-use crate::kexec::decide::{Action, Decision, Load, decide, not_ours};
+use super::{
+    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, origin, print, request_for, say, unload,
+};
+use crate::kexec::decide::{Action, Decision, Load, decide};
+use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
-use crate::kexec::{ELSEWHERE, NAME, PEER, words};
+use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
 
 /// `-S`: one is armed. The other way round from every other program, as in kexec-tools.
 const ARMED: u8 = 1;
@@ -96,10 +100,9 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
-    preflight::permitted(root, &Reservation::read(root)?.kexec)?;
+    preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
-    let origin = origin(&options(wanted));
-    let request = request(wanted, &machine)?;
+    let (request, origin) = request(wanted, &machine)?;
     if wanted.debug {
         // Before anything is submitted, so that it can be seen what the kernel refused.
         let image = loader::build(&request, &machine)?;
@@ -120,21 +123,26 @@ fn options(wanted: &Load) -> Options {
     Options { initrd, append, reuse_cmdline: reuse, noefi, console, ..Options::new(kernel) }
 }
 
-fn request(wanted: &Load, machine: &Machine) -> Result<Request, Error> {
+fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
-    let request = request_for(&options(wanted), machine, fresh_seed()?)?;
+    let (request, origin) = request_for(&options(wanted), machine, fresh_seed())?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }
     // --mem-max names the last byte.
     let window = PhysRange::new(mem_min, mem_max.saturating_add(1)).ok_or(Error::NoWindow { mem_min, mem_max })?;
-    Ok(Request { window: Some(window), ..request })
+    Ok((Request { window: Some(window), ..request }, origin))
 }
 
 /// Becomes the kexec that does it, with the same words. Only returns if it cannot.
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
-    let Some(program) = env::var_os(ELSEWHERE) else { return Error::NotOurs(not_ours(because)) };
-    // Without the variable, a program that is this one again refuses instead of going round in circles.
-    let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).exec();
-    Error::Elsewhere { program: program.into(), source }
+    if env::var_os(PASSED_ON).is_some() {
+        return Error::NotOurs(format!(
+            "{because}, and the other kexec has called this program; name kexec-tools' with {ELSEWHERE}=FILE"
+        ));
+    }
+    let named = env::var_os(ELSEWHERE).map(PathBuf::from);
+    let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else { return Error::NotOurs(elsewhere::none(because)) };
+    let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).env(PASSED_ON, "1").exec();
+    Error::Elsewhere { program, source }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loader::image::{Summary, mib};
 use loader::listing::Listing;
-use loader::machine::{CrashHotplug, Machine, Present};
+use loader::machine::{CrashHotplug, KexecPermission, Machine, Present};
 use loader::preflight;
 use loader::record::{Record, origin::Origin};
 use loader::request::Request;
@@ -12,8 +12,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{
-    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, origin, print_json, request, say,
-    set_aside, turn,
+    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, print_json, request, say, set_aside, turn,
 };
 use crate::cli::Load;
 
@@ -36,10 +35,10 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     }
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
+    // Asked before the machine is read, of which a locked-down kernel does not show everything.
+    preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
-    preflight::permitted(root, &machine.kexec)?;
-    let origin = origin(&arguments.image.options());
-    let request = request(&arguments.image, &machine, fresh_seed()?)?;
+    let (request, origin) = request(&arguments.image, &machine, fresh_seed())?;
     let (hotplug, summary) = arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
         return Ok(());
@@ -73,7 +72,7 @@ pub fn arm(
         described = now;
     }
     set_aside(root);
-    let refused = |refusal| Error::Refused { refusal, aftermath: aftermath(root) };
+    let refused = |refusal| Error::refused(root, refusal, aftermath(root));
     let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
     // Whatever happens from here on, the old record is about an image that is gone.
     forget(root);
@@ -106,7 +105,7 @@ pub fn arm(
                     say(format_args!("the armed image does not know them: {refusal}"));
                     break;
                 }
-                aftermath => return Err(Error::Refused { refusal, aftermath }),
+                aftermath => return Err(Error::refused(root, refusal, aftermath)),
             },
         }
         summary = image.summary();

@@ -1,19 +1,19 @@
 //! `kdump-loader load --file`, and `kexec -s`: the kernel makes the image, with its own purgatory. The way where it is locked down.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loader::advice;
+use loader::files::Files;
 use loader::image::SpanSummary;
-use loader::kernel::{CaptureKernel, uki};
+use loader::kernel::uki;
 use loader::listing::Listing;
 use loader::machine::{KexecState, Present, Reservation};
 use loader::options::Options;
+use loader::read::Content;
 use loader::record::{Record, origin::Origin};
 use loader::request::InputFile;
-use loader::submit::{self, file::Files};
+use loader::submit::{self, file, keys};
 use loader::{cmdline, file_load, preflight};
 use serde::Serialize;
 
@@ -79,36 +79,42 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 }
 
 /// Arms what was asked for.
-pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Output, Error> {
+pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output, Error> {
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
-    let kernel = Opened::read("capture kernel", wanted.kernel)?;
-    let defaults = uki::defaults(&kernel.content.bytes);
+    let crash_region = machine.crash_region()?;
+    let read = Files::read(wanted.kernel, wanted.initrd, crash_region)?;
+    origin.read(&read);
+    let Files { kernel, initrd } = read;
+    let defaults = uki::defaults(&kernel.input.bytes);
     let command_line = base(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
     if let Some(format) = wanted.format {
-        super::expect_format(&kernel.content, format)?;
+        super::expect_format(&kernel.input, format)?;
     }
-    let initrd = match (wanted.initrd, defaults.initrd) {
-        (Some(path), _) => Some(Opened::read("initrd", path)?),
-        (None, Some(inside)) => Some(Opened::inside(wanted.kernel, inside)?),
+    let initrd = match (initrd, defaults.initrd) {
+        (Some(initrd), _) => Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input)),
+        (None, Some(inside)) => {
+            let input = InputFile { path: wanted.kernel.to_owned(), bytes: inside.to_vec() };
+            Some((in_memory("initrd", inside)?, input))
+        }
         (None, None) => None,
     };
-    let initrd_content = initrd.as_ref().map(|initrd| &initrd.content);
-    let (parsed, line) = file_load::check(&kernel.content, initrd_content, &command_line.line, &machine)?;
-    let crash_region = machine.crash_region()?;
+    let initrd_content = initrd.as_ref().map(|(_, content)| content);
+    let (parsed, line) = file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
     let advice = said(&advice::of_line(&command_line, machine.possible_cpus, &machine.crash_regions));
-    let kernel_fd = kernel.descriptor(&parsed)?;
+    let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
 
-    let initrd_fd = initrd.as_ref().map(|initrd| initrd.file.as_fd());
-    let files = Files { kernel: kernel_fd.as_fd(), initrd: initrd_fd, command_line: &line };
+    let initrd_fd = initrd.as_ref().map(|(file, _)| file.as_fd());
+    let files = file::Files { kernel: kernel_fd.as_fd(), initrd: initrd_fd, command_line: &line };
 
     let _turn = turn(root)?;
+    keys::check(root)?;
     rehearse(root, files)?;
     // What the kernel lists is not older than this; a difference means one load too many, and never one too few.
     let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
     set_aside(root);
-    submit::file::load(files).map_err(|refusal| Error::FileRefused { refusal, aftermath: aftermath(root) })?;
+    file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
     forget(root);
 
     let hotplug = follows(root, true, true);
@@ -136,8 +142,12 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, origin: Origin) -> Result<Out
     })
 }
 
-/// Whether kexec_load(2) is forbidden or not there, which this call need not be.
+/// Whether kexec_load(2) is forbidden or not there, which this call need not be. A closed /proc/kcore means lockdown, too, where securityfs is
+/// not mounted and cannot say so.
 pub(super) fn might_do_instead(error: &Error) -> bool {
+    if let Error::Machine(error) = error {
+        return error.is_denied();
+    }
     matches!(
         error,
         Error::Preflight(preflight::Error::LockedDown { .. })
@@ -149,46 +159,27 @@ pub(super) fn might_do_instead(error: &Error) -> bool {
 }
 
 /// Where there is something to lose: whether the kernel trusts the signature is found out before the armed image is freed.
-fn rehearse(root: &Path, files: Files<'_>) -> Result<(), Error> {
+fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
     if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root) {
         return Ok(());
     }
-    match submit::file::rehearse(files) {
+    match file::rehearse(files) {
         // Memory for a second image outside of the crash region is nothing that the image needs.
-        Ok(()) | Err(submit::file::Error::NoMemory { .. }) => Ok(()),
-        Err(refusal) => Err(Error::FileRefused { refusal, aftermath: Aftermath::StillArmed }),
+        Ok(()) | Err(file::Error::NoMemory { .. }) => Ok(()),
+        Err(refusal) => Err(Error::file_refused(root, refusal, Aftermath::StillArmed)),
     }
 }
 
-/// A file, open and read: what was checked is what is passed on, whatever the path leads to by then.
-struct Opened {
-    content: InputFile,
-    file: OwnedFd,
+/// A descriptor of the part of a file that is wanted: the file itself if that is all of it, or else a file in memory. The kernel reads regular
+/// files only. What was checked is what is passed on, whatever the path leads to by then.
+fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
+    let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if regular && part.len() as u64 == read.identity.len {
+        return Ok(read.file.try_clone().map_err(|source| Error::InMemory { what, source })?.into());
+    }
+    in_memory(what, part)
 }
 
-impl Opened {
-    fn read(what: &'static str, path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Input { what, path: PathBuf::from(path), source };
-        let mut file = File::open(path).map_err(failed)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed)?;
-        // The kernel reads regular files only; a pipe has been emptied by now, too.
-        let regular = file.metadata().map_err(failed)?.is_file();
-        let file = if regular { file.into() } else { submit::file::in_memory(&bytes).map_err(failed)? };
-        Ok(Self { content: InputFile { path: path.to_owned(), bytes }, file })
-    }
-
-    /// What lies inside another file.
-    fn inside(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let failed = |source| Error::Input { what: "initrd", path: PathBuf::from(path), source };
-        let file = submit::file::in_memory(bytes).map_err(failed)?;
-        Ok(Self { content: InputFile { path: path.to_owned(), bytes: bytes.to_vec() }, file })
-    }
-
-    /// The file itself if the kernel is all of it, or one in memory with what was taken out of it.
-    fn descriptor(&self, kernel: &CaptureKernel<'_>) -> Result<OwnedFd, Error> {
-        let failed = |source| Error::Input { what: "capture kernel", path: self.content.path.clone(), source };
-        let whole = kernel.file.len() == self.content.bytes.len();
-        if whole { self.file.try_clone().map_err(failed) } else { submit::file::in_memory(kernel.file).map_err(failed) }
-    }
+fn in_memory(what: &'static str, bytes: &[u8]) -> Result<OwnedFd, Error> {
+    file::in_memory(bytes).map_err(|source| Error::InMemory { what, source })
 }

@@ -20,7 +20,7 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         Some(directory) => Machine::read(directory, None)?,
         None => Machine::read(Path::new(LIVE), Some(submit::measure_tsc_khz()))?,
     };
-    let request = request(&arguments.image, &machine, NO_SEED)?;
+    let (request, _) = request(&arguments.image, &machine, Some(NO_SEED))?;
     let image = loader::build(&request, &machine)?;
     advise(&image, &request, &machine);
     let summary = image.summary();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use loader::burst::{self, World};
 use loader::config::{Config, FilePolicy};
-use loader::machine::{KexecState, Machine, Present, Reservation};
+use loader::machine::{KexecPermission, KexecState, Machine, Present};
 use loader::outdated::{self, Armed, Reason};
 use loader::queue::{Queue, Taken};
 use loader::record::{self, failure};
@@ -200,10 +200,9 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
 
 fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
-    preflight::permitted(root, &Reservation::read(root)?.kexec)?;
+    preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
-    let origin = origin(&config.options);
-    let request = request_for(&config.options, &machine, fresh_seed()?)?;
+    let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 

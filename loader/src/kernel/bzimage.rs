@@ -4,12 +4,17 @@
 
 use std::borrow::Cow;
 use std::mem::offset_of;
+use std::ops::Range;
 
-use super::{CaptureKernel, Defect, Format};
+use object::LittleEndian;
+use object::pe::IMAGE_DIRECTORY_ENTRY_SECURITY;
+use object::read::pe::PeFile64;
+
+use super::{CaptureKernel, Defect, Format, Measure};
 use crate::bootparams::uapi::{BootParams, SetupHeader};
 
 /// The row of [`super::FORMATS`].
-pub const FORMAT: Format = Format { name: "bzImage", probe, parse };
+pub const FORMAT: Format = Format { name: "bzImage", probe, measure, parse };
 
 /// `XLF_KERNEL_64`: there is a 64-bit entry point at 0x200 (boot.rst, "xloadflags").
 pub const XLF_KERNEL_64: u16 = 1 << 0;
@@ -77,79 +82,128 @@ fn probe(bytes: &[u8]) -> bool {
     }
 }
 
+/// What the fields of a sound header say.
+struct Layout<'a> {
+    setup_header: &'a [u8],
+    /// Where the payload is in the file.
+    payload: Range<u64>,
+    init_size: u64,
+    alignment: u32,
+    pref_address: u64,
+    cmdline_size: u32,
+    version: u16,
+    xloadflags: u16,
+}
+
+fn measure(head: &[u8]) -> Option<Measure> {
+    let layout = Layout::read(head).ok()?;
+    Some(Measure { wanted: Some(end_of_file(head, layout.payload.end)), memory: layout.init_size, initrd: 0 })
+}
+
+/// Where the file ends by what it says of itself: after its payload, or after the signature for EFI that may follow. What comes then is
+/// none of it: the rest of a partition, or what another tool has padded it with.
+fn end_of_file(bytes: &[u8], payload_end: u64) -> u64 {
+    let signature = PeFile64::parse(bytes).ok().and_then(|file| {
+        let table = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY)?;
+        // Its address is an offset in the file, unlike every other's (PE/COFF specification, "The Attribute Certificate Table").
+        Some(u64::from(table.virtual_address.get(LittleEndian)) + u64::from(table.size.get(LittleEndian)))
+    });
+    signature.unwrap_or(0).max(payload_end)
+}
+
 fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
+    let layout = Layout::read(bytes)?;
+    let Range { start, end } = layout.payload;
     let header = Header(bytes);
-    let [setup_sects] = header.field(SETUP_SECTS)?;
-    let syssize = u32::from_le_bytes(header.field(SYSSIZE)?);
-    header.expect_u16(BOOT_FLAG, BOOT_FLAG_VALUE)?;
-    let [header_length] = header.field(HEADER_LENGTH)?;
-    let magic = u32::from_le_bytes(header.field(HEADER)?);
-    if magic != u32::from_le_bytes(HDRS) {
-        let expected = u32::from_le_bytes(HDRS).into();
-        return Err(Defect::Damaged { field: HEADER.0, offset: HEADER.1, expected, found: magic.into() });
+    header.part("the setup code", 0, start as usize)?;
+    if start == end || (bytes.len() as u64) < end {
+        return Err(Defect::Truncated { len: bytes.len(), part: "the payload", end: end.max(start + 1) });
     }
-    let version = u16::from_le_bytes(header.field(VERSION)?);
-    if version < OLDEST_VERSION {
-        return Err(Defect::OldProtocol { found: version, needed: OLDEST_VERSION });
-    }
-    let [loadflags] = header.field(LOADFLAGS)?;
-    if loadflags & LOADED_HIGH == 0 {
-        return Err(Defect::LoadedLow { loadflags });
-    }
-    let kernel_alignment = u32::from_le_bytes(header.field(KERNEL_ALIGNMENT)?);
-    if !kernel_alignment.is_power_of_two() {
-        return Err(Defect::Alignment { found: kernel_alignment });
-    }
-    let [relocatable_kernel] = header.field(RELOCATABLE_KERNEL)?;
-    let xloadflags = u16::from_le_bytes(header.field(XLOADFLAGS)?);
-    if xloadflags & XLF_KERNEL_64 == 0 {
-        return Err(Defect::Only32Bit { xloadflags });
-    }
-    if relocatable_kernel == 0 {
-        return Err(Defect::NotRelocatable { lacks: RELOCATABLE_KERNEL.0 });
-    }
-    if xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G == 0 {
-        return Err(Defect::NotRelocatable { lacks: "XLF_CAN_BE_LOADED_ABOVE_4G" });
-    }
-    let cmdline_size = u32::from_le_bytes(header.field(CMDLINE_SIZE)?);
-    let pref_address = u64::from_le_bytes(header.field(PREF_ADDRESS)?);
-    let init_size = u64::from(u32::from_le_bytes(header.field(INIT_SIZE)?));
-
-    // The byte is the operand of a jump, but its length counts, so it has no sign: kexec-tools' signed reading cuts long headers.
-    let header_end = SETUP_HEADER_END_BASE + usize::from(header_length);
-    if !(LEAST_HEADER_END..=SETUP_HEADER_MAX_END).contains(&header_end) {
-        return Err(Defect::HeaderLength { end: header_end, least: LEAST_HEADER_END, most: SETUP_HEADER_MAX_END });
-    }
-    let setup_header = header.part("the setup header", SETUP_HEADER_AT, header_end)?;
-
-    let setup_sects = if setup_sects == 0 { DEFAULT_SETUP_SECTS } else { setup_sects };
-    let payload_at = (usize::from(setup_sects) + 1) * SECTOR_LEN;
-    header.part("the setup code", 0, payload_at)?;
-    // `syssize` is of the payload; a signature for EFI may follow it.
-    let payload_end = payload_at as u64 + u64::from(syssize) * PARAGRAPH_LEN;
-    if syssize == 0 || (bytes.len() as u64) < payload_end {
-        let end = payload_end.max(payload_at as u64 + 1);
-        return Err(Defect::Truncated { len: bytes.len(), part: "the payload", end });
-    }
-    let payload = &bytes[payload_at..];
+    let payload = &bytes[start as usize..end as usize];
     // The purgatory jumps nowhere but into what it has hashed: without this it would refuse its block after the panic.
-    let entry_at = payload_at + ENTRY_OFFSET as usize;
-    header.part("the 64-bit entry point", entry_at, entry_at + 1)?;
-    if init_size < payload.len() as u64 {
-        return Err(Defect::InitSize { init_size, payload: payload.len() as u64 });
+    if payload.len() as u64 <= ENTRY_OFFSET {
+        let (len, end) = (end as usize, start + ENTRY_OFFSET + 1);
+        return Err(Defect::Truncated { len, part: "the 64-bit entry point", end });
     }
+    if layout.init_size < payload.len() as u64 {
+        return Err(Defect::InitSize { init_size: layout.init_size, payload: payload.len() as u64 });
+    }
+    let file_end = end_of_file(bytes, end).min(bytes.len() as u64);
     Ok(CaptureKernel {
-        file: bytes,
-        setup_header: Cow::Borrowed(setup_header),
+        file: &bytes[..file_end as usize],
+        setup_header: Cow::Borrowed(layout.setup_header),
         payload: Cow::Borrowed(payload),
-        init_size,
-        alignment: kernel_alignment.into(),
-        pref_address,
-        cmdline_size,
-        version,
-        xloadflags,
+        init_size: layout.init_size,
+        alignment: layout.alignment.into(),
+        pref_address: layout.pref_address,
+        cmdline_size: layout.cmdline_size,
+        version: layout.version,
+        xloadflags: layout.xloadflags,
         entry_offset: ENTRY_OFFSET,
     })
+}
+
+impl<'a> Layout<'a> {
+    /// Reads the header and checks every field that has a rule. Where the file must end is left to the caller.
+    fn read(bytes: &'a [u8]) -> Result<Self, Defect> {
+        let header = Header(bytes);
+        let [setup_sects] = header.field(SETUP_SECTS)?;
+        let syssize = u32::from_le_bytes(header.field(SYSSIZE)?);
+        header.expect_u16(BOOT_FLAG, BOOT_FLAG_VALUE)?;
+        let [header_length] = header.field(HEADER_LENGTH)?;
+        let magic = u32::from_le_bytes(header.field(HEADER)?);
+        if magic != u32::from_le_bytes(HDRS) {
+            let expected = u32::from_le_bytes(HDRS).into();
+            return Err(Defect::Damaged { field: HEADER.0, offset: HEADER.1, expected, found: magic.into() });
+        }
+        let version = u16::from_le_bytes(header.field(VERSION)?);
+        if version < OLDEST_VERSION {
+            return Err(Defect::OldProtocol { found: version, needed: OLDEST_VERSION });
+        }
+        let [loadflags] = header.field(LOADFLAGS)?;
+        if loadflags & LOADED_HIGH == 0 {
+            return Err(Defect::LoadedLow { loadflags });
+        }
+        let kernel_alignment = u32::from_le_bytes(header.field(KERNEL_ALIGNMENT)?);
+        if !kernel_alignment.is_power_of_two() {
+            return Err(Defect::Alignment { found: kernel_alignment });
+        }
+        let [relocatable_kernel] = header.field(RELOCATABLE_KERNEL)?;
+        let xloadflags = u16::from_le_bytes(header.field(XLOADFLAGS)?);
+        if xloadflags & XLF_KERNEL_64 == 0 {
+            return Err(Defect::Only32Bit { xloadflags });
+        }
+        if relocatable_kernel == 0 {
+            return Err(Defect::NotRelocatable { lacks: RELOCATABLE_KERNEL.0 });
+        }
+        if xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G == 0 {
+            return Err(Defect::NotRelocatable { lacks: "XLF_CAN_BE_LOADED_ABOVE_4G" });
+        }
+        let cmdline_size = u32::from_le_bytes(header.field(CMDLINE_SIZE)?);
+        let pref_address = u64::from_le_bytes(header.field(PREF_ADDRESS)?);
+        let init_size = u64::from(u32::from_le_bytes(header.field(INIT_SIZE)?));
+
+        // The byte is the operand of a jump, but its length counts, so it has no sign: kexec-tools' signed reading cuts long headers.
+        let header_end = SETUP_HEADER_END_BASE + usize::from(header_length);
+        if !(LEAST_HEADER_END..=SETUP_HEADER_MAX_END).contains(&header_end) {
+            return Err(Defect::HeaderLength { end: header_end, least: LEAST_HEADER_END, most: SETUP_HEADER_MAX_END });
+        }
+        let setup_header = header.part("the setup header", SETUP_HEADER_AT, header_end)?;
+
+        let setup_sects = if setup_sects == 0 { DEFAULT_SETUP_SECTS } else { setup_sects };
+        let payload_at = ((usize::from(setup_sects) + 1) * SECTOR_LEN) as u64;
+        let payload = payload_at..payload_at + u64::from(syssize) * PARAGRAPH_LEN;
+        Ok(Self {
+            setup_header,
+            payload,
+            init_size,
+            alignment: kernel_alignment,
+            pref_address,
+            cmdline_size,
+            version,
+            xloadflags,
+        })
+    }
 }
 
 /// The file, as far as it goes.

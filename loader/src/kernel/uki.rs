@@ -6,10 +6,10 @@ use std::ops::Range;
 use object::LittleEndian;
 use object::read::pe::PeFile64;
 
-use super::{CaptureKernel, Defect, Format, bzimage, describe, format_of};
+use super::{CaptureKernel, Defect, Format, Measure, bzimage, describe, format_of};
 
 /// The row of [`super::FORMATS`].
-pub const FORMAT: Format = Format { name: "unified kernel image", probe, parse };
+pub const FORMAT: Format = Format { name: "unified kernel image", probe, measure, parse };
 
 /// Sections, by the names of the specification. Of several of one name, as of the profiles of one image, the first counts.
 const LINUX: &str = ".linux";
@@ -44,6 +44,16 @@ fn without_end(mut line: &[u8]) -> &[u8] {
 
 fn probe(bytes: &[u8]) -> bool {
     section(bytes, LINUX).is_some()
+}
+
+/// By its sections. The kernel in it takes more memory than its bytes, but how much is told in its own head.
+fn measure(head: &[u8]) -> Option<Measure> {
+    let len = |name| section(head, name).map_or(0, |range| range.len() as u64);
+    let sections = PeFile64::parse(head).ok()?.section_table();
+    let ends = sections.iter().map(|section| {
+        u64::from(section.pointer_to_raw_data.get(LittleEndian)) + u64::from(section.size_of_raw_data.get(LittleEndian))
+    });
+    Some(Measure { wanted: ends.max(), memory: len(LINUX), initrd: len(INITRD) })
 }
 
 fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {

@@ -8,17 +8,17 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use object::LittleEndian;
-use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD, ProgramHeader64};
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD, ProgramHeader64, SHF_ALLOC, SHT_NOBITS};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::bzimage::{XLF_CAN_BE_LOADED_ABOVE_4G, XLF_EFI_KEXEC, XLF_KERNEL_64};
-use super::{CaptureKernel, Defect, Format};
+use super::{CaptureKernel, Defect, Format, Measure};
 use crate::bootparams::uapi::SetupHeader;
 
 /// The row of [`super::FORMATS`].
-pub const FORMAT: Format = Format { name: "vmlinux", probe, parse };
+pub const FORMAT: Format = Format { name: "vmlinux", probe, measure, parse };
 
 /// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`, Documentation/arch/x86/x86_64/mm.rst).
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
@@ -49,10 +49,23 @@ fn headers(bytes: &[u8]) -> Option<(&FileHeader64<LittleEndian>, Vec<&ProgramHea
     Some((header, loads.collect()))
 }
 
+/// All of the file is of use, for the sections that tell whether there is code in it come last.
+fn measure(head: &[u8]) -> Option<Measure> {
+    let (_, mut loads) = headers(head)?;
+    loads.sort_unstable_by_key(|load| load.p_paddr(LittleEndian));
+    let span = span(&loads).ok()?;
+    Some(Measure { memory: span.end - span.start, ..Measure::default() })
+}
+
 fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     let (header, mut loads) = headers(bytes).expect("it was probed");
     loads.sort_unstable_by_key(|load| load.p_paddr(LittleEndian));
     let span = span(&loads)?;
+    has_code(header, &loads, bytes)?;
+    let gaps = gaps(&loads);
+    if gaps > loads.len() as u64 * ALIGNMENT {
+        return Err(Defect::Segments { what: "its segments are further apart than those of a kernel", at: gaps });
+    }
     let mut payload = Vec::new();
     for load in loads {
         let (offset, file_len) = load.file_range(LittleEndian);
@@ -64,8 +77,7 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     }
     // Where it was linked to begin, in physical memory (`phys_startup_64`, arch/x86/kernel/vmlinux.lds.S).
     let entry = header.e_entry(LittleEndian);
-    let entry_offset = entry.checked_sub(span.start).filter(|&offset| offset < payload.len() as u64);
-    let entry_offset = entry_offset.ok_or(Defect::Segments { what: "its entry point is in none of its segments", at: entry })?;
+    let entry_offset = entry - span.start;
     let init_size = span.end - span.start;
     Ok(CaptureKernel {
         file: bytes,
@@ -79,6 +91,32 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
         xloadflags: XLOADFLAGS,
         entry_offset,
     })
+}
+
+/// Refuses what was made with `objcopy --only-keep-debug` or `eu-strip -f`: its headers are those of a kernel, its code is elsewhere.
+fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<LittleEndian>], bytes: &[u8]) -> Result<(), Defect> {
+    let entry = header.e_entry(LittleEndian);
+    let offset_in = |load: &ProgramHeader64<_>| entry.checked_sub(load.p_paddr(LittleEndian));
+    let inside = |load: &&&ProgramHeader64<_>| offset_in(load).is_some_and(|offset| offset < load.p_memsz(LittleEndian));
+    let wrong = |what| Defect::Segments { what, at: entry };
+    let load = loads.iter().find(inside).ok_or(wrong("its entry point is in none of its segments"))?;
+    let offset = offset_in(load).expect("it is inside");
+    let mut without_code = offset >= load.p_filesz(LittleEndian);
+    // A kernel need not have sections. Where it has, they tell what the program headers of such a file may have kept from the kernel's.
+    let entry = load.p_vaddr(LittleEndian).wrapping_add(offset);
+    for section in header.section_headers(LittleEndian, bytes).unwrap_or_default() {
+        let offset = entry.wrapping_sub(section.sh_addr(LittleEndian));
+        let holds_entry = section.sh_flags(LittleEndian).contains(SHF_ALLOC) && offset < section.sh_size(LittleEndian);
+        without_code |= holds_entry && section.sh_type(LittleEndian) == SHT_NOBITS;
+    }
+    if without_code { Err(Defect::WithoutCode { entry: header.e_entry(LittleEndian) }) } else { Ok(()) }
+}
+
+/// Bytes between the content of one segment and the beginning of the next, which become zeroes of the payload. In a kernel, each is less than the
+/// alignment of the next (arch/x86/kernel/vmlinux.lds.S); a damaged header may claim any number.
+fn gaps(loads: &[&ProgramHeader64<LittleEndian>]) -> u64 {
+    let content_end = |load: &ProgramHeader64<_>| load.p_paddr(LittleEndian) + load.p_filesz(LittleEndian);
+    loads.windows(2).map(|pair| pair[1].p_paddr(LittleEndian) - content_end(pair[0])).sum()
 }
 
 /// What a setup header would say of it. Whether it can be entered with five levels of page tables, it does not tell: so it is not claimed.

@@ -19,12 +19,13 @@ pub(super) struct Iomem {
 pub(super) fn parse(file: &Found) -> Result<Iomem, Error> {
     let mut iomem = Iomem::default();
     let mut all_zero = true;
-    for line in file.text()?.lines() {
-        let (range, name) = parse_line(line).ok_or_else(|| file.garbled(quoted(line)))?;
+    for line in file.bytes.split(|&byte| byte == b'\n') {
+        let Some(Line { range, name }) = Line::split(line) else { continue };
+        let range = range.and_then(parse_range);
         // Without CAP_SYS_ADMIN every line reads 00000000-00000000 (`r_show`, kernel/resource.c).
-        all_zero &= (range.start(), range.end()) == (0, 1);
+        all_zero &= range.is_none_or(|range| (range.start(), range.end()) == (0, 1));
         if let Some(list) = iomem.list_for(name) {
-            list.push(range);
+            list.push(range.ok_or_else(|| file.garbled(quoted(&String::from_utf8_lossy(line))))?);
         }
     }
     if all_zero && !iomem.system_ram.is_empty() {
@@ -42,15 +43,15 @@ pub(super) fn parse(file: &Found) -> Result<Iomem, Error> {
 impl Iomem {
     /// The names are those of `e820_type_to_string` (arch/x86/kernel/e820.c), `crashk_res` (kernel/crash_reserve.c) and, behind the
     /// prefix "System RAM", of `add_memory_driver_managed` (mm/memory_hotplug.c).
-    fn list_for(&mut self, name: &str) -> Option<&mut Vec<PhysRange>> {
+    fn list_for(&mut self, name: &[u8]) -> Option<&mut Vec<PhysRange>> {
         Some(match name {
-            "Crash kernel" => &mut self.crash_regions,
-            "ACPI Tables" => &mut self.acpi_tables,
-            "ACPI Non-volatile Storage" => &mut self.acpi_nvs,
-            "Reserved" | "reserved" => &mut self.reserved,
-            "Persistent Memory" => &mut self.pmem,
-            "Persistent Memory (legacy)" => &mut self.pram,
-            name if name.starts_with("System RAM") => &mut self.system_ram,
+            b"Crash kernel" => &mut self.crash_regions,
+            b"ACPI Tables" => &mut self.acpi_tables,
+            b"ACPI Non-volatile Storage" => &mut self.acpi_nvs,
+            b"Reserved" | b"reserved" => &mut self.reserved,
+            b"Persistent Memory" => &mut self.pmem,
+            b"Persistent Memory (legacy)" => &mut self.pram,
+            name if name.starts_with(b"System RAM") => &mut self.system_ram,
             _ => return None,
         })
     }
@@ -61,10 +62,29 @@ impl Iomem {
     }
 }
 
-/// `START-END : NAME`, both ends included, indented by depth.
-fn parse_line(line: &str) -> Option<(PhysRange, &str)> {
-    let (range, name) = line.trim_start().split_once(" : ")?;
-    Some((parse_range(range)?, name))
+/// `START-END : NAME`, both ends included, indented by depth. The name is a driver's, and any bytes: a driver that was removed may have left
+/// a pointer to what is no text any more.
+struct Line<'a> {
+    /// What should be a range, if it is text.
+    range: Option<&'a str>,
+    name: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// Of a line without the separator, the name is what follows the first word. `None` if there is nothing.
+    fn split(line: &'a [u8]) -> Option<Self> {
+        const SEPARATOR: &[u8] = b" : ";
+        let line = line.trim_ascii_start();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let separator = line.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
+        match separator {
+            Some(at) => Some(Self { range: str::from_utf8(&line[..at]).ok(), name: &line[at + SEPARATOR.len()..] }),
+            None => {
+                let at = line.iter().position(|&byte| byte == b' ')?;
+                Some(Self { range: None, name: line[at..].trim_ascii_start() })
+            }
+        }
+    }
 }
 
 /// `START-END` in hexadecimal, both ends included.

@@ -3,7 +3,7 @@
 //! [`Machine::read`](super::Machine::read) and [`snapshot::save`](super::snapshot::save) both go through [`Tree`] with entries of
 //! [`ALL`], so a snapshot can neither lack a file that is read nor carry one that is not.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Error;
 use super::kcore;
 use super::no_reservation::boot_log;
+use super::open;
 
 /// How much of a file is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,7 @@ machine_sources! {
     EFI_MAP_VIRT_ADDR = ["sys/firmware/efi/runtime-map/{}/virt_addr"], Whole, "a hexadecimal address", OPTIONAL;
     EFI_MAP_NUM_PAGES = ["sys/firmware/efi/runtime-map/{}/num_pages"], Whole, "a hexadecimal number", OPTIONAL;
     EFI_MAP_ATTRIBUTE = ["sys/firmware/efi/runtime-map/{}/attribute"], Whole, "a hexadecimal number", OPTIONAL;
+    DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only a snapshot has it; take the snapshot again, or measure";
 }
@@ -202,7 +204,7 @@ impl<'a> Tree<'a> {
 
     /// The file, if it is there.
     pub fn optional(&self, source: &Source) -> Result<Option<Found>, Error> {
-        self.first_of(source, source.paths.iter().map(|path| self.root.join(path)))
+        self.first_of(source, source.paths.iter().map(|&path| path.to_owned()))
     }
 
     /// The file of number `number`, which must be there.
@@ -213,7 +215,7 @@ impl<'a> Tree<'a> {
 
     /// The file of number `number`, if it is there.
     pub fn optional_at(&self, source: &Source, number: u32) -> Result<Option<Found>, Error> {
-        self.first_of(source, [self.path_at(source, number)].into_iter())
+        self.first_of(source, [numbered(source, number)].into_iter())
     }
 
     /// Whether there is a directory for `number`.
@@ -222,7 +224,7 @@ impl<'a> Tree<'a> {
     }
 
     fn path_at(&self, source: &Source, number: u32) -> PathBuf {
-        self.root.join(source.paths[0].replace("{}", &number.to_string()))
+        self.root.join(numbered(source, number))
     }
 
     /// The numbers for which there is a directory, ascending; none when there is not even the directory around them.
@@ -246,9 +248,13 @@ impl<'a> Tree<'a> {
         Ok(numbers)
     }
 
-    fn first_of(&self, source: &Source, mut paths: impl Iterator<Item = PathBuf>) -> Result<Option<Found>, Error> {
-        paths.find_map(|path| read(path, source).transpose()).transpose()
+    fn first_of(&self, source: &Source, mut paths: impl Iterator<Item = String>) -> Result<Option<Found>, Error> {
+        paths.find_map(|path| read(self.root, &path, source).transpose()).transpose()
     }
+}
+
+fn numbered(source: &Source, number: u32) -> String {
+    source.paths[0].replace("{}", &number.to_string())
 }
 
 /// How often a file is read that the kernel says is busy, and how long to wait in between: together two seconds. Some files take the
@@ -256,25 +262,31 @@ impl<'a> Tree<'a> {
 const BUSY_TRIES: u32 = 200;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-fn read(path: PathBuf, source: &Source) -> Result<Option<Found>, Error> {
+fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error> {
+    let path = root.join(name);
     let mut tries = 1;
     loop {
-        let bytes = match source.part {
-            Part::Whole => fs::read(&path),
-            Part::ElfHeaders => File::open(&path).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
-            Part::CrashkernelLines => boot_log::read(&path).map_err(|_| io::ErrorKind::NotFound.into()),
-        };
+        let bytes = open::below(root, name).and_then(|mut file| match source.part {
+            Part::Whole => open::whole(&file),
+            Part::ElfHeaders => kcore::read_headers(&mut file as &mut dyn Read),
+            Part::CrashkernelLines => boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into()),
+        });
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             // Opened, and then the device went away (`kernfs_fop_read_iter`, fs/kernfs/file.c).
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            // Without CAP_SYSLOG the kernel's log may be closed to us.
+            Err(_) if source.part == Part::CrashkernelLines => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && tries < BUSY_TRIES => {
                 tries += 1;
                 thread::sleep(BUSY_PAUSE);
                 continue;
             }
-            Err(source) => Err(Error::Read { path, source }),
+            Err(error) => Err(match error.downcast::<open::Refusal>() {
+                Ok(refusal) => Error::Snapshot { path, refusal },
+                Err(source) => Error::Read { path, source },
+            }),
         };
     }
 }

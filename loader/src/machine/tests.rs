@@ -4,6 +4,7 @@ mod live;
 mod refusals;
 mod round_trip;
 mod snapshots;
+mod traps;
 
 use std::collections::BTreeMap;
 

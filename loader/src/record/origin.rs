@@ -1,7 +1,7 @@
 //! What an armed image was made from: what was asked for, and which files they were.
 //!
-//! Files are told apart by what the file system says of them, so that to compare takes no reading. It is asked before a file is read, not
-//! after: one that is replaced in between is then taken for changed, and loaded once more, and never the other way round.
+//! Files are told apart by what the file system says of them, so that to compare takes no reading. It is asked of the descriptor that a file is
+//! read from ([`crate::read`]), so it is the identity of the bytes that were sealed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::Files;
 use crate::options::Options;
 
 /// The key of the loader itself among the files: a new one may make another image, and has another purgatory inside.
@@ -43,14 +44,18 @@ pub struct FileIdentity {
 impl FileIdentity {
     /// Of the file that is there now.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
+        Ok(Self::new(path, &fs::metadata(path)?))
+    }
+
+    /// Of a file that is open.
+    pub fn new(path: &Path, metadata: &fs::Metadata) -> Self {
+        Self {
             path: path.display().to_string(),
             inode: (metadata.dev(), metadata.ino()),
             len: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        }
     }
 }
 
@@ -66,5 +71,11 @@ impl Origin {
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
         Self { options: options.words(), files }
+    }
+
+    /// With the identities of the files that were read, whatever is at their paths by now.
+    pub fn read(&mut self, files: &Files) {
+        self.files.insert("kernel".to_owned(), files.kernel.identity.clone());
+        self.files.extend(files.initrd.as_ref().map(|initrd| ("initrd".to_owned(), initrd.identity.clone())));
     }
 }

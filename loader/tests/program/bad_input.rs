@@ -87,7 +87,7 @@ fn initrd_that_is_empty_or_an_elf_file_is_refused() {
     fixture.write("initrd", b"");
     assert_says(&fixture.refusal(NONE), &["initrd", "empty"]);
     fixture.write("initrd", b"\x7fELF and more");
-    assert_says(&fixture.refusal(NONE), &["segment initrd", "ELF magic", "7f 45 4c 46", "cpio"]);
+    assert_says(&fixture.refusal(NONE), &["initrd", "ELF magic", "7f 45 4c 46", "cpio"]);
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub mod relocatable;
 #[path = "../../src/machine/example.rs"]
 pub mod machine;
 
+/// A machine whose `status` is yes.
+#[path = "fixture/status.rs"]
+pub mod status;
+
 /// The directory.
 pub struct Fixture {
     dir: TempDir,
@@ -42,9 +46,16 @@ impl Fixture {
         let fixture = Self { dir: TempDir::new().unwrap() };
         machine::plant(&fixture.path("snapshot"), &Self::snapshot_files());
         fixture.write("vmlinuz", &example::bzimage(&example::pattern(100_000)));
-        fixture.write("initrd", &example::pattern(30_000));
+        fixture.write("initrd", &Self::initrd());
         fixture.write("purgatory.elf", &example::purgatory().bytes());
         fixture
+    }
+
+    /// An initrd of 30000 bytes that begins as a cpio archive does.
+    pub fn initrd() -> Vec<u8> {
+        let mut bytes = example::pattern(30_000);
+        bytes[..6].copy_from_slice(b"070701");
+        bytes
     }
 
     /// The snapshot's files by name.

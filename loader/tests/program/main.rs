@@ -3,6 +3,7 @@
 mod fixture;
 mod plan;
 mod bad_input;
+mod files;
 mod surface;
 mod command_line;
 mod completions;

@@ -48,7 +48,8 @@ fn unified_kernel_image_brings_its_initrd_and_command_line_unless_others_are_nam
     assert_eq!(own(&[]), loose, "the same image as of its parts");
     assert!(own(&["--append", "ro"]).command_line.starts_with("ro elfcorehdr="));
     assert!(own(&["--reuse-cmdline"]).command_line.starts_with("root="), "the running kernel's");
-    let other = own(&["--initrd", fixture.path("vmlinuz").to_str().unwrap()]);
+    fixture.write("other", &[b"070701", linux.as_slice()].concat());
+    let other = own(&["--initrd", fixture.path("other").to_str().unwrap()]);
     assert_ne!(other.identity, loose.identity);
 
     let inspected = run(program().arg("inspect").arg(fixture.path("vmlinuz"))).stdout;

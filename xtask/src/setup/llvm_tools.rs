@@ -63,12 +63,28 @@ impl LlvmTools {
     }
 }
 
-/// Finds or brings them. `without_rustup` does as if the toolchain had none and rustup could not bring them.
-pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTools> {
+/// Where they are, if nothing needs to be brought or written.
+pub fn there(sh: &Shell, repo: &Repository) -> Result<Option<LlvmTools>> {
+    let (sysroot, bin) = toolchain(sh, repo)?;
+    if TOOLS.iter().all(|tool| bin.join(tool).is_file()) {
+        return Ok(Some(LlvmTools::Toolchain(bin)));
+    }
+    let scripts = scripts(&repo.assets().join(NAME), &sysroot, &bin)?;
+    Ok(scripts.are_written().then_some(LlvmTools::StandIns(scripts.found)))
+}
+
+/// The toolchain's root, and the directory of programs in it.
+fn toolchain(sh: &Shell, repo: &Repository) -> Result<(PathBuf, PathBuf)> {
     let _root = sh.push_dir(&repo.root);
     let sysroot = PathBuf::from(command::read(cmd!(sh, "rustc --print sysroot"))?.trim_end());
     let libdir = PathBuf::from(command::read(cmd!(sh, "rustc --print target-libdir"))?.trim_end());
-    let bin = libdir.parent().context("the toolchain's libraries lie in no directory")?.join("bin");
+    Ok((sysroot, libdir.parent().context("the toolchain's libraries lie in no directory")?.join("bin")))
+}
+
+/// Finds or brings them. `without_rustup` does as if the toolchain had none and rustup could not bring them.
+pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTools> {
+    let _root = sh.push_dir(&repo.root);
+    let (sysroot, bin) = toolchain(sh, repo)?;
     let there = || TOOLS.iter().all(|tool| bin.join(tool).is_file());
     if !without_rustup && there() {
         return Ok(LlvmTools::Toolchain(bin));

@@ -36,6 +36,20 @@ impl RustSrc {
     }
 }
 
+/// Where it is, if nothing needs to be fetched.
+pub fn there(sh: &Shell, repo: &Repository, supply: &Supply<'_>) -> Result<Option<RustSrc>> {
+    let library = in_toolchain(sh, repo)?;
+    if library.join(LOCK).is_file() {
+        return Ok(Some(RustSrc::Toolchain(library)));
+    }
+    let part = format!("{NAME}-{}", rustc_version(sh, repo)?);
+    let unpacked = match supply.remembered::<PathBuf>(&part) {
+        Some(Part::Present(lock)) if lock.is_file() => lock.parent().map(|library| RustSrc::Unpacked(library.to_path_buf())),
+        _ => None,
+    };
+    Ok(unpacked)
+}
+
 /// Finds or fetches it. `without_rustup` does as if the toolchain had none and rustup could not bring it.
 pub fn get(sh: &Shell, repo: &Repository, supply: &Supply<'_>, without_rustup: bool) -> Result<RustSrc> {
     let library = in_toolchain(sh, repo)?;

@@ -134,7 +134,52 @@ fn payload_that_ends_before_its_entry_point_is_refused() {
     let expected = Defect::Truncated { len: bytes.len(), part: "the 64-bit entry point", end };
     assert_eq!(parse_file(bytes.clone()), Err(expected));
     bytes.push(0xcc);
-    assert_eq!(parse_file(bytes), Ok(()));
+    assert!(parse_file(bytes).is_err(), "a byte after the payload is none of it");
+}
+
+/// The kernel in bytes that have more than it.
+fn kernel_in(bytes: Vec<u8>) -> (Vec<u8>, usize) {
+    let file = InputFile { path: "vmlinuz".into(), bytes };
+    let kernel = kernel::parse(&file).unwrap();
+    (kernel.payload.to_vec(), kernel.file.len())
+}
+
+#[test]
+fn whatever_follows_the_payload_is_none_of_the_kernel() {
+    let whole = image();
+    for padding in [vec![0; 1], vec![0; 7], vec![0; 1 << 20], vec![0xff; 4096], image()] {
+        let padded = [whole.as_slice(), &padding].concat();
+        let measured = measure(&padded[..PAYLOAD_AT]).unwrap();
+        assert_eq!((measured.wanted, measured.memory), (Some(whole.len() as u64), 0x1000));
+        assert_eq!(kernel_in(padded), (whole[PAYLOAD_AT..].to_vec(), whole.len()));
+    }
+}
+
+#[test]
+fn signature_for_efi_stays_with_the_file_and_padding_after_it_does_not() {
+    const PE_AT: usize = 0x40;
+    const SIGNATURE: usize = 1000;
+    let mut signed = image();
+    signed[0x3c] = PE_AT as u8;
+    signed[PE_AT..PE_AT + 4].copy_from_slice(b"PE\0\0");
+    signed[PE_AT + 4..PE_AT + 6].copy_from_slice(&0x8664_u16.to_le_bytes());
+    signed[PE_AT + 20..PE_AT + 22].copy_from_slice(&240_u16.to_le_bytes()); // length of the optional header
+    let optional = PE_AT + 24;
+    signed[optional..optional + 2].copy_from_slice(&0x020b_u16.to_le_bytes()); // PE32+
+    signed[optional + 108] = 16; // data directories
+    let table = optional + 112 + 4 * 8;
+    let at = signed.len();
+    signed[table..table + 4].copy_from_slice(&(at as u32).to_le_bytes());
+    signed[table + 4..table + 8].copy_from_slice(&(SIGNATURE as u32).to_le_bytes());
+    signed.extend([0x30; SIGNATURE]);
+    let payload = signed[PAYLOAD_AT..at].to_vec();
+    for padding in [0, 1, 4096] {
+        let mut padded = signed.clone();
+        padded.resize(signed.len() + padding, 0);
+        assert_eq!(kernel_in(padded), (payload.clone(), signed.len()), "{padding} bytes after it");
+    }
+    let cut = signed[..signed.len() - 1].to_vec();
+    assert_eq!(kernel_in(cut.clone()), (payload, cut.len()), "whether it verifies is for the kernel to say");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! What is made of a vmlinux, and which are refused.
 
+use object::U64;
+use object::elf::{SHF_EXECINSTR, SHT_NULL, SHT_PROGBITS, SectionType};
+use object::pod::bytes_of;
+
 use super::*;
-use crate::example::{VmlinuxSegment, pattern, vmlinux};
+use crate::example::{VmlinuxSegment, pattern, section, vmlinux};
 use crate::kernel;
 use crate::request::{self, InputFile, Request};
 
@@ -77,4 +81,57 @@ fn other_elf_files_are_none() {
     assert!(!probe(&program), "a program for user space");
     assert!(!probe(&crate::example::purgatory().bytes()));
     assert!(!probe(b"\x7fELF"));
+}
+
+/// A vmlinux with one section over its text and, as a kernel has, one over its data.
+fn with_sections(text: SectionType) -> Vec<u8> {
+    let mut bytes = vmlinux(LINKED_AT + 0x40, &segments());
+    let over = |kind, paddr: u64, len| {
+        let mut section = section(0, kind, KERNEL_MAP + paddr, (0x1000, len), 0, 0);
+        section.sh_flags = U64::new(LittleEndian, SHF_ALLOC | SHF_EXECINSTR);
+        section
+    };
+    let sections = [
+        section(0, SHT_NULL, 0, (0, 0), 0, 0),
+        over(text, LINKED_AT, 5000),
+        over(SHT_NOBITS, LINKED_AT + 0x20_0000 + 3000, 0x1000),
+    ];
+    let at = bytes.len() as u64;
+    bytes.extend(sections.iter().flat_map(bytes_of));
+    bytes[0x28..0x30].copy_from_slice(&at.to_le_bytes()); // e_shoff
+    bytes[0x3c] = sections.len() as u8; // e_shnum
+    bytes
+}
+
+#[test]
+fn vmlinux_of_debug_information_only_is_refused() {
+    assert!(kernel::parse(&InputFile { path: "vmlinux".into(), bytes: with_sections(SHT_PROGBITS) }).is_ok());
+    // As eu-strip leaves it: the program headers say what they said of the kernel.
+    let error = kernel::parse(&InputFile { path: "vmlinux.debug".into(), bytes: with_sections(SHT_NOBITS) }).unwrap_err();
+    assert_eq!(error.defect, Defect::WithoutCode { entry: LINKED_AT + 0x40 });
+    let message = error.defect.to_string();
+    assert!(message.contains("debug information only") && message.contains("0x1000040"), "{message}");
+    // As objcopy leaves it: no segment has the entry point's bytes, but one may have others, a note for example.
+    let mut empty = segments();
+    empty[1].bytes.clear();
+    assert!(refusal(LINKED_AT + 0x40, &empty).contains("debug information only"));
+    assert!(refusal(LINKED_AT + 0x20_0000 + 4000, &segments()).contains("debug information only"), "in its zeroes");
+}
+
+#[test]
+fn headers_that_claim_much_take_no_more_memory_than_the_file() {
+    let far = VmlinuxSegment { paddr: LINKED_AT + (1 << 29), bytes: pattern(8), memsz: 8 };
+    let near = VmlinuxSegment { paddr: LINKED_AT, bytes: pattern(100), memsz: 100 };
+    let mut long = near.clone();
+    long.memsz = 1 << 29;
+    for segments in [[near.clone(), far.clone()], [long, far]] {
+        let message = refusal(LINKED_AT, &segments);
+        assert!(message.contains("further apart") && message.contains("0x1fffff9c"), "{message}");
+    }
+    // Zeroes at the end are for the kernel's memory, and take none here.
+    let tail = VmlinuxSegment { memsz: 1 << 29, ..near };
+    let bytes = vmlinux(LINKED_AT, &[tail]);
+    assert_eq!(measure(&bytes).unwrap(), Measure { wanted: None, memory: 1 << 29, initrd: 0 });
+    let kernel = parse(&bytes).unwrap();
+    assert_eq!((kernel.payload.len(), kernel.init_size), (100, 1 << 29));
 }

@@ -1,9 +1,6 @@
 //! What the kernel logged about its reservation: the lines of /dev/kmsg, or of a snapshot's copy, that are about `crashkernel`.
 
-use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use super::BootLog;
 
@@ -11,8 +8,8 @@ use super::BootLog;
 const WORD: &str = "rashkernel";
 /// Room for one record of /dev/kmsg, which a shorter buffer would not get (`CONSOLE_EXT_LOG_MAX`, kernel/printk/internal.h).
 const RECORD: usize = 8192;
-/// More records than any log buffer holds. The kernel may log faster than they are read.
-const MOST_RECORDS: usize = 1 << 20;
+/// More records than a log buffer of a few MiB holds. The kernel may log faster than they are read.
+const MOST_RECORDS: usize = 1 << 18;
 
 /// Since 6.7 from kernel/crash_reserve.c, before from arch/x86/kernel/setup.c.
 const LINES: &[(&str, BootLog)] = &[
@@ -31,9 +28,9 @@ pub fn verdict(lines: &[u8]) -> Option<BootLog> {
     text.lines().find_map(|line| LINES.iter().find(|(words, _)| line.contains(words)).map(|&(_, says)| says))
 }
 
-/// The lines of the log that are about `crashkernel`. `path` is /dev/kmsg, which gives one record a read, or a file of such lines.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut log = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+/// The lines of the log that are about `crashkernel`. `log` is /dev/kmsg, open without blocking, which gives one record a read; or a file of
+/// such lines.
+pub fn read(mut log: impl Read) -> io::Result<Vec<u8>> {
     let (mut lines, mut record) = (Vec::new(), [0; RECORD]);
     for _ in 0..MOST_RECORDS {
         let len = match log.read(&mut record) {

@@ -146,3 +146,42 @@ proptest! {
         }
     }
 }
+
+/// The example's /proc/iomem with these lines after it.
+fn read_with_lines(lines: &[u8]) -> Result<Machine, Error> {
+    let mut files = example::files();
+    files.get_mut("proc/iomem").unwrap().extend_from_slice(lines);
+    read(&files)
+}
+
+#[test]
+fn line_of_no_interest_is_skipped_whatever_is_in_it() {
+    for line in [
+        &b"fe000000-fe000fff : \xff\xfe\x80 left by a driver\n"[..],
+        b"fe000000-ffffffffffffffff : PCI Bus 0000:00\n",
+        b"fffffffffffffffff-0 : odd\n",
+        b"2000-1000 : backwards\n",
+        b"\xff\xff : PCI Bus\n",
+        b"\x00\x01\x02\n",
+        b"not a line\n",
+        b" : \n",
+        b"\n",
+    ] {
+        assert_eq!(read_with_lines(line).unwrap(), example::machine(), "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn damaged_line_of_interest_is_quoted_in_the_error() {
+    for (line, quoted) in [
+        (&b"150000000-ffffffffffffffff : System RAM\n"[..], "150000000-ffffffffffffffff : System RAM"),
+        (b"  2000-1000 : Crash kernel\n", "2000-1000 : Crash kernel"),
+        (b"2000-zzzz : System RAM (kmem)\n", "2000-zzzz"),
+        (b"\xff-2000 : Reserved\n", "-2000 : Reserved"),
+        (b"00002000-00003fff System RAM\n", "00002000-00003fff System RAM"),
+        (b"+2000-3000 : ACPI Tables\n", "+2000-3000"),
+    ] {
+        let message = read_with_lines(line).unwrap_err().to_string();
+        assert!(message.contains("proc/iomem") && message.contains(quoted), "{}: {message}", line.escape_ascii());
+    }
+}

@@ -93,7 +93,7 @@ impl Parts {
 
     /// What a message would have to say of each field that is wrong.
     fn wrong(&self) -> Vec<&'static str> {
-        let payload = self.payload as u64;
+        let (in_file, payload) = (self.payload as u64, u64::from(self.syssize) * 16);
         [
             ("boot_flag", self.boot_flag == 0xaa55),
             ("boot protocol", self.version >= 0x020c),
@@ -103,7 +103,8 @@ impl Parts {
             ("relocatable_kernel", self.relocatable_kernel != 0),
             ("XLF_CAN_BE_LOADED_ABOVE_4G", self.xloadflags & 2 != 0),
             ("its setup header ends", (0x62..=0x8e).contains(&self.jump_operand)),
-            ("the payload goes to", self.syssize != 0 && u64::from(self.syssize) * 16 <= payload),
+            ("the payload goes to", self.syssize != 0 && payload <= in_file),
+            ("64-bit entry point", payload > 0x200),
             ("init_size", u64::from(self.init_size) >= payload),
         ]
         .into_iter()
@@ -122,10 +123,11 @@ proptest! {
         match kernel::parse(&file) {
             Ok(kernel) => {
                 prop_assert!(wrong.is_empty(), "taken although this is wrong: {:?}", wrong);
+                let payload_end = parts.payload_at() + parts.syssize as usize * 16;
                 let expected = CaptureKernel {
-                    file: &file.bytes,
+                    file: &file.bytes[..payload_end],
                     setup_header: (&file.bytes[0x1f1..0x202 + usize::from(parts.jump_operand)]).into(),
-                    payload: (&file.bytes[parts.payload_at()..]).into(),
+                    payload: (&file.bytes[parts.payload_at()..payload_end]).into(),
                     init_size: parts.init_size.into(),
                     alignment: parts.kernel_alignment.into(),
                     pref_address: parts.pref_address,

@@ -1,0 +1,84 @@
+//! Snapshots whose files are not what they should be: links, devices, FIFOs, files without an end.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+use super::super::example;
+use super::super::*;
+
+const IOMEM: &str = "proc/iomem";
+const SYSTAB: &str = "sys/firmware/efi/systab";
+
+/// What reading the example says when `spoil` has put something in the place of one of its files.
+fn refusal(name: &str, spoil: impl Fn(&Path)) -> String {
+    let tree = example::tree();
+    let path = tree.path().join(name);
+    fs::remove_file(&path).unwrap();
+    spoil(&path);
+    let error = Machine::read(tree.path(), None).unwrap_err();
+    let Error::Snapshot { path: named, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(*named, path);
+    error.to_string()
+}
+
+#[test]
+fn link_that_leads_out_of_the_snapshot_is_refused_and_what_it_leads_to_is_not_printed() {
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("shadow");
+    fs::write(&secret, "root:$y$secret:20000:0:99999:7:::\n").unwrap();
+    for name in [IOMEM, SYSTAB, "proc/kcore", "sys/devices/system/cpu/cpu2/crash_notes"] {
+        for target in [secret.as_path(), Path::new("/dev/zero"), Path::new("/proc/self/environ")] {
+            let message = refusal(name, |path| symlink(target, path).unwrap());
+            assert!(message.contains("leads out of the snapshot") && !message.contains("secret:"), "{message}");
+        }
+    }
+    let upwards = refusal(IOMEM, |path| {
+        let name = outside.path().file_name().unwrap();
+        symlink(Path::new("../..").join(name).join("shadow"), path).unwrap();
+    });
+    assert!(upwards.contains("leads out"), "{upwards}");
+}
+
+#[test]
+fn link_inside_the_snapshot_is_followed() {
+    let tree = example::tree();
+    let path = tree.path().join(IOMEM);
+    fs::rename(&path, tree.path().join("proc/other")).unwrap();
+    symlink("other", &path).unwrap();
+    assert_eq!(Machine::read(tree.path(), None).unwrap(), example::machine());
+    // The root itself may be a link: the user has named it.
+    let around = tempfile::tempdir().unwrap();
+    symlink(tree.path(), around.path().join("snapshot")).unwrap();
+    assert_eq!(Machine::read(&around.path().join("snapshot"), None).unwrap(), example::machine());
+}
+
+#[test]
+fn fifo_or_socket_in_a_snapshot_is_refused_and_not_waited_for() {
+    for name in [IOMEM, "proc/kcore", SYSTAB] {
+        let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        let message = refusal(name, fifo);
+        assert!(message.contains("is a FIFO"), "{message}");
+    }
+    let message = refusal(SYSTAB, |path| drop(UnixListener::bind(path).unwrap()));
+    assert!(message.contains("is a socket"), "{message}");
+}
+
+#[test]
+fn file_without_an_end_is_refused_by_its_length() {
+    // Sparse: it takes no room on disk.
+    for name in [IOMEM, "proc/cpuinfo", SYSTAB] {
+        let message = refusal(name, |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap());
+        assert!(message.contains("longer than the 64 MiB"), "{message}");
+    }
+}
+
+#[test]
+fn live_kernels_own_files_are_read_as_ever() {
+    // They are links, empty by their size, and on another file system.
+    let tree = Tree::new(Path::new("/"));
+    assert!(!tree.required(&source::CPUINFO).unwrap().bytes.is_empty());
+    assert!(tree.required(&source::MEMINFO).unwrap().text().unwrap().contains("MemTotal"));
+}

@@ -1,0 +1,136 @@
+//! Files that are none, that change, and that are replaced.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::sync::mpsc;
+
+use super::*;
+
+const LIMIT: u64 = 1 << 20;
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn read(path: &Path) -> Result<Content, Error> {
+    Opened::new("initrd", path)?.read(None, LIMIT)
+}
+
+#[test]
+fn file_is_read_with_the_identity_of_its_bytes() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    fs::write(&path, b"070701").unwrap();
+    let content = read(&path).unwrap();
+    assert_eq!((content.input.bytes.as_slice(), &content.input.path), (&b"070701"[..], &path));
+    assert_eq!(content.identity, FileIdentity::of(&path).unwrap());
+}
+
+#[test]
+fn what_is_no_file_is_refused_by_its_name_and_never_waited_for() {
+    let dir = directory();
+    let fifo = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let socket = dir.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for (path, kind) in [
+        (fifo.as_path(), "a FIFO"),
+        (&socket, "a socket"),
+        (dir.path(), "a directory"),
+        (Path::new("/dev/zero"), "a character device"),
+    ] {
+        let message = read(path).unwrap_err().to_string();
+        assert!(message.contains(kind) && message.contains("initrd") && message.contains("regular file"), "{message}");
+    }
+}
+
+#[test]
+fn size_is_looked_at_before_the_content() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    // Sparse: it takes no room on disk, and no memory if it is not read.
+    fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
+    let message = read(&path).unwrap_err().to_string();
+    assert!(message.contains("4194304 MiB") && message.contains("1 MiB"), "{message}");
+}
+
+#[test]
+fn first_bytes_are_read_of_a_file_of_any_size() {
+    let dir = directory();
+    let path = dir.path().join("kernel");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(b"HdrS").unwrap();
+    file.set_len(1 << 42).unwrap();
+    drop(file);
+    let opened = Opened::new("capture kernel", &path).unwrap();
+    assert_eq!((opened.len(), opened.head(4).unwrap()), (1 << 42, b"HdrS".to_vec()));
+    assert_eq!(opened.read(Some(4), LIMIT).unwrap().input.bytes, b"HdrS");
+}
+
+#[test]
+fn file_that_a_writer_has_open_is_refused_however_long_the_writer_pauses() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    let mut writer = fs::File::create(&path).unwrap();
+    writer.write_all(b"070701, the first half").unwrap();
+    if writers::any(&fs::File::open(&path).unwrap()).is_none() {
+        eprintln!("skipped: this file system has no leases");
+        return;
+    }
+    let message = read(&path).unwrap_err().to_string();
+    assert!(message.contains("open for writing"), "{message}");
+    writer.write_all(b", the second half").unwrap();
+    drop(writer);
+    assert!(read(&path).unwrap().input.bytes.ends_with(b"the second half"));
+}
+
+#[test]
+fn file_that_changes_all_the_time_is_refused() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    fs::write(&path, b"070701").unwrap();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let changing = path.clone();
+    let writer = thread::spawn(move || {
+        let mut times = 0u64;
+        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+            times += 1;
+            // Its times alone: no look at its length or its writers would find that.
+            let time = std::time::UNIX_EPOCH + Duration::from_nanos(times);
+            fs::File::open(&changing).unwrap().set_modified(time).unwrap();
+        }
+    });
+    // Which look falls between two changes is up to the scheduler; a read of many bytes takes longer than a change.
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(64 << 20).unwrap();
+    let result = Opened::new("initrd", &path).unwrap().read(None, 1 << 30);
+    stop.send(()).unwrap();
+    writer.join().unwrap();
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("changed each of the"), "{message}");
+}
+
+#[test]
+fn file_that_was_replaced_since_it_was_opened_is_read_whole() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    fs::write(&path, b"070701 old").unwrap();
+    let opened = Opened::new("initrd", &path).unwrap();
+    fs::write(dir.path().join("new"), b"070701 new one").unwrap();
+    fs::rename(dir.path().join("new"), &path).unwrap();
+    let content = opened.read(None, LIMIT).unwrap();
+    // The old file's descriptor leads to all of the old file still, and its identity says that it was the old one.
+    assert_eq!(content.input.bytes, b"070701 old");
+    assert_ne!(content.identity, FileIdentity::of(&path).unwrap());
+}
+
+#[test]
+fn file_that_became_shorter_since_it_was_measured_is_read_again() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    fs::write(&path, b"070701 and more").unwrap();
+    let opened = Opened::new("initrd", &path).unwrap();
+    fs::write(&path, b"070701").unwrap();
+    assert_eq!(opened.read(None, LIMIT).unwrap().input.bytes, b"070701");
+}
