@@ -77,9 +77,9 @@ pub enum Error {
     },
     /// Nothing is known of this distribution.
     #[error(
-        "/etc/os-release names {}, and nothing is known of that: name the one whose kdump service makes the initial RAM disk and saves \
-         the dump here with --distribution debian, fedora or suse",
-        if ids.is_empty() { "no distribution".to_owned() } else { ids.join(" ") }
+        "the distribution is not known ({}): if this machine has the kdump service of another one, name that with --distribution debian, fedora \
+         or suse; else write /etc/kdump-loader.toml first",
+        if ids.is_empty() { "/etc/os-release names none".to_owned() } else { format!("/etc/os-release names {}", ids.join(" ")) }
     )]
     Distribution {
         /// Its ID and ID_LIKE.
