@@ -9,7 +9,7 @@ use loader::machine::no_reservation::Evidence;
 use loader::machine::{CpuFacts, CrashNotes, Kcore, KexecPermission, Machine};
 use loader::phys::PhysRange;
 use loader::purgatory::Program;
-use loader::request::{Console, EngineChoice, InputFile, Request};
+use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
 use purgatory::received::{Handoff, Itself, receive};
 use zerocopy::little_endian::{U32, U64};
 
@@ -65,6 +65,7 @@ pub fn request(purgatory: InputFile) -> Request {
         on_corrupt: Some(OnCorrupt::Reset),
         reset_delay_ms: Some(10_000),
         console: Console::None,
+        confidential: Confidential::Auto,
         hotplug: false,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(LEAF_SIZE),

@@ -8,11 +8,12 @@ use crate::cmdline::{self, Base};
 use crate::findings::{Code, Level};
 use crate::image::{Image, Verification, mib};
 use crate::kernel;
-use crate::machine::Machine;
+use crate::machine::{ConfidentialGuest, Machine};
 use crate::phys::PhysRange;
 use crate::place::suggested_mib;
 use crate::request::{Console, Request};
 use crate::room::{self, Room};
+use crate::settings;
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
 pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
@@ -56,8 +57,8 @@ pub enum Advice {
     },
     /// Port I/O faults in this guest, so there is no console.
     NoConsole {
-        /// What kind of guest, as /proc/cpuinfo calls it.
-        guest: String,
+        /// Which, and what shows it.
+        guest: ConfidentialGuest,
     },
     /// Another's purgatory does not reset the machine.
     StandsStill {
@@ -155,7 +156,8 @@ impl fmt::Display for Advice {
             ),
             Self::NoConsole { guest } => write!(
                 out,
-                "this is a {guest} guest, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt"
+                "this is a {guest}, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt; if \
+                 it is none, use --confidential no"
             ),
             Self::StandsStill { whose, silent } => write!(
                 out,
@@ -201,8 +203,8 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     {
         advice.push(Advice::NoReport { lacks: told.report_lacks });
     }
-    if let (Console::Port(_), Some(guest)) = (request.console, &machine.cpu.confidential) {
-        advice.push(Advice::NoConsole { guest: guest.clone() });
+    if let (Console::Port(_), Some(guest)) = (request.console, settings::confidential(request, machine)) {
+        advice.push(Advice::NoConsole { guest });
     }
     if let Verification::BySymbols(told) = image.verification() {
         advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
@@ -365,10 +367,13 @@ mod tests {
     #[test]
     fn console_that_cannot_be_had_is_remarked_on() {
         let (request, mut machine) = quiet();
-        machine.cpu.confidential = Some("tdx_guest".into());
+        let guest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
+        machine.cpu.confidential = Some(guest);
         assert_eq!(advised(&request, &machine), [], "nobody asked for one");
         let request = Request { console: Console::Port(0x3f8), ..request };
-        assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest: "tdx_guest".into() }]);
+        assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest }]);
+        let request = Request { confidential: crate::request::Confidential::No, ..request };
+        assert_eq!(advised(&request, &machine), [], "it is none");
     }
 
     #[test]

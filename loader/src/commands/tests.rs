@@ -29,6 +29,7 @@ fn load_tells_the_image_and_whether_it_stays_current() {
         command_line: String::new(),
         dropped: Vec::new(),
         console_port: None,
+        confidential: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,
@@ -115,4 +116,10 @@ fn reload_tells_why_it_has_armed() {
     let output = super::reload::Output { armed: 1, reasons: vec![Reason::CpuCame { cpu: 3 }], words: vec!["CPU 3 came".into()] };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(serde_json::to_value(&output.reasons[0]).unwrap(), serde_json::json!({ "reason": "cpu_came", "cpu": 3 }));
+}
+
+#[test]
+fn seed_is_fresh_each_time() {
+    // A machine that runs tests has randomness; one that has none yet gets no seed, without waiting.
+    assert_ne!(super::fresh_seed().unwrap(), super::fresh_seed().unwrap());
 }

@@ -95,6 +95,7 @@ codes! {
     MakedumpfileUnknown = "makedumpfile_unknown", Note, "The version of makedumpfile is unknown.";
     TargetUnknown = "target_unknown", Warning, "Where the dump goes, or how much room it has there, is unknown.";
     TargetMissing = "target_missing", Error, "The device that the dump goes to is not on this machine.";
+    TargetVolatile = "target_volatile", Error, "The target is in memory, so the dump would be lost with the next boot.";
     TargetFull = "target_full", Error, "The target has too little room even for a compressed dump.";
     TargetSmall = "target_small", Warning, "The target has room for a dump only if it compresses well.";
     TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, which was not asked.";
