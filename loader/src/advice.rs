@@ -7,10 +7,12 @@ use std::fmt;
 use crate::cmdline::{self, Base};
 use crate::findings::{Code, Level};
 use crate::image::{Image, Verification, mib};
+use crate::kernel;
 use crate::machine::Machine;
 use crate::phys::PhysRange;
-use crate::place::{ROOM_TO_RUN, suggested_mib};
+use crate::place::suggested_mib;
 use crate::request::{Console, Request};
+use crate::room::{self, Room};
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
 pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
@@ -68,6 +70,8 @@ pub enum Advice {
     LittleRoom {
         /// Bytes of its memory that the image leaves free.
         free: u64,
+        /// Bytes that were always enough in tests.
+        safe: u64,
         /// A size to reserve, in MiB.
         suggested_mib: u64,
     },
@@ -153,12 +157,12 @@ impl fmt::Display for Advice {
                  this program, without --purgatory, says what was changed and resets the machine",
                 if *silent { ", and says nothing" } else { "" }
             ),
-            Self::LittleRoom { free, suggested_mib } => write!(
+            Self::LittleRoom { free, safe, suggested_mib } => write!(
                 out,
-                "the image leaves {} MiB for the capture kernel to run in, and kernel and initrd rarely make do with less than {} MiB: boot the \
-                 running kernel with crashkernel={suggested_mib}M, or see for yourself that a dump succeeds",
+                "the image leaves the capture kernel {} MiB to run in, and with this kernel and initrd about {} MiB were always enough in tests; \
+                 boot the running kernel with crashkernel={suggested_mib}M, or try a panic once and look for the dump",
                 mib(*free),
-                ROOM_TO_RUN >> 20
+                mib(*safe)
             ),
             Self::HiddenCma { asked, reserved } => write!(
                 out,
@@ -196,8 +200,11 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
     let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
     let free = (reserved + len).saturating_sub(used);
-    if free < ROOM_TO_RUN {
-        advice.push(Advice::LittleRoom { free, suggested_mib: suggested_mib(used) });
+    let unpacked = request.initrd.as_ref().map_or(0, |initrd| room::about_unpacked(&initrd.bytes));
+    let cpus = cmdline::cpu_limit(&request.command_line.line).unwrap_or(u32::MAX).min(machine.possible_cpus);
+    let Room { safe, .. } = Room::needed(kernel::release(&request.kernel).as_deref(), unpacked, cpus);
+    if free < safe {
+        advice.push(Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) });
     }
     if len > 0 {
         advice.push(Advice::Cma { len });
@@ -257,13 +264,16 @@ mod tests {
         let used = crate::build(&request, &machine).unwrap().summary().used();
         let start = machine.crash_regions[0].start();
         let with = |len| PhysRange::with_len(start, len).unwrap();
-        machine.crash_regions = vec![with(used + ROOM_TO_RUN)];
+        let unpacked = room::about_unpacked(&request.initrd.as_ref().unwrap().bytes);
+        let Room { safe, .. } = Room::needed(None, unpacked, 1);
+        machine.crash_regions = vec![with(used + safe)];
         assert_eq!(advised(&request, &machine), []);
-        machine.crash_regions = vec![with(used + ROOM_TO_RUN - 4096)];
+        let free = safe - 4096;
+        machine.crash_regions = vec![with(used + free)];
         let advice = advised(&request, &machine);
-        assert_eq!(advice, [Advice::LittleRoom { free: ROOM_TO_RUN - 4096, suggested_mib: suggested_mib(used) }]);
+        assert_eq!(advice, [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]);
         let message = advice[0].to_string();
-        assert!(message.contains("128.0 MiB") && message.contains("crashkernel=144M"), "{message}");
+        assert!(message.contains("about 38.0 MiB were always enough") && message.contains("crashkernel=144M"), "{message}");
     }
 
     #[test]

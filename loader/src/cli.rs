@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use loader::queue::Block;
 
 pub use image::ImageArgs;
-pub use service::{Check, Install, Service, Uninstall};
+pub use service::{Check, Divert, Install, Service, Uninstall};
 
 /// In place of a file's path.
 pub const STANDARD_OUTPUT: &str = "-";

@@ -17,7 +17,7 @@ pub use base::Base;
 pub use console::{console_port, hexadecimal_port, legacy_port};
 use parameter::{parameters, same_name};
 pub use running_only::{Row, TABLE, Values};
-pub use settings::{cpu_limit, has_parameter, starts_one_cpu};
+pub use settings::{cpu_limit, has_parameter, starts_one_cpu, value};
 
 /// A finished command line.
 #[derive(Clone, Debug, PartialEq, Eq)]

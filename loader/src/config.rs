@@ -136,11 +136,16 @@ impl Config {
         let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let release = root.join(OSRELEASE);
         let release = fs::read_to_string(&release).map_err(|source| Error::Release { path: release, source })?;
-        Self::parse(&text, release.trim_end()).map_err(|defect| Error::Defect { path, defect })
+        let exists = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path)).exists();
+        Self::on_machine(&text, release.trim_end(), exists).map_err(|defect| Error::Defect { path, defect })
     }
 
-    /// What `text` says on a kernel of this release.
+    /// What `text` says on a kernel of this release, on a machine without files.
     pub fn parse(text: &str, release: &str) -> Result<Self, Defect> {
+        Self::on_machine(text, release, |_| false)
+    }
+
+    fn on_machine(text: &str, release: &str, exists: impl Fn(&Path) -> bool) -> Result<Self, Defect> {
         let line_of = |at: usize| 1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count();
         let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(text).map_err(|error| Defect::Syntax {
             line: line_of(error.span().map_or(0, |span| span.start)),
@@ -158,7 +163,7 @@ impl Config {
         for entry in &entries {
             match entry.key.as_str() {
                 "kernel" => options.kernel = entry.path(release)?,
-                "initrd" => options.initrd = Some(entry.path(release)?),
+                "initrd" => options.initrd = Some(entry.first_path(release, &exists)?),
                 "append" => options.append = Some(entry.string()?),
                 "reuse_cmdline" => options.reuse_cmdline = entry.typed()?,
                 "noefi" => options.noefi = entry.typed()?,
@@ -229,6 +234,15 @@ impl Entry {
     fn path_as_it_is(&self) -> Result<PathBuf, Defect> {
         let path = PathBuf::from(self.string()?);
         if path.is_absolute() { Ok(path) } else { Err(self.wrong("not an absolute path, which begins with /")) }
+    }
+
+    /// The first of a list of paths that exists, or the first; or the one path.
+    fn first_path(&self, release: &str, exists: impl Fn(&Path) -> bool) -> Result<PathBuf, Defect> {
+        let Value::Array(values) = &self.value else { return self.path(release) };
+        let entry = |value: &Value| Self { line: self.line, key: self.key.clone(), value: value.clone() };
+        let paths = values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
+        let chosen = paths.iter().find(|path| exists(path)).or(paths.first());
+        chosen.cloned().ok_or_else(|| self.wrong("an empty list; leave the key out for no initial RAM disk"))
     }
 
     fn path(&self, release: &str) -> Result<PathBuf, Defect> {

@@ -13,6 +13,9 @@ use crate::request::InputFile;
 pub mod bzimage;
 pub mod uki;
 pub mod vmlinux;
+mod release;
+
+pub use release::release;
 
 /// A kernel that can be placed. Borrows from the file where the bytes are in it as they are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

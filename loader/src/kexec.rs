@@ -11,6 +11,7 @@
 pub mod options; // the table
 pub mod getopt; // which options were typed
 pub mod decide; // what is meant by them
+pub mod elsewhere; // another kexec, for what is about reboots
 pub mod words; // the table as text
 #[cfg(test)]
 mod services; // what services type
@@ -21,5 +22,8 @@ pub const PEER: &str = "kexec-tools 2.0.32";
 /// The program's name when it stands in for kexec-tools, and the subcommand's.
 pub const NAME: &str = "kexec";
 
-/// Names a kexec that does what this one leaves alone.
+/// Names the kexec that gets what is about reboots, if it is not the one that is found.
 pub const ELSEWHERE: &str = "KDUMP_LOADER_KEXEC";
+
+/// Set for a kexec that this program has called: if that calls this program again, it is refused instead of going round in circles.
+pub const PASSED_ON: &str = "KDUMP_LOADER_PASSED_ON";

@@ -27,6 +27,7 @@ pub mod seal;
 pub mod bind;
 pub mod image;
 pub mod picture;
+pub mod room;
 pub mod advice;
 pub mod admit;
 pub mod preflight;

@@ -10,16 +10,23 @@
 mod turn; // [0] one change at a time
 mod tree; // [1] the file system: what is there, and one change at a time
 mod layout; // [2] what shall be there
+mod shell; // [2a] files of settings of other services
+mod settings; // [2b] what is taken over from them
+mod distribution; // [2c] whose service it is, and the configuration for it
 pub mod rules; // [3] udev rules that arm
 mod conflicts; // [4] everybody who arms, and what holds them back
 mod ledger; // [5] what was changed
 mod change; // [6] all changes, or none
+pub mod divert; // [7] Debian's kexec
 mod check; // what is missing
 
-pub use change::{Done, install, uninstall};
+pub use change::{Choice, Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
-pub use layout::Program;
+pub(crate) use conflicts::{UnitState, unit_state};
+pub use distribution::Distribution;
+pub use layout::{PROGRAM, Program, sysctl_keys};
+pub use settings::{Fate, Settings};
 pub use turn::Turn;
 
 use std::io;
@@ -68,11 +75,56 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Nothing is known of this distribution.
+    #[error(
+        "/etc/os-release names {}, and nothing is known of that: name the one whose kdump service makes the initial RAM disk and saves \
+         the dump here with --distribution debian, fedora or suse",
+        if ids.is_empty() { "no distribution".to_owned() } else { ids.join(" ") }
+    )]
+    Distribution {
+        /// Its ID and ID_LIKE.
+        ids: Vec<String>,
+    },
     /// What would mask a rule or hold back a unit has the administrator's own words in it.
     #[error("{} is a file of this machine's administrator and arms capture kernels; edit it or move it away", path.display())]
     Administrators {
         /// The file.
         path: PathBuf,
+    },
+    /// There is no dpkg.
+    #[error("there is no {program} here: diversions are Debian's; elsewhere, put a link named kexec first in the service's PATH")]
+    NoDpkg {
+        /// The program.
+        program: &'static str,
+    },
+    /// The program is not installed on the machine.
+    #[error("kexec would be a link to {}, which is missing; run `kdump-loader service install` first", path.display())]
+    NoProgram {
+        /// Where it belongs.
+        path: PathBuf,
+    },
+    /// No package has installed kexec.
+    #[error("no package has a /sbin/kexec or /usr/sbin/kexec: install kexec-tools first, which kdump-tools needs as well")]
+    NoKexec,
+    /// kexec is diverted already, by another hand.
+    #[error("kexec is diverted otherwise ({told}); undo that with dpkg-divert --remove first")]
+    Diverted {
+        /// What dpkg says of it.
+        told: String,
+    },
+    /// The link was replaced.
+    #[error("{} is not the link that `service divert` made; move it away and try again", path.display())]
+    NotOurLink {
+        /// Where.
+        path: PathBuf,
+    },
+    /// dpkg refused.
+    #[error("`{command}` failed: {told}")]
+    Dpkg {
+        /// What was called.
+        command: String,
+        /// What it said.
+        told: String,
     },
     /// The ledger is none of ours.
     #[error("{} is no ledger of this kdump-loader; without it nobody knows what to put back", path.display())]
@@ -108,6 +160,17 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+}
+
+/// What becomes of the settings of the service that the distribution has, when a configuration is generated.
+pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Settings, Error> {
+    let tree = tree::Tree::new(root)?;
+    settings::read(&tree, distribution_of(&tree, distribution)?)
+}
+
+/// The distribution that was named, or the one that the machine says it is.
+fn distribution_of(tree: &tree::Tree, named: Option<Distribution>) -> Result<Distribution, Error> {
+    named.map_or_else(|| Distribution::of(tree), Ok)
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {

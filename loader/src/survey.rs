@@ -6,6 +6,12 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use capture::Capture;
+use files::Files;
+pub use saver::Saver;
+pub use target::Target;
+pub use wished::files_of_config;
+
 use crate::config::{self, Config};
 use crate::findings::{Code, Finding};
 use crate::machine::{KexecPermission, KexecState, no_reservation};
@@ -13,8 +19,18 @@ use crate::outdated::{self, Unknown};
 use crate::record::{self, Record};
 use crate::service;
 
+mod files; // [0] where everything is read
 mod armed; // whether the armed image is up to date, and what the purgatory can do
 mod reloads; // what became of the events that call for a reload
+mod settings; // whether a crash gets as far as the capture kernel
+mod cpus; // whether a CPU that is not used resets the machine
+mod initrd; // what is in it
+mod capture; // what starts after a panic
+mod command_line; // what is wrong with its command line
+mod room; // whether it has memory enough
+mod saver; // who saves the dump
+mod target; // and where to
+mod wished; // the same of what the config names, before it is armed
 
 /// Held by a reload while it runs, below the root.
 pub const RELOAD_LOCK: &str = "run/kdump-loader/reload.lock";
@@ -28,6 +44,8 @@ pub struct Survey {
     pub record: Option<Result<Box<Record>, Unknown>>,
     /// What was found, in the order of the looks.
     pub findings: Vec<Finding>,
+    /// The program that saves the dump, if one is known.
+    pub saver: Option<Saver>,
 }
 
 /// What every look is about.
@@ -81,20 +99,26 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
         let message = "kernel.kexec_load_disabled is 1: the armed image stays as it is until the next boot";
         findings.push(Finding::new(Code::ReloadDisabled, message));
     }
+    if is_armed {
+        settings::look(&scene, &mut findings);
+        cpus::look(&scene, &mut findings);
+    }
+    let saver = scene.record.and_then(|record| {
+        let capture = Capture::armed(Files::new(root), record);
+        command_line::look(root, &capture, &record.advice, &mut findings);
+        let crash_size = state.as_ref().map_or(0, |state| state.crash_size);
+        room::look(Files::new(root), &capture, record.image.as_ref(), crash_size, &mut findings);
+        capture.look(&mut findings);
+        saver::look(root, &capture, &mut findings)
+    });
     if config.is_some() {
         others_who_arm(root, &mut findings);
     }
-    Survey { state, record, findings }
+    Survey { state, record, findings, saver }
 }
 
 fn cannot_look(error: &dyn std::error::Error) -> Finding {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message += &format!(": {error}");
-        cause = error.source();
-    }
-    Finding::new(Code::CannotLook, message)
+    Finding::new(Code::CannotLook, capture::in_full(error))
 }
 
 /// The config, if there is one that can be used.

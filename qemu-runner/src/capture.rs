@@ -22,6 +22,9 @@ use crate::vm::{Arrival, Line, READ_LATENCY, RESET_SLACK, Vm};
 
 /// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
 pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
+/// What an oops by UD2 prints. With panic_on_oops set, the capture kernel is entered before the line about the panic (`oops_end`,
+/// arch/x86/kernel/dumpstack.c).
+pub const OOPS: &str = "Oops: invalid opcode";
 
 /// How often to ask whether a CPU stands still.
 const HALT_POLL: Duration = Duration::from_millis(50);
@@ -60,8 +63,8 @@ pub struct Capture<'s, 'c> {
 }
 
 impl<'s, 'c> Crashed<'s, 'c> {
-    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim) -> Result<Self, Error> {
-        let at = vm.await_console("the panic", |line| line.text.contains(PANIC).then_some(line.at))?;
+    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim, words: &str) -> Result<Self, Error> {
+        let at = vm.await_console("the panic", |line| line.text.contains(words).then_some(line.at))?;
         stage.outcome.at(at, "the kernel panics");
         stage.outcome.enter(Phase::Panic, at);
         Ok(Self::panicked(stage, vm, victim))

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::Instant;
 
+mod crash; // how it ends
+
 use crate::agent::Output;
 use crate::armed::ArmedImage;
-use crate::capture::Crashed;
 use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::iomem::Iomem;
@@ -240,20 +241,6 @@ impl<'s, 'c> First<'s, 'c> {
         self.vm.ram.flip_bit(address, bit)?;
         self.note(format!("bit {bit} flipped in {what}, at {address:#x}"));
         Ok(())
-    }
-
-    /// Panics, on `cpu` if one is given.
-    pub fn panic(mut self, cpu: Option<u32>) -> Result<Crashed<'s, 'c>, Error> {
-        let victim = Victim {
-            release: self.release.clone(),
-            iomem: self.iomem()?,
-            online_cpus: number(&self.vm.run_ok("grep -c ^processor /proc/cpuinfo")?)?,
-            sentinels: std::mem::take(&mut self.sentinels),
-        };
-        let pinned = cpu.map_or_else(String::new, |cpu| format!("taskset {:x} ", 1_u64 << cpu));
-        self.stage.outcome.evidence.before_panic = Some(victim.iomem.clone());
-        self.vm.say(&format!("{pinned}sh -c 'echo c >/proc/sysrq-trigger'\n"))?;
-        Crashed::new(self.stage, self.vm, victim)
     }
 
     /// Switches the machine off, when the scenario is about nothing that comes later.

@@ -43,6 +43,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
 mount -t securityfs sec /sys/kernel/security
+echo 1 >/proc/sys/kernel/panic_on_oops
 stty -F /dev/ttyS1 raw -echo
 exec 3<>/dev/ttyS1
 echo \"@ROLE $(uname -r)\" >&3
@@ -72,6 +73,10 @@ impl Initramfs {
         this.file("/bin/busybox", 0o755, &read(busybox)?);
         this.file("/init", 0o755, INIT.replace("@ROLE", &format!("@{}", role.word())).as_bytes());
         this.file("/etc/passwd", 0o644, PASSWD.as_bytes());
+        if role == Role::Capture {
+            // `status` asks who saves the dump (docs/status.md).
+            this.file("/etc/kdump-loader/saver", 0o644, b"the test that asks the agent\n");
+        }
         Ok(this)
     }
 

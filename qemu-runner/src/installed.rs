@@ -102,10 +102,18 @@ pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s
     Ok((first, disk))
 }
 
-/// Has it shut down and boots it again: with the same disk, and nothing left in its memory.
-pub fn reboot<'s, 'c>(mut first: First<'s, 'c>, disk: &mut Disk<'c>) -> Result<First<'s, 'c>, Error> {
+/// Has it shut down and boots it again, with the same disk and nothing left in its memory. Returns what the shutdown said on the console,
+/// too.
+pub fn reboot<'s, 'c>(mut first: First<'s, 'c>, disk: &mut Disk<'c>) -> Result<(First<'s, 'c>, Vec<String>), Error> {
     first.vm.say("systemctl reboot\n")?;
-    while !matches!(first.vm.next_or_end("the machine to shut down")?, Arrival::End) {}
+    let mut shutdown = Vec::new();
+    loop {
+        match first.vm.next_or_end("the machine to shut down")? {
+            Arrival::End => break,
+            Arrival::Console(line) => shutdown.push(line.text),
+            Arrival::Agent(_) => {}
+        }
+    }
     let First { stage, vm, .. } = first;
     drop(vm);
     stage.outcome.now("it has shut down");
@@ -113,7 +121,7 @@ pub fn reboot<'s, 'c>(mut first: First<'s, 'c>, disk: &mut Disk<'c>) -> Result<F
     let image = directory.join(DISK);
     fs::rename(&disk.image, &image).map_err(Error::file("move", &disk.image))?;
     (disk.image, disk.saved) = (image, directory.join(SAVED));
-    stage.switch_on(&disk.machine(), &directory, &disk.debian.kernel.release)
+    Ok((stage.switch_on(&disk.machine(), &directory, &disk.debian.kernel.release)?, shutdown))
 }
 
 impl Disk<'_> {

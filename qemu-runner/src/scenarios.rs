@@ -14,6 +14,7 @@ mod peer;
 mod drop_ins;
 mod service;
 mod hotplug_service;
+mod stays_armed; // steps of hotplug_service
 mod foreign;
 mod virtio_mem;
 mod storm;

@@ -226,7 +226,7 @@ pub const PAGES: [Manual; 14] = [
         notes: &[],
         exit: &[
             ("0", "Everything is as installed, and no other service arms a capture kernel."),
-            ("1", "A file is missing or differs, or another service arms too."),
+            ("1", "A file is missing or differs, another service arms too, or the files of the config would leave no dump."),
             ("2", "Usage error."),
         ],
         files: &[CONFIG, LEDGER, UNITS, RULE],

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use loader::service::Distribution;
 
 const INSTALL_EXAMPLE: &str = "Example, on a Debian with kdump-tools, which goes on saving the dumps:\n\n  kdump-loader service install --mask-conflicts\n  \
      systemctl start kdump-loader\n  kdump-loader status\n\nand back: kdump-loader service uninstall && systemctl restart kdump-tools";
@@ -20,6 +21,11 @@ pub enum Service {
     ///
     /// A configuration that was changed stays, and so does any other file that is not as it was installed. The image that is armed stays armed.
     Uninstall(Uninstall),
+    /// Put this program in kexec's place on a Debian: its kexec steps aside as kexec.distrib
+    ///
+    /// For a machine whose kdump-tools arms by calling kexec. dpkg is told by diversions, so that an upgrade of kexec-tools replaces
+    /// kexec.distrib. A run that was interrupted is finished by the next. `service uninstall` undoes it, too.
+    Divert(Divert),
     /// Say what is missing or differs, and who else arms capture kernels on this machine
     ///
     /// The exit status is 0 when everything is as installed and nobody else does.
@@ -35,6 +41,9 @@ pub struct Install {
     /// masked, by links to /dev/null below /etc. `uninstall` takes back just that.
     #[arg(long)]
     pub mask_conflicts: bool,
+    /// Whose kdump service makes the initial RAM disk and saves the dump here: debian, fedora or suse [default: what /etc/os-release says]
+    #[arg(long, value_name = "NAME")]
+    pub distribution: Option<Distribution>,
     #[command(flatten)]
     pub place: Place,
     /// Say what would be done, and change nothing
@@ -52,9 +61,25 @@ pub struct Uninstall {
     pub dry_run: bool,
 }
 
+/// `service divert`
+#[derive(Debug, Args)]
+pub struct Divert {
+    /// Put the package's kexec back
+    #[arg(long)]
+    pub undo: bool,
+    #[command(flatten)]
+    pub place: Place,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// `service check`
 #[derive(Debug, Args)]
 pub struct Check {
+    /// Whose kdump service makes the initial RAM disk and saves the dump here: debian, fedora or suse [default: what /etc/os-release says]
+    #[arg(long, value_name = "NAME")]
+    pub distribution: Option<Distribution>,
     #[command(flatten)]
     pub place: Place,
     /// Print the findings as JSON: a code, the file, and the words

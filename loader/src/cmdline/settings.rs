@@ -7,6 +7,13 @@ pub fn has_parameter(line: impl AsRef<[u8]>, name: &str) -> bool {
     parameters(line.as_ref()).0.iter().any(|word| same_name(word.name(), name.as_bytes()))
 }
 
+/// The value of the parameter `name`, of several the last, as text.
+pub fn value(line: impl AsRef<[u8]>, name: &str) -> Option<String> {
+    let (words, _) = parameters(line.as_ref());
+    let named = words.iter().rev().filter(|word| same_name(word.name(), name.as_bytes()));
+    named.filter_map(|word| word.value()).next().map(super::text)
+}
+
 /// The most CPUs that the kernel will know of, if `nr_cpus=` limits them; of several, the least counts (`nrcpus`, kernel/smp.c).
 pub fn cpu_limit(line: impl AsRef<[u8]>) -> Option<u32> {
     numbers(line.as_ref(), "nr_cpus").into_iter().filter(|&limit| limit > 0).min()

@@ -56,11 +56,11 @@ pub enum Error {
         /// What it is.
         found: Option<&'static str>,
     },
-    /// It is about reboots, and nobody was named who does those.
+    /// It is about reboots, and there is no other kexec.
     #[error("{0}")]
     NotOurs(String),
-    /// The one who was named cannot be called.
-    #[error("cannot run {}, which KDUMP_LOADER_KEXEC names", program.display())]
+    /// The other kexec cannot be run.
+    #[error("cannot run {}, the kexec for what is about reboots; KDUMP_LOADER_KEXEC=FILE names another", program.display())]
     Elsewhere {
         /// The program.
         program: PathBuf,

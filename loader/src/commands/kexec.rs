@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
@@ -15,10 +15,13 @@ use loader::request::Request;
 use loader::{preflight, submit};
 
 use super::load_file::Wanted;
-use super::{Error, LIVE, expect_format, fresh_seed, in_full, load, load_file, origin, print, request_for, say, unload};
-use crate::kexec::decide::{Action, Decision, Load, decide, not_ours};
+use super::{
+    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, origin, print, request_for, say, unload,
+};
+use crate::kexec::decide::{Action, Decision, Load, decide};
+use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
-use crate::kexec::{ELSEWHERE, NAME, PEER, words};
+use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
 
 /// `-S`: one is armed. The other way round from every other program, as in kexec-tools.
 const ARMED: u8 = 1;
@@ -133,8 +136,13 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
 
 /// Becomes the kexec that does it, with the same words. Only returns if it cannot.
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
-    let Some(program) = env::var_os(ELSEWHERE) else { return Error::NotOurs(not_ours(because)) };
-    // Without the variable, a program that is this one again refuses instead of going round in circles.
-    let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).exec();
-    Error::Elsewhere { program: program.into(), source }
+    if env::var_os(PASSED_ON).is_some() {
+        return Error::NotOurs(format!(
+            "{because}, and the other kexec has called this program; name kexec-tools' with {ELSEWHERE}=FILE"
+        ));
+    }
+    let named = env::var_os(ELSEWHERE).map(PathBuf::from);
+    let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else { return Error::NotOurs(elsewhere::none(because)) };
+    let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).env(PASSED_ON, "1").exec();
+    Error::Elsewhere { program, source }
 }

@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use loader::config;
-use loader::service::{self, Done, Finding, Program, Turn};
+use loader::findings::Level;
+use loader::service::{self, Choice, Done, Program, Turn, divert};
+use loader::survey;
 use loader::write;
 use serde::Serialize;
 
-use super::{Error, OURSELVES, print, print_json, say};
-use crate::cli::{Check, Install, Service, Uninstall};
+use super::{Error, LIVE, OURSELVES, in_full, print, print_json, say};
+use crate::cli::{Check, Divert, Install, Service, Uninstall};
 
 /// There when systemd runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
 /// There when udev runs.
 const UDEV: &str = "/run/udev/control";
+/// Applies files of sysctl.d (systemd-sysctl.service(8)); the second where /lib is not a link.
+const SYSCTLS: [&str; 2] = ["/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl"];
 /// What arms at boot.
 const SERVICE: &str = "kdump-loader.service";
 /// Keeps systemd from disarming when it stops that; gone before anything else can.
@@ -28,6 +32,7 @@ pub fn run(what: &Service) -> Result<(), Error> {
     match what {
         Service::Install(arguments) => install(arguments),
         Service::Uninstall(arguments) => uninstall(arguments),
+        Service::Divert(arguments) => divert(arguments),
         Service::Check(arguments) => check(arguments),
     }
 }
@@ -36,11 +41,16 @@ fn myself() -> Result<Vec<u8>, Error> {
     fs::read(OURSELVES).map_err(|source| Error::Program { path: OURSELVES.into(), source })
 }
 
-fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), Error> {
+fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -> Result<(), Error> {
     let root = &place.root;
     let turn = turn(root, *dry_run)?;
-    let done = service::install(&turn, Program(&myself()?), *mask_conflicts)?;
+    let generated = !configuration(root).exists();
+    let choice = Choice { mask_conflicts: *mask_conflicts, distribution: *distribution };
+    let done = service::install(&turn, Program(&myself()?), choice)?;
     tell(&done)?;
+    if generated {
+        service::taken_over(root, *distribution)?.fates.iter().for_each(|fate| say(format_args!("{fate}")));
+    }
     if *dry_run {
         say(format_args!("nothing was changed"));
         return Ok(());
@@ -49,6 +59,7 @@ fn install(Install { mask_conflicts, place, dry_run }: &Install) -> Result<(), E
         say(format_args!("everything was there already"));
     } else if turn.is_live() {
         announce()?;
+        apply_settings();
     }
     let others = service::conflicts(root)?;
     if !others.is_empty() {
@@ -84,6 +95,8 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     if live && Path::new(SYSTEMD).exists() {
         stand_down()?;
     }
+    let undiverted = if divert::is_diverted(root) { divert::undo(&turn)? } else { Vec::new() };
+    print(&undiverted.iter().map(|step| format!("{step}\n")).collect::<String>())?;
     let Some(done) = service::uninstall(&turn)? else {
         say(format_args!("nothing is installed that `service install` has put here"));
         return if live { announce() } else { Ok(()) };
@@ -91,7 +104,10 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     tell(&done)?;
     if live {
         announce()?;
-        say(format_args!("what is armed stays armed; start the service that shall take over, or `kdump-loader unload`"));
+        say(format_args!(
+            "what is armed stays armed, and kernel.panic_on_oops stays as it is until the next boot; start the service that takes over, or \
+             `kdump-loader unload`"
+        ));
     }
     Ok(())
 }
@@ -116,6 +132,27 @@ fn stand_down() -> Result<(), Error> {
     told
 }
 
+fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {
+    let turn = turn(&place.root, *dry_run)?;
+    let steps = if *undo { divert::undo(&turn)? } else { divert::divert(&turn, &program(&place.root)?)? };
+    print(&steps.iter().map(|step| format!("{step}\n")).collect::<String>())?;
+    match (steps.is_empty(), dry_run) {
+        (true, _) => say(format_args!("nothing to do")),
+        (false, true) => say(format_args!("nothing was changed")),
+        (false, false) => {}
+    }
+    Ok(())
+}
+
+/// Where this program is installed on a machine; on the live one, if it is not, where it runs from.
+fn program(root: &Path) -> Result<PathBuf, Error> {
+    if root.join(service::PROGRAM).is_file() {
+        return Ok(Path::new(LIVE).join(service::PROGRAM));
+    }
+    let ourselves = fs::read_link(OURSELVES).ok().filter(|path| root.join(path.strip_prefix(LIVE).unwrap_or(path)).is_file());
+    Ok(ourselves.ok_or_else(|| service::Error::NoProgram { path: root.join(service::PROGRAM) })?)
+}
+
 /// What `service check --json` prints.
 #[derive(Serialize)]
 struct Checked<'a> {
@@ -134,17 +171,29 @@ struct Looked<'a> {
     words: String,
 }
 
-fn check(Check { place, json }: &Check) -> Result<(), Error> {
-    let findings = service::check(&place.root, Program(&myself()?))?;
-    let wrong = findings.iter().filter(|finding| !finding.is_right()).count();
+fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
+    let installed = service::check(&place.root, Program(&myself()?), *distribution)?;
+    // What `status` would say of the files that the config names, before they are armed. A dump with limits is no reason to fail.
+    let of_config = survey::files_of_config(&place.root);
+    let wrong = installed.iter().filter(|finding| !finding.is_right()).count()
+        + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
+    let config = configuration(&place.root);
+    let looked =
+        installed.iter().map(|finding| Looked { code: finding.code(), path: finding.path(), words: finding.to_string() });
+    let looked = looked.chain(of_config.iter().map(|finding| Looked {
+        code: finding.code.word(),
+        path: &config,
+        words: finding.to_string(),
+    }));
+    let looked: Vec<Looked<'_>> = looked.collect();
+    let of = looked.len();
     if *json {
-        let looked = |finding| Looked { code: Finding::code(finding), path: finding.path(), words: finding.to_string() };
-        print_json(&Checked { right: wrong == 0, findings: findings.iter().map(looked).collect() })?;
+        print_json(&Checked { right: wrong == 0, findings: looked })?;
     } else {
-        let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+        let lines: String = looked.iter().map(|looked| format!("{}\n", looked.words)).collect();
         print(&lines)?;
     }
-    if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of: findings.len() }) }
+    if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of }) }
 }
 
 fn tell(done: &[Done]) -> Result<(), Error> {
@@ -163,7 +212,19 @@ fn announce() -> Result<(), Error> {
     Ok(())
 }
 
-fn tell_system(program: &'static str, arguments: &[&str]) -> Result<(), Error> {
+/// Applies the kernel's settings of the service at once; what the administrator has set elsewhere for the same keys goes before.
+fn apply_settings() {
+    let Some(program) = SYSCTLS.into_iter().find(|program| Path::new(SYSTEMD).exists() && Path::new(program).exists()) else {
+        return;
+    };
+    let keys = service::sysctl_keys(Path::new(LIVE)).into_iter().map(|key| format!("--prefix={}", key.replace('.', "/")));
+    let keys: Vec<String> = keys.collect();
+    if let Err(error) = tell_system(program, &keys.iter().map(String::as_str).collect::<Vec<_>>()) {
+        say(format_args!("{}", in_full(&error)));
+    }
+}
+
+fn tell_system(program: &str, arguments: &[&str]) -> Result<(), Error> {
     let command = format!("{program} {}", arguments.join(" "));
     match Command::new(program).args(arguments).status() {
         Ok(status) if status.success() => Ok(()),

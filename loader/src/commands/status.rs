@@ -10,7 +10,7 @@ use loader::findings::{Answer, Finding};
 use loader::image::{SpanSummary, mib};
 use loader::machine::Machine;
 use loader::record::{Call, Record};
-use loader::survey::{Survey, survey};
+use loader::survey::{Saver, Survey, survey};
 use serde::Serialize;
 
 use super::{Error, OURSELVES, print, print_json};
@@ -30,6 +30,8 @@ pub(super) struct Report {
     pub answer: Answer,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// The program that saves the dump, if one is known.
+    pub saver: Option<Saver>,
     /// An image is armed.
     pub loaded: Option<bool>,
     /// Bytes in all crash regions.
@@ -68,7 +70,7 @@ pub(super) struct Capacity {
 /// Looks at everything, answers, and says what is armed.
 pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = &arguments.root;
-    let Survey { state, record, findings } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
+    let Survey { state, record, findings, saver } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
     // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. The findings say so where it matters.
     let machine = Machine::read(root, Some(NO_TSC_KHZ)).ok();
     let (record, unknown_because) = match record {
@@ -81,6 +83,7 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let report = Report {
         answer: Answer::of(&findings),
         findings,
+        saver,
         loaded: state.as_ref().map(|state| state.crash_loaded),
         crash_size: state.as_ref().map(|state| state.crash_size),
         crash_region: machine.as_ref().and_then(|machine| machine.crash_region().ok()).map(SpanSummary::from),
@@ -120,16 +123,13 @@ fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
 impl Report {
     /// The answer in one line, and every finding, the heaviest first.
     fn write_answer(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            out,
-            "{}",
-            match self.answer {
-                Answer::Yes => "yes: a panic now would leave a dump",
-                Answer::YesBut => "yes, but: a panic now would leave a dump, with these limits",
-                Answer::CannotTell => "cannot tell whether a panic now would leave a dump",
-                Answer::No => "no: a panic now would leave no dump",
-            }
-        )?;
+        match (self.answer, &self.saver) {
+            (Answer::Yes, Some(saver)) => writeln!(out, "yes: a panic now would leave a dump, saved by {saver}")?,
+            (Answer::Yes, None) => writeln!(out, "yes: a panic now would leave a dump")?,
+            (Answer::YesBut, _) => writeln!(out, "yes, but: a panic now would leave a dump, with these limits")?,
+            (Answer::CannotTell, _) => writeln!(out, "cannot tell whether a panic now would leave a dump")?,
+            (Answer::No, _) => writeln!(out, "no: a panic now would leave no dump")?,
+        }
         let mut findings: Vec<&Finding> = self.findings.iter().collect();
         findings.sort_by_key(|finding| Reverse(finding.level));
         findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))
@@ -146,6 +146,9 @@ impl fmt::Display for Report {
             }
             (None, Some(size)) => writeln!(out, "crash region   {} MiB in all", mib(size))?,
             (None, None) => writeln!(out, "crash region   unknown")?,
+        }
+        if let Some(saver) = &self.saver {
+            writeln!(out, "saved by       {saver}")?;
         }
         if let Some(used) = self.used {
             writeln!(out, "used           {} MiB", mib(used))?;

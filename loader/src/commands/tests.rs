@@ -64,6 +64,7 @@ pub(super) fn report() -> Report {
     Report {
         answer: Answer::Yes,
         findings: Vec::new(),
+        saver: None,
         loaded: Some(true),
         crash_size: Some(256 << 20),
         crash_region: None,
@@ -81,8 +82,8 @@ pub(super) fn report() -> Report {
 fn status_tells_what_is_armed() {
     assert_eq!(
         keys(&Versioned::new(&report())),
-        "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings identity loaded record unknown_because used \
-         version"
+        "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings identity loaded record saver unknown_because \
+         used version"
     );
     assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
     assert_eq!(keys(&Finding::new(Code::NotArmed, "")), "code level message remedy");

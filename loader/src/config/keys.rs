@@ -24,9 +24,10 @@ pub const ALL: [Key; 13] = [
     },
     Key {
         name: "initrd",
-        value: "absolute path",
+        value: "absolute path, or a list of them",
         default: "no initrd; for a unified kernel image, the embedded one",
-        meaning: "The initrd of the capture kernel. {release} stands for the running kernel's release.",
+        meaning: "The initrd of the capture kernel. {release} stands for the running kernel's release. Of a list, the first file that exists \
+                  counts.",
     },
     Key {
         name: "append",

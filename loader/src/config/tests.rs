@@ -74,6 +74,27 @@ fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installe
 }
 
 #[test]
+fn first_initrd_of_a_list_that_exists_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put(OSRELEASE, "6.1.0\n");
+    put(DEFAULT, "kernel = '/k'\ninitrd = ['/boot/i-{release}', '/var/lib/kdump/i-{release}']");
+    let initrd = || Config::read(root.path(), None).unwrap().options.initrd.unwrap();
+    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"), "neither exists: the first is named in the error");
+    put("var/lib/kdump/i-6.1.0", "");
+    assert_eq!(initrd(), Path::new("/var/lib/kdump/i-6.1.0"));
+    put("boot/i-6.1.0", "");
+    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"));
+    for text in ["kernel = '/k'\ninitrd = []", "kernel = '/k'\ninitrd = ['i']", "kernel = '/k'\ninitrd = [1]"] {
+        assert!(matches!(parse(text), Err(Defect::Value { line: 2, .. })), "{text}");
+    }
+}
+
+#[test]
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
     assert!(message.starts_with("line 4: there is no key `initird`") && message.contains("initrd, append"), "{message}");

@@ -59,7 +59,12 @@ codes! {
     ConfigUnusable = "config_unusable", Warning, "The config has an error, so the next reload will fail.";
     OtherService = "other_service", Warning, "Another service also arms capture kernels.";
 
-    // Does the purgatory start it?
+    // Does a crash get as far as the purgatory?
+    OopsWithoutDump = "oops_without_dump", Warning, "An oops leaves no dump: `kernel.panic_on_oops` is not 1.";
+    PostNotifiers = "post_notifiers", Note, "Panic notifiers run before the capture kernel (`crash_kexec_post_notifiers`).";
+    CpuRefused = "cpu_refused", Warning, "A CPU that the running kernel does not use can reset the machine during the dump.";
+
+    // Does the purgatory start the capture kernel?
     NoConsole = "no_console", Warning, "The purgatory has no console, so it refuses a corrupt image silently.";
     KernelsPurgatory = "kernels_purgatory", Warning, "The kernel's own purgatory verifies the image and fails silently.";
     ConsoleImpossible = "console_impossible", Warning, "The purgatory cannot have a console in this confidential guest.";
@@ -67,7 +72,8 @@ codes! {
     RegionNearlyFull = "region_nearly_full", Warning, "The image fills the crash region.";
 
     // Does the capture kernel run?
-    LittleRoom = "little_room", Warning, "The image leaves the capture kernel little memory to run in.";
+    TooLittleRoom = "too_little_room", Unknown, "Kernels that were tested with so little memory never reached user space.";
+    LittleRoom = "little_room", Warning, "The image leaves the capture kernel less memory than was always enough in tests.";
     MemoryHotplug = "memory_hotplug", Warning, "The capture kernel would use hot-added memory as RAM and overwrite what it must dump.";
     DevicesNotReset = "devices_not_reset", Warning, "Drivers of the capture kernel may fail on devices that the crashed kernel left busy.";
     ManyCpus = "many_cpus", Warning, "The capture kernel sets up more than one CPU, which takes memory and may reset the machine.";
@@ -76,6 +82,22 @@ codes! {
     NoReport = "no_report", Note, "The command line of the capture kernel has no room for the report of the purgatory.";
     CmaShared = "cma_shared", Warning, "User pages in `crashkernel=…,cma` memory are not in the dump.";
     CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, so the capture kernel gets less.";
+
+    // Is the dump saved?
+    FileMissing = "file_missing", Error, "A file that the config names is missing (`service check`).";
+    NoUserSpace = "no_user_space", Unknown, "The image has neither an initrd nor `root=`: only an initramfs inside the kernel could save a dump.";
+    InitrdUnreadable = "initrd_unreadable", Unknown, "The initrd cannot be read, so whether it saves the dump is unknown.";
+    ReleaseMismatch = "release_mismatch", Error, "The kernel and the modules in its initrd are of two releases.";
+    SaverUnknown = "saver_unknown", Unknown, "No program that is known to save a dump was found in the initrd or on the root file system.";
+    SaverMissing = "saver_missing", Error, "The unit that should save the dump is not installed, masked or switched off.";
+    MakedumpfileTooOld = "makedumpfile_too_old", Warning, "makedumpfile before 1.7.7 keeps every free page of Linux 6.12 and newer.";
+    MakedumpfileUnknown = "makedumpfile_unknown", Note, "The version of makedumpfile is unknown.";
+    TargetUnknown = "target_unknown", Warning, "Where the dump goes, or how much room it has there, is unknown.";
+    TargetMissing = "target_missing", Error, "The device that the dump goes to is not on this machine.";
+    TargetFull = "target_full", Error, "The target has too little room even for a compressed dump.";
+    TargetSmall = "target_small", Warning, "The target has room for a dump only if it compresses well.";
+    TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, which was not asked.";
+    TargetEncrypted = "target_encrypted", Unknown, "The target is encrypted, and whether the capture kernel can open it is unknown.";
     Advice = "advice", Warning, "Something else that `load` warned about when it armed the image.";
 }
 

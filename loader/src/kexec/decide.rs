@@ -8,7 +8,6 @@ use loader::request::Console;
 
 use super::getopt::{self, Line, Typed};
 use super::options::{Fate, Meaning, SystemCall, TYPES};
-use super::{ELSEWHERE, PEER};
 
 /// One thing to do.
 #[derive(Debug, PartialEq)]
@@ -140,14 +139,6 @@ fn about_reboots(options: &[Typed]) -> Option<String> {
 
 fn has(options: &[Typed], meaning: Meaning) -> bool {
     options.iter().any(|typed| typed.opt.fate == Fate::Obeyed(meaning))
-}
-
-/// What is said when there is nobody to pass it on to.
-pub fn not_ours(because: &str) -> String {
-    format!(
-        "{because}: this program arms capture kernels in {PEER}' place and leaves the rest alone; name a kexec that does it with \
-         {ELSEWHERE}=FILE"
-    )
 }
 
 fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) -> Result<Action, Error> {

@@ -9,7 +9,8 @@ use super::{ELSEWHERE, NAME, PEER};
 pub fn help() -> String {
     let mut text = format!(
         "Usage: {NAME} -p [OPTION]... FILE    arm the capture kernel FILE\n       {NAME} -p -u                  disarm it\n       {NAME} -S                     \
-         exit status 1 if one is armed, 0 if not\n\nThe crash half of {PEER}, by kdump-loader. {ELSEWHERE}=FILE names a kexec for the rest.\n\n"
+         exit status 1 if one is armed, 0 if not\n\nThe crash half of {PEER}, by kdump-loader. The rest goes to kexec.distrib, to the next kexec in PATH, or to \
+         {ELSEWHERE}=FILE.\n\n"
     );
     for opt in OPTIONS {
         let _ = writeln!(text, "{}\n        {}{}", typed(opt), heading(opt.fate), opt.here);
@@ -28,7 +29,8 @@ pub fn markdown() -> String {
          the file, short ones in one word, long ones cut short, values after `=` or in the next word.\n\n\
          The exit status is 0 when it was done, 1 when the call was not understood or refused before the kernel was asked, 255 when the kernel \
          refused; `-S` has its own.\n\n\
-         What is about reboots goes, word for word, to the program that the environment variable `{ELSEWHERE}` names; without one it is refused.\n\n\
+         What is about reboots goes, word for word, to another program: the one that the environment variable `{ELSEWHERE}` names, else \
+         `kexec.distrib` beside this program or in PATH, else the next `kexec` in PATH that is not this program. Without one it is refused.\n\n\
          | option | fate | what happens here |\n| --- | --- | --- |\n"
     );
     for opt in OPTIONS {

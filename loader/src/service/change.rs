@@ -10,7 +10,7 @@ use super::layout::{self, Content, Item, Program};
 use super::ledger::{self, Entry, Ledger, Made};
 use super::tree::{Found, Tree, kept_name};
 use super::turn::Turn;
-use super::{Error, conflicts};
+use super::{Conflict, Distribution, Error, conflicts};
 
 /// Something that was done, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,20 +58,32 @@ struct Step {
     earlier: Option<Made>,
 }
 
-/// Installs the service, and with `mask_conflicts` holds back every other service that arms; in a [`Turn::DryRun`], only says how.
-pub fn install(turn: &Turn<'_>, program: Program<'_>, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
-    install_in(&Tree::new(turn.root())?, turn.is_dry_run(), program, mask_conflicts)
+/// What is asked of an installation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// Hold back every other service that arms.
+    pub mask_conflicts: bool,
+    /// Whose service the machine has, in place of what it says itself.
+    pub distribution: Option<Distribution>,
 }
 
-pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
+/// Installs the service; in a [`Turn::DryRun`], only says how.
+pub fn install(turn: &Turn<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+    install_in(&Tree::new(turn.root())?, turn.is_dry_run(), program, choice)
+}
+
+pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+    let Choice { mask_conflicts, distribution } = choice;
     let old = Ledger::read(tree)?;
     if old.is_none() && !dry_run {
         Ledger::clear_unfinished(tree)?;
     }
-    let mut items = layout::items(tree, program)?;
+    let mut items = layout::of(tree, program, distribution)?;
+    let others = conflicts::all(tree)?;
     if mask_conflicts {
-        let remedies = conflicts::all(tree)?.into_iter().map(|conflict| conflict.remedy());
-        items.extend(remedies.collect::<Result<Vec<_>, _>>()?);
+        items.extend(others.iter().map(Conflict::remedy).collect::<Result<Vec<_>, _>>()?);
+    } else {
+        items.extend(others.iter().filter_map(Conflict::ordering));
     }
     let ledger = old.unwrap_or_default();
     let steps: Vec<Step> =
@@ -94,8 +106,9 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
     let (keep, kept) = match (&before, entry) {
         (Found::Other { what }, _) => return Err(Error::InTheWay { path, what }),
         (Found::Absent, entry) => (false, entry.is_some_and(|entry| entry.kept)),
-        (_, Some(entry)) if entry.made_this(&before) => (false, entry.kept),
+        // Even our own of an earlier time: it may be for another distribution, which was named then.
         (_, _) if item.any_will_do => return Ok(None),
+        (_, Some(entry)) if entry.made_this(&before) => (false, entry.kept),
         // Killed before it was replaced.
         (found, Some(Entry { kept: true, .. })) => match tree.kept(&item.path)? {
             Found::Absent => (true, true),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::{self, Content, Program};
 use super::tree::{Found, Tree};
-use super::{Conflict, Error, conflicts};
+use super::{Conflict, Distribution, Error, conflicts};
 
 /// Something that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +70,10 @@ impl fmt::Display for Finding {
 }
 
 /// Compares the machine with this root with what [`super::install`] of this program would make of it.
-pub fn check(root: &Path, program: Program<'_>) -> Result<Vec<Finding>, Error> {
+pub fn check(root: &Path, program: Program<'_>, distribution: Option<Distribution>) -> Result<Vec<Finding>, Error> {
     let tree = Tree::new(root)?;
     let mut findings = Vec::new();
-    for item in layout::items(&tree, program)? {
+    for item in layout::of(&tree, program, distribution)? {
         let path = tree.path(&item.path);
         findings.push(match (tree.look(&item.path)?, &item.content) {
             (Found::Absent, Content::Link { .. }) => Finding::NotEnabled(path),

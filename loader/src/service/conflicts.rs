@@ -31,6 +31,10 @@ const ADMINISTRATORS_RULES: &str = RULE_DIRECTORIES[0];
 
 /// Lets a unit run in capture kernels only.
 const HOLDS_BACK: &str = include_str!("../../../dist/90-kdump-loader.conf");
+/// In the same place, for a unit that is not held back: the image that is armed last counts, and that is ours. The ordering is not in our
+/// unit, because a unit that is held back would still delay it.
+const GOES_FIRST: &str = "# Of `kdump-loader service install`: this service arms an image, too. kdump-loader.service arms after it, because the last \
+                          image counts.\n\n[Unit]\nBefore=kdump-loader.service\n";
 /// The line of it that does.
 const CONDITION: &str = "ConditionPathExists=/proc/vmcore";
 /// Masks a rule.
@@ -75,11 +79,21 @@ impl Conflict {
         match self {
             Self::Rule { path, administrators: true, .. } => Err(Error::Administrators { path: path.clone() }),
             Self::Rule { name, .. } => Ok(Item::link(format!("{ADMINISTRATORS_RULES}/{name}"), NOTHING)),
-            Self::Unit { name, .. } => {
-                Ok(Item::text(format!("{ADMINISTRATORS_UNITS}/{name}.d/90-kdump-loader.conf"), HOLDS_BACK))
-            }
+            Self::Unit { name, .. } => Ok(Item::text(drop_in(name), HOLDS_BACK)),
         }
     }
+
+    /// What makes it arm before ours, if it is not held back. Rules arm at any time.
+    pub(super) fn ordering(&self) -> Option<Item> {
+        match self {
+            Self::Rule { .. } => None,
+            Self::Unit { name, .. } => Some(Item::text(drop_in(name), GOES_FIRST)),
+        }
+    }
+}
+
+fn drop_in(unit: &str) -> String {
+    format!("{ADMINISTRATORS_UNITS}/{unit}.d/90-kdump-loader.conf")
 }
 
 /// Everybody who arms on the machine with this root and is not held back.
@@ -91,6 +105,30 @@ pub(super) fn all(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     let mut conflicts = arming_units(tree)?;
     conflicts.extend(arming_rules(tree)?);
     Ok(conflicts)
+}
+
+/// What systemd finds under the name of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnitState {
+    /// No file.
+    Absent,
+    /// A link to /dev/null, or an empty file.
+    Masked,
+    /// A file, and no other unit wants it.
+    Disabled,
+    /// A file, and another unit wants it.
+    Enabled,
+}
+
+/// Looks for a unit on the machine with this root.
+pub(crate) fn unit_state(root: &Path, name: &str) -> Result<UnitState, Error> {
+    let tree = Tree::new(root)?;
+    let Some(path) = first_with(&tree, &UNIT_DIRECTORIES, name)? else { return Ok(UnitState::Absent) };
+    Ok(match (is_masked(&tree, &path)?, is_enabled(&tree, name)?) {
+        (true, _) => UnitState::Masked,
+        (false, true) => UnitState::Enabled,
+        (false, false) => UnitState::Disabled,
+    })
 }
 
 fn arming_units(tree: &Tree) -> Result<Vec<Conflict>, Error> {

@@ -1,10 +1,12 @@
 //! [2] What shall be there: the program, its units and its udev rule, which are in this program, a configuration, and the links that
 //! `systemctl enable` would make of the units' [Install] sections.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::distribution::Distribution;
+use super::settings::{self, Settings};
 use super::tree::{Found, Tree};
+use super::{Error, distribution_of};
 
 /// Where the program goes, and the units and the rule say so.
 pub const PROGRAM: &str = "usr/sbin/kdump-loader";
@@ -12,6 +14,10 @@ pub const PROGRAM: &str = "usr/sbin/kdump-loader";
 pub const CONFIGURATION: &str = crate::config::DEFAULT;
 /// Where the udev rule goes.
 pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
+/// Where the units' presets go (systemd.preset(5)).
+const PRESET: &str = "usr/lib/systemd/system-preset/80-kdump-loader.preset";
+/// Where the kernel's settings go (sysctl.d(5)).
+pub const SYSCTL: &str = "usr/lib/sysctl.d/60-kdump-loader.conf";
 /// Where units go that do not come from the administrator.
 const UNITS: &str = "usr/lib/systemd/system";
 /// Where links to them go that enable them.
@@ -24,7 +30,8 @@ const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
     ("kdump-loader-reload.service", include_str!("../../../dist/kdump-loader-reload.service"), None),
 ];
 const RULE_TEXT: &str = include_str!("../../../dist/40-kdump-loader.rules");
-const CONFIGURATION_TEXT: &str = include_str!("../../../dist/kdump-loader.toml");
+const PRESET_TEXT: &str = include_str!("../../../dist/80-kdump-loader.preset");
+const SYSCTL_TEXT: &str = include_str!("../../../dist/60-kdump-loader-sysctl.conf");
 
 /// rwxr-xr-x
 const EXECUTABLE: u32 = 0o755;
@@ -90,80 +97,51 @@ impl Item {
     }
 }
 
-/// Everything of ours that shall be on this machine, in the order in which it is put there: what is enabled is there by then.
-pub fn items(tree: &Tree, program: Program<'_>) -> Result<Vec<Item>, Error> {
+/// [`items`] for the machine as it is; `named` is a distribution in place of its own. An installed configuration needs neither.
+pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Result<Vec<Item>, Error> {
+    let (distribution, settings) = match distribution_of(tree, named) {
+        Ok(distribution) => (distribution, settings::read(tree, distribution)?),
+        Err(_) if tree.look(CONFIGURATION)? != Found::Absent => (Distribution::Debian, Settings::default()),
+        Err(error) => return Err(error),
+    };
+    Ok(items(program, distribution, &settings))
+}
+
+/// Everything of ours that goes on this machine, in the order in which it is put there: what is enabled is there by then.
+pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settings) -> Vec<Item> {
     let units = OUR_UNITS.iter().map(|(name, text, _)| Item::text(format!("{UNITS}/{name}"), text));
     let enabled = OUR_UNITS.iter().filter_map(|(name, _, wanted_by)| {
         Some(Item::link(format!("{ENABLED}/{}.wants/{name}", (*wanted_by)?), format!("/{UNITS}/{name}")))
     });
-    let configuration = Item::text(CONFIGURATION, &Distribution::of(tree)?.configuration());
-    let first =
-        [Item::file(PROGRAM, program.0, EXECUTABLE), Item { any_will_do: true, ..configuration }, Item::text(RULE, RULE_TEXT)];
-    Ok(first.into_iter().chain(units).chain(enabled).collect())
+    let configuration = Item::text(CONFIGURATION, &distribution.configuration(settings));
+    let sysctl = settings.sysctl.as_ref().map_or_else(|| SYSCTL_TEXT.to_owned(), |settings| sysctl(settings));
+    let first = [
+        Item::file(PROGRAM, program.0, EXECUTABLE),
+        Item { any_will_do: true, ..configuration },
+        Item::text(RULE, RULE_TEXT),
+        Item::text(SYSCTL, &sysctl),
+        Item::text(PRESET, PRESET_TEXT),
+    ];
+    first.into_iter().chain(units).chain(enabled).collect()
 }
 
-/// Whose initial RAM disks capture kernels get on a machine, and whose programs save the dumps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Distribution {
-    Debian,
-    Fedora,
-    Suse,
+/// The kernel's settings of a service whose place is taken, in place of ours.
+fn sysctl(settings: &[String]) -> String {
+    let comment = SYSCTL_TEXT.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
+    comment.chain(settings.iter().map(|setting| format!("{}\n", setting.replacen('=', " = ", 1)))).collect()
 }
 
-impl Distribution {
-    /// What /etc/os-release says (os-release(5)); Debian where it says nothing that is known here.
-    fn of(tree: &Tree) -> Result<Self, Error> {
-        let release = match tree.text("etc/os-release")? {
-            Some(text) => text,
-            None => tree.text("usr/lib/os-release")?.unwrap_or_default(),
-        };
-        let words = release.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
-        let words: Vec<&str> = words.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).collect();
-        let any = |names: &[&str]| words.iter().any(|word| names.iter().any(|name| word == name));
-        Ok(if any(&["fedora", "rhel", "centos"]) {
-            Self::Fedora
-        } else if any(&["suse", "opensuse", "sles"]) {
-            Self::Suse
-        } else {
-            Self::Debian
-        })
-    }
-
-    /// How its paragraph of the configuration begins.
-    const fn paragraph(self) -> &'static str {
-        match self {
-            Self::Debian => "# Debian",
-            Self::Fedora => "# Fedora",
-            Self::Suse => "# openSUSE",
-        }
-    }
-
-    /// The configuration with this distribution's keys in force, instead of Debian's.
-    fn configuration(self) -> String {
-        let paragraphs = CONFIGURATION_TEXT.split("\n\n").map(|paragraph| {
-            let lines = paragraph.lines().map(|line| {
-                if paragraph.starts_with(self.paragraph()) {
-                    // A comment has a space behind its sign, a key has none.
-                    line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line).to_owned()
-                } else if paragraph.starts_with(Self::Debian.paragraph()) && !line.starts_with('#') {
-                    format!("#{line}")
-                } else {
-                    line.to_owned()
-                }
-            });
-            lines.collect::<Vec<_>>().join("\n")
-        });
-        paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
-    }
+/// The keys of sysctl.d that are installed on a machine; none if that cannot be read.
+pub fn sysctl_keys(root: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(root.join(SYSCTL)).unwrap_or_default();
+    let settings = text.lines().filter(|line| !line.starts_with('#'));
+    settings.filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned())).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::burst;
-    use crate::config::Config;
 
     #[test]
     fn links_are_those_that_the_units_ask_for() {
@@ -171,6 +149,36 @@ mod tests {
             let asked = text.lines().find_map(|line| line.strip_prefix("WantedBy="));
             assert_eq!(asked, wanted_by, "{name}");
         }
+    }
+
+    #[test]
+    fn preset_enables_every_unit_that_is_enabled_and_no_other() {
+        let enabled: Vec<String> =
+            OUR_UNITS.iter().filter(|unit| unit.2.is_some()).map(|unit| format!("enable {}", unit.0)).collect();
+        let preset: Vec<&str> = PRESET_TEXT.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(preset, enabled);
+    }
+
+    #[test]
+    fn unit_that_arms_requires_no_mount_and_waits_for_no_other_service() {
+        let service = OUR_UNITS[0].1;
+        // PrivateTmp= and the like require mounts, which are unmounted at shutdown, and the unit with them (systemd.exec(5)).
+        for stops in [
+            "Requires",
+            "BindsTo",
+            "PrivateTmp",
+            "RootDirectory",
+            "RootImage",
+            "StateDirectory",
+            "CacheDirectory",
+            "LogsDirectory",
+        ] {
+            assert!(!service.lines().any(|line| line.starts_with(stops)), "{stops}");
+        }
+        assert!(service.contains("\nDefaultDependencies=no\n") && service.contains("\nIgnoreOnIsolate=yes\n"));
+        let after: Vec<&str> =
+            service.lines().filter_map(|line| line.strip_prefix("After=")).flat_map(str::split_whitespace).collect();
+        assert!(after.iter().all(|unit| unit.ends_with(".mount") || *unit == "local-fs.target"), "{after:?}");
     }
 
     #[test]
@@ -205,67 +213,5 @@ mod tests {
             |text: &'static str| -> Vec<&str> { text.lines().filter(|line| line.starts_with("Condition")).collect() };
         assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
         assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
-    }
-
-    #[test]
-    fn debian_is_what_the_file_says_as_it_stands() {
-        assert_eq!(Distribution::Debian.configuration(), CONFIGURATION_TEXT);
-    }
-
-    #[test]
-    fn every_distribution_has_keys_of_its_own_and_nobody_else_s() {
-        let keys = |distribution: Distribution| {
-            let text = distribution.configuration();
-            let lines: Vec<String> =
-                text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(Into::into).collect();
-            lines
-        };
-        let initrds = [
-            (Distribution::Debian, "initrd = \"/var/lib/kdump/initrd.img-{release}\"", 4),
-            (Distribution::Fedora, "initrd = \"/boot/initramfs-{release}kdump.img\"", 3),
-            (Distribution::Suse, "initrd = \"/var/lib/kdump/initrd\"", 4),
-        ];
-        for (distribution, initrd, count) in initrds {
-            let keys = keys(distribution);
-            assert!(keys.contains(&initrd.to_owned()) && keys[0].starts_with("kernel = "), "{keys:?}");
-            assert_eq!(keys.len(), count, "{keys:?}");
-            assert!(keys.iter().any(|key| key.starts_with("append = ") && key.contains("acpi_no_memhotplug")), "{keys:?}");
-        }
-    }
-
-    #[test]
-    fn every_configuration_is_one() {
-        for distribution in [Distribution::Debian, Distribution::Fedora, Distribution::Suse] {
-            let config = Config::parse(&distribution.configuration(), "6.12.0").unwrap();
-            assert_eq!(config.options.kernel, Path::new("/boot/vmlinuz-6.12.0"));
-        }
-        // Nor is any key in a comment misspelt.
-        let every_key: String = CONFIGURATION_TEXT
-            .lines()
-            .filter_map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')))
-            .filter(|line| !["initrd", "append", "reuse_cmdline"].iter().any(|key| line.starts_with(key)))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        Config::parse(&(CONFIGURATION_TEXT.to_owned() + &every_key), "6.12.0").unwrap();
-    }
-
-    #[test]
-    fn distribution_is_what_os_release_says() {
-        for (text, expected) in [
-            ("ID=debian\n", Distribution::Debian),
-            ("NAME=x\nID=ubuntu\nID_LIKE=debian\n", Distribution::Debian),
-            ("ID=fedora\n", Distribution::Fedora),
-            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", Distribution::Fedora),
-            ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n", Distribution::Suse),
-            ("ID=unheard-of\n", Distribution::Debian),
-        ] {
-            let root = tempfile::tempdir().unwrap();
-            std::fs::create_dir_all(root.path().join("usr/lib")).unwrap();
-            std::fs::create_dir_all(root.path().join("etc")).unwrap();
-            std::fs::write(root.path().join("usr/lib/os-release"), text).unwrap();
-            // As on every distribution.
-            std::os::unix::fs::symlink("../usr/lib/os-release", root.path().join("etc/os-release")).unwrap();
-            assert_eq!(Distribution::of(&Tree::new(root.path()).unwrap()).unwrap(), expected, "{text}");
-        }
     }
 }

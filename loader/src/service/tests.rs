@@ -1,5 +1,6 @@
 //! Whole machines before, with and after the service.
 
+mod distributions; // and what they bring along
 mod held_back; // services and rules of others
 mod killed; // at every step
 mod properties; // machines nobody has thought of
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+const DEBIAN: Option<Distribution> = Some(Distribution::Debian);
 const PROGRAM: Program<'static> = Program(b"the program");
 /// Where the rule of Debian's kdump-tools lies, and its unit.
 const DEBIAN_RULE: &str = "usr/lib/udev/rules.d/50-kdump-tools.rules";
@@ -77,12 +79,16 @@ impl Root {
     }
 
     fn install(&self, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
-        install(&self.turn(), PROGRAM, mask_conflicts)
+        install(&self.turn(), PROGRAM, choice(mask_conflicts))
     }
 
     fn uninstall(&self) -> Option<Vec<Done>> {
         uninstall(&self.turn()).unwrap()
     }
+}
+
+fn choice(mask_conflicts: bool) -> Choice {
+    Choice { mask_conflicts, distribution: DEBIAN }
 }
 
 fn collect(root: &Path, below: &Path, contents: &mut Contents) {
@@ -105,7 +111,7 @@ fn collect(root: &Path, below: &Path, contents: &mut Contents) {
 }
 
 fn conflicting(root: &Root) -> Vec<String> {
-    let findings = check(root.path(), PROGRAM).unwrap().into_iter().filter(|finding| matches!(finding, Finding::Arms(_)));
+    let findings = check(root.path(), PROGRAM, DEBIAN).unwrap().into_iter().filter(|finding| matches!(finding, Finding::Arms(_)));
     findings.map(|finding| finding.to_string().replace(&root.path().canonicalize().unwrap().display().to_string(), "")).collect()
 }
 
@@ -116,7 +122,7 @@ fn twice_is_once() {
     let once = root.contents();
     assert_eq!(root.install(true).unwrap(), []);
     assert_eq!(root.contents(), once);
-    assert!(check(root.path(), PROGRAM).unwrap().iter().all(Finding::is_right));
+    assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().all(Finding::is_right));
 }
 
 #[test]
@@ -154,7 +160,7 @@ fn uninstalling_leaves_the_machine_as_it_was() {
 fn dry_run_says_the_same_and_writes_nothing() {
     let root = Root::debian();
     let before = root.contents();
-    let said = install(&Turn::DryRun { root: root.path() }, PROGRAM, true).unwrap();
+    let said = install(&Turn::DryRun { root: root.path() }, PROGRAM, choice(true)).unwrap();
     assert_eq!(root.contents(), before);
     assert_eq!(root.install(true).unwrap(), said);
     let with = root.contents();
@@ -192,7 +198,7 @@ fn newer_program_takes_the_older_one_s_place_and_what_was_before_both_comes_back
     root.file("usr/sbin/kdump-loader", "by hand");
     let before = root.contents();
     root.install(true).unwrap();
-    let done = install(&root.turn(), Program(b"newer"), true).unwrap();
+    let done = install(&root.turn(), Program(b"newer"), choice(true)).unwrap();
     assert_eq!(done.len(), 1, "{done:?}");
     assert!(matches!(done[0], Done::Renewed(_)));
     assert_eq!(root.text("usr/sbin/kdump-loader"), "newer");
@@ -294,7 +300,7 @@ fn installed_file_that_somebody_has_changed_is_not_overwritten() {
     root.file("usr/lib/systemd/system/kdump-loader.service", "[Service]\n# mine\n");
     let error = root.install(false).unwrap_err();
     assert!(matches!(&error, Error::Changed { path } if path.ends_with("kdump-loader.service")), "{error}");
-    assert!(check(root.path(), PROGRAM).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
+    assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
     root.uninstall().unwrap();
     assert_eq!(root.text("usr/lib/systemd/system/kdump-loader.service"), "[Service]\n# mine\n");
 }
@@ -302,7 +308,7 @@ fn installed_file_that_somebody_has_changed_is_not_overwritten() {
 #[test]
 fn what_is_missing_is_named() {
     let root = Root::new();
-    let findings = check(root.path(), PROGRAM).unwrap();
+    let findings = check(root.path(), PROGRAM, DEBIAN).unwrap();
     let missing = |path: &str| findings.iter().any(|finding| matches!(finding, Finding::Missing(found) if found.ends_with(path)));
     assert!(missing("usr/sbin/kdump-loader") && missing("40-kdump-loader.rules") && missing("etc/kdump-loader.toml"));
     assert_eq!(findings.iter().filter(|finding| matches!(finding, Finding::NotEnabled(_))).count(), 2);

@@ -43,7 +43,9 @@ pub(super) fn look(scene: &Scene<'_>, record: &Record, program: &Path, findings:
         }
         None => {}
     }
-    findings.extend(record.advice.iter().map(|advice| advice.finding()));
+    // How much room there is has been estimated then, and is measured now.
+    let estimated = Code::LittleRoom.word();
+    findings.extend(record.advice.iter().filter(|advice| advice.code != estimated).map(|advice| advice.finding()));
 }
 
 const OLDER_RECORD: Reason = Reason::Unknown { because: Unknown::OlderRecord };

@@ -17,7 +17,7 @@ use crate::queue::{Block, Queue};
 use crate::record::Call;
 use crate::record::failure;
 use crate::record::origin::Origin;
-use crate::request;
+use crate::request::{self, Request};
 
 /// Stands for the loader.
 const PROGRAM: &str = "/dev/null";
@@ -35,10 +35,13 @@ impl Armed {
             ("sys/kernel/kexec_crash_size", "201326592\n"),
             ("proc/sys/kernel/random/boot_id", "one\n"),
             ("proc/sys/kernel/osrelease", "6.12\n"),
+            ("proc/sys/kernel/panic_on_oops", "1\n"),
         ] {
             armed.write(path, text);
         }
         armed.write("vmlinuz", "kernel");
+        let initrd = initrd::tests::archive(&[(saver::NOTE, b"save-dump\n")]);
+        example::plant(armed.root.path(), &BTreeMap::from([("boot/initrd".to_owned(), initrd)]));
         armed.record(|_| ());
         armed
     }
@@ -59,8 +62,10 @@ impl Armed {
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
         let machine = Machine::read(root, Some(1_000_000)).unwrap();
-        let image = crate::build(&request::example(), &machine).unwrap().summary();
-        let record = Record::new(root, image, Path::new("vmlinuz"), None, false).unwrap();
+        let command_line = "console=ttyS1 nr_cpus=1 reset_devices acpi_no_memhotplug";
+        let request = Request { command_line: command_line.into(), ..request::example() };
+        let image = crate::build(&request, &machine).unwrap().summary();
+        let record = Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false).unwrap();
         let origin = Origin::of(&self.options(), Path::new(PROGRAM));
         let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
         change(&mut record);
@@ -158,7 +163,10 @@ fn what_was_wrong_with_the_image_from_the_start_is_found() {
 #[test]
 fn kernels_purgatory_is_mentioned() {
     let armed = Armed::new();
-    armed.record(|record| (record.image, record.call) = (None, Call::KexecFileLoad));
+    armed.record(|record| {
+        record.command_line = record.image.take().map(|image| image.command_line);
+        record.call = Call::KexecFileLoad;
+    });
     assert_eq!(armed.found(), ["kernels_purgatory"]);
 }
 
@@ -202,4 +210,74 @@ fn other_service_is_found_where_ours_is_in_use() {
     fs::create_dir_all(drop_in.parent().unwrap()).unwrap();
     fs::write(drop_in, "[Unit]\nConditionPathExists=/proc/vmcore\n").unwrap();
     assert_eq!(armed.found(), [] as [&str; 0], "it runs in capture kernels only");
+}
+
+#[test]
+fn oops_and_notifiers_are_looked_at() {
+    let armed = Armed::new();
+    armed.write("proc/sys/kernel/panic_on_oops", "0\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["oops_without_dump"], Answer::YesBut));
+    fs::remove_file(armed.path("proc/sys/kernel/panic_on_oops")).unwrap();
+    assert_eq!(armed.found(), ["oops_without_dump"], "what cannot be read is not taken for good");
+    armed.write("proc/sys/kernel/panic_on_oops", "1\n");
+    armed.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["post_notifiers"], Answer::Yes));
+}
+
+#[test]
+fn cpu_that_the_kernel_refused_is_found() {
+    let armed = Armed::new();
+    for (name, status) in [("LNXCPU:00", "15\n"), ("ACPI0007:02", "15\n"), ("LNXCPU:03", "0\n")] {
+        armed.write(&format!("sys/bus/acpi/devices/{name}/status"), status);
+    }
+    armed.write("sys/bus/acpi/devices/LNXCPU:04/path", "no _STA\n");
+    armed.write("sys/bus/acpi/devices/LNXCPU:00/physical_node/online", "1\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["cpu_refused"], Answer::YesBut));
+    let finding = &armed.findings()[0];
+    assert!(finding.message.starts_with("1 of this machine's CPUs is not used"), "{finding}");
+    let command_line = fs::read_to_string(armed.path("proc/cmdline")).unwrap();
+    armed.write("proc/cmdline", &format!("no_ipi_broadcast=0 {command_line}"));
+    assert_eq!(armed.found(), ["cpu_refused"]);
+    armed.write("proc/cmdline", &format!("no_ipi_broadcast=1 {command_line}"));
+    assert_eq!(armed.found(), [] as [&str; 0]);
+}
+
+#[test]
+fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_loader() {
+    let armed = Armed::new();
+    armed.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200");
+    assert_eq!((armed.found(), armed.answer()), (vec!["unfit_parameter"], Answer::YesBut));
+    let finding = &armed.findings()[0];
+    assert!(finding.message.contains("hugepages=200") && finding.message.contains("deadlocked on memory"), "{finding}");
+    // `load` has said it already.
+    armed.record(|record| {
+        record.image.as_mut().unwrap().command_line += " hugepages=200";
+        let line = record.image.as_ref().unwrap().command_line.as_str();
+        record.advice = crate::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
+    });
+    assert_eq!(armed.found(), ["unfit_parameter"]);
+}
+
+#[test]
+fn crash_memory_below_what_was_measured_is_found() {
+    let armed = Armed::new();
+    let mut image = 0;
+    armed.record(|record| image = record.image.as_ref().unwrap().used());
+    let cma = 16 << 20;
+    for (room, expected) in [(15 << 20, Some("too_little_room")), (30 << 20, Some("little_room")), (60 << 20, None)] {
+        armed.write("sys/kernel/kexec_crash_size", &format!("{}\n", image + room - cma));
+        assert_eq!(armed.found(), Vec::from_iter(expected), "{room}");
+    }
+}
+
+#[test]
+fn image_that_cannot_be_replaced_gets_a_remedy_that_can_work() {
+    let armed = Armed::new();
+    armed.config("");
+    armed.write("proc/sys/kernel/kexec_load_disabled", "1\n");
+    assert_eq!((armed.found(), armed.answer()), (vec!["reload_disabled"], Answer::Yes));
+    armed.config("append = 'nr_cpus=1'");
+    assert_eq!(armed.found(), ["config_changed", "reload_disabled"]);
+    let remedy = armed.findings()[0].remedy.clone().unwrap();
+    assert!(remedy.starts_with("reboot") && !remedy.contains("kdump-loader reload"), "{remedy}");
 }

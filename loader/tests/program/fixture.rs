@@ -24,6 +24,10 @@ pub mod relocatable;
 #[path = "../../src/machine/example.rs"]
 pub mod machine;
 
+/// A machine whose `status` is yes.
+#[path = "fixture/status.rs"]
+pub mod status;
+
 /// The directory.
 pub struct Fixture {
     dir: TempDir,

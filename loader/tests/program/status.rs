@@ -5,11 +5,219 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::fixture::status::Debian;
 use crate::fixture::{Run, assert_says, program, run};
 
 /// Runs `status` on the machine below `root`.
 fn status(root: &Path, arguments: &[&str]) -> Run {
     run(program().arg("status").arg("--root").arg(root).args(arguments))
+}
+
+/// A state of a machine that was made on purpose.
+struct State {
+    /// What is wrong.
+    name: &'static str,
+    /// Makes it so.
+    make: fn(&Debian),
+    /// The answer in JSON and metrics.
+    answer: &'static str,
+    /// Codes and levels of what is found.
+    found: &'static [(&'static str, &'static str)],
+    /// What the words say.
+    words: &'static [&'static str],
+}
+
+/// A command line without a root file system.
+const NO_ROOT: &str = "nr_cpus=1 reset_devices acpi_no_memhotplug";
+
+const STATES: &[State] = &[
+    State {
+        name: "nothing",
+        make: |_| (),
+        answer: "yes",
+        found: &[],
+        words: &["yes: a panic now would leave a dump, saved by kdump-tools-dump.service on the root file system, to /var/crash"],
+    },
+    State {
+        name: "nothing is armed",
+        make: |machine| machine.write("sys/kernel/kexec_crash_loaded", "0\n"),
+        answer: "no",
+        found: &[("not_armed", "error")],
+        words: &[
+            "no: a panic now would leave no dump",
+            "error[not_armed]: no capture kernel is armed\n  help: write /etc/kdump-loader.toml",
+        ],
+    },
+    State {
+        name: "loading is switched off",
+        make: |machine| machine.write("proc/sys/kernel/kexec_load_disabled", "1\n"),
+        answer: "yes",
+        found: &[("reload_disabled", "note")],
+        words: &["yes: ", "note[reload_disabled]", "until the next boot"],
+    },
+    State {
+        name: "an oops is survived",
+        make: |machine| machine.write("proc/sys/kernel/panic_on_oops", "0\n"),
+        answer: "yes_but",
+        found: &[("oops_without_dump", "warning")],
+        words: &["yes, but: ", "warning[oops_without_dump]", "help: run sysctl -w kernel.panic_on_oops=1"],
+    },
+    State {
+        name: "a CPU was refused",
+        make: |machine| machine.write("sys/bus/acpi/devices/LNXCPU:02/status", "15\n"),
+        answer: "yes_but",
+        found: &[("cpu_refused", "warning")],
+        words: &["1 of this machine's CPUs is not used", "help: boot with no_ipi_broadcast=1"],
+    },
+    State {
+        name: "huge pages are armed",
+        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200"),
+        answer: "yes_but",
+        found: &[("unfit_parameter", "warning")],
+        words: &["has hugepages=200, which belongs to the running kernel"],
+    },
+    State {
+        name: "the reservation is too small",
+        make: |machine| machine.write("sys/kernel/kexec_crash_size", "1048576\n"),
+        answer: "cannot_tell",
+        found: &[("too_little_room", "unknown")],
+        words: &["MiB to run in; in tests with less than", "help: boot the running kernel with crashkernel="],
+    },
+    State {
+        name: "kernel and initrd are of two releases",
+        make: |machine| machine.initrd(&[("usr/lib/modules/6.1.0-9-amd64/kernel/fs/ext4.ko.xz", b"")]),
+        answer: "no",
+        found: &[("release_mismatch", "error")],
+        words: &["/boot/vmlinuz-6.12.43 is Linux 6.12.43, but the initrd has modules of 6.1.0-9-amd64"],
+    },
+    State {
+        name: "there is no initrd and no root",
+        make: |machine| {
+            machine.record(|record| {
+                record.initrd = None;
+                record.image.as_mut().unwrap().command_line = NO_ROOT.into();
+            })
+        },
+        answer: "cannot_tell",
+        found: &[("no_user_space", "unknown")],
+        words: &["cannot tell whether", "without an initrd and without root=", "help: name an initrd"],
+    },
+    State {
+        name: "nothing in the initrd saves",
+        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line = NO_ROOT.into()),
+        answer: "cannot_tell",
+        found: &[("saver_unknown", "unknown")],
+        words: &["unknown[saver_unknown]: the initrd has no program that is known to save a dump", "/etc/kdump-loader/saver"],
+    },
+    State {
+        name: "the service is not installed",
+        make: |machine| fs::remove_file(machine.path("usr/lib/systemd/system/kdump-tools-dump.service")).unwrap(),
+        answer: "no",
+        found: &[("saver_missing", "error")],
+        words: &["boots kdump-tools-dump.service to save the dump, but that is not installed"],
+    },
+    State {
+        name: "the service is switched off",
+        make: |machine| machine.write("etc/default/kdump-tools", "USE_KDUMP=0\n"),
+        answer: "no",
+        found: &[("saver_missing", "error")],
+        words: &["USE_KDUMP is not 1 in /etc/default/kdump-tools", "help: set USE_KDUMP=1"],
+    },
+    State {
+        name: "the target is full",
+        make: |machine| machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n"),
+        answer: "no",
+        found: &[("target_full", "error")],
+        words: &["/var/crash has ", " MiB free, and a dump", "help: free space"],
+    },
+    State {
+        name: "the target is encrypted",
+        make: |machine| {
+            machine.write("sys/dev/block/254:1/slaves/dm-0/holder", "");
+            machine.write("sys/class/block/dm-0/dm/uuid", "CRYPT-LUKS2-5e61-root_crypt\n");
+            machine.write("sys/class/block/dm-0/dm/name", "root_crypt\n");
+        },
+        answer: "cannot_tell",
+        found: &[("target_encrypted", "unknown")],
+        words: &["/var/crash is on the encrypted volume root_crypt", "kexec_load hands no keys"],
+    },
+    State {
+        name: "the target is another machine",
+        make: |machine| machine.write("etc/default/kdump-tools", "USE_KDUMP=1\nNFS=\"server:/export\"\n"),
+        answer: "yes_but",
+        found: &[("target_on_network", "warning")],
+        words: &["the dump goes to server:/export (NFS)", "is unknown"],
+    },
+    State {
+        name: "makedumpfile is too old",
+        make: |machine| machine.write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on"),
+        answer: "yes_but",
+        found: &[("makedumpfile_too_old", "warning")],
+        words: &["makedumpfile 1.7.6 does not know the page types of Linux 6.12.43", "help: install makedumpfile 1.7.7"],
+    },
+    State {
+        name: "the initrd is damaged",
+        make: |machine| machine.write("var/lib/kdump/initrd.img-6.12.43", "070701 and no archive"),
+        answer: "cannot_tell",
+        found: &[("initrd_unreadable", "unknown")],
+        words: &["the initrd /var/lib/kdump/initrd.img-6.12.43 cannot be read"],
+    },
+    State {
+        name: "everything at once",
+        make: |machine| {
+            machine.write("proc/sys/kernel/kexec_load_disabled", "1\n");
+            machine.write("proc/sys/kernel/panic_on_oops", "0\n");
+            machine.write("sys/bus/acpi/devices/LNXCPU:02/status", "15\n");
+            machine.initrd(&[("usr/lib/modules/6.1.0-9-amd64/kernel/fs/ext4.ko.xz", b"")]);
+            machine.write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on");
+            machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n");
+        },
+        answer: "no",
+        found: &[
+            ("reload_disabled", "note"),
+            ("oops_without_dump", "warning"),
+            ("cpu_refused", "warning"),
+            ("release_mismatch", "error"),
+            ("makedumpfile_too_old", "warning"),
+            ("target_full", "error"),
+        ],
+        words: &["no: ", "error[release_mismatch]", "error[target_full]", "warning[cpu_refused]", "note[reload_disabled]"],
+    },
+];
+
+#[test]
+fn every_state_is_said_in_words_json_and_metrics() {
+    for State { name, make, answer, found, words } in STATES {
+        let machine = Debian::new();
+        make(&machine);
+        let metrics = machine.path("kdump.prom");
+        let said = status(machine.root(), &["--prometheus", metrics.to_str().unwrap()]);
+        let expected = if answer.starts_with("yes") { 0 } else { 1 };
+        assert_eq!(said.code, Some(expected), "{name}: {}", said.stdout);
+        words.iter().for_each(|word| assert!(said.stdout.contains(word), "{name}: {word:?} is missing in:\n{}", said.stdout));
+
+        let json: serde_json::Value = serde_json::from_str(&status(machine.root(), &["--json"]).stdout).unwrap();
+        assert_eq!(json["answer"], *answer, "{name}: {json:#}");
+        let told: Vec<(&str, &str)> = json["findings"].as_array().unwrap().iter().map(code_and_level).collect();
+        let (mut told, mut found) = (told, found.to_vec());
+        told.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(told, found, "{name}");
+
+        let metrics = fs::read_to_string(metrics).unwrap();
+        let samples: Vec<String> = found
+            .iter()
+            .map(|(code, level)| format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}} 1\n"))
+            .chain([format!("kdump_loader_answer{{answer=\"{answer}\"}} 1\n")])
+            .chain([format!("kdump_loader_dump_expected {}\n", 1 - expected)])
+            .collect();
+        samples.iter().for_each(|sample| assert!(metrics.contains(sample), "{name}: {sample} is missing in:\n{metrics}"));
+        assert_eq!(metrics.matches("kdump_loader_findings{").count(), found.len(), "{name}");
+    }
+}
+
+fn code_and_level(finding: &serde_json::Value) -> (&str, &str) {
+    (finding["code"].as_str().unwrap(), finding["level"].as_str().unwrap())
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn completions_of_every_shell_know_commands_and_flags() {
 #[test]
 fn service_is_installed_checked_and_taken_away_below_a_root() {
     let root = tempfile::tempdir().unwrap();
-    let service = |what: &[&str]| run(program().arg("service").args(what).arg("--root").arg(root.path()));
+    let service = |what: &[&str]| {
+        let asked: &[&str] = if what[0] == "uninstall" { &[] } else { &["--distribution", "debian"] };
+        run(program().arg("service").args(what).args(asked).arg("--root").arg(root.path()))
+    };
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["missing ", "disabled "]);
@@ -75,8 +78,24 @@ fn service_is_installed_checked_and_taken_away_below_a_root() {
     let done = service(&["install"]);
     assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
     assert_says(&service(&["install"]).stderr, &["everything was there already"]);
-    assert_eq!(service(&["check"]).code, Some(0));
+    // What the config names is looked at before it is armed: this machine has no kernel yet, and then no initrd.
+    let check = service(&["check"]);
+    assert_eq!(check.code, Some(1));
+    assert_says(&check.stdout, &["error[file_missing]: the kernel that the config names"]);
+    let boot = root.path().join("boot");
+    fs::create_dir(&boot).unwrap();
+    fs::write(boot.join("vmlinuz-6.12"), "kernel").unwrap();
+    assert_says(&service(&["check"]).stdout, &["/var/lib/kdump/initrd.img-6.12, is missing", "help: build it"]);
+    let (kdump, mut initrd) = (root.path().join("var/lib/kdump"), Vec::new());
+    fs::create_dir_all(&kdump).unwrap();
+    cpio::newc::Builder::new("etc/kdump-loader/saver").write(&mut initrd, 0).finish().unwrap();
+    cpio::newc::trailer(&mut initrd).unwrap();
+    fs::write(kdump.join("initrd.img-6.12"), initrd).unwrap();
+    let check = service(&["check"]);
+    assert_eq!(check.code, Some(0), "{}", check.stdout);
     assert_says(&service(&["check", "--json"]).stdout, &["\"right\": true"]);
+    fs::remove_dir_all(boot).unwrap();
+    fs::remove_dir_all(kdump).unwrap();
     let installed = fs::read(root.path().join("usr/sbin/kdump-loader")).unwrap();
     assert!(installed == fs::read(env!("CARGO_BIN_EXE_kdump-loader")).unwrap(), "a copy of itself");
     assert_eq!(service(&["uninstall"]).code, Some(0));
@@ -94,10 +113,10 @@ fn directory_that_cannot_be_written_is_named() {
     // By another process: a file that this one writes to may be open in what other tests start meanwhile, and cannot be run then (ETXTBSY).
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
-    command.args(["service", "install", "--root"]).arg(root.path());
+    command.args(["service", "install", "--distribution", "debian", "--root"]).arg(root.path());
     let result = run(as_nobody(&mut command));
     assert_eq!((result.code, fs::read_dir(root.path()).unwrap().count()), (Some(1), 0));
-    assert_says(&result.stderr, &["cannot make ", root.path().to_str().unwrap(), "Permission denied"]);
+    assert_says(&result.stderr, &["cannot create ", root.path().to_str().unwrap(), "Permission denied"]);
 }
 
 #[test]

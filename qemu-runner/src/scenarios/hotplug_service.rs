@@ -12,7 +12,8 @@ use crate::first::{First, number};
 use crate::installed::{self, Guest, Kexec, LOADER};
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::complete::MEMORY_BLOCK;
-use crate::scenarios::service::expect_saved_dump;
+use crate::scenarios::service::{Ending, expect_saved_dump};
+use crate::scenarios::stays_armed;
 use crate::stage::{BOOT_CPUS, Stage};
 
 /// As for Debian's own service, and an installation, a boot, a DIMM and a CPU more.
@@ -27,7 +28,7 @@ const PER_BURST: u32 = 2;
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "debian-hotplug-service",
-        summary: "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most, and the dump is saved",
+        summary: "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most; nothing but `systemctl stop` disarms it, and an oops leaves a dump",
         needs: &[Need::DebianDisk, Need::Makedumpfile],
         may_be_skipped: true,
         story,
@@ -41,10 +42,15 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let (mut first, mut disk) =
         installed::boot(stage, &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) })?;
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
+    stays_armed::mount_boot(&mut first)?;
     switch_over(&mut first)?;
     switch_back(&mut first)?;
     switch_over(&mut first)?;
-    let mut first = installed::reboot(first, &mut disk)?;
+    stays_armed::stop_and_start(&mut first)?;
+    stays_armed::isolate_rescue(&mut first)?;
+    stays_armed::watch_the_end(&mut first)?;
+    let (mut first, shutdown) = installed::reboot(first, &mut disk)?;
+    stays_armed::expect_armed_at_the_end(&shutdown)?;
     expect_armed_at_boot(&mut first)?;
     expect_repeated_events_to_be_ignored(&mut first)?;
 
@@ -79,7 +85,9 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.stage.outcome.fact("reloads for a DIMM that goes", count);
     first.vm.run_ok(&format!("{INSTALLED} status >/dev/null"))?;
 
-    expect_saved_dump(first, disk, true, &makedumpfile, &release)
+    // kdump-tools, which set it, runs in capture kernels only.
+    check_eq("kernel.panic_on_oops", &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(), &"1")?;
+    expect_saved_dump(first, Ending::Oops, disk, true, &makedumpfile, &release)
 }
 
 /// What the README tells an operator, and what `service check` says before and after.
@@ -87,7 +95,9 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     let before = first.vm.run(&format!("{LOADER} service check 2>&1"))?;
     let named = OTHERS.iter().all(|other| before.text.contains(other));
     check(before.status == 1 && named, "`service check` before", format!("1, {OTHERS:?}"), format!("{before:?}"))?;
+    first.vm.run_ok("echo 0 >/proc/sys/kernel/panic_on_oops")?;
     first.vm.run_ok(&format!("{LOADER} service install --mask-conflicts"))?;
+    check_eq("kernel.panic_on_oops at once", &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(), &"1")?;
     first.vm.run_ok(&format!("{INSTALLED} service check"))?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
     for unit in ["kdump-loader.service", "kdump-loader-reload.path"] {

@@ -10,7 +10,7 @@ use handoff::Verdict;
 
 use crate::agent::Output;
 use crate::assets::GuestProgram;
-use crate::capture::{Crashed, PANIC};
+use crate::capture::{Crashed, OOPS, PANIC};
 use crate::console::Said;
 use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
@@ -65,12 +65,22 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     // Memory and CPUs that come later are in the dump without the reload that Debian's udev rule does for them.
     check_eq("crash_hotplug", &first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?.as_str(), &"1")?;
 
-    expect_saved_dump(first, disk, kexec == Kexec::Ours, &makedumpfile, &release)
+    expect_saved_dump(first, Ending::Panic, disk, kexec == Kexec::Ours, &makedumpfile, &release)
 }
 
-/// Panics; Debian's capture service must save a dump with the panic in it, after our purgatory if the image is `ours`.
+/// How a machine is brought down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By a panic.
+    Panic,
+    /// By an oops, which panics only if the kernel is told so.
+    Oops,
+}
+
+/// Brings the machine down; Debian's capture service must save a dump with the panic in it, after our purgatory if the image is `ours`.
 pub(super) fn expect_saved_dump(
     mut first: First<'_, '_>,
+    ending: Ending,
     disk: Disk<'_>,
     ours: bool,
     makedumpfile: &GuestProgram,
@@ -78,7 +88,10 @@ pub(super) fn expect_saved_dump(
 ) -> Result<(), Error> {
     // What the story has left in memory shall be on the disk before the machine dies.
     first.vm.run_ok("sync")?;
-    let mut crashed = first.panic(None)?;
+    let (mut crashed, words) = match ending {
+        Ending::Panic => (first.panic(None)?, PANIC),
+        Ending::Oops => (first.oops()?, OOPS),
+    };
     if ours {
         expect_our_purgatory(&mut crashed)?;
     }
@@ -97,7 +110,7 @@ pub(super) fn expect_saved_dump(
     let logs =
         [("the service's log", saved.log()?), ("makedumpfile's log of the dump", saved.dmesg_in_dump(makedumpfile, release)?)];
     for (what, log) in logs {
-        check(log.contains(PANIC), what, PANIC, log.lines().last().unwrap_or("nothing"))?;
+        check(log.contains(words), what, words, log.lines().last().unwrap_or("nothing"))?;
     }
     stage.outcome.now("makedumpfile takes the dump and finds the panic in it");
     stage.outcome.fact("crash", "skipped: it needs the kernel's debug symbols, a package of 320 MB, 1.8 GB unpacked");

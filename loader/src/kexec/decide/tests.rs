@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kexec::options::OPTIONS;
+use crate::kexec::{ELSEWHERE, elsewhere};
 
 fn decided(words: &str) -> Result<Decision, Error> {
     decide(shell(words))
@@ -127,7 +128,7 @@ fn reboots_are_passed_on_by_name() {
     ] {
         let Action::PassOn(because) = action(words) else { panic!("{words}") };
         assert!(because.contains(name), "{words}: {because}");
-        assert!(not_ours(&because).contains(ELSEWHERE));
+        assert!(elsewhere::none(&because).contains(ELSEWHERE));
     }
 }
 

@@ -28,6 +28,23 @@ fn unit_that_arms_still_saves() {
 }
 
 #[test]
+fn unit_that_is_not_held_back_arms_before_ours_and_one_that_is_delays_nothing() {
+    let root = Root::debian();
+    let before = root.contents();
+    root.install(false).unwrap();
+    assert!(root.text(DROP_IN).contains("\nBefore=kdump-loader.service\n"));
+    assert_eq!(conflicting(&root).len(), 2, "both are still there");
+    root.install(true).unwrap();
+    assert!(!root.text(DROP_IN).contains("Before="));
+    assert!(root.text(DROP_IN).contains("\nConditionPathExists=/proc/vmcore\n"));
+    let held_back = root.contents();
+    assert_eq!(root.install(false).unwrap(), [], "it stays held back");
+    assert_eq!(root.contents(), held_back);
+    root.uninstall().unwrap();
+    assert_eq!(root.contents(), before);
+}
+
+#[test]
 fn what_the_administrator_has_held_back_is_no_conflict_and_stays() {
     let root = Root::debian();
     root.link(MASK, "/dev/null");

@@ -36,7 +36,7 @@ fn killed_everywhere(prepare: fn(&Root), change: fn(&Tree) -> Result<(), Error>,
             ended = change(&tree).is_ok();
             if finish {
                 after(&root);
-                assert!(check(root.path(), NEWER).unwrap().iter().all(Finding::is_right), "after {lives} calls");
+                assert!(check(root.path(), NEWER, DEBIAN).unwrap().iter().all(Finding::is_right), "after {lives} calls");
             }
             root.uninstall();
             assert_eq!(root.contents(), before, "after {lives} calls, finished: {finish}");
@@ -50,18 +50,18 @@ fn killed_everywhere(prepare: fn(&Root), change: fn(&Tree) -> Result<(), Error>,
 }
 
 fn install_newer(root: &Root) {
-    install(&root.turn(), NEWER, true).unwrap();
+    install(&root.turn(), NEWER, choice(true)).unwrap();
 }
 
 #[test]
 fn killed_installation_is_finished_or_rolled_back() {
-    killed_everywhere(|_| (), |tree| install_in(tree, false, NEWER, true).map(drop), install_newer);
+    killed_everywhere(|_| (), |tree| install_in(tree, false, NEWER, choice(true)).map(drop), install_newer);
 }
 
 #[test]
 fn killed_upgrade_is_finished_or_rolled_back() {
     let older = |root: &Root| drop(root.install(true).unwrap());
-    killed_everywhere(older, |tree| install_in(tree, false, NEWER, true).map(drop), install_newer);
+    killed_everywhere(older, |tree| install_in(tree, false, NEWER, choice(true)).map(drop), install_newer);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn installations_beside_removals_leave_a_machine_that_can_be_restored() {
                 let root = &root;
                 scope.spawn(move || {
                     if (worker + round) % 2 == 0 {
-                        install(&root.turn(), if worker < 2 { PROGRAM } else { NEWER }, true).unwrap();
+                        install(&root.turn(), if worker < 2 { PROGRAM } else { NEWER }, choice(true)).unwrap();
                     } else {
                         root.uninstall();
                     }

@@ -7,6 +7,9 @@ use crate::service::layout;
 use crate::service::ledger;
 use crate::service::tree::Tree;
 
+/// How many files and links are written on a Debian.
+const PLACES: usize = 12;
+
 /// What may lie where the service goes.
 #[derive(Clone, Debug)]
 enum Before {
@@ -35,9 +38,9 @@ fn before() -> impl Strategy<Value = Before> {
 fn places() -> Vec<layout::Item> {
     let root = Root::debian();
     let tree = Tree::new(root.path()).unwrap();
-    let mut items = layout::items(&tree, PROGRAM).unwrap();
+    let mut items = layout::of(&tree, PROGRAM, DEBIAN).unwrap();
     items.extend(conflicts::all(&tree).unwrap().iter().map(|conflict| conflict.remedy().unwrap()));
-    assert_eq!(items.len(), 10);
+    assert_eq!(items.len(), PLACES);
     items
 }
 
@@ -71,7 +74,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn taken_back_is_as_it_was(befores in prop::collection::vec(before(), 10), debian: bool, mask: bool) {
+    fn taken_back_is_as_it_was(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
         let root = machine(&befores, debian);
         let before = root.contents();
         if root.install(mask).is_err() {
@@ -88,7 +91,7 @@ proptest! {
     /// The ledger is written first. Whatever part of the rest was done when the machine lost its power, it can be taken back, or gone on with.
     #[test]
     fn killed_in_the_middle_can_be_undone_and_finished(
-        befores in prop::collection::vec(before(), 10), debian: bool, undone in prop::collection::vec(0..3, 32), finish: bool,
+        befores in prop::collection::vec(before(), PLACES), debian: bool, undone in prop::collection::vec(0..3, 32), finish: bool,
     ) {
         let root = machine(&befores, debian);
         let before = root.contents();

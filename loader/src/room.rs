@@ -1,0 +1,87 @@
+//! [10a] How much memory a capture kernel needs beside its image, by what was measured.
+//!
+//! Debian kernels in QEMU, each with less and less crash memory until none got as far as user space. The image, with the kernel's own span in it,
+//! is subtracted. Memory of the crashed machine (4 to 64 GiB) and reading /proc/vmcore changed nothing.
+//!
+//! | capture kernel, initrd | `crashkernel=` that failed / worked / is safe | image |
+//! | --- | --- | --- |
+//! | 6.12, 2 MB unpacked | 65, 69 / 66, 67, 71 and more / 80 MiB | 52 MiB |
+//! | 7.3, 2 MB unpacked | 80 / 84 / 96 MiB | 58 MiB |
+//! | 6.12, Debian's own, 35 MB unpacked | 96 / 112 / – | 62 MiB |
+
+/// What a kernel of some series needs, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// With less, every kernel that was tried ran out of memory before user space.
+    pub least: u64,
+    /// With this, none did.
+    pub safe: u64,
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Linux 6 (6.12 was measured), and older ones, which were not.
+const LINUX_6: Room = Room { least: 14 * MIB, safe: 28 * MIB };
+/// Linux 7 (7.3 was measured) and newer ones.
+const LINUX_7: Room = Room { least: 26 * MIB, safe: 38 * MIB };
+/// The first series of which [`LINUX_7`] holds.
+const SERIES_7: u32 = 7;
+
+/// What each CPU but the first takes, where `nr_cpus=1` does not exclude it.
+const PER_CPU: u64 = 800 * 1000;
+
+/// How much larger a compressed initrd is when it is unpacked: Debian's was 11.2 MB and 34.7 MB.
+const UNPACKED: (u64, u64) = (31, 10);
+
+impl Room {
+    /// Of a capture kernel of this release, with an initrd of so many bytes unpacked, that knows so many CPUs. A release that is unknown needs as
+    /// much as any.
+    pub fn needed(release: Option<&str>, unpacked: u64, cpus: u32) -> Self {
+        let series = release.and_then(|release| release.split('.').next()?.parse::<u32>().ok());
+        let Self { least, safe } = if series.is_some_and(|series| series < SERIES_7) { LINUX_6 } else { LINUX_7 };
+        let more = unpacked.saturating_add(u64::from(cpus.saturating_sub(1)) * PER_CPU);
+        Self { least: least.saturating_add(more), safe: safe.saturating_add(more) }
+    }
+}
+
+/// About how many bytes an initrd has when it is unpacked, by its first bytes and its length. [`crate::survey`] counts them.
+pub fn about_unpacked(initrd: &[u8]) -> u64 {
+    let len = initrd.len() as u64;
+    // A plain archive, if it is not the microcode before a compressed one.
+    let is_plain = initrd.starts_with(b"07070") && !initrd.windows(MICROCODE.len()).take(4096).any(|window| window == MICROCODE);
+    if is_plain { len } else { len.saturating_mul(UNPACKED.0) / UNPACKED.1 }
+}
+
+/// A directory in the archive that dracut and initramfs-tools put first (Documentation/arch/x86/microcode.rst).
+const MICROCODE: &[u8] = b"kernel/x86/microcode";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_to_fail_is_too_little_and_what_was_safe_is_enough() {
+        let free = |reserved: u64, image: u64| (reserved - image) * MIB;
+        let small = Room::needed(Some("6.12.43"), 2_000_000, 1);
+        assert!(free(64, 52) < small.least && free(80, 52) >= small.safe - 2_000_000, "{small:?}");
+        let newer = Room::needed(Some("7.3.4"), 2_000_000, 1);
+        assert!(free(80, 58) < newer.least && free(96, 58) >= newer.safe - 2_000_000, "{newer:?}");
+        let debian = Room::needed(Some("6.12.43"), 34_700_000, 1);
+        assert!(free(96, 62) < debian.least && free(112, 62) >= debian.least, "{debian:?}");
+    }
+
+    #[test]
+    fn every_cpu_but_the_first_and_an_unknown_release_need_more() {
+        let one = Room::needed(Some("6.1"), 0, 1);
+        assert_eq!(Room::needed(Some("6.1"), 0, 11).least - one.least, 8_000_000);
+        assert_eq!(Room::needed(None, 0, 1), LINUX_7);
+        assert_eq!(Room::needed(Some("5.10"), 0, 0), LINUX_6);
+    }
+
+    #[test]
+    fn plain_archive_is_as_large_as_it_is() {
+        assert_eq!(about_unpacked(b"070701"), 6);
+        assert_eq!(about_unpacked(&[0x28; 10]), 31);
+        assert_eq!(about_unpacked(&[b"070701 kernel/x86/microcode".as_slice(), &[0; 73]].concat()), 310);
+    }
+}

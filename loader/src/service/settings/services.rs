@@ -1,0 +1,178 @@
+//! The settings of three services: kdump-tools (kdump-config), kdump-utils (kdumpctl, kdump-lib.sh) and openSUSE's kdump (load.sh,
+//! kdump-read-config.sh). Each is taken over, or left to the service that still reads it, or named with the reason.
+
+use super::{Variables, string};
+use crate::service::distribution::Distribution;
+
+/// Debian's defaults are links that kdump-tools turns to the running kernel; it no longer does that when it is held back.
+const DEBIAN_KERNEL: &str = "/var/lib/kdump/vmlinuz";
+const DEBIAN_INITRD: &str = "/var/lib/kdump/initrd.img";
+/// What kdump-config appends by default.
+pub(super) const DEBIAN_APPEND: &str = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb";
+/// What kdumpctl's packages ship as defaults on x86_64 (gen-kdump-sysconfig.sh): the call that lets the kernel verify.
+const FEDORA_KEXEC_ARGS: &str = "-s";
+/// What our paragraph for Fedora has beyond those defaults: partitions that systemd finds by their type are not waited for.
+const FEDORA_ADDS: &str = "rd.systemd.gpt_auto=no";
+/// Fedora's defaults of where kernels are (kdump-lib.sh).
+const FEDORA_BOOT: (&str, &str) = ("/boot", "vmlinuz");
+/// Where initial RAM disks of kdumpctl are if /boot cannot be written.
+const FEDORA_INITRDS: &str = "/var/lib/kdump";
+
+/// The service of this distribution.
+pub(super) fn debian(variables: &mut Variables) {
+    if let Some((line, value)) = variables.take("USE_KDUMP", &["1"]) {
+        let why = format!("it is {value}, with which kdump-tools saves no dump either; set it to 1");
+        variables.not("USE_KDUMP", line, why);
+    }
+    variables.path("KDUMP_KERNEL", "kernel", DEBIAN_KERNEL);
+    variables.path("KDUMP_INITRD", "initrd", DEBIAN_INITRD);
+    let line = variables.take("KDUMP_CMDLINE", &[]);
+    let append = variables.take("KDUMP_CMDLINE_APPEND", &[DEBIAN_APPEND]);
+    variables.command_line(line, append, ["KDUMP_CMDLINE", "KDUMP_CMDLINE_APPEND"], DEBIAN_APPEND);
+    variables.kexec("KDUMP_KEXEC_ARGS", &[]);
+    if let Some((line, value)) = variables.take("KDUMP_SYSCTL", &["kernel.panic_on_oops=1"]) {
+        variables.settings.sysctl = Some(value.split_whitespace().map(str::to_owned).collect());
+        variables.taken("KDUMP_SYSCTL", line, "settings of the kernel in /usr/lib/sysctl.d/60-kdump-loader.conf");
+    }
+    variables.leave(
+        &[
+            "KDUMP_COREDIR",
+            "KDUMP_FAIL_CMD",
+            "KDUMP_DUMP_DMESG",
+            "KDUMP_NUM_DUMPS",
+            "KDUMP_COMPRESSION",
+            "MAKEDUMP_ARGS",
+            "HOSTTAG",
+            "NFS",
+            "NFS_TIMEO",
+            "NFS_RETRANS",
+            "NFS_MOUNT_RETRY",
+            "FTP",
+            "FTP_USER",
+            "FTP_PASSWORD",
+            "FTP_PORT",
+            "SSH",
+            "SSH_KEY",
+            "SSH_KDUMP_RETRY",
+        ],
+        "kdump-tools itself reads it when it saves the dump",
+    );
+    variables.leave(&["DEBUG_KERNEL"], "it names a kernel's symbols, which arming does not need");
+}
+
+/// The service of this distribution.
+pub(super) fn fedora(variables: &mut Variables) {
+    let directory = variables.take("KDUMP_BOOTDIR", &[FEDORA_BOOT.0]);
+    let image = variables.take("KDUMP_IMG", &[FEDORA_BOOT.1]);
+    let extension = variables.take("KDUMP_IMG_EXT", &[]);
+    let release = variables.take("KDUMP_KERNELVER", &[]);
+    let named =
+        [("KDUMP_BOOTDIR", &directory), ("KDUMP_IMG", &image), ("KDUMP_IMG_EXT", &extension), ("KDUMP_KERNELVER", &release)];
+    let lines: Vec<_> = named.iter().filter_map(|(name, given)| Some((*name, given.as_ref()?.0))).collect();
+    if !lines.is_empty() {
+        let or = |given: &Option<(usize, String)>, default: &str| {
+            given.as_ref().map_or_else(|| default.to_owned(), |given| given.1.clone())
+        };
+        let (directory, release) = (or(&directory, FEDORA_BOOT.0), or(&release, "{release}"));
+        let kernel = format!("{directory}/{}-{release}{}", or(&image, FEDORA_BOOT.1), or(&extension, ""));
+        let initrds = [&directory, FEDORA_INITRDS].map(|directory| string(&format!("{directory}/initramfs-{release}kdump.img")));
+        variables.settings.keys.extend([("kernel", string(&kernel)), ("initrd", format!("[{}]", initrds.join(", ")))]);
+        lines.into_iter().for_each(|(name, line)| variables.taken(name, line, "kernel and initrd"));
+    }
+    let remove = variables.take("KDUMP_COMMANDLINE_REMOVE", &[]);
+    let mut line = variables.take("KDUMP_COMMANDLINE", &[]);
+    match (&mut line, remove) {
+        (Some((_, line)), Some((at, remove))) => {
+            let removed: Vec<&str> = remove.split_whitespace().collect();
+            let kept = line.split_whitespace().filter(|word| !removed.contains(&word.split('=').next().unwrap_or(word)));
+            *line = kept.collect::<Vec<_>>().join(" ");
+            variables.taken("KDUMP_COMMANDLINE_REMOVE", at, "append");
+        }
+        (None, Some((at, _))) => {
+            variables.not(
+                "KDUMP_COMMANDLINE_REMOVE",
+                at,
+                "the running kernel's command line is not reused, so nothing is removed from it".into(),
+            );
+        }
+        (_, None) => {}
+    }
+    let default = Distribution::Fedora.default_append();
+    let shipped = default.replace(FEDORA_ADDS, "");
+    let append = variables.take("KDUMP_COMMANDLINE_APPEND", &[&shipped]);
+    let with_added = |(at, append): (usize, String)| {
+        (at, if append.contains(FEDORA_ADDS) { append } else { format!("{append} {FEDORA_ADDS}") })
+    };
+    let names = ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_APPEND"];
+    variables.command_line(line, append.map(with_added), names, &default);
+    variables.kexec("KEXEC_ARGS", &[FEDORA_KEXEC_ARGS]);
+    variables.leave(
+        &["VMCORE_CREATION_NOTIFICATION", "KDUMP_STDLOGLVL", "KDUMP_SYSLOGLVL", "KDUMP_KMSGLOGLVL"],
+        "kdumpctl itself reads it",
+    );
+    variables.leave(&["FADUMP_COMMANDLINE_APPEND"], "it is for PowerPC");
+}
+
+/// The service of this distribution.
+pub(super) fn suse(variables: &mut Variables) {
+    if let Some((line, value)) = variables.take("KDUMP_KERNELVER", &[]) {
+        variables.not(
+            "KDUMP_KERNELVER",
+            line,
+            format!("mkdumprd follows it: the links in /var/lib/kdump lead to {value} once it has run"),
+        );
+    }
+    let line = variables.take("KDUMP_COMMANDLINE", &[]);
+    let append = variables.take("KDUMP_COMMANDLINE_APPEND", &[]);
+    let mut default = Distribution::Suse.default_append();
+    let cpus = variables.take("KDUMP_CPUS", &["1"]);
+    if let Some((at, cpus)) = &cpus {
+        let wanted = match cpus.parse::<u32>() {
+            Ok(0) => Some(String::new()),
+            Ok(count) => Some(format!("nr_cpus={count}")),
+            Err(_) => None,
+        };
+        match wanted {
+            Some(wanted) => {
+                default = default.replace("nr_cpus=1", &wanted).trim().to_owned();
+                variables.taken("KDUMP_CPUS", *at, "append");
+            }
+            None => variables.not("KDUMP_CPUS", *at, format!("{cpus:?} is not a number")),
+        }
+    }
+    // load.sh adds it to what it appends of its own accord; in place of that only if a whole command line is given.
+    let added = append.map(|(at, append)| (at, if line.is_some() { append } else { format!("{default} {append}") }));
+    let added = added.or_else(|| cpus.filter(|_| line.is_none()).map(|(at, _)| (at, default.clone())));
+    variables.command_line(line, added, ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_APPEND"], "");
+    variables.kexec("KEXEC_OPTIONS", &[]);
+    variables.leave(
+        &[
+            "KDUMP_SAVEDIR",
+            "KDUMP_KEEP_OLD_DUMPS",
+            "KDUMP_FREE_DISK_SIZE",
+            "KDUMP_VERBOSE",
+            "KDUMP_DUMPLEVEL",
+            "KDUMP_DUMPFORMAT",
+            "KDUMP_CONTINUE_ON_ERROR",
+            "KDUMP_REQUIRED_PROGRAMS",
+            "KDUMP_PRESCRIPT",
+            "KDUMP_POSTSCRIPT",
+            "KDUMP_NETCONFIG",
+            "KDUMP_NET_TIMEOUT",
+            "KDUMP_TRANSFER",
+            "KDUMP_HOST_KEY",
+            "KDUMP_SSH_IDENTITY",
+            "KDUMP_SMTP_SERVER",
+            "KDUMP_SMTP_USER",
+            "KDUMP_SMTP_PASSWORD",
+            "KDUMP_NOTIFICATION_TO",
+            "KDUMP_NOTIFICATION_CC",
+            "KDUMP_IMMEDIATE_REBOOT",
+            "MAKEDUMPFILE_OPTIONS",
+        ],
+        "mkdumprd puts it into the initial RAM disk, for the program that saves the dump",
+    );
+    variables.leave(&["KDUMP_AUTO_RESIZE"], "kdump-loader never gives reserved memory back");
+    variables.leave(&["KDUMP_FADUMP", "KDUMP_FADUMP_SHELL", "FADUMP_COMMANDLINE_APPEND"], "it is for PowerPC");
+    variables.leave(&["KDUMP_COPY_KERNEL", "KDUMPTOOL_FLAGS"], "openSUSE's kdump no longer reads it either");
+}

@@ -1,0 +1,84 @@
+//! What is found in initrds of every kind, and what is refused.
+
+use std::io::Write;
+
+use super::*;
+
+/// An archive of these files.
+pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, content) in files {
+        let mut file = cpio::newc::Builder::new(name).mode(0o100_644).write(&mut bytes, content.len() as u32);
+        file.write_all(content).unwrap();
+        file.finish().unwrap();
+    }
+    cpio::newc::trailer(&mut bytes).unwrap();
+    bytes
+}
+
+const FILES: [(&str, &[u8]); 3] = [
+    ("./usr/lib/modules/6.12.43/kernel/fs/ext4.ko.xz", b"module"),
+    ("usr/lib/modules/6.1.0/modules.dep", b""),
+    ("/etc/kdump.conf", b"path /var/crash\n"),
+];
+
+fn read(bytes: &[u8]) -> Result<Initrd, Error> {
+    Initrd::read(bytes, |name| name == "etc/kdump.conf")
+}
+
+fn check(initrd: &Initrd) {
+    assert_eq!(initrd.kept["etc/kdump.conf"], b"path /var/crash\n");
+    assert_eq!(initrd.releases(), BTreeSet::from(["6.12.43"]), "a directory without a module does not count");
+    assert!(initrd.names.contains("etc/kdump.conf"));
+}
+
+#[test]
+fn plain_archive_is_listed() {
+    let initrd = read(&archive(&FILES)).unwrap();
+    check(&initrd);
+    assert_eq!((initrd.names.len(), initrd.unpacked), (3, 22));
+}
+
+#[test]
+fn archive_after_microcode_is_listed_whatever_compresses_it() {
+    let packed = archive(&FILES);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&packed).unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(&*packed, ruzstd::encoding::CompressionLevel::Fastest);
+    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    xz.write_all(&packed).unwrap();
+    let mut lz4 =
+        lz4_flex::frame::FrameEncoder::with_frame_info(lz4_flex::frame::FrameInfo::new().legacy_frame(true), Vec::new());
+    lz4.write_all(&packed).unwrap();
+    let mut early = archive(&[("kernel/x86/microcode/AuthenticAMD.bin", &[0x5a; 1000])]);
+    early.resize(early.len().next_multiple_of(512), 0);
+    for packed in [gzip.finish().unwrap(), zstd, xz.finish().unwrap(), lz4.finish().unwrap()] {
+        check(&read(&packed).unwrap());
+        let initrd = read(&[early.clone(), packed].concat()).unwrap();
+        check(&initrd);
+        assert!(initrd.names.contains("kernel/x86/microcode/AuthenticAMD.bin"));
+    }
+}
+
+#[test]
+fn damaged_or_foreign_file_is_an_error_and_no_empty_initrd() {
+    let whole = archive(&FILES);
+    for len in 1..whole.len() - 1 {
+        // Padding after the trailer may be missing.
+        let trailer = whole.windows(10).position(|window| window == b"TRAILER!!!").unwrap() + 11;
+        assert!(len >= trailer || read(&whole[..len]).is_err(), "{len} bytes of {}", whole.len());
+    }
+    assert!(matches!(read(b"BZh91AY&SY"), Err(Error::Format { at: 0 })));
+    assert!(matches!(read(&[whole, b"rest".to_vec()].concat()), Err(Error::Format { .. })));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&archive(&FILES)).unwrap();
+    let packed = gzip.finish().unwrap();
+    assert!(read(&packed[..packed.len() - 20]).is_err());
+}
+
+#[test]
+fn archive_that_claims_more_than_an_initrd_can_hold_is_refused() {
+    let mut large = archive(&[("a", b"")]);
+    large[54..62].copy_from_slice(b"7fffffff"); // c_filesize
+    assert!(matches!(read(&large), Err(Error::TooLarge)));
+}
