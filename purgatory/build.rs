@@ -8,7 +8,7 @@ const PROGRAMS: [(&str, &str); 3] =
 /// Bytes of stack for a program's story.
 const STACK_SIZE: usize = 19 << 8;
 /// Bytes of stack for an exception, which never returns.
-const TRAP_STACK_SIZE: usize = 1 << 10;
+const TRAP_STACK_SIZE: usize = 3 << 8;
 
 fn main() {
     // On the host only the library is linked, and only into tests.

@@ -15,12 +15,7 @@ global_asm!(
     "pushq %r15",
     "subq $8, %rsp",
     "movq %rsp, bench_stack(%rip)",
-    "movq %rdi, %rcx",
-    "rdtsc",
-    "shlq $32, %rdx",
-    "orq %rax, %rdx",
-    "movq %rdx, %rdi", // as entry.S: the time-stamp counter on entry
-    "call *%rcx",
+    "call *%rdi",
     "ud2",
     "bench_story_left:",
     "movq bench_stack(%rip), %rsp",

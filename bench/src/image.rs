@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use handoff::{EngineId, OnCorrupt};
 use loader::machine::Machine;
 use loader::phys::PhysRange;
-use loader::request::{Console, EngineChoice, InputFile, Request};
+use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
 
 /// Start of the crash region: where neither programs nor their libraries, heaps and stacks lie, and below 2^40.
 const CRASH_REGION: u64 = 64 << 30;
@@ -74,6 +74,7 @@ impl Kind {
             on_corrupt: Some(OnCorrupt::Boot),
             reset_delay_ms: Some(0),
             console: Console::None,
+            confidential: Confidential::Yes,
             hotplug: true,
             engine: EngineChoice::Only(engine),
             leaf_size: Some(LEAF_SIZE),
@@ -93,7 +94,6 @@ impl Kind {
         // The kernel takes segments of at most half of it.
         machine.total_ram += 4 * region.len();
         machine.system_ram.push(region);
-        machine.cpu.confidential = Some("process".into());
         machine.cpu.sha_ni = digest::Engine::detect(EngineId::ShaNi).is_some();
         Ok(machine)
     }

@@ -6,6 +6,7 @@ use zerocopy::transmute;
 const STRIDE: usize = 64;
 
 /// The position of the first byte that is not zero.
+#[inline(never)] // so that a test can hold the purgatory in it
 pub fn first_nonzero(bytes: &[u8]) -> Option<usize> {
     let (strides, _) = bytes.as_chunks();
     let clean = strides.iter().take_while(|stride| is_zero(stride)).count() * STRIDE;

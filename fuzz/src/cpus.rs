@@ -53,7 +53,7 @@ fn check_cpuinfo(data: &[u8]) -> bool {
             assert!(!cpu.sha_ni || (has("sha_ni") && has("ssse3") && has("sse4_1")), "SHA-NI that a CPU lacks: {line}");
             assert!(!cpu.gbpages || has("pdpe1gb"), "1 GiB pages that a CPU lacks: {line}");
             assert!(!cpu.la57 || has("la57"), "five levels that a CPU lacks: {line}");
-            assert!(cpu.confidential.as_deref().is_none_or(has), "a guest of another kind: {line}");
+            assert!(cpu.confidential.is_none_or(|guest| has(guest.kind)), "a guest of another kind: {line}");
         }
         if key == "address sizes" {
             let bits = value.split_once(" bits physical").and_then(|(bits, _)| decimal(bits.as_bytes()));

@@ -9,7 +9,7 @@ use loader::machine::no_reservation::Evidence;
 use loader::machine::{CpuFacts, CrashNotes, Kcore, KexecPermission, Machine};
 use loader::phys::PhysRange;
 use loader::purgatory::Program;
-use loader::request::{Console, EngineChoice, InputFile, Request};
+use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
 use purgatory::received::{Handoff, Itself, receive};
 use zerocopy::little_endian::{U32, U64};
 
@@ -65,6 +65,7 @@ pub fn request(purgatory: InputFile) -> Request {
         on_corrupt: Some(OnCorrupt::Reset),
         reset_delay_ms: Some(10_000),
         console: Console::None,
+        confidential: Confidential::Auto,
         hotplug: false,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(LEAF_SIZE),
@@ -102,6 +103,7 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         command_line: Vec::new(),
         cpu: CpuFacts { sha_ni: false, gbpages: true, la57: false, physical_bits: 46, confidential: None, tsc_khz: 2_000_000 },
         kexec: KexecPermission { load_disabled: false, lockdown: None },
+        dm_crypt_keys: 0,
         no_reservation: Evidence::default(),
     }
 });

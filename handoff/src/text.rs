@@ -7,6 +7,7 @@ pub trait Text {
     fn byte(&mut self, byte: u8);
 
     /// Writes `text` as it is.
+    #[inline(never)] // a loop at each of fifty calls is a kilobyte of the purgatory
     fn text(&mut self, text: &str) -> &mut Self {
         text.bytes().for_each(|byte| self.byte(byte));
         self

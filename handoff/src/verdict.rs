@@ -75,6 +75,8 @@ verdicts! {
 
     /// An exception was raised inside the purgatory; a failed assertion of its own is #UD.
     Exception = 0x40, "exception", "an exception was raised inside the purgatory";
+    /// A machine check was raised while the purgatory ran.
+    MachineCheck = 0x41, "machine-check", "memory, or another part of this machine, failed while the purgatory ran";
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use crate::cmdline::{self, Base};
 use crate::findings::{Code, Level};
 use crate::image::{Image, Verification, mib};
 use crate::kernel;
-use crate::machine::Machine;
+use crate::machine::{ConfidentialGuest, Machine};
 use crate::phys::PhysRange;
 use crate::place::suggested_mib;
 use crate::request::{Console, Request};
 use crate::room::{self, Room};
+use crate::settings;
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
 pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
@@ -56,8 +57,8 @@ pub enum Advice {
     },
     /// Port I/O faults in this guest, so there is no console.
     NoConsole {
-        /// What kind of guest, as /proc/cpuinfo calls it.
-        guest: String,
+        /// Which, and what shows it.
+        guest: ConfidentialGuest,
     },
     /// Another's purgatory does not reset the machine.
     StandsStill {
@@ -74,6 +75,11 @@ pub enum Advice {
         safe: u64,
         /// A size to reserve, in MiB.
         suggested_mib: u64,
+    },
+    /// The capture kernel gets no keys for an encrypted dump target.
+    KeysLeftBehind {
+        /// How many the kernel was asked to hand over.
+        keys: u32,
     },
     /// The command line asks for memory in CMA, but the kernel does not show where it is.
     HiddenCma {
@@ -102,6 +108,7 @@ impl Advice {
             Self::NoConsole { .. } => Code::ConsoleImpossible,
             Self::StandsStill { .. } => Code::PurgatoryHangs,
             Self::LittleRoom { .. } => Code::LittleRoom,
+            Self::KeysLeftBehind { .. } => Code::KeysLeftBehind,
             Self::HiddenCma { .. } => Code::CmaHidden,
             Self::Cma { .. } => Code::CmaShared,
         }
@@ -149,7 +156,8 @@ impl fmt::Display for Advice {
             ),
             Self::NoConsole { guest } => write!(
                 out,
-                "this is a {guest} guest, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt"
+                "this is a {guest}, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt; if \
+                 it is none, use --confidential no"
             ),
             Self::StandsStill { whose, silent } => write!(
                 out,
@@ -163,6 +171,11 @@ impl fmt::Display for Advice {
                  boot the running kernel with crashkernel={suggested_mib}M, or try a panic once and look for the dump",
                 mib(*free),
                 mib(*safe)
+            ),
+            Self::KeysLeftBehind { keys } => write!(
+                out,
+                "the kernel is asked to hand over {keys} dm-crypt keys (/sys/kernel/config/crash_dm_crypt_keys), but only kexec_file_load does \
+                 that: the capture kernel could not open an encrypted dump target; load with --file"
             ),
             Self::HiddenCma { asked, reserved } => write!(
                 out,
@@ -190,8 +203,8 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     {
         advice.push(Advice::NoReport { lacks: told.report_lacks });
     }
-    if let (Console::Port(_), Some(guest)) = (request.console, &machine.cpu.confidential) {
-        advice.push(Advice::NoConsole { guest: guest.clone() });
+    if let (Console::Port(_), Some(guest)) = (request.console, settings::confidential(request, machine)) {
+        advice.push(Advice::NoConsole { guest });
     }
     if let Verification::BySymbols(told) = image.verification() {
         advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
@@ -208,6 +221,9 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     if len > 0 {
         advice.push(Advice::Cma { len });
+    }
+    if machine.dm_crypt_keys > 0 {
+        advice.push(Advice::KeysLeftBehind { keys: machine.dm_crypt_keys });
     }
     if let Some(asked) = machine.hidden_cma() {
         advice.push(Advice::HiddenCma { asked, reserved });
@@ -351,10 +367,13 @@ mod tests {
     #[test]
     fn console_that_cannot_be_had_is_remarked_on() {
         let (request, mut machine) = quiet();
-        machine.cpu.confidential = Some("tdx_guest".into());
+        let guest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
+        machine.cpu.confidential = Some(guest);
         assert_eq!(advised(&request, &machine), [], "nobody asked for one");
         let request = Request { console: Console::Port(0x3f8), ..request };
-        assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest: "tdx_guest".into() }]);
+        assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest }]);
+        let request = Request { confidential: crate::request::Confidential::No, ..request };
+        assert_eq!(advised(&request, &machine), [], "it is none");
     }
 
     #[test]
@@ -394,5 +413,14 @@ mod tests {
         assert!(message.contains("1024 MiB") && message.contains("--file"), "{message}");
         machine.crash_cma = crate::machine::example::machine().crash_cma;
         assert_eq!(advised(&request, &machine), [Advice::Cma { len: 16 << 20 }]);
+    }
+
+    #[test]
+    fn keys_that_only_the_kernels_own_loader_hands_over_are_remarked_on() {
+        let (request, mut machine) = quiet();
+        machine.dm_crypt_keys = 2;
+        let advice = advised(&request, &machine);
+        assert_eq!(advice, [Advice::KeysLeftBehind { keys: 2 }]);
+        assert!(advice[0].to_string().contains("--file"));
     }
 }

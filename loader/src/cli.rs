@@ -89,7 +89,7 @@ pub struct Load {
     ///
     /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel whose signature it trusts. After a panic, the
     /// kernel's built-in purgatory verifies the image. If the image is corrupt, that purgatory hangs without a message.
-    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "no_hotplug", "engine", "leaf_size", "purgatory"])]
+    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
     pub file: bool,
     /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
     #[arg(long)]

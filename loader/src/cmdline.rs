@@ -39,6 +39,8 @@ pub struct ReportField {
 
 /// Room that kexec_file_load(2) keeps for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN, arch/x86/kernel/kexec-bzimage64.c).
 const KERNELS_ELFCOREHDR_LEN: usize = 30;
+/// What it allows for `dmcryptkeys=` (`MAX_DMCRYPTKEYS_STR_LEN`, the same file since Linux 6.16).
+const KERNELS_DMCRYPTKEYS_LEN: usize = 31;
 /// Parameters that only the loader may give, each with its reason.
 const OURS: [(&str, &str); 2] =
     [("elfcorehdr", "the loader decides where the elfcorehdr lies"), ("purgatory.report", "the purgatory fills it in")];
@@ -106,14 +108,16 @@ pub fn compose(
     Ok(CommandLine { bytes, report: Some(ReportField { offset, lacking }) })
 }
 
-/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel puts `elfcorehdr=` before it.
-pub fn for_kernel(base: &[u8], cmdline_size: u32) -> Result<CString, Error> {
+/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel puts `elfcorehdr=` before it, and
+/// `dmcryptkeys=` if it hands over keys.
+pub fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];
     if let Some(word) = parameters(base).0.iter().find(|word| same_name(word.name(), name.as_bytes())) {
         return Err(Error::Ours { word: text(word.text), reason });
     }
-    fits(base, base.len() + 1 + KERNELS_ELFCOREHDR_LEN, cmdline_size)?;
+    let keys = if dm_crypt_keys { KERNELS_DMCRYPTKEYS_LEN } else { 0 };
+    fits(base, base.len() + 1 + KERNELS_ELFCOREHDR_LEN + keys, cmdline_size)?;
     Ok(CString::new(base).expect("a legible line has no NUL"))
 }
 

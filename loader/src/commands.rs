@@ -37,7 +37,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
 use crate::cli::ImageArgs;
-pub use error::{Aftermath, Error};
+pub use error::{Aftermath, Error, Hint};
 
 /// The root of the live machine.
 pub const LIVE: &str = "/";
@@ -146,6 +146,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
         on_corrupt: options.on_corrupt,
         reset_delay_ms: options.reset_delay_ms,
         console: options.console,
+        confidential: options.confidential,
         hotplug: !options.no_hotplug,
         engine: options.engine,
         leaf_size: options.leaf_size,

@@ -27,8 +27,8 @@ const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
 /// What only this loader's own images can be told, as with `load --file`.
-const NOT_FOR_FILE: [&str; 8] =
-    ["noefi", "on_corrupt", "reset_delay", "console", "no_hotplug", "engine", "leaf_size", "purgatory"];
+const NOT_FOR_FILE: [&str; 9] =
+    ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"];
 
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +174,7 @@ impl Config {
                     options.reset_delay_ms = Some(delay.map_err(|message| entry.wrong(message))?);
                 }
                 "console" => options.console = entry.word(words::console)?,
+                "confidential" => options.confidential = entry.word(words::confidential)?,
                 "no_hotplug" => options.no_hotplug = entry.typed()?,
                 "engine" => options.engine = entry.word(words::engine)?,
                 "leaf_size" => options.leaf_size = Some(entry.word(words::leaf_size)?),

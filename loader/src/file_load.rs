@@ -19,6 +19,8 @@ use crate::{Error, admit};
 
 /// Of the kernel's boot_params, command line apart: the page and the setup_data behind it, in pages.
 const KERNELS_BOOT_PARAMS: u64 = 2 * PAGE_SIZE;
+/// Of each dm-crypt key that it hands over (`struct dm_crypt_key`, kernel/crash_dump_dm_crypt.c).
+const KEY_LEN: u64 = 4 + 128 + 256;
 /// Of the kernel's own purgatory, in memory: five pages in 6.12 and 7.2 (`kexec_purgatory_setup_kbuf`, kernel/kexec_file.c).
 const KERNELS_PURGATORY: u64 = 5 * PAGE_SIZE;
 
@@ -40,7 +42,7 @@ pub fn check<'f>(
     if machine.cpu.la57 && parsed.xloadflags & XLF_5LEVEL == 0 {
         return Err(bootparams::Error::FiveLevels { xloadflags: parsed.xloadflags }.into());
     }
-    let command_line = cmdline::for_kernel(command_line, parsed.cmdline_size)?;
+    let command_line = cmdline::for_kernel(command_line, parsed.cmdline_size, machine.dm_crypt_keys > 0)?;
     let region = machine.crash_region()?;
     let initrd = initrd.map(|initrd| initrd.bytes.len() as u64);
     // The kernel packs from above and we from below, but what it packs is the same.
@@ -49,7 +51,7 @@ pub fn check<'f>(
         hole: place::hole(machine.cpu.gbpages, &machine.system_ram),
         kernel: KernelNeeds { len: parsed.init_size, alignment: parsed.alignment, pref_address: parsed.pref_address },
         initrd,
-        boot_params: KERNELS_BOOT_PARAMS,
+        boot_params: KERNELS_BOOT_PARAMS + u64::from(machine.dm_crypt_keys) * KEY_LEN,
         command_line: command_line.as_bytes_with_nul().len() as u64,
         purgatory: PurgatoryNeeds { len: KERNELS_PURGATORY, alignment: PAGE_SIZE },
     };
@@ -111,6 +113,12 @@ mod tests {
         refused(good(), b"", "", &machine, "empty");
         refused(good(), b"i", &"a".repeat(2047), &machine, "reads 2047");
         refused(good(), b"i", "quiet elfcorehdr=1", &machine, "elfcorehdr");
+        // With keys for dm-crypt, the kernel adds 31 bytes more.
+        let longest = "a".repeat(2047 - 31);
+        assert!(checked(good(), b"i", &longest, &machine).is_ok());
+        let with_keys = Reservation { dm_crypt_keys: 1, ..machine.clone() };
+        refused(good(), b"i", &longest, &with_keys, "2047");
+        assert!(checked(good(), b"i", &longest[31..], &with_keys).is_ok());
         let mut large = good();
         large[0x260..0x264].copy_from_slice(&(400u32 << 20).to_le_bytes());
         refused(large, b"i", "", &machine, "too small");

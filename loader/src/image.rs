@@ -13,7 +13,7 @@ use crate::seal::Digest;
 mod summary;
 mod verification;
 
-pub use summary::{BlockSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
+pub use summary::{BlockSummary, GuestSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
 pub use verification::{ByBlock, BySymbols, Verification};
 
 /// What our purgatory is called where others' are called by whose they are.
@@ -152,6 +152,10 @@ impl<'r> Image<'r> {
             }
             Verification::BySymbols(told) => (told.contract.name, RegionSummary::whole(&told.regions), told.console, None),
         };
+        let confidential = match &self.verification {
+            Verification::ByBlock(told) => told.settings.confidential,
+            Verification::BySymbols(told) => told.confidential,
+        };
         Summary {
             identity: hex(&self.identity()),
             purgatory: purgatory.to_owned(),
@@ -162,6 +166,7 @@ impl<'r> Image<'r> {
             command_line: self.command_line(),
             dropped: self.dropped.clone(),
             console_port,
+            confidential: confidential.map(GuestSummary::from),
             by_block,
         }
     }

@@ -31,6 +31,7 @@ pub mod room;
 pub mod advice;
 pub mod admit;
 pub mod preflight;
+pub mod firmware;
 pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;

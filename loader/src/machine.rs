@@ -17,6 +17,7 @@ mod iomem;
 mod meminfo;
 mod kcore;
 mod cpus;
+mod confidential;
 mod efi;
 mod kexec;
 mod reservation;
@@ -29,6 +30,7 @@ pub mod fuzzing;
 #[cfg(test)]
 pub(crate) mod example;
 
+pub use confidential::{ConfidentialGuest, Cpuid};
 pub use error::Error;
 use no_reservation::{Evidence, Ram};
 pub use open::Refusal;
@@ -81,6 +83,8 @@ pub struct Machine {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux 6.16 ([`crate::submit::keys`]).
+    pub dm_crypt_keys: u32,
     /// Why no memory is reserved, if none is.
     pub no_reservation: Evidence,
 }
@@ -148,8 +152,8 @@ pub struct CpuFacts {
     pub la57: bool,
     /// Width of a physical address in bits ("address sizes").
     pub physical_bits: u32,
-    /// A confidential guest (`sev_es`, `sev_snp` or `tdx_guest`), by that name.
-    pub confidential: Option<String>,
+    /// Whether this is a confidential guest, and what shows it.
+    pub confidential: Option<ConfidentialGuest>,
     /// Frequency of the time-stamp counter in kHz; measured when live, from the snapshot otherwise.
     pub tsc_khz: u32,
 }
@@ -229,17 +233,33 @@ impl KexecState {
     }
 }
 
+/// What no file of a live machine says, and a snapshot keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Frequency of the time-stamp counter in kHz.
+    pub tsc_khz: u32,
+    /// What CPUID says.
+    pub cpuid: Cpuid,
+}
+
+impl Measured {
+    /// From a snapshot.
+    fn read(tree: Tree<'_>) -> Result<Self, Error> {
+        Ok(Self { tsc_khz: read_tsc_khz(tree)?, cpuid: Cpuid::read(tree)? })
+    }
+}
+
 impl Machine {
-    /// Reads the machine below `root`: `/`, or a snapshot. The time-stamp counter's frequency comes from whoever measured it, or from
-    /// the snapshot.
-    pub fn read(root: &Path, measured_tsc_khz: Option<u32>) -> Result<Self, Error> {
+    /// Reads the machine below `root`: `/`, or a snapshot. What no file of a live machine says is given, or comes from the snapshot.
+    pub fn read(root: &Path, measured: Option<Measured>) -> Result<Self, Error> {
         let tree = Tree::new(root);
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
         // Before anything else that a kernel without kexec lacks, so that the message is about kexec.
         let kexec = kexec::read_permission(tree)?;
-        let tsc_khz = measured_tsc_khz.map_or_else(|| read_tsc_khz(tree), Ok)?;
+        let measured = measured.map_or_else(|| Measured::read(tree), Ok)?;
         let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
         Ok(Self {
+            dm_crypt_keys: dm_crypt_keys(tree)?,
             no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
@@ -258,7 +278,7 @@ impl Machine {
             boot_params: read_boot_params(tree)?,
             efi: efi::read(tree)?,
             command_line: read_command_line(tree)?,
-            cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, tsc_khz)?,
+            cpu: cpus::read(tree, &measured)?,
             kexec,
         })
     }
@@ -289,6 +309,10 @@ fn crash_region(
 /// What tells why no memory is reserved. Where some is, nothing is read.
 fn evidence(tree: Tree<'_>, crash_regions: &[PhysRange]) -> Result<Evidence, Error> {
     if crash_regions.is_empty() { Evidence::read(tree) } else { Ok(Evidence::default()) }
+}
+
+fn dm_crypt_keys(tree: Tree<'_>) -> Result<u32, Error> {
+    Ok(tree.optional(&source::DM_CRYPT_KEYS)?.map(|file| file.decimal()).transpose()?.unwrap_or(0))
 }
 
 /// Size of `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h).

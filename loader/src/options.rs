@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use handoff::OnCorrupt;
 
-use crate::request::{Console, EngineChoice};
+use crate::request::{Confidential, Console, EngineChoice};
 use crate::words;
 
 /// What was asked for.
@@ -29,6 +29,8 @@ pub struct Options {
     pub reset_delay_ms: Option<u32>,
     /// Where it prints.
     pub console: Console,
+    /// Whether the purgatory must do without what faults in a confidential guest.
+    pub confidential: Confidential,
     /// Do not ask the kernel to keep the elfcorehdr current.
     pub no_hotplug: bool,
     /// Which engine it runs.
@@ -51,6 +53,7 @@ impl Options {
             on_corrupt: None,
             reset_delay_ms: None,
             console: Console::Auto,
+            confidential: Confidential::Auto,
             no_hotplug: false,
             engine: EngineChoice::Auto,
             leaf_size: None,
@@ -61,7 +64,7 @@ impl Options {
     /// Every option that says something, by its key in the config, as text: what is remembered of an armed image, and compared.
     pub fn words(&self) -> BTreeMap<String, String> {
         let Self { kernel, initrd, append, reuse_cmdline, noefi, on_corrupt, reset_delay_ms, .. } = self;
-        let Self { console, no_hotplug, engine, leaf_size, purgatory, .. } = self;
+        let Self { console, confidential, no_hotplug, engine, leaf_size, purgatory, .. } = self;
         let path = |path: &PathBuf| path.display().to_string();
         let flag = |set: bool| set.then(|| set.to_string());
         let words = [
@@ -73,6 +76,12 @@ impl Options {
             ("on_corrupt", on_corrupt.map(|action| action.word().to_owned())),
             ("reset_delay", reset_delay_ms.map(|delay| format!("{delay} ms"))),
             ("console", Some(*console).filter(|console| *console != Console::Auto).map(words::console_word)),
+            (
+                "confidential",
+                Some(*confidential)
+                    .filter(|choice| *choice != Confidential::Auto)
+                    .map(|choice| words::confidential_word(choice).into()),
+            ),
             ("no_hotplug", flag(*no_hotplug)),
             (
                 "engine",

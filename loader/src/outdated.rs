@@ -1,7 +1,7 @@
-//! Whether the armed image is still true: whether one that was made now would be another.
+//! Whether the armed image is up to date: whether an image that was made now would be the same.
 //!
-//! *On entry* what is armed, by the kernel and by the record; what is there, and what is wished for. *On exit* every reason why not, in words that
-//! a person understands; none if it is still true.
+//! *On entry* what is armed, by the kernel and by the record; what is there, and what is asked for. *On exit* every reason why it is out of date, in
+//! words that a person understands; none if it is up to date.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::phys::PhysRange;
 use crate::record::origin::{Origin, PROGRAM};
 use crate::record::{Call, Known, Record};
 
-/// One reason why the armed image is not true any more.
+/// One reason why the armed image is out of date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
@@ -90,8 +90,8 @@ impl fmt::Display for Unknown {
             Self::NoRecord => "no record of it",
             Self::EarlierBoot => "the record is from an earlier boot",
             Self::Unreadable => "the record cannot be read",
-            Self::OlderRecord => "the record does not tell what it was made from",
-            Self::Replaced => "another loader has armed one over that of this loader",
+            Self::OlderRecord => "the record does not say what it was made from",
+            Self::Replaced => "another loader has replaced this loader's image",
         })
     }
 }
@@ -100,16 +100,16 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotArmed => write!(out, "nothing is armed"),
-            Self::Unknown { because } => write!(out, "what is armed is not known: {because}"),
-            Self::MemoryCame { range } => write!(out, "memory {range} came, and is not in the list of what is to be dumped"),
-            Self::MemoryLeft { range } => write!(out, "memory {range} left, and is still in the list of what is to be dumped"),
+            Self::Unknown { because } => write!(out, "which image is armed is unknown: {because}"),
+            Self::MemoryCame { range } => write!(out, "memory {range} was added and is not in the list of memory to dump"),
+            Self::MemoryLeft { range } => write!(out, "memory {range} was removed and is still in the list of memory to dump"),
             Self::BlockRemoved { block } => write!(out, "memory block {block} was removed"),
-            Self::CpuCame { cpu } => write!(out, "CPU {cpu} came, and is not in the list of what is to be dumped"),
-            Self::FileChanged { what, .. } if what == PROGRAM => write!(out, "this program changed since it armed the image"),
+            Self::CpuCame { cpu } => write!(out, "CPU {cpu} was added, and the dump would lack its registers"),
+            Self::FileChanged { what, .. } if what == PROGRAM => write!(out, "this program has changed since it armed the image"),
             Self::FileChanged { what, path } => write!(out, "the {what} changed: {path} is not the file that was loaded"),
-            Self::OptionChanged { key } => write!(out, "the config's {key} changed"),
-            Self::CallChanged => write!(out, "the config's file changed: another system call is to arm the image"),
-            Self::Forced => write!(out, "it was asked for"),
+            Self::OptionChanged { key } => write!(out, "the config's `{key}` changed"),
+            Self::CallChanged => write!(out, "the config's `file` changed: another system call must arm the image"),
+            Self::Forced => write!(out, "a reload was forced"),
         }
     }
 }

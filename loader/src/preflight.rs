@@ -3,6 +3,7 @@
 //! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and of the lockdown module hold,
 //! as far as user space can see.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,13 +16,21 @@ const CAP_SYS_BOOT: u32 = 22;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process may not load kernels.
-    #[error("this process has no CAP_SYS_BOOT (CapEff {effective:#018x}, user {user}); run as root")]
-    NotRoot {
+    #[error("this process has no CAP_SYS_BOOT (CapEff {effective:#018x}, user {user}); {remedy}")]
+    NotPrivileged {
         /// `CapEff` of /proc/self/status.
         effective: u64,
         /// Its effective user id.
         user: u32,
+        /// What to do.
+        remedy: Remedy,
     },
+    /// Its capabilities are those of a user namespace, which count for nothing here.
+    #[error(
+        "this process is in a user namespace, as in a container without privileges, where CAP_SYS_BOOT loads no kernel; {}",
+        Remedy::Host
+    )]
+    UserNamespace,
     /// Loading was switched off.
     #[error("kernel.kexec_load_disabled is 1: loading and unloading were switched off, and only a reboot switches them on again")]
     Disabled,
@@ -58,6 +67,42 @@ pub enum Error {
     },
 }
 
+/// How a process gets CAP_SYS_BOOT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// By another user.
+    Root,
+    /// Outside of the container.
+    Host,
+    /// Without what has taken it away.
+    Sandbox,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Root => "run as root",
+            Self::Host => "run as root on the host, or in a privileged container",
+            Self::Sandbox => {
+                "root has it here, but it was taken from this process: by its unit (CapabilityBoundingSet=) or another sandbox"
+            }
+        })
+    }
+}
+
+/// What the container managers leave for the programs inside (systemd's "Container Interface", Podman, Docker).
+const CONTAINER_MARKS: [&str; 4] = ["run/systemd/container", "run/host/container-manager", "run/.containerenv", ".dockerenv"];
+
+fn in_container(root: &Path) -> bool {
+    CONTAINER_MARKS.iter().any(|mark| root.join(mark).exists())
+}
+
+/// Whether user ids are those of the machine (user_namespaces(7): the initial namespace maps all of them to themselves).
+fn in_user_namespace(root: &Path) -> bool {
+    let map = fs::read_to_string(root.join("proc/self/uid_map"));
+    map.is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
 /// Refuses when this process lacks CAP_SYS_BOOT. Asked first, because without it /proc/iomem shows no addresses either.
 pub fn privileged(root: &Path) -> Result<(), Error> {
     let path = root.join("proc/self/status");
@@ -68,10 +113,21 @@ pub fn privileged(root: &Path) -> Result<(), Error> {
         value.and_then(|value| u64::from_str_radix(value, radix).ok()).ok_or_else(|| Error::Garbled { path: path.clone(), line })
     };
     let effective = field("CapEff:", 0, 16)?;
-    if effective & (1 << CAP_SYS_BOOT) == 0 {
-        return Err(Error::NotRoot { effective, user: field("Uid:", 1, 10)? as u32 });
+    if in_user_namespace(root) {
+        return Err(Error::UserNamespace);
     }
-    Ok(())
+    let has = |capabilities: u64| capabilities & (1 << CAP_SYS_BOOT) != 0;
+    if has(effective) {
+        return Ok(());
+    }
+    let (user, bounding) = (field("Uid:", 1, 10)? as u32, field("CapBnd:", 0, 16)?);
+    // What is not in the bounding set, no program can get.
+    let remedy = match () {
+        () if !has(bounding) || in_container(root) => Remedy::Host,
+        () if user == 0 => Remedy::Sandbox,
+        () => Remedy::Root,
+    };
+    Err(Error::NotPrivileged { effective, user, remedy })
 }
 
 /// Refuses when kexec_load(2) is switched off, used up or locked.
@@ -118,9 +174,20 @@ mod tests {
         root
     }
 
+    const ALL: &str = "000001ffffffffff";
+    const ALL_BUT_BOOT: &str = "000001ffffbfffff";
+    const NONE: &str = "0000000000000000";
+
+    /// A process with these capabilities and this effective user id; and more files.
+    fn process(effective: &str, bounding: &str, user: u32, more: &[(&str, &str)]) -> tempfile::TempDir {
+        let text = format!(
+            "Name:\tkdump-loader\nUid:\t1000\t{user}\t1000\t1000\nCapInh:\t{NONE}\nCapEff:\t{effective}\nCapBnd:\t{bounding}\n"
+        );
+        root(&[&[("proc/self/status", text.as_str())], more].concat())
+    }
+
     fn status(effective: &str) -> tempfile::TempDir {
-        let text = format!("Name:\tkdump-loader\nUid:\t1000\t1001\t1000\t1000\nCapEff:\t{effective}\n");
-        root(&[("proc/self/status", &text)])
+        process(effective, ALL, 1001, &[])
     }
 
     fn open() -> KexecPermission {
@@ -131,9 +198,34 @@ mod tests {
     fn process_without_cap_sys_boot_is_told_to_be_root() {
         let error = privileged(status("0000000000000000").path()).unwrap_err().to_string();
         assert!(error.contains("run as root") && error.contains("user 1001"), "{error}");
-        assert!(privileged(status("000001ffffffffff").path()).is_ok());
+        assert!(privileged(status(ALL).path()).is_ok());
         assert!(privileged(status("0000000000400000").path()).is_ok(), "the capability alone is enough");
-        assert!(privileged(status("000001ffffbfffff").path()).is_err(), "root without the capability is not");
+    }
+
+    #[test]
+    fn root_without_the_capability_is_sent_where_it_can_be_had() {
+        let refusal = |effective, bounding, user, more: &[(&str, &str)]| {
+            privileged(process(effective, bounding, user, more).path()).unwrap_err().to_string()
+        };
+        const HOST: &str = "on the host, or in a privileged container";
+        let container = refusal(ALL_BUT_BOOT, ALL_BUT_BOOT, 0, &[]);
+        assert!(container.contains(HOST) && !container.ends_with("run as root"), "{container}");
+        assert!(refusal(NONE, ALL_BUT_BOOT, 1001, &[]).contains(HOST), "sudo would not help");
+        for mark in CONTAINER_MARKS {
+            assert!(refusal(NONE, ALL, 1001, &[(mark, "podman")]).contains(HOST), "{mark}");
+        }
+        let sandbox = refusal(ALL_BUT_BOOT, ALL, 0, &[]);
+        assert!(sandbox.contains("CapabilityBoundingSet="), "{sandbox}");
+    }
+
+    #[test]
+    fn capabilities_of_a_user_namespace_count_for_nothing() {
+        let map = |map| privileged(process(ALL, ALL, 0, &[("proc/self/uid_map", map)]).path());
+        assert!(map("         0          0 4294967295\n").is_ok());
+        for rootless in ["         0       1000          1\n", "0 100000 65536\n", "0 1000 1\n1 100000 65536\n", ""] {
+            let message = map(rootless).unwrap_err().to_string();
+            assert!(message.contains("user namespace") && message.contains("on the host"), "{message}");
+        }
     }
 
     #[test]

@@ -27,6 +27,17 @@ pub enum Console {
     None,
 }
 
+/// Whether the purgatory must do without what faults in a confidential guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidential {
+    /// If the machine is found to be one.
+    Auto,
+    /// Yes, whatever was found.
+    Yes,
+    /// No, whatever was found.
+    No,
+}
+
 /// Which digest engine the purgatory shall run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChoice {
@@ -53,6 +64,8 @@ pub struct Request {
     pub reset_delay_ms: Option<u32>,
     /// Where it prints.
     pub console: Console,
+    /// Whether it must do without what faults in a confidential guest.
+    pub confidential: Confidential,
     /// Ask the kernel to keep the elfcorehdr current on CPU and memory hotplug.
     pub hotplug: bool,
     /// Which engine it runs.
@@ -83,6 +96,7 @@ pub(crate) fn example() -> Request {
         on_corrupt: Some(handoff::OnCorrupt::Halt),
         reset_delay_ms: Some(2500),
         console: Console::Auto,
+        confidential: Confidential::Auto,
         hotplug: true,
         engine: EngineChoice::Auto,
         leaf_size: Some(EXAMPLE_LEAF_SIZE),

@@ -10,8 +10,8 @@ use handoff::block::{
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
-use crate::machine::{CpuFacts, Machine, PHYSICAL_BITS};
-use crate::request::{Console, EngineChoice, Request};
+use crate::machine::{ConfidentialGuest, CpuFacts, Machine, PHYSICAL_BITS};
+use crate::request::{Confidential, Console, EngineChoice, Request};
 
 mod foreign; // what can be told to others' purgatories
 
@@ -73,6 +73,8 @@ pub const DEFAULT_ON_CORRUPT: OnCorrupt = OnCorrupt::Reset;
 pub struct Settings {
     /// The engine.
     pub engine: EngineId,
+    /// The confidential guest that it is made for, if it is.
+    pub confidential: Option<ConfidentialGuest>,
     /// Which instructions may be executed.
     pub permissions: Permissions,
     /// First port of the UART to print on.
@@ -108,8 +110,10 @@ impl Settings {
         if !PHYSICAL_BITS.contains(&bits) {
             return Err(Error::PhysicalBits { bits });
         }
-        let permissions = permissions(machine);
+        let confidential = confidential(request, machine);
+        let permissions = permissions(confidential);
         Ok(Self {
+            confidential,
             engine: engine(request.engine, &machine.cpu)?,
             permissions,
             console: console(request, permissions)?,
@@ -127,9 +131,19 @@ impl Settings {
     }
 }
 
-/// In a confidential guest these instructions fault, and nobody is there to catch that.
-fn permissions(machine: &Machine) -> Permissions {
-    if machine.cpu.confidential.is_some() { Permissions::NONE } else { Permissions::ALL }
+/// Which confidential guest the image is made for: the one that was found, unless the request knows better.
+pub(crate) fn confidential(request: &Request, machine: &Machine) -> Option<ConfidentialGuest> {
+    let asked = ConfidentialGuest { kind: "confidential", evidence: "--confidential yes" };
+    match request.confidential {
+        Confidential::Auto => machine.cpu.confidential,
+        Confidential::Yes => Some(machine.cpu.confidential.unwrap_or(asked)),
+        Confidential::No => None,
+    }
+}
+
+/// In a confidential guest these instructions fault, and no handler is left to catch that.
+fn permissions(confidential: Option<ConfidentialGuest>) -> Permissions {
+    if confidential.is_some() { Permissions::NONE } else { Permissions::ALL }
 }
 
 /// The engine that was asked for, or the fastest, if the CPUs have it. Where CPUID is forbidden the purgatory takes our word for it.
@@ -201,9 +215,25 @@ mod tests {
     #[test]
     fn confidential_guest_gets_no_console_and_no_permissions() {
         let mut machine = example::machine();
-        machine.cpu.confidential = Some("tdx_guest".into());
+        machine.cpu.confidential = Some(FOUND);
         let settings = Settings::decide(&Request { console: Console::Port(0x3f8), ..request() }, &machine).unwrap();
         assert_eq!((settings.console, settings.permissions), (None, Permissions::NONE));
+    }
+
+    const FOUND: ConfidentialGuest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
+
+    #[test]
+    fn request_knows_better_than_detection() {
+        for found in [None, Some(FOUND)] {
+            let mut machine = example::machine();
+            machine.cpu.confidential = found;
+            let decided = |confidential| Settings::decide(&Request { confidential, ..request() }, &machine).unwrap();
+            let (auto, yes, no) = (decided(Confidential::Auto), decided(Confidential::Yes), decided(Confidential::No));
+            assert_eq!(auto.confidential, found);
+            assert_eq!((yes.console, yes.permissions), (None, Permissions::NONE));
+            assert_eq!(yes.confidential.map(|guest| guest.evidence), Some(found.map_or("--confidential yes", |f| f.evidence)));
+            assert_eq!((no.console, no.permissions, no.confidential), (Some(0x3f8), Permissions::ALL, None));
+        }
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
 
 pub mod file;
+pub mod keys;
 pub mod writers;
 
+use std::arch::x86_64::{__cpuid, CpuidResult};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::image::Image;
+use crate::machine::{Cpuid, Measured};
 
 /// include/uapi/linux/kexec.h.
 const KEXEC_ON_CRASH: u64 = 1;
@@ -31,6 +34,9 @@ const TSC_WINDOW: Duration = Duration::from_millis(20);
 /// How often clock and counter are read at either end of it. The pair counts that nothing has interrupted.
 const TSC_LOOKS: usize = 16;
 
+/// CPUID: the bits that a leaf shares with the first leaf of its range.
+const CPUID_RANGE: u32 = 0xffff_0000;
+
 /// Why the kernel did not take the image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -42,8 +48,8 @@ pub enum Error {
     NotPermitted,
     /// EACCES.
     #[error(
-        "a security module forbids kexec_load (EACCES): IMA appraises kernels here, so only kexec_file_load with a signed kernel \
-         works; see the ima_policy of this machine"
+        "a security module forbids kexec_load (EACCES): under Secure Boot, or where IMA appraises kernels, only kexec_file_load with a signed \
+         kernel works; load one with --file, or see the ima_policy of this machine"
     )]
     Forbidden,
     /// EBUSY, for too long.
@@ -139,6 +145,21 @@ pub fn unload() -> Result<(), Error> {
     let mut linux = Linux { entry: 0, segments: &[], start: Instant::now() };
     let flags = KEXEC_ON_CRASH | KEXEC_ARCH_X86_64;
     patiently(&mut linux, flags).map_err(|failure| explain(failure, flags, 0, 0))
+}
+
+/// What no file says of this machine.
+pub fn measure() -> Measured {
+    Measured { tsc_khz: measure_tsc_khz(), cpuid: cpuid() }
+}
+
+/// What CPUID says here; in a confidential guest the kernel answers, if the hypervisor does not let the CPU.
+pub fn cpuid() -> Cpuid {
+    Cpuid::ask(|leaf| {
+        // The first leaf of a range names its last (SDM vol. 2A, "CPUID"; AMD APM vol. 3, "CPUID").
+        let range = leaf & CPUID_RANGE;
+        let CpuidResult { eax, ebx, ecx, edx } = if __cpuid(range).eax >= leaf { __cpuid(leaf) } else { return None };
+        Some([eax, ebx, ecx, edx])
+    })
 }
 
 /// The frequency of the time-stamp counter in kHz, measured against the monotonic clock.

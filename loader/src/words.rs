@@ -6,10 +6,12 @@ use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MI
 use handoff::{EngineId, OnCorrupt};
 
 use crate::cmdline;
-use crate::request::{Console, EngineChoice};
+use crate::request::{Confidential, Console, EngineChoice};
 
 const AUTO: &str = "auto";
 const NONE: &str = "none";
+const YES: &str = "yes";
+const NO: &str = "no";
 
 /// A reset delay: seconds as a decimal number, to milliseconds.
 pub fn reset_delay(text: &str) -> Result<u32, String> {
@@ -58,6 +60,22 @@ pub fn engine(text: &str) -> Result<EngineChoice, String> {
     let found = if text == AUTO { Some(EngineChoice::Auto) } else { named };
     let names = || EngineId::ALL.iter().map(|engine| engine.word()).collect::<Vec<_>>().join(", ");
     found.ok_or_else(|| format!("not {AUTO}, {}", names()))
+}
+
+/// Whether this is a confidential guest: `auto`, `yes`, `no`.
+pub fn confidential(text: &str) -> Result<Confidential, String> {
+    let choices = [Confidential::Auto, Confidential::Yes, Confidential::No];
+    let found = choices.into_iter().find(|&choice| confidential_word(choice) == text);
+    found.ok_or_else(|| format!("not {AUTO}, {YES}, {NO}"))
+}
+
+/// The word for that.
+pub fn confidential_word(confidential: Confidential) -> &'static str {
+    match confidential {
+        Confidential::Auto => AUTO,
+        Confidential::Yes => YES,
+        Confidential::No => NO,
+    }
 }
 
 /// The word for a console.
@@ -120,6 +138,10 @@ mod tests {
         for console in [Console::Auto, Console::None, Console::Port(0x3f8)] {
             assert_eq!(super::console(&console_word(console)), Ok(console));
         }
+        for choice in [Confidential::Auto, Confidential::Yes, Confidential::No] {
+            assert_eq!(confidential(confidential_word(choice)), Ok(choice));
+        }
+        assert!(confidential("sev").unwrap_err().contains("auto, yes, no"));
         assert_eq!(on_corrupt("halt"), Ok(OnCorrupt::Halt));
         assert!(on_corrupt("stop").unwrap_err().contains("reset, halt, boot"));
         assert!(engine("fast").unwrap_err().contains("auto, soft, sha-ni"));

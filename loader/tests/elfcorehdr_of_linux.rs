@@ -12,7 +12,7 @@ use loader::elfcorehdr;
 use loader::image::SegmentKind;
 use loader::machine::Machine;
 use loader::phys::PhysRange;
-use loader::request::{Console, EngineChoice, InputFile, Request};
+use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
 use object::elf::{FileHeader64, PT_LOAD, PT_NOTE, ProgramHeader64};
 use object::pod::bytes_of;
 use object::read::elf::FileHeader;
@@ -121,6 +121,7 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
         on_corrupt: Some(OnCorrupt::Reset),
         reset_delay_ms: Some(0),
         console: Console::None,
+        confidential: Confidential::Auto,
         hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(4096),

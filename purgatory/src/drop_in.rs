@@ -3,6 +3,7 @@
 //! On entry: `arch/x86_64/entry.S` has been passed; `crate::console` says where to print. On exit of [`verify`]: every byte of
 //! every region is what the host's loader digested.
 
+use core::ops::Range;
 use core::panic::PanicInfo;
 
 use digest::Digest;
@@ -10,6 +11,7 @@ use handoff::block::HIGHEST_CONSOLE_PORT;
 use handoff::text::Text;
 use handoff::{OnCorrupt, Permissions};
 use purgatory::console::Console;
+use purgatory::reading::{NO_LEAF, READING};
 use purgatory::regions::{Region, Regions, Senseless, Table};
 use zerocopy::transmute;
 
@@ -25,6 +27,9 @@ use written::Written;
 
 /// Ticks of the time-stamp counter between the last words and a reset: 10 s at 3 GHz. How fast it ticks, no host says.
 const RESET_TICKS: u64 = 30_000_000_000;
+
+/// Ticks that a UART's FIFO of sixteen bytes takes at 9600 bits per second, and more at any frequency up to 10 GHz.
+const UART_TICKS: u64 = 200_000_000;
 
 written::symbols! {
     /// What to do when a region is not what was loaded: a number of [`OnCorrupt`], of which `boot` counts as `halt`.
@@ -52,7 +57,15 @@ pub fn verify(console: &mut Console<UartPorts>, table: &Written<Table>, expected
     line.text("I'm in purgatory, verifying ").decimal(bytes).text(" bytes in ").decimal(regions.iter().count() as u64);
     line.text(" regions with ").text(engine.id().word());
     drop(line);
-    if let Err(found) = regions.verify(engine, &expected, memory::bytes) {
+    let read = |region: Region| {
+        // One after the other.
+        READING.clear();
+        READING.begin(NO_LEAF, region.start()..region.start() + region.size());
+        memory::bytes(region)
+    };
+    let verified = regions.verify(engine, &expected, read);
+    READING.clear();
+    if let Err(found) = verified {
         let mut line = console.line();
         line.text("sha256 digests do not match: expected ").digits(&expected).text(" found ").digits(&found);
         drop(line);
@@ -87,7 +100,21 @@ pub extern "sysv64" fn exception(frame: &mut arch::TrapFrame, fault_address: u64
     line.text("exception ").decimal(*vector).text(" error ").hex(*error_code).text(" at rip ").hex(*rip);
     line.text(" (purgatory+").hex(rip.wrapping_sub(memory::itself().start)).text(") cr2 ").hex(fault_address);
     drop(line);
+    if *vector == arch::MACHINE_CHECK {
+        reset_after_machine_check(&mut console)
+    }
     stop(&mut console)
+}
+
+/// Says what was being read, then resets whatever was built: so a machine check ends under the hosts' own purgatories, where CR4.MCE is off.
+fn reset_after_machine_check(console: &mut Console<UartPorts>) -> ! {
+    console.line().text("machine check: memory, or another part of this machine, failed");
+    for Range { start, end } in READING.spans() {
+        console.line().text("was verifying ").hex(start).text("-").hex(end - 1);
+    }
+    // Until a UART has sent what it was given.
+    arch::wait(UART_TICKS);
+    arch::reset(Permissions::NONE)
 }
 
 /// Never called: see stop.rs.

@@ -24,6 +24,7 @@ mod story {
     use handoff::text::Text;
     use purgatory::console::Console;
     use purgatory::jump_back;
+    use purgatory::reading::READING;
     use purgatory::regions::{REGIONS, Table};
 
     use crate::arch::{self, Registers, UartPorts};
@@ -74,7 +75,8 @@ mod story {
 
     /// Called once by `entry.S`, on our own stack, with SSE on. What lies on the stack on entry is the return address: 0, unless
     /// the kernel wants to be gone back to (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S).
-    pub extern "sysv64" fn tell(_entered_at: u64, stack_on_entry: u64) -> ! {
+    pub extern "sysv64" fn tell(stack_on_entry: u64) -> ! {
+        READING.clear();
         JUMP_BACK_ENTRY.set(memory::word(stack_on_entry));
         purgatory();
         let [rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8_to_r15 @ .., rip] = ENTRY_REGS.words();

@@ -7,6 +7,7 @@
 pub mod console;
 pub mod span;
 pub mod received;
+pub mod reading;
 pub mod verify;
 pub mod elfcorehdr;
 pub mod policy;

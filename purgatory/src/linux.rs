@@ -25,6 +25,7 @@ pub use {drop_in::exception, story::console, story::tell};
 #[cfg(target_os = "purgatory")]
 mod story {
     use purgatory::console::Console;
+    use purgatory::reading::READING;
     use purgatory::regions::{REGIONS, Table};
 
     use crate::arch::{self, Registers, UartPorts};
@@ -48,7 +49,8 @@ mod story {
     }
 
     /// Called once by `entry.S`, on our own stack, with SSE on.
-    pub extern "sysv64" fn tell(_entered_at: u64, _stack_on_entry: u64) -> ! {
+    pub extern "sysv64" fn tell(_stack_on_entry: u64) -> ! {
+        READING.clear();
         purgatory();
         let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8_to_r15 @ .., rip] = ENTRY_REGS.words();
         arch::enter(&Registers { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8_to_r15, rip })

@@ -3,14 +3,16 @@
 //! On entry: something is wrong; whether the block can be believed, the caller says. On exit: there is none. A second exception, or one
 //! while SSE is off (before entry.S or after leave.S), does not come here: it resets in silence.
 
+use core::ops::Range;
 use core::panic::PanicInfo;
 
 use handoff::text::Text;
 use handoff::{Block, Permissions, Verdict};
 use purgatory::console::Console;
 use purgatory::policy::{self, Ending, Trust};
+use purgatory::reading::{self, READING};
 
-use crate::arch::{self, UartPorts};
+use crate::arch::{self, Bank, UartPorts};
 use crate::memory;
 
 /// Prints `verdict` as number, word and sentence.
@@ -36,6 +38,21 @@ pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, ver
     }
 }
 
+/// Says what was being read when a machine check came, and what the CPU has noted about it.
+fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
+    for Range { start, end } in READING.spans() {
+        let mut line = console.line();
+        line.text("was verifying ").text(reading::name_at(block, start)).text(" at ").hex(start).text("-").hex(end - 1);
+    }
+    for Bank { number, status, address } in arch::banks(policy::permissions(block)) {
+        let mut line = console.line();
+        line.text("bank ").decimal(number.into()).text(" status ").hex(status);
+        if let Some(address) = address {
+            line.text(" address ").hex(address);
+        }
+    }
+}
+
 /// Ends because an exception was raised; called by `trap.S` on a stack of its own.
 pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     let block = memory::received_block();
@@ -50,8 +67,14 @@ pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) ->
         line.text(": the stack ran into its guard");
     }
     drop(line);
+    let verdict = if *vector == arch::MACHINE_CHECK {
+        say_what_failed(&mut console, block);
+        Verdict::MachineCheck
+    } else {
+        Verdict::Exception
+    };
     // A damaged block may be what raised it.
-    refuse(block, Trust::Alleged, &mut console, Verdict::Exception)
+    refuse(block, Trust::Alleged, &mut console, verdict)
 }
 
 /// Never called: x86_64-purgatory.json asks for the panic strategy `immediate-abort`, so a failed assertion is an #UD, which ends in

@@ -7,14 +7,17 @@ use handoff::{Block, OnCorrupt, RegionKind, Verdict};
 use purgatory::console::Console;
 use purgatory::elfcorehdr::{self, Mended};
 use purgatory::policy::{self, Trust};
+use purgatory::reading::{NO_LEAF, READING};
 use purgatory::received::{self, Handoff};
 use purgatory::verify::{self, Difference, Findings, PRINTED_PER_SEGMENT, Place};
 
 use crate::arch::{self, UartPorts};
 use crate::{memory, stop};
 
-/// Called once by `entry.S`, on our own stack, with SSE on; `entered_at` is the time-stamp counter on entry.
-pub extern "sysv64" fn tell(entered_at: u64) -> ! {
+/// Called once by `entry.S`, on our own stack, with SSE on.
+pub extern "sysv64" fn tell() -> ! {
+    READING.clear();
+    let entered_at = arch::tsc();
     let block = memory::received_block();
     // At the block's word: where it lies, an exception says so.
     arch::guard_stack(policy::permissions(block));
@@ -26,7 +29,10 @@ pub extern "sysv64" fn tell(entered_at: u64) -> ! {
     };
     let leaf_table = memory::bytes(handoff.leaf_table);
     // With the engine that needs nothing of the CPU: only a sealed block can say which instructions there are.
-    if !verify::seal_holds(Engine::soft(), block, leaf_table) {
+    READING.begin(NO_LEAF, handoff.leaf_table.start()..handoff.leaf_table.end());
+    let sealed = verify::seal_holds(Engine::soft(), block, leaf_table);
+    READING.end(NO_LEAF);
+    if !sealed {
         stop::refuse(block, Trust::Alleged, &mut console, Verdict::Seal);
     }
 
@@ -47,12 +53,21 @@ pub extern "sysv64" fn tell(entered_at: u64) -> ! {
         nmis: arch::nmis(),
         elfcorehdr,
     };
-    report.fill(memory::report_field(handoff.report));
+    let field = memory::report_field(handoff.report);
+    report.fill(field);
     stop::say_verdict(&mut console, verdict);
     if verdict != Verdict::Ok {
         console.line().text("booting nevertheless, as told");
     }
-    report.write(console.line().text("report "));
+    let mut line = console.line();
+    line.text("report ");
+    for &byte in &*field {
+        // It is one word and the room behind it.
+        if byte != b' ' {
+            line.byte(byte);
+        }
+    }
+    drop(line);
     arch::leave(handoff.permissions, handoff.entry_rip, handoff.entry_rsi)
 }
 
@@ -68,7 +83,7 @@ fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, 
 /// Verifies all regions and says where they differ.
 fn verify(console: &mut Console<UartPorts>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
     let mut findings = Findings::default();
-    verify::regions(handoff, engine, leaf_table, memory::bytes, |place, difference| {
+    verify::regions(handoff, engine, leaf_table, &READING, memory::bytes, |place, difference| {
         if findings.count(&place, &difference) < PRINTED_PER_SEGMENT {
             say_difference(console, &place, &difference);
         }
@@ -93,7 +108,10 @@ fn say_difference(console: &mut Console<UartPorts>, place: &Place, difference: &
 fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
     let copy = (!findings.names(RegionKind::ElfcorehdrCopy)).then(|| memory::bytes(handoff.elfcorehdr_copy));
     let segment = memory::elfcorehdr(handoff.elfcorehdr);
-    match elfcorehdr::mend(segment, copy, handoff.crash_region, handoff.phys_limit) {
+    READING.begin(NO_LEAF, handoff.elfcorehdr.start()..handoff.elfcorehdr.end());
+    let mended = elfcorehdr::mend(segment, copy, handoff.crash_region, handoff.phys_limit);
+    READING.end(NO_LEAF);
+    match mended {
         Mended::Sound => Elfcorehdr::Ok,
         Mended::Restored(defect) => {
             console.line().text("elfcorehdr was broken (").text(defect.sentence()).text("); restored the copy made at load");

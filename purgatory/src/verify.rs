@@ -3,11 +3,14 @@
 //! On entry: the spans are proven, so `read` can be asked for them. On exit: every byte of every region was read once, every
 //! difference was handed to `found`.
 
+use core::ops::Range;
+
 use digest::{Digest, Engine, Sha256, digest_leaves, first_nonzero};
 use handoff::block::MAX_REGIONS;
 use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind, Verdict};
 
-use crate::received::{Handoff, ProvenRegion, Span};
+use crate::reading::{NO_LEAF, Reading};
+use crate::received::{Handoff, Span};
 
 /// How many differences of one segment are printed in full; the rest are counted. A slow UART must not hold up a reset.
 pub const PRINTED_PER_SEGMENT: u32 = 4;
@@ -60,21 +63,34 @@ pub fn regions<'a>(
     handoff: &Handoff,
     engine: Engine,
     leaf_table: &[u8],
+    reading: &Reading,
     read: impl Fn(Span) -> &'a [u8] + Copy,
     mut found: impl FnMut(Place, Difference),
 ) {
     let leaf_size = handoff.leaf_size as usize;
-    let leaves = handoff.regions().flat_map(|region| read(region.file()).chunks(leaf_size));
+    let leaves = handoff.regions().flat_map(|region| {
+        let start = region.file().start();
+        let chunks = read(region.file()).chunks(leaf_size).enumerate();
+        chunks.map(move |(index, leaf)| (start + (index * leaf_size) as u64, leaf))
+    });
+    let leaves = leaves.enumerate().map(|(position, (start, leaf))| {
+        reading.begin(position as u64, start..start + leaf.len() as u64);
+        leaf
+    });
     let (expected, _) = leaf_table.as_chunks::<DIGEST_LEN>();
     digest_leaves(engine, leaves, |position, digest| {
+        let Range { start, end } = reading.end(position as u64);
         if digest != expected[position] {
             let difference = Difference::Leaf { expected: expected[position], found: digest };
-            found(place_of_leaf(handoff, position as u64), difference);
+            found(Place { kind: kind_at(handoff, start), start, end }, difference);
         }
     });
     for region in handoff.regions() {
         let tail = region.tail();
-        if let Some(offset) = first_nonzero(read(tail)) {
+        reading.begin(NO_LEAF, tail.start()..tail.end());
+        let nonzero = first_nonzero(read(tail));
+        reading.end(NO_LEAF);
+        if let Some(offset) = nonzero {
             let start = tail.start() + offset as u64;
             let end = (start / PAGE_SIZE + 1) * PAGE_SIZE;
             found(Place { kind: region.kind, start, end: end.min(tail.end()) }, Difference::NotZero);
@@ -82,20 +98,10 @@ pub fn regions<'a>(
     }
 }
 
-/// Which part of which region leaf number `position` of the table covers.
-fn place_of_leaf(handoff: &Handoff, position: u64) -> Place {
-    let leaf_size = u64::from(handoff.leaf_size);
-    let mut first = 0;
-    for &ProvenRegion { kind, memory, file_len } in handoff.regions() {
-        let leaves = handoff::region::leaves_in(file_len, handoff.leaf_size);
-        if position < first + leaves {
-            let offset = (position - first) * leaf_size;
-            let len = leaf_size.min(file_len - offset);
-            return Place { kind, start: memory.start() + offset, end: memory.start() + offset + len };
-        }
-        first += leaves;
-    }
-    unreachable!("received.rs has counted the leaves")
+/// The region that holds a physical address.
+fn kind_at(handoff: &Handoff, address: u64) -> RegionKind {
+    let holds = |span: Span| (span.start()..span.end()).contains(&address);
+    handoff.regions().find(|region| holds(region.memory)).expect("leaves are parts of regions").kind
 }
 
 /// What was found, added up.

@@ -29,7 +29,7 @@ pub const OOPS: &str = "Oops: invalid opcode";
 /// How often to ask whether a CPU stands still.
 const HALT_POLL: Duration = Duration::from_millis(50);
 /// `JMP` to itself (SDM vol. 2, "JMP - Jump", opcode EB with a displacement of -2).
-const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
+pub const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
 
 /// A machine whose first kernel has panicked.
 pub struct Crashed<'s, 'c> {

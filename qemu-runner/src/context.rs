@@ -26,6 +26,8 @@ pub const PURGATORY: &str = "target/dist/purgatory.debug";
 const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
 /// ... and for kexec-tools.
 const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
+/// The same with names for its functions.
+const KEXEC_TOOLS_SYMBOLS: &str = "target/dist/purgatory-kexec-tools.debug";
 /// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// The same, but that it resets the machine when something is corrupt.
@@ -186,6 +188,11 @@ impl Context {
     /// The purgatory for kexec-tools.
     pub fn kexec_tools_drop_in(&self) -> Result<PathBuf, Error> {
         self.built(KEXEC_TOOLS_DROP_IN)
+    }
+
+    /// The same with names for its functions.
+    pub fn kexec_tools_drop_in_symbols(&self) -> Result<PathBuf, Error> {
+        self.built(KEXEC_TOOLS_SYMBOLS)
     }
 
     /// A program or an image of the bare-metal harness, by name.

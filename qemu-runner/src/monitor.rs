@@ -17,6 +17,11 @@ use crate::machine::VIRTIO_MEM;
 /// `_OST` status "success" (ACPI specification, "_OST (OSPM Status Indication)").
 const OST_SUCCESS: i64 = 0;
 
+/// `mce CPU BANK STATUS MCG_STATUS ADDRESS MISC`. IA32_MCi_STATUS 0xbd80…0134: valid, not corrected, enabled, with address and miscellany,
+/// signaled, action required, a data read of level 0; IA32_MCG_STATUS 0xd: in progress, restartable, for this CPU alone; miscellany 0x8c:
+/// a physical address (SDM vol. 3B, "Machine-check architecture").
+const MACHINE_CHECK: &str = "mce 0 9 0xbd80000000000134 0xd 0x12345000 0x8c";
+
 /// What a guest says of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -140,6 +145,12 @@ impl Monitor {
     /// Injects a non-maskable interrupt into every CPU.
     pub fn inject_nmi(&mut self) -> Result<(), Error> {
         self.execute(qmp::inject_nmi {}).map(drop)
+    }
+
+    /// Has the first CPU raise a machine check: memory at 0x12345000 had an error that was not corrected.
+    pub fn inject_machine_check(&mut self) -> Result<(), Error> {
+        let said = self.execute(qmp::human_monitor_command { cpu_index: None, command_line: MACHINE_CHECK.into() })?;
+        crate::error::check_eq("QEMU's answer to a machine check", &said.trim(), &"")
     }
 
     /// Whether every CPU stands in HLT.

@@ -46,10 +46,13 @@ pub fn function(elf: &[u8], name: &str) -> Result<Function, Error> {
     }
 }
 
-/// Bytes from the start of the purgatory's segment to the symbol with exactly this name, if there is one.
+/// Bytes from the start of the purgatory's segment to the symbol with exactly this name, or to what is called so in a module, if there is
+/// one. (Rust's v0 mangling ends with the name's length and the name.)
 pub fn symbol(elf: &[u8], name: &str) -> Option<u64> {
     let file = ElfFile64::<LittleEndian>::parse(elf).ok()?;
-    file.symbols().find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
+    let mangled = format!("{}{name}", name.len());
+    let is_called = |symbol: &str| symbol == name || symbol.starts_with("_R") && symbol.ends_with(&mangled);
+    file.symbols().find(|symbol| symbol.name().is_ok_and(is_called)).map(|symbol| symbol.address())
 }
 
 #[cfg(test)]

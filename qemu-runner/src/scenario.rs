@@ -76,7 +76,8 @@ impl Scenario {
             Need::Purgatory => context.purgatory().map(drop),
             Need::DropIns => {
                 let of_linux = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.linux_drop_in_resetting()];
-                let drop_ins = of_linux.into_iter().chain([context.kexec_tools_drop_in()]);
+                let of_kexec_tools = [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
+                let drop_ins = of_linux.into_iter().chain(of_kexec_tools);
                 drop_ins.into_iter().try_for_each(|drop_in| drop_in.map(drop))
             }
         });

@@ -32,6 +32,7 @@ pub(crate) fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, Error> {
         regions: sealed.seals().regions().to_vec(),
         digest: sealed.seals().value(),
         console,
+        confidential: described.settings().confidential,
     };
     Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(told) })
 }

@@ -68,7 +68,8 @@ fn differences(handoff: &Handoff, memory: &Memory) -> Vec<(Place, Verdict)> {
     let mut found = Vec::new();
     let read = |span| memory.read(span);
     let each = |place, difference: Difference| found.push((place, difference.verdict()));
-    verify::regions(handoff, Engine::fastest(), memory.read(handoff.leaf_table), read, each);
+    let reading = purgatory::reading::Reading::new();
+    verify::regions(handoff, Engine::fastest(), memory.read(handoff.leaf_table), &reading, read, each);
     found
 }
 
@@ -206,7 +207,7 @@ fn regions_reach_to_the_end_of_their_segments() {
 #[test]
 fn confidential_guest_may_execute_nothing_that_faults() {
     let mut machine = machine();
-    machine.cpu.confidential = Some("sev_snp".into());
+    machine.cpu.confidential = Some(crate::machine::ConfidentialGuest { kind: "sev_snp", evidence: "/proc/cpuinfo" });
     let request = Request { console: Console::Port(0x3f8), ..request() };
     let image = crate::build(&request, &machine).unwrap();
     let handoff = received(&image, &request);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use handoff::{EngineId, OnCorrupt};
 use loader::options::Options;
-use loader::request::{Console, EngineChoice};
+use loader::request::{Confidential, Console, EngineChoice};
 use loader::words::{console, leaf_size, reset_delay};
 
 /// What decides the image.
@@ -42,6 +42,12 @@ pub struct ImageArgs {
     /// Where to report: auto (the 8250 that the capture kernel's command line names), ttyS0 to ttyS3, an I/O port such as 0x3f8, or none
     #[arg(long, value_name = "WHERE", default_value = "auto", value_parser = console)]
     pub console: Console,
+    /// Whether this is a confidential guest (SEV-ES, SEV-SNP, TDX)
+    ///
+    /// CPUID, port I/O, HLT, debug registers and MSRs fault there after a panic. The purgatory does without, so it has no console. Use yes or
+    /// no if `plan` shows that this was not recognized.
+    #[arg(long, value_name = "WHETHER", value_enum, default_value = "auto")]
+    pub confidential: ConfidentialArg,
     /// Do not ask the kernel to keep the image current when CPUs or memory come and go
     #[arg(long)]
     pub no_hotplug: bool,
@@ -71,6 +77,7 @@ impl ImageArgs {
             on_corrupt: self.on_corrupt.map(Into::into),
             reset_delay_ms: self.reset_delay,
             console: self.console,
+            confidential: self.confidential.into(),
             no_hotplug: self.no_hotplug,
             engine: self.engine.into(),
             leaf_size: self.leaf_size,
@@ -96,6 +103,27 @@ impl From<OnCorruptArg> for OnCorrupt {
             OnCorruptArg::Reset => Self::Reset,
             OnCorruptArg::Halt => Self::Halt,
             OnCorruptArg::Boot => Self::Boot,
+        }
+    }
+}
+
+/// [`Confidential`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ConfidentialArg {
+    /// As found out from /proc/cpuinfo, /sys, /dev and CPUID
+    Auto,
+    /// Yes, whatever was found
+    Yes,
+    /// No, whatever was found
+    No,
+}
+
+impl From<ConfidentialArg> for Confidential {
+    fn from(argument: ConfidentialArg) -> Self {
+        match argument {
+            ConfidentialArg::Auto => Self::Auto,
+            ConfidentialArg::Yes => Self::Yes,
+            ConfidentialArg::No => Self::No,
         }
     }
 }

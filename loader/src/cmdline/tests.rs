@@ -88,7 +88,7 @@ fn bytes_that_are_no_text_are_passed_on_as_they_are() {
     let line = compose(b"root=LABEL=\xe9\xff \xc3\xa9=1", CMDLINE_SIZE, 0x1000, None, false).unwrap();
     assert_eq!(line.bytes, b"root=LABEL=\xe9\xff \xc3\xa9=1 elfcorehdr=0x1000\0");
     assert_eq!(text(&line.bytes), "root=LABEL=\\xe9\\xff \u{e9}=1 elfcorehdr=0x1000\0");
-    assert_eq!(for_kernel(b" \xff ", CMDLINE_SIZE).unwrap().as_bytes(), b"\xff");
+    assert_eq!(for_kernel(b" \xff ", CMDLINE_SIZE, false).unwrap().as_bytes(), b"\xff");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use loader::firmware::Firmware;
 use loader::phys::PhysRange;
 use loader::{config, files, kernel, machine, preflight, purgatory, read, record, removal, submit};
 
@@ -20,21 +21,28 @@ pub enum Error {
     #[error(transparent)]
     Preflight(#[from] preflight::Error),
     /// The kernel did not take it, or did not let go.
-    #[error("{refusal}; {aftermath}")]
+    #[error("{refusal}{hint}; {aftermath}")]
     Refused {
         /// Why.
         refusal: submit::Error,
+        /// What this machine's firmware has to do with it.
+        hint: Hint,
         /// What is armed now.
         aftermath: Aftermath,
     },
     /// The kernel did not take the files, or did not let go.
-    #[error("{refusal}; {aftermath}")]
+    #[error("{refusal}{hint}; {aftermath}")]
     FileRefused {
         /// Why.
         refusal: submit::file::Error,
+        /// What this machine's firmware has to do with it.
+        hint: Hint,
         /// What is armed now.
         aftermath: Aftermath,
     },
+    /// The kernel would not find a key that it is asked to hand over.
+    #[error(transparent)]
+    Keys(#[from] submit::keys::Error),
     /// The kernel does not say whether an image is armed.
     #[error(transparent)]
     Armed(machine::Error),
@@ -169,6 +177,35 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+impl Error {
+    /// The kernel refused an image.
+    pub fn refused(root: &Path, refusal: submit::Error, aftermath: Aftermath) -> Self {
+        let hint = Hint(Firmware::read(root).about_load(&refusal));
+        Self::Refused { refusal, hint, aftermath }
+    }
+
+    /// The kernel refused files.
+    pub fn file_refused(root: &Path, refusal: submit::file::Error, aftermath: Aftermath) -> Self {
+        let hint = Hint(Firmware::read(root).about_file_load(&refusal));
+        Self::FileRefused { refusal, hint, aftermath }
+    }
+}
+
+/// A sentence about this very machine, if there is one.
+#[derive(Debug)]
+pub struct Hint(Option<&'static str>);
+
+impl Hint {
+    /// There is none.
+    pub const NONE: Self = Self(None);
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |words| write!(out, "; {words}"))
+    }
 }
 
 /// What is armed after the kernel refused: it may have freed the old image before it looked at the new one.

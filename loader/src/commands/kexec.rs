@@ -101,7 +101,7 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
-    let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
+    let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(wanted, &machine)?;
     if wanted.debug {
         // Before anything is submitted, so that it can be seen what the kernel refused.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loader::image::{Summary, mib};
 use loader::listing::Listing;
-use loader::machine::{CrashHotplug, KexecPermission, Machine, Present};
+use loader::machine::{CrashHotplug, KexecPermission, Machine, Measured, Present};
 use loader::preflight;
 use loader::record::{Record, origin::Origin};
 use loader::request::Request;
@@ -37,7 +37,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
-    let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
+    let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(&arguments.image, &machine, fresh_seed())?;
     let (hotplug, summary) = arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
@@ -72,7 +72,7 @@ pub fn arm(
         described = now;
     }
     set_aside(root);
-    let refused = |refusal| Error::Refused { refusal, aftermath: aftermath(root) };
+    let refused = |refusal| Error::refused(root, refusal, aftermath(root));
     let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
     // Whatever happens from here on, the old record is about an image that is gone.
     forget(root);
@@ -105,7 +105,7 @@ pub fn arm(
                     say(format_args!("the armed image does not know them: {refusal}"));
                     break;
                 }
-                aftermath => return Err(Error::Refused { refusal, aftermath }),
+                aftermath => return Err(Error::refused(root, refusal, aftermath)),
             },
         }
         summary = image.summary();
@@ -132,7 +132,8 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
     if Listing::of_present(&present) == Listing::of(described) {
         return None;
     }
-    Machine::read(root, Some(described.cpu.tsc_khz)).map_err(unread).ok()
+    let measured = Measured { tsc_khz: described.cpu.tsc_khz, cpuid: submit::cpuid() };
+    Machine::read(root, Some(measured)).map_err(unread).ok()
 }
 
 /// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do. That it took the flag is not enough:

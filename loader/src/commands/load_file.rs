@@ -13,7 +13,7 @@ use loader::options::Options;
 use loader::read::Content;
 use loader::record::{Record, origin::Origin};
 use loader::request::InputFile;
-use loader::submit::{self, file};
+use loader::submit::{self, file, keys};
 use loader::{cmdline, file_load, preflight};
 use serde::Serialize;
 
@@ -109,11 +109,12 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     let files = file::Files { kernel: kernel_fd.as_fd(), initrd: initrd_fd, command_line: &line };
 
     let _turn = turn(root)?;
+    keys::check(root)?;
     rehearse(root, files)?;
     // What the kernel lists is not older than this; a difference means one load too many, and never one too few.
     let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
     set_aside(root);
-    file::load(files).map_err(|refusal| Error::FileRefused { refusal, aftermath: aftermath(root) })?;
+    file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
     forget(root);
 
     let hotplug = follows(root, true, true);
@@ -141,8 +142,12 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     })
 }
 
-/// Whether kexec_load(2) is forbidden or not there, which this call need not be.
+/// Whether kexec_load(2) is forbidden or not there, which this call need not be. A closed /proc/kcore means lockdown, too, where securityfs is
+/// not mounted and cannot say so.
 pub(super) fn might_do_instead(error: &Error) -> bool {
+    if let Error::Machine(error) = error {
+        return error.is_denied();
+    }
     matches!(
         error,
         Error::Preflight(preflight::Error::LockedDown { .. })
@@ -161,7 +166,7 @@ fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
     match file::rehearse(files) {
         // Memory for a second image outside of the crash region is nothing that the image needs.
         Ok(()) | Err(file::Error::NoMemory { .. }) => Ok(()),
-        Err(refusal) => Err(Error::FileRefused { refusal, aftermath: Aftermath::StillArmed }),
+        Err(refusal) => Err(Error::file_refused(root, refusal, Aftermath::StillArmed)),
     }
 }
 

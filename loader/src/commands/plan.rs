@@ -18,7 +18,7 @@ const PICTURE: &str = "plan";
 pub fn run(arguments: &Plan) -> Result<(), Error> {
     let machine = match &arguments.snapshot {
         Some(directory) => Machine::read(directory, None)?,
-        None => Machine::read(Path::new(LIVE), Some(submit::measure_tsc_khz()))?,
+        None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
     };
     let (request, _) = request(&arguments.image, &machine, Some(NO_SEED))?;
     let image = loader::build(&request, &machine)?;

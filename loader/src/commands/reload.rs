@@ -201,7 +201,7 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
 fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     // Asked before the machine is read, of which a locked-down kernel does not show everything.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
-    let machine = Machine::read(root, Some(submit::measure_tsc_khz()))?;
+    let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }

@@ -12,7 +12,7 @@ use crate::cli::Snapshot;
 pub fn run(arguments: &Snapshot) -> Result<(), Error> {
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
-    snapshot::save(root, &arguments.dir, submit::measure_tsc_khz())?;
+    snapshot::save(root, &arguments.dir, &submit::measure())?;
     say(format_args!("saved this machine to {}", arguments.dir.display()));
     Ok(())
 }

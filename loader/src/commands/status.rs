@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use loader::elfcorehdr;
 use loader::findings::{Answer, Finding};
 use loader::image::{SpanSummary, mib};
-use loader::machine::Machine;
+use loader::machine::{Machine, Measured};
 use loader::record::{Call, Record};
+use loader::submit;
 use loader::survey::{Saver, Survey, survey};
 use serde::Serialize;
 
@@ -72,7 +73,8 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = &arguments.root;
     let Survey { state, record, findings, saver } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
     // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. The findings say so where it matters.
-    let machine = Machine::read(root, Some(NO_TSC_KHZ)).ok();
+    let measured = Measured { tsc_khz: NO_TSC_KHZ, cpuid: submit::cpuid() };
+    let machine = Machine::read(root, Some(measured)).ok();
     let (record, unknown_because) = match record {
         Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image".to_owned())),
         Some(Ok(record)) => (Some(record), None),

@@ -29,6 +29,7 @@ fn load_tells_the_image_and_whether_it_stays_current() {
         command_line: String::new(),
         dropped: Vec::new(),
         console_port: None,
+        confidential: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,

@@ -5,7 +5,7 @@ use std::path::Path;
 use loader::machine::KexecPermission;
 use loader::{preflight, submit};
 
-use super::{Aftermath, Error, LIVE, aftermath, forget, say, set_aside, turn};
+use super::{Aftermath, Error, Hint, LIVE, aftermath, forget, say, set_aside, turn};
 
 /// Disarms whatever is armed, by whichever loader, and forgets the record. A locked-down kernel forbids kexec_load(2) even for that, and a
 /// kernel without it has the other call.
@@ -17,19 +17,23 @@ pub fn run() -> Result<(), Error> {
         other => other?,
     }
     match with_load() {
-        Err(Error::Refused { refusal: submit::Error::NotImplemented, .. }) => with_file_load(),
+        // Where securityfs is not mounted, lockdown shows only now.
+        Err(Error::Refused {
+            refusal: submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
+            ..
+        }) => with_file_load(),
         other => other,
     }
 }
 
 /// The same with kexec_load(2) and no other.
 pub fn with_load() -> Result<(), Error> {
-    disarm(submit::unload, |refusal, aftermath| Error::Refused { refusal, aftermath })
+    disarm(submit::unload, |refusal, aftermath| Error::Refused { refusal, hint: Hint::NONE, aftermath })
 }
 
 /// The same with kexec_file_load(2) and no other.
 pub fn with_file_load() -> Result<(), Error> {
-    disarm(submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, aftermath })
+    disarm(submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, hint: Hint::NONE, aftermath })
 }
 
 fn disarm<E>(call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) -> Result<(), Error> {

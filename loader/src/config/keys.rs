@@ -14,7 +14,7 @@ pub struct Key {
 }
 
 /// Every key there is, in the order of the manual page.
-pub const ALL: [Key; 13] = [
+pub const ALL: [Key; 14] = [
     Key {
         name: "kernel",
         value: "absolute path",
@@ -60,6 +60,13 @@ pub const ALL: [Key; 13] = [
         value: "\"auto\", \"none\", \"ttyS0\" to \"ttyS3\", or an I/O port such as \"0x3f8\"",
         default: "\"auto\"",
         meaning: "The serial port on which the purgatory reports. auto uses the 8250 that the capture kernel's command line names.",
+    },
+    Key {
+        name: "confidential",
+        value: "\"auto\", \"yes\" or \"no\"",
+        default: "\"auto\"",
+        meaning: "Whether this is a confidential guest (SEV-ES, SEV-SNP or TDX), where the purgatory executes nothing that faults and has no \
+                  console. auto uses what /proc/cpuinfo, /sys, /dev and CPUID show.",
     },
     Key {
         name: "no_hotplug",

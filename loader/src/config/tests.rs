@@ -3,7 +3,7 @@
 use handoff::{EngineId, OnCorrupt};
 
 use super::*;
-use crate::request::{Console, EngineChoice};
+use crate::request::{Confidential, Console, EngineChoice};
 
 fn parse(text: &str) -> Result<Config, Defect> {
     Config::parse(text, "6.12.95-amd64")
@@ -30,6 +30,7 @@ fn every_key_is_what_the_flag_is() {
         on_corrupt = 'halt'
         reset_delay = 5
         console = 'ttyS1'
+        confidential = 'yes'
         no_hotplug = true
         engine = 'soft'
         leaf_size = '64K'
@@ -45,6 +46,7 @@ fn every_key_is_what_the_flag_is() {
         on_corrupt: Some(OnCorrupt::Halt),
         reset_delay_ms: Some(5000),
         console: Console::Port(0x2f8),
+        confidential: Confidential::Yes,
         no_hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(64 << 10),

@@ -82,6 +82,7 @@ codes! {
     NoReport = "no_report", Note, "The command line of the capture kernel has no room for the report of the purgatory.";
     CmaShared = "cma_shared", Warning, "User pages in `crashkernel=…,cma` memory are not in the dump.";
     CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, so the capture kernel gets less.";
+    KeysLeftBehind = "keys_left_behind", Warning, "No dm-crypt keys are handed over, so the capture kernel cannot open an encrypted dump target.";
 
     // Is the dump saved?
     FileMissing = "file_missing", Error, "A file that the config names is missing (`service check`).";
@@ -94,6 +95,7 @@ codes! {
     MakedumpfileUnknown = "makedumpfile_unknown", Note, "The version of makedumpfile is unknown.";
     TargetUnknown = "target_unknown", Warning, "Where the dump goes, or how much room it has there, is unknown.";
     TargetMissing = "target_missing", Error, "The device that the dump goes to is not on this machine.";
+    TargetVolatile = "target_volatile", Error, "The target is in memory, so the dump would be lost with the next boot.";
     TargetFull = "target_full", Error, "The target has too little room even for a compressed dump.";
     TargetSmall = "target_small", Warning, "The target has room for a dump only if it compresses well.";
     TargetOnNetwork = "target_on_network", Warning, "The dump goes to another machine, which was not asked.";

@@ -8,6 +8,7 @@ use handoff::{Region, RegionKind};
 use serde::{Deserialize, Serialize};
 
 use super::{ByBlock, OURS, Segment, SegmentKind};
+use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 
 /// A span of physical memory in JSON.
@@ -72,9 +73,21 @@ pub struct Summary {
     pub dropped: Vec<String>,
     /// First port of the UART it prints on.
     pub console_port: Option<u16>,
+    /// The confidential guest that it is made for, in which the purgatory executes nothing that faults there; null on an ordinary machine.
+    #[serde(default)]
+    pub confidential: Option<GuestSummary>,
     /// What only our purgatory is told; without it, one SHA-256 covers all regions.
     #[serde(flatten)]
     pub by_block: Option<BlockSummary>,
+}
+
+/// A confidential guest in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestSummary {
+    /// `sev_es`, `sev_snp`, `tdx_guest`, or `confidential` where nothing was found and --confidential says so.
+    pub kind: String,
+    /// What shows it.
+    pub evidence: String,
 }
 
 /// What our purgatory is told, in JSON.
@@ -133,6 +146,10 @@ impl fmt::Display for Summary {
         match self.console_port {
             Some(port) => writeln!(out, "console        8250 at {port:#x}")?,
             None => writeln!(out, "console        none")?,
+        }
+        match &self.confidential {
+            Some(GuestSummary { kind, evidence }) => writeln!(out, "confidential   {kind}, by {evidence}")?,
+            None => writeln!(out, "confidential   no")?,
         }
         if let Some(BlockSummary { on_corrupt, reset_delay_ms, .. }) = &self.by_block {
             writeln!(out, "if corrupt     {on_corrupt} after {} s", f64::from(*reset_delay_ms) / 1000.0)?;
@@ -206,6 +223,12 @@ impl From<&Segment<'_>> for SegmentSummary {
             len: range.len(),
             file_len: segment.bytes().len() as u64,
         }
+    }
+}
+
+impl From<ConfidentialGuest> for GuestSummary {
+    fn from(guest: ConfidentialGuest) -> Self {
+        Self { kind: guest.kind.to_owned(), evidence: guest.evidence.to_owned() }
     }
 }
 

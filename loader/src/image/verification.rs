@@ -3,6 +3,7 @@
 use handoff::Block;
 
 use super::SegmentKind;
+use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 use crate::purgatory::foreign::Contract;
 use crate::seal::Digest;
@@ -41,6 +42,8 @@ pub struct BySymbols {
     pub digest: Digest,
     /// First port of the UART that it prints on.
     pub console: Option<u16>,
+    /// The confidential guest that it was made for, if it was.
+    pub confidential: Option<ConfidentialGuest>,
 }
 
 impl Verification {

@@ -1,29 +1,29 @@
 //! [1d] The CPUs: what they can do, how many there may be, and where each saves its registers.
 
-use super::source::{CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted};
-use super::{CpuFacts, CrashNotes, Error, PHYSICAL_BITS};
+use super::source::{CPUINFO, CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted};
+use super::{CpuFacts, CrashNotes, Error, Measured, PHYSICAL_BITS, confidential};
 use crate::phys::PhysRange;
 
 /// What the SHA-NI engine needs besides SSE2, which every x86-64 CPU has: the names in /proc/cpuinfo.
 const SHA_NI_FLAGS: [&str; 3] = ["sha_ni", "ssse3", "sse4_1"];
 
+/// From /proc/cpuinfo, and whatever else shows a confidential guest.
+pub(super) fn read(tree: Tree<'_>, measured: &Measured) -> Result<CpuFacts, Error> {
+    let file = tree.required(&CPUINFO)?;
+    let facts = parse_cpuinfo(&file, measured.tsc_khz)?;
+    let flags = flags(&file)?;
+    let confidential = confidential::find(|flag| everywhere(&flags, flag), tree, &measured.cpuid)?;
+    Ok(CpuFacts { confidential, ..facts })
+}
+
 /// From /proc/cpuinfo: a capability counts only if every CPU has it, for any of them may run the purgatory.
 pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Error> {
     let text = file.text()?;
-    let values = |wanted: &'static str| {
-        text.lines().filter_map(move |line| {
-            let (key, value) = line.split_once(':')?;
-            (key.trim_end() == wanted).then(|| value.trim())
-        })
-    };
-    let flags: Vec<Vec<&str>> = values("flags").map(|line| line.split_ascii_whitespace().collect()).collect();
-    if flags.is_empty() {
-        return Err(file.garbled(if text.is_empty() { "nothing" } else { "no line `flags`" }));
-    }
-    let everywhere = |flag: &str| flags.iter().all(|flags| flags.contains(&flag));
+    let flags = flags(file)?;
+    let everywhere = |flag: &str| everywhere(&flags, flag);
 
     let mut physical_bits = None;
-    for line in values("address sizes") {
+    for line in values(text, "address sizes") {
         let number = line.split_once(" bits physical").map(|(bits, _)| bits).filter(|bits| !bits.starts_with('+'));
         let bits = number.and_then(|bits| bits.parse().ok());
         let bits = bits.filter(|bits| PHYSICAL_BITS.contains(bits)).ok_or_else(|| file.garbled(quoted(line)))?;
@@ -31,19 +31,36 @@ pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Erro
     }
     let physical_bits = physical_bits.ok_or_else(|| file.garbled("no line `address sizes`"))?;
 
-    // An AMD host shows sev_es and sev_snp too, as what it can offer its guests; only a guest has `hypervisor`.
-    let guest = everywhere("hypervisor");
-    let confidential =
-        ["tdx_guest", "sev_snp", "sev_es"].into_iter().find(|&flag| everywhere(flag) && (guest || flag == "tdx_guest"));
-
     Ok(CpuFacts {
         sha_ni: SHA_NI_FLAGS.into_iter().all(everywhere),
         gbpages: everywhere("pdpe1gb"),
         la57: everywhere("la57"),
         physical_bits,
-        confidential: confidential.map(String::from),
+        confidential: confidential::by_flags(everywhere),
         tsc_khz,
     })
+}
+
+/// The values of all lines with this key.
+fn values<'a>(text: &'a str, wanted: &'static str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter_map(move |line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim_end() == wanted).then(|| value.trim())
+    })
+}
+
+/// The flags of each CPU.
+fn flags(file: &Found) -> Result<Vec<Vec<&str>>, Error> {
+    let text = file.text()?;
+    let flags: Vec<Vec<&str>> = values(text, "flags").map(|line| line.split_ascii_whitespace().collect()).collect();
+    if flags.is_empty() {
+        return Err(file.garbled(if text.is_empty() { "nothing" } else { "no line `flags`" }));
+    }
+    Ok(flags)
+}
+
+fn everywhere(flags: &[Vec<&str>], flag: &str) -> bool {
+    flags.iter().all(|flags| flags.contains(&flag))
 }
 
 /// How many CPUs a list like `0-3,8` names.

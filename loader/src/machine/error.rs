@@ -18,7 +18,7 @@ pub enum Error {
         absent: &'static str,
     },
     /// A file is there but cannot be read.
-    #[error("cannot read {}, which root can unless the kernel is locked down", path.display())]
+    #[error("cannot read {}{}", path.display(), if denied(source) { DENIED } else { "" })]
     Read {
         /// Which.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum Error {
         found: String,
     },
     /// The kernel shows zeroes instead of addresses.
-    #[error("{} shows only zero addresses, as it does to everybody without CAP_SYS_ADMIN; run as root", path.display())]
+    #[error("{} shows only zero addresses, as it does to a process without CAP_SYS_ADMIN; run as root, and on the host if this is a container", path.display())]
     Hidden {
         /// /proc/iomem.
         path: PathBuf,
@@ -66,4 +66,18 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Root reads every one of these files, but for /proc/kcore under lockdown=confidentiality (`open_kcore`, fs/proc/kcore.c).
+const DENIED: &str = ", which root can unless the kernel is locked down: then load a signed kernel with --file";
+
+fn denied(source: &io::Error) -> bool {
+    source.kind() == io::ErrorKind::PermissionDenied
+}
+
+impl Error {
+    /// Whether a file is closed even to root.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if denied(source))
+    }
 }

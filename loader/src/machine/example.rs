@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use super::Machine;
+use super::{Cpuid, Machine, Measured};
 
 /// Frequency of the example's time-stamp counter.
 pub(crate) const TSC_KHZ: u32 = 2_445_404;
@@ -46,7 +46,8 @@ address sizes\t: 40 bits physical, 48 bits virtual
 ";
 
 /// Files of the example that some machines do not have.
-pub(crate) const OPTIONAL: [&str; 6] = [
+pub(crate) const OPTIONAL: [&str; 7] = [
+    "kdump-loader/cpuid",
     "sys/kernel/kexec/crash_cma_ranges",
     "sys/kernel/crash_elfcorehdr_size",
     "sys/kernel/security/lockdown",
@@ -54,6 +55,11 @@ pub(crate) const OPTIONAL: [&str; 6] = [
     "sys/firmware/efi/fw_vendor",
     "sys/firmware/efi/config_table",
 ];
+
+/// What was measured on a machine that is like the example, but for its clock.
+pub(crate) fn measured(tsc_khz: u32) -> Measured {
+    Measured { tsc_khz, cpuid: Cpuid::ask(|leaf| (leaf == 0x8000_001f).then_some([0; 4])) }
+}
 
 /// Every file of the example: path below the root and content.
 pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
@@ -75,6 +81,7 @@ pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
         ("sys/firmware/efi/systab", "ACPI20=0x3ffde014\nACPI=0x3ffde000\nSMBIOS3=0x3f9ca000\n"),
         ("sys/firmware/efi/fw_vendor", "0x3f9ec018\n"),
         ("sys/firmware/efi/config_table", "0x3f9eba98\n"),
+        ("kdump-loader/cpuid", "0x8000001f 0x00000000 0x00000000 0x00000000 0x00000000\n"),
         ("kdump-loader/tsc_khz", "2445404\n"),
     ];
     let mut files: BTreeMap<_, _> = texts.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();

@@ -48,6 +48,11 @@ pub(super) fn below(root: &Path, name: &str) -> io::Result<File> {
     Err(io::Error::other(Refusal::Kind(kind)))
 }
 
+/// Whether it is there. A device of the live machine is not opened for that.
+pub(super) fn presence(root: &Path, name: &str) -> io::Result<()> {
+    if root == Path::new(LIVE) { fs::symlink_metadata(root.join(name)).map(drop) } else { below(root, name).map(drop) }
+}
+
 /// Opens it without following a link that leads out.
 fn inside(root: &Path, name: &str) -> io::Result<File> {
     // A FIFO must not wait for a writer.

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use super::no_reservation::Evidence;
 use super::source::{self, Tree};
-use super::{CpuFacts, Error, KexecPermission, cpus, crash_region, evidence, iomem, kexec, meminfo, read_command_line};
+use super::{
+    CpuFacts, Error, KexecPermission, cpus, crash_region, dm_crypt_keys, evidence, iomem, kexec, meminfo, read_command_line,
+};
 use crate::phys::PhysRange;
 
 /// Stands in for the time-stamp counter's frequency, which only our purgatory needs.
@@ -32,6 +34,8 @@ pub struct Reservation {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
+    /// How many dm-crypt keys the kernel is asked to hand over.
+    pub dm_crypt_keys: u32,
     /// Why no memory is reserved, if none is.
     pub no_reservation: Evidence,
 }
@@ -43,6 +47,7 @@ impl Reservation {
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
         Ok(Self {
             kexec: kexec::read_permission(tree)?,
+            dm_crypt_keys: dm_crypt_keys(tree)?,
             no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,

@@ -5,19 +5,19 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::source::{ALL, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION};
-use super::{Error, iomem};
+use super::source::{ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION};
+use super::{Error, Measured, iomem};
 
 /// Who may look: the owner. /proc/kcore tells where KASLR has put the kernel, and a command line may hold credentials.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
 /// Copies every file that [`Machine::read`](super::Machine::read) looks at from `root` into `dir`, which must be empty or absent, and
-/// notes the time-stamp counter's frequency. Returns what was written; after an error nothing of it is left.
+/// adds what was measured. Returns what was written; after an error nothing of it is left.
 ///
 /// The copies are taken as they are: the snapshot of a machine that the loader cannot make sense of is the one that is needed most.
 /// Only hidden addresses are refused, since such a copy would say nothing, and files that are there but cannot be read.
-pub fn save(root: &Path, dir: &Path, tsc_khz: u32) -> Result<Vec<PathBuf>, Error> {
+pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>, Error> {
     let tree = Tree::new(root);
     let reserved = match iomem::parse(&tree.required(&IOMEM)?) {
         Err(error @ Error::Hidden { .. }) => return Err(error),
@@ -27,8 +27,10 @@ pub fn save(root: &Path, dir: &Path, tsc_khz: u32) -> Result<Vec<PathBuf>, Error
     for found in everything(tree, if reserved { &[] } else { WITHOUT_RESERVATION })? {
         files.push((found.path.strip_prefix(root).expect("a path below the root").to_owned(), found.bytes));
     }
-    files.retain(|(path, _)| path != Path::new(TSC_KHZ.paths[0]));
-    files.push((TSC_KHZ.paths[0].into(), format!("{tsc_khz}\n").into_bytes()));
+    for (source, text) in [(TSC_KHZ, format!("{}\n", measured.tsc_khz)), (CPUID, measured.cpuid.text())] {
+        files.retain(|(path, _)| path != Path::new(source.paths[0]));
+        files.push((source.paths[0].into(), text.into_bytes()));
+    }
 
     let was_there = dir.exists();
     create_directory(dir)?;

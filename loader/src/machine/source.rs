@@ -23,6 +23,8 @@ pub(super) enum Part {
     ElfHeaders,
     /// The lines of the kernel's log about `crashkernel`. Without permission to read it, there are none.
     CrashkernelLines,
+    /// Nothing: that it is there says all.
+    Presence,
 }
 
 /// One fact's file.
@@ -95,6 +97,11 @@ machine_sources! {
     EFI_MAP_VIRT_ADDR = ["sys/firmware/efi/runtime-map/{}/virt_addr"], Whole, "a hexadecimal address", OPTIONAL;
     EFI_MAP_NUM_PAGES = ["sys/firmware/efi/runtime-map/{}/num_pages"], Whole, "a hexadecimal number", OPTIONAL;
     EFI_MAP_ATTRIBUTE = ["sys/firmware/efi/runtime-map/{}/attribute"], Whole, "a hexadecimal number", OPTIONAL;
+    SEV_VMPL = ["sys/devices/system/cpu/sev/vmpl"], Whole, "a decimal number", OPTIONAL;
+    SEV_GUEST = ["dev/sev-guest"], Presence, "anything", OPTIONAL;
+    TDX_GUEST = ["dev/tdx_guest"], Presence, "anything", OPTIONAL;
+    CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
+    DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only a snapshot has it; take the snapshot again, or measure";
 }
@@ -265,11 +272,14 @@ fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error
     let path = root.join(name);
     let mut tries = 1;
     loop {
-        let bytes = open::below(root, name).and_then(|mut file| match source.part {
-            Part::Whole => open::whole(&file),
-            Part::ElfHeaders => kcore::read_headers(&mut file as &mut dyn Read),
-            Part::CrashkernelLines => boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into()),
-        });
+        let bytes = match source.part {
+            Part::Presence => open::presence(root, name).map(|()| Vec::new()),
+            Part::Whole => open::below(root, name).and_then(|file| open::whole(&file)),
+            Part::ElfHeaders => open::below(root, name).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::CrashkernelLines => {
+                open::below(root, name).and_then(|file| boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into()))
+            }
+        };
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),

@@ -119,7 +119,7 @@ fn changed_wish_is_named_by_its_key() {
     assert_eq!(reasons("kernel = '/dev/null'\nappend = 'a'", FilePolicy::Auto), [option("initrd")], "and no changed file");
     assert_eq!(reasons(&format!("{config}append = 'a'"), FilePolicy::Always), [Reason::CallChanged]);
     assert_eq!(reasons(&format!("{config}append = 'a'"), FilePolicy::Never), []);
-    assert!(option("append").to_string().contains("the config's append changed"));
+    assert!(option("append").to_string().contains("the config's `append` changed"));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(super) fn summary() -> Summary {
         command_line: "nr_cpus=1".into(),
         dropped: Vec::new(),
         console_port: Some(0x3f8),
+        confidential: None,
         by_block: Some(BlockSummary {
             block: SpanSummary { start: 0x3251_d000, len: 768 },
             leaf_table: SpanSummary { start: 0x3251_f000, len: 3008 },

@@ -25,6 +25,7 @@ fn record(root: &Path) -> Record {
         command_line: String::new(),
         dropped: Vec::new(),
         console_port: None,
+        confidential: None,
         by_block: Some(BlockSummary {
             block: nowhere,
             leaf_table: nowhere,

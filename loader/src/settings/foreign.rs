@@ -1,7 +1,7 @@
 //! [4b] What another's purgatory will be told besides the segments, which is little; what it cannot be told is refused by name.
 
-use super::{Error, console, permissions};
-use crate::machine::Machine;
+use super::{Error, confidential, console, permissions};
+use crate::machine::{ConfidentialGuest, Machine};
 use crate::purgatory::foreign::Contract;
 use crate::request::{Console, EngineChoice, Request};
 
@@ -10,6 +10,8 @@ use crate::request::{Console, EngineChoice, Request};
 pub struct ForeignSettings {
     /// First port of the UART to print on.
     pub console: Option<u16>,
+    /// The confidential guest that it is made for, if it is.
+    pub confidential: Option<ConfidentialGuest>,
     /// Whether the elfcorehdr is digested: not if the kernel keeps it current.
     pub digests_elfcorehdr: bool,
 }
@@ -34,8 +36,9 @@ impl ForeignSettings {
         if let Some((option, value)) = asked.into_iter().flatten().next() {
             return Err(Error::Foreign { whose: contract.whose, option, value });
         }
-        let console = if contract.prints() { console(request, permissions(machine))? } else { None };
-        Ok(Self { console, digests_elfcorehdr: !request.hotplug })
+        let confidential = confidential(request, machine);
+        let console = if contract.prints() { console(request, permissions(confidential))? } else { None };
+        Ok(Self { console, confidential, digests_elfcorehdr: !request.hotplug })
     }
 }
 
@@ -98,7 +101,7 @@ mod tests {
     #[test]
     fn port_io_is_not_asked_for_where_it_faults() {
         let mut machine = machine();
-        machine.cpu.confidential = Some("sev_es".into());
+        machine.cpu.confidential = Some(ConfidentialGuest { kind: "sev_es", evidence: "/proc/cpuinfo" });
         let settings = ForeignSettings::decide(&KEXEC_TOOLS, &modest(), &machine).unwrap();
         assert_eq!(settings.console, None);
     }

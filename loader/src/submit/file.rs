@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::keys::KEYS_DIRECTORY;
 use super::{Failure, System, patiently};
 
 /// include/uapi/linux/kexec.h.
@@ -63,15 +64,23 @@ pub enum Error {
     )]
     Forbidden,
     /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG, ELIBBAD: everything that a signature can be.
-    #[error(
-        "the kernel does not trust the capture kernel's signature ({name}: {meaning}); take a kernel of the distribution, or enrol the key that \
-         signed it"
-    )]
+    #[error("the kernel does not trust the capture kernel's signature ({name}: {meaning}); {remedy}")]
     Signature {
         /// The error's name.
         name: &'static str,
         /// What it says of a signature.
         meaning: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// EKEYREVOKED, EKEYEXPIRED: said of keys for dm-crypt only.
+    #[error(
+        "a dm-crypt key that {KEYS_DIRECTORY} names is revoked or expired ({name}): open the volume again with its key linked \
+         (link-volume-key= in crypttab), then try again"
+    )]
+    DmCryptKey {
+        /// The error's name.
+        name: &'static str,
     },
     /// ENOEXEC.
     #[error(
@@ -97,6 +106,12 @@ pub enum Error {
         errno: i32,
     },
 }
+
+/// Remedies for signatures.
+const SIGNED: &str = "take a signed kernel of the distribution";
+const ENROL: &str = "take a kernel of the distribution, or enrol the key that signed it (mokutil --import)";
+const COPY: &str = "copy the file again, for it may have been changed after it was signed; if that does not help, take a newer kernel of the \
+                    distribution";
 
 /// What is to be armed.
 #[derive(Clone, Copy, Debug)]
@@ -161,23 +176,34 @@ trait FileSystem: System {
     fn command_line_len(&self) -> usize;
 }
 
+/// For tests elsewhere: what is made of an errno.
+#[cfg(test)]
+pub(crate) fn refusal(errno: i32) -> Error {
+    explain(Failure::Errno(errno), 0, 0)
+}
+
 fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
     let errno = match failure {
         Failure::Busy { waited, tries } => return Error::Busy { waited, tries },
         Failure::Errno(errno) => errno,
     };
-    let signature = |name, meaning| Error::Signature { name, meaning };
+    let signature = |name, meaning, remedy| Error::Signature { name, meaning, remedy };
     match errno {
         libc::ENOSYS => Error::NotImplemented,
         libc::EPERM => Error::NotPermitted,
         libc::EINVAL => Error::Invalid { flags, command_line },
         libc::EACCES => Error::Forbidden,
-        libc::ENODATA => signature("ENODATA", "it has none"),
-        libc::ENOKEY => signature("ENOKEY", "no key that could verify it is known"),
-        libc::EKEYREJECTED => signature("EKEYREJECTED", "it is by a key that is revoked, expired or wrong"),
-        libc::ENOPKG => signature("ENOPKG", "it needs an algorithm that this kernel lacks"),
-        libc::EBADMSG => signature("EBADMSG", "it is malformed"),
-        libc::ELIBBAD => signature("ELIBBAD", "the file is no well-formed PE file"),
+        libc::ENODATA => signature("ENODATA", "it has none", SIGNED),
+        // `key_task_permission` and below say so of keys for dm-crypt as well ([`keys`](super::keys)), which are looked for before.
+        libc::ENOKEY => signature("ENOKEY", "no key that could verify it is known", ENROL),
+        libc::EKEYREJECTED => {
+            signature("EKEYREJECTED", "it does not fit the file, or its key is revoked, expired or wrong", COPY)
+        }
+        libc::ENOPKG => signature("ENOPKG", "it needs an algorithm that this kernel lacks", SIGNED),
+        libc::EBADMSG => signature("EBADMSG", "it is malformed", COPY),
+        libc::ELIBBAD => signature("ELIBBAD", "the file is no well-formed PE file", COPY),
+        libc::EKEYREVOKED => Error::DmCryptKey { name: "EKEYREVOKED" },
+        libc::EKEYEXPIRED => Error::DmCryptKey { name: "EKEYEXPIRED" },
         libc::ENOEXEC => Error::Format,
         libc::ENOMEM => Error::NoMemory { name: "ENOMEM" },
         libc::EADDRNOTAVAIL => Error::NoMemory { name: "EADDRNOTAVAIL" },
@@ -269,6 +295,9 @@ mod tests {
             (libc::ENODATA, "it has none"),
             (libc::ENOKEY, "enrol the key"),
             (libc::EKEYREJECTED, "revoked"),
+            (libc::EKEYREJECTED, "changed after it was signed"),
+            (libc::EKEYREVOKED, "dm-crypt key"),
+            (libc::EKEYEXPIRED, "link-volume-key="),
             (libc::ENOPKG, "algorithm"),
             (libc::EBADMSG, "malformed"),
             (libc::ELIBBAD, "PE file"),

@@ -11,8 +11,8 @@ use crate::kernel::{self, uki};
 use crate::record::{Call, Record};
 use crate::request::InputFile;
 
-/// No kernel file is larger. Debian's vmlinux with debug information has 700 MB.
-const MOST_KERNEL: u64 = 1 << 30;
+/// How much of a kernel's file is read. A larger one, such as a vmlinux with debug information, has an unknown release.
+const MOST_KERNEL: u64 = 256 << 20;
 /// Files whose content decides something: the settings of services, the programs whose version matters, our own note.
 fn is_kept(name: &str) -> bool {
     name.starts_with("etc/") && name.ends_with("kdump.conf")

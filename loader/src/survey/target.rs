@@ -69,6 +69,16 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
         Target::Directory(directory) => {
             if let Some(mount) = device::mount_of(files, directory) {
                 encrypted(files, capture, &mount.device, directory, findings);
+                if mount.is_volatile {
+                    let message = format!(
+                        "{directory} is in memory ({} is a tmpfs): the dump would be lost with the next boot",
+                        mount.point
+                    );
+                    findings.push(
+                        Finding::new(Code::TargetVolatile, message)
+                            .remedy("name a directory on a disk in the settings of the service"),
+                    );
+                }
             }
             room(directory, device::free(files, directory), need, findings);
         }

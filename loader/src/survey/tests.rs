@@ -61,7 +61,7 @@ impl Armed {
     /// Records an image with nothing wrong, but for what `change` does to it.
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
-        let machine = Machine::read(root, Some(1_000_000)).unwrap();
+        let machine = Machine::read(root, Some(crate::machine::example::measured(1_000_000))).unwrap();
         let command_line = "console=ttyS1 nr_cpus=1 reset_devices acpi_no_memhotplug";
         let request = Request { command_line: command_line.into(), ..request::example() };
         let image = crate::build(&request, &machine).unwrap().summary();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use loader::machine::Machine;
+use loader::machine::{Cpuid, Machine, Measured};
 use tempfile::TempDir;
 
 /// The small kernel and purgatory of the loader's own tests.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -142,6 +143,28 @@ const STATES: &[State] = &[
         words: &["/var/crash is on the encrypted volume root_crypt", "kexec_load hands no keys"],
     },
     State {
+        name: "the device is not there",
+        make: |machine| {
+            machine.initrd(&[("usr/bin/kdump.sh", b""), ("etc/kdump.conf", b"ext4 UUID=5e61\npath /dumps\n")]);
+        },
+        answer: "no",
+        found: &[("target_missing", "error"), ("makedumpfile_unknown", "note")],
+        words: &[
+            "the dump goes to UUID=5e61, which is not on this machine",
+            "kdump-capture.service in the initrd, to /dumps of UUID=5e61",
+        ],
+    },
+    State {
+        name: "the target is in memory",
+        make: |machine| {
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw shared:9 - tmpfs tmpfs rw\n";
+            machine.write("proc/self/mountinfo", mounts);
+        },
+        answer: "no",
+        found: &[("target_volatile", "error")],
+        words: &["/var/crash is in memory (/var/crash is a tmpfs)"],
+    },
+    State {
         name: "the target is another machine",
         make: |machine| machine.write("etc/default/kdump-tools", "USE_KDUMP=1\nNFS=\"server:/export\"\n"),
         answer: "yes_but",
@@ -204,6 +227,7 @@ fn every_state_is_said_in_words_json_and_metrics() {
         found.sort_unstable();
         assert_eq!(told, found, "{name}");
 
+        promtool_accepts(&metrics, name);
         let metrics = fs::read_to_string(metrics).unwrap();
         let samples: Vec<String> = found
             .iter()
@@ -213,6 +237,14 @@ fn every_state_is_said_in_words_json_and_metrics() {
             .collect();
         samples.iter().for_each(|sample| assert!(metrics.contains(sample), "{name}: {sample} is missing in:\n{metrics}"));
         assert_eq!(metrics.matches("kdump_loader_findings{").count(), found.len(), "{name}");
+    }
+}
+
+/// Prometheus' own linter, where it is installed. Without it, the parser beside `prometheus.rs` checks the format alone.
+fn promtool_accepts(metrics: &Path, name: &str) {
+    let linter = Command::new("promtool").args(["check", "metrics"]).stdin(fs::File::open(metrics).unwrap()).output();
+    if let Ok(output) = linter {
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

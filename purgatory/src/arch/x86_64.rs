@@ -9,10 +9,12 @@ mod probe;
 mod copy;
 mod leave;
 mod enter;
+mod banks;
 mod reset;
 
 #[allow(unused_imports, reason = "not every program uses everything")]
 pub use {
+    banks::{Bank, banks},
     copy::copy,
     enter::{Registers, enter},
     probe::{engine as probed_engine, resume as resume_probe},
@@ -23,4 +25,4 @@ pub use guard::set as guard_stack;
 pub use leave::leave;
 pub use reset::{halt, reset};
 pub use serial::UartPorts;
-pub use trap::{DEBUG, TrapFrame, nmis};
+pub use trap::{DEBUG, MACHINE_CHECK, TrapFrame, nmis};

@@ -62,7 +62,7 @@ impl Image {
     fn differences(&self) -> Vec<(Place, Verdict)> {
         let mut found = Vec::new();
         let read = |span| slice(&self.memory, span);
-        regions(&self.handoff, Engine::soft(), &self.leaf_table, read, |place, difference| {
+        regions(&self.handoff, Engine::soft(), &self.leaf_table, &Reading::new(), read, |place, difference| {
             found.push((place, difference.verdict()))
         });
         found
@@ -79,7 +79,7 @@ fn untouched_image_has_no_difference() {
 #[cfg_attr(miri, ignore = "hashes the image sixteen times")]
 fn flipped_bit_in_any_file_byte_names_its_leaf() {
     let mut image = image();
-    let regions: Vec<ProvenRegion> = image.handoff.regions().copied().collect();
+    let regions: Vec<crate::received::ProvenRegion> = image.handoff.regions().copied().collect();
     for region in regions {
         let file = region.file();
         for offset in [0, file.len() / 2, file.len() - 1, 4095.min(file.len() - 1), 4096.min(file.len() - 1)] {
@@ -126,7 +126,7 @@ fn two_corrupt_segments_are_both_named() {
     image.memory[(starts[2] - BASE) as usize] ^= 1;
     let mut findings = Findings::default();
     let read = |span| slice(&image.memory, span);
-    regions(&image.handoff, Engine::soft(), &image.leaf_table, read, |place, difference| {
+    regions(&image.handoff, Engine::soft(), &image.leaf_table, &Reading::new(), read, |place, difference| {
         findings.count(&place, &difference);
     });
     // The shorter of two leaves that started together ends first.
@@ -135,6 +135,35 @@ fn two_corrupt_segments_are_both_named() {
     named.sort_by_key(|&(kind, _)| kind as u32);
     assert_eq!(named, [(RegionKind::Kernel, 1), (RegionKind::Initrd, 1)]);
     assert!(findings.names(RegionKind::Initrd) && !findings.names(RegionKind::Purgatory));
+}
+
+#[test]
+fn every_span_is_known_as_being_read_while_it_is() {
+    let mut image = image();
+    let (kernel, tail) = {
+        let region = image.handoff.regions().nth(1).unwrap();
+        (region.file(), region.tail())
+    };
+    image.memory[(tail.end() - 1 - BASE) as usize] = 1;
+    // Of the leaves that start together, the longest are in work when the shorter ones have ended.
+    for region in image.handoff.regions() {
+        image.memory[(region.file().start() - BASE) as usize] ^= 1;
+    }
+    let (reading, mut at_difference, at_tail) = (Reading::new(), Vec::new(), std::cell::RefCell::new(Vec::new()));
+    let read = |span: Span| {
+        if span == tail {
+            at_tail.borrow_mut().extend(reading.spans());
+        }
+        slice(&image.memory, span)
+    };
+    regions(&image.handoff, Engine::soft(), &image.leaf_table, &reading, read, |place, _| {
+        at_difference.push((place, reading.spans().collect::<Vec<_>>()));
+    });
+    assert_eq!((at_tail.borrow().len(), at_tail.borrow()[0].clone()), (1, tail.start()..tail.end()));
+    let first = kernel.start()..kernel.end().min(kernel.start() + u64::from(LEAF));
+    assert!(at_difference.iter().any(|(place, spans)| place.kind != RegionKind::Kernel && spans.contains(&first)));
+    assert!(at_difference.iter().all(|(place, spans)| !spans.contains(&(place.start..place.end))), "ended");
+    assert_eq!(reading.spans().count(), 0);
 }
 
 #[test]

@@ -148,6 +148,8 @@ pub struct Arrangement {
     pub console: Option<u16>,
     /// COM1 is there and never takes a byte.
     pub stuck_console: bool,
+    /// A machine check is injected once the purgatory is in an endless loop.
+    pub machine_check: bool,
     /// Every instruction of the purgatory is traced, and of those that a block can forbid exactly these must have been executed.
     pub traced: Option<&'static [Forbidden]>,
 }
@@ -171,6 +173,7 @@ impl Default for Arrangement {
             hotplug: true,
             console: Some(COM1),
             stuck_console: false,
+            machine_check: false,
             traced: None,
         }
     }

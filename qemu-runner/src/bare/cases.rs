@@ -4,6 +4,7 @@ mod block;
 mod elfcorehdr;
 mod exceptions;
 mod hotplug;
+mod machine_checks;
 mod permissions;
 mod policy;
 mod segments;
@@ -23,6 +24,7 @@ pub const FAMILIES: &[(&str, &[Case])] = &[
     ("elfcorehdr", elfcorehdr::CASES),
     ("rewritten", elfcorehdr::REWRITTEN),
     ("exceptions", exceptions::CASES),
+    ("machine checks", machine_checks::CASES),
     ("policy", policy::CASES),
     ("permissions", permissions::CASES),
 ];

@@ -12,6 +12,9 @@ use super::memory::Memory;
 use super::oracle::{CORRUPT_AT, CORRUPT_IN};
 use crate::error::{Error, check};
 
+/// What it says about a machine check: what it was reading, and what the CPU has noted.
+const WHAT_FAILED: [&str; 2] = ["was verifying ", "bank "];
+
 /// A place in the course.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
@@ -47,9 +50,14 @@ fn course(case: &Case, memory: &Memory) -> Vec<Place> {
     let mut places = Vec::new();
     if is_proven(verdict) {
         places.extend([Place::One(announcements(memory)), Place::Differences]);
-    } else if verdict == Verdict::Exception {
+    } else if matches!(verdict, Verdict::Exception | Verdict::MachineCheck) {
         // It may be raised before, while or after memory is verified.
         places.extend([Place::Perhaps("verifying "), Place::Differences, Place::Beginning("exception ")]);
+        // As many as the case names, and no more.
+        for beginning in WHAT_FAILED {
+            let count = case.expect.says.iter().filter(|said| said.starts_with(beginning)).count();
+            places.extend((0..count).map(|_| Place::Beginning(beginning)));
+        }
     }
     let sentence = format!("verdict {:#x} {}: {}", verdict as u32, verdict.word(), verdict.sentence());
     let booted = |reported: Reported, places: &mut Vec<Place>| match reported.elfcorehdr {

@@ -48,13 +48,12 @@ pub fn judge(
     observed: &mut Observed,
     vm: &mut Vm,
 ) -> Result<(), Error> {
-    let endless = |vm: &mut Vm| Ok(endless::never_left(memory, vm.monitor.instruction_pointer()?));
     match case.expect.ended {
         Ended::Halted => {
             await_state(vm, "every CPU in HLT", |vm| vm.monitor.all_cpus_halted())?;
-            check(endless(vm)?, "where the CPU that panicked is", "in an endless loop of the purgatory", "elsewhere")?;
+            check(is_endless(vm, memory)?, "where the CPU that panicked is", "in an endless loop of the purgatory", "elsewhere")?;
         }
-        Ended::Spinning => await_state(vm, "a CPU in an endless loop of the purgatory", endless)?,
+        Ended::Spinning => await_endless_loop(vm, memory)?,
         _ => {}
     }
     observed.console.extend(vm.arrived_on_console());
@@ -126,6 +125,15 @@ fn reset(observed: &Observed, vm: &mut Vm, by_triple_fault: bool, delay: Duratio
     let waited = ended.saturating_duration_since(from);
     let in_time = delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK;
     check(in_time.contains(&waited), "wait before the reset", format_args!("{in_time:?}"), format_args!("{waited:?}"))
+}
+
+/// Waits until the CPU that panicked is in a loop of the purgatory that is never left.
+pub fn await_endless_loop(vm: &mut Vm, memory: &Memory) -> Result<(), Error> {
+    await_state(vm, "a CPU in an endless loop of the purgatory", |vm| is_endless(vm, memory))
+}
+
+fn is_endless(vm: &mut Vm, memory: &Memory) -> Result<bool, Error> {
+    Ok(endless::never_left(memory, vm.monitor.instruction_pointer()?))
 }
 
 /// Asks QEMU again and again until it is so, or the deadline passes.

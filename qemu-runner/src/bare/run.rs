@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use loader::image::Image;
-use loader::request::{Console, InputFile, Request};
+use loader::request::{Confidential, Console, InputFile, Request};
 
 use super::booted::{Kind, Machines};
 use super::case::{Arrangement, Case, Cpu};
@@ -114,7 +114,7 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
             vm
         }
     };
-    watch(&mut vm, case, &mut observed, outcome)?;
+    watch(&mut vm, case, arrangement.machine_check.then_some(&memory), &mut observed, outcome)?;
     // One that goes on is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
@@ -154,6 +154,7 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         on_corrupt: Some(arrangement.on_corrupt),
         reset_delay_ms: Some(arrangement.reset_delay_ms),
         console: arrangement.console.map_or(Console::None, Console::Port),
+        confidential: Confidential::No,
         hotplug: arrangement.hotplug,
         engine: arrangement.engine,
         leaf_size: Some(arrangement.leaf_size),
@@ -200,8 +201,9 @@ pub(super) fn remove_big_files(context: &Context, directory: &Path, keep_disk: b
     Ok(())
 }
 
-/// Listens until the machine ends, or until it stands still as it says it will.
-fn watch(vm: &mut Vm, case: &Case, observed: &mut Observed, outcome: &mut Outcome) -> Result<(), Error> {
+/// Listens until the machine ends, or until it stands still as it says it will. Where the purgatory in `held` is to be held in a loop, a
+/// machine check is injected then.
+fn watch(vm: &mut Vm, case: &Case, held: Option<&Memory>, observed: &mut Observed, outcome: &mut Outcome) -> Result<(), Error> {
     loop {
         match vm.next_or_end("the end of the machine")? {
             Arrival::Console(line) => {
@@ -223,6 +225,11 @@ fn watch(vm: &mut Vm, case: &Case, observed: &mut Observed, outcome: &mut Outcom
                 observed.harness.push(text);
                 if panicked {
                     observed.panicked_at = Some(Instant::now());
+                    if let Some(memory) = held {
+                        judge::await_endless_loop(vm, memory)?;
+                        vm.monitor.inject_machine_check()?;
+                        outcome.now("a machine check is injected");
+                    }
                     if judge::stands_still(case) && !words::speaks(case) {
                         return Ok(());
                     }

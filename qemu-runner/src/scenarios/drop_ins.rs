@@ -11,13 +11,16 @@ use std::path::PathBuf;
 use handoff::{EngineId, Verdict};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
+use crate::capture::JUMP_TO_ITSELF;
 use crate::console::Said;
 use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First, load_file_command};
 use crate::machine;
 use crate::peers::SOURCES;
+use crate::purgatory;
 use crate::scenario::{Need, Scenario};
+use crate::scenarios::purgatory::replace;
 use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 
 /// What both say when a digest is wrong.
@@ -33,6 +36,8 @@ const LOW_PAGE: u64 = 0x8000;
 const LOW_SEED: u64 = 3;
 /// A bit of an address that no machine of a scenario has memory at: 16 TiB.
 const UNMAPPED_BIT: u64 = 44;
+/// Part of the name of what hashes one message without SHA-NI.
+const ONE_STREAM: &str = "one_stream8compress";
 /// How often the CPU is asked where it stands still.
 const LOOKS: u32 = 5;
 
@@ -58,6 +63,13 @@ pub(super) fn all() -> Vec<Scenario> {
             needs: &[Need::Kexec, Need::DropIns],
             may_be_skipped: false,
             story: kexec_tools_table,
+        },
+        Scenario {
+            name: "kexec-tools-with-ours-machine-check",
+            summary: "a machine check while our purgatory in kexec-tools verifies: it says what it was verifying, and resets",
+            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
+            may_be_skipped: false,
+            story: kexec_tools_machine_check,
         },
         Scenario {
             name: "kexec-tools-with-ours-corrupt",
@@ -123,6 +135,34 @@ fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
     let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     damage_and_refuse(first, &purgatory)
+}
+
+/// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which it can be held.
+fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let symbols = read(stage.context.kexec_tools_drop_in_symbols()?)?;
+    let function = purgatory::function(&symbols, ONE_STREAM)?;
+    let cpu = machine::CPU_WITHOUT_SHA_NI;
+    let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let code = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    replace(&mut first, code.start, &function, &JUMP_TO_ITSELF)?;
+    let region = first.crash_region()?;
+    let mut crashed = first.panic(Some(0))?;
+    crashed.await_endless_loop(&code)?;
+    crashed.vm.monitor.inject_machine_check()?;
+    crashed.stage.outcome.now("a machine check is injected");
+    let reset = crashed.reset()?;
+    check(reset.triple_fault, "the reset", "a triple fault, which needs no permission", "one that was asked for")?;
+    let said = format!("{:?}", crashed.said);
+    check(crashed.said.iter().any(says("machine check: ")), "the console", "a machine check", &said)?;
+    let within = |said: &Said| matches!(said, Said::Remark(words) if reading(words).is_some_and(|at| region.contains(&at)));
+    check(crashed.said.iter().any(within), "what was being verified", format!("part of {region:x?}"), said)
+}
+
+/// The first address of what it says that it was verifying.
+fn reading(words: &str) -> Option<u64> {
+    let (start, _) = words.strip_prefix("was verifying 0x")?.split_once('-')?;
+    u64::from_str_radix(start, 16).ok()
 }
 
 /// The first region begins where no memory is, then.

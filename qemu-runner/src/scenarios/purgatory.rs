@@ -6,16 +6,19 @@ use handoff::block::DEFAULT_RESET_DELAY_MS;
 use handoff::{Block, RegionKind, Verdict};
 
 use crate::armed::ArmedImage;
+use crate::capture::JUMP_TO_ITSELF;
 use crate::console::Said;
 use crate::error::{Error, check, check_eq};
-use crate::first::RESET_DELAY_S;
-use crate::purgatory;
+use crate::first::{First, RESET_DELAY_S};
+use crate::purgatory::{self, Function};
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::corrupt::bare;
 use crate::stage::Stage;
 
 /// `UD2`, which raises exception 6, #UD (SDM vol. 2, "UD - Undefined Instruction").
 const UD2: [u8; 2] = [0x0f, 0x0b];
+/// What hashes three leaves at once.
+const THREE_STREAMS: &str = "sha256_three_streams";
 /// What `crate::story::tell` is called in the purgatory's symbols, as far as no build changes it (Rust's v0 mangling).
 const STORY_TELL: &str = "5story4tell";
 
@@ -58,6 +61,13 @@ pub(super) fn all() -> Vec<Scenario> {
             needs: &[Need::Purgatory],
             may_be_skipped: false,
             story: exception,
+        },
+        Scenario {
+            name: "purgatory-machine-check",
+            summary: "a machine check while the image is verified is named with what was being verified, and the machine is reset",
+            needs: &[Need::Purgatory],
+            may_be_skipped: false,
+            story: machine_check,
         },
     ]
 }
@@ -105,17 +115,10 @@ fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let elf = stage.context.purgatory()?;
-    let elf = std::fs::read(&elf).map_err(Error::file("read", &elf))?;
-    let function = purgatory::function(&elf, STORY_TELL)?;
+    let function = function(stage, STORY_TELL)?;
     let mut first = stage.boot(&bare())?;
     let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;
-    let address = segment.start + function.offset;
-    let loaded = first.vm.ram.read(address, function.beginning.len())?;
-    let expected = format!("{:02x?}, as in the file", function.beginning);
-    check(loaded == function.beginning, "the function in memory", expected, format!("{loaded:02x?}"))?;
-    first.vm.ram.write(address, &UD2)?;
-    first.note(format!("an invalid instruction written to {address:#x}"));
+    replace(&mut first, segment.start, &function, &UD2)?;
 
     let mut crashed = first.panic(None)?;
     let delay_ms = crashed.reset_as_announced()?;
@@ -125,4 +128,45 @@ fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
     let named =
         crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(vector) && text.contains(&place)));
     check(named, "the console", format!("{vector:?} at {place}"), format!("{:?}", crashed.said))
+}
+
+/// The purgatory is held in the code that hashes leaves, so that what it is verifying does not depend on time.
+fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let function = function(stage, THREE_STREAMS)?;
+    let mut first = stage.boot(&bare())?;
+    let image = first.arm("")?.image;
+    let (segment, kernel) = (image.region(RegionKind::Purgatory)?.start, image.region(RegionKind::Kernel)?.start);
+    replace(&mut first, segment, &function, &JUMP_TO_ITSELF)?;
+
+    // On the first CPU, because it is the one that gets it.
+    let mut crashed = first.panic(Some(0))?;
+    let code = segment + function.offset..segment + function.offset + JUMP_TO_ITSELF.len() as u64;
+    crashed.await_endless_loop(&code)?;
+    crashed.vm.monitor.inject_machine_check()?;
+    crashed.stage.outcome.now("a machine check is injected");
+    let delay_ms = crashed.reset_as_announced()?;
+    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    crashed.expect_verdict(Verdict::MachineCheck)?;
+    for words in [format!("was verifying kernel at {kernel:#x}-"), "bank 9 status 0xbd80000000000134 address ".into()] {
+        let named = crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(&words)));
+        check(named, "the console", words, format!("{:?}", crashed.said))?;
+    }
+    Ok(())
+}
+
+fn function(stage: &Stage<'_>, name: &str) -> Result<Function, Error> {
+    let elf = stage.context.purgatory()?;
+    let elf = std::fs::read(&elf).map_err(Error::file("read", &elf))?;
+    Ok(purgatory::function(&elf, name)?)
+}
+
+/// Overwrites the beginning of a function of the purgatory whose code begins at `start`.
+pub(super) fn replace(first: &mut First<'_, '_>, start: u64, function: &Function, code: &[u8]) -> Result<(), Error> {
+    let address = start + function.offset;
+    let loaded = first.vm.ram.read(address, function.beginning.len())?;
+    let expected = format!("{:02x?}, as in the file", function.beginning);
+    check(loaded == function.beginning, "the function in memory", expected, format!("{loaded:02x?}"))?;
+    first.vm.ram.write(address, code)?;
+    first.note(format!("{code:02x?} written to {address:#x}"));
+    Ok(())
 }

@@ -23,6 +23,7 @@ fn summary() -> Summary {
         command_line: "nr_cpus=1 purgatory.report=".into(),
         dropped: Vec::new(),
         console_port: Some(0x3f8),
+        confidential: None,
         by_block: Some(BlockSummary {
             block: SpanSummary { start: 0x3300_8000, len: 0x300 },
             leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
@@ -44,6 +45,7 @@ fn foreign() -> Summary {
         regions: vec![region("kernel", 0x3200_0000, 5 << 20), region("command-line", 0x32ff_f000, 4096)],
         command_line: "nr_cpus=1".into(),
         console_port: None,
+        confidential: Some(GuestSummary { kind: "sev_es".into(), evidence: "CPUID leaf 0x8000001f".into() }),
         by_block: None,
         ..summary()
     }
@@ -61,6 +63,7 @@ entry          0x33000000
 purgatory      kdump-purgatory
 digest         sha-ni, 20 leaves of 256 KiB, 5.0 MiB
 console        8250 at 0x3f8
+confidential   no
 if corrupt     reset after 2.5 s
 command line   nr_cpus=1 purgatory.report=
 report         0x32fff04d
@@ -75,6 +78,7 @@ fn table_says_what_another_purgatory_does_and_what_it_was_not_told() {
 purgatory      kexec-tools
 digest         one over 5.0 MiB with zeroes: kernel, command-line
 console        none
+confidential   sev_es, by CPUID leaf 0x8000001f
 if corrupt     as the purgatory was built; others' stand still for ever
 command line   nr_cpus=1
 identity       abababababababababababababababababababababababababababababababab

@@ -155,7 +155,7 @@ const LOG: (&str, &str) =
 fn evidence_is_read_from_a_machine_and_kept_in_its_snapshot() {
     let live = machine_with(&[NOTHING, LOG, ("sys/hypervisor/type", "xen\n"), ("sys/hypervisor/guest_type", "HVM\n")]);
     let snapshot = tempfile::tempdir().unwrap();
-    super::super::snapshot::save(live.path(), snapshot.path(), 1).unwrap();
+    super::super::snapshot::save(live.path(), snapshot.path(), &example::measured(1)).unwrap();
     for root in [live.path(), snapshot.path()] {
         let machine = super::super::Machine::read(root, None).unwrap();
         assert_eq!(machine.no_reservation, logged(BootLog::Reserved));

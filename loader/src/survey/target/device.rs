@@ -16,9 +16,14 @@ pub struct Mount {
     pub device: String,
     /// Where it is mounted.
     pub point: String,
+    /// Whether its files are in memory, and gone after the next boot.
+    pub is_volatile: bool,
     /// Major and minor number, as in `8:1`.
     number: String,
 }
+
+/// File systems in memory.
+const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 
 /// What is mounted, from /proc/self/mountinfo (Documentation/filesystems/proc.rst, 3.5).
 fn mounts(files: Files<'_>) -> Vec<Mount> {
@@ -27,13 +32,14 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(2);
         let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
-        let source = unescaped(after.split(' ').nth(1)?);
+        let (kind, rest) = after.split_once(' ')?;
+        let source = unescaped(rest.split(' ').next()?);
         // Major number 0 is no block device. btrfs has such a number, and its source is one.
         let device = match number.starts_with("0:") {
             true => block_device(files, &source).unwrap_or_default(),
             false => format!("sys/dev/block/{number}"),
         };
-        Some(Mount { device, point, number })
+        Some(Mount { device, point, is_volatile: VOLATILE.contains(&kind), number })
     };
     text.lines().filter_map(mount).collect()
 }

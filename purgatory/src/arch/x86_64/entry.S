@@ -3,8 +3,8 @@
  * On entry: 64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off, GDT and
  *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine
  *   (6.12) or stops it for ever (7.2), so the way there is short.
- * On exit: own stack, GDT, TSS and IDT; SSE on; RDI = time-stamp counter on entry, RSI = RSP on entry; in the
- *   program's `tell`, never to return.
+ * On exit: own stack, GDT, TSS and IDT; SSE and machine checks on; RDI = RSP on entry; in the program's `tell`, never to return. From here
+ *   on every exception ends as a verdict, so nothing before this point may raise one in a confidential guest, RDTSC included.
  * Clobbers: everything. Integer instructions only, until CR4 says otherwise.
  */
     .section .text.entry, "ax", @progbits
@@ -15,10 +15,6 @@ purgatory_start:
     cld
     movq    %rsp, %rbx
     leaq    __stack_top(%rip), %rsp
-    rdtsc
-    shlq    $32, %rdx
-    orq     %rax, %rdx
-    movq    %rdx, %rbp
 
     /* GDT, written here because LTR marks the task state segment busy in it: flat segments at the selectors that boot.rst asks for,
      * accessed bits set, and the task state segment, whose base lies scattered (SDM vol. 3A, "TSS descriptor in 64-bit mode"). */
@@ -88,7 +84,9 @@ purgatory_start:
     movq    %rax, 8(%rsp)
     lidt    6(%rsp)
 
-    /* SSE on; leave.S puts these back. */
+    /* SSE and machine checks on. leave.S and enter.S put these back: the next kernel keeps CR4.MCE as it finds it, and until it has a
+     * handler a machine check with MCE off resets the machine, while one with MCE on would stop it in an early exception for ever
+     * (startup_64, arch/x86/kernel/head_64.S; early_fixup_exception, arch/x86/mm/extable.c). */
     movq    %cr0, %rax
     movq    %rax, saved_cr0(%rip)
     andq    ${CR0_NOT_EM_TS}, %rax
@@ -96,14 +94,13 @@ purgatory_start:
     movq    %rax, %cr0
     movq    %cr4, %rax
     movq    %rax, saved_cr4(%rip)
-    orq     ${CR4_SSE}, %rax
+    orq     ${CR4_ON}, %rax
     movq    %rax, %cr4
     movl    ${MXCSR_RESET}, 8(%rsp)
     ldmxcsr 8(%rsp)
 
     addq    $16, %rsp
-    movq    %rbp, %rdi
-    movq    %rbx, %rsi
+    movq    %rbx, %rdi
     xorl    %ebp, %ebp
     call    {tell}
     ud2

@@ -12,6 +12,9 @@ pub const VECTORS: usize = 32;
 pub const NMI: usize = 2;
 /// The vector of debug exceptions. With single-stepping off, only a watched address raises one (`guard.rs`).
 pub const DEBUG: u64 = 1;
+/// The vector of machine checks. Like the others it is delivered at the top of the exceptions' stack: one that interrupts the report of
+/// another exception overwrites its frame, counts as the second, and resets the machine, as it would with CR4.MCE off.
+pub const MACHINE_CHECK: u64 = 18;
 
 /// Bytes between the first instructions of two stubs in `trap.S`.
 pub const STUB_SIZE: usize = 16;

@@ -2,6 +2,7 @@
 
 use handoff::{ConsoleSettings, EngineId, OnCorrupt, Permissions, RegionKind, Verdict};
 
+use super::machine_checks::HOLD;
 use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND};
 use crate::bare::memory::Memory;
 use crate::bare::trace::Forbidden;
@@ -65,6 +66,20 @@ pub const CASES: &[Case] = &[
             memory.region(RegionKind::Initrd)[0] ^= 1;
         },
         expect: Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::TripleFault },
+    },
+    Case {
+        name: "nothing-permitted-machine-check",
+        summary: "nothing is permitted, and a machine check is raised",
+        arrange: |arrangement| {
+            traced(arrangement);
+            arrangement.machine_check = true;
+        },
+        damage: |memory| {
+            confidential(memory);
+            let at = memory.function("received7receive");
+            memory.at(at, HOLD.len()).copy_from_slice(HOLD);
+        },
+        expect: Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault },
     },
     Case {
         name: "nothing-permitted-halt",

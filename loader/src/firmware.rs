@@ -1,0 +1,111 @@
+//! [12b] What booted the machine, as far as it decides which kernels Linux trusts: asked when one was refused.
+//!
+//! It works where securityfs and efivarfs are not mounted, so where lockdown cannot be asked.
+
+use std::fs;
+use std::path::Path;
+
+use crate::submit;
+
+/// Of `struct boot_params`: `secure_boot`, and its value for "enabled" (arch/x86/include/uapi/asm/bootparam.h, include/linux/efi.h).
+const SECURE_BOOT_AT: usize = 0x1ec;
+const SECURE_BOOT_ENABLED: u8 = 3;
+const SECURE_BOOT_DISABLED: u8 = 2;
+
+/// What booted the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    /// A BIOS.
+    Bios,
+    /// UEFI.
+    Uefi {
+        /// Whether Secure Boot was on, if the boot loader told the kernel.
+        secure_boot: Option<bool>,
+    },
+}
+
+impl Firmware {
+    /// Reads it below `root`.
+    pub fn read(root: &Path) -> Self {
+        if !root.join("sys/firmware/efi").is_dir() {
+            return Self::Bios;
+        }
+        let params = fs::read(root.join("sys/kernel/boot_params/data")).unwrap_or_default();
+        let secure_boot = match params.get(SECURE_BOOT_AT) {
+            Some(&SECURE_BOOT_ENABLED) => Some(true),
+            Some(&SECURE_BOOT_DISABLED) => Some(false),
+            _ => None,
+        };
+        Self::Uefi { secure_boot }
+    }
+
+    /// What it says about a refused kexec_load.
+    pub fn about_load(self, refusal: &submit::Error) -> Option<&'static str> {
+        let forbidden = matches!(refusal, submit::Error::NotPermitted | submit::Error::Forbidden);
+        match self {
+            Self::Uefi { secure_boot: Some(true) } if forbidden => {
+                Some("Secure Boot is on, under which Linux takes signed kernels only: load one with --file")
+            }
+            _ => None,
+        }
+    }
+
+    /// What it says about a refused kexec_file_load.
+    pub fn about_file_load(self, refusal: &submit::file::Error) -> Option<&'static str> {
+        let untrusted = matches!(refusal, submit::file::Error::Signature { .. });
+        (self == Self::Bios && untrusted).then_some(
+            "this machine was booted by a BIOS, so Linux trusts only keys that are built into it, and Debian's key is trusted under UEFI \
+             only: boot by UEFI, or leave out --file where lockdown allows",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(secure_boot: Option<u8>) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("sys/kernel/boot_params")).unwrap();
+        if let Some(secure_boot) = secure_boot {
+            fs::create_dir_all(root.path().join("sys/firmware/efi")).unwrap();
+            let mut params = vec![0; 4096];
+            params[SECURE_BOOT_AT] = secure_boot;
+            fs::write(root.path().join("sys/kernel/boot_params/data"), params).unwrap();
+        }
+        root
+    }
+
+    fn firmware(secure_boot: Option<u8>) -> Firmware {
+        Firmware::read(machine(secure_boot).path())
+    }
+
+    #[test]
+    fn secure_boot_is_known_without_efivarfs_and_securityfs() {
+        assert_eq!(firmware(None), Firmware::Bios);
+        for (value, secure_boot) in [(0, None), (1, None), (2, Some(false)), (3, Some(true))] {
+            assert_eq!(firmware(Some(value)), Firmware::Uefi { secure_boot }, "{value}");
+        }
+    }
+
+    #[test]
+    fn refused_load_under_secure_boot_names_it_and_the_way_out() {
+        let secure = firmware(Some(3));
+        for refusal in [submit::Error::Forbidden, submit::Error::NotPermitted] {
+            let words = secure.about_load(&refusal).unwrap();
+            assert!(words.contains("Secure Boot") && words.contains("--file"), "{words}");
+            assert_eq!(firmware(None).about_load(&refusal), None);
+            assert_eq!(firmware(Some(2)).about_load(&refusal), None);
+        }
+        assert_eq!(secure.about_load(&submit::Error::NoMemory), None);
+    }
+
+    #[test]
+    fn signature_that_is_not_trusted_on_a_bios_machine_is_told_why() {
+        let untrusted = submit::file::refusal(libc::ENOKEY);
+        let words = firmware(None).about_file_load(&untrusted).unwrap();
+        assert!(words.contains("BIOS") && words.contains("UEFI only"), "{words}");
+        assert_eq!(firmware(Some(3)).about_file_load(&untrusted), None);
+        assert_eq!(firmware(None).about_file_load(&submit::file::refusal(libc::ENOMEM)), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! Machine checks, from QEMU's monitor, while the purgatory is held somewhere by a jump to itself that a stray write has left.
+
+use handoff::{DIGEST_LEN, RegionKind, Verdict};
+
+use crate::bare::case::{Arrangement, Case, Ended, Expect};
+use crate::bare::memory::Memory;
+
+/// What holds it: `jmp .`.
+pub(super) const HOLD: &[u8] = b"\xeb\xfe";
+/// The same for whatever has bytes to look at, and an answer for what has none: `test %rsi, %rsi; jne 1f; xor %eax, %eax; ret; 1: jmp 1b`.
+const HOLD_UNLESS_EMPTY: &[u8] = b"\x48\x85\xf6\x75\x03\x31\xc0\xc3\xeb\xfe";
+/// What the CPU has noted, as [`crate::monitor::Monitor::inject_machine_check`] has it noted.
+const BANK: &str = "bank 9 status 0xbd80000000000134 address 0x12345000";
+
+fn machine_check(arrangement: &mut Arrangement) {
+    arrangement.machine_check = true;
+}
+
+/// Writes `code` over the beginning of a function.
+fn instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
+    let at = memory.function(function);
+    memory.at(at, code.len()).copy_from_slice(code);
+}
+
+/// The same, with digest and seal made right again: the purgatory is one leaf, and its region comes first.
+fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
+    instead_of(memory, function, code);
+    let mut hasher = digest::Sha256::new(digest::Engine::soft());
+    hasher.update(memory.region(RegionKind::Purgatory));
+    let digest: [u8; DIGEST_LEN] = hasher.finish();
+    memory.leaf(0).copy_from_slice(&digest);
+    memory.reseal();
+}
+
+const fn reset(says: &'static [&'static str]) -> Expect {
+    Expect { verdict: Verdict::MachineCheck, says, ended: Ended::Reset }
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "machine-check-early",
+        summary: "a machine check is raised before anything is verified",
+        arrange: machine_check,
+        damage: |memory| {
+            instead_of(memory, "received7receive", HOLD);
+            // What no digest covers: it must not be taken for what is being read.
+            let reading = memory.symbol("READING");
+            memory.at(reading, 3 * size_of::<u64>()).fill(1);
+        },
+        expect: reset(&[
+            "exception 18 error 0x0 at rip {@received7receive} (purgatory+{#received7receive}) rsp ",
+            BANK,
+            "verdict 0x41 machine-check",
+        ]),
+    },
+    Case {
+        name: "machine-check-leaf-table",
+        summary: "a machine check is raised while the seal is verified",
+        arrange: machine_check,
+        damage: |memory| instead_of(memory, "6Sha2566update", HOLD),
+        expect: reset(&["exception 18 ", "was verifying leaf-table at 0x", BANK, "verdict 0x41 machine-check"]),
+    },
+    Case {
+        name: "machine-check-leaves",
+        summary: "a machine check is raised while three leaves are verified at once",
+        arrange: machine_check,
+        damage: |memory| instead_of(memory, "sha256_three_streams", HOLD),
+        expect: reset(&[
+            "exception 18 error 0x0 at rip {@sha256_three_streams} ",
+            "was verifying purgatory at {purgatory}-",
+            "was verifying kernel at {kernel}-",
+            "was verifying initrd at {initrd}-{initrd+ffff}",
+            BANK,
+            "verdict 0x41 machine-check",
+        ]),
+    },
+    Case {
+        name: "machine-check-zero-tail",
+        summary: "a machine check is raised while a zero tail is verified",
+        arrange: machine_check,
+        damage: |memory| unnoticed_instead_of(memory, "first_nonzero", HOLD_UNLESS_EMPTY),
+        expect: reset(&["verifying ", "exception 18 ", "was verifying kernel at 0x", BANK, "verdict 0x41 machine-check"]),
+    },
+    Case {
+        name: "machine-check-elfcorehdr",
+        summary: "a machine check is raised while the elfcorehdr is looked at",
+        arrange: machine_check,
+        damage: |memory| unnoticed_instead_of(memory, "10elfcorehdr4mend", HOLD),
+        expect: reset(&["verifying ", "exception 18 ", "was verifying elfcorehdr at 0x", BANK, "verdict 0x41 machine-check"]),
+    },
+    Case {
+        name: "machine-check-twice",
+        summary: "a machine check is raised while an exception is reported: it resets in silence, at once",
+        arrange: |arrangement| {
+            machine_check(arrangement);
+            arrangement.reset_delay_ms = 0;
+        },
+        damage: |memory| {
+            instead_of(memory, "received7receive", b"\x0f\x0b");
+            instead_of(memory, "stop9exception", HOLD);
+        },
+        expect: Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault },
+    },
+];
