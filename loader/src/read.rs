@@ -140,6 +140,11 @@ impl Opened {
 
     /// The first `wanted` bytes, or all of them, of which there may be no more than `limit`.
     pub fn read(self, wanted: Option<u64>, limit: u64) -> Result<Content, Error> {
+        self.read_while(wanted, limit, |_| {})
+    }
+
+    /// The same, while `meanwhile` happens after each reading.
+    fn read_while(self, wanted: Option<u64>, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
         let mut opened = self;
         for tries in 1.. {
             let len = wanted.unwrap_or(opened.len).min(opened.len);
@@ -149,6 +154,7 @@ impl Opened {
             }
             let before = opened.identity()?;
             let bytes = opened.bytes(len);
+            meanwhile(&opened.path);
             let written = opened.regular && writers::any(&opened.file) == Some(true);
             let same = opened.identity()? == before;
             match bytes {

@@ -29,9 +29,10 @@ const LOADED: &str = "/sys/kernel/kexec_crash_loaded";
 const IOMEM: &str = "/proc/iomem";
 const UNITS: &str = "/usr/lib/systemd/system/kdump-loader*";
 const RULE: &str = "/usr/lib/udev/rules.d/40-kdump-loader.rules";
+const SYSCTL: &str = "/usr/lib/sysctl.d/60-kdump-loader.conf";
 
 /// Every file that a page names, and what it is for.
-pub const FILES: [(&str, &str); 9] = [
+pub const FILES: [(&str, &str); 10] = [
     (CONFIG, "The config: what the service arms. See kdump-loader.toml(5)."),
     (ARMED, "What is armed, and the files and options that it was made from."),
     (FAILED, "Why the last reload of this boot failed, if it did."),
@@ -41,10 +42,11 @@ pub const FILES: [(&str, &str); 9] = [
     (IOMEM, "The memory map with the crash region. Only root sees its addresses."),
     (UNITS, "The units that arm at boot and after hotplug."),
     (RULE, "The udev rule that queues a reload when CPUs or memory come or go."),
+    (SYSCTL, "Sets kernel.panic_on_oops, so that an oops leaves a dump."),
 ];
 
 /// The page of every command.
-pub const PAGES: [Manual; 14] = [
+pub const PAGES: [Manual; 15] = [
     Manual {
         command: "",
         notes: &["Data goes to standard output, messages to standard error."],
@@ -203,11 +205,15 @@ pub const PAGES: [Manual; 14] = [
         command: "service install",
         notes: &[],
         exit: DONE,
-        files: &[CONFIG, LEDGER, UNITS, RULE],
+        files: &[CONFIG, LEDGER, UNITS, RULE, SYSCTL],
         examples: &[
             (
                 "Switch a Debian with kdump-tools over; kdump-tools still saves the dumps:",
                 "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\nkdump-loader status",
+            ),
+            (
+                "Install into the image of a distribution that is not known:",
+                "kdump-loader service install --root /mnt --distribution debian",
             ),
             ("Show what would change in the image of a machine:", "kdump-loader service install --root /mnt --dry-run"),
         ],
@@ -220,6 +226,17 @@ pub const PAGES: [Manual; 14] = [
         files: &[CONFIG, LEDGER],
         examples: &[("Return to kdump-tools:", "kdump-loader service uninstall\nsystemctl restart kdump-tools")],
         see_also: &[("kdump-loader-service-install", "8")],
+    },
+    Manual {
+        command: "service divert",
+        notes: &["The diversions are those of dpkg-divert(1), so this is for Debian and its kin."],
+        exit: DONE,
+        files: &[],
+        examples: &[
+            ("Let kdump-tools arm with this program:", "kdump-loader service divert\nsystemctl restart kdump-tools"),
+            ("Put Debian's kexec back:", "kdump-loader service divert --undo"),
+        ],
+        see_also: &[("kdump-loader-kexec", "8"), ("dpkg-divert", "1"), ("kexec", "8")],
     },
     Manual {
         command: "service check",

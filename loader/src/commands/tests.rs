@@ -117,3 +117,9 @@ fn reload_tells_why_it_has_armed() {
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(serde_json::to_value(&output.reasons[0]).unwrap(), serde_json::json!({ "reason": "cpu_came", "cpu": 3 }));
 }
+
+#[test]
+fn seed_is_fresh_each_time() {
+    // A machine that runs tests has randomness; one that has none yet gets no seed, without waiting.
+    assert_ne!(super::fresh_seed().unwrap(), super::fresh_seed().unwrap());
+}

@@ -129,9 +129,7 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
         findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
         return None;
     }
-    let settings = files.text(KDUMP_TOOLS_SETTINGS).unwrap_or_default();
-    let switched_off = target::shell_value(&settings, "USE_KDUMP").is_some_and(|value| value != "1");
-    if service == Service::KdumpTools && switched_off {
+    if service == Service::KdumpTools && target::kdump_tools_is_off(files) {
         let message = format!("{unit} saves nothing: USE_KDUMP is not 1 in /{KDUMP_TOOLS_SETTINGS}");
         findings.push(Finding::new(Code::SaverMissing, message).remedy(format!("set USE_KDUMP=1 in /{KDUMP_TOOLS_SETTINGS}")));
         return None;

@@ -190,8 +190,13 @@ enum Damage {
 /// Whether an image can be built nevertheless.
 fn may_be(damage: Damage, name: &str) -> bool {
     // Nothing in them is a list of nothing; lockdown is the kernel's own business at last.
-    const EMPTY: [&str; 4] =
-        ["proc/cmdline", "sys/kernel/kexec/crash_cma_ranges", "sys/kernel/security/lockdown", "sys/firmware/efi/systab"];
+    const EMPTY: [&str; 5] = [
+        "proc/cmdline",
+        "sys/kernel/kexec/crash_cma_ranges",
+        "sys/kernel/security/lockdown",
+        "sys/firmware/efi/systab",
+        "kdump-loader/cpuid",
+    ];
     // Nobody asked for the running kernel's command line.
     const GARBAGE: [&str; 2] = ["proc/cmdline", "sys/kernel/security/lockdown"];
     match damage {

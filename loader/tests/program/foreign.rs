@@ -64,7 +64,8 @@ fn json_lacks_what_only_our_purgatory_is_told() {
     let plan = fixture(&LINUX).plan(["--json"]).stdout;
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     let keys: Vec<_> = plan.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = "command_line console_port crash_region dropped entry identity purgatory regions segments version";
+    let expected =
+        "command_line confidential console_port crash_region dropped entry identity purgatory regions segments version";
     let mut keys = keys;
     keys.sort_unstable();
     assert_eq!(keys.join(" "), expected);

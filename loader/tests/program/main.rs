@@ -9,6 +9,8 @@ mod command_line;
 mod completions;
 mod manual;
 mod kexec;
+mod kexec_passed_on;
+mod service_processes;
 mod foreign;
 mod status;
 

@@ -111,6 +111,26 @@ fn flags_reach_the_image() {
 }
 
 #[test]
+fn confidential_guest_is_found_in_a_snapshot_and_the_option_overrides_that() {
+    let fixture = Fixture::new();
+    let console = ["--console", "0x3f8"];
+    let plan = |choice: &[&str]| summary(&fixture, &[&console, choice].concat());
+    assert_eq!((plan(&[]).confidential, plan(&[]).console_port), (None, Some(0x3f8)));
+    let asked = plan(&["--confidential", "yes"]);
+    assert_eq!((asked.confidential.map(|guest| guest.evidence), asked.console_port), (Some("--confidential yes".into()), None));
+
+    // As an SEV-ES guest of KVM: no flag in /proc/cpuinfo.
+    fixture.write("snapshot/kdump-loader/cpuid", b"0x8000001f 0x0000000a 0x00000033 0x00000000 0x00000000\n");
+    let found = plan(&[]).confidential.unwrap();
+    assert_eq!((found.kind.as_str(), found.evidence.as_str()), ("sev_es", "CPUID leaf 0x8000001f"));
+    let Run { stdout, stderr, .. } = fixture.plan(console);
+    assert_says(&stdout, &["\nconsole        none\n", "\nconfidential   sev_es, by CPUID leaf 0x8000001f\n"]);
+    assert_says(&stderr, &["sev_es guest, by CPUID leaf 0x8000001f", "--confidential no"]);
+    let overridden = plan(&["--confidential", "no"]);
+    assert_eq!((overridden.confidential, overridden.console_port), (None, Some(0x3f8)));
+}
+
+#[test]
 fn reused_command_line_lacks_what_concerns_the_running_kernel_and_has_what_is_appended() {
     let summary = summary(&Fixture::new(), &["--reuse-cmdline", "--append", "nr_cpus=1"]);
     assert!(summary.command_line.starts_with("root=/dev/vda1 console=ttyS0 nr_cpus=1 "), "{}", summary.command_line);

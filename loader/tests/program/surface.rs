@@ -23,6 +23,8 @@ fn misuse_is_exit_status_2() {
         "plan --kernel k --console tty0",
         "unload now",
         "load --file --kernel k --engine soft",
+        "load --file --kernel k --confidential yes",
+        "plan --kernel k --confidential sev",
         "reload --removed memory1",
         "reload --queue --removed cpu1",
         "reload --queue --force",
@@ -186,7 +188,7 @@ fn json_has_these_keys() {
     let plan = fixture.plan(["--json"]).stdout;
     assert_eq!(
         keys(&plan),
-        "block command_line console_port crash_region dropped engine entry identity leaf_size leaf_table on_corrupt purgatory regions \
+        "block command_line confidential console_port crash_region dropped engine entry identity leaf_size leaf_table on_corrupt purgatory regions \
          report reset_delay_ms segments version"
     );
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();

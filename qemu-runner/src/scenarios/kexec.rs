@@ -5,7 +5,7 @@ use handoff::report::Elfcorehdr;
 use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::{CAPTURE_APPEND, First, load_file_command};
+use crate::first::{CAPTURE_APPEND, First, load_command, load_file_command};
 use crate::iomem::Iomem;
 use crate::machine::DIMM_SIZE;
 use crate::scenario::{Need, Scenario};
@@ -112,6 +112,8 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+const UNMOUNT: &str = "umount /sys/kernel/security; ";
+
 fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     install(&mut first)?;
@@ -127,15 +129,32 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
         let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
         check_eq(format!("exit status of {call}, which said {:?}", output.text), &output.status, &REFUSED_BY_KERNEL)?;
         check(output.text.contains("still armed"), format!("what is said to {call}"), "that nothing is lost", &output.text)?;
+        check(
+            output.text.contains("booted by a BIOS"),
+            format!("what is said to {call}"),
+            "why no key is trusted",
+            &output.text,
+        )?;
         check_eq(format!("identity of the armed image after {call}"), &first.image()?.identity, &ours)?;
         expect_armed(&mut first, call, true)?;
         check_eq("kexec_loaded", &first.vm.run_ok("cat /sys/kernel/kexec_loaded")?.as_str(), &"0")?;
     }
     first.note("a kernel with a signature that is not trusted is refused, and the armed image stays armed");
 
+    // Now /proc/kcore is closed. Without securityfs, that is all that tells of lockdown.
+    first.vm.run_ok("echo confidentiality >/sys/kernel/security/lockdown")?;
+    for (case, before, word) in
+        [("confidentiality", "", "locked down (confidentiality"), ("no securityfs", UNMOUNT, "/proc/kcore")]
+    {
+        let output = first.vm.run(&format!("{before}{}", load_command(CAPTURE_APPEND, "")))?;
+        let said = output.text.contains(word) && output.text.contains("--file");
+        check(output.status == 1 && said, format!("what `load` says under {case}"), format!("{word}, and --file"), &output.text)?;
+        expect_armed(&mut first, case, true)?;
+    }
+
     kexec(&mut first, "-p -u")?;
     expect_armed(&mut first, "-p -u under lockdown", false)?;
-    first.note("disarmed by kexec_file_load, as lockdown allows");
+    first.note("disarmed by kexec_file_load, as lockdown allows, and although securityfs is not mounted");
     first.switch_off();
     Ok(())
 }
