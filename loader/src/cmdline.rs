@@ -108,8 +108,8 @@ pub fn compose(
     Ok(CommandLine { bytes, report: Some(ReportField { offset, lacking }) })
 }
 
-/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel puts `elfcorehdr=` before it, and
-/// `dmcryptkeys=` if it hands over keys.
+/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel
+/// puts `elfcorehdr=` before it, and `dmcryptkeys=` if it hands over keys.
 pub fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];

@@ -226,7 +226,8 @@ fn told(result: Result<(), record::Error>) {
     }
 }
 
-/// Fresh randomness for the capture kernel. Early at boot the kernel may have none yet: the capture kernel then gets none, and gathers its own.
+/// Fresh randomness for the capture kernel. Early at boot the kernel may have none yet: the capture
+/// kernel then gets none, and gathers its own.
 pub fn fresh_seed() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
     match getrandom(&mut seed[..], GetRandomFlags::NONBLOCK) {

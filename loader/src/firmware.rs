@@ -1,4 +1,5 @@
-//! [12b] What booted the machine, as far as it decides which kernels Linux trusts: asked when one was refused.
+//! [12b] What booted the machine, as far as it decides which kernels Linux trusts: asked when one
+//! was refused.
 //!
 //! It works where securityfs and efivarfs are not mounted, so where lockdown cannot be asked.
 
@@ -7,7 +8,8 @@ use std::path::Path;
 
 use crate::submit;
 
-/// Of `struct boot_params`: `secure_boot`, and its value for "enabled" (arch/x86/include/uapi/asm/bootparam.h, include/linux/efi.h).
+/// Of `struct boot_params`: `secure_boot`, and its value for "enabled"
+/// (arch/x86/include/uapi/asm/bootparam.h, include/linux/efi.h).
 const SECURE_BOOT_AT: usize = 0x1ec;
 const SECURE_BOOT_ENABLED: u8 = 3;
 const SECURE_BOOT_DISABLED: u8 = 2;

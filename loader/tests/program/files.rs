@@ -1,4 +1,5 @@
-//! The files that the user names: none of them is believed, waited for, or read further than it can be of use.
+//! The files that the user names: none of them is believed, waited for, or read further than it can
+//! be of use.
 
 use std::fs;
 use std::io::Write;
