@@ -10,7 +10,7 @@
 mod turn; // [0] one change at a time
 mod tree; // [1] the file system: what is there, and one change at a time
 mod layout; // [2] what shall be there
-mod shell; // [2a] files of settings of other services
+pub(crate) mod shell; // [2a] files of settings of other services
 mod settings; // [2b] what is taken over from them
 mod distribution; // [2c] whose service it is, and the configuration for it
 pub mod rules; // [3] udev rules that arm

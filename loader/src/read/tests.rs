@@ -125,7 +125,8 @@ fn file_that_was_replaced_since_it_was_opened_is_read_whole() {
     fs::write(dir.path().join("new"), b"070701 new one").unwrap();
     fs::rename(dir.path().join("new"), &path).unwrap();
     let content = opened.read(None, LIMIT).unwrap();
-    // The old file's descriptor leads to all of the old file still, and its identity says that it was the old one.
+    // The old file's descriptor leads to all of the old file still, and its identity says that it
+    // was the old one.
     assert_eq!(content.input.bytes, b"070701 old");
     assert_ne!(content.identity, FileIdentity::of(&path).unwrap());
 }

@@ -1,8 +1,9 @@
 //! What an armed image was made from: what was asked for, and which files they were.
 //!
-//! Files are told apart by what the file system says of them, so that to compare takes no reading. Kernel and initrd are asked through the
-//! descriptor that they are read from ([`crate::read`]), so the identity is that of the bytes that were sealed. The other files are asked
-//! before they are read: one that is replaced in between costs one reload.
+//! Files are told apart by what the file system says of them, so that to compare takes no reading.
+//! Kernel and initrd are asked through the descriptor that they are read from ([`crate::read`]), so
+//! the identity is that of the bytes that were sealed. The other files are asked before they are
+//! read: one that is replaced in between costs one reload.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -166,7 +166,7 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq("`call` that `load --file` printed", &told["call"], &Value::from("kexec_file_load"))?;
     check_eq("`hotplug` that `load --file` printed", &told["hotplug"], &Value::Bool(true))?;
     check_eq("kexec_crash_loaded after `load --file`", &first.crash_loaded()?, &true)?;
-    expect_recorded(&mut first)?;
+    expect_recorded(&mut first, guest::KERNEL)?;
 
     // The system call would have freed the armed image before it looked at these.
     first.vm.run_ok(&format!("head -c 1000000 {} >/tmp/short; : >/tmp/empty", guest::KERNEL))?;
@@ -175,7 +175,7 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
         check_eq(format!("exit status with {bad}, which said {:?}", output.text), &output.status, &1)?;
         check_eq(format!("kexec_crash_loaded after {bad}"), &first.crash_loaded()?, &true)?;
     }
-    expect_recorded(&mut first)?;
+    expect_recorded(&mut first, guest::KERNEL)?;
     first.note("bad files are refused, and the image that the kernel has made stays armed");
 
     first.place_sentinel(2, &(0..u64::MAX))?;
@@ -197,10 +197,11 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     install(&mut first)?;
     kexec(&mut first, &format!("-p -s {}", guest::UKI))?;
     expect_armed(&mut first, "-s with a unified kernel image", true)?;
+    expect_recorded(&mut first, guest::UKI)?;
     kexec(&mut first, "-p -s -u")?;
     kexec(&mut first, &format!("-p -c --type=uki {}", guest::UKI))?;
     expect_armed(&mut first, "-c with a unified kernel image", true)?;
-    first.note("armed a unified kernel image, with the initrd and the command line that are in it");
+    first.note("armed a unified kernel image, with its own initrd, and its own command line without crashkernel=");
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_verdict(Verdict::Ok)?;
@@ -252,12 +253,12 @@ fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<()
 }
 
 /// `status` must know what the kernel has made an image of.
-fn expect_recorded(first: &mut First<'_, '_>) -> Result<(), Error> {
+fn expect_recorded(first: &mut First<'_, '_>, kernel: &str) -> Result<(), Error> {
     let status = json(&first.vm.run_ok(&format!("{} status --json 2>/dev/null", guest::LOADER))?)?;
     let record = &status["record"];
     let known =
         serde_json::json!([status["loaded"], record["call"], record["kernel"], record["command_line"], status["identity"]]);
-    let expected = serde_json::json!([true, "kexec_file_load", guest::KERNEL, CAPTURE_APPEND, null]);
+    let expected = serde_json::json!([true, "kexec_file_load", kernel, CAPTURE_APPEND, null]);
     check_eq("armed, call, kernel, command line and identity in status", &known, &expected)
 }
 
