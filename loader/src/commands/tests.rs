@@ -42,8 +42,8 @@ fn load_tells_the_image_and_whether_it_stays_current() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
-         report reset_delay_ms segments version"
+        "block command_line confidential console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt \
+         purgatory regions report reset_delay_ms segments version"
     );
 }
 

@@ -101,7 +101,7 @@ impl Capture {
         match (&self.initrd, &self.initrd_path) {
             (Some(Err(error)), path) => {
                 let path = path.as_ref().unwrap_or(&self.kernel).display();
-                let message = format!("the initrd {path} cannot be read, so who saves the dump is unknown: {error}");
+                let message = format!("the initrd {path} cannot be read, so the program that saves the dump is unknown: {error}");
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
             (None, _) if self.parameter("root").is_none() => {
