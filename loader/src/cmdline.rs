@@ -1,7 +1,9 @@
-//! [6] The capture kernel's command line: the caller's words, what the loader must add, and room for the purgatory's report.
+//! [6] The capture kernel's command line: the caller's words, what the loader must add, and room
+//! for the purgatory's report.
 //!
-//! *On entry:* the caller's words and the elfcorehdr's address. *On exit:* the bytes as the kernel will read them, no longer than it
-//! reads, and the offset of the field that the purgatory fills in after verification.
+//! *On entry:* the caller's words and the elfcorehdr's address. *On exit:* the bytes as the kernel
+//! will read them, no longer than it reads, and the offset of the field that the purgatory fills in
+//! after verification.
 
 use std::ffi::CString;
 
@@ -33,11 +35,13 @@ pub struct CommandLine {
 pub struct ReportField {
     /// Where in the command line's bytes its field of [`report::FIELD_LEN`] spaces begins.
     pub offset: usize,
-    /// By how many bytes the line is too long to hold the field. If it is not 0, the field is after the NUL, and nothing reads the report.
+    /// By how many bytes the line is too long to hold the field. If it is not 0, the field is after
+    /// the NUL, and nothing reads the report.
     pub lacking: usize,
 }
 
-/// Room that kexec_file_load(2) keeps for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN, arch/x86/kernel/kexec-bzimage64.c).
+/// Room that kexec_file_load(2) keeps for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN,
+/// arch/x86/kernel/kexec-bzimage64.c).
 const KERNELS_ELFCOREHDR_LEN: usize = 30;
 /// What it allows for `dmcryptkeys=` (`MAX_DMCRYPTKEYS_STR_LEN`, the same file since Linux 6.16).
 const KERNELS_DMCRYPTKEYS_LEN: usize = 31;
@@ -45,8 +49,9 @@ const KERNELS_DMCRYPTKEYS_LEN: usize = 31;
 const OURS: [(&str, &str); 2] =
     [("elfcorehdr", "the loader decides where the elfcorehdr lies"), ("purgatory.report", "the purgatory fills it in")];
 
-/// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's field if the purgatory `reports`, for
-/// a kernel that reads `cmdline_size` bytes. If only the report does not fit, it is left out of the line.
+/// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's
+/// field if the purgatory `reports`, for a kernel that reads `cmdline_size` bytes. If only the
+/// report does not fit, it is left out of the line.
 pub fn compose(
     base: &[u8],
     cmdline_size: u32,
@@ -108,8 +113,8 @@ pub fn compose(
     Ok(CommandLine { bytes, report: Some(ReportField { offset, lacking }) })
 }
 
-/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel puts `elfcorehdr=` before it, and
-/// `dmcryptkeys=` if it hands over keys.
+/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel
+/// puts `elfcorehdr=` before it, and `dmcryptkeys=` if it hands over keys.
 pub fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];
@@ -146,7 +151,8 @@ fn trimmed(mut line: &[u8]) -> &[u8] {
     line
 }
 
-/// A command line for people and JSON: text as it is, and each byte that is no UTF-8 as `\x` and two hexadecimal digits.
+/// A command line for people and JSON: text as it is, and each byte that is no UTF-8 as `\x` and
+/// two hexadecimal digits.
 pub fn text(line: &[u8]) -> String {
     let part = |chunk: std::str::Utf8Chunk<'_>| {
         let escaped: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();

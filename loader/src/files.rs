@@ -1,7 +1,8 @@
 //! [0b] The capture kernel and its initrd: measured against the crash region, then read.
 //!
-//! *On entry* two paths and the crash region. *On exit* both files, each as it was at one moment, and sure to begin an initramfs; or an error.
-//! Sizes come first: what cannot fit is refused from the first 64 KiB of the kernel and the initrd's length.
+//! *On entry* two paths and the crash region. *On exit* both files, each as it was at one moment,
+//! and sure to begin an initramfs; or an error. Sizes come first: what cannot fit is refused from
+//! the first 64 KiB of the kernel and the initrd's length.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use crate::place::suggested_mib;
 use crate::read::{self, Content, Opened};
 
 /// Enough for every header that tells how large a kernel is.
-const HEAD: u64 = 64 << 10;
+pub const HEAD: u64 = 64 << 10;
 /// More than any kernel's file, one with all its debug information included.
 const LARGEST_KERNEL: u64 = 2 << 30;
 

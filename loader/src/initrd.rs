@@ -1,7 +1,8 @@
 //! [2d] The initial RAM disk: whether the capture kernel would unpack it.
 //!
-//! *On entry* the file's bytes. *On exit* they begin as the kernel asks of an initramfs (`unpack_to_rootfs`, init/initramfs.c), or an error
-//! says what they are instead. What follows is for the kernel to unpack; a cut archive ends in a panic of the capture kernel, too.
+//! *On entry* the file's bytes. *On exit* they begin as the kernel asks of an initramfs
+//! (`unpack_to_rootfs`, init/initramfs.c), or an error says what they are instead. What follows is
+//! for the kernel to unpack; a cut archive ends in a panic of the capture kernel, too.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ const CPIO: [&[u8]; 2] = [b"070701", b"070702"];
 /// A header must begin at a multiple of this after zeroes.
 const CPIO_ALIGNMENT: usize = 4;
 
-/// The compressions that Linux knows, if it was built with them (`compressed_formats`, lib/decompress.c). The one of lz4 is its legacy format.
+/// The compressions that Linux knows, if it was built with them (`compressed_formats`,
+/// lib/decompress.c). The one of lz4 is its legacy format.
 const COMPRESSED: [[u8; 2]; 8] = [
     [0x1f, 0x8b], // gzip
     [0x1f, 0x9e], // gzip, older

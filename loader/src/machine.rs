@@ -5,7 +5,6 @@
 
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::thread;
 
 use crate::cmdline;
 use crate::phys::PhysRange;
@@ -32,6 +31,7 @@ pub(crate) mod example;
 
 pub use confidential::{ConfidentialGuest, Cpuid};
 pub use error::Error;
+pub use kexec::{CrashHotplug, KexecPermission, KexecState};
 use no_reservation::{Evidence, Ram};
 pub use open::Refusal;
 pub use present::{Present, block_range, read_memory};
@@ -51,7 +51,8 @@ pub struct Machine {
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
     pub crash_regions: Vec<PhysRange>,
-    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file shows where it is.
+    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file
+    /// shows where it is.
     pub crash_cma: Vec<PhysRange>,
     /// Ranges named "ACPI Tables".
     pub acpi_tables: Vec<PhysRange>,
@@ -83,7 +84,8 @@ pub struct Machine {
     pub cpu: CpuFacts,
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
-    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux 6.16 ([`crate::submit::keys`]).
+    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux
+    /// 6.16 ([`crate::submit::keys`]).
     pub dm_crypt_keys: u32,
     /// Why no memory is reserved, if none is.
     pub no_reservation: Evidence,
@@ -158,81 +160,6 @@ pub struct CpuFacts {
     pub tsc_khz: u32,
 }
 
-/// Whether the kernel lets anybody load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KexecPermission {
-    /// /proc/sys/kernel/kexec_load_disabled.
-    pub load_disabled: bool,
-    /// The bracketed word of /sys/kernel/security/lockdown, if it can be read.
-    pub lockdown: Option<String>,
-}
-
-impl KexecPermission {
-    /// Reads only this, which needs no privilege.
-    pub fn read(root: &Path) -> Result<Self, Error> {
-        kexec::read_permission(Tree::new(root))
-    }
-}
-
-/// What is armed. It is not part of a [`Machine`]: no image depends on it, and reading it takes the kernel's kexec lock for a moment,
-/// during which a panic would leave no dump (`__crash_kexec`, kernel/crash_core.c).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KexecState {
-    /// /sys/kernel/kexec_crash_loaded, or kexec/crash_loaded.
-    pub crash_loaded: bool,
-    /// /sys/kernel/kexec_crash_size: the sum of all crash regions, bytes.
-    pub crash_size: u64,
-    /// Whether the kernel keeps the elfcorehdr current.
-    pub crash_hotplug: CrashHotplug,
-}
-
-/// Whether the kernel keeps the elfcorehdr of the armed image current.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CrashHotplug {
-    /// When CPUs come and go (/sys/devices/system/cpu/crash_hotplug; absent before Linux 6.6).
-    pub cpu: Option<bool>,
-    /// When memory comes (/sys/devices/system/memory/crash_hotplug; absent before Linux 6.6).
-    pub memory: Option<bool>,
-}
-
-impl CrashHotplug {
-    /// Asks the kernel about the image that is armed now.
-    pub fn read(root: &Path) -> Result<Self, Error> {
-        kexec::read_hotplug(Tree::new(root), true)
-    }
-
-    /// The same about an image that is said to be kept current: a no is asked again for a second, for the kernel says no as well while somebody holds
-    /// its lock, and in a storm of hotplug somebody often does.
-    pub fn read_patiently(root: &Path) -> Result<Self, Error> {
-        for _ in 0..kexec::DOUBTS {
-            let answer = Self::read(root)?;
-            if answer.complete() {
-                return Ok(answer);
-            }
-            thread::sleep(kexec::DOUBT_PAUSE);
-        }
-        Self::read(root)
-    }
-
-    /// Nothing that the kernel knows to come goes unfollowed.
-    pub fn complete(self) -> bool {
-        let known = || [self.cpu, self.memory].into_iter().flatten();
-        known().next().is_some() && known().all(|follows| follows)
-    }
-}
-
-impl KexecState {
-    /// Asks the kernel, which needs no privilege.
-    pub fn read(root: &Path) -> Result<Self, Error> {
-        kexec::read_state(Tree::new(root))
-    }
-
-    /// Asks the kernel only whether an image is armed.
-    pub fn crash_loaded(root: &Path) -> Result<bool, Error> {
-        kexec::read_loaded(Tree::new(root))
-    }
-}
-
 /// What no file of a live machine says, and a snapshot keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measured {
@@ -283,8 +210,9 @@ impl Machine {
         })
     }
 
-    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show: Linux 6.17 and 6.18 have no file for it, and
-    /// it is not in /proc/iomem either (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
+    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show:
+    /// Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem either
+    /// (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
     pub fn hidden_cma(&self) -> Option<u64> {
         no_reservation::crashkernel::cma(&cmdline::text(&self.command_line)).filter(|_| self.crash_cma.is_empty())
     }

@@ -90,14 +90,16 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// What the container managers leave for the programs inside (systemd's "Container Interface", Podman, Docker).
+/// What the container managers leave for the programs inside (systemd's "Container Interface",
+/// Podman, Docker).
 const CONTAINER_MARKS: [&str; 4] = ["run/systemd/container", "run/host/container-manager", "run/.containerenv", ".dockerenv"];
 
 fn in_container(root: &Path) -> bool {
     CONTAINER_MARKS.iter().any(|mark| root.join(mark).exists())
 }
 
-/// Whether user ids are those of the machine (user_namespaces(7): the initial namespace maps all of them to themselves).
+/// Whether user ids are those of the machine (user_namespaces(7): the initial namespace maps all of
+/// them to themselves).
 fn in_user_namespace(root: &Path) -> bool {
     let map = fs::read_to_string(root.join("proc/self/uid_map"));
     map.is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))

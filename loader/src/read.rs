@@ -1,7 +1,8 @@
 //! [0a] A file that the user names: opened once, measured, then read as it was at one moment.
 //!
-//! *On entry* a path. *On exit* bytes that the file held from the first to the last look at it, with the identity of exactly that file; or an
-//! error that says what the path leads to, which limit the file exceeds, or that it changes while it is read.
+//! *On entry* a path. *On exit* bytes that the file held from the first to the last look at it,
+//! with the identity of exactly that file; or an error that says what the path leads to, which
+//! limit the file exceeds, or that it changes while it is read.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
@@ -14,8 +15,9 @@ use crate::record::origin::FileIdentity;
 use crate::request::InputFile;
 use crate::submit::writers;
 
-/// How often a file that changes is read, and how long to wait before the next try. Together half a second: a file that another program
-/// writes for longer is better read when that program has ended.
+/// How often a file that changes is read, and how long to wait before the next try. Together half a
+/// second: a file that another program writes for longer is better read when that program has
+/// ended.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -101,7 +103,8 @@ impl Opened {
     /// Opens a regular file or a block device. `what` is its name in messages.
     pub fn new(what: &'static str, path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Io { what, path: path.to_owned(), source };
-        // Asked before it is opened: to open a device may do something, and to open a FIFO waits for a writer.
+        // Asked before it is opened: to open a device may do something, and to open a FIFO waits
+        // for a writer.
         let refused = |metadata: &Metadata| match kind(metadata) {
             Some(kind) => Err(Error::Kind { what, path: path.to_owned(), kind }),
             None => Ok(()),
@@ -140,6 +143,11 @@ impl Opened {
 
     /// The first `wanted` bytes, or all of them, of which there may be no more than `limit`.
     pub fn read(self, wanted: Option<u64>, limit: u64) -> Result<Content, Error> {
+        self.read_while(wanted, limit, |_| {})
+    }
+
+    /// The same, while `meanwhile` happens after each reading.
+    fn read_while(self, wanted: Option<u64>, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
         let mut opened = self;
         for tries in 1.. {
             let len = wanted.unwrap_or(opened.len).min(opened.len);
@@ -149,6 +157,7 @@ impl Opened {
             }
             let before = opened.identity()?;
             let bytes = opened.bytes(len);
+            meanwhile(&opened.path);
             let written = opened.regular && writers::any(&opened.file) == Some(true);
             let same = opened.identity()? == before;
             match bytes {

@@ -10,7 +10,7 @@
 mod turn; // [0] one change at a time
 mod tree; // [1] the file system: what is there, and one change at a time
 mod layout; // [2] what shall be there
-mod shell; // [2a] files of settings of other services
+pub(crate) mod shell; // [2a] files of settings of other services
 mod settings; // [2b] what is taken over from them
 mod distribution; // [2c] whose service it is, and the configuration for it
 pub mod rules; // [3] udev rules that arm
@@ -77,9 +77,9 @@ pub enum Error {
     },
     /// Nothing is known of this distribution.
     #[error(
-        "/etc/os-release names {}, and nothing is known of that: name the one whose kdump service makes the initial RAM disk and saves \
-         the dump here with --distribution debian, fedora or suse",
-        if ids.is_empty() { "no distribution".to_owned() } else { ids.join(" ") }
+        "the distribution is not known ({}): if this machine has the kdump service of another one, name that with --distribution debian, fedora \
+         or suse; else write /etc/kdump-loader.toml first",
+        if ids.is_empty() { "/etc/os-release names none".to_owned() } else { format!("/etc/os-release names {}", ids.join(" ")) }
     )]
     Distribution {
         /// Its ID and ID_LIKE.

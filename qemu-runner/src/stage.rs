@@ -27,6 +27,9 @@ pub const BALLAST: &str = "/ballast";
 /// How a scenario finds the ballast in the archive.
 pub const BALLAST_MARK: &[u8] = b"ballast: a bit of this may be flipped";
 
+/// What a unified kernel image asks to reserve, which a capture kernel must not.
+pub(crate) const UNIFIED_RESERVATION: &str = "crashkernel=64M";
+
 /// What costs an emulated CPU a fifth of the boot, and no scenario is about: tests of the kernel's ciphers, and detours around faults that
 /// emulated CPUs do not have.
 pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
@@ -181,7 +184,9 @@ impl<'c> Stage<'c> {
         match setup.packaging {
             Packaging::BzImage => first.file(guest::KERNEL, 0o644, &bytes),
             Packaging::Unified => {
-                let sections = [(".linux", bytes.as_slice()), (".initrd", &initrd), (".cmdline", CAPTURE_APPEND.as_bytes())];
+                // Like images that were made to be the running kernel.
+                let line = format!("{UNIFIED_RESERVATION} {CAPTURE_APPEND}");
+                let sections = [(".linux", bytes.as_slice()), (".initrd", &initrd), (".cmdline", line.as_bytes())];
                 first.file(guest::UKI, 0o644, &uki::build(&sections));
             }
             Packaging::Vmlinux => {

@@ -1,16 +1,17 @@
 //! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
 //!
 //! On exit: `target/dist/` with `purgatory.elf`, `purgatory.debug`, which is the same with symbols, the drop-ins `purgatory-linux.ro` and
-//! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable), the man pages, completions for shells, and a MANIFEST of them.
+//! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable) and `kdump-loader.debug`, the man pages, completions for shells, and a MANIFEST of them.
 
 pub mod bare; // what the fault matrix is run with
-mod strip; // the purgatory without symbols
+mod strip; // programs without symbols
 pub mod drop_in; // the purgatory in the places of others'
 mod relocatable; // an object of a linked program
 pub mod hosted; // what runs on Linux
 pub mod manifest; // what was built, with sizes and digests
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -60,8 +61,9 @@ fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Re
     hosted::loader(sh, repo)?;
     man_pages(sh, repo)?;
     completions(sh, repo)?;
-    // What it was made of may be another now: `package` makes it anew.
+    // What they were made of may have changed: `package` builds them again.
     sh.remove_path(repo.debian_package())?;
+    sh.remove_path(repo.rpm_package())?;
     manifest::write(repo)
 }
 
@@ -225,6 +227,13 @@ fn write_if_changed(new: &[u8], to: &Path) -> Result<()> {
     let aside = aside(to);
     std::fs::write(&aside, new).with_context(|| format!("cannot write {}", aside.display()))?;
     std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
+}
+
+/// The same for a program, which others may execute.
+fn write_program_if_changed(new: &[u8], to: &Path) -> Result<()> {
+    write_if_changed(new, to)?;
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(to, executable).with_context(|| format!("cannot make {} executable", to.display()))
 }
 
 /// A name beside `to`, which nothing else has.

@@ -49,7 +49,12 @@ impl Repository {
         self.dist().join("purgatory.elf")
     }
 
-    /// The loader.
+    /// The loader with symbols.
+    pub fn loader_debug(&self) -> PathBuf {
+        self.dist().join("kdump-loader.debug")
+    }
+
+    /// The loader as it ships.
     pub fn loader(&self) -> PathBuf {
         self.dist().join("kdump-loader")
     }
@@ -82,5 +87,10 @@ impl Repository {
     /// The Debian package.
     pub fn debian_package(&self) -> PathBuf {
         self.dist().join(format!("kdump-loader_{}_amd64.deb", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// The RPM, the first of its version.
+    pub fn rpm_package(&self) -> PathBuf {
+        self.dist().join(format!("kdump-loader-{}-1.x86_64.rpm", env!("CARGO_PKG_VERSION")))
     }
 }

@@ -16,6 +16,7 @@ mod kernels;
 mod guest_program;
 mod browser;
 mod debian_disk;
+pub mod package_trees;
 mod by_hand;
 
 use std::fs::File;

@@ -174,6 +174,21 @@ fn entry_points_and_report_field_are_where_the_segments_are() {
 }
 
 #[test]
+fn purgatory_accepts_a_report_field_that_the_capture_kernel_does_not_read() {
+    let words = "x".repeat(1900);
+    let (request, machine) = (Request { command_line: words.as_str().into(), ..request() }, machine());
+    let image = crate::build(&request, &machine).unwrap();
+    let memory = Memory::loaded(&image);
+    let handoff = received(&image, &request);
+    assert_eq!(differences(&handoff, &memory), []);
+    let line = image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
+    let end = line.bytes().iter().position(|&byte| byte == 0).unwrap();
+    assert_eq!(line.bytes()[..end], *format!("{words} elfcorehdr={:#x}", image.crash_region().start()).as_bytes());
+    assert_eq!(handoff.report.start(), line.range().start() + end as u64 + 1);
+    assert_eq!(handoff.report.end(), line.range().start() + line.bytes().len() as u64);
+}
+
+#[test]
 fn boot_params_name_the_initrd_and_the_command_line() {
     let (request, machine) = (request(), machine());
     let image = crate::build(&request, &machine).unwrap();

@@ -5,48 +5,48 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use loader::service::Distribution;
 
-const INSTALL_EXAMPLE: &str = "Example, on a Debian with kdump-tools, which goes on saving the dumps:\n\n  kdump-loader service install --mask-conflicts\n  \
-     systemctl start kdump-loader\n  kdump-loader status\n\nand back: kdump-loader service uninstall && systemctl restart kdump-tools";
+use super::manual;
 
 /// What to do with the service.
 #[derive(Debug, Subcommand)]
 pub enum Service {
-    /// Install this program, its units, its udev rule and, if there is none, its configuration; and enable them
+    /// Install and enable this program, its units, its udev rule and, if it is missing, its config
     ///
-    /// Files are changed only where they differ, so a second run changes nothing. What was there before is kept beside what takes its place, and
-    /// written down below /var/lib/kdump-loader, so that `uninstall` can put it back. Nothing is started: `systemctl start kdump-loader` arms.
-    #[command(after_long_help = INSTALL_EXAMPLE)]
+    /// Changes only files that differ, so a second run changes nothing. Keeps every replaced file next to its replacement, and records every
+    /// change below /var/lib/kdump-loader for `uninstall`. Starts nothing: `systemctl start kdump-loader` arms.
+    ///
+    /// Sets kernel.panic_on_oops=1 by sysctl.d, as the services that it replaces do. A new config takes over settings of
+    /// /etc/default/kdump-tools or /etc/sysconfig/kdump, and every setting that is not taken over is named.
+    #[command(after_long_help = manual::help("service install"))]
     Install(Install),
-    /// Put back what was there before `install`
+    /// Restore what was there before `install`
     ///
-    /// A configuration that was changed stays, and so does any other file that is not as it was installed. The image that is armed stays armed.
+    /// Files that were changed after the installation stay, the config included. The armed image stays armed.
     Uninstall(Uninstall),
-    /// Put this program in kexec's place on a Debian: its kexec steps aside as kexec.distrib
+    /// Put this program in place of kexec on Debian; the kexec of kexec-tools becomes kexec.distrib
     ///
-    /// For a machine whose kdump-tools arms by calling kexec. dpkg is told by diversions, so that an upgrade of kexec-tools replaces
-    /// kexec.distrib. A run that was interrupted is finished by the next. `service uninstall` undoes it, too.
+    /// For machines whose kdump-tools arms by running kexec. dpkg records a diversion, so that an upgrade of kexec-tools replaces kexec.distrib.
+    /// If a run is interrupted, the next one finishes it. `service uninstall` also undoes the diversion.
     Divert(Divert),
-    /// Say what is missing or differs, and who else arms capture kernels on this machine
-    ///
-    /// The exit status is 0 when everything is as installed and nobody else does.
+    /// Report what is missing or differs, and which other services arm capture kernels
     Check(Check),
 }
 
 /// `service install`
 #[derive(Debug, Args)]
 pub struct Install {
-    /// Keep others' services and udev rules from arming capture kernels
+    /// Keep other services and udev rules from arming capture kernels
     ///
-    /// Only what arms: Debian's service that also saves dumps runs in the capture kernel alone from then on, by a drop-in; services and rules that only arm are
-    /// masked, by links to /dev/null below /etc. `uninstall` takes back just that.
+    /// A drop-in lets services that also save dumps, such as Debian's, run in the capture kernel only. udev rules that arm are masked by links to
+    /// /dev/null below /etc. `uninstall` undoes both.
     #[arg(long)]
     pub mask_conflicts: bool,
-    /// Whose kdump service makes the initial RAM disk and saves the dump here: debian, fedora or suse [default: what /etc/os-release says]
+    /// Whose kdump service makes the initrd and saves the dump: debian, fedora or suse [default: as /etc/os-release says]
     #[arg(long, value_name = "NAME")]
     pub distribution: Option<Distribution>,
     #[command(flatten)]
     pub place: Place,
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -56,7 +56,7 @@ pub struct Install {
 pub struct Uninstall {
     #[command(flatten)]
     pub place: Place,
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -69,7 +69,7 @@ pub struct Divert {
     pub undo: bool,
     #[command(flatten)]
     pub place: Place,
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -77,7 +77,7 @@ pub struct Divert {
 /// `service check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Whose kdump service makes the initial RAM disk and saves the dump here: debian, fedora or suse [default: what /etc/os-release says]
+    /// Whose kdump service makes the initrd and saves the dump: debian, fedora or suse [default: as /etc/os-release says]
     #[arg(long, value_name = "NAME")]
     pub distribution: Option<Distribution>,
     #[command(flatten)]
@@ -90,7 +90,7 @@ pub struct Check {
 /// Which machine.
 #[derive(Debug, Args)]
 pub struct Place {
-    /// The machine whose file system lies here, as an image in the making; systemd and udev are told nothing then
+    /// The root of another machine's file system, such as an image; systemd and udev are not notified then
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     pub root: PathBuf,
 }

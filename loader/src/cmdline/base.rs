@@ -1,8 +1,9 @@
 //! [6a] The words that the caller chose for the capture kernel, before the loader adds its own.
 //!
-//! *On entry* what was asked for: the running kernel's command line again, words given by hand, or the words that a unified kernel image
-//! brings along. *On exit* a [`Base`]. What is reused has lost the parameters that belong to the running kernel alone
-//! ([`super::running_only`]), byte for byte and in order. Words given by hand are all there.
+//! *On entry* what was asked for: the running kernel's command line again, words from the caller, or
+//! the words that a unified kernel image brings along. *On exit* a [`Base`]. What is reused has
+//! lost the parameters that belong to the running kernel alone ([`super::running_only`]), byte for
+//! byte and in order. Words from the caller are all kept.
 
 use super::parameter::{is_space, parameters};
 use super::running_only::{Row, row_of};
@@ -18,8 +19,8 @@ pub struct Base {
 }
 
 impl Base {
-    /// The words that were asked for: the running kernel's if they are reused, else those that were given, else those that the capture
-    /// kernel's file brings along.
+    /// The words that were asked for: the running kernel's if they are reused, else those that were
+    /// given, else those that the capture kernel's file brings along.
     pub fn chosen(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Self {
         match given {
             _ if reuse => Self::reused(running, given.unwrap_or_default()),
@@ -28,7 +29,8 @@ impl Base {
         }
     }
 
-    /// `line` without the parameters that belong to the running kernel, and with `append` before the words of init.
+    /// `line` without the parameters that belong to the running kernel, and with `append` before
+    /// the words of init.
     pub fn reused(line: &[u8], append: &str) -> Self {
         let (words, end) = parameters(line);
         let (kernels, inits) = line.split_at(end);
@@ -58,7 +60,8 @@ impl Base {
         self.dropped.iter().map(|word| text(word)).collect()
     }
 
-    /// The parameters that are unfit for a capture kernel and there all the same: given by hand. Those of one row are together.
+    /// The parameters that are unfit for a capture kernel and still there, because the caller gave them.
+    /// Those of one row are together.
     pub fn unfit(&self) -> Vec<(&'static Row, Vec<String>)> {
         let mut unfit: Vec<(&'static Row, Vec<String>)> = Vec::new();
         for word in parameters(&self.line).0 {

@@ -1,10 +1,13 @@
 //! [6b] One parameter of a command line, cut out and compared as the kernel does it.
 //!
-//! *On entry* the bytes of a command line. They need not be text. *On exit* its words, each with its place, name and value.
+//! *On entry* the bytes of a command line. They need not be text. *On exit* its words, each with
+//! its place, name and value.
 
-/// What ends the kernel's parameters: everything after it is init's (`parse_args`, kernel/params.c).
+/// What ends the kernel's parameters: everything after it is init's (`parse_args`,
+/// kernel/params.c).
 const END_OF_PARAMETERS: &[u8] = b"--";
-/// Latin-1's no-break space. The kernel's `isspace` includes it (`_ctype`, lib/ctype.c), although it is half a letter in UTF-8.
+/// Latin-1's no-break space. The kernel's `isspace` includes it (`_ctype`, lib/ctype.c), although
+/// it is half a letter in UTF-8.
 const NO_BREAK_SPACE: u8 = 0xa0;
 
 /// One word of a command line, with the quotes in it.
@@ -17,7 +20,8 @@ pub(super) struct Word<'a> {
 }
 
 impl<'a> Word<'a> {
-    /// The bytes before the first `=`, and those after it. An `=` at the very start separates nothing (`next_arg`).
+    /// The bytes before the first `=`, and those after it. An `=` at the very start separates
+    /// nothing (`next_arg`).
     fn parts(&self) -> (&'a [u8], Option<&'a [u8]>) {
         let quoted = self.text.strip_prefix(b"\"");
         let text = quoted.unwrap_or(self.text);
@@ -51,7 +55,8 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Whether two parameter names are the same: a hyphen equals an underscore (`parameq`, kernel/params.c).
+/// Whether two parameter names are the same: a hyphen equals an underscore (`parameq`,
+/// kernel/params.c).
 pub(super) fn same_name(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| underscored(*one) == underscored(*other))
 }
@@ -82,7 +87,8 @@ fn words(line: &[u8]) -> Vec<Word<'_>> {
     words
 }
 
-/// The kernel's parameters, and where init's part begins with its `--`: at the end of the line if there is none.
+/// The kernel's parameters, and where init's part begins with its `--`: at the end of the line if
+/// there is none.
 pub(super) fn parameters(line: &[u8]) -> (Vec<Word<'_>>, usize) {
     let mut words = words(line);
     match words.iter().position(Word::ends_parameters) {

@@ -1,8 +1,9 @@
-//! [6d] The one table of parameters that belong to the running kernel, and that a capture kernel must not get.
+//! [6d] The one table of parameters that belong to the running kernel, and that a capture kernel
+//! must not get.
 //!
-//! They are of three kinds. Their cost grows with the crashed machine, which has gigabytes where the capture kernel has megabytes. They
-//! change which memory is RAM, which the loader's own memory map decides. Or they serve what the running kernel is for, such as finding
-//! bugs in it.
+//! They are of three kinds. Their cost grows with the crashed machine, which has gigabytes where
+//! the capture kernel has megabytes. They change which memory is RAM, which the loader's own memory
+//! map decides. Or they serve what the running kernel is for, such as finding bugs in it.
 //!
 //! Everything else is passed on. In particular these stay, because a dump may need them:
 //!
@@ -31,17 +32,21 @@ pub enum Values {
 /// Parameters that have one reason in common.
 #[derive(Debug)]
 pub struct Row {
-    /// Their names, with underscores for hyphens. A name that ends in `*` stands for all that begin so.
+    /// Their names, with underscores for hyphens. A name that ends in `*` stands for all that begin
+    /// so.
     pub names: &'static [&'static str],
     /// The values concerned.
     pub values: Values,
-    /// What they would do to the capture kernel. Empty if it is nothing: a given one needs no advice.
+    /// What they would do to the capture kernel. Empty if it is nothing: a given one needs no
+    /// advice.
     pub effect: &'static str,
-    /// Where it is known from: another service that drops it, or the kernel's own documentation or code.
+    /// Where it is known from: another service that drops it, or the kernel's own documentation or
+    /// code.
     pub source: &'static str,
 }
 
-/// In `source`, kernel-parameters.txt is Documentation/admin-guide/kernel-parameters.txt of Linux 7.
+/// In `source`, kernel-parameters.txt is Documentation/admin-guide/kernel-parameters.txt of Linux
+/// 7.
 pub const TABLE: &[Row] = &[
     // The loader's own.
     Row { names: &["elfcorehdr", "purgatory.report"], values: Values::All, effect: "", source: "this loader appends them" },
@@ -130,8 +135,9 @@ pub const TABLE: &[Row] = &[
         effect: "udev starts as many workers as suit the whole machine",
         source: "load.sh; gen-kdump-sysconfig.sh appends udev.children-max=2",
     },
-    // Which memory is RAM. What the running kernel has reserved by `memmap=…$…`, `#` or `!` is Reserved, ACPI Tables or Persistent Memory in
-    // /proc/iomem, and the capture kernel's memory map is made from that: it is protected without the parameter.
+    // Which memory is RAM. What the running kernel has reserved by `memmap=…$…`, `#` or `!` is
+    // Reserved, ACPI Tables or Persistent Memory in /proc/iomem, and the capture kernel's memory
+    // map is made from that: it is protected without the parameter.
     Row {
         names: &["mem", "memmap", "efi_fake_mem", "add_efi_memmap"],
         values: Values::All,
@@ -202,13 +208,13 @@ pub const TABLE: &[Row] = &[
             "sysctl.vm.panic_on_oom",
         ],
         values: Values::On,
-        effect: "the capture kernel panics, and loses the dump, where it could go on",
+        effect: "the capture kernel panics, and loses the dump, where it could continue",
         source: "kdumpctl (prepare_cmdline): panic_on_warn; load.sh: unknown_nmi_panic; the others: kernel-parameters.txt, sysctl/kernel.rst",
     },
     Row {
         names: &["nmi_watchdog"],
         values: Values::Only(|value| value.starts_with(b"panic") || value.windows(6).any(|part| part == b",panic")),
-        effect: "the capture kernel panics, and loses the dump, where it could go on",
+        effect: "the capture kernel panics, and loses the dump, where it could continue",
         source: "kernel-parameters.txt",
     },
     // CPU numbers: the CPU that panicked is CPU 0 of the capture kernel, whatever its number was.
@@ -216,7 +222,7 @@ pub const TABLE: &[Row] = &[
         names: &["isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "systemd.cpu_affinity"],
         values: Values::All,
         effect: "the capture kernel numbers its CPUs anew, so it may isolate the only CPU that it runs on, and some kernels crash then",
-        source: "kernel-parameters.txt; Linux 6.9, \"sched/isolation: Prevent boot crash when the boot CPU is nohz_full\"",
+        source: "kernel-parameters.txt; the commit \"sched/isolation: Prevent boot crash when the boot CPU is nohz_full\"",
     },
     // Finding bugs in the running kernel.
     Row {
@@ -281,7 +287,8 @@ impl Values {
 }
 
 fn matches(name: &[u8], wanted: &str) -> bool {
-    // `sysctl/vm/nr_hugepages` is the same as `sysctl.vm.nr_hugepages` (`process_sysctl_arg`, fs/proc/proc_sysctl.c).
+    // `sysctl/vm/nr_hugepages` is the same as `sysctl.vm.nr_hugepages` (`process_sysctl_arg`,
+    // fs/proc/proc_sysctl.c).
     let dotted: Vec<u8>;
     let name = if name.starts_with(b"sysctl") {
         dotted = name.iter().map(|&byte| if byte == b'/' { b'.' } else { byte }).collect();

@@ -14,12 +14,14 @@ pub fn value(line: impl AsRef<[u8]>, name: &str) -> Option<String> {
     named.filter_map(|word| word.value()).next().map(super::text)
 }
 
-/// The most CPUs that the kernel will know of, if `nr_cpus=` limits them; of several, the least counts (`nrcpus`, kernel/smp.c).
+/// The most CPUs that the kernel will know of, if `nr_cpus=` limits them; of several, the least
+/// counts (`nrcpus`, kernel/smp.c).
 pub fn cpu_limit(line: impl AsRef<[u8]>) -> Option<u32> {
     numbers(line.as_ref(), "nr_cpus").into_iter().filter(|&limit| limit > 0).min()
 }
 
-/// Whether the kernel starts no CPU but the one that it begins on; of several `maxcpus=`, the last counts (`maxcpus`, kernel/smp.c).
+/// Whether the kernel starts no CPU but the one that it begins on; of several `maxcpus=`, the last
+/// counts (`maxcpus`, kernel/smp.c).
 pub fn starts_one_cpu(line: impl AsRef<[u8]>) -> bool {
     let line = line.as_ref();
     has_parameter(line, "nosmp") || numbers(line, "maxcpus").last().is_some_and(|&limit| limit <= 1)

@@ -142,8 +142,8 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     })
 }
 
-/// Whether kexec_load(2) is forbidden or not there, which this call need not be. A closed /proc/kcore means lockdown, too, where securityfs is
-/// not mounted and cannot say so.
+/// Whether kexec_load(2) is forbidden or not there, which this call need not be. A closed
+/// /proc/kcore means lockdown, too, where securityfs is not mounted and cannot say so.
 pub(super) fn might_do_instead(error: &Error) -> bool {
     if let Error::Machine(error) = error {
         return error.is_denied();
@@ -170,8 +170,9 @@ fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
     }
 }
 
-/// A descriptor of the part of a file that is wanted: the file itself if that is all of it, or else a file in memory. The kernel reads regular
-/// files only. What was checked is what is passed on, whatever the path leads to by then.
+/// A descriptor of the part of a file that is wanted: the file itself if that is all of it, or else
+/// a file in memory. The kernel reads regular files only. What was checked is what is passed on,
+/// whatever the path leads to by then.
 fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
     let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
     if regular && part.len() as u64 == read.identity.len {

@@ -92,18 +92,17 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let root = &place.root;
     let turn = turn(root, *dry_run)?;
     let live = turn.is_live();
-    if live && Path::new(SYSTEMD).exists() {
-        stand_down()?;
-    }
+    // A systemd that refuses must not keep files from being put back: a package's removal would leave them. It is reported afterwards.
+    let stood_down = if live && Path::new(SYSTEMD).exists() { stand_down() } else { Ok(()) };
     let undiverted = if divert::is_diverted(root) { divert::undo(&turn)? } else { Vec::new() };
     print(&undiverted.iter().map(|step| format!("{step}\n")).collect::<String>())?;
     let Some(done) = service::uninstall(&turn)? else {
         say(format_args!("nothing is installed that `service install` has put here"));
-        return if live { announce() } else { Ok(()) };
+        return if live { announce().and(stood_down) } else { Ok(()) };
     };
     tell(&done)?;
     if live {
-        announce()?;
+        announce().and(stood_down)?;
         say(format_args!(
             "what is armed stays armed, and kernel.panic_on_oops stays as it is until the next boot; start the service that takes over, or \
              `kdump-loader unload`"

@@ -97,14 +97,14 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
         unknown_because,
         record,
     };
-    if let Some(path) = &arguments.prometheus {
-        prometheus::write(path, &report)?;
-    }
+    let written = arguments.prometheus.as_ref().map_or(Ok(()), |path| prometheus::write(path, &report));
+    // A file that cannot be written is no reason to withhold the answer.
     if arguments.json {
         print_json(&report)?
     } else {
         print(&report.to_string())?
     }
+    written?;
     Ok(match report.answer {
         Answer::Yes => ExitCode::SUCCESS,
         Answer::YesBut if !arguments.strict => ExitCode::SUCCESS,

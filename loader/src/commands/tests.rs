@@ -42,8 +42,8 @@ fn load_tells_the_image_and_whether_it_stays_current() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt purgatory regions \
-         report reset_delay_ms segments version"
+        "block command_line confidential console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt \
+         purgatory regions report reset_delay_ms segments version"
     );
 }
 
@@ -116,4 +116,10 @@ fn reload_tells_why_it_has_armed() {
     let output = super::reload::Output { armed: 1, reasons: vec![Reason::CpuCame { cpu: 3 }], words: vec!["CPU 3 came".into()] };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(serde_json::to_value(&output.reasons[0]).unwrap(), serde_json::json!({ "reason": "cpu_came", "cpu": 3 }));
+}
+
+#[test]
+fn seed_is_fresh_each_time() {
+    // A machine that runs tests has randomness; one that has none yet gets no seed, without waiting.
+    assert_ne!(super::fresh_seed().unwrap(), super::fresh_seed().unwrap());
 }

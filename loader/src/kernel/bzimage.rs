@@ -100,12 +100,14 @@ fn measure(head: &[u8]) -> Option<Measure> {
     Some(Measure { wanted: Some(end_of_file(head, layout.payload.end)), memory: layout.init_size, initrd: 0 })
 }
 
-/// Where the file ends by what it says of itself: after its payload, or after the signature for EFI that may follow. What comes then is
-/// none of it: the rest of a partition, or what another tool has padded it with.
+/// Where the file ends by what it says of itself: after its payload, or after the signature for EFI
+/// that may follow. What comes then is none of it: the rest of a partition, or what another tool
+/// has padded it with.
 fn end_of_file(bytes: &[u8], payload_end: u64) -> u64 {
     let signature = PeFile64::parse(bytes).ok().and_then(|file| {
         let table = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY)?;
-        // Its address is an offset in the file, unlike every other's (PE/COFF specification, "The Attribute Certificate Table").
+        // Its address is an offset in the file, unlike every other's (PE/COFF specification, "The
+        // Attribute Certificate Table").
         Some(u64::from(table.virtual_address.get(LittleEndian)) + u64::from(table.size.get(LittleEndian)))
     });
     signature.unwrap_or(0).max(payload_end)
@@ -144,7 +146,8 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
 }
 
 impl<'a> Layout<'a> {
-    /// Reads the header and checks every field that has a rule. Where the file must end is left to the caller.
+    /// Reads the header and checks every field that has a rule. Where the file must end is left to
+    /// the caller.
     fn read(bytes: &'a [u8]) -> Result<Self, Defect> {
         let header = Header(bytes);
         let [setup_sects] = header.field(SETUP_SECTS)?;
@@ -183,7 +186,8 @@ impl<'a> Layout<'a> {
         let pref_address = u64::from_le_bytes(header.field(PREF_ADDRESS)?);
         let init_size = u64::from(u32::from_le_bytes(header.field(INIT_SIZE)?));
 
-        // The byte is the operand of a jump, but its length counts, so it has no sign: kexec-tools' signed reading cuts long headers.
+        // The byte is the operand of a jump, but its length counts, so it has no sign: kexec-tools'
+        // signed reading cuts long headers.
         let header_end = SETUP_HEADER_END_BASE + usize::from(header_length);
         if !(LEAST_HEADER_END..=SETUP_HEADER_MAX_END).contains(&header_end) {
             return Err(Defect::HeaderLength { end: header_end, least: LEAST_HEADER_END, most: SETUP_HEADER_MAX_END });

@@ -46,7 +46,8 @@ fn probe(bytes: &[u8]) -> bool {
     section(bytes, LINUX).is_some()
 }
 
-/// By its sections. The kernel in it takes more memory than its bytes, but how much is told in its own head.
+/// By its sections. The kernel in it takes more memory than its bytes, but how much is told in its
+/// own head.
 fn measure(head: &[u8]) -> Option<Measure> {
     let len = |name| section(head, name).map_or(0, |range| range.len() as u64);
     let sections = PeFile64::parse(head).ok()?.section_table();

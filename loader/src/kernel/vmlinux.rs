@@ -93,7 +93,8 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     })
 }
 
-/// Refuses what was made with `objcopy --only-keep-debug` or `eu-strip -f`: its headers are those of a kernel, its code is elsewhere.
+/// Refuses what was made with `objcopy --only-keep-debug` or `eu-strip -f`: its headers are those
+/// of a kernel, its code is elsewhere.
 fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<LittleEndian>], bytes: &[u8]) -> Result<(), Defect> {
     let entry = header.e_entry(LittleEndian);
     let offset_in = |load: &ProgramHeader64<_>| entry.checked_sub(load.p_paddr(LittleEndian));
@@ -102,7 +103,8 @@ fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<Littl
     let load = loads.iter().find(inside).ok_or(wrong("its entry point is in none of its segments"))?;
     let offset = offset_in(load).expect("it is inside");
     let mut without_code = offset >= load.p_filesz(LittleEndian);
-    // A kernel need not have sections. Where it has, they tell what the program headers of such a file may have kept from the kernel's.
+    // A kernel need not have sections. Where it has, they tell what the program headers of such a
+    // file may have kept from the kernel's.
     let entry = load.p_vaddr(LittleEndian).wrapping_add(offset);
     for section in header.section_headers(LittleEndian, bytes).unwrap_or_default() {
         let offset = entry.wrapping_sub(section.sh_addr(LittleEndian));
@@ -112,8 +114,9 @@ fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<Littl
     if without_code { Err(Defect::WithoutCode { entry: header.e_entry(LittleEndian) }) } else { Ok(()) }
 }
 
-/// Bytes between the content of one segment and the beginning of the next, which become zeroes of the payload. In a kernel, each is less than the
-/// alignment of the next (arch/x86/kernel/vmlinux.lds.S); a damaged header may claim any number.
+/// Bytes between the content of one segment and the beginning of the next, which become zeroes of
+/// the payload. In a kernel, each is less than the alignment of the next
+/// (arch/x86/kernel/vmlinux.lds.S); a damaged header may claim any number.
 fn gaps(loads: &[&ProgramHeader64<LittleEndian>]) -> u64 {
     let content_end = |load: &ProgramHeader64<_>| load.p_paddr(LittleEndian) + load.p_filesz(LittleEndian);
     loads.windows(2).map(|pair| pair[1].p_paddr(LittleEndian) - content_end(pair[0])).sum()

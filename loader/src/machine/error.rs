@@ -68,7 +68,8 @@ pub enum Error {
     },
 }
 
-/// Root reads every one of these files, but for /proc/kcore under lockdown=confidentiality (`open_kcore`, fs/proc/kcore.c).
+/// Root reads every one of these files, but for /proc/kcore under lockdown=confidentiality
+/// (`open_kcore`, fs/proc/kcore.c).
 const DENIED: &str = ", which root can unless the kernel is locked down: then load a signed kernel with --file";
 
 fn denied(source: &io::Error) -> bool {

@@ -62,8 +62,8 @@ impl Iomem {
     }
 }
 
-/// `START-END : NAME`, both ends included, indented by depth. The name is a driver's, and any bytes: a driver that was removed may have left
-/// a pointer to what is no text any more.
+/// `START-END : NAME`, both ends included, indented by depth. The name is a driver's, and any
+/// bytes: a driver that was removed may have left a pointer to what is no text any more.
 struct Line<'a> {
     /// What should be a range, if it is text.
     range: Option<&'a str>,
@@ -71,7 +71,8 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Of a line without the separator, the name is what follows the first word. `None` if there is nothing.
+    /// Of a line without the separator, the name is what follows the first word. `None` if there is
+    /// nothing.
     fn split(line: &'a [u8]) -> Option<Self> {
         const SEPARATOR: &[u8] = b" : ";
         let line = line.trim_ascii_start();

@@ -1,14 +1,15 @@
 //! [1g] The crash kernel interface: whether it may be used, and what is armed.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::Error;
 use super::iomem::parse_range;
 use super::source::{
     CPU_CRASH_HOTPLUG, CRASH_LOADED, CRASH_SIZE, Found, LOAD_DISABLED, LOCKDOWN, MEMORY_CRASH_HOTPLUG, Source, Tree,
     parse_hexadecimal, quoted,
 };
-use super::{CrashHotplug, Error, KexecPermission, KexecState};
 use crate::phys::{PhysRange, merged};
 
 /// How often a no to "is the armed image kept current" is asked again, and how long to wait in between: the kernel says no, too, while
@@ -17,8 +18,83 @@ const NO_TRIES: u32 = 5;
 const NO_PAUSE: Duration = Duration::from_millis(10);
 
 /// How often a no is doubted that contradicts what is known of the image, and how long to wait in between.
-pub(super) const DOUBTS: u32 = 10;
-pub(super) const DOUBT_PAUSE: Duration = Duration::from_millis(100);
+const DOUBTS: u32 = 10;
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether the kernel lets anybody load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KexecPermission {
+    /// /proc/sys/kernel/kexec_load_disabled.
+    pub load_disabled: bool,
+    /// The bracketed word of /sys/kernel/security/lockdown, if it can be read.
+    pub lockdown: Option<String>,
+}
+
+impl KexecPermission {
+    /// Reads only this, which needs no privilege.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        read_permission(Tree::new(root))
+    }
+}
+
+/// What is armed. It is not part of a [`Machine`](super::Machine): no image depends on it, and reading it takes the kernel's kexec lock for a moment,
+/// during which a panic would leave no dump (`__crash_kexec`, kernel/crash_core.c).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KexecState {
+    /// /sys/kernel/kexec_crash_loaded, or kexec/crash_loaded.
+    pub crash_loaded: bool,
+    /// /sys/kernel/kexec_crash_size: the sum of all crash regions, bytes.
+    pub crash_size: u64,
+    /// Whether the kernel keeps the elfcorehdr current.
+    pub crash_hotplug: CrashHotplug,
+}
+
+/// Whether the kernel keeps the elfcorehdr of the armed image current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrashHotplug {
+    /// When CPUs come and go (/sys/devices/system/cpu/crash_hotplug; absent before Linux 6.6).
+    pub cpu: Option<bool>,
+    /// When memory comes (/sys/devices/system/memory/crash_hotplug; absent before Linux 6.6).
+    pub memory: Option<bool>,
+}
+
+impl CrashHotplug {
+    /// Asks the kernel about the image that is armed now.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        read_hotplug(Tree::new(root), true)
+    }
+
+    /// The same about an image that is said to be kept current: a no is asked again for a second, for the kernel says no as well while somebody holds
+    /// its lock, and in a storm of hotplug somebody often does.
+    pub fn read_patiently(root: &Path) -> Result<Self, Error> {
+        for _ in 0..DOUBTS {
+            let answer = Self::read(root)?;
+            if answer.complete() {
+                return Ok(answer);
+            }
+            thread::sleep(DOUBT_PAUSE);
+        }
+        Self::read(root)
+    }
+
+    /// Nothing that the kernel knows to come goes unfollowed.
+    pub fn complete(self) -> bool {
+        let known = || [self.cpu, self.memory].into_iter().flatten();
+        known().next().is_some() && known().all(|follows| follows)
+    }
+}
+
+impl KexecState {
+    /// Asks the kernel, which needs no privilege.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        read_state(Tree::new(root))
+    }
+
+    /// Asks the kernel only whether an image is armed.
+    pub fn crash_loaded(root: &Path) -> Result<bool, Error> {
+        read_loaded(Tree::new(root))
+    }
+}
 
 pub(super) fn read_state(tree: Tree<'_>) -> Result<KexecState, Error> {
     let crash_loaded = read_loaded(tree)?;

@@ -1,7 +1,8 @@
 //! [1j] Why no memory is reserved for a capture kernel. Each cause has its own remedy.
 //!
-//! *On entry* /proc/iomem shows no "Crash kernel". *On exit* one [`Cause`]. It follows from the command line, read as the kernel reads it
-//! ([`crashkernel`]), from RAM, from Xen, and from what the kernel logged at boot.
+//! *On entry* /proc/iomem shows no "Crash kernel". *On exit* one [`Cause`]. It follows from the
+//! command line, read as the kernel reads it ([`crashkernel`]), from RAM, from Xen, and from what
+//! the kernel logged at boot.
 
 use std::path::Path;
 
@@ -17,10 +18,12 @@ pub(super) mod crashkernel;
 pub use cause::Cause;
 use crashkernel::{Asked, Choice, Kind};
 
-/// Below this address the kernel looks first, and for `,low` only (`CRASH_ADDR_LOW_MAX`, arch/x86/include/asm/crash_reserve.h).
+/// Below this address the kernel looks first, and for `,low` only (`CRASH_ADDR_LOW_MAX`,
+/// arch/x86/include/asm/crash_reserve.h).
 const FOUR_GIB: u64 = 1 << 32;
 
-/// What `/sys/hypervisor/guest_type` says of a paravirtualized guest (drivers/xen/sys-hypervisor.c).
+/// What `/sys/hypervisor/guest_type` says of a paravirtualized guest
+/// (drivers/xen/sys-hypervisor.c).
 const PARAVIRTUALIZED: &str = "PV";
 
 /// The machine's memory, as far as it matters to `crashkernel=`.
@@ -40,7 +43,8 @@ impl Ram {
     }
 }
 
-/// A paravirtualized Xen domain, in which Linux ignores `crashkernel=` (`arch_reserve_crashkernel`, arch/x86/kernel/setup.c).
+/// A paravirtualized Xen domain, in which Linux ignores `crashkernel=` (`arch_reserve_crashkernel`,
+/// arch/x86/kernel/setup.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Xen {
     /// The one that controls the machine.
@@ -49,7 +53,8 @@ pub enum Xen {
     Guest,
 }
 
-/// What the kernel logged about its reservation (`reserve_crashkernel_generic`, kernel/crash_reserve.c).
+/// What the kernel logged about its reservation (`reserve_crashkernel_generic`,
+/// kernel/crash_reserve.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootLog {
     /// Memory was reserved.
@@ -62,7 +67,8 @@ pub enum BootLog {
     InUse,
 }
 
-/// What besides the command line and RAM decides the cause. It is read only where no memory is reserved.
+/// What besides the command line and RAM decides the cause. It is read only where no memory is
+/// reserved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Whether the kernel can reserve memory at all. A snapshot need not say.
@@ -76,7 +82,8 @@ pub struct Evidence {
 impl Evidence {
     /// Reads it below the tree's root.
     pub(super) fn read(tree: Tree<'_>) -> Result<Self, Error> {
-        // A snapshot of a machine that has memory reserved, or one by an older loader, lacks the file.
+        // A snapshot of a machine that has memory reserved, or one by an older loader, lacks the
+        // file.
         let supported = match tree.optional(&source::CRASH_SIZE)? {
             Some(_) => Some(true),
             None if tree.optional(&source::TSC_KHZ)?.is_some() => None,
@@ -98,8 +105,8 @@ fn xen(tree: Tree<'_>) -> Result<Option<Xen>, Error> {
     Ok(Some(if controls { Xen::Dom0 } else { Xen::Guest }))
 }
 
-/// Finds the cause on the machine below `root`. A caller without CAP_SYS_ADMIN gets an answer as well, although /proc/iomem hides its
-/// addresses then.
+/// Finds the cause on the machine below `root`. A caller without CAP_SYS_ADMIN gets an answer as
+/// well, although /proc/iomem hides its addresses then.
 pub fn find(root: &Path) -> Result<Cause, Error> {
     let tree = Tree::new(root);
     let ram = match iomem::parse(&tree.required(&source::IOMEM)?) {

@@ -1,7 +1,8 @@
-//! [1a] How a machine's files are opened. A live kernel's are its own; those of a snapshot come from anybody.
+//! [1a] How the files of a machine are opened. Those of a live machine are the kernel's; a snapshot
+//! may hold anything.
 //!
-//! *On entry* a root and a name below it. *On exit* an open file. Of a snapshot it is a regular file inside of it, however links lead there, and
-//! no more of it is read than a kernel would show.
+//! *On entry* a root and a name below it. *On exit* an open file. Of a snapshot it is a regular
+//! file inside of it, however links lead there, and no more of it is read than a kernel would show.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -64,7 +65,8 @@ fn inside(root: &Path, name: &str) -> io::Result<File> {
         Err(Errno::XDEV | Errno::LOOP) => Err(io::Error::other(Refusal::LeadsOut)),
         // A socket cannot be opened at all.
         Err(Errno::NXIO) => Err(io::Error::other(Refusal::Kind("a socket"))),
-        // Linux before 5.6, or a sandbox that does not know the call. A link that is exchanged in between would escape this look.
+        // Linux before 5.6, or a sandbox that does not know the call. A link that is exchanged in
+        // between would escape this look.
         Err(Errno::NOSYS | Errno::PERM) => {
             let path = fs::canonicalize(root.join(name))?;
             if !path.starts_with(fs::canonicalize(root)?) {

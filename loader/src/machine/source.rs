@@ -21,7 +21,8 @@ pub(super) enum Part {
     Whole,
     /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address space.
     ElfHeaders,
-    /// The lines of the kernel's log about `crashkernel`. Without permission to read it, there are none.
+    /// The lines of the kernel's log about `crashkernel`. Without permission to read it, there are
+    /// none.
     CrashkernelLines,
     /// Nothing: that it is there says all.
     Presence,
@@ -106,7 +107,8 @@ machine_sources! {
         "only a snapshot has it; take the snapshot again, or measure";
 }
 
-// What tells why no memory is reserved. It is read, and kept in snapshots, only then: reading the second takes the kernel's kexec lock.
+// What tells why no memory is reserved. It is read, and kept in snapshots, only then: reading the
+// second takes the kernel's kexec lock.
 sources! {
     CRASHKERNEL_LOG = ["dev/kmsg"], CrashkernelLines, "lines of the kernel's log", OPTIONAL;
     CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;

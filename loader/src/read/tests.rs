@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
-use std::sync::mpsc;
 
 use super::*;
 
@@ -87,28 +86,34 @@ fn file_that_a_writer_has_open_is_refused_however_long_the_writer_pauses() {
 }
 
 #[test]
-fn file_that_changes_all_the_time_is_refused() {
+fn file_that_changes_each_time_it_is_read_is_refused() {
     let dir = directory();
     let path = dir.path().join("initrd");
     fs::write(&path, b"070701").unwrap();
-    let (stop, stopped) = mpsc::channel::<()>();
-    let changing = path.clone();
-    let writer = thread::spawn(move || {
-        let mut times = 0u64;
-        while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-            times += 1;
-            // Its times alone: no look at its length or its writers would find that.
-            let time = std::time::UNIX_EPOCH + Duration::from_nanos(times);
-            fs::File::open(&changing).unwrap().set_modified(time).unwrap();
-        }
+    let mut times = 0;
+    let result = Opened::new("initrd", &path).unwrap().read_while(None, LIMIT, |path| {
+        times += 1;
+        // Its times alone: neither its length nor its writers would show that.
+        fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(times)).unwrap();
     });
-    // Which look falls between two changes is up to the scheduler; a read of many bytes takes longer than a change.
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(64 << 20).unwrap();
-    let result = Opened::new("initrd", &path).unwrap().read(None, 1 << 30);
-    stop.send(()).unwrap();
-    writer.join().unwrap();
     let message = result.unwrap_err().to_string();
-    assert!(message.contains("changed each of the"), "{message}");
+    assert!(message.contains("changed each of the 6 times"), "{message}");
+    assert_eq!(times, u64::from(TRIES));
+}
+
+#[test]
+fn file_that_is_written_while_it_is_read_is_read_again_when_that_is_over() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    fs::write(&path, b"070701, the first half").unwrap();
+    let mut rest: &[u8] = b", the second half";
+    let opened = Opened::new("initrd", &path).unwrap();
+    let content = opened.read_while(None, LIMIT, |path| {
+        fs::OpenOptions::new().append(true).open(path).unwrap().write_all(std::mem::take(&mut rest)).unwrap();
+    });
+    let content = content.unwrap();
+    assert!(content.input.bytes.ends_with(b"the second half"));
+    assert_eq!(content.identity, FileIdentity::of(&path).unwrap());
 }
 
 #[test]
@@ -120,7 +125,8 @@ fn file_that_was_replaced_since_it_was_opened_is_read_whole() {
     fs::write(dir.path().join("new"), b"070701 new one").unwrap();
     fs::rename(dir.path().join("new"), &path).unwrap();
     let content = opened.read(None, LIMIT).unwrap();
-    // The old file's descriptor leads to all of the old file still, and its identity says that it was the old one.
+    // The old file's descriptor leads to all of the old file still, and its identity says that it
+    // was the old one.
     assert_eq!(content.input.bytes, b"070701 old");
     assert_ne!(content.identity, FileIdentity::of(&path).unwrap());
 }

@@ -1,7 +1,9 @@
 //! What an armed image was made from: what was asked for, and which files they were.
 //!
-//! Files are told apart by what the file system says of them, so that to compare takes no reading. It is asked of the descriptor that a file is
-//! read from ([`crate::read`]), so it is the identity of the bytes that were sealed.
+//! Files are told apart by what the file system says of them, so that to compare takes no reading.
+//! Kernel and initrd are asked through the descriptor that they are read from ([`crate::read`]), so
+//! the identity is that of the bytes that were sealed. The other files are asked before they are
+//! read: one that is replaced in between costs one reload.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -28,7 +28,11 @@ const SAFELY: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 /// Creates a state directory, or checks the one that is there. Its mode is put right, its owner is not.
 pub fn directory(path: &Path) -> Result<(), Error> {
     let owner_above = path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
-    write::create_directory(path, DIRECTORY).map_err(failed("create", path))?;
+    write::create_directory(path, DIRECTORY).map_err(|error| {
+        let told = "it is a link or a file, not a directory; remove it and try again";
+        let error = if error.kind() == ErrorKind::NotADirectory { io::Error::new(ErrorKind::NotADirectory, told) } else { error };
+        failed("use", path)(error)
+    })?;
     let found = fs::symlink_metadata(path).map_err(failed("look at", path))?;
     if owner_above.is_some_and(|owner| owner != found.uid()) {
         let told = format!("it belongs to user {}; remove it and try again", found.uid());

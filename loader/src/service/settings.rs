@@ -175,7 +175,8 @@ impl Variables {
 
     fn leave(&mut self, names: &[&str], why: &str) {
         for name in names {
-            if let Some((line, _)) = self.take(name, &[]) {
+            let shipped = services::SHIPPED.iter().find(|(shipped, _)| shipped == name).map(|(_, value)| *value);
+            if let Some((line, _)) = self.take(name, shipped.as_slice()) {
                 self.not(name, line, why.to_owned());
             }
         }

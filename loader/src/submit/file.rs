@@ -30,8 +30,9 @@ pub enum Error {
     NotImplemented,
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_file_load (EPERM): it needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0 and tries left in \
-         kernel.kexec_load_limit_panic; and if it is locked down (Secure Boot), a capture kernel that is signed with a key it trusts"
+        "the kernel does not permit kexec_file_load (EPERM): where it is locked down (Secure Boot), the capture kernel must be signed with a key \
+         that it trusts, and unchanged since (copy the file again); it also needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0 and \
+         tries left in kernel.kexec_load_limit_panic"
     )]
     NotPermitted,
     /// EBUSY, for too long.
@@ -194,7 +195,8 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
         libc::EINVAL => Error::Invalid { flags, command_line },
         libc::EACCES => Error::Forbidden,
         libc::ENODATA => signature("ENODATA", "it has none", SIGNED),
-        // `key_task_permission` and below say so of keys for dm-crypt as well ([`keys`](super::keys)), which are looked for before.
+        // `key_task_permission` and below say so of keys for dm-crypt as well
+        // ([`keys`](super::keys)), which are looked for before.
         libc::ENOKEY => signature("ENOKEY", "no key that could verify it is known", ENROL),
         libc::EKEYREJECTED => {
             signature("EKEYREJECTED", "it does not fit the file, or its key is revoked, expired or wrong", COPY)
@@ -246,80 +248,4 @@ impl System for Linux<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::fd::AsFd;
-
-    use super::*;
-
-    /// A kernel that always answers the same.
-    struct Answer(i32, Vec<u64>);
-
-    impl System for Answer {
-        fn call(&mut self, flags: u64) -> Result<(), i32> {
-            self.1.push(flags);
-            if self.0 == 0 { Ok(()) } else { Err(self.0) }
-        }
-
-        fn now(&mut self) -> Duration {
-            Duration::from_secs(self.1.len() as u64)
-        }
-
-        fn pause(&mut self, _: Duration) {}
-    }
-
-    impl FileSystem for Answer {
-        fn command_line_len(&self) -> usize {
-            42
-        }
-    }
-
-    fn refusal(errno: i32) -> String {
-        submit(&mut Answer(errno, Vec::new()), KEXEC_FILE_ON_CRASH).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn flags_are_those_of_the_kernel_header() {
-        let mut kernel = Answer(0, Vec::new());
-        assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS), Ok(()));
-        assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD), Ok(()));
-        assert_eq!(kernel.1, [6, 3]);
-    }
-
-    #[test]
-    fn every_errno_has_words_with_a_remedy() {
-        for (errno, word) in [
-            (libc::ENOSYS, "CONFIG_KEXEC_FILE"),
-            (libc::EPERM, "signed with a key"),
-            (libc::EINVAL, "command line of 42 bytes"),
-            (libc::EACCES, "ima_policy"),
-            (libc::ENODATA, "it has none"),
-            (libc::ENOKEY, "enrol the key"),
-            (libc::EKEYREJECTED, "revoked"),
-            (libc::EKEYREJECTED, "changed after it was signed"),
-            (libc::EKEYREVOKED, "dm-crypt key"),
-            (libc::EKEYEXPIRED, "link-volume-key="),
-            (libc::ENOPKG, "algorithm"),
-            (libc::EBADMSG, "malformed"),
-            (libc::ELIBBAD, "PE file"),
-            (libc::ENOEXEC, "without --file"),
-            (libc::ENOMEM, "crashkernel="),
-            (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
-            (libc::ETXTBSY, "open for writing"),
-            (libc::EBUSY, "kexec lock"),
-            (libc::EIO, "error 5"),
-        ] {
-            let message = refusal(errno);
-            assert!(message.contains(word), "{errno}: {message}");
-        }
-    }
-
-    #[test]
-    fn memory_is_a_file_that_can_be_read_from_its_beginning() {
-        use std::os::unix::fs::FileExt;
-        let file = std::fs::File::from(in_memory(b"a kernel").unwrap());
-        let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"a kernel");
-        assert!(file.as_fd().as_raw_fd() > 2);
-    }
-}
+mod tests;

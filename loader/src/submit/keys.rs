@@ -1,7 +1,9 @@
-//! [12c] The dm-crypt keys that the kernel is asked to hand over to the capture kernel, looked for before the system call.
+//! [12c] The dm-crypt keys that the kernel is asked to hand over to the capture kernel, looked for
+//! before the system call.
 //!
-//! Since Linux 6.16 (kernel/crash_dump_dm_crypt.c), directories in configfs name keys. kexec_file_load(2) reads them from the keyrings of its
-//! caller, after it has freed the armed image, and fails if one is missing. kexec_load(2) hands over none.
+//! Since Linux 6.16 (kernel/crash_dump_dm_crypt.c), directories in configfs name keys.
+//! kexec_file_load(2) reads them from the keyrings of its caller, after it has freed the armed
+//! image, and fails if one is missing. kexec_load(2) hands over none.
 
 use std::ffi::CString;
 use std::fs;
@@ -64,18 +66,20 @@ fn check_with(directory: &Path, request: impl Fn(&str) -> Result<(), i32>) -> Re
     Ok(())
 }
 
-/// Whether such a key can be found from this process, asked as the kernel asks it. The error is an errno.
+/// Whether such a key can be found from this process, asked as the kernel asks it. The error is an
+/// errno.
 fn request(description: &str) -> Result<(), i32> {
     let description = CString::new(description).map_err(|_| libc::EINVAL)?;
     let no_program: *const libc::c_char = std::ptr::null();
-    // SAFETY: request_key(2) reads two strings that end in NUL, as every `CStr` does. Without a third, no program is called to make the key, and
-    // with 0 for a keyring it is linked nowhere.
+    // SAFETY: request_key(2) reads two strings that end in NUL, as every `CStr` does. Without a
+    // third, no program is called to make the key; with 0 for a keyring it is linked nowhere.
     let key = unsafe { libc::syscall(libc::SYS_request_key, LOGON.as_ptr(), description.as_ptr(), no_program, 0) };
     if key != -1 {
         return Ok(());
     }
     match io::Error::last_os_error().raw_os_error() {
-        // A sandbox without the call, or a kernel without keyrings: then the kernel must answer itself.
+        // A sandbox without the call, or a kernel without keyrings: then the kernel must answer
+        // itself.
         Some(libc::ENOSYS | libc::EPERM) => Ok(()),
         errno => Err(errno.unwrap_or(libc::ENOKEY)),
     }

@@ -14,7 +14,7 @@ mod device; // what a directory is on, and whether that is encrypted
 mod need; // how large the dump is going to be
 mod settings; // what the services' own files say
 
-pub(super) use settings::shell_value;
+pub(super) use settings::kdump_tools_is_off;
 
 /// How much smaller than its memory a compressed dump is at best. Free space below that fraction is too little for sure.
 const BEST_COMPRESSION: u64 = 10;
@@ -67,7 +67,7 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
     let need = need::bytes(files, &settings.collector, old);
     match &settings.target {
         Target::Directory(directory) => {
-            if let Some(mount) = device::mount_of(files, directory) {
+            if let Some(mount) = device::mount_of(files, &files.real_path(directory)) {
                 encrypted(files, capture, &mount.device, directory, findings);
                 if mount.is_volatile {
                     let message = format!(

@@ -1,6 +1,7 @@
 //! `status` on machines made for it: words, JSON and metrics.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -73,8 +74,8 @@ const STATES: &[State] = &[
     State {
         name: "huge pages are armed",
         make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200"),
-        answer: "yes_but",
-        found: &[("unfit_parameter", "warning")],
+        answer: "cannot_tell",
+        found: &[("unfit_parameter", "unknown")],
         words: &["has hugepages=200, which belongs to the running kernel"],
     },
     State {
@@ -264,4 +265,17 @@ fn machine_that_cannot_be_looked_at_gets_an_answer_in_words_json_and_metrics() {
     let json = status(root.path(), &["--json"]);
     assert_eq!(json.code, Some(1));
     assert_says(&json.stdout, &["\"answer\": \"cannot_tell\"", "\"code\": \"cannot_look\"", "\"loaded\": null"]);
+}
+
+#[test]
+fn link_in_the_place_of_the_metrics_is_refused_and_the_question_is_answered() {
+    let machine = Debian::new();
+    let (victim, metrics) = (machine.path("shadow"), machine.path("kdump.prom"));
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, &metrics).unwrap();
+    let said = status(machine.root(), &["--json", "--prometheus", metrics.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1));
+    assert_says(&said.stdout, &["\"answer\": \"yes\""]);
+    assert_says(&said.stderr, &["kdump.prom", "not a regular file"]);
+    assert_eq!(fs::read_to_string(victim).unwrap(), "precious");
 }

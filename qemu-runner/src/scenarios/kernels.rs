@@ -1,33 +1,45 @@
-//! `old-kernel`, `new-kernel-*`: the same story on other kernels.
+//! `old-kernel`, `new-kernel-*`: the same story on other kernels. On each, and in `huge-pages`, the first kernel has parameters that a capture
+//! kernel could not run with, and its command line is reused.
 
 use handoff::Verdict;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::Armed;
+use crate::first::{Armed, First};
 use crate::scenario::{Need, Scenario};
-use crate::scenarios::complete::{capture, hotplug};
+use crate::scenarios::complete::hotplug;
 use crate::stage::{Setup, Stage};
 
 /// A series without CRASH_HOTPLUG, which came with Linux 6.6.
 const OLD: &str = "6.1";
 /// The newest series. It comes from a repository that keeps no old versions, so it may be gone.
 const NEW: &str = "7";
+/// Pages of 2 MiB that the first kernel sets aside at boot: 400 MiB, of which the capture kernel's 256 MiB have no room.
+const HUGE_PAGES: &str = "200";
+/// The first kernel's parameter for them, and one that would make the capture kernel use the crashed kernel's memory as RAM.
+const OF_THE_FIRST_KERNEL: &str = "hugepages=200 memmap=16M@512M";
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario {
+            name: "huge-pages",
+            summary: "huge pages and memmap= of the first kernel are dropped from the reused command line, and the dump is complete",
+            needs: &[Need::Makedumpfile],
+            may_be_skipped: false,
+            story: |stage| reused(stage, &Setup::default()),
+        },
+        Scenario {
             name: "old-kernel",
-            summary: "Linux 6.1 knows no hotplug flag: the image is armed without, said so, and the capture works",
+            summary: "Linux 6.1 knows no hotplug flag: the image is armed without, said so, and the capture works with a reused command line",
             needs: &[Need::Kernel(OLD), Need::Makedumpfile],
             may_be_skipped: false,
             story: old,
         },
         Scenario {
             name: "new-kernel-capture",
-            summary: "`capture` on Debian's newest kernel",
+            summary: "`huge-pages` on Debian's newest kernel",
             needs: &[Need::Kernel(NEW), Need::Makedumpfile],
             may_be_skipped: true,
-            story: |stage| capture(stage, &on(NEW)),
+            story: |stage| reused(stage, &on(NEW)),
         },
         Scenario {
             name: "new-kernel-hotplug",
@@ -44,15 +56,32 @@ fn on(series: &'static str) -> Setup {
 }
 
 fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&on(OLD))?;
+    let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..on(OLD) })?;
     let absent = first.vm.run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
     check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
-    let Armed { loaded, words, .. } = first.arm("")?;
+    let Armed { loaded, words, .. } = first.arm("--reuse-cmdline")?;
     check_eq("hotplug support that `load` printed", &loaded.hotplug, &false)?;
     check(words.contains("load again"), "what the loader says", "that hotplug needs reloads", &words)?;
+    panicked(first, &words)
+}
+
+/// Arms with the first kernel's command line, panics, and checks all there is to check.
+fn reused(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..setup.clone() })?;
+    let Armed { words, .. } = first.arm("--reuse-cmdline")?;
+    panicked(first, &words)
+}
+
+/// The capture kernel of an image that was armed with `--reuse-cmdline` runs without the first kernel's parameters, and dumps everything.
+fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
+    let huge = first.vm.run_ok("cat /proc/sys/vm/nr_hugepages")?;
+    check_eq("huge pages of the first kernel", &huge.as_str(), &HUGE_PAGES)?;
+    check(words.contains(OF_THE_FIRST_KERNEL), "what the loader says it dropped", OF_THE_FIRST_KERNEL, words)?;
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_verdict(Verdict::Ok)?;
+    let line = capture.run_ok("cat /proc/cmdline")?;
+    check(line.contains("panic=0") && !line.contains("hugepages"), "the capture kernel's command line", "the rest of it", &line)?;
     capture.check_vmcore()?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use handoff::report::Elfcorehdr;
 use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::{CAPTURE_APPEND, First, load_file_command};
+use crate::first::{CAPTURE_APPEND, First, load_command, load_file_command};
 use crate::iomem::Iomem;
 use crate::machine::DIMM_SIZE;
 use crate::scenario::{Need, Scenario};
@@ -112,6 +112,8 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+const UNMOUNT: &str = "umount /sys/kernel/security; ";
+
 fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     install(&mut first)?;
@@ -127,15 +129,32 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
         let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
         check_eq(format!("exit status of {call}, which said {:?}", output.text), &output.status, &REFUSED_BY_KERNEL)?;
         check(output.text.contains("still armed"), format!("what is said to {call}"), "that nothing is lost", &output.text)?;
+        check(
+            output.text.contains("booted by a BIOS"),
+            format!("what is said to {call}"),
+            "why no key is trusted",
+            &output.text,
+        )?;
         check_eq(format!("identity of the armed image after {call}"), &first.image()?.identity, &ours)?;
         expect_armed(&mut first, call, true)?;
         check_eq("kexec_loaded", &first.vm.run_ok("cat /sys/kernel/kexec_loaded")?.as_str(), &"0")?;
     }
     first.note("a kernel with a signature that is not trusted is refused, and the armed image stays armed");
 
+    // Now /proc/kcore is closed. Without securityfs, that is all that tells of lockdown.
+    first.vm.run_ok("echo confidentiality >/sys/kernel/security/lockdown")?;
+    for (case, before, word) in
+        [("confidentiality", "", "locked down (confidentiality"), ("no securityfs", UNMOUNT, "/proc/kcore")]
+    {
+        let output = first.vm.run(&format!("{before}{}", load_command(CAPTURE_APPEND, "")))?;
+        let said = output.text.contains(word) && output.text.contains("--file");
+        check(output.status == 1 && said, format!("what `load` says under {case}"), format!("{word}, and --file"), &output.text)?;
+        expect_armed(&mut first, case, true)?;
+    }
+
     kexec(&mut first, "-p -u")?;
     expect_armed(&mut first, "-p -u under lockdown", false)?;
-    first.note("disarmed by kexec_file_load, as lockdown allows");
+    first.note("disarmed by kexec_file_load, as lockdown allows, and although securityfs is not mounted");
     first.switch_off();
     Ok(())
 }
@@ -147,7 +166,7 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq("`call` that `load --file` printed", &told["call"], &Value::from("kexec_file_load"))?;
     check_eq("`hotplug` that `load --file` printed", &told["hotplug"], &Value::Bool(true))?;
     check_eq("kexec_crash_loaded after `load --file`", &first.crash_loaded()?, &true)?;
-    expect_recorded(&mut first)?;
+    expect_recorded(&mut first, guest::KERNEL)?;
 
     // The system call would have freed the armed image before it looked at these.
     first.vm.run_ok(&format!("head -c 1000000 {} >/tmp/short; : >/tmp/empty", guest::KERNEL))?;
@@ -156,7 +175,7 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
         check_eq(format!("exit status with {bad}, which said {:?}", output.text), &output.status, &1)?;
         check_eq(format!("kexec_crash_loaded after {bad}"), &first.crash_loaded()?, &true)?;
     }
-    expect_recorded(&mut first)?;
+    expect_recorded(&mut first, guest::KERNEL)?;
     first.note("bad files are refused, and the image that the kernel has made stays armed");
 
     first.place_sentinel(2, &(0..u64::MAX))?;
@@ -178,10 +197,11 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     install(&mut first)?;
     kexec(&mut first, &format!("-p -s {}", guest::UKI))?;
     expect_armed(&mut first, "-s with a unified kernel image", true)?;
+    expect_recorded(&mut first, guest::UKI)?;
     kexec(&mut first, "-p -s -u")?;
     kexec(&mut first, &format!("-p -c --type=uki {}", guest::UKI))?;
     expect_armed(&mut first, "-c with a unified kernel image", true)?;
-    first.note("armed a unified kernel image, with the initrd and the command line that are in it");
+    first.note("armed a unified kernel image, with its own initrd, and its own command line without crashkernel=");
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_verdict(Verdict::Ok)?;
@@ -233,12 +253,12 @@ fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<()
 }
 
 /// `status` must know what the kernel has made an image of.
-fn expect_recorded(first: &mut First<'_, '_>) -> Result<(), Error> {
+fn expect_recorded(first: &mut First<'_, '_>, kernel: &str) -> Result<(), Error> {
     let status = json(&first.vm.run_ok(&format!("{} status --json 2>/dev/null", guest::LOADER))?)?;
     let record = &status["record"];
     let known =
         serde_json::json!([status["loaded"], record["call"], record["kernel"], record["command_line"], status["identity"]]);
-    let expected = serde_json::json!([true, "kexec_file_load", guest::KERNEL, CAPTURE_APPEND, null]);
+    let expected = serde_json::json!([true, "kexec_file_load", kernel, CAPTURE_APPEND, null]);
     check_eq("armed, call, kernel, command line and identity in status", &known, &expected)
 }
 

@@ -18,7 +18,7 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "bad-input-in-vm",
-            summary: "not root, a bad kernel, too small a region, lockdown, kexec_load_disabled, no reservation: refused in words, \
+            summary: "not root, a bad kernel, too small a region, lockdown, kexec_load_disabled, a reservation given back: refused in words, \
                       still armed",
             needs: &[Need::Makedumpfile],
             may_be_skipped: false,
@@ -51,10 +51,11 @@ fn bad_input(stage: &mut Stage<'_>) -> Result<(), Error> {
     refused(&mut first, &armed, "kexec_load_disabled", &load(), &["kexec_load_disabled"])?;
     first.switch_off();
 
-    let mut first = stage.boot(&Setup { crashkernel: None, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup { crashkernel: Some("128M"), ..Setup::default() })?;
+    first.vm.run_ok("echo 0 >/sys/kernel/kexec_crash_size")?;
     let said = could_not(&mut first, &load())?;
-    expect_words("no reservation", &said, &["crashkernel="])?;
-    first.note(format!("no reservation: {said}"));
+    expect_words("a reservation that was given back", &said, &["crashkernel=128M", "given back", "kexec_crash_size", "reboot"])?;
+    first.note(format!("a reservation that was given back: {said}"));
     first.switch_off();
     Ok(())
 }
@@ -69,8 +70,8 @@ fn too_large(stage: &mut Stage<'_>) -> Result<(), Error> {
     let total: u64 = number(&first.vm.run_ok("awk '/^MemTotal:/ {print $2}' /proc/meminfo")?)?;
     let others = armed.loaded.segments.iter().filter(|segment| segment.name != RegionKind::Initrd.name());
     let initrd = (total << 10) / 2 + EXCESS - others.map(|segment| segment.len).sum::<u64>();
-    // A hole, which takes no memory before it is loaded.
-    first.vm.run_ok(&format!("truncate -s {initrd} /tmp/large"))?;
+    // A hole, which takes no memory before it is loaded; it begins as an initrd does.
+    first.vm.run_ok(&format!("printf 070701 >/tmp/large && truncate -s {initrd} /tmp/large"))?;
     let large = load().replace(guest::INITRD, "/tmp/large");
     refused(&mut first, &armed.image.identity, "larger than half of memory", &large, &["half", "memory"])?;
     first.switch_off();

@@ -10,7 +10,9 @@ use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 use xshell::Shell;
 
-use super::{LINUX_TARGET, cargo, copy_if_changed, no_foreign_path, paths_of_this_machine, rustflags};
+use super::{
+    LINUX_TARGET, cargo, copy_if_changed, no_foreign_path, paths_of_this_machine, rustflags, strip, write_program_if_changed,
+};
 use crate::command;
 use crate::repository::Repository;
 use crate::setup;
@@ -24,16 +26,17 @@ const OVERFLOW: &[u8] = b"attempt to add with overflow";
 /// The C library inside, too.
 const STATIC: &str = "-Ctarget-feature=+crt-static";
 
-/// Builds the loader with the purgatory inside: target/dist/kdump-loader.
+/// Builds the loader with the purgatory inside: target/dist/kdump-loader, and kdump-loader.debug, which is the same with symbols.
 pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     let built = program(sh, repo, "loader", "kdump-loader")?;
-    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    copy_if_changed(&built, &repo.loader_debug())?;
+    let linked = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     ensure!(
-        bytes.windows(OVERFLOW.len()).any(|window| window == OVERFLOW),
+        linked.windows(OVERFLOW.len()).any(|window| window == OVERFLOW),
         "{} has no overflow checks: profile {PROFILE} in Cargo.toml must switch them on",
         built.display()
     );
-    copy_if_changed(&built, &repo.loader())?;
+    write_program_if_changed(&strip::strip(&linked)?, &repo.loader())?;
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }
 

@@ -30,8 +30,8 @@ pub fn handed_out(repo: &Repository) -> Result<Vec<PathBuf>> {
     let objects = DROP_INS.iter().map(|drop_in| drop_in.object(repo));
     let programs = [repo.loader(), repo.purgatory_elf()].into_iter().chain(objects);
     let texts = files_below(&repo.man())?.into_iter().chain(files_below(&repo.completions())?);
-    let package = Some(repo.debian_package()).filter(|package| package.exists());
-    Ok(programs.chain(texts).chain(package).collect())
+    let packages = [repo.debian_package(), repo.rpm_package()].into_iter().filter(|package| package.exists());
+    Ok(programs.chain(texts).chain(packages).collect())
 }
 
 /// Every file below a directory, in order.

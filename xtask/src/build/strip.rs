@@ -1,18 +1,21 @@
-//! The purgatory as it ships: without symbols, which the audit, the fault matrix, the benchmark and gdb need, and no user's disk.
+//! The purgatory and the loader as they ship: without symbols, which the audit, the fault matrix, the benchmark and gdb need, and no user.
 //!
 //! On entry: what the linker made. On exit: the same segments, byte for byte, in a file with nothing beside them but the names of sections, by
-//! which the loader finds the block.
+//! which the loader finds the purgatory's block.
 
 use anyhow::{Context, Result, ensure};
 use object::build::elf::Builder;
 use object::elf::SHF_ALLOC;
 use object::{Object, ObjectSegment};
 
+/// Bytes of a 64-bit ELF header (elf(5), Elf64_Ehdr).
+const ELF_HEADER: u64 = 64;
+
 /// Takes symbols and comments out.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
-    let mut builder = Builder::read(elf).context("cannot read the purgatory as ELF")?;
+    let mut builder = Builder::read(elf).context("cannot read the program as ELF")?;
     let names = builder.sections.iter().map(|section| section.name.to_vec()).filter(|name| name == b".shstrtab").count();
-    ensure!(names == 1, "the purgatory has {names} tables of section names");
+    ensure!(names == 1, "the program has {names} tables of section names");
     for symbol in builder.symbols.iter_mut() {
         symbol.delete = true;
     }
@@ -20,14 +23,19 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
         section.delete = section.name.as_slice() != b".shstrtab";
     }
     let mut stripped = Vec::new();
-    builder.write(&mut stripped).context("cannot write the purgatory without symbols")?;
-    ensure!(loaded(elf)? == loaded(&stripped)?, "without symbols the purgatory would be loaded as something else");
+    builder.write(&mut stripped).context("cannot write the program without symbols")?;
+    ensure!(loaded(elf)? == loaded(&stripped)?, "without symbols the program would be loaded as something else");
     Ok(stripped)
 }
 
-/// What of a file is loaded, and where.
+/// What of a file is loaded, and where; without the ELF header, which tells where the section headers are in the file.
 fn loaded(elf: &[u8]) -> Result<Vec<(u64, u64, Vec<u8>)>> {
     let file = object::File::parse(elf)?;
-    let segment = |segment: object::Segment<'_, '_>| Ok((segment.address(), segment.size(), segment.data()?.to_vec()));
+    let segment = |segment: object::Segment<'_, '_>| {
+        let (at, _) = segment.file_range();
+        let header = usize::try_from(ELF_HEADER.saturating_sub(at))?;
+        let data = segment.data()?;
+        Ok((segment.address(), segment.size(), data[header.min(data.len())..].to_vec()))
+    };
     file.segments().map(segment).collect()
 }

@@ -24,7 +24,7 @@ use crate::setup::supply::{Files, Found, Supply};
 /// As in the manifest, and the name of its directory.
 pub const NAME: &str = "debian-disk";
 /// Every system has these (apt-patterns(7)).
-const ESSENTIAL: &str = "?essential";
+pub const ESSENTIAL: &str = "?essential";
 /// What is installed besides.
 const PACKAGES: [&str; 7] =
     ["systemd-sysv", "udev", "kmod", "initramfs-tools", "kdump-tools", "makedumpfile", "linux-image-cloud-amd64"];
@@ -40,7 +40,7 @@ const INSTALL: &str = include_str!("debian_disk/install.sh");
 /// How the runner talks to it.
 const AGENT: &str = include_str!("debian_disk/agent.service");
 /// Character devices that maintainer scripts write to and read from: name, major and minor number (admin-guide/devices.txt).
-const DEVICES: [(&str, &str, &str); 5] =
+pub const DEVICES: [(&str, &str, &str); 5] =
     [("null", "1", "3"), ("zero", "1", "5"), ("full", "1", "7"), ("random", "1", "8"), ("urandom", "1", "9")];
 
 /// Makes the disk, unless the newest packages are those of the disk that is there.
@@ -97,7 +97,7 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
 }
 
 /// Whether a tree can be made and entered here as `install` does it.
-fn possible(supply: &Supply<'_>) -> Result<()> {
+pub fn possible(supply: &Supply<'_>) -> Result<()> {
     let sh = supply.sh;
     let directory = sh.create_temp_dir()?;
     let (null, proc, (_, major, minor)) = (directory.path().join("null"), directory.path().join("proc"), DEVICES[0]);

@@ -17,6 +17,8 @@ pub enum Purpose {
     Guests,
     /// The kernel before crash hotplug: Debian 12.
     OldKernel,
+    /// The essential packages of Debian 12, whatever this machine has installed.
+    OldSystem,
 }
 
 /// The release of the guests' programs: makedumpfile 1.7.6 and kexec-tools 2.0.29 know kernels 6.12 and 7.
@@ -38,6 +40,7 @@ impl Purpose {
             Purpose::Machine => "machine",
             Purpose::Guests => "guests",
             Purpose::OldKernel => "old-kernel",
+            Purpose::OldSystem => "old-system",
         }
     }
 
@@ -50,7 +53,7 @@ impl Purpose {
         match self {
             Purpose::Machine => &archive.codename,
             Purpose::Guests => GUESTS,
-            Purpose::OldKernel => OLD,
+            Purpose::OldKernel | Purpose::OldSystem => OLD,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is reused, what is dropped of it, and what is given by hand.
+//! What is reused, what is dropped of it, and what the caller gives.
 
 use proptest::prelude::*;
 

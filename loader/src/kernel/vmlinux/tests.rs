@@ -111,7 +111,8 @@ fn vmlinux_of_debug_information_only_is_refused() {
     assert_eq!(error.defect, Defect::WithoutCode { entry: LINKED_AT + 0x40 });
     let message = error.defect.to_string();
     assert!(message.contains("debug information only") && message.contains("0x1000040"), "{message}");
-    // As objcopy leaves it: no segment has the entry point's bytes, but one may have others, a note for example.
+    // As objcopy leaves it: no segment has the entry point's bytes, but one may have others, a note
+    // for example.
     let mut empty = segments();
     empty[1].bytes.clear();
     assert!(refusal(LINKED_AT + 0x40, &empty).contains("debug information only"));

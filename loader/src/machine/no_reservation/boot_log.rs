@@ -1,4 +1,5 @@
-//! What the kernel logged about its reservation: the lines of /dev/kmsg, or of a snapshot's copy, that are about `crashkernel`.
+//! What the kernel logged about its reservation: the lines of /dev/kmsg, or of a snapshot's copy,
+//! that are about `crashkernel`.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -6,7 +7,8 @@ use super::BootLog;
 
 /// What every such line has, whatever its case ("Crashkernel reserve memory cannot …").
 const WORD: &str = "rashkernel";
-/// Room for one record of /dev/kmsg, which a shorter buffer would not get (`CONSOLE_EXT_LOG_MAX`, kernel/printk/internal.h).
+/// Room for one record of /dev/kmsg, which a shorter buffer would not get (`CONSOLE_EXT_LOG_MAX`,
+/// kernel/printk/internal.h).
 const RECORD: usize = 8192;
 /// More records than a log buffer of a few MiB holds. The kernel may log faster than they are read.
 const MOST_RECORDS: usize = 1 << 18;
@@ -28,8 +30,8 @@ pub fn verdict(lines: &[u8]) -> Option<BootLog> {
     text.lines().find_map(|line| LINES.iter().find(|(words, _)| line.contains(words)).map(|&(_, says)| says))
 }
 
-/// The lines of the log that are about `crashkernel`. `log` is /dev/kmsg, open without blocking, which gives one record a read; or a file of
-/// such lines.
+/// The lines of the log that are about `crashkernel`. `log` is /dev/kmsg, open without blocking,
+/// which gives one record a read; or a file of such lines.
 pub fn read(mut log: impl Read) -> io::Result<Vec<u8>> {
     let (mut lines, mut record) = (Vec::new(), [0; RECORD]);
     for _ in 0..MOST_RECORDS {

@@ -2,7 +2,8 @@
 
 /// The parameter.
 const NAME: &str = "crashkernel=";
-/// What a value may end in (`suffix_tbl`). `,cma` since Linux 6.17; an older kernel takes such a value for a plain one that it cannot read.
+/// What a value may end in (`suffix_tbl`). `,cma` since Linux 6.17; an older kernel takes such a
+/// value for a plain one that it cannot read.
 const HIGH: &str = ",high";
 const LOW: &str = ",low";
 const CMA: &str = ",cma";
@@ -51,7 +52,8 @@ pub enum Defect {
     NoSize,
 }
 
-/// The value that decides: the last plain one, or else the last that ends in `,high`. `None` without any.
+/// The value that decides: the last plain one, or else the last that ends in `,high`. `None`
+/// without any.
 pub fn choose(command_line: &str) -> Option<Choice> {
     let word = |value: &str| format!("{NAME}{value}");
     if let Some(value) = last_plain(command_line) {

@@ -59,7 +59,8 @@ fn range_list_without_a_match_is_told_how_much_memory_there_is() {
     let azure = "crashkernel=4G-16G:192M,16G-64G:256M,64G-:512M";
     assert_cause(azure, SMALL, Evidence::default(), "no_range", &["2048 MiB of memory", "add a range"]);
     assert_cause("crashkernel=1G-8G:0,8G-:256M", SMALL, Evidence::default(), "no_range", &[]);
-    // The kernel rounds RAM up to 128 MiB: what firmware keeps does not make a machine of 4 GiB one of less.
+    // The kernel rounds RAM up to 128 MiB: what firmware keeps does not make a machine of 4 GiB one
+    // of less.
     let almost = Ram { len: 4 * GIB - (100 << 20), ..SMALL };
     assert_cause(azure, almost, logged(BootLog::NoRoom), "no_room", &[azure]);
 }

@@ -4,6 +4,17 @@
 use super::{Variables, string};
 use crate::service::distribution::Distribution;
 
+/// Values as packages ship them. They are not worth a line.
+pub(super) const SHIPPED: [(&str, &str); 8] = [
+    ("KDUMP_COREDIR", "/var/crash"),
+    ("VMCORE_CREATION_NOTIFICATION", "yes"),
+    ("KDUMP_SAVEDIR", "/var/crash"),
+    ("KDUMP_DUMPLEVEL", "31"),
+    ("KDUMP_DUMPFORMAT", "compressed"),
+    ("KDUMP_FREE_DISK_SIZE", "64"),
+    ("KDUMP_IMMEDIATE_REBOOT", "yes"),
+    ("KDUMP_CONTINUE_ON_ERROR", "true"),
+];
 /// Debian's defaults are links that kdump-tools turns to the running kernel; it no longer does that when it is held back.
 const DEBIAN_KERNEL: &str = "/var/lib/kdump/vmlinuz";
 const DEBIAN_INITRD: &str = "/var/lib/kdump/initrd.img";

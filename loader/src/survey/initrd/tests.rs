@@ -39,24 +39,44 @@ fn plain_archive_is_listed() {
     assert_eq!((initrd.names.len(), initrd.unpacked), (3, 22));
 }
 
-#[test]
-fn archive_after_microcode_is_listed_whatever_compresses_it() {
+/// The archive in every compression.
+fn packed() -> [Vec<u8>; 4] {
     let packed = archive(&FILES);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&packed).unwrap();
     let zstd = ruzstd::encoding::compress_to_vec(&*packed, ruzstd::encoding::CompressionLevel::Fastest);
     let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
     xz.write_all(&packed).unwrap();
-    let mut lz4 =
-        lz4_flex::frame::FrameEncoder::with_frame_info(lz4_flex::frame::FrameInfo::new().legacy_frame(true), Vec::new());
+    let legacy = lz4_flex::frame::FrameInfo::new().legacy_frame(true);
+    let mut lz4 = lz4_flex::frame::FrameEncoder::with_frame_info(legacy, Vec::new());
     lz4.write_all(&packed).unwrap();
+    [gzip.finish().unwrap(), zstd, xz.finish().unwrap(), lz4.finish().unwrap()]
+}
+
+#[test]
+fn archive_after_microcode_is_listed_whatever_compresses_it() {
     let mut early = archive(&[("kernel/x86/microcode/AuthenticAMD.bin", &[0x5a; 1000])]);
     early.resize(early.len().next_multiple_of(512), 0);
-    for packed in [gzip.finish().unwrap(), zstd, xz.finish().unwrap(), lz4.finish().unwrap()] {
+    for packed in packed() {
         check(&read(&packed).unwrap());
         let initrd = read(&[early.clone(), packed].concat()).unwrap();
         check(&initrd);
         assert!(initrd.names.contains("kernel/x86/microcode/AuthenticAMD.bin"));
+    }
+}
+
+#[test]
+fn no_byte_of_an_initrd_makes_it_panic() {
+    // `status` must answer, and the program ends at a panic.
+    for good in packed().into_iter().chain([archive(&FILES)]) {
+        for at in 0..good.len() {
+            for value in [0, b'0', b'f', 0x7f, 0x80, 0xff, good[at] ^ 1] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                let _ = read(&bytes);
+            }
+            let _ = read(&good[..at]);
+        }
     }
 }
 

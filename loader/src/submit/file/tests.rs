@@ -1,0 +1,78 @@
+//! A kernel that answers with an errno, and the words that are made of it.
+
+use std::os::fd::AsFd;
+
+use super::*;
+
+/// A kernel that always answers the same.
+struct Answer(i32, Vec<u64>);
+
+impl System for Answer {
+    fn call(&mut self, flags: u64) -> Result<(), i32> {
+        self.1.push(flags);
+        if self.0 == 0 { Ok(()) } else { Err(self.0) }
+    }
+
+    fn now(&mut self) -> Duration {
+        Duration::from_secs(self.1.len() as u64)
+    }
+
+    fn pause(&mut self, _: Duration) {}
+}
+
+impl FileSystem for Answer {
+    fn command_line_len(&self) -> usize {
+        42
+    }
+}
+
+fn refusal(errno: i32) -> String {
+    submit(&mut Answer(errno, Vec::new()), KEXEC_FILE_ON_CRASH).unwrap_err().to_string()
+}
+
+#[test]
+fn flags_are_those_of_the_kernel_header() {
+    let mut kernel = Answer(0, Vec::new());
+    assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS), Ok(()));
+    assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD), Ok(()));
+    assert_eq!(kernel.1, [6, 3]);
+}
+
+#[test]
+fn every_errno_has_words_with_a_remedy() {
+    for (errno, word) in [
+        (libc::ENOSYS, "CONFIG_KEXEC_FILE"),
+        (libc::EPERM, "signed with a key"),
+        (libc::EPERM, "copy the file again"),
+        (libc::EINVAL, "command line of 42 bytes"),
+        (libc::EACCES, "ima_policy"),
+        (libc::ENODATA, "it has none"),
+        (libc::ENOKEY, "enrol the key"),
+        (libc::EKEYREJECTED, "revoked"),
+        (libc::EKEYREJECTED, "changed after it was signed"),
+        (libc::EKEYREVOKED, "dm-crypt key"),
+        (libc::EKEYEXPIRED, "link-volume-key="),
+        (libc::ENOPKG, "algorithm"),
+        (libc::EBADMSG, "malformed"),
+        (libc::ELIBBAD, "PE file"),
+        (libc::ENOEXEC, "without --file"),
+        (libc::ENOMEM, "crashkernel="),
+        (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
+        (libc::ETXTBSY, "open for writing"),
+        (libc::EBUSY, "kexec lock"),
+        (libc::EIO, "error 5"),
+    ] {
+        let message = refusal(errno);
+        assert!(message.contains(word), "{errno}: {message}");
+    }
+}
+
+#[test]
+fn memory_is_a_file_that_can_be_read_from_its_beginning() {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::from(in_memory(b"a kernel").unwrap());
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(&bytes, b"a kernel");
+    assert!(file.as_fd().as_raw_fd() > 2);
+}

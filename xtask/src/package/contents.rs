@@ -1,0 +1,113 @@
+//! The files that both packages install.
+//!
+//! On entry: what `build` made, and `dist/`. On exit: each file with its place below the root and its permissions.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use super::read;
+use crate::repository::Repository;
+
+/// A file of a package.
+pub struct Entry {
+    /// Below the root.
+    pub place: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// Its permissions.
+    pub mode: u32,
+    /// How package managers treat it.
+    pub kind: Kind,
+}
+
+/// How package managers treat a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Replaced by an upgrade.
+    Plain,
+    /// Kept by an upgrade if the administrator has changed it.
+    Config,
+    /// May be left out of small systems.
+    Documentation,
+    /// The same, except that somebody may want to read it.
+    License,
+}
+
+impl Entry {
+    /// A file that everybody may read.
+    pub fn new(place: impl Into<String>, bytes: impl Into<Vec<u8>>, kind: Kind) -> Self {
+        Self { place: place.into(), bytes: bytes.into(), mode: 0o644, kind }
+    }
+}
+
+/// The program. Units and rules name this path.
+const PROGRAM: &str = "usr/sbin/kdump-loader";
+/// Where packages put documentation.
+pub const DOCUMENTATION: &str = "usr/share/doc/kdump-loader";
+/// The sample config, which is Debian's.
+pub const CONFIG: &str = "kdump-loader.toml";
+/// Files of `dist/`, and where they go.
+const DIST: [(&str, &str); 4] = [
+    ("kdump-loader.service", "usr/lib/systemd/system/kdump-loader.service"),
+    ("kdump-loader-reload.path", "usr/lib/systemd/system/kdump-loader-reload.path"),
+    ("kdump-loader-reload.service", "usr/lib/systemd/system/kdump-loader-reload.service"),
+    ("40-kdump-loader.rules", "usr/lib/udev/rules.d/40-kdump-loader.rules"),
+];
+/// Completions, and where shells look for them; zsh's place differs between distributions.
+const COMPLETIONS: [(&str, &str); 2] = [
+    ("bash/kdump-loader", "usr/share/bash-completion/completions/kdump-loader"),
+    ("fish/kdump-loader.fish", "usr/share/fish/vendor_completions.d/kdump-loader.fish"),
+];
+
+/// All of them. `zsh` is the directory where that shell looks for completions of packages.
+pub fn of(sh: &Shell, repo: &Repository, zsh: &str) -> Result<Vec<Entry>> {
+    let mut files = vec![Entry { mode: 0o755, ..Entry::new(PROGRAM, read(&repo.loader())?, Kind::Plain) }];
+    for (name, place) in DIST {
+        files.push(Entry::new(place, read(&repo.root.join("dist").join(name))?, Kind::Plain));
+    }
+    for (name, place) in COMPLETIONS {
+        files.push(Entry::new(place, read(&repo.completions().join(name))?, Kind::Plain));
+    }
+    files.push(Entry::new(format!("{zsh}/_kdump-loader"), read(&repo.completions().join("zsh/_kdump-loader"))?, Kind::Plain));
+    for page in sh.read_dir(repo.man())? {
+        let name = name_of(&page)?;
+        let section = page.extension().context("a page names its section")?.to_string_lossy().into_owned();
+        let place = format!("usr/share/man/man{section}/{name}.gz");
+        files.push(Entry::new(place, compressed(sh, &read(&page)?)?, Kind::Documentation));
+    }
+    let changes = compressed(sh, &read(&repo.root.join("CHANGELOG.md"))?)?;
+    files.push(Entry::new(format!("{DOCUMENTATION}/CHANGELOG.md.gz"), changes, Kind::Documentation));
+    Ok(files)
+}
+
+fn name_of(path: &Path) -> Result<String> {
+    Ok(path.file_name().context("a file has a name")?.to_string_lossy().into_owned())
+}
+
+/// As distributions want pages and change logs: without a name and a time in the result (gzip(1), -n).
+pub fn compressed(sh: &Shell, bytes: &[u8]) -> Result<Vec<u8>> {
+    Ok(cmd!(sh, "gzip -9 -n").stdin(bytes).quiet().output()?.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What only `service install` writes. In a package they would change a machine that was not switched over: the preset enables the
+    /// units, the sysctl turns an oops into a panic that leaves no dump, the drop-in holds another service back.
+    const WRITTEN_BY_THE_PROGRAM: [&str; 3] = ["90-kdump-loader.conf", "80-kdump-loader.preset", "60-kdump-loader-sysctl.conf"];
+
+    #[test]
+    fn everything_in_dist_is_packaged_but_what_switches_a_machine_over() {
+        let dist = Repository::find().unwrap().root.join("dist");
+        let mut names: Vec<String> =
+            std::fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !WRITTEN_BY_THE_PROGRAM.contains(&name.as_str()));
+        names.sort();
+        let mut packaged: Vec<&str> = DIST.iter().map(|(name, _)| *name).chain([CONFIG]).collect();
+        packaged.sort();
+        assert_eq!(names, packaged);
+    }
+}

@@ -1,0 +1,52 @@
+//! Both packages installed, upgraded, removed and purged in private trees of Debian 12, Debian 13 and an rpm root.
+//!
+//! On entry: the packages. On exit: every step succeeded in every tree, also where the program is missing, the ledger damaged or systemd
+//! refuses, and every file of the tree is as it was before. Without root it is skipped, and that is said.
+
+use anyhow::{Context, Result};
+use xshell::Shell;
+
+use super::{debian, read, rpm};
+use crate::command;
+use crate::repository::Repository;
+use crate::setup::package_trees;
+
+/// Where the trees are, relative to the repository's root.
+const TREES: &str = "target/package-trees";
+/// Lower than every version there will be: what is upgraded.
+const OLDER: &str = "0.0.1";
+/// What both scripts need.
+const COMMON: &str = include_str!("prove/common.sh");
+const DEBIAN: &str = include_str!("prove/debian.sh");
+const RPM: &str = include_str!("prove/rpm.sh");
+
+/// Does it, and prints what was seen.
+pub fn prove(sh: &Shell, repo: &Repository) -> Result<()> {
+    let directory = repo.root.join(TREES);
+    sh.create_dir(&directory)?;
+    let (deb, rpm_older) = (directory.join("older.deb"), directory.join("older.rpm"));
+    debian::build(sh, repo, OLDER, &deb)?;
+    rpm::build(sh, repo, OLDER, &rpm_older)?;
+    let trees = match package_trees::make(sh, repo, &directory)? {
+        Ok(trees) => trees,
+        Err(reason) => {
+            println!("skipped: {reason}");
+            return Ok(());
+        }
+    };
+    for tree in trees {
+        let (script, older, newer) = match tree.name {
+            "rpm" => (RPM, &rpm_older, repo.rpm_package()),
+            _ => (DEBIAN, &deb, repo.debian_package()),
+        };
+        for (name, bytes) in
+            [("common.sh", COMMON.into()), ("script.sh", script.into()), ("older", read(older)?), ("newer", read(&newer)?)]
+        {
+            tree.add(&format!("prove/{name}"), &bytes)?;
+        }
+        let said = command::read(tree.run(sh, "/prove/script.sh")).with_context(|| format!("in the tree {}", tree.name))?;
+        said.lines().for_each(|line| println!("{}: {line}", tree.name));
+    }
+    sh.remove_path(directory)?;
+    Ok(())
+}
