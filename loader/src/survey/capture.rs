@@ -106,7 +106,7 @@ impl Capture {
             }
             (None, _) if self.parameter("root").is_none() => {
                 let message =
-                    format!("{kernel} is armed without an initrd and without root=: it has no user space that could save a dump");
+                    format!("{kernel} comes without an initrd and without root=: it has no user space that could save a dump");
                 let remedy = "name an initrd that saves the dump (--initrd, or initrd in the config)";
                 findings.push(Finding::new(Code::NoUserSpace, message).remedy(remedy));
             }
