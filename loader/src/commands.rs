@@ -95,12 +95,7 @@ pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
 }
 
 /// Most bytes of a file that is looked at, or that is a purgatory.
-const LARGEST_FILE: u64 = 2 << 30;
-
-/// Reads a file whole, as it was at one moment.
-pub fn read_file(what: &'static str, path: &Path) -> Result<Content, Error> {
-    Ok(Opened::new(what, path)?.read(None, LARGEST_FILE)?)
-}
+pub const LARGEST_FILE: u64 = 2 << 30;
 
 /// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its permissions.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -117,7 +112,7 @@ pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Err
 /// The purgatory that was named, or the one in this program.
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
-        Some(path) => Ok(read_file("purgatory", path)?.input),
+        Some(path) => Ok(Opened::new("purgatory", path)?.read(None, LARGEST_FILE)?.input),
         None => Ok(purgatory::embedded()?),
     }
 }

@@ -13,7 +13,7 @@ use crate::place::suggested_mib;
 use crate::read::{self, Content, Opened};
 
 /// Enough for every header that tells how large a kernel is.
-const HEAD: u64 = 64 << 10;
+pub const HEAD: u64 = 64 << 10;
 /// More than any kernel's file, one with all its debug information included.
 const LARGEST_KERNEL: u64 = 2 << 30;
 

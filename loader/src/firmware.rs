@@ -54,7 +54,9 @@ impl Firmware {
 
     /// What it says about a refused kexec_file_load.
     pub fn about_file_load(self, refusal: &submit::file::Error) -> Option<&'static str> {
-        let untrusted = matches!(refusal, submit::file::Error::Signature { .. });
+        // Under lockdown, a signature that does not verify is EPERM (`kimage_validate_signature`,
+        // kernel/kexec_file.c), unless signatures are enforced for another reason as well.
+        let untrusted = matches!(refusal, submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted);
         (self == Self::Bios && untrusted).then_some(
             "this machine was booted by a BIOS, so Linux trusts only keys that are built into it, and Debian's key is trusted under UEFI \
              only: boot by UEFI, or leave out --file where lockdown allows",
@@ -104,10 +106,11 @@ mod tests {
 
     #[test]
     fn signature_that_is_not_trusted_on_a_bios_machine_is_told_why() {
-        let untrusted = submit::file::refusal(libc::ENOKEY);
-        let words = firmware(None).about_file_load(&untrusted).unwrap();
-        assert!(words.contains("BIOS") && words.contains("UEFI only"), "{words}");
-        assert_eq!(firmware(Some(3)).about_file_load(&untrusted), None);
+        for untrusted in [libc::ENOKEY, libc::EKEYREJECTED, libc::EPERM].map(submit::file::refusal) {
+            let words = firmware(None).about_file_load(&untrusted).unwrap();
+            assert!(words.contains("BIOS") && words.contains("UEFI only"), "{words}");
+            assert_eq!(firmware(Some(3)).about_file_load(&untrusted), None);
+        }
         assert_eq!(firmware(None).about_file_load(&submit::file::refusal(libc::ENOMEM)), None);
     }
 }

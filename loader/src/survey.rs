@@ -28,7 +28,7 @@ mod initrd; // what is in it
 mod capture; // what starts after a panic
 mod command_line; // what is wrong with its command line
 mod room; // whether it has memory enough
-mod saver; // who saves the dump
+mod saver; // the program that saves the dump
 mod target; // and where to
 mod wished; // the same of what the config names, before it is armed
 

@@ -58,7 +58,7 @@ pub fn verify(console: &mut Console<UartPorts>, table: &Written<Table>, expected
     line.text(" regions with ").text(engine.id().word());
     drop(line);
     let read = |region: Region| {
-        // One after the other.
+        // A single stream reads one region after another.
         READING.clear();
         READING.begin(NO_LEAF, region.start()..region.start() + region.size());
         memory::bytes(region)
@@ -106,7 +106,8 @@ pub extern "sysv64" fn exception(frame: &mut arch::TrapFrame, fault_address: u64
     stop(&mut console)
 }
 
-/// Says what was being read, then resets whatever was built: so a machine check ends under the hosts' own purgatories, where CR4.MCE is off.
+/// Says what was being read, then resets, whatever ON_CORRUPT says: under the hosts' own purgatories, which leave CR4.MCE off, a machine
+/// check resets as well.
 fn reset_after_machine_check(console: &mut Console<UartPorts>) -> ! {
     console.line().text("machine check: memory, or another part of this machine, failed");
     for Range { start, end } in READING.spans() {

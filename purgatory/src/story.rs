@@ -62,7 +62,7 @@ pub extern "sysv64" fn tell() -> ! {
     let mut line = console.line();
     line.text("report ");
     for &byte in &*field {
-        // It is one word and the room behind it.
+        // One word, then padding.
         if byte != b' ' {
             line.byte(byte);
         }

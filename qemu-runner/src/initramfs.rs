@@ -74,7 +74,7 @@ impl Initramfs {
         this.file("/init", 0o755, INIT.replace("@ROLE", &format!("@{}", role.word())).as_bytes());
         this.file("/etc/passwd", 0o644, PASSWD.as_bytes());
         if role == Role::Capture {
-            // `status` asks who saves the dump (docs/status.md).
+            // `status` looks for the program that saves the dump (docs/status.md).
             this.file("/etc/kdump-loader/saver", 0o644, b"the test that asks the agent\n");
         }
         Ok(this)

@@ -4,15 +4,16 @@ use std::fmt;
 
 use handoff::Block;
 use handoff::block::VERSION;
-use loader::cmdline;
 use loader::kernel::{self, CaptureKernel, uki, vmlinux};
 use loader::purgatory::foreign::REGIONS;
 use loader::purgatory::{self, Foreign, Kind, Program};
+use loader::read::Opened;
 use loader::request::InputFile;
+use loader::{cmdline, files};
 use object::elf::ELFMAG;
 use serde::Serialize;
 
-use super::{Error, print, print_json, read_file, read_purgatory};
+use super::{Error, LARGEST_FILE, print, print_json, read_purgatory};
 use crate::cli::Inspect;
 
 /// What a file is.
@@ -66,7 +67,12 @@ struct Wrapper {
 /// Describes the file, or the purgatory in this program.
 pub fn run(arguments: &Inspect) -> Result<(), Error> {
     let file = match &arguments.file {
-        Some(path) => read_file("file", path)?.input,
+        Some(path) => {
+            let opened = Opened::new("file", path)?;
+            // A kernel on a partition may be much smaller than that.
+            let wanted = kernel::measure(&opened.head(files::HEAD)?).wanted;
+            opened.read(wanted, LARGEST_FILE)?.input
+        }
         None => read_purgatory(None)?,
     };
     let elf = file.bytes.starts_with(&ELFMAG) && kernel::format_of(&file.bytes).is_none();

@@ -57,7 +57,10 @@ fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -
     }
     if done.is_empty() {
         say(format_args!("everything was there already"));
-    } else if turn.is_live() {
+    }
+    if turn.is_live() {
+        // Even then: an earlier run may have been killed before it did.
+        let _ = fs::remove_file(FORGETS_TO_UNLOAD);
         announce()?;
         apply_settings();
     }

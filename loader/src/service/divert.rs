@@ -124,9 +124,11 @@ pub fn undo(turn: &Turn<'_>) -> Result<Vec<Step>, Error> {
     Ok(done)
 }
 
-/// Whether kexec was diverted on the machine with this root.
+/// Whether kexec is this program on the machine with this root, by diversion. An administrator may have diverted it to something else.
 pub fn is_diverted(root: &Path) -> bool {
-    Machine::new(&Turn::DryRun { root }).and_then(|machine| machine.diversions()).is_ok_and(|places| !places.is_empty())
+    let Ok(machine) = Machine::new(&Turn::DryRun { root }) else { return false };
+    let diversions = machine.diversions().unwrap_or_default();
+    diversions.first().is_some_and(|known| matches!(found(&machine.at(known.place)), Ok(Found::Ours(_))))
 }
 
 /// A diversion of one of [`PLACES`].

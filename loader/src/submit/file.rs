@@ -30,8 +30,9 @@ pub enum Error {
     NotImplemented,
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_file_load (EPERM): it needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0 and tries left in \
-         kernel.kexec_load_limit_panic; and if it is locked down (Secure Boot), a capture kernel that is signed with a key it trusts"
+        "the kernel does not permit kexec_file_load (EPERM): where it is locked down (Secure Boot), the capture kernel must be signed with a key \
+         that it trusts, and unchanged since (copy the file again); it also needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0 and \
+         tries left in kernel.kexec_load_limit_panic"
     )]
     NotPermitted,
     /// EBUSY, for too long.

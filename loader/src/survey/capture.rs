@@ -101,12 +101,12 @@ impl Capture {
         match (&self.initrd, &self.initrd_path) {
             (Some(Err(error)), path) => {
                 let path = path.as_ref().unwrap_or(&self.kernel).display();
-                let message = format!("the initrd {path} cannot be read, so who saves the dump is unknown: {error}");
+                let message = format!("the initrd {path} cannot be read, so the program that saves the dump is unknown: {error}");
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
             (None, _) if self.parameter("root").is_none() => {
                 let message =
-                    format!("{kernel} is armed without an initrd and without root=: it has no user space that could save a dump");
+                    format!("{kernel} comes without an initrd and without root=: it has no user space that could save a dump");
                 let remedy = "name an initrd that saves the dump (--initrd, or initrd in the config)";
                 findings.push(Finding::new(Code::NoUserSpace, message).remedy(remedy));
             }

@@ -51,7 +51,7 @@ impl Initrd {
         let mut input = Input::new(from);
         if let Some(unpack) = initrd.read_archives(&mut input, &keep)? {
             let mut unpacked = Input::new(unpack(Box::new(input))?);
-            // The kernel goes on after a compressed archive. No tool is known that puts something there.
+            // The kernel also unpacks what follows a compressed archive. No known tool puts anything there.
             if initrd.read_archives(&mut unpacked, &keep)?.is_some() {
                 return Err(Error::Format { at: unpacked.at });
             }

@@ -1,4 +1,4 @@
-//! Who saves the dump in the capture kernel: a program in the initrd, or a unit of the root file system that it boots.
+//! The program that saves the dump: in the initrd, or started by a unit of the root file system that the capture kernel boots.
 
 use std::fmt;
 use std::path::Path;
@@ -22,7 +22,7 @@ const KDUMP: &str = "kdump.service";
 /// Settings of kdump-tools; `USE_KDUMP` other than 1 makes its script do nothing.
 const KDUMP_TOOLS_SETTINGS: &str = "etc/default/kdump-tools";
 
-/// Whose program it is. It decides where the settings are.
+/// The package that the program belongs to. It decides where the settings are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     /// kdump-tools of Debian and Ubuntu.
@@ -44,7 +44,7 @@ pub struct Saver {
     pub in_initrd: bool,
     /// Where it puts the dump, if its settings say so.
     pub target: Option<Target>,
-    /// Whose it is.
+    /// The package that it belongs to.
     #[serde(skip)]
     pub(super) service: Service,
 }

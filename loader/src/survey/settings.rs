@@ -13,8 +13,7 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let files = Files::new(scene.root);
     match files.line(PANIC_ON_OOPS).as_deref() {
         Some("0") => {
-            let message =
-                "kernel.panic_on_oops is 0: after an oops the kernel goes on without a panic, so there is no dump of it";
+            let message = "kernel.panic_on_oops is 0: after an oops the kernel continues without a panic and without a dump";
             let remedy = "run sysctl -w kernel.panic_on_oops=1, and put the setting into /etc/sysctl.d for the next boot";
             findings.push(Finding::new(Code::OopsWithoutDump, message).remedy(remedy));
         }

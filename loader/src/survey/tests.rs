@@ -90,7 +90,7 @@ impl Armed {
 }
 
 #[test]
-fn machine_with_a_true_image_gets_a_yes() {
+fn machine_with_an_image_that_is_up_to_date_gets_a_yes() {
     let armed = Armed::new();
     assert_eq!((armed.found(), armed.answer()), (vec![], Answer::Yes));
     armed.config("");
@@ -176,7 +176,7 @@ fn reloads_that_failed_or_wait_or_were_interrupted_are_found() {
     let root = armed.root.path();
     let queue = Queue::new(root);
     queue.note(Some(Block { number: 64 })).unwrap();
-    // Here the header cannot be read, so that a removed block counts as long as nobody has reloaded.
+    // The header cannot be read here, so a removed block counts until a reload.
     assert_eq!(armed.found(), ["memory_removed", "event_waits"]);
     queue.take().unwrap();
     assert_eq!(armed.found(), ["memory_removed", "reload_interrupted"]);

@@ -152,7 +152,10 @@ fn unprivileged_load_and_unload_and_snapshot_are_refused_before_anything_else() 
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("kdump-loader");
-    fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), &copy).unwrap();
+    // By another process: a program that this one has open for writing cannot be run (ETXTBSY), and
+    // a test in another thread that starts a program shares this one's descriptors for a moment.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status();
+    assert!(copied.unwrap().success());
     let kernel = fixture.path("vmlinuz");
     for arguments in [&["load", "--kernel", kernel.to_str().unwrap()][..], &["unload"], &["snapshot", "/nonexistent/dir"]] {
         let mut command = Command::new(&copy);

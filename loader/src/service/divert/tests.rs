@@ -84,8 +84,12 @@ impl Debian {
         self.kexec() == expected.map(|(name, what)| (name.to_owned(), what)).into()
     }
 
+    fn is_registered(&self) -> bool {
+        !Machine::new(&self.turn()).unwrap().diversions().unwrap().is_empty()
+    }
+
     fn plain(&self, version: &str) -> bool {
-        self.kexec() == BTreeMap::from([("kexec".to_owned(), version.to_owned())]) && !is_diverted(self.0.path())
+        self.kexec() == BTreeMap::from([("kexec".to_owned(), version.to_owned())]) && !self.is_registered()
     }
 }
 
@@ -172,9 +176,24 @@ fn package_that_was_removed_meanwhile_leaves_no_link() {
     divert(&debian.turn(), Path::new(OURS)).unwrap();
     assert!(debian.dpkg(&["--purge", "kexec-tools"]));
     undo(&debian.turn()).unwrap();
-    assert!(debian.kexec().is_empty() && !is_diverted(debian.0.path()));
+    assert!(debian.kexec().is_empty() && !debian.is_registered());
     let error = divert(&debian.turn(), Path::new(OURS)).unwrap_err().to_string();
     assert!(error.contains("install kexec-tools"), "{error}");
+}
+
+#[test]
+fn diversion_that_an_administrator_made_for_another_program_is_left_alone() {
+    let debian = debian!();
+    let machine = Machine::new(&debian.turn()).unwrap();
+    machine.dpkg_divert("--add", machine.wanted("/sbin/kexec")[0]).unwrap();
+    fs::rename(debian.at("sbin/kexec"), debian.at("sbin/kexec.distrib")).unwrap();
+    symlink("kexec.distrib", debian.at("sbin/kexec")).unwrap();
+    assert!(!is_diverted(debian.0.path()), "`service uninstall` does not touch it");
+    assert!(matches!(divert(&debian.turn(), Path::new(OURS)), Err(Error::NotOurLink { .. })));
+    assert!(matches!(undo(&debian.turn()), Err(Error::NotOurLink { .. })));
+    fs::remove_file(debian.at("sbin/kexec")).unwrap();
+    divert(&debian.turn(), Path::new(OURS)).unwrap();
+    assert!(is_diverted(debian.0.path()));
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn every_errno_has_words_with_a_remedy() {
     for (errno, word) in [
         (libc::ENOSYS, "CONFIG_KEXEC_FILE"),
         (libc::EPERM, "signed with a key"),
+        (libc::EPERM, "copy the file again"),
         (libc::EINVAL, "command line of 42 bytes"),
         (libc::EACCES, "ima_policy"),
         (libc::ENODATA, "it has none"),

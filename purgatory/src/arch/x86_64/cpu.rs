@@ -18,8 +18,8 @@ pub fn engine(chosen: EngineId, permissions: Permissions) -> Engine {
     }
 }
 
-/// The time-stamp counter. A hypervisor may let RDTSC fault in a confidential guest, but hardly does: Linux reads it early, too. So it is
-/// read by Rust only, when an exception ends as a verdict.
+/// The time-stamp counter. A hypervisor can make RDTSC fault in a confidential guest. So only Rust code executes it, where an exception ends
+/// as a verdict.
 #[inline(never)] // `cargo xtask audit` knows RDTSC by this name
 pub fn tsc() -> u64 {
     let (low, high): (u32, u32);

@@ -23,9 +23,9 @@ pub const CR0_TS: u64 = 1 << 3;
 pub const CR4_OSFXSR: u64 = 1 << 9;
 /// CR4.OSXMMEXCPT: unmasked SIMD exceptions raise #XM instead of #UD.
 pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
-/// CR4.MCE: a machine check is delivered, by our IDT; without it the CPU shuts down, which resets the machine in silence. The kernel leaves
-/// it off, but in a TDX guest, where it is always on (relocate_kernel_64.S). No confidential guest faults on this write: SEV-ES traps
-/// writes to CR4 after the instruction, not by #VC (AMD APM vol. 2, "Types of exits"), and a TDX module only refuses to clear the bit.
+/// CR4.MCE: machine checks are delivered. Without it the CPU shuts down on one, which resets the machine in silence. The kernel leaves it off,
+/// except in a TDX guest, where it is always on (relocate_kernel_64.S). No confidential guest faults on this write: an SEV-ES guest exits
+/// after writing CR4, without #VC (AMD APM vol. 2, "Types of exits"), and a TDX module only refuses to clear the bit.
 pub const CR4_MCE: u64 = 1 << 6;
 /// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and status register").
 pub const MXCSR_RESET: u32 = 0x1f80;

@@ -84,6 +84,16 @@ grep -q "'service uninstall' failed" /prove/dpkg.log || fail "$scenario: nothing
 dpkg --purge kdump-loader
 same_as_before
 
+start "purged after the program was installed again without dpkg"
+dpkg --install /prove/newer
+cp /usr/sbin/kdump-loader /prove/kdump-loader
+dpkg --remove kdump-loader
+/prove/kdump-loader service install --mask-conflicts >/dev/null 2>&1
+dpkg --purge kdump-loader
+ls /etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf "$state/service.json" >/dev/null || fail "$scenario: too much is gone"
+kdump-loader service uninstall >/dev/null 2>&1
+same_as_before
+
 start "scripts called for what was aborted"
 dpkg --install /prove/newer
 for call in "postinst abort-upgrade 0.0.1" "postinst abort-remove" "postinst abort-remove in-favour other 1" \

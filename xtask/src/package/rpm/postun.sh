@@ -1,6 +1,7 @@
 # Runs after the files are gone; $1 counts the versions that stay. Removes what `service uninstall` leaves if it fails: links that lead nowhere
-# now, and drop-ins that would hold another service back for good. Nothing here may fail.
-if [ "$1" -eq 0 ]; then
+# now, drop-ins that would hold another service back for good, and settings for a service that is gone. Nothing here may fail.
+# A program that is there belongs to another installation, and so does everything else.
+if [ "$1" -eq 0 ] && [ ! -e /usr/sbin/kdump-loader ]; then
     for link in multi-user.target.wants/kdump-loader.service kdump-loader.service.wants/kdump-loader-reload.path; do
         link=/etc/systemd/system/$link
         if [ -L "$link" ] && [ ! -e "$link" ]; then
@@ -12,6 +13,12 @@ if [ "$1" -eq 0 ]; then
         if [ -f "$drop_in" ]; then
             unlink "$drop_in" || :
             rmdir "${drop_in%/*}" 2>/dev/null || :
+        fi
+    done
+    for file in systemd/system-preset/80-kdump-loader.preset sysctl.d/60-kdump-loader.conf; do
+        if [ -f "/usr/lib/$file" ]; then
+            unlink "/usr/lib/$file" || :
+            rmdir "/usr/lib/${file%/*}" 2>/dev/null || :
         fi
     done
     if [ -d /run/systemd/system ]; then
