@@ -38,3 +38,26 @@ fn number(value: &[u8]) -> Option<u32> {
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
     str::from_utf8(&value[..digits]).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn least_nr_cpus_and_last_maxcpus_count() {
+        for (line, limit) in
+            [("nr_cpus=8 nr_cpus=4 nr_cpus=0 nr-cpus=6", Some(4)), ("nr_cpus", None), ("nr_cpus=x", None), ("-- nr_cpus=1", None)]
+        {
+            assert_eq!(cpu_limit(line), limit, "{line}");
+        }
+        for (line, one) in [
+            ("maxcpus=4 maxcpus=1", true),
+            ("maxcpus=1 maxcpus=4", false),
+            ("maxcpus=0", true),
+            ("nosmp", true),
+            ("nr_cpus=1", false),
+        ] {
+            assert_eq!(starts_one_cpu(line), one, "{line}");
+        }
+    }
+}

@@ -4,7 +4,7 @@
 use handoff::Verdict;
 
 use crate::error::{Error, check, check_eq};
-use crate::first::{Armed, First};
+use crate::first::{Armed, CAPTURE_APPEND, First};
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::complete::hotplug;
 use crate::stage::{Setup, Stage};
@@ -17,15 +17,18 @@ const NEW: &str = "7";
 const HUGE_PAGES: &str = "200";
 /// The first kernel's parameter for them, and one that would make the capture kernel use the crashed kernel's memory as RAM.
 const OF_THE_FIRST_KERNEL: &str = "hugepages=200 memmap=16M@512M";
+/// Bytes of a command line that leave no room for the purgatory's report: x86 kernels read 2047 (`COMMAND_LINE_SIZE` without the NUL).
+const WITHOUT_ROOM: usize = 1850;
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario {
             name: "huge-pages",
-            summary: "huge pages and memmap= of the first kernel are dropped from the reused command line, and the dump is complete",
+            summary: "huge pages and memmap= of the first kernel are dropped from the reused command line, which has no room for the report, and the \
+                      dump is complete",
             needs: &[Need::Makedumpfile],
             may_be_skipped: false,
-            story: |stage| reused(stage, &Setup::default()),
+            story: long,
         },
         Scenario {
             name: "old-kernel",
@@ -36,7 +39,7 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "new-kernel-capture",
-            summary: "`huge-pages` on Debian's newest kernel",
+            summary: "what only the first kernel can run with is dropped from the reused command line, on Debian's newest kernel",
             needs: &[Need::Kernel(NEW), Need::Makedumpfile],
             may_be_skipped: true,
             story: |stage| reused(stage, &on(NEW)),
@@ -72,16 +75,38 @@ fn reused(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     panicked(first, &words)
 }
 
+/// The same with a command line that has no room for the purgatory's report.
+fn long(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..Setup::default() })?;
+    let append = format!("{CAPTURE_APPEND} padding={}", "x".repeat(WITHOUT_ROOM - CAPTURE_APPEND.len()));
+    let Armed { words, .. } = first.arm_with(&append, "--reuse-cmdline")?;
+    check(words.contains("no room for the purgatory's report"), "what the loader says", "that there is no report", &words)?;
+    expect_dropped(&mut first, &words)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_capture_kernel()?;
+    crashed.expect_verdict(Verdict::Ok)?;
+    let line = crashed.vm.run_ok("cat /proc/cmdline")?;
+    let whole = line.contains(&append) && line.contains(" elfcorehdr=") && !line.contains("purgatory.report");
+    check(whole, "the capture kernel's command line", "whole, and without the report", &line)?;
+    crashed.check_vmcore()?;
+    Ok(())
+}
+
 /// The capture kernel of an image that was armed with `--reuse-cmdline` runs without the first kernel's parameters, and dumps everything.
 fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
-    let huge = first.vm.run_ok("cat /proc/sys/vm/nr_hugepages")?;
-    check_eq("huge pages of the first kernel", &huge.as_str(), &HUGE_PAGES)?;
-    check(words.contains(OF_THE_FIRST_KERNEL), "what the loader says it dropped", OF_THE_FIRST_KERNEL, words)?;
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    expect_dropped(&mut first, words)?;
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_verdict(Verdict::Ok)?;
     let line = capture.run_ok("cat /proc/cmdline")?;
     check(line.contains("panic=0") && !line.contains("hugepages"), "the capture kernel's command line", "the rest of it", &line)?;
     capture.check_vmcore()?;
     Ok(())
+}
+
+/// The first kernel has its huge pages, and the loader says that the capture kernel gets none.
+fn expect_dropped(first: &mut First<'_, '_>, words: &str) -> Result<(), Error> {
+    let huge = first.vm.run_ok("cat /proc/sys/vm/nr_hugepages")?;
+    check_eq("huge pages of the first kernel", &huge.as_str(), &HUGE_PAGES)?;
+    check(words.contains(OF_THE_FIRST_KERNEL), "what the loader says it dropped", OF_THE_FIRST_KERNEL, words)?;
+    first.place_sentinel(1, &(0..u64::MAX))
 }
