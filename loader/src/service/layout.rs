@@ -200,6 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn sandbox_leaves_kernels_below_usr_lib_modules_readable_and_loads_no_module() {
+        for text in [OUR_UNITS[0].1, OUR_UNITS[2].1] {
+            let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+            assert_eq!(value("ProtectKernelModules="), None, "it hides /usr/lib/modules (systemd.exec(5))");
+            assert!(!value("CapabilityBoundingSet=").unwrap().contains("CAP_SYS_MODULE"));
+            assert!(text.contains("\nSystemCallFilter=~@privileged "), "@privileged includes @module");
+        }
+    }
+
+    #[test]
     fn nobody_is_killed_while_a_storm_is_answered() {
         let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
         // It answers until it is quiet, however long that takes; the other waits for it as long as one burst may take.
@@ -213,5 +223,14 @@ mod tests {
             |text: &'static str| -> Vec<&str> { text.lines().filter(|line| line.starts_with("Condition")).collect() };
         assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
         assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
+    }
+
+    #[test]
+    fn path_unit_holds_up_no_target_of_boot_and_ends_only_at_shutdown() {
+        let settings: Vec<&str> = OUR_UNITS[1].1.lines().collect();
+        // By default it is Before=paths.target and Conflicts=shutdown.target (systemd.path(5)).
+        for setting in ["DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target", "IgnoreOnIsolate=yes"] {
+            assert!(settings.contains(&setting), "{setting}");
+        }
     }
 }
