@@ -14,10 +14,10 @@ pub const PROGRAM: &str = "usr/sbin/kdump-loader";
 pub const CONFIGURATION: &str = crate::config::DEFAULT;
 /// Where the udev rule goes.
 pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
-/// Where the units' presets go (systemd.preset(5)).
-const PRESET: &str = "usr/lib/systemd/system-preset/80-kdump-loader.preset";
-/// Where the kernel's settings go (sysctl.d(5)).
-pub const SYSCTL: &str = "usr/lib/sysctl.d/60-kdump-loader.conf";
+/// Where the units' presets go (systemd.preset(5)). No package has this file, so it goes below /etc: /usr may be read-only.
+const PRESET: &str = "etc/systemd/system-preset/80-kdump-loader.preset";
+/// Where the kernel's settings go (sysctl.d(5)), below /etc for the same reason.
+pub const SYSCTL: &str = "etc/sysctl.d/60-kdump-loader.conf";
 /// Where units go that do not come from the administrator.
 const UNITS: &str = "usr/lib/systemd/system";
 /// Where links to them go that enable them.
