@@ -43,7 +43,7 @@ pub(super) fn debian(variables: &mut Variables) {
     variables.kexec("KDUMP_KEXEC_ARGS", &[]);
     if let Some((line, value)) = variables.take("KDUMP_SYSCTL", &["kernel.panic_on_oops=1"]) {
         variables.settings.sysctl = Some(value.split_whitespace().map(str::to_owned).collect());
-        variables.taken("KDUMP_SYSCTL", line, "settings of the kernel in /usr/lib/sysctl.d/60-kdump-loader.conf");
+        variables.taken("KDUMP_SYSCTL", line, "settings of the kernel in /etc/sysctl.d/60-kdump-loader.conf");
     }
     variables.leave(
         &[

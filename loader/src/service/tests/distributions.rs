@@ -32,7 +32,7 @@ fn settings_of_the_service_whose_place_is_taken_are_in_the_configuration() {
     let before = root.contents();
     root.install(true).unwrap();
     assert!(root.text("etc/kdump-loader.toml").contains("\nappend = \"nr_cpus=2 console=ttyS1\" # taken over\n"));
-    assert!(root.text("usr/lib/sysctl.d/60-kdump-loader.conf").ends_with("\nkernel.panic_on_oops = 1\nvm.panic_on_oom = 1\n"));
+    assert!(root.text("etc/sysctl.d/60-kdump-loader.conf").ends_with("\nkernel.panic_on_oops = 1\nvm.panic_on_oom = 1\n"));
     assert_eq!(sysctl_keys(root.path()), ["kernel.panic_on_oops", "vm.panic_on_oom"]);
     root.uninstall().unwrap();
     assert_eq!(root.contents(), before);
@@ -51,7 +51,7 @@ fn units_stay_enabled_when_all_units_are_set_to_their_presets() {
         return eprintln!("skipped: there is no systemctl here");
     }
     assert_eq!(links().keys().collect::<Vec<_>>(), installed.keys().collect::<Vec<_>>());
-    fs::remove_file(root.path().join("usr/lib/systemd/system-preset/80-kdump-loader.preset")).unwrap();
+    fs::remove_file(root.path().join("etc/systemd/system-preset/80-kdump-loader.preset")).unwrap();
     preset_all().unwrap();
     assert!(links().len() < installed.len(), "without ours it removes them");
 }
