@@ -90,6 +90,13 @@ pub enum Advice {
         /// Bytes that the capture kernel has without it.
         reserved: u64,
     },
+    /// The command line asks for memory in CMA, and the kernel reserved none.
+    RefusedCma {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that the capture kernel has without it.
+        reserved: u64,
+    },
     /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
     Cma {
         /// How many bytes.
@@ -112,7 +119,7 @@ impl Advice {
             Self::StandsStill { .. } => Code::PurgatoryHangs,
             Self::LittleRoom { .. } => Code::LittleRoom,
             Self::KeysLeftBehind { .. } => Code::KeysLeftBehind,
-            Self::HiddenCma { .. } => Code::CmaHidden,
+            Self::HiddenCma { .. } | Self::RefusedCma { .. } => Code::CmaHidden,
             Self::Cma { .. } => Code::CmaShared,
         }
     }
@@ -188,6 +195,14 @@ impl fmt::Display for Advice {
                 asked >> 20,
                 reserved >> 20
             ),
+            Self::RefusedCma { asked, reserved } => write!(
+                out,
+                "the running kernel was booted with {} MiB of crashkernel=…,cma, but reserved none of them \
+                 (/sys/kernel/kexec/crash_cma_ranges is empty): the capture kernel gets {} MiB; reserve more with a plain crashkernel=, \
+                 or ask for less with ,cma",
+                asked >> 20,
+                reserved >> 20
+            ),
             Self::Cma { len } => write!(
                 out,
                 "{} MiB of the capture kernel's memory are crashkernel=…,cma: user pages there are not in the dump, and after a panic the \
@@ -212,7 +227,7 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     if let Verification::BySymbols(told) = image.verification() {
         advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
     }
-    let len: u64 = machine.crash_cma.iter().map(|range| range.len()).sum();
+    let len: u64 = machine.crash_cma.iter().flatten().map(|range| range.len()).sum();
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
     let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
     let free = (reserved + len).saturating_sub(used);
@@ -230,6 +245,9 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     if let Some(asked) = machine.hidden_cma() {
         advice.push(Advice::HiddenCma { asked, reserved });
+    }
+    if let Some(asked) = machine.refused_cma() {
+        advice.push(Advice::RefusedCma { asked, reserved });
     }
     advice
 }

@@ -27,7 +27,7 @@ use loader::files::Files;
 use loader::image::Image;
 use loader::machine::{KexecState, Machine};
 use loader::options::Options;
-use loader::read::{Content, Opened};
+use loader::read::{Content, Opened, all};
 use loader::record::advice::RecordedAdvice;
 use loader::record::origin::Origin;
 use loader::request::{InputFile, Request};
@@ -112,7 +112,7 @@ pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Err
 /// The purgatory that was named, or the one in this program.
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
-        Some(path) => Ok(Opened::new("purgatory", path)?.read(None, LARGEST_FILE)?.input),
+        Some(path) => Ok(Opened::new("purgatory", path)?.read(all, LARGEST_FILE)?.input),
         None => Ok(purgatory::embedded()?),
     }
 }

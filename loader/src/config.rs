@@ -14,12 +14,17 @@ use serde::de::{Deserialize, IntoDeserializer};
 use toml::{Spanned, Value};
 
 use crate::options::Options;
+use crate::read::{self, Opened};
 use crate::words;
 
 /// Where it is unless somebody says otherwise, below the root.
 pub const DEFAULT: &str = "etc/kdump-loader.toml";
 /// Stands for the running kernel's release in `kernel` and `initrd`.
 pub const RELEASE: &str = "{release}";
+/// More bytes than any config has.
+const LARGEST: u64 = 1 << 20;
+/// Its name in messages.
+const WHAT: &str = "config";
 /// Where the release is, below the root.
 const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 
@@ -133,7 +138,7 @@ impl Config {
     /// Reads it. `path` is as it was named, [`DEFAULT`] below `root` if it was not.
     pub fn read(root: &Path, path: Option<&Path>) -> Result<Self, Error> {
         let path = path.map_or_else(|| root.join(DEFAULT), Path::to_owned);
-        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let text = text_of(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let release = root.join(OSRELEASE);
         let release = fs::read_to_string(&release).map_err(|source| Error::Release { path: release, source })?;
         let exists = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path)).exists();
@@ -193,6 +198,23 @@ impl Config {
         }
         Ok(Self { options, file })
     }
+}
+
+/// The text of a regular file. A FIFO would wait for a writer, and /dev/zero never ends.
+fn text_of(path: &Path) -> io::Result<String> {
+    // The caller asks for `NotFound`.
+    let as_io = |error| match error {
+        read::Error::Io { source, .. } => source,
+        other => io::Error::new(io::ErrorKind::InvalidInput, other.to_string()),
+    };
+    let opened = Opened::new(WHAT, path).map_err(as_io)?;
+    if !opened.is_regular() {
+        return Err(as_io(read::Error::Kind { what: WHAT, path: path.to_owned(), kind: "a block device" }));
+    }
+    if opened.len() > LARGEST {
+        return Err(as_io(read::Error::TooLarge { what: WHAT, path: path.to_owned(), len: opened.len(), limit: LARGEST }));
+    }
+    String::from_utf8(opened.head(LARGEST).map_err(as_io)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn file_policy(text: &str) -> Result<FilePolicy, String> {

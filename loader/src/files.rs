@@ -10,12 +10,17 @@ use crate::initrd;
 use crate::kernel::{self, Measure, uki};
 use crate::phys::PhysRange;
 use crate::place::suggested_mib;
-use crate::read::{self, Content, Opened};
+use crate::read::{self, Content, Opened, all};
 
 /// Enough for every header that tells how large a kernel is.
 pub const HEAD: u64 = 64 << 10;
 /// More than any kernel's file, one with all its debug information included.
 const LARGEST_KERNEL: u64 = 2 << 30;
+
+/// How many first bytes of a kernel's file are of use, all of it if it does not say.
+pub fn wanted(kernel: &Opened) -> Result<Option<u64>, read::Error> {
+    Ok(kernel::measure(&kernel.head(HEAD)?).wanted)
+}
 
 /// Why there are no files.
 #[derive(Debug, thiserror::Error)]
@@ -58,14 +63,14 @@ impl Files {
     pub fn read(kernel: &Path, initrd: Option<&Path>, region: PhysRange) -> Result<Self, Error> {
         let kernel = Opened::new("capture kernel", kernel)?;
         let initrd = initrd.map(|path| Opened::new("initrd", path)).transpose()?;
-        let Measure { wanted, memory, initrd: inside } = kernel::measure(&kernel.head(HEAD)?);
+        let Measure { memory, initrd: inside, .. } = kernel::measure(&kernel.head(HEAD)?);
         let initrd_len = initrd.as_ref().map_or(inside, Opened::len);
         let needed = memory.saturating_add(initrd_len);
         if needed > region.len() {
             let suggested_mib = suggested_mib(needed);
             return Err(Error::TooLarge { region, kernel: memory, initrd: initrd_len, suggested_mib });
         }
-        let initrd = initrd.map(|initrd| initrd.read(None, region.len())).transpose()?;
+        let initrd = initrd.map(|initrd| initrd.read(all, region.len())).transpose()?;
         let files = Self { kernel: kernel.read(wanted, LARGEST_KERNEL)?, initrd };
         match (&files.initrd, uki::defaults(&files.kernel.input.bytes).initrd) {
             (Some(Content { input, .. }), _) => initrd::check(&input.path, &input.bytes)?,

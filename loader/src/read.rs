@@ -78,6 +78,21 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the file has fewer bytes than it had when it was measured.
+    fn is_end_of_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::UnexpectedEof)
+    }
+}
+
+/// How many of a file's first bytes are wanted; `None` for all of them.
+pub type Wanted = fn(&Opened) -> Result<Option<u64>, Error>;
+
+/// Of a file that is wanted whole.
+pub fn all(_: &Opened) -> Result<Option<u64>, Error> {
+    Ok(None)
+}
+
 /// A file that was read.
 #[derive(Debug)]
 pub struct Content {
@@ -141,22 +156,20 @@ impl Opened {
         self.bytes(len.min(self.len)).map_err(|source| self.failed(source))
     }
 
-    /// The first `wanted` bytes, or all of them, of which there may be no more than `limit`.
-    pub fn read(self, wanted: Option<u64>, limit: u64) -> Result<Content, Error> {
+    /// The first bytes, as many as are `wanted`, or all of them, of which there may be no more than
+    /// `limit`. Each try asks anew what is wanted, for the file may have changed since the last one.
+    pub fn read(self, wanted: Wanted, limit: u64) -> Result<Content, Error> {
         self.read_while(wanted, limit, |_| {})
     }
 
     /// The same, while `meanwhile` happens after each reading.
-    fn read_while(self, wanted: Option<u64>, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
+    fn read_while(self, wanted: Wanted, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
         let mut opened = self;
         for tries in 1.. {
-            let len = wanted.unwrap_or(opened.len).min(opened.len);
-            let Self { what, ref path, .. } = opened;
-            if len > limit {
-                return Err(Error::TooLarge { what, path: path.clone(), len, limit });
-            }
             let before = opened.identity()?;
-            let bytes = opened.bytes(len);
+            opened.measure()?;
+            let Self { what, ref path, .. } = opened;
+            let bytes = opened.wanted(wanted, limit);
             meanwhile(&opened.path);
             let written = opened.regular && writers::any(&opened.file) == Some(true);
             let same = opened.identity()? == before;
@@ -166,7 +179,7 @@ impl Opened {
                     return Ok(Content { input, identity: before, file: opened.file });
                 }
                 // It became shorter, or changed.
-                Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(opened.failed(error)),
+                Err(error) if !error.is_end_of_file() => return Err(error),
                 _ if tries == TRIES && written => return Err(Error::BeingWritten { what, path: path.clone() }),
                 _ if tries == TRIES => return Err(Error::Changing { what, path: path.clone() }),
                 _ => {}
@@ -176,6 +189,22 @@ impl Opened {
             opened = Self::new(what, &opened.path)?;
         }
         unreachable!("the last try returns")
+    }
+
+    /// A regular file may have grown since it was opened.
+    fn measure(&mut self) -> Result<(), Error> {
+        if self.regular {
+            self.len = self.file.metadata().map_err(|source| self.failed(source))?.len();
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, wanted: Wanted, limit: u64) -> Result<Vec<u8>, Error> {
+        let len = wanted(self)?.unwrap_or(self.len).min(self.len);
+        if len > limit {
+            return Err(Error::TooLarge { what: self.what, path: self.path.clone(), len, limit });
+        }
+        self.bytes(len).map_err(|source| self.failed(source))
     }
 
     fn bytes(&self, len: u64) -> io::Result<Vec<u8>> {

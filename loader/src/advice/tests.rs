@@ -7,7 +7,7 @@ use crate::request;
 
 fn quiet() -> (Request, Machine) {
     let mut machine = machine();
-    machine.crash_cma.clear();
+    machine.crash_cma = None;
     let request = Request { command_line: "nr_cpus=1 reset_devices acpi_no_memhotplug".into(), ..request::example() };
     (request, machine)
 }
@@ -194,6 +194,19 @@ fn cma_that_the_kernel_does_not_show_is_remarked_on() {
     assert!(message.contains("1024 MiB") && message.contains("--file"), "{message}");
     machine.crash_cma = crate::machine::example::machine().crash_cma;
     assert_eq!(advised(&request, &machine), [Advice::Cma { len: 16 << 20 }]);
+}
+
+#[test]
+fn cma_that_the_kernel_did_not_reserve_is_said_to_be_none() {
+    let (request, mut machine) = quiet();
+    machine.command_line = "crashkernel=192M crashkernel=1G,cma".into();
+    machine.crash_cma = Some(Vec::new());
+    let advice = advised(&request, &machine);
+    assert_eq!(advice, [Advice::RefusedCma { asked: 1 << 30, reserved: 192 << 20 }]);
+    let message = advice[0].to_string();
+    assert!(message.contains("reserved none") && !message.contains("--file"), "{message}");
+    machine.command_line = "crashkernel=192M".into();
+    assert_eq!(advised(&request, &machine), []);
 }
 
 #[test]

@@ -29,7 +29,7 @@ const LOADED: &str = "/sys/kernel/kexec_crash_loaded";
 const IOMEM: &str = "/proc/iomem";
 const UNITS: &str = "/usr/lib/systemd/system/kdump-loader*";
 const RULE: &str = "/usr/lib/udev/rules.d/40-kdump-loader.rules";
-const SYSCTL: &str = "/usr/lib/sysctl.d/60-kdump-loader.conf";
+const SYSCTL: &str = "/etc/sysctl.d/60-kdump-loader.conf";
 
 /// Every file that a page names, and what it is for.
 pub const FILES: [(&str, &str); 10] = [

@@ -68,10 +68,8 @@ struct Wrapper {
 pub fn run(arguments: &Inspect) -> Result<(), Error> {
     let file = match &arguments.file {
         Some(path) => {
-            let opened = Opened::new("file", path)?;
             // A kernel on a partition may be much smaller than that.
-            let wanted = kernel::measure(&opened.head(files::HEAD)?).wanted;
-            opened.read(wanted, LARGEST_FILE)?.input
+            Opened::new("file", path)?.read(files::wanted, LARGEST_FILE)?.input
         }
         None => read_purgatory(None)?,
     };

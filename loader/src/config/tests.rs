@@ -177,3 +177,24 @@ fn missing_and_defective_files_are_named() {
     fs::write(&path, b"kernel = '/\xff'").unwrap();
     assert!(matches!(Config::read(root.path(), Some(&path)), Err(Error::Read { .. })));
 }
+
+#[test]
+fn config_that_is_no_regular_file_or_too_large_is_refused_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("config");
+    let refused = |path: &Path| match Config::read(root.path(), Some(path)) {
+        Err(Error::Read { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(refused(&path).contains("is a FIFO"), "{}", refused(&path));
+    assert!(refused(Path::new("/dev/zero")).contains("is a character device"));
+    fs::remove_file(&path).unwrap();
+    // A link is followed.
+    fs::write(root.path().join("large"), vec![b'#'; 1 + LARGEST as usize]).unwrap();
+    std::os::unix::fs::symlink("large", &path).unwrap();
+    assert!(refused(&path).contains("1048577 bytes"), "{}", refused(&path));
+    fs::write(root.path().join("large"), vec![b'#'; LARGEST as usize]).unwrap();
+    assert!(matches!(Config::read(root.path(), Some(&path)), Err(Error::Release { .. })), "it was read");
+}

@@ -82,7 +82,7 @@ codes! {
     UnfitParameter = "unfit_parameter", Warning, "The command line of the capture kernel has a parameter of the running kernel that takes memory or time.";
     NoReport = "no_report", Note, "The command line of the capture kernel has no room for the report of the purgatory.";
     CmaShared = "cma_shared", Warning, "User pages in `crashkernel=…,cma` memory are not in the dump.";
-    CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, so the capture kernel gets less.";
+    CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, or reserved none, so the capture kernel gets less.";
     KeysLeftBehind = "keys_left_behind", Warning, "No dm-crypt keys are handed over, so the capture kernel cannot open an encrypted dump target.";
 
     // Is the dump saved?

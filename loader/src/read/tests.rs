@@ -14,7 +14,7 @@ fn directory() -> tempfile::TempDir {
 }
 
 fn read(path: &Path) -> Result<Content, Error> {
-    Opened::new("initrd", path)?.read(None, LIMIT)
+    Opened::new("initrd", path)?.read(all, LIMIT)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn first_bytes_are_read_of_a_file_of_any_size() {
     drop(file);
     let opened = Opened::new("capture kernel", &path).unwrap();
     assert_eq!((opened.len(), opened.head(4).unwrap()), (1 << 42, b"HdrS".to_vec()));
-    assert_eq!(opened.read(Some(4), LIMIT).unwrap().input.bytes, b"HdrS");
+    assert_eq!(opened.read(|_| Ok(Some(4)), LIMIT).unwrap().input.bytes, b"HdrS");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn file_that_changes_each_time_it_is_read_is_refused() {
     let path = dir.path().join("initrd");
     fs::write(&path, b"070701").unwrap();
     let mut times = 0;
-    let result = Opened::new("initrd", &path).unwrap().read_while(None, LIMIT, |path| {
+    let result = Opened::new("initrd", &path).unwrap().read_while(all, LIMIT, |path| {
         times += 1;
         // Its times alone: neither its length nor its writers would show that.
         fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(times)).unwrap();
@@ -108,7 +108,7 @@ fn file_that_is_written_while_it_is_read_is_read_again_when_that_is_over() {
     fs::write(&path, b"070701, the first half").unwrap();
     let mut rest: &[u8] = b", the second half";
     let opened = Opened::new("initrd", &path).unwrap();
-    let content = opened.read_while(None, LIMIT, |path| {
+    let content = opened.read_while(all, LIMIT, |path| {
         fs::OpenOptions::new().append(true).open(path).unwrap().write_all(std::mem::take(&mut rest)).unwrap();
     });
     let content = content.unwrap();
@@ -124,7 +124,7 @@ fn file_that_was_replaced_since_it_was_opened_is_read_whole() {
     let opened = Opened::new("initrd", &path).unwrap();
     fs::write(dir.path().join("new"), b"070701 new one").unwrap();
     fs::rename(dir.path().join("new"), &path).unwrap();
-    let content = opened.read(None, LIMIT).unwrap();
+    let content = opened.read(all, LIMIT).unwrap();
     // The old file's descriptor leads to all of the old file still, and its identity says that it
     // was the old one.
     assert_eq!(content.input.bytes, b"070701 old");
@@ -138,5 +138,42 @@ fn file_that_became_shorter_since_it_was_measured_is_read_again() {
     fs::write(&path, b"070701 and more").unwrap();
     let opened = Opened::new("initrd", &path).unwrap();
     fs::write(&path, b"070701").unwrap();
-    assert_eq!(opened.read(None, LIMIT).unwrap().input.bytes, b"070701");
+    assert_eq!(opened.read(all, LIMIT).unwrap().input.bytes, b"070701");
+}
+
+/// As a kernel's head says how long it is: 9 in the first byte means nine bytes.
+fn by_head(opened: &Opened) -> Result<Option<u64>, Error> {
+    Ok(Some(opened.head(1)?.first().map_or(0, |&digit| u64::from(digit - b'0'))))
+}
+
+#[test]
+fn kernel_whose_head_comes_late_is_measured_again() {
+    let dir = directory();
+    let (path, new) = (dir.path().join("vmlinuz"), dir.path().join("new"));
+    // In place, and replaced by rename.
+    for at in [&path, &new] {
+        fs::write(&path, b"").unwrap();
+        let mut first = true;
+        let content = Opened::new("capture kernel", &path).unwrap().read_while(by_head, LIMIT, |path| {
+            if std::mem::take(&mut first) {
+                // The old one changes, so that it is read again.
+                fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"1").unwrap();
+                fs::write(at, b"9 kernel and more").unwrap();
+                if *at == new {
+                    fs::rename(&new, path).unwrap();
+                }
+            }
+        });
+        assert_eq!(content.unwrap().input.bytes, b"9 kernel ");
+    }
+}
+
+#[test]
+fn file_that_grew_since_it_was_opened_is_read_whole() {
+    let dir = directory();
+    let path = dir.path().join("initrd");
+    fs::write(&path, b"070701").unwrap();
+    let opened = Opened::new("initrd", &path).unwrap();
+    fs::write(&path, b"070701 and more").unwrap();
+    assert_eq!(opened.read(all, LIMIT).unwrap().input.bytes, b"070701 and more");
 }

@@ -14,10 +14,10 @@ pub const PROGRAM: &str = "usr/sbin/kdump-loader";
 pub const CONFIGURATION: &str = crate::config::DEFAULT;
 /// Where the udev rule goes.
 pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
-/// Where the units' presets go (systemd.preset(5)).
-const PRESET: &str = "usr/lib/systemd/system-preset/80-kdump-loader.preset";
-/// Where the kernel's settings go (sysctl.d(5)).
-pub const SYSCTL: &str = "usr/lib/sysctl.d/60-kdump-loader.conf";
+/// Where the units' presets go (systemd.preset(5)). No package has this file, so it goes below /etc: /usr may be read-only.
+const PRESET: &str = "etc/systemd/system-preset/80-kdump-loader.preset";
+/// Where the kernel's settings go (sysctl.d(5)), below /etc for the same reason.
+pub const SYSCTL: &str = "etc/sysctl.d/60-kdump-loader.conf";
 /// Where units go that do not come from the administrator.
 const UNITS: &str = "usr/lib/systemd/system";
 /// Where links to them go that enable them.
@@ -200,6 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn sandbox_leaves_kernels_below_usr_lib_modules_readable_and_loads_no_module() {
+        for text in [OUR_UNITS[0].1, OUR_UNITS[2].1] {
+            let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+            assert_eq!(value("ProtectKernelModules="), None, "it hides /usr/lib/modules (systemd.exec(5))");
+            assert!(!value("CapabilityBoundingSet=").unwrap().contains("CAP_SYS_MODULE"));
+            assert!(text.contains("\nSystemCallFilter=~@privileged "), "@privileged includes @module");
+        }
+    }
+
+    #[test]
     fn nobody_is_killed_while_a_storm_is_answered() {
         let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
         // It answers until it is quiet, however long that takes; the other waits for it as long as one burst may take.
@@ -213,5 +223,14 @@ mod tests {
             |text: &'static str| -> Vec<&str> { text.lines().filter(|line| line.starts_with("Condition")).collect() };
         assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
         assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
+    }
+
+    #[test]
+    fn path_unit_holds_up_no_target_of_boot_and_ends_only_at_shutdown() {
+        let settings: Vec<&str> = OUR_UNITS[1].1.lines().collect();
+        // By default it is Before=paths.target and Conflicts=shutdown.target (systemd.path(5)).
+        for setting in ["DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target", "IgnoreOnIsolate=yes"] {
+            assert!(settings.contains(&setting), "{setting}");
+        }
     }
 }

@@ -222,6 +222,26 @@ fn what_a_package_has_installed_stays_when_the_service_goes() {
 }
 
 #[test]
+fn package_is_switched_over_without_a_write_below_usr() {
+    let root = Root::new();
+    // As packages have them (xtask/src/package/contents.rs).
+    let packaged = Root::new();
+    packaged.install(false).unwrap();
+    for path in packaged.contents().keys().filter(|path| packaged.path().join(path).is_file()) {
+        let path = path.to_str().unwrap();
+        let units_rule_and_program = ["usr/lib/systemd/system/", "usr/lib/udev/rules.d/", "usr/sbin/"];
+        if units_rule_and_program.iter().any(|directory| path.starts_with(directory)) {
+            fs::copy(packaged.path().join(path), root.at(path)).unwrap();
+        }
+    }
+    let below_usr = || root.contents().into_iter().filter(|(path, _)| path.starts_with("usr")).collect::<Contents>();
+    let before = below_usr();
+    root.install(true).unwrap();
+    assert_eq!(below_usr(), before);
+    assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().all(Finding::is_right));
+}
+
+#[test]
 fn directory_where_a_file_belongs_is_named_and_nothing_is_done() {
     let root = Root::new();
     fs::create_dir_all(root.path().join("usr/sbin/kdump-loader")).unwrap();

@@ -8,7 +8,32 @@ use std::os::fd::AsRawFd;
 const F_SETSIG: libc::c_int = 10;
 const F_SETLEASE: libc::c_int = 1024;
 
-/// Whether any process has the file open for writing; `None` where that cannot be found out.
+/// Local file systems whose leases are `generic_setlease`'s, by their magic numbers
+/// (include/uapi/linux/magic.h). Only there does EAGAIN mean that a process writes the file.
+/// An NFS client also returns it without a delegation (`nfs4_add_lease`, fs/nfs/nfs4proc.c), and
+/// a CIFS client without an oplock (`cifs_setlease`, fs/smb/client/cifsfs.c). On overlayfs the
+/// lease is on the overlay's own inode, whatever is below.
+const EXT_SUPER_MAGIC: i64 = 0xef53; // ext2, ext3 and ext4
+const XFS_SUPER_MAGIC: i64 = 0x5846_5342;
+const BTRFS_SUPER_MAGIC: i64 = 0x9123_683e;
+const F2FS_SUPER_MAGIC: i64 = 0xf2f5_2010;
+const MSDOS_SUPER_MAGIC: i64 = 0x4d44; // vfat as well
+const EXFAT_SUPER_MAGIC: i64 = 0x2011_bab0;
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
+const LOCAL: [i64; 8] = [
+    EXT_SUPER_MAGIC,
+    XFS_SUPER_MAGIC,
+    BTRFS_SUPER_MAGIC,
+    F2FS_SUPER_MAGIC,
+    MSDOS_SUPER_MAGIC,
+    EXFAT_SUPER_MAGIC,
+    TMPFS_MAGIC,
+    OVERLAYFS_SUPER_MAGIC,
+];
+
+/// Whether any process has the file open for writing; `None` where that cannot be found out, as on
+/// a network file system.
 ///
 /// The kernel grants a read lease only on a file that is not (`generic_add_lease`, fs/locks.c), and
 /// only to its owner or with CAP_LEASE. The lease is returned at once. A process that opens the
@@ -19,9 +44,13 @@ pub fn any(file: &File) -> Option<bool> {
     let granted = fcntl(file, F_SETSIG, libc::SIGURG).and_then(|()| fcntl(file, F_SETLEASE, libc::F_RDLCK));
     match granted {
         Ok(()) => fcntl(file, F_SETLEASE, libc::F_UNLCK).ok().map(|()| false),
-        Err(libc::EAGAIN) => Some(true),
-        Err(_) => None,
+        Err(errno) => refusal_means(errno, rustix::fs::fstatfs(file).ok().map(|found| found.f_type)),
     }
+}
+
+/// What it means that the lease was refused on a file system of this magic number.
+fn refusal_means(errno: i32, magic: Option<i64>) -> Option<bool> {
+    (errno == libc::EAGAIN && magic.is_some_and(|magic| LOCAL.contains(&magic))).then_some(true)
 }
 
 /// Of the commands whose argument is an integer. The error is an errno.
@@ -42,7 +71,7 @@ mod tests {
         let path = dir.path().join("file");
         let writer = File::create(&path).unwrap();
         let reader = File::open(&path).unwrap();
-        // A file system without leases says neither.
+        // A file system without leases, or on another machine, says neither.
         if any(&reader).is_none() {
             return;
         }
@@ -53,5 +82,17 @@ mod tests {
         let mut looks = std::iter::repeat_with(|| any(&reader)).inspect(|_| std::thread::yield_now());
         assert!(looks.by_ref().take(1_000_000).any(|found| found == Some(false)), "no writer is left");
         assert!(looks.take(1_000_000).any(|found| found == Some(false)), "the lease was returned");
+    }
+    #[test]
+    fn refused_lease_on_a_network_file_system_is_no_writer() {
+        // NFS_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC and FUSE_SUPER_MAGIC of linux/magic.h.
+        for magic in [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546] {
+            assert_eq!(refusal_means(libc::EAGAIN, Some(magic)), None, "{magic:#x}");
+        }
+        assert_eq!(refusal_means(libc::EAGAIN, None), None);
+        for magic in LOCAL {
+            assert_eq!(refusal_means(libc::EAGAIN, Some(magic)), Some(true), "{magic:#x}");
+            assert_eq!(refusal_means(libc::EACCES, Some(magic)), None, "{magic:#x}");
+        }
     }
 }

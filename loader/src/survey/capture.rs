@@ -13,10 +13,12 @@ use crate::request::InputFile;
 
 /// How much of a kernel's file is read. A larger one, such as a vmlinux with debug information, has an unknown release.
 const MOST_KERNEL: u64 = 256 << 20;
-/// Files whose content decides something: the settings of services, the programs whose version matters, our own note.
+/// Files whose content decides something: the settings of services, the programs whose version matters, our own note, and
+/// dracut's list of modules.
 fn is_kept(name: &str) -> bool {
     name.starts_with("etc/") && name.ends_with("kdump.conf")
         || name == super::saver::NOTE
+        || super::saver::DRACUT_MODULES.contains(&name)
         || Path::new(name).file_name().is_some_and(|name| name == "makedumpfile")
 }
 

@@ -63,6 +63,12 @@ const IN_INITRD: [(Service, &str, &[&str]); 2] = [
     (Service::Suse, "kdump-save", &["kdump-save", "kdump-save.service", "90-kdump-save", "save_dump.sh", "90-save_dump.sh"]),
 ];
 
+/// dracut's list of the modules that it put into the initrd, one a line. Its module 99squash moves their files into an image of
+/// its own, but leaves a copy of this list outside. dracut-ng writes it without `usr`.
+pub(super) const DRACUT_MODULES: [&str; 2] = ["usr/lib/dracut/modules.txt", "lib/dracut/modules.txt"];
+/// The names that these modules have there.
+const IN_DRACUT: [(Service, &str); 2] = [(Service::KdumpUtils, "kdumpbase"), (Service::Suse, "kdump")];
+
 pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) -> Option<Saver> {
     let files = Files::new(root);
     let (name, in_initrd, service) = match in_initrd(capture) {
@@ -84,7 +90,12 @@ fn in_initrd(capture: &Capture) -> Option<(Service, String)> {
         return Some((Service::Own, note.lines().next().unwrap_or_default().trim().to_owned()));
     }
     let file_names: Vec<&str> = initrd.names.iter().filter_map(|path| path.rsplit('/').next()).collect();
-    let known = IN_INITRD.into_iter().find(|(_, _, names)| names.iter().any(|name| file_names.contains(name)))?;
+    let lists = DRACUT_MODULES.iter().filter_map(|path| initrd.kept.get(*path));
+    let modules: String = lists.map(|list| String::from_utf8_lossy(list)).collect();
+    let listed = |service| IN_DRACUT.iter().any(|(of, name)| *of == service && modules.lines().any(|line| line.trim() == *name));
+    let known = IN_INITRD
+        .into_iter()
+        .find(|(service, _, names)| names.iter().any(|name| file_names.contains(name)) || listed(*service))?;
     Some((known.0, known.1.to_owned()))
 }
 

@@ -14,6 +14,7 @@ mod device; // what a directory is on, and whether that is encrypted
 mod need; // how large the dump is going to be
 mod settings; // what the services' own files say
 
+use need::Need;
 pub(super) use settings::kdump_tools_is_off;
 
 /// How much smaller than its memory a compressed dump is at best. Free space below that fraction is too little for sure.
@@ -110,23 +111,23 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
     Some(settings.target)
 }
 
-fn room(place: &str, free: Option<u64>, need: Option<u64>, findings: &mut Vec<Finding>) {
+fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<Finding>) {
     let mib = |bytes: u64| bytes >> 20;
     let remedy = "free space, or name a larger target in the settings of the service";
     match (free, need) {
-        (Some(free), Some(need)) if free < need / BEST_COMPRESSION => {
+        (Some(free), Some(Need { least, .. })) if free < least / BEST_COMPRESSION => {
             let message = format!(
                 "{place} has {} MiB free, and a dump of what memory holds now would be about {} MiB before compression",
                 mib(free),
-                mib(need)
+                mib(least)
             );
             findings.push(Finding::new(Code::TargetFull, message).remedy(remedy));
         }
-        (Some(free), Some(need)) if free < need => {
+        (Some(free), Some(Need { most, .. })) if free < most => {
             let message = format!(
                 "{place} has {} MiB free; a dump of what memory holds now, about {} MiB, fits only if it compresses well",
                 mib(free),
-                mib(need)
+                mib(most)
             );
             findings.push(Finding::new(Code::TargetSmall, message).remedy(remedy));
         }
@@ -158,16 +159,19 @@ mod tests {
 
     #[test]
     fn target_is_full_where_not_even_a_compressed_dump_fits() {
-        let codes = |free, need| {
+        let codes = |free, least, most| {
             let mut findings = Vec::new();
-            room("/var/crash", free, need, &mut findings);
+            room("/var/crash", free, Some(Need { least, most }), &mut findings);
             findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
         };
-        assert_eq!(codes(Some(100), Some(100)), []);
-        assert_eq!(codes(Some(99), Some(100)), [Code::TargetSmall]);
-        assert_eq!(codes(Some(10), Some(100)), [Code::TargetSmall]);
-        assert_eq!(codes(Some(9), Some(100)), [Code::TargetFull]);
-        assert_eq!(codes(None, Some(100)), [Code::TargetUnknown]);
-        assert_eq!(codes(Some(100), None), [Code::TargetUnknown]);
+        assert_eq!(codes(Some(100), 100, 100), []);
+        assert_eq!(codes(Some(99), 100, 100), [Code::TargetSmall]);
+        assert_eq!(codes(Some(10), 100, 100), [Code::TargetSmall]);
+        assert_eq!(codes(Some(9), 100, 100), [Code::TargetFull]);
+        assert_eq!(codes(Some(9), 90, 100), [Code::TargetSmall], "what is counted only in `most` may take no room");
+        assert_eq!(codes(None, 100, 100), [Code::TargetUnknown]);
+        let mut findings = Vec::new();
+        room("/var/crash", Some(100), None, &mut findings);
+        assert_eq!(findings[0].code, Code::TargetUnknown);
     }
 }

@@ -156,6 +156,23 @@ const STATES: &[State] = &[
         ],
     },
     State {
+        name: "the initrd is squashed",
+        make: |machine| {
+            machine.initrd(&[("squash-root.img", b"hsqs"), ("usr/lib/dracut/modules.txt", b"bash\nkdumpbase\nsquash\n")]);
+            machine.write("etc/kdump.conf", "path /dumps\n");
+        },
+        answer: "yes",
+        found: &[("makedumpfile_unknown", "note")],
+        words: &["yes: a panic now would leave a dump, saved by kdump-capture.service in the initrd, to /dumps"],
+    },
+    State {
+        name: "the initrd of openSUSE is squashed",
+        make: |machine| machine.initrd(&[("squash-root.img", b"hsqs"), ("lib/dracut/modules.txt", b"bash\nkdump\n")]),
+        answer: "yes",
+        found: &[("makedumpfile_unknown", "note")],
+        words: &["saved by kdump-save in the initrd, to /var/crash"],
+    },
+    State {
         name: "the target is in memory",
         make: |machine| {
             let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw shared:9 - tmpfs tmpfs rw\n";

@@ -201,6 +201,26 @@ fn unified_images_own_line_is_filtered_and_a_given_one_is_not() {
 }
 
 #[test]
+fn line_feeds_of_a_reused_line_are_spaces_and_those_of_the_caller_are_refused() {
+    let composed = |running: &[u8], reuse, given, brought| {
+        let base = Base::chosen(running, reuse, given, brought);
+        crate::cmdline::compose(&base.line, 2048, 0x1000, None, false).map(|line| text(&line.bytes))
+    };
+    let all = "a b c d elfcorehdr=0x1000\0";
+    assert_eq!(composed(b"a\nb\x0bc\x0cquiet\rd\n", true, None, None).unwrap(), "a b c quiet d elfcorehdr=0x1000\0");
+    assert_eq!(composed(b"", false, None, Some(b"a\nb\x01c\x7fd\r\n")).unwrap(), all);
+    for (running, reuse, given, brought) in [
+        (&b"a"[..], true, Some("b\nc"), None),
+        (b"a", false, Some("b\nc"), None),
+        (b"a\0b", true, None, None),
+        (b"", false, None, Some(&b"a\0b"[..])),
+    ] {
+        let refused = composed(running, reuse, given, brought);
+        assert!(matches!(refused, Err(crate::cmdline::Error::Character { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn given_parameters_of_the_table_are_found_together_by_their_reason() {
     let base = Base::from("hugepages=1 BOOT_IMAGE=x ro log_buf_len=4M hugepagesz=2M cma=0 -- mem=1G");
     let unfit: Vec<_> = base.unfit().into_iter().map(|(_, words)| words.join(" ")).collect();

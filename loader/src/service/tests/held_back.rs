@@ -1,5 +1,7 @@
 //! Services and rules that somebody else has put there.
 
+use std::process::Command;
+
 use super::*;
 
 #[test]
@@ -42,6 +44,39 @@ fn unit_that_is_not_held_back_arms_before_ours_and_one_that_is_delays_nothing() 
     assert_eq!(root.contents(), held_back);
     root.uninstall().unwrap();
     assert_eq!(root.contents(), before);
+}
+
+#[test]
+fn unit_that_arms_first_and_starts_after_basic_target_makes_no_ordering_cycle() {
+    let root = Root::new();
+    root.file(
+        DEBIAN_UNIT,
+        "[Unit]\nAfter=basic.target\n[Service]\nType=oneshot\nExecStart=/usr/sbin/kdump-config load\n[Install]\nWantedBy=multi-user.target\n",
+    );
+    root.link("etc/systemd/system/multi-user.target.wants/kdump-tools.service", &format!("/{DEBIAN_UNIT}"));
+    for target in ["basic", "local-fs", "multi-user", "paths", "shutdown", "sysinit"] {
+        let name = format!("usr/lib/systemd/system/{target}.target");
+        let Ok(text) = fs::read_to_string(Path::new("/").join(&name)) else {
+            return eprintln!("skipped: systemd's {target}.target is not here");
+        };
+        root.file(&name, &text);
+    }
+    root.install(false).unwrap();
+    assert!(root.text(DROP_IN).contains("\nBefore=kdump-loader.service\n"));
+    let program = root.at("usr/sbin/kdump-config");
+    fs::copy(root.path().join("usr/sbin/kdump-loader"), program).unwrap();
+    let path_unit = "usr/lib/systemd/system/kdump-loader-reload.path";
+    let ours = root.text(path_unit);
+    let makes_cycle = |text: &str| {
+        root.file(path_unit, text);
+        let below = format!("--root={}", root.path().display());
+        let output = Command::new("systemd-analyze").args(["verify", "--man=no", &below, "multi-user.target"]).output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("Found ordering cycle"))
+    };
+    if !makes_cycle(&ours.replace("DefaultDependencies=no\n", "")) {
+        return eprintln!("skipped: there is no systemd-analyze here that finds ordering cycles in a tree");
+    }
+    assert!(!makes_cycle(&ours));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::findings::{Code, Finding};
 const FIRST_GOOD: [u32; 3] = [1, 7, 7];
 /// The first Linux whose page types it does not know.
 const PAGE_TYPES_CHANGED: [u32; 2] = [6, 12];
+/// The collector that leaves pages out.
+const MAKEDUMPFILE: &str = "makedumpfile";
 /// What precedes its version in the program.
 const BANNER: &[u8] = b"makedumpfile: version ";
 /// No makedumpfile is larger. Debian's has 0.4 MB.
@@ -21,25 +23,38 @@ const CACHE: u32 = 2 | 4;
 const USER: u32 = 8;
 const FREE: u32 = 16;
 
-/// Bytes of a dump by this collector, before compression. One that is no makedumpfile copies everything.
-pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Option<u64> {
+/// Bytes of a dump, before compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// At least so many.
+    pub least: u64,
+    /// As many if no free page is left out as a page of zeroes.
+    pub most: u64,
+}
+
+/// What a dump by this collector takes. One that is no makedumpfile copies everything.
+pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Option<Need> {
     let text = files.text("proc/meminfo")?;
-    let value = |key: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-    };
+    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
+    let value = |key: &str| line(key)?.strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024);
     let total = value("MemTotal")?;
     let level = level(collector);
     let excluded =
         |bit: u32, keys: &[&str]| -> u64 { if level & bit == 0 { 0 } else { keys.iter().filter_map(|key| value(key)).sum() } };
+    // Huge pages are in none of the other lines. Linux before 4.16 gives their number only (`hugetlb_report_meminfo`).
+    let counted = || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
+    let huge_pages = if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
+    let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"]) + excluded(USER, &["AnonPages"]) + huge_pages;
     let free = if keeps_free_pages { 0 } else { excluded(FREE, &["MemFree"]) };
-    let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"]) + excluded(USER, &["AnonPages"]);
-    Some(total.saturating_sub(free + used))
+    // Free memory that was never used is zeroes. makedumpfile leaves those out, or compresses them to next to nothing.
+    let zeroes = if collector.contains(MAKEDUMPFILE) { value("MemFree").unwrap_or(0) } else { 0 };
+    let without = |free| total.saturating_sub(used.saturating_add(free));
+    Some(Need { least: without(free.max(zeroes)), most: without(free) })
 }
 
 /// The level of `-d`, as in `-d 31` or `-d31`; of several, separated by commas, the last is tried when the others do not fit.
 fn level(collector: &str) -> u32 {
-    if !collector.contains("makedumpfile") {
+    if !collector.contains(MAKEDUMPFILE) {
         return 0;
     }
     let words: Vec<&str> = collector.split_whitespace().collect();
@@ -134,8 +149,28 @@ mod tests {
         std::fs::create_dir(root.path().join("proc")).unwrap();
         let text = "MemTotal: 1000 kB\nMemFree: 500 kB\nBuffers: 10 kB\nCached: 190 kB\nSwapCached: 0 kB\nAnonPages: 200 kB\n";
         std::fs::write(root.path().join("proc/meminfo"), text).unwrap();
-        let need = |collector, keeps_free| bytes(Files::new(root.path()), collector, keeps_free).unwrap() / 1024;
-        assert_eq!([need("makedumpfile -d 31", false), need("makedumpfile -d 31", true)], [100, 600]);
-        assert_eq!([need("makedumpfile -d 16", false), need("makedumpfile -d 0", false), need("cp", false)], [500, 1000, 1000]);
+        let need = |collector, keeps_free| {
+            let need = bytes(Files::new(root.path()), collector, keeps_free).unwrap();
+            (need.least / 1024, need.most / 1024)
+        };
+        assert_eq!(need("makedumpfile -d 31", false), (100, 100));
+        assert_eq!(need("makedumpfile -d 31", true), (100, 600), "free pages may all be zeroes");
+        assert_eq!(need("makedumpfile -d 16", false), (500, 500));
+        assert_eq!([need("makedumpfile -d 0", false), need("cp", false)], [(500, 1000), (1000, 1000)]);
+    }
+
+    #[test]
+    fn huge_pages_are_user_pages() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        let need = |more: &str, collector| {
+            let text = format!("MemTotal: 10000 kB\nMemFree: 1000 kB\n{more}");
+            std::fs::write(root.path().join("proc/meminfo"), text).unwrap();
+            bytes(Files::new(root.path()), collector, false).unwrap().least / 1024
+        };
+        let counted = "HugePages_Total:       4\nHugepagesize:       2048 kB\n";
+        let of_all_sizes = format!("{counted}Hugetlb:            8500 kB\n");
+        assert_eq!([need(counted, "makedumpfile -d 31"), need(&of_all_sizes, "makedumpfile -d 31")], [808, 500]);
+        assert_eq!(need(counted, "makedumpfile -d 16"), 9000);
     }
 }

@@ -15,10 +15,11 @@ if [ "$1" -eq 0 ] && [ ! -e /usr/sbin/kdump-loader ]; then
             rmdir "${drop_in%/*}" 2>/dev/null || :
         fi
     done
+    # Without a ledger, `service uninstall` succeeded, and what is there still is the administrator's.
     for file in systemd/system-preset/80-kdump-loader.preset sysctl.d/60-kdump-loader.conf; do
-        if [ -f "/usr/lib/$file" ]; then
-            unlink "/usr/lib/$file" || :
-            rmdir "/usr/lib/${file%/*}" 2>/dev/null || :
+        if [ -f "/etc/$file" ] && [ -e /var/lib/kdump-loader/service.json ]; then
+            unlink "/etc/$file" || :
+            rmdir "/etc/${file%/*}" 2>/dev/null || :
         fi
     done
     if [ -d /run/systemd/system ]; then
