@@ -162,10 +162,19 @@ pub enum Error {
     },
 }
 
-/// What becomes of the settings of the service that the distribution has, when a configuration is generated.
+/// What an installation will do with the settings of the service that the distribution has. A configuration that an earlier installation
+/// generated has them already.
 pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Settings, Error> {
     let tree = tree::Tree::new(root)?;
-    settings::read(&tree, distribution_of(&tree, distribution)?)
+    if tree.look(layout::CONFIGURATION)? == tree::Found::Absent {
+        return settings::read(&tree, distribution_of(&tree, distribution)?);
+    }
+    let generated = ledger::Ledger::read(&tree)?.is_some_and(|ledger| ledger.entry(layout::CONFIGURATION).is_some());
+    match distribution_of(&tree, distribution) {
+        Ok(distribution) if !generated => Ok(settings::read(&tree, distribution)?.beside_a_configuration()),
+        // Nothing needs to be known of the distribution then.
+        _ => Ok(Settings::default()),
+    }
 }
 
 /// The distribution that was named, or the one that the machine says it is.

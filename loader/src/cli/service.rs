@@ -16,7 +16,8 @@ pub enum Service {
     /// change below /var/lib/kdump-loader for `uninstall`. Starts nothing: `systemctl start kdump-loader` arms.
     ///
     /// Sets kernel.panic_on_oops=1 by sysctl.d, as the services that it replaces do. A new config takes over settings of
-    /// /etc/default/kdump-tools or /etc/sysconfig/kdump, and every setting that is not taken over is named.
+    /// /etc/default/kdump-tools or /etc/sysconfig/kdump, and every setting that is not taken over is named. A config that is there already, as
+    /// after Debian's package, stays as it is: each setting is named.
     #[command(after_long_help = manual::help("service install"))]
     Install(Install),
     /// Restore what was there before `install`

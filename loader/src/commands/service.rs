@@ -44,13 +44,11 @@ fn myself() -> Result<Vec<u8>, Error> {
 fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -> Result<(), Error> {
     let root = &place.root;
     let turn = turn(root, *dry_run)?;
-    let generated = !configuration(root).exists();
+    let settings = service::taken_over(root, *distribution)?;
     let choice = Choice { mask_conflicts: *mask_conflicts, distribution: *distribution };
     let done = service::install(&turn, Program(&myself()?), choice)?;
     tell(&done)?;
-    if generated {
-        service::taken_over(root, *distribution)?.fates.iter().for_each(|fate| say(format_args!("{fate}")));
-    }
+    settings.fates.iter().for_each(|fate| say(format_args!("{fate}")));
     if *dry_run {
         say(format_args!("nothing was changed"));
         return Ok(());

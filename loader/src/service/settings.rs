@@ -37,6 +37,21 @@ pub struct Fate {
     pub became: Result<&'static str, String>,
 }
 
+impl Settings {
+    /// What becomes of them where a configuration is there already: it stays as it is.
+    pub fn beside_a_configuration(mut self) -> Self {
+        self.keys.clear();
+        for Fate { became, .. } in &mut self.fates {
+            if let Ok(into) = *became
+                && into != services::KERNEL
+            {
+                *became = Err(format!("the config was there already; set {into} there yourself"));
+            }
+        }
+        self
+    }
+}
+
 impl fmt::Display for Fate {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, name, became } = self;

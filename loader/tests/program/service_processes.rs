@@ -70,3 +70,20 @@ fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_th
         assert!(contents(root.path()) == before, "round {round}: {:?}", contents(root.path()).keys());
     }
 }
+
+#[test]
+fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("etc/os-release", "ID=debian\n"),
+        ("etc/default/kdump-tools", "KDUMP_KERNEL=/boot/mine\n"),
+        ("etc/kdump-loader.toml", include_str!("../../../dist/kdump-loader.toml")),
+    ] {
+        let whole = root.path().join(path);
+        fs::create_dir_all(whole.parent().unwrap()).unwrap();
+        fs::write(whole, text).unwrap();
+    }
+    let output = service(root.path(), &["install"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("KDUMP_KERNEL: the config was there already"), "{told}");
+}

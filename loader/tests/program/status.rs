@@ -75,7 +75,7 @@ const STATES: &[State] = &[
         name: "huge pages are armed",
         make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200"),
         answer: "cannot_tell",
-        found: &[("unfit_parameter", "unknown")],
+        found: &[("deadly_parameter", "unknown")],
         words: &["has hugepages=200, which belongs to the running kernel"],
     },
     State {

@@ -29,6 +29,9 @@ const FEDORA_BOOT: (&str, &str) = ("/boot", "vmlinuz");
 /// Where initial RAM disks of kdumpctl are if /boot cannot be written.
 const FEDORA_INITRDS: &str = "/var/lib/kdump";
 
+/// Where settings of the kernel go, whether or not a configuration is there already.
+pub(super) const KERNEL: &str = "settings of the kernel in /etc/sysctl.d/60-kdump-loader.conf";
+
 /// The service of this distribution.
 pub(super) fn debian(variables: &mut Variables) {
     if let Some((line, value)) = variables.take("USE_KDUMP", &["1"]) {
@@ -43,7 +46,7 @@ pub(super) fn debian(variables: &mut Variables) {
     variables.kexec("KDUMP_KEXEC_ARGS", &[]);
     if let Some((line, value)) = variables.take("KDUMP_SYSCTL", &["kernel.panic_on_oops=1"]) {
         variables.settings.sysctl = Some(value.split_whitespace().map(str::to_owned).collect());
-        variables.taken("KDUMP_SYSCTL", line, "settings of the kernel in /etc/sysctl.d/60-kdump-loader.conf");
+        variables.taken("KDUMP_SYSCTL", line, KERNEL);
     }
     variables.leave(
         &[

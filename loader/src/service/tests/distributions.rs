@@ -39,6 +39,32 @@ fn settings_of_the_service_whose_place_is_taken_are_in_the_configuration() {
 }
 
 #[test]
+fn settings_are_named_where_the_configuration_was_there_already() {
+    let root = Root::debian();
+    let settings = "KDUMP_KERNEL=/boot/mine\nKDUMP_SYSCTL=\"vm.panic_on_oom=1\"\nFTP=host\n";
+    root.file("etc/default/kdump-tools", settings);
+    // As of Debian's package.
+    let shipped = include_str!("../../../../dist/kdump-loader.toml");
+    root.file("etc/kdump-loader.toml", shipped);
+    let told = || -> Vec<String> {
+        let settings = taken_over(root.path(), DEBIAN).unwrap();
+        settings.fates.iter().map(|fate| fate.to_string().split_once("kdump-tools:").unwrap().1.to_owned()).collect()
+    };
+    let named = told();
+    assert_eq!(named[0], "1: KDUMP_KERNEL: the config was there already; set kernel there yourself");
+    assert!(named[1].starts_with("2: KDUMP_SYSCTL, as settings of the kernel") && named.len() == 3, "{named:#?}");
+    root.install(true).unwrap();
+    assert_eq!(root.text("etc/kdump-loader.toml"), shipped);
+    assert_eq!(sysctl_keys(root.path()), ["vm.panic_on_oom"]);
+    root.uninstall().unwrap();
+    fs::remove_file(root.path().join("etc/kdump-loader.toml")).unwrap();
+    assert_eq!(told()[0], "1: KDUMP_KERNEL, as kernel");
+    root.install(true).unwrap();
+    assert!(root.text("etc/kdump-loader.toml").contains("\nkernel = \"/boot/mine\" # taken over\n"));
+    assert_eq!(told(), [] as [String; 0], "a second installation takes nothing over");
+}
+
+#[test]
 fn units_stay_enabled_when_all_units_are_set_to_their_presets() {
     let root = Root::new();
     // As on Fedora.
