@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::cmdline::{self, Base};
+use crate::cmdline::{self, Base, Weight};
 use crate::findings::{Code, Level};
 use crate::image::{Image, Verification, mib};
 use crate::kernel;
@@ -49,6 +49,8 @@ pub enum Advice {
         parameters: Vec<String>,
         /// What they do there.
         effect: &'static str,
+        /// What becomes of the dump.
+        weight: Weight,
     },
     /// The command line has no room for the purgatory's report.
     NoReport {
@@ -88,6 +90,13 @@ pub enum Advice {
         /// Bytes that the capture kernel has without it.
         reserved: u64,
     },
+    /// The command line asks for memory in CMA, and the kernel reserved none.
+    RefusedCma {
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes that the capture kernel has without it.
+        reserved: u64,
+    },
     /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
     Cma {
         /// How many bytes.
@@ -103,13 +112,14 @@ impl Advice {
             Self::DevicesNotReset => Code::DevicesNotReset,
             Self::ManyCpus { .. } => Code::ManyCpus,
             Self::NoLowMemory => Code::NoLowMemory,
+            Self::Unfit { weight: Weight::Loses, .. } => Code::DeadlyParameter,
             Self::Unfit { .. } => Code::UnfitParameter,
             Self::NoReport { .. } => Code::NoReport,
             Self::NoConsole { .. } => Code::ConsoleImpossible,
             Self::StandsStill { .. } => Code::PurgatoryHangs,
             Self::LittleRoom { .. } => Code::LittleRoom,
             Self::KeysLeftBehind { .. } => Code::KeysLeftBehind,
-            Self::HiddenCma { .. } => Code::CmaHidden,
+            Self::HiddenCma { .. } | Self::RefusedCma { .. } => Code::CmaHidden,
             Self::Cma { .. } => Code::CmaShared,
         }
     }
@@ -144,7 +154,7 @@ impl fmt::Display for Advice {
                 "no crash memory is below 4 GiB; a device with 32-bit DMA cannot work in the capture kernel, and with it perhaps the dump \
                  target; boot the running kernel without crashkernel=0,low, or with crashkernel=256M,low"
             ),
-            Self::Unfit { parameters, effect } => write!(
+            Self::Unfit { parameters, effect, .. } => write!(
                 out,
                 "the capture kernel's command line has {}, which belongs to the running kernel; {effect}; remove it",
                 parameters.join(" ")
@@ -185,6 +195,14 @@ impl fmt::Display for Advice {
                 asked >> 20,
                 reserved >> 20
             ),
+            Self::RefusedCma { asked, reserved } => write!(
+                out,
+                "the running kernel was booted with {} MiB of crashkernel=…,cma, but reserved none of them \
+                 (/sys/kernel/kexec/crash_cma_ranges is empty): the capture kernel gets {} MiB; reserve more with a plain crashkernel=, \
+                 or ask for less with ,cma",
+                asked >> 20,
+                reserved >> 20
+            ),
             Self::Cma { len } => write!(
                 out,
                 "{} MiB of the capture kernel's memory are crashkernel=…,cma: user pages there are not in the dump, and after a panic the \
@@ -209,7 +227,7 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     if let Verification::BySymbols(told) = image.verification() {
         advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
     }
-    let len: u64 = machine.crash_cma.iter().map(|range| range.len()).sum();
+    let len: u64 = machine.crash_cma.iter().flatten().map(|range| range.len()).sum();
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
     let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
     let free = (reserved + len).saturating_sub(used);
@@ -227,6 +245,9 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     if let Some(asked) = machine.hidden_cma() {
         advice.push(Advice::HiddenCma { asked, reserved });
+    }
+    if let Some(asked) = machine.refused_cma() {
+        advice.push(Advice::RefusedCma { asked, reserved });
     }
     advice
 }
@@ -252,7 +273,7 @@ pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> 
         advice.push(Advice::NoLowMemory);
     }
     let unfit = base.unfit().into_iter();
-    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit { parameters, effect: row.effect }));
+    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit { parameters, effect: row.effect, weight: row.weight }));
     advice
 }
 

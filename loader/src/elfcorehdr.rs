@@ -76,7 +76,7 @@ pub fn kernels_len(machine: &Machine) -> Option<u64> {
 
 /// The System RAM of a machine that belongs in a dump.
 pub fn dumped(machine: &Machine) -> Vec<PhysRange> {
-    without_crash_memory(&machine.system_ram, &machine.crash_regions, &machine.crash_cma)
+    without_crash_memory(&machine.system_ram, &machine.crash_regions, machine.crash_cma.as_deref().unwrap_or_default())
 }
 
 /// System RAM without what belongs in no dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
@@ -277,7 +277,7 @@ mod tests {
             let mut machine = example::machine();
             machine.system_ram = ram.into_iter().map(span).collect();
             machine.crash_regions = vec![span(crash)];
-            machine.crash_cma = vec![span(cma)];
+            machine.crash_cma = Some(vec![span(cma)]);
             let bytes = build(&machine).unwrap();
             prop_assert!(bytes.len() as u64 <= memsz(&machine, false));
             let loads: Vec<_> = table(&bytes)[4..].iter().map(|row| row.1).collect();
@@ -286,7 +286,7 @@ mod tests {
                 let unit = range(address, address + UNIT);
                 let within = |ranges: &[PhysRange]| ranges.iter().any(|range| range.contains(unit));
                 let wanted = within(&machine.system_ram) && address >= LOW_1M
-                    && !within(&machine.crash_regions) && !within(&machine.crash_cma);
+                    && !within(&machine.crash_regions) && !within(machine.crash_cma.as_deref().unwrap());
                 prop_assert_eq!(within(&loads), wanted, "at {:#x}", address);
             }
         }

@@ -51,9 +51,9 @@ pub struct Machine {
     pub system_ram: Vec<PhysRange>,
     /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
     pub crash_regions: Vec<PhysRange>,
-    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19). Before, no file
-    /// shows where it is.
-    pub crash_cma: Vec<PhysRange>,
+    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19; empty if the kernel
+    /// reserved none). `None` before, when no file shows where it is.
+    pub crash_cma: Option<Vec<PhysRange>>,
     /// Ranges named "ACPI Tables".
     pub acpi_tables: Vec<PhysRange>,
     /// Ranges named "ACPI Non-volatile Storage".
@@ -191,7 +191,7 @@ impl Machine {
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
-            crash_cma: tree.optional(&source::CRASH_CMA)?.map_or(Ok(Vec::new()), |file| kexec::parse_cma_ranges(&file))?,
+            crash_cma: tree.optional(&source::CRASH_CMA)?.map(|file| kexec::parse_cma_ranges(&file)).transpose()?,
             acpi_tables: iomem.acpi_tables,
             acpi_nvs: iomem.acpi_nvs,
             reserved: iomem.reserved,
@@ -214,7 +214,17 @@ impl Machine {
     /// Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem either
     /// (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
     pub fn hidden_cma(&self) -> Option<u64> {
-        no_reservation::crashkernel::cma(&cmdline::text(&self.command_line)).filter(|_| self.crash_cma.is_empty())
+        self.asked_cma().filter(|_| self.crash_cma.is_none())
+    }
+
+    /// Bytes of crash memory in CMA that the command line asks for, where the kernel shows that it
+    /// reserved none.
+    pub fn refused_cma(&self) -> Option<u64> {
+        self.asked_cma().filter(|_| self.crash_cma.as_ref().is_some_and(Vec::is_empty))
+    }
+
+    fn asked_cma(&self) -> Option<u64> {
+        no_reservation::crashkernel::cma(&cmdline::text(&self.command_line))
     }
 
     /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for

@@ -29,7 +29,8 @@ pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<E
     // The real-mode trampolines of the capture kernel, and the one that switches between four and five levels of page tables, need RAM
     // there (`reserve_real_mode`, arch/x86/realmode/init.c; arch/x86/boot/compressed/pgtable_64.c).
     let low = machine.system_ram.iter().filter_map(|range| PhysRange::new(range.start(), range.end().min(LOW_1M)));
-    let ram = merged(low.chain(machine.crash_regions.iter().copied()).chain(machine.crash_cma.iter().copied()).collect());
+    let ram =
+        merged(low.chain(machine.crash_regions.iter().copied()).chain(machine.crash_cma.iter().flatten().copied()).collect());
     // Where firmware contradicts itself the higher type wins, as in the kernel (`e820__update_table`, arch/x86/kernel/e820.c).
     let classes: [(Kind, &[PhysRange]); 6] = [
         (Kind::Pram, &machine.pram),

@@ -3,10 +3,11 @@
 //! *On entry* what was asked for: the running kernel's command line again, words from the caller, or
 //! the words that a unified kernel image brings along. *On exit* a [`Base`]. What is reused has
 //! lost the parameters that belong to the running kernel alone ([`super::running_only`]), byte for
-//! byte and in order. Words from the caller are all kept.
+//! byte and in order, with spaces in place of line feeds and the like. Words from the caller are all
+//! kept as they are.
 
 use super::parameter::{is_space, parameters};
-use super::running_only::{Row, row_of};
+use super::running_only::{Row, Weight, row_of};
 use super::text;
 
 /// The capture kernel's words.
@@ -23,9 +24,19 @@ impl Base {
     /// given, else those that the capture kernel's file brings along.
     pub fn chosen(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Self {
         match given {
-            _ if reuse => Self::reused(running, given.unwrap_or_default()),
+            // The caller cannot take a line feed out of this line, and the kernel separates words
+            // there anyway.
+            _ if reuse => {
+                let blank = |byte: u8| byte != b'\t' && byte.is_ascii_control() && is_space(byte);
+                Self::reused(&with_spaces(running, blank), given.unwrap_or_default())
+            }
             Some(given) => given.into(),
-            None => Self::reused(brought.unwrap_or_default(), ""),
+            // As systemd's stub does it (`mangle_stub_cmdline`, src/boot/util.c). A NUL stays, and is
+            // refused.
+            None => {
+                let blank = |byte: u8| byte != 0 && byte.is_ascii_control();
+                Self::reused(&with_spaces(brought.unwrap_or_default(), blank), "")
+            }
         }
     }
 
@@ -65,7 +76,7 @@ impl Base {
     pub fn unfit(&self) -> Vec<(&'static Row, Vec<String>)> {
         let mut unfit: Vec<(&'static Row, Vec<String>)> = Vec::new();
         for word in parameters(&self.line).0 {
-            let Some(row) = row_of(&word).filter(|row| !row.effect.is_empty()) else { continue };
+            let Some(row) = row_of(&word).filter(|row| row.weight != Weight::Nothing) else { continue };
             match unfit.iter_mut().find(|(known, _)| std::ptr::eq(*known, row)) {
                 Some((_, words)) => words.push(text(word.text)),
                 None => unfit.push((row, vec![text(word.text)])),
@@ -73,6 +84,11 @@ impl Base {
         }
         unfit
     }
+}
+
+/// The line with a space in place of every `blank` byte.
+fn with_spaces(line: &[u8], blank: impl Fn(u8) -> bool) -> Vec<u8> {
+    line.iter().map(|&byte| if blank(byte) { b' ' } else { byte }).collect()
 }
 
 fn separate(line: &mut Vec<u8>) {

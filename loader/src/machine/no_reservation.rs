@@ -16,7 +16,7 @@ mod cause;
 pub(super) mod crashkernel;
 
 pub use cause::Cause;
-use crashkernel::{Asked, Choice, Kind};
+use crashkernel::{Asked, Choice, Defect, Kind};
 
 /// Below this address the kernel looks first, and for `,low` only (`CRASH_ADDR_LOW_MAX`,
 /// arch/x86/include/asm/crash_reserve.h).
@@ -65,6 +65,8 @@ pub enum BootLog {
     NoLowRoom,
     /// The fixed address was not free.
     InUse,
+    /// The kernel could not read a value, because of a comma.
+    Unreadable,
 }
 
 /// What besides the command line and RAM decides the cause. It is read only where no memory is
@@ -133,6 +135,10 @@ pub fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause {
         Ok(asked) => asked,
         Err(defect) => return Cause::Unreadable { asked: words, defect },
     };
+    if evidence.boot_log == Some(BootLog::Unreadable) {
+        let asked = crashkernel::cma_word(command_line).unwrap_or(words);
+        return Cause::Unreadable { asked, defect: Defect::NoSize };
+    }
     let Asked { size, base, low } = asked;
     match evidence.boot_log {
         _ if kind == Kind::Companion => Cause::OnlyCompanion { asked: words },
@@ -143,7 +149,7 @@ pub fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause {
         Some(BootLog::NoLowRoom) => Cause::NoLowRoom { asked: words, low },
         _ if kind == Kind::High && ram.above_4_gib == Some(false) => Cause::NothingHigh { asked: words, size },
         Some(BootLog::NoRoom | BootLog::InUse) => Cause::NoRoom { asked: words, size },
-        Some(BootLog::Reserved) | None => Cause::NoRoomOrGivenBack { asked: words, size },
+        Some(BootLog::Reserved | BootLog::Unreadable) | None => Cause::NoRoomOrGivenBack { asked: words, size },
     }
 }
 

@@ -45,7 +45,7 @@ fn every_fact_of_the_example_is_read() {
     assert_eq!(machine.system_ram[3..], [range(0x1_4000_0000, 0x1_4800_0000)]);
     assert_eq!(machine.crash_regions, [range(0x2f00_0000, 0x3b00_0000)]);
     assert_eq!(machine.crash_region().unwrap(), range(0x2f00_0000, 0x3b00_0000));
-    assert_eq!(machine.crash_cma, [range(0x2000_0000, 0x2100_0000)]);
+    assert_eq!(machine.crash_cma, Some(vec![range(0x2000_0000, 0x2100_0000)]));
     assert_eq!(machine.acpi_tables, [range(0x3ffd_e000, 0x3ffd_f000)]);
     assert_eq!(machine.acpi_nvs, [range(0x3ffd_f000, 0x3ffe_0000)]);
     let reserved = [range(0, 0x1000), range(0x9fc00, 0xa_0000), range(0x3ffe_0000, 0x4000_0000), range(0xb000_0000, 0xc000_0000)];

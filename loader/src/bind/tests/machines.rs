@@ -40,8 +40,9 @@ fn machines() -> impl Strategy<Value = Machine> {
         machine.kcore.text_phys = home_of_text.start();
         assert!(machine.kcore.text_len <= home_of_text.len());
         machine.total_ram = ranges.iter().map(|range| range.len()).sum();
-        machine.crash_cma =
-            cma.map(|(home, pages)| range(ranges[home.index(ranges.len() - 1)].start() / PAGE, pages)).into_iter().collect();
+        machine.crash_cma = Some(
+            cma.map(|(home, pages)| range(ranges[home.index(ranges.len() - 1)].start() / PAGE, pages)).into_iter().collect(),
+        );
         let low = low.map(|pages| range(ranges[0].start() / PAGE, pages)).filter(|low| low.end() <= crash_region.start());
         machine.crash_regions = low.into_iter().chain([crash_region]).collect();
         machine.system_ram = [range(1, 0x9e)].into_iter().chain(ranges).collect();

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cmdline::running_only::TABLE;
+use crate::cmdline::running_only::{TABLE, Weight};
 
 fn reused(running: &str, append: &str) -> (String, String) {
     let base = Base::reused(running.as_bytes(), append);
@@ -201,6 +201,26 @@ fn unified_images_own_line_is_filtered_and_a_given_one_is_not() {
 }
 
 #[test]
+fn line_feeds_of_a_reused_line_are_spaces_and_those_of_the_caller_are_refused() {
+    let composed = |running: &[u8], reuse, given, brought| {
+        let base = Base::chosen(running, reuse, given, brought);
+        crate::cmdline::compose(&base.line, 2048, 0x1000, None, false).map(|line| text(&line.bytes))
+    };
+    let all = "a b c d elfcorehdr=0x1000\0";
+    assert_eq!(composed(b"a\nb\x0bc\x0cquiet\rd\n", true, None, None).unwrap(), "a b c quiet d elfcorehdr=0x1000\0");
+    assert_eq!(composed(b"", false, None, Some(b"a\nb\x01c\x7fd\r\n")).unwrap(), all);
+    for (running, reuse, given, brought) in [
+        (&b"a"[..], true, Some("b\nc"), None),
+        (b"a", false, Some("b\nc"), None),
+        (b"a\0b", true, None, None),
+        (b"", false, None, Some(&b"a\0b"[..])),
+    ] {
+        let refused = composed(running, reuse, given, brought);
+        assert!(matches!(refused, Err(crate::cmdline::Error::Character { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn given_parameters_of_the_table_are_found_together_by_their_reason() {
     let base = Base::from("hugepages=1 BOOT_IMAGE=x ro log_buf_len=4M hugepagesz=2M cma=0 -- mem=1G");
     let unfit: Vec<_> = base.unfit().into_iter().map(|(_, words)| words.join(" ")).collect();
@@ -215,6 +235,27 @@ fn every_name_is_in_the_table_once_and_has_a_source() {
         assert!(!names[..at].contains(name) && !name.contains('-'), "{name}");
     }
     assert!(TABLE.iter().all(|row| !row.source.is_empty()));
+    assert!(TABLE.iter().all(|row| row.effect.is_empty() == (row.weight == Weight::Nothing)), "advice says what happens");
+}
+
+/// The value of every `append` in the config that is installed, whether it is commented out or not.
+fn shipped_lines() -> Vec<&'static str> {
+    let config = include_str!("../../../../dist/kdump-loader.toml");
+    let values = config.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix("append = \""));
+    values.map(|value| value.strip_suffix('"').unwrap()).collect()
+}
+
+#[test]
+fn lines_of_the_shipped_config_are_fit_for_a_capture_kernel() {
+    let shipped = shipped_lines();
+    assert_eq!(shipped.len(), 3, "{shipped:?}");
+    for line in shipped {
+        assert!(Base::from(line).unfit().is_empty(), "{line}: {:?}", Base::from(line).unfit());
+    }
+    assert_eq!(
+        Base::reused(b"udev.children-max=64 rd.udev.children_max=64 ro", "udev.children-max=2").line,
+        b"ro udev.children-max=2"
+    );
 }
 
 /// Words that are dropped, words that look like it, and bytes of every kind.

@@ -23,11 +23,16 @@ const LINES: &[(&str, BootLog)] = &[
     ("cannot allocate crashkernel (size:", BootLog::NoRoom),
     ("crashkernel reservation failed - No suitable area found", BootLog::NoRoom),
 ];
+/// Of a value that the kernel cannot read (`parse_crashkernel_simple`, kernel/crash_reserve.c). A
+/// kernel before 6.17 logs it for `,cma`. It may be about a value that does not decide.
+const UNREADABLE: &str = "crashkernel: unrecognized char: ,";
 
-/// What the lines say. The kernel reserves once, so the first that says anything decides.
+/// What the lines say. The kernel reserves once, so the first that says what came of it
+/// decides.
 pub fn verdict(lines: &[u8]) -> Option<BootLog> {
     let text = String::from_utf8_lossy(lines);
-    text.lines().find_map(|line| LINES.iter().find(|(words, _)| line.contains(words)).map(|&(_, says)| says))
+    let decided = text.lines().find_map(|line| LINES.iter().find(|(words, _)| line.contains(words)).map(|&(_, says)| says));
+    decided.or_else(|| text.contains(UNREADABLE).then_some(BootLog::Unreadable))
 }
 
 /// The lines of the log that are about `crashkernel`. `log` is /dev/kmsg, open without blocking,

@@ -180,7 +180,7 @@ impl Cause {
             }
             Self::Unreadable { defect: Defect::Auto, .. } => "replace auto by a size, crashkernel=256M, and reboot".into(),
             Self::Unreadable { asked, .. } if asked.ends_with(",cma") => {
-                "only Linux 6.17 and newer know ,cma: write crashkernel=256M and reboot".into()
+                "only Linux 6.17 and newer know ,cma: take this word out, leave a size like crashkernel=256M, and reboot".into()
             }
             Self::Unreadable { .. } => {
                 "write a size like crashkernel=256M, or ranges like crashkernel=1G-4G:192M,4G-:256M, and reboot".into()

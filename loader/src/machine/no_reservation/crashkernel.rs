@@ -74,6 +74,11 @@ pub fn cma(command_line: &str) -> Option<u64> {
     suffixed(last(command_line, CMA)?, CMA).filter(|&size| size > 0)
 }
 
+/// The last word that asks for CMA.
+pub fn cma_word(command_line: &str) -> Option<String> {
+    last(command_line, CMA).map(|value| format!("{NAME}{value}"))
+}
+
 /// What the deciding value asks for on a machine with `ram` bytes of memory.
 pub fn read(kind: Kind, command_line: &str, ram: u64) -> Result<Asked, Defect> {
     let suffix = |suffix| last(command_line, suffix).map(|value| suffixed(value, suffix).ok_or(Defect::NoSize)).transpose();

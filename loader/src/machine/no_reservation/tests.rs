@@ -1,7 +1,6 @@
 //! Every cause by its input, as people have reported them.
 
 use super::super::example;
-use super::crashkernel::Defect;
 use super::*;
 
 const GIB: u64 = 1 << 30;
@@ -91,6 +90,27 @@ fn low_or_cma_alone_is_told_what_is_missing() {
     for line in ["crashkernel=72M,low", "crashkernel=1G,cma"] {
         assert_cause(line, LARGE, Evidence::default(), "only_companion", &[line, "reserves nothing alone"]);
     }
+}
+
+#[test]
+fn cma_that_the_kernel_does_not_know_is_to_be_taken_out() {
+    // Linux 6.12 with these words; it reserved nothing and logged nothing else.
+    let log = boot_log::verdict(b"4,5,0,-;crashkernel: unrecognized char: ,\n").unwrap();
+    for line in ["crashkernel=256M crashkernel=1G,cma", "crashkernel=1G,cma"] {
+        let words = ["cannot read crashkernel=1G,cma;", "6.17", "take this word out"];
+        assert_cause(line, LARGE, logged(log), "unreadable", &words);
+    }
+    // Another word is the cause.
+    assert_cause(
+        "crashkernel=1G,cma crashkernel=256M,hihg",
+        LARGE,
+        logged(log),
+        "unreadable",
+        &["cannot read crashkernel=256M,hihg;"],
+    );
+    // A newer kernel logs it of a damaged ,low, and then what came of the value that decides.
+    let reserved = b"4,5,0,-;crashkernel: unrecognized char: ,\n6,6,0,-;crashkernel reserved: 0x1 - 0x2 (1 MB)\n";
+    assert_eq!(boot_log::verdict(reserved), Some(BootLog::Reserved));
 }
 
 #[test]
