@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::cmdline::{self, Base};
+use crate::cmdline::{self, Base, Weight};
 use crate::findings::{Code, Level};
 use crate::image::{Image, Verification, mib};
 use crate::kernel;
@@ -49,6 +49,8 @@ pub enum Advice {
         parameters: Vec<String>,
         /// What they do there.
         effect: &'static str,
+        /// What becomes of the dump.
+        weight: Weight,
     },
     /// The command line has no room for the purgatory's report.
     NoReport {
@@ -110,6 +112,7 @@ impl Advice {
             Self::DevicesNotReset => Code::DevicesNotReset,
             Self::ManyCpus { .. } => Code::ManyCpus,
             Self::NoLowMemory => Code::NoLowMemory,
+            Self::Unfit { weight: Weight::Loses, .. } => Code::DeadlyParameter,
             Self::Unfit { .. } => Code::UnfitParameter,
             Self::NoReport { .. } => Code::NoReport,
             Self::NoConsole { .. } => Code::ConsoleImpossible,
@@ -151,7 +154,7 @@ impl fmt::Display for Advice {
                 "no crash memory is below 4 GiB; a device with 32-bit DMA cannot work in the capture kernel, and with it perhaps the dump \
                  target; boot the running kernel without crashkernel=0,low, or with crashkernel=256M,low"
             ),
-            Self::Unfit { parameters, effect } => write!(
+            Self::Unfit { parameters, effect, .. } => write!(
                 out,
                 "the capture kernel's command line has {}, which belongs to the running kernel; {effect}; remove it",
                 parameters.join(" ")
@@ -270,7 +273,7 @@ pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> 
         advice.push(Advice::NoLowMemory);
     }
     let unfit = base.unfit().into_iter();
-    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit { parameters, effect: row.effect }));
+    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit { parameters, effect: row.effect, weight: row.weight }));
     advice
 }
 

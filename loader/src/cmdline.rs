@@ -18,7 +18,7 @@ mod console; // [6e] the serial console
 pub use base::Base;
 pub use console::{console_port, hexadecimal_port, legacy_port};
 use parameter::{parameters, same_name};
-pub use running_only::{Row, TABLE, Values};
+pub use running_only::{Row, TABLE, Values, Weight};
 pub use settings::{cpu_limit, has_parameter, starts_one_cpu, value};
 
 /// A finished command line.

@@ -58,8 +58,8 @@ impl Firmware {
         // kernel/kexec_file.c), unless signatures are enforced for another reason as well.
         let untrusted = matches!(refusal, submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted);
         (self == Self::Bios && untrusted).then_some(
-            "this machine was booted by a BIOS, so Linux trusts only keys that are built into it, and Debian's key is trusted under UEFI \
-             only: boot by UEFI, or leave out --file where lockdown allows",
+            "this machine was booted by a BIOS, so Linux trusts only keys that are built into it; the distribution's key may be trusted \
+             under UEFI only: boot by UEFI, or leave out --file where lockdown allows",
         )
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     fn signature_that_is_not_trusted_on_a_bios_machine_is_told_why() {
         for untrusted in [libc::ENOKEY, libc::EKEYREJECTED, libc::EPERM].map(submit::file::refusal) {
             let words = firmware(None).about_file_load(&untrusted).unwrap();
-            assert!(words.contains("BIOS") && words.contains("UEFI only"), "{words}");
+            assert!(words.contains("BIOS") && words.contains("the distribution's key may be trusted under UEFI only"), "{words}");
             assert_eq!(firmware(Some(3)).about_file_load(&untrusted), None);
         }
         assert_eq!(firmware(None).about_file_load(&submit::file::refusal(libc::ENOMEM)), None);

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// How many names are tried for the new file. A leftover of a killed process takes one of them at most.
@@ -15,21 +15,27 @@ const ATTEMPTS: u32 = 8;
 /// Replaces the file at `path`, or creates it, with these permission bits.
 ///
 /// The new file is created beside it (`O_CREAT | O_EXCL`, which follows no link), synced, and renamed.
+/// It keeps the owner and the group of the old one, so that the same users can read it as before.
 ///
 /// # Errors
 ///
 /// `InvalidInput` if something other than a regular file is at `path`: a link, a directory or a device stays as it is.
+/// `PermissionDenied` if this user cannot give the new file the owner or the group of the old one.
 /// Every other error of the file system; the new file is gone then.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
+    let old = match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, so it is not replaced"));
         }
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
     let (new, mut file) = create_beside(path)?;
     let written = (|| {
+        if let Some(old) = old {
+            keep_owner(&file, &old)?;
+        }
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -39,6 +45,15 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         // The first error is the one to report.
         let _ = fs::remove_file(&new);
     })
+}
+
+/// Gives the new file the owner and the group of the old one, where they differ.
+fn keep_owner(new: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+    let found = new.metadata()?;
+    if (found.uid(), found.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    fchown(new, Some(old.uid()), Some(old.gid()))
 }
 
 /// Creates an empty file next to `path`, under a name that was free, readable by its owner alone.
@@ -105,6 +120,21 @@ mod tests {
             assert_eq!(mode_of(&path), mode);
         }
         assert_eq!(names_in(root.path()), ["status.prom"]);
+    }
+
+    #[test]
+    fn new_file_keeps_the_owner_and_the_group_of_the_old_one() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("status.prom");
+        fs::write(&path, "first").unwrap();
+        if std::os::unix::fs::chown(&path, Some(65_533), Some(65_534)).is_err() {
+            eprintln!("skipped: only root can give a file to another user");
+            return;
+        }
+        replace(&path, b"second", 0o640).unwrap();
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid(), mode_of(&path)), (65_533, 65_534, 0o640));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
     }
 
     #[test]

@@ -98,6 +98,45 @@ fn given_parameter_that_belongs_to_the_running_kernel_is_named_with_its_effect()
 }
 
 #[test]
+fn given_parameter_is_called_deadly_only_if_it_can_lose_or_damage_the_dump() {
+    let code_of = |word: &str| {
+        let [advice] = &about(&format!("{GOOD} {word}"), 1)[..] else { panic!("{word}") };
+        advice.code()
+    };
+    for costs in [
+        "log_buf_len=1M",
+        "slub_max_order=0",
+        "dhash_entries=1",
+        "trace_buf_size=1",
+        "slub_debug=P",
+        "swiotlb=512",
+        "transparent_hugepage=always",
+        "possible_cpus=8",
+        "memtest=1",
+    ] {
+        assert_eq!(code_of(costs), Code::UnfitParameter, "{costs}");
+    }
+    for loses in [
+        "hugepages=2",
+        "cma=64M",
+        "mem=1G",
+        "memmap=1G$4G",
+        "kernelcore=1G",
+        "crashkernel=64M",
+        "panic_on_warn=1",
+        "nmi_watchdog=panic",
+        "resume=/dev/vda2",
+        "isolcpus=0",
+        "ignition.firstboot",
+        "failslab=1,1,0,-1",
+    ] {
+        assert_eq!(code_of(loses), Code::DeadlyParameter, "{loses}");
+    }
+    assert_eq!(Code::UnfitParameter.level(), Level::Warning);
+    assert_eq!(Code::DeadlyParameter.level(), Level::Unknown);
+}
+
+#[test]
 fn command_line_without_room_for_the_report_is_remarked_on() {
     let (request, machine) = quiet();
     let line = format!("{} nr_cpus=1 reset_devices acpi_no_memhotplug", "x".repeat(1900));

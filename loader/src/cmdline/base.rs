@@ -7,7 +7,7 @@
 //! kept as they are.
 
 use super::parameter::{is_space, parameters};
-use super::running_only::{Row, row_of};
+use super::running_only::{Row, Weight, row_of};
 use super::text;
 
 /// The capture kernel's words.
@@ -76,7 +76,7 @@ impl Base {
     pub fn unfit(&self) -> Vec<(&'static Row, Vec<String>)> {
         let mut unfit: Vec<(&'static Row, Vec<String>)> = Vec::new();
         for word in parameters(&self.line).0 {
-            let Some(row) = row_of(&word).filter(|row| !row.effect.is_empty()) else { continue };
+            let Some(row) = row_of(&word).filter(|row| row.weight != Weight::Nothing) else { continue };
             match unfit.iter_mut().find(|(known, _)| std::ptr::eq(*known, row)) {
                 Some((_, words)) => words.push(text(word.text)),
                 None => unfit.push((row, vec![text(word.text)])),

@@ -29,6 +29,17 @@ pub enum Values {
     Only(fn(&[u8]) -> bool),
 }
 
+/// What becomes of the dump if the caller gives a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Nothing: it needs no advice.
+    Nothing,
+    /// The capture kernel has less memory, or takes longer.
+    Costs,
+    /// It may be lost or damaged.
+    Loses,
+}
+
 /// Parameters that have one reason in common.
 #[derive(Debug)]
 pub struct Row {
@@ -37,8 +48,9 @@ pub struct Row {
     pub names: &'static [&'static str],
     /// The values concerned.
     pub values: Values,
-    /// What they would do to the capture kernel. Empty if it is nothing: a given one needs no
-    /// advice.
+    /// What becomes of the dump if the caller gives one of them.
+    pub weight: Weight,
+    /// What they would do to the capture kernel. Empty if it is nothing.
     pub effect: &'static str,
     /// Where it is known from: another service that drops it, or the kernel's own documentation or
     /// code.
@@ -49,11 +61,18 @@ pub struct Row {
 /// 7.
 pub const TABLE: &[Row] = &[
     // The loader's own.
-    Row { names: &["elfcorehdr", "purgatory.report"], values: Values::All, effect: "", source: "this loader appends them" },
+    Row {
+        names: &["elfcorehdr", "purgatory.report"],
+        values: Values::All,
+        weight: Weight::Nothing,
+        effect: "",
+        source: "this loader appends them",
+    },
     // Memory in proportion to the machine.
     Row {
         names: &["crashkernel"],
         values: Values::All,
+        weight: Weight::Loses,
         effect: "the capture kernel reserves part of its own memory again",
         source: "kdump-config, kdumpctl, openSUSE's load.sh",
     },
@@ -70,6 +89,7 @@ pub const TABLE: &[Row] = &[
             "sysctl.vm.nr_overcommit_hugepages",
         ],
         values: Values::On,
+        weight: Weight::Loses,
         effect: "huge pages for the whole machine take all memory of the capture kernel, which ends with \"deadlocked on memory\"",
         source: "kdump-config, load.sh: hugepages; gen-kdump-sysconfig.sh: hugepages, hugepagesz, hugetlb_cma; the others: \
                  kernel-parameters.txt, fs/proc/proc_sysctl.c (sysctl.*)",
@@ -77,18 +97,21 @@ pub const TABLE: &[Row] = &[
     Row {
         names: &["cma", "cma_pernuma", "numa_cma", "kho", "kho_scratch", "liveupdate"],
         values: Values::On,
+        weight: Weight::Loses,
         effect: "the capture kernel sets memory aside that it needs itself",
         source: "gen-kdump-sysconfig.sh: cma; kernel-parameters.txt: numa_cma, kho, liveupdate",
     },
     Row {
         names: &["swiotlb"],
         values: Values::Only(|value| value.first().is_some_and(u8::is_ascii_digit) && value != b"0"),
+        weight: Weight::Costs,
         effect: "the capture kernel allocates bounce buffers of the size that the whole machine needs",
         source: "gen-kdump-sysconfig.sh",
     },
     Row {
         names: &["log_buf_len"],
         values: Values::All,
+        weight: Weight::Costs,
         effect: "the kernel log takes memory in proportion to the whole machine: 18 MB for log_buf_len=4M",
         source: "gen-kdump-sysconfig.sh; the figure was measured on 6.12",
     },
@@ -114,25 +137,30 @@ pub const TABLE: &[Row] = &[
             "sysctl.vm.overcommit_*",
         ],
         values: Values::All,
+        weight: Weight::Costs,
         effect: "tables, slabs or reserves get the size that suits the whole machine",
         source: "kernel-parameters.txt; Documentation/admin-guide/sysctl/vm.rst",
     },
     Row {
         names: &["possible_cpus", "additional_cpus"],
         values: Values::All,
+        weight: Weight::Costs,
         effect: "the capture kernel allocates memory for every CPU that the machine may ever have",
         source: "kernel-parameters.txt",
     },
     Row {
         names: &["transparent_hugepage", "transparent_hugepage_*", "thp_anon", "thp_shmem"],
         values: Values::On,
+        weight: Weight::Costs,
         effect: "programs in the capture kernel take 2 MiB where they need 4 KiB",
         source: "gen-kdump-sysconfig.sh appends transparent_hugepage=never",
     },
     Row {
         names: &["udev.children_max", "rd.udev.children_max"],
         values: Values::All,
-        effect: "udev starts as many workers as suit the whole machine",
+        // A given one is chosen for the capture kernel: kdumpctl and load.sh both append one.
+        weight: Weight::Nothing,
+        effect: "",
         source: "load.sh; gen-kdump-sysconfig.sh appends udev.children-max=2",
     },
     // Which memory is RAM. What the running kernel has reserved by `memmap=…$…`, `#` or `!` is
@@ -141,24 +169,28 @@ pub const TABLE: &[Row] = &[
     Row {
         names: &["mem", "memmap", "efi_fake_mem", "add_efi_memmap"],
         values: Values::All,
+        weight: Weight::Loses,
         effect: "the capture kernel may use memory of the crashed kernel as its own RAM, which damages the dump, or lose RAM that it has",
         source: "load.sh: mem; arch/x86/kernel/e820.c (parse_memopt, parse_memmap_one), arch/x86/platform/efi/efi.c (do_add_efi_memmap)",
     },
     Row {
         names: &["kernelcore", "movablecore", "movable_node", "reserve_mem"],
         values: Values::All,
+        weight: Weight::Loses,
         effect: "part of the capture kernel's memory cannot be used by the kernel itself",
         source: "kernel-parameters.txt",
     },
     Row {
         names: &["numa"],
         values: Values::Only(|value| value.starts_with(b"fake")),
+        weight: Weight::Costs,
         effect: "the capture kernel splits its memory into nodes that are too small",
         source: "kernel-parameters.txt",
     },
     Row {
         names: &["memtest"],
         values: Values::On,
+        weight: Weight::Costs,
         effect: "the capture kernel tests its memory before it saves the dump",
         source: "kernel-parameters.txt",
     },
@@ -166,24 +198,28 @@ pub const TABLE: &[Row] = &[
     Row {
         names: &["BOOT_IMAGE", "splash", "showopts", "abm"],
         values: Values::All,
+        weight: Weight::Nothing,
         effect: "",
         source: "kdump-config: abm; load.sh: the others",
     },
     Row {
         names: &["initrd", "initrdmem"],
         values: Values::All,
+        weight: Weight::Nothing,
         effect: "",
         source: "kernel-parameters.txt: the address of another initrd; the loader passes its own in boot_params",
     },
     Row {
         names: &["resume", "resume_offset", "resumewait", "resumedelay"],
         values: Values::All,
+        weight: Weight::Loses,
         effect: "the capture kernel may resume a hibernated system in place of saving the dump",
         source: "load.sh: resume",
     },
     Row {
         names: &["ignition.firstboot", "coreos.first_boot", "flatcar.first_boot"],
         values: Values::On,
+        weight: Weight::Loses,
         effect: "the initrd sets the machine up as at its first boot",
         source: "gen-kdump-sysconfig.sh: ignition.firstboot",
     },
@@ -208,12 +244,14 @@ pub const TABLE: &[Row] = &[
             "sysctl.vm.panic_on_oom",
         ],
         values: Values::On,
+        weight: Weight::Loses,
         effect: "the capture kernel panics, and loses the dump, where it could continue",
         source: "kdumpctl (prepare_cmdline): panic_on_warn; load.sh: unknown_nmi_panic; the others: kernel-parameters.txt, sysctl/kernel.rst",
     },
     Row {
         names: &["nmi_watchdog"],
         values: Values::Only(|value| value.starts_with(b"panic") || value.windows(6).any(|part| part == b",panic")),
+        weight: Weight::Loses,
         effect: "the capture kernel panics, and loses the dump, where it could continue",
         source: "kernel-parameters.txt",
     },
@@ -221,6 +259,7 @@ pub const TABLE: &[Row] = &[
     Row {
         names: &["isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "systemd.cpu_affinity"],
         values: Values::All,
+        weight: Weight::Loses,
         effect: "the capture kernel numbers its CPUs anew, so it may isolate the only CPU that it runs on, and some kernels crash then",
         source: "kernel-parameters.txt; the commit \"sched/isolation: Prevent boot crash when the boot CPU is nohz_full\"",
     },
@@ -240,6 +279,7 @@ pub const TABLE: &[Row] = &[
             "kfence.*",
         ],
         values: Values::On,
+        weight: Weight::Costs,
         effect: "debugging the kernel's allocations takes memory and time of the capture kernel",
         source: "gen-kdump-sysconfig.sh: slub_debug; the others: kernel-parameters.txt",
     },
@@ -256,12 +296,14 @@ pub const TABLE: &[Row] = &[
             "tp_printk",
         ],
         values: Values::All,
+        weight: Weight::Costs,
         effect: "tracing takes buffers for the whole machine and time of the capture kernel",
         source: "kernel-parameters.txt",
     },
     Row {
         names: &["failslab", "fail_page_alloc", "fail_make_request", "fail_io_timeout", "fail_futex", "fail_usercopy"],
         values: Values::All,
+        weight: Weight::Loses,
         effect: "the capture kernel makes some of its own operations fail",
         source: "Documentation/fault-injection/fault-injection.rst",
     },

@@ -78,7 +78,8 @@ codes! {
     DevicesNotReset = "devices_not_reset", Warning, "Drivers of the capture kernel may fail on devices that the crashed kernel left busy.";
     ManyCpus = "many_cpus", Warning, "The capture kernel sets up more than one CPU, which takes memory and may reset the machine.";
     NoLowMemory = "no_low_memory", Warning, "No crash memory is below 4 GiB, so devices with 32-bit DMA do not work in the capture kernel.";
-    UnfitParameter = "unfit_parameter", Unknown, "The command line of the capture kernel has a parameter that only suits the running kernel, and may stop the capture kernel.";
+    DeadlyParameter = "deadly_parameter", Unknown, "The command line of the capture kernel has a parameter of the running kernel that can lose or damage the dump.";
+    UnfitParameter = "unfit_parameter", Warning, "The command line of the capture kernel has a parameter of the running kernel that takes memory or time.";
     NoReport = "no_report", Note, "The command line of the capture kernel has no room for the report of the purgatory.";
     CmaShared = "cma_shared", Warning, "User pages in `crashkernel=…,cma` memory are not in the dump.";
     CmaHidden = "cma_hidden", Warning, "The kernel does not show its `crashkernel=…,cma` memory, or reserved none, so the capture kernel gets less.";

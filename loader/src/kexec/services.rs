@@ -129,3 +129,11 @@ fn services_get_what_they_ask_for() {
         }
     }
 }
+
+#[test]
+fn lines_of_the_services_are_fit_for_a_capture_kernel() {
+    for line in [FEDORA, DEBIAN, SUSE] {
+        let unfit = loader::cmdline::Base::from(line).unfit();
+        assert!(unfit.is_empty(), "{line}: {unfit:?}");
+    }
+}

@@ -246,7 +246,7 @@ fn cpu_that_the_kernel_refused_is_found() {
 fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_loader() {
     let armed = Armed::new();
     armed.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200");
-    assert_eq!((armed.found(), armed.answer()), (vec!["unfit_parameter"], Answer::CannotTell));
+    assert_eq!((armed.found(), armed.answer()), (vec!["deadly_parameter"], Answer::CannotTell));
     let finding = &armed.findings()[0];
     assert!(finding.message.contains("hugepages=200") && finding.message.contains("deadlocked on memory"), "{finding}");
     // `load` has said it already.
@@ -255,7 +255,14 @@ fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_load
         let line = record.image.as_ref().unwrap().command_line.as_str();
         record.advice = crate::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
     });
-    assert_eq!(armed.found(), ["unfit_parameter"]);
+    assert_eq!(armed.found(), ["deadly_parameter"]);
+}
+
+#[test]
+fn parameter_that_only_costs_memory_does_not_put_the_dump_in_doubt() {
+    let armed = Armed::new();
+    armed.record(|record| record.image.as_mut().unwrap().command_line += " log_buf_len=1M udev.children-max=2");
+    assert_eq!((armed.found(), armed.answer()), (vec!["unfit_parameter"], Answer::YesBut));
 }
 
 #[test]

@@ -8,19 +8,15 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use loader::findings::{Answer, Level};
-use loader::write;
 
 use super::Report;
-use crate::commands::Error;
-
-/// The collector is not root. The file holds no address.
-const MODE: u32 = 0o644;
+use crate::commands::{self, Error};
 
 /// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names that end in `.prom`; the new file's name does not
-/// until it is complete.
+/// until it is complete. Without an old file, everyone can read it, because the collector is not root; it holds no address.
 pub fn write(path: &Path, report: &Report) -> Result<(), Error> {
     let bytes = text(report).into_bytes();
-    write::replace(path, &bytes, MODE).map_err(|source| Error::Output { path: path.to_owned(), source })
+    commands::write_file(path, &bytes)
 }
 
 /// The text.
@@ -172,13 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn file_is_replaced_as_a_whole_and_readable_by_everyone() {
+    fn file_is_replaced_as_a_whole_and_a_new_one_is_readable_by_everyone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kdump.prom");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        write(&path, &report()).unwrap();
+        assert_eq!(mode(), 0o644);
         fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         write(&path, &report()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), text(&report()));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert_eq!(mode(), 0o640, "an existing file keeps its permissions");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
         let nowhere = directory.path().join("nowhere/kdump.prom");
         assert!(write(&nowhere, &report()).unwrap_err().to_string().contains("nowhere/kdump.prom"));
