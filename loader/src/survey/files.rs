@@ -70,15 +70,10 @@ impl<'a> Files<'a> {
         name.map(str::to_owned).ok_or_else(|| io::Error::from(ErrorKind::InvalidFilename))
     }
 
-    /// The path of a directory after all links, as far as it exists.
-    pub fn real_path(&self, path: &str) -> String {
-        let root = self.find("/").and_then(|root| fs::read_link(proc_path(&root)));
-        let real = |there: &Path| {
-            let found = fs::read_link(proc_path(&self.find(there).ok()?)).ok()?;
-            let rest = Path::new(path).strip_prefix(there).ok()?;
-            Some(Path::new("/").join(found.strip_prefix(root.as_ref().ok()?).ok()?).join(rest).display().to_string())
-        };
-        Path::new(path).ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
+    /// What a link says; nothing if there is no link at this path.
+    pub fn link(&self, path: impl AsRef<Path>) -> Option<String> {
+        let link = self.resolve(path.as_ref(), OFlags::PATH | OFlags::NOFOLLOW).ok()?;
+        rustix::fs::readlinkat(link, "", Vec::new()).ok()?.into_string().ok()
     }
 
     /// The names in a directory, in order; none if there is no such directory.
@@ -129,9 +124,7 @@ mod tests {
         assert_eq!(files.text("outside"), None);
         assert!(!files.exists("../../etc/passwd"));
         assert_eq!(files.names("/boot"), ["vmlinuz-6.12"]);
-        symlink("/boot", root.path().join("crash")).unwrap();
-        assert_eq!(files.real_path("/crash/today"), "/boot/today");
-        assert_eq!(files.real_path("/nowhere"), "/nowhere");
+        assert_eq!([files.link("vmlinuz").as_deref(), files.link("boot").as_deref()], [Some("/boot/vmlinuz-6.12"), None]);
     }
 
     #[test]

@@ -33,6 +33,13 @@ pub enum Target {
         /// The directory; none if the dump is written to the device itself.
         directory: Option<String>,
     },
+    /// A directory that the host of this virtual machine shares.
+    Virtiofs {
+        /// What the host calls it. No device has that name.
+        tag: String,
+        /// The directory in it.
+        directory: String,
+    },
     /// Another machine.
     Network(String),
 }
@@ -43,6 +50,7 @@ impl fmt::Display for Target {
             Self::Directory(directory) => write!(out, "{directory}"),
             Self::Device { device, directory: Some(directory) } => write!(out, "{directory} of {device}"),
             Self::Device { device, directory: None } => write!(out, "{device}"),
+            Self::Virtiofs { tag, directory } => write!(out, "{directory} of {tag} (virtiofs)"),
             Self::Network(place) => write!(out, "{place}"),
         }
     }
@@ -68,7 +76,14 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
     let need = need::bytes(files, &settings.collector, old);
     match &settings.target {
         Target::Directory(directory) => {
-            if let Some(mount) = device::mount_of(files, &files.real_path(directory)) {
+            let path = match device::real_path(files, directory) {
+                Ok(path) => path,
+                Err(mount) => {
+                    findings.push(not_asked(directory, &mount));
+                    return Some(settings.target);
+                }
+            };
+            if let Some(mount) = device::mount_of(files, &path) {
                 encrypted(files, capture, &mount.device, directory, findings);
                 if mount.is_volatile {
                     let message = format!(
@@ -81,7 +96,7 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
                     );
                 }
             }
-            room(directory, device::free(files, directory), need, findings);
+            room(directory, device::free(files, &path), need, findings);
         }
         Target::Device { device, directory } => match device::block_device(files, device) {
             None => {
@@ -102,6 +117,7 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
                 room(device, free, need, findings);
             }
         },
+        Target::Virtiofs { .. } => room(&settings.target.to_string(), None, need, findings),
         Target::Network(place) => {
             let message =
                 format!("the dump goes to {place}: whether the capture kernel reaches it, and finds room there, is unknown");
@@ -137,6 +153,20 @@ fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<F
             findings.push(Finding::new(Code::TargetUnknown, message));
         }
     }
+}
+
+/// A directory that nothing was asked of, for its file system may not answer.
+fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
+    let (code, remedy) = match mount.is_on_network() {
+        true => (Code::TargetOnNetwork, "try a panic once, and look for the dump"),
+        false => (Code::TargetUnknown, "name a directory on a disk in the settings of the service"),
+    };
+    let message = format!(
+        "the dump goes to {directory}, which is on {} ({}) and was not looked at: whether the capture kernel reaches it, and finds room \
+         there, is unknown",
+        mount.point, mount.kind
+    );
+    Finding::new(code, message).remedy(remedy)
 }
 
 fn encrypted(files: Files<'_>, capture: &Capture, block: &str, place: &str, findings: &mut Vec<Finding>) {

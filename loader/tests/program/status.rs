@@ -190,6 +190,37 @@ const STATES: &[State] = &[
         words: &["the dump goes to server:/export (NFS)", "is unknown"],
     },
     State {
+        name: "the target is a directory of another machine",
+        make: |machine| {
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw - nfs4 server:/dumps rw\n";
+            machine.write("proc/self/mountinfo", mounts);
+            // What is free there would be too little, if it were asked.
+            machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n");
+        },
+        answer: "yes_but",
+        found: &[("target_on_network", "warning")],
+        words: &["the dump goes to /var/crash, which is on /var/crash (nfs4) and was not looked at"],
+    },
+    State {
+        name: "the target is an automount",
+        make: |machine| {
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw - autofs systemd-1 rw\n";
+            machine.write("proc/self/mountinfo", mounts);
+        },
+        answer: "yes_but",
+        found: &[("target_unknown", "warning")],
+        words: &["which is on /var/crash (autofs) and was not looked at"],
+    },
+    State {
+        name: "the target is shared by the host",
+        make: |machine| {
+            machine.initrd(&[("usr/bin/kdump.sh", b""), ("etc/kdump.conf", b"virtiofs myfs\npath /dumps\n")]);
+        },
+        answer: "yes_but",
+        found: &[("target_unknown", "warning"), ("makedumpfile_unknown", "note")],
+        words: &["how much room /dumps of myfs (virtiofs) has for the dump is unknown"],
+    },
+    State {
         name: "makedumpfile is too old",
         make: |machine| machine.write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on"),
         answer: "yes_but",

@@ -1,5 +1,7 @@
 //! What a directory is on: its mount, the block device below that, and the devices below that one.
 
+use std::path::{Path, PathBuf};
+
 use super::super::files::Files;
 
 /// How many block devices may be stacked. LUKS on LVM on RAID on a partition is five.
@@ -16,12 +18,31 @@ pub struct Mount {
     pub device: String,
     /// Where it is mounted.
     pub point: String,
+    /// The type of its file system.
+    pub kind: String,
     /// Whether its files are in memory, and gone after the next boot.
     pub is_volatile: bool,
     /// Major and minor number, as in `8:1`.
     number: String,
 }
 
+impl Mount {
+    /// Whether its files are on another machine.
+    pub fn is_on_network(&self) -> bool {
+        NETWORK.contains(&self.kind.as_str())
+    }
+
+    /// Whether a program or another machine answers for it. A look at its files may wait for ever.
+    fn may_hang(&self) -> bool {
+        self.is_on_network() || self.kind == "autofs" || self.kind == "fuse" || self.kind.starts_with("fuse.")
+    }
+}
+
+/// File systems of other machines.
+const NETWORK: [&str; 12] =
+    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "lustre", "coda", "ncpfs", "fuse.sshfs", "fuse.glusterfs"];
+/// How many links are followed (`MAXSYMLINKS`, include/linux/namei.h).
+const MOST_LINKS: usize = 40;
 /// File systems in memory.
 const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 
@@ -34,12 +55,14 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
         let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
         let (kind, rest) = after.split_once(' ')?;
         let source = unescaped(rest.split(' ').next()?);
-        // Major number 0 is no block device. btrfs has such a number, and its source is one.
+        // Major number 0 is no block device. btrfs has such a number, and its source is one. Another source may be a path on a
+        // file system that does not answer.
         let device = match number.starts_with("0:") {
-            true => block_device(files, &source).unwrap_or_default(),
+            true if source.starts_with("/dev/") => block_device(files, &source).unwrap_or_default(),
+            true => String::new(),
             false => format!("sys/dev/block/{number}"),
         };
-        Some(Mount { device, point, is_volatile: VOLATILE.contains(&kind), number })
+        Some(Mount { device, point, is_volatile: VOLATILE.contains(&kind), kind: kind.to_owned(), number })
     };
     text.lines().filter_map(mount).collect()
 }
@@ -53,8 +76,35 @@ fn unescaped(text: &str) -> String {
 
 /// The mount that a directory is on: of those on the way to it, the lowest, and of several there the last.
 pub fn mount_of(files: Files<'_>, directory: &str) -> Option<Mount> {
-    let holds = |mount: &Mount| std::path::Path::new(directory).starts_with(&mount.point);
-    mounts(files).into_iter().filter(holds).max_by_key(|mount| mount.point.len())
+    innermost(&mounts(files), Path::new(directory)).cloned()
+}
+
+fn innermost<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
+    mounts.iter().filter(|mount| directory.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
+}
+
+/// The path of a directory after all links, as far as it exists. An error is the mount on the way that may hang, of which nothing
+/// was asked.
+pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
+    let mounts = mounts(files);
+    let mut left: Vec<String> = directory.rsplit('/').map(str::to_owned).collect();
+    let (mut path, mut links) = (PathBuf::from("/"), 0);
+    while let Some(name) = left.pop() {
+        match name.as_str() {
+            "" | "." => continue,
+            ".." => drop(path.pop()),
+            name => path.push(name),
+        }
+        if let Some(mount) = innermost(&mounts, &path).filter(|mount| mount.may_hang()) {
+            return Err(mount.clone());
+        }
+        if let Some(to) = files.link(&path).filter(|_| links < MOST_LINKS) {
+            links += 1;
+            path = if to.starts_with('/') { PathBuf::from("/") } else { path.parent().unwrap_or(&path).to_owned() };
+            left.extend(to.rsplit('/').map(str::to_owned));
+        }
+    }
+    Ok(path.display().to_string())
 }
 
 /// Where a block device is mounted.
@@ -66,12 +116,23 @@ pub fn mounted(files: Files<'_>, block: &str) -> Option<String> {
 /// The directory of /sys that tells about a device, named by its path or as in fstab(5).
 pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
     let by = [("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid"), ("PARTLABEL=", "by-partlabel")];
-    let by = by
-        .iter()
-        .find_map(|(prefix, directory)| Some(format!("dev/disk/{directory}/{}", name.strip_prefix(prefix)?.trim_matches('"'))));
+    let by = by.iter().find_map(|(prefix, directory)| {
+        Some(format!("dev/disk/{directory}/{}", encoded(name.strip_prefix(prefix)?.trim_matches('"'))))
+    });
     let path = by.unwrap_or_else(|| name.to_owned());
     let block = format!("sys/class/block/{}", files.real_name(path).ok()?);
     files.exists(&block).then_some(block)
+}
+
+/// A label as udev names the link to its device (`encode_devnode_name` of systemd).
+fn encoded(label: &str) -> String {
+    let encode = |character: char| match character {
+        _ if character.is_ascii_alphanumeric() || "#+-.:=@_".contains(character) || !character.is_ascii() => {
+            character.to_string()
+        }
+        _ => format!("\\x{:02x}", u32::from(character)),
+    };
+    label.chars().map(encode).collect()
 }
 
 /// The name of the encrypted volume that a device is, or is on.
@@ -99,8 +160,62 @@ pub fn size(files: Files<'_>, block: &str) -> Option<u64> {
 
 /// Bytes that are free where a directory is, or would be made.
 pub fn free(files: Files<'_>, directory: &str) -> Option<u64> {
-    let nearest = std::path::Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
+    let nearest = Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
     let file_system = rustix::fs::fstatvfs(nearest).ok()?;
     // Root writes the dump, so what is reserved for root counts.
     file_system.f_bfree.checked_mul(file_system.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn label_is_found_under_the_name_that_udev_gives_its_link() {
+        assert_eq!(encoded("/boot"), r"\x2fboot");
+        assert_eq!(encoded("My disk\\"), r"My\x20disk\x5c");
+        assert_eq!(encoded("é#+-.:=@_9"), "é#+-.:=@_9");
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("dev/disk/by-label")).unwrap();
+        fs::create_dir_all(root.path().join("sys/class/block/vda2")).unwrap();
+        fs::write(root.path().join("dev/vda2"), "").unwrap();
+        symlink("../../vda2", root.path().join(r"dev/disk/by-label/\x2fboot")).unwrap();
+        assert_eq!(block_device(Files::new(root.path()), "LABEL=/boot").as_deref(), Some("sys/class/block/vda2"));
+    }
+
+    #[test]
+    fn way_to_a_directory_ends_before_a_mount_that_may_hang() {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["proc/self", "boot", "mnt/dumps/today", "auto/local"] {
+            fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                      23 22 0:31 / /mnt/dumps rw - nfs4 server:/dumps rw\n\
+                      24 22 0:32 / /auto rw - autofs systemd-1 rw\n\
+                      25 22 0:33 / /home rw - fuse.sshfs me@server: rw\n\
+                      26 22 0:32 / /disk rw - autofs systemd-1 rw\n\
+                      27 26 254:2 / /disk rw - ext4 /dev/vda2 rw\n";
+        fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+        for (link, to) in [("crash", "/boot"), ("far", "mnt/dumps/today"), ("boot/up", "../far"), ("loop", "loop")] {
+            symlink(to, root.path().join(link)).unwrap();
+        }
+        let real = |path| real_path(Files::new(root.path()), path).map_err(|mount| mount.point);
+        for (path, expected) in [("/crash/today", "/boot/today"), ("/nowhere", "/nowhere"), ("/mnt/./../boot", "/boot")] {
+            assert_eq!(real(path).as_deref(), Ok(expected));
+        }
+        assert_eq!(real("/disk/crash").as_deref(), Ok("/disk/crash"), "what was mounted last counts");
+        assert_eq!(real("/loop").as_deref(), Ok("/loop"));
+        for (path, point) in [
+            ("/mnt/dumps", "/mnt/dumps"),
+            ("/far", "/mnt/dumps"),
+            ("/crash/up/x", "/mnt/dumps"),
+            ("/auto/x", "/auto"),
+            ("/home", "/home"),
+        ] {
+            assert_eq!(real(path), Err(point.to_owned()), "{path}");
+        }
+    }
 }

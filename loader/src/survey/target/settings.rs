@@ -18,8 +18,10 @@ const SUSE: &str = "etc/sysconfig/kdump";
 const DEFAULT_DIRECTORY: &str = "/var/crash";
 /// Defaults of kdump-config, kdump.conf(5) and /etc/sysconfig/kdump.
 const DEFAULT_COLLECTOR: &str = "makedumpfile -l -d 31";
+/// The one of them that has a tag in the place of a device.
+const VIRTIOFS: &str = "virtiofs";
 /// File systems that kdump.conf may name (`is_fs_type`, kdump-lib.sh).
-const FILE_SYSTEMS: [&str; 8] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "minix", "virtiofs", "f2fs"];
+const FILE_SYSTEMS: [&str; 8] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "minix", VIRTIOFS, "f2fs"];
 
 /// The settings of this service, if it is one that has any; an error says why they are unknown.
 pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Option<Settings>, String> {
@@ -101,11 +103,12 @@ fn kdump_utils(text: &str) -> Settings {
     let value = |key: &str| entries.iter().rfind(|(name, _)| *name == key).map(|(_, value)| *value);
     let path = value("path").unwrap_or(DEFAULT_DIRECTORY);
     let network = ["nfs", "nfs4", "ssh"].into_iter().find_map(|key| Some(format!("{} ({key})", value(key)?)));
-    let device = FILE_SYSTEMS.into_iter().find_map(value);
+    let device = FILE_SYSTEMS.into_iter().find_map(|kind| Some((kind, value(kind)?)));
     let target = match (network, value("raw"), device) {
         (Some(place), ..) => Target::Network(place),
         (None, Some(device), _) => Target::Device { device: device.to_owned(), directory: None },
-        (None, None, Some(device)) => Target::Device { device: device.to_owned(), directory: Some(path.to_owned()) },
+        (None, None, Some((VIRTIOFS, tag))) => Target::Virtiofs { tag: tag.to_owned(), directory: path.to_owned() },
+        (None, None, Some((_, device))) => Target::Device { device: device.to_owned(), directory: Some(path.to_owned()) },
         (None, None, None) => Target::Directory(path.to_owned()),
     };
     Settings { target, collector: value("core_collector").unwrap_or(DEFAULT_COLLECTOR).to_owned() }
