@@ -82,7 +82,7 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         total_ram: 4 << 30,
         system_ram: vec![range(0x1000, 0x9_f000), range(0x10_0000, 1 << 32)],
         crash_regions: vec![range(0xb000_0000, 0xb400_0000)],
-        crash_cma: Vec::new(),
+        crash_cma: None,
         acpi_tables: Vec::new(),
         acpi_nvs: Vec::new(),
         reserved: Vec::new(),

@@ -118,6 +118,14 @@ pub enum Error {
         /// Where.
         path: PathBuf,
     },
+    /// Something has the name that the package's kexec would get.
+    #[error("{} is there already, where `service divert` would keep {}; move it away and try again", aside.display(), path.display())]
+    Aside {
+        /// kexec.
+        path: PathBuf,
+        /// What is there.
+        aside: PathBuf,
+    },
     /// dpkg refused.
     #[error("`{command}` failed: {told}")]
     Dpkg {

@@ -95,21 +95,31 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let live = turn.is_live();
     // A systemd that refuses must not keep files from being put back: a package's removal would leave them. It is reported afterwards.
     let stood_down = if live && Path::new(SYSTEMD).exists() { stand_down() } else { Ok(()) };
-    let undiverted = if divert::is_diverted(root) { divert::undo(&turn)? } else { Vec::new() };
-    print(&undiverted.iter().map(|step| format!("{step}\n")).collect::<String>())?;
+    // Nor must a dpkg-divert that fails. It is reported first: a second run may not find the diversion.
+    let undiverted = if divert::is_diverted(root) { undivert(&turn) } else { Ok(()) };
     let Some(done) = service::uninstall(&turn)? else {
         say(format_args!("nothing is installed that `service install` has put here"));
-        return if live { announce().and(stood_down) } else { Ok(()) };
+        let told = if live { announce().and(stood_down) } else { Ok(()) };
+        return undiverted.and(told);
     };
     tell(&done)?;
+    let told = if live { announce().and(stood_down) } else { Ok(()) };
+    undiverted.and(told)?;
     if live {
-        announce().and(stood_down)?;
         say(format_args!(
             "what is armed stays armed, and kernel.panic_on_oops stays as it is until the next boot; start the service that takes over, or \
              `kdump-loader unload`"
         ));
     }
     Ok(())
+}
+
+fn undivert(turn: &Turn<'_>) -> Result<(), Error> {
+    tell_steps(&divert::undo(turn)?)
+}
+
+fn tell_steps(steps: &[divert::Step]) -> Result<(), Error> {
+    print(&steps.iter().map(|step| format!("{step}\n")).collect::<String>())
 }
 
 /// Ends the units without disarming: a unit that systemd still holds for active would arm nothing when it is started again, after somebody else
@@ -135,7 +145,7 @@ fn stand_down() -> Result<(), Error> {
 fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {
     let turn = turn(&place.root, *dry_run)?;
     let steps = if *undo { divert::undo(&turn)? } else { divert::divert(&turn, &program(&place.root)?)? };
-    print(&steps.iter().map(|step| format!("{step}\n")).collect::<String>())?;
+    tell_steps(&steps)?;
     match (steps.is_empty(), dry_run) {
         (true, _) => say(format_args!("nothing to do")),
         (false, true) => say(format_args!("nothing was changed")),

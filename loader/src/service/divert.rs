@@ -59,28 +59,35 @@ impl fmt::Display for Step {
 /// Lets kexec be `program`, a path on the machine.
 pub fn divert(turn: &Turn<'_>, program: &Path) -> Result<Vec<Step>, Error> {
     let machine = Machine::new(turn)?;
-    let mut diversions = machine.diversions()?;
+    let known = machine.diversions()?;
     let owned = machine.owned()?.ok_or(Error::NoKexec)?;
-    let mut done = Vec::new();
-    for wanted in machine.wanted(owned) {
-        if !diversions.iter().any(|known| known.place == wanted.place) {
-            machine.dpkg_divert("--add", wanted)?;
-            done.push(Step::Registered(wanted.place, wanted.suffix));
-            diversions.push(wanted);
+    let mut wanted = machine.wanted(owned);
+    wanted.retain(|wanted| !known.iter().any(|known| known.place == wanted.place));
+    let suffix = known.iter().chain(&wanted).find(|known| known.place == owned).map_or(SUFFIXES[0], |known| known.suffix);
+    let (path, aside) = (machine.at(owned), machine.at(&format!("{owned}{suffix}")));
+    // What stands in the way is found before dpkg is told of anything.
+    let before = found(&path)?;
+    let keep = before == Found::Other && !same_file(&path, &aside);
+    if keep && known.iter().any(|known| known.place == owned) && found(&aside)? != Found::Nothing {
+        return Err(Error::NotOurLink { path });
+    }
+    for aside in wanted.iter().map(|wanted| machine.at(&format!("{}{}", wanted.place, wanted.suffix))) {
+        if keep && found(&aside)? != Found::Nothing {
+            return Err(Error::Aside { path, aside });
         }
     }
-    let suffix = diversions.iter().find(|known| known.place == owned).map_or(SUFFIXES[0], |known| known.suffix);
-    let (path, aside) = (machine.at(owned), machine.at(&format!("{owned}{suffix}")));
-    match found(&path)? {
-        Found::Ours(target) if target == program => return Ok(done),
-        Found::Ours(_) | Found::Nothing => {}
-        Found::Other if found(&aside)? == Found::Nothing => {
-            // Under both names until the link takes one of them.
-            machine.change(|| fs::hard_link(&path, &aside)).map_err(failed("keep kexec as", &aside))?;
-            done.push(Step::Kept(aside));
-        }
-        Found::Other if same_file(&path, &aside) => {}
-        Found::Other => return Err(Error::NotOurLink { path }),
+    let mut done = Vec::new();
+    for wanted in wanted {
+        machine.dpkg_divert("--add", wanted)?;
+        done.push(Step::Registered(wanted.place, wanted.suffix));
+    }
+    if matches!(&before, Found::Ours(target) if target == program) {
+        return Ok(done);
+    }
+    if keep {
+        // Under both names until the link takes one of them.
+        machine.change(|| fs::hard_link(&path, &aside)).map_err(failed("keep kexec as", &aside))?;
+        done.push(Step::Kept(aside));
     }
     let new = machine.at(&format!("{owned}{NEW}"));
     let linked = machine.change(|| {

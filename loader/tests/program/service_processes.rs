@@ -87,3 +87,31 @@ fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && told.contains("KDUMP_KERNEL: the config was there already"), "{told}");
 }
+
+#[test]
+fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_is_put_back() {
+    let root = tempfile::tempdir().unwrap();
+    let dpkg = root.path().join("var/lib/dpkg");
+    for directory in [dpkg.join("info"), dpkg.join("updates"), root.path().join("etc"), root.path().join("usr/sbin")] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    fs::write(root.path().join("etc/os-release"), "ID=debian\n").unwrap();
+    fs::write(dpkg.join("status"), "").unwrap();
+    fs::write(dpkg.join("diversions"), "/usr/sbin/kexec\n/usr/sbin/kexec.distrib\n:\n").unwrap();
+    if Command::new("dpkg-divert").arg("--version").output().is_err() {
+        return eprintln!("skipped: there is no dpkg-divert here");
+    }
+    let kexec = root.path().join("usr/sbin/kexec");
+    fs::write(kexec.with_extension("distrib"), "the package's").unwrap();
+    let before = contents(root.path());
+    assert!(service(root.path(), &["install"]).output().unwrap().status.success());
+    symlink("/usr/sbin/kdump-loader", &kexec).unwrap();
+    // dpkg-divert writes a file of this name, and renames it.
+    fs::create_dir(dpkg.join("diversions-new")).unwrap();
+    let output = service(root.path(), &["uninstall"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("`dpkg-divert "), "{told}");
+    fs::remove_dir(dpkg.join("diversions-new")).unwrap();
+    fs::rename(&kexec, kexec.with_extension("distrib")).unwrap();
+    assert!(contents(root.path()) == before, "{:?}", contents(root.path()).keys());
+}

@@ -189,7 +189,9 @@ fn diversion_that_an_administrator_made_for_another_program_is_left_alone() {
     fs::rename(debian.at("sbin/kexec"), debian.at("sbin/kexec.distrib")).unwrap();
     symlink("kexec.distrib", debian.at("sbin/kexec")).unwrap();
     assert!(!is_diverted(debian.0.path()), "`service uninstall` does not touch it");
+    let registered = machine.diversions().unwrap();
     assert!(matches!(divert(&debian.turn(), Path::new(OURS)), Err(Error::NotOurLink { .. })));
+    assert_eq!(machine.diversions().unwrap(), registered, "nothing more is diverted");
     assert!(matches!(undo(&debian.turn()), Err(Error::NotOurLink { .. })));
     fs::remove_file(debian.at("sbin/kexec")).unwrap();
     divert(&debian.turn(), Path::new(OURS)).unwrap();
@@ -205,4 +207,16 @@ fn what_somebody_else_has_put_in_kexecs_place_stays() {
     assert!(matches!(undo(&debian.turn()), Err(Error::NotOurLink { .. })));
     assert!(divert(&debian.turn(), Path::new(OURS)).is_err());
     assert_eq!(fs::read_to_string(debian.at("sbin/kexec")).unwrap(), "mine");
+}
+
+#[test]
+fn file_that_has_the_name_of_the_diverted_program_is_named_before_anything_is_done() {
+    for name in ["kexec.distrib", "kexec.distrib.usr"] {
+        let debian = debian!();
+        fs::write(debian.at("sbin").join(name), "mine").unwrap();
+        let before = debian.kexec();
+        let error = divert(&debian.turn(), Path::new(OURS)).unwrap_err().to_string();
+        assert!(error.contains(&format!("sbin/{name} is there already")), "{error}");
+        assert!(debian.kexec() == before && !debian.is_registered(), "{name}");
+    }
 }

@@ -17,6 +17,15 @@ forgotten() {
     ! grep -q '^Package: kdump-loader$' /var/lib/dpkg/status || fail "$scenario: dpkg still knows the package"
 }
 
+# No diversion is left in dpkg's own records.
+undiverted() {
+    [ -z "$(dpkg-divert --list '*kexec*')" ] || fail "$scenario: kexec is still diverted"
+}
+
+divert() {
+    kdump-loader service divert >/prove/divert 2>&1 || { cat /prove/divert >&2; fail "$scenario: kexec is not diverted"; }
+}
+
 start() {
     scenario=$1
     listing >/prove/before
@@ -39,7 +48,7 @@ start "installed, switched over, upgraded, removed, purged"
 dpkg --install /prove/older
 kdump-loader service install --mask-conflicts >/dev/null 2>&1
 ls /etc/systemd/system/kdump-tools.service.d >/dev/null || fail "$scenario: kdump-tools is not held back"
-kdump-loader service divert >/prove/divert 2>&1 || { cat /prove/divert >&2; fail "$scenario: kexec is not diverted"; }
+divert
 # There is no kernel here to arm, which is said; an upgrade must change nothing of what is said.
 kdump-loader service check >/prove/check 2>/dev/null || true
 grep -q '^right .*/multi-user.target.wants/kdump-loader.service$' /prove/check || fail "$scenario: the service is not enabled"
@@ -47,7 +56,7 @@ dpkg --install /prove/newer
 kdump-loader service check 2>/dev/null | diff /prove/check - >&2 || fail "$scenario: the upgrade broke the service"
 dpkg --verify kdump-loader
 dpkg --remove kdump-loader
-[ -z "$(dpkg-divert --list '*kexec*')" ] || fail "$scenario: kexec is still diverted"
+undiverted
 listing >/prove/after
 diff /prove/before /prove/after | grep '^[<>]' | grep -v ' \./etc/kdump-loader\.toml' >&2 && fail "$scenario: more than the config is left"
 dpkg --purge kdump-loader
@@ -62,16 +71,20 @@ same_as_before
 
 start "program missing"
 dpkg --install /prove/newer
+divert
 rm /usr/sbin/kdump-loader
 dpkg --remove kdump-loader
+undiverted
 dpkg --purge kdump-loader
 same_as_before
 
 start "program damaged"
 dpkg --install /prove/newer
+divert
 head -c 1000000 /usr/sbin/kdump-loader >/prove/half
 cat /prove/half >/usr/sbin/kdump-loader
 dpkg --remove kdump-loader
+undiverted
 dpkg --purge kdump-loader
 same_as_before
 
