@@ -14,6 +14,7 @@ use crate::place::suggested_mib;
 use crate::request::{Console, Request};
 use crate::room::{self, Room};
 use crate::settings;
+use crate::survey::Initrd;
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
 pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
@@ -231,9 +232,16 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
     let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
     let free = (reserved + len).saturating_sub(used);
-    let unpacked = request.initrd.as_ref().map_or(0, |initrd| room::about_unpacked(&initrd.bytes));
+    let initrd = request.initrd.as_ref().map_or(&[][..], |initrd| &initrd.bytes);
     let cpus = cmdline::cpu_limit(&request.command_line.line).unwrap_or(u32::MAX).min(machine.possible_cpus);
-    let Room { safe, .. } = Room::needed(kernel::release(&request.kernel).as_deref(), unpacked, cpus);
+    let release = kernel::release(&request.kernel);
+    let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
+    let mut unpacked = room::about_unpacked(initrd);
+    if free < safe_with(unpacked) {
+        // Files that are compressed themselves hardly grow. Unpacking takes time, so only a warning is worth it.
+        unpacked = Initrd::read(initrd, |_| false).map_or(unpacked, |initrd| initrd.unpacked);
+    }
+    let safe = safe_with(unpacked);
     if free < safe {
         advice.push(Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) });
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use capture::Capture;
 use files::Files;
+pub(crate) use initrd::Initrd;
 pub use saver::Saver;
 pub use target::Target;
 pub use wished::files_of_config;

@@ -34,6 +34,38 @@ fn image_that_leaves_little_memory_to_run_in_is_remarked_on() {
     assert!(message.contains("about 38.0 MiB were always enough") && message.contains("crashkernel=144M"), "{message}");
 }
 
+/// Microcode, and then an archive with a module that is compressed already.
+fn hardly_compressed(len: u32) -> Vec<u8> {
+    use std::io::Write;
+    let mut bytes = Vec::new();
+    for (name, len) in [("kernel/x86/microcode/GenuineIntel.bin", 512), ("lib/modules/6.12.43/kernel/fs/ext4.ko.xz", len)] {
+        let mut file = cpio::newc::Builder::new(name).mode(0o100_644).write(&mut bytes, len);
+        file.write_all(&crate::example::pattern(len as usize)).unwrap();
+        file.finish().unwrap();
+        cpio::newc::trailer(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn room_for_an_initrd_of_compressed_files_is_judged_by_their_size() {
+    let (mut request, mut machine) = quiet();
+    let len = 4 << 20;
+    let initrd = hardly_compressed(len);
+    let (guess, unpacked) = (room::about_unpacked(&initrd), u64::from(len) + 512);
+    assert!(guess > 3 * unpacked, "{guess}");
+    request.initrd.as_mut().unwrap().bytes = initrd;
+    let used = crate::build(&request, &machine).unwrap().summary().used();
+    let Room { safe, .. } = Room::needed(None, unpacked, 1);
+    let free = (safe + 4095) & !4095;
+    let start = machine.crash_regions[0].start();
+    machine.crash_regions = vec![PhysRange::with_len(start, used + free).unwrap()];
+    assert_eq!(advised(&request, &machine), []);
+    let free = free - 4096;
+    machine.crash_regions = vec![PhysRange::with_len(start, used + free).unwrap()];
+    assert_eq!(advised(&request, &machine), [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]);
+}
+
 #[test]
 fn sensible_request_needs_no_advice() {
     let (request, machine) = quiet();

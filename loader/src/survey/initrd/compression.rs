@@ -1,9 +1,10 @@
 //! Compressions of initrds: the magic number, and what unpacks it (`compressed_formats`, lib/decompress.c). bzip2, lzma and lzo are left out: no
 //! distribution of today defaults to them.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, ErrorKind, Read};
 
 use flate2::read::MultiGzDecoder;
+use lz4_flex::block::decompress_into;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
@@ -21,7 +22,7 @@ pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
         (b"\x1f\x8b", |packed| Ok(Box::new(MultiGzDecoder::new(packed)))),
         (b"\x28\xb5\x2f\xfd", |packed| Ok(Box::new(StreamingDecoder::new(packed).map_err(io::Error::other)?))),
         (b"\xfd7zXZ\0", |packed| Ok(Box::new(XzReader::new(packed, false)))),
-        (LZ4_LEGACY, |packed| Ok(Box::new(FrameDecoder::new(packed)))),
+        (LZ4_LEGACY, |packed| Ok(Box::new(Lz4Legacy { packed, block: Cursor::default() }))),
         (b"\x04\x22\x4d\x18", |packed| Ok(Box::new(FrameDecoder::new(packed)))),
     ];
     formats.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, unpack)| unpack)
@@ -29,3 +30,53 @@ pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
 
 /// What `lz4 -l` writes, and the only LZ4 that the kernel reads (lib/decompress_unlz4.c).
 const LZ4_LEGACY: &[u8] = b"\x02\x21\x4c\x18";
+/// How much a block of that format unpacks to at most (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`, lib/decompress_unlz4.c).
+const LZ4_BLOCK: usize = 8 << 20;
+/// How long a block is at most when nothing in it can be compressed (`LZ4_COMPRESSBOUND`, include/linux/lz4.h). lz4_flex's own
+/// reader of frames takes no block that is longer than what it unpacks to.
+const LONGEST_LZ4_BLOCK: u64 = (LZ4_BLOCK + LZ4_BLOCK / 255 + 16) as u64;
+
+/// Blocks with their lengths, up to the end of the file or a length of 0.
+struct Lz4Legacy<'a> {
+    packed: Packed<'a>,
+    /// The last block, unpacked, and how far it has been read.
+    block: Cursor<Vec<u8>>,
+}
+
+impl Lz4Legacy<'_> {
+    /// The next block; an empty one is the end.
+    fn next(&mut self) -> io::Result<Vec<u8>> {
+        let len = loop {
+            let mut word = Vec::new();
+            self.packed.by_ref().take(4).read_to_end(&mut word)?;
+            // Files that were packed one after another each begin with the magic number.
+            if word != LZ4_LEGACY {
+                // Less than four bytes are padding.
+                break word.try_into().map_or(0, u32::from_le_bytes).into();
+            }
+        };
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        if len > LONGEST_LZ4_BLOCK {
+            return Err(io::Error::new(ErrorKind::InvalidData, format!("an LZ4 block of {len} bytes")));
+        }
+        let mut packed = Vec::new();
+        if self.packed.by_ref().take(len).read_to_end(&mut packed)? as u64 != len {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let mut block = vec![0; LZ4_BLOCK];
+        let unpacked = decompress_into(&packed, &mut block).map_err(io::Error::other)?;
+        block.truncate(unpacked);
+        Ok(block)
+    }
+}
+
+impl Read for Lz4Legacy<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.block.position() == self.block.get_ref().len() as u64 {
+            self.block = Cursor::new(self.next()?);
+        }
+        self.block.read(into)
+    }
+}

@@ -66,6 +66,29 @@ fn archive_after_microcode_is_listed_whatever_compresses_it() {
 }
 
 #[test]
+fn lz4_block_that_nothing_compresses_is_unpacked() {
+    let mut state = 1u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 56) as u8
+    })
+    .take(9 << 20)
+    .collect();
+    let mut packed = Vec::new();
+    for files in [&[("noise", &*noise)][..], &FILES] {
+        packed.extend(b"\x02\x21\x4c\x18");
+        for block in archive(files).chunks(8 << 20).map(lz4_flex::block::compress) {
+            packed.extend((block.len() as u32).to_le_bytes());
+            packed.extend(block);
+        }
+    }
+    assert!(u32::from_le_bytes(packed[4..8].try_into().unwrap()) > 8 << 20, "longer than what it unpacks to");
+    check(&read(&packed).unwrap());
+    packed[7] = 1;
+    assert!(matches!(read(&packed), Err(Error::Read(_))), "longer than any block");
+}
+
+#[test]
 fn no_byte_of_an_initrd_makes_it_panic() {
     // `status` must answer, and the program ends at a panic.
     for good in packed().into_iter().chain([archive(&FILES)]) {
