@@ -97,7 +97,7 @@ pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
 /// Most bytes of a file that is looked at, or that is a purgatory.
 pub const LARGEST_FILE: u64 = 2 << 30;
 
-/// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its owner and its permissions.
+/// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its group and its permissions.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
     write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })

@@ -15,12 +15,13 @@ const ATTEMPTS: u32 = 8;
 /// Replaces the file at `path`, or creates it, with these permission bits.
 ///
 /// The new file is created beside it (`O_CREAT | O_EXCL`, which follows no link), synced, and renamed.
-/// It keeps the owner and the group of the old one, so that the same users can read it as before.
+/// It keeps the group of the old one, so that the same users can read it as before. The owner is the user who writes: a file that another
+/// user has planted must not stay in that user's hands.
 ///
 /// # Errors
 ///
 /// `InvalidInput` if something other than a regular file is at `path`: a link, a directory or a device stays as it is.
-/// `PermissionDenied` if this user cannot give the new file the owner or the group of the old one.
+/// `PermissionDenied` if this user cannot give the new file the group of the old one.
 /// Every other error of the file system; the new file is gone then.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let old = match fs::symlink_metadata(path) {
@@ -34,7 +35,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let (new, mut file) = create_beside(path)?;
     let written = (|| {
         if let Some(old) = old {
-            keep_owner(&file, &old)?;
+            keep_group(&file, &old)?;
         }
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
@@ -47,13 +48,9 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     })
 }
 
-/// Gives the new file the owner and the group of the old one, where they differ.
-fn keep_owner(new: &fs::File, old: &fs::Metadata) -> io::Result<()> {
-    let found = new.metadata()?;
-    if (found.uid(), found.gid()) == (old.uid(), old.gid()) {
-        return Ok(());
-    }
-    fchown(new, Some(old.uid()), Some(old.gid()))
+/// Gives the new file the group of the old one, if it differs.
+fn keep_group(new: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+    if new.metadata()?.gid() == old.gid() { Ok(()) } else { fchown(new, None, Some(old.gid())) }
 }
 
 /// Creates an empty file next to `path`, under a name that was free, readable by its owner alone.
@@ -123,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn new_file_keeps_the_owner_and_the_group_of_the_old_one() {
+    fn new_file_keeps_the_group_of_the_old_one_and_belongs_to_the_writer() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("status.prom");
         fs::write(&path, "first").unwrap();
@@ -133,7 +130,8 @@ mod tests {
         }
         replace(&path, b"second", 0o640).unwrap();
         let found = fs::symlink_metadata(&path).unwrap();
-        assert_eq!((found.uid(), found.gid(), mode_of(&path)), (65_533, 65_534, 0o640));
+        // Only root gets here.
+        assert_eq!((found.uid(), found.gid(), mode_of(&path)), (0, 65_534, 0o640));
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
     }
 
