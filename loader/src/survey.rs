@@ -10,7 +10,7 @@ use capture::Capture;
 use files::Files;
 pub(crate) use initrd::Initrd;
 pub use saver::Saver;
-pub use target::Target;
+pub use dump_target::Target;
 pub use wished::files_of_config;
 
 use crate::config::{self, Config};
@@ -30,7 +30,7 @@ mod capture; // what starts after a panic
 mod command_line; // what is wrong with its command line
 mod room; // whether it has memory enough
 mod saver; // the program that saves the dump
-mod target; // and where to
+mod dump_target; // and where to
 mod wished; // the same of what the config names, before it is armed
 
 /// Held by a reload while it runs, below the root.

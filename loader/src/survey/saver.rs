@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::capture::Capture;
 use super::files::Files;
-use super::target::{self, Target};
+use super::dump_target::{self, Target};
 use crate::findings::{Code, Finding};
 use crate::service::{UnitState, unit_state};
 
@@ -79,7 +79,7 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
         }
     };
     // The image of a machine that does not run has neither memory nor devices.
-    let target = files.exists("proc/meminfo").then(|| target::look(files, capture, service, findings)).flatten();
+    let target = files.exists("proc/meminfo").then(|| dump_target::look(files, capture, service, findings)).flatten();
     Some(Saver { name, in_initrd, target, service })
 }
 
@@ -140,7 +140,7 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
         findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
         return None;
     }
-    if service == Service::KdumpTools && target::kdump_tools_is_off(files) {
+    if service == Service::KdumpTools && dump_target::kdump_tools_is_off(files) {
         let message = format!("{unit} saves nothing: USE_KDUMP is not 1 in /{KDUMP_TOOLS_SETTINGS}");
         findings.push(Finding::new(Code::SaverMissing, message).remedy(format!("set USE_KDUMP=1 in /{KDUMP_TOOLS_SETTINGS}")));
         return None;
