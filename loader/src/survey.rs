@@ -7,10 +7,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use capture::Capture;
+pub use dump_target::Target;
 use files::Files;
 pub(crate) use initrd::Initrd;
 pub use saver::Saver;
-pub use dump_target::Target;
 pub use wished::files_of_config;
 
 use crate::config::{self, Config};

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::capture::Capture;
-use super::files::Files;
 use super::dump_target::{self, Target};
+use super::files::Files;
 use crate::findings::{Code, Finding};
 use crate::service::{UnitState, unit_state};
 

@@ -116,8 +116,9 @@ impl Pair<'_> {
 
     fn compare(&self, first: &mut First<'_, '_>) -> Result<(), Error> {
         match self.call.outcome {
-            Outcome::Same => self.expect_same_image(first, Map::Table),
-            Outcome::MapInWords => self.expect_same_image(first, Map::Words),
+            Outcome::Same => self.expect_same_image(first, Map::Table, None),
+            Outcome::MapInWords => self.expect_same_image(first, Map::Words, Some("memmap=")),
+            Outcome::FilteredLine => self.expect_same_image(first, Map::Table, Some("initrd=")),
             Outcome::KernelsImage => self.expect_kernels_image(first),
             Outcome::AnotherCall => {
                 let said = self.armed_by(first, self.peer)?;
@@ -204,13 +205,13 @@ impl Pair<'_> {
         )
     }
 
-    /// Both make it themselves.
-    fn expect_same_image(&self, first: &mut First<'_, '_>, peers_map: Map) -> Result<(), Error> {
+    /// Both make it themselves. The peer's command line has words that begin with `peers_words` besides.
+    fn expect_same_image(&self, first: &mut First<'_, '_>, peers_map: Map, peers_words: Option<&str>) -> Result<(), Error> {
         let said = self.armed_by(first, self.peer)?;
         let params = address(&said, PEERS_PARAMS)?;
         let mut theirs = Handed::read(first, params, address(&said, PEERS_KERNEL)?)?;
-        if peers_map == Map::Words {
-            theirs.drop_words("memmap=", &self.what("the peer's command line"))?;
+        if let Some(words) = peers_words {
+            theirs.drop_words(words, &self.what("the peer's command line"))?;
         }
         self.armed_by(first, OURS)?;
         // Only the segments are of interest. Most of these images save no dump, so `status` may exit with 1.

@@ -1,7 +1,7 @@
 //! The calls that are compared: at least one for every option of kexec-tools that is about capture kernels, and what both make of it.
 //! docs/kexec-compared.md has a row for each.
 
-use Outcome::{AnotherCall, AnotherEntry, Answer, KernelsImage, MapInWords, RefusedByBoth, RefusedHere, Same};
+use Outcome::{AnotherCall, AnotherEntry, Answer, FilteredLine, KernelsImage, MapInWords, RefusedByBoth, RefusedHere, Same};
 
 /// A call, given to kexec-tools and to the loader as `kexec`.
 pub struct Call {
@@ -23,6 +23,8 @@ pub enum Outcome {
     Same,
     /// The same, but kexec-tools tells the capture kernel its memory in words of the command line.
     MapInWords,
+    /// The same, but the loader drops the parameters that only suit the running kernel.
+    FilteredLine,
     /// Both let the kernel make the image.
     KernelsImage,
     /// Both arm; kexec-tools lets the kernel make the image, the loader makes it.
@@ -43,6 +45,7 @@ impl Outcome {
         match self {
             Same => "the same",
             MapInWords => "the same but for the memory map",
+            FilteredLine => "the same but for the command line",
             KernelsImage => "the kernel's, the same",
             AnotherCall => "another system call",
             AnotherEntry => "another entry",
@@ -75,7 +78,12 @@ pub const CALLS: &[Call] = &[
     ),
     call("--initrd", "-p -c --command-line='{line}' --initrd={initrd} {kernel}", Same, ""),
     call("--ramdisk", "-p -c --command-line='{line}' --ramdisk={initrd} {kernel}", Same, ""),
-    call("--reuse-cmdline", "-p -c --append='{line}' --reuse-cmdline {kernel}", Same, ""),
+    call(
+        "--reuse-cmdline",
+        "-p -c --append='{line}' --reuse-cmdline {kernel}",
+        FilteredLine,
+        "kexec-tools drops `crashkernel=` and `BOOT_IMAGE=` only; here it also reuses `initrd=`, which names the running kernel's",
+    ),
     call(
         "--hotplug",
         "-p -c --hotplug --command-line='{line}' {kernel}",
