@@ -238,7 +238,7 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
     let mut unpacked = room::about_unpacked(initrd);
     if free < safe_with(unpacked) {
-        // Files that are compressed themselves hardly grow. Unpacking takes time, so only a warning is worth it.
+        // An initrd of compressed files barely grows. Unpacking takes time, so it is done only before a warning.
         unpacked = Initrd::read(initrd, |_| false).map_or(unpacked, |initrd| initrd.unpacked);
     }
     let safe = safe_with(unpacked);

@@ -1,8 +1,8 @@
 //! [2d] The initial RAM disk: whether the capture kernel would unpack it.
 //!
 //! *On entry* the file's bytes. *On exit* they begin as the kernel asks of an initramfs
-//! (`unpack_to_rootfs`, init/initramfs.c), or an error says what they are instead. What follows is
-//! for the kernel to unpack; a cut archive ends in a panic of the capture kernel, too.
+//! (`unpack_to_rootfs`, init/initramfs.c), or an error says what they are instead. The rest is
+//! not looked at: an archive that is cut short makes the capture kernel panic.
 
 use std::path::{Path, PathBuf};
 

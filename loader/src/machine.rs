@@ -160,7 +160,7 @@ pub struct CpuFacts {
     pub tsc_khz: u32,
 }
 
-/// What no file of a live machine says, and a snapshot keeps.
+/// Facts that no file of a live machine holds, and that a snapshot keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measured {
     /// Frequency of the time-stamp counter in kHz.
@@ -177,7 +177,7 @@ impl Measured {
 }
 
 impl Machine {
-    /// Reads the machine below `root`: `/`, or a snapshot. What no file of a live machine says is given, or comes from the snapshot.
+    /// Reads the machine below `root`: `/`, or a snapshot. The caller gives the facts that no file of a live machine holds; a snapshot has them.
     pub fn read(root: &Path, measured: Option<Measured>) -> Result<Self, Error> {
         let tree = Tree::new(root);
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;

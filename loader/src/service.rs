@@ -5,7 +5,8 @@
 //! has changed since. Others that arm capture kernels are found by [`conflicts()`] and, if asked for, held back, in so far as they arm: what
 //! saves dumps goes on.
 //!
-//! Nothing here talks to systemd or udev: everything that they go by is files, which is why it works on the image of a machine, too.
+//! Nothing here talks to systemd or udev. Files tell them everything, so the image of a machine can be changed as well. Only the diversion of
+//! Debian's kexec calls another program, dpkg-divert.
 
 mod turn; // [0] one change at a time
 mod tree; // [1] the file system: what is there, and one change at a time

@@ -182,7 +182,7 @@ fn console_that_cannot_be_had_is_remarked_on() {
     let (request, mut machine) = quiet();
     let guest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
     machine.cpu.confidential = Some(guest);
-    assert_eq!(advised(&request, &machine), [], "nobody asked for one");
+    assert_eq!(advised(&request, &machine), [], "no console was requested");
     let request = Request { console: Console::Port(0x3f8), ..request };
     assert_eq!(advised(&request, &machine), [Advice::NoConsole { guest }]);
     let request = Request { confidential: crate::request::Confidential::No, ..request };

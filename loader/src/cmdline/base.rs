@@ -1,10 +1,10 @@
 //! [6a] The words that the caller chose for the capture kernel, before the loader adds its own.
 //!
 //! *On entry* what was asked for: the running kernel's command line again, words from the caller, or
-//! the words that a unified kernel image brings along. *On exit* a [`Base`]. What is reused has
-//! lost the parameters that belong to the running kernel alone ([`super::running_only`]), byte for
-//! byte and in order, with spaces in place of line feeds and the like. Words from the caller are all
-//! kept as they are.
+//! the words that a unified kernel image brings along. *On exit* a [`Base`]. A reused
+//! line has lost the parameters that belong to the running kernel alone ([`super::running_only`]).
+//! Its other words are unchanged and in order, with spaces in place of line feeds and the like. Words
+//! from the caller are all kept as they are.
 
 use super::parameter::{is_space, parameters};
 use super::running_only::{Row, Weight, row_of};

@@ -163,9 +163,9 @@ pub const TABLE: &[Row] = &[
         effect: "",
         source: "load.sh; gen-kdump-sysconfig.sh appends udev.children-max=2",
     },
-    // Which memory is RAM. What the running kernel has reserved by `memmap=…$…`, `#` or `!` is
-    // Reserved, ACPI Tables or Persistent Memory in /proc/iomem, and the capture kernel's memory
-    // map is made from that: it is protected without the parameter.
+    // Which memory is RAM. Ranges that the running kernel reserved by `memmap=…$…`, `#` or `!` are
+    // Reserved, ACPI Tables or Persistent Memory in /proc/iomem. The capture kernel's memory map is
+    // made from that, so they are protected without the parameter.
     Row {
         names: &["mem", "memmap", "efi_fake_mem", "add_efi_memmap"],
         values: Values::All,

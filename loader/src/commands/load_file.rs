@@ -171,8 +171,8 @@ fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
 }
 
 /// A descriptor of the part of a file that is wanted: the file itself if that is all of it, or else
-/// a file in memory. The kernel reads regular files only. What was checked is what is passed on,
-/// whatever the path leads to by then.
+/// a file in memory. The kernel reads regular files only. The kernel gets the bytes that were
+/// checked, whatever the path leads to by then.
 fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
     let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
     if regular && part.len() as u64 == read.identity.len {

@@ -101,8 +101,8 @@ fn measure(head: &[u8]) -> Option<Measure> {
 }
 
 /// Where the file ends by what it says of itself: after its payload, or after the signature for EFI
-/// that may follow. What comes then is none of it: the rest of a partition, or what another tool
-/// has padded it with.
+/// that may follow. Bytes after that are not part of it: the rest of a partition, or padding by
+/// another tool.
 fn end_of_file(bytes: &[u8], payload_end: u64) -> u64 {
     let signature = PeFile64::parse(bytes).ok().and_then(|file| {
         let table = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY)?;

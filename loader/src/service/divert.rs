@@ -15,6 +15,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::tree::absent_is_fine;
 use super::{Error, Turn, failed};
 
 /// The two paths of one file, or of two where /sbin is no link.
@@ -169,13 +170,6 @@ fn found(path: &Path) -> Result<Found, Error> {
 fn same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// A machine with dpkg.

@@ -261,7 +261,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
+/// Removing a file that is gone already is no failure.
+pub fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
