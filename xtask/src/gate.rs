@@ -8,6 +8,7 @@
 pub mod lint; // formatting, clippy, rustdoc
 pub mod fuzz; // every parser against arbitrary input
 pub mod miri; // the pure parts, interpreted
+pub mod lab; // the part of the laboratory that the gate runs
 mod phases; // how long it took
 mod summary; // the last lines
 
@@ -15,7 +16,6 @@ use anyhow::{Result, anyhow, bail};
 use xshell::{Shell, cmd};
 
 use crate::audit;
-use crate::bench;
 use crate::build;
 use crate::command;
 use crate::repository::Repository;
@@ -85,28 +85,24 @@ impl Args {
             failures.push(format!("peers: {error:#}"));
             Vec::new()
         });
-        let ours = phases.time("drop-ins", || bench::drop_ins::prove(sh, repo)).unwrap_or_else(|error| {
-            failures.push(format!("drop-ins: {error:#}"));
-            Vec::new()
-        });
         let reproduced = reproduced.unwrap_or_else(|error| {
             failures.push(format!("reproducible: {error:#}"));
             "reproducible: no".into()
         });
         let outcome = |scenario: &str| std::fs::read_to_string(repo.outcome(scenario)).ok();
-        let counted = phases.time("instructions", || if whole { bench::gate(sh, repo) } else { Ok(Vec::new()) });
-        let counted = counted.unwrap_or_else(|error| {
-            failures.push(format!("instructions: {error:#}"));
-            Vec::new()
+        let checked = phases.time("lab", || if whole { lab::test_and_check(sh, repo) } else { Ok(String::new()) });
+        let checked = checked.unwrap_or_else(|error| {
+            failures.push(format!("lab: {error:#}"));
+            String::new()
         });
         let summary = Summary::new(&said, &measured, outcome);
         let matrix = tally(&said_of_cases);
         if (summary.passed == 0 || matrix.passed.is_empty()) && whole {
             failures.push("not one scenario was fulfilled, or not one case: nothing is proven".into());
         }
-        counted.iter().chain(&fuzzed).for_each(|line| println!("{line}"));
+        fuzzed.iter().for_each(|line| println!("{line}"));
         interpreted.iter().for_each(|outcome| println!("{outcome}"));
-        ours.iter().for_each(|line| println!("{line}"));
+        print!("{checked}");
         println!("{reproduced}");
         bound.iter().for_each(|(peer, said)| println!("peers: {}: {said}", peer.name));
         println!("{phases}");

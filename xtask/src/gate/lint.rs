@@ -5,7 +5,7 @@ use xshell::{Shell, cmd};
 
 use crate::build;
 use crate::command;
-use crate::gate::fuzz;
+use crate::gate::{fuzz, lab};
 use crate::repository::Repository;
 
 /// Check formatting, and run clippy with every warning an error
@@ -21,6 +21,7 @@ impl Args {
         command::show(cmd!(sh, "cargo clippy --locked --workspace --all-targets -- --deny warnings"))?;
         command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))?;
         build::bare::lint(sh, repo)?;
-        fuzz::lint(sh, repo)
+        fuzz::lint(sh, repo)?;
+        lab::lint(sh, repo)
     }
 }
