@@ -21,8 +21,13 @@ use lcov::Lines;
 use test_code::TestCode;
 
 /// The packages, and the directories they lie in.
-const PACKAGES: [(&str, &str); 4] =
-    [("handoff", "handoff"), ("leaf-digest", "digest"), ("purgatory", "purgatory"), ("loader", "loader")];
+const PACKAGES: [(&str, &str); 5] = [
+    ("handoff", "handoff"),
+    ("leaf-digest", "digest"),
+    ("purgatory", "purgatory"),
+    ("kdump-image", "loader"),
+    ("kdump-loader", "kdump-loader"),
+];
 /// Instrumentation.
 const FLAGS: &str = "-Cinstrument-coverage";
 
