@@ -12,6 +12,7 @@
 
 mod bench;
 mod machine;
+mod pages;
 mod panics;
 mod plots;
 mod record;
@@ -38,6 +39,7 @@ enum Command {
     Storm(storm::Args),
     Panics(panics::Args),
     Bench(bench::Args),
+    Pages(pages::Args),
     Plots(plots::Args),
     Check(bench::Check),
     #[command(hide = true)]
@@ -61,6 +63,7 @@ fn run(command: Command) -> Result<()> {
         Command::Storm(args) => args.run(&repo),
         Command::Panics(args) => args.run(&repo),
         Command::Bench(args) => args.run(&repo),
+        Command::Pages(args) => args.run(&repo),
         Command::Plots(args) => args.run(&repo),
         Command::Check(args) => args.run(&repo),
         Command::Contestant(args) => args.run(&repo),

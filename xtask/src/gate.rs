@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that can be shown, shown.
 //!
-//! On exit: all tests of the workspace, pages and pictures in a browser, ten seconds of each fuzz target, the pure parts under Miri, the
+//! On exit: all tests of the workspace, ten seconds of each fuzz target, the pure parts under Miri, the
 //! peers' purgatories, all bare-metal cases and all scenarios have run, and what is handed out has been built a second time, whatever the
 //! first ones said, and none has failed; what could not be run is named as skipped, with the reason. Each runner's own closing lines are
 //! on stdout as it printed them; a summary follows.
@@ -27,7 +27,7 @@ use summary::{Summary, tally};
 /// Set up, build, audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
 ///
 /// With CI set in the environment, `cargo xtask lint` runs beside the building. What cannot be run here is skipped and named with the reason:
-/// fuzzing without a C++ compiler, Miri without its toolchain, pages without a browser, scenarios on the newest kernel series where the
+/// fuzzing without a C++ compiler, Miri without its toolchain, scenarios on the newest kernel series where the
 /// archive has none. Any other missing part is a failure.
 #[derive(clap::Args)]
 pub struct Args {
@@ -56,12 +56,10 @@ impl Args {
         // what this prints.
         let scenarios = cmd!(sh, "cargo test --locked --workspace --test scenarios -- --color=never {filter...}");
         let cases = cmd!(sh, "cargo test --locked --workspace --test bare -- --color=never {filter...}");
-        let pages = cmd!(sh, "cargo test --locked --workspace --test page -- --color=never {filter...}");
-        let [host, cases, scenarios, pages] =
-            [host, cases, scenarios, pages].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
+        let [host, cases, scenarios] =
+            [host, cases, scenarios].map(|tests| tests.env("KDUMP_PURGATORY_ELF", &purgatory));
         // All, so that one run tells everything that is wrong.
         let host = phases.time("host tests", || command::show(host));
-        let pages = phases.time("pages", || command::show(pages));
         // A filter names tests, and neither targets nor Miri's parts are any.
         let whole = filter.is_none();
         let fuzzed = phases.time("fuzz", || if whole { fuzz::briefly(sh, repo) } else { Ok(Vec::new()) });
@@ -72,7 +70,7 @@ impl Args {
             phases.time("bare-metal cases", || command::show_and_read(cases, std::io::stdout().lock()))?;
         let (said, scenarios) = phases.time("scenarios", || command::show_and_read(scenarios, std::io::stdout().lock()))?;
         let mut failures: Vec<String> =
-            [host, pages, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
+            [host, cases, scenarios].into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
         let fuzzed = fuzzed.unwrap_or_else(|error| {
             failures.push(format!("fuzz: {error:#}"));
             Vec::new()
@@ -120,10 +118,7 @@ fn bring_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
     setup::linker(sh)?;
     setup::rust_src(sh, repo)?;
     setup::llvm_tools(sh, repo)?;
-    let bring = |sh: &Shell| {
-        setup::guests(sh, repo, true)?;
-        setup::browser(sh, repo)
-    };
+    let bring = |sh: &Shell| setup::guests(sh, repo, true);
     let build = || {
         build::build(sh, repo)?;
         build::hosted::guest_programs(sh, repo)?;

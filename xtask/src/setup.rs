@@ -140,11 +140,6 @@ pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
 }
 
-/// The browser, for `test`: 100 MB for one test, which is skipped without.
-pub fn browser(sh: &Shell, repo: &Repository) -> Result<()> {
-    guests::get(sh, repo, false, |name| name == Name::Browser).map(drop)
-}
-
 /// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven. The disk with a Debian, which takes a
 /// minute to be made, only if one of them asks for it.
 pub fn guests(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
-use loader::picture;
+use kdump_loader::picture;
 use qemu_runner::context::DEFAULT_SERIES;
 use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Error, Outcome, fixture};
@@ -50,7 +50,8 @@ impl Args {
             }
             Name::Outcome => {
                 let scenario = qemu::by_name(SCENARIO)?;
-                show(repo, self.run_with(sh, repo, |context| scenario.run(context))?)
+                let outcome = self.run_with(sh, repo, |context| scenario.run(context))?;
+                show(repo, outcome.dated(qemu::today(sh)?))
             }
             Name::Page => {
                 let file = repo.root.join(OUTCOME);

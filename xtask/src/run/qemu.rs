@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Scenario, scenarios};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::build;
+use crate::command;
 use crate::repository::Repository;
 use crate::setup;
 
@@ -78,6 +79,8 @@ impl Args {
                 Some(reason) => Err(format!("{}: cannot be run here: {reason}", scenario.name)),
                 None => scenario.run(&context).map_err(|error| error.chain()),
             };
+            let today = today(sh)?;
+            let result = result.map(|outcome| outcome.dated(today));
             match &result {
                 Ok(outcome) => println!("{outcome}"),
                 Err(why) => {
@@ -105,6 +108,11 @@ pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
     setup::guests(sh, repo, debian_disk)?;
     build::build(sh, repo)?;
     build::hosted::guest_programs(sh, repo)
+}
+
+/// The day, as in ISO 8601.
+pub fn today(sh: &Shell) -> Result<String> {
+    Ok(command::read(cmd!(sh, "date --utc +%Y-%m-%d"))?.trim().to_owned())
 }
 
 /// The scenario of this name.
