@@ -44,7 +44,10 @@ impl Args {
             }
             let faults = test()?;
             failed += usize::from(!faults.is_empty());
-            println!("{name}: {}", if faults.is_empty() { "ok".into() } else { faults.join("\n  ") });
+            println!(
+                "{name}: {}",
+                if faults.is_empty() { "ok".into() } else { faults.join("\n  ") }
+            );
             Ok(())
         };
         for subject in subjects::all(repo)? {
@@ -66,7 +69,8 @@ fn passes(browser: &Browser<'_>, subject: &Subject) -> Result<Vec<String>> {
         // A picture alone has one size: a phone scales it or scrolls.
         let is_phone_picture = view.is_phone() && subject.is_picture;
         if !is_phone_picture {
-            faults.extend(checks::faults(&seen).into_iter().map(|fault| format!("{view}: {fault}")));
+            faults
+                .extend(checks::faults(&seen).into_iter().map(|fault| format!("{view}: {fault}")));
         }
         grounds.push(seen.ground);
     }

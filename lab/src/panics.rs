@@ -21,6 +21,9 @@ use crate::repository::{Repository, explain};
 /// The two that are compared.
 const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPerEvent];
 
+/// Where the record is, relative to the root.
+pub const RECORD: &str = "docs/storm/panics.jsonl";
+
 /// Panic guests at drawn moments while memory and CPUs come and go; name the cause of every miss
 #[derive(clap::Args)]
 pub struct Args {
@@ -49,11 +52,11 @@ impl Args {
                 eprintln!("{number:>3} {contestant}: {sentence}; took {} s", one.took_s);
                 panicked.push(one);
                 if write {
-                    record::write(repo, "docs/storm/panics.jsonl", &machine, &panicked)?;
+                    record::write(repo, RECORD, &machine, &panicked)?;
                 }
             }
         }
-        let report = Report { machine, seed, panicked };
+        let report = Report { machine, panicked };
         print!("{report}");
         if write {
             repo.write("docs/storm/panics.md", &report.to_string())?;
@@ -65,15 +68,17 @@ impl Args {
     }
 }
 
-struct Report {
-    machine: Machine,
-    seed: u64,
-    panicked: Vec<Panicked>,
+/// A series.
+pub struct Report {
+    /// The host.
+    pub machine: Machine,
+    /// Every panic.
+    pub panicked: Vec<Panicked>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machine, seed, panicked } = self;
+        let Self { machine, panicked } = self;
         let count = panicked.len() / CONTESTANTS.len();
         writeln!(out, "# Panics at drawn moments\n")?;
         writeln!(
@@ -135,7 +140,7 @@ mod tests {
         let record = include_str!("../../docs/storm/panics.jsonl");
         let panicked: Vec<Panicked> =
             record.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
-        let text = Report { machine: machine(), seed: 6, panicked }.to_string();
+        let text = Report { machine: machine(), panicked }.to_string();
         assert!(
             text.contains("| kdump-loader, the kernel updates the elfcorehdr | 40 | 37 | 18 |")
         );

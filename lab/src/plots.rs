@@ -13,7 +13,7 @@ mod verify;
 use anyhow::Result;
 
 use crate::repository::Repository;
-use crate::{bench, record, storm as storms};
+use crate::{bench, panics, record, storm as storms};
 
 /// Draw docs/bench/verify.svg and docs/storm/storm.svg, and write the tables beside them
 ///
@@ -32,6 +32,10 @@ impl Args {
         let (machine, measured) = record::read(repo, storms::RECORD)?;
         repo.write("docs/storm/storm.svg", &storm::svg(&machine, &measured))?;
         let table = storms::table::Table { machine, measured };
-        repo.write("docs/storm/storm.md", &table.to_string())
+        repo.write("docs/storm/storm.md", &table.to_string())?;
+
+        let (machine, panicked) = record::read(repo, panics::RECORD)?;
+        let report = panics::Report { machine, panicked };
+        repo.write("docs/storm/panics.md", &report.to_string())
     }
 }

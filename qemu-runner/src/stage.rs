@@ -155,6 +155,23 @@ impl<'c> Stage<'c> {
         self.outcome.now(how);
     }
 
+    /// Runs `work` on a stage of its own. An error comes with the story so far.
+    pub(crate) fn alone<T>(
+        context: &'c Context,
+        name: &'static str,
+        deadline: Deadline,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut stage = Self::new(context, Outcome::new(name), deadline)?;
+        let result = work(&mut stage);
+        let story = stage.outcome.to_string();
+        let closed = stage.close();
+        match result {
+            Ok(value) => closed.map(|_| value),
+            Err(error) => Err(Error::Scenario { name, story, source: Box::new(error) }),
+        }
+    }
+
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and dumps, unless they are to be kept.
     pub(crate) fn close(self) -> Result<Outcome, Error> {
         write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;

@@ -133,10 +133,12 @@ impl Browser<'_> {
         ensure!(output.status.success(), "the browser failed ({})", output.status);
         let [dom, log] =
             [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        let measured = dom.split_once(MEASURED[0]).and_then(|(_, rest)| rest.split_once(MEASURED[1]));
+        let measured =
+            dom.split_once(MEASURED[0]).and_then(|(_, rest)| rest.split_once(MEASURED[1]));
         let (measured, _) = measured.with_context(|| format!("{name} was not measured: {dom}"))?;
         let mut seen: Seen = serde_json::from_str(measured).context("what was measured")?;
-        seen.console = log.lines().filter(|line| line.contains(CONSOLE)).map(str::to_owned).collect();
+        seen.console =
+            log.lines().filter(|line| line.contains(CONSOLE)).map(str::to_owned).collect();
         Ok(seen)
     }
 }

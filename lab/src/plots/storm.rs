@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::storm::SERIES;
 
 /// Pixels of the title and its notes.
-const HEAD: f64 = 76.0;
+const HEAD: f64 = 106.0;
 
 /// Draws it.
 pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
@@ -28,7 +28,8 @@ pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
     });
     let content = html! {
         text.note x="12" y="54" { "A panic during this time leaves no dump. Each dot is one storm, emulated." }
-        text.note x="12" y="72" { "Bars, where they are longer than a dot: what the time can have been." }
+        text.note x="12" y="72" { "Bars: what the time can have been. Dashed: the kernel updates the image and" }
+        text.note x="12" y="90" { "holds its lock. A panic on another CPU then leaves no dump either." }
         @for (index, one) in panels.iter().enumerate() { (panel(one, HEAD + PANEL * index as f64)) }
     };
     let title = "Time without a crash image while memory is added";
@@ -60,7 +61,7 @@ fn curves(storms: &[&Measured]) -> Vec<Curve> {
         curves.push(Curve { name: name.into(), class: class.into(), points: unprotected });
         if contestant == Contestant::InKernel {
             let points = of(|storm| [storm.kernel_updates_s; 3]);
-            let name = "… and its lock held".into();
+            let name = "(kernel holds its lock)".into();
             curves.push(Curve { name, class: "c0 dashed".into(), points });
         }
     }
