@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             // Outermost first. No backtrace, whatever RUST_BACKTRACE says: the chain says where, and these are not bugs.
             eprintln!("cargo xtask: {error}");
             error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
-            ExitCode::FAILURE
+            if error.is::<qemu::CannotTell>() { ExitCode::from(qemu::CANNOT_TELL) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -125,7 +125,7 @@ fn bring_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
     setup::rust_src(sh, repo)?;
     setup::llvm_tools(sh, repo)?;
     let bring = |sh: &Shell| {
-        setup::guests(sh, repo, true)?;
+        setup::guests(sh, repo, setup::Large { kernels: true, debian_disk: true })?;
         setup::browser(sh, repo)
     };
     let build = || {

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::tell::{End, Teller};
 use handoff::Verdict;
 use qemu_runner::Context;
 use qemu_runner::bare::{self, Case, Machines, Start, cases};
@@ -23,8 +24,8 @@ pub struct Tally {
     pub took: Option<Duration>,
 }
 
-/// Runs the cases, as many at a time as there are CPUs.
-pub fn run(wanted: &[&'static Case], context: &Context, machines: &Machines) -> Tally {
+/// Runs the cases, as many at a time as there are CPUs; as TAP, if there is a teller.
+pub fn run(wanted: &[&'static Case], context: &Context, machines: &Machines, teller: Option<&Teller>) -> Tally {
     let started = Instant::now();
     let width = wanted.iter().map(|case| case.name.len()).max().unwrap_or(0);
     let next = AtomicUsize::new(0);
@@ -34,6 +35,12 @@ pub fn run(wanted: &[&'static Case], context: &Context, machines: &Machines) -> 
             let started = Instant::now();
             let outcome = run_one(case, context, machines);
             let (result, took) = (if outcome.is_ok() { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
+            if let Some(teller) = teller {
+                let story = case.summary.to_owned();
+                teller.tell(case.name, &outcome.clone().map_or_else(End::Failed, |()| End::Passed(story)));
+                ended.lock().expect("nobody panics with it").push((case.name, outcome));
+                continue;
+            }
             println!("{result:<6} {:width$} {took:7.2} s  {}", case.name, case.expect.verdict.word());
             ended.lock().expect("nobody panics with it").push((case.name, outcome));
         }
@@ -48,7 +55,9 @@ pub fn run(wanted: &[&'static Case], context: &Context, machines: &Machines) -> 
         match outcome {
             Ok(()) => tally.passed.push(name.to_owned()),
             Err(why) => {
-                eprintln!("\n{why}");
+                if teller.is_none() {
+                    eprintln!("\n{why}");
+                }
                 tally.failed.push(name.to_owned());
             }
         }
