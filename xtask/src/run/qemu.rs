@@ -2,8 +2,7 @@
 //!
 //! *On exit*: for each scenario its timeline, what failed, or why it was not run; as text or as TAP.
 
-mod bare; // cases of the fault matrix, on a kernel of our own
-pub mod matrix; // all of them
+mod bare; // cases of the fault matrix, on our own kernel
 mod tell; // what came of each, on stdout
 
 use std::fmt;

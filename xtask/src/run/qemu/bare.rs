@@ -10,9 +10,10 @@ use qemu_runner::bare::debugger::{GDBINIT, SCRIPT};
 use qemu_runner::bare::{self, Case, FAMILIES, Machines, Start, cases};
 use xshell::Shell;
 
-use super::matrix;
 use super::tell::{End, Teller};
 use crate::build;
+use crate::command;
+use crate::gate;
 use crate::repository::Repository;
 use crate::setup;
 
@@ -32,7 +33,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["all", "gdb", "keep", "write_table"])]
     list: bool,
     /// Run every case, as many at a time as there are CPUs
-    #[arg(long, conflicts_with_all = ["gdb", "write_table"])]
+    #[arg(long, conflicts_with_all = ["gdb", "keep", "write_table"])]
     all: bool,
     /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none is named; no deadline
     // qemu_runner::bare::debugger::PORT, as a test shows.
@@ -58,7 +59,11 @@ impl Args {
         if self.write_table {
             return write_table(repo);
         }
-        // Names first: a typing error should not cost a build.
+        if self.all && !self.tap {
+            prepare(sh, repo)?;
+            return command::show(gate::harness(sh, repo, "bare", &None));
+        }
+        // Names first: a typing error must not cost a build.
         let wanted = if self.all { cases().collect() } else { by_names(&self.case)? };
         ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
         let teller = Teller::new(self.tap);
@@ -69,16 +74,7 @@ impl Args {
             println!("{} waits for gdb", wanted[0].name);
         }
         teller.plan(wanted.len());
-        if self.all {
-            let tally = matrix::run(&wanted, &context, &machines, self.tap.then_some(&teller));
-            if !self.tap {
-                print!("{tally}");
-                ensure!(tally.failed.is_empty(), "{} of {} cases failed", tally.failed.len(), wanted.len());
-                return Ok(());
-            }
-        } else {
-            self.run_in_turn(repo, &wanted, &context, &machines, &teller)?;
-        }
+        self.run_in_turn(repo, &wanted, &context, &machines, &teller)?;
         teller.finish()
     }
 
@@ -93,7 +89,8 @@ impl Args {
     ) -> Result<()> {
         for case in wanted {
             teller.remark(&format!("when {}", case.summary));
-            let result = bare::run(case, context, machines, Start::Disk { debugger: self.gdb });
+            let start = if self.all { Start::Booted } else { Start::Disk { debugger: self.gdb } };
+            let result = bare::run(case, context, machines, start);
             teller.tell(case.name, &End::of(result.map(|outcome| outcome.to_string())));
             if self.gdb.is_none() && !self.tap {
                 println!("{}", again(repo, case)?);
