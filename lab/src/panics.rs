@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use qemu_runner::panics::{self, Cause, Ended, Panicked, draws};
@@ -24,6 +25,16 @@ const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPer
 /// Where the record is, relative to the root.
 pub const RECORD: &str = "docs/storm/panics.jsonl";
 
+/// How to read the report.
+const NOTES: &str = "\
+The guests run Linux 6.12 under TCG. From the first block of memory on, DIMMs and CPUs come and go,
+one after another. Each moment is drawn beforehand, counts from that block, and is the same for both
+contestants.
+
+Each panic is judged by the headers of /proc/vmcore and by the dead kernel's memory: its memory map
+just before, `kexec_crash_image` and `__kexec_lock`.
+";
+
 /// Panic guests at drawn moments while memory and CPUs come and go; name the cause of every miss
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,6 +44,9 @@ pub struct Args {
     /// The seed that moments and operations are drawn from
     #[arg(long, default_value_t = 6)]
     seed: u64,
+    /// Boot this kernel instead, which must update the elfcorehdr itself (6.6 or newer)
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    bzimage: Option<PathBuf>,
     /// Write docs/storm/panics.jsonl and panics.md
     #[arg(long)]
     write: bool,
@@ -41,8 +55,8 @@ pub struct Args {
 impl Args {
     /// Panics and prints; an error if a miss has no cause.
     pub fn run(&self, repo: &Repository) -> Result<()> {
-        let Self { count, seed, write } = *self;
-        let context = repo.prepare_guests()?;
+        let Self { count, seed, write, .. } = *self;
+        let context = repo.prepare_guests(self.bzimage.as_deref())?;
         let machine = Machine::here(repo)?;
         let mut panicked = Vec::new();
         for draw in draws(seed, count) {
@@ -81,16 +95,8 @@ impl fmt::Display for Report {
         let Self { machine, panicked } = self;
         let count = panicked.len() / CONTESTANTS.len();
         writeln!(out, "# Panics at drawn moments\n")?;
-        writeln!(
-            out,
-            "Written by `cargo lab panics --count {count} --seed {seed} --write` on {machine}.\n\n\
-             The guests run Linux {} under TCG. From the first block of memory on, DIMMs and CPUs \
-             come and go, one after another.\nEach moment is drawn beforehand, counts from that \
-             block, and is the same for both contestants.\n\nEach panic is judged by the headers \
-             of /proc/vmcore and by the dead kernel's memory: its memory map just before,\n\
-             `kexec_crash_image` and `__kexec_lock`.\n",
-            panics::SERIES
-        )?;
+        writeln!(out, "Written by `cargo lab panics --count {count} --write` on {machine}.\n")?;
+        writeln!(out, "{NOTES}")?;
         writeln!(
             out,
             "| | panics | dumps | of exactly the memory that was there | seconds each |"

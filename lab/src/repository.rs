@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use qemu_runner::Context;
+use qemu_runner::context::KernelUnderTest;
 
 /// The repository that this program was built from.
 pub struct Repository {
@@ -29,12 +30,19 @@ impl Repository {
         Ok(())
     }
 
-    /// Brings and builds everything that guests need.
-    pub fn prepare_guests(&self) -> Result<Context> {
+    /// Brings and builds everything that guests need. They boot `bzimage` if there is one.
+    pub fn prepare_guests(&self, bzimage: Option<&Path>) -> Result<Context> {
+        // First, so that a wrong file costs no build.
+        let kernel = bzimage.map(|file| KernelUnderTest::open(file, None)).transpose();
+        let kernel = kernel.map_err(explain)?;
         const PARTS: &str = "qemu,busybox,kernels,makedumpfile,kexec,udev,flock";
         self.xtask(&["setup", "--only", PARTS])?;
         self.xtask(&["build", "--guests"])?;
-        self.context()
+        let context = self.context()?;
+        Ok(match kernel {
+            Some(kernel) => context.with_kernel(kernel),
+            None => context,
+        })
     }
 
     /// Assets and build results, as scenarios see them.

@@ -119,7 +119,8 @@ pub struct Measured {
 /// Runs a storm on a machine of its own.
 pub fn run(context: &Context, request: &Request) -> Result<Measured, Error> {
     let deadline = Deadline::after(crate::scenario::LIMIT + PER_BLOCK * request.size.blocks);
-    Stage::alone(context, "storm", deadline, |stage| measure(stage, request))
+    let play = |stage: &mut Stage<'_>| measure(stage, request);
+    Stage::play(context, "storm", deadline, &[], play).map(|(measured, _)| measured)
 }
 
 /// Runs a storm on this stage.

@@ -146,7 +146,8 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn map(system_ram: &[Range<u64>]) -> Iomem {
-        let crash_kernel = Vec::from([512 * MIB..768 * MIB]);
+        let crash = 512 * MIB..768 * MIB;
+        let crash_kernel = Vec::from([crash]);
         Iomem { system_ram: system_ram.to_vec(), crash_kernel, kernel_text: 16 * MIB }
     }
 

@@ -51,7 +51,7 @@ impl Args {
             Name::Outcome => {
                 let scenario = qemu::by_name(SCENARIO)?;
                 let outcome = self.run_with(sh, repo, |context| scenario.run(context))?;
-                show(repo, outcome.dated(qemu::today(sh)?))
+                show(repo, outcome.dated(qemu::today()?))
             }
             Name::Page => {
                 let file = repo.root.join(OUTCOME);
