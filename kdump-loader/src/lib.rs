@@ -14,3 +14,5 @@ mod commands; // one file per subcommand
 mod dispatch; // from the words typed to the command
 
 pub use dispatch::main;
+pub use kexec::words::markdown as kexec_options; // docs/kexec-options.md
+pub use options::cli::{command, manual}; // what man pages and completions are made of
