@@ -8,13 +8,13 @@ use loader::{picture, submit};
 use super::{Error, LIVE, advise, print, print_json, request, write_file};
 use crate::cli::{Plan, STANDARD_OUTPUT};
 
-/// Stands in for the random seed: it is as long, and every plan of the same image from the same snapshot has the same identity.
+/// Stands in for the random seed, so that every plan of the same image has the same identity.
 const NO_SEED: [u8; 32] = [0; 32];
 
-/// What names in the picture begin with.
+/// Prefix of names in the picture.
 const PICTURE: &str = "plan";
 
-/// Builds the image and prints what it would be.
+/// Builds the image and prints its description.
 pub fn run(arguments: &Plan) -> Result<(), Error> {
     let machine = match &arguments.snapshot {
         Some(directory) => Machine::read(directory, None)?,

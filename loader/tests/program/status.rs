@@ -102,7 +102,7 @@ const STATES: &[State] = &[
         },
         answer: "cannot_tell",
         found: &[("no_user_space", "unknown")],
-        words: &["cannot tell whether", "without an initrd and without root=", "help: name an initrd"],
+        words: &["cannot tell whether", "has neither an initrd nor root=", "help: set an initrd"],
     },
     State {
         name: "nothing in the initrd saves",
@@ -130,7 +130,7 @@ const STATES: &[State] = &[
         make: |machine| machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n"),
         answer: "no",
         found: &[("target_full", "error")],
-        words: &["/var/crash has ", " MiB free, and a dump", "help: free space"],
+        words: &["/var/crash has ", " MiB free, but a dump", "help: free space"],
     },
     State {
         name: "the target is encrypted",

@@ -51,8 +51,8 @@ fn settings_are_named_where_the_configuration_was_there_already() {
         settings.fates.iter().map(|fate| fate.to_string().split_once("kdump-tools:").unwrap().1.to_owned()).collect()
     };
     let named = told();
-    assert_eq!(named[0], "1: KDUMP_KERNEL: the config was there already; set kernel there yourself");
-    assert!(named[1].starts_with("2: KDUMP_SYSCTL, as settings of the kernel") && named.len() == 3, "{named:#?}");
+    assert_eq!(named[0], "1: not taken over: KDUMP_KERNEL: the config already existed; set kernel in it yourself");
+    assert!(named[1].starts_with("2: taken over: KDUMP_SYSCTL, as kernel settings") && named.len() == 3, "{named:#?}");
     root.install(true).unwrap();
     assert_eq!(root.text("etc/kdump-loader.toml"), shipped);
     assert_eq!(sysctl_keys(root.path()), ["vm.panic_on_oom"]);
