@@ -1,0 +1,188 @@
+//! `kdump-loader load --file` and `kexec -s`: the kernel builds the image, with its built-in purgatory. This is the only way
+//! under lockdown.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use crate::arm::record::{Record, origin::Origin};
+use crate::health::advice;
+use crate::options::Options;
+use loader::admit::preflight;
+use loader::cmdline;
+use loader::describe::listing::Listing;
+use loader::files::Files;
+use loader::files::read::Content;
+use loader::image::SpanSummary;
+use loader::kernel::uki;
+use loader::machine::{KexecState, Present, Reservation};
+use loader::request::InputFile;
+use loader::submit::file_load;
+use loader::submit::{self, file, keys};
+use serde::Serialize;
+
+use super::load::follows;
+use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn, warn};
+use crate::options::cli::Load;
+
+/// What to arm.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The capture kernel.
+    pub kernel: &'a Path,
+    /// Its initrd.
+    pub initrd: Option<&'a Path>,
+    /// Its command line; with `reuse`, added to the running kernel's.
+    pub append: Option<&'a str>,
+    /// Whether to begin with the running kernel's command line.
+    pub reuse: bool,
+    /// The required format of the kernel's file, if any.
+    pub format: Option<&'static str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// The options that apply to kexec_file_load(2).
+    pub fn of(options: &'a Options) -> Self {
+        Self {
+            kernel: &options.kernel,
+            initrd: options.initrd.as_deref(),
+            append: options.append.as_deref(),
+            reuse: options.reuse_cmdline,
+            format: None,
+        }
+    }
+}
+
+/// What was armed, and what `load --file --json` prints.
+#[derive(Serialize)]
+pub(super) struct Output {
+    /// Always `kexec_file_load`.
+    pub call: &'static str,
+    /// Whether the kernel keeps the elfcorehdr up to date.
+    pub hotplug: bool,
+    /// The capture kernel's file.
+    pub kernel: String,
+    /// The initrd's file.
+    pub initrd: Option<String>,
+    /// What the kernel was passed; it puts `elfcorehdr=` before it.
+    pub command_line: String,
+    /// The parameters that were dropped from the reused command line.
+    pub dropped: Vec<String>,
+    /// Where the image is.
+    pub crash_region: SpanSummary,
+}
+
+/// Checks, arms and records.
+pub fn run(arguments: &Load) -> Result<(), Error> {
+    let options = arguments.image.options();
+    let output = arm(Path::new(LIVE), Wanted::of(&options), origin(&options))?;
+    if !arguments.json {
+        return Ok(());
+    }
+    print_json(&output).map_err(|source| Error::ArmedUntold { identity: output.kernel.clone(), source: Box::new(source) })
+}
+
+/// Arms the requested files.
+pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output, Error> {
+    preflight::privileged(root)?;
+    let machine = Reservation::read(root)?;
+    preflight::file_permitted(root, &machine.kexec)?;
+    let crash_region = machine.crash_region()?;
+    let read = Files::read(wanted.kernel, wanted.initrd, crash_region)?;
+    origin.read(&read);
+    let Files { kernel, initrd } = read;
+    let defaults = uki::defaults(&kernel.input.bytes);
+    let command_line = base(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
+    if let Some(format) = wanted.format {
+        super::expect_format(&kernel.input, format)?;
+    }
+    let initrd = match (initrd, defaults.initrd) {
+        (Some(initrd), _) => Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input)),
+        (None, Some(inside)) => {
+            let input = InputFile { path: wanted.kernel.to_owned(), bytes: inside.to_vec() };
+            Some((in_memory("initrd", inside)?, input))
+        }
+        (None, None) => None,
+    };
+    let initrd_content = initrd.as_ref().map(|(_, content)| content);
+    let (parsed, line) = file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
+    let advice = said(&advice::of_line(&command_line, machine.possible_cpus, &machine.crash_regions));
+    let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
+
+    let initrd_fd = initrd.as_ref().map(|(file, _)| file.as_fd());
+    let files = file::Files { kernel: kernel_fd.as_fd(), initrd: initrd_fd, command_line: &line };
+
+    let _turn = turn(root)?;
+    keys::check(root)?;
+    rehearse(root, files)?;
+    // The kernel reads its memory map after this. A change in between causes one redundant reload, and none is missed.
+    let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
+    set_aside(root);
+    file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
+    forget(root);
+
+    let hotplug = follows(root, true, true);
+    let told = cmdline::text(line.as_bytes());
+    let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
+    let made = |record: Record| record.made(origin, listing, advice).write(root);
+    if let Err(error) = written.and_then(made) {
+        warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
+        forget(root);
+    }
+    let kernel = wanted.kernel.display().to_string();
+    say(format_args!(
+        "armed {kernel} with kexec_file_load: the kernel's built-in purgatory verifies it, and hangs without a message if it is corrupt"
+    ));
+    let initrd = wanted.initrd.map(|path| path.display().to_string());
+    let dropped = command_line.dropped_text();
+    Ok(Output {
+        call: "kexec_file_load",
+        hotplug,
+        kernel,
+        initrd,
+        command_line: told,
+        dropped,
+        crash_region: crash_region.into(),
+    })
+}
+
+/// Whether kexec_load(2) is forbidden or missing, so that kexec_file_load(2) may work instead.
+/// A closed /proc/kcore also means lockdown where securityfs is not mounted.
+pub(super) fn might_do_instead(error: &Error) -> bool {
+    if let Error::Machine(error) = error {
+        return error.is_denied();
+    }
+    matches!(
+        error,
+        Error::Preflight(preflight::Error::LockedDown { .. })
+            | Error::Refused {
+                refusal: submit::Error::NotPermitted | submit::Error::Forbidden | submit::Error::NotImplemented,
+                ..
+            }
+    )
+}
+
+/// If an image is armed, finds out whether the kernel trusts the signature before that image is freed.
+fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
+    if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root) {
+        return Ok(());
+    }
+    match file::rehearse(files) {
+        // The rehearsal loads into ordinary memory, which the real load does not need.
+        Ok(()) | Err(file::Error::NoMemory { .. }) => Ok(()),
+        Err(refusal) => Err(Error::file_refused(root, refusal, Aftermath::StillArmed)),
+    }
+}
+
+/// A descriptor for a part of a file: the file itself if the part is all of it, otherwise an in-memory file.
+/// The kernel reads regular files only. It gets the bytes that were checked, even if the path was replaced.
+fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
+    let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if regular && part.len() as u64 == read.identity.len {
+        return Ok(read.file.try_clone().map_err(|source| Error::InMemory { what, source })?.into());
+    }
+    in_memory(what, part)
+}
+
+fn in_memory(what: &'static str, bytes: &[u8]) -> Result<OwnedFd, Error> {
+    file::in_memory(bytes).map_err(|source| Error::InMemory { what, source })
+}

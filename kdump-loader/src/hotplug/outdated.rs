@@ -1,0 +1,223 @@
+//! Whether the armed image is up to date, that is, whether a new load would arm the same image.
+//!
+//! *On entry*
+//! - the armed image: the record, and the elfcorehdr in memory
+//! - the machine as it is now
+//! - the options that are wanted now
+//!
+//! *On exit* every reason why the image is out of date; none if it is up to date.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::mem::offset_of;
+use std::path::Path;
+
+use handoff::{Block, DIGEST_LEN};
+use serde::Serialize;
+
+use crate::arm::record::origin::{Origin, PROGRAM};
+use crate::arm::record::{Call, Known, Record};
+use crate::options::config::FilePolicy;
+use loader::describe::listing::Listing;
+use loader::image::{SpanSummary, hex};
+use loader::machine::{self, CrashHotplug, Error, Present};
+use loader::phys::PhysRange;
+
+/// One reason why the armed image is out of date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing is armed.
+    NotArmed,
+    /// The armed image is unknown.
+    Unknown {
+        /// Why.
+        because: Unknown,
+    },
+    /// Memory was added, and would not be dumped.
+    MemoryCame {
+        /// Its addresses.
+        range: SpanSummary,
+    },
+    /// Memory was removed, and the capture kernel would look for it.
+    MemoryLeft {
+        /// Its addresses.
+        range: SpanSummary,
+    },
+    /// A memory block was removed, and the elfcorehdr cannot be read to check for it.
+    BlockRemoved {
+        /// Its number.
+        block: u64,
+    },
+    /// A CPU was added, and its registers would not be dumped.
+    CpuCame {
+        /// Its number.
+        cpu: u32,
+    },
+    /// A file that the image was made from has changed.
+    FileChanged {
+        /// The option that names it.
+        what: String,
+        /// Its path.
+        path: String,
+    },
+    /// An option has changed.
+    OptionChanged {
+        /// The config's key.
+        key: String,
+    },
+    /// The config selects the other system call.
+    CallChanged,
+    /// The user forced the reload.
+    Forced,
+}
+
+/// Why the armed image is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unknown {
+    /// Another loader armed it, or this one could not write a record.
+    NoRecord,
+    /// The record is from an earlier boot.
+    EarlierBoot,
+    /// The record cannot be read.
+    Unreadable,
+    /// An older loader wrote the record and recorded less.
+    OlderRecord,
+    /// Another loader has replaced the image.
+    Replaced,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::NoRecord => "there is no record of it",
+            Self::EarlierBoot => "the record is from an earlier boot",
+            Self::Unreadable => "the record cannot be read",
+            Self::OlderRecord => "the record, from an older loader, does not say what it was made from",
+            Self::Replaced => "another loader has replaced the recorded image",
+        })
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotArmed => write!(out, "nothing is armed"),
+            Self::Unknown { because } => write!(out, "the armed image is unknown: {because}"),
+            Self::MemoryCame { range } => write!(out, "memory {range} was added and is not in the list of memory to dump"),
+            Self::MemoryLeft { range } => write!(out, "memory {range} was removed and is still in the list of memory to dump"),
+            Self::BlockRemoved { block } => write!(out, "memory block {block} was removed"),
+            Self::CpuCame { cpu } => write!(out, "CPU {cpu} was added, and the dump would lack its registers"),
+            Self::FileChanged { what, .. } if what == PROGRAM => write!(out, "this program has changed since it armed the image"),
+            Self::FileChanged { what, path } => write!(out, "the {what} changed: {path} is not the file that was loaded"),
+            Self::OptionChanged { key } => write!(out, "the config's `{key}` changed"),
+            Self::CallChanged => write!(out, "the config's `file` changed: another system call must arm the image"),
+            Self::Forced => write!(out, "a reload was forced"),
+        }
+    }
+}
+
+/// The armed image, as far as it is known.
+#[derive(Clone, Debug)]
+pub struct Armed {
+    /// Its record.
+    pub record: Box<Record>,
+    /// The current contents of its elfcorehdr, if memory can be read.
+    pub listing: Option<Listing>,
+    /// Whether the kernel updates the elfcorehdr; needed if that cannot be read.
+    pub hotplug: CrashHotplug,
+    /// Another image is armed than the recorded one: the kernel does not update it as recorded, or the recorded seal is not
+    /// in memory. An image that keeps both is not noticed.
+    pub replaced: bool,
+}
+
+impl Armed {
+    /// Combines the record and the memory of the machine below `root`. crash_hotplug is read only if it matters: the kernel
+    /// takes its kexec lock for the answer, and a panic while it is held leaves no dump.
+    pub fn find(root: &Path, record: Box<Record>, present: &Present) -> Result<Self, Error> {
+        let listing = record.elfcorehdr(present.crash_region).and_then(|start| Listing::read(root, start));
+        let hotplug = match (record.hotplug, &listing) {
+            (true, _) => CrashHotplug::read_patiently(root)?,
+            (false, None) => CrashHotplug::read(root)?,
+            (false, Some(_)) => CrashHotplug { cpu: None, memory: None },
+        };
+        let replaced = is_replaced(root, &record) || (record.hotplug && !hotplug.complete());
+        Ok(Self { record, listing, hotplug, replaced })
+    }
+
+    /// Differences between the machine and the image's elfcorehdr, as it is in memory. If that cannot be read, as it was
+    /// recorded: if the kernel updates it, additions are in it by now, but removed ranges stay.
+    pub fn machine_reasons(&self, present: &Present, removed: &[u64]) -> Vec<Reason> {
+        if self.replaced {
+            return vec![Reason::Unknown { because: Unknown::Replaced }];
+        }
+        let mut reasons = Vec::new();
+        let Some(listing) = self.listing.as_ref().or(self.record.listing.as_ref()) else {
+            return vec![Reason::Unknown { because: Unknown::OlderRecord }];
+        };
+        let difference = listing.difference(present);
+        let follows = |answer: Option<bool>| self.listing.is_none() && answer == Some(true);
+        let (memory, cpu) = (follows(self.hotplug.memory), follows(self.hotplug.cpu));
+        let span = |range: &PhysRange| SpanSummary::from(*range);
+        let left = difference.memory_left.iter().map(span);
+        reasons.extend(left.map(|range| Reason::MemoryLeft { range }));
+        if self.listing.is_none() {
+            reasons.extend(removed.iter().map(|&block| Reason::BlockRemoved { block }));
+        }
+        if !memory {
+            let came = difference.memory_came.iter().map(span);
+            reasons.extend(came.map(|range| Reason::MemoryCame { range }));
+        }
+        if !cpu {
+            reasons.extend(difference.cpus_came.iter().map(|&cpu| Reason::CpuCame { cpu }));
+        }
+        reasons
+    }
+
+    /// Differences between the wanted options and files and those that were armed.
+    pub fn wish_reasons(&self, wished: &Origin, file: FilePolicy) -> Vec<Reason> {
+        let Some(origin) = &self.record.origin else { return vec![Reason::Unknown { because: Unknown::OlderRecord }] };
+        let mut reasons = Vec::new();
+        let by_file = self.record.call == Call::KexecFileLoad;
+        if (file == FilePolicy::Never && by_file) || (file == FilePolicy::Always && !by_file) {
+            reasons.push(Reason::CallChanged);
+        }
+        let keys: BTreeSet<&String> = origin.options.keys().chain(wished.options.keys()).collect();
+        for key in keys {
+            if origin.options.get(key) != wished.options.get(key) {
+                reasons.push(Reason::OptionChanged { key: key.clone() });
+            }
+        }
+        // If the option names another file now, the option has changed, not the file.
+        for (what, identity) in &origin.files {
+            let renamed = origin.options.get(what) != wished.options.get(what);
+            if !renamed && wished.files.get(what) != Some(identity) {
+                reasons.push(Reason::FileChanged { what: what.clone(), path: identity.path.clone() });
+            }
+        }
+        reasons
+    }
+}
+
+/// Whether the seal in the purgatory's block, which is the image's identity, differs from the recorded one.
+fn is_replaced(root: &Path, record: &Record) -> bool {
+    let Some(image) = &record.image else { return false };
+    let Some(block) = &image.by_block else { return false };
+    let seal = PhysRange::with_len(block.block.start + offset_of!(Block, seal) as u64, DIGEST_LEN as u64);
+    let read = seal.and_then(|seal| machine::read_memory(root, seal).ok());
+    read.is_some_and(|seal| hex(&seal) != image.identity)
+}
+
+/// The record of the armed image, or why the image is unknown.
+pub fn known(read: Result<Known, crate::arm::record::Error>) -> Result<Box<Record>, Unknown> {
+    match read {
+        Ok(Known::Image(record)) => Ok(record),
+        Ok(Known::Nothing) => Err(Unknown::NoRecord),
+        Ok(Known::Stale) => Err(Unknown::EarlierBoot),
+        Err(_) => Err(Unknown::Unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests;

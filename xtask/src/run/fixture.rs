@@ -1,0 +1,83 @@
+//! `cargo xtask fixture`: makes anew what tests under `tests/fixtures/` were given by a real kernel.
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum;
+use kdump_loader::picture;
+use qemu_runner::context::DEFAULT_SERIES;
+use qemu_runner::page::{self, Section};
+use qemu_runner::{Context, Error, Outcome, fixture};
+use xshell::Shell;
+
+use crate::repository::Repository;
+use crate::run::qemu;
+
+/// Make a fixture anew that a real kernel has written
+///
+/// The kernel is booted in QEMU as scenarios do. What it writes is another each time, since KASLR moves it; tests must not depend
+/// on that.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which
+    fixture: Name,
+    /// The kernel's series
+    #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES, value_parser = ["6.12", "7"])]
+    kernel: String,
+}
+
+/// The scenario whose outcome is a fixture, where that is, and what is shown of it.
+const SCENARIO: &str = "hotplug";
+const OUTCOME: &str = "tests/fixtures/outcome-hotplug/outcome.json";
+const PAGE: &str = "docs/hotplug.html";
+const PICTURE: &str = "docs/crash-region.svg";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Name {
+    /// The elfcorehdr that a kernel writes on hotplug, and a snapshot of the machine: tests/fixtures/elfcorehdr-SERIES
+    Elfcorehdr,
+    /// What a run of the scenario `hotplug` has left: tests/fixtures/outcome-hotplug, docs/hotplug.html and docs/crash-region.svg
+    Outcome,
+    /// The last two of that, drawn anew without a run
+    Page,
+}
+
+impl Args {
+    /// Makes it in place of the one that is there.
+    pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
+        match self.fixture {
+            Name::Elfcorehdr => {
+                let directory = repo.root.join(format!("tests/fixtures/elfcorehdr-{}", self.kernel));
+                self.run_with(sh, repo, |context| fixture::elfcorehdr(context, &directory)).map(drop)
+            }
+            Name::Outcome => {
+                let scenario = qemu::by_name(SCENARIO)?;
+                show(repo, self.run_with(sh, repo, |context| scenario.run(context))?)
+            }
+            Name::Page => {
+                let file = repo.root.join(OUTCOME);
+                let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                show(repo, serde_json::from_slice(&text).with_context(|| format!("{} is no outcome", file.display()))?)
+            }
+        }
+    }
+
+    /// Brings what a machine needs, and lets it run.
+    fn run_with(&self, sh: &Shell, repo: &Repository, run: impl FnOnce(&Context) -> Result<Outcome, Error>) -> Result<Outcome> {
+        qemu::prepare(sh, repo, false)?;
+        let context = Context::from_repo(&repo.root, Some(&self.kernel), false)?;
+        let outcome = run(&context).map_err(|error| anyhow!("{}", error.chain()))?;
+        println!("{outcome}");
+        Ok(outcome)
+    }
+}
+
+/// Leaves an outcome for tests, and as a page and a picture for people.
+fn show(repo: &Repository, outcome: Outcome) -> Result<()> {
+    let write = |path: &str, text: &str| {
+        let file = repo.root.join(path);
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    };
+    let image = outcome.evidence.image.as_ref().context("no image was armed")?;
+    write(PICTURE, &picture::svg(image, "plan"))?;
+    write(OUTCOME, &(serde_json::to_string_pretty(&outcome)? + "\n"))?;
+    write(PAGE, &page::html(&[Section::new(qemu::by_name(SCENARIO)?, Ok(outcome))]))
+}
