@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::cli::{Cli, Command};
 use crate::commands::{self, Error};
 use crate::kexec;
-use crate::options::cli::{Cli, Command};
 
 /// Exit status of a failure. (clap exits with 2 after a usage error.)
 const FAILURE: u8 = 1;

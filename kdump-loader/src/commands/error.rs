@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::arm::record;
 use crate::hotplug::removal;
 use crate::options::config;
-use loader::admit::firmware::Firmware;
+use crate::options::embedded::NotEmbedded;
 use loader::admit::preflight;
 use loader::files;
 use loader::files::read;
@@ -16,6 +16,7 @@ use loader::machine;
 use loader::phys::PhysRange;
 use loader::purgatory;
 use loader::submit;
+use loader::submit::firmware::Firmware;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +129,9 @@ pub enum Error {
     /// A file is not a kernel that can be loaded.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
+    /// This program has no embedded purgatory.
+    #[error(transparent)]
+    NotEmbedded(#[from] NotEmbedded),
     /// A file is not a purgatory that can be loaded.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),

@@ -15,7 +15,7 @@ use super::{
     Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, note, print_json, request, say, set_aside,
     turn, warn,
 };
-use crate::options::cli::Load;
+use crate::cli::Load;
 
 /// What `load --json` prints.
 #[derive(Serialize)]

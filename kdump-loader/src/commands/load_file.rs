@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use crate::arm::record::{Record, origin::Origin};
-use crate::health::advice;
+use crate::findings::advice;
 use crate::options::Options;
 use loader::admit::preflight;
 use loader::cmdline;
@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use super::load::follows;
 use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn, warn};
-use crate::options::cli::Load;
+use crate::cli::Load;
 
 /// What to arm.
 #[derive(Clone, Copy, Debug)]

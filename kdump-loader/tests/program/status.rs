@@ -76,7 +76,7 @@ const STATES: &[State] = &[
         make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200"),
         answer: "cannot_tell",
         found: &[("deadly_parameter", "unknown")],
-        words: &["has hugepages=200, which belongs to the running kernel"],
+        words: &["has hugepages=200, which suits only the running kernel"],
     },
     State {
         name: "the reservation is too small",

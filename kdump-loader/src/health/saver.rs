@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::capture::Capture;
 use super::dump_target::{self, Target};
 use super::files::Files;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use crate::service::{UnitState, unit_state};
 
 /// With this file, a custom initrd declares that it saves the dump. The first line names the program.

@@ -1,13 +1,15 @@
 //! "Would a panic now leave a dump?": the answer, and the findings that decide it.
 //!
-//! *On entry* the results of [`crate::health::survey`]. *On exit* one of four answers. Each finding has a code for programs, a level,
+//! *On entry* the results of [`crate::health`]. *On exit* one of four answers. Each finding has a code for programs, a level,
 //! a message, and a remedy that works on this machine.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-mod code;
+mod code; // the table
+pub mod advice; // allowed, but probably a mistake
+pub mod recorded; // advice, as the record keeps it
 
 pub use code::Code;
 

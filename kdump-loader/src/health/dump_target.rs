@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::capture::Capture;
 use super::files::Files;
 use super::saver::Service;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 
 mod device; // the device of a directory, and whether it is encrypted
 mod need; // the size of the dump
