@@ -160,7 +160,7 @@ fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
         false => (Code::TargetUnknown, "set a directory on a disk in the settings of the service"),
     };
     let message = format!(
-        "the dump goes to {directory} on {} ({}), which was not accessed: whether the capture kernel can reach it and has room there \
+        "the dump goes to {directory} on the mount {} ({}), which was not accessed: whether the capture kernel can reach it and has room there \
          is unknown",
         mount.point, mount.kind
     );

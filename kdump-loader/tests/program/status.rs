@@ -83,7 +83,7 @@ const STATES: &[State] = &[
         make: |machine| machine.write("sys/kernel/kexec_crash_size", "1048576\n"),
         answer: "cannot_tell",
         found: &[("too_little_room", "unknown")],
-        words: &["MiB to run in; in tests with less than", "help: boot the running kernel with crashkernel="],
+        words: &["MiB for the capture kernel to run; with less than", "help: boot the running kernel with crashkernel="],
     },
     State {
         name: "kernel and initrd are of two releases",
@@ -109,14 +109,14 @@ const STATES: &[State] = &[
         make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line = NO_ROOT.into()),
         answer: "cannot_tell",
         found: &[("saver_unknown", "unknown")],
-        words: &["unknown[saver_unknown]: the initrd has no program that is known to save a dump", "/etc/kdump-loader/saver"],
+        words: &["unknown[saver_unknown]: the initrd has no program that is known to save dumps", "/etc/kdump-loader/saver"],
     },
     State {
         name: "the service is not installed",
         make: |machine| fs::remove_file(machine.path("usr/lib/systemd/system/kdump-tools-dump.service")).unwrap(),
         answer: "no",
         found: &[("saver_missing", "error")],
-        words: &["boots kdump-tools-dump.service to save the dump, but that is not installed"],
+        words: &["boots kdump-tools-dump.service to save the dump, but the unit is not installed"],
     },
     State {
         name: "the service is switched off",
@@ -199,7 +199,7 @@ const STATES: &[State] = &[
         },
         answer: "yes_but",
         found: &[("target_on_network", "warning")],
-        words: &["the dump goes to /var/crash, which is on /var/crash (nfs4) and was not looked at"],
+        words: &["the dump goes to /var/crash on the mount /var/crash (nfs4), which was not accessed"],
     },
     State {
         name: "the target is an automount",
@@ -209,7 +209,7 @@ const STATES: &[State] = &[
         },
         answer: "yes_but",
         found: &[("target_unknown", "warning")],
-        words: &["which is on /var/crash (autofs) and was not looked at"],
+        words: &["/var/crash on the mount /var/crash (autofs), which was not accessed"],
     },
     State {
         name: "the target is shared by the host",
@@ -218,7 +218,7 @@ const STATES: &[State] = &[
         },
         answer: "yes_but",
         found: &[("target_unknown", "warning"), ("makedumpfile_unknown", "note")],
-        words: &["how much room /dumps of myfs (virtiofs) has for the dump is unknown"],
+        words: &["whether /dumps of myfs (virtiofs) has enough room for the dump is unknown"],
     },
     State {
         name: "makedumpfile is too old",
