@@ -214,7 +214,11 @@ pub(super) fn expect_reload(first: &mut First<'_, '_>, options: &str, expected: 
     check(names == expected, "reasons of `reload`", format!("{expected:?}"), told.to_string())?;
     check_eq("how often `reload` has armed", &told["armed"], &Value::from(u32::from(!expected.is_empty())))?;
     check_eq("kexec_crash_loaded after `reload`", &first.crash_loaded()?, &true)?;
-    first.note(if expected.is_empty() { "reload: still true".to_owned() } else { format!("reload: armed, because {names:?}") });
+    first.note(if expected.is_empty() {
+        "reload: already up to date".to_owned()
+    } else {
+        format!("reload: armed, because {names:?}")
+    });
     Ok(())
 }
 
