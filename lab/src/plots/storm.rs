@@ -82,7 +82,7 @@ mod tests {
             _ => storm,
         };
         let picture = svg(&machine(), &storms.map(never).collect::<Vec<_>>());
-        for words in ["each event", "throttled", "reloads", "in kernel", "lock held"] {
+        for words in ["each event", "throttled", "reloads", "in kernel", "holds its lock"] {
             assert!(picture.contains(words), "{words}");
         }
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
