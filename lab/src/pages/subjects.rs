@@ -20,7 +20,10 @@ pub struct Subject {
 
 impl Subject {
     fn picture(name: &str, svg: &str) -> Self {
-        let text = format!("<!DOCTYPE html><title>t</title><body style='margin:0'>{svg}");
+        let text = format!(
+            "<!DOCTYPE html><meta charset='utf-8'><title>t</title>\
+             <body style='margin:0'>{svg}"
+        );
         Self { name: name.into(), is_picture: true, text }
     }
 
