@@ -12,16 +12,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::findings::recorded::RecordedAdvice;
 use loader::describe::listing::Listing;
 use loader::image::Summary;
 use loader::phys::PhysRange;
 
-pub mod advice;
 pub mod failure;
 pub mod origin;
 pub mod state;
 
-use advice::RecordedAdvice;
 use origin::Origin;
 
 /// Below the root.
@@ -71,7 +70,7 @@ pub struct Record {
     /// What its elfcorehdr listed when it was armed.
     #[serde(default)]
     pub listing: Option<Listing>,
-    /// What `load` warned about when it was armed ([`crate::health::advice`]).
+    /// What `load` warned about when it was armed ([`crate::findings::advice`]).
     #[serde(default)]
     pub advice: Vec<RecordedAdvice>,
 }
@@ -103,7 +102,7 @@ pub enum Error {
     },
     /// Another process does not end.
     #[error(
-        "another kdump-loader has held {} for {} s and does not end; look for its process (fuser -v on that file), then try again",
+        "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v on that file, then try again",
         path.display(), waited.as_secs()
     )]
     Busy {
@@ -113,7 +112,7 @@ pub enum Error {
         waited: Duration,
     },
     /// The record is not one.
-    #[error("{} is not a record of this kdump-loader; load the image again to replace it", path.display())]
+    #[error("{} is not a valid record; load the image again to replace it", path.display())]
     Garbled {
         /// The file.
         path: PathBuf,

@@ -1,0 +1,294 @@
+//! [10] Warnings before an image is armed, about what is allowed but probably not intended. They never reject an image.
+//!
+//! *On entry*
+//! - the finished image
+//! - the request
+//! - the machine
+//!
+//! *On exit* one message for each problem that would spoil a dump without any other sign.
+
+use std::fmt;
+
+use crate::findings::{Code, Level};
+use crate::initrd::Initrd;
+use loader::cmdline::{self, Base, Weight};
+use loader::image::{Image, Verification, mib};
+use loader::kernel;
+use loader::machine::{ConfidentialGuest, Machine};
+use loader::phys::PhysRange;
+use loader::place::room::{self, Room};
+use loader::place::suggested_mib;
+use loader::purgatory::settings;
+use loader::request::{Console, Request};
+
+/// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
+pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
+
+/// Makes drivers reset devices that the crashed kernel left in an unknown state (`reset_devices`, init/main.c).
+const RESET_DEVICES: &str = "reset_devices";
+/// Memory that one CPU costs the capture kernel, measured on Linux 6.12 without `nr_cpus=1`.
+const PER_CPU: u64 = 800 * 1000;
+/// Memory for CPUs that causes a warning even if the caller has chosen their number.
+const MUCH_FOR_CPUS: u64 = 16 << 20;
+/// End of the memory that devices with 32-bit DMA can address.
+const DMA32_END: u64 = 1 << 32;
+
+/// A warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// The capture kernel would use the crashed kernel's DIMMs as RAM.
+    MemoryHotplug,
+    /// Drivers of the capture kernel would find devices in the state that the crashed kernel left.
+    DevicesNotReset,
+    /// The capture kernel would start several CPUs, or set up more than it needs.
+    ManyCpus {
+        /// CPUs that it would set up.
+        cpus: u32,
+        /// Bytes that they take.
+        memory: u64,
+    },
+    /// All crash memory is above 4 GiB.
+    NoLowMemory,
+    /// The caller passed parameters that do not suit a capture kernel.
+    Unfit {
+        /// The parameters, as given.
+        parameters: Vec<String>,
+        /// Their effect in a capture kernel.
+        effect: &'static str,
+        /// Their effect on the dump.
+        weight: Weight,
+    },
+    /// The command line has no room for the purgatory's report.
+    NoReport {
+        /// Bytes by which it is too long.
+        lacks: usize,
+    },
+    /// Port I/O faults in this guest, so there is no console.
+    NoConsole {
+        /// The kind of guest, and the evidence.
+        guest: ConfidentialGuest,
+    },
+    /// A foreign purgatory hangs instead of resetting the machine.
+    StandsStill {
+        /// Whose contract it follows.
+        whose: &'static str,
+        /// Whether it prints nothing.
+        silent: bool,
+    },
+    /// The capture kernel would have too little memory to run.
+    LittleRoom {
+        /// Bytes of its memory that the image leaves free.
+        free: u64,
+        /// Bytes that were always enough in tests.
+        safe: u64,
+        /// A size to reserve, in MiB.
+        suggested_mib: u64,
+    },
+    /// The capture kernel gets no keys for an encrypted dump target.
+    KeysLeftBehind {
+        /// Keys that the kernel is configured to hand over.
+        keys: u32,
+    },
+    /// The command line requests memory in CMA, but the kernel does not show where it is.
+    HiddenCma {
+        /// Requested bytes.
+        asked: u64,
+        /// Bytes that the capture kernel has without it.
+        reserved: u64,
+    },
+    /// The command line requests memory in CMA, but the kernel reserved none.
+    RefusedCma {
+        /// Requested bytes.
+        asked: u64,
+        /// Bytes that the capture kernel has without it.
+        reserved: u64,
+    },
+    /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
+    Cma {
+        /// Bytes.
+        len: u64,
+    },
+}
+
+impl Advice {
+    /// Its code in the record and in `status`.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::MemoryHotplug => Code::MemoryHotplug,
+            Self::DevicesNotReset => Code::DevicesNotReset,
+            Self::ManyCpus { .. } => Code::ManyCpus,
+            Self::NoLowMemory => Code::NoLowMemory,
+            Self::Unfit { weight: Weight::Loses, .. } => Code::DeadlyParameter,
+            Self::Unfit { .. } => Code::UnfitParameter,
+            Self::NoReport { .. } => Code::NoReport,
+            Self::NoConsole { .. } => Code::ConsoleImpossible,
+            Self::StandsStill { .. } => Code::PurgatoryHangs,
+            Self::LittleRoom { .. } => Code::LittleRoom,
+            Self::KeysLeftBehind { .. } => Code::KeysLeftBehind,
+            Self::HiddenCma { .. } | Self::RefusedCma { .. } => Code::CmaHidden,
+            Self::Cma { .. } => Code::CmaShared,
+        }
+    }
+
+    /// Its effect on the dump.
+    pub fn level(&self) -> Level {
+        self.code().level()
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MemoryHotplug => write!(
+                out,
+                "the capture kernel's command line has no {NO_MEMORY_HOTPLUG}: the capture kernel uses DIMMs as RAM, mainly hot-added \
+                 ones, and overwrites the data to dump; add it unless this machine cannot have DIMMs"
+            ),
+            Self::DevicesNotReset => write!(
+                out,
+                "the capture kernel's command line has no {RESET_DEVICES}: drivers may fail on devices that the crashed kernel left busy, \
+                 which may make the dump target unreachable; add {RESET_DEVICES}"
+            ),
+            Self::ManyCpus { cpus, memory } => write!(
+                out,
+                "the capture kernel's command line allows {cpus} CPUs, which take about {} MiB of crash memory and may reset the machine \
+                 when they start; add nr_cpus=1",
+                mib(*memory)
+            ),
+            Self::NoLowMemory => write!(
+                out,
+                "no crash memory is below 4 GiB: devices with 32-bit DMA do not work in the capture kernel, which may make the dump target \
+                 unreachable; boot the running kernel without crashkernel=0,low, or with crashkernel=256M,low"
+            ),
+            Self::Unfit { parameters, effect, .. } => write!(
+                out,
+                "the capture kernel's command line has {}, which suits only the running kernel: {effect}; remove it",
+                parameters.join(" ")
+            ),
+            Self::NoReport { lacks } => write!(
+                out,
+                "the capture kernel's command line has no room for the purgatory's report: the capture kernel boots, but its user space \
+                 cannot read the result of the verification; shorten the command line by {lacks} bytes"
+            ),
+            Self::NoConsole { guest } => write!(
+                out,
+                "this is a {guest}, where port I/O faults: the purgatory gets no console, and resets or halts without a message on a \
+                 failure; if this is not such a guest, use --confidential no"
+            ),
+            Self::StandsStill { whose, silent } => write!(
+                out,
+                "a purgatory like {whose} hangs{} if the image has changed, unless it was built differently; the embedded one, without \
+                 --purgatory, reports what has changed and resets the machine",
+                if *silent { " without a message" } else { "" }
+            ),
+            Self::LittleRoom { free, safe, suggested_mib } => write!(
+                out,
+                "the image leaves {} MiB for the capture kernel to run; with this kernel and initrd, about {} MiB were always enough in \
+                 tests; boot the running kernel with crashkernel={suggested_mib}M, or test one panic and look for the dump",
+                mib(*free),
+                mib(*safe)
+            ),
+            Self::KeysLeftBehind { keys } => write!(
+                out,
+                "the kernel is configured to hand over {keys} dm-crypt keys (/sys/kernel/config/crash_dm_crypt_keys), but only \
+                 kexec_file_load does so: the capture kernel cannot open an encrypted dump target; load with --file"
+            ),
+            Self::HiddenCma { asked, reserved } => write!(
+                out,
+                "the running kernel was booted with {} MiB of crashkernel=…,cma, but does not show where they are \
+                 (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19): the capture kernel gets only the other {} MiB; reserve more with \
+                 a plain crashkernel=, or use --file, because the kernel itself knows them",
+                asked >> 20,
+                reserved >> 20
+            ),
+            Self::RefusedCma { asked, reserved } => write!(
+                out,
+                "the running kernel was booted with {} MiB of crashkernel=…,cma, but reserved none of them \
+                 (/sys/kernel/kexec/crash_cma_ranges is empty): the capture kernel gets only {} MiB; reserve more with a plain \
+                 crashkernel=, or request less with ,cma",
+                asked >> 20,
+                reserved >> 20
+            ),
+            Self::Cma { len } => write!(
+                out,
+                "{} MiB of the capture kernel's memory are crashkernel=…,cma: user pages there are not in the dump, and after a panic the \
+                 crashed kernel waits ten seconds for devices to stop writing there",
+                len >> 20
+            ),
+        }
+    }
+}
+
+/// All warnings about `image`, which was built for `request` on `machine`.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Advice> {
+    let mut advice = of_line(&request.command_line, machine.possible_cpus, &machine.crash_regions);
+    if let Verification::ByBlock(told) = image.verification()
+        && told.report_lacks > 0
+    {
+        advice.push(Advice::NoReport { lacks: told.report_lacks });
+    }
+    if let (Console::Port(_), Some(guest)) = (request.console, settings::confidential(request, machine)) {
+        advice.push(Advice::NoConsole { guest });
+    }
+    if let Verification::BySymbols(told) = image.verification() {
+        advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
+    }
+    let len: u64 = machine.crash_cma.iter().flatten().map(|range| range.len()).sum();
+    let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
+    let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
+    let free = (reserved + len).saturating_sub(used);
+    let initrd = request.initrd.as_ref().map_or(&[][..], |initrd| &initrd.bytes);
+    let cpus = cmdline::cpu_limit(&request.command_line.line).unwrap_or(u32::MAX).min(machine.possible_cpus);
+    let release = kernel::release(&request.kernel);
+    let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
+    let mut unpacked = room::about_unpacked(initrd);
+    if free < safe_with(unpacked) {
+        // The estimate is too high for an initrd of compressed files. Unpacking takes time, so it happens only before a warning.
+        unpacked = Initrd::read(initrd, |_| false).map_or(unpacked, |initrd| initrd.unpacked);
+    }
+    let safe = safe_with(unpacked);
+    if free < safe {
+        advice.push(Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) });
+    }
+    if len > 0 {
+        advice.push(Advice::Cma { len });
+    }
+    if machine.dm_crypt_keys > 0 {
+        advice.push(Advice::KeysLeftBehind { keys: machine.dm_crypt_keys });
+    }
+    if let Some(asked) = machine.hidden_cma() {
+        advice.push(Advice::HiddenCma { asked, reserved });
+    }
+    if let Some(asked) = machine.refused_cma() {
+        advice.push(Advice::RefusedCma { asked, reserved });
+    }
+    advice
+}
+
+/// Warnings without an image: about the command line and the crash memory.
+pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> Vec<Advice> {
+    let line = &base.line;
+    let mut advice = Vec::new();
+    if !cmdline::has_parameter(line, NO_MEMORY_HOTPLUG) {
+        advice.push(Advice::MemoryHotplug);
+    }
+    if !cmdline::has_parameter(line, RESET_DEVICES) {
+        advice.push(Advice::DevicesNotReset);
+    }
+    let limit = cmdline::cpu_limit(line);
+    let cpus = possible_cpus.min(limit.unwrap_or(u32::MAX));
+    let memory = u64::from(cpus) * PER_CPU;
+    let chosen = limit.is_some() || cmdline::starts_one_cpu(line);
+    if cpus > 1 && (!chosen || memory >= MUCH_FOR_CPUS) {
+        advice.push(Advice::ManyCpus { cpus, memory });
+    }
+    if crash_regions.first().is_some_and(|lowest| lowest.start() >= DMA32_END) {
+        advice.push(Advice::NoLowMemory);
+    }
+    let unfit = base.unfit().into_iter();
+    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit { parameters, effect: row.effect, weight: row.weight }));
+    advice
+}
+
+#[cfg(test)]
+mod tests;

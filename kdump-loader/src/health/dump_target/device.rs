@@ -1,0 +1,224 @@
+//! The device of a directory: its mount, the block device below it, and the devices below that.
+
+use std::path::{Path, PathBuf};
+
+use super::super::files::Files;
+
+/// Limit of stacked block devices. LUKS on LVM on RAID on a partition is five.
+const DEEPEST: usize = 16;
+/// The unit of /sys/class/block/NAME/size.
+const SECTOR: u64 = 512;
+/// Prefix of a dm-crypt device's identifier, with and without LUKS (cryptsetup, `DM_UUID_PREFIX`).
+const CRYPT: &str = "CRYPT-";
+
+/// A mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The directory of its block device in /sys.
+    pub device: String,
+    /// The mount point.
+    pub point: String,
+    /// The type of its file system.
+    pub kind: String,
+    /// Whether its files are in memory, so that a boot loses them.
+    pub is_volatile: bool,
+    /// Major and minor number, as in `8:1`.
+    number: String,
+}
+
+impl Mount {
+    /// Whether its files are on another machine.
+    pub fn is_on_network(&self) -> bool {
+        NETWORK.contains(&self.kind.as_str())
+    }
+
+    /// Whether a program or another machine serves it, so that an access may hang.
+    fn may_hang(&self) -> bool {
+        self.is_on_network() || self.kind == "autofs" || self.kind == "fuse" || self.kind.starts_with("fuse.")
+    }
+}
+
+/// File systems of other machines.
+const NETWORK: [&str; 12] =
+    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "lustre", "coda", "ncpfs", "fuse.sshfs", "fuse.glusterfs"];
+/// Limit of followed links (`MAXSYMLINKS`, include/linux/namei.h).
+const MOST_LINKS: usize = 40;
+/// File systems in memory.
+const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
+
+/// All mounts, from /proc/self/mountinfo (Documentation/filesystems/proc.rst, 3.5).
+fn mounts(files: Files<'_>) -> Vec<Mount> {
+    let text = files.text("proc/self/mountinfo").unwrap_or_default();
+    let mount = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut fields = before.split(' ').skip(2);
+        let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
+        let (kind, rest) = after.split_once(' ')?;
+        let source = unescaped(rest.split(' ').next()?);
+        // Major number 0 is not a block device. btrfs has such a number, but its source is a device. Other sources may be paths
+        // on a file system that hangs.
+        let device = match number.starts_with("0:") {
+            true if source.starts_with("/dev/") => block_device(files, &source).unwrap_or_default(),
+            true => String::new(),
+            false => format!("sys/dev/block/{number}"),
+        };
+        Some(Mount { device, point, is_volatile: VOLATILE.contains(&kind), kind: kind.to_owned(), number })
+    };
+    text.lines().filter_map(mount).collect()
+}
+
+/// Decodes the octal escapes of mountinfo.
+fn unescaped(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (code, it)| text.replace(code, it))
+}
+
+/// The mount that a directory is on: the innermost one, and the last of several at the same point.
+pub fn mount_of(files: Files<'_>, directory: &str) -> Option<Mount> {
+    innermost(&mounts(files), Path::new(directory)).cloned()
+}
+
+fn innermost<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
+    mounts.iter().filter(|mount| directory.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
+}
+
+/// Resolves all links in a directory's path, as far as it exists.
+///
+/// # Errors
+///
+/// A mount on the way that may hang. It is not accessed.
+pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
+    let mounts = mounts(files);
+    let mut left: Vec<String> = directory.rsplit('/').map(str::to_owned).collect();
+    let (mut path, mut links) = (PathBuf::from("/"), 0);
+    while let Some(name) = left.pop() {
+        match name.as_str() {
+            "" | "." => continue,
+            ".." => drop(path.pop()),
+            name => path.push(name),
+        }
+        if let Some(mount) = innermost(&mounts, &path).filter(|mount| mount.may_hang()) {
+            return Err(mount.clone());
+        }
+        if let Some(to) = files.link(&path).filter(|_| links < MOST_LINKS) {
+            links += 1;
+            path = if to.starts_with('/') { PathBuf::from("/") } else { path.parent().unwrap_or(&path).to_owned() };
+            left.extend(to.rsplit('/').map(str::to_owned));
+        }
+    }
+    Ok(path.display().to_string())
+}
+
+/// Where a block device is mounted.
+pub fn mounted(files: Files<'_>, block: &str) -> Option<String> {
+    let number = files.line(format!("{block}/dev"))?;
+    mounts(files).into_iter().find(|mount| mount.number == number || mount.device == block).map(|mount| mount.point)
+}
+
+/// The directory in /sys of a device that is named by its path or as in fstab(5).
+pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
+    let by = [("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid"), ("PARTLABEL=", "by-partlabel")];
+    let by = by.iter().find_map(|(prefix, directory)| {
+        Some(format!("dev/disk/{directory}/{}", encoded(name.strip_prefix(prefix)?.trim_matches('"'))))
+    });
+    let path = by.unwrap_or_else(|| name.to_owned());
+    let block = format!("sys/class/block/{}", files.real_name(path).ok()?);
+    files.exists(&block).then_some(block)
+}
+
+/// A label in the encoding of udev's links (`encode_devnode_name` of systemd).
+fn encoded(label: &str) -> String {
+    let encode = |character: char| match character {
+        _ if character.is_ascii_alphanumeric() || "#+-.:=@_".contains(character) || !character.is_ascii() => {
+            character.to_string()
+        }
+        _ => format!("\\x{:02x}", u32::from(character)),
+    };
+    label.chars().map(encode).collect()
+}
+
+/// The name of the encrypted volume that holds a device, or is it.
+pub fn encrypted(files: Files<'_>, block: &str) -> Option<String> {
+    encrypted_below(files, block, DEEPEST)
+}
+
+fn encrypted_below(files: Files<'_>, block: &str, depth: usize) -> Option<String> {
+    if block.is_empty() || depth == 0 {
+        return None;
+    }
+    if files.line(format!("{block}/dm/uuid")).is_some_and(|uuid| uuid.starts_with(CRYPT)) {
+        return files.line(format!("{block}/dm/name"));
+    }
+    // A partition has no slaves, but its disk may.
+    let disk = if files.exists(format!("{block}/partition")) { format!("{block}/..") } else { block.to_owned() };
+    let below = files.names(format!("{disk}/slaves"));
+    below.iter().find_map(|name| encrypted_below(files, &format!("sys/class/block/{name}"), depth - 1))
+}
+
+/// Size of a block device in bytes.
+pub fn size(files: Files<'_>, block: &str) -> Option<u64> {
+    files.line(format!("{block}/size"))?.parse::<u64>().ok()?.checked_mul(SECTOR)
+}
+
+/// Free bytes on the file system of a directory, which need not exist yet.
+pub fn free(files: Files<'_>, directory: &str) -> Option<u64> {
+    let nearest = Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
+    let file_system = rustix::fs::fstatvfs(nearest).ok()?;
+    // Root writes the dump, so blocks reserved for root count as free.
+    file_system.f_bfree.checked_mul(file_system.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn label_is_found_under_the_name_that_udev_gives_its_link() {
+        assert_eq!(encoded("/boot"), r"\x2fboot");
+        assert_eq!(encoded("My disk\\"), r"My\x20disk\x5c");
+        assert_eq!(encoded("é#+-.:=@_9"), "é#+-.:=@_9");
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("dev/disk/by-label")).unwrap();
+        fs::create_dir_all(root.path().join("sys/class/block/vda2")).unwrap();
+        fs::write(root.path().join("dev/vda2"), "").unwrap();
+        symlink("../../vda2", root.path().join(r"dev/disk/by-label/\x2fboot")).unwrap();
+        assert_eq!(block_device(Files::new(root.path()), "LABEL=/boot").as_deref(), Some("sys/class/block/vda2"));
+    }
+
+    #[test]
+    fn path_is_resolved_only_up_to_a_mount_that_may_hang() {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["proc/self", "boot", "mnt/dumps/today", "auto/local"] {
+            fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                      23 22 0:31 / /mnt/dumps rw - nfs4 server:/dumps rw\n\
+                      24 22 0:32 / /auto rw - autofs systemd-1 rw\n\
+                      25 22 0:33 / /home rw - fuse.sshfs me@server: rw\n\
+                      26 22 0:32 / /disk rw - autofs systemd-1 rw\n\
+                      27 26 254:2 / /disk rw - ext4 /dev/vda2 rw\n";
+        fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+        for (link, to) in [("crash", "/boot"), ("far", "mnt/dumps/today"), ("boot/up", "../far"), ("loop", "loop")] {
+            symlink(to, root.path().join(link)).unwrap();
+        }
+        let real = |path| real_path(Files::new(root.path()), path).map_err(|mount| mount.point);
+        for (path, expected) in [("/crash/today", "/boot/today"), ("/nowhere", "/nowhere"), ("/mnt/./../boot", "/boot")] {
+            assert_eq!(real(path).as_deref(), Ok(expected));
+        }
+        assert_eq!(real("/disk/crash").as_deref(), Ok("/disk/crash"), "the last mount counts");
+        assert_eq!(real("/loop").as_deref(), Ok("/loop"));
+        for (path, point) in [
+            ("/mnt/dumps", "/mnt/dumps"),
+            ("/far", "/mnt/dumps"),
+            ("/crash/up/x", "/mnt/dumps"),
+            ("/auto/x", "/auto"),
+            ("/home", "/home"),
+        ] {
+            assert_eq!(real(path), Err(point.to_owned()), "{path}");
+        }
+    }
+}
