@@ -14,7 +14,7 @@ use crate::kexec;
 /// Exit status of a failure. (clap exits with 2 after a usage error.)
 const FAILURE: u8 = 1;
 
-/// Does what the command line says, and returns the exit status.
+/// Runs the command line and returns the exit status.
 pub fn main() -> ExitCode {
     if let Some(arguments) = for_kexec(env::args_os()) {
         return commands::kexec::run(arguments);

@@ -1,7 +1,7 @@
-//! [0] One `service install` or `service uninstall` at a time on a machine.
+//! [0] A lock, so that only one `service install` or `service uninstall` changes a machine at a time.
 //!
-//! On the live machine the lock is a file in /run that only root can open. Below another root it is the root directory itself, so that
-//! nothing is left in an image. A process that ends, in whatever way, releases it.
+//! On the live machine, the lock is a file in /run that only root can open. In a disk image, it is the root directory itself, so
+//! that no lock file remains there. The lock is released when the process ends.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -11,24 +11,25 @@ use std::time::Duration;
 use super::{Error, failed};
 use crate::arm::record::{self, state};
 
-/// The lock of the live machine. It is not in the state directory, whose presence tells udev's rule that an image was armed.
+/// The lock file of the live machine. It is not in the state directory, because the udev rule treats that directory as a sign
+/// that an image was armed.
 const LOCK: &str = "/run/kdump-loader-service.lock";
-/// The live machine.
+/// Root of the live machine.
 const LIVE: &str = "/";
-/// How long another process may take: it writes some ten files and waits for `systemctl daemon-reload`.
+/// How long another process may take. It writes about ten files and waits for `systemctl daemon-reload`.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The right to change a machine, or to say what would be changed.
+/// Permission to change a machine, or only to report the changes.
 #[derive(Debug)]
 pub enum Turn<'r> {
-    /// No other process changes it.
+    /// This process holds the lock.
     Alone {
         /// The machine's root.
         root: &'r Path,
-        /// Ends with the process.
+        /// The lock.
         lock: record::Turn,
     },
-    /// Nothing is changed.
+    /// Changes are only reported.
     DryRun {
         /// The machine's root.
         root: &'r Path,
@@ -54,18 +55,18 @@ impl<'r> Turn<'r> {
         }
     }
 
-    /// Whether nothing is to be changed.
+    /// Whether changes are only reported.
     pub fn is_dry_run(&self) -> bool {
         matches!(self, Self::DryRun { .. })
     }
 
-    /// Whether the running machine is changed.
+    /// Whether the live machine is changed.
     pub fn is_live(&self) -> bool {
         !self.is_dry_run() && is_live(self.root())
     }
 }
 
-/// Whether a root is that of the running machine, under whatever name.
+/// Whether a path leads to the live machine's root.
 fn is_live(root: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(root), identity(Path::new(LIVE))), (Ok(root), Ok(live)) if root == live)
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn live_machine_is_known_under_other_names() {
+    fn live_machine_is_recognized_by_other_paths() {
         let root = tempfile::tempdir().unwrap();
         for live in ["/", "/..", "/proc/self/root"] {
             assert!(is_live(Path::new(live)), "{live}");
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn dry_run_waits_for_nothing_and_two_images_are_changed_at_once() {
+    fn dry_run_takes_no_lock_and_two_images_can_be_changed_at_once() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let never = |_| panic!("nothing to wait for");
         let held = Turn::wait(one.path(), never).unwrap();
