@@ -1,6 +1,7 @@
 //! Keeps the armed image up to date when CPUs or memory are added or removed.
 //!
-//! *On entry* an armed image and the kernel's events. *On exit* one decision: reload now, later, or not at all.
+//! *On entry* an armed image and the kernel's events. *On exit* one decision: reload now, later, or
+//! not at all.
 
 pub mod uevent; // the kernel's messages
 pub mod queue; // events that wait for a reload

@@ -1,4 +1,5 @@
-//! The program `kdump-loader`: arms a capture kernel and keeps it up to date. The library `loader` builds the images.
+//! The program `kdump-loader`: arms a capture kernel and keeps it up to date. The library `loader`
+//! builds the images.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,8 @@
-//! [0] The options that decide an image, from the command line or the config, before any file is read.
+//! [0] The options that decide an image, from the command line or the config, before any file is
+//! read.
 //!
-//! *On entry* values that [`crate::options::words`] has parsed. *On exit* the same values, and a text form for comparison.
+//! *On entry* values that [`crate::options::words`] has parsed. *On exit* the same values, and a
+//! text form for comparison.
 
 pub mod embedded; // the embedded purgatory
 pub mod words; // parses and formats values
@@ -64,7 +66,8 @@ impl Options {
         }
     }
 
-    /// Every option that differs from its default, as text by its key in the config. The record keeps this for comparison.
+    /// Every option that differs from its default, as text by its key in the config. The record
+    /// keeps this for comparison.
     pub fn words(&self) -> BTreeMap<String, String> {
         let Self { kernel, initrd, append, reuse_cmdline, noefi, on_corrupt, reset_delay_ms, .. } = self;
         let Self { console, confidential, no_hotplug, engine, leaf_size, purgatory, .. } = self;

@@ -3,15 +3,17 @@
 //! *On entry* the file system of a machine, live or a disk image below a directory.
 //!
 //! *On exit*
-//! - of [`install`]: the program, the units, the udev rule, a config, the links that enable them, and a ledger of every change
-//! - of [`uninstall`]: exactly the files before the installation, except for files that were changed after it
-//! - of [`conflicts()`]: other services and udev rules that arm; on request, `install` keeps them from arming, but not from
-//!   saving dumps
+//! - of [`install`]: the program, the units, the udev rule, a config, the links that enable them,
+//!   and a ledger of every change
+//! - of [`uninstall`]: exactly the files before the installation, except for files that were
+//!   changed after it
+//! - of [`conflicts()`]: other services and udev rules that arm; on request, `install` keeps them
+//!   from arming, but not from saving dumps
 //!
-//! Nothing here calls systemd or udev, so a disk image can be changed as well. Only the diversion of Debian's kexec calls another
-//! program, dpkg-divert.
+//! Nothing here calls systemd or udev, so a disk image can be changed as well. Only the diversion
+//! of Debian's kexec calls another program, dpkg-divert.
 
-mod turn; // [0] one installation at a time
+mod access; // [0] one installation at a time
 mod tree; // [1] the file system, and single changes to it
 mod layout; // [2] the files to install
 pub(crate) mod shell; // [2a] settings files of other services
@@ -24,6 +26,7 @@ mod change; // [6] all changes, or none
 pub mod divert; // [7] Debian's kexec
 mod check; // missing and changed files
 
+pub use access::Access;
 pub use change::{Choice, Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
@@ -31,7 +34,6 @@ pub(crate) use conflicts::{UnitState, unit_state};
 pub use distribution::Distribution;
 pub use layout::{PROGRAM, Program, sysctl_keys};
 pub use settings::{Fate, Settings};
-pub use turn::Turn;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,7 +56,7 @@ pub enum Error {
     },
     /// Another process holds the lock, or the lock cannot be taken.
     #[error(transparent)]
-    Turn(#[from] record::Error),
+    Lock(#[from] record::Error),
     /// Something that is neither a file nor a link has the name of a file.
     #[error("{} is {what}, where a file belongs; move it away and try again", path.display())]
     InTheWay {
@@ -174,8 +176,8 @@ pub enum Error {
     },
 }
 
-/// What an installation does with the settings of the distribution's service. A config that an earlier installation generated
-/// already has them.
+/// What an installation does with the settings of the distribution's service. A config that an
+/// earlier installation generated already has them.
 pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Settings, Error> {
     let tree = tree::Tree::new(root)?;
     if tree.look(layout::CONFIGURATION)? == tree::Found::Absent {

@@ -1,8 +1,9 @@
-//! [14] The record of the armed image. The kernel only reports *that* an image is armed; the record says *which*.
+//! [14] The record of the armed image. The kernel only reports *that* an image is armed; the record
+//! says *which*.
 //!
-//! *On entry* an image that the kernel has loaded. *On exit* a file below /run, which a reboot empties. The record is valid
-//! during the same boot, while an image is armed. If another loader has replaced the image, [`crate::hotplug::outdated`]
-//! usually notices.
+//! *On entry* an image that the kernel has loaded. *On exit* a file below /run, which a reboot
+//! empties. The record is valid during the same boot, while an image is armed. If another loader
+//! has replaced the image, [`crate::hotplug::outdated`] usually notices.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -32,7 +33,8 @@ const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 /// Version of the record's format.
 pub const VERSION: u32 = 1;
 
-/// How long another kdump-loader may take. It may wait for the kernel's lock ([`loader::submit`]) more than once.
+/// How long another kdump-loader may take. It may wait for the kernel's lock ([`loader::submit`])
+/// more than once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between two attempts to take a lock.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -172,8 +174,8 @@ impl Record {
         Self { origin: Some(origin), listing, advice, ..self }
     }
 
-    /// The physical address of its elfcorehdr. The kernel's loader places it at the start of the crash region, which it fills
-    /// upwards (`load_crashdump_segments`, arch/x86/kernel/crash.c).
+    /// The physical address of its elfcorehdr. The kernel's loader places it at the start of the
+    /// crash region, which it fills upwards (`load_crashdump_segments`, arch/x86/kernel/crash.c).
     pub fn elfcorehdr(&self, crash_region: Option<PhysRange>) -> Option<u64> {
         match (&self.image, self.call) {
             (Some(image), _) => image.segments.iter().find(|segment| segment.name == "elfcorehdr").map(|segment| segment.start),
@@ -182,7 +184,8 @@ impl Record {
         }
     }
 
-    /// Replaces the previous record atomically. Only root can read it, because it has physical addresses, as /proc/iomem does.
+    /// Replaces the previous record atomically. Only root can read it, because it has physical
+    /// addresses, as /proc/iomem does.
     pub fn write(&self, root: &Path) -> Result<(), Error> {
         write_whole(&root.join(FILE), self)?;
         let aside = root.join(SET_ASIDE);
@@ -197,29 +200,31 @@ pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Error> {
 
 /// A lock that this process holds. Dropping it, or the end of the process, releases it.
 #[derive(Debug)]
-pub struct Turn {
+pub struct HeldLock {
     _locked: File,
 }
 
-/// Takes the lock of arming and recording, or fails after `patience`. Of two loads at once, the image that is armed last must
-/// also be the one that is recorded last. `says` is called before the first pause.
-pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+/// Takes the lock of arming and recording, or fails after `patience`. Of two loads at once, the
+/// image that is armed last must also be the one that is recorded last. `says` is called before the
+/// first pause.
+pub fn wait_for_arming_lock(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
     wait_for_lock(root.join(LOCK), patience, says)
 }
 
-/// The same for another lock file. Only root can open it, because a user who held it could prevent every reload.
-pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+/// The same for another lock file. Only root can open it, because a user who held it could prevent
+/// every reload.
+pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
     let file = state::create(&path)?;
-    wait_for_file(file, path, patience, says)
+    wait_for_file_lock(file, path, patience, says)
 }
 
 /// The same for a file or directory that is open already.
-pub fn wait_for_file(file: File, path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+pub fn wait_for_file_lock(file: File, path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
     let begin = Instant::now();
     let mut says = Some(says);
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Turn { _locked: file }),
+            Ok(()) => return Ok(HeldLock { _locked: file }),
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
             Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => return Err(Error::Busy { path, waited: patience }),
             Err(TryLockError::WouldBlock) => {
@@ -235,8 +240,9 @@ pub fn is_locked(path: &Path) -> bool {
     state::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Moves the record aside: if this process is killed while the kernel replaces the image, no record of the old image remains.
-/// An older record that a killed process has moved aside is removed first.
+/// Moves the record aside: if this process is killed while the kernel replaces the image, no record
+/// of the old image remains. An older record that a killed process has moved aside is removed
+/// first.
 pub fn set_aside(root: &Path) -> Result<(), Error> {
     let (path, aside) = (root.join(FILE), root.join(SET_ASIDE));
     absent_is_fine(fs::remove_file(&aside).map_err(|error| (error, "remove", aside.clone())))?;

@@ -3,14 +3,17 @@
 //! *On entry* a process that holds the reload lock, and a queue to which others add events.
 //!
 //! *On exit*
-//! - a reload has covered every event that was taken: each is taken before that reload reads the machine
-//! - an event that arrives after the last check of the queue sets its flag again, which starts the next process
+//! - a reload has covered every event that was taken: each is taken before that reload reads the
+//!   machine
+//! - an event that arrives after the last check of the queue sets its flag again, which starts the
+//!   next process
 
 use std::time::Duration;
 
 /// A burst is over after this time without events. The blocks of one DIMM come within milliseconds.
 pub const QUIET: Duration = Duration::from_secs(1);
-/// Longest wait for the end of a burst. A longer burst gets reloads in between, so that the dump covers its first events.
+/// Longest wait for the end of a burst. A longer burst gets reloads in between, so that the dump
+/// covers its first events.
 pub const LONGEST: Duration = Duration::from_secs(120);
 /// Pause between two checks of the queue.
 const STEP: Duration = Duration::from_millis(50);
@@ -22,21 +25,23 @@ pub trait World {
     /// Takes the queued events. Returns whether there were any.
     fn take(&mut self) -> bool;
     /// Reloads if the armed image is out of date.
-    fn refresh(&mut self) -> Result<(), Self::Error>;
+    fn reload_if_outdated(&mut self) -> Result<(), Self::Error>;
     /// A monotonic clock.
     fn now(&mut self) -> Duration;
     /// Waits.
     fn pause(&mut self, length: Duration);
 }
 
-/// Reloads if the armed image is out of date, and again until no event is left. Returns the last reload's result.
+/// Reloads if the armed image is out of date, and again until no event is left. Returns the last
+/// reload's result.
 ///
-/// After an event, it waits for the end of the burst. Otherwise, after a quick reload, the next process would also reload at once,
-/// and a burst would cause many reloads. Without an event, it does not wait.
+/// After an event, it waits for the end of the burst. Otherwise, after a quick reload, the next
+/// process would also reload at once, and a burst would cause many reloads. Without an event, it
+/// does not wait.
 pub fn drain<W: World>(world: &mut W) -> Result<(), W::Error> {
     let mut answering = world.take();
     loop {
-        let result = world.refresh();
+        let result = world.reload_if_outdated();
         let more = world.take();
         answering |= more;
         if !answering || !until_quiet(world, more) {
@@ -45,7 +50,8 @@ pub fn drain<W: World>(world: &mut W) -> Result<(), W::Error> {
     }
 }
 
-/// Waits until no event has arrived for [`QUIET`], but no longer than [`LONGEST`]. Returns whether any event was taken.
+/// Waits until no event has arrived for [`QUIET`], but no longer than [`LONGEST`]. Returns whether
+/// any event was taken.
 fn until_quiet<W: World>(world: &mut W, mut more: bool) -> bool {
     let begin = world.now();
     let mut last = begin;
@@ -68,7 +74,8 @@ mod tests {
 
     use super::*;
 
-    /// A simulated world: events at fixed times, and reloads that take a fixed time and cover the events before their start.
+    /// A simulated world: events at fixed times, and reloads that take a fixed time and cover the
+    /// events before their start.
     struct Simulated {
         clock: Duration,
         /// Times of the events, ascending; the first `taken` of them were taken.
@@ -94,7 +101,7 @@ mod tests {
             std::mem::replace(&mut self.taken, arrived) < arrived
         }
 
-        fn refresh(&mut self) -> Result<(), usize> {
+        fn reload_if_outdated(&mut self) -> Result<(), usize> {
             self.reloads.push((self.clock, self.arrived()));
             self.clock += self.reload;
             if self.reloads.len() <= self.fails_until { Err(self.reloads.len()) } else { Ok(()) }
@@ -125,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn last_event_is_covered_and_followed_by_two_reloads_at_most(
+        fn last_event_is_covered_by_at_most_two_reloads(
             gaps in prop::collection::vec(0..3000_u64, 1..80),
             reload in 0..5000_u64,
         ) {
@@ -137,7 +144,7 @@ mod tests {
         }
 
         #[test]
-        fn burst_without_pauses_is_two_reloads_at_most(
+        fn burst_without_pauses_causes_at_most_two_reloads(
             gaps in prop::collection::vec(0..(QUIET - STEP).as_millis() as u64, 1..100),
             reload in 0..5000_u64,
         ) {
@@ -148,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn lone_event_is_one_reload_at_once() {
+    fn single_event_causes_one_reload_at_once() {
         let world = service(milliseconds(&[5000]), Duration::from_millis(700));
         assert_eq!(world.reloads, [(Duration::from_secs(5), 1)]);
     }
@@ -167,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn burst_without_end_gets_reloads_in_between() {
+    fn endless_burst_causes_reloads_in_between() {
         // An event every 100 ms, for ten minutes.
         let world = service(milliseconds(&[100; 6000]), Duration::from_millis(700));
         assert!((5..=8).contains(&world.reloads.len()), "{:?}", world.reloads);

@@ -4,7 +4,8 @@
 //!
 //! *On exit* files below /run, each created or moved in one step:
 //! - `pending` exists while events wait; systemd starts a reload when it appears
-//! - `taken/` holds the events of the running reload; if the reload is killed, the next one takes them
+//! - `taken/` holds the events of the running reload; if the reload is killed, the next one takes
+//!   them
 
 use std::fs;
 use std::io::ErrorKind;
@@ -45,7 +46,8 @@ impl FromStr for Block {
 pub struct Taken {
     /// There was at least one new event.
     pub fresh: bool,
-    /// Numbers of the removed memory blocks, ascending, including those of earlier reloads that failed or were killed.
+    /// Numbers of the removed memory blocks, ascending, including those of earlier reloads that
+    /// failed or were killed.
     pub removed: Vec<u64>,
 }
 
@@ -61,8 +63,8 @@ impl<'r> Queue<'r> {
         Self { root }
     }
 
-    /// Queues an event, with the memory block that was removed. The block comes before the flag, so a reload that sees the flag
-    /// also sees the block.
+    /// Queues an event, with the memory block that was removed. The block comes before the flag, so
+    /// a reload that sees the flag also sees the block.
     pub fn note(&self, removed: Option<Block>) -> Result<(), Error> {
         state::directory(&self.root.join(state::PATH))?;
         if let Some(Block { number }) = removed {
@@ -94,7 +96,8 @@ impl<'r> Queue<'r> {
     pub fn take(&self) -> Result<Taken, Error> {
         let taken = self.root.join(TAKEN);
         let pending = self.root.join(PENDING);
-        // A moved event survives a kill. If the directory cannot be created, the event is removed instead.
+        // A moved event survives a kill. If the directory cannot be created, the event is removed
+        // instead.
         let into = state::directory(&self.root.join(state::PATH)).and_then(|()| state::directory(&taken));
         let take = |from: &Path, name: &str| match into.is_ok().then(|| fs::rename(from, taken.join(name))) {
             Some(Ok(())) => Ok(true),
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_taken_where_they_cannot_be_kept() {
+    fn events_are_taken_even_if_they_cannot_be_kept() {
         let root = tempfile::tempdir().unwrap();
         noted(root.path(), &[42]);
         // A file prevents the directory, as a full file system would.

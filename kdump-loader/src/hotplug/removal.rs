@@ -1,9 +1,11 @@
 //! Waits for the removal of memory, because the kernel sends its event before the memory is gone.
 //!
-//! *On entry* the numbers of removed memory blocks. *On exit* their ranges have left /proc/iomem, or time is up.
+//! *On entry* the numbers of removed memory blocks. *On exit* their ranges have left /proc/iomem,
+//! or time is up.
 //!
-//! `remove_memory_block_devices` sends the event. The range leaves later, in `release_mem_region_adjustable`, without another event
-//! (`try_remove_memory`, mm/memory_hotplug.c). An image that is built in between would list the removed memory.
+//! `remove_memory_block_devices` sends the event. The range leaves later, in
+//! `release_mem_region_adjustable`, without another event (`try_remove_memory`,
+//! mm/memory_hotplug.c). An image that is built in between would list the removed memory.
 
 use std::path::Path;
 use std::thread;
@@ -14,13 +16,15 @@ use loader::phys::PhysRange;
 
 /// Longest wait. The kernel usually needs milliseconds, and longer for a large DIMM.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// After this time, a block whose device exists was added again. (The event precedes the removal of the device.)
+/// After this time, a block whose device exists was added again. (The event precedes the removal of
+/// the device.)
 const BACK: Duration = Duration::from_secs(2);
 /// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits up to `patience`. Returns the ranges that are still present. Invalid block numbers are ignored: the number stays queued
-/// until a reload succeeds, so an error would repeat with every reload.
+/// Waits up to `patience`. Returns the ranges that are still present. Invalid block numbers are
+/// ignored: the number stays queued until a reload succeeds, so an error would repeat with every
+/// reload.
 pub fn wait(root: &Path, blocks: &[u64], patience: Duration) -> Result<Vec<PhysRange>, machine::Error> {
     let begin = Instant::now();
     let range = |&number: &u64| Some((number, block_range(root, number).ok()?));
@@ -56,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_gone_is_not_waited_for() {
+    fn removed_memory_causes_no_wait() {
         assert_eq!(wait(machine().path(), &[64, 65], Duration::ZERO).unwrap(), []);
         assert_eq!(wait(machine().path(), &[], Duration::ZERO).unwrap(), []);
         assert_eq!(wait(machine().path(), &[u64::MAX], Duration::ZERO).unwrap(), [], "an invalid number");
     }
 
     #[test]
-    fn memory_that_stays_is_waited_for_no_longer_than_patience() {
+    fn wait_for_present_memory_ends_after_patience() {
         let there = PhysRange::new(0x1_0000_0000, 0x1_0800_0000).unwrap();
         assert_eq!(wait(machine().path(), &[32, 64], Duration::from_millis(1)).unwrap(), [there]);
     }
@@ -84,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn block_that_was_added_again_is_not_waited_for() {
+    fn block_that_was_added_again_ends_the_wait() {
         let root = machine();
         fs::create_dir_all(root.path().join("sys/devices/system/memory/memory32")).unwrap();
         assert_eq!(wait(root.path(), &[32], Duration::from_millis(1)).unwrap(), []);

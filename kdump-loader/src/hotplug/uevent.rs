@@ -1,8 +1,9 @@
-//! Parses the kernel's device events: datagrams of a netlink socket, NETLINK_KOBJECT_UEVENT, in the kernel's multicast group
-//! (`kobject_uevent_net_broadcast`, lib/kobject_uevent.c).
+//! Parses the kernel's device events: datagrams of a netlink socket, NETLINK_KOBJECT_UEVENT, in the
+//! kernel's multicast group (`kobject_uevent_net_broadcast`, lib/kobject_uevent.c).
 //!
-//! *On entry* a datagram: `ACTION@DEVPATH` and `KEY=VALUE` pairs, each followed by a NUL. *On exit* an event of a CPU or memory
-//! block, or nothing for other devices and for messages of udev, which have another format.
+//! *On entry* a datagram: `ACTION@DEVPATH` and `KEY=VALUE` pairs, each followed by a NUL. *On exit*
+//! an event of a CPU or memory block, or nothing for other devices and for messages of udev, which
+//! have another format.
 
 use serde::Serialize;
 

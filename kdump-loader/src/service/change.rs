@@ -1,15 +1,16 @@
 //! [6] Installs all changes or none, and uninstalls all of them.
 //!
-//! An installation first plans every step, and finds obstacles before it changes anything. If a step fails, the earlier ones are
-//! undone. If the process is killed midway, the ledger lets `uninstall` roll back and `install` finish.
+//! An installation first plans every step, and finds obstacles before it changes anything. If a
+//! step fails, the earlier ones are undone. If the process is killed midway, the ledger lets
+//! `uninstall` roll back and `install` finish.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::access::Access;
 use super::layout::{self, Content, Item, Program};
 use super::ledger::{self, Entry, Ledger, Made};
 use super::tree::{Found, Tree, kept_name};
-use super::turn::Turn;
 use super::{Conflict, Distribution, Error, conflicts};
 
 /// A change, or in a dry run a planned change.
@@ -20,13 +21,13 @@ pub enum Done {
     /// A new link, and its target.
     Linked(PathBuf, PathBuf),
     /// A file or link that replaces this program's older one.
-    Renewed(PathBuf),
+    Updated(PathBuf),
     /// A file or link that replaces another's, and the name under which that is kept.
     Replaced(PathBuf, PathBuf),
     /// An installed file or link was removed.
     Removed(PathBuf),
     /// The older file was restored.
-    PutBack(PathBuf),
+    Restored(PathBuf),
     /// An installed file was changed by others, so it stays.
     Left(PathBuf),
 }
@@ -36,10 +37,10 @@ impl fmt::Display for Done {
         match self {
             Self::Wrote(path) => write!(out, "write     {}", path.display()),
             Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
-            Self::Renewed(path) => write!(out, "update    {}", path.display()),
+            Self::Updated(path) => write!(out, "update    {}", path.display()),
             Self::Replaced(path, kept) => write!(out, "replace   {}, old file kept as {}", path.display(), kept.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
-            Self::PutBack(path) => write!(out, "restore   {}", path.display()),
+            Self::Restored(path) => write!(out, "restore   {}", path.display()),
             Self::Left(path) => write!(out, "leave     {}, which was changed after the installation", path.display()),
         }
     }
@@ -67,9 +68,9 @@ pub struct Choice {
     pub distribution: Option<Distribution>,
 }
 
-/// Installs the service. In a [`Turn::DryRun`], only returns the planned changes.
-pub fn install(turn: &Turn<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
-    install_in(&Tree::new(turn.root())?, turn.is_dry_run(), program, choice)
+/// Installs the service. In a [`Access::DryRun`], only returns the planned changes.
+pub fn install(access: &Access<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+    install_in(&Tree::new(access.root())?, access.is_dry_run(), program, choice)
 }
 
 pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
@@ -106,8 +107,9 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
     let (keep, kept) = match (&before, entry) {
         (Found::Other { what }, _) => return Err(Error::InTheWay { path, what }),
         (Found::Absent, entry) => (false, entry.is_some_and(|entry| entry.kept)),
-        // This includes a config of an earlier installation, which may have named another distribution.
-        (_, _) if item.any_will_do => return Ok(None),
+        // This includes a config of an earlier installation, which may have named another
+        // distribution.
+        (_, _) if item.keep_existing => return Ok(None),
         (_, Some(entry)) if entry.made_this(&before) => (false, entry.kept),
         // An earlier installation was killed before it replaced the file.
         (found, Some(Entry { kept: true, .. })) => match tree.kept(&item.path)? {
@@ -134,7 +136,7 @@ impl Step {
             (Found::Absent, Content::File { .. }) => Done::Wrote(path),
             (Found::Absent, Content::Link { target }) => Done::Linked(path, target.clone()),
             _ if self.keep => Done::Replaced(path, tree.path(&kept_name(&self.item.path))),
-            _ => Done::Renewed(path),
+            _ => Done::Updated(path),
         }
     }
 
@@ -228,10 +230,10 @@ impl<'t> Undoing<'t> {
     }
 }
 
-/// Restores the files before the installation, except those that were changed after it. In a [`Turn::DryRun`], only returns the
-/// planned changes. `None` if nothing is installed.
-pub fn uninstall(turn: &Turn<'_>) -> Result<Option<Vec<Done>>, Error> {
-    uninstall_in(&Tree::new(turn.root())?, turn.is_dry_run())
+/// Restores the files before the installation, except those that were changed after it. In a
+/// [`Access::DryRun`], only returns the planned changes. `None` if nothing is installed.
+pub fn uninstall(access: &Access<'_>) -> Result<Option<Vec<Done>>, Error> {
+    uninstall_in(&Tree::new(access.root())?, access.is_dry_run())
 }
 
 pub(super) fn uninstall_in(tree: &Tree, dry_run: bool) -> Result<Option<Vec<Done>>, Error> {
@@ -262,7 +264,7 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
                 if !dry_run {
                     tree.restore(path)?;
                 }
-                done.push(Done::PutBack(told));
+                done.push(Done::Restored(told));
             }
             (false, _) if as_made => {
                 if !dry_run {
@@ -275,7 +277,8 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
         }
     }
     if !dry_run {
-        // Directories without the ledger come first: without the ledger, an interrupted run could not find them again.
+        // Directories without the ledger come first: without the ledger, an interrupted run could
+        // not find them again.
         let (above_ledger, others): (Vec<_>, Vec<_>) =
             directories.into_iter().rev().partition(|entry| Path::new(ledger::PATH).starts_with(&entry.path));
         others.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;

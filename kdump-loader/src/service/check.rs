@@ -78,7 +78,7 @@ pub fn check(root: &Path, program: Program<'_>, distribution: Option<Distributio
         findings.push(match (tree.look(&item.path)?, &item.content) {
             (Found::Absent, Content::Link { .. }) => Finding::NotEnabled(path),
             (Found::Absent, Content::File { .. }) => Finding::Missing(path),
-            (found, _) if item.is(&found) || item.any_will_do => Finding::Right(path),
+            (found, _) if item.is(&found) || item.keep_existing => Finding::Right(path),
             _ => Finding::Differs(path),
         });
     }

@@ -1,10 +1,11 @@
 //! [4] Finds other services and udev rules that arm capture kernels, and keeps them from arming.
 //!
-//! A distribution's service arms in the running kernel and saves the dump in the capture kernel. Debian's kdump-tools.service and
-//! Fedora's kdump.service do both with one unit, which checks for /proc/vmcore. So units are not masked: a drop-in makes them run in
-//! capture kernels only, where a unit that only arms never runs. Units that only save (kdump-tools-dump.service,
-//! kdump-capture.service, kdump-save.service) are not in the table. udev rules only arm, so a link to /dev/null masks them
-//! (udev(7)).
+//! A distribution's service arms in the running kernel and saves the dump in the capture kernel.
+//! Debian's kdump-tools.service and Fedora's kdump.service do both with one unit, which checks for
+//! /proc/vmcore. So units are not masked: a drop-in makes them run in capture kernels only, where a
+//! unit that only arms never runs. Units that only save (kdump-tools-dump.service,
+//! kdump-capture.service, kdump-save.service) are not in the table. udev rules only arm, so a link
+//! to /dev/null masks them (udev(7)).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ const UNITS: [(&str, &str); 3] = [
     ("kdump.service", "kdump-utils of Fedora and RHEL, kdump of openSUSE and SLES"),
     ("kdump-early.service", "kdump of openSUSE and SLES"),
 ];
-/// systemd's unit directories, highest priority first (systemd.unit(5)). The last one counts if /lib is not a link.
+/// systemd's unit directories, highest priority first (systemd.unit(5)). The last one counts if
+/// /lib is not a link.
 const UNIT_DIRECTORIES: [&str; 5] =
     ["etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
 /// udev's rule directories, in the same order (udev(7)).
@@ -31,12 +33,13 @@ const ADMINISTRATORS_UNITS: &str = UNIT_DIRECTORIES[0];
 const ADMINISTRATORS_RULES: &str = RULE_DIRECTORIES[0];
 
 /// A drop-in that makes a unit run in capture kernels only.
-const HOLDS_BACK: &str = include_str!("dist/90-kdump-loader.conf");
-/// A drop-in for a unit that may arm: kdump-loader.service arms after it, because the last image counts. This ordering is not in
-/// kdump-loader.service, because there it would also wait for a unit that is kept from arming.
-const GOES_FIRST: &str = "# From `kdump-loader service install`: this service also arms an image. kdump-loader.service arms after it, because the \
+const ONLY_IN_CAPTURE_KERNEL: &str = include_str!("dist/90-kdump-loader.conf");
+/// A drop-in for a unit that may arm: kdump-loader.service arms after it, because the last image
+/// counts. This ordering is not in kdump-loader.service, because there it would also wait for a
+/// unit that is kept from arming.
+const ARMS_FIRST: &str = "# From `kdump-loader service install`: this service also arms an image. kdump-loader.service arms after it, because the \
                           last image counts.\n\n[Unit]\nBefore=kdump-loader.service\n";
-/// The line of [`HOLDS_BACK`] that has the effect.
+/// The line of [`ONLY_IN_CAPTURE_KERNEL`] that has the effect.
 const CONDITION: &str = "ConditionPathExists=/proc/vmcore";
 /// Target of a link that masks a rule.
 const NOTHING: &str = "/dev/null";
@@ -80,15 +83,16 @@ impl Conflict {
         match self {
             Self::Rule { path, administrators: true, .. } => Err(Error::Administrators { path: path.clone() }),
             Self::Rule { name, .. } => Ok(Item::link(format!("{ADMINISTRATORS_RULES}/{name}"), NOTHING)),
-            Self::Unit { name, .. } => Ok(Item::text(drop_in(name), HOLDS_BACK)),
+            Self::Unit { name, .. } => Ok(Item::text(drop_in(name), ONLY_IN_CAPTURE_KERNEL)),
         }
     }
 
-    /// The item that makes it arm before kdump-loader.service. There is none for rules, which arm at any time.
+    /// The item that makes it arm before kdump-loader.service. There is none for rules, which arm
+    /// at any time.
     pub(super) fn ordering(&self) -> Option<Item> {
         match self {
             Self::Rule { .. } => None,
-            Self::Unit { name, .. } => Some(Item::text(drop_in(name), GOES_FIRST)),
+            Self::Unit { name, .. } => Some(Item::text(drop_in(name), ARMS_FIRST)),
         }
     }
 }
@@ -137,7 +141,7 @@ fn arming_units(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     for (name, whose) in UNITS {
         let strongest = first_with(tree, &UNIT_DIRECTORIES, name)?;
         let Some(path) = strongest else { continue };
-        if !is_masked(tree, &path)? && is_enabled(tree, name)? && !is_held_back(tree, name)? {
+        if !is_masked(tree, &path)? && is_enabled(tree, name)? && !runs_only_in_capture_kernel(tree, name)? {
             found.push(Conflict::Unit { path: tree.path(&path), name, whose });
         }
     }
@@ -158,7 +162,7 @@ fn is_enabled(tree: &Tree, unit: &str) -> Result<bool, Error> {
 }
 
 /// Whether a drop-in, this program's or the administrator's, makes it run in capture kernels only.
-fn is_held_back(tree: &Tree, unit: &str) -> Result<bool, Error> {
+fn runs_only_in_capture_kernel(tree: &Tree, unit: &str) -> Result<bool, Error> {
     for directory in UNIT_DIRECTORIES {
         let directory = format!("{directory}/{unit}.d");
         for name in tree.names(&directory)? {
@@ -216,6 +220,6 @@ mod tests {
 
     #[test]
     fn drop_in_has_the_condition() {
-        assert!(HOLDS_BACK.lines().any(|line| line == CONDITION));
+        assert!(ONLY_IN_CAPTURE_KERNEL.lines().any(|line| line == CONDITION));
     }
 }

@@ -28,7 +28,8 @@ impl Distribution {
         };
         let words = release.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
         let words: Vec<&str> = words.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).collect();
-        // ID, the distribution itself, comes before ID_LIKE, the distributions that it derives from.
+        // ID, the distribution itself, comes before ID_LIKE, the distributions that it derives
+        // from.
         let known = |word: &&str| Self::ALL.into_iter().find(|(_, names)| names.contains(word));
         let found = words.iter().find_map(known).map(|(distribution, _)| distribution);
         found.ok_or_else(|| Error::Distribution { ids: words.iter().map(|&word| word.to_owned()).collect() })
@@ -57,7 +58,8 @@ impl Distribution {
         value.unwrap_or_default().trim_matches('"').to_owned()
     }
 
-    /// The config with this distribution's keys instead of Debian's, and with the settings that are taken over.
+    /// The config with this distribution's keys instead of Debian's, and with the settings that are
+    /// taken over.
     pub fn configuration(self, settings: &Settings) -> String {
         let paragraphs = CONFIGURATION_TEXT.split("\n\n").map(|paragraph| {
             let lines = paragraph.lines().map(|line| {
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn distribution_is_what_os_release_says() {
+    fn distribution_comes_from_os_release() {
         for (text, expected) in [
             ("ID=debian\n", Distribution::Debian),
             ("NAME=x\nID=ubuntu\nID_LIKE=debian\n", Distribution::Debian),

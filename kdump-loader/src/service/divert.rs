@@ -3,15 +3,16 @@
 //! *On entry* a machine on which a package has installed kexec.
 //!
 //! *On exit*
-//! - of [`divert`]: the package's program is kexec.distrib, kexec is a link to this program, and dpkg has a diversion, so that an
-//!   upgrade replaces kexec.distrib
+//! - of [`divert`]: the package's program is kexec.distrib, kexec is a link to this program, and
+//!   dpkg has a diversion, so that an upgrade replaces kexec.distrib
 //! - of [`undo`]: everything is as before
 //!
 //! kexec exists at every step in between. If a run is interrupted, the next one finishes it.
 //!
-//! Debian 12 ships /sbin/kexec and Debian 13 /usr/sbin/kexec. If /sbin is a link, they are the same file. dpkg compares paths as
-//! text, so on Debian 12 both are diverted, in case of an upgrade to 13. The two diversions need different names. Otherwise, dpkg
-//! would treat the new package's file as a leftover of the old package and remove it.
+//! Debian 12 ships /sbin/kexec and Debian 13 /usr/sbin/kexec. If /sbin is a link, they are the same
+//! file. dpkg compares paths as text, so on Debian 12 both are diverted, in case of an upgrade to
+//! 13. The two diversions need different names. Otherwise, dpkg would treat the new package's file
+//! as a leftover of the old package and remove it.
 
 use std::fmt;
 use std::fs;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tree::absent_is_fine;
-use super::{Error, Turn, failed};
+use super::{Access, Error, failed};
 
 /// The paths of kexec. They are the same file if /sbin is a link.
 const PLACES: [&str; 2] = ["/sbin/kexec", "/usr/sbin/kexec"];
@@ -42,11 +43,11 @@ pub enum Step {
     /// kexec is a link to this program.
     Linked(PathBuf, PathBuf),
     /// kexec is the package's program again.
-    PutBack(PathBuf),
+    Restored(PathBuf),
     /// The link was removed. The package is no longer installed.
     Removed(PathBuf),
     /// The diversion was removed from dpkg.
-    Forgotten(&'static str),
+    Unregistered(&'static str),
 }
 
 impl fmt::Display for Step {
@@ -55,16 +56,16 @@ impl fmt::Display for Step {
             Self::Registered(path, suffix) => write!(out, "divert    {path} to {path}{suffix}"),
             Self::Kept(path) => write!(out, "keep      {}", path.display()),
             Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
-            Self::PutBack(path) => write!(out, "restore   {}", path.display()),
+            Self::Restored(path) => write!(out, "restore   {}", path.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
-            Self::Forgotten(path) => write!(out, "undivert  {path}"),
+            Self::Unregistered(path) => write!(out, "undivert  {path}"),
         }
     }
 }
 
 /// Makes kexec a link to `program`, a path on the machine.
-pub fn divert(turn: &Turn<'_>, program: &Path) -> Result<Vec<Step>, Error> {
-    let machine = Machine::new(turn)?;
+pub fn divert(access: &Access<'_>, program: &Path) -> Result<Vec<Step>, Error> {
+    let machine = Machine::new(access)?;
     let known = machine.diversions()?;
     let owned = machine.owned()?.ok_or(Error::NoKexec)?;
     let mut wanted = machine.wanted(owned);
@@ -107,8 +108,8 @@ pub fn divert(turn: &Turn<'_>, program: &Path) -> Result<Vec<Step>, Error> {
 }
 
 /// Undoes the diversion, if there is one.
-pub fn undo(turn: &Turn<'_>) -> Result<Vec<Step>, Error> {
-    let machine = Machine::new(turn)?;
+pub fn undo(access: &Access<'_>) -> Result<Vec<Step>, Error> {
+    let machine = Machine::new(access)?;
     let diversions = machine.diversions()?;
     let mut done = Vec::new();
     let Some(first) = diversions.first() else { return Ok(done) };
@@ -127,19 +128,20 @@ pub fn undo(turn: &Turn<'_>) -> Result<Vec<Step>, Error> {
         }
         (Found::Ours(_) | Found::Nothing, Some(aside)) => {
             machine.change(|| fs::rename(&aside, &path)).map_err(failed("restore", &path))?;
-            done.push(Step::PutBack(path));
+            done.push(Step::Restored(path));
         }
     }
     for diversion in diversions {
         machine.dpkg_divert("--remove", diversion)?;
-        done.push(Step::Forgotten(diversion.place));
+        done.push(Step::Unregistered(diversion.place));
     }
     Ok(done)
 }
 
-/// Whether kexec is diverted to this program on the machine at this root. An administrator may have diverted it to another program.
+/// Whether kexec is diverted to this program on the machine at this root. An administrator may have
+/// diverted it to another program.
 pub fn is_diverted(root: &Path) -> bool {
-    let Ok(machine) = Machine::new(&Turn::DryRun { root }) else { return false };
+    let Ok(machine) = Machine::new(&Access::DryRun { root }) else { return false };
     let diversions = machine.diversions().unwrap_or_default();
     diversions.first().is_some_and(|known| matches!(found(&machine.at(known.place)), Ok(Found::Ours(_))))
 }
@@ -168,7 +170,7 @@ fn found(path: &Path) -> Result<Found, Error> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
         // It is not a link.
         Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(Found::Other),
-        Err(error) => Err(failed("look at", path)(error)),
+        Err(error) => Err(failed("access", path)(error)),
     }
 }
 
@@ -184,9 +186,9 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(turn: &Turn<'_>) -> Result<Self, Error> {
-        let root = turn.root();
-        Ok(Self { root: root.canonicalize().map_err(failed("look at", root))?, dry_run: turn.is_dry_run() })
+    fn new(access: &Access<'_>) -> Result<Self, Error> {
+        let root = access.root();
+        Ok(Self { root: root.canonicalize().map_err(failed("access", root))?, dry_run: access.is_dry_run() })
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -208,7 +210,8 @@ impl Machine {
     /// The path of kexec in its package.
     fn owned(&self) -> Result<Option<&'static str>, Error> {
         let (ok, text) = self.run("dpkg-query", &["--search", "*/sbin/kexec"])?;
-        // Lines on diversions are "local diversion from: PATH" or "diversion by PACKAGE from: PATH".
+        // Lines on diversions are "local diversion from: PATH" or "diversion by PACKAGE from:
+        // PATH".
         let files = text.lines().filter_map(|line| line.split_once(": ")).filter(|(package, _)| !package.contains("diversion "));
         let owned: Vec<&str> = files.map(|(_, path)| path).collect();
         Ok(PLACES.into_iter().find(|place| ok && owned.contains(place)))

@@ -1,5 +1,5 @@
-//! [2] The files to install: the program, its embedded units and udev rule, a config, and the links that `systemctl enable` would
-//! create from the units' [Install] sections.
+//! [2] The files to install: the program, its embedded units and udev rule, a config, and the links
+//! that `systemctl enable` would create from the units' [Install] sections.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,8 @@ pub const PROGRAM: &str = "usr/sbin/kdump-loader";
 pub const CONFIGURATION: &str = crate::options::config::DEFAULT;
 /// Path of the udev rule.
 pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
-/// Path of the units' presets (systemd.preset(5)). No package has this file, so it is below /etc: /usr may be read-only.
+/// Path of the units' presets (systemd.preset(5)). No package has this file, so it is below /etc:
+/// /usr may be read-only.
 const PRESET: &str = "etc/systemd/system-preset/80-kdump-loader.preset";
 /// Path of the kernel settings (sysctl.d(5)), below /etc for the same reason.
 pub const SYSCTL: &str = "etc/sysctl.d/60-kdump-loader.conf";
@@ -50,7 +51,7 @@ pub struct Item {
     /// The content.
     pub content: Content,
     /// Whether an existing file stays, because it may be the administrator's.
-    pub any_will_do: bool,
+    pub keep_existing: bool,
 }
 
 /// A file or a link.
@@ -72,7 +73,7 @@ pub enum Content {
 
 impl Item {
     fn file(path: impl Into<String>, bytes: &[u8], mode: u32) -> Self {
-        Self { path: path.into(), content: Content::File { bytes: bytes.to_vec(), mode }, any_will_do: false }
+        Self { path: path.into(), content: Content::File { bytes: bytes.to_vec(), mode }, keep_existing: false }
     }
 
     /// A file that all users can read.
@@ -82,7 +83,7 @@ impl Item {
 
     /// A link.
     pub fn link(path: impl Into<String>, target: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), content: Content::Link { target: target.into() }, any_will_do: false }
+        Self { path: path.into(), content: Content::Link { target: target.into() }, keep_existing: false }
     }
 
     /// Whether this item was found.
@@ -97,7 +98,8 @@ impl Item {
     }
 }
 
-/// [`items`] for this machine. `named` overrides its distribution, which need not be known if the config exists.
+/// [`items`] for this machine. `named` overrides its distribution, which need not be known if the
+/// config exists.
 pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Result<Vec<Item>, Error> {
     let (distribution, settings) = match distribution_of(tree, named) {
         Ok(distribution) => (distribution, settings::read(tree, distribution)?),
@@ -107,7 +109,8 @@ pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Res
     Ok(items(program, distribution, &settings))
 }
 
-/// All items for this machine, in the order of installation: units before the links that enable them.
+/// All items for this machine, in the order of installation: units before the links that enable
+/// them.
 pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settings) -> Vec<Item> {
     let units = OUR_UNITS.iter().map(|(name, text, _)| Item::text(format!("{UNITS}/{name}"), text));
     let enabled = OUR_UNITS.iter().filter_map(|(name, _, wanted_by)| {
@@ -117,7 +120,7 @@ pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settin
     let sysctl = settings.sysctl.as_ref().map_or_else(|| SYSCTL_TEXT.to_owned(), |settings| sysctl(settings));
     let first = [
         Item::file(PROGRAM, program.0, EXECUTABLE),
-        Item { any_will_do: true, ..configuration },
+        Item { keep_existing: true, ..configuration },
         Item::text(RULE, RULE_TEXT),
         Item::text(SYSCTL, &sysctl),
         Item::text(PRESET, PRESET_TEXT),
@@ -162,7 +165,8 @@ mod tests {
     #[test]
     fn unit_that_arms_requires_no_mount_and_waits_for_no_other_service() {
         let service = OUR_UNITS[0].1;
-        // PrivateTmp= and the like require mounts, which are unmounted at shutdown, and the unit with them (systemd.exec(5)).
+        // PrivateTmp= and the like require mounts, which are unmounted at shutdown, and the unit
+        // with them (systemd.exec(5)).
         for stops in [
             "Requires",
             "BindsTo",
@@ -212,7 +216,8 @@ mod tests {
     #[test]
     fn no_reload_is_killed_during_a_storm() {
         let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
-        // The reload runs until the storm ends. The other service waits for it as long as one burst may take.
+        // The reload runs until the storm ends. The other service waits for it as long as one burst
+        // may take.
         assert_eq!(timeout(OUR_UNITS[2].1), "infinity");
         assert!(timeout(OUR_UNITS[0].1).parse::<u64>().unwrap() > burst::LONGEST.as_secs() * 2);
     }

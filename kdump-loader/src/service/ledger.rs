@@ -1,6 +1,7 @@
 //! [5] The ledger: every change to a machine, so that `uninstall` can undo it.
 //!
-//! It is written before the changes. If the process is killed midway, the ledger lists too many changes, never too few.
+//! It is written before the changes. If the process is killed midway, the ledger lists too many
+//! changes, never too few.
 
 use std::path::PathBuf;
 
@@ -36,7 +37,8 @@ pub struct Entry {
     /// Whether an older file was there, which is kept next to it.
     #[serde(default)]
     pub kept: bool,
-    /// What an earlier installation had created there. It is still there if the process was killed before it replaced it.
+    /// What an earlier installation had created there. It is still there if the process was killed
+    /// before it replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Made>,
 }
@@ -120,8 +122,8 @@ impl Ledger {
         tree.write(PATH, (text + "\n").as_bytes(), 0o644)
     }
 
-    /// Removes the unfinished file and empty directory of a process that was killed before it wrote the ledger, or after it removed
-    /// the ledger.
+    /// Removes the unfinished file and empty directory of a process that was killed before it wrote
+    /// the ledger, or after it removed the ledger.
     pub fn clear_unfinished(tree: &Tree) -> Result<(), Error> {
         if matches!(tree.look(DIRECTORY)?, Found::Other { .. }) {
             tree.remove_unfinished(PATH)?;

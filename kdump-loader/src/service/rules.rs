@@ -2,7 +2,8 @@
 
 /// Keys that run a program. A suffix such as `{program}` of `RUN` is removed before the comparison.
 const RUNS: [&str; 3] = ["RUN", "PROGRAM", "IMPORT"];
-/// Parts of every command that arms: kdump-config, kdumpctl, kdump-udev-throttler, /usr/lib/kdump/load-once.sh, kexec.
+/// Parts of every command that arms: kdump-config, kdumpctl, kdump-udev-throttler,
+/// /usr/lib/kdump/load-once.sh, kexec.
 const ARMING: [&str; 2] = ["kdump", "kexec"];
 /// Part of this program's own command.
 const OURS: &str = "/kdump-loader ";
@@ -69,17 +70,18 @@ mod tests {
         arming(text).into_iter().map(|arming| arming.line).collect()
     }
 
-    // Modeled on the three distributions' rules. The scenario `debian-hotplug-service` uses Debian's own.
+    // Modeled on the three distributions' rules. The scenario `debian-hotplug-service` uses
+    // Debian's own.
 
     #[test]
-    fn program_while_rules_are_read_arms() {
+    fn program_key_that_arms_is_found() {
         let text = "SUBSYSTEM==\"memory\", ACTION==\"offline\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
         let [found] = arming(text).try_into().unwrap();
         assert_eq!(found, Arming { line: 1, command: "PROGRAM=/usr/sbin/kdump-config try-reload".into() });
     }
 
     #[test]
-    fn command_after_a_label_arms() {
+    fn command_after_a_label_is_found() {
         let text = "SUBSYSTEM==\"cpu\", ACTION==\"add\", GOTO=\"again\"\nGOTO=\"end\"\n\nLABEL=\"again\"\n\
                     RUN+=\"/bin/sh -c '/usr/bin/systemctl is-active kdump.service || exit 0; x'\"\nLABEL=\"end\"\n";
         assert_eq!(lines(text), [5]);

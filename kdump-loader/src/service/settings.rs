@@ -1,7 +1,8 @@
-//! [2b] The settings of the replaced service: those that the new config takes over, and a remark about each other one.
+//! [2b] The settings of the replaced service: those that the new config takes over, and a remark
+//! about each other one.
 //!
-//! *On entry* /etc/default/kdump-tools or /etc/sysconfig/kdump. *On exit* keys of the config, kernel settings, and one remark for
-//! every setting that differs from its default.
+//! *On entry* /etc/default/kdump-tools or /etc/sysconfig/kdump. *On exit* keys of the config,
+//! kernel settings, and one remark for every setting that differs from its default.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,7 +39,8 @@ pub struct Fate {
 }
 
 impl Settings {
-    /// The same if a config already exists: it stays unchanged, and only kernel settings are taken over.
+    /// The same if a config already exists: it stays unchanged, and only kernel settings are taken
+    /// over.
     pub fn beside_a_configuration(mut self) -> Self {
         self.keys.clear();
         for Fate { became, .. } in &mut self.fates {
@@ -116,8 +118,8 @@ impl Variables {
         self.fate(Some(name), line, Err(why));
     }
 
-    /// Takes a setting out, and returns its line and value if it is neither empty nor a default. A value that needs a shell gets a
-    /// remark.
+    /// Takes a setting out, and returns its line and value if it is neither empty nor a default. A
+    /// value that needs a shell gets a remark.
     fn take(&mut self, name: &str, defaults: &[&str]) -> Option<(usize, String)> {
         let at = self.all.iter().position(|(known, ..)| known == name)?;
         let (_, line, value) = self.all.remove(at);
@@ -139,7 +141,8 @@ impl Variables {
         }
     }
 
-    /// Takes over a whole command line, which replaces the running kernel's, and the appended part, which defaults to `default`.
+    /// Takes over a whole command line, which replaces the running kernel's, and the appended part,
+    /// which defaults to `default`.
     fn command_line(&mut self, line: Option<(usize, String)>, append: Option<(usize, String)>, names: [&str; 2], default: &str) {
         if line.is_none() && append.is_none() {
             return;

@@ -1,7 +1,7 @@
 //! [2a] Parses settings files that shells source, without a shell.
 //!
-//! *On entry* the text of such a file. *On exit* its assignments, in order, without quotes. Values with an expansion, and lines
-//! that are not assignments, are reported as such and never guessed.
+//! *On entry* the text of such a file. *On exit* its assignments, in order, without quotes. Values
+//! with an expansion, and lines that are not assignments, are reported as such and never guessed.
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_escapes_are_taken_off() {
+    fn quotes_and_escapes_are_removed() {
         for (text, expected) in [
             ("A=", ""),
             ("A=plain # comment", "plain"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_and_what_is_no_assignment_is_named() {
+    fn lines_are_counted_and_other_statements_reported() {
         let text = "# comment\n\nA=\"one\ntwo\"\nif true; then\nB=1\nfi\n. /etc/other\nC=x command\nA+=y\n";
         let names: Vec<_> = assignments(text).into_iter().map(|(line, name, _)| (line, name)).collect();
         let expected = [(3, "A"), (5, "?"), (6, "B"), (7, "?"), (8, "?"), (9, "?"), (10, "?")];

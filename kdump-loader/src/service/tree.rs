@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::{Error, failed};
 use crate::arm::write;
 
-/// Suffix of an older file that is kept next to its replacement. udev reads only *.rules, and systemd only *.service and *.path, so
-/// they ignore it.
+/// Suffix of an older file that is kept next to its replacement. udev reads only *.rules, and
+/// systemd only *.service and *.path, so they ignore it.
 const KEPT: &str = ".before-kdump-loader";
 /// Suffix of a file that is being written.
 const NEW: &str = ".kdump-loader-new";
@@ -24,7 +24,8 @@ const DIRECTORY: u32 = 0o755;
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
-    /// System calls that still take effect. After the last one, every call fails, as if the process had been killed.
+    /// System calls that still take effect. After the last one, every call fails, as if the process
+    /// had been killed.
     #[cfg(test)]
     pub lives: std::cell::Cell<u32>,
 }
@@ -57,7 +58,7 @@ impl Tree {
     /// The file system at this root, which must exist.
     pub fn new(root: &Path) -> Result<Self, Error> {
         Ok(Self {
-            root: root.canonicalize().map_err(failed("look at", root))?,
+            root: root.canonicalize().map_err(failed("access", root))?,
             #[cfg(test)]
             lives: u32::MAX.into(),
         })
@@ -84,7 +85,7 @@ impl Tree {
         let metadata = match fs::symlink_metadata(&whole) {
             // Nothing is below a file.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Found::Absent),
-            metadata => metadata.map_err(failed("look at", &whole))?,
+            metadata => metadata.map_err(failed("access", &whole))?,
         };
         let kind = metadata.file_type();
         Ok(if kind.is_symlink() {
@@ -97,7 +98,8 @@ impl Tree {
         })
     }
 
-    /// The text of a file, or of the file that a link leads to inside the root. `None` if there is none, or if it is not UTF-8.
+    /// The text of a file, or of the file that a link leads to inside the root. `None` if there is
+    /// none, or if it is not UTF-8.
     pub fn text(&self, path: &str) -> Result<Option<String>, Error> {
         let whole = self.inside(path)?;
         match whole.canonicalize() {
@@ -136,7 +138,7 @@ impl Tree {
                 Err(error) if error.kind() == ErrorKind::NotFound => missing.push(directory.display().to_string()),
                 // The check of the directory above reports the file.
                 Err(error) if error.kind() == ErrorKind::NotADirectory => {}
-                Err(error) => return Err(failed("look at", &whole)(error)),
+                Err(error) => return Err(failed("access", &whole)(error)),
             }
         }
         missing.reverse();
@@ -240,7 +242,7 @@ impl Tree {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Error::InTheWay { path: there.to_owned(), what: "a link that leads nowhere" });
             }
-            above => above.map_err(failed("look at", there))?,
+            above => above.map_err(failed("access", there))?,
         };
         if above.starts_with(&self.root) {
             return Ok(whole);

@@ -16,7 +16,7 @@ fn identity(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn initrd_larger_than_the_crash_region_is_refused_before_it_is_read() {
+fn initrd_larger_than_the_crash_region_is_rejected_before_it_is_read() {
     let fixture = Fixture::new();
     // Sparse, and longer than any address space: to read it could only fail otherwise.
     fs::File::create(fixture.path("initrd")).unwrap().set_len(1 << 42).unwrap();
@@ -24,7 +24,7 @@ fn initrd_larger_than_the_crash_region_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn kernel_larger_than_the_crash_region_is_refused_by_its_headers() {
+fn kernel_larger_than_the_crash_region_is_rejected_by_its_headers() {
     let fixture = Fixture::new();
     fixture.spoil("vmlinuz", |bytes| bytes[0x260..0x264].copy_from_slice(&(3u32 << 30).to_le_bytes()));
     assert_says(&fixture.refusal(NONE), &["too small", "3072 MiB", "192 MiB"]);
@@ -64,7 +64,7 @@ fn kernel_from_a_partition_or_padded_for_signing_is_the_same_kernel() {
 }
 
 #[test]
-fn file_that_the_kernel_would_not_unpack_is_refused_as_initrd() {
+fn file_that_the_kernel_cannot_unpack_is_rejected_as_initrd() {
     let fixture = Fixture::new();
     fixture.write("initrd", &example::pattern(30_000));
     assert_says(&fixture.refusal(NONE), &["initrd", "cpio archive, plain or compressed"]);
@@ -78,7 +78,7 @@ fn file_that_the_kernel_would_not_unpack_is_refused_as_initrd() {
 }
 
 #[test]
-fn initrd_that_is_still_being_written_is_refused() {
+fn initrd_that_is_still_being_written_is_rejected() {
     let fixture = Fixture::new();
     let mut writer = fs::OpenOptions::new().append(true).open(fixture.path("initrd")).unwrap();
     let reader = fs::File::open(fixture.path("initrd")).unwrap();
@@ -93,7 +93,7 @@ fn initrd_that_is_still_being_written_is_refused() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_by_what_it_is_and_not_waited_for() {
+fn irregular_file_is_rejected_by_its_type_without_blocking() {
     for name in ["vmlinuz", "initrd", "purgatory.elf"] {
         let fixture = Fixture::new();
         let path = fixture.path(name);

@@ -1,4 +1,5 @@
-//! A directory with a snapshot, a capture kernel, an initrd and a purgatory, each of which a test may spoil.
+//! A directory with a snapshot, a capture kernel, an initrd and a purgatory, each of which a test
+//! may spoil.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,4 +1,5 @@
-//! The program itself, run on the snapshot of a machine: what it prints, what it refuses, and how it says so.
+//! The program itself, run on the snapshot of a machine: what it prints, what it refuses, and how
+//! it says so.
 
 mod fixture;
 mod plan;

@@ -1,4 +1,5 @@
-//! `service install` beside `service uninstall`, as processes: whatever their order, the machine can be restored exactly.
+//! `service install` beside `service uninstall`, as processes: whatever their order, the machine
+//! can be restored exactly.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +39,7 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
 }
 
 #[test]
-fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_that_can_be_restored() {
+fn concurrent_and_killed_processes_leave_a_machine_that_can_be_restored() {
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| {
         let whole = root.path().join(path);
@@ -72,7 +73,7 @@ fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_th
 }
 
 #[test]
-fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
+fn setting_that_is_not_taken_over_is_named_by_install() {
     let root = tempfile::tempdir().unwrap();
     for (path, text) in [
         ("etc/os-release", "ID=debian\n"),
@@ -89,7 +90,7 @@ fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
 }
 
 #[test]
-fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_is_put_back() {
+fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_restored() {
     let root = tempfile::tempdir().unwrap();
     let dpkg = root.path().join("var/lib/dpkg");
     for directory in [dpkg.join("info"), dpkg.join("updates"), root.path().join("etc"), root.path().join("usr/sbin")] {

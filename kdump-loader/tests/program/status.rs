@@ -258,7 +258,7 @@ const STATES: &[State] = &[
 ];
 
 #[test]
-fn every_state_is_said_in_words_json_and_metrics() {
+fn text_json_and_metrics_agree_in_every_state() {
     for State { name, make, answer, found, words } in STATES {
         let machine = Debian::new();
         make(&machine);
@@ -289,7 +289,8 @@ fn every_state_is_said_in_words_json_and_metrics() {
     }
 }
 
-/// Prometheus' own linter, where it is installed. Without it, the parser beside `prometheus.rs` checks the format alone.
+/// Prometheus' own linter, where it is installed. Without it, the parser beside `prometheus.rs`
+/// checks the format alone.
 fn promtool_accepts(metrics: &Path, name: &str) {
     let linter = Command::new("promtool").args(["check", "metrics"]).stdin(fs::File::open(metrics).unwrap()).output();
     if let Ok(output) = linter {
@@ -302,7 +303,7 @@ fn code_and_level(finding: &serde_json::Value) -> (&str, &str) {
 }
 
 #[test]
-fn machine_that_cannot_be_looked_at_gets_an_answer_in_words_json_and_metrics() {
+fn unreadable_machine_gets_an_answer_as_text_json_and_metrics() {
     let root = TempDir::new().unwrap();
     let metrics = root.path().join("kdump.prom");
     fs::write(&metrics, "kdump_loader_dump_expected 1\n").unwrap();
@@ -316,7 +317,7 @@ fn machine_that_cannot_be_looked_at_gets_an_answer_in_words_json_and_metrics() {
 }
 
 #[test]
-fn link_in_the_place_of_the_metrics_is_refused_and_the_question_is_answered() {
+fn link_in_place_of_the_metrics_is_rejected_after_the_answer() {
     let machine = Debian::new();
     let (victim, metrics) = (machine.path("shadow"), machine.path("kdump.prom"));
     fs::write(&victim, "precious").unwrap();

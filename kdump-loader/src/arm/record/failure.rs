@@ -34,7 +34,8 @@ pub fn clear(root: &Path) -> Result<(), Error> {
     absent_is_fine(fs::remove_file(&path).map_err(|error| (error, "remove", path)))
 }
 
-/// The failure of the last reload of this boot. An unreadable one counts as none; the armed image shows whether it is stale.
+/// The failure of the last reload of this boot. An unreadable one counts as none; the armed image
+/// shows whether it is stale.
 pub fn read(root: &Path) -> Option<Failure> {
     let failure: Failure = serde_json::from_slice(&state::read(&root.join(FILE)).ok()?).ok()?;
     (failure.boot_id == boot_id(root).ok()?).then_some(failure)

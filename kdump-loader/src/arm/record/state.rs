@@ -1,11 +1,13 @@
 //! Opens, creates and replaces state files below /run/kdump-loader.
 //!
-//! *On entry* a path below a state directory. *On exit* a file or directory that only its owner can write, whatever the umask.
+//! *On entry* a path below a state directory. *On exit* a file or directory that only its owner can
+//! write, whatever the umask.
 //!
 //! - A state directory that is a link, or has another owner than /run, is rejected.
-//! - A state directory that others can write gets its mode back. (An earlier release created it so under umask 0.)
-//! - Entries that others have planted in it are rejected: links and special files are never opened, and an entry must have the
-//!   owner of its directory.
+//! - A state directory that others can write gets its mode back. (An earlier release created it so
+//!   under umask 0.)
+//! - Entries that others have planted in it are rejected: links and special files are never opened,
+//!   and an entry must have the owner of its directory.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -34,7 +36,7 @@ pub fn directory(path: &Path) -> Result<(), Error> {
         let error = if error.kind() == ErrorKind::NotADirectory { io::Error::new(ErrorKind::NotADirectory, told) } else { error };
         failed("use", path)(error)
     })?;
-    let found = fs::symlink_metadata(path).map_err(failed("look at", path))?;
+    let found = fs::symlink_metadata(path).map_err(failed("access", path))?;
     if owner_above.is_some_and(|owner| owner != found.uid()) {
         let told = format!("it belongs to user {}; remove it and try again", found.uid());
         return Err(failed("use", path)(io::Error::new(ErrorKind::PermissionDenied, told)));
@@ -86,7 +88,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The entries of a state directory; none if it is missing, a link, or has another owner than the directory above it.
+/// The entries of a state directory; none if it is missing, a link, or has another owner than the
+/// directory above it.
 pub fn entries(path: &Path) -> Vec<PathBuf> {
     let owner_above = path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
     let ours = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && Some(found.uid()) == owner_above);

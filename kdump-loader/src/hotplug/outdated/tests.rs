@@ -59,7 +59,7 @@ fn shrunk() -> (Present, SpanSummary) {
 }
 
 #[test]
-fn nothing_changed_is_no_reason() {
+fn unchanged_machine_gives_no_reason() {
     for hotplug in [FOLLOWS, DOES_NOT] {
         for listing in [None, Some(Listing::of_present(&present()))] {
             assert_eq!(armed(hotplug, listing).machine_reasons(&present(), &[]), []);
@@ -69,11 +69,12 @@ fn nothing_changed_is_no_reason() {
 }
 
 #[test]
-fn what_came_is_a_reason_unless_the_kernel_has_it() {
+fn addition_is_a_reason_unless_the_kernel_has_added_it() {
     let came = [Reason::MemoryCame { range: range(0x2_0000_0000, 0x2_4000_0000).into() }, Reason::CpuCame { cpu: 3 }];
     assert_eq!(armed(DOES_NOT, None).machine_reasons(&grown(), &[]), came);
     assert_eq!(armed(FOLLOWS, None).machine_reasons(&grown(), &[]), []);
-    // What the header says is worth more than what the kernel promised: it drops an event when its lock is taken.
+    // What the header says is worth more than what the kernel promised: it drops an event when its
+    // lock is taken.
     let listed = Some(Listing::of_present(&present()));
     assert_eq!(armed(FOLLOWS, listed).machine_reasons(&grown(), &[]), came);
     let listed = Some(Listing::of_present(&grown()));
@@ -81,7 +82,7 @@ fn what_came_is_a_reason_unless_the_kernel_has_it() {
 }
 
 #[test]
-fn memory_that_left_is_always_a_reason() {
+fn removed_memory_is_always_a_reason() {
     let (shrunk, range) = shrunk();
     for hotplug in [FOLLOWS, DOES_NOT] {
         for listing in [None, Some(Listing::of_present(&present()))] {
@@ -91,22 +92,23 @@ fn memory_that_left_is_always_a_reason() {
 }
 
 #[test]
-fn removed_block_is_a_reason_where_the_header_cannot_be_seen() {
-    // It came after the image was armed, and went again: the record has never heard of it, the kernel's header has it.
+fn removed_block_is_a_reason_if_the_header_cannot_be_read() {
+    // It came after the image was armed, and went again: the record has never heard of it, the
+    // kernel's header has it.
     assert_eq!(armed(FOLLOWS, None).machine_reasons(&present(), &[64]), [Reason::BlockRemoved { block: 64 }]);
     let listed = Some(Listing::of_present(&present()));
     assert_eq!(armed(FOLLOWS, listed).machine_reasons(&present(), &[64]), [], "it can be seen that it is gone");
 }
 
 #[test]
-fn cpu_that_left_is_none() {
+fn removed_cpu_is_no_reason() {
     let mut present = present();
     present.cpus.pop();
     assert_eq!(armed(DOES_NOT, None).machine_reasons(&present, &[]), []);
 }
 
 #[test]
-fn changed_wish_is_named_by_its_key() {
+fn changed_option_is_named_by_its_key() {
     let reasons = |config: &str, file| {
         let wished = Origin { options: options(config).words(), ..origin() };
         armed(FOLLOWS, None).wish_reasons(&wished, file)
@@ -150,7 +152,7 @@ fn new_loader_is_a_reason() {
 }
 
 #[test]
-fn record_that_tells_too_little_is_a_reason() {
+fn record_of_an_older_loader_is_a_reason() {
     let mut armed = armed(FOLLOWS, None);
     (armed.record.origin, armed.record.listing) = (None, None);
     let unknown = [Reason::Unknown { because: Unknown::OlderRecord }];
@@ -158,7 +160,8 @@ fn record_that_tells_too_little_is_a_reason() {
     assert_eq!(armed.wish_reasons(&origin(), FilePolicy::Auto), unknown);
 }
 
-/// The live machine, with a kernel that keeps the image current or does not, and the recorded image in memory if it is `there`.
+/// The live machine, with a kernel that keeps the image current or does not, and the recorded image
+/// in memory if it is `there`.
 fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
     let root = example::tree();
     let machine = example::machine();
@@ -185,7 +188,7 @@ fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
 }
 
 #[test]
-fn image_that_another_loader_has_armed_over_ours_is_found_out() {
+fn replacement_by_another_loader_is_noticed() {
     for (follows, there, replaced) in [("1\n", true, false), ("0\n", true, true), ("1\n", false, true)] {
         let (root, record) = live(follows, there);
         let armed = Armed::find(root.path(), record, &present()).unwrap();

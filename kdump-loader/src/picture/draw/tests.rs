@@ -20,7 +20,7 @@ fn attributes<'a>(document: &'a Document<'_>) -> impl Iterator<Item = (Node<'a, 
 
 proptest! {
     #[test]
-    fn picture_is_well_formed_whatever_a_segment_is_called(summary in any_summary()) {
+    fn picture_is_well_formed_with_any_segment_name(summary in any_summary()) {
         let text = svg(&summary, "plan");
         prop_assert!(Document::parse(&text).is_ok(), "{}", text);
     }

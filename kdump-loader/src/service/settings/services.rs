@@ -1,5 +1,6 @@
-//! The settings of three services: kdump-tools (kdump-config), kdump-utils (kdumpctl, kdump-lib.sh) and openSUSE's kdump (load.sh,
-//! kdump-read-config.sh). Each setting is taken over, left to the service that still reads it, or gets a remark with the reason.
+//! The settings of three services: kdump-tools (kdump-config), kdump-utils (kdumpctl, kdump-lib.sh)
+//! and openSUSE's kdump (load.sh, kdump-read-config.sh). Each setting is taken over, left to the
+//! service that still reads it, or gets a remark with the reason.
 
 use super::{Variables, string};
 use crate::service::distribution::Distribution;
@@ -15,14 +16,16 @@ pub(super) const SHIPPED: [(&str, &str); 8] = [
     ("KDUMP_IMMEDIATE_REBOOT", "yes"),
     ("KDUMP_CONTINUE_ON_ERROR", "true"),
 ];
-/// Debian's defaults are links that kdump-tools updates for the running kernel. It no longer does so when it is kept from arming.
+/// Debian's defaults are links that kdump-tools updates for the running kernel. It no longer does
+/// so when it is kept from arming.
 const DEBIAN_KERNEL: &str = "/var/lib/kdump/vmlinuz";
 const DEBIAN_INITRD: &str = "/var/lib/kdump/initrd.img";
 /// Default of kdump-config.
 pub(super) const DEBIAN_APPEND: &str = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb";
 /// Default of kdumpctl's packages on x86_64 (gen-kdump-sysconfig.sh): kexec_file_load.
 const FEDORA_KEXEC_ARGS: &str = "-s";
-/// Added to those defaults by this project's config: systemd does not wait for partitions that it finds by type.
+/// Added to those defaults by this project's config: systemd does not wait for partitions that it
+/// finds by type.
 const FEDORA_ADDS: &str = "rd.systemd.gpt_auto=no";
 /// Directory and name of Fedora's kernels (kdump-lib.sh).
 const FEDORA_BOOT: (&str, &str) = ("/boot", "vmlinuz");

@@ -1,4 +1,5 @@
-//! Whatever was there before: twice is once, taken back is as before, refused is untouched, and killed in the middle can be undone.
+//! Whatever was there before: twice is once, taken back is as before, refused is untouched, and
+//! killed in the middle can be undone.
 
 use proptest::prelude::*;
 
@@ -74,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn taken_back_is_as_it_was(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
+    fn uninstalling_restores_any_tree(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
         let root = machine(&befores, debian);
         let before = root.contents();
         if root.install(mask).is_err() {
@@ -88,9 +89,10 @@ proptest! {
         prop_assert_eq!(root.contents(), before);
     }
 
-    /// The ledger is written first. Whatever part of the rest was done when the machine lost its power, it can be taken back, or gone on with.
+    /// The ledger is written first. Whatever part of the rest was done when the machine lost its
+    /// power, it can be taken back, or gone on with.
     #[test]
-    fn killed_in_the_middle_can_be_undone_and_finished(
+    fn killed_run_can_be_rolled_back_and_finished(
         befores in prop::collection::vec(before(), PLACES), debian: bool, undone in prop::collection::vec(0..3, 32), finish: bool,
     ) {
         let root = machine(&befores, debian);

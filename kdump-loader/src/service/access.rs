@@ -1,7 +1,9 @@
-//! [0] A lock, so that only one `service install` or `service uninstall` changes a machine at a time.
+//! [0] A lock, so that only one `service install` or `service uninstall` changes a machine at a
+//! time.
 //!
-//! On the live machine, the lock is a file in /run that only root can open. In a disk image, it is the root directory itself, so
-//! that no lock file remains there. The lock is released when the process ends.
+//! On the live machine, the lock is a file in /run that only root can open. In a disk image, it is
+//! the root directory itself, so that no lock file remains there. The lock is released when the
+//! process ends.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -11,23 +13,24 @@ use std::time::Duration;
 use super::{Error, failed};
 use crate::arm::record::{self, state};
 
-/// The lock file of the live machine. It is not in the state directory, because the udev rule treats that directory as a sign
-/// that an image was armed.
+/// The lock file of the live machine. It is not in the state directory, because the udev rule
+/// treats that directory as a sign that an image was armed.
 const LOCK: &str = "/run/kdump-loader-service.lock";
 /// Root of the live machine.
 const LIVE: &str = "/";
-/// How long another process may take. It writes about ten files and waits for `systemctl daemon-reload`.
+/// How long another process may take. It writes about ten files and waits for `systemctl
+/// daemon-reload`.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Permission to change a machine, or only to report the changes.
 #[derive(Debug)]
-pub enum Turn<'r> {
+pub enum Access<'r> {
     /// This process holds the lock.
-    Alone {
+    Locked {
         /// The machine's root.
         root: &'r Path,
         /// The lock.
-        lock: record::Turn,
+        lock: record::HeldLock,
     },
     /// Changes are only reported.
     DryRun {
@@ -36,22 +39,22 @@ pub enum Turn<'r> {
     },
 }
 
-impl<'r> Turn<'r> {
+impl<'r> Access<'r> {
     /// Waits for the lock. `says` is called before the first pause.
-    pub fn wait(root: &'r Path, says: impl FnOnce(u64)) -> Result<Self, Error> {
+    pub fn lock(root: &'r Path, says: impl FnOnce(u64)) -> Result<Self, Error> {
         let (file, path) = if is_live(root) {
             (state::create_in_place(Path::new(LOCK))?, PathBuf::from(LOCK))
         } else {
-            (File::open(root).map_err(failed("look at", root))?, root.to_owned())
+            (File::open(root).map_err(failed("access", root))?, root.to_owned())
         };
-        let lock = record::wait_for_file(file, path, PATIENCE, || says(PATIENCE.as_secs()))?;
-        Ok(Self::Alone { root, lock })
+        let lock = record::wait_for_file_lock(file, path, PATIENCE, || says(PATIENCE.as_secs()))?;
+        Ok(Self::Locked { root, lock })
     }
 
     /// The machine's root.
     pub fn root(&self) -> &'r Path {
         match self {
-            Self::Alone { root, .. } | Self::DryRun { root } => root,
+            Self::Locked { root, .. } | Self::DryRun { root } => root,
         }
     }
 
@@ -89,8 +92,8 @@ mod tests {
     fn dry_run_takes_no_lock_and_two_images_can_be_changed_at_once() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let never = |_| panic!("nothing to wait for");
-        let held = Turn::wait(one.path(), never).unwrap();
-        let _other = Turn::wait(other.path(), never).unwrap();
-        assert!(Turn::DryRun { root: one.path() }.is_dry_run() && !held.is_dry_run());
+        let held = Access::lock(one.path(), never).unwrap();
+        let _other = Access::lock(other.path(), never).unwrap();
+        assert!(Access::DryRun { root: one.path() }.is_dry_run() && !held.is_dry_run());
     }
 }
