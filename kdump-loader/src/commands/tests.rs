@@ -1,4 +1,4 @@
-//! The keys of the JSON that only a live machine gives. Other programs read them.
+//! Keys of the JSON that only a live machine produces. Other programs read them.
 
 use std::collections::BTreeMap;
 
@@ -120,7 +120,6 @@ fn reload_json_has_these_keys() {
 
 #[test]
 fn seed_is_new_each_time() {
-    // A machine that runs tests has randomness; one that has none yet gets no seed, without
-    // waiting.
+    // A machine that runs tests has an initialized random number generator.
     assert_ne!(super::fresh_seed().unwrap(), super::fresh_seed().unwrap());
 }

@@ -1,4 +1,4 @@
-//! What is found on machines on which one thing is wrong.
+//! Findings on machines with one problem each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,10 +19,10 @@ use loader::describe::listing::Listing;
 use loader::machine::{Machine, example};
 use loader::request::{self, Request};
 
-/// Stands for the loader.
+/// Stands in for the loader's file.
 const PROGRAM: &str = "/dev/null";
 
-/// The example, with an image armed that the loader has made and recorded.
+/// The example machine, with an armed and recorded image.
 struct Armed {
     root: TempDir,
 }
@@ -58,7 +58,7 @@ impl Armed {
         Options::new(self.path("vmlinuz"))
     }
 
-    /// Records an image with nothing wrong, but for what `change` does to it.
+    /// Records an image without problems, with the changes of `change`.
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
         let machine = Machine::read(root, Some(loader::machine::example::measured(1_000_000))).unwrap();
@@ -218,7 +218,7 @@ fn oops_and_notifiers_are_checked() {
     armed.write("proc/sys/kernel/panic_on_oops", "0\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["oops_without_dump"], Answer::YesBut));
     fs::remove_file(armed.path("proc/sys/kernel/panic_on_oops")).unwrap();
-    assert_eq!(armed.found(), ["oops_without_dump"], "what cannot be read is not taken for good");
+    assert_eq!(armed.found(), ["oops_without_dump"], "an unreadable setting is not assumed to be right");
     armed.write("proc/sys/kernel/panic_on_oops", "1\n");
     armed.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["post_notifiers"], Answer::Yes));
@@ -249,7 +249,7 @@ fn deadly_parameter_is_found_in_an_image_of_an_older_loader() {
     assert_eq!((armed.found(), armed.answer()), (vec!["deadly_parameter"], Answer::CannotTell));
     let finding = &armed.findings()[0];
     assert!(finding.message.contains("hugepages=200") && finding.message.contains("deadlocked on memory"), "{finding}");
-    // `load` has said it already.
+    // `load` has already warned about it.
     armed.record(|record| {
         record.image.as_mut().unwrap().command_line += " hugepages=200";
         let line = record.image.as_ref().unwrap().command_line.as_str();

@@ -1,4 +1,4 @@
-//! What is found in initrds of every kind, and what is refused.
+//! Initrds of every kind, and invalid ones.
 
 use std::io::Write;
 
@@ -90,7 +90,7 @@ fn lz4_block_of_incompressible_data_is_unpacked() {
 
 #[test]
 fn no_corrupt_byte_causes_a_panic() {
-    // `status` must answer, and the program ends at a panic.
+    // `status` must answer, and a panic would end the program.
     for good in packed().into_iter().chain([archive(&FILES)]) {
         for at in 0..good.len() {
             for value in [0, b'0', b'f', 0x7f, 0x80, 0xff, good[at] ^ 1] {

@@ -1,9 +1,9 @@
-//! Whole machines before, with and after the service.
+//! Whole machines before, during and after an installation.
 
 mod distributions; // and what they bring along
 mod held_back; // services and rules of others
 mod killed; // at every step
-mod properties; // machines nobody has thought of
+mod properties; // arbitrary machines
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::*;
 
 const DEBIAN: Option<Distribution> = Some(Distribution::Debian);
 const PROGRAM: Program<'static> = Program(b"the program");
-/// Where the rule of Debian's kdump-tools lies, and its unit.
+/// Paths of the rule and the unit of Debian's kdump-tools.
 const DEBIAN_RULE: &str = "usr/lib/udev/rules.d/50-kdump-tools.rules";
 const DEBIAN_UNIT: &str = "usr/lib/systemd/system/kdump-tools.service";
 const DEBIAN_ENABLED: &str = "etc/systemd/system/basic.target.wants/kdump-tools.service";
@@ -27,17 +27,17 @@ const RULE: &str = "SUBSYSTEM==\"cpu\", ACTION==\"add\", PROGRAM=\"/usr/sbin/kdu
 /// A machine's file system in a directory.
 struct Root(TempDir);
 
-/// Everything in it: permissions, and what is in a file or said by a link.
+/// All paths with their mode, and the content of a file or the target of a link.
 type Contents = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
 impl Root {
     fn new() -> Self {
-        // In memory where that can be had: every file is synced.
+        // In memory if possible, because every file is synced.
         let memory = Path::new("/dev/shm");
         Self(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
     }
 
-    /// A Debian with kdump-tools, as far as it matters.
+    /// The relevant files of a Debian with kdump-tools.
     fn debian() -> Self {
         let root = Self::new();
         root.file(DEBIAN_RULE, RULE);
@@ -146,7 +146,7 @@ fn files_are_installed_and_units_enabled() {
 #[test]
 fn uninstalling_restores_the_machine() {
     let root = Root::debian();
-    // An older program, by hand.
+    // An older program that was copied manually.
     root.file("usr/sbin/kdump-loader", "an older program");
     let before = root.contents();
     root.install(true).unwrap();
@@ -210,7 +210,7 @@ fn upgrade_replaces_the_program_and_uninstalling_restores_the_first_file() {
 fn files_of_a_package_stay_after_uninstalling() {
     let root = Root::new();
     root.install(false).unwrap();
-    // As dpkg knows it: files, no ledger.
+    // A package installs files, but no ledger.
     for ours in ["var/lib/kdump-loader/service.json", "etc/systemd/system/multi-user.target.wants/kdump-loader.service"] {
         fs::remove_file(root.path().join(ours)).unwrap();
     }
@@ -224,7 +224,7 @@ fn files_of_a_package_stay_after_uninstalling() {
 #[test]
 fn installation_over_a_package_writes_nothing_below_usr() {
     let root = Root::new();
-    // As packages have them (xtask/src/package/contents.rs).
+    // The paths in packages (xtask/src/package/contents.rs).
     let packaged = Root::new();
     packaged.install(false).unwrap();
     for path in packaged.contents().keys().filter(|path| packaged.path().join(path).is_file()) {
@@ -287,8 +287,7 @@ fn failed_installation_is_undone_and_names_the_obstacle() {
     let root = Root::debian();
     root.file("usr/sbin/kdump-loader", "by hand");
     let before = root.contents();
-    // The very last thing that is written: its new name is taken by a directory, which planning
-    // does not look at.
+    // A directory has the temporary name of the last file. Planning does not check that name.
     let taken = format!("{MASK}.kdump-loader-new");
     fs::create_dir_all(root.at(&taken)).unwrap();
     let with_directory = root.contents();

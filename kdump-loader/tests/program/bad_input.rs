@@ -1,5 +1,5 @@
-//! Everything that can be wrong before the system call: exit status 1, nothing on standard output,
-//! and a message with the value, the limit and the remedy.
+//! Errors before the system call: exit status 1, nothing on standard output, and a message with the
+//! value, the limit and the remedy.
 
 use std::fs;
 
@@ -30,8 +30,7 @@ fn empty_kernel_is_rejected() {
 
 #[test]
 fn kernel_truncated_at_any_field_is_rejected() {
-    // The setup header's fields begin at these offsets (boot.rst), then setup code and payload
-    // follow.
+    // Offsets of the setup header's fields (boot.rst), of the setup code and of the payload.
     let fields = [0x1f1, 0x1f4, 0x1fe, 0x200, 0x202, 0x206, 0x211, 0x22c, 0x230, 0x234, 0x236, 0x238, 0x250, 0x258, 0x260];
     let ends = fields.into_iter().flat_map(|field| [field, field + 1]).chain([0x264, 1023, 1024, 1024 + 99_999]);
     for len in ends {
@@ -77,7 +76,7 @@ fn region_that_is_too_small_is_rejected_with_a_sufficient_size() {
 #[test]
 fn initrd_that_does_not_fit_is_rejected() {
     let fixture = Fixture::new();
-    // Sparse: it takes no room on disk.
+    // The file is sparse, so it needs no disk space.
     fs::File::create(fixture.path("initrd")).unwrap().set_len(190 << 20).unwrap();
     assert_says(&fixture.refusal(NONE), &["too small", "crashkernel="]);
 }
@@ -133,7 +132,7 @@ fn file_that_is_not_a_purgatory_is_rejected() {
     let fixture = Fixture::new();
     fixture.write("purgatory.elf", b"");
     assert_says(&fixture.refusal(NONE), &["purgatory.elf", "not an ELF file", "cargo xtask build"]);
-    // An ELF file for this machine, but a program.
+    // An executable ELF file for this machine.
     fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), fixture.path("purgatory.elf")).unwrap();
     assert_says(&fixture.refusal(NONE), &["purgatory.elf", "relocations in section"]);
     fixture.write("purgatory.elf", &example::Elf { handoff_name: ".other", ..example::purgatory() }.bytes());
@@ -158,7 +157,7 @@ fn purgatory_whose_text_begins_with_its_elf_header_is_rejected() {
 
 #[test]
 fn damaged_snapshot_is_rejected_with_the_name_of_the_file() {
-    // Of the EFI runtime map the first and the last entry stand for all.
+    // Only the first and last entry of the EFI runtime map are damaged, which is enough.
     let in_the_middle = |name: &str| (1..10).any(|number| name.contains(&format!("runtime-map/{number}/")));
     let files = Fixture::snapshot_files();
     for name in files.keys().filter(|name| !in_the_middle(name)) {
@@ -188,9 +187,9 @@ enum Damage {
     Garbage,
 }
 
-/// Whether an image can be built nevertheless.
+/// Whether an image can be built with this damage.
 fn may_be(damage: Damage, name: &str) -> bool {
-    // Nothing in them is a list of nothing; lockdown is the kernel's own business at last.
+    // An empty file is an empty list. Lockdown is checked by the kernel anyway.
     const EMPTY: [&str; 5] = [
         "proc/cmdline",
         "sys/kernel/kexec/crash_cma_ranges",
@@ -198,7 +197,7 @@ fn may_be(damage: Damage, name: &str) -> bool {
         "sys/firmware/efi/systab",
         "kdump-loader/cpuid",
     ];
-    // Nobody asked for the running kernel's command line.
+    // The running kernel's command line is not reused.
     const GARBAGE: [&str; 2] = ["proc/cmdline", "sys/kernel/security/lockdown"];
     match damage {
         Damage::Missing => OPTIONAL.contains(&name),

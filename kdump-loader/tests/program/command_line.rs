@@ -1,14 +1,13 @@
-//! What becomes of a command line: what `plan` says it dropped, what it warns of, and what reaches
-//! the image.
+//! Command lines: what `plan` drops, what it warns about, and what reaches the image.
 
 use loader::image::Summary;
 
 use crate::fixture::{Fixture, Run, assert_says, example};
 
-/// Good words for a capture kernel.
+/// Parameters that suit a capture kernel.
 const GOOD: &str = "nr_cpus=1 reset_devices acpi_no_memhotplug";
 
-/// The summary of a `plan` that must succeed, and what was said.
+/// The summary and the messages of a `plan` that must succeed.
 fn planned(fixture: &Fixture, arguments: &[&str]) -> (Summary, String) {
     let Run { code, stdout, stderr } = fixture.plan([&["--json"], arguments].concat());
     assert_eq!(code, Some(0), "{stderr}");

@@ -1,4 +1,4 @@
-//! Purgatories that others have built, on the command line.
+//! Foreign purgatories on the command line.
 
 use loader::image::Summary;
 use loader::purgatory::foreign::{Contract, KEXEC_TOOLS, LINUX};
@@ -11,7 +11,7 @@ fn smallest(contract: &'static Contract) -> Object {
     object().told(contract.written.iter().map(|written| (written.symbol, written.len)))
 }
 
-/// All good, with such a purgatory.
+/// A working fixture with such a purgatory.
 fn fixture(contract: &'static Contract) -> Fixture {
     let fixture = Fixture::new();
     fixture.write("purgatory.elf", &smallest(contract).bytes());
@@ -81,7 +81,7 @@ fn unsupported_options_are_rejected_by_name() {
             let message = fixture.refusal(&arguments);
             assert_says(&message, &[arguments[0], contract.whose, "leaving --purgatory out"]);
         }
-        assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "nobody asked for anything");
+        assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "the default is supported");
     }
     let message = fixture(&LINUX).refusal(["--console", "ttyS0"]);
     assert_says(&message, &["--console 0x3f8", "the kernel's purgatory cannot be told so"]);

@@ -1,4 +1,4 @@
-//! The program in kexec-tools' place: names, exit status, and what it does not do itself.
+//! The kexec front end: program names, exit statuses, and calls for reboots.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Called as `kexec` for a reboot: another kexec gets the same words, and nothing goes round in
-//! circles.
+//! Calls as `kexec` for a reboot: another kexec gets the same arguments, and two programs cannot
+//! call each other without end.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

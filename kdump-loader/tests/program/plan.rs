@@ -1,4 +1,4 @@
-//! What `plan` prints.
+//! The output of `plan`.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,4 @@
-//! `status` on machines made for it: words, JSON and metrics.
+//! `status` on prepared machines: text, JSON and metrics.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,17 +15,17 @@ fn status(root: &Path, arguments: &[&str]) -> Run {
     run(program().arg("status").arg("--root").arg(root).args(arguments))
 }
 
-/// A state of a machine that was made on purpose.
+/// A prepared state of a machine.
 struct State {
-    /// What is wrong.
+    /// The problem.
     name: &'static str,
-    /// Makes it so.
+    /// Creates the problem.
     make: fn(&Debian),
     /// The answer in JSON and metrics.
     answer: &'static str,
-    /// Codes and levels of what is found.
+    /// Codes and levels of the expected findings.
     found: &'static [(&'static str, &'static str)],
-    /// What the words say.
+    /// Expected parts of the text.
     words: &'static [&'static str],
 }
 
@@ -194,7 +194,7 @@ const STATES: &[State] = &[
         make: |machine| {
             let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw - nfs4 server:/dumps rw\n";
             machine.write("proc/self/mountinfo", mounts);
-            // What is free there would be too little, if it were asked.
+            // The free space would be too small if it were read.
             machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n");
         },
         answer: "yes_but",
@@ -289,8 +289,8 @@ fn text_json_and_metrics_agree_in_every_state() {
     }
 }
 
-/// Prometheus' own linter, where it is installed. Without it, the parser beside `prometheus.rs`
-/// checks the format alone.
+/// Runs Prometheus' linter, if it is installed. Otherwise only the parser in the tests of
+/// `prometheus.rs` checks the format.
 fn promtool_accepts(metrics: &Path, name: &str) {
     let linter = Command::new("promtool").args(["check", "metrics"]).stdin(fs::File::open(metrics).unwrap()).output();
     if let Ok(output) = linter {

@@ -1,4 +1,4 @@
-//! How the program behaves as a program: exit status, streams, help, man pages, privilege.
+//! General behavior of the program: exit statuses, streams, help, privilege.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
 
-/// `nobody`, by custom.
+/// The user `nobody`.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -71,8 +71,8 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     let done = service(&["install"]);
     assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
     assert_says(&service(&["install"]).stderr, &["already installed"]);
-    // What the config names is looked at before it is armed: this machine has no kernel yet, and
-    // then no initrd.
+    // The config's files are checked before they are armed. This machine has no kernel at first,
+    // and then no initrd.
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["error[file_missing]: the kernel that the config names"]);
@@ -104,8 +104,8 @@ fn directory_that_cannot_be_written_is_named() {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("kdump-loader");
-    // By another process: a file that this one writes to may be open in what other tests start
-    // meanwhile, and cannot be run then (ETXTBSY).
+    // `cp` writes the file. If this process did, a process that another test starts could inherit
+    // the open descriptor, and the copy could not be executed (ETXTBSY).
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
     command.args(["service", "install", "--distribution", "debian", "--root"]).arg(root.path());
@@ -141,12 +141,11 @@ fn full_disk_is_an_error() {
 #[test]
 fn unprivileged_load_unload_and_snapshot_are_rejected_first() {
     let fixture = Fixture::new();
-    // Where nobody can reach it.
+    // In a directory that the user can access.
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("kdump-loader");
-    // By another process: a program that this one has open for writing cannot be run (ETXTBSY), and
-    // a test in another thread that starts a program shares this one's descriptors for a moment.
+    // `cp` writes the file, for the same reason as above (ETXTBSY).
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status();
     assert!(copied.unwrap().success());
     let kernel = fixture.path("vmlinuz");
@@ -159,7 +158,7 @@ fn unprivileged_load_unload_and_snapshot_are_rejected_first() {
     }
 }
 
-/// Root gives up its privilege; anybody else has none to begin with.
+/// Drops privileges if the test runs as root.
 fn as_nobody(command: &mut Command) -> &mut Command {
     let root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"));
     if root { command.uid(NOBODY) } else { command }
@@ -177,7 +176,7 @@ fn path_that_is_not_utf_8_can_be_inspected() {
     }
 }
 
-/// Other programs read these.
+/// Other programs read these keys.
 #[test]
 fn json_has_these_keys() {
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! What is written down, believed and forgotten.
+//! Records that are written, validated and removed.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -88,7 +88,7 @@ fn only_one_process_holds_the_lock() {
     let turn = ours(Duration::ZERO, &mut at_first).unwrap();
     let error = ours(Duration::from_millis(1), &mut then).unwrap_err();
     assert!(matches!(&error, Error::Busy { path, .. } if path.ends_with(LOCK)), "{error}");
-    assert_eq!((at_first, then), (false, true), "who waits is told so");
+    assert_eq!((at_first, then), (false, true), "the waiting process says so");
     drop(turn);
     assert!(ours(Duration::ZERO, &mut at_first).is_ok());
 }
@@ -117,8 +117,8 @@ fn record_set_aside_by_a_killed_loader_is_never_restored() {
     boot(root.path(), "one");
     record(root.path()).write(root.path()).unwrap();
     set_aside(root.path()).unwrap();
-    // Killed here, with another image armed. The next loader is refused, and that other image
-    // stays.
+    // The loader is killed here, with another image armed. The kernel rejects the next load, and
+    // that image stays.
     set_aside(root.path()).unwrap();
     restore(root.path()).unwrap();
     assert!(matches!(read(root.path()).unwrap(), Known::Nothing));
@@ -172,7 +172,7 @@ const KEYS: [&str; 12] = [
     "version",
 ];
 
-/// Other programs read these.
+/// Other programs read these keys.
 #[test]
 fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
     let root = tempfile::tempdir().unwrap();

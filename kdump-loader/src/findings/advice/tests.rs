@@ -1,4 +1,4 @@
-//! What is remarked on, and what is not.
+//! Which images cause which warnings.
 
 use super::*;
 use loader::machine::example::machine;
@@ -34,7 +34,7 @@ fn image_that_leaves_little_memory_causes_a_warning() {
     assert!(message.contains("about 38.0 MiB were always enough") && message.contains("crashkernel=144M"), "{message}");
 }
 
-/// Microcode, and then an archive with a module that is compressed already.
+/// Microcode, followed by an archive with a compressed module.
 fn hardly_compressed(len: u32) -> Vec<u8> {
     use std::io::Write;
     let mut bytes = Vec::new();
@@ -82,7 +82,7 @@ fn command_line_without_acpi_no_memhotplug_causes_a_warning() {
     }
 }
 
-/// Advice about `line` on a machine of `cpus` CPUs that has low crash memory.
+/// Warnings about `line` on a machine with `cpus` CPUs and low crash memory.
 fn about(line: &str, cpus: u32) -> Vec<Advice> {
     of_line(&line.into(), cpus, &machine().crash_regions)
 }

@@ -1,4 +1,4 @@
-//! What options mean, alone and together.
+//! Decisions for options, alone and combined.
 
 use super::*;
 use crate::kexec::options::OPTIONS;
@@ -8,7 +8,7 @@ fn decided(words: &str) -> Result<Decision, Error> {
     decide(shell(words))
 }
 
-/// The words of a line with single quotes at most around a whole word's value.
+/// Splits a line into words. Single quotes may enclose a word's value.
 fn shell(line: &str) -> Vec<OsString> {
     let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
     for character in line.chars() {

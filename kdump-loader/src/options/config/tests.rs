@@ -1,4 +1,4 @@
-//! What a config may say, and what is said of one that may not.
+//! Valid configs, and the errors of invalid ones.
 
 use handoff::{EngineId, OnCorrupt};
 
@@ -54,8 +54,8 @@ fn every_key_has_the_effect_of_its_option() {
     };
     let config = parse(text).unwrap();
     assert_eq!(config, Config { options, file: FilePolicy::Never });
-    // Whatever can be said is remembered, so that a change of it is noticed; how it is armed is
-    // remembered otherwise.
+    // The record keeps every option, so that a change is noticed. The system call has its own
+    // field.
     let mut keys: Vec<_> = KEYS.into_iter().filter(|key| *key != "file").collect();
     keys.sort_unstable();
     assert_eq!(config.options.words().into_keys().collect::<Vec<_>>(), keys);
@@ -136,7 +136,7 @@ fn first_error_in_the_file_is_reported() {
 #[test]
 fn invalid_toml_is_rejected_with_its_line() {
     for (text, line) in [("kernel = '/k'\ninitrd", 2), ("kernel = '/k'\nkernel = '/l'", 2), ("kernel = \"/k", 1), ("=", 1)] {
-        let Err(Defect::Syntax { line: told, message }) = parse(text) else { panic!("{text:?} was taken") };
+        let Err(Defect::Syntax { line: told, message }) = parse(text) else { panic!("{text:?} was accepted") };
         assert_eq!(told, line, "{text:?}: {message}");
         assert!(!message.is_empty());
     }

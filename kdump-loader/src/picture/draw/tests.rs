@@ -1,4 +1,4 @@
-//! The drawing is well-formed, stands alone, and says what it was given and nothing more.
+//! The drawing is well-formed, needs no other file, and has exactly the given text.
 
 use proptest::prelude::*;
 use roxmltree::{Document, Node};

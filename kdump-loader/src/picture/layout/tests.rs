@@ -1,4 +1,4 @@
-//! Nothing lies on top of anything else, nothing outside, and what is said to be to scale is.
+//! Nothing overlaps or is outside the picture, and parts marked as to scale are to scale.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn inside(inner: &Rect, outer: &Rect) -> bool {
         && inner.bottom() <= outer.bottom() + EPSILON
 }
 
-/// Fails where two of the rectangles overlap.
+/// Fails if two of the rectangles overlap.
 fn apart<'a>(rects: impl Iterator<Item = &'a Rect>) -> Result<(), TestCaseError> {
     let rects: Vec<_> = rects.collect();
     for (index, a) in rects.iter().enumerate() {
@@ -84,8 +84,8 @@ proptest! {
         prop_assert!(bottoms.is_none_or(|(left, right)| (left - right).abs() < EPSILON));
     }
 
-    /// The left column always is; in the right one the parts that say so are, the others are higher
-    /// or less high than they would be.
+    /// The left column is always to scale. In the right one, marked parts are to scale, and the
+    /// others are higher or lower.
     #[test]
     fn parts_marked_as_to_scale_are_to_scale(summary in any_summary()) {
         let parts = parts(&summary);

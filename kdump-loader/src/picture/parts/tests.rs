@@ -1,4 +1,4 @@
-//! What is said of each byte of the crash region.
+//! The kind of verification of each byte of the crash region.
 
 use proptest::prelude::*;
 
@@ -42,11 +42,11 @@ fn foreign_purgatory_is_not_verified_but_its_elfcorehdr_region_is_hashed() {
     assert_eq!(care_of(&parts, 0x3251_5000), Care::Unverified);
     let mut without = foreign();
     without.regions.retain(|region| region.name != "elfcorehdr");
-    assert_eq!(care_of(&super::parts(&without), 0x2e00_0000), Care::Unverified, "nobody checks its structure");
+    assert_eq!(care_of(&super::parts(&without), 0x2e00_0000), Care::Unverified, "its structure is not checked");
 }
 
 proptest! {
-    /// No byte of the region is missing, and none is there twice.
+    /// Every byte of the region occurs exactly once.
     #[test]
     fn parts_and_pieces_cover_the_region_without_a_gap(summary in any_summary()) {
         let parts = parts(&summary);

@@ -1,5 +1,5 @@
-//! With the real dpkg, on private trees into which packages in the manner of Debian 12's and 13's
-//! kexec-tools are installed.
+//! Diversions with the real dpkg, on private trees with packages modeled on kexec-tools of Debian
+//! 12 and 13.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -8,8 +8,8 @@ use super::*;
 
 const OURS: &str = "/usr/sbin/kdump-loader";
 
-/// A tree with merged /usr and a dpkg of its own; `None` where there is no dpkg, or not the right
-/// to install packages.
+/// A tree with merged /usr and its own dpkg database; `None` without dpkg, or without permission to
+/// install packages.
 struct Debian(tempfile::TempDir);
 
 impl Debian {
@@ -26,8 +26,8 @@ impl Debian {
         usable.then_some(debian)
     }
 
-    /// Installs what owns the link /sbin, which dpkg would remove with the last package that has
-    /// files there.
+    /// Installs a package that owns the link /sbin. Otherwise dpkg would remove the link with the
+    /// last package that has files there.
     fn install_base(&self) -> bool {
         let stage = self.at("packages/base");
         fs::create_dir_all(stage.join("usr/sbin")).unwrap();
@@ -45,7 +45,7 @@ impl Debian {
         command.args(arguments).output().is_ok_and(|output| output.status.success())
     }
 
-    /// Makes and installs a package with kexec at this path; its version is what is in the file.
+    /// Builds and installs a package with kexec at this path. The file contains the version.
     fn install(&self, version: &str, path: &str) -> bool {
         let stage = self.at("packages").join(version);
         let file = stage.join(path.trim_start_matches('/'));
@@ -161,7 +161,7 @@ fn interrupted_diversion_and_undo_can_be_finished() {
             assert!(debian.plain("0"), "after {steps}: {:?}", debian.kexec());
         }
     }
-    // Undone as far as the file; then one diversion less.
+    // The file is restored; then one diversion is also removed.
     for steps in 0..2 {
         diverted();
         fs::rename(&aside, &path).unwrap();

@@ -1,4 +1,4 @@
-//! Files of three distributions, and the configuration that comes of them.
+//! Settings files of three distributions, and the resulting config.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ fn read_text(distribution: Distribution, text: &str) -> Read {
     Read { config, settings }
 }
 
-/// As the packages install them.
+/// The files that packages install.
 const DEBIAN_AS_SHIPPED: &str = "USE_KDUMP=1\nKDUMP_KERNEL=/var/lib/kdump/vmlinuz\nKDUMP_INITRD=/var/lib/kdump/initrd.img\n\
      KDUMP_COREDIR=\"/var/crash\"\n#KDUMP_CMDLINE_APPEND=\"x\"\n";
 const FEDORA_AS_SHIPPED: &str = "KDUMP_COMMANDLINE_APPEND=\"irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off \

@@ -43,7 +43,7 @@ fn settings_are_named_if_the_config_already_exists() {
     let root = Root::debian();
     let settings = "KDUMP_KERNEL=/boot/mine\nKDUMP_SYSCTL=\"vm.panic_on_oom=1\"\nFTP=host\n";
     root.file("etc/default/kdump-tools", settings);
-    // As of Debian's package.
+    // The config of Debian's package.
     let shipped = include_str!("../dist/kdump-loader.toml");
     root.file("etc/kdump-loader.toml", shipped);
     let told = || -> Vec<String> {

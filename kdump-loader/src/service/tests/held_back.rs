@@ -1,4 +1,4 @@
-//! Services and rules that somebody else has put there.
+//! Services and rules of other packages and of the administrator.
 
 use std::process::Command;
 
