@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod messages; // on standard error
 mod cli; // the command line and its help
 pub mod options; // the options of an image, from the command line or the config
 pub mod initrd; // the contents of an initrd

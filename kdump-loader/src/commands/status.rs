@@ -14,7 +14,8 @@ use loader::machine::{Machine, Measured};
 use loader::submit;
 use serde::Serialize;
 
-use super::{Error, OURSELVES, print, print_json};
+use super::{Error, print, print_json};
+use crate::arm::request_for::OURSELVES;
 use crate::cli::Status;
 
 mod prometheus;
