@@ -14,9 +14,8 @@ use std::path::Path;
 
 use loader::machine::KexecState;
 
-pub use error::{Aftermath, Error, Hint};
-
 use crate::messages::{in_full, note, warn};
+pub use error::{Aftermath, Error, Hint};
 
 /// Takes the lock of arming and recording. If /run cannot be written, the machine is armed without
 /// it.

@@ -8,8 +8,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::arm::record::origin::Origin;
-use crate::options::Options;
 use loader::admit::preflight;
 use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
 use loader::phys::PhysRange;
@@ -19,6 +17,7 @@ use loader::submit;
 use super::{Error, LIVE, print};
 use crate::arm;
 use crate::arm::load_file::Wanted;
+use crate::arm::record::origin::Origin;
 use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, origin, request_for};
 use crate::arm::{load, load_file, unload};
 use crate::kexec::decide::{Action, Decision, Load, decide};
@@ -26,6 +25,7 @@ use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
 use crate::messages::{in_full, note, report, warn};
+use crate::options::Options;
 
 /// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;

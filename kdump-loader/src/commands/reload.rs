@@ -4,13 +4,6 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::arm::record::{self, failure};
-use crate::health::RELOAD_LOCK;
-use crate::hotplug::burst::{self, World};
-use crate::hotplug::outdated::{self, Armed, Reason};
-use crate::hotplug::queue::{Queue, Taken};
-use crate::hotplug::removal;
-use crate::options::config::{Config, FilePolicy};
 use loader::admit::preflight;
 use loader::machine::{KexecPermission, KexecState, Machine, Present};
 use loader::submit;
@@ -18,10 +11,17 @@ use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
 use crate::arm::load_file::Wanted;
+use crate::arm::record::{self, failure};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
 use crate::cli::Reload;
+use crate::health::RELOAD_LOCK;
+use crate::hotplug::burst::{self, World};
+use crate::hotplug::outdated::{self, Armed, Reason};
+use crate::hotplug::queue::{Queue, Taken};
+use crate::hotplug::removal;
 use crate::messages::{in_full, note, say, warn};
+use crate::options::config::{Config, FilePolicy};
 
 /// How long another reload may take: a burst, and the reload after it.
 const PATIENCE: Duration = Duration::from_secs(burst::LONGEST.as_secs() + 60);

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::findings::{Answer, Code, Finding};
-use crate::hotplug::outdated::Reason;
 use loader::image::{BlockSummary, OURS, SpanSummary, Summary};
 use serde::Serialize;
 
 use super::Versioned;
 use super::load::Output;
 use super::status::{Capacity, Report};
+use crate::findings::{Answer, Code, Finding};
+use crate::hotplug::outdated::Reason;
 
 fn keys(data: &impl Serialize) -> String {
     let map: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::to_value(data).unwrap()).unwrap();
