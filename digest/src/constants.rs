@@ -1,6 +1,6 @@
 //! The constants of SHA-256 and the last step of every digest.
 
-use crate::{BLOCK_LEN, Block, Digest, State};
+use crate::{BLOCK_LEN, Block, DIGEST_LEN, Digest, State};
 
 /// Initial hash value (FIPS 180-4 §5.3.3).
 #[rustfmt::skip]
@@ -40,7 +40,7 @@ pub fn pad(rest: &[u8], message_len: u64, last: &mut [Block; 2]) -> usize {
 
 /// The digest that a final state stands for.
 pub fn digest_of(state: &State) -> Digest {
-    let mut digest = [0; handoff::DIGEST_LEN];
+    let mut digest = [0; DIGEST_LEN];
     for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();
     }

@@ -1,15 +1,14 @@
 //! The same known answers for every engine and every number of streams. An engine that this CPU lacks is left out without a word;
 //! `cavp` reports it. Miri, which takes a hundredth of a second for a block, is given shorter messages.
 
-use digest::{Digest, Engine, Sha256, digest_leaves};
-use handoff::EngineId;
+use digest::{Digest, Engine, EngineKind, Sha256, digest_leaves};
 
 /// Every engine this CPU can run; the portable one at least, and under Miri, which has no CPUID, that one alone.
 fn engines() -> Vec<Engine> {
     if cfg!(miri) {
         return vec![Engine::soft()];
     }
-    EngineId::ALL.iter().filter_map(|&id| Engine::detect(id)).collect()
+    EngineKind::ALL.into_iter().filter_map(Engine::detect).collect()
 }
 
 /// Bytes in a message of several blocks.

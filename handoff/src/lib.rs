@@ -9,6 +9,16 @@
 //! └────────────────────┴─────────┴──────┴──────────────────┴─────────────────┘
 //! ```
 //!
+//! ```
+//! use handoff::{Block, Region, RegionKind};
+//!
+//! let mut block = Block::blank();
+//! block.regions[0] = Region::new(RegionKind::Kernel, 0x100_0000, 0x80_0000, 0x120_0000);
+//! block.region_count = 1.into();
+//! let [before, after] = block.sealed_bytes();
+//! assert_eq!(before.len() + 32 + after.len(), size_of::<Block>());
+//! ```
+//!
 //! *Order of events.* The loader places every segment, cuts each region's file bytes into leaves of `leaf_size`, writes one
 //! SHA-256 per leaf into the leaf table in region order, fills the block, and stores in `seal` the SHA-256 of
 //! (block before `seal` ‖ block after `seal` ‖ leaf table). The seal is the image's identity. The purgatory checks the block's
@@ -44,3 +54,8 @@ pub const HANDOFF_SECTION: &str = ".handoff";
 
 /// The page size of every boundary in the contract: what kexec_load(2) asks of segments (`sanity_check_segment_list`, kernel/kexec_core.c).
 pub const PAGE_SIZE: u64 = 4096;
+
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

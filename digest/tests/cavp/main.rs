@@ -7,8 +7,7 @@ mod response;
 
 use std::process::ExitCode;
 
-use digest::{BLOCK_LEN, Digest, Engine, Sha256, digest_leaves};
-use handoff::EngineId;
+use digest::{BLOCK_LEN, Digest, Engine, EngineKind, Sha256, digest_leaves};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use sha2::Digest as _;
 
@@ -34,15 +33,15 @@ const PER_CHECKPOINT: usize = 1000;
 
 fn main() -> ExitCode {
     let mut trials = vec![Trial::test("files_are_as_nist_published_them", files)];
-    for &id in EngineId::ALL {
+    for kind in EngineKind::ALL {
         let mut with_engine = |what: &str, test: fn(Engine)| {
-            let name = format!("{what}_{}", id.word());
-            trials.push(Trial::ignorable_test(name, move || match Engine::detect(id) {
+            let name = format!("{what}_{}", kind.name());
+            trials.push(Trial::ignorable_test(name, move || match Engine::detect(kind) {
                 Some(engine) => {
                     test(engine);
                     Ok(Completion::Completed)
                 }
-                None => Ok(Completion::ignored_with(format!("this CPU cannot run {}", id.word()))),
+                None => Ok(Completion::ignored_with(format!("this CPU cannot run {}", kind.name()))),
             }));
         };
         with_engine("short_messages_in_every_slot_of", |engine| messages_in_slots(engine, &SHORT));

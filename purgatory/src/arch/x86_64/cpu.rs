@@ -2,19 +2,19 @@
 
 use core::arch::asm;
 
-use digest::{Engine, ShaNi};
-use handoff::{EngineId, Permissions};
+use digest::{Engine, EngineKind, ShaNi};
+use handoff::Permissions;
 
 /// The engine that the sealed block names, or the portable one where CPUID may be asked and says that this CPU lacks it.
-pub fn engine(chosen: EngineId, permissions: Permissions) -> Engine {
+pub fn engine(chosen: EngineKind, permissions: Permissions) -> Engine {
     if permissions.allow(Permissions::CPUID) {
         return Engine::detect(chosen).unwrap_or(Engine::soft());
     }
     match chosen {
-        EngineId::Soft => Engine::soft(),
+        EngineKind::Soft => Engine::soft(),
         // SAFETY: entry.S switched SSE on, and the block, whose seal holds, says that the loader found SHA-NI, SSSE3 and SSE4.1 on
         // every CPU of this machine (`Machine::read`).
-        EngineId::ShaNi => Engine::ShaNi(unsafe { ShaNi::assume() }),
+        EngineKind::ShaNi => Engine::ShaNi(unsafe { ShaNi::assume() }),
     }
 }
 

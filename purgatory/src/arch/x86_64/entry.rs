@@ -45,6 +45,6 @@ global_asm!(
     STUB_SIZE = const super::trap::STUB_SIZE,
     VECTORS = const super::trap::VECTORS,
     nmis = sym super::trap::NMIS,
-    tell = sym crate::tell,
+    tell = sym crate::arch::purgatory_tell,
     options(att_syntax)
 );

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use purgatory::console::Ports;
+use crate::console::Ports;
 
 /// Transmit holding register (16550 data sheet).
 const THR: u16 = 0;

@@ -54,6 +54,6 @@ global_asm!(
     NMI = const NMI,
     CR4_OSFXSR = const CR4_OSFXSR,
     nmis = sym NMIS,
-    exception = sym crate::exception,
+    exception = sym crate::arch::purgatory_exception,
     options(att_syntax)
 );

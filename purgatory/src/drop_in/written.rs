@@ -2,7 +2,7 @@
 
 use core::cell::UnsafeCell;
 
-use purgatory::regions::{REGIONS, Table};
+use super::regions::{REGIONS, Table};
 
 /// A place in the image whose contents the compiler must not guess.
 #[repr(transparent)]
@@ -60,8 +60,9 @@ impl Written<Table> {
     }
 }
 
-/// Statics that are known by a name in the finished object. The linker script collects `.contract`.
-macro_rules! symbols {
+/// Defines statics that are known by a name in the finished object. The linker script collects `.contract`.
+#[macro_export]
+macro_rules! written_by_host {
     ($($(#[$meta:meta])* $name:ident: $type:ty as $symbol:literal = $value:expr;)+) => {
         $(
             $(#[$meta])*
@@ -72,4 +73,3 @@ macro_rules! symbols {
         )+
     };
 }
-pub(crate) use symbols;

@@ -4,18 +4,20 @@ use digest::Engine;
 use handoff::report::{Elfcorehdr, Report};
 use handoff::text::Text;
 use handoff::{Block, OnCorrupt, RegionKind, Verdict};
+use purgatory::arch::{self, UartPorts};
 use purgatory::console::Console;
 use purgatory::elfcorehdr::{self, Mended};
+use purgatory::engine;
 use purgatory::policy::{self, Trust};
 use purgatory::reading::{NO_LEAF, READING};
 use purgatory::received::{self, Handoff};
 use purgatory::verify::{self, Difference, Findings, PRINTED_PER_SEGMENT, Place};
 
-use crate::arch::{self, UartPorts};
 use crate::{memory, stop};
 
 /// Called once by `entry.S`, on our own stack, with SSE on.
-pub extern "sysv64" fn tell() -> ! {
+#[inline(never)] // the debugger of the bare-metal tests knows it by name
+pub fn tell(_stack_on_entry: u64) -> ! {
     READING.clear();
     let entered_at = arch::tsc();
     let block = memory::received_block();
@@ -36,7 +38,7 @@ pub extern "sysv64" fn tell() -> ! {
         stop::refuse(block, Trust::Alleged, &mut console, Verdict::Seal);
     }
 
-    let engine = arch::engine(handoff.engine, handoff.permissions);
+    let engine = arch::engine(engine::kind(handoff.engine), handoff.permissions);
     announce(&mut console, block, &handoff, engine);
     let findings = verify(&mut console, &handoff, engine, leaf_table);
     let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
@@ -48,7 +50,7 @@ pub extern "sysv64" fn tell() -> ! {
     let report = Report {
         verdict,
         segment: findings.first().map(|(kind, _)| kind),
-        engine: engine.id(),
+        engine: engine::id(engine),
         microseconds: microseconds_since(entered_at, handoff.tsc_khz),
         nmis: arch::nmis(),
         elfcorehdr,
@@ -77,7 +79,7 @@ fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, 
     let count = handoff.regions().count();
     let mut line = console.line();
     line.text("verifying ").decimal(bytes).text(" bytes in ").decimal(count as u64).text(" segments with ");
-    line.text(engine.id().word()).text(", image ").digits(&block.seal[..8]);
+    line.text(engine.kind().name()).text(", image ").digits(&block.seal[..8]);
 }
 
 /// Verifies all regions and says where they differ.

@@ -3,8 +3,8 @@
 
 use core::slice;
 
-use purgatory::received::Itself;
-use purgatory::regions::Region;
+use super::regions::Region;
+use crate::received::Itself;
 
 // From linker/drop-in.ld. Only their addresses mean anything.
 unsafe extern "C" {

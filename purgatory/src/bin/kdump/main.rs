@@ -13,16 +13,14 @@
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 
 #[cfg(target_os = "purgatory")]
-#[allow(dead_code, reason = "shared with the drop-ins, which use other parts of it")]
-mod arch;
-#[cfg(target_os = "purgatory")]
 mod memory;
 #[cfg(target_os = "purgatory")]
 mod story;
 #[cfg(target_os = "purgatory")]
 mod stop;
+
 #[cfg(target_os = "purgatory")]
-use {stop::exception, story::tell}; // where arch/ goes on
+purgatory::program!(tell: story::tell, exception: stop::exception);
 
 #[cfg(not(target_os = "purgatory"))]
 fn main() {

@@ -4,15 +4,14 @@
 //! while SSE is off (before entry.S or after leave.S), does not come here: it resets in silence.
 
 use core::ops::Range;
-use core::panic::PanicInfo;
 
 use handoff::text::Text;
-use handoff::{Block, Permissions, Verdict};
+use handoff::{Block, Verdict};
+use purgatory::arch::{self, Bank, UartPorts};
 use purgatory::console::Console;
 use purgatory::policy::{self, Ending, Trust};
 use purgatory::reading::{self, READING};
 
-use crate::arch::{self, Bank, UartPorts};
 use crate::memory;
 
 /// Prints `verdict` as number, word and sentence.
@@ -54,7 +53,8 @@ fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
 }
 
 /// Ends because an exception was raised; called by `trap.S` on a stack of its own.
-pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
+#[inline(never)] // the debugger of the bare-metal tests knows it by name
+pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     let block = memory::received_block();
     let mut console = Console::alleged(block, UartPorts::at);
     console.break_line();
@@ -75,11 +75,4 @@ pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) ->
     };
     // A damaged block may be what raised it.
     refuse(block, Trust::Alleged, &mut console, verdict)
-}
-
-/// Never called: x86_64-purgatory.json asks for the panic strategy `immediate-abort`, so a failed assertion is an #UD, which ends in
-/// [`exception`] with its address. Rust wants the handler all the same.
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    arch::halt(Permissions::NONE)
 }
