@@ -1,4 +1,4 @@
-//! [3] What the purgatory says, and where: one line at a time, each beginning with `purgatory: `.
+//! `[3]` What the purgatory says, and where: one line at a time, each beginning with `purgatory: `.
 //!
 //! On entry: the block has been read but nothing in it is proven; a console is taken at the block's word, because a message
 //! about a damaged block is worth more than silence. On exit of every call: time was bounded, whatever the UART did.
@@ -76,6 +76,7 @@ impl<P: Ports> Console<P> {
 }
 
 impl<P: Ports> Text for Line<'_, P> {
+    #[inline(never)] // once for all callers
     fn byte(&mut self, byte: u8) {
         if let Some(uart) = &mut self.console.uart {
             uart.transmit(byte);

@@ -1,4 +1,4 @@
-//! [6] The elfcorehdr: in no digest, because the kernel rewrites it on hotplug, but without it there is no /proc/vmcore.
+//! `[6]` The elfcorehdr: in no digest, because the kernel rewrites it on hotplug, but without it there is no /proc/vmcore.
 //!
 //! On entry: the segment's bytes, written by the loader or later by the kernel (`crash_prepare_elf64_headers`, kernel/crash_core.c).
 //! On exit: either nothing that the kernel's writer guarantees is violated, or the first violation is named and the load-time copy put

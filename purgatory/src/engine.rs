@@ -1,4 +1,4 @@
-//! [4a] Which engine of the digest crate a number in the block names, and back.
+//! `[4a]` Which engine of the digest crate a number in the block names, and back.
 
 use digest::{Engine, EngineKind};
 use handoff::EngineId;

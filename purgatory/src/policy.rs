@@ -1,4 +1,4 @@
-//! [8] What to do when the story cannot go on: decided from the block, as far as the block can be believed.
+//! `[8]` What to do when the story cannot go on: decided from the block, as far as the block can be believed.
 //!
 //! On entry: the block as it is in memory. Before its seal has been found to hold, any bit of it may be wrong, and one wrong bit makes
 //! a delay of days out of seconds, or `halt` out of `boot`. On exit: an ending that comes within a bounded time unless a proven

@@ -1,4 +1,4 @@
-//! [5a] What is being read, so that a machine check can name the place that was being verified.
+//! `[5a]` What is being read, so that a machine check can name the place that was being verified.
 //!
 //! A machine check belongs to no instruction, and several leaves are hashed at once. So the answer is every span in work: one of
 //! them holds the memory that failed, if it was this program that read it.

@@ -1,4 +1,4 @@
-//! [4] From allegations to proof: the block's values become types that need no second look.
+//! `[4]` From allegations to proof: the block's values become types that need no second look.
 //!
 //! On entry: the block as it was found in memory; a stray write may have changed any of it, and the seal is not checked yet.
 //! On exit: every span lies where it must in relation to the others, nothing wraps, nothing overlaps what the purgatory writes. Whether the

@@ -1,4 +1,4 @@
-//! [4] What an address range is once it has been looked at.
+//! `[4]` What an address range is once it has been looked at.
 
 use handoff::PhysSpan;
 

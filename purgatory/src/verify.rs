@@ -1,4 +1,4 @@
-//! [5] Is everything as it was loaded? First the seal, then every leaf, then every zero tail.
+//! `[5]` Is everything as it was loaded? First the seal, then every leaf, then every zero tail.
 //!
 //! On entry: the spans are proven, so `read` can be asked for them. On exit: every byte of every region was read once, every
 //! difference was handed to `found`.

@@ -1,4 +1,4 @@
-//! [5] Verifies the regions, and stops if they are not as they were loaded.
+//! `[5]` Verifies the regions, and stops if they are not as they were loaded.
 //!
 //! On exit: every byte of every region is what the host's loader digested.
 

@@ -1,4 +1,4 @@
-//! [6] Where the old kernel can be gone back to, as a word on the next kernel's command line (`x86_setup_jump_back_entry`,
+//! `[6]` Where the old kernel can be gone back to, as a word on the next kernel's command line (`x86_setup_jump_back_entry`,
 //! purgatory/arch/i386/purgatory-x86.c of kexec-tools).
 
 use handoff::text::Text;

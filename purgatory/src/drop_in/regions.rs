@@ -1,4 +1,4 @@
-//! [5] What Linux and kexec-tools have verified: the bytes of sixteen regions, one behind the other, by one SHA-256.
+//! `[5]` What Linux and kexec-tools have verified: the bytes of sixteen regions, one behind the other, by one SHA-256.
 //!
 //! On entry: start and length of each region, as the host's loader wrote them into the purgatory; no seal says that they are
 //! still what it wrote. On exit: regions that can be read, and their digest. Whether those are the *right* regions only the

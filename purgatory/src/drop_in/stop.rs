@@ -1,4 +1,4 @@
-//! [8] The other ending of a drop-in: say what happened, then hang or reset.
+//! `[8]` The other ending of a drop-in: say what happened, then hang or reset.
 //!
 //! By default a drop-in hangs, as the purgatories do whose places it takes. `cargo xtask build` can make it reset instead.
 

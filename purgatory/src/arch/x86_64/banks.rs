@@ -1,4 +1,4 @@
-//! [8] What the CPU has noted about a machine check: the banks of its machine-check architecture (SDM vol. 3B, "Machine-check
+//! `[8]` What the CPU has noted about a machine check: the banks of its machine-check architecture (SDM vol. 3B, "Machine-check
 //! architecture"). Nothing is cleared, so that firmware and the next kernel can log it.
 
 use core::arch::asm;

@@ -1,4 +1,4 @@
-//! [6] Memory to memory, by physical address; address 0, of which Rust makes no slice, is one like any other.
+//! `[6]` Memory to memory, by physical address; address 0, of which Rust makes no slice, is one like any other.
 
 use core::arch::asm;
 

@@ -1,4 +1,4 @@
-//! [4] What the CPU is asked: which engine it can run, and what time it is.
+//! `[4]` What the CPU is asked: which engine it can run, and what time it is.
 
 use core::arch::asm;
 

@@ -1,4 +1,4 @@
-//! [7] The jump into a kernel whose registers the host's loader has chosen, all of them.
+//! `[7]` The jump into a kernel whose registers the host's loader has chosen, all of them.
 
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;

@@ -1,4 +1,4 @@
-//! [1] Hands `entry.S` its constants.
+//! `[1]` Hands `entry.S` its constants.
 
 use core::arch::global_asm;
 

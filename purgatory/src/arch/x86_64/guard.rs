@@ -1,4 +1,4 @@
-//! [2] A guard at the end of the stack: the four debug registers watch its last 32 bytes, and a write there is an exception, which
+//! `[2]` A guard at the end of the stack: the four debug registers watch its last 32 bytes, and a write there is an exception, which
 //! is delivered on another stack.
 //!
 //! `cargo xtask audit` shows that no chain of calls gets that deep. The guard is for what is executed when that has stopped being true.

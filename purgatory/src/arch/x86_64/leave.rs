@@ -1,4 +1,4 @@
-//! [7] The jump into the capture kernel.
+//! `[7]` The jump into the capture kernel.
 
 use core::arch::{asm, global_asm};
 

@@ -1,4 +1,4 @@
-//! [4] Which engine the CPU can run, found out by running its instructions.
+//! `[4]` Which engine the CPU can run, found out by running its instructions.
 //!
 //! CPUID is not asked: it raises #VC in SEV-ES and SEV-SNP guests and may raise #VE in TDX guests, whose handlers are gone by
 //! now, and no host says whether this is one. An instruction that the CPU lacks is #UD everywhere, and that we can handle

@@ -1,4 +1,4 @@
-//! [8] Ways to stop a machine.
+//! `[8]` Ways to stop a machine.
 
 use core::arch::asm;
 

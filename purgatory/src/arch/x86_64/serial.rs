@@ -1,4 +1,4 @@
-//! [3] A 16550-compatible UART behind I/O ports, transmit only, set up by whoever used it before the panic.
+//! `[3]` A 16550-compatible UART behind I/O ports, transmit only, set up by whoever used it before the panic.
 
 use core::arch::asm;
 

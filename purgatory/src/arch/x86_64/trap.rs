@@ -1,4 +1,4 @@
-//! [2] An IDT of our own, so that an exception becomes a verdict instead of a triple fault, and an NMI a number.
+//! `[2]` An IDT of our own, so that an exception becomes a verdict instead of a triple fault, and an NMI a number.
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! [0] The story: what happens between a Linux kernel's panic and its crash dump.
+//! `[0]` The story: what happens between a Linux kernel's panic and its crash dump.
 //!
 //! What we know on entry (`machine_kexec`, arch/x86/kernel/machine_kexec_64.c): one CPU runs, any CPU; interrupts are off, NMIs
 //! are not; memory is mapped one to one, writable and executable; SSE is off; GDT and IDT are invalid or the old kernel's;

@@ -1,4 +1,4 @@
-//! [8] The other ending: say the verdict, then reset or halt.
+//! `[8]` The other ending: say the verdict, then reset or halt.
 //!
 //! On entry: something is wrong; whether the block can be believed, the caller says. On exit: there is none. A second exception, or one
 //! while SSE is off (before entry.S or after leave.S), does not come here: it resets in silence.

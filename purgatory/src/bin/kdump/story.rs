@@ -1,4 +1,4 @@
-//! [0] The story, step by step; each step is a file.
+//! `[0]` The story, step by step; each step is a file.
 
 use digest::Engine;
 use handoff::report::{Elfcorehdr, Report};
@@ -79,7 +79,7 @@ fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, 
     let count = handoff.regions().count();
     let mut line = console.line();
     line.text("verifying ").decimal(bytes).text(" bytes in ").decimal(count as u64).text(" segments with ");
-    line.text(engine.kind().name()).text(", image ").digits(&block.seal[..8]);
+    line.text(engine::id(engine).word()).text(", image ").digits(&block.seal[..8]);
 }
 
 /// Verifies all regions and says where they differ.

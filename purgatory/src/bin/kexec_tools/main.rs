@@ -1,4 +1,4 @@
-//! [0] The purgatory in kexec-tools: takes the place of its purgatory.ro, between `kexec -p` or `kexec -l` and the next kernel.
+//! `[0]` The purgatory in kexec-tools: takes the place of its purgatory.ro, between `kexec -p` or `kexec -l` and the next kernel.
 //!
 //! *On entry* holds what linux/main.rs lists, and the symbols hold what kexec's options asked for.
 //!

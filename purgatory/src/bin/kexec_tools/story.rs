@@ -1,4 +1,4 @@
-//! [0] The symbols that kexec writes, and what happens, step by step.
+//! `[0]` The symbols that kexec writes, and what happens, step by step.
 
 use handoff::OnCorrupt;
 use handoff::text::Text;

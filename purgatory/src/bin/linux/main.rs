@@ -1,4 +1,4 @@
-//! [0] The purgatory in Linux: takes the place of arch/x86/purgatory/purgatory.ro, between the image that kexec_file_load(2)
+//! `[0]` The purgatory in Linux: takes the place of arch/x86/purgatory/purgatory.ro, between the image that kexec_file_load(2)
 //! loaded and its kernel.
 //!
 //! *On entry* holds what kdump/main.rs lists, except for the block. No host says which instructions are allowed, where to print

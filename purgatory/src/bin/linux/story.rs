@@ -1,4 +1,4 @@
-//! [0] The symbols that Linux and the build write, and what happens, step by step.
+//! `[0]` The symbols that Linux and the build write, and what happens, step by step.
 
 use handoff::OnCorrupt;
 use purgatory::arch::{self, Registers, TrapFrame, UartPorts};
