@@ -10,7 +10,7 @@ mod sha_ni;
 
 pub use sha_ni::ShaNi;
 
-/// Most streams that any engine runs side by side.
+/// Largest number of streams of any engine.
 pub const MAX_STREAMS: usize = if sha_ni::STREAMS > soft::STREAMS { sha_ni::STREAMS } else { soft::STREAMS };
 
 /// An implementation of SHA-256's compression function, whether or not this CPU can run it.
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// How many streams it works on at once when it has that many, at most [`MAX_STREAMS`].
+    /// Number of streams that it works on at once, at most [`MAX_STREAMS`].
     pub const fn streams(self) -> usize {
         match self {
             Self::Soft => soft::STREAMS,
@@ -82,7 +82,7 @@ impl Engine {
     /// Runs the blocks of `runs[i]` through `states[i]`, for every `i` at once.
     ///
     /// # Panics
-    /// When the runs differ in length, or when there are more than [`Self::streams`] of them or not one for each state.
+    /// If the runs differ in length, if there are more than [`Self::streams`], or if their number differs from that of the states.
     pub fn compress(self, states: &mut [State], runs: &[&[Block]]) {
         assert!(states.len() == runs.len() && runs.len() <= self.streams(), "one run for each stream");
         assert!(runs.iter().all(|run| run.len() == runs[0].len()), "streams move in step");

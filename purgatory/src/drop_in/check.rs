@@ -8,7 +8,7 @@ use handoff::text::Text;
 use zerocopy::transmute;
 
 use super::memory;
-use super::regions::{Region, Regions, Senseless, Table};
+use super::regions::{Invalid, Region, Regions, Table};
 use super::stop::{OnCorruptSetting, stop};
 use super::written::Written;
 use crate::arch::{self, UartPorts};
@@ -30,8 +30,8 @@ pub fn verify(
     let expected: Digest = transmute!(expected.words());
     let regions = match Regions::parse(&table.pairs(), &memory::itself()) {
         Ok(regions) => regions,
-        Err(Senseless { index }) => {
-            console.line().text("region ").decimal(index as u64).text(" of the table makes no sense: the table is corrupt");
+        Err(Invalid { index }) => {
+            console.line().text("region ").decimal(index as u64).text(" of the table is invalid: the table is corrupt");
             stop(console, on_corrupt)
         }
     };

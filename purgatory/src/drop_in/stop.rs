@@ -25,12 +25,12 @@ pub type OnCorruptSetting = Written<u8>;
 /// Ends as this program was built to.
 pub fn stop(console: &mut Console<UartPorts>, on_corrupt: &OnCorruptSetting) -> ! {
     if on_corrupt.get() == OnCorrupt::Reset as u8 {
-        console.line().text("resetting soon, as built");
+        console.line().text("resetting soon");
         arch::wait(RESET_TICKS);
         // Where port I/O is not allowed, the exception that it raises also ends in a reset.
         arch::reset(Permissions::ALL)
     }
-    console.line().text("stopped for ever");
+    console.line().text("stopped: reset the machine");
     // Without HLT, which confidential guests may not execute: no host says whether this is one.
     arch::halt(Permissions::NONE)
 }
@@ -56,7 +56,7 @@ pub fn exception(frame: &mut TrapFrame, fault_address: u64, console: fn() -> Con
 /// Says what was being read, then resets, whatever `on_corrupt` says. Under the hosts' own purgatories, which leave CR4.MCE off,
 /// a machine check resets as well.
 fn reset_after_machine_check(console: &mut Console<UartPorts>) -> ! {
-    console.line().text("machine check: memory, or another part of this machine, failed");
+    console.line().text("machine check: memory or another part of this machine failed");
     for Range { start, end } in READING.spans() {
         console.line().text("was verifying ").hex(start).text("-").hex(end - 1);
     }

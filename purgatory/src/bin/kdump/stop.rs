@@ -1,7 +1,9 @@
 //! `[8]` The other ending: say the verdict, then reset or halt.
 //!
-//! On entry: something is wrong; whether the block can be believed, the caller says. On exit: there is none. A second exception, or one
-//! while SSE is off (before entry.S or after leave.S), does not come here: it resets in silence.
+//! *On entry*, something is wrong, and the caller says how far the block can be trusted.
+//!
+//! *On exit*: there is none. A second exception, or one while SSE is off (before entry.S or after leave.S), does not come here. It
+//! resets the machine without a message.
 
 use core::ops::Range;
 
@@ -20,13 +22,13 @@ pub fn say_verdict(console: &mut Console<UartPorts>, verdict: Verdict) {
     console.line().text("verdict ").hex(number).text(" ").text(verdict.word()).text(": ").text(verdict.sentence());
 }
 
-/// Ends with `verdict`, as the block's policy says as far as `trust` goes.
+/// Ends with `verdict`. `trust` limits how far the block's policy decides the ending.
 pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, verdict: Verdict) -> ! {
     say_verdict(console, verdict);
     let permissions = policy::permissions(block);
     match policy::ending(block, trust) {
         Ending::Halt => {
-            console.line().text("halted, as told");
+            console.line().text("halted, as configured");
             arch::halt(permissions)
         }
         Ending::Reset { delay_ms, ticks } => {
@@ -37,7 +39,7 @@ pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, ver
     }
 }
 
-/// Says what was being read when a machine check came, and what the CPU has noted about it.
+/// Prints what was being read when a machine check was raised, and what the CPU recorded about it.
 fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
     for Range { start, end } in READING.spans() {
         let mut line = console.line();
@@ -52,7 +54,7 @@ fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
     }
 }
 
-/// Ends because an exception was raised; called by `trap.S` on a stack of its own.
+/// Ends because an exception was raised. Called by `trap.S` on the exceptions' stack.
 #[inline(never)] // the debugger of the bare-metal tests knows it by name
 pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     let block = memory::received_block();
@@ -64,7 +66,7 @@ pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     line.text(" (purgatory+").hex(rip.wrapping_sub(memory::itself().start)).text(") rsp ").hex(*rsp);
     line.text(" cr2 ").hex(fault_address);
     if *vector == arch::DEBUG {
-        line.text(": the stack ran into its guard");
+        line.text(": stack overflow");
     }
     drop(line);
     let verdict = if *vector == arch::MACHINE_CHECK {
@@ -73,6 +75,6 @@ pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     } else {
         Verdict::Exception
     };
-    // A damaged block may be what raised it.
+    // A damaged block may have raised it.
     refuse(block, Trust::Alleged, &mut console, verdict)
 }

@@ -21,7 +21,7 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     READING.clear();
     let entered_at = arch::tsc();
     let block = memory::received_block();
-    // At the block's word: where it lies, an exception says so.
+    // The block is not verified yet. If its permission is wrong, this raises an exception, which is reported.
     arch::guard_stack(policy::permissions(block));
     let mut console = Console::alleged(block, UartPorts::at);
 
@@ -30,7 +30,7 @@ pub fn tell(_stack_on_entry: u64) -> ! {
         Err(verdict) => stop::refuse(block, Trust::Alleged, &mut console, verdict),
     };
     let leaf_table = memory::bytes(handoff.leaf_table);
-    // With the engine that needs nothing of the CPU: only a sealed block can say which instructions there are.
+    // With the engine that every CPU has: only a sealed block can say which other instructions exist.
     READING.begin(NO_LEAF, handoff.leaf_table.start()..handoff.leaf_table.end());
     let sealed = verify::seal_holds(Engine::soft(), block, leaf_table);
     READING.end(NO_LEAF);
@@ -59,7 +59,7 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     report.fill(field);
     stop::say_verdict(&mut console, verdict);
     if verdict != Verdict::Ok {
-        console.line().text("booting nevertheless, as told");
+        console.line().text("booting anyway, as configured");
     }
     let mut line = console.line();
     line.text("report ");
@@ -73,7 +73,7 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     arch::leave(handoff.permissions, handoff.entry_rip, handoff.entry_rsi)
 }
 
-/// Says what is about to be verified, so that a hang can be told from one in the capture kernel.
+/// Says what will be verified. If the machine hangs later, this line tells whether the capture kernel was reached.
 fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, engine: Engine) {
     let bytes: u64 = handoff.regions().map(|region| region.memory.len()).sum();
     let count = handoff.regions().count();
@@ -82,7 +82,7 @@ fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, 
     line.text(engine::id(engine).word()).text(", image ").digits(&block.seal[..8]);
 }
 
-/// Verifies all regions and says where they differ.
+/// Verifies all regions and prints where they differ.
 fn verify(console: &mut Console<UartPorts>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
     let mut findings = Findings::default();
     verify::regions(handoff, engine, leaf_table, &READING, memory::bytes, |place, difference| {
@@ -106,7 +106,7 @@ fn say_difference(console: &mut Console<UartPorts>, place: &Place, difference: &
     };
 }
 
-/// Puts the load-time copy of the elfcorehdr back if what is there cannot give a /proc/vmcore.
+/// Checks the elfcorehdr, and restores the load-time copy if the header cannot give a /proc/vmcore.
 fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
     let copy = (!findings.names(RegionKind::ElfcorehdrCopy)).then(|| memory::bytes(handoff.elfcorehdr_copy));
     let segment = memory::elfcorehdr(handoff.elfcorehdr);
@@ -120,7 +120,11 @@ fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings
             Elfcorehdr::Restored
         }
         Mended::Broken(defect) => {
-            console.line().text("elfcorehdr is broken (").text(defect.sentence()).text("), and so is its copy: left alone");
+            console
+                .line()
+                .text("elfcorehdr is broken (")
+                .text(defect.sentence())
+                .text("), and its copy is corrupt: left as it is");
             Elfcorehdr::Broken
         }
     }

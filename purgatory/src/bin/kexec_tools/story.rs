@@ -71,7 +71,7 @@ extern "sysv64" fn purgatory() {
     if SKIP_CHECKS.get() == 0 {
         check::verify(&mut console, &REGION_TABLE, &DIGEST, &ON_CORRUPT);
     } else {
-        console.line().text("I'm in purgatory, verifying nothing, as told");
+        console.line().text("I'm in purgatory, verifying nothing (--no-checks)");
     }
     // After the verification, because the digest covers the zeroes that are there until now.
     let backup = BACKUP_START.get();
