@@ -1,8 +1,8 @@
 //! Builds kdump images for x86-64 Linux, and submits them to the kernel.
 //!
-//! A kdump image is what runs after a panic: a capture kernel, its initrd, what describes the crashed
-//! kernel's memory, and a *purgatory*, a small program that verifies the rest before the capture
-//! kernel starts.
+//! A kdump image is what runs after a panic: a capture kernel, its initrd, what describes the
+//! crashed kernel's memory, and a *purgatory*, a small program that verifies the rest before the
+//! capture kernel starts.
 //!
 //! ```text
 //! files, machine → kernel → purgatory → place → describe → seal → bind → admit → submit
@@ -90,9 +90,9 @@ const REPORT_IT: &str = "this is a mistake in the loader; please report it with 
 ///
 /// # Errors
 ///
-/// The [`Error`] names the step that failed, the value and the limit. Everything that the kernel would
-/// refuse is refused here, because a kexec_load(2) that fails late has already destroyed the image that
-/// was loaded before (`do_kexec_load`, kernel/kexec.c).
+/// The [`Error`] names the step that failed, the value and the limit. Everything that the kernel
+/// would refuse is refused here, because a kexec_load(2) that fails late has already destroyed the
+/// image that was loaded before (`do_kexec_load`, kernel/kexec.c).
 ///
 /// # Example
 ///

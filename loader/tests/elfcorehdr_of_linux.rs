@@ -1,7 +1,8 @@
-//! The loader's elfcorehdr beside the one that a real kernel wrote for the same machine at the same time: on hotplug the kernel puts
-//! its own in the place of the loader's, and the dump must not depend on whether it has. The purgatory must take the kernel's, too.
+//! Compares the loader's elfcorehdr with the one that a real kernel wrote for the same machine. On
+//! hotplug the kernel replaces the loader's, and the dump must not depend on whether it did. The
+//! purgatory must accept the kernel's as well.
 //!
-//! Where the files come from stands in `tests/fixtures/README.md`.
+//! `tests/fixtures/README.md` says how the files were made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,8 @@ fn loads(bytes: &[u8]) -> Vec<&[u8]> {
 fn text_and_memory_are_described_byte_for_byte_as_by_linux() {
     for Fixture { series, linux, loaders, .. } in fixtures() {
         assert_eq!(loads(&loaders), loads(&linux), "{series}");
-        // The text, and three stretches of memory: around the crash region, and a DIMM that was added.
+        // The text, and three stretches of memory: around the crash region, and a DIMM that was
+        // added.
         assert_eq!(loads(&linux).len(), 4, "{series}");
     }
 }
@@ -81,7 +83,8 @@ fn notes_are_those_of_linux_but_for_the_cpu_that_is_not_there() {
         let cpus: Vec<PhysRange> = machine.crash_notes.iter().map(|notes| notes.range).collect();
         assert_eq!(ours[..ours.len() - 1], cpus, "{series}");
 
-        // Linux names all CPUs that there can ever be, in the order of their numbers; sysfs only those that are present.
+        // Linux names all CPUs that there can ever be, in the order of their numbers; sysfs only
+        // those that are present.
         let (possible, present) = (machine.possible_cpus as usize, cpus.len());
         assert_eq!((possible, present), (4, 3), "{series}");
         assert_eq!(theirs.len(), possible + 1, "{series}");
@@ -106,7 +109,8 @@ fn header_is_that_of_linux_without_the_absent_cpu_and_the_padding() {
     }
 }
 
-/// What a purgatory is told on this machine, and its elfcorehdr's segment with the kernel's header in it.
+/// What a purgatory is told on this machine, and its elfcorehdr's segment with the kernel's header
+/// in it.
 fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let file = |name: &str, bytes| InputFile { path: PathBuf::from(name), bytes };
     let request = Request {
@@ -133,7 +137,8 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let handoff = receive(block, &itself).unwrap();
     let segment = image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
     let mut bytes = linux.clone();
-    // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left them.
+    // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left
+    // them.
     bytes.resize(segment.range().len() as usize, 0);
     (handoff, bytes)
 }

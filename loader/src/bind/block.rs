@@ -1,4 +1,5 @@
-//! [8a] Ours: the block is filled in and sealed; leaf table and copy of the elfcorehdr follow the program.
+//! `[8a]` Our purgatory: the block is filled in and sealed. The leaf table and the copy of the
+//! elfcorehdr follow the program.
 
 use digest::{Digest, Engine, Sha256};
 use handoff::Block;

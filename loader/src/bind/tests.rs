@@ -1,4 +1,5 @@
-//! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel makes it.
+//! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel
+//! makes it.
 
 mod machines;
 mod foreign; // others' purgatories, read as they read it
@@ -20,7 +21,8 @@ fn machine() -> Machine {
     crate::machine::example::machine()
 }
 
-/// The crash region after kexec_load(2): bytes, then zeroes (`kimage_load_crash_segment`, kernel/kexec_core.c).
+/// The crash region after kexec_load(2): bytes, then zeroes (`kimage_load_crash_segment`,
+/// kernel/kexec_core.c).
 struct Memory {
     region: PhysRange,
     bytes: Vec<u8>,
@@ -206,7 +208,8 @@ fn regions_reach_to_the_end_of_their_segments() {
     let image = crate::build(&request, &machine).unwrap();
     let handoff = received(&image, &request);
     for region in handoff.regions() {
-        // The purgatory's segment holds more than its two regions, all of it sealed or written at crash time.
+        // The purgatory's segment holds more than its two regions, all of it sealed or written at
+        // crash time.
         let whole = image
             .segments()
             .iter()

@@ -1,5 +1,5 @@
-//! [1] What no file says of this machine: what CPUID answers, and how fast the time-stamp counter
-//! runs. Reading the counter is unsafe, so it is here and not in [`machine`](crate::machine).
+//! `[1]` Facts about this machine that no file shows: CPUID, and the frequency of the time-stamp
+//! counter. Reading the counter is unsafe, so it is here and not in [`machine`](crate::machine).
 
 use std::arch::x86_64::{__cpuid, CpuidResult};
 use std::thread;
@@ -7,23 +7,25 @@ use std::time::{Duration, Instant};
 
 use crate::machine::{Cpuid, Measured};
 
-/// How long the time-stamp counter is watched.
+/// The time between the two readings of the time-stamp counter.
 const TSC_WINDOW: Duration = Duration::from_millis(20);
-/// How often clock and counter are read at either end of it. The pair counts that nothing has interrupted.
+/// How often clock and counter are read at each end of it. The reading that took least time counts,
+/// because nothing interrupted it.
 const TSC_LOOKS: usize = 16;
 
-/// CPUID: the bits that a leaf shares with the first leaf of its range.
+/// Mask from a CPUID leaf to the first leaf of its range.
 const CPUID_RANGE: u32 = 0xffff_0000;
 
-/// What no file says of this machine.
+/// Measures the facts that no file of a live machine holds. It takes about 20 ms.
 pub fn measure() -> Measured {
     Measured { tsc_khz: measure_tsc_khz(), cpuid: cpuid() }
 }
 
-/// What CPUID says here; in a confidential guest the kernel answers, if the hypervisor does not let the CPU.
+/// Asks CPUID. In a confidential guest where CPUID faults, the kernel emulates it.
 pub fn cpuid() -> Cpuid {
     Cpuid::ask(|leaf| {
-        // The first leaf of a range names its last (SDM vol. 2A, "CPUID"; AMD APM vol. 3, "CPUID").
+        // The first leaf of a range returns the last one (SDM vol. 2A, "CPUID"; AMD APM vol. 3,
+        // "CPUID").
         let range = leaf & CPUID_RANGE;
         let CpuidResult { eax, ebx, ecx, edx } = if __cpuid(range).eax >= leaf { __cpuid(leaf) } else { return None };
         Some([eax, ebx, ecx, edx])
@@ -39,7 +41,7 @@ fn measure_tsc_khz() -> u32 {
     khz(&begin, &steadiest([(); TSC_LOOKS].map(|()| look())))
 }
 
-/// The counter, and the clock just before and just after it was read.
+/// One reading of the counter, and the clock just before and just after it.
 #[derive(Clone, Copy)]
 struct Look {
     before: Duration,
@@ -47,8 +49,9 @@ struct Look {
     after: Duration,
 }
 
-/// The look whose readings of the clock are nearest to each other. A busy machine may run something else between two readings, for longer
-/// than [`TSC_WINDOW`]. A frequency from such a look would be far off, and the purgatory counts its delay by it.
+/// The reading that took least time. A busy machine may run another task between counter and clock,
+/// for longer than [`TSC_WINDOW`]. A frequency from such a reading would be far off, and so would
+/// the purgatory's delays.
 fn steadiest(looks: [Look; TSC_LOOKS]) -> Look {
     looks.into_iter().min_by_key(|look| look.after.saturating_sub(look.before)).expect("there is more than one look")
 }
@@ -60,8 +63,8 @@ fn khz(begin: &Look, end: &Look) -> u32 {
 }
 
 fn ticks() -> u64 {
-    // SAFETY: RDTSC needs a CPU that has it, which every x86-64 CPU does, and CR4.TSD clear, as Linux leaves it unless the process
-    // asks for PR_TSC_SIGSEGV; this one never does.
+    // SAFETY: RDTSC must exist, as on every x86-64 CPU, and be permitted in user mode. Linux
+    // permits it unless the process asks for PR_TSC_SIGSEGV, which this program never does.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 

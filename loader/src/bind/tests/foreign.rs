@@ -1,5 +1,6 @@
-//! Images around others' purgatories: what they will read is read here as they read it, by the names and the order of registers that
-//! stand in their sources, out of a memory made as the kernel makes it.
+//! Images around others' purgatories: what they will read is read here as they read it, by the
+//! names and the order of registers that stand in their sources, out of a memory made as the kernel
+//! makes it.
 
 use std::ops::Range;
 

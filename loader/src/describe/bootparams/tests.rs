@@ -202,7 +202,8 @@ fn memory_map_that_does_not_fit_the_page_goes_on_behind_it() {
     let reserved =
         |count: u64| (0..count).map(|index| range(0xb000_0000 + index * 0x2000, 0xb000_1000 + index * 0x2000)).collect();
     for (count, beyond) in [(100, 0), (120, 0), (121, 1), (500, 380)] {
-        // Eight more come from the rest of the example: two pieces of RAM, CMA, the crash region, ACPI, NVS, PMEM, PRAM.
+        // Eight more come from the rest of the example: two pieces of RAM, CMA, the crash region,
+        // ACPI, NVS, PMEM, PRAM.
         let bytes = built(|machine, _, _, _| {
             machine.reserved = reserved(count);
             machine.system_ram.insert(0, range(0, 0x800));

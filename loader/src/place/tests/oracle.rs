@@ -1,18 +1,21 @@
-//! Placement against an oracle that knows nothing but the rules and tries every page: there is a place if and only if it finds
-//! one.
+//! Placement against an oracle that knows nothing but the rules and tries every page: there is a
+//! place if and only if it finds one.
 //!
-//! The rules: the elfcorehdr begins the region and the hole follows it; then, in this order and each at any page behind the one
-//! before, kernel, initrd, boot parameters, command line and purgatory; kernel and purgatory at multiples of their alignments, the
-//! kernel not below its preferred address nor below 1 MiB; all of it inside the region. Without the rule of the order more would fit
-//! in one case only, if no purgatory asks for more than a page's alignment, which [`order_costs_room_only_below_the_kernel`] shows:
-//! what lies between the hole and the lowest place of the kernel stays free.
+//! The rules: the elfcorehdr begins the region and the hole follows it; then, in this order and
+//! each at any page behind the one before, kernel, initrd, boot parameters, command line and
+//! purgatory; kernel and purgatory at multiples of their alignments, the kernel not below its
+//! preferred address nor below 1 MiB; all of it inside the region. Without the rule of the order
+//! more would fit in one case only, if no purgatory asks for more than a page's alignment, which
+//! [`order_costs_room_only_below_the_kernel`] shows: what lies between the hole and the lowest
+//! place of the kernel stays free.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::machine::example;
 
-/// Lengths are drawn in bytes around this many pages, so that regions are small enough to try everything.
+/// Lengths are drawn in bytes around this many pages, so that regions are small enough to try
+/// everything.
 const FEW: u64 = 4;
 
 fn bytes() -> impl Strategy<Value = u64> {
@@ -23,7 +26,8 @@ fn bytes() -> impl Strategy<Value = u64> {
 fn few_pages() -> impl Strategy<Value = Needs> {
     let purgatory = (bytes(), 0..16u32).prop_map(|(len, bit)| PurgatoryNeeds { len, alignment: 1 << bit });
     let others = (bytes(), 0..=FEW * PAGE_SIZE, prop::option::of(bytes()), bytes(), bytes(), purgatory);
-    // Alignments from a byte to sixteen pages; preferred addresses around the regions, whole pages or not.
+    // Alignments from a byte to sixteen pages; preferred addresses around the regions, whole pages
+    // or not.
     let kernel = (bytes(), 0..17u32, 0..700 * PAGE_SIZE, any::<bool>());
     (kernel, others).prop_map(
         |((len, bit, preferred, whole), (elfcorehdr, hole, initrd, boot_params, command_line, purgatory))| Needs {
@@ -81,7 +85,8 @@ fn fits(piece: Piece, page: u64, end: u64) -> bool {
     at.is_multiple_of(piece.alignment) && at >= piece.lowest && (page + pages(piece.len)) * PAGE_SIZE <= end
 }
 
-/// Whether the pieces find places from page `from` on, one behind the other: tries every page for each.
+/// Whether the pieces find places from page `from` on, one behind the other: tries every page for
+/// each.
 fn in_order_from(pieces: &[Piece], from: u64, end: u64) -> bool {
     let Some((&first, rest)) = pieces.split_first() else { return from * PAGE_SIZE <= end };
     let mut places = (from..=end / PAGE_SIZE).filter(|&page| fits(first, page, end));
@@ -128,8 +133,8 @@ fn is_legal(placed: &Placed, needs: &Needs, region: PhysRange) -> bool {
     pieces_fit && expected.next().is_none() && ascend && begins && placed.crash_region == region
 }
 
-/// How many single pages `kimage_alloc_crash_control_pages` (kernel/kexec_core.c) gets out of the region before it gives up: the
-/// lowest that no segment touches, from the last one on.
+/// How many single pages `kimage_alloc_crash_control_pages` (kernel/kexec_core.c) gets out of the
+/// region before it gives up: the lowest that no segment touches, from the last one on.
 fn control_pages(placed: &Placed) -> u64 {
     let segments: Vec<PhysRange> = in_order(placed).into_iter().filter(|range| *range != placed.hole).collect();
     let (mut at, mut got) = (placed.crash_region.start(), 0);

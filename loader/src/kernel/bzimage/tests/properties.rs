@@ -1,4 +1,5 @@
-//! Setup headers with any value in any field: each is read as it stands, or refused by the name of a field that is wrong.
+//! Setup headers with any value in any field: each is read as it stands, or refused by the name of
+//! a field that is wrong.
 
 use proptest::option::weighted;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! Purgatories with segments of any size at any address: each is taken apart into what it was put together from, or refused for a
-//! rule that it breaks.
+//! Purgatories with segments of any size at any address: each is taken apart into what it was put
+//! together from, or refused for a rule that it breaks.
 
 use object::elf::{FileType, Machine, ProgramFlags};
 use proptest::option::weighted;

@@ -12,7 +12,8 @@ use super::{Defect, HIGH, LOW, parsed, refused};
 /// Index of the symbol that [`Object::with_symbol`] adds.
 const ADDED: u32 = 5;
 
-/// What the field at `at` of the code becomes, `LEN` bytes of it; everything else must stay as it was.
+/// What the field at `at` of the code becomes, `LEN` bytes of it; everything else must stay as it
+/// was.
 #[track_caller]
 fn bound<const LEN: usize>(object: &Object, address: u64, at: usize) -> [u8; LEN] {
     let program = parsed(object);
