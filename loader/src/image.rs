@@ -126,7 +126,7 @@ impl<'r> Image<'r> {
     /// The block, filled in, if the purgatory is ours.
     pub fn block(&self) -> Option<&Block> {
         match &self.verification {
-            Verification::ByBlock(told) => Some(&told.block),
+            Verification::ByBlock(ours) => Some(&ours.block),
             Verification::BySymbols(_) => None,
         }
     }
@@ -147,16 +147,18 @@ impl<'r> Image<'r> {
     /// Everything about the image except its bytes, for JSON and as a table.
     pub fn summary(&self) -> Summary {
         let (purgatory, regions, console_port, by_block) = match &self.verification {
-            Verification::ByBlock(told) => {
-                let regions = &told.block.regions[..told.block.region_count.get() as usize];
-                let regions = RegionSummary::in_leaves(regions, told.settings.leaf_size);
-                (OURS, regions, told.settings.console, Some(BlockSummary::from(&**told)))
+            Verification::ByBlock(ours) => {
+                let regions = &ours.block.regions[..ours.block.region_count.get() as usize];
+                let regions = RegionSummary::in_leaves(regions, ours.settings.leaf_size);
+                (OURS, regions, ours.settings.console, Some(BlockSummary::from(&**ours)))
             }
-            Verification::BySymbols(told) => (told.contract.name, RegionSummary::whole(&told.regions), told.console, None),
+            Verification::BySymbols(foreign) => {
+                (foreign.contract.name, RegionSummary::whole(&foreign.regions), foreign.console, None)
+            }
         };
         let confidential = match &self.verification {
-            Verification::ByBlock(told) => told.settings.confidential,
-            Verification::BySymbols(told) => told.confidential,
+            Verification::ByBlock(ours) => ours.settings.confidential,
+            Verification::BySymbols(foreign) => foreign.confidential,
         };
         Summary {
             identity: hex(&self.identity()),

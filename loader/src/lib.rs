@@ -126,12 +126,12 @@ pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, E
 /// The same steps for every kind of purgatory.
 fn build_around<'r, P: Bind>(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
-    let parsed = Parsed::new(purgatory, request, machine)?; // what is it, how much does it need
-    let placed = place::place(parsed.needs(), parsed.room())?; // where does everything go
+    let parsed = Parsed::new(purgatory, request, machine)?; // content without addresses, and all sizes
+    let placed = place::place(parsed.needs(), parsed.room())?; // addresses
     let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
-    let sealed = seal::seal(described, engine); // nothing may change after this line
-    let image = bind::bind(sealed, engine)?; // what the purgatory is told
-    admit::check(&image, machine)?; // what the kernel would refuse
+    let sealed = seal::seal(described, engine); // digests; nothing changes after this line
+    let image = bind::bind(sealed, engine)?; // the purgatory's segment
+    admit::check(&image, machine)?; // the kernel's rules
     Ok(image)
 }
 
@@ -141,7 +141,7 @@ fn build_around<'r, P: Bind>(purgatory: P, request: &'r Request, machine: &Machi
 pub enum Error {
     /// The machine cannot hold one.
     Machine(#[from] machine::Error),
-    /// The purgatory cannot be told what was asked.
+    /// The purgatory cannot be configured as requested.
     Settings(#[from] purgatory::settings::Error),
     /// The kernel's file is no capture kernel.
     Kernel(#[from] kernel::Error),
@@ -167,7 +167,7 @@ pub enum Error {
     CommandLine(#[from] cmdline::Error),
     /// The machine's memory cannot be described to the capture kernel.
     BootParams(#[from] describe::bootparams::Error),
-    /// The machine's memory cannot be described to whoever reads the dump.
+    /// The machine's memory cannot be described in an elfcorehdr.
     Elfcorehdr(#[from] describe::elfcorehdr::Error),
     /// The kernel would refuse it.
     Admit(#[from] admit::Error),

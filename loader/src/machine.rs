@@ -117,7 +117,7 @@ pub struct CrashNotes {
     pub range: PhysRange,
 }
 
-/// What EFI firmware left behind.
+/// What EFI firmware left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Efi {
     /// Physical address of the vendor's name (/sys/firmware/efi/fw_vendor); 0 if absent.

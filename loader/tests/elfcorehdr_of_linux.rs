@@ -53,7 +53,7 @@ fn programs(bytes: &[u8]) -> &[Phdr] {
     Ehdr::parse(bytes).unwrap().program_headers(LittleEndian, bytes).unwrap()
 }
 
-/// Where each PT_NOTE's notes lie.
+/// Where each PT_NOTE's notes are.
 fn notes(bytes: &[u8]) -> Vec<PhysRange> {
     let notes = programs(bytes).iter().filter(|program| program.p_type.get(LittleEndian) == PT_NOTE);
     notes.map(|note| PhysRange::with_len(note.p_paddr.get(LittleEndian), note.p_memsz.get(LittleEndian)).unwrap()).collect()
@@ -100,17 +100,17 @@ fn header_is_that_of_linux_without_the_absent_cpu_and_the_padding() {
     for Fixture { series, machine, linux, loaders } in fixtures() {
         let (ehdr, rest) = linux.split_at(size_of::<Ehdr>());
         let absent = machine.crash_notes.len() * size_of::<Phdr>()..(machine.crash_notes.len() + 1) * size_of::<Phdr>();
-        let behind = size_of_val(programs(&linux));
+        let end = size_of_val(programs(&linux));
         let mut expected = *object::pod::from_bytes::<Ehdr>(ehdr).unwrap().0;
         expected.e_phnum = U16::new(LittleEndian, expected.e_phnum.get(LittleEndian) - 1);
-        let expected = [bytes_of(&expected), &rest[..absent.start], &rest[absent.end..behind]].concat();
+        let expected = [bytes_of(&expected), &rest[..absent.start], &rest[absent.end..end]].concat();
         assert_eq!(loaders, expected, "{series}");
-        assert!(rest[behind..].iter().all(|&byte| byte == 0) && linux.len().is_multiple_of(4096), "{series}");
+        assert!(rest[end..].iter().all(|&byte| byte == 0) && linux.len().is_multiple_of(4096), "{series}");
     }
 }
 
-/// What a purgatory is told on this machine, and its elfcorehdr's segment with the kernel's header
-/// in it.
+/// A purgatory's configuration on this machine, and its elfcorehdr's segment with the kernel's
+/// header in it.
 fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let file = |name: &str, bytes| InputFile { path: PathBuf::from(name), bytes };
     let request = Request {
@@ -144,7 +144,7 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
 }
 
 #[test]
-fn purgatory_takes_what_linux_wrote() {
+fn purgatory_accepts_headers_that_linux_wrote() {
     for fixture in fixtures() {
         let (handoff, segment) = armed(&fixture);
         assert_eq!(check(&segment, handoff.crash_region, handoff.phys_limit), Ok(()), "{}", fixture.series);

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn process_without_cap_sys_boot_is_told_to_be_root() {
+    fn process_without_cap_sys_boot_is_told_to_run_as_root() {
         let error = privileged(status("0000000000000000").path()).unwrap_err().to_string();
         assert!(error.contains("run as root") && error.contains("user 1001"), "{error}");
         assert!(privileged(status(ALL).path()).is_ok());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn root_without_the_capability_is_sent_where_it_can_be_had() {
+    fn root_without_the_capability_is_told_where_to_get_it() {
         let refusal = |effective, bounding, user, more: &[(&str, &str)]| {
             privileged(process(effective, bounding, user, more).path()).unwrap_err().to_string()
         };
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_of_a_user_namespace_count_for_nothing() {
+    fn capabilities_of_a_user_namespace_do_not_suffice() {
         let map = |map| privileged(process(ALL, ALL, 0, &[("proc/self/uid_map", map)]).path());
         assert!(map("         0          0 4294967295\n").is_ok());
         for rootless in ["         0       1000          1\n", "0 100000 65536\n", "0 1000 1\n1 100000 65536\n", ""] {
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn rehearsal_costs_nobody_a_kernel_or_a_try() {
+    fn rehearsal_costs_no_loaded_kernel_and_no_attempt() {
         let may = |files: &[(&str, &str)]| may_rehearse(root(files).path());
         let limit = "proc/sys/kernel/kexec_load_limit_reboot";
         assert!(may(&[("sys/kernel/kexec_loaded", "0\n")]));
         assert!(may(&[("sys/kernel/kexec/loaded", "0\n"), (limit, "-1\n")]));
         assert!(!may(&[("sys/kernel/kexec_loaded", "1\n")]));
         assert!(!may(&[("sys/kernel/kexec_loaded", "0\n"), (limit, "3\n")]));
-        assert!(!may(&[]), "what is not known is not risked");
+        assert!(!may(&[]), "an unknown state is not risked");
     }
 
     #[test]

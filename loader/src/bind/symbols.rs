@@ -37,12 +37,12 @@ fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
             console,
         },
     )?;
-    let told = BySymbols {
+    let foreign = BySymbols {
         contract: purgatory.contract(),
         regions: sealed.seals().regions().to_vec(),
         digest: sealed.seals().value(),
         console,
         confidential: described.settings().confidential,
     };
-    Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(told) })
+    Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(foreign) })
 }

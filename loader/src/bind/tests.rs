@@ -1,8 +1,8 @@
-//! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel
-//! makes it.
+//! The purgatory's own code reads what the loader wrote, from memory that is filled as the kernel
+//! does.
 
 mod machines;
-mod foreign; // others' purgatories, read as they read it
+mod foreign; // foreign purgatories, which read their symbols
 
 use handoff::block::ConsoleSettings;
 use handoff::{Block, EngineId, RegionKind, Verdict};
@@ -31,7 +31,7 @@ struct Memory {
 impl Memory {
     fn loaded(image: &Image<'_>) -> Self {
         let region = image.crash_region();
-        // What nobody loaded is not zero.
+        // Memory outside of all segments is not zero.
         let mut memory = Self { region, bytes: vec![0xa5; region.len() as usize] };
         for segment in image.segments() {
             let at = memory.offset(segment.range().start());

@@ -86,8 +86,8 @@ pub(crate) fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureK
 
 /// Physical address of the ACPI RSDP, if the running kernel knows it.
 pub(crate) fn acpi_rsdp(machine: &Machine) -> Option<u64> {
-    let told = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
-    [told, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
+    let passed = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
+    [passed, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
 }
 
 /// The segment's bytes. The memory after them, up to [`segment_len`], is zero.

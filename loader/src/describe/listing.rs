@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn header_of_the_loader_lists_what_is_there() {
+    fn header_of_the_loader_lists_the_present_machine() {
         let machine = example::machine();
         let listing = Listing::parse(&elfcorehdr::build(&machine).unwrap()).unwrap();
         assert_eq!(listing.memory, Listing::of(&machine).memory);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_or_cpu_that_came_makes_another_list_and_a_clock_measured_again_does_not() {
+    fn added_memory_or_cpu_changes_the_listing_and_a_new_clock_does_not() {
         let machine = example::machine;
         let measured_again = Machine { total_ram: 7, ..machine() };
         assert_eq!(Listing::of(&measured_again), Listing::of(&machine()));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn second_mapping_of_the_kernels_text_is_no_memory_of_its_own() {
+    fn second_mapping_of_the_kernels_text_is_not_listed_as_memory() {
         let mut machine = example::machine();
         machine.kcore.text_phys = 0x9_0000_0000;
         let listing = Listing::parse(&elfcorehdr::build(&machine).unwrap()).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_what_left_is_told_apart() {
+    fn added_and_removed_memory_and_cpus_are_distinguished() {
         let listing = Listing::of(&example::machine());
         let mut present = present();
         let gone = present.memory.pop().unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_elfcorehdr_lists_nothing() {
+    fn bytes_other_than_an_elfcorehdr_list_nothing() {
         let sound = elfcorehdr::build(&example::machine()).unwrap();
         // The magic number, the file's type, the number of program headers.
         for (at, byte) in [(0, 0), (16, 2), (56, 0)] {

@@ -234,8 +234,8 @@ impl From<ConfidentialGuest> for GuestSummary {
 }
 
 impl From<&ByBlock> for BlockSummary {
-    fn from(told: &ByBlock) -> Self {
-        let ByBlock { block, block_at, settings, report_lacks } = told;
+    fn from(configuration: &ByBlock) -> Self {
+        let ByBlock { block, block_at, settings, report_lacks } = configuration;
         Self {
             block: (*block_at).into(),
             leaf_table: block.leaf_table.into(),

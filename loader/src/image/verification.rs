@@ -52,8 +52,8 @@ impl Verification {
     /// The image's identity: the block's seal, or the digest of all regions.
     pub fn identity(&self) -> Digest {
         match self {
-            Self::ByBlock(told) => told.block.seal,
-            Self::BySymbols(told) => told.digest,
+            Self::ByBlock(ours) => ours.block.seal,
+            Self::BySymbols(foreign) => foreign.digest,
         }
     }
 }

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_measured_to_fail_is_too_little_and_what_was_safe_is_enough() {
+    fn sizes_that_failed_are_too_little_and_safe_sizes_are_enough() {
         let free = |reserved: u64, image: u64| (reserved - image) * MIB;
         let small = Room::needed(Some("6.12.43"), 2_000_000, 1);
         assert!(free(64, 52) < small.least && free(80, 52) >= small.safe - 2_000_000, "{small:?}");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_archive_is_as_large_as_it_is() {
+    fn plain_archive_has_its_own_length() {
         assert_eq!(about_unpacked(b"070701"), 6);
         assert_eq!(about_unpacked(&[0x28; 10]), 31);
         assert_eq!(about_unpacked(&[b"070701 kernel/x86/microcode".as_slice(), &[0; 73]].concat()), 310);

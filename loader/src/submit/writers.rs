@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writer_is_seen_as_long_as_it_has_the_file_open() {
+    fn writer_is_noticed_while_it_has_the_file_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let writer = File::create(&path).unwrap();
@@ -86,7 +86,7 @@ mod tests {
         assert!(looks.take(1_000_000).any(|found| found == Some(false)), "the lease was returned");
     }
     #[test]
-    fn refused_lease_on_a_network_file_system_is_no_writer() {
+    fn refused_lease_on_a_network_file_system_does_not_mean_a_writer() {
         // NFS_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC and FUSE_SUPER_MAGIC of
         // linux/magic.h.
         for magic in [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546] {

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn low_crash_region_is_ram_too() {
+    fn low_crash_region_is_also_ram() {
         let mut machine = example::machine();
         machine.crash_regions.insert(0, range(0x1000_0000, 0x1400_0000));
         assert!(map(&machine, range(0, 0)).contains(&(Kind::Ram, range(0x1000_0000, 0x1400_0000))));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 const BLOCK_LEN: usize = size_of::<Block>();
-/// Where the version stands in a block.
+/// Offset of the version in a block.
 const VERSION_AT: std::ops::Range<usize> = 8..12;
 
 fn elves() -> impl Strategy<Value = Elf> {
