@@ -76,7 +76,7 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
             elfcorehdr: elfcorehdr.len() as u64,
         };
         let needs = Needs {
-            elfcorehdr: elfcorehdr::memsz(machine, request.hotplug).max(lengths.elfcorehdr),
+            elfcorehdr: elfcorehdr::segment_len(machine, request.hotplug).max(lengths.elfcorehdr),
             hole: place::hole_for(machine),
             kernel: KernelNeeds { len: kernel.init_size, alignment: kernel.alignment, pref_address: kernel.pref_address },
             initrd,

@@ -39,7 +39,7 @@ pub const FIXED_PHDRS: u64 = 2;
 /// With `hotplug`, the kernel rewrites the segment for as many CPUs and ranges as the machine can
 /// ever have. It reports how many bytes that needs, without the ELF header
 /// (`arch_crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c), and compares page-rounded sizes.
-pub(crate) fn memsz(machine: &Machine, hotplug: bool) -> u64 {
+pub(crate) fn segment_len(machine: &Machine, hotplug: bool) -> u64 {
     let phdrs =
         u64::from(machine.possible_cpus).max(machine.crash_notes.len() as u64) + FIXED_PHDRS + dumped(machine).len() as u64;
     let own = EHDR_LEN as u64 + phdrs * PHDR_LEN as u64;
@@ -240,16 +240,16 @@ mod tests {
     fn segment_holds_what_the_kernel_will_write_and_what_is_written_now() {
         let mut machine = example::machine();
         // 64 + 917616 bytes of Debian's kernel; 64 + 56 * (4 CPUs + 2 + 5 ranges) of our own.
-        assert_eq!(memsz(&machine, true), 921_600);
-        assert_eq!(memsz(&machine, false), 4096);
+        assert_eq!(segment_len(&machine, true), 921_600);
+        assert_eq!(segment_len(&machine, false), 4096);
         machine.elfcorehdr_size = None;
-        assert_eq!(memsz(&machine, true), 4096);
+        assert_eq!(segment_len(&machine, true), 4096);
         // The kernel's figure leaves out the 64 bytes of the ELF header.
         machine.elfcorehdr_size = Some(8192 - 63);
-        assert_eq!(memsz(&machine, true), 12288);
+        assert_eq!(segment_len(&machine, true), 12288);
         machine.elfcorehdr_size = Some(56);
         machine.possible_cpus = 8192;
-        assert_eq!(memsz(&machine, true), (64 + 56 * (8192 + 2 + 5_u64)).next_multiple_of(4096));
+        assert_eq!(segment_len(&machine, true), (64 + 56 * (8192 + 2 + 5_u64)).next_multiple_of(4096));
     }
 
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             machine.crash_regions = vec![span(crash)];
             machine.crash_cma = Some(vec![span(cma)]);
             let bytes = build(&machine).unwrap();
-            prop_assert!(bytes.len() as u64 <= memsz(&machine, false));
+            prop_assert!(bytes.len() as u64 <= segment_len(&machine, false));
             let loads: Vec<_> = table(&bytes)[4..].iter().map(|row| row.1).collect();
             prop_assert!(loads.windows(2).all(|pair| pair[0].end() < pair[1].start()));
             for address in (0..600 * UNIT).step_by(UNIT as usize) {

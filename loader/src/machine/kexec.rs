@@ -15,8 +15,8 @@ use crate::phys::{PhysRange, merged};
 
 /// How often a 0 in `crash_hotplug` is read again, and the pause. The kernel also returns 0 while
 /// another process holds the kexec lock (`crash_check_hotplug_support`, kernel/crash_core.c).
-const NO_TRIES: u32 = 5;
-const NO_PAUSE: Duration = Duration::from_millis(10);
+const ZERO_TRIES: u32 = 5;
+const ZERO_PAUSE: Duration = Duration::from_millis(10);
 
 /// How often a 0 is read again if the image was armed with hotplug support, and the pause.
 const DOUBTS: u32 = 10;
@@ -116,11 +116,11 @@ pub(super) fn read_loaded(tree: Tree<'_>) -> Result<bool, Error> {
 }
 
 pub(super) fn read_hotplug(tree: Tree<'_>, loaded: bool) -> Result<CrashHotplug, Error> {
-    let tries = if loaded { NO_TRIES } else { 1 };
+    let tries = if loaded { ZERO_TRIES } else { 1 };
     let flag = |source: &Source| {
         for _ in 1..tries {
             match tree.optional(source)? {
-                Some(file) if !file.flag()? => thread::sleep(NO_PAUSE),
+                Some(file) if !file.flag()? => thread::sleep(ZERO_PAUSE),
                 answer => return answer.map(|file| file.flag()).transpose(),
             }
         }

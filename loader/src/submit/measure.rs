@@ -11,7 +11,7 @@ use crate::machine::{Cpuid, Measured};
 const TSC_WINDOW: Duration = Duration::from_millis(20);
 /// How often clock and counter are read at each end of it. The reading that took least time counts,
 /// because nothing interrupted it.
-const TSC_LOOKS: usize = 16;
+const TSC_READINGS: usize = 16;
 
 /// Mask from a CPUID leaf to the first leaf of its range.
 const CPUID_RANGE: u32 = 0xffff_0000;
@@ -35,15 +35,15 @@ pub fn cpuid() -> Cpuid {
 /// The frequency of the time-stamp counter in kHz, measured against the monotonic clock.
 fn measure_tsc_khz() -> u32 {
     let start = Instant::now();
-    let look = || Look { before: start.elapsed(), ticks: ticks(), after: start.elapsed() };
-    let begin = steadiest([(); TSC_LOOKS].map(|()| look()));
+    let reading = || Reading { before: start.elapsed(), ticks: ticks(), after: start.elapsed() };
+    let begin = least_interrupted([(); TSC_READINGS].map(|()| reading()));
     thread::sleep(TSC_WINDOW);
-    khz(&begin, &steadiest([(); TSC_LOOKS].map(|()| look())))
+    khz(&begin, &least_interrupted([(); TSC_READINGS].map(|()| reading())))
 }
 
 /// One reading of the counter, and the clock just before and just after it.
 #[derive(Clone, Copy)]
-struct Look {
+struct Reading {
     before: Duration,
     ticks: u64,
     after: Duration,
@@ -52,11 +52,14 @@ struct Look {
 /// The reading that took least time. A busy machine may run another task between counter and clock,
 /// for longer than [`TSC_WINDOW`]. A frequency from such a reading would be far off, and so would
 /// the purgatory's delays.
-fn steadiest(looks: [Look; TSC_LOOKS]) -> Look {
-    looks.into_iter().min_by_key(|look| look.after.saturating_sub(look.before)).expect("there is more than one look")
+fn least_interrupted(readings: [Reading; TSC_READINGS]) -> Reading {
+    readings
+        .into_iter()
+        .min_by_key(|reading| reading.after.saturating_sub(reading.before))
+        .expect("there is more than one reading")
 }
 
-fn khz(begin: &Look, end: &Look) -> u32 {
+fn khz(begin: &Reading, end: &Reading) -> u32 {
     let ticks = u128::from(end.ticks.wrapping_sub(begin.ticks));
     let elapsed = end.after.saturating_sub(begin.after).as_nanos().max(1);
     u32::try_from(ticks * 1_000_000 / elapsed).unwrap_or(u32::MAX)
