@@ -1,23 +1,23 @@
-//! [14] Arms with kexec_load(2): builds the image, and again if the machine changes meanwhile.
+//! [14] Arms this machine with kexec_load(2). [`super::rounds`] is the order of the steps.
 //!
 //! *On entry* a request and the machine it was made for. *On exit* the image is armed and recorded, or
 //! an error says what is armed.
 
+use std::fmt;
 use std::path::Path;
 
 use loader::describe::listing::Listing;
-use loader::image::{Summary, mib};
+use loader::image::{Image, Summary, mib};
 use loader::machine::{CrashHotplug, Machine, Measured, Present};
 use loader::request::Request;
-use loader::submit;
+use loader::submit::{self, Armed};
 
-use super::record::{Record, origin::Origin};
+use super::record::{HeldLock, Record, origin::Origin};
 use super::request_for::advise;
+use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{in_full, note, say, warn};
-
-/// Limit of builds before arming, and again of loads, when memory or CPUs change meanwhile.
-const ROUNDS: u32 = 3;
 
 /// Builds, arms and records the requested image. Returns whether the kernel keeps it up to date,
 /// and what it is.
@@ -31,72 +31,93 @@ pub fn arm(
     origin: Origin,
     noted: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
-    let mut described = machine;
-    let mut image = loader::build(request, &described)?;
-    let advice = advise(&image, request, &described);
-
-    let _lock = hold_arming_lock(root)?;
-    // The kernel adds a change during the build to the armed image, and the new image would lack
-    // it. The build takes a second and this check milliseconds, so the check after the system call
-    // rarely finds anything.
-    for _ in 0..ROUNDS {
-        let Some(now) = changed(root, &described) else { break };
-        note(format_args!("memory or CPUs changed during the build; building again"));
-        image = loader::build(request, &now)?;
-        described = now;
-    }
-    set_aside(root);
-    let refused = |refusal| Error::refused(root, refusal, aftermath(root));
-    let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
-    // From here on, the old image is gone, whatever happens.
-    forget(root);
-    let mut summary = image.summary();
-    drop(image);
-
-    for round in 1.. {
-        let Some(now) = changed(root, &described) else { break };
-        if noted() {
-            note(format_args!("memory or CPUs changed during the load; another reload follows when the events stop"));
-            break;
-        }
-        if round == ROUNDS {
-            warn(format_args!("memory or CPUs keep changing; load again when they are stable, or the dump may be incomplete"));
-            break;
-        }
-        note(format_args!("memory or CPUs changed during the load; loading again"));
-        let image = match loader::build(request, &now) {
-            Ok(image) => image,
-            Err(error) => {
-                warn(format_args!("the armed image lacks the change: {}", in_full(&error)));
-                break;
-            }
-        };
-        match submit::load(&image, request.hotplug) {
-            Ok(again) => armed = again,
-            // An image that lacks the change is better than none.
-            Err(refusal) => match aftermath(root) {
-                Aftermath::StillArmed => {
-                    warn(format_args!("the armed image lacks the change: {refusal}"));
-                    break;
-                }
-                aftermath => return Err(Error::refused(root, refusal, aftermath)),
-            },
-        }
-        summary = image.summary();
-        described = now;
-    }
-
-    let hotplug = kernel_updates_image(root, request.hotplug, armed.hotplug);
-    let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
-    let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
-    let made = |record: Record| record.made(origin, Some(Listing::of(&described)), advice).write(root);
-    if let Err(error) = written.and_then(made) {
-        warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
-        forget(root);
-    }
-    let (used, region) = (mib(summary.used()), mib(summary.crash_region.len));
-    say(format_args!("armed {}, which uses {used} of {region} MiB of the crash region", summary.identity));
+    let mut live = Live { root, request, origin, noted, advice: Vec::new() };
+    let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;
     Ok((hotplug, summary))
+}
+
+/// The running machine, below this root.
+struct Live<'a, N> {
+    root: &'a Path,
+    request: &'a Request,
+    origin: Origin,
+    noted: N,
+    /// About the first image, for the record.
+    advice: Vec<RecordedAdvice>,
+}
+
+impl<'a, N: Fn() -> bool> World for Live<'a, N> {
+    type Machine = Machine;
+    type Image = Image<'a>;
+    type Loaded = (Armed, Summary);
+    type Lock = Option<HeldLock>;
+    type Refusal = submit::Error;
+    type Error = Error;
+
+    fn build(&mut self, machine: &Machine) -> Result<Image<'a>, Error> {
+        Ok(loader::build(self.request, machine)?)
+    }
+
+    fn advise(&mut self, image: &Image<'a>, machine: &Machine) {
+        self.advice = advise(image, self.request, machine);
+    }
+
+    fn hold_lock(&mut self) -> Result<Option<HeldLock>, Error> {
+        hold_arming_lock(self.root)
+    }
+
+    fn changed(&mut self, described: &Machine) -> Option<Machine> {
+        changed(self.root, described)
+    }
+
+    fn set_aside(&mut self) {
+        set_aside(self.root);
+    }
+
+    fn submit(&mut self, image: Image<'a>) -> Result<(Armed, Summary), submit::Error> {
+        let armed = submit::load(&image, self.request.hotplug)?;
+        Ok((armed, image.summary()))
+    }
+
+    fn aftermath(&mut self) -> Aftermath {
+        aftermath(self.root)
+    }
+
+    fn refused(&self, refusal: submit::Error, aftermath: Aftermath) -> Error {
+        Error::refused(self.root, refusal, aftermath)
+    }
+
+    fn forget(&mut self) {
+        forget(self.root);
+    }
+
+    fn queue_reload(&mut self) -> bool {
+        (self.noted)()
+    }
+
+    fn record(&mut self, (armed, summary): &(Armed, Summary), described: &Machine) -> bool {
+        let (root, request) = (self.root, self.request);
+        let hotplug = kernel_updates_image(root, request.hotplug, armed.hotplug);
+        let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
+        let new = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
+        let (origin, advice) = (self.origin.clone(), self.advice.clone());
+        let made = |record: Record| record.made(origin, Some(Listing::of(described)), advice).write(root);
+        if let Err(error) = new.and_then(made) {
+            warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
+            forget(root);
+        }
+        let (used, region) = (mib(summary.used()), mib(summary.crash_region.len));
+        say(format_args!("armed {}, which uses {used} of {region} MiB of the crash region", summary.identity));
+        hotplug
+    }
+
+    fn note(&mut self, message: fmt::Arguments<'_>) {
+        note(message);
+    }
+
+    fn warn(&mut self, message: fmt::Arguments<'_>) {
+        warn(message);
+    }
 }
 
 /// The machine as it is now, if its memory or CPUs differ from `described`.
