@@ -1,22 +1,16 @@
-//! `cargo xtask`: everything that is done to this repository, one file per command.
+//! `cargo xtask`: every chore of this repository, one command each.
 
-mod command; // running other programs
-mod repository; // where things lie
-mod setup; // bring what is missing
-mod build; // the purgatory, and the loader with it inside
-mod package; // what Debian installs
-mod audit; // what must hold of the purgatory
-mod qemu; // real kernels, real panics
-mod peers; // the purgatories of others
-mod fuzz; // inputs that nobody has thought of
-mod fixture; // what a real kernel has written
-mod miri; // tests of what is pure, interpreted
-mod coverage; // how much of it tests run
-mod bench; // how fast it is, beside others
-mod storm; // memory that comes block after block, and who keeps the image true
-mod panics; // the worst moments to panic
-mod lint; // formatting and clippy
-mod test; // all of it
+mod command; // how other programs are run
+mod repository; // paths in this repository
+mod setup; // fetch what is missing
+mod build; // the purgatory, and the loader with the purgatory inside
+mod audit; // what the built purgatory must satisfy
+mod package; // .deb and .rpm
+mod run; // real kernels, real panics
+mod gate; // everything that a change must pass
+mod bench; // speed, beside other purgatories
+mod storm; // memory that arrives block after block
+mod panics; // panics at random moments
 
 use std::process::ExitCode;
 
@@ -24,9 +18,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xshell::Shell;
 
+use gate::{fuzz, lint, miri};
 use repository::Repository;
+use run::{fixture, peers, qemu};
 
-/// Set up, build, audit and prove kdump-purgatory
+/// Set up, build, audit and test kdump-purgatory
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -45,22 +41,22 @@ enum Command {
     Fuzz(fuzz::Args),
     Fixture(fixture::Args),
     Miri(miri::Args),
-    Coverage(coverage::Args),
     Bench(bench::Args),
     Storm(storm::Args),
     Panics(panics::Args),
     Lint(lint::Args),
-    Test(test::Args),
-    Ci(test::Ci),
+    Test(gate::Args),
+    Ci(gate::Ci),
 }
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Outermost first. No backtrace, whatever RUST_BACKTRACE says: the chain says where, and these are not bugs.
-            eprintln!("cargo xtask: {error}");
-            error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
+            // The chain of causes says what failed. A backtrace would add nothing, so RUST_BACKTRACE
+            // has no effect here.
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  cause: {cause}"));
             ExitCode::FAILURE
         }
     }
@@ -80,7 +76,6 @@ fn run(command: Command) -> Result<()> {
         Command::Fuzz(args) => args.run(&sh, &repo),
         Command::Fixture(args) => args.run(&sh, &repo),
         Command::Miri(args) => args.run(&sh, &repo),
-        Command::Coverage(args) => args.run(&sh, &repo),
         Command::Bench(args) => args.run(&sh, &repo),
         Command::Storm(args) => args.run(&sh, &repo),
         Command::Panics(args) => args.run(&sh, &repo),

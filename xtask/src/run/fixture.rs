@@ -8,8 +8,8 @@ use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Error, Outcome, fixture};
 use xshell::Shell;
 
-use crate::qemu;
 use crate::repository::Repository;
+use crate::run::qemu;
 
 /// Make a fixture anew that a real kernel has written
 ///

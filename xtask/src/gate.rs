@@ -5,6 +5,9 @@
 //! first ones said, and none has failed; what could not be run is named as skipped, with the reason. Each runner's own closing lines are
 //! on stdout as it printed them; a summary follows.
 
+pub mod lint; // formatting, clippy, rustdoc
+pub mod fuzz; // every parser against arbitrary input
+pub mod miri; // the pure parts, interpreted
 mod phases; // how long it took
 mod summary; // the last lines
 
@@ -15,11 +18,8 @@ use crate::audit;
 use crate::bench;
 use crate::build;
 use crate::command;
-use crate::fuzz;
-use crate::lint;
-use crate::miri;
-use crate::peers;
 use crate::repository::Repository;
+use crate::run::peers;
 use crate::setup;
 use phases::Phases;
 use summary::{Summary, tally};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::audit::{MAX_LOADED, Measured};
-use crate::qemu::matrix::Tally;
+use crate::run::qemu::matrix::Tally;
 
 /// Scenarios with figures that users ask for, and how the lines of those figures begin.
 const FIGURES: [(&str, &str); 3] = [("capture", "load: "), ("peer-load-time", "load by "), ("peer-load-time", "nothing armed ")];

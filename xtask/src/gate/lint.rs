@@ -5,7 +5,7 @@ use xshell::{Shell, cmd};
 
 use crate::build;
 use crate::command;
-use crate::fuzz;
+use crate::gate::fuzz;
 use crate::repository::Repository;
 
 /// Check formatting, and run clippy with every warning an error
