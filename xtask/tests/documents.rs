@@ -144,16 +144,18 @@ fn paths_exist() {
     let mut complaints = Vec::new();
     for document in documents().iter().filter(|document| document.path != Path::new(HISTORY)) {
         for line in document.lines().iter().filter(|line| !line.is_code) {
-            for span in spans(line.text).into_iter().filter(|span| is_path(span, &top)) {
+            // Below a heading that names a folder, the first cell of a row names what is in it.
+            let row = line.folder.and_then(|folder| Some((folder, line.text.strip_prefix("| ")?.split(" |").next()?)));
+            let rest = row.map_or(line.text, |(_, cell)| &line.text[cell.len()..]);
+            for span in spans(rest).into_iter().filter(|span| is_path(span, &top)) {
                 if !root().join(span).exists() {
                     complaints.push(document.at(line, format!("{span} does not exist")));
                 }
             }
-            // Below a heading that names a folder, the first cell of a row names what is in it.
-            let cell = line.text.strip_prefix("| ").and_then(|rest| rest.split(" |").next()).unwrap_or_default();
-            let Some(folder) = line.folder else { continue };
+            let Some((folder, cell)) = row else { continue };
+            let own = root().join(document.path.parent().unwrap()).join(folder);
             for span in spans(cell) {
-                if !root().join(folder).join(span).exists() {
+                if !own.join(span).exists() && !root().join(folder).join(span).exists() {
                     complaints.push(document.at(line, format!("{folder}{span} does not exist")));
                 }
             }
