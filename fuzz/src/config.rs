@@ -1,9 +1,9 @@
 //! /etc/kdump-loader.toml: what is taken has a kernel and values that the purgatory takes, and says the same when it is written out again, one
 //! key a line; what an error says is so: the line is one of the file, an unknown key is none that there is, and stands there.
 
-use loader::config::{Config, Defect, FilePolicy, KEYS};
+use kdump_loader::options::config::{Config, Defect, FilePolicy, KEYS};
 use loader::request::{Console, EngineChoice};
-use loader::words;
+use kdump_loader::options::words;
 
 use crate::{Answer, Seed};
 

@@ -4,6 +4,9 @@
 //! *On entry* a finished image. *On exit* nothing has changed: every rule of `sanity_check_segment_list` (kernel/kexec_core.c)
 //! holds, and only the elfcorehdr begins with ELF magic.
 
+pub mod preflight; // what this machine would refuse
+pub mod firmware; // why it refused
+
 use handoff::PAGE_SIZE;
 use handoff::block::MAX_REGIONS;
 use object::elf::ELFMAG;

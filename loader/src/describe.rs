@@ -2,14 +2,16 @@
 //!
 //! *On entry* the request and the machine. *On exit* a [`Described`]: every byte of every segment but the purgatory's, final.
 
+pub mod bootparams;
+pub mod elfcorehdr;
+pub mod listing; // what an elfcorehdr lists, read back
+
 use std::borrow::Cow;
 
 use handoff::PAGE_SIZE;
 
 use crate::Error;
-use crate::bootparams;
 use crate::cmdline::{self, CommandLine};
-use crate::elfcorehdr;
 use crate::image::{Segment, SegmentKind};
 use crate::kernel::{self, CaptureKernel};
 use crate::machine::Machine;

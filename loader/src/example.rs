@@ -9,12 +9,12 @@ use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
 
 /// `init_size` of the capture kernel: more than its payload, as in every real one.
-pub(crate) const INIT_SIZE: u32 = 4 << 20;
+pub const INIT_SIZE: u32 = 4 << 20;
 /// `pref_address` of the capture kernel.
-pub(crate) const PREF_ADDRESS: u64 = 0x100_0000;
+pub const PREF_ADDRESS: u64 = 0x100_0000;
 
 /// A bzImage of boot protocol 2.15 whose payload is `payload`, a multiple of 16 bytes long.
-pub(crate) fn bzimage(payload: &[u8]) -> Vec<u8> {
+pub fn bzimage(payload: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 1024];
     file[0x1ef] = 0xff; // sentinel
     file[0x1f1] = 1; // setup_sects
@@ -37,13 +37,13 @@ pub(crate) fn bzimage(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes that differ from one leaf to the next.
-pub(crate) fn pattern(len: usize) -> Vec<u8> {
+pub fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
 /// A purgatory's ELF file, in parts that a test may spoil.
 #[derive(Clone, Debug)]
-pub(crate) struct Elf {
+pub struct Elf {
     pub machine: Machine,
     pub file_type: FileType,
     pub entry: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Elf {
 }
 
 /// A good one: 5000 bytes of text, an empty block, 3000 bytes of bss.
-pub(crate) fn purgatory() -> Elf {
+pub fn purgatory() -> Elf {
     Elf {
         machine: EM_X86_64,
         file_type: ET_DYN,
@@ -78,7 +78,7 @@ pub(crate) fn purgatory() -> Elf {
 
 impl Elf {
     /// The file's bytes: headers, text, block, tables, section headers.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut names = vec![0];
         let mut name = |text: &str| {
             let at = names.len() as u32;
@@ -138,7 +138,7 @@ impl Elf {
 }
 
 /// An ELF header without program headers; `names` is the index of the section with the names of sections.
-pub(crate) fn file_header(
+pub fn file_header(
     machine: Machine,
     file_type: FileType,
     section_table: u64,
@@ -186,7 +186,7 @@ fn load(flags: ProgramFlags, addr: u64, (offset, file_len): (u64, u64), len: u64
 }
 
 /// A section header; flags, alignment 1 and what it is about are for the caller to change.
-pub(crate) fn section(
+pub fn section(
     name: u32,
     kind: SectionType,
     addr: u64,
@@ -210,7 +210,7 @@ pub(crate) fn section(
 }
 
 /// A global symbol at 0 of a section.
-pub(crate) fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
+pub fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
     Sym64 {
         st_name: U32::new(LittleEndian, name),
         st_info: SymbolInfo(0x10), // global
@@ -222,7 +222,7 @@ pub(crate) fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
 }
 
 /// A unified kernel image with these sections, as much of one as is read: headers as of an x86-64 EFI program, content padded to 512 bytes.
-pub(crate) fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
     const PE_AT: usize = 0x80;
     const OPTIONAL_HEADER_LEN: usize = 112;
     const FILE_ALIGNMENT: usize = 512;
@@ -258,14 +258,14 @@ pub(crate) fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A segment of a vmlinux.
 #[derive(Clone, Debug)]
-pub(crate) struct VmlinuxSegment {
+pub struct VmlinuxSegment {
     pub paddr: u64,
     pub bytes: Vec<u8>,
     pub memsz: u64,
 }
 
 /// A vmlinux of these segments, each mapped where Linux maps itself.
-pub(crate) fn vmlinux(entry: u64, segments: &[VmlinuxSegment]) -> Vec<u8> {
+pub fn vmlinux(entry: u64, segments: &[VmlinuxSegment]) -> Vec<u8> {
     const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
     let header = FileHeader64 {
         e_entry: U64::new(LittleEndian, entry),

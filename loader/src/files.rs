@@ -4,13 +4,16 @@
 //! and sure to begin an initramfs; or an error. Sizes come first: what cannot fit is refused from
 //! the first 64 KiB of the kernel and the initrd's length.
 
+pub mod read; // a file as it was at one moment, and which file that was
+pub mod identity; // which file it was
+pub mod initrd; // what an initrd must begin with
+
 use std::path::Path;
 
-use crate::initrd;
 use crate::kernel::{self, Measure, uki};
 use crate::phys::PhysRange;
 use crate::place::suggested_mib;
-use crate::read::{self, Content, Opened, all};
+use read::{Content, Opened, all};
 
 /// Enough for every header that tells how large a kernel is.
 pub const HEAD: u64 = 64 << 10;

@@ -7,46 +7,22 @@
 
 pub mod phys;
 pub mod request;
-pub mod words;
-pub mod options;
-pub mod config;
-pub mod read;
 pub mod files;
 pub mod machine;
 pub mod kernel;
-pub mod initrd;
 pub mod purgatory;
-pub mod settings;
 pub mod place;
 pub mod cmdline;
-pub mod bootparams;
-pub mod elfcorehdr;
-pub mod listing;
 pub mod describe;
 pub mod seal;
 pub mod bind;
 pub mod image;
-pub mod picture;
-pub mod room;
-pub mod advice;
 pub mod admit;
-pub mod preflight;
-pub mod firmware;
-pub mod file_load;
 #[allow(unsafe_code)]
 pub mod submit;
-pub mod write;
-pub mod record;
-pub mod outdated;
-pub mod queue;
-pub mod burst;
-pub mod removal;
-pub mod findings;
-pub mod survey;
-pub mod uevent;
-pub mod service;
-#[cfg(test)]
-mod example;
+#[cfg(any(test, feature = "testing"))]
+#[allow(missing_docs, reason = "fields are named as those of the ELF structures that they fill")]
+pub mod example;
 
 use std::path::PathBuf;
 
@@ -86,7 +62,7 @@ pub enum Error {
     /// The machine cannot hold one.
     Machine(#[from] machine::Error),
     /// The purgatory cannot be told what was asked.
-    Settings(#[from] settings::Error),
+    Settings(#[from] purgatory::settings::Error),
     /// The kernel's file is no capture kernel.
     Kernel(#[from] kernel::Error),
     /// The purgatory's file is no purgatory, or cannot be bound where it is placed.
@@ -110,9 +86,9 @@ pub enum Error {
     /// The command line cannot be passed on.
     CommandLine(#[from] cmdline::Error),
     /// The machine's memory cannot be described to the capture kernel.
-    BootParams(#[from] bootparams::Error),
+    BootParams(#[from] describe::bootparams::Error),
     /// The machine's memory cannot be described to whoever reads the dump.
-    Elfcorehdr(#[from] elfcorehdr::Error),
+    Elfcorehdr(#[from] describe::elfcorehdr::Error),
     /// The kernel would refuse it.
     Admit(#[from] admit::Error),
 }

@@ -11,32 +11,28 @@ use crate::phys::PhysRange;
 
 mod error;
 mod source;
-mod open;
-mod iomem;
-mod meminfo;
-mod kcore;
+mod memory;
 mod cpus;
-mod confidential;
-mod efi;
 mod kexec;
 mod reservation;
-pub mod no_reservation;
 mod present;
-pub mod snapshot;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(test)]
-pub(crate) mod example;
+#[cfg(any(test, feature = "testing"))]
+pub mod example;
 
-pub use confidential::{ConfidentialGuest, Cpuid};
+pub use cpus::confidential::{self, ConfidentialGuest, Cpuid};
 pub use error::Error;
 pub use kexec::{CrashHotplug, KexecPermission, KexecState};
-use no_reservation::{Evidence, Ram};
-pub use open::Refusal;
+use memory::{efi, iomem, kcore, meminfo};
 pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
-use source::Tree;
+pub use reservation::no_reservation;
+use reservation::no_reservation::{Evidence, Ram};
+pub use source::open::Refusal;
+pub use source::snapshot;
+use source::{Tree, open};
 
 /// Fewest and most bits of a physical address of x86-64 (SDM Vol. 3A §4.1.4, MAXPHYADDR; 32 is what a CPU without leaf 0x8000_0008
 /// has).

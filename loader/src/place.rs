@@ -7,6 +7,8 @@
 //! The hole is not ours: the kernel takes the control pages of the image (page tables, the relocation code, the copy of the
 //! VMCOREINFO) first-fit from what the segments leave free (`kimage_alloc_crash_control_pages`, kernel/kexec_core.c).
 
+pub mod room; // what a capture kernel needs besides its image
+
 use handoff::PAGE_SIZE;
 
 use crate::machine::Machine;
@@ -25,7 +27,7 @@ const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
 /// What a suggested size leaves beside the image. It is generous: Debian's service, with an initrd of 35 MB unpacked, saved a dump with 50 MiB
-/// ([`crate::room`]).
+/// ([`crate::place::room`]).
 pub const ROOM_TO_RUN: u64 = 128 * MIB;
 /// Suggestions are multiples of this: `CRASH_ALIGN`, arch/x86/include/asm/crash_reserve.h.
 const SUGGESTION_STEP: u64 = 16 * MIB;

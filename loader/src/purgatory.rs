@@ -12,6 +12,7 @@ use handoff::HANDOFF_SECTION;
 use crate::request::InputFile;
 
 mod parse; // ours
+pub mod settings; // what it will be told besides the segments
 pub mod relocatable; // others': from object to image
 pub mod foreign; // others': what they are told
 mod kind; // what differs between them

@@ -81,12 +81,12 @@ pub struct Request {
 }
 
 /// For tests: bytes per leaf, few, so that small files have several.
-#[cfg(test)]
-pub(crate) const EXAMPLE_LEAF_SIZE: u32 = 4096;
+#[cfg(any(test, feature = "testing"))]
+pub const EXAMPLE_LEAF_SIZE: u32 = 4096;
 
 /// For tests: the example kernel and purgatory, armed with all that can be asked for.
-#[cfg(test)]
-pub(crate) fn example() -> Request {
+#[cfg(any(test, feature = "testing"))]
+pub fn example() -> Request {
     use crate::example::{bzimage, pattern, purgatory};
     Request {
         kernel: InputFile { path: "vmlinuz".into(), bytes: bzimage(&pattern(50_000)) },

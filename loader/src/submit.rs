@@ -1,8 +1,9 @@
 //! [13] kexec_load(2): the only step that changes the machine, and the only unsafe code of the loader.
 //!
-//! *On entry* an image that [`crate::admit`] admitted and a machine that passed [`crate::preflight`]. *On exit* the image is armed,
+//! *On entry* an image that [`crate::admit`] admitted and a machine that passed [`crate::admit::preflight`]. *On exit* the image is armed,
 //! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
 
+pub mod file_load;
 pub mod file;
 pub mod keys;
 pub mod writers;

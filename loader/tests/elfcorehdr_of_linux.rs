@@ -7,23 +7,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use handoff::{EngineId, OnCorrupt};
-use loader::cmdline::Base;
-use loader::elfcorehdr;
-use loader::image::SegmentKind;
-use loader::machine::Machine;
-use loader::phys::PhysRange;
-use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
+use kdump_image::cmdline::Base;
+use kdump_image::describe::elfcorehdr;
+use kdump_image::example;
+use kdump_image::image::SegmentKind;
+use kdump_image::machine::Machine;
+use kdump_image::phys::PhysRange;
+use kdump_image::request::{Confidential, Console, EngineChoice, InputFile, Request};
 use object::elf::{FileHeader64, PT_LOAD, PT_NOTE, ProgramHeader64};
 use object::pod::bytes_of;
 use object::read::elf::FileHeader;
 use object::{LittleEndian, U16};
 use purgatory::elfcorehdr::{Defect, check};
 use purgatory::received::{Handoff, Itself, receive};
-
-/// The small kernel and purgatory of the loader's own tests.
-#[allow(dead_code)]
-#[path = "../src/example.rs"]
-mod example;
 
 type Ehdr = FileHeader64<LittleEndian>;
 type Phdr = ProgramHeader64<LittleEndian>;
@@ -129,8 +125,8 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
         rng_seed: None,
         window: None,
     };
-    let image = loader::build(&request, machine).unwrap();
-    let program = loader::purgatory::parse(&request.purgatory).unwrap();
+    let image = kdump_image::build(&request, machine).unwrap();
+    let program = kdump_image::purgatory::parse(&request.purgatory).unwrap();
     let block = image.block().unwrap();
     let start = block.purgatory.start.get();
     let itself = Itself { start, written_offset: program.handoff(), image_len: program.len() };

@@ -98,7 +98,7 @@ fn told(name: &str, outcome: &Outcome) -> Markup {
             section.chapter {
                 h3 { "The crash region" }
                 p { "What kdump-loader put into the memory that was reserved for the capture kernel, and how the purgatory makes sure of it." }
-                figure.scroll tabindex="0" role="group" aria-label="The crash region, drawn" { (PreEscaped(loader::picture::svg(image, &format!("{name}-image")))) }
+                figure.scroll tabindex="0" role="group" aria-label="The crash region, drawn" { (PreEscaped(kdump_loader::picture::svg(image, &format!("{name}-image")))) }
             }
         }
         @if !outcome.facts.is_empty() {

@@ -1,7 +1,7 @@
 //! What is looked at.
 
+use kdump_loader::picture;
 use loader::image::{RegionSummary, SegmentSummary, SpanSummary, Summary};
-use loader::picture;
 use qemu_runner::Outcome;
 use qemu_runner::page::{self, Section};
 

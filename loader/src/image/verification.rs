@@ -6,8 +6,8 @@ use super::SegmentKind;
 use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 use crate::purgatory::foreign::Contract;
+use crate::purgatory::settings::Settings;
 use crate::seal::Digest;
-use crate::settings::Settings;
 
 /// What the purgatory was told.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use object::pe::IMAGE_DIRECTORY_ENTRY_SECURITY;
 use object::read::pe::PeFile64;
 
 use super::{CaptureKernel, Defect, Format, Measure};
-use crate::bootparams::uapi::{BootParams, SetupHeader};
+use crate::describe::bootparams::uapi::{BootParams, SetupHeader};
 
 /// The row of [`super::FORMATS`].
 pub const FORMAT: Format = Format { name: "bzImage", probe, measure, parse };

@@ -1,7 +1,9 @@
 //! [1d] The CPUs: what they can do, how many there may be, and where each saves its registers.
 
+pub mod confidential; // whether this is a confidential guest
+
 use super::source::{CPUINFO, CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted};
-use super::{CpuFacts, CrashNotes, Error, Measured, PHYSICAL_BITS, confidential};
+use super::{CpuFacts, CrashNotes, Error, Measured, PHYSICAL_BITS};
 use crate::phys::PhysRange;
 
 /// What the SHA-NI engine needs besides SSE2, which every x86-64 CPU has: the names in /proc/cpuinfo.

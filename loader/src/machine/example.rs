@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::{Cpuid, Machine, Measured};
 
 /// Frequency of the example's time-stamp counter.
-pub(crate) const TSC_KHZ: u32 = 2_445_404;
+pub const TSC_KHZ: u32 = 2_445_404;
 
 const IOMEM: &str = "\
 00000000-00000fff : Reserved
@@ -46,7 +46,7 @@ address sizes\t: 40 bits physical, 48 bits virtual
 ";
 
 /// Files of the example that some machines do not have.
-pub(crate) const OPTIONAL: [&str; 7] = [
+pub const OPTIONAL: [&str; 7] = [
     "kdump-loader/cpuid",
     "sys/kernel/kexec/crash_cma_ranges",
     "sys/kernel/crash_elfcorehdr_size",
@@ -57,12 +57,12 @@ pub(crate) const OPTIONAL: [&str; 7] = [
 ];
 
 /// What was measured on a machine that is like the example, but for its clock.
-pub(crate) fn measured(tsc_khz: u32) -> Measured {
+pub fn measured(tsc_khz: u32) -> Measured {
     Measured { tsc_khz, cpuid: Cpuid::ask(|leaf| (leaf == 0x8000_001f).then_some([0; 4])) }
 }
 
 /// Every file of the example: path below the root and content.
-pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
+pub fn files() -> BTreeMap<String, Vec<u8>> {
     let texts = [
         ("proc/iomem", IOMEM),
         ("proc/cpuinfo", CPUINFO),
@@ -121,7 +121,7 @@ fn boot_params() -> Vec<u8> {
 }
 
 /// What /proc/kcore shows: vmalloc, text, modules, RAM twice, vmemmap; as (vaddr, paddr, memsz).
-pub(crate) const KCORE_LOADS: [(u64, u64, u64); 6] = [
+pub const KCORE_LOADS: [(u64, u64, u64); 6] = [
     (0xffff_b000_0000_0000, u64::MAX, 0x1fff_ffff_ffff),
     (0xffff_ffff_9b80_0000, 0x180_0000, 0x1a0_0000),
     (0xffff_ffff_c000_0000, u64::MAX, 0x3f00_0000),
@@ -131,7 +131,7 @@ pub(crate) const KCORE_LOADS: [(u64, u64, u64); 6] = [
 ];
 
 /// The headers of a core with one note and `loads`, and a page of what must not be copied.
-pub(crate) fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
+pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     let notes_at = 64 + 56 * (loads.len() as u64 + 1);
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
     bytes.resize(16, 0);
@@ -150,10 +150,10 @@ pub(crate) fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
 }
 
 /// Stands for the notes in [`kcore`].
-pub(crate) const NOTES: &[u8] = b"VMCOREINFO: OSRELEASE=6.12";
+pub const NOTES: &[u8] = b"VMCOREINFO: OSRELEASE=6.12";
 
 /// Writes `files` below `root`.
-pub(crate) fn plant(root: &Path, files: &BTreeMap<String, Vec<u8>>) {
+pub fn plant(root: &Path, files: &BTreeMap<String, Vec<u8>>) {
     for (path, bytes) in files {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -162,14 +162,14 @@ pub(crate) fn plant(root: &Path, files: &BTreeMap<String, Vec<u8>>) {
 }
 
 /// The example as a directory.
-pub(crate) fn tree() -> TempDir {
+pub fn tree() -> TempDir {
     let dir = TempDir::new().unwrap();
     plant(dir.path(), &files());
     dir
 }
 
 /// The example, read.
-pub(crate) fn machine() -> Machine {
+pub fn machine() -> Machine {
     static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine::read(tree().path(), None).unwrap());
     MACHINE.clone()
 }

@@ -13,7 +13,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::source::{self, Tree};
 use super::{CrashNotes, Error, cpus, iomem, kcore, kexec};
-use crate::elfcorehdr::without_crash_memory;
+use crate::describe::elfcorehdr::without_crash_memory;
 use crate::phys::PhysRange;
 
 /// The memory and the CPUs of the running kernel.
@@ -81,7 +81,7 @@ mod tests {
     fn present_memory_is_what_a_machine_would_dump() {
         let present = Present::read(example::tree().path()).unwrap();
         let machine = example::machine();
-        assert_eq!(present.memory, crate::elfcorehdr::dumped(&machine));
+        assert_eq!(present.memory, crate::describe::elfcorehdr::dumped(&machine));
         assert_eq!((&present.cpus, present.crash_region), (&machine.crash_notes, machine.crash_region().ok()));
         assert!(present.has(PhysRange::new(0x1_0fff_f000, 0x1_1000_1000).unwrap()));
         assert!(!present.has(PhysRange::new(0x1_1000_0000, 0x1_2000_0000).unwrap()));

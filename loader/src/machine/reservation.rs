@@ -3,6 +3,8 @@
 //! It needs no /proc/kcore, which a kernel under lockdown=confidentiality does not show, and no other file that only this loader's own
 //! images depend on.
 
+pub mod no_reservation; // why no memory is reserved
+
 use std::path::Path;
 
 use super::no_reservation::Evidence;

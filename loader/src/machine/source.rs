@@ -3,6 +3,9 @@
 //! [`Machine::read`](super::Machine::read) and [`snapshot::save`](super::snapshot::save) both go through [`Tree`] with entries of
 //! [`ALL`], so a snapshot can neither lack a file that is read nor carry one that is not.
 
+pub mod open; // a path below the root that no link leads out of
+pub mod snapshot; // a copy of every file in the table
+
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -12,7 +15,6 @@ use std::time::Duration;
 use super::Error;
 use super::kcore;
 use super::no_reservation::boot_log;
-use super::open;
 
 /// How much of a file is of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use crate::bind::{self, Bound};
 use crate::describe::Described;
 use crate::machine::Machine;
 use crate::place::PurgatoryNeeds;
+use crate::purgatory::settings::{self, ForeignSettings, Settings};
 use crate::request::{InputFile, Request};
 use crate::seal::{self, Leaves, Sealed, Whole};
-use crate::settings::{self, ForeignSettings, Settings};
 
 /// A purgatory's file, taken apart.
 #[derive(Clone, Debug)]

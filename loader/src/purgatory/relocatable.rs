@@ -208,7 +208,8 @@ fn entry(symbols: &BTreeMap<String, Symbol>) -> Result<u64, Defect> {
     if symbol.is_code() { Ok(symbol.offset()) } else { Err(Defect::EntryNotCode) }
 }
 
-#[cfg(test)]
-pub(crate) mod example;
+#[cfg(any(test, feature = "testing"))]
+#[allow(missing_docs, reason = "fields are named as those of the ELF structures that they fill")]
+pub mod example;
 #[cfg(test)]
 mod tests;

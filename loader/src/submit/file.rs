@@ -1,6 +1,6 @@
 //! [13b] kexec_file_load(2), where the kernel makes the image: the way under lockdown, with the kernel's own purgatory.
 //!
-//! *On entry* files that [`crate::file_load`] has checked. *On exit* the image is armed, or an error says what the kernel refused; except
+//! *On entry* files that [`crate::submit::file_load`] has checked. *On exit* the image is armed, or an error says what the kernel refused; except
 //! for the first four, the image armed before is gone then, too.
 
 use std::ffi::CStr;
@@ -141,7 +141,7 @@ pub fn load(files: Files<'_>) -> Result<(), Error> {
 
 /// Whether the kernel would take the files, asked without touching what is armed: it is given them as a kernel to reboot into, of which it
 /// demands the same signature, and then told to forget that. Only where there is no such kernel, which would be lost
-/// ([`crate::preflight::may_rehearse`]).
+/// ([`crate::admit::preflight::may_rehearse`]).
 pub fn rehearse(files: Files<'_>) -> Result<(), Error> {
     files.call(0)?;
     let mut linux = Linux { kernel: NO_FILE, initrd: NO_FILE, command_line: c"", start: Instant::now() };

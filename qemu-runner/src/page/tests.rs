@@ -61,6 +61,6 @@ fn page_and_picture_in_docs_are_of_the_fixture() {
     let scenario = crate::scenarios().iter().find(|scenario| scenario.name == "hotplug").unwrap();
     let page = html(&[Section::new(scenario, Ok(hotplug()))]);
     assert!(page == include_str!("../../../docs/hotplug.html"), "docs/hotplug.html is another page; {remedy}");
-    let picture = loader::picture::svg(&hotplug().evidence.image.unwrap(), "plan");
+    let picture = kdump_loader::picture::svg(&hotplug().evidence.image.unwrap(), "plan");
     assert!(picture == include_str!("../../../docs/crash-region.svg"), "docs/crash-region.svg is another picture; {remedy}");
 }

@@ -115,7 +115,7 @@ fn peer_load(kexec: &str) -> String {
 }
 
 /// kdump-loader's own rule, as it is installed ...
-const OUR_RULE: &str = include_str!("../../../dist/40-kdump-loader.rules");
+const OUR_RULE: &str = include_str!("../../../kdump-loader/src/service/dist/40-kdump-loader.rules");
 /// ... and what it runs there.
 const OURS_QUEUES_BY: &str = "/usr/sbin/kdump-loader reload --queue";
 

@@ -28,7 +28,7 @@ const STATIC: &str = "-Ctarget-feature=+crt-static";
 
 /// Builds the loader with the purgatory inside: target/dist/kdump-loader, and kdump-loader.debug, which is the same with symbols.
 pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
-    let built = program(sh, repo, "loader", "kdump-loader")?;
+    let built = program(sh, repo, "kdump-loader", "kdump-loader")?;
     copy_if_changed(&built, &repo.loader_debug())?;
     let linked = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     ensure!(

@@ -37,10 +37,10 @@ const PARTS: [Part; 4] = [
     Part { package: "leaf-digest", targets: &["--lib", "--test", "vectors"], filters: &[], files: false },
     Part { package: "purgatory", targets: &["--lib"], filters: &[], files: false },
     // Where bytes are taken for something else, by the crate `object`; without what would take longer than all the rest.
-    Part { package: "loader", targets: &["--lib"], filters: &LOADER, files: true },
+    Part { package: "kdump-image", targets: &["--lib"], filters: &LOADER, files: true },
 ];
 const LOADER: [&str; 13] = [
-    "elfcorehdr::tests",
+    "describe::elfcorehdr::tests",
     "kernel::bzimage::tests",
     "purgatory::parse::tests",
     "--skip=properties",

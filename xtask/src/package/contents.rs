@@ -48,6 +48,8 @@ const PROGRAM: &str = "usr/sbin/kdump-loader";
 pub const DOCUMENTATION: &str = "usr/share/doc/kdump-loader";
 /// The sample config, which is Debian's.
 pub const CONFIG: &str = "kdump-loader.toml";
+/// Where the service's files are, below the root of the repository.
+pub const SOURCE: &str = "kdump-loader/src/service/dist";
 /// Files of `dist/`, and where they go.
 const DIST: [(&str, &str); 4] = [
     ("kdump-loader.service", "usr/lib/systemd/system/kdump-loader.service"),
@@ -65,7 +67,7 @@ const COMPLETIONS: [(&str, &str); 2] = [
 pub fn of(sh: &Shell, repo: &Repository, zsh: &str) -> Result<Vec<Entry>> {
     let mut files = vec![Entry { mode: 0o755, ..Entry::new(PROGRAM, read(&repo.loader())?, Kind::Plain) }];
     for (name, place) in DIST {
-        files.push(Entry::new(place, read(&repo.root.join("dist").join(name))?, Kind::Plain));
+        files.push(Entry::new(place, read(&repo.root.join(SOURCE).join(name))?, Kind::Plain));
     }
     for (name, place) in COMPLETIONS {
         files.push(Entry::new(place, read(&repo.completions().join(name))?, Kind::Plain));
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn everything_in_dist_is_packaged_but_what_switches_a_machine_over() {
-        let dist = Repository::find().unwrap().root.join("dist");
+        let dist = Repository::find().unwrap().root.join(SOURCE);
         let mut names: Vec<String> =
             std::fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| !WRITTEN_BY_THE_PROGRAM.contains(&name.as_str()));

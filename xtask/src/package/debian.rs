@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind};
+use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind, SOURCE};
 use super::{MAINTAINER, read, source_date_epoch};
 use crate::command;
 use crate::repository::Repository;
@@ -53,7 +53,7 @@ impl Stage<'_> {
         let changelog =
             CHANGELOG.replace("@VERSION@", version).replace("@MAINTAINER@", MAINTAINER).replace("@DATE@", date.trim());
         let mut files = contents::of(sh, repo, ZSH)?;
-        files.push(Entry::new(format!("etc/{CONFIG}"), read(&repo.root.join("dist").join(CONFIG))?, Kind::Config));
+        files.push(Entry::new(format!("etc/{CONFIG}"), read(&repo.root.join(SOURCE).join(CONFIG))?, Kind::Config));
         files.push(Entry::new(format!("{DOCUMENTATION}/copyright"), COPYRIGHT, Kind::License));
         let changelog = contents::compressed(sh, changelog.as_bytes())?;
         files.push(Entry::new(format!("{DOCUMENTATION}/changelog.gz"), changelog, Kind::Documentation));

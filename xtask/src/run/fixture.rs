@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
-use loader::picture;
+use kdump_loader::picture;
 use qemu_runner::context::DEFAULT_SERIES;
 use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Error, Outcome, fixture};

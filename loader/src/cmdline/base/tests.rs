@@ -240,7 +240,7 @@ fn every_name_is_in_the_table_once_and_has_a_source() {
 
 /// The value of every `append` in the config that is installed, whether it is commented out or not.
 fn shipped_lines() -> Vec<&'static str> {
-    let config = include_str!("../../../../dist/kdump-loader.toml");
+    let config = include_str!("../../../../kdump-loader/src/service/dist/kdump-loader.toml");
     let values = config.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix("append = \""));
     values.map(|value| value.strip_suffix('"').unwrap()).collect()
 }

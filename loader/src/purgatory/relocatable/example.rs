@@ -11,7 +11,7 @@ use crate::example;
 
 /// A section that has something to do with the program.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub struct Part {
     pub name: &'static str,
     pub kind: SectionType,
     pub flags: SectionFlags,
@@ -22,7 +22,7 @@ pub(crate) struct Part {
 
 /// A symbol.
 #[derive(Clone, Debug)]
-pub(crate) struct Name {
+pub struct Name {
     pub name: &'static str,
     pub binding: SymbolBind,
     /// Section index; 0 is SHN_UNDEF.
@@ -33,7 +33,7 @@ pub(crate) struct Name {
 
 /// A relocation of [`TEXT`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     pub at: u64,
     pub kind: RelocationType,
     /// Symbol index.
@@ -43,7 +43,7 @@ pub(crate) struct Entry {
 
 /// An object, in parts that a test may spoil.
 #[derive(Clone, Debug)]
-pub(crate) struct Object {
+pub struct Object {
     pub machine: Machine,
     pub file_type: FileType,
     /// From index 1 on.
@@ -59,31 +59,31 @@ pub(crate) struct Object {
 }
 
 /// Index of the code.
-pub(crate) const TEXT: u16 = 1;
+pub const TEXT: u16 = 1;
 /// Index of what is not loaded.
-pub(crate) const COMMENT: u16 = 2;
+pub const COMMENT: u16 = 2;
 /// Index of the zeroes, which come before the data in the file and behind it in memory.
-pub(crate) const BSS: u16 = 3;
+pub const BSS: u16 = 3;
 /// Index of the data.
-pub(crate) const DATA: u16 = 4;
+pub const DATA: u16 = 4;
 
 /// Offset of the data: behind 40 bytes of code, at the next multiple of 32.
-pub(crate) const DATA_AT: u64 = 64;
+pub const DATA_AT: u64 = 64;
 /// Offset of the zeroes: behind 16 bytes of data, at the next multiple of 256.
-pub(crate) const BSS_AT: u64 = 256;
+pub const BSS_AT: u64 = 256;
 
 /// What stands in a symbol that nobody has written.
-pub(crate) const UNTOLD: u8 = 0xee;
+pub const UNTOLD: u8 = 0xee;
 
 /// Where [`Object::told`] puts its section: behind the data.
-pub(crate) const TOLD_AT: u64 = DATA_AT + 16;
+pub const TOLD_AT: u64 = DATA_AT + 16;
 
 /// Indices of symbols of [`object`].
-pub(crate) const START: u32 = 1;
-pub(crate) const TABLE: u32 = 2;
+pub const START: u32 = 1;
+pub const TABLE: u32 = 2;
 
 /// A good one: code, a comment, zeroes and data, and a symbol in each that is loaded.
-pub(crate) fn object() -> Object {
+pub fn object() -> Object {
     let part = |name, kind, flags, alignment, bytes| Part { name, kind, flags, alignment, bytes };
     let name = |name, section, value, len| Name { name, binding: STB_GLOBAL, section, value, len };
     Object {
@@ -110,19 +110,19 @@ pub(crate) fn object() -> Object {
 
 impl Object {
     /// With one relocation of the code.
-    pub(crate) fn relocated(mut self, at: u64, kind: RelocationType, symbol: u32, addend: i64) -> Self {
+    pub fn relocated(mut self, at: u64, kind: RelocationType, symbol: u32, addend: i64) -> Self {
         self.relocations.push(Entry { at, kind, symbol, addend });
         self
     }
 
     /// With one more symbol, which gets the index 5.
-    pub(crate) fn with_symbol(mut self, name: &'static str, section: u16, value: u64) -> Self {
+    pub fn with_symbol(mut self, name: &'static str, section: u16, value: u64) -> Self {
         self.symbols.push(Name { name, binding: STB_GLOBAL, section, value, len: 0 });
         self
     }
 
     /// With a section for these symbols, name and size, one behind the other; it holds [`UNTOLD`] and is the last one.
-    pub(crate) fn told(mut self, symbols: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
+    pub fn told(mut self, symbols: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
         let mut bytes = Vec::new();
         let section = self.parts.len() as u16 + 1;
         for (name, len) in symbols {
@@ -135,7 +135,7 @@ impl Object {
     }
 
     /// The file's bytes: header, sections, relocations, symbols, names, section headers.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut names = vec![0];
         let mut named = |text: &str| {
             let at = names.len() as u32;

@@ -1,0 +1,162 @@
+//! `kdump-loader generate-man`: the man pages, from the definitions and texts of `--help`. Packagers run it once.
+
+mod config; // kdump-loader.toml(5)
+
+use std::fs;
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use roff::{Inline, Roff, bold, italic, roman};
+
+use super::{Error, write_file};
+use crate::options::cli::manual::{self, FILES, Manual};
+use crate::options::cli::{Cli, GenerateMan};
+
+/// System administration.
+const SECTION: &str = "8";
+/// The day on which the pages changed last; the day of the build would make every build another one.
+const DATE: &str = "2026-11-28";
+/// What the pages are part of, as their header shows it.
+const MANUAL: &str = "kdump-loader";
+/// clap's own subcommand, where it adds one.
+const HELP: &str = "help";
+
+/// Writes kdump-loader.8, one page per subcommand, and kdump-loader.toml.5.
+pub fn run(arguments: &GenerateMan) -> Result<(), Error> {
+    let directory = &arguments.dir;
+    fs::create_dir_all(directory).map_err(|source| Error::Output { path: directory.clone(), source })?;
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let source = program.render_version().trim_end().to_owned();
+    let name = program.get_name().to_owned();
+    let mut pages = Vec::new();
+    collect(&program, &name, "", &mut pages);
+    for (page, words, command) in pages {
+        let text = command_page(command, &page, &words, &source);
+        write_file(&directory.join(format!("{page}.{SECTION}")), text.as_bytes())?;
+    }
+    let (file, text) = config::page(&source);
+    write_file(&directory.join(file), text.as_bytes())
+}
+
+/// The pages of a command and of all commands below it: name, the command's words, definition.
+fn collect<'a>(command: &'a Command, page: &str, words: &str, pages: &mut Vec<(String, String, &'a Command)>) {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != HELP) {
+        let name = below.get_name();
+        collect(below, &format!("{page}-{name}"), format!("{words} {name}").trim_start(), pages);
+    }
+    pages.push((page.to_owned(), words.to_owned(), command));
+}
+
+fn command_page(command: &Command, page: &str, words: &str, source: &str) -> String {
+    // The end of --help has its own sections here.
+    let command = command.clone().display_name(page.to_owned()).after_help("").after_long_help("");
+    let man = Man::new(command.clone()).section(SECTION).source(source).manual(MANUAL).date(DATE);
+    let mut text = Vec::new();
+    let render = |text: &mut Vec<u8>| {
+        man.render_title(text)?;
+        man.render_name_section(text)?;
+        man.render_synopsis_section(text)?;
+        man.render_description_section(text)?;
+        if command.get_arguments().any(|argument| !argument.is_hide_set()) {
+            man.render_options_section(text)?;
+        }
+        if command.get_subcommands().any(|below| !below.is_hide_set()) {
+            man.render_subcommands_section(text)?;
+        }
+        std::io::Result::Ok(())
+    };
+    render(&mut text).expect("a vector takes everything");
+    let mut text = without_stray_breaks(&String::from_utf8(text).expect("what clap prints is text"));
+    if let Some(manual) = manual::of(words) {
+        text += &rest(manual);
+    }
+    text
+}
+
+/// What the table of manuals adds to a page.
+fn rest(manual: &Manual) -> String {
+    let mut roff = Roff::new();
+    if !manual.notes.is_empty() {
+        section(&mut roff, "NOTES");
+        paragraphs(&mut roff, manual.notes);
+    }
+    section(&mut roff, "EXIT STATUS");
+    for (status, meaning) in manual.exit {
+        item(&mut roff, [bold(*status)], meaning);
+    }
+    if !manual.files.is_empty() {
+        section(&mut roff, "FILES");
+        for (path, meaning) in FILES.iter().filter(|(path, _)| manual.files.contains(path)) {
+            item(&mut roff, [italic(*path)], meaning);
+        }
+    }
+    section(&mut roff, "EXAMPLES");
+    examples(&mut roff, manual.examples);
+    let program = (!manual.command.is_empty()).then_some(("kdump-loader", SECTION));
+    see_also(&mut roff, program.into_iter().chain(manual.see_also.iter().copied()));
+    roff.to_roff()
+}
+
+fn section(roff: &mut Roff, name: &str) {
+    roff.control("SH", [name]);
+}
+
+fn paragraphs(roff: &mut Roff, texts: &[&str]) {
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(*text)]);
+    }
+}
+
+fn item(roff: &mut Roff, head: impl Into<Vec<Inline>>, text: &str) {
+    roff.control("TP", []);
+    roff.text(head.into());
+    roff.text([roman(text)]);
+}
+
+fn examples(roff: &mut Roff, examples: &[(&str, &str)]) {
+    for (index, (what, lines)) in examples.iter().enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(*what)]);
+        roff.control("PP", []);
+        roff.control("RS", ["4"]);
+        roff.control("nf", []);
+        for line in lines.lines() {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
+        roff.control("RE", []);
+    }
+}
+
+fn see_also<'a>(roff: &mut Roff, pages: impl Iterator<Item = (&'a str, &'a str)>) {
+    section(roff, "SEE ALSO");
+    let mut line = Vec::new();
+    for (name, section) in pages {
+        if !line.is_empty() {
+            line.push(roman(", "));
+        }
+        line.extend([bold(name), roman(format!("({section})"))]);
+    }
+    roff.text(line);
+}
+
+/// clap_mangen breaks lines before and after blank ones, where a break does nothing and mandoc warns of it.
+fn without_stray_breaks(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let spaces = |line: Option<&&str>| line.is_none_or(|line| line.is_empty() || *line == ".br" || line.starts_with(".RS"));
+    let mut kept = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        let stray = *line == ".br" && (spaces(lines.get(index + 1)) || index == 0 || lines[index - 1].is_empty());
+        if !stray {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}

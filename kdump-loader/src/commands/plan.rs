@@ -1,0 +1,37 @@
+//! `kdump-loader plan`: `load` without the system call.
+
+use std::path::Path;
+
+use loader::machine::Machine;
+use loader::submit;
+#[cfg(feature = "picture")]
+use {super::write_file, crate::options::cli::STANDARD_OUTPUT, crate::picture};
+
+use super::{Error, LIVE, advise, print, print_json, request};
+use crate::options::cli::Plan;
+
+/// Stands in for the random seed: it is as long, and every plan of the same image from the same snapshot has the same identity.
+const NO_SEED: [u8; 32] = [0; 32];
+
+/// What names in the picture begin with.
+#[cfg(feature = "picture")]
+const PICTURE: &str = "plan";
+
+/// Builds the image and prints what it would be.
+pub fn run(arguments: &Plan) -> Result<(), Error> {
+    let machine = match &arguments.snapshot {
+        Some(directory) => Machine::read(directory, None)?,
+        None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
+    };
+    let (request, _) = request(&arguments.image, &machine, Some(NO_SEED))?;
+    let image = loader::build(&request, &machine)?;
+    advise(&image, &request, &machine);
+    let summary = image.summary();
+    #[cfg(feature = "picture")]
+    match arguments.svg.as_deref() {
+        Some(path) if path == Path::new(STANDARD_OUTPUT) => return print(&picture::svg(&summary, PICTURE)),
+        Some(path) => write_file(path, picture::svg(&summary, PICTURE).as_bytes())?,
+        None => {}
+    }
+    if arguments.json { print_json(&summary) } else { print(&summary.to_string()) }
+}

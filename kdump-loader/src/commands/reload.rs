@@ -1,0 +1,222 @@
+//! `kdump-loader reload`: arm what the config says, if that is not what is armed.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::arm::record::{self, failure};
+use crate::health::survey::RELOAD_LOCK;
+use crate::hotplug::burst::{self, World};
+use crate::hotplug::outdated::{self, Armed, Reason};
+use crate::hotplug::queue::{Queue, Taken};
+use crate::hotplug::removal;
+use crate::options::config::{Config, FilePolicy};
+use loader::admit::preflight;
+use loader::machine::{KexecPermission, KexecState, Machine, Present};
+use loader::submit;
+use serde::Serialize;
+
+use super::load_file::Wanted;
+use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, origin, print_json, request_for, say};
+use crate::options::cli::Reload;
+
+/// How long another reload may take: a burst, and what comes after it.
+const PATIENCE: Duration = Duration::from_secs(burst::LONGEST.as_secs() + 60);
+
+/// What `reload --json` prints.
+#[derive(Serialize)]
+pub(super) struct Output {
+    /// How often an image was armed; 0 if the armed one was still true.
+    pub armed: u32,
+    /// Why, of all times together.
+    pub reasons: Vec<Reason>,
+    /// The same in words.
+    pub words: Vec<String>,
+}
+
+/// Notes an event, or answers all that are noted.
+pub fn run(arguments: &Reload) -> Result<(), Error> {
+    let root = Path::new(LIVE);
+    let queue = Queue::new(root);
+    if arguments.queue {
+        match queue.note(arguments.removed) {
+            Ok(()) => return Ok(()),
+            // Better late for udev than never for the dump.
+            Err(error) => say(format_args!("the event cannot be noted, so it is answered at once: {}", in_full(&error))),
+        }
+    }
+    preflight::privileged(root)?;
+    let _turn = turn(root)?;
+    let mut reload = Live {
+        root,
+        queue,
+        config: &arguments.config,
+        force: arguments.force,
+        taken: Taken { fresh: false, removed: arguments.removed.iter().map(|block| block.number).collect() },
+        start: Instant::now(),
+        output: Output { armed: 0, reasons: Vec::new(), words: Vec::new() },
+    };
+    burst::drain(&mut reload)?;
+    let output = reload.output;
+    if output.armed == 0 {
+        say(format_args!("the armed image is still true"));
+    }
+    if arguments.json { print_json(&output) } else { Ok(()) }
+}
+
+/// One reload at a time; a second waits for the first, and finds most of its work done. Without room for a lock, both do it.
+fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
+    let waiting = || say(format_args!("waiting for another reload, {} s at most", PATIENCE.as_secs()));
+    match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
+        Ok(turn) => Ok(Some(turn)),
+        Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
+        Err(error) => {
+            say(format_args!("{}", in_full(&error)));
+            Ok(None)
+        }
+    }
+}
+
+/// The live machine.
+struct Live<'a> {
+    root: &'a Path,
+    queue: Queue<'a>,
+    config: &'a Path,
+    force: bool,
+    taken: Taken,
+    start: Instant,
+    output: Output,
+}
+
+impl World for Live<'_> {
+    type Error = Error;
+
+    fn take(&mut self) -> bool {
+        match self.queue.take() {
+            Ok(Taken { fresh, removed }) => {
+                self.taken.removed.extend(removed);
+                self.taken.removed.sort_unstable();
+                self.taken.removed.dedup();
+                fresh
+            }
+            // It would be found again and again.
+            Err(error) => {
+                say(format_args!("{}", in_full(&error)));
+                false
+            }
+        }
+    }
+
+    fn refresh(&mut self) -> Result<(), Error> {
+        let result = self.make_true();
+        let noted = match &result {
+            Ok(()) => {
+                self.taken = Taken::default();
+                self.queue.done().and_then(|()| failure::clear(self.root))
+            }
+            Err(error) => failure::note(self.root, in_full(error)),
+        };
+        if let Err(error) = noted {
+            say(format_args!("{}", in_full(&error)));
+        }
+        result.map_err(|error| match error {
+            // They have said what is armed.
+            Error::Refused { .. } | Error::FileRefused { .. } => error,
+            error => Error::Reload { aftermath: armed_now(self.root), source: Box::new(error) },
+        })
+    }
+
+    fn now(&mut self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn pause(&mut self, length: Duration) {
+        thread::sleep(length);
+    }
+}
+
+impl Live<'_> {
+    /// Waits for what goes, looks at what is there, and arms if that is not what is armed.
+    fn make_true(&mut self) -> Result<(), Error> {
+        let still_there = removal::wait(self.root, &self.taken.removed, removal::PATIENCE)?;
+        let config = Config::read(self.root, Some(self.config))?;
+        let reasons = self.reasons(&config)?;
+        if !reasons.is_empty() {
+            let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            words.iter().for_each(|word| say(format_args!("reload: {word}")));
+            arm(self.root, &config, self.queue)?;
+            self.force = false;
+            self.output.armed += 1;
+            self.output.words.extend(words);
+            self.output.reasons.extend(reasons);
+        }
+        match still_there.first() {
+            Some(&range) => Err(Error::NotReleased { range }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why the armed image is not what would be armed now.
+    fn reasons(&self, config: &Config) -> Result<Vec<Reason>, Error> {
+        let mut reasons = Vec::new();
+        if self.force {
+            reasons.push(Reason::Forced);
+        }
+        if !KexecState::crash_loaded(self.root).map_err(Error::Armed)? {
+            reasons.push(Reason::NotArmed);
+            return Ok(reasons);
+        }
+        let record = match outdated::known(record::read(self.root)) {
+            Ok(record) => record,
+            Err(because) => {
+                reasons.push(Reason::Unknown { because });
+                return Ok(reasons);
+            }
+        };
+        let present = Present::read(self.root)?;
+        let armed = Armed::find(self.root, record, &present)?;
+        reasons.extend(armed.machine_reasons(&present, &self.taken.removed));
+        reasons.extend(armed.wish_reasons(&origin(&config.options), config.file));
+        Ok(reasons)
+    }
+}
+
+/// Arms what the config says, by the call that it says. What the image lacks then goes into the queue, as an event would: the same process
+/// takes it out when the burst is over. Arming again at once, in the middle of a burst, would be a reload for nothing.
+fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
+    match config.file {
+        FilePolicy::Always => arm_kernels(root, config),
+        FilePolicy::Never => arm_ours(root, config, queue),
+        FilePolicy::Auto => match arm_ours(root, config, queue) {
+            Err(error) if load_file::might_do_instead(&error) => {
+                say(format_args!("{}", in_full(&error)));
+                say(format_args!(
+                    "trying kexec_file_load, with the kernel's own purgatory, as file = \"auto\" in the config allows"
+                ));
+                arm_kernels(root, config)
+            }
+            other => other,
+        },
+    }
+}
+
+fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
+    // Asked before the machine is read, of which a locked-down kernel does not show everything.
+    preflight::permitted(root, &KexecPermission::read(root)?)?;
+    let machine = Machine::read(root, Some(submit::measure()))?;
+    let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
+    load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
+}
+
+fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {
+    load_file::arm(root, Wanted::of(&config.options), origin(&config.options)).map(drop)
+}
+
+/// What is armed after something went wrong before the kernel was asked.
+fn armed_now(root: &Path) -> Aftermath {
+    match KexecState::crash_loaded(root) {
+        Ok(true) => Aftermath::StillArmed,
+        Ok(false) => Aftermath::Disarmed,
+        Err(_) => Aftermath::Unknown,
+    }
+}

@@ -1,0 +1,196 @@
+//! `status --prometheus FILE`: the answer in Prometheus' text format, for the textfile collector of node_exporter.
+//!
+//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line HELP and a line TYPE before the samples of
+//! each metric, label values in quotes, a line feed at the end. Every metric is a gauge: what is so now.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
+use crate::health::findings::{Answer, Level};
+
+use super::Report;
+use crate::commands::{self, Error};
+
+/// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names that end in `.prom`; the new file's name does not
+/// until it is complete. Without an old file, everyone can read it, because the collector is not root; it holds no address.
+pub fn write(path: &Path, report: &Report) -> Result<(), Error> {
+    let bytes = text(report).into_bytes();
+    commands::write_file(path, &bytes)
+}
+
+/// The text.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let mut metric = |name: &str, help: &str, samples: &[(Vec<(&str, &str)>, u64)]| {
+        if !samples.is_empty() {
+            write_metric(&mut out, name, help, samples).expect("a string takes everything");
+        }
+    };
+    let one = |value: u64| vec![(Vec::new(), value)];
+    let flag = |value: bool| one(u64::from(value));
+    let maybe = |value: Option<u64>| value.map_or(Vec::new(), one);
+
+    let expected = matches!(report.answer, Answer::Yes | Answer::YesBut);
+    metric("kdump_loader_dump_expected", "Whether a panic now would leave a dump.", &flag(expected));
+    let answers: Vec<_> =
+        Answer::ALL.into_iter().map(|(answer, word)| (vec![("answer", word)], u64::from(answer == report.answer))).collect();
+    metric("kdump_loader_answer", "The answer of kdump-loader status: 1 for the one that it is.", &answers);
+    metric("kdump_loader_armed", "Whether a capture kernel is armed.", &maybe(report.loaded.map(u64::from)));
+
+    let mut findings: BTreeMap<(&str, Level), u64> = BTreeMap::new();
+    for finding in &report.findings {
+        *findings.entry((finding.code.word(), finding.level)).or_default() += 1;
+    }
+    let findings: Vec<_> =
+        findings.into_iter().map(|((code, level), count)| (vec![("code", code), ("level", level.word())], count)).collect();
+    metric("kdump_loader_findings", "How many findings of each kind kdump-loader status lists.", &findings);
+
+    metric("kdump_loader_crash_memory_bytes", "Memory that is reserved for capture kernels.", &maybe(report.crash_size));
+    metric(
+        "kdump_loader_crash_region_bytes",
+        "The region that the image is in or would go into.",
+        &maybe(report.crash_region.map(|region| region.len)),
+    );
+    metric("kdump_loader_image_bytes", "Memory that the armed image takes.", &maybe(report.used));
+    metric(
+        "kdump_loader_armed_timestamp_seconds",
+        "When the image was armed, in seconds since 1970.",
+        &maybe(report.record.as_ref().map(|record| record.armed_at)),
+    );
+    let follows = [("cpu", report.crash_hotplug_cpu), ("memory", report.crash_hotplug_memory)];
+    let follows: Vec<_> = follows
+        .into_iter()
+        .filter_map(|(subsystem, answer)| Some((vec![("subsystem", subsystem)], u64::from(answer?))))
+        .collect();
+    metric("kdump_loader_crash_hotplug", "Whether the kernel keeps the armed image current.", &follows);
+    out
+}
+
+fn write_metric(out: &mut String, name: &str, help: &str, samples: &[(Vec<(&str, &str)>, u64)]) -> fmt::Result {
+    writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge")?;
+    for (labels, value) in samples {
+        out.write_str(name)?;
+        if !labels.is_empty() {
+            // Every value is a word of this program, so none needs a backslash.
+            let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            write!(out, "{{{}}}", labels.join(","))?;
+        }
+        writeln!(out, " {value}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use crate::health::findings::{Code, Finding};
+
+    use super::*;
+    use crate::commands::tests::report;
+
+    /// Reads the format by its rules and nothing else: the samples, by metric and labels.
+    fn parse(text: &str) -> BTreeMap<String, f64> {
+        let is_name = |name: &str| {
+            let mut bytes = name.bytes();
+            bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+                && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        assert!(text.ends_with('\n'));
+        let mut samples = BTreeMap::new();
+        let (mut helped, mut current) = (Vec::new(), String::new());
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, words) = help.split_once(' ').unwrap();
+                assert!(is_name(name) && !words.is_empty() && !words.contains('\\'), "{line}");
+                assert!(!helped.contains(&name), "HELP comes once: {line}");
+                helped.push(name);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!((helped.last(), kind), (Some(&name), "gauge"), "TYPE follows its HELP");
+                assert!(!name.ends_with("_total"), "promtool: that is for counters");
+                current = name.to_owned();
+            } else {
+                let (key, value) = line.rsplit_once(' ').unwrap();
+                let (name, labels) = key.split_once('{').map_or((key, None), |(name, labels)| (name, Some(labels)));
+                assert_eq!(name, current, "samples of a metric stand together");
+                for label in labels.into_iter().flat_map(|labels| labels.strip_suffix('}').unwrap().split(',')) {
+                    let (name, value) = label.split_once('=').unwrap();
+                    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap();
+                    assert!(is_name(name) && !value.contains(['"', '\\', '\n']), "{line}");
+                }
+                assert!(samples.insert(key.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+            }
+        }
+        samples
+    }
+
+    fn found(codes: &[Code]) -> Report {
+        let findings: Vec<Finding> = codes.iter().map(|code| Finding::new(*code, "")).collect();
+        Report { answer: Answer::of(&findings), findings, ..report() }
+    }
+
+    #[test]
+    fn text_is_in_prometheus_format_and_says_what_status_says() {
+        let samples = parse(&text(&found(&[Code::CpuMissing, Code::CpuMissing, Code::NoConsole])));
+        assert_eq!(samples["kdump_loader_dump_expected"], 1.0);
+        assert_eq!(samples["kdump_loader_answer{answer=\"yes_but\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_answer{answer=\"yes\"}"], 0.0);
+        assert_eq!(samples["kdump_loader_findings{code=\"cpu_missing\",level=\"warning\"}"], 2.0);
+        assert_eq!(samples["kdump_loader_findings{code=\"no_console\",level=\"warning\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_crash_memory_bytes"], f64::from(256 << 20));
+        assert_eq!(samples["kdump_loader_crash_hotplug{subsystem=\"memory\"}"], 1.0);
+        assert!(!samples.contains_key("kdump_loader_image_bytes"), "an unknown value has no sample");
+
+        let samples = parse(&text(&Report { loaded: Some(false), ..found(&[Code::NotArmed]) }));
+        assert_eq!((samples["kdump_loader_dump_expected"], samples["kdump_loader_armed"]), (0.0, 0.0));
+        parse(&text(&report()));
+    }
+
+    #[test]
+    fn machine_that_cannot_be_looked_at_has_metrics_too() {
+        let report = Report { loaded: None, crash_size: None, ..found(&[Code::CannotLook]) };
+        let samples = parse(&text(&report));
+        assert_eq!(samples["kdump_loader_answer{answer=\"cannot_tell\"}"], 1.0);
+        assert_eq!(samples["kdump_loader_dump_expected"], 0.0);
+        assert!(!samples.contains_key("kdump_loader_armed"));
+    }
+
+    #[test]
+    fn every_code_and_level_is_a_label_value() {
+        let samples = parse(&text(&found(Code::ALL)));
+        for code in Code::ALL {
+            let (code, level) = (code.word(), code.level().word());
+            assert_eq!(samples[&format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}}")], 1.0);
+        }
+    }
+
+    #[test]
+    fn file_is_replaced_as_a_whole_and_a_new_one_is_readable_by_everyone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kdump.prom");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        write(&path, &report()).unwrap();
+        assert_eq!(mode(), 0o644);
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        write(&path, &report()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text(&report()));
+        assert_eq!(mode(), 0o640, "an existing file keeps its permissions");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        let nowhere = directory.path().join("nowhere/kdump.prom");
+        assert!(write(&nowhere, &report()).unwrap_err().to_string().contains("nowhere/kdump.prom"));
+    }
+
+    #[test]
+    fn link_in_the_place_of_the_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (victim, path) = (directory.path().join("shadow"), directory.path().join("kdump.prom"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, &path).unwrap();
+        assert!(write(&path, &report()).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+}

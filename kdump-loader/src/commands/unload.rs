@@ -1,0 +1,50 @@
+//! `kdump-loader unload`: disarm.
+
+use std::path::Path;
+
+use loader::admit::preflight;
+use loader::machine::KexecPermission;
+use loader::submit;
+
+use super::{Aftermath, Error, Hint, LIVE, aftermath, forget, say, set_aside, turn};
+
+/// Disarms whatever is armed, by whichever loader, and forgets the record. A locked-down kernel forbids kexec_load(2) even for that, and a
+/// kernel without it has the other call.
+pub fn run() -> Result<(), Error> {
+    let root = Path::new(LIVE);
+    preflight::privileged(root)?;
+    match preflight::permitted(root, &KexecPermission::read(root)?) {
+        Err(preflight::Error::LockedDown { .. }) => return with_file_load(),
+        other => other?,
+    }
+    match with_load() {
+        // Where securityfs is not mounted, lockdown shows only now.
+        Err(Error::Refused {
+            refusal: submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
+            ..
+        }) => with_file_load(),
+        other => other,
+    }
+}
+
+/// The same with kexec_load(2) and no other.
+pub fn with_load() -> Result<(), Error> {
+    disarm(submit::unload, |refusal, aftermath| Error::Refused { refusal, hint: Hint::NONE, aftermath })
+}
+
+/// The same with kexec_file_load(2) and no other.
+pub fn with_file_load() -> Result<(), Error> {
+    disarm(submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, hint: Hint::NONE, aftermath })
+}
+
+fn disarm<E>(call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) -> Result<(), Error> {
+    let root = Path::new(LIVE);
+    preflight::privileged(root)?;
+    preflight::file_permitted(root, &KexecPermission::read(root)?)?;
+    let _turn = turn(root)?;
+    set_aside(root);
+    call().map_err(|refusal| refused(refusal, aftermath(root)))?;
+    forget(root);
+    say(format_args!("no capture kernel is armed now"));
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! `kdump-loader watch`: what happens to CPUs, memory and the armed image, as it happens.
+//!
+//! The kernel sends word of devices; of arming it sends none, so that is looked at every [`LOOK`]. Whether it keeps the image current is asked
+//! only after something has happened: the question takes the kernel's kexec lock for a moment, during which a panic would leave no dump.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::hotplug::uevent::{KERNELS_GROUP, Uevent};
+use loader::machine::{CrashHotplug, KexecState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{Error, JSON_VERSION, LIVE};
+use crate::options::cli::Watch;
+
+/// Pause between two looks at the armed image.
+const LOOK: Duration = Duration::from_millis(100);
+/// The longest datagram (`UEVENT_BUFFER_SIZE`, include/linux/kobject.h, and the line before it).
+const LONGEST: usize = 8192;
+/// Room for a storm: some thousand events.
+const BUFFER: usize = 4 << 20;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Happening {
+    /// To a CPU or a memory block.
+    Device(Uevent),
+    /// An image is armed; the first time, it was before.
+    Armed,
+    /// None is any more; the first time, none was.
+    Disarmed,
+    /// Whether the kernel keeps the armed image current.
+    CrashHotplug {
+        /// When CPUs come and go.
+        cpu: Option<bool>,
+        /// When memory comes.
+        memory: Option<bool>,
+    },
+    /// The kernel had more to tell than this program could read in time.
+    Lost,
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |answer: &Option<bool>| match answer {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "not known to this kernel",
+        };
+        match self {
+            Self::Device(Uevent { action, device, .. }) => write!(out, "{device} {action}"),
+            Self::Armed => write!(out, "armed"),
+            Self::Disarmed => write!(out, "nothing armed"),
+            Self::CrashHotplug { cpu, memory } => {
+                write!(out, "stays current when a CPU comes or goes: {}; when memory comes: {}", told(cpu), told(memory))
+            }
+            Self::Lost => write!(out, "events were lost: there were too many at once"),
+        }
+    }
+}
+
+/// A line of `watch --json`.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    pub version: u32,
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    #[serde(flatten)]
+    pub happening: &'a Happening,
+}
+
+/// Prints until somebody interrupts it, or nobody listens any more.
+pub fn run(arguments: &Watch) -> Result<(), Error> {
+    let failed = |source: io::Error| Error::Watch { source };
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
+    }
+    let socket = subscribe().map_err(|errno| failed(errno.into()))?;
+    let mut printer = Printer { json: arguments.json, start: Instant::now() };
+    let mut image = Image::default();
+    let mut happened = true;
+    while !stop.load(Ordering::Relaxed) {
+        for happening in image.look(Path::new(LIVE), happened)? {
+            if !printer.print(&happening)? {
+                return Ok(());
+            }
+        }
+        happened = false;
+        if !wait(&socket).map_err(|errno| failed(errno.into()))? {
+            return Ok(());
+        }
+        while let Some(happening) = receive(&socket).map_err(|errno| failed(errno.into()))? {
+            happened = true;
+            if !printer.print(&happening)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A socket on which the kernel's news arrive.
+fn subscribe() -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+    // Needs CAP_NET_ADMIN; without, a storm may lose some, which is said.
+    let _ = set_socket_recv_buffer_size_force(&socket, BUFFER);
+    bind(&socket, &SocketAddrNetlink::new(0, KERNELS_GROUP))?;
+    Ok(socket)
+}
+
+/// Waits for news, [`LOOK`] at most; false if nobody reads standard output any more.
+fn wait(socket: &OwnedFd) -> Result<bool, Errno> {
+    let stdout = io::stdout();
+    let mut ends = [PollFd::new(socket, PollFlags::IN), PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+    let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
+    match poll(&mut ends, Some(&look)) {
+        Ok(_) => Ok(!ends[1].revents().contains(PollFlags::ERR)),
+        // The signal has been noted.
+        Err(Errno::INTR) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The next news of a CPU or of memory that have arrived.
+fn receive(socket: &OwnedFd) -> Result<Option<Happening>, Errno> {
+    let mut datagram = [0; LONGEST];
+    loop {
+        match recv(socket, &mut datagram[..], RecvFlags::empty()) {
+            Ok((len, _)) => {
+                if let Some(event) = Uevent::parse(&datagram[..len]) {
+                    return Ok(Some(Happening::Device(event)));
+                }
+            }
+            Err(Errno::NOBUFS) => return Ok(Some(Happening::Lost)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// What is known of the armed image.
+#[derive(Default)]
+struct Image {
+    armed: Option<bool>,
+    hotplug: Option<CrashHotplug>,
+}
+
+impl Image {
+    /// What has changed since the last look; `happened` if there is reason to ask whether it stays current.
+    fn look(&mut self, root: &Path, happened: bool) -> Result<Vec<Happening>, Error> {
+        let mut changes = Vec::new();
+        let armed = KexecState::crash_loaded(root)?;
+        let other = self.armed != Some(armed);
+        if other {
+            self.armed = Some(armed);
+            changes.push(if armed { Happening::Armed } else { Happening::Disarmed });
+        }
+        if (other || happened) && armed {
+            let hotplug = CrashHotplug::read(root)?;
+            if self.hotplug != Some(hotplug) {
+                self.hotplug = Some(hotplug);
+                changes.push(Happening::CrashHotplug { cpu: hotplug.cpu, memory: hotplug.memory });
+            }
+        }
+        if !armed {
+            self.hotplug = None;
+        }
+        Ok(changes)
+    }
+}
+
+/// Where it goes.
+struct Printer {
+    json: bool,
+    start: Instant,
+}
+
+impl Printer {
+    /// Prints it at once; false if nobody reads any more.
+    fn print(&mut self, happening: &Happening) -> Result<bool, Error> {
+        let line = if self.json {
+            let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+            let line = Line { version: JSON_VERSION, at_ms, happening };
+            serde_json::to_string(&line).expect("strings, integers and booleans always serialize")
+        } else {
+            format!("{:10.3} s  {happening}", self.start.elapsed().as_secs_f64())
+        };
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(source) => Err(Error::Output { path: "standard output".into(), source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn arming_is_told_when_it_changes_and_hotplug_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let mut image = Image::default();
+        write("sys/kernel/kexec_crash_loaded", "0\n");
+        write("sys/devices/system/cpu/crash_hotplug", "1\n");
+        assert_eq!(image.look(root.path(), true).unwrap(), [Happening::Disarmed]);
+        assert_eq!(image.look(root.path(), true).unwrap(), []);
+        write("sys/kernel/kexec_crash_loaded", "1\n");
+        let hotplug = |cpu| Happening::CrashHotplug { cpu: Some(cpu), memory: None };
+        assert_eq!(image.look(root.path(), false).unwrap(), [Happening::Armed, hotplug(true)]);
+        // Another loader puts an image in its place that does not stay current: seen when something happens.
+        write("sys/devices/system/cpu/crash_hotplug", "0\n");
+        assert_eq!(image.look(root.path(), false).unwrap(), []);
+        assert_eq!(image.look(root.path(), true).unwrap(), [hotplug(false)]);
+    }
+
+    #[test]
+    fn happenings_are_one_object_each() {
+        let event = Uevent { subsystem: "memory".into(), action: "online".into(), device: "memory42".into() };
+        let line = Line { version: 1, at_ms: 5, happening: &Happening::Device(event.clone()) };
+        let expected = serde_json::json!({
+            "version": 1, "at_ms": 5, "event": "device", "subsystem": "memory", "action": "online", "device": "memory42",
+        });
+        assert_eq!(serde_json::to_value(&line).unwrap(), expected);
+        assert_eq!(Happening::Device(event).to_string(), "memory42 online");
+    }
+}

@@ -1,0 +1,58 @@
+//! `kdump-loader`: what was typed → what was meant → done.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::{self, Error, in_full};
+use crate::kexec;
+use crate::options::cli::{Cli, Command};
+
+/// It could not be done. (2, misuse, is clap's.)
+const COULD_NOT: u8 = 1;
+
+/// Does what the command line says, and returns the exit status.
+pub fn main() -> ExitCode {
+    if let Some(arguments) = for_kexec(env::args_os()) {
+        return commands::kexec::run(arguments);
+    }
+    match run(Cli::parse().command) {
+        Ok(status) => status,
+        Err(error) => {
+            commands::say(format_args!("{}", in_full(&error)));
+            ExitCode::from(COULD_NOT)
+        }
+    }
+}
+
+/// What kexec-tools' kexec would be called with, if this is called in its place: under its name, or with it. Its words are not ours, so
+/// clap does not see them.
+fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let name = words.next()?;
+    if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {
+        return Some(words.collect());
+    }
+    None
+}
+
+fn run(command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Load(arguments) => commands::load::run(&arguments)?,
+        Command::Unload => commands::unload::run()?,
+        Command::Reload(arguments) => commands::reload::run(&arguments)?,
+        Command::Status(arguments) => return commands::status::run(&arguments),
+        Command::Watch(arguments) => commands::watch::run(&arguments)?,
+        Command::Plan(arguments) => commands::plan::run(&arguments)?,
+        Command::Inspect(arguments) => commands::inspect::run(&arguments)?,
+        Command::Snapshot(arguments) => commands::snapshot::run(&arguments)?,
+        Command::Kexec(_) => unreachable!("`for_kexec` takes it"),
+        Command::GenerateKexecOptions => commands::print(&kexec::words::markdown())?,
+        Command::Service(what) => commands::service::run(&what)?,
+        Command::GenerateMan(arguments) => commands::generate_man::run(&arguments)?,
+        Command::GenerateCompletions(arguments) => commands::generate_completions::run(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

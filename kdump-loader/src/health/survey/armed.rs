@@ -1,0 +1,101 @@
+//! Whether the armed image is up to date, and what its purgatory can do.
+
+use std::path::Path;
+
+use super::{Scene, cannot_look};
+use crate::arm::record::origin::{Origin, PROGRAM};
+use crate::arm::record::{Call, Record};
+use crate::health::findings::{Code, Finding};
+use crate::hotplug::outdated::{Armed, Reason, Unknown};
+use crate::hotplug::queue::Queue;
+use crate::options::config::FilePolicy;
+use loader::describe::elfcorehdr;
+use loader::files::identity::FileIdentity;
+use loader::image::Summary;
+use loader::machine::Present;
+
+/// From this percentage of the crash region on, an image that grows a little no longer fits.
+const NEARLY_FULL: u64 = 90;
+
+pub(super) fn look(scene: &Scene<'_>, record: &Record, program: &Path, findings: &mut Vec<Finding>) {
+    let looked = Present::read(scene.root)
+        .and_then(|present| Armed::find(scene.root, Box::new(record.clone()), &present).map(|armed| (armed, present)));
+    match looked {
+        Ok((armed, present)) => {
+            let mut reasons = armed.machine_reasons(&present, &Queue::new(scene.root).waiting());
+            let changed = match scene.config {
+                Some(config) => armed.wish_reasons(&Origin::of(&config.options, program), config.file),
+                None => armed.wish_reasons(&unchanged(record, program), FilePolicy::Auto),
+            };
+            // A record that is too old for the one is too old for the other.
+            reasons.extend(
+                changed.into_iter().filter(|reason| *reason != OLDER_RECORD || !reasons.contains(reason)).collect::<Vec<_>>(),
+            );
+            findings.extend(reasons.iter().map(|reason| outdated(scene, reason)));
+            findings.extend(record.image.as_ref().and_then(|image| header_full(scene, image, &present)));
+        }
+        Err(error) => findings.push(cannot_look(&error)),
+    }
+    match &record.image {
+        Some(image) => purgatory(image, findings),
+        None if record.call == Call::KexecFileLoad => {
+            let message = "the kernel's own purgatory verifies the image; if the image was changed, it hangs and prints nothing";
+            findings.push(Finding::new(Code::KernelsPurgatory, message));
+        }
+        None => {}
+    }
+    // How much room there is has been estimated then, and is measured now.
+    let estimated = Code::LittleRoom.word();
+    findings.extend(record.advice.iter().filter(|advice| advice.code != estimated).map(|advice| advice.finding()));
+}
+
+const OLDER_RECORD: Reason = Reason::Unknown { because: Unknown::OlderRecord };
+
+/// The finding that says why the armed image is out of date.
+pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
+    let code = match reason {
+        Reason::NotArmed | Reason::Forced => Code::Outdated,
+        Reason::Unknown { because: Unknown::OlderRecord } => Code::OlderRecord,
+        Reason::Unknown { .. } => Code::UnknownImage,
+        Reason::MemoryCame { .. } => Code::MemoryMissing,
+        Reason::MemoryLeft { .. } => Code::MemoryStale,
+        Reason::BlockRemoved { .. } => Code::MemoryRemoved,
+        Reason::CpuCame { .. } => Code::CpuMissing,
+        Reason::FileChanged { .. } => Code::FileChanged,
+        Reason::OptionChanged { .. } | Reason::CallChanged => Code::ConfigChanged,
+    };
+    Finding::new(code, reason.to_string()).remedy(scene.rearm())
+}
+
+fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {
+    let percent = image.used() * 100 / image.crash_region.len.max(1);
+    if percent >= NEARLY_FULL {
+        let message = format!("the image fills {percent} % of the crash region: a slightly larger one will be rejected");
+        findings.push(Finding::new(Code::RegionNearlyFull, message).remedy("boot with a larger crashkernel="));
+    }
+    if image.console_port.is_none() {
+        let message = "the purgatory has no console: if it rejects the image, it prints nothing";
+        let remedy = "name one with --console, or with console=ttyS0 on the capture kernel's command line";
+        findings.push(Finding::new(Code::NoConsole, message).remedy(remedy));
+    }
+}
+
+/// The options that armed it, and its files as they are now.
+fn unchanged(record: &Record, program: &Path) -> Origin {
+    let origin = record.origin.clone().unwrap_or_default();
+    let now = |key: &String, path: &str| FileIdentity::of(if key == PROGRAM { program } else { Path::new(path) });
+    let files = origin.files.iter().filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
+    Origin { files: files.collect(), ..origin }
+}
+
+/// Whether the kernel's next rewrite fits: one program header for each present CPU at least, and one for each range of memory.
+fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
+    let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
+    let fit = elfcorehdr::capacity(segment.len);
+    let needed = present.cpus.len() as u64 + elfcorehdr::FIXED_PHDRS + present.memory.len() as u64;
+    let message = format!(
+        "the elfcorehdr has room for {fit} program headers and the machine needs {needed}, so the kernel cannot keep it up to date"
+    );
+    let remedy = if scene.config.is_some() && !scene.load_disabled { "run kdump-loader reload --force" } else { scene.rearm() };
+    (needed > fit).then(|| Finding::new(Code::HeaderFull, message).remedy(remedy))
+}

@@ -1,0 +1,23 @@
+//! What is wrong with the command line that the armed image has. `load` warned about it; an image of an older loader had fewer warnings.
+
+use std::path::Path;
+
+use super::capture::Capture;
+use super::files::Files;
+use super::room::possible_cpus;
+use crate::arm::record::advice::RecordedAdvice;
+use crate::health::advice;
+use crate::health::findings::Finding;
+use loader::cmdline::Base;
+use loader::machine::Reservation;
+
+pub(super) fn look(root: &Path, capture: &Capture, recorded: &[RecordedAdvice], findings: &mut Vec<Finding>) {
+    let regions = Reservation::read(root).map_or(Vec::new(), |machine| machine.crash_regions);
+    let base = Base::from(capture.command_line.as_str());
+    let advice = advice::of_line(&base, possible_cpus(Files::new(root)), &regions);
+    let new = advice
+        .iter()
+        .map(RecordedAdvice::from)
+        .filter(|advice| !recorded.iter().any(|recorded| recorded.code == advice.code || recorded.message == advice.message));
+    findings.extend(new.map(|advice| advice.finding()));
+}

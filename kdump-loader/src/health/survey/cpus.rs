@@ -1,0 +1,53 @@
+//! CPUs that exist and that the running kernel does not use, because `nr_cpus=`, `possible_cpus=` or its build leaves no number for them.
+//!
+//! Firmware has started them once; since then they wait for a startup interrupt. The kernel counts only the CPUs that it knows when it decides
+//! whether an NMI may be broadcast (`apic_smt_update`, arch/x86/kernel/apic/ipi.c). After a panic the broadcast reaches these CPUs as well.
+//! They leave their wait, run firmware, and reset the machine while the purgatory verifies the image.
+
+use super::Scene;
+use super::files::Files;
+use crate::health::findings::{Code, Finding};
+use loader::cmdline;
+
+/// ACPI devices by hardware id and number.
+const ACPI_DEVICES: &str = "sys/bus/acpi/devices";
+/// Processors, as objects and as devices (`processor_device_ids`, drivers/acpi/acpi_processor.c).
+const PROCESSORS: [&str; 2] = ["LNXCPU:", "ACPI0007:"];
+/// Present and enabled, in what `_STA` returns (ACPI specification, "_STA (Device Status)").
+const ENABLED: u32 = 0b11;
+/// Keeps the kernel from broadcasting interrupts (arch/x86/kernel/apic/ipi.c).
+const NO_BROADCAST: &str = "no_ipi_broadcast";
+
+pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let files = Files::new(scene.root);
+    let command_line = files.text("proc/cmdline").unwrap_or_default();
+    let refused = refused(&files);
+    // `no_ipi_broadcast=0` switches nothing off (`apic_ipi_shorthand`, which reads it as a number).
+    let broadcasts = cmdline::value(&command_line, NO_BROADCAST)
+        .is_none_or(|value| value.trim_start_matches("0x").trim_matches('0').is_empty());
+    if refused > 0 && broadcasts {
+        let message = format!(
+            "{refused} of this machine's CPUs {} not used by the running kernel: the NMI broadcast after a panic wakes {}, which can reset \
+             the machine before the dump",
+            if refused == 1 { "is" } else { "are" },
+            if refused == 1 { "it" } else { "them" },
+        );
+        let remedy = format!("boot with {NO_BROADCAST}=1, or without the nr_cpus= or possible_cpus= that excludes them");
+        findings.push(Finding::new(Code::CpuRefused, message).remedy(remedy));
+    }
+}
+
+/// ACPI processors that are enabled, and that no CPU of the kernel's belongs to.
+///
+/// Firmware lists processors that the board has no CPU for. `_STA` tells them apart; one without `_STA` has no file `status` and does not count.
+fn refused(files: &Files<'_>) -> usize {
+    let is_refused = |name: &String| {
+        let device = format!("{ACPI_DEVICES}/{name}");
+        let status = files.line(format!("{device}/status")).and_then(|status| status.parse::<u32>().ok());
+        let enabled = status.is_some_and(|status| status & ENABLED == ENABLED);
+        // The link to the kernel's CPU (`acpi_bind_one`, drivers/acpi/glue.c).
+        enabled && !files.exists(format!("{device}/physical_node"))
+    };
+    let processors = files.names(ACPI_DEVICES).into_iter().filter(|name| PROCESSORS.iter().any(|id| name.starts_with(id)));
+    processors.filter(is_refused).count()
+}

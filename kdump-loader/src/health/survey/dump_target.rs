@@ -1,0 +1,207 @@
+//! Where the dump goes, as far as the settings of the service that saves it say so: whether that is there, has room, and can be opened by the
+//! capture kernel.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::capture::Capture;
+use super::files::Files;
+use super::saver::Service;
+use crate::health::findings::{Code, Finding};
+
+mod device; // what a directory is on, and whether that is encrypted
+mod need; // how large the dump is going to be
+mod settings; // what the services' own files say
+
+use need::Need;
+pub(super) use settings::kdump_tools_is_off;
+
+/// How much smaller than its memory a compressed dump is at best. Free space below that fraction is too little for sure.
+const BEST_COMPRESSION: u64 = 10;
+
+/// Where the dump goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A directory of a file system that is mounted now.
+    Directory(String),
+    /// A device, and a directory of the file system on it.
+    Device {
+        /// As the settings name it.
+        device: String,
+        /// The directory; none if the dump is written to the device itself.
+        directory: Option<String>,
+    },
+    /// A directory that the host of this virtual machine shares.
+    Virtiofs {
+        /// What the host calls it. No device has that name.
+        tag: String,
+        /// The directory in it.
+        directory: String,
+    },
+    /// Another machine.
+    Network(String),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => write!(out, "{directory}"),
+            Self::Device { device, directory: Some(directory) } => write!(out, "{directory} of {device}"),
+            Self::Device { device, directory: None } => write!(out, "{device}"),
+            Self::Virtiofs { tag, directory } => write!(out, "{directory} of {tag} (virtiofs)"),
+            Self::Network(place) => write!(out, "{place}"),
+        }
+    }
+}
+
+/// The settings that matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Settings {
+    target: Target,
+    /// What makes the dump, with its options.
+    collector: String,
+}
+
+pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findings: &mut Vec<Finding>) -> Option<Target> {
+    let settings = match settings::read(files, capture, service) {
+        Ok(settings) => settings?,
+        Err(message) => {
+            findings.push(Finding::new(Code::TargetUnknown, message));
+            return None;
+        }
+    };
+    let old = need::too_old(files, capture, service, &settings.collector, findings);
+    let need = need::bytes(files, &settings.collector, old);
+    match &settings.target {
+        Target::Directory(directory) => {
+            let path = match device::real_path(files, directory) {
+                Ok(path) => path,
+                Err(mount) => {
+                    findings.push(not_asked(directory, &mount));
+                    return Some(settings.target);
+                }
+            };
+            if let Some(mount) = device::mount_of(files, &path) {
+                encrypted(files, capture, &mount.device, directory, findings);
+                if mount.is_volatile {
+                    let message = format!(
+                        "{directory} is in memory ({} is a tmpfs): the dump would be lost with the next boot",
+                        mount.point
+                    );
+                    findings.push(
+                        Finding::new(Code::TargetVolatile, message)
+                            .remedy("name a directory on a disk in the settings of the service"),
+                    );
+                }
+            }
+            room(directory, device::free(files, &path), need, findings);
+        }
+        Target::Device { device, directory } => match device::block_device(files, device) {
+            None => {
+                let message = format!("the dump goes to {device}, which is not on this machine");
+                findings.push(
+                    Finding::new(Code::TargetMissing, message)
+                        .remedy("correct the settings of the service, or attach the device"),
+                );
+            }
+            Some(block) => {
+                encrypted(files, capture, &block, device, findings);
+                let mounted = device::mounted(files, &block);
+                let free = match (directory, mounted) {
+                    (None, _) => device::size(files, &block),
+                    (Some(_), Some(mount_point)) => device::free(files, &mount_point),
+                    (Some(_), None) => None,
+                };
+                room(device, free, need, findings);
+            }
+        },
+        Target::Virtiofs { .. } => room(&settings.target.to_string(), None, need, findings),
+        Target::Network(place) => {
+            let message =
+                format!("the dump goes to {place}: whether the capture kernel reaches it, and finds room there, is unknown");
+            findings.push(Finding::new(Code::TargetOnNetwork, message).remedy("try a panic once, and look for the dump"));
+        }
+    }
+    Some(settings.target)
+}
+
+fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<Finding>) {
+    let mib = |bytes: u64| bytes >> 20;
+    let remedy = "free space, or name a larger target in the settings of the service";
+    match (free, need) {
+        (Some(free), Some(Need { least, .. })) if free < least / BEST_COMPRESSION => {
+            let message = format!(
+                "{place} has {} MiB free, and a dump of what memory holds now would be about {} MiB before compression",
+                mib(free),
+                mib(least)
+            );
+            findings.push(Finding::new(Code::TargetFull, message).remedy(remedy));
+        }
+        (Some(free), Some(Need { most, .. })) if free < most => {
+            let message = format!(
+                "{place} has {} MiB free; a dump of what memory holds now, about {} MiB, fits only if it compresses well",
+                mib(free),
+                mib(most)
+            );
+            findings.push(Finding::new(Code::TargetSmall, message).remedy(remedy));
+        }
+        (Some(_), Some(_)) => {}
+        (None, _) | (_, None) => {
+            let message = format!("how much room {place} has for the dump is unknown");
+            findings.push(Finding::new(Code::TargetUnknown, message));
+        }
+    }
+}
+
+/// A directory that nothing was asked of, for its file system may not answer.
+fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
+    let (code, remedy) = match mount.is_on_network() {
+        true => (Code::TargetOnNetwork, "try a panic once, and look for the dump"),
+        false => (Code::TargetUnknown, "name a directory on a disk in the settings of the service"),
+    };
+    let message = format!(
+        "the dump goes to {directory}, which is on {} ({}) and was not looked at: whether the capture kernel reaches it, and finds room \
+         there, is unknown",
+        mount.point, mount.kind
+    );
+    Finding::new(code, message).remedy(remedy)
+}
+
+fn encrypted(files: Files<'_>, capture: &Capture, block: &str, place: &str, findings: &mut Vec<Finding>) {
+    let Some(volume) = device::encrypted(files, block) else { return };
+    let keys = if capture.by_file {
+        "kexec_file_load hands them over only if they were put into /sys/kernel/config/crash_dm_crypt_keys before the image was loaded \
+         (since Linux 6.17)"
+    } else {
+        "kexec_load hands no keys to the capture kernel"
+    };
+    let message =
+        format!("{place} is on the encrypted volume {volume}: whether the capture kernel can open it is unknown, for {keys}");
+    let remedy = "save the dump to an unencrypted device or to another machine, or let the initrd unlock the volume unattended";
+    findings.push(Finding::new(Code::TargetEncrypted, message).remedy(remedy));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn target_is_full_where_not_even_a_compressed_dump_fits() {
+        let codes = |free, least, most| {
+            let mut findings = Vec::new();
+            room("/var/crash", free, Some(Need { least, most }), &mut findings);
+            findings.iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(Some(100), 100, 100), []);
+        assert_eq!(codes(Some(99), 100, 100), [Code::TargetSmall]);
+        assert_eq!(codes(Some(10), 100, 100), [Code::TargetSmall]);
+        assert_eq!(codes(Some(9), 100, 100), [Code::TargetFull]);
+        assert_eq!(codes(Some(9), 90, 100), [Code::TargetSmall], "what is counted only in `most` may take no room");
+        assert_eq!(codes(None, 100, 100), [Code::TargetUnknown]);
+        let mut findings = Vec::new();
+        room("/var/crash", Some(100), None, &mut findings);
+        assert_eq!(findings[0].code, Code::TargetUnknown);
+    }
+}

@@ -1,0 +1,176 @@
+//! How large the dump is going to be: what makedumpfile keeps of the memory as it is used now.
+
+use std::cmp::Ordering;
+
+use super::super::capture::Capture;
+use super::super::files::Files;
+use super::super::saver::Service;
+use crate::health::findings::{Code, Finding};
+
+/// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16): an older one excludes no free page.
+const FIRST_GOOD: [u32; 3] = [1, 7, 7];
+/// The first Linux whose page types it does not know.
+const PAGE_TYPES_CHANGED: [u32; 2] = [6, 12];
+/// The collector that leaves pages out.
+const MAKEDUMPFILE: &str = "makedumpfile";
+/// What precedes its version in the program.
+const BANNER: &[u8] = b"makedumpfile: version ";
+/// No makedumpfile is larger. Debian's has 0.4 MB.
+const LARGEST: u64 = 16 << 20;
+
+/// Page types that `-d LEVEL` excludes (makedumpfile(8)).
+const CACHE: u32 = 2 | 4;
+const USER: u32 = 8;
+const FREE: u32 = 16;
+
+/// Bytes of a dump, before compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// At least so many.
+    pub least: u64,
+    /// As many if no free page is left out as a page of zeroes.
+    pub most: u64,
+}
+
+/// What a dump by this collector takes. One that is no makedumpfile copies everything.
+pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Option<Need> {
+    let text = files.text("proc/meminfo")?;
+    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
+    let value = |key: &str| line(key)?.strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024);
+    let total = value("MemTotal")?;
+    let level = level(collector);
+    let excluded =
+        |bit: u32, keys: &[&str]| -> u64 { if level & bit == 0 { 0 } else { keys.iter().filter_map(|key| value(key)).sum() } };
+    // Huge pages are in none of the other lines. Linux before 4.16 gives their number only (`hugetlb_report_meminfo`).
+    let counted = || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
+    let huge_pages = if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
+    let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"]) + excluded(USER, &["AnonPages"]) + huge_pages;
+    let free = if keeps_free_pages { 0 } else { excluded(FREE, &["MemFree"]) };
+    // Free memory that was never used is zeroes. makedumpfile leaves those out, or compresses them to next to nothing.
+    let zeroes = if collector.contains(MAKEDUMPFILE) { value("MemFree").unwrap_or(0) } else { 0 };
+    let without = |free| total.saturating_sub(used.saturating_add(free));
+    Some(Need { least: without(free.max(zeroes)), most: without(free) })
+}
+
+/// The level of `-d`, as in `-d 31` or `-d31`; of several, separated by commas, the last is tried when the others do not fit.
+fn level(collector: &str) -> u32 {
+    if !collector.contains(MAKEDUMPFILE) {
+        return 0;
+    }
+    let words: Vec<&str> = collector.split_whitespace().collect();
+    let value = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("-d")? {
+        "" => words.get(index + 1).copied(),
+        value => Some(value),
+    });
+    value.and_then(|value| value.rsplit(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Whether this makedumpfile keeps free pages of the running kernel.
+pub fn too_old(files: Files<'_>, capture: &Capture, service: Service, collector: &str, findings: &mut Vec<Finding>) -> bool {
+    let release = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
+    let affected = numbers::<2>(&release).is_some_and(|release| release.cmp(&PAGE_TYPES_CHANGED) != Ordering::Less);
+    if !affected || level(collector) & FREE == 0 {
+        return false;
+    }
+    let in_initrd = || {
+        let kept = &capture.contents()?.kept;
+        kept.iter()
+            .find(|(name, content)| name.ends_with("makedumpfile") && !content.is_empty())
+            .map(|(_, content)| content.clone())
+    };
+    let on_root = || ["usr/bin/makedumpfile", "usr/sbin/makedumpfile"].iter().find_map(|path| files.read(path, LARGEST).ok());
+    let program = if service == Service::KdumpTools { on_root() } else { in_initrd() };
+    match program.as_deref().and_then(version) {
+        Some(version) if numbers::<3>(&version).is_some_and(|numbers| numbers < FIRST_GOOD) => {
+            let message = format!(
+                "makedumpfile {version} does not know the page types of Linux {release} and keeps every free page: the dump is several times as \
+                 large, and takes as much longer"
+            );
+            let remedy = "install makedumpfile 1.7.7 or newer, and build the initrd again if it is in there";
+            findings.push(Finding::new(Code::MakedumpfileTooOld, message).remedy(remedy));
+            true
+        }
+        Some(_) => false,
+        None => {
+            let message =
+                format!("the version of makedumpfile is unknown: one before 1.7.7 keeps every free page of Linux {release}");
+            findings.push(Finding::new(Code::MakedumpfileUnknown, message));
+            false
+        }
+    }
+}
+
+/// The version that a makedumpfile prints, out of its program.
+fn version(program: &[u8]) -> Option<String> {
+    let start = program.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
+    let text = program.get(start..)?;
+    let end = text.iter().position(|byte| !byte.is_ascii_digit() && *byte != b'.')?;
+    String::from_utf8(text[..end].to_vec()).ok().filter(|version| !version.is_empty())
+}
+
+/// The first numbers of a version such as `6.12.43+deb13-amd64`.
+fn numbers<const COUNT: usize>(version: &str) -> Option<[u32; COUNT]> {
+    let mut numbers = [0; COUNT];
+    let mut parts = version.split(|character: char| !character.is_ascii_digit());
+    for number in &mut numbers {
+        *number = parts.next()?.parse().ok()?;
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_is_read_as_getopt_reads_it() {
+        for (collector, expected) in [
+            ("makedumpfile -l --message-level 7 -d 31", 31),
+            ("makedumpfile -c -d1", 1),
+            ("makedumpfile -d 1,31", 31),
+            ("makedumpfile -c", 0),
+            ("scp -d 31", 0),
+        ] {
+            assert_eq!(level(collector), expected, "{collector}");
+        }
+    }
+
+    #[test]
+    fn version_is_found_in_the_program() {
+        assert_eq!(version(b"\x7fELF..makedumpfile: version 1.7.6 (released on").as_deref(), Some("1.7.6"));
+        assert_eq!(version(b"\x7fELF"), None);
+        assert!(numbers::<3>("1.7.6").unwrap() < FIRST_GOOD && numbers::<3>("1.7.10").unwrap() > FIRST_GOOD);
+        assert!(numbers::<2>("6.6.1-amd64").unwrap() < PAGE_TYPES_CHANGED && numbers::<2>("7.0").unwrap() >= PAGE_TYPES_CHANGED);
+    }
+
+    #[test]
+    fn dump_holds_what_the_level_does_not_exclude() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        let text = "MemTotal: 1000 kB\nMemFree: 500 kB\nBuffers: 10 kB\nCached: 190 kB\nSwapCached: 0 kB\nAnonPages: 200 kB\n";
+        std::fs::write(root.path().join("proc/meminfo"), text).unwrap();
+        let need = |collector, keeps_free| {
+            let need = bytes(Files::new(root.path()), collector, keeps_free).unwrap();
+            (need.least / 1024, need.most / 1024)
+        };
+        assert_eq!(need("makedumpfile -d 31", false), (100, 100));
+        assert_eq!(need("makedumpfile -d 31", true), (100, 600), "free pages may all be zeroes");
+        assert_eq!(need("makedumpfile -d 16", false), (500, 500));
+        assert_eq!([need("makedumpfile -d 0", false), need("cp", false)], [(500, 1000), (1000, 1000)]);
+    }
+
+    #[test]
+    fn huge_pages_are_user_pages() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        let need = |more: &str, collector| {
+            let text = format!("MemTotal: 10000 kB\nMemFree: 1000 kB\n{more}");
+            std::fs::write(root.path().join("proc/meminfo"), text).unwrap();
+            bytes(Files::new(root.path()), collector, false).unwrap().least / 1024
+        };
+        let counted = "HugePages_Total:       4\nHugepagesize:       2048 kB\n";
+        let of_all_sizes = format!("{counted}Hugetlb:            8500 kB\n");
+        assert_eq!([need(counted, "makedumpfile -d 31"), need(&of_all_sizes, "makedumpfile -d 31")], [808, 500]);
+        assert_eq!(need(counted, "makedumpfile -d 16"), 9000);
+    }
+}

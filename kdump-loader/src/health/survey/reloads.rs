@@ -1,0 +1,24 @@
+//! What became of the events that call for a reload.
+
+use super::{RELOAD_LOCK, Scene};
+use crate::arm::record::{self, failure};
+use crate::health::findings::{Code, Finding};
+use crate::hotplug::queue::Queue;
+
+pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let queue = Queue::new(scene.root);
+    let running = record::is_locked(&scene.root.join(RELOAD_LOCK));
+    let failed = failure::read(scene.root);
+    if queue.taken() && !running && failed.is_none() {
+        findings.push(Finding::new(Code::ReloadInterrupted, "a reload was interrupted").remedy(scene.rearm()));
+    }
+    if queue.pending() && !running {
+        let message = "CPUs or memory came or went, and no reload has run since";
+        let remedy = format!("{}; if this stays, check that kdump-loader-reload.path is active", scene.rearm());
+        findings.push(Finding::new(Code::EventWaits, message).remedy(remedy));
+    }
+    findings.extend(failed.map(|failure| {
+        let message = format!("the last reload failed: {}", failure.message);
+        Finding::new(Code::ReloadFailed, message).remedy(scene.rearm())
+    }));
+}

@@ -1,0 +1,155 @@
+//! The program that saves the dump: in the initrd, or started by a unit of the root file system that the capture kernel boots.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::capture::Capture;
+use super::dump_target::{self, Target};
+use super::files::Files;
+use crate::health::findings::{Code, Finding};
+use crate::service::{UnitState, unit_state};
+
+/// An initrd of one's own says with this file that it saves the dump. Its first line names the program.
+pub(super) const NOTE: &str = "etc/kdump-loader/saver";
+
+/// Debian's unit that only saves, and the one that arms in the one kernel and saves in the other.
+const KDUMP_TOOLS_DUMP: &str = "kdump-tools-dump.service";
+const KDUMP_TOOLS: &str = "kdump-tools.service";
+/// Fedora's, when the capture kernel boots the whole system (`start` in kdumpctl saves if there is a /proc/vmcore).
+const KDUMP: &str = "kdump.service";
+/// Settings of kdump-tools; `USE_KDUMP` other than 1 makes its script do nothing.
+const KDUMP_TOOLS_SETTINGS: &str = "etc/default/kdump-tools";
+
+/// The package that the program belongs to. It decides where the settings are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// kdump-tools of Debian and Ubuntu.
+    KdumpTools,
+    /// kdump-utils of Fedora and RHEL.
+    KdumpUtils,
+    /// kdump of openSUSE and SLES.
+    Suse,
+    /// An initrd with a [`NOTE`].
+    Own,
+}
+
+/// The program that saves the dump.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Saver {
+    /// A unit or a program.
+    pub name: String,
+    /// Whether it is in the initrd. If not, it is on the root file system.
+    pub in_initrd: bool,
+    /// Where it puts the dump, if its settings say so.
+    pub target: Option<Target>,
+    /// The package that it belongs to.
+    #[serde(skip)]
+    pub(super) service: Service,
+}
+
+impl fmt::Display for Saver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.in_initrd { "in the initrd" } else { "on the root file system" };
+        write!(out, "{} {place}", self.name)?;
+        self.target.iter().try_for_each(|target| write!(out, ", to {target}"))
+    }
+}
+
+/// Programs in initrds, by the names of their files. The dracut modules are 99kdumpbase of kdump-utils and 99kdump of openSUSE.
+const IN_INITRD: [(Service, &str, &[&str]); 2] = [
+    (Service::KdumpUtils, "kdump-capture.service", &["kdump-capture.service", "kdump.sh", "9999-kdump.sh"]),
+    (Service::Suse, "kdump-save", &["kdump-save", "kdump-save.service", "90-kdump-save", "save_dump.sh", "90-save_dump.sh"]),
+];
+
+/// dracut's list of the modules that it put into the initrd, one a line. Its module 99squash moves their files into an image of
+/// its own, but leaves a copy of this list outside. dracut-ng writes it without `usr`.
+pub(super) const DRACUT_MODULES: [&str; 2] = ["usr/lib/dracut/modules.txt", "lib/dracut/modules.txt"];
+/// The names that these modules have there.
+const IN_DRACUT: [(Service, &str); 2] = [(Service::KdumpUtils, "kdumpbase"), (Service::Suse, "kdump")];
+
+pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) -> Option<Saver> {
+    let files = Files::new(root);
+    let (name, in_initrd, service) = match in_initrd(capture) {
+        Some((service, name)) => (name, true, service),
+        None => {
+            let (service, name) = on_root(root, files, capture, findings)?;
+            (name, false, service)
+        }
+    };
+    // The image of a machine that does not run has neither memory nor devices.
+    let target = files.exists("proc/meminfo").then(|| dump_target::look(files, capture, service, findings)).flatten();
+    Some(Saver { name, in_initrd, target, service })
+}
+
+fn in_initrd(capture: &Capture) -> Option<(Service, String)> {
+    let initrd = capture.contents()?;
+    if let Some(note) = initrd.kept.get(NOTE) {
+        let note = String::from_utf8_lossy(note);
+        return Some((Service::Own, note.lines().next().unwrap_or_default().trim().to_owned()));
+    }
+    let file_names: Vec<&str> = initrd.names.iter().filter_map(|path| path.rsplit('/').next()).collect();
+    let lists = DRACUT_MODULES.iter().filter_map(|path| initrd.kept.get(*path));
+    let modules: String = lists.map(|list| String::from_utf8_lossy(list)).collect();
+    let listed = |service| IN_DRACUT.iter().any(|(of, name)| *of == service && modules.lines().any(|line| line.trim() == *name));
+    let known = IN_INITRD
+        .into_iter()
+        .find(|(service, _, names)| names.iter().any(|name| file_names.contains(name)) || listed(*service))?;
+    Some((known.0, known.1.to_owned()))
+}
+
+/// A unit of the root file system, if the capture kernel gets that far.
+fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<Finding>) -> Option<(Service, String)> {
+    let booted = capture.parameter("systemd.unit");
+    // Without root= there is nothing to boot but the initrd, and an image without both has been found already.
+    if capture.parameter("root").is_none() {
+        if let Some(Ok(_)) = capture.initrd {
+            findings.push(unknown("the initrd has no program that is known to save a dump, and there is no root= to boot"));
+        }
+        return None;
+    }
+    let state = |unit: &str| unit_state(root, unit).unwrap_or(UnitState::Absent);
+    let (service, unit) = match booted.as_deref() {
+        Some(KDUMP_TOOLS_DUMP) => (Service::KdumpTools, KDUMP_TOOLS_DUMP),
+        Some(other) => {
+            let there = if state(other) == UnitState::Absent { ", which is not on this machine" } else { "" };
+            findings.push(unknown(format!("the capture kernel boots {other}{there}; whether that saves a dump is unknown")));
+            return None;
+        }
+        None if state(KDUMP_TOOLS) == UnitState::Enabled => (Service::KdumpTools, KDUMP_TOOLS),
+        None if state(KDUMP) == UnitState::Enabled => (Service::KdumpUtils, KDUMP),
+        None => {
+            let where_to = if capture.initrd.is_none() {
+                "there is no initrd"
+            } else {
+                "the initrd has no program that is known to save a dump"
+            };
+            findings.push(unknown(format!("{where_to}, and no unit of the root file system is enabled that does")));
+            return None;
+        }
+    };
+    let missing = match state(unit) {
+        UnitState::Absent => Some("is not installed"),
+        UnitState::Masked => Some("is masked"),
+        UnitState::Disabled | UnitState::Enabled => None,
+    };
+    if let Some(missing) = missing {
+        let message = format!("the capture kernel boots {unit} to save the dump, but that {missing}");
+        let remedy = "install or unmask the service, or arm an image that saves the dump in another way";
+        findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
+        return None;
+    }
+    if service == Service::KdumpTools && dump_target::kdump_tools_is_off(files) {
+        let message = format!("{unit} saves nothing: USE_KDUMP is not 1 in /{KDUMP_TOOLS_SETTINGS}");
+        findings.push(Finding::new(Code::SaverMissing, message).remedy(format!("set USE_KDUMP=1 in /{KDUMP_TOOLS_SETTINGS}")));
+        return None;
+    }
+    Some((service, unit.to_owned()))
+}
+
+fn unknown(message: impl Into<String>) -> Finding {
+    Finding::new(Code::SaverUnknown, message).remedy(format!(
+        "if your initrd saves the dump, put a file /{NOTE} into it whose first line names the program; else install a service that does"
+    ))
+}

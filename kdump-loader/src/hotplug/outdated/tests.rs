@@ -1,0 +1,196 @@
+//! What is a reason to arm again, and what is none.
+
+use super::*;
+use crate::options::Options;
+use crate::options::config::Config;
+use loader::machine::example;
+
+const FOLLOWS: CrashHotplug = CrashHotplug { cpu: Some(true), memory: Some(true) };
+const DOES_NOT: CrashHotplug = CrashHotplug { cpu: None, memory: None };
+
+fn range(start: u64, end: u64) -> PhysRange {
+    PhysRange::new(start, end).unwrap()
+}
+
+fn present() -> Present {
+    Present::read(example::tree().path()).unwrap()
+}
+
+fn origin() -> Origin {
+    Origin::of(&options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"), Path::new("/proc/self/exe"))
+}
+
+fn options(config: &str) -> Options {
+    Config::parse(config, "6.12").unwrap().options
+}
+
+/// An image that listed what is there when it was armed.
+fn armed(hotplug: CrashHotplug, listing: Option<Listing>) -> Armed {
+    let record = Record {
+        version: 1,
+        boot_id: String::new(),
+        armed_at: 0,
+        kernel: String::new(),
+        initrd: None,
+        hotplug: hotplug.complete(),
+        call: Call::KexecLoad,
+        command_line: None,
+        image: None,
+        origin: Some(origin()),
+        listing: Some(Listing::of_present(&present())),
+        advice: Vec::new(),
+    };
+    Armed { record: Box::new(record), listing, hotplug, replaced: false }
+}
+
+/// The machine with a DIMM and a CPU more.
+fn grown() -> Present {
+    let mut present = present();
+    present.memory.push(range(0x2_0000_0000, 0x2_4000_0000));
+    present.cpus.push(loader::machine::CrashNotes { cpu: 3, range: range(0x1000, 0x1170) });
+    present
+}
+
+/// The machine with a DIMM less.
+fn shrunk() -> (Present, SpanSummary) {
+    let mut present = present();
+    let gone = present.memory.pop().unwrap();
+    (present, gone.into())
+}
+
+#[test]
+fn nothing_changed_is_no_reason() {
+    for hotplug in [FOLLOWS, DOES_NOT] {
+        for listing in [None, Some(Listing::of_present(&present()))] {
+            assert_eq!(armed(hotplug, listing).machine_reasons(&present(), &[]), []);
+        }
+    }
+    assert_eq!(armed(FOLLOWS, None).wish_reasons(&origin(), FilePolicy::Auto), []);
+}
+
+#[test]
+fn what_came_is_a_reason_unless_the_kernel_has_it() {
+    let came = [Reason::MemoryCame { range: range(0x2_0000_0000, 0x2_4000_0000).into() }, Reason::CpuCame { cpu: 3 }];
+    assert_eq!(armed(DOES_NOT, None).machine_reasons(&grown(), &[]), came);
+    assert_eq!(armed(FOLLOWS, None).machine_reasons(&grown(), &[]), []);
+    // What the header says is worth more than what the kernel promised: it drops an event when its lock is taken.
+    let listed = Some(Listing::of_present(&present()));
+    assert_eq!(armed(FOLLOWS, listed).machine_reasons(&grown(), &[]), came);
+    let listed = Some(Listing::of_present(&grown()));
+    assert_eq!(armed(DOES_NOT, listed).machine_reasons(&grown(), &[]), []);
+}
+
+#[test]
+fn memory_that_left_is_always_a_reason() {
+    let (shrunk, range) = shrunk();
+    for hotplug in [FOLLOWS, DOES_NOT] {
+        for listing in [None, Some(Listing::of_present(&present()))] {
+            assert_eq!(armed(hotplug, listing).machine_reasons(&shrunk, &[]), [Reason::MemoryLeft { range }]);
+        }
+    }
+}
+
+#[test]
+fn removed_block_is_a_reason_where_the_header_cannot_be_seen() {
+    // It came after the image was armed, and went again: the record has never heard of it, the kernel's header has it.
+    assert_eq!(armed(FOLLOWS, None).machine_reasons(&present(), &[64]), [Reason::BlockRemoved { block: 64 }]);
+    let listed = Some(Listing::of_present(&present()));
+    assert_eq!(armed(FOLLOWS, listed).machine_reasons(&present(), &[64]), [], "it can be seen that it is gone");
+}
+
+#[test]
+fn cpu_that_left_is_none() {
+    let mut present = present();
+    present.cpus.pop();
+    assert_eq!(armed(DOES_NOT, None).machine_reasons(&present, &[]), []);
+}
+
+#[test]
+fn changed_wish_is_named_by_its_key() {
+    let reasons = |config: &str, file| {
+        let wished = Origin { options: options(config).words(), ..origin() };
+        armed(FOLLOWS, None).wish_reasons(&wished, file)
+    };
+    let option = |key: &str| Reason::OptionChanged { key: key.into() };
+    let config = "kernel = '/dev/null'\ninitrd = '/dev/zero'\n";
+    assert_eq!(reasons(&format!("{config}append = 'b'"), FilePolicy::Auto), [option("append")]);
+    assert_eq!(reasons(config, FilePolicy::Auto), [option("append")]);
+    assert_eq!(reasons(&format!("{config}append = 'a'\nengine = 'soft'"), FilePolicy::Auto), [option("engine")]);
+    assert_eq!(reasons("kernel = '/dev/null'\nappend = 'a'", FilePolicy::Auto), [option("initrd")], "and no changed file");
+    assert_eq!(reasons(&format!("{config}append = 'a'"), FilePolicy::Always), [Reason::CallChanged]);
+    assert_eq!(reasons(&format!("{config}append = 'a'"), FilePolicy::Never), []);
+    assert!(option("append").to_string().contains("the config's `append` changed"));
+}
+
+#[test]
+fn replaced_file_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("initrd");
+    std::fs::write(&path, "one").unwrap();
+    let options = Options { initrd: Some(path.clone()), ..Options::new("/dev/null".into()) };
+    let before = Origin::of(&options, Path::new("/dev/null"));
+    let mut armed = armed(FOLLOWS, None);
+    armed.record.origin = Some(before.clone());
+    assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), []);
+    let changed = [Reason::FileChanged { what: "initrd".into(), path: path.display().to_string() }];
+    // As package managers do it: a new file of the same length in its place.
+    let new = directory.path().join("initrd.new");
+    std::fs::write(&new, "two").unwrap();
+    std::fs::rename(new, &path).unwrap();
+    assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), changed);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), changed);
+}
+
+#[test]
+fn new_loader_is_a_reason() {
+    let wished = Origin::of(&options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"), Path::new("/dev/null"));
+    let reasons = armed(FOLLOWS, None).wish_reasons(&wished, FilePolicy::Auto);
+    assert!(matches!(&reasons[..], [Reason::FileChanged { what, .. }] if what == "program"), "{reasons:?}");
+}
+
+#[test]
+fn record_that_tells_too_little_is_a_reason() {
+    let mut armed = armed(FOLLOWS, None);
+    (armed.record.origin, armed.record.listing) = (None, None);
+    let unknown = [Reason::Unknown { because: Unknown::OlderRecord }];
+    assert_eq!(armed.machine_reasons(&present(), &[]), unknown);
+    assert_eq!(armed.wish_reasons(&origin(), FilePolicy::Auto), unknown);
+}
+
+/// The live machine, with a kernel that keeps the image current or does not, and the recorded image in memory if it is `there`.
+fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
+    let root = example::tree();
+    let machine = example::machine();
+    let image = loader::build(&loader::request::example(), &machine).unwrap().summary();
+    let mut record = armed(FOLLOWS, None).record;
+    // Where /proc/kcore shows the page of the block.
+    let block = image.by_block.as_ref().unwrap().block.start;
+    let page = block & !0xfff;
+    let mut kcore = example::kcore(&[(0x4000, page, 0x1000)]);
+    kcore.resize(0x5000, 0);
+    if there {
+        let at = (0x4000 + block - page) as usize + offset_of!(Block, seal);
+        for (index, byte) in kcore[at..at + DIGEST_LEN].iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&image.identity[2 * index..2 * index + 2], 16).unwrap();
+        }
+    }
+    let mut files = std::collections::BTreeMap::from([("proc/kcore".to_owned(), kcore)]);
+    for subsystem in ["cpu", "memory"] {
+        files.insert(format!("sys/devices/system/{subsystem}/crash_hotplug"), follows.as_bytes().to_vec());
+    }
+    example::plant(root.path(), &files);
+    record.image = Some(image);
+    (root, record)
+}
+
+#[test]
+fn image_that_another_loader_has_armed_over_ours_is_found_out() {
+    for (follows, there, replaced) in [("1\n", true, false), ("0\n", true, true), ("1\n", false, true)] {
+        let (root, record) = live(follows, there);
+        let armed = Armed::find(root.path(), record, &present()).unwrap();
+        assert_eq!(armed.replaced, replaced, "kept current: {follows:?}, in its place: {there}");
+        let unknown = [Reason::Unknown { because: Unknown::Replaced }];
+        assert_eq!(armed.machine_reasons(&present(), &[]), if replaced { &unknown[..] } else { &[] });
+    }
+}

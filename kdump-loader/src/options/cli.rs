@@ -1,0 +1,234 @@
+//! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
+
+mod image; // what decides an image
+pub mod manual; // the rest of each page: exit status, files, examples
+mod service; // `service …`
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::hotplug::queue::Block;
+use clap::{Args, Parser, Subcommand};
+
+pub use image::ImageArgs;
+pub use service::{Check, Divert, Install, Service, Uninstall};
+
+/// In place of a file's path.
+#[cfg(feature = "picture")]
+pub const STANDARD_OUTPUT: &str = "-";
+
+/// Arms a capture kernel that takes over when this kernel panics
+#[derive(Debug, Parser)]
+#[command(name = "kdump-loader", version, after_help = manual::help(""))]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Arm a capture kernel in place of the armed one
+    ///
+    /// Every check comes before the system call, because a call that fails can cost the armed image.
+    #[command(after_long_help = manual::help("load"))]
+    Load(Load),
+    /// Disarm the capture kernel
+    Unload,
+    /// Arm what the config says, unless the armed image is up to date
+    ///
+    /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces it with one system call, after every check;
+    /// nothing is armed only during that call. If the reload fails before it, the old image stays armed.
+    #[command(after_long_help = manual::help("reload"))]
+    Reload(Reload),
+    /// Say whether a panic now would leave a dump, and what would be wrong with it
+    ///
+    /// The first line is the answer: yes, yes but, cannot tell, or no. Findings follow, each with a level and a code; docs/status.md lists them.
+    /// The exit status is 0 for the first two answers and 1 for the others. Without privilege the answer is mostly "cannot tell".
+    Status(Status),
+    /// Print changes of CPUs, memory and the armed image as they happen
+    ///
+    /// Prints CPUs and memory blocks that come, go or change state, from the kernel's events. Notices arming and disarming within a tenth of a
+    /// second, and prints whether the kernel keeps the image up to date. Ctrl-C ends it.
+    Watch(Watch),
+    /// Show what `load` would do, without arming anything
+    ///
+    /// With --snapshot, plans for the machine of the snapshot, and needs no privilege.
+    Plan(Plan),
+    /// Describe the file of a capture kernel or of a purgatory
+    Inspect(Inspect),
+    /// Save the facts about this machine on which an image depends
+    ///
+    /// A snapshot holds copies of files below /proc and /sys, and no memory. Think before you share it: it reveals the kernel's address, which
+    /// KASLR hides, and the running kernel's command line, which may hold credentials. `plan --snapshot` reads it.
+    Snapshot(Snapshot),
+    /// Stand in for kexec-tools' kexec where it handles capture kernels
+    ///
+    /// The same as running this program under the name kexec. `kdump-loader kexec --help` prints the options, which are those of kexec-tools.
+    #[command(disable_help_flag = true)]
+    Kexec(Kexec),
+    /// Install, remove or check the service that keeps a capture kernel armed
+    #[command(subcommand)]
+    Service(Service),
+    /// Write the man pages
+    #[command(hide = true)]
+    GenerateMan(GenerateMan),
+    /// Write the completions for bash, zsh and fish
+    #[command(hide = true)]
+    GenerateCompletions(GenerateCompletions),
+    /// Print docs/kexec-options.md
+    #[command(hide = true)]
+    GenerateKexecOptions,
+}
+
+/// `load`
+#[derive(Debug, Args)]
+pub struct Load {
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Let the kernel build the image (kexec_file_load)
+    ///
+    /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel whose signature it trusts. After a panic, the
+    /// kernel's built-in purgatory verifies the image. If the image is corrupt, that purgatory hangs without a message.
+    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
+    pub file: bool,
+    /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The config
+    #[arg(long, value_name = "FILE", default_value = "/etc/kdump-loader.toml")]
+    pub config: PathBuf,
+    /// Arm again even if the armed image is up to date
+    #[arg(long)]
+    pub force: bool,
+    /// Print as JSON what was done and why
+    #[arg(long)]
+    pub json: bool,
+    /// Only queue an event of CPUs or memory for the next reload; for udev
+    #[arg(long, conflicts_with_all = ["force", "json"])]
+    pub queue: bool,
+    /// The memory block that was removed, by its kernel name, such as memory42
+    #[arg(long, value_name = "DEVICE", requires = "queue")]
+    pub removed: Option<Block>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Exit with 1 for "yes, but" as well
+    #[arg(long)]
+    pub strict: bool,
+    /// Compare what is armed with this config [default: /etc/kdump-loader.toml if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Also write the answer for Prometheus' node_exporter: a file in its textfile directory, replaced in one step
+    #[arg(long, value_name = "FILE")]
+    pub prometheus: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Look at the machine below this directory, for tests and bug reports
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// `watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Plan for the machine of this snapshot
+    #[arg(long, value_name = "DIR")]
+    pub snapshot: Option<PathBuf>,
+    /// Draw the crash region as SVG: segments, free memory, and what is hashed
+    ///
+    /// FILE is replaced as a whole; a symbolic link is refused. The table is still printed. If FILE is - or missing, the picture goes to standard
+    /// output instead of the table.
+    #[cfg(feature = "picture")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, conflicts_with = "json")]
+    pub svg: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// A bzImage, a unified kernel image, a vmlinux or a purgatory [default: the embedded purgatory]
+    pub file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `snapshot`
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// Where to save it: a new or empty directory
+    pub dir: PathBuf,
+}
+
+/// `kexec`
+#[derive(Debug, Args)]
+pub struct Kexec {
+    /// The arguments of kexec-tools' kexec
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<OsString>,
+}
+
+/// `generate-man`
+#[derive(Debug, Args)]
+pub struct GenerateMan {
+    /// Where to write them
+    pub dir: PathBuf,
+}
+
+/// `generate-completions`
+#[derive(Debug, Args)]
+pub struct GenerateCompletions {
+    /// Where to write them
+    pub dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use handoff::block::{DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS};
+    use loader::purgatory::settings::DEFAULT_ON_CORRUPT;
+
+    use super::*;
+
+    #[test]
+    fn flags_do_not_contradict_one_another() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_tells_the_defaults_of_the_loader() {
+        let mut cli = Cli::command();
+        let help = cli.find_subcommand_mut("load").unwrap().render_long_help().to_string();
+        let defaults = [
+            DEFAULT_ON_CORRUPT.word().to_owned(),
+            (DEFAULT_RESET_DELAY_MS / 1000).to_string(),
+            format!("{}K", DEFAULT_LEAF_SIZE >> 10),
+        ];
+        for (option, default) in ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults) {
+            let told = help.split_once(&format!("{option} <")).unwrap().1.split("[default: ").nth(1).unwrap();
+            assert!(told.starts_with(&format!("{default}]")), "{option}: {told}");
+        }
+    }
+}

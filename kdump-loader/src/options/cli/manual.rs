@@ -1,0 +1,274 @@
+//! What `--help` and the man pages say of each command besides its options: exit status, files, examples and neighbors.
+
+/// The part of a command's page that clap does not know.
+#[derive(Clone, Copy, Debug)]
+pub struct Manual {
+    /// The command's words after the program's name; empty for the program itself.
+    pub command: &'static str,
+    /// Facts that belong to no single option, a paragraph each.
+    pub notes: &'static [&'static str],
+    /// Exit statuses and their meanings.
+    pub exit: &'static [(&'static str, &'static str)],
+    /// Paths of [`FILES`].
+    pub files: &'static [&'static str],
+    /// What each does, and the command lines.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// Other pages, as name and section.
+    pub see_also: &'static [(&'static str, &'static str)],
+}
+
+/// The three statuses of every command but those that answer a question.
+const DONE: &[(&str, &str)] = &[("0", "Success."), ("1", "Failure. The message says what happened."), ("2", "Usage error.")];
+
+const CONFIG: &str = "/etc/kdump-loader.toml";
+const ARMED: &str = "/run/kdump-loader/armed.json";
+const FAILED: &str = "/run/kdump-loader/failed.json";
+const PENDING: &str = "/run/kdump-loader/pending";
+const LEDGER: &str = "/var/lib/kdump-loader/service.json";
+const LOADED: &str = "/sys/kernel/kexec_crash_loaded";
+const IOMEM: &str = "/proc/iomem";
+const UNITS: &str = "/usr/lib/systemd/system/kdump-loader*";
+const RULE: &str = "/usr/lib/udev/rules.d/40-kdump-loader.rules";
+const SYSCTL: &str = "/etc/sysctl.d/60-kdump-loader.conf";
+
+/// Every file that a page names, and what it is for.
+pub const FILES: [(&str, &str); 10] = [
+    (CONFIG, "The config: what the service arms. See kdump-loader.toml(5)."),
+    (ARMED, "What is armed, and the files and options that it was made from."),
+    (FAILED, "Why the last reload of this boot failed, if it did."),
+    (PENDING, "Exists while events of CPUs or memory wait for a reload."),
+    (LEDGER, "Every change that `service install` has made, for `service uninstall`."),
+    (LOADED, "1 while a capture kernel is armed."),
+    (IOMEM, "The memory map with the crash region. Only root sees its addresses."),
+    (UNITS, "The units that arm at boot and after hotplug."),
+    (RULE, "The udev rule that queues a reload when CPUs or memory come or go."),
+    (SYSCTL, "Sets kernel.panic_on_oops, so that an oops leaves a dump."),
+];
+
+/// The page of every command.
+pub const PAGES: [Manual; 15] = [
+    Manual {
+        command: "",
+        notes: &["Data goes to standard output, messages to standard error."],
+        exit: DONE,
+        files: &[CONFIG, ARMED, FAILED, PENDING, LEDGER, UNITS, RULE, LOADED],
+        examples: &[
+            (
+                "Arm a capture kernel once:",
+                "kdump-loader load --kernel /boot/vmlinuz --initrd /boot/kdump.img --append nr_cpus=1",
+            ),
+            ("Arm at every boot and after hotplug:", "kdump-loader service install\nsystemctl start kdump-loader"),
+            ("Ask whether a panic now would leave a dump:", "kdump-loader status"),
+        ],
+        see_also: &[("kdump-loader.toml", "5"), ("makedumpfile", "8"), ("kexec", "8")],
+    },
+    Manual {
+        command: "load",
+        notes: &[
+            "The kernel updates an armed image when CPUs come or go and when memory comes, if it can. `status` says whether it can. \
+             After memory is removed, load again: the kernel keeps the removed range in the list of memory to dump.",
+            "If a check fails, the image that was armed stays armed.",
+        ],
+        exit: DONE,
+        files: &[ARMED, LOADED, IOMEM],
+        examples: &[
+            (
+                "Arm with the running kernel's command line:",
+                "kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img \\\n    --reuse-cmdline --append 'nr_cpus=1 \
+                 reset_devices acpi_no_memhotplug'",
+            ),
+            ("Let a kernel under Secure Boot build the image:", "kdump-loader load --file --kernel /boot/vmlinuz"),
+        ],
+        see_also: &[("kdump-loader-plan", "8"), ("kdump-loader-reload", "8"), ("kexec_load", "2"), ("bootparam", "7")],
+    },
+    Manual {
+        command: "unload",
+        notes: &["After this, a panic leaves no dump. A running service arms again at its next reload."],
+        exit: DONE,
+        files: &[ARMED, LOADED],
+        examples: &[("Disarm:", "kdump-loader unload")],
+        see_also: &[("kdump-loader-load", "8"), ("kexec_load", "2")],
+    },
+    Manual {
+        command: "reload",
+        notes: &[
+            "The first event of a burst causes a reload at once. The others wait until the burst is over and share one reload.",
+        ],
+        exit: &[
+            ("0", "The armed image is up to date, or the event is queued."),
+            ("1", "The reload failed. The old image stays armed where the kernel allows it."),
+            ("2", "Usage error."),
+        ],
+        files: &[CONFIG, ARMED, FAILED, PENDING],
+        examples: &[
+            ("Apply a changed config:", "kdump-loader reload"),
+            ("Try a config without installing it:", "kdump-loader reload --config ./kdump-loader.toml"),
+            ("Show what was done and why:", "kdump-loader reload --json"),
+        ],
+        see_also: &[("kdump-loader.toml", "5"), ("kdump-loader-load", "8"), ("udev", "7")],
+    },
+    Manual {
+        command: "status",
+        notes: &[],
+        exit: &[
+            ("0", "A panic now leaves a dump: \"yes\" or \"yes, but\"."),
+            ("1", "A panic now leaves no dump, or the answer is unknown. With --strict, also \"yes, but\"."),
+            ("2", "Usage error."),
+        ],
+        files: &[CONFIG, ARMED, FAILED, LOADED, IOMEM],
+        examples: &[
+            ("Ask, and treat every problem as a failure:", "kdump-loader status --strict"),
+            (
+                "Write metrics for node_exporter:",
+                "kdump-loader status --prometheus /var/lib/prometheus/node-exporter/kdump_loader.prom",
+            ),
+        ],
+        see_also: &[("kdump-loader-reload", "8"), ("kdump-loader-service-check", "8"), ("makedumpfile", "8")],
+    },
+    Manual {
+        command: "watch",
+        notes: &[],
+        exit: DONE,
+        files: &[ARMED, LOADED],
+        examples: &[
+            ("Print events until Ctrl-C:", "kdump-loader watch"),
+            ("The same for another program:", "kdump-loader watch --json"),
+        ],
+        see_also: &[("kdump-loader-status", "8"), ("udevadm", "8")],
+    },
+    Manual {
+        command: "plan",
+        notes: &[],
+        exit: DONE,
+        files: &[IOMEM],
+        examples: &[
+            ("Show what `load` would put where on this machine:", "kdump-loader plan --kernel /boot/vmlinuz"),
+            #[cfg(feature = "picture")]
+            (
+                "The same for the machine of a snapshot, as a picture:",
+                "kdump-loader plan --snapshot ./machine --kernel ./vmlinuz --svg plan.svg",
+            ),
+        ],
+        see_also: &[("kdump-loader-load", "8"), ("kdump-loader-snapshot", "8")],
+    },
+    Manual {
+        command: "inspect",
+        notes: &[],
+        exit: DONE,
+        files: &[],
+        examples: &[
+            ("Describe a kernel:", "kdump-loader inspect /boot/vmlinuz"),
+            ("Describe the embedded purgatory:", "kdump-loader inspect"),
+        ],
+        see_also: &[("kdump-loader-plan", "8"), ("objdump", "1")],
+    },
+    Manual {
+        command: "snapshot",
+        notes: &["Only the owner can read the snapshot."],
+        exit: DONE,
+        files: &[IOMEM],
+        examples: &[("Save this machine for a bug report:", "kdump-loader snapshot ./machine")],
+        see_also: &[("kdump-loader-plan", "8")],
+    },
+    Manual {
+        command: "kexec",
+        notes: &[],
+        exit: &[
+            ("0", "Success. With -S: nothing is armed."),
+            ("1", "A usage error, or a failure before the system call. With -S: a capture kernel is armed."),
+            ("255", "The kernel rejected the request, or -S found no answer."),
+        ],
+        files: &[ARMED, LOADED],
+        examples: &[
+            (
+                "Arm as kexec-tools would:",
+                "kdump-loader kexec -p /boot/vmlinuz --initrd=/boot/kdump.img --append='nr_cpus=1 reset_devices'",
+            ),
+            ("Disarm:", "kdump-loader kexec -p -u"),
+        ],
+        see_also: &[("kdump-loader-load", "8"), ("kexec", "8")],
+    },
+    Manual {
+        command: "service",
+        notes: &[],
+        exit: DONE,
+        files: &[CONFIG, LEDGER, UNITS, RULE],
+        examples: &[
+            (
+                "Switch a Debian with kdump-tools over; kdump-tools still saves the dumps:",
+                "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\nkdump-loader status",
+            ),
+            ("Switch it back:", "kdump-loader service uninstall\nsystemctl restart kdump-tools"),
+        ],
+        see_also: &[("kdump-loader.toml", "5"), ("systemctl", "1")],
+    },
+    Manual {
+        command: "service install",
+        notes: &[],
+        exit: DONE,
+        files: &[CONFIG, LEDGER, UNITS, RULE, SYSCTL],
+        examples: &[
+            (
+                "Switch a Debian with kdump-tools over; kdump-tools still saves the dumps:",
+                "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\nkdump-loader status",
+            ),
+            (
+                "Install into the image of a distribution that is not known:",
+                "kdump-loader service install --root /mnt --distribution debian",
+            ),
+            ("Show what would change in the image of a machine:", "kdump-loader service install --root /mnt --dry-run"),
+        ],
+        see_also: &[("kdump-loader-service-uninstall", "8"), ("kdump-loader-service-check", "8"), ("kdump-loader.toml", "5")],
+    },
+    Manual {
+        command: "service uninstall",
+        notes: &[],
+        exit: DONE,
+        files: &[CONFIG, LEDGER],
+        examples: &[("Return to kdump-tools:", "kdump-loader service uninstall\nsystemctl restart kdump-tools")],
+        see_also: &[("kdump-loader-service-install", "8")],
+    },
+    Manual {
+        command: "service divert",
+        notes: &["The diversions are those of dpkg-divert(1), so this is for Debian and its kin."],
+        exit: DONE,
+        files: &[],
+        examples: &[
+            ("Let kdump-tools arm with this program:", "kdump-loader service divert\nsystemctl restart kdump-tools"),
+            ("Put Debian's kexec back:", "kdump-loader service divert --undo"),
+        ],
+        see_also: &[("kdump-loader-kexec", "8"), ("dpkg-divert", "1"), ("kexec", "8")],
+    },
+    Manual {
+        command: "service check",
+        notes: &[],
+        exit: &[
+            ("0", "Everything is as installed, and no other service arms a capture kernel."),
+            ("1", "A file is missing or differs, another service arms too, or the files of the config would leave no dump."),
+            ("2", "Usage error."),
+        ],
+        files: &[CONFIG, LEDGER, UNITS, RULE],
+        examples: &[
+            ("Check this machine:", "kdump-loader service check"),
+            ("Check the image of another:", "kdump-loader service check --root /mnt --json"),
+        ],
+        see_also: &[("kdump-loader-service-install", "8"), ("kdump-loader-status", "8")],
+    },
+];
+
+/// The page of a command; `None` for a command that has none yet, which a test reports.
+pub fn of(command: &str) -> Option<&'static Manual> {
+    PAGES.iter().find(|page| page.command == command)
+}
+
+/// The end of `--help`: notes, exit statuses and examples.
+pub fn help(command: &str) -> String {
+    let Some(page) = of(command) else { return String::new() };
+    let mut parts: Vec<String> = page.notes.iter().map(ToString::to_string).collect();
+    let statuses: String = page.exit.iter().map(|(status, meaning)| format!("\n  {status}  {meaning}")).collect();
+    parts.push(format!("Exit status:{statuses}"));
+    let examples: Vec<String> =
+        page.examples.iter().map(|(what, lines)| format!("  {what}\n    {}", lines.replace('\n', "\n    "))).collect();
+    parts.push(format!("Examples:\n{}", examples.join("\n")));
+    parts.join("\n\n")
+}

@@ -1,0 +1,200 @@
+//! What a config may say, and what is said of one that may not.
+
+use handoff::{EngineId, OnCorrupt};
+
+use super::*;
+use loader::request::{Confidential, Console, EngineChoice};
+
+fn parse(text: &str) -> Result<Config, Defect> {
+    Config::parse(text, "6.12.95-amd64")
+}
+
+fn refused(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn kernel_alone_is_a_config() {
+    let config = parse("kernel = '/boot/vmlinuz'").unwrap();
+    assert_eq!(config, Config { options: Options::new("/boot/vmlinuz".into()), file: FilePolicy::Auto });
+}
+
+#[test]
+fn every_key_is_what_the_flag_is() {
+    let text = "
+        kernel = '/boot/vmlinuz-{release}'
+        initrd = '/boot/kdump-{release}.img' # of the same release
+        append = \"nr_cpus=1 dyndbg=\\\"file x +p\\\"\"
+        reuse_cmdline = true
+        noefi = true
+        on_corrupt = 'halt'
+        reset_delay = 5
+        console = 'ttyS1'
+        confidential = 'yes'
+        no_hotplug = true
+        engine = 'soft'
+        leaf_size = '64K'
+        purgatory = '/usr/lib/purgatory.ro'
+        file = 'never'
+    ";
+    let options = Options {
+        kernel: "/boot/vmlinuz-6.12.95-amd64".into(),
+        initrd: Some("/boot/kdump-6.12.95-amd64.img".into()),
+        append: Some("nr_cpus=1 dyndbg=\"file x +p\"".into()),
+        reuse_cmdline: true,
+        noefi: true,
+        on_corrupt: Some(OnCorrupt::Halt),
+        reset_delay_ms: Some(5000),
+        console: Console::Port(0x2f8),
+        confidential: Confidential::Yes,
+        no_hotplug: true,
+        engine: EngineChoice::Only(EngineId::Soft),
+        leaf_size: Some(64 << 10),
+        purgatory: Some("/usr/lib/purgatory.ro".into()),
+    };
+    let config = parse(text).unwrap();
+    assert_eq!(config, Config { options, file: FilePolicy::Never });
+    // Whatever can be said is remembered, so that a change of it is noticed; how it is armed is remembered otherwise.
+    let mut keys: Vec<_> = KEYS.into_iter().filter(|key| *key != "file").collect();
+    keys.sort_unstable();
+    assert_eq!(config.options.words().into_keys().collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installed() {
+    let installed = include_str!("../../service/dist/kdump-loader.toml");
+    for key in keys::ALL {
+        let known = parse(&format!("kernel = '/k'\n{} = []", key.name)).unwrap_err();
+        assert!(!matches!(known, Defect::UnknownKey { .. }), "{}: {known}", key.name);
+        assert!(
+            installed.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))),
+            "{}",
+            key.name
+        );
+        assert!(key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(), "{}", key.name);
+    }
+}
+
+#[test]
+fn first_initrd_of_a_list_that_exists_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put(OSRELEASE, "6.1.0\n");
+    put(DEFAULT, "kernel = '/k'\ninitrd = ['/boot/i-{release}', '/var/lib/kdump/i-{release}']");
+    let initrd = || Config::read(root.path(), None).unwrap().options.initrd.unwrap();
+    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"), "neither exists: the first is named in the error");
+    put("var/lib/kdump/i-6.1.0", "");
+    assert_eq!(initrd(), Path::new("/var/lib/kdump/i-6.1.0"));
+    put("boot/i-6.1.0", "");
+    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"));
+    for text in ["kernel = '/k'\ninitrd = []", "kernel = '/k'\ninitrd = ['i']", "kernel = '/k'\ninitrd = [1]"] {
+        assert!(matches!(parse(text), Err(Defect::Value { line: 2, .. })), "{text}");
+    }
+}
+
+#[test]
+fn unknown_key_is_named_with_its_line() {
+    let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
+    assert!(message.starts_with("line 4: there is no key `initird`") && message.contains("initrd, append"), "{message}");
+    let message = refused("kernel = '/k'\n[loader]\nappend = 'x'\n");
+    assert!(message.starts_with("line 2") && message.contains("`loader`"), "{message}");
+}
+
+#[test]
+fn wrong_value_is_named_with_key_and_line() {
+    for (text, words) in [
+        ("kernel = 3", ["line 1", "`kernel`", "integer"]),
+        ("kernel = '/k'\nreuse_cmdline = 'yes'", ["line 2", "`reuse_cmdline`", "boolean"]),
+        ("kernel = '/k'\nappend = '''\na\nb'''\nreset_delay = 3601", ["line 5", "`reset_delay`", "0 to 3600"]),
+        ("kernel = '/k'\nreset_delay = -1", ["line 2", "`reset_delay`", "0 to 3600"]),
+        ("kernel = '/k'\non_corrupt = 'explode'", ["line 2", "`on_corrupt`", "reset, halt, boot"]),
+        ("kernel = '/k'\nengine = 'md5'", ["line 2", "`engine`", "sha-ni"]),
+        ("kernel = '/k'\nleaf_size = '3K'", ["line 2", "`leaf_size`", "power of two"]),
+        ("kernel = '/k'\nconsole = 'tty0'", ["line 2", "`console`", "ttyS0"]),
+        ("kernel = '/k'\nfile = 'sometimes'", ["line 2", "`file`", "auto, never, always"]),
+        ("kernel = 'vmlinuz'", ["line 1", "`kernel`", "absolute"]),
+        ("kernel = ''", ["line 1", "`kernel`", "absolute"]),
+    ] {
+        let message = refused(text);
+        for word in words {
+            assert!(message.contains(word), "{word:?} is missing in: {message}");
+        }
+    }
+}
+
+#[test]
+fn first_mistake_in_the_file_is_the_one_that_is_told() {
+    assert!(refused("zzz = 1\nkernel = 3").contains("`zzz`"));
+    assert!(refused("kernel = 3\naaa = 1").contains("`kernel`"));
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused_with_its_line() {
+    for (text, line) in [("kernel = '/k'\ninitrd", 2), ("kernel = '/k'\nkernel = '/l'", 2), ("kernel = \"/k", 1), ("=", 1)] {
+        let Err(Defect::Syntax { line: told, message }) = parse(text) else { panic!("{text:?} was taken") };
+        assert_eq!(told, line, "{text:?}: {message}");
+        assert!(!message.is_empty());
+    }
+}
+
+#[test]
+fn config_without_a_kernel_is_refused() {
+    for text in ["", "initrd = '/i'"] {
+        assert_eq!(parse(text), Err(Defect::NoKernel));
+    }
+}
+
+#[test]
+fn what_the_kernels_purgatory_cannot_be_told_is_refused_with_it() {
+    for (key, value) in [("noefi", "true"), ("engine", "'auto'"), ("reset_delay", "10"), ("no_hotplug", "false")] {
+        let text = format!("kernel = '/k'\n{key} = {value}\nfile = 'always'");
+        assert_eq!(parse(&text), Err(Defect::NotForFile { line: 2, key: key.into() }));
+        assert!(parse(&text.replace("always", "auto")).is_ok());
+    }
+    assert!(parse("kernel = '/k'\ninitrd = '/i'\nappend = 'x'\nreuse_cmdline = true\nfile = 'always'").is_ok());
+}
+
+#[test]
+fn missing_and_defective_files_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let message = Config::read(root.path(), None).unwrap_err().to_string();
+    assert!(message.contains("etc/kdump-loader.toml") && message.contains("--config"), "{message}");
+    let path = root.path().join("my.toml");
+    fs::write(&path, "kernel = '/boot/vmlinuz-{release}'").unwrap();
+    assert!(matches!(Config::read(root.path(), Some(&path)), Err(Error::Release { .. })));
+    let release = root.path().join(OSRELEASE);
+    fs::create_dir_all(release.parent().unwrap()).unwrap();
+    fs::write(release, "6.1.0\n").unwrap();
+    let config = Config::read(root.path(), Some(&path)).unwrap();
+    assert_eq!(config.options.kernel, Path::new("/boot/vmlinuz-6.1.0"));
+    fs::write(&path, "kernal = '/k'").unwrap();
+    let message = Config::read(root.path(), Some(&path)).unwrap_err().to_string();
+    assert!(message.contains("my.toml: line 1") && message.contains("kernal"), "{message}");
+    fs::write(&path, b"kernel = '/\xff'").unwrap();
+    assert!(matches!(Config::read(root.path(), Some(&path)), Err(Error::Read { .. })));
+}
+
+#[test]
+fn config_that_is_no_regular_file_or_too_large_is_refused_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("config");
+    let refused = |path: &Path| match Config::read(root.path(), Some(path)) {
+        Err(Error::Read { source, .. }) => source.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(refused(&path).contains("is a FIFO"), "{}", refused(&path));
+    assert!(refused(Path::new("/dev/zero")).contains("is a character device"));
+    fs::remove_file(&path).unwrap();
+    // A link is followed.
+    fs::write(root.path().join("large"), vec![b'#'; 1 + LARGEST as usize]).unwrap();
+    std::os::unix::fs::symlink("large", &path).unwrap();
+    assert!(refused(&path).contains("1048577 bytes"), "{}", refused(&path));
+    fs::write(root.path().join("large"), vec![b'#'; LARGEST as usize]).unwrap();
+    assert!(matches!(Config::read(root.path(), Some(&path)), Err(Error::Release { .. })), "it was read");
+}

@@ -1,0 +1,149 @@
+//! [0] The words of options, for the command line and the config alike: what may stand after `--console` may stand after `console =`.
+//!
+//! *On entry* text that somebody has typed. *On exit* a value that the purgatory takes, or a sentence that says what it should have been.
+
+use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
+use handoff::{EngineId, OnCorrupt};
+
+use loader::cmdline;
+use loader::request::{Confidential, Console, EngineChoice};
+
+const AUTO: &str = "auto";
+const NONE: &str = "none";
+const YES: &str = "yes";
+const NO: &str = "no";
+
+/// A reset delay: seconds as a decimal number, to milliseconds.
+pub fn reset_delay(text: &str) -> Result<u32, String> {
+    let limit = MAX_RESET_DELAY_MS / 1000;
+    let seconds = unsigned(text).filter(|&seconds| seconds <= limit);
+    seconds.map(|seconds| seconds * 1000).ok_or_else(|| format!("not a number of seconds from 0 to {limit}"))
+}
+
+/// A decimal number. `parse` would take a sign, too.
+fn unsigned(digits: &str) -> Option<u32> {
+    if digits.starts_with('+') { None } else { digits.parse().ok() }
+}
+
+/// A console: `auto`, `none`, a UART's name or its first I/O port.
+pub fn console(text: &str) -> Result<Console, String> {
+    let port = match text {
+        AUTO => return Ok(Console::Auto),
+        NONE => return Ok(Console::None),
+        name => cmdline::legacy_port(name).or_else(|| cmdline::hexadecimal_port(name)),
+    };
+    port.map(Console::Port).ok_or_else(|| {
+        format!("not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x} such as 0x3f8, or none")
+    })
+}
+
+/// A leaf's size: bytes, with K or M for powers of 1024.
+pub fn leaf_size(text: &str) -> Result<u32, String> {
+    let (digits, factor) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let size = unsigned(digits).and_then(|number| number.checked_mul(factor));
+    size.filter(|size| size.is_power_of_two() && (MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(size))
+        .ok_or_else(|| format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20))
+}
+
+/// What to do on corruption.
+pub fn on_corrupt(text: &str) -> Result<OnCorrupt, String> {
+    let found = OnCorrupt::ALL.iter().copied().find(|action| action.word() == text);
+    found.ok_or_else(|| format!("not {}", OnCorrupt::ALL.iter().map(|action| action.word()).collect::<Vec<_>>().join(", ")))
+}
+
+/// A digest engine: `auto`, or an engine's name.
+pub fn engine(text: &str) -> Result<EngineChoice, String> {
+    let named = EngineId::ALL.iter().copied().find(|engine| engine.word() == text).map(EngineChoice::Only);
+    let found = if text == AUTO { Some(EngineChoice::Auto) } else { named };
+    let names = || EngineId::ALL.iter().map(|engine| engine.word()).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("not {AUTO}, {}", names()))
+}
+
+/// Whether this is a confidential guest: `auto`, `yes`, `no`.
+pub fn confidential(text: &str) -> Result<Confidential, String> {
+    let choices = [Confidential::Auto, Confidential::Yes, Confidential::No];
+    let found = choices.into_iter().find(|&choice| confidential_word(choice) == text);
+    found.ok_or_else(|| format!("not {AUTO}, {YES}, {NO}"))
+}
+
+/// The word for that.
+pub fn confidential_word(confidential: Confidential) -> &'static str {
+    match confidential {
+        Confidential::Auto => AUTO,
+        Confidential::Yes => YES,
+        Confidential::No => NO,
+    }
+}
+
+/// The word for a console.
+pub fn console_word(console: Console) -> String {
+    match console {
+        Console::Auto => AUTO.to_owned(),
+        Console::None => NONE.to_owned(),
+        Console::Port(port) => format!("{port:#x}"),
+    }
+}
+
+/// The word for an engine.
+pub fn engine_word(engine: EngineChoice) -> &'static str {
+    match engine {
+        EngineChoice::Auto => AUTO,
+        EngineChoice::Only(engine) => engine.word(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_two_within_limits() {
+        assert_eq!(leaf_size("64K"), Ok(64 << 10));
+        assert_eq!(leaf_size("1M"), Ok(1 << 20));
+        assert_eq!(leaf_size("4096"), Ok(4096));
+        for wrong in ["", "K", "0", "3K", "2K", "128M", "4096M", "-4K", "+4K", "64KB"] {
+            assert!(leaf_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn consoles_are_names_or_ports() {
+        assert_eq!(console("auto"), Ok(Console::Auto));
+        assert_eq!(console("none"), Ok(Console::None));
+        assert_eq!(console("ttyS0"), Ok(Console::Port(0x3f8)));
+        assert_eq!(console("ttyS3"), Ok(Console::Port(0x2e8)));
+        assert_eq!(console("0x3e8"), Ok(Console::Port(0x3e8)));
+        for wrong in ["", "ttyS4", "tty0", "0x", "0x0", "0xfffd", "0x10000", "3f8", "0x+3f8", "ttyS0,115200", "uart,io,0x3f8"] {
+            assert!(console(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn delays_are_whole_seconds_up_to_an_hour() {
+        assert_eq!(reset_delay("0"), Ok(0));
+        assert_eq!(reset_delay("3600"), Ok(3_600_000));
+        for wrong in ["3601", "-1", "+5", "1.5", "soon"] {
+            assert!(reset_delay(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn words_mean_what_they_are_made_from() {
+        for choice in [EngineChoice::Auto, EngineChoice::Only(EngineId::Soft), EngineChoice::Only(EngineId::ShaNi)] {
+            assert_eq!(engine(engine_word(choice)), Ok(choice));
+        }
+        for console in [Console::Auto, Console::None, Console::Port(0x3f8)] {
+            assert_eq!(super::console(&console_word(console)), Ok(console));
+        }
+        for choice in [Confidential::Auto, Confidential::Yes, Confidential::No] {
+            assert_eq!(confidential(confidential_word(choice)), Ok(choice));
+        }
+        assert!(confidential("sev").unwrap_err().contains("auto, yes, no"));
+        assert_eq!(on_corrupt("halt"), Ok(OnCorrupt::Halt));
+        assert!(on_corrupt("stop").unwrap_err().contains("reset, halt, boot"));
+        assert!(engine("fast").unwrap_err().contains("auto, soft, sha-ni"));
+    }
+}

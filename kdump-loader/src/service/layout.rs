@@ -1,0 +1,236 @@
+//! [2] What shall be there: the program, its units and its udev rule, which are in this program, a configuration, and the links that
+//! `systemctl enable` would make of the units' [Install] sections.
+
+use std::path::{Path, PathBuf};
+
+use super::distribution::Distribution;
+use super::settings::{self, Settings};
+use super::tree::{Found, Tree};
+use super::{Error, distribution_of};
+
+/// Where the program goes, and the units and the rule say so.
+pub const PROGRAM: &str = "usr/sbin/kdump-loader";
+/// Where the configuration is.
+pub const CONFIGURATION: &str = crate::options::config::DEFAULT;
+/// Where the udev rule goes.
+pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
+/// Where the units' presets go (systemd.preset(5)). No package has this file, so it goes below /etc: /usr may be read-only.
+const PRESET: &str = "etc/systemd/system-preset/80-kdump-loader.preset";
+/// Where the kernel's settings go (sysctl.d(5)), below /etc for the same reason.
+pub const SYSCTL: &str = "etc/sysctl.d/60-kdump-loader.conf";
+/// Where units go that do not come from the administrator.
+const UNITS: &str = "usr/lib/systemd/system";
+/// Where links to them go that enable them.
+const ENABLED: &str = "etc/systemd/system";
+
+/// The units: name, text, and the unit that wants it, as its own [Install] section says.
+const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
+    ("kdump-loader.service", include_str!("dist/kdump-loader.service"), Some("multi-user.target")),
+    ("kdump-loader-reload.path", include_str!("dist/kdump-loader-reload.path"), Some("kdump-loader.service")),
+    ("kdump-loader-reload.service", include_str!("dist/kdump-loader-reload.service"), None),
+];
+const RULE_TEXT: &str = include_str!("dist/40-kdump-loader.rules");
+const PRESET_TEXT: &str = include_str!("dist/80-kdump-loader.preset");
+const SYSCTL_TEXT: &str = include_str!("dist/60-kdump-loader-sysctl.conf");
+
+/// rwxr-xr-x
+const EXECUTABLE: u32 = 0o755;
+/// rw-r--r--
+const READABLE: u32 = 0o644;
+
+/// The program that is to be installed, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a>(pub &'a [u8]);
+
+/// Something that shall be at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Below the root.
+    pub path: String,
+    /// What shall be there.
+    pub content: Content,
+    /// Whether something else may be there, too: it is the administrator's then.
+    pub any_will_do: bool,
+}
+
+/// A file or a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A file.
+    File {
+        /// What is in it.
+        bytes: Vec<u8>,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A symbolic link.
+    Link {
+        /// What it says.
+        target: PathBuf,
+    },
+}
+
+impl Item {
+    fn file(path: impl Into<String>, bytes: &[u8], mode: u32) -> Self {
+        Self { path: path.into(), content: Content::File { bytes: bytes.to_vec(), mode }, any_will_do: false }
+    }
+
+    /// A file that everybody may read.
+    pub fn text(path: impl Into<String>, text: &str) -> Self {
+        Self::file(path, text.as_bytes(), READABLE)
+    }
+
+    /// A link.
+    pub fn link(path: impl Into<String>, target: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), content: Content::Link { target: target.into() }, any_will_do: false }
+    }
+
+    /// Whether this is what lies there.
+    pub fn is(&self, found: &Found) -> bool {
+        match (found, &self.content) {
+            (Found::File { bytes, mode }, Content::File { bytes: wanted, mode: wanted_mode }) => {
+                bytes == wanted && mode == wanted_mode
+            }
+            (Found::Link { target }, Content::Link { target: wanted }) => target == wanted,
+            _ => false,
+        }
+    }
+}
+
+/// [`items`] for the machine as it is; `named` is a distribution in place of its own. An installed configuration needs neither.
+pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Result<Vec<Item>, Error> {
+    let (distribution, settings) = match distribution_of(tree, named) {
+        Ok(distribution) => (distribution, settings::read(tree, distribution)?),
+        Err(_) if tree.look(CONFIGURATION)? != Found::Absent => (Distribution::Debian, Settings::default()),
+        Err(error) => return Err(error),
+    };
+    Ok(items(program, distribution, &settings))
+}
+
+/// Everything of ours that goes on this machine, in the order in which it is put there: what is enabled is there by then.
+pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settings) -> Vec<Item> {
+    let units = OUR_UNITS.iter().map(|(name, text, _)| Item::text(format!("{UNITS}/{name}"), text));
+    let enabled = OUR_UNITS.iter().filter_map(|(name, _, wanted_by)| {
+        Some(Item::link(format!("{ENABLED}/{}.wants/{name}", (*wanted_by)?), format!("/{UNITS}/{name}")))
+    });
+    let configuration = Item::text(CONFIGURATION, &distribution.configuration(settings));
+    let sysctl = settings.sysctl.as_ref().map_or_else(|| SYSCTL_TEXT.to_owned(), |settings| sysctl(settings));
+    let first = [
+        Item::file(PROGRAM, program.0, EXECUTABLE),
+        Item { any_will_do: true, ..configuration },
+        Item::text(RULE, RULE_TEXT),
+        Item::text(SYSCTL, &sysctl),
+        Item::text(PRESET, PRESET_TEXT),
+    ];
+    first.into_iter().chain(units).chain(enabled).collect()
+}
+
+/// The kernel's settings of a service whose place is taken, in place of ours.
+fn sysctl(settings: &[String]) -> String {
+    let comment = SYSCTL_TEXT.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
+    comment.chain(settings.iter().map(|setting| format!("{}\n", setting.replacen('=', " = ", 1)))).collect()
+}
+
+/// The keys of sysctl.d that are installed on a machine; none if that cannot be read.
+pub fn sysctl_keys(root: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(root.join(SYSCTL)).unwrap_or_default();
+    let settings = text.lines().filter(|line| !line.starts_with('#'));
+    settings.filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotplug::burst;
+
+    #[test]
+    fn links_are_those_that_the_units_ask_for() {
+        for (name, text, wanted_by) in OUR_UNITS {
+            let asked = text.lines().find_map(|line| line.strip_prefix("WantedBy="));
+            assert_eq!(asked, wanted_by, "{name}");
+        }
+    }
+
+    #[test]
+    fn preset_enables_every_unit_that_is_enabled_and_no_other() {
+        let enabled: Vec<String> =
+            OUR_UNITS.iter().filter(|unit| unit.2.is_some()).map(|unit| format!("enable {}", unit.0)).collect();
+        let preset: Vec<&str> = PRESET_TEXT.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(preset, enabled);
+    }
+
+    #[test]
+    fn unit_that_arms_requires_no_mount_and_waits_for_no_other_service() {
+        let service = OUR_UNITS[0].1;
+        // PrivateTmp= and the like require mounts, which are unmounted at shutdown, and the unit with them (systemd.exec(5)).
+        for stops in [
+            "Requires",
+            "BindsTo",
+            "PrivateTmp",
+            "RootDirectory",
+            "RootImage",
+            "StateDirectory",
+            "CacheDirectory",
+            "LogsDirectory",
+        ] {
+            assert!(!service.lines().any(|line| line.starts_with(stops)), "{stops}");
+        }
+        assert!(service.contains("\nDefaultDependencies=no\n") && service.contains("\nIgnoreOnIsolate=yes\n"));
+        let after: Vec<&str> =
+            service.lines().filter_map(|line| line.strip_prefix("After=")).flat_map(str::split_whitespace).collect();
+        assert!(after.iter().all(|unit| unit.ends_with(".mount") || *unit == "local-fs.target"), "{after:?}");
+    }
+
+    #[test]
+    fn units_and_rule_call_the_program_where_it_is_installed() {
+        let texts = OUR_UNITS.iter().map(|(_, text, _)| *text).chain([RULE_TEXT]);
+        let calls = texts.flat_map(str::lines).filter(|line| !line.starts_with('#') && line.contains("/kdump-loader "));
+        let calls: Vec<&str> = calls.collect();
+        assert_eq!(calls.len(), 6, "{calls:#?}");
+        calls.iter().for_each(|line| assert!(line.contains(&format!("/{PROGRAM} ")), "{line}"));
+    }
+
+    #[test]
+    fn both_services_run_in_the_same_sandbox() {
+        let sandbox = |text: &'static str| {
+            let start = text.find("# What it does:").unwrap();
+            text[start..].split("\n[Install]").next().unwrap().trim_end()
+        };
+        assert_eq!(sandbox(OUR_UNITS[0].1), sandbox(OUR_UNITS[2].1));
+    }
+
+    #[test]
+    fn sandbox_leaves_kernels_below_usr_lib_modules_readable_and_loads_no_module() {
+        for text in [OUR_UNITS[0].1, OUR_UNITS[2].1] {
+            let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+            assert_eq!(value("ProtectKernelModules="), None, "it hides /usr/lib/modules (systemd.exec(5))");
+            assert!(!value("CapabilityBoundingSet=").unwrap().contains("CAP_SYS_MODULE"));
+            assert!(text.contains("\nSystemCallFilter=~@privileged "), "@privileged includes @module");
+        }
+    }
+
+    #[test]
+    fn nobody_is_killed_while_a_storm_is_answered() {
+        let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
+        // It answers until it is quiet, however long that takes; the other waits for it as long as one burst may take.
+        assert_eq!(timeout(OUR_UNITS[2].1), "infinity");
+        assert!(timeout(OUR_UNITS[0].1).parse::<u64>().unwrap() > burst::LONGEST.as_secs() * 2);
+    }
+
+    #[test]
+    fn path_unit_waits_for_the_service_under_the_conditions_of_the_service() {
+        let conditions =
+            |text: &'static str| -> Vec<&str> { text.lines().filter(|line| line.starts_with("Condition")).collect() };
+        assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
+        assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
+    }
+
+    #[test]
+    fn path_unit_holds_up_no_target_of_boot_and_ends_only_at_shutdown() {
+        let settings: Vec<&str> = OUR_UNITS[1].1.lines().collect();
+        // By default it is Before=paths.target and Conflicts=shutdown.target (systemd.path(5)).
+        for setting in ["DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target", "IgnoreOnIsolate=yes"] {
+            assert!(settings.contains(&setting), "{setting}");
+        }
+    }
+}

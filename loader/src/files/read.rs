@@ -1,0 +1,242 @@
+//! [0a] A file that the user names: opened once, measured, then read as it was at one moment.
+//!
+//! *On entry* a path. *On exit* bytes that the file held from the first to the last look at it,
+//! with the identity of exactly that file; or an error that says what the path leads to, which
+//! limit the file exceeds, or that it changes while it is read.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::files::identity::FileIdentity;
+use crate::request::InputFile;
+use crate::submit::writers;
+
+/// How often a file that changes is read, and how long to wait before the next try. Together half a
+/// second: a file that another program writes for longer is better read when that program has
+/// ended.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refuses.
+    #[error("cannot read the {what} {}", path.display())]
+    Io {
+        /// What it should be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no file.
+    #[error("the {what} {} is {kind}: name a regular file", path.display())]
+    Kind {
+        /// What it should be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// It has more bytes than can be of use.
+    #[error("the {what} {} has {len} bytes ({} MiB), but at most {limit} ({} MiB) are of use here", path.display(), len >> 20, limit >> 20)]
+    TooLarge {
+        /// What it should be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Its length.
+        len: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// It does not stay as it is.
+    #[error(
+        "the {what} {} changed each of the {TRIES} times that it was read: wait until it is written, then try again",
+        path.display()
+    )]
+    Changing {
+        /// What it should be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Another process has it open for writing.
+    #[error("the {what} {} is open for writing: wait until it is written (fuser -v shows by what), then try again", path.display())]
+    BeingWritten {
+        /// What it should be.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    /// Whether the file has fewer bytes than it had when it was measured.
+    fn is_end_of_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::UnexpectedEof)
+    }
+}
+
+/// How many of a file's first bytes are wanted; `None` for all of them.
+pub type Wanted = fn(&Opened) -> Result<Option<u64>, Error>;
+
+/// Of a file that is wanted whole.
+pub fn all(_: &Opened) -> Result<Option<u64>, Error> {
+    Ok(None)
+}
+
+/// A file that was read.
+#[derive(Debug)]
+pub struct Content {
+    /// Its path and bytes.
+    pub input: InputFile,
+    /// Which file they are of.
+    pub identity: FileIdentity,
+    /// The descriptor that they were read from.
+    pub file: File,
+}
+
+/// A file that is open, of which nothing has been read yet.
+#[derive(Debug)]
+pub struct Opened {
+    what: &'static str,
+    path: PathBuf,
+    file: File,
+    len: u64,
+    regular: bool,
+}
+
+impl Opened {
+    /// Opens a regular file or a block device. `what` is its name in messages.
+    pub fn new(what: &'static str, path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::Io { what, path: path.to_owned(), source };
+        // Asked before it is opened: to open a device may do something, and to open a FIFO waits
+        // for a writer.
+        let refused = |metadata: &Metadata| match kind(metadata) {
+            Some(kind) => Err(Error::Kind { what, path: path.to_owned(), kind }),
+            None => Ok(()),
+        };
+        refused(&fs::metadata(path).map_err(failed)?)?;
+        // Another file may have taken its place since then, so the look counts that follows.
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        refused(&metadata)?;
+        let regular = metadata.is_file();
+        // The file system does not know the size of a block device.
+        let len = if regular { metadata.len() } else { file.seek(SeekFrom::End(0)).map_err(failed)? };
+        Ok(Self { what, path: path.to_owned(), file, len, regular })
+    }
+
+    /// Bytes in it.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it is a regular file, the only kind that the kernel itself reads.
+    pub fn is_regular(&self) -> bool {
+        self.regular
+    }
+
+    /// Its first bytes, `len` at most.
+    pub fn head(&self, len: u64) -> Result<Vec<u8>, Error> {
+        self.bytes(len.min(self.len)).map_err(|source| self.failed(source))
+    }
+
+    /// The first bytes, as many as are `wanted`, or all of them, of which there may be no more than
+    /// `limit`. Each try asks anew what is wanted, for the file may have changed since the last one.
+    pub fn read(self, wanted: Wanted, limit: u64) -> Result<Content, Error> {
+        self.read_while(wanted, limit, |_| {})
+    }
+
+    /// The same, while `meanwhile` happens after each reading.
+    fn read_while(self, wanted: Wanted, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
+        let mut opened = self;
+        for tries in 1.. {
+            let before = opened.identity()?;
+            opened.measure()?;
+            let Self { what, ref path, .. } = opened;
+            let bytes = opened.wanted(wanted, limit);
+            meanwhile(&opened.path);
+            let written = opened.regular && writers::any(&opened.file) == Some(true);
+            let same = opened.identity()? == before;
+            match bytes {
+                Ok(bytes) if same && !written => {
+                    let input = InputFile { path: opened.path, bytes };
+                    return Ok(Content { input, identity: before, file: opened.file });
+                }
+                // It became shorter, or changed.
+                Err(error) if !error.is_end_of_file() => return Err(error),
+                _ if tries == TRIES && written => return Err(Error::BeingWritten { what, path: path.clone() }),
+                _ if tries == TRIES => return Err(Error::Changing { what, path: path.clone() }),
+                _ => {}
+            }
+            thread::sleep(PAUSE);
+            // By its path, for another file may have taken its place.
+            opened = Self::new(what, &opened.path)?;
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// A regular file may have grown since it was opened.
+    fn measure(&mut self) -> Result<(), Error> {
+        if self.regular {
+            self.len = self.file.metadata().map_err(|source| self.failed(source))?.len();
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, wanted: Wanted, limit: u64) -> Result<Vec<u8>, Error> {
+        let len = wanted(self)?.unwrap_or(self.len).min(self.len);
+        if len > limit {
+            return Err(Error::TooLarge { what: self.what, path: self.path.clone(), len, limit });
+        }
+        self.bytes(len).map_err(|source| self.failed(source))
+    }
+
+    fn bytes(&self, len: u64) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(len).map_err(|_| ErrorKind::OutOfMemory)?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| ErrorKind::OutOfMemory)?;
+        bytes.resize(len, 0);
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    fn identity(&self) -> Result<FileIdentity, Error> {
+        self.file.metadata().map(|metadata| FileIdentity::new(&self.path, &metadata)).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { what: self.what, path: self.path.clone(), source }
+    }
+}
+
+/// What it is instead of something to be read.
+fn kind(metadata: &Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_file() || kind.is_block_device() => None,
+        () if kind.is_dir() => Some("a directory"),
+        () if kind.is_fifo() => Some("a FIFO or a pipe"),
+        () if kind.is_socket() => Some("a socket"),
+        () if kind.is_char_device() => Some("a character device"),
+        () => Some("no file"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

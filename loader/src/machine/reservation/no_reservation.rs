@@ -1,0 +1,157 @@
+//! [1j] Why no memory is reserved for a capture kernel. Each cause has its own remedy.
+//!
+//! *On entry* /proc/iomem shows no "Crash kernel". *On exit* one [`Cause`]. It follows from the
+//! command line, read as the kernel reads it ([`crashkernel`]), from RAM, from Xen, and from what
+//! the kernel logged at boot.
+
+use std::path::Path;
+
+use crate::cmdline;
+use crate::machine::source::{self, Tree};
+use crate::machine::{Error, iomem, meminfo, read_command_line};
+use crate::phys::PhysRange;
+
+pub(in crate::machine) mod boot_log;
+mod cause;
+pub(in crate::machine) mod crashkernel;
+
+pub use cause::Cause;
+use crashkernel::{Asked, Choice, Defect, Kind};
+
+/// Below this address the kernel looks first, and for `,low` only (`CRASH_ADDR_LOW_MAX`,
+/// arch/x86/include/asm/crash_reserve.h).
+const FOUR_GIB: u64 = 1 << 32;
+
+/// What `/sys/hypervisor/guest_type` says of a paravirtualized guest
+/// (drivers/xen/sys-hypervisor.c).
+const PARAVIRTUALIZED: &str = "PV";
+
+/// The machine's memory, as far as it matters to `crashkernel=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ram {
+    /// Bytes of System RAM.
+    pub len: u64,
+    /// Whether any of it is above 4 GiB, if that is known.
+    pub above_4_gib: Option<bool>,
+}
+
+impl Ram {
+    /// Of these ranges of System RAM.
+    pub fn of(system_ram: &[PhysRange]) -> Self {
+        let top = system_ram.iter().map(|range| range.end()).max().unwrap_or(0);
+        Self { len: system_ram.iter().map(|range| range.len()).sum(), above_4_gib: Some(top > FOUR_GIB) }
+    }
+}
+
+/// A paravirtualized Xen domain, in which Linux ignores `crashkernel=` (`arch_reserve_crashkernel`,
+/// arch/x86/kernel/setup.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Xen {
+    /// The one that controls the machine.
+    Dom0,
+    /// Any other.
+    Guest,
+}
+
+/// What the kernel logged about its reservation (`reserve_crashkernel_generic`,
+/// kernel/crash_reserve.c).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootLog {
+    /// Memory was reserved.
+    Reserved,
+    /// There was no room.
+    NoRoom,
+    /// There was no room below 4 GiB for what `,low` asks for.
+    NoLowRoom,
+    /// The fixed address was not free.
+    InUse,
+    /// The kernel could not read a value, because of a comma.
+    Unreadable,
+}
+
+/// What besides the command line and RAM decides the cause. It is read only where no memory is
+/// reserved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Whether the kernel can reserve memory at all. A snapshot need not say.
+    pub supported: Option<bool>,
+    /// The Xen domain, if it is a paravirtualized one.
+    pub xen: Option<Xen>,
+    /// What the kernel logged at boot, if its log still holds it and may be read.
+    pub boot_log: Option<BootLog>,
+}
+
+impl Evidence {
+    /// Reads it below the tree's root.
+    pub(in crate::machine) fn read(tree: Tree<'_>) -> Result<Self, Error> {
+        // A snapshot of a machine that has memory reserved, or one by an older loader, lacks the
+        // file.
+        let supported = match tree.optional(&source::CRASH_SIZE)? {
+            Some(_) => Some(true),
+            None if tree.optional(&source::TSC_KHZ)?.is_some() => None,
+            None => Some(false),
+        };
+        let log = tree.optional(&source::CRASHKERNEL_LOG)?;
+        Ok(Self { supported, xen: xen(tree)?, boot_log: log.and_then(|log| boot_log::verdict(&log.bytes)) })
+    }
+}
+
+fn xen(tree: Tree<'_>) -> Result<Option<Xen>, Error> {
+    let is =
+        |source, word| Ok::<bool, Error>(tree.optional(source)?.is_some_and(|file| file.text().is_ok_and(|text| text == word)));
+    if !is(&source::HYPERVISOR_TYPE, "xen")? || !is(&source::XEN_GUEST_TYPE, PARAVIRTUALIZED)? {
+        return Ok(None);
+    }
+    let capabilities = tree.optional(&source::XEN_CAPABILITIES)?;
+    let controls = capabilities.is_some_and(|file| file.text().is_ok_and(|text| text.contains("control_d")));
+    Ok(Some(if controls { Xen::Dom0 } else { Xen::Guest }))
+}
+
+/// Finds the cause on the machine below `root`. A caller without CAP_SYS_ADMIN gets an answer as
+/// well, although /proc/iomem hides its addresses then.
+pub fn find(root: &Path) -> Result<Cause, Error> {
+    let tree = Tree::new(root);
+    let ram = match iomem::parse(&tree.required(&source::IOMEM)?) {
+        Ok(iomem) => Ram::of(&iomem.system_ram),
+        Err(Error::Hidden { .. }) => Ram { len: meminfo::parse(&tree.required(&source::MEMINFO)?)?, above_4_gib: None },
+        Err(error) => return Err(error),
+    };
+    Ok(decide(&cmdline::text(&read_command_line(tree)?), ram, Evidence::read(tree)?))
+}
+
+/// Names the cause.
+pub fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause {
+    if evidence.supported == Some(false) {
+        return Cause::NotSupported;
+    }
+    if let Some(domain) = evidence.xen {
+        return Cause::Xen { domain };
+    }
+    let Some(Choice { kind, words }) = crashkernel::choose(command_line) else { return Cause::NotAsked };
+    if evidence.boot_log == Some(BootLog::Reserved) {
+        return Cause::GivenBack { asked: words };
+    }
+    let asked = match crashkernel::read(kind, command_line, ram.len) {
+        Ok(asked) => asked,
+        Err(defect) => return Cause::Unreadable { asked: words, defect },
+    };
+    if evidence.boot_log == Some(BootLog::Unreadable) {
+        let asked = crashkernel::cma_word(command_line).unwrap_or(words);
+        return Cause::Unreadable { asked, defect: Defect::NoSize };
+    }
+    let Asked { size, base, low } = asked;
+    match evidence.boot_log {
+        _ if kind == Kind::Companion => Cause::OnlyCompanion { asked: words },
+        _ if size == 0 && kind == Kind::Ranges => Cause::NoRange { asked: words, ram: ram.len },
+        _ if size == 0 => Cause::Zero { asked: words },
+        _ if size >= ram.len => Cause::MoreThanMemory { asked: words, size, ram: ram.len },
+        _ if base != 0 => Cause::InUse { asked: words, size, base },
+        Some(BootLog::NoLowRoom) => Cause::NoLowRoom { asked: words, low },
+        _ if kind == Kind::High && ram.above_4_gib == Some(false) => Cause::NothingHigh { asked: words, size },
+        Some(BootLog::NoRoom | BootLog::InUse) => Cause::NoRoom { asked: words, size },
+        Some(BootLog::Reserved | BootLog::Unreadable) | None => Cause::NoRoomOrGivenBack { asked: words, size },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! [1f] A snapshot: the files that describe this machine, copied, so that `plan` works elsewhere and a bug report can be replayed.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::machine::source::{ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION};
+use crate::machine::{Error, Measured, iomem};
+
+/// Who may look: the owner. /proc/kcore tells where KASLR has put the kernel, and a command line may hold credentials.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Copies every file that [`Machine::read`](crate::machine::Machine::read) looks at from `root` into `dir`, which must be empty or absent, and
+/// adds what was measured. Returns what was written; after an error nothing of it is left.
+///
+/// The copies are taken as they are: the snapshot of a machine that the loader cannot make sense of is the one that is needed most.
+/// Only hidden addresses are refused, since such a copy would say nothing, and files that are there but cannot be read.
+pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>, Error> {
+    let tree = Tree::new(root);
+    let reserved = match iomem::parse(&tree.required(&IOMEM)?) {
+        Err(error @ Error::Hidden { .. }) => return Err(error),
+        iomem => iomem.map_or(true, |iomem| !iomem.crash_regions.is_empty()),
+    };
+    let mut files = Vec::new();
+    for found in everything(tree, if reserved { &[] } else { WITHOUT_RESERVATION })? {
+        files.push((found.path.strip_prefix(root).expect("a path below the root").to_owned(), found.bytes));
+    }
+    for (source, text) in [(TSC_KHZ, format!("{}\n", measured.tsc_khz)), (CPUID, measured.cpuid.text())] {
+        files.retain(|(path, _)| path != Path::new(source.paths[0]));
+        files.push((source.paths[0].into(), text.into_bytes()));
+    }
+
+    let was_there = dir.exists();
+    create_directory(dir)?;
+    if fs::read_dir(dir).map_err(write_failed(dir))?.next().is_some() {
+        return Err(Error::NotEmpty { dir: dir.to_owned() });
+    }
+    files.iter().try_for_each(|(path, bytes)| write(&dir.join(path), bytes)).inspect_err(|_| clear(dir, &files, was_there))?;
+    Ok(files.into_iter().map(|(path, _)| dir.join(path)).collect())
+}
+
+/// Every file of the table that is there, and of `more`.
+fn everything(tree: Tree<'_>, more: &[Source]) -> Result<Vec<Found>, Error> {
+    let mut files = Vec::new();
+    for source in ALL.iter().chain(more) {
+        if source.is_numbered() {
+            for number in tree.numbers(source)? {
+                files.extend(tree.optional_at(source, number)?);
+            }
+        } else {
+            files.extend(tree.optional(source)?);
+        }
+    }
+    Ok(files)
+}
+
+fn create_directory(path: &Path) -> Result<(), Error> {
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(write_failed(path))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    create_directory(path.parent().expect("a file inside the snapshot"))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(write_failed(path))
+}
+
+/// Removes what was written. If that fails, too, the first error is still the one to tell.
+fn clear(dir: &Path, files: &[(PathBuf, Vec<u8>)], was_there: bool) {
+    // It was empty, so everything in it is ours.
+    for (path, _) in files {
+        let _ = fs::remove_dir_all(dir.join(path.iter().next().expect("a path of several parts")));
+    }
+    if !was_there {
+        let _ = fs::remove_dir(dir);
+    }
+}
+
+fn write_failed(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::Write { path, source }
+}

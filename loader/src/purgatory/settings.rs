@@ -1,0 +1,266 @@
+//! [4] What the purgatory will be told besides the segments, decided and checked before anything is placed.
+//!
+//! *On entry* the request as typed and the machine as read. *On exit* values that the purgatory accepts and this machine can run:
+//! the same limits as in `handoff`, and nothing that would fault in a confidential guest.
+
+use handoff::block::{
+    DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MAX_TSC_KHZ,
+    MIN_LEAF_SIZE,
+};
+use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
+
+use crate::cmdline;
+use crate::machine::{ConfidentialGuest, CpuFacts, Machine, PHYSICAL_BITS};
+use crate::request::{Confidential, Console, EngineChoice, Request};
+
+mod foreign; // what can be told to others' purgatories
+
+pub use foreign::ForeignSettings;
+
+/// Why the purgatory cannot be told what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The CPUs lack the engine that was asked for.
+    #[error("engine {} needs {}, which not all CPUs of this machine have; use --engine soft or auto", .0.word(), needs(*.0))]
+    EngineMissing(EngineId),
+    /// The leaf size is out of range or no power of two.
+    #[error(
+        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes; leave --leaf-size out, or use 256K"
+    )]
+    LeafSize(u32),
+    /// The delay is too long.
+    #[error("a reset delay of {0} ms is above the limit of {MAX_RESET_DELAY_MS} ms (an hour); use a smaller --reset-delay")]
+    ResetDelay(u32),
+    /// The port is 0, or so high that the UART would leave I/O space.
+    #[error(
+        "console port {0:#x} is not from 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit; ttyS0 is 0x3f8"
+    )]
+    ConsolePort(u16),
+    /// The time-stamp counter stands still, runs impossibly fast or was never measured.
+    #[error(
+        "a time-stamp counter of {0} kHz is impossible (1 to {MAX_TSC_KHZ}): the machine's description is damaged, or its TSC does not run \
+         evenly; try again, or take the snapshot again"
+    )]
+    Tsc(u32),
+    /// The width of a physical address is impossible.
+    #[error(
+        "a physical address of {bits} bits is impossible ({} to {}): /proc/cpuinfo is damaged", PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
+    )]
+    PhysicalBits {
+        /// How many there are said to be.
+        bits: u32,
+    },
+    /// Another's purgatory knows no such option.
+    #[error(
+        "{option} {value}: {whose} purgatory cannot be told so; leave {option} out, or use the purgatory in this program by leaving \
+         --purgatory out"
+    )]
+    Foreign {
+        /// Whose purgatory.
+        whose: &'static str,
+        /// The option.
+        option: &'static str,
+        /// What was asked for.
+        value: String,
+    },
+}
+
+/// What happens to a corrupt image unless something else is asked for.
+pub const DEFAULT_ON_CORRUPT: OnCorrupt = OnCorrupt::Reset;
+
+/// What goes into the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The engine.
+    pub engine: EngineId,
+    /// The confidential guest that it is made for, if it is.
+    pub confidential: Option<ConfidentialGuest>,
+    /// Which instructions may be executed.
+    pub permissions: Permissions,
+    /// First port of the UART to print on.
+    pub console: Option<u16>,
+    /// What to do about a corrupt segment.
+    pub on_corrupt: OnCorrupt,
+    /// How long to show a failure, in milliseconds.
+    pub reset_delay_ms: u32,
+    /// Frequency of the time-stamp counter in kHz.
+    pub tsc_khz: u32,
+    /// One past the highest physical address.
+    pub phys_limit: u64,
+    /// Bytes in a leaf.
+    pub leaf_size: u32,
+}
+
+impl Settings {
+    /// Decides them.
+    pub fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
+        let leaf_size = request.leaf_size.unwrap_or(DEFAULT_LEAF_SIZE);
+        let reset_delay_ms = request.reset_delay_ms.unwrap_or(DEFAULT_RESET_DELAY_MS);
+        if !leaf_size.is_power_of_two() || !(MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(&leaf_size) {
+            return Err(Error::LeafSize(leaf_size));
+        }
+        if reset_delay_ms > MAX_RESET_DELAY_MS {
+            return Err(Error::ResetDelay(reset_delay_ms));
+        }
+        let tsc_khz = machine.cpu.tsc_khz;
+        if !(1..=MAX_TSC_KHZ).contains(&tsc_khz) {
+            return Err(Error::Tsc(tsc_khz));
+        }
+        let bits = machine.cpu.physical_bits;
+        if !PHYSICAL_BITS.contains(&bits) {
+            return Err(Error::PhysicalBits { bits });
+        }
+        let confidential = confidential(request, machine);
+        let permissions = permissions(confidential);
+        Ok(Self {
+            confidential,
+            engine: engine(request.engine, &machine.cpu)?,
+            permissions,
+            console: console(request, permissions)?,
+            on_corrupt: request.on_corrupt.unwrap_or(DEFAULT_ON_CORRUPT),
+            reset_delay_ms,
+            tsc_khz,
+            phys_limit: 1 << bits,
+            leaf_size,
+        })
+    }
+
+    /// The console's kind on the wire.
+    pub fn console_kind(&self) -> ConsoleKind {
+        if self.console.is_some() { ConsoleKind::Uart8250 } else { ConsoleKind::None }
+    }
+}
+
+/// Which confidential guest the image is made for: the one that was found, unless the request knows better.
+pub fn confidential(request: &Request, machine: &Machine) -> Option<ConfidentialGuest> {
+    let asked = ConfidentialGuest { kind: "confidential", evidence: "--confidential yes" };
+    match request.confidential {
+        Confidential::Auto => machine.cpu.confidential,
+        Confidential::Yes => Some(machine.cpu.confidential.unwrap_or(asked)),
+        Confidential::No => None,
+    }
+}
+
+/// In a confidential guest these instructions fault, and no handler is left to catch that.
+fn permissions(confidential: Option<ConfidentialGuest>) -> Permissions {
+    if confidential.is_some() { Permissions::NONE } else { Permissions::ALL }
+}
+
+/// The engine that was asked for, or the fastest, if the CPUs have it. Where CPUID is forbidden the purgatory takes our word for it.
+fn engine(choice: EngineChoice, cpu: &CpuFacts) -> Result<EngineId, Error> {
+    match choice {
+        EngineChoice::Auto if runs(EngineId::ShaNi, cpu) => Ok(EngineId::ShaNi),
+        EngineChoice::Auto => Ok(EngineId::Soft),
+        EngineChoice::Only(engine) if runs(engine, cpu) => Ok(engine),
+        EngineChoice::Only(engine) => Err(Error::EngineMissing(engine)),
+    }
+}
+
+/// Whether every CPU has what the engine needs.
+fn runs(engine: EngineId, cpu: &CpuFacts) -> bool {
+    match engine {
+        EngineId::Soft => true,
+        EngineId::ShaNi => cpu.sha_ni,
+    }
+}
+
+/// What the engine needs, in words.
+fn needs(engine: EngineId) -> &'static str {
+    match engine {
+        EngineId::Soft => "nothing special",
+        EngineId::ShaNi => "SHA-NI, SSSE3 and SSE4.1",
+    }
+}
+
+/// A console is port I/O; where that is not permitted there is none, whoever asks.
+fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, Error> {
+    let wanted = match request.console {
+        Console::None => None,
+        Console::Auto => cmdline::console_port(&request.command_line.line),
+        Console::Port(port) => Some(port),
+    };
+    match wanted {
+        Some(port) if !(1..=HIGHEST_CONSOLE_PORT).contains(&port) => Err(Error::ConsolePort(port)),
+        _ if !permissions.allow(Permissions::PORT_IO) => Ok(None),
+        _ => Ok(wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::example;
+
+    fn request() -> Request {
+        Request { command_line: "quiet console=ttyS0,115200".into(), ..crate::request::example() }
+    }
+
+    #[test]
+    fn defaults_follow_the_machine_and_the_command_line() {
+        let settings = Settings::decide(&request(), &example::machine()).unwrap();
+        assert_eq!((settings.engine, settings.console, settings.phys_limit), (EngineId::ShaNi, Some(0x3f8), 1 << 40));
+        assert_eq!((settings.permissions, settings.console_kind()), (Permissions::ALL, ConsoleKind::Uart8250));
+    }
+
+    #[test]
+    fn engine_that_the_cpus_lack_is_refused_not_replaced() {
+        let mut machine = example::machine();
+        machine.cpu.sha_ni = false;
+        let with = |engine| Settings::decide(&Request { engine, ..request() }, &machine).map(|settings| settings.engine);
+        assert_eq!(with(EngineChoice::Auto), Ok(EngineId::Soft));
+        assert_eq!(with(EngineChoice::Only(EngineId::ShaNi)), Err(Error::EngineMissing(EngineId::ShaNi)));
+        assert_eq!(with(EngineChoice::Only(EngineId::Soft)), Ok(EngineId::Soft));
+    }
+
+    #[test]
+    fn confidential_guest_gets_no_console_and_no_permissions() {
+        let mut machine = example::machine();
+        machine.cpu.confidential = Some(FOUND);
+        let settings = Settings::decide(&Request { console: Console::Port(0x3f8), ..request() }, &machine).unwrap();
+        assert_eq!((settings.console, settings.permissions), (None, Permissions::NONE));
+    }
+
+    const FOUND: ConfidentialGuest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
+
+    #[test]
+    fn request_knows_better_than_detection() {
+        for found in [None, Some(FOUND)] {
+            let mut machine = example::machine();
+            machine.cpu.confidential = found;
+            let decided = |confidential| Settings::decide(&Request { confidential, ..request() }, &machine).unwrap();
+            let (auto, yes, no) = (decided(Confidential::Auto), decided(Confidential::Yes), decided(Confidential::No));
+            assert_eq!(auto.confidential, found);
+            assert_eq!((yes.console, yes.permissions), (None, Permissions::NONE));
+            assert_eq!(yes.confidential.map(|guest| guest.evidence), Some(found.map_or("--confidential yes", |f| f.evidence)));
+            assert_eq!((no.console, no.permissions, no.confidential), (Some(0x3f8), Permissions::ALL, None));
+        }
+    }
+
+    #[test]
+    fn values_that_the_purgatory_would_refuse_are_refused_here() {
+        let machine = example::machine();
+        let refused = |request: Request| Settings::decide(&request, &machine).unwrap_err();
+        for leaf_size in [0, 2048, 4097, 128 << 20] {
+            assert_eq!(refused(Request { leaf_size: Some(leaf_size), ..request() }), Error::LeafSize(leaf_size));
+        }
+        let reset_delay_ms = MAX_RESET_DELAY_MS + 1;
+        assert_eq!(refused(Request { reset_delay_ms: Some(reset_delay_ms), ..request() }), Error::ResetDelay(reset_delay_ms));
+        for port in [0, 0xfff9] {
+            assert_eq!(refused(Request { console: Console::Port(port), ..request() }), Error::ConsolePort(port));
+        }
+    }
+
+    #[test]
+    fn impossible_machines_are_refused() {
+        for tsc_khz in [0, MAX_TSC_KHZ + 1, u32::MAX] {
+            let mut machine = example::machine();
+            machine.cpu.tsc_khz = tsc_khz;
+            assert_eq!(Settings::decide(&request(), &machine), Err(Error::Tsc(tsc_khz)));
+        }
+        for bits in [0, 31, 53, 64] {
+            let mut machine = example::machine();
+            machine.cpu.physical_bits = bits;
+            assert_eq!(Settings::decide(&request(), &machine), Err(Error::PhysicalBits { bits }));
+        }
+    }
+}
