@@ -265,3 +265,14 @@ fn troubleshooting_has_every_finding() {
         assert!(page.contains(&format!("`{code}`")), "docs/troubleshooting.md lacks `{code}`");
     }
 }
+
+#[test]
+fn findings_of_the_example_in_the_readme_exist() {
+    let [readme, status] = ["README.md", "docs/status.md"].map(|path| fs::read_to_string(root().join(path)).unwrap());
+    let example = readme.split("kdump-loader status\n").nth(1).unwrap().split("```").next().unwrap();
+    let findings: Vec<&str> = example.lines().filter_map(|line| line.split_once("]: ")?.0.split_once('[')).map(|found| found.1).collect();
+    assert!(!findings.is_empty(), "{example}");
+    for code in findings {
+        assert!(status.contains(&format!("| `{code}` |")), "docs/status.md lacks {code}");
+    }
+}

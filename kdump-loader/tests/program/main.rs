@@ -13,3 +13,4 @@ mod kexec_passed_on;
 mod service_processes;
 mod foreign;
 mod status;
+mod documents;
