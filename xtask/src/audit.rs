@@ -22,7 +22,7 @@ use xshell::Shell;
 use crate::build;
 use crate::build::drop_in::{DROP_INS, DropIn};
 use crate::repository::Repository;
-pub use image::{MAX_FILE, MAX_LOADED};
+use image::{MAX_FILE, MAX_LOADED};
 use reproducible::What;
 
 /// Check what must hold of target/dist/purgatory.elf and the drop-ins beside it, and print their sizes
@@ -54,14 +54,8 @@ impl Args {
     }
 }
 
-/// What was measured.
-pub struct Measured {
-    /// Bytes of memory that the purgatory occupies without the leaf table.
-    pub loaded: u64,
-}
-
-/// Audits what was built.
-pub fn audit(sh: &Shell, repo: &Repository) -> Result<Measured> {
+/// Audits what was built. Returns a line with the purgatory's size in memory, without the leaf table.
+pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     let file = repo.purgatory_debug();
     let bytes = read(&file)?;
     let image = parse("purgatory", &file, &bytes)?;
@@ -84,7 +78,7 @@ pub fn audit(sh: &Shell, repo: &Repository) -> Result<Measured> {
     DROP_INS.iter().try_for_each(|drop_in| audit_drop_in(repo, drop_in))?;
     let in_a_tree = kernel_tree::faults(sh, repo, &DROP_INS[0])?;
     conclude(format!("{}, linked by a kernel tree's rules,", DROP_INS[0].object(repo).display()), in_a_tree)?;
-    Ok(Measured { loaded: image.loaded_size() })
+    Ok(format!("purgatory: {} of {MAX_LOADED} bytes loaded", image.loaded_size()))
 }
 
 /// The object as its loaders will see it, and the program that it was made of as the CPU will.

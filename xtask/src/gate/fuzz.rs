@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: every parser against inputs that nobody has thought of. What is shown of each stands in `fuzz/src/`.
+//! `cargo xtask fuzz`: every parser against arbitrary input. fuzz/README.md says what each target shows.
 //!
-//! On entry: a C++ compiler, for libFuzzer.
-//! On exit: how much was tried, target by target, and no target has found anything; or the input that one found, and how to
-//! try it again. What was learnt stays under `target/fuzz/corpus/`, where the next run goes on.
+//! * On entry: a C++ compiler, for libFuzzer.
+//! * On exit: how much each target tried; or the input that one found, and how to try it again. The
+//!   corpus stays under `target/fuzz/corpus/`, where the next run continues.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -17,9 +17,10 @@ use crate::build::FLAG_SEPARATOR;
 use crate::command;
 use crate::repository::Repository;
 
-/// What libFuzzer wants of the compiler: LLVM's coverage (SanitizerCoverage in LLVM's documentation: inline counters, the table of their places,
-/// comparisons, depth of the stack), with branches left as they were written, and in one unit a crate, since nothing would be inlined
-/// otherwise. The same as cargo-fuzz 0.13 sets without a sanitizer, which would take a minute to be built itself.
+/// The flags that cargo-fuzz 0.13 sets without a sanitizer. cargo-fuzz itself would take a minute to
+/// build. LLVM's documentation of SanitizerCoverage explains them: inline counters with the table of
+/// their places, comparisons, stack depth, and branches as written. One codegen unit per crate lets
+/// functions be inlined.
 const COVERAGE: [&str; 9] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -31,36 +32,39 @@ const COVERAGE: [&str; 9] = [
     "-Ccodegen-units=1",
     "--cfg=fuzzing",
 ];
-/// How Debian brings a C++ compiler.
+/// Installs a C++ compiler on Debian.
 const COMPILER_COMMAND: &str = "apt-get install g++";
-/// Seconds for a target when nobody says more.
-const BRIEF_SECONDS: u64 = 10;
-/// How many targets run side by side: as many as there are CPUs in the smallest machine that this is for.
+/// Seconds per target without `--seconds` and `--runs`.
+const DEFAULT_SECONDS: u64 = 10;
+/// Seconds per target in the gate, whose corpus persists. Campaigns run longer (fuzz/README.md).
+const GATE_SECONDS: u64 = 5;
+/// Targets that run at the same time: one per CPU of the smallest machine that the gate is for.
 const AT_A_TIME: usize = 2;
-/// Longest that a parser may take for one input of a few kilobytes, in seconds: far beyond what a busy machine makes of it.
+/// The longest time for one input of a few kilobytes, in seconds: far more than a busy machine needs.
 const INPUT_SECONDS: u64 = 60;
 
-/// Try every parser on inputs that nobody has thought of
+/// Run every parser on arbitrary input
 ///
-/// Builds the targets of fuzz/ with the pinned toolchain, without a sanitizer: none of the code under test
-/// is unsafe, and arithmetic that wraps is caught. Each target starts from seeds and from what earlier runs have learnt.
+/// Builds the targets of fuzz/ with the pinned toolchain and without a sanitizer: the code under test has
+/// no `unsafe`, and overflow checks are on. Each target starts from its seeds and from the corpus of
+/// earlier runs.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which targets; all if none is named
+    /// Which targets [default: all]
     target: Vec<String>,
     /// List the targets
     #[arg(long)]
     list: bool,
-    /// Stop each target after so many seconds; 10 unless --runs is given
+    /// Stop each target after N seconds [default: 10, without --runs]
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
-    /// Stop each target after so many executions
+    /// Stop each target after N executions
     #[arg(long, value_name = "N")]
     runs: Option<u64>,
 }
 
 impl Args {
-    /// Runs them, two at a time, and fails if one has found something.
+    /// Fails if a target finds a failing input.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         let all = targets(repo)?;
         if self.list {
@@ -74,39 +78,39 @@ impl Args {
             bail!("{reason}");
         }
         let wanted = if self.target.is_empty() { all } else { self.target.clone() };
-        let seconds = self.seconds.or(self.runs.is_none().then_some(BRIEF_SECONDS));
+        let seconds = self.seconds.or(self.runs.is_none().then_some(DEFAULT_SECONDS));
         build(sh, repo)?;
         run(repo, wanted, Limit { seconds, runs: self.runs }).map(drop)
     }
 }
 
-/// Every target on its seeds, whole and cut anywhere, then ten seconds for each, and the lines that say so; or one that says why
-/// there was none.
+/// Runs every target on its seeds, whole and cut anywhere, then for [`GATE_SECONDS`] each. Returns a
+/// line per target, or a line that says why nothing ran.
 pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
     if let Some(reason) = missing_compiler(sh) {
         return Ok(vec![format!("fuzz: skipped: {reason}")]);
     }
     command::show(cargo(sh, repo, "test"))?;
     build(sh, repo)?;
-    run(repo, targets(repo)?, Limit { seconds: Some(BRIEF_SECONDS), runs: None })
+    run(repo, targets(repo)?, Limit { seconds: Some(GATE_SECONDS), runs: None })
 }
 
-/// Formatting of the targets, which are a workspace of their own, and clippy where libFuzzer can be built.
+/// Checks formatting of the targets, a workspace of their own; and runs clippy if libFuzzer can be built.
 pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check"))?;
     if let Some(reason) = missing_compiler(sh) {
-        eprintln!("clippy has not seen fuzz/: {reason}");
+        eprintln!("skipped: clippy of fuzz/: {reason}");
         return Ok(());
     }
     command::show(cargo(sh, repo, "clippy").args(["--all-targets", "--", "--deny", "warnings"]))
 }
 
-/// Where everything goes.
+/// Holds everything built, learned and found.
 fn directory(repo: &Repository) -> PathBuf {
     repo.root.join("target/fuzz")
 }
 
-/// The targets, by name: one file each.
+/// The targets' names, from their files.
 fn targets(repo: &Repository) -> Result<Vec<String>> {
     let dir = repo.root.join("fuzz/targets");
     let listing = fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
@@ -118,27 +122,23 @@ fn targets(repo: &Repository) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Why libFuzzer cannot be built here, if it cannot.
+/// Why libFuzzer cannot be built here, or `None`.
 fn missing_compiler(sh: &Shell) -> Option<String> {
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     without_compiler(sh, Path::new(&compiler))
 }
 
 fn without_compiler(sh: &Shell, compiler: &Path) -> Option<String> {
-    let found = cmd!(sh, "{compiler} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
-    let reason = || {
-        format!(
-            "there is no C++ compiler for libFuzzer: `{}` cannot be run; install one: `{COMPILER_COMMAND}` (as root)",
-            compiler.display()
-        )
-    };
-    (!found).then(reason)
+    let compiler_name = compiler.display();
+    let reason =
+        || format!("no C++ compiler for libFuzzer: `{compiler_name}` cannot be started; as root, run `{COMPILER_COMMAND}`");
+    (!command::is_installed(sh, compiler)).then(reason)
 }
 
-/// `cargo SUBCOMMAND` for the targets: always with the same flags, so that what one builds the next need not.
+/// `cargo SUBCOMMAND` for the targets, always with the same flags, so that all share their builds.
 fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
     let (triple, target_dir) = (crate::build::LINUX_TARGET, directory(repo));
-    // Named as a target, so that the flags do not reach build scripts.
+    // With --target, the flags do not reach build scripts.
     let cargo = cmd!(
         sh,
         "cargo {subcommand} --release --locked --manifest-path fuzz/Cargo.toml --target {triple} --target-dir {target_dir}"
@@ -146,9 +146,8 @@ fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join(FLAG_SEPARATOR)).env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP")
 }
 
-/// Builds all targets, writes their seeds.
+/// Builds all targets and writes their seeds.
 fn build(sh: &Shell, repo: &Repository) -> Result<()> {
-    // Without a sanitizer it needs nothing of a nightly toolchain: what finds the way into the parsers is LLVM's coverage alone.
     command::show(cargo(sh, repo, "build").arg("--bins"))?;
     let (seeds, directory) = (program(repo, "seeds"), directory(repo).join("seeds"));
     sh.remove_path(&directory)?;
@@ -159,14 +158,14 @@ fn program(repo: &Repository, name: &str) -> PathBuf {
     directory(repo).join(crate::build::LINUX_TARGET).join("release").join(name)
 }
 
-/// When a target has done enough.
+/// When a target stops.
 #[derive(Clone, Copy)]
 struct Limit {
     seconds: Option<u64>,
     runs: Option<u64>,
 }
 
-/// Runs the targets, prints what each did as it ends, and returns those lines if none has found anything.
+/// Runs the targets, prints a line about each as it ends, and returns those lines if all passed.
 fn run(repo: &Repository, targets: Vec<String>, limit: Limit) -> Result<Vec<String>> {
     let waiting = Mutex::new(VecDeque::from(targets));
     let ended: Mutex<Vec<(String, Result<String>)>> = Mutex::new(Vec::new());
@@ -174,16 +173,16 @@ fn run(repo: &Repository, targets: Vec<String>, limit: Limit) -> Result<Vec<Stri
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 loop {
-                    let next = waiting.lock().expect("nobody panics with it").pop_front();
+                    let next = waiting.lock().expect("no thread panics while it holds this lock").pop_front();
                     let Some(target) = next else { return };
                     let outcome = run_one(repo, &target, limit);
                     outcome.iter().for_each(|line| println!("{line}"));
-                    ended.lock().expect("nobody panics with it").push((target, outcome));
+                    ended.lock().expect("no thread panics while it holds this lock").push((target, outcome));
                 }
             });
         }
     });
-    let mut ended = ended.into_inner().expect("nobody panics with it");
+    let mut ended = ended.into_inner().expect("no thread panics while it holds this lock");
     ended.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     let (lines, failures): (Vec<_>, Vec<_>) = ended.into_iter().map(|(_, outcome)| outcome).partition(Result::is_ok);
     let failures: Vec<String> = failures.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
@@ -191,7 +190,7 @@ fn run(repo: &Repository, targets: Vec<String>, limit: Limit) -> Result<Vec<Stri
     Ok(lines.into_iter().flatten().collect())
 }
 
-/// Runs one target, and says in a line what it did.
+/// Runs one target and returns a line about it.
 fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
     let directory = directory(repo);
     let place = |kind: &str| directory.join(kind).join(target);
@@ -209,54 +208,57 @@ fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
     fuzzer.args(limit.runs.map(|runs| format!("-runs={runs}")));
     let dictionary = repo.root.join("fuzz/dictionaries").join(target).with_extension("dict");
     fuzzer.args(dictionary.is_file().then(|| format!("-dict={}", dictionary.display())));
-    // Found inputs go to the first.
+    // libFuzzer writes new inputs to the first directory.
     fuzzer.args([&corpus, &seeds]);
     let starting = || format!("cannot start {}", program.display());
     fuzzer.stdout(output.try_clone().with_context(starting)?).stderr(output);
     let status = fuzzer.status().with_context(starting)?;
 
-    let said = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
-    let said = String::from_utf8_lossy(&said);
+    let output = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let output = String::from_utf8_lossy(&output);
     if !status.success() {
-        bail!("fuzz: {target} failed ({status}): {}", found(&said, &program).unwrap_or_else(|| command::tail(said.as_bytes())));
+        bail!(
+            "fuzz: {target} failed ({status}): {}",
+            found(&output, &program).unwrap_or_else(|| command::tail(output.as_bytes()))
+        );
     }
     let Tried { executions, seconds, edges, inputs } =
-        Tried::read(&said).with_context(|| format!("{target} does not say what it did: {}", log.display()))?;
+        Tried::read(&output).with_context(|| format!("{target} printed no result: {}", log.display()))?;
     Ok(format!("fuzz: {target:<13} {executions:>10} executions in {seconds} s, {edges} edges covered by {inputs} inputs"))
 }
 
-/// What libFuzzer says about an input that it keeps: why, where it is, and how to try it again.
-fn found(said: &str, program: &Path) -> Option<String> {
-    let (_, path) = said.lines().find_map(|line| line.split_once("Test unit written to "))?;
-    // The message is on the lines after the place; a time-out or a lack of memory has only libFuzzer's summary.
-    let panic = said.lines().skip_while(|line| !line.contains("panicked at")).take(4);
-    let summary = said.lines().filter(|line| line.starts_with("SUMMARY"));
+/// libFuzzer's message about a failing input: the reason, the file, and how to try it again.
+fn found(output: &str, program: &Path) -> Option<String> {
+    let (_, path) = output.lines().find_map(|line| line.split_once("Test unit written to "))?;
+    // A panic's message follows its place. A timeout or out-of-memory has only libFuzzer's summary.
+    let panic = output.lines().skip_while(|line| !line.contains("panicked at")).take(4);
+    let summary = output.lines().filter(|line| line.starts_with("SUMMARY"));
     let why: Vec<&str> = panic.take_while(|line| !line.contains("stack backtrace")).chain(summary).collect();
     Some(format!("{}\n  the input: {path}\n  again: {} {path}", why.join("\n  "), program.display()))
 }
 
-/// What libFuzzer says in the end.
+/// libFuzzer's final figures.
 #[derive(Debug, PartialEq, Eq)]
 struct Tried {
     executions: u64,
     seconds: u64,
-    /// Edges of the control flow that were ever taken.
+    /// Control-flow edges covered.
     edges: u64,
-    /// Inputs that together take them all.
+    /// Inputs that together cover them.
     inputs: u64,
 }
 
 impl Tried {
-    fn read(said: &str) -> Option<Self> {
-        let done = said.lines().rev().find(|line| line.starts_with('#') && line.contains("DONE"))?;
+    fn read(output: &str) -> Option<Self> {
+        let done = output.lines().rev().find(|line| line.starts_with('#') && line.contains("DONE"))?;
         let words: Vec<&str> = done.split_ascii_whitespace().collect();
-        let behind = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
-        let (_, rest) = said.lines().find_map(|line| line.strip_prefix("Done "))?.split_once(" runs in ")?;
+        let after = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
+        let (_, rest) = output.lines().find_map(|line| line.strip_prefix("Done "))?.split_once(" runs in ")?;
         Some(Self {
             executions: words.first()?.strip_prefix('#')?.parse().ok()?,
             seconds: rest.split(' ').next()?.parse().ok()?,
-            edges: behind("cov:")?.parse().ok()?,
-            inputs: behind("corp:")?.split('/').next()?.parse().ok()?,
+            edges: after("cov:")?.parse().ok()?,
+            inputs: after("corp:")?.split('/').next()?.parse().ok()?,
         })
     }
 }
@@ -266,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_libfuzzer_says_in_the_end_is_read() {
+    fn libfuzzers_final_figures_are_read() {
         let said = "#2\tINITED cov: 40 ft: 41 corp: 1/1b exec/s: 0 rss: 27Mb\n\
             #2186462\tDONE   cov: 749 ft: 880 corp: 55/36Kb lim: 4096 exec/s: 104117 rss: 28Mb\n\
             Done 2186462 runs in 21 second(s)\n";
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_found_input_is_shown_with_its_reason_and_the_command_that_tries_it_again() {
+    fn a_failing_input_is_shown_with_its_reason_and_how_to_try_it_again() {
         let said = "thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\nCrash kernel\nstack backtrace:\n   0: begin\n\
             SUMMARY: libFuzzer: deadly signal\nartifact_prefix='a/'; Test unit written to target/fuzz/artefacts/iomem/crash-1\n";
         let found = found(said, Path::new("target/fuzz/iomem")).unwrap();
@@ -284,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_compiler_is_answered_with_the_command_that_brings_it() {
+    fn a_missing_compiler_is_reported_with_the_command_that_installs_it() {
         let reason = without_compiler(&Shell::new().unwrap(), Path::new("/nonexistent/c++")).unwrap();
         assert!(reason.contains("no C++ compiler") && reason.contains(COMPILER_COMMAND), "{reason}");
     }
 
     #[test]
-    fn every_target_is_a_program_of_the_fuzz_package_and_in_its_table_of_figures() {
+    fn every_target_has_a_program_and_a_row_of_figures() {
         let repo = Repository::find().unwrap();
         let read = |file: &str| fs::read_to_string(repo.root.join("fuzz").join(file)).unwrap();
         let (manifest, figures) = (read("Cargo.toml"), read("README.md"));

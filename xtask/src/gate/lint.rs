@@ -1,4 +1,8 @@
-//! `cargo xtask lint`: formatting and clippy, for both worlds.
+//! `cargo xtask lint`: what can be checked without running the code.
+//!
+//! * Formatting and clippy of the workspace, of the freestanding programs and of fuzz/.
+//! * The crates that others may use can be packaged.
+//! * Licenses, sources and banned crates of every dependency, if cargo-deny is installed.
 
 use anyhow::Result;
 use xshell::{Shell, cmd};
@@ -8,19 +12,46 @@ use crate::command;
 use crate::gate::fuzz;
 use crate::repository::Repository;
 
-/// Check formatting, and run clippy with every warning an error
+/// Crates that others may use: each must stay one that `cargo package` accepts.
+const PUBLISHED: [&str; 0] = [];
+/// The checks of deny.toml that need no network. `advisories` needs the database of advisories.
+const DENY_OFFLINE: [&str; 3] = ["licenses", "bans", "sources"];
+
+/// Check formatting, lints, packaging and licenses; every warning is an error
 ///
-/// On the host for the workspace, and for the targets of what runs without an operating system.
+/// Covers the workspace, the freestanding programs, and fuzz/. The licenses are checked if cargo-deny
+/// is installed.
 #[derive(clap::Args)]
 pub struct Args {}
 
 impl Args {
-    /// Stops at the first tool that is not content.
+    /// Stops at the first tool that reports a fault.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         command::show(cmd!(sh, "cargo fmt --all --check"))?;
-        command::show(cmd!(sh, "cargo clippy --locked --workspace --all-targets -- --deny warnings"))?;
-        command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))?;
+        let deny_warnings = ["--", "--deny", "warnings"];
+        command::show(cmd!(sh, "cargo clippy --locked --workspace --all-targets").args(deny_warnings))?;
+        command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(deny_warnings))?;
         build::bare::lint(sh, repo)?;
-        fuzz::lint(sh, repo)
+        fuzz::lint(sh, repo)?;
+        packages(sh)?;
+        dependencies(sh)
     }
+}
+
+/// Packages the published crates, without compiling them again out of their packages.
+fn packages(sh: &Shell) -> Result<()> {
+    if PUBLISHED.is_empty() {
+        return Ok(());
+    }
+    let published = PUBLISHED.iter().flat_map(|name| ["--package", name]);
+    // --allow-dirty: a change is linted before it is committed.
+    command::show(cmd!(sh, "cargo package --quiet --no-verify --offline --allow-dirty").args(published))
+}
+
+fn dependencies(sh: &Shell) -> Result<()> {
+    if !command::is_installed(sh, "cargo-deny") {
+        eprintln!("skipped: licenses of dependencies: cargo-deny is not installed");
+        return Ok(());
+    }
+    command::show(cmd!(sh, "cargo deny --log-level error --locked --offline check").args(DENY_OFFLINE))
 }

@@ -1,8 +1,10 @@
-//! `cargo xtask miri`: the parts that are pure, interpreted, so that undefined behaviour is found even where it does no harm yet.
+//! `cargo xtask miri`: the pure parts, interpreted. Miri finds undefined behavior that does no harm
+//! yet.
 //!
-//! On entry: rustup, and a network unless the toolchain has been brought before: Miri comes with nightly toolchains only.
-//! On exit: no test has met undefined behaviour, or what it met and where; or the reason for which none was run. The toolchain and all
-//! that is built with it lie under `target/`.
+//! * On entry: rustup; and a network, unless an earlier run fetched the toolchain. Miri is part of
+//!   nightly toolchains only.
+//! * On exit: no test showed undefined behavior; or Miri's report; or why nothing was interpreted.
+//!   The toolchain and everything built with it are under `target/`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,29 +16,33 @@ use xshell::{Cmd, Shell, cmd};
 use crate::command;
 use crate::repository::Repository;
 
-/// One certain night: what Miri accepts, and what it is called with, changes from night to night.
+/// One fixed nightly, because Miri's options and checks change from one to the next.
 const TOOLCHAIN: &str = "nightly-2026-05-20";
-/// What of it is needed: the interpreter, and the standard library as source, which is interpreted, too.
+/// The interpreter, and the source of the standard library, which Miri also interprets.
 const COMPONENTS: &str = "miri,rust-src";
-/// The instructions of the engine `sha-ni`: Miri has no CPUID to ask, but interprets them if it is told to compile for them.
+/// The instructions of the engine `sha-ni`. Miri has no CPUID, but interprets them if the code is
+/// compiled for them.
 const FLAGS: &str = "-Ctarget-feature=+sha,+ssse3,+sse4.1";
-/// Miri's own: a test may see the machine's files and its clock.
+/// Lets tests use the machine's files and its clock.
 const WITH_FILES: &str = "-Zmiri-disable-isolation";
 
-/// What is interpreted: a package, its tests, which of them, and whether they see the machine's files.
+/// Tests to interpret.
 struct Part {
     package: &'static str,
     targets: &'static [&'static str],
+    /// Arguments of the test runner.
     filters: &'static [&'static str],
+    /// Whether the tests use the machine's files.
     files: bool,
 }
 
 const PARTS: [Part; 4] = [
     Part { package: "handoff", targets: &["--lib"], filters: &[], files: false },
-    // Not NIST's vectors: Miri takes a second for twenty blocks.
+    // Without NIST's vectors: Miri takes a second for twenty blocks.
     Part { package: "leaf-digest", targets: &["--lib", "--test", "vectors"], filters: &[], files: false },
     Part { package: "purgatory", targets: &["--lib"], filters: &[], files: false },
-    // Where bytes are taken for something else, by the crate `object`; without what would take longer than all the rest.
+    // The parsers that reinterpret bytes with the crate `object`, without tests that would take
+    // longer than all others together.
     Part { package: "kdump-image", targets: &["--lib"], filters: &LOADER, files: true },
 ];
 const LOADER: [&str; 13] = [
@@ -55,14 +61,14 @@ const LOADER: [&str; 13] = [
     "--skip=foreign_elf_files",
 ];
 
-/// Interpret the tests of handoff, digest, the purgatory's pure parts and the loader's parsers with Miri
+/// Run the tests of the contract, the digest, the purgatory's pure parts and the loader's parsers under Miri
 ///
-/// Brings a certain nightly toolchain into target/ if it is not there. Tests that Miri takes too long for are reported as ignored.
+/// Fetches a nightly toolchain into target/ if it is missing. Tests too slow for Miri count as ignored.
 #[derive(clap::Args)]
 pub struct Args {}
 
 impl Args {
-    /// Runs them, and says what was run; who asks for Miri and cannot have it has failed.
+    /// Fails if Miri cannot be fetched.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match interpret(sh, repo)? {
             Outcome::Skipped(reason) => bail!("{reason}"),
@@ -72,37 +78,37 @@ impl Args {
     }
 }
 
-/// What came of it, if no test has failed.
+/// The result, if no test failed.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
-    /// How many tests of each package passed, and how many Miri was spared.
+    /// How many tests of each package passed and were ignored.
     Passed(Vec<(&'static str, Counts)>),
-    /// Why Miri cannot be had here.
+    /// Why Miri cannot be fetched here.
     Skipped(String),
 }
 
-/// How many tests.
+/// Numbers of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     passed: usize,
     ignored: usize,
 }
 
-/// Brings the toolchain, if it is not there.
-pub fn bring(sh: &Shell, repo: &Repository) -> Result<()> {
-    Miri::new(sh, repo).bring()
+/// Fetches the toolchain if it is missing.
+pub fn fetch(sh: &Shell, repo: &Repository) -> Result<()> {
+    Miri::new(sh, repo).fetch()
 }
 
 /// Interprets every part; fails if a test does.
 pub fn interpret(sh: &Shell, repo: &Repository) -> Result<Outcome> {
     let miri = Miri::new(sh, repo);
-    if let Err(error) = miri.bring() {
+    if let Err(error) = miri.fetch() {
         let reason = format!("{error:#}");
         let reason: Vec<&str> = reason.lines().map(str::trim).collect();
-        return Ok(Outcome::Skipped(format!("{TOOLCHAIN} cannot be had: {}", reason.join("; "))));
+        return Ok(Outcome::Skipped(format!("{TOOLCHAIN} cannot be fetched: {}", reason.join("; "))));
     }
-    // All at once: cargo builds one after the other, and then each is busy with itself.
+    // At the same time: cargo's lock makes the builds take turns, but the tests run in parallel.
     let outputs = std::thread::scope(|scope| {
         let running = PARTS.map(|part| {
             let mut test = Command::from(miri.test(&part));
@@ -112,29 +118,29 @@ pub fn interpret(sh: &Shell, repo: &Repository) -> Result<Outcome> {
     });
     let counts = outputs.map(|(package, output)| {
         let output = output.with_context(|| format!("cannot start Miri for {package}"))?;
-        Ok((package, judged(package, &output)?))
+        Ok((package, judge(package, &output)?))
     });
     Ok(Outcome::Passed(counts.into_iter().collect::<Result<_>>()?))
 }
 
-/// Shows what the tests of a package said, and all of it if they failed.
-fn judged(package: &str, output: &Output) -> Result<Counts> {
-    let [said, complained] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
-    print!("{said}");
+/// Shows the output of a package's tests, and their stderr if they failed.
+fn judge(package: &str, output: &Output) -> Result<Counts> {
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    print!("{stdout}");
     if !output.status.success() {
-        eprint!("{complained}");
+        eprint!("{stderr}");
         bail!("miri: tests of {package} failed ({})", output.status);
     }
-    let counts = Counts::read(&said).with_context(|| format!("the tests of {package} do not say how they ended"))?;
+    let counts = Counts::read(&stdout).with_context(|| format!("the tests of {package} printed no result"))?;
     ensure!(counts.passed > 0, "not one test of {package} was interpreted");
     Ok(counts)
 }
 
 struct Miri<'a> {
     sh: &'a Shell,
-    /// rustup's directory, with this one toolchain.
+    /// rustup's directory, which holds this one toolchain.
     home: PathBuf,
-    /// The standard library as Miri wants it.
+    /// The standard library, built for Miri.
     sysroot: PathBuf,
 }
 
@@ -143,7 +149,7 @@ impl<'a> Miri<'a> {
         Self { sh, home: repo.root.join("target/rustup"), sysroot: repo.root.join("target/miri-sysroot") }
     }
 
-    fn bring(&self) -> Result<()> {
+    fn fetch(&self) -> Result<()> {
         if command::read(self.cargo("--version")).is_err() {
             eprintln!("miri: missing, asking rustup for {TOOLCHAIN}");
             let install =
@@ -153,7 +159,7 @@ impl<'a> Miri<'a> {
         command::read(self.cargo("setup")).map(drop)
     }
 
-    /// `cargo miri`, of that toolchain whatever the caller's is.
+    /// `cargo miri` of this toolchain, whatever the caller's is.
     fn cargo(&self, subcommand: &str) -> Cmd<'a> {
         let cargo = cmd!(self.sh, "rustup run {TOOLCHAIN} cargo miri {subcommand}");
         let cargo = cargo.env("RUSTUP_HOME", &self.home).env("MIRI_SYSROOT", &self.sysroot).env("RUSTFLAGS", FLAGS);
@@ -167,10 +173,10 @@ impl<'a> Miri<'a> {
 }
 
 impl Counts {
-    /// The sum of libtest's closing lines.
-    fn read(said: &str) -> Option<Self> {
+    /// The sum over libtest's result lines.
+    fn read(output: &str) -> Option<Self> {
         let mut sum = Self::default();
-        let mut lines = said.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).peekable();
+        let mut lines = output.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).peekable();
         lines.peek()?;
         for line in lines {
             let number = |what: &str| line.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok());
@@ -200,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closing_lines_are_added_up() {
+    fn result_lines_are_summed() {
         let line = "test result: ok. 14 passed; 0 failed; 2 ignored; 0 measured; 3 filtered out; finished in 2.40s";
         let counts = Counts::read(&format!("running 3 tests\n...\n{line}\n\n{line}\n")).unwrap();
         assert_eq!(counts, Counts { passed: 28, ignored: 4 });

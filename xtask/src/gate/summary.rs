@@ -1,69 +1,75 @@
-//! The last lines of `cargo xtask test`, below the runners' own: what was shown, and the figures that came with it.
+//! The last lines of the gate: how many cases and scenarios passed, and the figures of scenarios.
 //!
-//! On entry: what the scenarios' runner printed, and what every scenario left under `target/qemu/`.
-//! On exit: a few lines. Figures are only of scenarios that passed in this run; an earlier run's files may lie beside them.
+//! * On entry: what the two runners printed, and the files that scenarios left under `target/qemu/`.
+//! * On exit: a few lines. Figures come only from scenarios that passed in this run, because files
+//!   of earlier runs may be beside them.
 
-use std::fmt;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fmt::Write;
 
-use crate::audit::{MAX_LOADED, Measured};
-use crate::run::qemu::matrix::Tally;
+use handoff::Verdict;
+use qemu_runner::bare::cases;
 
-/// Scenarios with figures that users ask for, and how the lines of those figures begin.
+/// Scenarios with figures for users, and how the lines of those figures begin.
 const FIGURES: [(&str, &str); 3] = [("capture", "load: "), ("peer-load-time", "load by "), ("peer-load-time", "nothing armed ")];
 
-/// What the runner said of each scenario, and what else was measured.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// How many passed.
-    pub passed: usize,
+/// What a test runner printed about its tests.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Results {
+    /// Names of tests that passed.
+    pub passed: Vec<String>,
     failed: Vec<String>,
     /// Names and reasons.
     ignored: Vec<(String, String)>,
-    figures: Vec<(&'static str, String)>,
-    loaded: u64,
 }
 
-impl Summary {
-    /// Reads what the runner printed. `outcome` is the text that a scenario left.
-    pub fn new(said: &str, measured: &Measured, outcome: impl Fn(&str) -> Option<String>) -> Self {
-        let (mut passed, mut failed, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, what) in said.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ")) {
+impl Results {
+    /// Reads lines such as `test NAME ... ok` and `test NAME ... ignored (REASON)`.
+    pub fn read(output: &str) -> Self {
+        let mut results = Self::default();
+        for (name, what) in output.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ")) {
             let name = name.trim().to_string();
             match what.split_once(' ').unwrap_or((what, "no reason given")) {
-                ("ok", _) => passed.push(name),
-                ("ignored", reason) => ignored.push((name, reason.trim_matches(['(', ')']).to_string())),
-                _ => failed.push(name),
+                ("ok", _) => results.passed.push(name),
+                ("ignored", reason) => results.ignored.push((name, reason.trim_matches(['(', ')']).to_string())),
+                _ => results.failed.push(name),
             }
         }
-        let mut figures = Vec::new();
-        for (scenario, start) in FIGURES.into_iter().filter(|(scenario, _)| passed.iter().any(|name| name == scenario)) {
-            let left = outcome(scenario).unwrap_or_default();
-            figures
-                .extend(left.lines().map(str::trim).filter(|line| line.starts_with(start)).map(|line| (scenario, line.into())));
+        results
+    }
+
+    fn has_passed(&self, name: &str) -> bool {
+        self.passed.iter().any(|passed| passed == name)
+    }
+
+    fn counts(&self) -> String {
+        format!("{} passed, {} failed, {} ignored", self.passed.len(), self.failed.len(), self.ignored.len())
+    }
+
+    fn exceptions(&self) -> String {
+        let failed = self.failed.iter().map(|name| format!("  failed: {name}\n"));
+        failed.chain(self.ignored.iter().map(|(name, reason)| format!("  ignored: {name}: {reason}\n"))).collect()
+    }
+}
+
+/// The lines about the fault matrix.
+pub fn of_cases(results: &Results) -> String {
+    let shown = cases().filter(|case| results.has_passed(case.name)).map(|case| case.expect.verdict as u32);
+    let shown = shown.collect::<BTreeSet<_>>().len();
+    let verdicts = Verdict::ALL.len();
+    format!("bare-metal cases: {}; {shown} of {verdicts} verdicts shown\n{}", results.counts(), results.exceptions())
+}
+
+/// The lines about the scenarios. `outcome` returns the text that a scenario left.
+pub fn of_scenarios(results: &Results, outcome: impl Fn(&str) -> Option<String>) -> String {
+    let mut text = format!("scenarios: {}\n{}", results.counts(), results.exceptions());
+    for (scenario, start) in FIGURES.into_iter().filter(|(scenario, _)| results.has_passed(scenario)) {
+        let left = outcome(scenario).unwrap_or_default();
+        for figure in left.lines().map(str::trim).filter(|line| line.starts_with(start)) {
+            let _ = writeln!(text, "{scenario}: {figure}");
         }
-        Self { passed: passed.len(), failed, ignored, figures, loaded: measured.loaded }
     }
-}
-
-/// Reads what the runner of the fault matrix printed.
-pub fn tally(said: &str) -> Tally {
-    let results = said.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "));
-    let (passed, failed): (Vec<_>, Vec<_>) = results.partition(|(_, what)| *what == "ok");
-    let names = |results: Vec<(&str, &str)>| results.into_iter().map(|(name, _)| name.trim().to_owned()).collect();
-    let seconds = said.lines().rev().find_map(|line| line.split_once("; finished in ")?.1.strip_suffix('s')?.parse().ok());
-    Tally { passed: names(passed), failed: names(failed), took: seconds.map(Duration::from_secs_f64) }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { passed, failed, ignored, figures, loaded } = self;
-        writeln!(out, "scenarios: {passed} passed, {} failed, {} ignored", failed.len(), ignored.len())?;
-        failed.iter().try_for_each(|name| writeln!(out, "  failed: {name}"))?;
-        ignored.iter().try_for_each(|(name, reason)| writeln!(out, "  ignored: {name}: {reason}"))?;
-        writeln!(out, "purgatory: {loaded} of {MAX_LOADED} bytes loaded")?;
-        figures.iter().try_for_each(|(scenario, figure)| writeln!(out, "{scenario}: {figure}"))
-    }
+    text
 }
 
 #[cfg(test)]
@@ -84,29 +90,28 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_the_runner_said_is_counted() {
-        let summary = Summary::new(SAID, &Measured { loaded: 38336 }, outcome).to_string();
+    fn every_scenario_is_counted() {
         let expected = "scenarios: 2 passed, 1 failed, 1 ignored\n  failed: efi\n  \
-            ignored: new-kernel-capture: no package linux-(image|binary)-7\npurgatory: 38336 of 40960 bytes loaded\n\
+            ignored: new-kernel-capture: no package linux-(image|binary)-7\n\
             capture: load: wall time  2.21 s\npeer-load-time: load by kexec-tools  0.998 s\n\
             peer-load-time: load by kdump-loader  0.339 s\n";
-        assert_eq!(summary, expected);
-    }
-
-    #[test]
-    fn cases_are_counted_by_what_their_runner_said() {
-        let said = "\nrunning 2 tests\ntest sound       ... ok\ntest block-magic ... FAILED\n\n\
-            test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 152 filtered out; finished in 2.50s\n";
-        let tally = tally(said);
-        assert_eq!((tally.passed, tally.failed), (vec!["sound".to_owned()], vec!["block-magic".to_owned()]));
-        assert_eq!(tally.took, Some(Duration::from_millis(2500)));
+        assert_eq!(of_scenarios(&Results::read(SAID), outcome), expected);
     }
 
     #[test]
     fn figures_of_an_earlier_run_are_not_shown() {
         let failed = SAID.replace("capture            ... ok", "capture            ... FAILED");
-        let summary = Summary::new(&failed, &Measured { loaded: 1 }, outcome);
-        assert_eq!(summary.passed, 1);
-        assert!(summary.figures.iter().all(|(scenario, _)| *scenario != "capture"), "{summary}");
+        let text = of_scenarios(&Results::read(&failed), outcome);
+        assert!(text.starts_with("scenarios: 1 passed, 2 failed") && !text.contains("\ncapture: "), "{text}");
+    }
+
+    #[test]
+    fn verdicts_of_failed_cases_do_not_count_as_shown() {
+        let all: String = cases().map(|case| format!("test {} ... ok\n", case.name)).collect();
+        let verdicts = Verdict::ALL.len();
+        assert!(of_cases(&Results::read(&all)).contains(&format!("; {verdicts} of {verdicts} verdicts shown")));
+        let one = of_cases(&Results::read("test sound       ... ok\ntest block-magic ... FAILED\n"));
+        let expected = "bare-metal cases: 1 passed, 1 failed, 0 ignored; 1 of ";
+        assert!(one.starts_with(expected) && one.ends_with("\n  failed: block-magic\n"), "{one}");
     }
 }

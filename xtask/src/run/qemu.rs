@@ -2,8 +2,7 @@
 //!
 //! On exit: for each scenario its timeline, or what went otherwise than it must.
 
-mod bare; // cases of the fault matrix, on a kernel of our own
-pub mod matrix; // all of them
+mod bare; // cases of the fault matrix, on our own kernel
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;

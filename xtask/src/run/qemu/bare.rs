@@ -10,8 +10,9 @@ use qemu_runner::bare::debugger::{GDBINIT, SCRIPT};
 use qemu_runner::bare::{self, Case, FAMILIES, Machines, Start, cases};
 use xshell::Shell;
 
-use super::matrix;
 use crate::build;
+use crate::command;
+use crate::gate;
 use crate::repository::Repository;
 use crate::setup;
 
@@ -31,7 +32,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["all", "gdb", "keep", "write_table"])]
     list: bool,
     /// Run every case, as many at a time as there are CPUs
-    #[arg(long, conflicts_with_all = ["gdb", "write_table"])]
+    #[arg(long, conflicts_with_all = ["gdb", "keep", "write_table"])]
     all: bool,
     /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none is named; no deadline
     // qemu_runner::bare::debugger::PORT, as a test shows.
@@ -54,8 +55,12 @@ impl Args {
         if self.write_table {
             return write_table(repo);
         }
-        // Names first: a typing error should not cost a build.
-        let wanted = if self.all { cases().collect() } else { by_names(&self.case)? };
+        if self.all {
+            prepare(sh, repo)?;
+            return command::show(gate::harness(sh, repo, "bare", &None));
+        }
+        // Names first: a typing error must not cost a build.
+        let wanted = by_names(&self.case)?;
         ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
         prepare(sh, repo)?;
         let context = Context::from_repo(&repo.root, None, self.keep)?;
@@ -63,13 +68,7 @@ impl Args {
         if self.gdb.is_some() {
             println!("{} waits for gdb", wanted[0].name);
         }
-        let failed = if self.all {
-            let tally = matrix::run(&wanted, &context, &machines);
-            print!("{tally}");
-            tally.failed
-        } else {
-            self.tell(repo, &wanted, &context, &machines)?
-        };
+        let failed = self.tell(repo, &wanted, &context, &machines)?;
         ensure!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), wanted.len(), failed.join(", "));
         Ok(())
     }
