@@ -65,26 +65,28 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Every document, whatever folder it is in.
-fn documents() -> Vec<Document> {
-    let mut found = Vec::new();
-    let mut folders = vec![PathBuf::new()];
+/// Every file with this ending, by its path below the root. What building makes is left out.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::new()]);
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(root().join(&folder)).unwrap() {
-            let entry = entry.unwrap();
-            let (path, name) = (folder.join(entry.file_name()), entry.file_name().into_string().unwrap());
+        for entry in fs::read_dir(root().join(&folder)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
             match entry.file_type().unwrap().is_dir() {
-                true if name != "target" && !name.starts_with('.') => folders.push(path),
-                false if name.ends_with(".md") => {
-                    found.push(Document { text: fs::read_to_string(entry.path()).unwrap(), path })
-                }
+                true if name != "target" && !name.starts_with('.') => folders.push(folder.join(name)),
+                false if name.ends_with(ending) => found.push(folder.join(name)),
                 _ => {}
             }
         }
     }
-    assert!(found.iter().any(|document| document.path == Path::new("README.md")), "no documents below {}", root().display());
-    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!found.is_empty(), "no {ending} below {}", root().display());
+    found.sort();
     found
+}
+
+/// Every document, whatever folder it is in.
+fn documents() -> Vec<Document> {
+    let read = |path: PathBuf| Document { text: fs::read_to_string(root().join(&path)).unwrap(), path };
+    files(".md").into_iter().map(read).collect()
 }
 
 /// What stands between backticks.
@@ -270,9 +272,32 @@ fn troubleshooting_has_every_finding() {
 fn findings_of_the_example_in_the_readme_exist() {
     let [readme, status] = ["README.md", "docs/status.md"].map(|path| fs::read_to_string(root().join(path)).unwrap());
     let example = readme.split("kdump-loader status\n").nth(1).unwrap().split("```").next().unwrap();
-    let findings: Vec<&str> = example.lines().filter_map(|line| line.split_once("]: ")?.0.split_once('[')).map(|found| found.1).collect();
+    let findings: Vec<&str> =
+        example.lines().filter_map(|line| line.split_once("]: ")?.0.split_once('[')).map(|found| found.1).collect();
     assert!(!findings.is_empty(), "{example}");
     for code in findings {
         assert!(status.contains(&format!("| `{code}` |")), "docs/status.md lacks {code}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_the_places_that_the_map_names() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let paragraph = map.split("**`unsafe`** is in these places only:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let places = spans(paragraph);
+    assert!(places.len() > 3, "{paragraph}");
+    let (block, attribute) = (concat!("un", "safe {"), concat!("#[un", "safe("));
+    let is_unsafe = |line: &str| !line.trim_start().starts_with("//") && (line.contains(block) || line.contains(attribute));
+    let has_unsafe = |path: &PathBuf| fs::read_to_string(root().join(path)).unwrap().lines().any(is_unsafe);
+    let files = files(".rs");
+    for path in files.iter().filter(|path| has_unsafe(path)) {
+        assert!(
+            places.iter().any(|place| path.starts_with(place)),
+            "{} has unsafe code; ARCHITECTURE.md names {places:?}",
+            path.display()
+        );
+    }
+    for place in places {
+        assert!(files.iter().any(|path| path.starts_with(place) && has_unsafe(path)), "{place} has no unsafe code");
     }
 }

@@ -31,7 +31,10 @@ fn commands_of_the_documents_have_the_options_that_they_use() {
         let help = run(program().args(subcommand).arg("--help"));
         assert_eq!(help.code, Some(0), "kdump-loader {}: {}", subcommand.join(" "), help.stderr);
         for option in words.iter().filter(|word| word.starts_with("--")) {
-            assert!(help.stdout.contains(&format!("{option} ")) || help.stdout.contains(&format!("{option}\n")), "{words:?}: {option}");
+            assert!(
+                help.stdout.contains(&format!("{option} ")) || help.stdout.contains(&format!("{option}\n")),
+                "{words:?}: {option}"
+            );
         }
     }
 }
