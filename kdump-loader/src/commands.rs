@@ -22,25 +22,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::arm::record;
-use crate::arm::record::advice::RecordedAdvice;
 use crate::arm::record::origin::Origin;
 use crate::arm::write;
-use crate::health::advice;
-use crate::health::advice::Advice;
+use crate::findings::advice;
+use crate::findings::advice::Advice;
+use crate::findings::recorded::RecordedAdvice;
 use crate::options::Options;
+use crate::options::embedded::embedded;
 use loader::cmdline::Base;
 use loader::files::Files;
 use loader::files::read::{Content, Opened, all};
 use loader::image::Image;
 use loader::kernel;
 use loader::machine::{KexecState, Machine};
-use loader::purgatory;
 use loader::request::{InputFile, Request};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
-use crate::options::cli::ImageArgs;
+use crate::cli::ImageArgs;
 pub use error::{Aftermath, Error, Hint};
 
 /// The root of the live machine.
@@ -117,7 +117,7 @@ pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Err
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
         Some(path) => Ok(Opened::new("purgatory", path)?.read(all, LARGEST_FILE)?.input),
-        None => Ok(purgatory::embedded()?),
+        None => Ok(embedded()?),
     }
 }
 

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::cli::{Cli, Command};
 use crate::commands::{self, Error, in_full};
 use crate::kexec;
-use crate::options::cli::{Cli, Command};
 
 /// It could not be done. (2, misuse, is clap's.)
 const COULD_NOT: u8 = 1;

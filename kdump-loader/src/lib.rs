@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod cli; // the command line, and the help
 pub mod options; // what was asked for
+pub mod initrd; // the files in an initrd
+pub mod findings; // what can be wrong, and the answer
 pub mod arm; // arming, and its record
 pub mod hotplug; // CPUs and memory that come and go
 pub mod health; // whether a panic would leave a dump

@@ -2,7 +2,7 @@
 //!
 //! *On entry* words that [`crate::options::words`] has understood. *On exit* the same, and a name for each, by which two wishes can be compared.
 
-pub(crate) mod cli; // the command line
+pub mod embedded; // the purgatory in this program
 pub mod words; // values, read and written
 pub mod config; // /etc/kdump-loader.toml
 

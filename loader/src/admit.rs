@@ -5,7 +5,6 @@
 //! holds, and only the elfcorehdr begins with ELF magic.
 
 pub mod preflight; // what this machine would refuse
-pub mod firmware; // why it refused
 
 use handoff::PAGE_SIZE;
 use handoff::block::MAX_REGIONS;

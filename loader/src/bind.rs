@@ -7,11 +7,17 @@ use std::borrow::Cow;
 use digest::Engine;
 
 use crate::image::{Image, Segment, SegmentKind, Verification};
-use crate::purgatory::{Error, Purgatory};
-use crate::seal::Sealed;
+use crate::purgatory::Error;
+use crate::seal::{Seal, Sealed};
 
-pub(crate) mod block; // ours, by its block
-pub(crate) mod symbols; // others', by their symbols
+mod block; // ours, by its block
+mod symbols; // others', by their symbols
+
+/// A purgatory, by how it is told what to verify.
+pub trait Bind: Seal {
+    /// Makes its segment's bytes.
+    fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error>;
+}
 
 /// A purgatory for one address.
 #[derive(Debug)]
@@ -25,7 +31,7 @@ pub struct Bound {
 }
 
 /// Binds the purgatory and lays out every segment.
-pub fn bind<'r, P: Purgatory>(sealed: Sealed<'r, P>, engine: Engine) -> Result<Image<'r>, Error> {
+pub fn bind<'r, P: Bind>(sealed: Sealed<'r, P>, engine: Engine) -> Result<Image<'r>, Error> {
     let Bound { entry, bytes, verification } = P::bind(&sealed, engine)?;
     let described = sealed.described();
     let placed = described.placed();

@@ -4,11 +4,11 @@
 
 use std::borrow::Cow;
 
+use digest::Digest;
 use handoff::{Block, RegionKind};
 
 use crate::cmdline;
 use crate::phys::PhysRange;
-use crate::seal::Digest;
 
 mod summary;
 mod verification;

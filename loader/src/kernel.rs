@@ -13,6 +13,7 @@ use crate::request::InputFile;
 pub mod bzimage;
 pub mod uki;
 pub mod vmlinux;
+pub(crate) mod uapi; // the structures of the boot protocol
 mod release;
 
 pub use release::release;

@@ -28,11 +28,12 @@ use std::path::PathBuf;
 
 use digest::Engine;
 
+use crate::bind::Bind;
 use crate::describe::Parsed;
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::phys::PhysRange;
-use crate::purgatory::{Kind, Purgatory};
+use crate::purgatory::Kind;
 use crate::request::Request;
 
 /// Builds the image that `request` asks for on `machine`; touches nothing.
@@ -44,7 +45,7 @@ pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, E
 }
 
 /// The same steps for every kind of purgatory.
-fn build_around<'r, P: Purgatory>(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
+fn build_around<'r, P: Bind>(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
     let parsed = Parsed::new(purgatory, request, machine)?; // what is it, how much does it need
     let placed = place::place(parsed.needs(), parsed.room())?; // where does everything go

@@ -26,7 +26,7 @@ pub use cpus::confidential::{self, ConfidentialGuest, Cpuid};
 pub use error::Error;
 pub use kexec::{CrashHotplug, KexecPermission, KexecState};
 use memory::{efi, iomem, kcore, meminfo};
-pub use present::{Present, block_range, read_memory};
+pub use present::{Present, block_range, read_memory, without_crash_memory};
 pub use reservation::Reservation;
 pub use reservation::no_reservation;
 use reservation::no_reservation::{Evidence, Ram};
@@ -81,7 +81,7 @@ pub struct Machine {
     /// Whether the kernel lets anybody load.
     pub kexec: KexecPermission,
     /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux
-    /// 6.16 ([`crate::submit::keys`]).
+    /// 6.16 (kernel/crash_dump_dm_crypt.c).
     pub dm_crypt_keys: u32,
     /// Why no memory is reserved, if none is.
     pub no_reservation: Evidence,

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 
 use handoff::HANDOFF_SECTION;
 
-use crate::request::InputFile;
-
 mod parse; // ours
 pub mod settings; // what it will be told besides the segments
 pub mod relocatable; // others': from object to image
@@ -18,14 +16,8 @@ pub mod foreign; // others': what they are told
 mod kind; // what differs between them
 
 pub use foreign::Foreign;
-pub use kind::{Kind, Lens, Purgatory, read};
+pub use kind::{Kind, Lens, Purgatory, leaf_count, read};
 pub use parse::parse;
-
-/// The purgatory that was built into this program; empty if none was.
-static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/purgatory.elf"));
-
-/// What stands for a path when the purgatory comes from this program.
-pub const EMBEDDED_NAME: &str = "(embedded purgatory)";
 
 /// Alignment of what follows the program in its segment: one cache line.
 pub const TRAILER_ALIGN: u64 = 64;
@@ -36,11 +28,6 @@ const MAX_LEN: u64 = 1 << 20;
 /// Why a file is no purgatory, or cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is none in this program.
-    #[error(
-        "this kdump-loader was built without a purgatory; name one with --purgatory FILE, or build the program with `cargo xtask build`"
-    )]
-    NotEmbedded,
     /// The file has no ELF magic.
     #[error("{} is not an ELF file: it begins with {found:02x?}; a purgatory is made by `cargo xtask build`", path.display())]
     NotElf {
@@ -149,14 +136,6 @@ pub struct Trailer {
     pub elfcorehdr_copy: u64,
     /// One past the last byte: the segment's length.
     pub end: u64,
-}
-
-/// The purgatory in this program.
-pub fn embedded() -> Result<InputFile, Error> {
-    if EMBEDDED.is_empty() {
-        return Err(Error::NotEmbedded);
-    }
-    Ok(InputFile { path: EMBEDDED_NAME.into(), bytes: EMBEDDED.to_vec() })
 }
 
 impl Program {

@@ -12,16 +12,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::findings::recorded::RecordedAdvice;
 use loader::describe::listing::Listing;
 use loader::image::Summary;
 use loader::phys::PhysRange;
 
-pub mod advice;
 pub mod failure;
 pub mod origin;
 pub mod state;
 
-use advice::RecordedAdvice;
 use origin::Origin;
 
 /// Below the root.
@@ -71,7 +70,7 @@ pub struct Record {
     /// What its elfcorehdr listed when it was armed.
     #[serde(default)]
     pub listing: Option<Listing>,
-    /// What `load` warned about when it was armed ([`crate::health::advice`]).
+    /// What `load` warned about when it was armed ([`crate::findings::advice`]).
     #[serde(default)]
     pub advice: Vec<RecordedAdvice>,
 }

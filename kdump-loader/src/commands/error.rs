@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::arm::record;
 use crate::hotplug::removal;
 use crate::options::config;
-use loader::admit::firmware::Firmware;
+use crate::options::embedded::NotEmbedded;
 use loader::admit::preflight;
 use loader::files;
 use loader::files::read;
@@ -16,6 +16,7 @@ use loader::machine;
 use loader::phys::PhysRange;
 use loader::purgatory;
 use loader::submit;
+use loader::submit::firmware::Firmware;
 
 /// Why a command could not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +129,9 @@ pub enum Error {
     /// A file is no kernel.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
+    /// There is no purgatory in this program.
+    #[error(transparent)]
+    NotEmbedded(#[from] NotEmbedded),
     /// A file is no purgatory.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::{Shell, generate};
 
 use super::{Error, write_file};
-use crate::options::cli::{Cli, GenerateCompletions};
+use crate::cli::{Cli, GenerateCompletions};
 
 /// Each shell, and the name under which it looks for the completions of `kdump-loader` in its own directory: bash-completion below
 /// `bash-completion/completions/`, zsh below `site-functions/`, fish below `vendor_completions.d/`.

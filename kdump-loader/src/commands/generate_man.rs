@@ -9,8 +9,8 @@ use clap_mangen::Man;
 use roff::{Inline, Roff, bold, italic, roman};
 
 use super::{Error, write_file};
-use crate::options::cli::manual::{self, FILES, Manual};
-use crate::options::cli::{Cli, GenerateMan};
+use crate::cli::manual::{self, FILES, Manual};
+use crate::cli::{Cli, GenerateMan};
 
 /// System administration.
 const SECTION: &str = "8";

@@ -15,7 +15,7 @@ use object::elf::ELFMAG;
 use serde::Serialize;
 
 use super::{Error, LARGEST_FILE, print, print_json, read_purgatory};
-use crate::options::cli::Inspect;
+use crate::cli::Inspect;
 
 /// What a file is.
 #[derive(Serialize)]

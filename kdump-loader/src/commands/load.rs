@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, print_json, request, say, set_aside, turn,
 };
-use crate::options::cli::Load;
+use crate::cli::Load;
 
 /// What `load --json` prints.
 #[derive(Serialize)]

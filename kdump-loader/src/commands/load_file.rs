@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use crate::arm::record::{Record, origin::Origin};
-use crate::health::advice;
+use crate::findings::advice;
 use crate::options::Options;
 use loader::admit::preflight;
 use loader::cmdline;
@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::load::follows;
 use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn};
-use crate::options::cli::Load;
+use crate::cli::Load;
 
 /// What to arm.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use loader::machine::Machine;
 use loader::submit;
 #[cfg(feature = "picture")]
-use {super::write_file, crate::options::cli::STANDARD_OUTPUT, crate::picture};
+use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
 use super::{Error, LIVE, advise, print, print_json, request};
-use crate::options::cli::Plan;
+use crate::cli::Plan;
 
 /// Stands in for the random seed: it is as long, and every plan of the same image from the same snapshot has the same identity.
 const NO_SEED: [u8; 32] = [0; 32];

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::arm::record::{self, failure};
-use crate::health::survey::RELOAD_LOCK;
+use crate::health::RELOAD_LOCK;
 use crate::hotplug::burst::{self, World};
 use crate::hotplug::outdated::{self, Armed, Reason};
 use crate::hotplug::queue::{Queue, Taken};
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::load_file::Wanted;
 use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, origin, print_json, request_for, say};
-use crate::options::cli::Reload;
+use crate::cli::Reload;
 
 /// How long another reload may take: a burst, and what comes after it.
 const PATIENCE: Duration = Duration::from_secs(burst::LONGEST.as_secs() + 60);

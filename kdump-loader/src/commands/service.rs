@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::arm::write;
-use crate::health::findings::Level;
-use crate::health::survey;
+use crate::findings::Level;
+use crate::health;
 use crate::options::config;
 use crate::service::{self, Choice, Done, Program, Turn, divert};
 use serde::Serialize;
 
 use super::{Error, LIVE, OURSELVES, in_full, print, print_json, say};
-use crate::options::cli::{Check, Divert, Install, Service, Uninstall};
+use crate::cli::{Check, Divert, Install, Service, Uninstall};
 
 /// There when systemd runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
@@ -184,7 +184,7 @@ struct Looked<'a> {
 fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
     let installed = service::check(&place.root, Program(&myself()?), *distribution)?;
     // What `status` would say of the files that the config names, before they are armed. A dump with limits is no reason to fail.
-    let of_config = survey::files_of_config(&place.root);
+    let of_config = health::files_of_config(&place.root);
     let wrong = installed.iter().filter(|finding| !finding.is_right()).count()
         + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
     let config = configuration(&place.root);

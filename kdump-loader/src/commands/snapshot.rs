@@ -7,7 +7,7 @@ use loader::machine::snapshot;
 use loader::submit;
 
 use super::{Error, LIVE, say};
-use crate::options::cli::Snapshot;
+use crate::cli::Snapshot;
 
 /// Saves it.
 pub fn run(arguments: &Snapshot) -> Result<(), Error> {

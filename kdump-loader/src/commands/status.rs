@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::arm::record::{Call, Record};
-use crate::health::findings::{Answer, Finding};
-use crate::health::survey::{Saver, Survey, survey};
+use crate::findings::{Answer, Finding};
+use crate::health::{Saver, Survey, survey};
 use loader::describe::elfcorehdr;
 use loader::image::{SpanSummary, mib};
 use loader::machine::{Machine, Measured};
@@ -15,7 +15,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, OURSELVES, print, print_json};
-use crate::options::cli::Status;
+use crate::cli::Status;
 
 mod prometheus;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::health::findings::{Answer, Code, Finding};
+use crate::findings::{Answer, Code, Finding};
 use crate::hotplug::outdated::Reason;
 use loader::image::{BlockSummary, OURS, SpanSummary, Summary};
 use serde::Serialize;

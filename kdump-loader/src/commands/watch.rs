@@ -22,7 +22,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{Error, JSON_VERSION, LIVE};
-use crate::options::cli::Watch;
+use crate::cli::Watch;
 
 /// Pause between two looks at the armed image.
 const LOOK: Duration = Duration::from_millis(100);

@@ -239,7 +239,7 @@ fn inspect_describes_kernel_and_purgatory() {
 #[test]
 fn program_without_a_purgatory_says_how_to_get_one() {
     let result = run(program().arg("inspect"));
-    match loader::purgatory::embedded() {
+    match kdump_loader::options::embedded::embedded() {
         Ok(_) => assert_says(&result.stdout, &["embedded purgatory", "handoff block version 1"]),
         Err(_) => assert_says(&result.stderr, &["without a purgatory", "--purgatory FILE", "cargo xtask build"]),
     }

@@ -1,22 +1,28 @@
 //! [8a] Ours: the block is filled in and sealed; leaf table and copy of the elfcorehdr follow the program.
 
-use digest::{Engine, Sha256};
+use digest::{Digest, Engine, Sha256};
 use handoff::Block;
 use handoff::block::{ConsoleSettings, EntryRegs, PhysSpan};
 use handoff::report::FIELD_LEN;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
-use super::Bound;
+use super::{Bind, Bound};
 use crate::cmdline::ReportField;
 use crate::describe::Described;
 use crate::image::{ByBlock, Verification};
 use crate::phys::PhysRange;
-use crate::purgatory::Program;
-use crate::seal::{Digest, Sealed};
+use crate::purgatory::{Error, Program};
+use crate::seal::Sealed;
+
+impl Bind for Program {
+    fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error> {
+        Ok(bind(sealed, engine))
+    }
+}
 
 /// Fills in the block, seals it, and lays out the segment.
-pub(crate) fn bind(sealed: &Sealed<'_, Program>, engine: Engine) -> Bound {
+fn bind(sealed: &Sealed<'_, Program>, engine: Engine) -> Bound {
     let described = sealed.described();
     let placed = *described.placed();
     let program = described.purgatory();

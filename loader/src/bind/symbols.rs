@@ -1,14 +1,22 @@
 //! [8b] Others': the object is relocated, and told by its symbols what its own loader would tell it.
 
-use super::Bound;
+use digest::Engine;
+
+use super::{Bind, Bound};
 use crate::image::{BySymbols, Verification};
 use crate::phys::PhysRange;
-use crate::purgatory::Foreign;
-use crate::purgatory::foreign::{Error, Told};
+use crate::purgatory::foreign::{self, Told};
+use crate::purgatory::{Error, Foreign};
 use crate::seal::Sealed;
 
+impl Bind for Foreign {
+    fn bind(sealed: &Sealed<'_, Self>, _: Engine) -> Result<Bound, Error> {
+        Ok(bind(sealed)?)
+    }
+}
+
 /// Relocates it and writes its symbols. Of zeroes behind the file there is no need: the kernel brings its own.
-pub(crate) fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, Error> {
+fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
     let described = sealed.described();
     let placed = described.placed();
     let purgatory = described.purgatory();

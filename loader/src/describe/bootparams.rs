@@ -21,12 +21,11 @@ use crate::machine::{Efi, Machine};
 use crate::phys::{PhysRange, align_up};
 use crate::request::Request;
 
-pub(crate) mod uapi;
 mod e820;
 mod segment;
 
+use crate::kernel::uapi::{BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData};
 use segment::Segment;
-use uapi::{BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData};
 
 /// Kexec's number among boot loaders, version 0 (boot.rst, "type_of_loader"). With 0 the kernel ignores the initrd.
 const TYPE_OF_LOADER_KEXEC: u8 = 0xd0;

@@ -15,8 +15,8 @@ use object::elf::{
 use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
 
-use crate::machine::{CrashNotes, Machine};
-use crate::phys::{LOW_1M, PhysRange, align_up, merged, subtract};
+use crate::machine::{CrashNotes, Machine, without_crash_memory};
+use crate::phys::{PhysRange, align_up};
 
 /// Bytes of the ELF header.
 pub const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
@@ -77,13 +77,6 @@ pub fn kernels_len(machine: &Machine) -> Option<u64> {
 /// The System RAM of a machine that belongs in a dump.
 pub fn dumped(machine: &Machine) -> Vec<PhysRange> {
     without_crash_memory(&machine.system_ram, &machine.crash_regions, machine.crash_cma.as_deref().unwrap_or_default())
-}
-
-/// System RAM without what belongs in no dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
-pub fn without_crash_memory(system_ram: &[PhysRange], crash_regions: &[PhysRange], crash_cma: &[PhysRange]) -> Vec<PhysRange> {
-    let low = PhysRange::with_len(0, LOW_1M).expect("1 MiB is in range");
-    let holes: Vec<_> = [low].iter().chain(crash_regions).chain(crash_cma).copied().collect();
-    subtract(&merged(system_ram.to_vec()), &holes)
 }
 
 fn header(phnum: u16) -> FileHeader64<LittleEndian> {
@@ -173,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::machine::example;
+    use crate::phys::LOW_1M;
 
     fn range(start: u64, end: u64) -> PhysRange {
         PhysRange::new(start, end).unwrap()

@@ -1,5 +1,6 @@
 //! [9b] How the purgatory verifies the image: what it was told, in the way of its kind.
 
+use digest::Digest;
 use handoff::Block;
 
 use super::SegmentKind;
@@ -7,7 +8,6 @@ use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 use crate::purgatory::foreign::Contract;
 use crate::purgatory::settings::Settings;
-use crate::seal::Digest;
 
 /// What the purgatory was told.
 #[derive(Clone, Debug)]

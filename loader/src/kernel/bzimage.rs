@@ -10,8 +10,8 @@ use object::LittleEndian;
 use object::pe::IMAGE_DIRECTORY_ENTRY_SECURITY;
 use object::read::pe::PeFile64;
 
+use super::uapi::{BootParams, SetupHeader};
 use super::{CaptureKernel, Defect, Format, Measure};
-use crate::describe::bootparams::uapi::{BootParams, SetupHeader};
 
 /// The row of [`super::FORMATS`].
 pub const FORMAT: Format = Format { name: "bzImage", probe, measure, parse };

@@ -14,8 +14,8 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::bzimage::{XLF_CAN_BE_LOADED_ABOVE_4G, XLF_EFI_KEXEC, XLF_KERNEL_64};
+use super::uapi::SetupHeader;
 use super::{CaptureKernel, Defect, Format, Measure};
-use crate::describe::bootparams::uapi::SetupHeader;
 
 /// The row of [`super::FORMATS`].
 pub const FORMAT: Format = Format { name: "vmlinux", probe, measure, parse };

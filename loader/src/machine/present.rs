@@ -13,8 +13,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::source::{self, Tree};
 use super::{CrashNotes, Error, cpus, iomem, kcore, kexec};
-use crate::describe::elfcorehdr::without_crash_memory;
-use crate::phys::PhysRange;
+use crate::phys::{LOW_1M, PhysRange, merged, subtract};
 
 /// The memory and the CPUs of the running kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +43,13 @@ impl Present {
     pub fn has(&self, range: PhysRange) -> bool {
         self.memory.iter().any(|memory| memory.overlaps(range))
     }
+}
+
+/// System RAM without what belongs in no dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
+pub fn without_crash_memory(system_ram: &[PhysRange], crash_regions: &[PhysRange], crash_cma: &[PhysRange]) -> Vec<PhysRange> {
+    let low = PhysRange::with_len(0, LOW_1M).expect("1 MiB is in range");
+    let holes: Vec<_> = [low].iter().chain(crash_regions).chain(crash_cma).copied().collect();
+    subtract(&merged(system_ram.to_vec()), &holes)
 }
 
 /// The physical range of memory block `number` (`memory_block_size_bytes`, drivers/base/memory.c). It can be told after the block has gone.

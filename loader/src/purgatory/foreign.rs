@@ -4,12 +4,12 @@
 //! so that [`Foreign::bind`] can fail only for its address or for too many regions. The contract follows from what the table of regions is
 //! called; who has built the object does not matter.
 
+use digest::Digest;
 use handoff::PAGE_SIZE;
 
 use super::relocatable::Relocatable;
 use crate::phys::PhysRange;
 use crate::request::InputFile;
-use crate::seal::Digest;
 
 mod contract; // the symbols of either loader
 mod error; // why it cannot be told

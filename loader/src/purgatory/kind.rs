@@ -1,22 +1,22 @@
-//! The kinds of purgatory, ours and those of others, and all that differs between them: one method a step. Whatever is not here is
-//! the same for every image.
+//! [3a] [4] The kinds of purgatory: ours, and those of the kernel and of kexec-tools.
+//!
+//! Each step of [`build`](crate::build) that depends on the kind has a trait: [`Purgatory`] here,
+//! [`Seal`](crate::seal::Seal) and [`Bind`](crate::bind::Bind) in theirs. Every other step is the
+//! same for all images.
 
 use std::fmt::Debug;
 
-use digest::Engine;
 use handoff::PAGE_SIZE;
+use handoff::region::leaves_in;
 use object::LittleEndian;
 use object::elf::{ET_REL, FileHeader64};
 use object::read::elf::FileHeader;
 
 use super::{Error, Foreign, Program, parse};
-use crate::bind::{self, Bound};
-use crate::describe::Described;
 use crate::machine::Machine;
 use crate::place::PurgatoryNeeds;
 use crate::purgatory::settings::{self, ForeignSettings, Settings};
 use crate::request::{InputFile, Request};
-use crate::seal::{self, Leaves, Sealed, Whole};
 
 /// A purgatory's file, taken apart.
 #[derive(Clone, Debug)]
@@ -52,29 +52,27 @@ pub struct Lens {
     pub elfcorehdr: u64,
 }
 
+/// How many leaves regions of these lengths are cut into.
+pub fn leaf_count(lengths: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
+    lengths.into_iter().map(|len| leaves_in(len, leaf_size)).sum()
+}
+
 /// A purgatory that an image can be built around.
 pub trait Purgatory: Debug + Sized {
     /// Whether it writes a report into the command line.
     const REPORTS: bool;
     /// What it is told besides the segments.
     type Settings: Debug;
-    /// What it compares the segments with.
-    type Seals: Debug;
 
     /// [4] Decides what it will be told.
     fn settings(&self, request: &Request, machine: &Machine) -> Result<Self::Settings, settings::Error>;
     /// [5] How much its segment takes.
     fn needs(&self, settings: &Self::Settings, lens: &Lens) -> PurgatoryNeeds;
-    /// [7] Digests what it verifies.
-    fn seal(described: &Described<'_, Self>, engine: Engine) -> Self::Seals;
-    /// [8] Makes its segment's bytes.
-    fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error>;
 }
 
 impl Purgatory for Program {
     const REPORTS: bool = true;
     type Settings = Settings;
-    type Seals = Leaves;
 
     fn settings(&self, request: &Request, machine: &Machine) -> Result<Settings, settings::Error> {
         Settings::decide(request, machine)
@@ -83,23 +81,14 @@ impl Purgatory for Program {
     fn needs(&self, settings: &Settings, lens: &Lens) -> PurgatoryNeeds {
         let Lens { kernel, initrd, boot_params, command_line, elfcorehdr } = *lens;
         let digested = [self.text_bytes().len() as u64, kernel, initrd, boot_params, command_line, elfcorehdr];
-        let leaves = seal::leaf_count(digested, settings.leaf_size);
+        let leaves = leaf_count(digested, settings.leaf_size);
         PurgatoryNeeds { len: self.trailer(leaves, elfcorehdr).end, alignment: PAGE_SIZE }
-    }
-
-    fn seal(described: &Described<'_, Self>, engine: Engine) -> Leaves {
-        Leaves::digest(described, engine)
-    }
-
-    fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error> {
-        Ok(bind::block::bind(sealed, engine))
     }
 }
 
 impl Purgatory for Foreign {
     const REPORTS: bool = false;
     type Settings = ForeignSettings;
-    type Seals = Whole;
 
     fn settings(&self, request: &Request, machine: &Machine) -> Result<ForeignSettings, settings::Error> {
         ForeignSettings::decide(self.contract(), request, machine)
@@ -107,13 +96,5 @@ impl Purgatory for Foreign {
 
     fn needs(&self, _: &ForeignSettings, _: &Lens) -> PurgatoryNeeds {
         PurgatoryNeeds { len: self.program().len(), alignment: self.alignment() }
-    }
-
-    fn seal(described: &Described<'_, Self>, engine: Engine) -> Whole {
-        Whole::digest(described, engine)
-    }
-
-    fn bind(sealed: &Sealed<'_, Self>, _: Engine) -> Result<Bound, Error> {
-        Ok(bind::symbols::bind(sealed)?)
     }
 }

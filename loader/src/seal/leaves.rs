@@ -1,13 +1,13 @@
 //! [7a] For our purgatory: one SHA-256 per leaf, in the order of the regions, and the regions themselves.
 
-use digest::Engine;
+use digest::{Digest, Engine};
 use handoff::region::leaves_in;
 use handoff::{Region, RegionKind};
 
-use super::Digest;
 use crate::describe::Described;
 use crate::phys::PhysRange;
-use crate::purgatory::{Program, Trailer};
+use crate::purgatory::{Program, Trailer, leaf_count};
+use crate::seal::Seal;
 
 /// Regions and leaf table.
 #[derive(Debug)]
@@ -25,14 +25,17 @@ struct Source<'a> {
     mem_len: u64,
 }
 
-/// How many leaves files of these lengths are cut into.
-pub fn leaf_count(lens: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
-    lens.into_iter().map(|len| leaves_in(len, leaf_size)).sum()
+impl Seal for Program {
+    type Seals = Leaves;
+
+    fn seal(described: &Described<'_, Self>, engine: Engine) -> Leaves {
+        Leaves::digest(described, engine)
+    }
 }
 
 impl Leaves {
     /// Digests every region.
-    pub fn digest(described: &Described<'_, Program>, engine: Engine) -> Self {
+    fn digest(described: &Described<'_, Program>, engine: Engine) -> Self {
         let leaf_size = described.settings().leaf_size;
         // The copy of the elfcorehdr lies behind the leaf table, so the leaves are counted before it is placed.
         let lens = sources(described, 0).map(|source| source.bytes.len() as u64);

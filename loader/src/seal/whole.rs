@@ -4,13 +4,13 @@
 //! Left out are the purgatory's own segment, in which the digest is written, and the elfcorehdr if the kernel keeps it current. If it
 //! does not, nobody but a fault changes it, and it is digested like everything else.
 
-use digest::{Engine, Sha256};
+use digest::{Digest, Engine, Sha256};
 
-use super::Digest;
 use crate::describe::Described;
 use crate::image::SegmentKind;
 use crate::phys::PhysRange;
 use crate::purgatory::Foreign;
+use crate::seal::Seal;
 
 /// Zeroes are digested in pieces of this size.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
@@ -22,9 +22,17 @@ pub struct Whole {
     digest: Digest,
 }
 
+impl Seal for Foreign {
+    type Seals = Whole;
+
+    fn seal(described: &Described<'_, Self>, engine: Engine) -> Whole {
+        Whole::digest(described, engine)
+    }
+}
+
 impl Whole {
     /// Digests every segment that is verified.
-    pub fn digest(described: &Described<'_, Foreign>, engine: Engine) -> Self {
+    fn digest(described: &Described<'_, Foreign>, engine: Engine) -> Self {
         let mut regions = Vec::new();
         let mut hasher = Sha256::new(engine);
         let segments = described.segments();

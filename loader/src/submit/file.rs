@@ -4,13 +4,14 @@
 //! for the first four, the image armed before is gone then, too.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::keys::KEYS_DIRECTORY;
-use super::{Failure, System, patiently};
+use super::retry::{Busy, Failure, Linux, System, outcome, patiently};
 
 /// include/uapi/linux/kexec.h.
 const KEXEC_FILE_UNLOAD: u64 = 1;
@@ -36,17 +37,8 @@ pub enum Error {
     )]
     NotPermitted,
     /// EBUSY, for too long.
-    #[error(
-        "the kernel's kexec lock stayed taken for {} s and {tries} tries (EBUSY): another loader or a stuck hotplug event holds it; \
-         look for other kexec processes and for \"crash hp\" in dmesg, then try again",
-        waited.as_secs_f32().round()
-    )]
-    Busy {
-        /// How long.
-        waited: Duration,
-        /// How often.
-        tries: u32,
-    },
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// EINVAL.
     #[error(
         "the kernel finds the arguments of kexec_file_load invalid (EINVAL): flags {flags:#x}, a command line of {command_line} bytes; dmesg may \
@@ -130,7 +122,8 @@ impl Files<'_> {
         let flags = flags | if self.initrd.is_some() { 0 } else { KEXEC_FILE_NO_INITRAMFS };
         let initrd = self.initrd.map_or(NO_FILE, |initrd| initrd.as_raw_fd());
         let (kernel, command_line) = (self.kernel.as_raw_fd(), self.command_line);
-        submit(&mut Linux { kernel, initrd, command_line, start: Instant::now() }, flags)
+        let mut linux = Linux::new(|flags| kexec_file_load(kernel, initrd, command_line, flags));
+        submit(&mut linux, flags, command_line.to_bytes_with_nul().len())
     }
 }
 
@@ -144,37 +137,29 @@ pub fn load(files: Files<'_>) -> Result<(), Error> {
 /// ([`crate::admit::preflight::may_rehearse`]).
 pub fn rehearse(files: Files<'_>) -> Result<(), Error> {
     files.call(0)?;
-    let mut linux = Linux { kernel: NO_FILE, initrd: NO_FILE, command_line: c"", start: Instant::now() };
-    submit(&mut linux, KEXEC_FILE_UNLOAD)
+    without_files(KEXEC_FILE_UNLOAD)
 }
 
 /// Disarms whatever is armed. That is allowed under lockdown, too.
 pub fn unload() -> Result<(), Error> {
-    let mut linux = Linux { kernel: NO_FILE, initrd: NO_FILE, command_line: c"", start: Instant::now() };
-    submit(&mut linux, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD)
+    without_files(KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD)
+}
+
+fn without_files(flags: u64) -> Result<(), Error> {
+    let mut linux = Linux::new(|flags| kexec_file_load(NO_FILE, NO_FILE, c"", flags));
+    submit(&mut linux, flags, c"".to_bytes_with_nul().len())
 }
 
 /// A file that lies nowhere but in memory, for bytes that were taken out of another.
 pub fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    // SAFETY: memfd_create(2) reads a string that ends in NUL, as every `CStr` does.
-    let fd = unsafe { libc::memfd_create(c"kdump-loader".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd == -1 {
-        return Err(std::io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just opened this descriptor for us, and nobody else knows of it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut file = std::fs::File::from(fd);
+    let mut file = File::from(memfd_create(c"kdump-loader", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file.into())
 }
 
-fn submit(system: &mut impl FileSystem, flags: u64) -> Result<(), Error> {
-    patiently(system, flags).map_err(|failure| explain(failure, flags, system.command_line_len()))
-}
-
-/// A [`System`] whose call has a command line.
-trait FileSystem: System {
-    fn command_line_len(&self) -> usize;
+/// One call, until it succeeds or the kernel refuses. The command line's length is for the message.
+fn submit(system: &mut impl System, flags: u64, command_line: usize) -> Result<(), Error> {
+    patiently(system, flags).map_err(|failure| explain(failure, flags, command_line))
 }
 
 /// For tests elsewhere: what is made of an errno.
@@ -185,7 +170,7 @@ pub(crate) fn refusal(errno: i32) -> Error {
 
 fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
     let errno = match failure {
-        Failure::Busy { waited, tries } => return Error::Busy { waited, tries },
+        Failure::Busy(busy) => return Error::Busy(busy),
         Failure::Errno(errno) => errno,
     };
     let signature = |name, meaning, remedy| Error::Signature { name, meaning, remedy };
@@ -214,37 +199,13 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
     }
 }
 
-/// The real kernel.
-struct Linux<'a> {
-    kernel: RawFd,
-    initrd: RawFd,
-    command_line: &'a CStr,
-    start: Instant,
-}
-
-impl FileSystem for Linux<'_> {
-    fn command_line_len(&self) -> usize {
-        self.command_line.to_bytes_with_nul().len()
-    }
-}
-
-impl System for Linux<'_> {
-    fn call(&mut self, flags: u64) -> Result<(), i32> {
-        let line = self.command_line.to_bytes_with_nul();
-        // SAFETY: kexec_file_load(2) reads `line.len()` bytes at the pointer, which come from a live slice that `self` borrows; the
-        // descriptors are only read, and the callers borrow them until this returns.
-        let result =
-            unsafe { libc::syscall(libc::SYS_kexec_file_load, self.kernel, self.initrd, line.len(), line.as_ptr(), flags) };
-        if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
-    }
-
-    fn now(&mut self) -> Duration {
-        self.start.elapsed()
-    }
-
-    fn pause(&mut self, length: Duration) {
-        thread::sleep(length);
-    }
+/// The system call. The error is an errno.
+fn kexec_file_load(kernel: RawFd, initrd: RawFd, command_line: &CStr, flags: u64) -> Result<(), i32> {
+    let line = command_line.to_bytes_with_nul();
+    // SAFETY: kexec_file_load(2) reads `line.len()` bytes at the pointer, which come from a live
+    // slice. It only reads the descriptors. They are borrowed by the caller until this returns, or
+    // -1, which is no descriptor.
+    outcome(unsafe { libc::syscall(libc::SYS_kexec_file_load, kernel, initrd, line.len(), line.as_ptr(), flags) })
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> R
         .arg("--target-dir")
         .arg(repo.root.join(TARGET_DIR))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
-        // Embedded by loader/build.rs.
+        // Embedded by kdump-loader/build.rs.
         .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
     command::show(cargo)?;
     let built = place(repo, program);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use crate::health::findings::{Answer, Level};
+use crate::findings::{Answer, Level};
 
 use super::Report;
 use crate::commands::{self, Error};
@@ -86,7 +86,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use crate::health::findings::{Code, Finding};
+    use crate::findings::{Code, Finding};
 
     use super::*;
     use crate::commands::tests::report;

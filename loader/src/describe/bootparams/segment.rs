@@ -3,7 +3,7 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
-use super::uapi::SetupData;
+use crate::kernel::uapi::SetupData;
 
 /// `enum setup_data_type` (arch/x86/include/uapi/asm/setup_data.h), as far as it is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::uapi::SetupData;
 use super::*;
+use crate::kernel::uapi::SetupData;
 use crate::machine::example;
 use crate::request::example as request;
 

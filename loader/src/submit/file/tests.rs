@@ -2,40 +2,19 @@
 
 use std::os::fd::AsFd;
 
+use super::super::retry::script::script;
 use super::*;
 
-/// A kernel that always answers the same.
-struct Answer(i32, Vec<u64>);
-
-impl System for Answer {
-    fn call(&mut self, flags: u64) -> Result<(), i32> {
-        self.1.push(flags);
-        if self.0 == 0 { Ok(()) } else { Err(self.0) }
-    }
-
-    fn now(&mut self) -> Duration {
-        Duration::from_secs(self.1.len() as u64)
-    }
-
-    fn pause(&mut self, _: Duration) {}
-}
-
-impl FileSystem for Answer {
-    fn command_line_len(&self) -> usize {
-        42
-    }
-}
-
 fn refusal(errno: i32) -> String {
-    submit(&mut Answer(errno, Vec::new()), KEXEC_FILE_ON_CRASH).unwrap_err().to_string()
+    submit(&mut script(|_, _| Err(errno)), KEXEC_FILE_ON_CRASH, 42).unwrap_err().to_string()
 }
 
 #[test]
 fn flags_are_those_of_the_kernel_header() {
-    let mut kernel = Answer(0, Vec::new());
-    assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS), Ok(()));
-    assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD), Ok(()));
-    assert_eq!(kernel.1, [6, 3]);
+    let mut kernel = script(|_, _| Ok(()));
+    assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS, 1), Ok(()));
+    assert_eq!(submit(&mut kernel, KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD, 1), Ok(()));
+    assert_eq!(kernel.calls, [6, 3]);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn rule(error: &Error) -> &'static str {
         Error::Undefined { .. } => "undefined",
         Error::Layout { .. } => "layout",
         Error::NoHandoff { .. } => "no section",
-        Error::NotEmbedded | Error::NotElf { .. } | Error::Damaged { .. } | Error::Object(_) => panic!("{error}"),
+        Error::NotElf { .. } | Error::Damaged { .. } | Error::Object(_) => panic!("{error}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Scene, cannot_look};
 use crate::arm::record::origin::{Origin, PROGRAM};
 use crate::arm::record::{Call, Record};
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{Armed, Reason, Unknown};
 use crate::hotplug::queue::Queue;
 use crate::options::config::FilePolicy;

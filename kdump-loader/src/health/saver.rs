@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::capture::Capture;
 use super::dump_target::{self, Target};
 use super::files::Files;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use crate::service::{UnitState, unit_state};
 
 /// An initrd of one's own says with this file that it saves the dump. Its first line names the program.

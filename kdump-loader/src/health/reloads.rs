@@ -2,7 +2,7 @@
 
 use super::{RELOAD_LOCK, Scene};
 use crate::arm::record::{self, failure};
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use crate::hotplug::queue::Queue;
 
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn documentation_has_every_code_with_its_level_and_meaning() {
-        let document = include_str!("../../../../docs/status.md");
+        let document = include_str!("../../../docs/status.md");
         assert!(document.contains(&table()), "docs/status.md should have this table:\n\n{}", table());
     }
 

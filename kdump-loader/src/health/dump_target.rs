@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::capture::Capture;
 use super::files::Files;
 use super::saver::Service;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 
 mod device; // what a directory is on, and whether that is encrypted
 mod need; // how large the dump is going to be

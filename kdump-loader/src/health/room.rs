@@ -2,7 +2,7 @@
 
 use super::capture::Capture;
 use super::files::Files;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use loader::cmdline;
 use loader::image::{Summary, mib};
 use loader::place::room::Room;

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::health::findings::{Code, Level};
-use crate::health::survey::Initrd;
+use crate::findings::{Code, Level};
+use crate::initrd::Initrd;
 use loader::cmdline::{self, Base, Weight};
 use loader::image::{Image, Verification, mib};
 use loader::kernel;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::super::capture::Capture;
 use super::super::files::Files;
 use super::super::saver::Service;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 
 /// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16): an older one excludes no free page.
 const FIRST_GOOD: [u32; 3] = [1, 7, 7];

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 
 use super::{Settings, Target};
-use crate::health::survey::capture::Capture;
-use crate::health::survey::files::Files;
-use crate::health::survey::saver::Service;
+use crate::health::capture::Capture;
+use crate::health::files::Files;
+use crate::health::saver::Service;
 use crate::service::shell::{self, What};
 
 /// More than any file of settings has.

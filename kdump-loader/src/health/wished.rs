@@ -8,7 +8,7 @@ use std::path::Path;
 use super::capture::Capture;
 use super::files::Files;
 use super::saver;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use crate::options::config::{self, Config};
 
 /// Where a kernel's release is part of its name.
@@ -83,7 +83,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::health::survey::initrd::tests::archive;
+    use crate::initrd::tests::archive;
 
     const CONFIG: &str = "kernel = \"/boot/vmlinuz-{release}\"\ninitrd = \"/boot/initrd-{release}\"\nreuse_cmdline = true\n";
 

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::files::Files;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 
 /// /proc/sys/kernel/panic_on_oops.
 const PANIC_ON_OOPS: &str = "proc/sys/kernel/panic_on_oops";

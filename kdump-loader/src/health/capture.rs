@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::files::Files;
-use super::initrd::Initrd;
 use crate::arm::record::{Call, Record};
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
+use crate::initrd::Initrd;
 use crate::options::config::Config;
 use loader::cmdline::{self, Base};
 use loader::kernel::{self, uki};

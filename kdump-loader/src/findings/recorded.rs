@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::advice::Advice;
-use crate::health::findings::{Code, Finding, Level};
+use crate::findings::advice::Advice;
+use crate::findings::{Code, Finding, Level};
 
 /// One warning. Records of older loaders have a plain sentence in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::capture::Capture;
 use super::files::Files;
 use super::room::possible_cpus;
-use crate::arm::record::advice::RecordedAdvice;
-use crate::health::advice;
-use crate::health::findings::Finding;
+use crate::findings::Finding;
+use crate::findings::advice;
+use crate::findings::recorded::RecordedAdvice;
 use loader::cmdline::Base;
 use loader::machine::Reservation;
 

@@ -1,13 +1,15 @@
 //! "If it panics now, do I get a dump?": the answer, and the findings that it is made from.
 //!
-//! *On entry* what [`crate::health::survey`] has looked at. *On exit* one of four answers. Each finding has a code for programs, a level, a message, and a
+//! *On entry* what [`crate::health`] has looked at. *On exit* one of four answers. Each finding has a code for programs, a level, a message, and a
 //! remedy that works on this machine.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-mod code;
+mod code; // the table
+pub mod advice; // allowed, but probably a mistake
+pub mod recorded; // advice, as the record keeps it
 
 pub use code::Code;
 

@@ -11,8 +11,8 @@ use super::*;
 use crate::arm::record::Call;
 use crate::arm::record::failure;
 use crate::arm::record::origin::Origin;
-use crate::health::advice::Advice;
-use crate::health::findings::Answer;
+use crate::findings::Answer;
+use crate::findings::advice::Advice;
 use crate::hotplug::queue::{Block, Queue};
 use crate::options::Options;
 use loader::describe::listing::Listing;
@@ -40,7 +40,7 @@ impl Armed {
             armed.write(path, text);
         }
         armed.write("vmlinuz", "kernel");
-        let initrd = initrd::tests::archive(&[(saver::NOTE, b"save-dump\n")]);
+        let initrd = crate::initrd::tests::archive(&[(saver::NOTE, b"save-dump\n")]);
         example::plant(armed.root.path(), &BTreeMap::from([("boot/initrd".to_owned(), initrd)]));
         armed.record(|_| ());
         armed
@@ -253,7 +253,7 @@ fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_load
     armed.record(|record| {
         record.image.as_mut().unwrap().command_line += " hugepages=200";
         let line = record.image.as_ref().unwrap().command_line.as_str();
-        record.advice = crate::health::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
+        record.advice = crate::findings::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
     });
     assert_eq!(armed.found(), ["deadly_parameter"]);
 }

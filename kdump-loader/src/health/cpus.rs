@@ -6,7 +6,7 @@
 
 use super::Scene;
 use super::files::Files;
-use crate::health::findings::{Code, Finding};
+use crate::findings::{Code, Finding};
 use loader::cmdline;
 
 /// ACPI devices by hardware id and number.

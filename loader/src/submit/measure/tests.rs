@@ -1,0 +1,24 @@
+//! A clock that is interrupted, and the one of this machine.
+
+use super::*;
+
+#[test]
+fn interrupted_look_at_the_clock_does_not_change_the_frequency() {
+    // 2 GHz. Nearly every look is interrupted for 30 ms between clock and counter.
+    let at = |ms: u64, interrupted_ms: u64| Look {
+        before: Duration::from_millis(ms),
+        ticks: (ms + interrupted_ms) * 2_000_000,
+        after: Duration::from_millis(ms + interrupted_ms),
+    };
+    let looks = |ms: u64, steady: usize| {
+        let mut looks = [at(ms, 30); TSC_LOOKS];
+        looks[steady] = at(ms, 0);
+        steadiest(looks)
+    };
+    assert_eq!(khz(&looks(0, 3), &looks(20, 15)), 2_000_000);
+}
+
+#[test]
+fn measured_tsc_is_a_frequency() {
+    assert!(measure_tsc_khz() > 100_000, "no x86-64 CPU runs below 100 MHz");
+}
