@@ -1,6 +1,6 @@
-//! The command line of `kdump-loader`: what can be said, in the words of `--help` and the man pages.
+//! The command line of `kdump-loader`, with the text of `--help` and the man pages.
 
-mod image; // what decides an image
+mod image; // options that decide an image
 pub mod manual; // the rest of each page: exit status, files, examples
 mod service; // `service …`
 
@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub use image::ImageArgs;
 pub use service::{Check, Divert, Install, Service, Uninstall};
 
-/// In place of a file's path.
+/// Stands for standard output in place of a file's path.
 #[cfg(feature = "picture")]
 pub const STANDARD_OUTPUT: &str = "-";
 
@@ -25,46 +25,46 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Arm a capture kernel in place of the armed one
     ///
-    /// Every check comes before the system call, because a call that fails can cost the armed image.
+    /// Every check comes before the system call, because a failed call can disarm the armed image.
     #[command(after_long_help = manual::help("load"))]
     Load(Load),
     /// Disarm the capture kernel
     Unload,
     /// Arm what the config says, unless the armed image is up to date
     ///
-    /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces it with one system call, after every check;
-    /// nothing is armed only during that call. If the reload fails before it, the old image stays armed.
+    /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces it with one system call. All checks
+    /// come first; if one fails, the old image stays armed. Nothing is armed only during that call.
     #[command(after_long_help = manual::help("reload"))]
     Reload(Reload),
-    /// Say whether a panic now would leave a dump, and what would be wrong with it
+    /// Say whether a panic now would leave a dump, and list every problem
     ///
     /// The first line is the answer: yes, yes but, cannot tell, or no. Findings follow, each with a level and a code; docs/status.md lists them.
-    /// The exit status is 0 for the first two answers and 1 for the others. Without privilege the answer is mostly "cannot tell".
+    /// The exit status is 0 for the first two answers and 1 for the others. Without root privileges, the answer is usually "cannot tell".
     Status(Status),
     /// Print changes of CPUs, memory and the armed image as they happen
     ///
-    /// Prints CPUs and memory blocks that come, go or change state, from the kernel's events. Notices arming and disarming within a tenth of a
-    /// second, and prints whether the kernel keeps the image up to date. Ctrl-C ends it.
+    /// Prints the kernel's events about CPUs and memory blocks, arming and disarming (within a tenth of a second), and whether the
+    /// kernel keeps the image up to date. Ctrl-C ends it.
     Watch(Watch),
     /// Show what `load` would do, without arming anything
     ///
     /// With --snapshot, plans for the machine of the snapshot, and needs no privilege.
     Plan(Plan),
-    /// Describe the file of a capture kernel or of a purgatory
+    /// Describe the file of a capture kernel or purgatory
     Inspect(Inspect),
-    /// Save the facts about this machine on which an image depends
+    /// Save what an image depends on about this machine
     ///
-    /// A snapshot holds copies of files below /proc and /sys, and no memory. Think before you share it: it reveals the kernel's address, which
-    /// KASLR hides, and the running kernel's command line, which may hold credentials. `plan --snapshot` reads it.
+    /// A snapshot holds copies of files below /proc and /sys, and no memory. `plan --snapshot` reads it. Check it before you share it: it
+    /// reveals the kernel's address, which KASLR hides, and the running kernel's command line, which may hold credentials.
     Snapshot(Snapshot),
-    /// Stand in for kexec-tools' kexec where it handles capture kernels
+    /// Take the options of kexec-tools' kexec for capture kernels
     ///
-    /// The same as running this program under the name kexec. `kdump-loader kexec --help` prints the options, which are those of kexec-tools.
+    /// The same as running this program under the name kexec. `kdump-loader kexec --help` lists the options.
     #[command(disable_help_flag = true)]
     Kexec(Kexec),
     /// Install, remove or check the service that keeps a capture kernel armed
@@ -92,7 +92,7 @@ pub struct Load {
     /// kernel's built-in purgatory verifies the image. If the image is corrupt, that purgatory hangs without a message.
     #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
     pub file: bool,
-    /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it current
+    /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it up to date
     #[arg(long)]
     pub json: bool,
 }
@@ -106,13 +106,13 @@ pub struct Reload {
     /// Arm again even if the armed image is up to date
     #[arg(long)]
     pub force: bool,
-    /// Print as JSON what was done and why
+    /// Print JSON: how often an image was armed, and why
     #[arg(long)]
     pub json: bool,
-    /// Only queue an event of CPUs or memory for the next reload; for udev
+    /// Only queue a hotplug event for the next reload; used by the udev rule
     #[arg(long, conflicts_with_all = ["force", "json"])]
     pub queue: bool,
-    /// The memory block that was removed, by its kernel name, such as memory42
+    /// The memory block that was removed, such as memory42
     #[arg(long, value_name = "DEVICE", requires = "queue")]
     pub removed: Option<Block>,
 }
@@ -120,19 +120,19 @@ pub struct Reload {
 /// `status`
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Exit with 1 for "yes, but" as well
+    /// Also exit with 1 for "yes, but"
     #[arg(long)]
     pub strict: bool,
-    /// Compare what is armed with this config [default: /etc/kdump-loader.toml if there is one]
+    /// Compare the armed image with this config [default: /etc/kdump-loader.toml if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Also write the answer for Prometheus' node_exporter: a file in its textfile directory, replaced in one step
+    /// Also write metrics to this file, in the textfile directory of Prometheus' node_exporter; the file is replaced atomically
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Look at the machine below this directory, for tests and bug reports
+    /// Examine the machine below this directory, for tests and bug reports
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     pub root: PathBuf,
 }
@@ -140,7 +140,7 @@ pub struct Status {
 /// `watch`
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -155,8 +155,8 @@ pub struct Plan {
     pub snapshot: Option<PathBuf>,
     /// Draw the crash region as SVG: segments, free memory, and what is hashed
     ///
-    /// FILE is replaced as a whole; a symbolic link is refused. The table is still printed. If FILE is - or missing, the picture goes to standard
-    /// output instead of the table.
+    /// FILE is replaced atomically; a symbolic link is rejected. The table is still printed. If FILE is - or missing, the picture goes to
+    /// standard output instead of the table.
     #[cfg(feature = "picture")]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, conflicts_with = "json")]
     pub svg: Option<PathBuf>,
@@ -178,7 +178,7 @@ pub struct Inspect {
 /// `snapshot`
 #[derive(Debug, Args)]
 pub struct Snapshot {
-    /// Where to save it: a new or empty directory
+    /// The new or empty directory to save it in
     pub dir: PathBuf,
 }
 
@@ -193,14 +193,14 @@ pub struct Kexec {
 /// `generate-man`
 #[derive(Debug, Args)]
 pub struct GenerateMan {
-    /// Where to write them
+    /// The directory to write them to
     pub dir: PathBuf,
 }
 
 /// `generate-completions`
 #[derive(Debug, Args)]
 pub struct GenerateCompletions {
-    /// Where to write them
+    /// The directory to write them to
     pub dir: PathBuf,
 }
 
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn help_tells_the_defaults_of_the_loader() {
+    fn help_has_the_defaults_of_the_loader() {
         let mut cli = Cli::command();
         let help = cli.find_subcommand_mut("load").unwrap().render_long_help().to_string();
         let defaults = [

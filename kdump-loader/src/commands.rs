@@ -1,6 +1,6 @@
-//! The subcommands, one file each, and what they have in common: where words and data go, and how a request is read.
+//! The subcommands, one file each, and what they share: messages and data output, and how a request is read.
 
-mod error; // why a command could not do what it should
+mod error; // why a command failed
 pub mod load;
 pub mod load_file;
 pub mod kexec;
@@ -24,6 +24,7 @@ use std::path::Path;
 use crate::arm::record;
 use crate::arm::record::origin::Origin;
 use crate::arm::write;
+use crate::findings::Level;
 use crate::findings::advice;
 use crate::findings::advice::Advice;
 use crate::findings::recorded::RecordedAdvice;
@@ -45,26 +46,41 @@ pub use error::{Aftermath, Error, Hint};
 
 /// The root of the live machine.
 pub const LIVE: &str = "/";
-/// The file that this program was started from, even if another has taken its name since.
+/// The file that this program was started from, even if its name leads to another file now.
 pub const OURSELVES: &str = "/proc/self/exe";
 
-/// Permissions of a new file that the user asked for: pictures, pages and completions have no secrets.
+/// Mode of a new file that the user asked for: pictures, pages and completions have no secrets.
 const READABLE: u32 = 0o644;
 /// The permission bits of a mode, without set-user-ID and its neighbors (inode(7)).
 const PERMISSIONS: u32 = 0o777;
 
-/// Words for a person, on standard error. If nobody listens, that is no reason to stop.
-pub fn say(words: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "kdump-loader: {words}");
+/// Prints a message on standard error. A closed standard error is no reason to stop.
+pub fn say(message: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "kdump-loader: {message}");
 }
 
-/// An error and everything that caused it, in one line.
+/// Says what the command decided or is waiting for.
+pub fn note(message: fmt::Arguments<'_>) {
+    say(format_args!("note: {message}"));
+}
+
+/// Says what may spoil a dump, or what failed although the command continues.
+pub fn warn(message: fmt::Arguments<'_>) {
+    say(format_args!("warning: {message}"));
+}
+
+/// Says why the command failed.
+pub fn report(error: &dyn std::error::Error) {
+    say(format_args!("error: {}", in_full(error)));
+}
+
+/// An error and its causes, in one line.
 pub fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Data, on standard output. A reader who has seen enough (`| head`) is no error.
+/// Prints data on standard output. A reader that has closed it (`| head`) is no error.
 pub fn print(data: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(data.as_bytes()).and_then(|()| stdout.flush()) {
@@ -75,7 +91,7 @@ pub fn print(data: &str) -> Result<(), Error> {
     }
 }
 
-/// The shape of what `--json` prints. New keys do not change it.
+/// Version of the `--json` output. New keys do not change it.
 pub const JSON_VERSION: u32 = 1;
 
 /// Data with its version.
@@ -98,22 +114,23 @@ pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
     print(&(text + "\n"))
 }
 
-/// Most bytes of a file that is looked at, or that is a purgatory.
+/// Largest accepted file: a purgatory, or any file of `inspect`.
 pub const LARGEST_FILE: u64 = 2 << 30;
 
-/// Writes a file that the user named: as a whole or not at all, and through no link. An existing file keeps its group and its permissions.
+/// Writes a file that the user named: whole or not at all, and never through a link.
+/// An existing file keeps its group and mode.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
     write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })
 }
 
-/// Refuses a kernel's file that is of another format.
+/// Rejects a kernel file of another format.
 pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Error> {
     let found = kernel::format_of(&file.bytes);
     if found == Some(expected) { Ok(()) } else { Err(Error::Format { path: file.path.clone(), expected, found }) }
 }
 
-/// The purgatory that was named, or the one in this program.
+/// The named purgatory, or the embedded one.
 pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     match path {
         Some(path) => Ok(Opened::new("purgatory", path)?.read(all, LARGEST_FILE)?.input),
@@ -121,12 +138,12 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     }
 }
 
-/// Reads every file that the flags name and says the rest in the loader's words.
+/// Reads every file that the flags name, and converts the flags into a request.
 pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
     request_for(&arguments.options(), machine, rng_seed)
 }
 
-/// The same for a caller without flags, with what the image is made from: exactly the files that were read.
+/// The same for options from any source. The origin describes exactly the files that were read.
 pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
     let mut origin = origin(options);
     let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
@@ -156,54 +173,60 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
     Ok((request, origin))
 }
 
-/// The words that were asked for. Says which parameters of a reused line were dropped.
+/// The requested command line. Says which parameters of a reused line were dropped.
 pub fn base(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
     let base = Base::chosen(running, reuse, given, brought);
     if !base.dropped.is_empty() {
-        say(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
+        note(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
     }
     base
 }
 
-/// What an image of these options is made from; asked before the files are read.
+/// What an image with these options is made from, before the files are read.
 pub fn origin(options: &Options) -> Origin {
     Origin::of(options, Path::new(OURSELVES))
 }
 
-/// Says what is allowed but probably not intended, and returns it for the record.
+/// Warns of what is allowed but probably not intended, and returns it for the record.
 pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
     said(&advice::advise(image, request, machine))
 }
 
-/// Says every piece of advice, and returns it for the record.
+/// Prints every piece of advice, and returns it for the record.
 pub fn said(advice: &[Advice]) -> Vec<RecordedAdvice> {
-    advice.iter().for_each(|advice| say(format_args!("{advice}")));
+    for advice in advice {
+        match advice.level() {
+            Level::Note => note(format_args!("{advice}")),
+            Level::Warning | Level::Unknown | Level::Error => warn(format_args!("{advice}")),
+        }
+    }
     advice.iter().map(RecordedAdvice::from).collect()
 }
 
-/// Our turn at arming and recording. A machine whose /run cannot be written is armed all the same, if two loads do not meet.
+/// Takes the lock of arming and recording. If /run cannot be written, the machine is armed without it.
 pub fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
-    let waiting = || say(format_args!("waiting for another kdump-loader, {} s at most", record::PATIENCE.as_secs()));
+    let seconds = record::PATIENCE.as_secs();
+    let waiting = || note(format_args!("another kdump-loader is running; waiting up to {seconds} s"));
     match record::wait_for_turn(root, record::PATIENCE, waiting) {
         Ok(turn) => Ok(Some(turn)),
         Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
         Err(error) => {
-            say(format_args!("{}", in_full(&error)));
+            warn(format_args!("{}", in_full(&error)));
             Ok(None)
         }
     }
 }
 
-/// Hides the record while the kernel changes images, so that a kill in between leaves none that is wrong.
+/// Hides the record while the kernel replaces the image: a kill in between must not leave a wrong record.
 pub fn set_aside(root: &Path) {
-    told(record::set_aside(root));
+    warn_on_error(record::set_aside(root));
 }
 
-/// After a refusal: asks the kernel what is armed, and keeps the record only if that is still the image it tells of.
+/// After a rejected load: asks the kernel what is armed, and keeps the record only if its image still is.
 pub fn aftermath(root: &Path) -> Aftermath {
     match KexecState::crash_loaded(root) {
         Ok(true) => {
-            told(record::restore(root));
+            warn_on_error(record::restore(root));
             Aftermath::StillArmed
         }
         Ok(false) => {
@@ -214,19 +237,19 @@ pub fn aftermath(root: &Path) -> Aftermath {
     }
 }
 
-/// Forgets the record of an image that is not armed any more.
+/// Removes the record of an image that is no longer armed.
 pub fn forget(root: &Path) {
-    told(record::forget(root));
+    warn_on_error(record::forget(root));
 }
 
-fn told(result: Result<(), record::Error>) {
+fn warn_on_error(result: Result<(), record::Error>) {
     if let Err(error) = result {
-        say(format_args!("{}", in_full(&error)));
+        warn(format_args!("{}", in_full(&error)));
     }
 }
 
-/// Fresh randomness for the capture kernel. Early at boot the kernel may have none yet: the capture
-/// kernel then gets none, and gathers its own.
+/// A random seed for the capture kernel. Early at boot the kernel may have none; the capture kernel then
+/// gathers its own.
 pub fn fresh_seed() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
     match getrandom(&mut seed[..], GetRandomFlags::NONBLOCK) {
@@ -236,7 +259,7 @@ pub fn fresh_seed() -> Option<[u8; 32]> {
                 Err(Errno::AGAIN) | Ok(_) => "the kernel's random number generator is not initialized yet".to_owned(),
                 Err(error) => format!("getrandom failed: {error}"),
             };
-            say(format_args!("note: {because}, so the capture kernel gets no seed for its own"));
+            note(format_args!("the capture kernel gets no random seed: {because}"));
             None
         }
     }

@@ -1,4 +1,4 @@
-//! `kdump-loader`: what was typed → what was meant → done.
+//! `kdump-loader`: parses the command line and runs one command.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::commands::{self, Error, in_full};
+use crate::commands::{self, Error};
 use crate::kexec;
 
-/// It could not be done. (2, misuse, is clap's.)
-const COULD_NOT: u8 = 1;
+/// Exit status of a failure. (clap exits with 2 after a usage error.)
+const FAILURE: u8 = 1;
 
 /// Does what the command line says, and returns the exit status.
 pub fn main() -> ExitCode {
@@ -22,14 +22,14 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(status) => status,
         Err(error) => {
-            commands::say(format_args!("{}", in_full(&error)));
-            ExitCode::from(COULD_NOT)
+            commands::report(&error);
+            ExitCode::from(FAILURE)
         }
     }
 }
 
-/// What kexec-tools' kexec would be called with, if this is called in its place: under its name, or with it. Its words are not ours, so
-/// clap does not see them.
+/// The arguments for the kexec front end, if this program was called as `kexec` or `kdump-loader kexec`.
+/// clap does not see them, because kexec-tools has its own option syntax.
 fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let name = words.next()?;
     if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {
@@ -48,7 +48,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Plan(arguments) => commands::plan::run(&arguments)?,
         Command::Inspect(arguments) => commands::inspect::run(&arguments)?,
         Command::Snapshot(arguments) => commands::snapshot::run(&arguments)?,
-        Command::Kexec(_) => unreachable!("`for_kexec` takes it"),
+        Command::Kexec(_) => unreachable!("`for_kexec` has taken it"),
         Command::GenerateKexecOptions => commands::print(&kexec::words::markdown())?,
         Command::Service(what) => commands::service::run(&what)?,
         Command::GenerateMan(arguments) => commands::generate_man::run(&arguments)?,

@@ -1,7 +1,7 @@
-//! "If it panics now, do I get a dump?": the answer, and the findings that it is made from.
+//! "Would a panic now leave a dump?": the answer, and the findings that decide it.
 //!
-//! *On entry* what [`crate::health`] has looked at. *On exit* one of four answers. Each finding has a code for programs, a level, a message, and a
-//! remedy that works on this machine.
+//! *On entry* the results of [`crate::health`]. *On exit* one of four answers. Each finding has a code for programs, a level,
+//! a message, and a remedy that works on this machine.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ pub mod recorded; // advice, as the record keeps it
 
 pub use code::Code;
 
-/// How much a finding says about the dump. The order is that of their weight.
+/// The effect of a finding on the dump, in ascending order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// It does not change the answer.
+    /// No effect on the answer.
     Note,
-    /// There will be a dump, but with less in it, or a condition may prevent it.
+    /// The dump is incomplete, or a condition may prevent it.
     Warning,
     /// Whether there will be a dump is unknown.
     Unknown,
@@ -32,7 +32,7 @@ impl Level {
     pub const ALL: [(Self, &'static str); 4] =
         [(Self::Note, "note"), (Self::Warning, "warning"), (Self::Unknown, "unknown"), (Self::Error, "error")];
 
-    /// The word that people and programs read.
+    /// The word in text and JSON.
     pub fn word(self) -> &'static str {
         Self::ALL[self as usize].1
     }
@@ -42,13 +42,13 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// A panic now would leave a complete dump, as far as can be seen.
+    /// A panic now would leave a complete dump, as far as the survey can tell.
     Yes,
-    /// It would leave one, with the limits that the findings name.
+    /// A panic now would leave a dump, with the limits that the findings name.
     YesBut,
     /// Unknown.
     CannotTell,
-    /// It would leave none.
+    /// A panic now would leave no dump.
     No,
 }
 
@@ -57,7 +57,7 @@ impl Answer {
     pub const ALL: [(Self, &'static str); 4] =
         [(Self::Yes, "yes"), (Self::YesBut, "yes_but"), (Self::CannotTell, "cannot_tell"), (Self::No, "no")];
 
-    /// The heaviest finding decides.
+    /// The most severe finding decides.
     pub fn of(findings: &[Finding]) -> Self {
         match findings.iter().map(|finding| finding.level).max() {
             None | Some(Level::Note) => Self::Yes,
@@ -71,9 +71,9 @@ impl Answer {
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which kind.
+    /// Its kind.
     pub code: Code,
-    /// How much it says about the dump.
+    /// Its effect on the dump.
     pub level: Level,
     /// What was found, with its values.
     pub message: String,
@@ -82,12 +82,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding of the level that its code has, without a remedy.
+    /// A finding with its code's level, without a remedy.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, level: code.level(), message: message.into(), remedy: None }
     }
 
-    /// The same, with what to do.
+    /// The same finding with a remedy.
     pub fn remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heaviest_finding_decides() {
+    fn most_severe_finding_decides() {
         let finding = |code| Finding::new(code, "");
         let [note, warning, unknown, error] =
             [Code::ReloadDisabled, Code::NoConsole, Code::CannotLook, Code::NotArmed].map(finding);

@@ -1,7 +1,13 @@
-//! A look at everything that decides whether a panic now would leave a dump. It changes nothing.
+//! Checks everything that decides whether a panic now would leave a dump. It changes nothing.
 //!
-//! *On entry* a machine. *On exit* what the kernel says, what the record says, and what was found. A file that cannot be read is a finding,
-//! never an error: the question is answered in every state.
+//! *On entry* a machine.
+//!
+//! *On exit*
+//! - the state that the kernel reports
+//! - the record of the armed image
+//! - the findings
+//!
+//! A file that cannot be read is a finding, never an error: `status` answers in every state.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -19,40 +25,40 @@ use crate::options::config::{self, Config};
 use crate::service;
 use loader::machine::{KexecPermission, KexecState, no_reservation};
 
-mod files; // [0] where everything is read
-mod armed; // whether the armed image is up to date, and what the purgatory can do
-mod reloads; // what became of the events that call for a reload
-mod settings; // whether a crash gets as far as the capture kernel
-mod cpus; // whether a CPU that is not used resets the machine
-mod capture; // what starts after a panic
-mod command_line; // what is wrong with its command line
-mod room; // whether it has memory enough
+mod files; // [0] reads files below a root
+mod armed; // whether the armed image is up to date, and what its purgatory can do
+mod reloads; // whether reloads have failed or wait
+mod settings; // whether a crash reaches the capture kernel
+mod cpus; // whether an unused CPU may reset the machine
+mod capture; // the capture kernel and its files
+mod command_line; // problems of its command line
+mod room; // whether it has enough memory
 mod saver; // the program that saves the dump
-mod dump_target; // and where to
-mod wished; // the same of what the config names, before it is armed
+mod dump_target; // the place where it saves the dump
+mod wished; // the same checks for the config's files, before they are armed
 
 /// Held by a reload while it runs, below the root.
 pub const RELOAD_LOCK: &str = "run/kdump-loader/reload.lock";
 
-/// What was found.
+/// The results.
 #[derive(Debug)]
 pub struct Survey {
-    /// What the kernel says, if it can be asked.
+    /// The state that the kernel reports, if it can be read.
     pub state: Option<KexecState>,
-    /// What was recorded about the armed image, or why that is unknown; nothing if none is armed.
+    /// The record of the armed image, or why there is none; `None` if nothing is armed.
     pub record: Option<Result<Box<Record>, Unknown>>,
-    /// What was found, in the order of the looks.
+    /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
     /// The program that saves the dump, if one is known.
     pub saver: Option<Saver>,
 }
 
-/// What every look is about.
+/// The input of every check.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     /// The machine's root.
     root: &'a Path,
-    /// The loader's config, if there is a usable one.
+    /// The loader's config, if it is usable.
     config: Option<&'a Config>,
     /// The record of the armed image.
     record: Option<&'a Record>,
@@ -61,7 +67,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// How another image gets armed on this machine.
+    /// The remedy that arms a new image on this machine.
     fn rearm(&self) -> &'static str {
         match (self.load_disabled, self.config, self.record) {
             (true, ..) => "reboot; kernel.kexec_load_disabled is 1, so nothing else can replace the image",
@@ -72,7 +78,7 @@ impl Scene<'_> {
     }
 }
 
-/// Looks at the machine below `root`. `config` is the one that was named; `program` is this one.
+/// Surveys the machine below `root`. `config` is an explicitly named config; `program` is this program's file.
 pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
     let mut findings = Vec::new();
     let config = read_config(root, config, &mut findings);
@@ -95,7 +101,7 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
     }
     reloads::look(&scene, &mut findings);
     if is_armed && scene.load_disabled {
-        let message = "kernel.kexec_load_disabled is 1: the armed image stays as it is until the next boot";
+        let message = "kernel.kexec_load_disabled is 1: the armed image cannot be replaced until the next boot";
         findings.push(Finding::new(Code::ReloadDisabled, message));
     }
     if is_armed {
@@ -120,11 +126,11 @@ fn cannot_look(error: &dyn std::error::Error) -> Finding {
     Finding::new(Code::CannotLook, capture::in_full(error))
 }
 
-/// The config, if there is one that can be used.
+/// The config, if it exists and has no error.
 fn read_config(root: &Path, named: Option<&Path>, findings: &mut Vec<Finding>) -> Option<Config> {
     match Config::read(root, named) {
         Ok(config) => Some(config),
-        // A machine on which `load` is called directly has none.
+        // A machine that only uses `load` has no config.
         Err(config::Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound && named.is_none() => None,
         Err(error) => {
             let message = format!("the next reload will fail: {error}");
@@ -143,12 +149,12 @@ fn not_armed(scene: &Scene<'_>, state: &KexecState, findings: &mut Vec<Finding>)
     }
     if scene.load_disabled {
         let message = "kernel.kexec_load_disabled is 1, so no capture kernel can be armed";
-        let remedy = "reboot, and arm the capture kernel before the sysctl is set";
+        let remedy = "reboot, and arm the capture kernel before kernel.kexec_load_disabled is set";
         findings.push(Finding::new(Code::LoadDisabled, message).remedy(remedy));
     }
 }
 
-/// The cause names its own remedy.
+/// The message of the cause includes its remedy.
 fn no_crash_region(root: &Path) -> Finding {
     match no_reservation::find(root) {
         Ok(cause) => Finding::new(Code::NoCrashRegion, cause.to_string()),
@@ -159,11 +165,11 @@ fn no_crash_region(root: &Path) -> Finding {
     }
 }
 
-/// Services that are enabled and udev rules, unless they are held back.
+/// Other services and udev rules that arm.
 fn others_who_arm(root: &Path, findings: &mut Vec<Finding>) {
     match service::conflicts(root) {
         Ok(others) => findings.extend(others.iter().map(|other| {
-            let message = format!("{} also arms capture kernels, and the last one to arm wins", other.name());
+            let message = format!("{} also arms capture kernels, and the last image to be armed wins", other.name());
             Finding::new(Code::OtherService, message)
                 .remedy("run kdump-loader service install --mask-conflicts, or remove this loader's config")
         })),

@@ -1,42 +1,42 @@
-//! What is in an initrd: archives in the cpio format "newc", one after another, the last of them usually compressed
+//! Lists an initrd: a sequence of cpio archives in the format "newc", of which the last is usually compressed
 //! (Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
-//! Nothing is written, and memory is bounded: names are kept, and the content of the few files that the caller asks for.
+//! Nothing is written, and memory is bounded: only names and the content of the files that the caller selects are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
 
 mod compression;
 
-/// How much is unpacked at most. Debian's initrd for a capture kernel has 35 MB.
+/// Limit of the unpacked size. Debian's initrd for a capture kernel has 35 MB.
 const MOST_UNPACKED: u64 = 1 << 30;
-/// How large a file may be whose content is kept.
+/// Limit of a file whose content is kept.
 const MOST_KEPT: u64 = 4 << 20;
 
 /// The magic numbers of the format, without and with checksums.
 const MAGICS: [&[u8]; 2] = [b"070701", b"070702"];
 
-/// What is in an initrd.
+/// The contents of an initrd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Initrd {
-    /// Bytes of all archives when they are unpacked.
+    /// Unpacked bytes of all archives.
     pub unpacked: u64,
-    /// The path of everything in it, without a leading `/` or `./`.
+    /// All paths, without a leading `/` or `./`.
     pub names: BTreeSet<String>,
-    /// The content of files that the caller asked for.
+    /// The content of the selected files.
     pub kept: BTreeMap<String, Vec<u8>>,
 }
 
 /// Why an initrd cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It begins with something else.
-    #[error("at byte {at} it has neither a cpio archive nor a compression that is known here")]
+    /// Unknown data where an archive should start.
+    #[error("the data at byte {at} is neither a cpio archive nor a supported compression")]
     Format {
-        /// Where.
+        /// The offset.
         at: u64,
     },
-    /// It is larger than any initrd.
+    /// It is too large.
     #[error("it has more than {} MiB unpacked", MOST_UNPACKED >> 20)]
     TooLarge,
     /// It is damaged, or cannot be read.
@@ -45,13 +45,13 @@ pub enum Error {
 }
 
 impl Initrd {
-    /// Reads it to its end. `keep` says which files' content is of interest.
+    /// Reads an initrd to its end. `keep` selects the files whose content is kept.
     pub fn read(from: impl Read, keep: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let mut initrd = Self::default();
         let mut input = Input::new(from);
         if let Some(unpack) = initrd.read_archives(&mut input, &keep)? {
             let mut unpacked = Input::new(unpack(Box::new(input))?);
-            // The kernel also unpacks what follows a compressed archive. No known tool puts anything there.
+            // The kernel also unpacks archives after a compressed one. No known tool writes any.
             if initrd.read_archives(&mut unpacked, &keep)?.is_some() {
                 return Err(Error::Format { at: unpacked.at });
             }
@@ -59,14 +59,14 @@ impl Initrd {
         Ok(initrd)
     }
 
-    /// Reads archives to the end of the input, or to one that is compressed: how to unpack that.
+    /// Reads archives until the end of the input, or until a compressed one, and then returns its decompressor.
     fn read_archives<'a, R: Read>(
         &mut self,
         from: &mut Input<R>,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Option<compression::Unpack<'a>>, Error> {
         loop {
-            // Archives are padded with zeroes to any length.
+            // Zeroes of any length may follow an archive.
             from.skip_zeroes()?;
             let start = from.peek()?;
             if start.is_empty() {
@@ -106,7 +106,7 @@ impl Initrd {
         }
     }
 
-    /// The kernel releases that it has modules of, from `lib/modules/RELEASE/…/NAME.ko*`.
+    /// The kernel releases of its modules, from `lib/modules/RELEASE/…/NAME.ko*`.
     pub fn releases(&self) -> BTreeSet<&str> {
         let modules = self.names.iter().map(String::as_str).filter(|name| name.contains(".ko"));
         let below = modules.filter_map(|name| name.strip_prefix("usr/").unwrap_or(name).strip_prefix("lib/modules/"));
@@ -114,12 +114,12 @@ impl Initrd {
     }
 }
 
-/// A reader whose next bytes can be looked at.
+/// A reader with a look-ahead.
 struct Input<R> {
     from: BufReader<R>,
-    /// Bytes that were looked at and not yet read.
+    /// The look-ahead: bytes that are not yet consumed.
     ahead: Vec<u8>,
-    /// Bytes that were read.
+    /// Offset: bytes that are consumed.
     at: u64,
 }
 
@@ -128,7 +128,7 @@ impl<R: Read> Input<R> {
         Self { from: BufReader::with_capacity(1 << 16, from), ahead: Vec::new(), at: 0 }
     }
 
-    /// The next bytes, enough for every magic number, or all there are.
+    /// The next bytes: enough for every magic number, or all that are left.
     fn peek(&mut self) -> io::Result<&[u8]> {
         let missing = compression::LONGEST_MAGIC - self.ahead.len();
         self.from.by_ref().take(missing as u64).read_to_end(&mut self.ahead)?;

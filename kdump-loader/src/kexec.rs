@@ -1,29 +1,29 @@
-//! `kdump-loader kexec`, or `kexec`: the crash half of kexec-tools' command line, for services that call it.
+//! `kdump-loader kexec`, or `kexec`: kexec-tools' command line for capture kernels, for services that call it.
 //!
-//! One table says what becomes of every option of kexec-tools; the parser, the help and docs/kexec-options.md are made from it:
+//! One table describes every option of kexec-tools. The parser, the help and docs/kexec-options.md use it:
 //!
 //! ```text
-//! words ─ getopt ─▶ options and a file ─ decide ─▶ what to do ─ commands/kexec.rs ─▶ exit status
-//!            ▲                              ▲
-//!            └────────── options ───────────┘──▶ --help, docs/kexec-options.md
+//! arguments ─ getopt ─▶ options and a file ─ decide ─▶ action ─ commands/kexec.rs ─▶ exit status
+//!                ▲                              ▲
+//!                └────────── options ───────────┘──▶ --help, docs/kexec-options.md
 //! ```
 
 pub mod options; // the table
-pub mod getopt; // which options were typed
-pub mod decide; // what is meant by them
-pub mod elsewhere; // another kexec, for what is about reboots
+pub mod getopt; // parses arguments into options and files
+pub mod decide; // what to do
+pub mod elsewhere; // another kexec, for reboots
 pub mod words; // the table as text
 #[cfg(test)]
-mod services; // what services type
+mod services; // the command lines of distributions' services
 
 /// The release of kexec-tools whose command line this is.
 pub const PEER: &str = "kexec-tools 2.0.32";
 
-/// The program's name when it stands in for kexec-tools, and the subcommand's.
+/// The program's name when it replaces kexec-tools, and the name of the subcommand.
 pub const NAME: &str = "kexec";
 
-/// Names the kexec that gets what is about reboots, if it is not the one that is found.
+/// Environment variable with the path of the kexec for reboots.
 pub const ELSEWHERE: &str = "KDUMP_LOADER_KEXEC";
 
-/// Set for a kexec that this program has called: if that calls this program again, it is refused instead of going round in circles.
+/// Environment variable that this program sets for the other kexec. It stops two programs that call each other.
 pub const PASSED_ON: &str = "KDUMP_LOADER_PASSED_ON";

@@ -61,7 +61,7 @@ pub enum Error {
         what: &'static str,
     },
     /// A link on the way leads out of the directory that stands for a machine's root.
-    #[error("{} leads out of {}, to {}: change it to a relative link", path.display(), root.display(), leads_to.display())]
+    #[error("{} leads out of {} to {}; make the link relative", path.display(), root.display(), leads_to.display())]
     Outside {
         /// The directory that was asked for.
         path: PathBuf,
@@ -71,15 +71,15 @@ pub enum Error {
         leads_to: PathBuf,
     },
     /// Somebody has changed what was installed.
-    #[error("{} is not as it was installed, and would be lost; move it away, or `kdump-loader service uninstall` first", path.display())]
+    #[error("{} was changed after the installation; move it away, or run `kdump-loader service uninstall` first", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
     },
     /// Nothing is known of this distribution.
     #[error(
-        "the distribution is not known ({}): if this machine has the kdump service of another one, name that with --distribution debian, fedora \
-         or suse; else write /etc/kdump-loader.toml first",
+        "unknown distribution ({}): if this machine uses the kdump service of a known one, name it with --distribution debian, fedora \
+         or suse; otherwise write /etc/kdump-loader.toml first",
         if ids.is_empty() { "/etc/os-release names none".to_owned() } else { format!("/etc/os-release names {}", ids.join(" ")) }
     )]
     Distribution {
@@ -87,28 +87,28 @@ pub enum Error {
         ids: Vec<String>,
     },
     /// What would mask a rule or hold back a unit has the administrator's own words in it.
-    #[error("{} is a file of this machine's administrator and arms capture kernels; edit it or move it away", path.display())]
+    #[error("{} is the administrator's own file and arms capture kernels; edit it or move it away", path.display())]
     Administrators {
         /// The file.
         path: PathBuf,
     },
     /// There is no dpkg.
-    #[error("there is no {program} here: diversions are Debian's; elsewhere, put a link named kexec first in the service's PATH")]
+    #[error("cannot find {program}: diversions need Debian; elsewhere, put a link named kexec first in the service's PATH")]
     NoDpkg {
         /// The program.
         program: &'static str,
     },
     /// The program is not installed on the machine.
-    #[error("kexec would be a link to {}, which is missing; run `kdump-loader service install` first", path.display())]
+    #[error("{} is missing, and kexec would be a link to it; run `kdump-loader service install` first", path.display())]
     NoProgram {
         /// Where it belongs.
         path: PathBuf,
     },
     /// No package has installed kexec.
-    #[error("no package has a /sbin/kexec or /usr/sbin/kexec: install kexec-tools first, which kdump-tools needs as well")]
+    #[error("no package owns /sbin/kexec or /usr/sbin/kexec; install kexec-tools first, which kdump-tools also needs")]
     NoKexec,
     /// kexec is diverted already, by another hand.
-    #[error("kexec is diverted otherwise ({told}); undo that with dpkg-divert --remove first")]
+    #[error("kexec already has another diversion ({told}); remove it with dpkg-divert --remove first")]
     Diverted {
         /// What dpkg says of it.
         told: String,
@@ -120,7 +120,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Something has the name that the package's kexec would get.
-    #[error("{} is there already, where `service divert` would keep {}; move it away and try again", aside.display(), path.display())]
+    #[error("{} already exists, but `service divert` would move {} there; move it away and try again", aside.display(), path.display())]
     Aside {
         /// kexec.
         path: PathBuf,
@@ -136,7 +136,7 @@ pub enum Error {
         told: String,
     },
     /// The ledger is none of ours.
-    #[error("{} is no ledger of this kdump-loader; without it nobody knows what to put back", path.display())]
+    #[error("{} is not a valid ledger; without it, `service uninstall` does not know what to restore", path.display())]
     Garbled {
         /// The file.
         path: PathBuf,
@@ -145,14 +145,14 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Something could not be put back.
-    #[error("what was put back until then stays so; mend this and `kdump-loader service uninstall` goes on from there")]
+    #[error("the uninstallation is incomplete; fix the cause and run `kdump-loader service uninstall` again to finish it")]
     Unfinished {
         /// What went wrong.
         #[source]
         source: Box<Error>,
     },
     /// It went wrong, and nothing is left of it.
-    #[error("nothing was changed: what had been done until then is undone")]
+    #[error("the installation failed, and all its changes were undone")]
     Undone {
         /// What went wrong.
         #[source]
@@ -160,7 +160,7 @@ pub enum Error {
     },
     /// It went wrong, and undoing it did, too.
     #[error(
-        "half of it is done, because it could not be undone either ({undoing}); `kdump-loader service uninstall` puts back the rest"
+        "the installation failed, and its changes could not all be undone ({undoing}); run `kdump-loader service uninstall` to undo the rest"
     )]
     Half {
         /// Why it could not be undone.

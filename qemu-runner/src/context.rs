@@ -1,5 +1,7 @@
 //! What scenarios are run with: the repository's assets and build results, and how the caller wants them run.
 
+pub mod kernel; // one that a developer brings
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST,
 use crate::checkpoint::Checkpoints;
 use crate::error::Error;
 use crate::shared::Shared;
+
+pub use kernel::KernelUnderTest;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
 pub const DEFAULT_SERIES: &str = "6.12";
@@ -44,6 +48,7 @@ pub struct Context {
     assets: Option<Assets>,
     series: String,
     keep: bool,
+    under_test: Option<Arc<KernelUnderTest>>,
     checkpoints: Option<Arc<Checkpoints>>,
 }
 
@@ -58,7 +63,19 @@ impl Context {
         } else {
             None
         };
-        Ok(Self { root: root.to_owned(), assets, series: kernel.unwrap_or(DEFAULT_SERIES).to_owned(), keep, checkpoints: None })
+        let series = kernel.unwrap_or(DEFAULT_SERIES).to_owned();
+        Ok(Self { root: root.to_owned(), assets, series, keep, under_test: None, checkpoints: None })
+    }
+
+    /// The same with one kernel in place of every kernel of Debian's: the first kernel and the capture kernel of every
+    /// scenario, storm and panic.
+    pub fn with_kernel(self, kernel: KernelUnderTest) -> Self {
+        Self { under_test: Some(Arc::new(kernel)), ..self }
+    }
+
+    /// The kernel that replaces Debian's, if there is one.
+    pub fn under_test(&self) -> Option<&KernelUnderTest> {
+        self.under_test.as_deref()
     }
 
     /// The same, but that of machines which boot alike only the first few do: when the second has booted, later ones go on from there. What is
@@ -94,20 +111,32 @@ impl Context {
         busybox.ok_or_else(|| Error::Missing("busybox is not among the assets; run `cargo xtask setup`".into()))
     }
 
-    /// The kernel of a series.
+    /// The kernel of a series, or the kernel under test in its place.
     pub fn kernel(&self, series: &str) -> Result<&Kernel, Error> {
+        if let Some(under_test) = self.under_test() {
+            return Ok(&under_test.kernel);
+        }
         match self.assets()?.kernels.get(series) {
             Some(kernel) => present(kernel),
             None => Err(Error::Missing(format!("there is no kernel of series {series} among the assets"))),
         }
     }
 
-    /// The open series' driver for virtio-mem.
-    pub fn virtio_mem(&self) -> Result<&Path, Error> {
+    /// The modules of the open series for virtio-mem, in the order in which they must be loaded.
+    pub fn virtio_mem(&self) -> Result<Vec<PathBuf>, Error> {
+        if let Some(kernel) = self.under_test() {
+            let drivers = [("VIRTIO_PCI", "virtio_pci"), ("VIRTIO_MEM", "virtio_mem")];
+            let mut files = Vec::new();
+            for (symbol, module) in drivers {
+                let more = kernel.driver(symbol, module)?;
+                files.extend(more.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
+            }
+            return Ok(files);
+        }
         let kernel = self.kernel(self.series())?;
         let missing =
             || format!("no module virtio_mem is known of kernel {}: `cargo xtask setup --refresh` looks for it", kernel.release);
-        kernel.virtio_mem.as_deref().ok_or_else(|| Error::Missing(missing()))
+        kernel.virtio_mem.clone().map(|file| vec![file]).ok_or_else(|| Error::Missing(missing()))
     }
 
     /// makedumpfile with its libraries.

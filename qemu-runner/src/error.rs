@@ -34,6 +34,12 @@ pub enum Error {
     /// Something that `cargo xtask setup` or `cargo xtask build` makes is not there.
     #[error("{0}")]
     Missing(String),
+    /// The kernel lacks what a scenario needs.
+    #[error("{0}")]
+    Unfit(String),
+    /// The first kernel did not come up.
+    #[error("the first kernel did not boot to user space")]
+    NotUp(#[source] Box<Error>),
     /// QEMU did not start, or ended before it could be spoken to.
     #[error("QEMU did not start: {reason}")]
     Launch {
@@ -151,9 +157,11 @@ pub enum Error {
     #[error("{name} failed\n{story}")]
     Scenario {
         /// The scenario.
-        name: &'static str,
+        name: String,
         /// Its timeline so far.
         story: String,
+        /// Whether the kernel had panicked, as the scenario asks.
+        panicked: bool,
         /// The cause.
         #[source]
         source: Box<Error>,
@@ -169,6 +177,28 @@ impl Error {
     /// The purgatory of the peer `name` has this defect.
     pub(crate) fn peer(name: &'static str, defect: impl Into<peers::Defect>) -> Self {
         Self::Peer { name, source: Box::new(defect.into()) }
+    }
+
+    /// Whether it tells nothing about the kernel and the loader: the machine, QEMU or the first kernel was not there to be
+    /// tested. Before the panic, a deadline tells nothing either. After it, the capture kernel has missed it.
+    pub fn cannot_tell(&self) -> bool {
+        match self {
+            Self::File { .. } | Self::Manifest { .. } | Self::Missing(_) | Self::Unfit(_) | Self::NotUp(_) => true,
+            Self::Launch { .. } | Self::Monitor { .. } | Self::MonitorSocket { .. } | Self::HostProgram { .. } => true,
+            Self::Scenario { panicked, source, .. } => {
+                source.cannot_tell() || !panicked && matches!(**source, Self::Deadline { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// What the kernel lacks, if that ended the run.
+    pub fn unfit(&self) -> Option<&str> {
+        match self {
+            Self::Unfit(reason) => Some(reason),
+            Self::Scenario { source, .. } => source.unfit(),
+            _ => None,
+        }
     }
 
     /// The error and its causes, one a line.
@@ -213,9 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_tells_something_after_the_panic_only() {
+        let failed = |panicked, source| Error::Scenario {
+            name: "capture".into(),
+            story: String::new(),
+            panicked,
+            source: Box::new(source),
+        };
+        let deadline = || Error::Deadline { waiting_for: String::new(), limit: Duration::ZERO, log: PathBuf::new() };
+        assert!(failed(false, deadline()).cannot_tell() && !failed(true, deadline()).cannot_tell());
+        assert!(failed(false, Error::NotUp(Box::new(deadline()))).cannot_tell());
+        assert!(!failed(false, check_eq("a", &1, &2).unwrap_err()).cannot_tell());
+    }
+
+    #[test]
     fn chain_names_every_cause() {
         let cause = Error::file("read", Path::new("/nowhere"))(io::Error::other("disk on fire"));
-        let error = Error::Scenario { name: "capture", story: "0.00 s started".into(), source: Box::new(cause) };
+        let story = "0.00 s started".into();
+        let error = Error::Scenario { name: "capture".into(), story, panicked: false, source: Box::new(cause) };
         let text = error.chain();
         assert!(text.contains("capture failed") && text.contains("/nowhere") && text.contains("disk on fire"), "{text}");
     }

@@ -35,10 +35,7 @@ const PADDED_TO: usize = 4096;
 /// One of two spare CPUs is plugged in, which makes the kernel write its own header for the first time, and then a DIMM. The CPU that
 /// stays away is one that the kernel names and the snapshot does not.
 pub fn elfcorehdr(context: &Context, into: &Path) -> Result<Outcome, Error> {
-    let mut stage = Stage::new(context, Outcome::new(NAME), Deadline::after(LIMIT))?;
-    let result = take(&mut stage, into);
-    let closed = stage.close();
-    result.and(closed)
+    Stage::play(context, NAME, Deadline::after(LIMIT), &[], |stage| take(stage, into)).map(|((), outcome)| outcome)
 }
 
 fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {

@@ -2,13 +2,14 @@
 //! emulated CPUs decompress slower than QEMU copies.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use cpio::newc::{Builder, ModeFileType};
 
 use crate::assets::GuestProgram;
 use crate::error::Error;
+use crate::peers::payload;
 
 /// Which kernel a user space is for. The agent greets with this word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +98,7 @@ impl Initramfs {
 
     /// Adds a kernel module of the host at an absolute path, unpacked: not every busybox can.
     pub fn module(&mut self, path: &str, host: &Path) -> Result<(), Error> {
-        let mut module = read(host)?;
-        if host.extension().is_some_and(|extension| extension == "xz") {
-            let mut unpacked = Vec::new();
-            let mut reader = lzma_rust2::XzReader::new(module.as_slice(), false);
-            reader.read_to_end(&mut unpacked).map_err(Error::file("unpack", host))?;
-            module = unpacked;
-        }
-        self.file(path, 0o644, &module);
+        self.file(path, 0o644, &payload::module(host)?);
         Ok(())
     }
 

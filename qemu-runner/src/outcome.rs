@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use loader::image::Summary;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::iomem::Iomem;
 
 /// The timeline and the facts of one run.
@@ -106,6 +107,12 @@ impl Outcome {
     /// What was on at this time after the beginning.
     pub fn phase_at(&self, at: Duration) -> Option<Phase> {
         self.phases.iter().take_while(|(began, _)| *began <= at).last().map(|(_, phase)| *phase)
+    }
+
+    /// That this run failed, with what had happened until then.
+    pub(crate) fn failure(&self, error: Error) -> Error {
+        let panicked = self.phases.last().is_some_and(|(_, phase)| !matches!(phase, Phase::Boot | Phase::Armed));
+        Error::Scenario { name: self.scenario.clone(), story: self.to_string(), panicked, source: Box::new(error) }
     }
 
     /// A figure.

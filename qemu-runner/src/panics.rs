@@ -26,7 +26,6 @@ use crate::error::Error;
 use crate::first::{First, Victim};
 use crate::initramfs::Role;
 use crate::iomem::Iomem;
-use crate::outcome::Outcome;
 use crate::stage::{Setup, Stage, guest};
 use crate::storm::size::BLOCK_MIB;
 use crate::storm::witness::{start_probes, start_udev};
@@ -50,14 +49,8 @@ const PAGE: u64 = note::PAGE as u64;
 
 /// One panic on a machine of its own.
 pub fn run(context: &Context, contestant: Contestant, draw: &Draw) -> Result<Panicked, Error> {
-    let mut stage = Stage::new(context, Outcome::new("panics"), Deadline::after(LIMIT))?;
-    let panicked = panic_once(&mut stage, contestant, draw);
-    let story = stage.outcome.to_string();
-    let closed = stage.close();
-    match panicked {
-        Ok(panicked) => closed.map(|_| panicked),
-        Err(error) => Err(Error::Scenario { name: "panics", story, source: Box::new(error) }),
-    }
+    let panicked = Stage::play(context, "panics", Deadline::after(LIMIT), &[], |stage| panic_once(stage, contestant, draw));
+    panicked.map(|(panicked, _)| panicked)
 }
 
 /// One panic on this stage.

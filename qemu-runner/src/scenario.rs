@@ -1,5 +1,7 @@
 //! The table of scenarios, and how one is run.
 
+mod need; // what it cannot do without
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -21,34 +23,40 @@ pub struct Scenario {
     pub summary: &'static str,
     /// What must be there besides QEMU, busybox, the loader and the kernel of the open series.
     pub(crate) needs: &'static [Need],
-    /// Whether it may be left out where something that it needs cannot be had; otherwise it has failed then.
-    pub may_be_skipped: bool,
+    /// Why only its name selects it, if it shows nothing of the loader: it is a measurement or a control.
+    pub by_name_only: Option<&'static str>,
     /// What happens.
     pub(crate) story: fn(&mut Stage<'_>) -> Result<(), Error>,
 }
 
-/// Something that a scenario cannot do without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// The kernel of this series.
-    Kernel(&'static str),
-    /// makedumpfile for the capture kernel's user space.
-    Makedumpfile,
-    /// kexec-tools.
-    Kexec,
-    /// udev and flock, and the programs that watch and crash a guest.
-    Storm,
-    /// EFI firmware.
-    Ovmf,
-    /// The open series' driver for virtio-mem.
-    VirtioMem,
-    /// An installed Debian.
-    DebianDisk,
-    /// The purgatory as a file, for its symbols.
-    Purgatory,
-    /// The purgatories for Linux and for kexec-tools.
-    DropIns,
+pub(crate) use need::{EVERY_KERNEL, Need, Probe};
+
+/// The table of a file of scenarios, as its function `all`. One row is a name, needs, what happens, and what that shows:
+///
+/// ```text
+/// "capture", [Makedumpfile], |stage| capture(stage, &Setup::default()),
+///     "a panic reaches the capture kernel with a complete vmcore";
+/// ```
+///
+/// A row may end with `by name only: "reason"`.
+macro_rules! table {
+    ($($name:literal, [$($need:expr),*], $story:expr, $summary:expr $(, by name only: $why:expr)?;)*) => {
+        pub(in crate::scenarios) fn all() -> Vec<$crate::scenario::Scenario> {
+            vec![$($crate::scenario::Scenario {
+                name: $name,
+                summary: $summary,
+                needs: {
+                    #[allow(unused_imports, reason = "some rows need nothing")]
+                    use $crate::scenario::Need::*;
+                    &[$($need),*]
+                },
+                by_name_only: None $(.or(Some($why)))?,
+                story: $story,
+            }),*]
+        }
+    };
 }
+pub(crate) use table;
 
 /// Every scenario, family by family.
 pub fn scenarios() -> &'static [Scenario] {
@@ -57,32 +65,25 @@ pub fn scenarios() -> &'static [Scenario] {
 }
 
 impl Scenario {
+    /// Why it does not fit the kernel under test, as far as its file tells; `None` if it fits, or if there is no such kernel.
+    pub fn unfit(&self, context: &Context) -> Option<String> {
+        let kernel = context.under_test()?;
+        self.needs.iter().find_map(|need| need.unfit(context, kernel)).or_else(|| need::lacks(kernel, need::EVERY_SYMBOL))
+    }
+
     /// Why it cannot be run here; `None` when it can.
     pub fn missing(&self, context: &Context) -> Option<String> {
         let open = self.needs.iter().all(|need| !matches!(need, Need::Kernel(_)));
         let kernel = if open { context.kernel(context.series()).map(drop) } else { Ok(()) };
-        let needs = self.needs.iter().map(|need| match need {
-            Need::Kernel(series) => context.kernel(series).map(drop),
-            Need::Makedumpfile => context.makedumpfile().map(drop),
-            Need::Kexec => context.kexec().map(drop),
-            Need::Storm => {
-                let programs = [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
-                let built = [context.poller(), context.trigger()].into_iter().map(|program| program.map(drop));
-                programs.chain(built).collect()
-            }
-            Need::Ovmf => context.ovmf().map(drop),
-            Need::VirtioMem => context.virtio_mem().map(drop),
-            Need::DebianDisk => context.debian_disk().map(drop),
-            Need::Purgatory => context.purgatory().map(drop),
-            Need::DropIns => {
-                let of_linux = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.linux_drop_in_resetting()];
-                let of_kexec_tools = [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
-                let drop_ins = of_linux.into_iter().chain(of_kexec_tools);
-                drop_ins.into_iter().try_for_each(|drop_in| drop_in.map(drop))
-            }
-        });
         let built = [context.loader().map(drop), context.sentinel().map(drop), context.busybox().map(drop), kernel];
+        let needs = self.needs.iter().map(|need| need.provided(context));
         built.into_iter().chain(needs).find_map(Result::err).map(|error| error.to_string())
+    }
+
+    /// Whether it may be left out where something that it needs cannot be had: the newest kernel, whose archive keeps no
+    /// old versions, or the disk with a Debian, which takes root to be made. Any other scenario fails there.
+    pub fn may_be_skipped(&self) -> bool {
+        self.needs.contains(&Need::Kernel("7")) || self.needs_debian_disk()
     }
 
     /// Whether it plays on the disk with an installed Debian.
@@ -92,15 +93,8 @@ impl Scenario {
 
     /// Runs it.
     pub fn run(&self, context: &Context) -> Result<Outcome, Error> {
-        let mut stage = Stage::new(context, Outcome::new(self.name), Deadline::after(LIMIT))?;
-        let result = (self.story)(&mut stage);
-        let story = stage.outcome.to_string();
-        // Cleaning up comes after every end; what went wrong before is worth more than what goes wrong then.
-        let closed = stage.close();
-        match result {
-            Ok(()) => closed,
-            Err(error) => Err(Error::Scenario { name: self.name, story, source: Box::new(error) }),
-        }
+        let (limit, story) = (Deadline::after(LIMIT), self.story);
+        Stage::play(context, self.name, limit, self.needs, story).map(|((), outcome)| outcome)
     }
 }
 
@@ -114,14 +108,6 @@ mod tests {
             assert!(scenario.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
             assert!(scenario.summary.len() > 10 && !scenario.summary.ends_with('.'), "{}", scenario.name);
             assert!(scenarios()[index + 1..].iter().all(|other| other.name != scenario.name), "{}", scenario.name);
-        }
-    }
-
-    #[test]
-    fn only_what_needs_a_kernel_that_may_be_gone_or_root_to_be_made_may_be_skipped() {
-        for scenario in scenarios() {
-            let may_be_gone = scenario.needs.contains(&Need::Kernel("7")) || scenario.needs_debian_disk();
-            assert_eq!(scenario.may_be_skipped, may_be_gone, "{}", scenario.name);
         }
     }
 

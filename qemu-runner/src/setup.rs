@@ -21,8 +21,8 @@ pub mod guest {
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that somebody else has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
-    /// The kernel's driver for virtio-mem.
-    pub const VIRTIO_MEM: &str = "/lib/virtio_mem.ko";
+    /// The kernel's modules for virtio-mem, by names in the order in which they must be loaded.
+    pub const DRIVERS: &str = "/lib/drivers";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
     /// The capture kernel, unpacked.

@@ -17,6 +17,7 @@ use crate::installed;
 use crate::machine::{Boot, Machine};
 use crate::outcome::{Evidence, Outcome, Phase};
 use crate::peers::{self, embedded, payload};
+use crate::scenario::{EVERY_KERNEL, Need, Probe};
 use crate::uki;
 use crate::vm::{RAM, Vm};
 
@@ -44,12 +45,25 @@ pub struct Stage<'c> {
     pub deadline: Deadline,
     directory: PathBuf,
     machines: u32,
+    /// What the scenario asks of the kernel.
+    pub(crate) needs: &'static [Need],
 }
 
 impl<'c> Stage<'c> {
-    pub(crate) fn new(context: &'c Context, outcome: Outcome, deadline: Deadline) -> Result<Self, Error> {
-        let directory = context.fresh_directory(&outcome.scenario)?;
-        Ok(Self { context, outcome, deadline, directory, machines: 0 })
+    /// Plays a story that must be over by the deadline and asks `needs` of its kernel.
+    pub(crate) fn play<T>(
+        context: &'c Context,
+        name: &str,
+        deadline: Deadline,
+        needs: &'static [Need],
+        story: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<(T, Outcome), Error> {
+        let directory = context.fresh_directory(name)?;
+        let mut stage = Self { context, outcome: Outcome::new(name), deadline, directory, machines: 0, needs };
+        let result = story(&mut stage).map_err(|error| stage.outcome.failure(error));
+        // Cleaning up follows every end. An error of the story counts for more than one of the cleaning.
+        let closed = stage.close();
+        Ok((result?, closed?))
     }
 
     /// Boots the first kernel of a machine.
@@ -91,6 +105,7 @@ impl<'c> Stage<'c> {
         };
         let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
         first.cpus = setup.cpus;
+        expect_fit(&mut first)?;
         Ok(first)
     }
 
@@ -127,7 +142,7 @@ impl<'c> Stage<'c> {
     pub(crate) fn switch_on(&mut self, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
         let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
         self.begin(&vm, "the machine is switched on");
-        let found = vm.await_greeting(Role::First, |_| ())?;
+        let found = vm.await_greeting(Role::First, |_| ()).map_err(|error| Error::NotUp(Box::new(error)))?;
         self.outcome.now(format!("Linux {found} is up"));
         check_eq("release of the first kernel", &found.as_str(), &release)?;
         Ok(First::new(self, vm, found))
@@ -156,7 +171,7 @@ impl<'c> Stage<'c> {
     }
 
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and dumps, unless they are to be kept.
-    pub(crate) fn close(self) -> Result<Outcome, Error> {
+    fn close(self) -> Result<Outcome, Error> {
         write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
         let json = serde_json::to_string_pretty(&self.outcome).expect("strings, integers and enumerations always serialize");
         write(&self.directory.join("outcome.json"), json.as_bytes())?;
@@ -210,7 +225,9 @@ impl<'c> Stage<'c> {
             first.host_file(guest::TRIGGER, 0o755, &context.trigger()?)?;
         }
         if setup.virtio_mem != 0 {
-            first.module(guest::VIRTIO_MEM, context.virtio_mem()?)?;
+            for (order, file) in context.virtio_mem()?.iter().enumerate() {
+                first.module(&format!("{}/{order:02}.ko", guest::DRIVERS), file)?;
+            }
         }
         setup.files.iter().for_each(|file| first.file(file.path, file.mode, file.text.as_bytes()));
         if let Some(name) = setup.purgatory {
@@ -243,6 +260,21 @@ impl<'c> Stage<'c> {
         }
         Ok(capture.finish())
     }
+}
+
+/// A kernel that a developer brings must have what the scenario needs. This asks the running kernel, because its
+/// configuration may be unknown.
+fn expect_fit(first: &mut First<'_, '_>) -> Result<(), Error> {
+    if first.stage.context.under_test().is_none() {
+        return Ok(());
+    }
+    let probes = first.stage.needs.iter().filter_map(|need| need.probe());
+    for Probe { lacks, command } in [EVERY_KERNEL].into_iter().chain(probes) {
+        if first.vm.run(command)?.status != 0 {
+            return Err(Error::Unfit(lacks.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

@@ -26,7 +26,6 @@ use crate::context::Context;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::first::{First, number};
-use crate::outcome::Outcome;
 use crate::stage::{Setup, Stage};
 
 pub use contestant::Contestant;
@@ -128,14 +127,7 @@ pub struct Measured {
 /// Runs a storm on a machine of its own.
 pub fn run(context: &Context, request: &Request) -> Result<Measured, Error> {
     let deadline = Deadline::after(crate::scenario::LIMIT + PER_BLOCK * request.size.blocks);
-    let mut stage = Stage::new(context, Outcome::new("storm"), deadline)?;
-    let measured = measure(&mut stage, request);
-    let story = stage.outcome.to_string();
-    let closed = stage.close();
-    match measured {
-        Ok(measured) => closed.map(|_| measured),
-        Err(error) => Err(Error::Scenario { name: "storm", story, source: Box::new(error) }),
-    }
+    Stage::play(context, "storm", deadline, &[], |stage| measure(stage, request)).map(|(measured, _)| measured)
 }
 
 /// Runs a storm on this stage.

@@ -136,7 +136,7 @@ fn build(sh: &Shell, repo: &Repository, linted: bool, report: &mut Report) {
 
 fn fetch_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
     let fetch = |sh: &Shell| {
-        setup::guests(sh, repo, true)?;
+        setup::guests(sh, repo, setup::Large { kernels: true, debian_disk: true })?;
         setup::browser(sh, repo)?;
         // If the toolchain cannot be fetched, Miri's own part says so.
         let _ = miri::fetch(sh, repo);

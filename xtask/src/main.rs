@@ -57,7 +57,7 @@ fn main() -> ExitCode {
             // has no effect here.
             eprintln!("error: {error}");
             error.chain().skip(1).for_each(|cause| eprintln!("  cause: {cause}"));
-            ExitCode::FAILURE
+            if error.is::<qemu::CannotTell>() { ExitCode::from(qemu::CANNOT_TELL) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -145,10 +145,23 @@ pub fn browser(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::get(sh, repo, false, |name| name == Name::Browser).map(drop)
 }
 
-/// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven. The disk with a Debian, which takes a
-/// minute to be made, only if one of them asks for it.
-pub fn guests(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
-    let wanted = |name| name != Name::Browser && (name != Name::DebianDisk || debian_disk);
+/// Which of the large parts scenarios need.
+#[derive(Clone, Copy, Debug)]
+pub struct Large {
+    /// Debian's kernels, unless another kernel takes their place.
+    pub kernels: bool,
+    /// The disk with a Debian, which takes a minute to be made.
+    pub debian_disk: bool,
+}
+
+/// Everything that scenarios need, for `qemu` and `test`: with less, green would not mean proven.
+pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
+    let wanted = |name| match name {
+        Name::Browser => false,
+        Name::DebianDisk => large.debian_disk,
+        Name::Kernels => large.kernels,
+        _ => true,
+    };
     guests::demand(&guests::get(sh, repo, false, wanted)?, wanted)
 }
 

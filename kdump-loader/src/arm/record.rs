@@ -102,7 +102,7 @@ pub enum Error {
     },
     /// Another process does not end.
     #[error(
-        "another kdump-loader has held {} for {} s and does not end; look for its process (fuser -v on that file), then try again",
+        "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v on that file, then try again",
         path.display(), waited.as_secs()
     )]
     Busy {
@@ -112,7 +112,7 @@ pub enum Error {
         waited: Duration,
     },
     /// The record is not one.
-    #[error("{} is not a record of this kdump-loader; load the image again to replace it", path.display())]
+    #[error("{} is not a valid record; load the image again to replace it", path.display())]
     Garbled {
         /// The file.
         path: PathBuf,

@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 8;
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let old = match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, so it is not replaced"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, so it was not replaced"));
         }
         Ok(found) => Some(found),
         Err(error) if error.kind() == ErrorKind::NotFound => None,

@@ -1,23 +1,23 @@
-//! What `--help` and the man pages say of each command besides its options: exit status, files, examples and neighbors.
+//! The text of `--help` and the man pages besides the options: exit status, files, examples and related pages.
 
-/// The part of a command's page that clap does not know.
+/// The part of a command's page that does not come from clap.
 #[derive(Clone, Copy, Debug)]
 pub struct Manual {
     /// The command's words after the program's name; empty for the program itself.
     pub command: &'static str,
-    /// Facts that belong to no single option, a paragraph each.
+    /// Facts about no single option, one paragraph each.
     pub notes: &'static [&'static str],
     /// Exit statuses and their meanings.
     pub exit: &'static [(&'static str, &'static str)],
     /// Paths of [`FILES`].
     pub files: &'static [&'static str],
-    /// What each does, and the command lines.
+    /// Descriptions and command lines.
     pub examples: &'static [(&'static str, &'static str)],
     /// Other pages, as name and section.
     pub see_also: &'static [(&'static str, &'static str)],
 }
 
-/// The three statuses of every command but those that answer a question.
+/// The statuses of every command that answers no question.
 const DONE: &[(&str, &str)] = &[("0", "Success."), ("1", "Failure. The message says what happened."), ("2", "Usage error.")];
 
 const CONFIG: &str = "/etc/kdump-loader.toml";
@@ -31,17 +31,17 @@ const UNITS: &str = "/usr/lib/systemd/system/kdump-loader*";
 const RULE: &str = "/usr/lib/udev/rules.d/40-kdump-loader.rules";
 const SYSCTL: &str = "/etc/sysctl.d/60-kdump-loader.conf";
 
-/// Every file that a page names, and what it is for.
+/// The files of all pages, with their purposes.
 pub const FILES: [(&str, &str); 10] = [
     (CONFIG, "The config: what the service arms. See kdump-loader.toml(5)."),
-    (ARMED, "What is armed, and the files and options that it was made from."),
+    (ARMED, "The armed image, and the files and options that it was made from."),
     (FAILED, "Why the last reload of this boot failed, if it did."),
-    (PENDING, "Exists while events of CPUs or memory wait for a reload."),
+    (PENDING, "Exists while hotplug events of CPUs or memory wait for a reload."),
     (LEDGER, "Every change that `service install` has made, for `service uninstall`."),
     (LOADED, "1 while a capture kernel is armed."),
     (IOMEM, "The memory map with the crash region. Only root sees its addresses."),
     (UNITS, "The units that arm at boot and after hotplug."),
-    (RULE, "The udev rule that queues a reload when CPUs or memory come or go."),
+    (RULE, "The udev rule that queues a reload when CPUs or memory are added or removed."),
     (SYSCTL, "Sets kernel.panic_on_oops, so that an oops leaves a dump."),
 ];
 
@@ -65,8 +65,8 @@ pub const PAGES: [Manual; 15] = [
     Manual {
         command: "load",
         notes: &[
-            "The kernel updates an armed image when CPUs come or go and when memory comes, if it can. `status` says whether it can. \
-             After memory is removed, load again: the kernel keeps the removed range in the list of memory to dump.",
+            "If the kernel supports it, it updates the armed image when CPUs are added or removed and when memory is added; `status` \
+             says whether it does. After memory is removed, load again: the kernel keeps the removed range in the list of memory to dump.",
             "If a check fails, the image that was armed stays armed.",
         ],
         exit: DONE,
@@ -91,12 +91,10 @@ pub const PAGES: [Manual; 15] = [
     },
     Manual {
         command: "reload",
-        notes: &[
-            "The first event of a burst causes a reload at once. The others wait until the burst is over and share one reload.",
-        ],
+        notes: &["The first event of a burst causes a reload at once. The others share one reload after the burst."],
         exit: &[
             ("0", "The armed image is up to date, or the event is queued."),
-            ("1", "The reload failed. The old image stays armed where the kernel allows it."),
+            ("1", "The reload failed. The message says whether the old image is still armed."),
             ("2", "Usage error."),
         ],
         files: &[CONFIG, ARMED, FAILED, PENDING],
@@ -117,7 +115,7 @@ pub const PAGES: [Manual; 15] = [
         ],
         files: &[CONFIG, ARMED, FAILED, LOADED, IOMEM],
         examples: &[
-            ("Ask, and treat every problem as a failure:", "kdump-loader status --strict"),
+            ("Treat every warning as a failure:", "kdump-loader status --strict"),
             (
                 "Write metrics for node_exporter:",
                 "kdump-loader status --prometheus /var/lib/prometheus/node-exporter/kdump_loader.prom",
@@ -132,7 +130,7 @@ pub const PAGES: [Manual; 15] = [
         files: &[ARMED, LOADED],
         examples: &[
             ("Print events until Ctrl-C:", "kdump-loader watch"),
-            ("The same for another program:", "kdump-loader watch --json"),
+            ("Print JSON for another program:", "kdump-loader watch --json"),
         ],
         see_also: &[("kdump-loader-status", "8"), ("udevadm", "8")],
     },
@@ -142,10 +140,10 @@ pub const PAGES: [Manual; 15] = [
         exit: DONE,
         files: &[IOMEM],
         examples: &[
-            ("Show what `load` would put where on this machine:", "kdump-loader plan --kernel /boot/vmlinuz"),
+            ("Show where `load` would place the image on this machine:", "kdump-loader plan --kernel /boot/vmlinuz"),
             #[cfg(feature = "picture")]
             (
-                "The same for the machine of a snapshot, as a picture:",
+                "Draw a picture for the machine of a snapshot:",
                 "kdump-loader plan --snapshot ./machine --kernel ./vmlinuz --svg plan.svg",
             ),
         ],
@@ -176,12 +174,12 @@ pub const PAGES: [Manual; 15] = [
         exit: &[
             ("0", "Success. With -S: nothing is armed."),
             ("1", "A usage error, or a failure before the system call. With -S: a capture kernel is armed."),
-            ("255", "The kernel rejected the request, or -S found no answer."),
+            ("255", "The kernel rejected the call, or with -S, the answer is unknown."),
         ],
         files: &[ARMED, LOADED],
         examples: &[
             (
-                "Arm as kexec-tools would:",
+                "Arm as with kexec-tools:",
                 "kdump-loader kexec -p /boot/vmlinuz --initrd=/boot/kdump.img --append='nr_cpus=1 reset_devices'",
             ),
             ("Disarm:", "kdump-loader kexec -p -u"),
@@ -213,10 +211,10 @@ pub const PAGES: [Manual; 15] = [
                 "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\nkdump-loader status",
             ),
             (
-                "Install into the image of a distribution that is not known:",
+                "Install into a mounted image whose distribution is not recognized:",
                 "kdump-loader service install --root /mnt --distribution debian",
             ),
-            ("Show what would change in the image of a machine:", "kdump-loader service install --root /mnt --dry-run"),
+            ("Show what would change in a mounted image:", "kdump-loader service install --root /mnt --dry-run"),
         ],
         see_also: &[("kdump-loader-service-uninstall", "8"), ("kdump-loader-service-check", "8"), ("kdump-loader.toml", "5")],
     },
@@ -230,7 +228,7 @@ pub const PAGES: [Manual; 15] = [
     },
     Manual {
         command: "service divert",
-        notes: &["The diversions are those of dpkg-divert(1), so this is for Debian and its kin."],
+        notes: &["The diversions are those of dpkg-divert(1), so this works on Debian and its derivatives only."],
         exit: DONE,
         files: &[],
         examples: &[
@@ -244,19 +242,19 @@ pub const PAGES: [Manual; 15] = [
         notes: &[],
         exit: &[
             ("0", "Everything is as installed, and no other service arms a capture kernel."),
-            ("1", "A file is missing or differs, another service arms too, or the files of the config would leave no dump."),
+            ("1", "A file is missing or differs, another service also arms, or the files of the config would leave no dump."),
             ("2", "Usage error."),
         ],
         files: &[CONFIG, LEDGER, UNITS, RULE],
         examples: &[
             ("Check this machine:", "kdump-loader service check"),
-            ("Check the image of another:", "kdump-loader service check --root /mnt --json"),
+            ("Check a mounted image:", "kdump-loader service check --root /mnt --json"),
         ],
         see_also: &[("kdump-loader-service-install", "8"), ("kdump-loader-status", "8")],
     },
 ];
 
-/// The page of a command; `None` for a command that has none yet, which a test reports.
+/// The page of a command; `None` if it has none, which a test reports.
 pub fn of(command: &str) -> Option<&'static Manual> {
     PAGES.iter().find(|page| page.command == command)
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::manual;
 
-/// What to do with the service.
+/// The subcommands of `service`.
 #[derive(Debug, Subcommand)]
 pub enum Service {
     /// Install and enable this program, its units, its udev rule and, if it is missing, its config
@@ -15,9 +15,9 @@ pub enum Service {
     /// Changes only files that differ, so a second run changes nothing. Keeps every replaced file next to its replacement, and records every
     /// change below /var/lib/kdump-loader for `uninstall`. Starts nothing: `systemctl start kdump-loader` arms.
     ///
-    /// Sets kernel.panic_on_oops=1 by sysctl.d, as the services that it replaces do. A new config takes over settings of
-    /// /etc/default/kdump-tools or /etc/sysconfig/kdump, and every setting that is not taken over is named. A config that is there already, as
-    /// after Debian's package, stays as it is: each setting is named.
+    /// Sets kernel.panic_on_oops=1 by sysctl.d, as the services that it replaces do. A new config takes over settings from
+    /// /etc/default/kdump-tools or /etc/sysconfig/kdump; `install` names every other setting. An existing config, such as the one from Debian's
+    /// package, stays unchanged; `install` names every setting.
     #[command(after_long_help = manual::help("service install"))]
     Install(Install),
     /// Restore what was there before `install`
@@ -26,10 +26,10 @@ pub enum Service {
     Uninstall(Uninstall),
     /// Put this program in place of kexec on Debian; the kexec of kexec-tools becomes kexec.distrib
     ///
-    /// For machines whose kdump-tools arms by running kexec. dpkg records a diversion, so that an upgrade of kexec-tools replaces kexec.distrib.
-    /// If a run is interrupted, the next one finishes it. `service uninstall` also undoes the diversion.
+    /// For machines on which kdump-tools arms with kexec. dpkg records a diversion, so an upgrade of kexec-tools replaces kexec.distrib. If a
+    /// run is interrupted, the next one finishes it. `service uninstall` also undoes the diversion.
     Divert(Divert),
-    /// Report what is missing or differs, and which other services arm capture kernels
+    /// Report missing and changed files, and other services that arm capture kernels
     Check(Check),
 }
 
@@ -38,11 +38,11 @@ pub enum Service {
 pub struct Install {
     /// Keep other services and udev rules from arming capture kernels
     ///
-    /// A drop-in lets services that also save dumps, such as Debian's, run in the capture kernel only. udev rules that arm are masked by links to
-    /// /dev/null below /etc. `uninstall` undoes both.
+    /// A drop-in makes services that also save dumps, such as Debian's, run in the capture kernel only. Links to /dev/null below /etc mask udev
+    /// rules that arm. `uninstall` undoes both.
     #[arg(long)]
     pub mask_conflicts: bool,
-    /// Whose kdump service makes the initrd and saves the dump: debian, fedora or suse [default: as /etc/os-release says]
+    /// The distribution whose kdump service makes the initrd and saves the dump: debian, fedora or suse [default: from /etc/os-release]
     #[arg(long, value_name = "NAME")]
     pub distribution: Option<Distribution>,
     #[command(flatten)]
@@ -78,20 +78,20 @@ pub struct Divert {
 /// `service check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Whose kdump service makes the initrd and saves the dump: debian, fedora or suse [default: as /etc/os-release says]
+    /// The distribution whose kdump service makes the initrd and saves the dump: debian, fedora or suse [default: from /etc/os-release]
     #[arg(long, value_name = "NAME")]
     pub distribution: Option<Distribution>,
     #[command(flatten)]
     pub place: Place,
-    /// Print the findings as JSON: a code, the file, and the words
+    /// Print the findings as JSON, each with a code, a file and a message
     #[arg(long)]
     pub json: bool,
 }
 
-/// Which machine.
+/// The machine to change or check.
 #[derive(Debug, Args)]
 pub struct Place {
-    /// The root of another machine's file system, such as an image; systemd and udev are not notified then
+    /// Root of another machine's file system, such as a mounted image; systemd and udev are then not notified
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     pub root: PathBuf,
 }

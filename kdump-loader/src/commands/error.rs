@@ -1,4 +1,4 @@
-//! Why a command could not do what it should, and what is armed then: the words that a person reads.
+//! Why a command failed, and what is armed afterwards: the messages that a user reads.
 
 use std::fmt;
 use std::io;
@@ -18,67 +18,67 @@ use loader::purgatory;
 use loader::submit;
 use loader::submit::firmware::Firmware;
 
-/// Why a command could not do what it should.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no image.
+    /// The image cannot be built.
     #[error(transparent)]
     Build(#[from] loader::Error),
     /// The machine cannot be read or saved.
     #[error(transparent)]
     Machine(#[from] machine::Error),
-    /// The kernel would not take an image.
+    /// The kernel would reject an image.
     #[error(transparent)]
     Preflight(#[from] preflight::Error),
-    /// The kernel did not take it, or did not let go.
+    /// kexec_load(2) failed.
     #[error("{refusal}{hint}; {aftermath}")]
     Refused {
         /// Why.
         refusal: submit::Error,
-        /// What this machine's firmware has to do with it.
+        /// How this machine's firmware explains it.
         hint: Hint,
         /// What is armed now.
         aftermath: Aftermath,
     },
-    /// The kernel did not take the files, or did not let go.
+    /// kexec_file_load(2) failed.
     #[error("{refusal}{hint}; {aftermath}")]
     FileRefused {
         /// Why.
         refusal: submit::file::Error,
-        /// What this machine's firmware has to do with it.
+        /// How this machine's firmware explains it.
         hint: Hint,
         /// What is armed now.
         aftermath: Aftermath,
     },
-    /// The kernel would not find a key that it is asked to hand over.
+    /// The kernel would not find a dm-crypt key that it is configured to hand over.
     #[error(transparent)]
     Keys(#[from] submit::keys::Error),
     /// The kernel does not say whether an image is armed.
     #[error(transparent)]
     Armed(machine::Error),
-    /// Nothing lies between the two.
-    #[error("--mem-min={mem_min:#x} lies above --mem-max={mem_max:#x}; exchange them")]
+    /// The window of addresses is empty.
+    #[error("--mem-min={mem_min:#x} is above --mem-max={mem_max:#x}; swap them")]
     NoWindow {
         /// The lowest address.
         mem_min: u64,
         /// The highest.
         mem_max: u64,
     },
-    /// The file is not of the type that was asked for.
-    #[error("{} is no {expected} but a {}", path.display(), found.unwrap_or("file of no known type"))]
+    /// The file does not have the type that --type names.
+    #[error("{} is a {}, not a {expected}; correct --type or leave it out", path.display(), found.unwrap_or("file of unknown type"))]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested type.
         expected: &'static str,
-        /// What it is.
+        /// The type of the file.
         found: Option<&'static str>,
     },
-    /// It is about reboots, and there is no other kexec.
+    /// The call concerns reboots, and there is no other kexec.
     #[error("{0}")]
     NotOurs(String),
     /// The other kexec cannot be run.
-    #[error("cannot run {}, the kexec for what is about reboots; KDUMP_LOADER_KEXEC=FILE names another", program.display())]
+    #[error("cannot run {}, the kexec for reboots; set KDUMP_LOADER_KEXEC=FILE to use another", program.display())]
     Elsewhere {
         /// The program.
         program: PathBuf,
@@ -86,20 +86,20 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// Another kdump-loader does not end.
+    /// Another kdump-loader holds the lock for too long.
     #[error(transparent)]
     Turn(record::Error),
-    /// The image is armed, but whoever asked for it could not be told.
-    #[error("armed {identity}, but that could not be printed")]
+    /// The image is armed, but standard output failed.
+    #[error("armed {identity}, but could not print the result")]
     ArmedUntold {
-        /// Of the image.
+        /// The image's identity.
         identity: String,
         /// Why not.
         #[source]
         source: Box<Error>,
     },
-    /// The armed image could not be made true.
-    #[error("the armed image could not be made true; {aftermath}")]
+    /// A reload failed before the system call.
+    #[error("the reload failed; {aftermath}")]
     Reload {
         /// What is armed now.
         aftermath: Aftermath,
@@ -107,32 +107,32 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
-    /// The config is none.
+    /// The config cannot be read, or has an error.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// Memory that the kernel said it removes is still there.
+    /// The kernel announced the removal of memory, but still lists it.
     #[error(
-        "{range}, of which the kernel said that it is removed, is still in /proc/iomem after {} s: the next reload looks again",
+        "the kernel reported memory {range} as removed, but /proc/iomem still lists it after {} s; the next reload checks again",
         removal::PATIENCE.as_secs()
     )]
     NotReleased {
         /// Where it is.
         range: PhysRange,
     },
-    /// The kernel's events cannot be had.
-    #[error("cannot listen to the kernel's events of devices (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it")]
+    /// The kernel's device events cannot be received.
+    #[error("cannot receive the kernel's device events (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it")]
     Watch {
         /// Why not.
         #[source]
         source: io::Error,
     },
-    /// A file is no kernel.
+    /// A file is not a kernel that can be loaded.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
-    /// There is no purgatory in this program.
+    /// This program has no embedded purgatory.
     #[error(transparent)]
     NotEmbedded(#[from] NotEmbedded),
-    /// A file is no purgatory.
+    /// A file is not a purgatory that can be loaded.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),
     /// A file cannot be read.
@@ -141,8 +141,8 @@ pub enum Error {
     /// The capture kernel and its initrd cannot be read, or cannot fit.
     #[error(transparent)]
     Files(#[from] files::Error),
-    /// This program cannot be read.
-    #[error("cannot read the program itself, {}", path.display())]
+    /// This program's own file cannot be read.
+    #[error("cannot read this program's own file, {}", path.display())]
     Program {
         /// Its path.
         path: PathBuf,
@@ -150,32 +150,30 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A file in memory cannot be made.
-    #[error("cannot make a file in memory for the {what}")]
+    /// memfd_create(2) or a write to its file failed.
+    #[error("cannot create an in-memory file for the {what}")]
     InMemory {
-        /// What it should hold.
+        /// What the file is for.
         what: &'static str,
         /// Why not.
         #[source]
         source: io::Error,
     },
-    /// The service could not be installed, taken away or looked at.
+    /// The service could not be installed, uninstalled or checked.
     #[error(transparent)]
     Service(#[from] crate::service::Error),
-    /// Something of the service is missing or differs, or somebody else arms.
-    #[error("{wrong} of {of} findings ask for something to be done; `kdump-loader service install` puts right what is missing")]
+    /// A file is missing or differs, or another service arms.
+    #[error("{problems} problem{}; `kdump-loader service install` installs what is missing", if *problems == 1 { "" } else { "s" })]
     NotInstalled {
-        /// How many.
-        wrong: usize,
-        /// Of how many.
-        of: usize,
+        /// How many findings are problems.
+        problems: usize,
     },
-    /// The files are in place, but systemd or udev does not know.
-    #[error("the files are as they shall be, but `{command}` {ended}; run it by hand, or restart the machine")]
+    /// The files are in place, but systemd or udev was not notified.
+    #[error("the files are in place, but `{command}` failed ({ended}); run it yourself, or reboot")]
     System {
-        /// What was called.
+        /// The command.
         command: String,
-        /// What became of it.
+        /// How it ended.
         ended: String,
         /// Why it could not be run.
         #[source]
@@ -193,25 +191,25 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kernel refused an image.
+    /// The kernel rejected an image.
     pub fn refused(root: &Path, refusal: submit::Error, aftermath: Aftermath) -> Self {
         let hint = Hint(Firmware::read(root).about_load(&refusal));
         Self::Refused { refusal, hint, aftermath }
     }
 
-    /// The kernel refused files.
+    /// The kernel rejected files.
     pub fn file_refused(root: &Path, refusal: submit::file::Error, aftermath: Aftermath) -> Self {
         let hint = Hint(Firmware::read(root).about_file_load(&refusal));
         Self::FileRefused { refusal, hint, aftermath }
     }
 }
 
-/// A sentence about this very machine, if there is one.
+/// A remark about this machine's firmware, if it explains the failure.
 #[derive(Debug)]
 pub struct Hint(Option<&'static str>);
 
 impl Hint {
-    /// There is none.
+    /// No remark.
     pub const NONE: Self = Self(None);
 }
 
@@ -221,12 +219,12 @@ impl fmt::Display for Hint {
     }
 }
 
-/// What is armed after the kernel refused: it may have freed the old image before it looked at the new one.
+/// What is armed after a failed load. The kernel may free the old image before it checks the new one.
 #[derive(Debug)]
 pub enum Aftermath {
-    /// The old image is.
+    /// The old image.
     StillArmed,
-    /// Nothing is.
+    /// Nothing.
     Disarmed,
     /// The kernel does not say.
     Unknown,
@@ -235,9 +233,9 @@ pub enum Aftermath {
 impl fmt::Display for Aftermath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::StillArmed => "the image that was armed before is still armed",
+            Self::StillArmed => "the previous image is still armed",
             Self::Disarmed => "no image is armed now, so a panic would leave no dump",
-            Self::Unknown => "whether an image is still armed could not be read",
+            Self::Unknown => "whether an image is still armed is unknown",
         })
     }
 }

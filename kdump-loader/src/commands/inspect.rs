@@ -1,4 +1,4 @@
-//! `kdump-loader inspect`: what a file is, as the loader sees it.
+//! `kdump-loader inspect`: describes a file as the loader reads it.
 
 use std::fmt;
 
@@ -36,11 +36,11 @@ enum Description {
         #[serde(skip_serializing_if = "Option::is_none")]
         inside: Option<Wrapper>,
     },
-    /// A kernel that is not packed.
+    /// An uncompressed kernel.
     Vmlinux { file: String, payload: u64, init_size: u64, alignment: u64, entry_offset: u64 },
-    /// A purgatory of ours.
+    /// This project's purgatory.
     Purgatory { file: String, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
-    /// The kernel's purgatory, or kexec-tools', or one for their loaders.
+    /// A purgatory for the contract of the kernel or of kexec-tools.
     ForeignPurgatory {
         file: String,
         /// `linux` or `kexec-tools`.
@@ -52,12 +52,12 @@ enum Description {
         /// One past the highest address that it can run at; null if it runs anywhere.
         limit: Option<u64>,
         entry_offset: u64,
-        /// It can be told to print on an 8250.
+        /// It can print on an 8250.
         prints: bool,
     },
 }
 
-/// What a kernel is wrapped in, and what else is.
+/// The file around a kernel, and its other contents.
 #[derive(Serialize)]
 struct Wrapper {
     format: &'static str,
@@ -65,11 +65,11 @@ struct Wrapper {
     command_line: Option<String>,
 }
 
-/// Describes the file, or the purgatory in this program.
+/// Describes the file, or the embedded purgatory.
 pub fn run(arguments: &Inspect) -> Result<(), Error> {
     let file = match &arguments.file {
         Some(path) => {
-            // A kernel on a partition may be much smaller than that.
+            // A kernel may be at the start of a much larger partition.
             Opened::new("file", path)?.read(files::wanted, LARGEST_FILE)?.input
         }
         None => read_purgatory(None)?,
@@ -160,16 +160,16 @@ impl fmt::Display for Description {
                     None => writeln!(out, "{file}: bzImage, boot protocol {protocol}")?,
                 }
                 writeln!(out, "payload        {payload} bytes")?;
-                writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}, from {pref_address:#x} on")?;
-                writeln!(out, "command line   {cmdline_size} bytes at most")?;
+                writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}, at {pref_address:#x} or above")?;
+                writeln!(out, "command line   up to {cmdline_size} bytes")?;
                 writeln!(out, "xloadflags     {xloadflags:#x}")?;
                 writeln!(out, "entry          load address + {entry_offset:#x}")?;
                 let Some(Wrapper { initrd, command_line, .. }) = inside else { return Ok(()) };
                 if let Some(initrd) = initrd {
-                    writeln!(out, "its initrd     {initrd} bytes")?;
+                    writeln!(out, "own initrd     {initrd} bytes")?;
                 }
                 match command_line {
-                    Some(line) => writeln!(out, "its own        {line}"),
+                    Some(line) => writeln!(out, "own command    {line}"),
                     None => Ok(()),
                 }
             }
@@ -181,14 +181,14 @@ impl fmt::Display for Description {
             }
             Self::Purgatory { file, block_version, block_size, block_offset, text, len, entry_offset } => {
                 writeln!(out, "{}: purgatory, handoff block version {block_version}", file)?;
-                writeln!(out, "text           {text} bytes, digested")?;
+                writeln!(out, "text           {text} bytes, verified")?;
                 writeln!(out, "block          {block_size} bytes at {block_offset:#x}")?;
-                writeln!(out, "memory         {len} bytes, before the leaf table and the copy of the elfcorehdr")?;
+                writeln!(out, "memory         {len} bytes, without the leaf table and the elfcorehdr copy")?;
                 writeln!(out, "entry          load address + {entry_offset:#x}")
             }
             Self::ForeignPurgatory { file, whose, file_len, len, alignment, limit, entry_offset, prints, .. } => {
-                writeln!(out, "{file}: purgatory like {whose}, an object that is relocated and told by its symbols")?;
-                writeln!(out, "verifies       {REGIONS} regions at most, by one SHA-256")?;
+                writeln!(out, "{file}: purgatory like {whose}, a relocatable object that is configured through its symbols")?;
+                writeln!(out, "verifies       up to {REGIONS} regions with one SHA-256")?;
                 writeln!(out, "console        {}", if *prints { "an 8250" } else { "none" })?;
                 writeln!(out, "memory         {len} bytes at a multiple of {alignment:#x}, {file_len} of them from the file")?;
                 match limit {

@@ -1,4 +1,4 @@
-//! `kdump-loader kexec`, or `kexec`: does what [`crate::kexec`] has decided, with kexec-tools' exit statuses.
+//! `kdump-loader kexec`, or `kexec`: does what [`crate::kexec`] decides, with kexec-tools' exit statuses.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,33 +17,34 @@ use loader::submit;
 
 use super::load_file::Wanted;
 use super::{
-    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, origin, print, request_for, say, unload,
+    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, note, origin, print, report, request_for,
+    unload, warn,
 };
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
 
-/// `-S`: one is armed. The other way round from every other program, as in kexec-tools.
+/// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;
-/// Not understood, or refused before the kernel was asked.
+/// A usage error, or a failure before the system call.
 const REFUSED_HERE: u8 = 1;
-/// Refused by the kernel, or `-S` without an answer: -1 of kexec-tools.
+/// The kernel rejected the call, or `-S` found no answer: -1 of kexec-tools.
 const REFUSED_BY_KERNEL: u8 = 255;
 
-/// Does what the words after the program's name mean.
+/// Runs the command line after the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let decision = match decide(arguments.iter().cloned()) {
         Ok(decision) => decision,
         Err(error) => {
-            say(format_args!("{}", in_full(&error)));
+            report(&error);
             return ExitCode::from(REFUSED_HERE);
         }
     };
     match act(decision, arguments) {
         Ok(status) => status,
         Err(error) => {
-            say(format_args!("{}", in_full(&error)));
+            report(&error);
             ExitCode::from(match error {
                 Error::Refused { .. } | Error::FileRefused { .. } | Error::Armed(_) => REFUSED_BY_KERNEL,
                 _ => REFUSED_HERE,
@@ -55,7 +56,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 fn act(decision: Decision, arguments: Vec<OsString>) -> Result<ExitCode, Error> {
     let root = Path::new(LIVE);
     for remark in decision.remarks {
-        say(format_args!("{remark}"));
+        warn(format_args!("{remark}"));
     }
     match decision.action {
         Action::Help => print(&words::help())?,
@@ -74,13 +75,13 @@ fn act(decision: Decision, arguments: Vec<OsString>) -> Result<ExitCode, Error> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Bytes of the crash region that an image goes into.
+/// Bytes of the crash region that images are loaded into.
 fn region_size(root: &Path) -> Result<u64, Error> {
     let regions = Reservation::read(root)?.crash_regions;
     Ok(regions.last().map_or(0, |region| region.len()))
 }
 
-/// Arms with the system call that was asked for.
+/// Arms with the requested system call.
 fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
     match wanted.call {
         SystemCall::Load => arm_ours(root, wanted),
@@ -90,35 +91,35 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
             if !load_file::might_do_instead(&error) {
                 return Err(error);
             }
-            say(format_args!("{}", in_full(&error)));
-            say(format_args!("trying kexec_file_load, with the kernel's own purgatory"));
+            warn(format_args!("{}", in_full(&error)));
+            note(format_args!("trying kexec_file_load, with the kernel's built-in purgatory"));
             arm_kernels(root, wanted)
         }
     }
 }
 
-/// With kexec_load(2) and our purgatory.
+/// Arms with kexec_load(2) and this project's purgatory.
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
-    // Asked before the machine is read, of which a locked-down kernel does not show everything.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(wanted, &machine)?;
     if wanted.debug {
-        // Before anything is submitted, so that it can be seen what the kernel refused.
+        // Before the system call, so that the user sees what the kernel may reject.
         let image = loader::build(&request, &machine)?;
         let _ = std::io::stderr().write_all(image.summary().to_string().as_bytes());
     }
     load::arm(root, machine, &request, origin, || false).map(drop)
 }
 
-/// With kexec_file_load(2) and the kernel's.
+/// Arms with kexec_file_load(2) and the kernel's purgatory.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
     let options = options(wanted);
     load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options)).map(drop)
 }
 
-/// What of them an image is made from. kexec-tools has no words for the rest; whoever wants it otherwise calls `load`.
+/// The options of the image. kexec-tools has no options for the rest, which keeps its defaults.
 fn options(wanted: &Load) -> Options {
     let Load { kernel, initrd, append, reuse, noefi, console, .. } = wanted.clone();
     Options { initrd, append, reuse_cmdline: reuse, noefi, console, ..Options::new(kernel) }
@@ -135,11 +136,11 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
     Ok((Request { window: Some(window), ..request }, origin))
 }
 
-/// Becomes the kexec that does it, with the same words. Only returns if it cannot.
+/// Replaces this process with the other kexec, with the same arguments. Returns only on failure.
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
     if env::var_os(PASSED_ON).is_some() {
         return Error::NotOurs(format!(
-            "{because}, and the other kexec has called this program; name kexec-tools' with {ELSEWHERE}=FILE"
+            "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to the program of kexec-tools"
         ));
     }
     let named = env::var_os(ELSEWHERE).map(PathBuf::from);

@@ -12,30 +12,31 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{
-    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, print_json, request, say, set_aside, turn,
+    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, note, print_json, request, say, set_aside,
+    turn, warn,
 };
 use crate::cli::Load;
 
 /// What `load --json` prints.
 #[derive(Serialize)]
 pub(super) struct Output<'a> {
-    /// Whether the kernel keeps the elfcorehdr current.
+    /// Whether the kernel keeps the elfcorehdr up to date.
     pub hotplug: bool,
     #[serde(flatten)]
     pub image: &'a Summary,
 }
 
-/// How often an image is built before it is armed, and armed, at most, because memory or CPUs came or went meanwhile.
+/// Limit of builds before arming, and again of loads, when memory or CPUs change meanwhile.
 const ROUNDS: u32 = 3;
 
-/// Checks, builds, arms, records, in this order.
+/// Checks, builds, arms and records.
 pub fn run(arguments: &Load) -> Result<(), Error> {
     if arguments.file {
         return load_file::run(arguments);
     }
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
-    // Asked before the machine is read, of which a locked-down kernel does not show everything.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(&arguments.image, &machine, fresh_seed())?;
@@ -47,10 +48,10 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     print_json(&Output { hotplug, image: &summary }).map_err(untold)
 }
 
-/// Builds what was asked for, arms and records it: whether the kernel keeps it current, and what it is.
+/// Builds, arms and records the requested image. Returns whether the kernel keeps it up to date, and what it is.
 ///
-/// Memory or CPUs may come or go while the kernel takes the image. `noted` is told so, and whether somebody will see to it that they become known;
-/// if nobody will, an image that knows them is armed at once.
+/// Memory or CPUs may change while the kernel loads the image. `noted` then queues another reload; if it returns
+/// false, a new image is armed at once.
 pub fn arm(
     root: &Path,
     machine: Machine,
@@ -63,18 +64,18 @@ pub fn arm(
     let advice = advise(&image, request, &described);
 
     let _turn = turn(root)?;
-    // What comes while an image is built goes into the armed one, by an event that is over when the new one takes its place. Building takes
-    // a second and this look milliseconds, so little is left to the look that follows the system call.
+    // The kernel adds a change during the build to the armed image, and the new image would lack it. The build takes
+    // a second and this check milliseconds, so the check after the system call rarely finds anything.
     for _ in 0..ROUNDS {
         let Some(now) = changed(root, &described) else { break };
-        say(format_args!("memory or CPUs came or went while the image was built: building one that knows them"));
+        note(format_args!("memory or CPUs changed during the build; building again"));
         image = loader::build(request, &now)?;
         described = now;
     }
     set_aside(root);
     let refused = |refusal| Error::refused(root, refusal, aftermath(root));
     let mut armed = submit::load(&image, request.hotplug).map_err(refused)?;
-    // Whatever happens from here on, the old record is about an image that is gone.
+    // From here on, the old image is gone, whatever happens.
     forget(root);
     let mut summary = image.summary();
     drop(image);
@@ -82,27 +83,27 @@ pub fn arm(
     for round in 1.. {
         let Some(now) = changed(root, &described) else { break };
         if noted() {
-            say(format_args!(
-                "memory or CPUs came or went while the image was armed: one that knows them follows when it is quiet"
-            ));
+            note(format_args!("memory or CPUs changed during the load; another reload follows when the events stop"));
             break;
         }
         if round == ROUNDS {
-            say(format_args!("memory or CPUs keep coming and going: load again when that is over, or the dump may lack some"));
+            warn(format_args!("memory or CPUs keep changing; load again when they are stable, or the dump may be incomplete"));
             break;
         }
-        say(format_args!("memory or CPUs came or went while the image was armed: arming one that knows them"));
-        let rebuilt = loader::build(request, &now);
-        let Ok(image) = rebuilt.map_err(|error| say(format_args!("the armed image does not know them: {}", in_full(&error))))
-        else {
-            break;
+        note(format_args!("memory or CPUs changed during the load; loading again"));
+        let image = match loader::build(request, &now) {
+            Ok(image) => image,
+            Err(error) => {
+                warn(format_args!("the armed image lacks the change: {}", in_full(&error)));
+                break;
+            }
         };
         match submit::load(&image, request.hotplug) {
             Ok(again) => armed = again,
-            // What is armed is ours all the same, and better than nothing if the kernel has not let go of it.
+            // An image that lacks the change is better than none.
             Err(refusal) => match aftermath(root) {
                 Aftermath::StillArmed => {
-                    say(format_args!("the armed image does not know them: {refusal}"));
+                    warn(format_args!("the armed image lacks the change: {refusal}"));
                     break;
                 }
                 aftermath => return Err(Error::refused(root, refusal, aftermath)),
@@ -117,17 +118,17 @@ pub fn arm(
     let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
     let made = |record: Record| record.made(origin, Some(Listing::of(&described)), advice).write(root);
     if let Err(error) = written.and_then(made) {
-        say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
+        warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
         forget(root);
     }
     let (used, region) = (mib(summary.used()), mib(summary.crash_region.len));
-    say(format_args!("armed {}: {used} of the crash region's {region} MiB are used", summary.identity));
+    say(format_args!("armed {}, which uses {used} of {region} MiB of the crash region", summary.identity));
     Ok((hotplug, summary))
 }
 
-/// The machine as it is now, if a dump of it would not hold what one of `described` would.
+/// The machine as it is now, if its memory or CPUs differ from `described`.
 fn changed(root: &Path, described: &Machine) -> Option<Machine> {
-    let unread = |error| say(format_args!("whether memory came or went meanwhile is not known: {}", in_full(&error)));
+    let unread = |error| warn(format_args!("cannot tell whether memory or CPUs have changed: {}", in_full(&error)));
     let present = Present::read(root).map_err(unread).ok()?;
     if Listing::of_present(&present) == Listing::of(described) {
         return None;
@@ -136,17 +137,17 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
     Machine::read(root, Some(measured)).map_err(unread).ok()
 }
 
-/// Asks the kernel whether it keeps the armed image current, and says so if not, and what to do. That it took the flag is not enough:
-/// kernels without CONFIG_CRASH_HOTPLUG take it, too (KEXEC_FLAGS, include/linux/kexec.h), and do nothing.
+/// Asks the kernel whether it keeps the armed image up to date. If not, says what to do. That the kernel accepted the
+/// flag is not enough: kernels without CONFIG_CRASH_HOTPLUG accept and ignore it (KEXEC_FLAGS, include/linux/kexec.h).
 pub(super) fn follows(root: &Path, wanted: bool, taken: bool) -> bool {
     if !wanted {
-        say(format_args!("load again after CPUs or memory come or go, as --no-hotplug asks"));
+        note(format_args!("the kernel does not update the image (--no-hotplug): load again after CPUs or memory change"));
         return false;
     }
     if !taken {
-        say(format_args!(
-            "this kernel does not keep the image current when CPUs or memory come and go (Linux 6.6 and newer with \
-             CONFIG_CRASH_HOTPLUG do): load again after each"
+        warn(format_args!(
+            "this kernel does not update the image when CPUs or memory change (Linux 6.6 and newer with \
+             CONFIG_CRASH_HOTPLUG does): load again after each change"
         ));
         return false;
     }
@@ -154,21 +155,21 @@ pub(super) fn follows(root: &Path, wanted: bool, taken: bool) -> bool {
         Ok(hotplug) if hotplug.complete() => true,
         Ok(CrashHotplug { cpu, memory }) => {
             let told = |answer| match answer {
-                Some(true) => "yes",
-                Some(false) => "no",
-                None => "nothing",
+                Some(true) => "1",
+                Some(false) => "0",
+                None => "missing",
             };
-            say(format_args!(
-                "asked whether it keeps the image current, the kernel says {} for CPUs and {} for memory \
-                 (/sys/devices/system/*/crash_hotplug): load again after they come or go",
+            warn(format_args!(
+                "the kernel does not update the image after every change (/sys/devices/system/cpu/crash_hotplug is {}, \
+                 /sys/devices/system/memory/crash_hotplug is {}): load again after CPUs or memory change",
                 told(cpu),
                 told(memory)
             ));
             false
         }
         Err(error) => {
-            say(format_args!(
-                "whether the kernel keeps the image current is not known, so load again after changes: {}",
+            warn(format_args!(
+                "load again after CPUs or memory change: whether the kernel updates the image is unknown: {}",
                 in_full(&error)
             ));
             false

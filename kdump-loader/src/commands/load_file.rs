@@ -1,4 +1,5 @@
-//! `kdump-loader load --file`, and `kexec -s`: the kernel makes the image, with its own purgatory. The way where it is locked down.
+//! `kdump-loader load --file` and `kexec -s`: the kernel builds the image, with its built-in purgatory. This is the only way
+//! under lockdown.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -20,7 +21,7 @@ use loader::submit::{self, file, keys};
 use serde::Serialize;
 
 use super::load::follows;
-use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn};
+use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn, warn};
 use crate::cli::Load;
 
 /// What to arm.
@@ -28,18 +29,18 @@ use crate::cli::Load;
 pub struct Wanted<'a> {
     /// The capture kernel.
     pub kernel: &'a Path,
-    /// Its initial RAM disk.
+    /// Its initrd.
     pub initrd: Option<&'a Path>,
-    /// Its command line; with `reuse`, what is added to the running kernel's.
+    /// Its command line; with `reuse`, added to the running kernel's.
     pub append: Option<&'a str>,
-    /// Whether to begin with the running kernel's.
+    /// Whether to begin with the running kernel's command line.
     pub reuse: bool,
-    /// What the kernel's file must be, if that was asked for.
+    /// The required format of the kernel's file, if any.
     pub format: Option<&'static str>,
 }
 
 impl<'a> Wanted<'a> {
-    /// What of these options the kernel can be told.
+    /// The options that apply to kexec_file_load(2).
     pub fn of(options: &'a Options) -> Self {
         Self {
             kernel: &options.kernel,
@@ -56,13 +57,13 @@ impl<'a> Wanted<'a> {
 pub(super) struct Output {
     /// Always `kexec_file_load`.
     pub call: &'static str,
-    /// Whether the kernel keeps the elfcorehdr current.
+    /// Whether the kernel keeps the elfcorehdr up to date.
     pub hotplug: bool,
     /// The capture kernel's file.
     pub kernel: String,
-    /// The initial RAM disk's.
+    /// The initrd's file.
     pub initrd: Option<String>,
-    /// What the kernel was given; it puts `elfcorehdr=` before it.
+    /// What the kernel was passed; it puts `elfcorehdr=` before it.
     pub command_line: String,
     /// The parameters that were dropped from the reused command line.
     pub dropped: Vec<String>,
@@ -70,7 +71,7 @@ pub(super) struct Output {
     pub crash_region: SpanSummary,
 }
 
-/// Checks, arms, records, in this order.
+/// Checks, arms and records.
 pub fn run(arguments: &Load) -> Result<(), Error> {
     let options = arguments.image.options();
     let output = arm(Path::new(LIVE), Wanted::of(&options), origin(&options))?;
@@ -80,7 +81,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     print_json(&output).map_err(|source| Error::ArmedUntold { identity: output.kernel.clone(), source: Box::new(source) })
 }
 
-/// Arms what was asked for.
+/// Arms the requested files.
 pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output, Error> {
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
@@ -113,7 +114,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     let _turn = turn(root)?;
     keys::check(root)?;
     rehearse(root, files)?;
-    // What the kernel lists is not older than this; a difference means one load too many, and never one too few.
+    // The kernel reads its memory map after this. A change in between causes one redundant reload, and none is missed.
     let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
     set_aside(root);
     file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
@@ -124,12 +125,12 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
-        say(format_args!("the image is armed, but `status` will not know it: {}", in_full(&error)));
+        warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
         forget(root);
     }
     let kernel = wanted.kernel.display().to_string();
     say(format_args!(
-        "armed {kernel} with kexec_file_load: the kernel's own purgatory verifies it, and says nothing if it is corrupt"
+        "armed {kernel} with kexec_file_load: the kernel's built-in purgatory verifies it, and hangs without a message if it is corrupt"
     ));
     let initrd = wanted.initrd.map(|path| path.display().to_string());
     let dropped = command_line.dropped_text();
@@ -144,8 +145,8 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     })
 }
 
-/// Whether kexec_load(2) is forbidden or not there, which this call need not be. A closed
-/// /proc/kcore means lockdown, too, where securityfs is not mounted and cannot say so.
+/// Whether kexec_load(2) is forbidden or missing, so that kexec_file_load(2) may work instead.
+/// A closed /proc/kcore also means lockdown where securityfs is not mounted.
 pub(super) fn might_do_instead(error: &Error) -> bool {
     if let Error::Machine(error) = error {
         return error.is_denied();
@@ -160,21 +161,20 @@ pub(super) fn might_do_instead(error: &Error) -> bool {
     )
 }
 
-/// Where there is something to lose: whether the kernel trusts the signature is found out before the armed image is freed.
+/// If an image is armed, finds out whether the kernel trusts the signature before that image is freed.
 fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
     if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root) {
         return Ok(());
     }
     match file::rehearse(files) {
-        // Memory for a second image outside of the crash region is nothing that the image needs.
+        // The rehearsal loads into ordinary memory, which the real load does not need.
         Ok(()) | Err(file::Error::NoMemory { .. }) => Ok(()),
         Err(refusal) => Err(Error::file_refused(root, refusal, Aftermath::StillArmed)),
     }
 }
 
-/// A descriptor of the part of a file that is wanted: the file itself if that is all of it, or else
-/// a file in memory. The kernel reads regular files only. The kernel gets the bytes that were
-/// checked, whatever the path leads to by then.
+/// A descriptor for a part of a file: the file itself if the part is all of it, otherwise an in-memory file.
+/// The kernel reads regular files only. It gets the bytes that were checked, even if the path was replaced.
 fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
     let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
     if regular && part.len() as u64 == read.identity.len {

@@ -10,14 +10,14 @@ use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 use super::{Error, LIVE, advise, print, print_json, request};
 use crate::cli::Plan;
 
-/// Stands in for the random seed: it is as long, and every plan of the same image from the same snapshot has the same identity.
+/// Stands in for the random seed, so that every plan of the same image has the same identity.
 const NO_SEED: [u8; 32] = [0; 32];
 
-/// What names in the picture begin with.
+/// Prefix of names in the picture.
 #[cfg(feature = "picture")]
 const PICTURE: &str = "plan";
 
-/// Builds the image and prints what it would be.
+/// Builds the image and prints its description.
 pub fn run(arguments: &Plan) -> Result<(), Error> {
     let machine = match &arguments.snapshot {
         Some(directory) => Machine::read(directory, None)?,

@@ -1,4 +1,4 @@
-//! `kdump-loader reload`: arm what the config says, if that is not what is armed.
+//! `kdump-loader reload`: arm what the config says, unless the armed image is up to date.
 
 use std::path::Path;
 use std::thread;
@@ -17,32 +17,32 @@ use loader::submit;
 use serde::Serialize;
 
 use super::load_file::Wanted;
-use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, origin, print_json, request_for, say};
+use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, note, origin, print_json, request_for, say, warn};
 use crate::cli::Reload;
 
-/// How long another reload may take: a burst, and what comes after it.
+/// How long another reload may take: a burst, and the reload after it.
 const PATIENCE: Duration = Duration::from_secs(burst::LONGEST.as_secs() + 60);
 
 /// What `reload --json` prints.
 #[derive(Serialize)]
 pub(super) struct Output {
-    /// How often an image was armed; 0 if the armed one was still true.
+    /// How often an image was armed; 0 if the armed one was up to date.
     pub armed: u32,
-    /// Why, of all times together.
+    /// The reasons of all these loads.
     pub reasons: Vec<Reason>,
-    /// The same in words.
+    /// The same reasons as text.
     pub words: Vec<String>,
 }
 
-/// Notes an event, or answers all that are noted.
+/// Queues an event, or reloads and takes all queued events.
 pub fn run(arguments: &Reload) -> Result<(), Error> {
     let root = Path::new(LIVE);
     let queue = Queue::new(root);
     if arguments.queue {
         match queue.note(arguments.removed) {
             Ok(()) => return Ok(()),
-            // Better late for udev than never for the dump.
-            Err(error) => say(format_args!("the event cannot be noted, so it is answered at once: {}", in_full(&error))),
+            // A reload here delays udev; a lost event would spoil the dump.
+            Err(error) => warn(format_args!("cannot queue the event, so reloading now: {}", in_full(&error))),
         }
     }
     preflight::privileged(root)?;
@@ -59,19 +59,20 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
     burst::drain(&mut reload)?;
     let output = reload.output;
     if output.armed == 0 {
-        say(format_args!("the armed image is still true"));
+        say(format_args!("already up to date"));
     }
     if arguments.json { print_json(&output) } else { Ok(()) }
 }
 
-/// One reload at a time; a second waits for the first, and finds most of its work done. Without room for a lock, both do it.
+/// Takes the lock of reloads. A second reload waits for the first, and then finds most of its work done.
+/// If the lock file cannot be created, both reload.
 fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
-    let waiting = || say(format_args!("waiting for another reload, {} s at most", PATIENCE.as_secs()));
+    let waiting = || note(format_args!("another reload is running; waiting up to {} s", PATIENCE.as_secs()));
     match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
         Ok(turn) => Ok(Some(turn)),
         Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
         Err(error) => {
-            say(format_args!("{}", in_full(&error)));
+            warn(format_args!("{}", in_full(&error)));
             Ok(None)
         }
     }
@@ -99,16 +100,16 @@ impl World for Live<'_> {
                 self.taken.removed.dedup();
                 fresh
             }
-            // It would be found again and again.
+            // True would make the caller try again without end.
             Err(error) => {
-                say(format_args!("{}", in_full(&error)));
+                warn(format_args!("{}", in_full(&error)));
                 false
             }
         }
     }
 
     fn refresh(&mut self) -> Result<(), Error> {
-        let result = self.make_true();
+        let result = self.reload_if_outdated();
         let noted = match &result {
             Ok(()) => {
                 self.taken = Taken::default();
@@ -117,10 +118,10 @@ impl World for Live<'_> {
             Err(error) => failure::note(self.root, in_full(error)),
         };
         if let Err(error) = noted {
-            say(format_args!("{}", in_full(&error)));
+            warn(format_args!("{}", in_full(&error)));
         }
         result.map_err(|error| match error {
-            // They have said what is armed.
+            // Their messages already say what is armed.
             Error::Refused { .. } | Error::FileRefused { .. } => error,
             error => Error::Reload { aftermath: armed_now(self.root), source: Box::new(error) },
         })
@@ -136,14 +137,14 @@ impl World for Live<'_> {
 }
 
 impl Live<'_> {
-    /// Waits for what goes, looks at what is there, and arms if that is not what is armed.
-    fn make_true(&mut self) -> Result<(), Error> {
+    /// Waits until removed memory is gone, and arms if the armed image is out of date.
+    fn reload_if_outdated(&mut self) -> Result<(), Error> {
         let still_there = removal::wait(self.root, &self.taken.removed, removal::PATIENCE)?;
         let config = Config::read(self.root, Some(self.config))?;
         let reasons = self.reasons(&config)?;
         if !reasons.is_empty() {
             let words: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-            words.iter().for_each(|word| say(format_args!("reload: {word}")));
+            words.iter().for_each(|word| note(format_args!("reloading: {word}")));
             arm(self.root, &config, self.queue)?;
             self.force = false;
             self.output.armed += 1;
@@ -156,7 +157,7 @@ impl Live<'_> {
         }
     }
 
-    /// Why the armed image is not what would be armed now.
+    /// Why the armed image is out of date.
     fn reasons(&self, config: &Config) -> Result<Vec<Reason>, Error> {
         let mut reasons = Vec::new();
         if self.force {
@@ -181,17 +182,17 @@ impl Live<'_> {
     }
 }
 
-/// Arms what the config says, by the call that it says. What the image lacks then goes into the queue, as an event would: the same process
-/// takes it out when the burst is over. Arming again at once, in the middle of a burst, would be a reload for nothing.
+/// Arms what the config says, with the system call that it names. If the machine changes meanwhile, that is queued like
+/// an event, and this process takes it when the burst is over. Arming again during the burst would be redundant.
 fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     match config.file {
         FilePolicy::Always => arm_kernels(root, config),
         FilePolicy::Never => arm_ours(root, config, queue),
         FilePolicy::Auto => match arm_ours(root, config, queue) {
             Err(error) if load_file::might_do_instead(&error) => {
-                say(format_args!("{}", in_full(&error)));
-                say(format_args!(
-                    "trying kexec_file_load, with the kernel's own purgatory, as file = \"auto\" in the config allows"
+                warn(format_args!("{}", in_full(&error)));
+                note(format_args!(
+                    "trying kexec_file_load, with the kernel's built-in purgatory (file = \"auto\" in the config)"
                 ));
                 arm_kernels(root, config)
             }
@@ -201,7 +202,7 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
 }
 
 fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
-    // Asked before the machine is read, of which a locked-down kernel does not show everything.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
@@ -212,7 +213,7 @@ fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {
     load_file::arm(root, Wanted::of(&config.options), origin(&config.options)).map(drop)
 }
 
-/// What is armed after something went wrong before the kernel was asked.
+/// What is armed after a failure before the system call.
 fn armed_now(root: &Path) -> Aftermath {
     match KexecState::crash_loaded(root) {
         Ok(true) => Aftermath::StillArmed,

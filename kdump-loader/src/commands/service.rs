@@ -1,4 +1,4 @@
-//! `kdump-loader service …`: installs, takes away or checks the service around this program, and lets a running systemd and udev know.
+//! `kdump-loader service …`: installs, uninstalls or checks the service around this program, and notifies systemd and udev.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::options::config;
 use crate::service::{self, Choice, Done, Program, Turn, divert};
 use serde::Serialize;
 
-use super::{Error, LIVE, OURSELVES, in_full, print, print_json, say};
+use super::{Error, LIVE, OURSELVES, in_full, note, print, print_json, say, warn};
 use crate::cli::{Check, Divert, Install, Service, Uninstall};
 
-/// There when systemd runs (sd_booted(3)).
+/// Exists while systemd runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";
-/// There when udev runs.
+/// Exists while udev runs.
 const UDEV: &str = "/run/udev/control";
-/// Applies files of sysctl.d (systemd-sysctl.service(8)); the second where /lib is not a link.
+/// Applies files of sysctl.d (systemd-sysctl.service(8)); the second path is for a /lib that is not a link.
 const SYSCTLS: [&str; 2] = ["/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl"];
-/// What arms at boot.
+/// The unit that arms at boot.
 const SERVICE: &str = "kdump-loader.service";
-/// Keeps systemd from disarming when it stops that; gone before anything else can.
+/// A temporary drop-in: systemd stops the unit without disarming.
 const FORGETS_TO_UNLOAD: &str = "/run/systemd/system/kdump-loader.service.d/stays-armed.conf";
-/// What waits for the udev rule's notes.
+/// The unit that waits for queued events.
 const PATH_UNIT: &str = "kdump-loader-reload.path";
 
-/// Does it.
+/// Runs one of the subcommands.
 pub fn run(what: &Service) -> Result<(), Error> {
     match what {
         Service::Install(arguments) => install(arguments),
@@ -48,40 +48,45 @@ fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -
     let choice = Choice { mask_conflicts: *mask_conflicts, distribution: *distribution };
     let done = service::install(&turn, Program(&myself()?), choice)?;
     tell(&done)?;
-    settings.fates.iter().for_each(|fate| say(format_args!("{fate}")));
+    settings.fates.iter().for_each(|fate| note(format_args!("{fate}")));
     if *dry_run {
-        say(format_args!("nothing was changed"));
+        say(format_args!("dry run: nothing was changed"));
         return Ok(());
     }
     if done.is_empty() {
-        say(format_args!("everything was there already"));
+        say(format_args!("already installed"));
     }
     if turn.is_live() {
-        // Even then: an earlier run may have been killed before it did.
+        // Even if nothing was changed: an earlier run may have been killed before this.
         let _ = fs::remove_file(FORGETS_TO_UNLOAD);
         announce()?;
         apply_settings();
     }
     let others = service::conflicts(root)?;
     if !others.is_empty() {
-        say(format_args!(
-            "{} arm images of their own over ours: `kdump-loader service check` names them, `service install --mask-conflicts` holds them back",
-            if others.len() == 1 { "somebody else may".into() } else { format!("{} others may", others.len()) }
+        let also = if others.len() == 1 {
+            "another service or udev rule also arms".to_owned()
+        } else {
+            format!("{} other services or udev rules also arm", others.len())
+        };
+        warn(format_args!(
+            "{also} capture kernels: `kdump-loader service check` lists them, `kdump-loader service install --mask-conflicts` \
+             keeps them from arming"
         ));
     }
     say(format_args!(
-        "look at {}; `systemctl start kdump-loader` arms, and every boot from now on",
+        "check {}, then run `systemctl start kdump-loader`; from the next boot on, it starts by itself",
         configuration(root).display()
     ));
     Ok(())
 }
 
-/// Waits for another installation or removal, which may be talking to systemd.
+/// Waits for another installation or removal, which may be waiting for systemd.
 fn turn(root: &Path, dry_run: bool) -> Result<Turn<'_>, Error> {
     if dry_run {
         return Ok(Turn::DryRun { root });
     }
-    let waiting = |seconds| say(format_args!("waiting for another `kdump-loader service`, {seconds} s at most"));
+    let waiting = |seconds| note(format_args!("another `kdump-loader service` is running; waiting up to {seconds} s"));
     Ok(Turn::wait(root, waiting)?)
 }
 
@@ -93,12 +98,13 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let root = &place.root;
     let turn = turn(root, *dry_run)?;
     let live = turn.is_live();
-    // A systemd that refuses must not keep files from being put back: a package's removal would leave them. It is reported afterwards.
+    // If systemd fails, the files are restored all the same, or a package's removal would leave them. The failure is
+    // reported at the end.
     let stood_down = if live && Path::new(SYSTEMD).exists() { stand_down() } else { Ok(()) };
-    // Nor must a dpkg-divert that fails. It is reported first: a second run may not find the diversion.
+    // The same if dpkg-divert fails. This is reported first, because a second run may not find the diversion.
     let undiverted = if divert::is_diverted(root) { undivert(&turn) } else { Ok(()) };
     let Some(done) = service::uninstall(&turn)? else {
-        say(format_args!("nothing is installed that `service install` has put here"));
+        say(format_args!("nothing is installed"));
         let told = if live { announce().and(stood_down) } else { Ok(()) };
         return undiverted.and(told);
     };
@@ -106,9 +112,9 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let told = if live { announce().and(stood_down) } else { Ok(()) };
     undiverted.and(told)?;
     if live {
-        say(format_args!(
-            "what is armed stays armed, and kernel.panic_on_oops stays as it is until the next boot; start the service that takes over, or \
-             `kdump-loader unload`"
+        note(format_args!(
+            "the armed image stays armed, and kernel.panic_on_oops keeps its value until the next boot; now start the service \
+             that takes over, or run `kdump-loader unload`"
         ));
     }
     Ok(())
@@ -122,8 +128,8 @@ fn tell_steps(steps: &[divert::Step]) -> Result<(), Error> {
     print(&steps.iter().map(|step| format!("{step}\n")).collect::<String>())
 }
 
-/// Ends the units without disarming: a unit that systemd still holds for active would arm nothing when it is started again, after somebody else
-/// has armed in between. They forget how to disarm until systemd reads their files anew.
+/// Stops the units without disarming. A unit that stayed active would not arm when it is started again, although another
+/// service may have armed meanwhile. A drop-in empties ExecStop= until systemd reloads its files.
 fn stand_down() -> Result<(), Error> {
     let drop_in = Path::new(FORGETS_TO_UNLOAD);
     let directory = drop_in.parent().expect("a drop-in lies in a directory");
@@ -133,11 +139,11 @@ fn stand_down() -> Result<(), Error> {
         .map_err(failed)?;
     let told = tell_system("systemctl", &["daemon-reload"]);
     if told.is_ok() {
-        // Not known, not stopped.
+        // Fails if a unit is unknown; then it is not running either.
         let _ = tell_system("systemctl", &["--quiet", "stop", SERVICE, PATH_UNIT]);
     }
     fs::remove_file(drop_in).map_err(failed)?;
-    // The administrator may have something there, too.
+    // Fails if the administrator has another drop-in there.
     let _ = fs::remove_dir(directory);
     told
 }
@@ -148,13 +154,13 @@ fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {
     tell_steps(&steps)?;
     match (steps.is_empty(), dry_run) {
         (true, _) => say(format_args!("nothing to do")),
-        (false, true) => say(format_args!("nothing was changed")),
+        (false, true) => say(format_args!("dry run: nothing was changed")),
         (false, false) => {}
     }
     Ok(())
 }
 
-/// Where this program is installed on a machine; on the live one, if it is not, where it runs from.
+/// Where this program is installed below a root. If it is not installed, its running file, if that is below the root.
 fn program(root: &Path) -> Result<PathBuf, Error> {
     if root.join(service::PROGRAM).is_file() {
         return Ok(Path::new(LIVE).join(service::PROGRAM));
@@ -166,26 +172,26 @@ fn program(root: &Path) -> Result<PathBuf, Error> {
 /// What `service check --json` prints.
 #[derive(Serialize)]
 struct Checked<'a> {
-    /// Whether there is nothing to be done.
+    /// Whether there is no problem.
     right: bool,
-    /// Everything that was looked at.
+    /// Everything that was checked.
     findings: Vec<Looked<'a>>,
 }
 
-/// One of them.
+/// One finding.
 #[derive(Serialize)]
 struct Looked<'a> {
     code: &'static str,
     path: &'a Path,
-    /// As people are told.
+    /// The line that is printed without --json.
     words: String,
 }
 
 fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
     let installed = service::check(&place.root, Program(&myself()?), *distribution)?;
-    // What `status` would say of the files that the config names, before they are armed. A dump with limits is no reason to fail.
+    // What `status` would say about the config's files once they are armed. Warnings are no reason to fail.
     let of_config = health::files_of_config(&place.root);
-    let wrong = installed.iter().filter(|finding| !finding.is_right()).count()
+    let problems = installed.iter().filter(|finding| !finding.is_right()).count()
         + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
     let config = configuration(&place.root);
     let looked =
@@ -196,14 +202,13 @@ fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
         words: finding.to_string(),
     }));
     let looked: Vec<Looked<'_>> = looked.collect();
-    let of = looked.len();
     if *json {
-        print_json(&Checked { right: wrong == 0, findings: looked })?;
+        print_json(&Checked { right: problems == 0, findings: looked })?;
     } else {
         let lines: String = looked.iter().map(|looked| format!("{}\n", looked.words)).collect();
         print(&lines)?;
     }
-    if wrong == 0 { Ok(()) } else { Err(Error::NotInstalled { wrong, of }) }
+    if problems == 0 { Ok(()) } else { Err(Error::NotInstalled { problems }) }
 }
 
 fn tell(done: &[Done]) -> Result<(), Error> {
@@ -211,7 +216,7 @@ fn tell(done: &[Done]) -> Result<(), Error> {
     print(&lines)
 }
 
-/// Lets the systemd and the udev that run read their files anew.
+/// Makes a running systemd and udev reload their files.
 fn announce() -> Result<(), Error> {
     if Path::new(SYSTEMD).exists() {
         tell_system("systemctl", &["daemon-reload"])?;
@@ -222,7 +227,7 @@ fn announce() -> Result<(), Error> {
     Ok(())
 }
 
-/// Applies the kernel's settings of the service at once; what the administrator has set elsewhere for the same keys goes before.
+/// Applies the service's kernel settings at once. Later files of the administrator override them.
 fn apply_settings() {
     let Some(program) = SYSCTLS.into_iter().find(|program| Path::new(SYSTEMD).exists() && Path::new(program).exists()) else {
         return;
@@ -230,7 +235,7 @@ fn apply_settings() {
     let keys = service::sysctl_keys(Path::new(LIVE)).into_iter().map(|key| format!("--prefix={}", key.replace('.', "/")));
     let keys: Vec<String> = keys.collect();
     if let Err(error) = tell_system(program, &keys.iter().map(String::as_str).collect::<Vec<_>>()) {
-        say(format_args!("{}", in_full(&error)));
+        warn(format_args!("{}", in_full(&error)));
     }
 }
 
@@ -239,6 +244,6 @@ fn tell_system(program: &str, arguments: &[&str]) -> Result<(), Error> {
     match Command::new(program).args(arguments).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Error::System { command, ended: status.to_string(), source: None }),
-        Err(source) => Err(Error::System { command, ended: "could not be run".into(), source: Some(source) }),
+        Err(source) => Err(Error::System { command, ended: "it could not be run".into(), source: Some(source) }),
     }
 }

@@ -1,4 +1,4 @@
-//! `kdump-loader snapshot`: save the machine for a test, a bug report, or a plan elsewhere.
+//! `kdump-loader snapshot`: saves the machine for a test, a bug report, or a plan elsewhere.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use loader::submit;
 use super::{Error, LIVE, say};
 use crate::cli::Snapshot;
 
-/// Saves it.
+/// Saves the snapshot.
 pub fn run(arguments: &Snapshot) -> Result<(), Error> {
     let root = Path::new(LIVE);
     preflight::privileged(root)?;

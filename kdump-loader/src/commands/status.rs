@@ -1,4 +1,4 @@
-//! `kdump-loader status`: if it panics now, is there a dump? And what is armed.
+//! `kdump-loader status`: would a panic now leave a dump, and what is armed?
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -19,12 +19,12 @@ use crate::cli::Status;
 
 mod prometheus;
 
-/// Stands in for the time-stamp counter's frequency, which `status` does not tell and need not wait for.
+/// Stands in for the TSC frequency. `status` does not print it, and measuring it takes time.
 const NO_TSC_KHZ: u32 = 1;
-/// "No", "cannot tell", or with --strict "yes, but".
+/// Exit status of "no" and "cannot tell", and with --strict of "yes, but".
 const NOT_YES: u8 = 1;
 
-/// What `status` prints. What the kernel or the record does not say is null.
+/// What `status` prints. Unknown values are null in JSON.
 #[derive(Serialize)]
 pub(super) struct Report {
     /// Whether a panic now would leave a dump.
@@ -37,46 +37,46 @@ pub(super) struct Report {
     pub loaded: Option<bool>,
     /// Bytes in all crash regions.
     pub crash_size: Option<u64>,
-    /// Where the image is, or would go.
+    /// The region that the image is in, or would go into.
     pub crash_region: Option<SpanSummary>,
-    /// Bytes of it that the image takes.
+    /// Bytes of the region that the image uses.
     pub used: Option<u64>,
-    /// The kernel keeps the image up to date when CPUs come and go.
+    /// The kernel updates the image when CPUs are added or removed.
     pub crash_hotplug_cpu: Option<bool>,
-    /// The same when memory comes. When memory goes, the kernel leaves its range in the elfcorehdr.
+    /// The kernel updates the image when memory is added. Removed ranges stay in the elfcorehdr.
     pub crash_hotplug_memory: Option<bool>,
-    /// What fits the elfcorehdr.
+    /// Room in the elfcorehdr.
     pub elfcorehdr: Option<Capacity>,
     /// The seal of the armed image.
     pub identity: Option<String>,
-    /// Why it is unknown.
+    /// Why the identity is unknown.
     pub unknown_because: Option<String>,
-    /// What was recorded when it was armed.
+    /// The record of the armed image.
     pub record: Option<Box<Record>>,
 }
 
-/// What fits an elfcorehdr.
+/// Room in an elfcorehdr.
 #[derive(Serialize)]
 pub(super) struct Capacity {
     /// Bytes.
     pub len: u64,
-    /// Program headers.
+    /// Program headers that fit.
     pub headers: u64,
-    /// Of them for CPUs: as many as this machine can ever have.
+    /// Headers for CPUs: one for each CPU that this machine can ever have.
     pub cpus: u64,
-    /// Of them left for ranges of memory.
+    /// Headers left for memory ranges.
     pub memory_ranges: u64,
 }
 
-/// Looks at everything, answers, and says what is armed.
+/// Surveys the machine, answers, and says what is armed.
 pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = &arguments.root;
     let Survey { state, record, findings, saver } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
-    // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. The findings say so where it matters.
+    // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. Findings report that.
     let measured = Measured { tsc_khz: NO_TSC_KHZ, cpuid: submit::cpuid() };
     let machine = Machine::read(root, Some(measured)).ok();
     let (record, unknown_because) = match record {
-        Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel made the image".to_owned())),
+        Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel built the image".to_owned())),
         Some(Ok(record)) => (Some(record), None),
         Some(Err(because)) => (None, Some(because.to_string())),
         None => (None, None),
@@ -98,7 +98,7 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
         record,
     };
     let written = arguments.prometheus.as_ref().map_or(Ok(()), |path| prometheus::write(path, &report));
-    // A file that cannot be written is no reason to withhold the answer.
+    // If the file cannot be written, the answer still comes first.
     if arguments.json {
         print_json(&report)?
     } else {
@@ -112,7 +112,7 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     })
 }
 
-/// Of the armed image's elfcorehdr if it is known, else of one that the kernel asks for.
+/// Room in the armed image's elfcorehdr if that is known, otherwise in one of the size that the kernel requests.
 fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
     let image = record.and_then(|record| record.image.as_ref());
     let armed = image.and_then(|image| image.segments.iter().find(|segment| segment.name == "elfcorehdr"));
@@ -123,7 +123,7 @@ fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
 }
 
 impl Report {
-    /// The answer in one line, and every finding, the heaviest first.
+    /// The answer in one line, then every finding, most severe first.
     fn write_answer(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.answer, &self.saver) {
             (Answer::Yes, Some(saver)) => writeln!(out, "yes: a panic now would leave a dump, saved by {saver}")?,
@@ -146,7 +146,7 @@ impl fmt::Display for Report {
             (Some(SpanSummary { start, len }), _) => {
                 writeln!(out, "crash region   {start:#x}-{:#x}, {} MiB", start + len - 1, mib(*len))?
             }
-            (None, Some(size)) => writeln!(out, "crash region   {} MiB in all", mib(size))?,
+            (None, Some(size)) => writeln!(out, "crash region   {} MiB in total", mib(size))?,
             (None, None) => writeln!(out, "crash region   unknown")?,
         }
         if let Some(saver) = &self.saver {
@@ -156,12 +156,12 @@ impl fmt::Display for Report {
             writeln!(out, "used           {} MiB", mib(used))?;
         }
         let (cpu, memory) = (yes(self.crash_hotplug_cpu), yes(self.crash_hotplug_memory));
-        writeln!(out, "stays current  when a CPU comes or goes: {cpu}; when memory comes: {memory}")?;
+        writeln!(out, "kernel updates when CPUs change: {cpu}; when memory is added: {memory}")?;
         if self.loaded == Some(true) && self.crash_hotplug_memory == Some(true) {
-            writeln!(out, "               after memory is removed, reload")?;
+            writeln!(out, "               reload after memory is removed")?;
         }
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {
-            writeln!(out, "elfcorehdr     {headers} program headers: {cpus} CPUs and {memory_ranges} ranges of memory fit")?;
+            writeln!(out, "elfcorehdr     {headers} program headers: room for {cpus} CPUs and {memory_ranges} memory ranges")?;
         }
         if let Some(identity) = &self.identity {
             writeln!(out, "identity       {identity}")?;
@@ -178,7 +178,7 @@ impl fmt::Display for Report {
                 writeln!(out, "initrd         {}", initrd)?;
             }
             if let Some(command_line) = &record.command_line {
-                writeln!(out, "armed by       kexec_file_load, with the kernel's own purgatory")?;
+                writeln!(out, "armed by       kexec_file_load, with the kernel's built-in purgatory")?;
                 writeln!(out, "command line   {command_line}")?;
             }
         }
@@ -190,6 +190,6 @@ fn yes(answer: Option<bool>) -> &'static str {
     match answer {
         Some(true) => "yes",
         Some(false) => "no",
-        None => "not known to this kernel",
+        None => "not supported by this kernel",
     }
 }

@@ -92,7 +92,7 @@ fn status_tells_what_is_armed() {
 
 #[test]
 fn status_says_that_removed_memory_needs_a_reload() {
-    let remedy = "after memory is removed, reload";
+    let remedy = "reload after memory is removed";
     assert!(report().to_string().contains(remedy));
     assert!(!Report { loaded: Some(false), ..report() }.to_string().contains(remedy), "there is nothing to reload");
 }

@@ -8,8 +8,8 @@ use loader::submit;
 
 use super::{Aftermath, Error, Hint, LIVE, aftermath, forget, say, set_aside, turn};
 
-/// Disarms whatever is armed, by whichever loader, and forgets the record. A locked-down kernel forbids kexec_load(2) even for that, and a
-/// kernel without it has the other call.
+/// Disarms, whichever loader has armed, and removes the record. Uses kexec_file_load(2) where kexec_load(2) is missing,
+/// or where lockdown forbids even unloading with it.
 pub fn run() -> Result<(), Error> {
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
@@ -18,7 +18,7 @@ pub fn run() -> Result<(), Error> {
         other => other?,
     }
     match with_load() {
-        // Where securityfs is not mounted, lockdown shows only now.
+        // Without securityfs, lockdown shows only now.
         Err(Error::Refused {
             refusal: submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
             ..
@@ -27,12 +27,12 @@ pub fn run() -> Result<(), Error> {
     }
 }
 
-/// The same with kexec_load(2) and no other.
+/// The same with kexec_load(2) only.
 pub fn with_load() -> Result<(), Error> {
     disarm(submit::unload, |refusal, aftermath| Error::Refused { refusal, hint: Hint::NONE, aftermath })
 }
 
-/// The same with kexec_file_load(2) and no other.
+/// The same with kexec_file_load(2) only.
 pub fn with_file_load() -> Result<(), Error> {
     disarm(submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, hint: Hint::NONE, aftermath })
 }

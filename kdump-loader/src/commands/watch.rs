@@ -1,7 +1,8 @@
-//! `kdump-loader watch`: what happens to CPUs, memory and the armed image, as it happens.
+//! `kdump-loader watch`: prints changes of CPUs, memory and the armed image as they happen.
 //!
-//! The kernel sends word of devices; of arming it sends none, so that is looked at every [`LOOK`]. Whether it keeps the image current is asked
-//! only after something has happened: the question takes the kernel's kexec lock for a moment, during which a panic would leave no dump.
+//! The kernel sends events about devices, but none about arming, so the state is polled every [`LOOK`]. Whether the kernel
+//! updates the image is read only after a change: reading it takes the kernel's kexec lock, and a panic while it is held
+//! leaves no dump.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -24,31 +25,31 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::{Error, JSON_VERSION, LIVE};
 use crate::cli::Watch;
 
-/// Pause between two looks at the armed image.
+/// Pause between two checks of the armed image.
 const LOOK: Duration = Duration::from_millis(100);
 /// The longest datagram (`UEVENT_BUFFER_SIZE`, include/linux/kobject.h, and the line before it).
 const LONGEST: usize = 8192;
-/// Room for a storm: some thousand events.
+/// Receive buffer, with room for several thousand events.
 const BUFFER: usize = 4 << 20;
 
-/// Something that happened.
+/// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Happening {
-    /// To a CPU or a memory block.
+    /// A CPU or a memory block.
     Device(Uevent),
-    /// An image is armed; the first time, it was before.
+    /// An image was armed. The first such line is the state at the start.
     Armed,
-    /// None is any more; the first time, none was.
+    /// The image was disarmed. The first such line is the state at the start.
     Disarmed,
-    /// Whether the kernel keeps the armed image current.
+    /// Whether the kernel updates the armed image.
     CrashHotplug {
-        /// When CPUs come and go.
+        /// When CPUs are added or removed.
         cpu: Option<bool>,
-        /// When memory comes.
+        /// When memory is added.
         memory: Option<bool>,
     },
-    /// The kernel had more to tell than this program could read in time.
+    /// The kernel dropped events, because this program did not read them in time.
     Lost,
 }
 
@@ -57,16 +58,16 @@ impl fmt::Display for Happening {
         let told = |answer: &Option<bool>| match answer {
             Some(true) => "yes",
             Some(false) => "no",
-            None => "not known to this kernel",
+            None => "not supported by this kernel",
         };
         match self {
             Self::Device(Uevent { action, device, .. }) => write!(out, "{device} {action}"),
             Self::Armed => write!(out, "armed"),
             Self::Disarmed => write!(out, "nothing armed"),
             Self::CrashHotplug { cpu, memory } => {
-                write!(out, "stays current when a CPU comes or goes: {}; when memory comes: {}", told(cpu), told(memory))
+                write!(out, "kernel updates when CPUs change: {}; when memory is added: {}", told(cpu), told(memory))
             }
-            Self::Lost => write!(out, "events were lost: there were too many at once"),
+            Self::Lost => write!(out, "events were lost: too many at once"),
         }
     }
 }
@@ -81,7 +82,7 @@ pub(super) struct Line<'a> {
     pub happening: &'a Happening,
 }
 
-/// Prints until somebody interrupts it, or nobody listens any more.
+/// Prints until a signal arrives or the reader closes standard output.
 pub fn run(arguments: &Watch) -> Result<(), Error> {
     let failed = |source: io::Error| Error::Watch { source };
     let stop = Arc::new(AtomicBool::new(false));
@@ -112,30 +113,30 @@ pub fn run(arguments: &Watch) -> Result<(), Error> {
     Ok(())
 }
 
-/// A socket on which the kernel's news arrive.
+/// A socket that receives the kernel's events.
 fn subscribe() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
-    // Needs CAP_NET_ADMIN; without, a storm may lose some, which is said.
+    // Needs CAP_NET_ADMIN. Without it, a storm may lose events, which is reported.
     let _ = set_socket_recv_buffer_size_force(&socket, BUFFER);
     bind(&socket, &SocketAddrNetlink::new(0, KERNELS_GROUP))?;
     Ok(socket)
 }
 
-/// Waits for news, [`LOOK`] at most; false if nobody reads standard output any more.
+/// Waits up to [`LOOK`] for events. Returns false if the reader has closed standard output.
 fn wait(socket: &OwnedFd) -> Result<bool, Errno> {
     let stdout = io::stdout();
     let mut ends = [PollFd::new(socket, PollFlags::IN), PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
     let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
     match poll(&mut ends, Some(&look)) {
         Ok(_) => Ok(!ends[1].revents().contains(PollFlags::ERR)),
-        // The signal has been noted.
+        // The signal handler has set its flag.
         Err(Errno::INTR) => Ok(true),
         Err(errno) => Err(errno),
     }
 }
 
-/// The next news of a CPU or of memory that have arrived.
+/// The next received event of a CPU or memory block.
 fn receive(socket: &OwnedFd) -> Result<Option<Happening>, Errno> {
     let mut datagram = [0; LONGEST];
     loop {
@@ -161,7 +162,7 @@ struct Image {
 }
 
 impl Image {
-    /// What has changed since the last look; `happened` if there is reason to ask whether it stays current.
+    /// What has changed since the last call. `happened` says that an event was received meanwhile.
     fn look(&mut self, root: &Path, happened: bool) -> Result<Vec<Happening>, Error> {
         let mut changes = Vec::new();
         let armed = KexecState::crash_loaded(root)?;
@@ -184,14 +185,14 @@ impl Image {
     }
 }
 
-/// Where it goes.
+/// Prints lines to standard output.
 struct Printer {
     json: bool,
     start: Instant,
 }
 
 impl Printer {
-    /// Prints it at once; false if nobody reads any more.
+    /// Prints and flushes a line. Returns false if the reader has closed standard output.
     fn print(&mut self, happening: &Happening) -> Result<bool, Error> {
         let line = if self.json {
             let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arming_is_told_when_it_changes_and_hotplug_with_it() {
+    fn change_of_armed_state_is_reported_together_with_hotplug() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -231,7 +232,7 @@ mod tests {
         write("sys/kernel/kexec_crash_loaded", "1\n");
         let hotplug = |cpu| Happening::CrashHotplug { cpu: Some(cpu), memory: None };
         assert_eq!(image.look(root.path(), false).unwrap(), [Happening::Armed, hotplug(true)]);
-        // Another loader puts an image in its place that does not stay current: seen when something happens.
+        // Another loader arms an image that the kernel does not update. That is noticed after the next event.
         write("sys/devices/system/cpu/crash_hotplug", "0\n");
         assert_eq!(image.look(root.path(), false).unwrap(), []);
         assert_eq!(image.look(root.path(), true).unwrap(), [hotplug(false)]);

@@ -1,6 +1,11 @@
-//! [10] What is allowed but hardly meant: said before it is armed, refused never.
+//! [10] Warnings before an image is armed, about what is allowed but probably not intended. They never reject an image.
 //!
-//! *On entry* the finished image, what was asked for and the machine. *On exit* one sentence for each thing that would spoil a dump in silence.
+//! *On entry*
+//! - the finished image
+//! - the request
+//! - the machine
+//!
+//! *On exit* one message for each problem that would spoil a dump without any other sign.
 
 use std::fmt;
 
@@ -19,58 +24,58 @@ use loader::request::{Console, Request};
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
 pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
 
-/// Makes drivers reset their devices, which the crashed kernel left in any state (`reset_devices`, init/main.c).
+/// Makes drivers reset devices that the crashed kernel left in an unknown state (`reset_devices`, init/main.c).
 const RESET_DEVICES: &str = "reset_devices";
-/// What one CPU costs the capture kernel: measured on Linux 6.12 without `nr_cpus=1`.
+/// Memory that one CPU costs the capture kernel, measured on Linux 6.12 without `nr_cpus=1`.
 const PER_CPU: u64 = 800 * 1000;
-/// What CPUs may cost before it is worth a word, although the caller chose how many there are.
+/// Memory for CPUs that causes a warning even if the caller has chosen their number.
 const MUCH_FOR_CPUS: u64 = 16 << 20;
-/// Devices with 32 bits of address reach memory below this.
+/// End of the memory that devices with 32-bit DMA can address.
 const DMA32_END: u64 = 1 << 32;
 
-/// Something to think about.
+/// A warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// The capture kernel would take DIMMs of the crashed kernel for memory of its own.
+    /// The capture kernel would use the crashed kernel's DIMMs as RAM.
     MemoryHotplug,
-    /// Drivers of the capture kernel would meet devices in the state that the crashed kernel left them in.
+    /// Drivers of the capture kernel would find devices in the state that the crashed kernel left.
     DevicesNotReset,
-    /// The capture kernel would start more than one CPU, or has memory for more than it needs.
+    /// The capture kernel would start several CPUs, or set up more than it needs.
     ManyCpus {
-        /// How many it would know of.
+        /// CPUs that it would set up.
         cpus: u32,
         /// Bytes that they take.
         memory: u64,
     },
     /// All crash memory is above 4 GiB.
     NoLowMemory,
-    /// The caller gave parameters that are unfit for a capture kernel.
+    /// The caller passed parameters that do not suit a capture kernel.
     Unfit {
-        /// Which, as they were given.
+        /// The parameters, as given.
         parameters: Vec<String>,
-        /// What they do there.
+        /// Their effect in a capture kernel.
         effect: &'static str,
-        /// What becomes of the dump.
+        /// Their effect on the dump.
         weight: Weight,
     },
     /// The command line has no room for the purgatory's report.
     NoReport {
-        /// By how many bytes it is too long.
+        /// Bytes by which it is too long.
         lacks: usize,
     },
     /// Port I/O faults in this guest, so there is no console.
     NoConsole {
-        /// Which, and what shows it.
+        /// The kind of guest, and the evidence.
         guest: ConfidentialGuest,
     },
-    /// Another's purgatory does not reset the machine.
+    /// A foreign purgatory hangs instead of resetting the machine.
     StandsStill {
-        /// Whose it is.
+        /// Whose contract it follows.
         whose: &'static str,
-        /// Whether it says so before.
+        /// Whether it prints nothing.
         silent: bool,
     },
-    /// The capture kernel would hardly have memory to run in.
+    /// The capture kernel would have too little memory to run.
     LittleRoom {
         /// Bytes of its memory that the image leaves free.
         free: u64,
@@ -81,32 +86,32 @@ pub enum Advice {
     },
     /// The capture kernel gets no keys for an encrypted dump target.
     KeysLeftBehind {
-        /// How many the kernel was asked to hand over.
+        /// Keys that the kernel is configured to hand over.
         keys: u32,
     },
-    /// The command line asks for memory in CMA, but the kernel does not show where it is.
+    /// The command line requests memory in CMA, but the kernel does not show where it is.
     HiddenCma {
-        /// Bytes asked for.
+        /// Requested bytes.
         asked: u64,
         /// Bytes that the capture kernel has without it.
         reserved: u64,
     },
-    /// The command line asks for memory in CMA, and the kernel reserved none.
+    /// The command line requests memory in CMA, but the kernel reserved none.
     RefusedCma {
-        /// Bytes asked for.
+        /// Requested bytes.
         asked: u64,
         /// Bytes that the capture kernel has without it.
         reserved: u64,
     },
     /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
     Cma {
-        /// How many bytes.
+        /// Bytes.
         len: u64,
     },
 }
 
 impl Advice {
-    /// Its code in the record, and where `status` repeats it.
+    /// Its code in the record and in `status`.
     pub fn code(&self) -> Code {
         match self {
             Self::MemoryHotplug => Code::MemoryHotplug,
@@ -125,7 +130,7 @@ impl Advice {
         }
     }
 
-    /// How much it says about the dump.
+    /// Its effect on the dump.
     pub fn level(&self) -> Level {
         self.code().level()
     }
@@ -136,85 +141,85 @@ impl fmt::Display for Advice {
         match self {
             Self::MemoryHotplug => write!(
                 out,
-                "the capture kernel's command line has no {NO_MEMORY_HOTPLUG}: it would take DIMMs, hot-added ones above all, for memory of \
-                 its own and write over what it is to dump; add it unless this machine can have none"
+                "the capture kernel's command line has no {NO_MEMORY_HOTPLUG}: the capture kernel uses DIMMs as RAM, mainly hot-added \
+                 ones, and overwrites the data to dump; add it unless this machine cannot have DIMMs"
             ),
             Self::DevicesNotReset => write!(
                 out,
-                "the capture kernel's command line has no {RESET_DEVICES}; drivers may fail on devices that the crashed kernel left busy, \
-                 and with them the dump target; add {RESET_DEVICES}"
+                "the capture kernel's command line has no {RESET_DEVICES}: drivers may fail on devices that the crashed kernel left busy, \
+                 which may make the dump target unreachable; add {RESET_DEVICES}"
             ),
             Self::ManyCpus { cpus, memory } => write!(
                 out,
-                "the capture kernel's command line allows {cpus} CPUs; they take about {} MiB of crash memory, and starting them may reset \
-                 the machine; add nr_cpus=1",
+                "the capture kernel's command line allows {cpus} CPUs, which take about {} MiB of crash memory and may reset the machine \
+                 when they start; add nr_cpus=1",
                 mib(*memory)
             ),
             Self::NoLowMemory => write!(
                 out,
-                "no crash memory is below 4 GiB; a device with 32-bit DMA cannot work in the capture kernel, and with it perhaps the dump \
-                 target; boot the running kernel without crashkernel=0,low, or with crashkernel=256M,low"
+                "no crash memory is below 4 GiB: devices with 32-bit DMA do not work in the capture kernel, which may make the dump target \
+                 unreachable; boot the running kernel without crashkernel=0,low, or with crashkernel=256M,low"
             ),
             Self::Unfit { parameters, effect, .. } => write!(
                 out,
-                "the capture kernel's command line has {}, which belongs to the running kernel; {effect}; remove it",
+                "the capture kernel's command line has {}, which suits only the running kernel: {effect}; remove it",
                 parameters.join(" ")
             ),
             Self::NoReport { lacks } => write!(
                 out,
-                "the capture kernel's command line has no room for the purgatory's report; the capture kernel boots, but its user space \
-                 cannot read what was verified; shorten the command line by {lacks} bytes"
+                "the capture kernel's command line has no room for the purgatory's report: the capture kernel boots, but its user space \
+                 cannot read the result of the verification; shorten the command line by {lacks} bytes"
             ),
             Self::NoConsole { guest } => write!(
                 out,
-                "this is a {guest}, where port I/O faults: the purgatory gets no console, and a failure ends in a silent reset or halt; if \
-                 it is none, use --confidential no"
+                "this is a {guest}, where port I/O faults: the purgatory gets no console, and resets or halts without a message on a \
+                 failure; if this is not such a guest, use --confidential no"
             ),
             Self::StandsStill { whose, silent } => write!(
                 out,
-                "a purgatory like {whose} stands still for ever when the image was changed, unless it was built otherwise{}; the one in \
-                 this program, without --purgatory, says what was changed and resets the machine",
-                if *silent { ", and says nothing" } else { "" }
+                "a purgatory like {whose} hangs{} if the image has changed, unless it was built differently; the embedded one, without \
+                 --purgatory, reports what has changed and resets the machine",
+                if *silent { " without a message" } else { "" }
             ),
             Self::LittleRoom { free, safe, suggested_mib } => write!(
                 out,
-                "the image leaves the capture kernel {} MiB to run in, and with this kernel and initrd about {} MiB were always enough in tests; \
-                 boot the running kernel with crashkernel={suggested_mib}M, or try a panic once and look for the dump",
+                "the image leaves {} MiB for the capture kernel to run; with this kernel and initrd, about {} MiB were always enough in \
+                 tests; boot the running kernel with crashkernel={suggested_mib}M, or test one panic and look for the dump",
                 mib(*free),
                 mib(*safe)
             ),
             Self::KeysLeftBehind { keys } => write!(
                 out,
-                "the kernel is asked to hand over {keys} dm-crypt keys (/sys/kernel/config/crash_dm_crypt_keys), but only kexec_file_load does \
-                 that: the capture kernel could not open an encrypted dump target; load with --file"
+                "the kernel is configured to hand over {keys} dm-crypt keys (/sys/kernel/config/crash_dm_crypt_keys), but only \
+                 kexec_file_load does so: the capture kernel cannot open an encrypted dump target; load with --file"
             ),
             Self::HiddenCma { asked, reserved } => write!(
                 out,
                 "the running kernel was booted with {} MiB of crashkernel=…,cma, but does not show where they are \
-                 (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19): the capture kernel gets {} MiB without them; reserve more with \
-                 a plain crashkernel=, or use --file, for the kernel itself knows them",
+                 (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19): the capture kernel gets only the other {} MiB; reserve more with \
+                 a plain crashkernel=, or use --file, because the kernel itself knows them",
                 asked >> 20,
                 reserved >> 20
             ),
             Self::RefusedCma { asked, reserved } => write!(
                 out,
                 "the running kernel was booted with {} MiB of crashkernel=…,cma, but reserved none of them \
-                 (/sys/kernel/kexec/crash_cma_ranges is empty): the capture kernel gets {} MiB; reserve more with a plain crashkernel=, \
-                 or ask for less with ,cma",
+                 (/sys/kernel/kexec/crash_cma_ranges is empty): the capture kernel gets only {} MiB; reserve more with a plain \
+                 crashkernel=, or request less with ,cma",
                 asked >> 20,
                 reserved >> 20
             ),
             Self::Cma { len } => write!(
                 out,
                 "{} MiB of the capture kernel's memory are crashkernel=…,cma: user pages there are not in the dump, and after a panic the \
-                 running kernel waits ten seconds for devices to stop writing to it",
+                 crashed kernel waits ten seconds for devices to stop writing there",
                 len >> 20
             ),
         }
     }
 }
 
-/// Everything worth saying about `image`, which `request` asked for on `machine`.
+/// All warnings about `image`, which was built for `request` on `machine`.
 pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Advice> {
     let mut advice = of_line(&request.command_line, machine.possible_cpus, &machine.crash_regions);
     if let Verification::ByBlock(told) = image.verification()
@@ -238,7 +243,7 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
     let mut unpacked = room::about_unpacked(initrd);
     if free < safe_with(unpacked) {
-        // An initrd of compressed files barely grows. Unpacking takes time, so it is done only before a warning.
+        // The estimate is too high for an initrd of compressed files. Unpacking takes time, so it happens only before a warning.
         unpacked = Initrd::read(initrd, |_| false).map_or(unpacked, |initrd| initrd.unpacked);
     }
     let safe = safe_with(unpacked);
@@ -260,7 +265,7 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     advice
 }
 
-/// What is worth saying without an image: about the command line, and the memory that it will be read in.
+/// Warnings without an image: about the command line and the crash memory.
 pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> Vec<Advice> {
     let line = &base.line;
     let mut advice = Vec::new();

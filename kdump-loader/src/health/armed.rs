@@ -14,7 +14,7 @@ use loader::files::identity::FileIdentity;
 use loader::image::Summary;
 use loader::machine::Present;
 
-/// From this percentage of the crash region on, an image that grows a little no longer fits.
+/// At this percentage of the crash region, a slightly larger image may not fit.
 const NEARLY_FULL: u64 = 90;
 
 pub(super) fn look(scene: &Scene<'_>, record: &Record, program: &Path, findings: &mut Vec<Finding>) {
@@ -27,7 +27,7 @@ pub(super) fn look(scene: &Scene<'_>, record: &Record, program: &Path, findings:
                 Some(config) => armed.wish_reasons(&Origin::of(&config.options, program), config.file),
                 None => armed.wish_reasons(&unchanged(record, program), FilePolicy::Auto),
             };
-            // A record that is too old for the one is too old for the other.
+            // Both checks report an old record; one finding is enough.
             reasons.extend(
                 changed.into_iter().filter(|reason| *reason != OLDER_RECORD || !reasons.contains(reason)).collect::<Vec<_>>(),
             );
@@ -39,12 +39,13 @@ pub(super) fn look(scene: &Scene<'_>, record: &Record, program: &Path, findings:
     match &record.image {
         Some(image) => purgatory(image, findings),
         None if record.call == Call::KexecFileLoad => {
-            let message = "the kernel's own purgatory verifies the image; if the image was changed, it hangs and prints nothing";
+            let message =
+                "the kernel's built-in purgatory verifies the image; if the image is corrupt, it hangs without a message";
             findings.push(Finding::new(Code::KernelsPurgatory, message));
         }
         None => {}
     }
-    // How much room there is has been estimated then, and is measured now.
+    // `load` estimated the free memory; `room` measures it now.
     let estimated = Code::LittleRoom.word();
     findings.extend(record.advice.iter().filter(|advice| advice.code != estimated).map(|advice| advice.finding()));
 }
@@ -70,17 +71,17 @@ pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
 fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {
     let percent = image.used() * 100 / image.crash_region.len.max(1);
     if percent >= NEARLY_FULL {
-        let message = format!("the image fills {percent} % of the crash region: a slightly larger one will be rejected");
+        let message = format!("the image uses {percent} % of the crash region: a slightly larger image will not fit");
         findings.push(Finding::new(Code::RegionNearlyFull, message).remedy("boot with a larger crashkernel="));
     }
     if image.console_port.is_none() {
         let message = "the purgatory has no console: if it rejects the image, it prints nothing";
-        let remedy = "name one with --console, or with console=ttyS0 on the capture kernel's command line";
+        let remedy = "set a console with --console, or with console=ttyS0 on the capture kernel's command line";
         findings.push(Finding::new(Code::NoConsole, message).remedy(remedy));
     }
 }
 
-/// The options that armed it, and its files as they are now.
+/// The options that armed the image, and its files as they are now.
 fn unchanged(record: &Record, program: &Path) -> Origin {
     let origin = record.origin.clone().unwrap_or_default();
     let now = |key: &String, path: &str| FileIdentity::of(if key == PROGRAM { program } else { Path::new(path) });
@@ -88,13 +89,13 @@ fn unchanged(record: &Record, program: &Path) -> Origin {
     Origin { files: files.collect(), ..origin }
 }
 
-/// Whether the kernel's next rewrite fits: one program header for each present CPU at least, and one for each range of memory.
+/// Checks that the kernel's next update fits: one program header for each present CPU and each memory range.
 fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
     let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
     let fit = elfcorehdr::capacity(segment.len);
     let needed = present.cpus.len() as u64 + elfcorehdr::FIXED_PHDRS + present.memory.len() as u64;
     let message = format!(
-        "the elfcorehdr has room for {fit} program headers and the machine needs {needed}, so the kernel cannot keep it up to date"
+        "the elfcorehdr has room for {fit} program headers, but the machine needs {needed}: the kernel cannot keep it up to date"
     );
     let remedy = if scene.config.is_some() && !scene.load_disabled { "run kdump-loader reload --force" } else { scene.rearm() };
     (needed > fit).then(|| Finding::new(Code::HeaderFull, message).remedy(remedy))

@@ -1,4 +1,4 @@
-//! The capture kernel that is armed, or that the config names: its files, its command line, and what is in them.
+//! The capture kernel that is armed or that the config names: its command line, its files and their contents.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use loader::cmdline::{self, Base};
 use loader::kernel::{self, uki};
 use loader::request::InputFile;
 
-/// How much of a kernel's file is read. A larger one, such as a vmlinux with debug information, has an unknown release.
+/// Limit of a kernel's file. In a larger one, such as a vmlinux with debug information, the release stays unknown.
 const MOST_KERNEL: u64 = 256 << 20;
-/// Files whose content decides something: the settings of services, the programs whose version matters, our own note, and
-/// dracut's list of modules.
+/// Files whose content is needed: the services' settings, makedumpfile for its version, this project's note, and dracut's list
+/// of modules.
 fn is_kept(name: &str) -> bool {
     name.starts_with("etc/") && name.ends_with("kdump.conf")
         || name == super::saver::NOTE
@@ -22,33 +22,33 @@ fn is_kept(name: &str) -> bool {
         || Path::new(name).file_name().is_some_and(|name| name == "makedumpfile")
 }
 
-/// What starts after a panic.
+/// A capture kernel.
 #[derive(Debug)]
 pub(super) struct Capture {
     /// The kernel's file.
     pub kernel: PathBuf,
-    /// Its initrd's file, if one was named.
+    /// Its initrd's file, if one is named.
     pub initrd_path: Option<PathBuf>,
-    /// What it boots with.
+    /// Its command line.
     pub command_line: String,
-    /// Whether the kernel's own loader makes the image.
+    /// Whether the kernel's loader builds the image (kexec_file_load).
     pub by_file: bool,
-    /// The kernel's release, if its file says so.
+    /// The kernel's release, if its file has it.
     pub release: Option<String>,
-    /// Bytes that the kernel takes when it has unpacked itself.
+    /// Bytes that the kernel needs to unpack itself.
     pub init_size: Option<u64>,
     /// Bytes of the initrd's file.
     pub initrd_len: u64,
-    /// What is in the initrd, or why that is unknown; nothing if there is none.
+    /// The contents of the initrd, or why they are unknown; `None` without an initrd.
     pub initrd: Option<Result<Initrd, String>>,
 }
 
 impl Capture {
-    /// What the record says is armed.
+    /// The armed capture kernel, from its record.
     pub fn armed(files: Files<'_>, record: &Record) -> Self {
         let command_line = record.image.as_ref().map(|image| &image.command_line).or(record.command_line.as_ref());
         let origin = record.origin.as_ref();
-        // The origin has absolute paths.
+        // Paths in the origin are absolute.
         let path = |key: &str, text: &String| {
             PathBuf::from(origin.and_then(|origin| origin.files.get(key)).map_or(text, |file| &file.path))
         };
@@ -57,10 +57,10 @@ impl Capture {
         Self::read(files, path("kernel", &record.kernel), initrd, command_line.cloned().unwrap_or_default(), by_file)
     }
 
-    /// What the config would arm.
+    /// The capture kernel that the config would arm.
     pub fn wished(files: Files<'_>, config: &Config) -> Self {
         let options = &config.options;
-        // An image of a machine has none. The line that it is going to have names the root file system.
+        // A disk image has no running kernel. Its command line will name the root file system.
         let running = files.text("proc/cmdline").unwrap_or("root=unknown".to_owned());
         let base = Base::chosen(running.trim_end().as_bytes(), options.reuse_cmdline, options.append.as_deref(), None);
         let command_line = cmdline::text(&base.line);
@@ -87,7 +87,7 @@ impl Capture {
         Self { release: kernel::release(&file), kernel, initrd_path, command_line, by_file, init_size, initrd_len, initrd }
     }
 
-    /// What is in the initrd, as far as that is known.
+    /// The contents of the initrd, if they are known.
     pub fn contents(&self) -> Option<&Initrd> {
         self.initrd.as_ref()?.as_ref().ok()
     }
@@ -97,7 +97,7 @@ impl Capture {
         cmdline::value(&self.command_line, name)
     }
 
-    /// Whether the files are those of one capture kernel.
+    /// Checks that the files belong together.
     pub fn look(&self, findings: &mut Vec<Finding>) {
         let kernel = self.kernel.display();
         match (&self.initrd, &self.initrd_path) {
@@ -107,9 +107,8 @@ impl Capture {
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
             (None, _) if self.parameter("root").is_none() => {
-                let message =
-                    format!("{kernel} comes without an initrd and without root=: it has no user space that could save a dump");
-                let remedy = "name an initrd that saves the dump (--initrd, or initrd in the config)";
+                let message = format!("{kernel} has neither an initrd nor root=: it has no user space to save a dump");
+                let remedy = "set an initrd that saves the dump (--initrd, or initrd in the config)";
                 findings.push(Finding::new(Code::NoUserSpace, message).remedy(remedy));
             }
             _ => {}
@@ -121,7 +120,7 @@ impl Capture {
             let message = format!(
                 "{kernel} is Linux {release}, but the initrd has modules of {others}: the capture kernel can load none of them"
             );
-            let remedy = format!("build an initrd for {release}, or arm the kernel that belongs to it");
+            let remedy = format!("build an initrd for {release}, or arm the kernel that matches the initrd");
             findings.push(Finding::new(Code::ReleaseMismatch, message).remedy(remedy));
         }
     }

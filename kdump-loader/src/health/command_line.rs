@@ -1,4 +1,4 @@
-//! What is wrong with the command line that the armed image has. `load` warned about it; an image of an older loader had fewer warnings.
+//! Problems of the armed image's command line that the record lacks, because an older loader with fewer warnings armed it.
 
 use std::path::Path;
 

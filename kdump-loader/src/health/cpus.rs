@@ -1,8 +1,8 @@
-//! CPUs that exist and that the running kernel does not use, because `nr_cpus=`, `possible_cpus=` or its build leaves no number for them.
+//! Finds CPUs that the running kernel does not use, because `nr_cpus=`, `possible_cpus=` or its configuration excludes them.
 //!
-//! Firmware has started them once; since then they wait for a startup interrupt. The kernel counts only the CPUs that it knows when it decides
-//! whether an NMI may be broadcast (`apic_smt_update`, arch/x86/kernel/apic/ipi.c). After a panic the broadcast reaches these CPUs as well.
-//! They leave their wait, run firmware, and reset the machine while the purgatory verifies the image.
+//! Firmware has started these CPUs, and they wait for a startup interrupt. When the kernel decides whether an NMI may be
+//! broadcast, it counts only the CPUs that it knows (`apic_smt_update`, arch/x86/kernel/apic/ipi.c). After a panic, the
+//! broadcast also reaches the excluded CPUs. They wake up, run firmware, and reset the machine while the purgatory verifies.
 
 use super::Scene;
 use super::files::Files;
@@ -22,14 +22,13 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let files = Files::new(scene.root);
     let command_line = files.text("proc/cmdline").unwrap_or_default();
     let refused = refused(&files);
-    // `no_ipi_broadcast=0` switches nothing off (`apic_ipi_shorthand`, which reads it as a number).
+    // `no_ipi_broadcast=0` has no effect (`apic_ipi_shorthand` parses a number).
     let broadcasts = cmdline::value(&command_line, NO_BROADCAST)
         .is_none_or(|value| value.trim_start_matches("0x").trim_matches('0').is_empty());
     if refused > 0 && broadcasts {
         let message = format!(
-            "{refused} of this machine's CPUs {} not used by the running kernel: the NMI broadcast after a panic wakes {}, which can reset \
-             the machine before the dump",
-            if refused == 1 { "is" } else { "are" },
+            "the running kernel does not use {refused} of this machine's CPUs: the NMI broadcast after a panic wakes {} up, which can \
+             reset the machine before the dump",
             if refused == 1 { "it" } else { "them" },
         );
         let remedy = format!("boot with {NO_BROADCAST}=1, or without the nr_cpus= or possible_cpus= that excludes them");
@@ -37,9 +36,10 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// ACPI processors that are enabled, and that no CPU of the kernel's belongs to.
+/// Counts ACPI processors that are enabled but have no CPU in the kernel.
 ///
-/// Firmware lists processors that the board has no CPU for. `_STA` tells them apart; one without `_STA` has no file `status` and does not count.
+/// Firmware also lists sockets without a CPU. `_STA` tells them apart; a processor without `_STA` has no file `status` and does
+/// not count.
 fn refused(files: &Files<'_>) -> usize {
     let is_refused = |name: &String| {
         let device = format!("{ACPI_DEVICES}/{name}");

@@ -1,5 +1,5 @@
-//! Where the dump goes, as far as the settings of the service that saves it say so: whether that is there, has room, and can be opened by the
-//! capture kernel.
+//! The place where the dump goes, from the settings of the service that saves it: whether it exists, has room, and can be
+//! opened by the capture kernel.
 
 use std::fmt;
 
@@ -10,34 +10,34 @@ use super::files::Files;
 use super::saver::Service;
 use crate::findings::{Code, Finding};
 
-mod device; // what a directory is on, and whether that is encrypted
-mod need; // how large the dump is going to be
-mod settings; // what the services' own files say
+mod device; // the device of a directory, and whether it is encrypted
+mod need; // the size of the dump
+mod settings; // the services' own settings
 
 use need::Need;
 pub(super) use settings::kdump_tools_is_off;
 
-/// How much smaller than its memory a compressed dump is at best. Free space below that fraction is too little for sure.
+/// The best compression of a dump. Free space below this fraction is certainly too little.
 const BEST_COMPRESSION: u64 = 10;
 
-/// Where the dump goes.
+/// The place where the dump goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// A directory of a file system that is mounted now.
+    /// A directory on a mounted file system.
     Directory(String),
     /// A device, and a directory of the file system on it.
     Device {
         /// As the settings name it.
         device: String,
-        /// The directory; none if the dump is written to the device itself.
+        /// The directory; `None` if the dump is written to the device itself.
         directory: Option<String>,
     },
-    /// A directory that the host of this virtual machine shares.
+    /// A directory that this virtual machine's host shares.
     Virtiofs {
-        /// What the host calls it. No device has that name.
+        /// The host's name for the share. It is not a device.
         tag: String,
-        /// The directory in it.
+        /// The directory in the share.
         directory: String,
     },
     /// Another machine.
@@ -56,11 +56,11 @@ impl fmt::Display for Target {
     }
 }
 
-/// The settings that matter.
+/// The relevant settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settings {
     target: Target,
-    /// What makes the dump, with its options.
+    /// The command that makes the dump.
     collector: String,
 }
 
@@ -86,13 +86,11 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
             if let Some(mount) = device::mount_of(files, &path) {
                 encrypted(files, capture, &mount.device, directory, findings);
                 if mount.is_volatile {
-                    let message = format!(
-                        "{directory} is in memory ({} is a tmpfs): the dump would be lost with the next boot",
-                        mount.point
-                    );
+                    let message =
+                        format!("{directory} is in memory ({} is a tmpfs): the next boot would lose the dump", mount.point);
                     findings.push(
                         Finding::new(Code::TargetVolatile, message)
-                            .remedy("name a directory on a disk in the settings of the service"),
+                            .remedy("set a directory on a disk in the settings of the service"),
                     );
                 }
             }
@@ -120,8 +118,8 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
         Target::Virtiofs { .. } => room(&settings.target.to_string(), None, need, findings),
         Target::Network(place) => {
             let message =
-                format!("the dump goes to {place}: whether the capture kernel reaches it, and finds room there, is unknown");
-            findings.push(Finding::new(Code::TargetOnNetwork, message).remedy("try a panic once, and look for the dump"));
+                format!("the dump goes to {place}: whether the capture kernel can reach it and has room there is unknown");
+            findings.push(Finding::new(Code::TargetOnNetwork, message).remedy("test one panic, and look for the dump"));
         }
     }
     Some(settings.target)
@@ -129,11 +127,11 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
 
 fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<Finding>) {
     let mib = |bytes: u64| bytes >> 20;
-    let remedy = "free space, or name a larger target in the settings of the service";
+    let remedy = "free space there, or set a larger target in the settings of the service";
     match (free, need) {
         (Some(free), Some(Need { least, .. })) if free < least / BEST_COMPRESSION => {
             let message = format!(
-                "{place} has {} MiB free, and a dump of what memory holds now would be about {} MiB before compression",
+                "{place} has {} MiB free, but a dump of the memory in use now needs about {} MiB before compression",
                 mib(free),
                 mib(least)
             );
@@ -141,7 +139,7 @@ fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<F
         }
         (Some(free), Some(Need { most, .. })) if free < most => {
             let message = format!(
-                "{place} has {} MiB free; a dump of what memory holds now, about {} MiB, fits only if it compresses well",
+                "{place} has {} MiB free, but a dump of the memory in use now may need {} MiB before compression",
                 mib(free),
                 mib(most)
             );
@@ -149,21 +147,21 @@ fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<F
         }
         (Some(_), Some(_)) => {}
         (None, _) | (_, None) => {
-            let message = format!("how much room {place} has for the dump is unknown");
+            let message = format!("whether {place} has enough room for the dump is unknown");
             findings.push(Finding::new(Code::TargetUnknown, message));
         }
     }
 }
 
-/// A directory that nothing was asked of, for its file system may not answer.
+/// The finding about a directory that was not accessed, because its file system may not respond.
 fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
     let (code, remedy) = match mount.is_on_network() {
-        true => (Code::TargetOnNetwork, "try a panic once, and look for the dump"),
-        false => (Code::TargetUnknown, "name a directory on a disk in the settings of the service"),
+        true => (Code::TargetOnNetwork, "test one panic, and look for the dump"),
+        false => (Code::TargetUnknown, "set a directory on a disk in the settings of the service"),
     };
     let message = format!(
-        "the dump goes to {directory}, which is on {} ({}) and was not looked at: whether the capture kernel reaches it, and finds room \
-         there, is unknown",
+        "the dump goes to {directory} on the mount {} ({}), which was not accessed: whether the capture kernel can reach it and has room there \
+         is unknown",
         mount.point, mount.kind
     );
     Finding::new(code, message).remedy(remedy)
@@ -172,14 +170,13 @@ fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
 fn encrypted(files: Files<'_>, capture: &Capture, block: &str, place: &str, findings: &mut Vec<Finding>) {
     let Some(volume) = device::encrypted(files, block) else { return };
     let keys = if capture.by_file {
-        "kexec_file_load hands them over only if they were put into /sys/kernel/config/crash_dm_crypt_keys before the image was loaded \
-         (since Linux 6.17)"
+        "kexec_file_load hands keys over only if they are in /sys/kernel/config/crash_dm_crypt_keys before the load (since Linux 6.17)"
     } else {
-        "kexec_load hands no keys to the capture kernel"
+        "kexec_load hands no keys over"
     };
     let message =
-        format!("{place} is on the encrypted volume {volume}: whether the capture kernel can open it is unknown, for {keys}");
-    let remedy = "save the dump to an unencrypted device or to another machine, or let the initrd unlock the volume unattended";
+        format!("{place} is on the encrypted volume {volume}, and whether the capture kernel can open it is unknown: {keys}");
+    let remedy = "save the dump to an unencrypted device or another machine, or make the initrd unlock the volume unattended";
     findings.push(Finding::new(Code::TargetEncrypted, message).remedy(remedy));
 }
 
@@ -188,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn target_is_full_where_not_even_a_compressed_dump_fits() {
+    fn target_is_full_if_even_a_compressed_dump_does_not_fit() {
         let codes = |free, least, most| {
             let mut findings = Vec::new();
             room("/var/crash", free, Some(Need { least, most }), &mut findings);
@@ -198,7 +195,7 @@ mod tests {
         assert_eq!(codes(Some(99), 100, 100), [Code::TargetSmall]);
         assert_eq!(codes(Some(10), 100, 100), [Code::TargetSmall]);
         assert_eq!(codes(Some(9), 100, 100), [Code::TargetFull]);
-        assert_eq!(codes(Some(9), 90, 100), [Code::TargetSmall], "what is counted only in `most` may take no room");
+        assert_eq!(codes(Some(9), 90, 100), [Code::TargetSmall], "memory that only `most` counts may need no room");
         assert_eq!(codes(None, 100, 100), [Code::TargetUnknown]);
         let mut findings = Vec::new();
         room("/var/crash", Some(100), None, &mut findings);

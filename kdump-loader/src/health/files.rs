@@ -1,4 +1,5 @@
-//! Files of the machine below a root: the live one, or the image of one. No link leads out of it, and only regular files are read.
+//! Reads files of a machine below a root: the live machine or a disk image. No link leads out of the root, and only regular
+//! files are read.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -7,22 +8,22 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-/// More text than any file of settings has.
+/// Limit of a settings file.
 const MOST_TEXT: u64 = 1 << 20;
 
-/// The files below a root. Paths may begin with `/`, which is the root then.
+/// The files below a root. A leading `/` in a path is the root.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'a> {
     root: &'a Path,
 }
 
 impl<'a> Files<'a> {
-    /// Those below `root`.
+    /// The files below `root`.
     pub fn new(root: &'a Path) -> Self {
         Self { root }
     }
 
-    /// Opens a regular file. A FIFO or a device is an error, not a wait.
+    /// Opens a regular file. A FIFO or device is an error, and does not block.
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let file = File::from(self.resolve(path.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK)?);
         match file.metadata()?.is_file() {
@@ -31,10 +32,10 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The bytes of a file that has `most` at most.
+    /// The bytes of a file of up to `most` bytes.
     pub fn read(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // One more than allowed shows that there is more. Files in /proc have a length of 0, so metadata cannot.
+        // One byte more than the limit detects a larger file. Files in /proc have length 0, so metadata cannot tell.
         self.open(path)?.take(most + 1).read_to_end(&mut bytes)?;
         match bytes.len() as u64 <= most {
             true => Ok(bytes),
@@ -42,41 +43,41 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The text of a file of settings, if it is there. Bytes that are not UTF-8 become U+FFFD.
+    /// The text of a settings file, if it can be read. Invalid UTF-8 becomes U+FFFD.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         let bytes = self.read(path, MOST_TEXT).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The first line of a file in /proc or /sys, if it is there.
+    /// The first line of a file in /proc or /sys, if it can be read.
     pub fn line(&self, path: impl AsRef<Path>) -> Option<String> {
         Some(self.text(path)?.lines().next().unwrap_or_default().trim().to_owned())
     }
 
-    /// Something at this path, without opening it; links are followed.
+    /// Finds a path without opening the file. Links are followed.
     pub fn find(&self, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
         self.resolve(path.as_ref(), OFlags::PATH)
     }
 
-    /// Whether something is at this path.
+    /// Whether the path exists.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.find(path).is_ok()
     }
 
-    /// The name of what is at this path, after all links.
+    /// The file name at the end of all links.
     pub fn real_name(&self, path: impl AsRef<Path>) -> io::Result<String> {
         let found = fs::read_link(proc_path(&self.find(path)?))?;
         let name = found.file_name().and_then(|name| name.to_str());
         name.map(str::to_owned).ok_or_else(|| io::Error::from(ErrorKind::InvalidFilename))
     }
 
-    /// What a link says; nothing if there is no link at this path.
+    /// The target of a link; `None` if the path is not a link.
     pub fn link(&self, path: impl AsRef<Path>) -> Option<String> {
         let link = self.resolve(path.as_ref(), OFlags::PATH | OFlags::NOFOLLOW).ok()?;
         rustix::fs::readlinkat(link, "", Vec::new()).ok()?.into_string().ok()
     }
 
-    /// The names in a directory, in order; none if there is no such directory.
+    /// The sorted names in a directory; empty if there is no such directory.
     pub fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
         let read = |path: PathBuf| -> io::Result<Vec<String>> {
             let names = fs::read_dir(path)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -99,7 +100,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A path to what is open, which `read_dir` takes.
+/// A path to an open file, for `read_dir`.
 fn proc_path(file: &OwnedFd) -> PathBuf {
     use std::os::fd::AsRawFd;
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn pipe_is_refused_at_once() {
+    fn fifo_is_rejected_without_blocking() {
         let root = tempfile::tempdir().unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, root.path().join("pipe"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert_eq!(Files::new(root.path()).open("pipe").unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -1,4 +1,4 @@
-//! What became of the events that call for a reload.
+//! Whether hotplug events wait for a reload, and whether reloads have failed.
 
 use super::{RELOAD_LOCK, Scene};
 use crate::arm::record::{self, failure};
@@ -13,8 +13,8 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(Code::ReloadInterrupted, "a reload was interrupted").remedy(scene.rearm()));
     }
     if queue.pending() && !running {
-        let message = "CPUs or memory came or went, and no reload has run since";
-        let remedy = format!("{}; if this stays, check that kdump-loader-reload.path is active", scene.rearm());
+        let message = "CPUs or memory changed, and no reload has run since";
+        let remedy = format!("{}; if this finding stays, check that kdump-loader-reload.path is active", scene.rearm());
         findings.push(Finding::new(Code::EventWaits, message).remedy(remedy));
     }
     findings.extend(failed.map(|failure| {

@@ -1,4 +1,4 @@
-//! Whether the crash memory is enough for the capture kernel and its user space, by what was measured ([`loader::place::room`]).
+//! Whether the crash memory is enough for the capture kernel and its user space, compared with measurements ([`loader::place::room`]).
 
 use super::capture::Capture;
 use super::files::Files;
@@ -8,11 +8,11 @@ use loader::image::{Summary, mib};
 use loader::place::room::Room;
 use loader::place::suggested_mib;
 
-/// `crash_size` is what is reserved, without CMA.
+/// `crash_size` is the reserved memory, without CMA.
 pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>, crash_size: u64, findings: &mut Vec<Finding>) {
     let used = match image {
         Some(image) => Some(image.used()),
-        // The kernel's own loader places the same: the kernel as it unpacks itself, and the initrd.
+        // The kernel's loader needs the same: room for the unpacked kernel, and the initrd.
         None => capture.init_size.map(|init_size| init_size + capture.initrd_len),
     };
     let Some(used) = used else { return };
@@ -20,21 +20,21 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>,
     let unpacked = capture.contents().map_or(0, |initrd| initrd.unpacked);
     let cpus = cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
     let Room { least, safe } = Room::needed(capture.release.as_deref(), unpacked, cpus);
-    let found = format!("the image leaves the capture kernel {} MiB to run in", mib(free));
+    let found = format!("the image leaves {} MiB for the capture kernel to run", mib(free));
     let remedy = format!(
-        "boot the running kernel with crashkernel={}M, or try a panic once and look for the dump",
+        "boot the running kernel with crashkernel={}M, or test one panic and look for the dump",
         suggested_mib(used + unpacked)
     );
     if free < least {
-        let message = format!("{found}; in tests with less than {} MiB, kernels ran out of memory before user space", mib(least));
+        let message = format!("{found}; with less than {} MiB, kernels in tests ran out of memory before user space", mib(least));
         findings.push(Finding::new(Code::TooLittleRoom, message).remedy(remedy));
     } else if free < safe {
-        let message = format!("{found}, and only {} MiB were always enough in tests", mib(safe));
+        let message = format!("{found}; in tests, {} MiB were always enough", mib(safe));
         findings.push(Finding::new(Code::LittleRoom, message).remedy(remedy));
     }
 }
 
-/// Bytes of crash memory in CMA, from lines `START-END` in hexadecimal, both ends included.
+/// Bytes of crash memory in CMA, from lines `START-END` in hexadecimal, end included.
 fn cma(files: Files<'_>) -> u64 {
     let text = files.text("sys/kernel/kexec/crash_cma_ranges").unwrap_or_default();
     let number = |digits: &str| u64::from_str_radix(digits.trim().trim_start_matches("0x"), 16).ok();
@@ -45,7 +45,7 @@ fn cma(files: Files<'_>) -> u64 {
     text.lines().filter_map(len).sum()
 }
 
-/// How many CPUs the running kernel has numbers for; the capture kernel finds as many.
+/// CPUs that the running kernel reserves numbers for. The capture kernel finds the same number.
 pub(super) fn possible_cpus(files: Files<'_>) -> u32 {
     let text = files.line("sys/devices/system/cpu/possible").unwrap_or_default();
     let last = text.rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());

@@ -1,4 +1,5 @@
-//! The program that saves the dump: in the initrd, or started by a unit of the root file system that the capture kernel boots.
+//! Finds the program that saves the dump: in the initrd, or started by a unit on the root file system that the capture kernel
+//! boots.
 
 use std::fmt;
 use std::path::Path;
@@ -11,18 +12,19 @@ use super::files::Files;
 use crate::findings::{Code, Finding};
 use crate::service::{UnitState, unit_state};
 
-/// An initrd of one's own says with this file that it saves the dump. Its first line names the program.
+/// With this file, a custom initrd declares that it saves the dump. The first line names the program.
 pub(super) const NOTE: &str = "etc/kdump-loader/saver";
 
-/// Debian's unit that only saves, and the one that arms in the one kernel and saves in the other.
+/// Debian's unit that only saves dumps.
 const KDUMP_TOOLS_DUMP: &str = "kdump-tools-dump.service";
+/// Debian's unit that arms in the running kernel and saves in the capture kernel.
 const KDUMP_TOOLS: &str = "kdump-tools.service";
-/// Fedora's, when the capture kernel boots the whole system (`start` in kdumpctl saves if there is a /proc/vmcore).
+/// Fedora's unit. It saves the dump if the capture kernel boots the whole system (`start` in kdumpctl checks for /proc/vmcore).
 const KDUMP: &str = "kdump.service";
-/// Settings of kdump-tools; `USE_KDUMP` other than 1 makes its script do nothing.
+/// Settings of kdump-tools. Its script does nothing if `USE_KDUMP` is not 1.
 const KDUMP_TOOLS_SETTINGS: &str = "etc/default/kdump-tools";
 
-/// The package that the program belongs to. It decides where the settings are.
+/// The package of the program, which decides where its settings are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     /// kdump-tools of Debian and Ubuntu.
@@ -42,9 +44,9 @@ pub struct Saver {
     pub name: String,
     /// Whether it is in the initrd. If not, it is on the root file system.
     pub in_initrd: bool,
-    /// Where it puts the dump, if its settings say so.
+    /// Where it saves the dump, if its settings say so.
     pub target: Option<Target>,
-    /// The package that it belongs to.
+    /// Its package.
     #[serde(skip)]
     pub(super) service: Service,
 }
@@ -57,16 +59,17 @@ impl fmt::Display for Saver {
     }
 }
 
-/// Programs in initrds, by the names of their files. The dracut modules are 99kdumpbase of kdump-utils and 99kdump of openSUSE.
+/// Programs in initrds: package, name, and file names that identify it. They come from the dracut modules 99kdumpbase
+/// (kdump-utils) and 99kdump (openSUSE).
 const IN_INITRD: [(Service, &str, &[&str]); 2] = [
     (Service::KdumpUtils, "kdump-capture.service", &["kdump-capture.service", "kdump.sh", "9999-kdump.sh"]),
     (Service::Suse, "kdump-save", &["kdump-save", "kdump-save.service", "90-kdump-save", "save_dump.sh", "90-save_dump.sh"]),
 ];
 
-/// dracut's list of the modules that it put into the initrd, one a line. Its module 99squash moves their files into an image of
-/// its own, but leaves a copy of this list outside. dracut-ng writes it without `usr`.
+/// dracut's list of the modules in the initrd, one per line. The module 99squash moves the modules' files into a separate
+/// image, but leaves a copy of this list outside. dracut-ng writes it without `usr`.
 pub(super) const DRACUT_MODULES: [&str; 2] = ["usr/lib/dracut/modules.txt", "lib/dracut/modules.txt"];
-/// The names that these modules have there.
+/// Names of the two modules in the list.
 const IN_DRACUT: [(Service, &str); 2] = [(Service::KdumpUtils, "kdumpbase"), (Service::Suse, "kdump")];
 
 pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) -> Option<Saver> {
@@ -78,7 +81,7 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
             (name, false, service)
         }
     };
-    // The image of a machine that does not run has neither memory nor devices.
+    // A disk image has neither memory nor devices.
     let target = files.exists("proc/meminfo").then(|| dump_target::look(files, capture, service, findings)).flatten();
     Some(Saver { name, in_initrd, target, service })
 }
@@ -99,13 +102,13 @@ fn in_initrd(capture: &Capture) -> Option<(Service, String)> {
     Some((known.0, known.1.to_owned()))
 }
 
-/// A unit of the root file system, if the capture kernel gets that far.
+/// A unit on the root file system, if the capture kernel boots it.
 fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<Finding>) -> Option<(Service, String)> {
     let booted = capture.parameter("systemd.unit");
-    // Without root= there is nothing to boot but the initrd, and an image without both has been found already.
+    // Without root=, only the initrd boots. An image with neither has its own finding.
     if capture.parameter("root").is_none() {
         if let Some(Ok(_)) = capture.initrd {
-            findings.push(unknown("the initrd has no program that is known to save a dump, and there is no root= to boot"));
+            findings.push(unknown("the initrd has no program that is known to save dumps, and there is no root= to boot"));
         }
         return None;
     }
@@ -120,12 +123,12 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
         None if state(KDUMP_TOOLS) == UnitState::Enabled => (Service::KdumpTools, KDUMP_TOOLS),
         None if state(KDUMP) == UnitState::Enabled => (Service::KdumpUtils, KDUMP),
         None => {
-            let where_to = if capture.initrd.is_none() {
+            let initrd = if capture.initrd.is_none() {
                 "there is no initrd"
             } else {
-                "the initrd has no program that is known to save a dump"
+                "the initrd has no program that is known to save dumps"
             };
-            findings.push(unknown(format!("{where_to}, and no unit of the root file system is enabled that does")));
+            findings.push(unknown(format!("{initrd}, and no enabled unit on the root file system is known to save dumps")));
             return None;
         }
     };
@@ -135,7 +138,7 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
         UnitState::Disabled | UnitState::Enabled => None,
     };
     if let Some(missing) = missing {
-        let message = format!("the capture kernel boots {unit} to save the dump, but that {missing}");
+        let message = format!("the capture kernel boots {unit} to save the dump, but the unit {missing}");
         let remedy = "install or unmask the service, or arm an image that saves the dump in another way";
         findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
         return None;
@@ -150,6 +153,7 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
 
 fn unknown(message: impl Into<String>) -> Finding {
     Finding::new(Code::SaverUnknown, message).remedy(format!(
-        "if your initrd saves the dump, put a file /{NOTE} into it whose first line names the program; else install a service that does"
+        "if your initrd saves the dump, add a file /{NOTE} to it whose first line names the program; otherwise install a service that \
+         saves dumps"
     ))
 }

@@ -6,7 +6,7 @@ use crate::findings::{Code, Finding};
 
 /// /proc/sys/kernel/panic_on_oops.
 const PANIC_ON_OOPS: &str = "proc/sys/kernel/panic_on_oops";
-/// Whether panic notifiers run before the capture kernel is started (`crash_kexec_post_notifiers`, kernel/panic.c).
+/// Whether panic notifiers run before the capture kernel starts (`crash_kexec_post_notifiers`, kernel/panic.c).
 const POST_NOTIFIERS: &str = "sys/module/kernel/parameters/crash_kexec_post_notifiers";
 
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
@@ -14,12 +14,12 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     match files.line(PANIC_ON_OOPS).as_deref() {
         Some("0") => {
             let message = "kernel.panic_on_oops is 0: after an oops the kernel continues without a panic and without a dump";
-            let remedy = "run sysctl -w kernel.panic_on_oops=1, and put the setting into /etc/sysctl.d for the next boot";
+            let remedy = "run sysctl -w kernel.panic_on_oops=1, and add the setting to /etc/sysctl.d for the next boot";
             findings.push(Finding::new(Code::OopsWithoutDump, message).remedy(remedy));
         }
         Some(_) => {}
         None => {
-            let message = format!("/{PANIC_ON_OOPS} cannot be read: whether an oops leaves a dump is unknown");
+            let message = format!("whether an oops leaves a dump is unknown: /{PANIC_ON_OOPS} cannot be read");
             findings.push(Finding::new(Code::OopsWithoutDump, message));
         }
     }

@@ -234,7 +234,7 @@ fn cpu_that_the_kernel_refused_is_found() {
     armed.write("sys/bus/acpi/devices/LNXCPU:00/physical_node/online", "1\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["cpu_refused"], Answer::YesBut));
     let finding = &armed.findings()[0];
-    assert!(finding.message.starts_with("1 of this machine's CPUs is not used"), "{finding}");
+    assert!(finding.message.starts_with("the running kernel does not use 1 of this machine's CPUs"), "{finding}");
     let command_line = fs::read_to_string(armed.path("proc/cmdline")).unwrap();
     armed.write("proc/cmdline", &format!("no_ipi_broadcast=0 {command_line}"));
     assert_eq!(armed.found(), ["cpu_refused"]);

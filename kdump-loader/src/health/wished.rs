@@ -1,6 +1,6 @@
-//! What the config names, before anything is armed: whether its files are there, are those of one kernel, and save the dump.
+//! Checks the config's files before they are armed: whether they exist, belong together, and save the dump.
 //!
-//! The root may be the image of a machine, made where another kernel runs. Then each kernel in its /boot is looked at.
+//! The root may be a disk image, made on a machine that runs another kernel. Then each kernel in its /boot is checked.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::saver;
 use crate::findings::{Code, Finding};
 use crate::options::config::{self, Config};
 
-/// Where a kernel's release is part of its name.
+/// Directory of kernels, and the prefix before the release in their names.
 const KERNELS: (&str, &str) = ("boot", "vmlinuz-");
 
-/// Looks at the files that the config below `root` names. A config that is missing or has errors is found elsewhere.
+/// Checks the files that the config below `root` names. A missing config is no finding here.
 pub fn files_of_config(root: &Path) -> Vec<Finding> {
     let files = Files::new(root);
     let Some(text) = files.text(config::DEFAULT) else { return Vec::new() };
@@ -35,7 +35,7 @@ pub fn files_of_config(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// The releases of which an image could be armed: that of the running kernel if its file is there, else those in /boot.
+/// The releases that could be armed: the running kernel's if its file exists, otherwise those in /boot.
 fn releases(files: Files<'_>, config: &str) -> Vec<String> {
     let running = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
     let names_kernel = |release: &str| Config::parse(config, release).is_ok_and(|config| files.exists(&config.options.kernel));
@@ -64,7 +64,7 @@ fn look(root: &Path, files: Files<'_>, config: &Config, findings: &mut Vec<Findi
                 "initrd" => {
                     "build it: /etc/kernel/postinst.d/kdump-tools RELEASE on Debian, kdumpctl rebuild on Fedora, mkdumprd on openSUSE"
                 }
-                _ => "install that kernel, or name another one in the config",
+                _ => "install that kernel, or set another one in the config",
             };
             Finding::new(Code::FileMissing, message).remedy(remedy)
         })
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(found(&two), []);
         fs::create_dir_all(two.path().join("proc/sys/kernel")).unwrap();
         fs::write(two.path().join("proc/sys/kernel/osrelease"), "6.9-of-the-builder\n").unwrap();
-        assert_eq!(found(&two), [], "the kernel of another machine runs");
+        assert_eq!(found(&two), [], "the running kernel is another machine's");
         fs::remove_file(two.path().join("boot/initrd-6.1")).unwrap();
         fs::write(two.path().join("proc/sys/kernel/osrelease"), "6.12\n").unwrap();
         assert_eq!(found(&two), [], "the other kernel does not run");

@@ -1,7 +1,11 @@
-//! Whether the armed image is up to date: whether an image that was made now would be the same.
+//! Whether the armed image is up to date, that is, whether a new load would arm the same image.
 //!
-//! *On entry* what is armed, by the kernel and by the record; what is there, and what is asked for. *On exit* every reason why it is out of date, in
-//! words that a person understands; none if it is up to date.
+//! *On entry*
+//! - the armed image: the record, and the elfcorehdr in memory
+//! - the machine as it is now
+//! - the options that are wanted now
+//!
+//! *On exit* every reason why the image is out of date; none if it is up to date.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,75 +27,75 @@ use loader::phys::PhysRange;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
-    /// Nothing is.
+    /// Nothing is armed.
     NotArmed,
-    /// What is armed is not known.
+    /// The armed image is unknown.
     Unknown {
-        /// Why not.
+        /// Why.
         because: Unknown,
     },
-    /// It would not be dumped.
+    /// Memory was added, and would not be dumped.
     MemoryCame {
-        /// Where.
+        /// Its addresses.
         range: SpanSummary,
     },
-    /// It would be looked for, and is not there.
+    /// Memory was removed, and the capture kernel would look for it.
     MemoryLeft {
-        /// Where.
+        /// Its addresses.
         range: SpanSummary,
     },
-    /// A memory block was removed, and whether the elfcorehdr still has it cannot be seen.
+    /// A memory block was removed, and the elfcorehdr cannot be read to check for it.
     BlockRemoved {
         /// Its number.
         block: u64,
     },
-    /// Its registers would be missing.
+    /// A CPU was added, and its registers would not be dumped.
     CpuCame {
         /// Its number.
         cpu: u32,
     },
-    /// A file that the image was made from is another one now.
+    /// A file that the image was made from has changed.
     FileChanged {
         /// The option that names it.
         what: String,
-        /// Where it is.
+        /// Its path.
         path: String,
     },
-    /// Something else is wished for.
+    /// An option has changed.
     OptionChanged {
         /// The config's key.
         key: String,
     },
-    /// Another system call is wished for.
+    /// The config selects the other system call.
     CallChanged,
-    /// It was asked for.
+    /// The user forced the reload.
     Forced,
 }
 
-/// Why nothing is known about the armed image.
+/// Why the armed image is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unknown {
-    /// Another loader armed it, or this one could not write or was killed before it did.
+    /// Another loader armed it, or this one could not write a record.
     NoRecord,
-    /// The record is of an earlier boot.
+    /// The record is from an earlier boot.
     EarlierBoot,
     /// The record cannot be read.
     Unreadable,
-    /// The record was written by a loader that wrote down less.
+    /// An older loader wrote the record and recorded less.
     OlderRecord,
-    /// Another loader has armed another image since.
+    /// Another loader has replaced the image.
     Replaced,
 }
 
 impl fmt::Display for Unknown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::NoRecord => "no record of it",
+            Self::NoRecord => "there is no record of it",
             Self::EarlierBoot => "the record is from an earlier boot",
             Self::Unreadable => "the record cannot be read",
-            Self::OlderRecord => "the record does not say what it was made from",
-            Self::Replaced => "another loader has replaced this loader's image",
+            Self::OlderRecord => "the record, from an older loader, does not say what it was made from",
+            Self::Replaced => "another loader has replaced the recorded image",
         })
     }
 }
@@ -100,7 +104,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotArmed => write!(out, "nothing is armed"),
-            Self::Unknown { because } => write!(out, "which image is armed is unknown: {because}"),
+            Self::Unknown { because } => write!(out, "the armed image is unknown: {because}"),
             Self::MemoryCame { range } => write!(out, "memory {range} was added and is not in the list of memory to dump"),
             Self::MemoryLeft { range } => write!(out, "memory {range} was removed and is still in the list of memory to dump"),
             Self::BlockRemoved { block } => write!(out, "memory block {block} was removed"),
@@ -114,23 +118,23 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is armed, as far as it can be found out.
+/// The armed image, as far as it is known.
 #[derive(Clone, Debug)]
 pub struct Armed {
-    /// What was written down.
+    /// Its record.
     pub record: Box<Record>,
-    /// What the elfcorehdr lists now, read out of memory.
+    /// The current contents of its elfcorehdr, if memory can be read.
     pub listing: Option<Listing>,
-    /// Whether the kernel keeps it current; of interest where it cannot be read.
+    /// Whether the kernel updates the elfcorehdr; needed if that cannot be read.
     pub hotplug: CrashHotplug,
-    /// Another image is armed than was written down: it does not stay current as that one did, or what it is recognised by is not in its place.
-    /// One that leaves that place alone and stays current, too, goes unnoticed.
+    /// Another image is armed than the recorded one: the kernel does not update it as recorded, or the recorded seal is not
+    /// in memory. An image that keeps both is not noticed.
     pub replaced: bool,
 }
 
 impl Armed {
-    /// From the record, and the memory of the machine below `root`. The kernel is asked whether it keeps the header current only where the answer
-    /// tells something: it takes its kexec lock for that, and a panic in that moment would leave no dump.
+    /// Combines the record and the memory of the machine below `root`. crash_hotplug is read only if it matters: the kernel
+    /// takes its kexec lock for the answer, and a panic while it is held leaves no dump.
     pub fn find(root: &Path, record: Box<Record>, present: &Present) -> Result<Self, Error> {
         let listing = record.elfcorehdr(present.crash_region).and_then(|start| Listing::read(root, start));
         let hotplug = match (record.hotplug, &listing) {
@@ -142,8 +146,8 @@ impl Armed {
         Ok(Self { record, listing, hotplug, replaced })
     }
 
-    /// What of the machine the image does not know. What the header lists now decides if it can be read. If not, what it listed when it was
-    /// armed does; the kernel has added what came since if it said that it does, but has taken nothing out.
+    /// Differences between the machine and the image's elfcorehdr, as it is in memory. If that cannot be read, as it was
+    /// recorded: if the kernel updates it, additions are in it by now, but removed ranges stay.
     pub fn machine_reasons(&self, present: &Present, removed: &[u64]) -> Vec<Reason> {
         if self.replaced {
             return vec![Reason::Unknown { because: Unknown::Replaced }];
@@ -171,7 +175,7 @@ impl Armed {
         reasons
     }
 
-    /// What is wished for and is not what was armed.
+    /// Differences between the wanted options and files and those that were armed.
     pub fn wish_reasons(&self, wished: &Origin, file: FilePolicy) -> Vec<Reason> {
         let Some(origin) = &self.record.origin else { return vec![Reason::Unknown { because: Unknown::OlderRecord }] };
         let mut reasons = Vec::new();
@@ -185,7 +189,7 @@ impl Armed {
                 reasons.push(Reason::OptionChanged { key: key.clone() });
             }
         }
-        // A file that another option names now is not the same file that changed.
+        // If the option names another file now, the option has changed, not the file.
         for (what, identity) in &origin.files {
             let renamed = origin.options.get(what) != wished.options.get(what);
             if !renamed && wished.files.get(what) != Some(identity) {
@@ -196,7 +200,7 @@ impl Armed {
     }
 }
 
-/// Whether something else lies where our purgatory's block should: its seal is the image's identity.
+/// Whether the seal in the purgatory's block, which is the image's identity, differs from the recorded one.
 fn is_replaced(root: &Path, record: &Record) -> bool {
     let Some(image) = &record.image else { return false };
     let Some(block) = &image.by_block else { return false };
@@ -205,7 +209,7 @@ fn is_replaced(root: &Path, record: &Record) -> bool {
     read.is_some_and(|seal| hex(&seal) != image.identity)
 }
 
-/// What is known, or why it is not.
+/// The record of the armed image, or why the image is unknown.
 pub fn known(read: Result<Known, crate::arm::record::Error>) -> Result<Box<Record>, Unknown> {
     match read {
         Ok(Known::Image(record)) => Ok(record),

@@ -34,7 +34,7 @@ impl FromStr for Block {
         // `parse` takes a sign, which no name of the kernel has.
         let digits = text.strip_prefix("memory").filter(|digits| !digits.starts_with('+'));
         let number = digits.and_then(|digits| digits.parse().ok());
-        number.map(|number| Self { number }).ok_or_else(|| "not the kernel's name of a memory block, such as memory42".into())
+        number.map(|number| Self { number }).ok_or_else(|| "not the name of a memory block, such as memory42".into())
     }
 }
 

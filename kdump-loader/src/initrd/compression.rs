@@ -1,5 +1,5 @@
-//! Compressions of initrds: the magic number, and what unpacks it (`compressed_formats`, lib/decompress.c). bzip2, lzma and lzo are left out: no
-//! distribution of today defaults to them.
+//! Compressions of initrds: magic numbers and decompressors (`compressed_formats`, lib/decompress.c). bzip2, lzma and lzo are
+//! left out, because no current distribution defaults to them.
 
 use std::io::{self, Cursor, ErrorKind, Read};
 
@@ -9,14 +9,14 @@ use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 
-/// As many bytes as the longest magic number has, that of cpio included.
+/// Length of the longest magic number, including cpio's.
 pub const LONGEST_MAGIC: usize = 6;
 
 type Packed<'a> = Box<dyn Read + 'a>;
-/// Makes a reader of what is packed.
+/// Wraps compressed data in a decompressor.
 pub type Unpack<'a> = fn(Packed<'a>) -> io::Result<Packed<'a>>;
 
-/// How to unpack what begins like this.
+/// The decompressor for data that starts with these bytes.
 pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
     let formats: [(&[u8], Unpack<'a>); 5] = [
         (b"\x1f\x8b", |packed| Ok(Box::new(MultiGzDecoder::new(packed)))),
@@ -28,30 +28,30 @@ pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
     formats.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, unpack)| unpack)
 }
 
-/// What `lz4 -l` writes, and the only LZ4 that the kernel reads (lib/decompress_unlz4.c).
+/// Magic number of `lz4 -l`, the only LZ4 format that the kernel reads (lib/decompress_unlz4.c).
 const LZ4_LEGACY: &[u8] = b"\x02\x21\x4c\x18";
-/// How much a block of that format unpacks to at most (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`, lib/decompress_unlz4.c).
+/// Largest unpacked block of that format (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`, lib/decompress_unlz4.c).
 const LZ4_BLOCK: usize = 8 << 20;
-/// How long a block is at most when nothing in it can be compressed (`LZ4_COMPRESSBOUND`, include/linux/lz4.h). lz4_flex's own
-/// reader of frames takes no block that is longer than what it unpacks to.
+/// Largest packed block, of incompressible data (`LZ4_COMPRESSBOUND`, include/linux/lz4.h). lz4_flex's frame reader rejects
+/// blocks that are longer than their unpacked data, so it cannot read this format.
 const LONGEST_LZ4_BLOCK: u64 = (LZ4_BLOCK + LZ4_BLOCK / 255 + 16) as u64;
 
 /// Blocks with their lengths, up to the end of the file or a length of 0.
 struct Lz4Legacy<'a> {
     packed: Packed<'a>,
-    /// The last block, unpacked, and how far it has been read.
+    /// The current unpacked block, and the read position in it.
     block: Cursor<Vec<u8>>,
 }
 
 impl Lz4Legacy<'_> {
-    /// The next block; an empty one is the end.
+    /// The next unpacked block; an empty one marks the end.
     fn next(&mut self) -> io::Result<Vec<u8>> {
         let len = loop {
             let mut word = Vec::new();
             self.packed.by_ref().take(4).read_to_end(&mut word)?;
-            // Files that were packed one after another each begin with the magic number.
+            // Each of several concatenated files starts with the magic number.
             if word != LZ4_LEGACY {
-                // Less than four bytes are padding.
+                // Fewer than four bytes are padding.
                 break word.try_into().map_or(0, u32::from_le_bytes).into();
             }
         };

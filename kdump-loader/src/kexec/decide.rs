@@ -1,4 +1,4 @@
-//! What is meant: from the options as typed to one action, and what to say about the rest.
+//! Decides what to do: one action, and warnings about options without effect.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ pub enum Action {
     Version,
     /// Print the size of the crash region.
     PrintRegionSize,
-    /// Say by the exit status whether a capture kernel is armed.
+    /// Exit with a status that says whether a capture kernel is armed.
     Status,
     /// Disarm.
     Unload(SystemCall),
     /// Arm.
     Load(Box<Load>),
-    /// Leave it to another kexec, because of this.
+    /// Run another kexec, for this reason.
     PassOn(String),
 }
 
@@ -33,15 +33,15 @@ pub enum Action {
 pub struct Load {
     /// The capture kernel.
     pub kernel: PathBuf,
-    /// Its initial RAM disk.
+    /// Its initrd.
     pub initrd: Option<PathBuf>,
-    /// Its command line; with `reuse`, what is added to the running kernel's.
+    /// Its command line; with `reuse`, added to the running kernel's.
     pub append: Option<String>,
     /// Whether to begin with the running kernel's command line.
     pub reuse: bool,
-    /// What [`loader::kernel`] must call the file, if that was asked for.
+    /// The required format of the kernel's file, by its name in [`loader::kernel`].
     pub format: Option<&'static str>,
-    /// With which system call.
+    /// The system call.
     pub call: SystemCall,
     /// Lowest address of the image.
     pub mem_min: u64,
@@ -49,28 +49,28 @@ pub struct Load {
     pub mem_max: u64,
     /// Pass no EFI tables.
     pub noefi: bool,
-    /// Where the purgatory reports.
+    /// The purgatory's console.
     pub console: Console,
     /// Print the image before it is armed.
     pub debug: bool,
 }
 
-/// What to do, and what to say before.
+/// What to do, and what to warn about first.
 #[derive(Debug, PartialEq)]
 pub struct Decision {
     /// What to do.
     pub action: Action,
-    /// What was asked for in vain.
+    /// Options and files without effect.
     pub remarks: Vec<String>,
 }
 
-/// What cannot be meant.
+/// Why a command line is rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A word is none.
+    /// It cannot be parsed.
     #[error(transparent)]
     Word(#[from] getopt::Error),
-    /// An option cannot be obeyed.
+    /// An option is not supported.
     #[error("--{option} {reason}")]
     Refused {
         /// Which.
@@ -79,24 +79,24 @@ pub enum Error {
         reason: &'static str,
     },
     /// There is nothing to arm.
-    #[error("-p arms a capture kernel, but no file was named; to disarm, say -p -u")]
+    #[error("-p needs the file of a capture kernel; to disarm, use -p -u")]
     NoKernel,
-    /// A value is none.
+    /// A value is invalid.
     #[error("--{option} {value:?} is not {expected}")]
     Value {
         /// Which option.
         option: &'static str,
         /// Its value.
         value: String,
-        /// What it could be.
+        /// What is valid.
         expected: &'static str,
     },
 }
 
-/// Decides what the words after the program's name mean.
+/// Decides from the arguments after the program's name.
 pub fn decide(words: impl IntoIterator<Item = OsString>) -> Result<Decision, Error> {
     let Line { options, files, error } = getopt::parse(words);
-    // In the order in which they were typed, and before anything behind them is looked at, as kexec-tools has it.
+    // In the given order, and before later arguments are checked, as in kexec-tools.
     if let Some(action) = options.iter().find_map(at_once) {
         return Ok(Decision { action, remarks: Vec::new() });
     }
@@ -124,7 +124,7 @@ fn at_once(typed: &Typed) -> Option<Action> {
     }
 }
 
-/// Which option makes this no matter of capture kernels, or that none makes it one.
+/// Why the call concerns reboots, if it does.
 fn about_reboots(options: &[Typed]) -> Option<String> {
     if let Some(typed) = options.iter().find(|typed| typed.opt.fate == Fate::PassedOn) {
         return Some(format!("--{} {}", typed.opt.long, typed.opt.here));
@@ -132,8 +132,8 @@ fn about_reboots(options: &[Typed]) -> Option<String> {
     let panic = has(options, Meaning::LoadPanic);
     match (panic || has(options, Meaning::Status), has(options, Meaning::Unload)) {
         (true, _) => None,
-        (false, true) => Some("--unload without --load-panic is about a kernel to reboot into".into()),
-        (false, false) => Some("without --load-panic, --unload or --status this is about a kernel to reboot into".into()),
+        (false, true) => Some("--unload without --load-panic is for reboots".into()),
+        (false, false) => Some("without --load-panic, --unload or --status, the call is for reboots".into()),
     }
 }
 
@@ -169,7 +169,7 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
             Meaning::Type => load.format = Some(format(value).ok_or_else(|| is_not("bzImage64, bzImage, elf-x86_64 or uki"))?),
             Meaning::MemMin => load.mem_min = number(value).ok_or_else(|| is_not("an address such as 0x10000000"))?,
             Meaning::MemMax => load.mem_max = number(value).ok_or_else(|| is_not("an address such as 0x20000000"))?,
-            // What is no text becomes U+FFFD, which is refused later, together with whatever else a command line may not hold.
+            // Invalid UTF-8 becomes U+FFFD, which is rejected later, with other invalid characters.
             Meaning::CommandLine => load.append = Some(value.to_string_lossy().into_owned()),
             Meaning::ReuseCommandLine => load.reuse = true,
             Meaning::Initrd => load.initrd = Some(value.into()),
@@ -178,40 +178,38 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
             Meaning::ConsoleSerial => serial = serial.or(cmdline::legacy_port("ttyS0")),
             Meaning::Verbose => load.debug = true,
             Meaning::LoadPanic | Meaning::Unload => last = meaning,
-            // Asked for anyway, done at once, or the action itself.
+            // The default, done already, or the action itself.
             Meaning::Hotplug | Meaning::Help | Meaning::Version | Meaning::PrintRegionSize | Meaning::Status => {}
         }
     }
     load.console = serial.map_or(Console::Auto, Console::Port);
     let mut files = files.into_iter();
     let kernel = files.next();
-    // `-p -u` and `-u -p` disarm; `-u -p FILE` replaces, as with kexec-tools, where it means to disarm and then to arm.
+    // `-p -u` and `-u -p` disarm. `-u -p FILE` replaces the image; kexec-tools disarms and then arms.
     if has(options, Meaning::Unload) && (kernel.is_none() || last == Meaning::Unload) {
         return Ok(Action::Unload(load.call));
     }
     load.kernel = kernel.ok_or(Error::NoKernel)?.into();
-    remarks.extend(
-        files.map(|file| format!("{} is ignored: there is one capture kernel, {}", file.display(), load.kernel.display())),
-    );
+    remarks.extend(files.map(|file| format!("{} is ignored: the capture kernel is {}", file.display(), load.kernel.display())));
     if load.call == SystemCall::FileLoad {
         remarks.extend(without_effect(options));
     }
     Ok(Action::Load(Box::new(load)))
 }
 
-/// Options that kexec_file_load(2) has no room for.
+/// Options that kexec_file_load(2) does not support.
 fn without_effect(options: &[Typed]) -> impl Iterator<Item = String> {
     const PLACED_BY_US: [Meaning; 5] =
         [Meaning::MemMin, Meaning::MemMax, Meaning::NoEfi, Meaning::Serial, Meaning::ConsoleSerial];
     let typed = options.iter().filter(|typed| PLACED_BY_US.iter().any(|&meaning| typed.opt.fate == Fate::Obeyed(meaning)));
-    typed.map(|typed| format!("--{} is without effect: with kexec_file_load the kernel decides that itself", typed.opt.long))
+    typed.map(|typed| format!("--{} has no effect: with kexec_file_load, the kernel decides", typed.opt.long))
 }
 
 fn format(value: &OsStr) -> Option<&'static str> {
     TYPES.iter().find(|(name, _)| value == *name).map(|(_, format)| *format)
 }
 
-/// As `strtoul` with base 0 reads it: decimal, 0x… or 0….
+/// Parses as `strtoul` with base 0: decimal, 0x… or 0….
 fn number(text: &OsStr) -> Option<u64> {
     let text = text.to_str()?;
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {

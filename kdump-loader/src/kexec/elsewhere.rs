@@ -1,6 +1,6 @@
-//! The kexec that gets what is about reboots: which program it is.
+//! Finds the kexec for reboots.
 //!
-//! *On entry* how this program was called. *On exit* another program, never this one under any of its names.
+//! *On entry* how this program was called. *On exit* another program, never this one under another name.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use super::NAME;
 
-/// The name that a diversion gives kexec-tools' program (dpkg-divert(1)).
+/// The name of kexec-tools' program after a diversion (dpkg-divert(1)).
 const DIVERTED: &str = "kexec.distrib";
 /// The same after an upgrade from Debian 12 to 13.
 const DIVERTED_USR: &str = "kexec.distrib.usr";
-/// Where programs are if the environment does not say.
+/// PATH if the environment has none.
 const DEFAULT_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-/// Execute permission of anybody.
+/// Execute permission for any user.
 const EXECUTABLE: u32 = 0o111;
 
 /// How this program was called.
@@ -31,7 +31,7 @@ pub struct Called {
 }
 
 impl Called {
-    /// Of the running process.
+    /// The call of the running process.
     pub fn now(ourselves: &str) -> Self {
         Self {
             as_what: env::args_os().next().unwrap_or_default(),
@@ -40,14 +40,14 @@ impl Called {
         }
     }
 
-    /// kexec.distrib beside this program, under the name that it was called by or its own, or anywhere in PATH; else the first kexec in PATH
-    /// that is not this program.
+    /// kexec.distrib next to the called name, next to this program's file, or in PATH; otherwise the first kexec in PATH that
+    /// is not this program.
     pub fn find(&self) -> Option<PathBuf> {
         let ours = fs::metadata(&self.ourselves).ok()?;
         let name = Path::new(&self.as_what);
         let beside_name = name.parent().filter(|directory| directory.is_absolute()).map(Path::to_owned);
         let beside_us = self.ourselves.canonicalize().ok().and_then(|ourselves| Some(ourselves.parent()?.to_owned()));
-        // Not where the caller happens to be.
+        // A relative directory would depend on the caller's working directory.
         let in_path: Vec<PathBuf> = env::split_paths(&self.path).filter(|directory| directory.is_absolute()).collect();
         let diverted = beside_name.iter().chain(&beside_us).chain(&in_path);
         let diverted = diverted.flat_map(|directory| [DIVERTED, DIVERTED_USR].map(|name| directory.join(name)));
@@ -56,18 +56,18 @@ impl Called {
     }
 }
 
-/// Whether it can be executed and is not the file of this program, under whatever name.
+/// Whether it is an executable file other than this program's.
 fn is_another(program: &Path, ours: &Metadata) -> bool {
     fs::metadata(program).is_ok_and(|found| {
         found.is_file() && found.mode() & EXECUTABLE != 0 && (found.dev(), found.ino()) != (ours.dev(), ours.ino())
     })
 }
 
-/// What is said when there is none.
+/// The message if there is no other kexec.
 pub fn none(because: &str) -> String {
     format!(
-        "{because}: this program only arms capture kernels, and no other kexec was found, neither {DIVERTED} beside it nor kexec in PATH; \
-         install kexec-tools, or name its program with {}=FILE",
+        "{because}, but this program only arms capture kernels and found no other kexec (neither {DIVERTED} next to it nor kexec \
+         in PATH); install kexec-tools, or set {}=FILE to its program",
         super::ELSEWHERE
     )
 }
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// /local with this program, /usr with what is in kexec's place.
+    /// /local holds this program, /usr the other kexec.
     struct Tree(tempfile::TempDir);
 
     impl Tree {
@@ -114,7 +114,7 @@ mod tests {
     fn diverted_program_is_found_beside_the_link_and_in_path() {
         let tree = Tree::new();
         tree.ours_as("usr/kexec");
-        assert_eq!(tree.find("kexec"), None, "never this program under another name");
+        assert_eq!(tree.find("kexec"), None, "this program under another name does not count");
         tree.program("usr/kexec.distrib");
         for called in ["kexec", "usr/kexec", "local/kdump-loader", "kdump-loader"] {
             assert_eq!(tree.find(called), Some(tree.at("usr/kexec.distrib")), "{called}");
@@ -122,7 +122,7 @@ mod tests {
         fs::create_dir(tree.at("sbin")).unwrap();
         tree.ours_as("sbin/kexec");
         tree.program("sbin/kexec.distrib");
-        assert_eq!(tree.find("sbin/kexec"), Some(tree.at("sbin/kexec.distrib")), "the one beside comes first");
+        assert_eq!(tree.find("sbin/kexec"), Some(tree.at("sbin/kexec.distrib")), "the one next to the called name comes first");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Which options were typed: as `getopt_long` of glibc reads them, with the table in place of its two lists.
+//! Parses arguments as glibc's `getopt_long` does, by the table of options.
 //!
-//! Options and files in any order, short options in one word, values in the same word or the next, long options as short as they are
-//! unambiguous, and everything after `--` is a file.
+//! Options and files come in any order. Short options may share a word. A value is in the same word or the next. Long options
+//! may be abbreviated while they are unambiguous. Everything after `--` is a file.
 
 use std::ffi::{OsStr, OsString};
 
@@ -9,59 +9,59 @@ use lexopt::{Arg, Parser};
 
 use super::options::{OPTIONS, Opt};
 
-/// An option as it was typed.
+/// An option on the command line.
 #[derive(Debug)]
 pub struct Typed {
-    /// Which.
+    /// Its row in the table.
     pub opt: &'static Opt,
     /// Its value, if it takes one.
     pub value: Option<OsString>,
 }
 
-/// What was typed.
+/// A parsed command line.
 #[derive(Debug, Default)]
 pub struct Line {
     /// The options, in order.
     pub options: Vec<Typed>,
-    /// The rest, in order.
+    /// The files, in order.
     pub files: Vec<OsString>,
-    /// What ended the reading. The options before it count: `--help` is obeyed before anything behind it is looked at.
+    /// What stopped the parser. Options before the error still count: `--help` works even if a later argument is wrong.
     pub error: Option<Error>,
 }
 
-/// What is no option, or not of this form.
+/// Why an argument is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Nobody knows it.
-    #[error("there is no option {0}; see --help")]
+    /// The option does not exist.
+    #[error("unknown option {0}; see --help")]
     Unknown(String),
-    /// It could be more than one.
-    #[error("{typed} could be {}; write it out", could_be.join(" or "))]
+    /// The abbreviation matches several options.
+    #[error("{typed} is ambiguous; it could be {}", could_be.join(" or "))]
     Ambiguous {
-        /// What was typed.
+        /// The argument.
         typed: String,
-        /// What it could be.
+        /// The options that it matches.
         could_be: Vec<String>,
     },
     /// Its value is missing.
-    #[error("{option} needs a value, {value}")]
+    #[error("{option} needs a value: {option}={value}")]
     NoValue {
-        /// Which.
+        /// The option.
         option: String,
-        /// What the value is called.
+        /// The name of the value.
         value: &'static str,
     },
     /// It has a value, but takes none.
     #[error("{option} takes no value, but has {value:?}")]
     Value {
-        /// Which.
+        /// The option.
         option: String,
         /// The value.
         value: String,
     },
 }
 
-/// Reads the words after the program's name.
+/// Parses the arguments after the program's name.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Line {
     let mut parser = Parser::from_args(words);
     let mut line = Line::default();
@@ -105,7 +105,7 @@ fn long(typed: &str) -> Result<&'static Opt, Error> {
     }
 }
 
-/// The only thing that lexopt finds by itself: a value where none belongs.
+/// The only error that lexopt finds itself is a value for an option without one.
 fn of_lexopt(error: lexopt::Error) -> Error {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => Error::Value { option, value: display(&value) },
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn options_stand_before_and_behind_the_file() {
+    fn options_come_before_and_after_the_file() {
         assert_reads(&["-p", "vmlinuz", "--initrd=i", "-a"], &["load-panic", "initrd=i", "kexec-syscall-auto"], &["vmlinuz"]);
         assert_reads(&["vmlinuz", "-p"], &["load-panic"], &["vmlinuz"]);
         assert_reads(&[], &[], &[]);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stand_in_the_same_word_or_in_the_next() {
+    fn values_are_in_the_same_word_or_in_the_next() {
         for words in [&["--append=a b=c"][..], &["--append", "a b=c"], &["--app", "a b=c"]] {
             assert_reads(words, &["append=a b=c"], &[]);
         }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn long_options_may_be_cut_short_where_that_is_unambiguous() {
+    fn long_options_may_be_abbreviated_while_unambiguous() {
         assert_reads(&["--comm=x", "--init", "i", "--stat"], &["command-line=x", "initrd=i", "status"], &[]);
         assert_reads(&["--load"], &["load"], &[]);
         assert_reads(&["--kexec-syscall"], &["kexec-syscall"], &[]);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_option_is_named() {
+    fn invalid_option_is_named() {
         assert_eq!(read(&["-z"]), Err(Error::Unknown("-z".into())));
         assert_eq!(read(&["-?"]), Err(Error::Unknown("-?".into())));
         assert_eq!(read(&["--skip-checks"]), Err(Error::Unknown("--skip-checks".into())));
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_an_error_is_kept() {
+    fn options_before_an_error_are_kept() {
         let line = parse(["-h", "--bogus", "-p"].map(OsString::from));
         assert_eq!(line.options.len(), 1);
         assert!(line.error.is_some());
     }
 
     #[test]
-    fn paths_that_are_no_text_survive() {
+    fn paths_that_are_not_utf_8_survive() {
         let path = OsString::from_vec(b"/boot/\xff".to_vec());
         let line = parse([OsString::from("--initrd"), path.clone(), path.clone()]);
         assert_eq!((line.options[0].value.as_ref(), &line.files), (Some(&path), &vec![path.clone()]));

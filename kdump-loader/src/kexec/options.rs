@@ -1,4 +1,5 @@
-//! The table: every option of kexec-tools 2.0.32 on x86_64 (kexec/kexec.h, kexec/arch/i386/include/arch/options.h), and what happens here.
+//! The table of every option of kexec-tools 2.0.32 on x86_64 (kexec/kexec.h, kexec/arch/i386/include/arch/options.h), and its
+//! effect in this program.
 
 use Fate::{Ignored, Obeyed, PassedOn, Refused, Silent};
 use Meaning::{
@@ -13,30 +14,30 @@ pub struct Opt {
     pub short: Option<char>,
     /// Its name.
     pub long: &'static str,
-    /// What its value is called, if it takes one.
+    /// The name of its value, if it takes one.
     pub value: Option<&'static str>,
-    /// What becomes of it.
+    /// How this program treats it.
     pub fate: Fate,
-    /// The same in words: what happens here, or why nothing does.
+    /// Its effect, or why it has none.
     pub here: &'static str,
 }
 
-/// What becomes of an option.
+/// How this program treats an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is done.
+    /// It has an effect.
     Obeyed(Meaning),
-    /// Nothing happens, and nobody would notice.
+    /// It needs no effect here.
     Silent,
-    /// Nothing happens, and it is said why.
+    /// It has no effect, and a warning says why.
     Ignored,
-    /// The call is refused.
+    /// The call is rejected.
     Refused,
-    /// It has to do with reboots: for another kexec, if there is one.
+    /// It concerns reboots, so another kexec gets the call.
     PassedOn,
 }
 
-/// What an option that is obeyed means.
+/// The effect of a supported option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Help,
@@ -62,11 +63,11 @@ pub enum Meaning {
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemCall {
-    /// kexec_load(2), and kexec_file_load(2) where the kernel forbids it or lacks it.
+    /// kexec_load(2). If the kernel forbids or lacks it, kexec_file_load(2).
     Auto,
-    /// kexec_load(2): our purgatory.
+    /// kexec_load(2), with this project's purgatory.
     Load,
-    /// kexec_file_load(2): the kernel's.
+    /// kexec_file_load(2), with the kernel's purgatory.
     FileLoad,
 }
 
@@ -80,173 +81,164 @@ impl Opt {
     }
 }
 
-const REBOOT: &str = "is about a kernel to reboot into";
+const REBOOT: &str = "is for reboots";
 const MULTIBOOT: &str = "is for multiboot kernels; a capture kernel is Linux";
 
 /// Every option, in the order of kexec-tools' own help.
 pub const OPTIONS: &[Opt] = &[
-    Opt::flag(Some('h'), "help", Obeyed(Help), "prints the options, to standard output"),
-    Opt::flag(Some('v'), "version", Obeyed(Version), "prints the version of kdump-loader, to standard output"),
+    Opt::flag(Some('h'), "help", Obeyed(Help), "prints the options"),
+    Opt::flag(Some('v'), "version", Obeyed(Version), "prints the version of kdump-loader"),
     Opt::flag(Some('f'), "force", PassedOn, REBOOT),
     Opt::flag(
         Some('i'),
         "no-checks",
         Ignored,
-        "switches nothing off: the purgatory verifies the image after every panic, and a capture kernel that was overwritten would not \
-         dump; `kdump-loader load --on-corrupt boot` boots it all the same",
+        "has no effect: the purgatory always verifies the image, because a corrupt capture kernel would save no dump. To boot it \
+         all the same, use `kdump-loader load --on-corrupt boot`",
     ),
     Opt::flag(Some('x'), "no-ifdown", PassedOn, REBOOT),
     Opt::flag(Some('y'), "no-sync", PassedOn, REBOOT),
     Opt::flag(Some('l'), "load", PassedOn, REBOOT),
-    Opt::flag(Some('p'), "load-panic", Obeyed(LoadPanic), "arms the capture kernel, in place of the one that is armed"),
+    Opt::flag(Some('p'), "load-panic", Obeyed(LoadPanic), "arms the capture kernel and replaces the armed one"),
     Opt::flag(
         Some('u'),
         "unload",
         Obeyed(Unload),
-        "with -p, in either order: disarms; but `-u -p FILE`, with which kexec-tools disarms and then arms, arms FILE in place of what is \
-         armed, without the gap. Without -p it is about a kernel to reboot into",
+        "with -p, in either order, disarms. `-u -p FILE` replaces the armed image without the unprotected window of kexec-tools, \
+         which disarms first. Without -p, it is for reboots",
     ),
     Opt::flag(Some('e'), "exec", PassedOn, REBOOT),
-    Opt::flag(None, "exec-live-update", PassedOn, "is about Xen"),
+    Opt::flag(None, "exec-live-update", PassedOn, "is for Xen"),
     Opt::with(
         Some('t'),
         "type",
         "TYPE",
         Obeyed(Type),
-        "bzImage64, bzImage, elf-x86_64 or uki, and the file must be of that type; others are refused. Without it, the file tells",
+        "bzImage64, bzImage, elf-x86_64 or uki; a file of another type is rejected. By default, the type is detected",
     ),
     Opt::with(
         None,
         "mem-min",
         "ADDR",
         Obeyed(MemMin),
-        "nothing of the image lies below; not with kexec_file_load, where the kernel decides",
+        "the lowest address of the image; no effect with kexec_file_load, where the kernel decides",
     ),
     Opt::with(
         None,
         "mem-max",
         "ADDR",
         Obeyed(MemMax),
-        "nothing of the image lies above; not with kexec_file_load, where the kernel decides",
+        "the highest address of the image; no effect with kexec_file_load, where the kernel decides",
     ),
     Opt::flag(None, "reuseinitrd", PassedOn, REBOOT),
     Opt::flag(
         None,
         "print-ckr-size",
         Obeyed(PrintRegionSize),
-        "prints the bytes of the crash region that an image goes into, 0 without one",
+        "prints the size in bytes of the crash region that images are loaded into, or 0 if there is none",
     ),
     Opt::flag(None, "load-preserve-context", PassedOn, REBOOT),
     Opt::flag(None, "load-jump-back-helper", PassedOn, REBOOT),
-    Opt::flag(None, "load-live-update", PassedOn, "is about Xen"),
-    Opt::with(None, "entry", "ADDR", PassedOn, "is about a kernel that returns; here, it would lead past the verification"),
+    Opt::flag(None, "load-live-update", PassedOn, "is for Xen"),
+    Opt::with(None, "entry", "ADDR", PassedOn, "is for kernels that return; for a capture kernel it would skip the verification"),
     Opt::flag(
         Some('s'),
         "kexec-file-syscall",
         Obeyed(Call(SystemCall::FileLoad)),
-        "kexec_file_load(2): the kernel places, digests and verifies, with the purgatory that is built into it",
+        "uses kexec_file_load(2): the kernel builds the image, and its built-in purgatory verifies it",
     ),
     Opt::flag(
         Some('c'),
         "kexec-syscall",
         Obeyed(Call(SystemCall::Load)),
-        "kexec_load(2): this loader places and digests, and its purgatory verifies",
+        "uses kexec_load(2): kdump-loader builds the image, and its purgatory verifies it",
     ),
     Opt::flag(
         Some('a'),
         "kexec-syscall-auto",
         Obeyed(Call(SystemCall::Auto)),
-        "the default. kexec_load(2) first, because only there the purgatory is ours; kexec_file_load(2) where the kernel is locked down, \
-         IMA forbids the other, or it is not built in. kexec-tools tries them the other way round",
+        "the default: tries kexec_load(2) first, which allows kdump-loader's purgatory. If lockdown or IMA forbids that call or the \
+         kernel lacks it, uses kexec_file_load(2). kexec-tools tries them in the opposite order",
     ),
     Opt::flag(
         None,
         "hotplug",
         Obeyed(Hotplug),
-        "the kernel is asked to keep the image current with or without it, as kexec_file_load does; where it cannot, that is said, and the \
-         image is armed. kexec-tools gives up there",
+        "is the default: the kernel is asked to update the image when CPUs or memory change. If it cannot, kdump-loader warns and \
+         arms; kexec-tools fails",
     ),
-    Opt::flag(
-        Some('d'),
-        "debug",
-        Obeyed(Verbose),
-        "prints the image's segments, command line and identity to standard error. It never changes what the kernel is asked",
-    ),
+    Opt::flag(Some('d'), "debug", Obeyed(Verbose), "prints the image's segments, command line and identity to standard error"),
     Opt::flag(
         Some('S'),
         "status",
         Obeyed(Status),
-        "exit status 1 if a capture kernel is armed, 0 if not, 255 if the kernel does not tell. With -l it is about a kernel to reboot into",
+        "exits with 1 if a capture kernel is armed, 0 if not, 255 if that is unknown. With -l, it is for reboots",
     ),
-    Opt::flag(
-        None,
-        "reset-vga",
-        Ignored,
-        "is not done: nobody looks at VGA text mode after a panic, and the purgatory writes to a UART",
-    ),
+    Opt::flag(None, "reset-vga", Ignored, "has no effect: the purgatory prints on a UART, not on a VGA screen"),
     Opt::with(
         None,
         "serial",
         "PORT",
         Obeyed(Serial),
-        "ttyS0 to ttyS3 or 0xPORT: the UART on which the purgatory reports. Without it and --console-serial, the one that the capture \
-         kernel's command line names",
+        "ttyS0 to ttyS3 or 0xPORT: the UART on which the purgatory reports. Without it and --console-serial, defaults to the one \
+         in the capture kernel's command line",
     ),
     Opt::with(
         None,
         "serial-baud",
         "RATE",
         Ignored,
-        "is not set: the purgatory leaves the UART as the running kernel's console has set it up",
+        "has no effect: the purgatory keeps the UART's settings from the running kernel's console",
     ),
-    Opt::flag(None, "console-vga", Ignored, "is not done: the purgatory has no VGA; see --console-serial"),
-    Opt::flag(None, "console-serial", Obeyed(ConsoleSerial), "the purgatory reports on the port of --serial, else on ttyS0"),
-    Opt::flag(None, "elf32-core-headers", Silent, "as in kexec-tools on x86_64, core headers are 64-bit whatever is asked"),
-    Opt::flag(None, "elf64-core-headers", Silent, "core headers are 64-bit"),
+    Opt::flag(None, "console-vga", Ignored, "has no effect: the purgatory prints on a UART only; use --console-serial"),
+    Opt::flag(
+        None,
+        "console-serial",
+        Obeyed(ConsoleSerial),
+        "the purgatory reports on the port of --serial, or on ttyS0 without --serial",
+    ),
+    Opt::flag(None, "elf32-core-headers", Silent, "core headers are always 64-bit, as in kexec-tools on x86_64"),
+    Opt::flag(None, "elf64-core-headers", Silent, "core headers are always 64-bit"),
     Opt::flag(
         None,
         "pass-memmap-cmdline",
         Ignored,
-        "is not done: the memory map is passed as boot parameters, which every kernel since 3.8 reads",
+        "has no effect: the memory map is in the boot parameters, which every kernel since 3.8 reads",
     ),
-    Opt::flag(None, "noefi", Obeyed(NoEfi), "no EFI tables are passed; not with kexec_file_load, where the kernel decides"),
-    Opt::flag(None, "reuse-video-type", Silent, "the running kernel's screen_info is always passed on as it is"),
+    Opt::flag(None, "noefi", Obeyed(NoEfi), "passes no EFI tables; no effect with kexec_file_load, where the kernel decides"),
+    Opt::flag(None, "reuse-video-type", Silent, "the running kernel's screen_info is always passed on unchanged"),
     Opt::with(
         None,
         "command-line",
         "STRING",
         Obeyed(CommandLine),
-        "sets the command line, as --append does, and of several the last counts; with --reuse-cmdline it is added to it",
+        "sets the command line; with --reuse-cmdline, adds to the running kernel's. The last --command-line or --append counts",
     ),
     Opt::with(None, "append", "STRING", Obeyed(CommandLine), "the same as --command-line"),
     Opt::flag(
         None,
         "reuse-cmdline",
         Obeyed(ReuseCommandLine),
-        "begins with the running kernel's, without what only suits the running kernel: crashkernel=, hugepages=, mem=, memmap= and more",
+        "uses the running kernel's command line, without the parameters that only suit the running kernel: crashkernel=, \
+         hugepages=, mem=, memmap= and more",
     ),
-    Opt::with(None, "initrd", "FILE", Obeyed(Initrd), "the initial RAM disk"),
+    Opt::with(None, "initrd", "FILE", Obeyed(Initrd), "the initrd"),
     Opt::with(None, "ramdisk", "FILE", Obeyed(Initrd), "the same as --initrd"),
     Opt::flag(None, "args-elf", Refused, "passes ELF boot notes, which Linux does not read; leave it out"),
-    Opt::flag(None, "args-linux", Silent, "boot parameters are what every kernel gets"),
-    Opt::flag(
-        None,
-        "args-none",
-        Refused,
-        "would jump past the purgatory, and the capture kernel would know of no memory; leave it out",
-    ),
+    Opt::flag(None, "args-linux", Silent, "every kernel gets Linux boot parameters"),
+    Opt::flag(None, "args-none", Refused, "would skip the purgatory and pass no memory map to the capture kernel; leave it out"),
     Opt::with(None, "module", "FILE", Refused, MULTIBOOT),
     Opt::flag(
         None,
         "real-mode",
         Refused,
-        "cannot be: a capture kernel is entered in 64-bit mode, as in kexec-tools; leave it out",
+        "is impossible: a capture kernel is entered in 64-bit mode, as in kexec-tools; leave it out",
     ),
-    Opt::flag(None, "entry-32bit", Refused, "cannot be: a capture kernel is entered in 64-bit mode; leave it out"),
-    Opt::with(None, "dtb", "FILE", Refused, "is for machines that are described by a device tree; leave it out"),
+    Opt::flag(None, "entry-32bit", Refused, "is impossible: a capture kernel is entered in 64-bit mode; leave it out"),
+    Opt::with(None, "dtb", "FILE", Refused, "is for machines with a device tree; leave it out"),
 ];
 
-/// Types of files that are loaded here, under kexec-tools' names, and what [`loader::kernel`] calls them.
+/// Supported file types: kexec-tools' name, and the name in [`loader::kernel`].
 pub const TYPES: [(&str, &str); 4] =
     [("bzImage64", "bzImage"), ("bzImage", "bzImage"), ("elf-x86_64", "vmlinux"), ("uki", "unified kernel image")];
 
@@ -256,9 +248,9 @@ mod tests {
 
     use super::*;
 
-    /// What `getopt_long` is told in kexec-tools 2.0.32 on x86_64: KEXEC_ALL_OPT_STR, without `?`, which is what it says of its own accord.
+    /// Short options of kexec-tools 2.0.32 on x86_64 (KEXEC_ALL_OPT_STR), without `?`, which getopt itself returns.
     const LETTERS: &str = "hvdfixyluet:pscaS";
-    /// KEXEC_ALL_OPTIONS: names, those with a value marked.
+    /// Long options (KEXEC_ALL_OPTIONS); `=` marks those with a value.
     const NAMES: &str = "help version force no-checks no-ifdown no-sync load unload exec exec-live-update load-preserve-context \
          load-jump-back-helper load-live-update entry= type= load-panic mem-min= mem-max= reuseinitrd kexec-file-syscall kexec-syscall \
          kexec-syscall-auto debug status print-ckr-size hotplug reset-vga serial= serial-baud= console-vga console-serial \

@@ -1,5 +1,5 @@
-//! What the services of three distributions type, word for word, and what is decided: the calls are those of kdump-utils' kdumpctl
-//! (`load_kdump`, `stop_kdump`), of Debian's kdump-config (`kdump_load`, `kdump_unload`) and of openSUSE's load.sh and unload.sh.
+//! The exact command lines of three distributions' services, and the decision for each. They come from kdump-utils' kdumpctl
+//! (`load_kdump`, `stop_kdump`), Debian's kdump-config (`kdump_load`, `kdump_unload`) and openSUSE's load.sh and unload.sh.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::decide::{Action, Load, decide};
 use super::options::SystemCall::{self, Auto, FileLoad};
 
-/// A call, and what must come of it.
+/// A call, and the expected decision.
 struct Called {
     by: &'static str,
     words: &'static [&'static str],
@@ -51,7 +51,7 @@ const CALLS: &[Called] = &[
         },
     },
     Called {
-        by: "kdumpctl start with KEXEC_ARGS=--elf32-core-headers, of old",
+        by: "kdumpctl start with KEXEC_ARGS=--elf32-core-headers, in old releases",
         words: &["--elf32-core-headers", "-p", "--command-line=ro", "--initrd=/boot/i", "/boot/k"],
         does: Does::Load { call: Auto, kernel: "/boot/k", initrd: "/boot/i", command_line: "ro", debug: false },
     },
@@ -89,7 +89,7 @@ const CALLS: &[Called] = &[
     Called { by: "kdump-config unload under Secure Boot", words: &["-s", "-p", "-u"], does: Does::Unload(FileLoad) },
     Called { by: "Debian's autopkgtest", words: &["--print-ckr-size"], does: Does::PrintRegionSize },
     Called {
-        by: "load.sh, with everything behind the file",
+        by: "load.sh, with all options after the file",
         words: &[
             "-p",
             "/var/lib/kdump/kernel",
@@ -121,7 +121,7 @@ fn services_get_what_they_ask_for() {
                 assert_eq!((load.call, load.debug), (*call, *debug), "{by}");
                 assert_eq!((load.kernel.as_path(), load.initrd.as_deref()), (Path::new(kernel), Some(Path::new(initrd))), "{by}");
                 assert_eq!((append.as_deref(), reuse), (Some(*command_line), &false), "{by}");
-                assert_eq!((format, mem_min, mem_max, noefi), (&None, &0, &u64::MAX, &false), "{by}: nobody asked for that");
+                assert_eq!((format, mem_min, mem_max, noefi), (&None, &0, &u64::MAX, &false), "{by}: not requested");
             }
             (Does::Unload(call), Action::Unload(meant)) => assert_eq!(meant, *call, "{by}"),
             (Does::Status, Action::Status) | (Does::PrintRegionSize, Action::PrintRegionSize) => {}
@@ -131,7 +131,7 @@ fn services_get_what_they_ask_for() {
 }
 
 #[test]
-fn lines_of_the_services_are_fit_for_a_capture_kernel() {
+fn command_lines_of_the_services_suit_a_capture_kernel() {
     for line in [FEDORA, DEBIAN, SUSE] {
         let unfit = loader::cmdline::Base::from(line).unfit();
         assert!(unfit.is_empty(), "{line}: {unfit:?}");

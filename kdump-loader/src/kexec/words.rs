@@ -1,4 +1,4 @@
-//! The table as text: what `--help` prints, and docs/kexec-options.md, which a test holds against it.
+//! The table as text: `--help` and docs/kexec-options.md. A test compares the document with the table.
 
 use std::fmt::Write;
 
@@ -9,8 +9,8 @@ use super::{ELSEWHERE, NAME, PEER};
 pub fn help() -> String {
     let mut text = format!(
         "Usage: {NAME} -p [OPTION]... FILE    arm the capture kernel FILE\n       {NAME} -p -u                  disarm it\n       {NAME} -S                     \
-         exit status 1 if one is armed, 0 if not\n\nThe crash half of {PEER}, by kdump-loader. The rest goes to kexec.distrib, to the next kexec in PATH, or to \
-         {ELSEWHERE}=FILE.\n\n"
+         exit status 1 if one is armed, 0 if not\n\nkdump-loader handles the options of {PEER} for capture kernels. Calls for reboots go to another kexec:\n\
+         {ELSEWHERE}=FILE, kexec.distrib, or the next kexec in PATH.\n\n"
     );
     for opt in OPTIONS {
         let _ = writeln!(text, "{}\n        {}{}", typed(opt), heading(opt.fate), opt.here);
@@ -25,13 +25,16 @@ pub fn markdown() -> String {
     );
     let _ = write!(
         text,
-        "`kdump-loader kexec …`, or the program under the name `kexec`, is the crash half of {PEER}: options in any order, before and behind \
-         the file, short ones in one word, long ones cut short, values after `=` or in the next word.\n\n\
-         The exit status is 0 when it was done, 1 when the call was not understood or refused before the kernel was asked, 255 when the kernel \
-         refused; `-S` has its own.\n\n\
-         What is about reboots goes, word for word, to another program: the one that the environment variable `{ELSEWHERE}` names, else \
-         `kexec.distrib` beside this program or in PATH, else the next `kexec` in PATH that is not this program. Without one it is refused.\n\n\
-         | option | fate | what happens here |\n| --- | --- | --- |\n"
+        "`kdump-loader kexec …`, or the program under the name `kexec`, takes the options of {PEER} for capture kernels. It parses them as \
+         kexec-tools does: options before or after the file, several short options in one word, abbreviated long options, values after `=` \
+         or in the next word.\n\n\
+         Exit status: 0 success, 1 usage error or failure before the system call, 255 the kernel rejected the call. For `-S`, see the table.\n\n\
+         Calls for reboots go unchanged to another program. The first of these is used:\n\n\
+         1. the program that the environment variable `{ELSEWHERE}` names,\n\
+         2. `kexec.distrib` next to this program or in PATH,\n\
+         3. the next `kexec` in PATH that is not this program.\n\n\
+         If there is none, the call is rejected.\n\n\
+         | option | support | effect |\n| --- | --- | --- |\n"
     );
     for opt in OPTIONS {
         let _ = writeln!(text, "| `{}` | {} | {} |", typed(opt), fate(opt.fate), opt.here.replace('|', "\\|"));
@@ -47,15 +50,15 @@ fn typed(opt: &Opt) -> String {
 
 fn fate(fate: Fate) -> &'static str {
     match fate {
-        Fate::Obeyed(_) => "obeyed",
-        Fate::Silent => "accepted",
-        Fate::Ignored => "ignored, and said so",
-        Fate::Refused => "refused",
+        Fate::Obeyed(_) => "supported",
+        Fate::Silent => "accepted, no effect",
+        Fate::Ignored => "ignored with a warning",
+        Fate::Refused => "rejected",
         Fate::PassedOn => "passed on",
     }
 }
 
-/// In the help, what is done needs no heading.
+/// In the help, supported options need no heading.
 fn heading(of: Fate) -> String {
     match of {
         Fate::Obeyed(_) => String::new(),
@@ -70,7 +73,7 @@ mod tests {
     #[test]
     fn option_table_in_docs_is_current() {
         let written = include_str!("../../../docs/kexec-options.md");
-        let remedy = "run `cargo run -p loader -- generate-kexec-options >docs/kexec-options.md`";
+        let remedy = "run `cargo run -p kdump-loader -- generate-kexec-options >docs/kexec-options.md`";
         assert!(written == markdown(), "docs/kexec-options.md is not what the table says: {remedy}");
     }
 

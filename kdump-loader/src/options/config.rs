@@ -1,9 +1,12 @@
-//! [0] The config: what a service arms, as `load`'s flags would say it.
+//! [0] The config of the service: the options of `load` in a file.
 //!
-//! *On entry* a TOML file, /etc/kdump-loader.toml unless another was named, and the running kernel's release. *On exit* the same
-//! [`Options`] that the command line makes; or an error that names the file, the line and the key.
+//! *On entry*
+//! - a TOML file, /etc/kdump-loader.toml by default
+//! - the running kernel's release
+//!
+//! *On exit* the same [`Options`] as from the command line, or an error that names the file, the line and the key.
 
-pub mod keys; // every key, as errors and the manual page name it
+pub mod keys; // every key, for errors and the manual page
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,28 +20,28 @@ use crate::options::Options;
 use crate::options::words;
 use loader::files::read::{self, Opened};
 
-/// Where it is unless somebody says otherwise, below the root.
+/// The default path, below the root.
 pub const DEFAULT: &str = "etc/kdump-loader.toml";
 /// Stands for the running kernel's release in `kernel` and `initrd`.
 pub const RELEASE: &str = "{release}";
-/// More bytes than any config has.
+/// Limit in bytes, larger than any real config.
 const LARGEST: u64 = 1 << 20;
 /// Its name in messages.
 const WHAT: &str = "config";
-/// Where the release is, below the root.
+/// The file with the running kernel's release, below the root.
 const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 
-/// The name of every key there is.
+/// The name of every key.
 pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
-/// What only this loader's own images can be told, as with `load --file`.
+/// Keys that do not apply to images that the kernel builds, as with `load --file`.
 const NOT_FOR_FILE: [&str; 9] =
     ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"];
 
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FilePolicy {
-    /// kexec_file_load(2) only where the kernel forbids kexec_load(2).
+    /// kexec_load(2), or kexec_file_load(2) if the kernel forbids it.
     #[default]
     Auto,
     /// kexec_load(2).
@@ -47,21 +50,21 @@ pub enum FilePolicy {
     Always,
 }
 
-/// What the config says.
+/// A parsed config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// What to arm.
     pub options: Options,
-    /// How.
+    /// The system call.
     pub file: FilePolicy,
 }
 
-/// Why there is no config.
+/// Why the config cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
     #[error(
-        "cannot read the config {}; write one with at least a line kernel = \"/boot/vmlinuz-{RELEASE}\", or name another with --config",
+        "cannot read the config {}; create it with at least the line kernel = \"/boot/vmlinuz-{RELEASE}\", or name another with --config",
         path.display()
     )]
     Read {
@@ -71,15 +74,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// It says something that cannot be.
+    /// It has an error.
     #[error("{}: {defect}", path.display())]
     Defect {
         /// The file.
         path: PathBuf,
-        /// What.
+        /// The error.
         defect: Defect,
     },
-    /// The running kernel does not say which release it is.
+    /// The running kernel's release cannot be read.
     #[error("cannot read {}, for {RELEASE} in the config", path.display())]
     Release {
         /// The file.
@@ -90,52 +93,50 @@ pub enum Error {
     },
 }
 
-/// What is wrong with a config. Lines count from 1.
+/// An error in a config. Lines count from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {
-    /// It is no TOML.
+    /// It is not valid TOML.
     #[error("line {line}: {message}")]
     Syntax {
-        /// Where.
+        /// The line.
         line: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
     /// There is no such key.
-    #[error("line {line}: there is no key `{key}`; the keys are {}", KEYS.join(", "))]
+    #[error("line {line}: unknown key `{key}`; the keys are {}", KEYS.join(", "))]
     UnknownKey {
-        /// Where.
+        /// The line.
         line: usize,
-        /// Which.
+        /// The key.
         key: String,
     },
-    /// The value cannot be.
+    /// The value is invalid.
     #[error("line {line}: the value of `{key}` is {message}")]
     Value {
-        /// Where.
+        /// The line.
         line: usize,
-        /// Of which key.
+        /// The key.
         key: String,
-        /// Why not.
+        /// What is wrong with the value.
         message: String,
     },
     /// It names no kernel.
-    #[error("`kernel` is missing, the one key that is required; for example kernel = \"/boot/vmlinuz-{RELEASE}\"")]
+    #[error("the required key `kernel` is missing; for example kernel = \"/boot/vmlinuz-{RELEASE}\"")]
     NoKernel,
-    /// The kernel's own purgatory cannot be told.
-    #[error(
-        "line {line}: `{key}` cannot be had together with file = \"always\", where the kernel makes the image; remove one of them"
-    )]
+    /// The key does not apply to an image that the kernel builds.
+    #[error("line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the image; remove one of them")]
     NotForFile {
-        /// Where.
+        /// The line.
         line: usize,
-        /// Which.
+        /// The key.
         key: String,
     },
 }
 
 impl Config {
-    /// Reads it. `path` is as it was named, [`DEFAULT`] below `root` if it was not.
+    /// Reads the config at `path`, or at [`DEFAULT`] below `root`.
     pub fn read(root: &Path, path: Option<&Path>) -> Result<Self, Error> {
         let path = path.map_or_else(|| root.join(DEFAULT), Path::to_owned);
         let text = text_of(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
@@ -145,7 +146,7 @@ impl Config {
         Self::on_machine(&text, release.trim_end(), exists).map_err(|defect| Error::Defect { path, defect })
     }
 
-    /// What `text` says on a kernel of this release, on a machine without files.
+    /// Parses `text` for a kernel of this release, on a machine without files.
     pub fn parse(text: &str, release: &str) -> Result<Self, Defect> {
         Self::on_machine(text, release, |_| false)
     }
@@ -160,7 +161,7 @@ impl Config {
         for (key, value) in table {
             entries.push(Entry { line: line_of(key.span().start), key: key.into_inner(), value: value.into_inner() });
         }
-        // In the order of the file, so that the first mistake in it is the one that is told.
+        // In the order of the file, so that the first error in it is reported.
         entries.sort_by_key(|entry| entry.line);
 
         let mut options = Options::new(PathBuf::new());
@@ -202,7 +203,7 @@ impl Config {
 
 /// The text of a regular file. A FIFO would wait for a writer, and /dev/zero never ends.
 fn text_of(path: &Path) -> io::Result<String> {
-    // The caller asks for `NotFound`.
+    // The caller checks for `NotFound`.
     let as_io = |error| match error {
         read::Error::Io { source, .. } => source,
         other => io::Error::new(io::ErrorKind::InvalidInput, other.to_string()),
@@ -222,7 +223,7 @@ fn file_policy(text: &str) -> Result<FilePolicy, String> {
         "auto" => Ok(FilePolicy::Auto),
         "never" => Ok(FilePolicy::Never),
         "always" => Ok(FilePolicy::Always),
-        _ => Err("not auto, never, always".into()),
+        _ => Err("not auto, never or always".into()),
     }
 }
 
@@ -238,7 +239,7 @@ impl Entry {
         Defect::Value { line: self.line, key: self.key.clone(), message: message.into() }
     }
 
-    /// The value as a `T`, if it is one in TOML.
+    /// The value, if it has the TOML type of a `T`.
     fn typed<'de, T: Deserialize<'de>>(&self) -> Result<T, Defect> {
         let value = T::deserialize(self.value.clone().into_deserializer());
         value.map_err(|error: toml::de::Error| self.wrong(format!("of an {}", error.message())))
@@ -248,29 +249,29 @@ impl Entry {
         self.typed()
     }
 
-    /// A string that means something.
+    /// A string with a fixed set of values or a syntax.
     fn word<T>(&self, parse: fn(&str) -> Result<T, String>) -> Result<T, Defect> {
         parse(&self.string()?).map_err(|message| self.wrong(message))
     }
 
-    /// A service has no working directory to speak of.
+    /// An absolute path. A relative one would depend on the service's working directory.
     fn path_as_it_is(&self) -> Result<PathBuf, Defect> {
         let path = PathBuf::from(self.string()?);
-        if path.is_absolute() { Ok(path) } else { Err(self.wrong("not an absolute path, which begins with /")) }
+        if path.is_absolute() { Ok(path) } else { Err(self.wrong("not an absolute path")) }
     }
 
-    /// The first of a list of paths that exists, or the first; or the one path.
+    /// A path, or from a list the first path that exists, otherwise the first.
     fn first_path(&self, release: &str, exists: impl Fn(&Path) -> bool) -> Result<PathBuf, Defect> {
         let Value::Array(values) = &self.value else { return self.path(release) };
         let entry = |value: &Value| Self { line: self.line, key: self.key.clone(), value: value.clone() };
         let paths = values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
         let chosen = paths.iter().find(|path| exists(path)).or(paths.first());
-        chosen.cloned().ok_or_else(|| self.wrong("an empty list; leave the key out for no initial RAM disk"))
+        chosen.cloned().ok_or_else(|| self.wrong("an empty list; for no initrd, leave the key out"))
     }
 
     fn path(&self, release: &str) -> Result<PathBuf, Defect> {
         let path = self.path_as_it_is()?;
-        // It was made from text.
+        // The path comes from text, so nothing is lost.
         Ok(path.to_string_lossy().replace(RELEASE, release).into())
     }
 }

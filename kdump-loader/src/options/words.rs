@@ -1,6 +1,6 @@
-//! [0] The words of options, for the command line and the config alike: what may stand after `--console` may stand after `console =`.
+//! [0] Parses option values, for the command line and the config alike.
 //!
-//! *On entry* text that somebody has typed. *On exit* a value that the purgatory takes, or a sentence that says what it should have been.
+//! *On entry* text from the user. *On exit* a value within the purgatory's limits, or a message that says what is valid.
 
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
@@ -13,19 +13,19 @@ const NONE: &str = "none";
 const YES: &str = "yes";
 const NO: &str = "no";
 
-/// A reset delay: seconds as a decimal number, to milliseconds.
+/// Parses a reset delay in seconds. Returns milliseconds.
 pub fn reset_delay(text: &str) -> Result<u32, String> {
     let limit = MAX_RESET_DELAY_MS / 1000;
     let seconds = unsigned(text).filter(|&seconds| seconds <= limit);
     seconds.map(|seconds| seconds * 1000).ok_or_else(|| format!("not a number of seconds from 0 to {limit}"))
 }
 
-/// A decimal number. `parse` would take a sign, too.
+/// Parses a decimal number without a sign, which `parse` would accept.
 fn unsigned(digits: &str) -> Option<u32> {
     if digits.starts_with('+') { None } else { digits.parse().ok() }
 }
 
-/// A console: `auto`, `none`, a UART's name or its first I/O port.
+/// Parses a console: `auto`, `none`, a UART's name or its first I/O port.
 pub fn console(text: &str) -> Result<Console, String> {
     let port = match text {
         AUTO => return Ok(Console::Auto),
@@ -37,7 +37,7 @@ pub fn console(text: &str) -> Result<Console, String> {
     })
 }
 
-/// A leaf's size: bytes, with K or M for powers of 1024.
+/// Parses a leaf size in bytes; the suffixes K and M are powers of 1024.
 pub fn leaf_size(text: &str) -> Result<u32, String> {
     let (digits, factor) = match text.strip_suffix(['K', 'k']) {
         Some(digits) => (digits, 1 << 10),
@@ -48,13 +48,13 @@ pub fn leaf_size(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20))
 }
 
-/// What to do on corruption.
+/// Parses the action for a corrupt image.
 pub fn on_corrupt(text: &str) -> Result<OnCorrupt, String> {
     let found = OnCorrupt::ALL.iter().copied().find(|action| action.word() == text);
     found.ok_or_else(|| format!("not {}", OnCorrupt::ALL.iter().map(|action| action.word()).collect::<Vec<_>>().join(", ")))
 }
 
-/// A digest engine: `auto`, or an engine's name.
+/// Parses a digest engine: `auto`, or an engine's name.
 pub fn engine(text: &str) -> Result<EngineChoice, String> {
     let named = EngineId::ALL.iter().copied().find(|engine| engine.word() == text).map(EngineChoice::Only);
     let found = if text == AUTO { Some(EngineChoice::Auto) } else { named };
@@ -62,14 +62,14 @@ pub fn engine(text: &str) -> Result<EngineChoice, String> {
     found.ok_or_else(|| format!("not {AUTO}, {}", names()))
 }
 
-/// Whether this is a confidential guest: `auto`, `yes`, `no`.
+/// Parses whether this is a confidential guest: `auto`, `yes`, `no`.
 pub fn confidential(text: &str) -> Result<Confidential, String> {
     let choices = [Confidential::Auto, Confidential::Yes, Confidential::No];
     let found = choices.into_iter().find(|&choice| confidential_word(choice) == text);
     found.ok_or_else(|| format!("not {AUTO}, {YES}, {NO}"))
 }
 
-/// The word for that.
+/// The text that [`confidential`] parses.
 pub fn confidential_word(confidential: Confidential) -> &'static str {
     match confidential {
         Confidential::Auto => AUTO,
@@ -78,7 +78,7 @@ pub fn confidential_word(confidential: Confidential) -> &'static str {
     }
 }
 
-/// The word for a console.
+/// The text that [`console`] parses.
 pub fn console_word(console: Console) -> String {
     match console {
         Console::Auto => AUTO.to_owned(),
@@ -87,7 +87,7 @@ pub fn console_word(console: Console) -> String {
     }
 }
 
-/// The word for an engine.
+/// The text that [`engine`] parses.
 pub fn engine_word(engine: EngineChoice) -> &'static str {
     match engine {
         EngineChoice::Auto => AUTO,
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn words_mean_what_they_are_made_from() {
+    fn text_of_a_value_parses_to_the_value() {
         for choice in [EngineChoice::Auto, EngineChoice::Only(EngineId::Soft), EngineChoice::Only(EngineId::ShaNi)] {
             assert_eq!(engine(engine_word(choice)), Ok(choice));
         }

@@ -36,11 +36,11 @@ impl fmt::Display for Done {
         match self {
             Self::Wrote(path) => write!(out, "write     {}", path.display()),
             Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
-            Self::Renewed(path) => write!(out, "renew     {}", path.display()),
-            Self::Replaced(path, kept) => write!(out, "replace   {}, kept as {}", path.display(), kept.display()),
+            Self::Renewed(path) => write!(out, "update    {}", path.display()),
+            Self::Replaced(path, kept) => write!(out, "replace   {}, old file kept as {}", path.display(), kept.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
-            Self::PutBack(path) => write!(out, "put back  {}", path.display()),
-            Self::Left(path) => write!(out, "leave     {}, which was changed since it was installed", path.display()),
+            Self::PutBack(path) => write!(out, "restore   {}", path.display()),
+            Self::Left(path) => write!(out, "leave     {}, which was changed after the installation", path.display()),
         }
     }
 }
@@ -118,7 +118,7 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
         (_, Some(_)) => return Err(Error::Changed { path }),
         (_, None) if tree.kept(&item.path)? == Found::Absent => (true, true),
         (_, None) => {
-            let what = "what an earlier installation has kept, without a ledger";
+            let what = "a file that an earlier installation kept, but there is no ledger";
             return Err(Error::InTheWay { path: tree.path(&kept_name(&item.path)), what });
         }
     };

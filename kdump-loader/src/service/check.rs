@@ -51,12 +51,12 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Right(path) => write!(out, "right     {}", path.display()),
+            Self::Right(path) => write!(out, "ok        {}", path.display()),
             Self::Missing(path) => write!(out, "missing   {}", path.display()),
             Self::Differs(path) => write!(out, "differs   {}", path.display()),
-            Self::NotEnabled(path) => write!(out, "disabled  {} is missing", path.display()),
+            Self::NotEnabled(path) => write!(out, "disabled  {}: the link is missing", path.display()),
             Self::Arms(Conflict::Unit { path, name, whose }) => {
-                write!(out, "conflict  {}: {name} ({whose}) arms another image at boot", path.display())
+                write!(out, "conflict  {}: {name} ({whose}) also arms at boot", path.display())
             }
             Self::Arms(Conflict::Rule { path, arming, .. }) => {
                 for (index, rule) in arming.iter().enumerate() {

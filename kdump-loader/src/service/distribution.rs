@@ -107,7 +107,7 @@ impl FromStr for Distribution {
             "debian" => Ok(Self::Debian),
             "fedora" => Ok(Self::Fedora),
             "suse" => Ok(Self::Suse),
-            _ => Err("not debian, fedora, suse".into()),
+            _ => Err("not debian, fedora or suse".into()),
         }
     }
 }

@@ -50,7 +50,7 @@ impl fmt::Display for Step {
             Self::Registered(path, suffix) => write!(out, "divert    {path} to {path}{suffix}"),
             Self::Kept(path) => write!(out, "keep      {}", path.display()),
             Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
-            Self::PutBack(path) => write!(out, "put back  {}", path.display()),
+            Self::PutBack(path) => write!(out, "restore   {}", path.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
             Self::Forgotten(path) => write!(out, "undivert  {path}"),
         }
@@ -121,7 +121,7 @@ pub fn undo(turn: &Turn<'_>) -> Result<Vec<Step>, Error> {
             done.push(Step::Removed(path));
         }
         (Found::Ours(_) | Found::Nothing, Some(aside)) => {
-            machine.change(|| fs::rename(&aside, &path)).map_err(failed("put back", &path))?;
+            machine.change(|| fs::rename(&aside, &path)).map_err(failed("restore", &path))?;
             done.push(Step::PutBack(path));
         }
     }

@@ -45,7 +45,7 @@ impl Settings {
             if let Ok(into) = *became
                 && into != services::KERNEL
             {
-                *became = Err(format!("the config was there already; set {into} there yourself"));
+                *became = Err(format!("the config already existed; set {into} in it yourself"));
             }
         }
         self
@@ -57,8 +57,8 @@ impl fmt::Display for Fate {
         let Self { path, line, name, became } = self;
         let name = name.as_deref().unwrap_or("this line");
         match became {
-            Ok(into) => write!(out, "take over {}:{line}: {name}, as {into}", path.display()),
-            Err(why) => write!(out, "not taken {}:{line}: {name}: {why}", path.display()),
+            Ok(into) => write!(out, "{}:{line}: taken over: {name}, as {into}", path.display()),
+            Err(why) => write!(out, "{}:{line}: not taken over: {name}: {why}", path.display()),
         }
     }
 }
@@ -71,7 +71,7 @@ struct Variables {
     settings: Settings,
 }
 
-const EXPANSION: &str = "its value takes a shell to know; write it into the configuration yourself";
+const EXPANSION: &str = "its value needs a shell to evaluate; set it in the config yourself";
 
 /// Reads the settings of the service that the distribution has.
 pub fn read(tree: &Tree, distribution: Distribution) -> Result<Settings, Error> {
@@ -184,7 +184,7 @@ impl Variables {
         if others.is_empty() {
             self.taken(name, line, "file or noefi");
         } else {
-            self.not(name, line, format!("the configuration has no key for {}", others.join(" ")));
+            self.not(name, line, format!("the config has no key for {}", others.join(" ")));
         }
     }
 
@@ -200,7 +200,7 @@ impl Variables {
     /// Everything that nobody asked for.
     fn rest(mut self) -> Settings {
         for (name, line, _) in std::mem::take(&mut self.all) {
-            self.not(&name, line, "this program does not know it".into());
+            self.not(&name, line, "it is unknown to this program".into());
         }
         self.settings.fates.sort_by_key(|fate| fate.line);
         self.settings

@@ -215,7 +215,7 @@ impl Tree {
     pub fn keep(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
-        self.alive().and_then(|()| fs::hard_link(&whole, &kept)).map_err(failed("keep what was there as", &kept))
+        self.alive().and_then(|()| fs::hard_link(&whole, &kept)).map_err(failed("keep the old file as", &kept))
     }
 
     /// What [`Tree::keep`] has kept.
@@ -227,7 +227,7 @@ impl Tree {
     pub fn restore(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
-        self.alive().and_then(|()| fs::rename(&kept, &whole)).map_err(failed("put back", &whole))?;
+        self.alive().and_then(|()| fs::rename(&kept, &whole)).map_err(failed("restore", &whole))?;
         // Two names of one file are left alone by rename(2): then nothing had taken its place.
         self.unlink(&kept)
     }

@@ -227,5 +227,5 @@ fn inspecting_something_else_is_refused() {
     let fixture = Fixture::new();
     let result = run(program().arg("inspect").arg(fixture.path("initrd")));
     assert_eq!(result.code, Some(1));
-    assert_says(&result.stderr, &["kdump-loader: ", "initrd"]);
+    assert_says(&result.stderr, &["kdump-loader: error: ", "initrd"]);
 }

@@ -28,7 +28,7 @@ fn what_is_dropped_from_the_running_line_is_said_in_one_line_and_in_json() {
     assert_eq!(summary.dropped, dropped);
     assert!(summary.command_line.starts_with(&format!("ro quiet {GOOD} elfcorehdr=")), "{}", summary.command_line);
     let lines: Vec<_> = said.lines().filter(|line| line.contains("dropped")).collect();
-    assert_eq!(lines, [format!("kdump-loader: dropped from the reused command line: {}", dropped.join(" "))]);
+    assert_eq!(lines, [format!("kdump-loader: note: dropped from the reused command line: {}", dropped.join(" "))]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn misuse_is_exit_status_1_as_in_kexec_tools() {
     for arguments in [&["-p"][..], &["--bogus"], &["-p", "k", "--real-mode"], &["-p", "k", "--serial=com1"], &["-t"], &[]] {
         let Run { code, stdout, stderr } = run(&mut kexec(arguments));
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
-        assert_says(&stderr, &["kdump-loader: "]);
+        assert_says(&stderr, &["kdump-loader: error: "]);
     }
 }
 

@@ -26,7 +26,10 @@ fn table_and_json_say_the_same() {
 fn advice_is_words_and_not_data() {
     let fixture = Fixture::new();
     let Run { stdout, stderr, .. } = fixture.plan(NONE);
-    assert_says(&stderr, &["kdump-loader: the capture kernel's command line has no acpi_no_memhotplug", "crashkernel=…,cma"]);
+    assert_says(
+        &stderr,
+        &["kdump-loader: warning: the capture kernel's command line has no acpi_no_memhotplug", "crashkernel=…,cma"],
+    );
     assert!(!stdout.contains("acpi_no_memhotplug"), "{stdout}");
     let Run { stderr, .. } = fixture.plan(["--append", "acpi_no_memhotplug"]);
     assert!(!stderr.contains("acpi_no_memhotplug"), "{stderr}");

@@ -85,7 +85,7 @@ fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
     }
     let output = service(root.path(), &["install"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("KDUMP_KERNEL: the config was there already"), "{told}");
+    assert!(output.status.success() && told.contains("KDUMP_KERNEL: the config already existed"), "{told}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn service_is_installed_checked_and_taken_away_below_a_root() {
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     let done = service(&["install"]);
     assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
-    assert_says(&service(&["install"]).stderr, &["everything was there already"]);
+    assert_says(&service(&["install"]).stderr, &["already installed"]);
     // What the config names is looked at before it is armed: this machine has no kernel yet, and then no initrd.
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
@@ -162,7 +162,7 @@ fn unprivileged_load_and_unload_and_snapshot_are_refused_before_anything_else() 
         command.args(arguments);
         let result = run(as_nobody(&mut command));
         assert_eq!((result.code, result.stdout.as_str()), (Some(1), ""), "{arguments:?}");
-        assert_says(&result.stderr, &["kdump-loader: ", "CAP_SYS_BOOT", "run as root"]);
+        assert_says(&result.stderr, &["kdump-loader: error: ", "CAP_SYS_BOOT", "run as root"]);
     }
 }
 

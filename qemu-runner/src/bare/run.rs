@@ -57,7 +57,7 @@ pub fn run(case: &'static Case, context: &Context, machines: &Machines, start: S
     let result = play(case, context, machines, start, &mut outcome);
     match result {
         Ok(()) => Ok(outcome),
-        Err(error) => Err(Error::Scenario { name: case.name, story: outcome.to_string(), source: Box::new(error) }),
+        Err(error) => Err(outcome.failure(error)),
     }
 }
 

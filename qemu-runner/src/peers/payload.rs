@@ -3,7 +3,9 @@
 //! arch/x86/boot/compressed/Makefile appends the length to what the compressor made (`size_append`, scripts/Makefile.lib); gzip writes
 //! the same by itself.
 
+use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 
 use loader::kernel;
 use loader::kernel::bzimage::SETUP_HEADER_AT;
@@ -88,6 +90,15 @@ pub fn vmlinux(bzimage: &InputFile) -> Result<Vec<u8>, Error> {
     let (offset, len) = (field(PAYLOAD_OFFSET_AT), field(PAYLOAD_LENGTH_AT));
     let payload = kernel.payload.get(offset as usize..).and_then(|rest| rest.get(..len as usize));
     unpack(payload.ok_or(Error::Outside { offset, len })?)
+}
+
+/// A kernel module, unpacked if its file is compressed.
+pub fn module(path: &Path) -> Result<Vec<u8>, crate::Error> {
+    let file = fs::read(path).map_err(crate::Error::file("read", path))?;
+    let Some((.., unpack)) = FORMATS.iter().find(|(_, magic, _)| file.starts_with(magic)) else { return Ok(file) };
+    let mut module = Vec::new();
+    unpack(&file, &mut module).map_err(crate::Error::file("unpack", path))?;
+    Ok(module)
 }
 
 fn unpack(payload: &[u8]) -> Result<Vec<u8>, Error> {

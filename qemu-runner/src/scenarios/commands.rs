@@ -4,17 +4,12 @@ use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{Setup, Stage, guest};
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "commands",
-        summary: "snapshot and plan foretell what load does, status tells it, and unload undoes it",
-        needs: &[Need::Makedumpfile],
-        may_be_skipped: false,
-        story: commands,
-    }]
+table! {
+    "commands", [Makedumpfile, CrashHotplug], commands,
+        "snapshot and plan foretell what load does, status tells it, and unload undoes it";
 }
 
 fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -6,29 +6,18 @@ use handoff::report::Elfcorehdr;
 use crate::error::{Error, check, check_eq};
 use crate::first::{Armed, First, number};
 use crate::machine::DIMM_SIZE;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{Setup, Stage};
 
 /// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory, arch/x86/mm/init_64.c).
 pub(super) const MEMORY_BLOCK: u64 = 128 << 20;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "capture",
-            summary: "a panic reaches the capture kernel with a complete vmcore",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: |stage| capture(stage, &Setup::default()),
-        },
-        Scenario {
-            name: "hotplug",
-            summary: "two DIMMs and a CPU added after arming are in the vmcore, and the image is never reloaded",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: |stage| hotplug(stage, &Setup::default()),
-        },
-    ]
+table! {
+    "capture", [Makedumpfile], |stage| capture(stage, &Setup::default()),
+        "a panic reaches the capture kernel with a complete vmcore";
+    "hotplug", [Makedumpfile, CrashHotplug], |stage| hotplug(stage, &Setup::default()),
+        "two DIMMs and a CPU added after arming are in the vmcore, and the image is never \
+         reloaded";
 }
 
 /// Arms, writes a sentinel, panics, and checks all there is to check.

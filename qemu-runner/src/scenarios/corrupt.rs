@@ -6,7 +6,7 @@ use crate::armed::{ArmedImage, Span};
 use crate::console::Said;
 use crate::error::{Error, check, check_eq};
 use crate::first::{First, RESET_DELAY_S};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{BALLAST_MARK, Setup, Stage};
 
 /// Which byte of a region.
@@ -31,49 +31,39 @@ impl Place {
     }
 }
 
-/// A scenario in which a byte of a region is damaged and the boot refused.
-macro_rules! refused {
-    ($name:literal, $kind:ident, $place:ident, $what:literal) => {
-        Scenario {
-            name: $name,
-            summary: concat!("a bit flipped in ", $what, " is refused by name and place, and the machine is reset"),
-            needs: &[],
-            may_be_skipped: false,
-            story: |stage| refused(stage, RegionKind::$kind, Place::$place),
-        }
-    };
-}
-
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        refused!("corrupt-kernel-first", Kernel, First, "the kernel's first byte"),
-        refused!("corrupt-kernel-middle", Kernel, Middle, "the middle of the kernel"),
-        refused!("corrupt-kernel-last", Kernel, Last, "the kernel's last byte"),
-        refused!("corrupt-kernel-zero-tail", Kernel, ZeroTail, "the kernel's zero tail"),
-        refused!("corrupt-initrd-first", Initrd, First, "the initrd's first byte"),
-        refused!("corrupt-initrd-middle", Initrd, Middle, "the middle of the initrd"),
-        refused!("corrupt-initrd-last", Initrd, Last, "the initrd's last byte"),
-        refused!("corrupt-boot-params-first", BootParams, First, "the boot parameters' first byte"),
-        refused!("corrupt-boot-params-middle", BootParams, Middle, "the middle of the boot parameters"),
-        refused!("corrupt-boot-params-last", BootParams, Last, "the boot parameters' last byte"),
-        refused!("corrupt-command-line-first", CommandLine, First, "the command line's first byte"),
-        refused!("corrupt-command-line-middle", CommandLine, Middle, "the middle of the command line"),
-        refused!("corrupt-command-line-last", CommandLine, Last, "the command line's last byte"),
-        Scenario {
-            name: "corrupt-initrd-boot",
-            summary: "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel is booted and told so",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: boot_nevertheless,
-        },
-        Scenario {
-            name: "corrupt-kernel-halt",
-            summary: "with `--on-corrupt halt` a damaged kernel is named, and every CPU stands still",
-            needs: &[],
-            may_be_skipped: false,
-            story: halt,
-        },
-    ]
+table! {
+    "corrupt-kernel-first", [], |stage| refused(stage, RegionKind::Kernel, Place::First),
+        "a bit flipped in the kernel's first byte is named with its place, and the machine resets";
+    "corrupt-kernel-middle", [], |stage| refused(stage, RegionKind::Kernel, Place::Middle),
+        "a bit flipped in the middle of the kernel is named with its place, and the machine resets";
+    "corrupt-kernel-last", [], |stage| refused(stage, RegionKind::Kernel, Place::Last),
+        "a bit flipped in the kernel's last byte is named with its place, and the machine resets";
+    "corrupt-kernel-zero-tail", [], |stage| refused(stage, RegionKind::Kernel, Place::ZeroTail),
+        "a bit flipped in the kernel's zero tail is named with its place, and the machine resets";
+    "corrupt-initrd-first", [], |stage| refused(stage, RegionKind::Initrd, Place::First),
+        "a bit flipped in the initrd's first byte is named with its place, and the machine resets";
+    "corrupt-initrd-middle", [], |stage| refused(stage, RegionKind::Initrd, Place::Middle),
+        "a bit flipped in the middle of the initrd is named with its place, and the machine resets";
+    "corrupt-initrd-last", [], |stage| refused(stage, RegionKind::Initrd, Place::Last),
+        "a bit flipped in the initrd's last byte is named with its place, and the machine resets";
+    "corrupt-boot-params-first", [], |stage| refused(stage, RegionKind::BootParams, Place::First),
+        "a bit flipped in the boot parameters' first byte is named with its place, and the machine resets";
+    "corrupt-boot-params-middle", [], |stage| refused(stage, RegionKind::BootParams, Place::Middle),
+        "a bit flipped in the middle of the boot parameters is named with its place, and the machine resets";
+    "corrupt-boot-params-last", [], |stage| refused(stage, RegionKind::BootParams, Place::Last),
+        "a bit flipped in the boot parameters' last byte is named with its place, and the machine resets";
+    "corrupt-command-line-first", [], |stage| refused(stage, RegionKind::CommandLine, Place::First),
+        "a bit flipped in the command line's first byte is named with its place, and the machine resets";
+    "corrupt-command-line-middle", [],
+        |stage| refused(stage, RegionKind::CommandLine, Place::Middle),
+        "a bit flipped in the middle of the command line is named with its place, and the machine resets";
+    "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
+        "a bit flipped in the command line's last byte is named with its place, and the machine resets";
+    "corrupt-initrd-boot", [Makedumpfile], boot_nevertheless,
+        "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel is booted and \
+         told so";
+    "corrupt-kernel-halt", [], halt,
+        "with `--on-corrupt halt` a damaged kernel is named, and every CPU stands still";
 }
 
 /// For scenarios that are not to reach the capture kernel's user space.

@@ -19,7 +19,7 @@ use crate::first::{CAPTURE_APPEND, First, load_file_command};
 use crate::machine;
 use crate::peers::SOURCES;
 use crate::purgatory;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::purgatory::replace;
 use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 
@@ -41,86 +41,41 @@ const ONE_STREAM: &str = "one_stream8compress";
 /// How often the CPU is asked where it stands still.
 const LOOKS: u32 = 5;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "kexec-tools-with-ours",
-            summary: "kexec-tools arms its image with our purgatory in the place of its own, hotplug, panic, complete vmcore",
-            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
-            may_be_skipped: false,
-            story: |stage| kexec_tools(stage, machine::CPU, EngineId::ShaNi),
-        },
-        Scenario {
-            name: "kexec-tools-with-ours-soft",
-            summary: "the same on a CPU without SHA-NI, which our purgatory finds out by an exception",
-            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
-            may_be_skipped: false,
-            story: |stage| kexec_tools(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
-        },
-        Scenario {
-            name: "kexec-tools-with-ours-table",
-            summary: "a bit flipped in what our purgatory in kexec-tools is to verify makes it read where nothing is: it says so and stands still",
-            needs: &[Need::Kexec, Need::DropIns],
-            may_be_skipped: false,
-            story: kexec_tools_table,
-        },
-        Scenario {
-            name: "kexec-tools-with-ours-machine-check",
-            summary: "a machine check while our purgatory in kexec-tools verifies: it says what it was verifying, and resets",
-            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
-            may_be_skipped: false,
-            story: kexec_tools_machine_check,
-        },
-        Scenario {
-            name: "kexec-tools-with-ours-corrupt",
-            summary: "the same with a bit flipped in the initrd: our purgatory says so and stands still",
-            needs: &[Need::Kexec, Need::DropIns],
-            may_be_skipped: false,
-            story: kexec_tools_corrupt,
-        },
-        Scenario {
-            name: "kexec-tools-with-ours-backup",
-            summary: "our purgatory in kexec-tools puts low memory where kexec-tools' elfcorehdr says",
-            needs: &[Need::Makedumpfile, Need::Kexec, Need::DropIns],
-            may_be_skipped: false,
-            story: kexec_tools_backup,
-        },
-        Scenario {
-            name: "linux-with-ours",
-            summary: "`load --file` into an unmodified kernel with our purgatory in the place of its own, hotplug, panic, complete vmcore",
-            needs: &[Need::Kernel("6.12"), Need::Makedumpfile, Need::DropIns],
-            may_be_skipped: false,
-            story: |stage| linux(stage, "6.12"),
-        },
-        Scenario {
-            name: "linux-with-ours-corrupt",
-            summary: "the same with a bit flipped in the initrd: our purgatory, built with a console, says so and stands still",
-            needs: &[Need::Kernel("6.12"), Need::DropIns],
-            may_be_skipped: false,
-            story: |stage| linux_corrupt(stage, "6.12"),
-        },
-        Scenario {
-            name: "linux-with-ours-reset",
-            summary: "the same with our purgatory built to reset the machine: it says so, and does",
-            needs: &[Need::Kernel("6.12"), Need::DropIns],
-            may_be_skipped: false,
-            story: linux_reset,
-        },
-        Scenario {
-            name: "new-kernel-linux-with-ours",
-            summary: "`linux-with-ours` on Debian's newest kernel",
-            needs: &[Need::Kernel("7"), Need::Makedumpfile, Need::DropIns],
-            may_be_skipped: true,
-            story: |stage| linux(stage, "7"),
-        },
-        Scenario {
-            name: "new-kernel-linux-with-ours-corrupt",
-            summary: "`linux-with-ours-corrupt` on Debian's newest kernel",
-            needs: &[Need::Kernel("7"), Need::DropIns],
-            may_be_skipped: true,
-            story: |stage| linux_corrupt(stage, "7"),
-        },
-    ]
+table! {
+    "kexec-tools-with-ours", [Makedumpfile, Kexec, DropIns, CrashHotplug],
+        |stage| kexec_tools(stage, machine::CPU, EngineId::ShaNi),
+        "kexec-tools arms its image with our purgatory in the place of its own, hotplug, panic, \
+         complete vmcore";
+    "kexec-tools-with-ours-soft", [Makedumpfile, Kexec, DropIns, CrashHotplug],
+        |stage| kexec_tools(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
+        "the same on a CPU without SHA-NI, which our purgatory finds out by an exception";
+    "kexec-tools-with-ours-table", [Kexec, DropIns, CrashHotplug], kexec_tools_table,
+        "a bit flipped in what our purgatory in kexec-tools is to verify makes it read where \
+         nothing is: it says so and stands still";
+    "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
+        kexec_tools_machine_check,
+        "a machine check while our purgatory in kexec-tools verifies: it says what it was \
+         verifying, and resets";
+    "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
+        "the same with a bit flipped in the initrd: our purgatory says so and stands still";
+    "kexec-tools-with-ours-backup", [Makedumpfile, Kexec, DropIns], kexec_tools_backup,
+        "our purgatory in kexec-tools puts low memory where kexec-tools' elfcorehdr says";
+    "linux-with-ours", [Kernel("6.12"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
+        |stage| linux(stage, "6.12"),
+        "`load --file` into an unmodified kernel with our purgatory in the place of its own, \
+         hotplug, panic, complete vmcore";
+    "linux-with-ours-corrupt", [Kernel("6.12"), DropIns, KexecFile],
+        |stage| linux_corrupt(stage, "6.12"),
+        "the same with a bit flipped in the initrd: our purgatory, built with a console, says so \
+         and stands still";
+    "linux-with-ours-reset", [Kernel("6.12"), DropIns, KexecFile], linux_reset,
+        "the same with our purgatory built to reset the machine: it says so, and does";
+    "new-kernel-linux-with-ours", [Kernel("7"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
+        |stage| linux(stage, "7"),
+        "`linux-with-ours` on Debian's newest kernel";
+    "new-kernel-linux-with-ours-corrupt", [Kernel("7"), DropIns, KexecFile],
+        |stage| linux_corrupt(stage, "7"),
+        "`linux-with-ours-corrupt` on Debian's newest kernel";
 }
 
 fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {

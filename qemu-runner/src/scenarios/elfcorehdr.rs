@@ -10,48 +10,39 @@ use object::endian::LittleEndian;
 use crate::console::Said;
 use crate::error::{Error, check};
 use crate::ram::Ram;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{Setup, Stage};
 
 type Header = FileHeader64<LittleEndian>;
 type ProgramHeader = ProgramHeader64<LittleEndian>;
 
-/// A scenario in which the elfcorehdr is damaged by `damage`, and the load-time copy put back.
-macro_rules! broken {
-    ($name:literal, $what:literal, $damage:expr) => {
-        Scenario {
-            name: $name,
-            summary: concat!("an elfcorehdr with ", $what, " is restored, and the dump is complete"),
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: |stage| broken(stage, $what, $damage),
-        }
-    };
-}
-
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "elfcorehdr-rewritten",
-            summary: "an elfcorehdr that the kernel has rewritten is no false alarm",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: rewritten,
-        },
-        broken!("elfcorehdr-broken-magic", "a broken magic number", |ram, start| {
+table! {
+    "elfcorehdr-rewritten", [Makedumpfile, CrashHotplug], rewritten,
+        "an elfcorehdr that the kernel has rewritten is no false alarm";
+    "elfcorehdr-broken-magic", [Makedumpfile],
+        |stage| broken(stage, "a broken magic number", |ram, start| {
             ram.flip_bit(start + offset_of!(Header, e_ident) as u64, 0)
         }),
-        broken!("elfcorehdr-broken-phnum", "an impossible number of program headers", |ram, start| {
+        "an elfcorehdr with a broken magic number is restored, and the dump is complete";
+    "elfcorehdr-broken-phnum", [Makedumpfile],
+        |stage| broken(stage, "an impossible number of program headers", |ram, start| {
             ram.write(start + offset_of!(Header, e_phnum) as u64, &0xfffe_u16.to_le_bytes())
         }),
-        broken!("elfcorehdr-broken-phnum-bit", "one bit of the number of program headers flipped", |ram, start| {
+        "an elfcorehdr with an impossible number of program headers is restored, and the dump is \
+         complete";
+    "elfcorehdr-broken-phnum-bit", [Makedumpfile],
+        |stage| broken(stage, "one bit of the number of program headers flipped", |ram, start| {
             ram.flip_bit(start + offset_of!(Header, e_phnum) as u64, 0)
         }),
-        broken!("elfcorehdr-broken-phdr", "one bit of the last PT_LOAD's address flipped", |ram, start| {
+        "an elfcorehdr with one bit of the number of program headers flipped is restored, and the \
+         dump is complete";
+    "elfcorehdr-broken-phdr", [Makedumpfile],
+        |stage| broken(stage, "one bit of the last PT_LOAD's address flipped", |ram, start| {
             // Bit 12: the address of the next page, or of the one before.
             ram.flip_bit(last_load(ram, start)? + offset_of!(ProgramHeader, p_paddr) as u64 + 1, 4)
         }),
-    ]
+        "an elfcorehdr with one bit of the last PT_LOAD's address flipped is restored, and the \
+         dump is complete";
 }
 
 /// The physical address of the last program header of the elfcorehdr at `start`, which must be a PT_LOAD.

@@ -4,7 +4,7 @@
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First, load_foreign_command};
 use crate::loaded::{Loaded, Segment};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::corrupt::bare;
 use crate::stage::{Setup, Stage, guest};
 
@@ -27,44 +27,21 @@ const KEXEC_TOOLS: Peer = Peer { source: "kexec-tools", kind: "kexec-tools", ser
 const LINUX: Peer = Peer { source: "linux-6.12", kind: "linux", series: Some("6.12"), prints: false };
 const LINUX_7: Peer = Peer { source: "linux-7", kind: "linux", series: Some("7"), prints: false };
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "foreign-kexec-tools",
-            summary: "kexec-tools' purgatory, armed by kdump-loader, takes the capture kernel to a complete vmcore",
-            needs: &[Need::Makedumpfile, Need::Kexec],
-            may_be_skipped: false,
-            story: |stage| capture(stage, &KEXEC_TOOLS),
-        },
-        Scenario {
-            name: "foreign-kexec-tools-corrupt",
-            summary: "a bit flipped in the initrd is refused by kexec-tools' purgatory on the console that kdump-loader told it",
-            needs: &[Need::Kexec],
-            may_be_skipped: false,
-            story: |stage| refused(stage, &KEXEC_TOOLS),
-        },
-        Scenario {
-            name: "foreign-linux",
-            summary: "the purgatory of Debian's 6.12 kernel, armed by kdump-loader, takes the capture kernel to a complete vmcore",
-            needs: &[Need::Makedumpfile, Need::Kernel("6.12")],
-            may_be_skipped: false,
-            story: |stage| capture(stage, &LINUX),
-        },
-        Scenario {
-            name: "foreign-linux-corrupt",
-            summary: "a bit flipped in the initrd is refused by that purgatory, which says nothing",
-            needs: &[Need::Kernel("6.12")],
-            may_be_skipped: false,
-            story: |stage| refused(stage, &LINUX),
-        },
-        Scenario {
-            name: "foreign-linux-7",
-            summary: "`foreign-linux` with the purgatory of Debian's newest kernel",
-            needs: &[Need::Makedumpfile, Need::Kernel("7")],
-            may_be_skipped: true,
-            story: |stage| capture(stage, &LINUX_7),
-        },
-    ]
+table! {
+    "foreign-kexec-tools", [Makedumpfile, Kexec, CrashHotplug],
+        |stage| capture(stage, &KEXEC_TOOLS),
+        "kexec-tools' purgatory, armed by kdump-loader, takes the capture kernel to a complete \
+         vmcore";
+    "foreign-kexec-tools-corrupt", [Kexec], |stage| refused(stage, &KEXEC_TOOLS),
+        "a bit flipped in the initrd is refused by kexec-tools' purgatory on the console that \
+         kdump-loader told it";
+    "foreign-linux", [Makedumpfile, Kernel("6.12"), CrashHotplug], |stage| capture(stage, &LINUX),
+        "the purgatory of Debian's 6.12 kernel, armed by kdump-loader, takes the capture kernel \
+         to a complete vmcore";
+    "foreign-linux-corrupt", [Kernel("6.12")], |stage| refused(stage, &LINUX),
+        "a bit flipped in the initrd is refused by that purgatory, which says nothing";
+    "foreign-linux-7", [Makedumpfile, Kernel("7"), CrashHotplug], |stage| capture(stage, &LINUX_7),
+        "`foreign-linux` with the purgatory of Debian's newest kernel";
 }
 
 impl Peer {
@@ -77,7 +54,7 @@ impl Peer {
         let (loaded, words) = first.load(&load_foreign_command(CAPTURE_APPEND, ""))?;
         check_eq("kind of purgatory that `load` printed", &loaded.purgatory.as_str(), &self.kind)?;
         check(loaded.block.is_none(), "block of an image without one", "none", format!("{:?}", loaded.block))?;
-        check(words.contains("stands still"), "what the loader says", "that it will not reset the machine", &words)?;
+        check(words.contains("hangs"), "what the loader says", "that it will not reset the machine", &words)?;
         let status = first.vm.run_ok(&format!("{} status", guest::LOADER))?;
         let lines = [("purgatory", self.kind), ("identity", &loaded.identity)].map(|(name, value)| format!("{name:<14} {value}"));
         let told = lines.iter().all(|wanted| status.lines().any(|line| line == wanted));

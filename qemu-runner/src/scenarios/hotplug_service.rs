@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
 use crate::first::{First, number};
 use crate::installed::{self, Guest, Kexec, LOADER};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::complete::MEMORY_BLOCK;
 use crate::scenarios::service::{Ending, expect_saved_dump};
 use crate::scenarios::stays_armed;
@@ -25,14 +25,11 @@ const OTHERS: [&str; 2] = ["kdump-tools.service", "50-kdump-tools.rules"];
 /// The most reloads that a burst may cost: one at once, one when it is quiet.
 const PER_BURST: u32 = 2;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "debian-hotplug-service",
-        summary: "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most; nothing but `systemctl stop` disarms it, and an oops leaves a dump",
-        needs: &[Need::DebianDisk, Need::Makedumpfile],
-        may_be_skipped: true,
-        story,
-    }]
+table! {
+    "debian-hotplug-service", [DebianDisk, Makedumpfile], story,
+        "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM \
+         that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most; \
+         nothing but `systemctl stop` disarms it, and an oops leaves a dump";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use handoff::Verdict;
 
 use crate::error::{Error, check, check_eq};
 use crate::first::{Armed, CAPTURE_APPEND, First};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::complete::hotplug;
 use crate::stage::{Setup, Stage};
 
@@ -20,38 +20,19 @@ const OF_THE_FIRST_KERNEL: &str = "hugepages=200 memmap=16M@512M";
 /// Bytes of a command line that leave no room for the purgatory's report: x86 kernels read 2047 (`COMMAND_LINE_SIZE` without the NUL).
 const WITHOUT_ROOM: usize = 1850;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "huge-pages",
-            summary: "huge pages and memmap= of the first kernel are dropped from the reused command line, which has no room for the report, and the \
-                      dump is complete",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: long,
-        },
-        Scenario {
-            name: "old-kernel",
-            summary: "Linux 6.1 knows no hotplug flag: the image is armed without, said so, and the capture works with a reused command line",
-            needs: &[Need::Kernel(OLD), Need::Makedumpfile],
-            may_be_skipped: false,
-            story: old,
-        },
-        Scenario {
-            name: "new-kernel-capture",
-            summary: "what only the first kernel can run with is dropped from the reused command line, on Debian's newest kernel",
-            needs: &[Need::Kernel(NEW), Need::Makedumpfile],
-            may_be_skipped: true,
-            story: |stage| reused(stage, &on(NEW)),
-        },
-        Scenario {
-            name: "new-kernel-hotplug",
-            summary: "`hotplug` on Debian's newest kernel",
-            needs: &[Need::Kernel(NEW), Need::Makedumpfile],
-            may_be_skipped: true,
-            story: |stage| hotplug(stage, &on(NEW)),
-        },
-    ]
+table! {
+    "huge-pages", [Makedumpfile, HugePages], long,
+        "huge pages and memmap= of the first kernel are dropped from the reused command line, \
+         which has no room for the report, and the dump is complete";
+    "old-kernel", [Kernel(OLD), Makedumpfile, NoCrashHotplug, HugePages], old,
+        "Linux 6.1 knows no hotplug flag: the image is armed without, said so, and the capture \
+         works with a reused command line";
+    "new-kernel-capture", [Kernel(NEW), Makedumpfile, HugePages], |stage| reused(stage, &on(NEW)),
+        "what only the first kernel can run with is dropped from the reused command line, on \
+         Debian's newest kernel";
+    "new-kernel-hotplug", [Kernel(NEW), Makedumpfile, CrashHotplug],
+        |stage| hotplug(stage, &on(NEW)),
+        "`hotplug` on Debian's newest kernel";
 }
 
 fn on(series: &'static str) -> Setup {

@@ -7,7 +7,7 @@ use crate::console::Said;
 use crate::error::{Error, check, check_eq};
 use crate::first::CAPTURE_APPEND;
 use crate::machine;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::complete::capture_with;
 use crate::stage::{Setup, Stage};
 
@@ -16,65 +16,23 @@ const ABSENT_UART: u16 = 0x3e8;
 /// Where addresses need more than 32 bits.
 const FOUR_GIB: u64 = 1 << 32;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "soft",
-            summary: "on CPUs without SHA-NI the portable engine verifies",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: soft,
-        },
-        Scenario {
-            name: "la57",
-            summary: "with five-level paging",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: la57,
-        },
-        Scenario {
-            name: "high",
-            summary: "with a crash region above 4 GiB",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: high,
-        },
-        Scenario {
-            name: "ap",
-            summary: "with the panic on CPU 1 instead of the boot processor",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: application_processor,
-        },
-        Scenario {
-            name: "uart-absent",
-            summary: "told to report to a serial port that is not there, the purgatory says nothing and boots",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: absent_uart,
-        },
-        Scenario {
-            name: "nmi",
-            summary: "with non-maskable interrupts during the verification",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: nmi,
-        },
-        Scenario {
-            name: "efi",
-            summary: "booted by EFI firmware, whose tables the capture kernel is given, but not its memory map",
-            needs: &[Need::Makedumpfile, Need::Ovmf],
-            may_be_skipped: false,
-            story: |stage| efi(stage, ""),
-        },
-        Scenario {
-            name: "efi-noefi",
-            summary: "booted by EFI firmware, of which the capture kernel is told nothing but where ACPI is",
-            needs: &[Need::Makedumpfile, Need::Ovmf],
-            may_be_skipped: false,
-            story: |stage| efi(stage, "--noefi"),
-        },
-    ]
+table! {
+    "soft", [Makedumpfile], soft,
+        "on CPUs without SHA-NI the portable engine verifies";
+    "la57", [Makedumpfile, FiveLevels], la57,
+        "with five-level paging";
+    "high", [Makedumpfile], high,
+        "with a crash region above 4 GiB";
+    "ap", [Makedumpfile], application_processor,
+        "with the panic on CPU 1 instead of the boot processor";
+    "uart-absent", [Makedumpfile], absent_uart,
+        "told to report to a serial port that is not there, the purgatory says nothing and boots";
+    "nmi", [Makedumpfile], nmi,
+        "with non-maskable interrupts during the verification";
+    "efi", [Makedumpfile, Ovmf], |stage| efi(stage, ""),
+        "booted by EFI firmware, whose tables the capture kernel is given, but not its memory map";
+    "efi-noefi", [Makedumpfile, Ovmf], |stage| efi(stage, "--noefi"),
+        "booted by EFI firmware, of which the capture kernel is told nothing but where ACPI is";
 }
 
 fn soft(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, check};
 use crate::panics::{self, Cause, Panicked};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::Stage;
 use crate::storm::Contestant;
 
@@ -11,23 +11,14 @@ const SEED: u64 = 6;
 /// Panics of each contestant.
 const COUNT: u32 = 2;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "panics-in-kernel",
-            summary: "two panics at drawn moments, while memory and CPUs come and go and the kernel keeps the image true, never find nothing armed",
-            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::Storm],
-            may_be_skipped: false,
-            story: in_kernel,
-        },
-        Scenario {
-            name: "panics-per-event",
-            summary: "two panics at the same moments while kexec-tools unloads and loads for each event end as can be explained",
-            needs: &[Need::Kernel("6.12"), Need::Kexec, Need::Storm],
-            may_be_skipped: false,
-            story: |stage| series(stage, Contestant::KexecPerEvent).map(drop),
-        },
-    ]
+table! {
+    "panics-in-kernel", [Kernel("6.12"), Kexec, Storm, CrashHotplug, Hotplug], in_kernel,
+        "two panics at drawn moments, while memory and CPUs come and go and the kernel keeps the \
+         image true, never find nothing armed";
+    "panics-per-event", [Kernel("6.12"), Kexec, Storm, CrashHotplug, Hotplug],
+        |stage| series(stage, Contestant::KexecPerEvent).map(drop),
+        "two panics at the same moments while kexec-tools unloads and loads for each event end as \
+         can be explained";
 }
 
 fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {

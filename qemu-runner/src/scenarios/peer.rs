@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, check_eq};
 use crate::first::{CAPTURE_APPEND, First, load_command};
 use crate::machine;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{Setup, Stage, guest};
 use crate::storm::calls::Call;
 use crate::storm::witness::{read_probes, start_probes};
@@ -30,37 +30,20 @@ const JUMP_LIMIT: Duration = Duration::from_secs(900);
 /// Each is run so many times, in turns; the shortest time counts.
 const ROUNDS: u32 = 3;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "peer-capture",
-            summary: "what is demanded of a vmcore is fulfilled by one that kexec-tools and the kernel have prepared",
-            needs: &[Need::Makedumpfile, Need::Kexec],
-            may_be_skipped: false,
-            story: capture,
-        },
-        Scenario {
-            name: "peer-load-time",
-            summary: "how long kdump-loader and kexec-tools take to arm the same files in the same machine",
-            needs: &[Need::Makedumpfile, Need::Kexec],
-            may_be_skipped: false,
-            story: load_time,
-        },
-        Scenario {
-            name: "peer-jump-time",
-            summary: "how long kdump-loader's and kexec-tools' purgatories keep the capture kernel waiting",
-            needs: &[Need::Makedumpfile, Need::Kexec],
-            may_be_skipped: false,
-            story: |stage| jump_time(stage, machine::CPU, EngineId::ShaNi),
-        },
-        Scenario {
-            name: "peer-jump-time-soft",
-            summary: "the same on a CPU without SHA-NI",
-            needs: &[Need::Makedumpfile, Need::Kexec],
-            may_be_skipped: false,
-            story: |stage| jump_time(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
-        },
-    ]
+table! {
+    "peer-capture", [Makedumpfile, Kexec, CrashHotplug], capture,
+        "what is demanded of a vmcore is fulfilled by one that kexec-tools and the kernel have \
+         prepared";
+    "peer-load-time", [Makedumpfile, Kexec, KexecFile], load_time,
+        "how long kdump-loader and kexec-tools take to arm the same files in the same machine";
+    "peer-jump-time", [Makedumpfile, Kexec],
+        |stage| jump_time(stage, machine::CPU, EngineId::ShaNi),
+        "how long kdump-loader's and kexec-tools' purgatories keep the capture kernel waiting",
+        by name only: "a measurement: it shows a figure and nothing else";
+    "peer-jump-time-soft", [Makedumpfile, Kexec],
+        |stage| jump_time(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
+        "the same on a CPU without SHA-NI",
+        by name only: "a measurement: it shows a figure and nothing else";
 }
 
 fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use crate::console::Said;
 use crate::error::{Error, check, check_eq};
 use crate::first::{First, RESET_DELAY_S};
 use crate::purgatory::{self, Function};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::corrupt::bare;
 use crate::stage::Stage;
 
@@ -22,54 +22,26 @@ const THREE_STREAMS: &str = "sha256_three_streams";
 /// What `crate::story::tell` is called in the purgatory's symbols, as far as no build changes it (Rust's v0 mangling).
 const STORY_TELL: &str = "5story4tell";
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "purgatory-corrupt-text",
-            summary: "a bit flipped in the purgatory's own code never ends in a boot",
-            needs: &[],
-            may_be_skipped: false,
-            story: text,
+table! {
+    "purgatory-corrupt-text", [], text,
+        "a bit flipped in the purgatory's own code never ends in a boot";
+    "purgatory-corrupt-block", [], block,
+        "a bit flipped in a value of the handoff block that could be right breaks the seal";
+    "purgatory-corrupt-block-delay", [], delay,
+        "a bit flipped in the handoff block's delay does not hold up the reset by weeks";
+    "purgatory-corrupt-leaf-table", [],
+        |stage| {
+            let place = |image: &ArmedImage| image.leaf_table.start;
+            sealed_with(stage, "--on-corrupt boot", place, 0, Verdict::Seal).map(drop)
         },
-        Scenario {
-            name: "purgatory-corrupt-block",
-            summary: "a bit flipped in a value of the handoff block that could be right breaks the seal",
-            needs: &[],
-            may_be_skipped: false,
-            story: |stage| {
-                let place = |image: &ArmedImage| image.block.start + offset_of!(Block, tsc_khz) as u64;
-                sealed(stage, place, 0, Verdict::Seal).map(drop)
-            },
-        },
-        Scenario {
-            name: "purgatory-corrupt-block-delay",
-            summary: "a bit flipped in the handoff block's delay does not hold up the reset by weeks",
-            needs: &[],
-            may_be_skipped: false,
-            story: delay,
-        },
-        Scenario {
-            name: "purgatory-corrupt-leaf-table",
-            summary: "a bit flipped in the leaf table breaks the seal, and `--on-corrupt boot` boots no such image",
-            needs: &[],
-            may_be_skipped: false,
-            story: |stage| sealed_with(stage, "--on-corrupt boot", |image| image.leaf_table.start, 0, Verdict::Seal).map(drop),
-        },
-        Scenario {
-            name: "purgatory-exception",
-            summary: "an invalid instruction in the purgatory's own code is named with its place, and the machine is reset",
-            needs: &[Need::Purgatory],
-            may_be_skipped: false,
-            story: exception,
-        },
-        Scenario {
-            name: "purgatory-machine-check",
-            summary: "a machine check while the image is verified is named with what was being verified, and the machine is reset",
-            needs: &[Need::Purgatory],
-            may_be_skipped: false,
-            story: machine_check,
-        },
-    ]
+        "a bit flipped in the leaf table breaks the seal, and `--on-corrupt boot` boots no such \
+         image";
+    "purgatory-exception", [Purgatory], exception,
+        "an invalid instruction in the purgatory's own code is named with its place, and the \
+         machine is reset";
+    "purgatory-machine-check", [Purgatory], machine_check,
+        "a machine check while the image is verified is named with what was being verified, and \
+         the machine is reset";
 }
 
 /// The code has nobody to verify it before it runs, so there is no telling how it ends; but end it must, and never in a boot.
@@ -104,6 +76,11 @@ fn sealed_with(
     let delay_ms = crashed.reset_as_announced()?;
     crashed.expect_verdict(verdict)?;
     Ok(delay_ms)
+}
+
+fn block(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let place = |image: &ArmedImage| image.block.start + offset_of!(Block, tsc_khz) as u64;
+    sealed(stage, place, 0, Verdict::Seal).map(drop)
 }
 
 fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {

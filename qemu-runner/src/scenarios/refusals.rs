@@ -4,7 +4,7 @@ use handoff::RegionKind;
 
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First, load_command, number};
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{Setup, Stage, guest};
 
 /// `kdump-loader` could not do what it was asked to.
@@ -14,24 +14,12 @@ const COULD_NOT: i32 = 1;
 /// counts as memory and MemTotal does not.
 const EXCESS: u64 = 8 << 20;
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "bad-input-in-vm",
-            summary: "not root, a bad kernel, too small a region, lockdown, kexec_load_disabled, a reservation given back: refused in words, \
-                      still armed",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: bad_input,
-        },
-        Scenario {
-            name: "half-of-memory",
-            summary: "an image that fits its region but not half of memory is refused in words, still armed",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: too_large,
-        },
-    ]
+table! {
+    "bad-input-in-vm", [Makedumpfile, Lockdown], bad_input,
+        "not root, a bad kernel, too small a region, lockdown, kexec_load_disabled, a reservation \
+         given back: refused in words, still armed";
+    "half-of-memory", [Makedumpfile], too_large,
+        "an image that fits its region but not half of memory is refused in words, still armed";
 }
 
 fn bad_input(stage: &mut Stage<'_>) -> Result<(), Error> {

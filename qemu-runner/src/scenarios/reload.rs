@@ -7,7 +7,7 @@ use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S, load_command};
 use crate::machine::DIMM_SIZE;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::commands::{json, status};
 use crate::scenarios::complete::MEMORY_BLOCK;
 use crate::stage::{Setup, Stage, guest};
@@ -17,31 +17,15 @@ const CONFIG: &str = "/etc/kdump-loader.toml";
 /// When a reload is killed, in milliseconds after its start. Emulated, one takes about 700.
 const KILLED_AFTER_MS: [u32; 7] = [10, 100, 250, 400, 500, 600, 750];
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "reload",
-            summary: "reload arms what is not armed, leaves alone what is true, keeps the old image if the new one is bad, and drops a \
-                      removed DIMM from the elfcorehdr; watch tells it",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: reload,
-        },
-        Scenario {
-            name: "reload-old-kernel",
-            summary: "on a kernel without hotplug support, a CPU and the eight blocks of a DIMM are one reload in place, and both are in the dump",
-            needs: &[Need::Makedumpfile, Need::Kernel("6.1")],
-            may_be_skipped: false,
-            story: old_kernel,
-        },
-        Scenario {
-            name: "reload-killed",
-            summary: "a reload that is killed, or finds /run full, leaves an image armed that gives a dump",
-            needs: &[Need::Makedumpfile],
-            may_be_skipped: false,
-            story: killed,
-        },
-    ]
+table! {
+    "reload", [Makedumpfile, CrashHotplug, Hotplug, KexecFile, Lockdown], reload,
+        "reload arms what is not armed, leaves alone what is true, keeps the old image if the new \
+         one is bad, and drops a removed DIMM from the elfcorehdr; watch tells it";
+    "reload-old-kernel", [Makedumpfile, Kernel("6.1"), NoCrashHotplug, Hotplug], old_kernel,
+        "on a kernel without hotplug support, a CPU and the eight blocks of a DIMM are one reload \
+         in place, and both are in the dump";
+    "reload-killed", [Makedumpfile], killed,
+        "a reload that is killed, or finds /run full, leaves an image armed that gives a dump";
 }
 
 fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -230,7 +214,11 @@ pub(super) fn expect_reload(first: &mut First<'_, '_>, options: &str, expected: 
     check(names == expected, "reasons of `reload`", format!("{expected:?}"), told.to_string())?;
     check_eq("how often `reload` has armed", &told["armed"], &Value::from(u32::from(!expected.is_empty())))?;
     check_eq("kexec_crash_loaded after `reload`", &first.crash_loaded()?, &true)?;
-    first.note(if expected.is_empty() { "reload: still true".to_owned() } else { format!("reload: armed, because {names:?}") });
+    first.note(if expected.is_empty() {
+        "reload: already up to date".to_owned()
+    } else {
+        format!("reload: armed, because {names:?}")
+    });
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
 use crate::first::{CAPTURE_APPEND, First};
 use crate::iomem::merged;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::{Setup, Stage, guest};
 use calls::{CALLS, Call, Outcome};
 use handed::{E820_TABLE, Handed};
@@ -57,14 +57,10 @@ const EXPLAINED_BY_MAP: &[(Range<usize>, &str, &str)] = &[
     (0x1e0..0x1e4, "alt_mem_k", "the same, for more memory"),
 ];
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "peer-image",
-        summary: "every option makes the same image with kexec-tools and with the loader as `kexec`, but for what is explained",
-        needs: &[Need::Makedumpfile, Need::Kexec, Need::Ovmf],
-        may_be_skipped: false,
-        story: compare,
-    }]
+table! {
+    "peer-image", [Makedumpfile, Kexec, Ovmf, CrashHotplug, KexecFile], compare,
+        "every option makes the same image with kexec-tools and with the loader as `kexec`, but \
+         for what is explained";
 }
 
 fn compare(stage: &mut Stage<'_>) -> Result<(), Error> {

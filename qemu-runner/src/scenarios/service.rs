@@ -17,30 +17,20 @@ use crate::error::{Error, check, check_eq};
 use crate::first::First;
 use crate::installed::{self, Disk, Guest, Kexec};
 use crate::report;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::stage::Stage;
 use crate::vm::Line;
 
 /// systemd boots twice and makedumpfile compresses, on emulated CPUs: 150 s of a processor's time, which on busy cores have taken 470 s.
 const LIMIT: Duration = Duration::from_secs(900);
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            name: "debian-service",
-            summary: "Debian's kdump-tools loads, reloads and unloads with kdump-loader as kexec, and its capture service saves the dump",
-            needs: &[Need::DebianDisk, Need::Makedumpfile],
-            may_be_skipped: true,
-            story: |stage| service(stage, Kexec::Ours),
-        },
-        Scenario {
-            name: "debian-service-peer",
-            summary: "the same with Debian's own kexec: what is demanded of the service is what it does",
-            needs: &[Need::DebianDisk, Need::Makedumpfile],
-            may_be_skipped: true,
-            story: |stage| service(stage, Kexec::Peer),
-        },
-    ]
+table! {
+    "debian-service", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Ours),
+        "Debian's kdump-tools loads, reloads and unloads with kdump-loader as kexec, and its \
+         capture service saves the dump";
+    "debian-service-peer", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Peer),
+        "the same with Debian's own kexec: what is demanded of the service is what it does",
+        by name only: "the control of debian-service: it shows nothing of ours and takes minutes";
 }
 
 fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {

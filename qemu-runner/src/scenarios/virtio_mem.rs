@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, check_eq};
 use crate::first::First;
 use crate::iomem::Iomem;
-use crate::scenario::{Need, Scenario};
+use crate::scenario::table;
 use crate::scenarios::commands::status;
 use crate::scenarios::complete::MEMORY_BLOCK;
 use crate::scenarios::reload::{configure, expect_reload};
@@ -24,19 +24,16 @@ const STATES: &str = "/sys/devices/system/memory/memory*/state";
 /// How often the guest is asked for that.
 const POLL: Duration = Duration::from_millis(50);
 
-pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "virtio-mem",
-        summary: "memory that virtio-mem brings is in the dump without a reload; of what it takes away one reload in place knows",
-        needs: &[Need::Makedumpfile, Need::VirtioMem],
-        may_be_skipped: false,
-        story,
-    }]
+table! {
+    "virtio-mem", [Makedumpfile, VirtioMem, CrashHotplug], story,
+        "memory that virtio-mem brings is in the dump without a reload; of what it takes away one \
+         reload in place knows";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { virtio_mem: BLOCKS * MEMORY_BLOCK, ..Setup::default() })?;
-    first.vm.run_ok(&format!("insmod {}", guest::VIRTIO_MEM))?;
+    // Without any, the drivers are built in.
+    first.vm.run_ok(&format!("for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done", guest::DRIVERS))?;
     let at_boot = first.iomem()?;
     resize(&mut first, &at_boot, 1)?;
 

@@ -1,46 +1,82 @@
 //! `cargo xtask qemu`: real kernels, real panics, as scenarios.
 //!
-//! On exit: for each scenario its timeline, or what went otherwise than it must.
+//! *On exit*: for each scenario its timeline, what failed, or why it was not run; as text or as TAP.
 
 mod bare; // cases of the fault matrix, on our own kernel
+mod tell; // what came of each, on stdout
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use qemu_runner::context::KernelUnderTest;
 use qemu_runner::page::{self, Section};
-use qemu_runner::{Context, Scenario, scenarios};
+use qemu_runner::{Context, Outcome, Scenario, scenarios};
 use xshell::Shell;
 
 use crate::build;
 use crate::repository::Repository;
-use crate::setup;
+use crate::setup::{self, Large};
+use tell::{End, Teller};
 
 /// The whole story: armed, memory and a CPU added, panicked, captured.
 const DEFAULT: &str = "hotplug";
+/// The exit status that makes `git bisect run` skip a commit.
+pub const CANNOT_TELL: u8 = 125;
+/// The exit codes, for `--help`.
+const EXIT_CODES: &str = "\
+Exit status, as `git bisect run` reads it:
+  0    every scenario passed, or was skipped because it is not about this kernel
+  1    a scenario failed
+  125  no scenario failed, but it is unknown whether they would pass: a kernel did not boot to user space or
+       lacks what a scenario needs, no scenario fits, or the build, a download, QEMU or this machine failed
+  2    the command line is wrong
+
+With kernels of your own: docs/kernel-developers.md.";
+
+/// Nothing failed, but it is not known either that all is well.
+#[derive(Debug)]
+pub struct CannotTell(String);
+
+impl fmt::Display for CannotTell {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CannotTell {}
 
 /// Panic a real kernel in QEMU and show what its capture kernel finds
 ///
-/// Brings and builds what is needed first. Every run ends in a timeline of what happened and when; its console logs stay under
-/// target/qemu/SCENARIO/.
+/// Downloads and builds what is missing first. Every run ends in a timeline of what happened and when. Its console logs stay
+/// under target/qemu/SCENARIO/.
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Args {
     #[command(subcommand)]
     harness: Option<Harness>,
-    /// Which scenarios, in this order
-    #[arg(default_value = DEFAULT)]
+    /// Which scenarios, in this order; defaults to `hotplug`, with --bzimage to all that fit the kernel
     scenario: Vec<String>,
-    /// List the scenarios and what each shows
+    /// List the scenarios and what each shows, with --bzimage which of them fit the kernel
     #[arg(long)]
     list: bool,
-    /// Kernel of scenarios that do not ask for a certain one
+    /// Debian's kernel for scenarios that do not ask for a certain one
     #[arg(long, value_name = "SERIES", value_parser = ["6.1", "6.12", "7"])]
     kernel: Option<String>,
+    /// Test this kernel in place of Debian's, as the first kernel and as the capture kernel
+    #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
+    bzimage: Option<PathBuf>,
+    /// Where its modules are: DIR of `make INSTALL_MOD_PATH=DIR modules_install`, or /lib/modules/RELEASE
+    #[arg(long, value_name = "DIR", requires = "bzimage")]
+    modules: Option<PathBuf>,
+    /// Print TAP version 14 on stdout, which KTAP parsers read as well
+    #[arg(long, conflicts_with = "list")]
+    tap: bool,
     /// Keep the guests' memory and initial RAM disks too
     #[arg(long)]
     keep: bool,
-    /// Write what came out as a page that stands alone: timeline, memory before and after, verdict, vmcore, crash region
+    /// Write a page that stands alone: timeline, memory before and after, verdict, vmcore, crash region
     #[arg(long, value_name = "FILE.html", conflicts_with = "list")]
     report: Option<PathBuf>,
 }
@@ -52,56 +88,114 @@ enum Harness {
 }
 
 impl Args {
-    /// Runs them all, and fails if one does.
+    /// Runs them all. Fails if one fails; any other error means that nothing can be told.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         if let Some(Harness::Bare(bare)) = &self.harness {
             return bare.run(sh, repo);
         }
+        let teller = Teller::new(self.tap);
+        let kernel = self.bzimage.as_deref().map(|file| KernelUnderTest::open(file, self.modules.as_deref()));
+        let kernel = kernel.transpose().map_err(|error| teller.bail_out(error.chain()))?;
         if self.list {
-            let width = scenarios().iter().map(|s| s.name.len()).max().unwrap_or(0);
-            scenarios().iter().for_each(|s| println!("{:width$}  {}", s.name, s.summary));
-            return Ok(());
+            return list(repo, kernel);
         }
+        let run = self.prepare(sh, repo, kernel).and_then(|(context, wanted)| self.play(&teller, &context, &wanted));
+        run.map_err(|error| teller.bail_out(format!("{error:#}")))?;
+        teller.finish()
+    }
+
+    /// What to run, and what to run it with.
+    fn prepare(
+        &self,
+        sh: &Shell,
+        repo: &Repository,
+        kernel: Option<KernelUnderTest>,
+    ) -> Result<(Context, Vec<&'static Scenario>)> {
         // Names first: a typing error should not cost a build.
-        let wanted = self.scenario.iter().map(|name| by_name(name)).collect::<Result<Vec<_>>>()?;
+        let named = self.scenario.iter().map(|name| by_name(name)).collect::<Result<Vec<_>>>()?;
+        let wanted = match (&kernel, named.is_empty()) {
+            (_, false) => named,
+            (None, true) => vec![by_name(DEFAULT)?],
+            (Some(_), true) => scenarios().iter().filter(|scenario| scenario.by_name_only.is_none()).collect(),
+        };
         if let Some(report) = &self.report {
-            // So that nobody learns after minutes that it cannot be written. An earlier page stays until there is another.
+            // It must be possible to write it, or minutes are lost. An earlier page stays until there is another.
             let opened = OpenOptions::new().create(true).append(true).open(report);
             opened.with_context(|| format!("cannot write {}", report.display()))?;
         }
-        prepare(sh, repo, wanted.iter().any(|scenario| scenario.needs_debian_disk()))?;
-        let context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
-        let (mut failed, mut sections) = (Vec::new(), Vec::new());
+        let debian_disk = kernel.is_none() && wanted.iter().any(|scenario| scenario.needs_debian_disk());
+        bring(sh, repo, Large { kernels: kernel.is_none(), debian_disk })?;
+        let mut context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
+        if let Some(kernel) = kernel {
+            context = context.with_kernel(kernel);
+        }
+        Ok((if wanted.len() > 1 { context.with_checkpoints()? } else { context }, wanted))
+    }
+
+    /// Runs them one after the other and tells what came of each.
+    fn play(&self, teller: &Teller, context: &Context, wanted: &[&'static Scenario]) -> Result<()> {
+        teller.plan(wanted.len());
+        let mut sections = Vec::new();
         for scenario in wanted {
-            let result = match scenario.missing(&context) {
-                Some(reason) => Err(format!("{}: cannot be run here: {reason}", scenario.name)),
-                None => scenario.run(&context).map_err(|error| error.chain()),
-            };
-            match &result {
-                Ok(outcome) => println!("{outcome}"),
-                Err(why) => {
-                    eprintln!("{why}");
-                    failed.push(scenario.name);
-                }
-            }
-            sections.push(Section::new(scenario, result));
+            let (end, outcome) = play(scenario, context, self.scenario.is_empty());
+            teller.tell(scenario.name, &end);
+            sections.push(Section::new(scenario, outcome.ok_or_else(|| end.text().to_owned())));
         }
         if let Some(report) = &self.report {
             std::fs::write(report, page::html(&sections)).with_context(|| format!("cannot write {}", report.display()))?;
-            println!("all of it as a page: {}", report.display());
-        }
-        if !failed.is_empty() {
-            bail!("{} of {} scenarios failed: {}", failed.len(), self.scenario.len(), failed.join(", "));
+            teller.remark(&format!("report: {}", report.display()));
         }
         Ok(())
     }
 }
 
-/// Brings and builds everything that scenarios need, with the disk that only some of them do.
+/// Runs a scenario. If all were asked for, one that does not fit the kernel is skipped.
+fn play(scenario: &Scenario, context: &Context, all: bool) -> (End, Option<Outcome>) {
+    if let Some(reason) = scenario.unfit(context) {
+        return (if all { End::Skipped(reason) } else { End::CannotTell(reason) }, None);
+    }
+    if let Some(reason) = scenario.missing(context) {
+        return (End::CannotTell(reason), None);
+    }
+    let result = scenario.run(context);
+    if let Some(reason) = result.as_ref().err().and_then(|error| error.unfit()).filter(|_| all) {
+        return (End::Skipped(reason.to_owned()), None);
+    }
+    let outcome = result.as_ref().ok().cloned();
+    (End::of(result.map(|outcome| outcome.to_string())), outcome)
+}
+
+/// Prints the scenarios, and which of them fit the kernel.
+fn list(repo: &Repository, kernel: Option<KernelUnderTest>) -> Result<()> {
+    let width = scenarios().iter().map(|s| s.name.len()).max().unwrap_or(0);
+    let Some(kernel) = kernel else {
+        scenarios().iter().for_each(|s| println!("{:width$}  {}", s.name, s.summary));
+        return Ok(());
+    };
+    let config = kernel.config.as_ref().map_or("unknown: the running kernel is asked", |config| &config.source);
+    println!("kernel         {}\nconfiguration  {config}", kernel.kernel.release);
+    println!("fits: runs; named: runs if it is named, because it is a measurement or a control\n");
+    let context = Context::from_repo(&repo.root, None, false)?.with_kernel(kernel);
+    for scenario in scenarios() {
+        match scenario.unfit(&context) {
+            None if scenario.by_name_only.is_some() => println!("named  {:width$}  {}", scenario.name, scenario.summary),
+            None => println!("fits   {:width$}  {}", scenario.name, scenario.summary),
+            Some(reason) => println!("skip   {:width$}  {reason}", scenario.name),
+        }
+    }
+    Ok(())
+}
+
+/// Downloads and builds everything that scenarios on Debian's kernels need.
 pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
+    bring(sh, repo, Large { kernels: true, debian_disk })
+}
+
+/// The same; which of the large parts, the caller says.
+pub fn bring(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     // Before downloads, since no download can make up for it.
     setup::linker(sh)?;
-    setup::guests(sh, repo, debian_disk)?;
+    setup::guests(sh, repo, large)?;
     build::build(sh, repo)?;
     build::hosted::guest_programs(sh, repo)
 }
@@ -110,7 +204,7 @@ pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
 pub fn by_name(name: &str) -> Result<&'static Scenario> {
     scenarios().iter().find(|s| s.name == name).with_context(|| {
         let names: Vec<&str> = scenarios().iter().map(|s| s.name).collect();
-        format!("there is no scenario {name}; there are: {}", names.join(", "))
+        format!("there is no scenario {name}; the scenarios are: {}", names.join(", "))
     })
 }
 
@@ -141,6 +235,9 @@ mod tests {
         assert!(parsed("bare --all").unwrap().harness.is_some());
         for mistaken in [
             "--list --report page.html",
+            "--list --tap",
+            "--bzimage a --kernel 7",
+            "--modules /lib/modules/6.19",
             "hotplug --report",
             "bare --all sound",
             "bare --all --gdb",

@@ -107,7 +107,7 @@ fn memory_for_two_thousand_cpus_is_remarked_on() {
         assert_eq!(about(&line, 2000), expected, "{line}");
     }
     let message = expected[0].to_string();
-    assert!(message.contains("2000 CPUs; they take about 1525.9 MiB") && message.contains("add nr_cpus=1"), "{message}");
+    assert!(message.contains("2000 CPUs, which take about 1525.9 MiB") && message.contains("add nr_cpus=1"), "{message}");
     assert_eq!(about(GOOD, 2000), []);
 }
 

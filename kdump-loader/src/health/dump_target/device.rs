@@ -1,26 +1,26 @@
-//! What a directory is on: its mount, the block device below that, and the devices below that one.
+//! The device of a directory: its mount, the block device below it, and the devices below that.
 
 use std::path::{Path, PathBuf};
 
 use super::super::files::Files;
 
-/// How many block devices may be stacked. LUKS on LVM on RAID on a partition is five.
+/// Limit of stacked block devices. LUKS on LVM on RAID on a partition is five.
 const DEEPEST: usize = 16;
 /// The unit of /sys/class/block/NAME/size.
 const SECTOR: u64 = 512;
-/// How a device of dm-crypt begins its identifier, LUKS or not (cryptsetup, `DM_UUID_PREFIX`).
+/// Prefix of a dm-crypt device's identifier, with and without LUKS (cryptsetup, `DM_UUID_PREFIX`).
 const CRYPT: &str = "CRYPT-";
 
-/// Something that is mounted.
+/// A mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// The directory of /sys that tells about its block device.
+    /// The directory of its block device in /sys.
     pub device: String,
-    /// Where it is mounted.
+    /// The mount point.
     pub point: String,
     /// The type of its file system.
     pub kind: String,
-    /// Whether its files are in memory, and gone after the next boot.
+    /// Whether its files are in memory, so that a boot loses them.
     pub is_volatile: bool,
     /// Major and minor number, as in `8:1`.
     number: String,
@@ -32,7 +32,7 @@ impl Mount {
         NETWORK.contains(&self.kind.as_str())
     }
 
-    /// Whether a program or another machine answers for it. A look at its files may wait for ever.
+    /// Whether a program or another machine serves it, so that an access may hang.
     fn may_hang(&self) -> bool {
         self.is_on_network() || self.kind == "autofs" || self.kind == "fuse" || self.kind.starts_with("fuse.")
     }
@@ -41,12 +41,12 @@ impl Mount {
 /// File systems of other machines.
 const NETWORK: [&str; 12] =
     ["nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "lustre", "coda", "ncpfs", "fuse.sshfs", "fuse.glusterfs"];
-/// How many links are followed (`MAXSYMLINKS`, include/linux/namei.h).
+/// Limit of followed links (`MAXSYMLINKS`, include/linux/namei.h).
 const MOST_LINKS: usize = 40;
 /// File systems in memory.
 const VOLATILE: [&str; 2] = ["tmpfs", "ramfs"];
 
-/// What is mounted, from /proc/self/mountinfo (Documentation/filesystems/proc.rst, 3.5).
+/// All mounts, from /proc/self/mountinfo (Documentation/filesystems/proc.rst, 3.5).
 fn mounts(files: Files<'_>) -> Vec<Mount> {
     let text = files.text("proc/self/mountinfo").unwrap_or_default();
     let mount = |line: &str| {
@@ -55,8 +55,8 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
         let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
         let (kind, rest) = after.split_once(' ')?;
         let source = unescaped(rest.split(' ').next()?);
-        // Major number 0 is no block device. btrfs has such a number, and its source is one. Another source may be a path on a
-        // file system that does not answer.
+        // Major number 0 is not a block device. btrfs has such a number, but its source is a device. Other sources may be paths
+        // on a file system that hangs.
         let device = match number.starts_with("0:") {
             true if source.starts_with("/dev/") => block_device(files, &source).unwrap_or_default(),
             true => String::new(),
@@ -67,14 +67,14 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
     text.lines().filter_map(mount).collect()
 }
 
-/// Spaces and the like are octal in mountinfo.
+/// Decodes the octal escapes of mountinfo.
 fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(text.to_owned(), |text, (code, it)| text.replace(code, it))
 }
 
-/// The mount that a directory is on: of those on the way to it, the lowest, and of several there the last.
+/// The mount that a directory is on: the innermost one, and the last of several at the same point.
 pub fn mount_of(files: Files<'_>, directory: &str) -> Option<Mount> {
     innermost(&mounts(files), Path::new(directory)).cloned()
 }
@@ -83,8 +83,11 @@ fn innermost<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
     mounts.iter().filter(|mount| directory.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
 }
 
-/// The path of a directory after all links, as far as it exists. An error is the mount on the way that may hang, of which nothing
-/// was asked.
+/// Resolves all links in a directory's path, as far as it exists.
+///
+/// # Errors
+///
+/// A mount on the way that may hang. It is not accessed.
 pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
     let mounts = mounts(files);
     let mut left: Vec<String> = directory.rsplit('/').map(str::to_owned).collect();
@@ -113,7 +116,7 @@ pub fn mounted(files: Files<'_>, block: &str) -> Option<String> {
     mounts(files).into_iter().find(|mount| mount.number == number || mount.device == block).map(|mount| mount.point)
 }
 
-/// The directory of /sys that tells about a device, named by its path or as in fstab(5).
+/// The directory in /sys of a device that is named by its path or as in fstab(5).
 pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
     let by = [("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid"), ("PARTLABEL=", "by-partlabel")];
     let by = by.iter().find_map(|(prefix, directory)| {
@@ -124,7 +127,7 @@ pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
     files.exists(&block).then_some(block)
 }
 
-/// A label as udev names the link to its device (`encode_devnode_name` of systemd).
+/// A label in the encoding of udev's links (`encode_devnode_name` of systemd).
 fn encoded(label: &str) -> String {
     let encode = |character: char| match character {
         _ if character.is_ascii_alphanumeric() || "#+-.:=@_".contains(character) || !character.is_ascii() => {
@@ -135,7 +138,7 @@ fn encoded(label: &str) -> String {
     label.chars().map(encode).collect()
 }
 
-/// The name of the encrypted volume that a device is, or is on.
+/// The name of the encrypted volume that holds a device, or is it.
 pub fn encrypted(files: Files<'_>, block: &str) -> Option<String> {
     encrypted_below(files, block, DEEPEST)
 }
@@ -147,22 +150,22 @@ fn encrypted_below(files: Files<'_>, block: &str, depth: usize) -> Option<String
     if files.line(format!("{block}/dm/uuid")).is_some_and(|uuid| uuid.starts_with(CRYPT)) {
         return files.line(format!("{block}/dm/name"));
     }
-    // A partition has no slaves; the disk around it may.
+    // A partition has no slaves, but its disk may.
     let disk = if files.exists(format!("{block}/partition")) { format!("{block}/..") } else { block.to_owned() };
     let below = files.names(format!("{disk}/slaves"));
     below.iter().find_map(|name| encrypted_below(files, &format!("sys/class/block/{name}"), depth - 1))
 }
 
-/// Bytes that a block device holds.
+/// Size of a block device in bytes.
 pub fn size(files: Files<'_>, block: &str) -> Option<u64> {
     files.line(format!("{block}/size"))?.parse::<u64>().ok()?.checked_mul(SECTOR)
 }
 
-/// Bytes that are free where a directory is, or would be made.
+/// Free bytes on the file system of a directory, which need not exist yet.
 pub fn free(files: Files<'_>, directory: &str) -> Option<u64> {
     let nearest = Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
     let file_system = rustix::fs::fstatvfs(nearest).ok()?;
-    // Root writes the dump, so what is reserved for root counts.
+    // Root writes the dump, so blocks reserved for root count as free.
     file_system.f_bfree.checked_mul(file_system.f_frsize)
 }
 
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn way_to_a_directory_ends_before_a_mount_that_may_hang() {
+    fn path_is_resolved_only_up_to_a_mount_that_may_hang() {
         let root = tempfile::tempdir().unwrap();
         for directory in ["proc/self", "boot", "mnt/dumps/today", "auto/local"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
@@ -206,7 +209,7 @@ mod tests {
         for (path, expected) in [("/crash/today", "/boot/today"), ("/nowhere", "/nowhere"), ("/mnt/./../boot", "/boot")] {
             assert_eq!(real(path).as_deref(), Ok(expected));
         }
-        assert_eq!(real("/disk/crash").as_deref(), Ok("/disk/crash"), "what was mounted last counts");
+        assert_eq!(real("/disk/crash").as_deref(), Ok("/disk/crash"), "the last mount counts");
         assert_eq!(real("/loop").as_deref(), Ok("/loop"));
         for (path, point) in [
             ("/mnt/dumps", "/mnt/dumps"),

@@ -1,4 +1,4 @@
-//! How large the dump is going to be: what makedumpfile keeps of the memory as it is used now.
+//! Estimates the size of the dump: the memory in use now that makedumpfile keeps.
 
 use std::cmp::Ordering;
 
@@ -7,15 +7,15 @@ use super::super::files::Files;
 use super::super::saver::Service;
 use crate::findings::{Code, Finding};
 
-/// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16): an older one excludes no free page.
+/// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16). Older ones exclude no free pages.
 const FIRST_GOOD: [u32; 3] = [1, 7, 7];
-/// The first Linux whose page types it does not know.
+/// The first Linux with the new page types.
 const PAGE_TYPES_CHANGED: [u32; 2] = [6, 12];
 /// The collector that leaves pages out.
 const MAKEDUMPFILE: &str = "makedumpfile";
-/// What precedes its version in the program.
+/// The text before the version in the program.
 const BANNER: &[u8] = b"makedumpfile: version ";
-/// No makedumpfile is larger. Debian's has 0.4 MB.
+/// Limit of the program's size. Debian's has 0.4 MB.
 const LARGEST: u64 = 16 << 20;
 
 /// Page types that `-d LEVEL` excludes (makedumpfile(8)).
@@ -26,13 +26,13 @@ const FREE: u32 = 16;
 /// Bytes of a dump, before compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// At least so many.
+    /// If all free pages are left out as pages of zeroes.
     pub least: u64,
-    /// As many if no free page is left out as a page of zeroes.
+    /// If none are.
     pub most: u64,
 }
 
-/// What a dump by this collector takes. One that is no makedumpfile copies everything.
+/// The size of a dump by this collector. Every collector but makedumpfile copies everything.
 pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Option<Need> {
     let text = files.text("proc/meminfo")?;
     let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
@@ -41,18 +41,19 @@ pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Optio
     let level = level(collector);
     let excluded =
         |bit: u32, keys: &[&str]| -> u64 { if level & bit == 0 { 0 } else { keys.iter().filter_map(|key| value(key)).sum() } };
-    // Huge pages are in none of the other lines. Linux before 4.16 gives their number only (`hugetlb_report_meminfo`).
+    // The other lines do not include huge pages. Linux before 4.16 reports only their number (`hugetlb_report_meminfo`).
     let counted = || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
     let huge_pages = if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
     let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"]) + excluded(USER, &["AnonPages"]) + huge_pages;
     let free = if keeps_free_pages { 0 } else { excluded(FREE, &["MemFree"]) };
-    // Free memory that was never used is zeroes. makedumpfile leaves those out, or compresses them to next to nothing.
+    // Free memory that was never used is zero. makedumpfile leaves such pages out or compresses them to almost nothing.
     let zeroes = if collector.contains(MAKEDUMPFILE) { value("MemFree").unwrap_or(0) } else { 0 };
     let without = |free| total.saturating_sub(used.saturating_add(free));
     Some(Need { least: without(free.max(zeroes)), most: without(free) })
 }
 
-/// The level of `-d`, as in `-d 31` or `-d31`; of several, separated by commas, the last is tried when the others do not fit.
+/// The level of `-d`, as in `-d 31` or `-d31`. From a list with commas, the last one, which makedumpfile tries if the others do
+/// not fit.
 fn level(collector: &str) -> u32 {
     if !collector.contains(MAKEDUMPFILE) {
         return 0;
@@ -65,7 +66,7 @@ fn level(collector: &str) -> u32 {
     value.and_then(|value| value.rsplit(',').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Whether this makedumpfile keeps free pages of the running kernel.
+/// Whether this makedumpfile keeps the running kernel's free pages.
 pub fn too_old(files: Files<'_>, capture: &Capture, service: Service, collector: &str, findings: &mut Vec<Finding>) -> bool {
     let release = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
     let affected = numbers::<2>(&release).is_some_and(|release| release.cmp(&PAGE_TYPES_CHANGED) != Ordering::Less);
@@ -83,24 +84,24 @@ pub fn too_old(files: Files<'_>, capture: &Capture, service: Service, collector:
     match program.as_deref().and_then(version) {
         Some(version) if numbers::<3>(&version).is_some_and(|numbers| numbers < FIRST_GOOD) => {
             let message = format!(
-                "makedumpfile {version} does not know the page types of Linux {release} and keeps every free page: the dump is several times as \
-                 large, and takes as much longer"
+                "makedumpfile {version} does not know the page types of Linux {release} and keeps every free page: the dump is several \
+                 times larger and slower"
             );
-            let remedy = "install makedumpfile 1.7.7 or newer, and build the initrd again if it is in there";
+            let remedy = "install makedumpfile 1.7.7 or newer, and rebuild the initrd if it contains makedumpfile";
             findings.push(Finding::new(Code::MakedumpfileTooOld, message).remedy(remedy));
             true
         }
         Some(_) => false,
         None => {
             let message =
-                format!("the version of makedumpfile is unknown: one before 1.7.7 keeps every free page of Linux {release}");
+                format!("the version of makedumpfile is unknown; versions before 1.7.7 keep every free page of Linux {release}");
             findings.push(Finding::new(Code::MakedumpfileUnknown, message));
             false
         }
     }
 }
 
-/// The version that a makedumpfile prints, out of its program.
+/// The version text in a makedumpfile program.
 fn version(program: &[u8]) -> Option<String> {
     let start = program.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
     let text = program.get(start..)?;
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn level_is_read_as_getopt_reads_it() {
+    fn level_is_parsed_as_by_getopt() {
         for (collector, expected) in [
             ("makedumpfile -l --message-level 7 -d 31", 31),
             ("makedumpfile -c -d1", 1),
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn dump_holds_what_the_level_does_not_exclude() {
+    fn dump_holds_pages_that_the_level_does_not_exclude() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("proc")).unwrap();
         let text = "MemTotal: 1000 kB\nMemFree: 500 kB\nBuffers: 10 kB\nCached: 190 kB\nSwapCached: 0 kB\nAnonPages: 200 kB\n";

@@ -1,4 +1,4 @@
-//! What the services' own files say about the target.
+//! The dump target in the services' own settings.
 
 use std::io::ErrorKind;
 
@@ -8,7 +8,7 @@ use crate::health::files::Files;
 use crate::health::saver::Service;
 use crate::service::shell::{self, What};
 
-/// More than any file of settings has.
+/// Limit of a settings file.
 const LARGEST: u64 = 1 << 20;
 const KDUMP_TOOLS: &str = "etc/default/kdump-tools";
 const KDUMP_UTILS: &str = "etc/kdump.conf";
@@ -18,23 +18,27 @@ const SUSE: &str = "etc/sysconfig/kdump";
 const DEFAULT_DIRECTORY: &str = "/var/crash";
 /// Defaults of kdump-config, kdump.conf(5) and /etc/sysconfig/kdump.
 const DEFAULT_COLLECTOR: &str = "makedumpfile -l -d 31";
-/// The one of them that has a tag in the place of a device.
+/// The file system that is named by a tag instead of a device.
 const VIRTIOFS: &str = "virtiofs";
 /// File systems that kdump.conf may name (`is_fs_type`, kdump-lib.sh).
 const FILE_SYSTEMS: [&str; 8] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "minix", VIRTIOFS, "f2fs"];
 
-/// The settings of this service, if it is one that has any; an error says why they are unknown.
+/// The settings of this service, if it has any.
+///
+/// # Errors
+///
+/// A message that says why they are unknown.
 pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Option<Settings>, String> {
     let text = |path: &str| match files.read(path, LARGEST) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(format!("where the dump goes is unknown: /{path} cannot be read: {error}")),
+        Err(error) => Err(format!("the dump target is unknown: /{path} cannot be read: {error}")),
     };
     Ok(Some(match service {
         Service::Own => return Ok(None),
         Service::KdumpTools => kdump_tools(&Variables::of(KDUMP_TOOLS, &text(KDUMP_TOOLS)?))?,
         Service::KdumpUtils => match capture.contents().and_then(|initrd| initrd.kept.get(KDUMP_UTILS)) {
-            // The copy in the initrd is the one that is used.
+            // The capture kernel uses the copy in the initrd.
             Some(copy) => kdump_utils(&String::from_utf8_lossy(copy)),
             None => kdump_utils(&text(KDUMP_UTILS)?),
         },
@@ -42,15 +46,15 @@ pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Opt
     }))
 }
 
-/// Whether kdump-tools saves nothing: its script ends at once unless `USE_KDUMP` is a number other than 0.
+/// Whether kdump-tools saves no dumps: its script exits at once unless `USE_KDUMP` is a nonzero number.
 pub fn kdump_tools_is_off(files: Files<'_>) -> bool {
     let text = files.text(KDUMP_TOOLS).unwrap_or_default();
     let variables = Variables::of(KDUMP_TOOLS, &text);
-    // A value that takes a shell to know may be one.
+    // A value that needs a shell may be nonzero.
     variables.value("USE_KDUMP").is_ok_and(|value| !value.is_some_and(|value| value.parse().is_ok_and(|number: i64| number != 0)))
 }
 
-/// The variables of a file that a shell reads.
+/// The variables of a settings file that shells source.
 struct Variables {
     path: &'static str,
     all: Vec<(String, Option<String>)>,
@@ -69,11 +73,11 @@ impl Variables {
         Self { path, all: assignments.collect() }
     }
 
-    /// The last value, if it is there and not empty.
+    /// The last value, if it is set and not empty.
     fn value(&self, name: &str) -> Result<Option<&str>, String> {
         match self.all.iter().rfind(|(assigned, _)| assigned == name) {
             Some((_, None)) => {
-                Err(format!("where the dump goes is unknown: it takes a shell to know what {name} in /{} is", self.path))
+                Err(format!("the dump target is unknown: the value of {name} in /{} needs a shell to evaluate", self.path))
             }
             Some((_, Some(value))) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
             None => Ok(None),
@@ -83,7 +87,7 @@ impl Variables {
 
 fn kdump_tools(variables: &Variables) -> Result<Settings, String> {
     let mut target = Target::Directory(variables.value("KDUMP_COREDIR")?.unwrap_or(DEFAULT_DIRECTORY).to_owned());
-    // kdump-config sends it to each of them, and to NFS last.
+    // kdump-config sends the dump to each of them, NFS last.
     for name in ["FTP", "SSH", "NFS"] {
         if let Some(place) = variables.value(name)? {
             target = Target::Network(format!("{place} ({name})"));
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_kdump_tools_are_read_as_its_script_reads_them() {
+    fn settings_of_kdump_tools_are_parsed_as_by_its_script() {
         let read = |text| kdump_tools(&Variables::of(KDUMP_TOOLS, text)).unwrap();
         assert_eq!(read("").target, directory("/var/crash"));
         assert_eq!(read("KDUMP_COREDIR=\"/srv/crash\"\n#NFS=\"no\"\n").target, directory("/srv/crash"));
@@ -147,17 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn value_that_takes_a_shell_to_know_is_unknown() {
+    fn value_that_needs_a_shell_is_unknown() {
         let read = |text| kdump_tools(&Variables::of(KDUMP_TOOLS, text));
         for text in ["USE_KDUMP=1\nNFS=$(cat /etc/server)\n", "NFS=\"$SERVER:/export\"\n", "NFS=a\nNFS=`cat x`"] {
             let message = read(text).unwrap_err();
-            assert!(message.contains("what NFS in /etc/default/kdump-tools is"), "{message}");
+            assert!(message.contains("the value of NFS in /etc/default/kdump-tools"), "{message}");
         }
-        assert!(read("KDUMP_FAIL_CMD=$(x)\nKDUMP_COREDIR=/crash").is_ok(), "nothing asks for that one");
+        assert!(read("KDUMP_FAIL_CMD=$(x)\nKDUMP_COREDIR=/crash").is_ok(), "the target does not depend on it");
     }
 
     #[test]
-    fn settings_of_kdump_utils_are_read_as_its_script_reads_them() {
+    fn settings_of_kdump_utils_are_parsed_as_by_its_script() {
         let read = |text| kdump_utils(text);
         assert_eq!(read("path /var/crash\n#raw /dev/x\n").target, directory("/var/crash"));
         let device =
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_suse_are_read_as_its_program_reads_them() {
+    fn settings_of_suse_are_parsed_as_by_its_program() {
         let read = |text| suse(&Variables::of(SUSE, text)).unwrap();
         assert_eq!(read("KDUMP_SAVEDIR=\"file:///var/crash\"").target, directory("/var/crash"));
         assert_eq!(read("KDUMP_SAVEDIR=\"/var/crash\"").target, directory("/var/crash"));

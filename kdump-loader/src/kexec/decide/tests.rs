@@ -147,7 +147,7 @@ fn what_is_ignored_is_said_and_what_nobody_would_notice_is_not() {
         decided("-p k -i --console-vga --reset-vga --serial-baud=9600 --pass-memmap-cmdline").unwrap();
     assert_eq!(action, Action::Load(Box::new(load("-p k"))));
     assert_eq!(remarks.len(), 5);
-    assert!(remarks[0].starts_with("--no-checks switches nothing off: the purgatory verifies"), "{remarks:?}");
+    assert!(remarks[0].starts_with("--no-checks has no effect: the purgatory always verifies"), "{remarks:?}");
     let silent = decided("-p k --args-linux --elf64-core-headers --elf32-core-headers --reuse-video-type --hotplug").unwrap();
     assert_eq!(silent, decided("-p k").unwrap());
 }

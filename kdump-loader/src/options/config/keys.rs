@@ -1,19 +1,19 @@
-//! [0] The keys of the config: one table, from which errors list them and kdump-loader.toml(5) describes them.
+//! [0] The keys of the config: one table for error messages and kdump-loader.toml(5).
 
 /// A key of the config.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Its name in the file.
     pub name: &'static str,
-    /// What its value may be, for a person.
+    /// Its valid values, as text.
     pub value: &'static str,
-    /// The value that applies without it, for a person.
+    /// Its default, as text.
     pub default: &'static str,
     /// What it decides.
     pub meaning: &'static str,
 }
 
-/// Every key there is, in the order of the manual page.
+/// Every key, in the order of the manual page.
 pub const ALL: [Key; 14] = [
     Key {
         name: "kernel",
@@ -26,8 +26,8 @@ pub const ALL: [Key; 14] = [
         name: "initrd",
         value: "absolute path, or a list of them",
         default: "no initrd; for a unified kernel image, the embedded one",
-        meaning: "The initrd of the capture kernel. {release} stands for the running kernel's release. Of a list, the first file that exists \
-                  counts.",
+        meaning: "The initrd of the capture kernel. {release} stands for the running kernel's release. From a list, the first file that \
+                  exists is used.",
     },
     Key {
         name: "append",
@@ -39,66 +39,66 @@ pub const ALL: [Key; 14] = [
         name: "reuse_cmdline",
         value: "true or false",
         default: "false",
-        meaning: "Begin with the running kernel's command line, without the parameters that only fit the running kernel.",
+        meaning: "Use the running kernel's command line, without the parameters that only suit the running kernel.",
     },
     Key { name: "noefi", value: "true or false", default: "false", meaning: "Pass no EFI tables to the capture kernel." },
     Key {
         name: "on_corrupt",
         value: "\"reset\", \"halt\" or \"boot\"",
         default: "\"reset\"",
-        meaning: "What the purgatory does after a panic if a segment of the image has changed since it was loaded. reset shows the failure \
-                  and resets the machine. halt shows it and stops. boot starts the capture kernel, whose command line reports the failure.",
+        meaning: "What the purgatory does after a panic if the image has changed since it was loaded. reset shows the failure and resets \
+                  the machine. halt shows it and halts. boot starts the capture kernel, whose command line reports the failure.",
     },
     Key {
         name: "reset_delay",
         value: "number of seconds from 0 to 3600",
         default: "10",
-        meaning: "How long the purgatory shows a failure before it resets the machine.",
+        meaning: "Seconds for which the purgatory shows a failure before it resets the machine.",
     },
     Key {
         name: "console",
         value: "\"auto\", \"none\", \"ttyS0\" to \"ttyS3\", or an I/O port such as \"0x3f8\"",
         default: "\"auto\"",
-        meaning: "The serial port on which the purgatory reports. auto uses the 8250 that the capture kernel's command line names.",
+        meaning: "The UART on which the purgatory reports. auto uses the 8250 in the capture kernel's command line.",
     },
     Key {
         name: "confidential",
         value: "\"auto\", \"yes\" or \"no\"",
         default: "\"auto\"",
-        meaning: "Whether this is a confidential guest (SEV-ES, SEV-SNP or TDX), where the purgatory executes nothing that faults and has no \
-                  console. auto uses what /proc/cpuinfo, /sys, /dev and CPUID show.",
+        meaning: "Whether this is a confidential guest (SEV-ES, SEV-SNP or TDX). There, the purgatory avoids instructions that fault and has \
+                  no console. auto detects it from /proc/cpuinfo, /sys, /dev and CPUID.",
     },
     Key {
         name: "no_hotplug",
         value: "true or false",
         default: "false",
-        meaning: "Do not ask the kernel to update the armed image when CPUs or memory come or go.",
+        meaning: "Do not ask the kernel to update the armed image when CPUs or memory change.",
     },
     Key {
         name: "engine",
         value: "\"auto\", \"soft\" or \"sha-ni\"",
         default: "\"auto\"",
-        meaning: "The digest engine that verifies the image after a panic. auto uses the fastest engine that every CPU has.",
+        meaning: "The digest engine that verifies the image after a panic. auto uses the fastest engine that all CPUs support.",
     },
     Key {
         name: "leaf_size",
         value: "power of two from \"4K\" to \"64M\"",
         default: "\"256K\"",
-        meaning: "How much memory shares one digest.",
+        meaning: "Bytes of memory per digest.",
     },
     Key {
         name: "purgatory",
         value: "absolute path",
         default: "the purgatory embedded in kdump-loader",
-        meaning: "The purgatory: one of this project, of the kernel or of kexec-tools.",
+        meaning: "The purgatory: this project's, the kernel's or kexec-tools'.",
     },
     Key {
         name: "file",
         value: "\"auto\", \"never\" or \"always\"",
         default: "\"auto\"",
-        meaning: "Whether the kernel builds the image (kexec_file_load(2)), with its own purgatory. auto does so only where the kernel \
-                  forbids kexec_load(2), as under Secure Boot. The keys noefi, on_corrupt, reset_delay, console, no_hotplug, engine, \
-                  leaf_size and purgatory do not apply to such an image.",
+        meaning: "Whether the kernel builds the image (kexec_file_load(2)) and verifies it with its built-in purgatory. auto does so only \
+                  if the kernel forbids kexec_load(2), as under Secure Boot. The keys noefi, on_corrupt, reset_delay, console, \
+                  confidential, no_hotplug, engine, leaf_size and purgatory do not apply to such an image.",
     },
 ];
 

@@ -99,7 +99,7 @@ fn first_initrd_of_a_list_that_exists_counts() {
 #[test]
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
-    assert!(message.starts_with("line 4: there is no key `initird`") && message.contains("initrd, append"), "{message}");
+    assert!(message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, append"), "{message}");
     let message = refused("kernel = '/k'\n[loader]\nappend = 'x'\n");
     assert!(message.starts_with("line 2") && message.contains("`loader`"), "{message}");
 }
@@ -115,7 +115,7 @@ fn wrong_value_is_named_with_key_and_line() {
         ("kernel = '/k'\nengine = 'md5'", ["line 2", "`engine`", "sha-ni"]),
         ("kernel = '/k'\nleaf_size = '3K'", ["line 2", "`leaf_size`", "power of two"]),
         ("kernel = '/k'\nconsole = 'tty0'", ["line 2", "`console`", "ttyS0"]),
-        ("kernel = '/k'\nfile = 'sometimes'", ["line 2", "`file`", "auto, never, always"]),
+        ("kernel = '/k'\nfile = 'sometimes'", ["line 2", "`file`", "auto, never or always"]),
         ("kernel = 'vmlinuz'", ["line 1", "`kernel`", "absolute"]),
         ("kernel = ''", ["line 1", "`kernel`", "absolute"]),
     ] {

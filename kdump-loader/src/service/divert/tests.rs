@@ -216,7 +216,7 @@ fn file_that_has_the_name_of_the_diverted_program_is_named_before_anything_is_do
         fs::write(debian.at("sbin").join(name), "mine").unwrap();
         let before = debian.kexec();
         let error = divert(&debian.turn(), Path::new(OURS)).unwrap_err().to_string();
-        assert!(error.contains(&format!("sbin/{name} is there already")), "{error}");
+        assert!(error.contains(&format!("sbin/{name} already exists")), "{error}");
         assert!(debian.kexec() == before && !debian.is_registered(), "{name}");
     }
 }

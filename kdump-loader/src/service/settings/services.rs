@@ -30,12 +30,12 @@ const FEDORA_BOOT: (&str, &str) = ("/boot", "vmlinuz");
 const FEDORA_INITRDS: &str = "/var/lib/kdump";
 
 /// Where settings of the kernel go, whether or not a configuration is there already.
-pub(super) const KERNEL: &str = "settings of the kernel in /etc/sysctl.d/60-kdump-loader.conf";
+pub(super) const KERNEL: &str = "kernel settings in /etc/sysctl.d/60-kdump-loader.conf";
 
 /// The service of this distribution.
 pub(super) fn debian(variables: &mut Variables) {
     if let Some((line, value)) = variables.take("USE_KDUMP", &["1"]) {
-        let why = format!("it is {value}, with which kdump-tools saves no dump either; set it to 1");
+        let why = format!("it is {value}, and kdump-tools saves dumps only if it is 1; set it to 1");
         variables.not("USE_KDUMP", line, why);
     }
     variables.path("KDUMP_KERNEL", "kernel", DEBIAN_KERNEL);
@@ -69,9 +69,9 @@ pub(super) fn debian(variables: &mut Variables) {
             "SSH_KEY",
             "SSH_KDUMP_RETRY",
         ],
-        "kdump-tools itself reads it when it saves the dump",
+        "kdump-tools still reads it when it saves the dump",
     );
-    variables.leave(&["DEBUG_KERNEL"], "it names a kernel's symbols, which arming does not need");
+    variables.leave(&["DEBUG_KERNEL"], "it names a kernel's debug symbols, which arming does not need");
 }
 
 /// The service of this distribution.
@@ -122,7 +122,7 @@ pub(super) fn fedora(variables: &mut Variables) {
     variables.kexec("KEXEC_ARGS", &[FEDORA_KEXEC_ARGS]);
     variables.leave(
         &["VMCORE_CREATION_NOTIFICATION", "KDUMP_STDLOGLVL", "KDUMP_SYSLOGLVL", "KDUMP_KMSGLOGLVL"],
-        "kdumpctl itself reads it",
+        "kdumpctl still reads it",
     );
     variables.leave(&["FADUMP_COMMANDLINE_APPEND"], "it is for PowerPC");
 }
@@ -133,7 +133,7 @@ pub(super) fn suse(variables: &mut Variables) {
         variables.not(
             "KDUMP_KERNELVER",
             line,
-            format!("mkdumprd follows it: the links in /var/lib/kdump lead to {value} once it has run"),
+            format!("mkdumprd applies it: after it has run, the links in /var/lib/kdump lead to {value}"),
         );
     }
     let line = variables.take("KDUMP_COMMANDLINE", &[]);
@@ -184,9 +184,9 @@ pub(super) fn suse(variables: &mut Variables) {
             "KDUMP_IMMEDIATE_REBOOT",
             "MAKEDUMPFILE_OPTIONS",
         ],
-        "mkdumprd puts it into the initial RAM disk, for the program that saves the dump",
+        "mkdumprd puts it into the initrd, for the program that saves the dump",
     );
-    variables.leave(&["KDUMP_AUTO_RESIZE"], "kdump-loader never gives reserved memory back");
+    variables.leave(&["KDUMP_AUTO_RESIZE"], "kdump-loader never shrinks the reserved memory");
     variables.leave(&["KDUMP_FADUMP", "KDUMP_FADUMP_SHELL", "FADUMP_COMMANDLINE_APPEND"], "it is for PowerPC");
     variables.leave(&["KDUMP_COPY_KERNEL", "KDUMPTOOL_FLAGS"], "openSUSE's kdump no longer reads it either");
 }

@@ -101,7 +101,7 @@ fn opensuse_settings_are_taken_over() {
     assert_eq!(read.append(), format!("{} console=ttyS0", base.replace("nr_cpus=1", "nr_cpus=4")));
     assert!(!read_text(Distribution::Suse, "KDUMP_CPUS=0\n").append().contains("nr_cpus"));
     read_text(Distribution::Suse, "KDUMP_CPUS=many\n").told("\"many\" is not a number");
-    read_text(Distribution::Suse, "KDUMP_KERNELVER=6.4-default\n").told("mkdumprd follows it");
+    read_text(Distribution::Suse, "KDUMP_KERNELVER=6.4-default\n").told("mkdumprd applies it");
 }
 
 #[test]
@@ -121,7 +121,9 @@ fn what_is_not_taken_over_is_named_with_its_line_and_reason() {
     let read_both = read_text(Distribution::Debian, "KDUMP_KEXEC_ARGS=\"-s --noefi\"\n");
     read_both.told("no key for --noefi together with -s");
     assert_eq!(read_both.config.file, FilePolicy::Always);
-    for words in ["saves no dump either", "takes a shell", "reads it when it saves", "no key for --entry=1", "does not know it"] {
+    for words in
+        ["saves dumps only if", "needs a shell", "reads it when it saves", "no key for --entry=1", "is unknown to this program"]
+    {
         read.told(words);
     }
     assert_eq!(read.settings.keys, []);

@@ -51,14 +51,14 @@ fn settings_are_named_where_the_configuration_was_there_already() {
         settings.fates.iter().map(|fate| fate.to_string().split_once("kdump-tools:").unwrap().1.to_owned()).collect()
     };
     let named = told();
-    assert_eq!(named[0], "1: KDUMP_KERNEL: the config was there already; set kernel there yourself");
-    assert!(named[1].starts_with("2: KDUMP_SYSCTL, as settings of the kernel") && named.len() == 3, "{named:#?}");
+    assert_eq!(named[0], "1: not taken over: KDUMP_KERNEL: the config already existed; set kernel in it yourself");
+    assert!(named[1].starts_with("2: taken over: KDUMP_SYSCTL, as kernel settings") && named.len() == 3, "{named:#?}");
     root.install(true).unwrap();
     assert_eq!(root.text("etc/kdump-loader.toml"), shipped);
     assert_eq!(sysctl_keys(root.path()), ["vm.panic_on_oom"]);
     root.uninstall().unwrap();
     fs::remove_file(root.path().join("etc/kdump-loader.toml")).unwrap();
-    assert_eq!(told()[0], "1: KDUMP_KERNEL, as kernel");
+    assert_eq!(told()[0], "1: taken over: KDUMP_KERNEL, as kernel");
     root.install(true).unwrap();
     assert!(root.text("etc/kdump-loader.toml").contains("\nkernel = \"/boot/mine\" # taken over\n"));
     assert_eq!(told(), [] as [String; 0], "a second installation takes nothing over");

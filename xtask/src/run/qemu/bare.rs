@@ -10,6 +10,7 @@ use qemu_runner::bare::debugger::{GDBINIT, SCRIPT};
 use qemu_runner::bare::{self, Case, FAMILIES, Machines, Start, cases};
 use xshell::Shell;
 
+use super::tell::{End, Teller};
 use crate::build;
 use crate::command;
 use crate::gate;
@@ -41,6 +42,9 @@ pub struct Args {
     /// Keep the guest's memory and RAM disk too
     #[arg(long)]
     keep: bool,
+    /// Print TAP version 14 on stdout
+    #[arg(long, conflicts_with_all = ["list", "gdb", "write_table"])]
+    tap: bool,
     /// Write the table of cases into tests/README.md
     #[arg(long)]
     write_table: bool,
@@ -55,41 +59,44 @@ impl Args {
         if self.write_table {
             return write_table(repo);
         }
-        if self.all {
+        if self.all && !self.tap {
             prepare(sh, repo)?;
             return command::show(gate::harness(sh, repo, "bare", &None));
         }
         // Names first: a typing error must not cost a build.
-        let wanted = by_names(&self.case)?;
+        let wanted = if self.all { cases().collect() } else { by_names(&self.case)? };
         ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
-        prepare(sh, repo)?;
-        let context = Context::from_repo(&repo.root, None, self.keep)?;
-        let machines = Machines::new(&context)?;
+        let teller = Teller::new(self.tap);
+        let prepared = prepare(sh, repo).and_then(|()| Ok(Context::from_repo(&repo.root, None, self.keep)?));
+        let prepared = prepared.and_then(|context| Ok((Machines::new(&context)?, context)));
+        let (machines, context) = prepared.map_err(|error| teller.bail_out(format!("{error:#}")))?;
         if self.gdb.is_some() {
             println!("{} waits for gdb", wanted[0].name);
         }
-        let failed = self.tell(repo, &wanted, &context, &machines)?;
-        ensure!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), wanted.len(), failed.join(", "));
-        Ok(())
+        teller.plan(wanted.len());
+        self.run_in_turn(repo, &wanted, &context, &machines, &teller)?;
+        teller.finish()
     }
 
-    /// Runs cases one after the other and tells their stories; returns the names of those that failed.
-    fn tell(&self, repo: &Repository, wanted: &[&'static Case], context: &Context, machines: &Machines) -> Result<Vec<String>> {
-        let mut failed = Vec::new();
+    /// Runs cases one after the other and tells their stories.
+    fn run_in_turn(
+        &self,
+        repo: &Repository,
+        wanted: &[&'static Case],
+        context: &Context,
+        machines: &Machines,
+        teller: &Teller,
+    ) -> Result<()> {
         for case in wanted {
-            println!("when {}", case.summary);
-            match bare::run(case, context, machines, Start::Disk { debugger: self.gdb }) {
-                Ok(outcome) => println!("{outcome}"),
-                Err(error) => {
-                    eprintln!("{}", error.chain());
-                    failed.push(case.name.to_owned());
-                }
-            }
-            if self.gdb.is_none() {
+            teller.remark(&format!("when {}", case.summary));
+            let start = if self.all { Start::Booted } else { Start::Disk { debugger: self.gdb } };
+            let result = bare::run(case, context, machines, start);
+            teller.tell(case.name, &End::of(result.map(|outcome| outcome.to_string())));
+            if self.gdb.is_none() && !self.tap {
                 println!("{}", again(repo, case)?);
             }
         }
-        Ok(failed)
+        Ok(())
     }
 }
 
