@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::hotplug::queue::Block;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use image::ImageArgs;
 pub use service::{Check, Divert, Install, Service, Uninstall};
@@ -23,6 +23,11 @@ pub const STANDARD_OUTPUT: &str = "-";
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The definition of the command line, for man pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The subcommands.
@@ -70,15 +75,6 @@ pub enum Command {
     /// Install, remove or check the service that keeps a capture kernel armed
     #[command(subcommand)]
     Service(Service),
-    /// Write the man pages
-    #[command(hide = true)]
-    GenerateMan(GenerateMan),
-    /// Write the completions for bash, zsh and fish
-    #[command(hide = true)]
-    GenerateCompletions(GenerateCompletions),
-    /// Print docs/kexec-options.md
-    #[command(hide = true)]
-    GenerateKexecOptions,
 }
 
 /// `load`
@@ -188,20 +184,6 @@ pub struct Kexec {
     /// The arguments of kexec-tools' kexec
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     pub arguments: Vec<OsString>,
-}
-
-/// `generate-man`
-#[derive(Debug, Args)]
-pub struct GenerateMan {
-    /// The directory to write them to
-    pub dir: PathBuf,
-}
-
-/// `generate-completions`
-#[derive(Debug, Args)]
-pub struct GenerateCompletions {
-    /// The directory to write them to
-    pub dir: PathBuf,
 }
 
 #[cfg(test)]

@@ -12,8 +12,6 @@ pub mod plan;
 pub mod inspect;
 pub mod snapshot;
 pub mod service;
-pub mod generate_man;
-pub mod generate_completions;
 
 use std::fmt;
 use std::fs;
@@ -49,7 +47,7 @@ pub const LIVE: &str = "/";
 /// The file that this program was started from, even if its name leads to another file now.
 pub const OURSELVES: &str = "/proc/self/exe";
 
-/// Mode of a new file that the user asked for: pictures, pages and completions have no secrets.
+/// Mode of a new file that the user asked for: pictures and metrics have no secrets.
 const READABLE: u32 = 0o644;
 /// The permission bits of a mode, without set-user-ID and its neighbors (inode(7)).
 const PERMISSIONS: u32 = 0o777;

@@ -49,10 +49,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Inspect(arguments) => commands::inspect::run(&arguments)?,
         Command::Snapshot(arguments) => commands::snapshot::run(&arguments)?,
         Command::Kexec(_) => unreachable!("`for_kexec` has taken it"),
-        Command::GenerateKexecOptions => commands::print(&kexec::words::markdown())?,
         Command::Service(what) => commands::service::run(&what)?,
-        Command::GenerateMan(arguments) => commands::generate_man::run(&arguments)?,
-        Command::GenerateCompletions(arguments) => commands::generate_completions::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,4 +16,6 @@ mod kexec; // kexec-tools' command line
 mod commands; // one file per subcommand
 mod dispatch; // from the words typed to the command
 
+pub use cli::{command, manual};
 pub use dispatch::main;
+pub use kexec::words::markdown as kexec_options; // docs/kexec-options.md // what man pages and completions are made of

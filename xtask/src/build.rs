@@ -4,6 +4,8 @@
 //! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable) and `kdump-loader.debug`, the man pages, completions for shells, and a MANIFEST of them.
 
 pub mod bare; // what the fault matrix is run with
+mod manual; // man pages
+mod completions; // of shells
 mod strip; // programs without symbols
 pub mod drop_in; // the purgatory in the places of others'
 mod relocatable; // an object of a linked program
@@ -59,8 +61,8 @@ fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Re
     setup::linker(sh)?;
     purgatories(sh, repo, drop_ins)?;
     hosted::loader(sh, repo)?;
-    man_pages(sh, repo)?;
-    completions(sh, repo)?;
+    manual::write(sh, &repo.man())?;
+    completions::write(sh, &repo.completions())?;
     // What they were made of may have changed: `package` builds them again.
     sh.remove_path(repo.debian_package())?;
     sh.remove_path(repo.rpm_package())?;
@@ -142,20 +144,6 @@ fn purgatories(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> R
     let paths = paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?;
     let objects = drop_in::DROP_INS.iter().map(|drop_in| drop_in.object(repo));
     [repo.purgatory_elf()].into_iter().chain(objects).try_for_each(|program| no_foreign_path(&paths, &program))
-}
-
-fn man_pages(sh: &Shell, repo: &Repository) -> Result<()> {
-    let (loader, man) = (repo.loader(), repo.man());
-    // What has no page any more leaves none behind.
-    sh.remove_path(&man)?;
-    sh.create_dir(&man)?;
-    command::read(cmd!(sh, "{loader} generate-man {man}")).map(drop)
-}
-
-fn completions(sh: &Shell, repo: &Repository) -> Result<()> {
-    let (loader, completions) = (repo.loader(), repo.completions());
-    sh.remove_path(&completions)?;
-    command::read(cmd!(sh, "{loader} generate-completions {completions}")).map(drop)
 }
 
 /// The cargo that runs this xtask, without flags that the environment sets for other builds, and with the versions that are committed.

@@ -21,7 +21,7 @@ pub fn help() -> String {
 /// docs/kexec-options.md.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "<!-- Made from kdump-loader/src/kexec/options.rs by `kdump-loader generate-kexec-options`; a test compares the two. -->\n\n# Called as `kexec`\n\n",
+        "<!-- Made from kdump-loader/src/kexec/options.rs by `cargo xtask fixture kexec-options`; a test compares the two. -->\n\n# Called as `kexec`\n\n",
     );
     let _ = write!(
         text,
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn option_table_in_docs_is_current() {
         let written = include_str!("../../../docs/kexec-options.md");
-        let remedy = "run `cargo run -p kdump-loader -- generate-kexec-options >docs/kexec-options.md`";
+        let remedy = "run `cargo xtask fixture kexec-options`";
         assert!(written == markdown(), "docs/kexec-options.md is not what the table says: {remedy}");
     }
 

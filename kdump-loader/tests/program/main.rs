@@ -6,8 +6,6 @@ mod bad_input;
 mod files;
 mod surface;
 mod command_line;
-mod completions;
-mod manual;
 mod kexec;
 mod kexec_passed_on;
 mod service_processes;

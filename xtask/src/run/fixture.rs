@@ -38,6 +38,8 @@ enum Name {
     Outcome,
     /// The last two of that, drawn anew without a run
     Page,
+    /// docs/kexec-options.md, from the loader's table of options
+    KexecOptions,
 }
 
 impl Args {
@@ -51,6 +53,10 @@ impl Args {
             Name::Outcome => {
                 let scenario = qemu::by_name(SCENARIO)?;
                 show(repo, self.run_with(sh, repo, |context| scenario.run(context))?)
+            }
+            Name::KexecOptions => {
+                let file = repo.root.join("docs/kexec-options.md");
+                std::fs::write(&file, kdump_loader::kexec_options()).with_context(|| format!("cannot write {}", file.display()))
             }
             Name::Page => {
                 let file = repo.root.join(OUTCOME);

@@ -1,11 +1,11 @@
-//! kdump-loader.toml(5), from the table of the config's keys.
+//! kdump-loader.toml(5), from the loader's table of keys.
 
-use crate::options::config::keys;
+use kdump_loader::options::config::keys;
 use roff::{Roff, bold, italic, roman};
 
 use super::{DATE, MANUAL, examples, item, paragraphs, section, see_also};
 
-/// Its file.
+/// The page's file.
 const FILE: &str = "kdump-loader.toml.5";
 const PATH: &str = "/etc/kdump-loader.toml";
 
@@ -29,7 +29,7 @@ const EXAMPLES: [(&str, &str); 2] = [
     ),
 ];
 
-/// The file's name and its text.
+/// The page: its file name and its text.
 pub fn page(source: &str) -> (&'static str, String) {
     let mut roff = Roff::new();
     roff.control("TH", ["kdump-loader.toml", "5", DATE, source, MANUAL]);

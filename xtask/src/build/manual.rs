@@ -1,45 +1,58 @@
-//! `kdump-loader generate-man`: the man pages, from the definitions and texts of `--help`. Packagers run it once.
+//! The man pages: kdump-loader(8), a page per subcommand, and kdump-loader.toml(5).
+//!
+//! * On entry: the definitions and texts of `--help`, and the loader's table of manuals.
+//! * On exit: one file per page in a directory that holds nothing else.
 
 mod config; // kdump-loader.toml(5)
+#[cfg(test)]
+mod tests;
 
-use std::fs;
+use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use anyhow::{Context, Result};
+use clap::Command;
 use clap_mangen::Man;
+use kdump_loader::manual::{self, FILES, Manual};
 use roff::{Inline, Roff, bold, italic, roman};
-
-use super::{Error, write_file};
-use crate::cli::manual::{self, FILES, Manual};
-use crate::cli::{Cli, GenerateMan};
+use xshell::Shell;
 
 /// System administration.
 const SECTION: &str = "8";
-/// The day on which the pages changed last; the day of the build would make every build another one.
+/// The day of the pages' last change. The day of the build would make two builds differ.
 const DATE: &str = "2026-11-28";
-/// What the pages are part of, as their header shows it.
+/// The name of the manual, in the pages' headers.
 const MANUAL: &str = "kdump-loader";
-/// clap's own subcommand, where it adds one.
+/// clap's own subcommand, which has no page.
 const HELP: &str = "help";
 
-/// Writes kdump-loader.8, one page per subcommand, and kdump-loader.toml.5.
-pub fn run(arguments: &GenerateMan) -> Result<(), Error> {
-    let directory = &arguments.dir;
-    fs::create_dir_all(directory).map_err(|source| Error::Output { path: directory.clone(), source })?;
-    let mut program = Cli::command().disable_help_subcommand(true);
+/// Writes all pages into `directory`, and removes what was there before.
+pub fn write(sh: &Shell, directory: &Path) -> Result<()> {
+    sh.remove_path(directory)?;
+    for (file, text) in pages()? {
+        sh.write_file(directory.join(file), text)?;
+    }
+    Ok(())
+}
+
+/// Every page: its file name and its text.
+fn pages() -> Result<Vec<(String, String)>> {
+    let mut program = kdump_loader::command().disable_help_subcommand(true);
     program.build();
     let source = program.render_version().trim_end().to_owned();
     let name = program.get_name().to_owned();
+    let mut commands = Vec::new();
+    collect(&program, &name, "", &mut commands);
     let mut pages = Vec::new();
-    collect(&program, &name, "", &mut pages);
-    for (page, words, command) in pages {
+    for (page, words, command) in commands {
         let text = command_page(command, &page, &words, &source);
-        write_file(&directory.join(format!("{page}.{SECTION}")), text.as_bytes())?;
+        pages.push((format!("{page}.{SECTION}"), text.with_context(|| format!("cannot make the page {page}"))?));
     }
     let (file, text) = config::page(&source);
-    write_file(&directory.join(file), text.as_bytes())
+    pages.push((file.to_owned(), text));
+    Ok(pages)
 }
 
-/// The pages of a command and of all commands below it: name, the command's words, definition.
+/// Collects the pages of a command and of its subcommands: page name, the command's words, definition.
 fn collect<'a>(command: &'a Command, page: &str, words: &str, pages: &mut Vec<(String, String, &'a Command)>) {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != HELP) {
         let name = below.get_name();
@@ -48,33 +61,29 @@ fn collect<'a>(command: &'a Command, page: &str, words: &str, pages: &mut Vec<(S
     pages.push((page.to_owned(), words.to_owned(), command));
 }
 
-fn command_page(command: &Command, page: &str, words: &str, source: &str) -> String {
-    // The end of --help has its own sections here.
+fn command_page(command: &Command, page: &str, words: &str, source: &str) -> Result<String> {
+    // On a page, the text after --help has sections of its own.
     let command = command.clone().display_name(page.to_owned()).after_help("").after_long_help("");
     let man = Man::new(command.clone()).section(SECTION).source(source).manual(MANUAL).date(DATE);
     let mut text = Vec::new();
-    let render = |text: &mut Vec<u8>| {
-        man.render_title(text)?;
-        man.render_name_section(text)?;
-        man.render_synopsis_section(text)?;
-        man.render_description_section(text)?;
-        if command.get_arguments().any(|argument| !argument.is_hide_set()) {
-            man.render_options_section(text)?;
-        }
-        if command.get_subcommands().any(|below| !below.is_hide_set()) {
-            man.render_subcommands_section(text)?;
-        }
-        std::io::Result::Ok(())
-    };
-    render(&mut text).expect("a vector takes everything");
-    let mut text = without_stray_breaks(&String::from_utf8(text).expect("what clap prints is text"));
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    if command.get_arguments().any(|argument| !argument.is_hide_set()) {
+        man.render_options_section(&mut text)?;
+    }
+    if command.get_subcommands().any(|below| !below.is_hide_set()) {
+        man.render_subcommands_section(&mut text)?;
+    }
+    let mut text = without_stray_breaks(&String::from_utf8(text)?);
     if let Some(manual) = manual::of(words) {
         text += &rest(manual);
     }
-    text
+    Ok(text)
 }
 
-/// What the table of manuals adds to a page.
+/// The sections that the table of manuals adds to a page.
 fn rest(manual: &Manual) -> String {
     let mut roff = Roff::new();
     if !manual.notes.is_empty() {
@@ -146,7 +155,7 @@ fn see_also<'a>(roff: &mut Roff, pages: impl Iterator<Item = (&'a str, &'a str)>
     roff.text(line);
 }
 
-/// clap_mangen breaks lines before and after blank ones, where a break does nothing and mandoc warns of it.
+/// Removes line breaks beside blank lines. clap_mangen writes them, and mandoc warns about them.
 fn without_stray_breaks(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let spaces = |line: Option<&&str>| line.is_none_or(|line| line.is_empty() || *line == ".br" || line.starts_with(".RS"));
