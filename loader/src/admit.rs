@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::phys::PhysRange;
 
 /// `KEXEC_SEGMENT_MAX`, include/uapi/linux/kexec.h.
-pub const MAX_SEGMENTS: usize = 16;
+pub(crate) const MAX_SEGMENTS: usize = 16;
 const _: () = assert!(MAX_SEGMENTS <= MAX_REGIONS, "every segment may be a region");
 
 /// What the kernel would refuse, or misunderstand.
@@ -112,7 +112,7 @@ struct Candidate<'a> {
 }
 
 /// Checks `image` against the kernel's rules on this machine, of which one is half of `totalram_pages()`.
-pub fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
+pub(crate) fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
     let segments: Vec<Candidate<'_>> = image
         .segments()
         .iter()

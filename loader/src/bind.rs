@@ -14,14 +14,14 @@ mod block; // ours, by its block
 mod symbols; // others', by their symbols
 
 /// A purgatory, by how it is told what to verify.
-pub trait Bind: Seal {
+pub(crate) trait Bind: Seal {
     /// Makes its segment's bytes.
     fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error>;
 }
 
 /// A purgatory for one address.
 #[derive(Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// Physical address of its entry point.
     pub entry: u64,
     /// Its segment's bytes.
@@ -31,7 +31,7 @@ pub struct Bound {
 }
 
 /// Binds the purgatory and lays out every segment.
-pub fn bind<'r, P: Bind>(sealed: Sealed<'r, P>, engine: Engine) -> Result<Image<'r>, Error> {
+pub(crate) fn bind<'r, P: Bind>(sealed: Sealed<'r, P>, engine: Engine) -> Result<Image<'r>, Error> {
     let Bound { entry, bytes, verification } = P::bind(&sealed, engine)?;
     let described = sealed.described();
     let placed = described.placed();

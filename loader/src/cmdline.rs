@@ -16,14 +16,15 @@ mod running_only; // [6d] those that a capture kernel must not get
 mod console; // [6e] the serial console
 
 pub use base::Base;
-pub use console::{console_port, hexadecimal_port, legacy_port};
+pub(crate) use console::console_port;
+pub use console::{hexadecimal_port, legacy_port};
 use parameter::{parameters, same_name};
-pub use running_only::{Row, TABLE, Values, Weight};
+pub use running_only::{Row, Values, Weight};
 pub use settings::{cpu_limit, has_parameter, starts_one_cpu, value};
 
 /// A finished command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine {
+pub(crate) struct CommandLine {
     /// Its bytes: the line, NUL, and the report's field if that had to go after the NUL.
     pub bytes: Vec<u8>,
     /// Where the purgatory writes its report, if it makes one.
@@ -32,7 +33,7 @@ pub struct CommandLine {
 
 /// The place of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReportField {
+pub(crate) struct ReportField {
     /// Where in the command line's bytes its field of [`report::FIELD_LEN`] spaces begins.
     pub offset: usize,
     /// By how many bytes the line is too long to hold the field. If it is not 0, the field is after
@@ -52,7 +53,7 @@ const OURS: [(&str, &str); 2] =
 /// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's
 /// field if the purgatory `reports`, for a kernel that reads `cmdline_size` bytes. If only the
 /// report does not fit, it is left out of the line.
-pub fn compose(
+pub(crate) fn compose(
     base: &[u8],
     cmdline_size: u32,
     elfcorehdr: u64,
@@ -115,7 +116,7 @@ pub fn compose(
 
 /// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel
 /// puts `elfcorehdr=` before it, and `dmcryptkeys=` if it hands over keys.
-pub fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
+pub(crate) fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];
     if let Some(word) = parameters(base).0.iter().find(|word| same_name(word.name(), name.as_bytes())) {

@@ -22,7 +22,7 @@ use crate::request::Request;
 
 /// Everything that can be known without addresses, and with it every size.
 #[derive(Debug)]
-pub struct Parsed<'r, P: Purgatory> {
+pub(crate) struct Parsed<'r, P: Purgatory> {
     request: &'r Request,
     kernel: CaptureKernel<'r>,
     purgatory: P,
@@ -36,7 +36,7 @@ pub struct Parsed<'r, P: Purgatory> {
 
 /// Everything but the digests.
 #[derive(Debug)]
-pub struct Described<'r, P: Purgatory> {
+pub(crate) struct Described<'r, P: Purgatory> {
     parsed: Parsed<'r, P>,
     placed: Placed,
     boot_params: Vec<u8>,

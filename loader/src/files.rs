@@ -16,7 +16,7 @@ use crate::place::suggested_mib;
 use read::{Content, Opened, all};
 
 /// Enough for every header that tells how large a kernel is.
-pub const HEAD: u64 = 64 << 10;
+pub(crate) const HEAD: u64 = 64 << 10;
 /// More than any kernel's file, one with all its debug information included.
 const LARGEST_KERNEL: u64 = 2 << 30;
 

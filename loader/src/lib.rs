@@ -1,25 +1,70 @@
-//! Builds a kdump image and arms it: `parse → place → describe → seal → bind → submit`.
+//! Builds kdump images for x86-64 Linux, and submits them to the kernel.
 //!
-//! Everything up to `bind` is pure: bytes and a [`Machine`] in, an [`Image`] out. Only [`submit`] talks to the kernel, because a
-//! kexec_load(2) that fails late has already destroyed the image that was armed before (`do_kexec_load`, kernel/kexec.c).
+//! A kdump image is what runs after a panic: a capture kernel, its initrd, what describes the crashed
+//! kernel's memory, and a *purgatory*, a small program that verifies the rest before the capture
+//! kernel starts.
+//!
+//! ```text
+//! files, machine → kernel → purgatory → place → describe → seal → bind → admit → submit
+//! ```
+//!
+//! [`build`] does everything from `kernel` to `admit`. It is pure: bytes and a [`Machine`] in, an
+//! [`Image`] out. Only [`submit`] changes the machine.
+//!
+//! # A plan for another machine
+//!
+//! A [`Machine`] is read from `/`, or from a [snapshot](machine::snapshot) of another machine. This
+//! prints every segment of an image for that machine; `examples/plan_from_snapshot.rs` is the whole
+//! program.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use kdump_image::machine::Machine;
+//! use kdump_image::request::{InputFile, Request};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use kdump_image::example::{bzimage, pattern, purgatory};
+//! # use kdump_image::machine::example;
+//! # let vmlinuz = bzimage(&pattern(50_000));
+//! # let purgatory_elf = purgatory().bytes();
+//! # let tree = example::tree();
+//! # let snapshot = tree.path();
+//! let kernel = InputFile { path: "vmlinuz".into(), bytes: vmlinuz };
+//! let purgatory = InputFile { path: "purgatory.elf".into(), bytes: purgatory_elf };
+//! let machine = Machine::read(Path::new(snapshot), None)?;
+//! let request = Request { command_line: "nr_cpus=1".into(), ..Request::new(kernel, purgatory) };
+//! let image = kdump_image::build(&request, &machine)?;
+//! for segment in image.segments() {
+//!     println!("{:12} {}", segment.kind().name(), segment.range());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! * `testing`: example kernels, purgatories and machines, for tests of a crate that uses this one.
+//! * `fuzzing`: the parsers of a machine's files, for fuzz targets.
 
+// `forbid` could not be lifted for the one folder that makes system calls.
 #![deny(unsafe_code)]
 
-pub mod phys;
-pub mod request;
-pub mod files;
-pub mod machine;
-pub mod kernel;
-pub mod purgatory;
-pub mod place;
-pub mod cmdline;
-pub mod describe;
-pub mod seal;
-pub mod bind;
-pub mod image;
-pub mod admit;
+pub mod phys; // ranges of physical memory
+pub mod cmdline; // command lines of kernels
+pub mod request; // what the image must be
+pub mod files; // [0]
+pub mod machine; // [1]
+pub mod kernel; // [2]
+pub mod purgatory; // [3] [4]
+pub mod place; // [5]
+pub mod describe; // [6]
+mod seal; // [7]
+mod bind; // [8]
+pub mod image; // [9]
+pub mod admit; // [11]
 #[allow(unsafe_code)]
-pub mod submit;
+pub mod submit; // [12] [13]
 #[cfg(any(test, feature = "testing"))]
 #[allow(missing_docs, reason = "fields are named as those of the ELF structures that they fill")]
 pub mod example;
@@ -36,7 +81,38 @@ use crate::phys::PhysRange;
 use crate::purgatory::Kind;
 use crate::request::Request;
 
-/// Builds the image that `request` asks for on `machine`; touches nothing.
+/// Builds the image that `request` asks for on `machine`. Nothing is changed.
+///
+/// The image borrows the capture kernel and the initrd from the request.
+///
+/// # Errors
+///
+/// The [`Error`] names the step that failed, the value and the limit. Everything that the kernel would
+/// refuse is refused here, because a kexec_load(2) that fails late has already destroyed the image that
+/// was loaded before (`do_kexec_load`, kernel/kexec.c).
+///
+/// # Example
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use kdump_image::machine::Machine;
+/// use kdump_image::request::{InputFile, Request};
+/// use kdump_image::submit;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let read = |path: &str| std::fs::read(path).map(|bytes| InputFile { path: path.into(), bytes });
+/// let machine = Machine::read(Path::new("/"), Some(submit::measure()))?;
+/// let request = Request {
+///     initrd: Some(read("/boot/initrd.img")?),
+///     command_line: "root=/dev/vda1 nr_cpus=1".into(),
+///     ..Request::new(read("/boot/vmlinuz")?, read("purgatory.elf")?)
+/// };
+/// let image = kdump_image::build(&request, &machine)?;
+/// print!("{}", image.summary());
+/// # Ok(())
+/// # }
+/// ```
 pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
     match purgatory::read(&request.purgatory)? {
         Kind::Ours(program) => build_around(program, request, machine),

@@ -22,11 +22,12 @@ pub mod fuzzing;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
 
-pub use cpus::confidential::{self, ConfidentialGuest, Cpuid};
+pub use cpus::confidential::{ConfidentialGuest, Cpuid};
 pub use error::Error;
 pub use kexec::{CrashHotplug, KexecPermission, KexecState};
 use memory::{efi, iomem, kcore, meminfo};
-pub use present::{Present, block_range, read_memory, without_crash_memory};
+pub(crate) use present::without_crash_memory;
+pub use present::{Present, block_range, read_memory};
 pub use reservation::Reservation;
 pub use reservation::no_reservation;
 use reservation::no_reservation::{Evidence, Ram};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The low 1 MiB, where real-mode trampolines live and the kernel keeps nothing of value (`reserve_real_mode`, arch/x86/realmode/init.c).
-pub const LOW_1M: u64 = 1 << 20;
+pub(crate) const LOW_1M: u64 = 1 << 20;
 
 /// A half-open range of physical addresses, `start <= end`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +77,7 @@ pub fn subtract(from: &[PhysRange], holes: &[PhysRange]) -> Vec<PhysRange> {
 }
 
 /// Sorted, with touching and overlapping ranges joined and empty ones dropped.
-pub fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
+pub(crate) fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable();
     let mut joined: Vec<PhysRange> = Vec::with_capacity(ranges.len());
@@ -91,7 +91,7 @@ pub fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
 }
 
 /// `value` rounded up to a multiple of `alignment`, a power of two; `None` when that does not fit 64 bits.
-pub const fn align_up(value: u64, alignment: u64) -> Option<u64> {
+pub(crate) const fn align_up(value: u64, alignment: u64) -> Option<u64> {
     match value.checked_add(alignment - 1) {
         Some(sum) => Some(sum & !(alignment - 1)),
         None => None,

@@ -28,7 +28,7 @@ const MIB: u64 = 1 << 20;
 
 /// What a suggested size leaves beside the image. It is generous: Debian's service, with an initrd of 35 MB unpacked, saved a dump with 50 MiB
 /// ([`crate::place::room`]).
-pub const ROOM_TO_RUN: u64 = 128 * MIB;
+pub(crate) const ROOM_TO_RUN: u64 = 128 * MIB;
 /// Suggestions are multiples of this: `CRASH_ALIGN`, arch/x86/include/asm/crash_reserve.h.
 const SUGGESTION_STEP: u64 = 16 * MIB;
 
@@ -77,7 +77,7 @@ pub enum Error {
 
 /// The sizes that decide everything, in bytes; none need be whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// Of the elfcorehdr, with room for what the kernel may write into it later.
     pub elfcorehdr: u64,
     /// To stay free after the elfcorehdr.
@@ -96,7 +96,7 @@ pub struct Needs {
 
 /// What the purgatory asks of its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PurgatoryNeeds {
+pub(crate) struct PurgatoryNeeds {
     /// Bytes in memory.
     pub len: u64,
     /// Alignment of its first byte, a power of two.
@@ -105,7 +105,7 @@ pub struct PurgatoryNeeds {
 
 /// What the capture kernel asks of its place (boot.rst: `init_size`, `kernel_alignment`, `pref_address`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KernelNeeds {
+pub(crate) struct KernelNeeds {
     /// Bytes it runs in before it knows its memory map.
     pub len: u64,
     /// Alignment of its first byte. At any other address it moves itself upwards, out of its segment.
@@ -116,7 +116,7 @@ pub struct KernelNeeds {
 
 /// The place of every segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// The region that holds them all.
     pub crash_region: PhysRange,
     /// The elfcorehdr, at the very start of the region.
@@ -136,12 +136,12 @@ pub struct Placed {
 }
 
 /// How much must stay free for the kernel's control pages on this machine.
-pub fn hole_for(machine: &Machine) -> u64 {
+pub(crate) fn hole_for(machine: &Machine) -> u64 {
     hole(machine.cpu.gbpages, &machine.system_ram)
 }
 
 /// The same, from the two facts that decide it: whether there are 1 GiB pages, and where RAM is.
-pub fn hole(gbpages: bool, system_ram: &[PhysRange]) -> u64 {
+pub(crate) fn hole(gbpages: bool, system_ram: &[PhysRange]) -> u64 {
     if gbpages {
         return HOLE;
     }
@@ -151,7 +151,7 @@ pub fn hole(gbpages: bool, system_ram: &[PhysRange]) -> u64 {
 }
 
 /// Gives every segment its place in `region`.
-pub fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
+pub(crate) fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
     let KernelNeeds { alignment, pref_address, .. } = needs.kernel;
     if !alignment.is_power_of_two() {
         return Err(Error::Alignment { alignment });

@@ -16,11 +16,12 @@ pub mod foreign; // others': what they are told
 mod kind; // what differs between them
 
 pub use foreign::Foreign;
-pub use kind::{Kind, Lens, Purgatory, leaf_count, read};
+pub use kind::{Kind, read};
+pub(crate) use kind::{Lens, Purgatory, leaf_count};
 pub use parse::parse;
 
 /// Alignment of what follows the program in its segment: one cache line.
-pub const TRAILER_ALIGN: u64 = 64;
+pub(crate) const TRAILER_ALIGN: u64 = 64;
 
 /// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
 const MAX_LEN: u64 = 1 << 20;
@@ -129,7 +130,7 @@ pub struct Program {
 
 /// Where the leaf table and the copy of the elfcorehdr lie, as offsets into the purgatory's segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trailer {
+pub(crate) struct Trailer {
     /// Of the first digest.
     pub leaf_table: u64,
     /// Of the elfcorehdr's copy.
@@ -175,7 +176,7 @@ impl Program {
     }
 
     /// What follows the program in its segment when there are this many leaves and bytes of elfcorehdr.
-    pub fn trailer(&self, leaves: u64, elfcorehdr_len: u64) -> Trailer {
+    pub(crate) fn trailer(&self, leaves: u64, elfcorehdr_len: u64) -> Trailer {
         let leaf_table = self.len().next_multiple_of(TRAILER_ALIGN);
         let elfcorehdr_copy = (leaf_table + leaves * handoff::DIGEST_LEN as u64).next_multiple_of(TRAILER_ALIGN);
         Trailer { leaf_table, elfcorehdr_copy, end: elfcorehdr_copy + elfcorehdr_len }

@@ -80,6 +80,29 @@ pub struct Request {
     pub window: Option<PhysRange>,
 }
 
+impl Request {
+    /// This kernel and this purgatory, and the default of everything else: no initrd, an empty command
+    /// line, EFI tables if the machine has them, and an elfcorehdr that the kernel keeps current.
+    pub fn new(kernel: InputFile, purgatory: InputFile) -> Self {
+        Self {
+            kernel,
+            initrd: None,
+            command_line: Base::default(),
+            noefi: false,
+            on_corrupt: None,
+            reset_delay_ms: None,
+            console: Console::Auto,
+            confidential: Confidential::Auto,
+            hotplug: true,
+            engine: EngineChoice::Auto,
+            leaf_size: None,
+            purgatory,
+            rng_seed: None,
+            window: None,
+        }
+    }
+}
+
 /// For tests: bytes per leaf, few, so that small files have several.
 #[cfg(any(test, feature = "testing"))]
 pub const EXAMPLE_LEAF_SIZE: u32 = 4096;
@@ -88,20 +111,15 @@ pub const EXAMPLE_LEAF_SIZE: u32 = 4096;
 #[cfg(any(test, feature = "testing"))]
 pub fn example() -> Request {
     use crate::example::{bzimage, pattern, purgatory};
+    let kernel = InputFile { path: "vmlinuz".into(), bytes: bzimage(&pattern(50_000)) };
+    let purgatory = InputFile { path: "purgatory.elf".into(), bytes: purgatory().bytes() };
     Request {
-        kernel: InputFile { path: "vmlinuz".into(), bytes: bzimage(&pattern(50_000)) },
         initrd: Some(InputFile { path: "initrd".into(), bytes: pattern(9_000) }),
         command_line: "console=ttyS1 nr_cpus=1".into(),
-        noefi: false,
-        on_corrupt: Some(handoff::OnCorrupt::Halt),
+        on_corrupt: Some(OnCorrupt::Halt),
         reset_delay_ms: Some(2500),
-        console: Console::Auto,
-        confidential: Confidential::Auto,
-        hotplug: true,
-        engine: EngineChoice::Auto,
         leaf_size: Some(EXAMPLE_LEAF_SIZE),
-        purgatory: InputFile { path: "purgatory.elf".into(), bytes: purgatory().bytes() },
         rng_seed: Some([7; 32]),
-        window: None,
+        ..Request::new(kernel, purgatory)
     }
 }

@@ -13,11 +13,8 @@ use crate::purgatory::Purgatory;
 mod leaves; // for ours: one digest per leaf
 mod whole; // for others': one over everything
 
-pub use leaves::Leaves;
-pub use whole::Whole;
-
 /// A purgatory, by what it compares the segments with.
-pub trait Seal: Purgatory {
+pub(crate) trait Seal: Purgatory {
     /// The digests that it compares.
     type Seals: Debug;
 
@@ -27,13 +24,13 @@ pub trait Seal: Purgatory {
 
 /// Everything, with its digests.
 #[derive(Debug)]
-pub struct Sealed<'r, P: Seal> {
+pub(crate) struct Sealed<'r, P: Seal> {
     described: Described<'r, P>,
     seals: P::Seals,
 }
 
 /// Digests what the purgatory verifies.
-pub fn seal<P: Seal>(described: Described<'_, P>, engine: Engine) -> Sealed<'_, P> {
+pub(crate) fn seal<P: Seal>(described: Described<'_, P>, engine: Engine) -> Sealed<'_, P> {
     let seals = P::seal(&described, engine);
     Sealed { described, seals }
 }

@@ -93,7 +93,36 @@ pub struct Armed {
     pub hotplug: bool,
 }
 
-/// Arms `image` in place of whatever is armed now.
+/// Loads `image` in place of the loaded image. With `hotplug`, the kernel is asked to keep the
+/// elfcorehdr up to date on CPU and memory hotplug (Linux 6.6 and later).
+///
+/// The machine must have passed [`preflight`](crate::admit::preflight). Needs CAP_SYS_BOOT.
+///
+/// # Errors
+///
+/// The kernel refused. From `kexec_trylock` on, the image loaded before is lost as well; ask
+/// [`KexecState::crash_loaded`](crate::machine::KexecState::crash_loaded).
+///
+/// # Example
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use kdump_image::admit::preflight;
+/// use kdump_image::machine::Machine;
+/// use kdump_image::request::Request;
+/// use kdump_image::submit;
+///
+/// # fn example(request: Request) -> Result<(), Box<dyn std::error::Error>> {
+/// let root = Path::new("/");
+/// let machine = Machine::read(root, Some(submit::measure()))?;
+/// let image = kdump_image::build(&request, &machine)?;
+/// preflight::permitted(root, &machine.kexec)?;
+/// let loaded = submit::load(&image, request.hotplug)?;
+/// println!("the kernel keeps the elfcorehdr up to date: {}", loaded.hotplug);
+/// # Ok(())
+/// # }
+/// ```
 pub fn load(image: &Image<'_>, hotplug: bool) -> Result<Armed, Error> {
     let segments: Vec<KexecSegment<'_>> = image.segments().iter().map(KexecSegment::new).collect();
     let mut linux = Linux::new(|flags| kexec_load(image.entry(), &segments, flags));

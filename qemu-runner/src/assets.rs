@@ -1,5 +1,8 @@
 //! What `cargo xtask setup` brought: programs, kernels and firmware, all under `target/`, named in one manifest.
 
+pub mod kernel; // one that a developer brings
+pub mod shared; // a folder that lasts as long as a run
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

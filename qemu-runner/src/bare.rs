@@ -99,7 +99,7 @@ fn table() -> String {
 mod tests {
     use super::case::Ended;
     use super::*;
-    use crate::vm::READ_LATENCY;
+    use crate::machine::vm::READ_LATENCY;
     use std::time::Duration;
 
     #[test]

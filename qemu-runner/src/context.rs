@@ -1,17 +1,15 @@
 //! What scenarios are run with: the repository's assets and build results, and how the caller wants them run.
 
-pub mod kernel; // one that a developer brings
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::assets::shared::Shared;
 use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
-use crate::checkpoint::Checkpoints;
 use crate::error::Error;
-use crate::shared::Shared;
+use crate::machine::checkpoint::Checkpoints;
 
-pub use kernel::KernelUnderTest;
+pub use crate::assets::kernel::KernelUnderTest;
 
 /// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
 pub const DEFAULT_SERIES: &str = "6.12";

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::{armed, console, elfcore, iomem, peers, purgatory, report};
-
 /// Why a scenario was not fulfilled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -110,30 +108,12 @@ pub enum Error {
         /// What was said.
         text: String,
     },
-    /// A line of the purgatory.
+    /// Evidence that cannot be read: the module that reads it says why.
     #[error(transparent)]
-    Console(#[from] console::Error),
-    /// The report in the capture kernel's command line.
-    #[error(transparent)]
-    Report(#[from] report::Error),
-    /// /proc/iomem.
-    #[error(transparent)]
-    Iomem(#[from] iomem::Error),
-    /// An ELF core: /proc/vmcore or the elfcorehdr.
-    #[error(transparent)]
-    ElfCore(#[from] elfcore::Error),
-    /// The armed image in the guest's memory.
-    #[error(transparent)]
-    Armed(#[from] armed::Error),
+    Evidence(Box<dyn std::error::Error + Send + Sync>),
     /// The loader could not build the image of a bare-metal case.
     #[error("the loader refuses the image")]
     Image(#[source] Box<loader::Error>),
-    /// The log of executed instructions.
-    #[error(transparent)]
-    Trace(#[from] crate::bare::trace::Error),
-    /// The purgatory as a file.
-    #[error(transparent)]
-    Purgatory(#[from] purgatory::Error),
     /// The purgatory of a peer cannot be used.
     #[error("the purgatory of {name} cannot be used")]
     Peer {
@@ -141,7 +121,7 @@ pub enum Error {
         name: &'static str,
         /// The cause.
         #[source]
-        source: Box<peers::Defect>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Something is not as the scenario says it must be.
     #[error("{what}: expected {expected}, found {found}")]
@@ -174,16 +154,12 @@ impl Error {
         move |source| Self::File { action, path: path.to_owned(), source }
     }
 
-    /// The purgatory of the peer `name` has this defect.
-    pub(crate) fn peer(name: &'static str, defect: impl Into<peers::Defect>) -> Self {
-        Self::Peer { name, source: Box::new(defect.into()) }
-    }
-
     /// Whether it tells nothing about the kernel and the loader: the machine, QEMU or the first kernel was not there to be
     /// tested. Before the panic, a deadline tells nothing either. After it, the capture kernel has missed it.
     pub fn cannot_tell(&self) -> bool {
         match self {
-            Self::File { .. } | Self::Manifest { .. } | Self::Missing(_) | Self::Unfit(_) | Self::NotUp(_) => true,
+            Self::File { .. } | Self::Manifest { .. } | Self::Missing(_) => true,
+            Self::Unfit(_) | Self::NotUp(_) | Self::Peer { .. } => true,
             Self::Launch { .. } | Self::Monitor { .. } | Self::MonitorSocket { .. } | Self::HostProgram { .. } => true,
             Self::Scenario { panicked, source, .. } => {
                 source.cannot_tell() || !panicked && matches!(**source, Self::Deadline { .. })
@@ -213,6 +189,18 @@ impl Error {
         text
     }
 }
+
+/// Lets `?` turn the error of a module that reads evidence into an [`Error`], which need not know the module.
+macro_rules! evidence {
+    ($error:ty) => {
+        impl From<$error> for $crate::error::Error {
+            fn from(error: $error) -> Self {
+                Self::Evidence(Box::new(error))
+            }
+        }
+    };
+}
+pub(crate) use evidence;
 
 /// `found` must be `expected`.
 pub(crate) fn check_eq<T: PartialEq + Display>(what: impl Display, found: &T, expected: &T) -> Result<(), Error> {

@@ -7,12 +7,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::context::Context;
-use crate::deadline::Deadline;
-use crate::elfcore::ElfCore;
 use crate::error::{Error, check, check_eq};
-use crate::first::First;
-use crate::outcome::Outcome;
+use crate::evidence::elfcore::ElfCore;
+use crate::evidence::outcome::Outcome;
+use crate::machine::deadline::Deadline;
 use crate::scenario::LIMIT;
+use crate::stage::first::First;
 use crate::stage::{Setup, Stage, guest};
 
 /// What the run is called, and its directory.

@@ -1,67 +1,52 @@
 //! Scenario → machine → outcome.
 //!
-//! A [`Scenario`] is a story about one crash: a real kernel is booted in QEMU, armed, sometimes damaged from outside, panicked,
-//! and what comes out is judged: by the purgatory's verdict, by what stands in /proc/vmcore, and by when and how the machine ends.
-//! Messages count where they are what people get: `console.rs` takes the purgatory's lines apart, and a refusal of the loader's
-//! must have the words in it that name the cause.
+//! A [`Scenario`] is a story about one crash. A real kernel boots in QEMU, is armed, is sometimes damaged from outside, and
+//! panics. The judge looks at the purgatory's verdict, at /proc/vmcore, and at when and how the machine ends. Where a message is
+//! what users get, its words count as well.
+//!
+//! The modules are in order of use; each uses only those above it.
 //!
 //! ```text
-//! bare.rs          the fault matrix: a kernel of our own crashes, and has a map of its own
-//! scenarios/*.rs   what happens, and what must be true afterwards
-//! first.rs         what can be done to the kernel that is going to crash        ┐ stages of
-//! capture.rs       what must be true in the kernel that takes the dump          ┘ one run
-//! vm.rs            one running QEMU: console, agent, monitor, one deadline
-//! machine.rs       one struct = one command line of QEMU
-//! checkpoint.rs    a machine that has booted, from which others go on
-//! initramfs.rs     the two user spaces, as archives
-//! installed.rs     a Debian with its services, on a disk
-//! page.rs          what came out, as a page for people
-//! storm.rs         memory that comes block after block, and who keeps the image true
-//! panics.rs        the same, and a panic at a drawn moment
-//! peers.rs         the purgatories of kexec-tools and of Linux, taken out of what carries them
+//! error.rs       why a run failed
+//! assets/        what setup has brought: programs, firmware, kernels; or a kernel that a developer brings
+//! machine/       one QEMU: command line, console, agent, monitor, memory, checkpoint
+//! context.rs     assets, build results, and how the caller wants scenarios run
+//! evidence/      what is read out of a machine: iomem, ELF cores, console, report, armed image; the outcome of it all
+//! guest/         the two user spaces, as archives
+//! peers/         the purgatories of kexec-tools and Linux, taken out of what carries them
+//! stage/         one run: boot, arm, plug, damage, panic, capture
+//! scenarios/     what happens, and what must be true afterwards
+//! bare/          the fault matrix: our own kernel crashes, so there is no user space
+//! storm/         memory that comes block after block, and who keeps the image up to date
+//! panics/        the same, with a panic at a drawn moment
+//! page/          what came out, as a page for people
 //! ```
 
 #![forbid(unsafe_code)]
 
-pub mod assets;
-pub mod bare;
-pub mod context;
 pub mod error;
-pub mod outcome;
-pub mod page;
+pub mod assets;
+pub mod machine;
+pub mod context;
+pub mod evidence;
+pub mod guest;
+pub mod peers;
+pub mod stage;
 pub mod scenario;
 mod scenarios;
-
-pub mod initramfs;
-pub mod machine;
-pub mod deadline;
-pub mod emulator;
-pub mod vm;
-pub mod agent;
-pub mod monitor;
-pub mod ram;
-pub mod shared;
-pub mod checkpoint;
-
-pub mod uki;
-pub mod setup;
-pub mod stage;
-pub mod first;
-pub mod loaded;
-pub mod armed;
-pub mod purgatory;
-pub mod console;
-pub mod report;
-pub mod iomem;
-pub mod elfcore;
-pub mod capture;
-pub mod installed;
+pub mod fixture; // files of tests/fixtures that a real kernel wrote
+pub mod bare;
 pub mod storm;
 pub mod panics;
-pub mod fixture;
-pub mod peers;
+pub mod page;
 
 pub use context::Context;
 pub use error::Error;
-pub use outcome::Outcome;
+pub use evidence::outcome::Outcome;
 pub use scenario::{Scenario, scenarios};
+
+// By these names the series of measurements use them.
+pub use evidence::{elfcore, iomem, outcome, report};
+pub use guest::initramfs;
+pub use machine::{deadline, monitor, ram, vm};
+pub use stage::{capture, first};

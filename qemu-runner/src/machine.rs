@@ -1,6 +1,13 @@
 //! One struct = one command line of QEMU.
 
 mod command_line; // as text
+pub mod deadline; // when a run must be over
+pub mod emulator; // the process
+pub mod ram; // the guest's memory, as a file
+pub mod monitor; // QMP
+pub mod vm; // one running QEMU
+pub mod agent; // the shell on the second serial port
+pub mod checkpoint; // a booted machine, from which others start
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -9,8 +16,7 @@ use std::path::{Path, PathBuf};
 use orders::ending::EXIT_PORT;
 
 use crate::assets::Qemu;
-use crate::bare::trace;
-use crate::ram::Layout;
+use crate::machine::ram::Layout;
 
 pub use command_line::{CommandLine, library_path};
 
@@ -201,7 +207,7 @@ impl Machine {
         // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.
         arguments.add("-no-reboot", "").add("-D", &ends.qemu_log);
         match trace {
-            Some(range) => arguments.add("-d", "cpu_reset,guest_errors,in_asm").add("-dfilter", trace::log_filter(range)),
+            Some(range) => arguments.add("-d", "cpu_reset,guest_errors,in_asm").add("-dfilter", log_filter(range)),
             None => arguments.add("-d", "cpu_reset,guest_errors"),
         };
         arguments.0
@@ -234,6 +240,11 @@ impl Machine {
 /// `KEY=VALUE,…` with a path at its end; QEMU wants commas in it doubled.
 fn option(prefix: &str, path: &Path) -> String {
     format!("{prefix}{}", path.display().to_string().replace(',', ",,"))
+}
+
+/// The addresses whose instructions QEMU logs.
+fn log_filter(code: &Range<u64>) -> String {
+    format!("{:#x}..{:#x}", code.start, code.end - 1)
 }
 
 /// A list of arguments in the making.

@@ -11,11 +11,11 @@ use loader::purgatory::relocatable;
 use loader::request::InputFile;
 
 use crate::Error;
+use crate::assets::kernel::payload;
 use crate::context::Context;
 use crate::error::check_eq;
 
 pub mod embedded; // an object inside of something else
-pub mod payload; // vmlinux inside of a bzImage
 pub mod proof; // that it was bound right
 
 /// Where the objects lie, relative to the repository's root.
@@ -91,7 +91,11 @@ impl Source {
             Carrier::Kernel(series) => {
                 let kernel = context.kernel(series)?;
                 let bzimage = InputFile { path: kernel.vmlinuz.clone(), bytes: read(&kernel.vmlinuz)? };
-                let vmlinux = payload::vmlinux(&bzimage).map_err(|defect| self.error(defect))?;
+                let packed = |defect: payload::Error| match context.under_test() {
+                    Some(_) => Error::Unfit(format!("its purgatory cannot be taken out of the bzImage: {defect}")),
+                    None => self.error(defect),
+                };
+                let vmlinux = payload::vmlinux(&bzimage).map_err(packed)?;
                 let place = embedded::only(&vmlinux).map_err(|defect| self.error(defect))?;
                 embedded::kernel_agrees(&vmlinux, &place).map_err(|defect| self.error(defect))?;
                 Ok((kernel.release.clone(), vmlinux[place].to_vec()))
@@ -100,7 +104,7 @@ impl Source {
     }
 
     fn error(&self, defect: impl Into<Defect>) -> Error {
-        Error::peer(self.name, defect)
+        error(self.name, defect)
     }
 }
 
@@ -114,7 +118,7 @@ impl Peer {
     }
 
     fn error(&self, defect: impl Into<Defect>) -> Error {
-        Error::peer(self.name, defect)
+        error(self.name, defect)
     }
 }
 
@@ -132,6 +136,11 @@ pub enum Defect {
     Relocatable(#[from] relocatable::Error),
     /// It was not bound as it must be.
     Proof(#[from] proof::Error),
+}
+
+/// The purgatory of the peer `name` has this defect.
+pub(crate) fn error(name: &'static str, defect: impl Into<Defect>) -> Error {
+    Error::Peer { name, source: Box::new(defect.into()) }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

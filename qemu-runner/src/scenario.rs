@@ -1,15 +1,14 @@
 //! The table of scenarios, and how one is run.
 
-mod need; // what it cannot do without
-
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::outcome::Outcome;
+use crate::evidence::outcome::Outcome;
+use crate::machine::deadline::Deadline;
 use crate::stage::Stage;
+use crate::stage::need::{self, Need};
 
 /// How long a run may take when its scenario does not say otherwise. The longest of these takes a minute on two idle cores. Beside a build, a
 /// run takes three times as long; the rest is for slower machines.
@@ -29,8 +28,6 @@ pub struct Scenario {
     pub(crate) story: fn(&mut Stage<'_>) -> Result<(), Error>,
 }
 
-pub(crate) use need::{EVERY_KERNEL, Need, Probe};
-
 /// The table of a file of scenarios, as its function `all`. One row is a name, needs, what happens, and what that shows:
 ///
 /// ```text
@@ -47,7 +44,7 @@ macro_rules! table {
                 summary: $summary,
                 needs: {
                     #[allow(unused_imports, reason = "some rows need nothing")]
-                    use $crate::scenario::Need::*;
+                    use $crate::stage::need::Need::*;
                     &[$($need),*]
                 },
                 by_name_only: None $(.or(Some($why)))?,

@@ -1,50 +1,60 @@
 //! The stories, one file per family.
 
-mod complete;
-mod corrupt;
-mod purgatory;
-mod elfcorehdr;
-mod machines;
-mod kernels;
-mod commands;
-mod refusals;
-mod kexec;
-mod same_image;
-mod peer;
-mod drop_ins;
-mod service;
-mod hotplug_service;
-mod stays_armed; // steps of hotplug_service
-mod foreign;
-mod virtio_mem;
+mod capture {
+    pub(super) mod complete; // the whole story
+    pub(super) mod machines; // on other machines
+    pub(super) mod kernels; // on other kernels
+    pub(super) mod virtio_mem; // with memory that virtio-mem brings
+}
+mod damage {
+    pub(super) mod corrupt; // in the segments
+    pub(super) mod purgatory; // in the purgatory itself
+    pub(super) mod elfcorehdr; // in the elfcorehdr
+}
+mod program {
+    pub(super) mod commands; // what the loader's commands say
+    pub(super) mod refusals; // what it refuses
+    pub(super) mod reload; // what keeps the image up to date
+    pub(super) mod kexec; // as `kexec`
+}
+mod peers {
+    pub(super) mod peer; // kexec-tools on the same stage
+    pub(super) mod same_image; // images compared byte by byte
+    pub(super) mod foreign; // their purgatories, armed by our loader
+    pub(super) mod drop_ins; // our purgatory, armed by their loaders
+}
+mod debian {
+    pub(super) mod service; // Debian's kdump-tools
+    pub(super) mod hotplug_service; // our own service
+    pub(super) mod stays_armed; // steps of it
+}
 mod storm;
 mod panics;
-mod reload;
 
 use crate::scenario::Scenario;
 
 /// Every scenario of every family; the longest first, so that no processor waits for them at the end of a run of all.
 pub(crate) fn all() -> Vec<Scenario> {
     let families = [
-        service::all(),
-        hotplug_service::all(),
+        debian::service::all(),
+        debian::hotplug_service::all(),
         storm::all(),
         panics::all(),
-        same_image::all(),
-        complete::all(),
-        virtio_mem::all(),
-        corrupt::all(),
-        purgatory::all(),
-        elfcorehdr::all(),
-        machines::all(),
-        kernels::all(),
-        commands::all(),
-        refusals::all(),
-        kexec::all(),
-        peer::all(),
-        drop_ins::all(),
-        foreign::all(),
-        reload::all(),
+        peers::same_image::all(),
+        capture::complete::all(),
+        capture::virtio_mem::all(),
+        damage::corrupt::all(),
+        damage::purgatory::all(),
+        damage::elfcorehdr::all(),
+        capture::machines::all(),
+        capture::kernels::all(),
+        program::commands::all(),
+        program::refusals::all(),
+        program::kexec::all(),
+        peers::peer::all(),
+        peers::drop_ins::all(),
+        peers::foreign::all(),
+        program::reload::all(),
     ];
     families.into_iter().flatten().collect()
 }

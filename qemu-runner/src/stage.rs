@@ -1,27 +1,33 @@
 //! The stage of one scenario: builds both user spaces, starts a machine and waits for the first kernel, or goes on from where another like it
 //! had come up.
 
+pub(crate) mod need; // what a scenario cannot do without
+pub mod first; // the kernel that will crash
+mod crash; // how it crashes
+pub mod capture; // after the panic
+pub mod installed; // a Debian with its services, on a disk
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use loader::request::InputFile;
 
-use crate::checkpoint::{Checkpoint, Way};
+use crate::assets::kernel::payload;
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::error::{Error, check_eq};
-use crate::first::{CAPTURE_APPEND, First};
-use crate::initramfs::{Initramfs, Role};
-use crate::installed;
+use crate::evidence::outcome::{Evidence, Outcome, Phase};
+use crate::guest::initramfs::{Initramfs, Role};
+use crate::guest::uki;
+use crate::machine::checkpoint::{Checkpoint, Way};
+use crate::machine::deadline::Deadline;
+use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
-use crate::outcome::{Evidence, Outcome, Phase};
-use crate::peers::{self, embedded, payload};
-use crate::scenario::{EVERY_KERNEL, Need, Probe};
-use crate::uki;
-use crate::vm::{RAM, Vm};
+use crate::peers::{self, embedded};
+use crate::stage::first::{CAPTURE_APPEND, First};
+use need::{EVERY_KERNEL, Need, Probe};
 
-pub use crate::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
+pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
 
 /// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
 pub const BALLAST: &str = "/ballast";
@@ -243,7 +249,7 @@ impl<'c> Stage<'c> {
         for (path, host) in &kexec.files {
             let mut bytes = read(host)?;
             if *path == kexec.program {
-                embedded::replace(&mut bytes, &ours).map_err(|defect| Error::peer("kexec-tools", defect))?;
+                embedded::replace(&mut bytes, &ours).map_err(|defect| peers::error("kexec-tools", defect))?;
             }
             first.file(path, 0o755, &bytes);
         }

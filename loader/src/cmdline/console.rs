@@ -7,7 +7,7 @@ use handoff::block::HIGHEST_CONSOLE_PORT;
 use super::parameter::parameters;
 
 /// The first I/O port of the 8250 that the kernel's console or early console is on; of several, the last named, as for /dev/console.
-pub fn console_port(line: impl AsRef<[u8]>) -> Option<u16> {
+pub(crate) fn console_port(line: impl AsRef<[u8]>) -> Option<u16> {
     let (words, _) = parameters(line.as_ref());
     let text = |bytes| str::from_utf8(bytes).ok();
     words.iter().rev().find_map(|word| port_of(text(word.name())?, text(word.value()?)?))

@@ -59,7 +59,7 @@ pub struct Row {
 
 /// In `source`, kernel-parameters.txt is Documentation/admin-guide/kernel-parameters.txt of Linux
 /// 7.
-pub const TABLE: &[Row] = &[
+pub(crate) const TABLE: &[Row] = &[
     // The loader's own.
     Row {
         names: &["elfcorehdr", "purgatory.report"],

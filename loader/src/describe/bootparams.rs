@@ -36,7 +36,7 @@ const LEAST_E820_ENTRIES: usize = 2;
 
 /// What goes into the segment.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// The machine.
     pub machine: &'a Machine,
     /// What was asked for.
@@ -56,7 +56,7 @@ pub struct Inputs<'a> {
 }
 
 /// Bytes to give the segment before anything has its place: at least as many as [`build`] will return, whole pages.
-pub fn segment_len(machine: &Machine, request: &Request) -> u64 {
+pub(crate) fn segment_len(machine: &Machine, request: &Request) -> u64 {
     // The elfcorehdr's hole splits at most one range in two.
     let entries = e820::entries(machine, None).len() + 1;
     let mut len = size_of::<BootParams>();
@@ -71,18 +71,18 @@ pub fn segment_len(machine: &Machine, request: &Request) -> u64 {
 
 /// Whether the capture kernel gets to use EFI runtime services: firmware left some, nobody asked to do without, the running kernel was
 /// itself booted through the 64-bit EFI protocol, and the capture kernel can take over what another kernel has mapped.
-pub fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureKernel<'_>) -> bool {
+pub(crate) fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureKernel<'_>) -> bool {
     efi_to_pass(machine, request, kernel).is_some()
 }
 
 /// Where the ACPI RSDP is, if the running kernel knows.
-pub fn acpi_rsdp(machine: &Machine) -> Option<u64> {
+pub(crate) fn acpi_rsdp(machine: &Machine) -> Option<u64> {
     let told = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
     [told, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
 }
 
 /// The segment's bytes; memory behind them, up to [`segment_len`], is zero.
-pub fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
+pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     let &Inputs { machine, request, kernel, at, command_line, initrd, elfcorehdr, crash_region } = inputs;
     if machine.cpu.la57 && kernel.xloadflags & XLF_5LEVEL == 0 {
         return Err(Error::FiveLevels { xloadflags: kernel.xloadflags });

@@ -19,9 +19,9 @@ use crate::machine::{CrashNotes, Machine, without_crash_memory};
 use crate::phys::{PhysRange, align_up};
 
 /// Bytes of the ELF header.
-pub const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
+pub(crate) const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
 /// Bytes of a program header.
-pub const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
+pub(crate) const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
 const _: () = assert!(EHDR_LEN == 64 && PHDR_LEN == 56);
 
 /// From this number of program headers on, `e_phnum` does not hold it, and fs/proc/vmcore.c does not look elsewhere (`PN_XNUM`).
@@ -33,7 +33,7 @@ pub const FIXED_PHDRS: u64 = 2;
 ///
 /// With `hotplug` the kernel will rewrite it for as many CPUs and ranges as it can ever have, and says how much that takes, although
 /// without the ELF header itself (`arch_crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c). It compares page-rounded sizes.
-pub fn memsz(machine: &Machine, hotplug: bool) -> u64 {
+pub(crate) fn memsz(machine: &Machine, hotplug: bool) -> u64 {
     let phdrs =
         u64::from(machine.possible_cpus).max(machine.crash_notes.len() as u64) + FIXED_PHDRS + dumped(machine).len() as u64;
     let own = EHDR_LEN as u64 + phdrs * PHDR_LEN as u64;
@@ -75,7 +75,7 @@ pub fn kernels_len(machine: &Machine) -> Option<u64> {
 }
 
 /// The System RAM of a machine that belongs in a dump.
-pub fn dumped(machine: &Machine) -> Vec<PhysRange> {
+pub(crate) fn dumped(machine: &Machine) -> Vec<PhysRange> {
     without_crash_memory(&machine.system_ram, &machine.crash_regions, machine.crash_cma.as_deref().unwrap_or_default())
 }
 

@@ -49,7 +49,7 @@ pub struct Error {
 }
 
 /// Refuses what the capture kernel would not unpack.
-pub fn check(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn check(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if begins_an_initramfs(bytes) {
         return Ok(());
     }

@@ -17,20 +17,20 @@ use super::{CaptureKernel, Defect, Format, Measure};
 pub const FORMAT: Format = Format { name: "bzImage", probe, measure, parse };
 
 /// `XLF_KERNEL_64`: there is a 64-bit entry point at 0x200 (boot.rst, "xloadflags").
-pub const XLF_KERNEL_64: u16 = 1 << 0;
+pub(crate) const XLF_KERNEL_64: u16 = 1 << 0;
 /// `XLF_CAN_BE_LOADED_ABOVE_4G`: kernel, command line, initrd and boot_params may lie above 4 GiB.
-pub const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
+pub(crate) const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
 /// `XLF_EFI_KEXEC`: it can take over EFI runtime services that another kernel has already mapped.
-pub const XLF_EFI_KEXEC: u16 = 1 << 4;
+pub(crate) const XLF_EFI_KEXEC: u16 = 1 << 4;
 /// `XLF_5LEVEL`: it can be entered with five levels of page tables.
-pub const XLF_5LEVEL: u16 = 1 << 5;
+pub(crate) const XLF_5LEVEL: u16 = 1 << 5;
 
 /// Where the setup header begins, in the file and in `struct boot_params` (boot.rst, "The Real-Mode Kernel Header").
 pub const SETUP_HEADER_AT: usize = offset_of!(BootParams, hdr);
 /// From where the byte at 0x201, the operand of a short jump, counts the header's length.
-pub const SETUP_HEADER_END_BASE: usize = HEADER.1;
+pub(crate) const SETUP_HEADER_END_BASE: usize = HEADER.1;
 /// What follows the header in `struct boot_params`: `edd_mbr_sig_buffer`.
-pub const SETUP_HEADER_MAX_END: usize = offset_of!(BootParams, edd_mbr_sig_buffer);
+pub(crate) const SETUP_HEADER_MAX_END: usize = offset_of!(BootParams, edd_mbr_sig_buffer);
 
 /// The oldest protocol with `xloadflags` (boot.rst: 2.12, Linux 3.8).
 const OLDEST_VERSION: u16 = 0x020c;

@@ -1,6 +1,6 @@
 //! [1d] The CPUs: what they can do, how many there may be, and where each saves its registers.
 
-pub mod confidential; // whether this is a confidential guest
+pub(super) mod confidential; // whether this is a confidential guest
 
 use super::source::{CPUINFO, CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted};
 use super::{CpuFacts, CrashNotes, Error, Measured, PHYSICAL_BITS};

@@ -46,7 +46,11 @@ impl Present {
 }
 
 /// System RAM without what belongs in no dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
-pub fn without_crash_memory(system_ram: &[PhysRange], crash_regions: &[PhysRange], crash_cma: &[PhysRange]) -> Vec<PhysRange> {
+pub(crate) fn without_crash_memory(
+    system_ram: &[PhysRange],
+    crash_regions: &[PhysRange],
+    crash_cma: &[PhysRange],
+) -> Vec<PhysRange> {
     let low = PhysRange::with_len(0, LOW_1M).expect("1 MiB is in range");
     let holes: Vec<_> = [low].iter().chain(crash_regions).chain(crash_cma).copied().collect();
     subtract(&merged(system_ram.to_vec()), &holes)

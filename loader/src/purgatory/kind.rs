@@ -39,7 +39,7 @@ pub fn read(file: &InputFile) -> Result<Kind, Error> {
 
 /// Lengths in bytes of what is verified beside the purgatory.
 #[derive(Clone, Copy, Debug)]
-pub struct Lens {
+pub(crate) struct Lens {
     /// Of the capture kernel's file.
     pub kernel: u64,
     /// Of the initial RAM disk; 0 without.
@@ -53,12 +53,12 @@ pub struct Lens {
 }
 
 /// How many leaves regions of these lengths are cut into.
-pub fn leaf_count(lengths: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
+pub(crate) fn leaf_count(lengths: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
     lengths.into_iter().map(|len| leaves_in(len, leaf_size)).sum()
 }
 
 /// A purgatory that an image can be built around.
-pub trait Purgatory: Debug + Sized {
+pub(crate) trait Purgatory: Debug + Sized {
     /// Whether it writes a report into the command line.
     const REPORTS: bool;
     /// What it is told besides the segments.

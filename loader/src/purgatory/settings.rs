@@ -15,7 +15,7 @@ use crate::request::{Confidential, Console, EngineChoice, Request};
 
 mod foreign; // what can be told to others' purgatories
 
-pub use foreign::ForeignSettings;
+pub(crate) use foreign::ForeignSettings;
 
 /// Why the purgatory cannot be told what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +93,7 @@ pub struct Settings {
 
 impl Settings {
     /// Decides them.
-    pub fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
+    pub(crate) fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
         let leaf_size = request.leaf_size.unwrap_or(DEFAULT_LEAF_SIZE);
         let reset_delay_ms = request.reset_delay_ms.unwrap_or(DEFAULT_RESET_DELAY_MS);
         if !leaf_size.is_power_of_two() || !(MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(&leaf_size) {

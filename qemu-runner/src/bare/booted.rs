@@ -14,13 +14,13 @@ use super::description::Facts;
 use super::ramdisk;
 use super::run::{LIMIT, directory_name, disk_image, machine, remove_big_files};
 use crate::assets::Qemu;
-use crate::checkpoint::Checkpoint;
+use crate::assets::shared::Shared;
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::error::{Error, check};
+use crate::machine::checkpoint::Checkpoint;
+use crate::machine::deadline::Deadline;
+use crate::machine::vm::{Arrival, Vm};
 use crate::machine::{Boot, Machine};
-use crate::shared::Shared;
-use crate::vm::{Arrival, Vm};
 
 /// What the crash kernel says when it waits.
 const AWAITING: &str = "awaiting orders";

@@ -14,8 +14,8 @@ use super::memory::told;
 use crate::assets::Qemu;
 use crate::context::Context;
 use crate::error::Error;
+use crate::machine::vm::{QEMU_LOG, RAM};
 use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk};
-use crate::vm::{QEMU_LOG, RAM};
 
 /// What gdb is to read, in a case's directory.
 pub const GDBINIT: &str = ".gdbinit";

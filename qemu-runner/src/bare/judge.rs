@@ -11,8 +11,8 @@ use super::case::{Arrangement, Case, Ended, Nmis, Reported};
 use super::memory::Memory;
 use super::{course, endless, trace, words};
 use crate::error::{Error, check, check_eq};
-use crate::report;
-use crate::vm::{Line, READ_LATENCY, RESET_SLACK, Vm};
+use crate::evidence::report;
+use crate::machine::vm::{Line, READ_LATENCY, RESET_SLACK, Vm};
 
 /// How often a CPU that is to stand still is looked at.
 const LOOK: Duration = Duration::from_millis(50);

@@ -4,7 +4,7 @@ use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::purgatory;
+use crate::evidence::purgatory;
 
 /// All segments, each with its zero tail.
 #[derive(Clone, Debug)]

@@ -15,11 +15,11 @@ use super::judge::{self, Observed};
 use super::memory::{Memory, told};
 use super::{debugger, ramdisk, words};
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::error::{Error, check, check_eq};
+use crate::evidence::outcome::Outcome;
+use crate::machine::deadline::Deadline;
+use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
 use crate::machine::{Boot, DIMM_SIZE, Machine};
-use crate::outcome::Outcome;
-use crate::vm::{Arrival, RAM, SCRIPT, Vm};
 
 /// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a trace takes ten.
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);

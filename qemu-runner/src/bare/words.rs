@@ -11,9 +11,9 @@ use handoff::RegionKind;
 use super::case::Case;
 use super::memory::Memory;
 use super::{course, oracle};
-use crate::console::PREFIX;
 use crate::error::{Error, check};
-use crate::vm::Line;
+use crate::evidence::console::PREFIX;
+use crate::machine::vm::Line;
 
 /// What stands for anything.
 const ANYTHING: char = '…';

@@ -3,6 +3,7 @@
 use handoff::{EngineId, OnCorrupt};
 
 use super::*;
+use loader::cmdline::Base;
 use loader::request::{Confidential, Console, EngineChoice};
 
 fn parse(text: &str) -> Result<Config, Defect> {
@@ -72,6 +73,22 @@ fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installe
             key.name
         );
         assert!(key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(), "{}", key.name);
+    }
+}
+
+/// The value of every `append` in the config that is installed, whether it is commented out or not.
+fn shipped_lines() -> Vec<&'static str> {
+    let config = include_str!("../../service/dist/kdump-loader.toml");
+    let values = config.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix("append = \""));
+    values.map(|value| value.strip_suffix('"').unwrap()).collect()
+}
+
+#[test]
+fn lines_of_the_shipped_config_are_fit_for_a_capture_kernel() {
+    let shipped = shipped_lines();
+    assert_eq!(shipped.len(), 3, "{shipped:?}");
+    for line in shipped {
+        assert!(Base::from(line).unfit().is_empty(), "{line}: {:?}", Base::from(line).unfit());
     }
 }
 

@@ -28,7 +28,7 @@ const PARAVIRTUALIZED: &str = "PV";
 
 /// The machine's memory, as far as it matters to `crashkernel=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ram {
+pub(crate) struct Ram {
     /// Bytes of System RAM.
     pub len: u64,
     /// Whether any of it is above 4 GiB, if that is known.
@@ -120,7 +120,7 @@ pub fn find(root: &Path) -> Result<Cause, Error> {
 }
 
 /// Names the cause.
-pub fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause {
+pub(crate) fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause {
     if evidence.supported == Some(false) {
         return Cause::NotSupported;
     }

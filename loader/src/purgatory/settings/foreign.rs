@@ -7,7 +7,7 @@ use crate::request::{Console, EngineChoice, Request};
 
 /// What goes into its symbols, and its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForeignSettings {
+pub(crate) struct ForeignSettings {
     /// First port of the UART to print on.
     pub console: Option<u16>,
     /// The confidential guest that it is made for, if it is.
@@ -18,7 +18,7 @@ pub struct ForeignSettings {
 
 impl ForeignSettings {
     /// Decides them. What is left to the loader is as the purgatory has it; what was asked for and cannot be had is refused.
-    pub fn decide(contract: &'static Contract, request: &Request, machine: &Machine) -> Result<Self, Error> {
+    pub(crate) fn decide(contract: &'static Contract, request: &Request, machine: &Machine) -> Result<Self, Error> {
         let Request { on_corrupt, reset_delay_ms, engine, leaf_size, .. } = *request;
         let asked = [
             on_corrupt.map(|action| ("--on-corrupt", action.word().to_owned())),

@@ -9,7 +9,7 @@ use crate::bare::memory::Memory;
 pub(super) const HOLD: &[u8] = b"\xeb\xfe";
 /// The same if there are bytes to look at, and "none found" otherwise: `test %rsi, %rsi; jne 1f; xor %eax, %eax; ret; 1: jmp 1b`.
 const HOLD_UNLESS_EMPTY: &[u8] = b"\x48\x85\xf6\x75\x03\x31\xc0\xc3\xeb\xfe";
-/// What the CPU has noted, as [`crate::monitor::Monitor::inject_machine_check`] has it noted.
+/// What the CPU has noted, as [`crate::machine::monitor::Monitor::inject_machine_check`] has it noted.
 const BANK: &str = "bank 9 status 0xbd80000000000134 address 0x12345000";
 
 fn machine_check(arrangement: &mut Arrangement) {

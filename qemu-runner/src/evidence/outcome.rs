@@ -1,0 +1,178 @@
+//! What a fulfilled scenario leaves: when what happened, the figures that came with it, and what there is to see.
+
+use std::fmt;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use loader::image::Summary;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::evidence::iomem::Iomem;
+
+/// The timeline and the facts of one run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What happened, in order of time.
+    pub timeline: Vec<Event>,
+    /// When what began, in order of time.
+    pub phases: Vec<(Duration, Phase)>,
+    /// Figures worth knowing, in the order in which they became known.
+    pub facts: Vec<(String, String)>,
+    /// What there is to see.
+    pub evidence: Evidence,
+    #[serde(skip, default = "Instant::now")]
+    started: Instant,
+}
+
+/// What was found on the way, of the last machine of a scenario; each is there if the story came that far.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The image that kdump-loader has armed.
+    pub image: Option<Summary>,
+    /// /proc/iomem when it was armed.
+    pub at_load: Option<Iomem>,
+    /// /proc/iomem just before the panic.
+    pub before_panic: Option<Iomem>,
+    /// The purgatory's verdict on the console, by its word.
+    pub verdict: Option<String>,
+    /// The purgatory's report, as it stands in the capture kernel's command line.
+    pub report: Option<String>,
+    /// The PT_LOADs of memory in /proc/vmcore.
+    pub dumped: Option<Vec<Range<u64>>>,
+}
+
+/// What a machine is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The first kernel boots, or is up with nothing armed as far as anybody has looked.
+    Boot,
+    /// A capture kernel is armed.
+    Armed,
+    /// The first kernel has panicked, and takes its last steps; of a purgatory that says nothing, all until [`Phase::Capture`].
+    Panic,
+    /// The purgatory verifies.
+    Purgatory,
+    /// The purgatory is content, and the capture kernel starts.
+    Start,
+    /// The capture kernel's user space is up.
+    Capture,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// How long after the run began.
+    pub at: Duration,
+    /// What it was.
+    pub what: String,
+}
+
+impl Outcome {
+    pub(crate) fn new(scenario: &str) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            timeline: Vec::new(),
+            phases: Vec::new(),
+            facts: Vec::new(),
+            evidence: Evidence::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Something happened just now.
+    pub(crate) fn now(&mut self, what: impl Into<String>) {
+        self.at(Instant::now(), what);
+    }
+
+    /// Something happened at `when`, perhaps earlier than what is already there.
+    pub(crate) fn at(&mut self, when: Instant, what: impl Into<String>) {
+        let at = when.saturating_duration_since(self.started);
+        let position = self.timeline.partition_point(|event| event.at <= at);
+        self.timeline.insert(position, Event { at, what: what.into().replace('\n', "; ") });
+    }
+
+    /// A phase began at `when`, unless it is the one that is on.
+    pub(crate) fn enter(&mut self, phase: Phase, when: Instant) {
+        let at = when.saturating_duration_since(self.started);
+        if self.phase_at(at) != Some(phase) {
+            let position = self.phases.partition_point(|(began, _)| *began <= at);
+            self.phases.insert(position, (at, phase));
+        }
+    }
+
+    /// What was on at this time after the beginning.
+    pub fn phase_at(&self, at: Duration) -> Option<Phase> {
+        self.phases.iter().take_while(|(began, _)| *began <= at).last().map(|(_, phase)| *phase)
+    }
+
+    /// That this run failed, with what had happened until then.
+    pub(crate) fn failure(&self, error: Error) -> Error {
+        let panicked = self.phases.last().is_some_and(|(_, phase)| !matches!(phase, Phase::Boot | Phase::Armed));
+        Error::Scenario { name: self.scenario.clone(), story: self.to_string(), panicked, source: Box::new(error) }
+    }
+
+    /// A figure.
+    pub(crate) fn fact(&mut self, name: impl Into<String>, value: impl ToString) {
+        self.facts.push((name.into(), value.to_string()));
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "{}", self.scenario)?;
+        for Event { at, what } in &self.timeline {
+            writeln!(out, "{:8.2} s  {what}", at.as_secs_f64())?;
+        }
+        let width = self.facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in &self.facts {
+            writeln!(out, "  {name:width$}  {value}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_told_in_order_of_time() {
+        let mut outcome = Outcome::new("capture");
+        let start = outcome.started;
+        outcome.at(start + Duration::from_secs(3), "panic");
+        outcome.at(start + Duration::from_millis(1500), "armed");
+        outcome.fact("vmcore", "850468864 bytes");
+        assert_eq!(outcome.to_string(), "capture\n    1.50 s  armed\n    3.00 s  panic\n  vmcore  850468864 bytes\n");
+    }
+
+    #[test]
+    fn phase_lasts_until_the_next_begins() {
+        let mut outcome = Outcome::new("capture");
+        let seconds = Duration::from_secs;
+        outcome.enter(Phase::Boot, outcome.started);
+        outcome.enter(Phase::Panic, outcome.started + seconds(5));
+        outcome.enter(Phase::Armed, outcome.started + seconds(3));
+        outcome.enter(Phase::Armed, outcome.started + seconds(4));
+        assert_eq!(outcome.phases, [(seconds(0), Phase::Boot), (seconds(3), Phase::Armed), (seconds(5), Phase::Panic)]);
+        let at = [2, 3, 4, 9].map(|at| outcome.phase_at(seconds(at)).unwrap());
+        assert_eq!(at, [Phase::Boot, Phase::Armed, Phase::Armed, Phase::Panic]);
+    }
+
+    #[test]
+    fn outcome_survives_json() {
+        let mut outcome = Outcome::new("capture");
+        outcome.now("panic");
+        outcome.enter(Phase::Panic, Instant::now());
+        outcome.evidence.dumped = Some(vec![0x1000..0x2000, 1 << 40..u64::MAX]);
+        let text = serde_json::to_string(&outcome).unwrap();
+        let read: Outcome = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (read.to_string(), read.phases, read.evidence.dumped),
+            (outcome.to_string(), outcome.phases, outcome.evidence.dumped)
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! The two user spaces: a busybox, an init script of a dozen lines, and files, as newc archives. They are not compressed:
+//! emulated CPUs decompress slower than QEMU copies.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use cpio::newc::{Builder, ModeFileType};
+
+use crate::assets::GuestProgram;
+use crate::error::Error;
+
+use crate::assets::kernel::payload;
+pub use crate::machine::agent::Role;
+
+/// Major and minor number of /dev/console (Documentation/admin-guide/devices.txt): without it init would have no standard output.
+const CONSOLE_DEVICE: (u32, u32) = (5, 1);
+
+/// init: mounts, then a shell on the second serial port, for ever. The line discipline is raw, because a cooked line ends at
+/// 4095 bytes (N_TTY_BUF_SIZE) and an echo would be taken for output. Descriptor 3 keeps the port open between shells: the last
+/// close would drop what has arrived. The shell reads its commands from a file, not from a terminal, so it prints no prompt.
+const INIT: &str = "#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /tmp
+mount -t securityfs sec /sys/kernel/security
+echo 1 >/proc/sys/kernel/panic_on_oops
+stty -F /dev/ttyS1 raw -echo
+exec 3<>/dev/ttyS1
+echo \"@ROLE $(uname -r)\" >&3
+while :; do sh /dev/ttyS1 </dev/null >&3 2>&1; done
+";
+
+/// `setpriv` and `su` want to know whom they become.
+const PASSWD: &str = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
+
+/// An archive in the making.
+pub struct Initramfs {
+    archive: Vec<u8>,
+    inode: u32,
+    directories: Vec<String>,
+}
+
+impl Initramfs {
+    /// The user space for `role`: busybox, init, the directories.
+    pub fn new(role: Role, busybox: &Path) -> Result<Self, Error> {
+        let mut this = Self { archive: Vec::new(), inode: 1, directories: Vec::new() };
+        for directory in ["/proc", "/sys", "/dev", "/tmp", "/bin", "/boot", "/etc"] {
+            this.directory(directory);
+        }
+        let (major, minor) = CONSOLE_DEVICE;
+        let console = Builder::new("dev/console").mode(0o600).set_mode_file_type(ModeFileType::Char);
+        this.entry(console.rdev_major(major).rdev_minor(minor), &[]);
+        this.file("/bin/busybox", 0o755, &read(busybox)?);
+        this.file("/init", 0o755, INIT.replace("@ROLE", &format!("@{}", role.word())).as_bytes());
+        this.file("/etc/passwd", 0o644, PASSWD.as_bytes());
+        if role == Role::Capture {
+            // `status` looks for the program that saves the dump (docs/status.md).
+            this.file("/etc/kdump-loader/saver", 0o644, b"the test that asks the agent\n");
+        }
+        Ok(this)
+    }
+
+    /// Adds a file with these bytes at an absolute path; directories above it are made.
+    pub fn file(&mut self, path: &str, mode: u32, bytes: &[u8]) {
+        if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+            self.directory(parent);
+        }
+        let builder = Builder::new(path.trim_start_matches('/')).mode(mode).set_mode_file_type(ModeFileType::Regular);
+        self.entry(builder, bytes);
+    }
+
+    /// Adds a file of the host at an absolute path.
+    pub fn host_file(&mut self, path: &str, mode: u32, host: &Path) -> Result<(), Error> {
+        self.file(path, mode, &read(host)?);
+        Ok(())
+    }
+
+    /// Adds a kernel module of the host at an absolute path, unpacked: not every busybox can.
+    pub fn module(&mut self, path: &str, host: &Path) -> Result<(), Error> {
+        self.file(path, 0o644, &payload::module(host)?);
+        Ok(())
+    }
+
+    /// Adds a program and its libraries.
+    pub fn program(&mut self, program: &GuestProgram) -> Result<(), Error> {
+        program.files.iter().try_for_each(|(path, host)| self.host_file(path, 0o755, host))
+    }
+
+    /// The finished archive.
+    pub fn finish(self) -> Vec<u8> {
+        cpio::newc::trailer(self.archive).expect("a Vec takes every byte")
+    }
+
+    /// Adds a directory and those above it, once.
+    fn directory(&mut self, path: &str) {
+        if self.directories.iter().any(|known| known == path) {
+            return;
+        }
+        if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+            self.directory(parent);
+        }
+        self.directories.push(path.to_owned());
+        let builder = Builder::new(path.trim_start_matches('/')).mode(0o755).set_mode_file_type(ModeFileType::Directory);
+        self.entry(builder, &[]);
+    }
+
+    fn entry(&mut self, builder: Builder, bytes: &[u8]) {
+        let size = u32::try_from(bytes.len()).expect("a file of the archive is smaller than 4 GiB");
+        let mut writer = builder.ino(self.inode).write(std::mem::take(&mut self.archive), size);
+        self.inode += 1;
+        writer.write_all(bytes).expect("a Vec takes every byte");
+        self.archive = writer.finish().expect("a Vec takes every byte");
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(Error::file("read", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpio::newc::Reader;
+    use std::io::Read;
+
+    /// Name, mode and content of every entry, in order.
+    fn entries(archive: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
+        let mut rest = archive;
+        let mut found = Vec::new();
+        loop {
+            let mut reader = Reader::new(rest).unwrap();
+            if reader.entry().is_trailer() {
+                return found;
+            }
+            let mut content = Vec::new();
+            reader.read_to_end(&mut content).unwrap();
+            found.push((reader.entry().name().to_owned(), reader.entry().mode(), content));
+            rest = reader.finish().unwrap();
+        }
+    }
+
+    fn example() -> Vec<(String, u32, Vec<u8>)> {
+        let directory = tempfile::tempdir().unwrap();
+        let busybox = directory.path().join("busybox");
+        fs::write(&busybox, b"busy").unwrap();
+        let mut initramfs = Initramfs::new(Role::Capture, &busybox).unwrap();
+        initramfs.file("/usr/lib/x/libz.so", 0o644, b"odd");
+        entries(&initramfs.finish())
+    }
+
+    #[test]
+    fn archive_gives_back_what_went_in() {
+        let entries = example();
+        let content = |name: &str| entries.iter().find(|entry| entry.0 == name).map(|entry| entry.2.clone());
+        assert_eq!(content("bin/busybox").unwrap(), b"busy");
+        assert_eq!(content("usr/lib/x/libz.so").unwrap(), b"odd");
+        assert!(String::from_utf8(content("init").unwrap()).unwrap().contains("echo \"@capture $(uname -r)\""));
+    }
+
+    #[test]
+    fn directories_stand_before_their_files_once() {
+        let entries = example();
+        let position = |name: &str| entries.iter().position(|entry| entry.0 == name).unwrap();
+        assert!(position("usr") < position("usr/lib"));
+        assert!(position("usr/lib/x") < position("usr/lib/x/libz.so"));
+        for name in ["usr", "bin", "dev"] {
+            assert_eq!(entries.iter().filter(|entry| entry.0 == name).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn programs_are_executable_and_the_console_is_a_device() {
+        let entries = example();
+        let mode = |name: &str| entries.iter().find(|entry| entry.0 == name).unwrap().1;
+        assert_eq!(mode("bin/busybox"), 0o100_755);
+        assert_eq!(mode("dev/console"), 0o020_600);
+        assert_eq!(mode("proc"), 0o040_755);
+    }
+}

@@ -1,0 +1,86 @@
+//! The agent: a plain shell on the guest's second serial port, and how to talk to it. A command is sent with a marker behind
+//! it; what comes back before the marker is its output, the number after it its exit status.
+
+use std::io::Write;
+
+use crate::error::Error;
+use crate::machine::vm::{Arrival, Line, Vm};
+
+/// Which kernel a user space is for. The agent greets with this word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The kernel that is going to crash.
+    First,
+    /// The kernel that takes the dump.
+    Capture,
+}
+
+impl Role {
+    /// The word in the greeting.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Capture => "capture",
+        }
+    }
+}
+
+/// What a command in the guest came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit status.
+    pub status: i32,
+    /// Both its output streams, without the last line feed.
+    pub text: String,
+}
+
+impl Vm {
+    /// Waits for the greeting of a user space and returns its kernel's release. `see` is shown every console line meanwhile.
+    pub fn await_greeting(&mut self, role: Role, mut see: impl FnMut(&Line)) -> Result<String, Error> {
+        let greeting = format!("@{} ", role.word());
+        let waiting_for = format!("the user space of the {} kernel", role.word());
+        loop {
+            match self.next(&waiting_for)? {
+                Arrival::Console(line) => see(&line),
+                Arrival::Agent(text) => {
+                    if let Some(release) = text.strip_prefix(&greeting) {
+                        return Ok(release.to_owned());
+                    }
+                }
+                Arrival::End => unreachable!("next() makes an error of the end"),
+            }
+        }
+    }
+
+    /// Runs a shell command in the guest.
+    pub fn run(&mut self, command: &str) -> Result<Output, Error> {
+        self.commands += 1;
+        let marker = format!("@{}@ ", self.commands);
+        // The command's output may lack its last line feed, so the marker brings its own.
+        self.say(&format!("({command}) 2>&1; printf '\\n{marker}%d\\n' $?\n"))?;
+        let mut text = String::new();
+        loop {
+            let Arrival::Agent(line) = self.next(&format!("`{command}` in the guest"))? else { continue };
+            if let Some(status) = line.strip_prefix(&marker) {
+                let status = status.parse().map_err(|_| Error::Unintelligible { what: "an exit status", text: line.clone() })?;
+                return Ok(Output { status, text: text.trim_end_matches('\n').to_owned() });
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+
+    /// Runs a shell command in the guest that must succeed, and returns its output.
+    pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
+        match self.run(command)? {
+            Output { status: 0, text } => Ok(text),
+            Output { status, text } => Err(Error::GuestCommand { command: command.to_owned(), status, output: text }),
+        }
+    }
+
+    /// Sends a line to the agent and expects no answer.
+    pub fn say(&mut self, text: &str) -> Result<(), Error> {
+        let sent = self.agent.write_all(text.as_bytes());
+        sent.map_err(|source| Error::File { action: "write to", path: "the agent's socket".into(), source })
+    }
+}

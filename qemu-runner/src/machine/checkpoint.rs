@@ -1,0 +1,161 @@
+//! A machine that has booted, kept on disk: others that boot the same go on from there, each with a copy of its memory.
+//!
+//! What a machine is, is two files: its memory, and what QEMU writes of the rest (`monitor/migration.rs`).
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::assets::shared::Shared;
+use crate::error::{Error, check};
+use crate::machine::vm::{RAM, SERIAL_LOG, Vm};
+
+/// All of a machine but its memory.
+const STATE: &str = "state";
+
+/// A machine as it was at one moment.
+#[derive(Debug)]
+pub struct Checkpoint {
+    directory: PathBuf,
+}
+
+impl Checkpoint {
+    /// Keeps `vm` as it is now in `directory`, which is made. The machine goes on.
+    pub fn take(vm: &mut Vm, directory: PathBuf) -> Result<Self, Error> {
+        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        vm.monitor.save(&directory.join(STATE))?;
+        for name in [RAM, SERIAL_LOG] {
+            copy(&vm.directory().join(name), &directory.join(name))?;
+        }
+        vm.monitor.go_on()?;
+        Ok(Self { directory })
+    }
+
+    /// Where the rest of the machine is.
+    pub fn state(&self) -> PathBuf {
+        self.directory.join(STATE)
+    }
+
+    /// Puts its memory, and what its console had said as far as it had been read, into the directory of a machine that is to go on from here.
+    pub fn copy_to(&self, directory: &Path) -> Result<(), Error> {
+        [RAM, SERIAL_LOG].iter().try_for_each(|name| copy(&self.directory.join(name), &directory.join(name)))
+    }
+}
+
+/// Copies a file with its holes, of which a guest's memory has many.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let output = Command::new("cp").arg("--sparse=auto").args([from, to]).output().map_err(Error::file("copy", from))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    check(output.status.success(), format!("copy of {}", from.display()), "a copy", said.trim())
+}
+
+/// What is known of one kind of machine.
+#[derive(Debug)]
+enum Known {
+    /// One has booted: most kinds come only once, and are not worth their room.
+    Once,
+    /// A second one is booting, and will be kept.
+    BeingKept,
+    /// It is kept.
+    Kept(Arc<Checkpoint>),
+}
+
+/// How a machine comes to where its first user space is up.
+#[derive(Debug)]
+pub enum Way {
+    /// It boots.
+    Boots,
+    /// It boots, and a [`Checkpoint`] is to be taken of it in this directory.
+    BootsToBeKept(PathBuf),
+    /// It goes on from there.
+    GoesOn(Arc<Checkpoint>),
+}
+
+/// The machines that are kept while scenarios run, by kind; removed when dropped.
+#[derive(Debug)]
+pub struct Checkpoints {
+    directory: Shared,
+    kinds: Mutex<HashMap<String, Known>>,
+}
+
+impl Checkpoints {
+    /// None yet; they will lie in this directory.
+    pub fn within(directory: Shared) -> Self {
+        Self { directory, kinds: Mutex::default() }
+    }
+
+    /// How a machine of this kind comes up. Nobody waits for another: while one is booting to be kept, others boot for themselves.
+    pub fn way(&self, kind: &str) -> Way {
+        let mut kinds = self.kinds();
+        let kept = kinds.values().filter(|known| !matches!(known, Known::Once)).count();
+        let place = self.directory.place(&kept.to_string());
+        match kinds.get(kind) {
+            None => {
+                kinds.insert(kind.to_owned(), Known::Once);
+                Way::Boots
+            }
+            Some(Known::Once) => {
+                kinds.insert(kind.to_owned(), Known::BeingKept);
+                Way::BootsToBeKept(place)
+            }
+            Some(Known::BeingKept) => Way::Boots,
+            Some(Known::Kept(checkpoint)) => Way::GoesOn(Arc::clone(checkpoint)),
+        }
+    }
+
+    /// From now on machines of this kind go on from `checkpoint`.
+    pub fn keep(&self, kind: &str, checkpoint: Checkpoint) {
+        self.kinds().insert(kind.to_owned(), Known::Kept(Arc::new(checkpoint)));
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn third_machine_of_a_kind_goes_on_from_the_second() {
+        let parent = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
+        assert!(matches!(checkpoints.way("a"), Way::Boots));
+        assert!(matches!(checkpoints.way("b"), Way::Boots), "another kind");
+        let Way::BootsToBeKept(directory) = checkpoints.way("a") else { panic!("it is the second") };
+        assert!(matches!(checkpoints.way("a"), Way::Boots), "the second is still booting");
+        checkpoints.keep("a", Checkpoint { directory: directory.clone() });
+        let Way::GoesOn(checkpoint) = checkpoints.way("a") else { panic!("it is kept") };
+        assert_eq!(checkpoint.state(), directory.join(STATE));
+    }
+
+    #[test]
+    fn every_kind_is_kept_in_a_place_of_its_own() {
+        let parent = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
+        let place = |kind| match [checkpoints.way(kind), checkpoints.way(kind)] {
+            [Way::Boots, Way::BootsToBeKept(place)] => place,
+            other => panic!("{other:?}"),
+        };
+        assert_ne!(place("a"), place("b"));
+        drop(checkpoints);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[test]
+    fn copy_is_the_same_and_has_the_same_holes() {
+        use std::os::unix::fs::{FileExt, MetadataExt};
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        let file = fs::File::create(&from).unwrap();
+        file.set_len(64 << 20).unwrap();
+        file.write_all_at(b"here", 32 << 20).unwrap();
+        copy(&from, &to).unwrap();
+        assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap());
+        assert!(fs::metadata(&to).unwrap().blocks() * 512 < 1 << 20);
+        assert!(copy(&directory.path().join("missing"), &to).is_err());
+    }
+}

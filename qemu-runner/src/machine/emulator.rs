@@ -1,0 +1,106 @@
+//! The process that QEMU is: killed when dropped, so that no failure leaves one behind.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::machine::deadline::Deadline;
+
+/// How often to look whether QEMU is still there while waiting for its first call.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A running QEMU.
+#[derive(Debug)]
+pub struct Emulator {
+    child: Child,
+    stderr: PathBuf,
+}
+
+impl Emulator {
+    /// Starts `command`, whose errors go to the file `stderr`.
+    pub fn start(command: &mut Command, stderr: &Path) -> Result<Self, Error> {
+        let errors = File::create(stderr).map_err(Error::file("create", stderr))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        let child = command.spawn().map_err(Error::file("run", Path::new(command.get_program())))?;
+        Ok(Self { child, stderr: stderr.to_owned() })
+    }
+
+    /// Its standard output.
+    ///
+    /// # Panics
+    /// When it was taken before.
+    pub fn take_output(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("standard output is taken once")
+    }
+
+    /// Its exit status, once its console has ended; `None` when a signal ended it.
+    pub fn exit_status(&mut self) -> Result<Option<i32>, Error> {
+        let status = self.child.wait().map_err(|error| Error::Launch { reason: error.to_string() })?;
+        Ok(status.code())
+    }
+
+    /// Waits for its call on a socket.
+    pub fn accept(&mut self, listener: &UnixListener, deadline: Deadline) -> Result<UnixStream, Error> {
+        let launch = |reason: String| Error::Launch { reason };
+        listener.set_nonblocking(true).map_err(|error| launch(error.to_string()))?;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).map_err(|error| launch(error.to_string()))?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(launch(error.to_string())),
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                let said = fs::read_to_string(&self.stderr).unwrap_or_default();
+                return Err(launch(format!("{status}; it said: {}", said.trim())));
+            }
+            if deadline.left().is_none() {
+                return Err(launch("it did not open its sockets before the deadline".into()));
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // It may have ended by itself, so neither step's failure means anything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_that_ends_at_once_is_reported_with_what_it_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such machine >&2; exit 3"]);
+        let mut emulator = Emulator::start(&mut command, &directory.path().join("stderr")).unwrap();
+        let error = emulator.accept(&listener, Deadline::after(Duration::from_secs(60))).unwrap_err().to_string();
+        assert!(error.contains("no such machine") && error.contains("exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn dropped_emulator_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sleep");
+        command.arg("3600");
+        let mut emulator = Emulator::start(&mut command, &directory.path().join("stderr")).unwrap();
+        let mut output = emulator.take_output();
+        drop(emulator);
+        // Its end of the pipe is closed, or this would last an hour.
+        assert_eq!(io::Read::read(&mut output, &mut [0]).unwrap(), 0);
+    }
+}

@@ -1,0 +1,250 @@
+//! One running QEMU: its console, its agent, its monitor, under one deadline. Dropped, it is killed.
+//!
+//! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass, but
+//! where QEMU has to be asked again and again ([`Vm::next_within`], and after a migration `monitor/migration.rs`).
+
+mod arrival; // what its serial ports bring, line by line
+
+use std::fs::{self, File};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::assets::Qemu;
+use crate::error::Error;
+use crate::machine::checkpoint::Checkpoint;
+use crate::machine::deadline::Deadline;
+use crate::machine::emulator::Emulator;
+use crate::machine::monitor::Monitor;
+use crate::machine::ram::Ram;
+use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk, library_path};
+
+pub use arrival::{Arrival, Line};
+use arrival::{read_agent, read_console};
+
+/// The file in a run's directory that holds all the console said.
+pub const SERIAL_LOG: &str = "serial.log";
+/// The file that is the guest's memory.
+pub const RAM: &str = "ram";
+/// The file that holds what QEMU logs: resets, triple faults.
+pub const QEMU_LOG: &str = "qemu.log";
+/// The file that holds QEMU's command line.
+pub const SCRIPT: &str = "qemu.sh";
+/// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
+const TRIPLE_FAULT: &str = "Triple fault";
+
+/// How much later than the guest has written it a line may be read here on a busy host: by so much a delay may look too short.
+pub const READ_LATENCY: Duration = Duration::from_millis(500);
+/// How much longer than announced a reset may take on a busy host.
+pub const RESET_SLACK: Duration = Duration::from_secs(30);
+
+/// A running machine.
+#[derive(Debug)]
+pub struct Vm {
+    child: Emulator,
+    arrivals: Receiver<Arrival>,
+    ended: bool,
+    /// The guest's second serial port.
+    pub(crate) agent: UnixStream,
+    /// QMP.
+    pub monitor: Monitor,
+    /// The guest's memory.
+    pub ram: Ram,
+    /// When the run has to be over.
+    pub deadline: Deadline,
+    /// QEMU's command line, to be pasted into a shell.
+    pub command_line: String,
+    directory: PathBuf,
+    qemu_log: PathBuf,
+    /// The agent's commands are numbered, so that no answer is taken for another's.
+    pub(crate) commands: u64,
+    _sockets: TempDir,
+}
+
+impl Vm {
+    /// Starts `machine`, with its logs in `directory`.
+    pub fn start(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline) -> Result<Self, Error> {
+        Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
+    }
+
+    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It stands still until its monitor lets it go on.
+    pub fn resume(
+        qemu: &Qemu,
+        machine: &Machine,
+        directory: &Path,
+        deadline: Deadline,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Error> {
+        checkpoint.copy_to(directory)?;
+        let mut vm = Self::launch(qemu, machine, directory, deadline, PowerOn::Incoming)?;
+        vm.monitor.load(&checkpoint.state())?;
+        Ok(vm)
+    }
+
+    fn launch(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline, start: PowerOn) -> Result<Self, Error> {
+        let sockets = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
+        let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
+        let agent = UnixListener::bind(&agent_at).map_err(Error::file("listen on", &agent_at))?;
+        let monitor = UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
+        let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
+        let ends = Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
+
+        let arguments = machine.arguments(qemu, &ends);
+        // By hand it can only be switched on.
+        let by_hand = machine.arguments(qemu, &Ends { start: PowerOn::Reset, ..ends.clone() });
+        let line = CommandLine { qemu, arguments: &by_hand }.to_string();
+        let script = directory.join(SCRIPT);
+        fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
+
+        let stderr = directory.join("qemu.stderr");
+        let mut command = Command::new(&qemu.program);
+        command.args(&arguments);
+        if let Some(path) = library_path(qemu) {
+            command.env("LD_LIBRARY_PATH", path);
+        }
+        let mut child = Emulator::start(&mut command, &stderr)?;
+        let agent = child.accept(&agent, deadline)?;
+        let monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
+        let ram = Ram::open(&ends.ram, machine.layout())?;
+
+        let (sender, arrivals) = mpsc::channel();
+        let console = child.take_output();
+        let log = directory.join(SERIAL_LOG);
+        // What a checkpoint's console had said stands in it.
+        let log = File::options().append(true).create(true).open(&log).map_err(Error::file("create", &log))?;
+        let to_agent = agent.try_clone().map_err(Error::file("share", &agent_at))?;
+        let from_agent = sender.clone();
+        thread::spawn(move || read_console(console, log, &sender));
+        thread::spawn(move || read_agent(agent, &from_agent));
+        Ok(Self {
+            child,
+            arrivals,
+            ended: false,
+            agent: to_agent,
+            monitor,
+            ram,
+            deadline,
+            command_line: line,
+            directory: directory.to_owned(),
+            qemu_log: ends.qemu_log,
+            commands: 0,
+            _sockets: sockets,
+        })
+    }
+
+    /// The next thing to arrive; an error when the deadline passes or QEMU has ended before.
+    pub fn next(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
+        match self.next_or_end(waiting_for)? {
+            Arrival::End => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
+            arrival => Ok(arrival),
+        }
+    }
+
+    /// The next thing to arrive, the end included.
+    pub fn next_or_end(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
+        if self.ended {
+            return Ok(Arrival::End);
+        }
+        let left = self.left(waiting_for)?;
+        self.receive(left).ok_or_else(|| self.too_late(waiting_for))
+    }
+
+    /// The next thing to arrive within `pause`, if something does.
+    pub fn next_within(&mut self, pause: Duration, waiting_for: &str) -> Result<Option<Arrival>, Error> {
+        let left = self.left(waiting_for)?;
+        match self.receive(left.min(pause)) {
+            Some(Arrival::End) => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
+            arrival => Ok(arrival),
+        }
+    }
+
+    /// The console's lines that have arrived already.
+    pub fn arrived_on_console(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            match arrival {
+                Arrival::Console(line) => lines.push(line),
+                Arrival::Agent(_) => {}
+                Arrival::End => self.ended = true,
+            }
+        }
+        lines
+    }
+
+    /// The agent's lines that were still on their way when the console ended; call it after that.
+    pub fn last_words(&mut self) -> Result<Vec<String>, Error> {
+        let mut lines = Vec::new();
+        loop {
+            let left = self.left("the agent's last line")?;
+            match self.arrivals.recv_timeout(left) {
+                Ok(Arrival::Agent(line)) => lines.push(line),
+                Ok(_) => {}
+                // Both readers have come to their ends.
+                Err(RecvTimeoutError::Disconnected) => return Ok(lines),
+                Err(RecvTimeoutError::Timeout) => return Err(self.too_late("the agent's last line")),
+            }
+        }
+    }
+
+    /// Waits for a console line that `wanted` recognises, and returns what it made of it.
+    pub fn await_console<T>(&mut self, what: &str, mut wanted: impl FnMut(&Line) -> Option<T>) -> Result<T, Error> {
+        loop {
+            if let Arrival::Console(line) = self.next(what)?
+                && let Some(found) = wanted(&line)
+            {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What arrives within `limit`; `None` when nothing does.
+    fn receive(&mut self, limit: Duration) -> Option<Arrival> {
+        let arrival = match self.arrivals.recv_timeout(limit) {
+            Ok(arrival) => arrival,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => Arrival::End,
+        };
+        self.ended = matches!(arrival, Arrival::End);
+        Some(arrival)
+    }
+
+    /// What the deadline leaves for a wait.
+    fn left(&self, waiting_for: &str) -> Result<Duration, Error> {
+        self.deadline.left().ok_or_else(|| self.too_late(waiting_for))
+    }
+
+    fn too_late(&self, waiting_for: &str) -> Error {
+        Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() }
+    }
+
+    /// Where its files lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the console's log lies.
+    pub fn serial_log(&self) -> PathBuf {
+        self.directory.join(SERIAL_LOG)
+    }
+
+    /// QEMU's exit status; call it after the console has ended.
+    pub fn exit_status(&mut self) -> Result<Option<i32>, Error> {
+        self.child.exit_status()
+    }
+
+    /// What QEMU has logged.
+    pub fn qemu_log(&self) -> Result<String, Error> {
+        let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
+    /// Whether the CPU reset itself because an exception could not be delivered.
+    pub fn triple_faulted(&self) -> Result<bool, Error> {
+        Ok(self.qemu_log()?.contains(TRIPLE_FAULT))
+    }
+}

@@ -1,0 +1,100 @@
+//! `capture`, `hotplug`: the whole story, from arming to a complete vmcore.
+
+use handoff::Verdict;
+use handoff::report::Elfcorehdr;
+
+use crate::error::{Error, check, check_eq};
+use crate::machine::DIMM_SIZE;
+use crate::scenario::table;
+use crate::stage::first::{Armed, First, number};
+use crate::stage::{Setup, Stage};
+
+/// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory, arch/x86/mm/init_64.c).
+pub(in crate::scenarios) const MEMORY_BLOCK: u64 = 128 << 20;
+
+table! {
+    "capture", [Makedumpfile], |stage| capture(stage, &Setup::default()),
+        "a panic reaches the capture kernel with a complete vmcore";
+    "hotplug", [Makedumpfile, CrashHotplug], |stage| hotplug(stage, &Setup::default()),
+        "two DIMMs and a CPU added after arming are in the vmcore, and the image is never \
+         reloaded";
+}
+
+/// Arms, writes a sentinel, panics, and checks all there is to check.
+pub(in crate::scenarios) fn capture(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
+    capture_with(stage, setup, "", |_| Ok(()))
+}
+
+/// [`capture`] with options for the loader, and something to do between arming and panic.
+pub(in crate::scenarios) fn capture_with(
+    stage: &mut Stage<'_>,
+    setup: &Setup,
+    options: &str,
+    meanwhile: impl FnOnce(&mut First<'_, '_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut first = stage.boot(setup)?;
+    first.arm(options)?;
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    meanwhile(&mut first)?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+/// Adds two DIMMs and a CPU after arming, takes a CPU and a memory block offline and back, and panics.
+pub(in crate::scenarios) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { dimms: 2, spare_cpus: 2, ..setup.clone() })?;
+    let Armed { image, loaded, .. } = first.arm("")?;
+    check_eq("hotplug support that `load` printed", &loaded.hotplug, &true)?;
+    let at_load = first.elfcorehdr(&image)?;
+    expect_crash_hotplug(&mut first)?;
+
+    first.place_sentinel(2, &(0..u64::MAX))?;
+    let dimm = first.add_dimm(0)?;
+    let second_dimm = first.add_dimm(1)?;
+    first.add_cpu()?;
+    first.toggle("CPU 1 online", "/sys/devices/system/cpu/cpu1/online", ["0", "1"])?;
+    // The last block: user space fills the first DIMM from below.
+    let block = second_dimm.end / MEMORY_BLOCK - 1;
+    let state = format!("/sys/devices/system/memory/memory{block}/state");
+    first.toggle(&format!("memory block {block}"), &state, ["offline", "online_movable"])?;
+    first.place_sentinel(1, &dimm)?;
+
+    expect_crash_hotplug(&mut first)?;
+    check_eq("kexec_crash_loaded after hotplug", &first.crash_loaded()?, &true)?;
+    check_eq("identity of the image after hotplug", &first.image()?.identity, &image.identity)?;
+    let possible = possible_cpus(&mut first)?;
+    let rewritten = first.elfcorehdr(&image)?;
+    check_eq(
+        "PT_NOTEs in the rewritten elfcorehdr: every possible CPU and VMCOREINFO",
+        &rewritten.note_headers,
+        &(possible + 1),
+    )?;
+
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
+    let core = capture.check_vmcore()?;
+    let (before, after) = (at_load.load_bytes(), core.load_bytes());
+    check_eq("bytes of memory in the vmcore: those at load, and two DIMMs", &after, &(before + 2 * DIMM_SIZE))?;
+    capture.crashed.stage.outcome.fact("vmcore: growth by hotplug", format!("{} bytes", after - before));
+    Ok(())
+}
+
+/// The kernel must say that it keeps the elfcorehdr current itself.
+fn expect_crash_hotplug(first: &mut First<'_, '_>) -> Result<(), Error> {
+    for subsystem in ["cpu", "memory"] {
+        let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
+        check_eq(&file, &first.vm.run_ok(&format!("cat {file}"))?.as_str(), &"1")?;
+    }
+    Ok(())
+}
+
+/// How many CPUs the kernel can ever have: /sys/devices/system/cpu/possible is `0` or `0-LAST`.
+fn possible_cpus(first: &mut First<'_, '_>) -> Result<usize, Error> {
+    let list = first.vm.run_ok("cat /sys/devices/system/cpu/possible")?;
+    let last: usize = number(list.rsplit('-').next().unwrap_or(&list))?;
+    Ok(last + 1)
+}

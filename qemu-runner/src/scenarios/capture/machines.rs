@@ -1,0 +1,126 @@
+//! `soft`, `la57`, `high`, `ap`, `uart-absent`, `nmi`, `efi*`: the same story on other machines.
+
+use handoff::{EngineId, Verdict};
+
+use crate::error::{Error, check, check_eq};
+use crate::evidence::console::Said;
+use crate::machine;
+use crate::scenario::table;
+use crate::scenarios::capture::complete::capture_with;
+use crate::stage::capture::{Capture, PANIC};
+use crate::stage::first::CAPTURE_APPEND;
+use crate::stage::{Setup, Stage};
+
+/// The port of ttyS2 (arch/x86/include/asm/serial.h), which no machine here has: it reads as all ones.
+const ABSENT_UART: u16 = 0x3e8;
+/// Where addresses need more than 32 bits.
+const FOUR_GIB: u64 = 1 << 32;
+
+table! {
+    "soft", [Makedumpfile], soft,
+        "on CPUs without SHA-NI the portable engine verifies";
+    "la57", [Makedumpfile, FiveLevels], la57,
+        "with five-level paging";
+    "high", [Makedumpfile], high,
+        "with a crash region above 4 GiB";
+    "ap", [Makedumpfile], application_processor,
+        "with the panic on CPU 1 instead of the boot processor";
+    "uart-absent", [Makedumpfile], absent_uart,
+        "told to report to a serial port that is not there, the purgatory says nothing and boots";
+    "nmi", [Makedumpfile], nmi,
+        "with non-maskable interrupts during the verification";
+    "efi", [Makedumpfile, Ovmf], |stage| efi(stage, ""),
+        "booted by EFI firmware, whose tables the capture kernel is given, but not its memory map";
+    "efi-noefi", [Makedumpfile, Ovmf], |stage| efi(stage, "--noefi"),
+        "booted by EFI firmware, of which the capture kernel is told nothing but where ACPI is";
+}
+
+fn soft(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { cpu: machine::CPU_WITHOUT_SHA_NI, ..Setup::default() })?;
+    first.arm("")?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check_eq("engine in the report", &capture.report.engine.word(), &EngineId::Soft.word())?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+fn la57(stage: &mut Stage<'_>) -> Result<(), Error> {
+    capture_with(stage, &Setup { cpu: machine::CPU_WITH_LA57, ..Setup::default() }, "", |first| {
+        first.vm.run_ok("grep -qw la57 /proc/cpuinfo").map(drop)
+    })
+}
+
+fn high(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let setup = Setup { memory_mib: 6144, crashkernel: Some("256M,high"), ..Setup::default() };
+    capture_with(stage, &setup, "", |first| {
+        let region = first.crash_region()?;
+        check(region.start >= FOUR_GIB, "the crash region", "above 4 GiB", format!("{region:x?}"))
+    })
+}
+
+fn application_processor(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup::default())?;
+    first.arm("")?;
+    let mut capture = first.panic(Some(1))?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    capture.check_vmcore()?;
+    // The panic's own lines, first of all who panicked (`dump_stack_print_info`, lib/dump_stack.c).
+    capture.run_ok(&format!("grep -F -A 3 '{PANIC}' /tmp/dmesg >/tmp/panic; grep -qF 'CPU: 1 ' /tmp/panic")).map(drop)
+}
+
+fn absent_uart(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup::default())?;
+    first.arm(&format!("--console {ABSENT_UART:#x}"))?;
+    let mut capture = first.panic(None)?.capture()?;
+    let said = &capture.crashed.said;
+    check(said.is_empty(), "what the purgatory said on ttyS0", "nothing", format!("{said:?}"))?;
+    capture.expect_verdict(Verdict::Ok)?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+fn nmi(stage: &mut Stage<'_>) -> Result<(), Error> {
+    // Enough to read with the slow engine, so that the interrupts arrive while it is at it.
+    let mut first = stage.boot(&Setup { ballast_mib: 48, ..Setup::default() })?;
+    first.arm("--engine soft")?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_said("the verification to begin", |said| *said == Said::Verifying)?;
+    for _ in 0..3 {
+        crashed.vm.monitor.inject_nmi()?;
+    }
+    crashed.stage.outcome.now("three non-maskable interrupts injected");
+    let mut capture = crashed.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    check(capture.report.nmis > 0, "interrupts in the report", "at least one", capture.report.nmis)?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+fn efi(stage: &mut Stage<'_>, options: &str) -> Result<(), Error> {
+    let noefi = !options.is_empty();
+    let mut first = stage.boot(&Setup { efi: true, ..Setup::default() })?;
+    first.vm.run_ok("[ -d /sys/firmware/efi ]")?;
+    first.arm_with(&format!("{CAPTURE_APPEND} efi=debug"), options)?;
+    first.place_sentinel(1, &(0..u64::MAX))?;
+    let mut capture = first.panic(None)?.capture()?;
+    capture.expect_verdict(Verdict::Ok)?;
+    expect_firmware(&mut capture, noefi)?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+/// ACPI must have been found in any case, EFI only when it was passed on, and never its free memory: the capture kernel would
+/// choose its own place there, in the crashed kernel's memory (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
+fn expect_firmware(capture: &mut Capture<'_, '_>, noefi: bool) -> Result<(), Error> {
+    capture.run_ok("dmesg >/tmp/own; grep -q 'ACPI: RSDP 0x' /tmp/own")?;
+    let efi = capture.run_ok("[ -d /sys/firmware/efi ] && echo yes || echo no")?;
+    check_eq("/sys/firmware/efi in the capture kernel", &efi.as_str(), &if noefi { "no" } else { "yes" })?;
+    let conventional = capture.run_ok("grep 'efi: mem' /tmp/own | grep -c 'Conventional' || true")?;
+    check_eq("free memory in the EFI map of the capture kernel", &conventional.as_str(), &"0")?;
+    if !noefi {
+        let entries = capture.run_ok("grep -c 'efi: mem' /tmp/own || true")?;
+        check(entries != "0", "EFI memory map of the capture kernel", "runtime entries", "none")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! `corrupt-*`: bits flipped from outside in what the purgatory verifies.
+
+use handoff::{RegionKind, Verdict};
+
+use crate::error::{Error, check, check_eq};
+use crate::evidence::armed::{ArmedImage, Span};
+use crate::evidence::console::Said;
+use crate::scenario::table;
+use crate::stage::first::{First, RESET_DELAY_S};
+use crate::stage::{BALLAST_MARK, Setup, Stage};
+
+/// Which byte of a region.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    First,
+    Middle,
+    Last,
+    ZeroTail,
+}
+
+impl Place {
+    /// Its physical address in a region.
+    fn in_region(self, region: Span) -> u64 {
+        region.start
+            + match self {
+                Self::First => 0,
+                Self::Middle => region.file_len / 2,
+                Self::Last => region.file_len - 1,
+                Self::ZeroTail => region.file_len + (region.mem_len - region.file_len) / 2,
+            }
+    }
+}
+
+table! {
+    "corrupt-kernel-first", [], |stage| refused(stage, RegionKind::Kernel, Place::First),
+        "a bit flipped in the kernel's first byte is named with its place, and the machine resets";
+    "corrupt-kernel-middle", [], |stage| refused(stage, RegionKind::Kernel, Place::Middle),
+        "a bit flipped in the middle of the kernel is named with its place, and the machine resets";
+    "corrupt-kernel-last", [], |stage| refused(stage, RegionKind::Kernel, Place::Last),
+        "a bit flipped in the kernel's last byte is named with its place, and the machine resets";
+    "corrupt-kernel-zero-tail", [], |stage| refused(stage, RegionKind::Kernel, Place::ZeroTail),
+        "a bit flipped in the kernel's zero tail is named with its place, and the machine resets";
+    "corrupt-initrd-first", [], |stage| refused(stage, RegionKind::Initrd, Place::First),
+        "a bit flipped in the initrd's first byte is named with its place, and the machine resets";
+    "corrupt-initrd-middle", [], |stage| refused(stage, RegionKind::Initrd, Place::Middle),
+        "a bit flipped in the middle of the initrd is named with its place, and the machine resets";
+    "corrupt-initrd-last", [], |stage| refused(stage, RegionKind::Initrd, Place::Last),
+        "a bit flipped in the initrd's last byte is named with its place, and the machine resets";
+    "corrupt-boot-params-first", [], |stage| refused(stage, RegionKind::BootParams, Place::First),
+        "a bit flipped in the boot parameters' first byte is named with its place, and the machine resets";
+    "corrupt-boot-params-middle", [], |stage| refused(stage, RegionKind::BootParams, Place::Middle),
+        "a bit flipped in the middle of the boot parameters is named with its place, and the machine resets";
+    "corrupt-boot-params-last", [], |stage| refused(stage, RegionKind::BootParams, Place::Last),
+        "a bit flipped in the boot parameters' last byte is named with its place, and the machine resets";
+    "corrupt-command-line-first", [], |stage| refused(stage, RegionKind::CommandLine, Place::First),
+        "a bit flipped in the command line's first byte is named with its place, and the machine resets";
+    "corrupt-command-line-middle", [],
+        |stage| refused(stage, RegionKind::CommandLine, Place::Middle),
+        "a bit flipped in the middle of the command line is named with its place, and the machine resets";
+    "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
+        "a bit flipped in the command line's last byte is named with its place, and the machine resets";
+    "corrupt-initrd-boot", [Makedumpfile], boot_nevertheless,
+        "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel is booted and \
+         told so";
+    "corrupt-kernel-halt", [], halt,
+        "with `--on-corrupt halt` a damaged kernel is named, and every CPU stands still";
+}
+
+/// For scenarios that are not to reach the capture kernel's user space.
+pub(in crate::scenarios) fn bare() -> Setup {
+    Setup { makedumpfile: false, ..Setup::default() }
+}
+
+fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), Error> {
+    let mut first = stage.boot(&bare())?;
+    let image = first.arm("")?.image;
+    let address = damage(&mut first, &image, kind, place)?;
+    let mut crashed = first.panic(None)?;
+    let delay_ms = crashed.reset_as_announced()?;
+    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    expect_named(&crashed.said, kind, address)?;
+    let verdict = if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
+    crashed.expect_verdict(verdict)
+}
+
+fn boot_nevertheless(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup::default())?;
+    let image = first.arm("--on-corrupt boot")?.image;
+    let initrd = image.region(RegionKind::Initrd)?;
+    // In a file that nobody reads, so that the capture kernel can be expected to live.
+    let bytes = first.vm.ram.read(initrd.start, initrd.file_len as usize)?;
+    let ballast = memchr::memmem::find(&bytes, BALLAST_MARK).ok_or_else(|| Error::Check {
+        what: "initrd in memory".into(),
+        expected: "the ballast".into(),
+        found: "none".into(),
+    })?;
+    let address = initrd.start + ballast as u64;
+    first.flip_bit("the initrd", address, 0)?;
+    let mut capture = first.panic(None)?.capture()?;
+    expect_named(&capture.crashed.said, RegionKind::Initrd, address)?;
+    capture.crashed.expect_verdict(Verdict::SegmentCorrupt)?;
+    check(
+        capture.crashed.said.contains(&Said::Booting),
+        "the last words",
+        "that it boots",
+        format!("{:?}", capture.crashed.said),
+    )?;
+    capture.expect_verdict(Verdict::SegmentCorrupt)?;
+    check(capture.report.segment == Some(RegionKind::Initrd), "segment in the report", "initrd", capture.report)?;
+    capture.check_vmcore()?;
+    Ok(())
+}
+
+fn halt(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&bare())?;
+    let image = first.arm("--on-corrupt halt")?.image;
+    let address = damage(&mut first, &image, RegionKind::Kernel, Place::Middle)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_said("the purgatory to halt", |said| *said == Said::Halted)?;
+    expect_named(&crashed.said, RegionKind::Kernel, address)?;
+    crashed.expect_verdict(Verdict::SegmentCorrupt)?;
+    crashed.await_halt()
+}
+
+fn damage(first: &mut First<'_, '_>, image: &ArmedImage, kind: RegionKind, place: Place) -> Result<u64, Error> {
+    let address = place.in_region(image.region(kind)?);
+    first.flip_bit(kind.name(), address, 0)?;
+    Ok(address)
+}
+
+/// The console must name the region and a span around the damage, and no other.
+fn expect_named(said: &[Said], kind: RegionKind, address: u64) -> Result<(), Error> {
+    let named: Vec<_> = said.iter().filter(|said| matches!(said, Said::Corrupt { .. })).collect();
+    let right = named
+        .iter()
+        .all(|said| matches!(said, Said::Corrupt { segment, span } if segment == kind.name() && span.contains(&address)));
+    let expected = format!("{} around {address:#x}", kind.name());
+    check(right && !named.is_empty(), "what the console calls corrupt", expected, format!("{named:x?}"))
+}

@@ -1,0 +1,154 @@
+//! `purgatory-*`: the purgatory's own segment, damaged from outside: its code, its block, its leaf table.
+
+use std::mem::offset_of;
+
+use handoff::block::DEFAULT_RESET_DELAY_MS;
+use handoff::{Block, RegionKind, Verdict};
+
+use crate::error::{Error, check, check_eq};
+use crate::evidence::armed::ArmedImage;
+use crate::evidence::console::Said;
+use crate::evidence::purgatory::{self, Function};
+use crate::scenario::table;
+use crate::scenarios::damage::corrupt::bare;
+use crate::stage::Stage;
+use crate::stage::capture::JUMP_TO_ITSELF;
+use crate::stage::first::{First, RESET_DELAY_S};
+
+/// `UD2`, which raises exception 6, #UD (SDM vol. 2, "UD - Undefined Instruction").
+const UD2: [u8; 2] = [0x0f, 0x0b];
+/// What hashes three leaves at once.
+const THREE_STREAMS: &str = "sha256_three_streams";
+/// What `crate::story::tell` is called in the purgatory's symbols, as far as no build changes it (Rust's v0 mangling).
+const STORY_TELL: &str = "5story4tell";
+
+table! {
+    "purgatory-corrupt-text", [], text,
+        "a bit flipped in the purgatory's own code never ends in a boot";
+    "purgatory-corrupt-block", [], block,
+        "a bit flipped in a value of the handoff block that could be right breaks the seal";
+    "purgatory-corrupt-block-delay", [], delay,
+        "a bit flipped in the handoff block's delay does not hold up the reset by weeks";
+    "purgatory-corrupt-leaf-table", [],
+        |stage| {
+            let place = |image: &ArmedImage| image.leaf_table.start;
+            sealed_with(stage, "--on-corrupt boot", place, 0, Verdict::Seal).map(drop)
+        },
+        "a bit flipped in the leaf table breaks the seal, and `--on-corrupt boot` boots no such \
+         image";
+    "purgatory-exception", [Purgatory], exception,
+        "an invalid instruction in the purgatory's own code is named with its place, and the \
+         machine is reset";
+    "purgatory-machine-check", [Purgatory], machine_check,
+        "a machine check while the image is verified is named with what was being verified, and \
+         the machine is reset";
+}
+
+/// The code has nobody to verify it before it runs, so there is no telling how it ends; but end it must, and never in a boot.
+fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&bare())?;
+    let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;
+    first.flip_bit("the purgatory's code", segment.start + segment.file_len / 2, 0)?;
+    let mut crashed = first.panic(None)?;
+    let reset = crashed.reset()?;
+    let verdict = crashed.verdict();
+    check(verdict != Some(Verdict::Ok), "verdict", "none, or any other", "ok")?;
+    check(verdict.is_some() || reset.triple_fault, "how it ended", "a verdict or a triple fault", "neither")
+}
+
+/// Flips a bit of what the seal covers: the end is `verdict`, and a reset after the delay that is returned.
+fn sealed(stage: &mut Stage<'_>, place: fn(&ArmedImage) -> u64, bit: u8, verdict: Verdict) -> Result<u32, Error> {
+    sealed_with(stage, "", place, bit, verdict)
+}
+
+/// [`sealed`] with options for the loader.
+fn sealed_with(
+    stage: &mut Stage<'_>,
+    options: &str,
+    place: fn(&ArmedImage) -> u64,
+    bit: u8,
+    verdict: Verdict,
+) -> Result<u32, Error> {
+    let mut first = stage.boot(&bare())?;
+    let image = first.arm(options)?.image;
+    first.flip_bit("the purgatory's segment", place(&image), bit)?;
+    let mut crashed = first.panic(None)?;
+    let delay_ms = crashed.reset_as_announced()?;
+    crashed.expect_verdict(verdict)?;
+    Ok(delay_ms)
+}
+
+fn block(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let place = |image: &ArmedImage| image.block.start + offset_of!(Block, tsc_khz) as u64;
+    sealed(stage, place, 0, Verdict::Seal).map(drop)
+}
+
+fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {
+    // The highest bit: 24 days.
+    let place = |image: &ArmedImage| image.block.start + offset_of!(Block, reset_delay_ms) as u64 + 3;
+    let delay_ms = sealed(stage, place, 7, Verdict::BlockPolicy)?;
+    let expected = format!("at most {DEFAULT_RESET_DELAY_MS}");
+    check(delay_ms <= DEFAULT_RESET_DELAY_MS, "delay of the reset, in milliseconds", expected, delay_ms)
+}
+
+fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let function = function(stage, STORY_TELL)?;
+    let mut first = stage.boot(&bare())?;
+    let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;
+    replace(&mut first, segment.start, &function, &UD2)?;
+
+    let mut crashed = first.panic(None)?;
+    let delay_ms = crashed.reset_as_announced()?;
+    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    crashed.expect_verdict(Verdict::Exception)?;
+    let (vector, place) = ("exception 6 ", format!("(purgatory+{:#x})", function.offset));
+    let named =
+        crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(vector) && text.contains(&place)));
+    check(named, "the console", format!("{vector:?} at {place}"), format!("{:?}", crashed.said))
+}
+
+/// The purgatory is held in the code that hashes leaves, so that what it is verifying does not depend on time.
+fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let function = function(stage, THREE_STREAMS)?;
+    let mut first = stage.boot(&bare())?;
+    let image = first.arm("")?.image;
+    let (segment, kernel) = (image.region(RegionKind::Purgatory)?.start, image.region(RegionKind::Kernel)?.start);
+    replace(&mut first, segment, &function, &JUMP_TO_ITSELF)?;
+
+    // On the first CPU, because it is the one that gets it.
+    let mut crashed = first.panic(Some(0))?;
+    let code = segment + function.offset..segment + function.offset + JUMP_TO_ITSELF.len() as u64;
+    crashed.await_endless_loop(&code)?;
+    crashed.vm.monitor.inject_machine_check()?;
+    crashed.stage.outcome.now("a machine check is injected");
+    let delay_ms = crashed.reset_as_announced()?;
+    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    crashed.expect_verdict(Verdict::MachineCheck)?;
+    for words in [format!("was verifying kernel at {kernel:#x}-"), "bank 9 status 0xbd80000000000134 address ".into()] {
+        let named = crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(&words)));
+        check(named, "the console", words, format!("{:?}", crashed.said))?;
+    }
+    Ok(())
+}
+
+fn function(stage: &Stage<'_>, name: &str) -> Result<Function, Error> {
+    let elf = stage.context.purgatory()?;
+    let elf = std::fs::read(&elf).map_err(Error::file("read", &elf))?;
+    Ok(purgatory::function(&elf, name)?)
+}
+
+/// Overwrites the beginning of a function of the purgatory whose code begins at `start`.
+pub(in crate::scenarios) fn replace(
+    first: &mut First<'_, '_>,
+    start: u64,
+    function: &Function,
+    code: &[u8],
+) -> Result<(), Error> {
+    let address = start + function.offset;
+    let loaded = first.vm.ram.read(address, function.beginning.len())?;
+    let expected = format!("{:02x?}, as in the file", function.beginning);
+    check(loaded == function.beginning, "the function in memory", expected, format!("{loaded:02x?}"))?;
+    first.vm.ram.write(address, code)?;
+    first.note(format!("{code:02x?} written to {address:#x}"));
+    Ok(())
+}

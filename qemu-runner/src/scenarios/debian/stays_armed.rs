@@ -1,0 +1,61 @@
+//! What may not disarm a machine, in a Debian with systemd as PID 1 and /boot a mount of its own: `systemctl isolate rescue.target`, and
+//! shutdown up to the last program that systemd runs. `systemctl stop` by the operator does disarm.
+
+use crate::error::{Error, check, check_eq};
+use crate::stage::first::First;
+
+/// What the kernel says at the very end, in the words of the program in [`HOOKS`].
+const ARMED_AT_THE_END: &str = "last program before the kernel ends: kexec_crash_loaded 1";
+/// systemd-shutdown runs what is in this directory when it has unmounted everything (systemd-shutdown(8)).
+const HOOKS: &str = "/usr/lib/systemd/system-shutdown";
+
+/// Mounts a copy of /boot over /boot, by a unit that systemd stops at shutdown like the mount of a partition.
+pub(in crate::scenarios) fn mount_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(
+        "cp -a /boot /boot.real && printf '[Mount]\\nWhat=/boot.real\\nWhere=/boot\\nOptions=bind\\n\
+         [Install]\\nWantedBy=local-fs.target\\n' >/etc/systemd/system/boot.mount && systemctl daemon-reload && \
+         systemctl enable --now boot.mount && mountpoint -q /boot",
+    )?;
+    first.note("/boot is a mount of its own");
+    Ok(())
+}
+
+/// The operator disarms and arms again.
+pub(in crate::scenarios) fn stop_and_start(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok("systemctl stop kdump-loader.service")?;
+    check_eq("kexec_crash_loaded after `systemctl stop`", &first.crash_loaded()?, &false)?;
+    first.vm.run_ok("systemctl start kdump-loader.service")?;
+    check_eq("kexec_crash_loaded after `systemctl start`", &first.crash_loaded()?, &true)
+}
+
+/// Isolates rescue.target; the runner's shell is the one other unit that stays.
+pub(in crate::scenarios) fn isolate_rescue(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(
+        "mkdir -p /run/systemd/system/agent.service.d /run/systemd/system/rescue.service.d && \
+         printf '[Unit]\\nIgnoreOnIsolate=yes\\n' >/run/systemd/system/agent.service.d/stays.conf && \
+         printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep infinity\\n' >/run/systemd/system/rescue.service.d/no-login.conf && \
+         systemctl daemon-reload && systemctl isolate rescue.target",
+    )?;
+    let reached = first.vm.run("systemctl is-active --quiet rescue.target && ! systemctl is-active --quiet multi-user.target")?;
+    check_eq("whether rescue.target took the place of multi-user.target", &reached.status, &0)?;
+    first.vm.run_ok("systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
+    check_eq("kexec_crash_loaded in rescue.target", &first.crash_loaded()?, &true)?;
+    first.note("rescue.target is reached, and the image is still armed");
+    Ok(())
+}
+
+/// Leaves a program that says at the very end of the shutdown whether an image is armed.
+pub(in crate::scenarios) fn watch_the_end(first: &mut First<'_, '_>) -> Result<(), Error> {
+    first.vm.run_ok(&format!(
+        "mkdir -p {HOOKS} && printf '#!/bin/sh\\necho \"last program before the kernel ends: kexec_crash_loaded $(cat /sys/kernel/kexec_crash_loaded)\" \
+         >/dev/console\\n' >{HOOKS}/armed && chmod 755 {HOOKS}/armed"
+    ))?;
+    Ok(())
+}
+
+/// What that program said, among the lines of a shutdown.
+pub(in crate::scenarios) fn expect_armed_at_the_end(shutdown: &[String]) -> Result<(), Error> {
+    let said = shutdown.iter().any(|line| line.contains(ARMED_AT_THE_END));
+    let last = shutdown.iter().rev().take(5).cloned().collect::<Vec<_>>().join(" | ");
+    check(said, "the end of the shutdown", ARMED_AT_THE_END, last)
+}

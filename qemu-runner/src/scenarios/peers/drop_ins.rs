@@ -1,0 +1,288 @@
+//! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in the places of the kernel's own and of kexec-tools'.
+//!
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only
+//! data, which the runner changes in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what
+//! it finds there.
+
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use handoff::{EngineId, Verdict};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+
+use crate::error::{Error, check, check_eq};
+use crate::evidence::console::Said;
+use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
+use crate::evidence::purgatory;
+use crate::machine;
+use crate::peers::SOURCES;
+use crate::scenario::table;
+use crate::scenarios::damage::purgatory::replace;
+use crate::stage::capture::JUMP_TO_ITSELF;
+use crate::stage::first::{CAPTURE_APPEND, First, load_file_command};
+use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
+
+/// What both say when a digest is wrong.
+const REFUSAL: &str = "sha256 digests do not match: expected ";
+/// What it says before it resets the machine, if it was built to do that.
+const RESETS: &str = "resetting soon, as built";
+/// What they say before they stand still.
+const LAST_WORDS: &str = "stopped for ever";
+/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
+/// and since 5.5 the lowest MiB when it has a crash region), and the firmware does not use this one any more.
+const LOW_PAGE: u64 = 0x8000;
+/// What is written there.
+const LOW_SEED: u64 = 3;
+/// A bit of an address that no machine of a scenario has memory at: 16 TiB.
+const UNMAPPED_BIT: u64 = 44;
+/// Part of the name of what hashes one message without SHA-NI.
+const ONE_STREAM: &str = "one_stream8compress";
+/// How often the CPU is asked where it stands still.
+const LOOKS: u32 = 5;
+
+table! {
+    "kexec-tools-with-ours", [Makedumpfile, Kexec, DropIns, CrashHotplug],
+        |stage| kexec_tools(stage, machine::CPU, EngineId::ShaNi),
+        "kexec-tools arms its image with our purgatory in the place of its own, hotplug, panic, \
+         complete vmcore";
+    "kexec-tools-with-ours-soft", [Makedumpfile, Kexec, DropIns, CrashHotplug],
+        |stage| kexec_tools(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
+        "the same on a CPU without SHA-NI, which our purgatory finds out by an exception";
+    "kexec-tools-with-ours-table", [Kexec, DropIns, CrashHotplug], kexec_tools_table,
+        "a bit flipped in what our purgatory in kexec-tools is to verify makes it read where \
+         nothing is: it says so and stands still";
+    "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
+        kexec_tools_machine_check,
+        "a machine check while our purgatory in kexec-tools verifies: it says what it was \
+         verifying, and resets";
+    "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
+        "the same with a bit flipped in the initrd: our purgatory says so and stands still";
+    "kexec-tools-with-ours-backup", [Makedumpfile, Kexec, DropIns], kexec_tools_backup,
+        "our purgatory in kexec-tools puts low memory where kexec-tools' elfcorehdr says";
+    "linux-with-ours", [Kernel("6.12"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
+        |stage| linux(stage, "6.12"),
+        "`load --file` into an unmodified kernel with our purgatory in the place of its own, \
+         hotplug, panic, complete vmcore";
+    "linux-with-ours-corrupt", [Kernel("6.12"), DropIns, KexecFile],
+        |stage| linux_corrupt(stage, "6.12"),
+        "the same with a bit flipped in the initrd: our purgatory, built with a console, says so \
+         and stands still";
+    "linux-with-ours-reset", [Kernel("6.12"), DropIns, KexecFile], linux_reset,
+        "the same with our purgatory built to reset the machine: it says so, and does";
+    "new-kernel-linux-with-ours", [Kernel("7"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
+        |stage| linux(stage, "7"),
+        "`linux-with-ours` on Debian's newest kernel";
+    "new-kernel-linux-with-ours-corrupt", [Kernel("7"), DropIns, KexecFile],
+        |stage| linux_corrupt(stage, "7"),
+        "`linux-with-ours-corrupt` on Debian's newest kernel";
+}
+
+fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    plug_and_capture(first, Some(engine))
+}
+
+fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    damage_and_refuse(first, &purgatory)
+}
+
+/// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which it can be held.
+fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let symbols = read(stage.context.kexec_tools_drop_in_symbols()?)?;
+    let function = purgatory::function(&symbols, ONE_STREAM)?;
+    let cpu = machine::CPU_WITHOUT_SHA_NI;
+    let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let code = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    replace(&mut first, code.start, &function, &JUMP_TO_ITSELF)?;
+    let region = first.crash_region()?;
+    let mut crashed = first.panic(Some(0))?;
+    crashed.await_endless_loop(&code)?;
+    crashed.vm.monitor.inject_machine_check()?;
+    crashed.stage.outcome.now("a machine check is injected");
+    let reset = crashed.reset()?;
+    check(reset.triple_fault, "the reset", "a triple fault, which needs no permission", "one that was asked for")?;
+    let said = format!("{:?}", crashed.said);
+    check(crashed.said.iter().any(says("machine check: ")), "the console", "a machine check", &said)?;
+    let within = |said: &Said| matches!(said, Said::Remark(words) if reading(words).is_some_and(|at| region.contains(&at)));
+    check(crashed.said.iter().any(within), "what was being verified", format!("part of {region:x?}"), said)
+}
+
+/// The first address of what it says that it was verifying.
+fn reading(words: &str) -> Option<u64> {
+    let (start, _) = words.strip_prefix("was verifying 0x")?.split_once('-')?;
+    u64::from_str_radix(start, 16).ok()
+}
+
+/// The first region begins where no memory is, then.
+fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
+    let table = file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it").address();
+    first.flip_bit("the first region's start", purgatory.start + table + UNMAPPED_BIT / 8, (UNMAPPED_BIT % 8) as u8)?;
+    refuse(first, &purgatory, "exception 14 error 0x0 at rip ")
+}
+
+/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place
+/// that it was copied to: there are zeroes until then.
+fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
+    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    arm_with_kexec(&mut first, "-c --serial=ttyS0 --console-serial", &ours)?;
+    let page = sentinel::pattern(LOW_SEED);
+    first.vm.ram.write(LOW_PAGE, &page)?;
+    first.note(format!("sentinel {LOW_SEED} written to {LOW_PAGE:#x} from outside"));
+    let mut crashed = first.panic(None)?;
+    crashed.await_capture_kernel()?;
+    let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
+    let found = crashed.read_vmcore(core.file_offset(LOW_PAGE)?, page.len())?;
+    let expected = format!("the pattern of seed {LOW_SEED}");
+    check(found == page, format!("page of the vmcore at physical address {LOW_PAGE:#x}"), expected, "something else")?;
+    crashed.stage.outcome.now(format!("sentinel {LOW_SEED} found at {LOW_PAGE:#x} of the vmcore"));
+    Ok(())
+}
+
+fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some(series), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in()?)?;
+    replace_in_running_kernel(&mut first, series, &ours)?;
+    arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    plug_and_capture(first, None)
+}
+
+fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some(series), makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in_with_console()?)?;
+    replace_in_running_kernel(&mut first, series, &ours)?;
+    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    damage_and_refuse(first, &purgatory)
+}
+
+fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
+    let mut first = stage.boot(&Setup { series: Some("6.12"), makedumpfile: false, ..Setup::default() })?;
+    let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
+    replace_in_running_kernel(&mut first, "6.12", &ours)?;
+    arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    damage(&mut first)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
+    crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
+    let reset = crashed.reset()?;
+    check(!reset.triple_fault, "the reset", "one that was asked for", "a triple fault")
+}
+
+/// Puts our object where the running kernel has its own, which must be in one place.
+fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8]) -> Result<(), Error> {
+    let name = format!("linux-{series}");
+    let source = SOURCES.iter().find(|source| source.name == name).expect("every kernel of a scenario is a source of a peer");
+    let mut theirs = read(source.bring(first.stage.context)?.object)?;
+    let places = first.vm.ram.find(&first.vm.ram.low_memory(), &theirs)?;
+    let [place] = places[..] else {
+        return Err(Error::Check {
+            what: "the kernel's purgatory in its memory".into(),
+            expected: "one place".into(),
+            found: format!("{places:x?}"),
+        });
+    };
+    check(ours.len() <= theirs.len(), "bytes of our object", format!("at most {}", theirs.len()), ours.len())?;
+    // The kernel goes by the object's headers; what lies behind it is nobody's.
+    theirs.fill(0);
+    theirs[..ours.len()].copy_from_slice(ours);
+    first.vm.ram.write(place, &theirs)?;
+    first.note(format!("the kernel's purgatory, {} bytes at {place:#x}, is now ours, {} bytes", theirs.len(), ours.len()));
+    Ok(())
+}
+
+/// Arms by Debian's kexec; else like [`arm`].
+fn arm_with_kexec(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
+    let program = first.stage.context.kexec()?.program.clone();
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    arm(first, &format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"), ours)
+}
+
+/// Arms, and returns where our purgatory's code lies in the crash region, which must be in one place.
+fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
+    first.vm.run_ok(load)?;
+    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    let region = first.crash_region()?;
+    let code = code(ours);
+    let places = first.vm.ram.find(&region, &code)?;
+    check(places.len() == 1, "our purgatory in the crash region", "one place", format!("{places:x?}"))?;
+    let purgatory = places[0]..places[0] + code.len() as u64;
+    check_eq("what our purgatory's address is beyond a page", &(purgatory.start % 4096), &0)?;
+    first.note(format!("armed by {load}: our purgatory at {:#x}", purgatory.start));
+    Ok(purgatory)
+}
+
+/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have
+/// said with which engine it verified and that all is well, if it was given a console.
+fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Result<(), Error> {
+    first.place_sentinel(2, &(0..u64::MAX))?;
+    let dimm = first.add_dimm(0)?;
+    first.add_cpu()?;
+    first.place_sentinel(1, &dimm)?;
+    let mut crashed = first.panic(None)?;
+    crashed.await_capture_kernel()?;
+    let well = crashed.said.iter().any(|said| matches!(said, Said::Verdict(Verdict::Ok)));
+    check_eq("whether our purgatory said that all is well", &well, &speaks.is_some())?;
+    if let Some(engine) = speaks {
+        let words = format!(" regions with {}", engine.word());
+        let said = crashed.said.iter().any(|said| matches!(said, Said::Remark(remark) if remark.ends_with(&words)));
+        check(said, "our purgatory's engine", engine.word(), format!("{:?}", crashed.said))?;
+    }
+    crashed.check_vmcore()?;
+    Ok(())
+}
+
+/// A bit of the initrd is flipped; our purgatory must say so, and the CPU must stay in it.
+fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result<(), Error> {
+    damage(&mut first)?;
+    refuse(first, purgatory, REFUSAL)
+}
+
+/// Flips a bit of the initrd.
+fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
+    let region = first.crash_region()?;
+    let places = first.vm.ram.find(&region, BALLAST_MARK)?;
+    check(places.len() == 1, "the initrd in the crash region", "one place", format!("{places:x?}"))?;
+    first.flip_bit("the initrd", places[0], 0)
+}
+
+fn says(words: &'static str) -> impl Fn(&Said) -> bool {
+    move |said| matches!(said, Said::Remark(remark) if remark.contains(words))
+}
+
+/// After the panic our purgatory must say these words and stand still.
+fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> Result<(), Error> {
+    // On the first CPU, because it is asked where it is.
+    let mut crashed = first.panic(Some(0))?;
+    crashed.await_said("our purgatory to refuse", says(words))?;
+    crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
+    for _ in 0..LOOKS {
+        let at = crashed.vm.monitor.instruction_pointer()?;
+        check(purgatory.contains(&at), "where the CPU is", format!("{purgatory:x?}"), format!("{at:#x}"))?;
+    }
+    crashed.stage.outcome.now("the CPU stands still in our purgatory");
+    Ok(())
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, Error> {
+    fs::read(&path).map_err(Error::file("read", &path))
+}
+
+/// The part of an object's code and data that nobody writes to before it runs: up to the first symbol that a loader may write.
+fn code(object: &[u8]) -> Vec<u8> {
+    let file = object::File::parse(object).expect("cargo xtask audit has read it");
+    let section = file.sections().find(|section| section.kind() == SectionKind::Text).expect("it has one section of code");
+    let bytes = section.data().expect("it is in the file");
+    let written = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data).map(|symbol| symbol.address()).min();
+    bytes[..written.map_or(bytes.len(), |at| at as usize)].to_vec()
+}

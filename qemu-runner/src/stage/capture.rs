@@ -1,0 +1,288 @@
+//! After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use handoff::Verdict;
+use handoff::report::Report;
+use qapi::qmp::ShutdownCause;
+
+use crate::error::{Error, check, check_eq};
+use crate::evidence::console::{self, Said};
+use crate::evidence::elfcore::{ElfCore, HEADER_LEN, Notes};
+use crate::evidence::iomem::merged;
+use crate::evidence::outcome::Phase;
+use crate::evidence::report;
+use crate::guest::initramfs::Role;
+use crate::machine::vm::{Arrival, Line, READ_LATENCY, RESET_SLACK, Vm};
+use crate::stage::Stage;
+use crate::stage::first::{Victim, number};
+
+/// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
+pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
+/// What an oops by UD2 prints. With panic_on_oops set, the capture kernel is entered before the line about the panic (`oops_end`,
+/// arch/x86/kernel/dumpstack.c).
+pub const OOPS: &str = "Oops: invalid opcode";
+
+/// How often to ask whether a CPU stands still.
+const HALT_POLL: Duration = Duration::from_millis(50);
+/// `JMP` to itself (SDM vol. 2, "JMP - Jump", opcode EB with a displacement of -2).
+pub const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
+
+/// A machine whose first kernel has panicked.
+pub struct Crashed<'s, 'c> {
+    /// The stage it plays on.
+    pub stage: &'s mut Stage<'c>,
+    /// The machine.
+    pub vm: Vm,
+    /// What is known of the crashed kernel.
+    pub victim: Victim,
+    /// All that the purgatory has said so far.
+    pub said: Vec<Said>,
+    /// When it announced a reset.
+    announced_at: Option<Instant>,
+}
+
+/// How a machine was reset.
+#[derive(Clone, Copy, Debug)]
+pub struct Reset {
+    /// Whether the CPU reset itself because an exception could not be delivered, instead of being told to.
+    pub triple_fault: bool,
+    /// How long after its announcement; `None` when there was none.
+    pub after: Option<Duration>,
+}
+
+/// A capture kernel that is up.
+pub struct Capture<'s, 'c> {
+    /// What led to it.
+    pub crashed: Crashed<'s, 'c>,
+    /// The report in its command line.
+    pub report: Report,
+}
+
+impl<'s, 'c> Crashed<'s, 'c> {
+    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim, words: &str) -> Result<Self, Error> {
+        let at = vm.await_console("the panic", |line| line.text.contains(words).then_some(line.at))?;
+        stage.outcome.at(at, "the kernel panics");
+        stage.outcome.enter(Phase::Panic, at);
+        Ok(Self::panicked(stage, vm, victim))
+    }
+
+    /// A machine whose panic has been seen.
+    pub(crate) fn panicked(stage: &'s mut Stage<'c>, vm: Vm, victim: Victim) -> Self {
+        Self { stage, vm, victim, said: Vec::new(), announced_at: None }
+    }
+
+    /// Waits for the capture kernel's user space and reads the purgatory's report.
+    pub fn capture(mut self) -> Result<Capture<'s, 'c>, Error> {
+        self.await_capture_kernel()?;
+        let report = report::parse(&self.vm.run_ok("cat /proc/cmdline")?)?;
+        self.stage.outcome.now(format!("report: {report}"));
+        self.stage.outcome.evidence.report = Some(report.to_string());
+        self.stage.outcome.fact("purgatory: time", format!("{} us with {}", report.microseconds, report.engine.word()));
+        Ok(Capture { crashed: self, report })
+    }
+
+    /// Waits for the capture kernel's user space, whoever booted it.
+    pub fn await_capture_kernel(&mut self) -> Result<(), Error> {
+        let mut lines = Vec::new();
+        let release = self.vm.await_greeting(Role::Capture, |line| lines.push(line.clone()))?;
+        lines.iter().try_for_each(|line| self.listen(line))?;
+        self.stage.outcome.enter(Phase::Capture, Instant::now());
+        self.stage.outcome.now(format!("capture kernel {release} is up"));
+        Ok(())
+    }
+
+    /// Waits until the purgatory has said something that `wanted` recognises.
+    pub fn await_said(&mut self, what: &str, wanted: impl Fn(&Said) -> bool) -> Result<(), Error> {
+        while !self.said.iter().any(&wanted) {
+            match self.vm.next(what)? {
+                Arrival::Console(line) => self.listen(&line)?,
+                arrival => self.no_greeting(&arrival)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every CPU stands in HLT. The purgatory's last line comes before the instruction and nothing after it, so QEMU
+    /// has to be asked.
+    pub fn await_halt(&mut self) -> Result<(), Error> {
+        while !self.vm.monitor.all_cpus_halted()? {
+            match self.vm.next_within(HALT_POLL, "every CPU to stand in HLT")? {
+                Some(Arrival::Console(line)) => self.listen(&line)?,
+                Some(arrival) => self.no_greeting(&arrival)?,
+                None => {}
+            }
+        }
+        self.stage.outcome.now("every CPU stands in HLT");
+        Ok(())
+    }
+
+    /// Waits until the first CPU executes a jump to itself at an address in `code`, which is the same in physical memory: nothing that can
+    /// be waited for will happen any more.
+    pub fn await_endless_loop(&mut self, code: &Range<u64>) -> Result<(), Error> {
+        loop {
+            let rip = self.vm.monitor.instruction_pointer()?;
+            if code.contains(&rip) && self.vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF {
+                self.stage.outcome.now(format!("the CPU stands still, in a jump to itself at {rip:#x}"));
+                return Ok(());
+            }
+            match self.vm.next_within(HALT_POLL, "the CPU to stand still")? {
+                Some(Arrival::Console(line)) => self.listen(&line)?,
+                Some(arrival) => self.no_greeting(&arrival)?,
+                None => {}
+            }
+        }
+    }
+
+    /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever coming up.
+    pub fn reset(&mut self) -> Result<Reset, Error> {
+        loop {
+            match self.vm.next_or_end("the reset")? {
+                Arrival::Console(line) => self.listen(&line)?,
+                Arrival::End => break,
+                arrival => self.no_greeting(&arrival)?,
+            }
+        }
+        let after = self.announced_at.map(|announced| announced.elapsed());
+        let cause = self.vm.monitor.shutdown_cause()?;
+        check(cause == ShutdownCause::guest_reset, "how the machine ended", "guest-reset", format!("{cause:?}"))?;
+        let triple_fault = self.vm.triple_faulted()?;
+        self.stage.outcome.now(if triple_fault { "reset by a triple fault" } else { "reset" });
+        Ok(Reset { triple_fault, after })
+    }
+
+    /// Waits for a [`Crashed::reset`] that the purgatory asks for, after the delay that it has announced; returns the delay in
+    /// milliseconds.
+    pub fn reset_as_announced(&mut self) -> Result<u32, Error> {
+        let Reset { triple_fault, after } = self.reset()?;
+        check(!triple_fault, "the reset", "one that was asked for", "a triple fault")?;
+        let announced = self.said.iter().find_map(|said| match said {
+            Said::Resetting(delay_ms) => Some(*delay_ms),
+            _ => None,
+        });
+        let (Some(delay_ms), Some(after)) = (announced, after) else {
+            return Err(Error::Check {
+                what: "the last words".into(),
+                expected: "an announced reset".into(),
+                found: format!("{:?}", self.said),
+            });
+        };
+        let delay = Duration::from_millis(delay_ms.into());
+        let in_time = (delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK).contains(&after);
+        check(in_time, "time from the announcement to the reset", format!("{delay:?}"), format!("{after:?}"))?;
+        self.stage.outcome.fact("reset: time since its announcement", format!("{:.2} s", after.as_secs_f64()));
+        Ok(delay_ms)
+    }
+
+    /// The verdict on the console must be this.
+    pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
+        check_eq("verdict on the console", &self.verdict().map_or("none", Verdict::word), &verdict.word())
+    }
+
+    /// The verdict on the console, if there was one.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.said.iter().find_map(|said| match said {
+            Said::Verdict(verdict) => Some(*verdict),
+            _ => None,
+        })
+    }
+
+    /// Takes note of a line of the console.
+    fn listen(&mut self, line: &Line) -> Result<(), Error> {
+        if let Some(said) = console::parse(&line.text)? {
+            self.stage.outcome.at(line.at, line.text.trim_start());
+            if matches!(said, Said::Resetting(_)) {
+                self.announced_at = Some(line.at);
+            }
+            match &said {
+                Said::Verifying => self.stage.outcome.enter(Phase::Purgatory, line.at),
+                Said::Verdict(Verdict::Ok) | Said::Booting => self.stage.outcome.enter(Phase::Start, line.at),
+                _ => {}
+            }
+            if let Said::Verdict(verdict) = &said {
+                self.stage.outcome.evidence.verdict = Some(verdict.word().to_owned());
+            }
+            self.said.push(said);
+        }
+        Ok(())
+    }
+
+    /// The capture kernel must not greet.
+    fn no_greeting(&self, arrival: &Arrival) -> Result<(), Error> {
+        match arrival {
+            Arrival::Agent(text) if text.starts_with(&format!("@{} ", Role::Capture.word())) => Err(Error::Check {
+                what: "what follows the panic".into(),
+                expected: "no capture kernel".into(),
+                found: text.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Capture<'_, '_> {
+    /// The report must claim this verdict.
+    pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
+        check_eq("verdict in the report", &self.report.verdict.word(), &verdict.word())
+    }
+
+    /// Runs a shell command in the capture kernel that must succeed.
+    pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
+        self.crashed.vm.run_ok(command)
+    }
+
+    /// Everything that must be true of every vmcore; returns its headers.
+    pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
+        self.crashed.check_vmcore()
+    }
+}
+
+impl Crashed<'_, '_> {
+    /// Everything that must be true of every vmcore; returns its headers.
+    pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
+        let size: u64 = number(&self.vm.run_ok("stat -c %s /proc/vmcore")?)?;
+        let core = ElfCore::parse(&self.read_vmcore(0, HEADER_LEN)?)?;
+        check_eq("size of /proc/vmcore: headers, notes and every PT_LOAD", &size, &core.vmcore_len())?;
+        let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
+        self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
+        self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());
+        self.stage.outcome.evidence.dumped = Some(core.memory());
+
+        check_eq("OSRELEASE in VMCOREINFO", &notes.osrelease, &self.victim.release)?;
+        check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;
+        let found = merged(&core.memory());
+        let expected = self.victim.iomem.dumped();
+        check(found == expected, "memory in the vmcore", format!("{expected:x?}"), format!("{found:x?}"))?;
+        let (texts, text) = (core.texts(), self.victim.iomem.kernel_text);
+        check(texts == [text], "PT_LOADs of the kernel's text", format!("one at {text:#x}"), format!("{texts:#x?}"))?;
+        self.stage.outcome.now("vmcore holds the crashed kernel's memory, all of it and nothing else");
+
+        for sentinel in self.victim.sentinels.clone() {
+            let offset = core.file_offset(sentinel.address)?;
+            let found = self.read_vmcore(offset, sentinel::PAGE_SIZE)?;
+            let what = format!("page of the vmcore at physical address {:#x}", sentinel.address);
+            let expected = format!("the pattern of seed {}", sentinel.seed);
+            check(found == sentinel::pattern(sentinel.seed), what, expected, "something else")?;
+            self.stage.outcome.now(format!("sentinel {} found at {:#x}", sentinel.seed, sentinel.address));
+        }
+
+        let makedumpfile = self.stage.context.makedumpfile()?.program.clone();
+        self.vm.run_ok(&format!("{makedumpfile} --dump-dmesg /proc/vmcore /tmp/dmesg"))?;
+        self.vm.run_ok(&format!("grep -qF '{PANIC}' /tmp/dmesg"))?;
+        self.stage.outcome.now("makedumpfile finds the panic in the vmcore's dmesg");
+        Ok(core)
+    }
+
+    /// `len` bytes of /proc/vmcore from a page boundary.
+    pub(crate) fn read_vmcore(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        const PAGE: usize = sentinel::PAGE_SIZE;
+        let (skip, count) = (offset / PAGE as u64, len.div_ceil(PAGE));
+        let command = format!("dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null | base64 -w 0");
+        let text = self.vm.run_ok(&command)?;
+        let bytes = BASE64_STANDARD.decode(text.trim());
+        bytes.map_err(|error| Error::Unintelligible { what: "a page in base64", text: error.to_string() })
+    }
+}

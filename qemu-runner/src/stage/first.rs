@@ -1,0 +1,292 @@
+//! The kernel that is going to crash: armed, plugged, damaged, panicked.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::error::{Error, check, check_eq};
+use crate::evidence::armed::ArmedImage;
+use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
+use crate::evidence::iomem::Iomem;
+use crate::evidence::loaded::Loaded;
+use crate::evidence::outcome::{Evidence, Phase};
+use crate::machine::agent::Output;
+use crate::machine::vm::Vm;
+use crate::stage::{BOOT_CPUS, Stage, guest};
+
+/// The capture kernel's command line: its console, one CPU, drivers that reset what the crashed kernel left running, and no
+/// memory but its own: without `acpi_no_memhotplug` it finds the crashed kernel's DIMMs through ACPI, takes them for free
+/// memory and overwrites them (`acpi_memory_device_add`, drivers/acpi/acpi_memhotplug.c).
+pub const CAPTURE_APPEND: &str = "console=ttyS0 nr_cpus=1 reset_devices acpi_no_memhotplug";
+/// How long the purgatory shows a failure, in seconds; short, since nobody reads it in a test.
+pub const RESET_DELAY_S: u32 = 1;
+
+/// A page that user space of the crashed kernel has written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sentinel {
+    /// Physical address.
+    pub address: u64,
+    /// Which pattern it holds.
+    pub seed: u64,
+}
+
+/// What is known of the crashed kernel: the measure of a complete vmcore.
+#[derive(Clone, Debug)]
+pub struct Victim {
+    /// Its release.
+    pub release: String,
+    /// Its memory map just before the panic.
+    pub iomem: Iomem,
+    /// CPUs that were online.
+    pub online_cpus: usize,
+    /// Pages to look for.
+    pub sentinels: Vec<Sentinel>,
+}
+
+/// What arming came to.
+#[derive(Clone, Debug)]
+pub struct Armed {
+    /// The image as it lies in memory.
+    pub image: ArmedImage,
+    /// The image as the loader tells it.
+    pub loaded: Loaded,
+    /// What the loader said to people.
+    pub words: String,
+}
+
+/// A running first kernel.
+pub struct First<'s, 'c> {
+    /// The stage it plays on.
+    pub stage: &'s mut Stage<'c>,
+    /// The machine it runs on.
+    pub vm: Vm,
+    pub(super) release: String,
+    pub(super) sentinels: Vec<Sentinel>,
+    pub(crate) cpus: u32,
+}
+
+impl<'s, 'c> First<'s, 'c> {
+    pub(crate) fn new(stage: &'s mut Stage<'c>, vm: Vm, release: String) -> Self {
+        Self { stage, vm, release, sentinels: Vec::new(), cpus: BOOT_CPUS }
+    }
+
+    /// Something happened just now.
+    pub fn note(&mut self, what: impl Into<String>) {
+        self.stage.outcome.now(what);
+    }
+
+    /// Runs the loader with these arguments, whatever comes of it.
+    pub fn loader(&mut self, arguments: &str) -> Result<Output, Error> {
+        self.vm.run(&format!("{} {arguments}", guest::LOADER))
+    }
+
+    /// Arms the capture kernel with `options` besides the usual ones.
+    pub fn arm(&mut self, options: &str) -> Result<Armed, Error> {
+        self.arm_with(CAPTURE_APPEND, options)
+    }
+
+    /// Arms the capture kernel with its command line and more options.
+    pub fn arm_with(&mut self, append: &str, options: &str) -> Result<Armed, Error> {
+        let (loaded, words) = self.load(&load_command(append, options))?;
+        let region = self.crash_region()?;
+        let image = ArmedImage::find(&self.vm.ram, &region)?;
+        check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
+        let block = loaded.block.map_or(0, |block| block.start);
+        check_eq("address of the block that `load` printed", &block, &image.block.start)?;
+        Ok(Armed { image, loaded, words })
+    }
+
+    /// Arms the capture kernel by this command line of the loader; what it printed, and what it said to people.
+    pub fn load(&mut self, command: &str) -> Result<(Loaded, String), Error> {
+        let began = Instant::now();
+        let said =
+            self.vm.run_ok(&format!("time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"))?;
+        let took = began.elapsed();
+        check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
+        let region = self.crash_region()?;
+        let loaded: Loaded = serde_json::from_str(&said)
+            .map_err(|error| Error::Unintelligible { what: "what `load --json` printed", text: format!("{error} in {said}") })?;
+        check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
+        let resident = self.resident_kib("/tmp/load.time")?;
+        // As the loader's own type, because it is to be drawn; the judge holds `loaded` against memory.
+        self.stage.outcome.evidence.image = serde_json::from_str(&said).ok();
+        self.stage.outcome.evidence.at_load = Some(self.iomem()?);
+        self.note(format!("armed by kdump-loader: {loaded}"));
+        let outcome = &mut self.stage.outcome;
+        outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
+        outcome.fact("load: peak resident set", format!("{resident} KiB"));
+        outcome.fact("image identity", &loaded.identity);
+        let words = self.vm.run_ok("cat /tmp/load.err")?;
+        Ok((loaded, words))
+    }
+
+    /// Runs a command and says how large its resident set got, in KiB.
+    pub fn peak_resident_kib(&mut self, command: &str) -> Result<u64, Error> {
+        self.vm.run_ok(&format!("time -v -o /tmp/peak.time {command}"))?;
+        self.resident_kib("/tmp/peak.time")
+    }
+
+    /// The same from what `time -v` has written.
+    fn resident_kib(&mut self, file: &str) -> Result<u64, Error> {
+        let line = self.vm.run_ok(&format!("grep 'Maximum resident' {file}"))?;
+        number(line.rsplit(' ').next().unwrap_or_default())
+    }
+
+    /// Whether a capture kernel is armed, which is noted, whoever armed it.
+    pub fn crash_loaded(&mut self) -> Result<bool, Error> {
+        let armed = self.vm.run_ok("cat /sys/kernel/kexec_crash_loaded")? == "1";
+        self.stage.outcome.enter(if armed { Phase::Armed } else { Phase::Boot }, Instant::now());
+        if !armed {
+            self.stage.outcome.evidence = Evidence::default();
+        } else if self.stage.outcome.evidence.at_load.is_none() {
+            self.stage.outcome.evidence.at_load = Some(self.iomem()?);
+        }
+        Ok(armed)
+    }
+
+    /// The crash region that an image goes into: the highest.
+    pub fn crash_region(&mut self) -> Result<Range<u64>, Error> {
+        let regions = self.iomem()?.crash_kernel;
+        regions.into_iter().max_by_key(|region| region.start).ok_or_else(|| Error::Check {
+            what: "/proc/iomem".into(),
+            expected: "a crash region".into(),
+            found: "none".into(),
+        })
+    }
+
+    /// /proc/iomem as it is now.
+    pub fn iomem(&mut self) -> Result<Iomem, Error> {
+        Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
+    }
+
+    /// The armed image as it lies in memory now.
+    pub fn image(&mut self) -> Result<ArmedImage, Error> {
+        let region = self.crash_region()?;
+        ArmedImage::find(&self.vm.ram, &region)
+    }
+
+    /// The elfcorehdr as it lies in memory now.
+    pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
+        let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
+        Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)
+    }
+
+    /// The elfcorehdr that a panic would use must list exactly the memory that is there.
+    pub fn expect_all_memory_listed(&mut self, when: &str) -> Result<(), Error> {
+        let image = self.image()?;
+        let (listed, dumped) = (self.elfcorehdr(&image)?.memory(), self.iomem()?.dumped());
+        check(listed == dumped, format!("memory in the elfcorehdr {when}"), format!("{dumped:x?}"), format!("{listed:x?}"))
+    }
+
+    /// Plugs in a DIMM and returns the memory that Linux has gained.
+    pub fn add_dimm(&mut self, number: u32) -> Result<Range<u64>, Error> {
+        let before = self.iomem()?;
+        self.vm.monitor.add_dimm(number)?;
+        let added = self.iomem()?.added_since(&before);
+        let [range] = added.as_slice() else {
+            return Err(Error::Check {
+                what: format!("memory gained by DIMM {number}"),
+                expected: "one range".into(),
+                found: format!("{added:x?}"),
+            });
+        };
+        check_eq("bytes gained by a DIMM", &(range.end - range.start), &crate::machine::DIMM_SIZE)?;
+        self.note(format!("DIMM {number} added: {:#x}-{:#x}", range.start, range.end - 1));
+        Ok(range.clone())
+    }
+
+    /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt takes the crash's
+    /// non-maskable one as a triple fault under TCG.
+    pub fn add_cpu(&mut self) -> Result<(), Error> {
+        self.vm.monitor.add_cpu()?;
+        let cpu = self.cpus;
+        let online = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+        self.vm.run_ok(&format!("[ $(cat {online}) = 1 ] || echo 1 >{online}"))?;
+        self.cpus += 1;
+        self.note(format!("CPU {cpu} added and online"));
+        Ok(())
+    }
+
+    /// Writes `values` one after the other into a sysfs file, each of which must be taken.
+    pub fn toggle(&mut self, what: &str, file: &str, values: [&str; 2]) -> Result<(), Error> {
+        for value in values {
+            self.vm.run_ok(&format!("echo {value} >{file}"))?;
+            self.note(format!("{what}: {value}"));
+        }
+        Ok(())
+    }
+
+    /// Puts a page with a known pattern into physical memory inside `range`.
+    pub fn place_sentinel(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
+        // The program never ends, so its one line comes through a pipe; if it fails, the pipe is closed and the line empty.
+        let command = format!(
+            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} >/tmp/pipe 2>/tmp/sentinel.err & \
+             read address </tmp/pipe; echo $address; cat /tmp/sentinel.err",
+            guest::SENTINEL,
+            range.start,
+            range.end
+        );
+        let said = self.vm.run_ok(&command)?;
+        let address = said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let address = address.ok_or(Error::Unintelligible { what: "a sentinel's address", text: said })?;
+        check(range.contains(&address), "the sentinel's address", format!("{range:x?}"), format!("{address:#x}"))?;
+        self.note(format!("sentinel {seed} written at {address:#x}"));
+        self.sentinels.push(Sentinel { address, seed });
+        Ok(())
+    }
+
+    /// Flips bit `bit` of a byte of the guest's memory from outside.
+    pub fn flip_bit(&mut self, what: &str, address: u64, bit: u8) -> Result<(), Error> {
+        self.vm.ram.flip_bit(address, bit)?;
+        self.note(format!("bit {bit} flipped in {what}, at {address:#x}"));
+        Ok(())
+    }
+
+    /// Switches the machine off, when the scenario is about nothing that comes later.
+    pub fn switch_off(self) {
+        let Self { stage, vm, .. } = self;
+        drop(vm);
+        stage.outcome.now("the machine is switched off");
+    }
+}
+
+/// The loader's command line for arming.
+pub fn load_command(append: &str, options: &str) -> String {
+    format!("{} --reset-delay {RESET_DELAY_S} {options}", arming(append))
+}
+
+/// The same around another's purgatory, which cannot be told when to reset.
+pub fn load_foreign_command(append: &str, options: &str) -> String {
+    format!("{} --purgatory {} {options}", arming(append), guest::PURGATORY)
+}
+
+/// The same with the kernel's own purgatory, by kexec_file_load(2).
+pub fn load_file_command(append: &str) -> String {
+    format!("{} --file", arming(append))
+}
+
+fn arming(append: &str) -> String {
+    format!("{} load --kernel {} --initrd {} --append '{append}' --json", guest::LOADER, guest::KERNEL, guest::INITRD)
+}
+
+/// A decimal number that the guest has printed.
+pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
+    text.trim().parse().map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_guest_are_read() {
+        assert_eq!(number::<u64>("917616\n").unwrap(), 917_616);
+        assert!(number::<u64>("none").is_err());
+    }
+
+    #[test]
+    fn load_command_is_one_shell_line() {
+        let words = shell_words::split(&load_command("a b", "--no-hotplug")).unwrap();
+        assert!(words.windows(2).any(|pair| pair == ["--append", "a b"]));
+        assert_eq!(words.last().unwrap(), "--no-hotplug");
+    }
+}

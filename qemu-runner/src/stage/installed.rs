@@ -1,0 +1,275 @@
+//! An installed Debian: a copy of its disk is given the `kexec` of the scenario, booted, and read when the machine is gone.
+//!
+//! Nothing is mounted, so nothing here needs root: e2fsprogs' debugfs writes and reads the file system as a file. The machine reads the
+//! same file, so neither happens while it runs.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::assets::{DebianDisk, GuestProgram};
+use crate::error::{Error, check, check_eq};
+use crate::machine::vm::Arrival;
+use crate::machine::{self, Boot, Machine};
+use crate::stage::first::First;
+use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
+
+/// The disk's copy in a machine's directory.
+pub const DISK: &str = "disk";
+/// The directory in a machine's directory that takes what the capture service has saved.
+pub const SAVED: &str = "saved";
+/// Memory of such a machine, in MiB. makedumpfile compresses most of what the kernel does not keep for itself, on one emulated CPU.
+const MEMORY_MIB: u64 = 512;
+/// `crashkernel=` of such a machine: room for Debian's kernel, systemd and makedumpfile.
+const CRASHKERNEL: &str = "192M";
+/// e2fsck has repaired something, as it does after every crash by replaying the journal (e2fsck(8), EXIT CODE).
+const REPAIRED: i32 = 1;
+/// What a dump in makedumpfile's own format begins with (`struct disk_dump_header`, diskdump_mod.h of makedumpfile).
+const SIGNATURE: &[u8] = b"KDUMP   ";
+/// Where in it the kernel's release is: behind the signature, a version of 4 bytes, `sysname` and `nodename` of `struct new_utsname`.
+const RELEASE_AT: usize = SIGNATURE.len() + 4 + 2 * UTS_LEN;
+/// `__NEW_UTS_LEN` and a zero (include/uapi/linux/utsname.h).
+const UTS_LEN: usize = 65;
+
+/// Which program answers to the name `kexec`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kexec {
+    /// The loader under test.
+    Ours,
+    /// kexec-tools', as Debian has installed it.
+    Peer,
+}
+
+/// What is different from the Debian that was installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    /// Whose program is `kexec`.
+    pub kexec: Kexec,
+    /// Whether the loader is there as [`LOADER`], installed nowhere.
+    pub loader: bool,
+    /// DIMMs that can be plugged in.
+    pub dimms: u32,
+    /// CPUs that can be plugged in.
+    pub spare_cpus: u32,
+}
+
+impl Guest {
+    /// With this `kexec`, and nothing to be plugged in.
+    pub fn with(kexec: Kexec) -> Self {
+        Self { kexec, loader: false, dimms: 0, spare_cpus: 0 }
+    }
+}
+
+/// Where an administrator may have put it, and in which directory.
+pub const LOADER: &str = "/usr/local/sbin/kdump-loader";
+const LOADERS_DIRECTORY: &str = "/usr/local/sbin";
+
+/// A disk, to be read when its machine is gone.
+#[derive(Debug)]
+pub struct Disk<'c> {
+    debian: &'c DebianDisk,
+    guest: Guest,
+    image: PathBuf,
+    saved: PathBuf,
+}
+
+/// What a capture service has saved.
+#[derive(Debug)]
+pub struct Saved {
+    /// The dump, as it was written.
+    pub dump: PathBuf,
+    /// The kernel's log out of it.
+    pub dmesg: PathBuf,
+}
+
+/// Boots a machine with a Debian of its own.
+pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s, 'c>, Disk<'c>), Error> {
+    let debian = stage.context.debian_disk()?;
+    let directory = stage.next_machine()?;
+    let disk = Disk { debian, guest: *guest, image: directory.join(DISK), saved: directory.join(SAVED) };
+    succeed(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&debian.image).arg(&disk.image), 0)?;
+    let loader = stage.context.loader()?;
+    if guest.kexec == Kexec::Ours {
+        disk.bring(&loader, "/usr/sbin", "rm kexec\nsymlink kexec kdump-loader\n")?;
+    }
+    if guest.loader {
+        disk.bring(&loader, LOADERS_DIRECTORY, "")?;
+    }
+    let first = stage.switch_on(&disk.machine(), &directory, &debian.kernel.release)?;
+    Ok((first, disk))
+}
+
+/// Has it shut down and boots it again, with the same disk and nothing left in its memory. Returns what the shutdown said on the console,
+/// too.
+pub fn reboot<'s, 'c>(mut first: First<'s, 'c>, disk: &mut Disk<'c>) -> Result<(First<'s, 'c>, Vec<String>), Error> {
+    first.vm.say("systemctl reboot\n")?;
+    let mut shutdown = Vec::new();
+    loop {
+        match first.vm.next_or_end("the machine to shut down")? {
+            Arrival::End => break,
+            Arrival::Console(line) => shutdown.push(line.text),
+            Arrival::Agent(_) => {}
+        }
+    }
+    let First { stage, vm, .. } = first;
+    drop(vm);
+    stage.outcome.now("it has shut down");
+    let directory = stage.next_machine()?;
+    let image = directory.join(DISK);
+    fs::rename(&disk.image, &image).map_err(Error::file("move", &disk.image))?;
+    (disk.image, disk.saved) = (image, directory.join(SAVED));
+    Ok((stage.switch_on(&disk.machine(), &directory, &disk.debian.kernel.release)?, shutdown))
+}
+
+impl Disk<'_> {
+    /// The machine that it is in.
+    fn machine(&self) -> Machine {
+        let Self { debian, guest, image, .. } = self;
+        Machine {
+            cpu: machine::CPU,
+            cpus: BOOT_CPUS,
+            max_cpus: BOOT_CPUS + guest.spare_cpus,
+            memory_mib: MEMORY_MIB,
+            dimms: guest.dimms,
+            dimm_size: machine::DIMM_SIZE,
+            virtio_mem: 0,
+            boot: Boot::Linux {
+                kernel: debian.kernel.vmlinuz.clone(),
+                initrd: debian.initrd.clone(),
+                append: format!(
+                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} memhp_default_state=online_movable"
+                ),
+                disk: Some(image.clone()),
+            },
+            firmware: None,
+            debugger: None,
+        }
+    }
+
+    /// Puts the loader into a directory of the disk, and does more there.
+    fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
+        let requests = self.image.with_extension("requests");
+        let text = format!(
+            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode 0100755\nset_inode_field kdump-loader uid 0\n\
+             set_inode_field kdump-loader gid 0\n{more}",
+            loader.display()
+        );
+        fs::write(&requests, text).map_err(Error::file("write", &requests))?;
+        // debugfs ends with 0 whatever becomes of its requests; the scenario will not find the program.
+        succeed(self.debian.debugfs.on_host().args(["-w", "-f"]).arg(&requests).arg(&self.image), 0)
+    }
+
+    /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
+    pub fn saved(&self) -> Result<Saved, Error> {
+        succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&self.image), REPAIRED)?;
+        fs::create_dir_all(&self.saved).map_err(Error::file("make", &self.saved))?;
+        let request = format!("rdump /var/crash \"{}\"", self.saved.display());
+        succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&self.image), 0)?;
+        let files = files_below(&self.saved)?;
+        let only = |kind: &str| {
+            let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
+            match found[..] {
+                [one] if !name(one).contains("incomplete") => Ok(one.clone()),
+                _ => Err(Error::Check {
+                    what: format!("{kind}* saved by the capture service"),
+                    expected: "one finished file".into(),
+                    found: format!("{files:?}"),
+                }),
+            }
+        };
+        Ok(Saved { dump: only("dump.")?, dmesg: only("dmesg.")? })
+    }
+}
+
+impl Saved {
+    /// Bytes of the dump.
+    pub fn dump_len(&self) -> Result<u64, Error> {
+        Ok(self.dump.metadata().map_err(Error::file("look at", &self.dump))?.len())
+    }
+
+    /// The log that the service has saved beside the dump.
+    pub fn log(&self) -> Result<String, Error> {
+        fs::read_to_string(&self.dmesg).map_err(Error::file("read", &self.dmesg))
+    }
+
+    /// Lets makedumpfile put the dump in order, and returns the kernel's log that it finds in it. The dump must say that it is of a kernel
+    /// of this release.
+    pub fn dmesg_in_dump(&self, makedumpfile: &GuestProgram, release: &str) -> Result<String, Error> {
+        let ordered = self.dump.with_file_name("ordered");
+        let log = self.dump.with_file_name("dmesg-in-dump");
+        // The service lets makedumpfile write into a pipe, where it cannot seek (-F).
+        let flat = File::open(&self.dump).map_err(Error::file("open", &self.dump))?;
+        succeed(makedumpfile.on_host().arg("-R").arg(&ordered).stdin(flat), 0)?;
+        let mut header = [0; RELEASE_AT + UTS_LEN];
+        let mut file = File::open(&ordered).map_err(Error::file("open", &ordered))?;
+        file.read_exact(&mut header).map_err(Error::file("read the header of", &ordered))?;
+        check(
+            header.starts_with(SIGNATURE),
+            "signature of the dump",
+            "KDUMP",
+            String::from_utf8_lossy(&header[..SIGNATURE.len()]),
+        )?;
+        let found = String::from_utf8_lossy(&header[RELEASE_AT..]).into_owned();
+        check_eq("release in the dump's header", &found.trim_end_matches('\0'), &release)?;
+        succeed(makedumpfile.on_host().arg("--dump-dmesg").arg(&ordered).arg(&log), 0)?;
+        fs::read_to_string(&log).map_err(Error::file("read", &log))
+    }
+}
+
+/// The last part of a path.
+fn name(file: &Path) -> Cow<'_, str> {
+    file.file_name().map_or(Cow::Borrowed(""), OsStr::to_string_lossy)
+}
+
+/// Every file below a directory.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(Error::file("read", directory))? {
+        let path = entry.map_err(Error::file("read", directory))?.path();
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Runs a program of the host, which must end with a status of at most `worst`.
+fn succeed(command: &mut Command, worst: i32) -> Result<(), Error> {
+    let output = command.output().map_err(Error::file("run", Path::new(command.get_program())))?;
+    if output.status.code().is_some_and(|code| code <= worst) {
+        return Ok(());
+    }
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    Err(Error::HostProgram {
+        command: format!("{command:?}"),
+        status: output.status,
+        output: String::from_utf8_lossy(&said).trim().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_program_of_the_host_is_named_with_what_it_said() {
+        let error = succeed(Command::new("sh").args(["-c", "echo broken >&2; exit 2"]), REPAIRED).unwrap_err().to_string();
+        assert!(error.contains("broken") && error.contains("exit status: 2"), "{error}");
+        succeed(Command::new("sh").args(["-c", "exit 1"]), REPAIRED).unwrap();
+    }
+
+    #[test]
+    fn files_are_found_at_any_depth() {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("crash/202611250236");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("dump.202611250236"), "").unwrap();
+        let files = files_below(directory.path()).unwrap();
+        assert_eq!(files.iter().map(|file| name(file)).collect::<Vec<_>>(), ["dump.202611250236"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! What a scenario cannot do without: programs and firmware of this machine, and parts of the kernel.
+//!
+//! Debian's kernels have every part. A kernel that a developer brings may lack some. Its configuration tells beforehand, if
+//! it is known; the running kernel is asked as well.
+
+use crate::assets::kernel::{KernelUnderTest, Setting};
+use crate::context::Context;
+use crate::error::Error;
+
+/// Something that a scenario cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Debian's kernel of this series, or the kernel under test.
+    Kernel(&'static str),
+    /// A kernel that updates the elfcorehdr itself on CPU and memory hotplug.
+    CrashHotplug,
+    /// A kernel that does not.
+    NoCrashHotplug,
+    /// Memory and CPUs that come and go.
+    Hotplug,
+    /// kexec_file_load(2).
+    KexecFile,
+    /// Lockdown, and events from the kernel to user space.
+    Lockdown,
+    /// Huge pages.
+    HugePages,
+    /// Five-level page tables.
+    FiveLevels,
+    /// makedumpfile for the capture kernel's user space.
+    Makedumpfile,
+    /// kexec-tools.
+    Kexec,
+    /// udev and flock, and the programs that watch and crash a guest.
+    Storm,
+    /// EFI firmware.
+    Ovmf,
+    /// The open series' driver for virtio-mem.
+    VirtioMem,
+    /// An installed Debian.
+    DebianDisk,
+    /// The purgatory as a file, for its symbols.
+    Purgatory,
+    /// The purgatories for Linux and for kexec-tools.
+    DropIns,
+}
+
+/// A question to the running kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    /// What the kernel lacks if the command fails.
+    pub lacks: &'static str,
+    /// A shell command in the first kernel's user space.
+    pub command: &'static str,
+}
+
+/// What every scenario asks of the running kernel.
+pub(crate) const EVERY_KERNEL: Probe = Probe {
+    lacks: "the kernel cannot arm a capture kernel: /sys/kernel/kexec_crash_loaded is absent",
+    command: "[ -e /sys/kernel/kexec_crash_loaded ]",
+};
+/// What every scenario asks of the configuration, for the first kernel and for the capture kernel.
+pub(crate) const EVERY_SYMBOL: &[&str] = &[
+    "KEXEC",
+    "CRASH_DUMP",
+    "PROC_VMCORE",
+    "PROC_PAGE_MONITOR",
+    "BLK_DEV_INITRD",
+    "BINFMT_ELF",
+    "BINFMT_SCRIPT",
+    "DEVTMPFS",
+    "TMPFS",
+    "SYSFS",
+    "SERIAL_8250_CONSOLE",
+    "MAGIC_SYSRQ",
+    "SMP",
+    "ACPI",
+];
+
+impl Need {
+    /// Whether this machine has it.
+    pub(crate) fn provided(self, context: &Context) -> Result<(), Error> {
+        match self {
+            Self::Kernel(series) => context.kernel(series).map(drop),
+            Self::Makedumpfile => context.makedumpfile().map(drop),
+            Self::Kexec => context.kexec().map(drop),
+            Self::Storm => {
+                let programs = [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
+                let built = [context.poller(), context.trigger()].into_iter().map(|program| program.map(drop));
+                programs.chain(built).collect()
+            }
+            Self::Ovmf => context.ovmf().map(drop),
+            Self::VirtioMem => context.virtio_mem().map(drop),
+            Self::DebianDisk => context.debian_disk().map(drop),
+            Self::Purgatory => context.purgatory().map(drop),
+            Self::DropIns => {
+                let of_linux = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.linux_drop_in_resetting()];
+                let of_kexec_tools = [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
+                of_linux.into_iter().chain(of_kexec_tools).try_for_each(|drop_in| drop_in.map(drop))
+            }
+            Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug => Ok(()),
+            Self::KexecFile | Self::Lockdown | Self::HugePages | Self::FiveLevels => Ok(()),
+        }
+    }
+
+    /// Why the kernel under test is not one for this scenario, as far as its file tells.
+    pub(crate) fn unfit(self, context: &Context, kernel: &KernelUnderTest) -> Option<String> {
+        match self {
+            Self::Kernel("7") => Some("the same as another scenario, on Debian's newest kernel".into()),
+            Self::DebianDisk => Some("it is about Debian's own kernel, installed on a disk".into()),
+            Self::NoCrashHotplug => {
+                let on = kernel.setting("CRASH_HOTPLUG").is_some_and(|setting| setting != Setting::Off);
+                on.then(|| "it is about kernels without CONFIG_CRASH_HOTPLUG".into())
+            }
+            Self::VirtioMem => context.virtio_mem().err().map(|error| error.to_string()),
+            _ => lacks(kernel, self.symbols()),
+        }
+    }
+
+    /// The symbols of the kernel's configuration that must be set.
+    fn symbols(self) -> &'static [&'static str] {
+        match self {
+            Self::CrashHotplug => &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"],
+            Self::Hotplug => &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"],
+            Self::KexecFile => &["KEXEC_FILE"],
+            Self::Lockdown => &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],
+            Self::HugePages => &["HUGETLBFS"],
+            Self::Storm => &["KPROBE_EVENTS", "CGROUPS", "UNIX", "KALLSYMS"],
+            Self::Ovmf => &["EFI", "EFI_STUB"],
+            _ => &[],
+        }
+    }
+
+    /// What to ask the running kernel, if there is a way to ask.
+    pub(crate) fn probe(self) -> Option<Probe> {
+        let (lacks, command) = match self {
+            Self::CrashHotplug => (
+                "the kernel does not update the elfcorehdr itself: no crash_hotplug in /sys/devices/system/{cpu,memory}",
+                "[ -e /sys/devices/system/cpu/crash_hotplug ] && [ -e /sys/devices/system/memory/crash_hotplug ]",
+            ),
+            Self::NoCrashHotplug => (
+                "the kernel updates the elfcorehdr itself, and the scenario is about kernels that do not",
+                "[ ! -e /sys/devices/system/memory/crash_hotplug ]",
+            ),
+            Self::Hotplug => {
+                ("the kernel has no memory hotplug: no /sys/devices/system/memory", "[ -d /sys/devices/system/memory ]")
+            }
+            Self::Lockdown => {
+                ("the kernel has no lockdown: no /sys/kernel/security/lockdown", "[ -e /sys/kernel/security/lockdown ]")
+            }
+            Self::HugePages => ("the kernel has no huge pages: no nr_hugepages", "[ -e /proc/sys/vm/nr_hugepages ]"),
+            Self::FiveLevels => ("the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo"),
+            Self::Storm => (
+                "the kernel has no kprobe events, or no cgroup2",
+                "[ -d /sys/kernel/tracing ] && grep -qw cgroup2 /proc/filesystems",
+            ),
+            _ => return None,
+        };
+        Some(Probe { lacks, command })
+    }
+}
+
+/// The symbols that are known not to be set.
+pub(crate) fn lacks(kernel: &KernelUnderTest, symbols: &[&str]) -> Option<String> {
+    let off: Vec<_> = symbols.iter().filter(|symbol| kernel.setting(symbol) == Some(Setting::Off)).collect();
+    (!off.is_empty()).then(|| off.iter().map(|symbol| format!("CONFIG_{symbol}")).collect::<Vec<_>>().join(", ") + " not set")
+}
