@@ -21,15 +21,15 @@ pub enum Error {
         source: io::Error,
     },
     /// The manifest of assets is not what `cargo xtask setup` writes.
-    #[error("{path} cannot be understood; `cargo xtask setup` writes it anew")]
+    #[error("{path} cannot be parsed; `cargo xtask setup` rewrites it")]
     Manifest {
-        /// Where it lies.
+        /// Where it is.
         path: PathBuf,
         /// The cause.
         #[source]
         source: serde_json::Error,
     },
-    /// Something that `cargo xtask setup` or `cargo xtask build` makes is not there.
+    /// Something that `cargo xtask setup` or `cargo xtask build` makes is absent.
     #[error("{0}")]
     Missing(String),
     /// The kernel lacks what a scenario needs.
@@ -45,7 +45,7 @@ pub enum Error {
         reason: String,
     },
     /// The deadline passed.
-    #[error("nothing came within the {} s of this run, waiting for {waiting_for}; the serial log is {log}", limit.as_secs())]
+    #[error("the {} s of this run are over, waiting for {waiting_for}; the serial log is {log}", limit.as_secs())]
     Deadline {
         /// What was expected.
         waiting_for: String,
@@ -55,7 +55,7 @@ pub enum Error {
         log: PathBuf,
     },
     /// QEMU ended, or the guest reset itself, when that was not expected.
-    #[error("the machine was gone while waiting for {waiting_for}; the serial log is {log}")]
+    #[error("the machine ended while the runner waited for {waiting_for}; the serial log is {log}")]
     Gone {
         /// What was expected.
         waiting_for: String,
@@ -101,7 +101,7 @@ pub enum Error {
         output: String,
     },
     /// The guest said something that cannot be understood.
-    #[error("cannot make sense of {what}: {text:?}")]
+    #[error("cannot parse {what}: {text:?}")]
     Unintelligible {
         /// What was expected.
         what: &'static str,

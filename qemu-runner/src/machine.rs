@@ -94,7 +94,7 @@ pub enum Boot {
     },
 }
 
-/// Where a machine's ends lie on the host.
+/// Where a machine's ends are on the host.
 #[derive(Clone, Debug)]
 pub struct Ends {
     /// The file that is the guest's memory.
@@ -126,7 +126,7 @@ pub enum Talk {
         /// The socket on which it waits for the monitor.
         monitor: PathBuf,
     },
-    /// A person at a terminal, who finds the monitor behind Ctrl-A C and ends QEMU with Ctrl-A X.
+    /// A person at a terminal, for whom Ctrl-A C opens the monitor and ends QEMU with Ctrl-A X.
     Person {
         /// The file that takes what the guest says on its second serial port.
         agent: PathBuf,
@@ -134,7 +134,7 @@ pub enum Talk {
 }
 
 impl Machine {
-    /// Where a physical address of this machine lies in its memory file.
+    /// Where a physical address of this machine is in its memory file.
     pub fn layout(&self) -> Layout {
         Layout::q35(self.memory_mib << 20)
     }
@@ -169,7 +169,7 @@ impl Machine {
                 }
             }
             Boot::Disk { image, .. } => {
-                // Nothing that it writes is of use, and several machines go on from one disk.
+                // Nothing that it writes is of use, and several machines continue from one disk.
                 arguments.add("-drive", option("if=ide,format=raw,snapshot=on,file=", image));
                 // The bootloader's BIOS stages ask for a graphics mode.
                 arguments.add("-device", "VGA").add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
@@ -262,6 +262,3 @@ impl Arguments {
         self
     }
 }
-
-#[cfg(test)]
-mod tests;

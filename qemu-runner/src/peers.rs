@@ -18,10 +18,10 @@ use crate::error::check_eq;
 pub mod embedded; // an object inside of something else
 pub mod proof; // that it was bound right
 
-/// Where the objects lie, relative to the repository's root.
+/// Where the objects are, relative to the repository's root.
 const DIRECTORY: &str = "target/assets/peers";
 
-/// A purgatory that somebody else has built.
+/// A purgatory that another project has built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// `kexec-tools`, `linux-6.12` or `linux-7`.

@@ -20,7 +20,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, in one sentence.
     pub summary: &'static str,
-    /// What must be there besides QEMU, busybox, the loader and the kernel of the open series.
+    /// What must exist besides QEMU, busybox, the loader and the kernel of the open series.
     pub(crate) needs: &'static [Need],
     /// Why only its name selects it, if it shows nothing of the loader: it is a measurement or a control.
     pub by_name_only: Option<&'static str>,

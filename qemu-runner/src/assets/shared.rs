@@ -1,6 +1,6 @@
 //! A directory that is there as long as a run is, for what its scenarios share.
 //!
-//! A run that is killed leaves its own behind, which is large: the next one removes it, and knows it from one in use by a lock.
+//! A run that is killed leaves its folder, which is large. The next run removes it; a lock shows which folders are in use.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! (1) The crash kernel, booted once for every kind of machine: it has said what the machine is, and awaits its orders. A case takes the
-//! facts from one, and goes on from another.
+//! facts from one, and continues from another.
 //!
 //! The bootloader's way through the BIOS takes longer than all that a case is about.
 
@@ -46,7 +46,7 @@ pub struct Booted {
     checkpoint: Checkpoint,
 }
 
-/// Those that cases go on from; removed when dropped.
+/// Those that cases continue from; removed when dropped.
 #[derive(Debug)]
 pub struct Machines {
     directory: Shared,
@@ -96,7 +96,7 @@ impl Machines {
 }
 
 impl Booted {
-    /// A machine that goes on from here with other orders.
+    /// A machine that continues from here with other orders.
     pub fn resume(
         &self,
         qemu: &Qemu,

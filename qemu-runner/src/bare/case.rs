@@ -49,7 +49,7 @@ pub struct Expect {
 pub enum Ended {
     /// The payload ran, and everything was as it must be.
     Booted(Reported),
-    /// The payload ran although something was wrong, which it found, too.
+    /// The payload ran although something was wrong, which it found as well.
     BootedNevertheless(Reported, Ending),
     /// Reset after the announced delay, by the chipset.
     Reset,
@@ -190,7 +190,7 @@ pub fn ended_in_words(ended: &Ended) -> String {
     match ended {
         Ended::Booted(reported) if reported.elfcorehdr != Elfcorehdr::Ok => "boots; elfcorehdr restored".into(),
         Ended::Booted(_) => "boots".into(),
-        Ended::BootedNevertheless(..) => "boots, as told".into(),
+        Ended::BootedNevertheless(..) => "boots, as configured".into(),
         Ended::Reset | Ended::ResetAtOnce => "reset".into(),
         Ended::TripleFault => "reset by triple fault".into(),
         Ended::Halted => "halted".into(),

@@ -1,4 +1,4 @@
-//! A case under gdb: where everything lies that has symbols, and how the machine is started again to be looked at.
+//! A case under gdb: where everything is that has symbols, and how the machine is started again to be looked at.
 //!
 //! On entry: the image is built, so every address is known. On exit: the case's directory holds what gdb reads ([`GDBINIT`]), and a
 //! command line of QEMU that needs nobody but gdb ([`SCRIPT`]).

@@ -36,7 +36,7 @@ crate::error::evidence!(Error);
 
 /// The addresses of the instructions that the log says were executed inside `purgatory`.
 pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
-    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those behind it stand on a line without a mnemonic.
+    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those after it stand on a line without a mnemonic.
     let is_byte = |word: &str| word.len() == 2 && u8::from_str_radix(word, 16).is_ok();
     let address = |line: &str| {
         let (address, rest) = line.strip_prefix("0x")?.split_once(':')?;

@@ -25,7 +25,7 @@ pub enum Said {
     Verdict(Verdict),
     /// It is going to reset the machine, after so many milliseconds.
     Resetting(u32),
-    /// It has stopped for ever.
+    /// It has stopped forever.
     Halted,
     /// It boots the capture kernel although something is wrong.
     Booting,

@@ -11,7 +11,7 @@ const LOW_MIB: Range<u64> = 0..1 << 20;
 /// What stands in one /proc/iomem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Iomem {
-    /// Every range named "System RAM", with or without a driver behind it.
+    /// Every range named "System RAM", with or without a driver after it.
     pub system_ram: Vec<Range<u64>>,
     /// Every range named "Crash kernel".
     pub crash_kernel: Vec<Range<u64>>,

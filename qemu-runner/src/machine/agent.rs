@@ -1,4 +1,4 @@
-//! The agent: a plain shell on the guest's second serial port, and how to talk to it. A command is sent with a marker behind
+//! The agent: a plain shell on the guest's second serial port, and how to talk to it. A command is sent with a marker after
 //! it; what comes back before the marker is its output, the number after it its exit status.
 
 use std::io::Write;

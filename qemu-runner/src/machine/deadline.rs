@@ -25,7 +25,7 @@ impl Deadline {
         Self::after(CENTURY)
     }
 
-    /// What is left, or `None` when nothing is. Never zero, which sockets take for "for ever".
+    /// What is left, or `None` when nothing is. Never zero, which sockets take for "forever".
     pub fn left(self) -> Option<Duration> {
         self.limit.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())
     }

@@ -83,7 +83,7 @@ impl Monitor {
         self.begin_device("pc-dimm", id, arguments)
     }
 
-    /// Begins to plug in the first CPU that is not there yet, as `id`, and waits for nobody.
+    /// Begins to plug in the first CPU that is absent yet, as `id`, and waits for nobody.
     pub fn begin_cpu(&mut self, id: &str) -> Result<(), Error> {
         let (driver, arguments) = self.free_cpu()?;
         self.begin_device(&driver, id, arguments)
@@ -101,7 +101,7 @@ impl Monitor {
         Ok(self.seen.iter().rev().find_map(|event| said_of(id, event)))
     }
 
-    /// Plugs in the first CPU that is not there yet and waits until the guest has taken it.
+    /// Plugs in the first CPU that is absent yet and waits until the guest has taken it.
     pub fn add_cpu(&mut self) -> Result<(), Error> {
         let (driver, arguments) = self.free_cpu()?;
         self.add_device(&driver, "plugged-cpu", arguments)
@@ -153,7 +153,7 @@ impl Monitor {
         crate::error::check_eq("QEMU's answer to a machine check", &said.trim(), &"")
     }
 
-    /// Whether every CPU stands in HLT.
+    /// Whether every CPU is halted.
     pub fn all_cpus_halted(&mut self) -> Result<bool, Error> {
         let registers = self.execute(qmp::human_monitor_command { cpu_index: None, command_line: "info registers -a".into() })?;
         let states: Vec<_> = registers.split_whitespace().filter(|word| word.starts_with("HLT=")).collect();

@@ -72,7 +72,7 @@ impl Vm {
         Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
     }
 
-    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It stands still until its monitor lets it go on.
+    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It hangs until its monitor lets it continue.
     pub fn resume(
         qemu: &Qemu,
         machine: &Machine,
@@ -222,12 +222,12 @@ impl Vm {
         Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() }
     }
 
-    /// Where its files lie.
+    /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where the console's log lies.
+    /// Where the console's log is.
     pub fn serial_log(&self) -> PathBuf {
         self.directory.join(SERIAL_LOG)
     }

@@ -40,11 +40,11 @@ pub enum Error {
         expected: usize,
     },
     /// Its registers are in another order than the loader writes them.
-    #[error("its label {register} is {found:?} words behind {ENTRY_REGS} instead of {expected}")]
+    #[error("its label {register} is {found:?} words after {ENTRY_REGS} instead of {expected}")]
     Register {
         /// Which.
         register: &'static str,
-        /// Where it is; none if it is not there.
+        /// Where it is; none if it is absent.
         found: Option<usize>,
         /// Where the loader writes it.
         expected: usize,

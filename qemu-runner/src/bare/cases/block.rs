@@ -52,7 +52,7 @@ pub const FIELDS: &[Case] = cases! {
     "block-binding-wraps", BlockBinding, "the purgatory's segment wraps", |b| b.purgatory.len = u64::MAX.into();
     "block-crash-region-0", BlockCrashRegion, "the crash region begins at address 0",
         |b| b.crash_region = PhysSpan::new(0, b.crash_region.start.get() + b.crash_region.len.get());
-    "block-crash-region-small", BlockCrashRegion, "the purgatory lies outside the crash region", |b| b.crash_region.len = 0x1000.into();
+    "block-crash-region-small", BlockCrashRegion, "the purgatory is outside the crash region", |b| b.crash_region.len = 0x1000.into();
     "block-crash-region-wraps", BlockCrashRegion, "the crash region wraps", |b| b.crash_region.len = u64::MAX.into();
     "block-engine-0", BlockEngine, "the engine is number 0", |b| b.engine = 0.into();
     "block-engine-unknown", BlockEngine, "the engine is one that this purgatory does not have", |b| b.engine = 3.into();
@@ -81,7 +81,7 @@ pub const FIELDS: &[Case] = cases! {
         };
     "block-region-in-purgatory", BlockRegion, "the initrd overlaps the purgatory",
         |b| region(b, RegionKind::Initrd).start = b.purgatory.start;
-    "block-region-in-leaf-table", BlockRegion, "the initrd lies in the leaf table, which is the purgatory's but in no region",
+    "block-region-in-leaf-table", BlockRegion, "the initrd is in the leaf table, which is the purgatory's but in no region",
         |b| {
             let start = b.leaf_table.start;
             let initrd = region(b, RegionKind::Initrd);
@@ -98,7 +98,7 @@ pub const FIELDS: &[Case] = cases! {
             let kernel = region(b, RegionKind::Kernel).start;
             region(b, RegionKind::Initrd).start = kernel;
         };
-    "block-region-outside", BlockRegion, "the initrd lies outside the crash region",
+    "block-region-outside", BlockRegion, "the initrd is outside the crash region",
         |b| region(b, RegionKind::Initrd).start = (b.crash_region.start.get() - 0x10_0000).into();
     "block-region-own-data", BlockRegion, "the purgatory's region covers what it writes",
         |b| {
@@ -120,21 +120,21 @@ pub const FIELDS: &[Case] = cases! {
         |b| b.leaf_table.len = (b.leaf_table.len.get() - 32).into();
     "block-leaf-table-long", BlockLeafTable, "the leaf table is a digest too long",
         |b| b.leaf_table.len = (b.leaf_table.len.get() + 32).into();
-    "block-leaf-table-outside", BlockLeafTable, "the leaf table lies in the kernel",
+    "block-leaf-table-outside", BlockLeafTable, "the leaf table is in the kernel",
         |b| b.leaf_table.start = region(b, RegionKind::Kernel).start;
-    "block-leaf-table-in-copy", BlockLeafTable, "the leaf table lies in the copy of the elfcorehdr",
+    "block-leaf-table-in-copy", BlockLeafTable, "the leaf table is in the copy of the elfcorehdr",
         |b| b.leaf_table.start = region(b, RegionKind::ElfcorehdrCopy).start;
-    "block-elfcorehdr-outside", BlockElfcorehdr, "the elfcorehdr lies outside the crash region",
+    "block-elfcorehdr-outside", BlockElfcorehdr, "the elfcorehdr is outside the crash region",
         |b| b.elfcorehdr.start = (b.crash_region.start.get() - 0x1000).into();
     "block-elfcorehdr-in-purgatory", BlockElfcorehdr, "the elfcorehdr overlaps the purgatory",
         |b| b.elfcorehdr = b.purgatory;
     "block-elfcorehdr-wraps", BlockElfcorehdr, "the elfcorehdr wraps", |b| b.elfcorehdr.len = u64::MAX.into();
     "block-phys-limit-low", BlockElfcorehdr, "physical memory ends below the crash region", |b| b.phys_limit = 0x1000.into();
     "block-phys-limit-high", BlockElfcorehdr, "physical addresses have more than 52 bits", |b| b.phys_limit = ((1 << 52) + 1).into();
-    "block-report-outside", BlockEntry, "the report field lies outside the command line",
+    "block-report-outside", BlockEntry, "the report field is outside the command line",
         |b| b.report.start = (b.report.start.get() + 0x1000).into();
     "block-report-short", BlockEntry, "the report field is a byte too short", |b| b.report.len = 127.into();
-    "block-entry-outside", BlockEntry, "the entry point lies outside the kernel",
+    "block-entry-outside", BlockEntry, "the entry point is outside the kernel",
         |b| b.entry.rip = (b.crash_region.start.get() - 1).into();
     "block-boot-params-outside", BlockEntry, "the boot parameters are said to lie in the initrd",
         |b| {
@@ -218,7 +218,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "block-tsc-0",
-        summary: "the time-stamp counter stands still, so no delay can be measured",
+        summary: "the time-stamp counter does not advance, so no delay can be measured",
         arrange: ordinary,
         damage: |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
         expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict "], ended: Ended::ResetAtOnce },

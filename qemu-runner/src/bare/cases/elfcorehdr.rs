@@ -73,7 +73,7 @@ pub const CASES: &[Case] = broken! {
         |h| h[RAM + P_FILESZ..RAM + P_MEMSZ + 8].fill(0);
     "elfcorehdr-wraps", "a program header points outside physical memory", "a PT_LOAD wraps",
         |h| h[RAM + P_FILESZ..RAM + P_MEMSZ + 8].fill(0xff);
-    "elfcorehdr-beyond-memory", "a program header points outside physical memory", "a PT_LOAD lies beyond physical memory",
+    "elfcorehdr-beyond-memory", "a program header points outside physical memory", "a PT_LOAD is beyond physical memory",
         |h| { put(h, RAM + PHDR + P_OFFSET, 1 << 46); put(h, RAM + PHDR + P_PADDR, 1 << 46); };
     "elfcorehdr-crash-region", "a PT_LOAD reaches into the crash region", "a PT_LOAD reaches into the crash region",
         |h| { put(h, RAM + P_FILESZ, 0x1000_0000); put(h, RAM + P_MEMSZ, 0x1000_0000); };
@@ -118,7 +118,7 @@ pub const REWRITTEN: &[Case] = &[
     },
     Case {
         name: "elfcorehdr-behind-padding",
-        summary: "something stands in the elfcorehdr's segment behind the pages that the kernel writes",
+        summary: "the elfcorehdr's segment is not zero after the pages that the kernel writes",
         arrange: ordinary,
         damage: |memory| memory.elfcorehdr()[0x8000..0x8100].fill(0x55),
         expect: Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) },

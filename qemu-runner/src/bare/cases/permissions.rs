@@ -34,7 +34,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "halt-permitted",
-        summary: "everything is permitted and a bit of the initrd was flipped: HLT is in the trace, too",
+        summary: "everything is permitted and a bit of the initrd was flipped: HLT is in the trace as well",
         arrange: |arrangement| {
             arrangement.traced = Some(&[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Hlt, Forbidden::Debug]);
             arrangement.on_corrupt = OnCorrupt::Halt;
@@ -83,7 +83,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "nothing-permitted-halt",
-        summary: "nothing is permitted, a bit of the initrd was flipped, and the machine is to halt",
+        summary: "nothing is permitted, a bit of the initrd was flipped, and the policy is to halt",
         arrange: traced_and_halting,
         damage: |memory| {
             confidential(memory);

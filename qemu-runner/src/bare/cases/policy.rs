@@ -19,7 +19,7 @@ fn flip_initrd(memory: &mut Memory) {
     memory.region(RegionKind::Initrd)[0] ^= 1;
 }
 
-/// The first byte behind the initrd, in its last page.
+/// The first byte after the initrd, in its last page.
 fn flip_tail(memory: &mut Memory) {
     let (file, _) = memory.lengths(RegionKind::Initrd);
     memory.region(RegionKind::Initrd)[file] ^= 1;
@@ -52,56 +52,56 @@ const INITRD: Reported = Reported { segment: Some(RegionKind::Initrd), ..SOUND }
 pub const CASES: &[Case] = &[
     Case {
         name: "halt-sound",
-        summary: "the machine is to halt when something is wrong, and nothing is",
+        summary: "the policy is to halt on corruption, and nothing is corrupt",
         arrange: halt,
         damage: untouched,
         expect: sound(),
     },
     Case {
         name: "halt-initrd",
-        summary: "a bit of the initrd was flipped, and the machine is to halt",
+        summary: "a bit of the initrd was flipped, and the policy is to halt",
         arrange: halt,
         damage: flip_initrd,
         expect: halted(Verdict::SegmentCorrupt),
     },
     Case {
         name: "halt-tail",
-        summary: "the initrd's tail is not zero, and the machine is to halt",
+        summary: "the initrd's tail is not zero, and the policy is to halt",
         arrange: halt,
         damage: flip_tail,
         expect: halted(Verdict::ZeroTail),
     },
     Case {
         name: "halt-leaf-table",
-        summary: "the machine is to halt, but the leaf table was changed, so nothing is proven",
+        summary: "the policy is to halt, but the leaf table was changed, so nothing is proven",
         arrange: halt,
         damage: |memory| memory.leaf(0)[0] ^= 1,
         expect: reset(Verdict::Seal),
     },
     Case {
         name: "halt-block",
-        summary: "the machine is to halt, but the block makes no sense",
+        summary: "the policy is to halt, but the block makes no sense",
         arrange: halt,
         damage: |memory| memory.edit_block(|block| block.region_count = 0.into()),
         expect: reset(Verdict::BlockRegionCount),
     },
     Case {
         name: "halt-exception",
-        summary: "the machine is to halt, but an exception is raised, so nothing is proven",
+        summary: "the policy is to halt, but an exception is raised, so nothing is proven",
         arrange: halt,
         damage: raise_undefined,
         expect: reset(Verdict::Exception),
     },
     Case {
         name: "boot-sound",
-        summary: "the machine is to boot whatever is corrupt, and nothing is",
+        summary: "the policy is to boot, and nothing is corrupt",
         arrange: boot,
         damage: untouched,
         expect: sound(),
     },
     Case {
         name: "boot-initrd",
-        summary: "a bit of the initrd was flipped, and the machine is to boot nevertheless",
+        summary: "a bit of the initrd was flipped, and the policy is to boot",
         arrange: boot,
         damage: flip_initrd,
         expect: nevertheless(
@@ -118,7 +118,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "boot-tail",
-        summary: "the initrd's tail is not zero, and the machine is to boot nevertheless",
+        summary: "the initrd's tail is not zero, and the policy is to boot",
         arrange: boot,
         damage: flip_tail,
         expect: nevertheless(
@@ -130,7 +130,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "boot-elfcorehdr-and-copy",
-        summary: "elfcorehdr and its copy are broken, and the machine is to boot nevertheless",
+        summary: "elfcorehdr and its copy are broken, and the policy is to boot",
         arrange: boot,
         damage: |memory| {
             memory.elfcorehdr()[0] ^= 1;
@@ -149,7 +149,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "boot-elfcorehdr",
-        summary: "the elfcorehdr and the initrd are damaged, and the machine is to boot nevertheless: the copy is put back",
+        summary: "the elfcorehdr and the initrd are damaged, and the policy is to boot: the copy is put back",
         arrange: boot,
         damage: |memory| {
             memory.elfcorehdr()[0] ^= 1;
@@ -164,21 +164,21 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "boot-leaf-table",
-        summary: "the machine is to boot whatever is corrupt, but the leaf table was changed, so nothing is proven",
+        summary: "the policy is to boot, but the leaf table was changed, so nothing is proven",
         arrange: boot,
         damage: |memory| memory.leaf(0)[0] ^= 1,
         expect: reset(Verdict::Seal),
     },
     Case {
         name: "boot-block",
-        summary: "the machine is to boot whatever is corrupt, but the block makes no sense, although it is sealed",
+        summary: "the policy is to boot, but the block makes no sense, although it is sealed",
         arrange: boot,
         damage: |memory| memory.arrange_block(|block| block.entry.rip = 0.into()),
         expect: reset(Verdict::BlockEntry),
     },
     Case {
         name: "boot-exception",
-        summary: "the machine is to boot whatever is corrupt, but an exception is raised",
+        summary: "the policy is to boot, but an exception is raised",
         arrange: boot,
         damage: raise_undefined,
         expect: reset(Verdict::Exception),

@@ -1,4 +1,4 @@
-//! Bits flipped in what was loaded, wherever it lies.
+//! Bits flipped in what was loaded, wherever it is.
 
 use handoff::{RegionKind, Verdict};
 
@@ -155,7 +155,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "initrd-tail-first",
-        summary: "the first byte behind the initrd, in its last page, is no longer zero",
+        summary: "the first byte after the initrd, in its last page, is no longer zero",
         arrange: ordinary,
         damage: |memory| {
             let (file, _) = memory.lengths(RegionKind::Initrd);

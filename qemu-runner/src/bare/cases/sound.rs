@@ -153,7 +153,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "uart-stuck-halt",
-        summary: "the UART never takes a byte, a bit of the initrd was flipped, and the machine is to halt",
+        summary: "the UART never takes a byte, a bit of the initrd was flipped, and the policy is to halt",
         arrange: |a| (a.stuck_console, a.on_corrupt) = (true, OnCorrupt::Halt),
         damage: flip_initrd,
         expect: Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Halted },

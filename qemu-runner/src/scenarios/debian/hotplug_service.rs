@@ -27,9 +27,9 @@ const PER_BURST: u32 = 2;
 
 table! {
     "debian-hotplug-service", [DebianDisk, Makedumpfile], story,
-        "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM \
-         that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most; \
-         nothing but `systemctl stop` disarms it, and an oops leaves a dump";
+        "`service install`, `uninstall` and `install` on Debian; then hot-added memory and CPUs \
+         cost no reload, a removed DIMM at most two, only `systemctl stop` disarms, and an oops \
+         leaves a dump";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {

@@ -26,10 +26,10 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 table! {
     "debian-service", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Ours),
-        "Debian's kdump-tools loads, reloads and unloads with kdump-loader as kexec, and its \
-         capture service saves the dump";
+        "kdump-loader replaces `kexec`: Debian's kdump-tools loads, reloads and unloads with it, \
+         and the capture service saves the dump";
     "debian-service-peer", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Peer),
-        "the same with Debian's own kexec: what is demanded of the service is what it does",
+        "the control: `debian-service` with Debian's own kexec",
         by name only: "the control of debian-service: it shows nothing of ours and takes minutes";
 }
 
@@ -125,7 +125,7 @@ fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
     // A capture kernel that is none: kdump-config has nothing but the exit status to know it by.
     first.vm.run_ok("cp /etc/default/kdump-tools /tmp && echo KDUMP_KERNEL=/etc/hostname >>/etc/default/kdump-tools")?;
     call(first, "kdump-config load", 1)?;
-    expect_armed(first, "after `kdump-config load` of what is no kernel", false)?;
+    expect_armed(first, "after `kdump-config load` of a file that is no kernel", false)?;
     first.vm.run_ok("cp /tmp/kdump-tools /etc/default/kdump-tools")?;
     call(first, "kdump-config load", 0)?;
     expect_armed(first, "after `kdump-config load`", true)?;

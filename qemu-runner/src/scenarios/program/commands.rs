@@ -9,7 +9,7 @@ use crate::stage::{Setup, Stage, guest};
 
 table! {
     "commands", [Makedumpfile, CrashHotplug], commands,
-        "snapshot and plan foretell what load does, status tells it, and unload undoes it";
+        "snapshot and plan predict what load does, status reports it, and unload undoes it";
 }
 
 fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -26,8 +26,8 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     let armed = first.arm("")?;
     let planned: Vec<_> = segments(&plan)?;
     let loaded: Vec<_> = armed.loaded.segments.iter().map(|segment| (segment.name.clone(), segment.start, segment.len)).collect();
-    check(planned == loaded, "segments that `plan` foretold", format!("{loaded:x?}"), format!("{planned:x?}"))?;
-    first.note("`plan` had foretold the segments");
+    check(planned == loaded, "segments that `plan` predicted", format!("{loaded:x?}"), format!("{planned:x?}"))?;
+    first.note("`plan` had predicted the segments");
 
     let told = status(&mut first, 0)?;
     check_eq("`answer` in status", &told["answer"], &Value::from("yes"))?;
