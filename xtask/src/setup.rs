@@ -1,23 +1,15 @@
-//! `cargo xtask setup`: finds out what is missing, gets it, and says so. Nothing is installed into the machine but rustup's components
-//! rust-src and llvm-tools: packages are unpacked under `target/`, and what they are is written to the asset manifest that the QEMU
-//! runner reads.
+//! `cargo xtask setup`: fetches everything that is missing.
+//!
+//! * On exit: the toolchain has rust-src and llvm-tools, or `target/` has replacements; packages are
+//!   unpacked under `target/`, and the QEMU runner's asset manifest names their files. Nothing else is
+//!   installed.
 
-mod archive;
-mod suites;
-mod apt_root;
-mod fetch;
-mod supply;
-mod linker;
-mod rust_src;
-mod llvm_tools;
-mod qemu;
-mod guests;
-mod kernels;
-mod guest_program;
-mod browser;
-mod debian_disk;
-pub mod package_trees;
-mod by_hand;
+mod apt; // packages, from Debian's archive
+mod supply; // parts, recorded from run to run
+mod tools; // what every build needs
+mod guests; // the emulator, and what guests need
+pub mod package_trees; // trees in which packages are tested
+mod by_hand; // instructions for other machines
 
 use std::fs::File;
 
@@ -27,26 +19,27 @@ use xshell::Shell;
 
 use crate::repository::Repository;
 use by_hand::Unsupported;
-pub use linker::check as linker;
-pub use llvm_tools::LlvmTools;
-pub use rust_src::RustSrc;
 use supply::Supply;
+pub use tools::linker::check as linker;
+pub use tools::llvm_tools::LlvmTools;
+pub use tools::rust_src::RustSrc;
+use tools::{llvm_tools, rust_src};
 
-/// Bring everything that building and testing need, without installing anything but components of the toolchain
+/// Fetch everything that building and testing need, and install nothing but components of the toolchain
 ///
-/// rust-src and llvm-tools come from rustup, or, where it cannot bring them, from elsewhere without touching the toolchain. Packages
-/// come from the Debian archive that this machine's apt is configured for; they are verified (apt checks the archive's signature, and
-/// every package is compared with the index's SHA-256) and unpacked under target/. What is there already is not fetched again. Other
-/// commands run what they need of this by themselves.
+/// rust-src and llvm-tools come from rustup. If rustup cannot fetch them, replacements go under target/.
+/// Packages come from the Debian archive that this machine's apt is configured for. apt verifies the
+/// archive's signature and every package. They are unpacked under target/. Parts that are present are
+/// not fetched again. Other commands fetch what they need.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these parts
+    /// Fetch only these parts
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     only: Vec<Name>,
-    /// Read the archive's index anew and bring the newest versions
+    /// Fetch the archive's index and the newest versions
     #[arg(long)]
     refresh: bool,
-    /// Do as if rustup could bring nothing: take Debian's package of rust-src, and scripts for llvm-tools
+    /// Do without rustup: use Debian's package of rust-src, and scripts in place of llvm-tools
     #[arg(long)]
     without_rustup: bool,
 }
@@ -58,9 +51,9 @@ enum Name {
     RustSrc,
     /// llvm-objcopy, for the disks of the bare-metal cases
     LlvmTools,
-    /// The emulator, 10 or newer
+    /// QEMU 10 or newer
     Qemu,
-    /// What every scenario on a real kernel needs beside it
+    /// The user space of guests
     Busybox,
     /// Debian's kernels 6.1, 6.12 and 7
     Kernels,
@@ -68,20 +61,20 @@ enum Name {
     Makedumpfile,
     /// kexec-tools, the peer
     Kexec,
-    /// systemd's udev, for the storms
+    /// systemd's udev, for storms
     Udev,
-    /// util-linux's flock, likewise
+    /// util-linux's flock, for storms
     Flock,
     /// EFI firmware
     Ovmf,
-    /// A browser without windows, which looks at what people will look at
+    /// A browser without windows, for tests of pages
     Browser,
     /// A Debian with systemd and kdump-tools on a disk
     DebianDisk,
 }
 
 impl Args {
-    /// Does it, and prints what is there in the end.
+    /// Fetches the parts, and prints each.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         linker(sh)?;
         let wanted = |name| self.only.is_empty() || self.only.contains(&name);
@@ -110,31 +103,32 @@ impl Args {
     }
 }
 
-/// The library's source, for `build`. What is there is not locked, since guests may be set up meanwhile.
+/// The standard library's source, for `build`. If it is present, no lock is taken: guests may be set up
+/// at the same time.
 pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
     let supply = Supply::new(sh, repo, false);
-    if let Some(found) = rust_src::there(sh, repo, &supply)? {
+    if let Some(found) = rust_src::present(sh, repo, &supply)? {
         return Ok(found);
     }
     let _lock = lock(sh, repo)?;
     rust_src::get(sh, repo, &supply, false).map_err(explain)
 }
 
-/// The tools without which the maker of disk images does not build, for `qemu bare`.
+/// The tools that the builder of disk images needs, for `qemu bare`.
 pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<LlvmTools> {
-    if let Some(found) = llvm_tools::there(sh, repo)? {
+    if let Some(found) = llvm_tools::present(sh, repo)? {
         return Ok(found);
     }
     let _lock = lock(sh, repo)?;
     llvm_tools::get(sh, repo, false)
 }
 
-/// Only the emulator, for `qemu bare`: its machines boot no kernel of a distribution, and have no user space.
+/// The emulator alone, for `qemu bare`: its machines need no distribution's kernel and no user space.
 pub fn emulator(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::get(sh, repo, false, |name| name == Name::Qemu).map(drop)
 }
 
-/// What carries the peers' purgatories, for `peers`.
+/// The packages with the peers' purgatories, for `peers`.
 pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
     let carriers = |name| [Name::Kernels, Name::Kexec].contains(&name);
     guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
@@ -165,12 +159,12 @@ pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     guests::demand(&guests::get(sh, repo, false, wanted)?, wanted)
 }
 
-/// Adds to the reason what a person can do.
+/// Adds the instructions for unsupported machines.
 fn explain(error: anyhow::Error) -> anyhow::Error {
     if error.is::<Unsupported>() { anyhow!("{error:#}\n\n{}", by_hand::instructions()) } else { error }
 }
 
-/// One set-up at a time: two would unpack over each other.
+/// Keeps two set-ups from unpacking into the same directories.
 fn lock(sh: &Shell, repo: &Repository) -> Result<File> {
     sh.create_dir(repo.assets())?;
     let path = repo.assets().join("setup.lock");

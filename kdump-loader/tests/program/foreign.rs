@@ -84,7 +84,7 @@ fn what_it_cannot_be_told_is_refused_by_name() {
         assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "nobody asked for anything");
     }
     let message = fixture(&LINUX).refusal(["--console", "ttyS0"]);
-    assert_says(&message, &["--console 0x3f8", "the kernel's purgatory cannot be told so"]);
+    assert_says(&message, &["the kernel's purgatory does not support --console 0x3f8"]);
     assert_eq!(fixture(&LINUX).plan(["--console", "none"]).code, Some(0));
 }
 

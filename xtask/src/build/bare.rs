@@ -80,7 +80,7 @@ fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> R
         .env("CARGO_ENCODED_RUSTFLAGS", "")
         // For the boot stages, which are compiled with their own core library by the dependency's build script.
         .env("RUSTC_BOOTSTRAP", "1");
-    setup::llvm_tools(sh, repo)?.lead(where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
+    setup::llvm_tools(sh, repo)?.provide_to(where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
 }
 
 /// The file bytes of the only PT_LOAD, which the payload's linker script makes a bzImage.

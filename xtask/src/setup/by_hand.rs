@@ -1,8 +1,8 @@
-//! What to do where `setup` cannot: printed for a person, exact enough to be followed.
+//! Instructions for machines that `setup` does not support.
 
 use qemu_runner::assets::MANIFEST;
 
-/// This machine is not one that `setup` can serve; the text says why.
+/// `setup` does not support this machine. The text says why.
 #[derive(Debug)]
 pub struct Unsupported(pub String);
 
@@ -14,11 +14,11 @@ impl std::fmt::Display for Unsupported {
 
 impl std::error::Error for Unsupported {}
 
-/// What a person has to fetch and where it has to be named.
+/// Which files a person must fetch, and where to name them.
 pub fn instructions() -> String {
     format!(
-        "Packages are fetched with apt from Debian's archive, without installing them; that is not possible here.\n\
-         Either run this on Debian 12 or newer (a container will do), or bring these by hand:\n\
+        "setup uses apt to fetch packages from Debian's archive, without installing them. This machine cannot.\n\
+         Run it on Debian 12 or newer, for example in a container. Or fetch these files yourself:\n\
          \n\
          what                     from Debian's package                            needed for\n\
          library/ of rust-src     rust-src, the version of rust-toolchain.toml     cargo xtask build\n\
@@ -34,9 +34,9 @@ pub fn instructions() -> String {
          flock                    util-linux (trixie), with its libraries          the same\n\
          OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                    scenario efi\n\
          \n\
-         A Debian on a disk (scenarios debian-service*) is made by xtask/src/setup/debian_disk.rs only.\n\
-         A package is unpacked with `dpkg-deb -x`, or `ar x` and `tar xf data.tar.*`. Then name the files in {MANIFEST};\n\
-         its fields are those of `Assets` in qemu-runner/src/assets.rs. A manifest whose files all exist is used as it is;\n\
-         only vmlinuz 7.x and the disk may be missing from it."
+         A Debian on a disk (scenarios debian-service*) is made by xtask/src/setup/guests/debian_disk.rs only.\n\
+         Unpack a package with `dpkg-deb -x`, or with `ar x` and `tar xf data.tar.*`. Name the files in {MANIFEST}.\n\
+         Its fields are those of `Assets` in qemu-runner/src/assets.rs. A manifest is used if all its files exist.\n\
+         Only vmlinuz 7.x and the disk may be missing from it."
     )
 }

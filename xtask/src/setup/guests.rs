@@ -1,6 +1,12 @@
-//! What guests and their emulator need, part by part, and the asset manifest that says where each lies.
+//! The emulator and everything that guests need, part by part, and the asset manifest of the QEMU runner.
 //!
-//! On exit: the manifest names every part that was asked for, or why it is missing; parts that were not asked for are as they were.
+//! * On exit: the manifest names every wanted part, or says why it is missing. Other parts are unchanged.
+
+pub mod qemu;
+pub mod kernels;
+pub mod program; // programs of the guests' user space
+pub mod debian_disk;
+pub mod browser;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,35 +19,39 @@ use xshell::Shell;
 use crate::repository::Repository;
 use crate::setup::by_hand::Unsupported;
 use crate::setup::supply::{self, Files, Supply};
-use crate::setup::{Name, browser, debian_disk, explain, guest_program, kernels, lock, qemu};
+use crate::setup::{Name, explain, lock};
 
-/// Brings the wanted parts and writes the manifest.
+/// Fetches the wanted parts and writes the manifest.
 pub fn get(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
     let _lock = lock(sh, repo)?;
     let supply = Supply::new(sh, repo, refresh);
     let manifest = repo.root.join(MANIFEST);
-    match bring(&supply, wanted, known(&manifest)) {
+    match fetch(&supply, wanted, known(&manifest)) {
         Ok(assets) => {
             sh.write_file(manifest, serde_json::to_string_pretty(&assets)?)?;
             Ok(assets)
         }
-        // Whoever wrote a manifest by hand, as the instructions say, has everything.
-        Err(error) if error.is::<Unsupported>() => complete_manifest(&manifest).ok_or_else(|| explain(error)),
+        // A manifest written by hand, as the instructions say, serves if all its files exist.
+        Err(error) if error.is::<Unsupported>() => {
+            let by_hand = known(&manifest).filter(|known| exists(&known.qemu) && rows(known).iter().all(|row| row.complete));
+            by_hand.ok_or_else(|| explain(error))
+        }
         Err(error) => Err(error),
     }
 }
 
-/// Brings the wanted parts. Those that are not stay as they are `known`, even if somebody else has brought them.
-fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Assets>) -> Result<Assets> {
+/// Fetches the wanted parts. Other parts stay as they are `known`, even if they were written by hand.
+fn fetch(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Assets>) -> Result<Assets> {
     let known = known.as_ref();
-    /// Brings a part if it is wanted. A failure does not keep the others from being brought: `demand` decides what may be missing.
-    macro_rules! guest {
+    /// Fetches a part if it is wanted. A failure does not stop the others: [`demand`] decides which
+    /// parts may be missing.
+    macro_rules! part {
         ($wanted:expr, $name:expr, $known:expr, $get:expr) => {
             if wanted($wanted) {
                 match supply.provide($name, $get) {
                     Err(error) if error.is::<Unsupported>() => return Err(error),
                     Err(error) => {
-                        eprintln!("  {error:#}\n  going on with the rest");
+                        eprintln!("  {error:#}\n  continuing with the other parts");
                         Part::Missing(format!("{error:#}"))
                     }
                     Ok(part) => part,
@@ -51,9 +61,14 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
             }
         };
     }
+    macro_rules! program {
+        ($wanted:expr, $field:ident, $package:expr, $program:expr) => {
+            part!($wanted, $package, known.map(|known| &known.$field), |s, tree| program::get(s, tree, $package, $program))
+        };
+    }
     let qemu = required(supply.provide("qemu", qemu::get)?)?;
     let busybox = if wanted(Name::Busybox) {
-        Some(required(supply.provide("busybox", guest_program::busybox)?)?)
+        Some(required(supply.provide("busybox", program::busybox)?)?)
     } else {
         let remembered = supply.remembered("busybox").map(required).transpose()?;
         remembered.or_else(|| known?.busybox.clone().filter(|busybox| busybox.exists()))
@@ -61,28 +76,22 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
     let mut kernels = BTreeMap::new();
     for series in &kernels::SERIES {
         let (name, known) = (format!("kernel-{}", series.name), known.and_then(|known| known.kernels.get(series.name)));
-        let part = guest!(Name::Kernels, &name, known, |s, tree| kernels::get(s, tree, series));
+        let part = part!(Name::Kernels, &name, known, |s, tree| kernels::get(s, tree, series));
         kernels.insert(series.name.to_string(), part);
     }
     Ok(Assets {
         qemu,
         busybox,
         kernels,
-        makedumpfile: guest!(Name::Makedumpfile, "makedumpfile", known.map(|known| &known.makedumpfile), |s, tree| {
-            guest_program::get(s, tree, "makedumpfile", "makedumpfile")
+        makedumpfile: program!(Name::Makedumpfile, makedumpfile, "makedumpfile", "makedumpfile"),
+        kexec: program!(Name::Kexec, kexec, "kexec-tools", "kexec"),
+        udev: program!(Name::Udev, udev, "udev", "udevadm"),
+        flock: part!(Name::Flock, "flock", known.map(|known| &known.flock), |s, tree| {
+            program::get(s, tree, "util-linux", "flock")
         }),
-        kexec: guest!(Name::Kexec, "kexec-tools", known.map(|known| &known.kexec), |s, tree| {
-            guest_program::get(s, tree, "kexec-tools", "kexec")
-        }),
-        udev: guest!(Name::Udev, "udev", known.map(|known| &known.udev), |s, tree| guest_program::get(
-            s, tree, "udev", "udevadm"
-        )),
-        flock: guest!(Name::Flock, "flock", known.map(|known| &known.flock), |s, tree| {
-            guest_program::get(s, tree, "util-linux", "flock")
-        }),
-        ovmf: guest!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), guest_program::ovmf),
-        browser: guest!(Name::Browser, "browser", known.map(|known| &known.browser), browser::get),
-        // Last, since where it can be made at all a failure is one of the whole set-up.
+        ovmf: part!(Name::Ovmf, "ovmf", known.map(|known| &known.ovmf), program::ovmf),
+        browser: part!(Name::Browser, "browser", known.map(|known| &known.browser), browser::get),
+        // Last: where the disk can be made at all, a failure is one of the whole set-up.
         debian_disk: if wanted(Name::DebianDisk) {
             supply.provide(debian_disk::NAME, debian_disk::get)?
         } else {
@@ -91,23 +100,20 @@ fn bring(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
     })
 }
 
-/// A part that is not wanted now: as it was brought earlier, or as somebody has written it down.
+/// A part that is not wanted now: as fetched earlier, or as written by hand.
 fn kept<T: Files + Clone + DeserializeOwned>(supply: &Supply<'_>, name: &str, known: Option<&Part<T>>) -> Part<T> {
     let left_out = || Part::Missing(format!("{name} was left out; run `cargo xtask setup`"));
-    supply.remembered(name).or_else(|| present(known)).unwrap_or_else(left_out)
+    let by_hand = || known.filter(|part| matches!(part, Part::Present(found) if exists(found))).cloned();
+    supply.remembered(name).or_else(by_hand).unwrap_or_else(left_out)
 }
 
-/// What an earlier run, or a person, has written down.
+/// The manifest, as an earlier run or a person has written it.
 fn known(manifest: &Path) -> Option<Assets> {
     serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()
 }
 
-/// A part that is there with all its files.
-fn present<T: Files + Clone>(part: Option<&Part<T>>) -> Option<Part<T>> {
-    match part? {
-        Part::Present(found) if found.files().iter().all(|file| file.exists()) => Some(Part::Present(found.clone())),
-        _ => None,
-    }
+fn exists(part: &impl Files) -> bool {
+    part.files().iter().all(|file| file.exists())
 }
 
 fn required<T>(part: Part<T>) -> Result<T> {
@@ -117,89 +123,82 @@ fn required<T>(part: Part<T>) -> Result<T> {
     }
 }
 
-/// Fails unless everything wanted is there. Only the newest kernels may be missing, whose series comes from backports, the disk with a
-/// Debian, which takes root to be made, and the browser: what needs them is then reported as ignored, with the reason.
-pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
-    fn reason<T>(part: &Part<T>) -> Option<&str> {
-        match part {
-            Part::Present(_) => None,
-            Part::Missing(reason) => Some(reason),
-        }
+/// A part as a line of output.
+struct Row {
+    part: Name,
+    label: String,
+    /// Its version and place, or why it is missing.
+    found: Result<String, String>,
+    /// Whether the gate fails without it. The newest kernels, whose series comes from backports, the
+    /// disk, which takes root to make, and the browser may be missing. Their tests are then ignored,
+    /// with the reason.
+    required: bool,
+    /// Whether a manifest written by hand may have it: its files exist, or it is declared missing.
+    complete: bool,
+}
+
+impl Row {
+    fn new<T: Files>(part: Name, label: &str, found: &Part<T>, required: bool, text: impl Fn(&T) -> String) -> Self {
+        let (found, complete) = match found {
+            Part::Present(found) => (Ok(text(found)), exists(found)),
+            Part::Missing(reason) => (Err(reason.clone()), true),
+        };
+        Self { part, label: label.to_owned(), found, required, complete }
     }
-    let busybox = if assets.busybox.is_none() { Some("it is not among the assets") } else { None };
-    let programs = [
-        (Name::Busybox, "busybox", busybox),
-        (Name::Makedumpfile, "makedumpfile", reason(&assets.makedumpfile)),
-        (Name::Kexec, "kexec-tools", reason(&assets.kexec)),
-        (Name::Udev, "udev", reason(&assets.udev)),
-        (Name::Flock, "flock", reason(&assets.flock)),
-        (Name::Ovmf, "ovmf", reason(&assets.ovmf)),
-    ];
-    let kernels = kernels::SERIES.iter().filter(|series| series.required).map(|series| {
-        let reason = assets.kernels.get(series.name).map_or(Some("it is not among the assets"), reason);
-        (format!("kernel {}", series.name), reason)
-    });
-    let programs = programs.into_iter().filter(|(name, ..)| wanted(*name)).map(|(_, name, reason)| (name.to_string(), reason));
-    let kernels = kernels.filter(|_| wanted(Name::Kernels));
-    let missing: Vec<String> =
-        kernels.chain(programs).filter_map(|(name, reason)| Some(format!("  {name}: {}", reason?))).collect();
+}
+
+/// All parts except the emulator, without which there are no assets.
+fn rows(assets: &Assets) -> Vec<Row> {
+    fn not_named<T>() -> Part<T> {
+        Part::Missing("it is not among the assets; run `cargo xtask setup`".into())
+    }
+    let busybox = assets.busybox.clone().map_or_else(not_named, Part::Present);
+    let mut rows = vec![Row::new(Name::Busybox, "busybox", &busybox, true, |file| file.display().to_string())];
+    for series in &kernels::SERIES {
+        let kernel = assets.kernels.get(series.name).cloned().unwrap_or_else(not_named);
+        let label = format!("kernel {}", series.name);
+        let text = |kernel: &qemu_runner::assets::Kernel| format!("{}: {}", kernel.release, kernel.vmlinuz.display());
+        rows.push(Row::new(Name::Kernels, &label, &kernel, series.required, text));
+    }
+    for (name, label, program) in [
+        (Name::Makedumpfile, "makedumpfile", &assets.makedumpfile),
+        (Name::Kexec, "kexec-tools", &assets.kexec),
+        (Name::Udev, "udev", &assets.udev),
+        (Name::Flock, "flock", &assets.flock),
+    ] {
+        rows.push(Row::new(name, label, program, true, |p| format!("{}, {} files", p.version, p.files.len())));
+    }
+    rows.push(Row::new(Name::Ovmf, "ovmf", &assets.ovmf, true, |ovmf| ovmf.code.display().to_string()));
+    rows.push(Row::new(Name::Browser, "browser", &assets.browser, false, |b| format!("{}: {}", b.version, b.program.display())));
+    rows.push(Row::new(Name::DebianDisk, "debian disk", &assets.debian_disk, false, |disk| {
+        format!("{} packages, {}: {}", disk.packages.len(), disk.kernel.release, disk.image.display())
+    }));
+    rows
+}
+
+/// Fails unless every wanted part that the gate needs is present.
+pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
+    let rows = rows(assets).into_iter().filter(|row| row.required && wanted(row.part));
+    let missing: Vec<String> = rows.filter_map(|row| Some(format!("  {}: {}", row.label, row.found.err()?))).collect();
     if missing.is_empty() {
         return Ok(());
     }
     bail!(
-        "these parts, which scenarios need, could not be brought:\n{}\nIs this machine online? Then run `{}`.",
+        "scenarios need parts that are missing:\n{}\nIs this machine online? Then run `{}`.",
         missing.join("\n"),
         supply::LOOK_AGAIN
     )
 }
 
-/// A manifest all of whose files exist.
-fn complete_manifest(manifest: &Path) -> Option<Assets> {
-    fn present<T: Files>(part: &Part<T>) -> bool {
-        match part {
-            Part::Present(part) => part.files().iter().all(|file| file.exists()),
-            Part::Missing(_) => true,
-        }
-    }
-    let assets = known(manifest)?;
-    let all = assets.qemu.files().iter().all(|f| f.exists())
-        && assets.busybox.as_ref().is_none_or(|busybox| busybox.exists())
-        && assets.kernels.values().all(present)
-        && present(&assets.makedumpfile)
-        && present(&assets.kexec)
-        && present(&assets.udev)
-        && present(&assets.flock)
-        && present(&assets.ovmf)
-        && present(&assets.debian_disk)
-        && present(&assets.browser);
-    all.then_some(assets)
-}
-
-/// What is there, one line each.
+/// Prints every part, one line each.
 pub fn print(assets: &Assets) {
-    fn line<T>(name: &str, part: &Part<T>, text: impl Fn(&T) -> String) {
-        match part {
-            Part::Present(part) => println!("{name:<13} {}", text(part)),
-            Part::Missing(reason) => println!("{name:<13} missing: {reason}"),
+    println!("{:<13} {}: {}", "qemu", assets.qemu.version, assets.qemu.program.display());
+    for row in rows(assets) {
+        match row.found {
+            Ok(text) => println!("{:<13} {text}", row.label),
+            Err(reason) => println!("{:<13} missing: {reason}", row.label),
         }
     }
-    println!("qemu          {}: {}", assets.qemu.version, assets.qemu.program.display());
-    match &assets.busybox {
-        Some(busybox) => println!("busybox       {}", busybox.display()),
-        None => println!("busybox       missing: it was left out; run `cargo xtask setup`"),
-    }
-    for (series, kernel) in &assets.kernels {
-        line(&format!("kernel {series}"), kernel, |k| format!("{}: {}", k.release, k.vmlinuz.display()));
-    }
-    line("makedumpfile", &assets.makedumpfile, |p| format!("{}, {} files", p.version, p.files.len()));
-    line("kexec", &assets.kexec, |p| format!("{}, {} files", p.version, p.files.len()));
-    line("udev", &assets.udev, |p| format!("{}, {} files", p.version, p.files.len()));
-    line("flock", &assets.flock, |p| format!("{}, {} files", p.version, p.files.len()));
-    line("ovmf", &assets.ovmf, |o| o.code.display().to_string());
-    line("browser", &assets.browser, |b| format!("{}: {}", b.version, b.program.display()));
-    line("debian disk", &assets.debian_disk, |d| {
-        format!("{} packages, {}: {}", d.packages.len(), d.kernel.release, d.image.display())
-    });
 }
 
 #[cfg(test)]
@@ -225,33 +224,33 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused_without(part: &str, make: impl Fn(&mut Assets)) {
+    fn rejected_without(part: &str, make: impl Fn(&mut Assets)) {
         let mut assets = complete();
         make(&mut assets);
         let error = demand(&assets, |_| true).unwrap_err().to_string();
         assert!(error.contains(&format!("  {part}: ")) && error.contains(supply::LOOK_AGAIN), "{error}");
-        // Who asked for something else only gets it.
+        // A part that is not wanted may be missing.
         demand(&assets, |name| name == Name::Qemu).unwrap();
     }
 
     #[test]
-    fn a_missing_part_is_refused_by_name() {
+    fn a_missing_part_is_reported_by_name() {
         demand(&complete(), |_| true).unwrap();
-        refused_without("busybox", |assets| assets.busybox = None);
-        refused_without("makedumpfile", |assets| assets.makedumpfile = Part::Missing("no".into()));
-        refused_without("kexec-tools", |assets| assets.kexec = Part::Missing("no".into()));
-        refused_without("udev", |assets| assets.udev = Part::Missing("no".into()));
-        refused_without("flock", |assets| assets.flock = Part::Missing("no".into()));
-        refused_without("ovmf", |assets| assets.ovmf = Part::Missing("no".into()));
+        rejected_without("busybox", |assets| assets.busybox = None);
+        rejected_without("makedumpfile", |assets| assets.makedumpfile = Part::Missing("no".into()));
+        rejected_without("kexec-tools", |assets| assets.kexec = Part::Missing("no".into()));
+        rejected_without("udev", |assets| assets.udev = Part::Missing("no".into()));
+        rejected_without("flock", |assets| assets.flock = Part::Missing("no".into()));
+        rejected_without("ovmf", |assets| assets.ovmf = Part::Missing("no".into()));
         for series in ["6.1", "6.12"] {
-            refused_without(&format!("kernel {series}"), |assets| {
+            rejected_without(&format!("kernel {series}"), |assets| {
                 assets.kernels.insert(series.into(), Part::Missing("no".into()));
             });
-            refused_without(&format!("kernel {series}"), |assets| drop(assets.kernels.remove(series)));
+            rejected_without(&format!("kernel {series}"), |assets| drop(assets.kernels.remove(series)));
         }
     }
 
-    /// A repository in which the emulator has been brought, and `assets` is the manifest.
+    /// A repository with the emulator, and with `assets` as its manifest.
     fn repository(root: &Path, assets: Option<&Assets>) -> Repository {
         let repo = Repository { root: root.to_path_buf() };
         std::fs::create_dir_all(repo.assets()).unwrap();
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_emulator_alone_needs_nothing_else_and_leaves_the_rest_to_be_brought() {
+    fn the_emulator_can_be_set_up_alone() {
         let sh = Shell::new().unwrap();
         let dir = sh.create_temp_dir().unwrap();
         let repo = repository(dir.path(), None);
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_stays_as_somebody_has_written_it_down() {
+    fn a_part_that_is_not_wanted_stays_as_written_by_hand() {
         let sh = Shell::new().unwrap();
         let dir = sh.create_temp_dir().unwrap();
         let (vmlinuz, busybox) = (dir.path().join("vmlinuz"), dir.path().join("busybox"));
@@ -297,12 +296,12 @@ mod tests {
         let assets = known(&dir.path().join(MANIFEST)).unwrap();
         assert!(matches!(&assets.kernels["6.12"], Part::Present(kernel) if kernel.vmlinuz == vmlinuz));
         assert_eq!(assets.busybox, Some(busybox));
-        // Its file is not there.
+        // Its file does not exist.
         assert!(matches!(&assets.kernels["6.1"], Part::Missing(reason) if reason.contains("left out")));
     }
 
     #[test]
-    fn only_the_newest_kernel_and_the_disk_that_root_must_make_may_be_missing() {
+    fn only_the_newest_kernel_the_disk_and_the_browser_may_be_missing() {
         let mut assets = complete();
         assets.kernels.insert("7".into(), Part::Missing("no backports".into()));
         demand(&assets, |_| true).unwrap();

@@ -1,5 +1,5 @@
-//! Where parts come from: the archive and the private apt roots, opened only when a part needs them, and the memory of what was
-//! brought earlier, so that a second run asks nobody anything.
+//! The state of one set-up run: the archive and the private apt roots, opened when a part needs them,
+//! and a record of every part that an earlier run fetched. A second run needs no network.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -12,26 +12,38 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xshell::Shell;
 
 use crate::repository::Repository;
-use crate::setup::apt_root::{AptRoot, Package};
-use crate::setup::archive::{self, Archive};
+use crate::setup::apt::fetch;
+use crate::setup::apt::root::{AptRoot, Package};
+use crate::setup::apt::sources::{self, Archive};
+use crate::setup::apt::suites::Purpose;
 use crate::setup::by_hand::Unsupported;
-use crate::setup::fetch;
-use crate::setup::suites::Purpose;
 
-/// Raised when parts are laid out differently, so that what an older xtask brought is brought again.
+/// Raised when the layout of parts changes, so that parts of an older xtask are fetched again.
 const RECIPE: u32 = 1;
-/// What looks again for a part that was not to be had.
+/// The command that looks again for missing parts.
 pub const LOOK_AGAIN: &str = "cargo xtask setup --refresh";
 
-/// A part as it was found, and what it was made from.
+/// A part, and the packages that it comes from.
 pub struct Found<T> {
     /// The part.
     pub part: Part<T>,
-    /// The packages that were unpacked for it, `name=version`.
+    /// The packages unpacked for it, as `name=version`.
     pub packages: Vec<String>,
 }
 
-/// `Found`, as it is remembered in `target/assets/NAME.json`.
+impl<T> Found<T> {
+    /// A part that is present.
+    pub fn present(part: T, packages: Vec<String>) -> Self {
+        Self { part: Part::Present(part), packages }
+    }
+
+    /// A part that the archive does not have, and why.
+    pub fn missing(reason: String) -> Self {
+        Self { part: Part::Missing(reason), packages: Vec::new() }
+    }
+}
+
+/// `Found`, as recorded in `target/assets/NAME.json`.
 #[derive(Serialize, Deserialize)]
 struct Record<T> {
     recipe: u32,
@@ -39,12 +51,12 @@ struct Record<T> {
     part: Part<T>,
 }
 
-/// What must exist for a part to be used again.
+/// A part whose files must exist before it is used again.
 pub trait Files {
     /// Its files.
     fn files(&self) -> Vec<&Path>;
 
-    /// Whether it is as it would be made now.
+    /// Whether it was made in today's way.
     fn is_current(&self) -> bool {
         true
     }
@@ -54,7 +66,7 @@ pub trait Files {
 pub struct Supply<'a> {
     /// Runs programs.
     pub sh: &'a Shell,
-    /// Where things go.
+    /// Holds the parts.
     pub repo: &'a Repository,
     refresh: bool,
     archive: OnceCell<Archive>,
@@ -62,12 +74,12 @@ pub struct Supply<'a> {
 }
 
 impl<'a> Supply<'a> {
-    /// With `refresh`, the archive is asked for newer versions of everything.
+    /// With `refresh`, every part is replaced by the newest version that the archive has.
     pub fn new(sh: &'a Shell, repo: &'a Repository, refresh: bool) -> Self {
         Self { sh, repo, refresh, archive: OnceCell::new(), roots: RefCell::default() }
     }
 
-    /// The part named `name`: remembered, or got by `get`, which is given the directory that is the part's own.
+    /// The part named `name`: recorded, or fetched by `get` into the directory that it is given.
     pub fn provide<T>(&self, name: &str, get: impl Fn(&Self, &Path) -> Result<Found<T>>) -> Result<Part<T>>
     where
         T: Files + Serialize + DeserializeOwned,
@@ -84,8 +96,8 @@ impl<'a> Supply<'a> {
         match found.part {
             Part::Present(_) => {
                 match &found.packages[..] {
-                    // What was asked for comes last, after what it depends on; the record has them all.
-                    [others @ .., asked] if !others.is_empty() => eprintln!("  done: {asked} and {} more", others.len()),
+                    // The requested package comes last, after its dependencies. The record has all.
+                    [others @ .., last] if !others.is_empty() => eprintln!("  done: {last} and {} more", others.len()),
                     packages => eprintln!("  done: {}", packages.join(" ")),
                 }
                 let record_of = Record { recipe: RECIPE, packages: found.packages, part: found.part };
@@ -93,14 +105,14 @@ impl<'a> Supply<'a> {
                 Ok(record_of.part)
             }
             Part::Missing(reason) => {
-                eprintln!("  not to be had: {reason}");
+                eprintln!("  missing: {reason}");
                 Ok(Part::Missing(format!("{reason}; `{LOOK_AGAIN}` looks again")))
             }
         }
     }
 
-    /// Tries once more with a fresh index if nothing came of it: point releases leave the archive when the next one comes, and
-    /// then our copy of the index is what is wrong.
+    /// Retries with a fresh index. A point release leaves the archive when the next one arrives, and then
+    /// the copy of the index is stale.
     fn with_fresh_index<T>(&self, get: impl Fn() -> Result<Found<T>>) -> Result<Found<T>> {
         let first = get();
         let reason = match &first {
@@ -113,12 +125,12 @@ impl<'a> Supply<'a> {
         if stale.is_empty() {
             return first;
         }
-        eprintln!("  {reason}\n  trying again with a fresh index");
+        eprintln!("  {reason}\n  retrying with a fresh index");
         stale.iter().try_for_each(|root| root.refresh())?;
         get()
     }
 
-    /// The part named `name`, if it was brought earlier.
+    /// The part named `name`, if an earlier run fetched it.
     pub fn remembered<T: Files + DeserializeOwned>(&self, name: &str) -> Option<Part<T>> {
         recall(&self.repo.assets().join(format!("{name}.json")))
     }
@@ -128,7 +140,7 @@ impl<'a> Supply<'a> {
         let archive = match self.archive.get() {
             Some(archive) => archive,
             None => {
-                let surveyed = archive::survey(self.sh, self.repo)?;
+                let surveyed = sources::survey(self.sh, self.repo)?;
                 self.archive.get_or_init(|| surveyed)
             }
         };
@@ -144,18 +156,18 @@ impl<'a> Supply<'a> {
         Ok(root)
     }
 
-    /// Downloads what is missing.
-    pub fn bring(&self, root: &AptRoot<'_>, packages: &[Package]) -> Result<()> {
-        fetch::bring(self.sh, self.repo, root, packages)
+    /// Downloads the packages that are missing.
+    pub fn fetch(&self, root: &AptRoot<'_>, packages: &[Package]) -> Result<()> {
+        fetch::fetch(self.sh, self.repo, root, packages)
     }
 
-    /// Downloads what is missing and unpacks all of it into a fresh `tree`.
+    /// Downloads the packages that are missing, and unpacks all of them into a fresh `tree`.
     pub fn unpack(&self, root: &AptRoot<'_>, packages: &[Package], tree: &Path) -> Result<()> {
         fetch::unpack(self.sh, self.repo, root, packages, tree)
     }
 }
 
-/// What was brought earlier, if all of it is still there. That something was missing is not remembered: the archive may have it now.
+/// A recorded part, if its files still exist. A missing part is not recorded: the archive may have it now.
 fn recall<T: Files + DeserializeOwned>(record: &Path) -> Option<Part<T>> {
     let record: Record<T> = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
     let complete = match &record.part {
@@ -165,7 +177,7 @@ fn recall<T: Files + DeserializeOwned>(record: &Path) -> Option<Part<T>> {
     (record.recipe == RECIPE && complete).then_some(record.part)
 }
 
-/// Does as if a part had been brought.
+/// Records a part as if it had been fetched.
 #[cfg(test)]
 pub fn remember<T: Serialize>(repo: &Repository, name: &str, part: Part<T>) -> Result<()> {
     let record = Record { recipe: RECIPE, packages: vec![], part };
@@ -207,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_whose_file_is_gone_is_not_remembered() {
+    fn a_part_whose_file_is_gone_is_fetched_again() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let (file, json) = (dir.path().join("vmlinuz"), dir.path().join("kernel.json"));
         let kernel = Kernel { vmlinuz: file.clone(), release: "6.12".into(), virtio_mem: None };
@@ -219,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_recipe_brought_is_not_remembered() {
+    fn a_part_of_an_older_recipe_is_fetched_again() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let json = dir.path().join("kernel.json");
         let kernel = Kernel { vmlinuz: dir.path().to_path_buf(), release: "6.12".into(), virtio_mem: None };
@@ -230,8 +242,9 @@ mod tests {
         std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
         assert!(recall::<Kernel>(&json).is_none());
     }
+
     #[test]
-    fn what_was_missing_is_looked_for_again() {
+    fn a_missing_part_is_looked_for_again() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let json = dir.path().join("kernel.json");
         let record: Record<Kernel> = Record { recipe: RECIPE, packages: vec![], part: Part::Missing("no".into()) };
@@ -240,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_stays_missing_is_not_remembered_and_its_reason_names_the_command() {
+    fn the_reason_for_a_missing_part_names_the_command_that_looks_again() {
         let sh = Shell::new().unwrap();
         let dir = sh.create_temp_dir().unwrap();
         let repo = Repository { root: dir.path().to_path_buf() };
@@ -249,7 +262,7 @@ mod tests {
         for times in 1..3 {
             let part = supply.provide::<Kernel>("kernel", |_, _| {
                 asked.set(asked.get() + 1);
-                Ok(Found { part: Part::Missing("no such package".into()), packages: vec![] })
+                Ok(Found::missing("no such package".into()))
             });
             let Ok(Part::Missing(reason)) = part else { panic!("present") };
             assert!(reason.contains("no such package") && reason.contains(LOOK_AGAIN), "{reason}");

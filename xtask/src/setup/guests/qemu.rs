@@ -1,34 +1,36 @@
-//! QEMU 10 or newer: the machine's own, else one unpacked from the archive, with the libraries that the machine lacks.
+//! QEMU 10 or newer: the machine's own, else one from the archive, with the libraries that the machine
+//! lacks.
 //!
-//! On exit: a program that has been seen to start a q35 machine under TCG and to end when told.
+//! * On exit: a program that has started a q35 machine under TCG, and has quit on request.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use qemu_runner::assets::{Part, Qemu};
+use qemu_runner::assets::Qemu;
 use xshell::{Cmd, cmd};
 
 use crate::command;
-use crate::setup::apt_root::Package;
-use crate::setup::suites::Purpose;
+use crate::setup::apt::root::Package;
+use crate::setup::apt::suites::Purpose;
 use crate::setup::supply::{Found, Supply};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
-/// QEMU 7.2, Debian 12's own, has no SHA-NI in TCG.
+/// The TCG of QEMU 7.2, which Debian 12 has, lacks SHA-NI.
 const OLDEST: u32 = 10;
-/// In the versions of Debian's backports, by convention of that suite.
+/// Part of every version in Debian's backports.
 const BACKPORT: &str = "~bpo";
-/// What of the tree goes into LD_LIBRARY_PATH, and what to `-L`: where Debian's packages put things.
+/// The tree's directories for LD_LIBRARY_PATH and for `-L`, as Debian's packages use them.
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 const DATA: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
-/// Needed to start at all, and to take a kernel with `-kernel`.
+/// ROMs without which QEMU does not start, or does not boot with `-kernel`.
 const ROMS: [&str; 3] = ["bios-256k.bin", "linuxboot_dma.bin", "kvmvapic.bin"];
 
 /// Finds or fetches QEMU.
 pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Qemu>> {
     if let Some(qemu) = on_path(supply)? {
-        return Ok(Found { packages: vec![qemu.version.clone()], part: Part::Present(qemu) });
+        let version = qemu.version.clone();
+        return Ok(Found::present(qemu, vec![version]));
     }
     let root = supply.root(Purpose::Machine)?;
     let own = root.newest(PACKAGE, |p| !p.version.contains(BACKPORT))?;
@@ -36,7 +38,7 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Qemu>> {
         Some(own) if major_of_package(own) >= Some(OLDEST) => None,
         _ => root.backports(),
     };
-    let packages = root.closure(PACKAGE, release)?;
+    let packages = root.closure(&[PACKAGE], release)?;
     let taken = packages.iter().find(|p| p.name == PACKAGE);
     if taken.and_then(major_of_package) < Some(OLDEST) {
         let offered = taken.map_or("none", |p| &p.version);
@@ -59,7 +61,7 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Qemu>> {
         }
     }
     start_and_quit(supply, &qemu)?;
-    Ok(Found { packages: packages.iter().map(Package::spec).collect(), part: Part::Present(qemu) })
+    Ok(Found::present(qemu, packages.iter().map(Package::spec).collect()))
 }
 
 /// The machine's own QEMU, if it is new enough.
@@ -72,14 +74,14 @@ fn on_path(supply: &Supply<'_>) -> Result<Option<Qemu>> {
     let mut qemu = Qemu { program, library_path: Vec::new(), data_dirs: Vec::new(), version: String::new() };
     qemu.version = version(supply, &qemu)?;
     if major(&qemu.version).is_none_or(|major| major < OLDEST) {
-        eprintln!("  {} is {}, too old", qemu.program.display(), qemu.version);
+        eprintln!("  too old: {} is {}", qemu.program.display(), qemu.version);
         return Ok(None);
     }
     start_and_quit(supply, &qemu)?;
     Ok(Some(qemu))
 }
 
-/// 10 of `1:10.0.2+ds-2`: a Debian version may start with an epoch.
+/// 10 of `1:10.0.2+ds-2`. A Debian version may start with an epoch.
 fn major_of_package(package: &Package) -> Option<u32> {
     package.version.split(':').next_back()?.split('.').next()?.parse().ok()
 }
@@ -94,13 +96,13 @@ fn version(supply: &Supply<'_>, qemu: &Qemu) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_string())
 }
 
-/// Builds a machine, stopped before its first instruction, and asks it to quit over QMP.
+/// Starts a machine, stopped before its first instruction, and asks QEMU over QMP to quit.
 fn start_and_quit(supply: &Supply<'_>, qemu: &Qemu) -> Result<()> {
     let quit = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"quit\"}\n";
     let options = ["-S", "-accel", "tcg", "-machine", "q35", "-m", "64M", "-nic", "none", "-display", "none", "-qmp", "stdio"];
     let answers = command::read(command_of(supply, qemu)?.args(options).stdin(quit)).context("QEMU cannot start a machine")?;
     if !answers.contains("SHUTDOWN") {
-        bail!("QEMU started, but did not report its shutdown when asked to quit; it said:\n{answers}");
+        bail!("QEMU started, but reported no shutdown when asked to quit; it printed:\n{answers}");
     }
     Ok(())
 }
@@ -127,8 +129,7 @@ mod tests {
     fn debian_12s_own_qemu_is_too_old_and_its_backport_is_not() {
         let major = |version: &str| {
             let (name, architecture) = (PACKAGE.to_string(), "amd64".to_string());
-            let package =
-                Package { name, version: version.into(), architecture, section: String::new(), size: 0, sha256: String::new() };
+            let package = Package { name, version: version.into(), architecture, section: String::new(), sha256: String::new() };
             major_of_package(&package)
         };
         assert_eq!(major("1:7.2+dfsg-7+deb12u18"), Some(7));
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn major_version_is_read_from_what_qemu_says() {
+    fn the_major_version_is_read() {
         assert_eq!(major("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)"), Some(10));
         assert_eq!(major("no such thing"), None);
     }

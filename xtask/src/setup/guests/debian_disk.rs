@@ -1,10 +1,12 @@
-//! A Debian with systemd and kdump-tools, installed on a disk, for scenarios in which its services do the work.
+//! A Debian with systemd and kdump-tools, installed on a disk, for scenarios about its services.
 //!
-//! On entry: the guests' apt root.
-//! On exit: an ext4 image, the kernel and initial RAM disk on it once more as files, and the programs of e2fsprogs that look into it.
-//! Nothing is installed on this machine: essential packages are unpacked into a tree, dpkg in it installs all of them
-//! (`debian_disk/install.sh`), and mke2fs makes the image of the tree without mounting it. The tree is entered in namespaces of its own,
-//! which end with all that runs in them; that takes root. Where that cannot be had, the disk is missing and says why.
+//! * On entry: the guests' apt root.
+//! * On exit: an ext4 image; copies of its kernel and initrd; the programs of e2fsprogs that read it.
+//!
+//! Nothing is installed on this machine. The essential packages are unpacked into a tree, and dpkg in
+//! that tree installs all packages (`debian_disk/install.sh`). mke2fs makes the image from the tree
+//! without mounting it. Processes enter the tree in namespaces of their own, which end with them. That
+//! takes root. Without root the disk is missing, with the reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,59 +17,59 @@ use qemu_runner::assets::{DebianDisk, GuestProgram, Kernel, Part};
 use sha2::{Digest, Sha256};
 use xshell::cmd;
 
+use super::program;
 use crate::command;
-use crate::setup::apt_root::Package;
-use crate::setup::guest_program;
-use crate::setup::suites::Purpose;
+use crate::setup::apt::root::Package;
+use crate::setup::apt::suites::Purpose;
 use crate::setup::supply::{Files, Found, Supply};
 
-/// As in the manifest, and the name of its directory.
+/// The part's name in the manifest, and its directory.
 pub const NAME: &str = "debian-disk";
-/// Every system has these (apt-patterns(7)).
+/// The packages of every system (apt-patterns(7)).
 pub const ESSENTIAL: &str = "?essential";
-/// What is installed besides.
+/// The further packages.
 const PACKAGES: [&str; 7] =
     ["systemd-sysv", "udev", "kmod", "initramfs-tools", "kdump-tools", "makedumpfile", "linux-image-cloud-amd64"];
-/// What a kernel's package begins with.
+/// The prefix of a kernel's package.
 const KERNEL: &str = "linux-image-";
-/// Room for the dump beside the system.
+/// The size of the disk: the system, and room for a dump.
 const SIZE: &str = "640M";
-/// Where the programs for the disk come from.
+/// The package of the programs for the disk.
 const E2FSPROGS: &str = "e2fsprogs";
 
-/// What is done inside the tree.
+/// The script that installs the packages, inside the tree.
 const INSTALL: &str = include_str!("debian_disk/install.sh");
-/// How the runner talks to it.
+/// The service through which the runner controls the guest.
 const AGENT: &str = include_str!("debian_disk/agent.service");
-/// Character devices that maintainer scripts write to and read from: name, major and minor number (admin-guide/devices.txt).
+/// Character devices that maintainer scripts use: name, major and minor number
+/// (admin-guide/devices.txt).
 pub const DEVICES: [(&str, &str, &str); 5] =
     [("null", "1", "3"), ("zero", "1", "5"), ("full", "1", "7"), ("random", "1", "8"), ("urandom", "1", "9")];
 
-/// Makes the disk, unless the newest packages are those of the disk that is there.
+/// Makes the disk, unless the present disk has the newest packages.
 pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
     if let Err(reason) = possible(supply) {
-        let part = Part::Missing(format!("a Debian is installed on a disk by root in namespaces of its own: {reason:#}"));
-        return Ok(Found { part, packages: Vec::new() });
+        return Ok(Found::missing(format!("making the disk takes root and namespaces: {reason:#}")));
     }
     let root = supply.root(Purpose::Guests)?;
-    let essential = root.closure_of(&[ESSENTIAL], None)?;
-    let all = root.closure_of(&[&[ESSENTIAL], &PACKAGES[..]].concat(), None)?;
+    let essential = root.closure(&[ESSENTIAL], None)?;
+    let all = root.closure(&[&[ESSENTIAL], &PACKAGES[..]].concat(), None)?;
     let packages: Vec<String> = all.iter().map(Package::spec).collect();
     if let Some(Part::Present(disk)) = supply.remembered::<DebianDisk>(NAME)
         && disk.packages == packages
     {
-        return Ok(Found { part: Part::Present(disk), packages });
+        return Ok(Found::present(disk, packages));
     }
 
     let sh = supply.sh;
     let tools = tree.join("tools");
     sh.remove_path(tree)?;
-    let debugfs = required(guest_program::get(supply, &tools, E2FSPROGS, "debugfs")?.part)?;
-    let [e2fsck, mke2fs] = ["e2fsck", "mke2fs"].map(|program| guest_program::another(&tools, &debugfs, program));
+    let debugfs = required(program::get(supply, &tools, E2FSPROGS, "debugfs")?.part)?;
+    let [e2fsck, mke2fs] = ["e2fsck", "mke2fs"].map(|program| program::another(&tools, &debugfs, program));
 
     let system = tree.join("system");
     supply.unpack(&root, &essential, &system)?;
-    supply.bring(&root, &all)?;
+    supply.fetch(&root, &all)?;
     eprintln!("  installing {} packages", all.len());
     install(supply, &all, &system)?;
 
@@ -93,10 +95,10 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
         debugfs,
         e2fsck: e2fsck?,
     };
-    Ok(Found { part: Part::Present(disk), packages })
+    Ok(Found::present(disk, packages))
 }
 
-/// Whether a tree can be made and entered here as `install` does it.
+/// Fails if this machine cannot make and enter a tree as [`install`] does.
 pub fn possible(supply: &Supply<'_>) -> Result<()> {
     let sh = supply.sh;
     let directory = sh.create_temp_dir()?;
@@ -114,7 +116,7 @@ fn install(supply: &Supply<'_>, packages: &[Package], system: &Path) -> Result<(
         sh.create_dir(system.join(place))?;
         sh.copy_file(supply.repo.downloads().join(package.file_name()), system.join(place))?;
     }
-    // What dpkg needs to be there (dpkg(1), FILES).
+    // Files that dpkg needs (dpkg(1), FILES).
     for empty in ["status", "available"] {
         sh.write_file(system.join("var/lib/dpkg").join(empty), "")?;
     }
@@ -125,7 +127,7 @@ fn install(supply: &Supply<'_>, packages: &[Package], system: &Path) -> Result<(
         command::read(cmd!(sh, "mknod -m 666 {device} c {major} {minor}"))?;
     }
     let proc = system.join("proc");
-    // By an empty environment, so that nothing of this machine decides what the disk becomes.
+    // With an empty environment, so that the disk does not depend on this machine.
     command::read(cmd!(
         sh,
         "env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --mount --pid --fork --kill-child --mount-proc={proc} chroot {system} sh /install.sh"
@@ -134,7 +136,8 @@ fn install(supply: &Supply<'_>, packages: &[Package], system: &Path) -> Result<(
     Ok(())
 }
 
-/// Makes an ext4 image of a tree. Its tables are written now, or the guest's kernel would do it behind the scenario's back.
+/// Makes an ext4 image of a tree. Without the two options, the guest's kernel would write its tables
+/// during a scenario.
 fn make_image(mke2fs: &GuestProgram, system: &Path, image: &Path) -> Result<()> {
     let mut command: Command = mke2fs.on_host();
     command.args(["-q", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d"]).arg(system).arg(image).arg(SIZE);
@@ -145,10 +148,13 @@ fn make_image(mke2fs: &GuestProgram, system: &Path, image: &Path) -> Result<()> 
     Ok(())
 }
 
-/// What the disk is made by besides packages, as one number.
+/// Raised when [`get`] makes the disk differently.
+const RECIPE: &str = "1";
+
+/// A digest of everything besides packages that the disk depends on.
 fn recipe() -> String {
     let mut hash = Sha256::new();
-    for part in [INSTALL, AGENT, SIZE, include_str!("debian_disk.rs")] {
+    for part in [INSTALL, AGENT, SIZE, RECIPE] {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
@@ -179,7 +185,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn disk_of_another_recipe_is_made_anew() {
+    fn a_disk_of_another_recipe_is_made_again() {
         let program = || GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() };
         let mut disk = DebianDisk {
             image: "disk".into(),
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_those_that_linux_numbers_so() {
+    fn device_numbers_are_linuxs() {
         use std::os::unix::fs::MetadataExt;
         for (name, major, minor) in DEVICES {
             let device = fs::metadata(Path::new("/dev").join(name)).unwrap().rdev();

@@ -1,6 +1,6 @@
-//! A C linker and the static C library, which the loader is linked with so that it runs on any Linux.
+//! A C linker and the static C library. With them, the loader becomes one executable for any Linux.
 //!
-//! On exit: both are there. Unlike everything else they are not brought but asked for: rustc takes the machine's own.
+//! * On exit: both are installed. Setup does not fetch them, because rustc uses the machine's own.
 
 use std::path::Path;
 
@@ -9,26 +9,26 @@ use xshell::{Shell, cmd};
 
 use crate::command;
 
-/// What rustc calls to link for Linux, unless the machine's configuration says otherwise.
+/// rustc's linker for Linux, unless the machine's configuration names another.
 const LINKER: &str = "cc";
-/// What `+crt-static` links.
+/// The library that `+crt-static` links.
 const LIBRARY: &str = "libc.a";
-/// How Debian brings both.
+/// Installs both on Debian.
 const COMMAND: &str = "apt-get install gcc libc6-dev";
 
-/// Fails if one is missing, with the command that brings it.
+/// Fails if one is missing, and names the command that installs it.
 pub fn check(sh: &Shell) -> Result<()> {
     look(sh, LINKER)
 }
 
 fn look(sh: &Shell, linker: &str) -> Result<()> {
-    if cmd!(sh, "{linker} --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        bail!("there is no C linker: `{linker}` cannot be run; install one: `{COMMAND}` (as root)");
+    if !command::is_installed(sh, linker) {
+        bail!("no C linker: `{linker}` cannot be started; as root, run `{COMMAND}`");
     }
-    // It prints the bare name if it does not find the file.
+    // Without the file, the linker prints the bare name.
     let found = command::read(cmd!(sh, "{linker} -print-file-name={LIBRARY}"))?;
     if !Path::new(found.trim_end()).is_file() {
-        bail!("there is no static C library: `{linker}` finds no {LIBRARY}; install it: `{COMMAND}` (as root)");
+        bail!("no static C library: `{linker}` finds no {LIBRARY}; as root, run `{COMMAND}`");
     }
     Ok(())
 }
@@ -40,13 +40,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_missing_linker_is_answered_with_the_command_that_brings_it() {
+    fn a_missing_linker_is_reported_with_the_command_that_installs_it() {
         let error = look(&Shell::new().unwrap(), "/nonexistent/cc").unwrap_err().to_string();
         assert!(error.contains("no C linker") && error.contains(COMMAND), "{error}");
     }
 
     #[test]
-    fn a_missing_static_library_is_answered_with_the_command_that_brings_it() {
+    fn a_missing_static_library_is_reported_with_the_command_that_installs_it() {
         let sh = Shell::new().unwrap();
         let dir = sh.create_temp_dir().unwrap();
         let (linker, library) = (dir.path().join("cc"), dir.path().join(LIBRARY));

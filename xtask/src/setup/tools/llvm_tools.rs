@@ -1,11 +1,12 @@
-//! llvm-objcopy and llvm-objdump, without which the `bootloader` crate does not build: rustup's component llvm-tools, else two scripts
-//! around the rust-objcopy that every toolchain has.
+//! llvm-objcopy and llvm-objdump, which the `bootloader` crate needs: rustup's component llvm-tools,
+//! else two scripts around the rust-objcopy of every toolchain.
 //!
-//! The crate llvm-tools, which looks for them, asks the program `rustc` for the sysroot and takes the first directory
-//! `lib/rustlib/*/bin` in it that has an llvm-objdump; it knows no variable (llvm-tools 0.1.1, `LlvmTools::new`). So the scripts lie in
-//! a sysroot of their own under `target/assets`, beside a script called rustc that names it, and the toolchain is left alone.
+//! The crate llvm-tools looks for them. It asks the program `rustc` for the sysroot and takes the first
+//! directory `lib/rustlib/*/bin` with an llvm-objdump. No variable changes that (llvm-tools 0.1.1,
+//! `LlvmTools::new`). So the scripts are in a sysroot of their own under `target/assets`, beside a
+//! script called rustc that names it. The toolchain stays unchanged.
 //!
-//! On exit: how a build finds the tools.
+//! * On exit: how a build finds the tools.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,53 +19,54 @@ use xshell::{Cmd, Shell, cmd};
 use crate::command;
 use crate::repository::Repository;
 
-/// Name of the component and of the directory under `target/assets`.
+/// The name of the component, and of the directory under `target/assets`.
 pub const NAME: &str = "llvm-tools";
-/// What the build asks for: it runs the first, and wants to know that the second is there.
+/// The build runs the first, and checks that the second exists.
 const TOOLS: [&str; 2] = ["llvm-objcopy", "llvm-objdump"];
-/// What every toolchain has instead.
+/// The tool that every toolchain has.
 const RUST_OBJCOPY: &str = "rust-objcopy";
 
 /// Where the tools are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LlvmTools {
-    /// In the toolchain's own directory of programs, where they are looked for.
+    /// In the toolchain's own directory of programs, where the build finds them.
     Toolchain(PathBuf),
-    /// In scripts that stand in for them.
+    /// Scripts in their place.
     StandIns(StandIns),
 }
 
-/// Two scripts in a sysroot that holds nothing else, and one that leads there.
+/// Two scripts in an otherwise empty sysroot, and a script called rustc that names the sysroot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandIns {
-    /// The compiler that really compiles.
+    /// The real compiler.
     rustc: PathBuf,
-    /// Where the script called rustc is.
+    /// The directory of the script called rustc.
     path: PathBuf,
-    /// Where the tools are.
+    /// The directory of the tools.
     bin: PathBuf,
 }
 
 impl LlvmTools {
-    /// The directory that has them.
+    /// The directory of the tools.
     pub fn bin(&self) -> &Path {
         match self {
             Self::Toolchain(bin) | Self::StandIns(StandIns { bin, .. }) => bin,
         }
     }
 
-    /// Leads a build to them.
-    pub fn lead<'a>(&self, build: Cmd<'a>) -> Result<Cmd<'a>> {
+    /// Makes a build find the tools.
+    pub fn provide_to<'a>(&self, build: Cmd<'a>) -> Result<Cmd<'a>> {
         match self {
             Self::Toolchain(_) => Ok(build),
-            // Who takes the compiler from cargo gets the real one; only who runs "rustc" by name meets the script.
+            // A build that gets the compiler from cargo uses the real one. The script serves only a build
+            // that runs "rustc" by name.
             Self::StandIns(StandIns { rustc, path, .. }) => Ok(build.env("RUSTC", rustc).env("PATH", first_on_path(path)?)),
         }
     }
 }
 
-/// Where they are, if nothing needs to be brought or written.
-pub fn there(sh: &Shell, repo: &Repository) -> Result<Option<LlvmTools>> {
+/// The tools, if nothing needs to be fetched or written.
+pub fn present(sh: &Shell, repo: &Repository) -> Result<Option<LlvmTools>> {
     let (sysroot, bin) = toolchain(sh, repo)?;
     if TOOLS.iter().all(|tool| bin.join(tool).is_file()) {
         return Ok(Some(LlvmTools::Toolchain(bin)));
@@ -81,7 +83,7 @@ fn toolchain(sh: &Shell, repo: &Repository) -> Result<(PathBuf, PathBuf)> {
     Ok((sysroot, libdir.parent().context("the toolchain's libraries lie in no directory")?.join("bin")))
 }
 
-/// Finds or brings them. `without_rustup` does as if the toolchain had none and rustup could not bring them.
+/// Finds or fetches the tools. `without_rustup` ignores those of the toolchain, and rustup.
 pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTools> {
     let _root = sh.push_dir(&repo.root);
     let (sysroot, bin) = toolchain(sh, repo)?;
@@ -90,7 +92,7 @@ pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTo
         return Ok(LlvmTools::Toolchain(bin));
     }
     let scripts = scripts(&repo.assets().join(NAME), &sysroot, &bin)?;
-    // Once the scripts have had to stand in for this toolchain's tools, rustup is not asked again each time.
+    // If the scripts exist, rustup has failed before and is not asked again.
     if !without_rustup && !scripts.are_written() {
         eprintln!("{NAME}: missing, asking rustup for them");
         match command::read(cmd!(sh, "rustup component add {NAME}").env("RUST_BACKTRACE", "0")) {
@@ -98,7 +100,7 @@ pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTo
                 eprintln!("  done: rustup's component");
                 return Ok(LlvmTools::Toolchain(bin));
             }
-            Ok(_) => eprintln!("  rustup was content, but {} did not appear in {}", TOOLS.join(" and "), bin.display()),
+            Ok(_) => eprintln!("  rustup succeeded, but {} are not in {}", TOOLS.join(" and "), bin.display()),
             Err(error) => eprintln!("  {error:#}"),
         }
     }
@@ -109,7 +111,7 @@ pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTo
     Ok(LlvmTools::StandIns(scripts.found))
 }
 
-/// What the scripts are to say.
+/// The scripts' files and texts.
 struct Scripts {
     files: Vec<(PathBuf, String)>,
     found: StandIns,
@@ -118,16 +120,12 @@ struct Scripts {
 /// The scripts for a toolchain, below `tree`.
 fn scripts(tree: &Path, sysroot: &Path, toolchain_bin: &Path) -> Result<Scripts> {
     let objcopy = toolchain_bin.join(RUST_OBJCOPY);
-    ensure!(
-        objcopy.is_file(),
-        "there is no {} to stand in for {NAME}; bring them with `rustup component add {NAME}`",
-        objcopy.display()
-    );
-    // Any name will do for the directory between: the host's, as in a toolchain.
+    ensure!(objcopy.is_file(), "there is no {} to replace {NAME}; run `rustup component add {NAME}`", objcopy.display());
+    // The name of this directory does not matter.
     let host = toolchain_bin.parent().and_then(Path::file_name).context("the toolchain's programs lie in no directory")?;
     let (own, path) = (tree.join("sysroot"), tree.join("path"));
     let (rustc, bin) = (sysroot.join("bin/rustc"), own.join("lib/rustlib").join(host).join("bin"));
-    // Nothing says where its libLLVM is but the place at which it expects to lie.
+    // rust-objcopy finds its libLLVM only from its own place in the toolchain.
     let tool = format!("#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n", quoted(&sysroot.join("lib"))?, quoted(&objcopy)?);
     let compiler = format!(
         "#!/bin/sh\nif [ \"$*\" = \"--print sysroot\" ]; then printf '%s\\n' {}; else exec {} \"$@\"; fi\n",
@@ -140,7 +138,7 @@ fn scripts(tree: &Path, sysroot: &Path, toolchain_bin: &Path) -> Result<Scripts>
 }
 
 impl Scripts {
-    /// Whether they are there and say so already: of another toolchain they would be others.
+    /// Whether they exist with these texts, which differ from toolchain to toolchain.
     fn are_written(&self) -> bool {
         self.files.iter().all(|(file, text)| fs::read_to_string(file).is_ok_and(|found| found == *text))
     }
@@ -157,13 +155,13 @@ impl Scripts {
     }
 }
 
-/// A path as one word of a shell.
+/// A path, quoted for a shell.
 fn quoted(path: &Path) -> Result<String> {
     let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok(format!("'{}'", path.replace('\'', r"'\''")))
 }
 
-/// PATH with one directory before all others.
+/// PATH with one more directory at its front.
 fn first_on_path(directory: &Path) -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let all = [directory.to_path_buf()].into_iter().chain(std::env::split_paths(&path));
@@ -174,7 +172,8 @@ fn first_on_path(directory: &Path) -> Result<OsString> {
 mod tests {
     use super::*;
 
-    /// A toolchain with a compiler and a rust-objcopy that say how they were called; both paths have a quote and a space.
+    /// A toolchain whose compiler and rust-objcopy print their arguments. Both paths have a quote and a
+    /// space.
     fn toolchain(root: &Path) -> (PathBuf, PathBuf) {
         let (sysroot, bin) = (root.join("tool's chain"), root.join("tool's chain/lib/rustlib/host/bin"));
         for (program, said) in [(sysroot.join("bin/rustc"), "rustc $*"), (bin.join(RUST_OBJCOPY), "objcopy $LD_LIBRARY_PATH $*")]
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_for_the_tools_as_the_crate_does_finds_the_toolchains_objcopy() {
+    fn the_search_of_the_crate_llvm_tools_finds_the_toolchains_objcopy() {
         let sh = Shell::new().unwrap();
         let dir = sh.create_temp_dir().unwrap();
         let (sysroot, bin) = toolchain(dir.path());
@@ -197,7 +196,7 @@ mod tests {
         assert!(scripts.are_written());
 
         let tools = LlvmTools::StandIns(scripts.found);
-        let said = command::read(tools.lead(cmd!(sh, "sh -c 'rustc --print sysroot'")).unwrap()).unwrap();
+        let said = command::read(tools.provide_to(cmd!(sh, "sh -c 'rustc --print sysroot'")).unwrap()).unwrap();
         let entries: Vec<_> = fs::read_dir(Path::new(said.trim_end()).join("lib/rustlib")).unwrap().collect();
         let found = entries[0].as_ref().unwrap().path().join("bin");
         assert!(found.join(TOOLS[1]).is_file());
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn who_compiles_meets_the_real_compiler() {
+    fn a_build_compiles_with_the_real_compiler() {
         let sh = Shell::new().unwrap();
         let dir = sh.create_temp_dir().unwrap();
         let (sysroot, bin) = toolchain(dir.path());
@@ -215,12 +214,12 @@ mod tests {
         scripts.write().unwrap();
         let tools = LlvmTools::StandIns(scripts.found);
         let said =
-            command::read(tools.lead(cmd!(sh, "sh -c '\"$RUSTC\" --print sysroot; rustc --print target-libdir'")).unwrap());
+            command::read(tools.provide_to(cmd!(sh, "sh -c '\"$RUSTC\" --print sysroot; rustc --print target-libdir'")).unwrap());
         assert_eq!(said.unwrap(), "rustc --print sysroot\nrustc --print target-libdir\n");
     }
 
     #[test]
-    fn scripts_of_another_toolchain_are_not_taken_for_this_ones() {
+    fn scripts_of_another_toolchain_are_replaced() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let (one, other) = (dir.path().join("one"), dir.path().join("other"));
         let write = |root: &Path| {
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_toolchain_without_objcopy_is_refused_with_the_command_that_helps() {
+    fn a_toolchain_without_objcopy_is_rejected_with_the_command_that_helps() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let error = scripts(dir.path(), dir.path(), &dir.path().join("host/bin")).err().unwrap().to_string();
         assert!(error.contains(RUST_OBJCOPY) && error.contains("rustup component add llvm-tools"), "{error}");

@@ -1,8 +1,9 @@
-//! Step 3: an apt of our own, which reads the archive's index but never touches the machine's.
+//! Step 3: a private apt root, which answers questions about packages and their dependencies.
 //!
-//! On entry: the sources of one purpose.
-//! On exit: a directory under `target/apt` with its own lists, cache and (for guests) an empty record of what is installed, to
-//! which packages and their dependencies can be put as questions. apt has checked the archive's signature and every index against it.
+//! * On entry: the sources of one purpose.
+//! * On exit: a directory under `target/apt` with its own lists and cache, and, for guests, an empty
+//!   list of installed packages. apt has verified the archive's signature, and every index with it.
+//!   The machine's own apt state is unchanged.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -11,12 +12,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
 
+use super::sources::Archive;
+use super::suites::Purpose;
 use crate::command;
 use crate::repository::Repository;
-use crate::setup::archive::Archive;
-use crate::setup::suites::Purpose;
 
-/// What dpkg knows to be installed on this machine.
+/// dpkg's list of packages installed on this machine.
 pub const DPKG_STATUS: &str = "/var/lib/dpkg/status";
 
 /// One private apt root.
@@ -25,11 +26,11 @@ pub struct AptRoot<'a> {
     purpose: Purpose,
     dir: PathBuf,
     backports: Option<String>,
-    /// Whether the lists were fetched by this run.
+    /// Whether this run has fetched the lists.
     fresh: Cell<bool>,
 }
 
-/// One version of a package, as its index describes it.
+/// One version of a package, as the index describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     /// Name.
@@ -40,26 +41,24 @@ pub struct Package {
     pub architecture: String,
     /// `libs`, `kernel`, …
     pub section: String,
-    /// Bytes of the .deb.
-    pub size: u64,
-    /// Of the .deb, in hexadecimal.
+    /// SHA-256 of the .deb, in hexadecimal.
     pub sha256: String,
 }
 
 impl Package {
-    /// `name=version`, as apt takes it.
+    /// `name=version`, as apt expects it.
     pub fn spec(&self) -> String {
         format!("{}={}", self.name, self.version)
     }
 
-    /// What `apt-get download` calls the file.
+    /// The file name that `apt-get download` chooses.
     pub fn file_name(&self) -> String {
         format!("{}_{}_{}.deb", self.name, self.version.replace(':', "%3a"), self.architecture)
     }
 }
 
 impl<'a> AptRoot<'a> {
-    /// Opens the root, and fetches its lists if it has none for these sources yet.
+    /// Opens the root. Fetches its lists if it has none for these sources.
     pub fn open(sh: &'a Shell, repo: &Repository, archive: &Archive, purpose: Purpose) -> Result<Self> {
         let dir = repo.apt().join(purpose.name());
         let root = Self { sh, purpose, backports: purpose.backports(archive), dir, fresh: Cell::new(false) };
@@ -84,7 +83,7 @@ impl<'a> AptRoot<'a> {
     pub fn refresh(&self) -> Result<()> {
         eprintln!("  reading the archive's index ({})", self.purpose.name());
         let _ = std::fs::remove_file(self.fetched_stamp());
-        // Without the option a suite that could not be fetched is only a warning, and the exit status 0.
+        // Without the option, a suite that cannot be fetched is a warning, and the exit status is 0.
         command::read(self.tool("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"])).context(
             "the archive's index could not be fetched; is this machine online, and is debian-archive-keyring current?",
         )?;
@@ -93,7 +92,7 @@ impl<'a> AptRoot<'a> {
         Ok(())
     }
 
-    /// Whether this run has fetched the index already: doing it again would tell nothing new.
+    /// Whether this run has fetched the index, so that fetching it again would change nothing.
     pub fn is_fresh(&self) -> bool {
         self.fresh.get()
     }
@@ -103,7 +102,7 @@ impl<'a> AptRoot<'a> {
         self.backports.as_deref()
     }
 
-    /// Names in the index that start with `prefix`.
+    /// Package names that start with `prefix`.
     pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
         Ok(command::read(self.tool("apt-cache").args(["pkgnames", prefix]))?.lines().map(str::to_string).collect())
     }
@@ -113,7 +112,8 @@ impl<'a> AptRoot<'a> {
         if specs.is_empty() {
             return Ok(Vec::new());
         }
-        // `apt-cache show` fails as a whole if it knows one of the names only by hearsay: then it still prints the rest.
+        // If one of the names is only mentioned by other packages, `apt-cache show` fails, but still
+        // prints the rest.
         let output = self.tool("apt-cache").arg("show").args(specs).quiet().ignore_status().output()?;
         Ok(String::from_utf8_lossy(&output.stdout).split("\n\n").filter_map(package).collect())
     }
@@ -130,7 +130,7 @@ impl<'a> AptRoot<'a> {
         Ok(newest)
     }
 
-    /// Debian's order of versions (deb-version(7)); dpkg knows it.
+    /// Debian's order of versions (deb-version(7)), as dpkg implements it.
     pub fn compare(&self, a: &str, b: &str) -> Result<Ordering> {
         let holds = |relation: &str| -> Result<bool> {
             let output = cmd!(self.sh, "dpkg --compare-versions {a} {relation} {b}").quiet().ignore_status().output()?;
@@ -143,13 +143,9 @@ impl<'a> AptRoot<'a> {
         })
     }
 
-    /// The package and whatever it depends on that is not there yet, in `release` if one is named.
-    pub fn closure(&self, name: &str, release: Option<&str>) -> Result<Vec<Package>> {
-        self.closure_of(&[name], release)
-    }
-
-    /// The same of several packages, or of patterns of packages (apt-patterns(7)).
-    pub fn closure_of(&self, names: &[&str], release: Option<&str>) -> Result<Vec<Package>> {
+    /// The packages and every dependency that is not installed, from `release` if one is given.
+    /// A name may be a pattern (apt-patterns(7)).
+    pub fn closure(&self, names: &[&str], release: Option<&str>) -> Result<Vec<Package>> {
         let mut install = self.tool("apt-get").args(["--simulate", "--yes", "--no-install-recommends"]);
         if let Some(release) = release {
             install = install.arg("--target-release").arg(release);
@@ -163,12 +159,10 @@ impl<'a> AptRoot<'a> {
         Ok(packages)
     }
 
-    /// `apt-get download`, to be run where the files shall lie.
-    pub fn download_command(&self, packages: &[&Package]) -> std::process::Command {
-        let mut command = std::process::Command::new("apt-get");
-        command.env("LC_ALL", "C").arg("-c").arg(self.config()).args(["-o", "Acquire::Retries=3", "download"]);
-        command.args(packages.iter().map(|p| p.spec()));
-        command
+    /// Downloads packages into the current directory. apt verifies each with the index.
+    pub fn download(&self, packages: &[&Package]) -> Cmd<'a> {
+        let download = self.tool("apt-get").args(["-o", "Acquire::Retries=3", "download"]);
+        download.args(packages.iter().map(|package| package.spec()))
     }
 
     fn tool(&self, program: &str) -> Cmd<'a> {
@@ -180,17 +174,18 @@ impl<'a> AptRoot<'a> {
         self.dir.join("apt.conf")
     }
 
-    /// Present once the lists have been fetched completely.
+    /// Exists if the lists have been fetched completely.
     fn fetched_stamp(&self) -> PathBuf {
         self.dir.join("fetched")
     }
 }
 
-/// Configuration that keeps all of apt's state in `dir`; `status` is the record of what is installed. Read with `-c`, thus after
-/// the machine's own configuration: proxies and the like stay, places change. (What APT_CONFIG names is read before, and would be
-/// overruled.)
+/// Configuration that keeps all of apt's state in `dir`. `status` is the list of installed packages.
+///
+/// apt reads it with `-c`, after the machine's own configuration: proxies stay, directories change.
+/// With APT_CONFIG it would be read before, and overridden.
 pub fn private_state(dir: &Path, status: &Path) -> String {
-    // Hooks of the machine's configuration clean up the machine's caches; they have no business here.
+    // The machine's hooks clean up the machine's caches.
     let hooks = ["APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Post-Invoke"];
     let cleared: String = hooks.iter().map(|hook| format!("#clear {hook};\n")).collect();
     let at = |sub: &str| dir.join(sub).display().to_string();
@@ -203,7 +198,7 @@ pub fn private_state(dir: &Path, status: &Path) -> String {
         ("Dir::Cache::srcpkgcache", "srcpkgcache.bin".to_string()),
         ("Dir::Log", at("log")),
         ("APT::Architecture", "amd64".to_string()),
-        // As root, apt would fetch as the user _apt, who cannot enter everybody's home directory.
+        // As root, apt fetches as the user _apt, which may not enter home directories.
         ("APT::Sandbox::User", "root".to_string()),
     ];
     cleared + &lines(&settings)
@@ -212,7 +207,7 @@ pub fn private_state(dir: &Path, status: &Path) -> String {
 /// Directories that apt expects.
 pub const DIRECTORIES: [&str; 3] = ["lists/partial", "cache/archives/partial", "state"];
 
-/// Configuration that takes sources and preferences from `dir` instead of the machine's.
+/// Configuration that reads sources and preferences from `dir`, not the machine's.
 fn private_sources(dir: &Path) -> String {
     let at = |sub: &str| dir.join(sub).display().to_string();
     lines(&[
@@ -227,7 +222,7 @@ fn lines(settings: &[(&str, String)]) -> String {
     settings.iter().map(|(key, value)| format!("{key} \"{value}\";\n")).collect()
 }
 
-/// `name=version` of a line `Inst NAME [OLD] (VERSION RELEASE [ARCH])` of a simulated installation.
+/// `name=version` of a simulated installation's line `Inst NAME [OLD] (VERSION RELEASE [ARCH])`.
 fn planned(line: &str) -> Option<String> {
     let rest = line.strip_prefix("Inst ")?;
     let name = rest.split(' ').next()?;
@@ -235,7 +230,7 @@ fn planned(line: &str) -> Option<String> {
     Some(format!("{}={version}", name.trim_end_matches(":amd64")))
 }
 
-/// A stanza of `apt-cache show`; none for a package that is installed but in no index, which has no file.
+/// A stanza of `apt-cache show`. `None` for an installed package that no index has: it has no file.
 fn package(stanza: &str) -> Option<Package> {
     let field = |name: &str| {
         stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(|value| value.trim().to_string())
@@ -245,7 +240,6 @@ fn package(stanza: &str) -> Option<Package> {
         version: field("Version")?,
         architecture: field("Architecture")?,
         section: field("Section").unwrap_or_default(),
-        size: field("Size")?.parse().ok()?,
         sha256: field("SHA256")?,
     })
 }
@@ -264,11 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stanza_without_a_file_is_not_a_package_to_download() {
+    fn a_stanza_without_a_file_is_no_package_to_download() {
         let installed = "Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n";
         assert_eq!(package(installed), None);
         let indexed = format!("{installed}Section: libs\nFilename: a.deb\nSize: 12\nSHA256: ab\n");
-        assert_eq!(package(&indexed).unwrap().size, 12);
+        assert_eq!(package(&indexed).unwrap().sha256, "ab");
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Programs of the guest's user space: the program, its ELF interpreter and every shared library it names, and nothing else.
+//! Programs of the guests' user space: the program, its ELF interpreter, and every shared library that
+//! it names.
 //!
-//! On entry: a package name.
-//! On exit: which file goes to which path of the guest. All come from one Debian release, its libc included, so that it does not
-//! matter what this machine has; and the list is what the ELF files themselves say, not what packages depend on.
+//! * On entry: a package name.
+//! * On exit: which file goes to which path of the guest. All files come from one Debian release, libc
+//!   included, whatever this machine has. The list follows the ELF files, not the packages'
+//!   dependencies.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,42 +13,41 @@ use anyhow::{Context, Result, bail};
 use object::elf::FileHeader64;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, elf};
-use qemu_runner::assets::{GuestProgram, Ovmf, Part};
+use qemu_runner::assets::{GuestProgram, Ovmf};
 
-use crate::setup::apt_root::Package;
-use crate::setup::suites::Purpose;
+use crate::setup::apt::root::Package;
+use crate::setup::apt::suites::Purpose;
 use crate::setup::supply::{Found, Supply};
 
-/// Where ld.so of Debian looks for libraries by itself (ld.so(8), multiarch), and where systemd's programs name their private one
-/// (DT_RUNPATH).
+/// The default search path of Debian's ld.so (ld.so(8), multiarch), and the DT_RUNPATH of systemd's
+/// programs.
 const LIBRARIES: [&str; 5] =
     ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu/systemd"];
-/// Where packages put programs.
+/// The directories of programs.
 const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
-/// Fetches `program` of `package` with what it needs.
+/// Fetches `program` of `package` and every file that it needs.
 pub fn get(supply: &Supply<'_>, tree: &Path, package: &str, program: &str) -> Result<Found<GuestProgram>> {
     let root = supply.root(Purpose::Guests)?;
     if root.newest(package, |_| true)?.is_none() {
-        return Ok(Found { part: Part::Missing(format!("no package {package} in the archive's index")), packages: Vec::new() });
+        return Ok(Found::missing(format!("no package {package} in the archive's index")));
     }
-    // What else such a package depends on (perl, debconf) serves its maintainer scripts, which nobody runs here.
+    // Other dependencies (perl, debconf) are for maintainer scripts, which never run here.
     let wanted = |p: &Package| p.name == package || p.section == "libs";
-    let packages: Vec<Package> = root.closure(package, None)?.into_iter().filter(wanted).collect();
+    let packages: Vec<Package> = root.closure(&[package], None)?.into_iter().filter(wanted).collect();
     supply.unpack(&root, &packages, tree)?;
     let program = find(tree, &PROGRAMS, program).with_context(|| format!("{package} contains no program {program}"))?;
     let version = packages.iter().find(|p| p.name == package).map(Package::spec).unwrap_or_default();
-    let part = Part::Present(with_libraries(tree, program, version.clone())?);
-    Ok(Found { part, packages: vec![version] })
+    Ok(Found::present(with_libraries(tree, program, version.clone())?, vec![version]))
 }
 
-/// A further program of the package that `first` is of, in the same tree.
+/// Another program of the package of `first`, in the same tree.
 pub fn another(tree: &Path, first: &GuestProgram, program: &str) -> Result<GuestProgram> {
     let path = find(tree, &PROGRAMS, program).with_context(|| format!("{} contains no program {program}", first.version))?;
     with_libraries(tree, path, first.version.clone())
 }
 
-/// The program at the guest's path `program`, and all that it needs.
+/// The program at the guest's path `program`, and every file that it needs.
 fn with_libraries(tree: &Path, program: String, version: String) -> Result<GuestProgram> {
     let mut files = BTreeMap::new();
     collect(tree, &program, &mut files)?;
@@ -65,25 +66,25 @@ pub fn busybox(supply: &Supply<'_>, tree: &Path) -> Result<Found<PathBuf>> {
         bail!("busybox of {} is not static: it needs {:?}", package.spec(), files.keys());
     }
     let file = files.remove(&path).context("busybox is among its own files")?;
-    Ok(Found { part: Part::Present(file), packages: vec![package.spec()] })
+    Ok(Found::present(file, vec![package.spec()]))
 }
 
 /// Fetches the EFI firmware.
 pub fn ovmf(supply: &Supply<'_>, tree: &Path) -> Result<Found<Ovmf>> {
     let root = supply.root(Purpose::Guests)?;
     let Some(package) = root.newest("ovmf", |_| true)? else {
-        return Ok(Found { part: Part::Missing("no package ovmf in the archive's index".into()), packages: Vec::new() });
+        return Ok(Found::missing("no package ovmf in the archive's index".into()));
     };
     supply.unpack(&root, std::slice::from_ref(&package), tree)?;
-    // 4M: the flash size of today's builds. Not the Secure Boot variant: a kernel booted that way refuses kexec_load.
+    // 4M is the flash size of today's builds. Under the Secure Boot variant, kernels reject kexec_load.
     let flash = |name: &str| {
         resolve(tree, &Path::new("/usr/share/OVMF").join(name)).with_context(|| format!("{} contains no {name}", package.spec()))
     };
-    let part = Part::Present(Ovmf { code: flash("OVMF_CODE_4M.fd")?, vars: flash("OVMF_VARS_4M.fd")? });
-    Ok(Found { part, packages: vec![package.spec()] })
+    let firmware = Ovmf { code: flash("OVMF_CODE_4M.fd")?, vars: flash("OVMF_VARS_4M.fd")? };
+    Ok(Found::present(firmware, vec![package.spec()]))
 }
 
-/// Adds the file at the guest's `path` and all that it needs.
+/// Adds the file at the guest's `path` and every file that it needs.
 fn collect(tree: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     if files.contains_key(path) {
         return Ok(());
@@ -96,9 +97,9 @@ fn collect(tree: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Re
         collect(tree, &interpreter, files)?;
     }
     for library in needs.libraries {
-        let found =
-            find(tree, &LIBRARIES, &library).with_context(|| format!("{path} needs {library}, which no package brought"))?;
-        // The interpreter is also a library, libc names it; one copy, at the path that programs ask for, is enough.
+        let found = find(tree, &LIBRARIES, &library)
+            .with_context(|| format!("{path} needs {library}, which is in none of the packages"))?;
+        // libc names the interpreter as a library. One copy, at the path that programs name, is enough.
         let already = files.keys().any(|k| Path::new(k).file_name() == Path::new(&found).file_name());
         if !already {
             collect(tree, &found, files)?;
@@ -107,7 +108,7 @@ fn collect(tree: &Path, path: &str, files: &mut BTreeMap<String, PathBuf>) -> Re
     Ok(())
 }
 
-/// What an ELF file asks for by name.
+/// The files that an ELF file names.
 struct Needs {
     interpreter: Option<String>,
     libraries: Vec<String>,
@@ -136,10 +137,10 @@ fn find(tree: &Path, directories: &[&str], name: &str) -> Option<String> {
     directories.iter().map(|dir| format!("{dir}/{name}")).find(|path| tree.join(&path[1..]).symlink_metadata().is_ok())
 }
 
-/// The file that the guest's `path` names in an unpacked tree: symbolic links are followed inside the tree, and a path from before
-/// /bin and /lib became links into /usr is looked for there too.
+/// The file at the guest's `path` in an unpacked tree. Symbolic links are followed inside the tree. A path
+/// below /bin or /lib is also looked for below /usr.
 fn resolve(tree: &Path, path: &Path) -> Option<PathBuf> {
-    /// Deeper than any chain of links in a package.
+    /// More than any chain of links in a package.
     const MAX_LINKS: usize = 8;
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_links_ends() {
+    fn a_cycle_of_links_has_no_file() {
         let tree = Shell::new().unwrap().create_temp_dir().unwrap();
         symlink("b", tree.path().join("a")).unwrap();
         symlink("a", tree.path().join("b")).unwrap();

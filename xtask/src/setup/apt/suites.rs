@@ -1,19 +1,20 @@
-//! Step 2: which suites of the archive serve which purpose.
+//! Step 2: which suites serve which purpose.
 //!
-//! On entry: the archive.
-//! On exit: for each purpose a set of sources, in apt's deb822 format. Suites of different releases are never mixed in one set:
-//! at equal priority apt's resolver takes the newest of everything and then finds that nothing fits.
+//! * On entry: the machine's archive.
+//! * On exit: for each purpose the sources of a private apt root. Suites of different releases are
+//!   never mixed in one root: at equal priority, apt takes the newest version of everything and then
+//!   finds no consistent set.
 
 use std::fmt::Write;
 
-use crate::setup::archive::{Archive, Source};
+use super::sources::{Archive, Source};
 
 /// What a private apt root is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// Programs that run on this machine, on top of the libraries it has.
+    /// Programs that run on this machine, with the libraries it has.
     Machine,
-    /// Programs, firmware and kernels for the guests: Debian 13, whatever this machine is.
+    /// Programs, firmware and kernels for the guests: Debian 13, whatever this machine has.
     Guests,
     /// The kernel before crash hotplug: Debian 12.
     OldKernel,
@@ -21,20 +22,21 @@ pub enum Purpose {
     OldSystem,
 }
 
-/// The release of the guests' programs: makedumpfile 1.7.6 and kexec-tools 2.0.29 know kernels 6.12 and 7.
+/// The release of the guests' programs: its makedumpfile 1.7.6 and kexec-tools 2.0.29 support kernels
+/// 6.12 and 7.
 const GUESTS: &str = "trixie";
 /// The release with kernel 6.1.
 const OLD: &str = "bookworm";
-/// Releases with `-updates`, `-security` and `-backports`; testing and unstable have none (or empty ones).
+/// Releases with `-updates`, `-security` and `-backports`. Testing and unstable have none, or empty ones.
 const STABLE: [&str; 2] = [OLD, GUESTS];
 
 impl Purpose {
-    /// The root that serves this purpose: Debian 12's own suites are fetched once where the machine is one.
+    /// The root that serves this purpose. On a Debian 12 machine, one root serves two purposes.
     pub fn served_by(self, archive: &Archive) -> Purpose {
         if self == Purpose::OldKernel && archive.codename == OLD { Purpose::Machine } else { self }
     }
 
-    /// Of the directory under `target/apt`.
+    /// The name of the directory under `target/apt`.
     pub fn name(self) -> &'static str {
         match self {
             Purpose::Machine => "machine",
@@ -44,7 +46,7 @@ impl Purpose {
         }
     }
 
-    /// Whether what this machine has installed counts as present. Guests have nothing but what we bring.
+    /// Whether packages installed on this machine count as present. Guests have none of them.
     pub fn counts_installed(self) -> bool {
         self == Purpose::Machine
     }
@@ -57,7 +59,7 @@ impl Purpose {
         }
     }
 
-    /// The backports suite of this root, if its release has one.
+    /// The backports suite, if the release has one.
     pub fn backports(self, archive: &Archive) -> Option<String> {
         let codename = self.codename(archive);
         STABLE.contains(&codename).then(|| format!("{codename}-backports"))
@@ -77,7 +79,7 @@ impl Purpose {
     }
 }
 
-/// One deb822 stanza. `Targets: Packages` leaves out translations, contents and application data.
+/// One deb822 stanza. `Targets: Packages` excludes translations, contents and application data.
 fn stanza(source: &Source, suites: &str) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "Types: deb\nURIs: {}\nSuites: {suites}\nComponents: main", source.uri);

@@ -1,35 +1,35 @@
-//! Step 1: which Debian archive does this machine already trust?
+//! Step 1: the Debian archive that this machine is configured for.
 //!
-//! On entry: a machine with apt and whatever sources its owner configured.
-//! On exit: the URI and the key of Debian's main archive (and of its security archive, where configured), taken from that
-//! configuration. No mirror is named here, so that a machine behind a local mirror keeps using it.
+//! * On entry: a machine with apt and the sources that its owner configured.
+//! * On exit: the URI and the key of Debian's main archive, and of its security archive if that is
+//!   configured. No mirror is named here, so a machine with a local mirror keeps using it.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
+use super::root::{DIRECTORIES, DPKG_STATUS, private_state};
 use crate::command;
 use crate::repository::Repository;
-use crate::setup::apt_root::{DIRECTORIES, DPKG_STATUS, private_state};
 use crate::setup::by_hand::Unsupported;
 
 /// Fields asked of `apt-get indextargets`, in this order.
 const FORMAT: &str = "$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(CODENAME)|$(COMPONENT)|$(SOURCESENTRY)";
 
-/// Where packages can be had, and who vouches for them.
+/// An archive and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What stands in `URIs:`.
+    /// As in `URIs:`.
     pub uri: String,
-    /// What stands in `Signed-By:`, if the machine's configuration says it: a path, or a whole key block.
+    /// As in `Signed-By:`, if the machine's configuration has it: a path, or a key block.
     pub signed_by: Option<String>,
 }
 
-/// Debian, as this machine knows it.
+/// Debian's archives, as this machine is configured.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    /// Of the machine's own release: `bookworm`.
+    /// The machine's own release, such as `bookworm`.
     pub codename: String,
     /// The main archive.
     pub main: Source,
@@ -48,8 +48,8 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
     if let Some(archive) = choose(&listed) {
         return Ok(archive);
     }
-    // A fresh container has sources but no lists yet, and only a list says whose it is. The machine's own lists are not ours
-    // to fetch, so its sources are read once into a directory of ours.
+    // A fresh container has sources but no lists, and only a list says whose it is. Setup must not
+    // change the machine's own lists, so it reads the machine's sources into a private directory.
     let dir = repo.apt().join("survey");
     for sub in DIRECTORIES {
         sh.create_dir(dir.join(sub))?;
@@ -60,13 +60,13 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
     let listed = command::read(cmd!(sh, "apt-get -c {config} indextargets --format {FORMAT}").arg("Created-By: Packages"))?;
     choose(&listed).with_context(|| {
         Unsupported(format!(
-            "apt knows no source of Debian's main archive here; `apt-get update` said:\n{}",
+            "apt has no source of Debian's main archive here; stderr of `apt-get update`:\n{}",
             command::tail(&update.stderr)
         ))
     })
 }
 
-/// Picks Debian's own archives out of the index targets, one per line.
+/// Finds Debian's own archives among the index targets, one per line.
 fn choose(listed: &str) -> Option<Archive> {
     let targets: Vec<Target> =
         listed.lines().filter_map(Target::parse).filter(|t| t.origin == "Debian" && t.component == "main").collect();
@@ -103,7 +103,8 @@ impl Target {
         Source { uri: self.uri.clone(), signed_by: self.signed_by() }
     }
 
-    /// The key, from the file that configured this target: apt tells the file and the stanza, but not the key.
+    /// The key, from the file that configured this target. apt prints the file and the stanza, but
+    /// not the key.
     fn signed_by(&self) -> Option<String> {
         let (file, position) = self.entry.rsplit_once(':')?;
         let text = std::fs::read_to_string(file).ok()?;
@@ -116,7 +117,8 @@ impl Target {
     }
 }
 
-/// `Signed-By:` of the n-th stanza (from 1) of a deb822 file, with its continuation lines, since a key may stand there itself.
+/// `Signed-By:` of the n-th stanza, counted from 1, of a deb822 file. Its continuation lines may hold
+/// a key block.
 fn signed_by_of_stanza(text: &str, n: usize) -> Option<String> {
     let without_comments: String = text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l.trim_end(), "\n"]).collect();
     let stanza = without_comments.split("\n\n").filter(|s| !s.trim().is_empty()).nth(n.checked_sub(1)?)?;
@@ -143,7 +145,7 @@ mod tests {
         Types: deb\n# comment\nURIs: mirror:/b\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\nSuites: x\n";
 
     #[test]
-    fn debians_archive_is_told_from_others_of_the_same_suite() {
+    fn debians_archive_is_found_among_others_of_the_same_suite() {
         let listed = "mirror:/other/|Other|Other|bookworm|main|/nonexistent:1\n\
             mirror:/debian/|Debian|Debian|bookworm-updates|main|/nonexistent:2\n\
             mirror:/debian/|Debian|Debian|bookworm|main|/nonexistent:2\n\
@@ -155,25 +157,25 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_debians_archive_has_none() {
+    fn a_machine_without_debians_archive_is_not_served() {
         assert!(choose("mirror:/other/|Ubuntu|Ubuntu|noble|main|/nonexistent:1\n").is_none());
     }
 
     #[test]
-    fn key_is_found_in_its_own_stanza() {
+    fn the_key_comes_from_its_own_stanza() {
         assert_eq!(signed_by_of_stanza(DEB822, 1).unwrap(), "/usr/share/keyrings/one.gpg");
         assert_eq!(signed_by_of_stanza(DEB822, 2).unwrap(), "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc");
         assert_eq!(signed_by_of_stanza(DEB822, 3), None);
     }
 
     #[test]
-    fn key_is_found_among_one_line_options() {
+    fn the_key_is_found_among_one_line_options() {
         assert_eq!(signed_by_of_line("deb [arch=amd64 signed-by=/k.gpg] mirror:/ x main").unwrap(), "/k.gpg");
         assert_eq!(signed_by_of_line("deb mirror:/ x main"), None);
     }
 
     #[test]
-    fn codename_is_read_with_and_without_quotes() {
+    fn the_codename_is_read_with_and_without_quotes() {
         assert_eq!(own_codename("ID=debian\nVERSION_CODENAME=bookworm\n").unwrap(), "bookworm");
         assert_eq!(own_codename("VERSION_CODENAME=\"trixie\"\n").unwrap(), "trixie");
     }
