@@ -34,6 +34,25 @@ pub struct Case {
     pub expect: Expect,
 }
 
+/// Rows of the matrix. One row is a name and what is wrong, then what is arranged, what is damaged, and what must come of it:
+///
+/// ```text
+/// "halt-initrd": "a bit of the initrd was flipped, and the policy is to halt",
+///     halt, flip_initrd, halted(Verdict::SegmentCorrupt);
+/// ```
+macro_rules! rows {
+    ($($name:literal: $summary:expr, $arrange:expr, $damage:expr, $expect:expr;)*) => {
+        &[$($crate::bare::case::Case {
+            name: $name,
+            summary: $summary,
+            arrange: $arrange,
+            damage: $damage,
+            expect: $expect,
+        }),*]
+    };
+}
+pub(crate) use rows;
+
 /// What must come of a case.
 pub struct Expect {
     /// The verdict, on the console and, where the capture payload runs, in the report.

@@ -3,7 +3,7 @@
 
 use handoff::{ConsoleSettings, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, ordinary};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
 
 const fn refused(verdict: Verdict) -> Expect {
@@ -155,123 +155,74 @@ fn longest_delay(arrangement: &mut Arrangement) {
     arrangement.reset_delay_ms = handoff::block::MAX_RESET_DELAY_MS;
 }
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "block-seal",
-        summary: "a bit of the seal was flipped",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.seal[31] ^= 1),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-unsealed",
-        summary: "a field was changed into another value that is right in itself",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.phys_limit = (1 << 52).into()),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-unsealed-halt",
-        summary: "the policy was turned into halt by a stray write: an unproven block is not obeyed",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Halt as u32).into()),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-unsealed-boot",
-        summary: "the policy was turned into boot by a stray write: an unproven block boots nothing",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Boot as u32).into()),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-delay-too-long",
-        summary: "the delay is longer than an hour: ten seconds are waited, here of a clock that runs fast",
-        arrange: ordinary,
-        damage: |memory| hasty(memory, |block| block.reset_delay_ms = u32::MAX.into()),
-        expect: Expect { verdict: Verdict::BlockPolicy, says: &["verdict ", "resetting in 10000 ms"], ended: Ended::ResetAtOnce },
-    },
-    Case {
-        name: "block-delay-longest",
-        summary: "the delay is an hour, proven, of a clock that runs fast, and a bit of the initrd was flipped",
-        arrange: longest_delay,
-        damage: |memory| {
+pub const CASES: &[Case] = rows! {
+    "block-seal": "a bit of the seal was flipped",
+        ordinary, |memory| memory.edit_block(|block| block.seal[31] ^= 1), refused(Verdict::Seal);
+    "block-unsealed": "a field was changed into another value that is right in itself",
+        ordinary, |memory| memory.edit_block(|block| block.phys_limit = (1 << 52).into()),
+        refused(Verdict::Seal);
+    "block-unsealed-halt":
+        "the policy was turned into halt by a stray write: an unproven block is not obeyed",
+        ordinary,
+        |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Halt as u32).into()),
+        refused(Verdict::Seal);
+    "block-unsealed-boot":
+        "the policy was turned into boot by a stray write: an unproven block boots nothing",
+        ordinary,
+        |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Boot as u32).into()),
+        refused(Verdict::Seal);
+    "block-delay-too-long":
+        "the delay is longer than an hour: ten seconds are waited, here of a clock that runs fast",
+        ordinary, |memory| hasty(memory, |block| block.reset_delay_ms = u32::MAX.into()),
+        Expect { verdict: Verdict::BlockPolicy, says: &["verdict ", "resetting in 10000 ms"], ended: Ended::ResetAtOnce };
+    "block-delay-longest":
+        "the delay is an hour, proven, of a clock that runs fast, and a bit of the initrd was flipped",
+        longest_delay,
+        |memory| {
             memory.arrange_block(|block| block.tsc_khz = 1.into());
             memory.region(RegionKind::Initrd)[0] ^= 1;
         },
-        expect: Expect {
+        Expect {
             verdict: Verdict::SegmentCorrupt,
             says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 3600000 ms"],
             ended: Ended::ResetAtOnce,
-        },
-    },
-    Case {
-        name: "block-delay-0",
-        summary: "the delay is 0 and a bit of the initrd was flipped",
-        arrange: |arrangement| arrangement.reset_delay_ms = 0,
-        damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
-        expect: Expect {
+        };
+    "block-delay-0": "the delay is 0 and a bit of the initrd was flipped",
+        |arrangement| arrangement.reset_delay_ms = 0, |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
+        Expect {
             verdict: Verdict::SegmentCorrupt,
             says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 0 ms"],
             ended: Ended::Reset,
-        },
-    },
-    Case {
-        name: "block-tsc-0",
-        summary: "the time-stamp counter does not advance, so no delay can be measured",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
-        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict "], ended: Ended::ResetAtOnce },
-    },
-    Case {
-        name: "block-tsc-max",
-        summary: "the time-stamp counter is said to be faster than 10 GHz",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.tsc_khz = u32::MAX.into()),
-        expect: refused(Verdict::BlockTsc),
-    },
-    Case {
-        name: "block-console-none-with-port",
-        summary: "there is no console, but a port",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 0.into(), port: 0x3f8.into() }),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-kind",
-        summary: "the console is of an unknown kind",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 2.into(), port: 0.into() }),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-port-0",
-        summary: "the console's port is 0",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console.port = 0.into()),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-port-high",
-        summary: "the console's ports leave the I/O space",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console.port = 0xfff9.into()),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-forbidden",
-        summary: "there is a console, but no permission for port I/O",
-        arrange: ordinary,
-        damage: |memory| {
+        };
+    "block-tsc-0": "the time-stamp counter does not advance, so no delay can be measured",
+        ordinary, |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
+        Expect { verdict: Verdict::BlockTsc, says: &["verdict "], ended: Ended::ResetAtOnce };
+    "block-tsc-max": "the time-stamp counter is said to be faster than 10 GHz",
+        ordinary, |memory| memory.arrange_block(|block| block.tsc_khz = u32::MAX.into()),
+        refused(Verdict::BlockTsc);
+    "block-console-none-with-port": "there is no console, but a port",
+        ordinary,
+        |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 0.into(), port: 0x3f8.into() }),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-kind": "the console is of an unknown kind",
+        ordinary,
+        |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 2.into(), port: 0.into() }),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-port-0": "the console's port is 0",
+        ordinary, |memory| memory.arrange_block(|block| block.console.port = 0.into()),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-port-high": "the console's ports leave the I/O space",
+        ordinary, |memory| memory.arrange_block(|block| block.console.port = 0xfff9.into()),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-forbidden": "there is a console, but no permission for port I/O",
+        ordinary,
+        |memory| {
             memory.arrange_block(|block| block.permissions = (Permissions::ALL.bits() & !Permissions::PORT_IO.bits()).into())
         },
-        expect: Expect { verdict: Verdict::BlockConsole, says: &[], ended: Ended::TripleFault },
-    },
-    Case {
-        name: "block-permissions-unknown",
-        summary: "an unknown permission is given: nothing is permitted, so nothing can be said, and a triple fault resets",
-        arrange: |arrangement| arrangement.traced = Some(&[]),
-        damage: |memory| memory.arrange_block(|block| block.permissions = 0x3f.into()),
-        expect: Expect { verdict: Verdict::BlockReserved, says: &[], ended: Ended::TripleFault },
-    },
-];
+        Expect { verdict: Verdict::BlockConsole, says: &[], ended: Ended::TripleFault };
+    "block-permissions-unknown":
+        "an unknown permission is given: nothing is permitted, so nothing can be said, and a triple fault resets",
+        |arrangement| arrangement.traced = Some(&[]),
+        |memory| memory.arrange_block(|block| block.permissions = 0x3f.into()),
+        Expect { verdict: Verdict::BlockReserved, says: &[], ended: Ended::TripleFault };
+};

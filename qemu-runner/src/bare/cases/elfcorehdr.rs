@@ -4,7 +4,7 @@ use handoff::Verdict;
 use handoff::report::Elfcorehdr;
 use orders::StepKind;
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, ordinary};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, ordinary, rows};
 use crate::bare::memory::Memory;
 use crate::bare::run::CPUS;
 
@@ -89,38 +89,30 @@ fn rewritten(arrangement: &mut Arrangement) {
     arrangement.steps = vec![StepKind::Rewrite];
 }
 
-pub const REWRITTEN: &[Case] = &[
-    Case {
-        name: "elfcorehdr-rewritten-then-broken",
-        summary: "the kernel has rewritten the elfcorehdr, and then its magic was damaged: the older copy is better than none",
-        arrange: rewritten,
-        damage: |memory| memory.elfcorehdr()[0] ^= 1,
-        expect: Expect {
+pub const REWRITTEN: &[Case] = rows! {
+    "elfcorehdr-rewritten-then-broken":
+        "the kernel has rewritten the elfcorehdr, and then its magic was damaged: the older copy is better than none",
+        rewritten, |memory| memory.elfcorehdr()[0] ^= 1,
+        Expect {
             verdict: Verdict::Ok,
             says: &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored"],
             ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }),
-        },
-    },
-    Case {
-        name: "elfcorehdr-rewritten-100-cpus-then-broken",
-        summary: "the kernel has rewritten the elfcorehdr for 100 possible CPUs, and then its magic was damaged: nothing of it is left behind \
+        };
+    "elfcorehdr-rewritten-100-cpus-then-broken":
+        "the kernel has rewritten the elfcorehdr for 100 possible CPUs, and then its magic was damaged: nothing of it is left behind \
                   the older copy",
-        arrange: |arrangement| {
+        |arrangement| {
             rewritten(arrangement);
             arrangement.possible_cpus = 100;
         },
-        damage: |memory| memory.elfcorehdr()[0] ^= 1,
-        expect: Expect {
+        |memory| memory.elfcorehdr()[0] ^= 1,
+        Expect {
             verdict: Verdict::Ok,
             says: &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored"],
             ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }),
-        },
-    },
-    Case {
-        name: "elfcorehdr-behind-padding",
-        summary: "the elfcorehdr's segment is not zero after the pages that the kernel writes",
-        arrange: ordinary,
-        damage: |memory| memory.elfcorehdr()[0x8000..0x8100].fill(0x55),
-        expect: Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) },
-    },
-];
+        };
+    "elfcorehdr-behind-padding":
+        "the elfcorehdr's segment is not zero after the pages that the kernel writes",
+        ordinary, |memory| memory.elfcorehdr()[0x8000..0x8100].fill(0x55),
+        Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) };
+};
