@@ -7,14 +7,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::arm::unload;
 use crate::cli::{Cli, Command};
-use crate::commands::{self, Error};
+use crate::commands::{self, Error, LIVE};
 use crate::kexec;
+use crate::messages::report;
 
 /// Exit status of a failure. (clap exits with 2 after a usage error.)
 const FAILURE: u8 = 1;
 
-/// Does what the command line says, and returns the exit status.
+/// Runs the command line and returns the exit status.
 pub fn main() -> ExitCode {
     if let Some(arguments) = for_kexec(env::args_os()) {
         return commands::kexec::run(arguments);
@@ -22,14 +24,14 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(status) => status,
         Err(error) => {
-            commands::report(&error);
+            report(&error);
             ExitCode::from(FAILURE)
         }
     }
 }
 
-/// The arguments for the kexec front end, if this program was called as `kexec` or `kdump-loader kexec`.
-/// clap does not see them, because kexec-tools has its own option syntax.
+/// The arguments for the kexec front end, if this program was called as `kexec` or `kdump-loader
+/// kexec`. clap does not see them, because kexec-tools has its own option syntax.
 fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let name = words.next()?;
     if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {
@@ -41,7 +43,7 @@ fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>>
 fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Load(arguments) => commands::load::run(&arguments)?,
-        Command::Unload => commands::unload::run()?,
+        Command::Unload => unload::unload(Path::new(LIVE))?,
         Command::Reload(arguments) => commands::reload::run(&arguments)?,
         Command::Status(arguments) => return commands::status::run(&arguments),
         Command::Watch(arguments) => commands::watch::run(&arguments)?,

@@ -1,4 +1,5 @@
-//! `kdump-loader kexec`, or `kexec`: does what [`crate::kexec`] decides, with kexec-tools' exit statuses.
+//! `kdump-loader kexec`, or `kexec`: does what [`crate::kexec`] decides, with kexec-tools' exit
+//! statuses.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,30 +8,31 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::arm::record::origin::Origin;
-use crate::options::Options;
 use loader::admit::preflight;
 use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
 use loader::phys::PhysRange;
 use loader::request::Request;
 use loader::submit;
 
-use super::load_file::Wanted;
-use super::{
-    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, note, origin, print, report, request_for,
-    unload, warn,
-};
+use super::{Error, LIVE, print};
+use crate::arm;
+use crate::arm::load_file::Wanted;
+use crate::arm::record::origin::Origin;
+use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, origin, request_for};
+use crate::arm::{load, load_file, unload};
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
+use crate::messages::{in_full, note, report, warn};
+use crate::options::Options;
 
 /// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;
 /// A usage error, or a failure before the system call.
-const REFUSED_HERE: u8 = 1;
+const FAILED_BEFORE_CALL: u8 = 1;
 /// The kernel rejected the call, or `-S` found no answer: -1 of kexec-tools.
-const REFUSED_BY_KERNEL: u8 = 255;
+const REJECTED_BY_KERNEL: u8 = 255;
 
 /// Runs the command line after the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -38,7 +40,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(decision) => decision,
         Err(error) => {
             report(&error);
-            return ExitCode::from(REFUSED_HERE);
+            return ExitCode::from(FAILED_BEFORE_CALL);
         }
     };
     match act(decision, arguments) {
@@ -46,8 +48,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             report(&error);
             ExitCode::from(match error {
-                Error::Refused { .. } | Error::FileRefused { .. } | Error::Armed(_) => REFUSED_BY_KERNEL,
-                _ => REFUSED_HERE,
+                Error::Arm(arm::Error::Refused { .. } | arm::Error::FileRefused { .. } | arm::Error::Armed(_)) => {
+                    REJECTED_BY_KERNEL
+                }
+                _ => FAILED_BEFORE_CALL,
             })
         }
     }
@@ -63,12 +67,12 @@ fn act(decision: Decision, arguments: Vec<OsString>) -> Result<ExitCode, Error> 
         Action::Version => print(&format!("kdump-loader {} in place of {PEER}\n", env!("CARGO_PKG_VERSION")))?,
         Action::PrintRegionSize => print(&format!("{}\n", region_size(root)?))?,
         Action::Status => {
-            let armed = KexecState::crash_loaded(root).map_err(Error::Armed)?;
+            let armed = KexecState::crash_loaded(root).map_err(arm::Error::Armed)?;
             return Ok(if armed { ExitCode::from(ARMED) } else { ExitCode::SUCCESS });
         }
-        Action::Unload(SystemCall::Auto) => unload::run()?,
-        Action::Unload(SystemCall::Load) => unload::with_load()?,
-        Action::Unload(SystemCall::FileLoad) => unload::with_file_load()?,
+        Action::Unload(SystemCall::Auto) => unload::unload(root)?,
+        Action::Unload(SystemCall::Load) => unload::with_load(root)?,
+        Action::Unload(SystemCall::FileLoad) => unload::with_file_load(root)?,
         Action::Load(wanted) => arm(root, &wanted)?,
         Action::PassOn(because) => return Err(pass_on(&because, arguments)),
     }
@@ -88,7 +92,7 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
         SystemCall::FileLoad => arm_kernels(root, wanted),
         SystemCall::Auto => {
             let Err(error) = arm_ours(root, wanted) else { return Ok(()) };
-            if !load_file::might_do_instead(&error) {
+            if !matches!(&error, Error::Arm(cause) if load_file::file_load_may_work(cause)) {
                 return Err(error);
             }
             warn(format_args!("{}", in_full(&error)));
@@ -101,7 +105,8 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
 /// Arms with kexec_load(2) and this project's purgatory.
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
-    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another
+    // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(wanted, &machine)?;
@@ -110,13 +115,15 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
         let image = loader::build(&request, &machine)?;
         let _ = std::io::stderr().write_all(image.summary().to_string().as_bytes());
     }
-    load::arm(root, machine, &request, origin, || false).map(drop)
+    load::arm(root, machine, &request, origin, || false)?;
+    Ok(())
 }
 
 /// Arms with kexec_file_load(2) and the kernel's purgatory.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
     let options = options(wanted);
-    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options)).map(drop)
+    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options))?;
+    Ok(())
 }
 
 /// The options of the image. kexec-tools has no options for the rest, which keeps its defaults.
@@ -139,12 +146,14 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
 /// Replaces this process with the other kexec, with the same arguments. Returns only on failure.
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
     if env::var_os(PASSED_ON).is_some() {
-        return Error::NotOurs(format!(
+        return Error::NoOtherKexec(format!(
             "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to the program of kexec-tools"
         ));
     }
     let named = env::var_os(ELSEWHERE).map(PathBuf::from);
-    let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else { return Error::NotOurs(elsewhere::none(because)) };
+    let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else {
+        return Error::NoOtherKexec(elsewhere::none(because));
+    };
     let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).env(PASSED_ON, "1").exec();
     Error::Elsewhere { program, source }
 }

@@ -1,6 +1,10 @@
-//! Problems of the armed image's command line that the record lacks, because an older loader with fewer warnings armed it.
+//! Problems of the armed image's command line that the record lacks, because an older loader with
+//! fewer warnings armed it.
 
 use std::path::Path;
+
+use loader::cmdline::Base;
+use loader::machine::Reservation;
 
 use super::capture::Capture;
 use super::files::Files;
@@ -8,8 +12,6 @@ use super::room::possible_cpus;
 use crate::findings::Finding;
 use crate::findings::advice;
 use crate::findings::recorded::RecordedAdvice;
-use loader::cmdline::Base;
-use loader::machine::Reservation;
 
 pub(super) fn look(root: &Path, capture: &Capture, recorded: &[RecordedAdvice], findings: &mut Vec<Finding>) {
     let regions = Reservation::read(root).map_or(Vec::new(), |machine| machine.crash_regions);

@@ -86,7 +86,7 @@ pub const CASES: &[Case] = rows! {
     "exception-stack-guard": "the stack overruns into its guard",
         ordinary, |memory| after_the_guard(memory, ENDLESS_STACK),
         raised(&[
-            "exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: the stack ran into its guard",
+            "exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: stack overflow",
             "verdict 0x40 exception",
         ]);
     "exception-twice":

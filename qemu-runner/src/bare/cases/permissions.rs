@@ -38,7 +38,7 @@ pub const CASES: &[Case] = rows! {
         |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
         Expect {
             verdict: Verdict::SegmentCorrupt,
-            says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as told"],
+            says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as configured"],
             ended: Ended::Halted,
         };
     "nothing-permitted": "nothing is permitted, as in a confidential guest",
