@@ -1,4 +1,5 @@
-//! What `cargo xtask setup` brought: programs, kernels and firmware, all under `target/`, named in one manifest.
+//! What `cargo xtask setup` has fetched: programs, kernels and firmware under `target/`, named in one
+//! manifest.
 
 pub mod kernel; // one that a developer brings
 pub mod shared; // a folder that lasts as long as a run

@@ -1,4 +1,4 @@
-//! What scenarios are run with: the repository's assets and build results, and how the caller wants them run.
+//! What scenarios are run with: assets, build results, and how the caller wants them run.
 
 use std::fs;
 use std::path::{Path, PathBuf};

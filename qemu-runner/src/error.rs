@@ -1,4 +1,6 @@
-//! Everything that can end a scenario otherwise than by its being fulfilled.
+//! Why a run failed, and whether that tells anything about the kernel and the loader.
+//!
+//! It knows no other module: those that read evidence wrap their errors in [`Error::Evidence`].
 
 use std::fmt::Display;
 use std::io;

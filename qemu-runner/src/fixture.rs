@@ -1,4 +1,4 @@
-//! Fixtures: what a real kernel has written, taken out of a running machine, for tests that have none.
+//! Fixtures: files that a real kernel wrote, taken out of a running machine.
 
 use std::fs;
 use std::path::{Component, Path};

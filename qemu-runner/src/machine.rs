@@ -1,4 +1,4 @@
-//! One struct = one command line of QEMU.
+//! A machine as one struct, which becomes one command line of QEMU.
 
 mod command_line; // as text
 pub mod deadline; // when a run must be over

@@ -1,7 +1,7 @@
-//! The peers' purgatories, as files: what Debian's kexec-tools and Debian's kernels carry inside themselves.
+//! The purgatories inside Debian's kexec-tools and Debian's kernels, as files.
 //!
-//! *On entry* the kexec program and the kernel images that `cargo xtask setup` has brought. *On exit* `target/assets/peers/NAME.ro`, an
-//! ELF object that the loader can bind and tell what to verify.
+//! *On entry*: the kexec program and the kernel images from `cargo xtask setup`.
+//! *On exit*: `target/assets/peers/NAME.ro`, an ELF object that the loader can bind.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
-//! A directory that is there as long as a run is, for what its scenarios share.
+//! A folder that lasts as long as a run, for what its scenarios share.
 //!
-//! A run that is killed leaves its folder, which is large. The next run removes it; a lock shows which folders are in use.
+//! A killed run leaves its folder, which is large. The next run removes it. A lock shows which folders
+//! are in use.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
-//! (1) The crash kernel, booted once for every kind of machine: it has said what the machine is, and awaits its orders. A case takes the
-//! facts from one, and continues from another.
+//! (1) The crash kernel, booted once for each kind of machine: it has described the machine and awaits
+//! its orders.
 //!
-//! The bootloader's way through the BIOS takes longer than all that a case is about.
+//! A case takes the facts from one such machine and starts from another, because the bootloader's way
+//! through the BIOS takes longer than the case itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A case: one row of the fault matrix, and what it is made of.
+//! A case: one row of the fault matrix.
 
 use handoff::report::Elfcorehdr;
 use handoff::{OnCorrupt, RegionKind, Verdict};

@@ -1,7 +1,7 @@
-//! Whether code can ever be left again, from where a CPU is.
+//! Whether a CPU can ever leave the code that it is in.
 //!
-//! A CPU that is seen inside the purgatory may still be verifying. One from whose next instruction every way leads round and round
-//! hangs forever: no call, no return, no indirect jump, no instruction that was not looked at.
+//! A CPU inside the purgatory may still be verifying. It hangs forever if every path from its next
+//! instruction is a loop: no call, no return, no indirect jump, and no instruction that was not looked at.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! (6) Whether what was observed is what the case expects: the verdict, the words, and what happened to the machine.
+//! (6) Compares the run with what the case expects: the verdict, the words, and the machine's end.
 
 use std::thread;
 use std::time::{Duration, Instant};

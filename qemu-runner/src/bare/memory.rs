@@ -1,4 +1,5 @@
-//! (3) The loaded image as the machine has it in memory: damaged here, and the difference becomes the stray writes of a run.
+//! (3) The loaded image as it is in the machine's memory. It is damaged here; the differences become the
+//! stray writes of a run.
 
 use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};

@@ -1,4 +1,5 @@
-//! (4) Orders for the crash kernel, and all that they point to, as one file: the bootloader's ramdisk, or what is put where others are awaited.
+//! (4) Orders for the crash kernel and their data, as one file: the bootloader's ramdisk, or memory where
+//! a booted crash kernel awaits them.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! (5) A case is run: the image built, damaged, loaded and panicked, and the outcome judged.
+//! (5) Runs a case: builds, damages, loads and panics, then judges.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
-//! Which instructions of the purgatory were really executed, from QEMU's own log.
+//! Which instructions of the purgatory were executed, from QEMU's log.
 //!
-//! With one instruction per translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm` writes each instruction down when it is about to be executed
-//! for the first time, and `-dfilter` keeps the rest of the machine out. So the addresses in the log are the addresses that ran.
+//! With one instruction in each translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm` logs an
+//! instruction just before its first execution. `-dfilter` leaves out the rest of the machine. So the
+//! addresses in the log are the addresses that ran.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,5 +1,7 @@
-//! The armed image as it is in the guest's memory, read through the contract: what the loader says it did is not taken on
-//! trust, the block that the purgatory is going to read is.
+//! The armed image in the guest's memory.
+//!
+//! It is read through the handoff block, as the purgatory will read it. The loader's own account is not
+//! trusted.
 
 use std::ops::Range;
 

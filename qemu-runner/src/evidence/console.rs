@@ -1,4 +1,4 @@
-//! What the purgatory says on the console, as types. Every line of it starts with [`PREFIX`].
+//! The purgatory's console lines as types. Each starts with [`PREFIX`].
 
 use std::ops::Range;
 

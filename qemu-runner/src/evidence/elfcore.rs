@@ -1,4 +1,5 @@
-//! ELF cores: the elfcorehdr that the loader or the kernel wrote, and /proc/vmcore, which the capture kernel makes of it.
+//! ELF cores: the elfcorehdr, written by the loader or the kernel, and /proc/vmcore, which the capture
+//! kernel makes of it.
 
 use std::ops::Range;
 

@@ -1,5 +1,6 @@
-//! /proc/iomem: what memory the crashed kernel had. The judge reads it by itself, so that a mistake of the loader's does not
-//! excuse itself.
+//! /proc/iomem: which memory the crashed kernel had.
+//!
+//! This is not the loader's parser, so a mistake of the loader cannot hide itself.
 
 use std::ops::Range;
 

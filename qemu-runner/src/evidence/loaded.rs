@@ -1,4 +1,4 @@
-//! What `kdump-loader load --json` prints, as far as the judge holds it against the guest's memory.
+//! What `kdump-loader load --json` prints, as far as the runner compares it with the guest's memory.
 
 use std::fmt;
 

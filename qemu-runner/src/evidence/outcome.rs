@@ -1,4 +1,4 @@
-//! What a fulfilled scenario leaves: when what happened, the figures that came with it, and what there is to see.
+//! What a run leaves: a timeline, figures, and evidence to look at.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The report in the capture kernel's /proc/cmdline, read back.
+//! The purgatory's report, parsed from the capture kernel's /proc/cmdline.
 
 use handoff::report::{Elfcorehdr, PARAMETER, Report};
 use handoff::{EngineId, RegionKind, Verdict};

@@ -1,5 +1,6 @@
-//! The two user spaces: a busybox, an init script of a dozen lines, and files, as newc archives. They are not compressed:
-//! emulated CPUs decompress slower than QEMU copies.
+//! The two user spaces as newc archives: busybox, a short init script, and files.
+//!
+//! They are not compressed: an emulated CPU decompresses slower than QEMU copies.
 
 use std::fs;
 use std::io::Write;

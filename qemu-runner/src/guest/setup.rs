@@ -1,4 +1,4 @@
-//! What a scenario asks of its machine: what it is made of, and what is in both its user spaces.
+//! What a scenario asks for: its machine, and the contents of both user spaces.
 
 use crate::machine;
 

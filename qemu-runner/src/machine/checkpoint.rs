@@ -1,6 +1,7 @@
-//! A machine that has booted, kept on disk: others that boot the same continue from there, each with a copy of its memory.
+//! A booted machine, saved on disk. Machines that boot the same start from there, each with a copy of
+//! its memory.
 //!
-//! What a machine is, is two files: its memory, and what QEMU writes of the rest (`monitor/migration.rs`).
+//! A checkpoint is two files: the memory, and what QEMU writes of the rest (`monitor/migration.rs`).
 
 use std::collections::HashMap;
 use std::fs;

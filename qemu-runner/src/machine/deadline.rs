@@ -1,4 +1,4 @@
-//! One deadline for one run: every wait asks it how long it may take.
+//! One deadline for one run. Every wait asks it how long it may take.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! QMP: plugging, injecting, asking.
+//! QMP: plugging devices, injecting interrupts, asking for state.
 
 mod migration; // a machine written into a file, and read back
 

@@ -1,4 +1,4 @@
-//! The guest's physical memory, read and written from outside, through the file that QEMU shares with us.
+//! The guest's physical memory, read and written from outside through the file that QEMU maps.
 
 use std::fs::{File, OpenOptions};
 use std::ops::Range;

@@ -1,7 +1,7 @@
-//! One running QEMU: its console, its agent, its monitor, under one deadline. Dropped, it is killed.
+//! One running QEMU: console, agent, monitor, and one deadline. Dropping it kills QEMU.
 //!
-//! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass, but
-//! where QEMU has to be asked again and again ([`Vm::next_within`], and after a migration `monitor/migration.rs`).
+//! A wait ends when a line arrives on a channel; two threads feed it from the serial ports. Only two
+//! places poll, because QEMU offers no event: [`Vm::next_within`], and `monitor/migration.rs`.
 
 mod arrival; // what its serial ports bring, line by line
 

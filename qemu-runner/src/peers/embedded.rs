@@ -1,8 +1,8 @@
-//! An object inside of something else: kexec-tools carry their purgatory as an array, the kernel includes it with `.incbin`
-//! (arch/x86/purgatory/kexec-purgatory.S). Neither has a symbol left that says where.
+//! Finds the purgatory inside its carrier, where no symbol names it.
 //!
-//! It is known by its header: ELF, 64 bits, ET_REL, x86-64, all sections within what follows, and a symbol called
-//! purgatory_start.
+//! kexec-tools carries it as an array, the kernel with `.incbin` (arch/x86/purgatory/kexec-purgatory.S).
+//! The object is recognized by its header (64-bit ELF, ET_REL, x86-64, all sections inside the bytes that
+//! follow) and by a symbol named purgatory_start.
 
 use std::ops::Range;
 

@@ -1,5 +1,7 @@
-//! A peer's purgatory was bound right, as far as that can be seen from outside: at two addresses, what differs is addresses and
-//! nothing else, and as many as its own relocations say; and the registers are in the order in which the loader writes them.
+//! Shows from outside that a peer's purgatory was bound correctly.
+//!
+//! It is bound at two addresses. The results may differ in addresses only, in as many as its relocations
+//! ask for. The registers must be in the order in which the loader writes them.
 
 use std::fmt;
 

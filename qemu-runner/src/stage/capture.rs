@@ -1,4 +1,4 @@
-//! After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
+//! After the panic: the purgatory's lines, then the capture kernel with its vmcore, or the machine's end.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

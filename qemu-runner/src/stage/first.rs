@@ -1,4 +1,4 @@
-//! The kernel that is going to crash: armed, plugged, damaged, panicked.
+//! The first kernel: armed, hot-plugged, damaged, panicked.
 
 use std::ops::Range;
 use std::time::Instant;

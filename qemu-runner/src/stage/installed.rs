@@ -1,7 +1,8 @@
-//! An installed Debian: a copy of its disk is given the `kexec` of the scenario, booted, and read when the machine is gone.
+//! An installed Debian on a copy of its disk.
 //!
-//! Nothing is mounted, so nothing here needs root: e2fsprogs' debugfs writes and reads the file system as a file. The machine reads the
-//! same file, so neither happens while it runs.
+//! The copy gets the scenario's `kexec`, boots, and is read after its machine has ended. debugfs (of
+//! e2fsprogs) reads and writes the file system as a file: nothing is mounted, so no root is needed. The
+//! machine uses the same file, so neither happens while it runs.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

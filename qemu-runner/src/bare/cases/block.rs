@@ -1,5 +1,5 @@
-//! Every field of the handoff block, wrong. The seal is made right again, so that it is the field's own check that must notice, but for
-//! the cases that are about the seal.
+//! Every field of the handoff block, wrong. The seal is repaired, so the field's own check must notice;
+//! a few cases are about the seal itself.
 
 use handoff::{ConsoleSettings, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
 

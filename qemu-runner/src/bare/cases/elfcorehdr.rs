@@ -1,4 +1,5 @@
-//! The elfcorehdr, in no digest: each thing that the kernel's writer guarantees, violated once. The copy made at load is put back.
+//! The elfcorehdr, which has no digest: each guarantee of the kernel's writer, violated once. The copy
+//! made at load is put back.
 
 use handoff::Verdict;
 use handoff::report::Elfcorehdr;

@@ -1,4 +1,4 @@
-//! Exceptions raised inside the purgatory: mostly by code that its first function is overwritten with, before anything is verified.
+//! Exceptions inside the purgatory, mostly raised by code that overwrites its first function.
 
 use handoff::Verdict;
 

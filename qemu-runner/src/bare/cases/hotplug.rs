@@ -1,4 +1,5 @@
-//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: first with a sound image, then with a damaged one.
+//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: with a sound image, then with
+//! a damaged one.
 
 use handoff::report::Elfcorehdr;
 use handoff::{EngineId, RegionKind, Verdict};

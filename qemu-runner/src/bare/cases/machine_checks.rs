@@ -1,4 +1,4 @@
-//! Machine checks, from QEMU's monitor, while the purgatory is held somewhere by a jump to itself that a stray write has left.
+//! Machine checks from QEMU's monitor, while a stray write holds the purgatory in a jump to itself.
 
 use handoff::{DIGEST_LEN, RegionKind, Verdict};
 

@@ -1,4 +1,4 @@
-//! What a block forbids is not executed: shown by a trace of every instruction of the purgatory.
+//! What a block forbids is not executed. A trace of every instruction of the purgatory shows it.
 
 use handoff::{ConsoleSettings, EngineId, OnCorrupt, Permissions, RegionKind, Verdict};
 

@@ -1,4 +1,4 @@
-//! What to do when something is wrong: as the block says, once the block is proven; a reset until then, whatever it says.
+//! The policy on corruption. It is the block's once the block is proven; until then, it is a reset.
 
 use handoff::report::Elfcorehdr;
 use handoff::{OnCorrupt, RegionKind, Verdict};

@@ -1,4 +1,4 @@
-//! Bits flipped in what was loaded, wherever it is.
+//! Bits flipped in the loaded segments.
 
 use handoff::{RegionKind, Verdict};
 

@@ -1,4 +1,4 @@
-//! Nothing is wrong, on every kind of machine; and consoles that are, which changes nothing but what is heard.
+//! Sound images on every kind of machine; and broken consoles, which change only what is printed.
 
 use handoff::{EngineId, OnCorrupt, RegionKind, Verdict};
 use loader::request::EngineChoice;

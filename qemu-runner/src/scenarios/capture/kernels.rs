@@ -1,5 +1,6 @@
-//! `old-kernel`, `new-kernel-*`: the same story on other kernels. On each, and in `huge-pages`, the first kernel has parameters that a capture
-//! kernel could not run with, and its command line is reused.
+//! `old-kernel`, `new-kernel-*`, `huge-pages`: the same story on other kernels.
+//!
+//! The first kernel's command line is reused. It has parameters that a capture kernel could not run with.
 
 use handoff::Verdict;
 

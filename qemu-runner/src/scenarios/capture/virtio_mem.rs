@@ -1,4 +1,4 @@
-//! `virtio-mem`: a machine whose memory grows and shrinks by the hypervisor's wish, block by block, without a DIMM.
+//! `virtio-mem`: the hypervisor grows and shrinks the machine's memory block by block, without a DIMM.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `corrupt-*`: bits flipped from outside in what the purgatory verifies.
+//! `corrupt-*`: bits flipped from outside in segments that the purgatory verifies.
 
 use handoff::{RegionKind, Verdict};
 

@@ -1,4 +1,4 @@
-//! `elfcorehdr-*`: the one segment that nothing hashes, because the kernel rewrites it.
+//! `elfcorehdr-*`: damage to the one segment that has no digest, because the kernel rewrites it.
 
 use std::mem::offset_of;
 

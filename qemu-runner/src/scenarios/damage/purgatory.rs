@@ -1,4 +1,4 @@
-//! `purgatory-*`: the purgatory's own segment, damaged from outside: its code, its block, its leaf table.
+//! `purgatory-*`: damage to the purgatory's own segment: its code, its block, its leaf table.
 
 use std::mem::offset_of;
 

@@ -1,7 +1,7 @@
-//! `debian-hotplug-service`: a Debian whose kdump-tools arms is switched over to the loader's own service, which arms at boot and keeps the
-//! image true while memory and a CPU come and memory goes; Debian's capture service saves the dump as before.
+//! `debian-hotplug-service`: the loader's own service replaces Debian's kdump-tools.
 //!
-//! What udev and systemd do is theirs: the loader is told nothing here that it would not be told on an operator's machine.
+//! It arms at boot and keeps the image up to date while memory and a CPU come and memory goes. Debian's
+//! capture service saves the dump as before. udev and systemd are Debian's, as on an operator's machine.
 
 use std::ops::Range;
 use std::time::Duration;

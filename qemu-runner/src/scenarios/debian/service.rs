@@ -1,8 +1,8 @@
-//! `debian-service*`: Debian's own kdump service, in a Debian with systemd, loads, reloads and unloads with the loader in kexec's place,
-//! and saves the dump.
+//! `debian-service*`: Debian's kdump service loads, reloads, unloads and saves the dump, with the loader
+//! as `kexec`.
 //!
-//! Nothing of Debian's is changed but the link `/usr/sbin/kexec`. The service is judged by what it returns and by what the kernel says;
-//! the dump by makedumpfile, outside. The peer's run is the control: what is demanded here is what kexec-tools fulfils.
+//! Only the link `/usr/sbin/kexec` is changed. The service's results and the kernel's state are checked;
+//! makedumpfile checks the dump outside. The run with Debian's own kexec is the control.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in the places of the kernel's own and of kexec-tools'.
+//! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in place of theirs.
 //!
-//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only
-//! data, which the runner changes in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what
-//! it finds there.
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel has its
+//! own in read-only data, which the runner changes in the running machine's memory. The kernel stays
+//! Debian's, and kexec_file_load(2) uses what it finds there.
 
 use std::fs;
 use std::ops::Range;

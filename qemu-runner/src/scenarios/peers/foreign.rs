@@ -1,5 +1,7 @@
-//! `foreign-*`: purgatories that others have built, armed by our loader: each takes the capture kernel to a complete vmcore although the
-//! kernel has rewritten the elfcorehdr meanwhile, and refuses an image in which a bit was flipped, in the way of its makers.
+//! `foreign-*`: other projects' purgatories, armed by our loader.
+//!
+//! Each boots a capture kernel with a complete vmcore although the kernel has rewritten the elfcorehdr.
+//! Each rejects a flipped bit, in its makers' way.
 
 use crate::error::{Error, check, check_eq};
 use crate::evidence::loaded::{Loaded, Segment};

@@ -1,6 +1,7 @@
-//! `peer-*`: kexec-tools on the same stage. `peer-capture` holds the judge against an image that none of our code made;
-//! the others say how long each takes in the same machine, to arm the same files, and between panic and capture kernel: reported, not
-//! judged.
+//! `peer-*`: kexec-tools on the same machines.
+//!
+//! `peer-capture` checks the judge with an image that none of our code made. The others measure how long
+//! each takes to arm the same files, and from panic to capture kernel. Figures are reported, not judged.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! `peer-image`: every option, given to kexec-tools and to the loader as `kexec` in the same machine; what is in the crash region then is
-//! compared, byte by byte. docs/kexec-compared.md says the same in words.
+//! `peer-image`: every option, given to kexec-tools and to the loader as `kexec` on the same machine.
+//!
+//! Both images are compared in the crash region, byte by byte. docs/kexec-compared.md lists the results.
 
 mod calls; // what is given to both
 mod handed; // what is in memory then

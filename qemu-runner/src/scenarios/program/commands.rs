@@ -1,4 +1,4 @@
-//! `commands`: what the loader's other commands say of a live machine is true.
+//! `commands`: what the loader's other commands report of a live machine.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! `kexec-command`, `kexec-locked-down`, `file-load`: the loader in kexec-tools' place, called as services call it, and kexec_file_load(2).
+//! `kexec-command`, `kexec-locked-down`, `file-load`: the loader called as `kexec` by services, and
+//! kexec_file_load(2).
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! `bad-input-in-vm`, `half-of-memory`: what a live kernel refuses; an armed image stays armed.
+//! `bad-input-in-vm`, `half-of-memory`: what is rejected on a live kernel. An armed image stays armed.
 
 use handoff::RegionKind;
 

@@ -1,4 +1,4 @@
-//! `reload-*`: what is armed stays true while the machine changes, and there is never nothing armed.
+//! `reload-*`: the image stays up to date while the machine changes, and one is always armed.
 
 use serde_json::Value;
 
