@@ -89,7 +89,7 @@ pub struct Kernel {
     pub vmlinuz: PathBuf,
     /// What `uname -r` will say.
     pub release: String,
-    /// The module with its driver for virtio-mem, as it was packed; none where it has no such module, or where nobody has looked for one.
+    /// The module with its driver for virtio-mem, as it was packed; none if it has no such module, or if setup did not look for one.
     #[serde(default)]
     pub virtio_mem: Option<PathBuf>,
 }
@@ -125,7 +125,7 @@ pub struct DebianDisk {
     pub initrd: PathBuf,
     /// Everything installed on it, `package=version`.
     pub packages: Vec<String>,
-    /// SHA-256 of the recipe by which it was made, so that a changed one makes it anew.
+    /// SHA-256 of the recipe by which it was made, so that a changed recipe rebuilds the disk.
     pub recipe: String,
     /// Reads and writes its files.
     pub debugfs: GuestProgram,

@@ -61,7 +61,7 @@ pub struct Machine {
     pub dimm_size: u64,
     /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is none when 0.
     pub virtio_mem: u64,
-    /// What is going to crash.
+    /// What boots, and crashes.
     pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
@@ -83,7 +83,7 @@ pub enum Boot {
         /// A disk that it finds as /dev/vda.
         disk: Option<PathBuf>,
     },
-    /// A disk with a boot sector of its own.
+    /// A disk with its own boot sector.
     Disk {
         /// The disk image.
         image: PathBuf,
@@ -175,7 +175,7 @@ impl Machine {
                 arguments.add("-device", "VGA").add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
             }
         }
-        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU calls us, so nobody has to wait for a socket to appear.
+        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner, so the runner need not wait for a socket to appear.
         let (console, agent) = match &ends.talk {
             Talk::Runner { agent, .. } => ("", option("socket,id=agent,server=off,path=", agent)),
             Talk::Person { agent } => (",mux=on", option("file,id=agent,path=", agent)),
@@ -204,7 +204,7 @@ impl Machine {
         if ends.start == PowerOn::Incoming {
             arguments.add("-incoming", "defer");
         }
-        // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.
+        // A reset ends QEMU; its log tells a triple fault from a requested reset.
         arguments.add("-no-reboot", "").add("-D", &ends.qemu_log);
         match trace {
             Some(range) => arguments.add("-d", "cpu_reset,guest_errors,in_asm").add("-dfilter", log_filter(range)),

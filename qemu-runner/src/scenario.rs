@@ -10,13 +10,13 @@ use crate::machine::deadline::Deadline;
 use crate::stage::Stage;
 use crate::stage::need::{self, Need};
 
-/// How long a run may take when its scenario does not say otherwise. The longest of these takes a minute on two idle cores. Beside a build, a
-/// run takes three times as long; the rest is for slower machines.
+/// How long a run may take unless its scenario says otherwise. The longest takes a minute on two idle
+/// cores and three times as long beside a build. The rest is for slower machines.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
 /// A story about one crash.
 pub struct Scenario {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// What it shows, in one sentence.
     pub summary: &'static str,

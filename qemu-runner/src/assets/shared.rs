@@ -42,7 +42,7 @@ impl Shared {
     }
 }
 
-/// Whether nobody holds the lock; one that is being made has none yet, and is in use.
+/// Whether the lock is free. A folder that is being made has no lock file yet, and is in use.
 fn is_left_behind(directory: &Path) -> bool {
     File::open(directory.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
 }

@@ -22,7 +22,7 @@ pub const LONG_INITRD_LEN: usize = 12 << 20;
 
 /// One row.
 pub struct Case {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// What is wrong with the machine or its memory, in words that complete "when …".
     pub summary: &'static str,

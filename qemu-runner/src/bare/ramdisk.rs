@@ -106,7 +106,7 @@ fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
     sealed
 }
 
-/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic where nobody has rewritten it.
+/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic if nothing has rewritten it.
 fn elfcorehdr(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Option<SealedSpan> {
     let span = told(image).block.elfcorehdr;
     let span = span.start.get()..span.start.get() + span.len.get();

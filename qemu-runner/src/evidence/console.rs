@@ -33,9 +33,9 @@ pub enum Said {
     Remark(String),
 }
 
-/// A line of the purgatory that cannot be understood.
+/// A line of the purgatory that cannot be parsed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the purgatory said something that cannot be understood: {line:?}")]
+#[error("the purgatory printed a line that cannot be parsed: {line:?}")]
 pub struct Error {
     /// The line.
     pub line: String,

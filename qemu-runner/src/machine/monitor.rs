@@ -77,19 +77,19 @@ impl Monitor {
         self.add_device("pc-dimm", &format!("plugged-dimm{number}"), arguments)
     }
 
-    /// Begins to plug in the memory backend `dimm{number}` at a physical address, as `id`, and waits for nobody.
+    /// Begins to plug in the memory backend `dimm{number}` at a physical address, as `id`, and does not wait.
     pub fn begin_dimm(&mut self, id: &str, number: u32, address: u64) -> Result<(), Error> {
         let arguments = json!({ "memdev": format!("dimm{number}"), "addr": address });
         self.begin_device("pc-dimm", id, arguments)
     }
 
-    /// Begins to plug in the first CPU that is absent yet, as `id`, and waits for nobody.
+    /// Begins to plug in the first CPU that is absent yet, as `id`, and does not wait.
     pub fn begin_cpu(&mut self, id: &str) -> Result<(), Error> {
         let (driver, arguments) = self.free_cpu()?;
         self.begin_device(&driver, id, arguments)
     }
 
-    /// Asks the guest to give a device back, and waits for nobody.
+    /// Asks the guest to give a device back, and does not wait.
     pub fn begin_removal(&mut self, id: &str) -> Result<(), Error> {
         self.execute(qmp::device_del { id: id.to_owned() }).map(drop)
     }

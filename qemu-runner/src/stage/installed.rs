@@ -20,7 +20,7 @@ use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 
 /// The disk's copy in a machine's directory.
 pub const DISK: &str = "disk";
-/// The directory in a machine's directory that takes what the capture service has saved.
+/// The folder for the files that the capture service has saved.
 pub const SAVED: &str = "saved";
 /// Memory of such a machine, in MiB. makedumpfile compresses most of what the kernel does not keep for itself, on one emulated CPU.
 const MEMORY_MIB: u64 = 512;

@@ -17,7 +17,7 @@ table! {
          reloaded";
 }
 
-/// Arms, writes a sentinel, panics, and checks all there is to check.
+/// Arms, writes a sentinel, panics, and checks everything.
 pub(in crate::scenarios) fn capture(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     capture_with(stage, setup, "", |_| Ok(()))
 }

@@ -50,7 +50,7 @@ fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
     panicked(first, &words)
 }
 
-/// Arms with the first kernel's command line, panics, and checks all there is to check.
+/// Arms with the first kernel's command line, panics, and checks everything.
 fn reused(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..setup.clone() })?;
     let Armed { words, .. } = first.arm("--reuse-cmdline")?;

@@ -44,7 +44,7 @@ table! {
          machine resets";
 }
 
-/// The code has nobody to verify it before it runs, so there is no telling how it ends; but end it must, and never in a boot.
+/// Nothing verifies the code before it runs, so its end is open. It must end, and never in a boot.
 fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&bare())?;
     let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;

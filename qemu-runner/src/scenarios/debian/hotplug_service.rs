@@ -102,7 +102,7 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     }
     expect_status_names_the_saver(first)?;
     check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
-    // Whatever was armed before: what is armed now is the image that the service would arm.
+    // The image that is armed now is the one that the service would arm.
     first.vm.run_ok(&format!("{INSTALLED} reload --json 2>/dev/null | grep -q '\"armed\": 0'"))?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
     Ok(())
@@ -122,7 +122,7 @@ fn expect_status_names_the_saver(first: &mut First<'_, '_>) -> Result<(), Error>
         .try_for_each(|words| check(status.contains(words), "what `status` says of Debian's service", words, &status))
 }
 
-/// Its own service arms, and nobody else does.
+/// The loader's service arms, and no other service does.
 fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     // "degraded" is none of our business: it is said of any unit that has failed.
     first.vm.run_ok("systemctl is-system-running --wait; systemctl is-active kdump-loader.service kdump-loader-reload.path")?;

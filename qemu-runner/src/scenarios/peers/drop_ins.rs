@@ -192,7 +192,7 @@ fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8
         });
     };
     check(ours.len() <= theirs.len(), "bytes of our object", format!("at most {}", theirs.len()), ours.len())?;
-    // The kernel goes by the object's headers; what follows it is nobody's.
+    // The kernel goes by the object's headers; nothing reads what follows it.
     theirs.fill(0);
     theirs[..ours.len()].copy_from_slice(ours);
     first.vm.ram.write(place, &theirs)?;
@@ -277,7 +277,7 @@ fn read(path: PathBuf) -> Result<Vec<u8>, Error> {
     fs::read(&path).map_err(Error::file("read", &path))
 }
 
-/// The part of an object's code and data that nobody writes to before it runs: up to the first symbol that a loader may write.
+/// The part of an object's code and data that no loader writes to before it runs: up to the first symbol that a loader may write.
 fn code(object: &[u8]) -> Vec<u8> {
     let file = object::File::parse(object).expect("cargo xtask audit has read it");
     let section = file.sections().find(|section| section.kind() == SectionKind::Text).expect("it has one section of code");

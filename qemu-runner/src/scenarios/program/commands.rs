@@ -16,7 +16,7 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     first.vm.run_ok(&format!("{} snapshot /tmp/snapshot && chmod -R a+rX /tmp/snapshot", guest::LOADER))?;
     let options = format!("--kernel {} --initrd {} --append '{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD);
-    // By somebody who may nothing: a snapshot is all that it needs.
+    // As an unprivileged user: a snapshot is enough.
     let plan =
         format!("su nobody -s /bin/sh -c \"{} plan {options} --snapshot /tmp/snapshot --json 2>/dev/null\"", guest::LOADER);
     let plan = json(&first.vm.run_ok(&plan)?)?;
