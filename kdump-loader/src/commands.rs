@@ -40,7 +40,6 @@ use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::Serialize;
 
-use crate::cli::ImageArgs;
 pub use error::{Aftermath, Error, Hint};
 
 /// The root of the live machine.
@@ -137,13 +136,9 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     }
 }
 
-/// Reads every file that the flags name, and converts the flags into a request.
-pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
-    request_for(&arguments.options(), machine, rng_seed)
-}
-
-/// The same for options from any source. The origin describes exactly the files that were read.
-pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
+/// Reads every file that the options name, and makes the request. The origin describes exactly the
+/// files that were read.
+pub fn request(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
     let mut origin = origin(options);
     let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
     origin.read(&files);
@@ -159,7 +154,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
         command_line,
         noefi: options.noefi,
         on_corrupt: options.on_corrupt,
-        reset_delay_ms: options.reset_delay_ms,
+        reset_delay_ms: options.reset_delay,
         console: options.console,
         confidential: options.confidential,
         hotplug: !options.no_hotplug,

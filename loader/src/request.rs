@@ -17,9 +17,10 @@ pub struct InputFile {
 }
 
 /// Where the purgatory shall print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Console {
     /// On the 8250 that the capture kernel's command line names (`console=ttySn`, `earlyprintk=`), else nowhere.
+    #[default]
     Auto,
     /// On the 8250 at this I/O port.
     Port(u16),
@@ -28,9 +29,10 @@ pub enum Console {
 }
 
 /// Whether the purgatory must do without what faults in a confidential guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Confidential {
     /// If the machine is found to be one.
+    #[default]
     Auto,
     /// Yes, whatever was found.
     Yes,
@@ -39,9 +41,10 @@ pub enum Confidential {
 }
 
 /// Which digest engine the purgatory shall run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
     /// The fastest that this machine's CPUs have.
+    #[default]
     Auto,
     /// This one; refused when the CPUs lack it.
     Only(handoff::EngineId),

@@ -16,11 +16,7 @@ use loader::phys::PhysRange;
 use loader::request::Request;
 use loader::submit;
 
-use super::load_file::Wanted;
-use super::{
-    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, note, origin, print, report, request_for,
-    unload, warn,
-};
+use super::{Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, note, print, report, unload, warn};
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
@@ -117,8 +113,7 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
 
 /// Arms with kexec_file_load(2) and the kernel's purgatory.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
-    let options = options(wanted);
-    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options)).map(drop)
+    load_file::arm(root, &options(wanted), wanted.format).map(drop)
 }
 
 /// The options of the image. kexec-tools has no options for the rest, which keeps its defaults.
@@ -129,7 +124,7 @@ fn options(wanted: &Load) -> Options {
 
 fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
-    let (request, origin) = request_for(&options(wanted), machine, fresh_seed())?;
+    let (request, origin) = super::request(&options(wanted), machine, fresh_seed())?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }

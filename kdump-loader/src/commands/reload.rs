@@ -16,8 +16,7 @@ use loader::machine::{KexecPermission, KexecState, Machine, Present};
 use loader::submit;
 use serde::Serialize;
 
-use super::load_file::Wanted;
-use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, note, origin, print_json, request_for, say, warn};
+use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, note, origin, print_json, request, say, warn};
 use crate::cli::Reload;
 
 /// How long another reload may take: a burst, and the reload after it.
@@ -207,12 +206,12 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error>
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;
+    let (request, origin) = request(&config.options, &machine, fresh_seed())?;
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 
 fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {
-    load_file::arm(root, Wanted::of(&config.options), origin(&config.options)).map(drop)
+    load_file::arm(root, &config.options, None).map(drop)
 }
 
 /// What is armed after a failure before the system call.
