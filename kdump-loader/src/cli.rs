@@ -6,10 +6,10 @@ mod service; // `service …`
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::hotplug::queue::Block;
-use crate::options::Options;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::hotplug::queue::Block;
+use crate::options::Options;
 pub use service::{Check, Divert, Install, Service, Uninstall};
 
 /// Stands for standard output in place of a file's path.

@@ -8,19 +8,22 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::arm::record::origin::Origin;
-use crate::options::Options;
 use loader::admit::preflight;
 use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
 use loader::phys::PhysRange;
 use loader::request::Request;
 use loader::submit;
 
-use super::{Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, note, print, report, unload, warn};
+use super::{Error, LIVE, print};
+use crate::arm;
+use crate::arm::record::origin::Origin;
+use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, request_for};
+use crate::arm::{load, load_file, unload};
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
+use crate::messages::{in_full, note, report, warn};
 
 /// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;
@@ -43,7 +46,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             report(&error);
             ExitCode::from(match error {
-                Error::Refused { .. } | Error::FileRefused { .. } | Error::Armed(_) => REJECTED_BY_KERNEL,
+                Error::Arm(arm::Error::Refused { .. } | arm::Error::FileRefused { .. } | arm::Error::Armed(_)) => {
+                    REJECTED_BY_KERNEL
+                }
                 _ => FAILED_BEFORE_CALL,
             })
         }
@@ -60,12 +65,12 @@ fn act(decision: Decision, arguments: Vec<OsString>) -> Result<ExitCode, Error> 
         Action::Version => print(&format!("kdump-loader {} in place of {PEER}\n", env!("CARGO_PKG_VERSION")))?,
         Action::PrintRegionSize => print(&format!("{}\n", region_size(root)?))?,
         Action::Status => {
-            let armed = KexecState::crash_loaded(root).map_err(Error::Armed)?;
+            let armed = KexecState::crash_loaded(root).map_err(arm::Error::Armed)?;
             return Ok(if armed { ExitCode::from(ARMED) } else { ExitCode::SUCCESS });
         }
-        Action::Unload(SystemCall::Auto) => unload::run()?,
-        Action::Unload(SystemCall::Load) => unload::with_load()?,
-        Action::Unload(SystemCall::FileLoad) => unload::with_file_load()?,
+        Action::Unload(SystemCall::Auto) => unload::unload(root)?,
+        Action::Unload(SystemCall::Load) => unload::with_load(root)?,
+        Action::Unload(SystemCall::FileLoad) => unload::with_file_load(root)?,
         Action::Load(wanted) => arm(root, &wanted)?,
         Action::PassOn(because) => return Err(pass_on(&because, arguments)),
     }
@@ -85,7 +90,7 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
         SystemCall::FileLoad => arm_kernels(root, wanted),
         SystemCall::Auto => {
             let Err(error) = arm_ours(root, wanted) else { return Ok(()) };
-            if !load_file::file_load_may_work(&error) {
+            if !matches!(&error, Error::Arm(cause) if load_file::file_load_may_work(cause)) {
                 return Err(error);
             }
             warn(format_args!("{}", in_full(&error)));
@@ -108,23 +113,19 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
         let image = loader::build(&request, &machine)?;
         let _ = std::io::stderr().write_all(image.summary().to_string().as_bytes());
     }
-    load::arm(root, machine, &request, origin, || false).map(drop)
+    load::arm(root, machine, &request, origin, || false)?;
+    Ok(())
 }
 
 /// Arms with kexec_file_load(2) and the kernel's purgatory.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
-    load_file::arm(root, &options(wanted), wanted.format).map(drop)
-}
-
-/// The options of the image. kexec-tools has no options for the rest, which keeps its defaults.
-fn options(wanted: &Load) -> Options {
-    let Load { kernel, initrd, append, reuse, noefi, console, .. } = wanted.clone();
-    Options { initrd, append, reuse_cmdline: reuse, noefi, console, ..Options::new(kernel) }
+    load_file::arm(root, &wanted.options, wanted.format)?;
+    Ok(())
 }
 
 fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
-    let (request, origin) = super::request(&options(wanted), machine, fresh_seed())?;
+    let (request, origin) = request_for(&wanted.options, machine, fresh_seed())?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }

@@ -14,11 +14,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use loader::files::read::{self, Opened};
 use serde::de::DeserializeOwned;
 use toml::{Spanned, Table, Value};
 
 use crate::options::Options;
-use loader::files::read::{self, Opened};
 
 /// The default path, below the root.
 pub const DEFAULT: &str = "etc/kdump-loader.toml";

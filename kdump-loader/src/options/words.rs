@@ -6,7 +6,6 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
-
 use loader::cmdline;
 use loader::request::{Confidential, Console, EngineChoice};
 

@@ -52,8 +52,6 @@ pub struct Symbol {
 
 /// What is executed, and what its parts are called.
 pub struct Code<'data> {
-    /// The name of its crate.
-    pub name: &'static str,
     /// Where the kernel jumps to.
     pub entry: u64,
     /// Sections that occupy memory, by address.
@@ -77,8 +75,8 @@ pub struct Image<'data> {
 }
 
 impl<'data> Image<'data> {
-    /// Takes the ELF file of a crate apart.
-    pub fn parse(name: &'static str, data: &'data [u8]) -> Result<Self> {
+    /// Takes an ELF file apart.
+    pub fn parse(data: &'data [u8]) -> Result<Self> {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
         let table = header.sections(endian, data)?;
@@ -115,7 +113,7 @@ impl<'data> Image<'data> {
         }
         symbols.sort_by_key(|s| s.address);
         let segments = header.program_headers(endian, data)?;
-        let code = Code { name, entry: header.e_entry(endian), sections, symbols };
+        let code = Code { entry: header.e_entry(endian), sections, symbols };
         Ok(Self { endian, data, segments, code, marks, undefined, relocations })
     }
 

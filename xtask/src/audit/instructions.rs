@@ -12,9 +12,9 @@ use super::image::{Code as Program, Section, Symbol};
 const INTEGER_SECTION: &str = ".text.integer";
 
 /// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain
-/// them: few enough to see that each, or whoever calls it, looks at the block's permissions first, or at what a drop-in was asked
-/// for. Names are demangled paths, of those in a program's own crate without the crate's name; inlining moves code into callers,
-/// so that the innermost functions carry `#[inline(never)]`.
+/// them. They are few enough to check by eye that each, or its caller, first asks the block's permissions, or in a drop-in the
+/// host's options. Names are demangled paths. Inlining would move the code into callers, so these functions carry
+/// `#[inline(never)]`.
 const GUARDED: [Guarded; 6] = [
     Guarded {
         what: "CPUID",
@@ -24,24 +24,28 @@ const GUARDED: [Guarded; 6] = [
     Guarded {
         what: "port I/O",
         is: |instruction| PORT_IO.contains(&instruction.mnemonic()),
-        functions: &["arch::x86_64::serial::inb", "arch::x86_64::serial::outb"],
+        functions: &["purgatory::arch::x86_64::serial::inb", "purgatory::arch::x86_64::serial::outb"],
     },
-    Guarded { what: "HLT", is: |instruction| instruction.mnemonic() == Mnemonic::Hlt, functions: &["arch::x86_64::reset::halt"] },
+    Guarded {
+        what: "HLT",
+        is: |instruction| instruction.mnemonic() == Mnemonic::Hlt,
+        functions: &["purgatory::arch::x86_64::reset::halt"],
+    },
     Guarded {
         what: "a debug register",
         is: |instruction| instruction.op0_register().is_dr() || instruction.op1_register().is_dr(),
-        functions: &["arch::x86_64::guard::set", "arch::x86_64::guard::lift"],
+        functions: &["purgatory::arch::x86_64::guard::set", "purgatory::arch::x86_64::guard::lift"],
     },
     Guarded {
         what: "MSR access",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdmsr | Mnemonic::Wrmsr),
-        functions: &["arch::x86_64::banks::rdmsr"],
+        functions: &["purgatory::arch::x86_64::banks::rdmsr"],
     },
     // No permission: it faults only where a hypervisor wants it to. Then that must end as a verdict, so entry.S has it nowhere.
     Guarded {
         what: "RDTSC",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdtsc | Mnemonic::Rdtscp),
-        functions: &["arch::x86_64::cpu::tsc"],
+        functions: &["purgatory::arch::x86_64::cpu::tsc"],
     },
 ];
 
@@ -81,8 +85,7 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
             }
             let guarded = GUARDED.iter().find(|guarded| (guarded.is)(&instruction));
             let name = function(program, instruction.ip());
-            let within = name.strip_prefix(program.name).and_then(|name| name.strip_prefix("::")).unwrap_or(&name);
-            if let Some(guarded) = guarded.filter(|guarded| !guarded.functions.contains(&within)) {
+            if let Some(guarded) = guarded.filter(|guarded| !guarded.functions.contains(&name.as_str())) {
                 faults.push(format!(
                     "{}: {} outside the functions that may execute it",
                     place(program, &instruction),
@@ -181,12 +184,7 @@ mod tests {
         };
         let symbols = [(0, "purgatory_start"), (TEXT, "purgatory::arch::x86_64::serial::inb"), (TEXT + 2, "story")];
         let symbols = symbols.map(|(address, name)| Symbol { name: name.into(), address }).into();
-        Program {
-            name: "purgatory",
-            entry: 0,
-            sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)],
-            symbols,
-        }
+        Program { entry: 0, sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)], symbols }
     }
 
     #[test]

@@ -4,9 +4,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use crate::arm::record::Record;
-use crate::findings::advice;
-use crate::options::Options;
 use loader::admit::preflight;
 use loader::cmdline;
 use loader::describe::listing::Listing;
@@ -21,15 +18,16 @@ use loader::submit::{self, file, keys};
 use serde::Serialize;
 
 use super::load::kernel_updates_image;
-use super::{
-    Aftermath, Error, LIVE, aftermath, base_command_line, forget, hold_arming_lock, in_full, origin, print_advice, print_json,
-    say, set_aside, warn,
-};
-use crate::cli::Load;
+use super::record::Record;
+use super::request_for::{base_command_line, expect_format, origin, print_advice};
+use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use crate::findings::advice;
+use crate::messages::{in_full, say, warn};
+use crate::options::Options;
 
 /// What was armed, and what `load --file --json` prints.
 #[derive(Serialize)]
-pub(super) struct Output {
+pub struct Output {
     /// Always `kexec_file_load`.
     pub call: &'static str,
     /// Whether the kernel keeps the elfcorehdr up to date.
@@ -46,18 +44,9 @@ pub(super) struct Output {
     pub crash_region: SpanSummary,
 }
 
-/// Checks, arms and records.
-pub fn run(arguments: &Load) -> Result<(), Error> {
-    let output = arm(Path::new(LIVE), &arguments.image, None)?;
-    if !arguments.json {
-        return Ok(());
-    }
-    print_json(&output).map_err(|source| Error::ArmedButNotPrinted { identity: output.kernel.clone(), source: Box::new(source) })
-}
-
 /// Arms the files that the options name. `format` is the required format of the kernel's file, if
 /// any. Options of this project's purgatory do not apply.
-pub(super) fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Result<Output, Error> {
+pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Result<Output, Error> {
     let mut origin = origin(options);
     let Options { kernel: kernel_path, initrd: initrd_path, append, reuse_cmdline, .. } = options;
     preflight::privileged(root)?;
@@ -70,7 +59,7 @@ pub(super) fn arm(root: &Path, options: &Options, format: Option<&'static str>) 
     let defaults = uki::defaults(&kernel.input.bytes);
     let command_line = base_command_line(&machine.command_line, *reuse_cmdline, append.as_deref(), defaults.command_line);
     if let Some(format) = format {
-        super::expect_format(&kernel.input, format)?;
+        expect_format(&kernel.input, format)?;
     }
     let initrd = match (initrd, defaults.initrd) {
         (Some(initrd), _) => Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input)),
@@ -125,7 +114,7 @@ pub(super) fn arm(root: &Path, options: &Options, format: Option<&'static str>) 
 
 /// Whether kexec_load(2) is forbidden or missing, so that kexec_file_load(2) may work instead.
 /// A closed /proc/kcore also means lockdown where securityfs is not mounted.
-pub(super) fn file_load_may_work(error: &Error) -> bool {
+pub fn file_load_may_work(error: &Error) -> bool {
     if let Error::Machine(error) = error {
         return error.is_denied();
     }
