@@ -31,8 +31,6 @@ const COM1: u16 = 0x3f8;
 /// Whose purgatory's place ours takes.
 #[derive(Debug)]
 pub struct DropIn {
-    /// Whose, as `bench` calls them.
-    pub host: &'static str,
     /// The program, and with `.ro` the object.
     pub program: &'static str,
     /// By which symbols its loader talks to it.
@@ -46,7 +44,6 @@ pub struct DropIn {
 /// Both: Linux's first.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
-        host: "linux",
         program: "purgatory-linux",
         contract: &LINUX,
         more: &[VERIFIES, ON_CORRUPT, CONSOLE],
@@ -54,7 +51,6 @@ pub const DROP_INS: [DropIn; 2] = [
         max_file: 15_856,
     },
     DropIn {
-        host: "kexec-tools",
         program: "purgatory-kexec-tools",
         contract: &KEXEC_TOOLS,
         more: &[VERIFIES, ON_CORRUPT, "jump_back_entry"],

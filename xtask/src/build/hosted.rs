@@ -1,4 +1,4 @@
-//! What runs on Linux: the loader, and programs of the guests and of the benchmark.
+//! What runs on Linux: the loader, and programs of the guests.
 //!
 //! On entry: the purgatory, which the loader has inside. On exit: static executables.
 

@@ -1,4 +1,4 @@
-//! The purgatory and the loader as they ship: without symbols, which the audit, the fault matrix, the benchmark and gdb need, and no user.
+//! The purgatory and the loader as they ship: without symbols, which the audit, the fault matrix, `cargo lab bench` and gdb need, and no user.
 //!
 //! On entry: what the linker made. On exit: the same segments, byte for byte, in a file with nothing beside them but the names of sections, by
 //! which the loader finds the purgatory's block.
