@@ -1,6 +1,7 @@
 //! Embeds the purgatory that `cargo xtask build` made, if there is one.
 //!
-//! `KDUMP_PURGATORY_ELF` names the file. Without it the program is complete but for the purgatory, and says so when asked to load.
+//! `KDUMP_PURGATORY_ELF` names the file. Without it the program is complete but for the purgatory,
+//! and says so when asked to load.
 
 use std::path::PathBuf;
 use std::{env, fs};

@@ -1,6 +1,6 @@
-//! Arming, and the record of what was armed.
+//! Arming, and the record of the armed image.
 //!
-//! *On entry* an image. *On exit* the kernel has it, and a file below /run says which image that is.
+//! *On entry* an image. *On exit* the kernel has loaded it, and a file below /run describes it.
 
-pub mod write; // files that the program writes as root
-pub mod record; // what was armed, and what it was made from
+pub mod write; // writes files as root
+pub mod record; // the armed image, and what it was made from

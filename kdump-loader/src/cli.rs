@@ -42,19 +42,21 @@ pub enum Command {
     Unload,
     /// Arm what the config says, unless the armed image is up to date
     ///
-    /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces it with one system call. All checks
-    /// come first; if one fails, the old image stays armed. Nothing is armed only during that call.
+    /// Arms if nothing is armed. Does nothing if the armed image is up to date. Otherwise replaces
+    /// it with one system call. All checks come first; if one fails, the old image stays armed.
+    /// Nothing is armed only during that call.
     #[command(after_long_help = manual::help("reload"))]
     Reload(Reload),
     /// Say whether a panic now would leave a dump, and list every problem
     ///
-    /// The first line is the answer: yes, yes but, cannot tell, or no. Findings follow, each with a level and a code; docs/status.md lists them.
-    /// The exit status is 0 for the first two answers and 1 for the others. Without root privileges, the answer is usually "cannot tell".
+    /// The first line is the answer: yes, yes but, cannot tell, or no. Findings follow, each with a
+    /// level and a code; docs/status.md lists them. The exit status is 0 for the first two answers
+    /// and 1 for the others. Without root privileges, the answer is usually "cannot tell".
     Status(Status),
     /// Print changes of CPUs, memory and the armed image as they happen
     ///
-    /// Prints the kernel's events about CPUs and memory blocks, arming and disarming (within a tenth of a second), and whether the
-    /// kernel keeps the image up to date. Ctrl-C ends it.
+    /// Prints the kernel's events about CPUs and memory blocks, arming and disarming (within a
+    /// tenth of a second), and whether the kernel keeps the image up to date. Ctrl-C ends it.
     Watch(Watch),
     /// Show what `load` would do, without arming anything
     ///
@@ -64,12 +66,14 @@ pub enum Command {
     Inspect(Inspect),
     /// Save what an image depends on about this machine
     ///
-    /// A snapshot holds copies of files below /proc and /sys, and no memory. `plan --snapshot` reads it. Check it before you share it: it
-    /// reveals the kernel's address, which KASLR hides, and the running kernel's command line, which may hold credentials.
+    /// A snapshot holds copies of files below /proc and /sys, and no memory. `plan --snapshot`
+    /// reads it. Check it before you share it: it reveals the kernel's address, which KASLR hides,
+    /// and the running kernel's command line, which may hold credentials.
     Snapshot(Snapshot),
     /// Take the options of kexec-tools' kexec for capture kernels
     ///
-    /// The same as running this program under the name kexec. `kdump-loader kexec --help` lists the options.
+    /// The same as running this program under the name kexec. `kdump-loader kexec --help` lists the
+    /// options.
     #[command(disable_help_flag = true)]
     Kexec(Kexec),
     /// Install, remove or check the service that keeps a capture kernel armed
@@ -84,11 +88,13 @@ pub struct Load {
     pub image: ImageArgs,
     /// Let the kernel build the image (kexec_file_load)
     ///
-    /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel whose signature it trusts. After a panic, the
-    /// kernel's built-in purgatory verifies the image. If the image is corrupt, that purgatory hangs without a message.
+    /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel
+    /// whose signature it trusts. After a panic, the kernel's built-in purgatory verifies the
+    /// image. If the image is corrupt, that purgatory hangs without a message.
     #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
     pub file: bool,
-    /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the kernel keeps it up to date
+    /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the
+    /// kernel keeps it up to date
     #[arg(long)]
     pub json: bool,
 }
@@ -122,7 +128,8 @@ pub struct Status {
     /// Compare the armed image with this config [default: /etc/kdump-loader.toml if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Also write metrics to this file, in the textfile directory of Prometheus' node_exporter; the file is replaced atomically
+    /// Also write metrics to this file, in the textfile directory of Prometheus' node_exporter; the
+    /// file is replaced atomically
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
     /// Print JSON
@@ -151,8 +158,8 @@ pub struct Plan {
     pub snapshot: Option<PathBuf>,
     /// Draw the crash region as SVG: segments, free memory, and what is hashed
     ///
-    /// FILE is replaced atomically; a symbolic link is rejected. The table is still printed. If FILE is - or missing, the picture goes to
-    /// standard output instead of the table.
+    /// FILE is replaced atomically; a symbolic link is rejected. The table is still printed. If
+    /// FILE is - or missing, the picture goes to standard output instead of the table.
     #[cfg(feature = "picture")]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STANDARD_OUTPUT, conflicts_with = "json")]
     pub svg: Option<PathBuf>,
@@ -164,7 +171,8 @@ pub struct Plan {
 /// `inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A bzImage, a unified kernel image, a vmlinux or a purgatory [default: the embedded purgatory]
+    /// A bzImage, a unified kernel image, a vmlinux or a purgatory [default: the embedded
+    /// purgatory]
     pub file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -195,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_do_not_contradict_one_another() {
+    fn options_are_consistent() {
         Cli::command().debug_assert();
     }
 

@@ -1,4 +1,5 @@
-//! The subcommands, one file each, and what they share: messages and data output, and how a request is read.
+//! The subcommands, one file each, and what they share: messages and data output, and how a request
+//! is read.
 
 mod error; // why a command failed
 pub mod load;
@@ -149,7 +150,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
     let Files { kernel: Content { input: kernel, .. }, initrd } = files;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let command_line = base(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
+    let command_line = base_command_line(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = initrd.map(|initrd| initrd.input).or_else(inside);
     let request = Request {
@@ -172,7 +173,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
 }
 
 /// The requested command line. Says which parameters of a reused line were dropped.
-pub fn base(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
+pub fn base_command_line(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
     let base = Base::chosen(running, reuse, given, brought);
     if !base.dropped.is_empty() {
         note(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
@@ -187,11 +188,11 @@ pub fn origin(options: &Options) -> Origin {
 
 /// Warns of what is allowed but probably not intended, and returns it for the record.
 pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
-    said(&advice::advise(image, request, machine))
+    print_advice(&advice::advise(image, request, machine))
 }
 
 /// Prints every piece of advice, and returns it for the record.
-pub fn said(advice: &[Advice]) -> Vec<RecordedAdvice> {
+pub fn print_advice(advice: &[Advice]) -> Vec<RecordedAdvice> {
     for advice in advice {
         match advice.level() {
             Level::Note => note(format_args!("{advice}")),
@@ -201,13 +202,14 @@ pub fn said(advice: &[Advice]) -> Vec<RecordedAdvice> {
     advice.iter().map(RecordedAdvice::from).collect()
 }
 
-/// Takes the lock of arming and recording. If /run cannot be written, the machine is armed without it.
-pub fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
+/// Takes the lock of arming and recording. If /run cannot be written, the machine is armed without
+/// it.
+pub fn hold_arming_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
     let seconds = record::PATIENCE.as_secs();
     let waiting = || note(format_args!("another kdump-loader is running; waiting up to {seconds} s"));
-    match record::wait_for_turn(root, record::PATIENCE, waiting) {
-        Ok(turn) => Ok(Some(turn)),
-        Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
+    match record::wait_for_arming_lock(root, record::PATIENCE, waiting) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ record::Error::Busy { .. }) => Err(Error::Lock(error)),
         Err(error) => {
             warn(format_args!("{}", in_full(&error)));
             Ok(None)
@@ -215,12 +217,14 @@ pub fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
     }
 }
 
-/// Hides the record while the kernel replaces the image: a kill in between must not leave a wrong record.
+/// Hides the record while the kernel replaces the image: a kill in between must not leave a wrong
+/// record.
 pub fn set_aside(root: &Path) {
     warn_on_error(record::set_aside(root));
 }
 
-/// After a rejected load: asks the kernel what is armed, and keeps the record only if its image still is.
+/// After a rejected load: asks the kernel what is armed, and keeps the record only if its image
+/// still is.
 pub fn aftermath(root: &Path) -> Aftermath {
     match KexecState::crash_loaded(root) {
         Ok(true) => {
@@ -246,8 +250,8 @@ fn warn_on_error(result: Result<(), record::Error>) {
     }
 }
 
-/// A random seed for the capture kernel. Early at boot the kernel may have none; the capture kernel then
-/// gathers its own.
+/// A random seed for the capture kernel. Early at boot the kernel may have none; the capture kernel
+/// then gathers its own.
 pub fn fresh_seed() -> Option<[u8; 32]> {
     let mut seed = [0; 32];
     match getrandom(&mut seed[..], GetRandomFlags::NONBLOCK) {

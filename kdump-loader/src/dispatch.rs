@@ -14,7 +14,7 @@ use crate::kexec;
 /// Exit status of a failure. (clap exits with 2 after a usage error.)
 const FAILURE: u8 = 1;
 
-/// Does what the command line says, and returns the exit status.
+/// Runs the command line and returns the exit status.
 pub fn main() -> ExitCode {
     if let Some(arguments) = for_kexec(env::args_os()) {
         return commands::kexec::run(arguments);
@@ -28,8 +28,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The arguments for the kexec front end, if this program was called as `kexec` or `kdump-loader kexec`.
-/// clap does not see them, because kexec-tools has its own option syntax.
+/// The arguments for the kexec front end, if this program was called as `kexec` or `kdump-loader
+/// kexec`. clap does not see them, because kexec-tools has its own option syntax.
 fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let name = words.next()?;
     if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {

@@ -1,7 +1,7 @@
 //! "Would a panic now leave a dump?": the answer, and the findings that decide it.
 //!
-//! *On entry* the results of [`crate::health`]. *On exit* one of four answers. Each finding has a code for programs, a level,
-//! a message, and a remedy that works on this machine.
+//! *On entry* the results of [`crate::health`]. *On exit* one of four answers. Each finding has a
+//! code for programs, a level, a message, and a remedy that works on this machine.
 
 use std::fmt;
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_json_are_those_of_the_tables() {
+    fn words_in_json_match_the_tables() {
         for (answer, word) in Answer::ALL {
             assert_eq!(serde_json::to_value(answer).unwrap(), word);
         }

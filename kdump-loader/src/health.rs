@@ -78,7 +78,8 @@ impl Scene<'_> {
     }
 }
 
-/// Surveys the machine below `root`. `config` is an explicitly named config; `program` is this program's file.
+/// Surveys the machine below `root`. `config` is an explicitly named config; `program` is this
+/// program's file.
 pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
     let mut findings = Vec::new();
     let config = read_config(root, config, &mut findings);

@@ -1,7 +1,8 @@
-//! Lists an initrd: a sequence of cpio archives in the format "newc", of which the last is usually compressed
-//! (Documentation/driver-api/early-userspace/buffer-format.rst).
+//! Lists an initrd: a sequence of cpio archives in the format "newc", of which the last is usually
+//! compressed (Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
-//! Nothing is written, and memory is bounded: only names and the content of the files that the caller selects are kept.
+//! Nothing is written, and memory is bounded: only names and the content of the files that the
+//! caller selects are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};
@@ -59,7 +60,8 @@ impl Initrd {
         Ok(initrd)
     }
 
-    /// Reads archives until the end of the input, or until a compressed one, and then returns its decompressor.
+    /// Reads archives until the end of the input, or until a compressed one, and then returns its
+    /// decompressor.
     fn read_archives<'a, R: Read>(
         &mut self,
         from: &mut Input<R>,

@@ -1,6 +1,8 @@
-//! `kdump-loader kexec`, or `kexec`: kexec-tools' command line for capture kernels, for services that call it.
+//! `kdump-loader kexec`, or `kexec`: kexec-tools' command line for capture kernels, for services
+//! that call it.
 //!
-//! One table describes every option of kexec-tools. The parser, the help and docs/kexec-options.md use it:
+//! One table describes every option of kexec-tools. The parser, the help and docs/kexec-options.md
+//! use it:
 //!
 //! ```text
 //! arguments ─ getopt ─▶ options and a file ─ decide ─▶ action ─ commands/kexec.rs ─▶ exit status
@@ -25,5 +27,6 @@ pub const NAME: &str = "kexec";
 /// Environment variable with the path of the kexec for reboots.
 pub const ELSEWHERE: &str = "KDUMP_LOADER_KEXEC";
 
-/// Environment variable that this program sets for the other kexec. It stops two programs that call each other.
+/// Environment variable that this program sets for the other kexec. It stops two programs that call
+/// each other.
 pub const PASSED_ON: &str = "KDUMP_LOADER_PASSED_ON";

@@ -1,20 +1,21 @@
-//! The program `kdump-loader`: arms a capture kernel and keeps it up to date. The images are made by the library `loader`.
+//! The program `kdump-loader`: arms a capture kernel and keeps it up to date. The library `loader`
+//! builds the images.
 
 #![forbid(unsafe_code)]
 
-mod cli; // the command line, and the help
-pub mod options; // what was asked for
-pub mod initrd; // the files in an initrd
-pub mod findings; // what can be wrong, and the answer
+mod cli; // the command line and its help
+pub mod options; // the options of an image, from the command line or the config
+pub mod initrd; // the contents of an initrd
+pub mod findings; // problems, and the answer that they lead to
 pub mod arm; // arming, and its record
-pub mod hotplug; // CPUs and memory that come and go
+pub mod hotplug; // added and removed CPUs and memory
 pub mod health; // whether a panic would leave a dump
 pub mod service; // the service around the program
 #[cfg(feature = "picture")]
-pub mod picture; // an image, drawn
+pub mod picture; // draws an image
 mod kexec; // kexec-tools' command line
 mod commands; // one file per subcommand
-mod dispatch; // from the words typed to the command
+mod dispatch; // runs the subcommand of the command line
 
 pub use cli::{command, manual};
 pub use dispatch::main;

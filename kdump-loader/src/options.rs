@@ -1,9 +1,11 @@
-//! [0] What decides an image, as it was asked for: before a file has been read, and whoever asked, the command line or the config.
+//! [0] The options that decide an image, from the command line or the config, before any file is
+//! read.
 //!
-//! *On entry* words that [`crate::options::words`] has understood. *On exit* the same, and a name for each, by which two wishes can be compared.
+//! *On entry* values that [`crate::options::words`] has parsed. *On exit* the same values, and a
+//! text form for comparison.
 
-pub mod embedded; // the purgatory in this program
-pub mod words; // values, read and written
+pub mod embedded; // the embedded purgatory
+pub mod words; // parses and formats values
 pub mod config; // /etc/kdump-loader.toml
 
 use std::collections::BTreeMap;
@@ -13,39 +15,39 @@ use handoff::OnCorrupt;
 
 use loader::request::{Confidential, Console, EngineChoice};
 
-/// What was asked for.
+/// The options of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The capture kernel.
     pub kernel: PathBuf,
-    /// Its initial RAM disk.
+    /// Its initrd.
     pub initrd: Option<PathBuf>,
-    /// Its command line; with `reuse_cmdline`, what is added to the running kernel's.
+    /// Its command line; with `reuse_cmdline`, added to the running kernel's.
     pub append: Option<String>,
     /// Begin with the running kernel's command line.
     pub reuse_cmdline: bool,
     /// Pass no EFI tables to the capture kernel.
     pub noefi: bool,
-    /// What the purgatory does when a segment is corrupt.
+    /// What the purgatory does if a segment is corrupt.
     pub on_corrupt: Option<OnCorrupt>,
-    /// How long it shows a failure before it resets, in milliseconds.
+    /// How long it shows a failure before it resets the machine, in milliseconds.
     pub reset_delay_ms: Option<u32>,
-    /// Where it prints.
+    /// Its console.
     pub console: Console,
-    /// Whether the purgatory must do without what faults in a confidential guest.
+    /// Whether it must avoid instructions that fault in a confidential guest.
     pub confidential: Confidential,
-    /// Do not ask the kernel to keep the elfcorehdr current.
+    /// Do not ask the kernel to update the elfcorehdr.
     pub no_hotplug: bool,
-    /// Which engine it runs.
+    /// The purgatory's digest engine.
     pub engine: EngineChoice,
     /// Bytes per leaf.
     pub leaf_size: Option<u32>,
-    /// The purgatory's file, unless it is the one in this program.
+    /// The purgatory's file; `None` for the embedded one.
     pub purgatory: Option<PathBuf>,
 }
 
 impl Options {
-    /// Nothing but a kernel.
+    /// Only a kernel, and defaults for the rest.
     pub fn new(kernel: PathBuf) -> Self {
         Self {
             kernel,
@@ -64,7 +66,8 @@ impl Options {
         }
     }
 
-    /// Every option that says something, by its key in the config, as text: what is remembered of an armed image, and compared.
+    /// Every option that differs from its default, as text by its key in the config. The record
+    /// keeps this for comparison.
     pub fn words(&self) -> BTreeMap<String, String> {
         let Self { kernel, initrd, append, reuse_cmdline, noefi, on_corrupt, reset_delay_ms, .. } = self;
         let Self { console, confidential, no_hotplug, engine, leaf_size, purgatory, .. } = self;

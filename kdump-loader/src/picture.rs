@@ -1,11 +1,11 @@
-//! [9c] An image as a picture: the crash region with everything in it, as SVG.
+//! [9c] Draws an image: the crash region and its contents as SVG.
 //!
-//! *On entry* what is told of an image. *On exit* a picture without a script that reads in light and dark, by eyes that do not see red, and by
-//! those who are read to. Three steps:
+//! *On entry* the summary of an image. *On exit* a picture without scripts that works in light and
+//! dark mode, for color-blind readers, and with screen readers. Three steps:
 //!
 //! ```text
-//! parts.rs    what lies where, and how the purgatory verifies it
-//! layout.rs   every rectangle and every line of text; no drawing
+//! parts.rs    the parts of the region, and how the purgatory verifies them
+//! layout.rs   every rectangle and line of text; no drawing
 //! draw.rs     the drawing; no arithmetic
 //! ```
 
@@ -17,8 +17,8 @@ mod example;
 
 use loader::image::Summary;
 
-/// The picture of an image. `id` begins the name of everything that has one, so that several pictures fit into one page; it is a word of ASCII
-/// letters, digits and hyphens.
+/// The picture of an image. `id`, of ASCII letters, digits and hyphens, is the prefix of all
+/// element names, so that one page can hold several pictures.
 pub fn svg(summary: &Summary, id: &str) -> String {
     draw::svg(&layout::layout(summary, parts::parts(summary)), id)
 }

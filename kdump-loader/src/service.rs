@@ -1,26 +1,32 @@
-//! The service around the loader: what keeps a capture kernel armed from boot to panic, put on a machine and taken away again.
+//! Installs and uninstalls the service that keeps a capture kernel armed from boot to panic.
 //!
-//! *On entry* a file system, live or below a directory. *On exit* of [`install`] it has the program, the units, the udev rule, a configuration
-//! and the links that enable them, and a ledger of every change; of [`uninstall`], exactly what was there before, except for what somebody
-//! has changed since. Others that arm capture kernels are found by [`conflicts()`] and, if asked for, held back, in so far as they arm: what
-//! saves dumps goes on.
+//! *On entry* the file system of a machine, live or a disk image below a directory.
 //!
-//! Nothing here talks to systemd or udev. Files tell them everything, so the image of a machine can be changed as well. Only the diversion of
-//! Debian's kexec calls another program, dpkg-divert.
+//! *On exit*
+//! - of [`install`]: the program, the units, the udev rule, a config, the links that enable them,
+//!   and a ledger of every change
+//! - of [`uninstall`]: exactly the files before the installation, except for files that were
+//!   changed after it
+//! - of [`conflicts()`]: other services and udev rules that arm; on request, `install` keeps them
+//!   from arming, but not from saving dumps
+//!
+//! Nothing here calls systemd or udev, so a disk image can be changed as well. Only the diversion
+//! of Debian's kexec calls another program, dpkg-divert.
 
-mod turn; // [0] one change at a time
-mod tree; // [1] the file system: what is there, and one change at a time
-mod layout; // [2] what shall be there
-pub(crate) mod shell; // [2a] files of settings of other services
-mod settings; // [2b] what is taken over from them
-mod distribution; // [2c] whose service it is, and the configuration for it
+mod access; // [0] one installation at a time
+mod tree; // [1] the file system, and single changes to it
+mod layout; // [2] the files to install
+pub(crate) mod shell; // [2a] settings files of other services
+mod settings; // [2b] settings that are taken over from them
+mod distribution; // [2c] the distribution, and its config
 pub mod rules; // [3] udev rules that arm
-mod conflicts; // [4] everybody who arms, and what holds them back
-mod ledger; // [5] what was changed
+mod conflicts; // [4] other services that arm, and how to keep them from it
+mod ledger; // [5] the record of all changes
 mod change; // [6] all changes, or none
 pub mod divert; // [7] Debian's kexec
-mod check; // what is missing
+mod check; // missing and changed files
 
+pub use access::Access;
 pub use change::{Choice, Done, install, uninstall};
 pub use check::{Finding, check};
 pub use conflicts::{Conflict, conflicts};
@@ -28,55 +34,54 @@ pub(crate) use conflicts::{UnitState, unit_state};
 pub use distribution::Distribution;
 pub use layout::{PROGRAM, Program, sysctl_keys};
 pub use settings::{Fate, Settings};
-pub use turn::Turn;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::arm::record;
 
-/// Why the service could not be installed, taken away or looked at.
+/// Why the service could not be installed, uninstalled or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or directory refused.
+    /// A system call failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         #[source]
         source: io::Error,
     },
-    /// Another process changes the machine, or the lock cannot be had.
+    /// Another process holds the lock, or the lock cannot be taken.
     #[error(transparent)]
-    Turn(#[from] record::Error),
-    /// There is something that is neither a file nor a link.
+    Lock(#[from] record::Error),
+    /// Something that is neither a file nor a link has the name of a file.
     #[error("{} is {what}, where a file belongs; move it away and try again", path.display())]
     InTheWay {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// What is there.
         what: &'static str,
     },
-    /// A link on the way leads out of the directory that stands for a machine's root.
+    /// A link in the path leads out of the root.
     #[error("{} leads out of {} to {}; make the link relative", path.display(), root.display(), leads_to.display())]
     Outside {
-        /// The directory that was asked for.
+        /// The directory.
         path: PathBuf,
         /// The root.
         root: PathBuf,
-        /// Where it leads.
+        /// The directory that it leads to.
         leads_to: PathBuf,
     },
-    /// Somebody has changed what was installed.
+    /// An installed file was changed.
     #[error("{} was changed after the installation; move it away, or run `kdump-loader service uninstall` first", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
     },
-    /// Nothing is known of this distribution.
+    /// The distribution is unknown.
     #[error(
         "unknown distribution ({}): if this machine uses the kdump service of a known one, name it with --distribution debian, fedora \
          or suse; otherwise write /etc/kdump-loader.toml first",
@@ -86,13 +91,13 @@ pub enum Error {
         /// Its ID and ID_LIKE.
         ids: Vec<String>,
     },
-    /// What would mask a rule or hold back a unit has the administrator's own words in it.
+    /// The file that arms is the administrator's own, so it is not masked.
     #[error("{} is the administrator's own file and arms capture kernels; edit it or move it away", path.display())]
     Administrators {
         /// The file.
         path: PathBuf,
     },
-    /// There is no dpkg.
+    /// dpkg is missing.
     #[error("cannot find {program}: diversions need Debian; elsewhere, put a link named kexec first in the service's PATH")]
     NoDpkg {
         /// The program.
@@ -101,41 +106,41 @@ pub enum Error {
     /// The program is not installed on the machine.
     #[error("{} is missing, and kexec would be a link to it; run `kdump-loader service install` first", path.display())]
     NoProgram {
-        /// Where it belongs.
+        /// Its path.
         path: PathBuf,
     },
     /// No package has installed kexec.
     #[error("no package owns /sbin/kexec or /usr/sbin/kexec; install kexec-tools first, which kdump-tools also needs")]
     NoKexec,
-    /// kexec is diverted already, by another hand.
+    /// kexec has another diversion.
     #[error("kexec already has another diversion ({told}); remove it with dpkg-divert --remove first")]
     Diverted {
-        /// What dpkg says of it.
+        /// dpkg's line about it.
         told: String,
     },
     /// The link was replaced.
     #[error("{} is not the link that `service divert` made; move it away and try again", path.display())]
     NotOurLink {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
-    /// Something has the name that the package's kexec would get.
+    /// The new name for the package's kexec is taken.
     #[error("{} already exists, but `service divert` would move {} there; move it away and try again", aside.display(), path.display())]
     Aside {
         /// kexec.
         path: PathBuf,
-        /// What is there.
+        /// The new name.
         aside: PathBuf,
     },
-    /// dpkg refused.
+    /// dpkg failed.
     #[error("`{command}` failed: {told}")]
     Dpkg {
-        /// What was called.
+        /// The command.
         command: String,
-        /// What it said.
+        /// Its output.
         told: String,
     },
-    /// The ledger is none of ours.
+    /// The ledger cannot be parsed.
     #[error("{} is not a valid ledger; without it, `service uninstall` does not know what to restore", path.display())]
     Garbled {
         /// The file.
@@ -144,35 +149,35 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
-    /// Something could not be put back.
+    /// Some files could not be restored.
     #[error("the uninstallation is incomplete; fix the cause and run `kdump-loader service uninstall` again to finish it")]
     Unfinished {
-        /// What went wrong.
+        /// The error.
         #[source]
         source: Box<Error>,
     },
-    /// It went wrong, and nothing is left of it.
+    /// The installation failed and was undone.
     #[error("the installation failed, and all its changes were undone")]
     Undone {
-        /// What went wrong.
+        /// The error.
         #[source]
         source: Box<Error>,
     },
-    /// It went wrong, and undoing it did, too.
+    /// The installation failed, and so did undoing it.
     #[error(
         "the installation failed, and its changes could not all be undone ({undoing}); run `kdump-loader service uninstall` to undo the rest"
     )]
     Half {
-        /// Why it could not be undone.
+        /// The error while undoing.
         undoing: Box<Error>,
-        /// What went wrong in the first place.
+        /// The first error.
         #[source]
         source: Box<Error>,
     },
 }
 
-/// What an installation will do with the settings of the service that the distribution has. A configuration that an earlier installation
-/// generated has them already.
+/// What an installation does with the settings of the distribution's service. A config that an
+/// earlier installation generated already has them.
 pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Settings, Error> {
     let tree = tree::Tree::new(root)?;
     if tree.look(layout::CONFIGURATION)? == tree::Found::Absent {
@@ -181,12 +186,12 @@ pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Set
     let generated = ledger::Ledger::read(&tree)?.is_some_and(|ledger| ledger.entry(layout::CONFIGURATION).is_some());
     match distribution_of(&tree, distribution) {
         Ok(distribution) if !generated => Ok(settings::read(&tree, distribution)?.beside_a_configuration()),
-        // Nothing needs to be known of the distribution then.
+        // The config exists, so the distribution does not matter.
         _ => Ok(Settings::default()),
     }
 }
 
-/// The distribution that was named, or the one that the machine says it is.
+/// The named distribution, or the machine's own.
 fn distribution_of(tree: &tree::Tree, named: Option<Distribution>) -> Result<Distribution, Error> {
     named.map_or_else(|| Distribution::of(tree), Ok)
 }

@@ -10,6 +10,7 @@ use handoff::PAGE_SIZE;
 use handoff::block::MAX_REGIONS;
 use object::elf::ELFMAG;
 
+use crate::REPORT_IT;
 use crate::image::{Image, SegmentKind};
 use crate::machine::Machine;
 use crate::phys::PhysRange;
@@ -22,10 +23,10 @@ const _: () = assert!(MAX_SEGMENTS <= MAX_REGIONS, "every segment may be a regio
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Too many segments.
-    #[error("the image has {0} segments, but the kernel takes {MAX_SEGMENTS} at most")]
+    #[error("the image has {0} segments, but the kernel accepts at most {MAX_SEGMENTS}: {REPORT_IT}")]
     TooManySegments(usize),
     /// A segment is not made of whole pages.
-    #[error("segment {name} at {range} is not made of whole pages of {PAGE_SIZE} bytes")]
+    #[error("segment {name} at {range} is not made of whole pages of {PAGE_SIZE} bytes: {REPORT_IT}")]
     Unaligned {
         /// Which.
         name: &'static str,
@@ -33,7 +34,7 @@ pub enum Error {
         range: PhysRange,
     },
     /// A segment leaves the crash region.
-    #[error("segment {name} at {range} leaves the crash region {region}")]
+    #[error("segment {name} at {range} is not inside the crash region {region}: {REPORT_IT}")]
     Outside {
         /// Which.
         name: &'static str,
@@ -43,7 +44,7 @@ pub enum Error {
         region: PhysRange,
     },
     /// Two segments share memory.
-    #[error("segment {name} at {range} overlaps segment {other} at {other_range}")]
+    #[error("segment {name} at {range} overlaps segment {other} at {other_range}: {REPORT_IT}")]
     Overlap {
         /// One.
         name: &'static str,
@@ -55,7 +56,7 @@ pub enum Error {
         other_range: PhysRange,
     },
     /// More bytes than memory.
-    #[error("segment {name} has {file_len} bytes but {range} holds only {}", range.len())]
+    #[error("segment {name} has {file_len} bytes, but {range} holds only {}: {REPORT_IT}", range.len())]
     Overfull {
         /// Which.
         name: &'static str,
@@ -66,8 +67,8 @@ pub enum Error {
     },
     /// The kernel takes at most half of RAM.
     #[error(
-        "{what} takes {len} bytes, but the kernel takes at most half of this machine's memory, {limit} bytes; \
-         use a smaller initrd or add memory"
+        "{what} takes {len} bytes, but the kernel accepts at most half of this machine's memory, {limit} bytes: use a \
+         smaller initrd, or add memory"
     )]
     HalfOfRam {
         /// A segment, or all of them.
@@ -78,15 +79,16 @@ pub enum Error {
         limit: u64,
     },
     /// The entry point is in no segment.
-    #[error("the entry point {entry:#x} lies outside the purgatory's segment")]
+    #[error("the entry point {entry:#x} is outside the purgatory's segment: {REPORT_IT}")]
     Entry {
         /// The entry point.
         entry: u64,
     },
     /// A second segment looks like the elfcorehdr.
     #[error(
-        "segment {name} at {range} begins with ELF magic (7f 45 4c 46): on hotplug the kernel would take it for the elfcorehdr and \
-         overwrite it; an initrd is a cpio archive, plain or compressed; a purgatory's text must not begin with its ELF header"
+        "segment {name} at {range} begins with ELF magic (7f 45 4c 46), so on hotplug the kernel would overwrite it as if \
+         it were the elfcorehdr: use an initrd that is a cpio archive, plain or compressed, and a purgatory whose text \
+         does not begin with its ELF header"
     )]
     ElfMagic {
         /// Which.
@@ -95,7 +97,7 @@ pub enum Error {
         range: PhysRange,
     },
     /// The elfcorehdr does not begin with ELF magic.
-    #[error("the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it")]
+    #[error("the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: {REPORT_IT}")]
     NoElfMagic {
         /// Where.
         range: PhysRange,

@@ -48,7 +48,7 @@ const KERNELS_ELFCOREHDR_LEN: usize = 30;
 const KERNELS_DMCRYPTKEYS_LEN: usize = 31;
 /// Parameters that only the loader may give, each with its reason.
 const OURS: [(&str, &str); 2] =
-    [("elfcorehdr", "the loader decides where the elfcorehdr lies"), ("purgatory.report", "the purgatory fills it in")];
+    [("elfcorehdr", "the loader decides where the elfcorehdr goes"), ("purgatory.report", "the purgatory fills it in")];
 
 /// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's
 /// field if the purgatory `reports`, for a kernel that reads `cmdline_size` bytes. If only the
@@ -167,8 +167,8 @@ pub fn text(line: &[u8]) -> String {
 pub enum Error {
     /// The kernel would cut it.
     #[error(
-        "the command line needs {needed} bytes ({base} given, {added} added by the loader), but this kernel reads {cmdline_size}; \
-         shorten it by {excess}"
+        "the command line needs {needed} bytes ({base} given, {added} added by the loader), but this kernel reads \
+         {cmdline_size}: shorten it by {excess}"
     )]
     TooLong {
         /// Bytes with everything, the NUL included.
@@ -183,7 +183,7 @@ pub enum Error {
         excess: usize,
     },
     /// A control character: the kernel would stop at NUL and break words at others.
-    #[error("the command line contains {character:?} at byte {at}; take it out")]
+    #[error("the command line contains the control character {character:?} at byte {at}: take it out")]
     Character {
         /// Which.
         character: char,
@@ -191,13 +191,13 @@ pub enum Error {
         at: usize,
     },
     /// A quote is never closed.
-    #[error("the command line opens a quote at byte {at} that nothing closes; close it")]
+    #[error("the command line opens a quote at byte {at} and never closes it: add the closing quote")]
     OpenQuote {
         /// Where.
         at: usize,
     },
     /// A parameter that the loader itself appends.
-    #[error("the command line already contains {word}, but {reason}; take it out")]
+    #[error("the command line already contains {word}, but {reason}: take it out")]
     Ours {
         /// The parameter.
         word: String,

@@ -101,13 +101,13 @@ fn known_formats() -> String {
 
 /// What a file that is no kernel of ours begins like: signature, what it is, where to go from there.
 const FOREIGN: &[(&[u8], &str)] = &[
-    (&ELFMAG, "an ELF file, and no vmlinux for x86-64: nothing of it is mapped where Linux maps itself"),
+    (&ELFMAG, "an ELF file other than a vmlinux for x86-64: no segment is mapped where Linux maps itself"),
     (b"\x1f\x8b", "gzip-compressed data; unpack it with gunzip"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed data; unpack it with unzstd"),
     (b"\xfd7zXZ\0", "xz-compressed data; unpack it with unxz"),
     (b"BZh", "bzip2-compressed data; unpack it with bunzip2"),
     (b"\x04\x22\x4d\x18", "lz4-compressed data; unpack it with unlz4"),
-    (b"070701", "a cpio archive, perhaps the initial RAM disk; pass that with --initrd"),
+    (b"070701", "a cpio archive, perhaps the initrd; pass it with --initrd"),
 ];
 
 /// Offset of the offset of the PE header in an executable that begins with `MZ` (PE/COFF specification, "MS-DOS Stub").
@@ -121,9 +121,9 @@ fn describe(bytes: &[u8]) -> &'static str {
         bytes.get(PE_OFFSET_AT..).and_then(|rest| rest.first_chunk()).map(|offset| u32::from_le_bytes(*offset) as usize);
     let pe_header = pe_offset.and_then(|offset| bytes.get(offset..)).filter(|_| bytes.starts_with(b"MZ"));
     if pe_header.is_some_and(|header| header.starts_with(b"PE\0\0")) {
-        return "an EFI program, and no unified kernel image, for it has no section .linux";
+        return "an EFI program that is not a unified kernel image: it has no section .linux";
     }
-    "something whose first bytes do not tell what it is"
+    "data of an unknown format"
 }
 
 /// Why a file is not a kernel that can be placed.
@@ -141,10 +141,10 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {
     /// It has no bytes.
-    #[error("it is empty")]
+    #[error("the file is empty: copy it again")]
     Empty,
     /// It ends inside something.
-    #[error("it is truncated, or no bzImage: it ends at {len:#x}, but {part} goes to {end:#x}; copy it again")]
+    #[error("it is truncated, or not a bzImage: the file ends at {len:#x}, but {part} ends at {end:#x}; copy it again")]
     Truncated {
         /// Its length.
         len: usize,
@@ -154,7 +154,7 @@ pub enum Defect {
         end: u64,
     },
     /// It is something else.
-    #[error("it is no {known} but {found}")]
+    #[error("it is not a {known}, but {found}")]
     UnknownFormat {
         /// What it looks like.
         found: &'static str,
@@ -162,10 +162,10 @@ pub enum Defect {
         known: String,
     },
     /// The running kernel would not know it.
-    #[error("kexec_file_load takes bzImages only: leave --file (or -s) out, or take the bzImage of the same kernel")]
+    #[error("kexec_file_load accepts bzImages only: leave --file (or -s) out, or use the bzImage of the same kernel")]
     NotForKernel,
     /// The segments of a vmlinux cannot be loaded as they are.
-    #[error("{what} ({at:#x}): it is damaged, or no kernel that can be loaded anywhere; take the bzImage of the same kernel")]
+    #[error("{what} ({at:#x}): it is damaged, or not a kernel that can run at any address; use the bzImage of the same kernel")]
     Segments {
         /// What is wrong.
         what: &'static str,
@@ -174,8 +174,8 @@ pub enum Defect {
     },
     /// The segments of a vmlinux hold no code.
     #[error(
-        "there is no code at its entry point ({entry:#x}): it holds debug information only, as made by objcopy --only-keep-debug; take the \
-         kernel that it belongs to"
+        "its entry point ({entry:#x}) holds no code: the file has debug information only, as after \
+         objcopy --only-keep-debug; use the kernel that it belongs to"
     )]
     WithoutCode {
         /// The entry point.
@@ -190,7 +190,10 @@ pub enum Defect {
         defect: Box<Defect>,
     },
     /// A field that is the same in every kernel is not.
-    #[error("its {field} at {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, or not a bzImage")]
+    #[error(
+        "its {field} at offset {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, or not a bzImage; \
+         copy it again"
+    )]
     Damaged {
         /// Name in boot.rst.
         field: &'static str,
@@ -203,7 +206,7 @@ pub enum Defect {
     },
     /// The boot protocol is too old.
     #[error(
-        "its boot protocol is {}.{:02}, but the loader needs {}.{:02} (Linux 3.8) or newer",
+        "its boot protocol is {}.{:02}, but the loader needs {}.{:02} (Linux 3.8) or newer: use a newer kernel",
         found >> 8, found & 0xff, needed >> 8, needed & 0xff
     )]
     OldProtocol {
@@ -213,31 +216,31 @@ pub enum Defect {
         needed: u16,
     },
     /// A zImage.
-    #[error("it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH); build a bzImage")]
+    #[error("it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH): use a bzImage")]
     LoadedLow {
         /// `loadflags`.
         loadflags: u8,
     },
     /// It has no 64-bit entry point.
-    #[error("it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64); take an amd64 one")]
+    #[error("it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64): use a 64-bit one (amd64)")]
     Only32Bit {
         /// `xloadflags`.
         xloadflags: u16,
     },
     /// It runs only where it was linked, or only below 4 GiB.
-    #[error("it cannot be loaded at any address (lacks {lacks}), as a capture kernel must; build it with CONFIG_RELOCATABLE")]
+    #[error("it cannot run at any address, as a capture kernel must (it lacks {lacks}): use one built with CONFIG_RELOCATABLE")]
     NotRelocatable {
         /// Which property is missing, by its name in boot.rst.
         lacks: &'static str,
     },
     /// Its alignment is no power of two.
-    #[error("its kernel_alignment is {found:#x}, which is no power of two: it is damaged")]
+    #[error("its kernel_alignment is {found:#x}, which is not a power of two: it is damaged; copy it again")]
     Alignment {
         /// `kernel_alignment`.
         found: u32,
     },
     /// Its setup header is of impossible length.
-    #[error("its setup header ends at {end:#x} instead of between {least:#x} and {most:#x}: it is damaged")]
+    #[error("its setup header ends at {end:#x}, outside {least:#x} to {most:#x}: it is damaged; copy it again")]
     HeaderLength {
         /// 0x202 plus the byte at 0x201.
         end: usize,
@@ -247,7 +250,7 @@ pub enum Defect {
         most: usize,
     },
     /// It says that it needs less memory than its payload takes.
-    #[error("its init_size is {init_size:#x}, less than the {payload:#x} bytes of its payload: it is damaged")]
+    #[error("its init_size is {init_size:#x}, less than its payload of {payload:#x} bytes: it is damaged; copy it again")]
     InitSize {
         /// `init_size`.
         init_size: u64,

@@ -81,6 +81,9 @@ use crate::phys::PhysRange;
 use crate::purgatory::Kind;
 use crate::request::Request;
 
+/// The end of every message about a mistake of this crate itself.
+const REPORT_IT: &str = "this is a mistake in the loader; please report it with the output of `kdump-loader plan`";
+
 /// Builds the image that `request` asks for on `machine`. Nothing is changed.
 ///
 /// The image borrows the capture kernel and the initrd from the request.
@@ -145,17 +148,17 @@ pub enum Error {
     /// The purgatory's file is no purgatory, or cannot be bound where it is placed.
     Purgatory(#[from] purgatory::Error),
     /// The initial RAM disk is an empty file.
-    #[error("{} is empty: an initrd was asked for, but there is none in it", path.display())]
+    #[error("the initrd {} is empty: name the initrd's file, or leave --initrd out", path.display())]
     EmptyInitrd {
         /// The file.
         path: PathBuf,
     },
-    /// What was asked for of the crash region is not of it.
-    #[error("nothing of the crash region {crash_region} lies in {window}, where the image was asked to stay")]
+    /// The requested window and the crash region have no whole page in common.
+    #[error("the requested window {window} holds no page of the crash region {crash_region}: choose one inside of it")]
     Window {
-        /// What was asked for.
+        /// [`Request::window`].
         window: PhysRange,
-        /// The region.
+        /// The region that images go into.
         crash_region: PhysRange,
     },
     /// There is no room.

@@ -37,8 +37,9 @@ const SUGGESTION_STEP: u64 = 16 * MIB;
 pub enum Error {
     /// The image needs more than the crash region has.
     #[error(
-        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB) and the region has {have} bytes ({} MiB); \
-         boot this kernel with crashkernel={suggested_mib}M or more, which leaves the capture kernel memory to run in",
+        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB), but the region has {have} bytes \
+         ({} MiB); boot this kernel with crashkernel={suggested_mib}M or more, which leaves the capture kernel memory to \
+         run in",
         needed.div_ceil(MIB), have / MIB
     )]
     RegionTooSmall {
@@ -52,7 +53,10 @@ pub enum Error {
         suggested_mib: u64,
     },
     /// A size is so large that addresses do not fit 64 bits: a damaged file or machine description.
-    #[error("{what} of {size:#x} bytes does not fit the address space: the file or the machine's description is damaged")]
+    #[error(
+        "{what} of {size:#x} bytes does not fit the address space: copy the kernel again; if this is a snapshot, take it \
+         again"
+    )]
     Overflow {
         /// Which segment.
         what: &'static str,
@@ -60,15 +64,13 @@ pub enum Error {
         size: u64,
     },
     /// The kernel's header asks for an impossible alignment.
-    #[error("the capture kernel asks for alignment {alignment:#x}, which is not a power of two: its file is damaged")]
+    #[error("the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is damaged; copy it again")]
     Alignment {
         /// What it asks for.
         alignment: u64,
     },
     /// The crash region does not begin at a page, or at 0, where the purgatory believes none.
-    #[error(
-        "the crash region {region} does not begin at a page of {PAGE_SIZE} bytes above 0: the machine's description is damaged"
-    )]
+    #[error("the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a snapshot, take it again")]
     RegionMisplaced {
         /// The region.
         region: PhysRange,

@@ -26,11 +26,14 @@ pub(crate) const TRAILER_ALIGN: u64 = 64;
 /// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
 const MAX_LEN: u64 = 1 << 20;
 
+/// What to do with an ELF file that a linker did not finish.
+const RELINK: &str = "it was linked with the wrong options; build it with `cargo xtask build`";
+
 /// Why a file is no purgatory, or cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file has no ELF magic.
-    #[error("{} is not an ELF file: it begins with {found:02x?}; a purgatory is made by `cargo xtask build`", path.display())]
+    #[error("{} is not an ELF file: it begins with {found:02x?}; build a purgatory with `cargo xtask build`", path.display())]
     NotElf {
         /// The file.
         path: PathBuf,
@@ -38,7 +41,10 @@ pub enum Error {
         found: Vec<u8>,
     },
     /// The ELF file is for something else.
-    #[error("{} is no purgatory: its {field} is {found}, not {expected}; a purgatory is made by `cargo xtask build`", path.display())]
+    #[error(
+        "{} is not a purgatory: its {field} is {found}, not {expected}; build one with `cargo xtask build`",
+        path.display()
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -50,7 +56,7 @@ pub enum Error {
         expected: u64,
     },
     /// The ELF file cannot be read.
-    #[error("{} is damaged: its {what} cannot be read; build it again with `cargo xtask build`", path.display())]
+    #[error("{} is damaged: its {what} cannot be read; build a purgatory with `cargo xtask build`", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -62,7 +68,7 @@ pub enum Error {
     },
     /// It would have to be relocated.
     #[error(
-        "{} has {bytes} bytes of relocations in section {section}: it would not run where it is bound; it was linked with wrong options",
+        "{} has {bytes} bytes of relocations in section {section}, so it would not run at another address: {RELINK}",
         path.display()
     )]
     Relocations {
@@ -74,7 +80,7 @@ pub enum Error {
         bytes: u64,
     },
     /// Something it uses is in another file.
-    #[error("{} uses the symbol {symbol:?}, which it does not define; it was linked with wrong options", path.display())]
+    #[error("{} uses the symbol {symbol:?} but does not define it: {RELINK}", path.display())]
     Undefined {
         /// The file.
         path: PathBuf,
@@ -82,7 +88,7 @@ pub enum Error {
         symbol: String,
     },
     /// Its segments are not the ones of the linker script.
-    #[error("{} is not laid out like a purgatory: {what}", path.display())]
+    #[error("{} is not laid out like a purgatory: {what}; build one with `cargo xtask build`", path.display())]
     Layout {
         /// The file.
         path: PathBuf,
@@ -91,8 +97,8 @@ pub enum Error {
     },
     /// There is no room for the block.
     #[error(
-        "{} has no section {HANDOFF_SECTION}: it is no purgatory of ours, and the kernel's and kexec-tools' are objects (purgatory.ro), not \
-         linked files",
+        "{} has no section {HANDOFF_SECTION}, so it is not a kdump-purgatory; those of the kernel and of kexec-tools are \
+         objects (purgatory.ro), not linked files",
         path.display()
     )]
     NoHandoff {
@@ -101,7 +107,8 @@ pub enum Error {
     },
     /// The block is of another version.
     #[error(
-        "{} was built for another handoff block: {field} {found}, this loader's is {expected}; use the purgatory of the same release",
+        "{} was built for another handoff block: its {field} is {found}, this loader's is {expected}; use the purgatory of \
+         the same release",
         path.display()
     )]
     Version {

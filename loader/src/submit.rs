@@ -30,14 +30,15 @@ const KEXEC_ARCH_X86_64: u64 = 62 << 16;
 pub enum Error {
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_load (EPERM): it needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0, tries left in \
-         kernel.kexec_load_limit_panic, and no lockdown (Secure Boot locks down; then load a signed kernel with --file)"
+        "the kernel does not permit kexec_load (EPERM): run as root (CAP_SYS_BOOT), with kernel.kexec_load_disabled=0 and \
+         kernel.kexec_load_limit_panic not 0; if the kernel is locked down, as under Secure Boot, load a signed kernel \
+         with --file"
     )]
     NotPermitted,
     /// EACCES.
     #[error(
-        "a security module forbids kexec_load (EACCES): under Secure Boot, or where IMA appraises kernels, only kexec_file_load with a signed \
-         kernel works; load one with --file, or see the ima_policy of this machine"
+        "a security module forbids kexec_load (EACCES), as under Secure Boot or where IMA appraises kernels: load a \
+         signed kernel with --file, or see this machine's ima_policy"
     )]
     Forbidden,
     /// EBUSY, for too long.
@@ -45,8 +46,8 @@ pub enum Error {
     Busy(#[from] Busy),
     /// EADDRNOTAVAIL.
     #[error(
-        "the kernel says that a segment or the entry point {entry:#x} is outside its crash region (EADDRNOTAVAIL); it was resized or \
-         moved since /proc/iomem was read: try again"
+        "the kernel finds a segment or the entry point {entry:#x} outside its crash region (EADDRNOTAVAIL), so the region \
+         was resized after /proc/iomem was read: try again"
     )]
     AddressNotAvailable {
         /// The entry point.
@@ -54,8 +55,8 @@ pub enum Error {
     },
     /// EINVAL.
     #[error(
-        "the kernel finds the arguments of kexec_load invalid (EINVAL): flags {flags:#x}, {segments} segments; if `kdump-loader plan` \
-         succeeds here, please report its output together with `uname -r`"
+        "the kernel rejects the arguments of kexec_load (EINVAL): flags {flags:#x}, {segments} segments; if \
+         `kdump-loader plan` succeeds, please report its output and that of `uname -r`"
     )]
     Invalid {
         /// The flags.
@@ -65,18 +66,21 @@ pub enum Error {
     },
     /// ENOMEM.
     #[error(
-        "the kernel found no memory for the image's control pages (ENOMEM); the crash region may be full: boot with a larger \
-         crashkernel="
+        "the kernel found no memory for the image's control pages (ENOMEM): the crash region may be full; boot with a \
+         larger crashkernel="
     )]
     NoMemory,
     /// EFAULT.
     #[error(
-        "the kernel could not read the image from this process (EFAULT), which holds it in memory of its own: look into dmesg for memory \
-         errors; without any, please report this together with `kdump-loader plan` and `uname -r`"
+        "the kernel could not read the image from this process's memory (EFAULT): look for memory errors in dmesg; if \
+         there are none, please report this with the output of `kdump-loader plan` and `uname -r`"
     )]
     Fault,
     /// ENOSYS.
-    #[error("this kernel has no kexec_load (ENOSYS): it was built without CONFIG_KEXEC, or a sandbox filters the system call")]
+    #[error(
+        "this kernel has no kexec_load (ENOSYS): it was built without CONFIG_KEXEC, or a sandbox blocks the system call; \
+         try --file, or boot a kernel that has it"
+    )]
     NotImplemented,
     /// Anything else.
     #[error("kexec_load failed: {}", std::io::Error::from_raw_os_error(*errno))]

@@ -1,8 +1,9 @@
-//! [14] The record of what was armed: the kernel says only *that* an image is armed, this says *which*.
+//! [14] The record of the armed image. The kernel only reports *that* an image is armed; the record
+//! says *which*.
 //!
-//! *On entry* an image that the kernel has taken. *On exit* a file below /run, which a reboot empties. It is believed only while the
-//! kernel still has an image and the boot is the same. The kernel does not say whose image it has; [`crate::hotplug::outdated`] finds out most that
-//! another loader has armed over ours since then.
+//! *On entry* an image that the kernel has loaded. *On exit* a file below /run, which a reboot
+//! empties. The record is valid during the same boot, while an image is armed. If another loader
+//! has replaced the image, [`crate::hotplug::outdated`] usually notices.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -29,45 +30,46 @@ const SET_ASIDE: &str = "run/kdump-loader/armed.json.aside";
 const LOCK: &str = "run/kdump-loader/lock";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 
-/// The shape of the record.
+/// Version of the record's format.
 pub const VERSION: u32 = 1;
 
-/// How long another kdump-loader may take: it may wait for the kernel's lock itself ([`loader::submit`]), more than once.
+/// How long another kdump-loader may take. It may wait for the kernel's lock ([`loader::submit`])
+/// more than once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two looks at the lock.
+/// Pause between two attempts to take a lock.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What was armed, when and how.
+/// An armed image: what, when and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The shape of this file, [`VERSION`].
+    /// Version of the format, [`VERSION`].
     #[serde(default)]
     pub version: u32,
     /// /proc/sys/kernel/random/boot_id at that time.
     pub boot_id: String,
     /// Seconds since 1970.
     pub armed_at: u64,
-    /// The capture kernel's file. Text, and not a path: JSON has no room for bytes that are none.
+    /// The capture kernel's file, as text, because JSON cannot hold arbitrary bytes.
     pub kernel: String,
-    /// The initial RAM disk's file.
+    /// The initrd's file.
     #[serde(default)]
     pub initrd: Option<String>,
-    /// Whether the kernel kept the elfcorehdr current when it was armed.
+    /// Whether the kernel updated the elfcorehdr when the image was armed.
     #[serde(default)]
     pub hotplug: bool,
     /// The system call that armed it.
     #[serde(default)]
     pub call: Call,
-    /// What the kernel was given as the capture kernel's command line, where it made the image itself.
+    /// The capture kernel's command line, if the kernel built the image.
     #[serde(default)]
     pub command_line: Option<String>,
-    /// The image, where the loader made it.
+    /// The image, if the loader built it.
     #[serde(default)]
     pub image: Option<Summary>,
     /// What it was made from.
     #[serde(default)]
     pub origin: Option<Origin>,
-    /// What its elfcorehdr listed when it was armed.
+    /// The contents of its elfcorehdr when it was armed.
     #[serde(default)]
     pub listing: Option<Listing>,
     /// What `load` warned about when it was armed ([`crate::findings::advice`]).
@@ -79,28 +81,28 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
-    /// kexec_load(2), with an image of the loader's.
+    /// kexec_load(2); the loader built the image.
     #[default]
     KexecLoad,
-    /// kexec_file_load(2), with one of the kernel's.
+    /// kexec_file_load(2); the kernel built the image.
     KexecFileLoad,
 }
 
-/// Why the record could not be written or read.
+/// Why a state file could not be written, read or locked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or directory refused.
+    /// A system call failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// Another process does not end.
+    /// Another process holds the lock for too long.
     #[error(
         "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v on that file, then try again",
         path.display(), waited.as_secs()
@@ -108,10 +110,10 @@ pub enum Error {
     Busy {
         /// The lock.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long this process has waited.
         waited: Duration,
     },
-    /// The record is not one.
+    /// The record cannot be parsed.
     #[error("{} is not a valid record; load the image again to replace it", path.display())]
     Garbled {
         /// The file.
@@ -122,14 +124,14 @@ pub enum Error {
     },
 }
 
-/// What is known about the armed image.
+/// What the record says about the armed image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// This is it.
+    /// The record of the image.
     Image(Box<Record>),
-    /// Nothing is written down: another loader armed it, or this one could not write, or was killed before it did.
+    /// There is no record: another loader armed the image, or this one could not write the record.
     Nothing,
-    /// There is a record, of an earlier boot.
+    /// The record is from an earlier boot.
     Stale,
 }
 
@@ -140,7 +142,7 @@ impl Record {
         Ok(Self { call: Call::KexecLoad, command_line: None, image: Some(image), ..record })
     }
 
-    /// A record of an image that the kernel has made of these files, armed now.
+    /// A record of an image that the kernel has built from these files, armed now.
     pub fn by_kernel(
         root: &Path,
         command_line: String,
@@ -167,13 +169,13 @@ impl Record {
         })
     }
 
-    /// With what can be compared later on: what it was made from, and of what machine.
+    /// Adds what later comparisons need: what the image was made from, and the machine.
     pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<RecordedAdvice>) -> Self {
         Self { origin: Some(origin), listing, advice, ..self }
     }
 
-    /// The physical address of its elfcorehdr: its segment's, or where the kernel's loader puts it, at the start of the crash region, from which it
-    /// fills it upwards (`load_crashdump_segments`, arch/x86/kernel/crash.c).
+    /// The physical address of its elfcorehdr. The kernel's loader places it at the start of the
+    /// crash region, which it fills upwards (`load_crashdump_segments`, arch/x86/kernel/crash.c).
     pub fn elfcorehdr(&self, crash_region: Option<PhysRange>) -> Option<u64> {
         match (&self.image, self.call) {
             (Some(image), _) => image.segments.iter().find(|segment| segment.name == "elfcorehdr").map(|segment| segment.start),
@@ -182,7 +184,8 @@ impl Record {
         }
     }
 
-    /// Puts it in the place of the last one, whole or not at all. Addresses are for root's eyes only, as in /proc/iomem.
+    /// Replaces the previous record atomically. Only root can read it, because it has physical
+    /// addresses, as /proc/iomem does.
     pub fn write(&self, root: &Path) -> Result<(), Error> {
         write_whole(&root.join(FILE), self)?;
         let aside = root.join(SET_ASIDE);
@@ -190,36 +193,38 @@ impl Record {
     }
 }
 
-/// Writes a state file in JSON, whole or not at all, readable by root only.
+/// Writes a state file in JSON atomically, readable by root only.
 pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Error> {
     state::replace(path, &serde_json::to_vec_pretty(content).expect("strings and integers always serialize"))
 }
 
-/// A turn at arming. Dropping it, or dying, ends it.
+/// A lock that this process holds. Dropping it, or the end of the process, releases it.
 #[derive(Debug)]
-pub struct Turn {
+pub struct HeldLock {
     _locked: File,
 }
 
-/// Waits for our turn, no longer than `patience`: of two loads at once, the image that is armed last must also be the one that is
-/// written down last. `says` is called before the first pause.
-pub fn wait_for_turn(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+/// Takes the lock of arming and recording, or fails after `patience`. Of two loads at once, the
+/// image that is armed last must also be the one that is recorded last. `says` is called before the
+/// first pause.
+pub fn wait_for_arming_lock(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
     wait_for_lock(root.join(LOCK), patience, says)
 }
 
-/// The same for another lock file. Only root can open it: a user who could would keep this machine without a dump.
-pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+/// The same for another lock file. Only root can open it, because a user who held it could prevent
+/// every reload.
+pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
     let file = state::create(&path)?;
-    wait_for_file(file, path, patience, says)
+    wait_for_file_lock(file, path, patience, says)
 }
 
 /// The same for a file or directory that is open already.
-pub fn wait_for_file(file: File, path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<Turn, Error> {
+pub fn wait_for_file_lock(file: File, path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
     let begin = Instant::now();
     let mut says = Some(says);
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Turn { _locked: file }),
+            Ok(()) => return Ok(HeldLock { _locked: file }),
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
             Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => return Err(Error::Busy { path, waited: patience }),
             Err(TryLockError::WouldBlock) => {
@@ -230,26 +235,27 @@ pub fn wait_for_file(file: File, path: PathBuf, patience: Duration, says: impl F
     }
 }
 
-/// Whether somebody holds a lock.
+/// Whether a process holds the lock.
 pub fn is_locked(path: &Path) -> bool {
     state::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Moves the record out of sight: whoever is killed while the kernel changes images must not leave one that tells of the old image.
-/// What such a one has left out of sight tells of an image that is long gone, so it is removed first.
+/// Moves the record aside: if this process is killed while the kernel replaces the image, no record
+/// of the old image remains. An older record that a killed process has moved aside is removed
+/// first.
 pub fn set_aside(root: &Path) -> Result<(), Error> {
     let (path, aside) = (root.join(FILE), root.join(SET_ASIDE));
     absent_is_fine(fs::remove_file(&aside).map_err(|error| (error, "remove", aside.clone())))?;
     absent_is_fine(fs::rename(&path, aside).map_err(|error| (error, "set aside", path)))
 }
 
-/// Undoes [`set_aside`]: the image it tells of is still armed.
+/// Undoes [`set_aside`], because the old image is still armed.
 pub fn restore(root: &Path) -> Result<(), Error> {
     let path = root.join(SET_ASIDE);
     absent_is_fine(fs::rename(&path, root.join(FILE)).map_err(|error| (error, "restore", path)))
 }
 
-/// Removes the record: no image is armed any more.
+/// Removes the record, because its image is no longer armed.
 pub fn forget(root: &Path) -> Result<(), Error> {
     for file in [FILE, SET_ASIDE] {
         let path = root.join(file);
@@ -265,7 +271,7 @@ pub(crate) fn absent_is_fine(result: Result<(), (std::io::Error, &'static str, P
     }
 }
 
-/// What is known about the image that is armed now. The caller has asked the kernel whether one is.
+/// Reads the record of the armed image. The caller has checked that an image is armed.
 pub fn read(root: &Path) -> Result<Known, Error> {
     let path = root.join(FILE);
     let text = match state::read(&path) {
@@ -276,7 +282,7 @@ pub fn read(root: &Path) -> Result<Known, Error> {
     if record.boot_id == boot_id(root)? { Ok(Known::Image(Box::new(record))) } else { Ok(Known::Stale) }
 }
 
-/// Which boot this is.
+/// Identifier of the current boot.
 pub fn boot_id(root: &Path) -> Result<String, Error> {
     let path = root.join(BOOT_ID);
     let text = fs::read_to_string(&path).map_err(failed("read", &path))?;

@@ -1,7 +1,12 @@
-//! [14a] Files and directories that this program writes as root.
+//! [14a] Writes files and directories as root.
 //!
-//! *On entry* a path, and what must be there. *On exit* a file that is there as a whole, or the one that was there before. Nothing is written
-//! through a symbolic link, and the umask decides nothing: in a directory that others may write, a planted name must not send root elsewhere.
+//! *On entry* a path and its new content.
+//!
+//! *On exit*
+//! - the complete new file, or after an error the old one
+//! - nothing was written through a symbolic link, which another user could have planted in a
+//!   writable directory
+//! - the mode does not depend on the umask
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -9,20 +14,21 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// How many names are tried for the new file. A leftover of a killed process takes one of them at most.
+/// Limit of attempts to find a free name for the new file. A killed process leaves one such file at
+/// most.
 const ATTEMPTS: u32 = 8;
 
 /// Replaces the file at `path`, or creates it, with these permission bits.
 ///
-/// The new file is created beside it (`O_CREAT | O_EXCL`, which follows no link), synced, and renamed.
-/// It keeps the group of the old one, so that the same users can read it as before. The owner is the user who writes: a file that another
-/// user has planted must not stay in that user's hands.
+/// The new file is created beside it (`O_CREAT | O_EXCL`, which follows no link), synced, and
+/// renamed. It keeps the group of the old one, so that the same users can read it. Its owner is the
+/// writing user: a file that another user has planted must not stay that user's.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if something other than a regular file is at `path`: a link, a directory or a device stays as it is.
-/// `PermissionDenied` if this user cannot give the new file the group of the old one.
-/// Every other error of the file system; the new file is gone then.
+/// `InvalidInput` if something other than a regular file is at `path`: a link, a directory or a
+/// device stays as it is. `PermissionDenied` if this user cannot give the new file the group of the
+/// old one. Every other error of the file system. The new file is removed then.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let old = match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
@@ -69,13 +75,15 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     }
 }
 
-/// Creates the directory at `path` and those above it that are missing, each with these permission bits.
+/// Creates the directory at `path` and those above it that are missing, each with these permission
+/// bits.
 ///
 /// A directory that exists keeps its permissions.
 ///
 /// # Errors
 ///
-/// `NotADirectory` if `path` is something else, a link included; every other error of the file system.
+/// `NotADirectory` if `path` is something else, a link included; every other error of the file
+/// system.
 pub fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
     if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists()) {
         create_directory(above, mode)?;
@@ -88,7 +96,7 @@ pub fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
                 Err(io::Error::new(ErrorKind::NotADirectory, "something other than a directory has its name"))
             }
         }
-        // The umask only takes bits away between these two calls.
+        // Until this call, the umask may have removed bits, which is safe.
         created => created.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode))),
     }
 }
@@ -108,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_replaced_as_a_whole_with_the_mode_that_was_asked_for() {
+    fn file_is_replaced_whole_with_the_requested_mode() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("status.prom");
         for (text, mode) in [("first", 0o600), ("second", 0o644)] {
@@ -161,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn new_directories_have_the_mode_that_was_asked_for_and_old_ones_keep_theirs() {
+    fn new_directories_get_the_requested_mode_and_old_ones_keep_theirs() {
         let root = tempfile::tempdir().unwrap();
         fs::set_permissions(root.path(), Permissions::from_mode(0o711)).unwrap();
         let below = root.path().join("run/kdump-loader");

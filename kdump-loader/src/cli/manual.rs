@@ -1,4 +1,5 @@
-//! The text of `--help` and the man pages besides the options: exit status, files, examples and related pages.
+//! The text of `--help` and the man pages besides the options: exit status, files, examples and
+//! related pages.
 
 /// The part of a command's page that does not come from clap.
 #[derive(Clone, Copy, Debug)]

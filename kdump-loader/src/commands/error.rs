@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// The call concerns reboots, and there is no other kexec.
     #[error("{0}")]
-    NotOurs(String),
+    NoOtherKexec(String),
     /// The other kexec cannot be run.
     #[error("cannot run {}, the kexec for reboots; set KDUMP_LOADER_KEXEC=FILE to use another", program.display())]
     Elsewhere {
@@ -88,10 +88,10 @@ pub enum Error {
     },
     /// Another kdump-loader holds the lock for too long.
     #[error(transparent)]
-    Turn(record::Error),
+    Lock(record::Error),
     /// The image is armed, but standard output failed.
     #[error("armed {identity}, but could not print the result")]
-    ArmedUntold {
+    ArmedButNotPrinted {
         /// The image's identity.
         identity: String,
         /// Why not.
@@ -219,7 +219,8 @@ impl fmt::Display for Hint {
     }
 }
 
-/// What is armed after a failed load. The kernel may free the old image before it checks the new one.
+/// What is armed after a failed load. The kernel may free the old image before it checks the new
+/// one.
 #[derive(Debug)]
 pub enum Aftermath {
     /// The old image.

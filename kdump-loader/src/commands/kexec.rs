@@ -1,4 +1,5 @@
-//! `kdump-loader kexec`, or `kexec`: does what [`crate::kexec`] decides, with kexec-tools' exit statuses.
+//! `kdump-loader kexec`, or `kexec`: does what [`crate::kexec`] decides, with kexec-tools' exit
+//! statuses.
 
 use std::env;
 use std::ffi::OsString;
@@ -28,9 +29,9 @@ use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
 /// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;
 /// A usage error, or a failure before the system call.
-const REFUSED_HERE: u8 = 1;
+const FAILED_BEFORE_CALL: u8 = 1;
 /// The kernel rejected the call, or `-S` found no answer: -1 of kexec-tools.
-const REFUSED_BY_KERNEL: u8 = 255;
+const REJECTED_BY_KERNEL: u8 = 255;
 
 /// Runs the command line after the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -38,7 +39,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(decision) => decision,
         Err(error) => {
             report(&error);
-            return ExitCode::from(REFUSED_HERE);
+            return ExitCode::from(FAILED_BEFORE_CALL);
         }
     };
     match act(decision, arguments) {
@@ -46,8 +47,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             report(&error);
             ExitCode::from(match error {
-                Error::Refused { .. } | Error::FileRefused { .. } | Error::Armed(_) => REFUSED_BY_KERNEL,
-                _ => REFUSED_HERE,
+                Error::Refused { .. } | Error::FileRefused { .. } | Error::Armed(_) => REJECTED_BY_KERNEL,
+                _ => FAILED_BEFORE_CALL,
             })
         }
     }
@@ -88,7 +89,7 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
         SystemCall::FileLoad => arm_kernels(root, wanted),
         SystemCall::Auto => {
             let Err(error) = arm_ours(root, wanted) else { return Ok(()) };
-            if !load_file::might_do_instead(&error) {
+            if !load_file::file_load_may_work(&error) {
                 return Err(error);
             }
             warn(format_args!("{}", in_full(&error)));
@@ -101,7 +102,8 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
 /// Arms with kexec_load(2) and this project's purgatory.
 fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
     preflight::privileged(root)?;
-    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another
+    // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(wanted, &machine)?;
@@ -139,12 +141,14 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
 /// Replaces this process with the other kexec, with the same arguments. Returns only on failure.
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
     if env::var_os(PASSED_ON).is_some() {
-        return Error::NotOurs(format!(
+        return Error::NoOtherKexec(format!(
             "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to the program of kexec-tools"
         ));
     }
     let named = env::var_os(ELSEWHERE).map(PathBuf::from);
-    let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else { return Error::NotOurs(elsewhere::none(because)) };
+    let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else {
+        return Error::NoOtherKexec(elsewhere::none(because));
+    };
     let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).env(PASSED_ON, "1").exec();
     Error::Elsewhere { program, source }
 }

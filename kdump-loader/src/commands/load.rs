@@ -12,8 +12,8 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{
-    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, in_full, load_file, note, print_json, request, say, set_aside,
-    turn, warn,
+    Aftermath, Error, LIVE, advise, aftermath, forget, fresh_seed, hold_arming_lock, in_full, load_file, note, print_json,
+    request, say, set_aside, warn,
 };
 use crate::cli::Load;
 
@@ -36,7 +36,8 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     }
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
-    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another
+    // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request(&arguments.image, &machine, fresh_seed())?;
@@ -44,14 +45,15 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     if !arguments.json {
         return Ok(());
     }
-    let untold = |source| Error::ArmedUntold { identity: summary.identity.clone(), source: Box::new(source) };
-    print_json(&Output { hotplug, image: &summary }).map_err(untold)
+    let not_printed = |source| Error::ArmedButNotPrinted { identity: summary.identity.clone(), source: Box::new(source) };
+    print_json(&Output { hotplug, image: &summary }).map_err(not_printed)
 }
 
-/// Builds, arms and records the requested image. Returns whether the kernel keeps it up to date, and what it is.
+/// Builds, arms and records the requested image. Returns whether the kernel keeps it up to date,
+/// and what it is.
 ///
-/// Memory or CPUs may change while the kernel loads the image. `noted` then queues another reload; if it returns
-/// false, a new image is armed at once.
+/// Memory or CPUs may change while the kernel loads the image. `noted` then queues another reload;
+/// if it returns false, a new image is armed at once.
 pub fn arm(
     root: &Path,
     machine: Machine,
@@ -63,9 +65,10 @@ pub fn arm(
     let mut image = loader::build(request, &described)?;
     let advice = advise(&image, request, &described);
 
-    let _turn = turn(root)?;
-    // The kernel adds a change during the build to the armed image, and the new image would lack it. The build takes
-    // a second and this check milliseconds, so the check after the system call rarely finds anything.
+    let _lock = hold_arming_lock(root)?;
+    // The kernel adds a change during the build to the armed image, and the new image would lack
+    // it. The build takes a second and this check milliseconds, so the check after the system call
+    // rarely finds anything.
     for _ in 0..ROUNDS {
         let Some(now) = changed(root, &described) else { break };
         note(format_args!("memory or CPUs changed during the build; building again"));
@@ -113,7 +116,7 @@ pub fn arm(
         described = now;
     }
 
-    let hotplug = follows(root, request.hotplug, armed.hotplug);
+    let hotplug = kernel_updates_image(root, request.hotplug, armed.hotplug);
     let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
     let written = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
     let made = |record: Record| record.made(origin, Some(Listing::of(&described)), advice).write(root);
@@ -137,9 +140,10 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
     Machine::read(root, Some(measured)).map_err(unread).ok()
 }
 
-/// Asks the kernel whether it keeps the armed image up to date. If not, says what to do. That the kernel accepted the
-/// flag is not enough: kernels without CONFIG_CRASH_HOTPLUG accept and ignore it (KEXEC_FLAGS, include/linux/kexec.h).
-pub(super) fn follows(root: &Path, wanted: bool, taken: bool) -> bool {
+/// Asks the kernel whether it keeps the armed image up to date. If not, says what to do. That the
+/// kernel accepted the flag is not enough: kernels without CONFIG_CRASH_HOTPLUG accept and ignore
+/// it (KEXEC_FLAGS, include/linux/kexec.h).
+pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bool {
     if !wanted {
         note(format_args!("the kernel does not update the image (--no-hotplug): load again after CPUs or memory change"));
         return false;

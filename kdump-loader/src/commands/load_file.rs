@@ -1,5 +1,5 @@
-//! `kdump-loader load --file` and `kexec -s`: the kernel builds the image, with its built-in purgatory. This is the only way
-//! under lockdown.
+//! `kdump-loader load --file` and `kexec -s`: the kernel builds the image, with its built-in
+//! purgatory. This is the only way under lockdown.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -20,8 +20,11 @@ use loader::submit::file_load;
 use loader::submit::{self, file, keys};
 use serde::Serialize;
 
-use super::load::follows;
-use super::{Aftermath, Error, LIVE, aftermath, base, forget, in_full, origin, print_json, said, say, set_aside, turn, warn};
+use super::load::kernel_updates_image;
+use super::{
+    Aftermath, Error, LIVE, aftermath, base_command_line, forget, hold_arming_lock, in_full, origin, print_advice, print_json,
+    say, set_aside, warn,
+};
 use crate::cli::Load;
 
 /// What to arm.
@@ -78,7 +81,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     if !arguments.json {
         return Ok(());
     }
-    print_json(&output).map_err(|source| Error::ArmedUntold { identity: output.kernel.clone(), source: Box::new(source) })
+    print_json(&output).map_err(|source| Error::ArmedButNotPrinted { identity: output.kernel.clone(), source: Box::new(source) })
 }
 
 /// Arms the requested files.
@@ -91,7 +94,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     origin.read(&read);
     let Files { kernel, initrd } = read;
     let defaults = uki::defaults(&kernel.input.bytes);
-    let command_line = base(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
+    let command_line = base_command_line(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
     if let Some(format) = wanted.format {
         super::expect_format(&kernel.input, format)?;
     }
@@ -105,22 +108,23 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     };
     let initrd_content = initrd.as_ref().map(|(_, content)| content);
     let (parsed, line) = file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
-    let advice = said(&advice::of_line(&command_line, machine.possible_cpus, &machine.crash_regions));
+    let advice = print_advice(&advice::of_line(&command_line, machine.possible_cpus, &machine.crash_regions));
     let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
 
     let initrd_fd = initrd.as_ref().map(|(file, _)| file.as_fd());
     let files = file::Files { kernel: kernel_fd.as_fd(), initrd: initrd_fd, command_line: &line };
 
-    let _turn = turn(root)?;
+    let _lock = hold_arming_lock(root)?;
     keys::check(root)?;
     rehearse(root, files)?;
-    // The kernel reads its memory map after this. A change in between causes one redundant reload, and none is missed.
+    // The kernel reads its memory map after this. A change in between causes one redundant reload,
+    // and none is missed.
     let listing = Present::read(root).ok().map(|present| Listing::of_present(&present));
     set_aside(root);
     file::load(files).map_err(|refusal| Error::file_refused(root, refusal, aftermath(root)))?;
     forget(root);
 
-    let hotplug = follows(root, true, true);
+    let hotplug = kernel_updates_image(root, true, true);
     let told = cmdline::text(line.as_bytes());
     let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
@@ -147,7 +151,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
 
 /// Whether kexec_load(2) is forbidden or missing, so that kexec_file_load(2) may work instead.
 /// A closed /proc/kcore also means lockdown where securityfs is not mounted.
-pub(super) fn might_do_instead(error: &Error) -> bool {
+pub(super) fn file_load_may_work(error: &Error) -> bool {
     if let Error::Machine(error) = error {
         return error.is_denied();
     }
@@ -161,7 +165,8 @@ pub(super) fn might_do_instead(error: &Error) -> bool {
     )
 }
 
-/// If an image is armed, finds out whether the kernel trusts the signature before that image is freed.
+/// If an image is armed, finds out whether the kernel trusts the signature before that image is
+/// freed.
 fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
     if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root) {
         return Ok(());
@@ -173,8 +178,9 @@ fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
     }
 }
 
-/// A descriptor for a part of a file: the file itself if the part is all of it, otherwise an in-memory file.
-/// The kernel reads regular files only. It gets the bytes that were checked, even if the path was replaced.
+/// A descriptor for a part of a file: the file itself if the part is all of it, otherwise an
+/// in-memory file. The kernel reads regular files only. It gets the bytes that were checked, even
+/// if the path was replaced.
 fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
     let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
     if regular && part.len() as u64 == read.identity.len {

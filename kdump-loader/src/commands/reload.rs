@@ -46,7 +46,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
         }
     }
     preflight::privileged(root)?;
-    let _turn = turn(root)?;
+    let _lock = hold_reload_lock(root)?;
     let mut reload = Live {
         root,
         queue,
@@ -64,13 +64,13 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
     if arguments.json { print_json(&output) } else { Ok(()) }
 }
 
-/// Takes the lock of reloads. A second reload waits for the first, and then finds most of its work done.
-/// If the lock file cannot be created, both reload.
-fn turn(root: &Path) -> Result<Option<record::Turn>, Error> {
+/// Takes the lock of reloads. A second reload waits for the first, and then finds most of its work
+/// done. If the lock file cannot be created, both reload.
+fn hold_reload_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
     let waiting = || note(format_args!("another reload is running; waiting up to {} s", PATIENCE.as_secs()));
     match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
-        Ok(turn) => Ok(Some(turn)),
-        Err(error @ record::Error::Busy { .. }) => Err(Error::Turn(error)),
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ record::Error::Busy { .. }) => Err(Error::Lock(error)),
         Err(error) => {
             warn(format_args!("{}", in_full(&error)));
             Ok(None)
@@ -108,8 +108,8 @@ impl World for Live<'_> {
         }
     }
 
-    fn refresh(&mut self) -> Result<(), Error> {
-        let result = self.reload_if_outdated();
+    fn reload_if_outdated(&mut self) -> Result<(), Error> {
+        let result = self.reload_once();
         let noted = match &result {
             Ok(()) => {
                 self.taken = Taken::default();
@@ -138,7 +138,7 @@ impl World for Live<'_> {
 
 impl Live<'_> {
     /// Waits until removed memory is gone, and arms if the armed image is out of date.
-    fn reload_if_outdated(&mut self) -> Result<(), Error> {
+    fn reload_once(&mut self) -> Result<(), Error> {
         let still_there = removal::wait(self.root, &self.taken.removed, removal::PATIENCE)?;
         let config = Config::read(self.root, Some(self.config))?;
         let reasons = self.reasons(&config)?;
@@ -182,14 +182,15 @@ impl Live<'_> {
     }
 }
 
-/// Arms what the config says, with the system call that it names. If the machine changes meanwhile, that is queued like
-/// an event, and this process takes it when the burst is over. Arming again during the burst would be redundant.
+/// Arms what the config says, with the system call that it names. If the machine changes meanwhile,
+/// that is queued like an event, and this process takes it when the burst is over. Arming again
+/// during the burst would be redundant.
 fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     match config.file {
         FilePolicy::Always => arm_kernels(root, config),
         FilePolicy::Never => arm_ours(root, config, queue),
         FilePolicy::Auto => match arm_ours(root, config, queue) {
-            Err(error) if load_file::might_do_instead(&error) => {
+            Err(error) if load_file::file_load_may_work(&error) => {
                 warn(format_args!("{}", in_full(&error)));
                 note(format_args!(
                     "trying kexec_file_load, with the kernel's built-in purgatory (file = \"auto\" in the config)"
@@ -202,7 +203,8 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
 }
 
 fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
-    // Comes first: a locked-down kernel hides part of the machine, which would look like another error.
+    // Comes first: a locked-down kernel hides part of the machine, which would look like another
+    // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
     let (request, origin) = request_for(&config.options, &machine, fresh_seed())?;

@@ -1,4 +1,5 @@
-//! `kdump-loader service …`: installs, uninstalls or checks the service around this program, and notifies systemd and udev.
+//! `kdump-loader service …`: installs, uninstalls or checks the service around this program, and
+//! notifies systemd and udev.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use crate::arm::write;
 use crate::findings::Level;
 use crate::health;
 use crate::options::config;
-use crate::service::{self, Choice, Done, Program, Turn, divert};
+use crate::service::{self, Access, Choice, Done, Program, divert};
 use serde::Serialize;
 
 use super::{Error, LIVE, OURSELVES, in_full, note, print, print_json, say, warn};
@@ -18,12 +19,13 @@ use crate::cli::{Check, Divert, Install, Service, Uninstall};
 const SYSTEMD: &str = "/run/systemd/system";
 /// Exists while udev runs.
 const UDEV: &str = "/run/udev/control";
-/// Applies files of sysctl.d (systemd-sysctl.service(8)); the second path is for a /lib that is not a link.
+/// Applies files of sysctl.d (systemd-sysctl.service(8)); the second path is for a /lib that is not
+/// a link.
 const SYSCTLS: [&str; 2] = ["/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl"];
 /// The unit that arms at boot.
 const SERVICE: &str = "kdump-loader.service";
 /// A temporary drop-in: systemd stops the unit without disarming.
-const FORGETS_TO_UNLOAD: &str = "/run/systemd/system/kdump-loader.service.d/stays-armed.conf";
+const STAYS_ARMED: &str = "/run/systemd/system/kdump-loader.service.d/stays-armed.conf";
 /// The unit that waits for queued events.
 const PATH_UNIT: &str = "kdump-loader-reload.path";
 
@@ -37,17 +39,17 @@ pub fn run(what: &Service) -> Result<(), Error> {
     }
 }
 
-fn myself() -> Result<Vec<u8>, Error> {
+fn own_program() -> Result<Vec<u8>, Error> {
     fs::read(OURSELVES).map_err(|source| Error::Program { path: OURSELVES.into(), source })
 }
 
 fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -> Result<(), Error> {
     let root = &place.root;
-    let turn = turn(root, *dry_run)?;
+    let access = access(root, *dry_run)?;
     let settings = service::taken_over(root, *distribution)?;
     let choice = Choice { mask_conflicts: *mask_conflicts, distribution: *distribution };
-    let done = service::install(&turn, Program(&myself()?), choice)?;
-    tell(&done)?;
+    let done = service::install(&access, Program(&own_program()?), choice)?;
+    print_changes(&done)?;
     settings.fates.iter().for_each(|fate| note(format_args!("{fate}")));
     if *dry_run {
         say(format_args!("dry run: nothing was changed"));
@@ -56,10 +58,10 @@ fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -
     if done.is_empty() {
         say(format_args!("already installed"));
     }
-    if turn.is_live() {
+    if access.is_live() {
         // Even if nothing was changed: an earlier run may have been killed before this.
-        let _ = fs::remove_file(FORGETS_TO_UNLOAD);
-        announce()?;
+        let _ = fs::remove_file(STAYS_ARMED);
+        reload_systemd_and_udev()?;
         apply_settings();
     }
     let others = service::conflicts(root)?;
@@ -82,12 +84,12 @@ fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -
 }
 
 /// Waits for another installation or removal, which may be waiting for systemd.
-fn turn(root: &Path, dry_run: bool) -> Result<Turn<'_>, Error> {
+fn access(root: &Path, dry_run: bool) -> Result<Access<'_>, Error> {
     if dry_run {
-        return Ok(Turn::DryRun { root });
+        return Ok(Access::DryRun { root });
     }
     let waiting = |seconds| note(format_args!("another `kdump-loader service` is running; waiting up to {seconds} s"));
-    Ok(Turn::wait(root, waiting)?)
+    Ok(Access::lock(root, waiting)?)
 }
 
 fn configuration(root: &Path) -> PathBuf {
@@ -96,20 +98,21 @@ fn configuration(root: &Path) -> PathBuf {
 
 fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let root = &place.root;
-    let turn = turn(root, *dry_run)?;
-    let live = turn.is_live();
-    // If systemd fails, the files are restored all the same, or a package's removal would leave them. The failure is
-    // reported at the end.
-    let stood_down = if live && Path::new(SYSTEMD).exists() { stand_down() } else { Ok(()) };
-    // The same if dpkg-divert fails. This is reported first, because a second run may not find the diversion.
-    let undiverted = if divert::is_diverted(root) { undivert(&turn) } else { Ok(()) };
-    let Some(done) = service::uninstall(&turn)? else {
+    let access = access(root, *dry_run)?;
+    let live = access.is_live();
+    // If systemd fails, the files are restored all the same, or a package's removal would leave
+    // them. The failure is reported at the end.
+    let stopped = if live && Path::new(SYSTEMD).exists() { stop_without_disarming() } else { Ok(()) };
+    // The same if dpkg-divert fails. This is reported first, because a second run may not find the
+    // diversion.
+    let undiverted = if divert::is_diverted(root) { undivert(&access) } else { Ok(()) };
+    let Some(done) = service::uninstall(&access)? else {
         say(format_args!("nothing is installed"));
-        let told = if live { announce().and(stood_down) } else { Ok(()) };
+        let told = if live { reload_systemd_and_udev().and(stopped) } else { Ok(()) };
         return undiverted.and(told);
     };
-    tell(&done)?;
-    let told = if live { announce().and(stood_down) } else { Ok(()) };
+    print_changes(&done)?;
+    let told = if live { reload_systemd_and_udev().and(stopped) } else { Ok(()) };
     undiverted.and(told)?;
     if live {
         note(format_args!(
@@ -120,27 +123,28 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     Ok(())
 }
 
-fn undivert(turn: &Turn<'_>) -> Result<(), Error> {
-    tell_steps(&divert::undo(turn)?)
+fn undivert(access: &Access<'_>) -> Result<(), Error> {
+    print_steps(&divert::undo(access)?)
 }
 
-fn tell_steps(steps: &[divert::Step]) -> Result<(), Error> {
+fn print_steps(steps: &[divert::Step]) -> Result<(), Error> {
     print(&steps.iter().map(|step| format!("{step}\n")).collect::<String>())
 }
 
-/// Stops the units without disarming. A unit that stayed active would not arm when it is started again, although another
-/// service may have armed meanwhile. A drop-in empties ExecStop= until systemd reloads its files.
-fn stand_down() -> Result<(), Error> {
-    let drop_in = Path::new(FORGETS_TO_UNLOAD);
+/// Stops the units without disarming. A unit that stayed active would not arm when it is started
+/// again, although another service may have armed meanwhile. A drop-in empties ExecStop= until
+/// systemd reloads its files.
+fn stop_without_disarming() -> Result<(), Error> {
+    let drop_in = Path::new(STAYS_ARMED);
     let directory = drop_in.parent().expect("a drop-in lies in a directory");
     let failed = |source| Error::Output { path: drop_in.to_owned(), source };
     write::create_directory(directory, 0o755)
         .and_then(|()| write::replace(drop_in, b"[Service]\nExecStop=\n", 0o644))
         .map_err(failed)?;
-    let told = tell_system("systemctl", &["daemon-reload"]);
+    let told = run_program("systemctl", &["daemon-reload"]);
     if told.is_ok() {
         // Fails if a unit is unknown; then it is not running either.
-        let _ = tell_system("systemctl", &["--quiet", "stop", SERVICE, PATH_UNIT]);
+        let _ = run_program("systemctl", &["--quiet", "stop", SERVICE, PATH_UNIT]);
     }
     fs::remove_file(drop_in).map_err(failed)?;
     // Fails if the administrator has another drop-in there.
@@ -149,9 +153,9 @@ fn stand_down() -> Result<(), Error> {
 }
 
 fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {
-    let turn = turn(&place.root, *dry_run)?;
-    let steps = if *undo { divert::undo(&turn)? } else { divert::divert(&turn, &program(&place.root)?)? };
-    tell_steps(&steps)?;
+    let access = access(&place.root, *dry_run)?;
+    let steps = if *undo { divert::undo(&access)? } else { divert::divert(&access, &program(&place.root)?)? };
+    print_steps(&steps)?;
     match (steps.is_empty(), dry_run) {
         (true, _) => say(format_args!("nothing to do")),
         (false, true) => say(format_args!("dry run: nothing was changed")),
@@ -160,7 +164,8 @@ fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where this program is installed below a root. If it is not installed, its running file, if that is below the root.
+/// Where this program is installed below a root. If it is not installed, its running file, if that
+/// is below the root.
 fn program(root: &Path) -> Result<PathBuf, Error> {
     if root.join(service::PROGRAM).is_file() {
         return Ok(Path::new(LIVE).join(service::PROGRAM));
@@ -188,8 +193,9 @@ struct Looked<'a> {
 }
 
 fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
-    let installed = service::check(&place.root, Program(&myself()?), *distribution)?;
-    // What `status` would say about the config's files once they are armed. Warnings are no reason to fail.
+    let installed = service::check(&place.root, Program(&own_program()?), *distribution)?;
+    // What `status` would say about the config's files once they are armed. Warnings are no reason
+    // to fail.
     let of_config = health::files_of_config(&place.root);
     let problems = installed.iter().filter(|finding| !finding.is_right()).count()
         + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
@@ -211,18 +217,18 @@ fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
     if problems == 0 { Ok(()) } else { Err(Error::NotInstalled { problems }) }
 }
 
-fn tell(done: &[Done]) -> Result<(), Error> {
+fn print_changes(done: &[Done]) -> Result<(), Error> {
     let lines: String = done.iter().map(|done| format!("{done}\n")).collect();
     print(&lines)
 }
 
 /// Makes a running systemd and udev reload their files.
-fn announce() -> Result<(), Error> {
+fn reload_systemd_and_udev() -> Result<(), Error> {
     if Path::new(SYSTEMD).exists() {
-        tell_system("systemctl", &["daemon-reload"])?;
+        run_program("systemctl", &["daemon-reload"])?;
     }
     if Path::new(UDEV).exists() {
-        tell_system("udevadm", &["control", "--reload"])?;
+        run_program("udevadm", &["control", "--reload"])?;
     }
     Ok(())
 }
@@ -234,12 +240,12 @@ fn apply_settings() {
     };
     let keys = service::sysctl_keys(Path::new(LIVE)).into_iter().map(|key| format!("--prefix={}", key.replace('.', "/")));
     let keys: Vec<String> = keys.collect();
-    if let Err(error) = tell_system(program, &keys.iter().map(String::as_str).collect::<Vec<_>>()) {
+    if let Err(error) = run_program(program, &keys.iter().map(String::as_str).collect::<Vec<_>>()) {
         warn(format_args!("{}", in_full(&error)));
     }
 }
 
-fn tell_system(program: &str, arguments: &[&str]) -> Result<(), Error> {
+fn run_program(program: &str, arguments: &[&str]) -> Result<(), Error> {
     let command = format!("{program} {}", arguments.join(" "));
     match Command::new(program).args(arguments).status() {
         Ok(status) if status.success() => Ok(()),

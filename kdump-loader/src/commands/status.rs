@@ -72,7 +72,8 @@ pub(super) struct Capacity {
 pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = &arguments.root;
     let Survey { state, record, findings, saver } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
-    // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. Findings report that.
+    // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. Findings
+    // report that.
     let measured = Measured { tsc_khz: NO_TSC_KHZ, cpuid: submit::cpuid() };
     let machine = Machine::read(root, Some(measured)).ok();
     let (record, unknown_because) = match record {
@@ -112,7 +113,8 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     })
 }
 
-/// Room in the armed image's elfcorehdr if that is known, otherwise in one of the size that the kernel requests.
+/// Room in the armed image's elfcorehdr if that is known, otherwise in one of the size that the
+/// kernel requests.
 fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
     let image = record.and_then(|record| record.image.as_ref());
     let armed = image.and_then(|image| image.segments.iter().find(|segment| segment.name == "elfcorehdr"));

@@ -1,4 +1,4 @@
-//! The keys of the JSON that only a live machine gives. Other programs read them.
+//! Keys of the JSON that only a live machine produces. Other programs read them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn keys(data: &impl Serialize) -> String {
 }
 
 #[test]
-fn load_tells_the_image_and_whether_it_stays_current() {
+fn load_json_has_these_keys() {
     let nowhere = SpanSummary { start: 0, len: 0 };
     let image = Summary {
         identity: String::new(),
@@ -48,7 +48,7 @@ fn load_tells_the_image_and_whether_it_stays_current() {
 }
 
 #[test]
-fn load_of_files_tells_what_the_kernel_was_given() {
+fn load_file_json_has_these_keys() {
     let output = super::load_file::Output {
         call: "kexec_file_load",
         hotplug: true,
@@ -80,7 +80,7 @@ pub(super) fn report() -> Report {
 }
 
 #[test]
-fn status_tells_what_is_armed() {
+fn status_json_has_these_keys() {
     assert_eq!(
         keys(&Versioned::new(&report())),
         "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings identity loaded record saver unknown_because \
@@ -112,14 +112,14 @@ fn status_answers_in_its_first_line() {
 }
 
 #[test]
-fn reload_tells_why_it_has_armed() {
+fn reload_json_has_these_keys() {
     let output = super::reload::Output { armed: 1, reasons: vec![Reason::CpuCame { cpu: 3 }], words: vec!["CPU 3 came".into()] };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(serde_json::to_value(&output.reasons[0]).unwrap(), serde_json::json!({ "reason": "cpu_came", "cpu": 3 }));
 }
 
 #[test]
-fn seed_is_fresh_each_time() {
-    // A machine that runs tests has randomness; one that has none yet gets no seed, without waiting.
+fn seed_is_new_each_time() {
+    // A machine that runs tests has an initialized random number generator.
     assert_ne!(super::fresh_seed().unwrap(), super::fresh_seed().unwrap());
 }

@@ -6,10 +6,10 @@ use loader::admit::preflight;
 use loader::machine::KexecPermission;
 use loader::submit;
 
-use super::{Aftermath, Error, Hint, LIVE, aftermath, forget, say, set_aside, turn};
+use super::{Aftermath, Error, Hint, LIVE, aftermath, forget, hold_arming_lock, say, set_aside};
 
-/// Disarms, whichever loader has armed, and removes the record. Uses kexec_file_load(2) where kexec_load(2) is missing,
-/// or where lockdown forbids even unloading with it.
+/// Disarms, whichever loader has armed, and removes the record. Uses kexec_file_load(2) where
+/// kexec_load(2) is missing, or where lockdown forbids even unloading with it.
 pub fn run() -> Result<(), Error> {
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
@@ -41,7 +41,7 @@ fn disarm<E>(call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) ->
     let root = Path::new(LIVE);
     preflight::privileged(root)?;
     preflight::file_permitted(root, &KexecPermission::read(root)?)?;
-    let _turn = turn(root)?;
+    let _lock = hold_arming_lock(root)?;
     set_aside(root);
     call().map_err(|refusal| refused(refusal, aftermath(root)))?;
     forget(root);

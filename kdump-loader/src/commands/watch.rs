@@ -1,8 +1,8 @@
 //! `kdump-loader watch`: prints changes of CPUs, memory and the armed image as they happen.
 //!
-//! The kernel sends events about devices, but none about arming, so the state is polled every [`LOOK`]. Whether the kernel
-//! updates the image is read only after a change: reading it takes the kernel's kexec lock, and a panic while it is held
-//! leaves no dump.
+//! The kernel sends events about devices, but none about arming, so the state is polled every
+//! [`LOOK`]. Whether the kernel updates the image is read only after a change: reading it takes the
+//! kernel's kexec lock, and a panic while it is held leaves no dump.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -35,7 +35,7 @@ const BUFFER: usize = 4 << 20;
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Happening {
+pub(super) enum Change {
     /// A CPU or a memory block.
     Device(Uevent),
     /// An image was armed. The first such line is the state at the start.
@@ -53,7 +53,7 @@ pub(super) enum Happening {
     Lost,
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = |answer: &Option<bool>| match answer {
             Some(true) => "yes",
@@ -79,7 +79,7 @@ pub(super) struct Line<'a> {
     /// Milliseconds since 1970.
     pub at_ms: u64,
     #[serde(flatten)]
-    pub happening: &'a Happening,
+    pub change: &'a Change,
 }
 
 /// Prints until a signal arrives or the reader closes standard output.
@@ -92,20 +92,20 @@ pub fn run(arguments: &Watch) -> Result<(), Error> {
     let socket = subscribe().map_err(|errno| failed(errno.into()))?;
     let mut printer = Printer { json: arguments.json, start: Instant::now() };
     let mut image = Image::default();
-    let mut happened = true;
+    let mut any_event = true;
     while !stop.load(Ordering::Relaxed) {
-        for happening in image.look(Path::new(LIVE), happened)? {
-            if !printer.print(&happening)? {
+        for change in image.look(Path::new(LIVE), any_event)? {
+            if !printer.print(&change)? {
                 return Ok(());
             }
         }
-        happened = false;
+        any_event = false;
         if !wait(&socket).map_err(|errno| failed(errno.into()))? {
             return Ok(());
         }
-        while let Some(happening) = receive(&socket).map_err(|errno| failed(errno.into()))? {
-            happened = true;
-            if !printer.print(&happening)? {
+        while let Some(change) = receive(&socket).map_err(|errno| failed(errno.into()))? {
+            any_event = true;
+            if !printer.print(&change)? {
                 return Ok(());
             }
         }
@@ -137,16 +137,16 @@ fn wait(socket: &OwnedFd) -> Result<bool, Errno> {
 }
 
 /// The next received event of a CPU or memory block.
-fn receive(socket: &OwnedFd) -> Result<Option<Happening>, Errno> {
+fn receive(socket: &OwnedFd) -> Result<Option<Change>, Errno> {
     let mut datagram = [0; LONGEST];
     loop {
         match recv(socket, &mut datagram[..], RecvFlags::empty()) {
             Ok((len, _)) => {
                 if let Some(event) = Uevent::parse(&datagram[..len]) {
-                    return Ok(Some(Happening::Device(event)));
+                    return Ok(Some(Change::Device(event)));
                 }
             }
-            Err(Errno::NOBUFS) => return Ok(Some(Happening::Lost)),
+            Err(Errno::NOBUFS) => return Ok(Some(Change::Lost)),
             Err(Errno::AGAIN) => return Ok(None),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
@@ -162,20 +162,20 @@ struct Image {
 }
 
 impl Image {
-    /// What has changed since the last call. `happened` says that an event was received meanwhile.
-    fn look(&mut self, root: &Path, happened: bool) -> Result<Vec<Happening>, Error> {
+    /// What has changed since the last call. `any_event` says that an event was received meanwhile.
+    fn look(&mut self, root: &Path, any_event: bool) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         let armed = KexecState::crash_loaded(root)?;
         let other = self.armed != Some(armed);
         if other {
             self.armed = Some(armed);
-            changes.push(if armed { Happening::Armed } else { Happening::Disarmed });
+            changes.push(if armed { Change::Armed } else { Change::Disarmed });
         }
-        if (other || happened) && armed {
+        if (other || any_event) && armed {
             let hotplug = CrashHotplug::read(root)?;
             if self.hotplug != Some(hotplug) {
                 self.hotplug = Some(hotplug);
-                changes.push(Happening::CrashHotplug { cpu: hotplug.cpu, memory: hotplug.memory });
+                changes.push(Change::CrashHotplug { cpu: hotplug.cpu, memory: hotplug.memory });
             }
         }
         if !armed {
@@ -193,13 +193,13 @@ struct Printer {
 
 impl Printer {
     /// Prints and flushes a line. Returns false if the reader has closed standard output.
-    fn print(&mut self, happening: &Happening) -> Result<bool, Error> {
+    fn print(&mut self, change: &Change) -> Result<bool, Error> {
         let line = if self.json {
             let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-            let line = Line { version: JSON_VERSION, at_ms, happening };
+            let line = Line { version: JSON_VERSION, at_ms, change };
             serde_json::to_string(&line).expect("strings, integers and booleans always serialize")
         } else {
-            format!("{:10.3} s  {happening}", self.start.elapsed().as_secs_f64())
+            format!("{:10.3} s  {change}", self.start.elapsed().as_secs_f64())
         };
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
@@ -227,25 +227,26 @@ mod tests {
         let mut image = Image::default();
         write("sys/kernel/kexec_crash_loaded", "0\n");
         write("sys/devices/system/cpu/crash_hotplug", "1\n");
-        assert_eq!(image.look(root.path(), true).unwrap(), [Happening::Disarmed]);
+        assert_eq!(image.look(root.path(), true).unwrap(), [Change::Disarmed]);
         assert_eq!(image.look(root.path(), true).unwrap(), []);
         write("sys/kernel/kexec_crash_loaded", "1\n");
-        let hotplug = |cpu| Happening::CrashHotplug { cpu: Some(cpu), memory: None };
-        assert_eq!(image.look(root.path(), false).unwrap(), [Happening::Armed, hotplug(true)]);
-        // Another loader arms an image that the kernel does not update. That is noticed after the next event.
+        let hotplug = |cpu| Change::CrashHotplug { cpu: Some(cpu), memory: None };
+        assert_eq!(image.look(root.path(), false).unwrap(), [Change::Armed, hotplug(true)]);
+        // Another loader arms an image that the kernel does not update. That is noticed after the
+        // next event.
         write("sys/devices/system/cpu/crash_hotplug", "0\n");
         assert_eq!(image.look(root.path(), false).unwrap(), []);
         assert_eq!(image.look(root.path(), true).unwrap(), [hotplug(false)]);
     }
 
     #[test]
-    fn happenings_are_one_object_each() {
+    fn each_change_is_one_json_object() {
         let event = Uevent { subsystem: "memory".into(), action: "online".into(), device: "memory42".into() };
-        let line = Line { version: 1, at_ms: 5, happening: &Happening::Device(event.clone()) };
+        let line = Line { version: 1, at_ms: 5, change: &Change::Device(event.clone()) };
         let expected = serde_json::json!({
             "version": 1, "at_ms": 5, "event": "device", "subsystem": "memory", "action": "online", "device": "memory42",
         });
         assert_eq!(serde_json::to_value(&line).unwrap(), expected);
-        assert_eq!(Happening::Device(event).to_string(), "memory42 online");
+        assert_eq!(Change::Device(event).to_string(), "memory42 online");
     }
 }

@@ -1,4 +1,5 @@
-//! [10] Warnings before an image is armed, about what is allowed but probably not intended. They never reject an image.
+//! [10] Warnings before an image is armed, about what is allowed but probably not intended. They
+//! never reject an image.
 //!
 //! *On entry*
 //! - the finished image
@@ -21,10 +22,12 @@ use loader::place::suggested_mib;
 use loader::purgatory::settings;
 use loader::request::{Console, Request};
 
-/// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`, drivers/acpi/acpi_memhotplug.c).
+/// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`,
+/// drivers/acpi/acpi_memhotplug.c).
 pub const NO_MEMORY_HOTPLUG: &str = "acpi_no_memhotplug";
 
-/// Makes drivers reset devices that the crashed kernel left in an unknown state (`reset_devices`, init/main.c).
+/// Makes drivers reset devices that the crashed kernel left in an unknown state (`reset_devices`,
+/// init/main.c).
 const RESET_DEVICES: &str = "reset_devices";
 /// Memory that one CPU costs the capture kernel, measured on Linux 6.12 without `nr_cpus=1`.
 const PER_CPU: u64 = 800 * 1000;
@@ -69,7 +72,7 @@ pub enum Advice {
         guest: ConfidentialGuest,
     },
     /// A foreign purgatory hangs instead of resetting the machine.
-    StandsStill {
+    PurgatoryHangs {
         /// Whose contract it follows.
         whose: &'static str,
         /// Whether it prints nothing.
@@ -103,7 +106,8 @@ pub enum Advice {
         /// Bytes that the capture kernel has without it.
         reserved: u64,
     },
-    /// Part of the capture kernel's memory is shared with the running kernel's user space and devices.
+    /// Part of the capture kernel's memory is shared with the running kernel's user space and
+    /// devices.
     Cma {
         /// Bytes.
         len: u64,
@@ -122,7 +126,7 @@ impl Advice {
             Self::Unfit { .. } => Code::UnfitParameter,
             Self::NoReport { .. } => Code::NoReport,
             Self::NoConsole { .. } => Code::ConsoleImpossible,
-            Self::StandsStill { .. } => Code::PurgatoryHangs,
+            Self::PurgatoryHangs { .. } => Code::PurgatoryHangs,
             Self::LittleRoom { .. } => Code::LittleRoom,
             Self::KeysLeftBehind { .. } => Code::KeysLeftBehind,
             Self::HiddenCma { .. } | Self::RefusedCma { .. } => Code::CmaHidden,
@@ -175,7 +179,7 @@ impl fmt::Display for Advice {
                 "this is a {guest}, where port I/O faults: the purgatory gets no console, and resets or halts without a message on a \
                  failure; if this is not such a guest, use --confidential no"
             ),
-            Self::StandsStill { whose, silent } => write!(
+            Self::PurgatoryHangs { whose, silent } => write!(
                 out,
                 "a purgatory like {whose} hangs{} if the image has changed, unless it was built differently; the embedded one, without \
                  --purgatory, reports what has changed and resets the machine",
@@ -231,7 +235,7 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
         advice.push(Advice::NoConsole { guest });
     }
     if let Verification::BySymbols(told) = image.verification() {
-        advice.push(Advice::StandsStill { whose: told.contract.whose, silent: told.console.is_none() });
+        advice.push(Advice::PurgatoryHangs { whose: told.contract.whose, silent: told.console.is_none() });
     }
     let len: u64 = machine.crash_cma.iter().flatten().map(|range| range.len()).sum();
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
@@ -243,7 +247,8 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
     let mut unpacked = room::about_unpacked(initrd);
     if free < safe_with(unpacked) {
-        // The estimate is too high for an initrd of compressed files. Unpacking takes time, so it happens only before a warning.
+        // The estimate is too high for an initrd of compressed files. Unpacking takes time, so it
+        // happens only before a warning.
         unpacked = Initrd::read(initrd, |_| false).map_or(unpacked, |initrd| initrd.unpacked);
     }
     let safe = safe_with(unpacked);

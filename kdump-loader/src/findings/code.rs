@@ -1,4 +1,5 @@
-//! The table of findings: code, level and meaning. docs/status.md has the same table; a test compares them.
+//! The table of findings: code, level and meaning. docs/status.md has the same table; a test
+//! compares them.
 
 use serde::{Serialize, Serializer};
 

@@ -1,17 +1,17 @@
-//! What `load` warned about when it armed an image, as it is kept in the record.
+//! The warnings of `load` in the record of the armed image.
 
 use serde::{Deserialize, Serialize};
 
 use crate::findings::advice::Advice;
 use crate::findings::{Code, Finding, Level};
 
-/// One warning. Records of older loaders have a plain sentence in its place.
+/// A warning. Records of older loaders have a plain sentence instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct RecordedAdvice {
-    /// The word of its [`Code`]; one that a newer loader has written may be unknown here.
+    /// The word of its [`Code`]. A newer loader's code may be unknown here.
     pub code: String,
-    /// How much it says about the dump.
+    /// Its effect on the dump.
     pub level: Level,
     /// The sentence.
     pub message: String,
@@ -40,7 +40,7 @@ impl From<&Advice> for RecordedAdvice {
 }
 
 impl RecordedAdvice {
-    /// The finding that `status` makes of it.
+    /// The same warning as a finding of `status`.
     pub fn finding(&self) -> Finding {
         let code = Code::of_word(&self.code).unwrap_or(Code::Advice);
         Finding { level: self.level, ..Finding::new(code, self.message.clone()) }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_of_today_is_read_as_it_was_written() {
+    fn current_advice_survives_a_round_trip() {
         let advice = RecordedAdvice::from(&Advice::MemoryHotplug);
         let finding = read(&serde_json::to_string(&advice).unwrap());
         assert_eq!((finding.code, finding.level), (Code::MemoryHotplug, Level::Warning));

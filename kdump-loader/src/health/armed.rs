@@ -89,7 +89,8 @@ fn unchanged(record: &Record, program: &Path) -> Origin {
     Origin { files: files.collect(), ..origin }
 }
 
-/// Checks that the kernel's next update fits: one program header for each present CPU and each memory range.
+/// Checks that the kernel's next update fits: one program header for each present CPU and each
+/// memory range.
 fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
     let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
     let fit = elfcorehdr::capacity(segment.len);

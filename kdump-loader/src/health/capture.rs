@@ -1,4 +1,5 @@
-//! The capture kernel that is armed or that the config names: its command line, its files and their contents.
+//! The capture kernel that is armed or that the config names: its command line, its files and their
+//! contents.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,11 @@ use loader::cmdline::{self, Base};
 use loader::kernel::{self, uki};
 use loader::request::InputFile;
 
-/// Limit of a kernel's file. In a larger one, such as a vmlinux with debug information, the release stays unknown.
+/// Limit of a kernel's file. In a larger one, such as a vmlinux with debug information, the release
+/// stays unknown.
 const MOST_KERNEL: u64 = 256 << 20;
-/// Files whose content is needed: the services' settings, makedumpfile for its version, this project's note, and dracut's list
-/// of modules.
+/// Files whose content is needed: the services' settings, makedumpfile for its version, this
+/// project's note, and dracut's list of modules.
 fn is_kept(name: &str) -> bool {
     name.starts_with("etc/") && name.ends_with("kdump.conf")
         || name == super::saver::NOTE

@@ -1,4 +1,5 @@
-//! Problems of the armed image's command line that the record lacks, because an older loader with fewer warnings armed it.
+//! Problems of the armed image's command line that the record lacks, because an older loader with
+//! fewer warnings armed it.
 
 use std::path::Path;
 

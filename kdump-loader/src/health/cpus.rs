@@ -1,8 +1,10 @@
-//! Finds CPUs that the running kernel does not use, because `nr_cpus=`, `possible_cpus=` or its configuration excludes them.
+//! Finds CPUs that the running kernel does not use, because `nr_cpus=`, `possible_cpus=` or its
+//! configuration excludes them.
 //!
-//! Firmware has started these CPUs, and they wait for a startup interrupt. When the kernel decides whether an NMI may be
-//! broadcast, it counts only the CPUs that it knows (`apic_smt_update`, arch/x86/kernel/apic/ipi.c). After a panic, the
-//! broadcast also reaches the excluded CPUs. They wake up, run firmware, and reset the machine while the purgatory verifies.
+//! Firmware has started these CPUs, and they wait for a startup interrupt. When the kernel decides
+//! whether an NMI may be broadcast, it counts only the CPUs that it knows (`apic_smt_update`,
+//! arch/x86/kernel/apic/ipi.c). After a panic, the broadcast also reaches the excluded CPUs. They
+//! wake up, run firmware, and reset the machine while the purgatory verifies.
 
 use super::Scene;
 use super::files::Files;
@@ -38,8 +40,8 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
 
 /// Counts ACPI processors that are enabled but have no CPU in the kernel.
 ///
-/// Firmware also lists sockets without a CPU. `_STA` tells them apart; a processor without `_STA` has no file `status` and does
-/// not count.
+/// Firmware also lists sockets without a CPU. `_STA` tells them apart; a processor without `_STA`
+/// has no file `status` and does not count.
 fn refused(files: &Files<'_>) -> usize {
     let is_refused = |name: &String| {
         let device = format!("{ACPI_DEVICES}/{name}");

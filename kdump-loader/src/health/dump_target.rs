@@ -1,5 +1,5 @@
-//! The place where the dump goes, from the settings of the service that saves it: whether it exists, has room, and can be
-//! opened by the capture kernel.
+//! The place where the dump goes, from the settings of the service that saves it: whether it
+//! exists, has room, and can be opened by the capture kernel.
 
 use std::fmt;
 

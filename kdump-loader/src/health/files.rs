@@ -1,5 +1,5 @@
-//! Reads files of a machine below a root: the live machine or a disk image. No link leads out of the root, and only regular
-//! files are read.
+//! Reads files of a machine below a root: the live machine or a disk image. No link leads out of
+//! the root, and only regular files are read.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -35,7 +35,8 @@ impl<'a> Files<'a> {
     /// The bytes of a file of up to `most` bytes.
     pub fn read(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // One byte more than the limit detects a larger file. Files in /proc have length 0, so metadata cannot tell.
+        // One byte more than the limit detects a larger file. Files in /proc have length 0, so
+        // metadata cannot tell.
         self.open(path)?.take(most + 1).read_to_end(&mut bytes)?;
         match bytes.len() as u64 <= most {
             true => Ok(bytes),
@@ -89,7 +90,8 @@ impl<'a> Files<'a> {
         names
     }
 
-    /// `RESOLVE_IN_ROOT` treats the root as `/` for absolute links and for `..` (openat2(2), since Linux 5.6).
+    /// `RESOLVE_IN_ROOT` treats the root as `/` for absolute links and for `..` (openat2(2), since
+    /// Linux 5.6).
     fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
         if self.root == Path::new("/") {

@@ -1,4 +1,5 @@
-//! Whether the crash memory is enough for the capture kernel and its user space, compared with measurements ([`loader::place::room`]).
+//! Whether the crash memory is enough for the capture kernel and its user space, compared with
+//! measurements ([`loader::place::room`]).
 
 use super::capture::Capture;
 use super::files::Files;

@@ -1,5 +1,5 @@
-//! Finds the program that saves the dump: in the initrd, or started by a unit on the root file system that the capture kernel
-//! boots.
+//! Finds the program that saves the dump: in the initrd, or started by a unit on the root file
+//! system that the capture kernel boots.
 
 use std::fmt;
 use std::path::Path;
@@ -12,14 +12,16 @@ use super::files::Files;
 use crate::findings::{Code, Finding};
 use crate::service::{UnitState, unit_state};
 
-/// With this file, a custom initrd declares that it saves the dump. The first line names the program.
+/// With this file, a custom initrd declares that it saves the dump. The first line names the
+/// program.
 pub(super) const NOTE: &str = "etc/kdump-loader/saver";
 
 /// Debian's unit that only saves dumps.
 const KDUMP_TOOLS_DUMP: &str = "kdump-tools-dump.service";
 /// Debian's unit that arms in the running kernel and saves in the capture kernel.
 const KDUMP_TOOLS: &str = "kdump-tools.service";
-/// Fedora's unit. It saves the dump if the capture kernel boots the whole system (`start` in kdumpctl checks for /proc/vmcore).
+/// Fedora's unit. It saves the dump if the capture kernel boots the whole system (`start` in
+/// kdumpctl checks for /proc/vmcore).
 const KDUMP: &str = "kdump.service";
 /// Settings of kdump-tools. Its script does nothing if `USE_KDUMP` is not 1.
 const KDUMP_TOOLS_SETTINGS: &str = "etc/default/kdump-tools";
@@ -59,15 +61,16 @@ impl fmt::Display for Saver {
     }
 }
 
-/// Programs in initrds: package, name, and file names that identify it. They come from the dracut modules 99kdumpbase
-/// (kdump-utils) and 99kdump (openSUSE).
+/// Programs in initrds: package, name, and file names that identify it. They come from the dracut
+/// modules 99kdumpbase (kdump-utils) and 99kdump (openSUSE).
 const IN_INITRD: [(Service, &str, &[&str]); 2] = [
     (Service::KdumpUtils, "kdump-capture.service", &["kdump-capture.service", "kdump.sh", "9999-kdump.sh"]),
     (Service::Suse, "kdump-save", &["kdump-save", "kdump-save.service", "90-kdump-save", "save_dump.sh", "90-save_dump.sh"]),
 ];
 
-/// dracut's list of the modules in the initrd, one per line. The module 99squash moves the modules' files into a separate
-/// image, but leaves a copy of this list outside. dracut-ng writes it without `usr`.
+/// dracut's list of the modules in the initrd, one per line. The module 99squash moves the modules'
+/// files into a separate image, but leaves a copy of this list outside. dracut-ng writes it without
+/// `usr`.
 pub(super) const DRACUT_MODULES: [&str; 2] = ["usr/lib/dracut/modules.txt", "lib/dracut/modules.txt"];
 /// Names of the two modules in the list.
 const IN_DRACUT: [(Service, &str); 2] = [(Service::KdumpUtils, "kdumpbase"), (Service::Suse, "kdump")];

@@ -6,7 +6,8 @@ use crate::findings::{Code, Finding};
 
 /// /proc/sys/kernel/panic_on_oops.
 const PANIC_ON_OOPS: &str = "proc/sys/kernel/panic_on_oops";
-/// Whether panic notifiers run before the capture kernel starts (`crash_kexec_post_notifiers`, kernel/panic.c).
+/// Whether panic notifiers run before the capture kernel starts (`crash_kexec_post_notifiers`,
+/// kernel/panic.c).
 const POST_NOTIFIERS: &str = "sys/module/kernel/parameters/crash_kexec_post_notifiers";
 
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {

@@ -1,4 +1,4 @@
-//! What is found on machines on which one thing is wrong.
+//! Findings on machines with one problem each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,10 +19,10 @@ use loader::describe::listing::Listing;
 use loader::machine::{Machine, example};
 use loader::request::{self, Request};
 
-/// Stands for the loader.
+/// Stands in for the loader's file.
 const PROGRAM: &str = "/dev/null";
 
-/// The example, with an image armed that the loader has made and recorded.
+/// The example machine, with an armed and recorded image.
 struct Armed {
     root: TempDir,
 }
@@ -58,7 +58,7 @@ impl Armed {
         Options::new(self.path("vmlinuz"))
     }
 
-    /// Records an image with nothing wrong, but for what `change` does to it.
+    /// Records an image without problems, with the changes of `change`.
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
         let machine = Machine::read(root, Some(loader::machine::example::measured(1_000_000))).unwrap();
@@ -90,7 +90,7 @@ impl Armed {
 }
 
 #[test]
-fn machine_with_an_image_that_is_up_to_date_gets_a_yes() {
+fn up_to_date_image_gets_a_yes() {
     let armed = Armed::new();
     assert_eq!((armed.found(), armed.answer()), (vec![], Answer::Yes));
     armed.config("");
@@ -98,7 +98,7 @@ fn machine_with_an_image_that_is_up_to_date_gets_a_yes() {
 }
 
 #[test]
-fn nothing_armed_is_a_no_and_says_why() {
+fn nothing_armed_gets_a_no_with_the_reason() {
     let armed = Armed::new();
     armed.write("sys/kernel/kexec_crash_loaded", "0\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["not_armed"], Answer::No));
@@ -108,14 +108,14 @@ fn nothing_armed_is_a_no_and_says_why() {
 }
 
 #[test]
-fn image_of_another_loader_is_said_to_be_unknown() {
+fn image_of_another_loader_is_unknown() {
     let armed = Armed::new();
     record::forget(armed.root.path()).unwrap();
     assert_eq!((armed.found(), armed.answer()), (vec!["unknown_image"], Answer::CannotTell));
 }
 
 #[test]
-fn hidden_addresses_leave_no_answer() {
+fn hidden_addresses_get_a_cannot_tell() {
     let armed = Armed::new();
     armed.write("proc/iomem", "00000000-00000000 : System RAM\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["cannot_look"], Answer::CannotTell));
@@ -132,7 +132,7 @@ fn stale_and_missing_memory_is_found() {
 }
 
 #[test]
-fn changed_files_and_wishes_are_found() {
+fn changed_files_and_options_are_found() {
     let armed = Armed::new();
     armed.write("vmlinuz", "another kernel");
     assert_eq!(armed.found(), ["file_changed"]);
@@ -146,7 +146,7 @@ fn changed_files_and_wishes_are_found() {
 }
 
 #[test]
-fn what_was_wrong_with_the_image_from_the_start_is_found() {
+fn problems_of_the_image_since_its_load_are_found() {
     let armed = Armed::new();
     armed.record(|record| {
         record.advice.push((&Advice::MemoryHotplug).into());
@@ -171,7 +171,7 @@ fn kernels_purgatory_is_mentioned() {
 }
 
 #[test]
-fn reloads_that_failed_or_wait_or_were_interrupted_are_found() {
+fn failed_waiting_and_interrupted_reloads_are_found() {
     let armed = Armed::new();
     let root = armed.root.path();
     let queue = Queue::new(root);
@@ -191,7 +191,7 @@ fn reloads_that_failed_or_wait_or_were_interrupted_are_found() {
 }
 
 #[test]
-fn other_service_is_found_where_ours_is_in_use() {
+fn other_service_is_found_if_the_config_exists() {
     let armed = Armed::new();
     let wants = armed.path("etc/systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wants).unwrap();
@@ -213,19 +213,19 @@ fn other_service_is_found_where_ours_is_in_use() {
 }
 
 #[test]
-fn oops_and_notifiers_are_looked_at() {
+fn oops_and_notifiers_are_checked() {
     let armed = Armed::new();
     armed.write("proc/sys/kernel/panic_on_oops", "0\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["oops_without_dump"], Answer::YesBut));
     fs::remove_file(armed.path("proc/sys/kernel/panic_on_oops")).unwrap();
-    assert_eq!(armed.found(), ["oops_without_dump"], "what cannot be read is not taken for good");
+    assert_eq!(armed.found(), ["oops_without_dump"], "an unreadable setting is not assumed to be right");
     armed.write("proc/sys/kernel/panic_on_oops", "1\n");
     armed.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["post_notifiers"], Answer::Yes));
 }
 
 #[test]
-fn cpu_that_the_kernel_refused_is_found() {
+fn cpu_that_the_kernel_does_not_use_is_found() {
     let armed = Armed::new();
     for (name, status) in [("LNXCPU:00", "15\n"), ("ACPI0007:02", "15\n"), ("LNXCPU:03", "0\n")] {
         armed.write(&format!("sys/bus/acpi/devices/{name}/status"), status);
@@ -243,13 +243,13 @@ fn cpu_that_the_kernel_refused_is_found() {
 }
 
 #[test]
-fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_loader() {
+fn deadly_parameter_is_found_in_an_image_of_an_older_loader() {
     let armed = Armed::new();
     armed.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200");
     assert_eq!((armed.found(), armed.answer()), (vec!["deadly_parameter"], Answer::CannotTell));
     let finding = &armed.findings()[0];
     assert!(finding.message.contains("hugepages=200") && finding.message.contains("deadlocked on memory"), "{finding}");
-    // `load` has said it already.
+    // `load` has already warned about it.
     armed.record(|record| {
         record.image.as_mut().unwrap().command_line += " hugepages=200";
         let line = record.image.as_ref().unwrap().command_line.as_str();
@@ -259,14 +259,14 @@ fn parameter_that_kills_the_capture_kernel_is_found_in_an_image_of_an_older_load
 }
 
 #[test]
-fn parameter_that_only_costs_memory_does_not_put_the_dump_in_doubt() {
+fn parameter_that_only_costs_memory_is_a_warning() {
     let armed = Armed::new();
     armed.record(|record| record.image.as_mut().unwrap().command_line += " log_buf_len=1M udev.children-max=2");
     assert_eq!((armed.found(), armed.answer()), (vec!["unfit_parameter"], Answer::YesBut));
 }
 
 #[test]
-fn crash_memory_below_what_was_measured_is_found() {
+fn too_little_crash_memory_is_found() {
     let armed = Armed::new();
     let mut image = 0;
     armed.record(|record| image = record.image.as_ref().unwrap().used());
@@ -278,7 +278,7 @@ fn crash_memory_below_what_was_measured_is_found() {
 }
 
 #[test]
-fn image_that_cannot_be_replaced_gets_a_remedy_that_can_work() {
+fn image_that_cannot_be_replaced_gets_a_possible_remedy() {
     let armed = Armed::new();
     armed.config("");
     armed.write("proc/sys/kernel/kexec_load_disabled", "1\n");

@@ -1,6 +1,8 @@
-//! Checks the config's files before they are armed: whether they exist, belong together, and save the dump.
+//! Checks the config's files before they are armed: whether they exist, belong together, and save
+//! the dump.
 //!
-//! The root may be a disk image, made on a machine that runs another kernel. Then each kernel in its /boot is checked.
+//! The root may be a disk image, made on a machine that runs another kernel. Then each kernel in
+//! its /boot is checked.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,7 +37,8 @@ pub fn files_of_config(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// The releases that could be armed: the running kernel's if its file exists, otherwise those in /boot.
+/// The releases that could be armed: the running kernel's if its file exists, otherwise those in
+/// /boot.
 fn releases(files: Files<'_>, config: &str) -> Vec<String> {
     let running = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
     let names_kernel = |release: &str| Config::parse(config, release).is_ok_and(|config| files.exists(&config.options.kernel));
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn image_without_the_initrds_of_its_kernels_is_found() {
+    fn missing_initrd_in_a_disk_image_is_found() {
         let initrd = archive(&[(saver::NOTE, b"mine\n")]);
         let two = image(&[("boot/vmlinuz-6.1", b"x"), ("boot/vmlinuz-6.12", b"x"), ("boot/initrd-6.1", &initrd)]);
         let findings = files_of_config(two.path());
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn image_without_a_kernel_or_with_an_initrd_that_saves_nothing_is_found() {
+    fn missing_kernel_and_initrd_without_a_saver_are_found() {
         assert_eq!(found(&image(&[])), [Code::FileMissing, Code::FileMissing]);
         let nothing = archive(&[("init", b"")]);
         assert_eq!(found(&image(&[("boot/vmlinuz-6.1", b"x"), ("boot/initrd-6.1", &nothing)])), [Code::SaverUnknown]);

@@ -1,40 +1,47 @@
-//! The rule for bursts: one reload at once, and one when it is quiet.
+//! The rule for bursts of events: one reload at once, and one after the burst.
 //!
-//! *On entry* one process that holds the lock of reloads, and a queue that others put events into. *On exit* no event is left that a reload has not
-//! seen: every event is taken before the look at the machine that answers it. One that arrives after the last look at the queue raises its
-//! flag anew, which starts the next process.
+//! *On entry* a process that holds the reload lock, and a queue to which others add events.
+//!
+//! *On exit*
+//! - a reload has covered every event that was taken: each is taken before that reload reads the
+//!   machine
+//! - an event that arrives after the last check of the queue sets its flag again, which starts the
+//!   next process
 
 use std::time::Duration;
 
-/// How long nothing may arrive until a burst is taken for over. Blocks of one DIMM come within milliseconds.
+/// A burst is over after this time without events. The blocks of one DIMM come within milliseconds.
 pub const QUIET: Duration = Duration::from_secs(1);
-/// How long a burst is waited for. One that is longer gets a reload in between, so that the dump has what came before.
+/// Longest wait for the end of a burst. A longer burst gets reloads in between, so that the dump
+/// covers its first events.
 pub const LONGEST: Duration = Duration::from_secs(120);
-/// Pause between two looks at the queue.
+/// Pause between two checks of the queue.
 const STEP: Duration = Duration::from_millis(50);
 
-/// The queue, the reload and the clock, so that a test can be all three.
+/// The queue, the reload and the clock, which tests simulate.
 pub trait World {
-    /// What a reload that could not be done leaves.
+    /// The error of a failed reload.
     type Error;
-    /// Takes what is queued; whether there was anything.
+    /// Takes the queued events. Returns whether there were any.
     fn take(&mut self) -> bool;
-    /// Makes the armed image true, if it is not.
-    fn refresh(&mut self) -> Result<(), Self::Error>;
+    /// Reloads if the armed image is out of date.
+    fn reload_if_outdated(&mut self) -> Result<(), Self::Error>;
     /// A monotonic clock.
     fn now(&mut self) -> Duration;
     /// Waits.
     fn pause(&mut self, length: Duration);
 }
 
-/// Makes the armed image true, and again if events arrive meanwhile, until none is left. Whether it is in the end decides.
+/// Reloads if the armed image is out of date, and again until no event is left. Returns the last
+/// reload's result.
 ///
-/// Whoever answers an event stays until it is quiet: otherwise a reload that is quick would be followed by the next process, which answers
-/// its first event at once, too, and a burst would be many reloads. Nobody waits where there was no event.
+/// After an event, it waits for the end of the burst. Otherwise, after a quick reload, the next
+/// process would also reload at once, and a burst would cause many reloads. Without an event, it
+/// does not wait.
 pub fn drain<W: World>(world: &mut W) -> Result<(), W::Error> {
     let mut answering = world.take();
     loop {
-        let result = world.refresh();
+        let result = world.reload_if_outdated();
         let more = world.take();
         answering |= more;
         if !answering || !until_quiet(world, more) {
@@ -43,7 +50,8 @@ pub fn drain<W: World>(world: &mut W) -> Result<(), W::Error> {
     }
 }
 
-/// Waits until nothing has arrived for [`QUIET`], [`LONGEST`] at most; whether there is something to answer.
+/// Waits until no event has arrived for [`QUIET`], but no longer than [`LONGEST`]. Returns whether
+/// any event was taken.
 fn until_quiet<W: World>(world: &mut W, mut more: bool) -> bool {
     let begin = world.now();
     let mut last = begin;
@@ -66,14 +74,15 @@ mod tests {
 
     use super::*;
 
-    /// Events at these times; a reload takes this long, and says at its beginning what it knows.
+    /// A simulated world: events at fixed times, and reloads that take a fixed time and cover the
+    /// events before their start.
     struct Simulated {
         clock: Duration,
-        /// Ascending; those up to `seen` have raised the flag.
+        /// Times of the events, ascending; the first `taken` of them were taken.
         events: Vec<Duration>,
         taken: usize,
         reload: Duration,
-        /// When each reload began, and how many events it had seen.
+        /// When each reload began, and how many events it covers.
         reloads: Vec<(Duration, usize)>,
         fails_until: usize,
     }
@@ -92,7 +101,7 @@ mod tests {
             std::mem::replace(&mut self.taken, arrived) < arrived
         }
 
-        fn refresh(&mut self) -> Result<(), usize> {
+        fn reload_if_outdated(&mut self) -> Result<(), usize> {
             self.reloads.push((self.clock, self.arrived()));
             self.clock += self.reload;
             if self.reloads.len() <= self.fails_until { Err(self.reloads.len()) } else { Ok(()) }
@@ -107,7 +116,7 @@ mod tests {
         }
     }
 
-    /// As systemd does it: whenever the flag is up and nothing runs, it starts a reload.
+    /// As systemd does: while the flag exists and no reload runs, start one.
     fn service(events: Vec<Duration>, reload: Duration) -> Simulated {
         let mut world = Simulated { clock: Duration::ZERO, events, taken: 0, reload, reloads: Vec::new(), fails_until: 0 };
         while let Some(&next) = world.events.get(world.taken) {
@@ -123,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn last_event_is_covered_and_followed_by_two_reloads_at_most(
+        fn last_event_is_covered_by_at_most_two_reloads(
             gaps in prop::collection::vec(0..3000_u64, 1..80),
             reload in 0..5000_u64,
         ) {
@@ -135,49 +144,49 @@ mod tests {
         }
 
         #[test]
-        fn burst_without_pauses_is_two_reloads_at_most(
+        fn burst_without_pauses_causes_at_most_two_reloads(
             gaps in prop::collection::vec(0..(QUIET - STEP).as_millis() as u64, 1..100),
             reload in 0..5000_u64,
         ) {
-            // Not longer than is waited for.
+            // Shorter than `LONGEST`.
             let world = service(milliseconds(&gaps), Duration::from_millis(reload));
             prop_assert!(world.reloads.len() <= 2, "{} reloads of a burst of {}", world.reloads.len(), gaps.len());
         }
     }
 
     #[test]
-    fn lone_event_is_one_reload_at_once() {
+    fn single_event_causes_one_reload_at_once() {
         let world = service(milliseconds(&[5000]), Duration::from_millis(700));
         assert_eq!(world.reloads, [(Duration::from_secs(5), 1)]);
     }
 
     #[test]
-    fn quick_reload_does_not_make_a_burst_many() {
+    fn quick_reloads_do_not_split_a_burst() {
         let world = service(milliseconds(&[0, 467, 1, 800, 800]), Duration::ZERO);
         assert_eq!(world.reloads.len(), 2, "{:?}", world.reloads);
     }
 
     #[test]
-    fn nobody_waits_where_there_was_no_event() {
+    fn reload_without_an_event_does_not_wait() {
         let mut world = service(Vec::new(), Duration::from_millis(700));
         assert_eq!(drain(&mut world), Ok(()));
         assert_eq!((world.clock, world.reloads.len()), (Duration::from_millis(700), 1));
     }
 
     #[test]
-    fn burst_without_end_gets_reloads_in_between() {
+    fn endless_burst_causes_reloads_in_between() {
         // An event every 100 ms, for ten minutes.
         let world = service(milliseconds(&[100; 6000]), Duration::from_millis(700));
         assert!((5..=8).contains(&world.reloads.len()), "{:?}", world.reloads);
     }
 
     #[test]
-    fn later_reload_that_succeeds_makes_up_for_one_that_failed() {
+    fn result_of_the_last_reload_counts() {
         let events = milliseconds(&[0, 100]);
         let reload = Duration::from_millis(700);
         let mut world = Simulated { clock: Duration::ZERO, events, taken: 0, reload, reloads: Vec::new(), fails_until: 1 };
         assert_eq!(drain(&mut world), Ok(()));
         world.fails_until = 9;
-        assert_eq!(drain(&mut world), Err(3), "alone, it is what is told");
+        assert_eq!(drain(&mut world), Err(3), "a lone failure is returned");
     }
 }

@@ -127,14 +127,15 @@ pub struct Armed {
     pub listing: Option<Listing>,
     /// Whether the kernel updates the elfcorehdr; needed if that cannot be read.
     pub hotplug: CrashHotplug,
-    /// Another image is armed than the recorded one: the kernel does not update it as recorded, or the recorded seal is not
-    /// in memory. An image that keeps both is not noticed.
+    /// Another image is armed than the recorded one: the kernel does not update it as recorded, or
+    /// the recorded seal is not in memory. An image that keeps both is not noticed.
     pub replaced: bool,
 }
 
 impl Armed {
-    /// Combines the record and the memory of the machine below `root`. crash_hotplug is read only if it matters: the kernel
-    /// takes its kexec lock for the answer, and a panic while it is held leaves no dump.
+    /// Combines the record and the memory of the machine below `root`. crash_hotplug is read only
+    /// if it matters: the kernel takes its kexec lock for the answer, and a panic while it is held
+    /// leaves no dump.
     pub fn find(root: &Path, record: Box<Record>, present: &Present) -> Result<Self, Error> {
         let listing = record.elfcorehdr(present.crash_region).and_then(|start| Listing::read(root, start));
         let hotplug = match (record.hotplug, &listing) {
@@ -146,8 +147,9 @@ impl Armed {
         Ok(Self { record, listing, hotplug, replaced })
     }
 
-    /// Differences between the machine and the image's elfcorehdr, as it is in memory. If that cannot be read, as it was
-    /// recorded: if the kernel updates it, additions are in it by now, but removed ranges stay.
+    /// Differences between the machine and the image's elfcorehdr, as it is in memory. If that
+    /// cannot be read, as it was recorded: if the kernel updates it, additions are in it by now,
+    /// but removed ranges stay.
     pub fn machine_reasons(&self, present: &Present, removed: &[u64]) -> Vec<Reason> {
         if self.replaced {
             return vec![Reason::Unknown { because: Unknown::Replaced }];
@@ -200,7 +202,8 @@ impl Armed {
     }
 }
 
-/// Whether the seal in the purgatory's block, which is the image's identity, differs from the recorded one.
+/// Whether the seal in the purgatory's block, which is the image's identity, differs from the
+/// recorded one.
 fn is_replaced(root: &Path, record: &Record) -> bool {
     let Some(image) = &record.image else { return false };
     let Some(block) = &image.by_block else { return false };

@@ -1,8 +1,11 @@
-//! Events that wait for a reload: what a udev rule notes, and the one reload that takes them.
+//! The queue of hotplug events: the udev rule adds events, and one reload takes all of them.
 //!
-//! *On entry* an event, or the reload that deals with all there are. *On exit* files below /run, each made or moved in one step, so that none
-//! is ever half there. `pending` says that there is something; systemd starts the reload when it appears. What the reload has taken stays in
-//! `taken/` until it is done: one that is killed leaves it to the next.
+//! *On entry* an event, or a reload that takes all events.
+//!
+//! *On exit* files below /run, each created or moved in one step:
+//! - `pending` exists while events wait; systemd starts a reload when it appears
+//! - `taken/` holds the events of the running reload; if the reload is killed, the next one takes
+//!   them
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,16 +14,16 @@ use std::str::FromStr;
 
 use crate::arm::record::{self, Error, failed, state};
 
-/// Below the root. Its appearance starts a reload.
+/// Flag file, below the root. Its appearance starts a reload.
 const PENDING: &str = "run/kdump-loader/pending";
-/// Memory blocks that were removed, one file each.
+/// Removed memory blocks, one file each.
 const REMOVED: &str = "run/kdump-loader/removed";
-/// What a reload is dealing with.
+/// Events that a reload has taken.
 const TAKEN: &str = "run/kdump-loader/taken";
-/// In it, `pending` itself.
+/// Name of the moved `pending` in it.
 const TAKEN_FLAG: &str = "flag";
 
-/// A memory block, by the kernel's name for it: `memory42`.
+/// A memory block. Its name in the kernel is `memory` and the number, such as `memory42`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Its number.
@@ -31,19 +34,20 @@ impl FromStr for Block {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // `parse` takes a sign, which no name of the kernel has.
+        // `parse` accepts a sign, which no kernel name has.
         let digits = text.strip_prefix("memory").filter(|digits| !digits.starts_with('+'));
         let number = digits.and_then(|digits| digits.parse().ok());
         number.map(|number| Self { number }).ok_or_else(|| "not the name of a memory block, such as memory42".into())
     }
 }
 
-/// What a reload has taken out of the queue.
+/// The events that a reload has taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// There was an event that nobody has taken before.
+    /// There was at least one new event.
     pub fresh: bool,
-    /// Numbers of the memory blocks that were removed, ascending; those, too, that a reload has left that was killed or has failed.
+    /// Numbers of the removed memory blocks, ascending, including those of earlier reloads that
+    /// failed or were killed.
     pub removed: Vec<u64>,
 }
 
@@ -59,7 +63,8 @@ impl<'r> Queue<'r> {
         Self { root }
     }
 
-    /// Notes an event; `removed` says which memory block went. What went is noted first: whoever sees the flag sees it, too.
+    /// Queues an event, with the memory block that was removed. The block comes before the flag, so
+    /// a reload that sees the flag also sees the block.
     pub fn note(&self, removed: Option<Block>) -> Result<(), Error> {
         state::directory(&self.root.join(state::PATH))?;
         if let Some(Block { number }) = removed {
@@ -68,17 +73,17 @@ impl<'r> Queue<'r> {
         state::create(&self.root.join(PENDING)).map(drop)
     }
 
-    /// Whether there is an event that no reload has taken.
+    /// Whether an event waits for a reload.
     pub fn pending(&self) -> bool {
         self.root.join(PENDING).exists()
     }
 
-    /// Whether a reload has taken something and is not done, or was killed.
+    /// Whether a reload has taken events and has not finished: it runs, has failed, or was killed.
     pub fn taken(&self) -> bool {
         !state::entries(&self.root.join(TAKEN)).is_empty()
     }
 
-    /// Numbers of the memory blocks that were removed and not dealt with yet, ascending.
+    /// Numbers of the removed memory blocks of all unfinished events, ascending.
     pub fn waiting(&self) -> Vec<u64> {
         let places = [REMOVED, TAKEN].into_iter().flat_map(|place| blocks(&self.root.join(place)));
         let mut numbers: Vec<u64> = places.map(|(_, block)| block.number).collect();
@@ -87,11 +92,12 @@ impl<'r> Queue<'r> {
         numbers
     }
 
-    /// Takes all there is; the flag first, so that an event that is noted from here on raises it anew.
+    /// Takes all events. The flag comes first, so that a later event sets it again.
     pub fn take(&self) -> Result<Taken, Error> {
         let taken = self.root.join(TAKEN);
         let pending = self.root.join(PENDING);
-        // Moving is safe against a kill; where there is no room for that, removing must do.
+        // A moved event survives a kill. If the directory cannot be created, the event is removed
+        // instead.
         let into = state::directory(&self.root.join(state::PATH)).and_then(|()| state::directory(&taken));
         let take = |from: &Path, name: &str| match into.is_ok().then(|| fs::rename(from, taken.join(name))) {
             Some(Ok(())) => Ok(true),
@@ -114,7 +120,7 @@ impl<'r> Queue<'r> {
         Ok(Taken { fresh, removed })
     }
 
-    /// What was taken has been dealt with.
+    /// Removes the taken events, because the reload has succeeded.
     pub fn done(&self) -> Result<(), Error> {
         let taken = self.root.join(TAKEN);
         for path in state::entries(&taken) {
@@ -124,7 +130,7 @@ impl<'r> Queue<'r> {
     }
 }
 
-/// The memory blocks that are noted in a directory; none if there is no directory.
+/// The memory blocks in a queue directory; none if it does not exist.
 fn blocks(directory: &Path) -> Vec<(PathBuf, Block)> {
     let block = |path: PathBuf| Some((path.clone(), path.file_name()?.to_str()?.parse().ok()?));
     state::entries(directory).into_iter().filter_map(block).collect()
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn event_that_comes_during_a_reload_is_not_lost_when_that_ends() {
+    fn event_during_a_reload_is_not_lost() {
         let root = tempfile::tempdir().unwrap();
         let queue = Queue::new(root.path());
         noted(root.path(), &[42]);
@@ -191,10 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn events_are_taken_where_they_cannot_be_kept() {
+    fn events_are_taken_even_if_they_cannot_be_kept() {
         let root = tempfile::tempdir().unwrap();
         noted(root.path(), &[42]);
-        // Something is in the way of the directory, as if there were no room for it.
+        // A file prevents the directory, as a full file system would.
         fs::write(root.path().join(TAKEN), "").unwrap();
         let queue = Queue::new(root.path());
         assert_eq!(queue.take().unwrap(), Taken { fresh: true, removed: vec![42] });
@@ -202,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_event_is_lost_between_many_who_note_and_one_who_takes() {
+    fn no_event_is_lost_between_many_writers_and_one_reader() {
         const WRITERS: u64 = 4;
         const EVENTS: u64 = 200;
         let root = tempfile::tempdir().unwrap();
@@ -214,7 +220,7 @@ mod tests {
             let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || note(writer))).collect();
             loop {
                 let over = writers.iter().all(|writer| writer.is_finished());
-                // What systemd does: it starts a reload whenever the flag is up.
+                // As systemd does: while the flag exists, start a reload.
                 while queue.pending() {
                     let taken = queue.take().unwrap();
                     assert!(taken.fresh);
@@ -248,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_memory_block_is_refused() {
+    fn other_names_than_memory_blocks_are_rejected() {
         assert_eq!("memory42".parse(), Ok(Block { number: 42 }));
         for wrong in ["", "memory", "memory+1", "memory-1", "cpu3", "42", "memory42/../x", "memory99999999999999999999"] {
             assert!(wrong.parse::<Block>().is_err(), "{wrong}");

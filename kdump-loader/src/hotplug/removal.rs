@@ -1,8 +1,11 @@
-//! Memory that goes: the kernel says so before it is gone.
+//! Waits for the removal of memory, because the kernel sends its event before the memory is gone.
 //!
-//! *On entry* the numbers of memory blocks of which it has said so. *On exit* their ranges have left /proc/iomem, or time is up. The event comes
-//! from `remove_memory_block_devices`; the range leaves in `release_mem_region_adjustable`, without another event (`try_remove_memory`,
-//! mm/memory_hotplug.c), and an image that is made in between lists memory that is about to vanish.
+//! *On entry* the numbers of removed memory blocks. *On exit* their ranges have left /proc/iomem,
+//! or time is up.
+//!
+//! `remove_memory_block_devices` sends the event. The range leaves later, in
+//! `release_mem_region_adjustable`, without another event (`try_remove_memory`,
+//! mm/memory_hotplug.c). An image that is built in between would list the removed memory.
 
 use std::path::Path;
 use std::thread;
@@ -11,21 +14,23 @@ use std::time::{Duration, Instant};
 use loader::machine::{self, Present, block_range};
 use loader::phys::PhysRange;
 
-/// How long the range is waited for. The kernel does the rest in milliseconds, unless it is busy with a large DIMM.
+/// Longest wait. The kernel usually needs milliseconds, and longer for a large DIMM.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// After that, a block whose device is there has come back. (The event is sent a moment before the device is gone.)
+/// After this time, a block whose device exists was added again. (The event precedes the removal of
+/// the device.)
 const BACK: Duration = Duration::from_secs(2);
-/// Pause between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Waits, no longer than `patience`. What is still there then; nothing if all is well. A number that can be no block's is nothing to wait for:
-/// an error would come again with every reload, since the number stays noted until one has succeeded.
+/// Waits up to `patience`. Returns the ranges that are still present. Invalid block numbers are
+/// ignored: the number stays queued until a reload succeeds, so an error would repeat with every
+/// reload.
 pub fn wait(root: &Path, blocks: &[u64], patience: Duration) -> Result<Vec<PhysRange>, machine::Error> {
     let begin = Instant::now();
     let range = |&number: &u64| Some((number, block_range(root, number).ok()?));
     let mut waiting: Vec<(u64, PhysRange)> = blocks.iter().filter_map(range).collect();
     while !waiting.is_empty() {
-        // In this order: a process that did not run for long looks once more before it gives up.
+        // The time comes first: a process that was suspended checks once more before it gives up.
         let waited = begin.elapsed();
         let present = Present::read(root)?;
         let back = |number: u64| root.join(format!("sys/devices/system/memory/memory{number}")).exists();
@@ -47,7 +52,7 @@ mod tests {
     use super::*;
     use loader::machine::example;
 
-    /// The example's block 32 is at 4 GiB, where it has memory.
+    /// In the example, block 32 is at 4 GiB and has memory.
     fn machine() -> tempfile::TempDir {
         let root = example::tree();
         example::plant(root.path(), &[("sys/devices/system/memory/block_size_bytes".into(), b"8000000\n".to_vec())].into());
@@ -55,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_gone_is_not_waited_for() {
+    fn removed_memory_causes_no_wait() {
         assert_eq!(wait(machine().path(), &[64, 65], Duration::ZERO).unwrap(), []);
         assert_eq!(wait(machine().path(), &[], Duration::ZERO).unwrap(), []);
-        assert_eq!(wait(machine().path(), &[u64::MAX], Duration::ZERO).unwrap(), [], "it can be no block");
+        assert_eq!(wait(machine().path(), &[u64::MAX], Duration::ZERO).unwrap(), [], "an invalid number");
     }
 
     #[test]
-    fn memory_that_stays_is_waited_for_no_longer_than_patience() {
+    fn wait_for_present_memory_ends_after_patience() {
         let there = PhysRange::new(0x1_0000_0000, 0x1_0800_0000).unwrap();
         assert_eq!(wait(machine().path(), &[32, 64], Duration::from_millis(1)).unwrap(), [there]);
     }
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn block_that_has_come_back_is_not_waited_for() {
+    fn block_that_was_added_again_ends_the_wait() {
         let root = machine();
         fs::create_dir_all(root.path().join("sys/devices/system/memory/memory32")).unwrap();
         assert_eq!(wait(root.path(), &[32], Duration::from_millis(1)).unwrap(), []);

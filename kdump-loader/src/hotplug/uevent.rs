@@ -1,22 +1,23 @@
-//! The kernel's own news of devices: one datagram of a netlink socket, NETLINK_KOBJECT_UEVENT, in the multicast group of the kernel
-//! (`kobject_uevent_net_broadcast`, lib/kobject_uevent.c).
+//! Parses the kernel's device events: datagrams of a netlink socket, NETLINK_KOBJECT_UEVENT, in the
+//! kernel's multicast group (`kobject_uevent_net_broadcast`, lib/kobject_uevent.c).
 //!
-//! *On entry* a datagram: `ACTION@DEVPATH`, then `KEY=VALUE` pairs, each with a NUL behind it. *On exit* what happened to which CPU or
-//! memory block; nothing for all other devices, and for what udev sends, which has another shape.
+//! *On entry* a datagram: `ACTION@DEVPATH` and `KEY=VALUE` pairs, each followed by a NUL. *On exit*
+//! an event of a CPU or memory block, or nothing for other devices and for messages of udev, which
+//! have another format.
 
 use serde::Serialize;
 
 /// The multicast group of the kernel; udev's own is 2.
 pub const KERNELS_GROUP: u32 = 1;
 
-/// What happened to a CPU or to a memory block.
+/// An event of a CPU or memory block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Uevent {
     /// `cpu` or `memory`.
     pub subsystem: String,
-    /// What happened: `add`, `remove`, `online`, `offline`.
+    /// `add`, `remove`, `online` or `offline`.
     pub action: String,
-    /// The kernel's name of the device: `cpu3`, `memory42`.
+    /// The kernel's name of the device, such as `cpu3` or `memory42`.
     pub device: String,
 }
 
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_something_else_is_passed_over() {
+    fn events_of_other_devices_are_ignored() {
         for other in [
             "",
             "add@/devices/pci0000:00/0000:00:01.0\0ACTION=add\0SUBSYSTEM=pci\0",

@@ -1,5 +1,6 @@
-//! Compressions of initrds: magic numbers and decompressors (`compressed_formats`, lib/decompress.c). bzip2, lzma and lzo are
-//! left out, because no current distribution defaults to them.
+//! Compressions of initrds: magic numbers and decompressors (`compressed_formats`,
+//! lib/decompress.c). bzip2, lzma and lzo are left out, because no current distribution defaults to
+//! them.
 
 use std::io::{self, Cursor, ErrorKind, Read};
 
@@ -30,10 +31,12 @@ pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
 
 /// Magic number of `lz4 -l`, the only LZ4 format that the kernel reads (lib/decompress_unlz4.c).
 const LZ4_LEGACY: &[u8] = b"\x02\x21\x4c\x18";
-/// Largest unpacked block of that format (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`, lib/decompress_unlz4.c).
+/// Largest unpacked block of that format (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`,
+/// lib/decompress_unlz4.c).
 const LZ4_BLOCK: usize = 8 << 20;
-/// Largest packed block, of incompressible data (`LZ4_COMPRESSBOUND`, include/linux/lz4.h). lz4_flex's frame reader rejects
-/// blocks that are longer than their unpacked data, so it cannot read this format.
+/// Largest packed block, of incompressible data (`LZ4_COMPRESSBOUND`, include/linux/lz4.h).
+/// lz4_flex's frame reader rejects blocks that are longer than their unpacked data, so it cannot
+/// read this format.
 const LONGEST_LZ4_BLOCK: u64 = (LZ4_BLOCK + LZ4_BLOCK / 255 + 16) as u64;
 
 /// Blocks with their lengths, up to the end of the file or a length of 0.

@@ -1,4 +1,4 @@
-//! What is found in initrds of every kind, and what is refused.
+//! Initrds of every kind, and invalid ones.
 
 use std::io::Write;
 
@@ -54,7 +54,7 @@ fn packed() -> [Vec<u8>; 4] {
 }
 
 #[test]
-fn archive_after_microcode_is_listed_whatever_compresses_it() {
+fn archive_after_microcode_is_listed_with_every_compression() {
     let mut early = archive(&[("kernel/x86/microcode/AuthenticAMD.bin", &[0x5a; 1000])]);
     early.resize(early.len().next_multiple_of(512), 0);
     for packed in packed() {
@@ -66,7 +66,7 @@ fn archive_after_microcode_is_listed_whatever_compresses_it() {
 }
 
 #[test]
-fn lz4_block_that_nothing_compresses_is_unpacked() {
+fn lz4_block_of_incompressible_data_is_unpacked() {
     let mut state = 1u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -89,8 +89,8 @@ fn lz4_block_that_nothing_compresses_is_unpacked() {
 }
 
 #[test]
-fn no_byte_of_an_initrd_makes_it_panic() {
-    // `status` must answer, and the program ends at a panic.
+fn no_corrupt_byte_causes_a_panic() {
+    // `status` must answer, and a panic would end the program.
     for good in packed().into_iter().chain([archive(&FILES)]) {
         for at in 0..good.len() {
             for value in [0, b'0', b'f', 0x7f, 0x80, 0xff, good[at] ^ 1] {
@@ -104,7 +104,7 @@ fn no_byte_of_an_initrd_makes_it_panic() {
 }
 
 #[test]
-fn damaged_or_foreign_file_is_an_error_and_no_empty_initrd() {
+fn damaged_or_unknown_file_is_an_error_not_an_empty_initrd() {
     let whole = archive(&FILES);
     for len in 1..whole.len() - 1 {
         // Padding after the trailer may be missing.
@@ -120,7 +120,7 @@ fn damaged_or_foreign_file_is_an_error_and_no_empty_initrd() {
 }
 
 #[test]
-fn archive_that_claims_more_than_an_initrd_can_hold_is_refused() {
+fn archive_with_an_impossible_size_is_rejected() {
     let mut large = archive(&[("a", b"")]);
     large[54..62].copy_from_slice(b"7fffffff"); // c_filesize
     assert!(matches!(read(&large), Err(Error::TooLarge)));

@@ -72,8 +72,8 @@ pub enum Error {
     Word(#[from] getopt::Error),
     /// An option is not supported.
     #[error("--{option} {reason}")]
-    Refused {
-        /// Which.
+    Rejected {
+        /// The option.
         option: &'static str,
         /// Why.
         reason: &'static str,
@@ -106,8 +106,8 @@ pub fn decide(words: impl IntoIterator<Item = OsString>) -> Result<Decision, Err
     if let Some(because) = about_reboots(&options) {
         return Ok(Decision { action: Action::PassOn(because), remarks: Vec::new() });
     }
-    if let Some(typed) = options.iter().find(|typed| typed.opt.fate == Fate::Refused) {
-        return Err(Error::Refused { option: typed.opt.long, reason: typed.opt.here });
+    if let Some(typed) = options.iter().find(|typed| typed.opt.fate == Fate::Rejected) {
+        return Err(Error::Rejected { option: typed.opt.long, reason: typed.opt.here });
     }
     let ignored = options.iter().filter(|typed| typed.opt.fate == Fate::Ignored);
     let mut remarks: Vec<_> = ignored.map(|typed| format!("--{} {}", typed.opt.long, typed.opt.here)).collect();
@@ -117,9 +117,9 @@ pub fn decide(words: impl IntoIterator<Item = OsString>) -> Result<Decision, Err
 
 fn at_once(typed: &Typed) -> Option<Action> {
     match typed.opt.fate {
-        Fate::Obeyed(Meaning::Help) => Some(Action::Help),
-        Fate::Obeyed(Meaning::Version) => Some(Action::Version),
-        Fate::Obeyed(Meaning::PrintRegionSize) => Some(Action::PrintRegionSize),
+        Fate::Supported(Meaning::Help) => Some(Action::Help),
+        Fate::Supported(Meaning::Version) => Some(Action::Version),
+        Fate::Supported(Meaning::PrintRegionSize) => Some(Action::PrintRegionSize),
         _ => None,
     }
 }
@@ -138,7 +138,7 @@ fn about_reboots(options: &[Typed]) -> Option<String> {
 }
 
 fn has(options: &[Typed], meaning: Meaning) -> bool {
-    options.iter().any(|typed| typed.opt.fate == Fate::Obeyed(meaning))
+    options.iter().any(|typed| typed.opt.fate == Fate::Supported(meaning))
 }
 
 fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) -> Result<Action, Error> {
@@ -161,7 +161,7 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
     let mut serial = None;
     let mut last = Meaning::Unload;
     for Typed { opt, value } in options {
-        let Fate::Obeyed(meaning) = opt.fate else { continue };
+        let Fate::Supported(meaning) = opt.fate else { continue };
         let value = value.as_deref().unwrap_or_default();
         let is_not = |expected| Error::Value { option: opt.long, value: value.to_string_lossy().into_owned(), expected };
         match meaning {
@@ -185,7 +185,8 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
     load.console = serial.map_or(Console::Auto, Console::Port);
     let mut files = files.into_iter();
     let kernel = files.next();
-    // `-p -u` and `-u -p` disarm. `-u -p FILE` replaces the image; kexec-tools disarms and then arms.
+    // `-p -u` and `-u -p` disarm. `-u -p FILE` replaces the image; kexec-tools disarms and then
+    // arms.
     if has(options, Meaning::Unload) && (kernel.is_none() || last == Meaning::Unload) {
         return Ok(Action::Unload(load.call));
     }
@@ -201,7 +202,7 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
 fn without_effect(options: &[Typed]) -> impl Iterator<Item = String> {
     const PLACED_BY_US: [Meaning; 5] =
         [Meaning::MemMin, Meaning::MemMax, Meaning::NoEfi, Meaning::Serial, Meaning::ConsoleSerial];
-    let typed = options.iter().filter(|typed| PLACED_BY_US.iter().any(|&meaning| typed.opt.fate == Fate::Obeyed(meaning)));
+    let typed = options.iter().filter(|typed| PLACED_BY_US.iter().any(|&meaning| typed.opt.fate == Fate::Supported(meaning)));
     typed.map(|typed| format!("--{} has no effect: with kexec_file_load, the kernel decides", typed.opt.long))
 }
 

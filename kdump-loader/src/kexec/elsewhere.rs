@@ -1,6 +1,7 @@
 //! Finds the kexec for reboots.
 //!
-//! *On entry* how this program was called. *On exit* another program, never this one under another name.
+//! *On entry* how this program was called. *On exit* another program, never this one under another
+//! name.
 
 use std::env;
 use std::ffi::OsString;
@@ -40,8 +41,8 @@ impl Called {
         }
     }
 
-    /// kexec.distrib next to the called name, next to this program's file, or in PATH; otherwise the first kexec in PATH that
-    /// is not this program.
+    /// kexec.distrib next to the called name, next to this program's file, or in PATH; otherwise
+    /// the first kexec in PATH that is not this program.
     pub fn find(&self) -> Option<PathBuf> {
         let ours = fs::metadata(&self.ourselves).ok()?;
         let name = Path::new(&self.as_what);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn diverted_program_is_found_beside_the_link_and_in_path() {
+    fn diverted_program_is_found_next_to_the_link_and_in_path() {
         let tree = Tree::new();
         tree.ours_as("usr/kexec");
         assert_eq!(tree.find("kexec"), None, "this program under another name does not count");
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn next_kexec_in_path_is_found_and_a_file_that_cannot_run_is_not() {
+    fn next_executable_kexec_in_path_is_found() {
         let tree = Tree::new();
         tree.ours_as("local/kexec");
         fs::write(tree.at("usr/kexec"), "").unwrap();

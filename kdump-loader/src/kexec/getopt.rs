@@ -1,7 +1,8 @@
 //! Parses arguments as glibc's `getopt_long` does, by the table of options.
 //!
-//! Options and files come in any order. Short options may share a word. A value is in the same word or the next. Long options
-//! may be abbreviated while they are unambiguous. Everything after `--` is a file.
+//! Options and files come in any order. Short options may share a word. A value is in the same word
+//! or the next. Long options may be abbreviated while they are unambiguous. Everything after `--`
+//! is a file.
 
 use std::ffi::{OsStr, OsString};
 
@@ -25,7 +26,8 @@ pub struct Line {
     pub options: Vec<Typed>,
     /// The files, in order.
     pub files: Vec<OsString>,
-    /// What stopped the parser. Options before the error still count: `--help` works even if a later argument is wrong.
+    /// What stopped the parser. Options before the error still count: `--help` works even if a
+    /// later argument is wrong.
     pub error: Option<Error>,
 }
 

@@ -1,5 +1,6 @@
-//! The exact command lines of three distributions' services, and the decision for each. They come from kdump-utils' kdumpctl
-//! (`load_kdump`, `stop_kdump`), Debian's kdump-config (`kdump_load`, `kdump_unload`) and openSUSE's load.sh and unload.sh.
+//! The exact command lines of three distributions' services, and the decision for each. They come
+//! from kdump-utils' kdumpctl (`load_kdump`, `stop_kdump`), Debian's kdump-config (`kdump_load`,
+//! `kdump_unload`) and openSUSE's load.sh and unload.sh.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -111,7 +112,7 @@ const CALLS: &[Called] = &[
 ];
 
 #[test]
-fn services_get_what_they_ask_for() {
+fn calls_of_the_services_have_their_intended_effect() {
     for Called { by, words, does } in CALLS {
         let decision = decide(words.iter().map(OsString::from)).unwrap_or_else(|error| panic!("{by}: {error}"));
         assert!(decision.remarks.is_empty(), "{by}: {:?}", decision.remarks);

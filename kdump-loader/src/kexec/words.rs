@@ -1,4 +1,5 @@
-//! The table as text: `--help` and docs/kexec-options.md. A test compares the document with the table.
+//! The table as text: `--help` and docs/kexec-options.md. A test compares the document with the
+//! table.
 
 use std::fmt::Write;
 
@@ -50,10 +51,10 @@ fn typed(opt: &Opt) -> String {
 
 fn fate(fate: Fate) -> &'static str {
     match fate {
-        Fate::Obeyed(_) => "supported",
-        Fate::Silent => "accepted, no effect",
+        Fate::Supported(_) => "supported",
+        Fate::Accepted => "accepted, no effect",
         Fate::Ignored => "ignored with a warning",
-        Fate::Refused => "rejected",
+        Fate::Rejected => "rejected",
         Fate::PassedOn => "passed on",
     }
 }
@@ -61,7 +62,7 @@ fn fate(fate: Fate) -> &'static str {
 /// In the help, supported options need no heading.
 fn heading(of: Fate) -> String {
     match of {
-        Fate::Obeyed(_) => String::new(),
+        Fate::Supported(_) => String::new(),
         other => format!("{}: ", fate(other)),
     }
 }

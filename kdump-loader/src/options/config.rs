@@ -4,7 +4,8 @@
 //! - a TOML file, /etc/kdump-loader.toml by default
 //! - the running kernel's release
 //!
-//! *On exit* the same [`Options`] as from the command line, or an error that names the file, the line and the key.
+//! *On exit* the same [`Options`] as from the command line, or an error that names the file, the
+//! line and the key.
 
 pub mod keys; // every key, for errors and the manual page
 
@@ -184,7 +185,7 @@ impl Config {
                 "no_hotplug" => options.no_hotplug = entry.typed()?,
                 "engine" => options.engine = entry.word(words::engine)?,
                 "leaf_size" => options.leaf_size = Some(entry.word(words::leaf_size)?),
-                "purgatory" => options.purgatory = Some(entry.path_as_it_is()?),
+                "purgatory" => options.purgatory = Some(entry.absolute_path()?),
                 "file" => file = entry.word(file_policy)?,
                 _ => return Err(Defect::UnknownKey { line: entry.line, key: entry.key.clone() }),
             }
@@ -255,7 +256,7 @@ impl Entry {
     }
 
     /// An absolute path. A relative one would depend on the service's working directory.
-    fn path_as_it_is(&self) -> Result<PathBuf, Defect> {
+    fn absolute_path(&self) -> Result<PathBuf, Defect> {
         let path = PathBuf::from(self.string()?);
         if path.is_absolute() { Ok(path) } else { Err(self.wrong("not an absolute path")) }
     }
@@ -270,7 +271,7 @@ impl Entry {
     }
 
     fn path(&self, release: &str) -> Result<PathBuf, Defect> {
-        let path = self.path_as_it_is()?;
+        let path = self.absolute_path()?;
         // The path comes from text, so nothing is lost.
         Ok(path.to_string_lossy().replace(RELEASE, release).into())
     }

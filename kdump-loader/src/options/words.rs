@@ -1,6 +1,7 @@
 //! [0] Parses option values, for the command line and the config alike.
 //!
-//! *On entry* text from the user. *On exit* a value within the purgatory's limits, or a message that says what is valid.
+//! *On entry* text from the user. *On exit* a value within the purgatory's limits, or a message
+//! that says what is valid.
 
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};

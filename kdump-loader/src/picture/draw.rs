@@ -1,15 +1,15 @@
-//! The drawing: a layout in, SVG out. Whatever it is given is escaped on its way.
+//! Draws a layout as SVG. All text is escaped.
 
 use maud::{Markup, PreEscaped, html};
 
 use super::layout::{Drawn, Layout, Rect, Sample, Scale, Text, WIDTH};
 use super::parts::Care;
 
-/// Colours and strokes, for light and for dark.
+/// Colors and strokes for light and dark mode.
 const STYLE: &str = include_str!("draw/style.css");
-/// How far a torn edge reaches up and down, and how wide a tooth is.
+/// Height above and below the middle, and width, of a tooth of a torn edge.
 const TOOTH: (f64, f64) = (4.0, 9.5);
-/// What is torn out of a shortened part.
+/// Height of the gap in a shortened part.
 const GAP: f64 = 6.0;
 
 /// The picture.
@@ -49,7 +49,7 @@ fn part(part: &Drawn, id: &str) -> Markup {
     }
 }
 
-/// Which stretch of the left column is which part of the right one.
+/// Connects a part in the left column to the same part in the right one.
 fn connection(part: &Drawn) -> Markup {
     let (from, to) = (&part.overview, &part.detail);
     let corners = [(from.right(), from.y), (to.x, to.y), (to.x, to.bottom()), (from.right(), from.bottom())];
@@ -72,7 +72,7 @@ fn outline(rect: &Rect) -> Markup {
     html! { rect.outline x=(number(*x)) y=(number(*y)) width=(number(*w)) height=(number(*h)) {} }
 }
 
-/// A tear across the middle: something is left out here.
+/// A tear across the middle, which shows that the part is shortened.
 fn torn(rect: &Rect) -> Markup {
     let middle = rect.y + rect.h / 2.0;
     let (upper, lower) = (teeth(rect, middle - GAP / 2.0), teeth(rect, middle + GAP / 2.0));
@@ -84,7 +84,7 @@ fn torn(rect: &Rect) -> Markup {
     }
 }
 
-/// A zigzag across a rectangle, and a little beyond.
+/// A zigzag line across a rectangle.
 fn teeth(rect: &Rect, y: f64) -> Vec<(f64, f64)> {
     let count = (rect.w / TOOTH.1).round().max(1.0) as u32;
     let point = |index: u32| {
@@ -94,7 +94,7 @@ fn teeth(rect: &Rect, y: f64) -> Vec<(f64, f64)> {
     (0..=count).map(point).collect()
 }
 
-/// The mark that says how a height is to be taken.
+/// The mark that shows whether a height is to scale.
 fn ruler(scale: Scale, rect: &Rect) -> Markup {
     let x = rect.x + rect.w / 2.0;
     let (top, bottom) = (rect.y + 2.0, rect.bottom() - 2.0);
@@ -136,7 +136,7 @@ fn has_pattern(care: Care) -> bool {
     !matches!(care, Care::Hashed | Care::Free)
 }
 
-/// What tells the ways of verification apart where colours do not: hatches, dots and rules.
+/// Hatches, dots and lines that distinguish kinds of verification without color.
 fn pattern(care: Care, id: &str) -> Markup {
     let strokes = match care {
         Care::Hashed | Care::Free => return html! {},
@@ -157,7 +157,7 @@ fn points(points: &[(f64, f64)]) -> String {
     points.iter().map(|&(x, y)| format!("{},{}", number(x), number(y))).collect::<Vec<_>>().join(" ")
 }
 
-/// Hundredths of a pixel are enough.
+/// Rounds to hundredths of a pixel.
 fn number(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }

@@ -1,8 +1,9 @@
-//! Where everything in the picture goes: parts in, rectangles and lines of text out. Lengths are pixels.
+//! Lays out the picture: parts in, rectangles and lines of text out. Lengths are in pixels.
 //!
-//! There are two columns of the same memory, lowest addresses at the top. In the left one everything is to scale, and most segments are too
-//! thin to be seen. In the right one every part is high enough to be labelled: as many as can be are to scale with one another, the others are
-//! shortened or enlarged, and say so.
+//! Two columns show the same memory, lowest addresses at the top. In the left one everything is to
+//! scale, so most segments are too thin to see. In the right one every part is high enough for a
+//! label: as many parts as possible are to scale, and the others are marked as shortened or
+//! enlarged.
 
 mod text;
 
@@ -12,29 +13,29 @@ use loader::phys::PhysRange;
 
 pub use text::{Style, Text};
 
-/// Of the picture.
+/// Width of the picture.
 pub const WIDTH: f64 = 940.0;
 const MARGIN: f64 = 24.0;
-/// Where the columns begin.
+/// Top of the columns.
 const TOP: f64 = 124.0;
-/// Left and width of the columns, and of the ruler beside the right one.
+/// Left and width of the columns, and of the ruler next to the right one.
 const OVERVIEW: (f64, f64) = (MARGIN, 44.0);
 const DETAIL: (f64, f64) = (118.0, 190.0);
 const RULER: (f64, f64) = (312.0, 12.0);
-/// Left of the labels, which reach up to the margin.
+/// Left of the labels, which extend to the margin.
 const LABELS: f64 = 338.0;
 
-/// Height of a part, so that its label fits, and the heights that are too much of a good thing.
+/// Smallest height of a part, so that its label fits, and the largest heights.
 const LEAST: f64 = 44.0;
 const MOST: f64 = 240.0;
 const MOST_FREE: f64 = 84.0;
-/// Height of a piece of a part.
+/// Smallest height of a piece of a part.
 const LEAST_PIECE: f64 = 7.0;
 
-/// A legend's entry.
+/// Width and height of a legend entry.
 const ENTRY: (f64, f64) = (298.0, 24.0);
 const ENTRIES_IN_A_ROW: usize = 3;
-/// Side of the sample in front of it.
+/// Side length of the sample before it.
 pub const SAMPLE: f64 = 15.0;
 
 /// A rectangle.
@@ -65,32 +66,32 @@ impl Rect {
 /// How a part of the right column is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Like all others that are.
+    /// To scale with the other parts of this kind.
     True,
-    /// Less high.
+    /// Lower than to scale.
     Shortened,
-    /// Higher.
+    /// Higher than to scale.
     Enlarged,
 }
 
 /// A part of the image in the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drawn {
-    /// In the left column.
+    /// Its place in the left column.
     pub overview: Rect,
-    /// What it consists of there.
+    /// Its pieces in the left column.
     pub overview_pieces: Vec<(Care, Rect)>,
-    /// In the right one.
+    /// Its place in the right column.
     pub detail: Rect,
-    /// The mark beside it.
+    /// The mark next to it.
     pub ruler: Rect,
-    /// How its height is to be taken.
+    /// The meaning of its height.
     pub scale: Scale,
-    /// What it consists of, in the right column.
+    /// Its pieces in the right column.
     pub pieces: Vec<(Care, Rect)>,
-    /// What is said of it: name, size, addresses, words.
+    /// Its label: name, size, addresses and description.
     pub label: Vec<Text>,
-    /// All of that in one sentence.
+    /// The label in one sentence.
     pub sentence: String,
 }
 
@@ -99,19 +100,19 @@ pub struct Drawn {
 pub struct Layout {
     /// Height of the picture; the width is [`WIDTH`].
     pub height: f64,
-    /// What is drawn.
+    /// The parts.
     pub parts: Vec<Drawn>,
-    /// Samples of what the legend explains.
+    /// The samples of the legend.
     pub samples: Vec<(Sample, Rect)>,
-    /// Text that belongs to no part.
+    /// Text outside the parts' labels.
     pub texts: Vec<Text>,
-    /// What the picture is of.
+    /// The title.
     pub title: String,
-    /// What there is to see, for those who do not.
+    /// A description for screen readers.
     pub description: String,
 }
 
-/// What a legend explains.
+/// A sample in the legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sample {
     /// A fill.
@@ -120,7 +121,7 @@ pub enum Sample {
     Scale(Scale),
 }
 
-/// Gives everything its place.
+/// Lays out everything.
 pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     let region = summary.crash_region;
     let title = format!("Crash region {}", addresses(region.start, region.len));
@@ -161,8 +162,9 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     Layout { height: height + MARGIN / 2.0, parts: drawn, samples, texts, title, description }
 }
 
-/// The height of each part, and how that is to be taken: at the scale at which most bytes of segments are in parts that are high enough for a label
-/// and not too high; of several such scales the one at which most else is, and then the largest.
+/// The height of each part, and whether it is to scale. The scale is the one at which parts with
+/// the most bytes of segments are within the limits of height. Of several such scales, the one with
+/// the most parts within the limits wins, then the largest.
 fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
     let is_free = |part: &Part| part.pieces.iter().all(|piece| piece.care == Care::Free);
     let limits = |part: &Part| {
@@ -172,7 +174,7 @@ fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
     let height = |part: &Part, pixels_per_byte: f64| {
         let (least, most) = limits(part);
         let height = part.range.len() as f64 * pixels_per_byte;
-        // The candidates make one part exactly as high as a limit.
+        // Every candidate scale gives one part exactly the height of a limit, except for rounding.
         match height {
             _ if height < least * 0.999 => (least, Scale::Enlarged),
             _ if height > most * 1.001 => (most, Scale::Shortened),
@@ -182,7 +184,7 @@ fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
     let true_at = |&scale: &f64| {
         let shown = || parts.iter().filter(|part| height(part, scale).1 == Scale::True);
         let bytes: u128 = shown().filter(|part| !is_free(part)).map(|part| u128::from(part.range.len())).sum();
-        // Of positive numbers, the bits are in the order of the numbers.
+        // The bits of positive floating-point numbers have the same order as the numbers.
         (bytes, shown().count(), scale.to_bits())
     };
     let candidates = parts.iter().flat_map(|part| {
@@ -193,7 +195,8 @@ fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
     parts.iter().map(|part| height(part, scale)).collect()
 }
 
-/// The pieces of a part inside its rectangle: each high enough to be seen, and what is left shared out by size.
+/// The pieces of a part in its rectangle: each gets a visible minimum, and the rest of the height
+/// is divided by size.
 fn pieces(part: &Part, detail: Rect) -> Vec<(Care, Rect)> {
     let spare = detail.h - LEAST_PIECE * part.pieces.len() as f64;
     let mut y = detail.y;
@@ -228,12 +231,12 @@ fn sentence(part: &Part) -> String {
     format!("{name} {}, {}, {words}", addresses(range.start(), range.len()), size(range.len()))
 }
 
-/// As /proc/iomem has it: the last address is included.
+/// A range in the format of /proc/iomem, with the last address included.
 fn addresses(start: u64, len: u64) -> String {
     format!("{start:#x}-{:#x}", start.saturating_add(len.saturating_sub(1)))
 }
 
-/// The legend of what occurs; where it ends.
+/// The legend of everything that occurs, and its bottom.
 fn legend(parts: &[Part], heights: &[(f64, Scale)], top: f64, texts: &mut Vec<Text>) -> (Vec<(Sample, Rect)>, f64) {
     let occurs = |care: &Care| parts.iter().any(|part| part.pieces.iter().any(|piece| piece.care == *care));
     let scales = [(Scale::True, "to scale with one another"), (Scale::Shortened, "shortened"), (Scale::Enlarged, "enlarged")];

@@ -1,9 +1,10 @@
-//! What there is to draw: segments and what is free between them, and in each segment what the purgatory does to be sure of it.
+//! Splits the crash region into parts: segments and free memory, and in each segment the pieces
+//! that the purgatory verifies in different ways.
 
 use loader::image::{BlockSummary, OURS, SegmentKind, SegmentSummary, Summary, size};
 use loader::phys::{PhysRange, subtract};
 
-/// How the purgatory makes sure of a piece of memory.
+/// How the purgatory verifies a piece of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Care {
     /// Its SHA-256 is compared.
@@ -12,22 +13,22 @@ pub enum Care {
     Zero,
     /// Covered by the block's seal.
     Sealed,
-    /// In no digest, but what its headers say is checked.
+    /// In no digest, but the structure of its headers is checked.
     Structure,
-    /// Nothing in it counts: the purgatory writes it before it reads it.
+    /// The purgatory writes it before it reads it, so its content does not matter.
     Scratch,
-    /// Taken as it is.
+    /// Not verified.
     Unverified,
     /// No segment.
     Free,
 }
 
 impl Care {
-    /// Each of them, in the order of a legend.
+    /// All kinds, in the order of the legend.
     pub const ALL: [Self; 7] =
         [Self::Hashed, Self::Zero, Self::Sealed, Self::Structure, Self::Scratch, Self::Unverified, Self::Free];
 
-    /// One word, for classes and patterns.
+    /// Its name for classes and patterns.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Hashed => "hashed",
@@ -40,7 +41,7 @@ impl Care {
         }
     }
 
-    /// What stands in the legend.
+    /// Its text in the legend.
     pub const fn legend(self) -> &'static str {
         match self {
             Self::Hashed => "hashed: its SHA-256 is compared",
@@ -53,7 +54,7 @@ impl Care {
         }
     }
 
-    /// What is said of so many bytes.
+    /// Its description for a number of bytes.
     fn of(self, bytes: u64) -> String {
         let what = match self {
             Self::Hashed => "hashed",
@@ -68,29 +69,30 @@ impl Care {
     }
 }
 
-/// A stretch of a part, all of it verified in the same way.
+/// A piece of a part that is verified in one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Where it is.
+    /// Its addresses.
     pub range: PhysRange,
     /// How it is verified.
     pub care: Care,
 }
 
-/// A segment, or what is free between two.
+/// A segment, or free memory between two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Its addresses.
     pub range: PhysRange,
-    /// What it is made of: ascending, without a gap, one at least.
+    /// Its pieces: at least one, ascending, without gaps.
     pub pieces: Vec<Piece>,
-    /// What is said of it.
+    /// Its description.
     pub words: String,
 }
 
-/// Everything in the crash region, ascending, without a gap. What a summary says of memory outside the region, or twice, is left out.
+/// All parts of the crash region, ascending, without gaps. Segments outside the region, or that
+/// overlap, are left out.
 pub fn parts(summary: &Summary) -> Vec<Part> {
     let region = span(summary.crash_region.start, summary.crash_region.len);
     let mut parts: Vec<Part> = Vec::new();
@@ -107,7 +109,7 @@ pub fn parts(summary: &Summary) -> Vec<Part> {
         let words = match number {
             _ if top.is_none_or(|top| top <= range.start()) => "the capture kernel runs here",
             0 => "Linux puts the control pages of the image here",
-            _ => "left by an alignment",
+            _ => "left by alignment",
         };
         parts.push(Part { name: "free".into(), range, pieces: vec![Piece { range, care: Care::Free }], words: words.into() });
     }
@@ -137,7 +139,7 @@ fn of_segment(segment: &SegmentSummary, range: PhysRange, summary: &Summary) -> 
     Part { name: segment.name.clone(), range, pieces, words }
 }
 
-/// What the purgatory verifies, and how.
+/// The pieces that the purgatory verifies.
 fn verified(summary: &Summary) -> Vec<Piece> {
     let mut verified = Vec::new();
     for region in &summary.regions {
@@ -152,7 +154,7 @@ fn verified(summary: &Summary) -> Vec<Piece> {
     verified
 }
 
-/// `range`, cut where the way of verification changes.
+/// Splits `range` where the kind of verification changes.
 fn pieces(range: PhysRange, verified: &[Piece], otherwise: Care) -> Vec<Piece> {
     let mut cuts: Vec<u64> = verified.iter().flat_map(|piece| [piece.range.start(), piece.range.end()]).collect();
     cuts.retain(|&cut| range.start() < cut && cut < range.end());
@@ -172,7 +174,7 @@ fn pieces(range: PhysRange, verified: &[Piece], otherwise: Care) -> Vec<Piece> {
     pieces
 }
 
-/// `len` bytes from `start`, or as many as fit 64 bits.
+/// `len` bytes from `start`, limited to 64-bit addresses.
 fn span(start: u64, len: u64) -> PhysRange {
     PhysRange::new(start, start.saturating_add(len)).expect("saturation stays above the start")
 }

@@ -1,33 +1,34 @@
-//! [6] All changes that installing takes, or none; and all of them taken back.
+//! [6] Installs all changes or none, and uninstalls all of them.
 //!
-//! Installing looks first and plans every step; what stands in the way is found before anything is touched. Each step is undone if a later one
-//! fails. If the process is killed midway, the ledger lets `uninstall` roll back and `install` finish.
+//! An installation first plans every step, and finds obstacles before it changes anything. If a
+//! step fails, the earlier ones are undone. If the process is killed midway, the ledger lets
+//! `uninstall` roll back and `install` finish.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::access::Access;
 use super::layout::{self, Content, Item, Program};
 use super::ledger::{self, Entry, Ledger, Made};
 use super::tree::{Found, Tree, kept_name};
-use super::turn::Turn;
 use super::{Conflict, Distribution, Error, conflicts};
 
-/// Something that was done, or would be.
+/// A change, or in a dry run a planned change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// A file that was not there.
+    /// A new file.
     Wrote(PathBuf),
-    /// A link that was not there, and what it says.
+    /// A new link, and its target.
     Linked(PathBuf, PathBuf),
-    /// A file or link in the place of an older one of ours.
-    Renewed(PathBuf),
-    /// A file or link in the place of somebody else's, and where that is kept.
+    /// A file or link that replaces this program's older one.
+    Updated(PathBuf),
+    /// A file or link that replaces another's, and the name under which that is kept.
     Replaced(PathBuf, PathBuf),
-    /// What was installed is gone.
+    /// An installed file or link was removed.
     Removed(PathBuf),
-    /// What was there before is there again.
-    PutBack(PathBuf),
-    /// Somebody has changed what was installed, so it stays.
+    /// The older file was restored.
+    Restored(PathBuf),
+    /// An installed file was changed by others, so it stays.
     Left(PathBuf),
 }
 
@@ -36,40 +37,40 @@ impl fmt::Display for Done {
         match self {
             Self::Wrote(path) => write!(out, "write     {}", path.display()),
             Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
-            Self::Renewed(path) => write!(out, "update    {}", path.display()),
+            Self::Updated(path) => write!(out, "update    {}", path.display()),
             Self::Replaced(path, kept) => write!(out, "replace   {}, old file kept as {}", path.display(), kept.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
-            Self::PutBack(path) => write!(out, "restore   {}", path.display()),
+            Self::Restored(path) => write!(out, "restore   {}", path.display()),
             Self::Left(path) => write!(out, "leave     {}, which was changed after the installation", path.display()),
         }
     }
 }
 
-/// Something to put in its place.
+/// One step of an installation.
 struct Step {
     item: Item,
-    /// What lies there now.
+    /// What is there now.
     before: Found,
-    /// Whether that is to be kept.
+    /// Whether this step must keep it.
     keep: bool,
-    /// Whether something is kept then, now or from an earlier time.
+    /// Whether an older file is kept after this step, from now or from an earlier installation.
     kept: bool,
-    /// What lies there now, if an earlier installation made it.
+    /// What is there now, if an earlier installation created it.
     earlier: Option<Made>,
 }
 
-/// What is asked of an installation.
+/// Options of an installation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice {
-    /// Hold back every other service that arms.
+    /// Keep every other service and rule from arming.
     pub mask_conflicts: bool,
-    /// Whose service the machine has, in place of what it says itself.
+    /// The distribution, instead of the one in os-release.
     pub distribution: Option<Distribution>,
 }
 
-/// Installs the service; in a [`Turn::DryRun`], only says how.
-pub fn install(turn: &Turn<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
-    install_in(&Tree::new(turn.root())?, turn.is_dry_run(), program, choice)
+/// Installs the service. In a [`Access::DryRun`], only returns the planned changes.
+pub fn install(access: &Access<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+    install_in(&Tree::new(access.root())?, access.is_dry_run(), program, choice)
 }
 
 pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
@@ -95,7 +96,7 @@ pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choic
     Ok(done)
 }
 
-/// What it takes to have an item; `None` if it is there, or something that will do.
+/// Plans the step for an item; `None` if nothing must be changed.
 fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error> {
     let before = tree.look(&item.path)?;
     if item.is(&before) {
@@ -106,10 +107,11 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
     let (keep, kept) = match (&before, entry) {
         (Found::Other { what }, _) => return Err(Error::InTheWay { path, what }),
         (Found::Absent, entry) => (false, entry.is_some_and(|entry| entry.kept)),
-        // Even our own of an earlier time: it may be for another distribution, which was named then.
-        (_, _) if item.any_will_do => return Ok(None),
+        // This includes a config of an earlier installation, which may have named another
+        // distribution.
+        (_, _) if item.keep_existing => return Ok(None),
         (_, Some(entry)) if entry.made_this(&before) => (false, entry.kept),
-        // Killed before it was replaced.
+        // An earlier installation was killed before it replaced the file.
         (found, Some(Entry { kept: true, .. })) => match tree.kept(&item.path)? {
             Found::Absent => (true, true),
             kept if kept == *found => (false, true),
@@ -134,7 +136,7 @@ impl Step {
             (Found::Absent, Content::File { .. }) => Done::Wrote(path),
             (Found::Absent, Content::Link { target }) => Done::Linked(path, target.clone()),
             _ if self.keep => Done::Replaced(path, tree.path(&kept_name(&self.item.path))),
-            _ => Done::Renewed(path),
+            _ => Done::Updated(path),
         }
     }
 
@@ -143,14 +145,14 @@ impl Step {
     }
 }
 
-/// How to undo what was done.
+/// How to undo a change.
 enum Undo {
     RemoveDirectory(String),
     Restore(String),
     PutBack(String, Found),
 }
 
-/// A machine in the middle of a change.
+/// An installation in progress, and how to undo it.
 struct Undoing<'t> {
     tree: &'t Tree,
     done: Vec<Undo>,
@@ -161,7 +163,7 @@ impl<'t> Undoing<'t> {
         Self { tree, done: Vec::new() }
     }
 
-    /// Does all of it, or nothing.
+    /// Runs all steps, or none.
     fn all(mut self, ledger: Ledger, steps: &[Step]) -> Result<(), Error> {
         let Err(source) = self.forward(ledger, steps) else { return Ok(()) };
         if self.done.is_empty() {
@@ -214,7 +216,7 @@ impl<'t> Undoing<'t> {
     }
 
     fn back(&mut self) -> Result<(), Error> {
-        // The ledger was the first, so it is there until the last.
+        // The ledger was written first, so it is removed last.
         while let Some(undo) = self.done.pop() {
             match undo {
                 Undo::RemoveDirectory(path) => self.tree.remove_directory(&path)?,
@@ -228,10 +230,10 @@ impl<'t> Undoing<'t> {
     }
 }
 
-/// Puts back what was on the machine before anything was installed, except for files that were changed since; in a [`Turn::DryRun`], only
-/// says how. `None` when nothing is installed.
-pub fn uninstall(turn: &Turn<'_>) -> Result<Option<Vec<Done>>, Error> {
-    uninstall_in(&Tree::new(turn.root())?, turn.is_dry_run())
+/// Restores the files before the installation, except those that were changed after it. In a
+/// [`Access::DryRun`], only returns the planned changes. `None` if nothing is installed.
+pub fn uninstall(access: &Access<'_>) -> Result<Option<Vec<Done>>, Error> {
+    uninstall_in(&Tree::new(access.root())?, access.is_dry_run())
 }
 
 pub(super) fn uninstall_in(tree: &Tree, dry_run: bool) -> Result<Option<Vec<Done>>, Error> {
@@ -256,13 +258,13 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
             tree.remove_unfinished(path)?;
         }
         match (kept, &before) {
-            // It was never replaced, or is put back already.
+            // It was never replaced, or is already restored.
             (true, Found::Absent) => {}
             (true, _) if as_made || found == Found::Absent || found == before => {
                 if !dry_run {
                     tree.restore(path)?;
                 }
-                done.push(Done::PutBack(told));
+                done.push(Done::Restored(told));
             }
             (false, _) if as_made => {
                 if !dry_run {
@@ -275,7 +277,8 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
         }
     }
     if !dry_run {
-        // Directories first, as far as the ledger itself does not lie in them: without it, an interrupted run could not find them again.
+        // Directories without the ledger come first: without the ledger, an interrupted run could
+        // not find them again.
         let (above_ledger, others): (Vec<_>, Vec<_>) =
             directories.into_iter().rev().partition(|entry| Path::new(ledger::PATH).starts_with(&entry.path));
         others.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;

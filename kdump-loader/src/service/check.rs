@@ -1,4 +1,4 @@
-//! What is missing or differs on a machine, and who else arms.
+//! Finds missing and changed files, and other services that arm.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,28 +7,28 @@ use super::layout::{self, Content, Program};
 use super::tree::{Found, Tree};
 use super::{Conflict, Distribution, Error, conflicts};
 
-/// Something that was looked at.
+/// The result for one file, unit or rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It is as it would be installed.
+    /// The file is as `install` would write it.
     Right(PathBuf),
-    /// It is not there.
+    /// The file is missing.
     Missing(PathBuf),
-    /// It is something else.
+    /// The file differs.
     Differs(PathBuf),
-    /// The link that enables a unit is not there.
+    /// The link that enables a unit is missing.
     NotEnabled(PathBuf),
-    /// Somebody else arms.
+    /// Another service or rule arms.
     Arms(Conflict),
 }
 
 impl Finding {
-    /// Whether nothing is to be done about it.
+    /// Whether it is not a problem.
     pub fn is_right(&self) -> bool {
         matches!(self, Self::Right(_))
     }
 
-    /// One word for programs.
+    /// Its identifier in JSON.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Right(_) => "right",
@@ -39,7 +39,7 @@ impl Finding {
         }
     }
 
-    /// The file that it is about.
+    /// The file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Right(path) | Self::Missing(path) | Self::Differs(path) | Self::NotEnabled(path) => path,
@@ -69,7 +69,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Compares the machine with this root with what [`super::install`] of this program would make of it.
+/// Compares the machine at this root with the files that [`super::install`] would write.
 pub fn check(root: &Path, program: Program<'_>, distribution: Option<Distribution>) -> Result<Vec<Finding>, Error> {
     let tree = Tree::new(root)?;
     let mut findings = Vec::new();
@@ -78,7 +78,7 @@ pub fn check(root: &Path, program: Program<'_>, distribution: Option<Distributio
         findings.push(match (tree.look(&item.path)?, &item.content) {
             (Found::Absent, Content::Link { .. }) => Finding::NotEnabled(path),
             (Found::Absent, Content::File { .. }) => Finding::Missing(path),
-            (found, _) if item.is(&found) || item.any_will_do => Finding::Right(path),
+            (found, _) if item.is(&found) || item.keep_existing => Finding::Right(path),
             _ => Finding::Differs(path),
         });
     }

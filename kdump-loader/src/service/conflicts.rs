@@ -1,9 +1,11 @@
-//! [4] Everybody else who arms capture kernels on a machine, and what holds them back.
+//! [4] Finds other services and udev rules that arm capture kernels, and keeps them from arming.
 //!
-//! Services of the distributions arm in the one kernel and save the dump in the other, some by the same unit: Debian's kdump-tools.service and
-//! Fedora's kdump.service look for /proc/vmcore first. So no unit is masked. A drop-in lets it run in capture kernels only, and a unit that
-//! does nothing else than arm never runs then. Units that only save (kdump-tools-dump.service, kdump-capture.service, kdump-save.service) are
-//! not in the table. udev rules arm and nothing else; a link to /dev/null masks them (udev(7)).
+//! A distribution's service arms in the running kernel and saves the dump in the capture kernel.
+//! Debian's kdump-tools.service and Fedora's kdump.service do both with one unit, which checks for
+//! /proc/vmcore. So units are not masked: a drop-in makes them run in capture kernels only, where a
+//! unit that only arms never runs. Units that only save (kdump-tools-dump.service,
+//! kdump-capture.service, kdump-save.service) are not in the table. udev rules only arm, so a link
+//! to /dev/null masks them (udev(7)).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,60 +15,62 @@ use super::rules::{self, Arming};
 use super::tree::{Found, Tree};
 use super::{Error, layout};
 
-/// Units that arm at boot, and whose they are.
+/// Units that arm at boot, and their packages.
 const UNITS: [(&str, &str); 3] = [
     ("kdump-tools.service", "kdump-tools of Debian and Ubuntu"),
     ("kdump.service", "kdump-utils of Fedora and RHEL, kdump of openSUSE and SLES"),
     ("kdump-early.service", "kdump of openSUSE and SLES"),
 ];
-/// Where systemd looks for units, the strongest first (systemd.unit(5)); the last where /lib is no link.
+/// systemd's unit directories, highest priority first (systemd.unit(5)). The last one counts if
+/// /lib is not a link.
 const UNIT_DIRECTORIES: [&str; 5] =
     ["etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
-/// Where udev looks for rules, in the same order (udev(7)).
+/// udev's rule directories, in the same order (udev(7)).
 const RULE_DIRECTORIES: [&str; 5] =
     ["etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d"];
-/// Where the administrator's word goes.
+/// The administrator's directories.
 const ADMINISTRATORS_UNITS: &str = UNIT_DIRECTORIES[0];
 const ADMINISTRATORS_RULES: &str = RULE_DIRECTORIES[0];
 
-/// Lets a unit run in capture kernels only.
-const HOLDS_BACK: &str = include_str!("dist/90-kdump-loader.conf");
-/// In the same place, for a unit that is not held back: the image that is armed last counts, and that is ours. The ordering is not in our
-/// unit, because a unit that is held back would still delay it.
-const GOES_FIRST: &str = "# Of `kdump-loader service install`: this service arms an image, too. kdump-loader.service arms after it, because the last \
-                          image counts.\n\n[Unit]\nBefore=kdump-loader.service\n";
-/// The line of it that does.
+/// A drop-in that makes a unit run in capture kernels only.
+const ONLY_IN_CAPTURE_KERNEL: &str = include_str!("dist/90-kdump-loader.conf");
+/// A drop-in for a unit that may arm: kdump-loader.service arms after it, because the last image
+/// counts. This ordering is not in kdump-loader.service, because there it would also wait for a
+/// unit that is kept from arming.
+const ARMS_FIRST: &str = "# From `kdump-loader service install`: this service also arms an image. kdump-loader.service arms after it, because the \
+                          last image counts.\n\n[Unit]\nBefore=kdump-loader.service\n";
+/// The line of [`ONLY_IN_CAPTURE_KERNEL`] that has the effect.
 const CONDITION: &str = "ConditionPathExists=/proc/vmcore";
-/// Masks a rule.
+/// Target of a link that masks a rule.
 const NOTHING: &str = "/dev/null";
 
-/// Somebody who arms.
+/// A unit or udev rule that arms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// A udev rule, on every block of memory or CPU.
+    /// A file of udev rules.
     Rule {
-        /// Its file.
+        /// Its path.
         path: PathBuf,
         /// Its name, without the directory.
         name: String,
-        /// What in it.
+        /// The rules in it that arm.
         arming: Vec<Arming>,
         /// Whether it is the administrator's own.
         administrators: bool,
     },
-    /// A unit that is enabled.
+    /// An enabled unit.
     Unit {
         /// Its file.
         path: PathBuf,
         /// Its name.
         name: &'static str,
-        /// Whose it is.
+        /// Its packages.
         whose: &'static str,
     },
 }
 
 impl Conflict {
-    /// What it is called: a unit, or a file of rules.
+    /// The name of the unit or the file of rules.
     pub fn name(&self) -> &str {
         match self {
             Self::Rule { name, .. } => name,
@@ -74,20 +78,21 @@ impl Conflict {
         }
     }
 
-    /// What holds it back, if that is not for the administrator to do.
+    /// The item that keeps it from arming. An administrator's own file is an error.
     pub(super) fn remedy(&self) -> Result<Item, Error> {
         match self {
             Self::Rule { path, administrators: true, .. } => Err(Error::Administrators { path: path.clone() }),
             Self::Rule { name, .. } => Ok(Item::link(format!("{ADMINISTRATORS_RULES}/{name}"), NOTHING)),
-            Self::Unit { name, .. } => Ok(Item::text(drop_in(name), HOLDS_BACK)),
+            Self::Unit { name, .. } => Ok(Item::text(drop_in(name), ONLY_IN_CAPTURE_KERNEL)),
         }
     }
 
-    /// What makes it arm before ours, if it is not held back. Rules arm at any time.
+    /// The item that makes it arm before kdump-loader.service. There is none for rules, which arm
+    /// at any time.
     pub(super) fn ordering(&self) -> Option<Item> {
         match self {
             Self::Rule { .. } => None,
-            Self::Unit { name, .. } => Some(Item::text(drop_in(name), GOES_FIRST)),
+            Self::Unit { name, .. } => Some(Item::text(drop_in(name), ARMS_FIRST)),
         }
     }
 }
@@ -96,7 +101,7 @@ fn drop_in(unit: &str) -> String {
     format!("{ADMINISTRATORS_UNITS}/{unit}.d/90-kdump-loader.conf")
 }
 
-/// Everybody who arms on the machine with this root and is not held back.
+/// All units and rules that arm on the machine at this root.
 pub fn conflicts(root: &Path) -> Result<Vec<Conflict>, Error> {
     all(&Tree::new(root)?)
 }
@@ -107,20 +112,20 @@ pub(super) fn all(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     Ok(conflicts)
 }
 
-/// What systemd finds under the name of a unit.
+/// The state of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnitState {
-    /// No file.
+    /// It has no file.
     Absent,
-    /// A link to /dev/null, or an empty file.
+    /// Its file is empty, or a link to /dev/null.
     Masked,
-    /// A file, and no other unit wants it.
+    /// No other unit wants it.
     Disabled,
-    /// A file, and another unit wants it.
+    /// Another unit wants it.
     Enabled,
 }
 
-/// Looks for a unit on the machine with this root.
+/// The state of a unit on the machine at this root.
 pub(crate) fn unit_state(root: &Path, name: &str) -> Result<UnitState, Error> {
     let tree = Tree::new(root)?;
     let Some(path) = first_with(&tree, &UNIT_DIRECTORIES, name)? else { return Ok(UnitState::Absent) };
@@ -136,14 +141,14 @@ fn arming_units(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     for (name, whose) in UNITS {
         let strongest = first_with(tree, &UNIT_DIRECTORIES, name)?;
         let Some(path) = strongest else { continue };
-        if !is_masked(tree, &path)? && is_enabled(tree, name)? && !is_held_back(tree, name)? {
+        if !is_masked(tree, &path)? && is_enabled(tree, name)? && !runs_only_in_capture_kernel(tree, name)? {
             found.push(Conflict::Unit { path: tree.path(&path), name, whose });
         }
     }
     Ok(found)
 }
 
-/// Whether somebody wants the unit.
+/// Whether another unit wants or requires this one.
 fn is_enabled(tree: &Tree, unit: &str) -> Result<bool, Error> {
     for directory in UNIT_DIRECTORIES {
         for name in tree.names(directory)? {
@@ -156,8 +161,8 @@ fn is_enabled(tree: &Tree, unit: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Whether a drop-in lets it run in capture kernels only, ours or the administrator's.
-fn is_held_back(tree: &Tree, unit: &str) -> Result<bool, Error> {
+/// Whether a drop-in, this program's or the administrator's, makes it run in capture kernels only.
+fn runs_only_in_capture_kernel(tree: &Tree, unit: &str) -> Result<bool, Error> {
     for directory in UNIT_DIRECTORIES {
         let directory = format!("{directory}/{unit}.d");
         for name in tree.names(&directory)? {
@@ -190,7 +195,7 @@ fn arming_rules(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     Ok(found)
 }
 
-/// The strongest file of this name.
+/// The file of this name with the highest priority.
 fn first_with(tree: &Tree, directories: &[&str], name: &str) -> Result<Option<String>, Error> {
     for directory in directories {
         let path = format!("{directory}/{name}");
@@ -215,6 +220,6 @@ mod tests {
 
     #[test]
     fn drop_in_has_the_condition() {
-        assert!(HOLDS_BACK.lines().any(|line| line == CONDITION));
+        assert!(ONLY_IN_CAPTURE_KERNEL.lines().any(|line| line == CONDITION));
     }
 }

@@ -1,4 +1,4 @@
-//! [2c] Whose service a machine has, and the configuration that goes with it.
+//! [2c] The distributions with a known kdump service, and the config for each.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use super::tree::Tree;
 
 const CONFIGURATION_TEXT: &str = include_str!("dist/kdump-loader.toml");
 
-/// Whose initial RAM disks capture kernels get on a machine, and whose programs save the dumps.
+/// The distribution whose kdump service makes the initrd and saves the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
     /// Debian, Ubuntu: kdump-tools.
@@ -20,7 +20,7 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// What /etc/os-release says (os-release(5)).
+    /// The machine's distribution, from /etc/os-release (os-release(5)).
     pub fn of(tree: &Tree) -> Result<Self, Error> {
         let release = match tree.text("etc/os-release")? {
             Some(text) => text,
@@ -28,7 +28,8 @@ impl Distribution {
         };
         let words = release.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
         let words: Vec<&str> = words.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).collect();
-        // ID first: it is this distribution, ID_LIKE those that it comes from.
+        // ID, the distribution itself, comes before ID_LIKE, the distributions that it derives
+        // from.
         let known = |word: &&str| Self::ALL.into_iter().find(|(_, names)| names.contains(word));
         let found = words.iter().find_map(known).map(|(distribution, _)| distribution);
         found.ok_or_else(|| Error::Distribution { ids: words.iter().map(|&word| word.to_owned()).collect() })
@@ -41,7 +42,7 @@ impl Distribution {
         (Self::Suse, &["suse", "opensuse", "sles"]),
     ];
 
-    /// How its paragraph of the configuration begins.
+    /// The start of its paragraph in the config.
     const fn paragraph(self) -> &'static str {
         match self {
             Self::Debian => "# Debian",
@@ -50,19 +51,20 @@ impl Distribution {
         }
     }
 
-    /// What its paragraph appends to the command line.
+    /// The `append` of its paragraph.
     pub fn default_append(self) -> String {
         let own = CONFIGURATION_TEXT.split("\n\n").find(|paragraph| paragraph.starts_with(self.paragraph())).unwrap_or_default();
         let value = own.lines().find_map(|line| line.trim_start_matches('#').strip_prefix("append = "));
         value.unwrap_or_default().trim_matches('"').to_owned()
     }
 
-    /// The configuration with this distribution's keys in force instead of Debian's, and what is taken over from an earlier service.
+    /// The config with this distribution's keys instead of Debian's, and with the settings that are
+    /// taken over.
     pub fn configuration(self, settings: &Settings) -> String {
         let paragraphs = CONFIGURATION_TEXT.split("\n\n").map(|paragraph| {
             let lines = paragraph.lines().map(|line| {
                 if paragraph.starts_with(self.paragraph()) {
-                    // A comment has a space after its sign, a key has none.
+                    // A comment has a space after `#`, a disabled key has none.
                     line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line).to_owned()
                 } else if !line.starts_with('#') && (paragraph.starts_with(Self::Debian.paragraph()) || self.has_own(line)) {
                     format!("#{line}")
@@ -79,7 +81,7 @@ impl Distribution {
         text
     }
 
-    /// Whether the key of a line is in its own paragraph.
+    /// Whether this distribution's paragraph has the key of a line.
     fn has_own(self, line: &str) -> bool {
         let Some((key, _)) = line.split_once('=') else { return false };
         let mut own = CONFIGURATION_TEXT.split("\n\n").filter(|paragraph| paragraph.starts_with(self.paragraph()));
@@ -87,7 +89,7 @@ impl Distribution {
     }
 }
 
-/// Gives a key this value: in its own line if it is in force, in place of the first one that is a comment, or at the end.
+/// Sets a key: in its line, in place of its first disabled line, or at the end.
 fn set(text: &mut String, key: &str, value: &str) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let at = |sign: &str| lines.iter().position(|line| line.starts_with(&format!("{sign}{key} = ")));
@@ -120,12 +122,12 @@ mod tests {
     use crate::options::config::Config;
 
     #[test]
-    fn debian_is_what_the_file_says_as_it_stands() {
+    fn config_for_debian_is_the_unchanged_file() {
         assert_eq!(Distribution::Debian.configuration(&Settings::default()), CONFIGURATION_TEXT);
     }
 
     #[test]
-    fn every_distribution_has_keys_of_its_own_and_nobody_else_s() {
+    fn every_distribution_has_its_own_keys_and_no_others() {
         let keys = |distribution: Distribution| {
             let text = distribution.configuration(&Settings::default());
             let lines: Vec<String> =
@@ -150,15 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn every_configuration_is_one() {
+    fn every_config_is_valid() {
         for distribution in [Distribution::Debian, Distribution::Fedora, Distribution::Suse] {
             let config = Config::parse(&distribution.configuration(&Settings::default()), "6.12.0").unwrap();
-            // openSUSE's initial RAM disk belongs to the kernel beside it, whatever runs.
+            // openSUSE's initrd matches the kernel next to it, not the running one.
             let suse = distribution == Distribution::Suse;
             let kernel = if suse { "/var/lib/kdump/kernel" } else { "/boot/vmlinuz-6.12.0" };
             assert_eq!(config.options.kernel, Path::new(kernel));
         }
-        // Nor is any key in a comment misspelt.
+        // The disabled keys are valid, too.
         let every_key: String = CONFIGURATION_TEXT
             .lines()
             .filter_map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')))
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn distribution_is_what_os_release_says() {
+    fn distribution_comes_from_os_release() {
         for (text, expected) in [
             ("ID=debian\n", Distribution::Debian),
             ("NAME=x\nID=ubuntu\nID_LIKE=debian\n", Distribution::Debian),

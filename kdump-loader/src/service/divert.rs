@@ -1,12 +1,18 @@
-//! [7] Debian's kexec steps aside for this program, and comes back (dpkg-divert(1)).
+//! [7] Replaces Debian's kexec by this program, and restores it (dpkg-divert(1)).
 //!
-//! *On entry* a machine on which a package has installed kexec. *On exit* of [`divert`] that program is kexec.distrib, kexec is a link to
-//! this program, and dpkg knows, so that an upgrade replaces kexec.distrib; of [`undo`], everything is as before. At each step in between
-//! kexec is there, as the one or the other, and a second run finishes.
+//! *On entry* a machine on which a package has installed kexec.
 //!
-//! Debian 12 ships /sbin/kexec and Debian 13 /usr/sbin/kexec, which are one file where /sbin is a link. dpkg compares paths as they are
-//! written, so on Debian 12 both are diverted, and an upgrade to 13 is caught. The two get different names: under one, dpkg would take the
-//! new file for a leftover of the old package and remove it.
+//! *On exit*
+//! - of [`divert`]: the package's program is kexec.distrib, kexec is a link to this program, and
+//!   dpkg has a diversion, so that an upgrade replaces kexec.distrib
+//! - of [`undo`]: everything is as before
+//!
+//! kexec exists at every step in between. If a run is interrupted, the next one finishes it.
+//!
+//! Debian 12 ships /sbin/kexec and Debian 13 /usr/sbin/kexec. If /sbin is a link, they are the same
+//! file. dpkg compares paths as text, so on Debian 12 both are diverted, in case of an upgrade to
+//! 13. The two diversions need different names. Otherwise, dpkg would treat the new package's file
+//! as a leftover of the old package and remove it.
 
 use std::fmt;
 use std::fs;
@@ -16,32 +22,32 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tree::absent_is_fine;
-use super::{Error, Turn, failed};
+use super::{Access, Error, failed};
 
-/// The two paths of one file, or of two where /sbin is no link.
+/// The paths of kexec. They are the same file if /sbin is a link.
 const PLACES: [&str; 2] = ["/sbin/kexec", "/usr/sbin/kexec"];
-/// What a diversion adds to a program's name (dpkg-divert(1), --divert), and to its second name.
+/// Suffixes of a diverted program (dpkg-divert(1), --divert), for its first and second path.
 pub const SUFFIXES: [&str; 2] = [".distrib", ".distrib.usr"];
-/// What the link's name has until it is renamed.
+/// Suffix of the new link until it is renamed.
 const NEW: &str = ".kdump-loader-new";
-/// The name that the link leads to.
+/// File name of the link's target.
 const PROGRAM: &str = "kdump-loader";
 
-/// What was done, or would be.
+/// A change, or in a dry run a planned change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// dpkg knows of a diversion.
+    /// dpkg has a new diversion.
     Registered(&'static str, &'static str),
-    /// The package's program has its other name, too.
+    /// The package's program has a second name.
     Kept(PathBuf),
-    /// kexec is this program.
+    /// kexec is a link to this program.
     Linked(PathBuf, PathBuf),
     /// kexec is the package's program again.
-    PutBack(PathBuf),
-    /// The link is gone; the package is, too.
+    Restored(PathBuf),
+    /// The link was removed. The package is no longer installed.
     Removed(PathBuf),
-    /// dpkg has forgotten a diversion.
-    Forgotten(&'static str),
+    /// The diversion was removed from dpkg.
+    Unregistered(&'static str),
 }
 
 impl fmt::Display for Step {
@@ -50,23 +56,23 @@ impl fmt::Display for Step {
             Self::Registered(path, suffix) => write!(out, "divert    {path} to {path}{suffix}"),
             Self::Kept(path) => write!(out, "keep      {}", path.display()),
             Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
-            Self::PutBack(path) => write!(out, "restore   {}", path.display()),
+            Self::Restored(path) => write!(out, "restore   {}", path.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
-            Self::Forgotten(path) => write!(out, "undivert  {path}"),
+            Self::Unregistered(path) => write!(out, "undivert  {path}"),
         }
     }
 }
 
-/// Lets kexec be `program`, a path on the machine.
-pub fn divert(turn: &Turn<'_>, program: &Path) -> Result<Vec<Step>, Error> {
-    let machine = Machine::new(turn)?;
+/// Makes kexec a link to `program`, a path on the machine.
+pub fn divert(access: &Access<'_>, program: &Path) -> Result<Vec<Step>, Error> {
+    let machine = Machine::new(access)?;
     let known = machine.diversions()?;
     let owned = machine.owned()?.ok_or(Error::NoKexec)?;
     let mut wanted = machine.wanted(owned);
     wanted.retain(|wanted| !known.iter().any(|known| known.place == wanted.place));
     let suffix = known.iter().chain(&wanted).find(|known| known.place == owned).map_or(SUFFIXES[0], |known| known.suffix);
     let (path, aside) = (machine.at(owned), machine.at(&format!("{owned}{suffix}")));
-    // What stands in the way is found before dpkg is told of anything.
+    // Obstacles are found before dpkg is called.
     let before = found(&path)?;
     let keep = before == Found::Other && !same_file(&path, &aside);
     if keep && known.iter().any(|known| known.place == owned) && found(&aside)? != Found::Nothing {
@@ -86,7 +92,7 @@ pub fn divert(turn: &Turn<'_>, program: &Path) -> Result<Vec<Step>, Error> {
         return Ok(done);
     }
     if keep {
-        // Under both names until the link takes one of them.
+        // The program has both names until the link takes one of them.
         machine.change(|| fs::hard_link(&path, &aside)).map_err(failed("keep kexec as", &aside))?;
         done.push(Step::Kept(aside));
     }
@@ -101,9 +107,9 @@ pub fn divert(turn: &Turn<'_>, program: &Path) -> Result<Vec<Step>, Error> {
     Ok(done)
 }
 
-/// Undoes it; does nothing where nothing is diverted.
-pub fn undo(turn: &Turn<'_>) -> Result<Vec<Step>, Error> {
-    let machine = Machine::new(turn)?;
+/// Undoes the diversion, if there is one.
+pub fn undo(access: &Access<'_>) -> Result<Vec<Step>, Error> {
+    let machine = Machine::new(access)?;
     let diversions = machine.diversions()?;
     let mut done = Vec::new();
     let Some(first) = diversions.first() else { return Ok(done) };
@@ -122,19 +128,20 @@ pub fn undo(turn: &Turn<'_>) -> Result<Vec<Step>, Error> {
         }
         (Found::Ours(_) | Found::Nothing, Some(aside)) => {
             machine.change(|| fs::rename(&aside, &path)).map_err(failed("restore", &path))?;
-            done.push(Step::PutBack(path));
+            done.push(Step::Restored(path));
         }
     }
     for diversion in diversions {
         machine.dpkg_divert("--remove", diversion)?;
-        done.push(Step::Forgotten(diversion.place));
+        done.push(Step::Unregistered(diversion.place));
     }
     Ok(done)
 }
 
-/// Whether kexec is this program on the machine with this root, by diversion. An administrator may have diverted it to something else.
+/// Whether kexec is diverted to this program on the machine at this root. An administrator may have
+/// diverted it to another program.
 pub fn is_diverted(root: &Path) -> bool {
-    let Ok(machine) = Machine::new(&Turn::DryRun { root }) else { return false };
+    let Ok(machine) = Machine::new(&Access::DryRun { root }) else { return false };
     let diversions = machine.diversions().unwrap_or_default();
     diversions.first().is_some_and(|known| matches!(found(&machine.at(known.place)), Ok(Found::Ours(_))))
 }
@@ -143,7 +150,7 @@ pub fn is_diverted(root: &Path) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Diversion {
     place: &'static str,
-    /// What it adds to the name.
+    /// The suffix of the diverted program.
     suffix: &'static str,
 }
 
@@ -151,7 +158,7 @@ struct Diversion {
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// A link to this program, and what it says.
+    /// A link to this program, and its target.
     Ours(PathBuf),
     Other,
 }
@@ -161,9 +168,9 @@ fn found(path: &Path) -> Result<Found, Error> {
         Ok(target) if target.file_name().is_some_and(|name| name == PROGRAM) => Ok(Found::Ours(target)),
         Ok(_) => Ok(Found::Other),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
-        // It is no link.
+        // It is not a link.
         Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(Found::Other),
-        Err(error) => Err(failed("look at", path)(error)),
+        Err(error) => Err(failed("access", path)(error)),
     }
 }
 
@@ -179,9 +186,9 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(turn: &Turn<'_>) -> Result<Self, Error> {
-        let root = turn.root();
-        Ok(Self { root: root.canonicalize().map_err(failed("look at", root))?, dry_run: turn.is_dry_run() })
+    fn new(access: &Access<'_>) -> Result<Self, Error> {
+        let root = access.root();
+        Ok(Self { root: root.canonicalize().map_err(failed("access", root))?, dry_run: access.is_dry_run() })
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -200,16 +207,17 @@ impl Machine {
         [Diversion { place: owned, suffix: SUFFIXES[0] }].into_iter().chain(later).collect()
     }
 
-    /// The path of kexec as its package has it.
+    /// The path of kexec in its package.
     fn owned(&self) -> Result<Option<&'static str>, Error> {
         let (ok, text) = self.run("dpkg-query", &["--search", "*/sbin/kexec"])?;
-        // Lines on diversions are "local diversion from: PATH" or "diversion by PACKAGE from: PATH".
+        // Lines on diversions are "local diversion from: PATH" or "diversion by PACKAGE from:
+        // PATH".
         let files = text.lines().filter_map(|line| line.split_once(": ")).filter(|(package, _)| !package.contains("diversion "));
         let owned: Vec<&str> = files.map(|(_, path)| path).collect();
         Ok(PLACES.into_iter().find(|place| ok && owned.contains(place)))
     }
 
-    /// Which of the places are diverted, by no package, to the names that [`divert`] gives. Another diversion of kexec is refused.
+    /// The diversions of kexec that [`divert`] has made. Any other diversion is an error.
     fn diversions(&self) -> Result<Vec<Diversion>, Error> {
         let (_, text) = self.run("dpkg-divert", &["--list", "*/sbin/kexec"])?;
         let ours = || PLACES.into_iter().flat_map(|place| SUFFIXES.map(|suffix| Diversion { place, suffix }));
@@ -225,16 +233,16 @@ impl Machine {
             return Ok(());
         }
         let aside = format!("{place}{suffix}");
-        // The renaming is ours to do, so that kexec is never missing.
+        // dpkg's own renaming would leave a moment without kexec.
         let arguments = ["--local", "--no-rename", "--divert", &aside, what, place];
         let (ok, told) = self.run("dpkg-divert", &arguments)?;
         if ok { Ok(()) } else { Err(Error::Dpkg { command: format!("dpkg-divert {}", arguments.join(" ")), told }) }
     }
 
-    /// Whether it succeeded, and what it said.
+    /// Runs a program of dpkg. Returns whether it succeeded, and its output.
     fn run(&self, program: &'static str, arguments: &[&str]) -> Result<(bool, String), Error> {
         let mut command = Command::new(program);
-        // Both programs take it in every release; --root they learned in different ones.
+        // Every release of both programs supports --admindir, but not --root.
         command.arg(format!("--admindir={}", self.at("var/lib/dpkg").display()));
         let output = command.args(arguments).env("LC_ALL", "C").output();
         let output = output.map_err(|source| match source.kind() {

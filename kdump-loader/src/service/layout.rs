@@ -1,5 +1,5 @@
-//! [2] What shall be there: the program, its units and its udev rule, which are in this program, a configuration, and the links that
-//! `systemctl enable` would make of the units' [Install] sections.
+//! [2] The files to install: the program, its embedded units and udev rule, a config, and the links
+//! that `systemctl enable` would create from the units' [Install] sections.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,23 @@ use super::settings::{self, Settings};
 use super::tree::{Found, Tree};
 use super::{Error, distribution_of};
 
-/// Where the program goes, and the units and the rule say so.
+/// Path of the program, which the units and the rule use.
 pub const PROGRAM: &str = "usr/sbin/kdump-loader";
-/// Where the configuration is.
+/// Path of the config.
 pub const CONFIGURATION: &str = crate::options::config::DEFAULT;
-/// Where the udev rule goes.
+/// Path of the udev rule.
 pub const RULE: &str = "usr/lib/udev/rules.d/40-kdump-loader.rules";
-/// Where the units' presets go (systemd.preset(5)). No package has this file, so it goes below /etc: /usr may be read-only.
+/// Path of the units' presets (systemd.preset(5)). No package has this file, so it is below /etc:
+/// /usr may be read-only.
 const PRESET: &str = "etc/systemd/system-preset/80-kdump-loader.preset";
-/// Where the kernel's settings go (sysctl.d(5)), below /etc for the same reason.
+/// Path of the kernel settings (sysctl.d(5)), below /etc for the same reason.
 pub const SYSCTL: &str = "etc/sysctl.d/60-kdump-loader.conf";
-/// Where units go that do not come from the administrator.
+/// Directory of packages' units.
 const UNITS: &str = "usr/lib/systemd/system";
-/// Where links to them go that enable them.
+/// Directory of the links that enable units.
 const ENABLED: &str = "etc/systemd/system";
 
-/// The units: name, text, and the unit that wants it, as its own [Install] section says.
+/// The units: name, text, and the unit that wants it, from its [Install] section.
 const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
     ("kdump-loader.service", include_str!("dist/kdump-loader.service"), Some("multi-user.target")),
     ("kdump-loader-reload.path", include_str!("dist/kdump-loader-reload.path"), Some("kdump-loader.service")),
@@ -38,19 +39,19 @@ const EXECUTABLE: u32 = 0o755;
 /// rw-r--r--
 const READABLE: u32 = 0o644;
 
-/// The program that is to be installed, as bytes.
+/// The bytes of the program to install.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a>(pub &'a [u8]);
 
-/// Something that shall be at a path.
+/// A file or link to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Below the root.
+    /// Path below the root.
     pub path: String,
-    /// What shall be there.
+    /// The content.
     pub content: Content,
-    /// Whether something else may be there, too: it is the administrator's then.
-    pub any_will_do: bool,
+    /// Whether an existing file stays, because it may be the administrator's.
+    pub keep_existing: bool,
 }
 
 /// A file or a link.
@@ -58,34 +59,34 @@ pub struct Item {
 pub enum Content {
     /// A file.
     File {
-        /// What is in it.
+        /// Its bytes.
         bytes: Vec<u8>,
-        /// Its permissions.
+        /// Its mode.
         mode: u32,
     },
     /// A symbolic link.
     Link {
-        /// What it says.
+        /// Its target.
         target: PathBuf,
     },
 }
 
 impl Item {
     fn file(path: impl Into<String>, bytes: &[u8], mode: u32) -> Self {
-        Self { path: path.into(), content: Content::File { bytes: bytes.to_vec(), mode }, any_will_do: false }
+        Self { path: path.into(), content: Content::File { bytes: bytes.to_vec(), mode }, keep_existing: false }
     }
 
-    /// A file that everybody may read.
+    /// A file that all users can read.
     pub fn text(path: impl Into<String>, text: &str) -> Self {
         Self::file(path, text.as_bytes(), READABLE)
     }
 
     /// A link.
     pub fn link(path: impl Into<String>, target: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), content: Content::Link { target: target.into() }, any_will_do: false }
+        Self { path: path.into(), content: Content::Link { target: target.into() }, keep_existing: false }
     }
 
-    /// Whether this is what lies there.
+    /// Whether this item was found.
     pub fn is(&self, found: &Found) -> bool {
         match (found, &self.content) {
             (Found::File { bytes, mode }, Content::File { bytes: wanted, mode: wanted_mode }) => {
@@ -97,7 +98,8 @@ impl Item {
     }
 }
 
-/// [`items`] for the machine as it is; `named` is a distribution in place of its own. An installed configuration needs neither.
+/// [`items`] for this machine. `named` overrides its distribution, which need not be known if the
+/// config exists.
 pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Result<Vec<Item>, Error> {
     let (distribution, settings) = match distribution_of(tree, named) {
         Ok(distribution) => (distribution, settings::read(tree, distribution)?),
@@ -107,7 +109,8 @@ pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Res
     Ok(items(program, distribution, &settings))
 }
 
-/// Everything of ours that goes on this machine, in the order in which it is put there: what is enabled is there by then.
+/// All items for this machine, in the order of installation: units before the links that enable
+/// them.
 pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settings) -> Vec<Item> {
     let units = OUR_UNITS.iter().map(|(name, text, _)| Item::text(format!("{UNITS}/{name}"), text));
     let enabled = OUR_UNITS.iter().filter_map(|(name, _, wanted_by)| {
@@ -117,7 +120,7 @@ pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settin
     let sysctl = settings.sysctl.as_ref().map_or_else(|| SYSCTL_TEXT.to_owned(), |settings| sysctl(settings));
     let first = [
         Item::file(PROGRAM, program.0, EXECUTABLE),
-        Item { any_will_do: true, ..configuration },
+        Item { keep_existing: true, ..configuration },
         Item::text(RULE, RULE_TEXT),
         Item::text(SYSCTL, &sysctl),
         Item::text(PRESET, PRESET_TEXT),
@@ -125,13 +128,13 @@ pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settin
     first.into_iter().chain(units).chain(enabled).collect()
 }
 
-/// The kernel's settings of a service whose place is taken, in place of ours.
+/// The file of kernel settings with those of the replaced service.
 fn sysctl(settings: &[String]) -> String {
     let comment = SYSCTL_TEXT.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
     comment.chain(settings.iter().map(|setting| format!("{}\n", setting.replacen('=', " = ", 1)))).collect()
 }
 
-/// The keys of sysctl.d that are installed on a machine; none if that cannot be read.
+/// The keys of the installed kernel settings; none if they cannot be read.
 pub fn sysctl_keys(root: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(root.join(SYSCTL)).unwrap_or_default();
     let settings = text.lines().filter(|line| !line.starts_with('#'));
@@ -144,7 +147,7 @@ mod tests {
     use crate::hotplug::burst;
 
     #[test]
-    fn links_are_those_that_the_units_ask_for() {
+    fn links_match_the_install_sections_of_the_units() {
         for (name, text, wanted_by) in OUR_UNITS {
             let asked = text.lines().find_map(|line| line.strip_prefix("WantedBy="));
             assert_eq!(asked, wanted_by, "{name}");
@@ -162,7 +165,8 @@ mod tests {
     #[test]
     fn unit_that_arms_requires_no_mount_and_waits_for_no_other_service() {
         let service = OUR_UNITS[0].1;
-        // PrivateTmp= and the like require mounts, which are unmounted at shutdown, and the unit with them (systemd.exec(5)).
+        // PrivateTmp= and the like require mounts, which are unmounted at shutdown, and the unit
+        // with them (systemd.exec(5)).
         for stops in [
             "Requires",
             "BindsTo",
@@ -210,9 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_killed_while_a_storm_is_answered() {
+    fn no_reload_is_killed_during_a_storm() {
         let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
-        // It answers until it is quiet, however long that takes; the other waits for it as long as one burst may take.
+        // The reload runs until the storm ends. The other service waits for it as long as one burst
+        // may take.
         assert_eq!(timeout(OUR_UNITS[2].1), "infinity");
         assert!(timeout(OUR_UNITS[0].1).parse::<u64>().unwrap() > burst::LONGEST.as_secs() * 2);
     }
@@ -226,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn path_unit_holds_up_no_target_of_boot_and_ends_only_at_shutdown() {
+    fn path_unit_delays_no_boot_target_and_stops_only_at_shutdown() {
         let settings: Vec<&str> = OUR_UNITS[1].1.lines().collect();
         // By default it is Before=paths.target and Conflicts=shutdown.target (systemd.path(5)).
         for setting in ["DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target", "IgnoreOnIsolate=yes"] {

@@ -1,6 +1,7 @@
-//! [5] The ledger: everything that was changed on a machine, so that it can be put back.
+//! [5] The ledger: every change to a machine, so that `uninstall` can undo it.
 //!
-//! It is written before the changes that it tells of: who is killed in between leaves a ledger that promises too much, never too little.
+//! It is written before the changes. If the process is killed midway, the ledger lists too many
+//! changes, never too few.
 
 use std::path::PathBuf;
 
@@ -13,42 +14,43 @@ use super::tree::{Found, Tree};
 
 /// Its file.
 pub const PATH: &str = "var/lib/kdump-loader/service.json";
-/// The directory that is there for it alone.
+/// Its directory, which holds nothing else.
 pub const DIRECTORY: &str = "var/lib/kdump-loader";
-/// Its shape.
+/// Version of its format.
 const VERSION: u32 = 1;
 
-/// What was changed, in order.
+/// All changes, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     version: u32,
-    /// Every directory, file and link that was made.
+    /// Every created directory, file and link.
     pub entries: Vec<Entry>,
 }
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Below the root.
+    /// Path below the root.
     pub path: String,
-    /// What was made.
+    /// What was created there.
     pub made: Made,
-    /// Whether something was there before, which is kept beside it.
+    /// Whether an older file was there, which is kept next to it.
     #[serde(default)]
     pub kept: bool,
-    /// What was made before that, by an older program. It is still there if the process was killed before it replaced it.
+    /// What an earlier installation had created there. It is still there if the process was killed
+    /// before it replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Made>,
 }
 
 impl Entry {
-    /// Whether what is found at the path was put there by this program.
+    /// Whether this program created what is at the path.
     pub fn made_this(&self, found: &Found) -> bool {
         self.made.is(found) || self.earlier.as_ref().is_some_and(|earlier| earlier.is(found))
     }
 }
 
-/// What was made.
+/// A created directory, file or link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Made {
@@ -56,20 +58,20 @@ pub enum Made {
     Directory,
     /// A file.
     File {
-        /// SHA-256 of what is in it, in hexadecimal digits.
+        /// SHA-256 of its content, in hexadecimal.
         sha256: String,
-        /// Its permissions.
+        /// Its mode.
         mode: u32,
     },
     /// A symbolic link.
     Link {
-        /// What it says.
+        /// Its target.
         target: PathBuf,
     },
 }
 
 impl Made {
-    /// What putting this there makes.
+    /// The result of installing this content.
     pub fn of(content: &Content) -> Self {
         match content {
             Content::File { bytes, mode } => Self::File { sha256: sha256(bytes), mode: *mode },
@@ -77,7 +79,7 @@ impl Made {
         }
     }
 
-    /// What was found, as if it had been made; nothing for what is never made.
+    /// A found file or link; `None` for anything else.
     pub fn of_found(found: &Found) -> Option<Self> {
         match found {
             Found::File { bytes, mode } => Some(Self::File { sha256: sha256(bytes), mode: *mode }),
@@ -86,7 +88,7 @@ impl Made {
         }
     }
 
-    /// Whether this is what lies there, as it was made.
+    /// Whether this was found unchanged.
     pub fn is(&self, found: &Found) -> bool {
         match (self, found) {
             (Self::File { sha256: made, mode }, Found::File { bytes, mode: found }) => mode == found && *made == sha256(bytes),
@@ -97,7 +99,7 @@ impl Made {
 }
 
 impl Ledger {
-    /// The ledger of a machine; `None` when nothing was ever changed.
+    /// The ledger of a machine; `None` if there is none.
     pub fn read(tree: &Tree) -> Result<Option<Self>, Error> {
         let path = tree.path(PATH);
         let bytes = match tree.look(PATH)? {
@@ -113,14 +115,15 @@ impl Ledger {
         Err(Error::Garbled { path, source: version })
     }
 
-    /// Writes it down; its directory is there.
+    /// Writes the ledger. Its directory must exist.
     pub fn write(&self, tree: &Tree) -> Result<(), Error> {
         let ledger = Self { version: VERSION, entries: self.entries.clone() };
         let text = serde_json::to_string_pretty(&ledger).expect("strings and integers always serialize");
         tree.write(PATH, (text + "\n").as_bytes(), 0o644)
     }
 
-    /// Clears what a process left that was killed before the ledger was there, or after it was gone: an unfinished file and an empty directory.
+    /// Removes the unfinished file and empty directory of a process that was killed before it wrote
+    /// the ledger, or after it removed the ledger.
     pub fn clear_unfinished(tree: &Tree) -> Result<(), Error> {
         if matches!(tree.look(DIRECTORY)?, Found::Other { .. }) {
             tree.remove_unfinished(PATH)?;
@@ -129,12 +132,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// What it says of a path.
+    /// The entry of a path.
     pub fn entry(&self, path: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.path == path)
     }
 
-    /// Writes an entry, in the place of an older one of the same path.
+    /// Adds an entry, or replaces the one of the same path.
     pub fn enter(&mut self, entry: Entry) {
         match self.entries.iter_mut().find(|known| known.path == entry.path) {
             Some(known) => *known = entry,

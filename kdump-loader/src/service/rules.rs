@@ -1,13 +1,14 @@
-//! [3] udev rules, as far as it takes to find those that arm a capture kernel (udev(7)).
+//! [3] Parses udev rules, as far as needed to find those that arm a capture kernel (udev(7)).
 
-/// Keys by which a rule runs a program; `{program}` of `RUN` and the like is cut off before the comparison.
+/// Keys that run a program. A suffix such as `{program}` of `RUN` is removed before the comparison.
 const RUNS: [&str; 3] = ["RUN", "PROGRAM", "IMPORT"];
-/// In the command of everybody who arms capture kernels: kdump-config, kdumpctl, kdump-udev-throttler, /usr/lib/kdump/load-once.sh, kexec.
+/// Parts of every command that arms: kdump-config, kdumpctl, kdump-udev-throttler,
+/// /usr/lib/kdump/load-once.sh, kexec.
 const ARMING: [&str; 2] = ["kdump", "kexec"];
-/// In ours.
+/// Part of this program's own command.
 const OURS: &str = "/kdump-loader ";
 
-/// A rule that arms, or lets a service arm.
+/// A rule that arms, or makes a service arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arming {
     /// Its line, from 1.
@@ -16,7 +17,7 @@ pub struct Arming {
     pub command: String,
 }
 
-/// The rules of a file that arm capture kernels, other than by this program.
+/// The rules in a file that arm capture kernels with another program.
 pub fn arming(text: &str) -> Vec<Arming> {
     let mut found = Vec::new();
     let mut lines = text.lines().enumerate();
@@ -39,7 +40,7 @@ pub fn arming(text: &str) -> Vec<Arming> {
     found
 }
 
-/// The keys of a rule and their values, up to the first thing that is neither.
+/// The keys and values of a rule, up to the first syntax error.
 fn tokens(rule: &str) -> Vec<(&str, &str)> {
     let mut tokens = Vec::new();
     let mut rest = rule;
@@ -47,7 +48,7 @@ fn tokens(rule: &str) -> Vec<(&str, &str)> {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         let Some(operator) = rest.find(['=', '!', '+', '-', ':', '"']) else { return tokens };
         let key = rest[..operator].trim_end();
-        // `e"…"` has escapes of C in it, which are of no concern here.
+        // `e"…"` may contain C escapes, which do not matter here.
         let Some((_, quoted)) = rest[operator..].split_once('"') else { return tokens };
         let mut escaped = false;
         let end = quoted.find(|c| {
@@ -69,35 +70,36 @@ mod tests {
         arming(text).into_iter().map(|arming| arming.line).collect()
     }
 
-    // In the manner of the three distributions' rules; the scenario `debian-hotplug-service` reads Debian's own.
+    // Modeled on the three distributions' rules. The scenario `debian-hotplug-service` uses
+    // Debian's own.
 
     #[test]
-    fn program_while_rules_are_read_arms() {
+    fn program_key_that_arms_is_found() {
         let text = "SUBSYSTEM==\"memory\", ACTION==\"offline\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
         let [found] = arming(text).try_into().unwrap();
         assert_eq!(found, Arming { line: 1, command: "PROGRAM=/usr/sbin/kdump-config try-reload".into() });
     }
 
     #[test]
-    fn command_behind_a_label_arms() {
+    fn command_after_a_label_is_found() {
         let text = "SUBSYSTEM==\"cpu\", ACTION==\"add\", GOTO=\"again\"\nGOTO=\"end\"\n\nLABEL=\"again\"\n\
                     RUN+=\"/bin/sh -c '/usr/bin/systemctl is-active kdump.service || exit 0; x'\"\nLABEL=\"end\"\n";
         assert_eq!(lines(text), [5]);
     }
 
     #[test]
-    fn guard_that_reads_the_kernel_s_word_and_command_are_two_of_one_rule() {
+    fn guard_and_command_of_one_rule_are_both_found() {
         let text = "PROGRAM=\"/bin/cat /sys/kernel/kexec_crash_loaded\", RESULT!=\"0\", RUN+=\"/usr/lib/kdump/load-once.sh\"";
         assert_eq!(lines(text), [1, 1]);
     }
 
     #[test]
-    fn ours_does_not() {
+    fn rule_of_this_program_does_not_count() {
         assert_eq!(arming(include_str!("dist/40-kdump-loader.rules")), []);
     }
 
     #[test]
-    fn comments_names_and_other_programs_do_not() {
+    fn comments_names_and_other_programs_do_not_count() {
         let text = "# RUN+=\"kexec\"\nSUBSYSTEM==\"kdump\", RUN+=\"/bin/true\"\nENV{KDUMP}=\"kexec\"\nGOTO=\"kdump_end\"\n";
         assert_eq!(lines(text), [] as [usize; 0]);
     }

@@ -1,7 +1,8 @@
-//! [2b] The settings of the service whose place is taken: which go into the generated configuration, and what becomes of each other one.
+//! [2b] The settings of the replaced service: those that the new config takes over, and a remark
+//! about each other one.
 //!
-//! *On entry* /etc/default/kdump-tools or /etc/sysconfig/kdump. *On exit* keys of the configuration, settings of the kernel, and one line for
-//! every setting that was changed from its default.
+//! *On entry* /etc/default/kdump-tools or /etc/sysconfig/kdump. *On exit* keys of the config,
+//! kernel settings, and one remark for every setting that differs from its default.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,32 +14,33 @@ use super::tree::Tree;
 
 mod services; // the settings of each service, by name
 
-/// What is taken over, and what is said about it.
+/// The settings that are taken over, and remarks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Keys of the configuration and their values in TOML.
+    /// Keys of the config and their values in TOML.
     pub keys: Vec<(&'static str, String)>,
-    /// Settings of the kernel, `key=value`, if they are set otherwise than by default.
+    /// Kernel settings, `key=value`, if they differ from the default.
     pub sysctl: Option<Vec<String>>,
-    /// What became of each setting.
+    /// A remark for each setting.
     pub fates: Vec<Fate>,
 }
 
-/// What became of one setting.
+/// Whether one setting was taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
     /// The file.
     pub path: PathBuf,
-    /// The line in it, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// The setting, if the line is one.
+    /// The setting; `None` if the line is not an assignment.
     pub name: Option<String>,
-    /// Where it was taken over to, or why it was not.
+    /// The key that it became, or why it was not taken over.
     pub became: Result<&'static str, String>,
 }
 
 impl Settings {
-    /// What becomes of them where a configuration is there already: it stays as it is.
+    /// The same if a config already exists: it stays unchanged, and only kernel settings are taken
+    /// over.
     pub fn beside_a_configuration(mut self) -> Self {
         self.keys.clear();
         for Fate { became, .. } in &mut self.fates {
@@ -66,14 +68,14 @@ impl fmt::Display for Fate {
 /// The variables of one file, each by its last assignment.
 struct Variables {
     path: PathBuf,
-    /// Name, line, value, and whether it has been dealt with.
+    /// Name, line and value of the variables that are not handled yet.
     all: Vec<(String, usize, Option<String>)>,
     settings: Settings,
 }
 
 const EXPANSION: &str = "its value needs a shell to evaluate; set it in the config yourself";
 
-/// Reads the settings of the service that the distribution has.
+/// Reads the settings of the distribution's service.
 pub fn read(tree: &Tree, distribution: Distribution) -> Result<Settings, Error> {
     let path = match distribution {
         Distribution::Debian => "etc/default/kdump-tools",
@@ -116,7 +118,8 @@ impl Variables {
         self.fate(Some(name), line, Err(why));
     }
 
-    /// The line and value of a setting that is neither empty nor one of its defaults. One that cannot be known is named.
+    /// Takes a setting out, and returns its line and value if it is neither empty nor a default. A
+    /// value that needs a shell gets a remark.
     fn take(&mut self, name: &str, defaults: &[&str]) -> Option<(usize, String)> {
         let at = self.all.iter().position(|(known, ..)| known == name)?;
         let (_, line, value) = self.all.remove(at);
@@ -138,7 +141,8 @@ impl Variables {
         }
     }
 
-    /// A whole command line, in place of the running kernel's, and what is appended, by default `default`.
+    /// Takes over a whole command line, which replaces the running kernel's, and the appended part,
+    /// which defaults to `default`.
     fn command_line(&mut self, line: Option<(usize, String)>, append: Option<(usize, String)>, names: [&str; 2], default: &str) {
         if line.is_none() && append.is_none() {
             return;
@@ -158,7 +162,7 @@ impl Variables {
         }
     }
 
-    /// Options of kexec, as far as the configuration has a key for them.
+    /// Takes over options of kexec for which the config has a key.
     fn kexec(&mut self, name: &str, defaults: &[&str]) {
         let Some((line, value)) = self.take(name, defaults) else { return };
         let mut others: Vec<&str> = Vec::new();
@@ -197,7 +201,7 @@ impl Variables {
         }
     }
 
-    /// Everything that nobody asked for.
+    /// Adds a remark for every setting that is left.
     fn rest(mut self) -> Settings {
         for (name, line, _) in std::mem::take(&mut self.all) {
             self.not(&name, line, "it is unknown to this program".into());
@@ -207,7 +211,7 @@ impl Variables {
     }
 }
 
-/// Whether two command lines have the same words in the same order.
+/// Whether two command lines have the same words.
 fn same_words(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }

@@ -1,7 +1,7 @@
-//! [2a] Files of settings that a shell sources, read without a shell.
+//! [2a] Parses settings files that shells source, without a shell.
 //!
-//! *On entry* the text of such a file. *On exit* its assignments, in order. Quotes are taken off as a shell would. A value with an expansion
-//! in it, and a line that is not an assignment, are named and never guessed at.
+//! *On entry* the text of such a file. *On exit* its assignments, in order, without quotes. Values
+//! with an expansion, and lines that are not assignments, are reported as such and never guessed.
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,21 +12,21 @@ pub struct Statement {
     pub what: What,
 }
 
-/// What a statement is.
+/// The kind of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// `NAME=value`, with the value if it says itself what it is.
+    /// `NAME=value`.
     Assignment {
         /// The variable.
         name: String,
-        /// `None` for a value that takes a shell to know.
+        /// The value; `None` if it needs a shell to evaluate.
         value: Option<String>,
     },
     /// Anything else.
     Other,
 }
 
-/// Characters that do more than stand for themselves, outside of quotes.
+/// Characters with a special meaning outside quotes.
 const SPECIAL: &str = "$`*?[]~(){}<>|&!";
 
 /// The statements of a file.
@@ -56,7 +56,7 @@ impl Reader<'_> {
         next
     }
 
-    /// Goes to the next statement: over white space, semicolons and comments.
+    /// Skips white space, semicolons and comments.
     fn skip_blank(&mut self) {
         while let Some(&next) = self.rest.peek() {
             match next {
@@ -88,7 +88,7 @@ impl Reader<'_> {
         }
         self.next();
         let value = self.word();
-        // `NAME=value command` sets it for the command alone.
+        // `NAME=value command` sets the variable for the command only.
         while self.rest.peek().is_some_and(|&next| next == ' ' || next == '\t') {
             self.next();
         }
@@ -110,7 +110,7 @@ impl Reader<'_> {
         name
     }
 
-    /// A word without its quotes; `None` if it has an expansion in it or does not end.
+    /// A word without its quotes; `None` if it has an expansion or an unclosed quote.
     fn word(&mut self) -> Option<String> {
         let (mut word, mut plain) = (String::new(), true);
         while let Some(&next) = self.rest.peek() {
@@ -122,7 +122,7 @@ impl Reader<'_> {
                 }
                 '\\' => {
                     self.next();
-                    // A line that goes on.
+                    // A backslash before a newline continues the line.
                     word.extend(self.next().filter(|&escaped| escaped != '\n'));
                 }
                 _ => {
@@ -134,7 +134,7 @@ impl Reader<'_> {
         plain.then_some(word)
     }
 
-    /// Up to the closing quote. Returns whether it is plain.
+    /// Reads up to the closing quote. Returns whether there is no expansion.
     fn quoted(&mut self, quote: char, word: &mut String) -> bool {
         let mut plain = true;
         while let Some(next) = self.next() {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_escapes_are_taken_off() {
+    fn quotes_and_escapes_are_removed() {
         for (text, expected) in [
             ("A=", ""),
             ("A=plain # comment", "plain"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_and_what_is_no_assignment_is_named() {
+    fn lines_are_counted_and_other_statements_reported() {
         let text = "# comment\n\nA=\"one\ntwo\"\nif true; then\nB=1\nfi\n. /etc/other\nC=x command\nA+=y\n";
         let names: Vec<_> = assignments(text).into_iter().map(|(line, name, _)| (line, name)).collect();
         let expected = [(3, "A"), (5, "?"), (6, "B"), (7, "?"), (8, "?"), (9, "?"), (10, "?")];
@@ -218,12 +218,12 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
         #[test]
-        fn value_is_what_a_shell_makes_of_it(word in r#"[ab \\'"$`#;=*~\n-]{0,12}"#) {
+        fn value_equals_the_value_in_a_shell(word in r#"[ab \\'"$`#;=*~\n-]{0,12}"#) {
             let text = format!("A={word}");
             if let [Statement { line: 1, what: What::Assignment { value: Some(value), .. } }] = &statements(&text)[..] {
                 let script = format!("{text}\nprintf '%s.' \"$A\"");
                 let output = Command::new("sh").arg("-fc").arg(&script).env_clear().output().unwrap();
-                // Two semicolons are no statement at all.
+                // `;;` is a syntax error in a shell.
                 prop_assume!(output.status.success());
                 prop_assert_eq!(String::from_utf8_lossy(&output.stdout).into_owned(), format!("{}.", value), "{:?}", text);
             }

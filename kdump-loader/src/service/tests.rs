@@ -1,9 +1,9 @@
-//! Whole machines before, with and after the service.
+//! Whole machines before, during and after an installation.
 
 mod distributions; // and what they bring along
 mod held_back; // services and rules of others
 mod killed; // at every step
-mod properties; // machines nobody has thought of
+mod properties; // arbitrary machines
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::*;
 
 const DEBIAN: Option<Distribution> = Some(Distribution::Debian);
 const PROGRAM: Program<'static> = Program(b"the program");
-/// Where the rule of Debian's kdump-tools lies, and its unit.
+/// Paths of the rule and the unit of Debian's kdump-tools.
 const DEBIAN_RULE: &str = "usr/lib/udev/rules.d/50-kdump-tools.rules";
 const DEBIAN_UNIT: &str = "usr/lib/systemd/system/kdump-tools.service";
 const DEBIAN_ENABLED: &str = "etc/systemd/system/basic.target.wants/kdump-tools.service";
@@ -27,17 +27,17 @@ const RULE: &str = "SUBSYSTEM==\"cpu\", ACTION==\"add\", PROGRAM=\"/usr/sbin/kdu
 /// A machine's file system in a directory.
 struct Root(TempDir);
 
-/// Everything in it: permissions, and what is in a file or said by a link.
+/// All paths with their mode, and the content of a file or the target of a link.
 type Contents = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
 impl Root {
     fn new() -> Self {
-        // In memory where that can be had: every file is synced.
+        // In memory if possible, because every file is synced.
         let memory = Path::new("/dev/shm");
         Self(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
     }
 
-    /// A Debian with kdump-tools, as far as it matters.
+    /// The relevant files of a Debian with kdump-tools.
     fn debian() -> Self {
         let root = Self::new();
         root.file(DEBIAN_RULE, RULE);
@@ -74,16 +74,16 @@ impl Root {
         contents
     }
 
-    fn turn(&self) -> Turn<'_> {
-        Turn::wait(self.path(), |_| ()).unwrap()
+    fn access(&self) -> Access<'_> {
+        Access::lock(self.path(), |_| ()).unwrap()
     }
 
     fn install(&self, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
-        install(&self.turn(), PROGRAM, choice(mask_conflicts))
+        install(&self.access(), PROGRAM, choice(mask_conflicts))
     }
 
     fn uninstall(&self) -> Option<Vec<Done>> {
-        uninstall(&self.turn()).unwrap()
+        uninstall(&self.access()).unwrap()
     }
 }
 
@@ -116,7 +116,7 @@ fn conflicting(root: &Root) -> Vec<String> {
 }
 
 #[test]
-fn twice_is_once() {
+fn second_installation_changes_nothing() {
     let root = Root::debian();
     assert!(root.install(true).unwrap().len() > 8);
     let once = root.contents();
@@ -126,7 +126,7 @@ fn twice_is_once() {
 }
 
 #[test]
-fn what_is_installed_is_in_its_place_and_enabled() {
+fn files_are_installed_and_units_enabled() {
     let root = Root::new();
     root.install(false).unwrap();
     let contents = root.contents();
@@ -144,9 +144,9 @@ fn what_is_installed_is_in_its_place_and_enabled() {
 }
 
 #[test]
-fn uninstalling_leaves_the_machine_as_it_was() {
+fn uninstalling_restores_the_machine() {
     let root = Root::debian();
-    // An older program, by hand.
+    // An older program that was copied manually.
     root.file("usr/sbin/kdump-loader", "an older program");
     let before = root.contents();
     root.install(true).unwrap();
@@ -157,20 +157,20 @@ fn uninstalling_leaves_the_machine_as_it_was() {
 }
 
 #[test]
-fn dry_run_says_the_same_and_writes_nothing() {
+fn dry_run_reports_the_same_changes_and_writes_nothing() {
     let root = Root::debian();
     let before = root.contents();
-    let said = install(&Turn::DryRun { root: root.path() }, PROGRAM, choice(true)).unwrap();
+    let said = install(&Access::DryRun { root: root.path() }, PROGRAM, choice(true)).unwrap();
     assert_eq!(root.contents(), before);
     assert_eq!(root.install(true).unwrap(), said);
     let with = root.contents();
-    let said = uninstall(&Turn::DryRun { root: root.path() }).unwrap();
+    let said = uninstall(&Access::DryRun { root: root.path() }).unwrap();
     assert_eq!(root.contents(), with);
     assert_eq!(root.uninstall(), said);
 }
 
 #[test]
-fn configuration_that_is_there_is_the_administrators() {
+fn existing_config_stays_unchanged() {
     let root = Root::new();
     root.file("etc/kdump-loader.toml", "kernel = \"/mine\"\n");
     root.install(false).unwrap();
@@ -180,7 +180,7 @@ fn configuration_that_is_there_is_the_administrators() {
 }
 
 #[test]
-fn configuration_that_was_changed_stays_and_is_named() {
+fn changed_config_stays_and_is_named() {
     let root = Root::new();
     root.install(false).unwrap();
     root.file("etc/kdump-loader.toml", "kernel = \"/mine\"\n");
@@ -193,24 +193,24 @@ fn configuration_that_was_changed_stays_and_is_named() {
 }
 
 #[test]
-fn newer_program_takes_the_older_one_s_place_and_what_was_before_both_comes_back() {
+fn upgrade_replaces_the_program_and_uninstalling_restores_the_first_file() {
     let root = Root::debian();
     root.file("usr/sbin/kdump-loader", "by hand");
     let before = root.contents();
     root.install(true).unwrap();
-    let done = install(&root.turn(), Program(b"newer"), choice(true)).unwrap();
+    let done = install(&root.access(), Program(b"newer"), choice(true)).unwrap();
     assert_eq!(done.len(), 1, "{done:?}");
-    assert!(matches!(done[0], Done::Renewed(_)));
+    assert!(matches!(done[0], Done::Updated(_)));
     assert_eq!(root.text("usr/sbin/kdump-loader"), "newer");
     root.uninstall().unwrap();
     assert_eq!(root.contents(), before);
 }
 
 #[test]
-fn what_a_package_has_installed_stays_when_the_service_goes() {
+fn files_of_a_package_stay_after_uninstalling() {
     let root = Root::new();
     root.install(false).unwrap();
-    // As dpkg knows it: files, no ledger.
+    // A package installs files, but no ledger.
     for ours in ["var/lib/kdump-loader/service.json", "etc/systemd/system/multi-user.target.wants/kdump-loader.service"] {
         fs::remove_file(root.path().join(ours)).unwrap();
     }
@@ -222,9 +222,9 @@ fn what_a_package_has_installed_stays_when_the_service_goes() {
 }
 
 #[test]
-fn package_is_switched_over_without_a_write_below_usr() {
+fn installation_over_a_package_writes_nothing_below_usr() {
     let root = Root::new();
-    // As packages have them (xtask/src/package/contents.rs).
+    // The paths in packages (xtask/src/package/contents.rs).
     let packaged = Root::new();
     packaged.install(false).unwrap();
     for path in packaged.contents().keys().filter(|path| packaged.path().join(path).is_file()) {
@@ -242,7 +242,7 @@ fn package_is_switched_over_without_a_write_below_usr() {
 }
 
 #[test]
-fn directory_where_a_file_belongs_is_named_and_nothing_is_done() {
+fn directory_in_place_of_a_file_is_an_error_before_any_change() {
     let root = Root::new();
     fs::create_dir_all(root.path().join("usr/sbin/kdump-loader")).unwrap();
     let before = root.contents();
@@ -252,7 +252,7 @@ fn directory_where_a_file_belongs_is_named_and_nothing_is_done() {
 }
 
 #[test]
-fn file_where_a_directory_belongs_is_named_and_nothing_is_done() {
+fn file_in_place_of_a_directory_is_an_error_before_any_change() {
     let root = Root::new();
     root.file("etc/systemd", "a file");
     let before = root.contents();
@@ -273,7 +273,7 @@ fn link_out_of_the_root_is_not_followed() {
 }
 
 #[test]
-fn link_inside_of_the_root_is_followed() {
+fn link_inside_the_root_is_followed() {
     // As in Fedora 42 and newer.
     let root = Root::new();
     fs::create_dir_all(root.path().join("usr/bin")).unwrap();
@@ -283,11 +283,11 @@ fn link_inside_of_the_root_is_followed() {
 }
 
 #[test]
-fn half_an_installation_is_undone_and_says_what_stood_in_its_way() {
+fn failed_installation_is_undone_and_names_the_obstacle() {
     let root = Root::debian();
     root.file("usr/sbin/kdump-loader", "by hand");
     let before = root.contents();
-    // The very last thing that is written: its new name is taken by a directory, which planning does not look at.
+    // A directory has the temporary name of the last file. Planning does not check that name.
     let taken = format!("{MASK}.kdump-loader-new");
     fs::create_dir_all(root.at(&taken)).unwrap();
     let with_directory = root.contents();
@@ -304,17 +304,17 @@ fn half_an_installation_is_undone_and_says_what_stood_in_its_way() {
 }
 
 #[test]
-fn ledger_of_somebody_else_is_refused() {
+fn invalid_ledger_is_rejected() {
     let root = Root::new();
     for text in ["{}", "not json", "{\"version\":2,\"entries\":[]}"] {
         root.file("var/lib/kdump-loader/service.json", text);
         assert!(matches!(root.install(false), Err(Error::Garbled { .. })), "{text}");
-        assert!(uninstall(&root.turn()).is_err(), "{text}");
+        assert!(uninstall(&root.access()).is_err(), "{text}");
     }
 }
 
 #[test]
-fn installed_file_that_somebody_has_changed_is_not_overwritten() {
+fn changed_file_is_not_overwritten() {
     let root = Root::new();
     root.install(false).unwrap();
     root.file("usr/lib/systemd/system/kdump-loader.service", "[Service]\n# mine\n");
@@ -326,7 +326,7 @@ fn installed_file_that_somebody_has_changed_is_not_overwritten() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_files_are_reported() {
     let root = Root::new();
     let findings = check(root.path(), PROGRAM, DEBIAN).unwrap();
     let missing = |path: &str| findings.iter().any(|finding| matches!(finding, Finding::Missing(found) if found.ends_with(path)));

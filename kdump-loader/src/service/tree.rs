@@ -1,6 +1,6 @@
-//! [1] A machine's file system: what lies at a path, and one change at a time, each of which is there whole or not at all.
+//! [1] A machine's file system: reads paths, and makes single atomic changes.
 //!
-//! Paths are relative to the root. Nothing outside of it is ever looked at or touched, whatever the links inside say.
+//! Paths are relative to the root. Nothing outside the root is read or changed, even through links.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use super::{Error, failed};
 use crate::arm::write;
 
-/// What the name of a file gets that was there before, beside what has taken its place. udev reads *.rules and systemd *.service and *.path,
-/// so neither reads these.
+/// Suffix of an older file that is kept next to its replacement. udev reads only *.rules, and
+/// systemd only *.service and *.path, so they ignore it.
 const KEPT: &str = ".before-kdump-loader";
-/// What the name of a file gets while it is written.
+/// Suffix of a file that is being written.
 const NEW: &str = ".kdump-loader-new";
 
 /// rwxr-xr-x
@@ -24,26 +24,27 @@ const DIRECTORY: u32 = 0o755;
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
-    /// System calls that still take effect: none after the last, as if the process had been killed there.
+    /// System calls that still take effect. After the last one, every call fails, as if the process
+    /// had been killed.
     #[cfg(test)]
     pub lives: std::cell::Cell<u32>,
 }
 
-/// What lies at a path.
+/// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Nothing.
     Absent,
     /// A file.
     File {
-        /// What is in it.
+        /// Its bytes.
         bytes: Vec<u8>,
-        /// Its permissions.
+        /// Its mode.
         mode: u32,
     },
     /// A symbolic link.
     Link {
-        /// What it says.
+        /// Its target.
         target: PathBuf,
     },
     /// Something else.
@@ -54,10 +55,10 @@ pub enum Found {
 }
 
 impl Tree {
-    /// The file system with this root, which must be there.
+    /// The file system at this root, which must exist.
     pub fn new(root: &Path) -> Result<Self, Error> {
         Ok(Self {
-            root: root.canonicalize().map_err(failed("look at", root))?,
+            root: root.canonicalize().map_err(failed("access", root))?,
             #[cfg(test)]
             lives: u32::MAX.into(),
         })
@@ -73,18 +74,18 @@ impl Tree {
         Ok(())
     }
 
-    /// The whole path.
+    /// The path with the root.
     pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
 
-    /// What lies there. A link at the end is not followed.
+    /// What is at a path. A link there is not followed.
     pub fn look(&self, path: &str) -> Result<Found, Error> {
         let whole = self.inside(path)?;
         let metadata = match fs::symlink_metadata(&whole) {
-            // A file where a directory belongs has nothing below it.
+            // Nothing is below a file.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Found::Absent),
-            metadata => metadata.map_err(failed("look at", &whole))?,
+            metadata => metadata.map_err(failed("access", &whole))?,
         };
         let kind = metadata.file_type();
         Ok(if kind.is_symlink() {
@@ -97,7 +98,8 @@ impl Tree {
         })
     }
 
-    /// The text of a file, and of the one that a link leads to inside of the root; nothing if there is none or it is no text.
+    /// The text of a file, or of the file that a link leads to inside the root. `None` if there is
+    /// none, or if it is not UTF-8.
     pub fn text(&self, path: &str) -> Result<Option<String>, Error> {
         let whole = self.inside(path)?;
         match whole.canonicalize() {
@@ -108,7 +110,7 @@ impl Tree {
         }
     }
 
-    /// The names in a directory, in order; none if there is no directory.
+    /// The sorted names in a directory; empty if there is no directory.
     pub fn names(&self, directory: &str) -> Result<Vec<OsString>, Error> {
         let whole = self.inside(directory)?;
         match whole.canonicalize() {
@@ -123,7 +125,7 @@ impl Tree {
         }
     }
 
-    /// The directories on the way to a path that are not there, the uppermost first.
+    /// The missing directories above a path, outermost first.
     pub fn missing_directories(&self, path: &str) -> Result<Vec<String>, Error> {
         self.inside(path)?;
         let above = Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
@@ -134,16 +136,16 @@ impl Tree {
                 Ok(metadata) if metadata.is_dir() => break,
                 Ok(_) => return Err(Error::InTheWay { path: whole, what: "a file" }),
                 Err(error) if error.kind() == ErrorKind::NotFound => missing.push(directory.display().to_string()),
-                // What lies above it says so.
+                // The check of the directory above reports the file.
                 Err(error) if error.kind() == ErrorKind::NotADirectory => {}
-                Err(error) => return Err(failed("look at", &whole)(error)),
+                Err(error) => return Err(failed("access", &whole)(error)),
             }
         }
         missing.reverse();
         Ok(missing)
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     pub fn make_directory(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         match self.alive().and_then(|()| write::create_directory(&whole, DIRECTORY)) {
@@ -152,7 +154,7 @@ impl Tree {
         }
     }
 
-    /// Removes a directory, if it is there and empty.
+    /// Removes a directory, if it exists and is empty.
     pub fn remove_directory(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         match self.alive().and_then(|()| fs::remove_dir(&whole)) {
@@ -161,7 +163,7 @@ impl Tree {
         }
     }
 
-    /// Puts a file there, in the place of what was.
+    /// Writes or replaces a file.
     pub fn write(&self, path: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
         let whole = self.inside(path)?;
         self.remove_unfinished(path)?;
@@ -170,14 +172,14 @@ impl Tree {
         let written = self.alive().and_then(|()| create()).and_then(|mut file| {
             self.alive()?;
             file.write_all(bytes)?;
-            // Whatever the umask says.
+            // The umask may have removed bits.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.sync_all()
         });
         self.replace(&new, &whole, written)
     }
 
-    /// Puts a link there, in the place of what was.
+    /// Creates a link, or replaces what is there.
     pub fn link(&self, path: &str, target: &Path) -> Result<(), Error> {
         let whole = self.inside(path)?;
         self.remove_unfinished(path)?;
@@ -186,7 +188,7 @@ impl Tree {
     }
 
     fn replace(&self, new: &Path, whole: &Path, made: std::io::Result<()>) -> Result<(), Error> {
-        // The name that a person knows, not the one beside it.
+        // Errors name the final path, which the user knows.
         let replaced = made.and_then(|()| self.alive()).and_then(|()| fs::rename(new, whole));
         replaced.map_err(|source| {
             let _ = self.alive().and_then(|()| fs::remove_file(new));
@@ -194,12 +196,12 @@ impl Tree {
         })
     }
 
-    /// Removes a file or link; that it is gone already is fine.
+    /// Removes a file or link, if it exists.
     pub fn remove(&self, path: &str) -> Result<(), Error> {
         self.unlink(&self.inside(path)?)
     }
 
-    /// Removes what a killed process left of a file that it was writing.
+    /// Removes the unfinished file of a killed process.
     pub fn remove_unfinished(&self, path: &str) -> Result<(), Error> {
         self.unlink(&with_suffix(&self.inside(path)?, NEW))
     }
@@ -211,28 +213,28 @@ impl Tree {
         absent_is_fine(self.alive().and_then(|()| fs::remove_file(whole))).map_err(failed("remove", whole))
     }
 
-    /// Gives what lies there a second name beside it, under which it stays when something else takes its place.
+    /// Gives a file a second name next to it, which stays when the file is replaced.
     pub fn keep(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
         self.alive().and_then(|()| fs::hard_link(&whole, &kept)).map_err(failed("keep the old file as", &kept))
     }
 
-    /// What [`Tree::keep`] has kept.
+    /// The file that [`Tree::keep`] has kept.
     pub fn kept(&self, path: &str) -> Result<Found, Error> {
         self.look(&kept_name(path))
     }
 
-    /// Puts back what was kept, in the place of what is there.
+    /// Restores the kept file.
     pub fn restore(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
         self.alive().and_then(|()| fs::rename(&kept, &whole)).map_err(failed("restore", &whole))?;
-        // Two names of one file are left alone by rename(2): then nothing had taken its place.
+        // If the file was never replaced, rename(2) leaves both names of the same file.
         self.unlink(&kept)
     }
 
-    /// The whole path, if the directory it lies in, or the part of it that is there, lies inside of the root.
+    /// The path with the root, if its directory, or the existing part of that, is inside the root.
     fn inside(&self, path: &str) -> Result<PathBuf, Error> {
         let whole = self.root.join(path);
         let there = whole.ancestors().skip(1).find(|above| fs::symlink_metadata(above).is_ok()).unwrap_or(Path::new("/"));
@@ -240,7 +242,7 @@ impl Tree {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Error::InTheWay { path: there.to_owned(), what: "a link that leads nowhere" });
             }
-            above => above.map_err(failed("look at", there))?,
+            above => above.map_err(failed("access", there))?,
         };
         if above.starts_with(&self.root) {
             return Ok(whole);
@@ -250,7 +252,7 @@ impl Tree {
     }
 }
 
-/// Where [`Tree::keep`] keeps what lies at a path.
+/// The name under which [`Tree::keep`] keeps a file.
 pub fn kept_name(path: &str) -> String {
     format!("{path}{KEPT}")
 }
@@ -261,7 +263,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Removing a file that is gone already is no failure.
+/// Ignores the error of removing a missing file.
 pub fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

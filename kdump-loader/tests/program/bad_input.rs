@@ -1,5 +1,5 @@
-//! Everything that can be wrong before the system call: exit status 1, nothing on standard output, and a message with the value, the
-//! limit and the remedy.
+//! Errors before the system call: exit status 1, nothing on standard output, and a message with the
+//! value, the limit and the remedy.
 
 use std::fs;
 
@@ -24,13 +24,13 @@ fn missing_files_are_named() {
 }
 
 #[test]
-fn empty_kernel_is_refused() {
+fn empty_kernel_is_rejected() {
     assert_says(&kernel_refusal(Vec::clear), &["empty"]);
 }
 
 #[test]
-fn kernel_truncated_at_any_field_is_refused() {
-    // The setup header's fields begin at these offsets (boot.rst), then setup code and payload follow.
+fn kernel_truncated_at_any_field_is_rejected() {
+    // Offsets of the setup header's fields (boot.rst), of the setup code and of the payload.
     let fields = [0x1f1, 0x1f4, 0x1fe, 0x200, 0x202, 0x206, 0x211, 0x22c, 0x230, 0x234, 0x236, 0x238, 0x250, 0x258, 0x260];
     let ends = fields.into_iter().flat_map(|field| [field, field + 1]).chain([0x264, 1023, 1024, 1024 + 99_999]);
     for len in ends {
@@ -39,23 +39,23 @@ fn kernel_truncated_at_any_field_is_refused() {
 }
 
 #[test]
-fn file_that_is_no_kernel_is_refused() {
+fn file_that_is_not_a_kernel_is_rejected() {
     assert_says(&kernel_refusal(|bytes| *bytes = b"#!/bin/sh\n".repeat(200)), &["bzImage"]);
 }
 
 #[test]
-fn kernel_of_32_bits_is_refused() {
+fn kernel_of_32_bits_is_rejected() {
     assert_says(&kernel_refusal(|bytes| bytes[0x236] &= !1), &["32-bit", "amd64"]);
 }
 
 #[test]
-fn kernel_of_an_old_boot_protocol_is_refused() {
+fn kernel_of_an_old_boot_protocol_is_rejected() {
     let message = kernel_refusal(|bytes| bytes[0x206] = 0x0b);
     assert_says(&message, &["2.11", "2.12"]);
 }
 
 #[test]
-fn kernel_that_needs_more_than_the_region_is_refused() {
+fn kernel_that_needs_more_than_the_region_is_rejected() {
     let message = kernel_refusal_of_region(|bytes| bytes[0x260..0x264].copy_from_slice(&(400u32 << 20).to_le_bytes()));
     assert_says(&message, &["too small", "201326592 bytes (192 MiB)", "crashkernel="]);
 }
@@ -67,22 +67,22 @@ fn kernel_refusal_of_region(change: impl FnOnce(&mut Vec<u8>)) -> String {
 }
 
 #[test]
-fn region_that_is_too_small_is_refused_with_the_size_that_is_not() {
+fn region_that_is_too_small_is_rejected_with_a_sufficient_size() {
     let fixture = Fixture::new();
     fixture.edit_snapshot("proc/iomem", "2f000000-3affffff : Crash", "2f000000-2f3fffff : Crash");
     assert_says(&fixture.refusal(NONE), &["0x2f000000-0x2f3fffff", "too small", "4194304 bytes (4 MiB)", "crashkernel=144M"]);
 }
 
 #[test]
-fn initrd_that_does_not_fit_is_refused() {
+fn initrd_that_does_not_fit_is_rejected() {
     let fixture = Fixture::new();
-    // Sparse: it takes no room on disk.
+    // The file is sparse, so it needs no disk space.
     fs::File::create(fixture.path("initrd")).unwrap().set_len(190 << 20).unwrap();
     assert_says(&fixture.refusal(NONE), &["too small", "crashkernel="]);
 }
 
 #[test]
-fn initrd_that_is_empty_or_an_elf_file_is_refused() {
+fn initrd_that_is_empty_or_an_elf_file_is_rejected() {
     let fixture = Fixture::new();
     fixture.write("initrd", b"");
     assert_says(&fixture.refusal(NONE), &["initrd", "empty"]);
@@ -91,7 +91,7 @@ fn initrd_that_is_empty_or_an_elf_file_is_refused() {
 }
 
 #[test]
-fn command_line_is_refused_one_byte_above_the_limit() {
+fn command_line_is_rejected_one_byte_above_the_limit() {
     let fixture = Fixture::new();
     let longest = (0..2048).rev().find(|&len| fixture.plan(["--append", &"a".repeat(len)]).code == Some(0)).unwrap();
     let message = fixture.refusal(["--append", &"a".repeat(longest + 1)]);
@@ -100,14 +100,14 @@ fn command_line_is_refused_one_byte_above_the_limit() {
 }
 
 #[test]
-fn engine_that_the_machine_lacks_is_refused() {
+fn engine_that_the_machine_lacks_is_rejected() {
     let fixture = Fixture::new();
     fixture.edit_snapshot("proc/cpuinfo", " sha_ni", "");
     assert_says(&fixture.refusal(["--engine", "sha-ni"]), &["sha-ni", "--engine soft"]);
 }
 
 #[test]
-fn hidden_addresses_are_refused() {
+fn hidden_addresses_are_rejected() {
     let fixture = Fixture::new();
     let path = fixture.path("snapshot/proc/iomem");
     let text = fs::read_to_string(&path).unwrap();
@@ -120,7 +120,7 @@ fn hidden_addresses_are_refused() {
 }
 
 #[test]
-fn machine_without_reservation_is_told_how_to_make_one() {
+fn machine_without_a_reservation_gets_a_remedy() {
     let fixture = Fixture::new();
     fixture.edit_snapshot("proc/iomem", "  2f000000-3affffff : Crash kernel\n", "");
     fixture.edit_snapshot("proc/cmdline", " crashkernel=192M", "");
@@ -128,11 +128,11 @@ fn machine_without_reservation_is_told_how_to_make_one() {
 }
 
 #[test]
-fn purgatory_that_is_none_is_refused() {
+fn file_that_is_not_a_purgatory_is_rejected() {
     let fixture = Fixture::new();
     fixture.write("purgatory.elf", b"");
     assert_says(&fixture.refusal(NONE), &["purgatory.elf", "not an ELF file", "cargo xtask build"]);
-    // An ELF file for this machine, but a program.
+    // An executable ELF file for this machine.
     fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), fixture.path("purgatory.elf")).unwrap();
     assert_says(&fixture.refusal(NONE), &["purgatory.elf", "relocations in section"]);
     fixture.write("purgatory.elf", &example::Elf { handoff_name: ".other", ..example::purgatory() }.bytes());
@@ -140,14 +140,14 @@ fn purgatory_that_is_none_is_refused() {
 }
 
 #[test]
-fn truncated_purgatory_is_refused() {
+fn truncated_purgatory_is_rejected() {
     let fixture = Fixture::new();
     fixture.spoil("purgatory.elf", |bytes| bytes.truncate(5000));
     assert_says(&fixture.refusal(NONE), &["purgatory.elf", "damaged"]);
 }
 
 #[test]
-fn purgatory_whose_text_begins_with_its_elf_header_is_refused() {
+fn purgatory_whose_text_begins_with_its_elf_header_is_rejected() {
     let fixture = Fixture::new();
     let mut elf = example::purgatory();
     elf.text[..4].copy_from_slice(b"\x7fELF");
@@ -156,8 +156,8 @@ fn purgatory_whose_text_begins_with_its_elf_header_is_refused() {
 }
 
 #[test]
-fn damaged_snapshot_is_refused_by_the_name_of_the_file() {
-    // Of the EFI runtime map the first and the last entry stand for all.
+fn damaged_snapshot_is_rejected_with_the_name_of_the_file() {
+    // Only the first and last entry of the EFI runtime map are damaged, which is enough.
     let in_the_middle = |name: &str| (1..10).any(|number| name.contains(&format!("runtime-map/{number}/")));
     let files = Fixture::snapshot_files();
     for name in files.keys().filter(|name| !in_the_middle(name)) {
@@ -187,9 +187,9 @@ enum Damage {
     Garbage,
 }
 
-/// Whether an image can be built nevertheless.
+/// Whether an image can be built with this damage.
 fn may_be(damage: Damage, name: &str) -> bool {
-    // Nothing in them is a list of nothing; lockdown is the kernel's own business at last.
+    // An empty file is an empty list. Lockdown is checked by the kernel anyway.
     const EMPTY: [&str; 5] = [
         "proc/cmdline",
         "sys/kernel/kexec/crash_cma_ranges",
@@ -197,7 +197,7 @@ fn may_be(damage: Damage, name: &str) -> bool {
         "sys/firmware/efi/systab",
         "kdump-loader/cpuid",
     ];
-    // Nobody asked for the running kernel's command line.
+    // The running kernel's command line is not reused.
     const GARBAGE: [&str; 2] = ["proc/cmdline", "sys/kernel/security/lockdown"];
     match damage {
         Damage::Missing => OPTIONAL.contains(&name),
@@ -207,7 +207,7 @@ fn may_be(damage: Damage, name: &str) -> bool {
 }
 
 #[test]
-fn snapshot_without_memory_layout_is_refused() {
+fn snapshot_without_memory_layout_is_rejected() {
     for name in ["proc/iomem", "proc/kcore", "proc/cpuinfo", "sys/kernel/vmcoreinfo", "kdump-loader/tsc_khz"] {
         let fixture = Fixture::new();
         fs::remove_file(fixture.path("snapshot").join(name)).unwrap();
@@ -216,14 +216,14 @@ fn snapshot_without_memory_layout_is_refused() {
 }
 
 #[test]
-fn snapshot_that_is_not_there_is_refused() {
+fn missing_snapshot_is_rejected() {
     let fixture = Fixture::new();
     fs::remove_dir_all(fixture.path("snapshot")).unwrap();
     assert_says(&fixture.refusal(NONE), &["snapshot"]);
 }
 
 #[test]
-fn inspecting_something_else_is_refused() {
+fn inspecting_an_unknown_file_is_rejected() {
     let fixture = Fixture::new();
     let result = run(program().arg("inspect").arg(fixture.path("initrd")));
     assert_eq!(result.code, Some(1));

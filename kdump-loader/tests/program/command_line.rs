@@ -1,13 +1,13 @@
-//! What becomes of a command line: what `plan` says it dropped, what it warns of, and what reaches the image.
+//! Command lines: what `plan` drops, what it warns about, and what reaches the image.
 
 use loader::image::Summary;
 
 use crate::fixture::{Fixture, Run, assert_says, example};
 
-/// Good words for a capture kernel.
+/// Parameters that suit a capture kernel.
 const GOOD: &str = "nr_cpus=1 reset_devices acpi_no_memhotplug";
 
-/// The summary of a `plan` that must succeed, and what was said.
+/// The summary and the messages of a `plan` that must succeed.
 fn planned(fixture: &Fixture, arguments: &[&str]) -> (Summary, String) {
     let Run { code, stdout, stderr } = fixture.plan([&["--json"], arguments].concat());
     assert_eq!(code, Some(0), "{stderr}");
@@ -21,7 +21,7 @@ fn with_running_line(line: &[u8]) -> Fixture {
 }
 
 #[test]
-fn what_is_dropped_from_the_running_line_is_said_in_one_line_and_in_json() {
+fn dropped_parameters_are_listed_in_one_note_and_in_json() {
     let fixture = with_running_line(b"BOOT_IMAGE=/vmlinuz ro hugepages=200 memmap=128M@256M crashkernel=256M quiet");
     let (summary, said) = planned(&fixture, &["--reuse-cmdline", "--append", GOOD]);
     let dropped = ["BOOT_IMAGE=/vmlinuz", "hugepages=200", "memmap=128M@256M", "crashkernel=256M"];
@@ -32,7 +32,7 @@ fn what_is_dropped_from_the_running_line_is_said_in_one_line_and_in_json() {
 }
 
 #[test]
-fn unified_images_own_crashkernel_is_dropped() {
+fn crashkernel_of_a_unified_image_is_dropped() {
     let fixture = Fixture::new();
     let linux = example::bzimage(&example::pattern(50_000));
     let line = format!("ro crashkernel=64M {GOOD}");
@@ -44,14 +44,14 @@ fn unified_images_own_crashkernel_is_dropped() {
 }
 
 #[test]
-fn given_hugepages_stay_and_are_warned_about() {
+fn given_hugepages_stay_and_cause_a_warning() {
     let (summary, said) = planned(&Fixture::new(), &["--append", &format!("{GOOD} hugepages=200")]);
     assert!(summary.dropped.is_empty() && summary.command_line.starts_with(&format!("{GOOD} hugepages=200 ")));
     assert_says(&said, &["hugepages=200", "deadlocked on memory", "remove it"]);
 }
 
 #[test]
-fn byte_that_is_no_text_is_passed_on_and_shown_escaped() {
+fn byte_that_is_not_utf_8_is_passed_on_and_shown_escaped() {
     let fixture = with_running_line(b"root=LABEL=\xe9t\xc3\xa9 crashkernel=256M");
     let (summary, _) = planned(&fixture, &["--reuse-cmdline"]);
     assert!(summary.command_line.starts_with("root=LABEL=\\xe9t\u{e9} elfcorehdr="), "{}", summary.command_line);
@@ -61,13 +61,13 @@ fn byte_that_is_no_text_is_passed_on_and_shown_escaped() {
 }
 
 #[test]
-fn control_character_in_the_running_line_is_refused() {
+fn control_character_in_the_running_line_is_rejected() {
     let fixture = with_running_line(b"ro \x1b[2J crashkernel=256M");
     assert_says(&fixture.refusal(["--reuse-cmdline"]), &["command line contains", "at byte 3"]);
 }
 
 #[test]
-fn line_that_only_fits_without_the_report_is_armed_without_it() {
+fn command_line_that_only_fits_without_the_report_gets_none() {
     let line = format!("{GOOD} {}", "x".repeat(1879 - GOOD.len() - 1));
     let (summary, said) = planned(&Fixture::new(), &["--append", &line]);
     assert!(summary.command_line.ends_with("x elfcorehdr=0x2f000000"), "{}", summary.command_line);

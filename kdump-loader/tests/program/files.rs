@@ -1,5 +1,5 @@
-//! The files that the user names: none of them is believed, waited for, or read further than it can
-//! be of use.
+//! Files that the user names: none is trusted, blocks the program, or is read beyond its useful
+//! part.
 
 use std::fs;
 use std::io::Write;
@@ -16,19 +16,19 @@ fn identity(fixture: &Fixture) -> String {
 }
 
 #[test]
-fn initrd_larger_than_the_crash_region_is_refused_before_it_is_read() {
+fn initrd_larger_than_the_crash_region_is_rejected_before_it_is_read() {
     let fixture = Fixture::new();
-    // Sparse, and longer than any address space: to read it could only fail otherwise.
+    // Sparse, and larger than any address space, so reading it would fail.
     fs::File::create(fixture.path("initrd")).unwrap().set_len(1 << 42).unwrap();
     assert_says(&fixture.refusal(NONE), &["crash region", "too small", "4194304 MiB", "192 MiB", "crashkernel="]);
 }
 
 #[test]
-fn kernel_larger_than_the_crash_region_is_refused_by_its_headers() {
+fn kernel_larger_than_the_crash_region_is_rejected_by_its_headers() {
     let fixture = Fixture::new();
     fixture.spoil("vmlinuz", |bytes| bytes[0x260..0x264].copy_from_slice(&(3u32 << 30).to_le_bytes()));
     assert_says(&fixture.refusal(NONE), &["too small", "3072 MiB", "192 MiB"]);
-    // Headers that claim a gibibyte, in a file of two hundred bytes.
+    // A file of two hundred bytes whose headers claim a gibibyte.
     let mut vmlinux = example::vmlinux(
         0x100_0000,
         &[example::VmlinuxSegment { paddr: 0x100_0000, bytes: example::pattern(8), memsz: 1 << 30 }],
@@ -51,7 +51,7 @@ fn kernel_from_a_partition_or_padded_for_signing_is_the_same_kernel() {
     }
     let len = fs::metadata(fixture.path("vmlinuz")).unwrap().len();
     let kernel = fs::OpenOptions::new().write(true).open(fixture.path("vmlinuz")).unwrap();
-    // Sparse, and longer than any address space: only what is of use can be read of it.
+    // Sparse, and larger than any address space, so only the useful part can be read.
     kernel.set_len(1 << 42).unwrap();
     drop(kernel);
     assert_eq!(identity(&fixture), plain, "on a large partition");
@@ -64,21 +64,21 @@ fn kernel_from_a_partition_or_padded_for_signing_is_the_same_kernel() {
 }
 
 #[test]
-fn file_that_the_kernel_would_not_unpack_is_refused_as_initrd() {
+fn file_that_the_kernel_cannot_unpack_is_rejected_as_initrd() {
     let fixture = Fixture::new();
     fixture.write("initrd", &example::pattern(30_000));
     assert_says(&fixture.refusal(NONE), &["initrd", "cpio archive, plain or compressed"]);
     fs::copy(fixture.path("vmlinuz"), fixture.path("initrd")).unwrap();
-    assert_says(&fixture.refusal(NONE), &["initrd", "something else"]);
+    assert_says(&fixture.refusal(NONE), &["initrd", "unknown format"]);
     let linux = fs::read(fixture.path("vmlinuz")).unwrap();
     fixture.write("vmlinuz", &example::uki(&[(".linux", &linux), (".initrd", b"#!/bin/sh")]));
     let mut command = program();
     command.arg("plan").arg("--snapshot").arg(fixture.path("snapshot")).arg("--kernel").arg(fixture.path("vmlinuz"));
-    assert_says(&run(&mut command).stderr, &["vmlinuz cannot be the initrd", "something else"]);
+    assert_says(&run(&mut command).stderr, &["vmlinuz cannot be the initrd", "unknown format"]);
 }
 
 #[test]
-fn initrd_that_is_still_being_written_is_refused() {
+fn initrd_that_is_still_being_written_is_rejected() {
     let fixture = Fixture::new();
     let mut writer = fs::OpenOptions::new().append(true).open(fixture.path("initrd")).unwrap();
     let reader = fs::File::open(fixture.path("initrd")).unwrap();
@@ -93,7 +93,7 @@ fn initrd_that_is_still_being_written_is_refused() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_by_what_it_is_and_not_waited_for() {
+fn irregular_file_is_rejected_by_its_type_without_blocking() {
     for name in ["vmlinuz", "initrd", "purgatory.elf"] {
         let fixture = Fixture::new();
         let path = fixture.path(name);

@@ -1,4 +1,5 @@
-//! A directory with a snapshot, a capture kernel, an initrd and a purgatory, each of which a test may spoil.
+//! A directory with a snapshot, a capture kernel, an initrd and a purgatory, each of which a test
+//! may damage.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,7 +18,7 @@ pub use loader::purgatory::relocatable::example as relocatable;
 /// The machine of the loader's own tests, which looks for its type here.
 pub use loader::machine::example as machine;
 
-/// A machine whose `status` is yes.
+/// A machine for which `status` answers yes.
 #[path = "fixture/status.rs"]
 pub mod status;
 
@@ -26,7 +27,7 @@ pub struct Fixture {
     dir: TempDir,
 }
 
-/// What a run of the program left.
+/// The result of a run.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -34,7 +35,7 @@ pub struct Run {
 }
 
 impl Fixture {
-    /// All good: `plan` succeeds.
+    /// A fixture for which `plan` succeeds.
     pub fn new() -> Self {
         let fixture = Self { dir: TempDir::new().unwrap() };
         machine::plant(&fixture.path("snapshot"), &Self::snapshot_files());
@@ -44,7 +45,7 @@ impl Fixture {
         fixture
     }
 
-    /// An initrd of 30000 bytes that begins as a cpio archive does.
+    /// An initrd of 30000 bytes that starts like a cpio archive.
     pub fn initrd() -> Vec<u8> {
         let mut bytes = example::pattern(30_000);
         bytes[..6].copy_from_slice(b"070701");
@@ -56,7 +57,7 @@ impl Fixture {
         machine::files()
     }
 
-    /// A file of the directory.
+    /// The path of a file in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -73,7 +74,7 @@ impl Fixture {
         self.write(name, &bytes);
     }
 
-    /// Replaces text in a file of the snapshot, which must hold it.
+    /// Replaces text in a file of the snapshot. The text must be there.
     pub fn edit_snapshot(&self, name: &str, from: &str, to: &str) {
         let path = self.path("snapshot").join(name);
         let text = fs::read_to_string(&path).unwrap();
@@ -81,7 +82,7 @@ impl Fixture {
         fs::write(path, text.replace(from, to)).unwrap();
     }
 
-    /// The arguments of a `plan` of everything in the directory.
+    /// The arguments for a `plan` with all files of the directory.
     pub fn plan_command(&self) -> Command {
         let mut command = program();
         command.arg("plan").arg("--snapshot").arg(self.path("snapshot"));
@@ -96,7 +97,7 @@ impl Fixture {
         run(self.plan_command().args(arguments))
     }
 
-    /// Runs `plan`, which must fail; what it says.
+    /// Runs `plan`, which must fail. Returns the message.
     pub fn refusal<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> String {
         let Run { code, stdout, stderr } = self.plan(arguments);
         assert_eq!(code, Some(1), "{stderr}");
@@ -118,7 +119,7 @@ pub fn run(command: &mut Command) -> Run {
     Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Asserts that a message has every one of these words.
+/// Asserts that a message contains all of these words.
 #[track_caller]
 pub fn assert_says(message: &str, words: &[&str]) {
     for word in words {

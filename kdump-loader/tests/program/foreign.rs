@@ -1,4 +1,4 @@
-//! Purgatories that others have built, on the command line.
+//! Foreign purgatories on the command line.
 
 use loader::image::Summary;
 use loader::purgatory::foreign::{Contract, KEXEC_TOOLS, LINUX};
@@ -11,7 +11,7 @@ fn smallest(contract: &'static Contract) -> Object {
     object().told(contract.written.iter().map(|written| (written.symbol, written.len)))
 }
 
-/// All good, with such a purgatory.
+/// A working fixture with such a purgatory.
 fn fixture(contract: &'static Contract) -> Fixture {
     let fixture = Fixture::new();
     fixture.write("purgatory.elf", &smallest(contract).bytes());
@@ -25,7 +25,7 @@ fn summary(fixture: &Fixture, arguments: &[&str]) -> (Summary, String) {
 }
 
 #[test]
-fn plan_tells_whose_purgatory_it_is_and_what_it_digests() {
+fn plan_shows_whose_purgatory_it_is_and_what_it_verifies() {
     for (contract, console) in [(&LINUX, None), (&KEXEC_TOOLS, Some(0x3f8))] {
         let fixture = fixture(contract);
         let flags = ["--append", "console=ttyS0 acpi_no_memhotplug"];
@@ -51,7 +51,7 @@ fn plan_tells_whose_purgatory_it_is_and_what_it_digests() {
 }
 
 #[test]
-fn elfcorehdr_is_digested_if_the_kernel_is_not_asked_to_keep_it_current() {
+fn elfcorehdr_is_verified_if_the_kernel_does_not_update_it() {
     for contract in [&LINUX, &KEXEC_TOOLS] {
         let (summary, _) = summary(&fixture(contract), &["--no-hotplug"]);
         assert_eq!(summary.regions[0].name, "elfcorehdr", "{}", contract.name);
@@ -60,7 +60,7 @@ fn elfcorehdr_is_digested_if_the_kernel_is_not_asked_to_keep_it_current() {
 }
 
 #[test]
-fn json_lacks_what_only_our_purgatory_is_told() {
+fn json_lacks_keys_of_the_handoff_block() {
     let plan = fixture(&LINUX).plan(["--json"]).stdout;
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     let keys: Vec<_> = plan.as_object().unwrap().keys().map(String::as_str).collect();
@@ -72,7 +72,7 @@ fn json_lacks_what_only_our_purgatory_is_told() {
 }
 
 #[test]
-fn what_it_cannot_be_told_is_refused_by_name() {
+fn unsupported_options_are_rejected_by_name() {
     for contract in [&LINUX, &KEXEC_TOOLS] {
         let fixture = fixture(contract);
         let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine soft,--engine sha-ni,--leaf-size 256K";
@@ -81,15 +81,15 @@ fn what_it_cannot_be_told_is_refused_by_name() {
             let message = fixture.refusal(&arguments);
             assert_says(&message, &[arguments[0], contract.whose, "leaving --purgatory out"]);
         }
-        assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "nobody asked for anything");
+        assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "the default is supported");
     }
     let message = fixture(&LINUX).refusal(["--console", "ttyS0"]);
-    assert_says(&message, &["--console 0x3f8", "the kernel's purgatory cannot be told so"]);
+    assert_says(&message, &["the kernel's purgatory does not support --console 0x3f8"]);
     assert_eq!(fixture(&LINUX).plan(["--console", "none"]).code, Some(0));
 }
 
 #[test]
-fn object_that_is_no_purgatory_is_refused_with_what_it_lacks() {
+fn object_that_is_not_a_purgatory_is_rejected_with_what_it_lacks() {
     let fixture = Fixture::new();
     fixture.write("purgatory.elf", &object().bytes());
     let tables = ["purgatory.elf", "purgatory_sha_regions", "sha256_regions"];
@@ -109,7 +109,7 @@ fn object_that_is_no_purgatory_is_refused_with_what_it_lacks() {
 }
 
 #[test]
-fn purgatory_for_low_memory_is_refused_above_it_with_what_to_do() {
+fn purgatory_for_low_memory_is_rejected_above_it_with_a_remedy() {
     use object::elf::R_X86_64_32S;
     let fixture = Fixture::new();
     fixture.write("purgatory.elf", &smallest(&LINUX).relocated(16, R_X86_64_32S, 2, 0).bytes());
@@ -124,7 +124,7 @@ fn purgatory_for_low_memory_is_refused_above_it_with_what_to_do() {
 }
 
 #[test]
-fn purgatory_whose_text_begins_with_elf_magic_is_refused() {
+fn purgatory_whose_text_begins_with_elf_magic_is_rejected() {
     let fixture = Fixture::new();
     let mut object = smallest(&KEXEC_TOOLS);
     object.parts[0].bytes[..4].copy_from_slice(b"\x7fELF");
@@ -133,7 +133,7 @@ fn purgatory_whose_text_begins_with_elf_magic_is_refused() {
 }
 
 #[test]
-fn inspect_describes_it() {
+fn inspect_describes_a_foreign_purgatory() {
     for (contract, prints) in [(&LINUX, false), (&KEXEC_TOOLS, true)] {
         let fixture = fixture(contract);
         let inspected = run(program().arg("inspect").arg(fixture.path("purgatory.elf")).arg("--json"));

@@ -1,4 +1,4 @@
-//! The program in kexec-tools' place: names, exit status, and what it does not do itself.
+//! The kexec front end: program names, exit statuses, and calls for reboots.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn kexec(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn name_and_subcommand_are_the_same() {
+fn program_name_and_subcommand_do_the_same() {
     for arguments in [&["--help"][..], &["-v"], &["-p"], &["--bogus", "--json"]] {
         let Run { code, stdout, stderr } = run(&mut kexec(arguments));
         let by_word = run(program().arg("kexec").args(arguments));
@@ -24,7 +24,7 @@ fn name_and_subcommand_are_the_same() {
 }
 
 #[test]
-fn help_and_version_are_data() {
+fn help_and_version_go_to_standard_output() {
     let help = run(&mut kexec(&["-h"]));
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
     assert_says(&help.stdout, &["Usage: kexec -p", "-s, --kexec-file-syscall", "--append=STRING"]);
@@ -34,7 +34,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn misuse_is_exit_status_1_as_in_kexec_tools() {
+fn usage_error_has_exit_status_1_as_in_kexec_tools() {
     for arguments in [&["-p"][..], &["--bogus"], &["-p", "k", "--real-mode"], &["-p", "k", "--serial=com1"], &["-t"], &[]] {
         let Run { code, stdout, stderr } = run(&mut kexec(arguments));
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
@@ -43,7 +43,7 @@ fn misuse_is_exit_status_1_as_in_kexec_tools() {
 }
 
 #[test]
-fn reboots_are_refused_by_name_when_nobody_else_does_them() {
+fn reboots_are_rejected_without_another_kexec() {
     for (arguments, word) in [(&["-l", "k"][..], "--load"), (&["-e"], "--exec"), (&["k"], "without --load-panic")] {
         let Run { code, stderr, .. } = run(&mut kexec(arguments));
         assert_eq!(code, Some(1));
@@ -52,7 +52,7 @@ fn reboots_are_refused_by_name_when_nobody_else_does_them() {
 }
 
 #[test]
-fn reboots_are_passed_on_word_for_word() {
+fn reboots_are_passed_on_unchanged() {
     let words = ["-l", "k", "--append=a  b", "--initrd", "i", "-x"];
     let result = run(kexec(&words).env(ELSEWHERE, "/bin/echo"));
     assert_eq!((result.code, result.stdout.as_str()), (Some(0), "-l k --append=a  b --initrd i -x\n"));
@@ -61,14 +61,14 @@ fn reboots_are_passed_on_word_for_word() {
 }
 
 #[test]
-fn program_that_names_itself_refuses_instead_of_going_round_in_circles() {
+fn call_that_returns_to_this_program_is_rejected() {
     let result = run(kexec(&["-l", "k"]).env(ELSEWHERE, env!("CARGO_BIN_EXE_kdump-loader")));
     assert_eq!(result.code, Some(1));
     assert_says(&result.stderr, &["--load", ELSEWHERE]);
 }
 
 #[test]
-fn kexec_that_is_not_there_is_named() {
+fn missing_other_kexec_is_named() {
     let result = run(kexec(&["-e"]).env(ELSEWHERE, "/nonexistent/kexec"));
     assert_eq!(result.code, Some(1));
     assert_says(&result.stderr, &["/nonexistent/kexec", "No such file"]);

@@ -1,4 +1,5 @@
-//! Called as `kexec` for a reboot: another kexec gets the same words, and nothing goes round in circles.
+//! Calls as `kexec` for a reboot: another kexec gets the same arguments, and two programs cannot
+//! call each other without end.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,7 +23,7 @@ fn kexec(directory: &Path, words: &[&str]) -> Output {
 }
 
 #[test]
-fn reboots_go_to_the_other_kexec_word_for_word_with_its_exit_status() {
+fn reboots_go_to_the_other_kexec_unchanged_with_its_exit_status() {
     let directory = directory(r#"printf '<%s>' "$@"; exit 7"#);
     let calls: [&[&str]; 4] =
         [&["-l", "/boot/vm linuz", "--initrd=/boot/i", "--append=a  b"], &["-e"], &["-u"], &["-f", "-y", "-x"]];
@@ -34,7 +35,7 @@ fn reboots_go_to_the_other_kexec_word_for_word_with_its_exit_status() {
 }
 
 #[test]
-fn other_kexec_that_calls_this_program_again_is_refused() {
+fn other_kexec_that_calls_back_is_rejected() {
     let directory = directory(r#"exec "${0%.distrib}" "$@""#);
     let output = kexec(directory.path(), &["-e"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -43,7 +44,7 @@ fn other_kexec_that_calls_this_program_again_is_refused() {
 }
 
 #[test]
-fn without_another_kexec_it_is_said_what_to_install() {
+fn without_another_kexec_the_error_says_what_to_install() {
     let directory = directory("");
     fs::remove_file(directory.path().join("kexec.distrib")).unwrap();
     let output = kexec(directory.path(), &["-l", "/boot/vmlinuz"]);

@@ -1,4 +1,4 @@
-//! The program itself, run on the snapshot of a machine: what it prints, what it refuses, and how it says so.
+//! Runs the program on the snapshot of a machine, and checks its output and errors.
 
 mod fixture;
 mod plan;

@@ -1,4 +1,4 @@
-//! What `plan` prints.
+//! The output of `plan`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +15,7 @@ fn summary(fixture: &Fixture, arguments: &[&str]) -> Summary {
 }
 
 #[test]
-fn table_and_json_say_the_same() {
+fn table_and_json_agree() {
     let fixture = Fixture::new();
     let Run { code, stdout, stderr } = fixture.plan(NONE);
     assert_eq!(code, Some(0), "{stderr}");
@@ -23,7 +23,7 @@ fn table_and_json_say_the_same() {
 }
 
 #[test]
-fn advice_is_words_and_not_data() {
+fn warnings_go_to_standard_error() {
     let fixture = Fixture::new();
     let Run { stdout, stderr, .. } = fixture.plan(NONE);
     assert_says(
@@ -36,7 +36,7 @@ fn advice_is_words_and_not_data() {
 }
 
 #[test]
-fn unified_kernel_image_brings_its_initrd_and_command_line_unless_others_are_named() {
+fn unified_kernel_image_provides_defaults_for_initrd_and_command_line() {
     let fixture = Fixture::new();
     let (linux, initrd) = (fs::read(fixture.path("vmlinuz")).unwrap(), fs::read(fixture.path("initrd")).unwrap());
     let loose = summary(&fixture, &["--append", "quiet nr_cpus=1"]);
@@ -60,7 +60,7 @@ fn unified_kernel_image_brings_its_initrd_and_command_line_unless_others_are_nam
 }
 
 #[test]
-fn segments_lie_in_the_crash_region_in_order() {
+fn segments_are_in_the_crash_region_in_order() {
     let summary = summary(&Fixture::new(), &[]);
     let names: Vec<_> = summary.segments.iter().map(|segment| segment.name.as_str()).collect();
     assert_eq!(names, ["elfcorehdr", "kernel", "initrd", "boot-params", "command-line", "purgatory"]);
@@ -76,7 +76,7 @@ fn segments_lie_in_the_crash_region_in_order() {
 }
 
 #[test]
-fn same_input_has_the_same_identity_and_other_input_another() {
+fn identity_depends_only_on_the_input() {
     let fixture = Fixture::new();
     let before = summary(&fixture, &[]).identity;
     assert_eq!(summary(&fixture, &[]).identity, before);
@@ -98,13 +98,13 @@ fn higher_of_two_crash_regions_is_used() {
 }
 
 #[test]
-fn without_hotplug_the_elfcorehdr_is_as_large_as_it_is_now() {
+fn elfcorehdr_without_hotplug_has_no_spare_room() {
     let summary = summary(&Fixture::new(), &["--no-hotplug"]);
     assert_eq!(summary.segments[0].len, 4096);
 }
 
 #[test]
-fn flags_reach_the_image() {
+fn options_reach_the_image() {
     let flags = "--on-corrupt halt --reset-delay 7 --console 0x2e8 --engine soft --leaf-size 4K --append single";
     let summary = summary(&Fixture::new(), &flags.split(' ').collect::<Vec<_>>());
     let block = summary.by_block.unwrap();
@@ -114,7 +114,7 @@ fn flags_reach_the_image() {
 }
 
 #[test]
-fn confidential_guest_is_found_in_a_snapshot_and_the_option_overrides_that() {
+fn confidential_guest_is_detected_and_the_option_overrides_it() {
     let fixture = Fixture::new();
     let console = ["--console", "0x3f8"];
     let plan = |choice: &[&str]| summary(&fixture, &[&console, choice].concat());
@@ -134,14 +134,14 @@ fn confidential_guest_is_found_in_a_snapshot_and_the_option_overrides_that() {
 }
 
 #[test]
-fn reused_command_line_lacks_what_concerns_the_running_kernel_and_has_what_is_appended() {
+fn reused_command_line_is_filtered_and_appended_to() {
     let summary = summary(&Fixture::new(), &["--reuse-cmdline", "--append", "nr_cpus=1"]);
     assert!(summary.command_line.starts_with("root=/dev/vda1 console=ttyS0 nr_cpus=1 "), "{}", summary.command_line);
     assert_eq!(summary.console_port, Some(0x3f8), "auto follows it");
 }
 
 #[test]
-fn capture_kernel_without_efi_is_told_where_acpi_is() {
+fn capture_kernel_without_efi_gets_the_address_of_acpi() {
     let fixture = Fixture::new();
     assert!(!summary(&fixture, &[]).command_line.contains("acpi_rsdp="));
     assert_says(&summary(&fixture, &["--noefi"]).command_line, &[" acpi_rsdp=0x3ffde014"]);
@@ -163,7 +163,7 @@ fn whole_leaves_cover_every_region() {
 }
 
 #[test]
-fn picture_goes_to_a_file_beside_the_table_or_onto_standard_output_instead() {
+fn picture_goes_to_a_file_or_replaces_the_table_on_standard_output() {
     let fixture = Fixture::new();
     let table = fixture.plan(NONE).stdout;
     let path = fixture.path("plan.svg");
@@ -178,7 +178,7 @@ fn picture_goes_to_a_file_beside_the_table_or_onto_standard_output_instead() {
 }
 
 #[test]
-fn picture_replaces_a_file_as_a_whole_and_is_written_through_no_link() {
+fn picture_replaces_a_file_whole_and_never_follows_a_link() {
     let fixture = Fixture::new();
     let path = fixture.path("plan.svg");
     let svg = [OsStr::new("--svg"), path.as_os_str()];
@@ -199,7 +199,7 @@ fn picture_replaces_a_file_as_a_whole_and_is_written_through_no_link() {
 }
 
 #[test]
-fn picture_that_cannot_be_written_is_an_error_and_one_beside_json_a_misuse() {
+fn unwritable_picture_is_an_error_and_picture_with_json_a_usage_error() {
     let fixture = Fixture::new();
     let path = fixture.path("absent/plan.svg");
     let said = fixture.refusal([OsStr::new("--svg"), path.as_os_str()]);

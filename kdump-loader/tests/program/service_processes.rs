@@ -1,4 +1,5 @@
-//! `service install` beside `service uninstall`, as processes: whatever their order, the machine can be restored exactly.
+//! Concurrent processes of `service install` and `service uninstall`: in any order, the machine can
+//! be restored exactly.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 const ROUNDS: usize = 6;
-/// At once in each round; some of them are killed without being waited for.
+/// Processes in each round. Some of them are killed.
 const PROCESSES: usize = 4;
 
 fn service(root: &Path, what: &[&str]) -> Command {
@@ -16,7 +17,7 @@ fn service(root: &Path, what: &[&str]) -> Command {
     command
 }
 
-/// Permissions, and what is in each file or said by each link.
+/// The mode of every path, and the content of each file or the target of each link.
 fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut contents = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
@@ -38,7 +39,7 @@ fn contents(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
 }
 
 #[test]
-fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_that_can_be_restored() {
+fn concurrent_and_killed_processes_leave_a_machine_that_can_be_restored() {
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| {
         let whole = root.path().join(path);
@@ -58,7 +59,7 @@ fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_th
             service(root.path(), if (process + round).is_multiple_of(2) { &install } else { &["uninstall"] }).spawn().unwrap()
         };
         let mut processes: Vec<Child> = (0..PROCESSES).map(start).collect();
-        // Wherever it has got to.
+        // At an arbitrary point.
         processes[round % PROCESSES].kill().unwrap();
         for (index, process) in processes.into_iter().enumerate() {
             let output = process.wait_with_output().unwrap();
@@ -72,7 +73,7 @@ fn processes_that_install_and_uninstall_at_once_or_are_killed_leave_a_machine_th
 }
 
 #[test]
-fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
+fn setting_that_is_not_taken_over_is_named_by_install() {
     let root = tempfile::tempdir().unwrap();
     for (path, text) in [
         ("etc/os-release", "ID=debian\n"),
@@ -89,7 +90,7 @@ fn setting_that_a_packaged_config_keeps_out_is_named_by_install() {
 }
 
 #[test]
-fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_is_put_back() {
+fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_restored() {
     let root = tempfile::tempdir().unwrap();
     let dpkg = root.path().join("var/lib/dpkg");
     for directory in [dpkg.join("info"), dpkg.join("updates"), root.path().join("etc"), root.path().join("usr/sbin")] {
@@ -106,7 +107,7 @@ fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_is_put_back() 
     let before = contents(root.path());
     assert!(service(root.path(), &["install"]).output().unwrap().status.success());
     symlink("/usr/sbin/kdump-loader", &kexec).unwrap();
-    // dpkg-divert writes a file of this name, and renames it.
+    // dpkg-divert writes a file with this name, and renames it.
     fs::create_dir(dpkg.join("diversions-new")).unwrap();
     let output = service(root.path(), &["uninstall"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);

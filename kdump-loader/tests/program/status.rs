@@ -1,4 +1,4 @@
-//! `status` on machines made for it: words, JSON and metrics.
+//! `status` on prepared machines: text, JSON and metrics.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,17 +15,17 @@ fn status(root: &Path, arguments: &[&str]) -> Run {
     run(program().arg("status").arg("--root").arg(root).args(arguments))
 }
 
-/// A state of a machine that was made on purpose.
+/// A prepared state of a machine.
 struct State {
-    /// What is wrong.
+    /// The problem.
     name: &'static str,
-    /// Makes it so.
+    /// Creates the problem.
     make: fn(&Debian),
     /// The answer in JSON and metrics.
     answer: &'static str,
-    /// Codes and levels of what is found.
+    /// Codes and levels of the expected findings.
     found: &'static [(&'static str, &'static str)],
-    /// What the words say.
+    /// Expected parts of the text.
     words: &'static [&'static str],
 }
 
@@ -194,7 +194,7 @@ const STATES: &[State] = &[
         make: |machine| {
             let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw - nfs4 server:/dumps rw\n";
             machine.write("proc/self/mountinfo", mounts);
-            // What is free there would be too little, if it were asked.
+            // The free space would be too small if it were read.
             machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n");
         },
         answer: "yes_but",
@@ -258,7 +258,7 @@ const STATES: &[State] = &[
 ];
 
 #[test]
-fn every_state_is_said_in_words_json_and_metrics() {
+fn text_json_and_metrics_agree_in_every_state() {
     for State { name, make, answer, found, words } in STATES {
         let machine = Debian::new();
         make(&machine);
@@ -289,7 +289,8 @@ fn every_state_is_said_in_words_json_and_metrics() {
     }
 }
 
-/// Prometheus' own linter, where it is installed. Without it, the parser beside `prometheus.rs` checks the format alone.
+/// Runs Prometheus' linter, if it is installed. Otherwise only the parser in the tests of
+/// `prometheus.rs` checks the format.
 fn promtool_accepts(metrics: &Path, name: &str) {
     let linter = Command::new("promtool").args(["check", "metrics"]).stdin(fs::File::open(metrics).unwrap()).output();
     if let Ok(output) = linter {
@@ -302,7 +303,7 @@ fn code_and_level(finding: &serde_json::Value) -> (&str, &str) {
 }
 
 #[test]
-fn machine_that_cannot_be_looked_at_gets_an_answer_in_words_json_and_metrics() {
+fn unreadable_machine_gets_an_answer_as_text_json_and_metrics() {
     let root = TempDir::new().unwrap();
     let metrics = root.path().join("kdump.prom");
     fs::write(&metrics, "kdump_loader_dump_expected 1\n").unwrap();
@@ -316,7 +317,7 @@ fn machine_that_cannot_be_looked_at_gets_an_answer_in_words_json_and_metrics() {
 }
 
 #[test]
-fn link_in_the_place_of_the_metrics_is_refused_and_the_question_is_answered() {
+fn link_in_place_of_the_metrics_is_rejected_after_the_answer() {
     let machine = Debian::new();
     let (victim, metrics) = (machine.path("shadow"), machine.path("kdump.prom"));
     fs::write(&victim, "precious").unwrap();

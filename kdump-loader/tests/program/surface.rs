@@ -1,4 +1,4 @@
-//! How the program behaves as a program: exit status, streams, help, man pages, privilege.
+//! General behavior of the program: exit statuses, streams, help, privilege.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 
 use crate::fixture::{Fixture, NONE, Run, assert_says, example, program, run};
 
-/// `nobody`, by custom.
+/// The user `nobody`.
 const NOBODY: u32 = 65534;
 
 #[test]
-fn misuse_is_exit_status_2() {
+fn usage_error_has_exit_status_2() {
     for arguments in [
         "",
         "explode",
@@ -36,7 +36,7 @@ fn misuse_is_exit_status_2() {
 }
 
 #[test]
-fn every_subcommand_explains_itself() {
+fn every_subcommand_has_help() {
     let overview = run(program().arg("--help"));
     assert_eq!(overview.code, Some(0));
     for name in ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service"] {
@@ -53,7 +53,7 @@ fn no_command_is_hidden() {
 }
 
 #[test]
-fn service_is_installed_checked_and_taken_away_below_a_root() {
+fn service_is_installed_checked_and_uninstalled_below_a_root() {
     let root = tempfile::tempdir().unwrap();
     let service = |what: &[&str]| {
         let asked: &[&str] = if what[0] == "uninstall" { &[] } else { &["--distribution", "debian"] };
@@ -71,7 +71,8 @@ fn service_is_installed_checked_and_taken_away_below_a_root() {
     let done = service(&["install"]);
     assert_eq!((done.code, &done.stdout), (Some(0), &dry.stdout), "{}", done.stderr);
     assert_says(&service(&["install"]).stderr, &["already installed"]);
-    // What the config names is looked at before it is armed: this machine has no kernel yet, and then no initrd.
+    // The config's files are checked before they are armed. This machine has no kernel at first,
+    // and then no initrd.
     let check = service(&["check"]);
     assert_eq!(check.code, Some(1));
     assert_says(&check.stdout, &["error[file_missing]: the kernel that the config names"]);
@@ -103,7 +104,8 @@ fn directory_that_cannot_be_written_is_named() {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("kdump-loader");
-    // By another process: a file that this one writes to may be open in what other tests start meanwhile, and cannot be run then (ETXTBSY).
+    // `cp` writes the file. If this process did, a process that another test starts could inherit
+    // the open descriptor, and the copy could not be executed (ETXTBSY).
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
     command.args(["service", "install", "--distribution", "debian", "--root"]).arg(root.path());
@@ -113,7 +115,7 @@ fn directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn reader_who_has_seen_enough_is_no_error() {
+fn closed_standard_output_is_no_error() {
     let fixture = Fixture::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -137,14 +139,13 @@ fn full_disk_is_an_error() {
 }
 
 #[test]
-fn unprivileged_load_and_unload_and_snapshot_are_refused_before_anything_else() {
+fn unprivileged_load_unload_and_snapshot_are_rejected_first() {
     let fixture = Fixture::new();
-    // Where nobody can reach it.
+    // In a directory that the user can access.
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = place.path().join("kdump-loader");
-    // By another process: a program that this one has open for writing cannot be run (ETXTBSY), and
-    // a test in another thread that starts a program shares this one's descriptors for a moment.
+    // `cp` writes the file, for the same reason as above (ETXTBSY).
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status();
     assert!(copied.unwrap().success());
     let kernel = fixture.path("vmlinuz");
@@ -157,14 +158,14 @@ fn unprivileged_load_and_unload_and_snapshot_are_refused_before_anything_else() 
     }
 }
 
-/// Root gives up its privilege; anybody else has none to begin with.
+/// Drops privileges if the test runs as root.
 fn as_nobody(command: &mut Command) -> &mut Command {
     let root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"));
     if root { command.uid(NOBODY) } else { command }
 }
 
 #[test]
-fn path_that_is_no_text_is_inspected_all_the_same() {
+fn path_that_is_not_utf_8_can_be_inspected() {
     let fixture = Fixture::new();
     let path = fixture.path("").join(OsStr::from_bytes(b"vmlinuz-\xff"));
     fs::copy(fixture.path("vmlinuz"), &path).unwrap();
@@ -175,7 +176,7 @@ fn path_that_is_no_text_is_inspected_all_the_same() {
     }
 }
 
-/// Other programs read these.
+/// Other programs read these keys.
 #[test]
 fn json_has_these_keys() {
     let fixture = Fixture::new();
@@ -228,7 +229,7 @@ fn inspect_describes_kernel_and_purgatory() {
 }
 
 #[test]
-fn program_without_a_purgatory_says_how_to_get_one() {
+fn program_without_a_purgatory_names_the_remedy() {
     let result = run(program().arg("inspect"));
     match kdump_loader::options::embedded::embedded() {
         Ok(_) => assert_says(&result.stdout, &["embedded purgatory", "handoff block version 1"]),

@@ -16,7 +16,7 @@ const CAP_SYS_BOOT: u32 = 22;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process may not load kernels.
-    #[error("this process has no CAP_SYS_BOOT (CapEff {effective:#018x}, user {user}); {remedy}")]
+    #[error("this process lacks CAP_SYS_BOOT (CapEff {effective:#018x}, user {user}): {remedy}")]
     NotPrivileged {
         /// `CapEff` of /proc/self/status.
         effective: u64,
@@ -27,22 +27,21 @@ pub enum Error {
     },
     /// Its capabilities are those of a user namespace, which count for nothing here.
     #[error(
-        "this process is in a user namespace, as in a container without privileges, where CAP_SYS_BOOT loads no kernel; {}",
+        "this process is in a user namespace, as in an unprivileged container, where CAP_SYS_BOOT does not permit loading \
+         a kernel: {}",
         Remedy::Host
     )]
     UserNamespace,
     /// Loading was switched off.
-    #[error("kernel.kexec_load_disabled is 1: loading and unloading were switched off, and only a reboot switches them on again")]
+    #[error("kernel.kexec_load_disabled is 1, which disables loading and unloading until the next boot: reboot")]
     Disabled,
     /// Loading was limited.
-    #[error(
-        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left, failed ones count too, and only a reboot brings new ones"
-    )]
+    #[error("kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) until the next boot; reboot")]
     LimitReached,
     /// The kernel is locked down.
     #[error(
-        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), which forbids kexec_load; Secure Boot does that; \
-         load a signed kernel with --file, or boot with lockdown=none and Secure Boot off"
+        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), as under Secure Boot, which forbids \
+         kexec_load: load a signed kernel with --file, or boot with Secure Boot off and lockdown=none"
     )]
     LockedDown {
         /// `integrity` or `confidentiality`.
@@ -58,7 +57,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It can be read but not understood.
-    #[error("{} has no line {line} with a number", path.display())]
+    #[error("{} has no line {line} with a number: mount the running kernel's /proc", path.display())]
     Garbled {
         /// The file.
         path: PathBuf,
@@ -84,7 +83,7 @@ impl fmt::Display for Remedy {
             Self::Root => "run as root",
             Self::Host => "run as root on the host, or in a privileged container",
             Self::Sandbox => {
-                "root has it here, but it was taken from this process: by its unit (CapabilityBoundingSet=) or another sandbox"
+                "root has it on this machine, but the unit (CapabilityBoundingSet=) or another sandbox took it away; allow it there"
             }
         })
     }

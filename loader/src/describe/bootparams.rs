@@ -15,6 +15,7 @@
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use crate::REPORT_IT;
 use crate::kernel::CaptureKernel;
 use crate::kernel::bzimage::{SETUP_HEADER_AT, XLF_5LEVEL, XLF_EFI_KEXEC};
 use crate::machine::{Efi, Machine};
@@ -205,15 +206,16 @@ fn efi_tables(efi: &Efi) -> EfiSetupData {
 pub enum Error {
     /// The capture kernel would be entered with page tables that it does not know.
     #[error(
-        "the running kernel uses five levels of page tables, which this capture kernel cannot be entered with (xloadflags \
-         {xloadflags:#06x} lack XLF_5LEVEL); take one built with CONFIG_X86_5LEVEL, or boot the running kernel with no5lvl"
+        "the running kernel uses five levels of page tables, but this capture kernel cannot be entered with them \
+         (xloadflags {xloadflags:#06x} lack XLF_5LEVEL): use one built with CONFIG_X86_5LEVEL, or boot the running kernel \
+         with no5lvl"
     )]
     FiveLevels {
         /// `xloadflags`.
         xloadflags: u16,
     },
     /// A part was placed where it cannot be.
-    #[error("the {name} at {range} lies outside the crash region {crash_region}")]
+    #[error("the {name} at {range} is outside the crash region {crash_region}: {REPORT_IT}")]
     Outside {
         /// Which part.
         name: &'static str,
@@ -223,27 +225,27 @@ pub enum Error {
         crash_region: PhysRange,
     },
     /// The segment was placed at the end of the address space.
-    #[error("the boot parameters at {at:#x} do not fit below the end of the address space")]
+    #[error("the boot parameters at {at:#x} do not fit below the end of the address space: {REPORT_IT}")]
     Wraps {
         /// Where.
         at: u64,
     },
     /// The setup header does not fit `struct boot_params`.
-    #[error("the capture kernel's setup header of {len} bytes does not fit struct boot_params")]
+    #[error("the capture kernel's setup header of {len} bytes does not fit struct boot_params: copy the kernel again")]
     SetupHeader {
         /// Its length.
         len: usize,
     },
     /// The running kernel's `struct boot_params` is of wrong size.
-    #[error("the running kernel's struct boot_params has {len} bytes instead of 4096")]
+    #[error("the running kernel's struct boot_params has {len} bytes instead of 4096: if this is a snapshot, take it again")]
     Running {
         /// Its length.
         len: usize,
     },
     /// The memory map is too short to be believed.
     #[error(
-        "the capture kernel's memory map would have {entries} range(s), and kernels ignore one with fewer than {least}: \
-         /proc/iomem shows no RAM below 1 MiB"
+        "the capture kernel's memory map would have {entries} range(s), but kernels ignore a map with fewer than {least}: \
+         /proc/iomem shows no RAM below 1 MiB; if this is a snapshot, take it again"
     )]
     MemoryMap {
         /// How many.

@@ -133,7 +133,8 @@ fn phdr(kind: ProgramType, flags: ProgramFlags, range: PhysRange, virt: u64) -> 
 pub enum Error {
     /// More program headers than `e_phnum` can count.
     #[error(
-        "the machine needs {phdrs} program headers for its CPUs and ranges of memory; a capture kernel takes fewer than {limit}"
+        "this machine's CPUs and ranges of memory need {phdrs} program headers, but a capture kernel reads fewer than \
+         {limit}: boot the running kernel with fewer CPUs (nr_cpus=)"
     )]
     TooMany {
         /// How many.
@@ -142,7 +143,10 @@ pub enum Error {
         limit: usize,
     },
     /// The kernel's text wraps around.
-    #[error("/proc/kcore puts {len:#x} bytes of kernel text at physical {start:#x}, beyond the end of memory")]
+    #[error(
+        "/proc/kcore puts {len:#x} bytes of kernel text at physical {start:#x}, beyond the end of the address space: if \
+         this is a snapshot, take it again"
+    )]
     Text {
         /// Its physical address.
         start: u64,
@@ -150,7 +154,10 @@ pub enum Error {
         len: u64,
     },
     /// A range of RAM lies beyond the direct map.
-    #[error("System RAM {range} does not fit above {page_offset:#x}, where /proc/kcore says that the direct map begins")]
+    #[error(
+        "System RAM {range} does not fit above {page_offset:#x}, where /proc/kcore says that the direct map begins: if \
+         this is a snapshot, take it again"
+    )]
     DirectMap {
         /// The range.
         range: PhysRange,

@@ -27,9 +27,9 @@ const COMPRESSED: [[u8; 2]; 8] = [
 /// What an initrd that is none begins like: signature, what it is, what to do.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"\x7fELF", "an ELF file (ELF magic, 7f 45 4c 46), perhaps a kernel or a program"),
-    (b"MZ", "a kernel or an EFI program; pass that with --kernel"),
+    (b"MZ", "a kernel or an EFI program; pass a kernel with --kernel"),
     (b"070707", "a cpio archive of an old format; make it with `cpio -H newc`"),
-    (b"\x04\x22\x4d\x18", "lz4-compressed in a format that the kernel does not know; compress it with `lz4 -l`"),
+    (b"\x04\x22\x4d\x18", "lz4-compressed in a format that the kernel cannot unpack; compress it with `lz4 -l`"),
     (b"hsqs", "a squashfs image"),
     (b"PK\x03\x04", "a zip archive"),
     (b"!<arch>\n", "an ar archive, like a Debian package"),
@@ -38,7 +38,8 @@ const OTHERS: &[(&[u8], &str)] = &[
 /// Why a file is no initrd.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} cannot be the initrd: it is {found}; the kernel takes a cpio archive, plain or compressed by gzip, bzip2, xz, lzma, lzo, lz4 or zstd",
+    "{} cannot be the initrd: it is {found}; use a cpio archive, plain or compressed by gzip, bzip2, xz, lzma, lzo, lz4 \
+     or zstd",
     path.display()
 )]
 pub struct Error {
@@ -57,8 +58,8 @@ pub(crate) fn check(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let found = match other {
         Some((_, found)) => found,
         None if bytes.is_empty() => "empty",
-        None if bytes.iter().all(|&byte| byte == 0) => "nothing but zeroes",
-        None => "something else, or damaged",
+        None if bytes.iter().all(|&byte| byte == 0) => "all zeroes",
+        None => "of an unknown format, or damaged",
     };
     Err(Error { path: path.to_owned(), found })
 }
@@ -96,9 +97,9 @@ mod tests {
             (b"MZ\x90\0", "--kernel"),
             (b"070707", "newc"),
             (b"\x04\x22\x4d\x18", "lz4 -l"),
-            (b"\x00\x00070701", "something else"),
-            (b"#!/bin/sh\n", "something else"),
-            (b"\x1f", "something else"),
+            (b"\x00\x00070701", "unknown format"),
+            (b"#!/bin/sh\n", "unknown format"),
+            (b"\x1f", "unknown format"),
         ] {
             let message = checked(bytes).unwrap_err();
             assert!(message.contains(word) && message.contains("cpio archive, plain or compressed"), "{word}: {message}");

@@ -46,7 +46,11 @@ pub enum Error {
         kind: &'static str,
     },
     /// It has more bytes than can be of use.
-    #[error("the {what} {} has {len} bytes ({} MiB), but at most {limit} ({} MiB) are of use here", path.display(), len >> 20, limit >> 20)]
+    #[error(
+        "the {what} {} is too large: it has {len} bytes ({} MiB), and the limit is {limit} bytes ({} MiB); use a smaller \
+         file",
+        path.display(), len >> 20, limit >> 20
+    )]
     TooLarge {
         /// What it should be.
         what: &'static str,
@@ -59,7 +63,7 @@ pub enum Error {
     },
     /// It does not stay as it is.
     #[error(
-        "the {what} {} changed each of the {TRIES} times that it was read: wait until it is written, then try again",
+        "the {what} {} changed during each of {TRIES} attempts to read it: wait until it is written, then try again",
         path.display()
     )]
     Changing {
@@ -69,7 +73,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another process has it open for writing.
-    #[error("the {what} {} is open for writing: wait until it is written (fuser -v shows by what), then try again", path.display())]
+    #[error(
+        "the {what} {} is open for writing: wait until its writer (see fuser -v) is done, then try again",
+        path.display()
+    )]
     BeingWritten {
         /// What it should be.
         what: &'static str,
@@ -234,7 +241,7 @@ fn kind(metadata: &Metadata) -> Option<&'static str> {
         () if kind.is_fifo() => Some("a FIFO or a pipe"),
         () if kind.is_socket() => Some("a socket"),
         () if kind.is_char_device() => Some("a character device"),
-        () => Some("no file"),
+        () => Some("a file of an unknown kind"),
     }
 }
 

@@ -154,7 +154,7 @@ impl fmt::Display for Summary {
         if let Some(BlockSummary { on_corrupt, reset_delay_ms, .. }) = &self.by_block {
             writeln!(out, "if corrupt     {on_corrupt} after {} s", f64::from(*reset_delay_ms) / 1000.0)?;
         } else {
-            writeln!(out, "if corrupt     as the purgatory was built; others' stand still for ever")?;
+            writeln!(out, "if corrupt     as the purgatory was built; foreign purgatories hang")?;
         }
         writeln!(out, "command line   {}", self.command_line)?;
         if !self.dropped.is_empty() {

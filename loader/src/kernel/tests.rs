@@ -25,11 +25,11 @@ fn file_of_another_format_is_told_by_name() {
         (padded(b"\x04\x22\x4d\x18"), "lz4"),
         (padded(b"070701"), "cpio"),
         (efi, "an EFI program"),
-        (padded(b"root:x:0:0"), "do not tell"),
+        (padded(b"root:x:0:0"), "unknown format"),
     ] {
         let text = message(&bytes);
         assert!(
-            text.starts_with("it is no unified kernel image or vmlinux or bzImage but ") && text.contains(name),
+            text.starts_with("it is not a unified kernel image or vmlinux or bzImage, but ") && text.contains(name),
             "{name}: {text}"
         );
     }
@@ -39,12 +39,12 @@ fn file_of_another_format_is_told_by_name() {
 fn short_file_of_another_format_is_not_called_truncated() {
     assert!(message(b"\x1f\x8b\x08").contains("gzip"));
     assert!(message(b"MZ").contains("truncated"));
-    assert_eq!(message(b""), "it is empty");
+    assert_eq!(message(b""), "the file is empty: copy it again");
 }
 
 #[test]
 fn efi_header_offset_beyond_the_file_is_harmless() {
     let mut bytes = vec![0xff; 0x400];
     bytes[..2].copy_from_slice(b"MZ");
-    assert!(message(&bytes).contains("do not tell"));
+    assert!(message(&bytes).contains("unknown format"));
 }

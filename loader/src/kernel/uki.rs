@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_the_section_it_is_in() {
-        assert!(refusal(uki(&[(LINUX, b"\x1f\x8b\x08 and more")])).contains(".linux section: it is no bzImage but gzip"));
+        assert!(refusal(uki(&[(LINUX, b"\x1f\x8b\x08 and more")])).contains(".linux section: it is not a bzImage, but gzip"));
         let mut old = bzimage(&pattern(50_000));
         old[0x206] = 0x0b;
         assert!(refusal(uki(&[(LINUX, &old)])).contains(".linux section: its boot protocol is 2.11"));
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn image_in_an_image_is_refused() {
         let inner = uki(&[(LINUX, &bzimage(&pattern(50_000)))]);
-        assert!(refusal(uki(&[(LINUX, &inner)])).contains(".linux section: it is no bzImage"));
+        assert!(refusal(uki(&[(LINUX, &inner)])).contains(".linux section: it is not a bzImage"));
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<Littl
     let offset_in = |load: &ProgramHeader64<_>| entry.checked_sub(load.p_paddr(LittleEndian));
     let inside = |load: &&&ProgramHeader64<_>| offset_in(load).is_some_and(|offset| offset < load.p_memsz(LittleEndian));
     let wrong = |what| Defect::Segments { what, at: entry };
-    let load = loads.iter().find(inside).ok_or(wrong("its entry point is in none of its segments"))?;
+    let load = loads.iter().find(inside).ok_or(wrong("its entry point is outside all of its segments"))?;
     let offset = offset_in(load).expect("it is inside");
     let mut without_code = offset >= load.p_filesz(LittleEndian);
     // A kernel need not have sections. Where it has, they tell what the program headers of such a
@@ -152,7 +152,7 @@ fn span(loads: &[&ProgramHeader64<LittleEndian>]) -> Result<Range<u64>, Defect> 
             return Err(wrong("two of its segments overlap", at));
         }
         if load.p_filesz(LittleEndian) > len {
-            return Err(wrong("a segment has more bytes than memory", at));
+            return Err(wrong("a segment has more bytes in the file than in memory", at));
         }
         end = at.checked_add(len).filter(|end| end - start <= MOST).ok_or(wrong("its segments take more than 1 GiB", at))?;
     }

@@ -100,6 +100,6 @@ fn read_notes(tree: Tree<'_>, cpu: u32) -> Result<CrashNotes, Error> {
     let address = tree.required_at(&CRASH_NOTES, cpu)?;
     let size = tree.required_at(&CRASH_NOTES_SIZE, cpu)?;
     let range = PhysRange::with_len(address.hexadecimal()?, size.decimal()?);
-    let range = range.filter(|range| !range.is_empty()).ok_or_else(|| size.garbled("a size that cannot be"))?;
+    let range = range.filter(|range| !range.is_empty()).ok_or_else(|| size.garbled("an impossible size"))?;
     Ok(CrashNotes { cpu, range })
 }

@@ -34,7 +34,7 @@ pub enum Error {
         refusal: Refusal,
     },
     /// A file holds something else than it should.
-    #[error("{} should hold {expected}, but holds {found}; if this is a snapshot, take it again", path.display())]
+    #[error("{} must hold {expected}, but holds {found}: if this is a snapshot, take it again", path.display())]
     Garbled {
         /// Which.
         path: PathBuf,
@@ -44,7 +44,11 @@ pub enum Error {
         found: String,
     },
     /// The kernel shows zeroes instead of addresses.
-    #[error("{} shows only zero addresses, as it does to a process without CAP_SYS_ADMIN; run as root, and on the host if this is a container", path.display())]
+    #[error(
+        "{} shows only zero addresses, because this process lacks CAP_SYS_ADMIN: run as root, and on the host rather \
+         than in a container",
+        path.display()
+    )]
     Hidden {
         /// /proc/iomem.
         path: PathBuf,
@@ -53,7 +57,7 @@ pub enum Error {
     #[error("{0}")]
     NotReserved(Cause),
     /// A snapshot would mix with what is there.
-    #[error("{} is not empty: name a directory that is, or that does not exist yet", dir.display())]
+    #[error("the directory {} is not empty: name an empty one, or one that does not exist yet", dir.display())]
     NotEmpty {
         /// The directory.
         dir: PathBuf,
@@ -70,7 +74,7 @@ pub enum Error {
 
 /// Root reads every one of these files, but for /proc/kcore under lockdown=confidentiality
 /// (`open_kcore`, fs/proc/kcore.c).
-const DENIED: &str = ", which root can unless the kernel is locked down: then load a signed kernel with --file";
+const DENIED: &str = " (run as root; if the kernel is locked down, load a signed kernel with --file)";
 
 fn denied(source: &io::Error) -> bool {
     source.kind() == io::ErrorKind::PermissionDenied

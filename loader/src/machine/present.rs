@@ -61,7 +61,7 @@ pub fn block_range(root: &Path, number: u64) -> Result<PhysRange, Error> {
     let file = Tree::new(root).required(&source::MEMORY_BLOCK_SIZE)?;
     let size = file.hexadecimal()?;
     let range = number.checked_mul(size).and_then(|start| PhysRange::with_len(start, size)).filter(|range| !range.is_empty());
-    range.ok_or_else(|| file.garbled(format!("a size that puts block {number} beyond the end of memory")))
+    range.ok_or_else(|| file.garbled(format!("a size that puts block {number} beyond the end of the address space")))
 }
 
 /// Bytes of the live machine's memory, by the direct map as /proc/kcore shows it. It shows crash memory, too, which is System RAM that

@@ -69,8 +69,8 @@ macro_rules! machine_sources {
     };
 }
 
-const NO_PROC: &str = "mount /proc, or take the snapshot again";
-const NO_SYSFS: &str = "mount /sys, or take the snapshot again";
+const NO_PROC: &str = "mount /proc; if this is a snapshot, take it again";
+const NO_SYSFS: &str = "mount /sys; if this is a snapshot, take it again";
 const NO_KEXEC: &str = "the running kernel cannot load a crash kernel; boot one with CONFIG_KEXEC and CONFIG_CRASH_DUMP";
 const OPTIONAL: &str = "take the snapshot again";
 
@@ -85,7 +85,7 @@ machine_sources! {
     VMCOREINFO = ["sys/kernel/vmcoreinfo"], Whole, "a hexadecimal address and a hexadecimal size", NO_KEXEC;
     LOCKDOWN = ["sys/kernel/security/lockdown"], Whole, "words, one of them in brackets", OPTIONAL;
     KCORE = ["proc/kcore"], ElfHeaders, "an x86-64 ELF core whose program headers show the kernel's text and its direct map",
-        "the running kernel does not show its memory layout; boot one with CONFIG_PROC_KCORE, and not with lockdown=confidentiality";
+        "the running kernel hides its memory layout; boot one with CONFIG_PROC_KCORE and without lockdown=confidentiality";
     CPU_POSSIBLE = ["sys/devices/system/cpu/possible"], Whole, "a list of CPUs like `0-3,8`", NO_SYSFS;
     CRASH_NOTES = ["sys/devices/system/cpu/cpu{}/crash_notes"], Whole, "a hexadecimal address", NO_KEXEC;
     CRASH_NOTES_SIZE = ["sys/devices/system/cpu/cpu{}/crash_notes_size"], Whole, "a decimal number of bytes", NO_KEXEC;
@@ -106,7 +106,7 @@ machine_sources! {
     CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
     DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
-        "only a snapshot has it; take the snapshot again, or measure";
+        "only snapshots have this file; take the snapshot again";
 }
 
 // What tells why no memory is reserved. It is read, and kept in snapshots, only then: reading the
@@ -128,7 +128,7 @@ sources! {
     CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
     CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
     MEMORY_BLOCK_SIZE = ["sys/devices/system/memory/block_size_bytes"], Whole, "a hexadecimal number of bytes",
-        "this kernel has no memory that comes and goes (CONFIG_MEMORY_HOTPLUG)";
+        "this kernel was built without memory hotplug (CONFIG_MEMORY_HOTPLUG)";
     MEMORY_CRASH_HOTPLUG = ["sys/devices/system/memory/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
 }
 
@@ -151,7 +151,7 @@ impl Found {
 
     /// Its text without the last line feed.
     pub fn text(&self) -> Result<&str, Error> {
-        let text = str::from_utf8(&self.bytes).map_err(|cause| self.garbled(format!("bytes that are no text ({cause})")))?;
+        let text = str::from_utf8(&self.bytes).map_err(|cause| self.garbled(format!("bytes that are not text ({cause})")))?;
         Ok(text.strip_suffix('\n').unwrap_or(text))
     }
 

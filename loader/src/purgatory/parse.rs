@@ -40,7 +40,7 @@ pub fn parse(file: &InputFile) -> Result<Program, Error> {
     let Loaded { text, writable, image } = load(file, endian, segments)?;
     let entry = header.e_entry(endian);
     if !text.contains(&entry) {
-        return Err(layout(file, format!("its entry point {entry:#x} lies outside its text {:#x}..{:#x}", text.start, text.end)));
+        return Err(layout(file, format!("its entry point {entry:#x} is outside its text {:#x}..{:#x}", text.start, text.end)));
     }
     let handoff = handoff_section(file, endian, &sections, &writable)?;
     Ok(Program { image, text, handoff, entry })
@@ -109,16 +109,16 @@ fn load(file: &InputFile, endian: LittleEndian, segments: &[Segment]) -> Result<
         }
     }
     let end = data.p_vaddr(endian).checked_add(data.p_memsz(endian)).filter(|&end| end <= MAX_LEN);
-    let end = end.ok_or_else(|| layout(file, format!("it would need more than {MAX_LEN} bytes")))?;
+    let end = end.ok_or_else(|| layout(file, format!("it needs more than {MAX_LEN} bytes")))?;
     let text_end = text.p_vaddr(endian).checked_add(text.p_memsz(endian)).filter(|&end| end <= data.p_vaddr(endian));
     if text.p_vaddr(endian) != 0 || text_end.is_none() {
-        return Err(layout(file, "its first segment does not begin at 0 or runs into the second"));
+        return Err(layout(file, "its first segment does not begin at 0, or overlaps the second"));
     }
     let mut image = vec![0; end as usize];
     for segment in [text, data] {
         let bytes = segment
             .data(endian, file.bytes.as_slice())
-            .map_err(|()| layout(file, "a segment lies beyond the end of the file: it is truncated"))?;
+            .map_err(|()| layout(file, "a segment extends beyond the end of the file, which is truncated"))?;
         let at = segment.p_vaddr(endian) as usize;
         image[at..at + bytes.len()].copy_from_slice(bytes);
     }

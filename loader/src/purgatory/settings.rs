@@ -21,30 +21,37 @@ pub(crate) use foreign::ForeignSettings;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The CPUs lack the engine that was asked for.
-    #[error("engine {} needs {}, which not all CPUs of this machine have; use --engine soft or auto", .0.word(), needs(*.0))]
+    #[error(
+        "engine {} needs {} on every CPU, but a CPU of this machine lacks it: use --engine soft or --engine auto",
+        .0.word(), needs(*.0)
+    )]
     EngineMissing(EngineId),
     /// The leaf size is out of range or no power of two.
     #[error(
-        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes; leave --leaf-size out, or use 256K"
+        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave --leaf-size out, or use \
+         256K"
     )]
     LeafSize(u32),
     /// The delay is too long.
-    #[error("a reset delay of {0} ms is above the limit of {MAX_RESET_DELAY_MS} ms (an hour); use a smaller --reset-delay")]
+    #[error("the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a smaller --reset-delay")]
     ResetDelay(u32),
     /// The port is 0, or so high that the UART would leave I/O space.
     #[error(
-        "console port {0:#x} is not from 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit; ttyS0 is 0x3f8"
+        "console port {0:#x} is outside 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit: use 0x3f8 \
+         for ttyS0"
     )]
     ConsolePort(u16),
     /// The time-stamp counter stands still, runs impossibly fast or was never measured.
     #[error(
-        "a time-stamp counter of {0} kHz is impossible (1 to {MAX_TSC_KHZ}): the machine's description is damaged, or its TSC does not run \
-         evenly; try again, or take the snapshot again"
+        "the time-stamp counter's frequency was measured as {0} kHz, outside 1 to {MAX_TSC_KHZ}: try again; if this is a \
+         snapshot, take it again"
     )]
     Tsc(u32),
     /// The width of a physical address is impossible.
     #[error(
-        "a physical address of {bits} bits is impossible ({} to {}): /proc/cpuinfo is damaged", PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
+        "/proc/cpuinfo says that physical addresses have {bits} bits, outside {} to {}: if this is a snapshot, take it \
+         again",
+        PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
     )]
     PhysicalBits {
         /// How many there are said to be.
@@ -52,8 +59,8 @@ pub enum Error {
     },
     /// Another's purgatory knows no such option.
     #[error(
-        "{option} {value}: {whose} purgatory cannot be told so; leave {option} out, or use the purgatory in this program by leaving \
-         --purgatory out"
+        "{whose} purgatory does not support {option} {value}: leave {option} out, or use this program's own purgatory by \
+         leaving --purgatory out"
     )]
     Foreign {
         /// Whose purgatory.

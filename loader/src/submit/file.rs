@@ -26,14 +26,15 @@ const NO_FILE: RawFd = -1;
 pub enum Error {
     /// ENOSYS.
     #[error(
-        "this kernel has no kexec_file_load (ENOSYS): it was built without CONFIG_KEXEC_FILE, or a sandbox filters the system call"
+        "this kernel has no kexec_file_load (ENOSYS): it was built without CONFIG_KEXEC_FILE, or a sandbox blocks the \
+         system call; leave --file out, or boot a kernel that has it"
     )]
     NotImplemented,
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_file_load (EPERM): where it is locked down (Secure Boot), the capture kernel must be signed with a key \
-         that it trusts, and unchanged since (copy the file again); it also needs CAP_SYS_BOOT (be root), kernel.kexec_load_disabled=0 and \
-         tries left in kernel.kexec_load_limit_panic"
+        "the kernel does not permit kexec_file_load (EPERM): if it is locked down, as under Secure Boot, the capture \
+         kernel must be signed with a key that it trusts, and unchanged since then (copy the file again); also run as \
+         root (CAP_SYS_BOOT), with kernel.kexec_load_disabled=0 and kernel.kexec_load_limit_panic not 0"
     )]
     NotPermitted,
     /// EBUSY, for too long.
@@ -41,8 +42,8 @@ pub enum Error {
     Busy(#[from] Busy),
     /// EINVAL.
     #[error(
-        "the kernel finds the arguments of kexec_file_load invalid (EINVAL): flags {flags:#x}, a command line of {command_line} bytes; dmesg may \
-         say more"
+        "the kernel rejects the arguments of kexec_file_load (EINVAL): flags {flags:#x}, a command line of {command_line} \
+         bytes; look for the reason in dmesg"
     )]
     Invalid {
         /// The flags.
@@ -52,12 +53,12 @@ pub enum Error {
     },
     /// EACCES.
     #[error(
-        "a security module forbids this capture kernel or initrd (EACCES): IMA appraises them here; sign them, or see the ima_policy of this \
-         machine"
+        "a security module forbids this capture kernel or initrd (EACCES), because IMA appraises them: sign them, or see \
+         this machine's ima_policy"
     )]
     Forbidden,
     /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG, ELIBBAD: everything that a signature can be.
-    #[error("the kernel does not trust the capture kernel's signature ({name}: {meaning}); {remedy}")]
+    #[error("the kernel does not trust the capture kernel's signature ({name}: {meaning}): {remedy}")]
     Signature {
         /// The error's name.
         name: &'static str,
@@ -77,19 +78,20 @@ pub enum Error {
     },
     /// ENOEXEC.
     #[error(
-        "the kernel does not take the file for a kernel (ENOEXEC), although this loader does; dmesg may say what it lacks, and without \
-         --file the loader parses it itself"
+        "the running kernel does not recognize the capture kernel's format (ENOEXEC), although this loader does: look for \
+         the reason in dmesg, or load without --file, so that the loader parses the file"
     )]
     Format,
     /// ENOMEM, EADDRNOTAVAIL.
-    #[error("the kernel found no room for the image ({name}): boot it with a larger crashkernel=, or use a smaller initrd")]
+    #[error("the kernel found no room for the image ({name}): boot with a larger crashkernel=, or use a smaller initrd")]
     NoMemory {
         /// The error's name.
         name: &'static str,
     },
     /// ETXTBSY.
     #[error(
-        "the capture kernel or the initrd is open for writing (ETXTBSY): wait until whoever writes it is done, then try again"
+        "the capture kernel or the initrd is open for writing (ETXTBSY): wait until its writer (see fuser -v) is done, then \
+         try again"
     )]
     BeingWritten,
     /// Anything else.
@@ -101,10 +103,10 @@ pub enum Error {
 }
 
 /// Remedies for signatures.
-const SIGNED: &str = "take a signed kernel of the distribution";
-const ENROL: &str = "take a kernel of the distribution, or enrol the key that signed it (mokutil --import)";
-const COPY: &str = "copy the file again, for it may have been changed after it was signed; if that does not help, take a newer kernel of the \
-                    distribution";
+const SIGNED: &str = "use a signed kernel of the distribution";
+const ENROLL: &str = "use a kernel of the distribution, or enroll the key that signed it (mokutil --import)";
+const COPY: &str = "copy the file again, because it may have been changed after it was signed; if that does not help, use \
+                    a newer kernel of the distribution";
 
 /// What is to be armed.
 #[derive(Clone, Copy, Debug)]
@@ -182,13 +184,13 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
         libc::ENODATA => signature("ENODATA", "it has none", SIGNED),
         // `key_task_permission` and below say so of keys for dm-crypt as well
         // ([`keys`](super::keys)), which are looked for before.
-        libc::ENOKEY => signature("ENOKEY", "no key that could verify it is known", ENROL),
+        libc::ENOKEY => signature("ENOKEY", "no trusted key verifies it", ENROLL),
         libc::EKEYREJECTED => {
-            signature("EKEYREJECTED", "it does not fit the file, or its key is revoked, expired or wrong", COPY)
+            signature("EKEYREJECTED", "it does not match the file, or its key is revoked, expired or wrong", COPY)
         }
         libc::ENOPKG => signature("ENOPKG", "it needs an algorithm that this kernel lacks", SIGNED),
         libc::EBADMSG => signature("EBADMSG", "it is malformed", COPY),
-        libc::ELIBBAD => signature("ELIBBAD", "the file is no well-formed PE file", COPY),
+        libc::ELIBBAD => signature("ELIBBAD", "the file is not a well-formed PE file", COPY),
         libc::EKEYREVOKED => Error::DmCryptKey { name: "EKEYREVOKED" },
         libc::EKEYEXPIRED => Error::DmCryptKey { name: "EKEYEXPIRED" },
         libc::ENOEXEC => Error::Format,

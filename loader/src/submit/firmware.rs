@@ -46,7 +46,7 @@ impl Firmware {
         let forbidden = matches!(refusal, submit::Error::NotPermitted | submit::Error::Forbidden);
         match self {
             Self::Uefi { secure_boot: Some(true) } if forbidden => {
-                Some("Secure Boot is on, under which Linux takes signed kernels only: load one with --file")
+                Some("Secure Boot is on, so Linux accepts only signed kernels: load one with --file")
             }
             _ => None,
         }
@@ -58,8 +58,8 @@ impl Firmware {
         // kernel/kexec_file.c), unless signatures are enforced for another reason as well.
         let untrusted = matches!(refusal, submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted);
         (self == Self::Bios && untrusted).then_some(
-            "this machine was booted by a BIOS, so Linux trusts only keys that are built into it; the distribution's key may be trusted \
-             under UEFI only: boot by UEFI, or leave out --file where lockdown allows",
+            "this machine was booted by a BIOS, so Linux trusts only the keys that are built into it; the distribution's \
+             key may be trusted under UEFI only: boot by UEFI, or leave --file out if the kernel is not locked down",
         )
     }
 }

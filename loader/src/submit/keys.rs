@@ -19,16 +19,16 @@ const LOGON: &std::ffi::CStr = c"logon";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It has no description.
-    #[error("{KEYS_DIRECTORY}/{name} does not say which key: write its description there, or remove the directory")]
+    #[error("{KEYS_DIRECTORY}/{name} names no key: write the key's description there, or remove the directory")]
     Nameless {
         /// The directory.
         name: String,
     },
     /// It is in no keyring of this process.
     #[error(
-        "the kernel would not find the dm-crypt key {description:?} that {KEYS_DIRECTORY}/{name} asks for ({}), and would have let go of the \
-         armed image by then: open the volume again with its key linked (link-volume-key= in crypttab), run this with KeyringMode=shared if it \
-         is a service, or write 1 to {KEYS_DIRECTORY}/reuse if the armed image has the keys",
+        "the kernel would not find the dm-crypt key {description:?} that {KEYS_DIRECTORY}/{name} names ({}), and would \
+         free the armed image before it looks: open the volume again with its key linked (link-volume-key= in crypttab); \
+         in a service, set KeyringMode=shared; if the armed image has the keys, write 1 to {KEYS_DIRECTORY}/reuse",
         io::Error::from_raw_os_error(*errno)
     )]
     Missing {

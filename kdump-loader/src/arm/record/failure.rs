@@ -1,4 +1,4 @@
-//! What became of the last reload, if it failed: left where `status` looks, and gone with the next one that succeeds.
+//! The failure of the last reload, kept for `status` until a reload succeeds.
 
 use std::fs;
 use std::path::Path;
@@ -14,27 +14,28 @@ const FILE: &str = "run/kdump-loader/failed.json";
 /// A reload that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which boot it was.
+    /// Identifier of the boot.
     pub boot_id: String,
     /// Seconds since 1970.
     pub at: u64,
-    /// What it said.
+    /// The error.
     pub message: String,
 }
 
-/// Notes that a reload has failed just now.
+/// Records that a reload has failed now.
 pub fn note(root: &Path, message: String) -> Result<(), Error> {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     write_whole(&root.join(FILE), &Failure { boot_id: boot_id(root)?, at, message })
 }
 
-/// One has succeeded.
+/// Removes the failure, because a reload has succeeded.
 pub fn clear(root: &Path) -> Result<(), Error> {
     let path = root.join(FILE);
     absent_is_fine(fs::remove_file(&path).map_err(|error| (error, "remove", path)))
 }
 
-/// The failure of the last reload of this boot. One that cannot be read is none: the armed image says more.
+/// The failure of the last reload of this boot. An unreadable one counts as none; the armed image
+/// shows whether it is stale.
 pub fn read(root: &Path) -> Option<Failure> {
     let failure: Failure = serde_json::from_slice(&state::read(&root.join(FILE)).ok()?).ok()?;
     (failure.boot_id == boot_id(root).ok()?).then_some(failure)
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failure_is_told_until_a_reload_succeeds_or_the_machine_reboots() {
+    fn failure_is_kept_until_a_reload_succeeds_or_the_machine_reboots() {
         let root = tempfile::tempdir().unwrap();
         let boot = root.path().join("proc/sys/kernel/random/boot_id");
         fs::create_dir_all(boot.parent().unwrap()).unwrap();

@@ -1,9 +1,9 @@
-//! What an armed image was made from: what was asked for, and which files they were.
+//! What an armed image was made from: the options, and the identities of the files.
 //!
-//! Files are told apart by what the file system says of them, so that to compare takes no reading.
-//! Kernel and initrd are asked through the descriptor that they are read from ([`loader::files::read`]), so
-//! the identity is that of the bytes that were sealed. The other files are asked before they are
-//! read: one that is replaced in between costs one reload.
+//! Files are compared by their metadata, without reading them. Kernel and initrd are asked through
+//! the descriptor that they are read from ([`loader::files::read`]), so the identity is that of the
+//! bytes that were sealed. The other files are asked before they are read: one that is replaced in
+//! between costs one reload.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::options::Options;
 use loader::files::Files;
 
-/// The key of the loader itself among the files: a new one may make another image, and has another purgatory inside.
+/// The key of the loader itself among the files. A new loader may build another image, with another
+/// embedded purgatory.
 pub const PROGRAM: &str = "program";
 
 /// What an image was made from.
@@ -22,13 +23,13 @@ pub const PROGRAM: &str = "program";
 pub struct Origin {
     /// [`Options::words`].
     pub options: BTreeMap<String, String>,
-    /// Every file that was read, by the key of the option that names it, and [`PROGRAM`].
+    /// Every file that was read, by the key of its option, and [`PROGRAM`].
     pub files: BTreeMap<String, FileIdentity>,
 }
 
 impl Origin {
-    /// Of an image that is made from these options and the files as they are now, by `program`. Files that are not there are left out:
-    /// whoever reads them will say so.
+    /// The origin of an image that `program` makes now from these options. Missing files are left
+    /// out; reading them reports the error.
     pub fn of(options: &Options, program: &Path) -> Self {
         let Options { kernel, initrd, purgatory, .. } = options;
         let named = [("kernel", Some(kernel)), ("initrd", initrd.as_ref()), ("purgatory", purgatory.as_ref())];
@@ -40,7 +41,8 @@ impl Origin {
         Self { options: options.words(), files }
     }
 
-    /// With the identities of the files that were read, whatever is at their paths by now.
+    /// Replaces identities by those of the files that were actually read, in case their paths were
+    /// replaced meanwhile.
     pub fn read(&mut self, files: &Files) {
         self.files.insert("kernel".to_owned(), files.kernel.identity.clone());
         self.files.extend(files.initrd.as_ref().map(|initrd| ("initrd".to_owned(), initrd.identity.clone())));

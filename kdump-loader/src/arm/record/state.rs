@@ -1,10 +1,13 @@
-//! Files of state below /run/kdump-loader: how they are opened, created and replaced.
+//! Opens, creates and replaces state files below /run/kdump-loader.
 //!
-//! *On entry* a path below a state directory. *On exit* a file or directory that only its owner can write, whatever the umask was.
+//! *On entry* a path below a state directory. *On exit* a file or directory that only its owner can
+//! write, whatever the umask.
 //!
-//! /run belongs to root, so a state directory with another owner, or a link, is not ours and is refused. One that others can write
-//! (an earlier release left it so under umask 0) gets its mode back. Entries that others planted meanwhile are refused one by one:
-//! links and special files are never opened, and an entry must have the owner of its directory.
+//! - A state directory that is a link, or has another owner than /run, is rejected.
+//! - A state directory that others can write gets its mode back. (An earlier release created it so
+//!   under umask 0.)
+//! - Entries that others have planted in it are rejected: links and special files are never opened,
+//!   and an entry must have the owner of its directory.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -18,14 +21,14 @@ use crate::arm::write;
 pub const PATH: &str = "run/kdump-loader";
 /// rwxr-xr-x: `status` reads the queue without privileges.
 const DIRECTORY: u32 = 0o755;
-/// rw-------: records hold physical addresses, and whoever can open a lock can hold it.
+/// rw-------: records have physical addresses, and a user who can open a lock can hold it.
 const FILE: u32 = 0o600;
 /// Write permission of the group and of others.
 const OTHERS_WRITE: u32 = 0o022;
 /// Links are not followed, and a FIFO does not block the open.
 const SAFELY: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
-/// Creates a state directory, or checks the one that is there. Its mode is put right, its owner is not.
+/// Creates a state directory, or checks the existing one. Corrects its mode, but not its owner.
 pub fn directory(path: &Path) -> Result<(), Error> {
     let owner_above = path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
     write::create_directory(path, DIRECTORY).map_err(|error| {
@@ -33,7 +36,7 @@ pub fn directory(path: &Path) -> Result<(), Error> {
         let error = if error.kind() == ErrorKind::NotADirectory { io::Error::new(ErrorKind::NotADirectory, told) } else { error };
         failed("use", path)(error)
     })?;
-    let found = fs::symlink_metadata(path).map_err(failed("look at", path))?;
+    let found = fs::symlink_metadata(path).map_err(failed("access", path))?;
     if owner_above.is_some_and(|owner| owner != found.uid()) {
         let told = format!("it belongs to user {}; remove it and try again", found.uid());
         return Err(failed("use", path)(io::Error::new(ErrorKind::PermissionDenied, told)));
@@ -55,13 +58,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write::replace(path, bytes, FILE).map_err(failed("write", path))
 }
 
-/// Opens a state file for writing, created empty if it is missing; what is in it stays.
+/// Opens a state file for writing without truncating it. Creates it if it is missing.
 pub fn create(path: &Path) -> Result<File, Error> {
     directory_of(path)?;
     create_in_place(path)
 }
 
-/// The same in a directory that is not ours to create, such as /run itself.
+/// The same in an existing directory such as /run, which is neither created nor changed.
 pub fn create_in_place(path: &Path) -> Result<File, Error> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE).custom_flags(SAFELY).open(path);
     let file = opened.map_err(failed("create", path))?;
@@ -78,14 +81,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// What is in a state file.
+/// Reads a state file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The entries of a state directory; none if it is missing, a link, or has another owner than the directory above it.
+/// The entries of a state directory; none if it is missing, a link, or has another owner than the
+/// directory above it.
 pub fn entries(path: &Path) -> Vec<PathBuf> {
     let owner_above = path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
     let ours = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && Some(found.uid()) == owner_above);
@@ -93,7 +97,7 @@ pub fn entries(path: &Path) -> Vec<PathBuf> {
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// A regular file with the owner of its directory.
+/// Checks that a file is regular and has the owner of its directory.
 fn expect_ours(file: &File, path: &Path) -> io::Result<()> {
     let refused = |told: String| Err(io::Error::new(ErrorKind::PermissionDenied, told));
     let found = file.metadata()?;
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_somebody_else_is_refused() {
+    fn file_or_directory_of_another_user_is_rejected() {
         let root = tempfile::tempdir().unwrap();
         let (directory, file) = (root.path().join("theirs"), root.path().join("lock"));
         fs::create_dir(&directory).unwrap();

@@ -1,4 +1,4 @@
-//! What is written down, believed and forgotten.
+//! Records that are written, validated and removed.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -40,7 +40,7 @@ fn record(root: &Path) -> Record {
 }
 
 #[test]
-fn record_of_this_boot_is_believed() {
+fn record_of_this_boot_is_valid() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     let record = record(root.path());
@@ -52,7 +52,7 @@ fn record_of_this_boot_is_believed() {
 }
 
 #[test]
-fn image_that_the_kernel_has_made_is_known_by_its_files() {
+fn record_of_an_image_built_by_the_kernel_names_its_files() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     let (kernel, initrd) = (Path::new("/boot/vmlinuz"), Some(Path::new("/boot/initrd")));
@@ -62,7 +62,7 @@ fn image_that_the_kernel_has_made_is_known_by_its_files() {
 }
 
 #[test]
-fn record_of_an_earlier_boot_is_not() {
+fn record_of_an_earlier_boot_is_stale() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     record(root.path()).write(root.path()).unwrap();
@@ -81,20 +81,20 @@ fn forgotten_record_is_no_record() {
 }
 
 #[test]
-fn turns_are_taken_one_after_another() {
+fn only_one_process_holds_the_lock() {
     let root = tempfile::tempdir().unwrap();
-    let ours = |patience, waited: &mut bool| wait_for_turn(root.path(), patience, || *waited = true);
+    let ours = |patience, waited: &mut bool| wait_for_arming_lock(root.path(), patience, || *waited = true);
     let (mut at_first, mut then) = (false, false);
     let turn = ours(Duration::ZERO, &mut at_first).unwrap();
     let error = ours(Duration::from_millis(1), &mut then).unwrap_err();
     assert!(matches!(&error, Error::Busy { path, .. } if path.ends_with(LOCK)), "{error}");
-    assert_eq!((at_first, then), (false, true), "who waits is told so");
+    assert_eq!((at_first, then), (false, true), "the waiting process says so");
     drop(turn);
     assert!(ours(Duration::ZERO, &mut at_first).is_ok());
 }
 
 #[test]
-fn record_that_is_set_aside_tells_of_nothing_until_it_is_restored() {
+fn record_set_aside_does_not_count_until_restored() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     set_aside(root.path()).unwrap();
@@ -112,30 +112,31 @@ fn record_that_is_set_aside_tells_of_nothing_until_it_is_restored() {
 }
 
 #[test]
-fn record_left_aside_by_a_killed_loader_never_comes_back() {
+fn record_set_aside_by_a_killed_loader_is_never_restored() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "one");
     record(root.path()).write(root.path()).unwrap();
     set_aside(root.path()).unwrap();
-    // Killed here, with another image armed. The next loader is refused, and that other image stays.
+    // The loader is killed here, with another image armed. The kernel rejects the next load, and
+    // that image stays.
     set_aside(root.path()).unwrap();
     restore(root.path()).unwrap();
     assert!(matches!(read(root.path()).unwrap(), Known::Nothing));
 }
 
 #[test]
-fn nobody_but_root_can_hold_up_a_load() {
+fn only_root_can_hold_the_lock() {
     let root = tempfile::tempdir().unwrap();
     let lock = root.path().join(LOCK);
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
     fs::write(&lock, "").unwrap();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).unwrap();
-    let _turn = wait_for_turn(root.path(), Duration::ZERO, || ()).unwrap();
+    let _turn = wait_for_arming_lock(root.path(), Duration::ZERO, || ()).unwrap();
     assert_eq!(fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
-fn path_that_is_no_text_is_written_down_as_well_as_can_be() {
+fn path_that_is_not_utf_8_is_recorded_lossily() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     let path = Path::new(OsStr::from_bytes(b"/boot/vmlinuz-\xff"));
@@ -171,7 +172,7 @@ const KEYS: [&str; 12] = [
     "version",
 ];
 
-/// Other programs read these.
+/// Other programs read these keys.
 #[test]
 fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
     let root = tempfile::tempdir().unwrap();

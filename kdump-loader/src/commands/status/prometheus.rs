@@ -1,7 +1,9 @@
-//! `status --prometheus FILE`: the answer in Prometheus' text format, for the textfile collector of node_exporter.
+//! `status --prometheus FILE`: the answer in Prometheus' text format, for the textfile collector of
+//! node_exporter.
 //!
-//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line HELP and a line TYPE before the samples of
-//! each metric, label values in quotes, a line feed at the end. Every metric is a gauge: what is so now.
+//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line
+//! HELP and a line TYPE before the samples of each metric, label values in quotes, a line feed at
+//! the end. Every metric is a gauge: what is so now.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -12,8 +14,9 @@ use crate::findings::{Answer, Level};
 use super::Report;
 use crate::commands::{self, Error};
 
-/// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names that end in `.prom`; the new file's name does not
-/// until it is complete. Without an old file, everyone can read it, because the collector is not root; it holds no address.
+/// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names
+/// that end in `.prom`; the new file's name does not until it is complete. Without an old file,
+/// everyone can read it, because the collector is not root; it holds no address.
 pub fn write(path: &Path, report: &Report) -> Result<(), Error> {
     let bytes = text(report).into_bytes();
     commands::write_file(path, &bytes)
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn machine_that_cannot_be_looked_at_has_metrics_too() {
+    fn unreadable_machine_also_has_metrics() {
         let report = Report { loaded: None, crash_size: None, ..found(&[Code::CannotLook]) };
         let samples = parse(&text(&report));
         assert_eq!(samples["kdump_loader_answer{answer=\"cannot_tell\"}"], 1.0);
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_replaced_as_a_whole_and_a_new_one_is_readable_by_everyone() {
+    fn file_is_replaced_whole_and_a_new_one_is_readable_by_all() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kdump.prom");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn link_in_the_place_of_the_file_is_refused() {
+    fn link_in_place_of_the_file_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let (victim, path) = (directory.path().join("shadow"), directory.path().join("kdump.prom"));
         fs::write(&victim, "precious").unwrap();

@@ -1,4 +1,4 @@
-//! What is remarked on, and what is not.
+//! Which images cause which warnings.
 
 use super::*;
 use loader::machine::example::machine;
@@ -17,7 +17,7 @@ fn advised(request: &Request, machine: &Machine) -> Vec<Advice> {
 }
 
 #[test]
-fn image_that_leaves_little_memory_to_run_in_is_remarked_on() {
+fn image_that_leaves_little_memory_causes_a_warning() {
     let (request, mut machine) = quiet();
     let used = loader::build(&request, &machine).unwrap().summary().used();
     let start = machine.crash_regions[0].start();
@@ -34,7 +34,7 @@ fn image_that_leaves_little_memory_to_run_in_is_remarked_on() {
     assert!(message.contains("about 38.0 MiB were always enough") && message.contains("crashkernel=144M"), "{message}");
 }
 
-/// Microcode, and then an archive with a module that is compressed already.
+/// Microcode, followed by an archive with a compressed module.
 fn hardly_compressed(len: u32) -> Vec<u8> {
     use std::io::Write;
     let mut bytes = Vec::new();
@@ -48,7 +48,7 @@ fn hardly_compressed(len: u32) -> Vec<u8> {
 }
 
 #[test]
-fn room_for_an_initrd_of_compressed_files_is_judged_by_their_size() {
+fn room_for_an_initrd_of_compressed_files_is_not_overestimated() {
     let (mut request, mut machine) = quiet();
     let len = 4 << 20;
     let initrd = hardly_compressed(len);
@@ -73,7 +73,7 @@ fn sensible_request_needs_no_advice() {
 }
 
 #[test]
-fn command_line_that_lets_the_capture_kernel_add_dimms_is_remarked_on() {
+fn command_line_without_acpi_no_memhotplug_causes_a_warning() {
     let (request, machine) = quiet();
     for command_line in ["", "acpi_no_memhotplugs", "x=acpi_no_memhotplug", "quiet -- acpi_no_memhotplug"] {
         let command_line = format!("nr_cpus=1 reset_devices {command_line}");
@@ -82,7 +82,7 @@ fn command_line_that_lets_the_capture_kernel_add_dimms_is_remarked_on() {
     }
 }
 
-/// Advice about `line` on a machine of `cpus` CPUs that has low crash memory.
+/// Warnings about `line` on a machine with `cpus` CPUs and low crash memory.
 fn about(line: &str, cpus: u32) -> Vec<Advice> {
     of_line(&line.into(), cpus, &machine().crash_regions)
 }
@@ -90,7 +90,7 @@ fn about(line: &str, cpus: u32) -> Vec<Advice> {
 const GOOD: &str = "nr_cpus=1 reset-devices acpi-no-memhotplug";
 
 #[test]
-fn every_parameter_that_a_capture_kernel_should_have_is_missed_once() {
+fn every_missing_parameter_causes_one_warning() {
     let expected = [Advice::MemoryHotplug, Advice::DevicesNotReset, Advice::ManyCpus { cpus: 4, memory: 4 * PER_CPU }];
     assert_eq!(about("", 4), expected);
     assert_eq!(about(GOOD, 4), []);
@@ -101,7 +101,7 @@ fn every_parameter_that_a_capture_kernel_should_have_is_missed_once() {
 }
 
 #[test]
-fn memory_for_two_thousand_cpus_is_remarked_on() {
+fn memory_for_two_thousand_cpus_causes_a_warning() {
     let expected = [Advice::ManyCpus { cpus: 2000, memory: 2000 * PER_CPU }];
     for line in [GOOD.replace("nr_cpus=1", ""), GOOD.replace("nr_cpus=1", "maxcpus=1"), GOOD.replace("=1", "=4096")] {
         assert_eq!(about(&line, 2000), expected, "{line}");
@@ -112,7 +112,7 @@ fn memory_for_two_thousand_cpus_is_remarked_on() {
 }
 
 #[test]
-fn crash_memory_above_4_gib_alone_is_remarked_on() {
+fn crash_memory_only_above_4_gib_causes_a_warning() {
     let at = |gib: u64| PhysRange::with_len(gib << 30, 512 << 20).unwrap();
     assert_eq!(of_line(&GOOD.into(), 1, &[at(8)]), [Advice::NoLowMemory]);
     assert_eq!(of_line(&GOOD.into(), 1, &[at(3), at(8)]), []);
@@ -120,7 +120,7 @@ fn crash_memory_above_4_gib_alone_is_remarked_on() {
 }
 
 #[test]
-fn given_parameter_that_belongs_to_the_running_kernel_is_named_with_its_effect() {
+fn unsuitable_parameter_is_named_with_its_effect() {
     let advice = about(&format!("hugepagesz=1G {GOOD} hugepages=2 cma=0 crashkernel=64M -- hugepages=3"), 1);
     let sentences: Vec<_> = advice.iter().map(ToString::to_string).collect();
     assert_eq!(sentences.len(), 2, "{sentences:?}");
@@ -130,7 +130,7 @@ fn given_parameter_that_belongs_to_the_running_kernel_is_named_with_its_effect()
 }
 
 #[test]
-fn given_parameter_is_called_deadly_only_if_it_can_lose_or_damage_the_dump() {
+fn parameter_is_deadly_only_if_it_can_lose_or_damage_the_dump() {
     let code_of = |word: &str| {
         let [advice] = &about(&format!("{GOOD} {word}"), 1)[..] else { panic!("{word}") };
         advice.code()
@@ -169,7 +169,7 @@ fn given_parameter_is_called_deadly_only_if_it_can_lose_or_damage_the_dump() {
 }
 
 #[test]
-fn command_line_without_room_for_the_report_is_remarked_on() {
+fn command_line_without_room_for_the_report_causes_a_note() {
     let (request, machine) = quiet();
     let line = format!("{} nr_cpus=1 reset_devices acpi_no_memhotplug", "x".repeat(1900));
     let advice = advised(&Request { command_line: line.as_str().into(), ..request }, &machine);
@@ -178,7 +178,7 @@ fn command_line_without_room_for_the_report_is_remarked_on() {
 }
 
 #[test]
-fn console_that_cannot_be_had_is_remarked_on() {
+fn impossible_console_causes_a_warning() {
     let (request, mut machine) = quiet();
     let guest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
     machine.cpu.confidential = Some(guest);
@@ -190,7 +190,7 @@ fn console_that_cannot_be_had_is_remarked_on() {
 }
 
 #[test]
-fn purgatory_that_will_not_reset_the_machine_is_remarked_on() {
+fn foreign_purgatory_that_hangs_causes_a_warning() {
     use loader::purgatory::foreign::{KEXEC_TOOLS, LINUX};
     use loader::purgatory::relocatable::example::object;
     let (request, machine) = quiet();
@@ -206,18 +206,18 @@ fn purgatory_that_will_not_reset_the_machine_is_remarked_on() {
             purgatory: request::InputFile { path: "purgatory.ro".into(), bytes: purgatory.bytes() },
             ..request.clone()
         };
-        assert_eq!(advised(&request, &machine), [Advice::StandsStill { whose: contract.whose, silent }]);
+        assert_eq!(advised(&request, &machine), [Advice::PurgatoryHangs { whose: contract.whose, silent }]);
     }
 }
 
 #[test]
-fn memory_shared_with_the_running_kernel_is_remarked_on() {
+fn memory_shared_with_the_running_kernel_causes_a_warning() {
     let (request, _) = quiet();
     assert_eq!(advised(&request, &machine()), [Advice::Cma { len: 16 << 20 }]);
 }
 
 #[test]
-fn cma_that_the_kernel_does_not_show_is_remarked_on() {
+fn hidden_cma_causes_a_warning() {
     let (request, mut machine) = quiet();
     machine.command_line = "crashkernel=192M crashkernel=1G,cma".into();
     let advice = advised(&request, &machine);
@@ -229,7 +229,7 @@ fn cma_that_the_kernel_does_not_show_is_remarked_on() {
 }
 
 #[test]
-fn cma_that_the_kernel_did_not_reserve_is_said_to_be_none() {
+fn unreserved_cma_causes_its_own_warning() {
     let (request, mut machine) = quiet();
     machine.command_line = "crashkernel=192M crashkernel=1G,cma".into();
     machine.crash_cma = Some(Vec::new());
@@ -242,7 +242,7 @@ fn cma_that_the_kernel_did_not_reserve_is_said_to_be_none() {
 }
 
 #[test]
-fn keys_that_only_the_kernels_own_loader_hands_over_are_remarked_on() {
+fn dm_crypt_keys_without_kexec_file_load_cause_a_warning() {
     let (request, mut machine) = quiet();
     machine.dm_crypt_keys = 2;
     let advice = advised(&request, &machine);

@@ -55,8 +55,8 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
         let (number, point) = (fields.next()?.to_owned(), unescaped(fields.nth(1)?));
         let (kind, rest) = after.split_once(' ')?;
         let source = unescaped(rest.split(' ').next()?);
-        // Major number 0 is not a block device. btrfs has such a number, but its source is a device. Other sources may be paths
-        // on a file system that hangs.
+        // Major number 0 is not a block device. btrfs has such a number, but its source is a
+        // device. Other sources may be paths on a file system that hangs.
         let device = match number.starts_with("0:") {
             true if source.starts_with("/dev/") => block_device(files, &source).unwrap_or_default(),
             true => String::new(),

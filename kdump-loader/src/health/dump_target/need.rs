@@ -7,7 +7,8 @@ use super::super::files::Files;
 use super::super::saver::Service;
 use crate::findings::{Code, Finding};
 
-/// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16). Older ones exclude no free pages.
+/// The first makedumpfile that knows the page types of Linux 6.12 (makedumpfile issue 16). Older
+/// ones exclude no free pages.
 const FIRST_GOOD: [u32; 3] = [1, 7, 7];
 /// The first Linux with the new page types.
 const PAGE_TYPES_CHANGED: [u32; 2] = [6, 12];
@@ -41,19 +42,21 @@ pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Optio
     let level = level(collector);
     let excluded =
         |bit: u32, keys: &[&str]| -> u64 { if level & bit == 0 { 0 } else { keys.iter().filter_map(|key| value(key)).sum() } };
-    // The other lines do not include huge pages. Linux before 4.16 reports only their number (`hugetlb_report_meminfo`).
+    // The other lines do not include huge pages. Linux before 4.16 reports only their number
+    // (`hugetlb_report_meminfo`).
     let counted = || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
     let huge_pages = if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
     let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"]) + excluded(USER, &["AnonPages"]) + huge_pages;
     let free = if keeps_free_pages { 0 } else { excluded(FREE, &["MemFree"]) };
-    // Free memory that was never used is zero. makedumpfile leaves such pages out or compresses them to almost nothing.
+    // Free memory that was never used is zero. makedumpfile leaves such pages out or compresses
+    // them to almost nothing.
     let zeroes = if collector.contains(MAKEDUMPFILE) { value("MemFree").unwrap_or(0) } else { 0 };
     let without = |free| total.saturating_sub(used.saturating_add(free));
     Some(Need { least: without(free.max(zeroes)), most: without(free) })
 }
 
-/// The level of `-d`, as in `-d 31` or `-d31`. From a list with commas, the last one, which makedumpfile tries if the others do
-/// not fit.
+/// The level of `-d`, as in `-d 31` or `-d31`. From a list with commas, the last one, which
+/// makedumpfile tries if the others do not fit.
 fn level(collector: &str) -> u32 {
     if !collector.contains(MAKEDUMPFILE) {
         return 0;

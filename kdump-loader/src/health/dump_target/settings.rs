@@ -46,7 +46,8 @@ pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Opt
     }))
 }
 
-/// Whether kdump-tools saves no dumps: its script exits at once unless `USE_KDUMP` is a nonzero number.
+/// Whether kdump-tools saves no dumps: its script exits at once unless `USE_KDUMP` is a nonzero
+/// number.
 pub fn kdump_tools_is_off(files: Files<'_>) -> bool {
     let text = files.text(KDUMP_TOOLS).unwrap_or_default();
     let variables = Variables::of(KDUMP_TOOLS, &text);

@@ -1,4 +1,4 @@
-//! What is a reason to arm again, and what is none.
+//! Which changes are reasons to arm again.
 
 use super::*;
 use crate::options::Options;
@@ -24,7 +24,7 @@ fn options(config: &str) -> Options {
     Config::parse(config, "6.12").unwrap().options
 }
 
-/// An image that listed what is there when it was armed.
+/// An image that listed the whole machine when it was armed.
 fn armed(hotplug: CrashHotplug, listing: Option<Listing>) -> Armed {
     let record = Record {
         version: 1,
@@ -43,7 +43,7 @@ fn armed(hotplug: CrashHotplug, listing: Option<Listing>) -> Armed {
     Armed { record: Box::new(record), listing, hotplug, replaced: false }
 }
 
-/// The machine with a DIMM and a CPU more.
+/// The machine with an added DIMM and CPU.
 fn grown() -> Present {
     let mut present = present();
     present.memory.push(range(0x2_0000_0000, 0x2_4000_0000));
@@ -51,7 +51,7 @@ fn grown() -> Present {
     present
 }
 
-/// The machine with a DIMM less.
+/// The machine without one of its DIMMs.
 fn shrunk() -> (Present, SpanSummary) {
     let mut present = present();
     let gone = present.memory.pop().unwrap();
@@ -59,7 +59,7 @@ fn shrunk() -> (Present, SpanSummary) {
 }
 
 #[test]
-fn nothing_changed_is_no_reason() {
+fn unchanged_machine_gives_no_reason() {
     for hotplug in [FOLLOWS, DOES_NOT] {
         for listing in [None, Some(Listing::of_present(&present()))] {
             assert_eq!(armed(hotplug, listing).machine_reasons(&present(), &[]), []);
@@ -69,11 +69,11 @@ fn nothing_changed_is_no_reason() {
 }
 
 #[test]
-fn what_came_is_a_reason_unless_the_kernel_has_it() {
+fn addition_is_a_reason_unless_the_kernel_has_added_it() {
     let came = [Reason::MemoryCame { range: range(0x2_0000_0000, 0x2_4000_0000).into() }, Reason::CpuCame { cpu: 3 }];
     assert_eq!(armed(DOES_NOT, None).machine_reasons(&grown(), &[]), came);
     assert_eq!(armed(FOLLOWS, None).machine_reasons(&grown(), &[]), []);
-    // What the header says is worth more than what the kernel promised: it drops an event when its lock is taken.
+    // The header counts more than crash_hotplug: the kernel drops an event while its lock is held.
     let listed = Some(Listing::of_present(&present()));
     assert_eq!(armed(FOLLOWS, listed).machine_reasons(&grown(), &[]), came);
     let listed = Some(Listing::of_present(&grown()));
@@ -81,7 +81,7 @@ fn what_came_is_a_reason_unless_the_kernel_has_it() {
 }
 
 #[test]
-fn memory_that_left_is_always_a_reason() {
+fn removed_memory_is_always_a_reason() {
     let (shrunk, range) = shrunk();
     for hotplug in [FOLLOWS, DOES_NOT] {
         for listing in [None, Some(Listing::of_present(&present()))] {
@@ -91,22 +91,22 @@ fn memory_that_left_is_always_a_reason() {
 }
 
 #[test]
-fn removed_block_is_a_reason_where_the_header_cannot_be_seen() {
-    // It came after the image was armed, and went again: the record has never heard of it, the kernel's header has it.
+fn removed_block_is_a_reason_if_the_header_cannot_be_read() {
+    // The memory was added after the load and removed again. Only the kernel's header has it.
     assert_eq!(armed(FOLLOWS, None).machine_reasons(&present(), &[64]), [Reason::BlockRemoved { block: 64 }]);
     let listed = Some(Listing::of_present(&present()));
     assert_eq!(armed(FOLLOWS, listed).machine_reasons(&present(), &[64]), [], "it can be seen that it is gone");
 }
 
 #[test]
-fn cpu_that_left_is_none() {
+fn removed_cpu_is_no_reason() {
     let mut present = present();
     present.cpus.pop();
     assert_eq!(armed(DOES_NOT, None).machine_reasons(&present, &[]), []);
 }
 
 #[test]
-fn changed_wish_is_named_by_its_key() {
+fn changed_option_is_named_by_its_key() {
     let reasons = |config: &str, file| {
         let wished = Origin { options: options(config).words(), ..origin() };
         armed(FOLLOWS, None).wish_reasons(&wished, file)
@@ -133,7 +133,7 @@ fn replaced_file_is_named() {
     armed.record.origin = Some(before.clone());
     assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), []);
     let changed = [Reason::FileChanged { what: "initrd".into(), path: path.display().to_string() }];
-    // As package managers do it: a new file of the same length in its place.
+    // Package managers replace the file by a new one, here of the same length.
     let new = directory.path().join("initrd.new");
     std::fs::write(&new, "two").unwrap();
     std::fs::rename(new, &path).unwrap();
@@ -150,7 +150,7 @@ fn new_loader_is_a_reason() {
 }
 
 #[test]
-fn record_that_tells_too_little_is_a_reason() {
+fn record_of_an_older_loader_is_a_reason() {
     let mut armed = armed(FOLLOWS, None);
     (armed.record.origin, armed.record.listing) = (None, None);
     let unknown = [Reason::Unknown { because: Unknown::OlderRecord }];
@@ -158,13 +158,14 @@ fn record_that_tells_too_little_is_a_reason() {
     assert_eq!(armed.wish_reasons(&origin(), FilePolicy::Auto), unknown);
 }
 
-/// The live machine, with a kernel that keeps the image current or does not, and the recorded image in memory if it is `there`.
+/// The live machine. Its kernel updates the image or does not, and the recorded image is in memory
+/// if `there`.
 fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
     let root = example::tree();
     let machine = example::machine();
     let image = loader::build(&loader::request::example(), &machine).unwrap().summary();
     let mut record = armed(FOLLOWS, None).record;
-    // Where /proc/kcore shows the page of the block.
+    // The offset of the block's page in /proc/kcore.
     let block = image.by_block.as_ref().unwrap().block.start;
     let page = block & !0xfff;
     let mut kcore = example::kcore(&[(0x4000, page, 0x1000)]);
@@ -185,7 +186,7 @@ fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
 }
 
 #[test]
-fn image_that_another_loader_has_armed_over_ours_is_found_out() {
+fn replacement_by_another_loader_is_noticed() {
     for (follows, there, replaced) in [("1\n", true, false), ("0\n", true, true), ("1\n", false, true)] {
         let (root, record) = live(follows, there);
         let armed = Armed::find(root.path(), record, &present()).unwrap();

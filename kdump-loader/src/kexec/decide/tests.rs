@@ -1,4 +1,4 @@
-//! What options mean, alone and together.
+//! Decisions for options, alone and combined.
 
 use super::*;
 use crate::kexec::options::OPTIONS;
@@ -8,7 +8,7 @@ fn decided(words: &str) -> Result<Decision, Error> {
     decide(shell(words))
 }
 
-/// The words of a line with single quotes at most around a whole word's value.
+/// Splits a line into words. Single quotes may enclose a word's value.
 fn shell(line: &str) -> Vec<OsString> {
     let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
     for character in line.chars() {
@@ -61,7 +61,7 @@ fn load_panic_arms_the_first_file() {
 }
 
 #[test]
-fn append_and_command_line_set_and_the_last_counts() {
+fn last_of_append_and_command_line_counts() {
     assert_eq!(load("-p k --append=a --command-line=b").append.as_deref(), Some("b"));
     assert_eq!(load("-p k --command-line=b --append=a").append.as_deref(), Some("a"));
     let reused = load("-p k --reuse-cmdline --append=a");
@@ -98,7 +98,7 @@ fn status_wins_over_load_and_unload() {
 }
 
 #[test]
-fn help_version_and_region_size_are_obeyed_before_what_follows() {
+fn help_version_and_region_size_win_over_later_arguments() {
     assert_eq!(action("-h --bogus"), Action::Help);
     assert_eq!(action("-p k --version --help"), Action::Version);
     assert_eq!(action("--print-ckr-size -l"), Action::PrintRegionSize);
@@ -106,7 +106,7 @@ fn help_version_and_region_size_are_obeyed_before_what_follows() {
 }
 
 #[test]
-fn debug_changes_what_is_printed_and_nothing_else() {
+fn debug_only_changes_the_output() {
     for words in ["-d -p k", "-p -d k", "-p k --debug"] {
         assert_eq!(load(words), Load { debug: true, ..load("-p k") }, "{words}");
     }
@@ -133,16 +133,16 @@ fn reboots_are_passed_on_by_name() {
 }
 
 #[test]
-fn what_cannot_be_obeyed_is_refused_by_name_and_reason() {
+fn unsupported_option_is_rejected_with_name_and_reason() {
     for name in ["real-mode", "entry-32bit", "args-elf", "args-none", "module=m", "dtb=d"] {
         let error = decided(&format!("-p k --{name}")).unwrap_err();
-        let Error::Refused { option, reason } = error else { panic!("{error}") };
+        let Error::Rejected { option, reason } = error else { panic!("{error}") };
         assert!(name.starts_with(option) && reason.len() > 20, "{option} {reason}");
     }
 }
 
 #[test]
-fn what_is_ignored_is_said_and_what_nobody_would_notice_is_not() {
+fn ignored_options_cause_warnings_and_needless_ones_do_not() {
     let Decision { action, remarks } =
         decided("-p k -i --console-vga --reset-vga --serial-baud=9600 --pass-memmap-cmdline").unwrap();
     assert_eq!(action, Action::Load(Box::new(load("-p k"))));
@@ -174,21 +174,21 @@ fn addresses_are_decimal_octal_or_hexadecimal() {
 }
 
 #[test]
-fn types_are_those_that_can_be_capture_kernels() {
+fn only_types_of_capture_kernels_are_accepted() {
     assert_eq!(load("-p -t bzImage64 k").format, Some("bzImage"));
     assert_eq!(load("-p k --type=uki").format, Some("unified kernel image"));
     assert!(decided("-p k -t multiboot-x86").unwrap_err().to_string().contains("multiboot-x86"));
 }
 
 #[test]
-fn file_load_says_which_options_it_has_no_room_for() {
+fn file_load_warns_about_options_without_effect() {
     let Decision { remarks, .. } = decided("-p -s k --mem-min=1 --noefi --serial=ttyS0 --initrd=i").unwrap();
     assert_eq!(remarks.len(), 3, "{remarks:?}");
     assert!(decided("-p -a k --mem-min=1").unwrap().remarks.is_empty());
 }
 
 #[test]
-fn every_option_alone_is_understood() {
+fn every_option_is_treated_as_the_table_says() {
     for opt in OPTIONS {
         let value = opt.value.map_or_else(String::new, |value| match value {
             "ADDR" => "=0x1000".into(),
@@ -198,11 +198,11 @@ fn every_option_alone_is_understood() {
         });
         let decision = decided(&format!("-p k --{}{value}", opt.long));
         match opt.fate {
-            Fate::Refused => assert!(matches!(decision, Err(Error::Refused { .. })), "--{}", opt.long),
+            Fate::Rejected => assert!(matches!(decision, Err(Error::Rejected { .. })), "--{}", opt.long),
             Fate::PassedOn => assert!(matches!(decision.unwrap().action, Action::PassOn(_)), "--{}", opt.long),
             Fate::Ignored => assert_eq!(decision.unwrap().remarks.len(), 1, "--{}", opt.long),
-            Fate::Silent => assert_eq!(decision, decided("-p k"), "--{}", opt.long),
-            Fate::Obeyed(_) => assert!(decision.unwrap().remarks.is_empty(), "--{}", opt.long),
+            Fate::Accepted => assert_eq!(decision, decided("-p k"), "--{}", opt.long),
+            Fate::Supported(_) => assert!(decision.unwrap().remarks.is_empty(), "--{}", opt.long),
         }
     }
 }

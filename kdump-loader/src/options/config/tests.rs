@@ -1,4 +1,4 @@
-//! What a config may say, and what is said of one that may not.
+//! Valid configs, and the errors of invalid ones.
 
 use handoff::{EngineId, OnCorrupt};
 
@@ -21,7 +21,7 @@ fn kernel_alone_is_a_config() {
 }
 
 #[test]
-fn every_key_is_what_the_flag_is() {
+fn every_key_has_the_effect_of_its_option() {
     let text = "
         kernel = '/boot/vmlinuz-{release}'
         initrd = '/boot/kdump-{release}.img' # of the same release
@@ -55,14 +55,15 @@ fn every_key_is_what_the_flag_is() {
     };
     let config = parse(text).unwrap();
     assert_eq!(config, Config { options, file: FilePolicy::Never });
-    // Whatever can be said is remembered, so that a change of it is noticed; how it is armed is remembered otherwise.
+    // The record keeps every option, so that a change is noticed. The system call has its own
+    // field.
     let mut keys: Vec<_> = KEYS.into_iter().filter(|key| *key != "file").collect();
     keys.sort_unstable();
     assert_eq!(config.options.words().into_keys().collect::<Vec<_>>(), keys);
 }
 
 #[test]
-fn every_key_of_the_table_is_parsed_and_described_in_the_config_that_is_installed() {
+fn every_key_is_parsed_and_described_in_the_installed_config() {
     let installed = include_str!("../../service/dist/kdump-loader.toml");
     for key in keys::ALL {
         let known = parse(&format!("kernel = '/k'\n{} = []", key.name)).unwrap_err();
@@ -93,7 +94,7 @@ fn lines_of_the_shipped_config_are_fit_for_a_capture_kernel() {
 }
 
 #[test]
-fn first_initrd_of_a_list_that_exists_counts() {
+fn first_existing_initrd_of_a_list_is_used() {
     let root = tempfile::tempdir().unwrap();
     let put = |path: &str, text: &str| {
         let path = root.path().join(path);
@@ -144,29 +145,29 @@ fn wrong_value_is_named_with_key_and_line() {
 }
 
 #[test]
-fn first_mistake_in_the_file_is_the_one_that_is_told() {
+fn first_error_in_the_file_is_reported() {
     assert!(refused("zzz = 1\nkernel = 3").contains("`zzz`"));
     assert!(refused("kernel = 3\naaa = 1").contains("`kernel`"));
 }
 
 #[test]
-fn text_that_is_no_toml_is_refused_with_its_line() {
+fn invalid_toml_is_rejected_with_its_line() {
     for (text, line) in [("kernel = '/k'\ninitrd", 2), ("kernel = '/k'\nkernel = '/l'", 2), ("kernel = \"/k", 1), ("=", 1)] {
-        let Err(Defect::Syntax { line: told, message }) = parse(text) else { panic!("{text:?} was taken") };
+        let Err(Defect::Syntax { line: told, message }) = parse(text) else { panic!("{text:?} was accepted") };
         assert_eq!(told, line, "{text:?}: {message}");
         assert!(!message.is_empty());
     }
 }
 
 #[test]
-fn config_without_a_kernel_is_refused() {
+fn config_without_a_kernel_is_rejected() {
     for text in ["", "initrd = '/i'"] {
         assert_eq!(parse(text), Err(Defect::NoKernel));
     }
 }
 
 #[test]
-fn what_the_kernels_purgatory_cannot_be_told_is_refused_with_it() {
+fn keys_that_do_not_apply_to_kexec_file_load_are_rejected_with_it() {
     for (key, value) in [("noefi", "true"), ("engine", "'auto'"), ("reset_delay", "10"), ("no_hotplug", "false")] {
         let text = format!("kernel = '/k'\n{key} = {value}\nfile = 'always'");
         assert_eq!(parse(&text), Err(Defect::NotForFile { line: 2, key: key.into() }));
@@ -196,7 +197,7 @@ fn missing_and_defective_files_are_named() {
 }
 
 #[test]
-fn config_that_is_no_regular_file_or_too_large_is_refused_at_once() {
+fn irregular_or_oversized_config_is_rejected_without_blocking() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("config");
     let refused = |path: &Path| match Config::read(root.path(), Some(path)) {

@@ -1,4 +1,4 @@
-//! The drawing is well-formed, stands alone, and says what it was given and nothing more.
+//! The drawing is well-formed, needs no other file, and has exactly the given text.
 
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
@@ -20,7 +20,7 @@ fn attributes<'a>(document: &'a Document<'_>) -> impl Iterator<Item = (Node<'a, 
 
 proptest! {
     #[test]
-    fn picture_is_well_formed_whatever_a_segment_is_called(summary in any_summary()) {
+    fn picture_is_well_formed_with_any_segment_name(summary in any_summary()) {
         let text = svg(&summary, "plan");
         prop_assert!(Document::parse(&text).is_ok(), "{}", text);
     }

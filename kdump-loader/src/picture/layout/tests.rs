@@ -1,4 +1,4 @@
-//! Nothing lies on top of anything else, nothing outside, and what is said to be to scale is.
+//! Nothing overlaps or is outside the picture, and parts marked as to scale are to scale.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn inside(inner: &Rect, outer: &Rect) -> bool {
         && inner.bottom() <= outer.bottom() + EPSILON
 }
 
-/// Fails where two of the rectangles overlap.
+/// Fails if two of the rectangles overlap.
 fn apart<'a>(rects: impl Iterator<Item = &'a Rect>) -> Result<(), TestCaseError> {
     let rects: Vec<_> = rects.collect();
     for (index, a) in rects.iter().enumerate() {
@@ -41,7 +41,7 @@ fn apart<'a>(rects: impl Iterator<Item = &'a Rect>) -> Result<(), TestCaseError>
 
 proptest! {
     #[test]
-    fn nothing_overlaps_and_nothing_lies_outside(summary in any_summary()) {
+    fn nothing_overlaps_or_is_outside_the_picture(summary in any_summary()) {
         let layout = of(&summary);
         let picture = Rect { x: 0.0, y: 0.0, w: WIDTH, h: layout.height };
         let details = layout.parts.iter().map(|part| &part.detail);
@@ -84,9 +84,10 @@ proptest! {
         prop_assert!(bottoms.is_none_or(|(left, right)| (left - right).abs() < EPSILON));
     }
 
-    /// The left column always is; in the right one the parts that say so are, the others are higher or less high than they would be.
+    /// The left column is always to scale. In the right one, marked parts are to scale, and the
+    /// others are higher or lower.
     #[test]
-    fn what_is_said_to_be_to_scale_is(summary in any_summary()) {
+    fn parts_marked_as_to_scale_are_to_scale(summary in any_summary()) {
         let parts = parts(&summary);
         let layout = layout(&summary, parts.clone());
         let bytes = |part: &Part| part.range.len() as f64;
@@ -112,7 +113,7 @@ proptest! {
     }
 
     #[test]
-    fn legend_explains_what_occurs_and_nothing_else(summary in any_summary()) {
+    fn legend_explains_exactly_what_occurs(summary in any_summary()) {
         let layout = of(&summary);
         for care in Care::ALL {
             let occurs = layout.parts.iter().any(|part| part.pieces.iter().any(|piece| piece.0 == care));
@@ -126,7 +127,7 @@ proptest! {
 }
 
 #[test]
-fn kernel_and_initrd_are_to_scale_what_is_small_is_enlarged_and_room_to_run_shortened() {
+fn large_parts_are_to_scale_small_ones_enlarged_and_free_memory_shortened() {
     let layout = of(&summary());
     let scales: Vec<_> = layout.parts.iter().map(|part| part.scale).collect();
     let [true_to_scale, shortened, enlarged] = [Scale::True, Scale::Shortened, Scale::Enlarged];
@@ -134,7 +135,7 @@ fn kernel_and_initrd_are_to_scale_what_is_small_is_enlarged_and_room_to_run_shor
 }
 
 #[test]
-fn every_part_is_labelled_with_name_size_addresses_and_care() {
+fn every_part_has_a_label_with_name_size_addresses_and_verification() {
     let layout = of(&summary());
     let said: Vec<_> = layout.parts[2].label.iter().map(|text| text.text.as_str()).collect();
     assert_eq!(said, ["kernel", "55.9 MiB", "0x2e200000-0x319ddfff", "11.2 MiB hashed, 44.7 MiB proved zero"]);

@@ -1,32 +1,32 @@
-//! Lines of text, and how much room to leave for them: nobody knows in which typeface they will be set.
+//! Lines of text, with a safe estimate of their width, because the typeface is unknown.
 
 use super::Rect;
 
-/// How far characters advance, in parts of the size: small letters and digits on average, of the widest common typeface; with a fixed pitch each;
-/// capitals; and what is as wide as it gets.
+/// Widths of characters, relative to the font size, in the widest common typeface: lowercase
+/// letters and digits on average, bold, monospace, capitals, and the widest characters.
 const ADVANCE: f64 = 0.58;
 const ADVANCE_BOLD: f64 = 0.68;
 const ADVANCE_FIXED: f64 = 0.603;
 const ADVANCE_CAPITAL: f64 = 0.86;
 const ADVANCE_WIDE: f64 = 1.1;
-/// What stands for the rest of a line.
+/// Replaces the rest of a line that is cut off.
 const CUT_OFF: char = '…';
-/// Ascent and height of a line, in parts of the size.
+/// Ascent and height of a line, relative to the font size.
 const ASCENT: f64 = 0.95;
 const LINE: f64 = 1.25;
 
-/// How a line of text is set: the name of a class of the picture's style.
+/// The style of a line of text, a class in the picture's style sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// What the picture shows.
+    /// The title.
     Title,
     /// The name of a part.
     Name,
-    /// Words.
+    /// A description.
     Words,
     /// Addresses.
     Address,
-    /// Words about the picture itself.
+    /// A caption or an entry of the legend.
     Caption,
 }
 
@@ -52,7 +52,7 @@ impl Style {
         }
     }
 
-    /// How wide a character is taken for.
+    /// The estimated width of a character.
     fn advance(self, character: char) -> f64 {
         let parts = match (self, character) {
             (_, character) if !character.is_ascii() => ADVANCE_WIDE,
@@ -73,18 +73,18 @@ impl Style {
 /// A line of text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text {
-    /// The room it takes, if characters are as wide as they are taken for.
+    /// Its estimated place.
     pub rect: Rect,
-    /// How it is set.
+    /// Its style.
     pub style: Style,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// Whether it ends at the right of its room instead of beginning at the left.
+    /// Whether it is aligned to the right.
     pub flush_right: bool,
 }
 
 impl Text {
-    /// A line from `x`, cut off where it would get wider than `room`.
+    /// A line that starts at `x`, cut off at the width `room`.
     pub fn new(style: Style, x: f64, y: f64, room: f64, text: &str) -> Self {
         let mut text = text.to_owned();
         if style.width(&text) > room {
@@ -105,7 +105,7 @@ impl Text {
         line
     }
 
-    /// Where it is to be drawn: the point that its baseline begins or ends at.
+    /// The point at which its baseline starts or ends.
     pub fn anchor(&self) -> (f64, f64) {
         let x = if self.flush_right { self.rect.right() } else { self.rect.x };
         (x, self.rect.y + self.style.size() * ASCENT)

@@ -1,4 +1,4 @@
-//! What is said of each byte of the crash region.
+//! The kind of verification of each byte of the crash region.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ fn care_of(parts: &[Part], address: u64) -> Care {
 }
 
 #[test]
-fn every_kind_of_care_is_seen_where_it_is_taken() {
+fn every_kind_of_verification_is_shown_at_its_place() {
     let parts = parts(&summary());
     let names: Vec<_> = parts.iter().map(|part| part.name.as_str()).collect();
     assert_eq!(names, ["elfcorehdr", "free", "kernel", "initrd", "free", "purgatory", "free"]);
@@ -32,21 +32,21 @@ fn every_kind_of_care_is_seen_where_it_is_taken() {
     }
     assert_eq!(parts[2].words, "11.2 MiB hashed, 44.7 MiB proved zero");
     let said: Vec<_> = [1, 4, 6].into_iter().map(|part: usize| parts[part].words.as_str()).collect();
-    assert_eq!(said, ["Linux puts the control pages of the image here", "left by an alignment", "the capture kernel runs here"]);
+    assert_eq!(said, ["Linux puts the control pages of the image here", "left by alignment", "the capture kernel runs here"]);
 }
 
 #[test]
-fn elfcorehdr_is_hashed_where_it_is_a_region_and_anothers_purgatory_itself_is_not_verified() {
+fn foreign_purgatory_is_not_verified_but_its_elfcorehdr_region_is_hashed() {
     let parts = parts(&foreign());
     assert_eq!(care_of(&parts, 0x2e00_0000), Care::Hashed);
     assert_eq!(care_of(&parts, 0x3251_5000), Care::Unverified);
     let mut without = foreign();
     without.regions.retain(|region| region.name != "elfcorehdr");
-    assert_eq!(care_of(&super::parts(&without), 0x2e00_0000), Care::Unverified, "nobody checks its structure");
+    assert_eq!(care_of(&super::parts(&without), 0x2e00_0000), Care::Unverified, "its structure is not checked");
 }
 
 proptest! {
-    /// No byte of the region is missing, and none is there twice.
+    /// Every byte of the region occurs exactly once.
     #[test]
     fn parts_and_pieces_cover_the_region_without_a_gap(summary in any_summary()) {
         let parts = parts(&summary);
@@ -67,7 +67,7 @@ proptest! {
 }
 
 #[test]
-fn what_cannot_be_is_left_out() {
+fn impossible_segments_are_left_out() {
     let mut summary = summary();
     summary.segments[1].start = u64::MAX - 5;
     summary.segments[2].start = summary.segments[0].start + 1;

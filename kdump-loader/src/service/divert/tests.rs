@@ -1,4 +1,5 @@
-//! With the real dpkg, on private trees into which packages in the manner of Debian 12's and 13's kexec-tools are installed.
+//! Diversions with the real dpkg, on private trees with packages modeled on kexec-tools of Debian
+//! 12 and 13.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +8,8 @@ use super::*;
 
 const OURS: &str = "/usr/sbin/kdump-loader";
 
-/// A tree with merged /usr and a dpkg of its own; `None` where there is no dpkg, or not the right to install packages.
+/// A tree with merged /usr and its own dpkg database; `None` without dpkg, or without permission to
+/// install packages.
 struct Debian(tempfile::TempDir);
 
 impl Debian {
@@ -24,7 +26,8 @@ impl Debian {
         usable.then_some(debian)
     }
 
-    /// Installs what owns the link /sbin, which dpkg would remove with the last package that has files there.
+    /// Installs a package that owns the link /sbin. Otherwise dpkg would remove the link with the
+    /// last package that has files there.
     fn install_base(&self) -> bool {
         let stage = self.at("packages/base");
         fs::create_dir_all(stage.join("usr/sbin")).unwrap();
@@ -42,7 +45,7 @@ impl Debian {
         command.args(arguments).output().is_ok_and(|output| output.status.success())
     }
 
-    /// Makes and installs a package with kexec at this path; its version is what is in the file.
+    /// Builds and installs a package with kexec at this path. The file contains the version.
     fn install(&self, version: &str, path: &str) -> bool {
         let stage = self.at("packages").join(version);
         let file = stage.join(path.trim_start_matches('/'));
@@ -71,8 +74,8 @@ impl Debian {
         entries.map(|entry| (entry.file_name().into_string().unwrap(), what(entry.path()))).collect()
     }
 
-    fn turn(&self) -> Turn<'_> {
-        Turn::wait(self.0.path(), |_| ()).unwrap()
+    fn access(&self) -> Access<'_> {
+        Access::lock(self.0.path(), |_| ()).unwrap()
     }
 
     fn diverted(&self, version: &str) -> bool {
@@ -85,7 +88,7 @@ impl Debian {
     }
 
     fn is_registered(&self) -> bool {
-        !Machine::new(&self.turn()).unwrap().diversions().unwrap().is_empty()
+        !Machine::new(&self.access()).unwrap().diversions().unwrap().is_empty()
     }
 
     fn plain(&self, version: &str) -> bool {
@@ -104,18 +107,18 @@ macro_rules! debian {
 }
 
 #[test]
-fn kexec_of_debian_12_and_13_steps_aside_and_comes_back() {
+fn kexec_of_debian_12_and_13_is_diverted_and_restored() {
     for path in ["/sbin/kexec", "/usr/sbin/kexec"] {
         let debian = debian!();
         assert!(debian.install("1", path));
-        let dry = divert(&Turn::DryRun { root: debian.0.path() }, Path::new(OURS)).unwrap();
+        let dry = divert(&Access::DryRun { root: debian.0.path() }, Path::new(OURS)).unwrap();
         assert!(debian.plain("1"), "nothing was done");
-        assert_eq!(divert(&debian.turn(), Path::new(OURS)).unwrap(), dry);
+        assert_eq!(divert(&debian.access(), Path::new(OURS)).unwrap(), dry);
         assert!(debian.diverted("1"), "{path}: {:?}", debian.kexec());
-        assert_eq!(divert(&debian.turn(), Path::new(OURS)).unwrap(), [], "a second run changes nothing");
-        undo(&debian.turn()).unwrap();
+        assert_eq!(divert(&debian.access(), Path::new(OURS)).unwrap(), [], "a second run changes nothing");
+        undo(&debian.access()).unwrap();
         assert!(debian.plain("1"), "{path}: {:?}", debian.kexec());
-        assert_eq!(undo(&debian.turn()).unwrap(), []);
+        assert_eq!(undo(&debian.access()).unwrap(), []);
         assert!(debian.install("2", path) && debian.plain("2"), "dpkg is as before");
     }
 }
@@ -123,23 +126,23 @@ fn kexec_of_debian_12_and_13_steps_aside_and_comes_back() {
 #[test]
 fn upgrade_from_debian_12_to_13_replaces_the_diverted_program() {
     let debian = debian!();
-    divert(&debian.turn(), Path::new(OURS)).unwrap();
+    divert(&debian.access(), Path::new(OURS)).unwrap();
     assert!(debian.install("12", "/sbin/kexec") && debian.diverted("12"));
     assert!(debian.install("13", "/usr/sbin/kexec"));
     assert!(debian.diverted_as("kexec.distrib.usr", "13"), "{:?}", debian.kexec());
-    assert_eq!(divert(&debian.turn(), Path::new(OURS)).unwrap(), [], "a second run changes nothing");
-    undo(&debian.turn()).unwrap();
+    assert_eq!(divert(&debian.access(), Path::new(OURS)).unwrap(), [], "a second run changes nothing");
+    undo(&debian.access()).unwrap();
     assert!(debian.plain("13"), "{:?}", debian.kexec());
 }
 
 #[test]
-fn either_way_can_be_interrupted_and_gone_on_with() {
+fn interrupted_diversion_and_undo_can_be_finished() {
     let debian = debian!();
     let (path, aside) = (debian.at("sbin/kexec"), debian.at("sbin/kexec.distrib"));
-    let machine = Machine::new(&debian.turn()).unwrap();
+    let machine = Machine::new(&debian.access()).unwrap();
     let wanted = machine.wanted("/sbin/kexec");
-    let diverted = || drop(divert(&debian.turn(), Path::new(OURS)).unwrap());
-    let undone = || drop(undo(&debian.turn()).unwrap());
+    let diverted = || drop(divert(&debian.access(), Path::new(OURS)).unwrap());
+    let undone = || drop(undo(&debian.access()).unwrap());
     // One diversion is registered; then both; then the program has both names.
     for steps in 0..3 {
         for finish in [true, false] {
@@ -158,7 +161,7 @@ fn either_way_can_be_interrupted_and_gone_on_with() {
             assert!(debian.plain("0"), "after {steps}: {:?}", debian.kexec());
         }
     }
-    // Undone as far as the file; then one diversion less.
+    // The file is restored; then one diversion is also removed.
     for steps in 0..2 {
         diverted();
         fs::rename(&aside, &path).unwrap();
@@ -173,49 +176,49 @@ fn either_way_can_be_interrupted_and_gone_on_with() {
 #[test]
 fn package_that_was_removed_meanwhile_leaves_no_link() {
     let debian = debian!();
-    divert(&debian.turn(), Path::new(OURS)).unwrap();
+    divert(&debian.access(), Path::new(OURS)).unwrap();
     assert!(debian.dpkg(&["--purge", "kexec-tools"]));
-    undo(&debian.turn()).unwrap();
+    undo(&debian.access()).unwrap();
     assert!(debian.kexec().is_empty() && !debian.is_registered());
-    let error = divert(&debian.turn(), Path::new(OURS)).unwrap_err().to_string();
+    let error = divert(&debian.access(), Path::new(OURS)).unwrap_err().to_string();
     assert!(error.contains("install kexec-tools"), "{error}");
 }
 
 #[test]
-fn diversion_that_an_administrator_made_for_another_program_is_left_alone() {
+fn diversion_to_another_program_is_left_alone() {
     let debian = debian!();
-    let machine = Machine::new(&debian.turn()).unwrap();
+    let machine = Machine::new(&debian.access()).unwrap();
     machine.dpkg_divert("--add", machine.wanted("/sbin/kexec")[0]).unwrap();
     fs::rename(debian.at("sbin/kexec"), debian.at("sbin/kexec.distrib")).unwrap();
     symlink("kexec.distrib", debian.at("sbin/kexec")).unwrap();
     assert!(!is_diverted(debian.0.path()), "`service uninstall` does not touch it");
     let registered = machine.diversions().unwrap();
-    assert!(matches!(divert(&debian.turn(), Path::new(OURS)), Err(Error::NotOurLink { .. })));
+    assert!(matches!(divert(&debian.access(), Path::new(OURS)), Err(Error::NotOurLink { .. })));
     assert_eq!(machine.diversions().unwrap(), registered, "nothing more is diverted");
-    assert!(matches!(undo(&debian.turn()), Err(Error::NotOurLink { .. })));
+    assert!(matches!(undo(&debian.access()), Err(Error::NotOurLink { .. })));
     fs::remove_file(debian.at("sbin/kexec")).unwrap();
-    divert(&debian.turn(), Path::new(OURS)).unwrap();
+    divert(&debian.access(), Path::new(OURS)).unwrap();
     assert!(is_diverted(debian.0.path()));
 }
 
 #[test]
-fn what_somebody_else_has_put_in_kexecs_place_stays() {
+fn foreign_file_in_place_of_the_link_stays() {
     let debian = debian!();
-    divert(&debian.turn(), Path::new(OURS)).unwrap();
+    divert(&debian.access(), Path::new(OURS)).unwrap();
     fs::remove_file(debian.at("sbin/kexec")).unwrap();
     fs::write(debian.at("sbin/kexec"), "mine").unwrap();
-    assert!(matches!(undo(&debian.turn()), Err(Error::NotOurLink { .. })));
-    assert!(divert(&debian.turn(), Path::new(OURS)).is_err());
+    assert!(matches!(undo(&debian.access()), Err(Error::NotOurLink { .. })));
+    assert!(divert(&debian.access(), Path::new(OURS)).is_err());
     assert_eq!(fs::read_to_string(debian.at("sbin/kexec")).unwrap(), "mine");
 }
 
 #[test]
-fn file_that_has_the_name_of_the_diverted_program_is_named_before_anything_is_done() {
+fn taken_name_of_the_diverted_program_is_an_error_before_any_change() {
     for name in ["kexec.distrib", "kexec.distrib.usr"] {
         let debian = debian!();
         fs::write(debian.at("sbin").join(name), "mine").unwrap();
         let before = debian.kexec();
-        let error = divert(&debian.turn(), Path::new(OURS)).unwrap_err().to_string();
+        let error = divert(&debian.access(), Path::new(OURS)).unwrap_err().to_string();
         assert!(error.contains(&format!("sbin/{name} already exists")), "{error}");
         assert!(debian.kexec() == before && !debian.is_registered(), "{name}");
     }

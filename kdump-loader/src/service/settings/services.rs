@@ -1,10 +1,11 @@
-//! The settings of three services: kdump-tools (kdump-config), kdump-utils (kdumpctl, kdump-lib.sh) and openSUSE's kdump (load.sh,
-//! kdump-read-config.sh). Each is taken over, or left to the service that still reads it, or named with the reason.
+//! The settings of three services: kdump-tools (kdump-config), kdump-utils (kdumpctl, kdump-lib.sh)
+//! and openSUSE's kdump (load.sh, kdump-read-config.sh). Each setting is taken over, left to the
+//! service that still reads it, or gets a remark with the reason.
 
 use super::{Variables, string};
 use crate::service::distribution::Distribution;
 
-/// Values as packages ship them. They are not worth a line.
+/// Values that packages ship. They get no remark.
 pub(super) const SHIPPED: [(&str, &str); 8] = [
     ("KDUMP_COREDIR", "/var/crash"),
     ("VMCORE_CREATION_NOTIFICATION", "yes"),
@@ -15,21 +16,23 @@ pub(super) const SHIPPED: [(&str, &str); 8] = [
     ("KDUMP_IMMEDIATE_REBOOT", "yes"),
     ("KDUMP_CONTINUE_ON_ERROR", "true"),
 ];
-/// Debian's defaults are links that kdump-tools turns to the running kernel; it no longer does that when it is held back.
+/// Debian's defaults are links that kdump-tools updates for the running kernel. It no longer does
+/// so when it is kept from arming.
 const DEBIAN_KERNEL: &str = "/var/lib/kdump/vmlinuz";
 const DEBIAN_INITRD: &str = "/var/lib/kdump/initrd.img";
-/// What kdump-config appends by default.
+/// Default of kdump-config.
 pub(super) const DEBIAN_APPEND: &str = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb";
-/// What kdumpctl's packages ship as defaults on x86_64 (gen-kdump-sysconfig.sh): the call that lets the kernel verify.
+/// Default of kdumpctl's packages on x86_64 (gen-kdump-sysconfig.sh): kexec_file_load.
 const FEDORA_KEXEC_ARGS: &str = "-s";
-/// What our paragraph for Fedora has beyond those defaults: partitions that systemd finds by their type are not waited for.
+/// Added to those defaults by this project's config: systemd does not wait for partitions that it
+/// finds by type.
 const FEDORA_ADDS: &str = "rd.systemd.gpt_auto=no";
-/// Fedora's defaults of where kernels are (kdump-lib.sh).
+/// Directory and name of Fedora's kernels (kdump-lib.sh).
 const FEDORA_BOOT: (&str, &str) = ("/boot", "vmlinuz");
-/// Where initial RAM disks of kdumpctl are if /boot cannot be written.
+/// Directory of kdumpctl's initrds if /boot cannot be written.
 const FEDORA_INITRDS: &str = "/var/lib/kdump";
 
-/// Where settings of the kernel go, whether or not a configuration is there already.
+/// Destination of kernel settings, even if a config already exists.
 pub(super) const KERNEL: &str = "kernel settings in /etc/sysctl.d/60-kdump-loader.conf";
 
 /// The service of this distribution.
@@ -154,7 +157,7 @@ pub(super) fn suse(variables: &mut Variables) {
             None => variables.not("KDUMP_CPUS", *at, format!("{cpus:?} is not a number")),
         }
     }
-    // load.sh adds it to what it appends of its own accord; in place of that only if a whole command line is given.
+    // load.sh adds it to its own defaults, or uses it alone if a whole command line is given.
     let added = append.map(|(at, append)| (at, if line.is_some() { append } else { format!("{default} {append}") }));
     let added = added.or_else(|| cpus.filter(|_| line.is_none()).map(|(at, _)| (at, default.clone())));
     variables.command_line(line, added, ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_APPEND"], "");

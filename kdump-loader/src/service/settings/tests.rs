@@ -1,4 +1,4 @@
-//! Files of three distributions, and the configuration that comes of them.
+//! Settings files of three distributions, and the resulting config.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ fn read_text(distribution: Distribution, text: &str) -> Read {
     Read { config, settings }
 }
 
-/// As the packages install them.
+/// The files that packages install.
 const DEBIAN_AS_SHIPPED: &str = "USE_KDUMP=1\nKDUMP_KERNEL=/var/lib/kdump/vmlinuz\nKDUMP_INITRD=/var/lib/kdump/initrd.img\n\
      KDUMP_COREDIR=\"/var/crash\"\n#KDUMP_CMDLINE_APPEND=\"x\"\n";
 const FEDORA_AS_SHIPPED: &str = "KDUMP_COMMANDLINE_APPEND=\"irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off \
@@ -47,7 +47,7 @@ const FEDORA_AS_SHIPPED: &str = "KDUMP_COMMANDLINE_APPEND=\"irqpoll nr_cpus=1 re
      #KDUMP_BOOTDIR=\"/boot\"\nKDUMP_IMG=\"vmlinuz\"\nKDUMP_IMG_EXT=\"\"\n";
 
 #[test]
-fn files_as_shipped_change_nothing() {
+fn shipped_settings_change_nothing() {
     let plain = |distribution: Distribution| Config::parse(&distribution.configuration(&Settings::default()), "6.12").unwrap();
     let debian = read_text(Distribution::Debian, DEBIAN_AS_SHIPPED);
     assert_eq!((debian.config.clone(), debian.fates()), (plain(Distribution::Debian), vec![]));
@@ -73,7 +73,7 @@ fn debian_settings_are_taken_over() {
 }
 
 #[test]
-fn whole_command_line_takes_the_running_kernels_place() {
+fn whole_command_line_replaces_the_running_kernels() {
     let read = read_text(Distribution::Debian, "KDUMP_CMDLINE=\"root=/dev/vda ro\"\n");
     assert_eq!((read.append(), read.config.options.reuse_cmdline), (&*format!("root=/dev/vda ro {DEBIAN_APPEND}"), false));
     let text = "KDUMP_COMMANDLINE=\"ro quiet hugepages=4\"\nKDUMP_COMMANDLINE_REMOVE=\"hugepages quiet\"\nKDUMP_COMMANDLINE_APPEND=\"nr_cpus=1\"";
@@ -105,7 +105,7 @@ fn opensuse_settings_are_taken_over() {
 }
 
 #[test]
-fn what_is_not_taken_over_is_named_with_its_line_and_reason() {
+fn other_settings_are_named_with_line_and_reason() {
     let text = "USE_KDUMP=0\nKDUMP_CMDLINE_APPEND=\"$KDUMP_CMDLINE_APPEND x\"\nSSH=\"a@b\"\nKDUMP_KEXEC_ARGS=--entry=1\nif true; then\nMINE=1\nfi\n";
     let read = read_text(Distribution::Debian, text);
     let expected = [

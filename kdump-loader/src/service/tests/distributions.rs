@@ -5,12 +5,12 @@ use std::process::Command;
 use super::*;
 
 #[test]
-fn unknown_distribution_is_asked_and_nothing_is_done() {
+fn unknown_distribution_is_an_error_before_any_change() {
     for text in ["ID=arch\n", "ID=alpine\n", "ID=nixos\n", "", "ID=mylinux\nID_LIKE=\"otherlinux\"\n"] {
         let root = Root::new();
         root.file("etc/os-release", text);
         let before = root.contents();
-        let ask = |distribution| install(&root.turn(), PROGRAM, Choice { mask_conflicts: false, distribution });
+        let ask = |distribution| install(&root.access(), PROGRAM, Choice { mask_conflicts: false, distribution });
         let error = ask(None).unwrap_err().to_string();
         assert!(error.contains("--distribution debian, fedora or suse"), "{error}");
         assert_eq!(root.contents(), before);
@@ -23,7 +23,7 @@ fn unknown_distribution_is_asked_and_nothing_is_done() {
 }
 
 #[test]
-fn settings_of_the_service_whose_place_is_taken_are_in_the_configuration() {
+fn settings_of_the_replaced_service_are_in_the_config() {
     let root = Root::debian();
     root.file(
         "etc/default/kdump-tools",
@@ -39,11 +39,11 @@ fn settings_of_the_service_whose_place_is_taken_are_in_the_configuration() {
 }
 
 #[test]
-fn settings_are_named_where_the_configuration_was_there_already() {
+fn settings_are_named_if_the_config_already_exists() {
     let root = Root::debian();
     let settings = "KDUMP_KERNEL=/boot/mine\nKDUMP_SYSCTL=\"vm.panic_on_oom=1\"\nFTP=host\n";
     root.file("etc/default/kdump-tools", settings);
-    // As of Debian's package.
+    // The config of Debian's package.
     let shipped = include_str!("../dist/kdump-loader.toml");
     root.file("etc/kdump-loader.toml", shipped);
     let told = || -> Vec<String> {
@@ -65,7 +65,7 @@ fn settings_are_named_where_the_configuration_was_there_already() {
 }
 
 #[test]
-fn units_stay_enabled_when_all_units_are_set_to_their_presets() {
+fn units_stay_enabled_after_presets_are_applied() {
     let root = Root::new();
     // As on Fedora.
     root.file("usr/lib/systemd/system-preset/99-default-disable.preset", "disable *\n");

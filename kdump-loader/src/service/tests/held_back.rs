@@ -1,11 +1,11 @@
-//! Services and rules that somebody else has put there.
+//! Services and rules of other packages and of the administrator.
 
 use std::process::Command;
 
 use super::*;
 
 #[test]
-fn conflicts_are_named_with_path_and_line_until_they_are_held_back() {
+fn conflicts_are_named_with_path_and_line_until_masked() {
     let root = Root::debian();
     let rule = "/usr/lib/udev/rules.d/50-kdump-tools.rules:1: PROGRAM=/usr/sbin/kdump-config try-reload";
     let unit = "/usr/lib/systemd/system/kdump-tools.service: kdump-tools.service";
@@ -30,7 +30,7 @@ fn unit_that_arms_still_saves() {
 }
 
 #[test]
-fn unit_that_is_not_held_back_arms_before_ours_and_one_that_is_delays_nothing() {
+fn unmasked_unit_arms_first_and_masked_unit_delays_nothing() {
     let root = Root::debian();
     let before = root.contents();
     root.install(false).unwrap();
@@ -47,7 +47,7 @@ fn unit_that_is_not_held_back_arms_before_ours_and_one_that_is_delays_nothing() 
 }
 
 #[test]
-fn unit_that_arms_first_and_starts_after_basic_target_makes_no_ordering_cycle() {
+fn unit_after_basic_target_causes_no_ordering_cycle() {
     let root = Root::new();
     root.file(
         DEBIAN_UNIT,
@@ -80,7 +80,7 @@ fn unit_that_arms_first_and_starts_after_basic_target_makes_no_ordering_cycle() 
 }
 
 #[test]
-fn what_the_administrator_has_held_back_is_no_conflict_and_stays() {
+fn unit_masked_by_the_administrator_is_no_conflict_and_stays() {
     let root = Root::debian();
     root.link(MASK, "/dev/null");
     root.file("etc/systemd/system/kdump-tools.service.d/mine.conf", "[Unit]\nConditionPathExists=/proc/vmcore\n");
@@ -92,7 +92,7 @@ fn what_the_administrator_has_held_back_is_no_conflict_and_stays() {
 }
 
 #[test]
-fn unit_that_nobody_wants_or_that_is_masked_is_no_conflict() {
+fn disabled_or_masked_unit_is_no_conflict() {
     let root = Root::debian();
     fs::remove_file(root.path().join(DEBIAN_ENABLED)).unwrap();
     assert_eq!(conflicting(&root).len(), 1, "the rule alone");
@@ -102,7 +102,7 @@ fn unit_that_nobody_wants_or_that_is_masked_is_no_conflict() {
 }
 
 #[test]
-fn fedora_and_opensuse_are_known_by_their_units_and_rules() {
+fn units_and_rules_of_fedora_and_opensuse_are_found() {
     let root = Root::new();
     for unit in ["kdump.service", "kdump-early.service"] {
         root.file(&format!("usr/lib/systemd/system/{unit}"), "");
@@ -126,7 +126,7 @@ fn fedora_and_opensuse_are_known_by_their_units_and_rules() {
 }
 
 #[test]
-fn rule_of_the_administrator_is_named_and_nothing_is_done() {
+fn rule_of_the_administrator_is_an_error_before_any_change() {
     let root = Root::debian();
     root.file("etc/udev/rules.d/90-mine.rules", "ACTION==\"add\", RUN+=\"/sbin/kexec -p /boot/x\"\n");
     let before = root.contents();

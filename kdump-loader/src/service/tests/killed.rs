@@ -1,4 +1,4 @@
-//! Killed at every system call that changes something, and run beside one another.
+//! Installations that are killed at every system call that changes something, and concurrent ones.
 
 use std::thread;
 
@@ -11,19 +11,19 @@ const MANY: u32 = 500;
 /// Another program than [`PROGRAM`].
 const NEWER: Program<'static> = Program(b"a newer program");
 
-/// A Debian on which something is in the way of most files, as far as it may be.
+/// A Debian that already has other files at most paths of the service.
 fn machine() -> Root {
     let root = Root::debian();
     root.file("usr/sbin/kdump-loader", "by hand");
     root.file("etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf", "[Unit]\nDescription=mine\n");
     root.link("etc/systemd/system/multi-user.target.wants/kdump-loader.service", "elsewhere");
-    // Every machine has it.
+    // Every machine has this directory.
     fs::create_dir_all(root.path().join("var/lib")).unwrap();
     root
 }
 
-/// Runs a change that is killed at its first, second, third… system call, and then each way to recover. Both must lead where they lead
-/// without the kill.
+/// Runs a change that is killed at its first, second, third… system call, and then each way to
+/// recover. The results must be the same as without the kill.
 fn killed_everywhere(prepare: fn(&Root), change: fn(&Tree) -> Result<(), Error>, after: fn(&Root)) {
     for lives in 0..MANY {
         let mut ended = false;
@@ -50,7 +50,7 @@ fn killed_everywhere(prepare: fn(&Root), change: fn(&Tree) -> Result<(), Error>,
 }
 
 fn install_newer(root: &Root) {
-    install(&root.turn(), NEWER, choice(true)).unwrap();
+    install(&root.access(), NEWER, choice(true)).unwrap();
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn killed_removal_is_finished_or_installed_again() {
 }
 
 #[test]
-fn installations_beside_removals_leave_a_machine_that_can_be_restored() {
+fn concurrent_runs_leave_a_machine_that_can_be_restored() {
     const ROUNDS: usize = 20;
     let root = machine();
     let before = root.contents();
@@ -81,7 +81,7 @@ fn installations_beside_removals_leave_a_machine_that_can_be_restored() {
                 let root = &root;
                 scope.spawn(move || {
                     if (worker + round) % 2 == 0 {
-                        install(&root.turn(), if worker < 2 { PROGRAM } else { NEWER }, choice(true)).unwrap();
+                        install(&root.access(), if worker < 2 { PROGRAM } else { NEWER }, choice(true)).unwrap();
                     } else {
                         root.uninstall();
                     }

@@ -1,4 +1,5 @@
-//! Whatever was there before: twice is once, taken back is as before, refused is untouched, and killed in the middle can be undone.
+//! Properties on arbitrary machines: a second run changes nothing, uninstalling restores the
+//! machine, an error changes nothing, and a killed run can be rolled back.
 
 use proptest::prelude::*;
 
@@ -10,17 +11,17 @@ use crate::service::tree::Tree;
 /// How many files and links are written on a Debian.
 const PLACES: usize = 12;
 
-/// What may lie where the service goes.
+/// What may be at a path of the service.
 #[derive(Clone, Debug)]
 enum Before {
     Nothing,
-    /// A file of somebody's.
+    /// Another file.
     File(Vec<u8>, bool),
-    /// What is going to be there.
+    /// The file that will be installed.
     Same,
-    /// A link of somebody's.
+    /// Another link.
     Link(&'static str),
-    /// Something in the way.
+    /// An obstacle.
     Directory,
 }
 
@@ -74,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn taken_back_is_as_it_was(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
+    fn uninstalling_restores_any_tree(befores in prop::collection::vec(before(), PLACES), debian: bool, mask: bool) {
         let root = machine(&befores, debian);
         let before = root.contents();
         if root.install(mask).is_err() {
@@ -88,9 +89,10 @@ proptest! {
         prop_assert_eq!(root.contents(), before);
     }
 
-    /// The ledger is written first. Whatever part of the rest was done when the machine lost its power, it can be taken back, or gone on with.
+    /// The ledger is written first. If the machine loses power later, the installation can be
+    /// rolled back or finished.
     #[test]
-    fn killed_in_the_middle_can_be_undone_and_finished(
+    fn killed_run_can_be_rolled_back_and_finished(
         befores in prop::collection::vec(before(), PLACES), debian: bool, undone in prop::collection::vec(0..3, 32), finish: bool,
     ) {
         let root = machine(&befores, debian);
@@ -104,10 +106,10 @@ proptest! {
         for (entry, undone) in entries.iter().filter(|entry| entry.made != ledger::Made::Directory).zip(undone) {
             match (undone, entry.kept) {
                 (0, _) => {}
-                // Killed before it was kept, or written.
+                // Killed before the old file was kept.
                 (_, false) => tree.remove(&entry.path).unwrap(),
                 (1, true) => tree.restore(&entry.path).unwrap(),
-                // Killed between keeping and replacing: both names are the old file's.
+                // Killed between keeping and replacing: the old file has both names.
                 (_, true) => {
                     tree.restore(&entry.path).unwrap();
                     tree.keep(&entry.path).unwrap();

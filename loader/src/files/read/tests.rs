@@ -97,7 +97,7 @@ fn file_that_changes_each_time_it_is_read_is_refused() {
         fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(times)).unwrap();
     });
     let message = result.unwrap_err().to_string();
-    assert!(message.contains("changed each of the 6 times"), "{message}");
+    assert!(message.contains("changed during each of 6 attempts"), "{message}");
     assert_eq!(times, u64::from(TRIES));
 }
 

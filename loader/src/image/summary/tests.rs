@@ -79,7 +79,7 @@ purgatory      kexec-tools
 digest         one over 5.0 MiB with zeroes: kernel, command-line
 console        none
 confidential   sev_es, by CPUID leaf 0x8000001f
-if corrupt     as the purgatory was built; others' stand still for ever
+if corrupt     as the purgatory was built; foreign purgatories hang
 command line   nr_cpus=1
 identity       abababababababababababababababababababababababababababababababab
 ";

@@ -55,13 +55,13 @@ fn what_cannot_run_is_refused_with_the_address() {
     let mut unaligned = segments();
     unaligned.iter_mut().for_each(|segment| segment.paddr += 0x1000);
     assert!(refusal(LINKED_AT + 0x1000, &unaligned).contains("2 MiB (0x1001000)"));
-    assert!(refusal(0x10, &segments()).contains("entry point is in none of its segments (0x10)"));
+    assert!(refusal(0x10, &segments()).contains("entry point is outside all of its segments (0x10)"));
     let mut overlapping = segments();
     overlapping[1].memsz = 0x20_0001;
     assert!(refusal(LINKED_AT, &overlapping).contains("overlap (0x1200000)"));
     let mut overfull = segments();
     overfull[0].memsz = 2999;
-    assert!(refusal(LINKED_AT, &overfull).contains("more bytes than memory"));
+    assert!(refusal(LINKED_AT, &overfull).contains("more bytes in the file than in memory"));
     let mut huge = segments();
     huge[0].memsz = u64::MAX / 2;
     assert!(refusal(LINKED_AT, &huge).contains("1 GiB"));

@@ -21,13 +21,13 @@ const LARGEST: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A link leads elsewhere.
-    #[error("leads out of the snapshot by a link: take the snapshot again, or put a copy of the file in the link's place")]
+    #[error("leads out of the snapshot by a link: take the snapshot again, or replace the link with a copy of the file")]
     LeadsOut,
     /// It is no regular file.
-    #[error("is {0}, but a snapshot holds regular files only: take it again")]
+    #[error("is {0}, but a snapshot holds only regular files: take the snapshot again")]
     Kind(&'static str),
     /// It is longer than any.
-    #[error("is longer than the {} MiB that such a file may have: take the snapshot again", LARGEST >> 20)]
+    #[error("is longer than the {} MiB that such a file can have: take the snapshot again", LARGEST >> 20)]
     TooLong,
 }
 

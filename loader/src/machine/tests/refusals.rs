@@ -50,7 +50,7 @@ fn garbled_file_is_named_with_what_it_should_hold() {
         fs::write(&path, content).unwrap();
     }
     let message = read_with("sys/kernel/crash_elfcorehdr_size", "many\n").unwrap_err().to_string();
-    assert!(message.contains("crash_elfcorehdr_size should hold a decimal number of bytes, but holds \"many\""), "{message}");
+    assert!(message.contains("crash_elfcorehdr_size must hold a decimal number of bytes, but holds \"many\""), "{message}");
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub enum Error {
     Relocatable(#[from] relocatable::Error),
     /// It has no table of regions.
     #[error(
-        "{} is an object, but no purgatory that could be told what to verify: it has neither {}, as the kernel's, nor {}, as kexec-tools'",
+        "{} is an ELF object, but not a known purgatory: it defines neither {}, as the kernel's does, nor {}, as \
+         kexec-tools' does; use one of these",
         path.display(), LINUX.regions(), KEXEC_TOOLS.regions()
     )]
     NoContract {
@@ -22,8 +23,8 @@ pub enum Error {
     },
     /// It has both tables.
     #[error(
-        "{} has both {}, as the kernel's purgatory, and {}, as kexec-tools': in which order it takes registers cannot be told; build \
-         it for one of them",
+        "{} defines both {}, as the kernel's purgatory does, and {}, as kexec-tools' does, so the order of its registers is \
+         unknown: build it for one of them",
         path.display(), LINUX.regions(), KEXEC_TOOLS.regions()
     )]
     Ambiguous {
@@ -31,7 +32,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// Its table has not so many places.
-    #[error("{} verifies {REGIONS} regions at most, and this image has {found}", path.display())]
+    #[error(
+        "{} verifies {REGIONS} regions at most, and this image has {found}: use this program's own purgatory by leaving \
+         --purgatory out",
+        path.display()
+    )]
     TooManyRegions {
         /// The file.
         path: PathBuf,

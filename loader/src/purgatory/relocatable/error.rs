@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use super::ENTRY_SYMBOL;
+use crate::REPORT_IT;
+
+/// What to do with an object that cannot be fully bound by its loader.
+const REBUILD: &str = "it was built with the wrong options; use one from kexec-tools or from the kernel's build";
 
 /// Why a file cannot be used as another's purgatory.
 #[derive(Debug, thiserror::Error)]
-#[error("{} cannot be bound as a relocatable purgatory", path.display())]
+#[error("{} cannot be used as a relocatable purgatory", path.display())]
 pub struct Error {
     /// The file.
     pub path: PathBuf,
@@ -25,7 +29,7 @@ pub enum Defect {
         found: Vec<u8>,
     },
     /// The ELF file is something else.
-    #[error("its {field} is {found}, not {expected}: it is no object for x86-64")]
+    #[error("its {field} is {found}, not {expected}: it is not an ELF object for x86-64")]
     Foreign {
         /// What differs.
         field: &'static str,
@@ -35,7 +39,7 @@ pub enum Defect {
         expected: u16,
     },
     /// The ELF file cannot be read.
-    #[error("it is damaged: its {what} cannot be read")]
+    #[error("its {what} cannot be read: it is damaged; copy it again")]
     Damaged {
         /// Which part.
         what: &'static str,
@@ -44,7 +48,7 @@ pub enum Defect {
         source: object::Error,
     },
     /// A loaded section's alignment is 0, with which the kernel forgets all sections before it, or no power of two.
-    #[error("its section {section} has the alignment {alignment}, which is no power of two")]
+    #[error("the alignment of its section {section} is {alignment}, which is not a power of two: it is damaged")]
     Alignment {
         /// Its name.
         section: String,
@@ -52,7 +56,7 @@ pub enum Defect {
         alignment: u64,
     },
     /// It is too large for a purgatory.
-    #[error("it would need more than {most} bytes: with section {section} it is too large")]
+    #[error("it needs more than {most} bytes, up to and including section {section}: it is damaged, or not a purgatory")]
     TooLarge {
         /// The first section that does not fit.
         section: String,
@@ -60,7 +64,7 @@ pub enum Defect {
         most: u64,
     },
     /// Relocations are of a kind that is not applied.
-    #[error("its section {section} holds relocations of kind {kind}; only SHT_RELA can be applied")]
+    #[error("its section {section} holds relocations of kind {kind}, but only SHT_RELA is supported: {REBUILD}")]
     RelocationSection {
         /// The section's name.
         section: String,
@@ -68,7 +72,7 @@ pub enum Defect {
         kind: &'static str,
     },
     /// A relocation section refers to a section or a symbol that is not there.
-    #[error("its section {section} refers to {what} {index}, which it does not have")]
+    #[error("its section {section} refers to {what} {index}, which does not exist: it is damaged")]
     Dangling {
         /// The section's name.
         section: String,
@@ -78,9 +82,7 @@ pub enum Defect {
         index: u32,
     },
     /// A relocation is of a type that is not applied.
-    #[error(
-        "its section {section} is to be relocated at {at:#x} by {kind}, which needs a linker; it was built with wrong options"
-    )]
+    #[error("its section {section} has a relocation at {at:#x} of type {kind}, which only a linker can apply: {REBUILD}")]
     RelocationType {
         /// The section that would be changed.
         section: String,
@@ -90,7 +92,7 @@ pub enum Defect {
         kind: String,
     },
     /// A relocation would change what is not in its section.
-    #[error("its section {section} is to be relocated at {at:#x}, which is not in the file's part of it")]
+    #[error("its section {section} has a relocation at {at:#x}, outside its bytes in the file: it is damaged")]
     RelocationOutside {
         /// The section that would be changed.
         section: String,
@@ -98,7 +100,7 @@ pub enum Defect {
         at: u64,
     },
     /// A relocation needs a symbol that is nowhere in the image.
-    #[error("it uses the symbol {symbol:?}, which is {what}")]
+    #[error("it uses the symbol {symbol:?}, which is {what}: {REBUILD}")]
     Target {
         /// The symbol's name, or its section's.
         symbol: String,
@@ -106,7 +108,7 @@ pub enum Defect {
         what: &'static str,
     },
     /// A value does not fit where it is to be written.
-    #[error("{kind} against {symbol:?} at offset {at:#x} overflows: {value:#x} does not fit; {}", remedy(*limit))]
+    #[error("its relocation {kind} against {symbol:?} at {at:#x} overflows: {value:#x} does not fit; {}", remedy(*limit))]
     Overflow {
         /// `R_X86_64_32`, …
         kind: &'static str,
@@ -120,25 +122,25 @@ pub enum Defect {
         limit: Option<u64>,
     },
     /// A symbol is not there.
-    #[error("it does not define the global symbol {symbol}")]
+    #[error("it does not define the global symbol {symbol}: it is not a purgatory of a known kind")]
     NoSymbol {
         /// Its name.
         symbol: String,
     },
     /// A symbol goes on beyond the end of its section.
-    #[error("its symbol {symbol} reaches beyond the end of its section")]
+    #[error("its symbol {symbol} extends beyond the end of its section: it is damaged")]
     SymbolOutside {
         /// Its name.
         symbol: String,
     },
     /// A symbol that is to be read or written is zeroes that are not in the file.
-    #[error("its symbol {symbol} lies in a section without bytes in the file, so it cannot be written")]
+    #[error("its symbol {symbol} is in a section without bytes in the file, so it cannot be written: {REBUILD}")]
     SymbolNotInFile {
         /// Its name.
         symbol: String,
     },
     /// A symbol has another size than what is to be written.
-    #[error("its symbol {symbol} has {found} bytes, not {given}: it was built for another loader")]
+    #[error("its symbol {symbol} has {found} bytes, not {given}: it was built for another loader; use another purgatory")]
     SymbolSize {
         /// Its name.
         symbol: String,
@@ -148,10 +150,10 @@ pub enum Defect {
         given: u64,
     },
     /// Execution would begin in data.
-    #[error("its symbol {ENTRY_SYMBOL} is not in an executable section")]
+    #[error("its symbol {ENTRY_SYMBOL} is not in an executable section: {REBUILD}")]
     EntryNotCode,
     /// It cannot be bound to this address.
-    #[error("its {len:#x} bytes cannot be put at {address:#x}, which is no multiple of {alignment:#x} or too high")]
+    #[error("its {len:#x} bytes cannot go to {address:#x}, which is not a multiple of {alignment:#x}, or too high: {REPORT_IT}")]
     Address {
         /// Where it was to go.
         address: u64,
@@ -166,11 +168,11 @@ pub enum Defect {
 fn remedy(limit: Option<u64>) -> String {
     match limit {
         Some(limit) => format!(
-            "it runs only below {} GiB, and the crash region lies higher: boot the running kernel with crashkernel=SIZE@OFFSET below that, \
-             without `,high`, or use a purgatory that runs anywhere",
+            "it runs only below {} GiB, but the crash region is higher: boot the running kernel with \
+             crashkernel=SIZE@OFFSET below that address and without `,high`, or use a purgatory that runs anywhere",
             limit >> 30
         ),
-        None => "it was built with wrong options".into(),
+        None => REBUILD.into(),
     }
 }
 

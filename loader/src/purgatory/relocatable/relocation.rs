@@ -185,7 +185,7 @@ impl Reader<'_, '_> {
         let sum = symbol.st_value(endian).wrapping_add_signed(entry.r_addend(endian));
         let target = match symbol.st_shndx(endian) {
             elf::SHN_UNDEF => Err("not defined"),
-            elf::SHN_COMMON => Err("common, thus given no place"),
+            elf::SHN_COMMON => Err("common, so it has no address"),
             elf::SHN_ABS => Ok(Target::Absolute(sum)),
             section => {
                 let place = section.index().and_then(|index| self.layout.place(index.into()));

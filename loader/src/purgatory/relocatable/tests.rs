@@ -74,7 +74,7 @@ fn files_that_are_no_object_for_x86_64_are_refused() {
     for bytes in [&b""[..], b"\x7fEL", b"MZ and so on"] {
         let error = Relocatable::parse(&file(bytes.to_vec())).unwrap_err();
         assert!(matches!(error.defect, Defect::NotElf { .. }), "{bytes:?}");
-        assert_eq!(error.to_string(), "purgatory.ro cannot be bound as a relocatable purgatory");
+        assert_eq!(error.to_string(), "purgatory.ro cannot be used as a relocatable purgatory");
     }
     assert!(matches!(refused(|object| object.machine = EM_386), Defect::Foreign { field: "machine", found: 3, .. }));
     assert!(matches!(refused(|object| object.file_type = ET_DYN), Defect::Foreign { field: "type", found: 3, .. }));

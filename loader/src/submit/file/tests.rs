@@ -26,7 +26,7 @@ fn every_errno_has_words_with_a_remedy() {
         (libc::EINVAL, "command line of 42 bytes"),
         (libc::EACCES, "ima_policy"),
         (libc::ENODATA, "it has none"),
-        (libc::ENOKEY, "enrol the key"),
+        (libc::ENOKEY, "enroll the key"),
         (libc::EKEYREJECTED, "revoked"),
         (libc::EKEYREJECTED, "changed after it was signed"),
         (libc::EKEYREVOKED, "dm-crypt key"),

@@ -103,7 +103,7 @@ impl Parts {
             ("relocatable_kernel", self.relocatable_kernel != 0),
             ("XLF_CAN_BE_LOADED_ABOVE_4G", self.xloadflags & 2 != 0),
             ("its setup header ends", (0x62..=0x8e).contains(&self.jump_operand)),
-            ("the payload goes to", self.syssize != 0 && payload <= in_file),
+            ("the payload ends at", self.syssize != 0 && payload <= in_file),
             ("64-bit entry point", payload > 0x200),
             ("init_size", u64::from(self.init_size) >= payload),
         ]

@@ -121,37 +121,37 @@ impl Cause {
     pub fn reason(&self) -> String {
         match self {
             Self::NotAsked => "the running kernel was booted without crashkernel=".into(),
-            Self::NotSupported => "the running kernel cannot reserve any (/sys/kernel/kexec_crash_size is missing)".into(),
+            Self::NotSupported => "the running kernel cannot reserve memory (/sys/kernel/kexec_crash_size is missing)".into(),
             Self::Xen { domain: Xen::Dom0 } => "this is Xen's dom0, in which Linux ignores crashkernel=".into(),
             Self::Xen { domain: Xen::Guest } => "this is a paravirtualized Xen guest, in which Linux ignores crashkernel=".into(),
             Self::Unreadable { asked, defect: Defect::Auto } => {
-                format!("the running kernel reserves nothing for {asked}, which only Red Hat's older kernels understand")
+                format!("the running kernel reserves nothing for {asked}, which only older Red Hat kernels understand")
             }
             Self::Unreadable { asked, defect: Defect::NoSize } => format!("the running kernel cannot read {asked}"),
             Self::NoRange { asked, ram } => {
                 format!("{asked} reserves nothing on a machine with {} MiB of memory", ram / MIB)
             }
             Self::Zero { asked } => format!("{asked} on the running kernel's command line asks for 0 bytes"),
-            Self::OnlyCompanion { asked } => format!("{asked} reserves nothing alone"),
+            Self::OnlyCompanion { asked } => format!("{asked} reserves nothing by itself"),
             Self::MoreThanMemory { asked, size, ram } => {
                 format!("{asked} asks for {} MiB, but this machine has {} MiB of memory", size / MIB, ram / MIB)
             }
             Self::InUse { asked, size, base } => {
-                format!("{asked} asks for {} MiB at the fixed address {base:#x}, which were not free at boot", size / MIB)
+                format!("{asked} asks for {} MiB at the fixed address {base:#x}, which was not free at boot", size / MIB)
             }
             Self::NothingHigh { asked, .. } => {
                 format!("{asked} asks for memory above 4 GiB, but this machine has none there")
             }
             Self::NoLowRoom { asked, low: Some(low) } => format!(
-                "the kernel found no room below 4 GiB for the {} MiB of {asked}, so it gave up the rest as well",
+                "the kernel found no room below 4 GiB for the {} MiB of {asked}, so it reserved nothing at all",
                 low / MIB
             ),
             Self::NoLowRoom { asked, low: None } => {
-                format!("{asked} needs some memory below 4 GiB as well, for which the kernel found no room there")
+                format!("{asked} also needs some memory below 4 GiB, and the kernel found no room there")
             }
             Self::NoRoom { asked, .. } => format!("the kernel found no room for {asked} at boot"),
             Self::GivenBack { asked } => format!(
-                "the kernel reserved memory for {asked} at boot, and it has been given back since: a 0 was written to \
+                "the kernel reserved memory for {asked} at boot, but it was given back later: a 0 was written to \
                  /sys/kernel/kexec_crash_size"
             ),
             Self::NoRoomOrGivenBack { asked, .. } => format!(
@@ -169,26 +169,28 @@ impl Cause {
         };
         match self {
             Self::NotAsked => "add crashkernel=256M to its command line and reboot".into(),
-            Self::NotSupported => "boot one with CONFIG_KEXEC, CONFIG_CRASH_DUMP and crashkernel=256M".into(),
+            Self::NotSupported => "boot one that has CONFIG_KEXEC and CONFIG_CRASH_DUMP, with crashkernel=256M".into(),
             Self::Xen { domain: Xen::Dom0 } => {
-                "put crashkernel=256M on the command line of Xen itself, and load with kexec-tools, which hands the image to Xen; \
-                 this loader cannot"
+                "put crashkernel=256M on the command line of Xen itself, and use kexec-tools, which can pass the image to \
+                 Xen; this loader cannot"
                     .into()
             }
             Self::Xen { domain: Xen::Guest } => {
                 "make it a PVH or HVM guest, or dump it from dom0 (on_crash = \"coredump-restart\" in its xl.cfg)".into()
             }
-            Self::Unreadable { defect: Defect::Auto, .. } => "replace auto by a size, crashkernel=256M, and reboot".into(),
+            Self::Unreadable { defect: Defect::Auto, .. } => {
+                "replace auto with a size, such as crashkernel=256M, and reboot".into()
+            }
             Self::Unreadable { asked, .. } if asked.ends_with(",cma") => {
-                "only Linux 6.17 and newer know ,cma: take this word out, leave a size like crashkernel=256M, and reboot".into()
+                "only Linux 6.17 and newer know ,cma: take this word out, keep a size like crashkernel=256M, and reboot".into()
             }
             Self::Unreadable { .. } => {
                 "write a size like crashkernel=256M, or ranges like crashkernel=1G-4G:192M,4G-:256M, and reboot".into()
             }
             Self::NoRange { .. } => {
-                "add a range that holds it, or replace the list by a size like crashkernel=256M, and reboot".into()
+                "add a range that includes this size, or replace the list with a size like crashkernel=256M, and reboot".into()
             }
-            Self::Zero { .. } => "replace it by crashkernel=256M and reboot".into(),
+            Self::Zero { .. } => "replace it with crashkernel=256M and reboot".into(),
             Self::OnlyCompanion { .. } => "put crashkernel=256M before it and reboot".into(),
             Self::MoreThanMemory { size, ram, .. } => smaller(&(*ram / 2).min(*size)),
             Self::InUse { size, .. } => format!("leave out the address, crashkernel={}M, and reboot", size / MIB),
@@ -196,12 +198,14 @@ impl Cause {
                 format!("leave out ,high and ,low: crashkernel={}M, or less if that finds no room, and reboot", size / MIB)
             }
             Self::NoLowRoom { low: Some(_), .. } => "ask for less with ,low, or leave that word out, and reboot".into(),
-            Self::NoLowRoom { low: None, .. } => "say how much, crashkernel=72M,low beside it, and reboot".into(),
+            Self::NoLowRoom { low: None, .. } => "limit it, with crashkernel=72M,low beside it, and reboot".into(),
             Self::NoRoom { size, .. } => smaller(size),
             Self::GivenBack { .. } => {
-                "reboot, for a running kernel cannot reserve it again, and find out what wrote the 0".into()
+                "find out what wrote the 0, then reboot: a running kernel cannot reserve the memory again".into()
             }
-            Self::NoRoomOrGivenBack { size, .. } => format!("reboot; if `dmesg | grep crashkernel` shows then that there is no room, {}", smaller(size)),
+            Self::NoRoomOrGivenBack { size, .. } => {
+                format!("reboot; if `dmesg | grep crashkernel` then reports no room, {}", smaller(size))
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ fn high_that_finds_no_room_is_told_a_smaller_size_of_its_own() {
 #[test]
 fn low_or_cma_alone_is_told_what_is_missing() {
     for line in ["crashkernel=72M,low", "crashkernel=1G,cma"] {
-        assert_cause(line, LARGE, Evidence::default(), "only_companion", &[line, "reserves nothing alone"]);
+        assert_cause(line, LARGE, Evidence::default(), "only_companion", &[line, "reserves nothing by itself"]);
     }
 }
 
