@@ -1,4 +1,4 @@
-//! Hands the linker its scripts and the sizes in them: of the block, as the contract defines it, and of the stacks.
+//! Passes the linker scripts to the linker, with the size of the block from the contract and the sizes of the stacks.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const STACK_SIZE: usize = 19 << 8;
 const TRAP_STACK_SIZE: usize = 3 << 8;
 
 fn main() {
-    // On the host only the library is linked, and only into tests.
+    // On the host only tests are linked.
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("purgatory") {
         return;
     }

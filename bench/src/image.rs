@@ -94,7 +94,7 @@ impl Kind {
         // The kernel takes segments of at most half of it.
         machine.total_ram += 4 * region.len();
         machine.system_ram.push(region);
-        machine.cpu.sha_ni = digest::Engine::detect(EngineId::ShaNi).is_some();
+        machine.cpu.sha_ni = digest::Engine::detect(digest::EngineKind::ShaNi).is_some();
         Ok(machine)
     }
 }

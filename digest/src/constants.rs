@@ -1,6 +1,6 @@
 //! The constants of SHA-256 and the last step of every digest.
 
-use crate::{BLOCK_LEN, Block, Digest, State};
+use crate::{BLOCK_LEN, Block, DIGEST_LEN, Digest, State};
 
 /// Initial hash value (FIPS 180-4 §5.3.3).
 #[rustfmt::skip]
@@ -8,7 +8,7 @@ pub const INITIAL: State = [
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 ];
 
-/// Sixty-four words, four of which fill a vector register where they lie.
+/// Sixty-four words, aligned so that a vector register can load four of them.
 #[repr(align(16))]
 pub struct RoundConstants(pub [u32; 64]);
 
@@ -25,22 +25,22 @@ pub static K: RoundConstants = RoundConstants([
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ]);
 
-/// Fills the one or two blocks that end a message of `message_len` bytes, whose last `rest` bytes do not fill a block, and says
-/// how many blocks that is (FIPS 180-4 §5.1.1).
+/// Pads a message of `message_len` bytes, whose last bytes `rest` do not fill a block. Fills one or two blocks, and returns how many
+/// (FIPS 180-4 §5.1.1).
 pub fn pad(rest: &[u8], message_len: u64, last: &mut [Block; 2]) -> usize {
     let bytes = last.as_flattened_mut();
     bytes.fill(0);
     bytes[..rest.len()].copy_from_slice(rest);
     bytes[rest.len()] = 0x80;
     let blocks = if rest.len() + 1 + 8 <= BLOCK_LEN { 1 } else { 2 };
-    // A message of 2^61 bytes would not fit any machine, so the length in bits fits.
+    // No machine can hold a message of 2^61 bytes, so the length in bits fits.
     bytes[blocks * BLOCK_LEN - 8..blocks * BLOCK_LEN].copy_from_slice(&(message_len * 8).to_be_bytes());
     blocks
 }
 
-/// The digest that a final state stands for.
+/// The digest of a final state.
 pub fn digest_of(state: &State) -> Digest {
-    let mut digest = [0; handoff::DIGEST_LEN];
+    let mut digest = [0; DIGEST_LEN];
     for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();
     }

@@ -1,9 +1,7 @@
 //! Every engine: its name, what it needs of the CPU, and its compression function.
 //!
-//! To add one: a number in `handoff::EngineId`, a file in `engine/` that exports a `compress`, a variant here; ARCHITECTURE.md has the
-//! rest of the way. The tests in `tests/` run every engine that the CPU has and every number of streams.
-
-use handoff::EngineId;
+//! To add one, write a file in `engine/` that exports `compress`, and add a variant here. The compiler then finds every user that
+//! must tell engines apart. The tests in `tests/` run every engine that the CPU has, with every number of streams.
 
 use crate::{Block, State};
 
@@ -12,8 +10,30 @@ mod sha_ni;
 
 pub use sha_ni::ShaNi;
 
-/// Most streams that any engine runs side by side.
+/// Largest number of streams of any engine.
 pub const MAX_STREAMS: usize = if sha_ni::STREAMS > soft::STREAMS { sha_ni::STREAMS } else { soft::STREAMS };
+
+/// An implementation of SHA-256's compression function, whether or not this CPU can run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The portable one; needs nothing of the CPU.
+    Soft,
+    /// Several interleaved streams of SHA-NI; needs SHA, SSSE3 and SSE4.1.
+    ShaNi,
+}
+
+impl EngineKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Soft, Self::ShaNi];
+
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::ShaNi => "sha-ni",
+        }
+    }
+}
 
 /// An implementation of SHA-256's compression function that this CPU can run.
 #[derive(Clone, Copy, Debug)]
@@ -30,28 +50,28 @@ impl Engine {
         Self::Soft
     }
 
-    /// The engine with this number, if this CPU can run it. Executes CPUID for all but [`EngineId::Soft`].
-    pub fn detect(id: EngineId) -> Option<Self> {
-        match id {
-            EngineId::Soft => Some(Self::Soft),
-            EngineId::ShaNi => ShaNi::detect().map(Self::ShaNi),
+    /// The engine of this kind, if this CPU can run it. Executes CPUID for all but [`EngineKind::Soft`].
+    pub fn detect(kind: EngineKind) -> Option<Self> {
+        match kind {
+            EngineKind::Soft => Some(Self::Soft),
+            EngineKind::ShaNi => ShaNi::detect().map(Self::ShaNi),
         }
     }
 
     /// The fastest engine that this CPU can run. Executes CPUID.
     pub fn fastest() -> Self {
-        Self::detect(EngineId::ShaNi).unwrap_or(Self::Soft)
+        Self::detect(EngineKind::ShaNi).unwrap_or(Self::Soft)
     }
 
-    /// Its number in the handoff block.
-    pub const fn id(self) -> EngineId {
+    /// Its kind.
+    pub const fn kind(self) -> EngineKind {
         match self {
-            Self::Soft => EngineId::Soft,
-            Self::ShaNi(_) => EngineId::ShaNi,
+            Self::Soft => EngineKind::Soft,
+            Self::ShaNi(_) => EngineKind::ShaNi,
         }
     }
 
-    /// How many streams it works on at once when it has that many, at most [`MAX_STREAMS`].
+    /// Number of streams that it works on at once, at most [`MAX_STREAMS`].
     pub const fn streams(self) -> usize {
         match self {
             Self::Soft => soft::STREAMS,
@@ -62,7 +82,7 @@ impl Engine {
     /// Runs the blocks of `runs[i]` through `states[i]`, for every `i` at once.
     ///
     /// # Panics
-    /// When the runs differ in length, or when there are more than [`Self::streams`] of them or not one for each state.
+    /// If the runs differ in length, if there are more than [`Self::streams`], or if their number differs from that of the states.
     pub fn compress(self, states: &mut [State], runs: &[&[Block]]) {
         assert!(states.len() == runs.len() && runs.len() <= self.streams(), "one run for each stream");
         assert!(runs.iter().all(|run| run.len() == runs[0].len()), "streams move in step");
@@ -71,6 +91,7 @@ impl Engine {
             Self::ShaNi(cpu) => sha_ni::compress(cpu, states, runs),
         }
     }
+
     /// Runs the blocks of `run` through `state`.
     pub fn compress_one(self, state: &mut State, run: &[Block]) {
         match self {

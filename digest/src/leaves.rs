@@ -1,8 +1,9 @@
 //! Many leaves, as many at a time as the engine has streams.
 //!
-//! On entry: the leaves in any order and of any length. On exit: every leaf's digest was handed out exactly once, with the
-//! leaf's position; leaves that started together may end in any order. A stream that finishes takes the next leaf at once,
-//! wherever it comes from, so borders between segments cost nothing.
+//! *On entry*: leaves of any length.
+//!
+//! *On exit*: every leaf's digest was passed on exactly once, with the leaf's position. Leaves that started together may end in any
+//! order. A stream that finishes takes the next leaf at once, also from the next segment, so borders between segments cost nothing.
 
 use crate::constants::{INITIAL, digest_of, pad};
 use crate::engine::{Engine, MAX_STREAMS};
@@ -19,7 +20,7 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    /// A lane with nothing left to do.
+    /// A lane without work.
     const IDLE: Self = Self { position: 0, blocks: &[], last: [[0; 64]; 2], last_count: 0, last_done: 0 };
 
     fn new(position: usize, leaf: &'a [u8]) -> Self {
@@ -29,7 +30,7 @@ impl<'a> Lane<'a> {
         lane
     }
 
-    /// The longest run of blocks that lie behind one another in memory.
+    /// The longest run of blocks that are adjacent in memory.
     fn run(&self) -> &[Block] {
         if self.blocks.is_empty() { &self.last[self.last_done..self.last_count] } else { self.blocks }
     }
@@ -67,7 +68,7 @@ pub fn digest_leaves<'a>(engine: Engine, leaves: impl Iterator<Item = &'a [u8]>,
         for (lane, state) in lanes[..active].iter().zip(&states).filter(|(lane, _)| lane.is_finished()) {
             each(lane.position, digest_of(state));
         }
-        // From the back, so that the lane that fills a gap has been looked at already.
+        // Backwards, so that the lane that fills a gap was already checked.
         for index in (0..active).rev() {
             if lanes[index].is_finished() {
                 active -= 1;
@@ -78,7 +79,7 @@ pub fn digest_leaves<'a>(engine: Engine, leaves: impl Iterator<Item = &'a [u8]>,
     }
 }
 
-/// Moves all lanes on by as many blocks as the shortest run has.
+/// Advances all lanes by the length of the shortest run.
 fn step(engine: Engine, states: &mut [State], lanes: &mut [Lane<'_>]) {
     let count = lanes.iter().map(|lane| lane.run().len()).min().unwrap_or(0);
     let mut runs: [&[Block]; MAX_STREAMS] = [&[]; MAX_STREAMS];

@@ -1,4 +1,4 @@
-//! One message in pieces: what the seal is made with.
+//! One message in pieces. The seal is made this way.
 
 use crate::constants::{INITIAL, digest_of, pad};
 use crate::{BLOCK_LEN, Block, Digest, Engine, State};
@@ -8,13 +8,13 @@ use crate::{BLOCK_LEN, Block, Digest, Engine, State};
 pub struct Sha256 {
     engine: Engine,
     state: State,
-    /// The bytes that did not fill a block yet are the first `len % BLOCK_LEN`.
+    /// The first `len % BLOCK_LEN` bytes are those that did not fill a block yet.
     pending: Block,
     len: u64,
 }
 
 impl Sha256 {
-    /// The digest of nothing, yet.
+    /// An empty message.
     pub const fn new(engine: Engine) -> Self {
         Self { engine, state: INITIAL, pending: [0; BLOCK_LEN], len: 0 }
     }
@@ -37,7 +37,7 @@ impl Sha256 {
         self.pending[..rest.len()].copy_from_slice(rest);
     }
 
-    /// The digest of everything appended.
+    /// The digest of the message.
     pub fn finish(mut self) -> Digest {
         let filled = (self.len % BLOCK_LEN as u64) as usize;
         let mut last = [[0; BLOCK_LEN]; 2];

@@ -1,8 +1,8 @@
-//! The proof that memory is zero: exact, and a tenth of the cost of a digest.
+//! Proves that memory is zero, exactly and at a tenth of the cost of a digest.
 
 use zerocopy::transmute;
 
-/// Bytes looked at before each decision: a cache line.
+/// Bytes read before each decision: a cache line.
 const STRIDE: usize = 64;
 
 /// The position of the first byte that is not zero.
@@ -13,8 +13,8 @@ pub fn first_nonzero(bytes: &[u8]) -> Option<usize> {
     bytes[clean..].iter().position(|&byte| byte != 0).map(|position| clean + position)
 }
 
-/// Eight loads and one decision, written out: a loop over bytes is left to the compiler's mood, which in a crate that is compiled for
-/// size means byte by byte, ten times slower than memory.
+/// Eight loads and one decision, written out. In a crate compiled for size, the compiler would turn a loop into one byte at a time, ten
+/// times slower than memory.
 fn is_zero(stride: &[u8; STRIDE]) -> bool {
     let [a, b, c, d, e, f, g, h]: [u64; 8] = transmute!(*stride);
     a | b | c | d | e | f | g | h == 0
@@ -29,7 +29,7 @@ mod tests {
     fn one_bit_anywhere_is_found() {
         let mut bytes = std::vec![0; 3 * STRIDE + 17];
         assert_eq!(first_nonzero(&bytes), None);
-        // Miri takes a minute for all: some in every stride and in the rest will do there.
+        // Miri is slow: it tries some positions in every stride and in the rest.
         for position in (0..bytes.len()).step_by(if cfg!(miri) { 37 } else { 1 }) {
             for bit in [0, 7] {
                 bytes[position] = 1 << bit;

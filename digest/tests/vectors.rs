@@ -1,15 +1,14 @@
-//! The same known answers for every engine and every number of streams. An engine that this CPU lacks is left out without a word;
-//! `cavp` reports it. Miri, which takes a hundredth of a second for a block, is given shorter messages.
+//! Known answers for every engine and every number of streams. Engines that this CPU lacks are skipped here; `cavp` reports them.
+//! Miri takes a hundredth of a second for a block, so its messages are shorter.
 
-use digest::{Digest, Engine, Sha256, digest_leaves};
-use handoff::EngineId;
+use digest::{Digest, Engine, EngineKind, Sha256, digest_leaves};
 
-/// Every engine this CPU can run; the portable one at least, and under Miri, which has no CPUID, that one alone.
+/// Every engine that this CPU can run. Miri has no CPUID, so it runs only the portable one.
 fn engines() -> Vec<Engine> {
     if cfg!(miri) {
         return vec![Engine::soft()];
     }
-    EngineId::ALL.iter().filter_map(|&id| Engine::detect(id)).collect()
+    EngineKind::ALL.into_iter().filter_map(Engine::detect).collect()
 }
 
 /// Bytes in a message of several blocks.
@@ -31,7 +30,7 @@ fn as_leaf(engine: Engine, message: &[u8]) -> Digest {
     found.expect("one digest for one leaf")
 }
 
-/// Bytes without a period that a mixed-up block could hide in (a linear congruential generator; constants of Knuth's MMIX).
+/// Bytes without a short period, so that swapped blocks are detected (a linear congruential generator; constants of Knuth's MMIX).
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     (0..len)

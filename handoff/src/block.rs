@@ -1,6 +1,6 @@
 //! The block itself: fixed width, little-endian, no padding, every offset asserted.
 //!
-//! Values in a block are allegations until `purgatory/src/received.rs` has turned them into types that carry the proof.
+//! A block's values are allegations until `purgatory/src/received.rs` has turned them into types that carry the proof.
 
 use core::mem::{offset_of, size_of};
 
@@ -15,28 +15,28 @@ pub const MAGIC: [u8; 8] = *b"kdpurg\r\n";
 /// The only version of the block that this crate describes.
 pub const VERSION: u32 = 1;
 
-/// Most regions a block can hold: `KEXEC_SEGMENT_MAX` (include/uapi/linux/kexec.h) bounds the segments of an image.
+/// Maximum number of regions in a block: `KEXEC_SEGMENT_MAX` (include/uapi/linux/kexec.h) bounds the segments of an image.
 pub const MAX_REGIONS: usize = 16;
 
-/// Smallest leaf, in bytes: one page. Below it the leaf table outgrows its use.
+/// Smallest leaf, in bytes: one page. Smaller leaves would make the leaf table too large.
 pub const MIN_LEAF_SIZE: u32 = 4096;
-/// Largest leaf, in bytes. Above it a failed leaf no longer tells where the damage is.
+/// Largest leaf, in bytes. A larger one would not say where the damage is.
 pub const MAX_LEAF_SIZE: u32 = 64 << 20;
-/// Leaf size when nobody asks for another, in bytes.
+/// Default leaf size, in bytes.
 pub const DEFAULT_LEAF_SIZE: u32 = 256 << 10;
 
-/// Longest delay before a reset, in milliseconds: an hour. More is a typing error or a flipped bit.
+/// Longest delay before a reset, in milliseconds: an hour. A longer one is a typing error or a flipped bit.
 pub const MAX_RESET_DELAY_MS: u32 = 3_600_000;
-/// Delay before a reset when nobody asks for another, and the longest that an unproven block is given, in milliseconds.
+/// Default delay before a reset, in milliseconds. Also the longest delay that an unproven block can cause.
 pub const DEFAULT_RESET_DELAY_MS: u32 = 10_000;
 
-/// Highest frequency of a time-stamp counter that is believed, in kHz: 10 GHz, twice that of any CPU there is.
+/// Highest plausible frequency of a time-stamp counter, in kHz: 10 GHz, twice that of any current CPU.
 pub const MAX_TSC_KHZ: u32 = 10_000_000;
 
 /// Widest physical address of any x86-64 CPU, in bits (SDM vol. 3A, "CR3 and physical-address width").
 pub const MAX_PHYSICAL_BITS: u32 = 52;
 
-/// The highest first port of a UART: its eight registers must fit the I/O space.
+/// The highest first port of a UART: its eight registers must fit into the I/O space.
 pub const HIGHEST_CONSOLE_PORT: u16 = 0xfff8;
 
 /// A span of physical memory: `len` bytes from `start`.
@@ -66,7 +66,7 @@ pub struct ConsoleSettings {
     pub port: U32,
 }
 
-/// The registers that the capture kernel's 64-bit entry point looks at (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
+/// The registers that the capture kernel's 64-bit entry point reads (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct EntryRegs {
@@ -76,7 +76,7 @@ pub struct EntryRegs {
     pub rsi: U64,
 }
 
-/// All that the loader tells the purgatory.
+/// Everything that the loader passes to the purgatory.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Block {
@@ -86,17 +86,17 @@ pub struct Block {
     pub version: U32,
     /// `size_of::<Block>()`.
     pub size: U32,
-    /// SHA-256 of the block without this field, followed by the leaf table; the image's identity.
+    /// SHA-256 of the block without this field, followed by the leaf table. It identifies the image.
     pub seal: [u8; DIGEST_LEN],
-    /// The purgatory's own segment: `start` is where the loader bound it.
+    /// The purgatory's own segment. `start` is the address that the loader bound it to.
     pub purgatory: PhysSpan,
-    /// The crash region, in which every segment lies.
+    /// The crash region, which contains every segment.
     pub crash_region: PhysSpan,
-    /// The leaf table, inside the purgatory's segment; its length is 32 bytes times the number of leaves.
+    /// The leaf table, inside the purgatory's segment: 32 bytes for each leaf.
     pub leaf_table: PhysSpan,
     /// Bytes in a leaf: a power of two from [`MIN_LEAF_SIZE`] to [`MAX_LEAF_SIZE`].
     pub leaf_size: U32,
-    /// How many of `regions` are used, 1 to [`MAX_REGIONS`].
+    /// Number of used `regions`, 1 to [`MAX_REGIONS`].
     pub region_count: U32,
     /// A [`crate::EngineId`].
     pub engine: U32,
@@ -106,24 +106,24 @@ pub struct Block {
     pub console: ConsoleSettings,
     /// A [`crate::OnCorrupt`].
     pub on_corrupt: U32,
-    /// How long to show a failure before the reset, in milliseconds, at most [`MAX_RESET_DELAY_MS`].
+    /// Delay before a reset, so that a failure can be read, in milliseconds; at most [`MAX_RESET_DELAY_MS`].
     pub reset_delay_ms: U32,
     /// Frequency of the time-stamp counter in kHz, 1 to [`MAX_TSC_KHZ`].
     pub tsc_khz: U32,
     /// Zero.
     pub reserved0: U32,
-    /// The elfcorehdr segment: `len` is its memsz, all of which the kernel may rewrite.
+    /// The elfcorehdr segment. `len` is its memsz; the kernel may rewrite all of it.
     pub elfcorehdr: PhysSpan,
-    /// One past the highest physical address this machine can name (CPUID leaf 0x8000_0008, EAX bits 7:0), at most
+    /// One past the highest physical address of this machine (CPUID leaf 0x8000_0008, EAX bits 7:0), at most
     /// 2^[`MAX_PHYSICAL_BITS`].
     pub phys_limit: U64,
-    /// The value of `purgatory.report=` in the capture kernel's command line: [`crate::report::FIELD_LEN`] bytes.
+    /// The value of `purgatory.report=` on the capture kernel's command line: [`crate::report::FIELD_LEN`] bytes.
     pub report: PhysSpan,
-    /// How the capture kernel is entered.
+    /// The capture kernel's entry.
     pub entry: EntryRegs,
     /// Zero. Room for parity leaves, from which a corrupt leaf could be repaired.
     pub reserved1: [u8; 0x40],
-    /// The regions, in the order of their leaves; unused ones are all zero.
+    /// The regions, in the order of their leaves. Unused ones are all zero.
     pub regions: [Region; MAX_REGIONS],
 }
 
@@ -154,7 +154,7 @@ const _: () = {
 };
 
 impl Block {
-    /// A block of zeroes with magic, version and size set: where the loader starts.
+    /// A block of zeroes with magic, version and size set. The loader starts from it.
     pub fn blank() -> Self {
         use zerocopy::FromZeros;
         let mut block = Self::new_zeroed();
@@ -164,7 +164,7 @@ impl Block {
         block
     }
 
-    /// The bytes that the seal covers, in the order in which they are hashed; the leaf table follows them.
+    /// The bytes that the seal covers, in hashing order. The leaf table follows them.
     pub fn sealed_bytes(&self) -> [&[u8]; 2] {
         let (before, rest) = self.as_bytes().split_at(offset_of!(Block, seal));
         [before, &rest[DIGEST_LEN..]]

@@ -1,4 +1,4 @@
-//! What the purgatory is told to use, allowed to touch, and asked to do on corruption.
+//! The purgatory's settings: which engine it uses, which instructions it may execute, and what it does on corruption.
 
 macro_rules! wire_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal, $word:literal;)+ }) => {
@@ -11,12 +11,12 @@ macro_rules! wire_enum {
             /// Every variant, in the order of its number.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The variant with this number on the wire, if there is one.
+            /// The variant with this number in the block, if there is one.
             pub const fn from_wire(number: u32) -> Option<Self> {
                 match number { $($number => Some(Self::$variant),)+ _ => None }
             }
 
-            /// The word for it on the command line, on the console and in the report.
+            /// Its word on the command line, on the console and in the report.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
@@ -35,13 +35,13 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What to do when a segment is not what was loaded.
+    /// What to do if a segment differs from what was loaded.
     OnCorrupt {
-        /// Say so, wait `reset_delay_ms`, reset the machine.
+        /// Report it, wait `reset_delay_ms`, reset the machine.
         Reset = 1, "reset";
-        /// Say so and stop for ever.
+        /// Report it and halt the CPU.
         Halt = 2, "halt";
-        /// Say so, mark it in the report, and boot the capture kernel nevertheless.
+        /// Report it, also to the capture kernel, and boot the capture kernel anyway.
         Boot = 3, "boot";
     }
 }
@@ -51,13 +51,13 @@ wire_enum! {
     ConsoleKind {
         /// Nowhere.
         None = 0, "none";
-        /// A 16550-compatible UART behind eight consecutive I/O ports, set up by whoever used it before.
+        /// A 16550-compatible UART at eight consecutive I/O ports, with its settings from before the panic.
         Uart8250 = 1, "8250";
     }
 }
 
-/// Which instructions may be executed. SEV-ES, SEV-SNP and TDX guests raise #VC or #VE on one or the other, and nobody is there to
-/// handle it (arch/x86/coco/), so all are off unless the loader knows better.
+/// Which instructions may be executed. In SEV-ES, SEV-SNP and TDX guests each of them may raise #VC or #VE, whose handlers are gone
+/// after a panic (arch/x86/coco/). So the loader allows them only outside confidential guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Permissions(u32);
 
@@ -68,7 +68,7 @@ impl Permissions {
     pub const PORT_IO: Self = Self(1 << 1);
     /// HLT may be executed.
     pub const HLT: Self = Self(1 << 2);
-    /// RDMSR and WRMSR may be executed. Nothing does, yet.
+    /// RDMSR and WRMSR may be executed.
     pub const MSR: Self = Self(1 << 3);
     /// Debug registers may be written.
     pub const DEBUG: Self = Self(1 << 4);
@@ -77,12 +77,12 @@ impl Permissions {
     /// All of them: bare metal and ordinary guests.
     pub const ALL: Self = Self(Self::CPUID.0 | Self::PORT_IO.0 | Self::HLT.0 | Self::MSR.0 | Self::DEBUG.0);
 
-    /// The permissions with these bits, or `None` when an unknown bit is set.
+    /// The permissions with these bits, or `None` if an unknown bit is set.
     pub const fn from_wire(bits: u32) -> Option<Self> {
         if bits & !Self::ALL.0 == 0 { Some(Self(bits)) } else { None }
     }
 
-    /// The bits on the wire.
+    /// The bits in the block.
     pub const fn bits(self) -> u32 {
         self.0
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_numbers_are_refused() {
+    fn unknown_numbers_are_rejected() {
         assert_eq!(EngineId::from_wire(0), None);
         assert_eq!(EngineId::from_wire(3), None);
         assert_eq!(OnCorrupt::from_wire(0), None);

@@ -7,15 +7,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One span to verify: `file_len` bytes hashed leaf by leaf, then zeroes up to `mem_len`.
 ///
-/// Its leaves follow those of the region before it in the leaf table; only its last may be shorter than the block's leaf size.
+/// Its leaves follow those of the previous region in the leaf table. Only its last leaf may be shorter than the leaf size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Region {
     /// Physical address of the first byte.
     pub start: U64,
-    /// Bytes that came from a file or were made by the loader.
+    /// Bytes that came from a file or that the loader made.
     pub file_len: U64,
-    /// Bytes in memory; the kernel zero-filled the difference at load (`kimage_load_crash_segment`, kernel/kexec_core.c).
+    /// Bytes in memory. The kernel zero-filled the rest at load (`kimage_load_crash_segment`, kernel/kexec_core.c).
     pub mem_len: U64,
     /// A [`RegionKind`].
     pub kind: U32,
@@ -32,7 +32,7 @@ const _: () = {
     assert!(size_of::<Region>() == 0x20);
 };
 
-/// What a region holds. The number is on the wire; the name is what the console and `kdump-loader plan` print.
+/// What a region contains. The block holds the number; the console and `kdump-loader plan` print the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum RegionKind {
@@ -42,7 +42,7 @@ pub enum RegionKind {
     Kernel = 2,
     /// The capture kernel's initial RAM disk.
     Initrd = 3,
-    /// `struct boot_params` and the setup_data nodes behind it.
+    /// `struct boot_params` and the setup_data nodes after it.
     BootParams = 4,
     /// The capture kernel's command line.
     CommandLine = 5,
@@ -86,7 +86,7 @@ impl Region {
     }
 }
 
-/// How many leaves of `leaf_size` bytes `file_len` bytes are cut into.
+/// Number of leaves of `leaf_size` bytes in `file_len` bytes.
 pub const fn leaves_in(file_len: u64, leaf_size: u32) -> u64 {
     file_len.div_ceil(leaf_size as u64)
 }

@@ -1,8 +1,8 @@
-//! The report: what the purgatory tells the capture kernel's user space, through /proc/cmdline.
+//! The report: what the purgatory passes to the capture kernel's user space, through /proc/cmdline.
 //!
-//! The loader ends the command line with [`PARAMETER`] followed by [`FIELD_LEN`] spaces; the purgatory overwrites the spaces
-//! after verification. A parameter with a dot in its name is taken for a module's, so the kernel neither complains about it
-//! nor hands it to init (`unknown_bootoption`, init/main.c). Trailing spaces separate nothing.
+//! The loader ends the command line with [`PARAMETER`] and [`FIELD_LEN`] spaces. The purgatory overwrites the spaces after
+//! verification. The kernel takes a parameter with a dot in its name for a module's parameter. So it neither warns about it nor passes
+//! it to init (`unknown_bootoption`, init/main.c).
 //!
 //! ```text
 //! purgatory.report=ok,engine:sha-ni,us:7312,nmi:0,elfcorehdr:ok
@@ -14,20 +14,20 @@ use core::fmt;
 use crate::text::Text;
 use crate::{EngineId, RegionKind, Verdict};
 
-/// What stands before the field in the command line.
+/// The text before the field on the command line.
 pub const PARAMETER: &str = " purgatory.report=";
 
 /// Width of the field in bytes: enough for the longest report.
 pub const FIELD_LEN: usize = 128;
 
-/// What became of the elfcorehdr.
+/// The outcome for the elfcorehdr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elfcorehdr {
-    /// Well-formed, whether or not the kernel has rewritten it since loading.
+    /// It is well-formed, whether or not the kernel has rewritten it since loading.
     Ok,
-    /// It was broken; the load-time copy was put back.
+    /// It was broken, and the load-time copy was restored.
     Restored,
-    /// It was broken, and so was the load-time copy; possible only when told to boot whatever is corrupt.
+    /// It was broken, and so was the load-time copy. Possible only with the policy `boot`.
     Broken,
 }
 
@@ -42,10 +42,10 @@ impl Elfcorehdr {
     }
 }
 
-/// What one run of the purgatory found and used.
+/// The results of one run of the purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// How it ended.
+    /// The verdict.
     pub verdict: Verdict,
     /// The first corrupt region, if there is one.
     pub segment: Option<RegionKind>,
@@ -53,14 +53,14 @@ pub struct Report {
     pub engine: EngineId,
     /// Microseconds of the time-stamp counter from the purgatory's entry to this report.
     pub microseconds: u64,
-    /// Non-maskable interrupts that arrived in that time.
+    /// Non-maskable interrupts in that time.
     pub nmis: u32,
-    /// What became of the elfcorehdr.
+    /// The outcome for the elfcorehdr.
     pub elfcorehdr: Elfcorehdr,
 }
 
 impl Report {
-    /// Writes the report into the command line's field, padded with spaces; what does not fit is cut.
+    /// Writes the report into the command line's field, padded with spaces. Truncates what does not fit.
     pub fn fill(&self, field: &mut [u8; FIELD_LEN]) {
         field.fill(b' ');
         self.write(&mut Cursor { field, at: 0 });
@@ -88,7 +88,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Writes into a field of fixed width and drops what does not fit.
+/// Writes into a field of fixed width, and drops what does not fit.
 struct Cursor<'a> {
     field: &'a mut [u8],
     at: usize,

@@ -1,13 +1,12 @@
-//! Words and numbers without `core::fmt`: its trait objects are tables of absolute addresses, which the purgatory, having no
-//! relocations, cannot hold.
+//! Words and numbers without `core::fmt`. Its trait objects are tables of absolute addresses, and the purgatory has no relocations.
 
-/// Something that text can be written to, byte by byte; the methods chain.
+/// A sink for text, byte by byte. The methods chain.
 pub trait Text {
     /// Takes one byte.
     fn byte(&mut self, byte: u8);
 
     /// Writes `text` as it is.
-    #[inline(never)] // a loop at each of fifty calls is a kilobyte of the purgatory
+    #[inline(never)] // fifty inlined loops would cost a kilobyte of the purgatory
     fn text(&mut self, text: &str) -> &mut Self {
         text.bytes().for_each(|byte| self.byte(byte));
         self
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_people_write_them() {
+    fn numbers_have_no_leading_zeroes() {
         let mut paper = String::new();
         paper.decimal(0).text(" ").decimal(u64::MAX).text(" ").hex(0).text(" ").hex(0x1f).text(" ").hex(u64::MAX);
         assert_eq!(paper, "0 18446744073709551615 0x0 0x1f 0xffffffffffffffff");

@@ -1,18 +1,20 @@
-//! [3] What the purgatory says, and where: one line at a time, each beginning with `purgatory: `.
+//! `[3]` What the purgatory prints: one line at a time, each beginning with `purgatory: `.
 //!
-//! On entry: the block has been read but nothing in it is proven; a console is taken at the block's word, because a message
-//! about a damaged block is worth more than silence. On exit of every call: time was bounded, whatever the UART did.
+//! *On entry*: the block was read, but nothing in it is proven. Its console is used unproven, because a message about a damaged
+//! block is worth more than silence.
+//!
+//! *On exit* of every call: it took bounded time, whatever the UART did.
 
 use handoff::block::HIGHEST_CONSOLE_PORT;
 use handoff::text::Text;
 use handoff::{Block, ConsoleKind, Permissions};
 
-/// LSR: the transmit holding register takes a byte (16550 data sheet).
+/// LSR: the transmit holding register accepts a byte (16550 data sheet).
 const LSR_THRE: u8 = 1 << 5;
 
-/// How often the line status is read for one byte before the UART is given up. With a FIFO the bit means that it is empty, and the dead
-/// kernel may have left sixteen bytes in it: 16.7 ms at 9600 baud. Reading an I/O port takes from 50 ns to a few µs, so a working
-/// UART is never given up, and a stuck one costs a second or two, once.
+/// How often the line status is read for one byte before the UART is given up. With a FIFO the bit means that the FIFO is empty, and
+/// the panicked kernel may have left sixteen bytes in it: 16.7 ms at 9600 baud. Reading an I/O port takes from 50 ns to a few µs. So
+/// a working UART is never given up, and a stuck one costs a second or two, once.
 pub const PATIENCE: u32 = 400_000;
 
 /// The two registers of a UART that transmitting needs.
@@ -23,7 +25,7 @@ pub trait Ports {
     fn send(&mut self, byte: u8);
 }
 
-/// A UART that is left alone for good after the first byte that it does not take.
+/// A UART that is no longer used after the first byte that it does not accept.
 #[derive(Debug)]
 pub struct Uart<P> {
     ports: P,
@@ -52,17 +54,17 @@ pub struct Line<'a, P: Ports> {
 }
 
 impl<P: Ports> Console<P> {
-    /// The console that `block` alleges, made by `open` from its port; none unless port I/O is allowed.
+    /// The console that the unproven `block` names. `open` makes it from its port. There is none unless port I/O is allowed.
     pub fn alleged(block: &Block, open: impl FnOnce(u16) -> P) -> Self {
         Self::new(alleged_port(block).map(open))
     }
 
-    /// The console behind these ports, if there are any.
+    /// The console at these ports, if there are any.
     pub fn new(ports: Option<P>) -> Self {
         Self { uart: ports.map(|ports| Uart { ports, stuck: false }) }
     }
 
-    /// Ends a line that somebody else may have been interrupted in.
+    /// Ends the line that interrupted code may have been printing.
     pub fn break_line(&mut self) {
         Line { console: self };
     }
@@ -76,6 +78,7 @@ impl<P: Ports> Console<P> {
 }
 
 impl<P: Ports> Text for Line<'_, P> {
+    #[inline(never)] // once for all callers
     fn byte(&mut self, byte: u8) {
         if let Some(uart) = &mut self.console.uart {
             uart.transmit(byte);
@@ -89,7 +92,7 @@ impl<P: Ports> Drop for Line<'_, P> {
     }
 }
 
-/// The port of the UART that the block names, if it may be touched and can exist.
+/// The port of the UART that the block names, if port I/O is allowed and the port can exist.
 fn alleged_port(block: &Block) -> Option<u16> {
     let allowed = Permissions::from_wire(block.permissions.get())?.allow(Permissions::PORT_IO);
     let port = u16::try_from(block.console.port.get()).ok()?;
@@ -107,7 +110,7 @@ mod tests {
     use std::string::String;
     use zerocopy::little_endian::U32;
 
-    /// A UART that is ready when `ready` says so, and what it was asked and sent.
+    /// A UART that is ready when `ready` says so, and that records how often it was polled and what it was sent.
     #[derive(Debug)]
     struct Paper {
         ready: fn(asked: u32) -> bool,
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn line_carries_who_speaks() {
+    fn every_line_begins_with_the_programs_name() {
         let mut console = console(|_| true);
         console.line().decimal(1).text(" of ").digits(&[0x0a, 0xff]);
         assert_eq!(console.uart.unwrap().ports.sent, "purgatory: 1 of 0aff\r\n");
@@ -153,18 +156,18 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "asks 400 000 times, which takes Miri half a minute")]
+    #[cfg_attr(miri, ignore = "polls 400 000 times, which takes Miri half a minute")]
     fn stuck_uart_is_given_up_once_and_for_all() {
         let mut console = console(|_| false);
-        console.line().text("nobody reads this");
-        console.line().text("nor this");
+        console.line().text("unread");
+        console.line().text("unread as well");
         let paper = console.uart.unwrap().ports;
         assert_eq!((paper.asked, paper.sent.as_str()), (PATIENCE, ""));
     }
 
     #[test]
     fn absent_uart_costs_nothing() {
-        // Nothing answers, so all bits read as one: it always seems ready.
+        // No device answers, so all bits read as one: it always seems ready.
         let mut console = console(|_| true);
         console.line().text("into the void");
         assert_eq!(console.uart.unwrap().ports.asked as usize, "purgatory: into the void\r\n".len());

@@ -1,10 +1,15 @@
-//! [6] The elfcorehdr: in no digest, because the kernel rewrites it on hotplug, but without it there is no /proc/vmcore.
+//! `[6]` The elfcorehdr. No digest covers it, because the kernel rewrites it on hotplug. Without it there is no /proc/vmcore.
 //!
-//! On entry: the segment's bytes, written by the loader or later by the kernel (`crash_prepare_elf64_headers`, kernel/crash_core.c).
-//! On exit: either nothing that the kernel's writer guarantees is violated, or the first violation is named and the load-time copy put
-//! back. The writer says most things twice (offset and physical address, file and memory size, one direct-map offset for all
-//! ranges, ranges in ascending order), which is what makes a flipped bit visible without a digest. A header that the kernel rewrote
-//! always passes. Of a machine's crash regions the block names only the one that holds the image, so only that one is looked for.
+//! *On entry*: the segment's bytes, written by the loader or later by the kernel (`crash_prepare_elf64_headers`,
+//! kernel/crash_core.c).
+//!
+//! *On exit*, one of these holds:
+//! * The header has every property that the kernel's writer guarantees.
+//! * The first violation is named, and the load-time copy was restored if it is sound.
+//!
+//! The writer states most facts twice: offset and physical address, file and memory size, one direct-map offset for all ranges,
+//! ranges in ascending order. That makes a flipped bit visible without a digest. A header that the kernel rewrote always passes.
+//! A machine can have several crash regions, but the block names only the one that contains the image. So only that one is checked.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -56,31 +61,31 @@ const EM_X86_64: u16 = 62;
 const EV_CURRENT: u32 = 1;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
-/// `e_phnum` from here on means "look elsewhere", which /proc/vmcore does not.
+/// From this value on, `e_phnum` is stored elsewhere, which /proc/vmcore does not support.
 const PN_XNUM: u16 = 0xffff;
 /// Virtual address from which the kernel's text is mapped (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-/// What KASLR moves the direct map by multiples of (`PUD_SIZE`, `kernel_randomize_memory`, arch/x86/mm/kaslr.c).
+/// KASLR moves the direct map by multiples of this (`PUD_SIZE`, `kernel_randomize_memory`, arch/x86/mm/kaslr.c).
 const DIRECT_MAP_ALIGNMENT: u64 = 1 << 30;
 /// The kernel pads what it writes with zeroes to this (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
 const PADDED_TO: usize = 4096;
 
-/// What is wrong with an elfcorehdr.
+/// A defect of an elfcorehdr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// Not the ELF identification of a 64-bit little-endian file.
+    /// The identification is not that of a 64-bit little-endian ELF file.
     Magic,
     /// Not a core file for x86-64 of the current version.
     Type,
-    /// Sizes or offset of the headers are not what they must be.
+    /// A header has a wrong size or offset.
     HeaderSizes,
     /// No program header, or more than the segment holds.
     Count,
-    /// Something stands behind the last program header.
-    BehindLast,
+    /// Data follows the last program header.
+    AfterLast,
     /// A program header is neither PT_NOTE nor PT_LOAD.
     Kind,
-    /// A PT_NOTE behind a PT_LOAD: /proc/vmcore merges only leading ones.
+    /// A PT_NOTE follows a PT_LOAD: /proc/vmcore merges only leading ones.
     Order,
     /// No PT_NOTE or no PT_LOAD at all.
     Missing,
@@ -92,27 +97,27 @@ pub enum Defect {
     CrashRegion,
     /// Ranges of memory are not in ascending order, or overlap.
     Ascent,
-    /// A virtual address is not where the kernel maps text, or is not at the direct map's one offset.
+    /// A virtual address is outside the kernel's text mapping, or not at the one offset of the direct map.
     VirtualAddress,
 }
 
 impl Defect {
-    /// The defect in words.
+    /// The defect in words, for the console.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Magic => "not the identification of a 64-bit ELF file",
             Self::Type => "not an x86-64 core file",
             Self::HeaderSizes => "wrong header size or offset",
             Self::Count => "impossible number of program headers",
-            Self::BehindLast => "something stands behind the last program header",
+            Self::AfterLast => "data follows the last program header",
             Self::Kind => "a program header is neither PT_NOTE nor PT_LOAD",
             Self::Order => "a PT_NOTE follows a PT_LOAD",
             Self::Missing => "no PT_NOTE or no PT_LOAD",
             Self::Disagreement => "a program header contradicts itself",
             Self::Range => "a program header points outside physical memory",
             Self::CrashRegion => "a PT_LOAD reaches into the crash region",
-            Self::Ascent => "ranges of memory overlap or do not ascend",
-            Self::VirtualAddress => "a PT_LOAD has a virtual address that cannot be",
+            Self::Ascent => "memory ranges overlap or are out of order",
+            Self::VirtualAddress => "a PT_LOAD has an impossible virtual address",
         }
     }
 }
@@ -122,7 +127,7 @@ fn ensure(condition: bool, defect: Defect) -> Result<(), Defect> {
     if condition { Ok(()) } else { Err(defect) }
 }
 
-/// Checks the header in `segment`, all of the elfcorehdr's memory.
+/// Checks the header in `segment`, which is all of the elfcorehdr's memory.
 pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), Defect> {
     let (header, rest) = Elf64Ehdr::ref_from_prefix(segment).map_err(|_| Defect::Count)?;
     ensure(header.e_ident[..IDENT.len()] == IDENT, Defect::Magic)?;
@@ -133,10 +138,10 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
 
     let count = header.e_phnum.get();
     ensure(count != 0 && count != PN_XNUM, Defect::Count)?;
-    let (programs, behind) = <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize).map_err(|_| Defect::Count)?;
+    let (programs, after) = <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize).map_err(|_| Defect::Count)?;
     let used = EHDR_SIZE + programs.len() * PHDR_SIZE;
-    let padding = (used.next_multiple_of(PADDED_TO) - used).min(behind.len());
-    ensure(behind[..padding].iter().all(|&byte| byte == 0), Defect::BehindLast)?;
+    let padding = (used.next_multiple_of(PADDED_TO) - used).min(after.len());
+    ensure(after[..padding].iter().all(|&byte| byte == 0), Defect::AfterLast)?;
 
     let notes = programs.iter().take_while(|program| program.p_type.get() == PT_NOTE).count();
     let (notes, loads) = programs.split_at(notes);
@@ -153,8 +158,8 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
     check_memory(memory)
 }
 
-/// Physical start and end of a program header, read now: a CPU that did not stop may write to it between two checks, so that none
-/// relies on what another has seen.
+/// Physical start and end of a program header, as read now. A CPU that did not stop may write to it between two checks, so no check
+/// relies on what another one read.
 fn range(program: &Elf64Phdr) -> Result<(u64, u64), Defect> {
     let start = program.p_paddr.get();
     let end = start.checked_add(program.p_memsz.get()).ok_or(Defect::Range)?;
@@ -174,7 +179,7 @@ fn check_load(load: &Elf64Phdr, crash_region: Span) -> Result<(), Defect> {
     ensure(apart, Defect::CrashRegion)
 }
 
-/// The PT_LOADs behind the kernel's text: `walk_system_ram_res` ascends, and all lie in the direct map.
+/// The PT_LOADs after the kernel's text. `walk_system_ram_res` ascends, and all ranges are in the direct map.
 fn check_memory(memory: &[Elf64Phdr]) -> Result<(), Defect> {
     let offset = |load: &Elf64Phdr| load.p_vaddr.get().wrapping_sub(load.p_paddr.get());
     let direct_map = memory.first().map_or(0, offset);
@@ -189,25 +194,25 @@ fn check_memory(memory: &[Elf64Phdr]) -> Result<(), Defect> {
     Ok(())
 }
 
-/// What became of a header.
+/// The outcome for a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mended {
-    /// Nothing was wrong with it.
+    /// It has no defect.
     Sound,
-    /// This was wrong; the copy is in its place.
+    /// It had this defect, and the copy was restored.
     Restored(Defect),
-    /// This is wrong, and there was no copy to trust.
+    /// It has this defect, and there is no sound copy.
     Broken(Defect),
 }
 
-/// Checks the header in `segment` and puts `copy` in its place if it is broken.
+/// Checks the header in `segment`, and restores `copy` if it is broken.
 pub fn mend(segment: &mut [u8], copy: Option<&[u8]>, crash_region: Span, phys_limit: u64) -> Mended {
     let Err(defect) = check(segment, crash_region, phys_limit) else { return Mended::Sound };
     let Some(copy) = copy else { return Mended::Broken(defect) };
-    // Zeroes behind the copy, as kexec_load(2) left them: what the kernel's rewrite may have put there belongs to no header.
-    let (front, behind) = segment.split_at_mut(copy.len());
+    // Zeroes after the copy, as kexec_load(2) left them. The kernel's rewrite may have put more there.
+    let (front, rest) = segment.split_at_mut(copy.len());
     front.copy_from_slice(copy);
-    behind.fill(0);
+    rest.fill(0);
     Mended::Restored(defect)
 }
 

@@ -1,36 +1,37 @@
-//! [8] What to do when the story cannot go on: decided from the block, as far as the block can be believed.
+//! `[8]` How to end when the story cannot continue. The block decides, as far as it can be trusted.
 //!
-//! On entry: the block as it is in memory. Before its seal has been found to hold, any bit of it may be wrong, and one wrong bit makes
-//! a delay of days out of seconds, or `halt` out of `boot`. On exit: an ending that comes within a bounded time unless a proven
-//! block asks for `halt`.
+//! *On entry*: the block as it is in memory. Before the seal is verified, any bit may be wrong. One wrong bit turns a delay of seconds
+//! into days, or `boot` into `halt`.
+//!
+//! *On exit*: an ending that comes within bounded time, unless a proven block asks for `halt`.
 
 use handoff::block::{DEFAULT_RESET_DELAY_MS, MAX_TSC_KHZ};
 use handoff::{Block, OnCorrupt, Permissions};
 
-/// Whether the block is what the loader sealed.
+/// How far the block can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The seal holds.
+    /// Its seal holds.
     Proven,
-    /// Nobody knows.
+    /// Its seal is not verified, or does not hold.
     Alleged,
 }
 
 /// How to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Stand still for ever.
+    /// Halt the CPU.
     Halt,
     /// Wait, then reset.
     Reset {
-        /// How long to wait, in milliseconds, for a person.
+        /// How long to wait in milliseconds, so that a person can read the message.
         delay_ms: u32,
         /// The same in ticks of the time-stamp counter.
         ticks: u64,
     },
 }
 
-/// How to end by what `block` says. `boot` is no ending, so it means a reset.
+/// The ending that `block` asks for. `boot` is no ending, so it means a reset.
 pub fn ending(block: &Block, trust: Trust) -> Ending {
     let action = OnCorrupt::from_wire(block.on_corrupt.get());
     if trust == Trust::Proven && action == Some(OnCorrupt::Halt) {
@@ -42,7 +43,7 @@ pub fn ending(block: &Block, trust: Trust) -> Ending {
     Ending::Reset { delay_ms, ticks: u64::from(delay_ms) * u64::from(tsc_khz) }
 }
 
-/// What may be executed on the way to the end; nothing when the block makes no sense.
+/// The permissions on the way to the end; none if the block's are invalid.
 pub fn permissions(block: &Block) -> Permissions {
     Permissions::from_wire(block.permissions.get()).unwrap_or(Permissions::NONE)
 }
@@ -54,7 +55,7 @@ mod tests {
     use zerocopy::little_endian::U32;
 
     #[test]
-    fn proven_block_has_its_way() {
+    fn proven_block_decides_the_ending() {
         let mut block = good_block();
         block.reset_delay_ms = U32::new(60_000);
         let expected = Ending::Reset { delay_ms: 60_000, ticks: 60_000 * 2_000_000 };
@@ -69,7 +70,7 @@ mod tests {
     fn no_flipped_bit_of_an_unproven_block_keeps_the_machine_for_long() {
         use zerocopy::IntoBytes;
         let longest = u64::from(DEFAULT_RESET_DELAY_MS) * u64::from(MAX_TSC_KHZ);
-        // Miri takes long for all; there, one of sixty-one, so that each bit of a byte has its turn.
+        // Miri is slow: it tries one bit of sixty-one, which covers every bit of a byte.
         for bit in (0..size_of::<Block>() * 8).step_by(if cfg!(miri) { 61 } else { 1 }) {
             let mut block = good_block();
             block.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_permissions_permit_nothing() {
+    fn unknown_permissions_allow_nothing() {
         let mut block = good_block();
         block.permissions = U32::new(0x8000_001f);
         assert_eq!(permissions(&block), Permissions::NONE);

@@ -1,10 +1,11 @@
-//! [5a] What is being read, so that a machine check can name the place that was being verified.
+//! `[5a]` What is being read, so that a machine check can name the place that was being verified.
 //!
-//! A machine check belongs to no instruction, and several leaves are hashed at once. So the answer is every span in work: one of
-//! them holds the memory that failed, if it was this program that read it.
+//! A machine check belongs to no instruction, and several leaves are hashed at once. So the answer is every span in work. If this
+//! program read the memory that failed, one of them contains it.
 //!
-//! On entry: whatever a stray write has left; [`Reading::clear`] comes first. On exit: [`Reading::spans`] at any time, from the
-//! handler of an exception.
+//! *On entry*: any value that a stray write left; call [`Reading::clear`] first.
+//!
+//! *On exit*: [`Reading::spans`] can be called at any time, also from an exception's handler.
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,17 +16,17 @@ use handoff::{Block, PhysSpan, RegionKind};
 /// What this program is reading.
 pub static READING: Reading = Reading::new();
 
-/// Marks what is no leaf: the leaf table, a zero tail, the elfcorehdr. One of them is read at a time, and no leaf has this number.
+/// The number of a span that is no leaf: the leaf table, a zero tail, the elfcorehdr. Only one of them is read at a time.
 pub const NO_LEAF: u64 = u64::MAX - 1;
 
 /// Spans of physical memory in work, at most one for each stream of an engine.
 #[derive(Debug)]
 pub struct Reading([Slot; MAX_STREAMS]);
 
-/// One span. Atomic for the sake of the handler, which interrupts at any instruction; plain moves on this CPU.
+/// One span. Atomic, because an exception's handler may interrupt at any instruction. On this CPU these are plain moves.
 #[derive(Debug)]
 struct Slot {
-    /// One more than the span's number; 0: the slot is free.
+    /// The span's number plus one, or 0 if the slot is free.
     taken: AtomicU64,
     start: AtomicU64,
     end: AtomicU64,
@@ -43,7 +44,7 @@ impl Reading {
         self.0.iter().for_each(|slot| slot.taken.store(0, Ordering::Relaxed));
     }
 
-    /// Reading of `span` begins. `number` is not that of another span in work.
+    /// Reading of `span` begins. `number` must differ from those of other spans in work.
     #[inline(never)] // once for all callers
     pub fn begin(&self, number: u64, span: Range<u64>) {
         if let Some(slot) = self.0.iter().find(|slot| slot.taken.load(Ordering::Relaxed) == 0) {
@@ -53,7 +54,7 @@ impl Reading {
         }
     }
 
-    /// Reading of span `number` is over; returns the span.
+    /// Reading of span `number` ends. Returns the span.
     #[inline(never)] // once for all callers
     pub fn end(&self, number: u64) -> Range<u64> {
         let slot = self.0.iter().find(|slot| slot.taken.load(Ordering::Relaxed) == number + 1);
@@ -75,7 +76,7 @@ impl Slot {
     }
 }
 
-/// What `block` says is at a physical address.
+/// The name of what is at a physical address, according to `block`.
 pub fn name_at(block: &Block, address: u64) -> &'static str {
     let holds = |start: u64, len: u64| address.wrapping_sub(start) < len;
     let within = |span: &PhysSpan| holds(span.start.get(), span.len.get());
@@ -96,7 +97,7 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn spans_in_work_are_those_begun_and_not_ended() {
+    fn spans_in_work_are_those_that_began_and_did_not_end() {
         let reading = Reading::new();
         assert_eq!(reading.spans().count(), 0);
         reading.begin(0, 0x1000..0x2000);

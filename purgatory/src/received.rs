@@ -1,9 +1,13 @@
-//! [4] From allegations to proof: the block's values become types that need no second look.
+//! `[4]` From allegations to proof: the block's values become types that need no further check.
 //!
-//! On entry: the block as it was found in memory; a stray write may have changed any of it, and the seal is not checked yet.
-//! On exit: every span lies where it must in relation to the others, nothing wraps, nothing overlaps what the purgatory writes. Whether the
-//! values are the *right* ones only the seal can tell: a crash region that is too large may still name memory that is not
-//! there, and reading the leaf table from it is then a page fault, which ends as a verdict.
+//! *On entry*: the block as found in memory. A stray write may have changed any of it, and the seal is not checked yet.
+//!
+//! *On exit*:
+//! * Every span is where it must be in relation to the others.
+//! * Nothing wraps, and nothing overlaps what the purgatory writes.
+//!
+//! Whether the values are the *right* ones only the seal can tell. A crash region that is too large may name memory that does not
+//! exist. Reading the leaf table from there raises a page fault, which ends as a verdict.
 
 use handoff::block::{
     HIGHEST_CONSOLE_PORT, MAGIC, MAX_LEAF_SIZE, MAX_PHYSICAL_BITS, MAX_REGIONS, MAX_RESET_DELAY_MS, MAX_TSC_KHZ, MIN_LEAF_SIZE,
@@ -15,14 +19,14 @@ use handoff::{Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Pe
 
 pub use crate::span::Span;
 
-/// Where the purgatory finds itself, from the linker script's symbols.
+/// Where the purgatory is in memory, from the linker script's symbols.
 #[derive(Clone, Copy, Debug)]
 pub struct Itself {
     /// Address of its first byte.
     pub start: u64,
-    /// Bytes from there to the first that it writes: its block, bss and stacks follow.
+    /// Bytes from there to the first byte that changes at run time. Block, bss and stacks follow.
     pub written_offset: u64,
-    /// Bytes from its first to one past its last, stacks included.
+    /// Its length in bytes, including the stacks.
     pub image_len: u64,
 }
 
@@ -33,7 +37,7 @@ pub struct ProvenRegion {
     pub kind: RegionKind,
     /// All of it: file bytes, then zeroes.
     pub memory: Span,
-    /// How many of its bytes are hashed.
+    /// Number of its bytes that are hashed.
     pub file_len: u64,
 }
 
@@ -49,7 +53,7 @@ impl ProvenRegion {
     }
 }
 
-/// All that the block says, proven.
+/// The block's contents, proven.
 #[derive(Clone, Debug)]
 pub struct Handoff {
     regions: [Option<ProvenRegion>; MAX_REGIONS],
@@ -93,9 +97,9 @@ fn ensure(condition: bool, verdict: Verdict) -> Result<(), Verdict> {
     if condition { Ok(()) } else { Err(verdict) }
 }
 
-/// Checks every field of the block; the first that cannot be right decides the verdict.
+/// Checks every field of the block. The first invalid one decides the verdict.
 pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
-    // Naming every field makes a new one fail to compile here until it is looked at. `seal` is checked against memory, later.
+    // Naming every field makes a new one fail to compile here until it is checked. `seal` is checked against memory, later.
     let Block {
         magic,
         version,
@@ -154,18 +158,18 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     let nameable = crash_region.end()..=1 << MAX_PHYSICAL_BITS;
     ensure(nameable.contains(&phys_limit.get()), Verdict::BlockElfcorehdr)?;
 
-    // Behind the image, because the image is written to while it runs.
-    let behind_image = purgatory.after(itself.image_len);
+    // After the image, because the image is written to while it runs.
+    let after_image = purgatory.after(itself.image_len);
     let own_text = purgatory.first(itself.written_offset);
-    let regions = Bounds { crash_region, purgatory, own_text, behind_image, elfcorehdr }.regions(region_count.get(), regions)?;
+    let regions = Bounds { crash_region, purgatory, own_text, after_image, elfcorehdr }.regions(region_count.get(), regions)?;
     let of_kind = |kind: RegionKind| regions.iter().flatten().find(|region| region.kind == kind);
-    // The purgatory's own text is always worth a look: nothing else would notice that it changed.
+    // The purgatory's own text must be a region: nothing else would detect that it changed.
     of_kind(RegionKind::Purgatory).ok_or(Verdict::BlockRegion)?;
     let copy = of_kind(RegionKind::ElfcorehdrCopy).ok_or(Verdict::BlockRegion)?.memory;
 
     let leaf_table = Span::parse(leaf_table).ok_or(Verdict::BlockLeafTable)?;
     let leaf_count: u64 = regions.iter().flatten().map(|region| leaves_in(region.file_len, leaf_size)).sum();
-    ensure(behind_image.contains(leaf_table) && !leaf_table.overlaps(copy), Verdict::BlockLeafTable)?;
+    ensure(after_image.contains(leaf_table) && !leaf_table.overlaps(copy), Verdict::BlockLeafTable)?;
     ensure(leaf_table.len() == leaf_count * DIGEST_LEN as u64, Verdict::BlockLeafTable)?;
 
     let within = |kind: RegionKind, span: Option<Span>| {
@@ -194,19 +198,19 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     })
 }
 
-/// Where regions may and may not lie.
+/// Where regions may be.
 struct Bounds {
     crash_region: Span,
     purgatory: Span,
     /// The part of the purgatory before the first byte that it writes.
     own_text: Span,
-    /// The part of its segment behind the last.
-    behind_image: Span,
+    /// The part of its segment after the image.
+    after_image: Span,
     elfcorehdr: Span,
 }
 
 impl Bounds {
-    /// The used regions, of which no two share a byte or a kind.
+    /// The used regions. No two share a byte or a kind.
     fn regions(&self, count: u32, regions: &[Region; MAX_REGIONS]) -> Result<[Option<ProvenRegion>; MAX_REGIONS], Verdict> {
         let count = usize::try_from(count).map_err(|_| Verdict::BlockRegionCount)?;
         ensure((1..=MAX_REGIONS).contains(&count), Verdict::BlockRegionCount)?;
@@ -233,7 +237,7 @@ impl Bounds {
         let in_place = match kind {
             RegionKind::Purgatory => self.own_text.contains(memory),
             RegionKind::ElfcorehdrCopy => {
-                self.behind_image.contains(memory) && file_len == memory.len() && memory.len() <= self.elfcorehdr.len()
+                self.after_image.contains(memory) && file_len == memory.len() && memory.len() <= self.elfcorehdr.len()
             }
             _ => self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr),
         };

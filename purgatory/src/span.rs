@@ -1,9 +1,14 @@
-//! [4] What an address range is once it has been looked at.
+//! `[4]` An address range after validation.
 
 use handoff::PhysSpan;
 
-/// A span of physical memory that ends below 2^64. Outside this crate's library nobody can make one, and in it only
-/// `received.rs` does, which shows for each where it lies.
+/// A validated span of physical memory. Holding one proves:
+///
+/// * It does not wrap: its end is at most 2^64 - 1.
+/// * `received.rs` made it, because no code outside this library can. So its place relative to the crash region, the purgatory, the
+///   elfcorehdr and the other regions was checked.
+///
+/// It does not prove that the memory is mapped, or that the values are the *right* ones. Only the seal shows the latter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     start: u64,
@@ -11,7 +16,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span on the wire, unless it wraps.
+    /// The span as the block has it, unless it wraps.
     pub(crate) fn parse(span: &PhysSpan) -> Option<Self> {
         Self::new(span.start.get(), span.len.get())
     }
@@ -21,13 +26,13 @@ impl Span {
         start.checked_add(len).map(|_| Self { start, len })
     }
 
-    /// Its first `len` bytes, which it must have.
+    /// Its first `len` bytes. Panics if it is shorter.
     pub(crate) fn first(self, len: u64) -> Self {
         assert!(len <= self.len, "a part is no larger than the whole");
         Self { start: self.start, len }
     }
 
-    /// What follows its first `len` bytes, which it must have.
+    /// What follows its first `len` bytes. Panics if it is shorter.
     pub(crate) fn after(self, len: u64) -> Self {
         assert!(len <= self.len, "a part is no larger than the whole");
         Self { start: self.start + len, len: self.len - len }
@@ -43,7 +48,7 @@ impl Span {
         self.len
     }
 
-    /// Whether it holds no byte.
+    /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.len == 0
     }
@@ -53,7 +58,7 @@ impl Span {
         self.start + self.len
     }
 
-    /// Whether all of `other` lies inside.
+    /// Whether all of `other` is inside.
     pub fn contains(self, other: Self) -> bool {
         self.start <= other.start && other.end() <= self.end()
     }

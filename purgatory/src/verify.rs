@@ -1,7 +1,8 @@
-//! [5] Is everything as it was loaded? First the seal, then every leaf, then every zero tail.
+//! `[5]` Is everything as it was loaded? First the seal, then every leaf, then every zero tail.
 //!
-//! On entry: the spans are proven, so `read` can be asked for them. On exit: every byte of every region was read once, every
-//! difference was handed to `found`.
+//! *On entry*: the spans are proven, so `read` may be called for them.
+//!
+//! *On exit*: every byte of every region was read once, and every difference was passed to `found`.
 
 use core::ops::Range;
 
@@ -12,7 +13,7 @@ use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind, Verdict};
 use crate::reading::{NO_LEAF, Reading};
 use crate::received::{Handoff, Span};
 
-/// How many differences of one segment are printed in full; the rest are counted. A slow UART must not hold up a reset.
+/// Number of differences printed in full for each segment. The rest are counted, so that a slow UART does not delay a reset.
 pub const PRINTED_PER_SEGMENT: u32 = 4;
 
 /// One difference between what was loaded and what is there.
@@ -30,7 +31,7 @@ pub enum Difference {
 }
 
 impl Difference {
-    /// The verdict that it stands for.
+    /// Its verdict.
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Leaf { .. } => Verdict::SegmentCorrupt,
@@ -39,14 +40,14 @@ impl Difference {
     }
 }
 
-/// Where a difference lies.
+/// The place of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The region.
     pub kind: RegionKind,
-    /// First differing physical address that is known: the leaf's, or the byte's.
+    /// Physical address of the leaf, or of the byte that is not zero.
     pub start: u64,
-    /// One past the leaf, or past the page that holds the byte.
+    /// One past the leaf, or past the page that contains the byte.
     pub end: u64,
 }
 
@@ -58,7 +59,7 @@ pub fn seal_holds(engine: Engine, block: &Block, leaf_table: &[u8]) -> bool {
     hasher.finish() == block.seal
 }
 
-/// Compares all regions with the leaf table; every difference goes to `found`, in no particular order of leaves.
+/// Compares all regions with the leaf table. Passes every difference to `found`; leaves come in no particular order.
 pub fn regions<'a>(
     handoff: &Handoff,
     engine: Engine,
@@ -98,13 +99,13 @@ pub fn regions<'a>(
     }
 }
 
-/// The region that holds a physical address.
+/// The region that contains a physical address.
 fn kind_at(handoff: &Handoff, address: u64) -> RegionKind {
     let holds = |span: Span| (span.start()..span.end()).contains(&address);
     handoff.regions().find(|region| holds(region.memory)).expect("leaves are parts of regions").kind
 }
 
-/// What was found, added up.
+/// All differences, counted.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     counts: [(Option<RegionKind>, u32); MAX_REGIONS],
@@ -112,7 +113,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Counts one difference and says how many the region had before.
+    /// Counts one difference and returns how many the region had before.
     pub fn count(&mut self, place: &Place, difference: &Difference) -> u32 {
         self.first.get_or_insert((place.kind, difference.verdict()));
         for (kind, count) in &mut self.counts {
@@ -125,7 +126,7 @@ impl Findings {
         unreachable!("no more kinds than regions")
     }
 
-    /// The first difference that was found, as region and verdict.
+    /// The region and the verdict of the first difference found.
     pub fn first(&self) -> Option<(RegionKind, Verdict)> {
         self.first
     }

@@ -59,7 +59,7 @@ impl Args {
 pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     let file = repo.purgatory_debug();
     let bytes = read(&file)?;
-    let image = parse("purgatory", &file, &bytes)?;
+    let image = parse(&file, &bytes)?;
     let mut faults = image.faults();
     for (name, bytes) in image.sizes() {
         println!("{name:<24} {bytes:>6} bytes");
@@ -90,7 +90,7 @@ fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
     let unreadable = || format!("cannot read {} as an object", object.display());
     let mut faults = drop_in::faults(&bytes, drop_in).with_context(unreadable)?;
     let linked = read(&program)?;
-    let image = parse(drop_in.krate, &program, &linked)?;
+    let image = parse(&program, &linked)?;
     if faults.is_empty() {
         let file = InputFile { path: object.clone(), bytes };
         faults = drop_in::binding_faults(&file, drop_in, &image).with_context(unreadable)?;
@@ -114,8 +114,8 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-fn parse<'data>(krate: &'static str, file: &Path, bytes: &'data [u8]) -> Result<image::Image<'data>> {
-    image::Image::parse(krate, bytes).with_context(|| format!("cannot read {} as ELF", file.display()))
+fn parse<'data>(file: &Path, bytes: &'data [u8]) -> Result<image::Image<'data>> {
+    image::Image::parse(bytes).with_context(|| format!("cannot read {} as ELF", file.display()))
 }
 
 fn conclude(what: impl Display, faults: Vec<String>) -> Result<()> {

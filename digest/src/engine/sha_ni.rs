@@ -1,8 +1,8 @@
 //! SHA-NI, one to three interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
 //!
-//! SHA256RNDS2 answers after four cycles or more but accepts a new pair of rounds every other cycle, so a lone stream leaves the
-//! unit idle half of the time. Streams are independent messages: their rounds are written side by side and fill the gaps. Three are
-//! in assembler, because it matters which values are in registers.
+//! SHA256RNDS2 takes four cycles or more, but accepts a new pair of rounds every other cycle. So a single stream leaves the unit idle
+//! half of the time. Streams are independent messages, whose interleaved rounds fill the gaps. Three streams are in assembler,
+//! because their speed depends on which values are in registers.
 
 #[cfg(not(miri))]
 use core::arch::global_asm;
@@ -16,10 +16,10 @@ use zerocopy::transmute;
 use crate::constants::{INITIAL, K};
 use crate::{Block, State};
 
-/// How many streams are interleaved when there is work for as many. With three the unit for rounds is never idle.
+/// Number of interleaved streams if there is enough work. With three the unit for rounds is never idle.
 pub const STREAMS: usize = 3;
 
-// Miri interprets no assembler; it is given the same rounds in Rust.
+// Miri does not interpret assembler, so it runs the same rounds in Rust.
 #[cfg(not(miri))]
 global_asm!(
     include_str!("sha_ni/three_streams.S"),
@@ -30,7 +30,7 @@ global_asm!(
 
 #[cfg(not(miri))]
 unsafe extern "sysv64" {
-    /// sha_ni/three_streams.S says what it is given.
+    /// Arguments: see sha_ni/three_streams.S.
     fn sha256_three_streams(
         states: &mut ThreeStates,
         first: *const Block,
@@ -54,8 +54,8 @@ struct ThreeStates([[Four; 2]; 3]);
 #[repr(C, align(16))]
 struct Workspace([[Four; 3]; 4]);
 
-/// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that the operating system, or `entry.S`, has switched
-/// SSE on.
+/// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that SSE is switched on, by the operating system or by the
+/// purgatory's `entry.S`.
 #[derive(Clone, Copy, Debug)]
 pub struct ShaNi(());
 
@@ -67,7 +67,7 @@ const LEAF1_ECX_SSSE3: u32 = 1 << 9;
 const LEAF1_ECX_SSE4_1: u32 = 1 << 19;
 
 impl ShaNi {
-    /// Asks CPUID. Not to be called where CPUID itself is forbidden.
+    /// Executes CPUID. Must not be called where CPUID is forbidden.
     #[inline(never)] // `cargo xtask audit` knows CPUID by this name
     pub fn detect() -> Option<Self> {
         let highest_leaf = __cpuid(0).eax;
@@ -80,7 +80,7 @@ impl ShaNi {
         (leaf1 & sse == sse && leaf7 & LEAF7_EBX_SHA != 0).then_some(Self(()))
     }
 
-    /// Takes somebody's word for it.
+    /// Trusts the caller that this CPU has them.
     ///
     /// # Safety
     /// The CPU must have SHA, SSSE3 and SSE4.1, and SSE must be switched on (CR4.OSFXSR).
@@ -89,13 +89,13 @@ impl ShaNi {
     }
 }
 
-/// Runs `runs[i]` through `states[i]`, all at once. `Engine::compress` has checked the counts and lengths.
+/// Runs `runs[i]` through `states[i]`, all at once. `Engine::compress` checks counts and lengths.
 pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
     match (states, runs) {
         ([], []) => {}
         ([a], [run_a]) => compress_one(_cpu, a, run_a),
         ([a, b], [run_a, run_b]) => {
-            // SAFETY: the instructions exist and SSE is on, which whoever made `_cpu` has shown or vouched for.
+            // SAFETY: the instructions exist and SSE is on, as `_cpu` proves.
             unsafe { interleaved([a, b], [run_a, run_b]) }
         }
         #[cfg(miri)]
@@ -111,13 +111,13 @@ pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
 
 /// Runs `run` through `state`.
 ///
-/// A second stream works for nobody: its rounds fit into the gaps of the first, and code for one alone would be as long again.
+/// A second stream runs along and is discarded. Its rounds fit into the gaps of the first, and separate code would double the size.
 pub fn compress_one(_cpu: ShaNi, state: &mut State, run: &[Block]) {
     // SAFETY: as for `compress`.
     unsafe { interleaved([state, &mut INITIAL.clone()], [run, run]) }
 }
 
-/// The rounds of three streams side by side. The caller has `ShaNi`, and the runs are of one length.
+/// The interleaved rounds of three streams. The caller has `ShaNi`, and the runs have the same length.
 #[cfg(not(miri))]
 fn three(states: [&mut State; 3], runs: [&[Block]; 3]) {
     let blocks = runs[0].len();
@@ -127,25 +127,25 @@ fn three(states: [&mut State; 3], runs: [&[Block]; 3]) {
     let mut packed = ThreeStates(states.each_ref().map(|state| pack(state)));
     let mut workspace = Workspace([[[0; 4]; 3]; 4]);
     let [first, second, third] = runs.map(<[Block]>::as_ptr);
-    // SAFETY: SHA, SSSE3 and SSE4.1 exist and SSE is on, as the caller's `ShaNi` proves; each run has `blocks` blocks, not 0, because
-    // streams move in step (`Engine::compress`); states and workspace are aligned by their types.
+    // SAFETY: SHA, SSSE3 and SSE4.1 exist and SSE is on, as the caller's `ShaNi` proves. Each run has `blocks` blocks, not 0, because
+    // `Engine::compress` checks that all runs have the same length. The types align states and workspace.
     unsafe { sha256_three_streams(&mut packed, first, second, third, blocks, &mut workspace) };
     for (state, packed) in states.into_iter().zip(&packed.0) {
         *state = unpack(packed);
     }
 }
 
-/// A state as SHA256RNDS2 wants it: the words (A,B,E,F) and (C,D,G,H), highest word first.
+/// A state as SHA256RNDS2 takes it: the words (A,B,E,F) and (C,D,G,H), highest word first.
 fn pack(&[a, b, c, d, e, f, g, h]: &State) -> [Four; 2] {
     [[f, e, b, a], [h, g, d, c]]
 }
 
-/// The state that [`pack`] has packed.
+/// The inverse of [`pack`].
 fn unpack(&[[f, e, b, a], [h, g, d, c]]: &[Four; 2]) -> State {
     [a, b, c, d, e, f, g, h]
 }
 
-/// The rounds of `N` streams side by side.
+/// The interleaved rounds of `N` streams.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 fn interleaved<const N: usize>(states: [&mut State; N], runs: [&[Block]; N]) {
     let mut abef: [__m128i; N] = states.each_ref().map(|state| transmute!(pack(state)[0]));
@@ -217,7 +217,7 @@ mod tests {
     use crate::constants::INITIAL;
     use crate::engine::soft;
 
-    /// Miri has no CPUID, but interprets every instruction that it is told to compile for.
+    /// Miri has no CPUID, but interprets every instruction of the target features that it compiles for.
     #[cfg(miri)]
     const _: () = assert!(
         cfg!(all(target_feature = "sha", target_feature = "ssse3", target_feature = "sse4.1")),
@@ -226,15 +226,15 @@ mod tests {
 
     fn cpu() -> Option<ShaNi> {
         if cfg!(miri) {
-            // SAFETY: the assertion above has shown that these instructions are among those that Miri interprets.
+            // SAFETY: the assertion above shows that Miri interprets these instructions.
             return Some(unsafe { ShaNi::assume() });
         }
         ShaNi::detect()
     }
 
     #[test]
-    fn every_stream_goes_as_with_the_portable_engine() {
-        let Some(cpu) = cpu() else { return std::eprintln!("left out: this CPU has no SHA-NI") };
+    fn every_stream_agrees_with_the_portable_engine() {
+        let Some(cpu) = cpu() else { return std::eprintln!("skipped: this CPU has no SHA-NI") };
         let message = |seed: usize| -> Vec<Block> {
             (0..3).map(|block| core::array::from_fn(|byte| (((block * BLOCK_LEN + byte + seed) * 167) >> 3) as u8)).collect()
         };

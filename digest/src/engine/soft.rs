@@ -1,10 +1,10 @@
-//! The engine for CPUs without SHA-NI: four streams side by side in vector registers, or one in integer registers. SSE2 is part of
-//! x86-64, so there is no CPU that lacks it.
+//! The engine for CPUs without SHA-NI: four streams in vector registers, or one in integer registers. SSE2 is part of x86-64, so every
+//! CPU has it.
 
 use crate::{Block, State};
 
-/// Eight of what either calls a round. What the letters stand for moves on by one with each, so that nothing is copied, and after eight they
-/// are where they were.
+/// Eight rounds. The roles of the variables rotate by one with each round, which saves copies. After eight rounds they are back in
+/// place.
 macro_rules! eight_rounds {
     ($round:ident, $bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $word:ident) => {
         $round!($bc $a $b $c $d $e $f $g $h $word(0));
@@ -24,10 +24,10 @@ mod four_streams; // SSE2
 pub use four_streams::STREAMS;
 pub use one_stream::compress as compress_one;
 
-/// Runs `runs[i]` through `states[i]`, all at once. `Engine::compress` has checked the counts and lengths.
+/// Runs `runs[i]` through `states[i]`, all at once. `Engine::compress` checks counts and lengths.
 ///
-/// Two or three streams take as long as four: the other words of each register then work for nobody. That happens once an image, behind
-/// the last leaf but three.
+/// Two or three streams take as long as four, because the other words of each register go unused. That happens once per image, for
+/// the last leaves.
 pub fn compress(states: &mut [State], runs: &[&[Block]]) {
     match (states, runs) {
         ([], []) => {}

@@ -1,18 +1,17 @@
-//! NIST's own vectors (CAVP, "SHA Test Vectors for Hashing Byte-Oriented Messages") through every engine and every stream slot of it.
+//! NIST's vectors (CAVP, "SHA Test Vectors for Hashing Byte-Oriented Messages") in every engine and each of its stream slots.
 //!
-//! Not libtest's harness: an engine that this CPU lacks is reported as ignored, with the reason, and not as passed. Where the files
-//! come from stands in `tests/fixtures/README.md`.
+//! With a harness of its own, which reports an engine that this CPU lacks as ignored, with the reason, and not as passed.
+//! `tests/fixtures/README.md` says where the files come from.
 
 mod response;
 
 use std::process::ExitCode;
 
-use digest::{BLOCK_LEN, Digest, Engine, Sha256, digest_leaves};
-use handoff::EngineId;
+use digest::{BLOCK_LEN, Digest, Engine, EngineKind, Sha256, digest_leaves};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use sha2::Digest as _;
 
-/// A file of vectors: its text, its SHA-256 as it came from NIST, and how many digests are in it.
+/// A file of vectors: its text, the SHA-256 of NIST's file, and its number of digests.
 struct File {
     text: &'static str,
     sha256: &'static str,
@@ -34,15 +33,15 @@ const PER_CHECKPOINT: usize = 1000;
 
 fn main() -> ExitCode {
     let mut trials = vec![Trial::test("files_are_as_nist_published_them", files)];
-    for &id in EngineId::ALL {
+    for kind in EngineKind::ALL {
         let mut with_engine = |what: &str, test: fn(Engine)| {
-            let name = format!("{what}_{}", id.word());
-            trials.push(Trial::ignorable_test(name, move || match Engine::detect(id) {
+            let name = format!("{what}_{}", kind.name());
+            trials.push(Trial::ignorable_test(name, move || match Engine::detect(kind) {
                 Some(engine) => {
                     test(engine);
                     Ok(Completion::Completed)
                 }
-                None => Ok(Completion::ignored_with(format!("this CPU cannot run {}", id.word()))),
+                None => Ok(Completion::ignored_with(format!("this CPU cannot run {}", kind.name()))),
             }));
         };
         with_engine("short_messages_in_every_slot_of", |engine| messages_in_slots(engine, &SHORT));
@@ -115,14 +114,14 @@ fn monte_carlo(mut hash: impl FnMut(&[u8]) -> Digest) {
     }
 }
 
-/// How long the messages in the other slots are.
+/// The length of the messages in the other slots.
 #[derive(Clone, Copy, Debug)]
 enum Neighbour {
-    /// As long: all slots end in the same step.
+    /// The same: all slots end in the same step.
     Same,
-    /// Longer by more than the padding can be: the message stays in its slot to its end.
+    /// Longer by more than the padding: the message stays in its slot until it ends.
     Longer,
-    /// Half as long: the message moves to another slot in the middle where it is not in the first.
+    /// Half: unless the message is in the first slot, it moves to another slot midway.
     Shorter,
 }
 
@@ -140,7 +139,7 @@ impl Neighbour {
     }
 }
 
-/// The digest of `message` when it starts in slot `slot` and something else in each of the others, whose digests must be right, too.
+/// The digest of `message` when it starts in slot `slot` and something else in each of the others, whose digests must also be right.
 fn in_slot(engine: Engine, slot: usize, message: &[u8], other: Neighbour) -> Digest {
     let content = |at| if at == slot { message.to_vec() } else { other.content(at, message.len()) };
     let leaves: Vec<Vec<u8>> = (0..engine.streams()).map(content).collect();

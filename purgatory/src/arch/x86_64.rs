@@ -12,7 +12,6 @@ mod enter;
 mod banks;
 mod reset;
 
-#[allow(unused_imports, reason = "not every program uses everything")]
 pub use {
     banks::{Bank, banks},
     copy::copy,

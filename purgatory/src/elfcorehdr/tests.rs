@@ -1,4 +1,4 @@
-//! Headers as Linux writes them, and each thing that makes them one broken once.
+//! Headers as Linux writes them, and each guarantee of the writer broken once.
 
 mod properties;
 
@@ -76,7 +76,7 @@ fn header_rewritten_for_more_cpus_and_memory_passes() {
 }
 
 #[test]
-fn remains_of_a_longer_header_behind_the_padding_pass() {
+fn remains_of_a_longer_header_after_the_padding_pass() {
     let mut bytes = good();
     bytes[8192] = 0x55;
     assert_eq!(verdict(&bytes), Ok(()));
@@ -100,9 +100,9 @@ fn everything_the_writer_guarantees_is_checked() {
         ("PN_XNUM", Defect::Count, |b| b[56..58].fill(0xff)),
         ("more than the segment holds", Defect::Count, |b| b[57] = 0x80),
         ("one too many", Defect::Kind, |b| b[56] += 1),
-        ("one too few", Defect::BehindLast, |b| b[56] -= 1),
+        ("one too few", Defect::AfterLast, |b| b[56] -= 1),
         ("a PT_NULL", Defect::Kind, |b| b[RAM_LOAD] = 0),
-        ("a note behind a load", Defect::Order, |b| b[RAM_LOAD] = 4),
+        ("a note after a load", Defect::Order, |b| b[RAM_LOAD] = 4),
         ("a note that became a load", Defect::Order, |b| b[64] = 1),
         ("offset", Defect::Disagreement, |b| b[RAM_LOAD + 8 + 3] ^= 1),
         ("physical address", Defect::Disagreement, |b| b[RAM_LOAD + 24 + 2] ^= 1),
@@ -171,7 +171,7 @@ fn broken_header_is_replaced_by_the_copy_and_zeroes() {
 }
 
 #[test]
-fn broken_header_without_a_copy_to_trust_is_left_alone() {
+fn broken_header_without_a_sound_copy_is_left_unchanged() {
     let mut segment = good();
     segment[56] = 0;
     let before = segment.clone();

@@ -12,7 +12,7 @@ const PURGATORY: u64 = CRASH + 0x0800_0000;
 const ITSELF: Itself = Itself { start: PURGATORY, written_offset: 0x8000, image_len: 0xc000 };
 const LEAF: u32 = 0x4_0000;
 
-/// A block such as the loader makes: six regions behind one another, the table and the copy behind the image.
+/// A block as the loader makes it: six regions in sequence, then the table and the copy after the image.
 pub(crate) fn good_block() -> Block {
     let mut block = Block::blank();
     let region = Region::new;
@@ -140,11 +140,11 @@ fn every_field_out_of_range_has_its_verdict() {
 #[test]
 fn no_single_flipped_bit_makes_a_check_panic() {
     use zerocopy::{FromBytes, IntoBytes};
-    // Miri takes a minute and a half for all; there, one of sixty-one, so that each bit of a byte has its turn.
+    // Miri is slow: it tries one bit of sixty-one, which covers every bit of a byte.
     for bit in (0..size_of::<Block>() * 8).step_by(if cfg!(miri) { 61 } else { 1 }) {
         let mut block = good_block();
         block.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
-        // Most are refused here; the seal refuses the rest, which it could not if this wrapped or indexed out of range.
+        // Most are rejected here, and the seal rejects the rest. Neither helps if this panics first.
         let _ = receive(&block, &ITSELF);
     }
     assert!(Block::read_from_bytes(&[0xff; size_of::<Block>()]).is_ok_and(|block| receive(&block, &ITSELF).is_err()));

@@ -73,9 +73,9 @@ fn course(case: &Case, memory: &Memory) -> Vec<Place> {
         }
         Ended::BootedNevertheless(reported, _) => {
             booted(reported, &mut places);
-            places.extend([line(sentence), line("booting nevertheless, as told".into()), Place::Beginning("report ")]);
+            places.extend([line(sentence), line("booting anyway, as configured".into()), Place::Beginning("report ")]);
         }
-        Ended::Halted | Ended::Spinning => places.extend([line(sentence), line("halted, as told".into())]),
+        Ended::Halted | Ended::Spinning => places.extend([line(sentence), line("halted, as configured".into())]),
         Ended::Reset | Ended::ResetAtOnce | Ended::TripleFault => {
             places.extend([line(sentence), line(format!("resetting in {} ms", delay_ms(case, memory)))]);
         }
@@ -132,7 +132,7 @@ mod tests {
     fn missing_strange_and_misplaced_lines_are_noticed() {
         assert!(!follows(&["verdict 0x11"], &places()), "no last line");
         assert!(!follows(&["resetting in 300 ms"], &places()), "no verdict");
-        assert!(!follows(&["verdict 0x11", "resetting in 300 ms", "halted, as told"], &places()), "one line too many");
+        assert!(!follows(&["verdict 0x11", "resetting in 300 ms", "halted, as configured"], &places()), "one line too many");
         assert!(!follows(&["hello", "verdict 0x11", "resetting in 300 ms"], &places()), "a strange line");
         assert!(!follows(&["verdict 0x11", "initrd is corrupt at 0x1", "resetting in 300 ms"], &places()), "out of order");
         assert!(!follows(&["verdict 0x13", "resetting in 300 ms"], &places()), "another verdict");

@@ -64,7 +64,7 @@ pub fn parse(line: &str) -> Result<Option<Said>, Error> {
         Said::Resetting(number.ok_or_else(error)?)
     } else if said.starts_with("halted") {
         Said::Halted
-    } else if said.starts_with("booting nevertheless") {
+    } else if said.starts_with("booting anyway") {
         Said::Booting
     } else {
         Said::Remark(said.to_owned())
@@ -119,7 +119,7 @@ mod tests {
     fn endings_are_told_apart() {
         assert_eq!(parse("purgatory: resetting in 500 ms"), Ok(Some(Said::Resetting(500))));
         assert_eq!(parse("purgatory: halted"), Ok(Some(Said::Halted)));
-        assert_eq!(parse("purgatory: booting nevertheless, as told"), Ok(Some(Said::Booting)));
+        assert_eq!(parse("purgatory: booting anyway, as configured"), Ok(Some(Said::Booting)));
         assert_eq!(parse("purgatory: elfcorehdr was broken (magic); restored"), Ok(Some(Said::Restored)));
         assert_eq!(parse("purgatory: ok: every segment is as it was loaded (7 us)"), Ok(Some(Said::Verdict(Verdict::Ok))));
         assert_eq!(parse("purgatory: verifying 9 bytes in 2 segments with soft"), Ok(Some(Said::Verifying)));

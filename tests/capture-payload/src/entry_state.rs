@@ -1,100 +1,36 @@
 //! What the CPU held when the payload was entered, as `bare/entry.S` saves it.
 
-/// The general registers, in the order in which instructions number them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-#[expect(missing_docs, reason = "they are their names")]
-pub enum General {
-    Rax,
-    Rcx,
-    Rdx,
-    Rbx,
-    Rsp,
-    Rbp,
-    Rsi,
-    Rdi,
-    R8,
-    R9,
-    R10,
-    R11,
-    R12,
-    R13,
-    R14,
-    R15,
+macro_rules! registers {
+    ($(#[$meta:meta])* $type:ident { $($register:ident $name:literal),+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        #[expect(missing_docs, reason = "the names are the registers'")]
+        pub enum $type { $($register),+ }
+
+        impl $type {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$register),+];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$register => $name),+ }
+            }
+        }
+    };
 }
 
-impl General {
-    /// Every one.
-    pub const ALL: [Self; 16] = [
-        Self::Rax,
-        Self::Rcx,
-        Self::Rdx,
-        Self::Rbx,
-        Self::Rsp,
-        Self::Rbp,
-        Self::Rsi,
-        Self::Rdi,
-        Self::R8,
-        Self::R9,
-        Self::R10,
-        Self::R11,
-        Self::R12,
-        Self::R13,
-        Self::R14,
-        Self::R15,
-    ];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rax => "rax",
-            Self::Rcx => "rcx",
-            Self::Rdx => "rdx",
-            Self::Rbx => "rbx",
-            Self::Rsp => "rsp",
-            Self::Rbp => "rbp",
-            Self::Rsi => "rsi",
-            Self::Rdi => "rdi",
-            Self::R8 => "r8",
-            Self::R9 => "r9",
-            Self::R10 => "r10",
-            Self::R11 => "r11",
-            Self::R12 => "r12",
-            Self::R13 => "r13",
-            Self::R14 => "r14",
-            Self::R15 => "r15",
-        }
+registers! {
+    /// The general registers, in the order in which instructions number them.
+    General {
+        Rax "rax", Rcx "rcx", Rdx "rdx", Rbx "rbx", Rsp "rsp", Rbp "rbp", Rsi "rsi", Rdi "rdi",
+        R8 "r8", R9 "r9", R10 "r10", R11 "r11", R12 "r12", R13 "r13", R14 "r14", R15 "r15"
     }
 }
 
-/// Segment registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-#[expect(missing_docs, reason = "they are their names")]
-pub enum Segment {
-    Cs,
-    Ds,
-    Es,
-    Ss,
-    Fs,
-    Gs,
-}
-
-impl Segment {
-    /// Every one.
-    pub const ALL: [Self; 6] = [Self::Cs, Self::Ds, Self::Es, Self::Ss, Self::Fs, Self::Gs];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cs => "cs",
-            Self::Ds => "ds",
-            Self::Es => "es",
-            Self::Ss => "ss",
-            Self::Fs => "fs",
-            Self::Gs => "gs",
-        }
-    }
+registers! {
+    /// Segment registers.
+    Segment { Cs "cs", Ds "ds", Es "es", Ss "ss", Fs "fs", Gs "gs" }
 }
 
 /// GDTR or IDTR, so laid out that the ten bytes which SGDT and SIDT write begin with `limit`.

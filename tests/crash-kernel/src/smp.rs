@@ -12,8 +12,7 @@
 //!
 //! NMI is the only interrupt that this kernel knows: it wakes a CPU that waits for work, and it carries the order to stop.
 
-mod shared; // an enum in an atomic
-mod cpu; // who there is, and what each is doing
+mod cpu; // the CPUs and their states
 mod start; // from INIT to idle
 mod work; // idle, and what it is woken for
 mod nmi; // the handler, and what is done inside it

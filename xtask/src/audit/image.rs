@@ -54,8 +54,6 @@ pub struct Symbol {
 
 /// The executable code, and the names of its functions.
 pub struct Code<'data> {
-    /// The name of its crate.
-    pub name: &'static str,
     /// The address that the kernel jumps to.
     pub entry: u64,
     /// Sections that occupy memory, by address.
@@ -79,8 +77,8 @@ pub struct Image<'data> {
 }
 
 impl<'data> Image<'data> {
-    /// Parses the ELF file of the crate `name`.
-    pub fn parse(name: &'static str, data: &'data [u8]) -> Result<Self> {
+    /// Parses an ELF file.
+    pub fn parse(data: &'data [u8]) -> Result<Self> {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
         let table = header.sections(endian, data)?;
@@ -117,7 +115,7 @@ impl<'data> Image<'data> {
         }
         symbols.sort_by_key(|s| s.address);
         let segments = header.program_headers(endian, data)?;
-        let code = Code { name, entry: header.e_entry(endian), sections, symbols };
+        let code = Code { entry: header.e_entry(endian), sections, symbols };
         Ok(Self { endian, data, segments, code, marks, undefined, relocations })
     }
 

@@ -15,7 +15,7 @@ const INTEGER_SECTION: &str = ".text.integer";
 /// functions that may contain them. The functions are few, so a reader can check that each, or its
 /// caller, first reads the block's permissions or a drop-in's settings.
 ///
-/// Names are demangled paths, without the program's own crate. Inlining would move the code into callers,
+/// Names are demangled paths. Inlining would move the code into callers,
 /// so the functions have `#[inline(never)]`.
 const GUARDED: [Guarded; 6] = [
     Guarded {
@@ -26,25 +26,29 @@ const GUARDED: [Guarded; 6] = [
     Guarded {
         what: "port I/O",
         is: |instruction| PORT_IO.contains(&instruction.mnemonic()),
-        functions: &["arch::x86_64::serial::inb", "arch::x86_64::serial::outb"],
+        functions: &["purgatory::arch::x86_64::serial::inb", "purgatory::arch::x86_64::serial::outb"],
     },
-    Guarded { what: "HLT", is: |instruction| instruction.mnemonic() == Mnemonic::Hlt, functions: &["arch::x86_64::reset::halt"] },
+    Guarded {
+        what: "HLT",
+        is: |instruction| instruction.mnemonic() == Mnemonic::Hlt,
+        functions: &["purgatory::arch::x86_64::reset::halt"],
+    },
     Guarded {
         what: "a debug register",
         is: |instruction| instruction.op0_register().is_dr() || instruction.op1_register().is_dr(),
-        functions: &["arch::x86_64::guard::set", "arch::x86_64::guard::lift"],
+        functions: &["purgatory::arch::x86_64::guard::set", "purgatory::arch::x86_64::guard::lift"],
     },
     Guarded {
         what: "MSR access",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdmsr | Mnemonic::Wrmsr),
-        functions: &["arch::x86_64::banks::rdmsr"],
+        functions: &["purgatory::arch::x86_64::banks::rdmsr"],
     },
     // It needs no permission, because it faults only if a hypervisor wants that. The fault must end as a
     // verdict, so entry.S must not execute it.
     Guarded {
         what: "RDTSC",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdtsc | Mnemonic::Rdtscp),
-        functions: &["arch::x86_64::cpu::tsc"],
+        functions: &["purgatory::arch::x86_64::cpu::tsc"],
     },
 ];
 
@@ -82,8 +86,7 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
             }
             let guarded = GUARDED.iter().find(|guarded| (guarded.is)(&instruction));
             let name = function(program, instruction.ip());
-            let within = name.strip_prefix(program.name).and_then(|name| name.strip_prefix("::")).unwrap_or(&name);
-            if let Some(guarded) = guarded.filter(|guarded| !guarded.functions.contains(&within)) {
+            if let Some(guarded) = guarded.filter(|guarded| !guarded.functions.contains(&name.as_str())) {
                 faults.push(format!(
                     "{}: {} outside the functions that may execute it",
                     place(program, &instruction),
@@ -182,12 +185,7 @@ mod tests {
         };
         let symbols = [(0, "purgatory_start"), (TEXT, "purgatory::arch::x86_64::serial::inb"), (TEXT + 2, "story")];
         let symbols = symbols.map(|(address, name)| Symbol { name: name.into(), address }).into();
-        Program {
-            name: "purgatory",
-            entry: 0,
-            sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)],
-            symbols,
-        }
+        Program { entry: 0, sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)], symbols }
     }
 
     #[test]

@@ -35,8 +35,6 @@ pub struct DropIn {
     pub host: &'static str,
     /// The program, and with `.ro` the object.
     pub program: &'static str,
-    /// The program's crate.
-    pub krate: &'static str,
     /// By which symbols its loader talks to it.
     contract: &'static Contract,
     /// Symbols that it has besides.
@@ -50,7 +48,6 @@ pub const DROP_INS: [DropIn; 2] = [
     DropIn {
         host: "linux",
         program: "purgatory-linux",
-        krate: "purgatory_linux",
         contract: &LINUX,
         more: &[VERIFIES, ON_CORRUPT, CONSOLE],
         // What Debian's Linux 6.12.118 has for its own: less than the 17 032 of 7.2.
@@ -59,7 +56,6 @@ pub const DROP_INS: [DropIn; 2] = [
     DropIn {
         host: "kexec-tools",
         program: "purgatory-kexec-tools",
-        krate: "purgatory_kexec_tools",
         contract: &KEXEC_TOOLS,
         more: &[VERIFIES, ON_CORRUPT, "jump_back_entry"],
         // What Debian's kexec-tools 2.0.29 has for its own: less than the 42 736 of 2.0.32 as it comes.

@@ -13,7 +13,7 @@ use crate::gate::fuzz;
 use crate::repository::Repository;
 
 /// Crates that others may use: each must stay one that `cargo package` accepts.
-const PUBLISHED: [&str; 0] = [];
+const PUBLISHED: [&str; 2] = ["kdump-handoff", "leaf-digest"];
 /// The checks of deny.toml that need no network. `advisories` needs the database of advisories.
 const DENY_OFFLINE: [&str; 3] = ["licenses", "bans", "sources"];
 
@@ -40,9 +40,6 @@ impl Args {
 
 /// Packages the published crates, without compiling them again out of their packages.
 fn packages(sh: &Shell) -> Result<()> {
-    if PUBLISHED.is_empty() {
-        return Ok(());
-    }
     let published = PUBLISHED.iter().flat_map(|name| ["--package", name]);
     // --allow-dirty: a change is linted before it is committed.
     command::show(cmd!(sh, "cargo package --quiet --no-verify --offline --allow-dirty").args(published))

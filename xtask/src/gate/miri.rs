@@ -37,7 +37,7 @@ struct Part {
 }
 
 const PARTS: [Part; 4] = [
-    Part { package: "handoff", targets: &["--lib"], filters: &[], files: false },
+    Part { package: "kdump-handoff", targets: &["--lib"], filters: &[], files: false },
     // Without NIST's vectors: Miri takes a second for twenty blocks.
     Part { package: "leaf-digest", targets: &["--lib", "--test", "vectors"], filters: &[], files: false },
     Part { package: "purgatory", targets: &["--lib"], filters: &[], files: false },

@@ -1,16 +1,19 @@
 /* Three streams of SHA-NI in sixteen registers.
  *
- * SHA256RNDS2 takes a pair of rounds every other cycle and answers after four: three chains keep it busy, two do not quite. Three
- * states, three times sixteen message words and W + K do not fit into the registers, so the words live in memory. There they cost
- * nothing, because each is needed four steps after it was made; only the newest four of each stream, which are needed at once,
- * are in registers, too. Compilers put the states into memory instead, and then every round waits for a store.
+ * SHA256RNDS2 accepts a pair of rounds every other cycle and takes four cycles. Three chains keep it busy; two almost do. Three
+ * states, three times sixteen message words and W + K do not fit into the registers, so the words are in memory. There they cost
+ * nothing, because each is needed four steps after it was made. Only the newest four of each stream are needed at once, and are
+ * also in registers. Compilers put the states into memory instead, and then every round waits for a store.
  *
- * On entry (System V ABI): RDI = three states, each as two vectors (A,B,E,F) and (C,D,G,H), highest word first, aligned to 16;
- *   RSI, RDX, RCX = the first block of each run; R8 = how many blocks each has, not 0; R9 = {WORKSPACE} bytes, aligned to 16.
- * On exit: the states after those blocks. No stack is used, and nothing beyond what the ABI gives away is changed.
+ * On entry (System V ABI):
+ *   RDI = three states, each as two vectors (A,B,E,F) and (C,D,G,H), highest word first, aligned to 16.
+ *   RSI, RDX, RCX = the first block of each run; R8 = number of blocks in each, not 0.
+ *   R9 = {WORKSPACE} bytes, aligned to 16.
+ * On exit:
+ *   The states are those after these blocks. Only registers that the ABI does not preserve are changed, and no stack is used.
  */
 
-    /* Message words 4·\quarter to 4·\quarter+3 of each stream (FIPS 180-4 §5.2.1): the newest, for now. */
+    /* Message words 4·\quarter to 4·\quarter+3 of each stream (FIPS 180-4 §5.2.1), which are the newest. */
     .macro message_words quarter
     movdqu  16*\quarter(%rsi), %xmm7
     movdqu  16*\quarter(%rdx), %xmm8

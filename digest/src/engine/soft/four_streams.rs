@@ -7,32 +7,32 @@ use zerocopy::transmute;
 use crate::constants::K;
 use crate::{Block, State};
 
-/// How many streams are worked on at once.
+/// Number of streams.
 pub const STREAMS: usize = 4;
 
-/// Runs `runs[i]` through `states[i]`, at most four and at least one; the words of those that are missing repeat the first.
+/// Runs `runs[i]` through `states[i]`, at least one and at most four. Missing streams repeat the first.
 pub fn compress(states: &mut [State], runs: &[&[Block]]) {
     let stream = |index: usize| runs.get(index).unwrap_or(&runs[0]);
     let runs = [0, 1, 2, 3].map(stream);
     let mut side_by_side: [[u32; STREAMS]; 8] =
         core::array::from_fn(|word| core::array::from_fn(|index| states.get(index).map_or(0, |state| state[word])));
-    // SAFETY: SSE2 is part of x86-64, and SSE is on: an operating system runs programs with nothing else, and entry.S has switched it
-    // on before any Rust code.
+    // SAFETY: SSE2 is part of x86-64, and SSE is on: operating systems keep it on for programs, and the purgatory's entry.S switches
+    // it on before any Rust code runs.
     unsafe { four_streams(&mut side_by_side, runs) };
     for (index, state) in states.iter_mut().enumerate() {
         *state = side_by_side.map(|word| word[index]);
     }
 }
 
-/// Bits that every word is rotated by to the right. SSE2 cannot rotate, but shift both ways.
+/// Rotates every word to the right. SSE2 has no rotation, so this combines two shifts.
 macro_rules! rotate_right {
     ($x:expr, $bits:literal) => {
         _mm_xor_si128(_mm_srli_epi32::<$bits>($x), _mm_slli_epi32::<{ 32 - $bits }>($x))
     };
 }
 
-/// One round (FIPS 180-4 §6.2.2 step 3). Majority is taken as (a^b & b^c) ^ b, and this round's a^b is the next one's b^c, which `$bc`
-/// carries over.
+/// One round (FIPS 180-4 §6.2.2 step 3). Majority is computed as (a^b & b^c) ^ b. This round's a^b is the next round's b^c, which
+/// `$bc` carries over.
 macro_rules! round {
     ($bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident $w_and_k:expr) => {
         let choice = _mm_xor_si128(_mm_and_si128(_mm_xor_si128($f, $g), $e), $g);
@@ -52,7 +52,7 @@ fn four_streams(states: &mut [[u32; STREAMS]; 8], runs: [&&[Block]; STREAMS]) {
     let mut state: [__m128i; 8] = states.map(|word| transmute!(word));
     for block in 0..runs[0].len() {
         let before = state;
-        // The sixteen most recent message words, in halves that change places every eight rounds, so that their places are constants.
+        // The sixteen most recent message words in two halves. These swap every eight rounds, so that all indices are constants.
         let [mut older, mut newer]: [[__m128i; 8]; 2] =
             [0, 8].map(|first| core::array::from_fn(|word| message_word(&runs, block, first + word)));
         let (mut older, mut newer) = (&mut older, &mut newer);

@@ -1,10 +1,10 @@
-//! One stream in integer registers: twice as fast as four streams of which three work for nobody. A seal is one message, and so is
-//! whatever Linux and kexec-tools ask a purgatory to digest.
+//! One stream in integer registers: twice as fast as four streams of which three go unused. A seal is one message, and so is
+//! everything that Linux and kexec-tools have a purgatory digest.
 
 use crate::constants::K;
 use crate::{Block, State};
 
-/// One round (FIPS 180-4 §6.2.2 step 3), written as in `four_streams.rs`; rotations share their last steps: Σ1 rotates by 6, 11 and 25,
+/// One round (FIPS 180-4 §6.2.2 step 3), written as in `four_streams.rs`. Rotations share their last steps: Σ1 rotates by 6, 11 and 25,
 /// Σ0 by 2, 13 and 22.
 macro_rules! round {
     ($bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident $w_and_k:expr) => {
@@ -26,7 +26,7 @@ macro_rules! round {
 pub fn compress(state: &mut State, run: &[Block]) {
     for block in run {
         let words = block.as_chunks().0;
-        // Halves that change places every eight rounds, as in `four_streams.rs`.
+        // The halves swap every eight rounds, as in `four_streams.rs`.
         let [mut older, mut newer]: [[u32; 8]; 2] =
             [0, 8].map(|first| core::array::from_fn(|word| u32::from_be_bytes(words[first + word])));
         let (mut older, mut newer) = (&mut older, &mut newer);
@@ -46,7 +46,7 @@ pub fn compress(state: &mut State, run: &[Block]) {
     }
 }
 
-/// Puts the eight message words that follow in the place of the older eight (FIPS 180-4 §6.2.2 step 1).
+/// Replaces the older eight message words by the next eight (FIPS 180-4 §6.2.2 step 1).
 fn next_words(older: &mut [u32; 8], newer: &[u32; 8]) {
     for at in 0..8 {
         // Fifteen, seven and two words back.

@@ -1,4 +1,4 @@
-//! [8] What the CPU has noted about a machine check: the banks of its machine-check architecture (SDM vol. 3B, "Machine-check
+//! `[8]` What the CPU recorded about a machine check: the banks of its machine-check architecture (SDM vol. 3B, "Machine-check
 //! architecture"). Nothing is cleared, so that firmware and the next kernel can log it.
 
 use core::arch::asm;
@@ -7,7 +7,7 @@ use handoff::Permissions;
 
 /// IA32_MCG_CAP, whose lowest byte is the number of banks.
 const MCG_CAP: u32 = 0x179;
-/// IA32_MC0_STATUS; the other banks' follow at [`STRIDE`].
+/// IA32_MC0_STATUS. Those of the other banks follow, [`STRIDE`] apart.
 const MC0_STATUS: u32 = 0x401;
 /// From IA32_MCi_STATUS to IA32_MCi_ADDR.
 const TO_ADDRESS: u32 = 1;
@@ -15,12 +15,12 @@ const TO_ADDRESS: u32 = 1;
 const STRIDE: u32 = 4;
 /// Banks that have these registers (SDM vol. 4, "Architectural MSRs").
 const MAX_BANKS: u32 = 32;
-/// IA32_MCi_STATUS: the bank has noted an error.
+/// IA32_MCi_STATUS: the bank has recorded an error.
 const VALID: u64 = 1 << 63;
 /// IA32_MCi_STATUS: IA32_MCi_ADDR says where.
 const ADDRESS_VALID: u64 = 1 << 58;
 
-/// A bank that has noted an error.
+/// A bank that has recorded an error.
 #[derive(Clone, Copy, Debug)]
 pub struct Bank {
     /// Its number.
@@ -31,7 +31,7 @@ pub struct Bank {
     pub address: Option<u64>,
 }
 
-/// Every bank that has noted an error; none where the block forbids to read them.
+/// Every bank that has recorded an error; none if the block forbids MSR access.
 pub fn banks(permissions: Permissions) -> impl Iterator<Item = Bank> {
     let count = if permissions.allow(Permissions::MSR) { (rdmsr(MCG_CAP) as u8 as u32).min(MAX_BANKS) } else { 0 };
     (0..count).filter_map(|number| {
@@ -46,8 +46,8 @@ pub fn banks(permissions: Permissions) -> impl Iterator<Item = Bank> {
 #[inline(never)] // `cargo xtask audit` knows MSR access by this name
 fn rdmsr(register: u32) -> u64 {
     let (low, high): (u32, u32);
-    // SAFETY: a machine check has been raised, so the CPU has its registers, of which IA32_MCG_CAP counts the banks; reading them
-    // has no effect on memory.
+    // SAFETY: a machine check was raised, so the CPU has these registers, and IA32_MCG_CAP counts the banks. Reading them does not
+    // affect memory.
     unsafe {
         asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(att_syntax, nomem, nostack, preserves_flags))
     };

@@ -1,11 +1,11 @@
-//! [6] Memory to memory, by physical address; address 0, of which Rust makes no slice, is one like any other.
+//! `[6]` Copies memory by physical address. A slice would not do: Rust allows none at address 0, where low memory begins.
 
 use core::arch::asm;
 
 /// Copies `len` bytes from `from` to `to`, first byte first.
 pub fn copy(from: u64, to: u64, len: u64) {
-    // SAFETY: the kernel mapped all of memory one to one, writable; what lies there is nobody's but the caller's, who has it from
-    // the host's loader: low memory and a segment that was made to take it, or the room behind a command line.
+    // SAFETY: the kernel mapped all memory one to one, writable. The host's loader gave the caller both ends: low memory and a
+    // segment made for it, or the room after a command line. No Rust reference covers either.
     unsafe {
         asm!(
             "rep movsb",

@@ -1,25 +1,25 @@
-//! [4] What the CPU is asked: which engine it can run, and what time it is.
+//! `[4]` The CPU: which engine it can run, and the time.
 
 use core::arch::asm;
 
-use digest::{Engine, ShaNi};
-use handoff::{EngineId, Permissions};
+use digest::{Engine, EngineKind, ShaNi};
+use handoff::Permissions;
 
-/// The engine that the sealed block names, or the portable one where CPUID may be asked and says that this CPU lacks it.
-pub fn engine(chosen: EngineId, permissions: Permissions) -> Engine {
+/// The engine that the sealed block names. If CPUID is allowed and this CPU lacks the engine, the portable one.
+pub fn engine(chosen: EngineKind, permissions: Permissions) -> Engine {
     if permissions.allow(Permissions::CPUID) {
         return Engine::detect(chosen).unwrap_or(Engine::soft());
     }
     match chosen {
-        EngineId::Soft => Engine::soft(),
-        // SAFETY: entry.S switched SSE on, and the block, whose seal holds, says that the loader found SHA-NI, SSSE3 and SSE4.1 on
-        // every CPU of this machine (`Machine::read`).
-        EngineId::ShaNi => Engine::ShaNi(unsafe { ShaNi::assume() }),
+        EngineKind::Soft => Engine::soft(),
+        // SAFETY: entry.S switched SSE on. The seal holds, so the block is the loader's, and the loader found SHA-NI, SSSE3 and
+        // SSE4.1 on every CPU of this machine (`Machine::read`).
+        EngineKind::ShaNi => Engine::ShaNi(unsafe { ShaNi::assume() }),
     }
 }
 
-/// The time-stamp counter. A hypervisor can make RDTSC fault in a confidential guest. So only Rust code executes it, where an exception ends
-/// as a verdict.
+/// The time-stamp counter. A hypervisor can make RDTSC fault in a confidential guest, so only Rust code executes it: there, an
+/// exception ends as a verdict.
 #[inline(never)] // `cargo xtask audit` knows RDTSC by this name
 pub fn tsc() -> u64 {
     let (low, high): (u32, u32);

@@ -1,9 +1,12 @@
 /* [7] The next kernel, entered with seventeen registers.
  *
- * On entry: RDI = the registers; our GDT has the selectors that boot.rst asks for (CS 0x10, DS ES SS 0x18), entry.S has loaded them,
- *   IF = 0.
- * On exit: SSE as it was before entry.S, but for MXCSR, which is as after reset; all general registers as asked. Our IDT stays, so that an
- *   NMI is survived until the next kernel loads its own.
+ * On entry:
+ *   RDI = the registers; IF = 0.
+ *   Our GDT has the selectors that boot.rst asks for (CS 0x10, DS ES SS 0x18), and entry.S has loaded them.
+ * On exit:
+ *   SSE is as before entry.S, except MXCSR, which is as after reset.
+ *   All general registers hold the requested values.
+ *   Our IDT stays loaded, so that an NMI returns until the next kernel loads its own IDT.
  */
     .section .text.enter, "ax", @progbits
     .global enter
@@ -15,7 +18,7 @@ enter:
     movq    %rax, %cr4
     movq    saved_cr0(%rip), %rax
     movq    %rax, %cr0
-    /* Out of the registers' way, since RSP is one of them. */
+    /* In memory, because every register is taken. */
     movq    {RIP}(%rdi), %rax
     movq    %rax, enter_rip(%rip)
     movq    {RAX}(%rdi), %rax

@@ -1,12 +1,12 @@
-//! [7] The jump into a kernel whose registers the host's loader has chosen, all of them.
+//! `[7]` The jump into a kernel with all registers as the host's loader chose them.
 
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
-/// The seventeen registers with which the next kernel is entered, in the order of the encoding; each host has another order.
+/// The seventeen registers with which the next kernel is entered, in the order of their encoding. Each host has its own order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "they are called what they are")]
+#[allow(missing_docs, reason = "the names are the registers'")]
 pub struct Registers {
     pub rax: u64,
     pub rcx: u64,
@@ -36,9 +36,9 @@ global_asm!(
     options(att_syntax)
 );
 
-/// Enters the next kernel with CR0 and CR4 as we found them, and never comes back.
+/// Enters the next kernel with CR0 and CR4 as they were on entry, and never returns.
 pub fn enter(registers: &Registers) -> ! {
-    // SAFETY: the next kernel has been verified, as far as the host has it verified, and where it begins is the host's word, as
-    // it is for the purgatory whose place this one takes; enter.S needs nothing but the control registers that entry.S saved.
+    // SAFETY: the regions that the host lists were verified. The host alone says where the kernel begins, as it does for its own
+    // purgatory. enter.S needs only the control registers that entry.S saved.
     unsafe { asm!("jmp enter", in("rdi") registers, options(att_syntax, noreturn)) }
 }

@@ -1,11 +1,15 @@
 /* [1] From the kernel's jump to Rust.
  *
- * On entry: 64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off, GDT and
- *   IDT are invalid (6.12) or the kernel's (7.2), and an NMI may arrive at any instruction: until LIDT below it resets the machine
- *   (6.12) or stops it for ever (7.2), so the way there is short.
- * On exit: own stack, GDT, TSS and IDT; SSE and machine checks on; RDI = RSP on entry; in the program's `tell`, never to return. From here
- *   on every exception ends as a verdict, so nothing before this point may raise one in a confidential guest, RDTSC included.
- * Clobbers: everything. Integer instructions only, until CR4 says otherwise.
+ * On entry:
+ *   64-bit mode, one-to-one mapping, IF = 0, all general registers 0, RSP in the kernel's control page. SSE is off.
+ *   GDT and IDT are invalid (Linux 6.12) or the kernel's (7.2).
+ *   An NMI may arrive at any instruction. Until LIDT below it resets the machine (6.12) or hangs it (7.2), so LIDT comes early.
+ * On exit:
+ *   Own stack, GDT, TSS and IDT. SSE and machine checks are on.
+ *   RDI = RSP on entry. In the program's `tell`, which never returns.
+ *   From here on every exception ends as a verdict. So nothing before this point may raise one in a confidential guest, and
+ *   RDTSC can.
+ * Clobbers: everything. Only integer instructions until CR4 allows others.
  */
     .section .text.entry, "ax", @progbits
     .global purgatory_start
@@ -16,8 +20,9 @@ purgatory_start:
     movq    %rsp, %rbx
     leaq    __stack_top(%rip), %rsp
 
-    /* GDT, written here because LTR marks the task state segment busy in it: flat segments at the selectors that boot.rst asks for,
-     * accessed bits set, and the task state segment, whose base lies scattered (SDM vol. 3A, "TSS descriptor in 64-bit mode"). */
+    /* GDT, written at run time because LTR marks the task state segment busy in it. It has flat segments with accessed bits set, at
+     * the selectors that boot.rst asks for, and the task state segment, whose base is scattered over the descriptor (SDM vol. 3A,
+     * "TSS descriptor in 64-bit mode"). */
     leaq    gdt(%rip), %rdi
     xorl    %eax, %eax
     movq    %rax, 0x00(%rdi)
@@ -35,7 +40,7 @@ purgatory_start:
     movb    %ah, {TSS_SELECTOR}+7(%rdi)
     shrq    $16, %rax
     movq    %rax, {TSS_SELECTOR}+8(%rdi)
-    /* Its limit, then its address, in ten bytes on the stack. */
+    /* Limit, then address, in ten bytes on the stack. */
     subq    $16, %rsp
     movw    $(gdt_end - gdt - 1), 6(%rsp)
     movq    %rdi, 8(%rsp)
@@ -51,13 +56,13 @@ purgatory_start:
     pushq   %rax
     lretq
 1:
-    /* The task register still names the old kernel's TSS, which is not mapped. Of ours the CPU reads one field: the stack on which
-     * exceptions are delivered, so that they are even when RSP is what went wrong. */
+    /* The task register still names the old kernel's TSS, which is not mapped. The CPU reads one field of ours: the stack on which
+     * exceptions are delivered. So they are delivered even if RSP is wrong. */
     leaq    __trap_stack_top(%rip), %rax
     movq    %rax, tss+{TSS_IST1}(%rip)
     movl    ${TSS_SELECTOR}, %eax
     ltr     %ax
-    /* IDT: interrupt gates on that stack, but for NMI, which returns: it may interrupt an exception. */
+    /* IDT: interrupt gates on that stack. NMI stays on the interrupted stack, because it may interrupt an exception and returns. */
     leaq    idt(%rip), %rdi
     leaq    trap_stubs(%rip), %rsi
     xorl    %ecx, %ecx
@@ -76,7 +81,7 @@ purgatory_start:
     cmpl    ${VECTORS}, %ecx
     jne     2b
     movb    $0, idt+{NMI}*16+4(%rip)    /* IST 0 */
-    /* In no digest, so whatever is in them may be a stray write's. */
+    /* No digest covers these, so a stray write may have changed them. */
     movl    $0, traps(%rip)
     movl    $0, {nmis}(%rip)
     movw    $({VECTORS} * 16 - 1), 6(%rsp)
@@ -84,8 +89,8 @@ purgatory_start:
     movq    %rax, 8(%rsp)
     lidt    6(%rsp)
 
-    /* SSE and machine checks on. leave.S and enter.S put these back: the next kernel keeps CR4.MCE as it finds it, and until it has a
-     * handler a machine check with MCE off resets the machine, while one with MCE on would stop it in an early exception for ever
+    /* SSE and machine checks on. leave.S and enter.S restore both registers. The next kernel keeps CR4.MCE as it finds it. Until that
+     * kernel has a handler, a machine check with MCE off resets the machine, but one with MCE on hangs it in an early exception
      * (startup_64, arch/x86/kernel/head_64.S; early_fixup_exception, arch/x86/mm/extable.c). */
     movq    %cr0, %rax
     movq    %rax, saved_cr0(%rip)

@@ -1,19 +1,19 @@
-//! [1] Hands `entry.S` its constants.
+//! `[1]` Hands `entry.S` its constants.
 
 use core::arch::global_asm;
 
-/// Code segment selector that boot.rst asks for (__BOOT_CS), and that the kernel's own GDT uses.
+/// Code segment selector that boot.rst asks for (__BOOT_CS) and that the kernel's own GDT uses.
 pub const BOOT_CS: u16 = 0x10;
 /// Data segment selector that boot.rst asks for (__BOOT_DS).
 pub const BOOT_DS: u16 = 0x18;
 
-/// Selector of our task state segment, behind those two; its descriptor takes two entries.
+/// Selector of our task state segment, after those two. Its descriptor takes two entries.
 pub const TSS_SELECTOR: u16 = 0x20;
 /// Bytes of a 64-bit task state segment without an I/O permission map (SDM vol. 3A, "64-bit task state segment").
 pub const TSS_SIZE: u16 = 104;
-/// Where the first stack of its interrupt stack table stands in it.
+/// Offset in it of the first stack of the interrupt stack table.
 pub const TSS_IST1: u16 = 36;
-/// CR0.MP: WAIT and FWAIT honour TS (SDM vol. 3A, "Control registers").
+/// CR0.MP: WAIT and FWAIT honor TS (SDM vol. 3A, "Control registers").
 pub const CR0_MP: u64 = 1 << 1;
 /// CR0.EM: no FPU; SSE instructions raise #UD.
 pub const CR0_EM: u64 = 1 << 2;
@@ -23,9 +23,10 @@ pub const CR0_TS: u64 = 1 << 3;
 pub const CR4_OSFXSR: u64 = 1 << 9;
 /// CR4.OSXMMEXCPT: unmasked SIMD exceptions raise #XM instead of #UD.
 pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
-/// CR4.MCE: machine checks are delivered. Without it the CPU shuts down on one, which resets the machine in silence. The kernel leaves it off,
-/// except in a TDX guest, where it is always on (relocate_kernel_64.S). No confidential guest faults on this write: an SEV-ES guest exits
-/// after writing CR4, without #VC (AMD APM vol. 2, "Types of exits"), and a TDX module only refuses to clear the bit.
+/// CR4.MCE: machine checks are delivered. Without it the CPU shuts down on one, which resets the machine without a message. The
+/// kernel leaves it off, except in a TDX guest, where it is always on (relocate_kernel_64.S). No confidential guest faults on this
+/// write: an SEV-ES guest exits after writing CR4, without #VC (AMD APM vol. 2, "Types of exits"), and a TDX module rejects only
+/// clearing the bit.
 pub const CR4_MCE: u64 = 1 << 6;
 /// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and status register").
 pub const MXCSR_RESET: u32 = 0x1f80;
@@ -45,6 +46,6 @@ global_asm!(
     STUB_SIZE = const super::trap::STUB_SIZE,
     VECTORS = const super::trap::VECTORS,
     nmis = sym super::trap::NMIS,
-    tell = sym crate::tell,
+    tell = sym crate::arch::purgatory_tell,
     options(att_syntax)
 );

@@ -1,8 +1,12 @@
 /* [7] The 64-bit boot protocol (Documentation/arch/x86/boot.rst): CS 0x10, DS ES SS 0x18, IF = 0, RSI = boot parameters.
  *
- * On entry: RDI = entry point, RSI = boot parameters; our GDT has the selectors and entry.S has loaded them.
- * On exit: SSE as it was before entry.S, but for MXCSR, which is as after reset; all other general registers 0, RSP the empty
- *   stack. Our IDT stays, so that an NMI is survived until the capture kernel loads its own (`load_stage1_idt`,
+ * On entry:
+ *   RDI = entry point, RSI = boot parameters.
+ *   Our GDT has the selectors, and entry.S has loaded them.
+ * On exit:
+ *   SSE is as before entry.S, except MXCSR, which is as after reset.
+ *   All other general registers are 0, and RSP is the empty stack.
+ *   Our IDT stays loaded, so that an NMI returns until the capture kernel loads its own IDT (`load_stage1_idt`,
  *   arch/x86/boot/compressed/head_64.S).
  */
     .section .text.leave, "ax", @progbits

@@ -1,8 +1,7 @@
-//! [4] Which engine the CPU can run, found out by running its instructions.
+//! `[4]` Which engine the CPU can run, determined by executing its instructions.
 //!
-//! CPUID is not asked: it raises #VC in SEV-ES and SEV-SNP guests and may raise #VE in TDX guests, whose handlers are gone by
-//! now, and no host says whether this is one. An instruction that the CPU lacks is #UD everywhere, and that we can handle
-//! ourselves.
+//! CPUID is no option. It raises #VC in SEV-ES and SEV-SNP guests and may raise #VE in TDX guests. Their handlers are gone by now,
+//! and no host says whether this is such a guest. A missing instruction raises #UD everywhere, which we handle ourselves.
 
 use core::arch::global_asm;
 
@@ -16,7 +15,7 @@ const INVALID_OPCODE: u64 = 6;
 global_asm!(include_str!("probe.S"), options(att_syntax));
 
 unsafe extern "sysv64" {
-    /// Whether the CPU has all the instructions that `ShaNi` vouches for (probe.S).
+    /// 1 if the CPU has all instructions that `ShaNi` stands for, else 0 (probe.S).
     safe fn probe_sha_ni() -> u32;
 }
 
@@ -32,11 +31,11 @@ pub fn engine() -> Engine {
     if probe_sha_ni() == 0 {
         return Engine::soft();
     }
-    // SAFETY: one of each kind of SHA, SSSE3 and SSE4.1 instructions has just been executed, so they exist and SSE is on.
+    // SAFETY: the probe executed one of each kind of SHA, SSSE3 and SSE4.1 instruction, so they exist and SSE is on.
     Engine::ShaNi(unsafe { ShaNi::assume() })
 }
 
-/// If the exception only says that the CPU lacks something that was probed, makes it return to where that is told to [`engine`].
+/// If the exception answers the probe, makes it resume where [`engine`] learns that the CPU lacks the instruction.
 pub fn resume(frame: &mut TrapFrame) -> bool {
     let address = |mark: *const u8| mark.addr() as u64;
     let probed = address(&raw const probe_begin)..address(&raw const probe_end);

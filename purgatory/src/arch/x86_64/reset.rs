@@ -1,4 +1,4 @@
-//! [8] Ways to stop a machine.
+//! `[8]` Ways to reset or halt the machine.
 
 use core::arch::asm;
 
@@ -7,7 +7,7 @@ use handoff::Permissions;
 use super::cpu::wait;
 use super::serial::outb;
 
-/// The reset control register of Intel chipsets since the PIIX3, and of QEMU's.
+/// The reset control register of Intel chipsets since the PIIX3, which QEMU emulates.
 const RESET_CONTROL: u16 = 0xcf9;
 /// RESET_CONTROL: the next pulse is a hard reset.
 const SYSTEM_RESET: u8 = 1 << 1;
@@ -20,10 +20,10 @@ const PULSE_RESET: u8 = 0xfe;
 /// Ticks between choosing the kind of reset and asking for it: 50 µs, as Linux waits (`native_machine_emergency_restart`,
 /// arch/x86/kernel/reboot.c), or more at any frequency up to 10 GHz.
 const PULSE_TICKS: u64 = 500_000;
-/// Ticks to wait for a reset to take effect before the next way is tried: 10 ms or more at any frequency up to 10 GHz.
+/// Ticks to wait for a reset before trying the next way: 10 ms or more at any frequency up to 10 GHz.
 const RESET_TICKS: u64 = 100_000_000;
 
-/// Resets the machine, by whatever works; in the end a triple fault, which a hypervisor may turn into the end of the guest.
+/// Resets the machine. Tries each way in turn; the last is a triple fault, on which a hypervisor may stop the guest.
 pub fn reset(permissions: Permissions) -> ! {
     if permissions.allow(Permissions::PORT_IO) {
         outb(RESET_CONTROL, SYSTEM_RESET);
@@ -34,17 +34,17 @@ pub fn reset(permissions: Permissions) -> ! {
         wait(RESET_TICKS);
     }
     let no_idt = [0u16; 5];
-    // SAFETY: with an IDT of limit 0 the breakpoint becomes a double and then a triple fault, which resets the CPU: nothing runs
+    // SAFETY: with an IDT of limit 0 the breakpoint becomes a double and then a triple fault, which resets the CPU. Nothing runs
     // after it.
     unsafe { asm!("lidt ({0})", "int3", "ud2", in(reg) &raw const no_idt, options(att_syntax, noreturn)) }
 }
 
-/// Stops this CPU for ever; an NMI wakes it only to be counted.
+/// Halts this CPU. An NMI wakes it only to be counted.
 #[inline(never)] // `cargo xtask audit` knows HLT by this name
 pub fn halt(permissions: Permissions) -> ! {
     loop {
         if permissions.allow(Permissions::HLT) {
-            // SAFETY: interrupts are off and stay off; the block allows HLT.
+            // SAFETY: interrupts stay off, and the block allows HLT.
             unsafe { asm!("hlt", options(att_syntax, nomem, nostack, preserves_flags)) };
         } else {
             core::hint::spin_loop();

@@ -1,8 +1,8 @@
-//! [3] A 16550-compatible UART behind I/O ports, transmit only, set up by whoever used it before the panic.
+//! `[3]` A 16550-compatible UART at I/O ports, transmit only. It keeps the settings from before the panic.
 
 use core::arch::asm;
 
-use purgatory::console::Ports;
+use crate::console::Ports;
 
 /// Transmit holding register (16550 data sheet).
 const THR: u16 = 0;
@@ -15,13 +15,13 @@ const LCR: u16 = 3;
 const MCR: u16 = 4;
 /// Line status register.
 const LSR: u16 = 5;
-/// LCR: the first two ports are the divisor's. Linux may have died while it was set.
+/// LCR: the first two ports are the divisor's. Linux may have panicked while it was set.
 const LCR_DLAB: u8 = 1 << 7;
 /// LCR: eight data bits, no parity, one stop bit.
 const LCR_8N1: u8 = 0b11;
 /// MCR: ready, and asking to send.
 const MCR_DTR_RTS: u8 = 0b11;
-/// Bits per second that a divisor of 1 makes of a UART's usual clock, 1.8432 MHz.
+/// Bits per second with a divisor of 1, at a UART's usual clock of 1.8432 MHz.
 const HIGHEST_BAUD: u32 = 115_200;
 
 /// The ports of a UART.
@@ -65,8 +65,8 @@ impl Ports for UartPorts {
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn inb(port: u16) -> u8 {
     let byte;
-    // SAFETY: every caller has asked the block's permissions, as far as they can be believed; reading a status or control register
-    // of a UART has no effect on memory.
+    // SAFETY: every caller has checked the block's permissions, or in a drop-in the host's options. Reading a status or control
+    // register of a UART does not affect memory.
     unsafe { asm!("inb %dx, %al", in("dx") port, out("al") byte, options(att_syntax, nomem, nostack, preserves_flags)) };
     byte
 }
@@ -74,7 +74,7 @@ pub fn inb(port: u16) -> u8 {
 /// Writes one byte to an I/O port.
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn outb(port: u16, byte: u8) {
-    // SAFETY: as in `inb`; what is written is a character for a UART, its line control, or the request to reset this machine. A port
-    // that a damaged block made up gets characters too: the price of saying that the block is damaged.
+    // SAFETY: as in `inb`. The byte is a character for a UART, its line control, or the request to reset this machine. If the block
+    // is damaged, its port may be wrong and still gets characters: the price of reporting the damage.
     unsafe { asm!("outb %al, %dx", in("dx") port, in("al") byte, options(att_syntax, nomem, nostack, preserves_flags)) };
 }

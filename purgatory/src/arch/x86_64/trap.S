@@ -1,10 +1,14 @@
 /* [2] One stub per vector, STUB_SIZE bytes apart, as entry.S has put them into the IDT.
  *
- * On entry: NMI is on the interrupted code's stack, every other vector at the top of a stack of its own, which the next exception
- *   takes from the top again. The interrupted code may have been using SSE: integer instructions only.
- * On exit: NMI returns, counted, with nothing changed. Every other vector goes to the program's `exception`, which
- *   never returns, but in the drop-ins from their probe (probe.S), with another RIP. An exception inside that, or before SSE is on,
- *   resets the machine: there is nothing left to say it with.
+ * On entry:
+ *   NMI is on the interrupted code's stack. Every other vector starts at the top of the exceptions' stack, also if it interrupts
+ *   another exception.
+ *   The interrupted code may be using SSE: integer instructions only.
+ * On exit:
+ *   NMI is counted and returns with nothing else changed.
+ *   Every other vector is in the program's `exception`. That returns only in the drop-ins, for their probe (probe.S), with another
+ *   RIP.
+ *   An exception inside `exception`, or before SSE is on, resets the machine, because Rust code cannot report it.
  */
     .section .text.trap, "ax", @progbits
     .balign {STUB_SIZE}
@@ -30,7 +34,7 @@ trap_stubs:
     pushq   $vector
     jmp     trap
     .endif
-    /* Forward only: a stub that is longer does not assemble. */
+    /* .org moves forward only: a stub that is too long does not assemble. */
     .org    1b + {STUB_SIZE}, 0xcc
     .set    vector, vector + 1
     .endr
@@ -46,7 +50,7 @@ trap:
     jne     2f
     movq    %rsp, %rdi
     movq    %cr2, %rsi
-    subq    $8, %rsp                    /* seven words are on it, and its top is aligned */
+    subq    $8, %rsp                    /* seven words on an aligned stack */
     cld
     call    {exception}
     movl    $0, traps(%rip)

@@ -1,19 +1,19 @@
-//! [2] An IDT of our own, so that an exception becomes a verdict instead of a triple fault, and an NMI a number.
+//! `[2]` Our own IDT: an exception becomes a verdict instead of a triple fault, and an NMI is counted.
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::entry::CR4_OSFXSR;
 
-/// Exceptions and NMI: the architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
+/// Exceptions and NMI: the vectors that the architecture defines (SDM vol. 3A, "Exception and interrupt vectors").
 pub const VECTORS: usize = 32;
 
 /// The vector of non-maskable interrupts.
 pub const NMI: usize = 2;
 /// The vector of debug exceptions. With single-stepping off, only a watched address raises one (`guard.rs`).
 pub const DEBUG: u64 = 1;
-/// The vector of machine checks. Like the others it is delivered at the top of the exceptions' stack: one that interrupts the report of
-/// another exception overwrites its frame, counts as the second, and resets the machine, as it would with CR4.MCE off.
+/// The vector of machine checks. Like the others it is delivered at the top of the exceptions' stack. If it interrupts the report of
+/// another exception, it overwrites that frame, counts as the second, and resets the machine, as it would with CR4.MCE off.
 pub const MACHINE_CHECK: u64 = 18;
 
 /// Bytes between the first instructions of two stubs in `trap.S`.
@@ -39,7 +39,7 @@ pub struct TrapFrame {
     pub ss: u64,
 }
 
-/// NMIs since entry, where entry.S makes it 0.
+/// NMIs since entry; entry.S sets it to 0.
 pub static NMIS: AtomicU32 = AtomicU32::new(0);
 
 /// How many NMIs have arrived since entry.
@@ -54,6 +54,6 @@ global_asm!(
     NMI = const NMI,
     CR4_OSFXSR = const CR4_OSFXSR,
     nmis = sym NMIS,
-    exception = sym crate::exception,
+    exception = sym crate::arch::purgatory_exception,
     options(att_syntax)
 );

@@ -1,5 +1,5 @@
-//! Whatever the kernel's writer produces passes, for machines of any size; and no field of it can change alone unnoticed, but for
-//! the few changes that make another header of the same writer.
+//! Every header that the kernel's writer produces passes, for machines of any size. No field of it can change alone undetected, except
+//! for the few changes that result in another valid header.
 
 use core::cmp::Ordering;
 

@@ -1,5 +1,5 @@
-//! Blocks of every layout, and every byte of them changed: what is taken is the same but for the field that was changed, and
-//! nothing that is read or hashed lies where the purgatory writes.
+//! Blocks of every layout, with every byte changed once. If the changed block is accepted, only the changed field differs. No span
+//! that is read or hashed overlaps what the purgatory writes.
 
 extern crate std;
 use std::vec::Vec;
@@ -11,7 +11,7 @@ use super::*;
 
 const BLOCK_LEN: usize = size_of::<Block>();
 
-/// What a block makes known, by name.
+/// The facts in a block, by name.
 fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 13] {
     let span = |span: Span| std::vec![span.start(), span.len()];
     let regions =
@@ -33,7 +33,7 @@ fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 13] {
     ]
 }
 
-/// The facts that the byte at this offset of a block may change. Those of no fact are looked at, or used before the proof, or
+/// The facts that the byte at this offset of a block may change. Bytes that change no fact are checked, or used unproven, or only
 /// sealed.
 fn facts_of(offset: usize) -> &'static [&'static str] {
     match offset {
@@ -53,7 +53,7 @@ fn facts_of(offset: usize) -> &'static [&'static str] {
     }
 }
 
-/// Changes one byte of a good block; whether the block was taken all the same.
+/// Changes one byte of a good block. Returns whether the block was still accepted.
 fn change(block: &Block, itself: &Itself, offset: usize, difference: u8) -> bool {
     let before = facts(&receive(block, itself).expect("a good block"));
     let mut bytes: [u8; BLOCK_LEN] = block.as_bytes().try_into().unwrap();

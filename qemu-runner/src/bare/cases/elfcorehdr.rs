@@ -62,7 +62,7 @@ pub const CASES: &[Case] = broken! {
     "elfcorehdr-phnum-xnum", "impossible number of program headers", "e_phnum is PN_XNUM", |h| h[56..58].fill(0xff);
     "elfcorehdr-phnum-too-many", "impossible number of program headers", "e_phnum does not fit the segment", |h| h[57] = 0x80;
     "elfcorehdr-phnum-one-more", "a program header is neither PT_NOTE nor PT_LOAD", "e_phnum is one too many", |h| h[56] += 1;
-    "elfcorehdr-phnum-one-less", "something stands behind the last program header", "e_phnum is one too few", |h| h[56] -= 1;
+    "elfcorehdr-phnum-one-less", "data follows the last program header", "e_phnum is one too few", |h| h[56] -= 1;
     "elfcorehdr-pt-null", "a program header is neither PT_NOTE nor PT_LOAD", "a PT_LOAD became a PT_NULL", |h| h[RAM] = 0;
     "elfcorehdr-note-behind-load", "a PT_NOTE follows a PT_LOAD", "a PT_LOAD became a PT_NOTE", |h| h[RAM] = 4;
     "elfcorehdr-no-note", "no PT_NOTE or no PT_LOAD", "every PT_NOTE became a PT_LOAD",
@@ -77,11 +77,11 @@ pub const CASES: &[Case] = broken! {
         |h| { put(h, RAM + PHDR + P_OFFSET, 1 << 46); put(h, RAM + PHDR + P_PADDR, 1 << 46); };
     "elfcorehdr-crash-region", "a PT_LOAD reaches into the crash region", "a PT_LOAD reaches into the crash region",
         |h| { put(h, RAM + P_FILESZ, 0x1000_0000); put(h, RAM + P_MEMSZ, 0x1000_0000); };
-    "elfcorehdr-ascent", "ranges of memory overlap or do not ascend", "two PT_LOADs are the same",
+    "elfcorehdr-ascent", "memory ranges overlap or are out of order", "two PT_LOADs are the same",
         |h| h.copy_within(RAM..RAM + PHDR, RAM + PHDR);
-    "elfcorehdr-vaddr", "a PT_LOAD has a virtual address that cannot be", "a PT_LOAD is not in the direct map",
+    "elfcorehdr-vaddr", "a PT_LOAD has an impossible virtual address", "a PT_LOAD is not in the direct map",
         |h| h[RAM + PHDR + P_VADDR + 2] ^= 1;
-    "elfcorehdr-vaddr-text", "a PT_LOAD has a virtual address that cannot be", "the text is not where kernels have theirs",
+    "elfcorehdr-vaddr-text", "a PT_LOAD has an impossible virtual address", "the text is not where kernels have theirs",
         |h| h[TEXT + P_VADDR + 7] ^= 0x80;
 };
 

@@ -114,10 +114,7 @@ pub const CASES: &[Case] = &[
         summary: "the stack overruns into its guard",
         arrange: ordinary,
         damage: |memory| after_the_guard(memory, ENDLESS_STACK),
-        expect: raised(&[
-            "exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: the stack ran into its guard",
-            "verdict 0x40 exception",
-        ]),
+        expect: raised(&["exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: stack overflow", "verdict 0x40 exception"]),
     },
     Case {
         name: "exception-twice",

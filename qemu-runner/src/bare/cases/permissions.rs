@@ -42,7 +42,7 @@ pub const CASES: &[Case] = &[
         damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
         expect: Expect {
             verdict: Verdict::SegmentCorrupt,
-            says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as told"],
+            says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as configured"],
             ended: Ended::Halted,
         },
     },

@@ -40,7 +40,7 @@ const fn reset(verdict: Verdict) -> Expect {
 }
 
 const fn halted(verdict: Verdict) -> Expect {
-    Expect { verdict, says: &["verdict ", "halted, as told"], ended: Ended::Halted }
+    Expect { verdict, says: &["verdict ", "halted, as configured"], ended: Ended::Halted }
 }
 
 const fn nevertheless(verdict: Verdict, reported: Reported, ending: Ending, says: &'static [&'static str]) -> Expect {
@@ -111,7 +111,7 @@ pub const CASES: &[Case] = &[
             &[
                 "initrd is corrupt at {initrd}-",
                 "verdict ",
-                "booting nevertheless, as told",
+                "booting anyway, as configured",
                 "report segment-corrupt,segment:initrd",
             ],
         ),
@@ -125,7 +125,7 @@ pub const CASES: &[Case] = &[
             Verdict::ZeroTail,
             INITRD,
             Ending::Contents,
-            &["verdict ", "booting nevertheless, as told", "report zero-tail,segment:initrd"],
+            &["verdict ", "booting anyway, as configured", "report zero-tail,segment:initrd"],
         ),
     },
     Case {
@@ -141,9 +141,9 @@ pub const CASES: &[Case] = &[
             Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
             Ending::Elfcorehdr,
             &[
-                "elfcorehdr is broken (not the identification of a 64-bit ELF file), and so is its copy: left alone",
+                "elfcorehdr is broken (not the identification of a 64-bit ELF file), and its copy is corrupt: left as it is",
                 "verdict ",
-                "booting nevertheless, as told",
+                "booting anyway, as configured",
             ],
         ),
     },

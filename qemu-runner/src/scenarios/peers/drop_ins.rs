@@ -26,9 +26,9 @@ use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 /// What both say when a digest is wrong.
 const REFUSAL: &str = "sha256 digests do not match: expected ";
 /// What it says before it resets the machine, if it was built to do that.
-const RESETS: &str = "resetting soon, as built";
+const RESETS: &str = "resetting soon";
 /// What they say before they stand still.
-const LAST_WORDS: &str = "stopped for ever";
+const LAST_WORDS: &str = "stopped: reset the machine";
 /// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
 /// and since 5.5 the lowest MiB when it has a crash region), and the firmware does not use this one any more.
 const LOW_PAGE: u64 = 0x8000;

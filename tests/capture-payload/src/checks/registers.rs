@@ -17,7 +17,7 @@ const STACK_LEN: u64 = 2 * 5 * 8;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>) {
     let Evidence { entry, program, .. } = evidence;
-    for register in General::ALL {
+    for &register in General::ALL {
         let expected = match register {
             General::Rsi | General::Rsp => continue,
             General::Rdi => program.load + setup_header::ENTRY_OFFSET,

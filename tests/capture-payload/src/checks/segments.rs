@@ -34,7 +34,7 @@ const GATE_LEN: u64 = 16;
 const INTERRUPT_GATE: u64 = 0x8e;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, entry: &EntryState, physical: &impl Physical) {
-    for segment in Segment::ALL {
+    for &segment in Segment::ALL {
         let expected = if segment == Segment::Cs { BOOT_CS } else { BOOT_DS };
         group.equal(segment.name(), expected, entry.selector(segment));
     }

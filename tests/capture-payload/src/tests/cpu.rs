@@ -10,7 +10,7 @@ use crate::entry_state::{General, Segment};
 
 #[test]
 fn register_with_something_in_it_is_named() {
-    for register in General::ALL.into_iter().filter(|register| !matches!(register, General::Rsi | General::Rsp)) {
+    for register in General::ALL.iter().copied().filter(|register| !matches!(register, General::Rsi | General::Rsp)) {
         fails(Ending::Registers, register.name(), |world| world.entry.general[register as usize] ^= 1 << 63);
     }
 }
@@ -47,7 +47,7 @@ fn payload_must_lie_where_its_header_asks() {
 
 #[test]
 fn every_selector_is_compared() {
-    for segment in Segment::ALL {
+    for &segment in Segment::ALL {
         fails(Ending::Segments, segment.name(), |world| world.entry.selectors[segment as usize] = 8);
     }
 }

@@ -1,15 +1,13 @@
 //! The registers of CPU hotplug: QEMU docs/specs/acpi_cpu_hotplug.rst, hw/acpi/cpu.c.
 //!
-//! After a reset there is an older interface in the same place, a bitmap of CPUs. Writing 0 to the selector, as [`places`] does
-//! first, replaces it by this one (hw/acpi/cpu_hotplug.c, `cpu_status_write`).
+//! After a reset an older interface is active at the same ports, a bitmap of CPUs. Writing 0 to the selector, as [`places`] does
+//! first, switches to this one (hw/acpi/cpu_hotplug.c, `cpu_status_write`).
 
-use super::{flags, read, write};
+use super::{Place, flags, read, write};
 
 /// `ICH9_CPU_HOTPLUG_IO_BASE` (include/hw/acpi/pc-hotplug.h): the selector.
 const BASE: u16 = 0x0cd8;
-/// Flags, one byte.
-const FLAGS: u16 = BASE + 0x4;
-/// Which register `DATA` is, one byte.
+/// Selects the meaning of `DATA`, one byte.
 const COMMAND: u16 = BASE + 0x5;
 /// Data of the command.
 const DATA: u16 = BASE + 0x8;
@@ -24,22 +22,22 @@ const OST_STATUS: u8 = 2;
 const ARCHITECTURE_ID: u8 = 3;
 
 /// A place for a CPU.
-pub struct Place(u32);
+pub struct CpuPlace(u32);
 
-/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not exist reads as 0. Such a
-/// selector makes the block deaf to everything but the next one.
-fn places() -> impl Iterator<Item = Place> {
-    let exists = |place: &Place| {
-        Place(0).command(SELECTED);
+/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not exist reads as 0. With such a
+/// selector the block ignores everything but the next selector.
+fn places() -> impl Iterator<Item = CpuPlace> {
+    let exists = |place: &CpuPlace| {
+        CpuPlace(0).command(SELECTED);
         place.select();
         place.0 == 0 || read::<u32>(DATA) == place.0
     };
-    (0..).map(Place).take_while(exists)
+    (0..).map(CpuPlace).take_while(exists)
 }
 
 /// The places with a CPU in them.
-pub fn enabled() -> impl Iterator<Item = Place> {
-    places().filter(|place| place.flags() & flags::ENABLED != 0)
+pub fn enabled() -> impl Iterator<Item = CpuPlace> {
+    places().filter(|place| place.has(flags::ENABLED))
 }
 
 /// The APIC ids of the CPUs that are there.
@@ -47,49 +45,30 @@ pub fn present() -> impl Iterator<Item = u32> {
     enabled().map(|place| place.apic_id())
 }
 
-/// The first place whose CPU has this event.
-pub fn with_event(event: u8) -> Option<Place> {
-    enabled().find(|place| place.flags() & event != 0)
-}
-
-impl Place {
+impl CpuPlace {
     /// The APIC id of the CPU that is, or would be, there.
     pub fn apic_id(&self) -> u32 {
         self.command(ARCHITECTURE_ID);
         read(DATA)
     }
 
-    /// Clears an event.
-    pub fn acknowledge(&self, event: u8) {
-        self.select();
-        write(FLAGS, event);
-    }
-
-    /// Lets QEMU take the CPU away.
-    pub fn eject(&self) {
-        self.select();
-        write(FLAGS, flags::EJECT);
-    }
-
-    /// What the method _OST would say.
-    pub fn report(&self, event: u32, status: u32) {
-        self.command(OST_EVENT);
-        write(DATA, event);
-        self.command(OST_STATUS);
-        write(DATA, status);
-    }
-
-    fn flags(&self) -> u8 {
-        self.select();
-        read(FLAGS)
-    }
-
     fn command(&self, command: u8) {
         self.select();
         write(COMMAND, command);
     }
+}
+
+impl Place for CpuPlace {
+    const FLAGS: u16 = BASE + 0x4;
 
     fn select(&self) {
         write(BASE, self.0);
+    }
+
+    fn report(&self, event: u32, status: u32) {
+        self.command(OST_EVENT);
+        write(DATA, event);
+        self.command(OST_STATUS);
+        write(DATA, status);
     }
 }

@@ -2,7 +2,7 @@
 
 use orders::PhysSpan;
 
-use super::{flags, read, write};
+use super::{Place, flags, read, write};
 
 /// `ACPI_MEMORY_HOTPLUG_BASE` (include/hw/acpi/pc-hotplug.h): the selector when written; address, low half, when read.
 const BASE: u16 = 0x0a00;
@@ -12,9 +12,7 @@ const ADDRESS_HIGH_OR_OST_EVENT: u16 = BASE + 0x4;
 const SIZE_LOW_OR_OST_STATUS: u16 = BASE + 0x8;
 /// Size, high half.
 const SIZE_HIGH: u16 = BASE + 0xc;
-/// Flags, one byte.
-const FLAGS: u16 = BASE + 0x14;
-/// `ACPI_MAX_RAM_SLOTS` (include/hw/acpi/acpi.h); the flags of slots that a machine does not have read as 0.
+/// `ACPI_MAX_RAM_SLOTS` (include/hw/acpi/acpi.h); the flags of slots that the machine lacks read as 0.
 const MAX_SLOTS: u32 = 256;
 
 /// A place for a DIMM.
@@ -22,47 +20,28 @@ pub struct Slot(u32);
 
 /// The slots with a DIMM in them.
 pub fn enabled() -> impl Iterator<Item = Slot> {
-    (0..MAX_SLOTS).map(Slot).filter(|slot| slot.flags() & flags::ENABLED != 0)
-}
-
-/// The first slot whose DIMM has this event.
-pub fn with_event(event: u8) -> Option<Slot> {
-    enabled().find(|slot| slot.flags() & event != 0)
+    (0..MAX_SLOTS).map(Slot).filter(|slot| slot.has(flags::ENABLED))
 }
 
 impl Slot {
-    /// Where the DIMM lies.
+    /// The DIMM's memory.
     pub fn span(&self) -> PhysSpan {
         self.select();
         let wide = |low: u16, high: u16| u64::from(read::<u32>(high)) << 32 | u64::from(read::<u32>(low));
         PhysSpan::new(wide(BASE, ADDRESS_HIGH_OR_OST_EVENT), wide(SIZE_LOW_OR_OST_STATUS, SIZE_HIGH))
     }
+}
 
-    /// Clears an event.
-    pub fn acknowledge(&self, event: u8) {
-        self.select();
-        write(FLAGS, event);
-    }
-
-    /// Lets QEMU take the DIMM away.
-    pub fn eject(&self) {
-        self.select();
-        write(FLAGS, flags::EJECT);
-    }
-
-    /// What the method _OST would say.
-    pub fn report(&self, event: u32, status: u32) {
-        self.select();
-        write(ADDRESS_HIGH_OR_OST_EVENT, event);
-        write(SIZE_LOW_OR_OST_STATUS, status);
-    }
-
-    fn flags(&self) -> u8 {
-        self.select();
-        read(FLAGS)
-    }
+impl Place for Slot {
+    const FLAGS: u16 = BASE + 0x14;
 
     fn select(&self) {
         write(BASE, self.0);
+    }
+
+    fn report(&self, event: u32, status: u32) {
+        self.select();
+        write(ADDRESS_HIGH_OR_OST_EVENT, event);
+        write(SIZE_LOW_OR_OST_STATUS, status);
     }
 }

@@ -20,7 +20,7 @@ fn measured(functions: &[(&str, &[u8])], room: Option<Room>) -> (Vec<Depth>, Vec
     }
     let size = bytes.len() as u64;
     let section = Section { name: ".text".into(), address: 0, size, executable: true, writable: false, bytes: &bytes };
-    depths(&Program { name: "purgatory", entry: 0, sections: vec![section], symbols }, room)
+    depths(&Program { entry: 0, sections: vec![section], symbols }, room)
 }
 
 #[test]

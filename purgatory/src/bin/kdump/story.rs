@@ -1,25 +1,27 @@
-//! [0] The story, step by step; each step is a file.
+//! `[0]` The story, step by step; each step is a file.
 
 use digest::Engine;
 use handoff::report::{Elfcorehdr, Report};
 use handoff::text::Text;
 use handoff::{Block, OnCorrupt, RegionKind, Verdict};
+use purgatory::arch::{self, UartPorts};
 use purgatory::console::Console;
 use purgatory::elfcorehdr::{self, Mended};
+use purgatory::engine;
 use purgatory::policy::{self, Trust};
 use purgatory::reading::{NO_LEAF, READING};
 use purgatory::received::{self, Handoff};
 use purgatory::verify::{self, Difference, Findings, PRINTED_PER_SEGMENT, Place};
 
-use crate::arch::{self, UartPorts};
 use crate::{memory, stop};
 
 /// Called once by `entry.S`, on our own stack, with SSE on.
-pub extern "sysv64" fn tell() -> ! {
+#[inline(never)] // the debugger of the bare-metal tests knows it by name
+pub fn tell(_stack_on_entry: u64) -> ! {
     READING.clear();
     let entered_at = arch::tsc();
     let block = memory::received_block();
-    // At the block's word: where it lies, an exception says so.
+    // The block is not verified yet. If its permission is wrong, this raises an exception, which is reported.
     arch::guard_stack(policy::permissions(block));
     let mut console = Console::alleged(block, UartPorts::at);
 
@@ -28,7 +30,7 @@ pub extern "sysv64" fn tell() -> ! {
         Err(verdict) => stop::refuse(block, Trust::Alleged, &mut console, verdict),
     };
     let leaf_table = memory::bytes(handoff.leaf_table);
-    // With the engine that needs nothing of the CPU: only a sealed block can say which instructions there are.
+    // With the engine that every CPU has: only a sealed block can say which other instructions exist.
     READING.begin(NO_LEAF, handoff.leaf_table.start()..handoff.leaf_table.end());
     let sealed = verify::seal_holds(Engine::soft(), block, leaf_table);
     READING.end(NO_LEAF);
@@ -36,7 +38,7 @@ pub extern "sysv64" fn tell() -> ! {
         stop::refuse(block, Trust::Alleged, &mut console, Verdict::Seal);
     }
 
-    let engine = arch::engine(handoff.engine, handoff.permissions);
+    let engine = arch::engine(engine::kind(handoff.engine), handoff.permissions);
     announce(&mut console, block, &handoff, engine);
     let findings = verify(&mut console, &handoff, engine, leaf_table);
     let verdict = findings.first().map_or(Verdict::Ok, |(_, verdict)| verdict);
@@ -48,7 +50,7 @@ pub extern "sysv64" fn tell() -> ! {
     let report = Report {
         verdict,
         segment: findings.first().map(|(kind, _)| kind),
-        engine: engine.id(),
+        engine: engine::id(engine),
         microseconds: microseconds_since(entered_at, handoff.tsc_khz),
         nmis: arch::nmis(),
         elfcorehdr,
@@ -57,7 +59,7 @@ pub extern "sysv64" fn tell() -> ! {
     report.fill(field);
     stop::say_verdict(&mut console, verdict);
     if verdict != Verdict::Ok {
-        console.line().text("booting nevertheless, as told");
+        console.line().text("booting anyway, as configured");
     }
     let mut line = console.line();
     line.text("report ");
@@ -71,16 +73,16 @@ pub extern "sysv64" fn tell() -> ! {
     arch::leave(handoff.permissions, handoff.entry_rip, handoff.entry_rsi)
 }
 
-/// Says what is about to be verified, so that a hang can be told from one in the capture kernel.
+/// Says what will be verified. If the machine hangs later, this line tells whether the capture kernel was reached.
 fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, engine: Engine) {
     let bytes: u64 = handoff.regions().map(|region| region.memory.len()).sum();
     let count = handoff.regions().count();
     let mut line = console.line();
     line.text("verifying ").decimal(bytes).text(" bytes in ").decimal(count as u64).text(" segments with ");
-    line.text(engine.id().word()).text(", image ").digits(&block.seal[..8]);
+    line.text(engine::id(engine).word()).text(", image ").digits(&block.seal[..8]);
 }
 
-/// Verifies all regions and says where they differ.
+/// Verifies all regions and prints where they differ.
 fn verify(console: &mut Console<UartPorts>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
     let mut findings = Findings::default();
     verify::regions(handoff, engine, leaf_table, &READING, memory::bytes, |place, difference| {
@@ -104,7 +106,7 @@ fn say_difference(console: &mut Console<UartPorts>, place: &Place, difference: &
     };
 }
 
-/// Puts the load-time copy of the elfcorehdr back if what is there cannot give a /proc/vmcore.
+/// Checks the elfcorehdr, and restores the load-time copy if the header cannot give a /proc/vmcore.
 fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
     let copy = (!findings.names(RegionKind::ElfcorehdrCopy)).then(|| memory::bytes(handoff.elfcorehdr_copy));
     let segment = memory::elfcorehdr(handoff.elfcorehdr);
@@ -118,7 +120,11 @@ fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings
             Elfcorehdr::Restored
         }
         Mended::Broken(defect) => {
-            console.line().text("elfcorehdr is broken (").text(defect.sentence()).text("), and so is its copy: left alone");
+            console
+                .line()
+                .text("elfcorehdr is broken (")
+                .text(defect.sentence())
+                .text("), and its copy is corrupt: left as it is");
             Elfcorehdr::Broken
         }
     }

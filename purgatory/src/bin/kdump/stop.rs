@@ -1,18 +1,19 @@
-//! [8] The other ending: say the verdict, then reset or halt.
+//! `[8]` The other ending: say the verdict, then reset or halt.
 //!
-//! On entry: something is wrong; whether the block can be believed, the caller says. On exit: there is none. A second exception, or one
-//! while SSE is off (before entry.S or after leave.S), does not come here: it resets in silence.
+//! *On entry*, something is wrong, and the caller says how far the block can be trusted.
+//!
+//! *On exit*: there is none. A second exception, or one while SSE is off (before entry.S or after leave.S), does not come here. It
+//! resets the machine without a message.
 
 use core::ops::Range;
-use core::panic::PanicInfo;
 
 use handoff::text::Text;
-use handoff::{Block, Permissions, Verdict};
+use handoff::{Block, Verdict};
+use purgatory::arch::{self, Bank, UartPorts};
 use purgatory::console::Console;
 use purgatory::policy::{self, Ending, Trust};
 use purgatory::reading::{self, READING};
 
-use crate::arch::{self, Bank, UartPorts};
 use crate::memory;
 
 /// Prints `verdict` as number, word and sentence.
@@ -21,13 +22,13 @@ pub fn say_verdict(console: &mut Console<UartPorts>, verdict: Verdict) {
     console.line().text("verdict ").hex(number).text(" ").text(verdict.word()).text(": ").text(verdict.sentence());
 }
 
-/// Ends with `verdict`, as the block's policy says as far as `trust` goes.
+/// Ends with `verdict`. `trust` limits how far the block's policy decides the ending.
 pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, verdict: Verdict) -> ! {
     say_verdict(console, verdict);
     let permissions = policy::permissions(block);
     match policy::ending(block, trust) {
         Ending::Halt => {
-            console.line().text("halted, as told");
+            console.line().text("halted, as configured");
             arch::halt(permissions)
         }
         Ending::Reset { delay_ms, ticks } => {
@@ -38,7 +39,7 @@ pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, ver
     }
 }
 
-/// Says what was being read when a machine check came, and what the CPU has noted about it.
+/// Prints what was being read when a machine check was raised, and what the CPU recorded about it.
 fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
     for Range { start, end } in READING.spans() {
         let mut line = console.line();
@@ -53,8 +54,9 @@ fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
     }
 }
 
-/// Ends because an exception was raised; called by `trap.S` on a stack of its own.
-pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
+/// Ends because an exception was raised. Called by `trap.S` on the exceptions' stack.
+#[inline(never)] // the debugger of the bare-metal tests knows it by name
+pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     let block = memory::received_block();
     let mut console = Console::alleged(block, UartPorts::at);
     console.break_line();
@@ -64,7 +66,7 @@ pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) ->
     line.text(" (purgatory+").hex(rip.wrapping_sub(memory::itself().start)).text(") rsp ").hex(*rsp);
     line.text(" cr2 ").hex(fault_address);
     if *vector == arch::DEBUG {
-        line.text(": the stack ran into its guard");
+        line.text(": stack overflow");
     }
     drop(line);
     let verdict = if *vector == arch::MACHINE_CHECK {
@@ -73,13 +75,6 @@ pub extern "sysv64" fn exception(frame: &arch::TrapFrame, fault_address: u64) ->
     } else {
         Verdict::Exception
     };
-    // A damaged block may be what raised it.
+    // A damaged block may have raised it.
     refuse(block, Trust::Alleged, &mut console, verdict)
-}
-
-/// Never called: x86_64-purgatory.json asks for the panic strategy `immediate-abort`, so a failed assertion is an #UD, which ends in
-/// [`exception`] with its address. Rust wants the handler all the same.
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    arch::halt(Permissions::NONE)
 }

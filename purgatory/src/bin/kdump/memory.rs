@@ -1,11 +1,15 @@
-//! Physical memory as slices. With `arch/`, the only file that may say `unsafe`.
+//! Physical memory as slices.
 //!
-//! What makes it sound: the kernel mapped all RAM that it had and every segment of the image one to one, writable (`init_pgtable`,
-//! arch/x86/kernel/machine_kexec_64.c); a [`Span`] exists only after `received.rs` has shown where it lies; and no other Rust code
-//! runs. A device, or a CPU that did not stop, may still write to these bytes: that is what the digests are for, every bit pattern of
-//! a `u8` is valid, and where something is read twice nothing goes wrong if the second time it is something else. A leaf table that
-//! changes after the seal was checked makes a leaf differ; of the elfcorehdr each check takes what it reads, and the capture kernel
-//! reads it again in any case. A span that is not mapped after all is a page fault, and ends as a verdict.
+//! These facts make it sound:
+//! * The kernel mapped all its RAM and every segment of the image one to one, writable (`init_pgtable`,
+//!   arch/x86/kernel/machine_kexec_64.c). If a span is not mapped after all, a page fault is raised, and ends as a verdict.
+//! * A [`Span`] exists only after `received.rs` has shown where it is.
+//! * No other Rust code runs.
+//!
+//! A device, or a CPU that did not stop, may still write to these bytes. The digests exist to detect that, and every bit pattern
+//! of a `u8` is valid. Reading a byte twice is harmless, even if it changes in between. If the leaf table changes after the seal
+//! was checked, a leaf differs. Each check of the elfcorehdr uses what it reads itself, and the capture kernel reads the header
+//! again in any case.
 
 use core::cell::UnsafeCell;
 use core::mem::size_of;
@@ -19,11 +23,11 @@ use zerocopy::FromBytes;
 /// The block in words, because a volatile read of an array of bytes becomes one instruction per byte.
 const BLOCK_WORDS: usize = size_of::<Block>() / size_of::<u64>();
 
-/// The hole that the loader fills with a [`Block`], and as much room.
+/// Room for a [`Block`].
 #[repr(C)]
 struct Hole(UnsafeCell<[u64; BLOCK_WORDS]>);
 
-// SAFETY: no second thread of Rust code exists to share it with.
+// SAFETY: only one thread of Rust code exists, so nothing is shared.
 unsafe impl Sync for Hole {}
 
 #[used]
@@ -37,10 +41,10 @@ unsafe extern "C" {
     static __image_end: u8;
 }
 
-/// What [`received_block`] has read. Not on the stack, whose deepest frames would reach into the page of its guard then.
+/// What [`received_block`] has read. On the stack it would push the deepest frames into the page of the stack's guard.
 static COPY: Hole = Hole(UnsafeCell::new([0; BLOCK_WORDS]));
 
-/// The block as it is in memory now. Called by the story once, and once more by whatever ends it.
+/// The block as it is in memory now. The story calls this once, and an exception's handler once more.
 pub fn received_block() -> &'static Block {
     let hole: *const u64 = HOLE.0.get().cast();
     let copy: *mut u64 = COPY.0.get().cast();
@@ -51,15 +55,15 @@ pub fn received_block() -> &'static Block {
         let word = unsafe { from.read_volatile() };
         // SAFETY: as for the hole, which is as long.
         let to = unsafe { copy.add(index) };
-        // SAFETY: a live static. Who refers to it from an earlier call was interrupted by an exception, and never goes on.
+        // SAFETY: a live static. Earlier references belong to code that an exception interrupted and that never resumes.
         unsafe { to.write(word) };
     }
-    // SAFETY: live, initialised, and from here on written to by nobody who comes back.
+    // SAFETY: live and initialized. Only a handler that never returns writes to it from here on.
     let words = unsafe { &*COPY.0.get() };
     zerocopy::transmute_ref!(words)
 }
 
-/// Where the purgatory finds itself.
+/// Where the purgatory is in memory.
 pub fn itself() -> Itself {
     let start = (&raw const __image_start).addr() as u64;
     Itself {
@@ -72,21 +76,22 @@ pub fn itself() -> Itself {
 /// The bytes of a proven span.
 pub fn bytes(span: Span) -> &'static [u8] {
     // SAFETY: received.rs has shown that the span does not wrap, does not start at 0, and overlaps nothing that this program
-    // writes while the slice is used: the story writes to the report field and the elfcorehdr only after verification, through
-    // the functions below. That it is mapped, the header of this file explains.
+    // writes while the slice is used. The story writes to the report field and the elfcorehdr only after verification, through
+    // the functions below. The header of this file says why the span is mapped.
     unsafe { slice::from_raw_parts(span.start() as *const u8, span.len() as usize) }
 }
 
-/// The elfcorehdr, to be mended.
+/// The elfcorehdr, to be checked and restored.
 pub fn elfcorehdr(span: Span) -> &'static mut [u8] {
-    // SAFETY: as in `bytes`; received.rs has shown that the elfcorehdr overlaps no region, so no other slice names it, and the
-    // story asks for it once.
+    // SAFETY: as in `bytes`. received.rs has shown that the elfcorehdr overlaps no region, so no other slice covers it, and the
+    // story calls this once.
     unsafe { slice::from_raw_parts_mut(span.start() as *mut u8, span.len() as usize) }
 }
 
 /// The report field of the command line, to be filled in.
 pub fn report_field(span: Span) -> &'static mut [u8; FIELD_LEN] {
-    // SAFETY: as in `bytes`; received.rs has shown that the field lies in the command line, whose slice verification has dropped.
+    // SAFETY: as in `bytes`. received.rs has shown that the field is inside the command line, whose slice is no longer used after
+    // verification.
     let field = unsafe { slice::from_raw_parts_mut(span.start() as *mut u8, span.len() as usize) };
     <[u8; FIELD_LEN]>::mut_from_bytes(field).expect("received.rs has checked the length")
 }

@@ -1,18 +1,19 @@
-//! [5] What Linux and kexec-tools have verified: the bytes of sixteen regions, one behind the other, by one SHA-256.
+//! `[5]` What Linux and kexec-tools have verified: the bytes of sixteen regions, concatenated, with one SHA-256.
 //!
-//! On entry: start and length of each region, as the host's loader wrote them into the purgatory; no seal says that they are
-//! still what it wrote. On exit: regions that can be read, and their digest. Whether those are the *right* regions only the
-//! comparison tells: a damaged table has another digest, or names memory that is not there, which is a page fault.
+//! *On entry*: start and length of each region, as the host's loader wrote them into the purgatory. No seal protects them.
+//!
+//! *On exit*: regions that can be read, and their digest. Whether those are the *right* regions only the comparison tells. A damaged
+//! table has another digest, or names memory that does not exist, which raises a page fault.
 
 use digest::{Digest, Engine, Sha256};
 
 use crate::received::Itself;
 
-/// How many there are in either host's table: one for each segment of an image (`KEXEC_SEGMENT_MAX`, include/linux/kexec.h;
+/// Entries in either host's table: one for each segment of an image (`KEXEC_SEGMENT_MAX`, include/linux/kexec.h;
 /// `SHA256_REGIONS`, purgatory/include/purgatory.h of kexec-tools).
 pub const REGIONS: usize = 16;
 
-/// A table as the hosts lay it out: physical address, length in bytes. Unused entries have no length.
+/// A table as the hosts lay it out: physical address, length in bytes. Unused entries have length 0.
 pub type Table = [[u64; 2]; REGIONS];
 
 /// A region that can be read: it does not wrap, begins anywhere but at 0, and shares no byte with the purgatory.
@@ -44,36 +45,36 @@ impl Region {
 #[derive(Clone, Debug)]
 pub struct Regions([Option<Region>; REGIONS]);
 
-/// An entry that names no region. The hosts never write one; so it was damaged.
+/// An invalid entry. The hosts never write one, so it was damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Senseless {
+pub struct Invalid {
     /// Its place in the table.
     pub index: usize,
 }
 
 impl Regions {
-    /// Looks at every entry. The hosts leave the purgatory itself out, and the first page of memory is never a segment.
-    pub fn parse(table: &Table, itself: &Itself) -> Result<Self, Senseless> {
+    /// Checks every entry. The hosts omit the purgatory itself, and the first page of memory is never a segment.
+    pub fn parse(table: &Table, itself: &Itself) -> Result<Self, Invalid> {
         let mut regions = [None; REGIONS];
         for (index, entry) in table.iter().enumerate().filter(|(_, [_, len])| *len != 0) {
-            regions[index] = Some(Region::parse(*entry, itself).ok_or(Senseless { index })?);
+            regions[index] = Some(Region::parse(*entry, itself).ok_or(Invalid { index })?);
         }
         Ok(Self(regions))
     }
 
-    /// Those that have a length, in the order of the table.
+    /// The regions with a length, in the order of the table.
     pub fn iter(&self) -> impl Iterator<Item = Region> + '_ {
         self.0.iter().flatten().copied()
     }
 
-    /// The digest of all, one behind the other. Of none it is that of nothing.
+    /// The digest of all regions, concatenated. Without regions it is the digest of the empty message.
     pub fn digest<'a>(&self, engine: Engine, read: impl Fn(Region) -> &'a [u8]) -> Digest {
         let mut hasher = Sha256::new(engine);
         self.iter().for_each(|region| hasher.update(read(region)));
         hasher.finish()
     }
 
-    /// Whether that is the expected one, all 32 bytes of it; if not, the one that was found.
+    /// Compares all 32 bytes of the digest with the expected one. Returns the actual one if they differ.
     pub fn verify<'a>(&self, engine: Engine, expected: &Digest, read: impl Fn(Region) -> &'a [u8]) -> Result<(), Digest> {
         let found = self.digest(engine, read);
         if found == *expected { Ok(()) } else { Err(found) }
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_count_as_one_message_in_the_tables_order() {
+    fn regions_are_one_message_in_the_tables_order() {
         let memory = pattern(3000);
         let entries = [[0x1000 + 2000, 1000], [0x1000, 1], [0x1000 + 1, 999]];
         assert_eq!(digest_of(&memory, &entries), whole(&[&memory[2000..], &memory[..1000]].concat()));
@@ -123,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn regions_without_length_count_nothing_wherever_they_point() {
+    fn regions_without_length_are_skipped_wherever_they_point() {
         let memory = pattern(100);
         let entries = [[u64::MAX, 0], [0x1000, 64], [0, 0], [ITSELF.start, 0], [0x1040, 36]];
         assert_eq!(digest_of(&memory, &entries), whole(&memory));
     }
 
     #[test]
-    fn table_of_nothing_has_the_digest_of_nothing() {
+    fn empty_table_has_the_digest_of_the_empty_message() {
         let hex: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&OF_NOTHING[2 * at..][..2], 16).unwrap()).collect();
         assert_eq!(digest_of(&[], &[]).as_slice(), hex);
     }
@@ -158,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn entry_that_names_no_region_is_told_by_its_place() {
+    fn invalid_entry_is_reported_with_its_index() {
         let end = ITSELF.start + ITSELF.image_len;
-        for senseless in [
+        for invalid in [
             [0, 1],
             [u64::MAX, 2],
             [0x1000, 1 << 63],
@@ -169,8 +170,8 @@ mod tests {
             [end - 1, 1],
             [ITSELF.start - 1, ITSELF.image_len + 2],
         ] {
-            let parsed = Regions::parse(&table(&[[0x1000, 1], senseless]), &ITSELF).map(|_| ());
-            assert_eq!(parsed, Err(Senseless { index: 1 }), "{senseless:x?}");
+            let parsed = Regions::parse(&table(&[[0x1000, 1], invalid]), &ITSELF).map(|_| ());
+            assert_eq!(parsed, Err(Invalid { index: 1 }), "{invalid:x?}");
         }
         for beside in [[ITSELF.start - 1, 1], [end, 1]] {
             assert!(Regions::parse(&table(&[beside]), &ITSELF).is_ok(), "{beside:x?}");

@@ -1,37 +1,37 @@
-//! What somebody else writes before this program runs: the host's loader by symbol, or `cargo xtask build`.
+//! Statics that are written before this program runs: by the host's loader, which finds them by symbol, or by `cargo xtask build`.
 
 use core::cell::UnsafeCell;
 
-use purgatory::regions::{REGIONS, Table};
+use super::regions::{REGIONS, Table};
 
-/// A place in the image whose contents the compiler must not guess.
+/// A value in the image that the compiler must not assume to know.
 #[repr(transparent)]
 pub struct Written<T>(UnsafeCell<T>);
 
-// SAFETY: no second thread of Rust code exists to share it with.
+// SAFETY: only one thread of Rust code exists, so nothing is shared.
 unsafe impl<T: Copy> Sync for Written<T> {}
 
 impl<T: Copy> Written<T> {
-    /// With what is in the file.
+    /// With the value in the file.
     pub const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 
-    /// What is there now.
+    /// The value now.
     pub fn get(&self) -> T {
-        // SAFETY: a live static, read as the type that it has. Volatile, because the compiler knows only what is in the file.
+        // SAFETY: a live static, read as its own type. Volatile, because the compiler knows only the value in the file.
         unsafe { self.0.get().read_volatile() }
     }
 
-    /// Writes it, for the host to find or for ourselves.
+    /// Writes the value.
     pub fn set(&self, value: T) {
-        // SAFETY: as in `get`; nothing else refers to it.
+        // SAFETY: as in `get`; no reference to it exists.
         unsafe { self.0.get().write_volatile(value) };
     }
 }
 
 impl<const N: usize> Written<[u64; N]> {
-    /// What is there now, word by word: a volatile read of an array would be one instruction for each, written out.
+    /// The value now, read in a loop: a volatile read of the array would be unrolled into one instruction for each word.
     pub fn words(&self) -> [u64; N] {
         let mut words = [0; N];
         let first: *const u64 = self.0.get().cast();
@@ -46,7 +46,7 @@ impl<const N: usize> Written<[u64; N]> {
 }
 
 impl Written<Table> {
-    /// The same for a table of pairs.
+    /// As `words`, for a table of pairs.
     pub fn pairs(&self) -> Table {
         let mut table = [[0; 2]; REGIONS];
         let first: *const u64 = self.0.get().cast();
@@ -60,8 +60,9 @@ impl Written<Table> {
     }
 }
 
-/// Statics that are known by a name in the finished object. The linker script collects `.contract`.
-macro_rules! symbols {
+/// Defines statics that are known by a name in the finished object. The linker script collects `.contract`.
+#[macro_export]
+macro_rules! written_by_host {
     ($($(#[$meta:meta])* $name:ident: $type:ty as $symbol:literal = $value:expr;)+) => {
         $(
             $(#[$meta])*
@@ -72,4 +73,3 @@ macro_rules! symbols {
         )+
     };
 }
-pub(crate) use symbols;
