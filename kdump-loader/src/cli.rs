@@ -7,9 +7,9 @@ mod service; // `service …`
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::hotplug::queue::Block;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::hotplug::queue::Block;
 pub use image::ImageArgs;
 pub use service::{Check, Divert, Install, Service, Uninstall};
 

@@ -7,9 +7,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::arm::unload;
 use crate::cli::{Cli, Command};
-use crate::commands::{self, Error};
+use crate::commands::{self, Error, LIVE};
 use crate::kexec;
+use crate::messages::report;
 
 /// Exit status of a failure. (clap exits with 2 after a usage error.)
 const FAILURE: u8 = 1;
@@ -22,7 +24,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(status) => status,
         Err(error) => {
-            commands::report(&error);
+            report(&error);
             ExitCode::from(FAILURE)
         }
     }
@@ -41,7 +43,7 @@ fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>>
 fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Load(arguments) => commands::load::run(&arguments)?,
-        Command::Unload => commands::unload::run()?,
+        Command::Unload => unload::unload(Path::new(LIVE))?,
         Command::Reload(arguments) => commands::reload::run(&arguments)?,
         Command::Status(arguments) => return commands::status::run(&arguments),
         Command::Watch(arguments) => commands::watch::run(&arguments)?,

@@ -12,18 +12,18 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use capture::Capture;
-pub use dump_target::Target;
-use files::Files;
-pub use saver::Saver;
-pub use wished::files_of_config;
+use loader::machine::{KexecPermission, KexecState, no_reservation};
 
 use crate::arm::record::{self, Record};
 use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{self, Unknown};
 use crate::options::config::{self, Config};
 use crate::service;
-use loader::machine::{KexecPermission, KexecState, no_reservation};
+use capture::Capture;
+pub use dump_target::Target;
+use files::Files;
+pub use saver::Saver;
+pub use wished::files_of_config;
 
 mod files; // [0] reads files below a root
 mod armed; // whether the armed image is up to date, and what its purgatory can do

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-mod cli; // the command line and its help
+mod messages; // on standard error
 pub mod options; // the options of an image, from the command line or the config
 pub mod initrd; // the contents of an initrd
 pub mod findings; // problems, and the answer that they lead to
@@ -14,9 +14,11 @@ pub mod service; // the service around the program
 #[cfg(feature = "picture")]
 pub mod picture; // draws an image
 mod kexec; // kexec-tools' command line
+mod cli; // the command line and its help
 mod commands; // one file per subcommand
 mod dispatch; // runs the subcommand of the command line
 
+// Man pages, completions and docs/kexec-options.md are made from these.
 pub use cli::{command, manual};
 pub use dispatch::main;
-pub use kexec::words::markdown as kexec_options; // docs/kexec-options.md // what man pages and completions are made of
+pub use kexec::words::markdown as kexec_options;

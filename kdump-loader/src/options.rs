@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use handoff::OnCorrupt;
-
 use loader::request::{Confidential, Console, EngineChoice};
 
 /// The options of an image.

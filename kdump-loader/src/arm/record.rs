@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
-use crate::findings::recorded::RecordedAdvice;
 use loader::describe::listing::Listing;
 use loader::image::Summary;
 use loader::phys::PhysRange;
+use serde::{Deserialize, Serialize};
+
+use crate::findings::recorded::RecordedAdvice;
 
 pub mod failure;
 pub mod origin;

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::options::Options;
-use crate::options::words::{console, leaf_size, reset_delay};
 use clap::{Args, ValueEnum};
 use handoff::{EngineId, OnCorrupt};
 use loader::request::{Confidential, Console, EngineChoice};
+
+use crate::options::Options;
+use crate::options::words::{console, leaf_size, reset_delay};
 
 /// The options that decide an image.
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::service::Distribution;
 use clap::{Args, Subcommand};
 
 use super::manual;
+use crate::service::Distribution;
 
 /// The subcommands of `service`.
 #[derive(Debug, Subcommand)]

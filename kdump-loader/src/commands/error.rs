@@ -1,61 +1,25 @@
 //! Why a command failed, and what is armed afterwards: the messages that a user reads.
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::arm::record;
-use crate::hotplug::removal;
-use crate::options::config;
-use crate::options::embedded::NotEmbedded;
 use loader::admit::preflight;
-use loader::files;
 use loader::files::read;
 use loader::kernel;
 use loader::machine;
 use loader::phys::PhysRange;
 use loader::purgatory;
-use loader::submit;
-use loader::submit::firmware::Firmware;
+
+use crate::arm::{self, Aftermath};
+use crate::hotplug::removal;
+use crate::options::config;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The image cannot be built.
+    /// Nothing was armed or disarmed.
     #[error(transparent)]
-    Build(#[from] loader::Error),
-    /// The machine cannot be read or saved.
-    #[error(transparent)]
-    Machine(#[from] machine::Error),
-    /// The kernel would reject an image.
-    #[error(transparent)]
-    Preflight(#[from] preflight::Error),
-    /// kexec_load(2) failed.
-    #[error("{refusal}{hint}; {aftermath}")]
-    Refused {
-        /// Why.
-        refusal: submit::Error,
-        /// How this machine's firmware explains it.
-        hint: Hint,
-        /// What is armed now.
-        aftermath: Aftermath,
-    },
-    /// kexec_file_load(2) failed.
-    #[error("{refusal}{hint}; {aftermath}")]
-    FileRefused {
-        /// Why.
-        refusal: submit::file::Error,
-        /// How this machine's firmware explains it.
-        hint: Hint,
-        /// What is armed now.
-        aftermath: Aftermath,
-    },
-    /// The kernel would not find a dm-crypt key that it is configured to hand over.
-    #[error(transparent)]
-    Keys(#[from] submit::keys::Error),
-    /// The kernel does not say whether an image is armed.
-    #[error(transparent)]
-    Armed(machine::Error),
+    Arm(#[from] arm::Error),
     /// The window of addresses is empty.
     #[error("--mem-min={mem_min:#x} is above --mem-max={mem_max:#x}; swap them")]
     NoWindow {
@@ -63,16 +27,6 @@ pub enum Error {
         mem_min: u64,
         /// The highest.
         mem_max: u64,
-    },
-    /// The file does not have the type that --type names.
-    #[error("{} is a {}, not a {expected}; correct --type or leave it out", path.display(), found.unwrap_or("file of unknown type"))]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// The requested type.
-        expected: &'static str,
-        /// The type of the file.
-        found: Option<&'static str>,
     },
     /// The call concerns reboots, and there is no other kexec.
     #[error("{0}")]
@@ -86,9 +40,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// Another kdump-loader holds the lock for too long.
-    #[error(transparent)]
-    Lock(record::Error),
     /// The image is armed, but standard output failed.
     #[error("armed {identity}, but could not print the result")]
     ArmedButNotPrinted {
@@ -129,32 +80,14 @@ pub enum Error {
     /// A file is not a kernel that can be loaded.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
-    /// This program has no embedded purgatory.
-    #[error(transparent)]
-    NotEmbedded(#[from] NotEmbedded),
     /// A file is not a purgatory that can be loaded.
     #[error(transparent)]
     Purgatory(#[from] purgatory::Error),
-    /// A file cannot be read.
-    #[error(transparent)]
-    Read(#[from] read::Error),
-    /// The capture kernel and its initrd cannot be read, or cannot fit.
-    #[error(transparent)]
-    Files(#[from] files::Error),
     /// This program's own file cannot be read.
     #[error("cannot read this program's own file, {}", path.display())]
     Program {
         /// Its path.
         path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// memfd_create(2) or a write to its file failed.
-    #[error("cannot create an in-memory file for the {what}")]
-    InMemory {
-        /// What the file is for.
-        what: &'static str,
         /// Why not.
         #[source]
         source: io::Error,
@@ -190,53 +123,14 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The kernel rejected an image.
-    pub fn refused(root: &Path, refusal: submit::Error, aftermath: Aftermath) -> Self {
-        let hint = Hint(Firmware::read(root).about_load(&refusal));
-        Self::Refused { refusal, hint, aftermath }
-    }
-
-    /// The kernel rejected files.
-    pub fn file_refused(root: &Path, refusal: submit::file::Error, aftermath: Aftermath) -> Self {
-        let hint = Hint(Firmware::read(root).about_file_load(&refusal));
-        Self::FileRefused { refusal, hint, aftermath }
-    }
+/// Errors that [`arm::Error`] already has a variant for.
+macro_rules! of_arming {
+    ($($cause:ty),+) => {
+        $(impl From<$cause> for Error {
+            fn from(cause: $cause) -> Self {
+                Self::Arm(cause.into())
+            }
+        })+
+    };
 }
-
-/// A remark about this machine's firmware, if it explains the failure.
-#[derive(Debug)]
-pub struct Hint(Option<&'static str>);
-
-impl Hint {
-    /// No remark.
-    pub const NONE: Self = Self(None);
-}
-
-impl fmt::Display for Hint {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |words| write!(out, "; {words}"))
-    }
-}
-
-/// What is armed after a failed load. The kernel may free the old image before it checks the new
-/// one.
-#[derive(Debug)]
-pub enum Aftermath {
-    /// The old image.
-    StillArmed,
-    /// Nothing.
-    Disarmed,
-    /// The kernel does not say.
-    Unknown,
-}
-
-impl fmt::Display for Aftermath {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::StillArmed => "the previous image is still armed",
-            Self::Disarmed => "no image is armed now, so a panic would leave no dump",
-            Self::Unknown => "whether an image is still armed is unknown",
-        })
-    }
-}
+of_arming!(loader::Error, machine::Error, preflight::Error, read::Error);

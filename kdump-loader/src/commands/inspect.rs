@@ -14,7 +14,8 @@ use loader::request::InputFile;
 use object::elf::ELFMAG;
 use serde::Serialize;
 
-use super::{Error, LARGEST_FILE, print, print_json, read_purgatory};
+use super::{Error, print, print_json};
+use crate::arm::request_for::{LARGEST_FILE, read_purgatory};
 use crate::cli::Inspect;
 
 /// What a file is.

@@ -8,23 +8,24 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::arm::record::origin::Origin;
-use crate::options::Options;
 use loader::admit::preflight;
 use loader::machine::{KexecPermission, KexecState, Machine, Reservation};
 use loader::phys::PhysRange;
 use loader::request::Request;
 use loader::submit;
 
-use super::load_file::Wanted;
-use super::{
-    Error, LIVE, OURSELVES, expect_format, fresh_seed, in_full, load, load_file, note, origin, print, report, request_for,
-    unload, warn,
-};
+use super::{Error, LIVE, print};
+use crate::arm;
+use crate::arm::load_file::Wanted;
+use crate::arm::record::origin::Origin;
+use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, origin, request_for};
+use crate::arm::{load, load_file, unload};
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
+use crate::messages::{in_full, note, report, warn};
+use crate::options::Options;
 
 /// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;
@@ -47,7 +48,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             report(&error);
             ExitCode::from(match error {
-                Error::Refused { .. } | Error::FileRefused { .. } | Error::Armed(_) => REJECTED_BY_KERNEL,
+                Error::Arm(arm::Error::Refused { .. } | arm::Error::FileRefused { .. } | arm::Error::Armed(_)) => {
+                    REJECTED_BY_KERNEL
+                }
                 _ => FAILED_BEFORE_CALL,
             })
         }
@@ -64,12 +67,12 @@ fn act(decision: Decision, arguments: Vec<OsString>) -> Result<ExitCode, Error> 
         Action::Version => print(&format!("kdump-loader {} in place of {PEER}\n", env!("CARGO_PKG_VERSION")))?,
         Action::PrintRegionSize => print(&format!("{}\n", region_size(root)?))?,
         Action::Status => {
-            let armed = KexecState::crash_loaded(root).map_err(Error::Armed)?;
+            let armed = KexecState::crash_loaded(root).map_err(arm::Error::Armed)?;
             return Ok(if armed { ExitCode::from(ARMED) } else { ExitCode::SUCCESS });
         }
-        Action::Unload(SystemCall::Auto) => unload::run()?,
-        Action::Unload(SystemCall::Load) => unload::with_load()?,
-        Action::Unload(SystemCall::FileLoad) => unload::with_file_load()?,
+        Action::Unload(SystemCall::Auto) => unload::unload(root)?,
+        Action::Unload(SystemCall::Load) => unload::with_load(root)?,
+        Action::Unload(SystemCall::FileLoad) => unload::with_file_load(root)?,
         Action::Load(wanted) => arm(root, &wanted)?,
         Action::PassOn(because) => return Err(pass_on(&because, arguments)),
     }
@@ -89,7 +92,7 @@ fn arm(root: &Path, wanted: &Load) -> Result<(), Error> {
         SystemCall::FileLoad => arm_kernels(root, wanted),
         SystemCall::Auto => {
             let Err(error) = arm_ours(root, wanted) else { return Ok(()) };
-            if !load_file::file_load_may_work(&error) {
+            if !matches!(&error, Error::Arm(cause) if load_file::file_load_may_work(cause)) {
                 return Err(error);
             }
             warn(format_args!("{}", in_full(&error)));
@@ -112,13 +115,15 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
         let image = loader::build(&request, &machine)?;
         let _ = std::io::stderr().write_all(image.summary().to_string().as_bytes());
     }
-    load::arm(root, machine, &request, origin, || false).map(drop)
+    load::arm(root, machine, &request, origin, || false)?;
+    Ok(())
 }
 
 /// Arms with kexec_file_load(2) and the kernel's purgatory.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
     let options = options(wanted);
-    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options)).map(drop)
+    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options))?;
+    Ok(())
 }
 
 /// The options of the image. kexec-tools has no options for the rest, which keeps its defaults.

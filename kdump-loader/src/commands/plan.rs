@@ -7,7 +7,8 @@ use loader::submit;
 #[cfg(feature = "picture")]
 use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
-use super::{Error, LIVE, advise, print, print_json, request};
+use super::{Error, LIVE, print, print_json, request};
+use crate::arm::request_for::advise;
 use crate::cli::Plan;
 
 /// Stands in for the random seed, so that every plan of the same image has the same identity.

@@ -4,21 +4,24 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::arm::record::{self, failure};
-use crate::health::RELOAD_LOCK;
-use crate::hotplug::burst::{self, World};
-use crate::hotplug::outdated::{self, Armed, Reason};
-use crate::hotplug::queue::{Queue, Taken};
-use crate::hotplug::removal;
-use crate::options::config::{Config, FilePolicy};
 use loader::admit::preflight;
 use loader::machine::{KexecPermission, KexecState, Machine, Present};
 use loader::submit;
 use serde::Serialize;
 
-use super::load_file::Wanted;
-use super::{Aftermath, Error, LIVE, fresh_seed, in_full, load, load_file, note, origin, print_json, request_for, say, warn};
+use super::{Error, LIVE, print_json};
+use crate::arm::load_file::Wanted;
+use crate::arm::record::{self, failure};
+use crate::arm::request_for::{fresh_seed, origin, request_for};
+use crate::arm::{self, Aftermath, load, load_file};
 use crate::cli::Reload;
+use crate::health::RELOAD_LOCK;
+use crate::hotplug::burst::{self, World};
+use crate::hotplug::outdated::{self, Armed, Reason};
+use crate::hotplug::queue::{Queue, Taken};
+use crate::hotplug::removal;
+use crate::messages::{in_full, note, say, warn};
+use crate::options::config::{Config, FilePolicy};
 
 /// How long another reload may take: a burst, and the reload after it.
 const PATIENCE: Duration = Duration::from_secs(burst::LONGEST.as_secs() + 60);
@@ -70,7 +73,7 @@ fn hold_reload_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
     let waiting = || note(format_args!("another reload is running; waiting up to {} s", PATIENCE.as_secs()));
     match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error @ record::Error::Busy { .. }) => Err(Error::Lock(error)),
+        Err(error @ record::Error::Busy { .. }) => Err(arm::Error::Lock(error).into()),
         Err(error) => {
             warn(format_args!("{}", in_full(&error)));
             Ok(None)
@@ -122,7 +125,7 @@ impl World for Live<'_> {
         }
         result.map_err(|error| match error {
             // Their messages already say what is armed.
-            Error::Refused { .. } | Error::FileRefused { .. } => error,
+            Error::Arm(arm::Error::Refused { .. } | arm::Error::FileRefused { .. }) => error,
             error => Error::Reload { aftermath: armed_now(self.root), source: Box::new(error) },
         })
     }
@@ -163,7 +166,7 @@ impl Live<'_> {
         if self.force {
             reasons.push(Reason::Forced);
         }
-        if !KexecState::crash_loaded(self.root).map_err(Error::Armed)? {
+        if !KexecState::crash_loaded(self.root).map_err(arm::Error::Armed)? {
             reasons.push(Reason::NotArmed);
             return Ok(reasons);
         }
@@ -185,7 +188,7 @@ impl Live<'_> {
 /// Arms what the config says, with the system call that it names. If the machine changes meanwhile,
 /// that is queued like an event, and this process takes it when the burst is over. Arming again
 /// during the burst would be redundant.
-fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
+fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::Error> {
     match config.file {
         FilePolicy::Always => arm_kernels(root, config),
         FilePolicy::Never => arm_ours(root, config, queue),
@@ -202,7 +205,7 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
     }
 }
 
-fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error> {
+fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::Error> {
     // Comes first: a locked-down kernel hides part of the machine, which would look like another
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
@@ -211,7 +214,7 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), Error>
     load::arm(root, machine, &request, origin, || queue.note(None).is_ok()).map(drop)
 }
 
-fn arm_kernels(root: &Path, config: &Config) -> Result<(), Error> {
+fn arm_kernels(root: &Path, config: &Config) -> Result<(), arm::Error> {
     load_file::arm(root, Wanted::of(&config.options), origin(&config.options)).map(drop)
 }
 

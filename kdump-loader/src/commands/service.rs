@@ -5,15 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::arm::write;
-use crate::findings::Level;
-use crate::health;
-use crate::options::config;
-use crate::service::{self, Access, Choice, Done, Program, divert};
 use serde::Serialize;
 
-use super::{Error, LIVE, OURSELVES, in_full, note, print, print_json, say, warn};
+use super::{Error, LIVE, print, print_json};
+use crate::arm::request_for::OURSELVES;
+use crate::arm::write;
 use crate::cli::{Check, Divert, Install, Service, Uninstall};
+use crate::findings::Level;
+use crate::health;
+use crate::messages::{in_full, note, say, warn};
+use crate::options::config;
+use crate::service::{self, Access, Choice, Done, Program, divert};
 
 /// Exists while systemd runs (sd_booted(3)).
 const SYSTEMD: &str = "/run/systemd/system";

@@ -6,8 +6,9 @@ use loader::admit::preflight;
 use loader::machine::snapshot;
 use loader::submit;
 
-use super::{Error, LIVE, say};
+use super::{Error, LIVE};
 use crate::cli::Snapshot;
+use crate::messages::say;
 
 /// Saves the snapshot.
 pub fn run(arguments: &Snapshot) -> Result<(), Error> {

@@ -5,17 +5,18 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::arm::record::{Call, Record};
-use crate::findings::{Answer, Finding};
-use crate::health::{Saver, Survey, survey};
 use loader::describe::elfcorehdr;
 use loader::image::{SpanSummary, mib};
 use loader::machine::{Machine, Measured};
 use loader::submit;
 use serde::Serialize;
 
-use super::{Error, OURSELVES, print, print_json};
+use super::{Error, print, print_json};
+use crate::arm::record::{Call, Record};
+use crate::arm::request_for::OURSELVES;
 use crate::cli::Status;
+use crate::findings::{Answer, Finding};
+use crate::health::{Saver, Survey, survey};
 
 mod prometheus;
 

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::hotplug::uevent::{KERNELS_GROUP, Uevent};
 use loader::machine::{CrashHotplug, KexecState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,6 +23,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{Error, JSON_VERSION, LIVE};
 use crate::cli::Watch;
+use crate::hotplug::uevent::{KERNELS_GROUP, Uevent};
 
 /// Pause between two checks of the armed image.
 const LOOK: Duration = Duration::from_millis(100);

@@ -10,8 +10,6 @@
 
 use std::fmt;
 
-use crate::findings::{Code, Level};
-use crate::initrd::Initrd;
 use loader::cmdline::{self, Base, Weight};
 use loader::image::{Image, Verification, mib};
 use loader::kernel;
@@ -21,6 +19,9 @@ use loader::place::room::{self, Room};
 use loader::place::suggested_mib;
 use loader::purgatory::settings;
 use loader::request::{Console, Request};
+
+use crate::findings::{Code, Level};
+use crate::initrd::Initrd;
 
 /// Keeps the capture kernel from adding ACPI memory devices (`acpi_no_memhotplug`,
 /// drivers/acpi/acpi_memhotplug.c).

@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use loader::describe::elfcorehdr;
+use loader::files::identity::FileIdentity;
+use loader::image::Summary;
+use loader::machine::Present;
+
 use super::{Scene, cannot_look};
 use crate::arm::record::origin::{Origin, PROGRAM};
 use crate::arm::record::{Call, Record};
@@ -9,10 +14,6 @@ use crate::findings::{Code, Finding};
 use crate::hotplug::outdated::{Armed, Reason, Unknown};
 use crate::hotplug::queue::Queue;
 use crate::options::config::FilePolicy;
-use loader::describe::elfcorehdr;
-use loader::files::identity::FileIdentity;
-use loader::image::Summary;
-use loader::machine::Present;
 
 /// At this percentage of the crash region, a slightly larger image may not fit.
 const NEARLY_FULL: u64 = 90;

@@ -3,14 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use loader::cmdline::{self, Base};
+use loader::kernel::{self, uki};
+use loader::request::InputFile;
+
 use super::files::Files;
 use crate::arm::record::{Call, Record};
 use crate::findings::{Code, Finding};
 use crate::initrd::Initrd;
 use crate::options::config::Config;
-use loader::cmdline::{self, Base};
-use loader::kernel::{self, uki};
-use loader::request::InputFile;
 
 /// Limit of a kernel's file. In a larger one, such as a vmlinux with debug information, the release
 /// stays unknown.

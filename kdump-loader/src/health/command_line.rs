@@ -3,14 +3,15 @@
 
 use std::path::Path;
 
+use loader::cmdline::Base;
+use loader::machine::Reservation;
+
 use super::capture::Capture;
 use super::files::Files;
 use super::room::possible_cpus;
 use crate::findings::Finding;
 use crate::findings::advice;
 use crate::findings::recorded::RecordedAdvice;
-use loader::cmdline::Base;
-use loader::machine::Reservation;
 
 pub(super) fn look(root: &Path, capture: &Capture, recorded: &[RecordedAdvice], findings: &mut Vec<Finding>) {
     let regions = Reservation::read(root).map_or(Vec::new(), |machine| machine.crash_regions);

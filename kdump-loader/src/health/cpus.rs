@@ -6,10 +6,11 @@
 //! arch/x86/kernel/apic/ipi.c). After a panic, the broadcast also reaches the excluded CPUs. They
 //! wake up, run firmware, and reset the machine while the purgatory verifies.
 
+use loader::cmdline;
+
 use super::Scene;
 use super::files::Files;
 use crate::findings::{Code, Finding};
-use loader::cmdline;
 
 /// ACPI devices by hardware id and number.
 const ACPI_DEVICES: &str = "sys/bus/acpi/devices";

@@ -1,13 +1,14 @@
 //! Whether the crash memory is enough for the capture kernel and its user space, compared with
 //! measurements ([`loader::place::room`]).
 
-use super::capture::Capture;
-use super::files::Files;
-use crate::findings::{Code, Finding};
 use loader::cmdline;
 use loader::image::{Summary, mib};
 use loader::place::room::Room;
 use loader::place::suggested_mib;
+
+use super::capture::Capture;
+use super::files::Files;
+use crate::findings::{Code, Finding};
 
 /// `crash_size` is the reserved memory, without CMA.
 pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>, crash_size: u64, findings: &mut Vec<Finding>) {

@@ -5,6 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use loader::describe::listing::Listing;
+use loader::machine::{Machine, example};
+use loader::request::{self, Request};
 use tempfile::TempDir;
 
 use super::*;
@@ -15,9 +18,6 @@ use crate::findings::Answer;
 use crate::findings::advice::Advice;
 use crate::hotplug::queue::{Block, Queue};
 use crate::options::Options;
-use loader::describe::listing::Listing;
-use loader::machine::{Machine, example};
-use loader::request::{self, Request};
 
 /// Stands in for the loader's file.
 const PROGRAM: &str = "/dev/null";

@@ -13,15 +13,15 @@ use std::mem::offset_of;
 use std::path::Path;
 
 use handoff::{Block, DIGEST_LEN};
+use loader::describe::listing::Listing;
+use loader::image::{SpanSummary, hex};
+use loader::machine::{self, CrashHotplug, Error, Present};
+use loader::phys::PhysRange;
 use serde::Serialize;
 
 use crate::arm::record::origin::{Origin, PROGRAM};
 use crate::arm::record::{Call, Known, Record};
 use crate::options::config::FilePolicy;
-use loader::describe::listing::Listing;
-use loader::image::{SpanSummary, hex};
-use loader::machine::{self, CrashHotplug, Error, Present};
-use loader::phys::PhysRange;
 
 /// One reason why the armed image is out of date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -49,8 +49,9 @@ pub fn wait(root: &Path, blocks: &[u64], patience: Duration) -> Result<Vec<PhysR
 mod tests {
     use std::fs;
 
-    use super::*;
     use loader::machine::example;
+
+    use super::*;
 
     /// In the example, block 32 is at 4 GiB and has memory.
     fn machine() -> tempfile::TempDir {

@@ -14,12 +14,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use loader::files::read::{self, Opened};
 use serde::de::{Deserialize, IntoDeserializer};
 use toml::{Spanned, Value};
 
 use crate::options::Options;
 use crate::options::words;
-use loader::files::read::{self, Opened};
 
 /// The default path, below the root.
 pub const DEFAULT: &str = "etc/kdump-loader.toml";

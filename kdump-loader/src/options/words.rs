@@ -5,7 +5,6 @@
 
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
-
 use loader::cmdline;
 use loader::request::{Confidential, Console, EngineChoice};
 

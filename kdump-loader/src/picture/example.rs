@@ -1,8 +1,7 @@
 //! For tests: an image like one of a real machine, and any image that there could be.
 
-use proptest::prelude::*;
-
 use loader::image::{BlockSummary, OURS, RegionSummary, SegmentSummary, SpanSummary, Summary};
+use proptest::prelude::*;
 
 const REGION: SpanSummary = SpanSummary { start: 0x2e00_0000, len: 256 << 20 };
 

@@ -7,10 +7,10 @@
 
 mod text;
 
-use super::parts::{self, Care, Part};
 use loader::image::{Summary, size};
 use loader::phys::PhysRange;
 
+use super::parts::{self, Care, Part};
 pub use text::{Style, Text};
 
 /// Width of the picture.

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use loader::files::Files;
 use loader::files::identity::FileIdentity;
 use serde::{Deserialize, Serialize};
 
 use crate::options::Options;
-use loader::files::Files;
 
 /// The key of the loader itself among the files. A new loader may build another image, with another
 /// embedded purgatory.

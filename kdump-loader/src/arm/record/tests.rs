@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
-use super::*;
 use loader::image::{BlockSummary, OURS, SpanSummary};
+
+use super::*;
 
 fn boot(root: &Path, boot_id: &str) {
     let path = root.join(BOOT_ID);

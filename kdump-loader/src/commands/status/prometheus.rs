@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use crate::findings::{Answer, Level};
-
 use super::Report;
 use crate::commands::{self, Error};
+use crate::findings::{Answer, Level};
 
 /// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names
 /// that end in `.prom`; the new file's name does not until it is complete. Without an old file,
@@ -89,10 +88,9 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use crate::findings::{Code, Finding};
-
     use super::*;
     use crate::commands::tests::report;
+    use crate::findings::{Code, Finding};
 
     /// Reads the format by its rules and nothing else: the samples, by metric and labels.
     fn parse(text: &str) -> BTreeMap<String, f64> {

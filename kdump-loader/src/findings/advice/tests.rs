@@ -1,9 +1,10 @@
 //! Which images cause which warnings.
 
-use super::*;
 use loader::machine::example::machine;
 use loader::phys::PhysRange;
 use loader::request;
+
+use super::*;
 
 fn quiet() -> (Request, Machine) {
     let mut machine = machine();

@@ -1,9 +1,10 @@
 //! Which changes are reasons to arm again.
 
+use loader::machine::example;
+
 use super::*;
 use crate::options::Options;
 use crate::options::config::Config;
-use loader::machine::example;
 
 const FOLLOWS: CrashHotplug = CrashHotplug { cpu: Some(true), memory: Some(true) };
 const DOES_NOT: CrashHotplug = CrashHotplug { cpu: None, memory: None };

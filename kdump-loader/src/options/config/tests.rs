@@ -1,10 +1,10 @@
 //! Valid configs, and the errors of invalid ones.
 
 use handoff::{EngineId, OnCorrupt};
-
-use super::*;
 use loader::cmdline::Base;
 use loader::request::{Confidential, Console, EngineChoice};
+
+use super::*;
 
 fn parse(text: &str) -> Result<Config, Defect> {
     Config::parse(text, "6.12.95-amd64")

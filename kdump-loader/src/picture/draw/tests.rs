@@ -1,11 +1,11 @@
 //! The drawing is well-formed, needs no other file, and has exactly the given text.
 
+use loader::image::Summary;
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 
 use super::super::example::{any_summary, foreign, summary};
 use super::super::svg;
-use loader::image::Summary;
 
 /// Namespace of SVG (SVG 2, "Namespace").
 const SVG: &str = "http://www.w3.org/2000/svg";

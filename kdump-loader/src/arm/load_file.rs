@@ -4,9 +4,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use crate::arm::record::{Record, origin::Origin};
-use crate::findings::advice;
-use crate::options::Options;
 use loader::admit::preflight;
 use loader::cmdline;
 use loader::describe::listing::Listing;
@@ -21,11 +18,12 @@ use loader::submit::{self, file, keys};
 use serde::Serialize;
 
 use super::load::kernel_updates_image;
-use super::{
-    Aftermath, Error, LIVE, aftermath, base_command_line, forget, hold_arming_lock, in_full, origin, print_advice, print_json,
-    say, set_aside, warn,
-};
-use crate::cli::Load;
+use super::record::{Record, origin::Origin};
+use super::request_for::{base_command_line, expect_format, print_advice};
+use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use crate::findings::advice;
+use crate::messages::{in_full, say, warn};
+use crate::options::Options;
 
 /// What to arm.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +55,7 @@ impl<'a> Wanted<'a> {
 
 /// What was armed, and what `load --file --json` prints.
 #[derive(Serialize)]
-pub(super) struct Output {
+pub struct Output {
     /// Always `kexec_file_load`.
     pub call: &'static str,
     /// Whether the kernel keeps the elfcorehdr up to date.
@@ -74,18 +72,8 @@ pub(super) struct Output {
     pub crash_region: SpanSummary,
 }
 
-/// Checks, arms and records.
-pub fn run(arguments: &Load) -> Result<(), Error> {
-    let options = arguments.image.options();
-    let output = arm(Path::new(LIVE), Wanted::of(&options), origin(&options))?;
-    if !arguments.json {
-        return Ok(());
-    }
-    print_json(&output).map_err(|source| Error::ArmedButNotPrinted { identity: output.kernel.clone(), source: Box::new(source) })
-}
-
 /// Arms the requested files.
-pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output, Error> {
+pub fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output, Error> {
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
@@ -96,7 +84,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
     let defaults = uki::defaults(&kernel.input.bytes);
     let command_line = base_command_line(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
     if let Some(format) = wanted.format {
-        super::expect_format(&kernel.input, format)?;
+        expect_format(&kernel.input, format)?;
     }
     let initrd = match (initrd, defaults.initrd) {
         (Some(initrd), _) => Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input)),
@@ -151,7 +139,7 @@ pub(super) fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result
 
 /// Whether kexec_load(2) is forbidden or missing, so that kexec_file_load(2) may work instead.
 /// A closed /proc/kcore also means lockdown where securityfs is not mounted.
-pub(super) fn file_load_may_work(error: &Error) -> bool {
+pub fn file_load_may_work(error: &Error) -> bool {
     if let Error::Machine(error) = error {
         return error.is_denied();
     }

@@ -1,4 +1,4 @@
-//! `kdump-loader unload`: disarm.
+//! Disarms, and removes the record.
 
 use std::path::Path;
 
@@ -6,39 +6,38 @@ use loader::admit::preflight;
 use loader::machine::KexecPermission;
 use loader::submit;
 
-use super::{Aftermath, Error, Hint, LIVE, aftermath, forget, hold_arming_lock, say, set_aside};
+use super::{Aftermath, Error, Hint, aftermath, forget, hold_arming_lock, set_aside};
+use crate::messages::say;
 
 /// Disarms, whichever loader has armed, and removes the record. Uses kexec_file_load(2) where
 /// kexec_load(2) is missing, or where lockdown forbids even unloading with it.
-pub fn run() -> Result<(), Error> {
-    let root = Path::new(LIVE);
+pub fn unload(root: &Path) -> Result<(), Error> {
     preflight::privileged(root)?;
     match preflight::permitted(root, &KexecPermission::read(root)?) {
-        Err(preflight::Error::LockedDown { .. }) => return with_file_load(),
+        Err(preflight::Error::LockedDown { .. }) => return with_file_load(root),
         other => other?,
     }
-    match with_load() {
+    match with_load(root) {
         // Without securityfs, lockdown shows only now.
         Err(Error::Refused {
             refusal: submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
             ..
-        }) => with_file_load(),
+        }) => with_file_load(root),
         other => other,
     }
 }
 
 /// The same with kexec_load(2) only.
-pub fn with_load() -> Result<(), Error> {
-    disarm(submit::unload, |refusal, aftermath| Error::Refused { refusal, hint: Hint::NONE, aftermath })
+pub fn with_load(root: &Path) -> Result<(), Error> {
+    disarm(root, submit::unload, |refusal, aftermath| Error::Refused { refusal, hint: Hint::NONE, aftermath })
 }
 
 /// The same with kexec_file_load(2) only.
-pub fn with_file_load() -> Result<(), Error> {
-    disarm(submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, hint: Hint::NONE, aftermath })
+pub fn with_file_load(root: &Path) -> Result<(), Error> {
+    disarm(root, submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, hint: Hint::NONE, aftermath })
 }
 
-fn disarm<E>(call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) -> Result<(), Error> {
-    let root = Path::new(LIVE);
+fn disarm<E>(root: &Path, call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) -> Result<(), Error> {
     preflight::privileged(root)?;
     preflight::file_permitted(root, &KexecPermission::read(root)?)?;
     let _lock = hold_arming_lock(root)?;

@@ -1,0 +1,133 @@
+//! [0] From options to a request: every file is read, and the rest is converted.
+//!
+//! *On entry* options, from the command line or the config. *On exit* a request, and the origin of
+//! its image: exactly the files that were read.
+
+use std::path::Path;
+
+use loader::cmdline::Base;
+use loader::files::Files;
+use loader::files::read::{Content, Opened, all};
+use loader::image::Image;
+use loader::kernel;
+use loader::machine::Machine;
+use loader::request::{InputFile, Request};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::Error;
+use super::record::origin::Origin;
+use crate::findings::Level;
+use crate::findings::advice::{self, Advice};
+use crate::findings::recorded::RecordedAdvice;
+use crate::messages::{note, warn};
+use crate::options::Options;
+use crate::options::embedded::embedded;
+
+/// The file that this program was started from, even if its name leads to another file now.
+pub const OURSELVES: &str = "/proc/self/exe";
+
+/// Largest accepted file: a purgatory, or any file of `inspect`.
+pub const LARGEST_FILE: u64 = 2 << 30;
+
+/// Rejects a kernel file of another format.
+pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Error> {
+    let found = kernel::format_of(&file.bytes);
+    if found == Some(expected) { Ok(()) } else { Err(Error::Format { path: file.path.clone(), expected, found }) }
+}
+
+/// The named purgatory, or the embedded one.
+pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
+    match path {
+        Some(path) => Ok(Opened::new("purgatory", path)?.read(all, LARGEST_FILE)?.input),
+        None => Ok(embedded()?),
+    }
+}
+
+/// Reads every file that the options name, and converts the options into a request. The origin describes exactly the files that were read.
+pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
+    let mut origin = origin(options);
+    let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
+    origin.read(&files);
+    let Files { kernel: Content { input: kernel, .. }, initrd } = files;
+    let defaults = kernel::uki::defaults(&kernel.bytes);
+    let append = options.append.as_deref();
+    let command_line = base_command_line(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
+    let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
+    let initrd = initrd.map(|initrd| initrd.input).or_else(inside);
+    let request = Request {
+        kernel,
+        initrd,
+        command_line,
+        noefi: options.noefi,
+        on_corrupt: options.on_corrupt,
+        reset_delay_ms: options.reset_delay_ms,
+        console: options.console,
+        confidential: options.confidential,
+        hotplug: !options.no_hotplug,
+        engine: options.engine,
+        leaf_size: options.leaf_size,
+        purgatory: read_purgatory(options.purgatory.as_deref())?,
+        rng_seed,
+        window: None,
+    };
+    Ok((request, origin))
+}
+
+/// The requested command line. Says which parameters of a reused line were dropped.
+pub fn base_command_line(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
+    let base = Base::chosen(running, reuse, given, brought);
+    if !base.dropped.is_empty() {
+        note(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
+    }
+    base
+}
+
+/// What an image with these options is made from, before the files are read.
+pub fn origin(options: &Options) -> Origin {
+    Origin::of(options, Path::new(OURSELVES))
+}
+
+/// Warns of what is allowed but probably not intended, and returns it for the record.
+pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<RecordedAdvice> {
+    print_advice(&advice::advise(image, request, machine))
+}
+
+/// Prints every piece of advice, and returns it for the record.
+pub fn print_advice(advice: &[Advice]) -> Vec<RecordedAdvice> {
+    for advice in advice {
+        match advice.level() {
+            Level::Note => note(format_args!("{advice}")),
+            Level::Warning | Level::Unknown | Level::Error => warn(format_args!("{advice}")),
+        }
+    }
+    advice.iter().map(RecordedAdvice::from).collect()
+}
+
+/// A random seed for the capture kernel. Early at boot the kernel may have none; the capture kernel
+/// then gathers its own.
+pub fn fresh_seed() -> Option<[u8; 32]> {
+    let mut seed = [0; 32];
+    match getrandom(&mut seed[..], GetRandomFlags::NONBLOCK) {
+        Ok(len) if len == seed.len() => Some(seed),
+        result => {
+            let because = match result {
+                Err(Errno::AGAIN) | Ok(_) => "the kernel's random number generator is not initialized yet".to_owned(),
+                Err(error) => format!("getrandom failed: {error}"),
+            };
+            note(format_args!("the capture kernel gets no random seed: {because}"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_is_new_each_time() {
+        // A machine that runs tests has an initialized random number generator.
+        assert_ne!(fresh_seed().unwrap(), fresh_seed().unwrap());
+    }
+}
