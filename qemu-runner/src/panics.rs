@@ -1,21 +1,22 @@
-//! Panics at the worst moment: memory and CPUs come and go, somebody keeps the crash image true meanwhile, and the kernel dies at a time that
-//! was drawn beforehand. Was there a dump? Does it describe the memory that was there? If not, why?
+//! Panics at the worst moment: memory and CPUs come and go while a contestant keeps the crash image up
+//! to date, and the kernel panics at a moment that was drawn before. Was there a dump? Did it describe
+//! the memory that was there? If not, why?
 //!
 //! ```text
-//! panics/draw.rs     what is drawn from the seed: the time, and what comes and goes
-//! panics/upheaval.rs one thing after another comes or goes, until the panic
-//! panics/cause.rs    what a panic came to, and the name of every miss
+//! panics/draw.rs     what is drawn from the seed: moments, and what comes and goes
+//! panics/upheaval.rs operations, one after another, until the panic
+//! panics/cause.rs    what a panic came to, and the cause of every miss
 //! panics.rs          one panic from boot to verdict
 //! ```
 //!
-//! The witnesses are the dying kernel's: the note that the trigger has left in memory (`tests/storm-guest/src/note.rs`), the kernel's own
-//! `kexec_crash_image` and `__kexec_lock`, which are read from the guest's memory after the panic, and the headers of /proc/vmcore.
+//! The evidence is the dead kernel's: the note that the trigger left in memory
+//! (tests/storm-guest/src/note.rs), `kexec_crash_image` and `__kexec_lock` in the guest's memory after
+//! the panic, and the headers of /proc/vmcore.
 
 pub mod cause;
 pub mod draw;
 pub mod upheaval;
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::capture::Crashed;
@@ -36,21 +37,22 @@ use storm_guest::note;
 pub use cause::{Cause, Ended, Note, Panicked};
 pub use draw::{Draw, draws};
 
-/// The kernel: with its own updates, which is what the contestants differ in.
+/// The kernel, which updates the elfcorehdr itself: in this the contestants differ.
 pub const SERIES: &str = "6.12";
-/// How long one panic may take on a busy host.
+/// Time that one panic may take on a busy host.
 const LIMIT: Duration = Duration::from_secs(600);
-/// What the kernel says when it has panicked and no capture kernel was started (`panic`, kernel/panic.c).
+/// What the kernel prints if it panics and starts no capture kernel (`panic`, kernel/panic.c).
 const NO_CAPTURE: &str = "---[ end Kernel panic - not syncing";
-/// The event from which the time is counted: the first block above 4 GiB, where the first DIMM comes.
+/// Moments count from this event: the first block above 4 GiB, where the first DIMM comes.
 const EVENT: &str = "/sys/devices/system/memory/memory32";
 /// PAGE_SIZE.
 const PAGE: u64 = note::PAGE as u64;
 
 /// One panic on a machine of its own.
 pub fn run(context: &Context, contestant: Contestant, draw: &Draw) -> Result<Panicked, Error> {
-    let panicked = Stage::play(context, "panics", Deadline::after(LIMIT), &[], |stage| panic_once(stage, contestant, draw));
-    panicked.map(|(panicked, _)| panicked)
+    let deadline = Deadline::after(LIMIT);
+    let play = |stage: &mut Stage<'_>| panic_once(stage, contestant, draw);
+    Stage::play(context, "panics", deadline, &[], play).map(|(panicked, _)| panicked)
 }
 
 /// One panic on this stage.
@@ -99,7 +101,7 @@ pub fn panic_once(stage: &mut Stage<'_>, contestant: Contestant, draw: &Draw) ->
     Ok(panicked)
 }
 
-/// Waits for the capture kernel's user space, for the kernel's giving up, or for the machine's end.
+/// Waits for the capture kernel's user space, the end of the panic, or the end of the machine.
 fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
     let greeting = format!("@{} ", Role::Capture.word());
     loop {
@@ -129,14 +131,15 @@ fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error
     Ok(Some(Note { armed: loaded.trim_end() == "1", loading, iomem: Iomem::parse(iomem)? }))
 }
 
-/// Where the kernel keeps what decides over a dump, as physical addresses.
+/// Physical addresses of the variables that decide about a dump.
 struct Symbols {
     image: u64,
     lock: u64,
 }
 
 impl Symbols {
-    /// `kexec_crash_image` and `__kexec_lock` (kernel/kexec_core.c), by /proc/kallsyms; the kernel's image is mapped in one piece.
+    /// `kexec_crash_image` and `__kexec_lock` (kernel/kexec_core.c), by /proc/kallsyms. The kernel's
+    /// image is mapped in one piece.
     fn of(first: &mut First<'_, '_>) -> Result<Self, Error> {
         let text = first.iomem()?.kernel_text;
         let said = first.vm.run_ok("grep -E ' (_text|kexec_crash_image|__kexec_lock)$' /proc/kallsyms")?;
@@ -151,15 +154,10 @@ impl Symbols {
         Ok(Self { image: physical("kexec_crash_image")?, lock: physical("__kexec_lock")? })
     }
 
-    /// What is there after the panic. (A capture kernel does not touch the crashed one's memory.)
+    /// What is there after the panic. A capture kernel does not touch the crashed one's memory.
     fn read(&self, crashed: &Crashed<'_, '_>, address: u64, len: usize) -> Result<u64, Error> {
         let mut word = [0; 8];
         word[..len].copy_from_slice(&crashed.vm.ram.read(address, len)?);
         Ok(u64::from_le_bytes(word))
     }
-}
-
-/// A range as people write it.
-fn shown(range: &Range<u64>) -> String {
-    format!("{:#x}-{:#x}", range.start, range.end - 1)
 }

@@ -44,12 +44,18 @@ pub const FLAG_SEPARATOR: &str = "\x1f";
 pub struct Args {
     #[command(flatten)]
     drop_ins: drop_in::Settings,
+    /// Also build the programs that run inside guests
+    #[arg(long)]
+    guests: bool,
 }
 
 impl Args {
     /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build_with(sh, repo, &self.drop_ins)?;
+        if self.guests {
+            hosted::guest_programs(sh, repo)?;
+        }
         print!("{}", manifest::read(repo)?);
         Ok(())
     }

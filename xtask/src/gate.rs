@@ -7,6 +7,7 @@
 pub mod lint; // formatting, clippy, rustdoc, packaging, licenses
 pub mod fuzz; // every parser against arbitrary input
 pub mod miri; // the pure parts, interpreted
+pub mod lab; // the part of lab/ that the gate runs
 mod report; // durations and failures
 mod summary; // results and figures of cases and scenarios
 
@@ -16,7 +17,6 @@ use anyhow::{Result, anyhow};
 use xshell::{Cmd, Shell, cmd};
 
 use crate::audit::{self, reproducible};
-use crate::bench;
 use crate::build;
 use crate::command;
 use crate::repository::Repository;
@@ -29,8 +29,8 @@ use summary::Results;
 ///
 /// With CI set in the environment, `cargo xtask lint` runs at the same time as the build. Parts that
 /// this machine cannot run are skipped, with the reason: fuzzing without a C++ compiler, Miri without
-/// its toolchain, pages without a browser, scenarios on the newest kernel series if the archive has
-/// none. Any other missing part is a failure.
+/// its toolchain, scenarios on the newest kernel series if the archive has none. Any other missing
+/// part is a failure.
 #[derive(clap::Args)]
 pub struct Args {
     /// Run only tests whose names contain this
@@ -60,7 +60,6 @@ impl Args {
         // and compile the same crates again.
         let host = cmd!(sh, "cargo test --locked --workspace --exclude tests --no-fail-fast -- {filter...}");
         report.run("host tests", || command::show(host.env("KDUMP_PURGATORY_ELF", repo.purgatory_elf())));
-        report.run("pages", || command::show(harness(sh, repo, "page", filter)));
         let mut lines = Vec::new();
         if whole {
             lines.extend(report.run("fuzz", || fuzz::briefly(sh, repo)).unwrap_or_default());
@@ -76,9 +75,9 @@ impl Args {
         }
         let peers = report.run("peers", || peers::prove(sh, repo)).unwrap_or_default();
         lines.extend(peers.into_iter().map(|(peer, proof)| format!("peers: {}: {proof}", peer.name)));
-        lines.extend(report.run("drop-ins", || bench::drop_ins::prove(sh, repo)).unwrap_or_default());
         if whole {
-            lines.extend(report.run("instructions", || bench::gate(sh, repo)).unwrap_or_default());
+            let checked = report.run("lab", || lab::test_and_check(sh, repo)).unwrap_or_default();
+            lines.extend(checked.lines().map(str::to_owned));
         }
 
         lines.iter().for_each(|line| println!("{line}"));
@@ -137,7 +136,6 @@ fn build(sh: &Shell, repo: &Repository, linted: bool, report: &mut Report) {
 fn fetch_and_build(sh: &Shell, repo: &Repository) -> Result<()> {
     let fetch = |sh: &Shell| {
         setup::guests(sh, repo, setup::Large { kernels: true, debian_disk: true })?;
-        setup::browser(sh, repo)?;
         // If the toolchain cannot be fetched, Miri's own part says so.
         let _ = miri::fetch(sh, repo);
         Ok(())

@@ -8,9 +8,6 @@ mod audit; // what the built purgatory must satisfy
 mod package; // .deb and .rpm
 mod run; // real kernels, real panics
 mod gate; // everything that a change must pass
-mod bench; // speed, beside other purgatories
-mod storm; // memory that arrives block after block
-mod panics; // panics at random moments
 
 use std::process::ExitCode;
 
@@ -41,9 +38,6 @@ enum Command {
     Fuzz(fuzz::Args),
     Fixture(fixture::Args),
     Miri(miri::Args),
-    Bench(bench::Args),
-    Storm(storm::Args),
-    Panics(panics::Args),
     Lint(lint::Args),
     Test(gate::Args),
     Ci(gate::Ci),
@@ -76,9 +70,6 @@ fn run(command: Command) -> Result<()> {
         Command::Fuzz(args) => args.run(&sh, &repo),
         Command::Fixture(args) => args.run(&sh, &repo),
         Command::Miri(args) => args.run(&sh, &repo),
-        Command::Bench(args) => args.run(&sh, &repo),
-        Command::Storm(args) => args.run(&sh, &repo),
-        Command::Panics(args) => args.run(&sh, &repo),
         Command::Lint(args) => args.run(&sh, &repo),
         Command::Test(args) => args.run(&sh, &repo),
         Command::Ci(args) => args.run(&sh, &repo),

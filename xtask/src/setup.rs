@@ -134,11 +134,6 @@ pub fn peers(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::demand(&guests::get(sh, repo, false, carriers)?, carriers)
 }
 
-/// The browser, for `test`: 100 MB for one test, which is skipped without.
-pub fn browser(sh: &Shell, repo: &Repository) -> Result<()> {
-    guests::get(sh, repo, false, |name| name == Name::Browser).map(drop)
-}
-
 /// Which of the large parts scenarios need.
 #[derive(Clone, Copy, Debug)]
 pub struct Large {

@@ -15,6 +15,9 @@ use crate::evidence::iomem::Iomem;
 pub struct Outcome {
     /// The scenario's name.
     pub scenario: String,
+    /// The day of the run, as in ISO 8601, if its caller recorded it.
+    #[serde(default)]
+    pub date: Option<String>,
     /// What happened, in order of time.
     pub timeline: Vec<Event>,
     /// When what began, in order of time.
@@ -75,12 +78,18 @@ impl Outcome {
     pub(crate) fn new(scenario: &str) -> Self {
         Self {
             scenario: scenario.to_owned(),
+            date: None,
             timeline: Vec::new(),
             phases: Vec::new(),
             facts: Vec::new(),
             evidence: Evidence::default(),
             started: Instant::now(),
         }
+    }
+
+    /// The same, with the day of the run.
+    pub fn dated(self, day: String) -> Self {
+        Self { date: Some(day), ..self }
     }
 
     /// Something happened just now.

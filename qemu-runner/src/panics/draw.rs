@@ -1,24 +1,31 @@
-//! What is drawn: for each panic its time, and the seed of what comes and goes until then. All of it follows from one seed, and is the same for
-//! every contestant.
+//! What is drawn from the seed: the moment of each panic, and the seed of the operations until then.
+//! Everything follows from one seed, and is the same for every contestant.
+
+use std::ops::Range;
 
 use sentinel::Numbers;
 use serde::{Deserialize, Serialize};
 
-/// DIMMs that can come and go, each of one block.
+use crate::storm::size::BLOCK_MIB;
+
+/// DIMMs that can come and go, one block each.
 pub const DIMMS: u32 = 6;
 /// CPUs that can come and go.
 pub const SPARE_CPUS: u32 = 1;
-/// Times are drawn from so many microseconds after the event: enough for a dozen operations.
+/// Moments are at most this many microseconds after the event: enough for a dozen operations.
 pub const SPAN_US: u64 = 6_000_000;
+/// The first DIMM's address: QEMU's memory for devices begins at 4 GiB if less is there at boot
+/// (`pc_get_device_memory_range`, hw/i386/pc.c).
+const DIMMS_AT: u64 = 1 << 32;
 
 /// One panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draw {
-    /// Which one it is, from 1.
+    /// Its number, from 1.
     pub number: u32,
-    /// The seed of its operations; it also marks the trigger's note.
+    /// The seed of its operations, which also marks the trigger's note.
     pub seed: u64,
-    /// When it comes, in microseconds after the event.
+    /// Its moment, in microseconds after the event.
     pub delay_us: u64,
 }
 
@@ -35,9 +42,9 @@ pub enum Operation {
     AddDimm(u32),
     /// It goes.
     RemoveDimm(u32),
-    /// A CPU comes, and is brought online.
+    /// A CPU comes and is brought online.
     AddCpu,
-    /// It goes, for good: its place in QEMU does not become free under TCG.
+    /// It goes, and cannot come again: under TCG, QEMU does not free its place.
     RemoveCpu,
     /// The second CPU goes offline.
     Offline,
@@ -45,7 +52,20 @@ pub enum Operation {
     Online,
 }
 
-/// What is there and what is not, and what is drawn next.
+impl Operation {
+    /// The memory that comes or goes.
+    pub fn memory(self) -> Option<Range<u64>> {
+        match self {
+            Self::AddDimm(number) | Self::RemoveDimm(number) => {
+                let start = DIMMS_AT + u64::from(number) * (BLOCK_MIB << 20);
+                Some(start..start + (BLOCK_MIB << 20))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is there, and what is drawn next.
 #[derive(Clone, Debug)]
 pub struct Operations {
     numbers: Numbers,
@@ -54,7 +74,7 @@ pub struct Operations {
     online: bool,
 }
 
-/// Where the CPU that can be plugged in is.
+/// The CPU that can be plugged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cpu {
     Absent,
@@ -63,12 +83,13 @@ enum Cpu {
 }
 
 impl Operations {
-    /// Nothing has come yet.
+    /// Operations of this seed; nothing has come yet.
     pub fn of(seed: u64) -> Self {
         Self { numbers: Numbers::of(seed), dimms: [false; DIMMS as usize], cpu: Cpu::Absent, online: true }
     }
 
-    /// What comes or goes next. The first is the DIMM whose first block is the event. Memory twice as often as CPUs.
+    /// The next operation. The first adds the DIMM whose first block is the event. Memory comes and
+    /// goes twice as often as CPUs.
     pub fn draw(&mut self) -> Operation {
         if self.dimms.iter().all(|plugged| !plugged) {
             return Operation::AddDimm(0);
@@ -85,7 +106,7 @@ impl Operations {
         }
     }
 
-    /// It has happened.
+    /// Records that it happened. One that is not recorded may be drawn again.
     pub fn done(&mut self, operation: Operation) {
         match operation {
             Operation::AddDimm(number) => self.dimms[number as usize] = true,
@@ -103,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_seed_draws_the_same_panics_and_a_longer_series_begins_with_a_shorter_one() {
+    fn the_same_seed_draws_the_same_panics_and_a_longer_series_begins_with_a_shorter_one() {
         let (short, long) = (draws(7, 4), draws(7, 40));
         assert_eq!(short, long[..4]);
         assert_ne!(draws(8, 4), short);
@@ -112,21 +133,22 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_that_is_not_there_and_everything_comes_and_goes() {
+    fn only_what_is_there_goes_and_everything_comes_and_goes() {
         let mut operations = Operations::of(1);
         let (mut dimms, mut cpu, mut online) = ([false; DIMMS as usize], false, true);
         let mut kinds = std::collections::BTreeSet::new();
-        for turn in 0..500 {
+        assert_eq!([operations.draw(), operations.draw()], [Operation::AddDimm(0); 2], "rejected");
+        for _ in 0..500 {
             let operation = operations.draw();
-            match operation {
-                Operation::AddDimm(number) => assert!(!std::mem::replace(&mut dimms[number as usize], true)),
-                Operation::RemoveDimm(number) => assert!(std::mem::replace(&mut dimms[number as usize], false)),
-                Operation::AddCpu => assert!(!std::mem::replace(&mut cpu, true)),
-                Operation::RemoveCpu => assert!(std::mem::replace(&mut cpu, false)),
-                Operation::Offline => assert!(std::mem::replace(&mut online, false)),
-                Operation::Online => assert!(!std::mem::replace(&mut online, true)),
-            }
-            assert!(turn > 0 || operation == Operation::AddDimm(0));
+            let (state, after) = match operation {
+                Operation::AddDimm(number) => (&mut dimms[number as usize], true),
+                Operation::RemoveDimm(number) => (&mut dimms[number as usize], false),
+                Operation::AddCpu => (&mut cpu, true),
+                Operation::RemoveCpu => (&mut cpu, false),
+                Operation::Offline => (&mut online, false),
+                Operation::Online => (&mut online, true),
+            };
+            assert_ne!(std::mem::replace(state, after), after, "{operation:?}");
             kinds.insert(format!("{operation:?}").split('(').next().unwrap().to_owned());
             operations.done(operation);
         }
@@ -134,9 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_drawn_again_sometime() {
-        let mut operations = Operations::of(1);
-        assert_eq!(operations.draw(), Operation::AddDimm(0));
-        assert_eq!(operations.draw(), Operation::AddDimm(0));
+    fn each_dimm_has_its_own_block_above_4_gib() {
+        assert_eq!(Operation::AddDimm(0).memory(), Some(0x1_0000_0000..0x1_0800_0000));
+        assert_eq!(Operation::RemoveDimm(3).memory(), Operation::AddDimm(3).memory());
+        assert_eq!(Operation::Offline.memory(), None);
     }
 }

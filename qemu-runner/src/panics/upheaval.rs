@@ -1,4 +1,5 @@
-//! One thing after another comes or goes, each as soon as the guest is done with the one before, until the kernel has panicked.
+//! Devices come and go one after another until the kernel panics. Each operation begins as soon as
+//! the guest has finished the previous one.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -8,59 +9,44 @@ use crate::capture::PANIC;
 use crate::error::Error;
 use crate::first::First;
 use crate::monitor::Said;
-use crate::storm::size::BLOCK_MIB;
 use crate::vm::Arrival;
 
-/// Where DIMMs come: QEMU's memory for devices begins at 4 GiB where less is there at boot (`pc_get_device_memory_range`, hw/i386/pc.c).
-const DIMMS_AT: u64 = 1 << 32;
-/// Waits until the kernel has forgotten the CPU that was plugged in, ten seconds at most; QEMU itself never says that it has gone.
+/// Waits at most ten seconds until the kernel has forgotten the plugged-in CPU. QEMU does not report
+/// that it is gone.
 const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; sleep 0.02; done; exit 1";
-/// How long to wait for the monitor before the console is looked at again, and the other way round.
+/// Time between two looks at the monitor, and at the console.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// What had come and gone when the kernel panicked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upheaval {
-    /// How many operations the guest had done.
+    /// Operations that the guest had finished.
     pub done: u32,
-    /// How many it had refused.
+    /// Operations that it had rejected.
     pub refused: u32,
-    /// The one that it was in the middle of.
+    /// The unfinished one.
     pub in_flight: Option<Operation>,
-    /// Memory that had come or gone, and how long before the panic was seen the guest had last done with it.
+    /// Memory that had come or gone, and how long before the panic was seen the guest had finished.
     pub changed: Vec<(Range<u64>, Duration)>,
 }
 
-impl Operation {
-    /// The memory that it is about.
-    pub fn memory(self) -> Option<Range<u64>> {
-        match self {
-            Self::AddDimm(number) | Self::RemoveDimm(number) => {
-                let start = DIMMS_AT + u64::from(number) * (BLOCK_MIB << 20);
-                Some(start..start + (BLOCK_MIB << 20))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Lets things come and go until the panic.
+/// Runs operations of this seed until the panic.
 pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval, Error> {
     let mut operations = Operations::of(seed);
     let mut upheaval = Upheaval::default();
-    // The identifiers of what is plugged in: DIMM by DIMM, and the CPU.
+    // Identifiers of what is plugged in: the DIMMs, and the CPU.
     let mut dimms: [String; super::draw::DIMMS as usize] = Default::default();
     let mut cpu = String::new();
     let mut changed: Vec<(Range<u64>, Instant)> = Vec::new();
     for turn in 0_u32.. {
         let operation = operations.draw();
         upheaval.in_flight = Some(operation);
-        // A new one each time, so that no word about an earlier device is taken for one about this.
+        // New each time, so that an event of an earlier device does not count.
         let id = format!("drawn-{turn}");
         let monitor = &mut first.vm.monitor;
         let answer = match operation {
             Operation::AddDimm(number) => {
-                let address = operation.memory().map_or(DIMMS_AT, |range| range.start);
+                let address = operation.memory().map_or(0, |range| range.start);
                 monitor.begin_dimm(&id, number, address)?;
                 dimms[number as usize].clone_from(&id);
                 device(first, &id, Said::Taken)?
@@ -74,7 +60,7 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
                 monitor.begin_cpu(&id)?;
                 cpu.clone_from(&id);
                 match device(first, &id, Said::Taken)? {
-                    // Whoever is not online waits for its first start-up interrupt.
+                    // A CPU that is not online waits for its first start-up interrupt.
                     Answer::Done => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu2/online")?,
                     answer => answer,
                 }
@@ -114,7 +100,7 @@ enum Answer {
     Panic,
 }
 
-/// Waits until the guest has done with the device `id` what is `wanted`, has refused it, or has panicked.
+/// Waits until the guest did what is `wanted` with the device `id`, rejected it, or panicked.
 fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, Error> {
     loop {
         match first.vm.monitor.said_of(id, PAUSE)? {
@@ -130,7 +116,7 @@ fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, E
     }
 }
 
-/// Runs a command in the guest, which may panic meanwhile.
+/// Runs a command in the guest, which may panic before the command ends.
 fn shell(first: &mut First<'_, '_>, turn: u32, command: &str) -> Result<Answer, Error> {
     let marker = format!("@drawn-{turn}@ ");
     first.vm.say(&format!("({command}) 2>/dev/null; printf '\\n{marker}%d\\n' $?\n"))?;
@@ -144,17 +130,5 @@ fn shell(first: &mut First<'_, '_>, turn: u32, command: &str) -> Result<Answer, 
             },
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_dimm_has_a_block_of_its_own_above_4_gib() {
-        assert_eq!(Operation::AddDimm(0).memory(), Some(0x1_0000_0000..0x1_0800_0000));
-        assert_eq!(Operation::RemoveDimm(3).memory(), Operation::AddDimm(3).memory());
-        assert_eq!(Operation::Offline.memory(), None);
     }
 }

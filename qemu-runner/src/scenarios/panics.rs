@@ -1,4 +1,4 @@
-//! `panics-*`: the first panics of a recorded seed, while memory and CPUs come and go. The whole series is `cargo xtask panics`.
+//! `panics-*`: the first panics of a recorded seed, while memory and CPUs come and go. The whole series is `cargo lab panics`.
 
 use crate::error::{Error, check};
 use crate::panics::{self, Cause, Panicked};

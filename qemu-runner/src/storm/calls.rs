@@ -1,42 +1,45 @@
-//! What the kernel's own probes have seen of kexec_load(2), of kexec_file_load(2), of memory that came, and of its updates of the
-//! elfcorehdr: a text of tracefs, taken apart.
+//! What the kernel's probes recorded of kexec_load(2), kexec_file_load(2), memory that came, and the
+//! kernel's updates of the elfcorehdr: a text of tracefs, parsed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Segments that kexec_load(2) takes at most (`KEXEC_SEGMENT_MAX`, include/linux/kexec.h).
+/// Most segments of kexec_load(2) (`KEXEC_SEGMENT_MAX`, include/linux/kexec.h).
 const SEGMENTS: usize = 16;
-/// Of `struct kexec_segment` (include/uapi/linux/kexec.h): its size, and where `bufsz` and `memsz` are.
+/// Size of `struct kexec_segment`, and the offset of its `bufsz` (include/uapi/linux/kexec.h).
 const SEGMENT_LEN: usize = 32;
 const BUFSZ_AT: usize = 8;
-const MEMSZ_AT: usize = 24;
-/// Where the registers of a system call's arguments are (`struct pt_regs`, arch/x86/include/asm/ptrace.h): kexec_load(2)'s number of
-/// segments, their list and its flags; kexec_file_load(2)'s flags.
+/// Offsets of a system call's arguments in `struct pt_regs` (arch/x86/include/asm/ptrace.h):
+/// kexec_load(2)'s number of segments and their list; kexec_file_load(2)'s flags.
 const SI_AT: usize = 104;
 const DX_AT: usize = 96;
-const R10_AT: usize = 56;
 const R8_AT: usize = 72;
 /// kexec_file_load(2) without files: unload (`KEXEC_FILE_UNLOAD`, include/uapi/linux/kexec.h).
 const FILE_UNLOAD: u64 = 1;
 
-/// The probes of the system calls and of `online_pages` (mm/memory_hotplug.c), which brings memory online and tells everybody, in the
-/// language of Documentation/trace/kprobetrace.rst. A system call's function is given the registers of user space; kexec_load(2)'s list of
-/// segments still lies there.
+/// Probes of the system calls, and of `online_pages` (mm/memory_hotplug.c), which brings memory
+/// online. Their language is that of Documentation/trace/kprobetrace.rst.
+///
+/// A system call's function gets the registers of user space. The list of segments is still there.
 pub fn probes() -> Vec<String> {
-    let mut call = format!("p:load __x64_sys_kexec_load nr=+{SI_AT}(%di):u64 flags=+{R10_AT}(%di):x64");
+    let mut call = format!("p:load __x64_sys_kexec_load nr=+{SI_AT}(%di):u64");
     for segment in 0..SEGMENTS {
-        let field = |at: usize| format!("+u{}(+{DX_AT}(%di)):u64", segment * SEGMENT_LEN + at);
-        let _ = write!(call, " b{segment}={} m{segment}={}", field(BUFSZ_AT), field(MEMSZ_AT));
+        let at = segment * SEGMENT_LEN + BUFSZ_AT;
+        let _ = write!(call, " b{segment}=+u{at}(+{DX_AT}(%di)):u64");
     }
     let file = format!("p:file __x64_sys_kexec_file_load flags=+{R8_AT}(%di):x64");
-    let ends = ["r:load_end __x64_sys_kexec_load result=$retval:s64", "r:file_end __x64_sys_kexec_file_load result=$retval:s64"];
-    [call, file].into_iter().chain(ends.map(str::to_owned)).chain(["r:online online_pages".to_owned()]).collect()
+    let rest = [
+        "r:load_end __x64_sys_kexec_load result=$retval:s64",
+        "r:file_end __x64_sys_kexec_file_load result=$retval:s64",
+        "r:online online_pages",
+    ];
+    [call, file].into_iter().chain(rest.map(str::to_owned)).collect()
 }
 
-/// The probes of the kernel's own updates (`crash_handle_hotplug_event`, kernel/crash_core.c), which kernels before 6.6 do not have.
+/// The kernel's own update (kernel/crash_core.c), which kernels before 6.6 lack.
 pub const UPDATE_FUNCTION: &str = "crash_handle_hotplug_event";
 
-/// See [`UPDATE_FUNCTION`].
+/// Probes of [`UPDATE_FUNCTION`].
 pub fn update_probes() -> [String; 2] {
     [format!("p:update {UPDATE_FUNCTION}"), format!("r:update_end {UPDATE_FUNCTION}")]
 }
@@ -48,28 +51,26 @@ pub struct Call {
     pub began_s: f64,
     /// When it ended.
     pub ended_s: f64,
-    /// Its flags.
-    pub flags: u64,
-    /// Bytes copied and bytes in memory, segment by segment.
-    pub segments: Vec<(u64, u64)>,
-    /// What it returned: 0, or an error's negative number.
+    /// Bytes that it copied, by segment.
+    pub segments: Vec<u64>,
+    /// What it returned: 0, or a negative error number.
     pub result: i64,
 }
 
 impl Call {
-    /// Whether it has put an image in place.
+    /// Whether it put an image in place.
     pub fn is_load(&self) -> bool {
         self.result == 0 && !self.segments.is_empty()
     }
 
-    /// Whether it has removed one.
+    /// Whether it removed one.
     pub fn is_unload(&self) -> bool {
         self.result == 0 && self.segments.is_empty()
     }
 
     /// Bytes that it copied from user space.
     pub fn copied_bytes(&self) -> u64 {
-        self.segments.iter().map(|(copied, _)| copied).sum()
+        self.segments.iter().sum()
     }
 
     /// Seconds from its beginning to its end.
@@ -78,49 +79,51 @@ impl Call {
     }
 }
 
-/// All that the probes have seen.
+/// All that the probes recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
-    /// Every kexec_load(2) that has ended, in the order of their beginnings.
+    /// Every call that ended, in the order in which they began.
     pub calls: Vec<Call>,
-    /// Seconds that each update of the elfcorehdr took.
+    /// Seconds of each update of the elfcorehdr.
     pub updates: Vec<f64>,
-    /// When each block of memory had been brought online, in order.
+    /// When each block of memory was online, ascending.
     pub online_s: Vec<f64>,
 }
 
-/// Takes the text of tracefs' file `trace` apart; `Err` is a line that cannot be understood.
+/// Parses tracefs' file `trace`. The error is the first line that does not parse.
 pub fn parse(text: &str) -> Result<Trace, String> {
     let mut trace = Trace::default();
-    // By the task: a task does one thing at a time.
+    // By task: a task is in one call at a time.
     let mut open: BTreeMap<&str, Call> = BTreeMap::new();
     let mut updating: BTreeMap<&str, f64> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
         let broken = || line.to_owned();
         let Event { task, at_s, name, fields } = event(line).ok_or_else(broken)?;
+        let mut begin = |segments| {
+            open.insert(task, Call { began_s: at_s, ended_s: at_s, segments, result: 0 });
+        };
+        let number = |name: &str| field(fields, name)?.parse::<u64>().ok();
         match name {
             "load" => {
-                let count: usize = field(fields, "nr").and_then(|nr| nr.parse().ok()).ok_or_else(broken)?;
-                let flags = field(fields, "flags").and_then(hexadecimal).ok_or_else(broken)?;
-                let number = |name: String| field(fields, &name)?.parse::<u64>().ok();
-                let segments = (0..count.min(SEGMENTS)).map(|n| Some((number(format!("b{n}"))?, number(format!("m{n}"))?)));
-                let segments = segments.collect::<Option<_>>().ok_or_else(broken)?;
-                open.insert(task, Call { began_s: at_s, ended_s: at_s, flags, segments, result: 0 });
+                let count = number("nr").ok_or_else(broken)?.min(SEGMENTS as u64);
+                let segments = (0..count).map(|segment| number(&format!("b{segment}")));
+                begin(segments.collect::<Option<_>>().ok_or_else(broken)?);
             }
             "file" => {
-                let flags = field(fields, "flags").and_then(hexadecimal).ok_or_else(broken)?;
-                // What the kernel copies then is in no argument, so it could not be counted.
-                if flags & FILE_UNLOAD == 0 {
+                let flags = field(fields, "flags").and_then(|flags| flags.strip_prefix("0x"));
+                let flags = flags.and_then(|flags| u64::from_str_radix(flags, 16).ok());
+                // A load copies bytes that no argument names, so they could not be counted.
+                if flags.ok_or_else(broken)? & FILE_UNLOAD == 0 {
                     return Err(broken());
                 }
-                open.insert(task, Call { began_s: at_s, ended_s: at_s, flags, segments: Vec::new(), result: 0 });
+                begin(Vec::new());
             }
             "online" => trace.online_s.push(at_s),
             "load_end" | "file_end" => {
-                let mut call = open.remove(task).ok_or_else(broken)?;
-                call.ended_s = at_s;
-                call.result = field(fields, "result").and_then(|result| result.parse().ok()).ok_or_else(broken)?;
-                trace.calls.push(call);
+                let result = field(fields, "result").and_then(|result| result.parse().ok());
+                let call = open.remove(task).ok_or_else(broken)?;
+                let result = result.ok_or_else(broken)?;
+                trace.calls.push(Call { ended_s: at_s, result, ..call });
             }
             "update" => drop(updating.insert(task, at_s)),
             "update_end" => trace.updates.push(at_s - updating.remove(task).ok_or_else(broken)?),
@@ -131,13 +134,12 @@ pub fn parse(text: &str) -> Result<Trace, String> {
     Ok(trace)
 }
 
-/// How many kexec_load(2)s and kexec_file_load(2)s were under way, by the text of tracefs' file `kprobe_profile`: so many have begun and not
-/// ended. None when it cannot be understood.
+/// How many calls had begun and not ended, by tracefs' file `kprobe_profile`; `None` if it does not
+/// parse.
 pub fn under_way(profile: &str) -> Option<u64> {
     let hits = |name: &str| -> Option<u64> {
-        let mut words =
-            profile.lines().map(str::split_whitespace).find_map(|mut words| (words.next()? == name).then_some(words))?;
-        words.next()?.parse().ok()
+        let mut lines = profile.lines().map(|line| line.split_whitespace());
+        lines.find_map(|mut words| (words.next()? == name).then_some(words))?.next()?.parse().ok()
     };
     (hits("load")? + hits("file")?).checked_sub(hits("load_end")? + hits("file_end")?)
 }
@@ -163,58 +165,47 @@ fn field<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
     fields.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
-fn hexadecimal(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TEXT: &str = "# tracer: nop
 #
-           kexec-97      [000] .....    31.500000: load: (__x64_sys_kexec_load+0x0/0x60) nr=2 flags=0x3e0001 b0=100 m0=4096 b1=7 m1=8192 b2=(fault) m2=(fault)
-  kworker/u6:1-33      [001] .....    31.600000: update: (crash_handle_hotplug_event+0x0/0x1c0)
-           kexec-97      [000] .....    31.750000: load_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_load) result=0
-  kworker/u6:1-33      [001] .....    31.850000: update_end: (crash_online+0x3b/0x90 <- crash_handle_hotplug_event) 
-           kexec-98      [000] .....    32.000000: load: (__x64_sys_kexec_load+0x0/0x60) nr=0 flags=0x3e0001 b0=(fault) m0=(fault)
-           kexec-98      [000] .....    32.100000: load_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_load) result=-16
-  kworker/u6:1-33      [001] .....    32.150000: online: (memory_block_change_state+0x1/0x2 <- online_pages)
-           kexec-99      [000] .....    32.200000: file: (__x64_sys_kexec_file_load+0x0/0x60) flags=0x3
-           kexec-99      [000] .....    32.300000: file_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_file_load) result=0
+  kexec-97       [000] ..... 31.500000: load: (__x64_sys_kexec_load+0x0/0x60) nr=2 b0=100 b1=7 b2=(fault)
+  kworker/u6:1-3 [001] ..... 31.600000: update: (crash_handle_hotplug_event+0x0/0x1c0)
+  kexec-97       [000] ..... 31.750000: load_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_load) result=0
+  kworker/u6:1-3 [001] ..... 31.850000: update_end: (crash_online+0x3b/0x90 <- crash_handle_hotplug_event)
+  kexec-98       [000] ..... 32.000000: load: (__x64_sys_kexec_load+0x0/0x60) nr=0 b0=(fault)
+  kexec-98       [000] ..... 32.100000: load_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_load) result=-16
+  kworker/u6:1-3 [001] ..... 32.150000: online: (memory_block_change_state+0x1/0x2 <- online_pages)
+  kexec-99       [000] ..... 32.200000: file: (__x64_sys_kexec_file_load+0x0/0x60) flags=0x3
+  kexec-99       [000] ..... 32.300000: file_end: (do_syscall_64+0x3b/0x90 <- __x64_sys_kexec_file_load) result=0
 ";
 
     #[test]
-    fn calls_are_read_with_their_times_segments_and_results() {
+    fn calls_have_times_segments_and_results() {
         let trace = parse(TEXT).unwrap();
         let [load, refused, unload] = trace.calls.as_slice() else { panic!("{trace:?}") };
         assert_eq!((load.began_s, load.ended_s, load.copied_bytes()), (31.5, 31.75, 107));
-        assert!(load.is_load() && !load.is_unload());
-        assert_eq!(load.segments, [(100, 4096), (7, 8192)]);
+        assert!(load.is_load() && !load.is_unload() && unload.is_unload());
         assert!(!refused.is_load() && !refused.is_unload());
         assert_eq!(refused.result, -16);
-        assert!(unload.is_unload());
         assert_eq!(trace.online_s, [32.15]);
+        assert!(trace.updates.len() == 1 && (trace.updates[0] - 0.25).abs() < 1e-9);
     }
 
     #[test]
-    fn updates_are_as_long_as_from_their_beginning_to_their_end() {
-        let updates = parse(TEXT).unwrap().updates;
-        assert!(updates.len() == 1 && (updates[0] - 0.25).abs() < 1e-9, "{updates:?}");
-    }
-
-    #[test]
-    fn lines_that_cannot_be_understood_are_named() {
+    fn a_line_that_does_not_parse_is_named() {
         assert_eq!(parse("nonsense"), Err("nonsense".into()));
         let end = TEXT.lines().nth(4).unwrap();
         assert_eq!(parse(end), Err(end.into()), "an end without a beginning");
         assert!(parse("CPU:1 [LOST 7 EVENTS]").is_err());
-        assert!(parse(&TEXT.replace("flags=0x3\n", "flags=0x2\n")).is_err(), "bytes that nobody counts");
+        assert!(parse(&TEXT.replace("flags=0x3\n", "flags=0x2\n")).is_err(), "uncounted bytes");
     }
 
     #[test]
     fn loads_under_way_have_begun_and_not_ended() {
-        let profile = "  load            7     0\n  file     8  0\n  load_end   6   0\n  file_end  8 0\n  online 3 0\n";
+        let profile = "  load   7     0\n  file 8  0\n  load_end   6   0\n  file_end  8 0\n  online 3 0\n";
         assert_eq!(under_way(profile), Some(1));
         assert_eq!(under_way(&profile.replace("  load  ", "  lord  ")), None);
         assert_eq!(under_way(""), None);
@@ -223,6 +214,6 @@ mod tests {
     #[test]
     fn probes_ask_for_every_segment() {
         let call = probes().remove(0);
-        assert!(call.contains("b0=+u8(+96(%di)):u64") && call.contains("m15=+u504(+96(%di)):u64"), "{call}");
+        assert!(call.contains("b0=+u8(+96(%di)):u64") && call.contains("b15=+u488(+96(%di)):u64"), "{call}");
     }
 }

@@ -1,7 +1,8 @@
-//! Who keeps the crash image true while memory and CPUs change, and by which udev rule.
+//! The ways to keep the crash image up to date while memory and CPUs change, each with its udev rule.
 //!
-//! kdump-loader's rule is the one in `dist/`. The peers' rules and scripts are written here, and do what the services do that ship them: on which
-//! events they act, whether they unload first, how they hold back. Only what starts them differs: there is no systemd in these guests, so that a storm is the same on every kernel.
+//! kdump-loader's rule is the installed one. The peers' rules and scripts are written here. They act on
+//! the same events as the services that ship them, unload first if those do, and wait as those wait.
+//! Only what starts them differs: these guests have no systemd, so a storm is the same on every kernel.
 
 use std::fmt;
 
@@ -12,41 +13,44 @@ use crate::error::{Error, check_eq};
 use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
 use crate::stage::{GuestFile, guest};
 
-/// What every process that works on the image has in its command line.
+/// Part of the command line of every process that works on the image.
 pub const WORK: &str = "/bin/keep-image";
-/// What loads it, one at a time.
+/// Loads it, one process at a time.
 const RELOAD: &str = "/bin/keep-image-reload";
-/// What udev runs where events are queued.
+/// Runs from udev where events are queued.
 const QUEUE: &str = "/bin/keep-image-queue";
-/// When each event was queued, in seconds since boot, one line each.
+/// Holds when each event was queued, in seconds since boot, one a line.
 pub const QUEUED: &str = "/tmp/keep-image.queued";
-/// What udev runs where events are collected first.
+/// Runs from udev where events are collected first.
 const THROTTLE: &str = "/bin/keep-image-throttle";
-/// The rule.
+/// The udev rule.
 const RULE: &str = "/etc/udev/rules.d/98-keep-image.rules";
 /// kdump-loader's config.
 const CONFIG: &str = "/etc/kdump-loader.toml";
 
-/// Who keeps the image true.
+/// A way to keep the image up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contestant {
-    /// kexec-tools: unload and load for each event, one after another (kdump-utils before its throttler, Debian's kdump-tools).
+    /// kexec-tools: unload and load for each event, one after another (kdump-utils before its
+    /// throttler, Debian's kdump-tools).
     KexecPerEvent,
-    /// kexec-tools with a throttler: one waiter collects what comes for a second and until udev has settled, then unloads and loads
-    /// (kdump-utils, `kdump-udev-throttler`).
+    /// kexec-tools with a throttler: one waiter collects events for a second and until udev has
+    /// settled, then unloads and loads (kdump-utils, `kdump-udev-throttler`).
     KexecThrottled,
-    /// kdump-loader without the hotplug flag: events are queued, and a burst of them is a reload or two in place.
+    /// kdump-loader without the hotplug flag: events are queued, and a burst of them causes one or
+    /// two reloads in place.
     ReloadInPlace,
-    /// kdump-loader as it is meant to be used: the kernel rewrites the elfcorehdr, and only memory that goes is followed by a reload in place.
+    /// kdump-loader by default: the kernel rewrites the elfcorehdr, and only removed memory causes a
+    /// reload in place.
     InKernel,
 }
 
 impl Contestant {
-    /// All of them.
+    /// Every contestant.
     pub const ALL: [Self; 4] = [Self::KexecPerEvent, Self::KexecThrottled, Self::ReloadInPlace, Self::InKernel];
 
-    /// What it is called on the command line and in tables.
+    /// Its name on the command line and in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::KexecPerEvent => "kexec-per-event",
@@ -66,7 +70,7 @@ impl Contestant {
         }
     }
 
-    /// Why it cannot be had on this kernel series, if it cannot.
+    /// Why it is impossible on this kernel series, if it is.
     pub fn impossible_on(self, series: &str) -> Option<&'static str> {
         (self == Self::InKernel && series == "6.1").then_some("kernels before 6.6 do not update the elfcorehdr")
     }
@@ -88,7 +92,7 @@ impl Contestant {
         let kexec = &context.kexec()?.program;
         let script = |path, text| GuestFile { path, mode: 0o755, text };
         let rule = |text| GuestFile { path: RULE, mode: 0o644, text };
-        let unload_and_load = script(RELOAD, behind_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
+        let unload_and_load = script(RELOAD, under_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
         Ok(match self {
             Self::KexecPerEvent => vec![rule(rule_text(RELOAD)), unload_and_load],
             Self::KexecThrottled => {
@@ -109,7 +113,8 @@ impl fmt::Display for Contestant {
     }
 }
 
-/// kexec-tools' command line for arming, by kexec_load(2), as x86 services with a purgatory in user space do it.
+/// kexec-tools' command line that arms by kexec_load(2), as x86 services with a purgatory in user
+/// space do.
 fn peer_load(kexec: &str) -> String {
     format!("{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD)
 }
@@ -119,12 +124,13 @@ const OUR_RULE: &str = include_str!("../../../kdump-loader/src/service/dist/40-k
 /// ... and what it runs there.
 const OURS_QUEUES_BY: &str = "/usr/sbin/kdump-loader reload --queue";
 
-/// The same rule, but what systemd's path unit would start is started by the script that queues.
+/// The same rule. The script that queues also starts what systemd's path unit would start.
 fn our_rule() -> String {
     OUR_RULE.replace(OURS_QUEUES_BY, QUEUE)
 }
 
-/// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, CPUs that come or go, memory that goes online or offline.
+/// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, which are CPUs that come
+/// or go, and memory that goes online or offline.
 fn rule_text(program: &str) -> String {
     format!(
         "SUBSYSTEM==\"cpu\", ACTION==\"add|remove\", RUN+=\"{program}\"\n\
@@ -140,7 +146,8 @@ fn config(no_hotplug: bool) -> String {
     )
 }
 
-/// Notes an event and when that was, and starts what answers it, as the path unit of kdump-loader's service would.
+/// Queues an event, notes when, and starts the reload, as the path unit of kdump-loader's service
+/// would.
 fn queue() -> String {
     let loader = guest::LOADER;
     format!(
@@ -149,7 +156,8 @@ fn queue() -> String {
     )
 }
 
-/// Answers events until none is left. Whoever finds the lock taken may go: its holder looks once more after it has let go.
+/// Answers events until none is left. A process that finds the lock taken may end: the holder looks
+/// once more after it has released the lock.
 fn drain() -> String {
     let loader = guest::LOADER;
     format!(
@@ -158,13 +166,13 @@ fn drain() -> String {
     )
 }
 
-/// A script that does `work` behind a lock, one at a time, and leaves what it said for a look.
-fn behind_lock(work: &str) -> String {
+/// A script that does `work` under a lock, and logs its output.
+fn under_lock(work: &str) -> String {
     format!("#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1 9>/run/keep-image.lock\nflock 9\n{work}\n")
 }
 
-/// The throttler. Whoever finds it waiting ends at once; it waits a second and for udev to settle, opens the door again and reloads. It goes
-/// on after udev's program has ended, as a service that the rule starts would.
+/// The throttler. A second one ends at once. The first waits a second and until udev has settled,
+/// releases the lock and reloads. It outlives udev's program, as a service that the rule starts would.
 fn throttle(udevadm: &str) -> String {
     format!(
         "#!/bin/sh\nexport PATH=/bin:/usr/bin\n[ \"$1\" = go ] || {{ setsid {THROTTLE} go </dev/null >/dev/null 2>&1 & exit 0; }}\n\

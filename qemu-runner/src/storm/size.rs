@@ -1,4 +1,4 @@
-//! How much memory comes, and in which DIMMs.
+//! How much memory comes, and in how many DIMMs.
 
 use std::fmt;
 
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 /// A memory block of x86-64 machines with less than 64 GiB at boot, in MiB (`probe_memory_block_size`, arch/x86/mm/init_64.c).
 pub const BLOCK_MIB: u64 = 128;
-/// Slots for DIMMs that QEMU gives a machine at most (`ACPI_MAX_RAM_SLOTS`, include/hw/acpi/acpi.h).
+/// Most slots for DIMMs that QEMU gives a machine (`ACPI_MAX_RAM_SLOTS`, include/hw/acpi/acpi.h).
 const MAX_DIMMS: u32 = 256;
-/// Memory at boot, in MiB, without what the description of added memory takes.
+/// Memory at boot, in MiB, without the page descriptors of added memory.
 const BOOT_MEMORY_MIB: u64 = 1024;
-/// What a block's page descriptors take: 64 bytes (`struct page`) for each 4 KiB. Part of it can lie in memory added before, which is
-/// not counted on.
+/// MiB of a block's page descriptors: 64 bytes (`struct page`) for each 4 KiB. Some fit in memory
+/// added before; this does not count on it.
 const DESCRIPTORS_MIB: u64 = BLOCK_MIB * 64 / 4096;
 
-/// So many blocks, of which each DIMM brings one or more.
+/// A number of blocks, one or more in each DIMM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// Memory blocks of [`BLOCK_MIB`].
+    /// Memory blocks of [`BLOCK_MIB`] each.
     pub blocks: u32,
     /// Blocks in each DIMM: one, unless QEMU has too few slots.
     pub blocks_per_dimm: u32,
 }
 
-/// A size that no machine can be given.
+/// A size that no machine can have.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0} blocks cannot be had: they must be a positive number, and a multiple of {1} to fit into {MAX_DIMMS} slots")]
+#[error("{0} blocks do not fit into {MAX_DIMMS} slots evenly: name a positive multiple of {1}")]
 pub struct Uneven(u32, u32);
 
 impl Size {
-    /// So many blocks, in as many DIMMs as possible.
+    /// This number of blocks, in as many DIMMs as possible.
     pub fn of(blocks: u32) -> Result<Self, Uneven> {
         let blocks_per_dimm = blocks.div_ceil(MAX_DIMMS);
         if blocks == 0 || !blocks.is_multiple_of(blocks_per_dimm) {
@@ -38,22 +38,22 @@ impl Size {
         Ok(Self { blocks, blocks_per_dimm })
     }
 
-    /// How many DIMMs.
+    /// Number of DIMMs.
     pub fn dimms(self) -> u32 {
         self.blocks / self.blocks_per_dimm
     }
 
-    /// The size of each, in bytes.
+    /// Bytes of each DIMM.
     pub fn dimm_bytes(self) -> u64 {
         (u64::from(self.blocks_per_dimm) * BLOCK_MIB) << 20
     }
 
-    /// All that comes, in bytes.
+    /// Bytes of all blocks.
     pub fn bytes(self) -> u64 {
         (u64::from(self.blocks) * BLOCK_MIB) << 20
     }
 
-    /// What the machine needs at boot, so that added memory need not lend a hand, in MiB.
+    /// MiB at boot that hold the descriptors of all blocks.
     pub fn boot_memory_mib(self) -> u64 {
         BOOT_MEMORY_MIB + u64::from(self.blocks) * DESCRIPTORS_MIB
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_block_has_its_own_dimm_as_long_as_there_are_slots() {
+    fn each_block_has_its_own_dimm_while_there_are_slots() {
         assert_eq!(Size::of(256).unwrap().dimms(), 256);
         let size = Size::of(512).unwrap();
         assert_eq!((size.blocks_per_dimm, size.dimms(), size.dimm_bytes()), (2, 256, 256 << 20));
@@ -78,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_do_not_come_out_even_are_refused() {
+    fn uneven_sizes_are_rejected() {
         assert_eq!(Size::of(0), Err(Uneven(0, 1)));
-        assert!(Size::of(257).unwrap_err().to_string().contains("a multiple of 2"));
+        assert!(Size::of(257).unwrap_err().to_string().contains("positive multiple of 2"));
         assert!(Size::of(258).is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! What the guest's programs and the QEMU runner share: what the poller has seen, and the note that stays in memory when the kernel dies.
+//! What the guest's programs and the QEMU runner share: the poller's record, and the note that
+//! remains in memory after the panic.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,9 @@
-//! The note that the trigger leaves in its memory just before it panics the kernel: what the kernel said of its image, and its memory map.
-//! Whoever has the guest's memory finds it there, dump or no dump.
+//! The note that the trigger leaves in memory just before the panic: the kernel's memory map, counts of
+//! its probes, and whether an image was armed. The runner finds it in the guest's memory, with or
+//! without a dump.
 //!
-//! The note's pages lie anywhere in physical memory, so each begins with the magic number, the seed of its run and its place in the note:
+//! The note's pages are anywhere in physical memory. Each begins with the magic number, the seed of its
+//! run and its index:
 //!
 //! ```text
 //! 0x00  MAGIC      16 bytes
@@ -11,9 +13,10 @@
 //! 0x20  text
 //! ```
 
-/// Bytes in a page.
+/// Bytes of a page.
 pub const PAGE: usize = 4096;
-/// What a page of a note begins with. The constant is the other way round in the programs, so that their own text is not taken for a note.
+/// How a page of a note begins. The constant is reversed, so that the programs' own text does not
+/// look like a note.
 const CIGAM: [u8; 16] = *b"reggirt eht nees";
 /// Where the text begins.
 const TEXT_AT: usize = 0x20;
@@ -30,10 +33,10 @@ pub fn mark(seed: u64) -> [u8; 24] {
     mark
 }
 
-/// Makes `page` the page `index` of the note, with as much of `text` as it takes; returns how much that is.
+/// Makes `page` the page `index` of the note, with as much of `text` as fits; returns how much.
 ///
 /// # Panics
-/// When `page` is no page.
+/// If `page` does not have [`PAGE`] bytes.
 pub fn write(page: &mut [u8], seed: u64, index: u32, text: &[u8]) -> usize {
     assert_eq!(page.len(), PAGE);
     let len = text.len().min(TEXT_LEN);
@@ -45,7 +48,7 @@ pub fn write(page: &mut [u8], seed: u64, index: u32, text: &[u8]) -> usize {
     len
 }
 
-/// The text of a note from its pages, in any order; `None` when one is missing or none is there.
+/// The text of a note from its pages, in any order; `None` if one is missing.
 pub fn read<'a>(pages: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     let mut parts: Vec<(u32, &[u8])> = Vec::new();
     for page in pages {

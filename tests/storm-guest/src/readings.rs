@@ -1,13 +1,11 @@
 //! Readings of /sys/kernel/kexec_crash_loaded, and what follows from them.
 //!
-//! Between two readings nobody looked. So a gap in the protection is known between bounds only: at least from the first reading of 0 to the
-//! last one, at most from the last reading of 1 before to the first one after. The record keeps all four times, and the longest time between
-//! two readings, below which a gap may have gone unseen.
+//! Between two readings the state is unknown, so a gap in the protection has bounds. It lasts at least
+//! from its first reading of 0 to its last. It lasts at most from the last reading of 1 before it to
+//! the first after it. The record keeps all four times. It also keeps the longest time between two
+//! readings: a shorter gap may be unseen.
 
 use serde::{Deserialize, Serialize};
-
-/// The longest pause that the polling is meant to have: 10 kHz.
-pub const WANTED_PAUSE_NS: u64 = 100_000;
 
 /// Readings so far.
 #[derive(Clone, Debug, Default)]
@@ -22,46 +20,42 @@ struct Reading {
     armed: bool,
 }
 
-/// What a series of readings comes to. Times are nanoseconds since the poller's start.
+/// What the readings come to. Times are nanoseconds since the poller's start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// How many.
+    /// Number of readings.
     pub readings: u64,
-    /// When the first one was.
+    /// Time of the first one.
     pub first_ns: u64,
-    /// When the last one was.
+    /// Time of the last one.
     pub last_ns: u64,
     /// The longest time between two of them.
     pub longest_pause_ns: u64,
-    /// How many times between two of them were longer than [`WANTED_PAUSE_NS`].
-    pub long_pauses: u64,
     /// When nothing was armed, in order.
     pub gaps: Vec<Gap>,
 }
 
-/// A time during which nothing was armed.
+/// A time with nothing armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The last reading of 1 before it; its first reading when there was none.
+    /// The last reading of 1 before it, or its first reading if there is none.
     pub before_ns: u64,
     /// The first reading of 0.
     pub since_ns: u64,
     /// The last reading of 0.
     pub last_ns: u64,
-    /// The first reading of 1 after it; its last reading when there was none.
+    /// The first reading of 1 after it, or its last reading if there is none.
     pub until_ns: u64,
 }
 
 impl Watch {
-    /// One more reading. Readings come in order of time.
+    /// Adds a reading. Times ascend.
     pub fn see(&mut self, at_ns: u64, armed: bool) {
         let record = &mut self.record;
         match self.last {
             None => record.first_ns = at_ns,
             Some(last) => {
-                let pause = at_ns - last.at_ns;
-                record.longest_pause_ns = record.longest_pause_ns.max(pause);
-                record.long_pauses += u64::from(pause > WANTED_PAUSE_NS);
+                record.longest_pause_ns = record.longest_pause_ns.max(at_ns - last.at_ns);
             }
         }
         let was_armed = self.last.is_none_or(|last| last.armed);
@@ -79,26 +73,26 @@ impl Watch {
         self.last = Some(Reading { at_ns, armed });
     }
 
-    /// What it comes to.
+    /// The record.
     pub fn finish(self) -> Record {
         self.record
     }
 }
 
 impl Record {
-    /// Readings per second; 0 when there were fewer than two.
+    /// Readings per second; 0 if there are fewer than two.
     pub fn rate_hz(&self) -> f64 {
         let seconds = (self.last_ns - self.first_ns) as f64 / 1e9;
         if seconds > 0.0 { (self.readings - 1) as f64 / seconds } else { 0.0 }
     }
 
-    /// Nanoseconds without protection: each gap from the first reading of 0 to the first reading of 1. Each end comes late by a pause at
-    /// most, so both together err by less than one.
+    /// Nanoseconds without protection: each gap from its first reading of 0 to the first reading of 1.
+    /// Both ends are late by at most one pause, so the error is less than one pause.
     pub fn unprotected_ns(&self) -> u64 {
         self.gaps.iter().map(|gap| gap.until_ns - gap.since_ns).sum()
     }
 
-    /// The least and the most that it can have been, but for gaps that nobody saw.
+    /// The least and the most that these can be, without unseen gaps.
     pub fn bounds_ns(&self) -> (u64, u64) {
         let sum = |len: fn(&Gap) -> u64| self.gaps.iter().map(len).sum();
         (sum(|gap| gap.last_ns - gap.since_ns), sum(|gap| gap.until_ns - gap.before_ns))
@@ -139,7 +133,7 @@ mod tests {
     #[test]
     fn rate_and_longest_pause_are_those_of_the_readings() {
         let record = record(&[(0, true), (50_000, true), (250_000, true), (1_000_000_000, true)]);
-        assert_eq!((record.longest_pause_ns, record.long_pauses, record.readings), (999_750_000, 2, 4));
+        assert_eq!((record.longest_pause_ns, record.readings), (999_750_000, 4));
         assert!((record.rate_hz() - 3.0).abs() < 1e-9);
     }
 

@@ -33,8 +33,6 @@ const COM1: u16 = 0x3f8;
 /// A drop-in, and the host whose purgatory it replaces.
 #[derive(Debug)]
 pub struct DropIn {
-    /// Whose, as `bench` calls them.
-    pub host: &'static str,
     /// The program, and with `.ro` the object.
     pub program: &'static str,
     /// The symbols that the host's loader writes.
@@ -48,7 +46,6 @@ pub struct DropIn {
 /// Both drop-ins, Linux's first.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
-        host: "linux",
         program: "purgatory-linux",
         contract: &LINUX,
         more: &[VERIFIES, ON_CORRUPT, CONSOLE],
@@ -56,7 +53,6 @@ pub const DROP_INS: [DropIn; 2] = [
         max_file: 15_856,
     },
     DropIn {
-        host: "kexec-tools",
         program: "purgatory-kexec-tools",
         contract: &KEXEC_TOOLS,
         more: &[VERIFIES, ON_CORRUPT, "jump_back_entry"],

@@ -1,4 +1,4 @@
-//! What runs on Linux: the loader, and programs of the guests and of the benchmark.
+//! What runs on Linux: the loader, and programs of the guests.
 //!
 //! * On entry: the purgatory, which becomes a part of the loader.
 //! * On exit: static executables.

@@ -1,4 +1,4 @@
-//! The purgatory and the loader as they ship: without symbols, which the audit, the fault matrix, the benchmark and gdb need, and no user.
+//! The purgatory and the loader as they ship: without symbols, which the audit, the fault matrix, `cargo lab bench` and gdb need, and no user.
 //!
 //! * On entry: a linked program.
 //! * On exit: a file with the same segments, byte for byte, and the names of sections, by which the

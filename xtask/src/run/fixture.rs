@@ -52,7 +52,8 @@ impl Args {
             }
             Name::Outcome => {
                 let scenario = qemu::by_name(SCENARIO)?;
-                show(repo, self.run_with(sh, repo, |context| scenario.run(context))?)
+                let outcome = self.run_with(sh, repo, |context| scenario.run(context))?;
+                show(repo, outcome.dated(qemu::today()?))
             }
             Name::KexecOptions => {
                 let file = repo.root.join("docs/kexec-options.md");

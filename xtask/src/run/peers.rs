@@ -9,8 +9,8 @@ use qemu_runner::peers::{Peer, SOURCES};
 use qemu_runner::{Context, Error};
 use xshell::Shell;
 
-use crate::bench;
 use crate::build;
+use crate::gate::lab;
 use crate::repository::Repository;
 use crate::setup;
 
@@ -28,7 +28,7 @@ impl Args {
             println!("  {}", peer.object.display());
         }
         build::purgatory(sh, repo)?;
-        bench::drop_ins::prove(sh, repo)?.iter().for_each(|line| println!("{line}"));
+        print!("{}", lab::check(sh, repo, &["--drop-ins"])?);
         Ok(())
     }
 }

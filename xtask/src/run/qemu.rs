@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result};
 use qemu_runner::context::KernelUnderTest;
 use qemu_runner::page::{self, Section};
 use qemu_runner::{Context, Outcome, Scenario, scenarios};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::build;
+use crate::command;
 use crate::repository::Repository;
 use crate::setup::{self, Large};
 use tell::{End, Teller};
@@ -135,10 +136,12 @@ impl Args {
     /// Runs them one after the other and tells what came of each.
     fn play(&self, teller: &Teller, context: &Context, wanted: &[&'static Scenario]) -> Result<()> {
         teller.plan(wanted.len());
+        let today = today()?;
         let mut sections = Vec::new();
         for scenario in wanted {
             let (end, outcome) = play(scenario, context, self.scenario.is_empty());
             teller.tell(scenario.name, &end);
+            let outcome = outcome.map(|outcome| outcome.dated(today.clone()));
             sections.push(Section::new(scenario, outcome.ok_or_else(|| end.text().to_owned())));
         }
         if let Some(report) = &self.report {
@@ -147,6 +150,12 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// The day, as in ISO 8601.
+pub fn today() -> Result<String> {
+    let sh = Shell::new()?;
+    Ok(command::read(cmd!(sh, "date --utc +%Y-%m-%d"))?.trim().to_owned())
 }
 
 /// Runs a scenario. If all were asked for, one that does not fit the kernel is skipped.

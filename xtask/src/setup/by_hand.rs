@@ -30,7 +30,7 @@ pub fn instructions() -> String {
          vmlinuz 7.x              linux-binary-7.*-cloud-amd64 (trixie-backports)  scenarios new-kernel-*, foreign-linux-7\n\
          makedumpfile             makedumpfile (trixie), with its libraries        dmesg out of the vmcore\n\
          kexec                    kexec-tools (trixie), with its libraries         scenarios peer-*, foreign-kexec-tools*\n\
-         udevadm                  udev (trixie), with its libraries                cargo xtask storm, panics, scenarios storm-*, panics-*\n\
+         udevadm                  udev (trixie), with its libraries                cargo lab storm, panics; scenarios storm-*, panics-*\n\
          flock                    util-linux (trixie), with its libraries          the same\n\
          OVMF_CODE_4M.fd, _VARS_  ovmf (trixie)                                    scenario efi\n\
          \n\

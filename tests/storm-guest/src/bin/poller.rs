@@ -1,5 +1,5 @@
-//! Runs in the kernel that may crash: reads /sys/kernel/kexec_crash_loaded as often as it can until it is told to stop, and prints what it
-//! has seen as JSON, its own longest pause included.
+//! Runs in a guest: reads /sys/kernel/kexec_crash_loaded as often as possible until a file appears, and
+//! prints the record as JSON, with its own longest pause.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ use clap::Parser;
 
 use storm_guest::readings::{Record, Watch};
 
-/// How often the other thread looks whether it is time to stop.
+/// Time between two looks for the file that stops the poller.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Read a file that holds 0 or 1 as often as possible, and print the times at which it held 0.
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let stop = AtomicBool::new(false);
     let record = thread::scope(|scope| {
         scope.spawn(|| {
-            // Also when the polling has failed, or the thread would be waited for.
+            // Also ends if polling failed: the scope waits for this thread.
             while !stop.load(Ordering::Relaxed) && !options.until.exists() {
                 thread::sleep(STOP_POLL);
             }
@@ -49,13 +49,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Without a pause: sleeping, even for no time, brings it below 10 kHz. How often it is depends on the CPU, and stands in the record.
+/// Never sleeps: even a sleep of no time reduces the rate below 10 kHz. The record has the rate.
 fn poll(file: &File, path: &Path, stop: &AtomicBool) -> Result<Record> {
     let began = Instant::now();
     let mut watch = Watch::default();
     while !stop.load(Ordering::Relaxed) {
         let mut byte = [0];
-        // From the start of a sysfs file: the kernel asks itself anew.
+        // A read from offset 0 of a sysfs file has the kernel produce its contents again.
         file.read_at(&mut byte, 0).with_context(|| format!("cannot read {}", path.display()))?;
         let at_ns = began.elapsed().as_nanos() as u64;
         match byte[0] {

@@ -1,5 +1,6 @@
-//! Runs in the kernel that is going to crash: waits for an event, then for a drawn time, writes down what the kernel says of its memory, of
-//! loads that its probes have seen begin and end, and of its image, and panics it. Its memory is taken before anything is plugged in, so that it lies in memory that stays.
+//! Runs in a guest: waits for an event, then for a drawn time, notes the kernel's memory map, the loads
+//! that its probes counted, and whether an image is armed, and panics it. The note's memory is
+//! allocated before anything is plugged in, so it is in memory that stays.
 
 #![forbid(unsafe_code)]
 
@@ -16,28 +17,29 @@ use storm_guest::note::{self, PAGE, TEXT_LEN};
 
 /// Pages for the note: /proc/iomem of these guests has 3 KiB.
 const PAGES: usize = 8;
-/// How often to look for the event.
+/// Time between two looks for the event.
 const EVENT_POLL: Duration = Duration::from_micros(100);
-/// The last part of the time is not slept, since a sleep ends late.
+/// The last part of the time is spent awake, because a sleep ends late.
 const AWAKE: Duration = Duration::from_millis(2);
 
 /// Panic the kernel at a drawn time after an event.
 #[derive(Parser)]
 struct Options {
-    /// Identifies the note.
+    /// Marks the note.
     #[arg(long)]
     seed: u64,
-    /// The event: this path comes into being.
+    /// The event: this path appears.
     #[arg(long)]
     event: PathBuf,
-    /// How long after it, in microseconds.
+    /// Microseconds from the event to the panic.
     #[arg(long)]
     delay_us: u64,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    // One page more, since the allocation need not start at a page boundary. Written to, so that it is there.
+    // One page more, because the allocation may not start at a page boundary. Written to, so that
+    // it is mapped.
     let mut memory = vec![0xff_u8; (PAGES + 1) * PAGE];
     let start = memory.as_ptr().addr().next_multiple_of(PAGE) - memory.as_ptr().addr();
     let mut text = vec![0xff_u8; PAGES * TEXT_LEN];
@@ -60,7 +62,7 @@ fn main() -> Result<()> {
     append(&mut iomem, &mut text, &mut len).context("cannot read /proc/iomem")?;
     append(&mut &b"profile\n"[..], &mut text, &mut len)?;
     append(&mut profile, &mut text, &mut len).context("cannot read kprobe_profile")?;
-    // Last: between this and the panic an image may come or go, and the shorter that is, the better.
+    // Last: an image may come or go between this and the panic, so that time must be short.
     append(&mut &b"loaded "[..], &mut text, &mut len)?;
     append(&mut loaded, &mut text, &mut len).context("cannot read kexec_crash_loaded")?;
     let mut rest = &text[..len];

@@ -1,0 +1,71 @@
+//! `cargo lab`: series and measurements that take longer than the gate may.
+//!
+//! ```text
+//! bench/      how long each purgatory takes to verify one image, by the code of the built binaries
+//! storm/      memory comes block after block: which way keeps the crash image up to date, at what cost
+//! panics.rs   panics at drawn moments while memory and CPUs come and go, and the cause of every miss
+//! pages/      pages and pictures, checked in a browser
+//! plots/      the pictures in docs/, drawn from the records beside them
+//! ```
+//!
+//! `cargo xtask test` runs `cargo lab check`, the part of `bench` that has caught defects.
+
+mod bench;
+mod machine;
+mod pages;
+mod panics;
+mod plots;
+mod record;
+mod repository;
+mod storm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use repository::Repository;
+
+/// Run series and measurements of kdump-purgatory
+#[derive(Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Storm(storm::Args),
+    Panics(panics::Args),
+    Bench(bench::Args),
+    Pages(pages::Args),
+    Plots(plots::Args),
+    Check(bench::Check),
+    #[command(hide = true)]
+    Contestant(bench::Contestant),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("  because: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let repo = Repository::find()?;
+    match command {
+        Command::Storm(args) => args.run(&repo),
+        Command::Panics(args) => args.run(&repo),
+        Command::Bench(args) => args.run(&repo),
+        Command::Pages(args) => args.run(&repo),
+        Command::Plots(args) => args.run(&repo),
+        Command::Check(args) => args.run(&repo),
+        Command::Contestant(args) => args.run(&repo),
+    }
+}

@@ -1,0 +1,155 @@
+//! `cargo lab panics`: guests panic at drawn moments while memory and CPUs come and go. One guest is
+//! armed by kdump-loader, one by kexec-tools' service, at the same moments.
+//!
+//! *On entry*: nothing; what is missing is brought and built.
+//!
+//! *On exit*: how many dumps there were, how many described exactly the memory that was there, and
+//! the cause of each that did not; with `--write` also in docs/storm/. A miss without a cause is an
+//! error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use qemu_runner::panics::{self, Cause, Ended, Panicked, draws};
+use qemu_runner::storm::Contestant;
+
+use crate::machine::Machine;
+use crate::record;
+use crate::repository::{Repository, explain};
+
+/// The two that are compared.
+const CONTESTANTS: [Contestant; 2] = [Contestant::InKernel, Contestant::KexecPerEvent];
+
+/// Where the record is, relative to the root.
+pub const RECORD: &str = "docs/storm/panics.jsonl";
+
+/// How to read the report.
+const NOTES: &str = "\
+The guests run Linux 6.12 under TCG. From the first block of memory on, DIMMs and CPUs come and go,
+one after another. Each moment is drawn beforehand, counts from that block, and is the same for both
+contestants.
+
+Each panic is judged by the headers of /proc/vmcore and by the dead kernel's memory: its memory map
+just before, `kexec_crash_image` and `__kexec_lock`.
+";
+
+/// Panic guests at drawn moments while memory and CPUs come and go; name the cause of every miss
+#[derive(clap::Args)]
+pub struct Args {
+    /// Number of moments; each is tried with kdump-loader and with kexec-tools
+    #[arg(long, default_value_t = 40)]
+    count: u32,
+    /// The seed that moments and operations are drawn from
+    #[arg(long, default_value_t = 6)]
+    seed: u64,
+    /// Boot this kernel instead, which must update the elfcorehdr itself (6.6 or newer)
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    bzimage: Option<PathBuf>,
+    /// Write docs/storm/panics.jsonl and panics.md
+    #[arg(long)]
+    write: bool,
+}
+
+impl Args {
+    /// Panics and prints; an error if a miss has no cause.
+    pub fn run(&self, repo: &Repository) -> Result<()> {
+        let Self { count, seed, write, .. } = *self;
+        let context = repo.prepare_guests(self.bzimage.as_deref())?;
+        let machine = Machine::here(repo)?;
+        let mut panicked = Vec::new();
+        for draw in draws(seed, count) {
+            for contestant in CONTESTANTS {
+                let one = panics::run(&context, contestant, &draw).map_err(explain)?;
+                let (number, sentence) = (draw.number, one.sentence());
+                eprintln!("{number:>3} {contestant}: {sentence}; took {} s", one.took_s);
+                panicked.push(one);
+                if write {
+                    record::write(repo, RECORD, &machine, &panicked)?;
+                }
+            }
+        }
+        let report = Report { machine, panicked };
+        print!("{report}");
+        if write {
+            repo.write("docs/storm/panics.md", &report.to_string())?;
+        }
+        let unexplained = report.panicked.iter().filter(|one| one.cause == Cause::Unexplained);
+        let (unexplained, all) = (unexplained.count(), report.panicked.len());
+        ensure!(unexplained == 0, "{unexplained} of {all} panics ended without a known cause");
+        Ok(())
+    }
+}
+
+/// A series.
+pub struct Report {
+    /// The host.
+    pub machine: Machine,
+    /// Every panic.
+    pub panicked: Vec<Panicked>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, panicked } = self;
+        let count = panicked.len() / CONTESTANTS.len();
+        writeln!(out, "# Panics at drawn moments\n")?;
+        writeln!(out, "Written by `cargo lab panics --count {count} --write` on {machine}.\n")?;
+        writeln!(out, "{NOTES}")?;
+        writeln!(
+            out,
+            "| | panics | dumps | of exactly the memory that was there | seconds each |"
+        )?;
+        writeln!(out, "| --- | ---: | ---: | ---: | ---: |")?;
+        let of = |contestant| panicked.iter().filter(move |one| one.contestant == contestant);
+        for contestant in CONTESTANTS {
+            let all = of(contestant).count();
+            let dumps = of(contestant).filter(|one| one.ended == Ended::Dump).count();
+            let complete = of(contestant).filter(|one| one.cause == Cause::Complete).count();
+            let each = of(contestant).map(|one| one.took_s).sum::<u64>() / all.max(1) as u64;
+            writeln!(out, "| {} | {all} | {dumps} | {complete} | {each} |", contestant.words())?;
+        }
+        for contestant in CONTESTANTS {
+            let mut causes: BTreeMap<Cause, usize> = BTreeMap::new();
+            of(contestant).for_each(|one| *causes.entry(one.cause).or_default() += 1);
+            writeln!(out, "\n**{}**\n", contestant.words())?;
+            for (cause, count) in causes {
+                writeln!(out, "* {count} × {}", cause.words())?;
+            }
+        }
+        writeln!(
+            out,
+            "\n| panic | µs after the block | contestant | devices before | in flight | result |"
+        )?;
+        writeln!(out, "| ---: | ---: | --- | ---: | --- | --- |")?;
+        for one in panicked {
+            let Panicked { contestant, draw, operations, in_flight, .. } = one;
+            let (number, delay, sentence) = (draw.number, draw.delay_us, one.sentence());
+            let flight = in_flight.as_deref().unwrap_or("-");
+            writeln!(
+                out,
+                "| {number} | {delay} | {contestant} | {operations} | {flight} | {sentence} |"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::tests::machine;
+
+    #[test]
+    fn the_report_counts_dumps_complete_ones_and_causes() {
+        let record = include_str!("../../docs/storm/panics.jsonl");
+        let panicked: Vec<Panicked> =
+            record.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+        let text = Report { machine: machine(), panicked }.to_string();
+        assert!(
+            text.contains("| kdump-loader, the kernel updates the elfcorehdr | 40 | 37 | 18 |")
+        );
+        assert!(text.contains("* 36 × no dump: nothing was armed"), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo lab storm`: memory comes block after block, and several ways to keep the crash image up
+//! to date are measured beside one another.
+//!
+//! *On entry*: nothing; what is missing is brought and built.
+//!
+//! *On exit*: a table on stdout; with `--write` also in docs/storm/, with its record. Every figure
+//! is from the guest's kernel (qemu-runner/src/storm.rs).
+
+pub mod table;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::builder::PossibleValuesParser;
+use qemu_runner::storm::{self, Contestant, Measured, Request, Size};
+
+use crate::machine::Machine;
+use crate::record;
+use crate::repository::{Repository, explain};
+use table::Table;
+
+/// Kernel series of Debian: the last without the kernel's own updates, and one with them.
+pub const SERIES: [&str; 2] = ["6.1", "6.12"];
+/// Where the record is, relative to the root.
+pub const RECORD: &str = "docs/storm/storm.jsonl";
+
+/// Hot-add memory block after block, and measure which way keeps the crash image up to date
+#[derive(clap::Args)]
+pub struct Args {
+    /// Numbers of 128 MiB blocks, one storm each; above 256, several blocks share a DIMM
+    #[arg(long, value_delimiter = ',', default_values_t = [8, 32, 128, 512])]
+    blocks: Vec<u32>,
+    /// Only this kernel series
+    #[arg(long, value_parser = PossibleValuesParser::new(SERIES))]
+    kernel: Option<String>,
+    /// Boot this kernel instead, which must update the elfcorehdr itself (6.6 or newer)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "write"])]
+    bzimage: Option<PathBuf>,
+    /// Only these contestants
+    #[arg(long, value_delimiter = ',',
+          value_parser = PossibleValuesParser::new(Contestant::ALL.map(Contestant::name)))]
+    contestants: Vec<String>,
+    /// MiB that are added to the capture kernel's initrd
+    #[arg(long, default_value_t = 1)]
+    ballast: usize,
+    /// Write docs/storm/storm.jsonl and storm.md
+    #[arg(long)]
+    write: bool,
+}
+
+impl Args {
+    /// Measures and prints.
+    pub fn run(&self, repo: &Repository) -> Result<()> {
+        let requests = self.requests()?;
+        let context = repo.prepare_guests(self.bzimage.as_deref())?;
+        let machine = Machine::here(repo)?;
+        let mut measured = Vec::new();
+        for request in requests {
+            let began = Instant::now();
+            let storm = storm::run(&context, &request).map_err(explain)?;
+            let Measured { contestant, series, size, reloads, unprotected_s, .. } = &storm;
+            let took = began.elapsed().as_secs();
+            eprintln!(
+                "{series} {contestant}, {size}: {reloads} reloads, nothing armed for \
+                 {unprotected_s:.3} s; took {took} s"
+            );
+            measured.push(storm);
+            if self.write {
+                record::write(repo, RECORD, &machine, &measured)?;
+            }
+        }
+        let table = Table { machine, measured }.to_string();
+        print!("{table}");
+        if self.write { repo.write("docs/storm/storm.md", &table) } else { Ok(()) }
+    }
+
+    /// Whether storms of this series are wanted. The user's own kernel takes the last one's place.
+    fn wants(&self, series: &str) -> bool {
+        let only = self.bzimage.as_ref().map(|_| SERIES[1]).or(self.kernel.as_deref());
+        only.is_none_or(|only| only == series)
+    }
+
+    /// Every storm that is possible, small ones first.
+    fn requests(&self) -> Result<Vec<Request>> {
+        let mut requests = Vec::new();
+        for &blocks in &self.blocks {
+            let (size, ballast_mib) = (Size::of(blocks)?, self.ballast);
+            for series in SERIES.into_iter().filter(|series| self.wants(series)) {
+                let wanted = |one: &Contestant| {
+                    let is_named = self.contestants.iter().any(|name| name == one.name());
+                    (is_named || self.contestants.is_empty()) && one.impossible_on(series).is_none()
+                };
+                let all = Contestant::ALL.into_iter().filter(wanted);
+                requests.extend(all.map(|contestant| Request {
+                    contestant,
+                    series,
+                    size,
+                    ballast_mib,
+                }));
+            }
+        }
+        ensure!(!requests.is_empty(), "no storm is left; name another contestant or kernel");
+        Ok(requests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn requests(words: &str) -> Vec<Request> {
+        let line = Line::try_parse_from(["storm"].into_iter().chain(words.split_whitespace()));
+        line.unwrap().args.requests().unwrap()
+    }
+
+    #[test]
+    fn by_default_every_contestant_meets_every_size_on_every_kernel_that_allows_it() {
+        let all = requests("");
+        assert_eq!(all.len(), 4 * (2 * Contestant::ALL.len() - 1));
+        let impossible =
+            |one: &Request| one.contestant == Contestant::InKernel && one.series == "6.1";
+        assert!(!all.iter().any(impossible));
+    }
+
+    #[test]
+    fn a_contestant_is_chosen_by_its_name() {
+        for contestant in Contestant::ALL {
+            let all = requests(&format!("--blocks 8 --kernel 6.12 --contestants {contestant}"));
+            assert!(all.len() == 1 && all[0].contestant == contestant);
+        }
+    }
+}

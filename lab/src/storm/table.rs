@@ -1,0 +1,85 @@
+//! The table of storms.
+
+use std::fmt;
+
+use qemu_runner::storm::{Contestant, Measured, SAME_BURST_S};
+
+use super::SERIES;
+use crate::machine::Machine;
+
+/// What was measured, and where.
+pub struct Table {
+    /// The host.
+    pub machine: Machine,
+    /// Every storm.
+    pub measured: Vec<Measured>,
+}
+
+/// How to read the table, and figures of another measurement to compare it with.
+const NOTES: &str = include_str!("notes.md");
+const HEAD: &str = "\
+| kernel | contestant | blocks | storm, s | bursts | reloads | copied, MiB | nothing armed, s | gaps | up to date after, s | quiet after, s | CPU, s | kernel's updates |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+";
+
+impl fmt::Display for Table {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, measured } = self;
+        writeln!(out, "# Storms of memory\n")?;
+        writeln!(out, "Written by `cargo lab storm --write` on {machine}.\n")?;
+        write!(out, "{HEAD}")?;
+        for series in SERIES {
+            for contestant in Contestant::ALL {
+                let row = |one: &&Measured| one.series == series && one.contestant == contestant;
+                measured.iter().filter(row).try_for_each(|storm| write_row(out, storm))?;
+            }
+        }
+        for contestant in Contestant::ALL {
+            writeln!(out, "\n`{contestant}`: {}.", contestant.words())?;
+            for series in SERIES {
+                if let Some(why) = contestant.impossible_on(series) {
+                    writeln!(out, "Not on {series}: {why}.")?;
+                }
+            }
+        }
+        writeln!(out, "\nA pause of more than {SAME_BURST_S} s between two blocks ends a burst.")?;
+        write!(out, "\n{NOTES}")
+    }
+}
+
+fn write_row(out: &mut fmt::Formatter<'_>, storm: &Measured) -> fmt::Result {
+    let Measured { release, contestant, size, reloads, gaps, .. } = storm;
+    let up_to_date = storm.true_after_s.map_or("never".into(), |seconds| format!("{seconds:.2}"));
+    let bursts = if storm.bursts == 0 { "-".into() } else { storm.bursts.to_string() };
+    let updates = match storm.kernel_updates {
+        0 => "-".into(),
+        count => format!("{count} in {:.1} ms", storm.kernel_updates_s * 1e3),
+    };
+    writeln!(
+        out,
+        "| {release} | {contestant} | {} | {:.1} | {bursts} | {reloads} | {:.0} | {:.6} | {gaps} \
+         | {up_to_date} | {:.1} | {:.1} | {updates} |",
+        size.blocks,
+        storm.storm_s,
+        storm.copied_bytes as f64 / f64::from(1 << 20),
+        storm.unprotected_s,
+        storm.quiet_after_s,
+        storm.cpu_s,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::tests::machine;
+
+    #[test]
+    fn an_image_that_is_never_up_to_date_has_no_number() {
+        let record = include_str!("../../../docs/storm/storm.jsonl");
+        let first: Measured = serde_json::from_str(record.lines().nth(1).unwrap()).unwrap();
+        let never = Measured { true_after_s: None, series: "6.1".into(), ..first };
+        let text = Table { machine: machine(), measured: vec![never] }.to_string();
+        assert!(text.contains("| never |"), "{text}");
+        assert!(text.contains("Not on 6.1: kernels before 6.6"), "{text}");
+    }
+}
