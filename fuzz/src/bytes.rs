@@ -1,4 +1,4 @@
-//! Little-endian integers out of a file, too wide for any sum of them to wrap.
+//! Little-endian integers from a file, in a type so wide that no sum of them wraps.
 
 /// The `len` bytes at `at`; `None` past the end.
 pub fn word(bytes: &[u8], at: u128, len: u128) -> Option<u128> {
@@ -7,7 +7,7 @@ pub fn word(bytes: &[u8], at: u128, len: u128) -> Option<u128> {
     Some(field.iter().rev().fold(0, |value, &byte| value << 8 | u128::from(byte)))
 }
 
-/// The first `LEN` bytes, zeroes where there are none, and the rest.
+/// The first `LEN` bytes, padded with zeroes, and the rest.
 pub fn prefix<const LEN: usize>(data: &[u8]) -> ([u8; LEN], &[u8]) {
     let (head, rest) = data.split_at(data.len().min(LEN));
     let mut padded = [0; LEN];

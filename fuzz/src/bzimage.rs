@@ -1,5 +1,5 @@
-//! The capture kernel's file: it is taken if and only if it obeys every rule of boot.rst that the loader names, with exactly the
-//! facts that stand in it; and whatever it is refused for is really so.
+//! The capture kernel's file. It is accepted if and only if it obeys every rule of boot.rst that the loader names, with exactly the facts
+//! in the file. Every reason for a rejection is true.
 
 use loader::kernel::{self, Defect, bzimage};
 use loader::request::{InputFile, Request};
@@ -28,7 +28,7 @@ mod field {
 /// Where the header's last field that counts ends, and where `struct boot_params` has no more room for it.
 const HEADER_END: std::ops::RangeInclusive<u128> = 0x264..=0x290;
 
-/// Shows it for one file.
+/// Checks one file.
 pub fn check(data: &[u8]) -> Answer {
     if kernel::format_of(data).is_some_and(|name| name != bzimage::FORMAT.name) {
         return Answer::Refused; // not as a bzImage: [`crate::kernel_file`] judges it
@@ -137,7 +137,7 @@ impl Facts {
     }
 }
 
-/// Panics unless what the error says is so.
+/// Panics unless the error's reason is true.
 fn justify(defect: &Defect, data: &[u8]) {
     let value = |field| read(data, field);
     let justified = match *defect {
@@ -169,10 +169,10 @@ fn justify(defect: &Defect, data: &[u8]) {
         Defect::Inside { .. } | Defect::Segments { .. } | Defect::WithoutCode { .. } | Defect::NotForKernel => false,
         Defect::InitSize { init_size, payload } => value(field::INIT_SIZE) == Some(init_size.into()) && init_size < payload,
     };
-    assert!(justified, "refused for what is not so: {defect}");
+    assert!(justified, "rejected for a false reason: {defect}");
 }
 
-/// A bzImage of protocol 2.15 with `payload` behind one sector of setup code, and Debian's values where they matter.
+/// A bzImage of protocol 2.15 with `payload` after one sector of setup code, and Debian's values where they matter.
 pub fn image(payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 0x400];
     let fields: [((u128, u128), u64); 13] = [
@@ -197,7 +197,7 @@ pub fn image(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A kernel, one with a signature behind it, and what some take for one.
+/// A kernel, one with a signature after it, and files that are mistaken for kernels.
 pub fn seeds() -> Vec<Seed> {
     const PAYLOAD: [u8; 0x210] = [0xcc; 0x210];
     let mut pe = vec![0; 0x210];

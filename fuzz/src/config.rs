@@ -2,12 +2,12 @@
 //! key a line; what an error says is so: the line is one of the file, an unknown key is none that there is, and stands there.
 
 use kdump_loader::options::config::{Config, Defect, FilePolicy, KEYS};
-use loader::request::{Console, EngineChoice};
 use kdump_loader::options::words;
+use loader::request::{Console, EngineChoice};
 
 use crate::{Answer, Seed};
 
-/// Stands for `uname -r`; nobody writes it by chance.
+/// Stands for `uname -r`; it does not occur by chance.
 const RELEASE: &str = "6.12.0-fuzz";
 
 /// Shows it for one file.

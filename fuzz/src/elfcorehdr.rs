@@ -53,8 +53,8 @@ pub fn check(data: &[u8]) -> Answer {
             Ok(()) => assert!(outcome == Mended::Sound && mended == segment, "a sound header was changed"),
             Err(defect) => {
                 assert_eq!(outcome, Mended::Restored(defect));
-                let (front, behind) = mended.split_at(copy.len());
-                assert!(front == copy && behind.iter().all(|&byte| byte == 0), "something else was put there");
+                let (front, rest) = mended.split_at(copy.len());
+                assert!(front == copy && rest.iter().all(|&byte| byte == 0), "something else was put there");
                 if copy == good {
                     assert_eq!(check_header(&mended, crash_region, limit), Ok(()), "the copy is no cure");
                 }
@@ -143,11 +143,11 @@ impl Facts<'_> {
     }
 }
 
-/// A page before and one behind the crash region, as far as there is memory, and never none.
+/// A page before the crash region and one after it, as far as there is memory; always at least one.
 fn ranges_around((start, end): (u128, u128), limit: u128) -> Vec<(u128, u128)> {
     let page = u128::from(PAGE);
-    let behind = (end + page <= limit).then_some((end, end + page));
-    [(start - page, start)].into_iter().chain(behind).collect()
+    let after = (end + page <= limit).then_some((end, end + page));
+    [(start - page, start)].into_iter().chain(after).collect()
 }
 
 /// The header that `crash_prepare_elf64_headers` (kernel/crash_core.c) writes for so many CPUs and these ranges of memory,
@@ -180,7 +180,7 @@ fn seed(crash: (u64, u64), limit: u64, header: &[u8], len: usize) -> Vec<u8> {
     [machine.as_flattened(), &segment].concat()
 }
 
-/// Headers of a small machine and a larger one, one with remains of a longer one behind its padding, and broken ones.
+/// Headers of a small machine and a larger one, one with remains of a longer one after its padding, and broken ones.
 pub fn seeds() -> Vec<Seed> {
     const CRASH: (u64, u64) = (0x2900_0000, 0x1000_0000);
     const LIMIT: u64 = 1 << 40;

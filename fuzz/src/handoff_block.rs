@@ -22,7 +22,7 @@ pub fn check(data: &[u8]) -> Answer {
     let (place, rest) = prefix::<PLACE_LEN>(data);
     let (raw, _) = prefix::<BLOCK_LEN>(rest);
     let [start, written_offset, image_len] = [0, 8, 16].map(|at| word(&place, at, 8).expect("24 bytes") as u64);
-    // The linker script puts what is written behind what is not.
+    // The linker script puts written memory after the rest.
     let itself = Itself { start, written_offset: written_offset.min(image_len), image_len };
     let answer = check_one(&raw, &itself);
 

@@ -159,7 +159,7 @@ fn can_be_entered(kernel: InputFile) {
     }
 }
 
-/// A vmlinux of two segments, the second with memory behind its bytes.
+/// A vmlinux of two segments, the second with memory after its bytes.
 fn elf(entry: u64, second_at: u64) -> Vec<u8> {
     const MAP: u64 = 0xffff_ffff_8000_0000;
     let mut bytes = vec![0; 0x200];

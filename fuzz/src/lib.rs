@@ -1,11 +1,11 @@
-//! What is shown of every parser that reads what nobody has checked before, for inputs that nobody has thought of.
+//! Fuzz targets for every parser of unchecked input.
 //!
-//! A target is a module here: `check` gives a parser any bytes and panics if its answer breaks a rule, `seeds` are inputs to
-//! start from. What the answer must be is worked out again here, from the bytes alone, as naively as possible and in integers
-//! that cannot wrap; of the parser's own code nothing is used. `targets/` holds libFuzzer's entry points, one a module.
+//! A target is a module here. Its `check` runs the parser on any bytes and panics if the answer breaks a rule, and its `seeds` are
+//! initial inputs. The expected answer is computed again from the bytes alone, as naively as possible and in integers that cannot
+//! wrap, without the parser's own code. `targets/` has libFuzzer's entry points, one for each module.
 
 pub mod bytes; // little-endian integers out of a file
-pub mod machine; // a block, a request and a machine that are right
+pub mod machine; // a valid block, request and machine
 pub mod bzimage;
 pub mod kernel_file;
 pub mod purgatory_elf;
@@ -18,32 +18,32 @@ pub mod kcore;
 pub mod cpus;
 pub mod config;
 
-/// What a parser made of an input, once `check` has found nothing wrong with that.
+/// The parser's answer to an input, after `check` found it correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was taken.
+    /// The input was accepted.
     Taken,
-    /// It was refused.
+    /// The input was rejected.
     Refused,
 }
 
-/// An input to start from.
+/// An initial input.
 pub struct Seed {
     /// File name.
     pub name: &'static str,
     /// Content.
     pub bytes: Vec<u8>,
-    /// What the parser must make of it: a seed that is no longer taken would leave the target to guess its way in.
+    /// The required answer. If a seed were no longer accepted, the target would have to guess a valid input.
     pub answer: Answer,
 }
 
 impl Seed {
-    /// One that is taken.
+    /// A seed that is accepted.
     pub fn taken(name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
         Self { name, bytes: bytes.into(), answer: Answer::Taken }
     }
 
-    /// One that is refused, but near what is taken.
+    /// A seed that is rejected, but close to an accepted one.
     pub fn refused(name: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
         Self { name, bytes: bytes.into(), answer: Answer::Refused }
     }
@@ -51,11 +51,11 @@ impl Seed {
 
 /// A target.
 pub struct Target {
-    /// Its name, which is its program's and its corpus's.
+    /// Its name, also of its program and its corpus.
     pub name: &'static str,
     /// Panics if a rule is broken.
     pub check: fn(&[u8]) -> Answer,
-    /// Inputs to start from.
+    /// Initial inputs.
     pub seeds: fn() -> Vec<Seed>,
 }
 
@@ -80,13 +80,13 @@ pub const TARGETS: &[Target] = targets![
 
 #[cfg(test)]
 mod tests {
-    // Tests are instrumented like the targets; what the instrumentation calls is in libFuzzer.
+    // Tests are instrumented like the targets, and the instrumentation calls into libFuzzer.
     use libfuzzer_sys as _;
 
     use super::*;
 
     #[test]
-    fn every_seed_is_answered_as_it_says_and_some_of_each_target_are_taken() {
+    fn every_seed_has_its_required_answer_and_each_target_accepts_some() {
         for Target { name, check, seeds } in TARGETS {
             let seeds = seeds();
             assert!(seeds.iter().any(|seed| seed.answer == Answer::Taken), "{name}");

@@ -1,4 +1,4 @@
-//! What is right: a block in a crash region of any place, and a machine and a request for which an image can be built.
+//! Valid input: a block in a crash region at any place, and a machine and a request for which an image can be built.
 
 use std::sync::LazyLock;
 
@@ -20,8 +20,8 @@ pub const LEAST_CRASH_REGION: u64 = 0x10000;
 /// Bytes in a leaf of [`block`].
 const LEAF_SIZE: u32 = 4096;
 
-/// A block for a crash region that begins at page `start`, and where the purgatory that it belongs to would find itself: five
-/// segments behind one another, each of few pages.
+/// A block for a crash region that begins at page `start`, and the place of its purgatory: five segments in sequence, each of a few
+/// pages.
 pub fn block(start: u64, len: u64, phys_limit: u64) -> (Block, Itself) {
     let purgatory = start + 0x8000;
     let itself = Itself { start: purgatory, written_offset: 0x2000, image_len: 0x4000 };
@@ -108,7 +108,7 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     }
 });
 
-/// What the purgatory of this image, looking at itself, takes of the block; panics if it takes none.
+/// What the purgatory of this image accepts of its block. Panics if it rejects the block.
 pub fn accepted(image: &Image<'_>, program: &Program) -> Handoff {
     let block = image.block().expect("an image around a purgatory of ours");
     let start = block.purgatory.start.get();

@@ -93,7 +93,7 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
 
     let sections: Vec<u128> = Table(shoff, 64, shnum).entries().collect();
     let names = sections.get(shstrndx as usize).map(|&at| range(field(at + 24, 8), field(at + 32, 8)));
-    // Nobody asks for the names of most sections, so they may be anywhere.
+    // Most sections' names are never read, so they may be anywhere.
     let is_named = |section, name: &[u8]| {
         let names = names.clone().and_then(|names| data.get(names));
         let from_here = names.and_then(|names| names.get(field(section, 4) as usize..));
@@ -136,12 +136,9 @@ fn can_be_bound(file: InputFile, program: &Program) {
     assert!(seal_holds(Engine::soft(), told, table), "the seal does not hold");
     assert_eq!(image.entry(), at + program.entry());
     let (before, rest) = segment.bytes()[..program.len() as usize].split_at(program.handoff() as usize);
-    let (block, behind) = rest.split_at(size_of::<Block>());
+    let (block, after) = rest.split_at(size_of::<Block>());
     let block_at = program.handoff() as usize;
-    assert!(
-        before == &program.image()[..block_at] && behind == &program.image()[block_at + block.len()..],
-        "other bytes changed"
-    );
+    assert!(before == &program.image()[..block_at] && after == &program.image()[block_at + block.len()..], "other bytes changed");
     assert!(block == zerocopy::IntoBytes::as_bytes(told), "the block is not where it belongs");
 }
 

@@ -30,8 +30,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The arguments for the kexec front end, if this program was called as `kexec` or `kdump-loader
-/// kexec`. clap does not see them, because kexec-tools has its own option syntax.
+/// The arguments for the kexec front end, if this program was called under the name `kexec` or with
+/// the subcommand `kexec`. clap does not see them, because kexec-tools has its own option syntax.
 fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let name = words.next()?;
     if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {

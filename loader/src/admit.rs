@@ -1,10 +1,16 @@
-//! [11] What kexec_load(2) would refuse is refused here, because there it is too late: the kernel frees the armed image before it
-//! looks at the segments of the new one (`do_kexec_load`, kernel/kexec.c).
+//! `[11]` Rejects images that kexec_load(2) would reject.
 //!
-//! *On entry* a finished image. *On exit* nothing has changed: every rule of `sanity_check_segment_list` (kernel/kexec_core.c)
-//! holds, and only the elfcorehdr begins with ELF magic.
+//! In the system call it would be too late: the kernel frees the armed image before it checks the
+//! segments of the new one (`do_kexec_load`, kernel/kexec.c).
+//!
+//! *On entry*
+//! * a finished image.
+//!
+//! *On exit*
+//! * every rule of `sanity_check_segment_list` (kernel/kexec_core.c) holds;
+//! * only the elfcorehdr begins with ELF magic.
 
-pub mod preflight; // what this machine would refuse
+pub mod preflight; // whether this machine permits loading
 
 use handoff::PAGE_SIZE;
 use handoff::block::MAX_REGIONS;
@@ -19,26 +25,26 @@ use crate::phys::PhysRange;
 pub(crate) const MAX_SEGMENTS: usize = 16;
 const _: () = assert!(MAX_SEGMENTS <= MAX_REGIONS, "every segment may be a region");
 
-/// What the kernel would refuse, or misunderstand.
+/// Why the kernel would reject the image, or misinterpret it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Too many segments.
+    /// It has too many segments.
     #[error("the image has {0} segments, but the kernel accepts at most {MAX_SEGMENTS}: {REPORT_IT}")]
     TooManySegments(usize),
     /// A segment is not made of whole pages.
     #[error("segment {name} at {range} is not made of whole pages of {PAGE_SIZE} bytes: {REPORT_IT}")]
     Unaligned {
-        /// Which.
+        /// The segment.
         name: &'static str,
-        /// Where.
+        /// Its range.
         range: PhysRange,
     },
-    /// A segment leaves the crash region.
+    /// A segment is not inside the crash region.
     #[error("segment {name} at {range} is not inside the crash region {region}: {REPORT_IT}")]
     Outside {
-        /// Which.
+        /// The segment.
         name: &'static str,
-        /// Where.
+        /// Its range.
         range: PhysRange,
         /// The region.
         region: PhysRange,
@@ -46,60 +52,60 @@ pub enum Error {
     /// Two segments share memory.
     #[error("segment {name} at {range} overlaps segment {other} at {other_range}: {REPORT_IT}")]
     Overlap {
-        /// One.
+        /// One segment.
         name: &'static str,
-        /// Where.
+        /// Its range.
         range: PhysRange,
-        /// The other.
+        /// The other segment.
         other: &'static str,
-        /// Where.
+        /// Its range.
         other_range: PhysRange,
     },
-    /// More bytes than memory.
+    /// A segment has more bytes than memory.
     #[error("segment {name} has {file_len} bytes, but {range} holds only {}: {REPORT_IT}", range.len())]
     Overfull {
-        /// Which.
+        /// The segment.
         name: &'static str,
-        /// Where.
+        /// Its range.
         range: PhysRange,
         /// Bytes to copy.
         file_len: u64,
     },
-    /// The kernel takes at most half of RAM.
+    /// A segment or the image is larger than half of RAM, the most that the kernel accepts.
     #[error(
         "{what} takes {len} bytes, but the kernel accepts at most half of this machine's memory, {limit} bytes: use a \
          smaller initrd, or add memory"
     )]
     HalfOfRam {
-        /// A segment, or all of them.
+        /// A segment, or the whole image.
         what: &'static str,
-        /// How much.
+        /// Its length in bytes.
         len: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The entry point is in no segment.
+    /// The entry point is outside the purgatory's segment.
     #[error("the entry point {entry:#x} is outside the purgatory's segment: {REPORT_IT}")]
     Entry {
         /// The entry point.
         entry: u64,
     },
-    /// A second segment looks like the elfcorehdr.
+    /// Another segment begins like the elfcorehdr.
     #[error(
         "segment {name} at {range} begins with ELF magic (7f 45 4c 46), so on hotplug the kernel would overwrite it as if \
          it were the elfcorehdr: use an initrd that is a cpio archive, plain or compressed, and a purgatory whose text \
          does not begin with its ELF header"
     )]
     ElfMagic {
-        /// Which.
+        /// The segment.
         name: &'static str,
-        /// Where.
+        /// Its range.
         range: PhysRange,
     },
     /// The elfcorehdr does not begin with ELF magic.
     #[error("the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: {REPORT_IT}")]
     NoElfMagic {
-        /// Where.
+        /// Its range.
         range: PhysRange,
     },
 }
@@ -113,7 +119,8 @@ struct Candidate<'a> {
     elfcorehdr: bool,
 }
 
-/// Checks `image` against the kernel's rules on this machine, of which one is half of `totalram_pages()`.
+/// Checks `image` against the kernel's rules on `machine`. One of them depends on the machine: half
+/// of `totalram_pages()`.
 pub(crate) fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
     let segments: Vec<Candidate<'_>> = image
         .segments()
@@ -155,8 +162,8 @@ fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u6
         if range.len() > half_of_ram {
             return Err(Error::HalfOfRam { what: name, len: range.len(), limit: half_of_ram });
         }
-        // The kernel takes the last segment that begins with it for the elfcorehdr and rewrites that one on hotplug
-        // (`crash_handle_hotplug_event`, kernel/crash_core.c).
+        // On hotplug, the kernel rewrites the last segment that begins with ELF magic, as the
+        // elfcorehdr (`crash_handle_hotplug_event`, kernel/crash_core.c).
         match (bytes.starts_with(&ELFMAG), elfcorehdr) {
             (true, false) => return Err(Error::ElfMagic { name, range }),
             (false, true) => return Err(Error::NoElfMagic { range }),

@@ -1,6 +1,11 @@
-//! [8] The purgatory is bound to its address and told what to verify, and the segment becomes bytes.
+//! `[8]` The purgatory's segment: the purgatory is bound to its address, and its configuration
+//! written into it.
 //!
-//! *On entry* everything is digested. *On exit* an [`Image`], which can only be looked at and submitted.
+//! *On entry*
+//! * the content of all other segments, and the digests.
+//!
+//! *On exit*
+//! * an [`Image`], which cannot be changed.
 
 use std::borrow::Cow;
 
@@ -10,27 +15,27 @@ use crate::image::{Image, Segment, SegmentKind, Verification};
 use crate::purgatory::Error;
 use crate::seal::{Seal, Sealed};
 
-mod block; // ours, by its block
-mod symbols; // others', by their symbols
+mod block; // ours: its block
+mod symbols; // foreign: its symbols
 
-/// A purgatory, by how it is told what to verify.
+/// A purgatory that can be bound to its address.
 pub(crate) trait Bind: Seal {
     /// Makes its segment's bytes.
     fn bind(sealed: &Sealed<'_, Self>, engine: Engine) -> Result<Bound, Error>;
 }
 
-/// A purgatory for one address.
+/// A purgatory that is bound to its address.
 #[derive(Debug)]
 pub(crate) struct Bound {
     /// Physical address of its entry point.
     pub entry: u64,
     /// Its segment's bytes.
     pub bytes: Vec<u8>,
-    /// What it was told.
+    /// How it verifies the image.
     pub verification: Verification,
 }
 
-/// Binds the purgatory and lays out every segment.
+/// Binds the purgatory and puts all segments together.
 pub(crate) fn bind<'r, P: Bind>(sealed: Sealed<'r, P>, engine: Engine) -> Result<Image<'r>, Error> {
     let Bound { entry, bytes, verification } = P::bind(&sealed, engine)?;
     let described = sealed.described();

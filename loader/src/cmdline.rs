@@ -1,18 +1,21 @@
-//! [6] The capture kernel's command line: the caller's words, what the loader must add, and room
-//! for the purgatory's report.
+//! `[6]` The capture kernel's command line: the caller's parameters, those that the loader adds,
+//! and room for the purgatory's report.
 //!
-//! *On entry:* the caller's words and the elfcorehdr's address. *On exit:* the bytes as the kernel
-//! will read them, no longer than it reads, and the offset of the field that the purgatory fills in
-//! after verification.
+//! *On entry*
+//! * the caller's parameters and the elfcorehdr's address.
+//!
+//! *On exit*
+//! * the bytes as the kernel will read them, not longer than it reads;
+//! * the offset of the field that the purgatory fills in after verification.
 
 use std::ffi::CString;
 
 use handoff::report;
 
-mod base; // [6a] the caller's words
-mod parameter; // [6b] one of them
-mod settings; // [6c] single parameters that the loader looks for
-mod running_only; // [6d] those that a capture kernel must not get
+mod base; // [6a] the caller's parameters
+mod parameter; // [6b] one parameter
+mod settings; // [6c] parameters that the loader looks up
+mod running_only; // [6d] parameters that a capture kernel must not get
 mod console; // [6e] the serial console
 
 pub use base::Base;
@@ -25,34 +28,35 @@ pub use settings::{cpu_limit, has_parameter, starts_one_cpu, value};
 /// A finished command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommandLine {
-    /// Its bytes: the line, NUL, and the report's field if that had to go after the NUL.
+    /// Its bytes: the line, a NUL, and the report's field if it did not fit before the NUL.
     pub bytes: Vec<u8>,
-    /// Where the purgatory writes its report, if it makes one.
+    /// Where the purgatory writes its report; `None` if it makes none.
     pub report: Option<ReportField>,
 }
 
 /// The place of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReportField {
-    /// Where in the command line's bytes its field of [`report::FIELD_LEN`] spaces begins.
+    /// Offset of its field of [`report::FIELD_LEN`] spaces in the command line's bytes.
     pub offset: usize,
-    /// By how many bytes the line is too long to hold the field. If it is not 0, the field is after
-    /// the NUL, and nothing reads the report.
+    /// By how many bytes the line is too long for the field. If it is not 0, the field is after the
+    /// NUL, where nothing reads it.
     pub lacking: usize,
 }
 
-/// Room that kexec_file_load(2) keeps for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN,
+/// Bytes that kexec_file_load(2) reserves for `elfcorehdr=0x… ` (MAX_ELFCOREHDR_STR_LEN,
 /// arch/x86/kernel/kexec-bzimage64.c).
 const KERNELS_ELFCOREHDR_LEN: usize = 30;
-/// What it allows for `dmcryptkeys=` (`MAX_DMCRYPTKEYS_STR_LEN`, the same file since Linux 6.16).
+/// Bytes that it reserves for `dmcryptkeys=` (`MAX_DMCRYPTKEYS_STR_LEN`, the same file since Linux
+/// 6.16).
 const KERNELS_DMCRYPTKEYS_LEN: usize = 31;
-/// Parameters that only the loader may give, each with its reason.
+/// Parameters that only the loader may pass, each with the reason.
 const OURS: [(&str, &str); 2] =
     [("elfcorehdr", "the loader decides where the elfcorehdr goes"), ("purgatory.report", "the purgatory fills it in")];
 
-/// The command line `base` with `elfcorehdr=`, `acpi_rsdp=` where one is given, and the report's
-/// field if the purgatory `reports`, for a kernel that reads `cmdline_size` bytes. If only the
-/// report does not fit, it is left out of the line.
+/// Composes the command line for a kernel that reads `cmdline_size` bytes: `base`, `elfcorehdr=`,
+/// `acpi_rsdp=` if given, and the report's field if the purgatory `reports`. If everything but the
+/// report's field fits, the field goes after the NUL.
 pub(crate) fn compose(
     base: &[u8],
     cmdline_size: u32,
@@ -70,7 +74,7 @@ pub(crate) fn compose(
         return Err(error);
     }
     let (kernels, inits) = base.split_at(end);
-    // An open quote would swallow what follows it (`next_arg`, lib/cmdline.c).
+    // An open quote would include everything after it (`next_arg`, lib/cmdline.c).
     if kernels.iter().filter(|&&byte| byte == b'"').count() % 2 != 0 {
         return Err(Error::OpenQuote { at: kernels.iter().rposition(|&byte| byte == b'"').expect("an odd number of them") });
     }
@@ -93,7 +97,7 @@ pub(crate) fn compose(
         line.push(0);
         (line, offset)
     };
-    // As `bzImage64_load` has it (arch/x86/kernel/kexec-bzimage64.c): the NUL counts.
+    // The NUL counts, as in `bzImage64_load` (arch/x86/kernel/kexec-bzimage64.c).
     let size = cmdline_size as usize;
     let mut lacking = 0;
     if reports {
@@ -114,8 +118,9 @@ pub(crate) fn compose(
     Ok(CommandLine { bytes, report: Some(ReportField { offset, lacking }) })
 }
 
-/// The command line `base` for a kernel that reads `cmdline_size` bytes, when the running kernel
-/// puts `elfcorehdr=` before it, and `dmcryptkeys=` if it hands over keys.
+/// Checks the command line `base` for kexec_file_load(2) and a kernel that reads `cmdline_size`
+/// bytes. The running kernel will put `elfcorehdr=` before it, and `dmcryptkeys=` if it passes
+/// keys.
 pub(crate) fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];
@@ -127,7 +132,7 @@ pub(crate) fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) ->
     Ok(CString::new(base).expect("a legible line has no NUL"))
 }
 
-/// Whether the kernel reads a line of `needed` bytes to its end.
+/// Checks that the kernel reads all `needed` bytes of a line.
 fn fits(base: &[u8], needed: usize, cmdline_size: u32) -> Result<(), Error> {
     match needed.checked_sub(cmdline_size as usize) {
         None | Some(0) => Ok(()),
@@ -135,7 +140,8 @@ fn fits(base: &[u8], needed: usize, cmdline_size: u32) -> Result<(), Error> {
     }
 }
 
-/// The line without white space around it, if the kernel would read all of it.
+/// The line without white space around it, if it has no byte at which the kernel would stop or
+/// split.
 fn legible(base: &[u8]) -> Result<&[u8], Error> {
     let base = trimmed(base);
     match base.iter().position(|&byte| byte.is_ascii_control() && byte != b'\t') {
@@ -152,8 +158,8 @@ fn trimmed(mut line: &[u8]) -> &[u8] {
     line
 }
 
-/// A command line for people and JSON: text as it is, and each byte that is no UTF-8 as `\x` and
-/// two hexadecimal digits.
+/// A command line as text, for messages and JSON. Each byte that is not UTF-8 becomes `\x` and two
+/// hexadecimal digits.
 pub fn text(line: &[u8]) -> String {
     let part = |chunk: std::str::Utf8Chunk<'_>| {
         let escaped: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
@@ -162,46 +168,46 @@ pub fn text(line: &[u8]) -> String {
     line.utf8_chunks().map(part).collect()
 }
 
-/// Why there is no command line.
+/// Why a command line is not usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The kernel would cut it.
+    /// It is longer than the kernel reads.
     #[error(
         "the command line needs {needed} bytes ({base} given, {added} added by the loader), but this kernel reads \
          {cmdline_size}: shorten it by {excess}"
     )]
     TooLong {
-        /// Bytes with everything, the NUL included.
+        /// Bytes of the whole line, with its NUL.
         needed: usize,
         /// Bytes that the kernel reads.
         cmdline_size: u32,
-        /// Bytes that were given.
+        /// Bytes from the caller.
         base: usize,
         /// Bytes that the loader adds.
         added: usize,
-        /// By how much it must become shorter.
+        /// Bytes that must go.
         excess: usize,
     },
-    /// A control character: the kernel would stop at NUL and break words at others.
+    /// It has a control character. The kernel would stop at a NUL, and split words at others.
     #[error("the command line contains the control character {character:?} at byte {at}: take it out")]
     Character {
-        /// Which.
+        /// The character.
         character: char,
-        /// Where.
+        /// Its offset in bytes.
         at: usize,
     },
-    /// A quote is never closed.
+    /// It opens a quote and never closes it.
     #[error("the command line opens a quote at byte {at} and never closes it: add the closing quote")]
     OpenQuote {
-        /// Where.
+        /// The quote's offset in bytes.
         at: usize,
     },
-    /// A parameter that the loader itself appends.
+    /// It has a parameter that only the loader may pass.
     #[error("the command line already contains {word}, but {reason}: take it out")]
     Ours {
         /// The parameter.
         word: String,
-        /// Why it may not be there.
+        /// Why.
         reason: &'static str,
     },
 }

@@ -1,6 +1,11 @@
-//! [6] What the segments hold: first what needs no address, then, once everything is placed, what does.
+//! `[6]` The content of the segments: first the parts that need no address, then, once everything
+//! is placed, the parts that do.
 //!
-//! *On entry* the request and the machine. *On exit* a [`Described`]: every byte of every segment but the purgatory's, final.
+//! *On entry*
+//! * the request and the machine.
+//!
+//! *On exit*
+//! * the final bytes of every segment except the purgatory's.
 
 pub mod bootparams;
 pub mod elfcorehdr;
@@ -17,10 +22,10 @@ use crate::kernel::{self, CaptureKernel};
 use crate::machine::Machine;
 use crate::phys::{PhysRange, align_up};
 use crate::place::{self, KernelNeeds, Needs, Placed};
-use crate::purgatory::{Lens, Purgatory};
+use crate::purgatory::{Lengths, Purgatory};
 use crate::request::Request;
 
-/// Everything that can be known without addresses, and with it every size.
+/// Everything that needs no address, and every size.
 #[derive(Debug)]
 pub(crate) struct Parsed<'r, P: Purgatory> {
     request: &'r Request,
@@ -34,7 +39,7 @@ pub(crate) struct Parsed<'r, P: Purgatory> {
     needs: Needs,
 }
 
-/// Everything but the digests.
+/// The content of every segment except the purgatory's.
 #[derive(Debug)]
 pub(crate) struct Described<'r, P: Purgatory> {
     parsed: Parsed<'r, P>,
@@ -43,7 +48,7 @@ pub(crate) struct Described<'r, P: Purgatory> {
 }
 
 impl<'r, P: Purgatory> Parsed<'r, P> {
-    /// Parses the files, composes what needs no address, and adds up the sizes.
+    /// Parses the files, composes the parts that need no address, and adds up the sizes.
     pub fn new(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Self, Error> {
         let settings = purgatory.settings(request, machine)?;
         let kernel = kernel::parse(&request.kernel)?;
@@ -52,8 +57,9 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         }
         let crash_region = machine.crash_region()?;
         let room = room(crash_region, request.window)?;
-        // The elfcorehdr is placed first, at the start of the room: its address is known before any size.
-        // On an EFI machine without EFI, kernels that do not know `boot_params.acpi_rsdp_addr` look only here.
+        // The elfcorehdr is placed first, at the start of the room, so its address is known before
+        // any size. Without EFI tables on an EFI machine, kernels that do not know
+        // `boot_params.acpi_rsdp_addr` need `acpi_rsdp=`.
         let without_efi = machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
         let acpi_rsdp = bootparams::acpi_rsdp(machine).filter(|_| without_efi);
         let command_line =
@@ -62,7 +68,7 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         let initrd = request.initrd.as_ref().map(|initrd| initrd.bytes.len() as u64);
         let boot_params = bootparams::segment_len(machine, request);
 
-        let lens = Lens {
+        let lengths = Lengths {
             kernel: kernel.payload.len() as u64,
             initrd: initrd.unwrap_or(0),
             boot_params,
@@ -70,13 +76,13 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
             elfcorehdr: elfcorehdr.len() as u64,
         };
         let needs = Needs {
-            elfcorehdr: elfcorehdr::memsz(machine, request.hotplug).max(lens.elfcorehdr),
+            elfcorehdr: elfcorehdr::segment_len(machine, request.hotplug).max(lengths.elfcorehdr),
             hole: place::hole_for(machine),
             kernel: KernelNeeds { len: kernel.init_size, alignment: kernel.alignment, pref_address: kernel.pref_address },
             initrd,
             boot_params,
-            command_line: lens.command_line,
-            purgatory: purgatory.needs(&settings, &lens),
+            command_line: lengths.command_line,
+            purgatory: purgatory.needs(&settings, &lengths),
         };
         Ok(Self { request, kernel, purgatory, settings, command_line, elfcorehdr, crash_region, room, needs })
     }
@@ -86,14 +92,14 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         &self.needs
     }
 
-    /// Where the image must go: the crash region, or what was asked for of it.
+    /// The range for the image: the crash region, or its part inside the requested window.
     pub fn room(&self) -> PhysRange {
         self.room
     }
 
-    /// Makes what depends on addresses.
+    /// Makes the parts that need addresses.
     pub fn describe(self, placed: Placed, machine: &Machine) -> Result<Described<'r, P>, Error> {
-        // Whatever was left of it to the image, all of it is the capture kernel's.
+        // The window limits the image only. The capture kernel gets the whole crash region.
         let placed = Placed { crash_region: self.crash_region, ..placed };
         let boot_params = bootparams::build(&bootparams::Inputs {
             machine,
@@ -108,13 +114,13 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         Ok(Described { parsed: self, placed, boot_params })
     }
 
-    /// The initrd as the capture kernel is told: its bytes, not its pages.
+    /// The initrd's range for the capture kernel: its bytes, not its pages.
     fn initrd_range(&self, placed: &Placed) -> Option<PhysRange> {
         PhysRange::with_len(placed.initrd?.start(), self.needs.initrd?)
     }
 }
 
-/// Whole pages of the crash region that are in the window, too.
+/// The whole pages of the crash region that are inside the window.
 fn room(crash_region: PhysRange, window: Option<PhysRange>) -> Result<PhysRange, Error> {
     let Some(window) = window else { return Ok(crash_region) };
     let common = crash_region.intersection(window).and_then(|common| {
@@ -125,7 +131,7 @@ fn room(crash_region: PhysRange, window: Option<PhysRange>) -> Result<PhysRange,
 }
 
 impl<'r, P: Purgatory> Described<'r, P> {
-    /// Where everything is.
+    /// The range of every segment.
     pub fn placed(&self) -> &Placed {
         &self.placed
     }
@@ -160,7 +166,7 @@ impl<'r, P: Purgatory> Described<'r, P> {
         &self.parsed.elfcorehdr
     }
 
-    /// Every segment but the purgatory's, ascending.
+    /// Every segment except the purgatory's, in ascending order.
     pub fn segments(&self) -> Vec<Segment<'r>> {
         let placed = self.placed;
         let segments = [
@@ -178,7 +184,7 @@ impl<'r, P: Purgatory> Described<'r, P> {
         &self.parsed.purgatory
     }
 
-    /// What the purgatory will be told.
+    /// The purgatory's configuration.
     pub fn settings(&self) -> &P::Settings {
         &self.parsed.settings
     }

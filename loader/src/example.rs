@@ -1,4 +1,4 @@
-//! For tests: a capture kernel and a purgatory, as small as they can be and still pass for one.
+//! For tests: the smallest capture kernel and purgatory that pass all checks.
 
 use object::elf::{
     ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_DYN, ET_EXEC, EV_CURRENT, FileHeader64, FileType, Ident,
@@ -8,7 +8,7 @@ use object::elf::{
 use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
 
-/// `init_size` of the capture kernel: more than its payload, as in every real one.
+/// `init_size` of the capture kernel. It exceeds the payload, as in every real kernel.
 pub const INIT_SIZE: u32 = 4 << 20;
 /// `pref_address` of the capture kernel.
 pub const PREF_ADDRESS: u64 = 0x100_0000;
@@ -41,7 +41,7 @@ pub fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// A purgatory's ELF file, in parts that a test may spoil.
+/// A purgatory's ELF file, in parts that a test can damage.
 #[derive(Clone, Debug)]
 pub struct Elf {
     pub machine: Machine,
@@ -58,7 +58,7 @@ pub struct Elf {
     pub relocations: usize,
 }
 
-/// A good one: 5000 bytes of text, an empty block, 3000 bytes of bss.
+/// A valid purgatory: 5000 bytes of text, an empty block, 3000 bytes of bss.
 pub fn purgatory() -> Elf {
     Elf {
         machine: EM_X86_64,
@@ -137,7 +137,8 @@ impl Elf {
     }
 }
 
-/// An ELF header without program headers; `names` is the index of the section with the names of sections.
+/// An ELF header without program headers; `names` is the index of the section with the names of
+/// sections.
 pub fn file_header(
     machine: Machine,
     file_type: FileType,
@@ -185,7 +186,7 @@ fn load(flags: ProgramFlags, addr: u64, (offset, file_len): (u64, u64), len: u64
     }
 }
 
-/// A section header; flags, alignment 1 and what it is about are for the caller to change.
+/// A section header. The caller changes flags, alignment (1) and the rest as needed.
 pub fn section(
     name: u32,
     kind: SectionType,
@@ -221,7 +222,8 @@ pub fn symbol(name: u32, section: u16) -> Sym64<LittleEndian> {
     }
 }
 
-/// A unified kernel image with these sections, as much of one as is read: headers as of an x86-64 EFI program, content padded to 512 bytes.
+/// A unified kernel image with these sections, with only the parts that are read: headers of an
+/// x86-64 EFI program, and content padded to 512 bytes.
 pub fn uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
     const PE_AT: usize = 0x80;
     const OPTIONAL_HEADER_LEN: usize = 112;
@@ -264,7 +266,7 @@ pub struct VmlinuxSegment {
     pub memsz: u64,
 }
 
-/// A vmlinux of these segments, each mapped where Linux maps itself.
+/// A vmlinux with these segments, each mapped where Linux maps itself.
 pub fn vmlinux(entry: u64, segments: &[VmlinuxSegment]) -> Vec<u8> {
     const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
     let header = FileHeader64 {

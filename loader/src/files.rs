@@ -1,12 +1,18 @@
-//! [0b] The capture kernel and its initrd: measured against the crash region, then read.
+//! `[0b]` Reads the capture kernel and its initrd, if they can fit the crash region.
 //!
-//! *On entry* two paths and the crash region. *On exit* both files, each as it was at one moment,
-//! and sure to begin an initramfs; or an error. Sizes come first: what cannot fit is refused from
-//! the first 64 KiB of the kernel and the initrd's length.
+//! *On entry*
+//! * two paths and the crash region.
+//!
+//! *On exit*
+//! * each file's bytes, as they were at one moment;
+//! * the initrd begins like an initramfs.
+//!
+//! Sizes come first. The first 64 KiB of the kernel and the length of the initrd suffice to reject
+//! files that are too large.
 
-pub mod read; // a file as it was at one moment, and which file that was
-pub mod identity; // which file it was
-pub mod initrd; // what an initrd must begin with
+pub mod read; // a file's bytes as they were at one moment
+pub mod identity; // which file was read
+pub mod initrd; // how an initrd must begin
 
 use std::path::Path;
 
@@ -15,26 +21,26 @@ use crate::phys::PhysRange;
 use crate::place::suggested_mib;
 use read::{Content, Opened, all};
 
-/// Enough for every header that tells how large a kernel is.
+/// Bytes at the start of a kernel's file that hold every header with a size, in any format.
 pub(crate) const HEAD: u64 = 64 << 10;
-/// More than any kernel's file, one with all its debug information included.
+/// Bytes that no kernel's file exceeds, not even with all its debug information.
 const LARGEST_KERNEL: u64 = 2 << 30;
 
-/// How many first bytes of a kernel's file are of use, all of it if it does not say.
+/// How many bytes of a kernel's file to read, from its start; `None` for all of them.
 pub fn wanted(kernel: &Opened) -> Result<Option<u64>, read::Error> {
     Ok(kernel::measure(&kernel.head(HEAD)?).wanted)
 }
 
-/// Why there are no files.
+/// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// One cannot be read.
+    /// One of them cannot be read.
     #[error(transparent)]
     Read(#[from] read::Error),
-    /// The initrd is none.
+    /// The initrd's file is not an initrd.
     #[error(transparent)]
     Initrd(#[from] initrd::Error),
-    /// They cannot fit.
+    /// They cannot fit the crash region.
     #[error(
         "the crash region {region} is too small: the capture kernel needs {kernel} bytes ({} MiB) and its initrd \
          {initrd} bytes ({} MiB), but the region has {} bytes ({} MiB); boot this kernel with \
@@ -44,26 +50,26 @@ pub enum Error {
     TooLarge {
         /// The crash region.
         region: PhysRange,
-        /// Bytes of memory that the kernel takes.
+        /// Bytes of memory that the kernel needs at least.
         kernel: u64,
         /// Bytes of the initrd.
         initrd: u64,
-        /// A size to reserve, in MiB.
+        /// A size for `crashkernel=`, in MiB.
         suggested_mib: u64,
     },
 }
 
-/// Both files.
+/// Both files, read.
 #[derive(Debug)]
 pub struct Files {
     /// The capture kernel.
     pub kernel: Content,
-    /// The initrd that was named.
+    /// The initrd, if one was named.
     pub initrd: Option<Content>,
 }
 
 impl Files {
-    /// Reads them, if they can fit into `region`.
+    /// Reads both files. `region` is the crash region.
     pub fn read(kernel: &Path, initrd: Option<&Path>, region: PhysRange) -> Result<Self, Error> {
         let kernel = Opened::new("capture kernel", kernel)?;
         let initrd = initrd.map(|path| Opened::new("initrd", path)).transpose()?;

@@ -1,6 +1,6 @@
-//! [9] The image: what is submitted, and what `plan` prints.
+//! `[9]` The finished image, for [`crate::submit`] and for [`Summary`].
 //!
-//! It has no mutating method. The capture kernel and its initrd are borrowed from the files as they were read.
+//! It has no mutating method. It borrows the capture kernel and the initrd from the request.
 
 use std::borrow::Cow;
 
@@ -16,28 +16,28 @@ mod verification;
 pub use summary::{BlockSummary, GuestSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
 pub use verification::{ByBlock, BySymbols, Verification};
 
-/// What our purgatory is called where others' are called by whose they are.
+/// Our purgatory's name beside those of [`crate::purgatory::foreign::Contract::name`].
 pub const OURS: &str = "kdump-purgatory";
 
-/// What a segment holds.
+/// The content of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentKind {
-    /// ELF headers that describe the crashed kernel's memory; the kernel keeps them current.
+    /// ELF headers that describe the crashed kernel's memory. The kernel can keep them up to date.
     Elfcorehdr,
     /// The capture kernel.
     Kernel,
-    /// Its initial RAM disk.
+    /// The capture kernel's initrd.
     Initrd,
     /// boot_params and setup_data.
     BootParams,
-    /// Its command line.
+    /// The capture kernel's command line.
     CommandLine,
-    /// The purgatory; with ours its block, the leaf table and the copy of the elfcorehdr.
+    /// The purgatory. Ours includes its block, the leaf table and a copy of the elfcorehdr.
     Purgatory,
 }
 
 impl SegmentKind {
-    /// The name in tables and JSON; where a region has the same content, the region's name.
+    /// The name in tables and JSON. If a region has the same content, it is the region's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Elfcorehdr => "elfcorehdr",
@@ -50,7 +50,8 @@ impl SegmentKind {
     }
 }
 
-/// One segment: bytes, and the memory they are copied to; the kernel fills the rest with zeroes.
+/// One segment: bytes, and the physical memory that they are copied to. The kernel fills the rest
+/// with zeroes.
 #[derive(Clone, Debug)]
 pub struct Segment<'r> {
     kind: SegmentKind,
@@ -64,17 +65,17 @@ impl<'r> Segment<'r> {
         Self { kind, range, bytes }
     }
 
-    /// What it holds.
+    /// The kind of its content.
     pub fn kind(&self) -> SegmentKind {
         self.kind
     }
 
-    /// Its place.
+    /// Its physical memory.
     pub fn range(&self) -> PhysRange {
         self.range
     }
 
-    /// What is copied there.
+    /// The bytes to copy to the start of its range.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -102,17 +103,17 @@ impl<'r> Image<'r> {
         Self { entry, crash_region, segments, verification, dropped }
     }
 
-    /// Where the kernel jumps on panic.
+    /// Physical address to which the kernel jumps on panic.
     pub fn entry(&self) -> u64 {
         self.entry
     }
 
-    /// The region that holds everything.
+    /// The region that contains every segment.
     pub fn crash_region(&self) -> PhysRange {
         self.crash_region
     }
 
-    /// The segments, ascending.
+    /// The segments, in ascending order.
     pub fn segments(&self) -> &[Segment<'r>] {
         &self.segments
     }
@@ -125,12 +126,13 @@ impl<'r> Image<'r> {
     /// The block, filled in, if the purgatory is ours.
     pub fn block(&self) -> Option<&Block> {
         match &self.verification {
-            Verification::ByBlock(told) => Some(&told.block),
+            Verification::ByBlock(ours) => Some(&ours.block),
             Verification::BySymbols(_) => None,
         }
     }
 
-    /// The image's identity: the block's seal, or the one digest of what another's purgatory verifies.
+    /// The image's identity: the block's seal, or the digest of everything that a foreign purgatory
+    /// verifies.
     pub fn identity(&self) -> Digest {
         self.verification.identity()
     }
@@ -142,19 +144,21 @@ impl<'r> Image<'r> {
         cmdline::text(bytes).trim_end_matches([' ', '\0']).to_owned()
     }
 
-    /// Everything a person or a script may want to know, without the bytes.
+    /// Everything about the image except its bytes, for JSON and as a table.
     pub fn summary(&self) -> Summary {
         let (purgatory, regions, console_port, by_block) = match &self.verification {
-            Verification::ByBlock(told) => {
-                let regions = &told.block.regions[..told.block.region_count.get() as usize];
-                let regions = RegionSummary::in_leaves(regions, told.settings.leaf_size);
-                (OURS, regions, told.settings.console, Some(BlockSummary::from(&**told)))
+            Verification::ByBlock(ours) => {
+                let regions = &ours.block.regions[..ours.block.region_count.get() as usize];
+                let regions = RegionSummary::in_leaves(regions, ours.settings.leaf_size);
+                (OURS, regions, ours.settings.console, Some(BlockSummary::from(&**ours)))
             }
-            Verification::BySymbols(told) => (told.contract.name, RegionSummary::whole(&told.regions), told.console, None),
+            Verification::BySymbols(foreign) => {
+                (foreign.contract.name, RegionSummary::whole(&foreign.regions), foreign.console, None)
+            }
         };
         let confidential = match &self.verification {
-            Verification::ByBlock(told) => told.settings.confidential,
-            Verification::BySymbols(told) => told.confidential,
+            Verification::ByBlock(ours) => ours.settings.confidential,
+            Verification::BySymbols(foreign) => foreign.confidential,
         };
         Summary {
             identity: hex(&self.identity()),

@@ -1,7 +1,11 @@
-//! [2] What the capture kernel is: its setup header and its payload, taken out of the file it comes in.
+//! `[2]` The capture kernel: its setup header and its payload, taken out of its file.
 //!
-//! *On entry:* a file's bytes, nothing known about them. *On exit:* a kernel that the 64-bit boot protocol can start anywhere in physical
-//! memory, or an error that says what the file is instead.
+//! *On entry*
+//! * a file's bytes, in any format.
+//!
+//! *On exit*
+//! * a [`CaptureKernel`], which the 64-bit boot protocol can start at any physical address; or an
+//!   error that says what the file is instead.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -18,68 +22,73 @@ mod release;
 
 pub use release::release;
 
-/// A kernel that can be placed. Borrows from the file where the bytes are in it as they are loaded.
+/// A kernel that can be placed. It borrows bytes from the file where the file has them as they are
+/// loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureKernel<'a> {
-    /// All of it, as kexec_file_load(2) takes it: the file, or the part of the file that is a kernel.
+    /// The whole kernel, as kexec_file_load(2) accepts it: the file, or the part of the file that
+    /// is a kernel.
     pub file: &'a [u8],
-    /// The setup header, from file offset 0x1f1 on: what `boot_params` carries at the same offset.
+    /// The setup header, which begins at offset 0x1f1 of a bzImage. `boot_params` has it at the
+    /// same offset.
     pub setup_header: Cow<'a, [u8]>,
-    /// What is loaded: the protected-mode part of a bzImage, or the segments of a vmlinux.
+    /// The bytes to load: the protected-mode part of a bzImage, or the segments of a vmlinux.
     pub payload: Cow<'a, [u8]>,
-    /// Bytes that the kernel needs from its load address on, the payload included (`init_size`).
+    /// Bytes that the kernel needs at its load address, including the payload (`init_size`).
     pub init_size: u64,
-    /// What its load address must be a multiple of (`kernel_alignment`), a power of two.
+    /// The alignment of its load address (`kernel_alignment`), a power of two.
     pub alignment: u64,
-    /// The lowest address at which it may be loaded (`pref_address`): below, it would move itself up and past its segment.
+    /// The lowest load address (`pref_address`). Below it, the kernel would move itself up, out of
+    /// its segment.
     pub pref_address: u64,
-    /// Longest command line it takes, without the NUL (`cmdline_size`).
+    /// The longest command line that it reads, in bytes without the NUL (`cmdline_size`).
     pub cmdline_size: u32,
-    /// Boot protocol, 0x020f for 2.15.
+    /// The boot protocol's version, 0x020f for 2.15.
     pub version: u16,
-    /// `xloadflags`, see [`bzimage`] for the bits.
+    /// `xloadflags`; see [`bzimage`] for the bits.
     pub xloadflags: u16,
     /// Offset of the 64-bit entry point from the load address.
     pub entry_offset: u64,
 }
 
-/// A file format that kernels come in. To add one: a module beside [`bzimage`], and a row in [`FORMATS`].
+/// A file format of kernels. A new one needs a module beside [`bzimage`], and a row in [`FORMATS`].
 pub struct Format {
-    /// What a message calls it.
+    /// Its name in messages.
     pub name: &'static str,
     /// Whether a file is, or claims to be, of this format.
     pub probe: fn(&[u8]) -> bool,
-    /// Measures one by its head; nothing, if the head tells already that it cannot be taken.
+    /// Measures a kernel by the head of its file; `None` if the head already shows that it is not
+    /// usable.
     pub measure: fn(&[u8]) -> Option<Measure>,
-    /// Takes the kernel out of a file that is.
+    /// Takes the kernel out of a file for which `probe` is true.
     pub parse: fn(&[u8]) -> Result<CaptureKernel<'_>, Defect>,
 }
 
-/// The formats the loader reads, in the order in which they are tried.
+/// All formats, in the order in which they are tried.
 pub const FORMATS: &[Format] = &[uki::FORMAT, vmlinux::FORMAT, bzimage::FORMAT];
 
-/// What `bytes` are, or claim to be, by the name of the format.
+/// The name of the format that `bytes` have, or claim to have.
 pub fn format_of(bytes: &[u8]) -> Option<&'static str> {
     FORMATS.iter().find(|format| (format.probe)(bytes)).map(|format| format.name)
 }
 
-/// What the first bytes of a kernel's file tell of its size.
+/// The sizes that the head of a kernel's file shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measure {
-    /// Bytes of the file that are of use; all of it if it does not say.
+    /// Bytes of the file that must be read; `None` for all.
     pub wanted: Option<u64>,
-    /// Bytes of memory that it takes at least.
+    /// Bytes of memory that the kernel needs at least.
     pub memory: u64,
-    /// Bytes of the initrd that is inside.
+    /// Bytes of the embedded initrd.
     pub initrd: u64,
 }
 
-/// Measures a kernel by the head of its file. Of a file that is none, the head is all that is of
-/// use: it suffices to say so.
+/// Measures a kernel by the head of its file. If the file is not a kernel, only the head must be
+/// read, because the head suffices for the error.
 pub fn measure(head: &[u8]) -> Measure {
     let format = FORMATS.iter().find(|format| (format.probe)(head));
     let measured = format.and_then(|format| (format.measure)(head));
-    // These have their headers wherever they say.
+    // Headers of ELF and PE files can be anywhere in the file.
     let elsewhere = format.is_none() && (head.starts_with(&ELFMAG) || head.starts_with(b"MZ"));
     measured.unwrap_or(Measure { wanted: (!elsewhere).then_some(head.len() as u64), ..Measure::default() })
 }
@@ -99,7 +108,7 @@ fn known_formats() -> String {
     FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(" or ")
 }
 
-/// What a file that is no kernel of ours begins like: signature, what it is, where to go from there.
+/// Files that are passed as a kernel by mistake: signature, what the file is, and what to do.
 const FOREIGN: &[(&[u8], &str)] = &[
     (&ELFMAG, "an ELF file other than a vmlinux for x86-64: no segment is mapped where Linux maps itself"),
     (b"\x1f\x8b", "gzip-compressed data; unpack it with gunzip"),
@@ -110,7 +119,8 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"070701", "a cpio archive, perhaps the initrd; pass it with --initrd"),
 ];
 
-/// Offset of the offset of the PE header in an executable that begins with `MZ` (PE/COFF specification, "MS-DOS Stub").
+/// Offset of the offset of the PE header in an executable that begins with `MZ` (PE/COFF
+/// specification, "MS-DOS Stub").
 const PE_OFFSET_AT: usize = 0x3c;
 
 fn describe(bytes: &[u8]) -> &'static str {
@@ -126,7 +136,7 @@ fn describe(bytes: &[u8]) -> &'static str {
     "data of an unknown format"
 }
 
-/// Why a file is not a kernel that can be placed.
+/// A file that is not a usable kernel.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} cannot be the capture kernel", path.display())]
 pub struct Error {
@@ -143,25 +153,25 @@ pub enum Defect {
     /// It has no bytes.
     #[error("the file is empty: copy it again")]
     Empty,
-    /// It ends inside something.
+    /// It ends in the middle of a part.
     #[error("it is truncated, or not a bzImage: the file ends at {len:#x}, but {part} ends at {end:#x}; copy it again")]
     Truncated {
-        /// Its length.
+        /// Its length in bytes.
         len: usize,
-        /// What is cut.
+        /// The part that is cut.
         part: &'static str,
-        /// Where that would end.
+        /// Offset of that part's end.
         end: u64,
     },
-    /// It is something else.
+    /// It is of no format that the loader reads.
     #[error("it is not a {known}, but {found}")]
     UnknownFormat {
-        /// What it looks like.
+        /// What it is instead.
         found: &'static str,
-        /// What it could be.
+        /// The formats that were tried.
         known: String,
     },
-    /// The running kernel would not know it.
+    /// kexec_file_load(2) does not accept its format.
     #[error("kexec_file_load accepts bzImages only: leave --file (or -s) out, or use the bzImage of the same kernel")]
     NotForKernel,
     /// The segments of a vmlinux cannot be loaded as they are.
@@ -169,7 +179,7 @@ pub enum Defect {
     Segments {
         /// What is wrong.
         what: &'static str,
-        /// Which physical address.
+        /// The physical address concerned.
         at: u64,
     },
     /// The segments of a vmlinux hold no code.
@@ -181,15 +191,15 @@ pub enum Defect {
         /// The entry point.
         entry: u64,
     },
-    /// What is wrapped in it has something wrong with it.
+    /// Something is wrong with the kernel that is embedded in it.
     #[error("in its {section} section: {defect}")]
     Inside {
-        /// The section.
+        /// The section that holds the kernel.
         section: &'static str,
-        /// What is wrong with that.
+        /// What is wrong with its content.
         defect: Box<Defect>,
     },
-    /// A field that is the same in every kernel is not.
+    /// A field that every kernel has the same value in has another.
     #[error(
         "its {field} at offset {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, or not a bzImage; \
          copy it again"
@@ -212,10 +222,10 @@ pub enum Defect {
     OldProtocol {
         /// `version`.
         found: u16,
-        /// The oldest that will do.
+        /// The oldest that the loader accepts.
         needed: u16,
     },
-    /// A zImage.
+    /// It is a zImage.
     #[error("it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH): use a bzImage")]
     LoadedLow {
         /// `loadflags`.
@@ -230,16 +240,16 @@ pub enum Defect {
     /// It runs only where it was linked, or only below 4 GiB.
     #[error("it cannot run at any address, as a capture kernel must (it lacks {lacks}): use one built with CONFIG_RELOCATABLE")]
     NotRelocatable {
-        /// Which property is missing, by its name in boot.rst.
+        /// The missing property, by its name in boot.rst.
         lacks: &'static str,
     },
-    /// Its alignment is no power of two.
+    /// Its alignment is not a power of two.
     #[error("its kernel_alignment is {found:#x}, which is not a power of two: it is damaged; copy it again")]
     Alignment {
         /// `kernel_alignment`.
         found: u32,
     },
-    /// Its setup header is of impossible length.
+    /// Its setup header has an impossible length.
     #[error("its setup header ends at {end:#x}, outside {least:#x} to {most:#x}: it is damaged; copy it again")]
     HeaderLength {
         /// 0x202 plus the byte at 0x201.

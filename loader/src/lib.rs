@@ -1,8 +1,8 @@
 //! Builds kdump images for x86-64 Linux, and submits them to the kernel.
 //!
-//! A kdump image is what runs after a panic: a capture kernel, its initrd, what describes the crashed
-//! kernel's memory, and a *purgatory*, a small program that verifies the rest before the capture
-//! kernel starts.
+//! A kdump image is what runs after a panic: a capture kernel, its initrd, what describes the
+//! crashed kernel's memory, and a *purgatory*, a small program that verifies the rest before the
+//! capture kernel starts.
 //!
 //! ```text
 //! files, machine → kernel → purgatory → place → describe → seal → bind → admit → submit
@@ -90,9 +90,9 @@ const REPORT_IT: &str = "this is a mistake in the loader; please report it with 
 ///
 /// # Errors
 ///
-/// The [`Error`] names the step that failed, the value and the limit. Everything that the kernel would
-/// refuse is refused here, because a kexec_load(2) that fails late has already destroyed the image that
-/// was loaded before (`do_kexec_load`, kernel/kexec.c).
+/// The [`Error`] names the step that failed, the value and the limit. Everything that the kernel
+/// would refuse is refused here, because a kexec_load(2) that fails late has already destroyed the
+/// image that was loaded before (`do_kexec_load`, kernel/kexec.c).
 ///
 /// # Example
 ///
@@ -126,12 +126,12 @@ pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, E
 /// The same steps for every kind of purgatory.
 fn build_around<'r, P: Bind>(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
-    let parsed = Parsed::new(purgatory, request, machine)?; // what is it, how much does it need
-    let placed = place::place(parsed.needs(), parsed.room())?; // where does everything go
+    let parsed = Parsed::new(purgatory, request, machine)?; // content without addresses, and all sizes
+    let placed = place::place(parsed.needs(), parsed.room())?; // addresses
     let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
-    let sealed = seal::seal(described, engine); // nothing may change after this line
-    let image = bind::bind(sealed, engine)?; // what the purgatory is told
-    admit::check(&image, machine)?; // what the kernel would refuse
+    let sealed = seal::seal(described, engine); // digests; nothing changes after this line
+    let image = bind::bind(sealed, engine)?; // the purgatory's segment
+    admit::check(&image, machine)?; // the kernel's rules
     Ok(image)
 }
 
@@ -141,7 +141,7 @@ fn build_around<'r, P: Bind>(purgatory: P, request: &'r Request, machine: &Machi
 pub enum Error {
     /// The machine cannot hold one.
     Machine(#[from] machine::Error),
-    /// The purgatory cannot be told what was asked.
+    /// The purgatory cannot be configured as requested.
     Settings(#[from] purgatory::settings::Error),
     /// The kernel's file is no capture kernel.
     Kernel(#[from] kernel::Error),
@@ -167,7 +167,7 @@ pub enum Error {
     CommandLine(#[from] cmdline::Error),
     /// The machine's memory cannot be described to the capture kernel.
     BootParams(#[from] describe::bootparams::Error),
-    /// The machine's memory cannot be described to whoever reads the dump.
+    /// The machine's memory cannot be described in an elfcorehdr.
     Elfcorehdr(#[from] describe::elfcorehdr::Error),
     /// The kernel would refuse it.
     Admit(#[from] admit::Error),

@@ -1,7 +1,11 @@
-//! [1] What this machine is: everything the image depends on, read from /proc and /sys, or from a snapshot of them.
+//! `[1]` The facts about a machine on which an image depends, read from /proc and /sys or from a
+//! snapshot of them.
 //!
-//! *On entry:* a directory that holds `proc` and `sys`, `/` when live. *On exit:* facts that have been checked for form, so that no later
-//! step parses text; or an error that names the file and what it should have held.
+//! *On entry*
+//! * a directory that holds `proc` and `sys`: `/`, or a snapshot.
+//!
+//! *On exit*
+//! * a [`Machine`]. Every value is well formed, and no later step parses text.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -35,21 +39,23 @@ pub use source::open::Refusal;
 pub use source::snapshot;
 use source::{Tree, open};
 
-/// Fewest and most bits of a physical address of x86-64 (SDM Vol. 3A §4.1.4, MAXPHYADDR; 32 is what a CPU without leaf 0x8000_0008
-/// has).
+/// How wide a physical address of x86-64 can be, in bits (SDM vol. 3A §4.1.4, MAXPHYADDR). A CPU
+/// without CPUID leaf 0x8000_0008 has 32 or 36.
 pub const PHYSICAL_BITS: RangeInclusive<u32> = 32..=52;
 
 /// The facts about one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// Bytes of memory that the kernel manages (`MemTotal` of /proc/meminfo): RAM without what was reserved at boot.
+    /// Bytes of memory that the kernel manages (`MemTotal` of /proc/meminfo): RAM except what was
+    /// reserved at boot.
     pub total_ram: u64,
-    /// Every "System RAM" range of /proc/iomem, nested ones of hotplug drivers included, merged, ascending.
+    /// Every "System RAM" range of /proc/iomem, including those of hotplug drivers; merged,
+    /// ascending.
     pub system_ram: Vec<PhysRange>,
-    /// The ranges named "Crash kernel", ascending; the last is the one an image goes into.
+    /// The ranges named "Crash kernel", ascending. The image goes into the last one.
     pub crash_regions: Vec<PhysRange>,
-    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19; empty if the kernel
-    /// reserved none). `None` before, when no file shows where it is.
+    /// Crash memory in CMA (/sys/kernel/kexec/crash_cma_ranges, since Linux 6.19); empty if the
+    /// kernel reserved none. `None` on an older kernel, which shows it in no file.
     pub crash_cma: Option<Vec<PhysRange>>,
     /// Ranges named "ACPI Tables".
     pub acpi_tables: Vec<PhysRange>,
@@ -63,32 +69,33 @@ pub struct Machine {
     pub pram: Vec<PhysRange>,
     /// The running kernel's text and the direct map, from /proc/kcore.
     pub kcore: Kcore,
-    /// Where the running kernel keeps its VMCOREINFO note.
+    /// The running kernel's VMCOREINFO note (/sys/kernel/vmcoreinfo).
     pub vmcoreinfo: PhysRange,
     /// One PRSTATUS buffer per present CPU.
     pub crash_notes: Vec<CrashNotes>,
-    /// How many CPUs could ever be there (/sys/devices/system/cpu/possible).
+    /// How many CPUs the machine can ever have (/sys/devices/system/cpu/possible).
     pub possible_cpus: u32,
-    /// /sys/kernel/crash_elfcorehdr_size, absent before Linux 6.6.
+    /// Bytes of elfcorehdr that the kernel can keep up to date (/sys/kernel/crash_elfcorehdr_size).
+    /// `None` before Linux 6.6.
     pub elfcorehdr_size: Option<u64>,
     /// The running kernel's `struct boot_params` (/sys/kernel/boot_params/data), 4096 bytes.
     pub boot_params: Vec<u8>,
-    /// What EFI firmware left, if the machine was booted by it.
+    /// What EFI firmware left; `None` if EFI did not boot the machine.
     pub efi: Option<Efi>,
-    /// /proc/cmdline without its line feed. It may hold any byte but NUL.
+    /// /proc/cmdline without its line feed. It can hold any byte except NUL.
     pub command_line: Vec<u8>,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
-    /// Whether the kernel lets anybody load.
+    /// Whether the kernel permits loading.
     pub kexec: KexecPermission,
-    /// How many dm-crypt keys the kernel is asked to hand over to the capture kernel, since Linux
+    /// How many dm-crypt keys the kernel is configured to pass to the capture kernel, since Linux
     /// 6.16 (kernel/crash_dump_dm_crypt.c).
     pub dm_crypt_keys: u32,
-    /// Why no memory is reserved, if none is.
+    /// Evidence for why no memory is reserved; empty if some is.
     pub no_reservation: Evidence,
 }
 
-/// From the program headers of /proc/kcore (fs/proc/kcore.c).
+/// Where the running kernel is mapped, from the program headers of /proc/kcore (fs/proc/kcore.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kcore {
     /// Virtual address of `_text`.
@@ -97,31 +104,32 @@ pub struct Kcore {
     pub text_phys: u64,
     /// Bytes from `_text` to `_end`.
     pub text_len: u64,
-    /// Virtual address at which physical address 0 is mapped (`PAGE_OFFSET`, moved by KASLR).
+    /// Virtual address of physical address 0 in the direct map (`PAGE_OFFSET`, which KASLR moves).
     pub page_offset: u64,
 }
 
-/// Where one CPU saves its registers on a crash.
+/// The buffer in which one CPU saves its registers on a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrashNotes {
     /// The CPU's number.
     pub cpu: u32,
-    /// Its buffer.
+    /// The buffer's physical addresses.
     pub range: PhysRange,
 }
 
-/// What EFI firmware left behind.
+/// What EFI firmware left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Efi {
-    /// /sys/firmware/efi/fw_vendor.
+    /// Physical address of the vendor's name (/sys/firmware/efi/fw_vendor); 0 if absent.
     pub fw_vendor: u64,
-    /// /sys/firmware/efi/config_table.
+    /// Physical address of the configuration tables (/sys/firmware/efi/config_table); 0 if absent.
     pub config_table: u64,
-    /// `SMBIOS=` or `SMBIOS3=` of /sys/firmware/efi/systab, 0 if absent.
+    /// `SMBIOS=` or `SMBIOS3=` of /sys/firmware/efi/systab; 0 if absent.
     pub smbios: u64,
-    /// `ACPI20=`, else `ACPI=` of /sys/firmware/efi/systab, 0 if absent.
+    /// `ACPI20=`, else `ACPI=` of /sys/firmware/efi/systab; 0 if absent.
     pub acpi_rsdp: u64,
-    /// /sys/firmware/efi/runtime-map/*, in order.
+    /// Memory of the runtime services (/sys/firmware/efi/runtime-map/*), in the order of its
+    /// numbers.
     pub runtime_map: Vec<EfiMemoryDescriptor>,
 }
 
@@ -143,42 +151,50 @@ pub struct EfiMemoryDescriptor {
 /// What the CPUs can do, from /proc/cpuinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuFacts {
-    /// All CPUs have SHA-NI, SSSE3 and SSE4.1.
+    /// Whether every CPU has SHA-NI, SSSE3 and SSE4.1.
     pub sha_ni: bool,
-    /// 1 GiB pages (`pdpe1gb`).
+    /// Whether every CPU has 1 GiB pages (`pdpe1gb`).
     pub gbpages: bool,
-    /// The running kernel uses five levels of page tables (`la57`; the kernel clears the flag when it does not).
+    /// Whether the running kernel uses five levels of page tables (`la57`; if not, the kernel
+    /// clears the flag).
     pub la57: bool,
-    /// Width of a physical address in bits ("address sizes").
+    /// Width of a physical address in bits ("address sizes"); the narrowest of all CPUs.
     pub physical_bits: u32,
-    /// Whether this is a confidential guest, and what shows it.
+    /// The evidence that this is a confidential guest, if there is any.
     pub confidential: Option<ConfidentialGuest>,
-    /// Frequency of the time-stamp counter in kHz; measured when live, from the snapshot otherwise.
+    /// Frequency of the time-stamp counter in kHz; see [`Measured`].
     pub tsc_khz: u32,
 }
 
-/// Facts that no file of a live machine holds, and that a snapshot keeps.
+/// Facts that no file of a live machine holds. [`crate::submit::measure`] finds them; a snapshot
+/// keeps them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measured {
     /// Frequency of the time-stamp counter in kHz.
     pub tsc_khz: u32,
-    /// What CPUID says.
+    /// What CPUID reports.
     pub cpuid: Cpuid,
 }
 
 impl Measured {
-    /// From a snapshot.
+    /// Reads them from a snapshot.
     fn read(tree: Tree<'_>) -> Result<Self, Error> {
         Ok(Self { tsc_khz: read_tsc_khz(tree)?, cpuid: Cpuid::read(tree)? })
     }
 }
 
 impl Machine {
-    /// Reads the machine below `root`: `/`, or a snapshot. The caller gives the facts that no file of a live machine holds; a snapshot has them.
+    /// Reads the machine below `root`: `/`, or a snapshot.
+    ///
+    /// `measured` is `Some` for a live machine and `None` for a snapshot, which has a file for it.
+    ///
+    /// # Errors
+    ///
+    /// The [`Error`] names the first file that is missing, unreadable or malformed, and what to do.
     pub fn read(root: &Path, measured: Option<Measured>) -> Result<Self, Error> {
         let tree = Tree::new(root);
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
-        // Before anything else that a kernel without kexec lacks, so that the message is about kexec.
+        // Read first, so that the error on a kernel without kexec is about kexec.
         let kexec = kexec::read_permission(tree)?;
         let measured = measured.map_or_else(|| Measured::read(tree), Ok)?;
         let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
@@ -207,14 +223,14 @@ impl Machine {
         })
     }
 
-    /// Bytes of crash memory in CMA that the command line asks for and the kernel does not show:
-    /// Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem either
+    /// Bytes of crash memory in CMA that the command line requests, on a kernel that shows it
+    /// nowhere. Linux 6.17 and 6.18 have no file for it, and it is not in /proc/iomem
     /// (`reserve_crashkernel_cma`, kernel/crash_reserve.c).
     pub fn hidden_cma(&self) -> Option<u64> {
         self.asked_cma().filter(|_| self.crash_cma.is_none())
     }
 
-    /// Bytes of crash memory in CMA that the command line asks for, where the kernel shows that it
+    /// Bytes of crash memory in CMA that the command line requests, if the kernel shows that it
     /// reserved none.
     pub fn refused_cma(&self) -> Option<u64> {
         self.asked_cma().filter(|_| self.crash_cma.as_ref().is_some_and(Vec::is_empty))
@@ -224,8 +240,14 @@ impl Machine {
         no_reservation::crashkernel::cma(&cmdline::text(&self.command_line))
     }
 
-    /// The region an image goes into: the highest that is named "Crash kernel". With `crashkernel=…,high` there is a lower one too, for
-    /// DMA, into which kexec_load(2) lets no segment (`sanity_check_segment_list`, kernel/kexec_core.c).
+    /// The region for the image: the highest one named "Crash kernel".
+    ///
+    /// With `crashkernel=…,high` there is a lower one for DMA. kexec_load(2) accepts no segment
+    /// there (`sanity_check_segment_list`, kernel/kexec_core.c).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotReserved`], with the cause, if there is no such region.
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
         crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
@@ -241,7 +263,7 @@ fn crash_region(
     crash_regions.last().copied().ok_or_else(|| Error::NotReserved(cause()))
 }
 
-/// What tells why no memory is reserved. Where some is, nothing is read.
+/// The evidence for why no memory is reserved. If some is, nothing is read.
 fn evidence(tree: Tree<'_>, crash_regions: &[PhysRange]) -> Result<Evidence, Error> {
     if crash_regions.is_empty() { Evidence::read(tree) } else { Ok(Evidence::default()) }
 }

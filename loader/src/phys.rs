@@ -1,8 +1,9 @@
-//! Physical ranges and their algebra.
+//! Ranges of physical addresses: intersection, subtraction, merging and alignment.
 
 use std::fmt;
 
-/// The low 1 MiB, where real-mode trampolines live and the kernel keeps nothing of value (`reserve_real_mode`, arch/x86/realmode/init.c).
+/// End of the low 1 MiB. The kernel keeps real-mode trampolines there and nothing worth dumping
+/// (`reserve_real_mode`, arch/x86/realmode/init.c).
 pub(crate) const LOW_1M: u64 = 1 << 20;
 
 /// A half-open range of physical addresses, `start <= end`.
@@ -36,33 +37,33 @@ impl PhysRange {
         self.end
     }
 
-    /// How many bytes.
+    /// Its length in bytes.
     pub const fn len(self) -> u64 {
         self.end - self.start
     }
 
-    /// Whether it holds no byte.
+    /// Whether it has no byte.
     pub const fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// Whether all of `other` lies inside.
+    /// Whether all of `other` is inside of it.
     pub const fn contains(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// Whether a byte is in both.
+    /// Whether at least one byte is in both.
     pub const fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end && !self.is_empty() && !other.is_empty()
     }
 
-    /// What is in both, if that is a byte at least.
+    /// The bytes that are in both; `None` if there are none.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let (start, end) = (self.start.max(other.start), self.end.min(other.end));
         (start < end).then_some(Self { start, end })
     }
 
-    /// What is left of it without `other`: zero, one or two non-empty ranges, ascending.
+    /// Its bytes that are not in `other`: zero, one or two non-empty ranges, ascending.
     pub fn minus(self, other: Self) -> impl Iterator<Item = Self> {
         let below = Self { start: self.start, end: self.end.min(other.start).max(self.start) };
         let above = Self { start: self.start.max(other.end).min(self.end), end: self.end };
@@ -71,12 +72,13 @@ impl PhysRange {
     }
 }
 
-/// Every range of `from` without any byte of `holes`, in the order of `from`.
+/// The ranges of `from` without the bytes of `holes`, in the order of `from`.
 pub fn subtract(from: &[PhysRange], holes: &[PhysRange]) -> Vec<PhysRange> {
     holes.iter().fold(from.to_vec(), |ranges, &hole| ranges.into_iter().flat_map(|range| range.minus(hole)).collect())
 }
 
-/// Sorted, with touching and overlapping ranges joined and empty ones dropped.
+/// The same bytes as ascending, disjoint ranges: touching and overlapping ones are joined, empty
+/// ones dropped.
 pub(crate) fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable();
@@ -90,7 +92,8 @@ pub(crate) fn merged(mut ranges: Vec<PhysRange>) -> Vec<PhysRange> {
     joined
 }
 
-/// `value` rounded up to a multiple of `alignment`, a power of two; `None` when that does not fit 64 bits.
+/// `value` rounded up to a multiple of `alignment`, a power of two; `None` if that does not fit 64
+/// bits.
 pub(crate) const fn align_up(value: u64, alignment: u64) -> Option<u64> {
     match value.checked_add(alignment - 1) {
         Some(sum) => Some(sum & !(alignment - 1)),

@@ -1,35 +1,41 @@
-//! [5] Where everything goes: sizes first, addresses second.
+//! `[5]` Where everything goes: sizes first, addresses second.
 //!
-//! *On entry* every size is known. *On exit* every segment has a range inside the crash region: page-aligned, overlapping no
-//! other, in the order elfcorehdr, hole, kernel, initrd, boot parameters, command line, purgatory. The order is kept even where another
-//! would fit: what lies between the hole and the lowest place of the kernel stays free, which is more for the control pages.
+//! *On entry*
+//! * every size.
 //!
-//! The hole is not ours: the kernel takes the control pages of the image (page tables, the relocation code, the copy of the
-//! VMCOREINFO) first-fit from what the segments leave free (`kimage_alloc_crash_control_pages`, kernel/kexec_core.c).
+//! *On exit*
+//! * every segment has a range of whole pages inside the crash region, and none overlap;
+//! * the order is elfcorehdr, hole, kernel, initrd, boot parameters, command line, purgatory.
+//!
+//! The hole is for the running kernel. It takes the image's control pages (page tables, relocation
+//! code, a copy of VMCOREINFO) first-fit from the memory between the segments
+//! (`kimage_alloc_crash_control_pages`, kernel/kexec_core.c). The order stays the same even if
+//! another would fit, so that the memory between hole and kernel adds to the hole.
 
-pub mod room; // what a capture kernel needs besides its image
+pub mod room; // memory that a capture kernel needs in addition to its image
 
 use handoff::PAGE_SIZE;
 
 use crate::machine::Machine;
 use crate::phys::{PhysRange, align_up};
 
-/// Lowest address for a bzImage: `MIN_KERNEL_LOAD_ADDR`, arch/x86/kernel/kexec-bzimage64.c.
+/// Lowest address for a bzImage (`MIN_KERNEL_LOAD_ADDR`, arch/x86/kernel/kexec-bzimage64.c).
 const LOWEST_KERNEL: u64 = 0x10_0000;
 
-/// Control pages that every image may need: page tables of RAM with 1 GiB pages, the control page, VMCOREINFO. About ten in
-/// practice; a mebibyte is cheap.
+/// Bytes for the control pages of any image: page tables for RAM with 1 GiB pages, the control
+/// page, VMCOREINFO. About ten pages in practice.
 const HOLE: u64 = 1 << 20;
 
-/// Without 1 GiB pages, one page table per GiB of RAM (`kernel_ident_mapping_init`, arch/x86/mm/ident_map.c).
+/// Bytes in addition without 1 GiB pages: one page table per GiB of RAM
+/// (`kernel_ident_mapping_init`, arch/x86/mm/ident_map.c).
 const HOLE_PER_GIB: u64 = 4 << 10;
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
-/// What a suggested size leaves beside the image. It is generous: Debian's service, with an initrd of 35 MB unpacked, saved a dump with 50 MiB
-/// ([`crate::place::room`]).
+/// Bytes that a suggested size leaves for the capture kernel to run in. That is generous: Debian's
+/// service, with an initrd of 35 MB unpacked, saved a dump with 50 MiB ([`room`]).
 pub(crate) const ROOM_TO_RUN: u64 = 128 * MIB;
-/// Suggestions are multiples of this: `CRASH_ALIGN`, arch/x86/include/asm/crash_reserve.h.
+/// Suggested sizes are multiples of this (`CRASH_ALIGN`, arch/x86/include/asm/crash_reserve.h).
 const SUGGESTION_STEP: u64 = 16 * MIB;
 
 /// Why there is no place for the image.
@@ -49,27 +55,28 @@ pub enum Error {
         needed: u64,
         /// Bytes in the region.
         have: u64,
-        /// A size to reserve, in MiB.
+        /// A size for `crashkernel=`, in MiB.
         suggested_mib: u64,
     },
-    /// A size is so large that addresses do not fit 64 bits: a damaged file or machine description.
+    /// A size is so large that addresses do not fit 64 bits. The file or the snapshot is damaged.
     #[error(
         "{what} of {size:#x} bytes does not fit the address space: copy the kernel again; if this is a snapshot, take it \
          again"
     )]
     Overflow {
-        /// Which segment.
+        /// The segment, for the message.
         what: &'static str,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
     },
-    /// The kernel's header asks for an impossible alignment.
+    /// The kernel's header has an impossible alignment.
     #[error("the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is damaged; copy it again")]
     Alignment {
-        /// What it asks for.
+        /// The alignment.
         alignment: u64,
     },
-    /// The crash region does not begin at a page, or at 0, where the purgatory believes none.
+    /// The crash region does not begin at a page boundary, or begins at 0, which the purgatory
+    /// rejects.
     #[error("the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a snapshot, take it again")]
     RegionMisplaced {
         /// The region.
@@ -77,57 +84,59 @@ pub enum Error {
     },
 }
 
-/// The sizes that decide everything, in bytes; none need be whole pages.
+/// The sizes that decide the layout, in bytes. They need not be whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
-    /// Of the elfcorehdr, with room for what the kernel may write into it later.
+    /// The elfcorehdr, with room for the program headers that the kernel may add later.
     pub elfcorehdr: u64,
-    /// To stay free after the elfcorehdr.
+    /// The memory that stays free after the elfcorehdr.
     pub hole: u64,
-    /// Of the capture kernel.
+    /// The capture kernel.
     pub kernel: KernelNeeds,
-    /// Of the initial RAM disk, if there is one.
+    /// The initrd, if there is one.
     pub initrd: Option<u64>,
-    /// Of boot_params and the setup_data behind it.
+    /// boot_params and the setup_data after it.
     pub boot_params: u64,
-    /// Of the command line with its NUL.
+    /// The command line with its NUL.
     pub command_line: u64,
-    /// Of the purgatory, with whatever it compares the others with.
+    /// The purgatory, with the digests that it compares.
     pub purgatory: PurgatoryNeeds,
 }
 
-/// What the purgatory asks of its place.
+/// Size and alignment of the purgatory's segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PurgatoryNeeds {
-    /// Bytes in memory.
+    /// Its length in memory.
     pub len: u64,
     /// Alignment of its first byte, a power of two.
     pub alignment: u64,
 }
 
-/// What the capture kernel asks of its place (boot.rst: `init_size`, `kernel_alignment`, `pref_address`).
+/// Size and constraints of the capture kernel's segment (boot.rst: `init_size`, `kernel_alignment`,
+/// `pref_address`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KernelNeeds {
-    /// Bytes it runs in before it knows its memory map.
+    /// Bytes that it uses before it reads its memory map.
     pub len: u64,
-    /// Alignment of its first byte. At any other address it moves itself upwards, out of its segment.
+    /// Alignment of its first byte. At any other address it moves itself up, out of its segment.
     pub alignment: u64,
-    /// Lowest address; below it, it moves itself upwards, too.
+    /// Its lowest address. Below it, it moves itself up as well.
     pub pref_address: u64,
 }
 
-/// The place of every segment.
+/// The range of every segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     /// The region that holds them all.
     pub crash_region: PhysRange,
     /// The elfcorehdr, at the very start of the region.
     pub elfcorehdr: PhysRange,
-    /// What stays free for the kernel; a lower bound, since the kernel's alignment leaves more.
+    /// The memory that stays free for control pages. There may be more, because of the kernel's
+    /// alignment.
     pub hole: PhysRange,
-    /// The capture kernel, whole `init_size`.
+    /// The capture kernel, with all of `init_size`.
     pub kernel: PhysRange,
-    /// The initial RAM disk.
+    /// The initrd, if there is one.
     pub initrd: Option<PhysRange>,
     /// boot_params and setup_data.
     pub boot_params: PhysRange,
@@ -137,22 +146,24 @@ pub(crate) struct Placed {
     pub purgatory: PhysRange,
 }
 
-/// How much must stay free for the kernel's control pages on this machine.
+/// Bytes that must stay free for the kernel's control pages on this machine.
 pub(crate) fn hole_for(machine: &Machine) -> u64 {
     hole(machine.cpu.gbpages, &machine.system_ram)
 }
 
-/// The same, from the two facts that decide it: whether there are 1 GiB pages, and where RAM is.
+/// The same, from the two facts that decide it: whether the CPUs have 1 GiB pages, and where RAM
+/// is.
 pub(crate) fn hole(gbpages: bool, system_ram: &[PhysRange]) -> u64 {
     if gbpages {
         return HOLE;
     }
-    // The tables map up to the highest address, so the last one counts and not the sum.
+    // The tables map everything up to the highest address, so the sum of the ranges would be too
+    // little.
     let top = system_ram.iter().map(|range| range.end()).max().unwrap_or(0);
     HOLE + top.div_ceil(GIB) * HOLE_PER_GIB
 }
 
-/// Gives every segment its place in `region`.
+/// Gives every segment its range in `region`.
 pub(crate) fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
     let KernelNeeds { alignment, pref_address, .. } = needs.kernel;
     if !alignment.is_power_of_two() {
@@ -178,7 +189,7 @@ pub(crate) fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
     Ok(Placed { crash_region: region, elfcorehdr, hole, kernel, initrd, boot_params, command_line, purgatory })
 }
 
-/// A size to reserve for an image of `needed` bytes, in MiB.
+/// A size for `crashkernel=`, in MiB, for an image of `needed` bytes.
 pub fn suggested_mib(needed: u64) -> u64 {
     needed.saturating_add(ROOM_TO_RUN).div_ceil(SUGGESTION_STEP) * (SUGGESTION_STEP / MIB)
 }

@@ -1,35 +1,43 @@
-//! [3] The purgatory's ELF file, taken apart: what is copied, where it is told what to do, where execution begins.
+//! `[3]` The purgatory's ELF file, taken apart: the bytes to copy, the place for its configuration,
+//! and its entry point.
 //!
-//! *On entry* bytes that somebody says are a purgatory. *On exit* one of two kinds. Ours is an image that runs at any page of physical
-//! memory once its block is filled in: no relocations, nothing undefined, `.handoff` of exactly the block's size. The kernel's and
-//! kexec-tools' are objects that must be relocated and are told by their symbols.
+//! *On entry*
+//! * the bytes of a file.
+//!
+//! *On exit* one of two kinds:
+//! * kdump-purgatory ("ours"). Once its block is filled in, it runs at any page of physical memory.
+//!   It has no relocations and no undefined symbols, and its section `.handoff` has the size of the
+//!   block.
+//! * a foreign purgatory, the kernel's or kexec-tools'. It is an ELF object, which must be
+//!   relocated, and it is configured by symbols.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 use handoff::HANDOFF_SECTION;
 
-mod parse; // ours
-pub mod settings; // what it will be told besides the segments
-pub mod relocatable; // others': from object to image
-pub mod foreign; // others': what they are told
-mod kind; // what differs between them
+mod parse; // ours: its file
+pub mod settings; // its configuration, apart from the segments
+pub mod relocatable; // foreign: from object to image
+pub mod foreign; // foreign: its symbols
+mod kind; // the steps that differ between the two
 
 pub use foreign::Foreign;
 pub use kind::{Kind, read};
-pub(crate) use kind::{Lens, Purgatory, leaf_count};
+pub(crate) use kind::{Lengths, Purgatory, leaf_count};
 pub use parse::parse;
 
 /// Alignment of what follows the program in its segment: one cache line.
 pub(crate) const TRAILER_ALIGN: u64 = 64;
 
-/// Above this in memory a file is no purgatory; ours is about 40 KiB. It keeps a damaged size from claiming gigabytes.
+/// Most bytes of memory that a purgatory can have; ours has about 40 KiB. It limits what a damaged
+/// size can claim.
 const MAX_LEN: u64 = 1 << 20;
 
 /// What to do with an ELF file that a linker did not finish.
 const RELINK: &str = "it was linked with the wrong options; build it with `cargo xtask build`";
 
-/// Why a file is no purgatory, or cannot be bound.
+/// Why a file is not a usable purgatory.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file has no ELF magic.
@@ -40,7 +48,7 @@ pub enum Error {
         /// Its first bytes, at most four.
         found: Vec<u8>,
     },
-    /// The ELF file is for something else.
+    /// The ELF file is of another type or for another machine.
     #[error(
         "{} is not a purgatory: its {field} is {found}, not {expected}; build one with `cargo xtask build`",
         path.display()
@@ -48,11 +56,11 @@ pub enum Error {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// The field of the ELF header that differs.
         field: &'static str,
-        /// What it is.
+        /// Its value.
         found: u64,
-        /// What it must be.
+        /// The required value.
         expected: u64,
     },
     /// The ELF file cannot be read.
@@ -60,13 +68,13 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Which part.
+        /// The part that cannot be read.
         what: &'static str,
         /// The parser's reason.
         #[source]
         source: object::Error,
     },
-    /// It would have to be relocated.
+    /// It has relocations, which ours must not have.
     #[error(
         "{} has {bytes} bytes of relocations in section {section}, so it would not run at another address: {RELINK}",
         path.display()
@@ -76,10 +84,10 @@ pub enum Error {
         path: PathBuf,
         /// The section that holds them.
         section: String,
-        /// Its size.
+        /// The size of that section.
         bytes: u64,
     },
-    /// Something it uses is in another file.
+    /// It uses a symbol that it does not define.
     #[error("{} uses the symbol {symbol:?} but does not define it: {RELINK}", path.display())]
     Undefined {
         /// The file.
@@ -87,7 +95,7 @@ pub enum Error {
         /// The first such symbol.
         symbol: String,
     },
-    /// Its segments are not the ones of the linker script.
+    /// Its segments are not those of linker/purgatory.ld.
     #[error("{} is not laid out like a purgatory: {what}; build one with `cargo xtask build`", path.display())]
     Layout {
         /// The file.
@@ -95,7 +103,7 @@ pub enum Error {
         /// The rule that is broken.
         what: String,
     },
-    /// There is no room for the block.
+    /// It has no section for the block.
     #[error(
         "{} has no section {HANDOFF_SECTION}, so it is not a kdump-purgatory; those of the kernel and of kexec-tools are \
          objects (purgatory.ro), not linked files",
@@ -105,7 +113,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The block is of another version.
+    /// Its block has another version or size.
     #[error(
         "{} was built for another handoff block: its {field} is {found}, this loader's is {expected}; use the purgatory of \
          the same release",
@@ -121,12 +129,12 @@ pub enum Error {
         /// The loader's.
         expected: u64,
     },
-    /// Another's purgatory is none, or cannot be bound where it is placed.
+    /// It is an ELF object, but not a usable foreign purgatory.
     #[error(transparent)]
     Object(#[from] foreign::Error),
 }
 
-/// A purgatory of ours, ready to be bound.
+/// Our purgatory, ready to be bound.
 #[derive(Clone, Debug)]
 pub struct Program {
     image: Vec<u8>,
@@ -135,29 +143,29 @@ pub struct Program {
     entry: u64,
 }
 
-/// Where the leaf table and the copy of the elfcorehdr lie, as offsets into the purgatory's segment.
+/// Where the leaf table and the copy of the elfcorehdr are, as offsets in the purgatory's segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trailer {
-    /// Of the first digest.
+    /// Offset of the leaf table.
     pub leaf_table: u64,
-    /// Of the elfcorehdr's copy.
+    /// Offset of the elfcorehdr's copy.
     pub elfcorehdr_copy: u64,
-    /// One past the last byte: the segment's length.
+    /// The segment's length.
     pub end: u64,
 }
 
 impl Program {
-    /// Bytes in memory, bss included.
+    /// Its length in memory, including bss.
     pub fn len(&self) -> u64 {
         self.image.len() as u64
     }
 
-    /// Whether there is nothing in it; never so.
+    /// Always false; beside `len` by convention.
     pub fn is_empty(&self) -> bool {
         self.image.is_empty()
     }
 
-    /// Text and read-only data, as offsets.
+    /// Text and read-only data, as offsets in the image.
     pub fn text(&self) -> Range<u64> {
         self.text.clone()
     }
@@ -182,7 +190,7 @@ impl Program {
         &self.image
     }
 
-    /// What follows the program in its segment when there are this many leaves and bytes of elfcorehdr.
+    /// The layout after the program in its segment, for this many leaves and bytes of elfcorehdr.
     pub(crate) fn trailer(&self, leaves: u64, elfcorehdr_len: u64) -> Trailer {
         let leaf_table = self.len().next_multiple_of(TRAILER_ALIGN);
         let elfcorehdr_copy = (leaf_table + leaves * handoff::DIGEST_LEN as u64).next_multiple_of(TRAILER_ALIGN);

@@ -1,4 +1,4 @@
-//! What the caller wants armed: files already read, options already parsed.
+//! What image to build: files already read, options already parsed.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,20 @@ use handoff::OnCorrupt;
 use crate::cmdline::Base;
 use crate::phys::PhysRange;
 
-/// A file that has been read whole, once.
+/// A file, read once and whole.
 #[derive(Clone, Debug)]
 pub struct InputFile {
-    /// Where it came from, for messages.
+    /// Its path, for messages.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// Where the purgatory shall print.
+/// Where the purgatory prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Console {
-    /// On the 8250 that the capture kernel's command line names (`console=ttySn`, `earlyprintk=`), else nowhere.
+    /// On the 8250 that the capture kernel's command line names (`console=ttySn`, `earlyprintk=`).
+    /// If it names none, nowhere.
     Auto,
     /// On the 8250 at this I/O port.
     Port(u16),
@@ -27,62 +28,67 @@ pub enum Console {
     None,
 }
 
-/// Whether the purgatory must do without what faults in a confidential guest.
+/// Whether the image is for a confidential guest, where the purgatory avoids instructions that
+/// fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confidential {
-    /// If the machine is found to be one.
+    /// Yes if the machine shows evidence of one ([`crate::machine::CpuFacts::confidential`]).
     Auto,
-    /// Yes, whatever was found.
+    /// Yes, whatever the machine shows.
     Yes,
-    /// No, whatever was found.
+    /// No, whatever the machine shows.
     No,
 }
 
-/// Which digest engine the purgatory shall run.
+/// Which digest engine the purgatory runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The fastest that this machine's CPUs have.
+    /// The fastest that all CPUs of the machine support.
     Auto,
-    /// This one; refused when the CPUs lack it.
+    /// This one. If a CPU lacks it, [`build`](crate::build) fails.
     Only(handoff::EngineId),
 }
 
-/// Everything that decides what the image will be, besides the machine.
+/// Everything that decides the image, except the machine.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The capture kernel.
+    /// The capture kernel, in one of [`crate::kernel::FORMATS`].
     pub kernel: InputFile,
-    /// Its initial RAM disk.
+    /// The capture kernel's initrd, if it gets one.
     pub initrd: Option<InputFile>,
-    /// The capture kernel's command line, without what the loader itself appends.
+    /// The capture kernel's command line, without the parameters that the loader appends.
     pub command_line: Base,
-    /// Pass no EFI tables to the capture kernel.
+    /// Whether the capture kernel gets no EFI tables.
     pub noefi: bool,
-    /// What the purgatory does when a segment is corrupt; as it is its custom if nothing is asked for.
+    /// What the purgatory does if a segment is corrupt. `None`: the purgatory's default.
     pub on_corrupt: Option<OnCorrupt>,
-    /// How long it shows a failure before it resets, in milliseconds; likewise.
+    /// How long the purgatory shows a failure before it resets, in milliseconds. `None`: its
+    /// default.
     pub reset_delay_ms: Option<u32>,
-    /// Where it prints.
+    /// Where the purgatory prints.
     pub console: Console,
-    /// Whether it must do without what faults in a confidential guest.
+    /// Whether the image is for a confidential guest.
     pub confidential: Confidential,
-    /// Ask the kernel to keep the elfcorehdr current on CPU and memory hotplug.
+    /// Whether the kernel will update the elfcorehdr on CPU and memory hotplug. The elfcorehdr's
+    /// segment then gets room for all CPUs and memory that the kernel says it can have.
     pub hotplug: bool,
-    /// Which engine it runs.
+    /// Which digest engine the purgatory runs.
     pub engine: EngineChoice,
-    /// Bytes per leaf; likewise.
+    /// Bytes per leaf, a power of two. `None`: the purgatory's default.
     pub leaf_size: Option<u32>,
-    /// The purgatory's ELF file, ours or another's.
+    /// The purgatory's ELF file: kdump-purgatory, the kernel's or kexec-tools'.
     pub purgatory: InputFile,
-    /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED); none is passed without.
+    /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED). `None`: no seed is
+    /// passed.
     pub rng_seed: Option<[u8; 32]>,
-    /// Part of physical memory that the image must stay in; without one, it may lie anywhere in the crash region.
+    /// Physical addresses that the image must stay in. `None`: anywhere in the crash region.
     pub window: Option<PhysRange>,
 }
 
 impl Request {
-    /// This kernel and this purgatory, and the default of everything else: no initrd, an empty command
-    /// line, EFI tables if the machine has them, and an elfcorehdr that the kernel keeps current.
+    /// This kernel and this purgatory, and the default of everything else: no initrd, an empty
+    /// command line, EFI tables if the machine has them, and an elfcorehdr that the kernel keeps
+    /// current.
     pub fn new(kernel: InputFile, purgatory: InputFile) -> Self {
         Self {
             kernel,
@@ -103,11 +109,11 @@ impl Request {
     }
 }
 
-/// For tests: bytes per leaf, few, so that small files have several.
+/// For tests: bytes per leaf, few, so that small files have several leaves.
 #[cfg(any(test, feature = "testing"))]
 pub const EXAMPLE_LEAF_SIZE: u32 = 4096;
 
-/// For tests: the example kernel and purgatory, armed with all that can be asked for.
+/// For tests: the example kernel and purgatory, with every option set.
 #[cfg(any(test, feature = "testing"))]
 pub fn example() -> Request {
     use crate::example::{bzimage, pattern, purgatory};

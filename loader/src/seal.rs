@@ -1,7 +1,13 @@
-//! [7] The digests: after this nothing about the image can change.
+//! `[7]` The digests. After this step nothing in the image can change.
 //!
-//! *On entry* every segment's bytes and place. *On exit* a [`Sealed`], which has no mutating method, with what the purgatory will
-//! compare them with. A block is sealed when it is bound ([`crate::bind`]).
+//! *On entry*
+//! * every segment's bytes and range, except the purgatory's.
+//!
+//! *On exit*
+//! * a [`Sealed`]: the same, with the digests that the purgatory will compare. It has no mutating
+//!   method.
+//!
+//! Our purgatory's block is sealed later, when it is filled in ([`crate::bind`]).
 
 use std::fmt::Debug;
 
@@ -10,33 +16,33 @@ use digest::Engine;
 use crate::describe::Described;
 use crate::purgatory::Purgatory;
 
-mod leaves; // for ours: one digest per leaf
-mod whole; // for others': one over everything
+mod leaves; // ours: one digest per leaf
+mod whole; // foreign: one digest of everything
 
-/// A purgatory, by what it compares the segments with.
+/// A purgatory, with the digests that it compares.
 pub(crate) trait Seal: Purgatory {
-    /// The digests that it compares.
+    /// Its digests.
     type Seals: Debug;
 
-    /// Digests what it verifies.
+    /// Digests everything that it verifies.
     fn seal(described: &Described<'_, Self>, engine: Engine) -> Self::Seals;
 }
 
-/// Everything, with its digests.
+/// The content of every segment, and its digests.
 #[derive(Debug)]
 pub(crate) struct Sealed<'r, P: Seal> {
     described: Described<'r, P>,
     seals: P::Seals,
 }
 
-/// Digests what the purgatory verifies.
+/// Digests everything that the purgatory verifies.
 pub(crate) fn seal<P: Seal>(described: Described<'_, P>, engine: Engine) -> Sealed<'_, P> {
     let seals = P::seal(&described, engine);
     Sealed { described, seals }
 }
 
 impl<'r, P: Seal> Sealed<'r, P> {
-    /// What was digested.
+    /// The content that was digested.
     pub fn described(&self) -> &Described<'r, P> {
         &self.described
     }

@@ -1,15 +1,25 @@
-//! [13] kexec_load(2): the only step that changes the machine, and the only unsafe code of the loader.
+//! `[13]` kexec_load(2), and everything else that needs a system call or an instruction without a
+//! safe interface. All unsafe code of the loader is in this folder.
 //!
-//! *On entry* an image that [`crate::admit`] admitted and a machine that passed [`crate::admit::preflight`]. *On exit* the image is armed,
-//! or an error says what the kernel refused. From `kexec_trylock` on, an error means that the image armed before is gone, too.
+//! Only [`load`] and [`unload`], and their namesakes in [`mod@file`], change the armed image.
+//!
+//! *On entry*
+//! * an image from [`build`](crate::build), which has checked the kernel's rules;
+//! * a process that passed [`crate::admit::preflight`].
+//!
+//! *On exit*
+//! * the image is armed; or an error says why the kernel rejected it.
+//!
+//! The kernel frees the previous image early (after `kexec_trylock` in `do_kexec_load`,
+//! kernel/kexec.c). So an error can mean that nothing is armed any more.
 
-mod measure; // what no file says of this machine
-pub mod file_load; // [11b] what kexec_file_load(2) would refuse
-pub mod keys; // [12] dm-crypt keys that it would not find
-pub mod writers; // [12] files that another process writes
-mod retry; // [13] the call again while the kernel is busy
+mod measure; // [1] facts that no file shows: CPUID, time-stamp counter
+pub mod file_load; // [11b] checks of files for kexec_file_load(2)
+pub mod keys; // [12] whether the kernel would find its dm-crypt keys
+pub mod writers; // [12] whether a file is open for writing
+mod retry; // [13] repeats a call while the kernel is busy
 pub mod file; // [13b] kexec_file_load(2)
-pub mod firmware; // [14] why the kernel refused
+pub mod firmware; // [14] what the firmware adds to an error
 
 use std::marker::PhantomData;
 
@@ -20,12 +30,13 @@ use retry::{Failure, Linux, System, outcome, patiently};
 
 /// include/uapi/linux/kexec.h.
 const KEXEC_ON_CRASH: u64 = 1;
-/// Keep the elfcorehdr current. Since Linux 6.6; x86 kernels 6.6 to 6.9 refuse its successor, 0x8 (`arch_crash_hotplug_support`).
+/// Asks the kernel to keep the elfcorehdr up to date, since Linux 6.6. x86 kernels 6.6 to 6.9
+/// reject its successor, 0x8 (`arch_crash_hotplug_support`).
 const KEXEC_UPDATE_ELFCOREHDR: u64 = 4;
 /// `EM_X86_64 << 16`.
 const KEXEC_ARCH_X86_64: u64 = 62 << 16;
 
-/// Why the kernel did not take the image.
+/// Why the kernel rejected the image, by errno.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// EPERM.
@@ -41,7 +52,7 @@ pub enum Error {
          signed kernel with --file, or see this machine's ima_policy"
     )]
     Forbidden,
-    /// EBUSY, for too long.
+    /// EBUSY, during all retries.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// EADDRNOTAVAIL.
@@ -61,7 +72,7 @@ pub enum Error {
     Invalid {
         /// The flags.
         flags: u64,
-        /// How many segments.
+        /// The number of segments.
         segments: usize,
     },
     /// ENOMEM.
@@ -82,7 +93,7 @@ pub enum Error {
          try --file, or boot a kernel that has it"
     )]
     NotImplemented,
-    /// Anything else.
+    /// Any other errno.
     #[error("kexec_load failed: {}", std::io::Error::from_raw_os_error(*errno))]
     Other {
         /// errno.
@@ -90,10 +101,11 @@ pub enum Error {
     },
 }
 
-/// What the kernel agreed to.
+/// The features that the kernel accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Armed {
-    /// It took the flag that asks it to keep the elfcorehdr current. Whether it does is in [`crate::machine::CrashHotplug`].
+    /// Whether the kernel accepted the flag to keep the elfcorehdr up to date.
+    /// [`crate::machine::CrashHotplug`] shows whether it does.
     pub hotplug: bool,
 }
 
@@ -133,15 +145,16 @@ pub fn load(image: &Image<'_>, hotplug: bool) -> Result<Armed, Error> {
     arm(&mut linux, hotplug).map_err(|(errno, flags)| explain(errno, flags, image.entry(), segments.len()))
 }
 
-/// Disarms whatever is armed. That succeeds, too, when nothing is.
+/// Disarms the armed image. It succeeds even if nothing is armed.
 pub fn unload() -> Result<(), Error> {
     let mut linux = Linux::new(|flags| kexec_load(0, &[], flags));
     let flags = KEXEC_ON_CRASH | KEXEC_ARCH_X86_64;
     patiently(&mut linux, flags).map_err(|failure| explain(failure, flags, 0, 0))
 }
 
-/// Tries with the hotplug flag first if it is wanted; EINVAL then means that the kernel does not know it, and does no harm: flags are
-/// checked before the armed image is freed (`kexec_load_check`, kernel/kexec.c).
+/// If `hotplug` is set, tries with its flag first. EINVAL then means that the kernel does not know
+/// the flag. The attempt does no harm, because flags are checked before the armed image is freed
+/// (`kexec_load_check`, kernel/kexec.c).
 fn arm(system: &mut impl System, hotplug: bool) -> Result<Armed, (Failure, u64)> {
     let plain = KEXEC_ON_CRASH | KEXEC_ARCH_X86_64;
     if hotplug {
@@ -188,9 +201,9 @@ impl<'a> KexecSegment<'a> {
 
 /// The system call. The error is an errno.
 fn kexec_load(entry: u64, segments: &[KexecSegment<'_>], flags: u64) -> Result<(), i32> {
-    // SAFETY: kexec_load(2) reads `segments.len()` entries at the pointer and `bufsz` bytes at each
-    // `buf`, and writes nothing. Every entry points to a slice that it borrows, so all of them are
-    // live until this returns.
+    // SAFETY: kexec_load(2) requires `segments.len()` readable entries at the pointer, and `bufsz`
+    // readable bytes at each `buf`; it writes none of them. The entries are a live slice. Each
+    // borrows the slice that it points to, so all bytes stay live until the call returns.
     outcome(unsafe { libc::syscall(libc::SYS_kexec_load, entry, segments.len(), segments.as_ptr(), flags) })
 }
 

@@ -1,7 +1,8 @@
-//! The loader's elfcorehdr beside the one that a real kernel wrote for the same machine at the same time: on hotplug the kernel puts
-//! its own in the place of the loader's, and the dump must not depend on whether it has. The purgatory must take the kernel's, too.
+//! Compares the loader's elfcorehdr with the one that a real kernel wrote for the same machine. On
+//! hotplug the kernel replaces the loader's, and the dump must not depend on whether it did. The
+//! purgatory must accept the kernel's as well.
 //!
-//! Where the files come from stands in `tests/fixtures/README.md`.
+//! `tests/fixtures/README.md` says how the files were made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ fn programs(bytes: &[u8]) -> &[Phdr] {
     Ehdr::parse(bytes).unwrap().program_headers(LittleEndian, bytes).unwrap()
 }
 
-/// Where each PT_NOTE's notes lie.
+/// Where each PT_NOTE's notes are.
 fn notes(bytes: &[u8]) -> Vec<PhysRange> {
     let notes = programs(bytes).iter().filter(|program| program.p_type.get(LittleEndian) == PT_NOTE);
     notes.map(|note| PhysRange::with_len(note.p_paddr.get(LittleEndian), note.p_memsz.get(LittleEndian)).unwrap()).collect()
@@ -67,7 +68,8 @@ fn loads(bytes: &[u8]) -> Vec<&[u8]> {
 fn text_and_memory_are_described_byte_for_byte_as_by_linux() {
     for Fixture { series, linux, loaders, .. } in fixtures() {
         assert_eq!(loads(&loaders), loads(&linux), "{series}");
-        // The text, and three stretches of memory: around the crash region, and a DIMM that was added.
+        // The text, and three stretches of memory: around the crash region, and a DIMM that was
+        // added.
         assert_eq!(loads(&linux).len(), 4, "{series}");
     }
 }
@@ -81,7 +83,8 @@ fn notes_are_those_of_linux_but_for_the_cpu_that_is_not_there() {
         let cpus: Vec<PhysRange> = machine.crash_notes.iter().map(|notes| notes.range).collect();
         assert_eq!(ours[..ours.len() - 1], cpus, "{series}");
 
-        // Linux names all CPUs that there can ever be, in the order of their numbers; sysfs only those that are present.
+        // Linux names all CPUs that there can ever be, in the order of their numbers; sysfs only
+        // those that are present.
         let (possible, present) = (machine.possible_cpus as usize, cpus.len());
         assert_eq!((possible, present), (4, 3), "{series}");
         assert_eq!(theirs.len(), possible + 1, "{series}");
@@ -97,16 +100,17 @@ fn header_is_that_of_linux_without_the_absent_cpu_and_the_padding() {
     for Fixture { series, machine, linux, loaders } in fixtures() {
         let (ehdr, rest) = linux.split_at(size_of::<Ehdr>());
         let absent = machine.crash_notes.len() * size_of::<Phdr>()..(machine.crash_notes.len() + 1) * size_of::<Phdr>();
-        let behind = size_of_val(programs(&linux));
+        let end = size_of_val(programs(&linux));
         let mut expected = *object::pod::from_bytes::<Ehdr>(ehdr).unwrap().0;
         expected.e_phnum = U16::new(LittleEndian, expected.e_phnum.get(LittleEndian) - 1);
-        let expected = [bytes_of(&expected), &rest[..absent.start], &rest[absent.end..behind]].concat();
+        let expected = [bytes_of(&expected), &rest[..absent.start], &rest[absent.end..end]].concat();
         assert_eq!(loaders, expected, "{series}");
-        assert!(rest[behind..].iter().all(|&byte| byte == 0) && linux.len().is_multiple_of(4096), "{series}");
+        assert!(rest[end..].iter().all(|&byte| byte == 0) && linux.len().is_multiple_of(4096), "{series}");
     }
 }
 
-/// What a purgatory is told on this machine, and its elfcorehdr's segment with the kernel's header in it.
+/// A purgatory's configuration on this machine, and its elfcorehdr's segment with the kernel's
+/// header in it.
 fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let file = |name: &str, bytes| InputFile { path: PathBuf::from(name), bytes };
     let request = Request {
@@ -133,13 +137,14 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let handoff = receive(block, &itself).unwrap();
     let segment = image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
     let mut bytes = linux.clone();
-    // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left them.
+    // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left
+    // them.
     bytes.resize(segment.range().len() as usize, 0);
     (handoff, bytes)
 }
 
 #[test]
-fn purgatory_takes_what_linux_wrote() {
+fn purgatory_accepts_headers_that_linux_wrote() {
     for fixture in fixtures() {
         let (handoff, segment) = armed(&fixture);
         assert_eq!(check(&segment, handoff.crash_region, handoff.phys_limit), Ok(()), "{}", fixture.series);

@@ -1,4 +1,4 @@
-//! Hands the linker its script, and the sizes in it that Rust code knows, too.
+//! Passes the linker its script, and the sizes in it that Rust code also knows.
 
 /// Bytes of stack: one SHA-256 above all, and an NMI on top of it; notes and headers are looked at where they lie.
 const STACK_SIZE: usize = 64 << 10;

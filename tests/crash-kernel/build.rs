@@ -1,4 +1,4 @@
-//! Hands the linker its script, and the address in it that the runner knows, too.
+//! Passes the linker its script, and the address in it that the runner also knows.
 
 fn main() {
     println!("cargo::rerun-if-changed=kernel.ld");

@@ -20,15 +20,17 @@ const ATTEMPTS: u32 = 8;
 
 /// Replaces the file at `path`, or creates it, with these permission bits.
 ///
-/// The new file is created beside it (`O_CREAT | O_EXCL`, which follows no link), synced, and
+/// The new file is created next to it (`O_CREAT | O_EXCL`, which follows no link), synced, and
 /// renamed. It keeps the group of the old one, so that the same users can read it. Its owner is the
 /// writing user: a file that another user has planted must not stay that user's.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if something other than a regular file is at `path`: a link, a directory or a
-/// device stays as it is. `PermissionDenied` if this user cannot give the new file the group of the
-/// old one. Every other error of the file system. The new file is removed then.
+/// After an error, the new file is removed and the old one unchanged.
+///
+/// - `InvalidInput` if a link, a directory or a device is at `path`
+/// - `PermissionDenied` if this user cannot give the new file the group of the old one
+/// - every other error of the file system
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let old = match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {

@@ -50,7 +50,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A reload failed before the system call.
-    #[error("the reload failed; {aftermath}")]
+    #[error("the reload failed ({aftermath})")]
     Reload {
         /// What is armed now.
         aftermath: Aftermath,

@@ -59,10 +59,11 @@ fn fate(fate: Fate) -> &'static str {
     }
 }
 
-/// In the help, supported options need no heading.
+/// In the help, only options without support need a heading. The text of an ignored option already
+/// says that it has no effect.
 fn heading(of: Fate) -> String {
     match of {
-        Fate::Supported(_) => String::new(),
+        Fate::Supported(_) | Fate::Ignored => String::new(),
         other => format!("{}: ", fate(other)),
     }
 }

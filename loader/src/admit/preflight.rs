@@ -1,7 +1,8 @@
-//! [12] Whether the kernel would take an image, or let go of one, asked before the system call that destroys the armed one.
+//! `[12]` Whether this process may load or unload an image. It is checked before the system call,
+//! which frees the armed image first.
 //!
-//! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and of the lockdown module hold,
-//! as far as user space can see.
+//! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and
+//! of the lockdown module hold, as far as user space can see.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +13,7 @@ use crate::machine::KexecPermission;
 /// Bit of CAP_SYS_BOOT in a capability set (include/uapi/linux/capability.h).
 const CAP_SYS_BOOT: u32 = 22;
 
-/// Why an attempt would be in vain.
+/// Why the system call would fail.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process may not load kernels.
@@ -25,17 +26,17 @@ pub enum Error {
         /// What to do.
         remedy: Remedy,
     },
-    /// Its capabilities are those of a user namespace, which count for nothing here.
+    /// Its capabilities are those of a user namespace, which do not permit loading.
     #[error(
         "this process is in a user namespace, as in an unprivileged container, where CAP_SYS_BOOT does not permit loading \
          a kernel: {}",
         Remedy::Host
     )]
     UserNamespace,
-    /// Loading was switched off.
+    /// Loading was disabled.
     #[error("kernel.kexec_load_disabled is 1, which disables loading and unloading until the next boot: reboot")]
     Disabled,
-    /// Loading was limited.
+    /// The limit of loads is used up.
     #[error("kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) until the next boot; reboot")]
     LimitReached,
     /// The kernel is locked down.
@@ -56,24 +57,24 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// It can be read but not understood.
+    /// A file of /proc is malformed.
     #[error("{} has no line {line} with a number: mount the running kernel's /proc", path.display())]
     Garbled {
         /// The file.
         path: PathBuf,
-        /// Which line.
+        /// The start of the line that is missing.
         line: &'static str,
     },
 }
 
-/// How a process gets CAP_SYS_BOOT.
+/// How to get CAP_SYS_BOOT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// By another user.
+    /// Run as root.
     Root,
-    /// Outside of the container.
+    /// Run outside of the container.
     Host,
-    /// Without what has taken it away.
+    /// Run without the sandbox that took it away.
     Sandbox,
 }
 
@@ -89,22 +90,23 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// What the container managers leave for the programs inside (systemd's "Container Interface",
-/// Podman, Docker).
+/// Files by which container managers mark a container (systemd's "Container Interface", Podman,
+/// Docker).
 const CONTAINER_MARKS: [&str; 4] = ["run/systemd/container", "run/host/container-manager", "run/.containerenv", ".dockerenv"];
 
 fn in_container(root: &Path) -> bool {
     CONTAINER_MARKS.iter().any(|mark| root.join(mark).exists())
 }
 
-/// Whether user ids are those of the machine (user_namespaces(7): the initial namespace maps all of
-/// them to themselves).
+/// Whether this process is outside the initial user namespace, which maps every user id to itself
+/// (user_namespaces(7)).
 fn in_user_namespace(root: &Path) -> bool {
     let map = fs::read_to_string(root.join("proc/self/uid_map"));
     map.is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
 }
 
-/// Refuses when this process lacks CAP_SYS_BOOT. Asked first, because without it /proc/iomem shows no addresses either.
+/// Fails if this process lacks CAP_SYS_BOOT. It is checked first, because without privileges
+/// /proc/iomem hides its addresses as well.
 pub fn privileged(root: &Path) -> Result<(), Error> {
     let path = root.join("proc/self/status");
     let status = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
@@ -122,7 +124,7 @@ pub fn privileged(root: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let (user, bounding) = (field("Uid:", 1, 10)? as u32, field("CapBnd:", 0, 16)?);
-    // What is not in the bounding set, no program can get.
+    // A capability outside the bounding set cannot be gained by any program.
     let remedy = match () {
         () if !has(bounding) || in_container(root) => Remedy::Host,
         () if user == 0 => Remedy::Sandbox,
@@ -131,7 +133,7 @@ pub fn privileged(root: &Path) -> Result<(), Error> {
     Err(Error::NotPrivileged { effective, user, remedy })
 }
 
-/// Refuses when kexec_load(2) is switched off, used up or locked.
+/// Fails if kexec_load(2) is disabled, its limit is used up, or the kernel is locked down.
 pub fn permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error> {
     file_permitted(root, permission)?;
     match permission.lockdown.as_deref() {
@@ -140,7 +142,8 @@ pub fn permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error>
     }
 }
 
-/// Refuses when kexec_file_load(2) is switched off or used up. Lockdown does not forbid it, only unsigned kernels.
+/// Fails if kexec_file_load(2) is disabled, or its limit is used up. Lockdown forbids only unsigned
+/// kernels, not the call.
 pub fn file_permitted(root: &Path, permission: &KexecPermission) -> Result<(), Error> {
     if permission.load_disabled {
         return Err(Error::Disabled);
@@ -153,7 +156,8 @@ pub fn file_permitted(root: &Path, permission: &KexecPermission) -> Result<(), E
     Ok(())
 }
 
-/// Whether a kernel to reboot into can be loaded and unloaded without harm: there is none now, and nobody counts the tries.
+/// Whether [`crate::submit::file::rehearse`] is harmless: no kernel to reboot into is loaded, and
+/// the number of loads is not limited.
 pub fn may_rehearse(root: &Path) -> bool {
     let read = |name: &str| fs::read_to_string(root.join(name)).ok();
     let loaded = read("sys/kernel/kexec/loaded").or_else(|| read("sys/kernel/kexec_loaded"));
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn process_without_cap_sys_boot_is_told_to_be_root() {
+    fn process_without_cap_sys_boot_is_told_to_run_as_root() {
         let error = privileged(status("0000000000000000").path()).unwrap_err().to_string();
         assert!(error.contains("run as root") && error.contains("user 1001"), "{error}");
         assert!(privileged(status(ALL).path()).is_ok());
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn root_without_the_capability_is_sent_where_it_can_be_had() {
+    fn root_without_the_capability_is_told_where_to_get_it() {
         let refusal = |effective, bounding, user, more: &[(&str, &str)]| {
             privileged(process(effective, bounding, user, more).path()).unwrap_err().to_string()
         };
@@ -220,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_of_a_user_namespace_count_for_nothing() {
+    fn capabilities_of_a_user_namespace_do_not_suffice() {
         let map = |map| privileged(process(ALL, ALL, 0, &[("proc/self/uid_map", map)]).path());
         assert!(map("         0          0 4294967295\n").is_ok());
         for rootless in ["         0       1000          1\n", "0 100000 65536\n", "0 1000 1\n1 100000 65536\n", ""] {
@@ -237,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn rehearsal_costs_nobody_a_kernel_or_a_try() {
+    fn rehearsal_costs_no_loaded_kernel_and_no_attempt() {
         let may = |files: &[(&str, &str)]| may_rehearse(root(files).path());
         let limit = "proc/sys/kernel/kexec_load_limit_reboot";
         assert!(may(&[("sys/kernel/kexec_loaded", "0\n")]));
         assert!(may(&[("sys/kernel/kexec/loaded", "0\n"), (limit, "-1\n")]));
         assert!(!may(&[("sys/kernel/kexec_loaded", "1\n")]));
         assert!(!may(&[("sys/kernel/kexec_loaded", "0\n"), (limit, "3\n")]));
-        assert!(!may(&[]), "what is not known is not risked");
+        assert!(!may(&[]), "an unknown state is not risked");
     }
 
     #[test]

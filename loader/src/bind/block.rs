@@ -1,4 +1,5 @@
-//! [8a] Ours: the block is filled in and sealed; leaf table and copy of the elfcorehdr follow the program.
+//! `[8a]` Our purgatory: the block is filled in and sealed. The leaf table and the copy of the
+//! elfcorehdr follow the program.
 
 use digest::{Digest, Engine, Sha256};
 use handoff::Block;
@@ -43,8 +44,8 @@ fn bind(sealed: &Sealed<'_, Program>, engine: Engine) -> Bound {
     let block_at =
         PhysRange::with_len(at + program.handoff(), size_of::<Block>() as u64).expect("inside the purgatory's segment");
     let report_lacks = report_field(described).lacking;
-    let told = ByBlock { block, block_at, settings: *described.settings(), report_lacks };
-    Bound { entry: at + program.entry(), bytes, verification: Verification::ByBlock(Box::new(told)) }
+    let ours = ByBlock { block, block_at, settings: *described.settings(), report_lacks };
+    Bound { entry: at + program.entry(), bytes, verification: Verification::ByBlock(Box::new(ours)) }
 }
 
 /// The seal: SHA-256 of the block without it, then of the leaf table. It is the image's identity.

@@ -1,4 +1,5 @@
-//! [8b] Others': the object is relocated, and told by its symbols what its own loader would tell it.
+//! `[8b]` A foreign purgatory: the object is relocated, and the symbols that its own loader writes
+//! are written.
 
 use digest::Engine;
 
@@ -15,7 +16,8 @@ impl Bind for Foreign {
     }
 }
 
-/// Relocates it and writes its symbols. Of zeroes behind the file there is no need: the kernel brings its own.
+/// Relocates the object and writes its symbols. The zeroes after its bytes are not needed, because
+/// the kernel fills the segment with zeroes.
 fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
     let described = sealed.described();
     let placed = described.placed();
@@ -35,12 +37,12 @@ fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
             console,
         },
     )?;
-    let told = BySymbols {
+    let foreign = BySymbols {
         contract: purgatory.contract(),
         regions: sealed.seals().regions().to_vec(),
         digest: sealed.seals().value(),
         console,
         confidential: described.settings().confidential,
     };
-    Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(told) })
+    Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(foreign) })
 }

@@ -1,7 +1,8 @@
-//! What the loader writes is read by the purgatory's own code, out of a memory made as the kernel makes it.
+//! The purgatory's own code reads what the loader wrote, from memory that is filled as the kernel
+//! does.
 
 mod machines;
-mod foreign; // others' purgatories, read as they read it
+mod foreign; // foreign purgatories, which read their symbols
 
 use handoff::block::ConsoleSettings;
 use handoff::{Block, EngineId, RegionKind, Verdict};
@@ -20,7 +21,8 @@ fn machine() -> Machine {
     crate::machine::example::machine()
 }
 
-/// The crash region after kexec_load(2): bytes, then zeroes (`kimage_load_crash_segment`, kernel/kexec_core.c).
+/// The crash region after kexec_load(2): bytes, then zeroes (`kimage_load_crash_segment`,
+/// kernel/kexec_core.c).
 struct Memory {
     region: PhysRange,
     bytes: Vec<u8>,
@@ -29,7 +31,7 @@ struct Memory {
 impl Memory {
     fn loaded(image: &Image<'_>) -> Self {
         let region = image.crash_region();
-        // What nobody loaded is not zero.
+        // Memory outside of all segments is not zero.
         let mut memory = Self { region, bytes: vec![0xa5; region.len() as usize] };
         for segment in image.segments() {
             let at = memory.offset(segment.range().start());
@@ -206,7 +208,8 @@ fn regions_reach_to_the_end_of_their_segments() {
     let image = crate::build(&request, &machine).unwrap();
     let handoff = received(&image, &request);
     for region in handoff.regions() {
-        // The purgatory's segment holds more than its two regions, all of it sealed or written at crash time.
+        // The purgatory's segment holds more than its two regions, all of it sealed or written at
+        // crash time.
         let whole = image
             .segments()
             .iter()

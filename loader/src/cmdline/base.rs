@@ -1,47 +1,51 @@
-//! [6a] The words that the caller chose for the capture kernel, before the loader adds its own.
+//! `[6a]` The parameters for the capture kernel, before the loader adds its own.
 //!
-//! *On entry* what was asked for: the running kernel's command line again, words from the caller, or
-//! the words that a unified kernel image brings along. *On exit* a [`Base`]. A reused
-//! line has lost the parameters that belong to the running kernel alone ([`super::running_only`]).
-//! Its other words are unchanged and in order, with spaces in place of line feeds and the like. Words
-//! from the caller are all kept as they are.
+//! *On entry*
+//! * the running kernel's command line to reuse, parameters from the caller, or those embedded in a
+//!   unified kernel image.
+//!
+//! *On exit* a [`Base`]:
+//! * a reused line has lost the parameters that only suit the running kernel (`running_only.rs`),
+//!   and has spaces in place of line feeds; its other words are unchanged and in order;
+//! * parameters from the caller are unchanged.
 
 use super::parameter::{is_space, parameters};
 use super::running_only::{Row, Weight, row_of};
 use super::text;
 
-/// The capture kernel's words.
+/// The capture kernel's parameters, before the loader adds its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {
-    /// The line. A kernel's command line may hold any byte but NUL, so it need not be text.
+    /// The line. A kernel's command line can hold any byte except NUL, so it need not be text.
     pub line: Vec<u8>,
-    /// The parameters that were dropped from what is reused, in order.
+    /// The parameters that were dropped from a reused line, in order.
     pub dropped: Vec<Vec<u8>>,
 }
 
 impl Base {
-    /// The words that were asked for: the running kernel's if they are reused, else those that were
-    /// given, else those that the capture kernel's file brings along.
-    pub fn chosen(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Self {
+    /// Chooses the parameters. If `reuse` is set, they are the `running` kernel's, with those
+    /// `given` appended; otherwise those `given`; otherwise those embedded in the capture kernel's
+    /// file.
+    pub fn chosen(running: &[u8], reuse: bool, given: Option<&str>, embedded: Option<&[u8]>) -> Self {
         match given {
-            // The caller cannot take a line feed out of this line, and the kernel separates words
+            // The caller cannot remove a line feed from this line, and the kernel splits words
             // there anyway.
             _ if reuse => {
                 let blank = |byte: u8| byte != b'\t' && byte.is_ascii_control() && is_space(byte);
                 Self::reused(&with_spaces(running, blank), given.unwrap_or_default())
             }
             Some(given) => given.into(),
-            // As systemd's stub does it (`mangle_stub_cmdline`, src/boot/util.c). A NUL stays, and is
-            // refused.
+            // As in systemd's stub (`mangle_stub_cmdline`, src/boot/util.c). A NUL stays, and is
+            // rejected later.
             None => {
                 let blank = |byte: u8| byte != 0 && byte.is_ascii_control();
-                Self::reused(&with_spaces(brought.unwrap_or_default(), blank), "")
+                Self::reused(&with_spaces(embedded.unwrap_or_default(), blank), "")
             }
         }
     }
 
-    /// `line` without the parameters that belong to the running kernel, and with `append` before
-    /// the words of init.
+    /// `line` without the parameters that only suit the running kernel, and with `append` before
+    /// the words for init.
     pub fn reused(line: &[u8], append: &str) -> Self {
         let (words, end) = parameters(line);
         let (kernels, inits) = line.split_at(end);
@@ -71,8 +75,8 @@ impl Base {
         self.dropped.iter().map(|word| text(word)).collect()
     }
 
-    /// The parameters that are unfit for a capture kernel and still there, because the caller gave them.
-    /// Those of one row are together.
+    /// The parameters in the line that do not suit a capture kernel, grouped by row. They are there
+    /// because the caller passed them.
     pub fn unfit(&self) -> Vec<(&'static Row, Vec<String>)> {
         let mut unfit: Vec<(&'static Row, Vec<String>)> = Vec::new();
         for word in parameters(&self.line).0 {

@@ -1,12 +1,14 @@
-//! [6e] The serial console that a command line names, for the purgatory to print on.
+//! `[6e]` The serial console that a command line names. The purgatory prints on the same one.
 //!
-//! *On entry* the capture kernel's command line. *On exit* the first I/O port of the 8250 that the kernel prints on, if it does.
+//! *On entry* the capture kernel's command line. *On exit* the first I/O port of the 8250 that the
+//! kernel prints on, if there is one.
 
 use handoff::block::HIGHEST_CONSOLE_PORT;
 
 use super::parameter::parameters;
 
-/// The first I/O port of the 8250 that the kernel's console or early console is on; of several, the last named, as for /dev/console.
+/// The first I/O port of the 8250 that is the kernel's console or early console. If the line names
+/// several, the last one, as for /dev/console.
 pub(crate) fn console_port(line: impl AsRef<[u8]>) -> Option<u16> {
     let (words, _) = parameters(line.as_ref());
     let text = |bytes| str::from_utf8(bytes).ok();
@@ -30,7 +32,7 @@ fn port_of(name: &str, value: &str) -> Option<u16> {
     }
 }
 
-/// Where the four legacy ports are, by name (`SERIAL_PORT_DFNS`, arch/x86/include/asm/serial.h).
+/// The first I/O port of `ttyS0` to `ttyS3` (`SERIAL_PORT_DFNS`, arch/x86/include/asm/serial.h).
 pub fn legacy_port(device: &str) -> Option<u16> {
     Some(match device {
         "ttyS0" => 0x3f8,
@@ -41,8 +43,9 @@ pub fn legacy_port(device: &str) -> Option<u16> {
     })
 }
 
-/// What follows `serial` or `ttyS` in `earlyprintk=`: `,0xPORT`, or the number of a device, of which the kernel knows two here and takes the
-/// first for any other (`early_serial_init`, arch/x86/kernel/early_printk.c).
+/// Parses the rest after `serial` or `ttyS` in `earlyprintk=`: `,0xPORT`, or a device's number. The
+/// kernel knows two devices here, and uses the first for any other number (`early_serial_init`,
+/// arch/x86/kernel/early_printk.c).
 fn early_port(rest: &str) -> Option<u16> {
     let device = rest.strip_prefix(',').unwrap_or(rest).split(',').next()?;
     if device.starts_with("0x") {
@@ -52,7 +55,7 @@ fn early_port(rest: &str) -> Option<u16> {
     legacy_port(if number == "1" { "ttyS1" } else { "ttyS0" })
 }
 
-/// The first port of a UART, as `0xPORT`.
+/// Parses the first I/O port of a UART, written as `0xPORT`.
 pub fn hexadecimal_port(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("0x")?;
     if digits.starts_with('+') {

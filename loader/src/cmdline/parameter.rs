@@ -1,27 +1,27 @@
-//! [6b] One parameter of a command line, cut out and compared as the kernel does it.
+//! `[6b]` Splits a command line into parameters, and compares their names, as the kernel does.
 //!
-//! *On entry* the bytes of a command line. They need not be text. *On exit* its words, each with
-//! its place, name and value.
+//! *On entry* the bytes of a command line, which need not be text. *On exit* its words, each with
+//! its offset, name and value.
 
-/// What ends the kernel's parameters: everything after it is init's (`parse_args`,
+/// The word that ends the kernel's parameters. Everything after it is for init (`parse_args`,
 /// kernel/params.c).
 const END_OF_PARAMETERS: &[u8] = b"--";
 /// Latin-1's no-break space. The kernel's `isspace` includes it (`_ctype`, lib/ctype.c), although
-/// it is half a letter in UTF-8.
+/// it can be a part of a letter in UTF-8.
 const NO_BREAK_SPACE: u8 = 0xa0;
 
 /// One word of a command line, with the quotes in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word<'a> {
-    /// Where it begins in the line.
+    /// Its offset in the line.
     pub at: usize,
     /// Its bytes.
     pub text: &'a [u8],
 }
 
 impl<'a> Word<'a> {
-    /// The bytes before the first `=`, and those after it. An `=` at the very start separates
-    /// nothing (`next_arg`).
+    /// The bytes before the first `=`, and those after it. An `=` at the very start does not
+    /// separate (`next_arg`).
     fn parts(&self) -> (&'a [u8], Option<&'a [u8]>) {
         let quoted = self.text.strip_prefix(b"\"");
         let text = quoted.unwrap_or(self.text);
@@ -65,7 +65,7 @@ fn underscored(byte: u8) -> u8 {
     if byte == b'-' { b'_' } else { byte }
 }
 
-/// Whether the kernel separates words at this byte.
+/// Whether the kernel splits words at this byte.
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b' ' | NO_BREAK_SPACE)
 }
@@ -87,7 +87,7 @@ fn words(line: &[u8]) -> Vec<Word<'_>> {
     words
 }
 
-/// The kernel's parameters, and where init's part begins with its `--`: at the end of the line if
+/// The kernel's parameters, and the offset of the `--` before init's part; the line's length if
 /// there is none.
 pub(super) fn parameters(line: &[u8]) -> (Vec<Word<'_>>, usize) {
     let mut words = words(line);

@@ -1,11 +1,13 @@
-//! [6d] The one table of parameters that belong to the running kernel, and that a capture kernel
-//! must not get.
+//! `[6d]` The table of parameters that only suit the running kernel. A capture kernel must not get
+//! them.
 //!
-//! They are of three kinds. Their cost grows with the crashed machine, which has gigabytes where
-//! the capture kernel has megabytes. They change which memory is RAM, which the loader's own memory
-//! map decides. Or they serve what the running kernel is for, such as finding bugs in it.
+//! They are of three kinds:
+//! * those whose cost grows with the machine, which has gigabytes where the capture kernel has
+//!   megabytes;
+//! * those that change which memory is RAM, which the loader's memory map decides;
+//! * those that serve the running kernel's purpose, such as finding bugs in it.
 //!
-//! Everything else is passed on. In particular these stay, because a dump may need them:
+//! Everything else is passed on. In particular these stay, because saving the dump may need them:
 //!
 //! | parameter | reason |
 //! | --- | --- |
@@ -13,47 +15,46 @@
 //! | `console=`, `earlyprintk=`, `quiet`, `panic=` | they decide what the user sees, and when the machine restarts |
 //! | `intel_iommu=`, `iommu=`, `pci=`, `efi=` | the machine's devices may need them |
 //! | `nr_cpus=`, `maxcpus=`, `cgroup_disable=`, `numa=off` | they make the capture kernel smaller |
-//! | `oops=panic` | an oops that ends in a restart is better than a capture kernel that hangs |
-//! | `acpi_rsdp=`, `mem_encrypt=` | they hold for every kernel on the machine |
+//! | `oops=panic` | a restart after an oops is better than a capture kernel that hangs |
+//! | `acpi_rsdp=`, `mem_encrypt=` | they apply to every kernel on the machine |
 
 use super::parameter::{Word, same_name};
 
-/// Which values of a parameter make it unfit for a capture kernel.
+/// The values with which a parameter does not suit a capture kernel.
 #[derive(Clone, Copy, Debug)]
 pub enum Values {
-    /// All of them, and none at all.
+    /// Every value, and no value.
     All,
-    /// All but those that turn it off, such as `0`, `off` and `never`.
+    /// Every value except those that turn it off, such as `0`, `off` and `never`.
     On,
-    /// Those of which this holds.
+    /// Values for which this returns true.
     Only(fn(&[u8]) -> bool),
 }
 
-/// What becomes of the dump if the caller gives a parameter.
+/// The effect on the dump if the caller passes a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// Nothing: it needs no advice.
+    /// None. There is no warning.
     Nothing,
     /// The capture kernel has less memory, or takes longer.
     Costs,
-    /// It may be lost or damaged.
+    /// The dump may be lost or damaged.
     Loses,
 }
 
-/// Parameters that have one reason in common.
+/// Parameters with the same reason.
 #[derive(Debug)]
 pub struct Row {
-    /// Their names, with underscores for hyphens. A name that ends in `*` stands for all that begin
-    /// so.
+    /// Their names, with underscores for hyphens. A name that ends in `*` matches every name with
+    /// that prefix.
     pub names: &'static [&'static str],
     /// The values concerned.
     pub values: Values,
-    /// What becomes of the dump if the caller gives one of them.
+    /// The effect on the dump if the caller passes one of them.
     pub weight: Weight,
-    /// What they would do to the capture kernel. Empty if it is nothing.
+    /// Their effect on the capture kernel, as a clause; empty if they have none.
     pub effect: &'static str,
-    /// Where it is known from: another service that drops it, or the kernel's own documentation or
-    /// code.
+    /// The source: another service that drops them, or the kernel's documentation or code.
     pub source: &'static str,
 }
 
@@ -194,7 +195,7 @@ pub(crate) const TABLE: &[Row] = &[
         effect: "the capture kernel tests its memory before it saves the dump",
         source: "kernel-parameters.txt",
     },
-    // What the boot loader of the running kernel said.
+    // Parameters from the running kernel's boot loader.
     Row {
         names: &["BOOT_IMAGE", "splash", "showopts", "abm"],
         values: Values::All,
@@ -309,10 +310,11 @@ pub(crate) const TABLE: &[Row] = &[
     },
 ];
 
-/// Words that turn a parameter off (`kstrtobool`, lib/kstrtox.c, and what single parameters take).
+/// Values that turn a parameter off (`kstrtobool`, lib/kstrtox.c, and the parsers of single
+/// parameters).
 const OFF: [&str; 7] = ["0", "n", "no", "off", "false", "never", "-"];
 
-/// The row that makes this parameter unfit for a capture kernel, if there is one.
+/// The row of this parameter, if there is one.
 pub(super) fn row_of(word: &Word<'_>) -> Option<&'static Row> {
     let name = word.name();
     TABLE.iter().find(|row| row.names.iter().any(|wanted| matches(name, wanted)) && row.values.include(word.value()))

@@ -1,26 +1,26 @@
-//! [6c] Single parameters that the loader looks for in a command line.
+//! `[6c]` Looks up single parameters in a command line.
 
 use super::parameter::{parameters, same_name};
 
-/// Whether the kernel is given the parameter `name`, with a value or without.
+/// Whether the line has the kernel parameter `name`, with or without a value.
 pub fn has_parameter(line: impl AsRef<[u8]>, name: &str) -> bool {
     parameters(line.as_ref()).0.iter().any(|word| same_name(word.name(), name.as_bytes()))
 }
 
-/// The value of the parameter `name`, of several the last, as text.
+/// The value of the kernel parameter `name`, as text. If there are several, the last.
 pub fn value(line: impl AsRef<[u8]>, name: &str) -> Option<String> {
     let (words, _) = parameters(line.as_ref());
     let named = words.iter().rev().filter(|word| same_name(word.name(), name.as_bytes()));
     named.filter_map(|word| word.value()).next().map(super::text)
 }
 
-/// The most CPUs that the kernel will know of, if `nr_cpus=` limits them; of several, the least
-/// counts (`nrcpus`, kernel/smp.c).
+/// The most CPUs that the kernel supports, if `nr_cpus=` limits them. If there are several, the
+/// smallest counts (`nrcpus`, kernel/smp.c).
 pub fn cpu_limit(line: impl AsRef<[u8]>) -> Option<u32> {
     numbers(line.as_ref(), "nr_cpus").into_iter().filter(|&limit| limit > 0).min()
 }
 
-/// Whether the kernel starts no CPU but the one that it begins on; of several `maxcpus=`, the last
+/// Whether the kernel starts no CPU besides the boot CPU. If there are several `maxcpus=`, the last
 /// counts (`maxcpus`, kernel/smp.c).
 pub fn starts_one_cpu(line: impl AsRef<[u8]>) -> bool {
     let line = line.as_ref();

@@ -36,7 +36,7 @@ fn parameters_are_appended_before_those_of_init() {
 }
 
 #[test]
-fn there_is_no_field_for_a_report_that_nobody_makes() {
+fn purgatory_without_reports_gets_no_field() {
     for (base, expected) in [
         ("quiet", "quiet elfcorehdr=0x2f000000"),
         ("", "elfcorehdr=0x2f000000"),
@@ -84,7 +84,7 @@ fn line_that_does_not_even_fit_without_the_report_is_refused_with_both_numbers()
 }
 
 #[test]
-fn bytes_that_are_no_text_are_passed_on_as_they_are() {
+fn bytes_that_are_not_text_are_passed_on_unchanged() {
     let line = compose(b"root=LABEL=\xe9\xff \xc3\xa9=1", CMDLINE_SIZE, 0x1000, None, false).unwrap();
     assert_eq!(line.bytes, b"root=LABEL=\xe9\xff \xc3\xa9=1 elfcorehdr=0x1000\0");
     assert_eq!(text(&line.bytes), "root=LABEL=\\xe9\\xff \u{e9}=1 elfcorehdr=0x1000\0");
@@ -92,7 +92,7 @@ fn bytes_that_are_no_text_are_passed_on_as_they_are() {
 }
 
 #[test]
-fn what_the_kernel_would_misread_is_refused() {
+fn line_that_the_kernel_would_misread_is_refused() {
     let ours = |word: &str, index: usize| Error::Ours { word: word.into(), reason: OURS[index].1 };
     for (base, error) in [
         ("a\0b", Error::Character { character: '\0', at: 1 }),

@@ -1,6 +1,7 @@
-//! [6b] The boot parameters: the page in which a boot loader tells a kernel where everything is, and the setup_data behind it.
+//! `[6b]` The boot parameters: the page in which a boot loader tells a kernel where everything is,
+//! and the setup_data after it.
 //!
-//! *On entry:* every other segment has its place. *On exit:* one segment,
+//! *On entry* every other segment has its place. *On exit* one segment:
 //!
 //! ```text
 //! ┌────────────────────┬──────────┬──────────┬────────────────────┬─────┐
@@ -9,8 +10,9 @@
 //! └────────────────────┴──────────┴──────────┴────────────────────┴─────┘
 //! ```
 //!
-//! Everything not named here stays zero, as boot.rst asks: a page that merely copies the file carries `sentinel` = 0xff, at which the
-//! kernel throws away half of it (`sanitize_boot_params`, arch/x86/include/asm/bootparam_utils.h).
+//! All other fields stay zero, as boot.rst requires. If the page were a copy of the file, its
+//! `sentinel` would be 0xff, and the kernel would clear half of it (`sanitize_boot_params`,
+//! arch/x86/include/asm/bootparam_utils.h).
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -28,35 +30,39 @@ mod segment;
 use crate::kernel::uapi::{BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData};
 use segment::Segment;
 
-/// Kexec's number among boot loaders, version 0 (boot.rst, "type_of_loader"). With 0 the kernel ignores the initrd.
+/// Kexec's number among boot loaders, version 0 (boot.rst, "type_of_loader"). With 0 the kernel
+/// ignores the initrd.
 const TYPE_OF_LOADER_KEXEC: u8 = 0xd0;
-/// "A 64-bit kernel was entered by a 64-bit boot loader" (boot.rst, "EFI_LOADER_SIGNATURE" in arch/x86/include/asm/efi.h).
+/// "A 64-bit kernel was entered by a 64-bit boot loader" (boot.rst, "EFI_LOADER_SIGNATURE" in
+/// arch/x86/include/asm/efi.h).
 const EFI64_LOADER_SIGNATURE: [u8; 4] = *b"EL64";
-/// Fewest entries of a memory map that Linux up to 6.12 believes (`append_e820_table`, arch/x86/kernel/e820.c).
+/// Fewest entries of a memory map that Linux up to 6.12 accepts (`append_e820_table`,
+/// arch/x86/kernel/e820.c).
 const LEAST_E820_ENTRIES: usize = 2;
 
-/// What goes into the segment.
+/// Everything that decides the segment's content.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inputs<'a> {
     /// The machine.
     pub machine: &'a Machine,
-    /// What was asked for.
+    /// The request.
     pub request: &'a Request,
     /// The capture kernel.
     pub kernel: &'a CaptureKernel<'a>,
-    /// Where the segment will lie.
+    /// Physical address of the segment.
     pub at: u64,
-    /// Where the command line will lie.
+    /// The command line's segment.
     pub command_line: PhysRange,
-    /// Where the initial RAM disk will lie, its file bytes only.
+    /// The initrd's bytes, not its whole pages.
     pub initrd: Option<PhysRange>,
-    /// The whole segment of the elfcorehdr.
+    /// The elfcorehdr's segment.
     pub elfcorehdr: PhysRange,
-    /// The region in which all of it must lie.
+    /// The region that must contain everything.
     pub crash_region: PhysRange,
 }
 
-/// Bytes to give the segment before anything has its place: at least as many as [`build`] will return, whole pages.
+/// The segment's length, in whole pages, before anything has its place. [`build`] returns at most
+/// as many bytes.
 pub(crate) fn segment_len(machine: &Machine, request: &Request) -> u64 {
     // The elfcorehdr's hole splits at most one range in two.
     let entries = e820::entries(machine, None).len() + 1;
@@ -70,19 +76,21 @@ pub(crate) fn segment_len(machine: &Machine, request: &Request) -> u64 {
     align_up(len as u64, handoff::PAGE_SIZE).expect("far from 2^64")
 }
 
-/// Whether the capture kernel gets to use EFI runtime services: firmware left some, nobody asked to do without, the running kernel was
-/// itself booted through the 64-bit EFI protocol, and the capture kernel can take over what another kernel has mapped.
+/// Whether the capture kernel gets EFI runtime services. All of these must hold:
+/// * the firmware left runtime services, and the request does not withhold them;
+/// * the running kernel was booted through the 64-bit EFI protocol;
+/// * the capture kernel can use services that another kernel has already mapped (XLF_EFI_KEXEC).
 pub(crate) fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureKernel<'_>) -> bool {
     efi_to_pass(machine, request, kernel).is_some()
 }
 
-/// Where the ACPI RSDP is, if the running kernel knows.
+/// Physical address of the ACPI RSDP, if the running kernel knows it.
 pub(crate) fn acpi_rsdp(machine: &Machine) -> Option<u64> {
-    let told = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
-    [told, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
+    let passed = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
+    [passed, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
 }
 
-/// The segment's bytes; memory behind them, up to [`segment_len`], is zero.
+/// The segment's bytes. The memory after them, up to [`segment_len`], is zero.
 pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     let &Inputs { machine, request, kernel, at, command_line, initrd, elfcorehdr, crash_region } = inputs;
     if machine.cpu.la57 && kernel.xloadflags & XLF_5LEVEL == 0 {
@@ -102,14 +110,14 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     header.ok_or(Error::SetupHeader { len: kernel.setup_header.len() })?.copy_from_slice(&kernel.setup_header);
 
     params.hdr.type_of_loader = TYPE_OF_LOADER_KEXEC;
-    // No bit of it concerns a kernel that is entered in 64-bit mode.
+    // None of its bits matter to a kernel that is entered in 64-bit mode.
     params.hdr.loadflags = 0;
     (params.hdr.cmd_line_ptr, params.ext_cmd_line_ptr) = split(command_line.start());
     let initrd_span = initrd.map_or((0, 0), |range| (range.start(), range.len()));
     (params.hdr.ramdisk_image, params.ext_ramdisk_image) = split(initrd_span.0);
     (params.hdr.ramdisk_size, params.ext_ramdisk_size) = split(initrd_span.1);
 
-    // What only the firmware or the first boot loader knew.
+    // Facts that only the firmware or the first boot loader knew.
     params.screen_info = running.screen_info;
     params.screen_info.ext_mem_k = 0.into();
     params.acpi_rsdp_addr = U64::new(acpi_rsdp(machine).unwrap_or(0));
@@ -144,12 +152,13 @@ fn running(machine: &Machine) -> Result<&BootParams, Error> {
     BootParams::ref_from_bytes(&machine.boot_params).map_err(|_| Error::Running { len: machine.boot_params.len() })
 }
 
-/// Low and high half, for the fields that grew a second one above 4 GiB.
+/// The low and high half of an address, for fields that have a second one for addresses above 4
+/// GiB.
 fn split(value: u64) -> (U32, U32) {
     (U32::new(value as u32), U32::new((value >> 32) as u32))
 }
 
-/// The memory map: what fits the page, and the rest.
+/// The memory map: the entries that fit the page, and the rest.
 fn memory_map(machine: &Machine, elfcorehdr: PhysRange) -> Result<(Vec<BootE820Entry>, Vec<BootE820Entry>), Error> {
     let entry = |entry: e820::Entry| BootE820Entry {
         addr: U64::new(entry.range.start()),
@@ -170,8 +179,9 @@ fn efi_to_pass<'a>(machine: &'a Machine, request: &Request, kernel: &CaptureKern
     (booted_by_efi && kernel.xloadflags & XLF_EFI_KEXEC != 0).then_some(efi)
 }
 
-/// The running kernel's, with the runtime map in place of the full one: the capture kernel's KASLR would take the conventional memory of
-/// the full one for free, and decompress itself over the dump (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
+/// The running kernel's EFI information, with the runtime map in place of the full memory map. With
+/// the full map, the capture kernel's KASLR would treat the crashed kernel's memory as free and
+/// decompress itself over the dump (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
 fn efi_info(running: &EfiInfo, map_at: u64, map_len: usize) -> EfiInfo {
     let (efi_memmap, efi_memmap_hi) = split(map_at);
     let efi_memmap_size = U32::new(map_len as u32);
@@ -190,7 +200,8 @@ fn efi_descriptor(descriptor: &crate::machine::EfiMemoryDescriptor) -> EfiMemory
     }
 }
 
-/// What SetVirtualAddressMap has turned into virtual addresses in the system table, and must be told by hand.
+/// Addresses that SetVirtualAddressMap turned into virtual ones in the system table, so that the
+/// physical ones must be passed here.
 fn efi_tables(efi: &Efi) -> EfiSetupData {
     EfiSetupData {
         fw_vendor: U64::new(efi.fw_vendor),
@@ -204,7 +215,7 @@ fn efi_tables(efi: &Efi) -> EfiSetupData {
 /// Why there are no boot parameters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The capture kernel would be entered with page tables that it does not know.
+    /// The capture kernel does not support the page tables with which it would be entered.
     #[error(
         "the running kernel uses five levels of page tables, but this capture kernel cannot be entered with them \
          (xloadflags {xloadflags:#06x} lack XLF_5LEVEL): use one built with CONFIG_X86_5LEVEL, or boot the running kernel \
@@ -214,43 +225,43 @@ pub enum Error {
         /// `xloadflags`.
         xloadflags: u16,
     },
-    /// A part was placed where it cannot be.
+    /// A segment is outside the crash region.
     #[error("the {name} at {range} is outside the crash region {crash_region}: {REPORT_IT}")]
     Outside {
-        /// Which part.
+        /// The segment's name.
         name: &'static str,
-        /// Where it was placed.
+        /// Its range.
         range: PhysRange,
-        /// Where it must lie.
+        /// The region that must contain it.
         crash_region: PhysRange,
     },
     /// The segment was placed at the end of the address space.
     #[error("the boot parameters at {at:#x} do not fit below the end of the address space: {REPORT_IT}")]
     Wraps {
-        /// Where.
+        /// Its physical address.
         at: u64,
     },
     /// The setup header does not fit `struct boot_params`.
     #[error("the capture kernel's setup header of {len} bytes does not fit struct boot_params: copy the kernel again")]
     SetupHeader {
-        /// Its length.
+        /// Its length in bytes.
         len: usize,
     },
-    /// The running kernel's `struct boot_params` is of wrong size.
+    /// The running kernel's `struct boot_params` has the wrong size.
     #[error("the running kernel's struct boot_params has {len} bytes instead of 4096: if this is a snapshot, take it again")]
     Running {
-        /// Its length.
+        /// Its length in bytes.
         len: usize,
     },
-    /// The memory map is too short to be believed.
+    /// The memory map has fewer entries than kernels accept.
     #[error(
         "the capture kernel's memory map would have {entries} range(s), but kernels ignore a map with fewer than {least}: \
          /proc/iomem shows no RAM below 1 MiB; if this is a snapshot, take it again"
     )]
     MemoryMap {
-        /// How many.
+        /// How many entries it has.
         entries: usize,
-        /// How many it takes.
+        /// The fewest that kernels accept.
         least: usize,
     },
 }

@@ -1,12 +1,16 @@
-//! [6c] The elfcorehdr: program headers that tell the capture kernel what of the crashed machine's memory there is to dump.
+//! `[6c]` The elfcorehdr: ELF program headers that tell the capture kernel which memory of the
+//! crashed machine to dump.
 //!
-//! In the layout of the kernel's own `crash_prepare_elf64_headers` (kernel/crash_core.c), because the kernel rewrites the segment
-//! in that layout on every CPU or memory hot (un)plug, and the dump should not depend on whether it has:
+//! It has the layout of the kernel's own `crash_prepare_elf64_headers` (kernel/crash_core.c). The
+//! kernel rewrites the segment in that layout on every CPU or memory hotplug event, and the dump
+//! must not depend on whether it did:
 //!
-//! * one PT_NOTE per CPU, then one for VMCOREINFO; `merge_note_headers_elf64` (fs/proc/vmcore.c) needs all of them first and together;
+//! * one PT_NOTE per CPU, then one for VMCOREINFO. `merge_note_headers_elf64` (fs/proc/vmcore.c)
+//!   needs them first and together;
 //! * one PT_LOAD for the kernel's text, by its link-time mapping;
-//! * one PT_LOAD per range of System RAM, ascending, without the low 1 MiB, in which the kernel keeps nothing of value
-//!   (`reserve_real_mode`, arch/x86/realmode/init.c), and without memory that the capture kernel itself runs in.
+//! * one PT_LOAD per range of System RAM, ascending. The low 1 MiB is left out, because the kernel
+//!   keeps nothing worth dumping there (`reserve_real_mode`, arch/x86/realmode/init.c), as is the
+//!   memory of the capture kernel itself.
 
 use object::elf::{
     ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_CORE, EV_CURRENT, FileHeader64, Ident, PF_R, PF_W, PF_X,
@@ -24,16 +28,18 @@ pub(crate) const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
 pub(crate) const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
 const _: () = assert!(EHDR_LEN == 64 && PHDR_LEN == 56);
 
-/// From this number of program headers on, `e_phnum` does not hold it, and fs/proc/vmcore.c does not look elsewhere (`PN_XNUM`).
+/// The first number of program headers that does not fit `e_phnum`. fs/proc/vmcore.c does not
+/// support the extension for it (`PN_XNUM`).
 const PHNUM_LIMIT: usize = 0xffff;
 /// Program headers besides those of CPUs and RAM: VMCOREINFO and the kernel's text.
 pub const FIXED_PHDRS: u64 = 2;
 
-/// Bytes to give the elfcorehdr's segment.
+/// The length of the elfcorehdr's segment, in whole pages.
 ///
-/// With `hotplug` the kernel will rewrite it for as many CPUs and ranges as it can ever have, and says how much that takes, although
-/// without the ELF header itself (`arch_crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c). It compares page-rounded sizes.
-pub(crate) fn memsz(machine: &Machine, hotplug: bool) -> u64 {
+/// With `hotplug`, the kernel rewrites the segment for as many CPUs and ranges as the machine can
+/// ever have. It reports how many bytes that needs, without the ELF header
+/// (`arch_crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c), and compares page-rounded sizes.
+pub(crate) fn segment_len(machine: &Machine, hotplug: bool) -> u64 {
     let phdrs =
         u64::from(machine.possible_cpus).max(machine.crash_notes.len() as u64) + FIXED_PHDRS + dumped(machine).len() as u64;
     let own = EHDR_LEN as u64 + phdrs * PHDR_LEN as u64;
@@ -41,7 +47,7 @@ pub(crate) fn memsz(machine: &Machine, hotplug: bool) -> u64 {
     align_up(own.max(kernels), handoff::PAGE_SIZE).unwrap_or(u64::MAX)
 }
 
-/// The header for the machine as it is now.
+/// The elfcorehdr's bytes for the machine as it is now.
 pub fn build(machine: &Machine) -> Result<Vec<u8>, Error> {
     let mut phdrs: Vec<ProgramHeader64<LittleEndian>> = Vec::new();
     let mut cpus: Vec<CrashNotes> = machine.crash_notes.clone();
@@ -69,7 +75,7 @@ pub fn capacity(len: u64) -> u64 {
     len.saturating_sub(EHDR_LEN as u64) / PHDR_LEN as u64
 }
 
-/// Bytes of a segment that the kernel can keep current, as it says itself.
+/// The length of a segment that the kernel can keep up to date, as the kernel reports it.
 pub fn kernels_len(machine: &Machine) -> Option<u64> {
     Some(machine.elfcorehdr_size?.saturating_add(EHDR_LEN as u64))
 }
@@ -114,7 +120,8 @@ fn load(range: PhysRange, virt: u64) -> ProgramHeader64<LittleEndian> {
     phdr(PT_LOAD, PF_R | PF_W | PF_X, range, virt)
 }
 
-/// fs/proc/vmcore.c takes `p_offset` for the physical address; `p_paddr` repeats it for the tools that read the dump.
+/// fs/proc/vmcore.c uses `p_offset` as the physical address. `p_paddr` repeats it for the tools
+/// that read the dump.
 fn phdr(kind: ProgramType, flags: ProgramFlags, range: PhysRange, virt: u64) -> ProgramHeader64<LittleEndian> {
     ProgramHeader64 {
         p_type: U32::new(LittleEndian, kind),
@@ -128,7 +135,7 @@ fn phdr(kind: ProgramType, flags: ProgramFlags, range: PhysRange, virt: u64) -> 
     }
 }
 
-/// Why there is no header for this machine.
+/// Why there is no elfcorehdr for this machine.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// More program headers than `e_phnum` can count.
@@ -137,12 +144,12 @@ pub enum Error {
          {limit}: boot the running kernel with fewer CPUs (nr_cpus=)"
     )]
     TooMany {
-        /// How many.
+        /// How many program headers are needed.
         phdrs: usize,
-        /// How many would be too many.
+        /// The first number that is too large.
         limit: usize,
     },
-    /// The kernel's text wraps around.
+    /// The kernel's text exceeds the address space.
     #[error(
         "/proc/kcore puts {len:#x} bytes of kernel text at physical {start:#x}, beyond the end of the address space: if \
          this is a snapshot, take it again"
@@ -153,7 +160,7 @@ pub enum Error {
         /// Its length.
         len: u64,
     },
-    /// A range of RAM lies beyond the direct map.
+    /// A range of RAM does not fit the direct map.
     #[error(
         "System RAM {range} does not fit above {page_offset:#x}, where /proc/kcore says that the direct map begins: if \
          this is a snapshot, take it again"
@@ -233,16 +240,16 @@ mod tests {
     fn segment_holds_what_the_kernel_will_write_and_what_is_written_now() {
         let mut machine = example::machine();
         // 64 + 917616 bytes of Debian's kernel; 64 + 56 * (4 CPUs + 2 + 5 ranges) of our own.
-        assert_eq!(memsz(&machine, true), 921_600);
-        assert_eq!(memsz(&machine, false), 4096);
+        assert_eq!(segment_len(&machine, true), 921_600);
+        assert_eq!(segment_len(&machine, false), 4096);
         machine.elfcorehdr_size = None;
-        assert_eq!(memsz(&machine, true), 4096);
+        assert_eq!(segment_len(&machine, true), 4096);
         // The kernel's figure leaves out the 64 bytes of the ELF header.
         machine.elfcorehdr_size = Some(8192 - 63);
-        assert_eq!(memsz(&machine, true), 12288);
+        assert_eq!(segment_len(&machine, true), 12288);
         machine.elfcorehdr_size = Some(56);
         machine.possible_cpus = 8192;
-        assert_eq!(memsz(&machine, true), (64 + 56 * (8192 + 2 + 5_u64)).next_multiple_of(4096));
+        assert_eq!(segment_len(&machine, true), (64 + 56 * (8192 + 2 + 5_u64)).next_multiple_of(4096));
     }
 
     #[test]
@@ -280,7 +287,7 @@ mod tests {
             machine.crash_regions = vec![span(crash)];
             machine.crash_cma = Some(vec![span(cma)]);
             let bytes = build(&machine).unwrap();
-            prop_assert!(bytes.len() as u64 <= memsz(&machine, false));
+            prop_assert!(bytes.len() as u64 <= segment_len(&machine, false));
             let loads: Vec<_> = table(&bytes)[4..].iter().map(|row| row.1).collect();
             prop_assert!(loads.windows(2).all(|pair| pair[0].end() < pair[1].start()));
             for address in (0..600 * UNIT).step_by(UNIT as usize) {

@@ -1,6 +1,8 @@
-//! What an elfcorehdr lists: the memory and the CPUs that a dump would have, whoever wrote it last, the loader or the kernel.
+//! The memory and the CPUs that an elfcorehdr lists, which are those that a dump would have. It
+//! does not matter whether the loader or the kernel wrote it.
 //!
-//! *On entry* a machine, or the header's bytes. *On exit* two lists that can be compared: what is there, and what would be dumped.
+//! *On entry* a machine, or the header's bytes. *On exit* a [`Listing`], which can be compared with
+//! the memory and the CPUs that are present.
 
 use std::path::Path;
 use std::thread;
@@ -16,11 +18,12 @@ use crate::image::SpanSummary;
 use crate::machine::{self, CrashNotes, Machine, Present};
 use crate::phys::{PhysRange, merged, subtract};
 
-/// Where the kernel's own image is mapped and everything above (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+/// Lowest virtual address of the kernel's own image (`__START_KERNEL_map`,
+/// arch/x86/include/asm/page_64_types.h).
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
-/// How often a header is read until it is the same twice, and how long to wait in between: the kernel may be rewriting it, which
-/// takes less than a millisecond.
+/// How often a header is read until two readings are equal, and the pause. The kernel may be
+/// rewriting it, which takes less than a millisecond.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -33,24 +36,25 @@ pub struct Listing {
     pub notes: Vec<u64>,
 }
 
-/// What is there and not listed, or listed and not there.
+/// CPUs and memory that are present but not listed, or listed but not present.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Memory that would be missing from a dump.
+    /// Memory that was added, and would be missing from a dump.
     pub memory_came: Vec<PhysRange>,
-    /// Memory that a reader of the dump would look for in vain.
+    /// Memory that was removed, and that the dump would claim to have.
     pub memory_left: Vec<PhysRange>,
-    /// CPUs whose registers would be missing.
+    /// CPUs that were added, whose registers would be missing.
     pub cpus_came: Vec<u32>,
 }
 
 impl Listing {
-    /// What a header for this machine lists.
+    /// The listing of a header for this machine.
     pub fn of(machine: &Machine) -> Self {
         Self::new(&elfcorehdr::dumped(machine), machine.crash_notes.iter().map(|notes| notes.range.start()).collect())
     }
 
-    /// What a header lists that the kernel makes of what is there.
+    /// The listing of a header that the kernel would write for the CPUs and memory that are
+    /// present.
     pub fn of_present(present: &Present) -> Self {
         Self::new(&present.memory, present.cpus.iter().map(|notes| notes.range.start()).collect())
     }
@@ -59,7 +63,7 @@ impl Listing {
         Self { memory: memory.iter().copied().map(SpanSummary::from).collect(), notes }
     }
 
-    /// Reads an elfcorehdr; `None` if it is none, or is being written.
+    /// Parses an elfcorehdr; `None` if the bytes are not one, or are being rewritten.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let header = FileHeader64::<LittleEndian>::parse(bytes).ok()?;
         let is_core = header.e_type.get(LittleEndian) == ET_CORE && header.e_machine.get(LittleEndian) == EM_X86_64;
@@ -71,8 +75,9 @@ impl Listing {
         Some(Self::new(&merged(ranges.collect::<Option<_>>()?), notes))
     }
 
-    /// Reads the elfcorehdr that begins at this physical address of the live machine, through /proc/kcore. `None` where that cannot be read
-    /// (lockdown=confidentiality), where there is none, or where it changes all the time.
+    /// Reads the elfcorehdr at this physical address of the live machine, through /proc/kcore.
+    /// `None` if /proc/kcore cannot be read (lockdown=confidentiality), if there is no elfcorehdr,
+    /// or if it keeps changing.
     pub fn read(root: &Path, elfcorehdr: u64) -> Option<Self> {
         let mut last = None;
         for _ in 0..TRIES {
@@ -88,7 +93,8 @@ impl Listing {
         None
     }
 
-    /// How what is there differs from what is listed. CPUs that left are no difference: their notes stay where they were, and empty.
+    /// The difference between the listing and the machine. Removed CPUs are no difference: their
+    /// notes stay in place, and empty.
     pub fn difference(&self, present: &Present) -> Difference {
         let span = |span: &SpanSummary| PhysRange::with_len(span.start, span.len);
         let listed: Vec<PhysRange> = self.memory.iter().filter_map(span).collect();
@@ -122,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn header_of_the_loader_lists_what_is_there() {
+    fn header_of_the_loader_lists_the_present_machine() {
         let machine = example::machine();
         let listing = Listing::parse(&elfcorehdr::build(&machine).unwrap()).unwrap();
         assert_eq!(listing.memory, Listing::of(&machine).memory);
@@ -132,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_or_cpu_that_came_makes_another_list_and_a_clock_measured_again_does_not() {
+    fn added_memory_or_cpu_changes_the_listing_and_a_new_clock_does_not() {
         let machine = example::machine;
         let measured_again = Machine { total_ram: 7, ..machine() };
         assert_eq!(Listing::of(&measured_again), Listing::of(&machine()));
@@ -146,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn second_mapping_of_the_kernels_text_is_no_memory_of_its_own() {
+    fn second_mapping_of_the_kernels_text_is_not_listed_as_memory() {
         let mut machine = example::machine();
         machine.kcore.text_phys = 0x9_0000_0000;
         let listing = Listing::parse(&elfcorehdr::build(&machine).unwrap()).unwrap();
@@ -154,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_and_what_left_is_told_apart() {
+    fn added_and_removed_memory_and_cpus_are_distinguished() {
         let listing = Listing::of(&example::machine());
         let mut present = present();
         let gone = present.memory.pop().unwrap();
@@ -167,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_elfcorehdr_lists_nothing() {
+    fn bytes_other_than_an_elfcorehdr_list_nothing() {
         let sound = elfcorehdr::build(&example::machine()).unwrap();
         // The magic number, the file's type, the number of program headers.
         for (at, byte) in [(0, 0), (16, 2), (56, 0)] {

@@ -1,4 +1,4 @@
-//! Which file the user named: two files are told apart by what the file system says of them.
+//! Which file was read. A file that was replaced or changed has another identity.
 
 use std::fs;
 use std::io;
@@ -7,28 +7,28 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Which file it was.
+/// A file's path and metadata at the time it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileIdentity {
-    /// Its path. Text, as in the record.
+    /// Its path, as text.
     pub path: String,
-    /// Device and inode number.
+    /// Device number and inode number.
     pub inode: (u64, u64),
-    /// Bytes.
+    /// Its length in bytes.
     pub len: u64,
-    /// When its content was changed: seconds since 1970 and nanoseconds.
+    /// Last change of its content (mtime): seconds since 1970, and nanoseconds.
     pub modified: (i64, i64),
-    /// When it was changed in any way; unlike the other, nobody can set it.
+    /// Last change of content or metadata (ctime), in the same units. Programs cannot set it.
     pub changed: (i64, i64),
 }
 
 impl FileIdentity {
-    /// Of the file that is there now.
+    /// The identity of the file that is at `path` now.
     pub fn of(path: &Path) -> io::Result<Self> {
         Ok(Self::new(path, &fs::metadata(path)?))
     }
 
-    /// Of a file that is open.
+    /// The identity of an open file, from its metadata.
     pub fn new(path: &Path, metadata: &fs::Metadata) -> Self {
         Self {
             path: path.display().to_string(),

@@ -1,18 +1,19 @@
-//! [2d] The initial RAM disk: whether the capture kernel would unpack it.
+//! `[0c]` Whether the capture kernel would unpack a file as its initrd.
 //!
-//! *On entry* the file's bytes. *On exit* they begin as the kernel asks of an initramfs
-//! (`unpack_to_rootfs`, init/initramfs.c), or an error says what they are instead. The rest is
-//! not looked at: an archive that is cut short makes the capture kernel panic.
+//! *On entry* the file's bytes. *On exit* they begin as the kernel requires of an initramfs
+//! (`unpack_to_rootfs`, init/initramfs.c), or an error says what they are instead.
+//!
+//! The rest is not checked. A truncated archive makes the capture kernel panic.
 
 use std::path::{Path, PathBuf};
 
-/// Headers of a cpio archive (`do_header`, init/initramfs.c).
+/// Magic numbers of cpio archives (`do_header`, init/initramfs.c).
 const CPIO: [&[u8]; 2] = [b"070701", b"070702"];
-/// A header must begin at a multiple of this after zeroes.
+/// After zeroes, an archive must begin at a multiple of this.
 const CPIO_ALIGNMENT: usize = 4;
 
-/// The compressions that Linux knows, if it was built with them (`compressed_formats`,
-/// lib/decompress.c). The one of lz4 is its legacy format.
+/// Magic numbers of the compressions that Linux can be built with (`compressed_formats`,
+/// lib/decompress.c). For lz4 it is the legacy format.
 const COMPRESSED: [[u8; 2]; 8] = [
     [0x1f, 0x8b], // gzip
     [0x1f, 0x9e], // gzip, older
@@ -24,7 +25,7 @@ const COMPRESSED: [[u8; 2]; 8] = [
     [0x28, 0xb5], // zstd
 ];
 
-/// What an initrd that is none begins like: signature, what it is, what to do.
+/// Files that are passed as an initrd by mistake: signature, and what the file is.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"\x7fELF", "an ELF file (ELF magic, 7f 45 4c 46), perhaps a kernel or a program"),
     (b"MZ", "a kernel or an EFI program; pass a kernel with --kernel"),
@@ -35,7 +36,7 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"!<arch>\n", "an ar archive, like a Debian package"),
 ];
 
-/// Why a file is no initrd.
+/// A file that is not an initrd.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} cannot be the initrd: it is {found}; use a cpio archive, plain or compressed by gzip, bzip2, xz, lzma, lzo, lz4 \
@@ -45,11 +46,11 @@ const OTHERS: &[(&[u8], &str)] = &[
 pub struct Error {
     /// The file.
     pub path: PathBuf,
-    /// What it is.
+    /// What it is instead.
     pub found: &'static str,
 }
 
-/// Refuses what the capture kernel would not unpack.
+/// Rejects bytes that the capture kernel would not unpack. `path` is for the message.
 pub(crate) fn check(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if begins_an_initramfs(bytes) {
         return Ok(());
@@ -64,7 +65,7 @@ pub(crate) fn check(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Err(Error { path: path.to_owned(), found })
 }
 
-/// Zeroes before the archive are skipped, as the kernel does.
+/// The kernel skips zeroes before the archive, so they are skipped here.
 fn begins_an_initramfs(bytes: &[u8]) -> bool {
     let zeroes = bytes.iter().take_while(|&&byte| byte == 0).count();
     let rest = &bytes[zeroes..];
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_that_the_kernel_unpacks_is_taken() {
+    fn every_format_that_the_kernel_unpacks_is_accepted() {
         for magic in CPIO.into_iter().chain(COMPRESSED.iter().map(<[u8; 2]>::as_slice)) {
             assert_eq!(checked(&[magic, b" and more"].concat()), Ok(()), "{magic:x?}");
             assert_eq!(checked(&[&[0; 512], magic, b" and more"].concat()), Ok(()), "{magic:x?} after zeroes");
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_would_not_unpack_is_refused_by_what_it_is() {
+    fn file_that_the_kernel_would_not_unpack_is_rejected_with_its_format() {
         for (bytes, word) in [
             (&b""[..], "empty"),
             (&[0; 4096], "zeroes"),

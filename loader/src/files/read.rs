@@ -1,8 +1,11 @@
-//! [0a] A file that the user names: opened once, measured, then read as it was at one moment.
+//! `[0a]` Reads a file as it was at one moment.
 //!
-//! *On entry* a path. *On exit* bytes that the file held from the first to the last look at it,
-//! with the identity of exactly that file; or an error that says what the path leads to, which
-//! limit the file exceeds, or that it changes while it is read.
+//! *On entry* a path. *On exit*
+//! * bytes that the file held during the whole reading;
+//! * the identity of exactly that file.
+//!
+//! It fails if the path leads to something else than a file, if the file exceeds a limit, or if the
+//! file keeps changing.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
@@ -15,59 +18,58 @@ use crate::files::identity::FileIdentity;
 use crate::request::InputFile;
 use crate::submit::writers;
 
-/// How often a file that changes is read, and how long to wait before the next try. Together half a
-/// second: a file that another program writes for longer is better read when that program has
-/// ended.
+/// How often a file that changes is read, and the pause before the next attempt: half a second in
+/// all. If another program writes the file for longer, the user should wait for that program.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refuses.
+    /// The system refuses to open or read it.
     #[error("cannot read the {what} {}", path.display())]
     Io {
-        /// What it should be.
+        /// Its purpose, such as `initrd`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It is no file.
+    /// It is neither a regular file nor a block device.
     #[error("the {what} {} is {kind}: name a regular file", path.display())]
     Kind {
-        /// What it should be.
+        /// Its purpose, such as `initrd`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
-        /// What it is.
+        /// What it is instead.
         kind: &'static str,
     },
-    /// It has more bytes than can be of use.
+    /// It has more bytes than can be used.
     #[error(
         "the {what} {} is too large: it has {len} bytes ({} MiB), and the limit is {limit} bytes ({} MiB); use a smaller \
          file",
         path.display(), len >> 20, limit >> 20
     )]
     TooLarge {
-        /// What it should be.
+        /// Its purpose, such as `initrd`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
-        /// Its length.
+        /// Its length in bytes.
         len: u64,
-        /// The most that is read.
+        /// The most bytes that are read.
         limit: u64,
     },
-    /// It does not stay as it is.
+    /// It changed during every attempt to read it.
     #[error(
         "the {what} {} changed during each of {TRIES} attempts to read it: wait until it is written, then try again",
         path.display()
     )]
     Changing {
-        /// What it should be.
+        /// Its purpose, such as `initrd`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
@@ -78,7 +80,7 @@ pub enum Error {
         path.display()
     )]
     BeingWritten {
-        /// What it should be.
+        /// Its purpose, such as `initrd`.
         what: &'static str,
         /// Its path.
         path: PathBuf,
@@ -86,16 +88,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the file has fewer bytes than it had when it was measured.
+    /// Whether the file became shorter after it was measured.
     fn is_end_of_file(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == ErrorKind::UnexpectedEof)
     }
 }
 
-/// How many of a file's first bytes are wanted; `None` for all of them.
+/// How many bytes to read from a file's start; `None` for all of them.
 pub type Wanted = fn(&Opened) -> Result<Option<u64>, Error>;
 
-/// Of a file that is wanted whole.
+/// The [`Wanted`] of a file that is read whole.
 pub fn all(_: &Opened) -> Result<Option<u64>, Error> {
     Ok(None)
 }
@@ -105,13 +107,13 @@ pub fn all(_: &Opened) -> Result<Option<u64>, Error> {
 pub struct Content {
     /// Its path and bytes.
     pub input: InputFile,
-    /// Which file they are of.
+    /// Which file it was.
     pub identity: FileIdentity,
-    /// The descriptor that they were read from.
+    /// The open file that they were read from.
     pub file: File,
 }
 
-/// A file that is open, of which nothing has been read yet.
+/// An open file whose length is known.
 #[derive(Debug)]
 pub struct Opened {
     what: &'static str,
@@ -122,17 +124,17 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a regular file or a block device. `what` is its name in messages.
+    /// Opens a regular file or a block device. `what` is its purpose in messages, such as `initrd`.
     pub fn new(what: &'static str, path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Io { what, path: path.to_owned(), source };
-        // Asked before it is opened: to open a device may do something, and to open a FIFO waits
-        // for a writer.
+        // Before it is opened: opening a device may have an effect, and opening a FIFO waits for a
+        // writer.
         let refused = |metadata: &Metadata| match kind(metadata) {
             Some(kind) => Err(Error::Kind { what, path: path.to_owned(), kind }),
             None => Ok(()),
         };
         refused(&fs::metadata(path).map_err(failed)?)?;
-        // Another file may have taken its place since then, so the look counts that follows.
+        // Another file may have taken its place since then, so the open file is checked again.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -143,7 +145,7 @@ impl Opened {
         Ok(Self { what, path: path.to_owned(), file, len, regular })
     }
 
-    /// Bytes in it.
+    /// Its length in bytes when it was opened.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -153,23 +155,23 @@ impl Opened {
         self.len == 0
     }
 
-    /// Whether it is a regular file, the only kind that the kernel itself reads.
+    /// Whether it is a regular file. kexec_file_load(2) reads no other kind.
     pub fn is_regular(&self) -> bool {
         self.regular
     }
 
-    /// Its first bytes, `len` at most.
+    /// Its first `len` bytes, or all of a shorter file.
     pub fn head(&self, len: u64) -> Result<Vec<u8>, Error> {
         self.bytes(len.min(self.len)).map_err(|source| self.failed(source))
     }
 
-    /// The first bytes, as many as are `wanted`, or all of them, of which there may be no more than
-    /// `limit`. Each try asks anew what is wanted, for the file may have changed since the last one.
+    /// Reads the `wanted` bytes, at most `limit` of them. Each attempt calls `wanted` again,
+    /// because the file may have changed since the last one.
     pub fn read(self, wanted: Wanted, limit: u64) -> Result<Content, Error> {
         self.read_while(wanted, limit, |_| {})
     }
 
-    /// The same, while `meanwhile` happens after each reading.
+    /// The same. Tests change the file in `meanwhile`, which is called after each reading.
     fn read_while(self, wanted: Wanted, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
         let mut opened = self;
         for tries in 1.. {
@@ -185,14 +187,14 @@ impl Opened {
                     let input = InputFile { path: opened.path, bytes };
                     return Ok(Content { input, identity: before, file: opened.file });
                 }
-                // It became shorter, or changed.
+                // The file changed or became shorter: try again.
                 Err(error) if !error.is_end_of_file() => return Err(error),
                 _ if tries == TRIES && written => return Err(Error::BeingWritten { what, path: path.clone() }),
                 _ if tries == TRIES => return Err(Error::Changing { what, path: path.clone() }),
                 _ => {}
             }
             thread::sleep(PAUSE);
-            // By its path, for another file may have taken its place.
+            // Opened by its path again, because another file may have taken its place.
             opened = Self::new(what, &opened.path)?;
         }
         unreachable!("the last try returns")
@@ -232,7 +234,7 @@ impl Opened {
     }
 }
 
-/// What it is instead of something to be read.
+/// What it is, if it cannot be read as a file.
 fn kind(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {

@@ -1,4 +1,4 @@
-//! [9a] What is told of an image: JSON, and the table of `plan`.
+//! `[9a]` The summary of an image: JSON, and the table of `kdump-loader plan`.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use crate::phys::PhysRange;
 /// A span of physical memory in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpanSummary {
-    /// First address.
+    /// First physical address.
     pub start: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
@@ -25,7 +25,7 @@ pub struct SpanSummary {
 pub struct SegmentSummary {
     /// [`SegmentKind::name`].
     pub name: String,
-    /// First address.
+    /// First physical address.
     pub start: u64,
     /// Bytes in memory.
     pub len: u64,
@@ -38,15 +38,15 @@ pub struct SegmentSummary {
 pub struct RegionSummary {
     /// [`handoff::RegionKind::name`].
     pub name: String,
-    /// First address.
+    /// First physical address.
     pub start: u64,
-    /// Bytes proved zero or hashed.
+    /// Bytes that are hashed or verified to be zero.
     pub len: u64,
-    /// Bytes hashed.
+    /// Bytes that are hashed.
     pub file_len: u64,
     /// Index of its first leaf in the leaf table.
     pub first_leaf: u64,
-    /// How many leaves it has; none where one digest covers all regions.
+    /// How many leaves it has; 0 if one digest covers all regions.
     pub leaf_count: u64,
 }
 
@@ -55,28 +55,28 @@ pub struct RegionSummary {
 pub struct Summary {
     /// The seal, or the one digest of all regions, in hexadecimal.
     pub identity: String,
-    /// Which kind of purgatory: `kdump-purgatory`, `linux` or `kexec-tools`.
+    /// The kind of purgatory: `kdump-purgatory`, `linux` or `kexec-tools`.
     #[serde(default = "ours")]
     pub purgatory: String,
-    /// Where the kernel jumps on panic.
+    /// Physical address to which the kernel jumps on panic.
     pub entry: u64,
-    /// The region that holds everything.
+    /// The region that contains every segment.
     pub crash_region: SpanSummary,
-    /// What is handed to the kernel.
+    /// The segments, in ascending order.
     pub segments: Vec<SegmentSummary>,
-    /// What the purgatory verifies.
+    /// The regions that the purgatory verifies.
     pub regions: Vec<RegionSummary>,
-    /// What the capture kernel is told, in the form of [`crate::cmdline::text`].
+    /// The capture kernel's command line, in the form of [`crate::cmdline::text`].
     pub command_line: String,
     /// The parameters that were dropped from the reused command line, in the same form.
     #[serde(default)]
     pub dropped: Vec<String>,
-    /// First port of the UART it prints on.
+    /// First I/O port of the UART that the purgatory prints on; null if it does not print.
     pub console_port: Option<u16>,
-    /// The confidential guest that it is made for, in which the purgatory executes nothing that faults there; null on an ordinary machine.
+    /// The confidential guest that the image is for; null on an ordinary machine.
     #[serde(default)]
     pub confidential: Option<GuestSummary>,
-    /// What only our purgatory is told; without it, one SHA-256 covers all regions.
+    /// The configuration that only our purgatory has. Without it, one SHA-256 covers all regions.
     #[serde(flatten)]
     pub by_block: Option<BlockSummary>,
 }
@@ -84,44 +84,45 @@ pub struct Summary {
 /// A confidential guest in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestSummary {
-    /// `sev_es`, `sev_snp`, `tdx_guest`, or `confidential` where nothing was found and --confidential says so.
+    /// `sev_es`, `sev_snp` or `tdx_guest`; `confidential` if only --confidential says so.
     pub kind: String,
-    /// What shows it.
+    /// The file, CPUID leaf or option that shows it.
     pub evidence: String,
 }
 
-/// What our purgatory is told, in JSON.
+/// Our purgatory's configuration in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockSummary {
-    /// Where the block is.
+    /// The block's memory.
     pub block: SpanSummary,
-    /// Where the leaf table is.
+    /// The leaf table's memory.
     pub leaf_table: SpanSummary,
     /// Bytes per leaf.
     pub leaf_size: u32,
-    /// Where the purgatory writes its report. Null if the command line had no room for it, so that nothing reads the report.
+    /// Where the purgatory writes its report. Null if the command line has no room for it, so that
+    /// nothing reads it.
     pub report: Option<SpanSummary>,
-    /// Which digest engine it runs.
+    /// The digest engine that the purgatory runs.
     pub engine: String,
-    /// What it does about a corrupt segment.
+    /// What the purgatory does about a corrupt segment.
     pub on_corrupt: String,
-    /// How long it shows a failure, in milliseconds.
+    /// How long the purgatory shows a failure before it resets, in milliseconds.
     pub reset_delay_ms: u32,
 }
 
-/// The only kind that there was before records said which.
+/// The default for records by older versions, which knew only our purgatory.
 fn ours() -> String {
     OURS.to_owned()
 }
 
 impl Summary {
-    /// Bytes of the crash region that segments take.
+    /// Bytes of all segments together.
     pub fn used(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
     }
 }
 
-/// The table that `plan` prints: one line per segment, then what else there is to know.
+/// The table that `kdump-loader plan` prints: one line per segment, then one per other fact.
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "{:<14} {:>18} {:>18} {:>12} {:>12}", "segment", "first", "last", "memory", "file")?;
@@ -170,12 +171,12 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Mebibytes with one decimal place.
+/// `bytes` in MiB, with one decimal place and without the unit.
 pub fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Bytes in the largest unit of which there is a whole one.
+/// `bytes` with a unit: the largest of which there is at least one, such as `1.5 GiB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     match bytes {
@@ -190,7 +191,7 @@ pub fn size(bytes: u64) -> String {
     format!("{number} {}", UNITS[unit])
 }
 
-/// Lower-case hexadecimal.
+/// `bytes` as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -233,8 +234,8 @@ impl From<ConfidentialGuest> for GuestSummary {
 }
 
 impl From<&ByBlock> for BlockSummary {
-    fn from(told: &ByBlock) -> Self {
-        let ByBlock { block, block_at, settings, report_lacks } = told;
+    fn from(configuration: &ByBlock) -> Self {
+        let ByBlock { block, block_at, settings, report_lacks } = configuration;
         Self {
             block: (*block_at).into(),
             leaf_table: block.leaf_table.into(),
@@ -248,7 +249,7 @@ impl From<&ByBlock> for BlockSummary {
 }
 
 impl RegionSummary {
-    /// Regions that are hashed whole, zeroes and all.
+    /// Regions that are hashed whole, including zeroes.
     pub(super) fn whole(regions: &[(SegmentKind, PhysRange)]) -> Vec<Self> {
         let region = |&(kind, range): &(SegmentKind, PhysRange)| Self {
             name: kind.name().to_owned(),
@@ -261,7 +262,7 @@ impl RegionSummary {
         regions.iter().map(region).collect()
     }
 
-    /// Each of a block's regions with its share of the leaf table: their leaves follow one another.
+    /// The regions of a block, each with its part of the leaf table.
     pub(super) fn in_leaves(regions: &[Region], leaf_size: u32) -> Vec<Self> {
         let mut first_leaf = 0;
         let summaries = regions.iter().map(|region| {

@@ -1,4 +1,4 @@
-//! [9b] How the purgatory verifies the image: what it was told, in the way of its kind.
+//! `[9b]` How the purgatory verifies the image: the configuration that was written into it.
 
 use digest::Digest;
 use handoff::Block;
@@ -9,49 +9,51 @@ use crate::phys::PhysRange;
 use crate::purgatory::foreign::Contract;
 use crate::purgatory::settings::Settings;
 
-/// What the purgatory was told.
+/// The purgatory's configuration, by kind.
 #[derive(Clone, Debug)]
 pub enum Verification {
-    /// Ours: leaf by leaf, with everything that stands in its block.
+    /// Our purgatory verifies leaf by leaf. Its configuration is the block.
     ByBlock(Box<ByBlock>),
-    /// Another's: whole segments against one digest.
+    /// A foreign purgatory compares whole segments with one digest. Its configuration is in
+    /// symbols.
     BySymbols(BySymbols),
 }
 
-/// What our purgatory was told.
+/// Our purgatory's configuration.
 #[derive(Clone, Debug)]
 pub struct ByBlock {
     /// The block, filled in.
     pub block: Block,
-    /// Where it lies.
+    /// The block's memory.
     pub block_at: PhysRange,
-    /// What it was made from.
+    /// The settings in the block.
     pub settings: Settings,
-    /// By how many bytes the command line is too long for the report; nothing reads the report unless this is 0.
+    /// By how many bytes the command line is too long for the report. If it is not 0, nothing reads
+    /// the report.
     pub report_lacks: usize,
 }
 
-/// What another's purgatory was told.
+/// A foreign purgatory's configuration.
 #[derive(Clone, Debug)]
 pub struct BySymbols {
-    /// Whose it is.
+    /// The contract that it follows.
     pub contract: &'static Contract,
-    /// What is digested, zeroes included, in this order.
+    /// The regions that are digested, including zeroes, in this order.
     pub regions: Vec<(SegmentKind, PhysRange)>,
-    /// SHA-256 of all of it.
+    /// SHA-256 of all regions, concatenated.
     pub digest: Digest,
-    /// First port of the UART that it prints on.
+    /// First I/O port of the UART that it prints on; `None` if it does not print.
     pub console: Option<u16>,
-    /// The confidential guest that it was made for, if it was.
+    /// The confidential guest that the image is for; `None` on an ordinary machine.
     pub confidential: Option<ConfidentialGuest>,
 }
 
 impl Verification {
-    /// What stands for the image: the block's seal, or the one digest.
+    /// The image's identity: the block's seal, or the digest of all regions.
     pub fn identity(&self) -> Digest {
         match self {
-            Self::ByBlock(told) => told.block.seal,
-            Self::BySymbols(told) => told.digest,
+            Self::ByBlock(ours) => ours.block.seal,
+            Self::BySymbols(foreign) => foreign.digest,
         }
     }
 }

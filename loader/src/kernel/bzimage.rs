@@ -1,6 +1,8 @@
-//! [2a] A bzImage: boot sector and setup code, then the payload (Documentation/arch/x86/boot.rst).
+//! `[2a]` A bzImage: boot sector and setup code, then the payload
+//! (Documentation/arch/x86/boot.rst).
 //!
-//! The checks are those of `bzImage64_probe` (arch/x86/kernel/kexec-bzimage64.c), and those that boot.rst asks of a boot loader.
+//! The checks are those of `bzImage64_probe` (arch/x86/kernel/kexec-bzimage64.c), and those that
+//! boot.rst requires of a boot loader.
 
 use std::borrow::Cow;
 use std::mem::offset_of;
@@ -18,18 +20,19 @@ pub const FORMAT: Format = Format { name: "bzImage", probe, measure, parse };
 
 /// `XLF_KERNEL_64`: there is a 64-bit entry point at 0x200 (boot.rst, "xloadflags").
 pub(crate) const XLF_KERNEL_64: u16 = 1 << 0;
-/// `XLF_CAN_BE_LOADED_ABOVE_4G`: kernel, command line, initrd and boot_params may lie above 4 GiB.
+/// `XLF_CAN_BE_LOADED_ABOVE_4G`: kernel, command line, initrd and boot_params may be above 4 GiB.
 pub(crate) const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
 /// `XLF_EFI_KEXEC`: it can take over EFI runtime services that another kernel has already mapped.
 pub(crate) const XLF_EFI_KEXEC: u16 = 1 << 4;
 /// `XLF_5LEVEL`: it can be entered with five levels of page tables.
 pub(crate) const XLF_5LEVEL: u16 = 1 << 5;
 
-/// Where the setup header begins, in the file and in `struct boot_params` (boot.rst, "The Real-Mode Kernel Header").
+/// Where the setup header begins, in the file and in `struct boot_params` (boot.rst, "The Real-Mode
+/// Kernel Header").
 pub const SETUP_HEADER_AT: usize = offset_of!(BootParams, hdr);
-/// From where the byte at 0x201, the operand of a short jump, counts the header's length.
+/// The byte at 0x201, the operand of a short jump, is the header's length counted from here.
 pub(crate) const SETUP_HEADER_END_BASE: usize = HEADER.1;
-/// What follows the header in `struct boot_params`: `edd_mbr_sig_buffer`.
+/// The header must end before `edd_mbr_sig_buffer`, the next field of `struct boot_params`.
 pub(crate) const SETUP_HEADER_MAX_END: usize = offset_of!(BootParams, edd_mbr_sig_buffer);
 
 /// The oldest protocol with `xloadflags` (boot.rst: 2.12, Linux 3.8).
@@ -38,7 +41,7 @@ const OLDEST_VERSION: u16 = 0x020c;
 const LOADED_HIGH: u8 = 1 << 0;
 /// The unit of `setup_sects`.
 const SECTOR_LEN: usize = 512;
-/// What `setup_sects` = 0 means, from the days of the boot sector (boot.rst, "setup_sects").
+/// The meaning of `setup_sects` = 0 (boot.rst, "setup_sects").
 const DEFAULT_SETUP_SECTS: u8 = 4;
 /// The unit of `syssize`.
 const PARAGRAPH_LEN: u64 = 16;
@@ -66,15 +69,16 @@ const XLOADFLAGS: Field = field!(xloadflags);
 const CMDLINE_SIZE: Field = field!(cmdline_size);
 const PREF_ADDRESS: Field = field!(pref_address);
 const INIT_SIZE: Field = field!(init_size);
-/// The operand of the jump: how far it is from here to the end of the header.
+/// The operand of the jump, which is the header's length.
 const HEADER_LENGTH: Field = Field("jump", SETUP_HEADER_AT + offset_of!(SetupHeader, jump) + 1);
 
 const HDRS: [u8; 4] = *b"HdrS";
 const BOOT_FLAG_VALUE: u16 = 0xaa55;
-/// Where the last field that is read here ends.
+/// End of the last field that is read here.
 const LEAST_HEADER_END: usize = INIT_SIZE.1 + 4;
 
-/// With the magic number it is one. Without, it may still be the beginning of one, if it is too short to have it.
+/// A file with the magic number is a bzImage. A file too short for the magic number may be the
+/// beginning of one.
 fn probe(bytes: &[u8]) -> bool {
     match bytes.get(HEADER.1..HEADER.1 + HDRS.len()) {
         Some(magic) => magic == HDRS,
@@ -82,7 +86,7 @@ fn probe(bytes: &[u8]) -> bool {
     }
 }
 
-/// What the fields of a sound header say.
+/// The fields of a header that passed all checks.
 struct Layout<'a> {
     setup_header: &'a [u8],
     /// Where the payload is in the file.
@@ -100,14 +104,14 @@ fn measure(head: &[u8]) -> Option<Measure> {
     Some(Measure { wanted: Some(end_of_file(head, layout.payload.end)), memory: layout.init_size, initrd: 0 })
 }
 
-/// Where the file ends by what it says of itself: after its payload, or after the signature for EFI
-/// that may follow. Bytes after that are not part of it: the rest of a partition, or padding by
-/// another tool.
+/// Where the file ends by its own headers: after its payload, or after the EFI signature that may
+/// follow. Later bytes are not part of it. They are the rest of a partition, or padding by another
+/// tool.
 fn end_of_file(bytes: &[u8], payload_end: u64) -> u64 {
     let signature = PeFile64::parse(bytes).ok().and_then(|file| {
         let table = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY)?;
-        // Its address is an offset in the file, unlike every other's (PE/COFF specification, "The
-        // Attribute Certificate Table").
+        // Unlike all others, this directory's address is an offset in the file (PE/COFF
+        // specification, "The Attribute Certificate Table").
         Some(u64::from(table.virtual_address.get(LittleEndian)) + u64::from(table.size.get(LittleEndian)))
     });
     signature.unwrap_or(0).max(payload_end)
@@ -122,7 +126,8 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
         return Err(Defect::Truncated { len: bytes.len(), part: "the payload", end: end.max(start + 1) });
     }
     let payload = &bytes[start as usize..end as usize];
-    // The purgatory jumps nowhere but into what it has hashed: without this it would refuse its block after the panic.
+    // The purgatory jumps only into bytes that it has hashed. Otherwise it would reject its block
+    // after the panic.
     if payload.len() as u64 <= ENTRY_OFFSET {
         let (len, end) = (end as usize, start + ENTRY_OFFSET + 1);
         return Err(Defect::Truncated { len, part: "the 64-bit entry point", end });
@@ -146,8 +151,7 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
 }
 
 impl<'a> Layout<'a> {
-    /// Reads the header and checks every field that has a rule. Where the file must end is left to
-    /// the caller.
+    /// Reads the header and checks every field that has a rule, except where the file must end.
     fn read(bytes: &'a [u8]) -> Result<Self, Defect> {
         let header = Header(bytes);
         let [setup_sects] = header.field(SETUP_SECTS)?;
@@ -186,8 +190,8 @@ impl<'a> Layout<'a> {
         let pref_address = u64::from_le_bytes(header.field(PREF_ADDRESS)?);
         let init_size = u64::from(u32::from_le_bytes(header.field(INIT_SIZE)?));
 
-        // The byte is the operand of a jump, but its length counts, so it has no sign: kexec-tools'
-        // signed reading cuts long headers.
+        // The byte is the operand of a jump, but here it is a length, so it has no sign.
+        // kexec-tools reads it as signed, which cuts long headers.
         let header_end = SETUP_HEADER_END_BASE + usize::from(header_length);
         if !(LEAST_HEADER_END..=SETUP_HEADER_MAX_END).contains(&header_end) {
             return Err(Defect::HeaderLength { end: header_end, least: LEAST_HEADER_END, most: SETUP_HEADER_MAX_END });
@@ -210,7 +214,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The file, as far as it goes.
+/// The file's bytes, which may end anywhere.
 struct Header<'a>(&'a [u8]);
 
 impl<'a> Header<'a> {

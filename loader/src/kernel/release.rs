@@ -1,17 +1,19 @@
-//! [2d] The release of a kernel, out of its file.
+//! `[2d]` Finds a kernel's release in its file.
 
 use super::bzimage;
 use crate::request::InputFile;
 
-/// Offset of the offset of the release string in a bzImage, counted from 0x200 (boot.rst, "kernel_version").
+/// Offset of the offset of the release string in a bzImage, counted from 0x200 (boot.rst,
+/// "kernel_version").
 const KERNEL_VERSION: usize = 0x20e;
 const KERNEL_VERSION_BASE: usize = 0x200;
-/// What precedes the release in an unpacked kernel (`linux_banner`, init/version.c).
+/// The text before the release in an unpacked kernel (`linux_banner`, init/version.c).
 const BANNER: &[u8] = b"Linux version ";
-/// No release is longer (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
+/// Longest release in bytes (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h).
 const LONGEST_RELEASE: usize = 64;
 
-/// The release of the kernel in a file: from the setup header of a bzImage, or from the banner of a vmlinux.
+/// The release of the kernel in a file, such as `6.12.43`: from the setup header of a bzImage, or
+/// from the banner of a vmlinux. `None` if the file has none.
 pub fn release(file: &InputFile) -> Option<String> {
     let bytes = super::parse(file).ok()?.file;
     let start = if (bzimage::FORMAT.probe)(bytes) {

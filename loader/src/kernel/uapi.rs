@@ -1,5 +1,6 @@
-//! `struct boot_params` and what hangs off it, under the kernel's own names (arch/x86/include/uapi/asm/bootparam.h, setup_data.h,
-//! include/uapi/linux/screen_info.h), with every offset that the headers give asserted.
+//! `struct boot_params` and the structures that it refers to, with the kernel's names
+//! (arch/x86/include/uapi/asm/bootparam.h, setup_data.h, include/uapi/linux/screen_info.h). Every
+//! offset in those headers is asserted.
 
 use std::mem::{offset_of, size_of};
 

@@ -1,5 +1,8 @@
-//! [2b] A unified kernel image: a PE file that carries a bzImage, its initial RAM disk and its command line as sections (UAPI Group, "Unified
-//! Kernel Image"). The kernel in it is taken out; the other two are what is armed where nothing else is asked for.
+//! `[2b]` A unified kernel image: a PE file with a bzImage, an initrd and a command line as
+//! sections (UAPI Group, "Unified Kernel Image").
+//!
+//! [`FORMAT`] takes the kernel out. [`defaults`] returns the other two, for callers that have no
+//! other.
 
 use std::ops::Range;
 
@@ -11,21 +14,23 @@ use super::{CaptureKernel, Defect, Format, Measure, bzimage, describe, format_of
 /// The row of [`super::FORMATS`].
 pub const FORMAT: Format = Format { name: "unified kernel image", probe, measure, parse };
 
-/// Sections, by the names of the specification. Of several of one name, as of the profiles of one image, the first counts.
+/// Names of the sections in the specification. An image with several profiles has several of one
+/// name; the first counts.
 const LINUX: &str = ".linux";
 const INITRD: &str = ".initrd";
 const COMMAND_LINE: &str = ".cmdline";
 
-/// What is in the image besides the kernel.
+/// The parts of the image other than the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults<'a> {
-    /// The initial RAM disk.
+    /// The embedded initrd, if there is one.
     pub initrd: Option<&'a [u8]>,
-    /// The command line.
+    /// The embedded command line, if there is one.
     pub command_line: Option<&'a [u8]>,
 }
 
-/// What is in the image besides the kernel; nothing, if the file is something else or damaged.
+/// The parts of the image other than the kernel; empty if the file is not a unified kernel image,
+/// or damaged.
 pub fn defaults(bytes: &[u8]) -> Defaults<'_> {
     if !probe(bytes) {
         return Defaults::default();
@@ -46,8 +51,8 @@ fn probe(bytes: &[u8]) -> bool {
     section(bytes, LINUX).is_some()
 }
 
-/// By its sections. The kernel in it takes more memory than its bytes, but how much is told in its
-/// own head.
+/// Measures the image by its sections. Its kernel needs more memory than it has bytes, but only the
+/// kernel's own head shows how much.
 fn measure(head: &[u8]) -> Option<Measure> {
     let len = |name| section(head, name).map_or(0, |range| range.len() as u64);
     let sections = PeFile64::parse(head).ok()?.section_table();
@@ -73,7 +78,7 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     (bzimage::FORMAT.parse)(linux).map_err(|defect| inside(LINUX, defect))
 }
 
-/// Where in the file a section's content is said to be. Without the padding to the file's alignment, which is no part of it.
+/// Where the headers say that a section's content is, without the padding to the file's alignment.
 fn section(bytes: &[u8], name: &str) -> Option<Range<usize>> {
     let file = PeFile64::parse(bytes).ok()?;
     let section = file.section_table().iter().find(|section| section.raw_name() == name.as_bytes())?;
@@ -93,13 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn kernel_initrd_and_command_line_are_taken_out_as_they_were_put_in() {
+    fn kernel_initrd_and_command_line_come_out_unchanged() {
         let (linux, initrd) = (bzimage(&pattern(50_000)), pattern(777));
         let bytes = uki(&[(".osrel", b"ID=x"), (LINUX, &linux), (INITRD, &initrd), (COMMAND_LINE, b"quiet ro\n\0")]);
         assert_eq!(kernel::format_of(&bytes), Some(FORMAT.name));
         let parsed = parse(&bytes).unwrap();
         assert_eq!(parsed, (kernel::bzimage::FORMAT.parse)(&linux).unwrap());
-        assert_eq!(parsed.file, linux, "and nothing of the padding behind it");
+        assert_eq!(parsed.file, linux, "without the padding after it");
         let expected = Defaults { initrd: Some(initrd.as_slice()), command_line: Some(b"quiet ro") };
         assert_eq!(defaults(&bytes), expected);
     }
@@ -120,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_the_section_it_is_in() {
+    fn error_names_the_section_that_is_damaged() {
         assert!(refusal(uki(&[(LINUX, b"\x1f\x8b\x08 and more")])).contains(".linux section: it is not a bzImage, but gzip"));
         let mut old = bzimage(&pattern(50_000));
         old[0x206] = 0x0b;
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn efi_program_without_a_kernel_is_none() {
+    fn efi_program_without_a_kernel_is_not_a_unified_kernel_image() {
         let bytes = uki(&[(".text", &pattern(600))]);
         assert!(!probe(&bytes));
         assert!(refusal(bytes).contains("an EFI program"));

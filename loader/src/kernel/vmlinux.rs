@@ -1,8 +1,11 @@
-//! [2c] vmlinux: the kernel as it was linked, an ELF file without the code that unpacks and moves it.
+//! `[2c]` vmlinux: the kernel as it was linked, an ELF file without the code that unpacks and moves
+//! it.
 //!
-//! On x86-64 it need not lie where it was linked: `startup_64` finds out where it runs and puts its page tables right (`__startup_64`,
-//! arch/x86/boot/startup/map_kernel.c, before 6.16 arch/x86/kernel/head64.c); only its virtual addresses stay. It asks for no more than 2 MiB of
-//! alignment, and for boot parameters at RSI, which here are made from nothing: a vmlinux has no setup header.
+//! On x86-64 it can run at another physical address than the one it was linked for. `startup_64`
+//! determines its address and adapts its page tables (`__startup_64`,
+//! arch/x86/boot/startup/map_kernel.c; before 6.16 arch/x86/kernel/head64.c). It requires an
+//! alignment of 2 MiB, and boot parameters at RSI. A vmlinux has no setup header, so one is made
+//! here.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,20 +23,22 @@ use super::{CaptureKernel, Defect, Format, Measure};
 /// The row of [`super::FORMATS`].
 pub const FORMAT: Format = Format { name: "vmlinux", probe, measure, parse };
 
-/// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`, Documentation/arch/x86/x86_64/mm.rst).
+/// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`,
+/// Documentation/arch/x86/x86_64/mm.rst).
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-/// What its physical address must be a multiple of; it stops for ever at any other (`PMD_SIZE`, `__startup_64`).
+/// Alignment of its physical address; it hangs at any other (`PMD_SIZE`, `__startup_64`).
 const ALIGNMENT: u64 = 2 << 20;
 /// COMMAND_LINE_SIZE without the NUL (arch/x86/include/asm/setup.h).
 const CMDLINE_SIZE: u32 = 2047;
-/// The boot protocol that its boot parameters speak, of which nothing newer is used here.
+/// The boot protocol of the setup header that is made here, which uses nothing newer.
 const VERSION: u16 = 0x020f;
-/// More memory than any kernel takes (`KERNEL_IMAGE_SIZE`, arch/x86/include/asm/page_64_types.h). It keeps a damaged header from claiming more.
+/// Most bytes of memory that a kernel can have (`KERNEL_IMAGE_SIZE`,
+/// arch/x86/include/asm/page_64_types.h). It limits what a damaged header can claim.
 const MOST: u64 = 1 << 30;
 const HDRS: [u8; 4] = *b"HdrS";
 const BOOT_FLAG: u16 = 0xaa55;
 
-/// An ELF file for this machine, part of which belongs into the kernel's mapping.
+/// A vmlinux is an ELF file for x86-64 with a segment in the kernel's own mapping.
 fn probe(bytes: &[u8]) -> bool {
     let Some((header, loads)) = headers(bytes) else { return false };
     let kind = header.e_type(LittleEndian);
@@ -49,7 +54,8 @@ fn headers(bytes: &[u8]) -> Option<(&FileHeader64<LittleEndian>, Vec<&ProgramHea
     Some((header, loads.collect()))
 }
 
-/// All of the file is of use, for the sections that tell whether there is code in it come last.
+/// All of the file must be read, because the section headers that show whether it has code come
+/// last.
 fn measure(head: &[u8]) -> Option<Measure> {
     let (_, mut loads) = headers(head)?;
     loads.sort_unstable_by_key(|load| load.p_paddr(LittleEndian));
@@ -75,7 +81,7 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
         payload.resize((load.p_paddr(LittleEndian) - span.start) as usize, 0);
         payload.extend_from_slice(content);
     }
-    // Where it was linked to begin, in physical memory (`phys_startup_64`, arch/x86/kernel/vmlinux.lds.S).
+    // Its physical address as linked (`phys_startup_64`, arch/x86/kernel/vmlinux.lds.S).
     let entry = header.e_entry(LittleEndian);
     let entry_offset = entry - span.start;
     let init_size = span.end - span.start;
@@ -93,8 +99,8 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     })
 }
 
-/// Refuses what was made with `objcopy --only-keep-debug` or `eu-strip -f`: its headers are those
-/// of a kernel, its code is elsewhere.
+/// Rejects a file made with `objcopy --only-keep-debug` or `eu-strip -f`. It has a kernel's
+/// headers, but no code.
 fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<LittleEndian>], bytes: &[u8]) -> Result<(), Defect> {
     let entry = header.e_entry(LittleEndian);
     let offset_in = |load: &ProgramHeader64<_>| entry.checked_sub(load.p_paddr(LittleEndian));
@@ -103,8 +109,8 @@ fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<Littl
     let load = loads.iter().find(inside).ok_or(wrong("its entry point is outside all of its segments"))?;
     let offset = offset_in(load).expect("it is inside");
     let mut without_code = offset >= load.p_filesz(LittleEndian);
-    // A kernel need not have sections. Where it has, they tell what the program headers of such a
-    // file may have kept from the kernel's.
+    // A kernel need not have sections. If the file has them, they are reliable; its program headers
+    // may be the original kernel's.
     let entry = load.p_vaddr(LittleEndian).wrapping_add(offset);
     for section in header.section_headers(LittleEndian, bytes).unwrap_or_default() {
         let offset = entry.wrapping_sub(section.sh_addr(LittleEndian));
@@ -114,15 +120,16 @@ fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<Littl
     if without_code { Err(Defect::WithoutCode { entry: header.e_entry(LittleEndian) }) } else { Ok(()) }
 }
 
-/// Bytes between the content of one segment and the beginning of the next, which become zeroes of
-/// the payload. In a kernel, each is less than the alignment of the next
-/// (arch/x86/kernel/vmlinux.lds.S); a damaged header may claim any number.
+/// Bytes between the content of each segment and the start of the next. They become zeroes in the
+/// payload. In a kernel, each gap is smaller than the next segment's alignment
+/// (arch/x86/kernel/vmlinux.lds.S); a damaged header can claim any number.
 fn gaps(loads: &[&ProgramHeader64<LittleEndian>]) -> u64 {
     let content_end = |load: &ProgramHeader64<_>| load.p_paddr(LittleEndian) + load.p_filesz(LittleEndian);
     loads.windows(2).map(|pair| pair[1].p_paddr(LittleEndian) - content_end(pair[0])).sum()
 }
 
-/// What a setup header would say of it. Whether it can be entered with five levels of page tables, it does not tell: so it is not claimed.
+/// The `xloadflags` of its setup header. The file does not show whether it supports five levels of
+/// page tables, so XLF_5LEVEL is not set.
 const XLOADFLAGS: u16 = XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G | XLF_EFI_KEXEC;
 
 fn setup_header(init_size: u64) -> SetupHeader {
@@ -138,7 +145,8 @@ fn setup_header(init_size: u64) -> SetupHeader {
     header
 }
 
-/// Where it was linked to lie in physical memory: from the first of its segments, which are sorted, to the end of the last.
+/// The physical addresses that it was linked for, from the first segment to the end of the last.
+/// `loads` are sorted.
 fn span(loads: &[&ProgramHeader64<LittleEndian>]) -> Result<Range<u64>, Defect> {
     let wrong = |what, at| Defect::Segments { what, at };
     let start = loads.first().map_or(0, |load| load.p_paddr(LittleEndian));

@@ -1,4 +1,4 @@
-//! [1d] The CPUs: what they can do, how many there may be, and where each saves its registers.
+//! `[1c]` The CPUs: what they can do, how many there can be, and where each saves its registers.
 
 pub(super) mod confidential; // whether this is a confidential guest
 
@@ -6,10 +6,11 @@ use super::source::{CPUINFO, CRASH_NOTES, CRASH_NOTES_SIZE, Found, Tree, quoted}
 use super::{CpuFacts, CrashNotes, Error, Measured, PHYSICAL_BITS};
 use crate::phys::PhysRange;
 
-/// What the SHA-NI engine needs besides SSE2, which every x86-64 CPU has: the names in /proc/cpuinfo.
+/// The flags in /proc/cpuinfo that the SHA-NI engine requires, besides SSE2, which every x86-64 CPU
+/// has.
 const SHA_NI_FLAGS: [&str; 3] = ["sha_ni", "ssse3", "sse4_1"];
 
-/// From /proc/cpuinfo, and whatever else shows a confidential guest.
+/// Reads /proc/cpuinfo, and all evidence of a confidential guest.
 pub(super) fn read(tree: Tree<'_>, measured: &Measured) -> Result<CpuFacts, Error> {
     let file = tree.required(&CPUINFO)?;
     let facts = parse_cpuinfo(&file, measured.tsc_khz)?;
@@ -18,7 +19,8 @@ pub(super) fn read(tree: Tree<'_>, measured: &Measured) -> Result<CpuFacts, Erro
     Ok(CpuFacts { confidential, ..facts })
 }
 
-/// From /proc/cpuinfo: a capability counts only if every CPU has it, for any of them may run the purgatory.
+/// Reads /proc/cpuinfo. A capability counts only if every CPU has it, because any of them may run
+/// the purgatory.
 pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Error> {
     let text = file.text()?;
     let flags = flags(file)?;
@@ -43,7 +45,7 @@ pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Erro
     })
 }
 
-/// The values of all lines with this key.
+/// The values of all lines with the key `wanted`.
 fn values<'a>(text: &'a str, wanted: &'static str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| {
         let (key, value) = line.split_once(':')?;
@@ -77,17 +79,17 @@ pub(super) fn parse_possible(file: &Found) -> Result<u32, Error> {
     count.ok_or_else(|| file.garbled(quoted(text)))
 }
 
-/// The register buffers of the CPUs that are present; their numbers may have holes.
+/// The register buffers of the CPUs that are present. CPU numbers can have gaps.
 pub(super) fn read_crash_notes(tree: Tree<'_>) -> Result<Vec<CrashNotes>, Error> {
     let notes = read_notes_of(tree, &tree.numbers(&CRASH_NOTES)?)?;
     if notes.is_empty() {
-        // No directory at all: let the first CPU's be the one that is missed.
+        // There is no directory at all, so the error names the file of the first CPU.
         tree.required_at(&CRASH_NOTES, 0)?;
     }
     Ok(notes)
 }
 
-/// Those of the CPUs with these numbers, without any that has been removed since it was listed.
+/// The register buffers of these CPUs, except CPUs that were removed after they were listed.
 pub(super) fn read_notes_of(tree: Tree<'_>, numbers: &[u32]) -> Result<Vec<CrashNotes>, Error> {
     let read_one = |cpu| match read_notes(tree, cpu) {
         Err(Error::Missing { .. }) if !tree.has_number(&CRASH_NOTES, cpu) => None,

@@ -1,4 +1,4 @@
-//! Why a machine could not be read, or saved, in words that name the file and the remedy.
+//! Why a machine could not be read, or its snapshot not be written.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,44 +6,44 @@ use std::path::PathBuf;
 use super::no_reservation::Cause;
 use super::open::Refusal;
 
-/// Why the machine could not be read, or saved.
+/// Why a machine could not be read, or its snapshot not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that must be there is not.
+    /// A required file is missing.
     #[error("{} is missing: {absent}", path.display())]
     Missing {
-        /// Where it was looked for first.
+        /// Its first possible path.
         path: PathBuf,
-        /// What that means and what to do.
+        /// What that means, and what to do.
         absent: &'static str,
     },
-    /// A file is there but cannot be read.
+    /// A file exists but cannot be read.
     #[error("cannot read {}{}", path.display(), if denied(source) { DENIED } else { "" })]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// A file of a snapshot is none.
+    /// A path in a snapshot is not a usable file.
     #[error("{} {refusal}", path.display())]
     Snapshot {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// Why not.
         refusal: Refusal,
     },
-    /// A file holds something else than it should.
+    /// A file is malformed.
     #[error("{} must hold {expected}, but holds {found}: if this is a snapshot, take it again", path.display())]
     Garbled {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// What it must hold.
         expected: &'static str,
         /// What it holds.
         found: String,
     },
-    /// The kernel shows zeroes instead of addresses.
+    /// The kernel shows zeroes in place of addresses.
     #[error(
         "{} shows only zero addresses, because this process lacks CAP_SYS_ADMIN: run as root, and on the host rather \
          than in a container",
@@ -53,10 +53,10 @@ pub enum Error {
         /// /proc/iomem.
         path: PathBuf,
     },
-    /// No memory is reserved.
+    /// No memory is reserved for a capture kernel.
     #[error("{0}")]
     NotReserved(Cause),
-    /// A snapshot would mix with what is there.
+    /// The directory for a snapshot has files in it.
     #[error("the directory {} is not empty: name an empty one, or one that does not exist yet", dir.display())]
     NotEmpty {
         /// The directory.
@@ -65,14 +65,14 @@ pub enum Error {
     /// A file of the snapshot could not be written.
     #[error("cannot write {}", path.display())]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
 }
 
-/// Root reads every one of these files, but for /proc/kcore under lockdown=confidentiality
+/// Root can read all of these files, except /proc/kcore under lockdown=confidentiality
 /// (`open_kcore`, fs/proc/kcore.c).
 const DENIED: &str = " (run as root; if the kernel is locked down, load a signed kernel with --file)";
 
@@ -81,7 +81,8 @@ fn denied(source: &io::Error) -> bool {
 }
 
 impl Error {
-    /// Whether a file is closed even to root.
+    /// Whether permission to read a file was denied. Root is denied only where the kernel is locked
+    /// down.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Read { source, .. } if denied(source))
     }

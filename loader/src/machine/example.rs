@@ -1,4 +1,5 @@
-//! For tests: the files of a machine with 1 GiB, two CPUs of which one was numbered 2, EFI and `crashkernel=192M`, as Linux 6.12 shows them.
+//! For tests: the files of a machine with 1 GiB, the CPUs 0 and 2, EFI and `crashkernel=192M`, as
+//! Linux 6.12 shows them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,7 +57,7 @@ pub const OPTIONAL: [&str; 7] = [
     "sys/firmware/efi/config_table",
 ];
 
-/// What was measured on a machine that is like the example, but for its clock.
+/// The measured facts of a machine like the example, with another clock.
 pub fn measured(tsc_khz: u32) -> Measured {
     Measured { tsc_khz, cpuid: Cpuid::ask(|leaf| (leaf == 0x8000_001f).then_some([0; 4])) }
 }
@@ -98,7 +99,8 @@ pub fn files() -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// A `struct boot_params` with something in every field that is passed on, and in some that must not be.
+/// A `struct boot_params` with values in every field that is passed on, and in some that must not
+/// be.
 fn boot_params() -> Vec<u8> {
     let mut bytes = vec![0; 4096];
     bytes[..64].fill(0x51); // screen_info
@@ -120,7 +122,8 @@ fn boot_params() -> Vec<u8> {
     bytes
 }
 
-/// What /proc/kcore shows: vmalloc, text, modules, RAM twice, vmemmap; as (vaddr, paddr, memsz).
+/// The segments of /proc/kcore: vmalloc, text, modules, RAM twice, vmemmap; as (vaddr, paddr,
+/// memsz).
 pub const KCORE_LOADS: [(u64, u64, u64); 6] = [
     (0xffff_b000_0000_0000, u64::MAX, 0x1fff_ffff_ffff),
     (0xffff_ffff_9b80_0000, 0x180_0000, 0x1a0_0000),
@@ -130,7 +133,7 @@ pub const KCORE_LOADS: [(u64, u64, u64); 6] = [
     (0xffff_e000_0000_0000, u64::MAX, 0x100_0000),
 ];
 
-/// The headers of a core with one note and `loads`, and a page of what must not be copied.
+/// The headers of a core with one note and `loads`, followed by a page that must not be copied.
 pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     let notes_at = 64 + 56 * (loads.len() as u64 + 1);
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
@@ -149,7 +152,7 @@ pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     bytes
 }
 
-/// Stands for the notes in [`kcore`].
+/// A placeholder for the notes in [`kcore`].
 pub const NOTES: &[u8] = b"VMCOREINFO: OSRELEASE=6.12";
 
 /// Writes `files` below `root`.
@@ -168,7 +171,7 @@ pub fn tree() -> TempDir {
     dir
 }
 
-/// The example, read.
+/// The example as a [`Machine`].
 pub fn machine() -> Machine {
     static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine::read(tree().path(), None).unwrap());
     MACHINE.clone()

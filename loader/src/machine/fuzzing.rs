@@ -1,5 +1,7 @@
-//! For the fuzz targets alone, and only with the feature `fuzzing`: the parsers of a machine's files, given bytes instead of a
-//! tree of files, which would be a thousand times slower. They stay private otherwise: everybody else has [`Machine::read`].
+//! The parsers of a machine's files, for fuzz targets: they take bytes, because a tree of files
+//! would be a thousand times slower.
+//!
+//! They need the feature `fuzzing`. All other code uses [`Machine::read`](super::Machine::read).
 
 use super::source::{self, Found, Source};
 use super::{CpuFacts, Error, Kcore, cpus, iomem, kcore, kexec};
@@ -9,8 +11,8 @@ fn found(source: &Source, bytes: &[u8]) -> Found {
     Found { path: source.paths[0].into(), bytes: bytes.to_vec(), expected: source.expected }
 }
 
-/// /proc/iomem: the ranges of each name that the loader cares about, where "System RAM" and "Reserved" stand for their variants
-/// too.
+/// /proc/iomem: the ranges of each name that the loader needs. "System RAM" and "Reserved" include
+/// their variants.
 pub fn iomem(bytes: &[u8]) -> Result<[(&'static str, Vec<PhysRange>); 7], Error> {
     let iomem::Iomem { system_ram, crash_regions, acpi_tables, acpi_nvs, reserved, pmem, pram } =
         iomem::parse(&found(&source::IOMEM, bytes))?;
@@ -30,7 +32,7 @@ pub fn vmcoreinfo(bytes: &[u8]) -> Result<PhysRange, Error> {
     kexec::parse_vmcoreinfo(&found(&source::VMCOREINFO, bytes))
 }
 
-/// /proc/kcore: first as much of the file as is read of it, then what is made of that.
+/// /proc/kcore: the part of the file that is read, and the result of parsing it.
 pub fn kcore(mut file: &[u8]) -> (Vec<u8>, Result<Kcore, Error>) {
     let headers = kcore::read_headers(&mut file).expect("a slice can be read");
     let parsed = kcore::parse(&found(&source::KCORE, &headers));

@@ -1,4 +1,5 @@
-//! [1g] The crash kernel interface: whether it may be used, and what is armed.
+//! `[1e]` The kernel's crash interface: whether loading is permitted, and whether an image is
+//! armed.
 
 use std::path::Path;
 use std::thread;
@@ -12,16 +13,16 @@ use super::source::{
 };
 use crate::phys::{PhysRange, merged};
 
-/// How often a no to "is the armed image kept current" is asked again, and how long to wait in between: the kernel says no, too, while
-/// somebody else holds the kexec lock (`crash_check_hotplug_support`, kernel/crash_core.c).
-const NO_TRIES: u32 = 5;
-const NO_PAUSE: Duration = Duration::from_millis(10);
+/// How often a 0 in `crash_hotplug` is read again, and the pause. The kernel also returns 0 while
+/// another process holds the kexec lock (`crash_check_hotplug_support`, kernel/crash_core.c).
+const ZERO_TRIES: u32 = 5;
+const ZERO_PAUSE: Duration = Duration::from_millis(10);
 
-/// How often a no is doubted that contradicts what is known of the image, and how long to wait in between.
+/// How often a 0 is read again if the image was armed with hotplug support, and the pause.
 const DOUBTS: u32 = 10;
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whether the kernel lets anybody load.
+/// Whether the kernel permits loading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KexecPermission {
     /// /proc/sys/kernel/kexec_load_disabled.
@@ -31,41 +32,46 @@ pub struct KexecPermission {
 }
 
 impl KexecPermission {
-    /// Reads only this, which needs no privilege.
+    /// Reads it below `root`. No privilege is needed.
     pub fn read(root: &Path) -> Result<Self, Error> {
         read_permission(Tree::new(root))
     }
 }
 
-/// What is armed. It is not part of a [`Machine`](super::Machine): no image depends on it, and reading it takes the kernel's kexec lock for a moment,
-/// during which a panic would leave no dump (`__crash_kexec`, kernel/crash_core.c).
+/// Whether an image is armed.
+///
+/// It is not part of a [`Machine`](super::Machine), because no image depends on it. Reading it
+/// takes the kernel's kexec lock for a moment, and a panic at that moment would leave no dump
+/// (`__crash_kexec`, kernel/crash_core.c).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KexecState {
-    /// /sys/kernel/kexec_crash_loaded, or kexec/crash_loaded.
+    /// Whether an image is armed (/sys/kernel/kexec_crash_loaded, or kexec/crash_loaded).
     pub crash_loaded: bool,
-    /// /sys/kernel/kexec_crash_size: the sum of all crash regions, bytes.
+    /// Bytes in all crash regions together (/sys/kernel/kexec_crash_size).
     pub crash_size: u64,
-    /// Whether the kernel keeps the elfcorehdr current.
+    /// Whether the kernel keeps the elfcorehdr up to date.
     pub crash_hotplug: CrashHotplug,
 }
 
-/// Whether the kernel keeps the elfcorehdr of the armed image current.
+/// Whether the kernel keeps the elfcorehdr of the armed image up to date. `None`: there is no such
+/// file, as before Linux 6.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrashHotplug {
-    /// When CPUs come and go (/sys/devices/system/cpu/crash_hotplug; absent before Linux 6.6).
+    /// On CPU hotplug (/sys/devices/system/cpu/crash_hotplug).
     pub cpu: Option<bool>,
-    /// When memory comes (/sys/devices/system/memory/crash_hotplug; absent before Linux 6.6).
+    /// On memory hotplug (/sys/devices/system/memory/crash_hotplug).
     pub memory: Option<bool>,
 }
 
 impl CrashHotplug {
-    /// Asks the kernel about the image that is armed now.
+    /// Reads it for the image that is armed now.
     pub fn read(root: &Path) -> Result<Self, Error> {
         read_hotplug(Tree::new(root), true)
     }
 
-    /// The same about an image that is said to be kept current: a no is asked again for a second, for the kernel says no as well while somebody holds
-    /// its lock, and in a storm of hotplug somebody often does.
+    /// The same for an image that was armed with hotplug support. A 0 is read again for about a
+    /// second, because the kernel also returns 0 while its kexec lock is held, which is often in a
+    /// storm of hotplug events.
     pub fn read_patiently(root: &Path) -> Result<Self, Error> {
         for _ in 0..DOUBTS {
             let answer = Self::read(root)?;
@@ -77,7 +83,7 @@ impl CrashHotplug {
         Self::read(root)
     }
 
-    /// Nothing that the kernel knows to come goes unfollowed.
+    /// Whether the kernel updates the elfcorehdr on every kind of hotplug that it supports.
     pub fn complete(self) -> bool {
         let known = || [self.cpu, self.memory].into_iter().flatten();
         known().next().is_some() && known().all(|follows| follows)
@@ -85,12 +91,12 @@ impl CrashHotplug {
 }
 
 impl KexecState {
-    /// Asks the kernel, which needs no privilege.
+    /// Reads it below `root`. No privilege is needed.
     pub fn read(root: &Path) -> Result<Self, Error> {
         read_state(Tree::new(root))
     }
 
-    /// Asks the kernel only whether an image is armed.
+    /// Reads only whether an image is armed.
     pub fn crash_loaded(root: &Path) -> Result<bool, Error> {
         read_loaded(Tree::new(root))
     }
@@ -110,11 +116,11 @@ pub(super) fn read_loaded(tree: Tree<'_>) -> Result<bool, Error> {
 }
 
 pub(super) fn read_hotplug(tree: Tree<'_>, loaded: bool) -> Result<CrashHotplug, Error> {
-    let tries = if loaded { NO_TRIES } else { 1 };
+    let tries = if loaded { ZERO_TRIES } else { 1 };
     let flag = |source: &Source| {
         for _ in 1..tries {
             match tree.optional(source)? {
-                Some(file) if !file.flag()? => thread::sleep(NO_PAUSE),
+                Some(file) if !file.flag()? => thread::sleep(ZERO_PAUSE),
                 answer => return answer.map(|file| file.flag()).transpose(),
             }
         }
@@ -126,7 +132,7 @@ pub(super) fn read_hotplug(tree: Tree<'_>, loaded: bool) -> Result<CrashHotplug,
 pub(super) fn read_permission(tree: Tree<'_>) -> Result<KexecPermission, Error> {
     Ok(KexecPermission {
         load_disabled: tree.required(&LOAD_DISABLED)?.flag()?,
-        // securityfs may be unmounted or closed to us; the kernel will say so itself if it refuses the image.
+        // securityfs may be unmounted or unreadable. The system call then reports lockdown.
         lockdown: tree.optional(&LOCKDOWN).ok().flatten().and_then(|file| bracketed(file.text().ok()?)),
     })
 }
@@ -138,18 +144,20 @@ fn bracketed(text: &str) -> Option<String> {
     Some(word.to_owned())
 }
 
-/// `0x<address> <size>`, the size hexadecimal too, without a prefix (`vmcoreinfo_show`, kernel/ksysfs.c).
+/// `0x<address> <size>`; the size is hexadecimal without a prefix (`vmcoreinfo_show`,
+/// kernel/ksysfs.c).
 pub(super) fn parse_vmcoreinfo(file: &Found) -> Result<PhysRange, Error> {
     let text = file.text()?;
     let range = text.split_once(' ').and_then(|(address, size)| {
-        // `parse_hexadecimal` would take a second prefix.
+        // `parse_hexadecimal` would accept a second prefix.
         let digits = address.strip_prefix("0x").filter(|digits| !digits.starts_with("0x"))?;
         PhysRange::with_len(parse_hexadecimal(digits)?, parse_hexadecimal(size)?)
     });
     range.filter(|range| !range.is_empty()).ok_or_else(|| file.garbled(quoted(text)))
 }
 
-/// Lines `START-END`, both ends included (`crash_cma_ranges_show`, kernel/kexec_core.c of Linux 7.2).
+/// Lines `START-END`, both ends included (`crash_cma_ranges_show`, kernel/kexec_core.c of Linux
+/// 7.2).
 pub(super) fn parse_cma_ranges(file: &Found) -> Result<Vec<PhysRange>, Error> {
     let ranges = file.text()?.lines().map(|line| parse_range(line).ok_or_else(|| file.garbled(quoted(line))));
     Ok(merged(ranges.collect::<Result<_, _>>()?))

@@ -1,6 +1,7 @@
-//! [1i] What is there now, as far as a dump would have it: asked again and again while an image is armed, so it is no more than that.
+//! `[1g]` The CPUs and the memory that are present now and belong in a dump.
 //!
-//! It needs no /proc/kcore but for [`read_memory`], and so works where that is hidden.
+//! It is read on every hotplug event while an image is armed, so it holds nothing else. It needs no
+//! /proc/kcore, which may be hidden; only [`read_memory`] does.
 
 use std::fs::File;
 use std::io;
@@ -22,7 +23,7 @@ pub struct Present {
     pub memory: Vec<PhysRange>,
     /// One PRSTATUS buffer per present CPU.
     pub cpus: Vec<CrashNotes>,
-    /// The region that an image is in, if there is one.
+    /// The region for images, if there is one.
     pub crash_region: Option<PhysRange>,
 }
 
@@ -45,7 +46,8 @@ impl Present {
     }
 }
 
-/// System RAM without what belongs in no dump (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
+/// System RAM without what belongs in no dump (`elf_header_exclude_ranges`,
+/// arch/x86/kernel/crash.c).
 pub(crate) fn without_crash_memory(
     system_ram: &[PhysRange],
     crash_regions: &[PhysRange],
@@ -56,7 +58,8 @@ pub(crate) fn without_crash_memory(
     subtract(&merged(system_ram.to_vec()), &holes)
 }
 
-/// The physical range of memory block `number` (`memory_block_size_bytes`, drivers/base/memory.c). It can be told after the block has gone.
+/// The physical range of memory block `number` (`memory_block_size_bytes`, drivers/base/memory.c).
+/// It is known even after the block was removed.
 pub fn block_range(root: &Path, number: u64) -> Result<PhysRange, Error> {
     let file = Tree::new(root).required(&source::MEMORY_BLOCK_SIZE)?;
     let size = file.hexadecimal()?;
@@ -64,12 +67,16 @@ pub fn block_range(root: &Path, number: u64) -> Result<PhysRange, Error> {
     range.ok_or_else(|| file.garbled(format!("a size that puts block {number} beyond the end of the address space")))
 }
 
-/// Bytes of the live machine's memory, by the direct map as /proc/kcore shows it. It shows crash memory, too, which is System RAM that
-/// nobody may write.
+/// Reads the live machine's memory through the direct map in /proc/kcore, which includes crash
+/// memory.
+///
+/// # Errors
+///
+/// /proc/kcore cannot be read, or no segment of it holds all of `range`.
 pub fn read_memory(root: &Path, range: PhysRange) -> io::Result<Vec<u8>> {
     let mut file = File::open(root.join("proc/kcore"))?;
     let headers = kcore::read_headers(&mut file)?;
-    let missing = || io::Error::new(io::ErrorKind::NotFound, "/proc/kcore does not show that memory");
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "/proc/kcore does not show this memory");
     let header = FileHeader64::<LittleEndian>::parse(&*headers).map_err(io::Error::other)?;
     let phdrs = header.program_headers(LittleEndian, &*headers).map_err(io::Error::other)?;
     let offset = phdrs.iter().find_map(|phdr| {

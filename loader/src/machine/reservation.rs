@@ -1,7 +1,8 @@
-//! [1h] The little that kexec_file_load(2) leaves to know: where the image will go, and whether it may.
+//! `[1f]` The facts that matter for kexec_file_load(2), where the kernel makes the image: where the
+//! image will go, and whether it fits.
 //!
-//! It needs no /proc/kcore, which a kernel under lockdown=confidentiality does not show, and no other file that only this loader's own
-//! images depend on.
+//! It needs no /proc/kcore, which is hidden under lockdown=confidentiality, and no other file that
+//! only this loader's own images depend on.
 
 pub mod no_reservation; // why no memory is reserved
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::phys::PhysRange;
 
-/// Stands in for the time-stamp counter's frequency, which only our purgatory needs.
+/// A placeholder for the frequency of the time-stamp counter, which only our purgatory needs.
 const NO_TSC_KHZ: u32 = 1;
 
 /// The facts about a machine whose kernel makes the image itself.
@@ -30,20 +31,20 @@ pub struct Reservation {
     pub elfcorehdr_size: Option<u64>,
     /// The running kernel's command line.
     pub command_line: Vec<u8>,
-    /// How many CPUs could ever be there.
+    /// How many CPUs the machine can ever have.
     pub possible_cpus: u32,
     /// What the CPUs can do.
     pub cpu: CpuFacts,
-    /// Whether the kernel lets anybody load.
+    /// Whether the kernel permits loading.
     pub kexec: KexecPermission,
-    /// How many dm-crypt keys the kernel is asked to hand over.
+    /// How many dm-crypt keys the kernel is configured to pass to the capture kernel.
     pub dm_crypt_keys: u32,
-    /// Why no memory is reserved, if none is.
+    /// Evidence for why no memory is reserved; empty if some is.
     pub no_reservation: Evidence,
 }
 
 impl Reservation {
-    /// Reads it below `root`.
+    /// Reads it below `root`: `/`, or a snapshot.
     pub fn read(root: &Path) -> Result<Self, Error> {
         let tree = Tree::new(root);
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
@@ -61,7 +62,7 @@ impl Reservation {
         })
     }
 
-    /// The region an image goes into, as [`super::Machine::crash_region`].
+    /// The region for the image; see [`super::Machine::crash_region`].
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
         crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }

@@ -1,9 +1,10 @@
-//! [1a] The one table of files that describe a machine, and the tree they are read from.
+//! `[1a]` The table of all files that describe a machine, and the directory tree that they are read
+//! from.
 //!
-//! [`Machine::read`](super::Machine::read) and [`snapshot::save`](super::snapshot::save) both go through [`Tree`] with entries of
-//! [`ALL`], so a snapshot can neither lack a file that is read nor carry one that is not.
+//! [`Machine::read`](super::Machine::read) and [`snapshot::save`] use the same
+//! table, [`ALL`]. So a snapshot has every file that is read, and no other.
 
-pub mod open; // a path below the root that no link leads out of
+pub mod open; // opens files, in a snapshot without following links out of it
 pub mod snapshot; // a copy of every file in the table
 
 use std::fs;
@@ -16,30 +17,30 @@ use super::Error;
 use super::kcore;
 use super::no_reservation::boot_log;
 
-/// How much of a file is of interest.
+/// How much of a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
     Whole,
-    /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address space.
+    /// The ELF header, the program headers and the notes: /proc/kcore is as large as the address
+    /// space.
     ElfHeaders,
-    /// The lines of the kernel's log about `crashkernel`. Without permission to read it, there are
-    /// none.
+    /// The lines of the kernel's log with `crashkernel`. If the log cannot be read, there are none.
     CrashkernelLines,
-    /// Nothing: that it is there says all.
+    /// Nothing. Only its existence matters.
     Presence,
 }
 
-/// One fact's file.
+/// The file of one fact.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    /// Where it may lie below the root, the newest place first; `{}` stands for a number.
+    /// Its possible paths below the root, the newest kernel's first. `{}` stands for a number.
     pub paths: &'static [&'static str],
     /// How much of it is read.
     pub part: Part,
-    /// What it must hold, for the message when it does not.
+    /// What it must hold, for error messages.
     pub expected: &'static str,
-    /// What its absence means and what to do, for the message.
+    /// What its absence means and what to do, for error messages.
     pub absent: &'static str,
 }
 
@@ -74,7 +75,8 @@ const NO_SYSFS: &str = "mount /sys; if this is a snapshot, take it again";
 const NO_KEXEC: &str = "the running kernel cannot load a crash kernel; boot one with CONFIG_KEXEC and CONFIG_CRASH_DUMP";
 const OPTIONAL: &str = "take the snapshot again";
 
-// /sys/kernel/kexec/ came with Linux 6.19; the old names are links to it for now (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
+// /sys/kernel/kexec/ exists since Linux 6.19. The old names are links to it for now
+// (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
 machine_sources! {
     IOMEM = ["proc/iomem"], Whole, "lines `START-END : NAME`, hexadecimal, among them System RAM", NO_PROC;
     LOAD_DISABLED = ["proc/sys/kernel/kexec_load_disabled"], Whole, "0 or 1", NO_KEXEC;
@@ -109,8 +111,8 @@ machine_sources! {
         "only snapshots have this file; take the snapshot again";
 }
 
-// What tells why no memory is reserved. It is read, and kept in snapshots, only then: reading the
-// second takes the kernel's kexec lock.
+// The evidence for why no memory is reserved. It is read, and kept in snapshots, only in that case,
+// because reading CRASH_SIZE takes the kernel's kexec lock.
 sources! {
     CRASHKERNEL_LOG = ["dev/kmsg"], CrashkernelLines, "lines of the kernel's log", OPTIONAL;
     CRASH_SIZE = ["sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size"], Whole, "a decimal number of bytes", NO_KEXEC;
@@ -119,11 +121,11 @@ sources! {
     XEN_CAPABILITIES = ["proc/xen/capabilities"], Whole, "words", OPTIONAL;
 }
 
-/// Every file that tells why no memory is reserved.
+/// Every file with evidence for why no memory is reserved.
 pub(super) const WITHOUT_RESERVATION: &[Source] =
     &[CRASHKERNEL_LOG, CRASH_SIZE, HYPERVISOR_TYPE, XEN_GUEST_TYPE, XEN_CAPABILITIES];
 
-// What tells of the armed image, and of no machine.
+// Files about the armed image, not about the machine.
 sources! {
     CRASH_LOADED = ["sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded"], Whole, "0 or 1", NO_KEXEC;
     CPU_CRASH_HOTPLUG = ["sys/devices/system/cpu/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
@@ -132,19 +134,19 @@ sources! {
     MEMORY_CRASH_HOTPLUG = ["sys/devices/system/memory/crash_hotplug"], Whole, "0 or 1", OPTIONAL;
 }
 
-/// A file that was there.
+/// A file that was read.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Where it was.
+    /// Its path.
     pub path: PathBuf,
-    /// What it held, as much of it as is of interest.
+    /// Its content, as far as [`Part`] says.
     pub bytes: Vec<u8>,
-    /// What it should hold.
+    /// What it must hold.
     pub expected: &'static str,
 }
 
 impl Found {
-    /// The error that says that it holds something else.
+    /// The error that it holds `found` instead.
     pub fn garbled(&self, found: impl Into<String>) -> Error {
         Error::Garbled { path: self.path.clone(), expected: self.expected, found: found.into() }
     }
@@ -164,7 +166,7 @@ impl Found {
     /// Its text as a decimal number.
     pub fn decimal<N: std::str::FromStr>(&self) -> Result<N, Error> {
         let text = self.text()?;
-        // `parse` takes a sign, which no file of the kernel has.
+        // `parse` accepts a sign, which no file of the kernel has.
         let unsigned = Some(text).filter(|text| !text.starts_with('+'));
         unsigned.and_then(|text| text.parse().ok()).ok_or_else(|| self.garbled(quoted(text)))
     }
@@ -179,7 +181,7 @@ impl Found {
     }
 }
 
-/// Text from a file, cut to what a message can carry.
+/// Text from a file in quotes, cut to a length that fits a message.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     match text.char_indices().nth(SHOWN) {
@@ -192,7 +194,7 @@ pub(super) fn quoted(text: &str) -> String {
 /// A hexadecimal number, with or without `0x`.
 pub(super) fn parse_hexadecimal(text: &str) -> Option<u64> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    // So does `from_str_radix`.
+    // `from_str_radix` accepts a sign as well.
     if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() }
 }
 
@@ -207,28 +209,28 @@ impl<'a> Tree<'a> {
         Self { root }
     }
 
-    /// The file, which must be there.
+    /// Reads a file that must exist.
     pub fn required(&self, source: &Source) -> Result<Found, Error> {
         self.optional(source)?.ok_or_else(|| Error::Missing { path: self.root.join(source.paths[0]), absent: source.absent })
     }
 
-    /// The file, if it is there.
+    /// Reads a file if it exists.
     pub fn optional(&self, source: &Source) -> Result<Option<Found>, Error> {
         self.first_of(source, source.paths.iter().map(|&path| path.to_owned()))
     }
 
-    /// The file of number `number`, which must be there.
+    /// Reads the file with this number, which must exist.
     pub fn required_at(&self, source: &Source, number: u32) -> Result<Found, Error> {
         let missing = || Error::Missing { path: self.path_at(source, number), absent: source.absent };
         self.optional_at(source, number)?.ok_or_else(missing)
     }
 
-    /// The file of number `number`, if it is there.
+    /// Reads the file with this number if it exists.
     pub fn optional_at(&self, source: &Source, number: u32) -> Result<Option<Found>, Error> {
         self.first_of(source, [numbered(source, number)].into_iter())
     }
 
-    /// Whether there is a directory for `number`.
+    /// Whether the directory with this number exists.
     pub fn has_number(&self, source: &Source, number: u32) -> bool {
         self.path_at(source, number).parent().is_some_and(Path::is_dir)
     }
@@ -237,7 +239,7 @@ impl<'a> Tree<'a> {
         self.root.join(numbered(source, number))
     }
 
-    /// The numbers for which there is a directory, ascending; none when there is not even the directory around them.
+    /// The numbers of the directories that exist, ascending; none if their parent does not exist.
     pub fn numbers(&self, source: &Source) -> Result<Vec<u32>, Error> {
         let (before, _) = source.paths[0].split_once("{}").expect("a numbered source");
         let (around, prefix) = before.rsplit_once('/').expect("a number inside a directory");
@@ -251,7 +253,7 @@ impl<'a> Tree<'a> {
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
             let digits = name.to_str().and_then(|name| name.strip_prefix(prefix));
-            // `cpufreq` and `cpuidle` lie beside `cpu0`.
+            // `cpufreq` and `cpuidle` are beside `cpu0`.
             numbers.extend(digits.filter(|digits| !digits.starts_with('+')).and_then(|digits| digits.parse::<u32>().ok()));
         }
         numbers.sort_unstable();
@@ -267,8 +269,9 @@ fn numbered(source: &Source, number: u32) -> String {
     source.paths[0].replace("{}", &number.to_string())
 }
 
-/// How often a file is read that the kernel says is busy, and how long to wait in between: together two seconds. Some files take the
-/// kexec lock, which a reload or a hotplug event may hold (`kexec_crash_size_show`, kernel/ksysfs.c).
+/// How often a busy file is read, and the pause: two seconds in all. Reading some files takes the
+/// kexec lock, which a reload or a hotplug event may hold (`kexec_crash_size_show`,
+/// kernel/ksysfs.c).
 const BUSY_TRIES: u32 = 200;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
@@ -287,9 +290,10 @@ fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            // Opened, and then the device went away (`kernfs_fop_read_iter`, fs/kernfs/file.c).
+            // The device was removed after the file was opened (`kernfs_fop_read_iter`,
+            // fs/kernfs/file.c).
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            // Without CAP_SYSLOG the kernel's log may be closed to us.
+            // Without CAP_SYSLOG the kernel's log may be unreadable.
             Err(_) if source.part == Part::CrashkernelLines => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && tries < BUSY_TRIES => {
                 tries += 1;

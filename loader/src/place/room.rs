@@ -1,7 +1,8 @@
-//! [10a] How much memory a capture kernel needs beside its image, by what was measured.
+//! `[10a]` How much memory a capture kernel needs in addition to its image, as measured.
 //!
-//! Debian kernels in QEMU, each with less and less crash memory until none got as far as user space. The image, with the kernel's own span in it,
-//! is subtracted. Memory of the crashed machine (4 to 64 GiB) and reading /proc/vmcore changed nothing.
+//! Debian kernels ran in QEMU with less and less crash memory, until none reached user space. The
+//! image, including the kernel's `init_size`, is subtracted. Neither the memory of the crashed
+//! machine (4 to 64 GiB) nor reading /proc/vmcore changed the figures.
 //!
 //! | capture kernel, initrd | `crashkernel=` that failed / worked / is safe | image |
 //! | --- | --- | --- |
@@ -9,33 +10,33 @@
 //! | 7.3, 2 MB unpacked | 80 / 84 / 96 MiB | 58 MiB |
 //! | 6.12, Debian's own, 35 MB unpacked | 96 / 112 / – | 62 MiB |
 
-/// What a kernel of some series needs, in bytes.
+/// The memory that a capture kernel needs in addition to its image, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// With less, every kernel that was tried ran out of memory before user space.
+    /// With less, every kernel that was measured ran out of memory before user space.
     pub least: u64,
-    /// With this, none did.
+    /// With this, no kernel that was measured ran out of memory.
     pub safe: u64,
 }
 
 const MIB: u64 = 1 << 20;
 
-/// Linux 6 (6.12 was measured), and older ones, which were not.
+/// Linux 6 (6.12 was measured), and older series, which were not measured.
 const LINUX_6: Room = Room { least: 14 * MIB, safe: 28 * MIB };
-/// Linux 7 (7.3 was measured) and newer ones.
+/// Linux 7 (7.3 was measured), and newer series.
 const LINUX_7: Room = Room { least: 26 * MIB, safe: 38 * MIB };
-/// The first series of which [`LINUX_7`] holds.
+/// The first series for which [`LINUX_7`] is used.
 const SERIES_7: u32 = 7;
 
-/// What each CPU but the first takes, where `nr_cpus=1` does not exclude it.
+/// Bytes for each CPU after the first, if `nr_cpus=1` does not exclude it.
 const PER_CPU: u64 = 800 * 1000;
 
-/// How much larger a compressed initrd is when it is unpacked: Debian's was 11.2 MB and 34.7 MB.
+/// Ratio of unpacked to compressed size of an initrd: Debian's had 34.7 MB and 11.2 MB.
 const UNPACKED: (u64, u64) = (31, 10);
 
 impl Room {
-    /// Of a capture kernel of this release, with an initrd of so many bytes unpacked, that knows so many CPUs. A release that is unknown needs as
-    /// much as any.
+    /// The memory for a capture kernel of this release, with `cpus` CPUs and an initrd of
+    /// `unpacked` bytes when unpacked. An unknown release counts as the one that needs most.
     pub fn needed(release: Option<&str>, unpacked: u64, cpus: u32) -> Self {
         let series = release.and_then(|release| release.split('.').next()?.parse::<u32>().ok());
         let Self { least, safe } = if series.is_some_and(|series| series < SERIES_7) { LINUX_6 } else { LINUX_7 };
@@ -44,15 +45,16 @@ impl Room {
     }
 }
 
-/// About how many bytes an initrd has when it is unpacked, by its first bytes and its length. [`crate::survey`] counts them.
+/// Estimates how many bytes an initrd has when unpacked, from its first bytes and its length.
 pub fn about_unpacked(initrd: &[u8]) -> u64 {
     let len = initrd.len() as u64;
-    // A plain archive, if it is not the microcode before a compressed one.
+    // A plain archive, unless it is only the microcode before a compressed one.
     let is_plain = initrd.starts_with(b"07070") && !initrd.windows(MICROCODE.len()).take(4096).any(|window| window == MICROCODE);
     if is_plain { len } else { len.saturating_mul(UNPACKED.0) / UNPACKED.1 }
 }
 
-/// A directory in the archive that dracut and initramfs-tools put first (Documentation/arch/x86/microcode.rst).
+/// A directory in the plain archive that dracut and initramfs-tools put first
+/// (Documentation/arch/x86/microcode.rst).
 const MICROCODE: &[u8] = b"kernel/x86/microcode";
 
 #[cfg(test)]
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_measured_to_fail_is_too_little_and_what_was_safe_is_enough() {
+    fn sizes_that_failed_are_too_little_and_safe_sizes_are_enough() {
         let free = |reserved: u64, image: u64| (reserved - image) * MIB;
         let small = Room::needed(Some("6.12.43"), 2_000_000, 1);
         assert!(free(64, 52) < small.least && free(80, 52) >= small.safe - 2_000_000, "{small:?}");
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_archive_is_as_large_as_it_is() {
+    fn plain_archive_has_its_own_length() {
         assert_eq!(about_unpacked(b"070701"), 6);
         assert_eq!(about_unpacked(&[0x28; 10]), 31);
         assert_eq!(about_unpacked(&[b"070701 kernel/x86/microcode".as_slice(), &[0; 73]].concat()), 310);

@@ -1,4 +1,4 @@
-//! Places for images that nobody has built yet, in regions of every size.
+//! Placement of random images in regions of random sizes.
 
 mod oracle;
 
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn kernel_gets_what_its_header_asks_for(needs in needs(), region in region()) {
+    fn kernel_gets_the_size_and_alignment_of_its_header(needs in needs(), region in region()) {
         let Ok(placed) = place(&needs, region) else { return Ok(()) };
         prop_assert_eq!(placed.kernel.start() % needs.kernel.alignment, 0);
         prop_assert_eq!(placed.purgatory.start() % needs.purgatory.alignment, 0);
@@ -119,7 +119,7 @@ fn impossible_header_values_are_refused() {
 }
 
 #[test]
-fn region_that_begins_where_none_can_is_refused() {
+fn region_with_an_impossible_start_is_refused() {
     for start in [0, 0x3000_0001] {
         let region = PhysRange::with_len(start, 256 << 20).unwrap();
         assert_eq!(place(&small(), region), Err(Error::RegionMisplaced { region }));

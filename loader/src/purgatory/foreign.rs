@@ -1,8 +1,14 @@
-//! [3c] Whose loader another's purgatory was built for, and what that loader tells it.
+//! `[3c]` Foreign purgatories: which loader's contract an object follows, and the symbols of that
+//! contract.
 //!
-//! *On entry* an object that can be bound. *On exit* one that has every symbol of its contract, with the size that its own loader writes,
-//! so that [`Foreign::bind`] can fail only for its address or for too many regions. The contract follows from what the table of regions is
-//! called; who has built the object does not matter.
+//! *On entry*
+//! * an object that can be bound.
+//!
+//! *On exit*
+//! * it has every symbol of its contract, with the size that its own loader writes. So
+//!   [`Foreign::bind`] fails only for its address or for too many regions.
+//!
+//! The name of the table of regions decides the contract.
 
 use digest::Digest;
 use handoff::PAGE_SIZE;
@@ -11,26 +17,26 @@ use super::relocatable::Relocatable;
 use crate::phys::PhysRange;
 use crate::request::InputFile;
 
-mod contract; // the symbols of either loader
-mod error; // why it cannot be told
+mod contract; // the symbols of each loader
+mod error; // why an object cannot be used
 
 use contract::{CONTRACTS, ENTRY_REGISTERS, Value};
 pub use contract::{Contract, ENTRY_REGS, KEXEC_TOOLS, LINUX, REGIONS, STACK_END};
 pub use error::Error;
 
-/// Another's purgatory, which can be told everything that its own loader would tell it.
+/// A foreign purgatory with every symbol that its own loader writes.
 #[derive(Clone, Debug)]
 pub struct Foreign {
     contract: &'static Contract,
     program: Relocatable,
 }
 
-/// What it is told.
+/// The values for its symbols.
 #[derive(Clone, Debug)]
 pub struct Told<'a> {
-    /// What it digests, zeroes behind the files included, in this order.
+    /// The regions that it digests, in this order, including the zeroes after each file.
     pub regions: &'a [PhysRange],
-    /// SHA-256 of all of them, one behind the other.
+    /// SHA-256 of all regions, concatenated.
     pub digest: Digest,
     /// Physical address of the capture kernel's 64-bit entry point.
     pub kernel_entry: u64,
@@ -38,12 +44,12 @@ pub struct Told<'a> {
     pub boot_params: u64,
     /// Physical address of the NUL that ends the command line.
     pub command_line_end: u64,
-    /// First I/O port of the 8250 that it prints on, if it can.
+    /// First I/O port of the 8250 that it prints on; `None` if it does not print.
     pub console: Option<u16>,
 }
 
 impl Foreign {
-    /// Takes the file apart and finds out whose loader it was built for.
+    /// Takes the file apart and determines its contract.
     pub fn parse(file: &InputFile) -> Result<Self, Error> {
         let program = Relocatable::parse(file)?;
         let kept = CONTRACTS.iter().filter(|contract| program.symbol(contract.regions()).is_ok());
@@ -57,22 +63,22 @@ impl Foreign {
         }
     }
 
-    /// What its own loader tells it, and by which symbols.
+    /// The contract that it follows.
     pub fn contract(&self) -> &'static Contract {
         self.contract
     }
 
-    /// The object.
+    /// The object, before it is bound.
     pub fn program(&self) -> &Relocatable {
         &self.program
     }
 
-    /// What its address in memory must be a multiple of: whole pages at least, as for every segment.
+    /// The alignment of its physical address: at least a page, as for every segment.
     pub fn alignment(&self) -> u64 {
         self.program.alignment().max(PAGE_SIZE)
     }
 
-    /// The bytes that are copied to `address`: relocated, then told.
+    /// Its bytes for the physical address `address`: relocated, with its symbols written.
     pub fn bind(&self, address: u64, told: &Told<'_>) -> Result<Vec<u8>, Error> {
         if told.regions.len() > REGIONS {
             return Err(Error::TooManyRegions { path: self.program.path().to_owned(), found: told.regions.len() });
@@ -97,9 +103,10 @@ impl Foreign {
         Ok(bound.into_bytes())
     }
 
-    /// The registers with which the capture kernel is entered: `startup_64` needs RIP and RSI; the others that both loaders set are
-    /// set as they do, and the rest stays as it was built (`bzImage64_load`, arch/x86/kernel/kexec-bzimage64.c; `do_bzImage64_load`,
-    /// kexec/arch/x86_64/kexec-bzImage64.c of kexec-tools).
+    /// The registers with which the capture kernel is entered. `startup_64` needs RIP and RSI. RSP
+    /// and RBX are set as both loaders set them; the rest stays as built (`bzImage64_load`,
+    /// arch/x86/kernel/kexec-bzimage64.c; `do_bzImage64_load`, kexec/arch/x86_64/kexec-bzImage64.c
+    /// of kexec-tools).
     fn registers(&self, built: &[u8], stack_end: u64, told: &Told<'_>) -> [u64; ENTRY_REGISTERS] {
         let (words, _) = built.as_chunks();
         let mut registers = [0; ENTRY_REGISTERS];
@@ -116,7 +123,7 @@ impl Foreign {
     }
 }
 
-/// Start and length of each region; the slots behind them have no length, which is nothing to digest.
+/// Start and length of each region. Unused slots have length 0, so they add nothing to the digest.
 fn table(regions: &[PhysRange]) -> Vec<u8> {
     let mut table: Vec<u8> =
         regions.iter().flat_map(|region| [region.start(), region.len()]).flat_map(u64::to_le_bytes).collect();

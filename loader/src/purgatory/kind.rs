@@ -1,4 +1,4 @@
-//! [3a] [4] The kinds of purgatory: ours, and those of the kernel and of kexec-tools.
+//! `[3a]` `[4]` The kinds of purgatory: ours, and those of the kernel and of kexec-tools.
 //!
 //! Each step of [`build`](crate::build) that depends on the kind has a trait: [`Purgatory`] here,
 //! [`Seal`](crate::seal::Seal) and [`Bind`](crate::bind::Bind) in theirs. Every other step is the
@@ -18,16 +18,16 @@ use crate::place::PurgatoryNeeds;
 use crate::purgatory::settings::{self, ForeignSettings, Settings};
 use crate::request::{InputFile, Request};
 
-/// A purgatory's file, taken apart.
+/// A purgatory's file, taken apart, by kind.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Ours, which is told everything in a block.
+    /// Ours, which is configured by a block.
     Ours(Program),
-    /// Another's, which is told by its symbols.
+    /// The kernel's or kexec-tools', which is configured by symbols.
     Foreign(Foreign),
 }
 
-/// Takes a file apart. What is in it says which kind it is: an object that must be relocated is another's.
+/// Takes a file apart. An ELF object (ET_REL) is a foreign purgatory; anything else must be ours.
 pub fn read(file: &InputFile) -> Result<Kind, Error> {
     let header = FileHeader64::<LittleEndian>::parse(file.bytes.as_slice());
     if header.is_ok_and(|header| header.e_type(LittleEndian) == ET_REL) {
@@ -37,22 +37,22 @@ pub fn read(file: &InputFile) -> Result<Kind, Error> {
     }
 }
 
-/// Lengths in bytes of what is verified beside the purgatory.
+/// Lengths in bytes of everything that the purgatory verifies, except itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lens {
-    /// Of the capture kernel's file.
+pub(crate) struct Lengths {
+    /// The capture kernel's payload.
     pub kernel: u64,
-    /// Of the initial RAM disk; 0 without.
+    /// The initrd; 0 without one.
     pub initrd: u64,
-    /// Of boot_params and setup_data.
+    /// boot_params and setup_data.
     pub boot_params: u64,
-    /// Of the command line with its NUL.
+    /// The command line with its NUL.
     pub command_line: u64,
-    /// Of the elfcorehdr as it is at load.
+    /// The elfcorehdr as it is at load.
     pub elfcorehdr: u64,
 }
 
-/// How many leaves regions of these lengths are cut into.
+/// How many leaves regions of these lengths have.
 pub(crate) fn leaf_count(lengths: impl IntoIterator<Item = u64>, leaf_size: u32) -> u64 {
     lengths.into_iter().map(|len| leaves_in(len, leaf_size)).sum()
 }
@@ -61,13 +61,13 @@ pub(crate) fn leaf_count(lengths: impl IntoIterator<Item = u64>, leaf_size: u32)
 pub(crate) trait Purgatory: Debug + Sized {
     /// Whether it writes a report into the command line.
     const REPORTS: bool;
-    /// What it is told besides the segments.
+    /// Its configuration, apart from the segments.
     type Settings: Debug;
 
-    /// [4] Decides what it will be told.
+    /// `[4]` Decides its configuration.
     fn settings(&self, request: &Request, machine: &Machine) -> Result<Self::Settings, settings::Error>;
-    /// [5] How much its segment takes.
-    fn needs(&self, settings: &Self::Settings, lens: &Lens) -> PurgatoryNeeds;
+    /// `[5]` Size and alignment of its segment.
+    fn needs(&self, settings: &Self::Settings, lengths: &Lengths) -> PurgatoryNeeds;
 }
 
 impl Purgatory for Program {
@@ -78,8 +78,8 @@ impl Purgatory for Program {
         Settings::decide(request, machine)
     }
 
-    fn needs(&self, settings: &Settings, lens: &Lens) -> PurgatoryNeeds {
-        let Lens { kernel, initrd, boot_params, command_line, elfcorehdr } = *lens;
+    fn needs(&self, settings: &Settings, lengths: &Lengths) -> PurgatoryNeeds {
+        let Lengths { kernel, initrd, boot_params, command_line, elfcorehdr } = *lengths;
         let digested = [self.text_bytes().len() as u64, kernel, initrd, boot_params, command_line, elfcorehdr];
         let leaves = leaf_count(digested, settings.leaf_size);
         PurgatoryNeeds { len: self.trailer(leaves, elfcorehdr).end, alignment: PAGE_SIZE }
@@ -94,7 +94,7 @@ impl Purgatory for Foreign {
         ForeignSettings::decide(self.contract(), request, machine)
     }
 
-    fn needs(&self, _: &ForeignSettings, _: &Lens) -> PurgatoryNeeds {
+    fn needs(&self, _: &ForeignSettings, _: &Lengths) -> PurgatoryNeeds {
         PurgatoryNeeds { len: self.program().len(), alignment: self.alignment() }
     }
 }

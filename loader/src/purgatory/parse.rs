@@ -1,5 +1,7 @@
-//! [3a] The rules a purgatory's ELF file must obey: two segments from address 0, nothing to relocate, nothing undefined, a section for
-//! the block.
+//! `[3a]` Takes our purgatory's ELF file apart, and checks its rules:
+//! * two segments, the first at address 0;
+//! * no relocations and no undefined symbols;
+//! * a section for the block.
 
 use std::ops::Range;
 
@@ -15,7 +17,7 @@ use crate::request::InputFile;
 type Header = elf::FileHeader64<LittleEndian>;
 type Segment = elf::ProgramHeader64<LittleEndian>;
 
-/// Takes the file apart.
+/// Takes the file apart. The errors name the first rule that is broken.
 pub fn parse(file: &InputFile) -> Result<Program, Error> {
     let path = || file.path.clone();
     let data = file.bytes.as_slice();
@@ -77,7 +79,7 @@ fn nothing_undefined(file: &InputFile, endian: LittleEndian, sections: &SectionT
             what: "symbol table",
             source,
         })?;
-        // Symbol 0 is undefined in every table and means nothing.
+        // Symbol 0 is undefined in every table, by definition.
         if let Some(symbol) = symbols.iter().skip(1).find(|symbol| symbol.is_undefined(endian)) {
             let name = symbol.name(endian, symbols.strings()).unwrap_or(b"(unreadable name)");
             return Err(Error::Undefined { path: file.path.clone(), symbol: String::from_utf8_lossy(name).into_owned() });
@@ -86,10 +88,10 @@ fn nothing_undefined(file: &InputFile, endian: LittleEndian, sections: &SectionT
     Ok(())
 }
 
-/// The two segments of linker/purgatory.ld as they lie in memory.
+/// The two segments of linker/purgatory.ld, as in memory.
 struct Loaded {
     text: Range<u64>,
-    /// Of the writable segment, what is in the file.
+    /// The part of the writable segment that is in the file.
     writable: Range<u64>,
     image: Vec<u8>,
 }
@@ -126,7 +128,7 @@ fn load(file: &InputFile, endian: LittleEndian, segments: &[Segment]) -> Result<
     Ok(Loaded { text: 0..text.p_filesz(endian), writable, image })
 }
 
-/// Offset of the section that the block replaces, once its size, place and version are known to be right.
+/// Offset of the section for the block, after its size, place and version were checked.
 fn handoff_section(
     file: &InputFile,
     endian: LittleEndian,
@@ -149,7 +151,7 @@ fn handoff_section(
         what: HANDOFF_SECTION,
         source,
     })?;
-    // A purgatory may say which version it expects by leaving a blank block in the section; zeroes say nothing.
+    // If the section holds a blank block, it shows the version. Zeroes show none.
     if let Some(version) = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.first_chunk()) {
         let found = u32::from_le_bytes(*version);
         if found != VERSION {
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_is_no_elf_is_refused() {
+    fn file_other_than_elf_is_refused() {
         for bytes in [&b""[..], b"\x7fEL", b"MZ and so on", b"#!/bin/sh"] {
             assert!(matches!(parse(&file(bytes.to_vec())), Err(Error::NotElf { .. })), "{bytes:?}");
         }

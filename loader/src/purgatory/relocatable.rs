@@ -1,11 +1,18 @@
-//! [3b] A purgatory that others have built: an ELF object (ET_REL), as the kernel and kexec-tools carry one.
+//! `[3b]` A foreign purgatory as an ELF object (ET_REL), which the kernel and kexec-tools contain.
 //!
-//! *On entry* bytes that somebody says are such a purgatory. *On exit* an image for one address, every relocation applied, and its
-//! symbols by name, so that it can be told what its own loader would tell it. Whatever does not depend on the address is decided, or
-//! refused, by [`Relocatable::parse`]; what is left for [`Relocatable::bind`] is arithmetic.
+//! *On entry*
+//! * the bytes of a file.
 //!
-//! What is taken is a little less than the kernel takes (`kexec_load_purgatory`, kernel/kexec_file.c; `arch_kexec_apply_relocations_add`,
-//! arch/x86/kernel/machine_kexec_64.c): it truncates PC32 and PLT32 that overflow, and lets symbols and relocations reach out of their
+//! *On exit*
+//! * an image for one address, with every relocation applied;
+//! * its symbols by name.
+//!
+//! [`Relocatable::parse`] checks everything that does not depend on the address. For
+//! [`Relocatable::bind`], only arithmetic is left.
+//!
+//! The checks are slightly stricter than the kernel's (`kexec_load_purgatory`, kernel/kexec_file.c;
+//! `arch_kexec_apply_relocations_add`, arch/x86/kernel/machine_kexec_64.c). The kernel truncates
+//! PC32 and PLT32 relocations that overflow, and lets symbols and relocations extend beyond their
 //! sections.
 
 use std::collections::BTreeMap;
@@ -17,17 +24,18 @@ use object::read::elf::FileHeader;
 
 use crate::request::InputFile;
 
-mod error; // why a file is none
+mod error; // why an object cannot be used
 mod layout; // where each section goes
-mod symbols; // what can be named
-mod relocation; // what depends on the address
+mod symbols; // global symbols by name
+mod relocation; // the bytes that depend on the address
 
 pub use error::{Defect, Error};
 use layout::Layout;
 use relocation::Relocation;
 pub use symbols::Symbol;
 
-/// Where execution begins (`kexec_purgatory_setup_sechdrs`, kernel/kexec_file.c; purgatory/arch/x86_64/setup-x86_64.S of kexec-tools).
+/// Symbol of the entry point (`kexec_purgatory_setup_sechdrs`, kernel/kexec_file.c;
+/// purgatory/arch/x86_64/setup-x86_64.S of kexec-tools).
 pub const ENTRY_SYMBOL: &str = "purgatory_start";
 
 type Header = elf::FileHeader64<LittleEndian>;
@@ -39,7 +47,7 @@ type SymbolTable<'a> = object::read::elf::SymbolTable<'a, Header>;
 #[derive(Clone, Debug)]
 pub struct Relocatable {
     path: PathBuf,
-    /// What is in the file, laid out from address 0 and not relocated.
+    /// The sections that have bytes in the file, laid out from address 0, not relocated.
     image: Vec<u8>,
     len: u64,
     alignment: u64,
@@ -50,8 +58,8 @@ pub struct Relocatable {
 
 /// A purgatory for one address.
 ///
-/// Symbols are written only here: what is relocated may lie in them (`entry64_regs` holds an address in every purgatory there is), and
-/// what was written before would be overwritten.
+/// Symbols can be written only here, after relocation. Relocations may be inside of symbols, as in
+/// `entry64_regs`, and would overwrite earlier values.
 #[derive(Clone, Debug)]
 pub struct Bound<'a> {
     program: &'a Relocatable,
@@ -65,22 +73,22 @@ impl Relocatable {
         parse(file).map_err(|defect| Error { path: file.path.clone(), defect })
     }
 
-    /// Bytes that are copied, from the beginning of its segment.
+    /// Bytes to copy to the start of its segment.
     pub fn file_len(&self) -> u64 {
         self.image.len() as u64
     }
 
-    /// Bytes in memory. Those beyond [`Self::file_len`] must be zero before it runs.
+    /// Its length in memory. Bytes after [`Self::file_len`] must be zero before it runs.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is nothing in it; never so.
+    /// Always false; beside `len` by convention.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What its address must be a multiple of, a power of two.
+    /// The alignment of its address, a power of two.
     pub fn alignment(&self) -> u64 {
         self.alignment
     }
@@ -90,12 +98,12 @@ impl Relocatable {
         self.entry
     }
 
-    /// The global symbol of this name, if it is defined in what is loaded.
+    /// The global symbol of this name, which must be defined in a loaded section.
     pub fn symbol(&self, name: &str) -> Result<&Symbol, Error> {
         self.symbols.get(name).ok_or_else(|| self.error(Defect::NoSymbol { symbol: name.into() }))
     }
 
-    /// The image for `address`, which is physical.
+    /// The image for the physical address `address`.
     pub fn bind(&self, address: u64) -> Result<Bound<'_>, Error> {
         if !address.is_multiple_of(self.alignment) || address.checked_add(self.len).is_none() {
             return Err(self.error(Defect::Address { address, len: self.len, alignment: self.alignment }));
@@ -107,18 +115,19 @@ impl Relocatable {
         Ok(Bound { program: self, address, image })
     }
 
-    /// One past the highest address that every relocation reaches; none if it runs anywhere.
+    /// One past the highest address at which it can run; `None` if it can run anywhere.
     pub fn limit(&self) -> Option<u64> {
         self.relocations.iter().filter_map(Relocation::limit).min()
     }
 
-    /// Whether this symbol can be written, and has exactly this size (`kexec_purgatory_get_set_symbol`, kernel/kexec_file.c).
+    /// Checks that this symbol can be written and has exactly `len` bytes
+    /// (`kexec_purgatory_get_set_symbol`, kernel/kexec_file.c).
     pub fn takes(&self, name: &str, len: u64) -> Result<(), Error> {
         let found = self.bytes_of(name)?.len() as u64;
         if found == len { Ok(()) } else { Err(self.error(Defect::SymbolSize { symbol: name.into(), found, given: len })) }
     }
 
-    /// The file.
+    /// The path of its file, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -129,7 +138,7 @@ impl Relocatable {
 }
 
 impl Bound<'_> {
-    /// Where it was bound to.
+    /// The physical address that it was bound to.
     pub fn address(&self) -> u64 {
         self.address
     }
@@ -144,24 +153,24 @@ impl Bound<'_> {
         Ok(self.address + self.program.symbol(name)?.offset())
     }
 
-    /// The bytes of a symbol; it must be in the file.
+    /// The bytes of a symbol, which must have bytes in the file.
     pub fn get(&self, name: &str) -> Result<&[u8], Error> {
         Ok(&self.image[self.program.bytes_of(name)?])
     }
 
-    /// Writes a symbol, which must [take](Relocatable::takes) as many bytes.
+    /// Writes a symbol, which must have exactly this many bytes ([`Relocatable::takes`]).
     pub fn set(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.program.takes(name, bytes.len() as u64)?;
         self.image[self.program.bytes_of(name)?].copy_from_slice(bytes);
         Ok(())
     }
 
-    /// What is copied to [`Self::address`], [`Relocatable::file_len`] bytes.
+    /// The [`Relocatable::file_len`] bytes to copy to [`Self::address`].
     pub fn bytes(&self) -> &[u8] {
         &self.image
     }
 
-    /// The same, for keeps.
+    /// The same bytes, owned.
     pub fn into_bytes(self) -> Vec<u8> {
         self.image
     }
@@ -195,14 +204,15 @@ fn parse(file: &InputFile) -> Result<Relocatable, Defect> {
     let table = sections.symbols(endian, data, elf::SHT_SYMTAB).map_err(Defect::damaged("symbol table"))?;
 
     let layout = Layout::new(endian, data, &sections)?; // where does each section go
-    let symbols = symbols::global(endian, &table, &layout)?; // what is where
+    let symbols = symbols::global(endian, &table, &layout)?; // where is each symbol
     let relocations = relocation::all(endian, data, &sections, &table, &layout)?; // what needs the address
     let entry = entry(&symbols)?;
     let Layout { image, len, alignment, .. } = layout;
     Ok(Relocatable { path: file.path.clone(), image, len, alignment, entry, symbols, relocations })
 }
 
-/// Offset of the entry point, which must be in code (`kexec_purgatory_setup_sechdrs`, kernel/kexec_file.c).
+/// Offset of the entry point, which must be in code (`kexec_purgatory_setup_sechdrs`,
+/// kernel/kexec_file.c).
 fn entry(symbols: &BTreeMap<String, Symbol>) -> Result<u64, Defect> {
     let symbol = symbols.get(ENTRY_SYMBOL).ok_or_else(|| Defect::NoSymbol { symbol: ENTRY_SYMBOL.into() })?;
     if symbol.is_code() { Ok(symbol.offset()) } else { Err(Defect::EntryNotCode) }

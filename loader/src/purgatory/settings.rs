@@ -1,7 +1,13 @@
-//! [4] What the purgatory will be told besides the segments, decided and checked before anything is placed.
+//! `[4]` The purgatory's configuration, apart from the segments. It is decided before anything is
+//! placed.
 //!
-//! *On entry* the request as typed and the machine as read. *On exit* values that the purgatory accepts and this machine can run:
-//! the same limits as in `handoff`, and nothing that would fault in a confidential guest.
+//! *On entry*
+//! * the request and the machine.
+//!
+//! *On exit*
+//! * values within the limits of `handoff`, so that the purgatory accepts them;
+//! * an engine that every CPU supports;
+//! * in a confidential guest, nothing that faults there.
 
 use handoff::block::{
     DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MAX_TSC_KHZ,
@@ -13,20 +19,20 @@ use crate::cmdline;
 use crate::machine::{ConfidentialGuest, CpuFacts, Machine, PHYSICAL_BITS};
 use crate::request::{Confidential, Console, EngineChoice, Request};
 
-mod foreign; // what can be told to others' purgatories
+mod foreign; // the configuration of foreign purgatories
 
 pub(crate) use foreign::ForeignSettings;
 
-/// Why the purgatory cannot be told what was asked.
+/// Why the purgatory cannot be configured as requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The CPUs lack the engine that was asked for.
+    /// A CPU lacks what the requested engine requires.
     #[error(
         "engine {} needs {} on every CPU, but a CPU of this machine lacks it: use --engine soft or --engine auto",
         .0.word(), needs(*.0)
     )]
     EngineMissing(EngineId),
-    /// The leaf size is out of range or no power of two.
+    /// The leaf size is out of range, or not a power of two.
     #[error(
         "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave --leaf-size out, or use \
          256K"
@@ -41,7 +47,7 @@ pub enum Error {
          for ttyS0"
     )]
     ConsolePort(u16),
-    /// The time-stamp counter stands still, runs impossibly fast or was never measured.
+    /// The frequency of the time-stamp counter is 0 or impossibly high.
     #[error(
         "the time-stamp counter's frequency was measured as {0} kHz, outside 1 to {MAX_TSC_KHZ}: try again; if this is a \
          snapshot, take it again"
@@ -54,52 +60,52 @@ pub enum Error {
         PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
     )]
     PhysicalBits {
-        /// How many there are said to be.
+        /// The width in bits.
         bits: u32,
     },
-    /// Another's purgatory knows no such option.
+    /// A foreign purgatory does not support an option.
     #[error(
         "{whose} purgatory does not support {option} {value}: leave {option} out, or use this program's own purgatory by \
          leaving --purgatory out"
     )]
     Foreign {
-        /// Whose purgatory.
+        /// Whose purgatory, as in a sentence.
         whose: &'static str,
         /// The option.
         option: &'static str,
-        /// What was asked for.
+        /// The requested value.
         value: String,
     },
 }
 
-/// What happens to a corrupt image unless something else is asked for.
+/// What our purgatory does about a corrupt segment by default.
 pub const DEFAULT_ON_CORRUPT: OnCorrupt = OnCorrupt::Reset;
 
-/// What goes into the block.
+/// The configuration of our purgatory, as it goes into the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The engine.
+    /// The digest engine.
     pub engine: EngineId,
-    /// The confidential guest that it is made for, if it is.
+    /// The confidential guest that the image is for; `None` on an ordinary machine.
     pub confidential: Option<ConfidentialGuest>,
-    /// Which instructions may be executed.
+    /// Which instructions the purgatory may execute.
     pub permissions: Permissions,
-    /// First port of the UART to print on.
+    /// First I/O port of the UART that it prints on; `None` if it does not print.
     pub console: Option<u16>,
-    /// What to do about a corrupt segment.
+    /// What it does about a corrupt segment.
     pub on_corrupt: OnCorrupt,
-    /// How long to show a failure, in milliseconds.
+    /// How long it shows a failure before it resets, in milliseconds.
     pub reset_delay_ms: u32,
     /// Frequency of the time-stamp counter in kHz.
     pub tsc_khz: u32,
     /// One past the highest physical address.
     pub phys_limit: u64,
-    /// Bytes in a leaf.
+    /// Bytes per leaf.
     pub leaf_size: u32,
 }
 
 impl Settings {
-    /// Decides them.
+    /// Decides the configuration. The errors name the option, its value and the limit.
     pub(crate) fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
         let leaf_size = request.leaf_size.unwrap_or(DEFAULT_LEAF_SIZE);
         let reset_delay_ms = request.reset_delay_ms.unwrap_or(DEFAULT_RESET_DELAY_MS);
@@ -132,13 +138,14 @@ impl Settings {
         })
     }
 
-    /// The console's kind on the wire.
+    /// The console's kind in the block.
     pub fn console_kind(&self) -> ConsoleKind {
         if self.console.is_some() { ConsoleKind::Uart8250 } else { ConsoleKind::None }
     }
 }
 
-/// Which confidential guest the image is made for: the one that was found, unless the request knows better.
+/// The confidential guest that the image is for: the one that the machine shows, unless the request
+/// says otherwise.
 pub fn confidential(request: &Request, machine: &Machine) -> Option<ConfidentialGuest> {
     let asked = ConfidentialGuest { kind: "confidential", evidence: "--confidential yes" };
     match request.confidential {
@@ -148,12 +155,13 @@ pub fn confidential(request: &Request, machine: &Machine) -> Option<Confidential
     }
 }
 
-/// In a confidential guest these instructions fault, and no handler is left to catch that.
+/// In a confidential guest all of these instructions fault, and no handler is left to emulate them.
 fn permissions(confidential: Option<ConfidentialGuest>) -> Permissions {
     if confidential.is_some() { Permissions::NONE } else { Permissions::ALL }
 }
 
-/// The engine that was asked for, or the fastest, if the CPUs have it. Where CPUID is forbidden the purgatory takes our word for it.
+/// The requested engine, or the fastest, if every CPU supports it. Where CPUID is forbidden, the
+/// purgatory relies on this check.
 fn engine(choice: EngineChoice, cpu: &CpuFacts) -> Result<EngineId, Error> {
     match choice {
         EngineChoice::Auto if runs(EngineId::ShaNi, cpu) => Ok(EngineId::ShaNi),
@@ -163,7 +171,7 @@ fn engine(choice: EngineChoice, cpu: &CpuFacts) -> Result<EngineId, Error> {
     }
 }
 
-/// Whether every CPU has what the engine needs.
+/// Whether every CPU supports the engine.
 fn runs(engine: EngineId, cpu: &CpuFacts) -> bool {
     match engine {
         EngineId::Soft => true,
@@ -171,7 +179,7 @@ fn runs(engine: EngineId, cpu: &CpuFacts) -> bool {
     }
 }
 
-/// What the engine needs, in words.
+/// The CPU features that the engine requires, for a message.
 fn needs(engine: EngineId) -> &'static str {
     match engine {
         EngineId::Soft => "nothing special",
@@ -179,7 +187,8 @@ fn needs(engine: EngineId) -> &'static str {
     }
 }
 
-/// A console is port I/O; where that is not permitted there is none, whoever asks.
+/// The console's port. Without permission for port I/O there is no console, even if one was
+/// requested.
 fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, Error> {
     let wanted = match request.console {
         Console::None => None,
@@ -230,7 +239,7 @@ mod tests {
     const FOUND: ConfidentialGuest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
 
     #[test]
-    fn request_knows_better_than_detection() {
+    fn request_overrides_detection() {
         for found in [None, Some(FOUND)] {
             let mut machine = example::machine();
             machine.cpu.confidential = found;

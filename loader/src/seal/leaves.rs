@@ -1,4 +1,4 @@
-//! [7a] For our purgatory: one SHA-256 per leaf, in the order of the regions, and the regions themselves.
+//! `[7a]` Our purgatory's digests: one SHA-256 per leaf, in the order of the regions.
 
 use digest::{Digest, Engine};
 use handoff::region::leaves_in;
@@ -9,7 +9,7 @@ use crate::phys::PhysRange;
 use crate::purgatory::{Program, Trailer, leaf_count};
 use crate::seal::Seal;
 
-/// Regions and leaf table.
+/// The regions that our purgatory verifies, and the leaf table.
 #[derive(Debug)]
 pub struct Leaves {
     regions: Vec<Region>,
@@ -17,7 +17,7 @@ pub struct Leaves {
     trailer: Trailer,
 }
 
-/// One region on this side: its bytes, and its place in memory.
+/// A region's bytes here, and its range in memory.
 struct Source<'a> {
     kind: RegionKind,
     bytes: &'a [u8],
@@ -37,9 +37,10 @@ impl Leaves {
     /// Digests every region.
     fn digest(described: &Described<'_, Program>, engine: Engine) -> Self {
         let leaf_size = described.settings().leaf_size;
-        // The copy of the elfcorehdr lies behind the leaf table, so the leaves are counted before it is placed.
-        let lens = sources(described, 0).map(|source| source.bytes.len() as u64);
-        let trailer = described.purgatory().trailer(leaf_count(lens, leaf_size), described.elfcorehdr().len() as u64);
+        // The copy of the elfcorehdr is after the leaf table, so the leaves are counted before it
+        // is placed.
+        let lengths = sources(described, 0).map(|source| source.bytes.len() as u64);
+        let trailer = described.purgatory().trailer(leaf_count(lengths, leaf_size), described.elfcorehdr().len() as u64);
 
         let mut regions = Vec::new();
         let mut table = Vec::new();
@@ -62,18 +63,20 @@ impl Leaves {
         &self.table
     }
 
-    /// Where the leaf table and the elfcorehdr's copy lie in the purgatory's segment.
+    /// Where the leaf table and the elfcorehdr's copy are in the purgatory's segment.
     pub fn trailer(&self) -> Trailer {
         self.trailer
     }
 }
 
-/// Every region in the order of [`RegionKind::ALL`]; `copy_at` is the offset of the elfcorehdr's copy in the purgatory's segment.
+/// Every region in the order of [`RegionKind::ALL`]; `copy_at` is the offset of the elfcorehdr's
+/// copy in the purgatory's segment.
 fn sources<'a>(described: &'a Described<'_, Program>, copy_at: u64) -> impl Iterator<Item = Source<'a>> {
     let placed = described.placed();
     let whole = |kind, bytes: &'a [u8], range: PhysRange| Source { kind, bytes, start: range.start(), mem_len: range.len() };
     let program = described.purgatory();
-    // In the purgatory's segment a region is as long as its bytes: what follows it is another part of the same segment.
+    // In the purgatory's segment a region ends with its bytes, because another part of the segment
+    // follows.
     let part = |kind, bytes: &'a [u8], offset| Source {
         kind,
         bytes,

@@ -1,8 +1,9 @@
-//! [7b] For others' purgatories: one SHA-256 over whole segments, one behind the other in ascending order, the zeroes behind each
-//! file included (`update_purgatory`, kexec/kexec.c of kexec-tools; `kexec_calculate_store_digests`, kernel/kexec_file.c).
+//! `[7b]` A foreign purgatory's digest: one SHA-256 of whole segments in ascending order, including
+//! the zeroes after each file (`update_purgatory`, kexec/kexec.c of kexec-tools;
+//! `kexec_calculate_store_digests`, kernel/kexec_file.c).
 //!
-//! Left out are the purgatory's own segment, in which the digest is written, and the elfcorehdr if the kernel keeps it current. If it
-//! does not, nobody but a fault changes it, and it is digested like everything else.
+//! The purgatory's own segment is left out, because the digest is written into it. The elfcorehdr
+//! is left out only if the kernel keeps it up to date.
 
 use digest::{Digest, Engine, Sha256};
 
@@ -12,10 +13,10 @@ use crate::phys::PhysRange;
 use crate::purgatory::Foreign;
 use crate::seal::Seal;
 
-/// Zeroes are digested in pieces of this size.
+/// Zeroes are digested in pieces of this length.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
-/// What is digested, and its digest.
+/// The regions that a foreign purgatory verifies, and their digest.
 #[derive(Debug)]
 pub struct Whole {
     regions: Vec<(SegmentKind, PhysRange)>,
@@ -50,12 +51,12 @@ impl Whole {
         Self { regions, digest: hasher.finish() }
     }
 
-    /// What is digested, in this order.
+    /// The regions that are digested, in this order.
     pub fn regions(&self) -> &[(SegmentKind, PhysRange)] {
         &self.regions
     }
 
-    /// SHA-256 of all of it.
+    /// SHA-256 of all regions, concatenated.
     pub fn value(&self) -> Digest {
         self.digest
     }

@@ -1,7 +1,12 @@
-//! [13b] kexec_file_load(2), where the kernel makes the image: the way under lockdown, with the kernel's own purgatory.
+//! `[13b]` kexec_file_load(2), where the kernel makes the image around its own purgatory. It is the
+//! only way under lockdown.
 //!
-//! *On entry* files that [`crate::submit::file_load`] has checked. *On exit* the image is armed, or an error says what the kernel refused; except
-//! for the first four, the image armed before is gone then, too.
+//! *On entry*
+//! * files that [`crate::submit::file_load`] has checked.
+//!
+//! *On exit*
+//! * the image is armed; or an error says why the kernel rejected it. After any error but the first
+//!   four of [`enum@Error`], the previous image is gone.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,10 +23,10 @@ const KEXEC_FILE_UNLOAD: u64 = 1;
 const KEXEC_FILE_ON_CRASH: u64 = 2;
 const KEXEC_FILE_NO_INITRAMFS: u64 = 4;
 
-/// What stands for a file that there is none of.
+/// The descriptor in place of a missing file.
 const NO_FILE: RawFd = -1;
 
-/// Why the kernel did not take the files.
+/// Why the kernel rejected the files, by errno.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// ENOSYS.
@@ -37,7 +42,7 @@ pub enum Error {
          root (CAP_SYS_BOOT), with kernel.kexec_load_disabled=0 and kernel.kexec_load_limit_panic not 0"
     )]
     NotPermitted,
-    /// EBUSY, for too long.
+    /// EBUSY, during all retries.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// EINVAL.
@@ -57,23 +62,23 @@ pub enum Error {
          this machine's ima_policy"
     )]
     Forbidden,
-    /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG, ELIBBAD: everything that a signature can be.
+    /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG or ELIBBAD: the signature is not trusted.
     #[error("the kernel does not trust the capture kernel's signature ({name}: {meaning}): {remedy}")]
     Signature {
-        /// The error's name.
+        /// The errno's name.
         name: &'static str,
-        /// What it says of a signature.
+        /// Its meaning for a signature.
         meaning: &'static str,
         /// What to do.
         remedy: &'static str,
     },
-    /// EKEYREVOKED, EKEYEXPIRED: said of keys for dm-crypt only.
+    /// EKEYREVOKED or EKEYEXPIRED, which the kernel returns only for dm-crypt keys.
     #[error(
         "a dm-crypt key that {KEYS_DIRECTORY} names is revoked or expired ({name}): open the volume again with its key linked \
          (link-volume-key= in crypttab), then try again"
     )]
     DmCryptKey {
-        /// The error's name.
+        /// The errno's name.
         name: &'static str,
     },
     /// ENOEXEC.
@@ -82,10 +87,10 @@ pub enum Error {
          the reason in dmesg, or load without --file, so that the loader parses the file"
     )]
     Format,
-    /// ENOMEM, EADDRNOTAVAIL.
+    /// ENOMEM or EADDRNOTAVAIL.
     #[error("the kernel found no room for the image ({name}): boot with a larger crashkernel=, or use a smaller initrd")]
     NoMemory {
-        /// The error's name.
+        /// The errno's name.
         name: &'static str,
     },
     /// ETXTBSY.
@@ -94,7 +99,7 @@ pub enum Error {
          try again"
     )]
     BeingWritten,
-    /// Anything else.
+    /// Any other errno.
     #[error("kexec_file_load failed: {}", std::io::Error::from_raw_os_error(*errno))]
     Other {
         /// errno.
@@ -108,14 +113,14 @@ const ENROLL: &str = "use a kernel of the distribution, or enroll the key that s
 const COPY: &str = "copy the file again, because it may have been changed after it was signed; if that does not help, use \
                     a newer kernel of the distribution";
 
-/// What is to be armed.
+/// The files for the image.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'a> {
     /// The capture kernel.
     pub kernel: BorrowedFd<'a>,
-    /// Its initial RAM disk.
+    /// The capture kernel's initrd, if it gets one.
     pub initrd: Option<BorrowedFd<'a>>,
-    /// Its command line.
+    /// The capture kernel's command line.
     pub command_line: &'a CStr,
 }
 
@@ -129,20 +134,22 @@ impl Files<'_> {
     }
 }
 
-/// Arms the files in place of whatever is armed now.
+/// Arms the files in place of the armed image.
 pub fn load(files: Files<'_>) -> Result<(), Error> {
     files.call(KEXEC_FILE_ON_CRASH)
 }
 
-/// Whether the kernel would take the files, asked without touching what is armed: it is given them as a kernel to reboot into, of which it
-/// demands the same signature, and then told to forget that. Only where there is no such kernel, which would be lost
-/// ([`crate::admit::preflight::may_rehearse`]).
+/// Checks whether the kernel would accept the files, without changing the armed image. The files
+/// are loaded as a kernel to reboot into, which must have the same signature, and unloaded again.
+///
+/// A loaded kernel to reboot into would be lost, so callers must ask
+/// [`crate::admit::preflight::may_rehearse`] first.
 pub fn rehearse(files: Files<'_>) -> Result<(), Error> {
     files.call(0)?;
     without_files(KEXEC_FILE_UNLOAD)
 }
 
-/// Disarms whatever is armed. That is allowed under lockdown, too.
+/// Disarms the armed image. Unlike kexec_load(2), it is permitted under lockdown.
 pub fn unload() -> Result<(), Error> {
     without_files(KEXEC_FILE_ON_CRASH | KEXEC_FILE_UNLOAD)
 }
@@ -152,19 +159,20 @@ fn without_files(flags: u64) -> Result<(), Error> {
     submit(&mut linux, flags, c"".to_bytes_with_nul().len())
 }
 
-/// A file that lies nowhere but in memory, for bytes that were taken out of another.
+/// A file in memory with these bytes, which were taken out of another file.
 pub fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"kdump-loader", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file.into())
 }
 
-/// One call, until it succeeds or the kernel refuses. The command line's length is for the message.
+/// Makes one call, and repeats it while the kernel is busy. The command line's length is for the
+/// message.
 fn submit(system: &mut impl System, flags: u64, command_line: usize) -> Result<(), Error> {
     patiently(system, flags).map_err(|failure| explain(failure, flags, command_line))
 }
 
-/// For tests elsewhere: what is made of an errno.
+/// For tests elsewhere: the error of an errno.
 #[cfg(test)]
 pub(crate) fn refusal(errno: i32) -> Error {
     explain(Failure::Errno(errno), 0, 0)
@@ -182,8 +190,8 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
         libc::EINVAL => Error::Invalid { flags, command_line },
         libc::EACCES => Error::Forbidden,
         libc::ENODATA => signature("ENODATA", "it has none", SIGNED),
-        // `key_task_permission` and below say so of keys for dm-crypt as well
-        // ([`keys`](super::keys)), which are looked for before.
+        // The kernel also returns it for a dm-crypt key, but the `keys` module has checked those
+        // before.
         libc::ENOKEY => signature("ENOKEY", "no trusted key verifies it", ENROLL),
         libc::EKEYREJECTED => {
             signature("EKEYREJECTED", "it does not match the file, or its key is revoked, expired or wrong", COPY)
@@ -204,9 +212,9 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
 /// The system call. The error is an errno.
 fn kexec_file_load(kernel: RawFd, initrd: RawFd, command_line: &CStr, flags: u64) -> Result<(), i32> {
     let line = command_line.to_bytes_with_nul();
-    // SAFETY: kexec_file_load(2) reads `line.len()` bytes at the pointer, which come from a live
-    // slice. It only reads the descriptors. They are borrowed by the caller until this returns, or
-    // -1, which is no descriptor.
+    // SAFETY: kexec_file_load(2) requires `line.len()` readable bytes at the pointer, and writes
+    // none. `line` is a live slice of that length. The call only reads the files of the two
+    // descriptors, which the caller borrows until it returns; -1 is no descriptor.
     outcome(unsafe { libc::syscall(libc::SYS_kexec_file_load, kernel, initrd, line.len(), line.as_ptr(), flags) })
 }
 

@@ -1,8 +1,13 @@
-//! What kexec_file_load(2) would refuse is refused here: it frees the armed image before it looks at the files (`kexec_file_load`,
-//! kernel/kexec_file.c), and the kernel's own messages about them are in dmesg, if anywhere.
+//! `[11b]` Rejects files that kexec_file_load(2) would reject.
 //!
-//! *On entry* the files as read, and the machine as far as it matters. *On exit* nothing has changed, and what only the kernel can decide
-//! is left: whether it trusts the signature.
+//! In the system call it would be too late: the kernel frees the armed image before it reads the
+//! files (`kexec_file_load`, kernel/kexec_file.c), and explains its errors only in dmesg.
+//!
+//! *On entry*
+//! * the files' bytes, and the facts about the machine.
+//!
+//! *On exit*
+//! * every check that user space can make has passed. Only the kernel can check the signature.
 
 use std::ffi::CString;
 
@@ -17,15 +22,18 @@ use crate::place::{self, KernelNeeds, Needs, PurgatoryNeeds};
 use crate::request::InputFile;
 use crate::{Error, admit};
 
-/// Of the kernel's boot_params, command line apart: the page and the setup_data behind it, in pages.
+/// Bytes of the kernel's boot_params without the command line: the page, and one for the setup_data
+/// after it.
 const KERNELS_BOOT_PARAMS: u64 = 2 * PAGE_SIZE;
-/// Of each dm-crypt key that it hands over (`struct dm_crypt_key`, kernel/crash_dump_dm_crypt.c).
+/// Bytes of each dm-crypt key that the kernel passes on (`struct dm_crypt_key`,
+/// kernel/crash_dump_dm_crypt.c).
 const KEY_LEN: u64 = 4 + 128 + 256;
-/// Of the kernel's own purgatory, in memory: five pages in 6.12 and 7.2 (`kexec_purgatory_setup_kbuf`, kernel/kexec_file.c).
+/// Bytes of the kernel's own purgatory in memory: five pages in 6.12 and 7.2
+/// (`kexec_purgatory_setup_kbuf`, kernel/kexec_file.c).
 const KERNELS_PURGATORY: u64 = 5 * PAGE_SIZE;
 
-/// Checks everything that can be checked, and says what is to be passed on: the kernel taken out of what it is wrapped in, and the command
-/// line.
+/// Makes every check that user space can make. Returns the kernel, taken out of a unified kernel
+/// image if it was in one, and the command line to pass.
 pub fn check<'f>(
     kernel: &'f InputFile,
     initrd: Option<&InputFile>,
@@ -45,7 +53,8 @@ pub fn check<'f>(
     let command_line = cmdline::for_kernel(command_line, parsed.cmdline_size, machine.dm_crypt_keys > 0)?;
     let region = machine.crash_region()?;
     let initrd = initrd.map(|initrd| initrd.bytes.len() as u64);
-    // The kernel packs from above and we from below, but what it packs is the same.
+    // The kernel places segments from the top and this loader from the bottom, but the sizes are
+    // the same.
     let needs = Needs {
         elfcorehdr: machine.elfcorehdr_size.unwrap_or(PAGE_SIZE),
         hole: place::hole(machine.cpu.gbpages, &machine.system_ram),
@@ -100,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_would_refuse_after_freeing_the_armed_image_is_refused() {
+    fn files_that_the_kernel_would_refuse_after_freeing_the_armed_image_are_refused() {
         let machine = reservation();
         let refused = |kernel, initrd: &[u8], line: &str, machine: &Reservation, word: &str| {
             let message = checked(kernel, initrd, line, machine).unwrap_err();
@@ -113,7 +122,7 @@ mod tests {
         refused(good(), b"", "", &machine, "empty");
         refused(good(), b"i", &"a".repeat(2047), &machine, "reads 2047");
         refused(good(), b"i", "quiet elfcorehdr=1", &machine, "elfcorehdr");
-        // With keys for dm-crypt, the kernel adds 31 bytes more.
+        // With dm-crypt keys, the kernel adds 31 more bytes.
         let longest = "a".repeat(2047 - 31);
         assert!(checked(good(), b"i", &longest, &machine).is_ok());
         let with_keys = Reservation { dm_crypt_keys: 1, ..machine.clone() };

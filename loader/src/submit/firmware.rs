@@ -1,33 +1,33 @@
-//! [12b] What booted the machine, as far as it decides which kernels Linux trusts: asked when one
-//! was refused.
+//! `[14]` The firmware that booted the machine, which decides which kernels Linux trusts. It
+//! explains why a kernel was rejected.
 //!
-//! It works where securityfs and efivarfs are not mounted, so where lockdown cannot be asked.
+//! It needs neither securityfs nor efivarfs, so it works where the lockdown mode cannot be read.
 
 use std::fs;
 use std::path::Path;
 
 use crate::submit;
 
-/// Of `struct boot_params`: `secure_boot`, and its value for "enabled"
+/// Offset of `secure_boot` in `struct boot_params`, and its values for "enabled" and "disabled"
 /// (arch/x86/include/uapi/asm/bootparam.h, include/linux/efi.h).
 const SECURE_BOOT_AT: usize = 0x1ec;
 const SECURE_BOOT_ENABLED: u8 = 3;
 const SECURE_BOOT_DISABLED: u8 = 2;
 
-/// What booted the machine.
+/// The firmware that booted the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
     /// A BIOS.
     Bios,
     /// UEFI.
     Uefi {
-        /// Whether Secure Boot was on, if the boot loader told the kernel.
+        /// Whether Secure Boot was on; `None` if the boot loader did not pass it to the kernel.
         secure_boot: Option<bool>,
     },
 }
 
 impl Firmware {
-    /// Reads it below `root`.
+    /// Reads it below `root`: `/`, or a snapshot.
     pub fn read(root: &Path) -> Self {
         if !root.join("sys/firmware/efi").is_dir() {
             return Self::Bios;
@@ -41,7 +41,7 @@ impl Firmware {
         Self::Uefi { secure_boot }
     }
 
-    /// What it says about a refused kexec_load.
+    /// What the firmware adds to an error of kexec_load(2), if anything.
     pub fn about_load(self, refusal: &submit::Error) -> Option<&'static str> {
         let forbidden = matches!(refusal, submit::Error::NotPermitted | submit::Error::Forbidden);
         match self {
@@ -52,10 +52,11 @@ impl Firmware {
         }
     }
 
-    /// What it says about a refused kexec_file_load.
+    /// What the firmware adds to an error of kexec_file_load(2), if anything.
     pub fn about_file_load(self, refusal: &submit::file::Error) -> Option<&'static str> {
-        // Under lockdown, a signature that does not verify is EPERM (`kimage_validate_signature`,
-        // kernel/kexec_file.c), unless signatures are enforced for another reason as well.
+        // Under lockdown, the error for an untrusted signature is EPERM
+        // (`kimage_validate_signature`, kernel/kexec_file.c), unless signatures are also enforced
+        // for another reason.
         let untrusted = matches!(refusal, submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted);
         (self == Self::Bios && untrusted).then_some(
             "this machine was booted by a BIOS, so Linux trusts only the keys that are built into it; the distribution's \
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn signature_that_is_not_trusted_on_a_bios_machine_is_told_why() {
+    fn untrusted_signature_on_a_bios_machine_is_explained() {
         for untrusted in [libc::ENOKEY, libc::EKEYREJECTED, libc::EPERM].map(submit::file::refusal) {
             let words = firmware(None).about_file_load(&untrusted).unwrap();
             assert!(words.contains("BIOS") && words.contains("the distribution's key may be trusted under UEFI only"), "{words}");

@@ -1,30 +1,29 @@
-//! [12c] The dm-crypt keys that the kernel is asked to hand over to the capture kernel, looked for
-//! before the system call.
+//! `[12]` Whether the kernel would find the dm-crypt keys that it passes to the capture kernel.
 //!
 //! Since Linux 6.16 (kernel/crash_dump_dm_crypt.c), directories in configfs name keys.
-//! kexec_file_load(2) reads them from the keyrings of its caller, after it has freed the armed
-//! image, and fails if one is missing. kexec_load(2) hands over none.
+//! kexec_file_load(2) reads them from the keyrings of its caller, and fails if one is missing. By
+//! then it has freed the armed image, so they are checked before. kexec_load(2) passes no keys.
 
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Where the keys are named, one directory for each.
+/// The directory with one subdirectory per key.
 pub(super) const KEYS_DIRECTORY: &str = "/sys/kernel/config/crash_dm_crypt_keys";
 /// The type of these keys (`read_key_from_user_keying`).
 const LOGON: &std::ffi::CStr = c"logon";
 
-/// Why the kernel would find no key.
+/// Why the kernel would not find a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It has no description.
+    /// Its directory has no description.
     #[error("{KEYS_DIRECTORY}/{name} names no key: write the key's description there, or remove the directory")]
     Nameless {
         /// The directory.
         name: String,
     },
-    /// It is in no keyring of this process.
+    /// No keyring of this process has it.
     #[error(
         "the kernel would not find the dm-crypt key {description:?} that {KEYS_DIRECTORY}/{name} names ({}), and would \
          free the armed image before it looks: open the volume again with its key linked (link-volume-key= in crypttab); \
@@ -34,20 +33,20 @@ pub enum Error {
     Missing {
         /// The directory.
         name: String,
-        /// What it asks for.
+        /// The key's description.
         description: String,
         /// ENOKEY, EKEYEXPIRED or EKEYREVOKED.
         errno: i32,
     },
 }
 
-/// Refuses if the kernel would not find every key that is named below `root`.
+/// Fails if the kernel would not find every key that is named below `root`.
 pub fn check(root: &Path) -> Result<(), Error> {
     check_with(&root.join(&KEYS_DIRECTORY[1..]), request)
 }
 
 fn check_with(directory: &Path, request: impl Fn(&str) -> Result<(), i32>) -> Result<(), Error> {
-    // Then they come from the armed image.
+    // With `reuse`, the keys come from the armed image.
     if fs::read_to_string(directory.join("reuse")).is_ok_and(|reuse| reuse.trim() == "1") {
         return Ok(());
     }
@@ -56,7 +55,8 @@ fn check_with(directory: &Path, request: impl Fn(&str) -> Result<(), i32>) -> Re
     for key in keys {
         let name = key.file_name().to_string_lossy().into_owned();
         let description = fs::read_to_string(key.path().join("description")).unwrap_or_default();
-        // What `sprintf` makes of one that was never written (`config_key_description_show`).
+        // `(null)` is the output of `sprintf` if no description was written
+        // (`config_key_description_show`).
         let description = description.trim_end_matches('\n');
         if description.is_empty() || description == "(null)" {
             return Err(Error::Nameless { name });
@@ -66,20 +66,20 @@ fn check_with(directory: &Path, request: impl Fn(&str) -> Result<(), i32>) -> Re
     Ok(())
 }
 
-/// Whether such a key can be found from this process, asked as the kernel asks it. The error is an
-/// errno.
+/// Looks for a key in the keyrings of this process, as the kernel does. The error is an errno.
 fn request(description: &str) -> Result<(), i32> {
     let description = CString::new(description).map_err(|_| libc::EINVAL)?;
     let no_program: *const libc::c_char = std::ptr::null();
-    // SAFETY: request_key(2) reads two strings that end in NUL, as every `CStr` does. Without a
-    // third, no program is called to make the key; with 0 for a keyring it is linked nowhere.
+    // SAFETY: request_key(2) requires two readable strings that end in NUL, and writes neither.
+    // Both come from live `CStr`s. The third pointer may be null: then no program is run to make
+    // the key. Keyring 0 means that the key is linked nowhere.
     let key = unsafe { libc::syscall(libc::SYS_request_key, LOGON.as_ptr(), description.as_ptr(), no_program, 0) };
     if key != -1 {
         return Ok(());
     }
     match io::Error::last_os_error().raw_os_error() {
-        // A sandbox without the call, or a kernel without keyrings: then the kernel must answer
-        // itself.
+        // A kernel without keyrings, or a sandbox that blocks the call: only kexec_file_load(2) can
+        // tell.
         Some(libc::ENOSYS | libc::EPERM) => Ok(()),
         errno => Err(errno.unwrap_or(libc::ENOKEY)),
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn key_that_is_in_no_keyring_is_named_before_the_armed_image_is_freed() {
+    fn missing_key_is_named_before_the_armed_image_is_freed() {
         let good = ("a", "cryptsetup:root\n");
         assert_eq!(check_with(named(&[good], "0\n").path(), only_root), Ok(()));
         let error = check_with(named(&[good, ("b", "cryptsetup:data\n")], "0\n").path(), only_root).unwrap_err();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn machine_that_hands_over_no_keys_passes() {
+    fn machine_without_keys_passes() {
         assert_eq!(check(tempfile::tempdir().unwrap().path()), Ok(()));
         assert_eq!(check_with(named(&[], "0\n").path(), only_root), Ok(()));
     }

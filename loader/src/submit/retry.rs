@@ -1,15 +1,16 @@
-//! [13a] One system call again and again while the kernel is busy with another kexec call.
+//! `[13a]` Repeats a system call while another task holds the kernel's kexec lock.
 //!
-//! *On entry* a system call. *On exit* it succeeded, the kernel refused, or the kernel's kexec lock
-//! was taken for too long.
+//! *On entry* a system call. *On exit* it succeeded, the kernel rejected it, or the lock was held
+//! for too long.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long EBUSY is retried: readers of sysfs hold the lock for microseconds, a hotplug event for milliseconds, another load for
-/// about a second.
+/// How long EBUSY is retried: readers of sysfs hold the lock for microseconds, a hotplug event for
+/// milliseconds, another load for about a second.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// First pause between two tries. It doubles: a machine with `kexec_load_limit_panic` counts every try.
+/// First pause between two attempts. It doubles each time, because `kexec_load_limit_panic` counts
+/// every attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -22,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
     waited.as_secs_f32().round()
 )]
 pub struct Busy {
-    /// How long.
+    /// How long the call was repeated.
     pub waited: Duration,
     /// How often the call was made.
     pub tries: u32,
@@ -34,7 +35,7 @@ pub(super) enum Failure {
     Busy(Busy),
 }
 
-/// The kernel and the clock, so that a test can be both.
+/// The kernel and the clock, which tests replace.
 pub(super) trait System {
     /// One system call with these flags; the error is an errno.
     fn call(&mut self, flags: u64) -> Result<(), i32>;
@@ -70,12 +71,12 @@ impl<C: FnMut(u64) -> Result<(), i32>> System for Linux<C> {
     }
 }
 
-/// What a system call returned; the error is an errno.
+/// The result of a system call from its return value. The error is an errno.
 pub(super) fn outcome(returned: libc::c_long) -> Result<(), i32> {
     if returned == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
 }
 
-/// One flag combination until it succeeds, fails, or has been busy for [`PATIENCE`].
+/// Makes the call with these flags until it succeeds, fails, or was busy for [`PATIENCE`].
 pub(super) fn patiently(system: &mut impl System, flags: u64) -> Result<(), Failure> {
     let begin = system.now();
     let mut pause = FIRST_PAUSE;

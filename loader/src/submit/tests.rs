@@ -16,14 +16,14 @@ fn flags_are_those_of_the_kernel_header() {
 }
 
 #[test]
-fn unknown_hotplug_flag_is_left_out_and_said_so() {
+fn unknown_hotplug_flag_is_dropped_and_reported() {
     let mut kernel = script(|flags, _| if flags & 4 == 0 { Ok(()) } else { Err(libc::EINVAL) });
     assert_eq!(armed(&mut kernel, true), Ok(Armed { hotplug: false }));
     assert_eq!(kernel.calls, [0x3e_0005, 0x3e_0001]);
 }
 
 #[test]
-fn invalid_without_the_flag_is_an_error() {
+fn einval_without_the_hotplug_flag_is_an_error() {
     let mut kernel = script(|_, _| Err(libc::EINVAL));
     assert_eq!(armed(&mut kernel, true), Err(Error::Invalid { flags: 0x3e_0001, segments: 6 }));
 }

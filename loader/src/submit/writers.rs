@@ -1,4 +1,4 @@
-//! Whether a file is open for writing. No look at a file's times can tell that of a writer that has
+//! `[12]` Whether a file is open for writing. The file's times do not show a writer that has
 //! paused.
 
 use std::fs::File;
@@ -8,11 +8,12 @@ use std::os::fd::AsRawFd;
 const F_SETSIG: libc::c_int = 10;
 const F_SETLEASE: libc::c_int = 1024;
 
-/// Local file systems whose leases are `generic_setlease`'s, by their magic numbers
-/// (include/uapi/linux/magic.h). Only there does EAGAIN mean that a process writes the file.
-/// An NFS client also returns it without a delegation (`nfs4_add_lease`, fs/nfs/nfs4proc.c), and
-/// a CIFS client without an oplock (`cifs_setlease`, fs/smb/client/cifsfs.c). On overlayfs the
-/// lease is on the overlay's own inode, whatever is below.
+/// Local file systems that use `generic_setlease`, by their magic numbers
+/// (include/uapi/linux/magic.h). Only there does EAGAIN mean that a process has the file open for
+/// writing. An NFS client also returns it without a delegation (`nfs4_add_lease`,
+/// fs/nfs/nfs4proc.c), and a CIFS client without an oplock (`cifs_setlease`,
+/// fs/smb/client/cifsfs.c). On overlayfs the lease is on the overlay's own inode, whatever file
+/// system is below.
 const EXT_SUPER_MAGIC: i64 = 0xef53; // ext2, ext3 and ext4
 const XFS_SUPER_MAGIC: i64 = 0x5846_5342;
 const BTRFS_SUPER_MAGIC: i64 = 0x9123_683e;
@@ -32,15 +33,15 @@ const LOCAL: [i64; 8] = [
     OVERLAYFS_SUPER_MAGIC,
 ];
 
-/// Whether any process has the file open for writing; `None` where that cannot be found out, as on
-/// a network file system.
+/// Whether any process has the file open for writing; `None` if that cannot be determined, as on a
+/// network file system.
 ///
-/// The kernel grants a read lease only on a file that is not (`generic_add_lease`, fs/locks.c), and
-/// only to its owner or with CAP_LEASE. The lease is returned at once. A process that opens the
-/// file in between waits that long.
+/// The kernel grants a read lease only if no process has the file open for writing
+/// (`generic_add_lease`, fs/locks.c), and only to the file's owner or with CAP_LEASE. The lease is
+/// released at once. A process that opens the file for writing in between waits for the release.
 pub fn any(file: &File) -> Option<bool> {
-    // If the lease is broken meanwhile, the kernel says so by a signal. SIGIO would end this
-    // process; SIGURG is ignored.
+    // If another process breaks the lease before its release, the kernel sends a signal. The
+    // default, SIGIO, would end this process; SIGURG is ignored.
     let granted = fcntl(file, F_SETSIG, libc::SIGURG).and_then(|()| fcntl(file, F_SETLEASE, libc::F_RDLCK));
     match granted {
         Ok(()) => fcntl(file, F_SETLEASE, libc::F_UNLCK).ok().map(|()| false),
@@ -48,15 +49,16 @@ pub fn any(file: &File) -> Option<bool> {
     }
 }
 
-/// What it means that the lease was refused on a file system of this magic number.
+/// The meaning of a refused lease on the file system with this magic number.
 fn refusal_means(errno: i32, magic: Option<i64>) -> Option<bool> {
     (errno == libc::EAGAIN && magic.is_some_and(|magic| LOCAL.contains(&magic))).then_some(true)
 }
 
-/// Of the commands whose argument is an integer. The error is an errno.
+/// fcntl(2), for commands whose argument is an integer. The error is an errno.
 fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> Result<(), i32> {
-    // SAFETY: with such a command, fcntl(2) touches no memory of this process; `file` keeps the
-    // descriptor open.
+    // SAFETY: fcntl(2) requires a pointer only for commands with a pointer argument. All
+    // callers pass F_SETSIG or F_SETLEASE, whose argument is an integer, so no memory of this
+    // process is accessed.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
     if result == -1 { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(()) }
 }
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writer_is_seen_as_long_as_it_has_the_file_open() {
+    fn writer_is_noticed_while_it_has_the_file_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let writer = File::create(&path).unwrap();
@@ -84,8 +86,9 @@ mod tests {
         assert!(looks.take(1_000_000).any(|found| found == Some(false)), "the lease was returned");
     }
     #[test]
-    fn refused_lease_on_a_network_file_system_is_no_writer() {
-        // NFS_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC and FUSE_SUPER_MAGIC of linux/magic.h.
+    fn refused_lease_on_a_network_file_system_does_not_mean_a_writer() {
+        // NFS_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC and FUSE_SUPER_MAGIC of
+        // linux/magic.h.
         for magic in [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546] {
             assert_eq!(refusal_means(libc::EAGAIN, Some(magic)), None, "{magic:#x}");
         }

@@ -26,8 +26,8 @@ extern "sysv64" fn tell(entry: &EntryState) -> ! {
     exit::end(ending)
 }
 
-/// Never called: x86_64-payload.json asks for the panic strategy `immediate-abort`, so a failed assertion is an #UD, which ends in
-/// [`interrupts`] with its address. Rust wants the handler all the same.
+/// Required by Rust, but never called: x86_64-payload.json sets the panic strategy `immediate-abort`. A failed assertion is therefore #UD,
+/// and ends in [`interrupts`] with its address.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     exit::end(orders::Ending::PayloadCrashed)

@@ -1,4 +1,4 @@
-//! The checks, a file each: all are made, each says what it found, and the first that fails decides how the run ends.
+//! The checks, one file each. All of them run and report. The first that fails decides how the run ends.
 
 use handoff::text::Text;
 use orders::Ending;
@@ -19,7 +19,7 @@ mod loads;
 mod contents;
 mod nmi;
 
-/// Makes all checks. `iret` executes IRET, for the first time since the panic, and says how many NMIs have arrived.
+/// Runs all checks. `iret` executes the first IRET since the panic, and returns how many NMIs have arrived.
 pub fn all<P: Physical>(
     entry: &EntryState,
     program: &Program,
@@ -41,7 +41,7 @@ pub fn all<P: Physical>(
     checks.group(Ending::Notes, "notes", |group| notes::check(group, &evidence, physical));
     checks.group(Ending::Loads, "loads", |group| loads::check(group, &evidence, physical));
     checks.group(Ending::Contents, "contents", |group| contents::check(group, &evidence, physical));
-    // Last, because an IRET cannot be taken back.
+    // Last, because an IRET cannot be undone.
     let nmis = iret();
     checks.group(Ending::Nmi, "nmi", |group| nmi::check(group, &evidence, nmis));
 
@@ -54,7 +54,7 @@ pub fn all<P: Physical>(
 fn say_report(out: &mut impl Text, evidence: &Evidence<'_>) {
     out.text("payload: report ");
     match &evidence.report_field {
-        // Whatever is there: one line it stays.
+        // Other bytes are replaced, so that it stays one line.
         Ok(field) => field.trim_ascii_end().iter().for_each(|&byte| out.byte(if byte.is_ascii_graphic() { byte } else { b'?' })),
         Err(reason) => _ = out.text("missing: ").text(reason),
     }
@@ -69,7 +69,7 @@ struct Checks<'o, Out> {
 }
 
 impl<Out: Text> Checks<'_, Out> {
-    /// One group: its lines, and its ending if it is the first to fail.
+    /// Runs one group: prints its lines, and keeps its ending if it is the first to fail.
     fn group(&mut self, ending: Ending, name: &'static str, check: impl FnOnce(&mut Group<'_, Out>)) {
         let mut group = Group { out: self.out, name, failed: false, incomplete: false };
         check(&mut group);
@@ -87,14 +87,14 @@ impl<Out: Text> Checks<'_, Out> {
 struct Group<'o, Out> {
     out: &'o mut Out,
     name: &'static str,
-    /// Something was not as expected.
+    /// An item was not as expected.
     failed: bool,
-    /// Something could not be looked at, for a reason that is another group's failure.
+    /// An item could not be checked, for a reason that makes another group fail.
     incomplete: bool,
 }
 
 impl<Out: Text> Group<'_, Out> {
-    /// Says that the group has failed, and why: `why` writes the rest of the line.
+    /// Reports that the group failed. `why` writes the rest of the line.
     fn fails(&mut self, why: impl FnOnce(&mut Out)) {
         self.failed = true;
         self.line(why);
@@ -113,21 +113,21 @@ impl<Out: Text> Group<'_, Out> {
         }
     }
 
-    /// Fails unless both numbers are the same; they are printed in hexadecimal.
+    /// Fails unless both numbers are equal. Prints them in hexadecimal.
     fn equal(&mut self, item: &str, expected: u64, found: u64) {
         self.ensure(expected == found, |line| {
             line.text(item).text(": expected ").hex(expected).text(" found ").hex(found);
         });
     }
 
-    /// As `equal`, for what is counted.
+    /// As `equal`, but prints decimal counts.
     fn equal_count(&mut self, item: &str, expected: u64, found: u64) {
         self.ensure(expected == found, |line| {
             line.text(item).text(": expected ").decimal(expected).text(" found ").decimal(found);
         });
     }
 
-    /// Fails unless there is something, and then says what there is instead.
+    /// Fails unless the item was found. Then prints what was found instead.
     fn found<T>(&mut self, item: &str, found: Result<T, &str>) -> Option<T> {
         match found {
             Ok(found) => Some(found),
@@ -138,7 +138,7 @@ impl<Out: Text> Group<'_, Out> {
         }
     }
 
-    /// As `found`, for what another group fails for; this one can only not be completed.
+    /// As `found`, for an item that makes another group fail. This group is only incomplete.
     fn needs<T>(&mut self, item: &str, found: Result<T, &str>) -> Option<T> {
         match found {
             Ok(found) => Some(found),

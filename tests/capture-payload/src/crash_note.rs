@@ -1,4 +1,4 @@
-//! Finds the crash note, as /proc/vmcore finds vmcoreinfo: behind one of the elfcorehdr's PT_NOTEs.
+//! Finds the crash note as /proc/vmcore finds vmcoreinfo: through one of the elfcorehdr's PT_NOTEs.
 
 use orders::note::{NAME, TYPE};
 use orders::{CrashNote, PhysSpan, SealedSpan};
@@ -9,20 +9,20 @@ use crate::Physical;
 use crate::elf::{self, Headers};
 use crate::range::Range;
 
-/// The crash note and where it was.
+/// The crash note and its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'m> {
-    /// What it says.
+    /// Its contents.
     pub note: &'m CrashNote,
-    /// How many PT_NOTEs come before its own.
+    /// Number of PT_NOTEs before its own.
     pub index: usize,
 }
 
-/// The first one, with counts that fit its tables.
+/// The first crash note. Its counts must fit its tables.
 pub fn find<'m>(physical: &'m impl Physical, headers: &Headers<'m>) -> Result<Found<'m>, &'static str> {
     let named = |phdr| elf::notes(physical, phdr).find(|note| note.name == NAME && note.kind == TYPE);
     let mut candidates = headers.notes().enumerate().filter_map(|(index, phdr)| Some((index, named(phdr)?)));
-    let (index, found) = candidates.next().ok_or("no crash note behind any PT_NOTE")?;
+    let (index, found) = candidates.next().ok_or("no crash note in any PT_NOTE")?;
     let note = CrashNote::ref_from_bytes(found.descriptor).map_err(|_| "a crash note of another size")?;
     let fits = |count: U32, room: usize| count.get() as usize <= room;
     let counts_fit = fits(note.ram_count, note.ram.len())
@@ -33,12 +33,12 @@ pub fn find<'m>(physical: &'m impl Physical, headers: &Headers<'m>) -> Result<Fo
 }
 
 impl<'m> Found<'m> {
-    /// What the PT_LOADs behind the text must be.
+    /// What the PT_LOADs after the text must be.
     pub fn ram(&self) -> impl Iterator<Item = Option<Range>> + Clone + use<'m> {
         used(&self.note.ram, self.note.ram_count).iter().map(|span: &PhysSpan| Range::of(span))
     }
 
-    /// What is no RAM.
+    /// The memory that is no RAM.
     pub fn reserved(&self) -> impl Iterator<Item = Option<Range>> + use<'m> {
         used(&self.note.reserved, self.note.reserved_count).iter().map(Range::of)
     }
@@ -48,18 +48,18 @@ impl<'m> Found<'m> {
         used(&self.note.markers, self.note.marker_count).iter().map(|address: &U64| address.get())
     }
 
-    /// What must be as its digest says.
+    /// The spans that must match their digests.
     pub fn sealed(&self) -> &'m [SealedSpan] {
         used(&self.note.sealed, self.note.sealed_count)
     }
 
-    /// Whether one of those holds all of `range`.
+    /// Whether one of the sealed spans contains all of `range`.
     pub fn seals(&self, range: Range) -> bool {
         self.sealed().iter().filter_map(|sealed| Range::of(&sealed.span)).any(|sealed| sealed.contains(range))
     }
 }
 
-/// The part of a table that is used; [`find`] has looked at the count.
+/// The used part of a table. [`find`] has checked the count.
 fn used<T>(table: &[T], count: U32) -> &[T] {
     table.get(..count.get() as usize).unwrap_or(table)
 }

@@ -32,10 +32,10 @@ impl Entry {
     }
 }
 
-/// The entries of the page and those behind it.
+/// The entries in the page, and those in setup_data.
 pub type Map<'m> = (&'m [Entry], &'m [Entry]);
 
-/// All of them.
+/// All entries.
 pub fn entries<'m>((table, overflow): Map<'m>) -> impl Iterator<Item = &'m Entry> + Clone {
     table.iter().chain(overflow)
 }

@@ -62,7 +62,7 @@ pub const PT_LOAD: u32 = 1;
 pub const PT_NOTE: u32 = 4;
 
 impl Phdr {
-    /// The physical memory that it stands for: /proc/vmcore takes `p_offset`.
+    /// Its physical memory: /proc/vmcore uses `p_offset`.
     pub fn range(&self) -> Option<Range> {
         Range::new(self.p_offset.get(), self.p_filesz.get())
     }
@@ -80,7 +80,7 @@ pub struct Headers<'m> {
 }
 
 impl<'m> Headers<'m> {
-    /// The headers at `at`, with as much looked at as it takes to find them.
+    /// The headers at `at`. Checks only what is needed to find them.
     pub fn read(physical: &'m impl Physical, at: u64) -> Result<Self, &'static str> {
         let outside = "an elfcorehdr outside memory";
         let ehdr = physical.bytes(at, EHDR_LEN as u64).and_then(|bytes| Ehdr::ref_from_bytes(bytes).ok()).ok_or(outside)?;
@@ -127,7 +127,7 @@ pub struct Note<'m> {
     pub descriptor: &'m [u8],
 }
 
-/// The notes behind one PT_NOTE, until one has no name or does not fit (`update_note_header_size_elf64`).
+/// The notes of one PT_NOTE, up to the first without a name or without room (`update_note_header_size_elf64`).
 pub fn notes<'m>(physical: &'m impl Physical, phdr: &Phdr) -> impl Iterator<Item = Note<'m>> {
     let mut left = physical.bytes(phdr.p_offset.get(), phdr.p_filesz.get()).unwrap_or_default();
     core::iter::from_fn(move || {

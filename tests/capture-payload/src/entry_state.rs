@@ -1,4 +1,4 @@
-//! What the CPU held when the payload was entered, as `bare/entry.S` saves it.
+//! The CPU's state when the payload was entered, as `bare/entry.S` saves it.
 
 macro_rules! registers {
     ($(#[$meta:meta])* $type:ident { $($register:ident $name:literal),+ }) => {
@@ -33,11 +33,11 @@ registers! {
     Segment { Cs "cs", Ds "ds", Es "es", Ss "ss", Fs "fs", Gs "gs" }
 }
 
-/// GDTR or IDTR, so laid out that the ten bytes which SGDT and SIDT write begin with `limit`.
+/// GDTR or IDTR. The ten bytes that SGDT and SIDT write begin at `limit`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct TableRegister {
-    /// Nothing.
+    /// Unused.
     pub padding: [u16; 3],
     /// Offset of the table's last byte.
     pub limit: u16,
@@ -45,7 +45,7 @@ pub struct TableRegister {
     pub base: u64,
 }
 
-/// All of it, eight bytes each. RIP is not here: that it was the entry point is what brought us to `entry.S`.
+/// The state, eight bytes per item. RIP is missing: it was the entry point, because `entry.S` runs.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct EntryState {
@@ -53,7 +53,7 @@ pub struct EntryState {
     pub general: [u64; 16],
     /// Selectors, by [`Segment`].
     pub selectors: [u64; 6],
-    /// Flags, but for the arithmetic ones, which looking at the zero tail has changed.
+    /// Flags, except the arithmetic ones, which the check of the zero tail changes.
     pub rflags: u64,
     /// CR0.
     pub cr0: u64,
@@ -75,7 +75,7 @@ pub struct EntryState {
     pub idtr: TableRegister,
     /// 1 if the memory of this structure itself was not all zero, else 0.
     pub dirty: u64,
-    /// Address of the first eight bytes behind this structure that were not zero, else 0.
+    /// Address of the first eight bytes after this structure that were not zero, else 0.
     pub not_zero: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Everything that more than one check needs, found once. What cannot be found is the reason why not, in words that follow "found".
+//! Everything that several checks need, found once. An error says what was found instead, in words that follow "found".
 
 use handoff::report::{Elfcorehdr, FIELD_LEN, Report};
 
@@ -8,24 +8,24 @@ use crate::entry_state::{EntryState, General};
 use crate::zero_page::ZeroPage;
 use crate::{Physical, Program, command_line, report};
 
-/// What was found.
+/// The evidence.
 #[derive(Debug)]
 pub struct Evidence<'m> {
-    /// What the CPU held.
+    /// The CPU's state.
     pub entry: &'m EntryState,
     /// Where the payload is.
     pub program: &'m Program,
-    /// Where RSI points, if that is memory.
+    /// The page that RSI points to, if that is memory.
     pub zero_page: Result<ZeroPage<'m>, &'static str>,
     /// The command line without its NUL.
     pub command_line: Result<&'m [u8], &'static str>,
     /// The report's field in it.
     pub report_field: Result<&'m [u8; FIELD_LEN], &'static str>,
-    /// The report in that.
+    /// The report in that field.
     pub report: Result<Report, &'static str>,
     /// The elfcorehdr that the command line names.
     pub headers: Result<Headers<'m>, &'static str>,
-    /// The crash note behind one of its PT_NOTEs.
+    /// The crash note in one of its PT_NOTEs.
     pub crash_note: Result<Found<'m>, &'static str>,
 }
 
@@ -42,8 +42,8 @@ impl<'m> Evidence<'m> {
         Self { entry, program, zero_page, command_line, report_field, report, headers, crash_note }
     }
 
-    /// Whether the elfcorehdr is the loader's although the kernel had rewritten it: the purgatory has put its copy back, and that
-    /// knows nothing of what was plugged in or out since.
+    /// Whether the elfcorehdr is the loader's although the kernel had rewritten it. Then the purgatory restored its copy, which lacks
+    /// later hotplug changes.
     pub fn outdated(&self) -> bool {
         let restored = self.report.is_ok_and(|report| report.elfcorehdr == Elfcorehdr::Restored);
         restored && self.rewritten()

@@ -1,12 +1,11 @@
-//! What a capture kernel relies on, checked: what the purgatory left in the CPU, what the loader wrote into memory, and what of the
-//! crashed kernel can still be reached through the elfcorehdr.
+//! Checks what a capture kernel relies on: the CPU state that the purgatory left, the memory that the loader wrote, and the parts of
+//! the crashed kernel that the elfcorehdr leads to.
 //!
-//! The parts here are pure: [`EntryState`] is what `bare/entry.S` saved, [`Physical`] is memory, and lines go to anything that takes
-//! [`handoff::text::Text`]. `main.rs` owns the machine. What a check expects, it has from boot.rst, from Linux's source, or from the
+//! This library is pure: [`EntryState`] is what `bare/entry.S` saved, [`Physical`] is memory, and lines go to any
+//! [`handoff::text::Text`]. `main.rs` owns the machine. The expected values come from boot.rst, from Linux's source, or from the
 //! crash note.
 //!
-//! On COM2, in this order; items of a group that fail have a line each, and a group that lacks what another fails for says
-//! `not complete` and does not decide the ending:
+//! On COM2, in this order:
 //!
 //! ```text
 //! payload: entered
@@ -15,6 +14,9 @@
 //! payload: FAILED GROUP: ITEM: expected X found Y
 //! payload: ending NAME
 //! ```
+//!
+//! Each failed item of a group has a line. A group that lacks something for which another group fails prints `not complete`, and does
+//! not decide the ending.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -22,19 +24,19 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod setup_header; // what the bzImage asks for
-pub mod entry_state; // what the CPU held
+pub mod setup_header; // the bzImage's header
+pub mod entry_state; // the CPU on entry
 pub mod range;
 pub mod physical; // memory
-pub mod page_walk; // and the way to it that the crash kernel built
+pub mod page_walk; // the crash kernel's page tables
 pub mod zero_page; // struct boot_params
 pub mod e820;
 pub mod command_line;
-pub mod report; // the purgatory's, in the command line
+pub mod report; // the purgatory's, on the command line
 pub mod elf; // the elfcorehdr, its notes
-pub mod crash_note; // what the crash kernel knew
-pub mod evidence; // all of the above, found
-pub mod checks; // and judged
+pub mod crash_note; // the facts of the crash kernel
+pub mod evidence; // all of the above
+pub mod checks;
 
 pub use checks::all;
 pub use entry_state::EntryState;
@@ -42,10 +44,10 @@ pub use physical::Physical;
 
 use range::Range;
 
-/// Where the payload finds itself.
+/// Where the payload is in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// The load address, where the payload's first byte is; the entry point is [`setup_header::ENTRY_OFFSET`] behind it.
+    /// The load address. The entry point is [`setup_header::ENTRY_OFFSET`] bytes after it.
     pub load: u64,
     /// One past the last byte that came from the file.
     pub file_end: u64,
@@ -61,13 +63,13 @@ impl Program {
         Range::between(self.load, self.image_end)
     }
 
-    /// What the payload writes to while it runs.
+    /// The memory that the payload writes while it runs.
     pub fn tail(&self) -> Range {
         Range::between(self.file_end, self.image_end)
     }
 }
 
-/// Non-maskable interrupts that arrived in the payload.
+/// Counts of non-maskable interrupts in the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nmis {
     /// Until just before the first IRET, which lets a latched one in.

@@ -1,7 +1,8 @@
-//! The payload's own part: what brings a CPU from boot.rst's entry point to Rust, and what the checks need of a machine.
+//! The payload: the way from boot.rst's entry point to Rust, and the machine access that the checks need.
 //!
-//! On entry: 64-bit mode, RSI = boot_params, nothing else that is believed. On exit: a line on COM2 for every check, and QEMU ends
-//! with the exit status of an [`orders::Ending`].
+//! *On entry*: 64-bit mode, RSI = boot_params. Nothing else is trusted.
+//!
+//! *On exit*: COM2 has a line for every check, and QEMU exits with the status of an [`orders::Ending`].
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

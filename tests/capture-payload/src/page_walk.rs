@@ -23,7 +23,7 @@ const PAGE_BITS: u32 = 12;
 /// The highest level at which an entry can map a page: 3, of 1 GiB.
 const HIGHEST_LEAF: u32 = 3;
 
-/// The page that an address lies in.
+/// The page that contains an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Its physical address.
@@ -41,7 +41,7 @@ pub enum Gap {
     NotPresent,
     /// An entry with a bit set that must be 0 at its level.
     Reserved,
-    /// A table lies where no memory can be.
+    /// A table is outside memory.
     Table,
     /// It is mapped to another address.
     Elsewhere,
@@ -62,7 +62,7 @@ impl Gap {
     }
 }
 
-/// Tables as the CPU has them: what CR3 held, and the number of levels.
+/// The CPU's page tables: the address in CR3, and the number of levels.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables {
     root: u64,
@@ -70,12 +70,12 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// As CR3 and CR4 say.
+    /// The tables of these CR3 and CR4.
     pub fn new(cr3: u64, cr4: u64) -> Self {
         Self { root: cr3 & ADDRESS, levels: if cr4 & CR4_LA57 == 0 { 4 } else { 5 } }
     }
 
-    /// The page in which `address` lies.
+    /// The page that contains `address`.
     pub fn page(&self, physical: &impl Physical, address: u64) -> Result<Page, Gap> {
         let mut table = self.root;
         let mut writable = true;
@@ -100,8 +100,8 @@ impl Tables {
         unreachable!("at level 1 every entry is a leaf")
     }
 
-    /// The first address of `range` that is not mapped one to one and writable. Whether a page may be executed does not matter: the
-    /// payload runs.
+    /// The first address of `range` that is not mapped one to one and writable. Execution need not be checked, because the payload
+    /// runs.
     pub fn gap(&self, physical: &impl Physical, range: Range) -> Option<(u64, Gap)> {
         let mut at = range.start();
         while at < range.end() {

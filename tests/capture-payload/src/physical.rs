@@ -4,11 +4,11 @@ use zerocopy::FromBytes;
 
 /// Memory by physical address.
 pub trait Physical {
-    /// The `len` bytes from `start`; `None` where there can be none (the address wraps or is wider than the CPU's) or where the
-    /// payload itself is writing.
+    /// The `len` bytes from `start`. `None` if the range wraps, is wider than the CPU's addresses, or overlaps what the payload
+    /// writes.
     fn bytes(&self, start: u64, len: u64) -> Option<&[u8]>;
 
-    /// What is at `start`, as a `T`.
+    /// The `T` at `start`.
     fn read<T: FromBytes>(&self, start: u64) -> Option<T> {
         T::read_from_bytes(self.bytes(start, size_of::<T>() as u64)?).ok()
     }

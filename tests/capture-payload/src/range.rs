@@ -3,14 +3,14 @@
 use orders::PhysSpan;
 use orders::map::{CRASH_REGION_LEN, CRASH_REGION_START};
 
-/// From `start` up to but without `end`; never backwards.
+/// From `start` up to but excluding `end`, which is not below `start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     start: u64,
     end: u64,
 }
 
-/// Where everything that the loader wrote must lie.
+/// The crash region, which must contain everything that the loader wrote.
 pub const CRASH_REGION: Range = Range::between(CRASH_REGION_START, CRASH_REGION_START + CRASH_REGION_LEN);
 /// Where Linux keeps nothing of value (`reserve_real_mode`, arch/x86/realmode/init.c).
 pub const LOW_1M: Range = Range::between(0, 1 << 20);
@@ -24,7 +24,7 @@ impl Range {
         }
     }
 
-    /// From `start` up to `end`; empty if that is backwards.
+    /// From `start` up to `end`. Empty if `end` is below `start`.
     pub const fn between(start: u64, end: u64) -> Self {
         Self { start, end: if end < start { start } else { end } }
     }
@@ -49,17 +49,17 @@ impl Range {
         self.end - self.start
     }
 
-    /// Whether there is no byte in it.
+    /// Whether it is empty.
     pub const fn is_empty(self) -> bool {
         self.start == self.end
     }
 
-    /// Whether all of `other` lies inside.
+    /// Whether all of `other` is inside.
     pub const fn contains(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
     }
 
-    /// Whether the byte at `address` lies inside.
+    /// Whether the byte at `address` is inside.
     pub const fn has(self, address: u64) -> bool {
         self.start <= address && address < self.end
     }

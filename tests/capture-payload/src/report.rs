@@ -3,7 +3,7 @@
 use handoff::report::{Elfcorehdr, FIELD_LEN, Report};
 use handoff::{EngineId, RegionKind, Verdict};
 
-/// The report in the field. The field must be byte for byte what the purgatory would write for it.
+/// The report in the field. The field must match the purgatory's output byte for byte.
 pub fn parse(field: &[u8; FIELD_LEN]) -> Result<Report, &'static str> {
     let mut parts = field.trim_ascii_end().split(|&byte| byte == b',').peekable();
     let word = parts.next().unwrap_or_default();

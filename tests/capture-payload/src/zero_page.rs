@@ -1,5 +1,5 @@
-//! `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h; Documentation/arch/x86/zero-page.rst), as far as a kernel that is
-//! entered at its 64-bit entry point relies on it.
+//! `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h; Documentation/arch/x86/zero-page.rst), reduced to what a
+//! kernel relies on at its 64-bit entry point.
 
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
@@ -34,12 +34,12 @@ pub const E820_MAX_ENTRIES_ZEROPAGE: usize = 128;
 pub struct ZeroPage<'m>(&'m [u8; LEN]);
 
 impl<'m> ZeroPage<'m> {
-    /// The page at `start`, whatever is in it.
+    /// The page at `start`, with any contents.
     pub fn at(physical: &'m impl Physical, start: u64) -> Option<Self> {
         physical.bytes(start, LEN as u64)?.first_chunk().map(Self)
     }
 
-    /// Whether the setup header's magic number is where it must be.
+    /// Whether it has the setup header's magic number.
     pub fn has_magic(&self) -> bool {
         self.0[HEADER..].starts_with(b"HdrS")
     }
@@ -115,20 +115,20 @@ struct Node {
 
 /// `SETUP_E820_EXT`: more of the memory map.
 const SETUP_E820_EXT: u32 = 1;
-/// More nodes than any loader makes: a list that does not end.
+/// More nodes than any loader makes. A longer list counts as endless.
 const MOST_NODES: usize = 16;
 
-/// What is wrong with the list of setup_data.
+/// A defect of the list of setup_data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadList {
-    /// A node lies where none can be.
+    /// A node is outside memory or damaged.
     Node(u64),
     /// It does not end.
     Endless,
 }
 
-/// The whole memory map: the page's, then that of a setup_data node if there is one; and where every node's memory is,
-/// which `visit` is told as start and length.
+/// The whole memory map: the entries in the page, then those in a setup_data node, if any. Calls `visit` with start and length of every
+/// node.
 pub fn memory_map<'m>(
     physical: &'m impl Physical,
     page: &ZeroPage<'m>,

@@ -31,15 +31,15 @@ const DELIVER_INIT: u32 = 0b101 << 8;
 const DELIVER_STARTUP: u32 = 0b110 << 8;
 /// Local vector table: delivery mode ExtINT.
 const DELIVER_EXTINT: u32 = 0b111 << 8;
-/// ICR: level assert, for everything but an INIT level de-assert.
+/// ICR: level assert, for all messages except an INIT level de-assert.
 const ASSERT: u32 = 1 << 14;
 /// ICR: the message has not been accepted yet.
 const SEND_PENDING: u32 = 1 << 12;
-/// Where the destination begins in ICR's upper half, and the own id in its register.
+/// Position of the destination in ICR's upper half, and of the own id in its register.
 const ID_SHIFT: u32 = 24;
 /// The vector that Linux puts into the spurious-interrupt vector register (`SPURIOUS_APIC_VECTOR`, irq_vectors.h).
 const SPURIOUS_VECTOR: u32 = 0xff;
-/// The one that it leaves there on the way into the next kernel (`disconnect_bsp_APIC`, arch/x86/kernel/apic/apic.c).
+/// The vector that it leaves there on the way into the next kernel (`disconnect_bsp_APIC`, arch/x86/kernel/apic/apic.c).
 const SPURIOUS_VECTOR_AT_EXIT: u32 = 0x0f;
 
 /// A register: its offset.
@@ -63,12 +63,12 @@ pub fn id() -> u32 {
     read(Register::Id) >> ID_SHIFT
 }
 
-/// Whether this CPU's APIC can be used as this module does.
+/// Whether this CPU's APIC is in the mode that this module uses.
 pub fn is_xapic() -> bool {
     base() & (BASE_ENABLED | BASE_X2APIC) == BASE_ENABLED
 }
 
-/// Enables it, with every source masked but, on the boot CPU, NMI at LINT1 (`setup_local_APIC`, arch/x86/kernel/apic/apic.c).
+/// Enables it with every source masked, except NMI at LINT1 on the boot CPU (`setup_local_APIC`, arch/x86/kernel/apic/apic.c).
 pub fn enable(boot_cpu: bool) {
     write(Register::SpuriousVector, SOFTWARE_ENABLED | SPURIOUS_VECTOR);
     mask_sources();
@@ -76,8 +76,8 @@ pub fn enable(boot_cpu: bool) {
     write(Register::Lint1, if boot_cpu { DELIVER_NMI } else { MASKED | DELIVER_NMI });
 }
 
-/// Leaves it as Linux leaves that of the CPU that panics, whichever it is: `lapic_shutdown`, then `restore_boot_irq_mode`, which
-/// enables it again so that the legacy interrupt controller's INTR and the chipset's NMI get through.
+/// Sets it as Linux does on the CPU that panics: `lapic_shutdown`, then `restore_boot_irq_mode`. The latter enables it again, so that
+/// the legacy interrupt controller's INTR and the chipset's NMI are delivered.
 pub fn leave_for_next_kernel() {
     mask_sources();
     write(Register::SpuriousVector, SOFTWARE_ENABLED | SPURIOUS_VECTOR_AT_EXIT);
@@ -85,7 +85,7 @@ pub fn leave_for_next_kernel() {
     write(Register::Lint1, DELIVER_NMI);
 }
 
-/// Switches it off on a CPU that stops (`disable_local_APIC`, arch/x86/kernel/apic/apic.c). INIT and NMI still get through.
+/// Switches it off on a CPU that stops (`disable_local_APIC`, arch/x86/kernel/apic/apic.c). INIT and NMI are still delivered.
 pub fn disable() {
     mask_sources();
     write(Register::Lint0, MASKED);
@@ -93,18 +93,18 @@ pub fn disable() {
     write(Register::SpuriousVector, SPURIOUS_VECTOR);
 }
 
-/// Sends an NMI to the CPU with this id, which may be the sender. There is no shorthand for that: "self" goes with fixed
+/// Sends an NMI to the CPU with this id, which may be the sender. No shorthand exists for that: "self" works with fixed
 /// interrupts only (SDM, "Valid Combinations for the … Local xAPIC Interrupt Command Register").
 pub fn send_nmi(id: u32) {
     send(id, ASSERT | DELIVER_NMI);
 }
 
-/// Puts the CPU with this id into the state in which it waits for a start-up message.
+/// Makes the CPU with this id wait for a start-up message.
 pub fn send_init(id: u32) {
     send(id, ASSERT | DELIVER_INIT);
 }
 
-/// Starts the CPU with this id, which waits for it, in real mode at `page`, a physical address below 1 MiB.
+/// Starts the waiting CPU with this id in real mode at `page`, a physical address below 1 MiB.
 pub fn send_startup(id: u32, page: u64) {
     assert!(page < 1 << 20 && page.is_multiple_of(4096), "{page:#x} is not the address of a page in the low MiB");
     send(id, ASSERT | DELIVER_STARTUP | (page >> 12) as u32);
@@ -130,7 +130,7 @@ fn mask_sources() {
 }
 
 fn base() -> u64 {
-    // SAFETY: every x86-64 CPU has this register, and reading it changes nothing.
+    // SAFETY: every x86-64 CPU has this register, and reading it has no effect.
     unsafe { APIC_BASE.read() }
 }
 
@@ -139,13 +139,13 @@ fn address(register: Register) -> *mut u32 {
 }
 
 fn read(register: Register) -> u32 {
-    // SAFETY: the bootloader maps at least the first 4 GiB of physical memory at DIRECT_MAP, and the registers lie there; reading
-    // one of these has no effect.
+    // SAFETY: the bootloader maps at least the first 4 GiB of physical memory at DIRECT_MAP, where the registers are. Reading one of
+    // these has no effect.
     unsafe { address(register).read_volatile() }
 }
 
 fn write(register: Register, value: u32) {
-    // SAFETY: mapped as for `read`. The writes made here raise no interrupt that this kernel does not handle: NMI has a handler
-    // on every CPU, INIT and start-up go to CPUs that are to start.
+    // SAFETY: mapped as for `read`. These writes raise only interrupts that this kernel handles: every CPU has a handler for NMI, and
+    // INIT and start-up go to CPUs that must start.
     unsafe { address(register).write_volatile(value) }
 }

@@ -6,7 +6,7 @@ use crate::harness::{line, write_line};
 use crate::memory::Memory;
 use crate::{smp, tsc};
 
-/// CPUID leaf, subleaf, register (0 EAX … 3 EDX) and bit of a feature, and what Linux calls it in /proc/cpuinfo
+/// CPUID leaf, subleaf, register (0 EAX … 3 EDX) and bit of a feature, and its name in /proc/cpuinfo
 /// (arch/x86/include/asm/cpufeatures.h).
 const FLAGS: [(u32, u32, usize, u32, &str); 6] = [
     (0x0000_0001, 0, 2, 9, "ssse3"),

@@ -1,6 +1,6 @@
 //! The elfcorehdr as Linux writes it on a hotplug event (`crash_prepare_elf64_headers`, kernel/crash_core.c;
-//! `arch_crash_handle_hotplug_event`, arch/x86/kernel/crash.c): in place, only as many pages as it fills, the rest of the segment
-//! left alone.
+//! `arch_crash_handle_hotplug_event`, arch/x86/kernel/crash.c): in place, and only the pages that it fills. The rest of the segment
+//! stays as it is.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -24,13 +24,13 @@ const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 /// PF_R | PF_W | PF_X.
 const RWX: u32 = 7;
-/// The low MiB, of which Linux keeps nothing that a dump needs (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
+/// The low MiB, where Linux keeps nothing that a dump needs (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
 const LOW_MEMORY: u64 = 1 << 20;
 
 /// One writer at a time (`__crash_hotplug_lock`).
 static LOCK: Mutex<()> = Mutex::new(());
 
-/// RAM that belongs into the dump: without the low MiB and the crash region, ascending.
+/// The RAM of the dump, ascending: without the low MiB and the crash region.
 pub fn dumped(memory: &Memory) -> Vec<Range<u64>> {
     let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
     let mut ranges = Vec::new();
@@ -44,23 +44,23 @@ pub fn dumped(memory: &Memory) -> Vec<Range<u64>> {
     ranges
 }
 
-/// What the elfcorehdr says, if nobody has damaged it.
+/// What the elfcorehdr says unless it was damaged.
 #[derive(Debug)]
 pub struct Written {
-    /// Whether the kernel wrote it; else the loader did.
+    /// Whether the kernel wrote it, and not the loader.
     pub by_kernel: bool,
     /// The RAM that it describes: [`dumped`] when it was written.
     pub ram: Vec<Range<u64>>,
 }
 
 impl Written {
-    /// By the loader, from what the machine has at load.
+    /// Written by the loader, from the machine's RAM at load.
     pub fn at_load(memory: &Memory) -> Self {
         Self { by_kernel: false, ram: dumped(memory) }
     }
 }
 
-/// Rewrites the elfcorehdr from what the kernel knows now. Where that does not fit, the old one stays, as in Linux.
+/// Rewrites the elfcorehdr from what the kernel knows now. If that does not fit, the old one stays, as in Linux.
 pub fn rewrite(crash: &Crash, memory: &Memory, written: &mut Written) {
     let _one_writer = LOCK.lock();
     let Some(segment) = load::elfcorehdr(crash) else { give_up(format_args!("no segment begins like an ELF file")) };
@@ -109,7 +109,7 @@ fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {
 fn program(programs: &mut Vec<u8>, kind: u32, flags: u32, virtual_address: u64, physical: u64, len: u64) {
     programs.extend(kind.to_le_bytes());
     programs.extend(flags.to_le_bytes());
-    // p_offset is the physical address, and p_align 0: what /proc/vmcore expects (fs/proc/vmcore.c).
+    // p_offset is the physical address, and p_align is 0, as /proc/vmcore expects (fs/proc/vmcore.c).
     for word in [physical, virtual_address, physical, len, len, 0] {
         programs.extend(word.to_le_bytes());
     }

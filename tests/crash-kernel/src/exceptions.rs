@@ -1,6 +1,5 @@
-//! [2] An IDT of our own: an exception before the ordered panic is a mistake of ours, and ends the run with its place. NMIs are
-//! no mistakes: `smp` takes them. Handlers run on the interrupted stack: where that is what was lost, a triple fault ends the
-//! run.
+//! [2] Our own IDT: an exception before the ordered panic is a fault of ours, and ends the run with its place. NMIs are no faults;
+//! `smp` handles them. Handlers run on the interrupted stack. If that is lost, a triple fault ends the run.
 
 use core::arch::global_asm;
 
@@ -13,12 +12,12 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 use crate::harness::crashed;
 use crate::smp;
 
-/// The architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
+/// The vectors that the architecture defines (SDM vol. 3A, "Exception and interrupt vectors").
 const VECTORS: usize = 32;
 /// Bytes between two stubs.
 const STUB_SIZE: usize = 16;
 
-// One stub per vector: the vector, where the CPU pushes none an error code of 0, and the interrupted place to `caught`.
+// One stub per vector. It passes the vector, the error code (0 where the CPU pushes none) and the interrupted place to `caught`.
 global_asm!(
     ".balign 16",
     ".global exception_stubs",
@@ -32,7 +31,7 @@ global_asm!(
     ".endif",
     "pushq $vector",
     "jmp 1f",
-    // Forward only: a stub that is longer does not assemble.
+    // .org moves forward only: a stub that is too long does not assemble.
     ".org 2b + {STUB_SIZE}, 0xcc",
     ".set vector, vector + 1",
     ".endr",
@@ -63,13 +62,13 @@ static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
     let mut idt = InterruptDescriptorTable::new();
     let stubs = (&raw const exception_stubs).addr();
     let selector = CS::get_reg();
-    /// Points one gate at a stub. Without the handlers' own type, which needs an unstable calling convention.
+    /// Points one gate at a stub. The handlers' own type would need an unstable calling convention.
     macro_rules! gate {
         ($($name:ident = $vector:literal),+) => {$({
             let address = VirtAddr::new((stubs + $vector * STUB_SIZE) as u64);
             // SAFETY: the stub at this address takes what the CPU pushes for this vector, and never returns.
             let options = unsafe { idt.$name.set_handler_addr(address) };
-            // SAFETY: the code segment that is in use now.
+            // SAFETY: the current code segment.
             unsafe { options.set_code_selector(selector) };
         })+};
     }
@@ -77,9 +76,9 @@ static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
     gate!(device_not_available = 7, double_fault = 8, invalid_tss = 10, segment_not_present = 11, stack_segment_fault = 12);
     gate!(general_protection_fault = 13, page_fault = 14, x87_floating_point = 16, alignment_check = 17, machine_check = 18);
     let nmi_entry = VirtAddr::new(smp::nmi_entry as *const () as u64);
-    // SAFETY: it takes what the CPU pushes for an NMI, saves whatever it changes, and returns by IRET.
+    // SAFETY: it takes what the CPU pushes for an NMI, saves every register that it changes, and returns by IRET.
     let options = unsafe { idt.non_maskable_interrupt.set_handler_addr(nmi_entry) };
-    // SAFETY: the code segment that is in use now, and that every CPU takes over.
+    // SAFETY: the current code segment, which every CPU uses.
     unsafe { options.set_code_selector(selector) };
     idt
 });

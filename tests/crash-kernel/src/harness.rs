@@ -1,4 +1,4 @@
-//! [1] What the runner hears: lines on COM2, and the end of the run through isa-debug-exit.
+//! [1] The way to the runner: lines on COM2, and the end of the run through isa-debug-exit.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -9,7 +9,7 @@ use spin::Mutex;
 use uart_16550::SerialPort;
 use x86_64::instructions::port::Port;
 
-// SAFETY: COM2 is there, because the runner's QEMU has it, and nothing but this lock's owner touches its ports.
+// SAFETY: the runner's QEMU has COM2, and only the owner of this lock uses its ports.
 static COM2: Mutex<SerialPort> = Mutex::new(unsafe { SerialPort::new(HARNESS_PORT) });
 
 /// Sets COM2 up.
@@ -36,22 +36,22 @@ pub fn end(ending: Ending) -> ! {
     let mut port = Port::<u8>::new(EXIT_PORT);
     // SAFETY: the port belongs to isa-debug-exit, which ends QEMU.
     unsafe { port.write(ending as u8) };
-    // Without the device there is no one to hear it.
+    // Without the device the write has no effect.
     loop {
         x86_64::instructions::hlt();
     }
 }
 
-/// The orders cannot be followed: says why and ends the run.
+/// The orders cannot be executed: prints why and ends the run.
 pub fn give_up(why: fmt::Arguments<'_>) -> ! {
     write_line(format_args!("crash-kernel: {why}"));
     end(Ending::KernelFailed)
 }
 
-/// A mistake of our own, wherever it was made, be it in the middle of a line: says what and ends the run.
+/// A fault of our own, possibly in the middle of a line: prints it and ends the run.
 pub fn crashed(what: fmt::Arguments<'_>) -> ! {
-    // SAFETY: the lock keeps lines whole, and guards no memory. Most likely it is free, or held by the code that has just failed;
-    // if another CPU holds it, two lines are mixed.
+    // SAFETY: the lock keeps lines whole, and guards no memory. Most likely it is free, or held by the code that just failed. If
+    // another CPU holds it, two lines get mixed.
     unsafe { COM2.force_unlock() };
     write_line(format_args!("crash-kernel: {what}"));
     end(Ending::KernelCrashed)

@@ -22,13 +22,13 @@ const HUGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const MIB_2: u64 = 2 << 20;
 const GIB: u64 = 1 << 30;
-/// Levels of tables, named by what an entry maps: 4 KiB, 2 MiB, 1 GiB; four in use, or five.
+/// Levels of tables, named by what an entry maps: 4 KiB, 2 MiB, 1 GiB. Four or five levels are in use.
 const OF_PAGES: u32 = 1;
 const OF_2_MIB: u32 = 2;
 const OF_GIB: u32 = 3;
 const FOUR: u32 = 4;
 const FIVE: u32 = 5;
-/// What Linux maps besides RAM and segments: real-mode memory (`init_mem_mapping`, arch/x86/mm/init.c).
+/// Real-mode memory, which Linux maps besides RAM and segments (`init_mem_mapping`, arch/x86/mm/init.c).
 const LOW_MEMORY: Range<u64> = 0..1 << 20;
 
 /// The tables, and the page from which the purgatory is entered.
@@ -36,9 +36,9 @@ const LOW_MEMORY: Range<u64> = 0..1 << 20;
 pub struct Identity {
     /// Page for the code, tables and stack of the jump (`image->control_code_page`).
     pub control_page: u64,
-    /// What CR3 holds in the purgatory.
+    /// CR3 in the purgatory.
     pub cr3: u64,
-    /// What it holds on the way there, with four levels, as the kernel has: the same but with [`Crash::la57`].
+    /// CR3 on the way there, with the kernel's four levels. Differs from `cr3` only with [`Crash::la57`].
     pub four_levels: u64,
 }
 
@@ -57,7 +57,7 @@ pub fn build(crash: &Crash, memory: &Memory) -> Identity {
         cr3 = tables.take();
         memory::write_word(entry(cr3, FIVE, 0), four | TABLE);
         tables.map_page(cr3, FIVE, jump::kernel_address(), control_page);
-        // Of its own, since with five levels the control page's kernel address is not below the table of the lowest addresses.
+        // A copy, because with five levels the table of the lowest addresses does not map the control page's kernel address.
         four_levels = tables.take();
         (0..PAGE).step_by(8).for_each(|at| memory::write_word(four_levels + at, memory::read_word(four + at)));
     }
@@ -65,7 +65,7 @@ pub fn build(crash: &Crash, memory: &Memory) -> Identity {
     Identity { control_page, cr3, four_levels }
 }
 
-/// Tables are control pages: taken from the crash region, page by page from its start, between the segments.
+/// Tables are control pages. They are allocated from the start of the crash region, between the segments.
 struct Tables<'a> {
     crash: &'a Crash,
     next: u64,
@@ -88,8 +88,8 @@ impl Tables<'_> {
         }
     }
 
-    /// Maps a range: 1 GiB leaves where a whole one lies inside it, else 2 MiB leaves, rounded outwards; what a 1 GiB leaf maps
-    /// already is left alone (`ident_pud_init`, arch/x86/mm/ident_map.c).
+    /// Maps a range with 1 GiB leaves where a whole one is inside it, else with 2 MiB leaves, rounded outwards. Existing 1 GiB leaves
+    /// are kept (`ident_pud_init`, arch/x86/mm/ident_map.c).
     fn map_one_to_one(&mut self, root: u64, range: Range<u64>, gib_leaves: bool) {
         let mut at = range.start / MIB_2 * MIB_2;
         while at < range.end {
@@ -116,7 +116,7 @@ impl Tables<'_> {
         memory::write_word(entry(table, OF_PAGES, address), physical | PAGE_LEAF);
     }
 
-    /// The table of level `to` that maps `address`, below the one of level `from`; made where there is none.
+    /// The table of level `to` that maps `address`, below the one of level `from`. Created if missing.
     fn table(&mut self, mut table: u64, from: u32, to: u32, address: u64) -> u64 {
         for level in (to + 1..=from).rev() {
             let place = entry(table, level, address);
@@ -128,7 +128,7 @@ impl Tables<'_> {
     }
 }
 
-/// Where the entry for `address` stands in a table: each level translates nine bits.
+/// The place of the entry for `address` in a table. Each level translates nine bits.
 fn entry(table: u64, level: u32, address: u64) -> u64 {
     table + (address >> (12 + 9 * (level - 1)) & 0x1ff) * 8
 }

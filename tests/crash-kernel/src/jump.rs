@@ -25,13 +25,13 @@ const CR4_LA57: u64 = 1 << 12;
 const DR7: u64 = 1 << 10;
 /// CR4: SSE exists.
 const CR4_OSFXSR: u64 = 1 << 9;
-/// CR0: no FPU; and an exception at its next instruction. Without both SSE can be used.
+/// CR0: no FPU (EM); an exception at its next instruction (TS). SSE needs both clear.
 const CR0_EM_TS: u64 = 1 << 2 | 1 << 3;
-/// MXCSR in the purgatory, as some program may have left it: no exception masked, rounding up (SDM vol. 1, "MXCSR control and status
+/// MXCSR in the purgatory, as a program may have left it: no exception masked, rounding up (SDM vol. 1, "MXCSR control and status
 /// register").
 const MXCSR: u32 = 0b10 << 13;
 
-/// Where the control page's parts are: the code, at 0; a GDT and an IDT like those of Linux 7.2; and the stack, down from the
+/// Offset of the GDT in the control page. The code is at 0. GDT and IDT are like those of Linux 7.2. The stack grows down from the
 /// end.
 const GDT: u64 = 0x800;
 /// Null, 32-bit code, 64-bit code, data: 0x08, 0x10, 0x18.
@@ -44,12 +44,12 @@ const TRAP_GATE: u64 = 0x8f00;
 /// Selector of 64-bit code.
 const CODE_64: u64 = 0x10;
 
-/// A GDT for the instructions before the jump: what is in the kernel's, and a task state segment where Linux has its own.
+/// Offset of a GDT for the instructions before the jump: the kernel's, plus a task state segment where Linux has its own.
 const OWN_GDT: u64 = 0xb00;
-/// `GDT_ENTRY_TSS` * 8 (arch/x86/include/asm/segment.h): what the task register still holds in the purgatory.
+/// `GDT_ENTRY_TSS` * 8 (arch/x86/include/asm/segment.h): the task register's value in the purgatory.
 const TSS_SELECTOR: u16 = 0x40;
-/// Where Linux has the boot CPU's TSS: in the CPU entry area (`CPU_ENTRY_AREA_BASE`, arch/x86/include/asm/pgtable_64_types.h) behind
-/// IDT, GDT and entry stack, which only the kernel's page tables map. Here nothing is mapped there at all.
+/// The address of the boot CPU's TSS in Linux: in the CPU entry area (`CPU_ENTRY_AREA_BASE`, arch/x86/include/asm/pgtable_64_types.h)
+/// after IDT, GDT and entry stack. Only Linux's page tables map it; here it is not mapped at all.
 const TSS_BASE: u64 = 0xffff_fe00_0000_3000;
 /// Bytes of a TSS, less one.
 const TSS_LIMIT: u64 = 103;
@@ -76,7 +76,7 @@ unsafe extern "C" {
     static jump_end: u8;
 }
 
-/// What the registers will hold that the purgatory must not change for good.
+/// The registers that the purgatory must restore.
 #[derive(Debug)]
 pub struct State {
     pub cr0: u64,
@@ -86,18 +86,18 @@ pub struct State {
     pub dr7: u64,
 }
 
-/// Where the control page's code lies in the kernel, and the control page itself in the purgatory's page tables.
+/// The kernel's address of the control page's code, and the control page's own in the purgatory's page tables.
 pub fn kernel_address() -> u64 {
     let address = (&raw const jump_start).addr() as u64;
     assert_eq!(address, map::KERNEL_TEXT, "kernel.ld puts the jump first");
     address
 }
 
-/// Decides it, and sets what can be set from here.
+/// Chooses the state, and sets the registers that can be set already.
 pub fn state(crash: &Crash, identity: &Identity) -> State {
-    // SAFETY: system calls and no-execute pages are allowed in addition; nothing of ours uses them otherwise.
+    // SAFETY: this only allows system calls and no-execute pages, which nothing of ours depends on.
     unsafe { Efer::update(|efer| *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE) };
-    // SAFETY: no address is watched from now on.
+    // SAFETY: this only stops watching addresses.
     unsafe {
         asm!(
             "mov dr7, {}", "mov dr0, {zero}", "mov dr1, {zero}", "mov dr2, {zero}", "mov dr3, {zero}",
@@ -115,7 +115,7 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     let (start, stop, end) = (&raw const jump_start, &raw const jump_stop, &raw const jump_end);
     let len = end.addr() - start.addr();
     assert!((len as u64) < GDT, "the jump's code is too long for the control page");
-    // SAFETY: the code lies between its two symbols in our text.
+    // SAFETY: the code is between its two symbols in our text.
     memory::write(page, unsafe { core::slice::from_raw_parts(start, len) });
     GDT_ENTRIES.iter().enumerate().for_each(|(index, entry)| memory::write_word(page + GDT + index as u64 * 8, *entry));
     let handler = page + (stop.addr() - start.addr()) as u64;
@@ -127,7 +127,7 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     load_task_register(page);
     load_mxcsr();
     let own_tables = u64::from(crash.tables == Tables::Own);
-    // SAFETY: jump.S wants exactly these registers, finds the control page mapped in place of itself, and does not come back.
+    // SAFETY: jump.S takes exactly these registers, finds the control page mapped in place of itself, and never returns.
     unsafe {
         asm!(
             "jmp {jump_start}",
@@ -143,30 +143,30 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     }
 }
 
-/// Loads the task register as Linux has it, from a GDT in the control page; which the kernel does without from now on.
+/// Loads the task register as Linux has it, from a GDT in the control page. The kernel uses that GDT from now on.
 fn load_task_register(page: u64) {
     let kernels = tables::sgdt();
     let len = u64::from(kernels.limit) + 1;
     assert!(len <= u64::from(TSS_SELECTOR), "the kernel's GDT has no room for a task state segment at its selector");
     let first: *const u8 = kernels.base.as_ptr();
-    // SAFETY: the GDT that is in use: so many bytes, which nobody writes to.
+    // SAFETY: the GDT that is in use has this length, and nothing writes to it.
     memory::write(page + OWN_GDT, unsafe { core::slice::from_raw_parts(first, len as usize) });
     memory::zero(page + OWN_GDT + len, OWN_GDT_LEN - len);
     let low = TSS_LIMIT | (TSS_BASE & 0xff_ffff) << 16 | TSS_TYPE | (TSS_BASE >> 24 & 0xff) << 56;
     memory::write_word(page + OWN_GDT + u64::from(TSS_SELECTOR), low);
     memory::write_word(page + OWN_GDT + u64::from(TSS_SELECTOR) + 8, TSS_BASE >> 32);
     let base = VirtAddr::from_ptr(memory::direct(page + OWN_GDT));
-    // SAFETY: mapped, and every selector that is loaded means there what it means in the table before.
+    // SAFETY: it is mapped, and every loaded selector has the same descriptor as before.
     unsafe { tables::lgdt(&DescriptorTablePointer { limit: OWN_GDT_LEN as u16 - 1, base }) };
-    // SAFETY: the descriptor is that of an available task state segment, of which the CPU reads nothing: no gate of ours has a
-    // stack of its own, and privilege does not change.
+    // SAFETY: the descriptor is an available task state segment. The CPU never reads the segment: no gate of ours switches stacks, and
+    // the privilege level does not change.
     unsafe { tables::load_tss(SegmentSelector(TSS_SELECTOR)) };
 }
 
-/// Leaves MXCSR to the purgatory as a program might: it may rely on nothing.
+/// Sets MXCSR as a program might have left it: the purgatory must not rely on it.
 fn load_mxcsr() {
     let value = MXCSR;
-    // SAFETY: nothing of ours uses SSE, for which the kernel is not compiled; jump.S sets CR0 and CR4 anew.
+    // SAFETY: the kernel is compiled without SSE, and jump.S sets CR0 and CR4 again.
     unsafe {
         asm!(
             "mov {0}, cr0", "and {0}, {not_em_ts}", "mov cr0, {0}",

@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::memory;
 use crate::ramdisk::{Crash, Segment};
 
-/// What an elfcorehdr begins with (ELFMAG).
+/// The first bytes of an elfcorehdr (ELFMAG).
 pub const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// Copies all segments.
@@ -17,7 +17,7 @@ pub fn segments(crash: &Crash) {
     }
 }
 
-/// The segment that Linux takes for the elfcorehdr: the last one that begins like an ELF file, as it is in memory now
+/// The segment that Linux treats as the elfcorehdr: the last one that begins like an ELF file, as it is in memory now
 /// (`crash_handle_hotplug_event`, kernel/crash_core.c, which does not stop at the first).
 pub fn elfcorehdr(crash: &Crash) -> Option<Range<u64>> {
     let begins = |segment: &&Segment| memory::read_word(segment.memory.start).to_le_bytes().starts_with(ELF_MAGIC);

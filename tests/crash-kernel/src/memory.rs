@@ -1,6 +1,6 @@
-//! [3] Physical memory as the firmware describes it, and the way to it.
+//! [3] Physical memory as the firmware describes it, and access to it.
 //!
-//! On exit: RAM is known, what `orders::map` sets aside is ours, there is a heap, and markers are planted.
+//! *On exit*: RAM is known, the memory that `orders::map` reserves is ours, there is a heap, and markers are planted.
 
 mod page_tables; // the kernel's own
 
@@ -18,23 +18,23 @@ use crate::harness::{crashed, give_up};
 #[global_allocator]
 static HEAP: LockedHeap = LockedHeap::empty();
 
-/// Bytes of heap: an elfcorehdr for 8192 CPUs as it grows, above all.
+/// Bytes of heap. The largest object is an elfcorehdr for 8192 CPUs while it grows.
 const HEAP_LEN: u64 = 16 << 20;
 /// A page.
 pub const PAGE: u64 = 4096;
 
 /// One past the crash region.
 const CRASH_REGION_END: u64 = map::CRASH_REGION_START + map::CRASH_REGION_LEN;
-/// Where markers are planted at boot: the kernel's last page before the crash region, and the first page behind it, since these
-/// two ranges are in the dump.
+/// Where markers are planted at boot: the kernel's last page before the crash region, and the first page after it. Both ranges are
+/// in the dump.
 const MARKERS: [u64; 2] = [map::CRASH_REGION_START - PAGE, CRASH_REGION_END];
-/// What must be usable, and is ours.
+/// The memory that must be usable, and is ours.
 const OWN: [Range<u64>; 3] = [
     map::KERNEL_DATA_START..CRASH_REGION_END + PAGE,
     map::ORDERS..map::ORDERS + map::ORDERS_LEN,
     map::TRAMPOLINE..map::TRAMPOLINE + PAGE,
 ];
-/// What of that is neither the heap nor orders: no variable is in it, and no reference leads there.
+/// The part of it that is neither heap nor orders: it holds no variable, and no reference points into it.
 const BARE: [Range<u64>; 3] = [
     map::KERNEL_DATA_START..map::KERNEL_HEAP,
     map::KERNEL_HEAP + HEAP_LEN..CRASH_REGION_END + PAGE,
@@ -48,20 +48,20 @@ unsafe extern "C" {
     static _end: u8;
 }
 
-/// What there is.
+/// The machine's memory.
 #[derive(Debug)]
 pub struct Memory {
-    /// Usable memory, ascending, merged; the kernel's own, the bootloader's and the crash region are in it.
+    /// Usable memory, ascending, merged. It includes the kernel, the bootloader and the crash region.
     pub ram: Vec<Range<u64>>,
     /// Other ranges that the firmware names.
     pub reserved: Vec<Range<u64>>,
-    /// The kernel's image, from text to the end of its data: virtual address, and where that lies.
+    /// The kernel's image, from text to the end of its data: virtual address and physical range.
     pub text: (u64, Range<u64>),
-    /// Where `orders::note::marker` has been planted.
+    /// The addresses at which `orders::note::marker` was planted.
     pub markers: Vec<u64>,
 }
 
-/// Reads the bootloader's memory map and takes what `orders::map` sets aside.
+/// Reads the bootloader's memory map, and takes what `orders::map` reserves.
 pub fn take(boot: &BootInfo) -> Memory {
     if boot.physical_memory_offset.into_option() != Some(map::DIRECT_MAP) {
         give_up(format_args!("physical memory is not mapped at {:#x}", map::DIRECT_MAP));
@@ -73,7 +73,7 @@ pub fn take(boot: &BootInfo) -> Memory {
     if let Some(range) = OWN.iter().find(|range| !usable(range)) {
         give_up(format_args!("{range:#x?} is not usable memory: give the machine 512 MiB"));
     }
-    // SAFETY: the range is usable memory, mapped writable for ever by the bootloader, and by orders::map nobody else's.
+    // SAFETY: the bootloader maps this usable memory permanently and writable, and orders::map reserves it for the heap.
     unsafe { HEAP.lock().init(direct(map::KERNEL_HEAP), HEAP_LEN as usize) };
 
     let is_ram = |kind| matches!(kind, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader);
@@ -83,7 +83,7 @@ pub fn take(boot: &BootInfo) -> Memory {
     Memory { ram, reserved, text: text(), markers: MARKERS.into() }
 }
 
-/// The ranges of some kinds, whole pages, adjacent ones as one.
+/// The ranges of some kinds in whole pages, with adjacent ones merged.
 fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = regions.iter().filter(|r| wanted(r.kind)).map(|r| r.start..r.end).collect();
     ranges.sort_by_key(|range| range.start);
@@ -97,57 +97,56 @@ fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -
     merged.into_iter().map(|r| r.start.next_multiple_of(PAGE)..r.end / PAGE * PAGE).filter(|r| !r.is_empty()).collect()
 }
 
-/// The kernel's image, which `kernel.ld` lays out so that it is one piece of physical memory, too.
+/// The kernel's image. `kernel.ld` lays it out so that it is contiguous in physical memory.
 fn text() -> (u64, Range<u64>) {
     let (start, end) = ((&raw const _text).addr() as u64, (&raw const _end).addr() as u64);
     let Some(physical) = page_tables::translate(start) else { give_up(format_args!("the page tables do not map {start:#x}")) };
     let scattered = |page: &u64| page_tables::translate(*page) != Some(physical + (page - start));
     if let Some(page) = (start..end).step_by(PAGE as usize).find(scattered) {
-        give_up(format_args!("the kernel's image is not in one piece at {page:#x}"));
+        give_up(format_args!("the kernel's image is not contiguous at {page:#x}"));
     }
     (start, physical..physical + (end - start))
 }
 
 impl Memory {
-    /// Takes a DIMM that was plugged in as RAM.
+    /// Takes a plugged-in DIMM as RAM.
     pub fn add(&mut self, span: PhysSpan) {
         let range = range(span);
         if self.ram.iter().chain(&self.reserved).any(|known| known.start < range.end && range.start < known.end) {
-            give_up(format_args!("a DIMM was plugged in at {range:#x?}, where there is something else"));
+            give_up(format_args!("a DIMM was plugged in at {range:#x?}, where other memory is"));
         }
         page_tables::map_directly(&range);
-        // SAFETY: mapped now, and it overlaps nothing that was known until now, so nothing of ours is in it.
+        // SAFETY: it is mapped now, and overlaps no known memory, so it holds no Rust object.
         unsafe { copy(range.start, &marker(range.start).to_le_bytes()) };
         self.markers.push(range.start);
         self.ram.push(range);
         self.ram.sort_by_key(|range| range.start);
     }
 
-    /// Forgets a DIMM that is to be unplugged.
+    /// Forgets a DIMM before it is unplugged.
     pub fn remove(&mut self, span: PhysSpan) {
         let range = range(span);
         let Some(index) = self.ram.iter().position(|known| *known == range) else {
-            give_up(format_args!("{range:#x?} is asked back, and is no DIMM"))
+            give_up(format_args!("{range:#x?} is to be removed, but is no DIMM"))
         };
         self.ram.remove(index);
         self.markers.retain(|marker| !range.contains(marker));
     }
 }
 
-/// A span that came from outside, as a range.
+/// A span from outside, as a range.
 pub fn range(span: PhysSpan) -> Range<u64> {
     let start = span.start.get();
-    let Some(end) = span.end() else { give_up(format_args!("{:#x} bytes from {start:#x} are more than there can be", span.len)) };
+    let Some(end) = span.end() else { give_up(format_args!("{:#x} bytes from {start:#x} wrap around", span.len)) };
     start..end
 }
 
-/// Where a byte of physical memory is in our address space.
+/// The virtual address of a byte of physical memory.
 pub fn direct(physical: u64) -> *mut u8 {
     (map::DIRECT_MAP + physical) as *mut u8
 }
 
-/// Where in our address space `len` bytes from physical address `start` are, all of which must be in [`BARE`]. A mistake ends the
-/// run.
+/// The virtual address of `len` bytes from physical address `start`. If they are not all in [`BARE`], the run ends.
 fn bare(start: u64, len: u64) -> *mut u8 {
     let holds = |range: &Range<u64>| range.contains(&start) && len <= range.end - start;
     if !BARE.iter().any(holds) {
@@ -156,18 +155,19 @@ fn bare(start: u64, len: u64) -> *mut u8 {
     direct(start)
 }
 
-/// Copies `bytes` to physical address `start`, which must lie where `orders::map` says, outside the heap. Not before [`take`].
+/// Copies `bytes` to physical address `start`, which must be in the memory that `orders::map` reserves, outside the heap. Not before
+/// [`take`].
 pub fn write(start: u64, bytes: &[u8]) {
     bare(start, bytes.len() as u64);
-    // SAFETY: `take` has seen that all of BARE is usable memory, mapped writable, hence neither kernel nor ramdisk; and it is neither
-    // the heap nor the place for orders. So no Rust object is there, `bytes` among them.
+    // SAFETY: `take` has checked that all of BARE is usable memory, mapped writable, so it is neither kernel nor ramdisk. It is also
+    // neither the heap nor the place for orders. So it holds no Rust object, and `bytes` is elsewhere.
     unsafe { copy(start, bytes) }
 }
 
 /// # Safety
 /// The memory is in the direct map, and holds no Rust object.
 unsafe fn copy(start: u64, bytes: &[u8]) {
-    // SAFETY: the caller says so; `bytes` is a Rust object, so it does not overlap.
+    // SAFETY: the caller guarantees it. `bytes` is a Rust object, so it does not overlap.
     unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), direct(start), bytes.len()) }
 }
 
@@ -182,7 +182,7 @@ pub fn zero(start: u64, len: u64) {
 pub fn read_word(at: u64) -> u64 {
     let word: *const u64 = bare(at, size_of::<u64>() as u64).cast();
     assert!(word.is_aligned(), "{at:#x} is no multiple of eight");
-    // SAFETY: as in `write`; aligned; a word has no invalid bit pattern. Volatile: another CPU may write it.
+    // SAFETY: as in `write`. It is aligned, and a word has no invalid bit pattern. Volatile, because another CPU may write it.
     unsafe { word.read_volatile() }
 }
 

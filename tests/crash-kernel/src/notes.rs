@@ -1,4 +1,4 @@
-//! [12] What a crashed kernel leaves for whoever reads the dump: a note for each CPU that ran, and the crash note.
+//! [12] The notes that a crashed kernel leaves for the dump: one for each CPU that ran, and the crash note.
 
 use core::ops::Range;
 
@@ -27,24 +27,24 @@ const fn note_len(name: &[u8], descriptor: usize) -> usize {
     NHDR_SIZE + name.len().next_multiple_of(4) + descriptor.next_multiple_of(4)
 }
 
-/// No CPU has a note, and there is no crash note.
+/// Clears all notes of CPUs and the crash note.
 pub fn clear() {
     memory::zero(map::CPU_NOTES, map::MAX_CPUS * map::CPU_NOTE_STRIDE);
     memory::zero(map::CRASH_NOTE, map::CRASH_NOTE_LEN);
 }
 
-/// Saves the note of the CPU with this APIC id, which executes this (`crash_save_cpu`, kernel/crash_core.c). Fit for an NMI
-/// handler: no heap, no locks; a mistake breaks the console's.
+/// Saves the note of the CPU with this APIC id, which executes this (`crash_save_cpu`, kernel/crash_core.c). Callable in an NMI
+/// handler: it uses no heap and no locks. Only a fault of our own breaks the console's lock.
 pub fn save_own(apic_id: u32) {
     let Some((number, _)) = smp::cpus().find(|cpu| cpu.1 == apic_id) else {
-        crashed(format_args!("the CPU with APIC id {apic_id} saves its note, and is not online"))
+        crashed(format_args!("the CPU with APIC id {apic_id} saves its note, but is not online"))
     };
     let mut status = [0; PRSTATUS_LEN];
     status[PR_PID..][..size_of::<u32>()].copy_from_slice(&apic_id.to_le_bytes());
     write_note(map::CPU_NOTES + u64::from(number) * map::CPU_NOTE_STRIDE, CORE, NT_PRSTATUS, &status);
 }
 
-/// Saves the note of the CPU that panics, and the crash note. `online`: how many CPUs were, it included.
+/// Saves the note of the CPU that panics, and the crash note. `online` is the number of online CPUs, including this one.
 pub fn save(crashed: &Crashed, state: &State, online: u32) {
     let Crashed { crash, memory, written, .. } = crashed;
     let apic_id = apic::id();
@@ -60,7 +60,7 @@ pub fn save(crashed: &Crashed, state: &State, online: u32) {
     crash_note.online_cpus = online.into();
     crash_note.possible_cpus = crash.possible_cpus.into();
     crash_note.nmi = (crash.nmi as u32).into();
-    // As it was loaded: damage to it is what a run may be about.
+    // As it was loaded, because a run may be about damage to it.
     let loaded = crash.segments.iter().rfind(|segment| segment.bytes.starts_with(load::ELF_MAGIC));
     crash_note.elfcorehdr = loaded.map(|segment| span(&segment.memory)).unwrap_or_default();
     (crash_note.initrd, crash_note.command_line) = (crash.initrd, crash.command_line);
@@ -79,7 +79,7 @@ fn span(range: &Range<u64>) -> PhysSpan {
     PhysSpan::new(range.start, range.end - range.start)
 }
 
-/// Fills the beginning of a table; returns how much of it.
+/// Fills the beginning of a table. Returns the number of entries.
 fn fill<T>(table: &mut [T], values: impl ExactSizeIterator<Item = T>, what: &str) -> u32 {
     let count = values.len();
     if count > table.len() {

@@ -1,8 +1,9 @@
-//! [11] The panic, on the CPU that was ordered to (`__crash_kexec`, kernel/crash_core.c; `native_machine_crash_shutdown`,
+//! [11] The panic, on the ordered CPU (`__crash_kexec`, kernel/crash_core.c; `native_machine_crash_shutdown`,
 //! arch/x86/kernel/crash.c).
 //!
-//! On entry: one CPU has followed the story, the others are idle. On exit: the CPU that panics is in the purgatory, the others
-//! stand still, but for one that sends NMIs if there shall be a storm.
+//! *On entry*: one CPU has executed the story, and the others are idle.
+//!
+//! *On exit*: the CPU that panics is in the purgatory. The others are halted, except for one that sends NMIs if a storm is ordered.
 
 use orders::orders::Nmi;
 use spin::Once;
@@ -14,12 +15,12 @@ use crate::memory::Memory;
 use crate::ramdisk::Crash;
 use crate::{apic, jump, notes, smp};
 
-/// What is known at the panic.
+/// The facts at the panic.
 #[derive(Debug)]
 pub struct Crashed {
-    /// What was ordered.
+    /// The orders.
     pub crash: Crash,
-    /// RAM, with all that was plugged in.
+    /// RAM, including DIMMs that were plugged in.
     pub memory: Memory,
     /// The way into the purgatory.
     pub identity: Identity,
@@ -27,7 +28,7 @@ pub struct Crashed {
     pub written: Written,
 }
 
-/// For the CPU that panics, which need not be the one that knows.
+/// For the CPU that panics, which may be another than the one that executed the story.
 static CRASHED: Once<Crashed> = Once::new();
 
 /// Panics.
@@ -54,7 +55,7 @@ fn panic() -> ! {
 
 fn crash_kexec() -> ! {
     let crashed = crashed();
-    // Those that are online before they are stopped.
+    // Counted before they are stopped.
     let online = smp::cpus().count() as u32;
     smp::stop_others();
     let state = jump::state(&crashed.crash, &crashed.identity);

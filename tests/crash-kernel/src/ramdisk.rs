@@ -1,6 +1,7 @@
-//! [7] The orders, out of the ramdisk or the place where others are awaited, and everything in them checked before anything happens; but for
-//! two things that only the steps decide: whether there is a CPU to panic (`smp::run_on`), and that stray writes damage nothing of ours
-//! (`steps.rs`).
+//! [7] The orders, from the ramdisk or from the place where others are awaited.
+//!
+//! *On exit*: every field was checked. Only the steps can decide two things: whether there is a CPU to panic (`smp::run_on`), and
+//! whether stray writes damage our own memory (`steps.rs`).
 
 use alloc::vec::Vec;
 use core::fmt::Display;
@@ -16,12 +17,12 @@ use crate::describe;
 use crate::harness::{give_up, line};
 use crate::memory::{self, PAGE, range};
 
-/// A segment: its place, and the bytes it begins with.
+/// A segment: its place, and its first bytes.
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// Its memory.
     pub memory: Range<u64>,
-    /// What is copied to its start.
+    /// The bytes that are copied to its start.
     pub bytes: &'static [u8],
 }
 
@@ -32,11 +33,11 @@ pub struct Step {
     pub kind: StepKind,
     /// Where a stray write goes.
     pub at: u64,
-    /// What it writes.
+    /// The bytes that it writes.
     pub bytes: &'static [u8],
 }
 
-/// Orders that make sense. The fields are those of [`Orders`].
+/// Valid orders. The fields are those of [`Orders`].
 #[derive(Debug)]
 pub struct Crash {
     pub tables: Tables,
@@ -53,18 +54,16 @@ pub struct Crash {
     pub sealed: Vec<SealedSpan>,
 }
 
-/// What the ramdisk orders, or, if it orders to wait, what has come then.
+/// The ramdisk's orders. If these are to wait, the orders that then arrive.
 pub fn orders(boot: &BootInfo) -> Crash {
     let Some(start) = boot.ramdisk_addr.into_option() else { give_up(format_args!("there is no ramdisk")) };
-    // SAFETY: the bootloader mapped the ramdisk there, this long, for as long as we run; nobody writes to it.
+    // SAFETY: the bootloader mapped the ramdisk there, with this length, permanently, and nothing writes to it.
     let ramdisk = unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
     match mode(ramdisk) {
         (Mode::Crash, orders) => checked(orders, ramdisk),
         (Mode::Await, _) => {
             let file = awaited();
-            let (Mode::Crash, orders) = mode(file) else {
-                give_up(format_args!("the orders that were awaited are to wait for others"))
-            };
+            let (Mode::Crash, orders) = mode(file) else { give_up(format_args!("the awaited orders are to wait for others")) };
             checked(orders, file)
         }
     }
@@ -78,26 +77,27 @@ fn mode(file: &'static [u8]) -> (Mode, &'static Orders) {
     }
 }
 
-/// What the runner has written to the place for orders, once it has.
+/// Waits until the runner has written to the place for orders, and returns that.
 fn awaited() -> &'static [u8] {
     let start = memory::direct(map::ORDERS);
     let first: *const u64 = start.cast_const().cast();
     line!("awaiting orders");
-    // SAFETY: memory that `memory::take` has seen to be usable, which is mapped for ever and holds no Rust object; aligned, and a word has no
-    // invalid bit pattern. Volatile: it is written from outside.
+    // SAFETY: `memory::take` has checked that this memory is usable. It is mapped permanently and holds no Rust object. It is aligned,
+    // and a word has no invalid bit pattern. Volatile, because the runner writes it.
     while unsafe { first.read_volatile() } != u64::from_le_bytes(MAGIC) {
         core::hint::spin_loop();
     }
-    // SAFETY: the same memory; the runner wrote while the machine stood still, and does not again, and `memory` lets nothing of ours write there.
+    // SAFETY: the same memory. The runner wrote it while the machine was stopped and does not write again, and `memory` allows no
+    // writes of ours there.
     unsafe { core::slice::from_raw_parts(start, map::ORDERS_LEN as usize) }
 }
 
-/// The orders with every number looked at.
+/// The orders with every number checked.
 fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     zero(orders.reserved, "the orders");
     let possible_cpus = orders.possible_cpus.get();
     if possible_cpus == 0 || u64::from(possible_cpus) > map::MAX_CPUS {
-        give_up(format_args!("{possible_cpus} possible CPUs are ordered; from 1 to {} there can be", map::MAX_CPUS));
+        give_up(format_args!("{possible_cpus} possible CPUs are ordered; the limits are 1 and {}", map::MAX_CPUS));
     }
     let la57 = known([false, true].get(orders.la57.get() as usize).copied(), "truth value", orders.la57);
     if la57 && !describe::has("la57") {
@@ -110,7 +110,7 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     segments.iter().enumerate().for_each(|(index, segment)| admit(segment, &segments[..index]));
     let entry = orders.entry.get();
     if !segments.iter().any(|segment| segment.memory.contains(&entry)) {
-        give_up(format_args!("the entry point {entry:#x} lies in no segment"));
+        give_up(format_args!("the entry point {entry:#x} is in no segment"));
     }
     let step = |step: &orders::Step| {
         zero(step.reserved, "a step");
@@ -127,12 +127,12 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
         segments.iter().any(|segment| segment.memory.start <= span.start && span.end <= segment.memory.end)
     };
     if nmi == Nmi::Storm && !(loaded(PhysSpan::new(nmi_ready, size_of::<u64>() as u64)) && nmi_ready.is_multiple_of(8)) {
-        give_up(format_args!("the word at {nmi_ready:#x} that tells when NMIs may come is not in a segment"));
+        give_up(format_args!("the word at {nmi_ready:#x} that says when NMIs may come is not in a segment"));
     }
     let sealed = used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec();
     let spans = sealed.iter().map(|sealed| sealed.span).chain([orders.initrd, orders.command_line]);
     if let Some(stray) = spans.into_iter().find(|span| span.len.get() == 0 || !loaded(*span)) {
-        give_up(format_args!("{:#x} bytes from {:#x} are to be looked at, and are not in a segment", stray.len, stray.start));
+        give_up(format_args!("{:#x} bytes from {:#x} are to be checked, but are not in a segment", stray.len, stray.start));
     }
     Crash {
         tables: known(Tables::from_wire(orders.tables.get()), "kind of descriptor tables", orders.tables),
@@ -150,11 +150,11 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     }
 }
 
-/// What kexec_load(2) asks of a segment (`sanity_check_segment_list`, kernel/kexec_core.c).
+/// Checks what kexec_load(2) requires of a segment (`sanity_check_segment_list`, kernel/kexec_core.c).
 fn admit(segment: &Segment, before: &[Segment]) {
     let Segment { memory, bytes } = segment;
     if !memory.start.is_multiple_of(PAGE) || !memory.end.is_multiple_of(PAGE) {
-        give_up(format_args!("the segment {memory:#x?} does not fill whole pages"));
+        give_up(format_args!("the segment {memory:#x?} is not aligned to pages"));
     }
     if memory.start < map::CRASH_REGION_START || memory.end > map::CRASH_REGION_START + map::CRASH_REGION_LEN {
         give_up(format_args!("the segment {memory:#x?} is not in the crash region"));
@@ -168,7 +168,7 @@ fn admit(segment: &Segment, before: &[Segment]) {
 }
 
 fn known<T>(value: Option<T>, what: &str, number: impl Display) -> T {
-    value.unwrap_or_else(|| give_up(format_args!("{number} is ordered as a {what}, which it is not")))
+    value.unwrap_or_else(|| give_up(format_args!("{number} is not a valid {what}")))
 }
 
 fn zero(reserved: U32, of: &str) {
@@ -185,5 +185,5 @@ fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {
 fn part(file: &'static [u8], span: PhysSpan) -> &'static [u8] {
     let Range { start, end } = range(span);
     let bytes = file.get(start as usize..end as usize);
-    bytes.unwrap_or_else(|| give_up(format_args!("there are no bytes {:#x?} behind the orders", range(span))))
+    bytes.unwrap_or_else(|| give_up(format_args!("the file of the orders has no bytes {:#x?}", range(span))))
 }

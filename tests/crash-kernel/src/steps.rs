@@ -1,4 +1,4 @@
-//! [10] What happens between loading and the panic.
+//! [10] The steps between loading and the panic.
 
 use orders::{StepKind, map};
 
@@ -8,7 +8,7 @@ use crate::memory::{self, Memory};
 use crate::ramdisk::{Crash, Step};
 use crate::{hotplug, smp};
 
-/// Follows all steps in order; returns what the elfcorehdr says by then.
+/// Executes all steps in order. Returns what the elfcorehdr says afterwards.
 pub fn follow(crash: &Crash, memory: &mut Memory) -> Written {
     let mut written = Written::at_load(memory);
     for (number, step) in crash.steps.iter().enumerate() {
@@ -18,7 +18,7 @@ pub fn follow(crash: &Crash, memory: &mut Memory) -> Written {
     written
 }
 
-/// Takes one step. Of the events on which Linux rewrites the elfcorehdr, only memory's removal is told before it has happened.
+/// Executes one step. Linux rewrites the elfcorehdr after each event, except for memory removal: there it does so before.
 fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) {
     match step.kind {
         StepKind::Write => return stray_write(step),
@@ -34,7 +34,7 @@ fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) 
         StepKind::CpuRemoved => {
             let apic_id = hotplug::await_cpu_removed();
             let Some((number, _)) = smp::cpus().find(|cpu| cpu.1 == apic_id) else {
-                give_up(format_args!("the CPU with APIC id {apic_id} is asked back, and is not online"))
+                give_up(format_args!("the CPU with APIC id {apic_id} is to be removed, but is not online"))
             };
             smp::stop(number);
             hotplug::finish_cpu_removal(apic_id);
@@ -43,7 +43,7 @@ fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) 
     elfcorehdr::rewrite(crash, memory, written);
 }
 
-/// Only in the crash region: elsewhere this kernel might damage itself.
+/// Writes in the crash region only: elsewhere this kernel might damage itself.
 fn stray_write(step: &Step) {
     let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
     if !crash_region.contains(&step.at) || step.bytes.len() as u64 > crash_region.end - step.at {

@@ -1,4 +1,4 @@
-//! Waits that end: for a time, or for something to happen within a time.
+//! Bounded waits: for a time, or for an event within a time.
 
 use crate::tsc;
 
@@ -9,29 +9,29 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    /// So many microseconds from now.
+    /// This many microseconds from now.
     pub fn microseconds(microseconds: u64) -> Self {
-        // Before the start is taken: the first call measures.
+        // Before the start is read, because the first call measures.
         let khz = tsc::khz();
         Self { start: tsc::now(), ticks: microseconds * khz / 1000 }
     }
 
-    /// So many seconds from now.
+    /// This many seconds from now.
     pub fn seconds(seconds: u64) -> Self {
         Self::microseconds(seconds * 1_000_000)
     }
 
-    /// Waits until it has come.
+    /// Waits until then.
     pub fn wait(&self) {
         while !self.passed() {
             core::hint::spin_loop();
         }
     }
 
-    /// Waits until `happened` or until it has come; whether it happened.
+    /// Waits until `happened` or until then. Returns whether it happened.
     pub fn reached_before(&self, mut happened: impl FnMut() -> bool) -> bool {
         loop {
-            // Asked in this order, so that a CPU that was not scheduled for long asks once more before it gives up.
+            // In this order, a CPU that was not scheduled for long checks once more before it gives up.
             let passed = self.passed();
             if happened() {
                 return true;

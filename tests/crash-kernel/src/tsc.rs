@@ -3,13 +3,13 @@
 use spin::Once;
 use x86_64::instructions::port::Port;
 
-/// The PIT's frequency in Hz: a third of the NTSC colour carrier (Intel 8254 data sheet; PIT_TICK_RATE, include/linux/timex.h).
+/// The PIT's frequency in Hz: a third of the NTSC color carrier (Intel 8254 data sheet; PIT_TICK_RATE, include/linux/timex.h).
 const PIT_HZ: u64 = 1_193_182;
-/// How long is measured: 10 ms.
+/// Length of a measurement: 10 ms.
 const PIT_TICKS: u16 = (PIT_HZ / 100) as u16;
-/// One part in so many is uncertain at most, if possible.
+/// The wanted precision: an uncertainty of at most one part in this many.
 const PRECISION: u64 = 1000;
-/// How often it is tried.
+/// Maximum number of measurements.
 const TRIES: u32 = 20;
 /// Data port of the PIT's channel 2, which drives the speaker.
 const PIT_CHANNEL_2: u16 = 0x42;
@@ -25,7 +25,7 @@ const OUTPUT_2: u8 = 1 << 5;
 
 /// Time now, in ticks.
 pub fn now() -> u64 {
-    // SAFETY: RDTSC exists on every x86-64 CPU, and reads only.
+    // SAFETY: RDTSC exists on every x86-64 CPU, and only reads.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
@@ -35,14 +35,14 @@ pub fn khz() -> u64 {
     *KHZ.call_once(|| best_of_tries().ticks * PIT_HZ / u64::from(PIT_TICKS) / 1000)
 }
 
-/// What the time-stamp counter counts while the PIT counts down.
+/// The ticks of the time-stamp counter while the PIT counts down.
 struct Interval {
     ticks: u64,
-    /// How much of it went by while the PIT's ports were read and written: a lot if the host did something else meanwhile.
+    /// The part of it that accessing the PIT's ports took. It is large if the host scheduled something else meanwhile.
     uncertainty: u64,
 }
 
-/// The first interval that is precise enough, or else the most precise.
+/// The first interval that is precise enough, else the most precise.
 fn best_of_tries() -> Interval {
     let mut best = measure();
     for _ in 1..TRIES {
@@ -61,19 +61,19 @@ fn measure() -> Interval {
     let (mut control, mut command) = (Port::<u8>::new(SYSTEM_CONTROL_B), Port::<u8>::new(PIT_COMMAND));
     let mut count = Port::<u8>::new(PIT_CHANNEL_2);
     let [low, high] = PIT_TICKS.to_le_bytes();
-    // SAFETY: port B has no effect on memory; the gate is opened, the speaker stays off.
+    // SAFETY: port B does not affect memory. This opens the gate, and the speaker stays off.
     let gates = unsafe { control.read() } & !SPEAKER | GATE_2;
     // SAFETY: as above.
     unsafe { control.write(gates) };
-    // SAFETY: channel 2 is nobody's in this kernel.
+    // SAFETY: this kernel uses channel 2 only here.
     unsafe { command.write(CHANNEL_2_ONE_SHOT) };
     // SAFETY: as above.
     unsafe { count.write(low) };
     let before_start = now();
-    // SAFETY: as above; counting begins with this byte.
+    // SAFETY: as above. Counting begins with this byte.
     unsafe { count.write(high) };
     let after_start = now();
-    // The count ends after the last look that did not see it, and before the first that did.
+    // The count ends after the last poll that did not see it, and before the first that did.
     let mut before_end = after_start;
     loop {
         let look = now();

@@ -1,4 +1,4 @@
-//! `disk-image KERNEL RAMDISK OUT`: a disk that boots KERNEL by BIOS and hands it RAMDISK.
+//! `disk-image KERNEL RAMDISK OUT`: makes a disk that boots KERNEL from BIOS with RAMDISK.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,10 +13,10 @@ fn main() -> ExitCode {
     };
     let mut builder = DiskImageBuilder::new(kernel.clone());
     builder.set_ramdisk(ramdisk.clone());
-    // COM1 is the purgatory's, and a UART there may never take a byte, for which the bootloader's logger would wait for ever.
+    // COM1 is the purgatory's. A UART there may never accept a byte, and the bootloader's logger would hang on it.
     let mut config = BootConfig::default();
     config.serial_logging = false;
-    // Nobody looks, and drawing letters on an emulated CPU takes as long as all the rest.
+    // There is no display, and drawing letters on an emulated CPU takes as long as everything else.
     config.frame_buffer_logging = false;
     builder.set_boot_config(&config);
     match builder.create_bios_image(out) {

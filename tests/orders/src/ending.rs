@@ -5,7 +5,7 @@ pub const EXIT_PORT: u16 = 0xf4;
 
 macro_rules! endings {
     ($($(#[$meta:meta])* $name:ident = $value:literal;)+) => {
-        /// Who ended the run, and why. The payload makes all its checks and ends with the first that failed.
+        /// Which program ended the run, and why. The payload runs all its checks and ends with the first that failed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Ending { $($(#[$meta])* $name = $value),+ }
@@ -23,12 +23,12 @@ macro_rules! endings {
 }
 
 endings! {
-    /// Crash kernel: could not do what it was ordered; COM2 says what and why.
+    /// Crash kernel: it could not execute its orders. COM2 says why.
     KernelFailed = 0x11;
     /// Crash kernel: an exception or a panic of its own.
     KernelCrashed = 0x12;
 
-    /// Payload: everything is as boot.rst and the crash note want it.
+    /// Payload: everything is as boot.rst and the crash note require.
     Captured = 0x20;
     /// Payload: general registers or RIP.
     Registers = 0x21;
@@ -48,11 +48,11 @@ endings! {
     Elfcorehdr = 0x28;
     /// Payload: notes of CPUs.
     Notes = 0x29;
-    /// Payload: PT_LOADs, or the memory behind them.
+    /// Payload: PT_LOADs, or their memory.
     Loads = 0x2a;
     /// Payload: a sealed span differs from what was loaded.
     Contents = 0x2b;
-    /// Payload: an NMI that had to be latched did not arrive after IRET, or one arrived that must not.
+    /// Payload: a latched NMI did not arrive after IRET, or an unexpected one arrived.
     Nmi = 0x2c;
     /// Payload: an exception or a panic of its own.
     PayloadCrashed = 0x2d;

@@ -1,20 +1,20 @@
 //! The contract between three programs: the runner on the host, the crash kernel, and the payload that captures.
 //!
 //! ```text
-//! runner ──orders, in a ramdisk or in memory────▶ crash kernel ──crash note, behind a PT_NOTE──▶ capture payload
+//! runner ──orders, in a ramdisk or in memory────▶ crash kernel ──crash note, in a PT_NOTE──────▶ capture payload
 //!    ◀──────────facts, as lines on COM2───────────────┘                                                │
 //!    ◀──────────checks, as lines on COM2; ending, through isa-debug-exit───────────────────────────────┘
 //! ```
 //!
-//! COM1 is the purgatory's console alone, so that it can be taken away; COM2 ([`HARNESS_PORT`]) is the harness's.
+//! COM1 is only the purgatory's console, so that a case can remove it. COM2 ([`HARNESS_PORT`]) is the harness's.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod ending; // through isa-debug-exit
-pub mod map; // where the crash kernel keeps what must not move
-pub mod note; // what the payload compares with
-pub mod orders; // what is to happen
+pub mod map; // fixed addresses of the crash kernel
+pub mod note; // the facts that the payload compares with
+pub mod orders; // what must happen
 pub mod span;
 
 pub use ending::Ending;
@@ -22,11 +22,11 @@ pub use note::CrashNote;
 pub use orders::{Orders, Segment, Step, StepKind};
 pub use span::{PhysSpan, SealedSpan};
 
-/// First I/O port of the UART on which crash kernel and payload speak: COM2.
+/// First I/O port of the UART of crash kernel and payload: COM2.
 pub const HARNESS_PORT: u16 = 0x2f8;
 
 /// Seconds that a run may take, by the runner's clock.
 pub const RUN_SECONDS: u64 = 120;
-/// Seconds for which the crash kernel awaits what the runner is to do: less, so that it can say what was missing.
+/// Seconds for which the crash kernel awaits an action of the runner: less, so that it can report what was missing.
 pub const AWAIT_SECONDS: u64 = 60;
 const _: () = assert!(AWAIT_SECONDS < RUN_SECONDS);

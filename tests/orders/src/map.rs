@@ -1,13 +1,13 @@
-//! Where the crash kernel keeps what must not move between the machine that is described and the machine that crashes.
+//! Fixed addresses of the crash kernel. They must be the same in the machine that is described and in the machine that crashes.
 //!
-//! All of it is checked against the bootloader's memory map, which must call it usable.
+//! The bootloader's memory map must call all of this memory usable, which is checked.
 
 /// The crash region: what `crashkernel=64M` would have reserved.
 pub const CRASH_REGION_START: u64 = 0x1000_0000;
 /// Its length.
 pub const CRASH_REGION_LEN: u64 = 0x0400_0000;
 
-/// What the crash kernel keeps for itself at fixed addresses: notes, the AP trampoline's tables, heap, stacks.
+/// The crash kernel's own data: notes, the AP trampoline's tables, heap, stacks.
 pub const KERNEL_DATA_START: u64 = 0x0c00_0000;
 /// Its length.
 pub const KERNEL_DATA_LEN: u64 = 0x0400_0000;
@@ -19,20 +19,20 @@ pub const CPU_NOTES: u64 = KERNEL_DATA_START;
 pub const CPU_NOTE_STRIDE: u64 = 512;
 /// `sizeof(note_buf_t)`.
 pub const CPU_NOTE_LEN: u64 = 368;
-/// How many CPUs can have one: NR_CPUS of a distribution's kernel (CONFIG_MAXSMP).
+/// Maximum number of CPUs with a note: NR_CPUS of a distribution's kernel (CONFIG_MAXSMP).
 pub const MAX_CPUS: u64 = 8192;
 
-/// What stands in Linux for vmcoreinfo: a PT_NOTE that holds one ELF note with a [`crate::CrashNote`].
+/// The counterpart of Linux's vmcoreinfo: one ELF note with a [`crate::CrashNote`], in a PT_NOTE.
 pub const CRASH_NOTE: u64 = CPU_NOTES + MAX_CPUS * CPU_NOTE_STRIDE;
-/// Bytes set aside for it.
+/// Bytes reserved for it.
 pub const CRASH_NOTE_LEN: u64 = 0x2000;
 
-/// The rest of the kernel's data: heap, stacks, whatever its modules agree on.
+/// The rest of the kernel's data: heap and stacks.
 pub const KERNEL_HEAP: u64 = CRASH_NOTE + 0x10_0000;
 
-/// Where orders are awaited: behind the crash region and the marker there.
+/// Where orders are awaited: after the crash region and the marker there.
 pub const ORDERS: u64 = 0x1800_0000;
-/// Bytes set aside for them: an initial RAM disk of 12 MiB, and the rest.
+/// Bytes reserved for them: enough for an initial RAM disk of 12 MiB.
 pub const ORDERS_LEN: u64 = 16 << 20;
 
 /// The page below 1 MiB at which an application processor starts in real mode (SIPI vector 8).
@@ -46,5 +46,5 @@ pub const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
 const _: () = assert!(CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN);
 const _: () = assert!(KERNEL_DATA_START + KERNEL_DATA_LEN == CRASH_REGION_START);
-// Behind the crash region's end there is a marker, a page long.
+// A page with a marker follows the crash region.
 const _: () = assert!(ORDERS >= CRASH_REGION_START + CRASH_REGION_LEN + 4096);

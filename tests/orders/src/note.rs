@@ -1,4 +1,4 @@
-//! The crash note: what the crash kernel knew at the moment of its panic, for the payload to compare with.
+//! The crash note: the crash kernel's facts at its panic, with which the payload compares.
 //!
 //! It is the descriptor of one ELF note (name [`NAME`], type [`TYPE`]) in the PT_NOTE at [`crate::map::CRASH_NOTE`], which the payload finds as
 //! /proc/vmcore finds vmcoreinfo: through the elfcorehdr. Each CPU that the kernel knows to be online at the panic fills its own
@@ -14,7 +14,7 @@ use crate::{PhysSpan, SealedSpan};
 pub const NAME: [u8; 12] = *b"CRASHKERNEL\0";
 /// The note's type: `kd`.
 pub const TYPE: u32 = 0x6b64;
-/// How many ranges of RAM the note has room for, and how many of reserved memory.
+/// Room in the note for ranges of RAM, and for ranges of reserved memory.
 pub const MAX_RAM: usize = 16;
 
 /// Offset of `pr_pid` in `struct elf_prstatus` (include/linux/elfcore.h) on x86-64.
@@ -22,7 +22,7 @@ pub const PR_PID: usize = 32;
 /// `sizeof(struct elf_prstatus)` on x86-64.
 pub const PRSTATUS_LEN: usize = 336;
 
-/// The eight bytes that the crash kernel plants at `address`, one of [`CrashNote::markers`]: a place in RAM that is nobody else's.
+/// The eight bytes that the crash kernel plants at `address`, one of [`CrashNote::markers`]: a place in RAM with no other use.
 pub const fn marker(address: u64) -> u64 {
     address ^ 0x6b64_756d_7021_6b64
 }
@@ -43,9 +43,9 @@ pub struct CrashNote {
     pub dr7: U64,
     /// Local APIC id of the CPU that panics.
     pub apic_id: U32,
-    /// How many CPUs were online.
+    /// Number of online CPUs.
     pub online_cpus: U32,
-    /// How many CPUs are possible: that many PT_NOTEs come before this one's.
+    /// Number of possible CPUs: that many PT_NOTEs precede this one's.
     pub possible_cpus: U32,
     /// An [`crate::orders::Nmi`].
     pub nmi: U32,
@@ -55,27 +55,27 @@ pub struct CrashNote {
     pub initrd: PhysSpan,
     /// Where the command line was loaded: its bytes, with the NUL.
     pub command_line: PhysSpan,
-    /// 1 when the elfcorehdr was the crash kernel's own at the panic; 0 while it was the loader's.
+    /// 1 if the crash kernel had written the elfcorehdr by the panic, 0 if the loader had.
     pub rewritten: U32,
-    /// How many of `ram` are used.
+    /// Number of used entries in `ram`.
     pub ram_count: U32,
-    /// How many of `reserved` are used.
+    /// Number of used entries in `reserved`.
     pub reserved_count: U32,
-    /// How many of `markers` are used.
+    /// Number of used entries in `markers`.
     pub marker_count: U32,
-    /// How many of `sealed` are used.
+    /// Number of used entries in `sealed`.
     pub sealed_count: U32,
     /// The crash kernel's text, which has a PT_LOAD of its own.
     pub text: PhysSpan,
     /// The virtual address at which the text is mapped.
     pub text_virtual: U64,
-    /// RAM without the low MiB and the crash region, ascending, as it was when the elfcorehdr was last written, be it by the loader:
-    /// what its PT_LOADs must be. A DIMM that was removed at that moment is still in it, as in Linux.
+    /// RAM without the low MiB and the crash region, ascending, at the last write of the elfcorehdr by kernel or loader. Its PT_LOADs
+    /// must be these. A DIMM that was being removed then is still included, as in Linux.
     pub ram: [PhysSpan; MAX_RAM],
-    /// What the firmware does not call RAM, ascending: no RAM in the capture kernel's memory map either.
+    /// Memory that the firmware does not call RAM, ascending. It is no RAM in the capture kernel's memory map either.
     pub reserved: [PhysSpan; MAX_RAM],
     /// Addresses at which [`marker`] was planted.
     pub markers: [U64; MAX_RAM],
-    /// What must be as [`crate::Orders::sealed`] says.
+    /// The spans of [`crate::Orders::sealed`].
     pub sealed: [SealedSpan; MAX_SEALED],
 }

@@ -1,4 +1,5 @@
-//! The orders: the first bytes of a file, which is the ramdisk or lies at [`crate::map::ORDERS`]; what they point to follows in the same file.
+//! The orders: the first bytes of a file, which is the ramdisk or is at [`crate::map::ORDERS`]. The data that they point to follows in the
+//! same file.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -9,9 +10,9 @@ use crate::{PhysSpan, SealedSpan};
 pub const MAGIC: [u8; 8] = *b"kdorders";
 /// KEXEC_SEGMENT_MAX (include/uapi/linux/kexec.h).
 pub const MAX_SEGMENTS: usize = 16;
-/// How many steps a story may have.
+/// Maximum number of steps.
 pub const MAX_STEPS: usize = 64;
-/// How many spans the payload can be told to check.
+/// Maximum number of spans for the payload to check.
 pub const MAX_SEALED: usize = 32;
 
 macro_rules! wire_enum {
@@ -33,7 +34,7 @@ macro_rules! wire_enum {
 wire_enum! {
     /// What the crash kernel does.
     Mode {
-        /// Say `awaiting orders` and wait until there are others at [`crate::map::ORDERS`].
+        /// Print `awaiting orders` and wait for orders at [`crate::map::ORDERS`].
         Await = 1;
         /// Take the image, follow the steps, panic.
         Crash = 2;
@@ -45,7 +46,7 @@ wire_enum! {
     Tables {
         /// Linux 6.12: GDT and IDT have base 0 and limit 0.
         Null = 1;
-        /// Linux 7.2: GDT of four entries and IDT of 16 trap gates in the control page, whose handlers stop for ever.
+        /// Linux 7.2: GDT of four entries and IDT of 16 trap gates in the control page, whose handlers hang.
         Own = 2;
     }
 }
@@ -58,24 +59,25 @@ wire_enum! {
         /// The panic happens in the NMI handler: NMIs are blocked, and a second one is latched. It must reach the payload at its
         /// first IRET.
         Latched = 2;
-        /// Another CPU, which could not be stopped, sends one after the other from the moment the purgatory is ready for them
-        /// (the eight bytes at `Orders::nmi_ready` are no longer zero) until the machine ends.
+        /// Another CPU, which could not be stopped, sends them endlessly once the purgatory is ready (the eight bytes at
+        /// `Orders::nmi_ready` are no longer zero).
         Storm = 3;
     }
 }
 
 wire_enum! {
-    /// What happens between loading and the panic. The crash kernel says `step N KIND` on COM2 before each.
+    /// A step between loading and the panic. The crash kernel prints `step N KIND` on COM2 before each.
     StepKind {
-        /// Says `awaiting memory`, waits until QEMU has plugged in a DIMM, takes it as RAM, plants a marker in it, rewrites the elfcorehdr.
+        /// Prints `awaiting memory`, waits until QEMU has plugged in a DIMM, takes it as RAM, plants a marker in it, and rewrites the
+        /// elfcorehdr.
         MemoryAdded = 1;
-        /// Says `awaiting memory removal`, waits for the request, rewrites the elfcorehdr, gives the DIMM back: in this order, since
-        /// Linux rewrites when the memory is offline and still registered as "System RAM" (`crash_memhp_notifier`,
-        /// kernel/crash_core.c, on MEM_OFFLINE), so that the header keeps a PT_LOAD for it.
+        /// Prints `awaiting memory removal`, waits for the request, rewrites the elfcorehdr, and gives the DIMM back, in this order.
+        /// Linux rewrites when the memory is offline but still registered as "System RAM" (`crash_memhp_notifier`,
+        /// kernel/crash_core.c, on MEM_OFFLINE). So the header keeps a PT_LOAD for it.
         MemoryRemoved = 2;
-        /// Says `awaiting cpu`, waits until QEMU has plugged in a CPU, starts it, rewrites the elfcorehdr.
+        /// Prints `awaiting cpu`, waits until QEMU has plugged in a CPU, starts it, and rewrites the elfcorehdr.
         CpuAdded = 3;
-        /// Says `awaiting cpu removal`, waits for the request, stops that CPU and ejects it, rewrites the elfcorehdr.
+        /// Prints `awaiting cpu removal`, waits for the request, stops and ejects that CPU, and rewrites the elfcorehdr.
         CpuRemoved = 4;
         /// Rewrites the elfcorehdr from what the kernel knows, as on a hotplug event.
         Rewrite = 5;
@@ -90,7 +92,7 @@ wire_enum! {
 pub struct Segment {
     /// Physical address and `memsz`.
     pub memory: PhysSpan,
-    /// Where its bytes are: offset in the file, and `bufsz`.
+    /// Its bytes: offset in the file, and `bufsz`.
     pub file: PhysSpan,
 }
 
@@ -108,7 +110,7 @@ pub struct Step {
     pub file: PhysSpan,
 }
 
-/// Everything the crash kernel needs to know.
+/// Everything that the crash kernel must know.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Orders {
@@ -122,32 +124,32 @@ pub struct Orders {
     pub nmi: U32,
     /// 1: enter the purgatory with CR4.LA57 and five levels of page tables; else 0.
     pub la57: U32,
-    /// The CPU that panics: 0 is the one that booted; the others are numbered in the order in which they were started.
+    /// The CPU that panics: 0 is the one that booted. The others are numbered in the order of their start.
     pub panic_cpu: U32,
-    /// CPUs for which the kernel's elfcorehdr has a note: "possible" in Linux's words, at most [`crate::map::MAX_CPUS`].
+    /// CPUs for which the kernel's elfcorehdr has a note ("possible" in Linux), at most [`crate::map::MAX_CPUS`].
     pub possible_cpus: U32,
-    /// Where the purgatory is entered.
+    /// The purgatory's entry point.
     pub entry: U64,
     /// `Nmi::Storm`: eight bytes that become non-zero when the purgatory's IDT is in place.
     pub nmi_ready: U64,
-    /// How many of `segments` are used.
+    /// Number of used entries in `segments`.
     pub segment_count: U32,
-    /// How many of `steps` are used.
+    /// Number of used entries in `steps`.
     pub step_count: U32,
-    /// How many of `sealed` are used.
+    /// Number of used entries in `sealed`.
     pub sealed_count: U32,
     /// Zero.
     pub reserved: U32,
-    /// Where the initrd is loaded: its bytes; handed on in the crash note, as the next.
+    /// The initrd's bytes as loaded. Passed on in the crash note, as is the next field.
     pub initrd: PhysSpan,
-    /// Where the command line is loaded: its bytes, with the NUL.
+    /// The command line's bytes as loaded, with the NUL.
     pub command_line: PhysSpan,
     /// The image.
     pub segments: [Segment; MAX_SEGMENTS],
-    /// What happens after loading.
+    /// The steps after loading.
     pub steps: [Step; MAX_STEPS],
-    /// What the payload shall find, handed on in the crash note: as it was loaded; but block, leaf table, and an elfcorehdr that nobody
-    /// rewrites or puts back, as they are at the panic.
+    /// The contents that the payload must find, passed on in the crash note. They are as loaded, except block, leaf table and an
+    /// elfcorehdr that is neither rewritten nor restored, which are as at the panic.
     pub sealed: [SealedSpan; MAX_SEALED],
 }
 

@@ -19,13 +19,13 @@ impl PhysSpan {
         Self { start: U64::new(start), len: U64::new(len) }
     }
 
-    /// One past the last address; `None` when that wraps.
+    /// One past the last address. `None` if that wraps.
     pub fn end(&self) -> Option<u64> {
         self.start.get().checked_add(self.len.get())
     }
 }
 
-/// A span, and what must be in it.
+/// A span, and its required contents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct SealedSpan {

@@ -5,12 +5,12 @@
 /// Bytes in a page of memory.
 pub const PAGE_SIZE: usize = 4096;
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): numbers that a seed decides, without end.
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): an endless sequence of numbers from a seed.
 #[derive(Clone, Debug)]
 pub struct Numbers(u64);
 
 impl Numbers {
-    /// Those of this seed.
+    /// The sequence of this seed.
     pub fn of(seed: u64) -> Self {
         Self(seed)
     }
@@ -25,7 +25,7 @@ impl Numbers {
     }
 }
 
-/// The page for `seed`: so that no page of it is found in memory by chance and no two words are alike.
+/// The page for `seed`. Its words differ, and it does not occur in memory by chance.
 pub fn pattern(seed: u64) -> [u8; PAGE_SIZE] {
     let mut page = [0; PAGE_SIZE];
     let mut numbers = Numbers::of(seed);

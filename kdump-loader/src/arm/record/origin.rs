@@ -1,9 +1,9 @@
 //! What an armed image was made from: the options, and the identities of the files.
 //!
-//! Files are compared by their metadata, without reading them. Kernel and initrd are asked through
-//! the descriptor that they are read from ([`loader::files::read`]), so the identity is that of the
-//! bytes that were sealed. The other files are asked before they are read: one that is replaced in
-//! between costs one reload.
+//! Files are compared by their metadata, without reading them. The metadata of the kernel and the
+//! initrd comes from the descriptor that they are read from ([`loader::files::read`]), so it
+//! belongs to the sealed bytes. The metadata of other files is taken before they are read. If one
+//! is replaced in between, that causes one redundant reload.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! `status --prometheus FILE`: the answer in Prometheus' text format, for the textfile collector of
 //! node_exporter.
 //!
-//! The format is that of <https://prometheus.io/docs/instrumenting/exposition_formats/>: a line
-//! HELP and a line TYPE before the samples of each metric, label values in quotes, a line feed at
-//! the end. Every metric is a gauge: what is so now.
+//! The format (<https://prometheus.io/docs/instrumenting/exposition_formats/>) has a line HELP and
+//! a line TYPE before the samples of each metric, label values in quotes, and a line feed at the
+//! end. Every metric is a gauge.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -13,15 +13,15 @@ use super::Report;
 use crate::commands::{self, Error};
 use crate::findings::{Answer, Level};
 
-/// Replaces the file as a whole or not at all, if it is a regular file. The collector reads names
-/// that end in `.prom`; the new file's name does not until it is complete. Without an old file,
-/// everyone can read it, because the collector is not root; it holds no address.
+/// Replaces a regular file atomically. The collector reads only names that end in `.prom`, which
+/// the temporary name does not. All users can read a new file, because the collector is not root
+/// and the file has no addresses.
 pub fn write(path: &Path, report: &Report) -> Result<(), Error> {
     let bytes = text(report).into_bytes();
     commands::write_file(path, &bytes)
 }
 
-/// The text.
+/// The metrics as text.
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
     let mut metric = |name: &str, help: &str, samples: &[(Vec<(&str, &str)>, u64)]| {
@@ -37,7 +37,7 @@ pub fn text(report: &Report) -> String {
     metric("kdump_loader_dump_expected", "Whether a panic now would leave a dump.", &flag(expected));
     let answers: Vec<_> =
         Answer::ALL.into_iter().map(|(answer, word)| (vec![("answer", word)], u64::from(answer == report.answer))).collect();
-    metric("kdump_loader_answer", "The answer of kdump-loader status: 1 for the one that it is.", &answers);
+    metric("kdump_loader_answer", "The answer of kdump-loader status: 1 for the current answer.", &answers);
     metric("kdump_loader_armed", "Whether a capture kernel is armed.", &maybe(report.loaded.map(u64::from)));
 
     let mut findings: BTreeMap<(&str, Level), u64> = BTreeMap::new();
@@ -46,26 +46,26 @@ pub fn text(report: &Report) -> String {
     }
     let findings: Vec<_> =
         findings.into_iter().map(|((code, level), count)| (vec![("code", code), ("level", level.word())], count)).collect();
-    metric("kdump_loader_findings", "How many findings of each kind kdump-loader status lists.", &findings);
+    metric("kdump_loader_findings", "Number of findings of kdump-loader status, by code and level.", &findings);
 
-    metric("kdump_loader_crash_memory_bytes", "Memory that is reserved for capture kernels.", &maybe(report.crash_size));
+    metric("kdump_loader_crash_memory_bytes", "Memory reserved for capture kernels.", &maybe(report.crash_size));
     metric(
         "kdump_loader_crash_region_bytes",
-        "The region that the image is in or would go into.",
+        "Size of the crash region that the image is in, or would go into.",
         &maybe(report.crash_region.map(|region| region.len)),
     );
-    metric("kdump_loader_image_bytes", "Memory that the armed image takes.", &maybe(report.used));
+    metric("kdump_loader_image_bytes", "Memory that the armed image uses.", &maybe(report.used));
     metric(
         "kdump_loader_armed_timestamp_seconds",
         "When the image was armed, in seconds since 1970.",
         &maybe(report.record.as_ref().map(|record| record.armed_at)),
     );
-    let follows = [("cpu", report.crash_hotplug_cpu), ("memory", report.crash_hotplug_memory)];
-    let follows: Vec<_> = follows
+    let updates = [("cpu", report.crash_hotplug_cpu), ("memory", report.crash_hotplug_memory)];
+    let updates: Vec<_> = updates
         .into_iter()
         .filter_map(|(subsystem, answer)| Some((vec![("subsystem", subsystem)], u64::from(answer?))))
         .collect();
-    metric("kdump_loader_crash_hotplug", "Whether the kernel keeps the armed image current.", &follows);
+    metric("kdump_loader_crash_hotplug", "Whether the kernel updates the armed image.", &updates);
     out
 }
 

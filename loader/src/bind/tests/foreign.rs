@@ -1,5 +1,6 @@
-//! Images around others' purgatories: what they will read is read here as they read it, by the names and the order of registers that
-//! stand in their sources, out of a memory made as the kernel makes it.
+//! Images around foreign purgatories. The tests read the symbols as those purgatories do, by the
+//! names and the order of registers in their sources, from memory that is filled as the kernel
+//! does.
 
 use std::ops::Range;
 
@@ -8,13 +9,13 @@ use crate::purgatory::foreign::{KEXEC_TOOLS, LINUX};
 use crate::purgatory::relocatable::example::{Object, TOLD_AT, UNTOLD, object};
 use crate::request::{EngineChoice, InputFile};
 
-/// A purgatory for one of two loaders, and how it reads what it is told.
+/// A purgatory for one of two loaders, and how it reads its symbols.
 struct Peer {
     name: &'static str,
     object: fn() -> Object,
     regions: &'static str,
     digest: &'static str,
-    /// Where in `entry64_regs` RBX, RSP, RSI and RIP are.
+    /// Indices of RBX, RSP, RSI and RIP in `entry64_regs`.
     registers: [usize; 4],
 }
 
@@ -36,7 +37,7 @@ const PEERS: [Peer; 2] = [
 ];
 const KEXEC_TOOLS_PEER: usize = 1;
 
-/// A request around this object in which only what it can be told is asked for.
+/// A request around this object, with only the options that it supports.
 fn around(object: &Object) -> Request {
     Request {
         on_corrupt: None,
@@ -66,7 +67,7 @@ impl<'i, 'r> Armed<'i, 'r> {
 
     fn at(&self, symbol: &str) -> Range<usize> {
         let symbol = self.object.symbols.iter().find(|name| name.name == symbol).unwrap();
-        // The section of what is told is the last in the file; before it lie code and data.
+        // The section with the symbols is the last in the file, after code and data.
         let purgatory = range_of(self.image, SegmentKind::Purgatory);
         let start = self.memory.offset(purgatory.start() + TOLD_AT + symbol.value);
         start..start + symbol.len as usize
@@ -92,7 +93,7 @@ impl<'i, 'r> Armed<'i, 'r> {
         regions.map(|region| PhysRange::with_len(region[0], region[1]).unwrap()).collect()
     }
 
-    /// SHA-256 of what lies in memory there.
+    /// SHA-256 of these regions in memory.
     fn found(&self, regions: &[PhysRange]) -> [u8; 32] {
         let mut oracle = sha2::Sha256::new();
         for region in regions {
@@ -114,14 +115,14 @@ fn digest_is_that_of_everything_in_memory_but_elfcorehdr_and_purgatory() {
         assert_eq!(regions, expected, "{}", peer.name);
         assert_eq!(armed.bytes(peer.digest), armed.found(&regions), "{}", peer.name);
         assert_eq!(image.identity(), armed.found(&regions), "{}", peer.name);
-        // The kernel's zero tail counts, too.
+        // The zeroes after the kernel's bytes count as well.
         armed.memory.flip(range_of(&image, SegmentKind::Kernel).end() - 1);
         assert_ne!(armed.bytes(peer.digest), armed.found(&regions), "{}", peer.name);
     }
 }
 
 #[test]
-fn elfcorehdr_that_nobody_keeps_current_is_digested() {
+fn elfcorehdr_that_the_kernel_does_not_update_is_digested() {
     for peer in &PEERS {
         let (request, machine) = (Request { hotplug: false, ..around(&(peer.object)()) }, machine());
         let image = crate::build(&request, &machine).unwrap();
@@ -156,7 +157,7 @@ fn capture_kernel_is_entered_with_registers_in_the_order_of_each() {
 }
 
 #[test]
-fn kexec_tools_purgatory_is_told_everything_else_that_its_loader_tells() {
+fn kexec_tools_purgatory_gets_every_other_symbol_that_its_own_loader_writes() {
     let object = (PEERS[KEXEC_TOOLS_PEER].object)();
     let machine = machine();
     let with = |console| Request { console, ..around(&object) };
@@ -178,7 +179,7 @@ fn kexec_tools_purgatory_is_told_everything_else_that_its_loader_tells() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_report_that_nobody_makes() {
+fn purgatory_without_reports_gets_no_report_parameter() {
     for peer in &PEERS {
         let (request, machine) = (around(&(peer.object)()), machine());
         let image = crate::build(&request, &machine).unwrap();
@@ -192,7 +193,7 @@ fn nobody_is_asked_for_a_report_that_nobody_makes() {
 }
 
 #[test]
-fn purgatory_lies_where_its_own_alignment_wants_it() {
+fn purgatory_is_placed_at_its_own_alignment() {
     for bits in [0, 12, 14, 16] {
         let mut object = (PEERS[0].object)();
         object.parts[0].alignment = 1 << bits;

@@ -1,5 +1,5 @@
-//! Machines with memory and CPUs of any number and place: the purgatory takes every image that the loader builds for one, its
-//! elfcorehdr included.
+//! Machines with any number of memory ranges and CPUs at any address. The purgatory accepts every
+//! image that the loader builds for them, including the elfcorehdr.
 
 use proptest::prelude::*;
 
@@ -10,8 +10,8 @@ const PAGE: u64 = 4096;
 /// Physical addresses of the example's CPUs.
 const TOP: u64 = 1 << 40;
 
-/// The example machine with other memory: distances and lengths of its ranges of RAM, in pages, and in which of them the crash
-/// region lies.
+/// The example machine with other memory: distances and lengths of its ranges of RAM, in pages, and
+/// the one with the crash region.
 fn machines() -> impl Strategy<Value = Machine> {
     let ram = prop::collection::vec((0..0x10_0000u64, 1..0x10_0000u64), 1..12);
     let crash = (any::<prop::sample::Index>(), 0..0x1000u64, 0x4000..0x1_0000u64, prop::option::of(1..0x1000u64));
@@ -33,7 +33,8 @@ fn machines() -> impl Strategy<Value = Machine> {
             ranges.push(range(start, pages));
             at = start + pages;
         }
-        // Far from everything else, for there is always something to dump: the running kernel's text at least.
+        // Far from everything else, for there is always something to dump: the running kernel's
+        // text at least.
         let home_of_text = range(at + 0x1_0000, 0x2000);
         ranges.push(home_of_text);
         let mut machine = machine();

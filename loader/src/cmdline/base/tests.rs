@@ -1,4 +1,4 @@
-//! What is reused, what is dropped of it, and what the caller gives.
+//! Reused command lines, the parameters that are dropped from them, and parameters from the caller.
 
 use proptest::prelude::*;
 
@@ -165,7 +165,7 @@ fn parameters_that_a_dump_may_need_are_reused() {
 }
 
 #[test]
-fn words_of_init_are_not_looked_at() {
+fn words_for_init_are_not_filtered() {
     assert_eq!(
         reused("ro hugepages=1 -- hugepages=2 crashkernel=mine", "irqpoll"),
         ("ro irqpoll -- hugepages=2 crashkernel=mine".into(), "hugepages=1".into())

@@ -1,11 +1,13 @@
-//! The memory map for the capture kernel: which memory it may use, and which it must know of.
+//! The memory map for the capture kernel: the memory that it may use, and the memory that it must
+//! know of.
 //!
-//! After `crash_setup_memmap_entries` (arch/x86/kernel/crash.c) and, for persistent memory, kexec-tools.
+//! It has the same entries as that of `crash_setup_memmap_entries` (arch/x86/kernel/crash.c), and
+//! as kexec-tools' for persistent memory.
 
 use crate::machine::Machine;
 use crate::phys::{LOW_1M, PhysRange, merged, subtract};
 
-/// `enum e820_type` (arch/x86/include/asm/e820/types.h), as far as it is passed on.
+/// The types of `enum e820_type` (arch/x86/include/asm/e820/types.h) that are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Kind {
@@ -23,15 +25,17 @@ pub(super) struct Entry {
     pub kind: Kind,
 }
 
-/// The map, ascending, without overlaps. `elfcorehdr` is in none of its entries: the capture kernel reads it with `ioremap_cache`, which
-/// refuses RAM (arch/x86/mm/ioremap.c).
+/// The map, ascending, without overlaps. No RAM entry includes `elfcorehdr`, because the capture
+/// kernel reads it with `ioremap_cache`, which rejects RAM (arch/x86/mm/ioremap.c).
 pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<Entry> {
-    // The real-mode trampolines of the capture kernel, and the one that switches between four and five levels of page tables, need RAM
-    // there (`reserve_real_mode`, arch/x86/realmode/init.c; arch/x86/boot/compressed/pgtable_64.c).
+    // The capture kernel needs RAM below 1 MiB for its real-mode trampolines, and for the one that
+    // switches between four and five levels of page tables (`reserve_real_mode`,
+    // arch/x86/realmode/init.c; arch/x86/boot/compressed/pgtable_64.c).
     let low = machine.system_ram.iter().filter_map(|range| PhysRange::new(range.start(), range.end().min(LOW_1M)));
     let ram =
         merged(low.chain(machine.crash_regions.iter().copied()).chain(machine.crash_cma.iter().flatten().copied()).collect());
-    // Where firmware contradicts itself the higher type wins, as in the kernel (`e820__update_table`, arch/x86/kernel/e820.c).
+    // If firmware contradicts itself, the higher type wins, as in the kernel (`e820__update_table`,
+    // arch/x86/kernel/e820.c).
     let classes: [(Kind, &[PhysRange]); 6] = [
         (Kind::Pram, &machine.pram),
         (Kind::Pmem, &machine.pmem),
@@ -73,7 +77,8 @@ mod tests {
             (Kind::Reserved, range(0, 0x1000)),
             (Kind::Ram, range(0x1000, 0x9fc00)),
             (Kind::Reserved, range(0x9fc00, 0xa_0000)),
-            // The CMA area is RAM of the capture kernel, as is the crash region behind the elfcorehdr.
+            // The CMA area is RAM of the capture kernel, as is the crash region after the
+            // elfcorehdr.
             (Kind::Ram, range(0x2000_0000, 0x2100_0000)),
             (Kind::Ram, range(0x2f0e_1000, 0x3b00_0000)),
             (Kind::Acpi, range(0x3ffd_e000, 0x3ffd_f000)),
@@ -93,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn low_crash_region_is_ram_too() {
+    fn low_crash_region_is_also_ram() {
         let mut machine = example::machine();
         machine.crash_regions.insert(0, range(0x1000_0000, 0x1400_0000));
         assert!(map(&machine, range(0, 0)).contains(&(Kind::Ram, range(0x1000_0000, 0x1400_0000))));

@@ -1,11 +1,12 @@
-//! The segment behind the page: blobs and setup_data nodes, each at a 16-byte boundary, their addresses known as they are appended.
+//! The segment's content after the page: blobs and setup_data nodes, each at a 16-byte boundary.
+//! Their addresses are known when they are appended.
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use crate::kernel::uapi::SetupData;
 
-/// `enum setup_data_type` (arch/x86/include/uapi/asm/setup_data.h), as far as it is passed on.
+/// The types of `enum setup_data_type` (arch/x86/include/uapi/asm/setup_data.h) that are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Kind {
@@ -14,7 +15,7 @@ pub(super) enum Kind {
     RngSeed = 9,
 }
 
-/// Kexec's own alignment of setup_data (`sizeof(struct setup_data)`).
+/// The alignment of setup_data in the kernel's own images (`sizeof(struct setup_data)`).
 const ALIGNMENT: usize = 16;
 
 /// `len` rounded up to the next boundary.
@@ -22,7 +23,7 @@ pub(super) fn padded(len: usize) -> usize {
     len.next_multiple_of(ALIGNMENT)
 }
 
-/// Bytes that a node of `data_len` bytes takes; none if there is nothing in it.
+/// Bytes of a node with `data_len` bytes of data; 0 without data.
 pub(super) fn node_len(data_len: usize) -> usize {
     if data_len == 0 { 0 } else { padded(size_of::<SetupData>() + data_len) }
 }
@@ -34,7 +35,8 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// A segment at physical address `at` that begins with `reserved` bytes to be filled in at the end.
+    /// A segment at physical address `at` that begins with `reserved` bytes to be filled in at the
+    /// end.
     pub fn new(at: u64, reserved: usize) -> Self {
         Self { at, bytes: vec![0; reserved] }
     }
@@ -47,7 +49,8 @@ impl Segment {
         address
     }
 
-    /// Appends a setup_data node that is followed in the list by the one at `next`, and returns its physical address.
+    /// Appends a setup_data node and returns its physical address. `next` is the address of the
+    /// next node in the list.
     pub fn node(&mut self, kind: Kind, data: &[u8], next: u64) -> u64 {
         let header = SetupData { next: U64::new(next), kind: U32::new(kind as u32), len: U32::new(data.len() as u32) };
         let address = self.append(header.as_bytes());

@@ -11,7 +11,7 @@ fn range(start: u64, end: u64) -> PhysRange {
     PhysRange::new(start, end).unwrap()
 }
 
-/// A setup header in which every byte says where it stands.
+/// A setup header in which every byte depends on its offset.
 fn header() -> Vec<u8> {
     (0x1f1..0x26cu16).map(|at| at as u8).collect()
 }
@@ -93,7 +93,7 @@ fn header_is_copied_and_what_the_loader_decides_is_filled_in() {
 }
 
 #[test]
-fn what_firmware_told_the_running_kernel_is_passed_on() {
+fn facts_from_the_firmware_are_passed_on() {
     let bytes = built(|_, _, _, _| ()).unwrap();
     let params = params(&bytes);
     assert_eq!(bytes[..2], [0x51; 2]);
@@ -180,7 +180,7 @@ fn efi_is_left_out_as_a_whole_but_the_rsdp_is_kept() {
 }
 
 #[test]
-fn rsdp_comes_from_efi_when_the_boot_loader_told_none() {
+fn rsdp_comes_from_efi_if_the_boot_loader_passed_none() {
     let mut machine = example::machine();
     machine.boot_params[0x70..0x78].fill(0);
     machine.efi.as_mut().unwrap().acpi_rsdp = 0x1234;
@@ -198,11 +198,12 @@ fn seed_is_passed_only_if_there_is_one() {
 }
 
 #[test]
-fn memory_map_that_does_not_fit_the_page_goes_on_behind_it() {
+fn memory_map_that_does_not_fit_the_page_continues_after_it() {
     let reserved =
         |count: u64| (0..count).map(|index| range(0xb000_0000 + index * 0x2000, 0xb000_1000 + index * 0x2000)).collect();
     for (count, beyond) in [(100, 0), (120, 0), (121, 1), (500, 380)] {
-        // Eight more come from the rest of the example: two pieces of RAM, CMA, the crash region, ACPI, NVS, PMEM, PRAM.
+        // Eight more come from the rest of the example: two pieces of RAM, CMA, the crash region,
+        // ACPI, NVS, PMEM, PRAM.
         let bytes = built(|machine, _, _, _| {
             machine.reserved = reserved(count);
             machine.system_ram.insert(0, range(0, 0x800));

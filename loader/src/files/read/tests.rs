@@ -28,7 +28,7 @@ fn file_is_read_with_the_identity_of_its_bytes() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_by_its_name_and_never_waited_for() {
+fn path_to_something_else_than_a_file_is_refused_without_waiting() {
     let dir = directory();
     let fifo = dir.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -46,10 +46,10 @@ fn what_is_no_file_is_refused_by_its_name_and_never_waited_for() {
 }
 
 #[test]
-fn size_is_looked_at_before_the_content() {
+fn size_is_checked_before_the_content_is_read() {
     let dir = directory();
     let path = dir.path().join("initrd");
-    // Sparse: it takes no room on disk, and no memory if it is not read.
+    // The file is sparse: it needs no room on disk, and no memory unless it is read.
     fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
     let message = read(&path).unwrap_err().to_string();
     assert!(message.contains("4194304 MiB") && message.contains("1 MiB"), "{message}");

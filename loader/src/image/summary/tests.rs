@@ -73,7 +73,7 @@ identity       abababababababababababababababababababababababababababababababab
 }
 
 #[test]
-fn table_says_what_another_purgatory_does_and_what_it_was_not_told() {
+fn table_of_a_foreign_purgatory_shows_what_it_does_on_corruption() {
     let expected = "\
 purgatory      kexec-tools
 digest         one over 5.0 MiB with zeroes: kernel, command-line
@@ -96,14 +96,14 @@ fn summary_survives_json() {
 }
 
 #[test]
-fn summary_that_names_no_purgatory_is_of_an_image_around_ours() {
+fn summary_without_the_name_of_a_purgatory_means_ours() {
     let mut json = serde_json::to_value(summary()).unwrap();
     json.as_object_mut().unwrap().remove("purgatory").unwrap();
     assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary());
 }
 
 #[test]
-fn sizes_are_said_as_people_say_them() {
+fn sizes_have_the_largest_unit_that_fits() {
     let said = |bytes| size(bytes);
     assert_eq!([said(0), said(1), said(1023), said(1024), said(1536)], ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB"]);
     assert_eq!([said(256 << 20), said(u64::MAX)], ["256 MiB", "16.0 EiB"]);

@@ -145,7 +145,7 @@ fn kernel_in(bytes: Vec<u8>) -> (Vec<u8>, usize) {
 }
 
 #[test]
-fn whatever_follows_the_payload_is_none_of_the_kernel() {
+fn bytes_after_the_payload_are_not_part_of_the_kernel() {
     let whole = image();
     for padding in [vec![0; 1], vec![0; 7], vec![0; 1 << 20], vec![0xff; 4096], image()] {
         let padded = [whole.as_slice(), &padding].concat();
@@ -183,7 +183,7 @@ fn signature_for_efi_stays_with_the_file_and_padding_after_it_does_not() {
 }
 
 #[test]
-fn setup_of_no_sectors_has_four() {
+fn zero_setup_sectors_mean_four() {
     let mut bytes = image();
     bytes[0x1f1] = 0;
     bytes.splice(PAYLOAD_AT..PAYLOAD_AT, [0xdd; SECTOR_LEN]);

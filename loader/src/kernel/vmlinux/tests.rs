@@ -11,7 +11,7 @@ use crate::request::{self, InputFile, Request};
 
 const LINKED_AT: u64 = 0x100_0000;
 
-/// Text with a gap behind it, data with bss; in the file the other way round.
+/// Text followed by a gap, and data with bss. In the file the order is reversed.
 fn segments() -> Vec<VmlinuxSegment> {
     vec![
         VmlinuxSegment { paddr: LINKED_AT + 0x20_0000, bytes: pattern(3000), memsz: 0x5000 },
@@ -25,7 +25,7 @@ fn refusal(entry: u64, segments: &[VmlinuxSegment]) -> String {
 }
 
 #[test]
-fn segments_lie_as_far_apart_as_they_were_linked() {
+fn segments_keep_the_distances_that_they_were_linked_with() {
     let bytes = vmlinux(LINKED_AT + 0x40, &segments());
     assert_eq!(kernel::format_of(&bytes), Some("vmlinux"));
     let kernel = parse(&bytes).unwrap();
@@ -37,7 +37,7 @@ fn segments_lie_as_far_apart_as_they_were_linked() {
 }
 
 #[test]
-fn image_of_it_lies_at_a_multiple_of_2_mib_with_boot_parameters_of_our_making() {
+fn image_around_a_vmlinux_is_at_a_multiple_of_2_mib_with_boot_parameters_made_here() {
     let kernel = InputFile { path: "vmlinux".into(), bytes: vmlinux(LINKED_AT + 0x40, &segments()) };
     let request = Request { kernel, ..request::example() };
     let machine = crate::machine::example::machine();
@@ -51,7 +51,7 @@ fn image_of_it_lies_at_a_multiple_of_2_mib_with_boot_parameters_of_our_making() 
 }
 
 #[test]
-fn what_cannot_run_is_refused_with_the_address() {
+fn vmlinux_that_cannot_run_is_refused_with_the_address() {
     let mut unaligned = segments();
     unaligned.iter_mut().for_each(|segment| segment.paddr += 0x1000);
     assert!(refusal(LINKED_AT + 0x1000, &unaligned).contains("2 MiB (0x1001000)"));
@@ -68,7 +68,7 @@ fn what_cannot_run_is_refused_with_the_address() {
 }
 
 #[test]
-fn truncated_one_is_called_so() {
+fn truncated_vmlinux_is_called_truncated() {
     let mut bytes = vmlinux(LINKED_AT, &segments());
     bytes.truncate(bytes.len() - 100);
     let error = kernel::parse(&InputFile { path: "vmlinux".into(), bytes }).unwrap_err();
@@ -76,7 +76,7 @@ fn truncated_one_is_called_so() {
 }
 
 #[test]
-fn other_elf_files_are_none() {
+fn other_elf_files_are_not_vmlinux() {
     let program = std::fs::read("/proc/self/exe").unwrap();
     assert!(!probe(&program), "a program for user space");
     assert!(!probe(&crate::example::purgatory().bytes()));

@@ -1,10 +1,16 @@
-//! [1e] Whether this machine is a confidential guest, in which instructions fault that the purgatory would like to execute, and what shows
-//! it.
+//! `[1d]` Whether this machine is a confidential guest. There the purgatory must avoid CPUID, port
+//! I/O and other instructions that fault.
 //!
-//! /proc/cpuinfo is not enough: Linux clears `sev_es` and `sev_snp` when MSR_AMD64_SYSCFG says that memory encryption is off, which is
-//! what KVM tells its guests (`early_detect_mem_encrypt`, arch/x86/kernel/cpu/amd.c; `kvm_get_msr_common`, arch/x86/kvm/x86.c).
+//! *On entry*
+//! * the CPUs' flags, the machine's files, and what CPUID reports.
 //!
-//! *On entry* the CPUs' flags, files, and what CPUID says, measured when live and from the snapshot otherwise. *On exit* the first evidence.
+//! *On exit*
+//! * the first evidence, if there is any.
+//!
+//! /proc/cpuinfo does not suffice. Linux clears `sev_es` and `sev_snp` if MSR_AMD64_SYSCFG says
+//! that memory encryption is off, and KVM tells its guests exactly that
+//! (`early_detect_mem_encrypt`, arch/x86/kernel/cpu/amd.c; `kvm_get_msr_common`,
+//! arch/x86/kvm/x86.c).
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -12,12 +18,13 @@ use std::fmt::{self, Write as _};
 use crate::machine::Error;
 use crate::machine::source::{CPUID, Found, SEV_GUEST, SEV_VMPL, Source, TDX_GUEST, Tree, parse_hexadecimal, quoted};
 
-/// A confidential guest.
+/// A confidential guest, and the evidence for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfidentialGuest {
-    /// `sev_es`, `sev_snp` or `tdx_guest`, as /proc/cpuinfo would call it.
+    /// `sev_es`, `sev_snp` or `tdx_guest`, as in /proc/cpuinfo; or `confidential` if only the
+    /// request says so.
     pub kind: &'static str,
-    /// What shows it.
+    /// The file, CPUID leaf or option that shows it.
     pub evidence: &'static str,
 }
 
@@ -31,24 +38,26 @@ const SEV_ES: &str = "sev_es";
 const SEV_SNP: &str = "sev_snp";
 const TDX: &str = "tdx_guest";
 
-/// The leaf of AMD's memory encryption, and its bits for SEV-ES and SEV-SNP (AMD APM vol. 3, "Function 8000_001Fh"). On a host they say
-/// what it can offer to its guests.
+/// The CPUID leaf of AMD's memory encryption, and its bits for SEV-ES and SEV-SNP (AMD APM vol. 3,
+/// "Function 8000_001Fh"). On a host the bits say what its guests can use.
 const AMD_ENCRYPTION: u32 = 0x8000_001f;
 const EAX_SEV_ES: u32 = 1 << 3;
 const EAX_SEV_SNP: u32 = 1 << 4;
-/// The leaf that a TDX guest has, and what is in its EBX, EDX and ECX (`TDX_CPUID_LEAF_ID`, `TDX_IDENT`, arch/x86/include/asm/shared/tdx.h).
+/// The CPUID leaf of TDX guests, and its content in EBX, EDX and ECX (`TDX_CPUID_LEAF_ID`,
+/// `TDX_IDENT`, arch/x86/include/asm/shared/tdx.h).
 const TDX_LEAF: u32 = 0x21;
 const TDX_IDENT: &[u8; 12] = b"IntelTDX    ";
 
-/// What only a guest of the kind has: a file that its kernel makes (`sev_sysfs_init`, arch/x86/coco/sev/core.c), or a driver's device
-/// (drivers/virt/coco/).
+/// Files that only a guest of a kind has: its kernel's (`sev_sysfs_init`,
+/// arch/x86/coco/sev/core.c), or a driver's device (drivers/virt/coco/).
 const FILES: [(&Source, &str, &str); 3] = [
     (&SEV_VMPL, SEV_SNP, "/sys/devices/system/cpu/sev"),
     (&SEV_GUEST, SEV_SNP, "/dev/sev-guest"),
     (&TDX_GUEST, TDX, "/dev/tdx_guest"),
 ];
 
-/// The first evidence that this is a confidential guest. `has_flag`: every CPU has this flag in /proc/cpuinfo.
+/// The first evidence of a confidential guest. `has_flag` says whether every CPU has a flag in
+/// /proc/cpuinfo.
 pub(in crate::machine) fn find(
     has_flag: impl Fn(&str) -> bool,
     tree: Tree<'_>,
@@ -65,30 +74,31 @@ pub(in crate::machine) fn find(
     Ok(if has_flag(HYPERVISOR) { cpuid.guest() } else { None })
 }
 
-/// Only a guest has it.
+/// The flag that every guest has, and no host.
 const HYPERVISOR: &str = "hypervisor";
 
-/// What /proc/cpuinfo alone shows. An AMD host has sev_es and sev_snp, too.
+/// The evidence in /proc/cpuinfo. An AMD host can have `sev_es` and `sev_snp` as well.
 pub(in crate::machine) fn by_flags(has_flag: impl Fn(&str) -> bool) -> Option<ConfidentialGuest> {
     let kinds = [TDX, SEV_SNP, SEV_ES].into_iter();
     let kind = kinds.into_iter().find(|&kind| has_flag(kind) && (kind == TDX || has_flag(HYPERVISOR)))?;
     Some(ConfidentialGuest { kind, evidence: "/proc/cpuinfo" })
 }
 
-/// What CPUID says in the leaves that tell confidential guests: EAX, EBX, ECX, EDX of each that the CPU has.
+/// What CPUID reports in the leaves that show a confidential guest: EAX, EBX, ECX and EDX of each
+/// leaf that the CPU has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cpuid(BTreeMap<u32, [u32; 4]>);
 
 impl Cpuid {
-    /// Every leaf that is asked for.
+    /// The leaves that matter.
     pub const LEAVES: [u32; 2] = [TDX_LEAF, AMD_ENCRYPTION];
 
-    /// With what `ask` says of a leaf, which is none if the CPU does not have it.
+    /// Asks for every leaf. `ask` returns `None` for a leaf that the CPU does not have.
     pub fn ask(ask: impl Fn(u32) -> Option<[u32; 4]>) -> Self {
         Self(Self::LEAVES.into_iter().filter_map(|leaf| Some((leaf, ask(leaf)?))).collect())
     }
 
-    /// From a snapshot; one that an older program took has none.
+    /// Reads a snapshot's. A snapshot by an older version has none.
     pub(in crate::machine) fn read(tree: Tree<'_>) -> Result<Self, Error> {
         tree.optional(&CPUID)?.map_or_else(|| Ok(Self::default()), |file| Self::parse(&file))
     }
@@ -104,17 +114,17 @@ impl Cpuid {
         lines.map(|text| line(text).ok_or_else(|| file.garbled(quoted(text)))).collect::<Result<_, _>>().map(Self)
     }
 
-    /// For a snapshot: a line for each leaf, its number and the four registers.
+    /// The text for a snapshot: one line per leaf, with its number and the four registers.
     pub(in crate::machine) fn text(&self) -> String {
         let mut text = String::new();
         for (leaf, [eax, ebx, ecx, edx]) in &self.0 {
-            // A String takes whatever is written to it.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "{leaf:#010x} {eax:#010x} {ebx:#010x} {ecx:#010x} {edx:#010x}");
         }
         text
     }
 
-    /// What it shows of a guest.
+    /// The guest that it shows, if any.
     fn guest(&self) -> Option<ConfidentialGuest> {
         let amd = |kind| Some(ConfidentialGuest { kind, evidence: "CPUID leaf 0x8000001f" });
         match self.0.get(&AMD_ENCRYPTION).map_or(0, |[eax, ..]| *eax) {

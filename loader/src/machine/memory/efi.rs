@@ -1,4 +1,4 @@
-//! [1e] What EFI firmware left: tables, and the memory that its runtime services use.
+//! `[1b]` What EFI firmware left: tables, and the memory of its runtime services.
 
 use crate::machine::source::{
     EFI_CONFIG_TABLE, EFI_FW_VENDOR, EFI_MAP_ATTRIBUTE, EFI_MAP_NUM_PAGES, EFI_MAP_PHYS_ADDR, EFI_MAP_TYPE, EFI_MAP_VIRT_ADDR,
@@ -6,7 +6,8 @@ use crate::machine::source::{
 };
 use crate::machine::{Efi, EfiMemoryDescriptor, Error};
 
-/// `None` on a machine that EFI did not boot. With `efi=noruntime` the runtime map is empty, but the tables are there.
+/// `None` on a machine that EFI did not boot. With `efi=noruntime` the runtime map is empty, but
+/// the tables are there.
 pub(in crate::machine) fn read(tree: Tree<'_>) -> Result<Option<Efi>, Error> {
     let Some(systab) = tree.optional(&EFI_SYSTAB)? else { return Ok(None) };
     let address = |source: &Source| tree.optional(source)?.map_or(Ok(0), |file| file.hexadecimal());
@@ -16,7 +17,7 @@ pub(in crate::machine) fn read(tree: Tree<'_>) -> Result<Option<Efi>, Error> {
         config_table: address(&EFI_CONFIG_TABLE)?,
         smbios: table(&["SMBIOS", "SMBIOS3"])?.unwrap_or(0),
         acpi_rsdp: table(&["ACPI20", "ACPI"])?.unwrap_or(0),
-        // `numbers` sorts as numbers: the directory gives 10 before 2.
+        // A directory lists 10 before 2; `numbers` sorts.
         runtime_map: tree.numbers(&EFI_MAP_TYPE)?.into_iter().map(|number| descriptor(tree, number)).collect::<Result<_, _>>()?,
     }))
 }

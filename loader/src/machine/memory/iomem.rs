@@ -1,10 +1,10 @@
-//! [1b] /proc/iomem: which physical ranges are what.
+//! `[1b]` /proc/iomem: which physical ranges are what.
 
 use crate::machine::Error;
 use crate::machine::source::{Found, quoted};
 use crate::phys::{PhysRange, merged};
 
-/// The ranges that the loader cares about, each list merged and ascending.
+/// The ranges that the loader needs, by name. Each list is merged and ascending.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::machine) struct Iomem {
     pub system_ram: Vec<PhysRange>,
@@ -41,8 +41,9 @@ pub(in crate::machine) fn parse(file: &Found) -> Result<Iomem, Error> {
 }
 
 impl Iomem {
-    /// The names are those of `e820_type_to_string` (arch/x86/kernel/e820.c), `crashk_res` (kernel/crash_reserve.c) and, behind the
-    /// prefix "System RAM", of `add_memory_driver_managed` (mm/memory_hotplug.c).
+    /// The names are those of `e820_type_to_string` (arch/x86/kernel/e820.c), of `crashk_res`
+    /// (kernel/crash_reserve.c) and, after the prefix "System RAM", of `add_memory_driver_managed`
+    /// (mm/memory_hotplug.c).
     fn list_for(&mut self, name: &[u8]) -> Option<&mut Vec<PhysRange>> {
         Some(match name {
             b"Crash kernel" => &mut self.crash_regions,
@@ -62,17 +63,17 @@ impl Iomem {
     }
 }
 
-/// `START-END : NAME`, both ends included, indented by depth. The name is a driver's, and any
-/// bytes: a driver that was removed may have left a pointer to what is no text any more.
+/// `START-END : NAME`, both ends included, indented by depth. The name can be any bytes: it is a
+/// driver's, and a removed driver may have left a pointer to memory that is no longer text.
 struct Line<'a> {
-    /// What should be a range, if it is text.
+    /// The text before the separator; `None` if it is not text.
     range: Option<&'a str>,
     name: &'a [u8],
 }
 
 impl<'a> Line<'a> {
-    /// Of a line without the separator, the name is what follows the first word. `None` if there is
-    /// nothing.
+    /// Splits a line. Without a separator, the name is everything after the first word. `None` if
+    /// there is no name.
     fn split(line: &'a [u8]) -> Option<Self> {
         const SEPARATOR: &[u8] = b" : ";
         let line = line.trim_ascii_start();

@@ -1,6 +1,7 @@
-//! [1c] /proc/kcore: where the kernel's text and its direct map lie, virtually and physically.
+//! `[1b]` /proc/kcore: virtual and physical addresses of the kernel's text and of its direct map.
 //!
-//! Better than /proc/kallsyms, which kptr_restrict hides and which knows `_end` only with CONFIG_KALLSYMS_ALL.
+//! /proc/kallsyms would not do: kptr_restrict hides it, and it has `_end` only with
+//! CONFIG_KALLSYMS_ALL.
 
 use std::io::{self, Read};
 
@@ -11,18 +12,21 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use crate::machine::source::Found;
 use crate::machine::{Error, Kcore};
 
-/// Where the kernel's own image is mapped and everything above (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+/// Lowest virtual address of the kernel's own image (`__START_KERNEL_map`,
+/// arch/x86/include/asm/page_64_types.h).
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-/// Physical address of a segment that is neither RAM nor text (`get_kcore_size` and `read_kcore_iter`, fs/proc/kcore.c).
+/// `p_paddr` of a segment that is neither RAM nor text (`get_kcore_size` and `read_kcore_iter`,
+/// fs/proc/kcore.c).
 const NO_PHYSICAL_ADDRESS: u64 = u64::MAX;
 
 const EHDR_LEN: usize = size_of::<FileHeader64<LittleEndian>>();
 const PHDR_LEN: usize = size_of::<ProgramHeader64<LittleEndian>>();
 
-/// Most bytes that are read: 0xffff program headers and a few notes. More is not what fs/proc/kcore.c writes.
+/// Most bytes that are read: 0xffff program headers and a few notes. fs/proc/kcore.c writes no
+/// more.
 const MAX_HEADERS_LEN: u64 = 8 << 20;
 
-/// Reads from the start of the file as far as its program headers and notes go.
+/// Reads the file up to the end of its program headers and notes.
 pub(in crate::machine) fn read_headers(file: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     read_up_to(file, EHDR_LEN as u64, &mut bytes)?;

@@ -1,4 +1,4 @@
-//! [1h] /proc/meminfo: how much memory the kernel manages.
+//! `[1b]` /proc/meminfo: how much memory the kernel manages.
 
 use crate::machine::Error;
 use crate::machine::source::{Found, quoted};

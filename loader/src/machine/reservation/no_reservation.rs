@@ -1,8 +1,12 @@
-//! [1j] Why no memory is reserved for a capture kernel. Each cause has its own remedy.
+//! `[1f]` Why no memory is reserved for a capture kernel. Each cause has its own remedy.
 //!
-//! *On entry* /proc/iomem shows no "Crash kernel". *On exit* one [`Cause`]. It follows from the
-//! command line, read as the kernel reads it ([`crashkernel`]), from RAM, from Xen, and from what
-//! the kernel logged at boot.
+//! *On entry* /proc/iomem shows no "Crash kernel".
+//!
+//! *On exit* one [`Cause`]. It follows from
+//! * the command line, parsed as the kernel parses it (`crashkernel.rs`);
+//! * the machine's RAM;
+//! * Xen;
+//! * what the kernel logged at boot (`boot_log.rs`).
 
 use std::path::Path;
 
@@ -18,15 +22,14 @@ pub(in crate::machine) mod crashkernel;
 pub use cause::Cause;
 use crashkernel::{Asked, Choice, Defect, Kind};
 
-/// Below this address the kernel looks first, and for `,low` only (`CRASH_ADDR_LOW_MAX`,
+/// The kernel looks below this address first, and for `,low` only below it (`CRASH_ADDR_LOW_MAX`,
 /// arch/x86/include/asm/crash_reserve.h).
 const FOUR_GIB: u64 = 1 << 32;
 
-/// What `/sys/hypervisor/guest_type` says of a paravirtualized guest
-/// (drivers/xen/sys-hypervisor.c).
+/// Content of /sys/hypervisor/guest_type in a paravirtualized guest (drivers/xen/sys-hypervisor.c).
 const PARAVIRTUALIZED: &str = "PV";
 
-/// The machine's memory, as far as it matters to `crashkernel=`.
+/// The facts about the machine's memory that decide what `crashkernel=` reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ram {
     /// Bytes of System RAM.
@@ -36,7 +39,7 @@ pub(crate) struct Ram {
 }
 
 impl Ram {
-    /// Of these ranges of System RAM.
+    /// The facts about these ranges of System RAM.
     pub fn of(system_ram: &[PhysRange]) -> Self {
         let top = system_ram.iter().map(|range| range.end()).max().unwrap_or(0);
         Self { len: system_ram.iter().map(|range| range.len()).sum(), above_4_gib: Some(top > FOUR_GIB) }
@@ -47,9 +50,9 @@ impl Ram {
 /// arch/x86/kernel/setup.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Xen {
-    /// The one that controls the machine.
+    /// The domain that controls the machine.
     Dom0,
-    /// Any other.
+    /// Any other domain.
     Guest,
 }
 
@@ -69,23 +72,22 @@ pub enum BootLog {
     Unreadable,
 }
 
-/// What besides the command line and RAM decides the cause. It is read only where no memory is
-/// reserved.
+/// The facts other than the command line and RAM that decide the cause. They are read only if no
+/// memory is reserved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Whether the kernel can reserve memory at all. A snapshot need not say.
+    /// Whether the kernel can reserve memory at all; `None` if a snapshot does not tell.
     pub supported: Option<bool>,
     /// The Xen domain, if it is a paravirtualized one.
     pub xen: Option<Xen>,
-    /// What the kernel logged at boot, if its log still holds it and may be read.
+    /// What the kernel logged at boot; `None` if its log cannot be read or no longer holds it.
     pub boot_log: Option<BootLog>,
 }
 
 impl Evidence {
     /// Reads it below the tree's root.
     pub(in crate::machine) fn read(tree: Tree<'_>) -> Result<Self, Error> {
-        // A snapshot of a machine that has memory reserved, or one by an older loader, lacks the
-        // file.
+        // A snapshot lacks the file if memory was reserved, or if an older version took it.
         let supported = match tree.optional(&source::CRASH_SIZE)? {
             Some(_) => Some(true),
             None if tree.optional(&source::TSC_KHZ)?.is_some() => None,
@@ -107,8 +109,8 @@ fn xen(tree: Tree<'_>) -> Result<Option<Xen>, Error> {
     Ok(Some(if controls { Xen::Dom0 } else { Xen::Guest }))
 }
 
-/// Finds the cause on the machine below `root`. A caller without CAP_SYS_ADMIN gets an answer as
-/// well, although /proc/iomem hides its addresses then.
+/// Finds the cause on the machine below `root`. It works without CAP_SYS_ADMIN, although
+/// /proc/iomem then hides its addresses.
 pub fn find(root: &Path) -> Result<Cause, Error> {
     let tree = Tree::new(root);
     let ram = match iomem::parse(&tree.required(&source::IOMEM)?) {
@@ -119,7 +121,7 @@ pub fn find(root: &Path) -> Result<Cause, Error> {
     Ok(decide(&cmdline::text(&read_command_line(tree)?), ram, Evidence::read(tree)?))
 }
 
-/// Names the cause.
+/// Decides the cause from its evidence.
 pub(crate) fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause {
     if evidence.supported == Some(false) {
         return Cause::NotSupported;

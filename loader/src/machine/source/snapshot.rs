@@ -1,4 +1,5 @@
-//! [1f] A snapshot: the files that describe this machine, copied, so that `plan` works elsewhere and a bug report can be replayed.
+//! `[1h]` Saves a snapshot: a copy of the files that describe a machine. With it, images for the
+//! machine can be built elsewhere, and bug reports reproduced.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -8,15 +9,22 @@ use std::path::{Path, PathBuf};
 use crate::machine::source::{ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION};
 use crate::machine::{Error, Measured, iomem};
 
-/// Who may look: the owner. /proc/kcore tells where KASLR has put the kernel, and a command line may hold credentials.
+/// Only the owner may read a snapshot: /proc/kcore shows where KASLR put the kernel, and a command
+/// line may hold credentials.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// Copies every file that [`Machine::read`](crate::machine::Machine::read) looks at from `root` into `dir`, which must be empty or absent, and
-/// adds what was measured. Returns what was written; after an error nothing of it is left.
+/// Copies every file that [`Machine::read`](crate::machine::Machine::read) reads from `root` to
+/// `dir`, and adds `measured`. `dir` must be empty or absent. Returns the paths of all files
+/// written.
 ///
-/// The copies are taken as they are: the snapshot of a machine that the loader cannot make sense of is the one that is needed most.
-/// Only hidden addresses are refused, since such a copy would say nothing, and files that are there but cannot be read.
+/// Malformed files are copied too, because a machine that the loader cannot read is the one that
+/// needs a bug report.
+///
+/// # Errors
+///
+/// A file exists but cannot be read, /proc/iomem hides its addresses, or `dir` cannot be written.
+/// Nothing is left in `dir` then.
 pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>, Error> {
     let tree = Tree::new(root);
     let reserved = match iomem::parse(&tree.required(&IOMEM)?) {
@@ -41,7 +49,7 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
     Ok(files.into_iter().map(|(path, _)| dir.join(path)).collect())
 }
 
-/// Every file of the table that is there, and of `more`.
+/// Every file of [`ALL`] and of `more` that exists.
 fn everything(tree: Tree<'_>, more: &[Source]) -> Result<Vec<Found>, Error> {
     let mut files = Vec::new();
     for source in ALL.iter().chain(more) {
@@ -66,9 +74,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.and_then(|mut file| file.write_all(bytes)).map_err(write_failed(path))
 }
 
-/// Removes what was written. If that fails, too, the first error is still the one to tell.
+/// Removes everything that was written. Errors are ignored, so that the caller reports the first
+/// one.
 fn clear(dir: &Path, files: &[(PathBuf, Vec<u8>)], was_there: bool) {
-    // It was empty, so everything in it is ours.
+    // The directory was empty, so everything in it was written here.
     for (path, _) in files {
         let _ = fs::remove_dir_all(dir.join(path.iter().next().expect("a path of several parts")));
     }

@@ -36,7 +36,7 @@ fn state_that_is_missing_or_garbled_is_named() {
 }
 
 #[test]
-fn image_is_kept_current_if_the_kernel_says_yes_to_all_that_it_knows() {
+fn elfcorehdr_is_kept_up_to_date_if_the_kernel_follows_every_kind_of_hotplug() {
     for (cpu, memory, complete) in [
         (Some(true), Some(true), true),
         (Some(true), None, true),

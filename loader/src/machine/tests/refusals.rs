@@ -15,7 +15,7 @@ fn missing_file_is_named_unless_it_is_optional() {
         let path = tree.path().join(&gone);
         fs::remove_file(&path).unwrap();
         match Machine::read(tree.path(), None) {
-            Ok(_) => assert!(OPTIONAL.contains(&&*gone), "nobody missed {gone}"),
+            Ok(_) => assert!(OPTIONAL.contains(&&*gone), "{gone} was not missed"),
             Err(Error::Missing { path, .. }) => {
                 assert!(!OPTIONAL.contains(&&*gone), "{gone} was missed");
                 assert!(path.ends_with(&gone), "{path:?} for {gone}");
@@ -38,7 +38,7 @@ fn garbled_file_is_named_with_what_it_should_hold() {
             fs::write(&path, garbage).unwrap();
             match Machine::read(tree.path(), None) {
                 Err(Error::Garbled { path, .. }) => assert!(path.ends_with(&garbled), "{path:?} for {garbled}"),
-                // No lines at all are no ranges, and no tables.
+                // Without lines there are no ranges, and no tables.
                 Ok(_) => {
                     let may_be_empty = garbled.ends_with("systab")
                         || garbage.is_empty() && MAY_BE_EMPTY.iter().any(|name| garbled.ends_with(name));
@@ -157,7 +157,7 @@ fn read_with_lines(lines: &[u8]) -> Result<Machine, Error> {
 }
 
 #[test]
-fn line_of_no_interest_is_skipped_whatever_is_in_it() {
+fn irrelevant_line_is_skipped_whatever_it_holds() {
     for line in [
         &b"fe000000-fe000fff : \xff\xfe\x80 left by a driver\n"[..],
         b"fe000000-ffffffffffffffff : PCI Bus 0000:00\n",
@@ -174,7 +174,7 @@ fn line_of_no_interest_is_skipped_whatever_is_in_it() {
 }
 
 #[test]
-fn damaged_line_of_interest_is_quoted_in_the_error() {
+fn damaged_relevant_line_is_quoted_in_the_error() {
     for (line, quoted) in [
         (&b"150000000-ffffffffffffffff : System RAM\n"[..], "150000000-ffffffffffffffff : System RAM"),
         (b"  2000-1000 : Crash kernel\n", "2000-1000 : Crash kernel"),

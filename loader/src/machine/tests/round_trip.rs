@@ -44,8 +44,8 @@ fn trees() -> impl Strategy<Value = Vec<Resource>> {
     prop::collection::vec(tree, 1..8)
 }
 
-/// Writes `resources` as `r_show` does (kernel/resource.c), and marks the units that each list should have. Siblings may overlap
-/// here, which they do not in Linux.
+/// Writes `resources` as `r_show` does (kernel/resource.c), and marks the units that each list
+/// should have. Siblings may overlap here, which they do not in Linux.
 fn write(
     resources: &[Resource],
     base: u64,

@@ -1,4 +1,4 @@
-//! What a snapshot holds, and who may look at it.
+//! The content of a snapshot, and its permissions.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use super::super::*;
 #[test]
 fn snapshot_reads_as_the_machine_it_was_taken_of() {
     let live = example::tree();
-    fs::write(live.path().join("proc/version"), "not read by anybody").unwrap();
+    fs::write(live.path().join("proc/version"), "not read by the loader").unwrap();
     fs::create_dir(live.path().join("sys/devices/system/cpu/cpufreq")).unwrap();
     let snapshot = TempDir::new().unwrap();
     let dir = snapshot.path().join("new");
@@ -28,7 +28,7 @@ fn snapshot_reads_as_the_machine_it_was_taken_of() {
 }
 
 #[test]
-fn snapshot_decides_elsewhere_what_was_found_here() {
+fn snapshot_keeps_the_evidence_of_a_confidential_guest() {
     let cpuid = Cpuid::ask(|leaf| (leaf == 0x8000_001f).then_some([0xa, 0x33, 0x10, 0]));
     for (device, measured) in [
         (None, Measured { cpuid, ..measured(1) }),
@@ -77,7 +77,7 @@ fn snapshot_of_hidden_addresses_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn snapshot_of_a_machine_that_cannot_be_read_is_taken_all_the_same() {
+fn snapshot_is_taken_even_if_the_machine_cannot_be_read() {
     let live = example::tree();
     fs::write(live.path().join("sys/kernel/vmcoreinfo"), "odd").unwrap();
     fs::remove_file(live.path().join("sys/devices/system/cpu/cpu2/crash_notes")).unwrap();

@@ -68,7 +68,7 @@ fn fifo_or_socket_in_a_snapshot_is_refused_and_not_waited_for() {
 
 #[test]
 fn file_without_an_end_is_refused_by_its_length() {
-    // Sparse: it takes no room on disk.
+    // The file is sparse, so it needs no room on disk.
     for name in [IOMEM, "proc/cpuinfo", SYSTAB] {
         let message = refusal(name, |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap());
         assert!(message.contains("longer than the 64 MiB"), "{message}");
@@ -76,7 +76,7 @@ fn file_without_an_end_is_refused_by_its_length() {
 }
 
 #[test]
-fn live_kernels_own_files_are_read_as_ever() {
+fn files_of_the_live_kernel_are_read_although_they_are_links() {
     // They are links, empty by their size, and on another file system.
     let tree = Tree::new(Path::new("/"));
     assert!(!tree.required(&source::CPUINFO).unwrap().bytes.is_empty());

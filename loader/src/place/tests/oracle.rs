@@ -1,18 +1,25 @@
-//! Placement against an oracle that knows nothing but the rules and tries every page: there is a place if and only if it finds
-//! one.
+//! Compares placement with an oracle that knows only the rules and tries every page. There is a
+//! place if and only if the oracle finds one.
 //!
-//! The rules: the elfcorehdr begins the region and the hole follows it; then, in this order and each at any page behind the one
-//! before, kernel, initrd, boot parameters, command line and purgatory; kernel and purgatory at multiples of their alignments, the
-//! kernel not below its preferred address nor below 1 MiB; all of it inside the region. Without the rule of the order more would fit
-//! in one case only, if no purgatory asks for more than a page's alignment, which [`order_costs_room_only_below_the_kernel`] shows:
-//! what lies between the hole and the lowest place of the kernel stays free.
+//! The rules:
+//! * the elfcorehdr is at the start of the region, and the hole follows it;
+//! * kernel, initrd, boot parameters, command line and purgatory come after it, in this order, each
+//!   at any page after the one before;
+//! * kernel and purgatory are at multiples of their alignments;
+//! * the kernel is not below its preferred address, nor below 1 MiB;
+//! * everything is inside the region.
+//!
+//! Without a fixed order, more would fit in one case only: into the memory between the hole and the
+//! lowest place of the kernel. [`order_costs_room_only_below_the_kernel`] shows that, for
+//! purgatories that need no more than a page's alignment.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::machine::example;
 
-/// Lengths are drawn in bytes around this many pages, so that regions are small enough to try everything.
+/// Lengths are drawn in bytes around this many pages, so that regions are small enough to try
+/// everything.
 const FEW: u64 = 4;
 
 fn bytes() -> impl Strategy<Value = u64> {
@@ -23,7 +30,8 @@ fn bytes() -> impl Strategy<Value = u64> {
 fn few_pages() -> impl Strategy<Value = Needs> {
     let purgatory = (bytes(), 0..16u32).prop_map(|(len, bit)| PurgatoryNeeds { len, alignment: 1 << bit });
     let others = (bytes(), 0..=FEW * PAGE_SIZE, prop::option::of(bytes()), bytes(), bytes(), purgatory);
-    // Alignments from a byte to sixteen pages; preferred addresses around the regions, whole pages or not.
+    // Alignments from a byte to sixteen pages; preferred addresses around the regions, whole pages
+    // or not.
     let kernel = (bytes(), 0..17u32, 0..700 * PAGE_SIZE, any::<bool>());
     (kernel, others).prop_map(
         |((len, bit, preferred, whole), (elfcorehdr, hole, initrd, boot_params, command_line, purgatory))| Needs {
@@ -53,12 +61,13 @@ fn small_region(pages: u64) -> impl Strategy<Value = PhysRange> {
 #[derive(Clone, Copy)]
 struct Piece {
     len: u64,
-    /// What its address must be a multiple of, and may not be below.
+    /// The alignment of its address.
     alignment: u64,
+    /// Its lowest address.
     lowest: u64,
 }
 
-/// The pieces behind the elfcorehdr and the hole, in order.
+/// The pieces after the elfcorehdr and the hole, in order.
 fn pieces(needs: &Needs) -> Vec<Piece> {
     let anywhere = |len| Piece { len, alignment: PAGE_SIZE, lowest: 0 };
     let KernelNeeds { len, alignment, pref_address } = needs.kernel;
@@ -75,13 +84,13 @@ fn pages(len: u64) -> u64 {
     (0..).find(|pages| pages * PAGE_SIZE >= len).expect("some number of pages is enough")
 }
 
-/// Whether `piece` may begin at `page` and lie before `end`.
+/// Whether `piece` may begin at `page` and then ends before `end`.
 fn fits(piece: Piece, page: u64, end: u64) -> bool {
     let at = page * PAGE_SIZE;
     at.is_multiple_of(piece.alignment) && at >= piece.lowest && (page + pages(piece.len)) * PAGE_SIZE <= end
 }
 
-/// Whether the pieces find places from page `from` on, one behind the other: tries every page for each.
+/// Whether the pieces have places in order from page `from` on. It tries every page for each.
 fn in_order_from(pieces: &[Piece], from: u64, end: u64) -> bool {
     let Some((&first, rest)) = pieces.split_first() else { return from * PAGE_SIZE <= end };
     let mut places = (from..=end / PAGE_SIZE).filter(|&page| fits(first, page, end));
@@ -90,19 +99,19 @@ fn in_order_from(pieces: &[Piece], from: u64, end: u64) -> bool {
 
 /// Whether there is a legal place for all.
 fn exists(needs: &Needs, region: PhysRange) -> bool {
-    let behind_hole = region.start() / PAGE_SIZE + pages(needs.elfcorehdr) + pages(needs.hole);
-    in_order_from(&pieces(needs), behind_hole, region.end())
+    let after_hole = region.start() / PAGE_SIZE + pages(needs.elfcorehdr) + pages(needs.hole);
+    in_order_from(&pieces(needs), after_hole, region.end())
 }
 
 /// Whether the pieces find places among the free pages, in whatever order.
 fn in_any_order(pieces: &[Piece], taken: &mut Vec<(u64, u64)>, from: u64, end: u64) -> bool {
     let Some((&first, rest)) = pieces.split_first() else { return true };
     (from..=end / PAGE_SIZE).any(|page| {
-        let behind = page + pages(first.len);
-        if !fits(first, page, end) || taken.iter().any(|&(start, end)| start < behind && page < end) {
+        let after = page + pages(first.len);
+        if !fits(first, page, end) || taken.iter().any(|&(start, end)| start < after && page < end) {
             return false;
         }
-        taken.push((page, behind));
+        taken.push((page, after));
         let found = in_any_order(rest, taken, from, end);
         taken.pop();
         found
@@ -112,9 +121,9 @@ fn in_any_order(pieces: &[Piece], taken: &mut Vec<(u64, u64)>, from: u64, end: u
 /// Whether the rules hold.
 fn is_legal(placed: &Placed, needs: &Needs, region: PhysRange) -> bool {
     let mut expected = pieces(needs).into_iter();
-    let behind =
+    let after_the_hole =
         [Some(placed.kernel), placed.initrd, Some(placed.boot_params), Some(placed.command_line), Some(placed.purgatory)];
-    let pieces_fit = behind.into_iter().flatten().all(|range| {
+    let pieces_fit = after_the_hole.into_iter().flatten().all(|range| {
         expected.next().is_some_and(|piece| {
             let (page, rest) = (range.start() / PAGE_SIZE, range.start() % PAGE_SIZE);
             rest == 0 && range.len() == pages(piece.len) * PAGE_SIZE && fits(piece, page, region.end())
@@ -128,8 +137,8 @@ fn is_legal(placed: &Placed, needs: &Needs, region: PhysRange) -> bool {
     pieces_fit && expected.next().is_none() && ascend && begins && placed.crash_region == region
 }
 
-/// How many single pages `kimage_alloc_crash_control_pages` (kernel/kexec_core.c) gets out of the region before it gives up: the
-/// lowest that no segment touches, from the last one on.
+/// How many single pages `kimage_alloc_crash_control_pages` (kernel/kexec_core.c) gets out of the
+/// region before it gives up: the lowest that no segment touches, from the last one on.
 fn control_pages(placed: &Placed) -> u64 {
     let segments: Vec<PhysRange> = in_order(placed).into_iter().filter(|range| *range != placed.hole).collect();
     let (mut at, mut got) = (placed.crash_region.start(), 0);
@@ -156,7 +165,7 @@ proptest! {
             Err(Error::RegionTooSmall { needed, have, .. }) => {
                 prop_assert!(!exists(&needs, region), "{:?} would do", needs);
                 prop_assert_eq!(have, region.len());
-                // And what the message asks for is what it takes, to the page.
+                // The size in the message is exact, to the page.
                 let of = |len| PhysRange::with_len(region.start(), len).unwrap();
                 prop_assert!(exists(&needs, of(needed)) && !exists(&needs, of(needed - 1)), "{:#x} bytes", needed);
             }
@@ -172,7 +181,7 @@ proptest! {
         needs.purgatory.alignment = 1;
         let start = region.start() / PAGE_SIZE;
         let header_end = start + pages(needs.elfcorehdr);
-        let behind_hole = (header_end + pages(needs.hole)) * PAGE_SIZE;
+        let after_hole = (header_end + pages(needs.hole)) * PAGE_SIZE;
         let hole = Piece { len: needs.hole, alignment: PAGE_SIZE, lowest: 0 };
         let unordered: Vec<Piece> = pieces(&needs).into_iter().chain((needs.hole > 0).then_some(hole)).collect();
         let room_for_header = header_end * PAGE_SIZE <= region.end();
@@ -181,7 +190,7 @@ proptest! {
             Ok(_) => prop_assert!(possible),
             Err(_) if possible => {
                 let KernelNeeds { alignment, pref_address, .. } = needs.kernel;
-                prop_assert!(!behind_hole.is_multiple_of(alignment) || behind_hole < pref_address.max(1 << 20));
+                prop_assert!(!after_hole.is_multiple_of(alignment) || after_hole < pref_address.max(1 << 20));
             }
             Err(_) => {}
         }
@@ -214,7 +223,7 @@ fn both_answers_and_the_cost_of_the_order_are_among_what_is_tried() {
         })
         .count();
     assert!((100..900).contains(&found), "{found} of 1000 have a place");
-    // The gap below a kernel that prefers to lie higher would hold the rest.
+    // The gap below a kernel with a higher preferred address would hold the rest.
     let kernel = KernelNeeds { len: PAGE_SIZE, alignment: PAGE_SIZE, pref_address: 0x10_6000 };
     let purgatory = PurgatoryNeeds { len: 1, alignment: 1 };
     let needs = Needs { elfcorehdr: 64, hole: 1, kernel, initrd: None, boot_params: 1, command_line: 1, purgatory };

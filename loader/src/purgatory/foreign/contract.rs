@@ -1,28 +1,30 @@
-//! By which symbols a loader talks to its purgatory: the kernel's and kexec-tools' alike, but for the names, the order of the
-//! registers, and what kexec-tools' can do besides.
+//! The symbols by which each loader configures its purgatory.
+//!
+//! The kernel's and kexec-tools' contracts differ in names, in the order of the registers, and in
+//! the additional options of kexec-tools.
 
 use crate::purgatory::relocatable::{Error, Relocatable};
 
-/// The seventeen registers with which the next kernel is entered.
+/// Symbol of the seventeen registers with which the next kernel is entered.
 pub const ENTRY_REGS: &str = "entry64_regs";
-/// Where the stack ends that the next kernel is entered with.
+/// Symbol at the end of the stack with which the next kernel is entered.
 pub const STACK_END: &str = "stack_end";
-/// How many regions either can be told: `KEXEC_SEGMENT_MAX`, arch/x86/purgatory/purgatory.c; `SHA256_REGIONS`, kexec/kexec-sha256.h of
-/// kexec-tools.
+/// How many regions either purgatory can verify (`KEXEC_SEGMENT_MAX`,
+/// arch/x86/purgatory/purgatory.c; `SHA256_REGIONS`, kexec/kexec-sha256.h of kexec-tools).
 pub const REGIONS: usize = 16;
 
-/// How many registers there are.
+/// How many registers [`ENTRY_REGS`] holds.
 pub(super) const ENTRY_REGISTERS: usize = 17;
 const REGISTERS_LEN: u64 = 8 * ENTRY_REGISTERS as u64;
 const TABLE_LEN: u64 = 16 * REGIONS as u64;
 const DIGEST_LEN: u64 = handoff::DIGEST_LEN as u64;
 
-/// What a loader tells its purgatory.
+/// Everything that a loader writes into its purgatory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contract {
-    /// Whose it is: `linux` or `kexec-tools`.
+    /// The project: `linux` or `kexec-tools`.
     pub name: &'static str,
-    /// Whose it is, in a sentence.
+    /// The project as a possessive, for sentences.
     pub whose: &'static str,
     /// Every symbol that is written.
     pub written: &'static [Written],
@@ -30,7 +32,7 @@ pub struct Contract {
     pub registers: [&'static str; ENTRY_REGISTERS],
 }
 
-/// A symbol that is written.
+/// A symbol that the loader writes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Written {
     /// Its name.
@@ -40,7 +42,7 @@ pub struct Written {
     pub(super) value: Value,
 }
 
-/// What is written.
+/// The value of a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     /// [`ENTRY_REGISTERS`] times u64.
@@ -57,7 +59,7 @@ pub(super) enum Value {
     Port,
     /// 1.
     Yes,
-    /// Zeroes: do not, or none.
+    /// Zeroes, which disable or mean none.
     Nothing,
 }
 
@@ -65,7 +67,8 @@ const fn written(symbol: &'static str, len: u64, value: Value) -> Written {
     Written { symbol, len, value }
 }
 
-/// The kernel's (`bzImage64_load`, arch/x86/kernel/kexec-bzimage64.c; `kexec_calculate_store_digests`, kernel/kexec_file.c).
+/// The kernel's (`bzImage64_load`, arch/x86/kernel/kexec-bzimage64.c;
+/// `kexec_calculate_store_digests`, kernel/kexec_file.c).
 pub static LINUX: Contract = Contract {
     name: "linux",
     whose: "the kernel's",
@@ -80,7 +83,8 @@ pub static LINUX: Contract = Contract {
     ],
 };
 
-/// kexec-tools' (`do_bzImage64_load`, `update_purgatory`, `arch_update_purgatory`; sizes in purgatory/ and its arch/ directories).
+/// kexec-tools' (`do_bzImage64_load`, `update_purgatory`, `arch_update_purgatory`; sizes in
+/// purgatory/ and its arch/ directories).
 pub static KEXEC_TOOLS: Contract = Contract {
     name: "kexec-tools",
     whose: "kexec-tools'",
@@ -88,11 +92,13 @@ pub static KEXEC_TOOLS: Contract = Contract {
         written(ENTRY_REGS, REGISTERS_LEN, Value::Registers),
         written("sha256_regions", TABLE_LEN, Value::Regions),
         written("sha256_digest", DIGEST_LEN, Value::Digest),
-        // It appends a parameter there when the kernel it came from can be returned to: never after a panic.
+        // It appends a parameter there if the previous kernel can be returned to, which is never so
+        // after a panic.
         written("cmdline_end", 8, Value::CommandLineEnd),
         written("skip_checks", 4, Value::Nothing),
-        // Of a panicked kernel it copies the low memory away, of which this image keeps nothing: Linux reserves the lowest megabyte
-        // itself since 5.5, and leaves it out of the elfcorehdr. Nothing is copied when the size is 0 (`crashdump_backup_memory`).
+        // After a panic it copies low memory to a backup, unless the size is 0
+        // (`crashdump_backup_memory`). No backup is needed: Linux reserves the lowest megabyte
+        // itself since 5.5 and leaves it out of the elfcorehdr.
         written("panic_kernel", 1, Value::Yes),
         written("backup_src_start", 8, Value::Nothing),
         written("backup_src_size", 8, Value::Nothing),
@@ -101,10 +107,10 @@ pub static KEXEC_TOOLS: Contract = Contract {
         written("console_vga", 1, Value::Nothing),
         written(CONSOLE_SERIAL, 1, Value::Console),
         written("serial_base", 2, Value::Port),
-        // 0 is the rate that the port has.
+        // 0 keeps the port's rate.
         written("serial_baud", 4, Value::Nothing),
     ],
-    // `entry64_regs`, purgatory/arch/x86_64/entry64.S: in alphabetical order, all but.
+    // `entry64_regs`, purgatory/arch/x86_64/entry64.S: nearly in alphabetical order.
     registers: [
         "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
     ],
@@ -112,21 +118,21 @@ pub static KEXEC_TOOLS: Contract = Contract {
 
 const CONSOLE_SERIAL: &str = "console_serial";
 
-/// Both.
+/// All contracts.
 pub(super) static CONTRACTS: [&Contract; 2] = [&LINUX, &KEXEC_TOOLS];
 
 impl Contract {
-    /// The table of regions, by which a contract is known.
+    /// Symbol of the table of regions, which identifies the contract.
     pub fn regions(&self) -> &'static str {
         self.symbol_of(Value::Regions)
     }
 
-    /// The digest of the regions.
+    /// Symbol of the regions' digest.
     pub fn digest(&self) -> &'static str {
         self.symbol_of(Value::Digest)
     }
 
-    /// Whether it can be told to print on an 8250.
+    /// Whether the purgatory can print on an 8250.
     pub fn prints(&self) -> bool {
         self.written.iter().any(|written| written.value == Value::Console)
     }
@@ -136,7 +142,7 @@ impl Contract {
         symbol.expect("regions and digest are part of every contract").symbol
     }
 
-    /// Whether all symbols are there and as large as what will be written.
+    /// Checks that all symbols exist and have the size of their values.
     pub(super) fn check(&self, program: &Relocatable) -> Result<(), Error> {
         program.symbol(STACK_END)?;
         self.written.iter().try_for_each(|written| program.takes(written.symbol, written.len))

@@ -1,14 +1,14 @@
-//! Why an object cannot be told what its own loader would tell it.
+//! Why an object cannot be used as a foreign purgatory.
 
 use std::path::PathBuf;
 
 use super::{KEXEC_TOOLS, LINUX, REGIONS};
 use crate::purgatory::relocatable;
 
-/// Why a file cannot be used as another's purgatory.
+/// Why an object cannot be used as a foreign purgatory.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be bound, or lacks a symbol, or has one of another size.
+    /// It cannot be bound, lacks a symbol, or has a symbol of another size.
     #[error(transparent)]
     Relocatable(#[from] relocatable::Error),
     /// It has no table of regions.
@@ -31,7 +31,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// Its table has not so many places.
+    /// Its table has too few slots.
     #[error(
         "{} verifies {REGIONS} regions at most, and this image has {found}: use this program's own purgatory by leaving \
          --purgatory out",
@@ -40,7 +40,7 @@ pub enum Error {
     TooManyRegions {
         /// The file.
         path: PathBuf,
-        /// How many there are.
+        /// How many regions the image has.
         found: usize,
     },
 }

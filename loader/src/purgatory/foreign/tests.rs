@@ -1,4 +1,4 @@
-//! Whose an object is, what it must have, and what is written into it.
+//! Which contract an object follows, which symbols it must have, and what is written into them.
 
 use object::elf::{R_X86_64_64, SHT_NOBITS};
 
@@ -36,7 +36,7 @@ fn contract_follows_from_the_table_of_regions_alone() {
 }
 
 #[test]
-fn object_that_must_be_relocated_is_anothers_and_a_linked_file_is_ours() {
+fn object_is_a_foreign_purgatory_and_a_linked_file_is_ours() {
     let file = |bytes| InputFile { path: "purgatory".into(), bytes };
     assert!(matches!(read(&file(object().told(symbols(&LINUX)).bytes())), Ok(Kind::Foreign(_))));
     assert!(matches!(read(&file(object().bytes())), Err(crate::purgatory::Error::Object(Error::NoContract { .. }))));
@@ -73,7 +73,7 @@ fn symbol_that_is_missing_or_has_another_size_or_no_bytes_is_refused_by_name() {
 }
 
 #[test]
-fn sixteen_regions_are_told_and_one_more_is_refused() {
+fn sixteen_regions_fit_and_seventeen_are_refused() {
     let region = |index: u64| PhysRange::with_len(0x1000 * (index + 1), 0x1000).unwrap();
     let regions: Vec<PhysRange> = (0..17).map(region).collect();
     for contract in CONTRACTS {
@@ -97,12 +97,12 @@ fn symbols_are_written_after_their_relocations_and_nothing_else_is() {
         object.relocated = object.parts.len() as u32;
         let foreign = parse(&object).unwrap();
         let bytes = foreign.bind(AT, &told(&[])).unwrap();
-        assert_eq!(bytes[TOLD_AT as usize + 128..][..8], 1_u64.to_le_bytes(), "RIP is told");
+        assert_eq!(bytes[TOLD_AT as usize + 128..][..8], 1_u64.to_le_bytes(), "RIP is written");
         let before = foreign.program().bind(AT).unwrap().into_bytes();
         assert_eq!(bytes[..TOLD_AT as usize], before[..TOLD_AT as usize]);
         let written: usize = symbols(contract).map(|(_, len)| len as usize).sum();
-        let behind = TOLD_AT as usize + written;
-        assert_eq!(bytes[behind..], before[behind..]);
+        let after = TOLD_AT as usize + written;
+        assert_eq!(bytes[after..], before[after..]);
         // Thirteen registers stay as they were built.
         let kept = bytes[TOLD_AT as usize..].iter().filter(|&&byte| byte == UNTOLD).count();
         assert_eq!(kept, 13 * 8, "{}", contract.name);

@@ -1,4 +1,4 @@
-//! Why an object is no purgatory that can be bound, or cannot be told what it shall be told.
+//! Why an object cannot be bound, or its symbols not be written.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::REPORT_IT;
 /// What to do with an object that cannot be fully bound by its loader.
 const REBUILD: &str = "it was built with the wrong options; use one from kexec-tools or from the kernel's build";
 
-/// Why a file cannot be used as another's purgatory.
+/// Why an object cannot be bound, or its symbols not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used as a relocatable purgatory", path.display())]
 pub struct Error {
@@ -19,7 +19,7 @@ pub struct Error {
     pub defect: Defect,
 }
 
-/// What is wrong with an object, or with what was asked of it.
+/// What is wrong with an object, or with the address or symbol that was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum Defect {
     /// The file has no ELF magic.
@@ -28,26 +28,27 @@ pub enum Defect {
         /// Its first bytes, at most four.
         found: Vec<u8>,
     },
-    /// The ELF file is something else.
+    /// The ELF file is of another type or for another machine.
     #[error("its {field} is {found}, not {expected}: it is not an ELF object for x86-64")]
     Foreign {
-        /// What differs.
+        /// The field of the ELF header that differs.
         field: &'static str,
-        /// What it is.
+        /// Its value.
         found: u16,
-        /// What it must be.
+        /// The required value.
         expected: u16,
     },
     /// The ELF file cannot be read.
     #[error("its {what} cannot be read: it is damaged; copy it again")]
     Damaged {
-        /// Which part.
+        /// The part that cannot be read.
         what: &'static str,
         /// The parser's reason.
         #[source]
         source: object::Error,
     },
-    /// A loaded section's alignment is 0, with which the kernel forgets all sections before it, or no power of two.
+    /// A loaded section's alignment is not a power of two. With 0, the kernel would forget all
+    /// sections before it.
     #[error("the alignment of its section {section} is {alignment}, which is not a power of two: it is damaged")]
     Alignment {
         /// Its name.
@@ -60,10 +61,10 @@ pub enum Defect {
     TooLarge {
         /// The first section that does not fit.
         section: String,
-        /// The most that is taken.
+        /// The most bytes that are accepted.
         most: u64,
     },
-    /// Relocations are of a kind that is not applied.
+    /// Relocations are of an unsupported kind.
     #[error("its section {section} holds relocations of kind {kind}, but only SHT_RELA is supported: {REBUILD}")]
     RelocationSection {
         /// The section's name.
@@ -71,17 +72,17 @@ pub enum Defect {
         /// `SHT_REL`, …
         kind: &'static str,
     },
-    /// A relocation section refers to a section or a symbol that is not there.
+    /// A relocation section refers to a section or a symbol that does not exist.
     #[error("its section {section} refers to {what} {index}, which does not exist: it is damaged")]
     Dangling {
         /// The section's name.
         section: String,
         /// Section, symbol table or symbol.
         what: &'static str,
-        /// Which.
+        /// Its index.
         index: u32,
     },
-    /// A relocation is of a type that is not applied.
+    /// A relocation is of an unsupported type.
     #[error("its section {section} has a relocation at {at:#x} of type {kind}, which only a linker can apply: {REBUILD}")]
     RelocationType {
         /// The section that would be changed.
@@ -91,7 +92,7 @@ pub enum Defect {
         /// `R_X86_64_GOTPCREL`, …
         kind: String,
     },
-    /// A relocation would change what is not in its section.
+    /// A relocation is outside its section's bytes in the file.
     #[error("its section {section} has a relocation at {at:#x}, outside its bytes in the file: it is damaged")]
     RelocationOutside {
         /// The section that would be changed.
@@ -99,7 +100,7 @@ pub enum Defect {
         /// Offset in it.
         at: u64,
     },
-    /// A relocation needs a symbol that is nowhere in the image.
+    /// A relocation needs a symbol that is not in the image.
     #[error("it uses the symbol {symbol:?}, which is {what}: {REBUILD}")]
     Target {
         /// The symbol's name, or its section's.
@@ -107,7 +108,7 @@ pub enum Defect {
         /// What it is instead of defined.
         what: &'static str,
     },
-    /// A value does not fit where it is to be written.
+    /// A relocation's value does not fit.
     #[error("its relocation {kind} against {symbol:?} at {at:#x} overflows: {value:#x} does not fit; {}", remedy(*limit))]
     Overflow {
         /// `R_X86_64_32`, …
@@ -116,50 +117,50 @@ pub enum Defect {
         symbol: String,
         /// Offset in the image.
         at: u64,
-        /// What does not fit, as 64 bits.
+        /// The value, as 64 bits.
         value: u64,
-        /// One past the highest address that would fit, if the address is to blame.
+        /// One past the highest address that would fit; `None` if the address does not matter.
         limit: Option<u64>,
     },
-    /// A symbol is not there.
+    /// A symbol is missing.
     #[error("it does not define the global symbol {symbol}: it is not a purgatory of a known kind")]
     NoSymbol {
         /// Its name.
         symbol: String,
     },
-    /// A symbol goes on beyond the end of its section.
+    /// A symbol extends beyond the end of its section.
     #[error("its symbol {symbol} extends beyond the end of its section: it is damaged")]
     SymbolOutside {
         /// Its name.
         symbol: String,
     },
-    /// A symbol that is to be read or written is zeroes that are not in the file.
+    /// A symbol to be read or written has no bytes in the file.
     #[error("its symbol {symbol} is in a section without bytes in the file, so it cannot be written: {REBUILD}")]
     SymbolNotInFile {
         /// Its name.
         symbol: String,
     },
-    /// A symbol has another size than what is to be written.
+    /// A symbol has another size than its value.
     #[error("its symbol {symbol} has {found} bytes, not {given}: it was built for another loader; use another purgatory")]
     SymbolSize {
         /// Its name.
         symbol: String,
         /// Its size.
         found: u64,
-        /// Bytes that were to be written.
+        /// Bytes of the value.
         given: u64,
     },
-    /// Execution would begin in data.
+    /// The entry point is not in code.
     #[error("its symbol {ENTRY_SYMBOL} is not in an executable section: {REBUILD}")]
     EntryNotCode,
     /// It cannot be bound to this address.
     #[error("its {len:#x} bytes cannot go to {address:#x}, which is not a multiple of {alignment:#x}, or too high: {REPORT_IT}")]
     Address {
-        /// Where it was to go.
+        /// The address.
         address: u64,
-        /// Its size in memory.
+        /// Its length in memory.
         len: u64,
-        /// What an address must be a multiple of.
+        /// The alignment of its address.
         alignment: u64,
     },
 }
@@ -177,7 +178,7 @@ fn remedy(limit: Option<u64>) -> String {
 }
 
 impl Defect {
-    /// For errors of the ELF parser.
+    /// Wraps an error of the ELF parser.
     pub(super) fn damaged(what: &'static str) -> impl Fn(object::Error) -> Self {
         move |source| Self::Damaged { what, source }
     }

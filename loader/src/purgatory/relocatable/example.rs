@@ -1,4 +1,4 @@
-//! For tests: objects, as small as they can be and still pass for a purgatory.
+//! For tests: the smallest objects that pass for a purgatory.
 
 use object::elf::{
     EM_X86_64, ET_REL, FileType, Machine, RelocationType, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_NULL,
@@ -16,7 +16,7 @@ pub struct Part {
     pub kind: SectionType,
     pub flags: SectionFlags,
     pub alignment: u64,
-    /// Its bytes; of a section that is not in the file, only how many they are counts.
+    /// Its bytes. For a section without bytes in the file, only the length counts.
     pub bytes: Vec<u8>,
 }
 
@@ -41,7 +41,7 @@ pub struct Entry {
     pub addend: i64,
 }
 
-/// An object, in parts that a test may spoil.
+/// An object, in parts that a test can damage.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub machine: Machine,
@@ -52,37 +52,37 @@ pub struct Object {
     pub symbols: Vec<Name>,
     pub relocations: Vec<Entry>,
     pub relocation_kind: SectionType,
-    /// Which section is relocated.
+    /// The section that is relocated.
     pub relocated: u32,
-    /// Which section the relocations take for the symbol table; that of the symbols if none is named.
+    /// The section that the relocations use as their symbol table. `None`: the object's own.
     pub relocation_symbols: Option<u32>,
 }
 
 /// Index of the code.
 pub const TEXT: u16 = 1;
-/// Index of what is not loaded.
+/// Index of the section that is not loaded.
 pub const COMMENT: u16 = 2;
-/// Index of the zeroes, which come before the data in the file and behind it in memory.
+/// Index of the zeroes, which come before the data in the section headers and after it in memory.
 pub const BSS: u16 = 3;
 /// Index of the data.
 pub const DATA: u16 = 4;
 
-/// Offset of the data: behind 40 bytes of code, at the next multiple of 32.
+/// Offset of the data: after 40 bytes of code, at the next multiple of 32.
 pub const DATA_AT: u64 = 64;
-/// Offset of the zeroes: behind 16 bytes of data, at the next multiple of 256.
+/// Offset of the zeroes: after 16 bytes of data, at the next multiple of 256.
 pub const BSS_AT: u64 = 256;
 
-/// What stands in a symbol that nobody has written.
+/// The byte in symbols that were not written.
 pub const UNTOLD: u8 = 0xee;
 
-/// Where [`Object::told`] puts its section: behind the data.
+/// Offset of the section of [`Object::told`]: after the data.
 pub const TOLD_AT: u64 = DATA_AT + 16;
 
 /// Indices of symbols of [`object`].
 pub const START: u32 = 1;
 pub const TABLE: u32 = 2;
 
-/// A good one: code, a comment, zeroes and data, and a symbol in each that is loaded.
+/// A valid object: code, a comment, zeroes and data, and a symbol in each loaded section.
 pub fn object() -> Object {
     let part = |name, kind, flags, alignment, bytes| Part { name, kind, flags, alignment, bytes };
     let name = |name, section, value, len| Name { name, binding: STB_GLOBAL, section, value, len };
@@ -121,7 +121,8 @@ impl Object {
         self
     }
 
-    /// With a section for these symbols, name and size, one behind the other; it holds [`UNTOLD`] and is the last one.
+    /// With one more section at the end for these symbols, given by name and size. It is filled
+    /// with [`UNTOLD`].
     pub fn told(mut self, symbols: impl IntoIterator<Item = (&'static str, u64)>) -> Self {
         let mut bytes = Vec::new();
         let section = self.parts.len() as u16 + 1;

@@ -1,8 +1,10 @@
-//! Where each section goes: as in the kernel (`kexec_purgatory_setup_kbuf`, `kexec_purgatory_setup_sechdrs`, kernel/kexec_file.c)
-//! and in kexec-tools (`elf_rel_load`, kexec/kexec-elf-rel.c).
+//! Where each section goes, as in the kernel (`kexec_purgatory_setup_kbuf`,
+//! `kexec_purgatory_setup_sechdrs`, kernel/kexec_file.c) and in kexec-tools (`elf_rel_load`,
+//! kexec/kexec-elf-rel.c).
 //!
-//! Sections with `SHF_ALLOC`, in the order of their headers: first those that are in the file, then those that are not (`SHT_NOBITS`),
-//! each at the next multiple of its alignment. The object's own addresses mean nothing.
+//! Sections with `SHF_ALLOC` are loaded, in the order of their headers: first those with bytes in
+//! the file, then those without (`SHT_NOBITS`). Each goes to the next multiple of its alignment.
+//! Addresses in the object are ignored.
 
 use object::read::elf::SectionHeader;
 use object::{LittleEndian, elf};
@@ -10,24 +12,24 @@ use object::{LittleEndian, elf};
 use super::super::MAX_LEN;
 use super::{Defect, Section, SectionTable};
 
-/// Where everything that is loaded lies, as offsets from the beginning.
+/// Where every loaded section is, as offsets in the image.
 pub(super) struct Layout {
     /// By section index; `None` for sections that are not loaded.
     places: Vec<Option<Place>>,
-    /// The part that is in the file, not relocated.
+    /// The part with bytes in the file, not relocated.
     pub image: Vec<u8>,
-    /// Bytes in memory.
+    /// Length in memory.
     pub len: u64,
-    /// Of the whole, a power of two.
+    /// Alignment of the whole image, a power of two.
     pub alignment: u64,
 }
 
-/// Where a section lies.
+/// Where a section is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Offset of its first byte.
     pub start: u64,
-    /// Bytes.
+    /// Its length in bytes.
     pub len: u64,
     /// Whether its bytes are in the file.
     pub in_file: bool,
@@ -67,7 +69,7 @@ impl Layout {
                 let executable = section.sh_flags(endian).contains(elf::SHF_EXECINSTR);
                 places[index.0] = Some(Place { start, len, in_file, executable });
             }
-            // What is not in the file begins where its widest alignment lets it.
+            // The part without bytes in the file begins at its widest alignment.
             if in_file {
                 let too_large = || Defect::TooLarge { section: "the zeroes that follow the file".into(), most: MAX_LEN };
                 end = next(end, of_rest).ok_or_else(too_large)?;
@@ -77,13 +79,13 @@ impl Layout {
         Ok(Self { places, image, len: end, alignment: of_file.max(of_rest) })
     }
 
-    /// Where the section of this index lies, if there is one and it is loaded.
+    /// The place of the section with this index; `None` if it does not exist or is not loaded.
     pub(super) fn place(&self, index: usize) -> Option<Place> {
         *self.places.get(index)?
     }
 }
 
-/// The next multiple of `alignment`, unless that is further than anything may be.
+/// The next multiple of `alignment`; `None` if it exceeds [`MAX_LEN`].
 fn next(end: u64, alignment: u64) -> Option<u64> {
     end.checked_next_multiple_of(alignment).filter(|&start| start <= MAX_LEN)
 }
@@ -96,7 +98,7 @@ fn is_in_file(endian: LittleEndian, section: &Section) -> bool {
     section.sh_type(endian) != elf::SHT_NOBITS
 }
 
-/// What a message calls a section.
+/// A section's name for messages.
 pub(super) fn name(endian: LittleEndian, sections: &SectionTable<'_>, section: &Section) -> String {
     String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)")).into_owned()
 }

@@ -1,8 +1,15 @@
-//! What depends on the address: the relocations of loaded sections, and how each is applied (x86-64 psABI, "Relocation Types"; the
-//! kernel and kexec-tools apply the same: `arch_kexec_apply_relocations_add`, `machine_apply_elf_rel`).
+//! The relocations of loaded sections, and how each is applied (x86-64 psABI, "Relocation Types").
+//! The kernel and kexec-tools apply the same types (`arch_kexec_apply_relocations_add`,
+//! `machine_apply_elf_rel`).
 //!
-//! *On entry* sections in their places. *On exit* of each relocation where in the image it writes, how, and what: an address in the
-//! image or a number. Types that a linker would have to do something for are refused by name.
+//! *On entry*
+//! * the place of each section.
+//!
+//! *On exit*
+//! * for each relocation: where it writes in the image, in which form, and which value, an address
+//!   in the image or a number.
+//!
+//! Types that only a linker can apply are rejected by name.
 
 use object::read::elf::{Rela, SectionHeader, Sym};
 use object::{LittleEndian, SectionIndex, SymbolIndex, elf};
@@ -15,11 +22,12 @@ use super::{Defect, Section, SectionTable, SymbolTable, symbols};
 enum Kind {
     /// S + A, 64 bits.
     Absolute64,
-    /// S + A, 32 bits that are extended with zeroes.
+    /// S + A, 32 bits, zero-extended.
     Absolute32,
-    /// S + A, 32 bits that are extended with their sign.
+    /// S + A, 32 bits, sign-extended.
     Absolute32Signed,
-    /// S + A - P, 32 bits with sign; here also L + A - P, since without a linker a function's table entry is the function.
+    /// S + A - P, 32 bits, signed. L + A - P is the same here: without a linker, there is no
+    /// procedure linkage table.
     Relative32(&'static str),
 }
 
@@ -33,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// One past the highest address that can be written; none where it does not matter.
+    /// One past the highest address that fits; `None` if the address does not matter.
     fn limit(self) -> Option<u64> {
         match self {
             Self::Absolute32 => Some(1 << 32),
@@ -48,10 +56,10 @@ impl Kind {
     }
 }
 
-/// What is written: S + A.
+/// The value S + A.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
-    /// An address, as an offset from where the image is bound, which may lie before or behind it.
+    /// An address, as an offset from the image's start. It can be outside of the image.
     Offset(u64),
     /// A number that does not depend on the address.
     Absolute(u64),
@@ -64,17 +72,17 @@ pub(super) struct Relocation {
     /// Offset in the image.
     at: u64,
     target: Target,
-    /// Of the symbol, or its section, for messages.
+    /// The name of the symbol or of its section, for messages.
     symbol: String,
 }
 
 impl Relocation {
-    /// One past the highest address that it can refer to, if it refers to an address.
+    /// One past the highest address that it can refer to; `None` if it does not matter.
     pub(super) fn limit(&self) -> Option<u64> {
         self.kind.limit().filter(|_| matches!(self.target, Target::Offset(_)))
     }
 
-    /// Writes it into the image that is bound to `address`.
+    /// Applies it to the image, which is bound to `address`.
     pub(super) fn apply(&self, address: u64, image: &mut [u8]) -> Result<(), Defect> {
         let target = match self.target {
             Target::Offset(offset) => address.wrapping_add(offset),
@@ -115,7 +123,7 @@ pub(super) fn all(
             _ => continue,
         };
         let name = || layout::name(endian, sections, section);
-        // Of the four, SHT_RELR alone belongs to no section.
+        // Of the four kinds, only SHT_RELR belongs to no section.
         let target = SectionIndex(section.sh_info(endian) as usize);
         let changed = sections.section(target).map_err(|_| {
             let index = section.sh_info(endian);
@@ -135,23 +143,24 @@ pub(super) fn all(
                 }
             }
             ("SHT_RELR", _) | (_, Some(_)) => return Err(Defect::RelocationSection { section: name(), kind }),
-            // What is not loaded, debugging information for example, may refer to anything.
+            // Sections that are not loaded, such as debug information, may refer to anything.
             (_, None) => {}
         }
     }
     Ok(relocations)
 }
 
-/// What is needed to understand the entries of one section.
+/// Reads the entries of one relocation section.
 struct Reader<'a, 'data> {
     endian: LittleEndian,
     sections: &'a SectionTable<'data>,
     table: &'a SymbolTable<'data>,
     layout: &'a Layout,
-    /// That holds the entries.
+    /// The section that holds the entries.
     section: &'a Section,
-    /// That they change, and where it lies.
+    /// The section that they change.
     changed: &'a Section,
+    /// The place of the changed section.
     place: Place,
 }
 
@@ -196,7 +205,7 @@ impl Reader<'_, '_> {
         Ok(Some(Relocation { kind, at: self.place.start + at, target, symbol: name }))
     }
 
-    /// The symbol's name; for that of a section, which has none, the section's.
+    /// The symbol's name. A section symbol has none; for it, the section's name.
     fn name_of(&self, symbol: &elf::Sym64<LittleEndian>) -> Result<String, Defect> {
         let name = symbols::name_of(self.endian, self.table, symbol)?;
         let section = symbol.st_shndx(self.endian).index().filter(|_| name.is_empty());

@@ -1,5 +1,6 @@
-//! What can be named: global symbols that are defined in a loaded section, as the kernel looks them up (`kexec_purgatory_find_symbol`,
-//! kernel/kexec_file.c). Visibility means nothing here: the kernel's own are hidden.
+//! Global symbols that are defined in a loaded section, as the kernel looks them up
+//! (`kexec_purgatory_find_symbol`, kernel/kexec_file.c). Their visibility is ignored, because the
+//! kernel's own are hidden.
 
 use std::collections::BTreeMap;
 
@@ -19,22 +20,23 @@ pub struct Symbol {
 }
 
 impl Symbol {
-    /// Offset in the image. It may be the end of its section: `stack_end` is.
+    /// Offset in the image. It can be the end of its section, as for `stack_end`.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Its bytes. Assembler often gives none.
+    /// Its length in bytes. Symbols of assembly code often have length 0.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether it is an address without bytes.
+    /// Whether it has length 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether its bytes are in the file, and can be read and written before it runs.
+    /// Whether its bytes are in the file, so that they can be read and written before the purgatory
+    /// runs.
     pub fn is_in_file(&self) -> bool {
         self.section.in_file
     }
@@ -45,7 +47,7 @@ impl Symbol {
     }
 }
 
-/// All of them, by name; of several with one name, the first.
+/// All global symbols, by name. If several have the same name, the first counts.
 pub(super) fn global(endian: LittleEndian, table: &SymbolTable<'_>, layout: &Layout) -> Result<BTreeMap<String, Symbol>, Defect> {
     let mut symbols = BTreeMap::new();
     for symbol in table.iter().filter(|symbol| symbol.st_bind() == elf::STB_GLOBAL) {

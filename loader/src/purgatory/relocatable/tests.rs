@@ -1,4 +1,4 @@
-mod relocations; // what is written where, and what is refused
+mod relocations; // the value and place of each relocation, and the rejected ones
 
 use object::elf::{EM_386, ET_DYN, R_X86_64_64, R_X86_64_PC32, SHF_ALLOC, SHN_ABS, STB_LOCAL, STB_WEAK};
 
@@ -87,7 +87,7 @@ fn global_symbols_of_what_is_loaded_are_found() {
         object = object.with_symbol(name, TEXT, 0);
         object.symbols.last_mut().unwrap().binding = binding;
     }
-    // Of two with one name, the kernel takes the first.
+    // If two symbols have the same name, the kernel uses the first.
     object = object.with_symbol("table", TEXT, 0);
     let program = parsed(&object);
     let facts = |name| program.symbol(name).map(|symbol| (symbol.offset(), symbol.len(), symbol.is_in_file()));

@@ -1,23 +1,25 @@
-//! [4b] What another's purgatory will be told besides the segments, which is little; what it cannot be told is refused by name.
+//! `[4b]` The configuration of a foreign purgatory, apart from the segments. It supports few
+//! options; all others are rejected by name.
 
 use super::{Error, confidential, console, permissions};
 use crate::machine::{ConfidentialGuest, Machine};
 use crate::purgatory::foreign::Contract;
 use crate::request::{Console, EngineChoice, Request};
 
-/// What goes into its symbols, and its digest.
+/// The configuration of a foreign purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ForeignSettings {
-    /// First port of the UART to print on.
+    /// First I/O port of the UART that it prints on; `None` if it does not print.
     pub console: Option<u16>,
-    /// The confidential guest that it is made for, if it is.
+    /// The confidential guest that the image is for; `None` on an ordinary machine.
     pub confidential: Option<ConfidentialGuest>,
-    /// Whether the elfcorehdr is digested: not if the kernel keeps it current.
+    /// Whether the elfcorehdr is digested. It is not if the kernel keeps it up to date.
     pub digests_elfcorehdr: bool,
 }
 
 impl ForeignSettings {
-    /// Decides them. What is left to the loader is as the purgatory has it; what was asked for and cannot be had is refused.
+    /// Decides the configuration. Options that were not requested stay at the purgatory's defaults.
+    /// Requested options that `contract` does not support are errors.
     pub(crate) fn decide(contract: &'static Contract, request: &Request, machine: &Machine) -> Result<Self, Error> {
         let Request { on_corrupt, reset_delay_ms, engine, leaf_size, .. } = *request;
         let asked = [
@@ -50,7 +52,7 @@ mod tests {
     use crate::machine::example::machine;
     use crate::purgatory::foreign::{KEXEC_TOOLS, LINUX};
 
-    /// What everybody can do.
+    /// A request that every foreign purgatory supports.
     fn modest() -> Request {
         Request {
             on_corrupt: None,
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_it_cannot_be_told_is_refused_by_name() {
+    fn unsupported_options_are_refused_by_name() {
         let asked = [
             (Request { on_corrupt: Some(OnCorrupt::Reset), ..modest() }, "--on-corrupt", "reset"),
             (Request { on_corrupt: Some(OnCorrupt::Boot), ..modest() }, "--on-corrupt", "boot"),
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn port_io_is_not_asked_for_where_it_faults() {
+    fn confidential_guest_gets_no_console() {
         let mut machine = machine();
         machine.cpu.confidential = Some(ConfidentialGuest { kind: "sev_es", evidence: "/proc/cpuinfo" });
         let settings = ForeignSettings::decide(&KEXEC_TOOLS, &modest(), &machine).unwrap();

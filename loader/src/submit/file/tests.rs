@@ -18,7 +18,7 @@ fn flags_are_those_of_the_kernel_header() {
 }
 
 #[test]
-fn every_errno_has_words_with_a_remedy() {
+fn every_errno_has_a_message_with_a_remedy() {
     for (errno, word) in [
         (libc::ENOSYS, "CONFIG_KEXEC_FILE"),
         (libc::EPERM, "signed with a key"),
@@ -47,7 +47,7 @@ fn every_errno_has_words_with_a_remedy() {
 }
 
 #[test]
-fn memory_is_a_file_that_can_be_read_from_its_beginning() {
+fn file_in_memory_is_read_from_its_beginning() {
     use std::os::unix::fs::FileExt;
     let file = std::fs::File::from(in_memory(b"a kernel").unwrap());
     let mut bytes = [0; 8];

@@ -3,19 +3,19 @@
 use super::*;
 
 #[test]
-fn interrupted_look_at_the_clock_does_not_change_the_frequency() {
-    // 2 GHz. Nearly every look is interrupted for 30 ms between clock and counter.
-    let at = |ms: u64, interrupted_ms: u64| Look {
+fn interrupted_reading_of_the_clock_does_not_change_the_frequency() {
+    // 2 GHz. Nearly every reading is interrupted for 30 ms between clock and counter.
+    let at = |ms: u64, interrupted_ms: u64| Reading {
         before: Duration::from_millis(ms),
         ticks: (ms + interrupted_ms) * 2_000_000,
         after: Duration::from_millis(ms + interrupted_ms),
     };
-    let looks = |ms: u64, steady: usize| {
-        let mut looks = [at(ms, 30); TSC_LOOKS];
-        looks[steady] = at(ms, 0);
-        steadiest(looks)
+    let readings = |ms: u64, steady: usize| {
+        let mut readings = [at(ms, 30); TSC_READINGS];
+        readings[steady] = at(ms, 0);
+        least_interrupted(readings)
     };
-    assert_eq!(khz(&looks(0, 3), &looks(20, 15)), 2_000_000);
+    assert_eq!(khz(&readings(0, 3), &readings(20, 15)), 2_000_000);
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! For tests: a kernel that answers as it is told.
+//! For tests: a kernel that answers as a script says.
 
 use std::time::Duration;
 
 use super::System;
 
-/// A kernel that follows a script and a clock that moves only while somebody waits.
+/// A kernel that follows a script, and a clock that advances only during pauses.
 pub struct Script<F> {
     answer: F,
     /// The flags of every call.

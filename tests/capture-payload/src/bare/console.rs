@@ -1,4 +1,4 @@
-//! COM2, where the harness listens, transmit only. The crash kernel has set it up.
+//! COM2, where the runner listens, transmit only. The crash kernel has set it up.
 
 use core::arch::asm;
 
@@ -9,7 +9,7 @@ use orders::HARNESS_PORT;
 const LSR: u16 = HARNESS_PORT + 5;
 /// LSR: the transmit holding register is empty.
 const LSR_THRE: u8 = 1 << 5;
-/// Questions before a byte is sent although the UART does not say that it is ready: far more than one at 115200 baud takes.
+/// Polls before a byte is sent although the UART does not report that it is ready: far more than a byte takes at 115200 baud.
 const PATIENCE: u32 = 1 << 20;
 
 /// The UART.

@@ -1,4 +1,4 @@
-//! Hands `entry.S` its constants.
+//! Passes `entry.S` its constants.
 
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};

@@ -5,7 +5,7 @@ use core::slice;
 
 use capture_payload::setup_header::*;
 
-/// Offset of what the short jump's operand counts from: behind the operand itself.
+/// The offset that the short jump's operand is relative to: just after the operand.
 const JUMP_FROM: usize = 0x202;
 
 global_asm!(
@@ -30,6 +30,6 @@ unsafe extern "C" {
 
 /// The setup header as it is in the file.
 pub fn copy() -> &'static [u8] {
-    // SAFETY: header.S defines so many bytes there (it asserts the number), in memory that nobody writes to.
+    // SAFETY: header.S defines this many bytes there (it asserts the number), in memory that nothing writes to.
     unsafe { slice::from_raw_parts(&raw const setup_header_copy, END - START) }
 }

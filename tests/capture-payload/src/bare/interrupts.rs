@@ -1,4 +1,4 @@
-//! An IDT of our own: an exception ends the run with its vector and place, an NMI is counted.
+//! Our own IDT: an exception ends the run with its vector and place, and an NMI is counted.
 
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
@@ -16,7 +16,7 @@ pub const BOOT_CS: u16 = 0x10;
 /// Data segment selector that boot.rst asks for, and that our own GDT has.
 pub const BOOT_DS: u16 = 0x18;
 
-/// Exceptions and NMI: the architecture's own vectors (SDM vol. 3A, "Exception and interrupt vectors").
+/// Exceptions and NMI: the vectors that the architecture defines (SDM vol. 3A, "Exception and interrupt vectors").
 const VECTORS: usize = 32;
 /// Bytes between the first instructions of two stubs in `interrupts.S`.
 const STUB_SIZE: usize = 16;
@@ -59,7 +59,7 @@ global_asm!(
     options(att_syntax)
 );
 
-/// Takes over from the purgatory's.
+/// Replaces the purgatory's.
 pub fn install() {
     let first = (&raw const stubs).addr();
     let gate = |vector: usize| {
@@ -68,21 +68,21 @@ pub fn install() {
         [low, handler >> 32]
     };
     let table = core::array::from_fn(gate);
-    // SAFETY: nobody else uses the table yet.
+    // SAFETY: nothing uses the table yet.
     unsafe { IDT.0.get().write(table) };
     let limit = (size_of::<Idt>() - 1) as u16;
     let base = IDT.0.get().addr() as u64;
     let register = [0, 0, 0, limit, base as u16, (base >> 16) as u16, (base >> 32) as u16, (base >> 48) as u16];
-    // SAFETY: the ten bytes from the fourth word on are limit and base of a table whose gates lead to interrupts.S.
+    // SAFETY: the ten bytes from the fourth word on are limit and base of the table, whose gates lead to interrupts.S.
     unsafe { asm!("lidt 6({0})", in(reg) &raw const register, options(att_syntax, nostack, preserves_flags)) };
 }
 
-/// Executes IRET, which lets in an NMI that had to wait, and gives one more time than it needs.
+/// Executes IRET, which delivers a latched NMI, and then waits longer than that takes.
 pub fn iret() -> Nmis {
-    /// Turns to wait: an NMI that is pending comes at once.
+    /// Iterations to wait: a pending NMI arrives at once.
     const PATIENCE: u32 = 1 << 16;
     let before_iret = NMIS.load(Ordering::Relaxed);
-    // SAFETY: returns to the next instruction with the stack, flags and selectors of now.
+    // SAFETY: it returns to the next instruction with the current stack, flags and selectors.
     unsafe {
         asm!(
             "movq %rsp, {0}",
@@ -106,7 +106,7 @@ pub fn iret() -> Nmis {
     Nmis { before_iret, after_iret: NMIS.load(Ordering::Relaxed) }
 }
 
-/// Any vector but that of NMIs.
+/// The handler of every vector except NMI.
 extern "sysv64" fn exception(frame: &Frame, fault_address: u64) -> ! {
     let mut console = Console::open();
     console.text("\npayload: FAILED exception: expected none found vector ").decimal(frame.vector);

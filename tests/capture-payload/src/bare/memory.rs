@@ -1,8 +1,8 @@
-//! Physical memory, through page tables of our own: those that the crash kernel built are to be looked at rather than relied on, and
-//! memory that was plugged in after loading is in none of them.
+//! Physical memory, through our own page tables. The crash kernel's tables are under test, and they do not map memory that was plugged
+//! in after loading.
 //!
-//! One-to-one, in pages of 1 GiB, or of 2 MiB where the CPU has no larger ones; each GiB is mapped when it is first asked for, with
-//! tables from a fixed supply.
+//! The map is one to one, in pages of 1 GiB, or of 2 MiB if the CPU has no larger ones. Each GiB is mapped on first use, with tables
+//! from a fixed supply.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -18,8 +18,8 @@ use super::header;
 /// Entries of a table, and bits of an address that it translates.
 const ENTRIES: usize = 512;
 const BITS_PER_TABLE: u32 = 9;
-/// Tables in the supply: the root's and those on the way to a GiB or two in as many places as a test has memory. What is beyond
-/// cannot be read, and says so.
+/// Tables in the supply: the root, and those for a GiB or two in every place where a test has memory. Memory beyond that cannot be read,
+/// which is reported.
 const SUPPLY: usize = 32;
 /// Present, writable; for a page also accessed and dirty (SDM vol. 3A, "4-level paging and 5-level paging").
 const TABLE: u64 = 0x003;

@@ -1,4 +1,4 @@
-//! boot_params: the setup header, where initrd and command line are, and the memory map, which decides where the capture kernel
+//! boot_params: the setup header, the places of initrd and command line, and the memory map, which limits where the capture kernel
 //! writes.
 
 use handoff::text::Text;
@@ -11,23 +11,23 @@ use crate::range::{CRASH_REGION, LOW_1M, Range};
 use crate::zero_page::{self, BadList, E820_MAX_ENTRIES_ZEROPAGE, ZeroPage};
 use crate::{Physical, Program, setup_header};
 
-/// Of `loadflags`, what may be as in the file: `LOADED_HIGH`. All others are the kernel's own or concern other entry points.
+/// The flag in `loadflags` that may be as in the file: `LOADED_HIGH`. The others are internal to the kernel or for other entry points.
 const LOADED_HIGH: u8 = setup_header::LOADFLAGS;
 /// `X86_SUBARCH_PC`, the crashed kernel's.
 const X86_SUBARCH_PC: u64 = 0;
 
 /// Kexec's number among boot loaders, version 0. With 0 the kernel ignores the initrd.
 const TYPE_OF_LOADER_KEXEC: u64 = 0xd0;
-/// Fewest entries of a memory map that Linux up to 6.12 believes (`append_e820_table`, arch/x86/kernel/e820.c).
+/// Fewest entries that Linux up to 6.12 accepts in a memory map (`append_e820_table`, arch/x86/kernel/e820.c).
 const LEAST_E820_ENTRIES: usize = 2;
-/// RAM below 1 MiB that every PC has, less what firmware takes for itself: the trampoline between four and five levels of page tables
-/// is put there (arch/x86/boot/compressed/pgtable_64.c).
+/// RAM below 1 MiB that every PC leaves after the firmware's part. The trampoline between four and five levels of page tables needs
+/// it (arch/x86/boot/compressed/pgtable_64.c).
 const LEAST_LOW_RAM: u64 = 512 << 10;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
     let Some(page) = group.needs("boot_params", evidence.zero_page) else { return };
     header(group, &page, evidence.program);
-    // 0xff in a page that was copied from the file as it is (`sanitize_boot_params`).
+    // It is 0xff in an unchanged copy of the file's page (`sanitize_boot_params`).
     group.equal("sentinel", 0, page.sentinel().into());
     group.equal("type_of_loader", TYPE_OF_LOADER_KEXEC, page.type_of_loader().into());
     group.equal("loadflags", 0, (page.loadflags() & !LOADED_HIGH).into());
@@ -58,7 +58,7 @@ fn header<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &
     }
 }
 
-/// The memory map, if the setup_data that may hold a part of it can be followed.
+/// The memory map, if the list of setup_data is sound. It may contain a part of the map.
 fn memory_map<'m, Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'m>, physical: &'m impl Physical) -> Option<Map<'m>> {
     let entries = page.e820_entries();
     group.ensure((LEAST_E820_ENTRIES..=E820_MAX_ENTRIES_ZEROPAGE).contains(&entries), |line| {
@@ -86,8 +86,8 @@ fn memory_map<'m, Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'m>, ph
     }
 }
 
-/// RAM is the low MiB and the crash region: anything else is the crashed kernel's. The elfcorehdr is not, because
-/// fs/proc/vmcore.c maps it with `ioremap_cache`, which refuses RAM.
+/// RAM may only be the low MiB and the crash region, because all else is the crashed kernel's. The elfcorehdr may not be RAM, because
+/// fs/proc/vmcore.c maps it with `ioremap_cache`, which rejects RAM.
 fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
     if let Some(entry) = e820::malformed(map) {
         group.fails(|line| {
@@ -110,7 +110,7 @@ fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
     });
 }
 
-/// What the firmware keeps, or a device: the capture kernel finds tables there, and must not map devices over it.
+/// Memory of the firmware or a device. The capture kernel reads tables there, and must not map devices over it.
 fn reserved<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, found: &Found<'_>) {
     for range in found.reserved() {
         let at = range.map_or(Some(0), |range| e820::first_not_reserved(map, range));

@@ -1,5 +1,5 @@
-//! The command line: as long as it was loaded, with the elfcorehdr's address, and with a report in the purgatory's own words. Where
-//! it is, boot_params say.
+//! The command line: its loaded length, the elfcorehdr's address, and a report in the purgatory's format. boot_params give its
+//! address.
 
 use handoff::text::Text;
 

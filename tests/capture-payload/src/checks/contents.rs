@@ -1,6 +1,7 @@
-//! Contents: every sealed span as its digest says: as it was loaded, or as it was at the panic (block and leaf table, which a case
-//! may have changed; an elfcorehdr that nobody need put back); and zeroes where the payload's file ends. All that a capture kernel
-//! is given is sealed, but for the report.
+//! Contents: every sealed span matches its digest, and memory after the payload's file is zero.
+//!
+//! The digests are of the image as loaded. Block, leaf table and an elfcorehdr that needs no restoring are as at the panic, because a
+//! case may have changed them. Everything that a capture kernel receives is sealed, except the report.
 
 use handoff::report::FIELD_LEN;
 use handoff::text::Text;
@@ -16,7 +17,7 @@ use crate::{Physical, command_line, zero_page};
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
     let (entry, program) = (evidence.entry, evidence.program);
     group.ensure(entry.dirty == 0 && entry.not_zero == 0, |line| {
-        // entry.S looks at what it saves into first, and then overwrites it.
+        // entry.S first checks the memory that it saves into, and then overwrites it.
         let at = if entry.dirty == 0 { entry.not_zero } else { program.file_end };
         line.text("zero tail ")
             .hex(program.file_end)
@@ -51,7 +52,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     }
 }
 
-/// What the capture kernel is given: payload, initrd, boot_params, and the command line before and behind the report.
+/// What the capture kernel receives: payload, initrd, boot_params, and the command line before and after the report.
 fn given<Out: Text>(
     group: &mut Group<'_, Out>,
     evidence: &Evidence<'_>,
@@ -61,10 +62,10 @@ fn given<Out: Text>(
     let report_at = evidence.command_line.and_then(command_line::report_at);
     let parts = group.needs("report", report_at).zip(line).map(|(offset, line)| {
         let report = line.start().saturating_add(offset as u64);
-        let behind = report.saturating_add(FIELD_LEN as u64);
+        let after = report.saturating_add(FIELD_LEN as u64);
         [
             ("command line", Some(Range::between(line.start(), report))),
-            ("command line's end", Some(Range::between(behind, line.end()))),
+            ("command line's end", Some(Range::between(after, line.end()))),
         ]
     });
     [

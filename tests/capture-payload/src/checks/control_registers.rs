@@ -1,5 +1,5 @@
-//! Control and debug registers: as the crash kernel left them to the purgatory, which has used SSE and breakpoints since. And
-//! MXCSR: not as it was left, but as the purgatory needs it.
+//! Control and debug registers: the values that the crash kernel left, although the purgatory used SSE and breakpoints since. MXCSR has
+//! its value after reset instead.
 
 use handoff::text::Text;
 
@@ -16,7 +16,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     group.equal("cr4", note.cr4.get(), entry.cr4);
     group.equal("efer", note.efer.get(), entry.efer);
     group.equal("dr7", note.dr7.get(), entry.dr7);
-    // So `hw_breakpoint_disable` (arch/x86/include/asm/debugreg.h) leaves them.
+    // `hw_breakpoint_disable` (arch/x86/include/asm/debugreg.h) sets them to 0.
     for (name, &found) in ["dr0", "dr1", "dr2", "dr3"].into_iter().zip(&entry.addresses) {
         group.equal(name, 0, found);
     }

@@ -1,4 +1,4 @@
-//! The elfcorehdr: what fs/proc/vmcore.c asks of it (`parse_crash_elf64_headers`, `merge_note_headers_elf64`).
+//! The elfcorehdr: what fs/proc/vmcore.c requires of it (`parse_crash_elf64_headers`, `merge_note_headers_elf64`).
 
 use handoff::text::Text;
 
@@ -13,7 +13,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     group.equal("e_type", ET_CORE.into(), ehdr.e_type.get().into());
     group.equal("e_machine", EM_X86_64.into(), ehdr.e_machine.get().into());
     group.equal("e_version", EV_CURRENT.into(), ehdr.e_version.get().into());
-    // It reads the program headers from behind the ELF header, wherever this says they are.
+    // It reads the program headers after the ELF header, and ignores this field.
     group.equal("e_phoff", EHDR_LEN as u64, ehdr.e_phoff.get());
     group.ensure(ehdr.e_phnum.get() != 0, |line| _ = line.text("e_phnum: expected some found 0"));
     for (index, phdr) in headers.phdrs.iter().enumerate() {

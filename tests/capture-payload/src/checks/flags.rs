@@ -1,4 +1,4 @@
-//! RFLAGS: boot.rst asks for interrupts off; code that was compiled relies on the others.
+//! RFLAGS: boot.rst asks for interrupts off, and compiled code relies on the other flags.
 
 use handoff::text::Text;
 

@@ -1,4 +1,4 @@
-//! PT_LOADs: the crashed kernel's text and memory, all of it, nothing of the crash region, and readable.
+//! PT_LOADs: the crashed kernel's text and all its memory, without the crash region, and readable.
 
 use handoff::text::Text;
 use orders::map::DIRECT_MAP;
@@ -80,7 +80,7 @@ fn ends(range: Option<Range>) -> (u64, u64) {
     range.map_or((0, 0), |range| (range.start(), range.end()))
 }
 
-/// Reads through the PT_LOADs what the crash kernel has planted.
+/// Reads the crash kernel's markers through the PT_LOADs.
 fn markers<Out: Text>(
     group: &mut Group<'_, Out>,
     evidence: &Evidence<'_>,
@@ -94,7 +94,7 @@ fn markers<Out: Text>(
         let holds = |range: Range| all.is_some_and(|all| range.contains(all));
         let covered = headers.loads().skip(1).filter_map(Phdr::range).any(holds);
         reached += u64::from(covered);
-        // Memory that was plugged in since is not in an elfcorehdr that was put back, nor in one that was kept for want of room.
+        // An elfcorehdr that was restored, or kept for lack of room, does not cover memory that was plugged in later.
         let known = found.ram().flatten().any(holds);
         group.ensure(covered || !known || evidence.outdated(), |line| {
             line.text("marker at ").hex(address).text(": expected a PT_LOAD around it found none");

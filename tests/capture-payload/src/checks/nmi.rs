@@ -1,6 +1,7 @@
-//! Non-maskable interrupts: one that was latched at the panic arrives after the first IRET, once and not before; none arrives that
-//! nobody sent; of a storm, at least one was counted in the purgatory. How many a storm has, nobody knows, so a lost one goes
-//! unnoticed.
+//! Non-maskable interrupts:
+//! * One that was latched at the panic arrives once, after the first IRET.
+//! * Without a storm no other arrives.
+//! * During a storm the purgatory counted at least one. A storm's total is unknown, so a lost one is not detected.
 
 use handoff::text::Text;
 use orders::orders::Nmi;

@@ -22,7 +22,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     let (online, panicking) = (u64::from(note.online_cpus.get()), note.apic_id.get());
     let noted = cpus().count() as u64;
     if evidence.outdated() {
-        // It has no PT_NOTE for a CPU that was plugged in since, which may even be the one that panicked.
+        // It has no PT_NOTE for a CPU that was plugged in later, which may even be the one that panicked.
         group.ensure((1..=online).contains(&noted), |line| {
             line.text("cpus: expected 1 to ").decimal(online).text(" notes found ").decimal(noted);
         });
@@ -43,7 +43,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     group.equal_count("PT_NOTEs", found.index as u64 + 1, last);
 }
 
-/// The CPU that a note is of, if it is one of a CPU.
+/// The APIC id in a CPU's note; `None` for other notes.
 fn apic_id(note: &elf::Note<'_>) -> Option<u32> {
     let prstatus = note.kind == NT_PRSTATUS && note.name == CORE && note.descriptor.len() == PRSTATUS_LEN;
     let at = prstatus.then(|| note.descriptor.get(PR_PID..))??;

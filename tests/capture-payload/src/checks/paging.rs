@@ -1,5 +1,5 @@
-//! Paging: still the crash kernel's page tables; they map one to one whatever the capture kernel uses before it has its own (boot.rst,
-//! "64-bit Boot Protocol"), and what the CPU uses when an NMI arrives until then.
+//! Paging: still the crash kernel's page tables. They map one to one all that the capture kernel uses before it has its own tables
+//! (boot.rst, "64-bit Boot Protocol"), and all that the CPU uses for an NMI until then.
 
 use handoff::text::Text;
 
@@ -11,7 +11,7 @@ use crate::page_walk::Tables;
 use crate::range::Range;
 use crate::zero_page;
 
-/// Bytes of an NMI handler that are looked at: the purgatory's is 16 bytes long at most (trap.S, `STUB_SIZE`).
+/// Bytes of an NMI handler that are checked: the purgatory's has at most 16 (trap.S, `STUB_SIZE`).
 const NMI_HANDLER_LEN: u64 = 16;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
@@ -42,7 +42,7 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
             mapped("command line", Range::new(page.command_line(), line.len() as u64 + 1));
         }
     }
-    // Until the capture kernel has its own: an NMI is survived only if the CPU can read these.
+    // Until the capture kernel has its own tables, the CPU must be able to read these for an NMI.
     mapped("gdt", Range::new(entry.gdtr.base, u64::from(entry.gdtr.limit) + 1));
     mapped("idt", Range::new(entry.idtr.base, u64::from(entry.idtr.limit) + 1));
     if let Some(handler) = handler {

@@ -1,5 +1,5 @@
-//! General registers: boot.rst asks for RSI alone; purgatory's leave.S promises zeroes in all others but RDI, which it jumps through,
-//! and RSP, its own empty stack. And RIP: it is the entry point, so what can be wrong is where the payload was put.
+//! General registers: boot.rst specifies only RSI. The purgatory's leave.S promises zeroes in all others, except RDI, which it jumps
+//! through, and RSP, its own empty stack. RIP is the entry point, so only the payload's load address can be wrong.
 
 use handoff::text::Text;
 

@@ -1,5 +1,4 @@
-//! Selectors, the descriptors behind them, and the IDT that stays until the capture kernel loads its own (boot.rst, "64-bit Boot
-//! Protocol").
+//! Selectors, their descriptors, and the IDT that stays until the capture kernel loads its own (boot.rst, "64-bit Boot Protocol").
 
 use handoff::text::Text;
 use zerocopy::little_endian::U64;
@@ -14,8 +13,8 @@ const BOOT_CS: u64 = 0x10;
 /// `__BOOT_DS`.
 const BOOT_DS: u64 = 0x18;
 
-/// Bits of a descriptor that matter here, and what they must be (SDM vol. 3A, "Segment descriptors"). "Accessed" may be either, and so
-/// may D/B of data, which 64-bit mode ignores.
+/// The relevant bits of a descriptor, and their values (SDM vol. 3A, "Segment descriptors"). "Accessed" may have either value, and so may
+/// D/B of data, which 64-bit mode ignores.
 struct Wanted {
     mask: u64,
     value: u64,
@@ -30,7 +29,7 @@ const FLAT_DATA: Wanted = Wanted { mask: 0xffaf_feff_ffff_ffff, value: 0x008f_92
 const NMI: u64 = 2;
 /// Bytes of a gate.
 const GATE_LEN: u64 = 16;
-/// Of a gate's bits 40 to 47: present, DPL 0, interrupt gate.
+/// Bits 40 to 47 of a gate: present, DPL 0, interrupt gate.
 const INTERRUPT_GATE: u64 = 0x8e;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, entry: &EntryState, physical: &impl Physical) {
@@ -62,8 +61,8 @@ fn nmi_gate<Out: Text>(group: &mut Group<'_, Out>, table: &TableRegister, physic
     let Some([low, high]) = words(physical, table, NMI * GATE_LEN) else {
         return outside(group, item, table);
     };
-    // Selector, IST, type (SDM vol. 3A, "64-bit IDT gate descriptors"). No IST: it would be the stack of exceptions, which an NMI may
-    // interrupt.
+    // Selector, IST, type (SDM vol. 3A, "64-bit IDT gate descriptors"). IST must be 0: the other stack is that of exceptions, which an
+    // NMI may interrupt.
     group.equal("idt nmi gate: type and ist", INTERRUPT_GATE << 8, low >> 32 & 0xff07);
     group.equal("idt nmi gate: selector", BOOT_CS, low >> 16 & 0xffff);
     let handler = handler(low, high);
@@ -72,7 +71,7 @@ fn nmi_gate<Out: Text>(group: &mut Group<'_, Out>, table: &TableRegister, physic
     });
 }
 
-/// Where the NMI gate leads to, if there is one.
+/// The target of the NMI gate, if there is one.
 pub(super) fn nmi_handler(table: &TableRegister, physical: &impl Physical) -> Option<u64> {
     words(physical, table, NMI * GATE_LEN).map(|[low, high]| handler(low, high))
 }
@@ -89,7 +88,7 @@ fn outside<Out: Text>(group: &mut Group<'_, Out>, item: &str, table: &TableRegis
     });
 }
 
-/// The `N` words at `offset` of a table, if it is so long, and lies where nobody but the purgatory writes.
+/// The `N` words at `offset` of a table, if it is long enough and in the crash region.
 fn words<const N: usize>(physical: &impl Physical, table: &TableRegister, offset: u64) -> Option<[u64; N]> {
     let last = offset + size_of::<[u64; N]>() as u64 - 1;
     let at = table.base.checked_add(offset)?;

@@ -32,7 +32,7 @@ fn rsp_must_be_an_aligned_stack_of_the_purgatory() {
     for stack in [ELFCOREHDR + ELFCOREHDR_LEN, world::INITRD + 0x10, world::BOOT_PARAMS + 0x1040] {
         fails(Ending::Registers, "rsp: expected a stack beside all that was loaded", |world| world.entry.general[rsp] = stack);
     }
-    // Below what is sealed, and far enough behind it.
+    // Below a sealed span, and far enough after it.
     for stack in [world::INITRD, world::INITRD + world::INITRD_LEN + 0x50] {
         passes(|world| world.entry.general[rsp] = stack);
     }
@@ -199,7 +199,7 @@ fn latched_nmi_must_come_after_iret_and_only_once() {
 }
 
 #[test]
-fn nmi_that_nobody_sent_must_not_come() {
+fn nmi_that_was_not_sent_must_not_arrive() {
     fails(Ending::Nmi, "after the first iret: expected 0", |world| world.nmis.after_iret = 1);
     fails(Ending::Nmi, "before the first iret: expected 0", |world| world.nmis = Nmis { before_iret: 1, after_iret: 1 });
     fails(Ending::Nmi, "in the purgatory: expected 0", |world| world.report.nmis = 1);

@@ -111,7 +111,7 @@ fn command_line_must_name_the_elfcorehdr() {
         ("quiet", "no elfcorehdr="),
         ("elfcorehdr=0x10000000 elfcorehdr=0x10000000", "more than one"),
         ("elfcorehdr=268435456", "without hexadecimal digits"),
-        ("elfcorehdr=0x1000000g", "something else"),
+        ("elfcorehdr=0x1000000g", "not hexadecimal"),
     ] {
         fails(Ending::CommandLine, said, |world| world.command_line = line.into());
     }
@@ -125,7 +125,7 @@ fn command_line_must_name_the_elfcorehdr() {
 #[test]
 fn command_line_must_end_and_be_the_one_that_was_loaded() {
     let twice = std::format!("elfcorehdr={ELFCOREHDR:#x} purgatory.report={:200}", "");
-    fails(Ending::CommandLine, "something behind purgatory.report=", |world| world.command_line = twice);
+    fails(Ending::CommandLine, "something after purgatory.report=", |world| world.command_line = twice);
     fails(Ending::CommandLine, "length", |world| world.note.command_line.len = 1.into());
     fails(Ending::BootParams, "cmd_line_ptr: expected 0x11101000 found 0x15000000", |world| {
         world.memory.push((0x1500_0000, std::vec![0; 0x1000]));
@@ -201,7 +201,7 @@ fn sealed_spans_are_hashed() {
         world.seal(INITRD, 0x800);
         world.poke(INITRD + 0x7ff, &[1]);
     });
-    // A byte behind it does not matter.
+    // A byte after it does not matter.
     passes(|world| {
         world.seal(INITRD, 0x800);
         world.poke(INITRD + 0x800, &[1]);

@@ -71,7 +71,7 @@ pub struct World {
     pub report_text: Option<String>,
     /// What is sealed, as it is when everything is written and before `patches`, besides what [`World::seal`] has.
     pub sealed: Vec<PhysSpan>,
-    /// Whether the command line is sealed before the report, and behind it.
+    /// Whether the command line is sealed before and after the report.
     pub line_sealed: [bool; 2],
     /// Bytes to overwrite once everything else is written.
     pub patches: Vec<(u64, u8)>,

@@ -1,4 +1,4 @@
-//! The kernel's own page tables: where things lie, and DIMMs added to the direct map, as `init_memory_mapping` does
+//! The kernel's own page tables: address translation, and DIMMs added to the direct map as `init_memory_mapping` does
 //! (arch/x86/mm/init.c).
 
 use alloc::boxed::Box;
@@ -14,7 +14,7 @@ use x86_64::{PhysAddr, VirtAddr};
 use super::direct;
 use crate::harness::give_up;
 
-/// The size of the pages that a DIMM is mapped by.
+/// The page size for DIMMs.
 const LARGE_PAGE: u64 = 2 << 20;
 /// The direct map's pages: data.
 const DATA: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::NO_EXECUTE);
@@ -22,20 +22,19 @@ const DATA: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITA
 /// The tables that are in use.
 fn own() -> OffsetPageTable<'static> {
     let top = direct(Cr3::read().0.start_address().as_u64()).cast::<PageTable>();
-    // SAFETY: the top-level table, which the bootloader has made for us; one CPU at a time changes it, the one that follows the
-    // story.
+    // SAFETY: the top-level table, which the bootloader made for us. Only the CPU that executes the story changes it.
     let top = unsafe { &mut *top };
-    // SAFETY: the direct map has all physical memory that tables lie in.
+    // SAFETY: the direct map covers all physical memory that holds tables.
     unsafe { OffsetPageTable::new(top, VirtAddr::new(DIRECT_MAP)) }
 }
 
-/// Where a virtual address of the kernel lies.
+/// The physical address of a virtual address of the kernel.
 pub fn translate(address: u64) -> Option<u64> {
     own().translate_addr(VirtAddr::new(address)).map(PhysAddr::as_u64)
 }
 
-/// Sees to it that a range of new memory is in the direct map. The bootloader's reaches as far as the firmware's memory map, but
-/// at least to 4 GiB.
+/// Adds a range of new memory to the direct map. The bootloader's map reaches as far as the firmware's memory map, and at least to
+/// 4 GiB.
 pub fn map_directly(range: &Range<u64>) {
     if !range.start.is_multiple_of(LARGE_PAGE) || !range.end.is_multiple_of(LARGE_PAGE) {
         give_up(format_args!("{range:#x?} does not fill pages of 2 MiB"));
@@ -46,7 +45,7 @@ pub fn map_directly(range: &Range<u64>) {
             continue;
         }
         let (page, frame) = (Page::<Size2MiB>::containing_address(address), PhysFrame::containing_address(PhysAddr::new(at)));
-        // SAFETY: memory that nobody knew of until now, in the place of the direct map that is its own.
+        // SAFETY: this memory is new, so no Rust object is in it, and its place in the direct map is unused.
         match unsafe { own().map_to(page, frame, DATA, &mut FromHeap) } {
             Ok(new) => new.flush(),
             Err(error) => give_up(format_args!("{at:#x} cannot be mapped: {error:?}")),
@@ -54,10 +53,10 @@ pub fn map_directly(range: &Range<u64>) {
     }
 }
 
-/// Page tables come from the heap, which lies in the direct map.
+/// Page tables come from the heap, which is in the direct map.
 struct FromHeap;
 
-// SAFETY: each frame is a box of its own, a page in size and alignment, and never freed.
+// SAFETY: each frame is its own box, with the size and alignment of a page, and is never freed.
 unsafe impl FrameAllocator<Size4KiB> for FromHeap {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
         let table: &'static mut PageTable = Box::leak(Box::new(PageTable::new()));

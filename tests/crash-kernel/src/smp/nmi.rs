@@ -1,7 +1,8 @@
-//! [3] The NMI handler, and what is done inside it.
+//! [3] The NMI handler, and work inside it.
 //!
-//! On entry of the handler: on the interrupted stack, further NMIs blocked until IRET (SDM vol. 3A, "Handling Multiple NMIs").
-//! On exit: returned, with an idle CPU awake; or never.
+//! *On entry* of the handler: on the interrupted stack, with further NMIs blocked until IRET (SDM vol. 3A, "Handling Multiple NMIs").
+//!
+//! *On exit*: it returned, and an idle CPU is awake; or it never returns.
 
 use core::arch::naked_asm;
 
@@ -12,14 +13,14 @@ use crate::harness::give_up;
 use crate::timeout::Timeout;
 use crate::{apic, notes};
 
-/// Seconds that the others have to stop. Linux waits for one (`nmi_shootdown_cpus`, arch/x86/kernel/reboot.c); here time passes as it
-/// does on the host, which may let a CPU wait for long.
+/// Seconds that the others have to stop. Linux waits for one (`nmi_shootdown_cpus`, arch/x86/kernel/reboot.c). Here the host may not
+/// schedule a CPU for long.
 const SHOOTDOWN_SECONDS: u64 = 10;
 
 /// The gate of vector 2 in the kernel's IDT leads here, with IST 0.
 #[unsafe(naked)]
 pub extern "C" fn nmi_entry() {
-    // The CPU has aligned the stack and pushed five words; nine more align it again for the call.
+    // The CPU aligned the stack and pushed five words. Nine more align it again for the call.
     naked_asm!(
         "push rax",
         "push rcx",
@@ -49,19 +50,19 @@ pub extern "C" fn nmi_entry() {
 extern "C" fn handle() {
     let cpu = cpu::this();
     match cpu.take_order() {
-        // Somebody wakes this CPU, or the chipset has raised an NMI, which this kernel does not mind.
+        // Another CPU wakes this one, or the chipset raised an NMI, which this kernel ignores.
         Order::None => {}
         Order::Stop => {
             notes::save_own(cpu.apic_id());
             apic::disable();
-            stand(cpu, State::Stopped)
+            halt_in_handler(cpu, State::Stopped)
         }
         Order::GoOffline => {
             apic::disable();
-            stand(cpu, State::Offline)
+            halt_in_handler(cpu, State::Offline)
         }
         Order::Panic => {
-            // Blocked, as this one has not ended, and so latched until something executes IRET.
+            // This NMI has not ended, so the new one is latched until an IRET.
             apic::send_nmi(cpu.apic_id());
             match cpu.take_work() {
                 Some(work) => work(),
@@ -71,16 +72,15 @@ extern "C" fn handle() {
     }
 }
 
-/// Stands in the handler for ever, as in the end of `crash_nmi_callback` (arch/x86/kernel/reboot.c): neither interrupts nor NMIs
-/// wake it.
-fn stand(cpu: &Cpu, state: State) -> ! {
+/// Halts in the handler, as `crash_nmi_callback` ends (arch/x86/kernel/reboot.c). Neither interrupts nor NMIs end that.
+fn halt_in_handler(cpu: &Cpu, state: State) -> ! {
     cpu.set_state(state);
     loop {
         hlt();
     }
 }
 
-/// Stops every other CPU that can be stopped, and leaves this one's APIC as Linux does.
+/// Stops every other CPU that can be stopped, and sets this CPU's APIC as Linux does.
 pub fn stop_others() {
     let stoppable = || cpu::others().filter(|cpu| cpu.state() != State::Unstoppable);
     stoppable().for_each(|cpu| {
@@ -94,7 +94,7 @@ pub fn stop_others() {
     apic::leave_for_next_kernel();
 }
 
-/// Runs `work` inside an NMI handler of this CPU, with a second NMI latched: one is delivered as soon as anybody executes IRET.
+/// Runs `work` inside an NMI handler of this CPU, with a second NMI latched. The next IRET delivers it.
 pub fn panic_in_nmi(work: Work) -> ! {
     let cpu = cpu::this();
     cpu.set_work(work);

@@ -1,7 +1,8 @@
 //! [1] From INIT to idle.
 //!
-//! On entry: the processor waits for a start-up message, as after a reset, or stands still and needs an INIT first.
-//! On exit: it has the boot CPU's control registers, page tables and descriptor tables and a stack of its own, and is idle.
+//! *On entry*: the processor waits for a start-up message, as after a reset, or is halted and needs an INIT first.
+//!
+//! *On exit*: it is idle, with its own stack and the boot CPU's control registers, page tables and descriptor tables.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -22,13 +23,13 @@ use crate::harness::give_up;
 use crate::timeout::Timeout;
 use crate::{apic, hotplug, memory};
 
-/// Bytes of stack for each CPU: all of a panic runs on it.
+/// Bytes of stack for each CPU. A whole panic runs on it.
 const STACK_LEN: usize = 64 << 10;
 /// Microseconds between INIT and the first start-up message (SDM vol. 3A, "Typical AP Initialization Sequence").
 const AFTER_INIT_US: u64 = 10_000;
-/// Microseconds after which a processor that has not arrived is sent the start-up message again (same place).
+/// Microseconds after which the start-up message is sent again if the processor has not arrived (same place).
 const AFTER_STARTUP_US: u64 = 200;
-/// Seconds in which a processor has to arrive (Linux: `cpuhp_bp_sync_alive`, kernel/cpu.c).
+/// Seconds within which a processor must arrive (Linux: `cpuhp_bp_sync_alive`, kernel/cpu.c).
 const ARRIVAL_SECONDS: u64 = 10;
 
 /// IA32_EFER (SDM vol. 4, "IA-32 Architectural MSRs").
@@ -58,7 +59,7 @@ unsafe extern "C" {
 struct Parameters {
     /// Physical address of the trampoline's top-level page table, below 4 GiB.
     cr3: u64,
-    /// EFER, without LMA, which a CPU may refuse to be given (Linux: `setup_real_mode`, arch/x86/realmode/init.c).
+    /// EFER without LMA, because a CPU may reject a write of that bit (Linux: `setup_real_mode`, arch/x86/realmode/init.c).
     efer: u64,
     /// Top of the stack.
     stack: u64,
@@ -68,7 +69,7 @@ struct Parameters {
     boot_cpu: u64,
 }
 
-/// What an arriving CPU takes over from the one that starts it.
+/// The state that an arriving CPU takes over from the one that starts it.
 struct BootCpu {
     cr0: Cr0Flags,
     cr3: (PhysFrame, Cr3Flags),
@@ -102,7 +103,7 @@ pub fn start_all() {
 /// Starts the CPU with this APIC id, waits until it is idle, and returns its number.
 pub fn start(apic_id: u32) -> u32 {
     let cpu = cpu::admit(apic_id, State::Starting);
-    // In the heap, since the boot CPU's stack lies in the lower half, which the trampoline's tables do not have.
+    // On the heap, because the boot CPU's stack is in the lower half, which the trampoline's tables do not map.
     let boot_cpu = Box::new(BootCpu::this());
     let tables = Tables::build();
     let stack = Box::leak(vec![0_u8; STACK_LEN].into_boxed_slice()).as_ptr_range().end as u64;
@@ -127,7 +128,7 @@ pub fn start(apic_id: u32) -> u32 {
     cpu.number()
 }
 
-/// Where a processor enters Rust, on the trampoline's tables. Its starter waits meanwhile, and keeps these and `boot_cpu`.
+/// A processor's entry to Rust, on the trampoline's tables. The starting CPU waits meanwhile, and keeps these and `boot_cpu`.
 extern "C" fn arrive(boot_cpu: &BootCpu) -> ! {
     boot_cpu.take_over();
     apic::enable(false);
@@ -137,23 +138,22 @@ extern "C" fn arrive(boot_cpu: &BootCpu) -> ! {
 }
 
 impl BootCpu {
-    /// Of the CPU that executes this.
+    /// The state of the CPU that executes this.
     fn this() -> Self {
         let (gdt, idt) = (tables::sgdt(), tables::sidt());
         let (code, data) = (CS::get_reg(), SS::get_reg());
         Self { cr0: Cr0::read(), cr3: Cr3::read(), cr4: Cr4::read(), gdt, idt, code, data }
     }
 
-    /// Makes the CPU that executes this like it.
+    /// Sets this state on the CPU that executes this.
     fn take_over(&self) {
-        // SAFETY: the kernel's own tables; this code, its stack and `self` lie in the upper half, which the trampoline's tables
-        // have in common with them.
+        // SAFETY: the kernel's own tables. This code, its stack and `self` are in the upper half, which both sets of tables map alike.
         unsafe { Cr3::write(self.cr3.0, self.cr3.1) };
-        // SAFETY: what the kernel runs with on the boot CPU, and paging stays on.
+        // SAFETY: the kernel runs with this value on the boot CPU, and paging stays on.
         unsafe { Cr4::write(self.cr4) };
         // SAFETY: as for CR4.
         unsafe { Cr0::write(self.cr0) };
-        // SAFETY: mapped in the kernel's tables, and never changed.
+        // SAFETY: it is mapped in the kernel's tables, and never changes.
         unsafe { tables::lgdt(&self.gdt) };
         // SAFETY: the boot CPU's own code selector in that table.
         unsafe { CS::set_reg(self.code) };
@@ -163,7 +163,7 @@ impl BootCpu {
         unsafe { DS::set_reg(self.data) };
         // SAFETY: as for SS.
         unsafe { ES::set_reg(self.data) };
-        // SAFETY: the kernel's, with gates that need no stack of their own.
+        // SAFETY: the kernel's table, whose gates use the current stack.
         unsafe { tables::lidt(&self.idt) };
     }
 }
@@ -175,7 +175,7 @@ impl Tables {
         }
         let mut tables = Box::new(Self { level4: PageTable::new(), level3: PageTable::new(), level2: PageTable::new() });
         let kernels = memory::direct(Cr3::read().0.start_address().as_u64()).cast::<PageTable>();
-        // SAFETY: the top-level table that is in use; only its accessed bits can change meanwhile.
+        // SAFETY: the current top-level table. Only its accessed bits can change meanwhile.
         let kernels = unsafe { &*kernels };
         for index in UPPER_HALF {
             tables.level4[index] = kernels[index].clone();
@@ -192,7 +192,7 @@ impl Tables {
 fn install(parameters: &Parameters) {
     let start = &raw const ap_trampoline;
     let len = (&raw const ap_trampoline_end).addr() - start.addr();
-    // SAFETY: the bytes between two symbols that trampoline.S defines, in read-only data.
+    // SAFETY: trampoline.S defines both symbols in read-only data, with the code between them.
     let code = unsafe { core::slice::from_raw_parts(start, len) };
     memory::write(TRAMPOLINE, code);
     let Parameters { cr3, efer, stack, entry, boot_cpu } = *parameters;
@@ -202,7 +202,7 @@ fn install(parameters: &Parameters) {
     }
 }
 
-/// Where a table from the heap lies, which is in the direct map and below 4 GiB.
+/// The physical address of a table from the heap, which is in the direct map and below 4 GiB.
 fn physical(table: &PageTable) -> u64 {
     let address = (&raw const *table as u64).wrapping_sub(DIRECT_MAP);
     assert!(address < 1 << 32, "the heap is not in the first 4 GiB of the direct map");

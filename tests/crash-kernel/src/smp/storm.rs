@@ -8,37 +8,35 @@ use crate::harness::give_up;
 use crate::timeout::Timeout;
 use crate::{apic, memory, notes};
 
-/// Microseconds between two NMIs: room for what is interrupted to get on.
+/// Microseconds between two NMIs, so that the interrupted code makes progress.
 const PAUSE_US: u64 = 20;
-/// Seconds in which the CPU has to be ready.
+/// Seconds within which the CPU must be ready.
 const READY_SECONDS: u64 = 10;
 
 static TARGET: AtomicU32 = AtomicU32::new(0);
 static READY: AtomicU64 = AtomicU64::new(0);
 
-/// Lets an idle CPU loose on the one with APIC id `target`: it waits until the word at physical address `ready`, aligned and in a
-/// segment as `ramdisk.rs` has seen, is no longer zero, then sends NMIs for ever. To be called before [`super::stop_others`], which
-/// leaves it alone.
+/// Makes an idle CPU send NMIs to the one with APIC id `target` until the machine ends. It starts when the word at physical address
+/// `ready` is no longer zero; `ramdisk.rs` has checked that the word is aligned and in a segment. Must be called before
+/// [`super::stop_others`], which skips this CPU.
 pub fn storm(target: u32, ready: u64) {
     TARGET.store(target, SeqCst);
     READY.store(ready, SeqCst);
     let idle = cpu::others().find(|cpu| cpu.state() == State::Idle && cpu.apic_id() != target);
     let Some(cpu) = idle else { give_up(format_args!("no CPU is idle that could send NMIs to APIC id {target}")) };
-    work::give(cpu, send_for_ever);
+    work::give(cpu, send_endlessly);
     if !Timeout::seconds(READY_SECONDS).reached_before(|| cpu.state() == State::Unstoppable) {
         give_up(format_args!("CPU {} did not begin to send NMIs", cpu.number()));
     }
 }
 
-fn send_for_ever() -> ! {
+fn send_endlessly() -> ! {
     let cpu = cpu::this();
-    // Not as in Linux, where a CPU that does not stop leaves none: by the contract every CPU that is online at the panic has a
-    // note.
+    // In Linux a CPU that does not stop leaves no note. Here the contract gives every CPU that is online at the panic a note.
     notes::save_own(cpu.apic_id());
     let (target, ready) = (TARGET.load(SeqCst), READY.load(SeqCst));
     cpu.set_state(State::Unstoppable);
-    // Without PAUSE, at which QEMU takes the turn from this CPU: there may be no more than some milliseconds in which to hit the
-    // target.
+    // Without PAUSE, at which QEMU switches to another CPU: the target may be in the purgatory for a few milliseconds only.
     while memory::read_word(ready) == 0 {}
     loop {
         apic::send_nmi(target);

@@ -1,4 +1,4 @@
-//! [2] Idle, and what a CPU is woken for.
+//! [2] Idle, and the work that ends it.
 
 use x86_64::instructions::hlt;
 
@@ -7,13 +7,13 @@ use crate::apic;
 use crate::harness::give_up;
 use crate::timeout::Timeout;
 
-/// Microseconds after which a CPU that has not taken its work is woken again: an NMI that arrives between its look for work and
-/// its HLT wakes nobody.
+/// Microseconds after which a CPU that has not taken its work is woken again. An NMI between its check for work and its HLT has no
+/// effect.
 const WAKE_AGAIN_US: u64 = 1_000;
-/// Seconds in which a CPU has to do what it is told.
+/// Seconds within which a CPU must obey.
 const OBEY_SECONDS: u64 = 10;
 
-/// Waits for work, and runs it. The CPU that executes this is `cpu`, and already called idle.
+/// Waits for work, and runs it. `cpu` is the CPU that executes this, and its state is idle already.
 pub fn idle(cpu: &'static Cpu) -> ! {
     loop {
         if let Some(work) = cpu.take_work() {
@@ -24,13 +24,13 @@ pub fn idle(cpu: &'static Cpu) -> ! {
     }
 }
 
-/// Makes the CPU with this number run `work`, which may be the caller; any other caller is idle from then on.
+/// Makes the CPU with this number run `work`. If that is another CPU, the caller becomes idle.
 pub fn run_on(number: u32, work: Work) -> ! {
     let (own, other) = (cpu::this(), cpu::numbered(number));
     if own.number() == number {
         work()
     }
-    // Before `work` begins, which may want this CPU for something; it takes that up when it gets to `idle`.
+    // Before `work` begins, because `work` may need this CPU. It takes its order in `idle`.
     own.set_state(State::Idle);
     give(other, work);
     idle(own)

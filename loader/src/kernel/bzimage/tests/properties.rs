@@ -1,4 +1,5 @@
-//! Setup headers with any value in any field: each is read as it stands, or refused by the name of a field that is wrong.
+//! Setup headers with any value in any field. Each is read correctly, or rejected by the name of a
+//! wrong field.
 
 use proptest::option::weighted;
 use proptest::prelude::*;
@@ -20,7 +21,7 @@ struct Parts {
     cmdline_size: u32,
     pref_address: u64,
     init_size: u32,
-    /// Bytes behind the setup code.
+    /// Bytes after the setup code.
     payload: usize,
 }
 
@@ -66,7 +67,7 @@ fn parts() -> impl Strategy<Value = Parts> {
 
 impl Parts {
     fn payload_at(&self) -> usize {
-        // boot.rst, "setup_sects": 0 stands for 4; the boot sector itself is not counted.
+        // boot.rst, "setup_sects": 0 means 4, and the boot sector itself is not counted.
         (if self.setup_sects == 0 { 5 } else { usize::from(self.setup_sects) + 1 }) * 512
     }
 

@@ -1,4 +1,6 @@
 //! The causes in words: what happened, and what to do about it on this machine.
+//!
+//! In each, `asked` is every word of the command line that takes part.
 
 use std::fmt;
 
@@ -10,94 +12,94 @@ const MIB: u64 = 1 << 20;
 /// Why no memory is reserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// `crashkernel=` is missing.
+    /// The command line has no `crashkernel=`.
     NotAsked,
-    /// The kernel was built without it.
+    /// The kernel was built without support for it.
     NotSupported,
-    /// A paravirtualized Xen domain.
+    /// This is a paravirtualized Xen domain.
     Xen {
-        /// Which.
+        /// Which one.
         domain: Xen,
     },
     /// The kernel cannot read the value.
     Unreadable {
-        /// The words.
+        /// The words of the command line.
         asked: String,
         /// Why not.
         defect: Defect,
     },
     /// No range of the list holds this machine's memory.
     NoRange {
-        /// The words.
+        /// The words of the command line.
         asked: String,
         /// Bytes of RAM.
         ram: u64,
     },
-    /// It asks for nothing.
+    /// It requests 0 bytes.
     Zero {
-        /// The words.
+        /// The words of the command line.
         asked: String,
     },
     /// Only `,low` or `,cma` is given.
     OnlyCompanion {
-        /// The words.
+        /// The words of the command line.
         asked: String,
     },
-    /// It asks for more than there is.
+    /// It requests more than the machine has.
     MoreThanMemory {
-        /// The words.
+        /// The words of the command line.
         asked: String,
-        /// Bytes asked for.
+        /// Bytes requested.
         size: u64,
         /// Bytes of RAM.
         ram: u64,
     },
     /// The fixed address is not free.
     InUse {
-        /// The words.
+        /// The words of the command line.
         asked: String,
-        /// Bytes asked for.
+        /// Bytes requested.
         size: u64,
         /// The address.
         base: u64,
     },
     /// `,high` on a machine without memory above 4 GiB.
     NothingHigh {
-        /// The words.
+        /// The words of the command line.
         asked: String,
-        /// Bytes asked for.
+        /// Bytes requested.
         size: u64,
     },
-    /// What `,low` asks for found no room, so the kernel gave up the rest as well.
+    /// There was no room for `,low`, so the kernel reserved nothing at all.
     NoLowRoom {
-        /// The words.
+        /// The words of the command line.
         asked: String,
-        /// Bytes asked for below 4 GiB, if that was said.
+        /// Bytes requested below 4 GiB, if the command line says so.
         low: Option<u64>,
     },
     /// The kernel found no room.
     NoRoom {
-        /// The words.
+        /// The words of the command line.
         asked: String,
-        /// Bytes asked for.
+        /// Bytes requested.
         size: u64,
     },
-    /// The memory was reserved and has been given back since.
+    /// The memory was reserved, and given back later.
     GivenBack {
-        /// The words.
+        /// The words of the command line.
         asked: String,
     },
-    /// One of the last two. The kernel's log does not say which.
+    /// Either of the last two. The kernel's log does not tell which.
     NoRoomOrGivenBack {
-        /// The words.
+        /// The words of the command line.
         asked: String,
-        /// Bytes asked for.
+        /// Bytes requested.
         size: u64,
     },
 }
 
 impl Cause {
-    /// The word for programs.
+    /// The identifier for programs, in JSON.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAsked => "not_asked",

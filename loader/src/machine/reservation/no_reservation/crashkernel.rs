@@ -1,16 +1,18 @@
-//! `crashkernel=` as the kernel reads it (`parse_crashkernel` and below, kernel/crash_reserve.c).
+//! Parses `crashkernel=` as the kernel does (`parse_crashkernel` and its callees,
+//! kernel/crash_reserve.c).
 
 /// The parameter.
 const NAME: &str = "crashkernel=";
-/// What a value may end in (`suffix_tbl`). `,cma` since Linux 6.17; an older kernel takes such a
-/// value for a plain one that it cannot read.
+/// Suffixes of a value (`suffix_tbl`). `,cma` exists since Linux 6.17; an older kernel treats such
+/// a value as a plain one that it cannot read.
 const HIGH: &str = ",high";
 const LOW: &str = ",low";
 const CMA: &str = ",cma";
-/// To this the kernel rounds up RAM before it compares it with a range (`parse_crashkernel_mem`).
+/// The kernel rounds RAM up to a multiple of this before it compares it with a range
+/// (`parse_crashkernel_mem`).
 const RANGE_STEP: u64 = 128 << 20;
 
-/// Which value decides.
+/// The form of the value that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `SIZE[@BASE]`.
@@ -19,27 +21,27 @@ pub enum Kind {
     Ranges,
     /// `SIZE,high`, perhaps with `SIZE,low` beside it.
     High,
-    /// Only `,low` or `,cma`, which reserve nothing alone.
+    /// Only `,low` or `,cma`, which reserve nothing by themselves.
     Companion,
 }
 
 /// The value that decides, with every word that takes part in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Which it is.
+    /// Its form.
     pub kind: Kind,
     /// The words, as on the command line.
     pub words: String,
 }
 
-/// What is asked for.
+/// The request that a value makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// Bytes.
     pub size: u64,
     /// A fixed address; 0 for none.
     pub base: u64,
-    /// Bytes below 4 GiB, if that is said.
+    /// Bytes below 4 GiB, if the value says so.
     pub low: Option<u64>,
 }
 
@@ -48,12 +50,12 @@ pub struct Asked {
 pub enum Defect {
     /// It is `auto`.
     Auto,
-    /// It ends in `,cma` and this kernel does not know that, or it is no size at all.
+    /// It is not a size, or it ends in `,cma`, which this kernel does not know.
     NoSize,
 }
 
-/// The value that decides: the last plain one, or else the last that ends in `,high`. `None`
-/// without any.
+/// The value that decides: the last plain one, or else the last with `,high`, or else one with
+/// `,low` or `,cma`. `None` if there is no value.
 pub fn choose(command_line: &str) -> Option<Choice> {
     let word = |value: &str| format!("{NAME}{value}");
     if let Some(value) = last_plain(command_line) {
@@ -69,17 +71,17 @@ pub fn choose(command_line: &str) -> Option<Choice> {
     Some(Choice { kind: Kind::Companion, words: word(alone) })
 }
 
-/// Bytes of CMA that are asked for beside the rest.
+/// Bytes of CMA that the command line requests in addition.
 pub fn cma(command_line: &str) -> Option<u64> {
     suffixed(last(command_line, CMA)?, CMA).filter(|&size| size > 0)
 }
 
-/// The last word that asks for CMA.
+/// The last word that requests CMA.
 pub fn cma_word(command_line: &str) -> Option<String> {
     last(command_line, CMA).map(|value| format!("{NAME}{value}"))
 }
 
-/// What the deciding value asks for on a machine with `ram` bytes of memory.
+/// The request of the value that decides, on a machine with `ram` bytes of memory.
 pub fn read(kind: Kind, command_line: &str, ram: u64) -> Result<Asked, Defect> {
     let suffix = |suffix| last(command_line, suffix).map(|value| suffixed(value, suffix).ok_or(Defect::NoSize)).transpose();
     match kind {
@@ -124,7 +126,7 @@ fn simple(value: &str) -> Option<Asked> {
     }
 }
 
-/// The first range that holds `ram` decides; those after it are not read.
+/// The first range that includes `ram` decides. Later ranges are not parsed.
 fn ranges(value: &str, ram: u64) -> Option<Asked> {
     let ram = ram.checked_next_multiple_of(RANGE_STEP)?;
     let mut rest = value;

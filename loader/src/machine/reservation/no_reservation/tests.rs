@@ -93,7 +93,7 @@ fn low_or_cma_alone_is_told_what_is_missing() {
 }
 
 #[test]
-fn cma_that_the_kernel_does_not_know_is_to_be_taken_out() {
+fn cma_that_the_kernel_does_not_know_is_named_for_removal() {
     // Linux 6.12 with these words; it reserved nothing and logged nothing else.
     let log = boot_log::verdict(b"4,5,0,-;crashkernel: unrecognized char: ,\n").unwrap();
     for line in ["crashkernel=256M crashkernel=1G,cma", "crashkernel=1G,cma"] {
@@ -134,7 +134,7 @@ fn memory_that_was_given_back_is_not_called_too_large() {
 }
 
 #[test]
-fn more_than_the_machine_has_is_told_both_sizes() {
+fn request_for_more_than_the_machine_has_shows_both_sizes() {
     assert_cause("crashkernel=4G", SMALL, Evidence::default(), "more_than_memory", &["4096 MiB", "2048 MiB", "crashkernel=256M"]);
     assert_cause("crashkernel=0", SMALL, Evidence::default(), "zero", &["crashkernel=256M"]);
 }
@@ -146,7 +146,7 @@ fn fixed_address_in_use_is_told_to_leave_it_out() {
 }
 
 #[test]
-fn xen_domains_are_told_where_to_ask() {
+fn xen_domains_are_told_where_to_reserve_memory() {
     let xen = |domain| Evidence { xen: Some(domain), ..Evidence::default() };
     assert_cause("crashkernel=256M", LARGE, xen(Xen::Dom0), "xen", &["dom0", "command line of Xen itself"]);
     assert_cause("crashkernel=256M", LARGE, xen(Xen::Guest), "xen", &["PVH or HVM"]);
@@ -198,7 +198,7 @@ fn xen_is_found_by_what_the_kernel_says_of_the_guest() {
 }
 
 #[test]
-fn hidden_addresses_leave_an_answer() {
+fn cause_is_found_although_addresses_are_hidden() {
     let hidden = [NOTHING, ("proc/iomem", "00000000-00000000 : System RAM\n"), ("proc/cmdline", "quiet\n")];
     assert_eq!(find(machine_with(&hidden).path()).unwrap(), Cause::NotAsked);
 }

@@ -1,5 +1,5 @@
-//! Purgatories with segments of any size at any address: each is taken apart into what it was put together from, or refused for a
-//! rule that it breaks.
+//! Purgatories with segments of any size at any address: each is taken apart into what it was put
+//! together from, or refused for a rule that it breaks.
 
 use object::elf::{FileType, Machine, ProgramFlags};
 use proptest::option::weighted;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 const BLOCK_LEN: usize = size_of::<Block>();
-/// Where the version stands in a block.
+/// Offset of the version in a block.
 const VERSION_AT: std::ops::Range<usize> = 8..12;
 
 fn elves() -> impl Strategy<Value = Elf> {

@@ -12,7 +12,8 @@ use super::{Defect, HIGH, LOW, parsed, refused};
 /// Index of the symbol that [`Object::with_symbol`] adds.
 const ADDED: u32 = 5;
 
-/// What the field at `at` of the code becomes, `LEN` bytes of it; everything else must stay as it was.
+/// What the field at `at` of the code becomes, `LEN` bytes of it; everything else must stay as it
+/// was.
 #[track_caller]
 fn bound<const LEN: usize>(object: &Object, address: u64, at: usize) -> [u8; LEN] {
     let program = parsed(object);
@@ -137,7 +138,7 @@ fn relocations_without_addend_or_in_a_packed_form_are_refused() {
 }
 
 #[test]
-fn relocations_of_what_is_not_loaded_do_not_matter() {
+fn relocations_of_unloaded_sections_are_ignored() {
     for kind in [SHT_REL, SHT_RELA] {
         let mut object = object().relocated(16, R_X86_64_GOTPCREL, 9999, 0);
         object.relocation_kind = kind;
@@ -147,7 +148,7 @@ fn relocations_of_what_is_not_loaded_do_not_matter() {
 }
 
 #[test]
-fn relocation_against_what_is_nowhere_is_refused_by_the_symbols_name() {
+fn relocation_against_a_symbol_without_a_place_is_refused_by_its_name() {
     for (section, reason) in [
         (SHN_UNDEF.0, "not defined"),
         (SHN_COMMON.0, "common"),
@@ -188,7 +189,7 @@ fn relocation_outside_the_bytes_of_its_section_is_refused() {
 }
 
 #[test]
-fn relocations_that_refer_to_what_is_not_there_are_refused() {
+fn relocations_that_refer_to_missing_sections_or_symbols_are_refused() {
     let what = |spoil: fn(&mut Object)| match refused(spoil) {
         Defect::Dangling { section, what, index } => {
             assert_eq!(section, ".rela.text");
