@@ -1,4 +1,4 @@
-//! [0] The options that decide an image, before any file is read.
+//! `[0]` The options that decide an image, before any file is read.
 //!
 //! One type is the command line of `load` and `plan` (clap), the config (serde) and the record of
 //! an armed image (serde): a field's name is the option, the key and the recorded name.

@@ -1,4 +1,4 @@
-//! [14] Arms with kexec_load(2): builds the image, and again if the machine changes meanwhile.
+//! `[14]` Arms with kexec_load(2): builds the image, and again if the machine changes meanwhile.
 //!
 //! *On entry* a request and the machine it was made for. *On exit* the image is armed and recorded, or
 //! an error says what is armed.

@@ -1,4 +1,4 @@
-//! [0] From options to a request: every file is read, and the rest is converted.
+//! `[0]` From options to a request: every file is read, and the rest is converted.
 //!
 //! *On entry* options, from the command line or the config. *On exit* a request, and the origin of
 //! its image: exactly the files that were read.

@@ -1,4 +1,4 @@
-//! [0] The config of the service: the options of `load` in a file.
+//! `[0]` The config of the service: the options of `load` in a file.
 //!
 //! *On entry*
 //! - a TOML file, /etc/kdump-loader.toml by default

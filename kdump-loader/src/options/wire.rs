@@ -1,4 +1,4 @@
-//! [0] Values of options in serde's formats: the config's TOML, and the record.
+//! `[0]` Values of options in serde's formats: the config's TOML, and the record.
 //!
 //! A value is the text that the command line takes, except a reset delay: it is a number of
 //! seconds. [`super::words`] has the parsers.

@@ -1,4 +1,4 @@
-//! [0] Parses option values, for the command line and the config alike.
+//! `[0]` Parses option values, for the command line and the config alike.
 //!
 //! *On entry* text from the user. *On exit* a value within the purgatory's limits, or a message
 //! that says what is valid.

@@ -34,7 +34,7 @@ const KERNELS_WORD_LEN: usize = KERNELS_WORD.len() + 8;
 const LOW_1M: u64 = 1 << 20;
 /// How far from the crash region's ends an image is asked to stay.
 const MARGIN: u64 = 32 << 20;
-/// Bytes compared at a time where the kernel has made the image, and how many such pieces may differ: see [`expect_kernels_image`].
+/// Bytes compared at a time where the kernel has made the image, and how many such pieces may differ: see `expect_kernels_image`.
 const PIECE: usize = 4096;
 const PIECES: usize = 3;
 
