@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use handoff::Verdict;
 use handoff::report::Elfcorehdr;
 use object::elf::{FileHeader64, PT_LOAD, ProgramHeader64};
 use object::endian::LittleEndian;
@@ -83,5 +84,6 @@ fn broken(stage: &mut Stage<'_>, what: &str, damage: fn(&Ram, u64) -> Result<(),
     )?;
     let report = capture.report.elfcorehdr;
     check(report == Elfcorehdr::Restored, "elfcorehdr in the report", "restored", report.word())?;
-    capture.expect_dump().map(drop)
+    capture.expect_verdict(Verdict::Ok)?;
+    capture.check_vmcore().map(drop)
 }
