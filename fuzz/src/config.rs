@@ -40,7 +40,7 @@ fn check_values(config: &Config) {
     for path in [Some(&options.kernel), options.initrd.as_ref()].into_iter().flatten() {
         assert!(!path.to_string_lossy().contains("{release}"), "{path:?}");
     }
-    assert!(options.reset_delay_ms.is_none_or(|delay| delay <= 3_600_000 && delay % 1000 == 0));
+    assert!(options.reset_delay.is_none_or(|delay| delay <= 3_600_000 && delay % 1000 == 0));
     assert!(options.leaf_size.is_none_or(|size| size.is_power_of_two() && (4 << 10..=64 << 20).contains(&size)));
     assert!(!matches!(options.console, Console::Port(0 | 0xfff9..)));
 }
@@ -54,7 +54,7 @@ fn written(config: &Config) -> String {
     lines.extend(options.append.as_ref().map(|append| ("append", quoted(append))));
     lines.extend(options.purgatory.as_ref().map(|purgatory| ("purgatory", path(purgatory))));
     lines.extend(options.on_corrupt.map(|action| ("on_corrupt", quoted(action.word()))));
-    lines.extend(options.reset_delay_ms.map(|delay| ("reset_delay", (delay / 1000).to_string())));
+    lines.extend(options.reset_delay.map(|delay| ("reset_delay", (delay / 1000).to_string())));
     lines.extend(options.leaf_size.map(|size| ("leaf_size", quoted(&size.to_string()))));
     for (key, flag) in [("reuse_cmdline", options.reuse_cmdline), ("noefi", options.noefi), ("no_hotplug", options.no_hotplug)] {
         lines.extend(flag.then(|| (key, "true".to_owned())));

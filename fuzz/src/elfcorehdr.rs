@@ -108,7 +108,7 @@ impl Facts<'_> {
         // Linux pads what it writes with zeroes to whole pages.
         let padded = used.div_ceil(4096) * 4096;
         let padding = &self.segment[used as usize..(padded as usize).min(self.segment.len())];
-        rule(padding.iter().all(|&byte| byte == 0), Defect::BehindLast);
+        rule(padding.iter().all(|&byte| byte == 0), Defect::AfterLast);
 
         let programs: Vec<Program> = (0..count).map(|index| self.program(64 + index * 56)).collect();
         let notes = programs.iter().position(|program| program.kind != PT_NOTE).unwrap_or(programs.len());

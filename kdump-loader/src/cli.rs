@@ -1,6 +1,5 @@
 //! The command line of `kdump-loader`, with the text of `--help` and the man pages.
 
-mod image; // options that decide an image
 pub mod manual; // the rest of each page: exit status, files, examples
 mod service; // `service …`
 
@@ -10,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::hotplug::queue::Block;
-pub use image::ImageArgs;
+use crate::options::Options;
 pub use service::{Check, Divert, Install, Service, Uninstall};
 
 /// Stands for standard output in place of a file's path.
@@ -85,7 +84,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Load {
     #[command(flatten)]
-    pub image: ImageArgs,
+    pub image: Options,
     /// Let the kernel build the image (kexec_file_load)
     ///
     /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel
@@ -152,7 +151,7 @@ pub struct Watch {
 #[derive(Debug, Args)]
 pub struct Plan {
     #[command(flatten)]
-    pub image: ImageArgs,
+    pub image: Options,
     /// Plan for the machine of this snapshot
     #[arg(long, value_name = "DIR")]
     pub snapshot: Option<PathBuf>,

@@ -17,15 +17,9 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use loader::machine::Machine;
-use loader::request::Request;
 use serde::Serialize;
 
-use crate::arm;
-use crate::arm::record::origin::Origin;
-use crate::arm::request_for::request_for;
 use crate::arm::write;
-use crate::cli::ImageArgs;
 pub use error::Error;
 
 /// The root of the live machine.
@@ -74,11 +68,6 @@ pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
     write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })
-}
-
-/// Reads every file that the flags name, and converts the flags into a request.
-pub fn request(arguments: &ImageArgs, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), arm::Error> {
-    request_for(&arguments.options(), machine, rng_seed)
 }
 
 #[cfg(test)]

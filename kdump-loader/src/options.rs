@@ -1,100 +1,126 @@
-//! [0] The options that decide an image, from the command line or the config, before any file is
-//! read.
+//! `[0]` The options that decide an image, before any file is read.
 //!
-//! *On entry* values that [`crate::options::words`] has parsed. *On exit* the same values, and a
-//! text form for comparison.
+//! One type is the command line of `load` and `plan` (clap), the config (serde) and the record of
+//! an armed image (serde): a field's name is the option, the key and the recorded name.
+//!
+//! *On entry* text from the user. *On exit* values within the purgatory's limits.
 
 pub mod embedded; // the embedded purgatory
 pub mod words; // parses and formats values
+mod wire; // the same for serde
 pub mod config; // /etc/kdump-loader.toml
 
 use std::collections::BTreeMap;
+use std::ops::Not;
 use std::path::PathBuf;
 
+use clap::Args;
 use handoff::OnCorrupt;
 use loader::request::{Confidential, Console, EngineChoice};
+use serde::{Deserialize, Serialize};
+
+use words::{console, leaf_size, reset_delay};
 
 /// The options of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Options {
-    /// The capture kernel.
+    /// The capture kernel: a 64-bit relocatable bzImage (boot protocol 2.12 or newer), a unified
+    /// kernel image that holds one, or a vmlinux
+    #[arg(long, value_name = "FILE")]
+    #[serde(serialize_with = "wire::path")]
     pub kernel: PathBuf,
-    /// Its initrd.
+    /// Initrd of the capture kernel. For a unified kernel image, defaults to the embedded one
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "wire::optional_path")]
     pub initrd: Option<PathBuf>,
-    /// Its command line; with `reuse_cmdline`, added to the running kernel's.
+    /// Command line of the capture kernel. With --reuse-cmdline, added to the running kernel's. For
+    /// a unified kernel image, defaults to the embedded one
+    #[arg(long, value_name = "STRING")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub append: Option<String>,
-    /// Begin with the running kernel's command line.
+    /// Use the running kernel's command line, without the parameters that only suit the running
+    /// kernel
+    ///
+    /// Drops parameters that need memory in proportion to the machine (crashkernel=, hugepages=,
+    /// cma=, log_buf_len= and more), that define which memory is RAM (mem=, memmap=, movablecore=
+    /// and more), or that suit only the running kernel (panic_on_warn, slub_debug=, isolcpus=,
+    /// resume= and more). Prints what it drops. Keeps a value that turns a parameter off, such as
+    /// cma=0. The embedded command line of a unified kernel image is treated the same. Parameters
+    /// in --append are never dropped, but cause a warning.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Not::not")]
     pub reuse_cmdline: bool,
-    /// Pass no EFI tables to the capture kernel.
+    /// Pass no EFI tables to the capture kernel
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Not::not")]
     pub noefi: bool,
-    /// What the purgatory does if a segment is corrupt.
+    /// What the purgatory does if the image has changed since it was loaded [default: reset]
+    ///
+    /// A damaged handoff block, leaf table or seal, or an exception in the purgatory, always resets
+    /// the machine within about ten seconds.
+    #[arg(long, value_name = "ACTION", value_parser = words::listed(&words::ON_CORRUPT, words::on_corrupt))]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::on_corrupt")]
     pub on_corrupt: Option<OnCorrupt>,
-    /// How long it shows a failure before it resets the machine, in milliseconds.
-    pub reset_delay_ms: Option<u32>,
-    /// Its console.
+    /// Seconds to show a failure before the reset, 0 to 3600 [default: 10]
+    // Held in milliseconds.
+    #[arg(long, value_name = "SECONDS", value_parser = reset_delay)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::reset_delay")]
+    pub reset_delay: Option<u32>,
+    /// UART on which the purgatory reports: auto (the 8250 in the capture kernel's command line),
+    /// ttyS0 to ttyS3, an I/O port such as 0x3f8, or none
+    #[arg(long, value_name = "WHERE", default_value = words::AUTO, value_parser = console)]
+    #[serde(skip_serializing_if = "is_default", with = "wire::console")]
     pub console: Console,
-    /// Whether it must avoid instructions that fault in a confidential guest.
+    /// Whether this is a confidential guest (SEV-ES, SEV-SNP, TDX)
+    ///
+    /// In such a guest, CPUID, port I/O, HLT, debug registers and MSRs fault after a panic. The
+    /// purgatory then uses none of them and has no console. Use yes or no if `plan` shows a wrong
+    /// result.
+    #[arg(long, value_name = "WHETHER", default_value = words::AUTO,
+          value_parser = words::listed(&words::CONFIDENTIAL, words::confidential))]
+    #[serde(skip_serializing_if = "is_default", with = "wire::confidential")]
     pub confidential: Confidential,
-    /// Do not ask the kernel to update the elfcorehdr.
+    /// Do not ask the kernel to update the image when CPUs or memory change
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Not::not")]
     pub no_hotplug: bool,
-    /// The purgatory's digest engine.
+    /// Digest engine that verifies the image after a panic
+    #[arg(long, value_name = "ENGINE", default_value = words::AUTO,
+          value_parser = words::listed(&words::ENGINE, words::engine))]
+    #[serde(skip_serializing_if = "is_default", with = "wire::engine")]
     pub engine: EngineChoice,
-    /// Bytes per leaf.
+    /// Bytes of memory per digest, a power of two from 4K to 64M [default: 256K]
+    #[arg(long, value_name = "SIZE", value_parser = leaf_size)]
+    #[serde(skip_serializing_if = "Option::is_none", with = "wire::leaf_size")]
     pub leaf_size: Option<u32>,
-    /// The purgatory's file; `None` for the embedded one.
+    /// Use this purgatory instead of the embedded one: this project's, the kernel's or kexec-tools'
+    /// (purgatory.ro)
+    ///
+    /// Foreign purgatories hang on a mismatch. They do not check the elfcorehdr and make no report;
+    /// the kernel's prints nothing. Options they do not support are rejected: --on-corrupt,
+    /// --reset-delay, --engine, --leaf-size, and for the kernel's purgatory --console.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "wire::optional_path")]
     pub purgatory: Option<PathBuf>,
 }
 
 impl Options {
     /// Only a kernel, and defaults for the rest.
     pub fn new(kernel: PathBuf) -> Self {
-        Self {
-            kernel,
-            initrd: None,
-            append: None,
-            reuse_cmdline: false,
-            noefi: false,
-            on_corrupt: None,
-            reset_delay_ms: None,
-            console: Console::Auto,
-            confidential: Confidential::Auto,
-            no_hotplug: false,
-            engine: EngineChoice::Auto,
-            leaf_size: None,
-            purgatory: None,
-        }
+        Self { kernel, ..Self::default() }
     }
 
     /// Every option that differs from its default, as text by its key in the config. The record
     /// keeps this for comparison.
     pub fn words(&self) -> BTreeMap<String, String> {
-        let Self { kernel, initrd, append, reuse_cmdline, noefi, on_corrupt, reset_delay_ms, .. } = self;
-        let Self { console, confidential, no_hotplug, engine, leaf_size, purgatory, .. } = self;
-        let path = |path: &PathBuf| path.display().to_string();
-        let flag = |set: bool| set.then(|| set.to_string());
-        let words = [
-            ("kernel", Some(path(kernel))),
-            ("initrd", initrd.as_ref().map(path)),
-            ("append", append.clone()),
-            ("reuse_cmdline", flag(*reuse_cmdline)),
-            ("noefi", flag(*noefi)),
-            ("on_corrupt", on_corrupt.map(|action| action.word().to_owned())),
-            ("reset_delay", reset_delay_ms.map(|delay| format!("{delay} ms"))),
-            ("console", Some(*console).filter(|console| *console != Console::Auto).map(words::console_word)),
-            (
-                "confidential",
-                Some(*confidential)
-                    .filter(|choice| *choice != Confidential::Auto)
-                    .map(|choice| words::confidential_word(choice).into()),
-            ),
-            ("no_hotplug", flag(*no_hotplug)),
-            (
-                "engine",
-                Some(*engine).filter(|engine| *engine != EngineChoice::Auto).map(|engine| words::engine_word(engine).into()),
-            ),
-            ("leaf_size", leaf_size.map(|size| size.to_string())),
-            ("purgatory", purgatory.as_ref().map(path)),
-        ];
-        words.into_iter().filter_map(|(key, word)| Some((key.to_owned(), word?))).collect()
+        let value = serde_json::to_value(self).expect("strings, numbers and flags always serialize");
+        let options = value.as_object().into_iter().flatten();
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        options.map(|(key, value)| (key.clone(), text(value))).collect()
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -1,4 +1,4 @@
-//! [9c] Draws an image: the crash region and its contents as SVG.
+//! `[9c]` Draws an image: the crash region and its contents as SVG.
 //!
 //! *On entry* the summary of an image. *On exit* a picture without scripts that works in light and
 //! dark mode, for color-blind readers, and with screen readers. Three steps:

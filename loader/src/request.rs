@@ -17,10 +17,11 @@ pub struct InputFile {
 }
 
 /// Where the purgatory prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Console {
     /// On the 8250 that the capture kernel's command line names (`console=ttySn`, `earlyprintk=`).
     /// If it names none, nowhere.
+    #[default]
     Auto,
     /// On the 8250 at this I/O port.
     Port(u16),
@@ -30,9 +31,10 @@ pub enum Console {
 
 /// Whether the image is for a confidential guest, where the purgatory avoids instructions that
 /// fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Confidential {
     /// Yes if the machine shows evidence of one ([`crate::machine::CpuFacts::confidential`]).
+    #[default]
     Auto,
     /// Yes, whatever the machine shows.
     Yes,
@@ -41,9 +43,10 @@ pub enum Confidential {
 }
 
 /// Which digest engine the purgatory runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
     /// The fastest that all CPUs of the machine support.
+    #[default]
     Auto,
     /// This one. If a CPU lacks it, [`build`](crate::build) fails.
     Only(handoff::EngineId),

@@ -1,4 +1,5 @@
-//! What `cargo xtask setup` brought: programs, kernels and firmware, all under `target/`, named in one manifest.
+//! What `cargo xtask setup` has fetched: programs, kernels and firmware under `target/`, named in one
+//! manifest.
 
 pub mod kernel; // one that a developer brings
 pub mod shared; // a folder that lasts as long as a run
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the manifest lies, relative to the repository's root.
+/// Where the manifest is, relative to the repository's root.
 pub const MANIFEST: &str = "target/assets/manifest.json";
 
 /// Everything a scenario may need. An absent part carries the reason, so that it can be told why a scenario cannot be run.
@@ -75,7 +76,7 @@ pub struct Qemu {
     pub program: PathBuf,
     /// Directories for LD_LIBRARY_PATH; empty when the system's own QEMU is used.
     pub library_path: Vec<PathBuf>,
-    /// `-L`: where its option ROMs and BIOS lie; none when the system's own QEMU is used.
+    /// `-L`: where its option ROMs and BIOS are; none when the system's own QEMU is used.
     pub data_dirs: Vec<PathBuf>,
     /// First line of `--version`.
     pub version: String,
@@ -88,7 +89,7 @@ pub struct Kernel {
     pub vmlinuz: PathBuf,
     /// What `uname -r` will say.
     pub release: String,
-    /// The module with its driver for virtio-mem, as it was packed; none where it has no such module, or where nobody has looked for one.
+    /// The module with its driver for virtio-mem, as it was packed; none if it has no such module, or if setup did not look for one.
     #[serde(default)]
     pub virtio_mem: Option<PathBuf>,
 }
@@ -124,7 +125,7 @@ pub struct DebianDisk {
     pub initrd: PathBuf,
     /// Everything installed on it, `package=version`.
     pub packages: Vec<String>,
-    /// SHA-256 of the recipe by which it was made, so that a changed one makes it anew.
+    /// SHA-256 of the recipe by which it was made, so that a changed recipe rebuilds the disk.
     pub recipe: String,
     /// Reads and writes its files.
     pub debugfs: GuestProgram,
@@ -173,53 +174,5 @@ impl GuestProgram {
         let mut command = Command::new(&self.files[interpreter]);
         command.arg("--library-path").arg(directories.join(OsStr::new(":"))).arg(program);
         command
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn program(files: &[(&str, &str)]) -> GuestProgram {
-        let files = files.iter().map(|(guest, host)| ((*guest).to_owned(), PathBuf::from(host))).collect();
-        GuestProgram { version: "tool=1".into(), files, program: "/usr/bin/tool".into() }
-    }
-
-    #[test]
-    fn program_runs_on_the_host_with_the_libraries_that_were_brought_with_it() {
-        let files = [
-            ("/usr/bin/tool", "/t/bin/tool"),
-            ("/lib64/ld-linux-x86-64.so.2", "/t/lib/ld.so"),
-            ("/lib/libc.so.6", "/t/lib/libc.so.6"),
-        ];
-        let command = program(&files).on_host();
-        assert_eq!(command.get_program(), "/t/lib/ld.so");
-        assert_eq!(command.get_args().collect::<Vec<_>>(), ["--library-path", "/t/lib", "/t/bin/tool"]);
-    }
-
-    #[test]
-    fn static_program_runs_by_itself() {
-        let command = program(&[("/usr/bin/tool", "/t/bin/tool")]).on_host();
-        assert_eq!((command.get_program(), command.get_args().count()), (OsStr::new("/t/bin/tool"), 0));
-    }
-
-    #[test]
-    fn manifest_without_a_disk_says_so() {
-        let Part::Missing(reason) = not_named() else { panic!("present") };
-        assert!(reason.contains(MANIFEST));
-    }
-
-    #[test]
-    fn browser_is_told_where_its_libraries_and_fonts_are() {
-        let mut browser = Browser {
-            program: "shell".into(),
-            library_path: vec!["/a".into(), "/b".into()],
-            fonts: "/f.conf".into(),
-            version: String::new(),
-        };
-        let told = [("FONTCONFIG_FILE", "/f.conf".into()), ("LD_LIBRARY_PATH", "/a:/b".into())];
-        assert_eq!(browser.environment(), told);
-        browser.library_path.clear();
-        assert_eq!(browser.environment(), told[..1]);
     }
 }

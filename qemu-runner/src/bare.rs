@@ -12,7 +12,7 @@
 //! run.rs          (5) the machine
 //! debugger.rs     (5) the same machine under gdb
 //! judge.rs        (6) how it ended; words.rs, what was said, course.rs, in which order, and oracle.rs, what must be said of this
-//!                     damage; trace.rs, what was executed; endless.rs, whether a CPU stands still for ever
+//!                     damage; trace.rs, what was executed; endless.rs, whether a CPU hangs forever
 //! ```
 
 pub mod booted;

@@ -1,4 +1,4 @@
-//! What scenarios are run with: the repository's assets and build results, and how the caller wants them run.
+//! What scenarios are run with: assets, build results, and how the caller wants them run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,12 +24,6 @@ pub const POLLER: &str = "target/dist/poller";
 pub const TRIGGER: &str = "target/dist/trigger";
 /// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
 pub const PURGATORY: &str = "target/dist/purgatory.debug";
-/// Where `cargo xtask build` puts the purgatory for Linux ...
-const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
-/// ... and for kexec-tools.
-const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
-/// The same with names for its functions.
-const KEXEC_TOOLS_SYMBOLS: &str = "target/dist/purgatory-kexec-tools.debug";
 /// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// The same, but that it resets the machine when something is corrupt.
@@ -76,7 +70,7 @@ impl Context {
         self.under_test.as_deref()
     }
 
-    /// The same, but that of machines which boot alike only the first few do: when the second has booted, later ones go on from there. What is
+    /// The same, but that of machines which boot alike only the first few do: when the second has booted, later ones continue from there. What is
     /// kept for that is removed with the last clone of this context.
     pub fn with_checkpoints(self) -> Result<Self, Error> {
         let checkpoints = Checkpoints::within(self.shared_directory("checkpoints-")?);
@@ -93,14 +87,14 @@ impl Context {
         self.checkpoints.as_deref()
     }
 
-    /// Whether to leave memory and archives behind.
+    /// Whether to keep memory and archives.
     pub fn keep(&self) -> bool {
         self.keep
     }
 
     /// The assets; an error when `cargo xtask setup` has not run.
     pub fn assets(&self) -> Result<&Assets, Error> {
-        self.assets.as_ref().ok_or_else(|| Error::Missing(format!("{MANIFEST} is not there; run `cargo xtask setup`")))
+        self.assets.as_ref().ok_or_else(|| Error::Missing(format!("{MANIFEST} is absent; run `cargo xtask setup`")))
     }
 
     /// The static busybox of the guests.
@@ -133,93 +127,8 @@ impl Context {
         }
         let kernel = self.kernel(self.series())?;
         let missing =
-            || format!("no module virtio_mem is known of kernel {}: `cargo xtask setup --refresh` looks for it", kernel.release);
+            || format!("no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks for it", kernel.release);
         kernel.virtio_mem.clone().map(|file| vec![file]).ok_or_else(|| Error::Missing(missing()))
-    }
-
-    /// makedumpfile with its libraries.
-    pub fn makedumpfile(&self) -> Result<&GuestProgram, Error> {
-        present(&self.assets()?.makedumpfile)
-    }
-
-    /// kexec-tools with its libraries.
-    pub fn kexec(&self) -> Result<&GuestProgram, Error> {
-        present(&self.assets()?.kexec)
-    }
-
-    /// systemd's udev with its libraries.
-    pub fn udev(&self) -> Result<&GuestProgram, Error> {
-        present(&self.assets()?.udev)
-    }
-
-    /// util-linux's flock with its libraries.
-    pub fn flock(&self) -> Result<&GuestProgram, Error> {
-        present(&self.assets()?.flock)
-    }
-
-    /// EFI firmware.
-    pub fn ovmf(&self) -> Result<&Ovmf, Error> {
-        present(&self.assets()?.ovmf)
-    }
-
-    /// An installed Debian.
-    pub fn debian_disk(&self) -> Result<&DebianDisk, Error> {
-        present(&self.assets()?.debian_disk)
-    }
-
-    /// A browser without windows.
-    pub fn browser(&self) -> Result<&Browser, Error> {
-        present(&self.assets()?.browser)
-    }
-
-    /// The loader under test.
-    pub fn loader(&self) -> Result<PathBuf, Error> {
-        self.built(LOADER)
-    }
-
-    /// The sentinel program.
-    pub fn sentinel(&self) -> Result<PathBuf, Error> {
-        self.built(SENTINEL)
-    }
-
-    /// The program that watches whether a guest is protected.
-    pub fn poller(&self) -> Result<PathBuf, Error> {
-        self.built(POLLER)
-    }
-
-    /// The program that panics a guest at a drawn time.
-    pub fn trigger(&self) -> Result<PathBuf, Error> {
-        self.built(TRIGGER)
-    }
-
-    /// The purgatory that is in the loader, with symbols.
-    pub fn purgatory(&self) -> Result<PathBuf, Error> {
-        self.built(PURGATORY)
-    }
-
-    /// The purgatory for Linux as it ships: it says nothing.
-    pub fn linux_drop_in(&self) -> Result<PathBuf, Error> {
-        self.built(LINUX_DROP_IN)
-    }
-
-    /// The same with COM1 for its console.
-    pub fn linux_drop_in_with_console(&self) -> Result<PathBuf, Error> {
-        self.built(LINUX_DROP_IN_WITH_CONSOLE)
-    }
-
-    /// The same, but that it resets the machine when something is corrupt.
-    pub fn linux_drop_in_resetting(&self) -> Result<PathBuf, Error> {
-        self.built(LINUX_DROP_IN_RESETTING)
-    }
-
-    /// The purgatory for kexec-tools.
-    pub fn kexec_tools_drop_in(&self) -> Result<PathBuf, Error> {
-        self.built(KEXEC_TOOLS_DROP_IN)
-    }
-
-    /// The same with names for its functions.
-    pub fn kexec_tools_drop_in_symbols(&self) -> Result<PathBuf, Error> {
-        self.built(KEXEC_TOOLS_SYMBOLS)
     }
 
     /// A program or an image of the bare-metal harness, by name.
@@ -227,7 +136,7 @@ impl Context {
         self.built(&format!("{BARE}/{name}"))
     }
 
-    /// The directory of this name, relative to the repository's root, made if need be.
+    /// The directory of this name, relative to the repository's root, made if necessary.
     pub(crate) fn directory(&self, relative: &str) -> Result<PathBuf, Error> {
         let directory = self.root.join(relative);
         fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
@@ -251,11 +160,75 @@ impl Context {
 
     fn built(&self, relative: &str) -> Result<PathBuf, Error> {
         let path = self.root.join(relative);
-        if path.exists() { Ok(path) } else { Err(Error::Missing(format!("{relative} is not there; run `cargo xtask build`"))) }
+        if path.exists() { Ok(path) } else { Err(Error::Missing(format!("{relative} is absent; run `cargo xtask build`"))) }
     }
 }
 
-/// The part itself, or the reason why it is not there.
+/// One accessor for each asset that may be missing: `Error::Missing` gives the reason.
+macro_rules! assets {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty;)*) => {
+        impl Context {$(
+            $(#[doc = $doc])*
+            pub fn $name(&self) -> Result<&$type, Error> {
+                present(&self.assets()?.$name)
+            }
+        )*}
+    };
+}
+
+assets! {
+    /// makedumpfile with its libraries.
+    makedumpfile: GuestProgram;
+    /// kexec-tools with its libraries.
+    kexec: GuestProgram;
+    /// systemd's udev with its libraries.
+    udev: GuestProgram;
+    /// util-linux's flock with its libraries.
+    flock: GuestProgram;
+    /// EFI firmware.
+    ovmf: Ovmf;
+    /// An installed Debian.
+    debian_disk: DebianDisk;
+    /// A browser without windows.
+    browser: Browser;
+}
+
+/// One accessor for each file that `cargo xtask build` makes.
+macro_rules! built {
+    ($($(#[doc = $doc:literal])* $name:ident = $path:expr;)*) => {
+        impl Context {$(
+            $(#[doc = $doc])*
+            pub fn $name(&self) -> Result<PathBuf, Error> {
+                self.built($path)
+            }
+        )*}
+    };
+}
+
+built! {
+    /// The loader under test.
+    loader = LOADER;
+    /// The sentinel program.
+    sentinel = SENTINEL;
+    /// The program that watches whether a guest is protected.
+    poller = POLLER;
+    /// The program that panics a guest at a drawn time.
+    trigger = TRIGGER;
+    /// The purgatory that is in the loader, with symbols.
+    purgatory = PURGATORY;
+    /// The purgatory for Linux as it ships: it has no console.
+    linux_drop_in = "target/dist/purgatory-linux.ro";
+    /// The same with COM1 for its console.
+    linux_drop_in_with_console = LINUX_DROP_IN_WITH_CONSOLE;
+    /// The same, but it resets the machine if something is corrupt.
+    linux_drop_in_resetting = LINUX_DROP_IN_RESETTING;
+    /// The purgatory for kexec-tools.
+    kexec_tools_drop_in = "target/dist/purgatory-kexec-tools.ro";
+    /// The same with names for its functions.
+    kexec_tools_drop_in_symbols = "target/dist/purgatory-kexec-tools.debug";
+}
+
+/// The part itself, or the reason why it is absent.
 fn present<T>(part: &Part<T>) -> Result<&T, Error> {
     match part {
         Part::Present(value) => Ok(value),
@@ -273,19 +246,5 @@ mod tests {
         let context = Context::from_repo(root.path(), None, false).unwrap();
         assert!(context.kernel("6.12").unwrap_err().to_string().contains("cargo xtask setup"));
         assert!(context.loader().unwrap_err().to_string().contains("cargo xtask build"));
-    }
-
-    #[test]
-    fn missing_part_gives_its_reason() {
-        assert_eq!(present(&Part::<u8>::Missing("no network".into())).unwrap_err().to_string(), "no network");
-        assert_eq!(present(&Part::Present(7)).unwrap(), &7);
-    }
-
-    #[test]
-    fn broken_manifest_is_named() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("target/assets")).unwrap();
-        fs::write(root.path().join(MANIFEST), "{").unwrap();
-        assert!(Context::from_repo(root.path(), None, false).unwrap_err().to_string().contains("manifest.json"));
     }
 }

@@ -1,4 +1,6 @@
-//! Everything that can end a scenario otherwise than by its being fulfilled.
+//! Why a run failed, and whether that tells anything about the kernel and the loader.
+//!
+//! It knows no other module: those that read evidence wrap their errors in [`Error::Evidence`].
 
 use std::fmt::Display;
 use std::io;
@@ -6,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a scenario was not fulfilled.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the host could not be used.
     #[error("cannot {action} {path}")]
     File {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// With which file.
         path: PathBuf,
@@ -20,16 +22,16 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The manifest of assets is not what `cargo xtask setup` writes.
-    #[error("{path} cannot be understood; `cargo xtask setup` writes it anew")]
+    /// The manifest of assets is not one that `cargo xtask setup` writes.
+    #[error("{path} cannot be parsed; `cargo xtask setup` rewrites it")]
     Manifest {
-        /// Where it lies.
+        /// Where it is.
         path: PathBuf,
         /// The cause.
         #[source]
         source: serde_json::Error,
     },
-    /// Something that `cargo xtask setup` or `cargo xtask build` makes is not there.
+    /// Something that `cargo xtask setup` or `cargo xtask build` makes is absent.
     #[error("{0}")]
     Missing(String),
     /// The kernel lacks what a scenario needs.
@@ -41,13 +43,13 @@ pub enum Error {
     /// QEMU did not start, or ended before it could be spoken to.
     #[error("QEMU did not start: {reason}")]
     Launch {
-        /// What it said, or why it could not be run.
+        /// Its stderr, or why it could not start.
         reason: String,
     },
     /// The deadline passed.
-    #[error("nothing came within the {} s of this run, waiting for {waiting_for}; the serial log is {log}", limit.as_secs())]
+    #[error("the {} s of this run are over, waiting for {waiting_for}; the serial log is {log}", limit.as_secs())]
     Deadline {
-        /// What was expected.
+        /// What the runner waited for.
         waiting_for: String,
         /// How long the whole run could take.
         limit: Duration,
@@ -55,9 +57,9 @@ pub enum Error {
         log: PathBuf,
     },
     /// QEMU ended, or the guest reset itself, when that was not expected.
-    #[error("the machine was gone while waiting for {waiting_for}; the serial log is {log}")]
+    #[error("the machine ended while the runner waited for {waiting_for}; the serial log is {log}")]
     Gone {
-        /// What was expected.
+        /// What the runner waited for.
         waiting_for: String,
         /// The console's log.
         log: PathBuf,
@@ -74,7 +76,7 @@ pub enum Error {
     /// The monitor's socket failed.
     #[error("QMP: cannot {action}")]
     MonitorSocket {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The cause.
         #[source]
@@ -87,7 +89,7 @@ pub enum Error {
         command: String,
         /// Its exit status.
         status: i32,
-        /// What it said, both streams.
+        /// Its output, both streams.
         output: String,
     },
     /// A program of the host failed.
@@ -97,13 +99,13 @@ pub enum Error {
         command: String,
         /// How it ended.
         status: ExitStatus,
-        /// What it said, both streams.
+        /// Its output, both streams.
         output: String,
     },
-    /// The guest said something that cannot be understood.
-    #[error("cannot make sense of {what}: {text:?}")]
+    /// The guest printed something that cannot be parsed.
+    #[error("cannot parse {what}: {text:?}")]
     Unintelligible {
-        /// What was expected.
+        /// What the runner waited for.
         what: &'static str,
         /// What was said.
         text: String,
@@ -123,7 +125,7 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Something is not as the scenario says it must be.
+    /// A check failed.
     #[error("{what}: expected {expected}, found {found}")]
     Check {
         /// What was looked at.
@@ -133,7 +135,7 @@ pub enum Error {
         /// What is.
         found: String,
     },
-    /// A scenario was not fulfilled; with what had happened until then.
+    /// A scenario failed; with its timeline until then.
     #[error("{name} failed\n{story}")]
     Scenario {
         /// The scenario.

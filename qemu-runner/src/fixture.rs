@@ -1,4 +1,4 @@
-//! Fixtures: what a real kernel has written, taken out of a running machine, for tests that have none.
+//! Fixtures: files that a real kernel wrote, taken out of a running machine.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -30,7 +30,7 @@ const PHDR_LEN: usize = 56;
 /// The kernel writes whole pages, padded with zeroes (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
 const PADDED_TO: usize = 4096;
 
-/// Lets a kernel write an elfcorehdr of its own, and puts it into `into`, with a snapshot of the machine that it describes.
+/// Lets a kernel write its own elfcorehdr, and puts it into `into`, with a snapshot of the machine that it describes.
 ///
 /// One of two spare CPUs is plugged in, which makes the kernel write its own header for the first time, and then a DIMM. The CPU that
 /// stays away is one that the kernel names and the snapshot does not.

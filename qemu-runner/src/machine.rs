@@ -1,4 +1,4 @@
-//! One struct = one command line of QEMU.
+//! A machine as one struct, which becomes one command line of QEMU.
 
 mod command_line; // as text
 pub mod deadline; // when a run must be over
@@ -61,7 +61,7 @@ pub struct Machine {
     pub dimm_size: u64,
     /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is none when 0.
     pub virtio_mem: u64,
-    /// What is going to crash.
+    /// What boots, and crashes.
     pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
@@ -83,7 +83,7 @@ pub enum Boot {
         /// A disk that it finds as /dev/vda.
         disk: Option<PathBuf>,
     },
-    /// A disk with a boot sector of its own.
+    /// A disk with its own boot sector.
     Disk {
         /// The disk image.
         image: PathBuf,
@@ -94,7 +94,7 @@ pub enum Boot {
     },
 }
 
-/// Where a machine's ends lie on the host.
+/// Where a machine's ends are on the host.
 #[derive(Clone, Debug)]
 pub struct Ends {
     /// The file that is the guest's memory.
@@ -126,7 +126,7 @@ pub enum Talk {
         /// The socket on which it waits for the monitor.
         monitor: PathBuf,
     },
-    /// A person at a terminal, who finds the monitor behind Ctrl-A C and ends QEMU with Ctrl-A X.
+    /// A person at a terminal, for whom Ctrl-A C opens the monitor and ends QEMU with Ctrl-A X.
     Person {
         /// The file that takes what the guest says on its second serial port.
         agent: PathBuf,
@@ -134,7 +134,7 @@ pub enum Talk {
 }
 
 impl Machine {
-    /// Where a physical address of this machine lies in its memory file.
+    /// Where a physical address of this machine is in its memory file.
     pub fn layout(&self) -> Layout {
         Layout::q35(self.memory_mib << 20)
     }
@@ -169,13 +169,13 @@ impl Machine {
                 }
             }
             Boot::Disk { image, .. } => {
-                // Nothing that it writes is of use, and several machines go on from one disk.
+                // Nothing that it writes is of use, and several machines continue from one disk.
                 arguments.add("-drive", option("if=ide,format=raw,snapshot=on,file=", image));
                 // The bootloader's BIOS stages ask for a graphics mode.
                 arguments.add("-device", "VGA").add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
             }
         }
-        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU calls us, so nobody has to wait for a socket to appear.
+        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner, so the runner need not wait for a socket to appear.
         let (console, agent) = match &ends.talk {
             Talk::Runner { agent, .. } => ("", option("socket,id=agent,server=off,path=", agent)),
             Talk::Person { agent } => (",mux=on", option("file,id=agent,path=", agent)),
@@ -204,7 +204,7 @@ impl Machine {
         if ends.start == PowerOn::Incoming {
             arguments.add("-incoming", "defer");
         }
-        // A reset ends QEMU; its log tells a triple fault from a reset that somebody asked for.
+        // A reset ends QEMU; its log tells a triple fault from a requested reset.
         arguments.add("-no-reboot", "").add("-D", &ends.qemu_log);
         match trace {
             Some(range) => arguments.add("-d", "cpu_reset,guest_errors,in_asm").add("-dfilter", log_filter(range)),
@@ -262,6 +262,3 @@ impl Arguments {
         self
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
-//! The peers' purgatories, as files: what Debian's kexec-tools and Debian's kernels carry inside themselves.
+//! The purgatories inside Debian's kexec-tools and Debian's kernels, as files.
 //!
-//! *On entry* the kexec program and the kernel images that `cargo xtask setup` has brought. *On exit* `target/assets/peers/NAME.ro`, an
-//! ELF object that the loader can bind and tell what to verify.
+//! *On entry*: the kexec program and the kernel images from `cargo xtask setup`.
+//! *On exit*: `target/assets/peers/NAME.ro`, an ELF object that the loader can bind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::error::check_eq;
 pub mod embedded; // an object inside of something else
 pub mod proof; // that it was bound right
 
-/// Where the objects lie, relative to the repository's root.
+/// Where the objects are, relative to the repository's root.
 const DIRECTORY: &str = "target/assets/peers";
 
-/// A purgatory that somebody else has built.
+/// A purgatory that another project has built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// `kexec-tools`, `linux-6.12` or `linux-7`.

@@ -10,17 +10,17 @@ use crate::machine::deadline::Deadline;
 use crate::stage::Stage;
 use crate::stage::need::{self, Need};
 
-/// How long a run may take when its scenario does not say otherwise. The longest of these takes a minute on two idle cores. Beside a build, a
-/// run takes three times as long; the rest is for slower machines.
+/// How long a run may take unless its scenario says otherwise. The longest takes a minute on two idle
+/// cores and three times as long beside a build. The rest is for slower machines.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
 /// A story about one crash.
 pub struct Scenario {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// What it shows, in one sentence.
     pub summary: &'static str,
-    /// What must be there besides QEMU, busybox, the loader and the kernel of the open series.
+    /// What must exist besides QEMU, busybox, the loader and the kernel of the open series.
     pub(crate) needs: &'static [Need],
     /// Why only its name selects it, if it shows nothing of the loader: it is a measurement or a control.
     pub by_name_only: Option<&'static str>,

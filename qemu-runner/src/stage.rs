@@ -1,4 +1,4 @@
-//! The stage of one scenario: builds both user spaces, starts a machine and waits for the first kernel, or goes on from where another like it
+//! The stage of one scenario: builds both user spaces, starts a machine and waits for the first kernel, or continues from where another like it
 //! had come up.
 
 pub(crate) mod need; // what a scenario cannot do without
@@ -29,7 +29,7 @@ use need::{EVERY_KERNEL, Need, Probe};
 
 pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
 
-/// A file of the capture kernel's user space that nobody reads, so that it can be damaged and the kernel still boots.
+/// A file of the capture kernel's user space that no program reads, so that it can be damaged and the kernel still boots.
 pub const BALLAST: &str = "/ballast";
 /// How a scenario finds the ballast in the archive.
 pub const BALLAST_MARK: &[u8] = b"ballast: a bit of this may be flipped";
@@ -129,7 +129,7 @@ impl<'c> Stage<'c> {
             Way::BootsToBeKept(place) => {
                 let mut first = self.switch_on(machine, directory, release)?;
                 checkpoints.keep(&kind, Checkpoint::take(&mut first.vm, place)?);
-                first.note("kept as it is for others that boot the same");
+                first.note("saved as a checkpoint for machines that boot the same");
                 Ok(first)
             }
             Way::GoesOn(checkpoint) => self.resume(machine, directory, release, &checkpoint),
@@ -164,7 +164,7 @@ impl<'c> Stage<'c> {
     ) -> Result<First<'_, 'c>, Error> {
         let mut vm = Vm::resume(&self.context.assets()?.qemu, machine, directory, self.deadline, checkpoint)?;
         vm.monitor.go_on()?;
-        self.begin(&vm, "the machine goes on from where another had booted");
+        self.begin(&vm, "the machine starts from a checkpoint");
         check_eq("release of the first kernel", &vm.run_ok("uname -r")?.as_str(), &release)?;
         Ok(First::new(self, vm, release.to_owned()))
     }

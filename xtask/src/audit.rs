@@ -1,16 +1,16 @@
-//! `cargo xtask audit`: what must hold of the purgatory's executable and of the drop-ins, whatever the compiler and the linker
-//! made of their source.
+//! `cargo xtask audit`: what the built purgatory and the drop-ins must satisfy, whatever the compiler and
+//! the linker did.
 //!
-//! On entry: `target/dist/purgatory.elf` and the drop-ins, each with its symbols beside it.
-//! On exit: a table of sizes; or every violation, each with its place. Nothing is taken from the linker script: the file is
-//! looked at as the loader and the CPU will see it.
+//! * On entry: `target/dist/purgatory.elf` and the drop-ins, each with its symbols beside it.
+//! * On exit: a table of sizes; or every violation with its place. The audit reads the files as the
+//!   loader and the CPU will, and does not trust the linker script.
 
-mod image; // what is loaded, and where: sections, segments, relocations, symbols
-mod instructions; // what the CPU will be asked to do
+mod image; // sections, segments, relocations, symbols
+mod instructions; // what the CPU will execute
 mod stack; // how deep the stacks can get
 mod drop_in; // objects for other loaders
-mod kernel_tree; // what a kernel tree makes of one
-pub mod reproducible; // the same source, the same files
+mod kernel_tree; // a drop-in, linked by a kernel tree's rules
+pub mod reproducible; // two builds of the same source
 
 use std::fmt::Display;
 use std::path::Path;
@@ -25,16 +25,17 @@ use crate::repository::Repository;
 use image::{MAX_FILE, MAX_LOADED};
 use reproducible::What;
 
-/// Check what must hold of target/dist/purgatory.elf and the drop-ins beside it, and print their sizes
+/// Check target/dist/purgatory.elf and the drop-ins, and print their sizes
 ///
-/// No relocation and nothing undefined; two segments, the first not starting like an ELF file; the handoff block's place as large
-/// as the block; no initialised data; at most 40 KiB loaded; only integer instructions where SSE may be off; CPUID, port I/O, HLT
-/// and MSR access only in the functions that ask the block for permission; no chain of calls deeper than its stack. Of the
-/// drop-ins, what is executed, and: an object as the host's loaders take it, with the symbols that they write, and no larger than
-/// what it replaces.
+/// Memory: no relocation and no undefined symbol; two segments, of which the first does not start like
+/// an ELF file; room for exactly one handoff block; no initialized data; at most 40 KiB.
+/// Instructions: only integer instructions where SSE may be off; CPUID, port I/O, HLT and MSR access
+/// only in functions that check the block's permissions; no call chain deeper than its stack.
+/// Drop-ins: also an object that the host's loaders accept, with the symbols that they write, and no
+/// larger than the purgatory it replaces.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Build a copy of the source in another directory too, and compare what comes out
+    /// Also build a copy of the source in another directory, and compare the files
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "purgatories")]
     reproducible: Option<What>,
 }
@@ -71,7 +72,7 @@ pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     }
     let (executed, depths) = execution_faults(&image);
     faults.extend(executed);
-    // Drop-ins have no guard.
+    // Only the purgatory has a guard. Drop-ins have none.
     let deepest = image.storys_stack().zip(depths.first());
     faults.extend(deepest.and_then(|(stack, deepest)| stack::guards_page_fault(&stack, deepest)));
     conclude(file.display(), faults)?;
@@ -81,7 +82,7 @@ pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     Ok(format!("purgatory: {} of {MAX_LOADED} bytes loaded", image.loaded_size()))
 }
 
-/// The object as its loaders will see it, and the program that it was made of as the CPU will.
+/// Audits the object as its loaders will read it, and the program behind it as the CPU will execute it.
 fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
     let (object, program) = (drop_in.object(repo), drop_in.debug(repo));
     let bytes = read(&object)?;
@@ -98,7 +99,7 @@ fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
     conclude(program.display(), [image.unresolved(), execution_faults(&image).0].concat())
 }
 
-/// What must hold of everything that is executed, and how deep the stacks get: the story's, then the exceptions'.
+/// Violations in executed code, and the depths of the stacks: the main one, then the exceptions'.
 fn execution_faults(image: &image::Image<'_>) -> (Vec<String>, Vec<stack::Depth>) {
     let mut faults = instructions::faults(&image.code);
     let (depths, too_deep) = stack::depths(&image.code, image.stacks());
@@ -119,8 +120,8 @@ fn parse<'data>(file: &Path, bytes: &'data [u8]) -> Result<image::Image<'data>> 
 
 fn conclude(what: impl Display, faults: Vec<String>) -> Result<()> {
     if !faults.is_empty() {
-        bail!("{what} is not as it must be:\n  {}", faults.join("\n  "));
+        bail!("{what} violates its rules:\n  {}", faults.join("\n  "));
     }
-    println!("audit: {what} is as it must be");
+    println!("audit: {what} follows its rules");
     Ok(())
 }

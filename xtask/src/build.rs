@@ -1,16 +1,17 @@
 //! `cargo xtask build`: the purgatory, and the loader with the purgatory inside.
 //!
-//! On exit: `target/dist/` with `purgatory.elf`, `purgatory.debug`, which is the same with symbols, the drop-ins `purgatory-linux.ro` and
-//! `purgatory-kexec-tools.ro`, `kdump-loader` (one static executable) and `kdump-loader.debug`, the man pages, completions for shells, and a MANIFEST of them.
+//! * On exit: `target/dist/` has `purgatory.elf`; the drop-ins `purgatory-linux.ro` and
+//!   `purgatory-kexec-tools.ro`; `kdump-loader`, one static executable; each with its symbols in a
+//!   `.debug` file; man pages, completions for shells, and a MANIFEST of all.
 
-pub mod bare; // what the fault matrix is run with
+pub mod bare; // programs of the fault matrix
 mod manual; // man pages
 mod completions; // of shells
 mod strip; // programs without symbols
-pub mod drop_in; // the purgatory in the places of others'
-mod relocatable; // an object of a linked program
-pub mod hosted; // what runs on Linux
-pub mod manifest; // what was built, with sizes and digests
+pub mod drop_in; // the purgatory in place of Linux's and kexec-tools'
+mod relocatable; // an object made from a linked program
+pub mod hosted; // programs for Linux
+pub mod manifest; // shipped files with sizes and digests
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -23,20 +24,22 @@ use crate::command;
 use crate::repository::Repository;
 use crate::setup;
 
-/// The target of what runs between two kernels.
+/// The purgatory's target.
 const PURGATORY_TARGET: &str = "x86_64-purgatory.json";
-/// The target of everything that runs on Linux, named so that its flags do not reach build scripts.
+/// The target of programs for Linux. Given explicitly, its flags do not reach build scripts.
 pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
-/// LLVM turns a `match` into a table of addresses, each of which would need a relocation. Here and nowhere else, because
-/// CARGO_ENCODED_RUSTFLAGS overrules .cargo/config.toml; without it, the linker script and `audit` refuse what comes out.
+/// Without it, LLVM compiles a `match` to a table of addresses, each of which needs a relocation. The
+/// linker script and `audit` reject those. It is not in .cargo/config.toml, because
+/// CARGO_ENCODED_RUSTFLAGS overrides that file.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
-/// cargo's own separator of flags in CARGO_ENCODED_RUSTFLAGS, so that a path may contain spaces.
+/// The separator of flags in CARGO_ENCODED_RUSTFLAGS. A path in a flag may contain spaces.
 pub const FLAG_SEPARATOR: &str = "\x1f";
 
 /// Build the purgatory, the loader, and the purgatories for Linux and kexec-tools into target/dist
 ///
-/// The purgatory is built with its own core library, for which rust-src is brought if it is missing. The loader is one static
-/// executable with the purgatory inside; its man pages and completions for bash, zsh and fish are written beside it. What was built is listed in target/dist/MANIFEST.
+/// The purgatory is built with its own core library. If rust-src is missing, it is fetched. The loader is
+/// one static executable with the purgatory inside. Its man pages and its completions for bash, zsh and
+/// fish are beside it. target/dist/MANIFEST lists the files.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -47,7 +50,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds, and prints what came out.
+    /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build_with(sh, repo, &self.drop_ins)?;
         if self.guests {
@@ -69,27 +72,27 @@ fn build_with(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> Re
     hosted::loader(sh, repo)?;
     manual::write(sh, &repo.man())?;
     completions::write(sh, &repo.completions())?;
-    // What they were made of may have changed: `package` builds them again.
+    // They are stale now. `package` builds them again.
     sh.remove_path(repo.debian_package())?;
     sh.remove_path(repo.rpm_package())?;
     manifest::write(repo)
 }
 
-/// A program that runs without an operating system, and how it is built.
+/// How a program that runs without an operating system is built.
 pub struct Freestanding {
-    /// Its name, and its package's.
+    /// The name of the program and of its package.
     pub program: &'static str,
-    /// Its target: a name, or a file.
+    /// The target: a name or a file.
     pub target: &'static str,
-    /// Which parts of the standard library are built for it.
+    /// The parts of the standard library to build.
     pub build_std: &'static str,
-    /// Where, below the repository's root.
+    /// The build directory, below the repository's root.
     pub target_dir: &'static str,
-    /// Flags besides those of every build.
+    /// Additional flags.
     pub flags: &'static [&'static str],
 }
 
-/// What runs between two kernels.
+/// The purgatory. Its drop-ins are built with it.
 const PURGATORY: Freestanding = Freestanding {
     program: "purgatory",
     target: PURGATORY_TARGET,
@@ -104,7 +107,7 @@ pub fn purgatory_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -
         .args(drop_in::DROP_INS.iter().flat_map(|drop_in| ["--bin", drop_in.program])))
 }
 
-/// `cargo SUBCOMMAND` for a freestanding program, with everything that building its `core` takes.
+/// `cargo SUBCOMMAND` for a freestanding program, with all options for building its `core`.
 pub fn freestanding_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str, what: &Freestanding) -> Result<Cmd<'a>> {
     let rust_src = setup::rust_src(sh, repo)?;
     let Freestanding { program, target, build_std, target_dir, flags } = *what;
@@ -114,13 +117,13 @@ pub fn freestanding_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str
         .arg("--target-dir")
         .arg(repo.root.join(target_dir))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, flags)?)
-        // Stable with unstable options, as Linux itself does; for this one cargo only, because build scripts that see it in
-        // others switch nightly features on.
+        // Unstable options on the stable toolchain, as in Linux itself. Only this cargo gets it: build
+        // scripts that see it enable nightly features.
         .env("RUSTC_BOOTSTRAP", "1");
     Ok(where_rust_src_is(cargo, &rust_src))
 }
 
-/// Tells a cargo that builds a core library where its source is, if that is not in the toolchain.
+/// Passes the place of the standard library's source to cargo, if it is not in the toolchain.
 fn where_rust_src_is<'a>(cargo: Cmd<'a>, rust_src: &setup::RustSrc) -> Cmd<'a> {
     match rust_src {
         setup::RustSrc::Toolchain(_) => cargo,
@@ -128,7 +131,7 @@ fn where_rust_src_is<'a>(cargo: Cmd<'a>, rust_src: &setup::RustSrc) -> Cmd<'a> {
     }
 }
 
-/// Where cargo puts a freestanding program: below a directory named after the target, or after its file.
+/// cargo's output: below a directory named after the target, or after the target's file.
 fn place(repo: &Repository, what: &Freestanding) -> PathBuf {
     let triple = Path::new(what.target).file_stem().unwrap_or_default();
     repo.root.join(what.target_dir).join(triple).join("release").join(what.program)
@@ -152,7 +155,8 @@ fn purgatories(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> R
     [repo.purgatory_elf()].into_iter().chain(objects).try_for_each(|program| no_foreign_path(&paths, &program))
 }
 
-/// The cargo that runs this xtask, without flags that the environment sets for other builds, and with the versions that are committed.
+/// The cargo that runs this xtask, with the committed versions, and without the environment's flags for
+/// other builds.
 fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     cmd!(sh, "{cargo} {subcommand} --locked")
@@ -161,7 +165,7 @@ fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
         .env_remove("CARGO_BUILD_TARGET")
 }
 
-/// Flags of every build, and more: paths of this machine are replaced, so that they are in nobody's panic messages.
+/// The flags `more`, and flags that replace this machine's paths in panic messages.
 fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Result<OsString> {
     let mut flags: Vec<OsString> = more.iter().map(OsString::from).collect();
     for (path, name) in paths_of_this_machine(repo, rust_src)? {
@@ -174,8 +178,9 @@ fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Res
     Ok(flags.join(FLAG_SEPARATOR.as_ref()))
 }
 
-/// Where source files lie here, and what takes that place: from the widest to the narrowest, since rustc takes the last that fits.
-/// rust-src matters for the loader too: where it is present, rustc names the standard library's files by it.
+/// This machine's source directories and their replacements, from the widest to the narrowest: rustc uses
+/// the last that fits. If rust-src is present, rustc uses its path for the standard library's files in
+/// every program.
 fn paths_of_this_machine(repo: &Repository, rust_src: &setup::RustSrc) -> Result<[(PathBuf, &'static str); 3]> {
     let library = rust_src.library().to_path_buf();
     Ok([(cargo_home()?, "cargo"), (repo.root.clone(), "kdump-purgatory"), (library, "rust")])
@@ -188,7 +193,8 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(std::env::home_dir().context("neither CARGO_HOME nor HOME is set")?.join(".cargo"))
 }
 
-/// Fails if a program contains one of these paths: then somebody's directory names would be handed out.
+/// Fails if a program contains one of these paths, because it would ship with names of directories of
+/// this machine.
 fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
     let bytes = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     for (path, _) in paths {
@@ -201,19 +207,20 @@ fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the old file, and its time, alone if nothing changed: cargo rebuilds the loader when the purgatory is newer.
+/// Copies a file. If nothing changed, the old file keeps its time: cargo rebuilds the loader if the
+/// purgatory is newer.
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let new = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if std::fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
     }
-    // By a new name first: a program that is running cannot be written to, and a test may be running it.
+    // To a new name first: a running program cannot be written, and a test may be running it.
     let aside = aside(to);
     std::fs::copy(from, &aside).with_context(|| format!("cannot copy {} to {}", from.display(), aside.display()))?;
     std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
 }
 
-/// The same for what is not in a file yet.
+/// Writes a file. If nothing changed, the old file keeps its time.
 fn write_if_changed(new: &[u8], to: &Path) -> Result<()> {
     if std::fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
@@ -223,14 +230,14 @@ fn write_if_changed(new: &[u8], to: &Path) -> Result<()> {
     std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
 }
 
-/// The same for a program, which others may execute.
+/// Writes a program that all users may execute. If nothing changed, the old file keeps its time.
 fn write_program_if_changed(new: &[u8], to: &Path) -> Result<()> {
     write_if_changed(new, to)?;
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(to, executable).with_context(|| format!("cannot make {} executable", to.display()))
 }
 
-/// A name beside `to`, which nothing else has.
+/// A temporary name beside `to`.
 fn aside(to: &Path) -> PathBuf {
     let mut name = to.as_os_str().to_owned();
     name.push(".new");
@@ -262,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_with_a_path_of_this_machine_is_refused() {
+    fn a_program_with_a_path_of_this_machine_is_rejected() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let paths = [(dir.path().to_path_buf(), "kdump-purgatory")];
         let program = dir.path().join("program");

@@ -1,15 +1,17 @@
-//! `cargo xtask package`: what Debian, Fedora and openSUSE install, `target/dist/kdump-loader_VERSION_amd64.deb` and
-//! `kdump-loader-VERSION-1.x86_64.rpm`.
+//! `cargo xtask package`: the packages for Debian, Fedora and openSUSE,
+//! `target/dist/kdump-loader_VERSION_amd64.deb` and `kdump-loader-VERSION-1.x86_64.rpm`.
 //!
-//! On entry: what `build` makes. On exit: both packages, listed in the MANIFEST. Installing one puts files in place and nothing else: only
-//! `kdump-loader service install` changes what is armed. The same source makes the same packages: every time stamp in them is
-//! SOURCE_DATE_EPOCH, every owner root, every permission set here.
+//! * On exit: both packages, listed in the MANIFEST.
+//!
+//! Installing a package only puts files in place. The armed image changes only with `kdump-loader
+//! service install`. The same source makes the same packages: every timestamp is SOURCE_DATE_EPOCH,
+//! every owner is root, and every mode is set here.
 
 mod contents; // the files that both install
 mod debian; // the .deb
 mod rpm; // the .rpm
-mod lint; // what lintian and rpmlint say of them
-mod prove; // installed, upgraded, removed and purged in trees of their own
+mod lint; // lintian and rpmlint
+mod prove; // installed, upgraded, removed and purged in private trees
 
 use std::path::Path;
 
@@ -19,17 +21,17 @@ use xshell::Shell;
 use crate::build::{self, manifest};
 use crate::repository::Repository;
 
-/// Build everything, then a Debian package and an RPM of the loader in target/dist
+/// Build everything, then a Debian package and an RPM of the loader, into target/dist
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also check them with lintian and rpmlint, and install, upgrade, remove and purge them in private trees of Debian 12, Debian 13 and an
-    /// rpm root
+    /// Also check the packages with lintian and rpmlint; and install, upgrade, remove and purge them in
+    /// private trees of Debian 12, Debian 13 and rpm
     #[arg(long)]
     prove: bool,
 }
 
 impl Args {
-    /// Builds, and prints what came out.
+    /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build(sh, repo)?;
         print!("{}", manifest::read(repo)?);
@@ -41,15 +43,15 @@ impl Args {
     }
 }
 
-/// The time of every file in a package, in seconds since 1970, unless the environment has another: a copy of the source without its history must
-/// make the same. It is the first second of 2026.
+/// The time of every file in a package, unless the environment has another: the first second of 2026, in
+/// seconds since 1970. It is not the time of a commit, because a copy of the source has no history.
 const SOURCE_DATE_EPOCH: u32 = 1_767_225_600;
-/// Of both packages. The host is reserved for examples (RFC 2606), because the project has no address yet.
+/// The maintainer. The host is one for examples (RFC 2606), because the project has no address yet.
 const MAINTAINER: &str = "kdump-purgatory maintainers <maintainers@kdump-purgatory.example>";
-/// As the workspace's Cargo.toml says.
+/// The workspace's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Builds everything, the packages included.
+/// Builds everything, including the packages.
 pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     build::build(sh, repo)?;
     debian::build(sh, repo, VERSION, &repo.debian_package())?;
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_are_shell_scripts_that_end_with_success() {
+    fn package_scripts_are_valid_shell_and_end_with_success() {
         let sh = Shell::new().unwrap();
         for (name, text) in debian::SCRIPTS.into_iter().chain(rpm::SCRIPTS) {
             assert!(text.ends_with("\nexit 0\n"), "{name}");

@@ -1,10 +1,10 @@
-//! Where things lie in this repository. Everything that is made or fetched goes under `target/`.
+//! Paths in this repository. Everything built or fetched goes under `target/`.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-/// The repository's root and the places under it.
+/// The repository's root, and the paths below it.
 #[derive(Clone, Debug)]
 pub struct Repository {
     /// The directory with the workspace's Cargo.toml.
@@ -19,7 +19,7 @@ impl Repository {
         Ok(Self { root: xtask.parent().context("xtask has no parent directory")?.to_path_buf() })
     }
 
-    /// What users get: the loader, the purgatory, man pages, completions, the package.
+    /// Everything that ships: the loader, the purgatory, man pages, completions, packages.
     pub fn dist(&self) -> PathBuf {
         self.root.join("target/dist")
     }
@@ -29,7 +29,7 @@ impl Repository {
         self.root.join("target/assets")
     }
 
-    /// Packages as they came from the archive, kept so that nothing is fetched twice.
+    /// Downloaded packages, kept so that nothing is fetched twice.
     pub fn downloads(&self) -> PathBuf {
         self.root.join("target/downloads")
     }
@@ -39,12 +39,12 @@ impl Repository {
         self.root.join("target/apt")
     }
 
-    /// The freestanding binary with its symbols: loaded, it is the same.
+    /// The purgatory with symbols. In memory it equals the one that ships.
     pub fn purgatory_debug(&self) -> PathBuf {
         self.dist().join("purgatory.debug")
     }
 
-    /// The freestanding binary as it ships.
+    /// The purgatory as it ships.
     pub fn purgatory_elf(&self) -> PathBuf {
         self.dist().join("purgatory.elf")
     }
@@ -59,17 +59,17 @@ impl Repository {
         self.dist().join("kdump-loader")
     }
 
-    /// What a scenario or a case leaves when it has been run: logs, command lines.
+    /// The logs and command lines of a scenario or a case.
     pub fn run(&self, name: &str) -> PathBuf {
         self.root.join("target/qemu").join(name)
     }
 
-    /// What a scenario leaves of its story: timeline and figures.
+    /// The timeline and figures of a scenario.
     pub fn outcome(&self, scenario: &str) -> PathBuf {
         self.run(scenario).join("outcome.txt")
     }
 
-    /// Crash kernel, capture payload, and the maker of disk images.
+    /// The crash kernel, the capture payload, and the builder of disk images.
     pub fn bare(&self) -> PathBuf {
         self.root.join("target/bare")
     }
@@ -79,7 +79,7 @@ impl Repository {
         self.dist().join("man")
     }
 
-    /// What shells complete, a directory each.
+    /// Completions, in a directory per shell.
     pub fn completions(&self) -> PathBuf {
         self.dist().join("completions")
     }

@@ -1,4 +1,4 @@
-//! [14] Arms this machine with kexec_load(2). [`super::rounds`] is the order of the steps.
+//! `[14]` Arms this machine with kexec_load(2), in the order of `rounds.rs`.
 //!
 //! *On entry* a request and the machine it was made for. *On exit* the image is armed and recorded, or
 //! an error says what is armed.

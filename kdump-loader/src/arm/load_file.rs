@@ -18,40 +18,12 @@ use loader::submit::{self, file, keys};
 use serde::Serialize;
 
 use super::load::kernel_updates_image;
-use super::record::{Record, origin::Origin};
-use super::request_for::{base_command_line, expect_format, print_advice};
+use super::record::Record;
+use super::request_for::{base_command_line, expect_format, origin, print_advice};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
 use crate::findings::advice;
 use crate::messages::{in_full, say, warn};
 use crate::options::Options;
-
-/// What to arm.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// The capture kernel.
-    pub kernel: &'a Path,
-    /// Its initrd.
-    pub initrd: Option<&'a Path>,
-    /// Its command line; with `reuse`, added to the running kernel's.
-    pub append: Option<&'a str>,
-    /// Whether to begin with the running kernel's command line.
-    pub reuse: bool,
-    /// The required format of the kernel's file, if any.
-    pub format: Option<&'static str>,
-}
-
-impl<'a> Wanted<'a> {
-    /// The options that apply to kexec_file_load(2).
-    pub fn of(options: &'a Options) -> Self {
-        Self {
-            kernel: &options.kernel,
-            initrd: options.initrd.as_deref(),
-            append: options.append.as_deref(),
-            reuse: options.reuse_cmdline,
-            format: None,
-        }
-    }
-}
 
 /// What was armed, and what `load --file --json` prints.
 #[derive(Serialize)]
@@ -72,24 +44,27 @@ pub struct Output {
     pub crash_region: SpanSummary,
 }
 
-/// Arms the requested files.
-pub fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output, Error> {
+/// Arms the files that the options name. `format` is the required format of the kernel's file, if
+/// any. Options of this project's purgatory do not apply.
+pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Result<Output, Error> {
+    let mut origin = origin(options);
+    let Options { kernel: kernel_path, initrd: initrd_path, append, reuse_cmdline, .. } = options;
     preflight::privileged(root)?;
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
     let crash_region = machine.crash_region()?;
-    let read = Files::read(wanted.kernel, wanted.initrd, crash_region)?;
+    let read = Files::read(kernel_path, initrd_path.as_deref(), crash_region)?;
     origin.read(&read);
     let Files { kernel, initrd } = read;
     let defaults = uki::defaults(&kernel.input.bytes);
-    let command_line = base_command_line(&machine.command_line, wanted.reuse, wanted.append, defaults.command_line);
-    if let Some(format) = wanted.format {
+    let command_line = base_command_line(&machine.command_line, *reuse_cmdline, append.as_deref(), defaults.command_line);
+    if let Some(format) = format {
         expect_format(&kernel.input, format)?;
     }
     let initrd = match (initrd, defaults.initrd) {
         (Some(initrd), _) => Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input)),
         (None, Some(inside)) => {
-            let input = InputFile { path: wanted.kernel.to_owned(), bytes: inside.to_vec() };
+            let input = InputFile { path: kernel_path.clone(), bytes: inside.to_vec() };
             Some((in_memory("initrd", inside)?, input))
         }
         (None, None) => None,
@@ -114,17 +89,17 @@ pub fn arm(root: &Path, wanted: Wanted<'_>, mut origin: Origin) -> Result<Output
 
     let hotplug = kernel_updates_image(root, true, true);
     let told = cmdline::text(line.as_bytes());
-    let written = Record::by_kernel(root, told.clone(), wanted.kernel, wanted.initrd, hotplug);
+    let written = Record::by_kernel(root, told.clone(), kernel_path, initrd_path.as_deref(), hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
         warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
         forget(root);
     }
-    let kernel = wanted.kernel.display().to_string();
+    let kernel = kernel_path.display().to_string();
     say(format_args!(
         "armed {kernel} with kexec_file_load: the kernel's built-in purgatory verifies it, and hangs without a message if it is corrupt"
     ));
-    let initrd = wanted.initrd.map(|path| path.display().to_string());
+    let initrd = initrd_path.as_ref().map(|path| path.display().to_string());
     let dropped = command_line.dropped_text();
     Ok(Output {
         call: "kexec_file_load",

@@ -1,4 +1,4 @@
-//! [14] The record of the armed image. The kernel only reports *that* an image is armed; the record
+//! `[14]` The record of the armed image. The kernel only reports *that* an image is armed; the record
 //! says *which*.
 //!
 //! *On entry* an image that the kernel has loaded. *On exit* a file below /run, which a reboot

@@ -1,4 +1,4 @@
-//! [0] From options to a request: every file is read, and the rest is converted.
+//! `[0]` From options to a request: every file is read, and the rest is converted.
 //!
 //! *On entry* options, from the command line or the config. *On exit* a request, and the origin of
 //! its image: exactly the files that were read.
@@ -44,7 +44,8 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
     }
 }
 
-/// Reads every file that the options name, and converts the options into a request. The origin describes exactly the files that were read.
+/// Reads every file that the options name, and makes the request. The origin describes exactly the
+/// files that were read.
 pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
     let mut origin = origin(options);
     let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
@@ -61,7 +62,7 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
         command_line,
         noefi: options.noefi,
         on_corrupt: options.on_corrupt,
-        reset_delay_ms: options.reset_delay_ms,
+        reset_delay_ms: options.reset_delay,
         console: options.console,
         confidential: options.confidential,
         hotplug: !options.no_hotplug,

@@ -1,4 +1,4 @@
-//! [14] The order of arming: builds, loads and records an image while the machine may change.
+//! `[14]` The order of arming: builds, loads and records an image while the machine may change.
 //!
 //! *On entry* a world: the machine that is armed, or a simulated one.
 //!

@@ -1,4 +1,4 @@
-//! [14a] Writes files and directories as root.
+//! `[14a]` Writes files and directories as root.
 //!
 //! *On entry* a path and its new content.
 //!

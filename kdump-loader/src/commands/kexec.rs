@@ -16,16 +16,14 @@ use loader::submit;
 
 use super::{Error, LIVE, print};
 use crate::arm;
-use crate::arm::load_file::Wanted;
 use crate::arm::record::origin::Origin;
-use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, origin, request_for};
+use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, request_for};
 use crate::arm::{load, load_file, unload};
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
 use crate::kexec::{ELSEWHERE, NAME, PASSED_ON, PEER, words};
 use crate::messages::{in_full, note, report, warn};
-use crate::options::Options;
 
 /// `-S`: an image is armed. The status is inverted, as in kexec-tools.
 const ARMED: u8 = 1;
@@ -121,20 +119,13 @@ fn arm_ours(root: &Path, wanted: &Load) -> Result<(), Error> {
 
 /// Arms with kexec_file_load(2) and the kernel's purgatory.
 fn arm_kernels(root: &Path, wanted: &Load) -> Result<(), Error> {
-    let options = options(wanted);
-    load_file::arm(root, Wanted { format: wanted.format, ..Wanted::of(&options) }, origin(&options))?;
+    load_file::arm(root, &wanted.options, wanted.format)?;
     Ok(())
-}
-
-/// The options of the image. kexec-tools has no options for the rest, which keeps its defaults.
-fn options(wanted: &Load) -> Options {
-    let Load { kernel, initrd, append, reuse, noefi, console, .. } = wanted.clone();
-    Options { initrd, append, reuse_cmdline: reuse, noefi, console, ..Options::new(kernel) }
 }
 
 fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error> {
     let Load { format, mem_min, mem_max, .. } = *wanted;
-    let (request, origin) = request_for(&options(wanted), machine, fresh_seed())?;
+    let (request, origin) = request_for(&wanted.options, machine, fresh_seed())?;
     if let Some(format) = format {
         expect_format(&request.kernel, format)?;
     }

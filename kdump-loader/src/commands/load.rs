@@ -8,10 +8,10 @@ use loader::machine::{KexecPermission, Machine};
 use loader::submit;
 use serde::Serialize;
 
-use super::{Error, LIVE, print_json, request};
+use super::{Error, LIVE, print_json};
 use crate::arm::load;
-use crate::arm::load_file::{self, Wanted};
-use crate::arm::request_for::{fresh_seed, origin};
+use crate::arm::load_file;
+use crate::arm::request_for::{fresh_seed, request_for};
 use crate::cli::Load;
 
 /// What `load --json` prints.
@@ -34,7 +34,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     // error.
     preflight::permitted(root, &KexecPermission::read(root)?)?;
     let machine = Machine::read(root, Some(submit::measure()))?;
-    let (request, origin) = request(&arguments.image, &machine, fresh_seed())?;
+    let (request, origin) = request_for(&arguments.image, &machine, fresh_seed())?;
     let (hotplug, summary) = load::arm(root, machine, &request, origin, || false)?;
     if !arguments.json {
         return Ok(());
@@ -45,8 +45,7 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
 
 /// The same with kexec_file_load(2).
 fn with_file_load(arguments: &Load) -> Result<(), Error> {
-    let options = arguments.image.options();
-    let output = load_file::arm(Path::new(LIVE), Wanted::of(&options), origin(&options))?;
+    let output = load_file::arm(Path::new(LIVE), &arguments.image, None)?;
     if !arguments.json {
         return Ok(());
     }

@@ -7,8 +7,8 @@ use loader::submit;
 #[cfg(feature = "picture")]
 use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
-use super::{Error, LIVE, print, print_json, request};
-use crate::arm::request_for::advise;
+use super::{Error, LIVE, print, print_json};
+use crate::arm::request_for::{advise, request_for};
 use crate::cli::Plan;
 
 /// Stands in for the random seed, so that every plan of the same image has the same identity.
@@ -24,7 +24,7 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
         Some(directory) => Machine::read(directory, None)?,
         None => Machine::read(Path::new(LIVE), Some(submit::measure()))?,
     };
-    let (request, _) = request(&arguments.image, &machine, Some(NO_SEED))?;
+    let (request, _) = request_for(&arguments.image, &machine, Some(NO_SEED))?;
     let image = loader::build(&request, &machine)?;
     advise(&image, &request, &machine);
     let summary = image.summary();

@@ -10,7 +10,6 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
-use crate::arm::load_file::Wanted;
 use crate::arm::record::{self, failure};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
@@ -215,7 +214,7 @@ fn arm_ours(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::E
 }
 
 fn arm_kernels(root: &Path, config: &Config) -> Result<(), arm::Error> {
-    load_file::arm(root, Wanted::of(&config.options), origin(&config.options)).map(drop)
+    load_file::arm(root, &config.options, None).map(drop)
 }
 
 /// What is armed after a failure before the system call.

@@ -1,4 +1,4 @@
-//! [10] Warnings before an image is armed, about what is allowed but probably not intended. They
+//! `[10]` Warnings before an image is armed, about what is allowed but probably not intended. They
 //! never reject an image.
 //!
 //! *On entry*

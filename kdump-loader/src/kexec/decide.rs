@@ -1,10 +1,11 @@
 //! Decides what to do: one action, and warnings about options without effect.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 
 use loader::cmdline;
 use loader::request::Console;
+
+use crate::options::Options;
 
 use super::getopt::{self, Line, Typed};
 use super::options::{Fate, Meaning, SystemCall, TYPES};
@@ -31,14 +32,8 @@ pub enum Action {
 /// What to arm, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
-    /// The capture kernel.
-    pub kernel: PathBuf,
-    /// Its initrd.
-    pub initrd: Option<PathBuf>,
-    /// Its command line; with `reuse`, added to the running kernel's.
-    pub append: Option<String>,
-    /// Whether to begin with the running kernel's command line.
-    pub reuse: bool,
+    /// The options of the image. Those that kexec-tools lacks keep their defaults.
+    pub options: Options,
     /// The required format of the kernel's file, by its name in [`loader::kernel`].
     pub format: Option<&'static str>,
     /// The system call.
@@ -47,10 +42,6 @@ pub struct Load {
     pub mem_min: u64,
     /// Highest address of the image.
     pub mem_max: u64,
-    /// Pass no EFI tables.
-    pub noefi: bool,
-    /// The purgatory's console.
-    pub console: Console,
     /// Print the image before it is armed.
     pub debug: bool,
 }
@@ -145,19 +136,8 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
     if has(options, Meaning::Status) {
         return Ok(Action::Status);
     }
-    let mut load = Load {
-        kernel: PathBuf::new(),
-        initrd: None,
-        append: None,
-        reuse: false,
-        format: None,
-        call: SystemCall::Auto,
-        mem_min: 0,
-        mem_max: u64::MAX,
-        noefi: false,
-        console: Console::Auto,
-        debug: false,
-    };
+    let mut load =
+        Load { options: Options::default(), format: None, call: SystemCall::Auto, mem_min: 0, mem_max: u64::MAX, debug: false };
     let mut serial = None;
     let mut last = Meaning::Unload;
     for Typed { opt, value } in options {
@@ -170,10 +150,10 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
             Meaning::MemMin => load.mem_min = number(value).ok_or_else(|| is_not("an address such as 0x10000000"))?,
             Meaning::MemMax => load.mem_max = number(value).ok_or_else(|| is_not("an address such as 0x20000000"))?,
             // Invalid UTF-8 becomes U+FFFD, which is rejected later, with other invalid characters.
-            Meaning::CommandLine => load.append = Some(value.to_string_lossy().into_owned()),
-            Meaning::ReuseCommandLine => load.reuse = true,
-            Meaning::Initrd => load.initrd = Some(value.into()),
-            Meaning::NoEfi => load.noefi = true,
+            Meaning::CommandLine => load.options.append = Some(value.to_string_lossy().into_owned()),
+            Meaning::ReuseCommandLine => load.options.reuse_cmdline = true,
+            Meaning::Initrd => load.options.initrd = Some(value.into()),
+            Meaning::NoEfi => load.options.noefi = true,
             Meaning::Serial => serial = Some(port(value).ok_or_else(|| is_not("ttyS0 to ttyS3 or an I/O port such as 0x3f8"))?),
             Meaning::ConsoleSerial => serial = serial.or(cmdline::legacy_port("ttyS0")),
             Meaning::Verbose => load.debug = true,
@@ -182,7 +162,7 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
             Meaning::Hotplug | Meaning::Help | Meaning::Version | Meaning::PrintRegionSize | Meaning::Status => {}
         }
     }
-    load.console = serial.map_or(Console::Auto, Console::Port);
+    load.options.console = serial.map_or(Console::Auto, Console::Port);
     let mut files = files.into_iter();
     let kernel = files.next();
     // `-p -u` and `-u -p` disarm. `-u -p FILE` replaces the image; kexec-tools disarms and then
@@ -190,8 +170,10 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
     if has(options, Meaning::Unload) && (kernel.is_none() || last == Meaning::Unload) {
         return Ok(Action::Unload(load.call));
     }
-    load.kernel = kernel.ok_or(Error::NoKernel)?.into();
-    remarks.extend(files.map(|file| format!("{} is ignored: the capture kernel is {}", file.display(), load.kernel.display())));
+    load.options.kernel = kernel.ok_or(Error::NoKernel)?.into();
+    remarks.extend(
+        files.map(|file| format!("{} is ignored: the capture kernel is {}", file.display(), load.options.kernel.display())),
+    );
     if load.call == SystemCall::FileLoad {
         remarks.extend(without_effect(options));
     }

@@ -23,7 +23,7 @@ const EXECUTABLE: u32 = 0o111;
 /// How this program was called.
 #[derive(Debug)]
 pub struct Called {
-    /// argv[0].
+    /// `argv[0]`.
     pub as_what: OsString,
     /// PATH.
     pub path: OsString,

@@ -5,6 +5,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::options::Options;
+
 use super::decide::{Action, Load, decide};
 use super::options::SystemCall::{self, Auto, FileLoad};
 
@@ -118,9 +120,14 @@ fn calls_of_the_services_have_their_intended_effect() {
         assert!(decision.remarks.is_empty(), "{by}: {:?}", decision.remarks);
         match (does, decision.action) {
             (Does::Load { call, kernel, initrd, command_line, debug }, Action::Load(load)) => {
-                let Load { append, reuse, format, mem_min, mem_max, noefi, .. } = &*load;
+                let Load { options, format, mem_min, mem_max, .. } = &*load;
+                let Options { append, reuse_cmdline: reuse, noefi, .. } = options;
                 assert_eq!((load.call, load.debug), (*call, *debug), "{by}");
-                assert_eq!((load.kernel.as_path(), load.initrd.as_deref()), (Path::new(kernel), Some(Path::new(initrd))), "{by}");
+                assert_eq!(
+                    (options.kernel.as_path(), options.initrd.as_deref()),
+                    (Path::new(kernel), Some(Path::new(initrd))),
+                    "{by}"
+                );
                 assert_eq!((append.as_deref(), reuse), (Some(*command_line), &false), "{by}");
                 assert_eq!((format, mem_min, mem_max, noefi), (&None, &0, &u64::MAX, &false), "{by}: not requested");
             }

@@ -1,4 +1,4 @@
-//! [0] The config of the service: the options of `load` in a file.
+//! `[0]` The config of the service: the options of `load` in a file.
 //!
 //! *On entry*
 //! - a TOML file, /etc/kdump-loader.toml by default
@@ -15,11 +15,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use loader::files::read::{self, Opened};
-use serde::de::{Deserialize, IntoDeserializer};
-use toml::{Spanned, Value};
+use serde::de::DeserializeOwned;
+use toml::{Spanned, Table, Value};
 
 use crate::options::Options;
-use crate::options::words;
 
 /// The default path, below the root.
 pub const DEFAULT: &str = "etc/kdump-loader.toml";
@@ -165,30 +164,24 @@ impl Config {
         // In the order of the file, so that the first error in it is reported.
         entries.sort_by_key(|entry| entry.line);
 
-        let mut options = Options::new(PathBuf::new());
+        let mut options = Table::new();
         let mut file = FilePolicy::default();
         for entry in &entries {
-            match entry.key.as_str() {
-                "kernel" => options.kernel = entry.path(release)?,
-                "initrd" => options.initrd = Some(entry.first_path(release, &exists)?),
-                "append" => options.append = Some(entry.string()?),
-                "reuse_cmdline" => options.reuse_cmdline = entry.typed()?,
-                "noefi" => options.noefi = entry.typed()?,
-                "on_corrupt" => options.on_corrupt = Some(entry.word(words::on_corrupt)?),
-                "reset_delay" => {
-                    let seconds: i64 = entry.typed()?;
-                    let delay = words::reset_delay(&seconds.to_string());
-                    options.reset_delay_ms = Some(delay.map_err(|message| entry.wrong(message))?);
+            let value = match entry.key.as_str() {
+                "kernel" => Value::String(entry.path(release)?),
+                "initrd" => Value::String(entry.first_path(release, &exists)?),
+                "purgatory" => Value::String(entry.absolute_path()?),
+                "file" => {
+                    file = file_policy(&entry.string()?).map_err(|message| entry.wrong(message))?;
+                    continue;
                 }
-                "console" => options.console = entry.word(words::console)?,
-                "confidential" => options.confidential = entry.word(words::confidential)?,
-                "no_hotplug" => options.no_hotplug = entry.typed()?,
-                "engine" => options.engine = entry.word(words::engine)?,
-                "leaf_size" => options.leaf_size = Some(entry.word(words::leaf_size)?),
-                "purgatory" => options.purgatory = Some(entry.absolute_path()?),
-                "file" => file = entry.word(file_policy)?,
-                _ => return Err(Defect::UnknownKey { line: entry.line, key: entry.key.clone() }),
-            }
+                key if KEYS.contains(&key) => entry.value.clone(),
+                key => return Err(Defect::UnknownKey { line: entry.line, key: key.to_owned() }),
+            };
+            // Alone, so that an error is this key's.
+            typed::<Options>(Table::from_iter([(entry.key.clone(), value.clone())]).into())
+                .map_err(|message| entry.wrong(message))?;
+            options.insert(entry.key.clone(), value);
         }
         if !entries.iter().any(|entry| entry.key == "kernel") {
             return Err(Defect::NoKernel);
@@ -198,6 +191,7 @@ impl Config {
         {
             return Err(Defect::NotForFile { line: entry.line, key: entry.key.clone() });
         }
+        let options = typed(options.into()).expect("each key was accepted alone");
         Ok(Self { options, file })
     }
 }
@@ -240,41 +234,37 @@ impl Entry {
         Defect::Value { line: self.line, key: self.key.clone(), message: message.into() }
     }
 
-    /// The value, if it has the TOML type of a `T`.
-    fn typed<'de, T: Deserialize<'de>>(&self) -> Result<T, Defect> {
-        let value = T::deserialize(self.value.clone().into_deserializer());
-        value.map_err(|error: toml::de::Error| self.wrong(format!("of an {}", error.message())))
-    }
-
     fn string(&self) -> Result<String, Defect> {
-        self.typed()
-    }
-
-    /// A string with a fixed set of values or a syntax.
-    fn word<T>(&self, parse: fn(&str) -> Result<T, String>) -> Result<T, Defect> {
-        parse(&self.string()?).map_err(|message| self.wrong(message))
+        typed(self.value.clone()).map_err(|message| self.wrong(message))
     }
 
     /// An absolute path. A relative one would depend on the service's working directory.
-    fn absolute_path(&self) -> Result<PathBuf, Defect> {
-        let path = PathBuf::from(self.string()?);
-        if path.is_absolute() { Ok(path) } else { Err(self.wrong("not an absolute path")) }
+    fn absolute_path(&self) -> Result<String, Defect> {
+        let path = self.string()?;
+        if path.starts_with('/') { Ok(path) } else { Err(self.wrong("not an absolute path")) }
     }
 
     /// A path, or from a list the first path that exists, otherwise the first.
-    fn first_path(&self, release: &str, exists: impl Fn(&Path) -> bool) -> Result<PathBuf, Defect> {
+    fn first_path(&self, release: &str, exists: impl Fn(&Path) -> bool) -> Result<String, Defect> {
         let Value::Array(values) = &self.value else { return self.path(release) };
         let entry = |value: &Value| Self { line: self.line, key: self.key.clone(), value: value.clone() };
         let paths = values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
-        let chosen = paths.iter().find(|path| exists(path)).or(paths.first());
+        let chosen = paths.iter().find(|path| exists(Path::new(path))).or(paths.first());
         chosen.cloned().ok_or_else(|| self.wrong("an empty list; for no initrd, leave the key out"))
     }
 
-    fn path(&self, release: &str) -> Result<PathBuf, Defect> {
-        let path = self.absolute_path()?;
-        // The path comes from text, so nothing is lost.
-        Ok(path.to_string_lossy().replace(RELEASE, release).into())
+    /// An absolute path with the running kernel's release in place of its placeholder.
+    fn path(&self, release: &str) -> Result<String, Defect> {
+        Ok(self.absolute_path()?.replace(RELEASE, release))
     }
+}
+
+/// The value as a `T`, or what is wrong with it, to follow "the value is".
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    value.try_into().map_err(|error: toml::de::Error| match error.message() {
+        message if message.starts_with("invalid type") => format!("of an {message}"),
+        message => message.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -1,17 +1,47 @@
-//! [0] Parses option values, for the command line and the config alike.
+//! `[0]` Parses option values, for the command line and the config alike.
 //!
 //! *On entry* text from the user. *On exit* a value within the purgatory's limits, or a message
 //! that says what is valid.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use handoff::block::{HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MIN_LEAF_SIZE};
 use handoff::{EngineId, OnCorrupt};
 use loader::cmdline;
 use loader::request::{Confidential, Console, EngineChoice};
 
-const AUTO: &str = "auto";
+/// The value that leaves the choice to the loader.
+pub const AUTO: &str = "auto";
 const NONE: &str = "none";
 const YES: &str = "yes";
 const NO: &str = "no";
+
+/// A value of a fixed set, and its line in `--help`.
+pub type Listed = (&'static str, &'static str);
+
+/// What the purgatory does if the image is corrupt.
+pub const ON_CORRUPT: [Listed; 3] = [
+    ("reset", "Report what has changed, wait, and reset the machine"),
+    ("halt", "Report what has changed, and halt"),
+    ("boot", "Boot the capture kernel, whose command line reports the failure"),
+];
+/// Whether the machine is a confidential guest.
+pub const CONFIDENTIAL: [Listed; 3] =
+    [(AUTO, "Detect it from /proc/cpuinfo, /sys, /dev and CPUID"), (YES, "It is"), (NO, "It is not")];
+/// Digest engines.
+pub const ENGINE: [Listed; 3] = [
+    (AUTO, "The fastest engine that all CPUs support"),
+    ("soft", "General-purpose instructions only"),
+    ("sha-ni", "SHA-NI, several streams at once"),
+];
+
+/// clap's parser for a fixed set of values: `--help` and completions list them.
+pub fn listed<T: Clone + Send + Sync + 'static>(
+    values: &'static [Listed],
+    parse: fn(&str) -> Result<T, String>,
+) -> impl TypedValueParser<Value = T> {
+    let values = values.iter().map(|&(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).try_map(move |name| parse(&name))
+}
 
 /// Parses a reset delay in seconds. Returns milliseconds.
 pub fn reset_delay(text: &str) -> Result<u32, String> {
@@ -144,6 +174,10 @@ mod tests {
         assert!(confidential("sev").unwrap_err().contains("auto, yes, no"));
         assert_eq!(on_corrupt("halt"), Ok(OnCorrupt::Halt));
         assert!(on_corrupt("stop").unwrap_err().contains("reset, halt, boot"));
+        // What --help lists is what is parsed.
+        assert!(ON_CORRUPT.iter().all(|(name, _)| on_corrupt(name).is_ok()) && ON_CORRUPT.len() == OnCorrupt::ALL.len());
+        assert!(ENGINE.iter().all(|(name, _)| engine(name).is_ok()) && ENGINE.len() == 1 + EngineId::ALL.len());
+        assert!(CONFIDENTIAL.iter().all(|(name, _)| confidential(name).is_ok()));
         assert!(engine("fast").unwrap_err().contains("auto, soft, sha-ni"));
     }
 }

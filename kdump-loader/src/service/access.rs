@@ -1,4 +1,4 @@
-//! [0] A lock, so that only one `service install` or `service uninstall` changes a machine at a
+//! `[0]` A lock, so that only one `service install` or `service uninstall` changes a machine at a
 //! time.
 //!
 //! On the live machine, the lock is a file in /run that only root can open. In a disk image, it is

@@ -1,4 +1,4 @@
-//! [6] Installs all changes or none, and uninstalls all of them.
+//! `[6]` Installs all changes or none, and uninstalls all of them.
 //!
 //! An installation first plans every step, and finds obstacles before it changes anything. If a
 //! step fails, the earlier ones are undone. If the process is killed midway, the ledger lets

@@ -1,4 +1,4 @@
-//! [4] Finds other services and udev rules that arm capture kernels, and keeps them from arming.
+//! `[4]` Finds other services and udev rules that arm capture kernels, and keeps them from arming.
 //!
 //! A distribution's service arms in the running kernel and saves the dump in the capture kernel.
 //! Debian's kdump-tools.service and Fedora's kdump.service do both with one unit, which checks for

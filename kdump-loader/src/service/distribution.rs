@@ -1,4 +1,4 @@
-//! [2c] The distributions with a known kdump service, and the config for each.
+//! `[2c]` The distributions with a known kdump service, and the config for each.
 
 use std::str::FromStr;
 

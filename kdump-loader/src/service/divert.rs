@@ -1,4 +1,4 @@
-//! [7] Replaces Debian's kexec by this program, and restores it (dpkg-divert(1)).
+//! `[7]` Replaces Debian's kexec by this program, and restores it (dpkg-divert(1)).
 //!
 //! *On entry* a machine on which a package has installed kexec.
 //!

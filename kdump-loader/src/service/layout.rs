@@ -1,5 +1,5 @@
-//! [2] The files to install: the program, its embedded units and udev rule, a config, and the links
-//! that `systemctl enable` would create from the units' [Install] sections.
+//! `[2]` The files to install: the program, its embedded units and udev rule, a config, and the links
+//! that `systemctl enable` would create from the units' `[Install]` sections.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ const UNITS: &str = "usr/lib/systemd/system";
 /// Directory of the links that enable units.
 const ENABLED: &str = "etc/systemd/system";
 
-/// The units: name, text, and the unit that wants it, from its [Install] section.
+/// The units: name, text, and the unit that wants it, from its `[Install]` section.
 const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
     ("kdump-loader.service", include_str!("dist/kdump-loader.service"), Some("multi-user.target")),
     ("kdump-loader-reload.path", include_str!("dist/kdump-loader-reload.path"), Some("kdump-loader.service")),

@@ -1,4 +1,4 @@
-//! [5] The ledger: every change to a machine, so that `uninstall` can undo it.
+//! `[5]` The ledger: every change to a machine, so that `uninstall` can undo it.
 //!
 //! It is written before the changes. If the process is killed midway, the ledger lists too many
 //! changes, never too few.

@@ -1,4 +1,4 @@
-//! [3] Parses udev rules, as far as needed to find those that arm a capture kernel (udev(7)).
+//! `[3]` Parses udev rules, as far as needed to find those that arm a capture kernel (udev(7)).
 
 /// Keys that run a program. A suffix such as `{program}` of `RUN` is removed before the comparison.
 const RUNS: [&str; 3] = ["RUN", "PROGRAM", "IMPORT"];

@@ -1,4 +1,4 @@
-//! [2b] The settings of the replaced service: those that the new config takes over, and a remark
+//! `[2b]` The settings of the replaced service: those that the new config takes over, and a remark
 //! about each other one.
 //!
 //! *On entry* /etc/default/kdump-tools or /etc/sysconfig/kdump. *On exit* keys of the config,

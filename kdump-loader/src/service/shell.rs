@@ -1,4 +1,4 @@
-//! [2a] Parses settings files that shells source, without a shell.
+//! `[2a]` Parses settings files that shells source, without a shell.
 //!
 //! *On entry* the text of such a file. *On exit* its assignments, in order, without quotes. Values
 //! with an expansion, and lines that are not assignments, are reported as such and never guessed.

@@ -1,4 +1,4 @@
-//! [1] A machine's file system: reads paths, and makes single atomic changes.
+//! `[1]` A machine's file system: reads paths, and makes single atomic changes.
 //!
 //! Paths are relative to the root. Nothing outside the root is read or changed, even through links.
 

@@ -11,3 +11,4 @@ mod kexec_passed_on;
 mod service_processes;
 mod foreign;
 mod status;
+mod documents;

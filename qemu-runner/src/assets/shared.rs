@@ -1,6 +1,7 @@
-//! A directory that is there as long as a run is, for what its scenarios share.
+//! A folder that lasts as long as a run, for what its scenarios share.
 //!
-//! A run that is killed leaves its own behind, which is large: the next one removes it, and knows it from one in use by a lock.
+//! A killed run leaves its folder, which is large. The next run removes it. A lock shows which folders
+//! are in use.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ impl Shared {
     }
 }
 
-/// Whether nobody holds the lock; one that is being made has none yet, and is in use.
+/// Whether the lock is free. A folder that is being made has no lock file yet, and is in use.
 fn is_left_behind(directory: &Path) -> bool {
     File::open(directory.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
 }

@@ -1,7 +1,8 @@
-//! (1) The crash kernel, booted once for every kind of machine: it has said what the machine is, and awaits its orders. A case takes the
-//! facts from one, and goes on from another.
+//! (1) The crash kernel, booted once for each kind of machine: it has described the machine and awaits
+//! its orders.
 //!
-//! The bootloader's way through the BIOS takes longer than all that a case is about.
+//! A case takes the facts from one such machine and starts from another, because the bootloader's way
+//! through the BIOS takes longer than the case itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub struct Booted {
     checkpoint: Checkpoint,
 }
 
-/// Those that cases go on from; removed when dropped.
+/// Those that cases continue from; removed when dropped.
 #[derive(Debug)]
 pub struct Machines {
     directory: Shared,
@@ -96,7 +97,7 @@ impl Machines {
 }
 
 impl Booted {
-    /// A machine that goes on from here with other orders.
+    /// A machine that continues from here with other orders.
     pub fn resume(
         &self,
         qemu: &Qemu,

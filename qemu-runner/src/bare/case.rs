@@ -1,4 +1,4 @@
-//! A case: one row of the fault matrix, and what it is made of.
+//! A case: one row of the fault matrix.
 
 use handoff::report::Elfcorehdr;
 use handoff::{OnCorrupt, RegionKind, Verdict};
@@ -22,7 +22,7 @@ pub const LONG_INITRD_LEN: usize = 12 << 20;
 
 /// One row.
 pub struct Case {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// What is wrong with the machine or its memory, in words that complete "when …".
     pub summary: &'static str,
@@ -33,6 +33,25 @@ pub struct Case {
     /// What must come of it.
     pub expect: Expect,
 }
+
+/// Rows of the matrix. One row is a name and what is wrong, then what is arranged, what is damaged, and what must come of it:
+///
+/// ```text
+/// "halt-initrd": "a bit of the initrd was flipped, and the policy is to halt",
+///     halt, flip_initrd, halted(Verdict::SegmentCorrupt);
+/// ```
+macro_rules! rows {
+    ($($name:literal: $summary:expr, $arrange:expr, $damage:expr, $expect:expr;)*) => {
+        &[$($crate::bare::case::Case {
+            name: $name,
+            summary: $summary,
+            arrange: $arrange,
+            damage: $damage,
+            expect: $expect,
+        }),*]
+    };
+}
+pub(crate) use rows;
 
 /// What must come of a case.
 pub struct Expect {
@@ -49,7 +68,7 @@ pub struct Expect {
 pub enum Ended {
     /// The payload ran, and everything was as it must be.
     Booted(Reported),
-    /// The payload ran although something was wrong, which it found, too.
+    /// The payload ran although something was wrong, which it found as well.
     BootedNevertheless(Reported, Ending),
     /// Reset after the announced delay, by the chipset.
     Reset,
@@ -190,7 +209,7 @@ pub fn ended_in_words(ended: &Ended) -> String {
     match ended {
         Ended::Booted(reported) if reported.elfcorehdr != Elfcorehdr::Ok => "boots; elfcorehdr restored".into(),
         Ended::Booted(_) => "boots".into(),
-        Ended::BootedNevertheless(..) => "boots, as told".into(),
+        Ended::BootedNevertheless(..) => "boots, as configured".into(),
         Ended::Reset | Ended::ResetAtOnce => "reset".into(),
         Ended::TripleFault => "reset by triple fault".into(),
         Ended::Halted => "halted".into(),

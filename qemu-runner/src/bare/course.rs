@@ -1,7 +1,8 @@
-//! The course of what the purgatory says, line by line: everything that it must say, in this order, and nothing else.
+//! The order of the purgatory's lines: everything that it must say, and nothing else.
 //!
-//! On entry: memory as the purgatory finds it, and how the case ends. On exit: every line has had its place, and no place was left empty.
-//! Differences are looked at by `oracle.rs`, details of a case by `words.rs`.
+//! *On entry*: memory as the purgatory finds it, and how the case ends.
+//! *On exit*: every line has its place, and no place is empty. `oracle.rs` checks differences, `words.rs`
+//! the details of a case.
 
 use handoff::block::DEFAULT_RESET_DELAY_MS;
 use handoff::report::Elfcorehdr;

@@ -1,7 +1,8 @@
-//! A case under gdb: where everything lies that has symbols, and how the machine is started again to be looked at.
+//! A case under gdb: where everything with symbols is, and how to start the machine again.
 //!
-//! On entry: the image is built, so every address is known. On exit: the case's directory holds what gdb reads ([`GDBINIT`]), and a
-//! command line of QEMU that needs nobody but gdb ([`SCRIPT`]).
+//! *On entry*: the image is built, so every address is known.
+//! *On exit*: the case's folder holds what gdb reads ([`GDBINIT`]), and a command line of QEMU that needs
+//! only gdb ([`SCRIPT`]).
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,5 @@
-//! (1) What the machine is: facts that the crash kernel prints, made into the files that Linux shows and the loader reads.
+//! (1) The machine's description: facts that the crash kernel prints, made into the files that Linux
+//! shows and the loader reads.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

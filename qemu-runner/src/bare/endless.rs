@@ -1,7 +1,7 @@
-//! Whether code can ever be left again, from where a CPU is.
+//! Whether a CPU can ever leave the code that it is in.
 //!
-//! A CPU that is seen inside the purgatory may still be verifying. One from whose next instruction every way leads round and round
-//! stands still for ever: no call, no return, no indirect jump, no instruction that was not looked at.
+//! A CPU inside the purgatory may still be verifying. It hangs forever if every path from its next
+//! instruction is a loop: no call, no return, no indirect jump, and no instruction that was not looked at.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::memory::Memory;
 
 /// Longest x86 instruction in bytes (SDM vol. 2A, "Instruction prefixes").
 const LONGEST: u64 = 15;
-/// More instructions than a loop that waits for ever has.
+/// More instructions than a loop that waits forever has.
 const MOST: usize = 32;
 
 /// Whether no way leads out of the loop that `instruction_pointer` is in.

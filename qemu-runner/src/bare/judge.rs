@@ -1,4 +1,4 @@
-//! (6) Whether what was observed is what the case expects: the verdict, the words, and what happened to the machine.
+//! (6) Compares the run with what the case expects: the verdict, the words, and the machine's end.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::error::{Error, check, check_eq};
 use crate::evidence::report;
 use crate::machine::vm::{Line, READ_LATENCY, RESET_SLACK, Vm};
 
-/// How often a CPU that is to stand still is looked at.
+/// How often a CPU that is to hang is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long the purgatory may take under TCG on a busy host.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,12 +34,12 @@ pub struct Observed {
     pub ended_at: Option<Instant>,
 }
 
-/// Whether the machine is to go on for ever.
+/// Whether the machine is to continue forever.
 pub fn stands_still(case: &Case) -> bool {
     matches!(case.expect.ended, Ended::Halted | Ended::Spinning)
 }
 
-/// Compares. A machine that is to stand still is awaited; what it says until then is added to `observed`.
+/// Compares. A machine that is to hang is awaited; what it says until then is added to `observed`.
 pub fn judge(
     case: &Case,
     arrangement: &Arrangement,

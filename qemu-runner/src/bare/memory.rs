@@ -1,4 +1,5 @@
-//! (3) The loaded image as the machine has it in memory: damaged here, and the difference becomes the stray writes of a run.
+//! (3) The loaded image as it is in the machine's memory. It is damaged here; the differences become the
+//! stray writes of a run.
 
 use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
@@ -146,7 +147,7 @@ impl Memory {
     /// `len` bytes from a physical address.
     ///
     /// # Panics
-    /// When they do not lie in one segment.
+    /// When they do not are in one segment.
     pub fn at(&mut self, physical: u64, len: usize) -> &mut [u8] {
         let place = self.position(physical, len);
         let segment = &mut self.segments[place];
@@ -156,7 +157,7 @@ impl Memory {
     /// The same, to look at.
     ///
     /// # Panics
-    /// When they do not lie in one segment.
+    /// When they do not are in one segment.
     pub fn read(&self, physical: u64, len: usize) -> &[u8] {
         let segment = &self.segments[self.position(physical, len)];
         &segment.now[(physical - segment.start) as usize..][..len]

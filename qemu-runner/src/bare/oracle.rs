@@ -1,6 +1,8 @@
-//! What a verifier must say of damaged memory, computed here from the memory itself: every leaf and every zero tail that differs.
+//! What a verifier must say of damaged memory, computed from the memory itself: every leaf and every zero
+//! tail that differs.
 //!
-//! On entry: memory as the purgatory finds it, with a block that holds. On exit: the lines that name a difference, all of them.
+//! *On entry*: memory as the purgatory finds it, with a valid block.
+//! *On exit*: all lines that name a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! (4) Orders for the crash kernel, and all that they point to, as one file: the bootloader's ramdisk, or what is put where others are awaited.
+//! (4) Orders for the crash kernel and their data, as one file: the bootloader's ramdisk, or memory where
+//! a booted crash kernel awaits them.
 
 use std::ops::Range;
 
@@ -105,7 +106,7 @@ fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
     sealed
 }
 
-/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic where nobody has rewritten it.
+/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic if nothing has rewritten it.
 fn elfcorehdr(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Option<SealedSpan> {
     let span = told(image).block.elfcorehdr;
     let span = span.start.get()..span.start.get() + span.len.get();

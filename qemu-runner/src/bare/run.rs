@@ -1,4 +1,4 @@
-//! (5) A case is run: the image built, damaged, loaded and panicked, and the outcome judged.
+//! (5) Runs a case: builds, damages, loads and panics, then judges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ const DIMMS: u32 = 2;
 
 /// The file in a case's directory that holds its orders.
 const RAMDISK: &str = "ramdisk";
-/// What the purgatory says when it stops for ever.
+/// What the purgatory says when it stops forever.
 const HALTED: &str = "purgatory: halted";
 /// What the crash kernel says last.
 const PANICKED: &str = "panic on";
@@ -44,7 +44,7 @@ const PANICKED: &str = "panic on";
 pub enum Start {
     /// A crash kernel that awaits its orders, as another machine had booted it.
     Booted,
-    /// A disk of its own, which is left behind, so that the machine can be started again by hand.
+    /// A disk of its own, which stays, so that the machine can be started again by hand.
     Disk {
         /// The port of localhost on which gdb is awaited before the first instruction. Then nothing has to be over at any time.
         debugger: Option<u16>,
@@ -92,7 +92,7 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
             observed.harness.clone_from(&booted.said);
             let machine = machine_with(booted.disk.clone());
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
-            // By hand it cannot go on from there.
+            // By hand it cannot continue from there.
             write(&directory.join(SCRIPT), format!("cargo xtask qemu bare {}\n", case.name).as_bytes())?;
             if context.keep() {
                 write(&directory.join(RAMDISK), &orders)?;
@@ -115,7 +115,7 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
         }
     };
     watch(&mut vm, case, arrangement.machine_check.then_some(&memory), &mut observed, outcome)?;
-    // One that goes on is the machine that was described.
+    // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
         check(now.same_machine(facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
@@ -174,7 +174,7 @@ fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
     span.start.get()..span.start.get() + span.len.get()
 }
 
-/// A disk that boots the crash kernel with this ramdisk, in a directory that is made if need be.
+/// A disk that boots the crash kernel with this ramdisk, in a directory that is made if necessary.
 pub(super) fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<PathBuf, Error> {
     fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
     let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
@@ -201,7 +201,7 @@ pub(super) fn remove_big_files(context: &Context, directory: &Path, keep_disk: b
     Ok(())
 }
 
-/// Listens until the machine ends, or until it stands still as it says it will. Where the purgatory in `held` is to be held in a loop, a
+/// Listens until the machine ends, or until it hangs as it says it will. Where the purgatory in `held` is to be held in a loop, a
 /// machine check is injected then.
 fn watch(vm: &mut Vm, case: &Case, held: Option<&Memory>, observed: &mut Observed, outcome: &mut Outcome) -> Result<(), Error> {
     loop {

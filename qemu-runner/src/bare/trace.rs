@@ -1,7 +1,8 @@
-//! Which instructions of the purgatory were really executed, from QEMU's own log.
+//! Which instructions of the purgatory were executed, from QEMU's log.
 //!
-//! With one instruction per translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm` writes each instruction down when it is about to be executed
-//! for the first time, and `-dfilter` keeps the rest of the machine out. So the addresses in the log are the addresses that ran.
+//! With one instruction in each translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm` logs an
+//! instruction just before its first execution. `-dfilter` leaves out the rest of the machine. So the
+//! addresses in the log are the addresses that ran.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -36,7 +37,7 @@ crate::error::evidence!(Error);
 
 /// The addresses of the instructions that the log says were executed inside `purgatory`.
 pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
-    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those behind it stand on a line without a mnemonic.
+    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those after it stand on a line without a mnemonic.
     let is_byte = |word: &str| word.len() == 2 && u8::from_str_radix(word, 16).is_ok();
     let address = |line: &str| {
         let (address, rest) = line.strip_prefix("0x")?.split_once(':')?;

@@ -1,8 +1,11 @@
-//! What the purgatory must say: line by line what its end asks for, and in it what its case asks for; every difference, and no other.
+//! What the purgatory must say for its case, line by line.
 //!
-//! A case's words are the beginning of a line. In them `…` stands for anything, and braces for a number that only this image has:
-//! `{initrd+ffff}` is the physical address so many (hexadecimal) bytes behind a region's start, `{@name+2}` the same behind the
-//! start of the function of the purgatory with this in its mangled name, and `{#name+2}` its distance from the purgatory's start.
+//! A case's words are the beginning of a line. `…` matches anything. Braces give a number that only this
+//! image has:
+//!
+//! * `{initrd+ffff}`: the physical address so many (hexadecimal) bytes after a region's start,
+//! * `{@name+2}`: the same after the start of the purgatory's function with this in its mangled name,
+//! * `{#name+2}`: its distance from the purgatory's start.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +32,7 @@ pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(),
     let lines = console.iter().map(|line| line.text.trim_end()).filter(|line| !line.is_empty());
     let (said, strange): (Vec<_>, Vec<_>) = lines.map(|line| line.strip_prefix(PREFIX).ok_or(line)).partition(Result::is_ok);
     let said: Vec<&str> = said.into_iter().flatten().collect();
-    check(strange.is_empty(), "the console", "nobody but the purgatory", format_args!("{strange:?}"))?;
+    check(strange.is_empty(), "the console", "only lines of the purgatory", format_args!("{strange:?}"))?;
     if !speaks(case) {
         return check(said.is_empty(), "a console that must be silent", "nothing", said.join("; "));
     }

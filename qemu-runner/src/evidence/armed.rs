@@ -1,5 +1,7 @@
-//! The armed image as it lies in the guest's memory, read through the contract: what the loader says it did is not taken on
-//! trust, the block that the purgatory is going to read is.
+//! The armed image in the guest's memory.
+//!
+//! It is read through the handoff block, as the purgatory will read it. The loader's own account is not
+//! trusted.
 
 use std::ops::Range;
 
@@ -16,8 +18,8 @@ const CHUNK: usize = 16 << 20;
 /// Why there is no armed image that could be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// No block that is bound to where it lies.
-    #[error("no handoff block lies in the crash region {:#x}-{:#x}", region.start, region.end - 1)]
+    /// No block that is bound to where it is.
+    #[error("no handoff block is in the crash region {:#x}-{:#x}", region.start, region.end - 1)]
     NoBlock {
         /// Where it was looked for.
         region: Range<u64>,
@@ -103,7 +105,7 @@ impl ArmedImage {
     }
 }
 
-/// Whether a block says that it lies where it lies.
+/// Whether a block says that it is where it is.
 fn is_bound_around(block: &Block, address: u64) -> bool {
     let (start, len) = (block.purgatory.start.get(), block.purgatory.len.get());
     block.version.get() == VERSION && start <= address && address - start < len

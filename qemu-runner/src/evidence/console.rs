@@ -1,4 +1,4 @@
-//! What the purgatory says on the console, as types. Every line of it starts with [`PREFIX`].
+//! The purgatory's console lines as types. Each starts with [`PREFIX`].
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ pub enum Said {
     Verdict(Verdict),
     /// It is going to reset the machine, after so many milliseconds.
     Resetting(u32),
-    /// It has stopped for ever.
+    /// It has stopped forever.
     Halted,
     /// It boots the capture kernel although something is wrong.
     Booting,
@@ -33,9 +33,9 @@ pub enum Said {
     Remark(String),
 }
 
-/// A line of the purgatory that cannot be understood.
+/// A line of the purgatory that cannot be parsed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the purgatory said something that cannot be understood: {line:?}")]
+#[error("the purgatory printed a line that cannot be parsed: {line:?}")]
 pub struct Error {
     /// The line.
     pub line: String,

@@ -1,4 +1,5 @@
-//! ELF cores: the elfcorehdr that the loader or the kernel wrote, and /proc/vmcore, which the capture kernel makes of it.
+//! ELF cores: the elfcorehdr, written by the loader or the kernel, and /proc/vmcore, which the capture
+//! kernel makes of it.
 
 use std::ops::Range;
 
@@ -45,11 +46,11 @@ crate::error::evidence!(Error);
 /// A span of the crashed kernel's memory in a core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Where it lies in the file.
+    /// Where it is in the file.
     pub offset: u64,
     /// Where it lay in memory.
     pub physical: Range<u64>,
-    /// Whether it is the kernel's text, which is mapped a second time besides the memory that it lies in.
+    /// Whether it is the kernel's text, which is mapped a second time besides the memory that it is in.
     pub is_text: bool,
 }
 
@@ -109,12 +110,12 @@ impl ElfCore {
         self.first_load_offset() / PAGE * PAGE + self.load_bytes()
     }
 
-    /// Where in the file the first PT_LOAD lies: all before it is headers and notes.
+    /// Where in the file the first PT_LOAD is: all before it is headers and notes.
     pub fn first_load_offset(&self) -> u64 {
         self.loads.iter().map(|load| load.offset).min().unwrap_or(0)
     }
 
-    /// Where a physical address lies in the file.
+    /// Where a physical address is in the file.
     pub fn file_offset(&self, physical: u64) -> Result<u64, Error> {
         let load = self.loads.iter().find(|load| load.physical.contains(&physical)).ok_or(Error::NotDumped(physical))?;
         Ok(load.offset + (physical - load.physical.start))

@@ -1,5 +1,6 @@
-//! /proc/iomem: what memory the crashed kernel had. The judge reads it by itself, so that a mistake of the loader's does not
-//! excuse itself.
+//! /proc/iomem: which memory the crashed kernel had.
+//!
+//! This is not the loader's parser, so a mistake of the loader cannot hide itself.
 
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ const LOW_MIB: Range<u64> = 0..1 << 20;
 /// What stands in one /proc/iomem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Iomem {
-    /// Every range named "System RAM", with or without a driver behind it.
+    /// Every range named "System RAM", with or without a driver after it.
     pub system_ram: Vec<Range<u64>>,
     /// Every range named "Crash kernel".
     pub crash_kernel: Vec<Range<u64>>,

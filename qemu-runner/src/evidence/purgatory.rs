@@ -1,4 +1,4 @@
-//! The purgatory as `cargo xtask build` leaves it: where in its segment a function begins, so that one can be damaged from outside.
+//! Where in the purgatory's segment a function begins, so that one can be damaged from outside.
 
 use object::read::elf::{ElfFile64, ElfSymbol64};
 use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol, SymbolKind};

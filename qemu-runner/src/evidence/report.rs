@@ -1,4 +1,4 @@
-//! The report in the capture kernel's /proc/cmdline, read back.
+//! The purgatory's report, parsed from the capture kernel's /proc/cmdline.
 
 use handoff::report::{Elfcorehdr, PARAMETER, Report};
 use handoff::{EngineId, RegionKind, Verdict};
@@ -6,7 +6,7 @@ use handoff::{EngineId, RegionKind, Verdict};
 /// Why a command line has no report that can be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// The parameter is not there.
+    /// The parameter is absent.
     #[error("the capture kernel's command line has no{PARAMETER}: {command_line:?}")]
     Absent {
         /// The whole command line.

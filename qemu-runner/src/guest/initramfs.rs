@@ -1,5 +1,6 @@
-//! The two user spaces: a busybox, an init script of a dozen lines, and files, as newc archives. They are not compressed:
-//! emulated CPUs decompress slower than QEMU copies.
+//! The two user spaces as newc archives: busybox, a short init script, and files.
+//!
+//! They are not compressed: an emulated CPU decompresses slower than QEMU copies.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +17,7 @@ pub use crate::machine::agent::Role;
 /// Major and minor number of /dev/console (Documentation/admin-guide/devices.txt): without it init would have no standard output.
 const CONSOLE_DEVICE: (u32, u32) = (5, 1);
 
-/// init: mounts, then a shell on the second serial port, for ever. The line discipline is raw, because a cooked line ends at
+/// init: mounts, then a shell on the second serial port, forever. The line discipline is raw, because a cooked line ends at
 /// 4095 bytes (N_TTY_BUF_SIZE) and an echo would be taken for output. Descriptor 3 keeps the port open between shells: the last
 /// close would drop what has arrived. The shell reads its commands from a file, not from a terminal, so it prints no prompt.
 const INIT: &str = "#!/bin/busybox sh
@@ -119,65 +120,4 @@ impl Initramfs {
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(Error::file("read", path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cpio::newc::Reader;
-    use std::io::Read;
-
-    /// Name, mode and content of every entry, in order.
-    fn entries(archive: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
-        let mut rest = archive;
-        let mut found = Vec::new();
-        loop {
-            let mut reader = Reader::new(rest).unwrap();
-            if reader.entry().is_trailer() {
-                return found;
-            }
-            let mut content = Vec::new();
-            reader.read_to_end(&mut content).unwrap();
-            found.push((reader.entry().name().to_owned(), reader.entry().mode(), content));
-            rest = reader.finish().unwrap();
-        }
-    }
-
-    fn example() -> Vec<(String, u32, Vec<u8>)> {
-        let directory = tempfile::tempdir().unwrap();
-        let busybox = directory.path().join("busybox");
-        fs::write(&busybox, b"busy").unwrap();
-        let mut initramfs = Initramfs::new(Role::Capture, &busybox).unwrap();
-        initramfs.file("/usr/lib/x/libz.so", 0o644, b"odd");
-        entries(&initramfs.finish())
-    }
-
-    #[test]
-    fn archive_gives_back_what_went_in() {
-        let entries = example();
-        let content = |name: &str| entries.iter().find(|entry| entry.0 == name).map(|entry| entry.2.clone());
-        assert_eq!(content("bin/busybox").unwrap(), b"busy");
-        assert_eq!(content("usr/lib/x/libz.so").unwrap(), b"odd");
-        assert!(String::from_utf8(content("init").unwrap()).unwrap().contains("echo \"@capture $(uname -r)\""));
-    }
-
-    #[test]
-    fn directories_stand_before_their_files_once() {
-        let entries = example();
-        let position = |name: &str| entries.iter().position(|entry| entry.0 == name).unwrap();
-        assert!(position("usr") < position("usr/lib"));
-        assert!(position("usr/lib/x") < position("usr/lib/x/libz.so"));
-        for name in ["usr", "bin", "dev"] {
-            assert_eq!(entries.iter().filter(|entry| entry.0 == name).count(), 1, "{name}");
-        }
-    }
-
-    #[test]
-    fn programs_are_executable_and_the_console_is_a_device() {
-        let entries = example();
-        let mode = |name: &str| entries.iter().find(|entry| entry.0 == name).unwrap().1;
-        assert_eq!(mode("bin/busybox"), 0o100_755);
-        assert_eq!(mode("dev/console"), 0o020_600);
-        assert_eq!(mode("proc"), 0o040_755);
-    }
 }

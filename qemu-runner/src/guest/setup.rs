@@ -1,4 +1,4 @@
-//! What a scenario asks of its machine: what it is made of, and what is in both its user spaces.
+//! What a scenario asks for: its machine, and the contents of both user spaces.
 
 use crate::machine;
 
@@ -19,7 +19,7 @@ pub mod guest {
     pub const KERNEL: &str = "/boot/vmlinuz";
     /// Its initial RAM disk.
     pub const INITRD: &str = "/boot/capture.cpio";
-    /// A purgatory that somebody else has built.
+    /// A purgatory that another project has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
     /// The kernel's modules for virtio-mem, by names in the order in which they must be loaded.
     pub const DRIVERS: &str = "/lib/drivers";
@@ -62,7 +62,7 @@ pub struct Setup {
     pub packaging: Packaging,
     /// kexec-tools in the first kernel's user space.
     pub peer: bool,
-    /// Our purgatory in the place of kexec-tools' own.
+    /// Our purgatory in place of kexec-tools' own.
     pub peer_with_ours: bool,
     /// Whose purgatory is in the first kernel's user space, besides the one in the loader.
     pub purgatory: Option<&'static str>,

@@ -1,5 +1,5 @@
-//! A unified kernel image of the files that are in the guest anyway: the same sections that `ukify` writes, without the program that would start
-//! it under EFI, which kexec does not run.
+//! A unified kernel image with the sections that `ukify` writes. It lacks the EFI stub, which kexec does
+//! not run.
 
 use object::pe::{IMAGE_FILE_EXECUTABLE_IMAGE, IMAGE_FILE_MACHINE_AMD64, IMAGE_SCN_CNT_INITIALIZED_DATA, IMAGE_SCN_MEM_READ};
 use object::pe::{IMAGE_SIZEOF_SHORT_NAME, IMAGE_SUBSYSTEM_EFI_APPLICATION};

@@ -1,5 +1,7 @@
-//! The agent: a plain shell on the guest's second serial port, and how to talk to it. A command is sent with a marker behind
-//! it; what comes back before the marker is its output, the number after it its exit status.
+//! The agent: a plain shell on the guest's second serial port.
+//!
+//! The runner sends a command with a marker after it. What comes back before the marker is the output;
+//! the number after the marker is the exit status.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! A command line of QEMU as text.
+//! QEMU's command line as text, for a shell.
 
 use std::ffi::OsString;
 use std::fmt;

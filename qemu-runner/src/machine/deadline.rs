@@ -1,4 +1,4 @@
-//! One deadline for one run: every wait asks it how long it may take.
+//! One deadline for one run. Every wait asks it how long it may take.
 
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,12 @@ impl Deadline {
         Self { started: Instant::now(), limit }
     }
 
-    /// A deadline for who waits for a person: none that anybody lives to see.
+    /// A deadline for a run under a debugger: too late to matter.
     pub fn never() -> Self {
         Self::after(CENTURY)
     }
 
-    /// What is left, or `None` when nothing is. Never zero, which sockets take for "for ever".
+    /// The time left, or `None`. Never zero, which sockets read as "forever".
     pub fn left(self) -> Option<Duration> {
         self.limit.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero())
     }

@@ -1,4 +1,4 @@
-//! The process that QEMU is: killed when dropped, so that no failure leaves one behind.
+//! QEMU's process. Dropping it kills it, so no failure leaves a process.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,4 @@
-//! QMP: plugging, injecting, asking.
+//! QMP: plugging devices, injecting interrupts, asking for state.
 
 mod migration; // a machine written into a file, and read back
 
@@ -77,19 +77,19 @@ impl Monitor {
         self.add_device("pc-dimm", &format!("plugged-dimm{number}"), arguments)
     }
 
-    /// Begins to plug in the memory backend `dimm{number}` at a physical address, as `id`, and waits for nobody.
+    /// Begins to plug in the memory backend `dimm{number}` at a physical address, as `id`, and does not wait.
     pub fn begin_dimm(&mut self, id: &str, number: u32, address: u64) -> Result<(), Error> {
         let arguments = json!({ "memdev": format!("dimm{number}"), "addr": address });
         self.begin_device("pc-dimm", id, arguments)
     }
 
-    /// Begins to plug in the first CPU that is not there yet, as `id`, and waits for nobody.
+    /// Begins to plug in the first CPU that is absent yet, as `id`, and does not wait.
     pub fn begin_cpu(&mut self, id: &str) -> Result<(), Error> {
         let (driver, arguments) = self.free_cpu()?;
         self.begin_device(&driver, id, arguments)
     }
 
-    /// Asks the guest to give a device back, and waits for nobody.
+    /// Asks the guest to give a device back, and does not wait.
     pub fn begin_removal(&mut self, id: &str) -> Result<(), Error> {
         self.execute(qmp::device_del { id: id.to_owned() }).map(drop)
     }
@@ -101,7 +101,7 @@ impl Monitor {
         Ok(self.seen.iter().rev().find_map(|event| said_of(id, event)))
     }
 
-    /// Plugs in the first CPU that is not there yet and waits until the guest has taken it.
+    /// Plugs in the first CPU that is absent yet and waits until the guest has taken it.
     pub fn add_cpu(&mut self) -> Result<(), Error> {
         let (driver, arguments) = self.free_cpu()?;
         self.add_device(&driver, "plugged-cpu", arguments)
@@ -153,7 +153,7 @@ impl Monitor {
         crate::error::check_eq("QEMU's answer to a machine check", &said.trim(), &"")
     }
 
-    /// Whether every CPU stands in HLT.
+    /// Whether every CPU is halted.
     pub fn all_cpus_halted(&mut self) -> Result<bool, Error> {
         let registers = self.execute(qmp::human_monitor_command { cpu_index: None, command_line: "info registers -a".into() })?;
         let states: Vec<_> = registers.split_whitespace().filter(|word| word.starts_with("HLT=")).collect();

@@ -1,4 +1,4 @@
-//! The guest's physical memory, read and written from outside, through the file that QEMU shares with us.
+//! The guest's physical memory, read and written from outside through the file that QEMU maps.
 
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Where 64-bit addresses go on above the hole for PCI.
+/// Where 64-bit addresses continue above the hole for PCI.
 const ABOVE_4G: u64 = 1 << 32;
 /// From this much memory on, q35 ... (`pc_q35_init`, hw/i386/pc_q35.c).
 const Q35_SPLIT_FROM: u64 = 0xb000_0000;
@@ -81,7 +81,7 @@ impl Ram {
         self.write(physical, &[byte ^ 1 << bit])
     }
 
-    /// Every physical address in `range` at which `needle` lies, ascending.
+    /// Every physical address in `range` at which `needle` is, ascending.
     pub fn find(&self, range: &Range<u64>, needle: &[u8]) -> Result<Vec<u64>, Error> {
         let mut found = Vec::new();
         let mut start = range.start;
@@ -91,7 +91,7 @@ impl Ram {
             if start + bytes.len() as u64 == range.end {
                 break;
             }
-            // Chunks overlap, so that what lies across a boundary is found, once.
+            // Chunks overlap, so that what is across a boundary is found, once.
             start += (bytes.len() - (needle.len() - 1)) as u64;
         }
         Ok(found)
@@ -103,54 +103,5 @@ impl Ram {
             expected: "memory the machine had at boot".into(),
             found: "a hole".into(),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_machine_has_its_memory_in_one_piece() {
-        let layout = Layout::q35(1 << 30);
-        assert_eq!(layout.offset(0x3fff_ffff), Some(0x3fff_ffff));
-        assert_eq!(layout.offset(0x4000_0000), None);
-        assert_eq!(layout.offset(ABOVE_4G), None);
-    }
-
-    #[test]
-    fn big_machine_goes_on_above_four_gib() {
-        let layout = Layout::q35(6 << 30);
-        assert_eq!(layout.offset(0x7fff_ffff), Some(0x7fff_ffff));
-        assert_eq!(layout.offset(0x8000_0000), None);
-        assert_eq!(layout.offset(ABOVE_4G), Some(0x8000_0000));
-        assert_eq!(layout.offset(ABOVE_4G + (4 << 30) - 1), Some((6 << 30) - 1));
-        assert_eq!(layout.offset(ABOVE_4G + (4 << 30)), None);
-    }
-
-    #[test]
-    fn what_lies_across_two_chunks_is_found_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ram");
-        let len = 2 * CHUNK + 10;
-        std::fs::write(&path, vec![0; len]).unwrap();
-        let ram = Ram::open(&path, Layout::q35(len as u64)).unwrap();
-        let places = [0, CHUNK as u64 - 3, 2 * CHUNK as u64 - 100, len as u64 - 4];
-        places.iter().for_each(|at| ram.write(*at, b"here").unwrap());
-        assert_eq!(ram.find(&(0..len as u64), b"here").unwrap(), places);
-        assert_eq!(ram.find(&(1..len as u64 - 1), b"here").unwrap(), places[1..3]);
-    }
-
-    #[test]
-    fn flipped_bit_is_flipped_back_by_the_next() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ram");
-        std::fs::write(&path, [0x10; 16]).unwrap();
-        let ram = Ram::open(&path, Layout::q35(16)).unwrap();
-        ram.flip_bit(3, 7).unwrap();
-        assert_eq!(ram.read(2, 3).unwrap(), [0x10, 0x90, 0x10]);
-        ram.flip_bit(3, 7).unwrap();
-        assert_eq!(ram.read(3, 1).unwrap(), [0x10]);
-        assert!(ram.flip_bit(16, 0).is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! One running QEMU: its console, its agent, its monitor, under one deadline. Dropped, it is killed.
+//! One running QEMU: console, agent, monitor, and one deadline. Dropping it kills QEMU.
 //!
-//! Every wait is for something to arrive on a channel that threads feed from the two serial ports; none is for time to pass, but
-//! where QEMU has to be asked again and again ([`Vm::next_within`], and after a migration `monitor/migration.rs`).
+//! A wait ends when a line arrives on a channel; two threads feed it from the serial ports. Only two
+//! places poll, because QEMU offers no event: [`Vm::next_within`], and `monitor/migration.rs`.
 
 mod arrival; // what its serial ports bring, line by line
 
@@ -72,7 +72,7 @@ impl Vm {
         Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
     }
 
-    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It stands still until its monitor lets it go on.
+    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It hangs until its monitor lets it continue.
     pub fn resume(
         qemu: &Qemu,
         machine: &Machine,
@@ -222,12 +222,12 @@ impl Vm {
         Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() }
     }
 
-    /// Where its files lie.
+    /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where the console's log lies.
+    /// Where the console's log is.
     pub fn serial_log(&self) -> PathBuf {
         self.directory.join(SERIAL_LOG)
     }

@@ -1,8 +1,8 @@
-//! An object inside of something else: kexec-tools carry their purgatory as an array, the kernel includes it with `.incbin`
-//! (arch/x86/purgatory/kexec-purgatory.S). Neither has a symbol left that says where.
+//! Finds the purgatory inside its carrier, where no symbol names it.
 //!
-//! It is known by its header: ELF, 64 bits, ET_REL, x86-64, all sections within what follows, and a symbol called
-//! purgatory_start.
+//! kexec-tools carries it as an array, the kernel with `.incbin` (arch/x86/purgatory/kexec-purgatory.S).
+//! The object is recognized by its header (64-bit ELF, ET_REL, x86-64, all sections inside the bytes that
+//! follow) and by a symbol named purgatory_start.
 
 use std::ops::Range;
 
@@ -41,19 +41,19 @@ pub enum Error {
         at: usize,
         /// Bytes by its section headers.
         found: usize,
-        /// What stands behind it.
+        /// What follows it.
         said: Option<u64>,
     },
 }
 
-/// Where each purgatory lies in `bytes`: in a file, or in a machine's memory.
+/// Where each purgatory is in `bytes`: in a file, or in a machine's memory.
 pub fn all(bytes: &[u8]) -> Vec<Range<usize>> {
     let name = [&[0], ENTRY_SYMBOL.as_bytes(), &[0]].concat();
     let found = memmem::find_iter(bytes, &IDENT).filter_map(|at| Some(at..at + object_len(&bytes[at..])?));
     found.filter(|place| memmem::find(&bytes[place.clone()], &name).is_some()).collect()
 }
 
-/// Where the only one lies.
+/// Where the only one is.
 pub fn only(bytes: &[u8]) -> Result<Range<usize>, Error> {
     let mut all = all(bytes);
     match (all.pop(), all.len()) {
@@ -62,7 +62,7 @@ pub fn only(bytes: &[u8]) -> Result<Range<usize>, Error> {
     }
 }
 
-/// Puts `ours` in the place of the only purgatory in `bytes`, with zeroes behind it: whoever carries one goes by its headers, not
+/// Puts `ours` in place of the only purgatory in `bytes`, with zeroes after it: its carrier goes by its headers, not
 /// by where it ends.
 pub fn replace(bytes: &mut [u8], ours: &[u8]) -> Result<(), Error> {
     let place = only(bytes)?;

@@ -1,5 +1,7 @@
-//! A peer's purgatory was bound right, as far as that can be seen from outside: at two addresses, what differs is addresses and
-//! nothing else, and as many as its own relocations say; and the registers are in the order in which the loader writes them.
+//! Shows from outside that a peer's purgatory was bound correctly.
+//!
+//! It is bound at two addresses. The results may differ in addresses only, in as many as its relocations
+//! ask for. The registers must be in the order in which the loader writes them.
 
 use std::fmt;
 
@@ -40,11 +42,11 @@ pub enum Error {
         expected: usize,
     },
     /// Its registers are in another order than the loader writes them.
-    #[error("its label {register} is {found:?} words behind {ENTRY_REGS} instead of {expected}")]
+    #[error("its label {register} is {found:?} words after {ENTRY_REGS} instead of {expected}")]
     Register {
         /// Which.
         register: &'static str,
-        /// Where it is; none if it is not there.
+        /// Where it is; none if it is absent.
         found: Option<usize>,
         /// Where the loader writes it.
         expected: usize,

@@ -1,4 +1,4 @@
-//! After the panic: what the purgatory says, and either the capture kernel with its vmcore, or the end of the machine.
+//! After the panic: the purgatory's lines, then the capture kernel with its vmcore, or the machine's end.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use handoff::Verdict;
-use handoff::report::Report;
+use handoff::report::{Elfcorehdr, Report};
 use qapi::qmp::ShutdownCause;
 
 use crate::error::{Error, check, check_eq};
@@ -26,7 +26,7 @@ pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
 /// arch/x86/kernel/dumpstack.c).
 pub const OOPS: &str = "Oops: invalid opcode";
 
-/// How often to ask whether a CPU stands still.
+/// How often to ask whether a CPU hangs.
 const HALT_POLL: Duration = Duration::from_millis(50);
 /// `JMP` to itself (SDM vol. 2, "JMP - Jump", opcode EB with a displacement of -2).
 pub const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
@@ -85,7 +85,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
         Ok(Capture { crashed: self, report })
     }
 
-    /// Waits for the capture kernel's user space, whoever booted it.
+    /// Waits for the capture kernel's user space, no matter how it was booted.
     pub fn await_capture_kernel(&mut self) -> Result<(), Error> {
         let mut lines = Vec::new();
         let release = self.vm.await_greeting(Role::Capture, |line| lines.push(line.clone()))?;
@@ -106,17 +106,17 @@ impl<'s, 'c> Crashed<'s, 'c> {
         Ok(())
     }
 
-    /// Waits until every CPU stands in HLT. The purgatory's last line comes before the instruction and nothing after it, so QEMU
+    /// Waits until every CPU is halted. The purgatory's last line comes before the instruction and nothing after it, so QEMU
     /// has to be asked.
     pub fn await_halt(&mut self) -> Result<(), Error> {
         while !self.vm.monitor.all_cpus_halted()? {
-            match self.vm.next_within(HALT_POLL, "every CPU to stand in HLT")? {
+            match self.vm.next_within(HALT_POLL, "every CPU to halt")? {
                 Some(Arrival::Console(line)) => self.listen(&line)?,
                 Some(arrival) => self.no_greeting(&arrival)?,
                 None => {}
             }
         }
-        self.stage.outcome.now("every CPU stands in HLT");
+        self.stage.outcome.now("every CPU is halted");
         Ok(())
     }
 
@@ -126,10 +126,10 @@ impl<'s, 'c> Crashed<'s, 'c> {
         loop {
             let rip = self.vm.monitor.instruction_pointer()?;
             if code.contains(&rip) && self.vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF {
-                self.stage.outcome.now(format!("the CPU stands still, in a jump to itself at {rip:#x}"));
+                self.stage.outcome.now(format!("the CPU hangs, in a jump to itself at {rip:#x}"));
                 return Ok(());
             }
-            match self.vm.next_within(HALT_POLL, "the CPU to stand still")? {
+            match self.vm.next_within(HALT_POLL, "the CPU to hang")? {
                 Some(Arrival::Console(line)) => self.listen(&line)?,
                 Some(arrival) => self.no_greeting(&arrival)?,
                 None => {}
@@ -237,6 +237,13 @@ impl Capture<'_, '_> {
     /// Everything that must be true of every vmcore; returns its headers.
     pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
         self.crashed.check_vmcore()
+    }
+
+    /// The usual end: the purgatory has found nothing wrong, and the vmcore is complete; returns its headers.
+    pub fn expect_dump(&mut self) -> Result<ElfCore, Error> {
+        self.expect_verdict(Verdict::Ok)?;
+        check_eq("elfcorehdr in the report", &self.report.elfcorehdr.word(), &Elfcorehdr::Ok.word())?;
+        self.check_vmcore()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The end of the first kernel: a panic, or an oops that panics if the kernel is set so.
+//! The end of the first kernel: a panic, or an oops that becomes a panic.
 
 use super::first::{First, Victim, number};
 use crate::error::Error;

@@ -1,4 +1,4 @@
-//! The kernel that is going to crash: armed, plugged, damaged, panicked.
+//! The first kernel: armed, hot-plugged, damaged, panicked.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::stage::{BOOT_CPUS, Stage, guest};
 /// memory but its own: without `acpi_no_memhotplug` it finds the crashed kernel's DIMMs through ACPI, takes them for free
 /// memory and overwrites them (`acpi_memory_device_add`, drivers/acpi/acpi_memhotplug.c).
 pub const CAPTURE_APPEND: &str = "console=ttyS0 nr_cpus=1 reset_devices acpi_no_memhotplug";
-/// How long the purgatory shows a failure, in seconds; short, since nobody reads it in a test.
+/// How long the purgatory shows a failure, in seconds; short, since no user reads it in a test.
 pub const RESET_DELAY_S: u32 = 1;
 
 /// A page that user space of the crashed kernel has written.
@@ -45,7 +45,7 @@ pub struct Victim {
 /// What arming came to.
 #[derive(Clone, Debug)]
 pub struct Armed {
-    /// The image as it lies in memory.
+    /// The image as it is in memory.
     pub image: ArmedImage,
     /// The image as the loader tells it.
     pub loaded: Loaded,
@@ -131,7 +131,7 @@ impl<'s, 'c> First<'s, 'c> {
         number(line.rsplit(' ').next().unwrap_or_default())
     }
 
-    /// Whether a capture kernel is armed, which is noted, whoever armed it.
+    /// Whether a capture kernel is armed, which is noted, no matter which program armed it.
     pub fn crash_loaded(&mut self) -> Result<bool, Error> {
         let armed = self.vm.run_ok("cat /sys/kernel/kexec_crash_loaded")? == "1";
         self.stage.outcome.enter(if armed { Phase::Armed } else { Phase::Boot }, Instant::now());
@@ -158,13 +158,13 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
     }
 
-    /// The armed image as it lies in memory now.
+    /// The armed image as it is in memory now.
     pub fn image(&mut self) -> Result<ArmedImage, Error> {
         let region = self.crash_region()?;
         ArmedImage::find(&self.vm.ram, &region)
     }
 
-    /// The elfcorehdr as it lies in memory now.
+    /// The elfcorehdr as it is in memory now.
     pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
         let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
         Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)
@@ -271,22 +271,4 @@ fn arming(append: &str) -> String {
 /// A decimal number that the guest has printed.
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.trim().parse().map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_the_guest_are_read() {
-        assert_eq!(number::<u64>("917616\n").unwrap(), 917_616);
-        assert!(number::<u64>("none").is_err());
-    }
-
-    #[test]
-    fn load_command_is_one_shell_line() {
-        let words = shell_words::split(&load_command("a b", "--no-hotplug")).unwrap();
-        assert!(words.windows(2).any(|pair| pair == ["--append", "a b"]));
-        assert_eq!(words.last().unwrap(), "--no-hotplug");
-    }
 }

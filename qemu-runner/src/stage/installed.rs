@@ -1,7 +1,8 @@
-//! An installed Debian: a copy of its disk is given the `kexec` of the scenario, booted, and read when the machine is gone.
+//! An installed Debian on a copy of its disk.
 //!
-//! Nothing is mounted, so nothing here needs root: e2fsprogs' debugfs writes and reads the file system as a file. The machine reads the
-//! same file, so neither happens while it runs.
+//! The copy gets the scenario's `kexec`, boots, and is read after its machine has ended. debugfs (of
+//! e2fsprogs) reads and writes the file system as a file: nothing is mounted, so no root is needed. The
+//! machine uses the same file, so neither happens while it runs.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -19,7 +20,7 @@ use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 
 /// The disk's copy in a machine's directory.
 pub const DISK: &str = "disk";
-/// The directory in a machine's directory that takes what the capture service has saved.
+/// The folder for the files that the capture service has saved.
 pub const SAVED: &str = "saved";
 /// Memory of such a machine, in MiB. makedumpfile compresses most of what the kernel does not keep for itself, on one emulated CPU.
 const MEMORY_MIB: u64 = 512;
@@ -29,7 +30,7 @@ const CRASHKERNEL: &str = "192M";
 const REPAIRED: i32 = 1;
 /// What a dump in makedumpfile's own format begins with (`struct disk_dump_header`, diskdump_mod.h of makedumpfile).
 const SIGNATURE: &[u8] = b"KDUMP   ";
-/// Where in it the kernel's release is: behind the signature, a version of 4 bytes, `sysname` and `nodename` of `struct new_utsname`.
+/// Where in it the kernel's release is: after the signature, a version of 4 bytes, `sysname` and `nodename` of `struct new_utsname`.
 const RELEASE_AT: usize = SIGNATURE.len() + 4 + 2 * UTS_LEN;
 /// `__NEW_UTS_LEN` and a zero (include/uapi/linux/utsname.h).
 const UTS_LEN: usize = 65;
@@ -250,26 +251,4 @@ fn succeed(command: &mut Command, worst: i32) -> Result<(), Error> {
         status: output.status,
         output: String::from_utf8_lossy(&said).trim().to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failed_program_of_the_host_is_named_with_what_it_said() {
-        let error = succeed(Command::new("sh").args(["-c", "echo broken >&2; exit 2"]), REPAIRED).unwrap_err().to_string();
-        assert!(error.contains("broken") && error.contains("exit status: 2"), "{error}");
-        succeed(Command::new("sh").args(["-c", "exit 1"]), REPAIRED).unwrap();
-    }
-
-    #[test]
-    fn files_are_found_at_any_depth() {
-        let directory = tempfile::tempdir().unwrap();
-        let deep = directory.path().join("crash/202611250236");
-        fs::create_dir_all(&deep).unwrap();
-        fs::write(deep.join("dump.202611250236"), "").unwrap();
-        let files = files_below(directory.path()).unwrap();
-        assert_eq!(files.iter().map(|file| name(file)).collect::<Vec<_>>(), ["dump.202611250236"]);
-    }
 }

@@ -1,7 +1,7 @@
 //! What a scenario cannot do without: programs and firmware of this machine, and parts of the kernel.
 //!
-//! Debian's kernels have every part. A kernel that a developer brings may lack some. Its configuration tells beforehand, if
-//! it is known; the running kernel is asked as well.
+//! Debian's kernels have every part. A developer's kernel may lack some. Its configuration answers
+//! beforehand if it is known; the running kernel is asked as well.
 
 use crate::assets::kernel::{KernelUnderTest, Setting};
 use crate::context::Context;

@@ -1,4 +1,4 @@
-//! [3] Physical memory as the firmware describes it, and access to it.
+//! `[3]` Physical memory as the firmware describes it, and access to it.
 //!
 //! *On exit*: RAM is known, the memory that `orders::map` reserves is ours, there is a heap, and markers are planted.
 

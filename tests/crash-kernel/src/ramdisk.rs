@@ -1,4 +1,4 @@
-//! [7] The orders, from the ramdisk or from the place where others are awaited.
+//! `[7]` The orders, from the ramdisk or from the place where others are awaited.
 //!
 //! *On exit*: every field was checked. Only the steps can decide two things: whether there is a CPU to panic (`smp::run_on`), and
 //! whether stray writes damage our own memory (`steps.rs`).

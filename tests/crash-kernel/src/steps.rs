@@ -1,4 +1,4 @@
-//! [10] The steps between loading and the panic.
+//! `[10]` The steps between loading and the panic.
 
 use orders::{StepKind, map};
 

@@ -1,4 +1,4 @@
-//! [0] The story, step by step; each step is a file.
+//! `[0]` The story, step by step; each step is a file.
 
 use bootloader_api::config::{BootloaderConfig, Mapping};
 use bootloader_api::{BootInfo, entry_point};

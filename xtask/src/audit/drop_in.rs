@@ -1,8 +1,8 @@
-//! What must hold of an object that takes a host's purgatory's place, as its loaders will look at it.
+//! An object that replaces a host's purgatory, as the host's loaders will read it.
 //!
-//! On exit: every way in which it breaks the host's contract, as a sentence. The rules are the kernel's (kernel/kexec_file.c,
-//! `kexec_load_purgatory` and what it calls; arch/x86/kernel/machine_kexec_64.c) and kexec-tools' (kexec/kexec-elf-rel.c), old
-//! versions included.
+//! * On exit: a sentence for every violation of the host's contract. The rules are the kernel's
+//!   (`kexec_load_purgatory` in kernel/kexec_file.c; arch/x86/kernel/machine_kexec_64.c) and
+//!   kexec-tools' (kexec/kexec-elf-rel.c), of old versions too.
 
 use anyhow::Result;
 use loader::purgatory::foreign::STACK_END;
@@ -20,7 +20,7 @@ use super::image::{ELF_MAGIC, Image};
 use crate::build::drop_in::{DropIn, ENTRY};
 
 const LE: LittleEndian = LittleEndian;
-/// Where kernels put purgatories: below 4 GiB, and above.
+/// Addresses at which kernels place purgatories: below 4 GiB, and above.
 const ADDRESSES: [u64; 2] = [0x1000_0000, 0x7f_4321_f000];
 
 /// Every violation.
@@ -38,21 +38,23 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     for section in sections.iter() {
         let name = String::from_utf8_lossy(sections.section_name(LE, section)?);
         if [SHT_REL, SHT_RELA, SHT_RELR].contains(&section.sh_type(LE)) {
-            faults.push(format!("section {name} holds relocations; everything was to be resolved"));
+            faults.push(format!("section {name} has relocations; the linker must resolve everything"));
         }
         if !section.sh_flags(LE).contains(SHF_ALLOC) {
             continue;
         }
-        // The kernel rounds up to it: rounded up to a multiple of 0, everything before it is forgotten.
+        // The kernel rounds up to a multiple of it. A multiple of 0 would overwrite earlier sections.
         if !section.sh_addralign(LE).is_power_of_two() {
             faults.push(format!("section {name} is aligned to {}", section.sh_addralign(LE)));
         }
         if section.sh_addr(LE) != 0 {
-            faults
-                .push(format!("section {name} has the address {:#x}, by which old kernels would enter it", section.sh_addr(LE)));
+            faults.push(format!(
+                "section {name} has the address {:#x}, which old kernels would use as its entry point",
+                section.sh_addr(LE)
+            ));
         }
         if section.data(LE, object)?.starts_with(ELF_MAGIC) {
-            faults.push(format!("section {name} starts with ELF's magic: the kernel would take it for the elfcorehdr"));
+            faults.push(format!("section {name} starts with ELF's magic: the kernel would treat it as the elfcorehdr"));
         }
     }
     let code = sections.iter().filter(|section| section.sh_flags(LE).contains(SHF_EXECINSTR)).count();
@@ -63,8 +65,9 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// What a loader makes of the object, wherever it puts it, is what the linker has made: `linked` knows where. The loader here is
-/// ours, which lays objects out as the kernel does, and is shown on the kernel's and kexec-tools' own.
+/// Differences between the object as a loader places it and the `linked` program, at any address. The
+/// loader here is ours. It lays objects out as the kernel does, as tests on the kernel's and kexec-tools'
+/// own purgatories show.
 pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) -> Result<Vec<String>> {
     let program = Relocatable::parse(file)?;
     let mut faults = Vec::new();
@@ -78,14 +81,14 @@ pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) ->
     for name in drop_in.symbols() {
         let (found, expected) = (bound.address_of(name)? - address, linked.address_of(name));
         if expected != Some(found) {
-            faults.push(format!("symbol {name} would be at {found:#x}, but what refers to it was linked for {expected:#x?}"));
+            faults.push(format!("symbol {name} would be at {found:#x}, but it was linked at {expected:#x?}"));
         }
     }
     for (name, size) in drop_in.written() {
         bound.set(name, &vec![0xa5; size as usize])?;
     }
     let (changed, written) = (one.iter().zip(bound.bytes()).filter(|(a, b)| a != b).count() as u64, drop_in.written());
-    // What was in a symbol before may have been that byte already: in none is it.
+    // No symbol has this byte before.
     let expected: u64 = written.map(|(_, size)| size).sum();
     if changed != expected {
         faults.push(format!("{changed} bytes change when the host's loader writes its {expected}"));
@@ -102,17 +105,17 @@ fn symbol_faults(
     let mut faults = Vec::new();
     let table = sections.symbols(LE, object, SHT_SYMTAB)?;
     let mut global = Vec::new();
-    // `ld -r` gives each section a symbol without a name.
+    // `ld -r` adds a symbol without a name for each section.
     let named = |symbol: &Sym64<LittleEndian>| symbol.st_type() != STT_SECTION;
     for (index, symbol) in table.enumerate().filter(|(index, symbol)| *index != SymbolIndex(0) && named(symbol)) {
         let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
-        // SHN_UNDEF, and what is not a section: SHN_ABS, SHN_COMMON.
+        // SHN_UNDEF, SHN_ABS and SHN_COMMON are no sections.
         if symbol.st_shndx(LE).0 == 0 || symbol.st_shndx(LE).0 >= SHN_LORESERVE {
             faults.push(format!("symbol {name} is in no section"));
         } else if symbol.st_bind() != STB_GLOBAL {
             faults.push(format!("symbol {name} is not global"));
         } else if global.iter().any(|(_, other): &(_, String)| *other == name) {
-            faults.push(format!("symbol {name} is there twice, of which index {} is not looked at", index.0));
+            faults.push(format!("symbol {name} exists twice; loaders do not read index {}", index.0));
         } else {
             global.push((symbol, name));
         }

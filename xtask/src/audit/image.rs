@@ -1,6 +1,7 @@
-//! What is loaded, and where.
+//! What the loader puts into memory, and where.
 //!
-//! On exit: every way in which sections, segments, relocations and symbols break the contract with the loader, as a sentence.
+//! * On exit: a sentence for every way in which sections, segments, relocations and symbols break the
+//!   contract with the loader.
 
 use std::ops::Range;
 
@@ -12,16 +13,17 @@ use object::{Endianness, SymbolIndex};
 
 use super::stack::Room;
 
-/// Most bytes the purgatory may occupy without the leaf table: what a user pays in crash memory before the first byte is verified.
+/// The purgatory's limit in memory, without the leaf table. It is a user's fixed cost of crash memory.
 pub const MAX_LOADED: u64 = 40 << 10;
-/// Most bytes of the file that ships.
+/// The limit of the file that ships.
 pub const MAX_FILE: u64 = 32 << 10;
 
-/// ELF's magic: the kernel takes the last segment that starts with it for the elfcorehdr (crash_handle_hotplug_event,
-/// kernel/crash_core.c).
+/// ELF's magic. The kernel treats the last segment that starts with it as the elfcorehdr
+/// (crash_handle_hotplug_event, kernel/crash_core.c).
 pub const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// Section of both stacks, and the symbols at their ends, as the linker script names them: exceptions' first, then the story's.
+/// The section of both stacks, and the symbols at their ends, from the linker script: the exceptions',
+/// then the main one.
 const STACKS: (&str, &str, &str) = (".stacks", "__trap_stack_top", "__stack_top");
 
 /// A section that occupies memory.
@@ -37,22 +39,22 @@ pub struct Section<'data> {
     pub executable: bool,
     /// Whether it is writable.
     pub writable: bool,
-    /// Its bytes; empty where it has none in the file.
+    /// Its bytes in the file, or none.
     pub bytes: &'data [u8],
 }
 
-/// A name and where it points.
+/// A name and its address.
 #[derive(Clone, Debug)]
 pub struct Symbol {
-    /// As in the file: mangled.
+    /// Mangled, as in the file.
     pub name: String,
     /// Its address.
     pub address: u64,
 }
 
-/// What is executed, and what its parts are called.
+/// The executable code, and the names of its functions.
 pub struct Code<'data> {
-    /// Where the kernel jumps to.
+    /// The address that the kernel jumps to.
     pub entry: u64,
     /// Sections that occupy memory, by address.
     pub sections: Vec<Section<'data>>,
@@ -60,22 +62,22 @@ pub struct Code<'data> {
     pub symbols: Vec<Symbol>,
 }
 
-/// The parts of an ELF file that matter here.
+/// The parts of an ELF file that the audit reads.
 pub struct Image<'data> {
     endian: Endianness,
     data: &'data [u8],
     segments: &'data [ProgramHeader64<Endianness>],
-    /// What is executed.
+    /// The executable code.
     pub code: Code<'data>,
-    /// Names of everything that is not code.
+    /// Symbols outside code.
     marks: Vec<Symbol>,
     undefined: Vec<String>,
-    /// What holds relocations, and how many.
+    /// Sections with relocations, and how many each has.
     relocations: Vec<(String, u64)>,
 }
 
 impl<'data> Image<'data> {
-    /// Takes an ELF file apart.
+    /// Parses an ELF file.
     pub fn parse(data: &'data [u8]) -> Result<Self> {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;
@@ -127,12 +129,12 @@ impl<'data> Image<'data> {
         self.code.sections.iter().map(|s| (s.name.as_str(), s.size))
     }
 
-    /// Where a name points, whatever it is of.
+    /// The address of a symbol, in code or not.
     pub fn address_of(&self, name: &str) -> Option<u64> {
         self.code.symbols.iter().chain(&self.marks).find(|symbol| symbol.name == name).map(|symbol| symbol.address)
     }
 
-    /// How many bytes each stack has, if the stacks can be found.
+    /// The size of each stack, if the stacks can be found.
     pub fn stacks(&self) -> Option<Room> {
         let (section, trap, story) = STACKS;
         let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
@@ -140,18 +142,20 @@ impl<'data> Image<'data> {
         Some(Room { trap: mark(trap)?.checked_sub(bottom)?, story: mark(story)?.checked_sub(mark(trap)?)? })
     }
 
-    /// Where the story's stack lies, if it can be found.
+    /// The addresses of the main stack, if it can be found.
     pub fn storys_stack(&self) -> Option<Range<u64>> {
         let (_, trap, story) = STACKS;
         let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
         Some(mark(trap)?..mark(story)?)
     }
 
-    /// What nobody would resolve.
+    /// Violations: relocations and undefined symbols, which no loader resolves.
     pub fn unresolved(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, count) in &self.relocations {
-            faults.push(format!("{name} has {count} relocations, which nobody applies; find out what stores an address in data"));
+            faults.push(format!(
+                "{name} has {count} relocations, which no loader applies; find the code that stores an address in data"
+            ));
         }
         for name in &self.undefined {
             faults.push(format!("symbol {name} is undefined"));
@@ -172,11 +176,12 @@ impl<'data> Image<'data> {
             )),
             Some(_) => {}
         }
-        // Read-only sections are a region, the block is sealed, bss is zeroed by the loader; anything else nobody would verify.
+        // Read-only sections are hashed, the block is sealed, and the loader zeroes bss. Other data would
+        // not be verified.
         let holds_data =
             |s: &&Section<'_>| s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic";
         for section in self.code.sections.iter().filter(holds_data) {
-            faults.push(format!("{} holds {} bytes of initialised data, neither hashed nor sealed", section.name, section.size));
+            faults.push(format!("{} holds {} bytes of initialized data, neither hashed nor sealed", section.name, section.size));
         }
         let size = self.loaded_size();
         if size > MAX_LOADED {
@@ -193,7 +198,7 @@ impl<'data> Image<'data> {
         let mut faults = Vec::new();
         let loads: Vec<_> = self.loads().collect();
         let [text, data] = loads[..] else {
-            return vec![format!("there are {} PT_LOADs, there must be two: text, and what is written", loads.len())];
+            return vec![format!("there are {} PT_LOADs; there must be two: text, and data", loads.len())];
         };
         let flags = [text.p_flags(self.endian), data.p_flags(self.endian)];
         if flags != [elf::PF_R | elf::PF_X, elf::PF_R | elf::PF_W] {
@@ -203,7 +208,7 @@ impl<'data> Image<'data> {
             faults.push(format!("the first segment is at {:#x}, it must be at 0", text.p_vaddr(self.endian)));
         }
         if text.data(self.endian, self.data).is_ok_and(|bytes| bytes.starts_with(ELF_MAGIC)) {
-            faults.push("the first segment starts with ELF's magic: the kernel would take it for the elfcorehdr".into());
+            faults.push("the first segment starts with ELF's magic: the kernel would treat it as the elfcorehdr".into());
         }
         faults
     }

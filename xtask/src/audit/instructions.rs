@@ -1,20 +1,22 @@
-//! What the CPU will be asked to do.
+//! Which instructions the CPU will execute, and in which functions.
 //!
-//! On entry: the program, with names for its functions.
-//! On exit: every instruction that is in a place where it must not be, as a sentence.
+//! * On entry: the program, with names for its functions.
+//! * On exit: a sentence for every instruction in a forbidden place.
 
 use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
 use super::image::{Code as Program, Section, Symbol};
 
-/// Code that runs before SSE is on, or interrupts code that uses it: entry.S, leave.S and trap.S, as the linker script collects
-/// them.
+/// Code that runs before SSE is on, or that interrupts code with SSE: entry.S, leave.S and trap.S. The
+/// linker script collects them.
 const INTEGER_SECTION: &str = ".text.integer";
 
-/// Instructions that a confidential guest cannot execute once its #VC or #VE handler is gone, and the functions that may contain
-/// them. They are few enough to check by eye that each, or its caller, first asks the block's permissions, or in a drop-in the
-/// host's options. Names are demangled paths. Inlining would move the code into callers, so these functions carry
-/// `#[inline(never)]`.
+/// Instructions that a confidential guest cannot execute without its #VC or #VE handler, and the
+/// functions that may contain them. The functions are few, so a reader can check that each, or its
+/// caller, first reads the block's permissions or a drop-in's settings.
+///
+/// Names are demangled paths. Inlining would move the code into callers,
+/// so the functions have `#[inline(never)]`.
 const GUARDED: [Guarded; 6] = [
     Guarded {
         what: "CPUID",
@@ -41,7 +43,8 @@ const GUARDED: [Guarded; 6] = [
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdmsr | Mnemonic::Wrmsr),
         functions: &["purgatory::arch::x86_64::banks::rdmsr"],
     },
-    // No permission: it faults only where a hypervisor wants it to. Then that must end as a verdict, so entry.S has it nowhere.
+    // It needs no permission, because it faults only if a hypervisor wants that. The fault must end as a
+    // verdict, so entry.S must not execute it.
     Guarded {
         what: "RDTSC",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdtsc | Mnemonic::Rdtscp),
@@ -70,9 +73,7 @@ struct Guarded {
 pub fn faults(program: &Program<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     match program.sections.iter().find(|s| s.name == INTEGER_SECTION) {
-        None => {
-            faults.push(format!("there is no section {INTEGER_SECTION}: what runs before SSE is on cannot be told from the rest"))
-        }
+        None => faults.push(format!("there is no section {INTEGER_SECTION}: code that runs before SSE is on cannot be found")),
         Some(section) => {
             faults.extend(integer_faults(program, section));
             faults.extend(entry_faults(program, section));
@@ -81,7 +82,7 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
     for section in program.sections.iter().filter(|s| s.executable) {
         for instruction in decode(section) {
             if instruction.code() == Code::INVALID {
-                faults.push(format!("{} is no instruction", place(program, &instruction)));
+                faults.push(format!("{} is an invalid instruction", place(program, &instruction)));
             }
             let guarded = GUARDED.iter().find(|guarded| (guarded.is)(&instruction));
             let name = function(program, instruction.ip());
@@ -97,7 +98,7 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
     faults
 }
 
-/// No instruction of the integer section may name a register whose contents belong to interrupted code.
+/// Instructions of the integer section that use a register of interrupted code.
 fn integer_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     let mut factory = InstructionInfoFactory::new();
     let mut faults = Vec::new();
@@ -114,7 +115,7 @@ fn integer_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     faults
 }
 
-/// From the entry point up to the write to CR4 that switches SSE on, no instruction needs SSE, and none leaves the integer
+/// Instructions between the entry point and the write to CR4 that need SSE, or that leave the integer
 /// section.
 fn entry_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     let within = section.address..section.address + section.size;
@@ -147,7 +148,7 @@ fn needs_sse(feature: &CpuidFeature) -> bool {
     ["SSE", "AVX", "MMX", "FPU", "FXSR", "SHA", "AES", "XSAVE"].iter().any(|family| name.starts_with(family))
 }
 
-/// Every instruction of a section, one after the other.
+/// Every instruction of a section in order.
 pub fn decode<'a>(section: &'a Section<'_>) -> impl Iterator<Item = Instruction> + 'a {
     Decoder::with_ip(64, section.bytes, section.address, DecoderOptions::NONE).into_iter()
 }
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_vector_register_in_integer_code_is_found() {
-        // pxor %xmm0, %xmm0, after SSE is on, but where a trap may have interrupted somebody who uses it.
+        // pxor %xmm0, %xmm0: after SSE is on, but perhaps in a trap that interrupted code with SSE.
         let code = [SSE_ON, b"\x66\x0f\xef\xc0"].concat();
         let found = faults(&program(&code, b""));
         assert!(found.len() == 1 && found[0].contains("XMM0"), "{found:?}");
@@ -227,8 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_instruction_are_found() {
+    fn invalid_instructions_are_found() {
         // 0x06 was PUSH ES.
-        assert!(faults(&program(SSE_ON, b"\x06"))[0].contains("is no instruction"));
+        assert!(faults(&program(SSE_ON, b"\x06"))[0].contains("is an invalid instruction"));
     }
 }

@@ -1,7 +1,9 @@
-//! What a kernel tree's own rules make of Linux's drop-in, when it is put in the place of the tree's objects (docs/linux-purgatory.md).
+//! Linux's drop-in, linked by a kernel tree's rules in place of the tree's own objects
+//! (docs/linux-purgatory.md).
 //!
-//! On entry: the object. On exit: `purgatory.ro` and `purgatory.chk` as arch/x86/purgatory/Makefile has them linked; the first audited like the object
-//! itself, the second only linked, which is all that it is for.
+//! * On entry: the object.
+//! * On exit: `purgatory.ro` and `purgatory.chk`, linked as in arch/x86/purgatory/Makefile. The first is
+//!   audited like the object. The second only proves that it links, as in the kernel.
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +16,13 @@ use crate::build::drop_in::DropIn;
 use crate::command;
 use crate::repository::Repository;
 
-/// Where both are put, relative to the repository's root.
+/// The directory of both, relative to the repository's root.
 const DIRECTORY: &str = "target/drop-in/kernel-tree";
 
-/// Links both, and returns every violation; or says why it cannot be done.
+/// Links both and returns every violation. Without `ld`, prints that it skips this.
 pub fn faults(sh: &Shell, repo: &Repository, drop_in: &DropIn) -> Result<Vec<String>> {
-    if cmd!(sh, "ld --version").quiet().ignore_stdout().ignore_stderr().run().is_err() {
-        println!("kernel tree: skipped: there is no ld");
+    if !command::is_installed(sh, "ld") {
+        println!("kernel tree: skipped: ld is not installed");
         return Ok(Vec::new());
     }
     let directory = repo.root.join(DIRECTORY);

@@ -1,27 +1,27 @@
-//! The same source makes the same files, whatever directory it lies in.
+//! Two builds of the same source, in different directories, make the same files.
 //!
-//! On entry: what was built in this directory. On exit: a copy of the source under `target/reproducible/`, built there, and its
-//! files compared with these, byte by byte. The compiler and the core library are the same machine's; that others' are the same
-//! is what `rust-toolchain.toml` is for.
+//! * On entry: the files built here.
+//! * On exit: a copy of the source below `target/reproducible/` is built, and its files equal these, byte
+//!   by byte. Both builds use this machine's compiler and core library. rust-toolchain.toml pins those of
+//!   other machines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::build;
 use crate::build::drop_in::DROP_INS;
 use crate::build::manifest;
+use crate::command;
 use crate::package;
 use crate::repository::Repository;
 
-/// Where the copy lies, relative to the repository's root: deeper, so that every path in it is another, and longer.
+/// The copy, relative to the repository's root. Every path in it differs, and is longer.
 const COPY: &str = "target/reproducible/the-same-source-in-another-directory";
-/// What is not source.
-const NOT_SOURCE: [&str; 2] = ["target", ".git"];
 
-/// What is built twice.
+/// The files to build twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum What {
     /// The purgatory and the drop-ins: half a minute
@@ -30,10 +30,10 @@ pub enum What {
     All,
 }
 
-/// Builds the copy and compares; returns what was found the same.
+/// Builds the copy and compares. Returns a line about the result.
 pub fn prove(sh: &Shell, repo: &Repository, what: What) -> Result<String> {
     let copy = Repository { root: repo.root.join(COPY) };
-    copy_source(&repo.root, &copy.root)?;
+    copy_source(sh, &repo.root, &copy.root)?;
     {
         let _there = sh.push_dir(&copy.root);
         match what {
@@ -47,19 +47,19 @@ pub fn prove(sh: &Shell, repo: &Repository, what: What) -> Result<String> {
             [repo.purgatory_elf()].into_iter().chain(objects).collect()
         }
         What::All => {
-            // `build` alone leaves none, since what an older one was made of may have changed.
+            // `build` has removed older packages.
             package::build(sh, repo)?;
-            manifest::handed_out(repo)?
+            manifest::shipped(repo)?
         }
     };
     for file in &files {
-        let name = file.strip_prefix(repo.dist()).context("everything that is handed out lies in one directory")?;
+        let name = file.strip_prefix(repo.dist()).context("a file outside target/dist is shipped")?;
         same(file, &copy.dist().join(name))?;
     }
-    Ok(format!("reproducible: {} files are the same, byte for byte, when they are built in another directory", files.len()))
+    Ok(format!("reproducible: {} files are the same, byte for byte, when built in another directory", files.len()))
 }
 
-/// Fails and says where, if two files differ.
+/// Fails with the offset of the first difference, if two files differ.
 fn same(one: &Path, other: &Path) -> Result<()> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let (first, second) = (read(one)?, read(other)?);
@@ -68,7 +68,7 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     }
     let at = first.iter().zip(&second).take_while(|(one, other)| one == other).count();
     bail!(
-        "{} ({} bytes) and {} ({} bytes), built of the same source, differ from {at:#x} on: compare them with `cmp -l`",
+        "{} ({} bytes) and {} ({} bytes), built from the same source, differ from {at:#x} on; compare them with `cmp -l`",
         one.display(),
         first.len(),
         other.display(),
@@ -76,45 +76,17 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     )
 }
 
-/// Brings the copy up to date. What was built there before may stay: cargo goes by the times of the files, which are new.
-fn copy_source(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    remove_source(to)?;
-    copy(from, to)
-}
-
-/// Removes what was source once, so that nothing that is gone is built.
-fn remove_source(directory: &Path) -> Result<()> {
-    for entry in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
-        let entry = entry?;
-        if is_source(&entry) {
-            let path = entry.path();
-            let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.with_context(|| format!("cannot remove {}", path.display()))?;
-        }
+/// Makes `to` a copy of the source, committed or not. Its `target` directory stays: cargo compares the
+/// times of files, and those of the copy are new.
+fn copy_source(sh: &Shell, from: &Path, to: &Path) -> Result<()> {
+    sh.create_dir(to)?;
+    for old in sh.read_dir(to)?.into_iter().filter(|path| !path.ends_with("target")) {
+        sh.remove_path(old)?;
     }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        let failed = || format!("cannot copy {} to {}", entry.path().display(), target.display());
-        if entry.file_type()?.is_dir() {
-            if is_source(&entry) {
-                fs::create_dir_all(&target).with_context(failed)?;
-                copy(&entry.path(), &target)?;
-            }
-        } else if is_source(&entry) {
-            fs::copy(entry.path(), &target).with_context(failed)?;
-        }
-    }
-    Ok(())
-}
-
-fn is_source(entry: &fs::DirEntry) -> bool {
-    NOT_SOURCE.iter().all(|name| entry.file_name() != *name)
+    let archive = sh.create_temp_dir()?;
+    let archive = archive.path().join("source.tar");
+    command::read(cmd!(sh, "tar --create --file {archive} --exclude=target --exclude=.git --directory {from} ."))?;
+    command::read(cmd!(sh, "tar --extract --touch --file {archive} --directory {to}")).map(drop)
 }
 
 #[cfg(test)]
@@ -122,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_differ_are_told_with_where() {
+    fn a_difference_is_reported_with_its_offset() {
         let directory = Shell::new().unwrap().create_temp_dir().unwrap();
         let [one, other] = ["one", "other"].map(|name| directory.path().join(name));
         fs::write(&one, "abcdef").unwrap();
@@ -135,8 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn copy_has_the_source_and_nothing_that_is_gone() {
-        let directory = Shell::new().unwrap().create_temp_dir().unwrap();
+    fn the_copy_has_the_source_and_no_deleted_file() {
+        let sh = Shell::new().unwrap();
+        let directory = sh.create_temp_dir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         for path in ["src/a/b.rs", "target/x", ".git/x", "deep/target/x"] {
             fs::create_dir_all(from.join(path).parent().unwrap()).unwrap();
@@ -146,7 +119,7 @@ mod tests {
             fs::create_dir_all(to.join(path).parent().unwrap()).unwrap();
             fs::write(to.join(path), path).unwrap();
         }
-        copy_source(&from, &to).unwrap();
+        copy_source(&sh, &from, &to).unwrap();
         let there = |path: &str| to.join(path).exists();
         assert!(there("src/a/b.rs") && there("target/kept"));
         assert!(!there("src/gone.rs") && !there("target/x") && !there(".git") && !there("deep/target"));

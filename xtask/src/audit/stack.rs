@@ -1,9 +1,12 @@
 //! How deep the two stacks can get.
 //!
-//! On entry: the program, with names for its functions, and how much room each stack has.
-//! On exit: the deepest chain of calls on each stack, in bytes; and as a sentence whatever makes a depth too large or unknowable:
-//! recursion, a call through a register, a stack pointer from elsewhere. Each function's frame is found by following its
-//! instructions, so a claim holds for what is executed, not for what was written.
+//! * On entry: the program, with names for its functions, and the size of each stack.
+//! * On exit: the depth of the deepest call chain on each stack, in bytes; and a sentence for everything
+//!   that makes a depth too large or unknown: recursion, a call through a register, a stack pointer
+//!   from elsewhere.
+//!
+//! A function's frame is found by following its instructions, so a result holds for the executed code,
+//! not for the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,49 +16,50 @@ use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAcc
 use super::image::Code as Program;
 use super::instructions::{decode, function, place};
 
-/// What switches to the exceptions' stack, in trap.S.
+/// The function in trap.S that runs on the exceptions' stack.
 const TRAP: &str = "trap";
-/// Where a jump to an address in a register or in memory is meant: leave.S and enter.S go to the next kernel and do not come back.
+/// Functions that may jump to an address in a register or in memory: leave.S and enter.S jump to the
+/// next kernel.
 const LEAVES: [&str; 2] = ["leave", "enter"];
-/// What an exception leaves on its own stack before trap.S has it: five words from an aligned top, and what [`PUSHED`] counts.
+/// Bytes that the CPU pushes on an exception, onto an aligned stack. [`PUSHED`] is added.
 const EXCEPTION: u64 = 5 * WORD;
-/// What the stubs in trap.S leave on it before [`TRAP`]: an error code, which may be the CPU's, and the vector.
+/// Bytes pushed before [`TRAP`]: an error code, by the CPU or by a stub in trap.S, and the vector.
 const PUSHED: u64 = 2 * WORD;
-/// What an NMI leaves on the stack that it interrupts: five words, at an address rounded down to 16 (SDM vol. 3A, "Stack switching in
-/// IA-32e mode"). The next one waits for its IRETQ.
+/// Bytes that an NMI pushes onto the stack that it interrupts: five words at an address rounded down to
+/// 16 (SDM vol. 3A, "Stack switching in IA-32e mode"). The next NMI waits for its IRETQ.
 const NMI: u64 = 5 * WORD + WORD;
-/// Bytes that a push takes.
+/// Bytes of a push.
 const WORD: u64 = 8;
-/// More than this in one function is growth without an end.
+/// A frame above this limit grows without bound.
 const ABSURD: u64 = 1 << 20;
 
-/// How many bytes each stack has.
+/// The size of each stack in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// For everything from the entry point on.
+    /// Used from the entry point on.
     pub story: u64,
-    /// For what follows an exception.
+    /// Used after an exception.
     pub trap: u64,
 }
 
-/// The deepest that a stack gets.
+/// The greatest depth of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depth {
     /// Which stack.
     pub stack: &'static str,
-    /// Bytes in use at worst.
+    /// Bytes in use at most.
     pub bytes: u64,
-    /// Bytes that there are.
+    /// Bytes of the stack.
     pub room: u64,
 }
 
-/// The most that the debug registers can watch at the end of the story's stack: four times eight bytes (SDM vol. 3B, "Debug address
-/// registers").
+/// The bytes at the end of the main stack that the debug registers watch: four times eight (SDM vol. 3B,
+/// "Debug address registers").
 const GUARD: u64 = 4 * 8;
-/// A page: what TCG looks at twice on every access, if a watchpoint is in it.
+/// A page. If it has a watchpoint, TCG checks every access to it twice.
 const PAGE: u64 = 4096;
 
-/// A violation, if the deepest frame of the story's stack, which lies in `stack`, is in the same page as the stack's guard.
+/// A violation, if the deepest frame of the main stack, which is `stack`, is in the page of its guard.
 pub fn guards_page_fault(stack: &Range<u64>, deepest: &Depth) -> Option<String> {
     let guard = stack.start + GUARD - 1;
     let lowest = stack.end.saturating_sub(deepest.bytes);
@@ -68,20 +72,18 @@ pub fn guards_page_fault(stack: &Range<u64>, deepest: &Depth) -> Option<String> 
     })
 }
 
-/// Both stacks' depths, and every violation.
+/// The depths of both stacks, and every violation.
 pub fn depths(program: &Program<'_>, room: Option<Room>) -> (Vec<Depth>, Vec<String>) {
     let Some(room) = room else {
         return (Vec::new(), vec!["the stacks cannot be found: .stacks, __trap_stack_top and __stack_top must be there".into()]);
     };
     let Some(trap) = program.symbols.iter().find(|s| s.name == TRAP) else {
-        return (Vec::new(), vec![format!("there is no function {TRAP}: what exceptions need of their stack is unknown")]);
+        return (Vec::new(), vec![format!("there is no function {TRAP}: the depth of the exceptions' stack is unknown")]);
     };
     let mut graph = Graph::new(program);
     let mut depths = Vec::new();
-    let stacks = [
-        ("stack of the story", program.entry, NMI, room.story),
-        ("stack of exceptions", trap.address, EXCEPTION + NMI, room.trap),
-    ];
+    let stacks =
+        [("main stack", program.entry, NMI, room.story), ("stack of exceptions", trap.address, EXCEPTION + NMI, room.trap)];
     for (stack, root, interruptions, room) in stacks {
         let chain = graph.deepest(root);
         let bytes = chain.bytes + interruptions;
@@ -95,7 +97,7 @@ pub fn depths(program: &Program<'_>, room: Option<Room>) -> (Vec<Depth>, Vec<Str
     (depths, graph.faults.into_iter().collect())
 }
 
-/// Functions, each called by the one before it, and the bytes of all their frames.
+/// Functions, each called by the one before it, and the sum of their frames.
 #[derive(Clone, Default)]
 struct Chain {
     bytes: u64,
@@ -105,9 +107,9 @@ struct Chain {
 /// One function by itself.
 #[derive(Default)]
 struct Frame {
-    /// Bytes it uses at most.
+    /// Bytes that it uses at most.
     bytes: u64,
-    /// What it calls, or ends by jumping to, with the bytes in use at the callee's first instruction.
+    /// Functions that it calls or jumps to, with the bytes in use at the callee's first instruction.
     calls: BTreeSet<(u64, u64)>,
 }
 
@@ -115,7 +117,7 @@ struct Graph<'a, 'data> {
     program: &'a Program<'data>,
     instructions: BTreeMap<u64, Instruction>,
     known: BTreeMap<u64, Chain>,
-    /// Being looked at: from a root to the current function.
+    /// The current call chain, from a root on.
     open: Vec<u64>,
     faults: BTreeSet<String>,
 }
@@ -134,7 +136,7 @@ impl<'a, 'data> Graph<'a, 'data> {
         }
         if let Some(first) = self.open.iter().position(|open| *open == start) {
             let circle: Vec<String> = self.open[first..].iter().map(|at| function(self.program, *at)).collect();
-            self.faults.insert(format!("recursion, whose depth nobody knows: {} > and again", circle.join(" > ")));
+            self.faults.insert(format!("recursion without a known depth: {} > and again", circle.join(" > ")));
             return Chain::default();
         }
         self.open.push(start);
@@ -152,9 +154,9 @@ impl<'a, 'data> Graph<'a, 'data> {
         deepest
     }
 
-    /// Follows every path through a function. An instruction that is reached with different depths counts with the greatest.
+    /// Follows every path through a function. The greatest depth at an instruction counts.
     fn frame(&mut self, start: u64) -> Frame {
-        // Up to the next name: only a call that does not return stands before it.
+        // The function ends at the next name. Before it is at most a call that does not return.
         let end = self.program.symbols.iter().map(|s| s.address).find(|at| *at > start).unwrap_or(u64::MAX);
         let mut frame = Frame::default();
         let mut reached = BTreeMap::new();
@@ -169,11 +171,11 @@ impl<'a, 'data> Graph<'a, 'data> {
                 continue;
             };
             let leaves = LEAVES.contains(&self.name(start).as_str());
-            // enter.S takes the next kernel's stack, on which nothing of ours is.
+            // enter.S switches to the next kernel's stack, which has none of our frames.
             let leaves_stack = leaves && instruction.mnemonic() == Mnemonic::Mov && instruction.op0_register() == Register::RSP;
             let after = if leaves_stack { Some(0) } else { depth_after(&instruction, before) };
             let Some(depth) = after.filter(|depth| *depth < ABSURD) else {
-                self.faults.insert(format!("{}: how deep the stack is then is unknown", place(self.program, &instruction)));
+                self.faults.insert(format!("{}: the depth of the stack after it is unknown", place(self.program, &instruction)));
                 continue;
             };
             frame.bytes = frame.bytes.max(depth);
@@ -191,16 +193,16 @@ impl<'a, 'data> Graph<'a, 'data> {
             }
             let known = flow == FlowControl::IndirectBranch && leaves;
             if matches!(flow, FlowControl::IndirectCall | FlowControl::IndirectBranch) && !known {
-                self.faults.insert(format!("{}: where it goes is unknown", place(self.program, &instruction)));
+                self.faults.insert(format!("{}: its target is unknown", place(self.program, &instruction)));
             }
-            let goes_on = match flow {
+            let continues = match flow {
                 FlowControl::UnconditionalBranch | FlowControl::IndirectBranch | FlowControl::Exception => false,
-                // entry.S loads CS by a far return to the instruction behind it.
+                // entry.S loads CS by a far return to the next instruction.
                 FlowControl::Return => instruction.mnemonic() == Mnemonic::Retf,
                 _ => true,
             };
-            if goes_on && instruction.next_ip() < end {
-                // A callee takes the return address with it.
+            if continues && instruction.next_ip() < end {
+                // A callee pops the return address.
                 let depth = if flow == FlowControl::Call || flow == FlowControl::IndirectCall { before } else { depth };
                 paths.push((instruction.next_ip(), depth));
             }
@@ -213,11 +215,11 @@ impl<'a, 'data> Graph<'a, 'data> {
     }
 }
 
-/// Bytes in use after an instruction, `None` if that cannot be told.
+/// Bytes in use after an instruction, `None` if unknown.
 fn depth_after(instruction: &Instruction, before: u64) -> Option<u64> {
     let moved = i64::from(instruction.stack_pointer_increment());
     if moved != 0 {
-        // A function's own return address is counted by its caller.
+        // A function's return address counts as its caller's.
         let returns = instruction.flow_control() == FlowControl::Return && instruction.mnemonic() != Mnemonic::Retf;
         return if returns { Some(before) } else { before.checked_add_signed(-moved) };
     }
@@ -231,7 +233,7 @@ fn depth_after(instruction: &Instruction, before: u64) -> Option<u64> {
     match instruction.mnemonic() {
         Mnemonic::Sub => before.checked_add(by()?),
         Mnemonic::Add => before.checked_sub(by()?),
-        // The top of a stack, empty.
+        // The top of an empty stack.
         Mnemonic::Lea if instruction.is_ip_rel_memory_operand() => Some(0),
         _ => None,
     }

@@ -1,6 +1,7 @@
-//! The bare-metal harness: the kernel that crashes, the payload that captures, and what makes a disk of them.
+//! The bare-metal harness: the crash kernel, the capture payload, and the builder of their disk.
 //!
-//! On exit: `target/bare/` with `crash-kernel`, `capture-payload`, `capture-payload.bzImage` and `disk-image`.
+//! * On exit: `target/bare/` has `crash-kernel`, `capture-payload`, `capture-payload.bzImage` and
+//!   `disk-image`.
 
 use anyhow::{Context, Result, ensure};
 use object::Endianness;
@@ -16,7 +17,7 @@ use crate::command;
 use crate::repository::Repository;
 use crate::setup;
 
-/// The kernel that crashes, for the target that `bootloader` boots.
+/// The kernel that crashes, for the target that the crate `bootloader` boots.
 const CRASH_KERNEL: Freestanding = Freestanding {
     program: "crash-kernel",
     target: "x86_64-unknown-none",
@@ -24,7 +25,7 @@ const CRASH_KERNEL: Freestanding = Freestanding {
     target_dir: "target/crash-kernel",
     flags: &[],
 };
-/// The payload that captures: position-independent, without relocations and without SSE.
+/// The capture payload: position-independent, without relocations and SSE.
 const CAPTURE_PAYLOAD: Freestanding = Freestanding {
     program: "capture-payload",
     target: "tests/capture-payload/x86_64-payload.json",
@@ -32,9 +33,9 @@ const CAPTURE_PAYLOAD: Freestanding = Freestanding {
     target_dir: "target/capture-payload",
     flags: &[super::NO_POINTER_TABLES],
 };
-/// Outside the workspace: its dependencies are compiled with unstable features.
+/// It is outside the workspace, because its dependencies need unstable features.
 const DISK_IMAGE: &str = "tests/disk-image/Cargo.toml";
-/// Where it is built, relative to the root.
+/// Its build directory, relative to the root.
 const DISK_IMAGE_TARGET: &str = "target/disk-image";
 
 /// Builds all three.
@@ -54,7 +55,7 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     disk_image(sh, repo)
 }
 
-/// Runs clippy on all three, every warning an error, and checks the formatting of what is outside the workspace.
+/// Runs clippy on all three, and checks the formatting of the package outside the workspace.
 pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
     for part in [CRASH_KERNEL, CAPTURE_PAYLOAD] {
         command::show(freestanding_cargo(sh, repo, "clippy", &part)?.args(["--", "--deny", "warnings"]))?;
@@ -63,11 +64,12 @@ pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(disk_image_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))
 }
 
-/// Builds what makes disks. The first time takes a minute or two: `bootloader` downloads and compiles its boot stages.
+/// Builds the builder of disk images. The first time takes a minute or two, because `bootloader` downloads
+/// and compiles its boot stages.
 fn disk_image(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(disk_image_cargo(sh, repo, "build")?).context(
-        "the maker of disk images could not be built, for the reason above; the first time, the crates of its boot stages are \
-         downloaded: if this machine is offline, run `cargo xtask qemu bare` once while it is not",
+        "the builder of disk images could not be built, for the reason above; its first build downloads crates: \
+         if this machine is offline, connect it and run `cargo xtask qemu bare` once",
     )?;
     copy_if_changed(&repo.root.join(DISK_IMAGE_TARGET).join("release/disk-image"), &repo.bare().join("disk-image"))
 }
@@ -76,14 +78,14 @@ fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> R
     let cargo = cargo(sh, subcommand)
         .args(["--release", "--manifest-path", DISK_IMAGE, "--target-dir"])
         .arg(repo.root.join(DISK_IMAGE_TARGET))
-        // No flags of ours, above all not the workspace's: boot sectors must fit 512 bytes.
+        // No flags, not even the workspace's: boot sectors must fit 512 bytes.
         .env("CARGO_ENCODED_RUSTFLAGS", "")
-        // For the boot stages, which are compiled with their own core library by the dependency's build script.
+        // For the boot stages, which the dependency's build script compiles with their own core library.
         .env("RUSTC_BOOTSTRAP", "1");
     setup::llvm_tools(sh, repo)?.provide_to(where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
 }
 
-/// The file bytes of the only PT_LOAD, which the payload's linker script makes a bzImage.
+/// The file bytes of the only PT_LOAD. The payload's linker script lays it out as a bzImage.
 fn only_segment(bytes: &[u8]) -> Result<&[u8]> {
     let header = FileHeader64::<Endianness>::parse(bytes)?;
     let endian = header.endian()?;
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_is_not_one_segment_is_refused() {
+    fn a_payload_that_is_not_one_segment_is_rejected() {
         for (segments, why) in [
             (&[][..], "0 loadable segments"),
             (&[(PT_LOAD, 0x1f0, 7), (PT_LOAD, 0x1f7, 9)], "2 loadable segments"),

@@ -1,7 +1,8 @@
-//! The drop-ins: our purgatory in the places of those that Linux and kexec-tools carry.
+//! The drop-ins: our purgatory in place of those of Linux and kexec-tools.
 //!
-//! On entry: `target/dist/` can be written. On exit: in it `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects as the
-//! hosts' own are, each beside the linked program that it was made of, with symbols.
+//! * On entry: cargo has linked the programs.
+//! * On exit: `target/dist/` has `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects like the
+//!   hosts' own, each beside its linked program with symbols.
 
 use std::path::PathBuf;
 
@@ -13,14 +14,15 @@ use super::relocatable;
 use super::{PURGATORY, copy_if_changed, place, write_if_changed};
 use crate::repository::Repository;
 
-/// Where execution begins, and where newer kernels look for it.
+/// The entry point, which newer kernels look up by this name.
 pub const ENTRY: &str = "purgatory_start";
-/// The function that verifies and comes back, which the hosts' own have, too.
+/// The function that verifies and returns. The hosts' own purgatories have it too.
 const VERIFIES: &str = "purgatory";
-/// What [`Settings`] are written to.
+/// The symbols to which [`Settings`] are written.
 const ON_CORRUPT: &str = "purgatory_on_corrupt";
 const CONSOLE: &str = "purgatory_console";
-/// Where tests find Linux's drop-in with COM1 for its console, relative to the repository's root, and what it does there.
+/// Linux's drop-ins for tests, with COM1 as console: the file, relative to the repository's root, and the
+/// action on corruption.
 const FOR_TESTS: [(&str, OnCorrupt); 2] = [
     (qemu_runner::context::LINUX_DROP_IN_WITH_CONSOLE, OnCorrupt::Halt),
     (qemu_runner::context::LINUX_DROP_IN_RESETTING, OnCorrupt::Reset),
@@ -28,44 +30,44 @@ const FOR_TESTS: [(&str, OnCorrupt); 2] = [
 /// COM1.
 const COM1: u16 = 0x3f8;
 
-/// Whose purgatory's place ours takes.
+/// A drop-in, and the host whose purgatory it replaces.
 #[derive(Debug)]
 pub struct DropIn {
     /// The program, and with `.ro` the object.
     pub program: &'static str,
-    /// By which symbols its loader talks to it.
+    /// The symbols that the host's loader writes.
     contract: &'static Contract,
-    /// Symbols that it has besides.
+    /// Its other symbols.
     more: &'static [&'static str],
-    /// Most bytes of the object.
+    /// The limit of the object in bytes.
     pub max_file: u64,
 }
 
-/// Both: Linux's first.
+/// Both drop-ins, Linux's first.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
         program: "purgatory-linux",
         contract: &LINUX,
         more: &[VERIFIES, ON_CORRUPT, CONSOLE],
-        // What Debian's Linux 6.12.118 has for its own: less than the 17 032 of 7.2.
+        // The size of the purgatory in Debian's Linux 6.12.118. That of 7.2 has 17 032 bytes.
         max_file: 15_856,
     },
     DropIn {
         program: "purgatory-kexec-tools",
         contract: &KEXEC_TOOLS,
         more: &[VERIFIES, ON_CORRUPT, "jump_back_entry"],
-        // What Debian's kexec-tools 2.0.29 has for its own: less than the 42 736 of 2.0.32 as it comes.
+        // The size of the purgatory in Debian's kexec-tools 2.0.29. That of upstream 2.0.32 has 42 736.
         max_file: 35_744,
     },
 ];
 
-/// What the drop-ins do that no loader tells them.
+/// Settings of drop-ins, which no host's loader passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Settings {
-    /// Port of the UART on which Linux's drop-in speaks, as 0x3f8; none unless given
+    /// Port of the UART on which Linux's drop-in prints, such as 0x3f8 [default: none]
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub linux_console: Option<u16>,
-    /// What the drop-ins do when something is corrupt: halt, as the purgatories do whose places they take, or reset
+    /// What drop-ins do if a segment is corrupt: halt, as the hosts' own purgatories do, or reset
     #[arg(long, value_name = "halt|reset", default_value = "halt", value_parser = on_corrupt)]
     pub drop_in_on_corrupt: OnCorrupt,
 }
@@ -97,7 +99,7 @@ impl DropIn {
         [ENTRY, STACK_END].into_iter().chain(self.written().map(|(name, _)| name)).chain(self.more.iter().copied())
     }
 
-    /// The object, of a linked program.
+    /// Makes the object from the linked program.
     fn object_of(&self, linked: &[u8], settings: &Settings) -> Result<Vec<u8>> {
         let mut image = relocatable::Image::of(linked)?;
         image.set(ON_CORRUPT, &[settings.drop_in_on_corrupt as u8])?;
@@ -108,7 +110,7 @@ impl DropIn {
     }
 }
 
-/// Makes the objects of what cargo has linked.
+/// Makes the objects from the linked programs.
 pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
     for drop_in in &DROP_INS {
         let linked = place(repo, &PURGATORY).with_file_name(drop_in.program);
@@ -129,15 +131,15 @@ pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    let digits = text.strip_prefix("0x").ok_or("a port is written as 0x3f8")?;
+    let digits = text.strip_prefix("0x").ok_or("write the port as 0x3f8")?;
     let port = u16::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
     let usable = 1..=handoff::block::HIGHEST_CONSOLE_PORT;
-    if usable.contains(&port) { Ok(port) } else { Err(format!("a UART's first port is at most {:#x}, and not 0", usable.end())) }
+    if usable.contains(&port) { Ok(port) } else { Err(format!("a UART's first port is between 1 and {:#x}", usable.end())) }
 }
 
 fn on_corrupt(text: &str) -> Result<OnCorrupt, String> {
     let known = [OnCorrupt::Halt, OnCorrupt::Reset];
-    known.into_iter().find(|action| action.word() == text).ok_or_else(|| "it is halt or reset".into())
+    known.into_iter().find(|action| action.word() == text).ok_or_else(|| "write halt or reset".into())
 }
 
 #[cfg(test)]
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_what_a_drop_in_can_do() {
+    fn settings_that_a_drop_in_cannot_have_are_rejected() {
         assert_eq!(port("0x3f8"), Ok(0x3f8));
         for mistaken in ["3f8", "0", "0x0", "0xfff9", "0x103f8", "ttyS0"] {
             assert!(port(mistaken).is_err(), "{mistaken}");

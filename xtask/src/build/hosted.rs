@@ -1,6 +1,7 @@
 //! What runs on Linux: the loader, and programs of the guests.
 //!
-//! On entry: the purgatory, which the loader has inside. On exit: static executables.
+//! * On entry: the purgatory, which becomes a part of the loader.
+//! * On exit: static executables.
 
 use std::path::PathBuf;
 
@@ -19,28 +20,30 @@ use crate::setup;
 
 /// Their profile, in Cargo.toml.
 const PROFILE: &str = "hosted";
-/// Where they are built, relative to the root.
+/// Their build directory, relative to the root.
 const TARGET_DIR: &str = "target/loader";
-/// What a program says when a sum overflows, which only one built with overflow checks can say (`panic_const_add_overflow` in core).
+/// The message of an overflow check (`panic_const_add_overflow` in core). A program without the checks does
+/// not contain it.
 const OVERFLOW: &[u8] = b"attempt to add with overflow";
-/// The C library inside, too.
+/// Links the C library statically.
 const STATIC: &str = "-Ctarget-feature=+crt-static";
 
-/// Builds the loader with the purgatory inside: target/dist/kdump-loader, and kdump-loader.debug, which is the same with symbols.
+/// Builds the loader with the purgatory inside: target/dist/kdump-loader, and kdump-loader.debug with
+/// symbols.
 pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     let built = program(sh, repo, "kdump-loader", "kdump-loader")?;
     copy_if_changed(&built, &repo.loader_debug())?;
     let linked = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     ensure!(
         linked.windows(OVERFLOW.len()).any(|window| window == OVERFLOW),
-        "{} has no overflow checks: profile {PROFILE} in Cargo.toml must switch them on",
+        "{} has no overflow checks: profile {PROFILE} in Cargo.toml must enable them",
         built.display()
     );
     write_program_if_changed(&strip::strip(&linked)?, &repo.loader())?;
     no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &repo.loader())
 }
 
-/// Builds the programs that mark, watch and crash the guests: target/dist/sentinel, poller, trigger.
+/// Builds the programs that run in guests: target/dist/sentinel, poller, trigger.
 pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.dist())?;
     for (package, name) in [("sentinel", "sentinel"), ("storm-guest", "poller"), ("storm-guest", "trigger")] {
@@ -50,14 +53,15 @@ pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// Builds one program as a static executable: guests have no C library, rescue systems not always the right one.
+/// Builds one program as a static executable: guests have no C library, and rescue systems may have an
+/// older one.
 pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
     let cargo = cargo(sh, "build")
         .args(["--profile", PROFILE, "--package", package, "--bin", program, "--target", LINUX_TARGET])
         .arg("--target-dir")
         .arg(repo.root.join(TARGET_DIR))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
-        // Embedded by kdump-loader/build.rs.
+        // The loader's build script embeds it.
         .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
     command::show(cargo)?;
     let built = place(repo, program);
@@ -66,7 +70,7 @@ pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> R
     Ok(built)
 }
 
-/// Where [`program`] leaves it.
+/// The output of [`program`].
 pub fn place(repo: &Repository, program: &str) -> PathBuf {
     repo.root.join(TARGET_DIR).join(LINUX_TARGET).join(PROFILE).join(program)
 }
@@ -82,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dynamic_program_is_told_from_a_static_one() {
+    fn a_dynamic_program_is_recognized() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(has_interpreter(&own).unwrap());
     }

@@ -1,4 +1,4 @@
-//! What was built: every file that is handed out, with its SHA-256 and its size, so that two builds can be compared.
+//! The MANIFEST: every shipped file with its SHA-256 and its size, so that two builds can be compared.
 
 use std::fmt::Write;
 use std::fs;
@@ -11,22 +11,22 @@ use super::drop_in::DROP_INS;
 use super::write_if_changed;
 use crate::repository::Repository;
 
-/// Its name, in `target/dist/`.
+/// Its name in `target/dist/`.
 const NAME: &str = "MANIFEST";
 
-/// Writes it for what is in `target/dist/` now.
+/// Writes it for the files that are in `target/dist/` now.
 pub fn write(repo: &Repository) -> Result<()> {
-    write_if_changed(of(&repo.dist(), &handed_out(repo)?)?.as_bytes(), &repo.dist().join(NAME))
+    write_if_changed(of(&repo.dist(), &shipped(repo)?)?.as_bytes(), &repo.dist().join(NAME))
 }
 
-/// What it says.
+/// Its text.
 pub fn read(repo: &Repository) -> Result<String> {
     let path = repo.dist().join(NAME);
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Every file that is handed out; programs with symbols, and what only tests use, are not.
-pub fn handed_out(repo: &Repository) -> Result<Vec<PathBuf>> {
+/// Every shipped file. Programs with symbols and files for tests are not shipped.
+pub fn shipped(repo: &Repository) -> Result<Vec<PathBuf>> {
     let objects = DROP_INS.iter().map(|drop_in| drop_in.object(repo));
     let programs = [repo.loader(), repo.purgatory_elf()].into_iter().chain(objects);
     let texts = files_below(&repo.man())?.into_iter().chain(files_below(&repo.completions())?);
@@ -50,7 +50,7 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// One line a file: digest, size, name relative to `root`.
+/// One line per file: digest, size, name relative to `root`.
 fn of(root: &Path, files: &[PathBuf]) -> Result<String> {
     let mut manifest = String::new();
     for path in files {

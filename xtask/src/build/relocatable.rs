@@ -1,8 +1,10 @@
-//! An object (ET_REL) of a program that was linked: the kernel's loader and kexec-tools' take nothing else for a purgatory.
+//! An object (ET_REL) made from a linked program. The loaders of the kernel and of kexec-tools accept no
+//! other purgatory.
 //!
-//! On entry: a position-independent program of one segment at address 0, without relocations. On exit: an object with one section
-//! of code and data, as the segment's file bytes are, one of zeroes, and the symbols that were asked for; nothing to be
-//! relocated, nothing undefined. The linker has resolved everything, so it does not matter where the loader puts it.
+//! * On entry: a position-independent program of one segment at address 0, without relocations.
+//! * On exit: an object with one section of code and data, the segment's file bytes; one section of
+//!   zeroes; and the requested symbols. It has no relocation and no undefined symbol. The linker has
+//!   resolved everything, so the loader may place it anywhere.
 
 use anyhow::{Context, Result, ensure};
 use object::build::elf::{Builder, SectionData};
@@ -13,15 +15,15 @@ use object::elf::{
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, LittleEndian};
 
-/// The section that is in the file.
+/// The section of code and data.
 const IMAGE_SECTION: &str = ".text";
-/// The section that is not.
+/// The section of zeroes, which is not in the file.
 const ZEROES_SECTION: &str = ".bss";
-/// Alignment of both: that of the widest thing in them, so that the second begins where the linker has put it, whoever lays them
-/// out.
+/// The alignment of both: that of the widest object in them. So every loader places the second section
+/// where the linker did.
 const ALIGNMENT: u64 = 64;
 
-/// What a linked program has in memory.
+/// A linked program in memory.
 pub struct Image {
     bytes: Vec<u8>,
     /// Bytes in memory.
@@ -38,7 +40,7 @@ struct Symbol {
 }
 
 impl Image {
-    /// Takes a program apart.
+    /// Parses a linked program.
     pub fn of(linked: &[u8]) -> Result<Self> {
         let header = FileHeader64::<LittleEndian>::parse(linked)?;
         let endian = header.endian()?;
@@ -53,13 +55,13 @@ impl Image {
         for section in sections.iter().filter(|section| section.sh_flags(endian).contains(SHF_ALLOC)) {
             let (kind, start, alignment) = (section.sh_type(endian), section.sh_addr(endian), section.sh_addralign(endian));
             ensure!(![SHT_REL, SHT_RELA, SHT_RELR].contains(&kind) || section.sh_size(endian) == 0, "it has relocations");
-            ensure!(alignment <= ALIGNMENT, "a section at {start:#x} is aligned to {alignment}, more than the object will be");
+            ensure!(alignment <= ALIGNMENT, "a section at {start:#x} is aligned to {alignment}, more than the object");
             let in_file = start + section.sh_size(endian) <= bytes.len() as u64;
             ensure!(in_file || kind == SHT_NOBITS, "a section at {start:#x} is not in the file and not zeroes");
         }
-        // The zeroes up to the next section become the file's, as whoever lays the object out will have it.
+        // The zeroes up to the next section become part of the first, as in every loader's layout.
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
-        ensure!(bytes.len() as u64 <= len, "there is nothing behind what is in the file: no stack");
+        ensure!(bytes.len() as u64 <= len, "there is no memory after the file bytes: no stack");
 
         let table = sections.symbols(endian, linked, SHT_SYMTAB)?;
         let mut symbols = Vec::new();
@@ -70,7 +72,7 @@ impl Image {
         Ok(Self { bytes, len, entry: header.e_entry(endian), symbols })
     }
 
-    /// Writes a symbol of exactly this size.
+    /// Writes the value of a symbol of exactly this size.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
         let symbol = self.symbol(name)?;
         ensure!(symbol.len == value.len() as u64, "symbol {name} has {} bytes, {} are given", symbol.len, value.len());
@@ -80,13 +82,13 @@ impl Image {
         Ok(())
     }
 
-    /// The object, entered at symbol `entry`, with these symbols, all global.
+    /// The object with the entry point `entry` and these global symbols.
     pub fn object(&self, entry: &str, symbols: impl Iterator<Item = &'static str>) -> Result<Vec<u8>> {
         ensure!(self.symbol(entry)?.at == self.entry, "the program is entered at {:#x}, not at {entry}", self.entry);
         let mut builder = Builder::new(Endianness::Little, true);
         builder.header.e_type = ET_REL;
         builder.header.e_machine = EM_X86_64;
-        // Kernels that do not know the symbol look it up in the first section of code, whose address is 0.
+        // Kernels that do not look up the symbol use this offset in the first section of code.
         builder.header.e_entry = self.entry;
 
         let section = builder.sections.add();
@@ -133,7 +135,9 @@ impl Image {
 
     fn symbol(&self, name: &str) -> Result<&Symbol> {
         let mut named = self.symbols.iter().filter(|symbol| symbol.name == name.as_bytes());
-        let (Some(symbol), None) = (named.next(), named.next()) else { anyhow::bail!("there is not one symbol {name} in it") };
+        let (Some(symbol), None) = (named.next(), named.next()) else {
+            anyhow::bail!("it does not have exactly one symbol {name}")
+        };
         Ok(symbol)
     }
 }

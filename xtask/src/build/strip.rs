@@ -1,7 +1,8 @@
 //! The purgatory and the loader as they ship: without symbols, which the audit, the fault matrix, `cargo lab bench` and gdb need, and no user.
 //!
-//! On entry: what the linker made. On exit: the same segments, byte for byte, in a file with nothing beside them but the names of sections, by
-//! which the loader finds the purgatory's block.
+//! * On entry: a linked program.
+//! * On exit: a file with the same segments, byte for byte, and the names of sections, by which the
+//!   loader finds the purgatory's block.
 
 use anyhow::{Context, Result, ensure};
 use object::build::elf::Builder;
@@ -11,7 +12,7 @@ use object::{Object, ObjectSegment};
 /// Bytes of a 64-bit ELF header (elf(5), Elf64_Ehdr).
 const ELF_HEADER: u64 = 64;
 
-/// Takes symbols and comments out.
+/// Removes symbols and comments.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     let mut builder = Builder::read(elf).context("cannot read the program as ELF")?;
     let names = builder.sections.iter().map(|section| section.name.to_vec()).filter(|name| name == b".shstrtab").count();
@@ -24,11 +25,12 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     }
     let mut stripped = Vec::new();
     builder.write(&mut stripped).context("cannot write the program without symbols")?;
-    ensure!(loaded(elf)? == loaded(&stripped)?, "without symbols the program would be loaded as something else");
+    ensure!(loaded(elf)? == loaded(&stripped)?, "the stripped program would differ in memory");
     Ok(stripped)
 }
 
-/// What of a file is loaded, and where; without the ELF header, which tells where the section headers are in the file.
+/// Every segment's address, size and bytes, without the ELF header, which has the offset of the section
+/// headers.
 fn loaded(elf: &[u8]) -> Result<Vec<(u64, u64, Vec<u8>)>> {
     let file = object::File::parse(elf)?;
     let segment = |segment: object::Segment<'_, '_>| {

@@ -1,6 +1,6 @@
 //! `cargo xtask lint`: what can be checked without running the code.
 //!
-//! * Formatting and clippy of the workspace, of the freestanding programs and of fuzz/.
+//! * Formatting, clippy and rustdoc of the workspace, of the freestanding programs and of fuzz/.
 //! * The crates that others may use can be packaged.
 //! * Licenses, sources and banned crates of every dependency, if cargo-deny is installed.
 
@@ -13,11 +13,11 @@ use crate::gate::{fuzz, lab};
 use crate::repository::Repository;
 
 /// Crates that others may use: each must stay one that `cargo package` accepts.
-const PUBLISHED: [&str; 2] = ["kdump-handoff", "leaf-digest"];
+const PUBLISHED: [&str; 3] = ["kdump-handoff", "leaf-digest", "kdump-image"];
 /// The checks of deny.toml that need no network. `advisories` needs the database of advisories.
 const DENY_OFFLINE: [&str; 3] = ["licenses", "bans", "sources"];
 
-/// Check formatting, lints, packaging and licenses; every warning is an error
+/// Check formatting, lints, documentation, packaging and licenses; every warning is an error
 ///
 /// Covers the workspace, the freestanding programs, fuzz/ and lab/. The licenses are checked if cargo-deny
 /// is installed.
@@ -34,6 +34,8 @@ impl Args {
         build::bare::lint(sh, repo)?;
         fuzz::lint(sh, repo)?;
         lab::lint(sh, repo)?;
+        let docs = cmd!(sh, "cargo doc --locked --quiet --workspace --no-deps --document-private-items");
+        command::show(docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
         packages(sh)?;
         dependencies(sh)
     }
@@ -52,4 +54,30 @@ fn dependencies(sh: &Shell) -> Result<()> {
         return Ok(());
     }
     command::show(cmd!(sh, "cargo deny --log-level error --locked --offline check").args(DENY_OFFLINE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every dependency with its version and features, when these packages are built.
+    fn features(sh: &Shell, selected: &[&str]) -> BTreeSet<String> {
+        let tree = cmd!(sh, "cargo tree --locked --offline --prefix none --format").arg("{p} [{f}]").args(selected);
+        let lines = command::read(tree.args(["--target", build::LINUX_TARGET])).unwrap();
+        lines.lines().map(|line| line.trim_end_matches(" (*)").replace(" (proc-macro)", "")).collect()
+    }
+
+    #[test]
+    fn xtask_and_the_tests_share_one_build_of_every_dependency() {
+        let sh = Shell::new().unwrap();
+        sh.change_dir(Repository::find().unwrap().root);
+        let xtask = features(&sh, &["--package", "xtask", "--edges", "normal,build"]);
+        for tests in [&["--workspace"][..], &["--workspace", "--exclude", "tests"]] {
+            let others = features(&sh, &[tests, &["--edges", "normal,build,dev"]].concat());
+            let alone: Vec<_> = xtask.difference(&others).collect();
+            assert_eq!(alone, [""; 0], "add the features that {tests:?} has to xtask/Cargo.toml");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The files that both packages install.
 //!
-//! On entry: what `build` made, and `dist/`. On exit: each file with its place below the root and its permissions.
+//! * On entry: the results of `build`, and the files of `dist/`.
+//! * On exit: each file with its place below the root and its mode.
 
 use std::path::Path;
 
@@ -12,11 +13,11 @@ use crate::repository::Repository;
 
 /// A file of a package.
 pub struct Entry {
-    /// Below the root.
+    /// Its path below the root.
     pub place: String,
-    /// What is in it.
+    /// Its contents.
     pub bytes: Vec<u8>,
-    /// Its permissions.
+    /// Its mode.
     pub mode: u32,
     /// How package managers treat it.
     pub kind: Kind,
@@ -27,16 +28,16 @@ pub struct Entry {
 pub enum Kind {
     /// Replaced by an upgrade.
     Plain,
-    /// Kept by an upgrade if the administrator has changed it.
+    /// Kept by an upgrade, if the administrator has changed it.
     Config,
-    /// May be left out of small systems.
+    /// Left out of small systems.
     Documentation,
-    /// The same, except that somebody may want to read it.
+    /// A license, which small systems keep.
     License,
 }
 
 impl Entry {
-    /// A file that everybody may read.
+    /// A file that all users may read.
     pub fn new(place: impl Into<String>, bytes: impl Into<Vec<u8>>, kind: Kind) -> Self {
         Self { place: place.into(), bytes: bytes.into(), mode: 0o644, kind }
     }
@@ -44,9 +45,9 @@ impl Entry {
 
 /// The program. Units and rules name this path.
 const PROGRAM: &str = "usr/sbin/kdump-loader";
-/// Where packages put documentation.
+/// The directory of documentation.
 pub const DOCUMENTATION: &str = "usr/share/doc/kdump-loader";
-/// The sample config, which is Debian's.
+/// The sample config, which fits Debian.
 pub const CONFIG: &str = "kdump-loader.toml";
 /// Where the service's files are, below the root of the repository.
 pub const SOURCE: &str = "kdump-loader/src/service/dist";
@@ -57,13 +58,13 @@ const DIST: [(&str, &str); 4] = [
     ("kdump-loader-reload.service", "usr/lib/systemd/system/kdump-loader-reload.service"),
     ("40-kdump-loader.rules", "usr/lib/udev/rules.d/40-kdump-loader.rules"),
 ];
-/// Completions, and where shells look for them; zsh's place differs between distributions.
+/// Completions, and where shells look for them. zsh's directory depends on the distribution.
 const COMPLETIONS: [(&str, &str); 2] = [
     ("bash/kdump-loader", "usr/share/bash-completion/completions/kdump-loader"),
     ("fish/kdump-loader.fish", "usr/share/fish/vendor_completions.d/kdump-loader.fish"),
 ];
 
-/// All of them. `zsh` is the directory where that shell looks for completions of packages.
+/// All files. `zsh` is the directory of zsh's completions.
 pub fn of(sh: &Shell, repo: &Repository, zsh: &str) -> Result<Vec<Entry>> {
     let mut files = vec![Entry { mode: 0o755, ..Entry::new(PROGRAM, read(&repo.loader())?, Kind::Plain) }];
     for (name, place) in DIST {
@@ -88,7 +89,7 @@ fn name_of(path: &Path) -> Result<String> {
     Ok(path.file_name().context("a file has a name")?.to_string_lossy().into_owned())
 }
 
-/// As distributions want pages and change logs: without a name and a time in the result (gzip(1), -n).
+/// Compresses pages and change logs as distributions expect, without a name and a time (gzip(1), -n).
 pub fn compressed(sh: &Shell, bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(cmd!(sh, "gzip -9 -n").stdin(bytes).quiet().output()?.stdout)
 }
@@ -97,12 +98,13 @@ pub fn compressed(sh: &Shell, bytes: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// What only `service install` writes. In a package they would change a machine that was not switched over: the preset enables the
-    /// units, the sysctl turns an oops into a panic that leaves no dump, the drop-in holds another service back.
+    /// Files that only `service install` writes. In a package they would change a machine before that: the
+    /// preset enables the units, the sysctl turns an oops into a panic without a dump, and the drop-in
+    /// holds another service back.
     const WRITTEN_BY_THE_PROGRAM: [&str; 3] = ["90-kdump-loader.conf", "80-kdump-loader.preset", "60-kdump-loader-sysctl.conf"];
 
     #[test]
-    fn everything_in_dist_is_packaged_but_what_switches_a_machine_over() {
+    fn every_file_of_dist_is_packaged_unless_service_install_writes_it() {
         let dist = Repository::find().unwrap().root.join(SOURCE);
         let mut names: Vec<String> =
             std::fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! The Debian package, put together by dpkg-deb from a tree.
+//! The Debian package, built by dpkg-deb from a tree.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use super::{MAINTAINER, read, source_date_epoch};
 use crate::command;
 use crate::repository::Repository;
 
-/// Where it is put together, relative to the repository's root.
+/// The tree, relative to the repository's root.
 const STAGE: &str = "target/package";
 const CONTROL: &str = include_str!("debian/control");
 const COPYRIGHT: &str = include_str!("debian/copyright");
@@ -24,7 +24,7 @@ pub const SCRIPTS: [(&str, &str); 3] = [
     ("prerm", include_str!("debian/prerm")),
     ("postrm", include_str!("debian/postrm")),
 ];
-/// Where Debian's zsh looks for completions.
+/// The directory of completions of Debian's zsh.
 const ZSH: &str = "usr/share/zsh/vendor-completions";
 
 /// Builds the package of this version.
@@ -35,12 +35,12 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
     let epoch = source_date_epoch()?.to_string();
     stage.fill(repo, version, &epoch)?;
     let root = &stage.root;
-    // One thread, because how xz divides its work changes what comes out.
+    // One thread, because xz's output depends on how it divides its work.
     let pack = cmd!(sh, "dpkg-deb --root-owner-group --build {root} {package}");
     command::read(pack.env("SOURCE_DATE_EPOCH", epoch).env("DPKG_DEB_THREADS_MAX", "1")).map(drop)
 }
 
-/// The package's tree in the making.
+/// The package's tree.
 struct Stage<'a> {
     sh: &'a Shell,
     root: PathBuf,
@@ -74,7 +74,7 @@ impl Stage<'_> {
         self.open_directories(&self.root)
     }
 
-    /// Digests of everything that is installed but configs, for `dpkg --verify` (deb-md5sums(5)).
+    /// Digests of every installed file except configs, for `dpkg --verify` (deb-md5sums(5)).
     fn sums(&self, files: &[Entry]) -> Result<String> {
         let sh = self.sh;
         let mut lines = String::new();
@@ -92,7 +92,7 @@ impl Stage<'_> {
         permit(&to, file.mode)
     }
 
-    /// Whatever this machine's umask is.
+    /// Sets the mode of every directory, whatever this machine's umask is.
     fn open_directories(&self, below: &Path) -> Result<()> {
         permit(below, 0o755)?;
         self.sh.read_dir(below)?.iter().filter(|path| path.is_dir()).try_for_each(|path| self.open_directories(path))

@@ -1,14 +1,15 @@
-//! What lintian and rpmlint say of the packages: neither may warn. Each is skipped where it is not installed, and that is said.
+//! lintian and rpmlint, neither of which may warn. A tool that is not installed is skipped, with a message.
 
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
+use crate::command;
 use crate::repository::Repository;
 
-/// What rpmlint would say without reason, and why.
+/// rpmlint's false warnings, each with its reason.
 const RPMLINT: &str = include_str!("rpm/rpmlint.toml");
 
-/// Asks both.
+/// Runs both.
 pub fn check(sh: &Shell, repo: &Repository) -> Result<()> {
     let (deb, rpm) = (repo.debian_package(), repo.rpm_package());
     if is_installed(sh, "lintian") {
@@ -24,19 +25,19 @@ pub fn check(sh: &Shell, repo: &Repository) -> Result<()> {
 }
 
 fn is_installed(sh: &Shell, program: &str) -> bool {
-    let found = cmd!(sh, "{program} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
+    let found = command::is_installed(sh, program);
     if !found {
         println!("skipped: {program} is not installed");
     }
     found
 }
 
-/// Fails if the command does, with everything that it says.
+/// Fails if the command fails, with its output.
 fn quiet(name: &str, command: xshell::Cmd<'_>) -> Result<()> {
     let output = command.quiet().ignore_status().output()?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        bail!("{name} finds fault with the package:\n{said}");
+        bail!("{name} reports faults of the package:\n{said}");
     }
     println!("{name}: no error and no warning");
     Ok(())

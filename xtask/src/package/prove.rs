@@ -1,7 +1,9 @@
-//! Both packages installed, upgraded, removed and purged in private trees of Debian 12, Debian 13 and an rpm root.
+//! Both packages, installed, upgraded, removed and purged in private trees of Debian 12, Debian 13 and rpm.
 //!
-//! On entry: the packages. On exit: every step succeeded in every tree, also where the program is missing, the ledger damaged or systemd
-//! refuses, and every file of the tree is as it was before. Without root it is skipped, and that is said.
+//! * On entry: the packages.
+//! * On exit: every step succeeded in every tree, also with a missing program, a damaged ledger or a
+//!   failing systemd; and every file of the tree is as before. Without root this is skipped, with a
+//!   message.
 
 use anyhow::{Context, Result};
 use xshell::Shell;
@@ -11,16 +13,16 @@ use crate::command;
 use crate::repository::Repository;
 use crate::setup::package_trees;
 
-/// Where the trees are, relative to the repository's root.
+/// The trees' directory, relative to the repository's root.
 const TREES: &str = "target/package-trees";
-/// Lower than every version there will be: what is upgraded.
+/// The version to upgrade from, lower than every release.
 const OLDER: &str = "0.0.1";
-/// What both scripts need.
+/// Functions of both scripts.
 const COMMON: &str = include_str!("prove/common.sh");
 const DEBIAN: &str = include_str!("prove/debian.sh");
 const RPM: &str = include_str!("prove/rpm.sh");
 
-/// Does it, and prints what was seen.
+/// Runs the scripts in every tree, and prints their results.
 pub fn prove(sh: &Shell, repo: &Repository) -> Result<()> {
     let directory = repo.root.join(TREES);
     sh.create_dir(&directory)?;

@@ -1,6 +1,7 @@
 //! The RPM, written without rpmbuild.
 //!
-//! It has no config: Fedora and openSUSE need different ones, and `kdump-loader service install` writes the one that fits.
+//! It has no config. Fedora and openSUSE need different ones, and `kdump-loader service install` writes
+//! the right one.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind};
 use super::{MAINTAINER, read, source_date_epoch};
 use crate::repository::Repository;
 
-/// The version's first package.
+/// The first package of this version.
 pub const RELEASE: &str = "1";
 const SUMMARY: &str = "Arm a capture kernel for dumps after a kernel panic";
 const DESCRIPTION: &str = "\
@@ -29,10 +30,10 @@ Installing the package changes nothing about what is armed. The command
 pub const SCRIPTS: [(&str, &str); 3] =
     [("post", include_str!("rpm/post.sh")), ("preun", include_str!("rpm/preun.sh")), ("postun", include_str!("rpm/postun.sh"))];
 const SHELL: &str = "/bin/sh";
-/// Where zsh looks for completions of packages.
+/// The directory of zsh's completions.
 const ZSH: &str = "usr/share/zsh/site-functions";
 const LICENSES: &str = "usr/share/licenses/kdump-loader";
-/// Stands for the machine that builds it, whose name is nobody's business.
+/// In place of the name of the building machine.
 const BUILD_HOST: &str = "localhost";
 
 /// Builds the package of this version.
@@ -79,6 +80,6 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
         };
         builder.with_file_contents(bytes, options)?;
     }
-    let built = builder.build().context("cannot put the RPM together")?;
+    let built = builder.build().context("cannot build the RPM")?;
     built.write_file(package).with_context(|| format!("cannot write {}", package.display()))
 }

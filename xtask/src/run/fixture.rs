@@ -1,4 +1,4 @@
-//! `cargo xtask fixture`: makes anew what tests under `tests/fixtures/` were given by a real kernel.
+//! `cargo xtask fixture`: regenerates committed files from a real kernel, or from the loader's tables.
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
@@ -11,20 +11,20 @@ use xshell::Shell;
 use crate::repository::Repository;
 use crate::run::qemu;
 
-/// Make a fixture anew that a real kernel has written
+/// Regenerate a committed file that a real kernel or a table of the loader has written
 ///
-/// The kernel is booted in QEMU as scenarios do. What it writes is another each time, since KASLR moves it; tests must not depend
-/// on that.
+/// Kernels boot in QEMU as in scenarios. Their output differs from run to run because of KASLR, so tests
+/// must not depend on addresses.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which
+    /// Which file
     fixture: Name,
     /// The kernel's series
     #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES, value_parser = ["6.12", "7"])]
     kernel: String,
 }
 
-/// The scenario whose outcome is a fixture, where that is, and what is shown of it.
+/// The scenario whose outcome is a fixture, the fixture, and the files drawn from it.
 const SCENARIO: &str = "hotplug";
 const OUTCOME: &str = "tests/fixtures/outcome-hotplug/outcome.json";
 const PAGE: &str = "docs/hotplug.html";
@@ -34,16 +34,16 @@ const PICTURE: &str = "docs/crash-region.svg";
 enum Name {
     /// The elfcorehdr that a kernel writes on hotplug, and a snapshot of the machine: tests/fixtures/elfcorehdr-SERIES
     Elfcorehdr,
-    /// What a run of the scenario `hotplug` has left: tests/fixtures/outcome-hotplug, docs/hotplug.html and docs/crash-region.svg
+    /// The outcome of the scenario `hotplug`: tests/fixtures/outcome-hotplug, docs/hotplug.html and docs/crash-region.svg
     Outcome,
-    /// The last two of that, drawn anew without a run
+    /// docs/hotplug.html and docs/crash-region.svg, drawn from the committed outcome
     Page,
     /// docs/kexec-options.md, from the loader's table of options
     KexecOptions,
 }
 
 impl Args {
-    /// Makes it in place of the one that is there.
+    /// Replaces the committed file.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match self.fixture {
             Name::Elfcorehdr => {
@@ -67,7 +67,7 @@ impl Args {
         }
     }
 
-    /// Brings what a machine needs, and lets it run.
+    /// Sets up what a machine needs, and runs it.
     fn run_with(&self, sh: &Shell, repo: &Repository, run: impl FnOnce(&Context) -> Result<Outcome, Error>) -> Result<Outcome> {
         qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, Some(&self.kernel), false)?;
@@ -77,7 +77,7 @@ impl Args {
     }
 }
 
-/// Leaves an outcome for tests, and as a page and a picture for people.
+/// Writes an outcome for tests, and draws the page and the picture.
 fn show(repo: &Repository, outcome: Outcome) -> Result<()> {
     let write = |path: &str, text: &str| {
         let file = repo.root.join(path);

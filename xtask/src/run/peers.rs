@@ -1,7 +1,8 @@
-//! `cargo xtask peers`: the purgatories of kexec-tools and of Linux, that our loader can bind them, and that ours verify in their places.
+//! `cargo xtask peers`: the purgatories of kexec-tools and Linux, bound by our loader; and our drop-ins,
+//! run in their places.
 //!
-//! On entry: a network, unless setup has brought Debian's kernels and kexec-tools before.
-//! On exit: `target/assets/peers/*.ro`, each bound at two addresses, with what was seen; or why one is not there.
+//! * On entry: a network, unless setup has already fetched Debian's kernels and kexec-tools.
+//! * On exit: `target/assets/peers/*.ro`, each bound at two addresses; or why one is missing.
 
 use anyhow::{Result, anyhow};
 use qemu_runner::peers::{Peer, SOURCES};
@@ -13,14 +14,14 @@ use crate::gate::lab;
 use crate::repository::Repository;
 use crate::setup;
 
-/// Take the purgatories of kexec-tools and of Linux out of Debian's packages, bind them, and run ours as they are run
+/// Extract the purgatories of kexec-tools and Linux from Debian's packages, bind them, and run our drop-ins
 ///
-/// Brings the packages if they are missing. The objects lie in target/assets/peers/.
+/// Fetches missing packages. The objects go to target/assets/peers/.
 #[derive(clap::Args)]
 pub struct Args {}
 
 impl Args {
-    /// Brings them all, and fails if one is not there or cannot be bound; only the newest kernel's may be missing.
+    /// Fails if one is missing or cannot be bound. Only the newest kernel's may be missing.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         for (peer, said) in prove(sh, repo)? {
             println!("{}: {}, {said}", peer.name, peer.version);
@@ -32,14 +33,14 @@ impl Args {
     }
 }
 
-/// Brings and binds them, and returns what was seen of each.
+/// Extracts and binds them. Returns each with the proof of its binding.
 pub fn prove(sh: &Shell, repo: &Repository) -> Result<Vec<(Peer, String)>> {
     setup::peers(sh, repo)?;
     let context = Context::from_repo(&repo.root, None, false)?;
     let mut proven = Vec::new();
     for source in &SOURCES {
         let peer = match source.bring(&context) {
-            // Setup has brought whatever may not be missing.
+            // Setup has failed already if a required one is missing.
             Err(Error::Missing(reason)) => {
                 eprintln!("{}: {reason}", source.name);
                 continue;

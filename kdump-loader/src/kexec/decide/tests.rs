@@ -42,16 +42,11 @@ fn action(words: &str) -> Action {
 fn load_panic_arms_the_first_file() {
     let plain = load("-p k");
     let expected = Load {
-        kernel: "k".into(),
-        initrd: None,
-        append: None,
-        reuse: false,
+        options: Options::new("k".into()),
         format: None,
         call: SystemCall::Auto,
         mem_min: 0,
         mem_max: u64::MAX,
-        noefi: false,
-        console: Console::Auto,
         debug: false,
     };
     assert_eq!(plain, expected);
@@ -62,10 +57,10 @@ fn load_panic_arms_the_first_file() {
 
 #[test]
 fn last_of_append_and_command_line_counts() {
-    assert_eq!(load("-p k --append=a --command-line=b").append.as_deref(), Some("b"));
-    assert_eq!(load("-p k --command-line=b --append=a").append.as_deref(), Some("a"));
+    assert_eq!(load("-p k --append=a --command-line=b").options.append.as_deref(), Some("b"));
+    assert_eq!(load("-p k --command-line=b --append=a").options.append.as_deref(), Some("a"));
     let reused = load("-p k --reuse-cmdline --append=a");
-    assert_eq!((reused.reuse, reused.append.as_deref()), (true, Some("a")));
+    assert_eq!((reused.options.reuse_cmdline, reused.options.append.as_deref()), (true, Some("a")));
 }
 
 #[test]
@@ -75,7 +70,7 @@ fn unload_and_load_panic_disarm_in_either_order() {
     assert_eq!(action("-s -p -u"), Action::Unload(SystemCall::FileLoad));
     assert_eq!(action("-cpu"), Action::Unload(SystemCall::Load));
     assert_eq!(action("-p -u k"), Action::Unload(SystemCall::Auto), "the last one counts");
-    assert_eq!(load("-u -p k").kernel, PathBuf::from("k"), "disarm, then arm: without the gap");
+    assert_eq!(load("-u -p k").options.kernel, std::path::Path::new("k"), "disarm, then arm: without the gap");
 }
 
 #[test]
@@ -154,10 +149,10 @@ fn ignored_options_cause_warnings_and_needless_ones_do_not() {
 
 #[test]
 fn serial_names_the_purgatorys_console() {
-    assert_eq!(load("-p k --serial=ttyS1").console, Console::Port(0x2f8));
-    assert_eq!(load("-p k --serial=0x3e8 --console-serial").console, Console::Port(0x3e8));
-    assert_eq!(load("-p k --console-serial --serial=0x3e8").console, Console::Port(0x3e8));
-    assert_eq!(load("-p k --console-serial").console, Console::Port(0x3f8));
+    assert_eq!(load("-p k --serial=ttyS1").options.console, Console::Port(0x2f8));
+    assert_eq!(load("-p k --serial=0x3e8 --console-serial").options.console, Console::Port(0x3e8));
+    assert_eq!(load("-p k --console-serial --serial=0x3e8").options.console, Console::Port(0x3e8));
+    assert_eq!(load("-p k --console-serial").options.console, Console::Port(0x3f8));
     assert!(matches!(decided("-p k --serial=com1"), Err(Error::Value { option: "serial", .. })));
 }
 

@@ -1,4 +1,4 @@
-//! [0] The keys of the config: one table for error messages and kdump-loader.toml(5).
+//! `[0]` The keys of the config: one table for error messages and kdump-loader.toml(5).
 
 /// A key of the config.
 #[derive(Clone, Copy, Debug)]

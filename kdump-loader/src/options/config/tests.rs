@@ -45,7 +45,7 @@ fn every_key_has_the_effect_of_its_option() {
         reuse_cmdline: true,
         noefi: true,
         on_corrupt: Some(OnCorrupt::Halt),
-        reset_delay_ms: Some(5000),
+        reset_delay: Some(5000),
         console: Console::Port(0x2f8),
         confidential: Confidential::Yes,
         no_hotplug: true,

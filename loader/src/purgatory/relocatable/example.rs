@@ -78,7 +78,7 @@ pub const UNTOLD: u8 = 0xee;
 /// Offset of the section of [`Object::told`]: after the data.
 pub const TOLD_AT: u64 = DATA_AT + 16;
 
-/// Indices of symbols of [`object`].
+/// Indices of symbols of [`object()`].
 pub const START: u32 = 1;
 pub const TABLE: u32 = 2;
 

@@ -1,4 +1,4 @@
-//! vmlinux inside of a bzImage: where the setup header says, compressed, with its length behind it.
+//! vmlinux inside of a bzImage: where the setup header says, compressed, with its length after it.
 //!
 //! arch/x86/boot/compressed/Makefile appends the length to what the compressor made (`size_append`, scripts/Makefile.lib); gzip writes
 //! the same by itself.
@@ -15,7 +15,7 @@ use object::elf::ELFMAG;
 /// `payload_offset` and `payload_length`, counted from the beginning of the protected-mode code (boot.rst, offsets in the file).
 const PAYLOAD_OFFSET_AT: usize = 0x248;
 const PAYLOAD_LENGTH_AT: usize = 0x24c;
-/// Bytes of the length behind the payload.
+/// Bytes of the length after the payload.
 const LENGTH_LEN: usize = 4;
 
 /// How a kernel may be compressed: name, how it begins, and how it is unpacked.
@@ -63,7 +63,7 @@ pub enum Error {
         source: io::Error,
     },
     /// What came out is not what went in.
-    #[error("its payload is unpacked to {found} bytes, but {said} stands behind it")]
+    #[error("its payload is unpacked to {found} bytes, but its trailer says {said}")]
     Length {
         /// What came out.
         found: usize,

@@ -1,9 +1,9 @@
-//! Every field of the handoff block, wrong. The seal is made right again, so that it is the field's own check that must notice, but for
-//! the cases that are about the seal.
+//! Every field of the handoff block, wrong. The seal is repaired, so the field's own check must notice;
+//! a few cases are about the seal itself.
 
 use handoff::{ConsoleSettings, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, ordinary};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
 
 const fn refused(verdict: Verdict) -> Expect {
@@ -52,7 +52,7 @@ pub const FIELDS: &[Case] = cases! {
     "block-binding-wraps", BlockBinding, "the purgatory's segment wraps", |b| b.purgatory.len = u64::MAX.into();
     "block-crash-region-0", BlockCrashRegion, "the crash region begins at address 0",
         |b| b.crash_region = PhysSpan::new(0, b.crash_region.start.get() + b.crash_region.len.get());
-    "block-crash-region-small", BlockCrashRegion, "the purgatory lies outside the crash region", |b| b.crash_region.len = 0x1000.into();
+    "block-crash-region-small", BlockCrashRegion, "the purgatory is outside the crash region", |b| b.crash_region.len = 0x1000.into();
     "block-crash-region-wraps", BlockCrashRegion, "the crash region wraps", |b| b.crash_region.len = u64::MAX.into();
     "block-engine-0", BlockEngine, "the engine is number 0", |b| b.engine = 0.into();
     "block-engine-unknown", BlockEngine, "the engine is one that this purgatory does not have", |b| b.engine = 3.into();
@@ -81,7 +81,7 @@ pub const FIELDS: &[Case] = cases! {
         };
     "block-region-in-purgatory", BlockRegion, "the initrd overlaps the purgatory",
         |b| region(b, RegionKind::Initrd).start = b.purgatory.start;
-    "block-region-in-leaf-table", BlockRegion, "the initrd lies in the leaf table, which is the purgatory's but in no region",
+    "block-region-in-leaf-table", BlockRegion, "the initrd is in the leaf table, which is the purgatory's but in no region",
         |b| {
             let start = b.leaf_table.start;
             let initrd = region(b, RegionKind::Initrd);
@@ -98,7 +98,7 @@ pub const FIELDS: &[Case] = cases! {
             let kernel = region(b, RegionKind::Kernel).start;
             region(b, RegionKind::Initrd).start = kernel;
         };
-    "block-region-outside", BlockRegion, "the initrd lies outside the crash region",
+    "block-region-outside", BlockRegion, "the initrd is outside the crash region",
         |b| region(b, RegionKind::Initrd).start = (b.crash_region.start.get() - 0x10_0000).into();
     "block-region-own-data", BlockRegion, "the purgatory's region covers what it writes",
         |b| {
@@ -120,21 +120,21 @@ pub const FIELDS: &[Case] = cases! {
         |b| b.leaf_table.len = (b.leaf_table.len.get() - 32).into();
     "block-leaf-table-long", BlockLeafTable, "the leaf table is a digest too long",
         |b| b.leaf_table.len = (b.leaf_table.len.get() + 32).into();
-    "block-leaf-table-outside", BlockLeafTable, "the leaf table lies in the kernel",
+    "block-leaf-table-outside", BlockLeafTable, "the leaf table is in the kernel",
         |b| b.leaf_table.start = region(b, RegionKind::Kernel).start;
-    "block-leaf-table-in-copy", BlockLeafTable, "the leaf table lies in the copy of the elfcorehdr",
+    "block-leaf-table-in-copy", BlockLeafTable, "the leaf table is in the copy of the elfcorehdr",
         |b| b.leaf_table.start = region(b, RegionKind::ElfcorehdrCopy).start;
-    "block-elfcorehdr-outside", BlockElfcorehdr, "the elfcorehdr lies outside the crash region",
+    "block-elfcorehdr-outside", BlockElfcorehdr, "the elfcorehdr is outside the crash region",
         |b| b.elfcorehdr.start = (b.crash_region.start.get() - 0x1000).into();
     "block-elfcorehdr-in-purgatory", BlockElfcorehdr, "the elfcorehdr overlaps the purgatory",
         |b| b.elfcorehdr = b.purgatory;
     "block-elfcorehdr-wraps", BlockElfcorehdr, "the elfcorehdr wraps", |b| b.elfcorehdr.len = u64::MAX.into();
     "block-phys-limit-low", BlockElfcorehdr, "physical memory ends below the crash region", |b| b.phys_limit = 0x1000.into();
     "block-phys-limit-high", BlockElfcorehdr, "physical addresses have more than 52 bits", |b| b.phys_limit = ((1 << 52) + 1).into();
-    "block-report-outside", BlockEntry, "the report field lies outside the command line",
+    "block-report-outside", BlockEntry, "the report field is outside the command line",
         |b| b.report.start = (b.report.start.get() + 0x1000).into();
     "block-report-short", BlockEntry, "the report field is a byte too short", |b| b.report.len = 127.into();
-    "block-entry-outside", BlockEntry, "the entry point lies outside the kernel",
+    "block-entry-outside", BlockEntry, "the entry point is outside the kernel",
         |b| b.entry.rip = (b.crash_region.start.get() - 1).into();
     "block-boot-params-outside", BlockEntry, "the boot parameters are said to lie in the initrd",
         |b| {
@@ -155,123 +155,74 @@ fn longest_delay(arrangement: &mut Arrangement) {
     arrangement.reset_delay_ms = handoff::block::MAX_RESET_DELAY_MS;
 }
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "block-seal",
-        summary: "a bit of the seal was flipped",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.seal[31] ^= 1),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-unsealed",
-        summary: "a field was changed into another value that is right in itself",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.phys_limit = (1 << 52).into()),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-unsealed-halt",
-        summary: "the policy was turned into halt by a stray write: an unproven block is not obeyed",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Halt as u32).into()),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-unsealed-boot",
-        summary: "the policy was turned into boot by a stray write: an unproven block boots nothing",
-        arrange: ordinary,
-        damage: |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Boot as u32).into()),
-        expect: refused(Verdict::Seal),
-    },
-    Case {
-        name: "block-delay-too-long",
-        summary: "the delay is longer than an hour: ten seconds are waited, here of a clock that runs fast",
-        arrange: ordinary,
-        damage: |memory| hasty(memory, |block| block.reset_delay_ms = u32::MAX.into()),
-        expect: Expect { verdict: Verdict::BlockPolicy, says: &["verdict ", "resetting in 10000 ms"], ended: Ended::ResetAtOnce },
-    },
-    Case {
-        name: "block-delay-longest",
-        summary: "the delay is an hour, proven, of a clock that runs fast, and a bit of the initrd was flipped",
-        arrange: longest_delay,
-        damage: |memory| {
+pub const CASES: &[Case] = rows! {
+    "block-seal": "a bit of the seal was flipped",
+        ordinary, |memory| memory.edit_block(|block| block.seal[31] ^= 1), refused(Verdict::Seal);
+    "block-unsealed": "a field was changed into another value that is right in itself",
+        ordinary, |memory| memory.edit_block(|block| block.phys_limit = (1 << 52).into()),
+        refused(Verdict::Seal);
+    "block-unsealed-halt":
+        "the policy was turned into halt by a stray write: an unproven block is not obeyed",
+        ordinary,
+        |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Halt as u32).into()),
+        refused(Verdict::Seal);
+    "block-unsealed-boot":
+        "the policy was turned into boot by a stray write: an unproven block boots nothing",
+        ordinary,
+        |memory| memory.edit_block(|block| block.on_corrupt = (handoff::OnCorrupt::Boot as u32).into()),
+        refused(Verdict::Seal);
+    "block-delay-too-long":
+        "the delay is longer than an hour: ten seconds are waited, here of a clock that runs fast",
+        ordinary, |memory| hasty(memory, |block| block.reset_delay_ms = u32::MAX.into()),
+        Expect { verdict: Verdict::BlockPolicy, says: &["verdict ", "resetting in 10000 ms"], ended: Ended::ResetAtOnce };
+    "block-delay-longest":
+        "the delay is an hour, proven, of a clock that runs fast, and a bit of the initrd was flipped",
+        longest_delay,
+        |memory| {
             memory.arrange_block(|block| block.tsc_khz = 1.into());
             memory.region(RegionKind::Initrd)[0] ^= 1;
         },
-        expect: Expect {
+        Expect {
             verdict: Verdict::SegmentCorrupt,
             says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 3600000 ms"],
             ended: Ended::ResetAtOnce,
-        },
-    },
-    Case {
-        name: "block-delay-0",
-        summary: "the delay is 0 and a bit of the initrd was flipped",
-        arrange: |arrangement| arrangement.reset_delay_ms = 0,
-        damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
-        expect: Expect {
+        };
+    "block-delay-0": "the delay is 0 and a bit of the initrd was flipped",
+        |arrangement| arrangement.reset_delay_ms = 0, |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
+        Expect {
             verdict: Verdict::SegmentCorrupt,
             says: &["initrd is corrupt at {initrd}-", "verdict ", "resetting in 0 ms"],
             ended: Ended::Reset,
-        },
-    },
-    Case {
-        name: "block-tsc-0",
-        summary: "the time-stamp counter stands still, so no delay can be measured",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
-        expect: Expect { verdict: Verdict::BlockTsc, says: &["verdict "], ended: Ended::ResetAtOnce },
-    },
-    Case {
-        name: "block-tsc-max",
-        summary: "the time-stamp counter is said to be faster than 10 GHz",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.tsc_khz = u32::MAX.into()),
-        expect: refused(Verdict::BlockTsc),
-    },
-    Case {
-        name: "block-console-none-with-port",
-        summary: "there is no console, but a port",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 0.into(), port: 0x3f8.into() }),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-kind",
-        summary: "the console is of an unknown kind",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 2.into(), port: 0.into() }),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-port-0",
-        summary: "the console's port is 0",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console.port = 0.into()),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-port-high",
-        summary: "the console's ports leave the I/O space",
-        arrange: ordinary,
-        damage: |memory| memory.arrange_block(|block| block.console.port = 0xfff9.into()),
-        expect: refused_in_silence(Verdict::BlockConsole),
-    },
-    Case {
-        name: "block-console-forbidden",
-        summary: "there is a console, but no permission for port I/O",
-        arrange: ordinary,
-        damage: |memory| {
+        };
+    "block-tsc-0": "the time-stamp counter does not advance, so no delay can be measured",
+        ordinary, |memory| memory.arrange_block(|block| block.tsc_khz = 0.into()),
+        Expect { verdict: Verdict::BlockTsc, says: &["verdict "], ended: Ended::ResetAtOnce };
+    "block-tsc-max": "the time-stamp counter is said to be faster than 10 GHz",
+        ordinary, |memory| memory.arrange_block(|block| block.tsc_khz = u32::MAX.into()),
+        refused(Verdict::BlockTsc);
+    "block-console-none-with-port": "there is no console, but a port",
+        ordinary,
+        |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 0.into(), port: 0x3f8.into() }),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-kind": "the console is of an unknown kind",
+        ordinary,
+        |memory| memory.arrange_block(|block| block.console = ConsoleSettings { kind: 2.into(), port: 0.into() }),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-port-0": "the console's port is 0",
+        ordinary, |memory| memory.arrange_block(|block| block.console.port = 0.into()),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-port-high": "the console's ports leave the I/O space",
+        ordinary, |memory| memory.arrange_block(|block| block.console.port = 0xfff9.into()),
+        refused_in_silence(Verdict::BlockConsole);
+    "block-console-forbidden": "there is a console, but no permission for port I/O",
+        ordinary,
+        |memory| {
             memory.arrange_block(|block| block.permissions = (Permissions::ALL.bits() & !Permissions::PORT_IO.bits()).into())
         },
-        expect: Expect { verdict: Verdict::BlockConsole, says: &[], ended: Ended::TripleFault },
-    },
-    Case {
-        name: "block-permissions-unknown",
-        summary: "an unknown permission is given: nothing is permitted, so nothing can be said, and a triple fault resets",
-        arrange: |arrangement| arrangement.traced = Some(&[]),
-        damage: |memory| memory.arrange_block(|block| block.permissions = 0x3f.into()),
-        expect: Expect { verdict: Verdict::BlockReserved, says: &[], ended: Ended::TripleFault },
-    },
-];
+        Expect { verdict: Verdict::BlockConsole, says: &[], ended: Ended::TripleFault };
+    "block-permissions-unknown":
+        "an unknown permission is given: nothing is permitted, so nothing can be said, and a triple fault resets",
+        |arrangement| arrangement.traced = Some(&[]),
+        |memory| memory.arrange_block(|block| block.permissions = 0x3f.into()),
+        Expect { verdict: Verdict::BlockReserved, says: &[], ended: Ended::TripleFault };
+};

@@ -1,10 +1,11 @@
-//! The elfcorehdr, in no digest: each thing that the kernel's writer guarantees, violated once. The copy made at load is put back.
+//! The elfcorehdr, which has no digest: each guarantee of the kernel's writer, violated once. The copy
+//! made at load is put back.
 
 use handoff::Verdict;
 use handoff::report::Elfcorehdr;
 use orders::StepKind;
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, ordinary};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, ordinary, rows};
 use crate::bare::memory::Memory;
 use crate::bare::run::CPUS;
 
@@ -73,7 +74,7 @@ pub const CASES: &[Case] = broken! {
         |h| h[RAM + P_FILESZ..RAM + P_MEMSZ + 8].fill(0);
     "elfcorehdr-wraps", "a program header points outside physical memory", "a PT_LOAD wraps",
         |h| h[RAM + P_FILESZ..RAM + P_MEMSZ + 8].fill(0xff);
-    "elfcorehdr-beyond-memory", "a program header points outside physical memory", "a PT_LOAD lies beyond physical memory",
+    "elfcorehdr-beyond-memory", "a program header points outside physical memory", "a PT_LOAD is beyond physical memory",
         |h| { put(h, RAM + PHDR + P_OFFSET, 1 << 46); put(h, RAM + PHDR + P_PADDR, 1 << 46); };
     "elfcorehdr-crash-region", "a PT_LOAD reaches into the crash region", "a PT_LOAD reaches into the crash region",
         |h| { put(h, RAM + P_FILESZ, 0x1000_0000); put(h, RAM + P_MEMSZ, 0x1000_0000); };
@@ -89,38 +90,30 @@ fn rewritten(arrangement: &mut Arrangement) {
     arrangement.steps = vec![StepKind::Rewrite];
 }
 
-pub const REWRITTEN: &[Case] = &[
-    Case {
-        name: "elfcorehdr-rewritten-then-broken",
-        summary: "the kernel has rewritten the elfcorehdr, and then its magic was damaged: the older copy is better than none",
-        arrange: rewritten,
-        damage: |memory| memory.elfcorehdr()[0] ^= 1,
-        expect: Expect {
+pub const REWRITTEN: &[Case] = rows! {
+    "elfcorehdr-rewritten-then-broken":
+        "the kernel has rewritten the elfcorehdr, and then its magic was damaged: the older copy is better than none",
+        rewritten, |memory| memory.elfcorehdr()[0] ^= 1,
+        Expect {
             verdict: Verdict::Ok,
             says: &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored"],
             ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }),
-        },
-    },
-    Case {
-        name: "elfcorehdr-rewritten-100-cpus-then-broken",
-        summary: "the kernel has rewritten the elfcorehdr for 100 possible CPUs, and then its magic was damaged: nothing of it is left behind \
+        };
+    "elfcorehdr-rewritten-100-cpus-then-broken":
+        "the kernel has rewritten the elfcorehdr for 100 possible CPUs, and then its magic was damaged: nothing of it is left behind \
                   the older copy",
-        arrange: |arrangement| {
+        |arrangement| {
             rewritten(arrangement);
             arrangement.possible_cpus = 100;
         },
-        damage: |memory| memory.elfcorehdr()[0] ^= 1,
-        expect: Expect {
+        |memory| memory.elfcorehdr()[0] ^= 1,
+        Expect {
             verdict: Verdict::Ok,
             says: &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored"],
             ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }),
-        },
-    },
-    Case {
-        name: "elfcorehdr-behind-padding",
-        summary: "something stands in the elfcorehdr's segment behind the pages that the kernel writes",
-        arrange: ordinary,
-        damage: |memory| memory.elfcorehdr()[0x8000..0x8100].fill(0x55),
-        expect: Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) },
-    },
-];
+        };
+    "elfcorehdr-behind-padding":
+        "the elfcorehdr's segment is not zero after the pages that the kernel writes",
+        ordinary, |memory| memory.elfcorehdr()[0x8000..0x8100].fill(0x55),
+        Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) };
+};

@@ -1,8 +1,8 @@
-//! Exceptions raised inside the purgatory: mostly by code that its first function is overwritten with, before anything is verified.
+//! Exceptions inside the purgatory, mostly raised by code that overwrites its first function.
 
 use handoff::Verdict;
 
-use crate::bare::case::{Case, Ended, Expect, ordinary};
+use crate::bare::case::{Case, Ended, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
 
 /// Part of the name of the purgatory's first Rust function, which entry.S calls once exceptions are handled.
@@ -39,99 +39,69 @@ const LOST_STACK: &[u8] = b"\xbc\x00\x10\xe0\xfe\x50";
 /// `1: push %rax; jmp 1b`: a stack that grows without end.
 const ENDLESS_STACK: &[u8] = b"\x50\xeb\xfd";
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "exception-divide",
-        summary: "#DE is raised inside the purgatory",
-        arrange: ordinary,
-        damage: |memory| instead_of_the_story(memory, DIVIDE_BY_ZERO),
-        expect: raised(&[
+pub const CASES: &[Case] = rows! {
+    "exception-divide": "#DE is raised inside the purgatory",
+        ordinary, |memory| instead_of_the_story(memory, DIVIDE_BY_ZERO),
+        raised(&[
             "exception 0 error 0x0 at rip {@story4tell+2} (purgatory+{#story4tell+2}) rsp ",
             "verdict 0x40 exception",
-        ]),
-    },
-    Case {
-        name: "exception-breakpoint",
-        summary: "#BP is raised inside the purgatory",
-        arrange: ordinary,
-        damage: |memory| instead_of_the_story(memory, BREAKPOINT),
-        expect: raised(&[
+        ]);
+    "exception-breakpoint": "#BP is raised inside the purgatory",
+        ordinary, |memory| instead_of_the_story(memory, BREAKPOINT),
+        raised(&[
             "exception 3 error 0x0 at rip {@story4tell+1} (purgatory+{#story4tell+1}) rsp ",
             "verdict 0x40 exception",
-        ]),
-    },
-    Case {
-        name: "exception-undefined",
-        summary: "#UD is raised inside the purgatory",
-        arrange: ordinary,
-        damage: |memory| instead_of_the_story(memory, UNDEFINED),
-        expect: raised(&["exception 6 error 0x0 at rip {@story4tell} (purgatory+{#story4tell}) rsp ", "verdict 0x40 exception"]),
-    },
-    Case {
-        name: "exception-double-fault",
-        summary: "#DE is raised while its gate in the IDT is not present, which makes it #DF",
-        arrange: ordinary,
-        damage: |memory| {
+        ]);
+    "exception-undefined": "#UD is raised inside the purgatory",
+        ordinary, |memory| instead_of_the_story(memory, UNDEFINED),
+        raised(&["exception 6 error 0x0 at rip {@story4tell} (purgatory+{#story4tell}) rsp ", "verdict 0x40 exception"]);
+    "exception-double-fault":
+        "#DE is raised while its gate in the IDT is not present, which makes it #DF",
+        ordinary,
+        |memory| {
             // movabs $gate + 5, %rax; movb $0, (%rax): the gate's P bit; then divide.
             let gate = memory.symbol("idt") + 5;
             let code = [b"\x48\xb8".as_slice(), &gate.to_le_bytes(), b"\xc6\x00\x00", DIVIDE_BY_ZERO].concat();
             instead_of_the_story(memory, &code);
         },
-        expect: raised(&[
+        raised(&[
             "exception 8 error 0x0 at rip {@story4tell+f} (purgatory+{#story4tell+f}) rsp ",
             "verdict 0x40 exception",
-        ]),
-    },
-    Case {
-        name: "exception-general-protection",
-        summary: "#GP is raised inside the purgatory",
-        arrange: ordinary,
-        damage: |memory| instead_of_the_story(memory, NOT_CANONICAL),
-        expect: raised(&[
+        ]);
+    "exception-general-protection": "#GP is raised inside the purgatory",
+        ordinary, |memory| instead_of_the_story(memory, NOT_CANONICAL),
+        raised(&[
             "exception 13 error 0x0 at rip {@story4tell+a} (purgatory+{#story4tell+a}) rsp ",
             "verdict 0x40 exception",
-        ]),
-    },
-    Case {
-        name: "exception-page-fault",
-        summary: "#PF is raised inside the purgatory",
-        arrange: ordinary,
-        damage: |memory| instead_of_the_story(memory, NOT_MAPPED),
-        expect: raised(&["exception 14 error 0x0 at rip {@story4tell+5} … cr2 0xfee00000", "verdict 0x40 exception"]),
-    },
-    Case {
-        name: "exception-lost-stack",
-        summary: "RSP points to memory that is not mapped",
-        arrange: ordinary,
-        damage: |memory| instead_of_the_story(memory, LOST_STACK),
-        expect: raised(&[
+        ]);
+    "exception-page-fault": "#PF is raised inside the purgatory",
+        ordinary, |memory| instead_of_the_story(memory, NOT_MAPPED),
+        raised(&["exception 14 error 0x0 at rip {@story4tell+5} … cr2 0xfee00000", "verdict 0x40 exception"]);
+    "exception-lost-stack": "RSP points to memory that is not mapped",
+        ordinary, |memory| instead_of_the_story(memory, LOST_STACK),
+        raised(&[
             "exception 14 error 0x2 at rip {@story4tell+5} (purgatory+{#story4tell+5}) rsp 0xfee01000 cr2 0xfee00ff8",
             "verdict 0x40 exception",
-        ]),
-    },
-    Case {
-        name: "exception-stack-guard",
-        summary: "the stack overruns into its guard",
-        arrange: ordinary,
-        damage: |memory| after_the_guard(memory, ENDLESS_STACK),
-        expect: raised(&["exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: stack overflow", "verdict 0x40 exception"]),
-    },
-    Case {
-        name: "exception-twice",
-        summary: "another exception is raised while the first is reported: it resets in silence, at once",
-        arrange: |arrangement| arrangement.reset_delay_ms = 0,
-        damage: |memory| {
+        ]);
+    "exception-stack-guard": "the stack overruns into its guard",
+        ordinary, |memory| after_the_guard(memory, ENDLESS_STACK),
+        raised(&[
+            "exception 1 error 0x0 at rip {@received7receive+1} … cr2 …: stack overflow",
+            "verdict 0x40 exception",
+        ]);
+    "exception-twice":
+        "another exception is raised while the first is reported: it resets in silence, at once",
+        |arrangement| arrangement.reset_delay_ms = 0,
+        |memory| {
             instead_of_the_story(memory, DIVIDE_BY_ZERO);
             let handler = memory.function("stop9exception");
             memory.at(handler, UNDEFINED.len()).copy_from_slice(UNDEFINED);
         },
-        expect: Expect { verdict: Verdict::Exception, says: &[], ended: Ended::TripleFault },
-    },
-    Case {
-        name: "exception-leaf-table-not-mapped",
-        summary: "the crash region and the leaf table are said to lie where nothing is mapped",
-        arrange: ordinary,
-        damage: |memory| {
+        Expect { verdict: Verdict::Exception, says: &[], ended: Ended::TripleFault };
+    "exception-leaf-table-not-mapped":
+        "the crash region and the leaf table are said to lie where nothing is mapped",
+        ordinary,
+        |memory| {
             memory.edit_block(|block| {
                 let far = 1_u64 << 38;
                 block.crash_region.len = (far * 2).into();
@@ -140,6 +110,5 @@ pub const CASES: &[Case] = &[
                 block.leaf_table.start = (block.purgatory.start.get() + far / 2).into();
             });
         },
-        expect: raised(&["exception 14 error 0x0 at rip … cr2 {purgatory+2000000000}", "verdict 0x40 exception"]),
-    },
-];
+        raised(&["exception 14 error 0x0 at rip … cr2 {purgatory+2000000000}", "verdict 0x40 exception"]);
+};

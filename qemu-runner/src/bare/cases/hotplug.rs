@@ -1,4 +1,5 @@
-//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: first with a sound image, then with a damaged one.
+//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: with a sound image, then with
+//! a damaged one.
 
 use handoff::report::Elfcorehdr;
 use handoff::{EngineId, RegionKind, Verdict};
@@ -6,7 +7,7 @@ use loader::request::EngineChoice;
 use orders::StepKind::{CpuAdded, CpuRemoved, MemoryAdded, MemoryRemoved, Rewrite};
 use orders::orders::{Nmi, Tables};
 
-use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, LONG_INITRD_LEN, Nmis, Reported, SOUND, untouched};
+use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, LONG_INITRD_LEN, Nmis, Reported, SOUND, rows, untouched};
 use crate::bare::memory::Memory;
 
 macro_rules! boots {
@@ -85,40 +86,19 @@ fn break_elfcorehdr(memory: &mut Memory) {
 }
 
 /// Nothing of it is an excuse for damage.
-pub const DAMAGED: &[Case] = &[
-    Case {
-        name: "memory-added-and-initrd",
-        summary: "a DIMM was hot-added, and then a bit of the initrd was flipped",
-        arrange: |arrangement| arrangement.steps = vec![MemoryAdded],
-        damage: flip_initrd,
-        expect: corrupt(),
-    },
-    Case {
-        name: "memory-added-and-elfcorehdr",
-        summary: "a DIMM was hot-added, and then the elfcorehdr was broken: the copy made at load is put back",
-        arrange: |arrangement| arrangement.steps = vec![MemoryAdded],
-        damage: break_elfcorehdr,
-        expect: restored(),
-    },
-    Case {
-        name: "cpu-added-and-elfcorehdr",
-        summary: "a CPU was hot-added, and then the elfcorehdr was broken: the copy made at load is put back",
-        arrange: |arrangement| (arrangement.possible_cpus, arrangement.steps) = (4, vec![CpuAdded]),
-        damage: break_elfcorehdr,
-        expect: restored(),
-    },
-    Case {
-        name: "panic-on-another-cpu-and-initrd",
-        summary: "another CPU panics, and a bit of the initrd was flipped",
-        arrange: |arrangement| arrangement.panic_cpu = 1,
-        damage: flip_initrd,
-        expect: corrupt(),
-    },
-    Case {
-        name: "nmi-storm-and-initrd",
-        summary: "a CPU that cannot be stopped sends NMIs without end, and a bit of the initrd was flipped",
-        arrange: |arrangement| arrangement.nmi = Nmi::Storm,
-        damage: flip_initrd,
-        expect: corrupt(),
-    },
-];
+pub const DAMAGED: &[Case] = rows! {
+    "memory-added-and-initrd": "a DIMM was hot-added, and then a bit of the initrd was flipped",
+        |arrangement| arrangement.steps = vec![MemoryAdded], flip_initrd, corrupt();
+    "memory-added-and-elfcorehdr":
+        "a DIMM was hot-added, and then the elfcorehdr was broken: the copy made at load is put back",
+        |arrangement| arrangement.steps = vec![MemoryAdded], break_elfcorehdr, restored();
+    "cpu-added-and-elfcorehdr":
+        "a CPU was hot-added, and then the elfcorehdr was broken: the copy made at load is put back",
+        |arrangement| (arrangement.possible_cpus, arrangement.steps) = (4, vec![CpuAdded]), break_elfcorehdr,
+        restored();
+    "panic-on-another-cpu-and-initrd": "another CPU panics, and a bit of the initrd was flipped",
+        |arrangement| arrangement.panic_cpu = 1, flip_initrd, corrupt();
+    "nmi-storm-and-initrd":
+        "a CPU that cannot be stopped sends NMIs without end, and a bit of the initrd was flipped",
+        |arrangement| arrangement.nmi = Nmi::Storm, flip_initrd, corrupt();
+};

@@ -1,8 +1,8 @@
-//! Machine checks, from QEMU's monitor, while the purgatory is held somewhere by a jump to itself that a stray write has left.
+//! Machine checks from QEMU's monitor, while a stray write holds the purgatory in a jump to itself.
 
 use handoff::{DIGEST_LEN, RegionKind, Verdict};
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, rows};
 use crate::bare::memory::Memory;
 
 /// What holds it: `jmp .`.
@@ -36,69 +36,48 @@ const fn reset(says: &'static [&'static str]) -> Expect {
     Expect { verdict: Verdict::MachineCheck, says, ended: Ended::Reset }
 }
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "machine-check-early",
-        summary: "a machine check is raised before anything is verified",
-        arrange: machine_check,
-        damage: |memory| {
+pub const CASES: &[Case] = rows! {
+    "machine-check-early": "a machine check is raised before anything is verified",
+        machine_check,
+        |memory| {
             instead_of(memory, "received7receive", HOLD);
             // What no digest covers: it must not be taken for what is being read.
             let reading = memory.symbol("READING");
             memory.at(reading, 3 * size_of::<u64>()).fill(1);
         },
-        expect: reset(&[
+        reset(&[
             "exception 18 error 0x0 at rip {@received7receive} (purgatory+{#received7receive}) rsp ",
             BANK,
             "verdict 0x41 machine-check",
-        ]),
-    },
-    Case {
-        name: "machine-check-leaf-table",
-        summary: "a machine check is raised while the seal is verified",
-        arrange: machine_check,
-        damage: |memory| instead_of(memory, "6Sha2566update", HOLD),
-        expect: reset(&["exception 18 ", "was verifying leaf-table at 0x", BANK, "verdict 0x41 machine-check"]),
-    },
-    Case {
-        name: "machine-check-leaves",
-        summary: "a machine check is raised while three leaves are verified at once",
-        arrange: machine_check,
-        damage: |memory| instead_of(memory, "sha256_three_streams", HOLD),
-        expect: reset(&[
+        ]);
+    "machine-check-leaf-table": "a machine check is raised while the seal is verified",
+        machine_check, |memory| instead_of(memory, "6Sha2566update", HOLD),
+        reset(&["exception 18 ", "was verifying leaf-table at 0x", BANK, "verdict 0x41 machine-check"]);
+    "machine-check-leaves": "a machine check is raised while three leaves are verified at once",
+        machine_check, |memory| instead_of(memory, "sha256_three_streams", HOLD),
+        reset(&[
             "exception 18 error 0x0 at rip {@sha256_three_streams} ",
             "was verifying purgatory at {purgatory}-",
             "was verifying kernel at {kernel}-",
             "was verifying initrd at {initrd}-{initrd+ffff}",
             BANK,
             "verdict 0x41 machine-check",
-        ]),
-    },
-    Case {
-        name: "machine-check-zero-tail",
-        summary: "a machine check is raised while a zero tail is verified",
-        arrange: machine_check,
-        damage: |memory| unnoticed_instead_of(memory, "first_nonzero", HOLD_UNLESS_EMPTY),
-        expect: reset(&["verifying ", "exception 18 ", "was verifying kernel at 0x", BANK, "verdict 0x41 machine-check"]),
-    },
-    Case {
-        name: "machine-check-elfcorehdr",
-        summary: "a machine check is raised while the elfcorehdr is looked at",
-        arrange: machine_check,
-        damage: |memory| unnoticed_instead_of(memory, "10elfcorehdr4mend", HOLD),
-        expect: reset(&["verifying ", "exception 18 ", "was verifying elfcorehdr at 0x", BANK, "verdict 0x41 machine-check"]),
-    },
-    Case {
-        name: "machine-check-twice",
-        summary: "a machine check is raised while an exception is reported: it resets in silence, at once",
-        arrange: |arrangement| {
+        ]);
+    "machine-check-zero-tail": "a machine check is raised while a zero tail is verified",
+        machine_check, |memory| unnoticed_instead_of(memory, "first_nonzero", HOLD_UNLESS_EMPTY),
+        reset(&["verifying ", "exception 18 ", "was verifying kernel at 0x", BANK, "verdict 0x41 machine-check"]);
+    "machine-check-elfcorehdr": "a machine check is raised while the elfcorehdr is looked at",
+        machine_check, |memory| unnoticed_instead_of(memory, "10elfcorehdr4mend", HOLD),
+        reset(&["verifying ", "exception 18 ", "was verifying elfcorehdr at 0x", BANK, "verdict 0x41 machine-check"]);
+    "machine-check-twice":
+        "a machine check is raised while an exception is reported: it resets in silence, at once",
+        |arrangement| {
             machine_check(arrangement);
             arrangement.reset_delay_ms = 0;
         },
-        damage: |memory| {
+        |memory| {
             instead_of(memory, "received7receive", b"\x0f\x0b");
             instead_of(memory, "stop9exception", HOLD);
         },
-        expect: Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault },
-    },
-];
+        Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault };
+};

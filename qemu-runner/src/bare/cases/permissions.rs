@@ -1,9 +1,9 @@
-//! What a block forbids is not executed: shown by a trace of every instruction of the purgatory.
+//! What a block forbids is not executed. A trace of every instruction of the purgatory shows it.
 
 use handoff::{ConsoleSettings, EngineId, OnCorrupt, Permissions, RegionKind, Verdict};
 
 use super::machine_checks::HOLD;
-use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, rows};
 use crate::bare::memory::Memory;
 use crate::bare::trace::Forbidden;
 
@@ -24,71 +24,54 @@ fn traced_and_halting(arrangement: &mut Arrangement) {
     arrangement.on_corrupt = OnCorrupt::Halt;
 }
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "everything-permitted",
-        summary: "everything is permitted: CPUID, port I/O and debug registers are seen in the trace",
-        arrange: |arrangement| arrangement.traced = Some(&[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Debug]),
-        damage: |_| {},
-        expect: Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) },
-    },
-    Case {
-        name: "halt-permitted",
-        summary: "everything is permitted and a bit of the initrd was flipped: HLT is in the trace, too",
-        arrange: |arrangement| {
+pub const CASES: &[Case] = rows! {
+    "everything-permitted":
+        "everything is permitted: CPUID, port I/O and debug registers are seen in the trace",
+        |arrangement| arrangement.traced = Some(&[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Debug]),
+        |_| {}, Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) };
+    "halt-permitted":
+        "everything is permitted and a bit of the initrd was flipped: HLT is in the trace as well",
+        |arrangement| {
             arrangement.traced = Some(&[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Hlt, Forbidden::Debug]);
             arrangement.on_corrupt = OnCorrupt::Halt;
         },
-        damage: |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
-        expect: Expect {
+        |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
+        Expect {
             verdict: Verdict::SegmentCorrupt,
             says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as configured"],
             ended: Ended::Halted,
-        },
-    },
-    Case {
-        name: "nothing-permitted",
-        summary: "nothing is permitted, as in a confidential guest",
-        arrange: traced,
-        damage: confidential,
-        expect: Expect {
+        };
+    "nothing-permitted": "nothing is permitted, as in a confidential guest",
+        traced, confidential,
+        Expect {
             verdict: Verdict::Ok,
             says: &[],
             ended: Ended::Booted(Reported { engine: Some(EngineId::ShaNi), ..SOUND }),
-        },
-    },
-    Case {
-        name: "nothing-permitted-reset",
-        summary: "nothing is permitted and a bit of the initrd was flipped",
-        arrange: traced,
-        damage: |memory| {
+        };
+    "nothing-permitted-reset": "nothing is permitted and a bit of the initrd was flipped",
+        traced,
+        |memory| {
             confidential(memory);
             memory.region(RegionKind::Initrd)[0] ^= 1;
         },
-        expect: Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::TripleFault },
-    },
-    Case {
-        name: "nothing-permitted-machine-check",
-        summary: "nothing is permitted, and a machine check is raised",
-        arrange: |arrangement| {
+        Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::TripleFault };
+    "nothing-permitted-machine-check": "nothing is permitted, and a machine check is raised",
+        |arrangement| {
             traced(arrangement);
             arrangement.machine_check = true;
         },
-        damage: |memory| {
+        |memory| {
             confidential(memory);
             let at = memory.function("received7receive");
             memory.at(at, HOLD.len()).copy_from_slice(HOLD);
         },
-        expect: Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault },
-    },
-    Case {
-        name: "nothing-permitted-halt",
-        summary: "nothing is permitted, a bit of the initrd was flipped, and the machine is to halt",
-        arrange: traced_and_halting,
-        damage: |memory| {
+        Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault };
+    "nothing-permitted-halt":
+        "nothing is permitted, a bit of the initrd was flipped, and the policy is to halt",
+        traced_and_halting,
+        |memory| {
             confidential(memory);
             memory.region(RegionKind::Initrd)[0] ^= 1;
         },
-        expect: Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Spinning },
-    },
-];
+        Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Spinning };
+};

@@ -1,10 +1,10 @@
-//! What to do when something is wrong: as the block says, once the block is proven; a reset until then, whatever it says.
+//! The policy on corruption. It is the block's once the block is proven; until then, it is a reset.
 
 use handoff::report::Elfcorehdr;
 use handoff::{OnCorrupt, RegionKind, Verdict};
 use orders::Ending;
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, untouched};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, rows, untouched};
 use crate::bare::memory::Memory;
 
 fn halt(arrangement: &mut Arrangement) {
@@ -19,7 +19,7 @@ fn flip_initrd(memory: &mut Memory) {
     memory.region(RegionKind::Initrd)[0] ^= 1;
 }
 
-/// The first byte behind the initrd, in its last page.
+/// The first byte after the initrd, in its last page.
 fn flip_tail(memory: &mut Memory) {
     let (file, _) = memory.lengths(RegionKind::Initrd);
     memory.region(RegionKind::Initrd)[file] ^= 1;
@@ -49,62 +49,26 @@ const fn nevertheless(verdict: Verdict, reported: Reported, ending: Ending, says
 
 const INITRD: Reported = Reported { segment: Some(RegionKind::Initrd), ..SOUND };
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "halt-sound",
-        summary: "the machine is to halt when something is wrong, and nothing is",
-        arrange: halt,
-        damage: untouched,
-        expect: sound(),
-    },
-    Case {
-        name: "halt-initrd",
-        summary: "a bit of the initrd was flipped, and the machine is to halt",
-        arrange: halt,
-        damage: flip_initrd,
-        expect: halted(Verdict::SegmentCorrupt),
-    },
-    Case {
-        name: "halt-tail",
-        summary: "the initrd's tail is not zero, and the machine is to halt",
-        arrange: halt,
-        damage: flip_tail,
-        expect: halted(Verdict::ZeroTail),
-    },
-    Case {
-        name: "halt-leaf-table",
-        summary: "the machine is to halt, but the leaf table was changed, so nothing is proven",
-        arrange: halt,
-        damage: |memory| memory.leaf(0)[0] ^= 1,
-        expect: reset(Verdict::Seal),
-    },
-    Case {
-        name: "halt-block",
-        summary: "the machine is to halt, but the block makes no sense",
-        arrange: halt,
-        damage: |memory| memory.edit_block(|block| block.region_count = 0.into()),
-        expect: reset(Verdict::BlockRegionCount),
-    },
-    Case {
-        name: "halt-exception",
-        summary: "the machine is to halt, but an exception is raised, so nothing is proven",
-        arrange: halt,
-        damage: raise_undefined,
-        expect: reset(Verdict::Exception),
-    },
-    Case {
-        name: "boot-sound",
-        summary: "the machine is to boot whatever is corrupt, and nothing is",
-        arrange: boot,
-        damage: untouched,
-        expect: sound(),
-    },
-    Case {
-        name: "boot-initrd",
-        summary: "a bit of the initrd was flipped, and the machine is to boot nevertheless",
-        arrange: boot,
-        damage: flip_initrd,
-        expect: nevertheless(
+pub const CASES: &[Case] = rows! {
+    "halt-sound": "the policy is to halt on corruption, and nothing is corrupt",
+        halt, untouched, sound();
+    "halt-initrd": "a bit of the initrd was flipped, and the policy is to halt",
+        halt, flip_initrd, halted(Verdict::SegmentCorrupt);
+    "halt-tail": "the initrd's tail is not zero, and the policy is to halt",
+        halt, flip_tail, halted(Verdict::ZeroTail);
+    "halt-leaf-table":
+        "the policy is to halt, but the leaf table was changed, so nothing is proven",
+        halt, |memory| memory.leaf(0)[0] ^= 1, reset(Verdict::Seal);
+    "halt-block": "the policy is to halt, but the block makes no sense",
+        halt, |memory| memory.edit_block(|block| block.region_count = 0.into()),
+        reset(Verdict::BlockRegionCount);
+    "halt-exception": "the policy is to halt, but an exception is raised, so nothing is proven",
+        halt, raise_undefined, reset(Verdict::Exception);
+    "boot-sound": "the policy is to boot, and nothing is corrupt",
+        boot, untouched, sound();
+    "boot-initrd": "a bit of the initrd was flipped, and the policy is to boot",
+        boot, flip_initrd,
+        nevertheless(
             Verdict::SegmentCorrupt,
             INITRD,
             Ending::Contents,
@@ -114,29 +78,22 @@ pub const CASES: &[Case] = &[
                 "booting anyway, as configured",
                 "report segment-corrupt,segment:initrd",
             ],
-        ),
-    },
-    Case {
-        name: "boot-tail",
-        summary: "the initrd's tail is not zero, and the machine is to boot nevertheless",
-        arrange: boot,
-        damage: flip_tail,
-        expect: nevertheless(
+        );
+    "boot-tail": "the initrd's tail is not zero, and the policy is to boot",
+        boot, flip_tail,
+        nevertheless(
             Verdict::ZeroTail,
             INITRD,
             Ending::Contents,
             &["verdict ", "booting anyway, as configured", "report zero-tail,segment:initrd"],
-        ),
-    },
-    Case {
-        name: "boot-elfcorehdr-and-copy",
-        summary: "elfcorehdr and its copy are broken, and the machine is to boot nevertheless",
-        arrange: boot,
-        damage: |memory| {
+        );
+    "boot-elfcorehdr-and-copy": "elfcorehdr and its copy are broken, and the policy is to boot",
+        boot,
+        |memory| {
             memory.elfcorehdr()[0] ^= 1;
             memory.region(RegionKind::ElfcorehdrCopy)[0] ^= 1;
         },
-        expect: nevertheless(
+        nevertheless(
             Verdict::SegmentCorrupt,
             Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
             Ending::Elfcorehdr,
@@ -145,42 +102,25 @@ pub const CASES: &[Case] = &[
                 "verdict ",
                 "booting anyway, as configured",
             ],
-        ),
-    },
-    Case {
-        name: "boot-elfcorehdr",
-        summary: "the elfcorehdr and the initrd are damaged, and the machine is to boot nevertheless: the copy is put back",
-        arrange: boot,
-        damage: |memory| {
+        );
+    "boot-elfcorehdr":
+        "the elfcorehdr and the initrd are damaged, and the policy is to boot: the copy is put back",
+        boot,
+        |memory| {
             memory.elfcorehdr()[0] ^= 1;
             flip_initrd(memory);
         },
-        expect: nevertheless(
+        nevertheless(
             Verdict::SegmentCorrupt,
             Reported { elfcorehdr: Elfcorehdr::Restored, ..INITRD },
             Ending::Contents,
             &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored the copy made at load", "verdict "],
-        ),
-    },
-    Case {
-        name: "boot-leaf-table",
-        summary: "the machine is to boot whatever is corrupt, but the leaf table was changed, so nothing is proven",
-        arrange: boot,
-        damage: |memory| memory.leaf(0)[0] ^= 1,
-        expect: reset(Verdict::Seal),
-    },
-    Case {
-        name: "boot-block",
-        summary: "the machine is to boot whatever is corrupt, but the block makes no sense, although it is sealed",
-        arrange: boot,
-        damage: |memory| memory.arrange_block(|block| block.entry.rip = 0.into()),
-        expect: reset(Verdict::BlockEntry),
-    },
-    Case {
-        name: "boot-exception",
-        summary: "the machine is to boot whatever is corrupt, but an exception is raised",
-        arrange: boot,
-        damage: raise_undefined,
-        expect: reset(Verdict::Exception),
-    },
-];
+        );
+    "boot-leaf-table":
+        "the policy is to boot, but the leaf table was changed, so nothing is proven",
+        boot, |memory| memory.leaf(0)[0] ^= 1, reset(Verdict::Seal);
+    "boot-block": "the policy is to boot, but the block makes no sense, although it is sealed",
+        boot, |memory| memory.arrange_block(|block| block.entry.rip = 0.into()), reset(Verdict::BlockEntry);
+    "boot-exception": "the policy is to boot, but an exception is raised",
+        boot, raise_undefined, reset(Verdict::Exception);
+};

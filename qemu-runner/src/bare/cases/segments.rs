@@ -1,8 +1,8 @@
-//! Bits flipped in what was loaded, wherever it lies.
+//! Bits flipped in the loaded segments.
 
 use handoff::{RegionKind, Verdict};
 
-use crate::bare::case::{Case, Cpu, Ended, Expect, ordinary};
+use crate::bare::case::{Case, Cpu, Ended, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
 
 const RESET: Ended = Ended::Reset;
@@ -70,135 +70,83 @@ pub const FLIPPED: &[Case] = flipped! {
     ElfcorehdrCopy "elfcorehdr-copy": "elfcorehdr-copy-first", "elfcorehdr-copy-middle", "elfcorehdr-copy-last";
 };
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "purgatory-text",
-        summary: "a bit of the purgatory's own handler of #DE was flipped",
-        arrange: ordinary,
-        damage: |memory| {
+pub const CASES: &[Case] = rows! {
+    "purgatory-text": "a bit of the purgatory's own handler of #DE was flipped",
+        ordinary,
+        |memory| {
             let stub = memory.symbol("trap_stubs");
             memory.at(stub, 1)[0] ^= 1;
         },
-        expect: corrupt(&["purgatory is corrupt at {purgatory}-"]),
-    },
-    Case {
-        name: "purgatory-rodata",
-        summary: "a bit of the purgatory's last read-only byte was flipped",
-        arrange: ordinary,
-        damage: |memory| flip_last(memory, RegionKind::Purgatory),
-        expect: corrupt(&["purgatory is corrupt at "]),
-    },
-    Case {
-        name: "initrd-before-leaf-border",
-        summary: "a bit of the last byte of the initrd's first leaf was flipped",
-        arrange: ordinary,
-        damage: |memory| flip(memory, RegionKind::Initrd, LEAF - 1),
-        expect: corrupt(&["initrd is corrupt at {initrd}-{initrd+ffff}: expected "]),
-    },
-    Case {
-        name: "initrd-at-leaf-border",
-        summary: "a bit of the first byte of the initrd's second leaf was flipped",
-        arrange: ordinary,
-        damage: |memory| flip(memory, RegionKind::Initrd, LEAF),
-        expect: corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]),
-    },
-    Case {
-        name: "initrd-behind-leaf-border",
-        summary: "a bit of the second byte of the initrd's second leaf was flipped",
-        arrange: ordinary,
-        damage: |memory| flip(memory, RegionKind::Initrd, LEAF + 1),
-        expect: corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]),
-    },
-    Case {
-        name: "initrd-every-leaf",
-        summary: "a bit in every leaf of the initrd was flipped",
-        arrange: ordinary,
-        damage: |memory| (0..10).for_each(|leaf| flip(memory, RegionKind::Initrd, leaf * LEAF)),
-        expect: corrupt(&["initrd is corrupt at ", "initrd is corrupt in 6 more places"]),
-    },
-    Case {
-        name: "initrd-soft",
-        summary: "a bit of the initrd was flipped on a CPU without SHA-NI",
-        arrange: |a| a.cpu = Cpu::WithoutShaNi,
-        damage: |memory| flip(memory, RegionKind::Initrd, 3 * LEAF),
-        expect: corrupt(&["initrd is corrupt at {initrd+30000}-{initrd+3ffff}: expected "]),
-    },
-    Case {
-        name: "kernel-and-initrd",
-        summary: "a bit of the kernel and one of the initrd were flipped",
-        arrange: ordinary,
-        damage: |memory| {
+        corrupt(&["purgatory is corrupt at {purgatory}-"]);
+    "purgatory-rodata": "a bit of the purgatory's last read-only byte was flipped",
+        ordinary, |memory| flip_last(memory, RegionKind::Purgatory), corrupt(&["purgatory is corrupt at "]);
+    "initrd-before-leaf-border": "a bit of the last byte of the initrd's first leaf was flipped",
+        ordinary, |memory| flip(memory, RegionKind::Initrd, LEAF - 1),
+        corrupt(&["initrd is corrupt at {initrd}-{initrd+ffff}: expected "]);
+    "initrd-at-leaf-border": "a bit of the first byte of the initrd's second leaf was flipped",
+        ordinary, |memory| flip(memory, RegionKind::Initrd, LEAF),
+        corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]);
+    "initrd-behind-leaf-border": "a bit of the second byte of the initrd's second leaf was flipped",
+        ordinary, |memory| flip(memory, RegionKind::Initrd, LEAF + 1),
+        corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]);
+    "initrd-every-leaf": "a bit in every leaf of the initrd was flipped",
+        ordinary, |memory| (0..10).for_each(|leaf| flip(memory, RegionKind::Initrd, leaf * LEAF)),
+        corrupt(&["initrd is corrupt at ", "initrd is corrupt in 6 more places"]);
+    "initrd-soft": "a bit of the initrd was flipped on a CPU without SHA-NI",
+        |a| a.cpu = Cpu::WithoutShaNi, |memory| flip(memory, RegionKind::Initrd, 3 * LEAF),
+        corrupt(&["initrd is corrupt at {initrd+30000}-{initrd+3ffff}: expected "]);
+    "kernel-and-initrd": "a bit of the kernel and one of the initrd were flipped",
+        ordinary,
+        |memory| {
             flip(memory, RegionKind::Kernel, 0);
             flip(memory, RegionKind::Initrd, 0);
         },
-        expect: corrupt(&["kernel is corrupt at {kernel}-", "initrd is corrupt at {initrd}-"]),
-    },
-    Case {
-        name: "kernel-tail-first",
-        summary: "the first byte of the kernel's zero tail is no longer zero",
-        arrange: ordinary,
-        damage: |memory| {
+        corrupt(&["kernel is corrupt at {kernel}-", "initrd is corrupt at {initrd}-"]);
+    "kernel-tail-first": "the first byte of the kernel's zero tail is no longer zero",
+        ordinary,
+        |memory| {
             let (file, _) = memory.lengths(RegionKind::Kernel);
             flip(memory, RegionKind::Kernel, file);
         },
-        expect: not_zero(&["kernel is corrupt at "]),
-    },
-    Case {
-        name: "kernel-tail-last",
-        summary: "the last byte of the kernel's zero tail is no longer zero",
-        arrange: ordinary,
-        damage: |memory| {
+        not_zero(&["kernel is corrupt at "]);
+    "kernel-tail-last": "the last byte of the kernel's zero tail is no longer zero",
+        ordinary,
+        |memory| {
             let (_, all) = memory.lengths(RegionKind::Kernel);
             flip(memory, RegionKind::Kernel, all - 1);
         },
-        expect: not_zero(&["kernel is corrupt at "]),
-    },
-    Case {
-        name: "initrd-tail-first",
-        summary: "the first byte behind the initrd, in its last page, is no longer zero",
-        arrange: ordinary,
-        damage: |memory| {
+        not_zero(&["kernel is corrupt at "]);
+    "initrd-tail-first": "the first byte after the initrd, in its last page, is no longer zero",
+        ordinary,
+        |memory| {
             let (file, _) = memory.lengths(RegionKind::Initrd);
             flip(memory, RegionKind::Initrd, file);
         },
-        expect: not_zero(&["initrd is corrupt at "]),
-    },
-    Case {
-        name: "leaf-and-tail",
-        summary: "a bit of the initrd was flipped, and a byte of the kernel's zero tail is not zero",
-        arrange: ordinary,
-        damage: |memory| {
+        not_zero(&["initrd is corrupt at "]);
+    "leaf-and-tail":
+        "a bit of the initrd was flipped, and a byte of the kernel's zero tail is not zero",
+        ordinary,
+        |memory| {
             let (_, all) = memory.lengths(RegionKind::Kernel);
             flip(memory, RegionKind::Kernel, all - 1);
             flip(memory, RegionKind::Initrd, 0);
         },
-        expect: corrupt(&["initrd is corrupt at {initrd}-", "kernel is corrupt at "]),
-    },
-    Case {
-        name: "leaf-table",
-        summary: "a bit of the leaf table was flipped",
-        arrange: ordinary,
-        damage: |memory| memory.leaf(1)[0] ^= 1,
-        expect: Expect { verdict: Verdict::Seal, says: &["verdict 0x20 seal"], ended: RESET },
-    },
-    Case {
-        name: "digest-first-byte",
-        summary: "a sealed digest differs in its first byte alone",
-        arrange: ordinary,
-        damage: |memory| {
+        corrupt(&["initrd is corrupt at {initrd}-", "kernel is corrupt at "]);
+    "leaf-table": "a bit of the leaf table was flipped",
+        ordinary, |memory| memory.leaf(1)[0] ^= 1,
+        Expect { verdict: Verdict::Seal, says: &["verdict 0x20 seal"], ended: RESET };
+    "digest-first-byte": "a sealed digest differs in its first byte alone",
+        ordinary,
+        |memory| {
             memory.leaf(2)[0] ^= 1;
             memory.reseal();
         },
-        expect: corrupt(&["verifying "]),
-    },
-    Case {
-        name: "digest-last-byte",
-        summary: "a sealed digest differs in its last byte alone",
-        arrange: ordinary,
-        damage: |memory| {
+        corrupt(&["verifying "]);
+    "digest-last-byte": "a sealed digest differs in its last byte alone",
+        ordinary,
+        |memory| {
             memory.leaf(2)[31] ^= 1;
             memory.reseal();
         },
-        expect: corrupt(&["verifying "]),
-    },
-];
+        corrupt(&["verifying "]);
+};

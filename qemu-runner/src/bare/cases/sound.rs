@@ -1,11 +1,11 @@
-//! Nothing is wrong, on every kind of machine; and consoles that are, which changes nothing but what is heard.
+//! Sound images on every kind of machine; and broken consoles, which change only what is printed.
 
 use handoff::{EngineId, OnCorrupt, RegionKind, Verdict};
 use loader::request::EngineChoice;
 use orders::StepKind;
 use orders::orders::Tables;
 
-use crate::bare::case::{ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary, untouched};
+use crate::bare::case::{ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary, rows, untouched};
 use crate::bare::memory::Memory;
 
 const fn boots(says: &'static [&'static str]) -> Expect {
@@ -24,138 +24,50 @@ fn flip_initrd(memory: &mut Memory) {
     memory.region(RegionKind::Initrd)[0] ^= 1;
 }
 
-pub const CASES: &[Case] = &[
-    Case {
-        name: "sound",
-        summary: "nothing is wrong, entered as by Linux 6.12: GDT and IDT are invalid",
-        arrange: ordinary,
-        damage: untouched,
-        expect: boots_with(EngineId::ShaNi, &["verifying ", "verdict 0x0 ok", "report ok,engine:sha-ni"]),
-    },
-    Case {
-        name: "sound-own-tables",
-        summary: "nothing is wrong, entered as by Linux 7.2: GDT and IDT are the kernel's",
-        arrange: |a| a.tables = Tables::Own,
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-la57",
-        summary: "five levels of page tables are in use",
-        arrange: |a| (a.cpu, a.la57) = (Cpu::La57, true),
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-la57-own-tables",
-        summary: "five levels of page tables are in use, with the kernel's own GDT and IDT",
-        arrange: |a| (a.cpu, a.la57, a.tables) = (Cpu::La57, true, Tables::Own),
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-2m-pages",
-        summary: "the CPU has no 1 GiB pages",
-        arrange: |a| a.cpu = Cpu::WithoutGibPages,
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-soft",
-        summary: "the CPU has no SHA-NI",
-        arrange: |a| a.cpu = Cpu::WithoutShaNi,
-        damage: untouched,
-        expect: boots_with(EngineId::Soft, &["verifying "]),
-    },
-    Case {
-        name: "sound-soft-asked-for",
-        summary: "the portable engine was asked for",
-        arrange: |a| a.engine = EngineChoice::Only(EngineId::Soft),
-        damage: untouched,
-        expect: boots_with(EngineId::Soft, &["verifying "]),
-    },
-    Case {
-        name: "sound-engine-lost",
-        summary: "the machine was moved after loading to a CPU without SHA-NI",
-        arrange: |a| (a.built_on, a.cpu) = (Some(Cpu::Full), Cpu::WithoutShaNi),
-        damage: untouched,
-        expect: boots_with(EngineId::Soft, &["verifying ", "verdict 0x0 ok", "report ok,engine:soft"]),
-    },
-    Case {
-        name: "sound-4k-leaves",
-        summary: "leaves are as small as they can be",
-        arrange: |a| a.leaf_size = 4096,
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-64m-leaves",
-        summary: "leaves are as large as they can be",
-        arrange: |a| a.leaf_size = 64 << 20,
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-rewritten",
-        summary: "the kernel has rewritten the elfcorehdr",
-        arrange: |a| a.steps = vec![StepKind::Rewrite],
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-rewritten-100-cpus",
-        summary: "the kernel has rewritten the elfcorehdr for 100 possible CPUs",
-        arrange: |a| (a.possible_cpus, a.steps) = (100, vec![StepKind::Rewrite]),
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-rewritten-8192-cpus",
-        summary: "the kernel has rewritten the elfcorehdr for 8192 possible CPUs",
-        arrange: |a| (a.possible_cpus, a.steps) = (8192, vec![StepKind::Rewrite]),
-        damage: untouched,
-        expect: boots(&["verifying "]),
-    },
-    Case {
-        name: "sound-silent",
-        summary: "no console was asked for",
-        arrange: |a| a.console = None,
-        damage: untouched,
-        expect: boots(&[]),
-    },
-    Case {
-        name: "sound-uart-absent",
-        summary: "there is no UART at the console's port",
-        arrange: |a| a.console = Some(ABSENT),
-        damage: untouched,
-        expect: boots(&[]),
-    },
-    Case {
-        name: "sound-uart-stuck",
-        summary: "the UART never takes a byte",
-        arrange: |a| a.stuck_console = true,
-        damage: untouched,
-        expect: boots(&[]),
-    },
-    Case {
-        name: "uart-absent-initrd",
-        summary: "there is no UART at the console's port, and a bit of the initrd was flipped",
-        arrange: |a| a.console = Some(ABSENT),
-        damage: flip_initrd,
-        expect: resets_in_silence(),
-    },
-    Case {
-        name: "uart-stuck-initrd",
-        summary: "the UART never takes a byte, and a bit of the initrd was flipped",
-        arrange: |a| a.stuck_console = true,
-        damage: flip_initrd,
-        expect: resets_in_silence(),
-    },
-    Case {
-        name: "uart-stuck-halt",
-        summary: "the UART never takes a byte, a bit of the initrd was flipped, and the machine is to halt",
-        arrange: |a| (a.stuck_console, a.on_corrupt) = (true, OnCorrupt::Halt),
-        damage: flip_initrd,
-        expect: Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Halted },
-    },
-];
+pub const CASES: &[Case] = rows! {
+    "sound": "nothing is wrong, entered as by Linux 6.12: GDT and IDT are invalid",
+        ordinary, untouched,
+        boots_with(EngineId::ShaNi, &["verifying ", "verdict 0x0 ok", "report ok,engine:sha-ni"]);
+    "sound-own-tables": "nothing is wrong, entered as by Linux 7.2: GDT and IDT are the kernel's",
+        |a| a.tables = Tables::Own, untouched, boots(&["verifying "]);
+    "sound-la57": "five levels of page tables are in use",
+        |a| (a.cpu, a.la57) = (Cpu::La57, true), untouched, boots(&["verifying "]);
+    "sound-la57-own-tables":
+        "five levels of page tables are in use, with the kernel's own GDT and IDT",
+        |a| (a.cpu, a.la57, a.tables) = (Cpu::La57, true, Tables::Own), untouched, boots(&["verifying "]);
+    "sound-2m-pages": "the CPU has no 1 GiB pages",
+        |a| a.cpu = Cpu::WithoutGibPages, untouched, boots(&["verifying "]);
+    "sound-soft": "the CPU has no SHA-NI",
+        |a| a.cpu = Cpu::WithoutShaNi, untouched, boots_with(EngineId::Soft, &["verifying "]);
+    "sound-soft-asked-for": "the portable engine was asked for",
+        |a| a.engine = EngineChoice::Only(EngineId::Soft), untouched,
+        boots_with(EngineId::Soft, &["verifying "]);
+    "sound-engine-lost": "the machine was moved after loading to a CPU without SHA-NI",
+        |a| (a.built_on, a.cpu) = (Some(Cpu::Full), Cpu::WithoutShaNi), untouched,
+        boots_with(EngineId::Soft, &["verifying ", "verdict 0x0 ok", "report ok,engine:soft"]);
+    "sound-4k-leaves": "leaves are as small as they can be",
+        |a| a.leaf_size = 4096, untouched, boots(&["verifying "]);
+    "sound-64m-leaves": "leaves are as large as they can be",
+        |a| a.leaf_size = 64 << 20, untouched, boots(&["verifying "]);
+    "sound-rewritten": "the kernel has rewritten the elfcorehdr",
+        |a| a.steps = vec![StepKind::Rewrite], untouched, boots(&["verifying "]);
+    "sound-rewritten-100-cpus": "the kernel has rewritten the elfcorehdr for 100 possible CPUs",
+        |a| (a.possible_cpus, a.steps) = (100, vec![StepKind::Rewrite]), untouched, boots(&["verifying "]);
+    "sound-rewritten-8192-cpus": "the kernel has rewritten the elfcorehdr for 8192 possible CPUs",
+        |a| (a.possible_cpus, a.steps) = (8192, vec![StepKind::Rewrite]), untouched, boots(&["verifying "]);
+    "sound-silent": "no console was asked for",
+        |a| a.console = None, untouched, boots(&[]);
+    "sound-uart-absent": "there is no UART at the console's port",
+        |a| a.console = Some(ABSENT), untouched, boots(&[]);
+    "sound-uart-stuck": "the UART never takes a byte",
+        |a| a.stuck_console = true, untouched, boots(&[]);
+    "uart-absent-initrd":
+        "there is no UART at the console's port, and a bit of the initrd was flipped",
+        |a| a.console = Some(ABSENT), flip_initrd, resets_in_silence();
+    "uart-stuck-initrd": "the UART never takes a byte, and a bit of the initrd was flipped",
+        |a| a.stuck_console = true, flip_initrd, resets_in_silence();
+    "uart-stuck-halt":
+        "the UART never takes a byte, a bit of the initrd was flipped, and the policy is to halt",
+        |a| (a.stuck_console, a.on_corrupt) = (true, OnCorrupt::Halt), flip_initrd,
+        Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Halted };
+};

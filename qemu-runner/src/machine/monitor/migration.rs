@@ -11,18 +11,18 @@ use crate::error::{Error, check};
 const CAPABILITIES: [MigrationCapability; 2] = [MigrationCapability::events, MigrationCapability::x_ignore_shared];
 
 impl Monitor {
-    /// Stops the guest and writes all that it is but its memory into the file `state`. It stands still until [`Self::go_on`].
+    /// Stops the guest and writes all that it is but its memory into the file `state`. It hangs until [`Self::go_on`].
     pub fn save(&mut self, state: &Path) -> Result<(), Error> {
         self.execute(qmp::stop {})?;
         self.agree()?;
         self.execute(qmp::migrate { uri: Some(uri(state)), channels: None, detach: None, resume: None })?;
         self.await_migration()?;
-        // The event comes a moment before the state in which the guest may go on.
+        // The event comes a moment before the state in which the guest may continue.
         while self.execute(qmp::query_status {})?.status != RunState::postmigrate {}
         Ok(())
     }
 
-    /// Becomes the guest of that file, whose memory must be in place; started with `-incoming defer`. It stands still until [`Self::go_on`].
+    /// Becomes the guest of that file, whose memory must be in place; started with `-incoming defer`. It hangs until [`Self::go_on`].
     pub fn load(&mut self, state: &Path) -> Result<(), Error> {
         self.agree()?;
         self.execute(qmp::migrate_incoming { uri: Some(uri(state)), channels: None, exit_on_error: None })?;
@@ -35,7 +35,7 @@ impl Monitor {
     }
 
     fn agree(&mut self) -> Result<(), Error> {
-        // An earlier one may have ended, too.
+        // An earlier one may have ended as well.
         self.seen.retain(|event| !matches!(event, Event::MIGRATION { .. }));
         let capabilities = CAPABILITIES.map(|capability| MigrationCapabilityStatus { capability, state: true }).into();
         self.execute(qmp::migrate_set_capabilities { capabilities }).map(drop)

@@ -73,28 +73,3 @@ pub(super) fn read_agent(agent: UnixStream, sender: &Sender<Arrival>) {
 fn text_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end_matches(['\r', '\n']).to_owned()
 }
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn console_is_cut_into_lines_logged_and_ended() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let (sender, receiver) = mpsc::channel();
-        read_console(&b"one\r\ntwo\nhalf \xff"[..], File::create(&path).unwrap(), &sender);
-        let texts: Vec<_> = receiver
-            .try_iter()
-            .map(|arrival| match arrival {
-                Arrival::Console(line) => line.text,
-                Arrival::Agent(text) => panic!("{text}"),
-                Arrival::End => "END".into(),
-            })
-            .collect();
-        assert_eq!(texts, ["one", "two", "half \u{fffd}", "END"]);
-        assert_eq!(fs::read(path).unwrap(), b"one\r\ntwo\nhalf \xff");
-    }
-}

@@ -1,4 +1,4 @@
-//! `corrupt-*`: bits flipped from outside in what the purgatory verifies.
+//! `corrupt-*`: bits flipped from outside in segments that the purgatory verifies.
 
 use handoff::{RegionKind, Verdict};
 
@@ -60,10 +60,10 @@ table! {
     "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
         "a bit flipped in the command line's last byte is named with its place, and the machine resets";
     "corrupt-initrd-boot", [Makedumpfile], boot_nevertheless,
-        "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel is booted and \
-         told so";
+        "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel boots and \
+         reports it";
     "corrupt-kernel-halt", [], halt,
-        "with `--on-corrupt halt` a damaged kernel is named, and every CPU stands still";
+        "with `--on-corrupt halt` a damaged kernel is named, and every CPU halts";
 }
 
 /// For scenarios that are not to reach the capture kernel's user space.
@@ -87,7 +87,7 @@ fn boot_nevertheless(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     let image = first.arm("--on-corrupt boot")?.image;
     let initrd = image.region(RegionKind::Initrd)?;
-    // In a file that nobody reads, so that the capture kernel can be expected to live.
+    // In a file that no program reads, so that the capture kernel can be expected to live.
     let bytes = first.vm.ram.read(initrd.start, initrd.file_len as usize)?;
     let ballast = memchr::memmem::find(&bytes, BALLAST_MARK).ok_or_else(|| Error::Check {
         what: "initrd in memory".into(),

@@ -1,4 +1,4 @@
-//! `purgatory-*`: the purgatory's own segment, damaged from outside: its code, its block, its leaf table.
+//! `purgatory-*`: damage to the purgatory's own segment: its code, its block, its leaf table.
 
 use std::mem::offset_of;
 
@@ -24,27 +24,27 @@ const STORY_TELL: &str = "5story4tell";
 
 table! {
     "purgatory-corrupt-text", [], text,
-        "a bit flipped in the purgatory's own code never ends in a boot";
+        "a bit flipped in the purgatory's code never ends in a boot";
     "purgatory-corrupt-block", [], block,
-        "a bit flipped in a value of the handoff block that could be right breaks the seal";
+        "a bit flipped in a plausible value of the handoff block breaks the seal";
     "purgatory-corrupt-block-delay", [], delay,
-        "a bit flipped in the handoff block's delay does not hold up the reset by weeks";
+        "a bit flipped in the handoff block's delay does not delay the reset by weeks";
     "purgatory-corrupt-leaf-table", [],
         |stage| {
             let place = |image: &ArmedImage| image.leaf_table.start;
             sealed_with(stage, "--on-corrupt boot", place, 0, Verdict::Seal).map(drop)
         },
-        "a bit flipped in the leaf table breaks the seal, and `--on-corrupt boot` boots no such \
-         image";
+        "a bit flipped in the leaf table breaks the seal, and even `--on-corrupt boot` does not \
+         boot";
     "purgatory-exception", [Purgatory], exception,
-        "an invalid instruction in the purgatory's own code is named with its place, and the \
-         machine is reset";
+        "an invalid instruction in the purgatory is reported with its address, and the machine \
+         resets";
     "purgatory-machine-check", [Purgatory], machine_check,
-        "a machine check while the image is verified is named with what was being verified, and \
-         the machine is reset";
+        "a machine check during verification is reported with the range being verified, and the \
+         machine resets";
 }
 
-/// The code has nobody to verify it before it runs, so there is no telling how it ends; but end it must, and never in a boot.
+/// Nothing verifies the code before it runs, so its end is open. It must end, and never in a boot.
 fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&bare())?;
     let segment = first.arm("")?.image.region(RegionKind::Purgatory)?;

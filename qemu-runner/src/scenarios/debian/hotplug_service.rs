@@ -1,7 +1,7 @@
-//! `debian-hotplug-service`: a Debian whose kdump-tools arms is switched over to the loader's own service, which arms at boot and keeps the
-//! image true while memory and a CPU come and memory goes; Debian's capture service saves the dump as before.
+//! `debian-hotplug-service`: the loader's own service replaces Debian's kdump-tools.
 //!
-//! What udev and systemd do is theirs: the loader is told nothing here that it would not be told on an operator's machine.
+//! It arms at boot and keeps the image up to date while memory and a CPU come and memory goes. Debian's
+//! capture service saves the dump as before. udev and systemd are Debian's, as on an operator's machine.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -27,9 +27,9 @@ const PER_BURST: u32 = 2;
 
 table! {
     "debian-hotplug-service", [DebianDisk, Makedumpfile], story,
-        "`service install` switches a Debian over, back and over, and it arms at boot: a DIMM \
-         that comes, and a CPU that comes and goes, cost no reload, a DIMM that goes two at most; \
-         nothing but `systemctl stop` disarms it, and an oops leaves a dump";
+        "`service install`, `uninstall` and `install` on Debian; then hot-added memory and CPUs \
+         cost no reload, a removed DIMM at most two, only `systemctl stop` disarms, and an oops \
+         leaves a dump";
 }
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -102,7 +102,7 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     }
     expect_status_names_the_saver(first)?;
     check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
-    // Whatever was armed before: what is armed now is the image that the service would arm.
+    // The image that is armed now is the one that the service would arm.
     first.vm.run_ok(&format!("{INSTALLED} reload --json 2>/dev/null | grep -q '\"armed\": 0'"))?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
     Ok(())
@@ -122,7 +122,7 @@ fn expect_status_names_the_saver(first: &mut First<'_, '_>) -> Result<(), Error>
         .try_for_each(|words| check(status.contains(words), "what `status` says of Debian's service", words, &status))
 }
 
-/// Its own service arms, and nobody else does.
+/// The loader's service arms, and no other service does.
 fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     // "degraded" is none of our business: it is said of any unit that has failed.
     first.vm.run_ok("systemctl is-system-running --wait; systemctl is-active kdump-loader.service kdump-loader-reload.path")?;

@@ -1,8 +1,8 @@
-//! `debian-service*`: Debian's own kdump service, in a Debian with systemd, loads, reloads and unloads with the loader in kexec's place,
-//! and saves the dump.
+//! `debian-service*`: Debian's kdump service loads, reloads, unloads and saves the dump, with the loader
+//! as `kexec`.
 //!
-//! Nothing of Debian's is changed but the link `/usr/sbin/kexec`. The service is judged by what it returns and by what the kernel says;
-//! the dump by makedumpfile, outside. The peer's run is the control: what is demanded here is what kexec-tools fulfils.
+//! Only the link `/usr/sbin/kexec` is changed. The service's results and the kernel's state are checked;
+//! makedumpfile checks the dump outside. The run with Debian's own kexec is the control.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 table! {
     "debian-service", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Ours),
-        "Debian's kdump-tools loads, reloads and unloads with kdump-loader as kexec, and its \
-         capture service saves the dump";
+        "kdump-loader replaces `kexec`: Debian's kdump-tools loads, reloads and unloads with it, \
+         and the capture service saves the dump";
     "debian-service-peer", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Peer),
-        "the same with Debian's own kexec: what is demanded of the service is what it does",
+        "the control: `debian-service` with Debian's own kexec",
         by name only: "the control of debian-service: it shows nothing of ours and takes minutes";
 }
 
@@ -125,7 +125,7 @@ fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
     // A capture kernel that is none: kdump-config has nothing but the exit status to know it by.
     first.vm.run_ok("cp /etc/default/kdump-tools /tmp && echo KDUMP_KERNEL=/etc/hostname >>/etc/default/kdump-tools")?;
     call(first, "kdump-config load", 1)?;
-    expect_armed(first, "after `kdump-config load` of what is no kernel", false)?;
+    expect_armed(first, "after `kdump-config load` of a file that is no kernel", false)?;
     first.vm.run_ok("cp /tmp/kdump-tools /etc/default/kdump-tools")?;
     call(first, "kdump-config load", 0)?;
     expect_armed(first, "after `kdump-config load`", true)?;

@@ -1,5 +1,6 @@
-//! What may not disarm a machine, in a Debian with systemd as PID 1 and /boot a mount of its own: `systemctl isolate rescue.target`, and
-//! shutdown up to the last program that systemd runs. `systemctl stop` by the operator does disarm.
+//! What must not disarm a machine, with systemd as PID 1 and /boot on its own mount:
+//! `systemctl isolate rescue.target`, and shutdown up to systemd's last program. `systemctl stop` by the
+//! operator does disarm.
 
 use crate::error::{Error, check, check_eq};
 use crate::stage::first::First;

@@ -1,8 +1,8 @@
-//! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in the places of the kernel's own and of kexec-tools'.
+//! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in place of theirs.
 //!
-//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel carries its own in its read-only
-//! data, which the runner changes in the running machine's memory: the kernel stays Debian's, and kexec_file_load(2) takes what
-//! it finds there.
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel has its
+//! own in read-only data, which the runner changes in the running machine's memory. The kernel stays
+//! Debian's, and kexec_file_load(2) uses what it finds there.
 
 use std::fs;
 use std::ops::Range;
@@ -27,7 +27,7 @@ use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
 const REFUSAL: &str = "sha256 digests do not match: expected ";
 /// What it says before it resets the machine, if it was built to do that.
 const RESETS: &str = "resetting soon";
-/// What they say before they stand still.
+/// What they say before they hang.
 const LAST_WORDS: &str = "stopped: reset the machine";
 /// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
 /// and since 5.5 the lowest MiB when it has a crash region), and the firmware does not use this one any more.
@@ -38,38 +38,37 @@ const LOW_SEED: u64 = 3;
 const UNMAPPED_BIT: u64 = 44;
 /// Part of the name of what hashes one message without SHA-NI.
 const ONE_STREAM: &str = "one_stream8compress";
-/// How often the CPU is asked where it stands still.
+/// How often the CPU is asked where it hangs.
 const LOOKS: u32 = 5;
 
 table! {
     "kexec-tools-with-ours", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         |stage| kexec_tools(stage, machine::CPU, EngineId::ShaNi),
-        "kexec-tools arms its image with our purgatory in the place of its own, hotplug, panic, \
-         complete vmcore";
+        "kexec-tools arms with our purgatory in place of its own; after hotplug and a panic the \
+         vmcore is complete";
     "kexec-tools-with-ours-soft", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         |stage| kexec_tools(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
-        "the same on a CPU without SHA-NI, which our purgatory finds out by an exception";
+        "the same on a CPU without SHA-NI, which our purgatory detects by an exception";
     "kexec-tools-with-ours-table", [Kexec, DropIns, CrashHotplug], kexec_tools_table,
-        "a bit flipped in what our purgatory in kexec-tools is to verify makes it read where \
-         nothing is: it says so and stands still";
+        "a bit flipped in kexec-tools' region table makes our purgatory read unmapped memory: it \
+         says so and hangs";
     "kexec-tools-with-ours-machine-check", [Makedumpfile, Kexec, DropIns, CrashHotplug],
         kexec_tools_machine_check,
-        "a machine check while our purgatory in kexec-tools verifies: it says what it was \
-         verifying, and resets";
+        "on a machine check our purgatory in kexec-tools says what it was verifying, and resets";
     "kexec-tools-with-ours-corrupt", [Kexec, DropIns, CrashHotplug], kexec_tools_corrupt,
-        "the same with a bit flipped in the initrd: our purgatory says so and stands still";
+        "a bit flipped in the initrd makes our purgatory in kexec-tools say so and hang";
     "kexec-tools-with-ours-backup", [Makedumpfile, Kexec, DropIns], kexec_tools_backup,
-        "our purgatory in kexec-tools puts low memory where kexec-tools' elfcorehdr says";
+        "our purgatory in kexec-tools copies low memory to where kexec-tools' elfcorehdr says";
     "linux-with-ours", [Kernel("6.12"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
         |stage| linux(stage, "6.12"),
-        "`load --file` into an unmodified kernel with our purgatory in the place of its own, \
-         hotplug, panic, complete vmcore";
+        "`load --file` with our purgatory in place of the kernel's; after hotplug and a panic the \
+         vmcore is complete";
     "linux-with-ours-corrupt", [Kernel("6.12"), DropIns, KexecFile],
         |stage| linux_corrupt(stage, "6.12"),
-        "the same with a bit flipped in the initrd: our purgatory, built with a console, says so \
-         and stands still";
+        "a bit flipped in the initrd makes our purgatory in the kernel, built with a console, say \
+         so and hang";
     "linux-with-ours-reset", [Kernel("6.12"), DropIns, KexecFile], linux_reset,
-        "the same with our purgatory built to reset the machine: it says so, and does";
+        "the same, built to reset: our purgatory says so and resets the machine";
     "new-kernel-linux-with-ours", [Kernel("7"), Makedumpfile, DropIns, CrashHotplug, KexecFile],
         |stage| linux(stage, "7"),
         "`linux-with-ours` on Debian's newest kernel";
@@ -193,7 +192,7 @@ fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8
         });
     };
     check(ours.len() <= theirs.len(), "bytes of our object", format!("at most {}", theirs.len()), ours.len())?;
-    // The kernel goes by the object's headers; what lies behind it is nobody's.
+    // The kernel goes by the object's headers; nothing reads what follows it.
     theirs.fill(0);
     theirs[..ours.len()].copy_from_slice(ours);
     first.vm.ram.write(place, &theirs)?;
@@ -208,7 +207,7 @@ fn arm_with_kexec(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Resu
     arm(first, &format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"), ours)
 }
 
-/// Arms, and returns where our purgatory's code lies in the crash region, which must be in one place.
+/// Arms, and returns where our purgatory's code is in the crash region, which must be in one place.
 fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
     first.vm.run_ok(load)?;
     check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
@@ -260,7 +259,7 @@ fn says(words: &'static str) -> impl Fn(&Said) -> bool {
     move |said| matches!(said, Said::Remark(remark) if remark.contains(words))
 }
 
-/// After the panic our purgatory must say these words and stand still.
+/// After the panic our purgatory must say these words and hang.
 fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> Result<(), Error> {
     // On the first CPU, because it is asked where it is.
     let mut crashed = first.panic(Some(0))?;
@@ -270,7 +269,7 @@ fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> 
         let at = crashed.vm.monitor.instruction_pointer()?;
         check(purgatory.contains(&at), "where the CPU is", format!("{purgatory:x?}"), format!("{at:#x}"))?;
     }
-    crashed.stage.outcome.now("the CPU stands still in our purgatory");
+    crashed.stage.outcome.now("the CPU hangs in our purgatory");
     Ok(())
 }
 
@@ -278,7 +277,7 @@ fn read(path: PathBuf) -> Result<Vec<u8>, Error> {
     fs::read(&path).map_err(Error::file("read", &path))
 }
 
-/// The part of an object's code and data that nobody writes to before it runs: up to the first symbol that a loader may write.
+/// The part of an object's code and data that no loader writes to before it runs: up to the first symbol that a loader may write.
 fn code(object: &[u8]) -> Vec<u8> {
     let file = object::File::parse(object).expect("cargo xtask audit has read it");
     let section = file.sections().find(|section| section.kind() == SectionKind::Text).expect("it has one section of code");

@@ -1,5 +1,7 @@
-//! `foreign-*`: purgatories that others have built, armed by our loader: each takes the capture kernel to a complete vmcore although the
-//! kernel has rewritten the elfcorehdr meanwhile, and refuses an image in which a bit was flipped, in the way of its makers.
+//! `foreign-*`: other projects' purgatories, armed by our loader.
+//!
+//! Each boots a capture kernel with a complete vmcore although the kernel has rewritten the elfcorehdr.
+//! Each rejects a flipped bit, in its makers' way.
 
 use crate::error::{Error, check, check_eq};
 use crate::evidence::loaded::{Loaded, Segment};
@@ -30,16 +32,16 @@ const LINUX_7: Peer = Peer { source: "linux-7", kind: "linux", series: Some("7")
 table! {
     "foreign-kexec-tools", [Makedumpfile, Kexec, CrashHotplug],
         |stage| capture(stage, &KEXEC_TOOLS),
-        "kexec-tools' purgatory, armed by kdump-loader, takes the capture kernel to a complete \
+        "kexec-tools' purgatory, armed by kdump-loader, boots a capture kernel with a complete \
          vmcore";
     "foreign-kexec-tools-corrupt", [Kexec], |stage| refused(stage, &KEXEC_TOOLS),
-        "a bit flipped in the initrd is refused by kexec-tools' purgatory on the console that \
-         kdump-loader told it";
+        "kexec-tools' purgatory, armed by kdump-loader, rejects a flipped bit of the initrd on \
+         the configured console";
     "foreign-linux", [Makedumpfile, Kernel("6.12"), CrashHotplug], |stage| capture(stage, &LINUX),
-        "the purgatory of Debian's 6.12 kernel, armed by kdump-loader, takes the capture kernel \
-         to a complete vmcore";
+        "the purgatory of Debian's 6.12 kernel, armed by kdump-loader, boots a capture kernel \
+         with a complete vmcore";
     "foreign-linux-corrupt", [Kernel("6.12")], |stage| refused(stage, &LINUX),
-        "a bit flipped in the initrd is refused by that purgatory, which says nothing";
+        "the same purgatory hangs silently on a flipped bit of the initrd";
     "foreign-linux-7", [Makedumpfile, Kernel("7"), CrashHotplug], |stage| capture(stage, &LINUX_7),
         "`foreign-linux` with the purgatory of Debian's newest kernel";
 }
@@ -79,7 +81,12 @@ fn capture(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     }
     crashed.await_capture_kernel()?;
     let line = crashed.vm.run_ok("cat /proc/cmdline")?;
-    check(!line.contains("purgatory.report"), "the capture kernel's command line", "no report, since nobody makes one", &line)?;
+    check(
+        !line.contains("purgatory.report"),
+        "the capture kernel's command line",
+        "no report, since this purgatory makes none",
+        &line,
+    )?;
     crashed.check_vmcore()?;
     Ok(())
 }

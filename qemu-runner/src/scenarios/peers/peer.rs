@@ -1,6 +1,7 @@
-//! `peer-*`: kexec-tools on the same stage. `peer-capture` holds the judge against an image that none of our code made;
-//! the others say how long each takes in the same machine, to arm the same files, and between panic and capture kernel: reported, not
-//! judged.
+//! `peer-*`: kexec-tools on the same machines.
+//!
+//! `peer-capture` checks the judge with an image that none of our code made. The others measure how long
+//! each takes to arm the same files, and from panic to capture kernel. Figures are reported, not judged.
 
 use std::time::{Duration, Instant};
 
@@ -32,17 +33,17 @@ const ROUNDS: u32 = 3;
 
 table! {
     "peer-capture", [Makedumpfile, Kexec, CrashHotplug], capture,
-        "what is demanded of a vmcore is fulfilled by one that kexec-tools and the kernel have \
-         prepared";
+        "an image by kexec-tools and the kernel passes the same checks of the vmcore";
     "peer-load-time", [Makedumpfile, Kexec, KexecFile], load_time,
-        "how long kdump-loader and kexec-tools take to arm the same files in the same machine";
+        "measures how long kdump-loader and kexec-tools take to arm the same files on the same \
+         machine";
     "peer-jump-time", [Makedumpfile, Kexec],
         |stage| jump_time(stage, machine::CPU, EngineId::ShaNi),
-        "how long kdump-loader's and kexec-tools' purgatories keep the capture kernel waiting",
+        "measures how long both purgatories delay the capture kernel",
         by name only: "a measurement: it shows a figure and nothing else";
     "peer-jump-time-soft", [Makedumpfile, Kexec],
         |stage| jump_time(stage, machine::CPU_WITHOUT_SHA_NI, EngineId::Soft),
-        "the same on a CPU without SHA-NI",
+        "measures the same on a CPU without SHA-NI",
         by name only: "a measurement: it shows a figure and nothing else";
 }
 

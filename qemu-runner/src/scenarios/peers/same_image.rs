@@ -1,8 +1,9 @@
-//! `peer-image`: every option, given to kexec-tools and to the loader as `kexec` in the same machine; what lies in the crash region then is
-//! compared, byte by byte. docs/kexec-compared.md says the same in words.
+//! `peer-image`: every option, given to kexec-tools and to the loader as `kexec` on the same machine.
+//!
+//! Both images are compared in the crash region, byte by byte. docs/kexec-compared.md lists the results.
 
 mod calls; // what is given to both
-mod handed; // what lies in memory then
+mod handed; // what is in memory then
 
 use std::ops::Range;
 use std::time::Duration;
@@ -26,18 +27,18 @@ const LIMIT: Duration = Duration::from_secs(600);
 const PEERS_PARAMS: &str = "Loaded real_mode_data and command line at ";
 const PEERS_KERNEL: &str = "Loaded 64bit kernel at ";
 const PEERS_32BIT: &str = "Loaded 32bit kernel at ";
-/// What the kernel writes in front of a command line: where the elfcorehdr lies, in eight digits below 4 GiB.
+/// What the kernel writes in front of a command line: where the elfcorehdr is, in eight digits below 4 GiB.
 const KERNELS_WORD: &[u8] = b"elfcorehdr=0x";
 const KERNELS_WORD_LEN: usize = KERNELS_WORD.len() + 8;
 /// The kernel dumps nothing of it.
 const LOW_1M: u64 = 1 << 20;
 /// How far from the crash region's ends an image is asked to stay.
 const MARGIN: u64 = 32 << 20;
-/// Bytes compared at a time where the kernel has made the image, and how many such pieces may differ: see [`expect_kernels_image`].
+/// Bytes compared at a time where the kernel has made the image, and how many such pieces may differ: see `expect_kernels_image`.
 const PIECE: usize = 4096;
 const PIECES: usize = 3;
 
-/// Where in the boot parameters the two may differ, and why: offsets, the field, the reason. docs/kexec-compared.md has them, too.
+/// Where in the boot parameters the two may differ, and why: offsets, the field, the reason. docs/kexec-compared.md has them as well.
 const EXPLAINED: &[(Range<usize>, &str, &str)] = &[
     (0x020..0x024, "screen_info: cl_magic, cl_offset", "the command line for protocols before 2.02; only kexec-tools writes it"),
     (0x1d0..0x1d4, "efi_info: efi_memmap", "where the runtime map lies"),
@@ -59,8 +60,8 @@ const EXPLAINED_BY_MAP: &[(Range<usize>, &str, &str)] = &[
 
 table! {
     "peer-image", [Makedumpfile, Kexec, Ovmf, CrashHotplug, KexecFile], compare,
-        "every option makes the same image with kexec-tools and with the loader as `kexec`, but \
-         for what is explained";
+        "for every option, kexec-tools and kdump-loader as `kexec` make the same image, except \
+         for differences that are explained";
 }
 
 fn compare(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -118,7 +119,7 @@ impl Pair<'_> {
             Outcome::KernelsImage => self.expect_kernels_image(first),
             Outcome::AnotherCall => {
                 let said = self.armed_by(first, self.peer)?;
-                // Of an image of its own it tells where everything lies.
+                // Of an image of its own it tells where everything is.
                 check(!said.contains(PEERS_KERNEL), self.what("the peer's image"), "the kernel's", &said)?;
                 self.armed_by(first, OURS)?;
                 first.image().map(drop)
@@ -244,7 +245,7 @@ impl Pair<'_> {
         let what = |part: &str| self.what(part);
         let (here, there) = (ours.outside(region), theirs.outside(region));
         check(here == there, what("memory map outside of the crash region"), format!("{there:x?}"), format!("{here:x?}"))?;
-        // Ours lies at the region's start, or where it was asked to; the peer's at the end, with the copy of low memory behind it.
+        // Ours is at the region's start, or where it was asked to; the peer's at the end, with the copy of low memory after it.
         let mut all = ours.inside(region);
         all.push(elfcorehdr);
         check(
@@ -269,7 +270,7 @@ fn segment(status: &str, name: &str) -> Result<Range<u64>, Error> {
     Ok(start..start + len)
 }
 
-/// The address that kexec-tools' debug output tells behind these words.
+/// The address that kexec-tools' debug output prints after these words.
 fn address(said: &str, words: &str) -> Result<u64, Error> {
     let rest = said.split(words).nth(1).and_then(|rest| rest.split_whitespace().next());
     let digits = rest.and_then(|rest| rest.strip_prefix("0x"));

@@ -1,4 +1,4 @@
-//! `commands`: what the loader's other commands say of a live machine is true.
+//! `commands`: what the loader's other commands report of a live machine.
 
 use serde_json::Value;
 
@@ -9,14 +9,14 @@ use crate::stage::{Setup, Stage, guest};
 
 table! {
     "commands", [Makedumpfile, CrashHotplug], commands,
-        "snapshot and plan foretell what load does, status tells it, and unload undoes it";
+        "snapshot and plan predict what load does, status reports it, and unload undoes it";
 }
 
 fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     first.vm.run_ok(&format!("{} snapshot /tmp/snapshot && chmod -R a+rX /tmp/snapshot", guest::LOADER))?;
     let options = format!("--kernel {} --initrd {} --append '{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD);
-    // By somebody who may nothing: a snapshot is all that it needs.
+    // As an unprivileged user: a snapshot is enough.
     let plan =
         format!("su nobody -s /bin/sh -c \"{} plan {options} --snapshot /tmp/snapshot --json 2>/dev/null\"", guest::LOADER);
     let plan = json(&first.vm.run_ok(&plan)?)?;
@@ -26,8 +26,8 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     let armed = first.arm("")?;
     let planned: Vec<_> = segments(&plan)?;
     let loaded: Vec<_> = armed.loaded.segments.iter().map(|segment| (segment.name.clone(), segment.start, segment.len)).collect();
-    check(planned == loaded, "segments that `plan` foretold", format!("{loaded:x?}"), format!("{planned:x?}"))?;
-    first.note("`plan` had foretold the segments");
+    check(planned == loaded, "segments that `plan` predicted", format!("{loaded:x?}"), format!("{planned:x?}"))?;
+    first.note("`plan` had predicted the segments");
 
     let told = status(&mut first, 0)?;
     check_eq("`answer` in status", &told["answer"], &Value::from("yes"))?;

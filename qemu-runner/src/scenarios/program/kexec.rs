@@ -1,7 +1,6 @@
-//! `kexec-command`, `kexec-locked-down`, `file-load`: the loader in kexec-tools' place, called as services call it, and kexec_file_load(2).
+//! `kexec-command`, `kexec-locked-down`, `file-load`: the loader called as `kexec` by services, and
+//! kexec_file_load(2).
 
-use handoff::Verdict;
-use handoff::report::Elfcorehdr;
 use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
@@ -18,19 +17,19 @@ const REFUSED_BY_KERNEL: i32 = 255;
 
 table! {
     "kexec-command", [Makedumpfile, KexecFile], kexec_command,
-        "as `kexec`, the loader is driven by the calls of three distributions' services, and what \
-         the last one arms captures";
+        "as `kexec`, the loader takes the calls of three distributions' services, and the last \
+         image captures";
     "kexec-locked-down", [Makedumpfile, KexecFile, Lockdown], locked_down,
-        "under lockdown a kernel that is not trusted is refused by the kernel without loss, and \
-         `kexec -p -u` disarms";
+        "under lockdown the kernel rejects an untrusted kernel without a loss, and `kexec -p -u` \
+         disarms";
     "file-load", [Makedumpfile, KexecFile], file_load,
-        "`load --file` lets the kernel make the image: known to `status`, grows with a DIMM, \
-         refuses bad files, captures";
+        "`load --file` lets the kernel make the image: status knows it, it follows a DIMM, bad \
+         files are rejected, and it captures";
     "unified-kernel-image", [Makedumpfile, KexecFile], unified_kernel_image,
-        "a unified kernel image is armed by either system call, with its own initrd and command \
-         line, and captures";
+        "both system calls arm a unified kernel image with its own initrd and command line, and \
+         it captures";
     "vmlinux", [Makedumpfile], vmlinux,
-        "an unpacked kernel runs in the crash region, far from where it was linked, and captures";
+        "an unpacked kernel runs in the crash region, far from its link address, and captures";
 }
 
 fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -51,12 +50,12 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     kexec(&mut first, "-s -p -u")?;
     expect_armed(&mut first, "kdumpctl's stop under Secure Boot", false)?;
 
-    // load.sh: everything behind the file.
+    // load.sh: everything after the file.
     kexec(&mut first, &format!("-p {} --append='{CAPTURE_APPEND}' --initrd={} -a", guest::KERNEL, guest::INITRD))?;
     expect_armed(&mut first, "load.sh", true)?;
     let by_suse = first.image()?.identity;
     let said = refused(&mut first, "-l /boot/vmlinuz")?;
-    check(said.contains("KDUMP_LOADER_KEXEC"), "what is said to -l", "who else does it", &said)?;
+    check(said.contains("KDUMP_LOADER_KEXEC"), "what `kexec` answers to -l", "who else does it", &said)?;
     refused(&mut first, "-p --real-mode /boot/vmlinuz")?;
     refused(&mut first, "-p /boot/capture.cpio")?;
     check_eq("identity of the armed image after refusals", &first.image()?.identity, &by_suse)?;
@@ -70,7 +69,7 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     kexec(&mut first, &load)?;
     let loaded = first.image()?.identity;
     let said = kexec(&mut first, &format!("{load} --hotplug --no-checks"))?;
-    check(said.contains("has no effect"), "what is said to --no-checks", "that it has no effect", &said)?;
+    check(said.contains("has no effect"), "what `kexec` answers to --no-checks", "that it has no effect", &said)?;
     check(first.image()?.identity != loaded, "identity after a reload", "another", "the same")?;
     expect_armed(&mut first, "kdump-config's reload", true)?;
     for subsystem in ["cpu", "memory"] {
@@ -81,12 +80,9 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
-    capture.expect_verdict(Verdict::Ok)?;
-    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
     let line = capture.run_ok("cat /proc/cmdline")?;
     check(line.starts_with(&command_line), "the capture kernel's command line", &command_line, &line)?;
-    capture.check_vmcore()?;
-    Ok(())
+    capture.expect_dump().map(drop)
 }
 
 const UNMOUNT: &str = "umount /sys/kernel/security; ";
@@ -99,16 +95,21 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = first.image()?.identity;
     first.vm.run_ok("echo integrity >/sys/kernel/security/lockdown")?;
     let said = refused(&mut first, &load.replace("-p ", "-p -c "))?;
-    check(said.contains("locked down"), "what is said to -c", "that the kernel is locked down", &said)?;
+    check(said.contains("locked down"), "what `kexec` answers to -c", "that the kernel is locked down", &said)?;
 
     // A machine without UEFI has no key that vouches for a distribution's kernel. That shows only when the kernel is given the file.
     for call in ["-a", "-s"] {
         let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
         check_eq(format!("exit status of {call}, which said {:?}", output.text), &output.status, &REFUSED_BY_KERNEL)?;
-        check(output.text.contains("still armed"), format!("what is said to {call}"), "that nothing is lost", &output.text)?;
+        check(
+            output.text.contains("still armed"),
+            format!("what `kexec` answers to {call}"),
+            "that nothing is lost",
+            &output.text,
+        )?;
         check(
             output.text.contains("booted by a BIOS"),
-            format!("what is said to {call}"),
+            format!("what `kexec` answers to {call}"),
             "why no key is trusted",
             &output.text,
         )?;
@@ -181,11 +182,9 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("armed a unified kernel image, with its own initrd, and its own command line without crashkernel=");
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
-    capture.expect_verdict(Verdict::Ok)?;
     let line = capture.run_ok("cat /proc/cmdline")?;
     check(line.starts_with(CAPTURE_APPEND), "the capture kernel's command line", CAPTURE_APPEND, &line)?;
-    capture.check_vmcore()?;
-    Ok(())
+    capture.expect_dump().map(drop)
 }
 
 fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -193,14 +192,13 @@ fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
     install(&mut first)?;
     let load = format!("-p -t elf-x86_64 --args-linux --append='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::VMLINUX);
     let said = refused(&mut first, &format!("{load} -s"))?;
-    check(said.contains("bzImages only"), "what is said to -s", "what the kernel takes", &said)?;
+    check(said.contains("bzImages only"), "what `kexec` answers to -s", "what the kernel takes", &said)?;
     kexec(&mut first, &load)?;
     expect_armed(&mut first, "a vmlinux", true)?;
     let region = first.crash_region()?;
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
-    capture.expect_verdict(Verdict::Ok)?;
-    capture.check_vmcore()?;
+    capture.expect_dump()?;
     let text = Iomem::parse(&capture.run_ok("cat /proc/iomem")?)?.kernel_text;
     check(region.contains(&text), "where the capture kernel runs", format!("{region:x?}"), format!("{text:#x}"))?;
     Ok(())

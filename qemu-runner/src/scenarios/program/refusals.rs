@@ -1,4 +1,4 @@
-//! `bad-input-in-vm`, `half-of-memory`: what a live kernel refuses; an armed image stays armed.
+//! `bad-input-in-vm`, `half-of-memory`: what is rejected on a live kernel. An armed image stays armed.
 
 use handoff::RegionKind;
 
@@ -16,10 +16,11 @@ const EXCESS: u64 = 8 << 20;
 
 table! {
     "bad-input-in-vm", [Makedumpfile, Lockdown], bad_input,
-        "not root, a bad kernel, too small a region, lockdown, kexec_load_disabled, a reservation \
-         given back: refused in words, still armed";
+        "six bad requests are rejected with the reason, from an unprivileged user to lockdown, \
+         and the old image stays armed";
     "half-of-memory", [Makedumpfile], too_large,
-        "an image that fits its region but not half of memory is refused in words, still armed";
+        "an image that fits the crash region, but exceeds half of memory, is rejected, and the \
+         old image stays armed";
 }
 
 fn bad_input(stage: &mut Stage<'_>) -> Result<(), Error> {

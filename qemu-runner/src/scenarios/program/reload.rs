@@ -1,6 +1,5 @@
-//! `reload-*`: what is armed stays true while the machine changes, and there is never nothing armed.
+//! `reload-*`: the image stays up to date while the machine changes, and one is always armed.
 
-use handoff::Verdict;
 use serde_json::Value;
 
 use crate::error::{Error, check, check_eq};
@@ -19,19 +18,19 @@ const KILLED_AFTER_MS: [u32; 7] = [10, 100, 250, 400, 500, 600, 750];
 
 table! {
     "reload", [Makedumpfile, CrashHotplug, Hotplug, KexecFile, Lockdown], reload,
-        "reload arms what is not armed, leaves alone what is true, keeps the old image if the new \
-         one is bad, and drops a removed DIMM from the elfcorehdr; watch tells it";
+        "reload arms if nothing is armed, skips an image that is up to date, keeps the old image \
+         if the new one is bad, and drops a removed DIMM; watch reports it";
     "reload-old-kernel", [Makedumpfile, Kernel("6.1"), NoCrashHotplug, Hotplug], old_kernel,
-        "on a kernel without hotplug support, a CPU and the eight blocks of a DIMM are one reload \
-         in place, and both are in the dump";
+        "without hotplug support, a CPU and the eight blocks of a DIMM cost one reload in place, \
+         and both are in the dump";
     "reload-killed", [Makedumpfile], killed,
-        "a reload that is killed, or finds /run full, leaves an image armed that gives a dump";
+        "if a reload is killed or finds /run full, an image stays armed that leaves a dump";
 }
 
 fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
     configure(&mut first, guest::INITRD)?;
-    // A reader that has seen enough ends it; an interrupt does, too.
+    // A reader that has seen enough ends it; an interrupt does as well.
     first.vm.run_ok(&format!("{} watch | head -n 1 | grep 'nothing armed'", guest::LOADER))?;
     first.vm.run_ok(&format!("{} watch --json >/tmp/watch 2>&1 & echo $! >/tmp/watch.pid", guest::LOADER))?;
     first.vm.run_ok("while ! [ -s /tmp/watch ]; do usleep 20000; done")?;
@@ -71,7 +70,7 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     configure(&mut first, guest::INITRD)?;
     expect_reload(&mut first, "", &[])?;
 
-    // What the kernel leaves behind when memory goes.
+    // What the kernel leaves when memory is removed.
     let block = dimm.start / MEMORY_BLOCK;
     let waiting = format!("while [ -e /sys/devices/system/memory/memory{block} ]; do usleep 20000; done");
     first.vm.monitor.ask_for_dimm(0)?;
@@ -98,15 +97,20 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     let blocks: Vec<&Value> = events.iter().filter(|event| event["device"] == block).map(|event| &event["action"]).collect();
     check(
         told.starts_with(&["disarmed", "armed", "crash_hotplug"]),
-        "the first that `watch` told",
+        "the first that `watch` reported",
         "that it was armed",
         &watched,
     )?;
-    check(blocks == ["add", "online", "offline", "remove"], "what `watch` told of a block of the DIMM", "its life", &watched)?;
+    check(
+        blocks == ["add", "online", "offline", "remove"],
+        "what `watch` reported of a block of the DIMM",
+        "its life",
+        &watched,
+    )?;
     // The kernel frees the old image before it has the new one, in the same system call; a look may fall in between.
     let images: Vec<&&str> = told.iter().filter(|event| event.ends_with("armed")).collect();
-    check(images.last() == Some(&&"armed"), "the last that `watch` told of the image", "that it is armed", &watched)?;
-    first.note("`watch` has told it all");
+    check(images.last() == Some(&&"armed"), "the last that `watch` reported of the image", "that it is armed", &watched)?;
+    first.note("`watch` has reported every change");
 
     // By the kernel's own loader, whose elfcorehdr the loader must find again.
     first.vm.run_ok(&format!("sed -i '/^reset_delay/d' {CONFIG} && echo 'file = \"always\"' >>{CONFIG}"))?;
@@ -149,8 +153,7 @@ fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     first.place_sentinel(1, &dimm)?;
     let mut capture = first.panic(None)?.capture()?;
-    capture.expect_verdict(Verdict::Ok)?;
-    let core = capture.check_vmcore()?;
+    let core = capture.expect_dump()?;
     check_eq("bytes of memory in the vmcore", &core.load_bytes(), &(at_load.load_bytes() + DIMM_SIZE))?;
     Ok(())
 }
@@ -193,10 +196,7 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("armed with /run full");
 
     first.place_sentinel(1, &(0..u64::MAX))?;
-    let mut capture = first.panic(None)?.capture()?;
-    capture.expect_verdict(Verdict::Ok)?;
-    capture.check_vmcore()?;
-    Ok(())
+    first.panic(None)?.capture()?.expect_dump().map(drop)
 }
 
 /// Writes the config.

@@ -1,4 +1,4 @@
-//! [3] The NMI handler, and work inside it.
+//! `[3]` The NMI handler, and work inside it.
 //!
 //! *On entry* of the handler: on the interrupted stack, with further NMIs blocked until IRET (SDM vol. 3A, "Handling Multiple NMIs").
 //!

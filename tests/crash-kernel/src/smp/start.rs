@@ -1,4 +1,4 @@
-//! [1] From INIT to idle.
+//! `[1]` From INIT to idle.
 //!
 //! *On entry*: the processor waits for a start-up message, as after a reset, or is halted and needs an INIT first.
 //!

@@ -1,4 +1,4 @@
-//! [4] A CPU that cannot be stopped, and that sends NMIs to the one that panics.
+//! `[4]` A CPU that cannot be stopped, and that sends NMIs to the one that panics.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 

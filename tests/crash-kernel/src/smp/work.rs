@@ -1,4 +1,4 @@
-//! [2] Idle, and the work that ends it.
+//! `[2]` Idle, and the work that ends it.
 
 use x86_64::instructions::hlt;
 

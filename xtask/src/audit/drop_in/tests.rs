@@ -8,13 +8,13 @@ use object::elf::{
     EM_X86_64, ET_REL, R_X86_64_64, SHF_WRITE, SHN_ABS, SHT_PROGBITS, SHT_STRTAB, STB_LOCAL, STT_NOTYPE, SymbolSection,
 };
 
-/// Linux's.
+/// Linux's drop-in.
 const DROP_IN: &DropIn = &DROP_INS[0];
 
-/// Bytes of the section of code and data.
+/// Bytes of the section with code and data.
 const LEN: u64 = 1024;
 
-/// A good object for Linux, and where its sections are.
+/// A valid object for Linux, and the offsets of its sections.
 struct Made {
     builder: Builder<'static>,
     image: SectionId,
@@ -99,7 +99,7 @@ fn every_mistake_is_found_and_named() {
             made.symbol("stray", image, 0, 0);
             (made.named("stray").section, made.named("stray").st_shndx) = (None, SymbolSection(SHN_ABS.0));
         }),
-        ("symbol entry64_regs is there twice", |made| {
+        ("symbol entry64_regs exists twice", |made| {
             let image = made.image;
             made.symbol("entry64_regs", image, 64, 136);
         }),
@@ -128,7 +128,7 @@ fn every_mistake_is_found_and_named() {
 #[test]
 fn section_without_an_alignment_is_found() {
     let mut object = made().object();
-    // e_shoff of Elf64_Ehdr; sh_addralign of the first Elf64_Shdr behind the empty one (elf.h).
+    // e_shoff of Elf64_Ehdr; sh_addralign of the first Elf64_Shdr after the empty one (elf.h).
     let headers = u64::from_le_bytes(*object[40..].first_chunk().unwrap()) as usize;
     object[headers + 64 + 48..][..8].fill(0);
     assert_eq!(faults(&object, DROP_IN).unwrap(), ["section .text is aligned to 0"]);
@@ -144,7 +144,7 @@ fn relocations_are_found_whatever_they_change() {
     (section.sh_info_section, section.sh_link_section) = (Some(made.image), Some(symtab));
     let relocation = object::build::elf::Relocation { r_offset: 0, symbol: Some(symbol), r_type: R_X86_64_64, r_addend: 0 };
     section.data = SectionData::Relocation(vec![relocation]);
-    assert_eq!(made.faults(), ["section .rela.text holds relocations; everything was to be resolved"]);
+    assert_eq!(made.faults(), ["section .rela.text has relocations; the linker must resolve everything"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Purgatories that are none, each for one reason.
+//! Files that are no purgatory, each for one reason.
 
 use super::*;
 
@@ -7,13 +7,13 @@ fn an_ordinary_program_breaks_every_rule() {
     let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let faults = Image::parse(&own).unwrap().faults().join("\n");
     for fault in
-        [".rela.dyn has ", "is undefined", "PT_LOADs, there must be two", "no section .handoff", ".data holds", "more than the"]
+        [".rela.dyn has ", "is undefined", "PT_LOADs; there must be two", "no section .handoff", ".data holds", "more than the"]
     {
         assert!(faults.contains(fault), "{fault} is not in:\n{faults}");
     }
 }
 
-/// The least of a purgatory, and what a test makes wrong with it.
+/// The smallest purgatory. A test spoils one of its fields.
 struct Made {
     text: &'static [u8],
     text_at: u64,
@@ -74,7 +74,7 @@ fn only_fault(made: &Made, expected: &str) {
 }
 
 #[test]
-fn the_least_of_a_purgatory_is_accepted() {
+fn the_smallest_purgatory_is_accepted() {
     assert_eq!(RIGHT.faults(), [""; 0]);
     assert_eq!(Image::parse(&RIGHT.elf()).unwrap().loaded_size(), 0x1000 + size_of::<Block>() as u64);
 }
@@ -98,7 +98,7 @@ fn a_first_segment_that_looks_like_an_elfcorehdr_is_found() {
 }
 
 #[test]
-fn a_place_for_the_block_of_another_size_is_found() {
+fn a_section_for_the_block_of_another_size_is_found() {
     for handoff in [size_of::<Block>() - 1, size_of::<Block>() + 1] {
         only_fault(&Made { handoff, ..RIGHT }, "section .handoff has");
     }

@@ -1,4 +1,4 @@
-//! Made-up programs, whose depths are known.
+//! Small programs with known depths.
 
 use super::*;
 use crate::audit::image::{Section, Symbol};
@@ -89,10 +89,10 @@ fn only_what_leaves_may_jump_through_a_register_and_take_another_stack() {
     // jmp *%rdi
     let jump: &[u8] = b"\xff\xe7";
     let (_, faults) = measured(&[("start", jump), ("trap", b"\x0f\x0b")], PLENTY);
-    assert!(faults.len() == 1 && faults[0].contains("(start+0x0) Jmp: where it goes"), "{faults:?}");
-    // call *%rax; ud2, which nobody may.
+    assert!(faults.len() == 1 && faults[0].contains("(start+0x0) Jmp: its target is unknown"), "{faults:?}");
+    // call *%rax; ud2: forbidden everywhere.
     let (_, faults) = measured(&[("leave", b"\xff\xd0\x0f\x0b"), ("trap", b"\x0f\x0b")], PLENTY);
-    assert!(faults.len() == 1 && faults[0].contains("Call: where it goes"), "{faults:?}");
+    assert!(faults.len() == 1 && faults[0].contains("Call: its target is unknown"), "{faults:?}");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn growth_without_end_and_foreign_stack_pointers_are_found() {
     // 1: push %rax; jmp 1b. mov %rax, %rsp; ud2
     for code in [b"\x50\xeb\xfd".as_slice(), b"\x48\x89\xc4\x0f\x0b"] {
         let (_, faults) = measured(&[("start", code), ("trap", b"\x0f\x0b")], PLENTY);
-        assert!(faults[0].contains("(start+0x0)") && faults[0].contains("how deep the stack is"), "{faults:?}");
+        assert!(faults[0].contains("(start+0x0)") && faults[0].contains("the depth of the stack after it"), "{faults:?}");
     }
 }
 
@@ -119,7 +119,7 @@ fn stacks_that_cannot_be_found_are_a_violation() {
 
 #[test]
 fn a_frame_in_the_guards_page_is_found_to_the_byte() {
-    let depth = |bytes| Depth { stack: "stack of the story", bytes, room: 0x1300 };
+    let depth = |bytes| Depth { stack: "main stack", bytes, room: 0x1300 };
     let stack = 0x8cc0..0x9fc0;
     assert_eq!(guards_page_fault(&stack, &depth(0xfc0)), None);
     assert!(guards_page_fault(&stack, &depth(0xfc1)).unwrap().contains("0x8fff"));

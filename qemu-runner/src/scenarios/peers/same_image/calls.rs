@@ -12,7 +12,7 @@ pub struct Call {
     pub arguments: &'static str,
     /// What both make of it.
     pub outcome: Outcome,
-    /// The same in words, or the reason; empty where nothing is to be said.
+    /// The same in words, or the reason; empty where there is nothing to say.
     pub note: &'static str,
 }
 

@@ -41,11 +41,11 @@ pub struct Handed {
 }
 
 impl Handed {
-    /// The words of the command line, without where the elfcorehdr lies and what only ours has.
+    /// The words of the command line, without where the elfcorehdr is and what only ours has.
     pub fn words(&self) -> String {
         let own = |word: &&str| !word.is_empty() && !["elfcorehdr=", "purgatory.report="].iter().any(|own| word.starts_with(own));
         let mut words: Vec<_> = self.line.split(' ').filter(own).collect();
-        // The loader puts it behind elfcorehdr=, the peer before.
+        // The loader puts it after elfcorehdr=, the peer before.
         words.sort_by_key(|word| word.starts_with("acpi_rsdp="));
         words.join(" ")
     }
@@ -68,7 +68,7 @@ impl Handed {
         ram.map(|(range, _)| range.clone()).collect()
     }
 
-    /// Reads what lies in memory: boot parameters and kernel at these addresses, and where the boot parameters lead.
+    /// Reads what is in memory: boot parameters and kernel at these addresses, and where the boot parameters lead.
     pub fn read(first: &First<'_, '_>, params: u64, kernel: u64) -> Result<Self, Error> {
         let ram = &first.vm.ram;
         let params = ram.read(params, PAGE)?;

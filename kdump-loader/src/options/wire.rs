@@ -1,0 +1,55 @@
+//! `[0]` Values of options in serde's formats: the config's TOML, and the record.
+//!
+//! A value is the text that the command line takes, except a reset delay: it is a number of
+//! seconds. [`super::words`] has the parsers.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serializer;
+
+/// A path as text. Bytes that are not UTF-8 are replaced: serde would refuse the whole record.
+pub fn path<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&path.display())
+}
+
+/// The same for an option that may be absent; absent ones are skipped before this.
+pub fn optional_path<S: Serializer>(option: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path(option.as_deref().unwrap_or(Path::new("")), to)
+}
+
+/// A module for `#[serde(with)]`: how the field is read, and how it is written.
+macro_rules! wire {
+    ($(#[$about:meta])* $name:ident: $field:ty, $wire:ty, $read:expr, $write:expr) => {
+        $(#[$about])*
+        pub mod $name {
+            use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+            pub fn serialize<S: Serializer>(field: &$field, to: S) -> Result<S::Ok, S::Error> {
+                let write: fn(&$field) -> $wire = $write;
+                write(field).serialize(to)
+            }
+
+            pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$field, D::Error> {
+                let read: fn(&str) -> Result<$field, String> = $read;
+                read(&<$wire>::deserialize(from)?.to_string()).map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+// Absent options are skipped before they are written, so `unwrap_or_default` is for the types only.
+wire!(console: loader::request::Console, String,
+    crate::options::words::console, |&console| crate::options::words::console_word(console));
+wire!(confidential: loader::request::Confidential, String,
+    crate::options::words::confidential, |&choice| crate::options::words::confidential_word(choice).into());
+wire!(engine: loader::request::EngineChoice, String,
+    crate::options::words::engine, |&engine| crate::options::words::engine_word(engine).into());
+wire!(on_corrupt: Option<handoff::OnCorrupt>, String,
+    |text| crate::options::words::on_corrupt(text).map(Some),
+    |action| action.map(|action| action.word().into()).unwrap_or_default());
+wire!(leaf_size: Option<u32>, String,
+    |text| crate::options::words::leaf_size(text).map(Some),
+    |size| size.unwrap_or_default().to_string());
+wire!(reset_delay: Option<u32>, i64,
+    |text| crate::options::words::reset_delay(text).map(Some),
+    |delay| (delay.unwrap_or_default() / 1000).into());
