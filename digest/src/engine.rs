@@ -1,7 +1,8 @@
 //! Every engine: its name, what it needs of the CPU, and its compression function.
 //!
-//! To add one, write a file in `engine/` that exports `compress`, and add a variant here. The compiler then finds every user that
-//! must tell engines apart. The tests in `tests/` run every engine that the CPU has, with every number of streams.
+//! To add one, write a file in `engine/` that exports `STREAMS`, `compress` and `compress_one`, and add a variant here. The compiler
+//! then finds every user that must tell engines apart. It does not find `fastest` and `MAX_STREAMS` below: without them, a new
+//! engine is never chosen. The tests in `tests/` run every engine that the CPU has, with every number of streams.
 
 use crate::{Block, State};
 

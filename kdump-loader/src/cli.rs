@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::hotplug::queue::Block;
 use crate::options::Options;
+use crate::options::config::NOT_FOR_FILE;
 pub use service::{Check, Divert, Install, Service, Uninstall};
 
 /// Stands for standard output in place of a file's path.
@@ -90,7 +91,7 @@ pub struct Load {
     /// For kernels that are locked down, as under Secure Boot. The kernel accepts a capture kernel
     /// whose signature it trusts. After a panic, the kernel's built-in purgatory verifies the
     /// image. If the image is corrupt, that purgatory hangs without a message.
-    #[arg(long, conflicts_with_all = ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"])]
+    #[arg(long, conflicts_with_all = NOT_FOR_FILE)]
     pub file: bool,
     /// Print the armed image as JSON: segments, regions, entry point, identity, and whether the
     /// kernel keeps it up to date

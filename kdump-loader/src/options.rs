@@ -1,7 +1,8 @@
 //! `[0]` The options that decide an image, before any file is read.
 //!
-//! One type is the command line of `load` and `plan` (clap), the config (serde) and the record of
-//! an armed image (serde): a field's name is the option, the key and the recorded name.
+//! One type is the command line of `load` and `plan` (clap) and the config (serde). The record of an
+//! armed image keeps its [`Options::words`]. A field's name is the option, the key and the recorded
+//! name.
 //!
 //! *On entry* text from the user. *On exit* values within the purgatory's limits.
 

@@ -90,9 +90,10 @@ const REPORT_IT: &str = "this is a mistake in the loader; please report it with 
 ///
 /// # Errors
 ///
-/// The [`Error`] names the step that failed, the value and the limit. Everything that the kernel
-/// would refuse is refused here, because a kexec_load(2) that fails late has already destroyed the
-/// image that was loaded before (`do_kexec_load`, kernel/kexec.c).
+/// The [`Error`] names the step that failed, the value and the limit. An image that the kernel would
+/// refuse is refused here, because a kexec_load(2) that fails late has already destroyed the image
+/// that was loaded before (`do_kexec_load`, kernel/kexec.c). Whether this process may load one at
+/// all is not asked here: [`admit::preflight`] answers that, before [`submit::load`].
 ///
 /// # Example
 ///

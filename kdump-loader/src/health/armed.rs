@@ -7,6 +7,8 @@ use loader::files::identity::FileIdentity;
 use loader::image::Summary;
 use loader::machine::Present;
 
+use super::files::Files;
+use super::room::possible_cpus;
 use super::{Scene, cannot_look};
 use crate::arm::record::origin::{Origin, PROGRAM};
 use crate::arm::record::{Call, Record};
@@ -92,10 +94,13 @@ fn unchanged(record: &Record, program: &Path) -> Origin {
 
 /// Checks that the kernel's next update fits: one program header for each present CPU and each
 /// memory range.
+/// Whether the kernel's rewrite of the elfcorehdr fits. It writes a note for every possible CPU, not
+/// for every present one (crash_prepare_elf64_headers, kernel/crash_core.c).
 fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
     let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
     let fit = elfcorehdr::capacity(segment.len);
-    let needed = present.cpus.len() as u64 + elfcorehdr::FIXED_PHDRS + present.memory.len() as u64;
+    let cpus = u64::from(possible_cpus(Files::new(scene.root))).max(present.cpus.len() as u64);
+    let needed = cpus + elfcorehdr::FIXED_PHDRS + present.memory.len() as u64;
     let message = format!(
         "the elfcorehdr has room for {fit} program headers, but the machine needs {needed}: the kernel cannot keep it up to date"
     );

@@ -5,8 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use loader::describe::elfcorehdr;
 use loader::describe::listing::Listing;
-use loader::machine::{Machine, example};
+use loader::machine::{Machine, Present, example};
 use loader::request::{self, Request};
 use tempfile::TempDir;
 
@@ -143,6 +144,24 @@ fn changed_files_and_options_are_found() {
     assert_eq!(armed.found(), ["config_changed"]);
     armed.config("apend = 'nr_cpus=1'");
     assert_eq!(armed.found(), ["config_unusable"]);
+}
+
+#[test]
+fn elfcorehdr_without_room_for_every_possible_cpu_is_found() {
+    let armed = Armed::new();
+    let mut len = 0;
+    armed.record(|record| {
+        let segments = &record.image.as_ref().unwrap().segments;
+        len = segments.iter().find(|segment| segment.name == "elfcorehdr").unwrap().len;
+    });
+    let ranges = Present::read(armed.root.path()).unwrap().memory.len() as u64;
+    let fit = elfcorehdr::capacity(len) - elfcorehdr::FIXED_PHDRS - ranges;
+    let full = |cpus: u64| {
+        armed.write("sys/devices/system/cpu/possible", &format!("0-{}\n", cpus - 1));
+        armed.found().contains(&"header_full")
+    };
+    assert!(!full(fit), "{fit} possible CPUs fit");
+    assert!(full(fit + 1), "one more does not");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `[0]` Values of options in serde's formats: the config's TOML, and the record.
 //!
-//! A value is the text that the command line takes, except a reset delay: it is a number of
-//! seconds. [`super::words`] has the parsers.
+//! Flags are booleans, and a reset delay is a number of seconds. Every other value is the text that
+//! the command line takes. [`super::words`] has the parsers.
 
 use std::path::{Path, PathBuf};
 

@@ -168,7 +168,17 @@ fn config_without_a_kernel_is_rejected() {
 
 #[test]
 fn keys_that_do_not_apply_to_kexec_file_load_are_rejected_with_it() {
-    for (key, value) in [("noefi", "true"), ("engine", "'auto'"), ("reset_delay", "10"), ("no_hotplug", "false")] {
+    let meaning = keys::ALL.iter().find(|key| key.name == "file").unwrap().meaning;
+    for key in NOT_FOR_FILE {
+        assert!(meaning.contains(key), "the manual page does not name {key}");
+        let value = match key {
+            "noefi" | "no_hotplug" => "false",
+            "reset_delay" => "10",
+            "on_corrupt" => "'reset'",
+            "leaf_size" => "'4K'",
+            "purgatory" => "'/p'",
+            _ => "'auto'",
+        };
         let text = format!("kernel = '/k'\n{key} = {value}\nfile = 'always'");
         assert_eq!(parse(&text), Err(Defect::NotForFile { line: 2, key: key.into() }));
         assert!(parse(&text.replace("always", "auto")).is_ok());
