@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use rpm::{BuildConfig, CompressionType, Dependency, FileOptions, PackageBuilder, Scriptlet};
 use xshell::Shell;
 
-use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind};
+use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind, SOURCE};
 use super::{MAINTAINER, read, source_date_epoch};
 use crate::repository::Repository;
 
@@ -39,7 +39,7 @@ const BUILD_HOST: &str = "localhost";
 /// Builds the package of this version.
 pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Result<()> {
     let mut files = contents::of(sh, repo, ZSH)?;
-    let sample = read(&repo.root.join("dist").join(CONFIG))?;
+    let sample = read(&repo.root.join(SOURCE).join(CONFIG))?;
     files.push(Entry::new(format!("{DOCUMENTATION}/{CONFIG}"), sample, Kind::Documentation));
     for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
         files.push(Entry::new(format!("{LICENSES}/{name}"), read(&repo.root.join(name))?, Kind::License));

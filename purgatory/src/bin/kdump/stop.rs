@@ -2,8 +2,10 @@
 //!
 //! *On entry*, something is wrong, and the caller says how far the block can be trusted.
 //!
-//! *On exit*: there is none. A second exception, or one while SSE is off (before entry.S or after leave.S), does not come here. It
-//! resets the machine without a message.
+//! *On exit*: there is none. Three kinds of exception do not come here and leave no message:
+//! - before LIDT in entry.S: it resets the machine (Linux 6.12) or hangs it (7.x),
+//! - while SSE is off, between LIDT and the end of entry.S or after leave.S: it resets the machine,
+//! - a second exception: it resets the machine.
 
 use core::ops::Range;
 
