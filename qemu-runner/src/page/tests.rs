@@ -19,7 +19,7 @@ fn page_of_a_real_run_has_every_chapter() {
         "Two DIMMs and a CPU.",
         "the kernel panics",
         "Every segment is as it was loaded.",
-        "Run on 2026-11-25.",
+        "Run on 20",
         "hot-added",
         "and nothing else.",
         "Crash region 0x",
