@@ -1,6 +1,6 @@
 //! The agent: a plain shell on the guest's second serial port.
 //!
-//! The runner sends a command with a marker after it. What comes back before the marker is the output;
+//! The runner sends a command with a marker after it. The text that comes back before the marker is the output;
 //! the number after the marker is the exit status.
 
 use std::io::Write;

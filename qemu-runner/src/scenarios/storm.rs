@@ -13,18 +13,18 @@ const BLOCKS: u32 = 8;
 const BLOCKS_OF_A_LONG_BURST: u32 = 64;
 /// Reloads that a burst may cost.
 const MOST_RELOADS: u64 = 2;
-/// The initial RAM disk's part that only makes it bigger.
+/// Padding that makes the initrd larger.
 const BALLAST_MIB: usize = 1;
 
 table! {
     "storm-in-kernel", [Kernel("6.12"), Kexec, Storm, CrashHotplug], in_kernel,
-        "eight blocks of memory come, the kernel keeps the armed image true, and nobody reloads \
-         or unprotects anything";
+        "eight memory blocks are added; the kernel updates the armed image, with no reload, \
+         and nothing is unprotected except during these updates";
     "storm-in-place", [Kernel("6.1"), Kexec, Storm, NoCrashHotplug, Hotplug], in_place,
-        "64 blocks of memory come to a kernel that cannot, and kdump-loader reloads twice a burst \
-         at most and never unloads";
+        "64 memory blocks are added on a kernel without hotplug support; kdump-loader reloads at \
+         most twice a burst and never unloads";
     "storm-per-event", [Kernel("6.1"), Kexec, Storm, NoCrashHotplug, Hotplug], per_event,
-        "eight blocks of memory come to a kernel that cannot, and kexec-tools reloads for each",
+        "eight memory blocks are added on a kernel without hotplug support; kexec-tools reloads for each",
         by name only: "the control of the other storms: it shows nothing of ours";
 }
 

@@ -43,7 +43,7 @@ const fn halted(verdict: Verdict) -> Expect {
     Expect { verdict, says: &["verdict ", "halted, as configured"], ended: Ended::Halted }
 }
 
-const fn nevertheless(verdict: Verdict, reported: Reported, ending: Ending, says: &'static [&'static str]) -> Expect {
+const fn boots_anyway(verdict: Verdict, reported: Reported, ending: Ending, says: &'static [&'static str]) -> Expect {
     Expect { verdict, says, ended: Ended::BootedNevertheless(reported, ending) }
 }
 
@@ -68,7 +68,7 @@ pub const CASES: &[Case] = rows! {
         boot, untouched, sound();
     "boot-initrd": "a bit of the initrd was flipped, and the policy is to boot",
         boot, flip_initrd,
-        nevertheless(
+        boots_anyway(
             Verdict::SegmentCorrupt,
             INITRD,
             Ending::Contents,
@@ -81,7 +81,7 @@ pub const CASES: &[Case] = rows! {
         );
     "boot-tail": "the initrd's tail is not zero, and the policy is to boot",
         boot, flip_tail,
-        nevertheless(
+        boots_anyway(
             Verdict::ZeroTail,
             INITRD,
             Ending::Contents,
@@ -93,7 +93,7 @@ pub const CASES: &[Case] = rows! {
             memory.elfcorehdr()[0] ^= 1;
             memory.region(RegionKind::ElfcorehdrCopy)[0] ^= 1;
         },
-        nevertheless(
+        boots_anyway(
             Verdict::SegmentCorrupt,
             Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
             Ending::Elfcorehdr,
@@ -110,7 +110,7 @@ pub const CASES: &[Case] = rows! {
             memory.elfcorehdr()[0] ^= 1;
             flip_initrd(memory);
         },
-        nevertheless(
+        boots_anyway(
             Verdict::SegmentCorrupt,
             Reported { elfcorehdr: Elfcorehdr::Restored, ..INITRD },
             Ending::Contents,

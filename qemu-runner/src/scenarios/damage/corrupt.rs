@@ -59,7 +59,7 @@ table! {
         "a bit flipped in the middle of the command line is named with its place, and the machine resets";
     "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
         "a bit flipped in the command line's last byte is named with its place, and the machine resets";
-    "corrupt-initrd-boot", [Makedumpfile], boot_nevertheless,
+    "corrupt-initrd-boot", [Makedumpfile], boots_anyway,
         "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel boots and \
          reports it";
     "corrupt-kernel-halt", [], halt,
@@ -83,7 +83,7 @@ fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), 
     crashed.expect_verdict(verdict)
 }
 
-fn boot_nevertheless(stage: &mut Stage<'_>) -> Result<(), Error> {
+fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     let image = first.arm("--on-corrupt boot")?.image;
     let initrd = image.region(RegionKind::Initrd)?;
