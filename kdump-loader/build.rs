@@ -13,7 +13,8 @@ fn main() {
         Some(path) => {
             let path = PathBuf::from(path);
             println!("cargo::rerun-if-changed={}", path.display());
-            fs::read(&path).unwrap_or_else(|error| panic!("KDUMP_PURGATORY_ELF={}: {error}", path.display()))
+            fs::read(&path)
+                .unwrap_or_else(|error| panic!("KDUMP_PURGATORY_ELF={}: {error}", path.display()))
         }
         None => Vec::new(),
     };

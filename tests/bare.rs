@@ -1,5 +1,5 @@
-//! One test per case of the fault matrix: a bare-metal kernel crashes, and what comes of it is judged. Two run at a time unless
-//! `--test-threads` says otherwise.
+//! One test per case of the fault matrix: a bare-metal kernel crashes, and what comes of it is
+//! judged. Two run at a time unless `--test-threads` says otherwise.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,8 +15,11 @@ const MACHINES: usize = 2;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
-    let context = Context::from_repo(root, None, false).and_then(|context| Ok((Machines::new(&context)?, context)));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package lies in the repository");
+    let context = Context::from_repo(root, None, false)
+        .and_then(|context| Ok((Machines::new(&context)?, context)));
     let (machines, context) = match context {
         Ok((machines, context)) => (Arc::new(machines), context),
         Err(error) => {
@@ -32,7 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn run(case: &'static Case, context: &Context, machines: &Machines) -> Result<(), Failed> {
-    let outcome = bare::run(case, context, machines, Start::Booted).map_err(|error| error.chain())?;
+    let outcome =
+        bare::run(case, context, machines, Start::Booted).map_err(|error| error.chain())?;
     // Standard output is the test runner's, which writes a line in pieces.
     eprintln!("{outcome}");
     Ok(())

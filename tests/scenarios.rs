@@ -1,6 +1,7 @@
-//! One test per scenario: real kernels, real panics. A scenario whose parts are not there has failed, unless it may be
-//! skipped: then it is reported as ignored, with the reason. Two run at a time unless `--test-threads` says otherwise: each has
-//! two virtual CPUs that are emulated. Machines that boot alike do so two or three times, and the others go on from there.
+//! One test per scenario: real kernels, real panics. A scenario whose parts are not there has
+//! failed, unless it may be skipped: then it is reported as ignored, with the reason. Two run at a
+//! time unless `--test-threads` says otherwise: each has two virtual CPUs that are emulated.
+//! Machines that boot alike do so two or three times, and the others go on from there.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +15,9 @@ const MACHINES: usize = 2;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(MACHINES));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package lies in the repository");
     let context = match Context::from_repo(root, None, false).and_then(Context::with_checkpoints) {
         Ok(context) => context,
         Err(error) => {
@@ -31,7 +34,10 @@ fn main() -> ExitCode {
 
 fn run(scenario: &Scenario, context: &Context) -> Result<Completion, Failed> {
     if let Some(reason) = scenario.by_name_only {
-        return Ok(Completion::ignored_with(format!("{reason}: `cargo xtask qemu {}`", scenario.name)));
+        return Ok(Completion::ignored_with(format!(
+            "{reason}: `cargo xtask qemu {}`",
+            scenario.name
+        )));
     }
     match scenario.missing(context) {
         Some(reason) if scenario.may_be_skipped() => return Ok(Completion::ignored_with(reason)),

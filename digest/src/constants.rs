@@ -25,8 +25,8 @@ pub static K: RoundConstants = RoundConstants([
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ]);
 
-/// Pads a message of `message_len` bytes, whose last bytes `rest` do not fill a block. Fills one or two blocks, and returns how many
-/// (FIPS 180-4 §5.1.1).
+/// Pads a message of `message_len` bytes, whose last bytes `rest` do not fill a block. Fills one or
+/// two blocks, and returns how many (FIPS 180-4 §5.1.1).
 pub fn pad(rest: &[u8], message_len: u64, last: &mut [Block; 2]) -> usize {
     let bytes = last.as_flattened_mut();
     bytes.fill(0);
@@ -34,7 +34,8 @@ pub fn pad(rest: &[u8], message_len: u64, last: &mut [Block; 2]) -> usize {
     bytes[rest.len()] = 0x80;
     let blocks = if rest.len() + 1 + 8 <= BLOCK_LEN { 1 } else { 2 };
     // No machine can hold a message of 2^61 bytes, so the length in bits fits.
-    bytes[blocks * BLOCK_LEN - 8..blocks * BLOCK_LEN].copy_from_slice(&(message_len * 8).to_be_bytes());
+    bytes[blocks * BLOCK_LEN - 8..blocks * BLOCK_LEN]
+        .copy_from_slice(&(message_len * 8).to_be_bytes());
     blocks
 }
 

@@ -1,8 +1,9 @@
 //! Every engine: its name, what it needs of the CPU, and its compression function.
 //!
-//! To add one, write a file in `engine/` that exports `STREAMS`, `compress` and `compress_one`, and add a variant here. The compiler
-//! then finds every user that must tell engines apart. It does not find `fastest` and `MAX_STREAMS` below: without them, a new
-//! engine is never chosen. The tests in `tests/` run every engine that the CPU has, with every number of streams.
+//! To add one, write a file in `engine/` that exports `STREAMS`, `compress` and `compress_one`, and
+//! add a variant here. The compiler then finds every user that must tell engines apart. It does not
+//! find `fastest` and `MAX_STREAMS` below: without them, a new engine is never chosen. The tests in
+//! `tests/` run every engine that the CPU has, with every number of streams.
 
 use crate::{Block, State};
 
@@ -12,7 +13,8 @@ mod sha_ni;
 pub use sha_ni::ShaNi;
 
 /// Largest number of streams of any engine.
-pub const MAX_STREAMS: usize = if sha_ni::STREAMS > soft::STREAMS { sha_ni::STREAMS } else { soft::STREAMS };
+pub const MAX_STREAMS: usize =
+    if sha_ni::STREAMS > soft::STREAMS { sha_ni::STREAMS } else { soft::STREAMS };
 
 /// An implementation of SHA-256's compression function, whether or not this CPU can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,8 @@ impl Engine {
         Self::Soft
     }
 
-    /// The engine of this kind, if this CPU can run it. Executes CPUID for all but [`EngineKind::Soft`].
+    /// The engine of this kind, if this CPU can run it. Executes CPUID for all but
+    /// [`EngineKind::Soft`].
     pub fn detect(kind: EngineKind) -> Option<Self> {
         match kind {
             EngineKind::Soft => Some(Self::Soft),
@@ -83,9 +86,13 @@ impl Engine {
     /// Runs the blocks of `runs[i]` through `states[i]`, for every `i` at once.
     ///
     /// # Panics
-    /// If the runs differ in length, if there are more than [`Self::streams`], or if their number differs from that of the states.
+    /// If the runs differ in length, if there are more than [`Self::streams`], or if their number
+    /// differs from that of the states.
     pub fn compress(self, states: &mut [State], runs: &[&[Block]]) {
-        assert!(states.len() == runs.len() && runs.len() <= self.streams(), "one run for each stream");
+        assert!(
+            states.len() == runs.len() && runs.len() <= self.streams(),
+            "one run for each stream"
+        );
         assert!(runs.iter().all(|run| run.len() == runs[0].len()), "streams move in step");
         match self {
             Self::Soft => soft::compress(states, runs),

@@ -2,8 +2,9 @@
 //!
 //! *On entry*: leaves of any length.
 //!
-//! *On exit*: every leaf's digest was passed on exactly once, with the leaf's position. Leaves that started together may end in any
-//! order. A stream that finishes takes the next leaf at once, also from the next segment, so borders between segments cost nothing.
+//! *On exit*: every leaf's digest was passed on exactly once, with the leaf's position. Leaves that
+//! started together may end in any order. A stream that finishes takes the next leaf at once, also
+//! from the next segment, so borders between segments cost nothing.
 
 use crate::constants::{INITIAL, digest_of, pad};
 use crate::engine::{Engine, MAX_STREAMS};
@@ -21,7 +22,8 @@ struct Lane<'a> {
 
 impl<'a> Lane<'a> {
     /// A lane without work.
-    const IDLE: Self = Self { position: 0, blocks: &[], last: [[0; 64]; 2], last_count: 0, last_done: 0 };
+    const IDLE: Self =
+        Self { position: 0, blocks: &[], last: [[0; 64]; 2], last_count: 0, last_done: 0 };
 
     fn new(position: usize, leaf: &'a [u8]) -> Self {
         let (blocks, rest) = leaf.as_chunks();
@@ -32,7 +34,11 @@ impl<'a> Lane<'a> {
 
     /// The longest run of blocks that are adjacent in memory.
     fn run(&self) -> &[Block] {
-        if self.blocks.is_empty() { &self.last[self.last_done..self.last_count] } else { self.blocks }
+        if self.blocks.is_empty() {
+            &self.last[self.last_done..self.last_count]
+        } else {
+            self.blocks
+        }
     }
 
     fn advance(&mut self, count: usize) {
@@ -49,7 +55,11 @@ impl<'a> Lane<'a> {
 }
 
 /// Calls `each` with the position and the digest of every leaf.
-pub fn digest_leaves<'a>(engine: Engine, leaves: impl Iterator<Item = &'a [u8]>, mut each: impl FnMut(usize, Digest)) {
+pub fn digest_leaves<'a>(
+    engine: Engine,
+    leaves: impl Iterator<Item = &'a [u8]>,
+    mut each: impl FnMut(usize, Digest),
+) {
     let mut waiting = leaves.enumerate();
     let mut states = [[0; 8]; MAX_STREAMS];
     let mut lanes = [Lane::IDLE; MAX_STREAMS];
@@ -65,7 +75,9 @@ pub fn digest_leaves<'a>(engine: Engine, leaves: impl Iterator<Item = &'a [u8]>,
             return;
         }
         step(engine, &mut states[..active], &mut lanes[..active]);
-        for (lane, state) in lanes[..active].iter().zip(&states).filter(|(lane, _)| lane.is_finished()) {
+        for (lane, state) in
+            lanes[..active].iter().zip(&states).filter(|(lane, _)| lane.is_finished())
+        {
             each(lane.position, digest_of(state));
         }
         // Backwards, so that the lane that fills a gap was already checked.

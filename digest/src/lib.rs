@@ -1,9 +1,12 @@
-//! SHA-256 (FIPS 180-4) for both sides of a panic: the loader digests what it loads, the purgatory what it finds.
+//! SHA-256 (FIPS 180-4) for both sides of a panic: the loader digests what it loads, the purgatory
+//! what it finds.
 //!
-//! The caller cuts memory into *leaves*, and each leaf has its own digest. One digest is one chain of dependent rounds, and a core
-//! with SHA-NI finishes two interleaved chains in little more than the time of one. A leaf that fails also says where.
+//! The caller cuts memory into *leaves*, and each leaf has its own digest. One digest is one chain
+//! of dependent rounds, and a core with SHA-NI finishes two interleaved chains in little more than
+//! the time of one. A leaf that fails also says where.
 //!
-//! No allocation, no state between calls. Only CPU features that the chosen [`Engine`] names are used.
+//! No allocation, no state between calls. Only CPU features that the chosen [`Engine`] names are
+//! used.
 //!
 //! ```
 //! use digest::{Engine, Sha256, digest_leaves};

@@ -13,8 +13,8 @@ pub fn first_nonzero(bytes: &[u8]) -> Option<usize> {
     bytes[clean..].iter().position(|&byte| byte != 0).map(|position| clean + position)
 }
 
-/// Eight loads and one decision, written out. In a crate compiled for size, the compiler would turn a loop into one byte at a time, ten
-/// times slower than memory.
+/// Eight loads and one decision, written out. In a crate compiled for size, the compiler would turn
+/// a loop into one byte at a time, ten times slower than memory.
 fn is_zero(stride: &[u8; STRIDE]) -> bool {
     let [a, b, c, d, e, f, g, h]: [u64; 8] = transmute!(*stride);
     a | b | c | d | e | f | g | h == 0

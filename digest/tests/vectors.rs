@@ -1,5 +1,6 @@
-//! Known answers for every engine and every number of streams. Engines that this CPU lacks are skipped here; `cavp` reports them.
-//! Miri takes a hundredth of a second for a block, so its messages are shorter.
+//! Known answers for every engine and every number of streams. Engines that this CPU lacks are
+//! skipped here; `cavp` reports them. Miri takes a hundredth of a second for a block, so its
+//! messages are shorter.
 
 use digest::{Digest, Engine, EngineKind, Sha256, digest_leaves};
 
@@ -30,7 +31,8 @@ fn as_leaf(engine: Engine, message: &[u8]) -> Digest {
     found.expect("one digest for one leaf")
 }
 
-/// Bytes without a short period, so that swapped blocks are detected (a linear congruential generator; constants of Knuth's MMIX).
+/// Bytes without a short period, so that swapped blocks are detected (a linear congruential
+/// generator; constants of Knuth's MMIX).
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     (0..len)
@@ -43,7 +45,8 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 
 #[test]
 fn every_engine_gives_the_published_answers() {
-    // FIPS 180-4 examples (csrc.nist.gov, "SHA-256" examples) and the million times "a" of FIPS 180-2 §B.3.
+    // FIPS 180-4 examples (csrc.nist.gov, "SHA-256" examples) and the million times "a" of FIPS
+    // 180-2 §B.3.
     let million = vec![b'a'; 1_000_000];
     let answers: [(&[u8], &str); 4] = [
         (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
@@ -57,22 +60,37 @@ fn every_engine_gives_the_published_answers() {
     let answers = &answers[..if cfg!(miri) { 3 } else { 4 }];
     for engine in engines() {
         for &(message, expected) in answers {
-            assert_eq!(hex(&as_leaf(engine, message)), expected, "{engine:?}, {} bytes", message.len());
-            assert_eq!(hex(&streamed(engine, message, 61)), expected, "{engine:?}, {} bytes in pieces", message.len());
+            assert_eq!(
+                hex(&as_leaf(engine, message)),
+                expected,
+                "{engine:?}, {} bytes",
+                message.len()
+            );
+            assert_eq!(
+                hex(&streamed(engine, message, 61)),
+                expected,
+                "{engine:?}, {} bytes in pieces",
+                message.len()
+            );
         }
     }
 }
 
 #[test]
 fn every_length_around_the_block_border_is_padded_right() {
-    let lengths: Vec<usize> = if cfg!(miri) { vec![0, 55, 56, 63, 64, 119, 120] } else { (0..=260).collect() };
+    let lengths: Vec<usize> =
+        if cfg!(miri) { vec![0, 55, 56, 63, 64, 119, 120] } else { (0..=260).collect() };
     for len in lengths {
         let message = noise(len, 7);
         let expected = as_leaf(Engine::soft(), &message);
         for engine in engines() {
             assert_eq!(as_leaf(engine, &message), expected, "{engine:?}, {len} bytes");
             for piece in [1, 63, 64, 65, 128] {
-                assert_eq!(streamed(engine, &message, piece), expected, "{engine:?}, {len} bytes in pieces of {piece}");
+                assert_eq!(
+                    streamed(engine, &message, piece),
+                    expected,
+                    "{engine:?}, {len} bytes in pieces of {piece}"
+                );
             }
         }
     }
@@ -82,11 +100,17 @@ fn every_length_around_the_block_border_is_padded_right() {
 fn leaves_of_mixed_lengths_keep_their_positions() {
     for engine in engines() {
         for count in (0..=9).step_by(if cfg!(miri) { 3 } else { 1 }) {
-            let leaves: Vec<Vec<u8>> =
-                (0..count).map(|index| noise([LONG, 1, 0, 64, 2 * LONG, 55, 56, 200][index % 8], index as u64)).collect();
+            let leaves: Vec<Vec<u8>> = (0..count)
+                .map(|index| {
+                    noise([LONG, 1, 0, 64, 2 * LONG, 55, 56, 200][index % 8], index as u64)
+                })
+                .collect();
             let mut found = vec![None; count];
             digest_leaves(engine, leaves.iter().map(Vec::as_slice), |position, digest| {
-                assert!(found[position].replace(digest).is_none(), "leaf {position} was handed out twice");
+                assert!(
+                    found[position].replace(digest).is_none(),
+                    "leaf {position} was handed out twice"
+                );
             });
             for (leaf, digest) in leaves.iter().zip(found) {
                 assert_eq!(digest, Some(as_leaf(Engine::soft(), leaf)), "{engine:?}");

@@ -1,5 +1,5 @@
-//! The capture kernel's file. It is accepted if and only if it obeys every rule of boot.rst that the loader names, with exactly the facts
-//! in the file. Every reason for a rejection is true.
+//! The capture kernel's file. It is accepted if and only if it obeys every rule of boot.rst that
+//! the loader names, with exactly the facts in the file. Every reason for a rejection is true.
 
 use loader::kernel::{self, Defect, bzimage};
 use loader::request::{InputFile, Request};
@@ -8,7 +8,8 @@ use crate::bytes::word;
 use crate::machine::{MACHINE, accepted, request};
 use crate::{Answer, Seed, purgatory_elf};
 
-/// Offsets of the fields in the file and their lengths (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header").
+/// Offsets of the fields in the file and their lengths (Documentation/arch/x86/boot.rst, "The
+/// Real-Mode Kernel Header").
 mod field {
     pub const SETUP_SECTS: (u128, u128) = (0x1f1, 1);
     pub const SYSSIZE: (u128, u128) = (0x1f4, 4);
@@ -25,7 +26,8 @@ mod field {
     pub const INIT_SIZE: (u128, u128) = (0x260, 4);
 }
 
-/// Where the header's last field that counts ends, and where `struct boot_params` has no more room for it.
+/// Where the header's last field that counts ends, and where `struct boot_params` has no more room
+/// for it.
 const HEADER_END: std::ops::RangeInclusive<u128> = 0x264..=0x290;
 
 /// Checks one file.
@@ -39,8 +41,13 @@ pub fn check(data: &[u8]) -> Answer {
             let facts = Facts::read(data).expect("no kernel is shorter than its header");
             assert_eq!(facts.broken(data), [""; 0], "a rule is broken");
             assert_eq!(*kernel.setup_header, data[0x1f1..facts.header_end as usize]);
-            assert_eq!(*kernel.payload, data[facts.payload_at as usize..facts.payload_end as usize]);
-            assert!(data.starts_with(kernel.file) && kernel.file.len() as u128 >= facts.payload_end);
+            assert_eq!(
+                *kernel.payload,
+                data[facts.payload_at as usize..facts.payload_end as usize]
+            );
+            assert!(
+                data.starts_with(kernel.file) && kernel.file.len() as u128 >= facts.payload_end
+            );
             assert_eq!(u128::from(kernel.init_size), facts.init_size);
             assert_eq!(u128::from(kernel.alignment), facts.alignment);
             assert_eq!(Some(u128::from(kernel.pref_address)), read(data, field::PREF_ADDRESS));
@@ -49,8 +56,14 @@ pub fn check(data: &[u8]) -> Answer {
             assert_eq!(u128::from(kernel.xloadflags), facts.xloadflags);
             assert_eq!(kernel.entry_offset, 0x200);
             let wanted = kernel::measure(data).wanted.expect("a bzImage says where it ends");
-            let cut = InputFile { path: "vmlinuz".into(), bytes: data[..data.len().min(wanted as usize)].to_vec() };
-            assert!(kernel == kernel::parse(&cut).expect("taken"), "what it calls of use is not all of it");
+            let cut = InputFile {
+                path: "vmlinuz".into(),
+                bytes: data[..data.len().min(wanted as usize)].to_vec(),
+            };
+            assert!(
+                kernel == kernel::parse(&cut).expect("taken"),
+                "what it calls of use is not all of it"
+            );
             can_be_entered(file);
             Answer::Taken
         }
@@ -148,31 +161,50 @@ fn justify(defect: &Defect, data: &[u8]) {
             let is_end = len == data.len() || part == "the 64-bit entry point" && len < data.len();
             is_end && (end > len as u64 || no_payload)
         }
-        Defect::UnknownFormat { .. } => !data.is_empty() && value(field::HEADER) != Some(0x5372_6448),
+        Defect::UnknownFormat { .. } => {
+            !data.is_empty() && value(field::HEADER) != Some(0x5372_6448)
+        }
         Defect::Damaged { field: name, offset, expected, found } => {
             let (at, len) = if name == "boot_flag" { field::BOOT_FLAG } else { field::HEADER };
             offset as u128 == at && value((at, len)) == Some(found.into()) && found != expected
         }
-        Defect::OldProtocol { found, needed } => value(field::VERSION) == Some(found.into()) && found < needed && needed == 0x20c,
-        Defect::LoadedLow { loadflags } => value(field::LOADFLAGS) == Some(loadflags.into()) && loadflags % 2 == 0,
-        Defect::Only32Bit { xloadflags } => value(field::XLOADFLAGS) == Some(xloadflags.into()) && xloadflags % 2 == 0,
-        Defect::NotRelocatable { lacks: "relocatable_kernel" } => value(field::RELOCATABLE_KERNEL) == Some(0),
-        Defect::NotRelocatable { .. } => value(field::XLOADFLAGS).is_some_and(|flags| flags & 2 == 0),
+        Defect::OldProtocol { found, needed } => {
+            value(field::VERSION) == Some(found.into()) && found < needed && needed == 0x20c
+        }
+        Defect::LoadedLow { loadflags } => {
+            value(field::LOADFLAGS) == Some(loadflags.into()) && loadflags % 2 == 0
+        }
+        Defect::Only32Bit { xloadflags } => {
+            value(field::XLOADFLAGS) == Some(xloadflags.into()) && xloadflags % 2 == 0
+        }
+        Defect::NotRelocatable { lacks: "relocatable_kernel" } => {
+            value(field::RELOCATABLE_KERNEL) == Some(0)
+        }
+        Defect::NotRelocatable { .. } => {
+            value(field::XLOADFLAGS).is_some_and(|flags| flags & 2 == 0)
+        }
         Defect::Alignment { found } => {
-            value(field::KERNEL_ALIGNMENT) == Some(found.into()) && (0..32).all(|bit| u64::from(found) != 1 << bit)
+            value(field::KERNEL_ALIGNMENT) == Some(found.into())
+                && (0..32).all(|bit| u64::from(found) != 1 << bit)
         }
         Defect::HeaderLength { end, least, most } => {
             value(field::JUMP_OPERAND).is_some_and(|operand| operand + 0x202 == end as u128)
                 && (least as u128, most as u128) == (*HEADER_END.start(), *HEADER_END.end())
                 && !HEADER_END.contains(&(end as u128))
         }
-        Defect::Inside { .. } | Defect::Segments { .. } | Defect::WithoutCode { .. } | Defect::NotForKernel => false,
-        Defect::InitSize { init_size, payload } => value(field::INIT_SIZE) == Some(init_size.into()) && init_size < payload,
+        Defect::Inside { .. }
+        | Defect::Segments { .. }
+        | Defect::WithoutCode { .. }
+        | Defect::NotForKernel => false,
+        Defect::InitSize { init_size, payload } => {
+            value(field::INIT_SIZE) == Some(init_size.into()) && init_size < payload
+        }
     };
     assert!(justified, "rejected for a false reason: {defect}");
 }
 
-/// A bzImage of protocol 2.15 with `payload` after one sector of setup code, and Debian's values where they matter.
+/// A bzImage of protocol 2.15 with `payload` after one sector of setup code, and Debian's values
+/// where they matter.
 pub fn image(payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 0x400];
     let fields: [((u128, u128), u64); 13] = [

@@ -1,5 +1,6 @@
-//! /etc/kdump-loader.toml: what is taken has a kernel and values that the purgatory takes, and says the same when it is written out again, one
-//! key a line; what an error says is so: the line is one of the file, an unknown key is none that there is, and stands there.
+//! /etc/kdump-loader.toml: what is taken has a kernel and values that the purgatory takes, and says
+//! the same when it is written out again, one key a line; what an error says is so: the line is one
+//! of the file, an unknown key is none that there is, and stands there.
 
 use kdump_loader::options::config::{Config, Defect, FilePolicy, KEYS};
 use kdump_loader::options::words;
@@ -34,14 +35,21 @@ pub fn check(data: &[u8]) -> Answer {
 
 fn check_values(config: &Config) {
     let options = &config.options;
-    for path in [Some(&options.kernel), options.initrd.as_ref(), options.purgatory.as_ref()].into_iter().flatten() {
+    for path in [Some(&options.kernel), options.initrd.as_ref(), options.purgatory.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         assert!(path.is_absolute(), "{path:?}");
     }
     for path in [Some(&options.kernel), options.initrd.as_ref()].into_iter().flatten() {
         assert!(!path.to_string_lossy().contains("{release}"), "{path:?}");
     }
     assert!(options.reset_delay.is_none_or(|delay| delay <= 3_600_000 && delay % 1000 == 0));
-    assert!(options.leaf_size.is_none_or(|size| size.is_power_of_two() && (4 << 10..=64 << 20).contains(&size)));
+    assert!(
+        options
+            .leaf_size
+            .is_none_or(|size| size.is_power_of_two() && (4 << 10..=64 << 20).contains(&size))
+    );
     assert!(!matches!(options.console, Console::Port(0 | 0xfff9..)));
 }
 
@@ -56,7 +64,11 @@ fn written(config: &Config) -> String {
     lines.extend(options.on_corrupt.map(|action| ("on_corrupt", quoted(action.word()))));
     lines.extend(options.reset_delay.map(|delay| ("reset_delay", (delay / 1000).to_string())));
     lines.extend(options.leaf_size.map(|size| ("leaf_size", quoted(&size.to_string()))));
-    for (key, flag) in [("reuse_cmdline", options.reuse_cmdline), ("noefi", options.noefi), ("no_hotplug", options.no_hotplug)] {
+    for (key, flag) in [
+        ("reuse_cmdline", options.reuse_cmdline),
+        ("noefi", options.noefi),
+        ("no_hotplug", options.no_hotplug),
+    ] {
         lines.extend(flag.then(|| (key, "true".to_owned())));
     }
     if options.console != Console::Auto {
@@ -76,20 +88,33 @@ fn written(config: &Config) -> String {
 
 /// A basic string of TOML with every character by its number.
 fn quoted(text: &str) -> String {
-    let escaped: String = text.chars().map(|character| format!("\\U{:08x}", u32::from(character))).collect();
+    let escaped: String =
+        text.chars().map(|character| format!("\\U{:08x}", u32::from(character))).collect();
     format!("\"{escaped}\"")
 }
 
 fn check_defect(text: &str, defect: &Defect) {
     let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
     match defect {
-        Defect::Syntax { line, message } => assert!((1..=lines).contains(line) && !message.is_empty(), "{defect}"),
-        Defect::UnknownKey { line, key } => assert!((1..=lines).contains(line) && !KEYS.contains(&key.as_str()), "{defect}"),
+        Defect::Syntax { line, message } => {
+            assert!((1..=lines).contains(line) && !message.is_empty(), "{defect}")
+        }
+        Defect::UnknownKey { line, key } => {
+            assert!((1..=lines).contains(line) && !KEYS.contains(&key.as_str()), "{defect}")
+        }
         Defect::Value { line, key, message } => {
-            assert!((1..=lines).contains(line) && KEYS.contains(&key.as_str()) && !message.is_empty(), "{defect}");
+            assert!(
+                (1..=lines).contains(line) && KEYS.contains(&key.as_str()) && !message.is_empty(),
+                "{defect}"
+            );
         }
         Defect::NotForFile { line, key } => {
-            assert!((1..=lines).contains(line) && text.contains("always") && KEYS.contains(&key.as_str()), "{defect}");
+            assert!(
+                (1..=lines).contains(line)
+                    && text.contains("always")
+                    && KEYS.contains(&key.as_str()),
+                "{defect}"
+            );
         }
         Defect::NoKernel => {}
     }

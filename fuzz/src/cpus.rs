@@ -1,5 +1,5 @@
-//! The CPUs: a list like `0-3,8` is taken if and only if it is one, with as many CPUs as it names; and /proc/cpuinfo grants a
-//! capability only if every CPU has it.
+//! The CPUs: a list like `0-3,8` is taken if and only if it is one, with as many CPUs as it names;
+//! and /proc/cpuinfo grants a capability only if every CPU has it.
 
 use loader::machine::{PHYSICAL_BITS, fuzzing};
 
@@ -50,13 +50,20 @@ fn check_cpuinfo(data: &[u8]) -> bool {
         if key == "flags" {
             flags += 1;
             let has = |flag: &str| value.split([' ', '\t', '\r', '\x0c']).any(|word| word == flag);
-            assert!(!cpu.sha_ni || (has("sha_ni") && has("ssse3") && has("sse4_1")), "SHA-NI that a CPU lacks: {line}");
+            assert!(
+                !cpu.sha_ni || (has("sha_ni") && has("ssse3") && has("sse4_1")),
+                "SHA-NI that a CPU lacks: {line}"
+            );
             assert!(!cpu.gbpages || has("pdpe1gb"), "1 GiB pages that a CPU lacks: {line}");
             assert!(!cpu.la57 || has("la57"), "five levels that a CPU lacks: {line}");
-            assert!(cpu.confidential.is_none_or(|guest| has(guest.kind)), "a guest of another kind: {line}");
+            assert!(
+                cpu.confidential.is_none_or(|guest| has(guest.kind)),
+                "a guest of another kind: {line}"
+            );
         }
         if key == "address sizes" {
-            let bits = value.split_once(" bits physical").and_then(|(bits, _)| decimal(bits.as_bytes()));
+            let bits =
+                value.split_once(" bits physical").and_then(|(bits, _)| decimal(bits.as_bytes()));
             narrowest = narrowest.min(bits.expect("a width is a number"));
         }
     }

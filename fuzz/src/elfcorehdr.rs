@@ -1,5 +1,6 @@
-//! The elfcorehdr: it is called sound if and only if it keeps every guarantee of the kernel's writer, so a sound one never points
-//! into the crash region; what it is called broken for is really so; and with the load-time copy put back it is sound.
+//! The elfcorehdr: it is called sound if and only if it keeps every guarantee of the kernel's
+//! writer, so a sound one never points into the crash region; what it is called broken for is
+//! really so; and with the load-time copy put back it is sound.
 
 use purgatory::elfcorehdr::{Defect, Mended, check as check_header, mend};
 use purgatory::received::{Span, receive};
@@ -8,12 +9,14 @@ use crate::bytes::{prefix, word};
 use crate::machine::{LEAST_CRASH_REGION, block};
 use crate::{Answer, Seed};
 
-/// Before the header: start of the crash region, its length, one past physical memory; eight bytes each.
+/// Before the header: start of the crash region, its length, one past physical memory; eight bytes
+/// each.
 const MACHINE_LEN: usize = 24;
 /// No CPU has wider physical addresses (SDM vol. 3A, "CR3 and physical-address width").
 const WIDEST: u64 = 1 << 52;
 const PAGE: u64 = 4096;
-/// Ranges of virtual addresses of the kernel's text (`__START_KERNEL_map`) and granularity of the direct map's (`PUD_SIZE`).
+/// Ranges of virtual addresses of the kernel's text (`__START_KERNEL_map`) and granularity of the
+/// direct map's (`PUD_SIZE`).
 const START_KERNEL_MAP: u128 = 0xffff_ffff_8000_0000;
 const GIB: u128 = 1 << 30;
 const PT_LOAD: u128 = 1;
@@ -27,11 +30,19 @@ pub fn check(data: &[u8]) -> Answer {
     let len = LEAST_CRASH_REGION + len % (WIDEST - LEAST_CRASH_REGION - start);
     let limit = limit.clamp(start + len, WIDEST);
     let crash_region = proven(start, len, limit);
-    let facts = Facts { segment, crash: (start.into(), u128::from(start) + u128::from(len)), limit: limit.into() };
+    let facts = Facts {
+        segment,
+        crash: (start.into(), u128::from(start) + u128::from(len)),
+        limit: limit.into(),
+    };
 
     let checked = check_header(segment, crash_region, limit);
     let broken = facts.broken();
-    assert_eq!(checked.is_ok(), broken.is_empty(), "{checked:?}, but the rules {broken:?} are broken");
+    assert_eq!(
+        checked.is_ok(),
+        broken.is_empty(),
+        "{checked:?}, but the rules {broken:?} are broken"
+    );
     if let Err(defect) = checked {
         assert!(broken.contains(&defect), "{defect:?} instead of one of {broken:?}");
     }
@@ -50,13 +61,22 @@ pub fn check(data: &[u8]) -> Answer {
         let mut mended = segment.to_vec();
         let outcome = mend(&mut mended, Some(copy), crash_region, limit);
         match checked {
-            Ok(()) => assert!(outcome == Mended::Sound && mended == segment, "a sound header was changed"),
+            Ok(()) => {
+                assert!(outcome == Mended::Sound && mended == segment, "a sound header was changed")
+            }
             Err(defect) => {
                 assert_eq!(outcome, Mended::Restored(defect));
                 let (front, rest) = mended.split_at(copy.len());
-                assert!(front == copy && rest.iter().all(|&byte| byte == 0), "something else was put there");
+                assert!(
+                    front == copy && rest.iter().all(|&byte| byte == 0),
+                    "something else was put there"
+                );
                 if copy == good {
-                    assert_eq!(check_header(&mended, crash_region, limit), Ok(()), "the copy is no cure");
+                    assert_eq!(
+                        check_header(&mended, crash_region, limit),
+                        Ok(()),
+                        "the copy is no cure"
+                    );
                 }
             }
         }
@@ -110,22 +130,34 @@ impl Facts<'_> {
         let padding = &self.segment[used as usize..(padded as usize).min(self.segment.len())];
         rule(padding.iter().all(|&byte| byte == 0), Defect::AfterLast);
 
-        let programs: Vec<Program> = (0..count).map(|index| self.program(64 + index * 56)).collect();
-        let notes = programs.iter().position(|program| program.kind != PT_NOTE).unwrap_or(programs.len());
+        let programs: Vec<Program> =
+            (0..count).map(|index| self.program(64 + index * 56)).collect();
+        let notes =
+            programs.iter().position(|program| program.kind != PT_NOTE).unwrap_or(programs.len());
         let (notes, loads) = programs.split_at(notes);
         rule(loads.iter().all(|load| load.kind != PT_NOTE), Defect::Order);
         rule(loads.iter().all(|load| load.kind == PT_LOAD || load.kind == PT_NOTE), Defect::Kind);
         rule(!notes.is_empty() && loads.len() >= 2, Defect::Missing);
-        rule(programs.iter().all(|p| p.offset == p.paddr && p.filesz == p.memsz), Defect::Disagreement);
-        rule(programs.iter().all(|p| p.memsz > 0 && p.paddr + p.memsz <= self.limit), Defect::Range);
+        rule(
+            programs.iter().all(|p| p.offset == p.paddr && p.filesz == p.memsz),
+            Defect::Disagreement,
+        );
+        rule(
+            programs.iter().all(|p| p.memsz > 0 && p.paddr + p.memsz <= self.limit),
+            Defect::Range,
+        );
         let outside = |p: &Program| p.paddr + p.memsz <= self.crash.0 || self.crash.1 <= p.paddr;
         rule(loads.iter().all(outside), Defect::CrashRegion);
         let memory = loads.get(1..).unwrap_or_default();
-        rule(memory.windows(2).all(|pair| pair[0].paddr + pair[0].memsz <= pair[1].paddr), Defect::Ascent);
+        rule(
+            memory.windows(2).all(|pair| pair[0].paddr + pair[0].memsz <= pair[1].paddr),
+            Defect::Ascent,
+        );
         // The direct map maps physical address 0 at some multiple of a GiB, which may be "below" 0.
         let offset = |p: &Program| ((1 << 64) + p.vaddr - p.paddr) % (1 << 64);
         let text_is_high = loads.first().is_none_or(|text| text.vaddr >= START_KERNEL_MAP);
-        let one_map = memory.iter().all(|p| offset(p) % GIB == 0 && offset(p) == offset(&memory[0]));
+        let one_map =
+            memory.iter().all(|p| offset(p) % GIB == 0 && offset(p) == offset(&memory[0]));
         rule(text_is_high && one_map, Defect::VirtualAddress);
         broken
     }
@@ -150,8 +182,9 @@ fn ranges_around((start, end): (u128, u128), limit: u128) -> Vec<(u128, u128)> {
     [(start - page, start)].into_iter().chain(after).collect()
 }
 
-/// The header that `crash_prepare_elf64_headers` (kernel/crash_core.c) writes for so many CPUs and these ranges of memory,
-/// without padding. The kernel's text is said to be the first page of the first range.
+/// The header that `crash_prepare_elf64_headers` (kernel/crash_core.c) writes for so many CPUs and
+/// these ranges of memory, without padding. The kernel's text is said to be the first page of the
+/// first range.
 fn written(cpus: u64, ranges: &[(u128, u128)]) -> Vec<u8> {
     /// With five levels, so that all of physical memory fits above it (`__PAGE_OFFSET_BASE_L5`,
     /// arch/x86/include/asm/page_64_types.h).
@@ -180,12 +213,16 @@ fn seed(crash: (u64, u64), limit: u64, header: &[u8], len: usize) -> Vec<u8> {
     [machine.as_flattened(), &segment].concat()
 }
 
-/// Headers of a small machine and a larger one, one with remains of a longer one after its padding, and broken ones.
+/// Headers of a small machine and a larger one, one with remains of a longer one after its padding,
+/// and broken ones.
 pub fn seeds() -> Vec<Seed> {
     const CRASH: (u64, u64) = (0x2900_0000, 0x1000_0000);
     const LIMIT: u64 = 1 << 40;
     let header = written(2, &[(0x10_0000, 0x2900_0000), (0x3900_0000, 0x3ffd_f000)]);
-    let large = written(70, &[(0x10_0000, 0x2900_0000), (0x1_0000_0000, 0x1_4000_0000), (0x1_4000_0000, 0x1_8000_0000)]);
+    let large = written(
+        70,
+        &[(0x10_0000, 0x2900_0000), (0x1_0000_0000, 0x1_4000_0000), (0x1_4000_0000, 0x1_8000_0000)],
+    );
     let remains = [&seed(CRASH, LIMIT, &header, 4096)[..], b"remains"].concat();
     let inside = written(1, &[(0x10_0000, 0x2900_1000)]);
     let mut descending = header.clone();

@@ -1,5 +1,6 @@
-//! The block: whatever it says and wherever the purgatory finds itself, looking at it does not panic; and what is taken of it
-//! keeps every rule of `handoff`, no part of it lying where the purgatory writes.
+//! The block: whatever it says and wherever the purgatory finds itself, looking at it does not
+//! panic; and what is taken of it keeps every rule of `handoff`, no part of it lying where the
+//! purgatory writes.
 
 use handoff::report::FIELD_LEN;
 use handoff::{Block, EngineId, OnCorrupt, Permissions, RegionKind};
@@ -16,12 +17,14 @@ const PLACE_LEN: usize = 24;
 const CRASH: (u64, u64) = (0x1_7000_0000, LEAST_CRASH_REGION);
 const PHYS_LIMIT: u64 = 1 << 46;
 
-/// Shows it for the purgatory's place (start, offset of what it writes, length; eight bytes each) and a block, and for a good
-/// block changed in a few bytes (two of offset, one to put there, each).
+/// Shows it for the purgatory's place (start, offset of what it writes, length; eight bytes each)
+/// and a block, and for a good block changed in a few bytes (two of offset, one to put there,
+/// each).
 pub fn check(data: &[u8]) -> Answer {
     let (place, rest) = prefix::<PLACE_LEN>(data);
     let (raw, _) = prefix::<BLOCK_LEN>(rest);
-    let [start, written_offset, image_len] = [0, 8, 16].map(|at| word(&place, at, 8).expect("24 bytes") as u64);
+    let [start, written_offset, image_len] =
+        [0, 8, 16].map(|at| word(&place, at, 8).expect("24 bytes") as u64);
     // The linker script puts written memory after the rest.
     let itself = Itself { start, written_offset: written_offset.min(image_len), image_len };
     let answer = check_one(&raw, &itself);
@@ -61,14 +64,26 @@ fn apart(one: Range, other: Range) -> bool {
 fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     let at = |offset, len| word(raw, offset, len).expect("inside the block");
     let span = |offset| (at(offset, 8), at(offset, 8) + at(offset + 8, 8));
-    let (purgatory, crash, table, elfcorehdr, report) = (span(0x30), span(0x40), span(0x50), span(0x88), span(0xa0));
+    let (purgatory, crash, table, elfcorehdr, report) =
+        (span(0x30), span(0x40), span(0x50), span(0x88), span(0xa0));
     let own_start = u128::from(itself.start);
-    let written = (own_start + u128::from(itself.written_offset), own_start + u128::from(itself.image_len));
+    let written =
+        (own_start + u128::from(itself.written_offset), own_start + u128::from(itself.image_len));
 
-    assert_eq!((&raw[..8], at(8, 4), at(12, 4)), (&b"kdpurg\r\n"[..], 1, BLOCK_LEN as u128), "magic, version, size");
+    assert_eq!(
+        (&raw[..8], at(8, 4), at(12, 4)),
+        (&b"kdpurg\r\n"[..], 1, BLOCK_LEN as u128),
+        "magic, version, size"
+    );
     assert!(at(0x84, 4) == 0 && raw[0xc0..0x100].iter().all(|&byte| byte == 0), "reserved bytes");
-    assert!(purgatory.0 == own_start && own_start % 4096 == 0 && written.1 <= purgatory.1, "bound elsewhere");
-    assert!(crash.0 > 0 && crash.1 <= at(0x98, 8) && at(0x98, 8) <= 1 << 52 && inside(purgatory, crash), "crash region");
+    assert!(
+        purgatory.0 == own_start && own_start % 4096 == 0 && written.1 <= purgatory.1,
+        "bound elsewhere"
+    );
+    assert!(
+        crash.0 > 0 && crash.1 <= at(0x98, 8) && at(0x98, 8) <= 1 << 52 && inside(purgatory, crash),
+        "crash region"
+    );
     assert!(inside(elfcorehdr, crash) && apart(elfcorehdr, purgatory), "elfcorehdr");
     let leaf_size = at(0x60, 4);
     assert!((12..=26).any(|bits| leaf_size == 1 << bits), "leaf size");
@@ -79,11 +94,18 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert!(at(0x7c, 4) <= 3_600_000 && (1..=10_000_000).contains(&at(0x80, 4)), "delay, TSC");
     match at(0x70, 4) {
         0 => assert_eq!(at(0x74, 4), 0, "port of no console"),
-        kind => assert!(kind == 1 && at(0x6c, 4) & 2 != 0 && (1..=0xfff8).contains(&at(0x74, 4)), "console"),
+        kind => assert!(
+            kind == 1 && at(0x6c, 4) & 2 != 0 && (1..=0xfff8).contains(&at(0x74, 4)),
+            "console"
+        ),
     }
 
     let count = at(0x64, 4);
-    assert!((1..=16).contains(&count) && raw[0x100 + count as usize * 32..].iter().all(|&byte| byte == 0), "regions");
+    assert!(
+        (1..=16).contains(&count)
+            && raw[0x100 + count as usize * 32..].iter().all(|&byte| byte == 0),
+        "regions"
+    );
     // Kind, memory, hashed part.
     let regions: Vec<(u128, Range, Range)> = (0..count)
         .map(|index| {
@@ -95,40 +117,74 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
         .collect();
     for (index, &(kind, memory, _)) in regions.iter().enumerate() {
         assert!((1..=6).contains(&kind) && inside(memory, crash), "region {index}");
-        assert!(apart(memory, written) && apart(memory, elfcorehdr) && apart(memory, table), "region {index} is written to");
+        assert!(
+            apart(memory, written) && apart(memory, elfcorehdr) && apart(memory, table),
+            "region {index} is written to"
+        );
         assert_eq!(inside(memory, purgatory), kind == 1 || kind == 6, "region {index}");
         assert!(inside(memory, purgatory) || apart(memory, purgatory), "region {index}");
         let others = &regions[index + 1..];
-        assert!(others.iter().all(|other| other.0 != kind && apart(other.1, memory)), "region {index} is not alone");
+        assert!(
+            others.iter().all(|other| other.0 != kind && apart(other.1, memory)),
+            "region {index} is not alone"
+        );
     }
     let of_kind = |wanted: RegionKind| regions.iter().find(|region| region.0 == wanted as u128);
     let own = of_kind(RegionKind::Purgatory).expect("the purgatory's own text");
     assert!(own.1.1 <= written.0, "what is written is in a digest");
     let copy = of_kind(RegionKind::ElfcorehdrCopy).expect("a copy of the elfcorehdr");
     assert!(copy.1 == copy.2 && copy.1.1 - copy.1.0 <= elfcorehdr.1 - elfcorehdr.0, "copy");
-    let leaves: u128 = regions.iter().map(|(_, _, file)| (file.1 - file.0).div_ceil(leaf_size)).sum();
-    assert!(table.1 - table.0 == leaves * 32 && inside(table, purgatory) && apart(table, written), "leaf table");
+    let leaves: u128 =
+        regions.iter().map(|(_, _, file)| (file.1 - file.0).div_ceil(leaf_size)).sum();
+    assert!(
+        table.1 - table.0 == leaves * 32 && inside(table, purgatory) && apart(table, written),
+        "leaf table"
+    );
     assert!(table.0 >= written.1 && copy.1.0 >= written.1, "before the end of the image");
-    let file_of = |kind| of_kind(kind).map(|region| region.2).expect("a region that is pointed into");
-    assert!(inside(report, file_of(RegionKind::CommandLine)) && report.1 - report.0 == FIELD_LEN as u128, "report");
+    let file_of =
+        |kind| of_kind(kind).map(|region| region.2).expect("a region that is pointed into");
+    assert!(
+        inside(report, file_of(RegionKind::CommandLine))
+            && report.1 - report.0 == FIELD_LEN as u128,
+        "report"
+    );
     let (rip, rsi) = (at(0xb0, 8), at(0xb8, 8));
     assert!(inside((rip, rip + 1), file_of(RegionKind::Kernel)), "entry point");
     assert!(inside((rsi, rsi + 4096), file_of(RegionKind::BootParams)), "boot parameters");
 
     let wide = |span: Span| (u128::from(span.start()), u128::from(span.end()));
     assert_eq!(
-        handoff.regions().map(|region| (wide(region.memory), wide(region.file()))).collect::<Vec<_>>(),
+        handoff
+            .regions()
+            .map(|region| (wide(region.memory), wide(region.file())))
+            .collect::<Vec<_>>(),
         regions.iter().map(|region| (region.1, region.2)).collect::<Vec<_>>()
     );
-    assert!(handoff.regions().all(|region| wide(region.tail()) == (wide(region.file()).1, wide(region.memory).1)));
+    assert!(
+        handoff
+            .regions()
+            .all(|region| wide(region.tail()) == (wide(region.file()).1, wide(region.memory).1))
+    );
     assert_eq!(
-        [handoff.leaf_table, handoff.crash_region, handoff.elfcorehdr, handoff.elfcorehdr_copy, handoff.report].map(wide),
+        [
+            handoff.leaf_table,
+            handoff.crash_region,
+            handoff.elfcorehdr,
+            handoff.elfcorehdr_copy,
+            handoff.report
+        ]
+        .map(wide),
         [table, crash, elfcorehdr, copy.1, report]
     );
     let numbers = [handoff.phys_limit, handoff.entry_rip, handoff.entry_rsi].map(u128::from);
     assert_eq!(numbers, [at(0x98, 8), rip, rsi]);
-    let words =
-        [handoff.leaf_size, handoff.engine as u32, handoff.permissions.bits(), handoff.on_corrupt as u32, handoff.tsc_khz];
+    let words = [
+        handoff.leaf_size,
+        handoff.engine as u32,
+        handoff.permissions.bits(),
+        handoff.on_corrupt as u32,
+        handoff.tsc_khz,
+    ];
     assert_eq!(words.map(u128::from), [0x60, 0x68, 0x6c, 0x78, 0x80].map(|offset| at(offset, 4)));
 }
 
@@ -137,7 +193,8 @@ fn seed((block, itself): (Block, Itself)) -> Vec<u8> {
     [place.as_flattened(), block.as_bytes()].concat()
 }
 
-/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and two that are refused.
+/// A block as the loader makes it, one at the end of physical memory, one without an initrd, and
+/// two that are refused.
 pub fn seeds() -> Vec<Seed> {
     let good = || block(CRASH.0, CRASH.1, PHYS_LIMIT);
     let (mut no_initrd, itself) = good();
@@ -150,7 +207,10 @@ pub fn seeds() -> Vec<Seed> {
     overlapping.0.regions[1].start = overlapping.0.regions[3].start;
     vec![
         Seed::taken("good", seed(good())),
-        Seed::taken("highest", seed(block((1 << 52) - LEAST_CRASH_REGION, LEAST_CRASH_REGION, 1 << 52))),
+        Seed::taken(
+            "highest",
+            seed(block((1 << 52) - LEAST_CRASH_REGION, LEAST_CRASH_REGION, 1 << 52)),
+        ),
         Seed::taken("without-initrd", seed((no_initrd, itself))),
         Seed::refused("overlapping", seed(overlapping)),
         Seed::refused("blank", seed((Block::blank(), itself))),

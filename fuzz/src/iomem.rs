@@ -1,6 +1,7 @@
-//! /proc/iomem: an address is in one of the lists if and only if a line of that name holds it; lists ascend and have no two
-//! ranges that touch; and a text is refused if and only if a line of one of these names is malformed, nothing is System RAM, or every address
-//! is hidden. Other lines may hold any bytes.
+//! /proc/iomem: an address is in one of the lists if and only if a line of that name holds it;
+//! lists ascend and have no two ranges that touch; and a text is refused if and only if a line of
+//! one of these names is malformed, nothing is System RAM, or every address is hidden. Other lines
+//! may hold any bytes.
 
 use loader::machine::{Error, fuzzing};
 
@@ -21,15 +22,24 @@ const RAM: &str = "System RAM";
 /// Shows it for one text.
 pub fn check(data: &[u8]) -> Answer {
     let lines = read(data);
-    let ranges_of = |name| lines.iter().flatten().filter(move |line| line.list == Some(name)).map(|line| (line.start, line.end));
-    let hidden = lines.as_ref().is_some_and(|lines| lines.iter().all(|line| (line.start, line.end) == (0, 1)));
+    let ranges_of = |name| {
+        lines
+            .iter()
+            .flatten()
+            .filter(move |line| line.list == Some(name))
+            .map(|line| (line.start, line.end))
+    };
+    let hidden = lines
+        .as_ref()
+        .is_some_and(|lines| lines.iter().all(|line| (line.start, line.end) == (0, 1)));
     let ram = joined(ranges_of(RAM).collect());
     match fuzzing::iomem(data) {
         Ok(lists) => {
             assert!(lines.is_some(), "a line is malformed");
             assert!(!hidden && !ram.is_empty());
             for (name, list) in lists {
-                let found: Vec<(u128, u128)> = list.iter().map(|range| (range.start().into(), range.end().into())).collect();
+                let found: Vec<(u128, u128)> =
+                    list.iter().map(|range| (range.start().into(), range.end().into())).collect();
                 assert_eq!(found, joined(ranges_of(name).collect()), "{name}");
             }
             Answer::Taken
@@ -42,7 +52,10 @@ pub fn check(data: &[u8]) -> Answer {
                 other => panic!("{other}"),
             };
             assert_eq!(found, expected);
-            assert!(lines.is_none() || ram.is_empty() || hidden, "refused although nothing is wrong: {error}");
+            assert!(
+                lines.is_none() || ram.is_empty() || hidden,
+                "refused although nothing is wrong: {error}"
+            );
             Answer::Refused
         }
     }
@@ -57,7 +70,10 @@ struct Line {
 
 /// Every line that can be read, or `None` if one that cannot has a name of interest.
 fn read(text: &[u8]) -> Option<Vec<Line>> {
-    text.split(|&byte| byte == b'\n').filter_map(|line| read_line(line).transpose()).collect::<Result<_, ()>>().ok()
+    text.split(|&byte| byte == b'\n')
+        .filter_map(|line| read_line(line).transpose())
+        .collect::<Result<_, ()>>()
+        .ok()
 }
 
 /// `Ok(None)` of a line that says nothing, `Err` of one that is damaged.
@@ -67,9 +83,17 @@ fn read_line(line: &[u8]) -> Result<Option<Line>, ()> {
     let (range, name) = match line.windows(3).position(|window| window == b" : ") {
         Some(at) => (&line[..at], &line[at + 3..]),
         // Without the separator there is no range, but what follows the first word may be a name.
-        None => (&b""[..], line.iter().position(|&byte| byte == b' ').map_or(&b""[..], |at| line[at..].trim_ascii_start())),
+        None => (
+            &b""[..],
+            line.iter()
+                .position(|&byte| byte == b' ')
+                .map_or(&b""[..], |at| line[at..].trim_ascii_start()),
+        ),
     };
-    let exact = NAMES.iter().find(|(_, names)| names.iter().any(|exact| exact.as_bytes() == name)).map(|(list, _)| *list);
+    let exact = NAMES
+        .iter()
+        .find(|(_, names)| names.iter().any(|exact| exact.as_bytes() == name))
+        .map(|(list, _)| *list);
     let list = exact.or_else(|| name.starts_with(RAM.as_bytes()).then_some(RAM));
     match (read_range(range), list) {
         (Some((start, end)), list) => Ok(Some(Line { list, start, end })),
@@ -131,8 +155,14 @@ const TREE: &str = "\
 pub fn seeds() -> Vec<Seed> {
     vec![
         Seed::taken("machine", TREE),
-        Seed::taken("nested", "0-fff : System RAM\n  100-1ff : System RAM (kmem)\n1000-1fff : System RAM\r\n"),
-        Seed::refused("hidden", "00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n"),
+        Seed::taken(
+            "nested",
+            "0-fff : System RAM\n  100-1ff : System RAM (kmem)\n1000-1fff : System RAM\r\n",
+        ),
+        Seed::refused(
+            "hidden",
+            "00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n",
+        ),
         Seed::refused("backwards", "2000-1000 : System RAM\n"),
         Seed::refused("everything", "0-ffffffffffffffff : System RAM\n"),
         Seed::taken("leftover", b"0-fff : System RAM\n2000-ffffffffffffffff : \xff\xfe\n\x80\n"),

@@ -1,5 +1,6 @@
-//! /proc/kcore: what is read of it is a beginning of the file that reaches as far as the headers and notes, and means the same as
-//! the whole; what is taken of it is the one segment of kernel text and the one offset of the direct map that stand in it.
+//! /proc/kcore: what is read of it is a beginning of the file that reaches as far as the headers
+//! and notes, and means the same as the whole; what is taken of it is the one segment of kernel
+//! text and the one offset of the direct map that stand in it.
 
 use loader::machine::fuzzing;
 
@@ -23,7 +24,11 @@ pub fn check(data: &[u8]) -> Answer {
 
     let Ok(kcore) = parsed else { return Answer::Refused };
     let field = |at, len| word(data, at, len).expect("the headers are in the file");
-    assert_eq!((field(0, 4), field(4, 1), field(5, 1)), (0x464c_457f, 2, 1), "64 bits, little-endian");
+    assert_eq!(
+        (field(0, 4), field(4, 1), field(5, 1)),
+        (0x464c_457f, 2, 1),
+        "64 bits, little-endian"
+    );
     assert_eq!((field(16, 2), field(18, 2)), (4, 62), "ET_CORE, EM_X86_64");
     let (table, entry_len) = (field(32, 8), field(54, 2));
     // With PN_XNUM the count is `sh_info` of the first section header.
@@ -35,16 +40,27 @@ pub fn check(data: &[u8]) -> Answer {
         let [kind, offset, vaddr, paddr, filesz, memsz] =
             [(0, 4), (8, 8), (16, 8), (24, 8), (32, 8), (40, 8)].map(|(o, l)| field(at + o, l));
         if kind == PT_NOTE {
-            assert!((offset + filesz).min(data.len() as u128) <= headers.len() as u128, "a note was cut");
+            assert!(
+                (offset + filesz).min(data.len() as u128) <= headers.len() as u128,
+                "a note was cut"
+            );
         }
         if kind == PT_LOAD && paddr != NO_ADDRESS {
-            if vaddr >= START_KERNEL_MAP { texts.push((vaddr, paddr, memsz)) } else { offsets.push(vaddr.checked_sub(paddr)) }
+            if vaddr >= START_KERNEL_MAP {
+                texts.push((vaddr, paddr, memsz))
+            } else {
+                offsets.push(vaddr.checked_sub(paddr))
+            }
         }
     }
     let kernel: [u128; 3] = [kcore.text_virt, kcore.text_phys, kcore.text_len].map(u128::from);
     assert_eq!(texts, [kernel.into()], "text");
     assert!(kernel[2] > 0 && kernel[0] + kernel[2] < 1 << 64, "text that is empty or wraps");
-    assert!(!offsets.is_empty() && offsets.iter().all(|&offset| offset == Some(kcore.page_offset.into())), "direct map");
+    assert!(
+        !offsets.is_empty()
+            && offsets.iter().all(|&offset| offset == Some(kcore.page_offset.into())),
+        "direct map"
+    );
     Answer::Taken
 }
 
@@ -54,7 +70,9 @@ fn core(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     let note_at = 64 + 56 * (loads.len() as u64 + 1);
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0\x01\0\0\0".to_vec();
     bytes.extend([0, 64, 0].map(u64::to_le_bytes).as_flattened());
-    bytes.extend([0, 0, 64, 56, loads.len() as u16 + 1, 0, 0, 0].map(u16::to_le_bytes).as_flattened());
+    bytes.extend(
+        [0, 0, 64, 56, loads.len() as u16 + 1, 0, 0, 0].map(u16::to_le_bytes).as_flattened(),
+    );
     let mut program = |kind: u64, rest: [u64; 6]| {
         bytes.extend(kind.to_le_bytes());
         bytes.extend(rest.map(u64::to_le_bytes).as_flattened());
@@ -72,7 +90,8 @@ fn core(loads: &[(u64, u64, u64)]) -> Vec<u8> {
 pub fn seeds() -> Vec<Seed> {
     let text = (0xffff_ffff_9b80_0000, 0x180_0000, 0x1a0_0000);
     let modules = (0xffff_ffff_c000_0000, u64::MAX, 0x3f00_0000);
-    let (low, ram) = ((0xffff_9000_0000_1000, 0x1000, 0x9e000), (0xffff_9000_0010_0000, 0x10_0000, 0x3fed_e000));
+    let (low, ram) =
+        ((0xffff_9000_0000_1000, 0x1000, 0x9e000), (0xffff_9000_0010_0000, 0x10_0000, 0x3fed_e000));
     vec![
         Seed::taken("machine", core(&[text, modules, low, ram])),
         Seed::refused("no-text", core(&[modules, low])),

@@ -1,5 +1,6 @@
-//! The capture kernel's file, where it is no bzImage: a vmlinux is laid out as its program headers say, and a unified kernel image is what is in
-//! its section `.linux`; and either is refused if and only if that cannot be.
+//! The capture kernel's file, where it is no bzImage: a vmlinux is laid out as its program headers
+//! say, and a unified kernel image is what is in its section `.linux`; and either is refused if and
+//! only if that cannot be.
 
 use loader::kernel::{self, Defect, uki, vmlinux};
 use loader::request::{InputFile, Request};
@@ -38,7 +39,9 @@ struct Load {
 fn loads(data: &[u8]) -> Vec<Load> {
     let field = |at, len| word(data, at, len).expect("it was probed");
     let (table, count) = (field(0x20, 8), field(0x38, 2));
-    let headers = (0..count).map(|index| table + index * 56).filter(|&at| field(at, 4) == 1 && field(at + 0x28, 8) > 0);
+    let headers = (0..count)
+        .map(|index| table + index * 56)
+        .filter(|&at| field(at, 4) == 1 && field(at + 0x28, 8) > 0);
     let load = |at| Load {
         offset: field(at + 8, 8),
         vaddr: field(at + 0x10, 8),
@@ -51,7 +54,11 @@ fn loads(data: &[u8]) -> Vec<Load> {
 
 /// Whether the entry point's bytes are in a segment, and no section says that they are elsewhere.
 fn has_code(data: &[u8], loads: &[Load], entry: u128) -> bool {
-    let Some(load) = loads.iter().find(|load| (load.paddr..load.paddr + load.filesz).contains(&entry)) else { return false };
+    let Some(load) =
+        loads.iter().find(|load| (load.paddr..load.paddr + load.filesz).contains(&entry))
+    else {
+        return false;
+    };
     let virt = (load.vaddr + (entry - load.paddr)) % (1 << 64);
     let field = |at, len| word(data, at, len).expect("it was probed");
     let (table, entry_len, count) = (field(0x28, 8), field(0x3a, 2), field(0x3c, 2));
@@ -61,7 +68,8 @@ fn has_code(data: &[u8], loads: &[Load], entry: u128) -> bool {
         return true;
     }
     (0..count).map(|index| table + index * 64).all(|at| {
-        let (kind, flags, addr, len) = (field(at + 4, 4), field(at + 8, 8), field(at + 0x10, 8), field(at + 0x20, 8));
+        let (kind, flags, addr, len) =
+            (field(at + 4, 4), field(at + 8, 8), field(at + 0x10, 8), field(at + 0x20, 8));
         let inside = (virt + (1 << 64) - addr) % (1 << 64) < len;
         !(kind == 8 && flags & 2 != 0 && inside)
     })
@@ -81,10 +89,14 @@ fn of_vmlinux(data: &[u8]) -> Answer {
         && end < 1 << 64
         && end - start <= MOST
         && loads.windows(2).all(|pair| pair[0].paddr + pair[0].memsz <= pair[1].paddr)
+        && loads.iter().all(|load| {
+            load.filesz <= load.memsz
+                && (load.filesz == 0 || load.offset + load.filesz <= data.len() as u128)
+        })
         && loads
-            .iter()
-            .all(|load| load.filesz <= load.memsz && (load.filesz == 0 || load.offset + load.filesz <= data.len() as u128))
-        && loads.windows(2).map(|pair| pair[1].paddr - pair[0].paddr - pair[0].filesz).sum::<u128>()
+            .windows(2)
+            .map(|pair| pair[1].paddr - pair[0].paddr - pair[0].filesz)
+            .sum::<u128>()
             <= loads.len() as u128 * ALIGNMENT
         && has_code(data, &loads, entry);
     let file = InputFile { path: "vmlinux".into(), bytes: data.to_vec() };
@@ -97,7 +109,10 @@ fn of_vmlinux(data: &[u8]) -> Answer {
                 expected[(load.paddr - start) as usize..][..content.len()].copy_from_slice(content);
             }
             assert!(kernel.payload == expected, "segments are not where they were linked");
-            assert_eq!((u128::from(kernel.init_size), u128::from(kernel.entry_offset)), (end - start, entry - start));
+            assert_eq!(
+                (u128::from(kernel.init_size), u128::from(kernel.entry_offset)),
+                (end - start, entry - start)
+            );
             drop(kernel);
             can_be_entered(file);
             Answer::Taken
@@ -105,7 +120,10 @@ fn of_vmlinux(data: &[u8]) -> Answer {
         Err(error) => {
             assert!(!sound, "refused although no rule is broken: {}", error.defect);
             assert!(
-                matches!(error.defect, Defect::Segments { .. } | Defect::WithoutCode { .. } | Defect::Truncated { .. }),
+                matches!(
+                    error.defect,
+                    Defect::Segments { .. } | Defect::WithoutCode { .. } | Defect::Truncated { .. }
+                ),
                 "{}",
                 error.defect
             );
@@ -114,33 +132,47 @@ fn of_vmlinux(data: &[u8]) -> Answer {
     }
 }
 
-/// Where the first section `.linux` is, at the offsets of the PE specification. A name ends at its first NUL.
+/// Where the first section `.linux` is, at the offsets of the PE specification. A name ends at its
+/// first NUL.
 fn linux(data: &[u8]) -> (u128, u128) {
     let field = |at, len| word(data, at, len).expect("it was probed");
     let pe = field(0x3c, 4);
     let (count, optional) = (field(pe + 6, 2), field(pe + 20, 2));
     let headers = (0..count).map(|index| pe + 24 + optional + index * 40);
-    let at = headers.into_iter().find(|&at| data[at as usize..][..7] == *b".linux\0").expect("it was probed");
+    let at = headers
+        .into_iter()
+        .find(|&at| data[at as usize..][..7] == *b".linux\0")
+        .expect("it was probed");
     (field(at + 20, 4), field(at + 8, 4).min(field(at + 16, 4)))
 }
 
 fn of_uki(data: &[u8]) -> Answer {
     let (at, len) = linux(data);
-    let inside = (at + len <= data.len() as u128).then(|| data[at as usize..(at + len) as usize].to_vec());
+    let inside =
+        (at + len <= data.len() as u128).then(|| data[at as usize..(at + len) as usize].to_vec());
     let file = InputFile { path: "uki".into(), bytes: data.to_vec() };
     match kernel::parse(&file) {
         Ok(kernel) => {
-            let inside = InputFile { path: "vmlinuz".into(), bytes: inside.expect("it is in the file") };
-            assert!(bzimage::check(&inside.bytes) == Answer::Taken, "what is in it would not be taken by itself");
+            let inside =
+                InputFile { path: "vmlinuz".into(), bytes: inside.expect("it is in the file") };
+            assert!(
+                bzimage::check(&inside.bytes) == Answer::Taken,
+                "what is in it would not be taken by itself"
+            );
             assert!(kernel == kernel::parse(&inside).expect("taken"), "it is not what is in it");
             Answer::Taken
         }
         Err(error) => {
             match error.defect {
-                Defect::Truncated { len, end, .. } => assert!(len == data.len() && end > len as u64, "nothing is cut"),
+                Defect::Truncated { len, end, .. } => {
+                    assert!(len == data.len() && end > len as u64, "nothing is cut")
+                }
                 Defect::Inside { section: ".linux", .. } => {
                     let inside = inside.expect("it is in the file");
-                    assert!(bzimage::check(&inside) == Answer::Refused, "what is in it would be taken by itself");
+                    assert!(
+                        bzimage::check(&inside) == Answer::Refused,
+                        "what is in it would be taken by itself"
+                    );
                 }
                 other => panic!("refused for what is not of the wrapping: {other}"),
             }
@@ -164,11 +196,23 @@ fn elf(entry: u64, second_at: u64) -> Vec<u8> {
     const MAP: u64 = 0xffff_ffff_8000_0000;
     let mut bytes = vec![0; 0x200];
     bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    let fields: [(usize, u64, usize); 8] =
-        [(0x10, 2, 2), (0x12, 62, 2), (0x14, 1, 4), (0x18, entry, 8), (0x20, 64, 8), (0x34, 64, 2), (0x36, 56, 2), (0x38, 2, 2)];
-    let mut put = |at: usize, value: u64, len: usize| bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+    let fields: [(usize, u64, usize); 8] = [
+        (0x10, 2, 2),
+        (0x12, 62, 2),
+        (0x14, 1, 4),
+        (0x18, entry, 8),
+        (0x20, 64, 8),
+        (0x34, 64, 2),
+        (0x36, 56, 2),
+        (0x38, 2, 2),
+    ];
+    let mut put = |at: usize, value: u64, len: usize| {
+        bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len])
+    };
     fields.into_iter().for_each(|(at, value, len)| put(at, value, len));
-    for (header, (paddr, memsz)) in [(0x100_0000, 0x80), (second_at, 0x1000)].into_iter().enumerate() {
+    for (header, (paddr, memsz)) in
+        [(0x100_0000, 0x80), (second_at, 0x1000)].into_iter().enumerate()
+    {
         let at = 64 + header * 56;
         put(at, 1, 4);
         put(at + 4, 5, 4);
@@ -191,7 +235,8 @@ fn pe(sections: &[(&[u8; 8], &[u8])]) -> Vec<u8> {
     let mut content = 0x400;
     for (name, section) in sections {
         bytes.extend(*name);
-        for word in [section.len(), 0x1000 + content, section.len(), content, 0, 0, 0, 0x4000_0040] {
+        for word in [section.len(), 0x1000 + content, section.len(), content, 0, 0, 0, 0x4000_0040]
+        {
             bytes.extend((word as u32).to_le_bytes());
         }
         content += section.len();
@@ -204,7 +249,8 @@ fn pe(sections: &[(&[u8; 8], &[u8])]) -> Vec<u8> {
 /// Both, and what is nearly one of them.
 pub fn seeds() -> Vec<Seed> {
     let linux = bzimage::image(&[0xcc; 0x210]);
-    let unified = pe(&[(b".linux\0\0", &linux), (b".initrd\0", b"070701"), (b".cmdline", b"quiet\n")]);
+    let unified =
+        pe(&[(b".linux\0\0", &linux), (b".initrd\0", b"070701"), (b".cmdline", b"quiet\n")]);
     vec![
         Seed::taken("vmlinux", elf(0x100_0040, 0x120_0000)),
         Seed::refused("overlapping-segments", elf(0x100_0040, 0x100_0040)),

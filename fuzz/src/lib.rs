@@ -1,8 +1,9 @@
 //! Fuzz targets for every parser of unchecked input.
 //!
-//! A target is a module here. Its `check` runs the parser on any bytes and panics if the answer breaks a rule, and its `seeds` are
-//! initial inputs. The expected answer is computed again from the bytes alone, as naively as possible and in integers that cannot
-//! wrap, without the parser's own code. `targets/` has libFuzzer's entry points, one for each module.
+//! A target is a module here. Its `check` runs the parser on any bytes and panics if the answer
+//! breaks a rule, and its `seeds` are initial inputs. The expected answer is computed again from
+//! the bytes alone, as naively as possible and in integers that cannot wrap, without the parser's
+//! own code. `targets/` has libFuzzer's entry points, one for each module.
 
 pub mod bytes; // little-endian integers out of a file
 pub mod machine; // a valid block, request and machine
@@ -33,7 +34,8 @@ pub struct Seed {
     pub name: &'static str,
     /// Content.
     pub bytes: Vec<u8>,
-    /// The required answer. If a seed were no longer accepted, the target would have to guess a valid input.
+    /// The required answer. If a seed were no longer accepted, the target would have to guess a
+    /// valid input.
     pub answer: Answer,
 }
 

@@ -1,9 +1,12 @@
-//! Valid input: a block in a crash region at any place, and a machine and a request for which an image can be built.
+//! Valid input: a block in a crash region at any place, and a machine and a request for which an
+//! image can be built.
 
 use std::sync::LazyLock;
 
 use handoff::report::FIELD_LEN;
-use handoff::{Block, ConsoleKind, EngineId, EntryRegs, OnCorrupt, Permissions, PhysSpan, Region, RegionKind};
+use handoff::{
+    Block, ConsoleKind, EngineId, EntryRegs, OnCorrupt, Permissions, PhysSpan, Region, RegionKind,
+};
 use loader::image::Image;
 use loader::machine::no_reservation::Evidence;
 use loader::machine::{CpuFacts, CrashNotes, Kcore, KexecPermission, Machine};
@@ -20,8 +23,8 @@ pub const LEAST_CRASH_REGION: u64 = 0x10000;
 /// Bytes in a leaf of [`block`].
 const LEAF_SIZE: u32 = 4096;
 
-/// A block for a crash region that begins at page `start`, and the place of its purgatory: five segments in sequence, each of a few
-/// pages.
+/// A block for a crash region that begins at page `start`, and the place of its purgatory: five
+/// segments in sequence, each of a few pages.
 pub fn block(start: u64, len: u64, phys_limit: u64) -> (Block, Itself) {
     let purgatory = start + 0x8000;
     let itself = Itself { start: purgatory, written_offset: 0x2000, image_len: 0x4000 };
@@ -33,7 +36,8 @@ pub fn block(start: u64, len: u64, phys_limit: u64) -> (Block, Itself) {
         Region::new(RegionKind::CommandLine, start + 0x6000, 0x200, 0x1000),
         Region::new(RegionKind::ElfcorehdrCopy, purgatory + 0x5000, 0x200, 0x200),
     ];
-    let leaves: u64 = regions.iter().map(|region| region.file_len.get().div_ceil(LEAF_SIZE.into())).sum();
+    let leaves: u64 =
+        regions.iter().map(|region| region.file_len.get().div_ceil(LEAF_SIZE.into())).sum();
     let mut block = Block::blank();
     block.regions[..regions.len()].copy_from_slice(&regions);
     block.region_count = U32::new(regions.len() as u32);
@@ -75,7 +79,8 @@ pub fn request(purgatory: InputFile) -> Request {
     }
 }
 
-/// A machine with 4 GiB and 64 MiB of crash memory below its last GiB, far more than any image of [`request`] needs.
+/// A machine with 4 GiB and 64 MiB of crash memory below its last GiB, far more than any image of
+/// [`request`] needs.
 pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     let range = |start, end| PhysRange::new(start, end).expect("start before end");
     Machine {
@@ -101,7 +106,14 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
         boot_params: vec![0; 4096],
         efi: None,
         command_line: Vec::new(),
-        cpu: CpuFacts { sha_ni: false, gbpages: true, la57: false, physical_bits: 46, confidential: None, tsc_khz: 2_000_000 },
+        cpu: CpuFacts {
+            sha_ni: false,
+            gbpages: true,
+            la57: false,
+            physical_bits: 46,
+            confidential: None,
+            tsc_khz: 2_000_000,
+        },
         kexec: KexecPermission { load_disabled: false, lockdown: None },
         dm_crypt_keys: 0,
         no_reservation: Evidence::default(),

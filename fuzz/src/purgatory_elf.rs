@@ -1,5 +1,6 @@
-//! The purgatory's file: what is taken keeps every rule of an image that runs wherever it is put; its bytes are those of its two
-//! segments; and an image can be bound to it that the purgatory's own code accepts.
+//! The purgatory's file: what is taken keeps every rule of an image that runs wherever it is put;
+//! its bytes are those of its two segments; and an image can be bound to it that the purgatory's
+//! own code accepts.
 
 use std::ops::Range;
 
@@ -31,10 +32,13 @@ pub fn check(data: &[u8]) -> Answer {
             Answer::Taken
         }
         Err(error) => {
-            // What an error claims about the file, as far as it can be looked up without the parser's own idea of a section.
+            // What an error claims about the file, as far as it can be looked up without the
+            // parser's own idea of a section.
             match error {
                 Error::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
-                Error::Foreign { field: "machine", found, .. } => assert_eq!(word(data, 18, 2), Some(found.into())),
+                Error::Foreign { field: "machine", found, .. } => {
+                    assert_eq!(word(data, 18, 2), Some(found.into()))
+                }
                 Error::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
                 _ => assert!(data.starts_with(b"\x7fELF")),
             }
@@ -54,11 +58,17 @@ impl Table {
 
 fn keeps_the_rules(data: &[u8], program: &Program) {
     let field = |at, len| word(data, at, len).expect("what was taken is in the file");
-    assert_eq!((field(0, 4), field(4, 3)), (0x464c_457f, 0x01_01_02), "64 bits, little-endian, version 1");
+    assert_eq!(
+        (field(0, 4), field(4, 3)),
+        (0x464c_457f, 0x01_01_02),
+        "64 bits, little-endian, version 1"
+    );
     assert_eq!((field(16, 2), field(18, 2)), (3, 62), "ET_DYN, EM_X86_64");
     let (phoff, phentsize, phnum) = (field(32, 8), field(54, 2), field(56, 2));
-    let (shoff, shentsize, shnum, shstrndx) = (field(40, 8), field(58, 2), field(60, 2), field(62, 2));
-    // With too many for 16 bits, the numbers are in section header 0 (elf(5): PN_XNUM, SHN_LORESERVE, SHN_XINDEX).
+    let (shoff, shentsize, shnum, shstrndx) =
+        (field(40, 8), field(58, 2), field(60, 2), field(62, 2));
+    // With too many for 16 bits, the numbers are in section header 0 (elf(5): PN_XNUM,
+    // SHN_LORESERVE, SHN_XINDEX).
     let phnum = if phnum == 0xffff { field(shoff + 44, 4) } else { phnum };
     let shnum = if shnum == 0 && shoff != 0 { field(shoff + 32, 8) } else { shnum };
     let shstrndx = if shstrndx == 0xffff { field(shoff + 40, 4) } else { shstrndx };
@@ -68,7 +78,15 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
     let loads: Vec<[u128; 5]> = Table(phoff, 56, phnum)
         .entries()
         .filter(|&at| field(at, 4) == PT_LOAD)
-        .map(|at| [field(at + 4, 4), field(at + 8, 8), field(at + 16, 8), field(at + 32, 8), field(at + 40, 8)])
+        .map(|at| {
+            [
+                field(at + 4, 4),
+                field(at + 8, 8),
+                field(at + 16, 8),
+                field(at + 32, 8),
+                field(at + 40, 8),
+            ]
+        })
         .collect();
     let [
         [text_flags, text_offset, text_at, text_filesz, text_memsz],
@@ -79,11 +97,17 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
     };
     assert_eq!((text_flags % 8, data_flags % 8), (5, 6), "r-x, rw-");
     assert!(text_at == 0 && text_memsz <= data_at && data_at + data_memsz <= MOST, "layout");
-    assert!(text_filesz <= text_memsz && data_filesz <= data_memsz, "larger in the file than in memory");
+    assert!(
+        text_filesz <= text_memsz && data_filesz <= data_memsz,
+        "larger in the file than in memory"
+    );
 
     let mut image = vec![0; (data_at + data_memsz) as usize];
-    for (at, offset, len) in [(text_at, text_offset, text_filesz), (data_at, data_offset, data_filesz)] {
-        image[at as usize..][..len as usize].copy_from_slice(&data[offset as usize..][..len as usize]);
+    for (at, offset, len) in
+        [(text_at, text_offset, text_filesz), (data_at, data_offset, data_filesz)]
+    {
+        image[at as usize..][..len as usize]
+            .copy_from_slice(&data[offset as usize..][..len as usize]);
     }
     assert!(program.image() == image, "the image is not the segments");
     assert_eq!(program.len(), image.len() as u64);
@@ -92,7 +116,8 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
     assert!(program.text().contains(&program.entry()), "execution would begin outside the text");
 
     let sections: Vec<u128> = Table(shoff, 64, shnum).entries().collect();
-    let names = sections.get(shstrndx as usize).map(|&at| range(field(at + 24, 8), field(at + 32, 8)));
+    let names =
+        sections.get(shstrndx as usize).map(|&at| range(field(at + 24, 8), field(at + 32, 8)));
     // Most sections' names are never read, so they may be anywhere.
     let is_named = |section, name: &[u8]| {
         let names = names.clone().and_then(|names| data.get(names));
@@ -100,18 +125,36 @@ fn keeps_the_rules(data: &[u8], program: &Program) {
         from_here.is_some_and(|text| text.split(|&byte| byte == 0).next() == Some(name))
     };
     for &section in &sections {
-        assert!(!RELOCATIONS.contains(&field(section + 4, 4)) || field(section + 32, 8) == 0, "it has relocations");
+        assert!(
+            !RELOCATIONS.contains(&field(section + 4, 4)) || field(section + 32, 8) == 0,
+            "it has relocations"
+        );
     }
     for kind in SYMBOLS {
         // There is one table of a kind at most (gABI, "Sections").
-        let Some(&table) = sections.iter().find(|&&section| field(section + 4, 4) == kind) else { continue };
+        let Some(&table) = sections.iter().find(|&&section| field(section + 4, 4) == kind) else {
+            continue;
+        };
         let symbols = Table(field(table + 24, 8), 24, field(table + 32, 8) / 24);
-        assert!(symbols.entries().skip(1).all(|symbol| field(symbol + 6, 2) != 0), "a symbol is undefined");
+        assert!(
+            symbols.entries().skip(1).all(|symbol| field(symbol + 6, 2) != 0),
+            "a symbol is undefined"
+        );
     }
-    let block = sections.iter().find(|&&section| is_named(section, b".handoff")).expect("a place for the block");
+    let block = sections
+        .iter()
+        .find(|&&section| is_named(section, b".handoff"))
+        .expect("a place for the block");
     let (start, len) = (field(block + 16, 8), field(block + 32, 8));
-    assert_eq!((u128::from(program.handoff()), size_of::<Block>() as u128), (start, len), "the block's place");
-    assert!(data_at <= start && start + len <= data_at + data_filesz, "the block is not in what is loaded and writable");
+    assert_eq!(
+        (u128::from(program.handoff()), size_of::<Block>() as u128),
+        (start, len),
+        "the block's place"
+    );
+    assert!(
+        data_at <= start && start + len <= data_at + data_filesz,
+        "the block is not in what is loaded and writable"
+    );
 }
 
 fn range(start: u128, len: u128) -> Range<usize> {
@@ -131,19 +174,29 @@ fn can_be_bound(file: InputFile, program: &Program) {
     let handoff = accepted(&image, program);
     let told = image.block().expect("an image around a purgatory of ours");
     let at = told.purgatory.start.get();
-    let segment = image.segments().iter().find(|segment| segment.range().start() == at).expect("the purgatory's segment");
-    let table = &segment.bytes()[(handoff.leaf_table.start() - at) as usize..][..handoff.leaf_table.len() as usize];
+    let segment = image
+        .segments()
+        .iter()
+        .find(|segment| segment.range().start() == at)
+        .expect("the purgatory's segment");
+    let table = &segment.bytes()[(handoff.leaf_table.start() - at) as usize..]
+        [..handoff.leaf_table.len() as usize];
     assert!(seal_holds(Engine::soft(), told, table), "the seal does not hold");
     assert_eq!(image.entry(), at + program.entry());
-    let (before, rest) = segment.bytes()[..program.len() as usize].split_at(program.handoff() as usize);
+    let (before, rest) =
+        segment.bytes()[..program.len() as usize].split_at(program.handoff() as usize);
     let (block, after) = rest.split_at(size_of::<Block>());
     let block_at = program.handoff() as usize;
-    assert!(before == &program.image()[..block_at] && after == &program.image()[block_at + block.len()..], "other bytes changed");
+    assert!(
+        before == &program.image()[..block_at]
+            && after == &program.image()[block_at + block.len()..],
+        "other bytes changed"
+    );
     assert!(block == zerocopy::IntoBytes::as_bytes(told), "the block is not where it belongs");
 }
 
-/// A purgatory of two segments, each of a few bytes beside the block: names, sections, one symbol and as many relocations as
-/// told.
+/// A purgatory of two segments, each of a few bytes beside the block: names, sections, one symbol
+/// and as many relocations as told.
 pub fn elf(relocations: u64, undefined: bool) -> Vec<u8> {
     const NAMES: &[u8] = b"\0.text\0.handoff\0.symtab\0.strtab\0.rela.dyn\0_start\0";
     const TEXT_AT: u64 = 64 + 2 * 56;
@@ -156,7 +209,8 @@ pub fn elf(relocations: u64, undefined: bool) -> Vec<u8> {
     let sections_at = relocations_at + relocations * 24;
 
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0".to_vec();
-    let mut words = |values: &[u64]| bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    let mut words =
+        |values: &[u64]| bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     words(&[8, 64, sections_at]);
     // e_flags, e_ehsize and so on: four 16-bit numbers each.
     words(&[64 << 32 | 56 << 48, 2 | 64 << 16 | 6 << 32 | 4 << 48]);
@@ -165,7 +219,8 @@ pub fn elf(relocations: u64, undefined: bool) -> Vec<u8> {
     bytes.extend([0x90; TEXT_LEN as usize]);
     bytes.extend([0; BLOCK_LEN as usize]);
     bytes.extend(NAMES);
-    let mut words = |values: &[u64]| bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    let mut words =
+        |values: &[u64]| bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     let section_of_symbol = if undefined { 0 } else { 1 };
     words(&[0, 0, 0]);
     words(&[42 | 0x10 << 32 | section_of_symbol << 48, 8, 0]);

@@ -1,5 +1,6 @@
-//! Others' purgatories: what is taken is laid out as the kernel lays it out, and bound to any address it has exactly the relocations
-//! applied that stand in it, or is refused for one that does not fit.
+//! Others' purgatories: what is taken is laid out as the kernel lays it out, and bound to any
+//! address it has exactly the relocations applied that stand in it, or is refused for one that does
+//! not fit.
 
 use loader::purgatory::relocatable::{Defect, ENTRY_SYMBOL, Relocatable};
 use loader::request::InputFile;
@@ -36,10 +37,15 @@ pub fn check(data: &[u8]) -> Answer {
         Err(error) => {
             match error.defect {
                 Defect::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
-                Defect::Foreign { field: "machine", found, .. } => assert_eq!(word(data, 18, 2), Some(found.into())),
+                Defect::Foreign { field: "machine", found, .. } => {
+                    assert_eq!(word(data, 18, 2), Some(found.into()))
+                }
                 Defect::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
                 Defect::Alignment { alignment, .. } => assert!(!alignment.is_power_of_two()),
-                Defect::Overflow { .. } | Defect::Address { .. } | Defect::SymbolSize { .. } | Defect::SymbolNotInFile { .. } => {
+                Defect::Overflow { .. }
+                | Defect::Address { .. }
+                | Defect::SymbolSize { .. }
+                | Defect::SymbolNotInFile { .. } => {
                     panic!("nothing was bound: {error}")
                 }
                 _ => {}
@@ -79,7 +85,11 @@ struct Object<'a> {
 impl<'a> Object<'a> {
     fn read(data: &'a [u8]) -> Self {
         let field = |at, len| word(data, at, len).expect("what was taken is in the file");
-        assert_eq!((field(0, 4), field(4, 3)), (0x464c_457f, 0x01_01_02), "64 bits, little-endian, version 1");
+        assert_eq!(
+            (field(0, 4), field(4, 3)),
+            (0x464c_457f, 0x01_01_02),
+            "64 bits, little-endian, version 1"
+        );
         assert_eq!((field(16, 2), field(18, 2)), (1, 62), "ET_REL, EM_X86_64");
         let (table, count) = (field(40, 8), field(60, 2));
         // With too many for 16 bits, the number is in section header 0 (elf(5): SHN_LORESERVE).
@@ -101,9 +111,18 @@ impl<'a> Object<'a> {
         let mut end = 0;
         let mut file_len = 0;
         for in_file in [true, false] {
-            let part = || |section: &&mut Section| section.flags & SHF_ALLOC != 0 && section.in_file() == in_file;
+            let part = || {
+                |section: &&mut Section| {
+                    section.flags & SHF_ALLOC != 0 && section.in_file() == in_file
+                }
+            };
             if !in_file {
-                let widest = sections.iter_mut().filter(part()).map(|section| section.alignment).max().unwrap_or(1);
+                let widest = sections
+                    .iter_mut()
+                    .filter(part())
+                    .map(|section| section.alignment)
+                    .max()
+                    .unwrap_or(1);
                 end = round_up(end, widest);
                 file_len = end;
             }
@@ -119,13 +138,22 @@ impl<'a> Object<'a> {
     fn is_laid_out(&self, program: &Relocatable) {
         assert!(self.len <= MOST, "too large");
         assert_eq!((program.file_len().into(), program.len().into()), (self.file_len, self.len));
-        let widest = self.sections.iter().filter(|section| section.place.is_some()).map(|section| section.alignment).max();
+        let widest = self
+            .sections
+            .iter()
+            .filter(|section| section.place.is_some())
+            .map(|section| section.alignment)
+            .max();
         assert_eq!(u128::from(program.alignment()), widest.unwrap_or(1));
     }
 
     /// The first symbol table, as places of its entries.
     fn symbols(&self) -> Vec<u128> {
-        let table = self.sections.iter().find(|section| section.kind == SHT_SYMTAB).expect("a symbol table");
+        let table = self
+            .sections
+            .iter()
+            .find(|section| section.kind == SHT_SYMTAB)
+            .expect("a symbol table");
         (0..table.len / 24).map(|index| table.offset + index * 24).collect()
     }
 
@@ -135,19 +163,35 @@ impl<'a> Object<'a> {
 
     /// The entry point is what a global symbol of that name says, in the bytes of code.
     fn can_be_entered(&self, program: &Relocatable) {
-        let names = self.sections.iter().find(|section| section.kind == SHT_SYMTAB).expect("a symbol table").link;
+        let names = self
+            .sections
+            .iter()
+            .find(|section| section.kind == SHT_SYMTAB)
+            .expect("a symbol table")
+            .link;
         let names = self.sections[names as usize].offset;
         let says_so = |&symbol: &u128| {
             let name = (names + self.field(symbol, 4)) as usize;
-            let named =
-                self.data.get(name..).is_some_and(|text| text.split(|&byte| byte == 0).next() == Some(ENTRY_SYMBOL.as_bytes()));
+            let named = self.data.get(name..).is_some_and(|text| {
+                text.split(|&byte| byte == 0).next() == Some(ENTRY_SYMBOL.as_bytes())
+            });
             let section = self.sections.get(self.field(symbol + 6, 2) as usize);
             let value = self.field(symbol + 8, 8);
-            let code = |section: &Section| section.flags & SHF_EXECINSTR != 0 && value < section.len;
-            let here = section.filter(|section| code(section)).and_then(|section| section.place).map(|place| place + value);
-            named && self.field(symbol + 4, 1) >> 4 == STB_GLOBAL && here == Some(program.entry().into())
+            let code =
+                |section: &Section| section.flags & SHF_EXECINSTR != 0 && value < section.len;
+            let here = section
+                .filter(|section| code(section))
+                .and_then(|section| section.place)
+                .map(|place| place + value);
+            named
+                && self.field(symbol + 4, 1) >> 4 == STB_GLOBAL
+                && here == Some(program.entry().into())
         };
-        assert!(self.symbols().iter().any(says_so), "execution would begin at {:#x}", program.entry());
+        assert!(
+            self.symbols().iter().any(says_so),
+            "execution would begin at {:#x}",
+            program.entry()
+        );
     }
 
     fn is_bound(&self, program: &Relocatable, address: u64) {
@@ -185,7 +229,8 @@ impl<'a> Object<'a> {
             let Some(changed) = changed else { continue };
             assert!(section.kind == SHT_RELA, "relocations without addend");
             for entry in (0..section.len / 24).map(|index| section.offset + index * 24) {
-                let (at, kind, index) = (self.field(entry, 8), self.field(entry + 8, 4), self.field(entry + 12, 4));
+                let (at, kind, index) =
+                    (self.field(entry, 8), self.field(entry + 8, 4), self.field(entry + 12, 4));
                 let len = match kind {
                     0 => continue,
                     1 => 8,
@@ -199,19 +244,24 @@ impl<'a> Object<'a> {
                     0
                 } else {
                     assert!((1..0xff00).contains(&shndx), "a symbol that is nowhere");
-                    address + self.sections[shndx as usize].place.expect("a symbol of what is loaded")
+                    address
+                        + self.sections[shndx as usize].place.expect("a symbol of what is loaded")
                 };
                 let at = changed.place.expect("it is loaded") + at;
                 // Sums of 64 bits wrap; here they are reduced in the end.
                 let sum = base + value + self.field(entry + 16, 8);
-                let sum = if kind == 2 || kind == 4 { sum + (1 << 64) - (address + at) } else { sum } % (1 << 64);
-                let (from_zero, from_below) = (sum < 1 << 32, !((1 << 31)..(1 << 64) - (1 << 31)).contains(&sum));
+                let sum =
+                    if kind == 2 || kind == 4 { sum + (1 << 64) - (address + at) } else { sum }
+                        % (1 << 64);
+                let (from_zero, from_below) =
+                    (sum < 1 << 32, !((1 << 31)..(1 << 64) - (1 << 31)).contains(&sum));
                 fits &= match kind {
                     1 => true,
                     10 => from_zero,
                     _ => from_below,
                 };
-                image[at as usize..][..len as usize].copy_from_slice(&sum.to_le_bytes()[..len as usize]);
+                image[at as usize..][..len as usize]
+                    .copy_from_slice(&sum.to_le_bytes()[..len as usize]);
             }
         }
         fits.then_some(image)
@@ -222,10 +272,15 @@ fn round_up(end: u128, alignment: u128) -> u128 {
     end.div_ceil(alignment) * alignment
 }
 
-/// An object of 40 bytes of code, 24 of data and 64 of zeroes, with these relocations of the code: offset, type, symbol, addend.
+/// An object of 40 bytes of code, 24 of data and 64 of zeroes, with these relocations of the code:
+/// offset, type, symbol, addend.
 fn object(relocation_kind: u32, relocations: &[(u64, u32, u32, i64)]) -> Vec<u8> {
-    const NAMES: &[u8] = b"\0.text\0.data\0.bss\0.rela.text\0.symtab\0.strtab\0purgatory_start\0table\0memcpy\0";
-    let name = |text: &str| NAMES.windows(text.len()).position(|at| at == text.as_bytes()).expect("it is among them") as u32;
+    const NAMES: &[u8] =
+        b"\0.text\0.data\0.bss\0.rela.text\0.symtab\0.strtab\0purgatory_start\0table\0memcpy\0";
+    let name = |text: &str| {
+        NAMES.windows(text.len()).position(|at| at == text.as_bytes()).expect("it is among them")
+            as u32
+    };
     let mut file = vec![0; 64];
     let mut append = |bytes: &[u8]| {
         file.resize(file.len().next_multiple_of(8), 0);
@@ -237,13 +292,17 @@ fn object(relocation_kind: u32, relocations: &[(u64, u32, u32, i64)]) -> Vec<u8>
     let entries: Vec<u8> = relocations
         .iter()
         .flat_map(|&(at, kind, symbol, addend)| {
-            [at, u64::from(symbol) << 32 | u64::from(kind), addend as u64].into_iter().flat_map(u64::to_le_bytes)
+            [at, u64::from(symbol) << 32 | u64::from(kind), addend as u64]
+                .into_iter()
+                .flat_map(u64::to_le_bytes)
         })
         .collect();
     let rela = append(&entries);
     let mut symbols = vec![0; 24];
     // Name, section, value, size.
-    for (text, section, value, len) in [("purgatory_start", 1_u16, 8_u64, 0_u64), ("table", 2, 8, 16), ("memcpy", 0, 0, 0)] {
+    for (text, section, value, len) in
+        [("purgatory_start", 1_u16, 8_u64, 0_u64), ("table", 2, 8, 16), ("memcpy", 0, 0, 0)]
+    {
         symbols.extend(name(text).to_le_bytes());
         symbols.extend([0x10, 0]);
         symbols.extend(section.to_le_bytes());
@@ -281,11 +340,21 @@ fn object(relocation_kind: u32, relocations: &[(u64, u32, u32, i64)]) -> Vec<u8>
 /// Inputs to start from.
 pub fn seeds() -> Vec<Seed> {
     const RELA: u32 = SHT_RELA as u32;
-    let every_type = [(0, 1, 2, -4), (8, 2, 1, -4), (12, 4, 1, 7), (16, 10, 2, 0), (20, 11, 2, 0), (24, 0, 0, 0)];
+    let every_type = [
+        (0, 1, 2, -4),
+        (8, 2, 1, -4),
+        (12, 4, 1, 7),
+        (16, 10, 2, 0),
+        (20, 11, 2, 0),
+        (24, 0, 0, 0),
+    ];
     vec![
         Seed::taken("no-relocation", object(RELA, &[])),
         Seed::taken("every-type", object(RELA, &every_type)),
-        Seed::taken("only-low", object(RELA, &[(16, 11, 2, 0x7fff_0000), (20, 10, 2, 0x7fff_0000)])),
+        Seed::taken(
+            "only-low",
+            object(RELA, &[(16, 11, 2, 0x7fff_0000), (20, 10, 2, 0x7fff_0000)]),
+        ),
         Seed::taken("too-far", object(RELA, &[(16, 2, 2, i64::MAX)])),
         Seed::refused("undefined", object(RELA, &[(16, 2, 3, 0)])),
         Seed::refused("gotpcrel", object(RELA, &[(16, 9, 1, 0)])),

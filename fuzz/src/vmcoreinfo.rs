@@ -1,5 +1,6 @@
-//! /sys/kernel/vmcoreinfo: `0x` and an address, one blank, a size, both hexadecimal (`vmcoreinfo_show`, kernel/ksysfs.c); taken
-//! if and only if it is that, the range is not empty and its end has 64 bits.
+//! /sys/kernel/vmcoreinfo: `0x` and an address, one blank, a size, both hexadecimal
+//! (`vmcoreinfo_show`, kernel/ksysfs.c); taken if and only if it is that, the range is not empty
+//! and its end has 64 bits.
 
 use loader::machine::fuzzing;
 
@@ -9,7 +10,8 @@ use crate::{Answer, Seed};
 /// Shows it for one file.
 pub fn check(data: &[u8]) -> Answer {
     let expected = read(data);
-    let found = fuzzing::vmcoreinfo(data).ok().map(|range| (range.start().into(), range.end().into()));
+    let found =
+        fuzzing::vmcoreinfo(data).ok().map(|range| (range.start().into(), range.end().into()));
     assert_eq!(found, expected, "start and end");
     if found.is_some() { Answer::Taken } else { Answer::Refused }
 }

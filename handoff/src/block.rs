@@ -1,6 +1,7 @@
 //! The block itself: fixed width, little-endian, no padding, every offset asserted.
 //!
-//! A block's values are allegations until `purgatory/src/received.rs` has turned them into types that carry the proof.
+//! A block's values are allegations until `purgatory/src/received.rs` has turned them into types
+//! that carry the proof.
 
 use core::mem::{offset_of, size_of};
 
@@ -15,7 +16,8 @@ pub const MAGIC: [u8; 8] = *b"kdpurg\r\n";
 /// The only version of the block that this crate describes.
 pub const VERSION: u32 = 1;
 
-/// Maximum number of regions in a block: `KEXEC_SEGMENT_MAX` (include/uapi/linux/kexec.h) bounds the segments of an image.
+/// Maximum number of regions in a block: `KEXEC_SEGMENT_MAX` (include/uapi/linux/kexec.h) bounds
+/// the segments of an image.
 pub const MAX_REGIONS: usize = 16;
 
 /// Smallest leaf, in bytes: one page. Smaller leaves would make the leaf table too large.
@@ -25,22 +27,38 @@ pub const MAX_LEAF_SIZE: u32 = 64 << 20;
 /// Default leaf size, in bytes.
 pub const DEFAULT_LEAF_SIZE: u32 = 256 << 10;
 
-/// Longest delay before a reset, in milliseconds: an hour. A longer one is a typing error or a flipped bit.
+/// Longest delay before a reset, in milliseconds: an hour. A longer one is a typing error or a
+/// flipped bit.
 pub const MAX_RESET_DELAY_MS: u32 = 3_600_000;
-/// Default delay before a reset, in milliseconds. Also the longest delay that an unproven block can cause.
+/// Default delay before a reset, in milliseconds. Also the longest delay that an unproven block can
+/// cause.
 pub const DEFAULT_RESET_DELAY_MS: u32 = 10_000;
 
-/// Highest plausible frequency of a time-stamp counter, in kHz: 10 GHz, twice that of any current CPU.
+/// Highest plausible frequency of a time-stamp counter, in kHz: 10 GHz, twice that of any current
+/// CPU.
 pub const MAX_TSC_KHZ: u32 = 10_000_000;
 
-/// Widest physical address of any x86-64 CPU, in bits (SDM vol. 3A, "CR3 and physical-address width").
+/// Widest physical address of any x86-64 CPU, in bits (SDM vol. 3A, "CR3 and physical-address
+/// width").
 pub const MAX_PHYSICAL_BITS: u32 = 52;
 
 /// The highest first port of a UART: its eight registers must fit into the I/O space.
 pub const HIGHEST_CONSOLE_PORT: u16 = 0xfff8;
 
 /// A span of physical memory: `len` bytes from `start`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
 #[repr(C)]
 pub struct PhysSpan {
     /// Physical address of the first byte.
@@ -57,7 +75,19 @@ impl PhysSpan {
 }
 
 /// Where the purgatory may print.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
 #[repr(C)]
 pub struct ConsoleSettings {
     /// A [`crate::ConsoleKind`].
@@ -66,8 +96,21 @@ pub struct ConsoleSettings {
     pub port: U32,
 }
 
-/// The registers that the capture kernel's 64-bit entry point reads (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+/// The registers that the capture kernel's 64-bit entry point reads
+/// (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
 #[repr(C)]
 pub struct EntryRegs {
     /// Physical address of the entry point: load address + 0x200.
@@ -86,7 +129,8 @@ pub struct Block {
     pub version: U32,
     /// `size_of::<Block>()`.
     pub size: U32,
-    /// SHA-256 of the block without this field, followed by the leaf table. It identifies the image.
+    /// SHA-256 of the block without this field, followed by the leaf table. It identifies the
+    /// image.
     pub seal: [u8; DIGEST_LEN],
     /// The purgatory's own segment. `start` is the address that the loader bound it to.
     pub purgatory: PhysSpan,
@@ -106,7 +150,8 @@ pub struct Block {
     pub console: ConsoleSettings,
     /// A [`crate::OnCorrupt`].
     pub on_corrupt: U32,
-    /// Delay before a reset, so that a failure can be read, in milliseconds; at most [`MAX_RESET_DELAY_MS`].
+    /// Delay before a reset, so that a failure can be read, in milliseconds; at most
+    /// [`MAX_RESET_DELAY_MS`].
     pub reset_delay_ms: U32,
     /// Frequency of the time-stamp counter in kHz, 1 to [`MAX_TSC_KHZ`].
     pub tsc_khz: U32,
@@ -114,10 +159,11 @@ pub struct Block {
     pub reserved0: U32,
     /// The elfcorehdr segment. `len` is its memsz; the kernel may rewrite all of it.
     pub elfcorehdr: PhysSpan,
-    /// One past the highest physical address of this machine (CPUID leaf 0x8000_0008, EAX bits 7:0), at most
-    /// 2^[`MAX_PHYSICAL_BITS`].
+    /// One past the highest physical address of this machine (CPUID leaf 0x8000_0008, EAX bits
+    /// 7:0), at most 2^[`MAX_PHYSICAL_BITS`].
     pub phys_limit: U64,
-    /// The value of `purgatory.report=` on the capture kernel's command line: [`crate::report::FIELD_LEN`] bytes.
+    /// The value of `purgatory.report=` on the capture kernel's command line:
+    /// [`crate::report::FIELD_LEN`] bytes.
     pub report: PhysSpan,
     /// The capture kernel's entry.
     pub entry: EntryRegs,

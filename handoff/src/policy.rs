@@ -1,4 +1,5 @@
-//! The purgatory's settings: which engine it uses, which instructions it may execute, and what it does on corruption.
+//! The purgatory's settings: which engine it uses, which instructions it may execute, and what it
+//! does on corruption.
 
 macro_rules! wire_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal, $word:literal;)+ }) => {
@@ -51,13 +52,15 @@ wire_enum! {
     ConsoleKind {
         /// Nowhere.
         None = 0, "none";
-        /// A 16550-compatible UART at eight consecutive I/O ports, with its settings from before the panic.
+        /// A 16550-compatible UART at eight consecutive I/O ports, with its settings from before
+        /// the panic.
         Uart8250 = 1, "8250";
     }
 }
 
-/// Which instructions may be executed. In SEV-ES, SEV-SNP and TDX guests each of them may raise #VC or #VE, whose handlers are gone
-/// after a panic (arch/x86/coco/). So the loader allows them only outside confidential guests.
+/// Which instructions may be executed. In SEV-ES, SEV-SNP and TDX guests each of them may raise #VC
+/// or #VE, whose handlers are gone after a panic (arch/x86/coco/). So the loader allows them only
+/// outside confidential guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Permissions(u32);
 
@@ -75,7 +78,8 @@ impl Permissions {
     /// None of them: a confidential guest.
     pub const NONE: Self = Self(0);
     /// All of them: bare metal and ordinary guests.
-    pub const ALL: Self = Self(Self::CPUID.0 | Self::PORT_IO.0 | Self::HLT.0 | Self::MSR.0 | Self::DEBUG.0);
+    pub const ALL: Self =
+        Self(Self::CPUID.0 | Self::PORT_IO.0 | Self::HLT.0 | Self::MSR.0 | Self::DEBUG.0);
 
     /// The permissions with these bits, or `None` if an unknown bit is set.
     pub const fn from_wire(bits: u32) -> Option<Self> {

@@ -7,15 +7,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// One span to verify: `file_len` bytes hashed leaf by leaf, then zeroes up to `mem_len`.
 ///
-/// Its leaves follow those of the previous region in the leaf table. Only its last leaf may be shorter than the leaf size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+/// Its leaves follow those of the previous region in the leaf table. Only its last leaf may be
+/// shorter than the leaf size.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub struct Region {
     /// Physical address of the first byte.
     pub start: U64,
     /// Bytes that came from a file or that the loader made.
     pub file_len: U64,
-    /// Bytes in memory. The kernel zero-filled the rest at load (`kimage_load_crash_segment`, kernel/kexec_core.c).
+    /// Bytes in memory. The kernel zero-filled the rest at load (`kimage_load_crash_segment`,
+    /// kernel/kexec_core.c).
     pub mem_len: U64,
     /// A [`RegionKind`].
     pub kind: U32,
@@ -32,7 +36,8 @@ const _: () = {
     assert!(size_of::<Region>() == 0x20);
 };
 
-/// What a region contains. The block holds the number; the console and `kdump-loader plan` print the name.
+/// What a region contains. The block holds the number; the console and `kdump-loader plan` print
+/// the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum RegionKind {
@@ -52,8 +57,14 @@ pub enum RegionKind {
 
 impl RegionKind {
     /// Every kind, in the order in which the loader lists regions.
-    pub const ALL: [Self; 6] =
-        [Self::Purgatory, Self::Kernel, Self::Initrd, Self::BootParams, Self::CommandLine, Self::ElfcorehdrCopy];
+    pub const ALL: [Self; 6] = [
+        Self::Purgatory,
+        Self::Kernel,
+        Self::Initrd,
+        Self::BootParams,
+        Self::CommandLine,
+        Self::ElfcorehdrCopy,
+    ];
 
     /// The kind's name on the console, in tables and in the report.
     pub const fn name(self) -> &'static str {

@@ -1,8 +1,9 @@
 //! The report: what the purgatory passes to the capture kernel's user space, through /proc/cmdline.
 //!
-//! The loader ends the command line with [`PARAMETER`] and [`FIELD_LEN`] spaces. The purgatory overwrites the spaces after
-//! verification. The kernel takes a parameter with a dot in its name for a module's parameter. So it neither warns about it nor passes
-//! it to init (`unknown_bootoption`, init/main.c).
+//! The loader ends the command line with [`PARAMETER`] and [`FIELD_LEN`] spaces. The purgatory
+//! overwrites the spaces after verification. The kernel takes a parameter with a dot in its name
+//! for a module's parameter. So it neither warns about it nor passes it to init
+//! (`unknown_bootoption`, init/main.c).
 //!
 //! ```text
 //! purgatory.report=ok,engine:sha-ni,us:7312,nmi:0,elfcorehdr:ok
@@ -60,7 +61,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Writes the report into the command line's field, padded with spaces. Truncates what does not fit.
+    /// Writes the report into the command line's field, padded with spaces. Truncates what does not
+    /// fit.
     pub fn fill(&self, field: &mut [u8; FIELD_LEN]) {
         field.fill(b' ');
         self.write(&mut Cursor { field, at: 0 });
@@ -111,8 +113,10 @@ mod tests {
 
     #[test]
     fn longest_report_fits_the_field() {
-        let longest_word = Verdict::ALL.iter().max_by_key(|verdict| verdict.word().len()).copied().unwrap();
-        let longest_name = RegionKind::ALL.into_iter().max_by_key(|kind| kind.name().len()).unwrap();
+        let longest_word =
+            Verdict::ALL.iter().max_by_key(|verdict| verdict.word().len()).copied().unwrap();
+        let longest_name =
+            RegionKind::ALL.into_iter().max_by_key(|kind| kind.name().len()).unwrap();
         let report = Report {
             verdict: longest_word,
             segment: Some(longest_name),
@@ -139,7 +143,10 @@ mod tests {
         let mut field = [0; FIELD_LEN];
         report.fill(&mut field);
         let text = core::str::from_utf8(&field).unwrap();
-        assert_eq!(text.trim_end(), "segment-corrupt,segment:initrd,engine:soft,us:180233,nmi:2,elfcorehdr:restored");
+        assert_eq!(
+            text.trim_end(),
+            "segment-corrupt,segment:initrd,engine:soft,us:180233,nmi:2,elfcorehdr:restored"
+        );
         assert!(!text.trim_end().contains(' '));
     }
 }

@@ -1,4 +1,5 @@
-//! Words and numbers without `core::fmt`. Its trait objects are tables of absolute addresses, and the purgatory has no relocations.
+//! Words and numbers without `core::fmt`. Its trait objects are tables of absolute addresses, and
+//! the purgatory has no relocations.
 
 /// A sink for text, byte by byte. The methods chain.
 pub trait Text {
@@ -70,7 +71,16 @@ mod tests {
     #[test]
     fn numbers_have_no_leading_zeroes() {
         let mut paper = String::new();
-        paper.decimal(0).text(" ").decimal(u64::MAX).text(" ").hex(0).text(" ").hex(0x1f).text(" ").hex(u64::MAX);
+        paper
+            .decimal(0)
+            .text(" ")
+            .decimal(u64::MAX)
+            .text(" ")
+            .hex(0)
+            .text(" ")
+            .hex(0x1f)
+            .text(" ")
+            .hex(u64::MAX);
         assert_eq!(paper, "0 18446744073709551615 0x0 0x1f 0xffffffffffffffff");
     }
 

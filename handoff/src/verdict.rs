@@ -47,7 +47,8 @@ verdicts! {
     BlockCrashRegion = 0x15, "block-crash-region", "the handoff block's crash region is invalid";
     /// The number of regions is 0 or above the maximum.
     BlockRegionCount = 0x16, "block-region-count", "the handoff block's number of regions is invalid";
-    /// A region wraps, leaves the crash region, overlaps memory that the purgatory writes, or has an unknown kind.
+    /// A region wraps, leaves the crash region, overlaps memory that the purgatory writes, or has
+    /// an unknown kind.
     BlockRegion = 0x17, "block-region", "a region in the handoff block is invalid";
     /// The leaf size is not a power of two within the limits.
     BlockLeafSize = 0x18, "block-leaf-size", "the handoff block's leaf size is not a power of two within the limits";
@@ -97,7 +98,10 @@ mod tests {
     #[test]
     fn words_fit_a_kernel_parameter() {
         for verdict in Verdict::ALL {
-            assert!(verdict.word().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{verdict:?}");
+            assert!(
+                verdict.word().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{verdict:?}"
+            );
         }
     }
 }

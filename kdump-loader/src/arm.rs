@@ -22,7 +22,8 @@ pub use error::{Aftermath, Error, Hint};
 /// it.
 pub fn hold_arming_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
     let seconds = record::PATIENCE.as_secs();
-    let waiting = || note(format_args!("another kdump-loader is running; waiting up to {seconds} s"));
+    let waiting =
+        || note(format_args!("another kdump-loader is running; waiting up to {seconds} s"));
     match record::wait_for_arming_lock(root, record::PATIENCE, waiting) {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ record::Error::Busy { .. }) => Err(Error::Lock(error)),

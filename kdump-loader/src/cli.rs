@@ -216,8 +216,16 @@ mod tests {
             (DEFAULT_RESET_DELAY_MS / 1000).to_string(),
             format!("{}K", DEFAULT_LEAF_SIZE >> 10),
         ];
-        for (option, default) in ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults) {
-            let told = help.split_once(&format!("{option} <")).unwrap().1.split("[default: ").nth(1).unwrap();
+        for (option, default) in
+            ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults)
+        {
+            let told = help
+                .split_once(&format!("{option} <"))
+                .unwrap()
+                .1
+                .split("[default: ")
+                .nth(1)
+                .unwrap();
             assert!(told.starts_with(&format!("{default}]")), "{option}: {told}");
         }
     }

@@ -59,15 +59,18 @@ impl<'a, T> Versioned<'a, T> {
 
 /// Data as JSON.
 pub fn print_json(data: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(&Versioned::new(data)).expect("strings, integers and booleans always serialize");
+    let text = serde_json::to_string_pretty(&Versioned::new(data))
+        .expect("strings, integers and booleans always serialize");
     print(&(text + "\n"))
 }
 
 /// Writes a file that the user named: whole or not at all, and never through a link.
 /// An existing file keeps its group and mode.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mode = fs::symlink_metadata(path).map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
-    write::replace(path, bytes, mode).map_err(|source| Error::Output { path: path.to_owned(), source })
+    let mode = fs::symlink_metadata(path)
+        .map_or(READABLE, |found| found.permissions().mode() & PERMISSIONS);
+    write::replace(path, bytes, mode)
+        .map_err(|source| Error::Output { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

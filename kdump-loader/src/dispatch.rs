@@ -34,7 +34,8 @@ pub fn main() -> ExitCode {
 /// the subcommand `kexec`. clap does not see them, because kexec-tools has its own option syntax.
 fn for_kexec(mut words: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
     let name = words.next()?;
-    if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME {
+    if Path::new(&name).file_name() == Some(OsStr::new(kexec::NAME)) || words.next()? == kexec::NAME
+    {
         return Some(words.collect());
     }
     None

@@ -29,8 +29,12 @@ pub enum Level {
 
 impl Level {
     /// Every level and its word.
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Note, "note"), (Self::Warning, "warning"), (Self::Unknown, "unknown"), (Self::Error, "error")];
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Note, "note"),
+        (Self::Warning, "warning"),
+        (Self::Unknown, "unknown"),
+        (Self::Error, "error"),
+    ];
 
     /// The word in text and JSON.
     pub fn word(self) -> &'static str {
@@ -54,8 +58,12 @@ pub enum Answer {
 
 impl Answer {
     /// The word in JSON and for Prometheus.
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Yes, "yes"), (Self::YesBut, "yes_but"), (Self::CannotTell, "cannot_tell"), (Self::No, "no")];
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Yes, "yes"),
+        (Self::YesBut, "yes_but"),
+        (Self::CannotTell, "cannot_tell"),
+        (Self::No, "no"),
+    ];
 
     /// The most severe finding decides.
     pub fn of(findings: &[Finding]) -> Self {
@@ -133,7 +141,11 @@ mod tests {
 
     #[test]
     fn finding_reads_like_a_message_of_rustc() {
-        let finding = Finding::new(Code::NotArmed, "no capture kernel is armed").remedy("run kdump-loader reload");
-        assert_eq!(finding.to_string(), "error[not_armed]: no capture kernel is armed\n  help: run kdump-loader reload");
+        let finding = Finding::new(Code::NotArmed, "no capture kernel is armed")
+            .remedy("run kdump-loader reload");
+        assert_eq!(
+            finding.to_string(),
+            "error[not_armed]: no capture kernel is armed\n  help: run kdump-loader reload"
+        );
     }
 }

@@ -70,10 +70,14 @@ impl Scene<'_> {
     /// The remedy that arms a new image on this machine.
     fn rearm(&self) -> &'static str {
         match (self.load_disabled, self.config, self.record) {
-            (true, ..) => "reboot; kernel.kexec_load_disabled is 1, so nothing else can replace the image",
+            (true, ..) => {
+                "reboot; kernel.kexec_load_disabled is 1, so nothing else can replace the image"
+            }
             (false, Some(_), _) => "run kdump-loader reload",
             (false, None, Some(_)) => "run kdump-loader load again with the same options",
-            (false, None, None) => "write /etc/kdump-loader.toml and run kdump-loader reload, or run kdump-loader load",
+            (false, None, None) => {
+                "write /etc/kdump-loader.toml and run kdump-loader reload, or run kdump-loader load"
+            }
         }
     }
 }
@@ -96,7 +100,8 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
         (None, _) => {}
         (Some(state), None) => not_armed(&scene, state, &mut findings),
         (Some(_), Some(Err(because))) => {
-            findings.push(armed::outdated(&scene, &outdated::Reason::Unknown { because: *because }));
+            findings
+                .push(armed::outdated(&scene, &outdated::Reason::Unknown { because: *because }));
         }
         (Some(_), Some(Ok(record))) => armed::look(&scene, record, program, &mut findings),
     }
@@ -132,10 +137,17 @@ fn read_config(root: &Path, named: Option<&Path>, findings: &mut Vec<Finding>) -
     match Config::read(root, named) {
         Ok(config) => Some(config),
         // A machine that only uses `load` has no config.
-        Err(config::Error::Read { source, .. }) if source.kind() == ErrorKind::NotFound && named.is_none() => None,
+        Err(config::Error::Read { source, .. })
+            if source.kind() == ErrorKind::NotFound && named.is_none() =>
+        {
+            None
+        }
         Err(error) => {
             let message = format!("the next reload will fail: {error}");
-            findings.push(Finding::new(Code::ConfigUnusable, message).remedy("correct the config, then run kdump-loader reload"));
+            findings.push(
+                Finding::new(Code::ConfigUnusable, message)
+                    .remedy("correct the config, then run kdump-loader reload"),
+            );
             None
         }
     }
@@ -144,7 +156,11 @@ fn read_config(root: &Path, named: Option<&Path>, findings: &mut Vec<Finding>) -
 fn not_armed(scene: &Scene<'_>, state: &KexecState, findings: &mut Vec<Finding>) {
     let not_armed = Finding::new(Code::NotArmed, "no capture kernel is armed");
     if state.crash_size > 0 {
-        findings.push(if scene.load_disabled { not_armed } else { not_armed.remedy(scene.rearm()) });
+        findings.push(if scene.load_disabled {
+            not_armed
+        } else {
+            not_armed.remedy(scene.rearm())
+        });
     } else {
         findings.extend([not_armed, no_crash_region(scene.root)]);
     }
@@ -170,9 +186,13 @@ fn no_crash_region(root: &Path) -> Finding {
 fn others_who_arm(root: &Path, findings: &mut Vec<Finding>) {
     match service::conflicts(root) {
         Ok(others) => findings.extend(others.iter().map(|other| {
-            let message = format!("{} also arms capture kernels, and the last image to be armed wins", other.name());
-            Finding::new(Code::OtherService, message)
-                .remedy("run kdump-loader service install --mask-conflicts, or remove this loader's config")
+            let message = format!(
+                "{} also arms capture kernels, and the last image to be armed wins",
+                other.name()
+            );
+            Finding::new(Code::OtherService, message).remedy(
+                "run kdump-loader service install --mask-conflicts, or remove this loader's config",
+            )
         })),
         Err(error) => findings.push(cannot_look(&error)),
     }

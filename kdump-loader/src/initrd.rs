@@ -85,7 +85,11 @@ impl Initrd {
     }
 
     /// Reads one archive, from its first magic number to its trailer.
-    fn read_archive(&mut self, from: &mut Input<impl Read>, keep: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+    fn read_archive(
+        &mut self,
+        from: &mut Input<impl Read>,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Error> {
         loop {
             let mut file = cpio::newc::Reader::new(&mut *from)?;
             let (name, len) = (file.entry().name().to_owned(), u64::from(file.entry().file_size()));
@@ -111,7 +115,9 @@ impl Initrd {
     /// The kernel releases of its modules, from `lib/modules/RELEASE/…/NAME.ko*`.
     pub fn releases(&self) -> BTreeSet<&str> {
         let modules = self.names.iter().map(String::as_str).filter(|name| name.contains(".ko"));
-        let below = modules.filter_map(|name| name.strip_prefix("usr/").unwrap_or(name).strip_prefix("lib/modules/"));
+        let below = modules.filter_map(|name| {
+            name.strip_prefix("usr/").unwrap_or(name).strip_prefix("lib/modules/")
+        });
         below.filter_map(|name| Some(name.split_once('/')?.0)).collect()
     }
 }

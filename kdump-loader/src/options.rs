@@ -1,8 +1,8 @@
 //! `[0]` The options that decide an image, before any file is read.
 //!
-//! One type is the command line of `load` and `plan` (clap) and the config (serde). The record of an
-//! armed image keeps its [`Options::words`]. A field's name is the option, the key and the recorded
-//! name.
+//! One type is the command line of `load` and `plan` (clap) and the config (serde). The record of
+//! an armed image keeps its [`Options::words`]. A field's name is the option, the key and the
+//! recorded name.
 //!
 //! *On entry* text from the user. *On exit* values within the purgatory's limits.
 
@@ -115,9 +115,12 @@ impl Options {
     /// Every option that differs from its default, as text by its key in the config. The record
     /// keeps this for comparison.
     pub fn words(&self) -> BTreeMap<String, String> {
-        let value = serde_json::to_value(self).expect("strings, numbers and flags always serialize");
+        let value =
+            serde_json::to_value(self).expect("strings, numbers and flags always serialize");
         let options = value.as_object().into_iter().flatten();
-        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let text = |value: &serde_json::Value| {
+            value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+        };
         options.map(|(key, value)| (key.clone(), text(value))).collect()
     }
 }

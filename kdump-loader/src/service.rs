@@ -98,7 +98,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// dpkg is missing.
-    #[error("cannot find {program}: diversions need Debian; elsewhere, put a link named kexec first in the service's PATH")]
+    #[error(
+        "cannot find {program}: diversions need Debian; elsewhere, put a link named kexec first in the service's PATH"
+    )]
     NoDpkg {
         /// The program.
         program: &'static str,
@@ -110,10 +112,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// No package has installed kexec.
-    #[error("no package owns /sbin/kexec or /usr/sbin/kexec; install kexec-tools first, which kdump-tools also needs")]
+    #[error(
+        "no package owns /sbin/kexec or /usr/sbin/kexec; install kexec-tools first, which kdump-tools also needs"
+    )]
     NoKexec,
     /// kexec has another diversion.
-    #[error("kexec already has another diversion ({told}); remove it with dpkg-divert --remove first")]
+    #[error(
+        "kexec already has another diversion ({told}); remove it with dpkg-divert --remove first"
+    )]
     Diverted {
         /// dpkg's line about it.
         told: String,
@@ -150,7 +156,9 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Some files could not be restored.
-    #[error("the uninstallation is incomplete; fix the cause and run `kdump-loader service uninstall` again to finish it")]
+    #[error(
+        "the uninstallation is incomplete; fix the cause and run `kdump-loader service uninstall` again to finish it"
+    )]
     Unfinished {
         /// The error.
         #[source]
@@ -183,9 +191,12 @@ pub fn taken_over(root: &Path, distribution: Option<Distribution>) -> Result<Set
     if tree.look(layout::CONFIGURATION)? == tree::Found::Absent {
         return settings::read(&tree, distribution_of(&tree, distribution)?);
     }
-    let generated = ledger::Ledger::read(&tree)?.is_some_and(|ledger| ledger.entry(layout::CONFIGURATION).is_some());
+    let generated = ledger::Ledger::read(&tree)?
+        .is_some_and(|ledger| ledger.entry(layout::CONFIGURATION).is_some());
     match distribution_of(&tree, distribution) {
-        Ok(distribution) if !generated => Ok(settings::read(&tree, distribution)?.beside_a_configuration()),
+        Ok(distribution) if !generated => {
+            Ok(settings::read(&tree, distribution)?.beside_a_configuration())
+        }
         // The config exists, so the distribution does not matter.
         _ => Ok(Settings::default()),
     }

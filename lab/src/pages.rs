@@ -1,5 +1,5 @@
-//! `cargo lab pages`: the pictures and pages that people look at, checked in a browser, in light and
-//! dark, on a desk and on a phone.
+//! `cargo lab pages`: the pictures and pages that people look at, checked in a browser, in light
+//! and dark, on a desk and on a phone.
 //!
 //! ```text
 //! subjects.rs   what is checked: pages of a real run, pictures, and what no run should ever leave

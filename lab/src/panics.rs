@@ -1,5 +1,5 @@
-//! `cargo lab panics`: guests panic at drawn moments while memory and CPUs come and go. One guest is
-//! armed by kdump-loader, one by kexec-tools' service, at the same moments.
+//! `cargo lab panics`: guests panic at drawn moments while memory and CPUs come and go. One guest
+//! is armed by kdump-loader, one by kexec-tools' service, at the same moments.
 //!
 //! *On entry*: nothing; what is missing is brought and built.
 //!

@@ -16,7 +16,8 @@ use kdump_image::machine::Machine;
 use kdump_image::request::{InputFile, Request};
 
 /// A machine of QEMU with Linux 7, as `kdump-loader snapshot` copied it.
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/elfcorehdr-7/snapshot");
+const FIXTURE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/elfcorehdr-7/snapshot");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
@@ -35,18 +36,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     for segment in image.segments() {
         let range = segment.range();
         let name = segment.kind().name();
-        println!("{name:12} {:#12x} {:#12x} {:#12x}", range.start(), range.len(), segment.bytes().len());
+        println!(
+            "{name:12} {:#12x} {:#12x} {:#12x}",
+            range.start(),
+            range.len(),
+            segment.bytes().len()
+        );
     }
     Ok(())
 }
 
 fn read(path: &Path) -> Result<InputFile, String> {
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let bytes =
+        fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(InputFile { path: path.to_owned(), bytes })
 }
 
 fn small_kernel() -> InputFile {
-    InputFile { path: "(example kernel)".into(), bytes: example::bzimage(&example::pattern(100_000)) }
+    InputFile {
+        path: "(example kernel)".into(),
+        bytes: example::bzimage(&example::pattern(100_000)),
+    }
 }
 
 fn small_purgatory() -> InputFile {

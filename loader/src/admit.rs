@@ -29,10 +29,14 @@ const _: () = assert!(MAX_SEGMENTS <= MAX_REGIONS, "every segment may be a regio
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It has too many segments.
-    #[error("the image has {0} segments, but the kernel accepts at most {MAX_SEGMENTS}: {REPORT_IT}")]
+    #[error(
+        "the image has {0} segments, but the kernel accepts at most {MAX_SEGMENTS}: {REPORT_IT}"
+    )]
     TooManySegments(usize),
     /// A segment is not made of whole pages.
-    #[error("segment {name} at {range} is not made of whole pages of {PAGE_SIZE} bytes: {REPORT_IT}")]
+    #[error(
+        "segment {name} at {range} is not made of whole pages of {PAGE_SIZE} bytes: {REPORT_IT}"
+    )]
     Unaligned {
         /// The segment.
         name: &'static str,
@@ -103,7 +107,9 @@ pub enum Error {
         range: PhysRange,
     },
     /// The elfcorehdr does not begin with ELF magic.
-    #[error("the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: {REPORT_IT}")]
+    #[error(
+        "the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: {REPORT_IT}"
+    )]
     NoElfMagic {
         /// Its range.
         range: PhysRange,
@@ -134,14 +140,22 @@ pub(crate) fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
         .collect();
     check_segments(&segments, image.crash_region(), machine.total_ram / 2)?;
     let entry = image.entry();
-    let purgatory = image.segments().iter().filter(|segment| segment.kind() == SegmentKind::Purgatory);
-    if !purgatory.map(|segment| segment.range()).any(|range| range.start() <= entry && entry < range.end()) {
+    let purgatory =
+        image.segments().iter().filter(|segment| segment.kind() == SegmentKind::Purgatory);
+    if !purgatory
+        .map(|segment| segment.range())
+        .any(|range| range.start() <= entry && entry < range.end())
+    {
         return Err(Error::Entry { entry });
     }
     Ok(())
 }
 
-fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u64) -> Result<(), Error> {
+fn check_segments(
+    segments: &[Candidate<'_>],
+    region: PhysRange,
+    half_of_ram: u64,
+) -> Result<(), Error> {
     if segments.len() > MAX_SEGMENTS {
         return Err(Error::TooManySegments(segments.len()));
     }
@@ -154,7 +168,12 @@ fn check_segments(segments: &[Candidate<'_>], region: PhysRange, half_of_ram: u6
             return Err(Error::Outside { name, range, region });
         }
         if let Some(other) = segments[..index].iter().find(|other| other.range.overlaps(range)) {
-            return Err(Error::Overlap { name, range, other: other.name, other_range: other.range });
+            return Err(Error::Overlap {
+                name,
+                range,
+                other: other.name,
+                other_range: other.range,
+            });
         }
         if file_len > range.len() {
             return Err(Error::Overfull { name, range, file_len });
@@ -187,7 +206,12 @@ mod tests {
     const PLENTY: u64 = 1 << 40;
 
     fn segment<'a>(name: &'static str, start: u64, len: u64, bytes: &'a [u8]) -> Candidate<'a> {
-        Candidate { name, range: PhysRange::with_len(start, len).unwrap(), bytes, elfcorehdr: name == "elfcorehdr" }
+        Candidate {
+            name,
+            range: PhysRange::with_len(start, len).unwrap(),
+            bytes,
+            elfcorehdr: name == "elfcorehdr",
+        }
     }
 
     fn good() -> Vec<Candidate<'static>> {
@@ -205,7 +229,9 @@ mod tests {
 
     #[test]
     fn seventeenth_segment_is_refused() {
-        let mut segments: Vec<_> = (1..17).map(|page| segment("kernel", 0x3000_0000 + page * 0x1000, 0x1000, b"code")).collect();
+        let mut segments: Vec<_> = (1..17)
+            .map(|page| segment("kernel", 0x3000_0000 + page * 0x1000, 0x1000, b"code"))
+            .collect();
         assert_eq!(check_segments(&segments, REGION, PLENTY), Ok(()));
         segments.push(segment("kernel", 0x3100_0000, 0x1000, b"code"));
         assert_eq!(check_segments(&segments, REGION, PLENTY), Err(Error::TooManySegments(17)));
@@ -215,10 +241,16 @@ mod tests {
     fn only_the_elfcorehdr_begins_with_elf_magic() {
         let mut segments = good();
         segments[2].bytes = b"\x7fELF";
-        assert_eq!(check_segments(&segments, REGION, PLENTY), Err(Error::ElfMagic { name: "initrd", range: segments[2].range }));
+        assert_eq!(
+            check_segments(&segments, REGION, PLENTY),
+            Err(Error::ElfMagic { name: "initrd", range: segments[2].range })
+        );
         let mut segments = good();
         segments[0].bytes = b"not ELF";
-        assert_eq!(check_segments(&segments, REGION, PLENTY), Err(Error::NoElfMagic { range: segments[0].range }));
+        assert_eq!(
+            check_segments(&segments, REGION, PLENTY),
+            Err(Error::NoElfMagic { range: segments[0].range })
+        );
     }
 
     #[test]
@@ -254,7 +286,10 @@ mod tests {
     fn half_of_ram_bounds_each_segment_and_their_sum() {
         assert_eq!(check_segments(&good(), REGION, 0x20_2000), Ok(()));
         let total = check_segments(&good(), REGION, 0x20_1fff);
-        assert_eq!(total, Err(Error::HalfOfRam { what: "the whole image", len: 0x20_2000, limit: 0x20_1fff }));
+        assert_eq!(
+            total,
+            Err(Error::HalfOfRam { what: "the whole image", len: 0x20_2000, limit: 0x20_1fff })
+        );
         let one = check_segments(&good(), REGION, 0x1f_ffff);
         assert_eq!(one, Err(Error::HalfOfRam { what: "kernel", len: 0x20_0000, limit: 0x1f_ffff }));
     }

@@ -51,8 +51,10 @@ const KERNELS_ELFCOREHDR_LEN: usize = 30;
 /// 6.16).
 const KERNELS_DMCRYPTKEYS_LEN: usize = 31;
 /// Parameters that only the loader may pass, each with the reason.
-const OURS: [(&str, &str); 2] =
-    [("elfcorehdr", "the loader decides where the elfcorehdr goes"), ("purgatory.report", "the purgatory fills it in")];
+const OURS: [(&str, &str); 2] = [
+    ("elfcorehdr", "the loader decides where the elfcorehdr goes"),
+    ("purgatory.report", "the purgatory fills it in"),
+];
 
 /// Composes the command line for a kernel that reads `cmdline_size` bytes: `base`, `elfcorehdr=`,
 /// `acpi_rsdp=` if given, and the report's field if the purgatory `reports`. If everything but the
@@ -76,7 +78,9 @@ pub(crate) fn compose(
     let (kernels, inits) = base.split_at(end);
     // An open quote would include everything after it (`next_arg`, lib/cmdline.c).
     if kernels.iter().filter(|&&byte| byte == b'"').count() % 2 != 0 {
-        return Err(Error::OpenQuote { at: kernels.iter().rposition(|&byte| byte == b'"').expect("an odd number of them") });
+        return Err(Error::OpenQuote {
+            at: kernels.iter().rposition(|&byte| byte == b'"').expect("an odd number of them"),
+        });
     }
 
     let mut added = format!("elfcorehdr={elfcorehdr:#x}");
@@ -121,10 +125,16 @@ pub(crate) fn compose(
 /// Checks the command line `base` for kexec_file_load(2) and a kernel that reads `cmdline_size`
 /// bytes. The running kernel will put `elfcorehdr=` before it, and `dmcryptkeys=` if it passes
 /// keys.
-pub(crate) fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) -> Result<CString, Error> {
+pub(crate) fn for_kernel(
+    base: &[u8],
+    cmdline_size: u32,
+    dm_crypt_keys: bool,
+) -> Result<CString, Error> {
     let base = legible(base)?;
     let (name, reason) = OURS[0];
-    if let Some(word) = parameters(base).0.iter().find(|word| same_name(word.name(), name.as_bytes())) {
+    if let Some(word) =
+        parameters(base).0.iter().find(|word| same_name(word.name(), name.as_bytes()))
+    {
         return Err(Error::Ours { word: text(word.text), reason });
     }
     let keys = if dm_crypt_keys { KERNELS_DMCRYPTKEYS_LEN } else { 0 };
@@ -136,7 +146,13 @@ pub(crate) fn for_kernel(base: &[u8], cmdline_size: u32, dm_crypt_keys: bool) ->
 fn fits(base: &[u8], needed: usize, cmdline_size: u32) -> Result<(), Error> {
     match needed.checked_sub(cmdline_size as usize) {
         None | Some(0) => Ok(()),
-        Some(excess) => Err(Error::TooLong { needed, cmdline_size, base: base.len(), added: needed - base.len(), excess }),
+        Some(excess) => Err(Error::TooLong {
+            needed,
+            cmdline_size,
+            base: base.len(),
+            added: needed - base.len(),
+            excess,
+        }),
     }
 }
 
@@ -189,7 +205,9 @@ pub enum Error {
         excess: usize,
     },
     /// It has a control character. The kernel would stop at a NUL, and split words at others.
-    #[error("the command line contains the control character {character:?} at byte {at}: take it out")]
+    #[error(
+        "the command line contains the control character {character:?} at byte {at}: take it out"
+    )]
     Character {
         /// The character.
         character: char,
@@ -197,7 +215,9 @@ pub enum Error {
         at: usize,
     },
     /// It opens a quote and never closes it.
-    #[error("the command line opens a quote at byte {at} and never closes it: add the closing quote")]
+    #[error(
+        "the command line opens a quote at byte {at} and never closes it: add the closing quote"
+    )]
     OpenQuote {
         /// The quote's offset in bytes.
         at: usize,

@@ -60,10 +60,16 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         // The elfcorehdr is placed first, at the start of the room, so its address is known before
         // any size. Without EFI tables on an EFI machine, kernels that do not know
         // `boot_params.acpi_rsdp_addr` need `acpi_rsdp=`.
-        let without_efi = machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
+        let without_efi =
+            machine.efi.is_some() && !bootparams::passes_efi(machine, request, &kernel);
         let acpi_rsdp = bootparams::acpi_rsdp(machine).filter(|_| without_efi);
-        let command_line =
-            cmdline::compose(&request.command_line.line, kernel.cmdline_size, room.start(), acpi_rsdp, P::REPORTS)?;
+        let command_line = cmdline::compose(
+            &request.command_line.line,
+            kernel.cmdline_size,
+            room.start(),
+            acpi_rsdp,
+            P::REPORTS,
+        )?;
         let elfcorehdr = elfcorehdr::build(machine)?;
         let initrd = request.initrd.as_ref().map(|initrd| initrd.bytes.len() as u64);
         let boot_params = bootparams::segment_len(machine, request);
@@ -78,13 +84,27 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         let needs = Needs {
             elfcorehdr: elfcorehdr::segment_len(machine, request.hotplug).max(lengths.elfcorehdr),
             hole: place::hole_for(machine),
-            kernel: KernelNeeds { len: kernel.init_size, alignment: kernel.alignment, pref_address: kernel.pref_address },
+            kernel: KernelNeeds {
+                len: kernel.init_size,
+                alignment: kernel.alignment,
+                pref_address: kernel.pref_address,
+            },
             initrd,
             boot_params,
             command_line: lengths.command_line,
             purgatory: purgatory.needs(&settings, &lengths),
         };
-        Ok(Self { request, kernel, purgatory, settings, command_line, elfcorehdr, crash_region, room, needs })
+        Ok(Self {
+            request,
+            kernel,
+            purgatory,
+            settings,
+            command_line,
+            elfcorehdr,
+            crash_region,
+            room,
+            needs,
+        })
     }
 
     /// Every size.
@@ -125,7 +145,8 @@ fn room(crash_region: PhysRange, window: Option<PhysRange>) -> Result<PhysRange,
     let Some(window) = window else { return Ok(crash_region) };
     let common = crash_region.intersection(window).and_then(|common| {
         let start = align_up(common.start(), PAGE_SIZE)?;
-        PhysRange::new(start, common.end() / PAGE_SIZE * PAGE_SIZE).filter(|range| !range.is_empty())
+        PhysRange::new(start, common.end() / PAGE_SIZE * PAGE_SIZE)
+            .filter(|range| !range.is_empty())
     });
     common.ok_or(Error::Window { window, crash_region })
 }
@@ -170,13 +191,31 @@ impl<'r, P: Purgatory> Described<'r, P> {
     pub fn segments(&self) -> Vec<Segment<'r>> {
         let placed = self.placed;
         let segments = [
-            Some((SegmentKind::Elfcorehdr, placed.elfcorehdr, Cow::Owned(self.elfcorehdr().to_vec()))),
+            Some((
+                SegmentKind::Elfcorehdr,
+                placed.elfcorehdr,
+                Cow::Owned(self.elfcorehdr().to_vec()),
+            )),
             Some((SegmentKind::Kernel, placed.kernel, self.kernel().payload.clone())),
-            self.initrd().zip(placed.initrd).map(|(bytes, range)| (SegmentKind::Initrd, range, Cow::Borrowed(bytes))),
-            Some((SegmentKind::BootParams, placed.boot_params, Cow::Owned(self.boot_params().to_vec()))),
-            Some((SegmentKind::CommandLine, placed.command_line, Cow::Owned(self.command_line().bytes.clone()))),
+            self.initrd()
+                .zip(placed.initrd)
+                .map(|(bytes, range)| (SegmentKind::Initrd, range, Cow::Borrowed(bytes))),
+            Some((
+                SegmentKind::BootParams,
+                placed.boot_params,
+                Cow::Owned(self.boot_params().to_vec()),
+            )),
+            Some((
+                SegmentKind::CommandLine,
+                placed.command_line,
+                Cow::Owned(self.command_line().bytes.clone()),
+            )),
         ];
-        segments.into_iter().flatten().map(|(kind, range, bytes)| Segment::new(kind, range, bytes)).collect()
+        segments
+            .into_iter()
+            .flatten()
+            .map(|(kind, range, bytes)| Segment::new(kind, range, bytes))
+            .collect()
     }
 
     /// The purgatory.
@@ -208,12 +247,18 @@ mod tests {
         assert_eq!(summary.segments[0].start, 0x3000_1000, "a whole page");
         assert!(summary.segments.iter().all(|segment| segment.start + segment.len <= 0x3100_0000));
         assert!(summary.command_line.contains("elfcorehdr=0x30001000"), "{}", summary.command_line);
-        assert_eq!((summary.crash_region.start, summary.crash_region.len), (region.start(), region.len()));
+        assert_eq!(
+            (summary.crash_region.start, summary.crash_region.len),
+            (region.start(), region.len())
+        );
     }
 
     #[test]
     fn window_that_is_too_small_or_elsewhere_is_refused() {
-        assert!(matches!(windowed(0x3000_0000, 0x3010_0000), Err(Error::Place(place::Error::RegionTooSmall { .. }))));
+        assert!(matches!(
+            windowed(0x3000_0000, 0x3010_0000),
+            Err(Error::Place(place::Error::RegionTooSmall { .. }))
+        ));
         for (start, end) in [(0, 0x1000_0000), (0x3000_0001, 0x3000_1fff)] {
             let message = windowed(start, end).unwrap_err().to_string();
             assert!(message.contains("crash region"), "{message}");

@@ -1,9 +1,10 @@
 //! For tests: the smallest capture kernel and purgatory that pass all checks.
 
 use object::elf::{
-    ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_DYN, ET_EXEC, EV_CURRENT, FileHeader64, FileType, Ident,
-    Machine, PF_R, PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramHeader64, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_PROGBITS, SHT_RELA,
-    SHT_STRTAB, SHT_SYMTAB, SectionHeader64, SectionType, Sym64, SymbolInfo, SymbolSection,
+    ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_DYN, ET_EXEC, EV_CURRENT,
+    FileHeader64, FileType, Ident, Machine, PF_R, PF_W, PF_X, PT_LOAD, ProgramFlags,
+    ProgramHeader64, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_PROGBITS, SHT_RELA, SHT_STRTAB,
+    SHT_SYMTAB, SectionHeader64, SectionType, Sym64, SymbolInfo, SymbolSection,
 };
 use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
@@ -109,14 +110,24 @@ impl Elf {
             section(0, SHT_NULL, 0, (0, 0), 0, 0),
             section(text_name, SHT_PROGBITS, 0, text, 0, 0),
             section(handoff_name, SHT_PROGBITS, self.handoff_addr, data, 0, 0),
-            section(bss_name, SHT_NOBITS, self.data_addr + data.1, (data.0 + data.1, self.bss), 0, 0),
+            section(
+                bss_name,
+                SHT_NOBITS,
+                self.data_addr + data.1,
+                (data.0 + data.1, self.bss),
+                0,
+                0,
+            ),
             section(symtab_name, SHT_SYMTAB, 0, symtab, 5, 24),
             section(strtab_name, SHT_STRTAB, 0, strtab, 0, 0),
             section(rela_name, SHT_RELA, 0, rela, 4, 24),
         ];
         let section_bytes: Vec<u8> = sections.iter().flat_map(bytes_of).copied().collect();
         let (section_table, _) = append(&section_bytes, 8);
-        let segments = [load(self.text_flags, 0, text, text.1), load(PF_R | PF_W, self.data_addr, data, data.1 + self.bss)];
+        let segments = [
+            load(self.text_flags, 0, text, text.1),
+            load(PF_R | PF_W, self.data_addr, data, data.1 + self.bss),
+        ];
         let header = self.header(section_table, sections.len() as u16);
         file[..64].copy_from_slice(bytes_of(&header));
         for (slot, segment) in file[64..].chunks_mut(56).zip(&segments) {
@@ -172,7 +183,12 @@ pub fn file_header(
     }
 }
 
-fn load(flags: ProgramFlags, addr: u64, (offset, file_len): (u64, u64), len: u64) -> ProgramHeader64<LittleEndian> {
+fn load(
+    flags: ProgramFlags,
+    addr: u64,
+    (offset, file_len): (u64, u64),
+    len: u64,
+) -> ProgramHeader64<LittleEndian> {
     let word = |value| U64::new(LittleEndian, value);
     ProgramHeader64 {
         p_type: U32::new(LittleEndian, PT_LOAD),
@@ -279,7 +295,12 @@ pub fn vmlinux(entry: u64, segments: &[VmlinuxSegment]) -> Vec<u8> {
     let mut file = bytes_of(&header).to_vec();
     let mut offset = 0x1000;
     for VmlinuxSegment { paddr, bytes, memsz } in segments {
-        let mut header = load(PF_R | PF_X, START_KERNEL_MAP.wrapping_add(*paddr), (offset, bytes.len() as u64), *memsz);
+        let mut header = load(
+            PF_R | PF_X,
+            START_KERNEL_MAP.wrapping_add(*paddr),
+            (offset, bytes.len() as u64),
+            *memsz,
+        );
         header.p_paddr = U64::new(LittleEndian, *paddr);
         file.extend(bytes_of(&header));
         offset += bytes.len() as u64;

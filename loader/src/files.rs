@@ -78,7 +78,12 @@ impl Files {
         let needed = memory.saturating_add(initrd_len);
         if needed > region.len() {
             let suggested_mib = suggested_mib(needed);
-            return Err(Error::TooLarge { region, kernel: memory, initrd: initrd_len, suggested_mib });
+            return Err(Error::TooLarge {
+                region,
+                kernel: memory,
+                initrd: initrd_len,
+                suggested_mib,
+            });
         }
         let initrd = initrd.map(|initrd| initrd.read(all, region.len())).transpose()?;
         let files = Self { kernel: kernel.read(wanted, LARGEST_KERNEL)?, initrd };

@@ -13,7 +13,9 @@ use crate::phys::PhysRange;
 mod summary;
 mod verification;
 
-pub use summary::{BlockSummary, GuestSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size};
+pub use summary::{
+    BlockSummary, GuestSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size,
+};
 pub use verification::{ByBlock, BySymbols, Verification};
 
 /// Our purgatory's name beside those of [`crate::purgatory::foreign::Contract::name`].
@@ -152,9 +154,12 @@ impl<'r> Image<'r> {
                 let regions = RegionSummary::in_leaves(regions, ours.settings.leaf_size);
                 (OURS, regions, ours.settings.console, Some(BlockSummary::from(&**ours)))
             }
-            Verification::BySymbols(foreign) => {
-                (foreign.contract.name, RegionSummary::whole(&foreign.regions), foreign.console, None)
-            }
+            Verification::BySymbols(foreign) => (
+                foreign.contract.name,
+                RegionSummary::whole(&foreign.regions),
+                foreign.console,
+                None,
+            ),
         };
         let confidential = match &self.verification {
             Verification::ByBlock(ours) => ours.settings.confidential,

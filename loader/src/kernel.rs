@@ -90,7 +90,10 @@ pub fn measure(head: &[u8]) -> Measure {
     let measured = format.and_then(|format| (format.measure)(head));
     // Headers of ELF and PE files can be anywhere in the file.
     let elsewhere = format.is_none() && (head.starts_with(&ELFMAG) || head.starts_with(b"MZ"));
-    measured.unwrap_or(Measure { wanted: (!elsewhere).then_some(head.len() as u64), ..Measure::default() })
+    measured.unwrap_or(Measure {
+        wanted: (!elsewhere).then_some(head.len() as u64),
+        ..Measure::default()
+    })
 }
 
 /// Takes the kernel out of `file`, whichever of [`FORMATS`] it is in.
@@ -110,7 +113,10 @@ fn known_formats() -> String {
 
 /// Files that are passed as a kernel by mistake: signature, what the file is, and what to do.
 const FOREIGN: &[(&[u8], &str)] = &[
-    (&ELFMAG, "an ELF file other than a vmlinux for x86-64: no segment is mapped where Linux maps itself"),
+    (
+        &ELFMAG,
+        "an ELF file other than a vmlinux for x86-64: no segment is mapped where Linux maps itself",
+    ),
     (b"\x1f\x8b", "gzip-compressed data; unpack it with gunzip"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed data; unpack it with unzstd"),
     (b"\xfd7zXZ\0", "xz-compressed data; unpack it with unxz"),
@@ -127,9 +133,12 @@ fn describe(bytes: &[u8]) -> &'static str {
     if let Some((_, found)) = FOREIGN.iter().find(|(signature, _)| bytes.starts_with(signature)) {
         return found;
     }
-    let pe_offset =
-        bytes.get(PE_OFFSET_AT..).and_then(|rest| rest.first_chunk()).map(|offset| u32::from_le_bytes(*offset) as usize);
-    let pe_header = pe_offset.and_then(|offset| bytes.get(offset..)).filter(|_| bytes.starts_with(b"MZ"));
+    let pe_offset = bytes
+        .get(PE_OFFSET_AT..)
+        .and_then(|rest| rest.first_chunk())
+        .map(|offset| u32::from_le_bytes(*offset) as usize);
+    let pe_header =
+        pe_offset.and_then(|offset| bytes.get(offset..)).filter(|_| bytes.starts_with(b"MZ"));
     if pe_header.is_some_and(|header| header.starts_with(b"PE\0\0")) {
         return "an EFI program that is not a unified kernel image: it has no section .linux";
     }
@@ -154,7 +163,9 @@ pub enum Defect {
     #[error("the file is empty: copy it again")]
     Empty,
     /// It ends in the middle of a part.
-    #[error("it is truncated, or not a bzImage: the file ends at {len:#x}, but {part} ends at {end:#x}; copy it again")]
+    #[error(
+        "it is truncated, or not a bzImage: the file ends at {len:#x}, but {part} ends at {end:#x}; copy it again"
+    )]
     Truncated {
         /// Its length in bytes.
         len: usize,
@@ -172,10 +183,14 @@ pub enum Defect {
         known: String,
     },
     /// kexec_file_load(2) does not accept its format.
-    #[error("kexec_file_load accepts bzImages only: leave --file (or -s) out, or use the bzImage of the same kernel")]
+    #[error(
+        "kexec_file_load accepts bzImages only: leave --file (or -s) out, or use the bzImage of the same kernel"
+    )]
     NotForKernel,
     /// The segments of a vmlinux cannot be loaded as they are.
-    #[error("{what} ({at:#x}): it is damaged, or not a kernel that can run at any address; use the bzImage of the same kernel")]
+    #[error(
+        "{what} ({at:#x}): it is damaged, or not a kernel that can run at any address; use the bzImage of the same kernel"
+    )]
     Segments {
         /// What is wrong.
         what: &'static str,
@@ -226,31 +241,41 @@ pub enum Defect {
         needed: u16,
     },
     /// It is a zImage.
-    #[error("it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH): use a bzImage")]
+    #[error(
+        "it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH): use a bzImage"
+    )]
     LoadedLow {
         /// `loadflags`.
         loadflags: u8,
     },
     /// It has no 64-bit entry point.
-    #[error("it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64): use a 64-bit one (amd64)")]
+    #[error(
+        "it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64): use a 64-bit one (amd64)"
+    )]
     Only32Bit {
         /// `xloadflags`.
         xloadflags: u16,
     },
     /// It runs only where it was linked, or only below 4 GiB.
-    #[error("it cannot run at any address, as a capture kernel must (it lacks {lacks}): use one built with CONFIG_RELOCATABLE")]
+    #[error(
+        "it cannot run at any address, as a capture kernel must (it lacks {lacks}): use one built with CONFIG_RELOCATABLE"
+    )]
     NotRelocatable {
         /// The missing property, by its name in boot.rst.
         lacks: &'static str,
     },
     /// Its alignment is not a power of two.
-    #[error("its kernel_alignment is {found:#x}, which is not a power of two: it is damaged; copy it again")]
+    #[error(
+        "its kernel_alignment is {found:#x}, which is not a power of two: it is damaged; copy it again"
+    )]
     Alignment {
         /// `kernel_alignment`.
         found: u32,
     },
     /// Its setup header has an impossible length.
-    #[error("its setup header ends at {end:#x}, outside {least:#x} to {most:#x}: it is damaged; copy it again")]
+    #[error(
+        "its setup header ends at {end:#x}, outside {least:#x} to {most:#x}: it is damaged; copy it again"
+    )]
     HeaderLength {
         /// 0x202 plus the byte at 0x201.
         end: usize,
@@ -260,7 +285,9 @@ pub enum Defect {
         most: usize,
     },
     /// It says that it needs less memory than its payload takes.
-    #[error("its init_size is {init_size:#x}, less than its payload of {payload:#x} bytes: it is damaged; copy it again")]
+    #[error(
+        "its init_size is {init_size:#x}, less than its payload of {payload:#x} bytes: it is damaged; copy it again"
+    )]
     InitSize {
         /// `init_size`.
         init_size: u64,

@@ -82,7 +82,8 @@ use crate::purgatory::Kind;
 use crate::request::Request;
 
 /// The end of every message about a mistake of this crate itself.
-const REPORT_IT: &str = "this is a mistake in the loader; please report it with the output of `kdump-loader plan`";
+const REPORT_IT: &str =
+    "this is a mistake in the loader; please report it with the output of `kdump-loader plan`";
 
 /// Builds the image that `request` asks for on `machine`. Nothing is changed.
 ///
@@ -90,10 +91,10 @@ const REPORT_IT: &str = "this is a mistake in the loader; please report it with 
 ///
 /// # Errors
 ///
-/// The [`Error`] names the step that failed, the value and the limit. An image that the kernel would
-/// refuse is refused here, because a kexec_load(2) that fails late has already destroyed the image
-/// that was loaded before (`do_kexec_load`, kernel/kexec.c). Whether this process may load one at
-/// all is not asked here: [`admit::preflight`] answers that, before [`submit::load`].
+/// The [`Error`] names the step that failed, the value and the limit. An image that the kernel
+/// would refuse is refused here, because a kexec_load(2) that fails late has already destroyed the
+/// image that was loaded before (`do_kexec_load`, kernel/kexec.c). Whether this process may load
+/// one at all is not asked here: [`admit::preflight`] answers that, before [`submit::load`].
 ///
 /// # Example
 ///
@@ -125,7 +126,11 @@ pub fn build<'r>(request: &'r Request, machine: &Machine) -> Result<Image<'r>, E
 }
 
 /// The same steps for every kind of purgatory.
-fn build_around<'r, P: Bind>(purgatory: P, request: &'r Request, machine: &Machine) -> Result<Image<'r>, Error> {
+fn build_around<'r, P: Bind>(
+    purgatory: P,
+    request: &'r Request,
+    machine: &Machine,
+) -> Result<Image<'r>, Error> {
     let engine = Engine::fastest();
     let parsed = Parsed::new(purgatory, request, machine)?; // content without addresses, and all sizes
     let placed = place::place(parsed.needs(), parsed.room())?; // addresses
@@ -155,7 +160,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The requested window and the crash region have no whole page in common.
-    #[error("the requested window {window} holds no page of the crash region {crash_region}: choose one inside of it")]
+    #[error(
+        "the requested window {window} holds no page of the crash region {crash_region}: choose one inside of it"
+    )]
     Window {
         /// [`Request::window`].
         window: PhysRange,

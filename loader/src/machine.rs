@@ -197,14 +197,18 @@ impl Machine {
         // Read first, so that the error on a kernel without kexec is about kexec.
         let kexec = kexec::read_permission(tree)?;
         let measured = measured.map_or_else(|| Measured::read(tree), Ok)?;
-        let elfcorehdr_size = tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
+        let elfcorehdr_size =
+            tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
         Ok(Self {
             dm_crypt_keys: dm_crypt_keys(tree)?,
             no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
-            crash_cma: tree.optional(&source::CRASH_CMA)?.map(|file| kexec::parse_cma_ranges(&file)).transpose()?,
+            crash_cma: tree
+                .optional(&source::CRASH_CMA)?
+                .map(|file| kexec::parse_cma_ranges(&file))
+                .transpose()?,
             acpi_tables: iomem.acpi_tables,
             acpi_nvs: iomem.acpi_nvs,
             reserved: iomem.reserved,
@@ -259,7 +263,8 @@ fn crash_region(
     system_ram: &[PhysRange],
     evidence: Evidence,
 ) -> Result<PhysRange, Error> {
-    let cause = || no_reservation::decide(&cmdline::text(command_line), Ram::of(system_ram), evidence);
+    let cause =
+        || no_reservation::decide(&cmdline::text(command_line), Ram::of(system_ram), evidence);
     crash_regions.last().copied().ok_or_else(|| Error::NotReserved(cause()))
 }
 

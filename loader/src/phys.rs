@@ -67,14 +67,20 @@ impl PhysRange {
     pub fn minus(self, other: Self) -> impl Iterator<Item = Self> {
         let below = Self { start: self.start, end: self.end.min(other.start).max(self.start) };
         let above = Self { start: self.start.max(other.end).min(self.end), end: self.end };
-        let parts = if self.overlaps(other) { [below, above] } else { [self, Self { start: self.end, end: self.end }] };
+        let parts = if self.overlaps(other) {
+            [below, above]
+        } else {
+            [self, Self { start: self.end, end: self.end }]
+        };
         parts.into_iter().filter(|part| !part.is_empty())
     }
 }
 
 /// The ranges of `from` without the bytes of `holes`, in the order of `from`.
 pub fn subtract(from: &[PhysRange], holes: &[PhysRange]) -> Vec<PhysRange> {
-    holes.iter().fold(from.to_vec(), |ranges, &hole| ranges.into_iter().flat_map(|range| range.minus(hole)).collect())
+    holes.iter().fold(from.to_vec(), |ranges, &hole| {
+        ranges.into_iter().flat_map(|range| range.minus(hole)).collect()
+    })
 }
 
 /// The same bytes as ascending, disjoint ranges: touching and overlapping ones are joined, empty
@@ -127,17 +133,26 @@ mod tests {
 
     #[test]
     fn subtraction_leaves_both_sides_of_a_hole() {
-        assert_eq!(range(0, 10).minus(range(3, 5)).collect::<Vec<_>>(), [range(0, 3), range(5, 10)]);
+        assert_eq!(
+            range(0, 10).minus(range(3, 5)).collect::<Vec<_>>(),
+            [range(0, 3), range(5, 10)]
+        );
         assert_eq!(range(0, 10).minus(range(0, 10)).count(), 0);
         assert_eq!(range(0, 10).minus(range(10, 12)).collect::<Vec<_>>(), [range(0, 10)]);
         assert_eq!(range(4, 10).minus(range(0, 6)).collect::<Vec<_>>(), [range(6, 10)]);
         assert_eq!(range(0, 10).minus(range(5, 5)).collect::<Vec<_>>(), [range(0, 10)]);
-        assert_eq!(subtract(&[range(0, 10), range(20, 30)], &[range(5, 25)]), [range(0, 5), range(25, 30)]);
+        assert_eq!(
+            subtract(&[range(0, 10), range(20, 30)], &[range(5, 25)]),
+            [range(0, 5), range(25, 30)]
+        );
     }
 
     #[test]
     fn touching_ranges_are_joined() {
-        assert_eq!(merged(vec![range(5, 9), range(0, 5), range(20, 21), range(7, 8), range(3, 3)]), [range(0, 9), range(20, 21)]);
+        assert_eq!(
+            merged(vec![range(5, 9), range(0, 5), range(20, 21), range(7, 8), range(3, 3)]),
+            [range(0, 9), range(20, 21)]
+        );
     }
 
     #[test]

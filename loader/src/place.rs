@@ -70,14 +70,18 @@ pub enum Error {
         size: u64,
     },
     /// The kernel's header has an impossible alignment.
-    #[error("the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is damaged; copy it again")]
+    #[error(
+        "the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is damaged; copy it again"
+    )]
     Alignment {
         /// The alignment.
         alignment: u64,
     },
     /// The crash region does not begin at a page boundary, or begins at 0, which the purgatory
     /// rejects.
-    #[error("the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a snapshot, take it again")]
+    #[error(
+        "the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a snapshot, take it again"
+    )]
     RegionMisplaced {
         /// The region.
         region: PhysRange,
@@ -175,7 +179,11 @@ pub(crate) fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
     let mut upwards = Upwards { at: region.start() };
     let elfcorehdr = upwards.take("the elfcorehdr", needs.elfcorehdr)?;
     let hole = upwards.take("the hole for control pages", needs.hole)?;
-    upwards.skip_to("the capture kernel's preferred address", pref_address.max(LOWEST_KERNEL), alignment.max(PAGE_SIZE))?;
+    upwards.skip_to(
+        "the capture kernel's preferred address",
+        pref_address.max(LOWEST_KERNEL),
+        alignment.max(PAGE_SIZE),
+    )?;
     let kernel = upwards.take("the capture kernel", needs.kernel.len)?;
     let initrd = needs.initrd.map(|len| upwards.take("the initrd", len)).transpose()?;
     let boot_params = upwards.take("boot_params", needs.boot_params)?;
@@ -184,9 +192,23 @@ pub(crate) fn place(needs: &Needs, region: PhysRange) -> Result<Placed, Error> {
     let purgatory = upwards.take("the purgatory", needs.purgatory.len)?;
     if upwards.at > region.end() {
         let needed = upwards.at - region.start();
-        return Err(Error::RegionTooSmall { region, needed, have: region.len(), suggested_mib: suggested_mib(needed) });
+        return Err(Error::RegionTooSmall {
+            region,
+            needed,
+            have: region.len(),
+            suggested_mib: suggested_mib(needed),
+        });
     }
-    Ok(Placed { crash_region: region, elfcorehdr, hole, kernel, initrd, boot_params, command_line, purgatory })
+    Ok(Placed {
+        crash_region: region,
+        elfcorehdr,
+        hole,
+        kernel,
+        initrd,
+        boot_params,
+        command_line,
+        purgatory,
+    })
 }
 
 /// A size for `crashkernel=`, in MiB, for an image of `needed` bytes.

@@ -193,7 +193,8 @@ impl Program {
     /// The layout after the program in its segment, for this many leaves and bytes of elfcorehdr.
     pub(crate) fn trailer(&self, leaves: u64, elfcorehdr_len: u64) -> Trailer {
         let leaf_table = self.len().next_multiple_of(TRAILER_ALIGN);
-        let elfcorehdr_copy = (leaf_table + leaves * handoff::DIGEST_LEN as u64).next_multiple_of(TRAILER_ALIGN);
+        let elfcorehdr_copy =
+            (leaf_table + leaves * handoff::DIGEST_LEN as u64).next_multiple_of(TRAILER_ALIGN);
         Trailer { leaf_table, elfcorehdr_copy, end: elfcorehdr_copy + elfcorehdr_len }
     }
 }

@@ -142,7 +142,8 @@ pub struct Armed {
 pub fn load(image: &Image<'_>, hotplug: bool) -> Result<Armed, Error> {
     let segments: Vec<KexecSegment<'_>> = image.segments().iter().map(KexecSegment::new).collect();
     let mut linux = Linux::new(|flags| kexec_load(image.entry(), &segments, flags));
-    arm(&mut linux, hotplug).map_err(|(errno, flags)| explain(errno, flags, image.entry(), segments.len()))
+    arm(&mut linux, hotplug)
+        .map_err(|(errno, flags)| explain(errno, flags, image.entry(), segments.len()))
 }
 
 /// Disarms the armed image. It succeeds even if nothing is armed.
@@ -195,7 +196,13 @@ struct KexecSegment<'a> {
 impl<'a> KexecSegment<'a> {
     fn new(segment: &'a Segment<'_>) -> Self {
         let (bytes, range) = (segment.bytes(), segment.range());
-        Self { buf: bytes.as_ptr(), bufsz: bytes.len(), mem: range.start(), memsz: range.len(), bytes: PhantomData }
+        Self {
+            buf: bytes.as_ptr(),
+            bufsz: bytes.len(),
+            mem: range.start(),
+            memsz: range.len(),
+            bytes: PhantomData,
+        }
     }
 }
 
@@ -204,7 +211,9 @@ fn kexec_load(entry: u64, segments: &[KexecSegment<'_>], flags: u64) -> Result<(
     // SAFETY: kexec_load(2) requires `segments.len()` readable entries at the pointer, and `bufsz`
     // readable bytes at each `buf`; it writes none of them. The entries are a live slice. Each
     // borrows the slice that it points to, so all bytes stay live until the call returns.
-    outcome(unsafe { libc::syscall(libc::SYS_kexec_load, entry, segments.len(), segments.as_ptr(), flags) })
+    outcome(unsafe {
+        libc::syscall(libc::SYS_kexec_load, entry, segments.len(), segments.as_ptr(), flags)
+    })
 }
 
 #[cfg(test)]

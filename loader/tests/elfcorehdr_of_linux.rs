@@ -40,7 +40,9 @@ struct Fixture {
 
 fn fixtures() -> [Fixture; 2] {
     SERIES.map(|series| {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(format!("elfcorehdr-{series}"));
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/fixtures")
+            .join(format!("elfcorehdr-{series}"));
         let machine = Machine::read(&directory.join("snapshot"), None).unwrap();
         let linux = fs::read(directory.join("elfcorehdr.bin")).unwrap();
         let loaders = elfcorehdr::build(&machine).unwrap();
@@ -55,13 +57,23 @@ fn programs(bytes: &[u8]) -> &[Phdr] {
 
 /// Where each PT_NOTE's notes are.
 fn notes(bytes: &[u8]) -> Vec<PhysRange> {
-    let notes = programs(bytes).iter().filter(|program| program.p_type.get(LittleEndian) == PT_NOTE);
-    notes.map(|note| PhysRange::with_len(note.p_paddr.get(LittleEndian), note.p_memsz.get(LittleEndian)).unwrap()).collect()
+    let notes =
+        programs(bytes).iter().filter(|program| program.p_type.get(LittleEndian) == PT_NOTE);
+    notes
+        .map(|note| {
+            PhysRange::with_len(note.p_paddr.get(LittleEndian), note.p_memsz.get(LittleEndian))
+                .unwrap()
+        })
+        .collect()
 }
 
 /// Every PT_LOAD, byte for byte.
 fn loads(bytes: &[u8]) -> Vec<&[u8]> {
-    programs(bytes).iter().filter(|program| program.p_type.get(LittleEndian) == PT_LOAD).map(bytes_of).collect()
+    programs(bytes)
+        .iter()
+        .filter(|program| program.p_type.get(LittleEndian) == PT_LOAD)
+        .map(bytes_of)
+        .collect()
 }
 
 #[test]
@@ -90,7 +102,10 @@ fn notes_are_those_of_linux_but_for_the_cpu_that_is_not_there() {
         assert_eq!(theirs.len(), possible + 1, "{series}");
         assert_eq!(theirs[..present], cpus, "{series}");
         let absent = theirs[present];
-        assert!(cpus.iter().all(|present| !present.overlaps(absent) && present.len() == absent.len()), "{series}: {absent}");
+        assert!(
+            cpus.iter().all(|present| !present.overlaps(absent) && present.len() == absent.len()),
+            "{series}: {absent}"
+        );
         assert!(machine.system_ram.iter().any(|ram| ram.contains(absent)), "{series}: {absent}");
     }
 }
@@ -99,13 +114,18 @@ fn notes_are_those_of_linux_but_for_the_cpu_that_is_not_there() {
 fn header_is_that_of_linux_without_the_absent_cpu_and_the_padding() {
     for Fixture { series, machine, linux, loaders } in fixtures() {
         let (ehdr, rest) = linux.split_at(size_of::<Ehdr>());
-        let absent = machine.crash_notes.len() * size_of::<Phdr>()..(machine.crash_notes.len() + 1) * size_of::<Phdr>();
+        let absent = machine.crash_notes.len() * size_of::<Phdr>()
+            ..(machine.crash_notes.len() + 1) * size_of::<Phdr>();
         let end = size_of_val(programs(&linux));
         let mut expected = *object::pod::from_bytes::<Ehdr>(ehdr).unwrap().0;
         expected.e_phnum = U16::new(LittleEndian, expected.e_phnum.get(LittleEndian) - 1);
-        let expected = [bytes_of(&expected), &rest[..absent.start], &rest[absent.end..end]].concat();
+        let expected =
+            [bytes_of(&expected), &rest[..absent.start], &rest[absent.end..end]].concat();
         assert_eq!(loaders, expected, "{series}");
-        assert!(rest[end..].iter().all(|&byte| byte == 0) && linux.len().is_multiple_of(4096), "{series}");
+        assert!(
+            rest[end..].iter().all(|&byte| byte == 0) && linux.len().is_multiple_of(4096),
+            "{series}"
+        );
     }
 }
 
@@ -135,7 +155,8 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
     let start = block.purgatory.start.get();
     let itself = Itself { start, written_offset: program.handoff(), image_len: program.len() };
     let handoff = receive(block, &itself).unwrap();
-    let segment = image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
+    let segment =
+        image.segments().iter().find(|segment| segment.kind() == SegmentKind::Elfcorehdr).unwrap();
     let mut bytes = linux.clone();
     // It was made large enough for what the kernel writes; zeroes follow, as kexec_load(2) left
     // them.
@@ -147,7 +168,12 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
 fn purgatory_accepts_headers_that_linux_wrote() {
     for fixture in fixtures() {
         let (handoff, segment) = armed(&fixture);
-        assert_eq!(check(&segment, handoff.crash_region, handoff.phys_limit), Ok(()), "{}", fixture.series);
+        assert_eq!(
+            check(&segment, handoff.crash_region, handoff.phys_limit),
+            Ok(()),
+            "{}",
+            fixture.series
+        );
     }
 }
 
@@ -159,9 +185,15 @@ fn purgatory_notices_any_flipped_bit_of_an_address_that_linux_wrote() {
         for program in 0..programs(&segment).len() {
             for bit in 0..u64::BITS as usize {
                 let mut segment = segment.clone();
-                segment[size_of::<Ehdr>() + program * size_of::<Phdr>() + PADDR + bit / 8] ^= 1 << (bit % 8);
+                segment[size_of::<Ehdr>() + program * size_of::<Phdr>() + PADDR + bit / 8] ^=
+                    1 << (bit % 8);
                 let found = check(&segment, handoff.crash_region, handoff.phys_limit);
-                assert_eq!(found, Err(Defect::Disagreement), "{}: bit {bit} of header {program}", fixture.series);
+                assert_eq!(
+                    found,
+                    Err(Defect::Disagreement),
+                    "{}: bit {bit} of header {program}",
+                    fixture.series
+                );
             }
         }
     }

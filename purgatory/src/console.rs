@@ -1,7 +1,7 @@
 //! `[3]` What the purgatory prints: one line at a time, each beginning with `purgatory: `.
 //!
-//! *On entry*: the block was read, but nothing in it is proven. Its console is used unproven, because a message about a damaged
-//! block is worth more than silence.
+//! *On entry*: the block was read, but nothing in it is proven. Its console is used unproven,
+//! because a message about a damaged block is worth more than silence.
 //!
 //! *On exit* of every call: it took bounded time, whatever the UART did.
 
@@ -12,9 +12,10 @@ use handoff::{Block, ConsoleKind, Permissions};
 /// LSR: the transmit holding register accepts a byte (16550 data sheet).
 const LSR_THRE: u8 = 1 << 5;
 
-/// How often the line status is read for one byte before the UART is given up. With a FIFO the bit means that the FIFO is empty, and
-/// the panicked kernel may have left sixteen bytes in it: 16.7 ms at 9600 baud. Reading an I/O port takes from 50 ns to a few µs. So
-/// a working UART is never given up, and a stuck one costs a second or two, once.
+/// How often the line status is read for one byte before the UART is given up. With a FIFO the bit
+/// means that the FIFO is empty, and the panicked kernel may have left sixteen bytes in it: 16.7 ms
+/// at 9600 baud. Reading an I/O port takes from 50 ns to a few µs. So a working UART is never given
+/// up, and a stuck one costs a second or two, once.
 pub const PATIENCE: u32 = 400_000;
 
 /// The two registers of a UART that transmitting needs.
@@ -54,7 +55,8 @@ pub struct Line<'a, P: Ports> {
 }
 
 impl<P: Ports> Console<P> {
-    /// The console that the unproven `block` names. `open` makes it from its port. There is none unless port I/O is allowed.
+    /// The console that the unproven `block` names. `open` makes it from its port. There is none
+    /// unless port I/O is allowed.
     pub fn alleged(block: &Block, open: impl FnOnce(u16) -> P) -> Self {
         Self::new(alleged_port(block).map(open))
     }
@@ -97,7 +99,9 @@ fn alleged_port(block: &Block) -> Option<u16> {
     let allowed = Permissions::from_wire(block.permissions.get())?.allow(Permissions::PORT_IO);
     let port = u16::try_from(block.console.port.get()).ok()?;
     match ConsoleKind::from_wire(block.console.kind.get())? {
-        ConsoleKind::Uart8250 if allowed && (1..=HIGHEST_CONSOLE_PORT).contains(&port) => Some(port),
+        ConsoleKind::Uart8250 if allowed && (1..=HIGHEST_CONSOLE_PORT).contains(&port) => {
+            Some(port)
+        }
         _ => None,
     }
 }
@@ -110,7 +114,8 @@ mod tests {
     use std::string::String;
     use zerocopy::little_endian::U32;
 
-    /// A UART that is ready when `ready` says so, and that records how often it was polled and what it was sent.
+    /// A UART that is ready when `ready` says so, and that records how often it was polled and what
+    /// it was sent.
     #[derive(Debug)]
     struct Paper {
         ready: fn(asked: u32) -> bool,
@@ -170,7 +175,10 @@ mod tests {
         // No device answers, so all bits read as one: it always seems ready.
         let mut console = console(|_| true);
         console.line().text("into the void");
-        assert_eq!(console.uart.unwrap().ports.asked as usize, "purgatory: into the void\r\n".len());
+        assert_eq!(
+            console.uart.unwrap().ports.asked as usize,
+            "purgatory: into the void\r\n".len()
+        );
     }
 
     fn opened_by(block: &Block) -> Option<u16> {

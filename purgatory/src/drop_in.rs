@@ -1,7 +1,8 @@
-//! What the drop-ins share: the purgatories that take the places of those in Linux and in kexec-tools.
+//! What the drop-ins share: the purgatories that take the places of those in Linux and in
+//! kexec-tools.
 //!
-//! A drop-in has no handoff block. Its host's loader writes into symbols of the object instead, and expects one digest over
-//! whole segments. Modules in order of execution.
+//! A drop-in has no handoff block. Its host's loader writes into symbols of the object instead, and
+//! expects one digest over whole segments. Modules in order of execution.
 
 #[cfg(target_os = "purgatory")]
 #[allow(unsafe_code, reason = "volatile reads of what a loader wrote")]

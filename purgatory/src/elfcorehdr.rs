@@ -1,15 +1,18 @@
-//! `[6]` The elfcorehdr. No digest covers it, because the kernel rewrites it on hotplug. Without it there is no /proc/vmcore.
+//! `[6]` The elfcorehdr. No digest covers it, because the kernel rewrites it on hotplug. Without it
+//! there is no /proc/vmcore.
 //!
-//! *On entry*: the segment's bytes, written by the loader or later by the kernel (`crash_prepare_elf64_headers`,
-//! kernel/crash_core.c).
+//! *On entry*: the segment's bytes, written by the loader or later by the kernel
+//! (`crash_prepare_elf64_headers`, kernel/crash_core.c).
 //!
 //! *On exit*, one of these holds:
 //! * The header has every property that the kernel's writer guarantees.
 //! * The first violation is named, and the load-time copy was restored if it is sound.
 //!
-//! The writer states most facts twice: offset and physical address, file and memory size, one direct-map offset for all ranges,
-//! ranges in ascending order. That makes a flipped bit visible without a digest. A header that the kernel rewrote always passes.
-//! A machine can have several crash regions, but the block names only the one that contains the image. So only that one is checked.
+//! The writer states most facts twice: offset and physical address, file and memory size, one
+//! direct-map offset for all ranges, ranges in ascending order. That makes a flipped bit visible
+//! without a digest. A header that the kernel rewrote always passes. A machine can have several
+//! crash regions, but the block names only the one that contains the image. So only that one is
+//! checked.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -63,11 +66,14 @@ const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 /// From this value on, `e_phnum` is stored elsewhere, which /proc/vmcore does not support.
 const PN_XNUM: u16 = 0xffff;
-/// Virtual address from which the kernel's text is mapped (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+/// Virtual address from which the kernel's text is mapped (`__START_KERNEL_map`,
+/// arch/x86/include/asm/page_64_types.h).
 const START_KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-/// KASLR moves the direct map by multiples of this (`PUD_SIZE`, `kernel_randomize_memory`, arch/x86/mm/kaslr.c).
+/// KASLR moves the direct map by multiples of this (`PUD_SIZE`, `kernel_randomize_memory`,
+/// arch/x86/mm/kaslr.c).
 const DIRECT_MAP_ALIGNMENT: u64 = 1 << 30;
-/// The kernel pads what it writes with zeroes to this (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
+/// The kernel pads what it writes with zeroes to this (ELF_CORE_HEADER_ALIGN,
+/// include/linux/crash_core.h).
 const PADDED_TO: usize = 4096;
 
 /// A defect of an elfcorehdr.
@@ -97,7 +103,8 @@ pub enum Defect {
     CrashRegion,
     /// Ranges of memory are not in ascending order, or overlap.
     Ascent,
-    /// A virtual address is outside the kernel's text mapping, or not at the one offset of the direct map.
+    /// A virtual address is outside the kernel's text mapping, or not at the one offset of the
+    /// direct map.
     VirtualAddress,
 }
 
@@ -133,12 +140,14 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
     ensure(header.e_ident[..IDENT.len()] == IDENT, Defect::Magic)?;
     let kind = (header.e_type.get(), header.e_machine.get(), header.e_version.get());
     ensure(kind == (ET_CORE, EM_X86_64, EV_CURRENT), Defect::Type)?;
-    let sizes = (header.e_ehsize.get() as usize, header.e_phentsize.get() as usize, header.e_phoff.get());
+    let sizes =
+        (header.e_ehsize.get() as usize, header.e_phentsize.get() as usize, header.e_phoff.get());
     ensure(sizes == (EHDR_SIZE, PHDR_SIZE, EHDR_SIZE as u64), Defect::HeaderSizes)?;
 
     let count = header.e_phnum.get();
     ensure(count != 0 && count != PN_XNUM, Defect::Count)?;
-    let (programs, after) = <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize).map_err(|_| Defect::Count)?;
+    let (programs, after) = <[Elf64Phdr]>::ref_from_prefix_with_elems(rest, count as usize)
+        .map_err(|_| Defect::Count)?;
     let used = EHDR_SIZE + programs.len() * PHDR_SIZE;
     let padding = (used.next_multiple_of(PADDED_TO) - used).min(after.len());
     ensure(after[..padding].iter().all(|&byte| byte == 0), Defect::AfterLast)?;
@@ -158,8 +167,8 @@ pub fn check(segment: &[u8], crash_region: Span, phys_limit: u64) -> Result<(), 
     check_memory(memory)
 }
 
-/// Physical start and end of a program header, as read now. A CPU that did not stop may write to it between two checks, so no check
-/// relies on what another one read.
+/// Physical start and end of a program header, as read now. A CPU that did not stop may write to it
+/// between two checks, so no check relies on what another one read.
 fn range(program: &Elf64Phdr) -> Result<(u64, u64), Defect> {
     let start = program.p_paddr.get();
     let end = start.checked_add(program.p_memsz.get()).ok_or(Defect::Range)?;
@@ -179,7 +188,8 @@ fn check_load(load: &Elf64Phdr, crash_region: Span) -> Result<(), Defect> {
     ensure(apart, Defect::CrashRegion)
 }
 
-/// The PT_LOADs after the kernel's text. `walk_system_ram_res` ascends, and all ranges are in the direct map.
+/// The PT_LOADs after the kernel's text. `walk_system_ram_res` ascends, and all ranges are in the
+/// direct map.
 fn check_memory(memory: &[Elf64Phdr]) -> Result<(), Defect> {
     let offset = |load: &Elf64Phdr| load.p_vaddr.get().wrapping_sub(load.p_paddr.get());
     let direct_map = memory.first().map_or(0, offset);
@@ -206,10 +216,16 @@ pub enum Mended {
 }
 
 /// Checks the header in `segment`, and restores `copy` if it is broken.
-pub fn mend(segment: &mut [u8], copy: Option<&[u8]>, crash_region: Span, phys_limit: u64) -> Mended {
+pub fn mend(
+    segment: &mut [u8],
+    copy: Option<&[u8]>,
+    crash_region: Span,
+    phys_limit: u64,
+) -> Mended {
     let Err(defect) = check(segment, crash_region, phys_limit) else { return Mended::Sound };
     let Some(copy) = copy else { return Mended::Broken(defect) };
-    // Zeroes after the copy, as kexec_load(2) left them. The kernel's rewrite may have put more there.
+    // Zeroes after the copy, as kexec_load(2) left them. The kernel's rewrite may have put more
+    // there.
     let (front, rest) = segment.split_at_mut(copy.len());
     front.copy_from_slice(copy);
     rest.fill(0);

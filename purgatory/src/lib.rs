@@ -1,7 +1,8 @@
 //! The library that the three programs in `bin/` share.
 //!
-//! Most of it is pure: bytes in, facts out. That part also runs on the host, under test, and contains no `unsafe`. The rest
-//! touches the machine and exists in freestanding builds only. Modules in order of execution.
+//! Most of it is pure: bytes in, facts out. That part also runs on the host, under test, and
+//! contains no `unsafe`. The rest touches the machine and exists in freestanding builds only.
+//! Modules in order of execution.
 
 #![no_std]
 #![cfg_attr(target_os = "purgatory", deny(unsafe_code))]
@@ -20,8 +21,9 @@ pub mod elfcorehdr;
 pub mod policy;
 pub mod drop_in;
 
-/// Required by Rust, but never called: x86_64-purgatory.json sets the panic strategy `immediate-abort`. A failed assertion is
-/// therefore #UD, and ends as an exception with its address.
+/// Required by Rust, but never called: x86_64-purgatory.json sets the panic strategy
+/// `immediate-abort`. A failed assertion is therefore #UD, and ends as an exception with its
+/// address.
 #[cfg(target_os = "purgatory")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -1,7 +1,7 @@
 //! `[8]` How to end when the story cannot continue. The block decides, as far as it can be trusted.
 //!
-//! *On entry*: the block as it is in memory. Before the seal is verified, any bit may be wrong. One wrong bit turns a delay of seconds
-//! into days, or `boot` into `halt`.
+//! *On entry*: the block as it is in memory. Before the seal is verified, any bit may be wrong. One
+//! wrong bit turns a delay of seconds into days, or `boot` into `halt`.
 //!
 //! *On exit*: an ending that comes within bounded time, unless a proven block asks for `halt`.
 
@@ -74,8 +74,13 @@ mod tests {
         for bit in (0..size_of::<Block>() * 8).step_by(if cfg!(miri) { 61 } else { 1 }) {
             let mut block = good_block();
             block.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
-            let Ending::Reset { delay_ms, ticks } = ending(&block, Trust::Alleged) else { panic!("bit {bit} halts") };
-            assert!(delay_ms <= DEFAULT_RESET_DELAY_MS && ticks <= longest, "bit {bit}: {delay_ms} ms, {ticks} ticks");
+            let Ending::Reset { delay_ms, ticks } = ending(&block, Trust::Alleged) else {
+                panic!("bit {bit} halts")
+            };
+            assert!(
+                delay_ms <= DEFAULT_RESET_DELAY_MS && ticks <= longest,
+                "bit {bit}: {delay_ms} ms, {ticks} ticks"
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! `[5a]` What is being read, so that a machine check can name the place that was being verified.
 //!
-//! A machine check belongs to no instruction, and several leaves are hashed at once. So the answer is every span in work. If this
-//! program read the memory that failed, one of them contains it.
+//! A machine check belongs to no instruction, and several leaves are hashed at once. So the answer
+//! is every span in work. If this program read the memory that failed, one of them contains it.
 //!
 //! *On entry*: any value that a stray write left; call [`Reading::clear`] first.
 //!
@@ -16,14 +16,16 @@ use handoff::{Block, PhysSpan, RegionKind};
 /// What this program is reading.
 pub static READING: Reading = Reading::new();
 
-/// The number of a span that is no leaf: the leaf table, a zero tail, the elfcorehdr. Only one of them is read at a time.
+/// The number of a span that is no leaf: the leaf table, a zero tail, the elfcorehdr. Only one of
+/// them is read at a time.
 pub const NO_LEAF: u64 = u64::MAX - 1;
 
 /// Spans of physical memory in work, at most one for each stream of an engine.
 #[derive(Debug)]
 pub struct Reading([Slot; MAX_STREAMS]);
 
-/// One span. Atomic, because an exception's handler may interrupt at any instruction. On this CPU these are plain moves.
+/// One span. Atomic, because an exception's handler may interrupt at any instruction. On this CPU
+/// these are plain moves.
 #[derive(Debug)]
 struct Slot {
     /// The span's number plus one, or 0 if the slot is free.
@@ -36,7 +38,11 @@ impl Reading {
     /// Nothing is being read.
     #[allow(clippy::new_without_default, reason = "a static needs a const fn")]
     pub const fn new() -> Self {
-        Self([const { Slot { taken: AtomicU64::new(0), start: AtomicU64::new(0), end: AtomicU64::new(0) } }; MAX_STREAMS])
+        Self(
+            [const {
+                Slot { taken: AtomicU64::new(0), start: AtomicU64::new(0), end: AtomicU64::new(0) }
+            }; MAX_STREAMS],
+        )
     }
 
     /// Forgets everything.
@@ -80,7 +86,8 @@ impl Slot {
 pub fn name_at(block: &Block, address: u64) -> &'static str {
     let holds = |start: u64, len: u64| address.wrapping_sub(start) < len;
     let within = |span: &PhysSpan| holds(span.start.get(), span.len.get());
-    let region = block.regions.iter().find(|region| holds(region.start.get(), region.mem_len.get()));
+    let region =
+        block.regions.iter().find(|region| holds(region.start.get(), region.mem_len.get()));
     match region.and_then(|region| RegionKind::from_wire(region.kind.get())) {
         Some(kind) => kind.name(),
         None if within(&block.elfcorehdr) => "elfcorehdr",
@@ -131,7 +138,10 @@ mod tests {
         for region in &block.regions[..block.region_count.get() as usize] {
             let kind = RegionKind::from_wire(region.kind.get()).unwrap();
             let (first, past) = (region.start.get(), region.start.get() + region.mem_len.get());
-            assert_eq!((name_at(&block, first), name_at(&block, past - 1)), (kind.name(), kind.name()));
+            assert_eq!(
+                (name_at(&block, first), name_at(&block, past - 1)),
+                (kind.name(), kind.name())
+            );
         }
         assert_eq!(name_at(&block, block.elfcorehdr.start.get()), "elfcorehdr");
         assert_eq!(name_at(&block, block.leaf_table.start.get()), "leaf-table");

@@ -1,21 +1,26 @@
 //! `[4]` From allegations to proof: the block's values become types that need no further check.
 //!
-//! *On entry*: the block as found in memory. A stray write may have changed any of it, and the seal is not checked yet.
+//! *On entry*: the block as found in memory. A stray write may have changed any of it, and the seal
+//! is not checked yet.
 //!
 //! *On exit*:
 //! * Every span is where it must be in relation to the others.
 //! * Nothing wraps, and nothing overlaps what the purgatory writes.
 //!
-//! Whether the values are the *right* ones only the seal can tell. A crash region that is too large may name memory that does not
-//! exist. Reading the leaf table from there raises a page fault, which ends as a verdict.
+//! Whether the values are the *right* ones only the seal can tell. A crash region that is too large
+//! may name memory that does not exist. Reading the leaf table from there raises a page fault,
+//! which ends as a verdict.
 
 use handoff::block::{
-    HIGHEST_CONSOLE_PORT, MAGIC, MAX_LEAF_SIZE, MAX_PHYSICAL_BITS, MAX_REGIONS, MAX_RESET_DELAY_MS, MAX_TSC_KHZ, MIN_LEAF_SIZE,
-    VERSION,
+    HIGHEST_CONSOLE_PORT, MAGIC, MAX_LEAF_SIZE, MAX_PHYSICAL_BITS, MAX_REGIONS, MAX_RESET_DELAY_MS,
+    MAX_TSC_KHZ, MIN_LEAF_SIZE, VERSION,
 };
 use handoff::region::leaves_in;
 use handoff::report::FIELD_LEN;
-use handoff::{Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region, RegionKind, Verdict};
+use handoff::{
+    Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region,
+    RegionKind, Verdict,
+};
 
 pub use crate::span::Span;
 
@@ -99,7 +104,8 @@ fn ensure(condition: bool, verdict: Verdict) -> Result<(), Verdict> {
 
 /// Checks every field of the block. The first invalid one decides the verdict.
 pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
-    // Naming every field makes a new one fail to compile here until it is checked. `seal` is checked against memory, later.
+    // Naming every field makes a new one fail to compile here until it is checked. `seal` is
+    // checked against memory, later.
     let Block {
         magic,
         version,
@@ -128,14 +134,23 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     ensure(*magic == MAGIC, Verdict::BlockMagic)?;
     ensure(version.get() == VERSION, Verdict::BlockVersion)?;
     ensure(size.get() as usize == size_of::<Block>(), Verdict::BlockSize)?;
-    ensure(reserved0.get() == 0 && reserved1.iter().all(|&byte| byte == 0), Verdict::BlockReserved)?;
+    ensure(
+        reserved0.get() == 0 && reserved1.iter().all(|&byte| byte == 0),
+        Verdict::BlockReserved,
+    )?;
     let permissions = Permissions::from_wire(permissions.get()).ok_or(Verdict::BlockReserved)?;
 
     let purgatory = Span::parse(purgatory).ok_or(Verdict::BlockBinding)?;
-    ensure(purgatory.start() == itself.start && purgatory.start() % PAGE_SIZE == 0, Verdict::BlockBinding)?;
+    ensure(
+        purgatory.start() == itself.start && purgatory.start() % PAGE_SIZE == 0,
+        Verdict::BlockBinding,
+    )?;
     ensure(purgatory.len() >= itself.image_len, Verdict::BlockBinding)?;
     let crash_region = Span::parse(crash_region).ok_or(Verdict::BlockCrashRegion)?;
-    ensure(crash_region.start() != 0 && crash_region.contains(purgatory), Verdict::BlockCrashRegion)?;
+    ensure(
+        crash_region.start() != 0 && crash_region.contains(purgatory),
+        Verdict::BlockCrashRegion,
+    )?;
 
     let engine = EngineId::from_wire(engine.get()).ok_or(Verdict::BlockEngine)?;
     let on_corrupt = OnCorrupt::from_wire(on_corrupt.get()).ok_or(Verdict::BlockPolicy)?;
@@ -145,7 +160,10 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
         ConsoleKind::None => ensure(console.port.get() == 0, Verdict::BlockConsole)?,
         ConsoleKind::Uart8250 => {
             ensure(permissions.allow(Permissions::PORT_IO), Verdict::BlockConsole)?;
-            ensure((1..=HIGHEST_CONSOLE_PORT.into()).contains(&console.port.get()), Verdict::BlockConsole)?;
+            ensure(
+                (1..=HIGHEST_CONSOLE_PORT.into()).contains(&console.port.get()),
+                Verdict::BlockConsole,
+            )?;
         }
     }
 
@@ -154,26 +172,35 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
     ensure(leaf_size.is_power_of_two() && in_limits, Verdict::BlockLeafSize)?;
 
     let elfcorehdr = Span::parse(elfcorehdr).ok_or(Verdict::BlockElfcorehdr)?;
-    ensure(crash_region.contains(elfcorehdr) && !elfcorehdr.overlaps(purgatory), Verdict::BlockElfcorehdr)?;
+    ensure(
+        crash_region.contains(elfcorehdr) && !elfcorehdr.overlaps(purgatory),
+        Verdict::BlockElfcorehdr,
+    )?;
     let nameable = crash_region.end()..=1 << MAX_PHYSICAL_BITS;
     ensure(nameable.contains(&phys_limit.get()), Verdict::BlockElfcorehdr)?;
 
     // After the image, because the image is written to while it runs.
     let after_image = purgatory.after(itself.image_len);
     let own_text = purgatory.first(itself.written_offset);
-    let regions = Bounds { crash_region, purgatory, own_text, after_image, elfcorehdr }.regions(region_count.get(), regions)?;
+    let regions = Bounds { crash_region, purgatory, own_text, after_image, elfcorehdr }
+        .regions(region_count.get(), regions)?;
     let of_kind = |kind: RegionKind| regions.iter().flatten().find(|region| region.kind == kind);
     // The purgatory's own text must be a region: nothing else would detect that it changed.
     of_kind(RegionKind::Purgatory).ok_or(Verdict::BlockRegion)?;
     let copy = of_kind(RegionKind::ElfcorehdrCopy).ok_or(Verdict::BlockRegion)?.memory;
 
     let leaf_table = Span::parse(leaf_table).ok_or(Verdict::BlockLeafTable)?;
-    let leaf_count: u64 = regions.iter().flatten().map(|region| leaves_in(region.file_len, leaf_size)).sum();
-    ensure(after_image.contains(leaf_table) && !leaf_table.overlaps(copy), Verdict::BlockLeafTable)?;
+    let leaf_count: u64 =
+        regions.iter().flatten().map(|region| leaves_in(region.file_len, leaf_size)).sum();
+    ensure(
+        after_image.contains(leaf_table) && !leaf_table.overlaps(copy),
+        Verdict::BlockLeafTable,
+    )?;
     ensure(leaf_table.len() == leaf_count * DIGEST_LEN as u64, Verdict::BlockLeafTable)?;
 
     let within = |kind: RegionKind, span: Option<Span>| {
-        span.filter(|&span| of_kind(kind).is_some_and(|region| region.file().contains(span))).ok_or(Verdict::BlockEntry)
+        span.filter(|&span| of_kind(kind).is_some_and(|region| region.file().contains(span)))
+            .ok_or(Verdict::BlockEntry)
     };
     let report = within(RegionKind::CommandLine, Span::parse(report))?;
     ensure(report.len() == FIELD_LEN as u64, Verdict::BlockEntry)?;
@@ -211,16 +238,25 @@ struct Bounds {
 
 impl Bounds {
     /// The used regions. No two share a byte or a kind.
-    fn regions(&self, count: u32, regions: &[Region; MAX_REGIONS]) -> Result<[Option<ProvenRegion>; MAX_REGIONS], Verdict> {
+    fn regions(
+        &self,
+        count: u32,
+        regions: &[Region; MAX_REGIONS],
+    ) -> Result<[Option<ProvenRegion>; MAX_REGIONS], Verdict> {
         let count = usize::try_from(count).map_err(|_| Verdict::BlockRegionCount)?;
         ensure((1..=MAX_REGIONS).contains(&count), Verdict::BlockRegionCount)?;
         let (used, unused) = regions.split_at(count);
-        ensure(unused.iter().all(|region| *region == zerocopy::FromZeros::new_zeroed()), Verdict::BlockReserved)?;
+        ensure(
+            unused.iter().all(|region| *region == zerocopy::FromZeros::new_zeroed()),
+            Verdict::BlockReserved,
+        )?;
 
         let mut proven: [Option<ProvenRegion>; MAX_REGIONS] = [None; MAX_REGIONS];
         for (index, region) in used.iter().enumerate() {
             let region = self.region(region)?;
-            let clashes = |other: &ProvenRegion| other.memory.overlaps(region.memory) || other.kind == region.kind;
+            let clashes = |other: &ProvenRegion| {
+                other.memory.overlaps(region.memory) || other.kind == region.kind
+            };
             ensure(!proven.iter().flatten().any(clashes), Verdict::BlockRegion)?;
             proven[index] = Some(region);
         }
@@ -237,9 +273,15 @@ impl Bounds {
         let in_place = match kind {
             RegionKind::Purgatory => self.own_text.contains(memory),
             RegionKind::ElfcorehdrCopy => {
-                self.after_image.contains(memory) && file_len == memory.len() && memory.len() <= self.elfcorehdr.len()
+                self.after_image.contains(memory)
+                    && file_len == memory.len()
+                    && memory.len() <= self.elfcorehdr.len()
             }
-            _ => self.crash_region.contains(memory) && !memory.overlaps(self.purgatory) && !memory.overlaps(self.elfcorehdr),
+            _ => {
+                self.crash_region.contains(memory)
+                    && !memory.overlaps(self.purgatory)
+                    && !memory.overlaps(self.elfcorehdr)
+            }
         };
         ensure(in_place, Verdict::BlockRegion)?;
         Ok(ProvenRegion { kind, memory, file_len })

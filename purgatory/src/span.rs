@@ -5,10 +5,11 @@ use handoff::PhysSpan;
 /// A validated span of physical memory. Holding one proves:
 ///
 /// * It does not wrap: its end is at most 2^64 - 1.
-/// * `received.rs` made it, because no code outside this library can. So its place relative to the crash region, the purgatory, the
-///   elfcorehdr and the other regions was checked.
+/// * `received.rs` made it, because no code outside this library can. So its place relative to the
+///   crash region, the purgatory, the elfcorehdr and the other regions was checked.
 ///
-/// It does not prove that the memory is mapped, or that the values are the *right* ones. Only the seal shows the latter.
+/// It does not prove that the memory is mapped, or that the values are the *right* ones. Only the
+/// seal shows the latter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     start: u64,

@@ -13,7 +13,8 @@ use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind, Verdict};
 use crate::reading::{NO_LEAF, Reading};
 use crate::received::{Handoff, Span};
 
-/// Number of differences printed in full for each segment. The rest are counted, so that a slow UART does not delay a reset.
+/// Number of differences printed in full for each segment. The rest are counted, so that a slow
+/// UART does not delay a reset.
 pub const PRINTED_PER_SEGMENT: u32 = 4;
 
 /// One difference between what was loaded and what is there.
@@ -59,7 +60,8 @@ pub fn seal_holds(engine: Engine, block: &Block, leaf_table: &[u8]) -> bool {
     hasher.finish() == block.seal
 }
 
-/// Compares all regions with the leaf table. Passes every difference to `found`; leaves come in no particular order.
+/// Compares all regions with the leaf table. Passes every difference to `found`; leaves come in no
+/// particular order.
 pub fn regions<'a>(
     handoff: &Handoff,
     engine: Engine,
@@ -94,7 +96,10 @@ pub fn regions<'a>(
         if let Some(offset) = nonzero {
             let start = tail.start() + offset as u64;
             let end = (start / PAGE_SIZE + 1) * PAGE_SIZE;
-            found(Place { kind: region.kind, start, end: end.min(tail.end()) }, Difference::NotZero);
+            found(
+                Place { kind: region.kind, start, end: end.min(tail.end()) },
+                Difference::NotZero,
+            );
         }
     }
 }

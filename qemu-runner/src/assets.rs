@@ -1,5 +1,5 @@
-//! What `cargo xtask setup` has fetched: programs, kernels and firmware under `target/`, named in one
-//! manifest.
+//! What `cargo xtask setup` has fetched: programs, kernels and firmware under `target/`, named in
+//! one manifest.
 
 pub mod kernel; // one that a developer brings
 pub mod shared; // a folder that lasts as long as a run
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 /// Where the manifest is, relative to the repository's root.
 pub const MANIFEST: &str = "target/assets/manifest.json";
 
-/// Everything a scenario may need. An absent part carries the reason, so that it can be told why a scenario cannot be run.
+/// Everything a scenario may need. An absent part carries the reason, so that it can be told why a
+/// scenario cannot be run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assets {
     /// The emulator, version 10 or newer.
@@ -27,7 +28,8 @@ pub struct Assets {
     pub makedumpfile: Part<GuestProgram>,
     /// kexec-tools, the peer, run inside the first kernel's user space.
     pub kexec: Part<GuestProgram>,
-    /// systemd's udev, run inside the first kernel's user space. Manifests written by hand may lack it.
+    /// systemd's udev, run inside the first kernel's user space. Manifests written by hand may lack
+    /// it.
     #[serde(default = "udev_not_named")]
     pub udev: Part<GuestProgram>,
     /// util-linux's flock, likewise.
@@ -89,7 +91,8 @@ pub struct Kernel {
     pub vmlinuz: PathBuf,
     /// What `uname -r` will say.
     pub release: String,
-    /// The module with its driver for virtio-mem, as it was packed; none if it has no such module, or if setup did not look for one.
+    /// The module with its driver for virtio-mem, as it was packed; none if it has no such module,
+    /// or if setup did not look for one.
     #[serde(default)]
     pub virtio_mem: Option<PathBuf>,
 }
@@ -99,7 +102,8 @@ pub struct Kernel {
 pub struct GuestProgram {
     /// The package and its version.
     pub version: String,
-    /// Absolute path in the guest → file on the host; the program itself, its ELF interpreter and its libraries.
+    /// Absolute path in the guest → file on the host; the program itself, its ELF interpreter and
+    /// its libraries.
     pub files: BTreeMap<String, PathBuf>,
     /// The program's path in the guest.
     pub program: String,
@@ -114,7 +118,8 @@ pub struct Ovmf {
     pub vars: PathBuf,
 }
 
-/// A Debian with systemd and kdump-tools, installed on a disk, and what looks into the disk from outside.
+/// A Debian with systemd and kdump-tools, installed on a disk, and what looks into the disk from
+/// outside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DebianDisk {
     /// An ext4 file system without partition table, a template to copy for each run.
@@ -151,7 +156,8 @@ impl Browser {
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![("FONTCONFIG_FILE", self.fonts.clone().into_os_string())];
         if !self.library_path.is_empty() {
-            let directories: Vec<_> = self.library_path.iter().map(|path| path.as_os_str()).collect();
+            let directories: Vec<_> =
+                self.library_path.iter().map(|path| path.as_os_str()).collect();
             variables.push(("LD_LIBRARY_PATH", directories.join(OsStr::new(":"))));
         }
         variables
@@ -159,17 +165,27 @@ impl Browser {
 }
 
 impl GuestProgram {
-    /// The program on this machine, with its own ELF interpreter and its own libraries: nothing of it is installed here.
+    /// The program on this machine, with its own ELF interpreter and its own libraries: nothing of
+    /// it is installed here.
     ///
     /// # Panics
     /// When the program is not among its own files: what `cargo xtask setup` writes has it.
     pub fn on_host(&self) -> Command {
         let program = &self.files[&self.program];
-        let is_interpreter =
-            |path: &&String| Path::new(path).file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-linux"));
-        let Some(interpreter) = self.files.keys().find(is_interpreter) else { return Command::new(program) };
-        let directories: BTreeSet<_> =
-            self.files.values().filter(|file| *file != program).filter_map(|file| file.parent()).collect();
+        let is_interpreter = |path: &&String| {
+            Path::new(path)
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-linux"))
+        };
+        let Some(interpreter) = self.files.keys().find(is_interpreter) else {
+            return Command::new(program);
+        };
+        let directories: BTreeSet<_> = self
+            .files
+            .values()
+            .filter(|file| *file != program)
+            .filter_map(|file| file.parent())
+            .collect();
         let directories: Vec<_> = directories.into_iter().map(Path::as_os_str).collect();
         let mut command = Command::new(&self.files[interpreter]);
         command.arg("--library-path").arg(directories.join(OsStr::new(":"))).arg(program);

@@ -1,7 +1,8 @@
-//! The fault matrix: a kernel of our own crashes, a payload of our own captures, and every verdict has its case.
+//! The fault matrix: a kernel of our own crashes, a payload of our own captures, and every verdict
+//! has its case.
 //!
-//! The Linux scenarios show that it works; these cases show that it cannot be made to fail in silence. A case takes a second or two, and
-//! nothing is downloaded for it but crates.
+//! The Linux scenarios show that it works; these cases show that it cannot be made to fail in
+//! silence. A case takes a second or two, and nothing is downloaded for it but crates.
 //!
 //! ```text
 //! booted.rs       (1) the crash kernel, booted once per kind of machine, awaits its orders
@@ -72,7 +73,10 @@ const fn is_covered(verdict: u32) -> bool {
 /// The file with the table of cases, relative to the repository's root.
 pub const README: &str = "tests/README.md";
 /// What stands around the table there.
-const MARKERS: (&str, &str) = ("<!-- table of cases: `cargo xtask qemu bare --write-table` -->\n", "<!-- end of the table -->\n");
+const MARKERS: (&str, &str) = (
+    "<!-- table of cases: `cargo xtask qemu bare --write-table` -->\n",
+    "<!-- end of the table -->\n",
+);
 
 /// `text` with the table between its markers as it must be; `None` without markers.
 pub fn with_table(text: &str) -> Option<String> {
@@ -83,15 +87,23 @@ pub fn with_table(text: &str) -> Option<String> {
 
 /// The matrix as a table in Markdown, and how many cases and verdicts it has.
 fn table() -> String {
-    let mut text = String::from("\n| case | when | verdict | ending |\n| --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("\n| case | when | verdict | ending |\n| --- | --- | --- | --- |\n");
     for case in cases() {
         let Case { name, summary, expect, .. } = case;
         let ended = case::ended_in_words(&expect.ended);
         let silence = if words::speaks(case) { "" } else { ", in silence" };
-        text.push_str(&format!("| `{name}` | {summary} | {} | {ended}{silence} |\n", expect.verdict.word()));
+        text.push_str(&format!(
+            "| `{name}` | {summary} | {} | {ended}{silence} |\n",
+            expect.verdict.word()
+        ));
     }
     let covered = Verdict::ALL.iter().filter(|verdict| is_covered(**verdict as u32)).count();
-    text.push_str(&format!("\n{} cases; {covered} of {} verdicts.\n\n", cases().count(), Verdict::ALL.len()));
+    text.push_str(&format!(
+        "\n{} cases; {covered} of {} verdicts.\n\n",
+        cases().count(),
+        Verdict::ALL.len()
+    ));
     text
 }
 
@@ -106,7 +118,11 @@ mod tests {
     fn names_are_unique_and_can_be_typed() {
         let names: Vec<_> = cases().map(|case| case.name).collect();
         for (index, name) in names.iter().enumerate() {
-            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'), "{name}");
+            assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
+                "{name}"
+            );
             assert!(!names[index + 1..].contains(name), "{name}");
         }
     }
@@ -115,7 +131,10 @@ mod tests {
     fn table_in_the_readme_is_that_of_the_matrix() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = std::fs::read_to_string(root.join(README)).unwrap();
-        assert!(with_table(&text).unwrap() == text, "{README} is stale: run `cargo xtask qemu bare --write-table`");
+        assert!(
+            with_table(&text).unwrap() == text,
+            "{README} is stale: run `cargo xtask qemu bare --write-table`"
+        );
     }
 
     #[test]
@@ -124,7 +143,10 @@ mod tests {
             match expect.ended {
                 Ended::Booted(_) => assert_eq!(expect.verdict, Verdict::Ok, "{name}"),
                 Ended::BootedNevertheless(_, ending) => {
-                    assert!(expect.verdict != Verdict::Ok && ending != orders::Ending::Captured, "{name}");
+                    assert!(
+                        expect.verdict != Verdict::Ok && ending != orders::Ending::Captured,
+                        "{name}"
+                    );
                 }
                 _ => assert_ne!(expect.verdict, Verdict::Ok, "{name}"),
             }
@@ -133,18 +155,30 @@ mod tests {
 
     #[test]
     fn every_delay_is_long_enough_to_be_noticed() {
-        for case in cases().filter(|case| matches!(case.expect.ended, Ended::Reset | Ended::TripleFault)) {
+        for case in
+            cases().filter(|case| matches!(case.expect.ended, Ended::Reset | Ended::TripleFault))
+        {
             let mut arrangement = case::Arrangement::default();
             (case.arrange)(&mut arrangement);
             let delay = Duration::from_millis(arrangement.reset_delay_ms.into());
-            assert!(delay.is_zero() || delay > READ_LATENCY, "{}: a delay of {delay:?} cannot be told from none", case.name);
+            assert!(
+                delay.is_zero() || delay > READ_LATENCY,
+                "{}: a delay of {delay:?} cannot be told from none",
+                case.name
+            );
         }
     }
 
     #[test]
     fn summaries_are_half_sentences() {
         for case in cases() {
-            assert!(!case.summary.is_empty() && !case.summary.ends_with('.') && !case.summary.contains('|'), "{}", case.name);
+            assert!(
+                !case.summary.is_empty()
+                    && !case.summary.ends_with('.')
+                    && !case.summary.contains('|'),
+                "{}",
+                case.name
+            );
         }
     }
 }

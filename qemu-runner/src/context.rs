@@ -11,7 +11,8 @@ use crate::machine::checkpoint::Checkpoints;
 
 pub use crate::assets::kernel::KernelUnderTest;
 
-/// The kernel series of scenarios that do not ask for one: the first long-term series with CRASH_HOTPLUG.
+/// The kernel series of scenarios that do not ask for one: the first long-term series with
+/// CRASH_HOTPLUG.
 pub const DEFAULT_SERIES: &str = "6.12";
 
 /// Where `cargo xtask build` puts the loader, relative to the repository's root.
@@ -22,9 +23,11 @@ pub const SENTINEL: &str = "target/dist/sentinel";
 pub const POLLER: &str = "target/dist/poller";
 /// Where `cargo xtask build` puts the program that panics a guest at a drawn time.
 pub const TRIGGER: &str = "target/dist/trigger";
-/// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's root.
+/// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's
+/// root.
 pub const PURGATORY: &str = "target/dist/purgatory.debug";
-/// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not shipped.
+/// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not
+/// shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
 /// The same, but that it resets the machine when something is corrupt.
 pub const LINUX_DROP_IN_RESETTING: &str = "target/drop-in/purgatory-linux-com1-reset.ro";
@@ -45,8 +48,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of the repository at `root`. `kernel` replaces the default series in scenarios that leave it open; `keep`
-    /// leaves the guests' memory and archives under `target/qemu/` for a look.
+    /// The context of the repository at `root`. `kernel` replaces the default series in scenarios
+    /// that leave it open; `keep` leaves the guests' memory and archives under `target/qemu/` for a
+    /// look.
     pub fn from_repo(root: &Path, kernel: Option<&str>, keep: bool) -> Result<Self, Error> {
         let path = root.join(MANIFEST);
         let assets = if path.exists() {
@@ -56,11 +60,18 @@ impl Context {
             None
         };
         let series = kernel.unwrap_or(DEFAULT_SERIES).to_owned();
-        Ok(Self { root: root.to_owned(), assets, series, keep, under_test: None, checkpoints: None })
+        Ok(Self {
+            root: root.to_owned(),
+            assets,
+            series,
+            keep,
+            under_test: None,
+            checkpoints: None,
+        })
     }
 
-    /// The same with one kernel in place of every kernel of Debian's: the first kernel and the capture kernel of every
-    /// scenario, storm and panic.
+    /// The same with one kernel in place of every kernel of Debian's: the first kernel and the
+    /// capture kernel of every scenario, storm and panic.
     pub fn with_kernel(self, kernel: KernelUnderTest) -> Self {
         Self { under_test: Some(Arc::new(kernel)), ..self }
     }
@@ -70,8 +81,9 @@ impl Context {
         self.under_test.as_deref()
     }
 
-    /// The same, but that of machines which boot alike only the first few do: when the second has booted, later ones continue from there. What is
-    /// kept for that is removed with the last clone of this context.
+    /// The same, but that of machines which boot alike only the first few do: when the second has
+    /// booted, later ones continue from there. What is kept for that is removed with the last clone
+    /// of this context.
     pub fn with_checkpoints(self) -> Result<Self, Error> {
         let checkpoints = Checkpoints::within(self.shared_directory("checkpoints-")?);
         Ok(Self { checkpoints: Some(Arc::new(checkpoints)), ..self })
@@ -94,13 +106,17 @@ impl Context {
 
     /// The assets; an error when `cargo xtask setup` has not run.
     pub fn assets(&self) -> Result<&Assets, Error> {
-        self.assets.as_ref().ok_or_else(|| Error::Missing(format!("{MANIFEST} is absent; run `cargo xtask setup`")))
+        self.assets
+            .as_ref()
+            .ok_or_else(|| Error::Missing(format!("{MANIFEST} is absent; run `cargo xtask setup`")))
     }
 
     /// The static busybox of the guests.
     pub fn busybox(&self) -> Result<&Path, Error> {
         let busybox = self.assets()?.busybox.as_deref();
-        busybox.ok_or_else(|| Error::Missing("busybox is not among the assets; run `cargo xtask setup`".into()))
+        busybox.ok_or_else(|| {
+            Error::Missing("busybox is not among the assets; run `cargo xtask setup`".into())
+        })
     }
 
     /// The kernel of a series, or the kernel under test in its place.
@@ -110,7 +126,9 @@ impl Context {
         }
         match self.assets()?.kernels.get(series) {
             Some(kernel) => present(kernel),
-            None => Err(Error::Missing(format!("there is no kernel of series {series} among the assets"))),
+            None => Err(Error::Missing(format!(
+                "there is no kernel of series {series} among the assets"
+            ))),
         }
     }
 
@@ -121,13 +139,19 @@ impl Context {
             let mut files = Vec::new();
             for (symbol, module) in drivers {
                 let more = kernel.driver(symbol, module)?;
-                files.extend(more.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
+                files.extend(
+                    more.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>(),
+                );
             }
             return Ok(files);
         }
         let kernel = self.kernel(self.series())?;
-        let missing =
-            || format!("no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks for it", kernel.release);
+        let missing = || {
+            format!(
+                "no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks for it",
+                kernel.release
+            )
+        };
         kernel.virtio_mem.clone().map(|file| vec![file]).ok_or_else(|| Error::Missing(missing()))
     }
 
@@ -160,7 +184,11 @@ impl Context {
 
     fn built(&self, relative: &str) -> Result<PathBuf, Error> {
         let path = self.root.join(relative);
-        if path.exists() { Ok(path) } else { Err(Error::Missing(format!("{relative} is absent; run `cargo xtask build`"))) }
+        if path.exists() {
+            Ok(path)
+        } else {
+            Err(Error::Missing(format!("{relative} is absent; run `cargo xtask build`")))
+        }
     }
 }
 

@@ -156,13 +156,17 @@ impl Error {
         move |source| Self::File { action, path: path.to_owned(), source }
     }
 
-    /// Whether it tells nothing about the kernel and the loader: the machine, QEMU or the first kernel was not there to be
-    /// tested. Before the panic, a deadline tells nothing either. After it, the capture kernel has missed it.
+    /// Whether it tells nothing about the kernel and the loader: the machine, QEMU or the first
+    /// kernel was not there to be tested. Before the panic, a deadline tells nothing either. After
+    /// it, the capture kernel has missed it.
     pub fn cannot_tell(&self) -> bool {
         match self {
             Self::File { .. } | Self::Manifest { .. } | Self::Missing(_) => true,
             Self::Unfit(_) | Self::NotUp(_) | Self::Peer { .. } => true,
-            Self::Launch { .. } | Self::Monitor { .. } | Self::MonitorSocket { .. } | Self::HostProgram { .. } => true,
+            Self::Launch { .. }
+            | Self::Monitor { .. }
+            | Self::MonitorSocket { .. }
+            | Self::HostProgram { .. } => true,
             Self::Scenario { panicked, source, .. } => {
                 source.cannot_tell() || !panicked && matches!(**source, Self::Deadline { .. })
             }
@@ -192,7 +196,8 @@ impl Error {
     }
 }
 
-/// Lets `?` turn the error of a module that reads evidence into an [`Error`], which need not know the module.
+/// Lets `?` turn the error of a module that reads evidence into an [`Error`], which need not know
+/// the module.
 macro_rules! evidence {
     ($error:ty) => {
         impl From<$error> for $crate::error::Error {
@@ -205,19 +210,36 @@ macro_rules! evidence {
 pub(crate) use evidence;
 
 /// `found` must be `expected`.
-pub(crate) fn check_eq<T: PartialEq + Display>(what: impl Display, found: &T, expected: &T) -> Result<(), Error> {
+pub(crate) fn check_eq<T: PartialEq + Display>(
+    what: impl Display,
+    found: &T,
+    expected: &T,
+) -> Result<(), Error> {
     if found == expected {
         return Ok(());
     }
-    Err(Error::Check { what: what.to_string(), expected: expected.to_string(), found: found.to_string() })
+    Err(Error::Check {
+        what: what.to_string(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+    })
 }
 
 /// `holds` must be true; `expected` and `found` say it in words.
-pub(crate) fn check(holds: bool, what: impl Display, expected: impl Display, found: impl Display) -> Result<(), Error> {
+pub(crate) fn check(
+    holds: bool,
+    what: impl Display,
+    expected: impl Display,
+    found: impl Display,
+) -> Result<(), Error> {
     if holds {
         return Ok(());
     }
-    Err(Error::Check { what: what.to_string(), expected: expected.to_string(), found: found.to_string() })
+    Err(Error::Check {
+        what: what.to_string(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -240,7 +262,11 @@ mod tests {
             panicked,
             source: Box::new(source),
         };
-        let deadline = || Error::Deadline { waiting_for: String::new(), limit: Duration::ZERO, log: PathBuf::new() };
+        let deadline = || Error::Deadline {
+            waiting_for: String::new(),
+            limit: Duration::ZERO,
+            log: PathBuf::new(),
+        };
         assert!(failed(false, deadline()).cannot_tell() && !failed(true, deadline()).cannot_tell());
         assert!(failed(false, Error::NotUp(Box::new(deadline()))).cannot_tell());
         assert!(!failed(false, check_eq("a", &1, &2).unwrap_err()).cannot_tell());
@@ -250,8 +276,18 @@ mod tests {
     fn chain_names_every_cause() {
         let cause = Error::file("read", Path::new("/nowhere"))(io::Error::other("disk on fire"));
         let story = "0.00 s started".into();
-        let error = Error::Scenario { name: "capture".into(), story, panicked: false, source: Box::new(cause) };
+        let error = Error::Scenario {
+            name: "capture".into(),
+            story,
+            panicked: false,
+            source: Box::new(cause),
+        };
         let text = error.chain();
-        assert!(text.contains("capture failed") && text.contains("/nowhere") && text.contains("disk on fire"), "{text}");
+        assert!(
+            text.contains("capture failed")
+                && text.contains("/nowhere")
+                && text.contains("disk on fire"),
+            "{text}"
+        );
     }
 }

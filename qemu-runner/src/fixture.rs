@@ -27,30 +27,45 @@ pub const RELEASE: &str = "release";
 /// `Elf64_Ehdr` and `Elf64_Phdr` (elf.h).
 const EHDR_LEN: usize = 64;
 const PHDR_LEN: usize = 56;
-/// The kernel writes whole pages, padded with zeroes (ELF_CORE_HEADER_ALIGN, include/linux/crash_core.h).
+/// The kernel writes whole pages, padded with zeroes (ELF_CORE_HEADER_ALIGN,
+/// include/linux/crash_core.h).
 const PADDED_TO: usize = 4096;
 
-/// Lets a kernel write its own elfcorehdr, and puts it into `into`, with a snapshot of the machine that it describes.
+/// Lets a kernel write its own elfcorehdr, and puts it into `into`, with a snapshot of the machine
+/// that it describes.
 ///
-/// One of two spare CPUs is plugged in, which makes the kernel write its own header for the first time, and then a DIMM. The CPU that
-/// stays away is one that the kernel names and the snapshot does not.
+/// One of two spare CPUs is plugged in, which makes the kernel write its own header for the first
+/// time, and then a DIMM. The CPU that stays away is one that the kernel names and the snapshot
+/// does not.
 pub fn elfcorehdr(context: &Context, into: &Path) -> Result<Outcome, Error> {
-    Stage::play(context, NAME, Deadline::after(LIMIT), &[], |stage| take(stage, into)).map(|((), outcome)| outcome)
+    Stage::play(context, NAME, Deadline::after(LIMIT), &[], |stage| take(stage, into))
+        .map(|((), outcome)| outcome)
 }
 
 fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { dimms: 1, spare_cpus: 2, makedumpfile: false, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { dimms: 1, spare_cpus: 2, makedumpfile: false, ..Setup::default() })?;
     let image = first.arm("")?.image;
     let at_load = first.elfcorehdr(&image)?;
     first.add_cpu()?;
     first.add_dimm(0)?;
     let written = first.elfcorehdr(&image)?;
     let rewritten = written != at_load && written.loads.len() > at_load.loads.len();
-    check(rewritten, "PT_LOADs after a DIMM was added", "one more than at load", written.loads.len())?;
+    check(
+        rewritten,
+        "PT_LOADs after a DIMM was added",
+        "one more than at load",
+        written.loads.len(),
+    )?;
     first.vm.run_ok(&format!("{} snapshot /tmp/{SNAPSHOT}", guest::LOADER))?;
-    check_eq("the elfcorehdr after the snapshot: the same", &(first.elfcorehdr(&image)? == written), &true)?;
+    check_eq(
+        "the elfcorehdr after the snapshot: the same",
+        &(first.elfcorehdr(&image)? == written),
+        &true,
+    )?;
 
-    let len = (EHDR_LEN + PHDR_LEN * (written.loads.len() + written.note_headers)).next_multiple_of(PADDED_TO);
+    let len = (EHDR_LEN + PHDR_LEN * (written.loads.len() + written.note_headers))
+        .next_multiple_of(PADDED_TO);
     let bytes = first.vm.ram.read(image.elfcorehdr.start, len)?;
     check_eq("program headers in what was read", &(ElfCore::parse(&bytes)? == written), &true)?;
     let files = snapshot(&mut first)?;
@@ -65,7 +80,11 @@ fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
     write(&into.join(ELFCOREHDR), &bytes)?;
     write(&into.join(RELEASE), format!("{release}\n").as_bytes())?;
     let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
-    first.note(format!("{len} bytes of elfcorehdr and {} files of {total} bytes saved to {}", files.len(), into.display()));
+    first.note(format!(
+        "{len} bytes of elfcorehdr and {} files of {total} bytes saved to {}",
+        files.len(),
+        into.display()
+    ));
     first.switch_off();
     Ok(())
 }
@@ -75,11 +94,15 @@ fn snapshot(first: &mut First<'_, '_>) -> Result<Vec<(String, Vec<u8>)>, Error> 
     let list = first.vm.run_ok(&format!("cd /tmp/{SNAPSHOT} && find * -type f"))?;
     let mut files = Vec::new();
     for path in list.lines().map(str::trim) {
-        let is_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        let is_inside =
+            Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         check(is_inside, "the path of a file of the snapshot", "one inside", path)?;
         let text = first.vm.run_ok(&format!("base64 -w 0 /tmp/{SNAPSHOT}/{path}"))?;
         let bytes = BASE64_STANDARD.decode(text.trim());
-        let bytes = bytes.map_err(|error| Error::Unintelligible { what: "a file in base64", text: error.to_string() })?;
+        let bytes = bytes.map_err(|error| Error::Unintelligible {
+            what: "a file in base64",
+            text: error.to_string(),
+        })?;
         files.push((path.to_owned(), bytes));
     }
     Ok(files)

@@ -1,8 +1,9 @@
 //! Scenario → machine → outcome.
 //!
-//! A [`Scenario`] is a story about one crash. A real kernel boots in QEMU, is armed, is sometimes damaged from outside, and
-//! panics. The judge looks at the purgatory's verdict, at /proc/vmcore, and at when and how the machine ends. Where a message is
-//! what users get, its words count as well.
+//! A [`Scenario`] is a story about one crash. A real kernel boots in QEMU, is armed, is sometimes
+//! damaged from outside, and panics. The judge looks at the purgatory's verdict, at /proc/vmcore,
+//! and at when and how the machine ends. Where a message is what users get, its words count as
+//! well.
 //!
 //! The modules are in order of use; each uses only those above it.
 //!

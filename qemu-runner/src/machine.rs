@@ -20,16 +20,18 @@ use crate::machine::ram::Layout;
 
 pub use command_line::{CommandLine, library_path};
 
-/// Size of each memory backend that can be plugged in as a DIMM, in bytes, unless a machine says otherwise.
+/// Size of each memory backend that can be plugged in as a DIMM, in bytes, unless a machine says
+/// otherwise.
 pub const DIMM_SIZE: u64 = 1 << 30;
 
 /// The id of the device for virtio-mem.
 pub const VIRTIO_MEM: &str = "virtio-mem";
 
-/// The processor of every machine but those whose point it is. `max` is all that TCG can emulate, SHA-NI included. Without the
-/// hypervisor bit, and with the SMBIOS serial number below, Linux believes it runs under VMware: it counts hot-pluggable CPUs
-/// only under a hypervisor it knows (`acpi_is_processor_usable`, arch/x86/kernel/acpi/boot.c), and TCG is none.
-/// Five-level paging is off, since the scenario `la57` is about having it on.
+/// The processor of every machine but those whose point it is. `max` is all that TCG can emulate,
+/// SHA-NI included. Without the hypervisor bit, and with the SMBIOS serial number below, Linux
+/// believes it runs under VMware: it counts hot-pluggable CPUs only under a hypervisor it knows
+/// (`acpi_is_processor_usable`, arch/x86/kernel/acpi/boot.c), and TCG is none. Five-level paging is
+/// off, since the scenario `la57` is about having it on.
 pub const CPU: &str = "max,-hypervisor,la57=off";
 /// [`CPU`] without SHA-NI.
 pub const CPU_WITHOUT_SHA_NI: &str = "max,-hypervisor,la57=off,sha-ni=off";
@@ -55,11 +57,13 @@ pub struct Machine {
     pub max_cpus: u32,
     /// Memory at boot, in MiB.
     pub memory_mib: u64,
-    /// How many memory backends of [`Machine::dimm_size`] wait to be plugged in, as `dimm0`, `dimm1` …
+    /// How many memory backends of [`Machine::dimm_size`] wait to be plugged in, as `dimm0`,
+    /// `dimm1` …
     pub dimms: u32,
     /// The size of each, in bytes.
     pub dimm_size: u64,
-    /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is none when 0.
+    /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is
+    /// none when 0.
     pub virtio_mem: u64,
     /// What boots, and crashes.
     pub boot: Boot,
@@ -150,11 +154,20 @@ impl Machine {
             Boot::Disk { trace, .. } => trace.as_ref(),
             Boot::Linux { .. } => None,
         };
-        // TCG, so that a run is the same with and without KVM, and so that SHA-NI can be had everywhere.
-        arguments.add("-accel", if trace.is_some() { "tcg,thread=multi,one-insn-per-tb=on" } else { "tcg,thread=multi" });
+        // TCG, so that a run is the same with and without KVM, and so that SHA-NI can be had
+        // everywhere.
+        arguments.add(
+            "-accel",
+            if trace.is_some() {
+                "tcg,thread=multi,one-insn-per-tb=on"
+            } else {
+                "tcg,thread=multi"
+            },
+        );
         arguments.add("-nodefaults", "").add("-display", "none").add("-nic", "none");
         arguments.add("-cpu", cpu).add("-smbios", SMBIOS);
-        arguments.add("-smp", format!("{cpus},maxcpus={max_cpus},sockets={max_cpus},cores=1,threads=1"));
+        arguments
+            .add("-smp", format!("{cpus},maxcpus={max_cpus},sockets={max_cpus},cores=1,threads=1"));
         self.memory(&ends.ram, &mut arguments);
         if let Some((code, variables)) = &self.firmware {
             arguments.add("-drive", option("if=pflash,unit=0,format=raw,readonly=on,file=", code));
@@ -172,10 +185,13 @@ impl Machine {
                 // Nothing that it writes is of use, and several machines continue from one disk.
                 arguments.add("-drive", option("if=ide,format=raw,snapshot=on,file=", image));
                 // The bootloader's BIOS stages ask for a graphics mode.
-                arguments.add("-device", "VGA").add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
+                arguments
+                    .add("-device", "VGA")
+                    .add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
             }
         }
-        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner, so the runner need not wait for a socket to appear.
+        // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner,
+        // so the runner need not wait for a socket to appear.
         let (console, agent) = match &ends.talk {
             Talk::Runner { agent, .. } => ("", option("socket,id=agent,server=off,path=", agent)),
             Talk::Person { agent } => (",mux=on", option("file,id=agent,path=", agent)),
@@ -184,9 +200,15 @@ impl Machine {
         if matches!(self.boot, Boot::Disk { stuck_console: true, .. }) {
             arguments.add("-serial", "none");
             // What is written although the line status forbids it is heard.
-            arguments.add("-device", format!("isa-debugcon,iobase={COM1_TRANSMIT:#x},readback=0,chardev=console"));
+            arguments.add(
+                "-device",
+                format!("isa-debugcon,iobase={COM1_TRANSMIT:#x},readback=0,chardev=console"),
+            );
             arguments.add("-chardev", "null,id=nowhere");
-            arguments.add("-device", format!("isa-debugcon,iobase={COM1_LINE_STATUS:#x},readback=0,chardev=nowhere"));
+            arguments.add(
+                "-device",
+                format!("isa-debugcon,iobase={COM1_LINE_STATUS:#x},readback=0,chardev=nowhere"),
+            );
         } else {
             arguments.add("-serial", "chardev:console");
         }
@@ -207,7 +229,9 @@ impl Machine {
         // A reset ends QEMU; its log tells a triple fault from a requested reset.
         arguments.add("-no-reboot", "").add("-D", &ends.qemu_log);
         match trace {
-            Some(range) => arguments.add("-d", "cpu_reset,guest_errors,in_asm").add("-dfilter", log_filter(range)),
+            Some(range) => arguments
+                .add("-d", "cpu_reset,guest_errors,in_asm")
+                .add("-dfilter", log_filter(range)),
             None => arguments.add("-d", "cpu_reset,guest_errors"),
         };
         arguments.0
@@ -222,17 +246,35 @@ impl Machine {
         let memory = match to_come_mib {
             0 => format!("{memory_mib}M"),
             // QEMU wants a slot where there is more memory to come, even if no DIMM is.
-            _ => format!("{memory_mib}M,slots={},maxmem={}M", (*dimms).max(1), memory_mib + to_come_mib),
+            _ => format!(
+                "{memory_mib}M,slots={},maxmem={}M",
+                (*dimms).max(1),
+                memory_mib + to_come_mib
+            ),
         };
         arguments.add("-m", memory).add("-machine", "q35,memory-backend=ram");
         // Shared, so that a bit flipped in the file is flipped in the guest.
-        arguments.add("-object", option(&format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path="), ram));
+        arguments.add(
+            "-object",
+            option(
+                &format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path="),
+                ram,
+            ),
+        );
         for dimm in 0..*dimms {
             arguments.add("-object", format!("memory-backend-ram,id=dimm{dimm},size={dimm_size}"));
         }
         if *virtio_mem != 0 {
-            arguments.add("-object", format!("memory-backend-ram,id={VIRTIO_MEM}-backend,size={virtio_mem}"));
-            arguments.add("-device", format!("virtio-mem-pci,id={VIRTIO_MEM},memdev={VIRTIO_MEM}-backend,requested-size=0"));
+            arguments.add(
+                "-object",
+                format!("memory-backend-ram,id={VIRTIO_MEM}-backend,size={virtio_mem}"),
+            );
+            arguments.add(
+                "-device",
+                format!(
+                    "virtio-mem-pci,id={VIRTIO_MEM},memdev={VIRTIO_MEM}-backend,requested-size=0"
+                ),
+            );
         }
     }
 }

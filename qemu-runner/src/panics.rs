@@ -1,6 +1,6 @@
-//! Panics at the worst moment: memory and CPUs come and go while a contestant keeps the crash image up
-//! to date, and the kernel panics at a moment that was drawn before. Was there a dump? Did it describe
-//! the memory that was there? If not, why?
+//! Panics at the worst moment: memory and CPUs come and go while a contestant keeps the crash image
+//! up to date, and the kernel panics at a moment that was drawn before. Was there a dump? Did it
+//! describe the memory that was there? If not, why?
 //!
 //! ```text
 //! panics/draw.rs     what is drawn from the seed: moments, and what comes and goes
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The evidence is the dead kernel's: the note that the trigger left in memory
-//! (tests/storm-guest/src/note.rs), `kexec_crash_image` and `__kexec_lock` in the guest's memory after
-//! the panic, and the headers of /proc/vmcore.
+//! (tests/storm-guest/src/note.rs), `kexec_crash_image` and `__kexec_lock` in the guest's memory
+//! after the panic, and the headers of /proc/vmcore.
 
 pub mod cause;
 pub mod draw;
@@ -56,7 +56,11 @@ pub fn run(context: &Context, contestant: Contestant, draw: &Draw) -> Result<Pan
 }
 
 /// One panic on this stage.
-pub fn panic_once(stage: &mut Stage<'_>, contestant: Contestant, draw: &Draw) -> Result<Panicked, Error> {
+pub fn panic_once(
+    stage: &mut Stage<'_>,
+    contestant: Contestant,
+    draw: &Draw,
+) -> Result<Panicked, Error> {
     let began = Instant::now();
     let setup = Setup {
         series: Some(SERIES),
@@ -82,7 +86,12 @@ pub fn panic_once(stage: &mut Stage<'_>, contestant: Contestant, draw: &Draw) ->
     first.note(format!("panic {number} comes {delay_us} us after the first block"));
 
     let upheaval = upheaval::until_the_panic(&mut first, seed)?;
-    let victim = Victim { release: String::new(), iomem: Iomem::default(), online_cpus: 0, sentinels: Vec::new() };
+    let victim = Victim {
+        release: String::new(),
+        iomem: Iomem::default(),
+        online_cpus: 0,
+        sentinels: Vec::new(),
+    };
     let First { stage, vm, .. } = first;
     let mut crashed = Crashed::panicked(stage, vm, victim);
     let ended = await_end(&mut crashed)?;
@@ -93,8 +102,10 @@ pub fn panic_once(stage: &mut Stage<'_>, contestant: Contestant, draw: &Draw) ->
         None
     };
     let note = read_note(&crashed, seed)?;
-    let image = Some(symbols.read(&crashed, symbols.image, 8)? != 0).filter(|_| ended == Ended::NoDump);
-    let locked = Some(symbols.read(&crashed, symbols.lock, 4)? != 0).filter(|_| ended == Ended::NoDump);
+    let image =
+        Some(symbols.read(&crashed, symbols.image, 8)? != 0).filter(|_| ended == Ended::NoDump);
+    let locked =
+        Some(symbols.read(&crashed, symbols.lock, 4)? != 0).filter(|_| ended == Ended::NoDump);
     let facts = cause::Facts { ended, note, image, locked, described, upheaval };
     let panicked = Panicked::of(contestant, draw, &facts, began.elapsed().as_secs_f64());
     crashed.stage.outcome.now(format!("{}: {}", contestant.name(), panicked.sentence()));
@@ -138,16 +149,22 @@ struct Symbols {
 }
 
 impl Symbols {
-    /// `kexec_crash_image` and `__kexec_lock` (kernel/kexec_core.c), by /proc/kallsyms. The kernel's
-    /// image is mapped in one piece.
+    /// `kexec_crash_image` and `__kexec_lock` (kernel/kexec_core.c), by /proc/kallsyms. The
+    /// kernel's image is mapped in one piece.
     fn of(first: &mut First<'_, '_>) -> Result<Self, Error> {
         let text = first.iomem()?.kernel_text;
-        let said = first.vm.run_ok("grep -E ' (_text|kexec_crash_image|__kexec_lock)$' /proc/kallsyms")?;
+        let said =
+            first.vm.run_ok("grep -E ' (_text|kexec_crash_image|__kexec_lock)$' /proc/kallsyms")?;
         let address = |name: &str| -> Result<u64, Error> {
             let line = said.lines().find(|line| line.ends_with(&format!(" {name}")));
             let digits = line.and_then(|line| line.split(' ').next());
-            let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).filter(|address| *address != 0);
-            address.ok_or_else(|| Error::Unintelligible { what: "an address in /proc/kallsyms", text: said.clone() })
+            let address = digits
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                .filter(|address| *address != 0);
+            address.ok_or_else(|| Error::Unintelligible {
+                what: "an address in /proc/kallsyms",
+                text: said.clone(),
+            })
         };
         let virtual_text = address("_text")?;
         let physical = |name| Ok::<_, Error>(address(name)? - virtual_text + text);

@@ -65,7 +65,8 @@ pub fn source(name: &str) -> Result<&'static Source, Error> {
 }
 
 impl Source {
-    /// Takes the purgatory out of what setup has brought, anew each time, and leaves it as a file. [`Error::Missing`] if setup has not.
+    /// Takes the purgatory out of what setup has brought, anew each time, and leaves it as a file.
+    /// [`Error::Missing`] if setup has not.
     pub fn bring(&self, context: &Context) -> Result<Peer, Error> {
         let (version, object) = self.take_out(context)?;
         let path = context.directory(DIRECTORY)?.join(format!("{}.ro", self.name));
@@ -83,16 +84,20 @@ impl Source {
         match self.carrier {
             Carrier::Kexec => {
                 let kexec = context.kexec()?;
-                let missing = || Error::Missing(format!("{} is not among its own files", kexec.program));
+                let missing =
+                    || Error::Missing(format!("{} is not among its own files", kexec.program));
                 let program = read(kexec.files.get(&kexec.program).ok_or_else(missing)?)?;
                 let place = embedded::only(&program).map_err(|defect| self.error(defect))?;
                 Ok((kexec.version.clone(), program[place].to_vec()))
             }
             Carrier::Kernel(series) => {
                 let kernel = context.kernel(series)?;
-                let bzimage = InputFile { path: kernel.vmlinuz.clone(), bytes: read(&kernel.vmlinuz)? };
+                let bzimage =
+                    InputFile { path: kernel.vmlinuz.clone(), bytes: read(&kernel.vmlinuz)? };
                 let packed = |defect: payload::Error| match context.under_test() {
-                    Some(_) => Error::Unfit(format!("its purgatory cannot be taken out of the bzImage: {defect}")),
+                    Some(_) => Error::Unfit(format!(
+                        "its purgatory cannot be taken out of the bzImage: {defect}"
+                    )),
                     None => self.error(defect),
                 };
                 let vmlinux = payload::vmlinux(&bzimage).map_err(packed)?;
@@ -109,7 +114,8 @@ impl Source {
 }
 
 impl Peer {
-    /// Takes the object apart, ready to be bound and told; it must be for the loader that it came from.
+    /// Takes the object apart, ready to be bound and told; it must be for the loader that it came
+    /// from.
     pub fn parse(&self) -> Result<Foreign, Error> {
         let file = InputFile { path: self.object.clone(), bytes: read(&self.object)? };
         let foreign = Foreign::parse(&file).map_err(|error| self.error(error))?;

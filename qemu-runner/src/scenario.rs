@@ -10,8 +10,8 @@ use crate::machine::deadline::Deadline;
 use crate::stage::Stage;
 use crate::stage::need::{self, Need};
 
-/// How long a run may take unless its scenario says otherwise. The longest takes a minute on two idle
-/// cores and three times as long beside a build. The rest is for slower machines.
+/// How long a run may take unless its scenario says otherwise. The longest takes a minute on two
+/// idle cores and three times as long beside a build. The rest is for slower machines.
 pub const LIMIT: Duration = Duration::from_secs(600);
 
 /// A story about one crash.
@@ -22,13 +22,15 @@ pub struct Scenario {
     pub summary: &'static str,
     /// What must exist besides QEMU, busybox, the loader and the kernel of the open series.
     pub(crate) needs: &'static [Need],
-    /// Why only its name selects it, if it shows nothing of the loader: it is a measurement or a control.
+    /// Why only its name selects it, if it shows nothing of the loader: it is a measurement or a
+    /// control.
     pub by_name_only: Option<&'static str>,
     /// What happens.
     pub(crate) story: fn(&mut Stage<'_>) -> Result<(), Error>,
 }
 
-/// The table of a file of scenarios, as its function `all`. One row is a name, needs, what happens, and what that shows:
+/// The table of a file of scenarios, as its function `all`. One row is a name, needs, what happens,
+/// and what that shows:
 ///
 /// ```text
 /// "capture", [Makedumpfile], |stage| capture(stage, &Setup::default()),
@@ -62,23 +64,33 @@ pub fn scenarios() -> &'static [Scenario] {
 }
 
 impl Scenario {
-    /// Why it does not fit the kernel under test, as far as its file tells; `None` if it fits, or if there is no such kernel.
+    /// Why it does not fit the kernel under test, as far as its file tells; `None` if it fits, or
+    /// if there is no such kernel.
     pub fn unfit(&self, context: &Context) -> Option<String> {
         let kernel = context.under_test()?;
-        self.needs.iter().find_map(|need| need.unfit(context, kernel)).or_else(|| need::lacks(kernel, need::EVERY_SYMBOL))
+        self.needs
+            .iter()
+            .find_map(|need| need.unfit(context, kernel))
+            .or_else(|| need::lacks(kernel, need::EVERY_SYMBOL))
     }
 
     /// Why it cannot be run here; `None` when it can.
     pub fn missing(&self, context: &Context) -> Option<String> {
         let open = self.needs.iter().all(|need| !matches!(need, Need::Kernel(_)));
         let kernel = if open { context.kernel(context.series()).map(drop) } else { Ok(()) };
-        let built = [context.loader().map(drop), context.sentinel().map(drop), context.busybox().map(drop), kernel];
+        let built = [
+            context.loader().map(drop),
+            context.sentinel().map(drop),
+            context.busybox().map(drop),
+            kernel,
+        ];
         let needs = self.needs.iter().map(|need| need.provided(context));
         built.into_iter().chain(needs).find_map(Result::err).map(|error| error.to_string())
     }
 
-    /// Whether it may be left out where something that it needs cannot be had: the newest kernel, whose archive keeps no
-    /// old versions, or the disk with a Debian, which takes root to be made. Any other scenario fails there.
+    /// Whether it may be left out where something that it needs cannot be had: the newest kernel,
+    /// whose archive keeps no old versions, or the disk with a Debian, which takes root to be made.
+    /// Any other scenario fails there.
     pub fn may_be_skipped(&self) -> bool {
         self.needs.contains(&Need::Kernel("7")) || self.needs_debian_disk()
     }
@@ -102,9 +114,22 @@ mod tests {
     #[test]
     fn names_are_unique_and_can_be_typed() {
         for (index, scenario) in scenarios().iter().enumerate() {
-            assert!(scenario.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
-            assert!(scenario.summary.len() > 10 && !scenario.summary.ends_with('.'), "{}", scenario.name);
-            assert!(scenarios()[index + 1..].iter().all(|other| other.name != scenario.name), "{}", scenario.name);
+            assert!(
+                scenario
+                    .name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            );
+            assert!(
+                scenario.summary.len() > 10 && !scenario.summary.ends_with('.'),
+                "{}",
+                scenario.name
+            );
+            assert!(
+                scenarios()[index + 1..].iter().all(|other| other.name != scenario.name),
+                "{}",
+                scenario.name
+            );
         }
     }
 

@@ -33,7 +33,8 @@ mod panics;
 
 use crate::scenario::Scenario;
 
-/// Every scenario of every family; the longest first, so that no processor waits for them at the end of a run of all.
+/// Every scenario of every family; the longest first, so that no processor waits for them at the
+/// end of a run of all.
 pub(crate) fn all() -> Vec<Scenario> {
     let families = [
         debian::service::all(),

@@ -1,5 +1,5 @@
-//! The stage of one scenario: builds both user spaces, starts a machine and waits for the first kernel, or continues from where another like it
-//! had come up.
+//! The stage of one scenario: builds both user spaces, starts a machine and waits for the first
+//! kernel, or continues from where another like it had come up.
 
 pub(crate) mod need; // what a scenario cannot do without
 pub mod first; // the kernel that will crash
@@ -29,7 +29,8 @@ use need::{EVERY_KERNEL, Need, Probe};
 
 pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
 
-/// A file of the capture kernel's user space that no program reads, so that it can be damaged and the kernel still boots.
+/// A file of the capture kernel's user space that no program reads, so that it can be damaged and
+/// the kernel still boots.
 pub const BALLAST: &str = "/ballast";
 /// How a scenario finds the ballast in the archive.
 pub const BALLAST_MARK: &[u8] = b"ballast: a bit of this may be flipped";
@@ -37,8 +38,8 @@ pub const BALLAST_MARK: &[u8] = b"ballast: a bit of this may be flipped";
 /// What a unified kernel image asks to reserve, which a capture kernel must not.
 pub(crate) const UNIFIED_RESERVATION: &str = "crashkernel=64M";
 
-/// What costs an emulated CPU a fifth of the boot, and no scenario is about: tests of the kernel's ciphers, and detours around faults that
-/// emulated CPUs do not have.
+/// What costs an emulated CPU a fifth of the boot, and no scenario is about: tests of the kernel's
+/// ciphers, and detours around faults that emulated CPUs do not have.
 pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 
 /// Where a scenario plays.
@@ -65,9 +66,11 @@ impl<'c> Stage<'c> {
         story: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<(T, Outcome), Error> {
         let directory = context.fresh_directory(name)?;
-        let mut stage = Self { context, outcome: Outcome::new(name), deadline, directory, machines: 0, needs };
+        let mut stage =
+            Self { context, outcome: Outcome::new(name), deadline, directory, machines: 0, needs };
         let result = story(&mut stage).map_err(|error| stage.outcome.failure(error));
-        // Cleaning up follows every end. An error of the story counts for more than one of the cleaning.
+        // Cleaning up follows every end. An error of the story counts for more than one of the
+        // cleaning.
         let closed = stage.close();
         Ok((result?, closed?))
     }
@@ -87,7 +90,8 @@ impl<'c> Stage<'c> {
         } else {
             None
         };
-        let reservation = setup.crashkernel.map_or_else(String::new, |size| format!("crashkernel={size} "));
+        let reservation =
+            setup.crashkernel.map_or_else(String::new, |size| format!("crashkernel={size} "));
         let machine = Machine {
             cpu: setup.cpu,
             cpus: setup.cpus,
@@ -99,7 +103,8 @@ impl<'c> Stage<'c> {
             boot: Boot::Linux {
                 kernel: kernel.vmlinuz.clone(),
                 initrd,
-                // A panic without capture kernel shall not reset the machine, so that every reset is the purgatory's.
+                // A panic without capture kernel shall not reset the machine, so that every reset
+                // is the purgatory's.
                 append: format!(
                     "console=ttyS0 {reservation}panic=0 {UNTESTED} memhp_default_state={} {}",
                     setup.online, setup.append
@@ -115,8 +120,15 @@ impl<'c> Stage<'c> {
         Ok(first)
     }
 
-    /// Brings a machine to where its first user space is up: by booting, or by going on from where another like it had booted.
-    fn come_up(&mut self, setup: &Setup, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
+    /// Brings a machine to where its first user space is up: by booting, or by going on from where
+    /// another like it had booted.
+    fn come_up(
+        &mut self,
+        setup: &Setup,
+        machine: &Machine,
+        directory: &Path,
+        release: &str,
+    ) -> Result<First<'_, 'c>, Error> {
         // Firmware writes its variables into a file, of which a checkpoint knows nothing.
         let context = self.context;
         let Some(checkpoints) = context.checkpoints().filter(|_| machine.firmware.is_none()) else {
@@ -144,11 +156,19 @@ impl<'c> Stage<'c> {
         Ok(directory)
     }
 
-    /// Switches a machine on and waits for its first user space, whose kernel must have this release.
-    pub(crate) fn switch_on(&mut self, machine: &Machine, directory: &Path, release: &str) -> Result<First<'_, 'c>, Error> {
+    /// Switches a machine on and waits for its first user space, whose kernel must have this
+    /// release.
+    pub(crate) fn switch_on(
+        &mut self,
+        machine: &Machine,
+        directory: &Path,
+        release: &str,
+    ) -> Result<First<'_, 'c>, Error> {
         let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
         self.begin(&vm, "the machine is switched on");
-        let found = vm.await_greeting(Role::First, |_| ()).map_err(|error| Error::NotUp(Box::new(error)))?;
+        let found = vm
+            .await_greeting(Role::First, |_| ())
+            .map_err(|error| Error::NotUp(Box::new(error)))?;
         self.outcome.now(format!("Linux {found} is up"));
         check_eq("release of the first kernel", &found.as_str(), &release)?;
         Ok(First::new(self, vm, found))
@@ -162,7 +182,13 @@ impl<'c> Stage<'c> {
         release: &str,
         checkpoint: &Checkpoint,
     ) -> Result<First<'_, 'c>, Error> {
-        let mut vm = Vm::resume(&self.context.assets()?.qemu, machine, directory, self.deadline, checkpoint)?;
+        let mut vm = Vm::resume(
+            &self.context.assets()?.qemu,
+            machine,
+            directory,
+            self.deadline,
+            checkpoint,
+        )?;
         vm.monitor.go_on()?;
         self.begin(&vm, "the machine starts from a checkpoint");
         check_eq("release of the first kernel", &vm.run_ok("uname -r")?.as_str(), &release)?;
@@ -176,10 +202,12 @@ impl<'c> Stage<'c> {
         self.outcome.now(how);
     }
 
-    /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and dumps, unless they are to be kept.
+    /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and
+    /// dumps, unless they are to be kept.
     fn close(self) -> Result<Outcome, Error> {
         write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
-        let json = serde_json::to_string_pretty(&self.outcome).expect("strings, integers and enumerations always serialize");
+        let json = serde_json::to_string_pretty(&self.outcome)
+            .expect("strings, integers and enumerations always serialize");
         write(&self.directory.join("outcome.json"), json.as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
@@ -207,12 +235,17 @@ impl<'c> Stage<'c> {
             Packaging::Unified => {
                 // Like images that were made to be the running kernel.
                 let line = format!("{UNIFIED_RESERVATION} {CAPTURE_APPEND}");
-                let sections = [(".linux", bytes.as_slice()), (".initrd", &initrd), (".cmdline", line.as_bytes())];
+                let sections = [
+                    (".linux", bytes.as_slice()),
+                    (".initrd", &initrd),
+                    (".cmdline", line.as_bytes()),
+                ];
                 first.file(guest::UKI, 0o644, &uki::build(&sections));
             }
             Packaging::Vmlinux => {
                 let bzimage = InputFile { path: kernel.vmlinuz.clone(), bytes };
-                let unpacked = payload::vmlinux(&bzimage).map_err(|error| Error::Missing(format!("no vmlinux: {error}")))?;
+                let unpacked = payload::vmlinux(&bzimage)
+                    .map_err(|error| Error::Missing(format!("no vmlinux: {error}")))?;
                 first.file(guest::VMLINUX, 0o644, &unpacked);
             }
         }
@@ -249,7 +282,8 @@ impl<'c> Stage<'c> {
         for (path, host) in &kexec.files {
             let mut bytes = read(host)?;
             if *path == kexec.program {
-                embedded::replace(&mut bytes, &ours).map_err(|defect| peers::error("kexec-tools", defect))?;
+                embedded::replace(&mut bytes, &ours)
+                    .map_err(|defect| peers::error("kexec-tools", defect))?;
             }
             first.file(path, 0o755, &bytes);
         }
@@ -268,8 +302,8 @@ impl<'c> Stage<'c> {
     }
 }
 
-/// A kernel that a developer brings must have what the scenario needs. This asks the running kernel, because its
-/// configuration may be unknown.
+/// A kernel that a developer brings must have what the scenario needs. This asks the running
+/// kernel, because its configuration may be unknown.
 fn expect_fit(first: &mut First<'_, '_>) -> Result<(), Error> {
     if first.stage.context.under_test().is_none() {
         return Ok(());

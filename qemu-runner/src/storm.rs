@@ -176,7 +176,8 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     let online_s = seen.online_s.last().copied().unwrap_or(0.0);
     let true_after_s = true_at_s.map(|seen_s| (made_true(seen_s) - online_s).max(0.0));
     // A busy host delays events on their way to the queue, and the loader sees only their arrival.
-    let arrivals = if contestant == Contestant::ReloadInPlace { &seen.queued_s } else { &seen.online_s };
+    let arrivals =
+        if contestant == Contestant::ReloadInPlace { &seen.queued_s } else { &seen.online_s };
     let pauses = arrivals.windows(2).filter(|pair| pair[1] - pair[0] > SAME_BURST_S).count();
     let seconds = |ns: u64| ns as f64 / 1e9;
     let (least, most) = seen.record.bounds_ns();
@@ -207,7 +208,10 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
 
 /// Waits until no work on the image is left. Returns when the image was seen armed and up to date,
 /// in seconds of the guest's clock.
-fn until_true_and_quiet(first: &mut First<'_, '_>, witness: &Witness) -> Result<Option<f64>, Error> {
+fn until_true_and_quiet(
+    first: &mut First<'_, '_>,
+    witness: &Witness,
+) -> Result<Option<f64>, Error> {
     let iomem = first.iomem()?;
     let mut truth = Truth::of(&iomem, first.crash_region()?);
     loop {
@@ -229,7 +233,11 @@ fn until_true_and_quiet(first: &mut First<'_, '_>, witness: &Witness) -> Result<
 }
 
 /// Looks at the memory, asks the kernel whether an image is armed, and looks again.
-fn true_and_armed(first: &mut First<'_, '_>, witness: &Witness, truth: &mut Truth) -> Result<Option<f64>, Error> {
+fn true_and_armed(
+    first: &mut First<'_, '_>,
+    witness: &Witness,
+    truth: &mut Truth,
+) -> Result<Option<f64>, Error> {
     if !truth.holds(&first.vm.ram)? {
         return Ok(None);
     }

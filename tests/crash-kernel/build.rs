@@ -6,7 +6,8 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
-    let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("kernel.ld");
+    let script = std::path::Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"))
+        .join("kernel.ld");
     println!("cargo::rustc-link-arg-bins=--defsym=KERNEL_TEXT={:#x}", orders::map::KERNEL_TEXT);
     println!("cargo::rustc-link-arg-bins=-T{}", script.display());
     // After rustc's own -pie: the kernel runs where it is linked, as Linux without KASLR.

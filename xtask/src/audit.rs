@@ -1,5 +1,5 @@
-//! `cargo xtask audit`: what the built purgatory and the drop-ins must satisfy, whatever the compiler and
-//! the linker did.
+//! `cargo xtask audit`: what the built purgatory and the drop-ins must satisfy, whatever the
+//! compiler and the linker did.
 //!
 //! * On entry: `target/dist/purgatory.elf` and the drop-ins, each with its symbols beside it.
 //! * On exit: a table of sizes; or every violation with its place. The audit reads the files as the
@@ -27,12 +27,12 @@ use reproducible::What;
 
 /// Check target/dist/purgatory.elf and the drop-ins, and print their sizes
 ///
-/// Memory: no relocation and no undefined symbol; two segments, of which the first does not start like
-/// an ELF file; room for exactly one handoff block; no initialized data; at most 40 KiB.
-/// Instructions: only integer instructions where SSE may be off; CPUID, port I/O, HLT and MSR access
-/// only in functions that check the block's permissions; no call chain deeper than its stack.
-/// Drop-ins: also an object that the host's loaders accept, with the symbols that they write, and no
-/// larger than the purgatory it replaces.
+/// Memory: no relocation and no undefined symbol; two segments, of which the first does not start
+/// like an ELF file; room for exactly one handoff block; no initialized data; at most 40 KiB.
+/// Instructions: only integer instructions where SSE may be off; CPUID, port I/O, HLT and MSR
+/// access only in functions that check the block's permissions; no call chain deeper than its
+/// stack. Drop-ins: also an object that the host's loaders accept, with the symbols that they
+/// write, and no larger than the purgatory it replaces.
 #[derive(clap::Args)]
 pub struct Args {
     /// Also build a copy of the source in another directory, and compare the files
@@ -55,7 +55,8 @@ impl Args {
     }
 }
 
-/// Audits what was built. Returns a line with the purgatory's size in memory, without the leaf table.
+/// Audits what was built. Returns a line with the purgatory's size in memory, without the leaf
+/// table.
 pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     let file = repo.purgatory_debug();
     let bytes = read(&file)?;
@@ -68,7 +69,10 @@ pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     let len = read(&repo.purgatory_elf())?.len() as u64;
     println!("{:<24} {len:>6} bytes of {MAX_FILE} allowed", "file");
     if len > MAX_FILE {
-        faults.push(format!("{} has {len} bytes, {MAX_FILE} are allowed", repo.purgatory_elf().display()));
+        faults.push(format!(
+            "{} has {len} bytes, {MAX_FILE} are allowed",
+            repo.purgatory_elf().display()
+        ));
     }
     let (executed, depths) = execution_faults(&image);
     faults.extend(executed);
@@ -78,11 +82,15 @@ pub fn audit(sh: &Shell, repo: &Repository) -> Result<String> {
     conclude(file.display(), faults)?;
     DROP_INS.iter().try_for_each(|drop_in| audit_drop_in(repo, drop_in))?;
     let in_a_tree = kernel_tree::faults(sh, repo, &DROP_INS[0])?;
-    conclude(format!("{}, linked by a kernel tree's rules,", DROP_INS[0].object(repo).display()), in_a_tree)?;
+    conclude(
+        format!("{}, linked by a kernel tree's rules,", DROP_INS[0].object(repo).display()),
+        in_a_tree,
+    )?;
     Ok(format!("purgatory: {} of {MAX_LOADED} bytes loaded", image.loaded_size()))
 }
 
-/// Audits the object as its loaders will read it, and the program behind it as the CPU will execute it.
+/// Audits the object as its loaders will read it, and the program behind it as the CPU will execute
+/// it.
 fn audit_drop_in(repo: &Repository, drop_in: &DropIn) -> Result<()> {
     let (object, program) = (drop_in.object(repo), drop_in.debug(repo));
     let bytes = read(&object)?;

@@ -28,8 +28,8 @@ use crate::setup;
 const PURGATORY_TARGET: &str = "x86_64-purgatory.json";
 /// The target of programs for Linux. Given explicitly, its flags do not reach build scripts.
 pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
-/// Without it, LLVM compiles a `match` to a table of addresses, each of which needs a relocation. The
-/// linker script and `audit` reject those. It is not in .cargo/config.toml, because
+/// Without it, LLVM compiles a `match` to a table of addresses, each of which needs a relocation.
+/// The linker script and `audit` reject those. It is not in .cargo/config.toml, because
 /// CARGO_ENCODED_RUSTFLAGS overrides that file.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
 /// The separator of flags in CARGO_ENCODED_RUSTFLAGS. A path in a flag may contain spaces.
@@ -37,9 +37,9 @@ pub const FLAG_SEPARATOR: &str = "\x1f";
 
 /// Build the purgatory, the loader, and the purgatories for Linux and kexec-tools into target/dist
 ///
-/// The purgatory is built with its own core library. If rust-src is missing, it is fetched. The loader is
-/// one static executable with the purgatory inside. Its man pages and its completions for bash, zsh and
-/// fish are beside it. target/dist/MANIFEST lists the files.
+/// The purgatory is built with its own core library. If rust-src is missing, it is fetched. The
+/// loader is one static executable with the purgatory inside. Its man pages and its completions for
+/// bash, zsh and fish are beside it. target/dist/MANIFEST lists the files.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -108,7 +108,12 @@ pub fn purgatory_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -
 }
 
 /// `cargo SUBCOMMAND` for a freestanding program, with all options for building its `core`.
-pub fn freestanding_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str, what: &Freestanding) -> Result<Cmd<'a>> {
+pub fn freestanding_cargo<'a>(
+    sh: &'a Shell,
+    repo: &Repository,
+    subcommand: &str,
+    what: &Freestanding,
+) -> Result<Cmd<'a>> {
     let rust_src = setup::rust_src(sh, repo)?;
     let Freestanding { program, target, build_std, target_dir, flags } = *what;
     let cargo = cargo(sh, subcommand)
@@ -117,8 +122,8 @@ pub fn freestanding_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str
         .arg("--target-dir")
         .arg(repo.root.join(target_dir))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, flags)?)
-        // Unstable options on the stable toolchain, as in Linux itself. Only this cargo gets it: build
-        // scripts that see it enable nightly features.
+        // Unstable options on the stable toolchain, as in Linux itself. Only this cargo gets it:
+        // build scripts that see it enable nightly features.
         .env("RUSTC_BOOTSTRAP", "1");
     Ok(where_rust_src_is(cargo, &rust_src))
 }
@@ -147,16 +152,20 @@ fn purgatories(sh: &Shell, repo: &Repository, drop_ins: &drop_in::Settings) -> R
     command::show(purgatory_cargo(sh, repo, "build")?)?;
     let linked = place(repo, &PURGATORY);
     copy_if_changed(&linked, &repo.purgatory_debug())?;
-    let linked = std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+    let linked =
+        std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
     write_if_changed(&strip::strip(&linked)?, &repo.purgatory_elf())?;
     drop_in::build(repo, drop_ins)?;
     let paths = paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?;
     let objects = drop_in::DROP_INS.iter().map(|drop_in| drop_in.object(repo));
-    [repo.purgatory_elf()].into_iter().chain(objects).try_for_each(|program| no_foreign_path(&paths, &program))
+    [repo.purgatory_elf()]
+        .into_iter()
+        .chain(objects)
+        .try_for_each(|program| no_foreign_path(&paths, &program))
 }
 
-/// The cargo that runs this xtask, with the committed versions, and without the environment's flags for
-/// other builds.
+/// The cargo that runs this xtask, with the committed versions, and without the environment's flags
+/// for other builds.
 fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     cmd!(sh, "{cargo} {subcommand} --locked")
@@ -178,10 +187,13 @@ fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Res
     Ok(flags.join(FLAG_SEPARATOR.as_ref()))
 }
 
-/// This machine's source directories and their replacements, from the widest to the narrowest: rustc uses
-/// the last that fits. If rust-src is present, rustc uses its path for the standard library's files in
-/// every program.
-fn paths_of_this_machine(repo: &Repository, rust_src: &setup::RustSrc) -> Result<[(PathBuf, &'static str); 3]> {
+/// This machine's source directories and their replacements, from the widest to the narrowest:
+/// rustc uses the last that fits. If rust-src is present, rustc uses its path for the standard
+/// library's files in every program.
+fn paths_of_this_machine(
+    repo: &Repository,
+    rust_src: &setup::RustSrc,
+) -> Result<[(PathBuf, &'static str); 3]> {
     let library = rust_src.library().to_path_buf();
     Ok([(cargo_home()?, "cargo"), (repo.root.clone(), "kdump-purgatory"), (library, "rust")])
 }
@@ -193,15 +205,21 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(std::env::home_dir().context("neither CARGO_HOME nor HOME is set")?.join(".cargo"))
 }
 
-/// Fails if a program contains one of these paths, because it would ship with names of directories of
-/// this machine.
+/// Fails if a program contains one of these paths, because it would ship with names of directories
+/// of this machine.
 fn no_foreign_path(paths: &[(PathBuf, &str)], program: &Path) -> Result<()> {
-    let bytes = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let bytes =
+        std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     for (path, _) in paths {
         let needle = path.as_os_str().as_encoded_bytes();
         if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
-            let text: Vec<u8> = bytes[at..].iter().copied().take_while(u8::is_ascii_graphic).collect();
-            bail!("{} contains a path of this machine: {}", program.display(), String::from_utf8_lossy(&text));
+            let text: Vec<u8> =
+                bytes[at..].iter().copied().take_while(u8::is_ascii_graphic).collect();
+            bail!(
+                "{} contains a path of this machine: {}",
+                program.display(),
+                String::from_utf8_lossy(&text)
+            );
         }
     }
     Ok(())
@@ -216,8 +234,10 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     }
     // To a new name first: a running program cannot be written, and a test may be running it.
     let aside = aside(to);
-    std::fs::copy(from, &aside).with_context(|| format!("cannot copy {} to {}", from.display(), aside.display()))?;
-    std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
+    std::fs::copy(from, &aside)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), aside.display()))?;
+    std::fs::rename(&aside, to)
+        .with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
 }
 
 /// Writes a file. If nothing changed, the old file keeps its time.
@@ -227,14 +247,16 @@ fn write_if_changed(new: &[u8], to: &Path) -> Result<()> {
     }
     let aside = aside(to);
     std::fs::write(&aside, new).with_context(|| format!("cannot write {}", aside.display()))?;
-    std::fs::rename(&aside, to).with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
+    std::fs::rename(&aside, to)
+        .with_context(|| format!("cannot rename {} to {}", aside.display(), to.display()))
 }
 
 /// Writes a program that all users may execute. If nothing changed, the old file keeps its time.
 fn write_program_if_changed(new: &[u8], to: &Path) -> Result<()> {
     write_if_changed(new, to)?;
     let executable = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(to, executable).with_context(|| format!("cannot make {} executable", to.display()))
+    std::fs::set_permissions(to, executable)
+        .with_context(|| format!("cannot make {} executable", to.display()))
 }
 
 /// A temporary name beside `to`.

@@ -16,7 +16,11 @@ const STDERR_TAIL: usize = 20;
 /// Runs the command without showing its output, and returns its stdout.
 pub fn read(command: Cmd<'_>) -> Result<String> {
     let line = command.to_string();
-    let output = command.quiet().ignore_status().output().with_context(|| format!("could not start `{line}`"))?;
+    let output = command
+        .quiet()
+        .ignore_status()
+        .output()
+        .with_context(|| format!("could not start `{line}`"))?;
     if !output.status.success() {
         bail!("`{line}` failed ({})\n{}", output.status, tail(&output.stderr));
     }
@@ -38,15 +42,21 @@ pub fn show_and_read(command: Cmd<'_>, mut shown: impl Write) -> Result<(String,
     let mut stdout = child.stdout.take().with_context(starting)?;
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        let len = stdout.read(&mut buffer).with_context(|| format!("cannot read the output of `{line}`"))?;
+        let len = stdout
+            .read(&mut buffer)
+            .with_context(|| format!("cannot read the output of `{line}`"))?;
         if len == 0 {
             break;
         }
         all.extend_from_slice(&buffer[..len]);
-        shown.write_all(&buffer[..len]).and_then(|()| shown.flush()).context("cannot write to stdout")?;
+        shown
+            .write_all(&buffer[..len])
+            .and_then(|()| shown.flush())
+            .context("cannot write to stdout")?;
     }
     let status = child.wait().with_context(|| format!("cannot wait for `{line}`"))?;
-    let success = if status.success() { Ok(()) } else { Err(anyhow!("`{line}` failed ({status})")) };
+    let success =
+        if status.success() { Ok(()) } else { Err(anyhow!("`{line}` failed ({status})")) };
     Ok((String::from_utf8_lossy(&all).into_owned(), success))
 }
 
@@ -61,7 +71,11 @@ pub fn tail(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(STDERR_TAIL)..];
-    if shown.is_empty() { "    (its stderr is empty)".into() } else { format!("    {}", shown.join("\n    ")) }
+    if shown.is_empty() {
+        "    (its stderr is empty)".into()
+    } else {
+        format!("    {}", shown.join("\n    "))
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +95,8 @@ mod tests {
     fn output_is_returned_even_after_a_failure() {
         let sh = Shell::new().unwrap();
         let mut shown = Vec::new();
-        let (said, success) = show_and_read(cmd!(sh, "grep --count ^ /dev/null"), &mut shown).unwrap();
+        let (said, success) =
+            show_and_read(cmd!(sh, "grep --count ^ /dev/null"), &mut shown).unwrap();
         assert_eq!((said.as_str(), shown.as_slice()), ("0\n", b"0\n".as_slice()));
         assert!(success.unwrap_err().to_string().contains("grep --count"));
     }
@@ -90,6 +105,8 @@ mod tests {
     fn only_the_last_lines_of_stderr_are_shown() {
         let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
         let shown = tail(many.as_bytes());
-        assert!(shown.contains("line 99") && shown.contains("line 80") && !shown.contains("line 79"));
+        assert!(
+            shown.contains("line 99") && shown.contains("line 80") && !shown.contains("line 79")
+        );
     }
 }

@@ -25,12 +25,13 @@ use crate::setup;
 use report::{Report, Timed, timed};
 use summary::Results;
 
-/// Set up, build and audit, then run every test, fuzz target, bare-metal case and scenario, and Miri
+/// Set up, build and audit, then run every test, fuzz target, bare-metal case and scenario, and
+/// Miri
 ///
-/// With CI set in the environment, `cargo xtask lint` runs at the same time as the build. Parts that
-/// this machine cannot run are skipped, with the reason: fuzzing without a C++ compiler, Miri without
-/// its toolchain, scenarios on the newest kernel series if the archive has none. Any other missing
-/// part is a failure.
+/// With CI set in the environment, `cargo xtask lint` runs at the same time as the build. Parts
+/// that this machine cannot run are skipped, with the reason: fuzzing without a C++ compiler, Miri
+/// without its toolchain, scenarios on the newest kernel series if the archive has none. Any other
+/// missing part is a failure.
 #[derive(clap::Args)]
 pub struct Args {
     /// Run only tests whose names contain this
@@ -58,8 +59,13 @@ impl Args {
         let whole = filter.is_none();
         // `--workspace`, here and below: with fewer packages cargo would unify features differently
         // and compile the same crates again.
-        let host = cmd!(sh, "cargo test --locked --workspace --exclude tests --no-fail-fast -- {filter...}");
-        report.run("host tests", || command::show(host.env("KDUMP_PURGATORY_ELF", repo.purgatory_elf())));
+        let host = cmd!(
+            sh,
+            "cargo test --locked --workspace --exclude tests --no-fail-fast -- {filter...}"
+        );
+        report.run("host tests", || {
+            command::show(host.env("KDUMP_PURGATORY_ELF", repo.purgatory_elf()))
+        });
         let mut lines = Vec::new();
         if whole {
             lines.extend(report.run("fuzz", || fuzz::briefly(sh, repo)).unwrap_or_default());
@@ -69,12 +75,15 @@ impl Args {
             lines.extend(report.add_beside("Miri", "second build", again));
         }
         let cases = results_of(&mut report, "bare-metal cases", harness(sh, repo, "bare", filter));
-        let scenarios = results_of(&mut report, "scenarios", harness(sh, repo, "scenarios", filter));
+        let scenarios =
+            results_of(&mut report, "scenarios", harness(sh, repo, "scenarios", filter));
         if whole && (cases.passed.is_empty() || scenarios.passed.is_empty()) {
             report.fail("no case or no scenario has passed: nothing is proven".into());
         }
         let peers = report.run("peers", || peers::prove(sh, repo)).unwrap_or_default();
-        lines.extend(peers.into_iter().map(|(peer, proof)| format!("peers: {}: {proof}", peer.name)));
+        lines.extend(
+            peers.into_iter().map(|(peer, proof)| format!("peers: {}: {proof}", peer.name)),
+        );
         if whole {
             let checked = report.run("lab", || lab::test_and_check(sh, repo)).unwrap_or_default();
             lines.extend(checked.lines().map(str::to_owned));
@@ -96,9 +105,16 @@ impl Ci {
     }
 }
 
-/// The tests of package `tests` whose target is `name`, without colors, because their output is read.
-pub fn harness<'a>(sh: &'a Shell, repo: &Repository, name: &str, filter: &Option<String>) -> Cmd<'a> {
-    let tests = cmd!(sh, "cargo test --locked --workspace --test {name} -- --color=never {filter...}");
+/// The tests of package `tests` whose target is `name`, without colors, because their output is
+/// read.
+pub fn harness<'a>(
+    sh: &'a Shell,
+    repo: &Repository,
+    name: &str,
+    filter: &Option<String>,
+) -> Cmd<'a> {
+    let tests =
+        cmd!(sh, "cargo test --locked --workspace --test {name} -- --color=never {filter...}");
     tests.env("KDUMP_PURGATORY_ELF", repo.purgatory_elf())
 }
 

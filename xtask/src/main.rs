@@ -47,11 +47,15 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The chain of causes says what failed. A backtrace would add nothing, so RUST_BACKTRACE
-            // has no effect here.
+            // The chain of causes says what failed. A backtrace would add nothing, so
+            // RUST_BACKTRACE has no effect here.
             eprintln!("error: {error}");
             error.chain().skip(1).for_each(|cause| eprintln!("  cause: {cause}"));
-            if error.is::<qemu::CannotTell>() { ExitCode::from(qemu::CANNOT_TELL) } else { ExitCode::FAILURE }
+            if error.is::<qemu::CannotTell>() {
+                ExitCode::from(qemu::CANNOT_TELL)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -24,8 +24,8 @@ use crate::repository::Repository;
 /// Build everything, then a Debian package and an RPM of the loader, into target/dist
 #[derive(clap::Args)]
 pub struct Args {
-    /// Also check the packages with lintian and rpmlint; and install, upgrade, remove and purge them in
-    /// private trees of Debian 12, Debian 13 and rpm
+    /// Also check the packages with lintian and rpmlint; and install, upgrade, remove and purge
+    /// them in private trees of Debian 12, Debian 13 and rpm
     #[arg(long)]
     prove: bool,
 }
@@ -43,8 +43,9 @@ impl Args {
     }
 }
 
-/// The time of every file in a package, unless the environment has another: the first second of 2026, in
-/// seconds since 1970. It is not the time of a commit, because a copy of the source has no history.
+/// The time of every file in a package, unless the environment has another: the first second of
+/// 2026, in seconds since 1970. It is not the time of a commit, because a copy of the source has no
+/// history.
 const SOURCE_DATE_EPOCH: u32 = 1_767_225_600;
 /// The maintainer. The host is one for examples (RFC 2606), because the project has no address yet.
 const MAINTAINER: &str = "kdump-purgatory maintainers <maintainers@kdump-purgatory.example>";
@@ -62,7 +63,9 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
 /// The time of every file, in seconds since 1970.
 fn source_date_epoch() -> Result<u32> {
     match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(seconds) => seconds.parse().with_context(|| format!("SOURCE_DATE_EPOCH={seconds} is not a number of seconds")),
+        Ok(seconds) => seconds
+            .parse()
+            .with_context(|| format!("SOURCE_DATE_EPOCH={seconds} is not a number of seconds")),
         Err(_) => Ok(SOURCE_DATE_EPOCH),
     }
 }

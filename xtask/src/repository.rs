@@ -15,7 +15,9 @@ impl Repository {
     /// The repository that this xtask was built from.
     pub fn find() -> Result<Self> {
         let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let xtask = xtask.canonicalize().with_context(|| format!("{} has been moved: build xtask again", xtask.display()))?;
+        let xtask = xtask
+            .canonicalize()
+            .with_context(|| format!("{} has been moved: build xtask again", xtask.display()))?;
         Ok(Self { root: xtask.parent().context("xtask has no parent directory")?.to_path_buf() })
     }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: fetches everything that is missing.
 //!
-//! * On exit: the toolchain has rust-src and llvm-tools, or `target/` has replacements; packages are
-//!   unpacked under `target/`, and the QEMU runner's asset manifest names their files. Nothing else is
-//!   installed.
+//! * On exit: the toolchain has rust-src and llvm-tools, or `target/` has replacements; packages
+//!   are unpacked under `target/`, and the QEMU runner's asset manifest names their files. Nothing
+//!   else is installed.
 
 mod apt; // packages, from Debian's archive
 mod supply; // parts, recorded from run to run
@@ -25,12 +25,13 @@ pub use tools::llvm_tools::LlvmTools;
 pub use tools::rust_src::RustSrc;
 use tools::{llvm_tools, rust_src};
 
-/// Fetch everything that building and testing need, and install nothing but components of the toolchain
+/// Fetch everything that building and testing need, and install nothing but components of the
+/// toolchain
 ///
-/// rust-src and llvm-tools come from rustup. If rustup cannot fetch them, replacements go under target/.
-/// Packages come from the Debian archive that this machine's apt is configured for. apt verifies the
-/// archive's signature and every package. They are unpacked under target/. Parts that are present are
-/// not fetched again. Other commands fetch what they need.
+/// rust-src and llvm-tools come from rustup. If rustup cannot fetch them, replacements go under
+/// target/. Packages come from the Debian archive that this machine's apt is configured for. apt
+/// verifies the archive's signature and every package. They are unpacked under target/. Parts that
+/// are present are not fetched again. Other commands fetch what they need.
 #[derive(clap::Args)]
 pub struct Args {
     /// Fetch only these parts
@@ -81,10 +82,15 @@ impl Args {
         if wanted(Name::RustSrc) {
             let _lock = lock(sh, repo)?;
             let supply = Supply::new(sh, repo, self.refresh);
-            let rust_src = rust_src::get(sh, repo, &supply, self.without_rustup).map_err(explain)?;
+            let rust_src =
+                rust_src::get(sh, repo, &supply, self.without_rustup).map_err(explain)?;
             match rust_src {
-                RustSrc::Toolchain(library) => println!("rust-src      {} (rustup)", library.display()),
-                RustSrc::Unpacked(library) => println!("rust-src      {} (Debian)", library.display()),
+                RustSrc::Toolchain(library) => {
+                    println!("rust-src      {} (rustup)", library.display())
+                }
+                RustSrc::Unpacked(library) => {
+                    println!("rust-src      {} (Debian)", library.display())
+                }
             }
         }
         if wanted(Name::LlvmTools) {
@@ -94,7 +100,9 @@ impl Args {
                 tools => println!("llvm-tools    {} (scripts)", tools.bin().display()),
             }
         }
-        if self.only.iter().any(|name| ![Name::RustSrc, Name::LlvmTools].contains(name)) || self.only.is_empty() {
+        if self.only.iter().any(|name| ![Name::RustSrc, Name::LlvmTools].contains(name))
+            || self.only.is_empty()
+        {
             let assets = guests::get(sh, repo, self.refresh, wanted)?;
             guests::print(&assets);
             guests::demand(&assets, wanted)?;
@@ -103,8 +111,8 @@ impl Args {
     }
 }
 
-/// The standard library's source, for `build`. If it is present, no lock is taken: guests may be set up
-/// at the same time.
+/// The standard library's source, for `build`. If it is present, no lock is taken: guests may be
+/// set up at the same time.
 pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
     let supply = Supply::new(sh, repo, false);
     if let Some(found) = rust_src::present(sh, repo, &supply)? {
@@ -123,7 +131,8 @@ pub fn llvm_tools(sh: &Shell, repo: &Repository) -> Result<LlvmTools> {
     llvm_tools::get(sh, repo, false)
 }
 
-/// The emulator alone, for `qemu bare`: its machines need no distribution's kernel and no user space.
+/// The emulator alone, for `qemu bare`: its machines need no distribution's kernel and no user
+/// space.
 pub fn emulator(sh: &Shell, repo: &Repository) -> Result<()> {
     guests::get(sh, repo, false, |name| name == Name::Qemu).map(drop)
 }
@@ -156,7 +165,11 @@ pub fn guests(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
 
 /// Adds the instructions for unsupported machines.
 fn explain(error: anyhow::Error) -> anyhow::Error {
-    if error.is::<Unsupported>() { anyhow!("{error:#}\n\n{}", by_hand::instructions()) } else { error }
+    if error.is::<Unsupported>() {
+        anyhow!("{error:#}\n\n{}", by_hand::instructions())
+    } else {
+        error
+    }
 }
 
 /// Keeps two set-ups from unpacking into the same directories.

@@ -1,4 +1,5 @@
-//! The documents of this repository, held against what they name: paths, headings, commands, scenarios, verdicts.
+//! The documents of this repository, held against what they name: paths, headings, commands,
+//! scenarios, verdicts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,10 +48,19 @@ impl Document {
 
     /// As GitHub makes them of headings.
     fn anchors(&self) -> BTreeSet<String> {
-        let headings = self.lines().into_iter().filter(|line| !line.is_code && line.text.starts_with('#'));
+        let headings =
+            self.lines().into_iter().filter(|line| !line.is_code && line.text.starts_with('#'));
         let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
         headings
-            .map(|line| line.text.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect::<String>())
+            .map(|line| {
+                line.text
+                    .trim_start_matches('#')
+                    .trim()
+                    .to_lowercase()
+                    .chars()
+                    .filter(kept)
+                    .collect::<String>()
+            })
             .map(|heading| heading.replace(' ', "-"))
             .collect()
     }
@@ -72,7 +82,9 @@ fn files(ending: &str) -> Vec<PathBuf> {
         for entry in fs::read_dir(root().join(&folder)).unwrap().map(Result::unwrap) {
             let name = entry.file_name().into_string().unwrap();
             match entry.file_type().unwrap().is_dir() {
-                true if name != "target" && !name.starts_with('.') => folders.push(folder.join(name)),
+                true if name != "target" && !name.starts_with('.') => {
+                    folders.push(folder.join(name))
+                }
                 false if name.ends_with(ending) => found.push(folder.join(name)),
                 _ => {}
             }
@@ -85,7 +97,8 @@ fn files(ending: &str) -> Vec<PathBuf> {
 
 /// Every document, whatever folder it is in.
 fn documents() -> Vec<Document> {
-    let read = |path: PathBuf| Document { text: fs::read_to_string(root().join(&path)).unwrap(), path };
+    let read =
+        |path: PathBuf| Document { text: fs::read_to_string(root().join(&path)).unwrap(), path };
     files(".md").into_iter().map(read).collect()
 }
 
@@ -108,7 +121,8 @@ fn is_path(span: &str, top: &BTreeSet<String>) -> bool {
 
 /// The folders at the root.
 fn top_folders() -> BTreeSet<String> {
-    let entries = fs::read_dir(root()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    let entries =
+        fs::read_dir(root()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir());
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
@@ -125,14 +139,20 @@ fn links_lead_to_files_and_headings() {
         for line in document.lines().iter().filter(|line| !line.is_code) {
             for link in links(line.text).filter(|link| !link.contains("://")) {
                 let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-                let leads_to = if file.is_empty() { document.path.clone() } else { folder.join(file) };
+                let leads_to =
+                    if file.is_empty() { document.path.clone() } else { folder.join(file) };
                 let Ok(full) = root().join(&leads_to).canonicalize() else {
                     complaints.push(document.at(line, format!("the link {link} leads nowhere")));
                     continue;
                 };
-                let target = documents.iter().find(|other| root().join(&other.path).canonicalize().unwrap() == full);
-                if !anchor.is_empty() && !target.is_some_and(|target| target.anchors().contains(anchor)) {
-                    complaints.push(document.at(line, format!("the link {link} leads to no heading")));
+                let target = documents
+                    .iter()
+                    .find(|other| root().join(&other.path).canonicalize().unwrap() == full);
+                if !anchor.is_empty()
+                    && !target.is_some_and(|target| target.anchors().contains(anchor))
+                {
+                    complaints
+                        .push(document.at(line, format!("the link {link} leads to no heading")));
                 }
             }
         }
@@ -147,7 +167,9 @@ fn paths_exist() {
     for document in documents().iter().filter(|document| document.path != Path::new(HISTORY)) {
         for line in document.lines().iter().filter(|line| !line.is_code) {
             // Below a heading that names a folder, the first cell of a row names what is in it.
-            let row = line.folder.and_then(|folder| Some((folder, line.text.strip_prefix("| ")?.split(" |").next()?)));
+            let row = line.folder.and_then(|folder| {
+                Some((folder, line.text.strip_prefix("| ")?.split(" |").next()?))
+            });
             let rest = row.map_or(line.text, |(_, cell)| &line.text[cell.len()..]);
             for span in spans(rest).into_iter().filter(|span| is_path(span, &top)) {
                 if !root().join(span).exists() {
@@ -175,7 +197,11 @@ impl Help {
     fn of(&mut self, command: &[&str]) -> Option<&str> {
         let key: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         let run = || {
-            let output = Command::new(env!("CARGO_BIN_EXE_xtask")).args(command).arg("--help").output().unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+                .args(command)
+                .arg("--help")
+                .output()
+                .unwrap();
             output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
         };
         self.0.entry(key).or_insert_with(run).as_deref()
@@ -189,19 +215,32 @@ fn wrong_with(words: &[&str], help: &mut Help) -> Option<String> {
         ["qemu", "bare", ..] => &words[..2],
         _ => &words[..1],
     };
-    let Some(text) = help.of(command) else { return Some(format!("there is no cargo xtask {}", command.join(" "))) };
+    let Some(text) = help.of(command) else {
+        return Some(format!("there is no cargo xtask {}", command.join(" ")));
+    };
     let rest = &words[command.len()..];
-    let flags = rest.iter().filter(|word| word.starts_with("--")).map(|word| word.split(['=', '[']).next().unwrap_or_default());
+    let flags = rest
+        .iter()
+        .filter(|word| word.starts_with("--"))
+        .map(|word| word.split(['=', '[']).next().unwrap_or_default());
     if let Some(flag) = flags.into_iter().find(|flag| !text.contains(*flag)) {
         return Some(format!("cargo xtask {} has no {flag}", command.join(" ")));
     }
     let is_name = |word: &&&str| word.starts_with(|c: char| c.is_ascii_lowercase());
-    let names: Vec<&&str> = rest.iter().take_while(|word| !word.starts_with("--")).filter(is_name).collect();
+    let names: Vec<&&str> =
+        rest.iter().take_while(|word| !word.starts_with("--")).filter(is_name).collect();
     match command {
-        ["qemu"] => names.into_iter().find(|name| !is_scenario(name)).map(|name| format!("there is no scenario {name}")),
+        ["qemu"] => names
+            .into_iter()
+            .find(|name| !is_scenario(name))
+            .map(|name| format!("there is no scenario {name}")),
         ["qemu", "bare"] => {
-            let is_case = |name: &str| qemu_runner::bare::cases().any(|case| case.name.starts_with(name));
-            names.into_iter().find(|name| !is_case(name)).map(|name| format!("there is no case {name}"))
+            let is_case =
+                |name: &str| qemu_runner::bare::cases().any(|case| case.name.starts_with(name));
+            names
+                .into_iter()
+                .find(|name| !is_case(name))
+                .map(|name| format!("there is no case {name}"))
         }
         _ => None,
     }
@@ -222,10 +261,17 @@ fn commands_exist() {
     for document in documents().iter().filter(|document| document.path != Path::new(HISTORY)) {
         for line in document.lines() {
             let commands = if line.is_code { vec![line.text] } else { spans(line.text) };
-            for command in commands.into_iter().filter_map(|command| command.trim().strip_prefix("cargo xtask ")) {
+            for command in commands
+                .into_iter()
+                .filter_map(|command| command.trim().strip_prefix("cargo xtask "))
+            {
                 // Up to a comment, or to the alternatives of a list.
-                let words: Vec<&str> = command.split_whitespace().take_while(|word| !["#", "|", "…"].contains(word)).collect();
-                complaints.extend(wrong_with(&words, &mut help).map(|wrong| document.at(&line, wrong)));
+                let words: Vec<&str> = command
+                    .split_whitespace()
+                    .take_while(|word| !["#", "|", "…"].contains(word))
+                    .collect();
+                complaints
+                    .extend(wrong_with(&words, &mut help).map(|wrong| document.at(&line, wrong)));
             }
         }
     }
@@ -235,14 +281,23 @@ fn commands_exist() {
 #[test]
 fn scenarios_of_the_page_for_kernel_developers_exist() {
     let documents = documents();
-    let page = documents.iter().find(|document| document.path.ends_with("kernel-developers.md")).unwrap();
-    let is_name = |span: &&str| span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-*".contains(c));
+    let page =
+        documents.iter().find(|document| document.path.ends_with("kernel-developers.md")).unwrap();
+    let is_name = |span: &&str| {
+        span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-*".contains(c))
+    };
     let mut complaints = Vec::new();
     // The second column of the first table.
-    for line in page.lines().iter().take_while(|line| !line.text.starts_with("## Where our facts")) {
-        let cell = line.text.strip_prefix("| ").and_then(|rest| rest.split(" | ").nth(1)).unwrap_or_default();
+    for line in page.lines().iter().take_while(|line| !line.text.starts_with("## Where our facts"))
+    {
+        let cell = line
+            .text
+            .strip_prefix("| ")
+            .and_then(|rest| rest.split(" | ").nth(1))
+            .unwrap_or_default();
         let unknown = spans(cell).into_iter().filter(is_name).filter(|name| !is_scenario(name));
-        complaints.extend(unknown.map(|name| page.at(line, format!("there is no scenario {name}"))));
+        complaints
+            .extend(unknown.map(|name| page.at(line, format!("there is no scenario {name}"))));
     }
     assert_none(complaints);
 }
@@ -261,7 +316,8 @@ fn troubleshooting_has_every_finding() {
     let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
     let status = fs::read_to_string(root().join("docs/status.md")).unwrap();
     let table = status.split("## Findings").nth(1).unwrap().split("\n## ").next().unwrap();
-    let codes: Vec<&str> = table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    let codes: Vec<&str> =
+        table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
     assert!(codes.len() > 50, "{codes:?}");
     for code in codes {
         assert!(page.contains(&format!("`{code}`")), "docs/troubleshooting.md lacks `{code}`");
@@ -270,10 +326,15 @@ fn troubleshooting_has_every_finding() {
 
 #[test]
 fn findings_of_the_example_in_the_readme_exist() {
-    let [readme, status] = ["README.md", "docs/status.md"].map(|path| fs::read_to_string(root().join(path)).unwrap());
-    let example = readme.split("kdump-loader status\n").nth(1).unwrap().split("```").next().unwrap();
-    let findings: Vec<&str> =
-        example.lines().filter_map(|line| line.split_once("]: ")?.0.split_once('[')).map(|found| found.1).collect();
+    let [readme, status] =
+        ["README.md", "docs/status.md"].map(|path| fs::read_to_string(root().join(path)).unwrap());
+    let example =
+        readme.split("kdump-loader status\n").nth(1).unwrap().split("```").next().unwrap();
+    let findings: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.split_once("]: ")?.0.split_once('['))
+        .map(|found| found.1)
+        .collect();
     assert!(!findings.is_empty(), "{example}");
     for code in findings {
         assert!(status.contains(&format!("| `{code}` |")), "docs/status.md lacks {code}");
@@ -283,12 +344,21 @@ fn findings_of_the_example_in_the_readme_exist() {
 #[test]
 fn unsafe_code_is_in_the_places_that_the_map_names() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let paragraph = map.split("**`unsafe`** is in these places only:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let paragraph = map
+        .split("**`unsafe`** is in these places only:")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
     let places = spans(paragraph);
     assert!(places.len() > 3, "{paragraph}");
     let (block, attribute) = (concat!("un", "safe {"), concat!("#[un", "safe("));
-    let is_unsafe = |line: &str| !line.trim_start().starts_with("//") && (line.contains(block) || line.contains(attribute));
-    let has_unsafe = |path: &PathBuf| fs::read_to_string(root().join(path)).unwrap().lines().any(is_unsafe);
+    let is_unsafe = |line: &str| {
+        !line.trim_start().starts_with("//") && (line.contains(block) || line.contains(attribute))
+    };
+    let has_unsafe =
+        |path: &PathBuf| fs::read_to_string(root().join(path)).unwrap().lines().any(is_unsafe);
     let files = files(".rs");
     for path in files.iter().filter(|path| has_unsafe(path)) {
         assert!(
@@ -298,6 +368,9 @@ fn unsafe_code_is_in_the_places_that_the_map_names() {
         );
     }
     for place in places {
-        assert!(files.iter().any(|path| path.starts_with(place) && has_unsafe(path)), "{place} has no unsafe code");
+        assert!(
+            files.iter().any(|path| path.starts_with(place) && has_unsafe(path)),
+            "{place} has no unsafe code"
+        );
     }
 }

@@ -1,14 +1,16 @@
-//! SHA-NI, one to three interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
+//! SHA-NI, one to three interleaved streams (Intel SDM vol. 2, SHA256RNDS2, SHA256MSG1,
+//! SHA256MSG2).
 //!
-//! SHA256RNDS2 takes four cycles or more, but accepts a new pair of rounds every other cycle. So a single stream leaves the unit idle
-//! half of the time. Streams are independent messages, whose interleaved rounds fill the gaps. Three streams are in assembler,
-//! because their speed depends on which values are in registers.
+//! SHA256RNDS2 takes four cycles or more, but accepts a new pair of rounds every other cycle. So a
+//! single stream leaves the unit idle half of the time. Streams are independent messages, whose
+//! interleaved rounds fill the gaps. Three streams are in assembler, because their speed depends on
+//! which values are in registers.
 
 #[cfg(not(miri))]
 use core::arch::global_asm;
 use core::arch::x86_64::{
-    __cpuid, __cpuid_count, __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32,
-    _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
+    __cpuid, __cpuid_count, __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_sha256msg1_epu32,
+    _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32,
 };
 
 use zerocopy::transmute;
@@ -16,7 +18,8 @@ use zerocopy::transmute;
 use crate::constants::{INITIAL, K};
 use crate::{Block, State};
 
-/// Number of interleaved streams if there is enough work. With three the unit for rounds is never idle.
+/// Number of interleaved streams if there is enough work. With three the unit for rounds is never
+/// idle.
 pub const STREAMS: usize = 3;
 
 // Miri does not interpret assembler, so it runs the same rounds in Rust.
@@ -54,8 +57,8 @@ struct ThreeStates([[Four; 2]; 3]);
 #[repr(C, align(16))]
 struct Workspace([[Four; 3]; 4]);
 
-/// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that SSE is switched on, by the operating system or by the
-/// purgatory's `entry.S`.
+/// Proof that this CPU executes SHA, SSSE3 and SSE4.1 instructions and that SSE is switched on, by
+/// the operating system or by the purgatory's `entry.S`.
 #[derive(Clone, Copy, Debug)]
 pub struct ShaNi(());
 
@@ -111,13 +114,15 @@ pub fn compress(_cpu: ShaNi, states: &mut [State], runs: &[&[Block]]) {
 
 /// Runs `run` through `state`.
 ///
-/// A second stream runs along and is discarded. Its rounds fit into the gaps of the first, and separate code would double the size.
+/// A second stream runs along and is discarded. Its rounds fit into the gaps of the first, and
+/// separate code would double the size.
 pub fn compress_one(_cpu: ShaNi, state: &mut State, run: &[Block]) {
     // SAFETY: as for `compress`.
     unsafe { interleaved([state, &mut INITIAL.clone()], [run, run]) }
 }
 
-/// The interleaved rounds of three streams. The caller has `ShaNi`, and the runs have the same length.
+/// The interleaved rounds of three streams. The caller has `ShaNi`, and the runs have the same
+/// length.
 #[cfg(not(miri))]
 fn three(states: [&mut State; 3], runs: [&[Block]; 3]) {
     let blocks = runs[0].len();
@@ -127,8 +132,9 @@ fn three(states: [&mut State; 3], runs: [&[Block]; 3]) {
     let mut packed = ThreeStates(states.each_ref().map(|state| pack(state)));
     let mut workspace = Workspace([[[0; 4]; 3]; 4]);
     let [first, second, third] = runs.map(<[Block]>::as_ptr);
-    // SAFETY: SHA, SSSE3 and SSE4.1 exist and SSE is on, as the caller's `ShaNi` proves. Each run has `blocks` blocks, not 0, because
-    // `Engine::compress` checks that all runs have the same length. The types align states and workspace.
+    // SAFETY: SHA, SSSE3 and SSE4.1 exist and SSE is on, as the caller's `ShaNi` proves. Each run
+    // has `blocks` blocks, not 0, because `Engine::compress` checks that all runs have the same
+    // length. The types align states and workspace.
     unsafe { sha256_three_streams(&mut packed, first, second, third, blocks, &mut workspace) };
     for (state, packed) in states.into_iter().zip(&packed.0) {
         *state = unpack(packed);
@@ -154,7 +160,8 @@ fn interleaved<const N: usize>(states: [&mut State; N], runs: [&[Block]; N]) {
     for index in 0..runs[0].len() {
         let saved = (abef, cdgh);
         // The sixteen most recent message words, four to a register; `w[0]` the oldest.
-        let mut w: [[__m128i; N]; 4] = [0, 1, 2, 3].map(|quarter| runs.map(|run| message_words(&run[index], quarter)));
+        let mut w: [[__m128i; N]; 4] =
+            [0, 1, 2, 3].map(|quarter| runs.map(|run| message_words(&run[index], quarter)));
         for step in 0..16 {
             four_rounds(&mut abef, &mut cdgh, &w[0], step);
             let next = if step < 12 { schedule(&w) } else { w[0] };
@@ -171,7 +178,8 @@ fn interleaved<const N: usize>(states: [&mut State; N], runs: [&[Block]; N]) {
     }
 }
 
-/// Message words 4·`quarter` to 4·`quarter`+3 of a block, which are big-endian in memory (FIPS 180-4 §5.2.1).
+/// Message words 4·`quarter` to 4·`quarter`+3 of a block, which are big-endian in memory (FIPS
+/// 180-4 §5.2.1).
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn message_words(block: &Block, quarter: usize) -> __m128i {
@@ -184,7 +192,12 @@ fn message_words(block: &Block, quarter: usize) -> __m128i {
 /// Rounds 4·`step` to 4·`step`+3 of every stream (FIPS 180-4 §6.2.2 step 3).
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
-fn four_rounds<const N: usize>(abef: &mut [__m128i; N], cdgh: &mut [__m128i; N], w: &[__m128i; N], step: usize) {
+fn four_rounds<const N: usize>(
+    abef: &mut [__m128i; N],
+    cdgh: &mut [__m128i; N],
+    w: &[__m128i; N],
+    step: usize,
+) {
     let k: __m128i = transmute!(K.0.as_chunks::<4>().0[step]);
     let low: [__m128i; N] = w.map(|words| _mm_add_epi32(words, k));
     for stream in 0..N {
@@ -192,7 +205,11 @@ fn four_rounds<const N: usize>(abef: &mut [__m128i; N], cdgh: &mut [__m128i; N],
     }
     for stream in 0..N {
         // The upper two words, moved down: each instruction runs two rounds.
-        abef[stream] = _mm_sha256rnds2_epu32(abef[stream], cdgh[stream], _mm_shuffle_epi32::<0x0e>(low[stream]));
+        abef[stream] = _mm_sha256rnds2_epu32(
+            abef[stream],
+            cdgh[stream],
+            _mm_shuffle_epi32::<0x0e>(low[stream]),
+        );
     }
 }
 
@@ -217,7 +234,8 @@ mod tests {
     use crate::constants::INITIAL;
     use crate::engine::soft;
 
-    /// Miri has no CPUID, but interprets every instruction of the target features that it compiles for.
+    /// Miri has no CPUID, but interprets every instruction of the target features that it compiles
+    /// for.
     #[cfg(miri)]
     const _: () = assert!(
         cfg!(all(target_feature = "sha", target_feature = "ssse3", target_feature = "sse4.1")),
@@ -236,7 +254,13 @@ mod tests {
     fn every_stream_agrees_with_the_portable_engine() {
         let Some(cpu) = cpu() else { return std::eprintln!("skipped: this CPU has no SHA-NI") };
         let message = |seed: usize| -> Vec<Block> {
-            (0..3).map(|block| core::array::from_fn(|byte| (((block * BLOCK_LEN + byte + seed) * 167) >> 3) as u8)).collect()
+            (0..3)
+                .map(|block| {
+                    core::array::from_fn(|byte| {
+                        (((block * BLOCK_LEN + byte + seed) * 167) >> 3) as u8
+                    })
+                })
+                .collect()
         };
         let messages: [Vec<Block>; STREAMS] = core::array::from_fn(|stream| message(stream * 1000));
         for streams in 0..=STREAMS {

@@ -1,7 +1,8 @@
-//! NIST's vectors (CAVP, "SHA Test Vectors for Hashing Byte-Oriented Messages") in every engine and each of its stream slots.
+//! NIST's vectors (CAVP, "SHA Test Vectors for Hashing Byte-Oriented Messages") in every engine and
+//! each of its stream slots.
 //!
-//! With a harness of its own, which reports an engine that this CPU lacks as ignored, with the reason, and not as passed.
-//! `tests/fixtures/README.md` says where the files come from.
+//! With a harness of its own, which reports an engine that this CPU lacks as ignored, with the
+//! reason, and not as passed. `tests/fixtures/README.md` says where the files come from.
 
 mod response;
 
@@ -20,13 +21,29 @@ struct File {
 
 macro_rules! file {
     ($name:literal, $sha256:literal, $digests:literal) => {
-        File { text: include_str!(concat!("../../../tests/fixtures/cavp-sha256/", $name)), sha256: $sha256, digests: $digests }
+        File {
+            text: include_str!(concat!("../../../tests/fixtures/cavp-sha256/", $name)),
+            sha256: $sha256,
+            digests: $digests,
+        }
     };
 }
 
-const SHORT: File = file!("SHA256ShortMsg.rsp", "75e1cb83994638481808e225b9eb0c1ebd0c232d952ac42b61abce6363be283c", 65);
-const LONG: File = file!("SHA256LongMsg.rsp", "6fac36f37360bcf74ffcf4465c18e30d6d5a04cc90885b901fc3130c16060974", 64);
-const MONTE: File = file!("SHA256Monte.rsp", "29ea30c6bb4b84e425fb8c1d731c6bb852dac935825f2bd1143e5d3c4f10bfb9", 100);
+const SHORT: File = file!(
+    "SHA256ShortMsg.rsp",
+    "75e1cb83994638481808e225b9eb0c1ebd0c232d952ac42b61abce6363be283c",
+    65
+);
+const LONG: File = file!(
+    "SHA256LongMsg.rsp",
+    "6fac36f37360bcf74ffcf4465c18e30d6d5a04cc90885b901fc3130c16060974",
+    64
+);
+const MONTE: File = file!(
+    "SHA256Monte.rsp",
+    "29ea30c6bb4b84e425fb8c1d731c6bb852dac935825f2bd1143e5d3c4f10bfb9",
+    100
+);
 
 /// Digests from one checkpoint of the Monte Carlo test to the next (SHAVS, Figure 1).
 const PER_CHECKPOINT: usize = 1000;
@@ -41,13 +58,17 @@ fn main() -> ExitCode {
                     test(engine);
                     Ok(Completion::Completed)
                 }
-                None => Ok(Completion::ignored_with(format!("this CPU cannot run {}", kind.name()))),
+                None => {
+                    Ok(Completion::ignored_with(format!("this CPU cannot run {}", kind.name())))
+                }
             }));
         };
         with_engine("short_messages_in_every_slot_of", |engine| messages_in_slots(engine, &SHORT));
         with_engine("long_messages_in_every_slot_of", |engine| messages_in_slots(engine, &LONG));
         with_engine("monte_carlo_in_every_slot_of", monte_carlo_in_slots);
-        with_engine("short_messages_in_pieces_through", |engine| messages_in_pieces(engine, &SHORT));
+        with_engine("short_messages_in_pieces_through", |engine| {
+            messages_in_pieces(engine, &SHORT)
+        });
         with_engine("long_messages_in_pieces_through", |engine| messages_in_pieces(engine, &LONG));
         with_engine("monte_carlo_in_pieces_through", monte_carlo_in_pieces);
     }
@@ -55,10 +76,15 @@ fn main() -> ExitCode {
 }
 
 fn files() -> Result<(), Failed> {
-    for (name, file) in [("SHA256ShortMsg", SHORT), ("SHA256LongMsg", LONG), ("SHA256Monte", MONTE)] {
-        let found: String = sha2::Sha256::digest(file.text).iter().map(|byte| format!("{byte:02x}")).collect();
+    for (name, file) in [("SHA256ShortMsg", SHORT), ("SHA256LongMsg", LONG), ("SHA256Monte", MONTE)]
+    {
+        let found: String =
+            sha2::Sha256::digest(file.text).iter().map(|byte| format!("{byte:02x}")).collect();
         if found != file.sha256 {
-            return Err(format!("the SHA-256 of {name}.rsp is {found}: it is not the file that was published").into());
+            return Err(format!(
+                "the SHA-256 of {name}.rsp is {found}: it is not the file that was published"
+            )
+            .into());
         }
     }
     Ok(())
@@ -75,7 +101,12 @@ fn messages_in_slots(engine: Engine, file: &File) {
         for slot in 0..engine.streams() {
             for other in Neighbour::ALL {
                 let found = in_slot(engine, slot, &message, other);
-                assert_eq!(found, digest, "{} bytes in slot {slot}, neighbour {other:?}", message.len());
+                assert_eq!(
+                    found,
+                    digest,
+                    "{} bytes in slot {slot}, neighbour {other:?}",
+                    message.len()
+                );
             }
         }
     }
@@ -84,7 +115,12 @@ fn messages_in_slots(engine: Engine, file: &File) {
 fn messages_in_pieces(engine: Engine, file: &File) {
     for response::Vector { message, digest } in vectors(file) {
         for piece in [1, BLOCK_LEN - 1, BLOCK_LEN, 2 * BLOCK_LEN + 1, usize::MAX] {
-            assert_eq!(in_pieces(engine, &message, piece), digest, "{} bytes in pieces of {piece}", message.len());
+            assert_eq!(
+                in_pieces(engine, &message, piece),
+                digest,
+                "{} bytes in pieces of {piece}",
+                message.len()
+            );
         }
     }
 }
@@ -99,7 +135,8 @@ fn monte_carlo_in_pieces(engine: Engine) {
     monte_carlo(|message| in_pieces(engine, message, size_of::<Digest>()));
 }
 
-/// The Monte Carlo test: each message is the last three digests, and every thousandth digest is known (SHAVS, Figure 1).
+/// The Monte Carlo test: each message is the last three digests, and every thousandth digest is
+/// known (SHAVS, Figure 1).
 fn monte_carlo(mut hash: impl FnMut(&[u8]) -> Digest) {
     let chain = response::chain(MONTE.text);
     assert_eq!(chain.checkpoints.len(), MONTE.digests, "not all checkpoints were read");
@@ -139,16 +176,26 @@ impl Neighbour {
     }
 }
 
-/// The digest of `message` when it starts in slot `slot` and something else in each of the others, whose digests must also be right.
+/// The digest of `message` when it starts in slot `slot` and something else in each of the others,
+/// whose digests must also be right.
 fn in_slot(engine: Engine, slot: usize, message: &[u8], other: Neighbour) -> Digest {
     let content = |at| if at == slot { message.to_vec() } else { other.content(at, message.len()) };
     let leaves: Vec<Vec<u8>> = (0..engine.streams()).map(content).collect();
     let mut digests = vec![None; leaves.len()];
     digest_leaves(engine, leaves.iter().map(Vec::as_slice), |position, digest| {
-        assert!(digests[position].replace(digest).is_none(), "slot {position} was handed out twice");
+        assert!(
+            digests[position].replace(digest).is_none(),
+            "slot {position} was handed out twice"
+        );
     });
-    for (at, (leaf, digest)) in leaves.iter().zip(&digests).enumerate().filter(|(at, _)| *at != slot) {
-        assert_eq!(*digest, Some(sha2::Sha256::digest(leaf).into()), "the neighbour in slot {at} of one in slot {slot}");
+    for (at, (leaf, digest)) in
+        leaves.iter().zip(&digests).enumerate().filter(|(at, _)| *at != slot)
+    {
+        assert_eq!(
+            *digest,
+            Some(sha2::Sha256::digest(leaf).into()),
+            "the neighbour in slot {at} of one in slot {slot}"
+        );
     }
     digests[slot].expect("a digest for the message")
 }

@@ -1,4 +1,5 @@
-//! The format of NIST's response files: `Name = value` lines, comments behind `#`, headings in brackets.
+//! The format of NIST's response files: `Name = value` lines, comments behind `#`, headings in
+//! brackets.
 
 use digest::Digest;
 
@@ -10,7 +11,8 @@ pub struct Vector {
     pub digest: Digest,
 }
 
-/// A chain of digests, each of which stands for a thousand more (SHAVS, "The Pseudorandomly Generated Messages Test").
+/// A chain of digests, each of which stands for a thousand more (SHAVS, "The Pseudorandomly
+/// Generated Messages Test").
 pub struct Chain {
     /// Where it begins.
     pub seed: Digest,
@@ -22,7 +24,9 @@ pub struct Chain {
 pub fn messages(text: &str) -> Vec<Vector> {
     let fields: Vec<(&str, &str)> = fields(text).collect();
     let vector = |three: &[(&str, &str)]| {
-        let [("Len", bits), ("Msg", message), ("MD", digest)] = three else { panic!("{three:?} is no vector") };
+        let [("Len", bits), ("Msg", message), ("MD", digest)] = three else {
+            panic!("{three:?} is no vector")
+        };
         let bits: usize = bits.parse().expect("a length in decimal");
         assert!(bits.is_multiple_of(8), "{bits} bits are no bytes");
         let mut message = bytes(message);
@@ -44,11 +48,17 @@ pub fn chain(text: &str) -> Chain {
         assert_eq!(count.parse(), Ok(index), "a checkpoint is missing");
         one_digest(digest)
     };
-    Chain { seed: one_digest(seed), checkpoints: fields.chunks(2).enumerate().map(checkpoint).collect() }
+    Chain {
+        seed: one_digest(seed),
+        checkpoints: fields.chunks(2).enumerate().map(checkpoint).collect(),
+    }
 }
 
 fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '[']));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']));
     lines.map(|line| line.split_once(" = ").unwrap_or_else(|| panic!("{line:?} is no field")))
 }
 
@@ -57,7 +67,9 @@ fn one_digest(hex: &str) -> Digest {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    let digit = |digit: u8| (digit as char).to_digit(16).unwrap_or_else(|| panic!("{digit:#x} is no hexadecimal digit"));
+    let digit = |digit: u8| {
+        (digit as char).to_digit(16).unwrap_or_else(|| panic!("{digit:#x} is no hexadecimal digit"))
+    };
     let (pairs, rest) = hex.as_bytes().as_chunks();
     assert!(rest.is_empty(), "half a byte at the end");
     pairs.iter().map(|&[high, low]| (digit(high) << 4 | digit(low)) as u8).collect()

@@ -1,6 +1,7 @@
 //! Writes the seeds of every target: `seeds DIR` fills `DIR/TARGET/`.
 //!
-//! Each is run through its target first: one that its parser no longer answers as it should is no start.
+//! Each is run through its target first: one that its parser no longer answers as it should is no
+//! start.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,11 +20,16 @@ fn main() -> ExitCode {
         for seed in seeds() {
             let answer = check(&seed.bytes);
             if answer != seed.answer {
-                eprintln!("seeds: {} of {name} is {answer:?} instead of {:?}", seed.name, seed.answer);
+                eprintln!(
+                    "seeds: {} of {name} is {answer:?} instead of {:?}",
+                    seed.name, seed.answer
+                );
                 return ExitCode::FAILURE;
             }
             let path = dir.join(seed.name);
-            if let Err(error) = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&path, &seed.bytes)) {
+            if let Err(error) =
+                std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&path, &seed.bytes))
+            {
                 eprintln!("seeds: cannot write {}: {error}", path.display());
                 return ExitCode::FAILURE;
             }

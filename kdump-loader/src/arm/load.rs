@@ -1,7 +1,7 @@
 //! `[14]` Arms this machine with kexec_load(2), in the order of `rounds.rs`.
 //!
-//! *On entry* a request and the machine it was made for. *On exit* the image is armed and recorded, or
-//! an error says what is armed.
+//! *On entry* a request and the machine it was made for. *On exit* the image is armed and recorded,
+//! or an error says what is armed.
 
 use std::fmt;
 use std::path::Path;
@@ -101,13 +101,20 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
         let initrd = request.initrd.as_ref().map(|initrd| initrd.path.as_path());
         let new = Record::new(root, summary.clone(), &request.kernel.path, initrd, hotplug);
         let (origin, advice) = (self.origin.clone(), self.advice.clone());
-        let made = |record: Record| record.made(origin, Some(Listing::of(described)), advice).write(root);
+        let made =
+            |record: Record| record.made(origin, Some(Listing::of(described)), advice).write(root);
         if let Err(error) = new.and_then(made) {
-            warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
+            warn(format_args!(
+                "the image is armed, but `status` cannot identify it: {}",
+                in_full(&error)
+            ));
             forget(root);
         }
         let (used, region) = (mib(summary.used()), mib(summary.crash_region.len));
-        say(format_args!("armed {}, which uses {used} of {region} MiB of the crash region", summary.identity));
+        say(format_args!(
+            "armed {}, which uses {used} of {region} MiB of the crash region",
+            summary.identity
+        ));
         hotplug
     }
 
@@ -122,7 +129,9 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
 
 /// The machine as it is now, if its memory or CPUs differ from `described`.
 fn changed(root: &Path, described: &Machine) -> Option<Machine> {
-    let unread = |error| warn(format_args!("cannot tell whether memory or CPUs have changed: {}", in_full(&error)));
+    let unread = |error| {
+        warn(format_args!("cannot tell whether memory or CPUs have changed: {}", in_full(&error)))
+    };
     let present = Present::read(root).map_err(unread).ok()?;
     if Listing::of_present(&present) == Listing::of(described) {
         return None;
@@ -136,7 +145,9 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
 /// it (KEXEC_FLAGS, include/linux/kexec.h).
 pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bool {
     if !wanted {
-        note(format_args!("the kernel does not update the image (--no-hotplug): load again after CPUs or memory change"));
+        note(format_args!(
+            "the kernel does not update the image (--no-hotplug): load again after CPUs or memory change"
+        ));
         return false;
     }
     if !taken {

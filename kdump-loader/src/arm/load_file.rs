@@ -57,12 +57,19 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     origin.read(&read);
     let Files { kernel, initrd } = read;
     let defaults = uki::defaults(&kernel.input.bytes);
-    let command_line = base_command_line(&machine.command_line, *reuse_cmdline, append.as_deref(), defaults.command_line);
+    let command_line = base_command_line(
+        &machine.command_line,
+        *reuse_cmdline,
+        append.as_deref(),
+        defaults.command_line,
+    );
     if let Some(format) = format {
         expect_format(&kernel.input, format)?;
     }
     let initrd = match (initrd, defaults.initrd) {
-        (Some(initrd), _) => Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input)),
+        (Some(initrd), _) => {
+            Some((descriptor("initrd", &initrd, &initrd.input.bytes)?, initrd.input))
+        }
         (None, Some(inside)) => {
             let input = InputFile { path: kernel_path.clone(), bytes: inside.to_vec() };
             Some((in_memory("initrd", inside)?, input))
@@ -70,8 +77,13 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         (None, None) => None,
     };
     let initrd_content = initrd.as_ref().map(|(_, content)| content);
-    let (parsed, line) = file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
-    let advice = print_advice(&advice::of_line(&command_line, machine.possible_cpus, &machine.crash_regions));
+    let (parsed, line) =
+        file_load::check(&kernel.input, initrd_content, &command_line.line, &machine)?;
+    let advice = print_advice(&advice::of_line(
+        &command_line,
+        machine.possible_cpus,
+        &machine.crash_regions,
+    ));
     let kernel_fd = descriptor("capture kernel", &kernel, parsed.file)?;
 
     let initrd_fd = initrd.as_ref().map(|(file, _)| file.as_fd());
@@ -89,10 +101,14 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
 
     let hotplug = kernel_updates_image(root, true, true);
     let told = cmdline::text(line.as_bytes());
-    let written = Record::by_kernel(root, told.clone(), kernel_path, initrd_path.as_deref(), hotplug);
+    let written =
+        Record::by_kernel(root, told.clone(), kernel_path, initrd_path.as_deref(), hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
-        warn(format_args!("the image is armed, but `status` cannot identify it: {}", in_full(&error)));
+        warn(format_args!(
+            "the image is armed, but `status` cannot identify it: {}",
+            in_full(&error)
+        ));
         forget(root);
     }
     let kernel = kernel_path.display().to_string();
@@ -122,7 +138,9 @@ pub fn file_load_may_work(error: &Error) -> bool {
         error,
         Error::Preflight(preflight::Error::LockedDown { .. })
             | Error::Refused {
-                refusal: submit::Error::NotPermitted | submit::Error::Forbidden | submit::Error::NotImplemented,
+                refusal: submit::Error::NotPermitted
+                    | submit::Error::Forbidden
+                    | submit::Error::NotImplemented,
                 ..
             }
     )
@@ -131,7 +149,8 @@ pub fn file_load_may_work(error: &Error) -> bool {
 /// If an image is armed, finds out whether the kernel trusts the signature before that image is
 /// freed.
 fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
-    if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root) {
+    if !KexecState::crash_loaded(root).is_ok_and(|loaded| loaded) || !preflight::may_rehearse(root)
+    {
         return Ok(());
     }
     match file::rehearse(files) {
@@ -147,7 +166,11 @@ fn rehearse(root: &Path, files: file::Files<'_>) -> Result<(), Error> {
 fn descriptor(what: &'static str, read: &Content, part: &[u8]) -> Result<OwnedFd, Error> {
     let regular = read.file.metadata().is_ok_and(|metadata| metadata.is_file());
     if regular && part.len() as u64 == read.identity.len {
-        return Ok(read.file.try_clone().map_err(|source| Error::InMemory { what, source })?.into());
+        return Ok(read
+            .file
+            .try_clone()
+            .map_err(|source| Error::InMemory { what, source })?
+            .into());
     }
     in_memory(what, part)
 }

@@ -1,5 +1,5 @@
-//! `[14]` The record of the armed image. The kernel only reports *that* an image is armed; the record
-//! says *which*.
+//! `[14]` The record of the armed image. The kernel only reports *that* an image is armed; the
+//! record says *which*.
 //!
 //! *On entry* an image that the kernel has loaded. *On exit* a file below /run, which a reboot
 //! empties. The record is valid during the same boot, while an image is armed. If another loader
@@ -137,7 +137,13 @@ pub enum Known {
 
 impl Record {
     /// A record of `image`, armed now.
-    pub fn new(root: &Path, image: Summary, kernel: &Path, initrd: Option<&Path>, hotplug: bool) -> Result<Self, Error> {
+    pub fn new(
+        root: &Path,
+        image: Summary,
+        kernel: &Path,
+        initrd: Option<&Path>,
+        hotplug: bool,
+    ) -> Result<Self, Error> {
         let record = Self::by_kernel(root, String::new(), kernel, initrd, hotplug)?;
         Ok(Self { call: Call::KexecLoad, command_line: None, image: Some(image), ..record })
     }
@@ -150,8 +156,10 @@ impl Record {
         initrd: Option<&Path>,
         hotplug: bool,
     ) -> Result<Self, Error> {
-        let armed_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let (kernel, initrd) = (kernel.display().to_string(), initrd.map(|initrd| initrd.display().to_string()));
+        let armed_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (kernel, initrd) =
+            (kernel.display().to_string(), initrd.map(|initrd| initrd.display().to_string()));
         let (call, command_line) = (Call::KexecFileLoad, Some(command_line));
         Ok(Self {
             version: VERSION,
@@ -170,7 +178,12 @@ impl Record {
     }
 
     /// Adds what later comparisons need: what the image was made from, and the machine.
-    pub fn made(self, origin: Origin, listing: Option<Listing>, advice: Vec<RecordedAdvice>) -> Self {
+    pub fn made(
+        self,
+        origin: Origin,
+        listing: Option<Listing>,
+        advice: Vec<RecordedAdvice>,
+    ) -> Self {
         Self { origin: Some(origin), listing, advice, ..self }
     }
 
@@ -178,7 +191,11 @@ impl Record {
     /// crash region, which it fills upwards (`load_crashdump_segments`, arch/x86/kernel/crash.c).
     pub fn elfcorehdr(&self, crash_region: Option<PhysRange>) -> Option<u64> {
         match (&self.image, self.call) {
-            (Some(image), _) => image.segments.iter().find(|segment| segment.name == "elfcorehdr").map(|segment| segment.start),
+            (Some(image), _) => image
+                .segments
+                .iter()
+                .find(|segment| segment.name == "elfcorehdr")
+                .map(|segment| segment.start),
             (None, Call::KexecFileLoad) => crash_region.map(|region| region.start()),
             (None, Call::KexecLoad) => None,
         }
@@ -195,7 +212,10 @@ impl Record {
 
 /// Writes a state file in JSON atomically, readable by root only.
 pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Error> {
-    state::replace(path, &serde_json::to_vec_pretty(content).expect("strings and integers always serialize"))
+    state::replace(
+        path,
+        &serde_json::to_vec_pretty(content).expect("strings and integers always serialize"),
+    )
 }
 
 /// A lock that this process holds. Dropping it, or the end of the process, releases it.
@@ -207,26 +227,41 @@ pub struct HeldLock {
 /// Takes the lock of arming and recording, or fails after `patience`. Of two loads at once, the
 /// image that is armed last must also be the one that is recorded last. `says` is called before the
 /// first pause.
-pub fn wait_for_arming_lock(root: &Path, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
+pub fn wait_for_arming_lock(
+    root: &Path,
+    patience: Duration,
+    says: impl FnOnce(),
+) -> Result<HeldLock, Error> {
     wait_for_lock(root.join(LOCK), patience, says)
 }
 
 /// The same for another lock file. Only root can open it, because a user who held it could prevent
 /// every reload.
-pub fn wait_for_lock(path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
+pub fn wait_for_lock(
+    path: PathBuf,
+    patience: Duration,
+    says: impl FnOnce(),
+) -> Result<HeldLock, Error> {
     let file = state::create(&path)?;
     wait_for_file_lock(file, path, patience, says)
 }
 
 /// The same for a file or directory that is open already.
-pub fn wait_for_file_lock(file: File, path: PathBuf, patience: Duration, says: impl FnOnce()) -> Result<HeldLock, Error> {
+pub fn wait_for_file_lock(
+    file: File,
+    path: PathBuf,
+    patience: Duration,
+    says: impl FnOnce(),
+) -> Result<HeldLock, Error> {
     let begin = Instant::now();
     let mut says = Some(says);
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(HeldLock { _locked: file }),
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
-            Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => return Err(Error::Busy { path, waited: patience }),
+            Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => {
+                return Err(Error::Busy { path, waited: patience });
+            }
             Err(TryLockError::WouldBlock) => {
                 says.take().into_iter().for_each(|says| says());
                 thread::sleep(PAUSE.min(patience));
@@ -237,7 +272,8 @@ pub fn wait_for_file_lock(file: File, path: PathBuf, patience: Duration, says: i
 
 /// Whether a process holds the lock.
 pub fn is_locked(path: &Path) -> bool {
-    state::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    state::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Moves the record aside: if this process is killed while the kernel replaces the image, no record
@@ -264,9 +300,13 @@ pub fn forget(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) fn absent_is_fine(result: Result<(), (std::io::Error, &'static str, PathBuf)>) -> Result<(), Error> {
+pub(crate) fn absent_is_fine(
+    result: Result<(), (std::io::Error, &'static str, PathBuf)>,
+) -> Result<(), Error> {
     match result {
-        Err((error, action, path)) if error.kind() != ErrorKind::NotFound => Err(failed(action, &path)(error)),
+        Err((error, action, path)) if error.kind() != ErrorKind::NotFound => {
+            Err(failed(action, &path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -278,8 +318,13 @@ pub fn read(root: &Path) -> Result<Known, Error> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Known::Nothing),
         text => text.map_err(failed("read", &path))?,
     };
-    let record: Record = serde_json::from_slice(&text).map_err(|source| Error::Garbled { path, source })?;
-    if record.boot_id == boot_id(root)? { Ok(Known::Image(Box::new(record))) } else { Ok(Known::Stale) }
+    let record: Record =
+        serde_json::from_slice(&text).map_err(|source| Error::Garbled { path, source })?;
+    if record.boot_id == boot_id(root)? {
+        Ok(Known::Image(Box::new(record)))
+    } else {
+        Ok(Known::Stale)
+    }
 }
 
 /// Identifier of the current boot.
@@ -289,7 +334,10 @@ pub fn boot_id(root: &Path) -> Result<String, Error> {
     Ok(text.trim_end().to_owned())
 }
 
-pub(crate) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
+pub(crate) fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(std::io::Error) -> Error + 'a {
     move |source| Error::Io { action, path: path.to_owned(), source }
 }
 

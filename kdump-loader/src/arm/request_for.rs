@@ -33,7 +33,11 @@ pub const LARGEST_FILE: u64 = 2 << 30;
 /// Rejects a kernel file of another format.
 pub fn expect_format(file: &InputFile, expected: &'static str) -> Result<(), Error> {
     let found = kernel::format_of(&file.bytes);
-    if found == Some(expected) { Ok(()) } else { Err(Error::Format { path: file.path.clone(), expected, found }) }
+    if found == Some(expected) {
+        Ok(())
+    } else {
+        Err(Error::Format { path: file.path.clone(), expected, found })
+    }
 }
 
 /// The named purgatory, or the embedded one.
@@ -46,14 +50,23 @@ pub fn read_purgatory(path: Option<&Path>) -> Result<InputFile, Error> {
 
 /// Reads every file that the options name, and makes the request. The origin describes exactly the
 /// files that were read.
-pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 32]>) -> Result<(Request, Origin), Error> {
+pub fn request_for(
+    options: &Options,
+    machine: &Machine,
+    rng_seed: Option<[u8; 32]>,
+) -> Result<(Request, Origin), Error> {
     let mut origin = origin(options);
     let files = Files::read(&options.kernel, options.initrd.as_deref(), machine.crash_region()?)?;
     origin.read(&files);
     let Files { kernel: Content { input: kernel, .. }, initrd } = files;
     let defaults = kernel::uki::defaults(&kernel.bytes);
     let append = options.append.as_deref();
-    let command_line = base_command_line(&machine.command_line, options.reuse_cmdline, append, defaults.command_line);
+    let command_line = base_command_line(
+        &machine.command_line,
+        options.reuse_cmdline,
+        append,
+        defaults.command_line,
+    );
     let inside = || Some(InputFile { path: kernel.path.clone(), bytes: defaults.initrd?.to_vec() });
     let initrd = initrd.map(|initrd| initrd.input).or_else(inside);
     let request = Request {
@@ -76,10 +89,18 @@ pub fn request_for(options: &Options, machine: &Machine, rng_seed: Option<[u8; 3
 }
 
 /// The requested command line. Says which parameters of a reused line were dropped.
-pub fn base_command_line(running: &[u8], reuse: bool, given: Option<&str>, brought: Option<&[u8]>) -> Base {
+pub fn base_command_line(
+    running: &[u8],
+    reuse: bool,
+    given: Option<&str>,
+    brought: Option<&[u8]>,
+) -> Base {
     let base = Base::chosen(running, reuse, given, brought);
     if !base.dropped.is_empty() {
-        note(format_args!("dropped from the reused command line: {}", base.dropped_text().join(" ")));
+        note(format_args!(
+            "dropped from the reused command line: {}",
+            base.dropped_text().join(" ")
+        ));
     }
     base
 }
@@ -113,7 +134,9 @@ pub fn fresh_seed() -> Option<[u8; 32]> {
         Ok(len) if len == seed.len() => Some(seed),
         result => {
             let because = match result {
-                Err(Errno::AGAIN) | Ok(_) => "the kernel's random number generator is not initialized yet".to_owned(),
+                Err(Errno::AGAIN) | Ok(_) => {
+                    "the kernel's random number generator is not initialized yet".to_owned()
+                }
                 Err(error) => format!("getrandom failed: {error}"),
             };
             note(format_args!("the capture kernel gets no random seed: {because}"));

@@ -20,7 +20,8 @@ pub fn unload(root: &Path) -> Result<(), Error> {
     match with_load(root) {
         // Without securityfs, lockdown shows only now.
         Err(Error::Refused {
-            refusal: submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
+            refusal:
+                submit::Error::NotImplemented | submit::Error::NotPermitted | submit::Error::Forbidden,
             ..
         }) => with_file_load(root),
         other => other,
@@ -29,15 +30,27 @@ pub fn unload(root: &Path) -> Result<(), Error> {
 
 /// The same with kexec_load(2) only.
 pub fn with_load(root: &Path) -> Result<(), Error> {
-    disarm(root, submit::unload, |refusal, aftermath| Error::Refused { refusal, hint: Hint::NONE, aftermath })
+    disarm(root, submit::unload, |refusal, aftermath| Error::Refused {
+        refusal,
+        hint: Hint::NONE,
+        aftermath,
+    })
 }
 
 /// The same with kexec_file_load(2) only.
 pub fn with_file_load(root: &Path) -> Result<(), Error> {
-    disarm(root, submit::file::unload, |refusal, aftermath| Error::FileRefused { refusal, hint: Hint::NONE, aftermath })
+    disarm(root, submit::file::unload, |refusal, aftermath| Error::FileRefused {
+        refusal,
+        hint: Hint::NONE,
+        aftermath,
+    })
 }
 
-fn disarm<E>(root: &Path, call: fn() -> Result<(), E>, refused: fn(E, Aftermath) -> Error) -> Result<(), Error> {
+fn disarm<E>(
+    root: &Path,
+    call: fn() -> Result<(), E>,
+    refused: fn(E, Aftermath) -> Error,
+) -> Result<(), Error> {
     preflight::privileged(root)?;
     preflight::file_permitted(root, &KexecPermission::read(root)?)?;
     let _lock = hold_arming_lock(root)?;

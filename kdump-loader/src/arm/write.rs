@@ -34,7 +34,10 @@ const ATTEMPTS: u32 = 8;
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let old = match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file, so it was not replaced"));
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                "not a regular file, so it was not replaced",
+            ));
         }
         Ok(found) => Some(found),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -63,7 +66,9 @@ fn keep_group(new: &fs::File, old: &fs::Metadata) -> io::Result<()> {
 
 /// Creates an empty file next to `path`, under a name that was free, readable by its owner alone.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path names no file"))?;
     let mut attempt = 0;
     loop {
         let mut hidden = OsString::from(".");
@@ -71,7 +76,9 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
         hidden.push(format!(".new-{}-{attempt}", std::process::id()));
         let new = path.with_file_name(hidden);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => attempt += 1,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
+                attempt += 1
+            }
             file => return Ok((new, file?)),
         }
     }
@@ -87,7 +94,9 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
 /// `NotADirectory` if `path` is something else, a link included; every other error of the file
 /// system.
 pub fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
-    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists()) {
+    if let Some(above) =
+        path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists())
+    {
         create_directory(above, mode)?;
     }
     match DirBuilder::new().mode(mode).create(path) {
@@ -95,7 +104,10 @@ pub fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
             if fs::symlink_metadata(path)?.is_dir() {
                 Ok(())
             } else {
-                Err(io::Error::new(ErrorKind::NotADirectory, "something other than a directory has its name"))
+                Err(io::Error::new(
+                    ErrorKind::NotADirectory,
+                    "something other than a directory has its name",
+                ))
             }
         }
         // Until this call, the umask may have removed bits, which is safe.
@@ -177,7 +189,10 @@ mod tests {
         let below = root.path().join("run/kdump-loader");
         create_directory(&below, 0o755).unwrap();
         create_directory(&below, 0o700).unwrap();
-        assert_eq!([mode_of(root.path()), mode_of(&root.path().join("run")), mode_of(&below)], [0o711, 0o755, 0o755]);
+        assert_eq!(
+            [mode_of(root.path()), mode_of(&root.path().join("run")), mode_of(&below)],
+            [0o711, 0o755, 0o755]
+        );
         symlink(root.path(), root.path().join("elsewhere")).unwrap();
         let refused = create_directory(&root.path().join("elsewhere"), 0o755).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::NotADirectory);

@@ -19,7 +19,8 @@ pub struct Manual {
 }
 
 /// The statuses of every command that answers no question.
-const DONE: &[(&str, &str)] = &[("0", "Success."), ("1", "Failure. The message says what happened."), ("2", "Usage error.")];
+const DONE: &[(&str, &str)] =
+    &[("0", "Success."), ("1", "Failure. The message says what happened."), ("2", "Usage error.")];
 
 const CONFIG: &str = "/etc/kdump-loader.toml";
 const ARMED: &str = "/run/kdump-loader/armed.json";
@@ -58,7 +59,10 @@ pub const PAGES: [Manual; 15] = [
                 "Arm a capture kernel once:",
                 "kdump-loader load --kernel /boot/vmlinuz --initrd /boot/kdump.img --append nr_cpus=1",
             ),
-            ("Arm at every boot and after hotplug:", "kdump-loader service install\nsystemctl start kdump-loader"),
+            (
+                "Arm at every boot and after hotplug:",
+                "kdump-loader service install\nsystemctl start kdump-loader",
+            ),
             ("Ask whether a panic now would leave a dump:", "kdump-loader status"),
         ],
         see_also: &[("kdump-loader.toml", "5"), ("makedumpfile", "8"), ("kexec", "8")],
@@ -78,13 +82,23 @@ pub const PAGES: [Manual; 15] = [
                 "kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img \\\n    --reuse-cmdline --append 'nr_cpus=1 \
                  reset_devices acpi_no_memhotplug'",
             ),
-            ("Let a kernel under Secure Boot build the image:", "kdump-loader load --file --kernel /boot/vmlinuz"),
+            (
+                "Let a kernel under Secure Boot build the image:",
+                "kdump-loader load --file --kernel /boot/vmlinuz",
+            ),
         ],
-        see_also: &[("kdump-loader-plan", "8"), ("kdump-loader-reload", "8"), ("kexec_load", "2"), ("bootparam", "7")],
+        see_also: &[
+            ("kdump-loader-plan", "8"),
+            ("kdump-loader-reload", "8"),
+            ("kexec_load", "2"),
+            ("bootparam", "7"),
+        ],
     },
     Manual {
         command: "unload",
-        notes: &["After this, a panic leaves no dump. A running service arms again at its next reload."],
+        notes: &[
+            "After this, a panic leaves no dump. A running service arms again at its next reload.",
+        ],
         exit: DONE,
         files: &[ARMED, LOADED],
         examples: &[("Disarm:", "kdump-loader unload")],
@@ -92,7 +106,9 @@ pub const PAGES: [Manual; 15] = [
     },
     Manual {
         command: "reload",
-        notes: &["The first event of a burst causes a reload at once. The others share one reload after the burst."],
+        notes: &[
+            "The first event of a burst causes a reload at once. The others share one reload after the burst.",
+        ],
         exit: &[
             ("0", "The armed image is up to date, or the event is queued."),
             ("1", "The reload failed. The message says whether the old image is still armed."),
@@ -101,7 +117,10 @@ pub const PAGES: [Manual; 15] = [
         files: &[CONFIG, ARMED, FAILED, PENDING],
         examples: &[
             ("Apply a changed config:", "kdump-loader reload"),
-            ("Try a config without installing it:", "kdump-loader reload --config ./kdump-loader.toml"),
+            (
+                "Try a config without installing it:",
+                "kdump-loader reload --config ./kdump-loader.toml",
+            ),
             ("Show what was done and why:", "kdump-loader reload --json"),
         ],
         see_also: &[("kdump-loader.toml", "5"), ("kdump-loader-load", "8"), ("udev", "7")],
@@ -111,7 +130,10 @@ pub const PAGES: [Manual; 15] = [
         notes: &[],
         exit: &[
             ("0", "A panic now leaves a dump: \"yes\" or \"yes, but\"."),
-            ("1", "A panic now leaves no dump, or the answer is unknown. With --strict, also \"yes, but\"."),
+            (
+                "1",
+                "A panic now leaves no dump, or the answer is unknown. With --strict, also \"yes, but\".",
+            ),
             ("2", "Usage error."),
         ],
         files: &[CONFIG, ARMED, FAILED, LOADED, IOMEM],
@@ -122,7 +144,11 @@ pub const PAGES: [Manual; 15] = [
                 "kdump-loader status --prometheus /var/lib/prometheus/node-exporter/kdump_loader.prom",
             ),
         ],
-        see_also: &[("kdump-loader-reload", "8"), ("kdump-loader-service-check", "8"), ("makedumpfile", "8")],
+        see_also: &[
+            ("kdump-loader-reload", "8"),
+            ("kdump-loader-service-check", "8"),
+            ("makedumpfile", "8"),
+        ],
     },
     Manual {
         command: "watch",
@@ -141,7 +167,10 @@ pub const PAGES: [Manual; 15] = [
         exit: DONE,
         files: &[IOMEM],
         examples: &[
-            ("Show where `load` would place the image on this machine:", "kdump-loader plan --kernel /boot/vmlinuz"),
+            (
+                "Show where `load` would place the image on this machine:",
+                "kdump-loader plan --kernel /boot/vmlinuz",
+            ),
             #[cfg(feature = "picture")]
             (
                 "Draw a picture for the machine of a snapshot:",
@@ -174,7 +203,10 @@ pub const PAGES: [Manual; 15] = [
         notes: &[],
         exit: &[
             ("0", "Success. With -S: nothing is armed."),
-            ("1", "A usage error, or a failure before the system call. With -S: a capture kernel is armed."),
+            (
+                "1",
+                "A usage error, or a failure before the system call. With -S: a capture kernel is armed.",
+            ),
             ("255", "The kernel rejected the call, or with -S, the answer is unknown."),
         ],
         files: &[ARMED, LOADED],
@@ -215,25 +247,40 @@ pub const PAGES: [Manual; 15] = [
                 "Install into a mounted image whose distribution is not recognized:",
                 "kdump-loader service install --root /mnt --distribution debian",
             ),
-            ("Show what would change in a mounted image:", "kdump-loader service install --root /mnt --dry-run"),
+            (
+                "Show what would change in a mounted image:",
+                "kdump-loader service install --root /mnt --dry-run",
+            ),
         ],
-        see_also: &[("kdump-loader-service-uninstall", "8"), ("kdump-loader-service-check", "8"), ("kdump-loader.toml", "5")],
+        see_also: &[
+            ("kdump-loader-service-uninstall", "8"),
+            ("kdump-loader-service-check", "8"),
+            ("kdump-loader.toml", "5"),
+        ],
     },
     Manual {
         command: "service uninstall",
         notes: &[],
         exit: DONE,
         files: &[CONFIG, LEDGER],
-        examples: &[("Return to kdump-tools:", "kdump-loader service uninstall\nsystemctl restart kdump-tools")],
+        examples: &[(
+            "Return to kdump-tools:",
+            "kdump-loader service uninstall\nsystemctl restart kdump-tools",
+        )],
         see_also: &[("kdump-loader-service-install", "8")],
     },
     Manual {
         command: "service divert",
-        notes: &["The diversions are those of dpkg-divert(1), so this works on Debian and its derivatives only."],
+        notes: &[
+            "The diversions are those of dpkg-divert(1), so this works on Debian and its derivatives only.",
+        ],
         exit: DONE,
         files: &[],
         examples: &[
-            ("Let kdump-tools arm with this program:", "kdump-loader service divert\nsystemctl restart kdump-tools"),
+            (
+                "Let kdump-tools arm with this program:",
+                "kdump-loader service divert\nsystemctl restart kdump-tools",
+            ),
             ("Put Debian's kexec back:", "kdump-loader service divert --undo"),
         ],
         see_also: &[("kdump-loader-kexec", "8"), ("dpkg-divert", "1"), ("kexec", "8")],
@@ -243,7 +290,10 @@ pub const PAGES: [Manual; 15] = [
         notes: &[],
         exit: &[
             ("0", "Everything is as installed, and no other service arms a capture kernel."),
-            ("1", "A file is missing or differs, another service also arms, or the files of the config would leave no dump."),
+            (
+                "1",
+                "A file is missing or differs, another service also arms, or the files of the config would leave no dump.",
+            ),
             ("2", "Usage error."),
         ],
         files: &[CONFIG, LEDGER, UNITS, RULE],
@@ -264,10 +314,14 @@ pub fn of(command: &str) -> Option<&'static Manual> {
 pub fn help(command: &str) -> String {
     let Some(page) = of(command) else { return String::new() };
     let mut parts: Vec<String> = page.notes.iter().map(ToString::to_string).collect();
-    let statuses: String = page.exit.iter().map(|(status, meaning)| format!("\n  {status}  {meaning}")).collect();
+    let statuses: String =
+        page.exit.iter().map(|(status, meaning)| format!("\n  {status}  {meaning}")).collect();
     parts.push(format!("Exit status:{statuses}"));
-    let examples: Vec<String> =
-        page.examples.iter().map(|(what, lines)| format!("  {what}\n    {}", lines.replace('\n', "\n    "))).collect();
+    let examples: Vec<String> = page
+        .examples
+        .iter()
+        .map(|(what, lines)| format!("  {what}\n    {}", lines.replace('\n', "\n    ")))
+        .collect();
     parts.push(format!("Examples:\n{}", examples.join("\n")));
     parts.join("\n\n")
 }

@@ -71,7 +71,9 @@ pub enum Error {
         range: PhysRange,
     },
     /// The kernel's device events cannot be received.
-    #[error("cannot receive the kernel's device events (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it")]
+    #[error(
+        "cannot receive the kernel's device events (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it"
+    )]
     Watch {
         /// Why not.
         #[source]

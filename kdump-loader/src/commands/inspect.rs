@@ -40,7 +40,15 @@ enum Description {
     /// An uncompressed kernel.
     Vmlinux { file: String, payload: u64, init_size: u64, alignment: u64, entry_offset: u64 },
     /// This project's purgatory.
-    Purgatory { file: String, block_version: u32, block_size: u64, block_offset: u64, text: u64, len: u64, entry_offset: u64 },
+    Purgatory {
+        file: String,
+        block_version: u32,
+        block_size: u64,
+        block_offset: u64,
+        text: u64,
+        len: u64,
+        entry_offset: u64,
+    },
     /// A purgatory for the contract of the kernel or of kexec-tools.
     ForeignPurgatory {
         file: String,
@@ -138,7 +146,11 @@ fn describe(file: &InputFile, kernel: CaptureKernel<'_>) -> Description {
 fn wrapper(bytes: &[u8]) -> Option<Wrapper> {
     let format = kernel::format_of(bytes).filter(|&format| format == uki::FORMAT.name)?;
     let uki::Defaults { initrd, command_line } = uki::defaults(bytes);
-    Some(Wrapper { format, initrd: initrd.map(|initrd| initrd.len() as u64), command_line: command_line.map(cmdline::text) })
+    Some(Wrapper {
+        format,
+        initrd: initrd.map(|initrd| initrd.len() as u64),
+        command_line: command_line.map(cmdline::text),
+    })
 }
 
 impl fmt::Display for Description {
@@ -157,11 +169,16 @@ impl fmt::Display for Description {
                 inside,
             } => {
                 match inside {
-                    Some(Wrapper { format, .. }) => writeln!(out, "{file}: {format} with a bzImage, boot protocol {protocol}")?,
+                    Some(Wrapper { format, .. }) => {
+                        writeln!(out, "{file}: {format} with a bzImage, boot protocol {protocol}")?
+                    }
                     None => writeln!(out, "{file}: bzImage, boot protocol {protocol}")?,
                 }
                 writeln!(out, "payload        {payload} bytes")?;
-                writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}, at {pref_address:#x} or above")?;
+                writeln!(
+                    out,
+                    "needs          {init_size} bytes at a multiple of {alignment:#x}, at {pref_address:#x} or above"
+                )?;
                 writeln!(out, "command line   up to {cmdline_size} bytes")?;
                 writeln!(out, "xloadflags     {xloadflags:#x}")?;
                 writeln!(out, "entry          load address + {entry_offset:#x}")?;
@@ -180,18 +197,45 @@ impl fmt::Display for Description {
                 writeln!(out, "needs          {init_size} bytes at a multiple of {alignment:#x}")?;
                 writeln!(out, "entry          load address + {entry_offset:#x}")
             }
-            Self::Purgatory { file, block_version, block_size, block_offset, text, len, entry_offset } => {
+            Self::Purgatory {
+                file,
+                block_version,
+                block_size,
+                block_offset,
+                text,
+                len,
+                entry_offset,
+            } => {
                 writeln!(out, "{}: purgatory, handoff block version {block_version}", file)?;
                 writeln!(out, "text           {text} bytes, verified")?;
                 writeln!(out, "block          {block_size} bytes at {block_offset:#x}")?;
-                writeln!(out, "memory         {len} bytes, without the leaf table and the elfcorehdr copy")?;
+                writeln!(
+                    out,
+                    "memory         {len} bytes, without the leaf table and the elfcorehdr copy"
+                )?;
                 writeln!(out, "entry          load address + {entry_offset:#x}")
             }
-            Self::ForeignPurgatory { file, whose, file_len, len, alignment, limit, entry_offset, prints, .. } => {
-                writeln!(out, "{file}: purgatory like {whose}, a relocatable object that is configured through its symbols")?;
+            Self::ForeignPurgatory {
+                file,
+                whose,
+                file_len,
+                len,
+                alignment,
+                limit,
+                entry_offset,
+                prints,
+                ..
+            } => {
+                writeln!(
+                    out,
+                    "{file}: purgatory like {whose}, a relocatable object that is configured through its symbols"
+                )?;
                 writeln!(out, "verifies       up to {REGIONS} regions with one SHA-256")?;
                 writeln!(out, "console        {}", if *prints { "an 8250" } else { "none" })?;
-                writeln!(out, "memory         {len} bytes at a multiple of {alignment:#x}, {file_len} of them from the file")?;
+                writeln!(
+                    out,
+                    "memory         {len} bytes at a multiple of {alignment:#x}, {file_len} of them from the file"
+                )?;
                 match limit {
                     Some(limit) => writeln!(out, "runs           below {} GiB only", limit >> 30)?,
                     None => writeln!(out, "runs           anywhere")?,

@@ -46,9 +46,11 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             report(&error);
             ExitCode::from(match error {
-                Error::Arm(arm::Error::Refused { .. } | arm::Error::FileRefused { .. } | arm::Error::Armed(_)) => {
-                    REJECTED_BY_KERNEL
-                }
+                Error::Arm(
+                    arm::Error::Refused { .. }
+                    | arm::Error::FileRefused { .. }
+                    | arm::Error::Armed(_),
+                ) => REJECTED_BY_KERNEL,
                 _ => FAILED_BEFORE_CALL,
             })
         }
@@ -62,7 +64,9 @@ fn act(decision: Decision, arguments: Vec<OsString>) -> Result<ExitCode, Error> 
     }
     match decision.action {
         Action::Help => print(&words::help())?,
-        Action::Version => print(&format!("kdump-loader {} in place of {PEER}\n", env!("CARGO_PKG_VERSION")))?,
+        Action::Version => {
+            print(&format!("kdump-loader {} in place of {PEER}\n", env!("CARGO_PKG_VERSION")))?
+        }
         Action::PrintRegionSize => print(&format!("{}\n", region_size(root)?))?,
         Action::Status => {
             let armed = KexecState::crash_loaded(root).map_err(arm::Error::Armed)?;
@@ -130,7 +134,8 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
         expect_format(&request.kernel, format)?;
     }
     // --mem-max names the last byte.
-    let window = PhysRange::new(mem_min, mem_max.saturating_add(1)).ok_or(Error::NoWindow { mem_min, mem_max })?;
+    let window = PhysRange::new(mem_min, mem_max.saturating_add(1))
+        .ok_or(Error::NoWindow { mem_min, mem_max })?;
     Ok((Request { window: Some(window), ..request }, origin))
 }
 
@@ -145,6 +150,11 @@ fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
     let Some(program) = named.or_else(|| Called::now(OURSELVES).find()) else {
         return Error::NoOtherKexec(elsewhere::none(because));
     };
-    let source = Command::new(&program).arg0(NAME).args(arguments).env_remove(ELSEWHERE).env(PASSED_ON, "1").exec();
+    let source = Command::new(&program)
+        .arg0(NAME)
+        .args(arguments)
+        .env_remove(ELSEWHERE)
+        .env(PASSED_ON, "1")
+        .exec();
     Error::Elsewhere { program, source }
 }

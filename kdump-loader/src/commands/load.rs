@@ -39,7 +39,10 @@ pub fn run(arguments: &Load) -> Result<(), Error> {
     if !arguments.json {
         return Ok(());
     }
-    let not_printed = |source| Error::ArmedButNotPrinted { identity: summary.identity.clone(), source: Box::new(source) };
+    let not_printed = |source| Error::ArmedButNotPrinted {
+        identity: summary.identity.clone(),
+        source: Box::new(source),
+    };
     print_json(&Output { hotplug, image: &summary }).map_err(not_printed)
 }
 
@@ -49,5 +52,8 @@ fn with_file_load(arguments: &Load) -> Result<(), Error> {
     if !arguments.json {
         return Ok(());
     }
-    print_json(&output).map_err(|source| Error::ArmedButNotPrinted { identity: output.kernel.clone(), source: Box::new(source) })
+    print_json(&output).map_err(|source| Error::ArmedButNotPrinted {
+        identity: output.kernel.clone(),
+        source: Box::new(source),
+    })
 }

@@ -30,7 +30,9 @@ pub fn run(arguments: &Plan) -> Result<(), Error> {
     let summary = image.summary();
     #[cfg(feature = "picture")]
     match arguments.svg.as_deref() {
-        Some(path) if path == Path::new(STANDARD_OUTPUT) => return print(&picture::svg(&summary, PICTURE)),
+        Some(path) if path == Path::new(STANDARD_OUTPUT) => {
+            return print(&picture::svg(&summary, PICTURE));
+        }
         Some(path) => write_file(path, picture::svg(&summary, PICTURE).as_bytes())?,
         None => {}
     }

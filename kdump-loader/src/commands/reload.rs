@@ -44,7 +44,9 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
         match queue.note(arguments.removed) {
             Ok(()) => return Ok(()),
             // A reload here delays udev; a lost event would spoil the dump.
-            Err(error) => warn(format_args!("cannot queue the event, so reloading now: {}", in_full(&error))),
+            Err(error) => {
+                warn(format_args!("cannot queue the event, so reloading now: {}", in_full(&error)))
+            }
         }
     }
     preflight::privileged(root)?;
@@ -54,7 +56,10 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
         queue,
         config: &arguments.config,
         force: arguments.force,
-        taken: Taken { fresh: false, removed: arguments.removed.iter().map(|block| block.number).collect() },
+        taken: Taken {
+            fresh: false,
+            removed: arguments.removed.iter().map(|block| block.number).collect(),
+        },
         start: Instant::now(),
         output: Output { armed: 0, reasons: Vec::new(), words: Vec::new() },
     };
@@ -69,7 +74,8 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
 /// Takes the lock of reloads. A second reload waits for the first, and then finds most of its work
 /// done. If the lock file cannot be created, both reload.
 fn hold_reload_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
-    let waiting = || note(format_args!("another reload is running; waiting up to {} s", PATIENCE.as_secs()));
+    let waiting =
+        || note(format_args!("another reload is running; waiting up to {} s", PATIENCE.as_secs()));
     match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ record::Error::Busy { .. }) => Err(arm::Error::Lock(error).into()),

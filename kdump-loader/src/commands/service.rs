@@ -45,7 +45,9 @@ fn own_program() -> Result<Vec<u8>, Error> {
     fs::read(OURSELVES).map_err(|source| Error::Program { path: OURSELVES.into(), source })
 }
 
-fn install(Install { mask_conflicts, distribution, place, dry_run }: &Install) -> Result<(), Error> {
+fn install(
+    Install { mask_conflicts, distribution, place, dry_run }: &Install,
+) -> Result<(), Error> {
     let root = &place.root;
     let access = access(root, *dry_run)?;
     let settings = service::taken_over(root, *distribution)?;
@@ -90,7 +92,9 @@ fn access(root: &Path, dry_run: bool) -> Result<Access<'_>, Error> {
     if dry_run {
         return Ok(Access::DryRun { root });
     }
-    let waiting = |seconds| note(format_args!("another `kdump-loader service` is running; waiting up to {seconds} s"));
+    let waiting = |seconds| {
+        note(format_args!("another `kdump-loader service` is running; waiting up to {seconds} s"))
+    };
     Ok(Access::lock(root, waiting)?)
 }
 
@@ -104,7 +108,8 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     let live = access.is_live();
     // If systemd fails, the files are restored all the same, or a package's removal would leave
     // them. The failure is reported at the end.
-    let stopped = if live && Path::new(SYSTEMD).exists() { stop_without_disarming() } else { Ok(()) };
+    let stopped =
+        if live && Path::new(SYSTEMD).exists() { stop_without_disarming() } else { Ok(()) };
     // The same if dpkg-divert fails. This is reported first, because a second run may not find the
     // diversion.
     let undiverted = if divert::is_diverted(root) { undivert(&access) } else { Ok(()) };
@@ -156,7 +161,11 @@ fn stop_without_disarming() -> Result<(), Error> {
 
 fn divert(Divert { undo, place, dry_run }: &Divert) -> Result<(), Error> {
     let access = access(&place.root, *dry_run)?;
-    let steps = if *undo { divert::undo(&access)? } else { divert::divert(&access, &program(&place.root)?)? };
+    let steps = if *undo {
+        divert::undo(&access)?
+    } else {
+        divert::divert(&access, &program(&place.root)?)?
+    };
     print_steps(&steps)?;
     match (steps.is_empty(), dry_run) {
         (true, _) => say(format_args!("nothing to do")),
@@ -172,7 +181,9 @@ fn program(root: &Path) -> Result<PathBuf, Error> {
     if root.join(service::PROGRAM).is_file() {
         return Ok(Path::new(LIVE).join(service::PROGRAM));
     }
-    let ourselves = fs::read_link(OURSELVES).ok().filter(|path| root.join(path.strip_prefix(LIVE).unwrap_or(path)).is_file());
+    let ourselves = fs::read_link(OURSELVES)
+        .ok()
+        .filter(|path| root.join(path.strip_prefix(LIVE).unwrap_or(path)).is_file());
     Ok(ourselves.ok_or_else(|| service::Error::NoProgram { path: root.join(service::PROGRAM) })?)
 }
 
@@ -202,8 +213,11 @@ fn check(Check { distribution, place, json }: &Check) -> Result<(), Error> {
     let problems = installed.iter().filter(|finding| !finding.is_right()).count()
         + of_config.iter().filter(|finding| finding.level > Level::Warning).count();
     let config = configuration(&place.root);
-    let looked =
-        installed.iter().map(|finding| Looked { code: finding.code(), path: finding.path(), words: finding.to_string() });
+    let looked = installed.iter().map(|finding| Looked {
+        code: finding.code(),
+        path: finding.path(),
+        words: finding.to_string(),
+    });
     let looked = looked.chain(of_config.iter().map(|finding| Looked {
         code: finding.code.word(),
         path: &config,
@@ -237,10 +251,15 @@ fn reload_systemd_and_udev() -> Result<(), Error> {
 
 /// Applies the service's kernel settings at once. Later files of the administrator override them.
 fn apply_settings() {
-    let Some(program) = SYSCTLS.into_iter().find(|program| Path::new(SYSTEMD).exists() && Path::new(program).exists()) else {
+    let Some(program) = SYSCTLS
+        .into_iter()
+        .find(|program| Path::new(SYSTEMD).exists() && Path::new(program).exists())
+    else {
         return;
     };
-    let keys = service::sysctl_keys(Path::new(LIVE)).into_iter().map(|key| format!("--prefix={}", key.replace('.', "/")));
+    let keys = service::sysctl_keys(Path::new(LIVE))
+        .into_iter()
+        .map(|key| format!("--prefix={}", key.replace('.', "/")));
     let keys: Vec<String> = keys.collect();
     if let Err(error) = run_program(program, &keys.iter().map(String::as_str).collect::<Vec<_>>()) {
         warn(format_args!("{}", in_full(&error)));
@@ -252,6 +271,10 @@ fn run_program(program: &str, arguments: &[&str]) -> Result<(), Error> {
     match Command::new(program).args(arguments).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Error::System { command, ended: status.to_string(), source: None }),
-        Err(source) => Err(Error::System { command, ended: "it could not be run".into(), source: Some(source) }),
+        Err(source) => Err(Error::System {
+            command,
+            ended: "it could not be run".into(),
+            source: Some(source),
+        }),
     }
 }

@@ -72,13 +72,16 @@ pub(super) struct Capacity {
 /// Surveys the machine, answers, and says what is armed.
 pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
     let root = &arguments.root;
-    let Survey { state, record, findings, saver } = survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
+    let Survey { state, record, findings, saver } =
+        survey(root, arguments.config.as_deref(), Path::new(OURSELVES));
     // Without privilege /proc/iomem has no addresses, and a locked-down kernel hides more. Findings
     // report that.
     let measured = Measured { tsc_khz: NO_TSC_KHZ, cpuid: submit::cpuid() };
     let machine = Machine::read(root, Some(measured)).ok();
     let (record, unknown_because) = match record {
-        Some(Ok(record)) if record.call == Call::KexecFileLoad => (Some(record), Some("the kernel built the image".to_owned())),
+        Some(Ok(record)) if record.call == Call::KexecFileLoad => {
+            (Some(record), Some("the kernel built the image".to_owned()))
+        }
         Some(Ok(record)) => (Some(record), None),
         Some(Err(because)) => (None, Some(because.to_string())),
         None => (None, None),
@@ -90,7 +93,10 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
         saver,
         loaded: state.as_ref().map(|state| state.crash_loaded),
         crash_size: state.as_ref().map(|state| state.crash_size),
-        crash_region: machine.as_ref().and_then(|machine| machine.crash_region().ok()).map(SpanSummary::from),
+        crash_region: machine
+            .as_ref()
+            .and_then(|machine| machine.crash_region().ok())
+            .map(SpanSummary::from),
         used: image.map(|image| image.used()),
         crash_hotplug_cpu: state.as_ref().and_then(|state| state.crash_hotplug.cpu),
         crash_hotplug_memory: state.as_ref().and_then(|state| state.crash_hotplug.memory),
@@ -99,7 +105,8 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
         unknown_because,
         record,
     };
-    let written = arguments.prometheus.as_ref().map_or(Ok(()), |path| prometheus::write(path, &report));
+    let written =
+        arguments.prometheus.as_ref().map_or(Ok(()), |path| prometheus::write(path, &report));
     // If the file cannot be written, the answer still comes first.
     if arguments.json {
         print_json(&report)?
@@ -118,21 +125,33 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
 /// kernel requests.
 fn capacity(machine: &Machine, record: Option<&Record>) -> Option<Capacity> {
     let image = record.and_then(|record| record.image.as_ref());
-    let armed = image.and_then(|image| image.segments.iter().find(|segment| segment.name == "elfcorehdr"));
+    let armed =
+        image.and_then(|image| image.segments.iter().find(|segment| segment.name == "elfcorehdr"));
     let len = armed.map(|segment| segment.len).or(elfcorehdr::kernels_len(machine))?;
     let headers = elfcorehdr::capacity(len);
     let cpus = u64::from(machine.possible_cpus);
-    Some(Capacity { len, headers, cpus, memory_ranges: headers.saturating_sub(cpus + elfcorehdr::FIXED_PHDRS) })
+    Some(Capacity {
+        len,
+        headers,
+        cpus,
+        memory_ranges: headers.saturating_sub(cpus + elfcorehdr::FIXED_PHDRS),
+    })
 }
 
 impl Report {
     /// The answer in one line, then every finding, most severe first.
     fn write_answer(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.answer, &self.saver) {
-            (Answer::Yes, Some(saver)) => writeln!(out, "yes: a panic now would leave a dump, saved by {saver}")?,
+            (Answer::Yes, Some(saver)) => {
+                writeln!(out, "yes: a panic now would leave a dump, saved by {saver}")?
+            }
             (Answer::Yes, None) => writeln!(out, "yes: a panic now would leave a dump")?,
-            (Answer::YesBut, _) => writeln!(out, "yes, but: a panic now would leave a dump, with these limits")?,
-            (Answer::CannotTell, _) => writeln!(out, "cannot tell whether a panic now would leave a dump")?,
+            (Answer::YesBut, _) => {
+                writeln!(out, "yes, but: a panic now would leave a dump, with these limits")?
+            }
+            (Answer::CannotTell, _) => {
+                writeln!(out, "cannot tell whether a panic now would leave a dump")?
+            }
             (Answer::No, _) => writeln!(out, "no: a panic now would leave no dump")?,
         }
         let mut findings: Vec<&Finding> = self.findings.iter().collect();
@@ -144,11 +163,18 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_answer(out)?;
-        writeln!(out, "\narmed          {}", self.loaded.map_or("unknown", |loaded| yes(Some(loaded))))?;
+        writeln!(
+            out,
+            "\narmed          {}",
+            self.loaded.map_or("unknown", |loaded| yes(Some(loaded)))
+        )?;
         match (&self.crash_region, self.crash_size) {
-            (Some(SpanSummary { start, len }), _) => {
-                writeln!(out, "crash region   {start:#x}-{:#x}, {} MiB", start + len - 1, mib(*len))?
-            }
+            (Some(SpanSummary { start, len }), _) => writeln!(
+                out,
+                "crash region   {start:#x}-{:#x}, {} MiB",
+                start + len - 1,
+                mib(*len)
+            )?,
             (None, Some(size)) => writeln!(out, "crash region   {} MiB in total", mib(size))?,
             (None, None) => writeln!(out, "crash region   unknown")?,
         }
@@ -164,7 +190,10 @@ impl fmt::Display for Report {
             writeln!(out, "               reload after memory is removed")?;
         }
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {
-            writeln!(out, "elfcorehdr     {headers} program headers: room for {cpus} CPUs and {memory_ranges} memory ranges")?;
+            writeln!(
+                out,
+                "elfcorehdr     {headers} program headers: room for {cpus} CPUs and {memory_ranges} memory ranges"
+            )?;
         }
         if let Some(identity) = &self.identity {
             writeln!(out, "identity       {identity}")?;
@@ -181,7 +210,10 @@ impl fmt::Display for Report {
                 writeln!(out, "initrd         {}", initrd)?;
             }
             if let Some(command_line) = &record.command_line {
-                writeln!(out, "armed by       kexec_file_load, with the kernel's built-in purgatory")?;
+                writeln!(
+                    out,
+                    "armed by       kexec_file_load, with the kernel's built-in purgatory"
+                )?;
                 writeln!(out, "command line   {command_line}")?;
             }
         }

@@ -12,7 +12,8 @@ use crate::findings::{Answer, Code, Finding};
 use crate::hotplug::outdated::Reason;
 
 fn keys(data: &impl Serialize) -> String {
-    let map: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::to_value(data).unwrap()).unwrap();
+    let map: BTreeMap<String, serde_json::Value> =
+        serde_json::from_value(serde_json::to_value(data).unwrap()).unwrap();
     map.into_keys().collect::<Vec<_>>().join(" ")
 }
 
@@ -58,7 +59,10 @@ fn load_file_json_has_these_keys() {
         dropped: Vec::new(),
         crash_region: SpanSummary { start: 0, len: 0 },
     };
-    assert_eq!(keys(&Versioned::new(&output)), "call command_line crash_region dropped hotplug initrd kernel version");
+    assert_eq!(
+        keys(&Versioned::new(&output)),
+        "call command_line crash_region dropped hotplug initrd kernel version"
+    );
 }
 
 pub(super) fn report() -> Report {
@@ -94,26 +98,43 @@ fn status_json_has_these_keys() {
 fn status_says_that_removed_memory_needs_a_reload() {
     let remedy = "reload after memory is removed";
     assert!(report().to_string().contains(remedy));
-    assert!(!Report { loaded: Some(false), ..report() }.to_string().contains(remedy), "there is nothing to reload");
+    assert!(
+        !Report { loaded: Some(false), ..report() }.to_string().contains(remedy),
+        "there is nothing to reload"
+    );
 }
 
 #[test]
 fn status_answers_in_its_first_line() {
     let first = |codes: &[Code]| {
-        let findings: Vec<Finding> = codes.iter().map(|code| Finding::new(*code, code.meaning())).collect();
+        let findings: Vec<Finding> =
+            codes.iter().map(|code| Finding::new(*code, code.meaning())).collect();
         let report = Report { answer: Answer::of(&findings), findings, ..report() };
         report.to_string().lines().take(1 + codes.len()).map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(first(&[])[0].starts_with("yes:"));
     let lines = first(&[Code::NoConsole]);
-    assert!(lines[0].starts_with("yes, but:") && lines[1].starts_with("warning[no_console]: "), "{lines:?}");
+    assert!(
+        lines[0].starts_with("yes, but:") && lines[1].starts_with("warning[no_console]: "),
+        "{lines:?}"
+    );
     let lines = first(&[Code::NoConsole, Code::NotArmed]);
-    assert!(lines[0].starts_with("no:") && lines[1].starts_with("error[not_armed]: "), "the heaviest first: {lines:?}");
+    assert!(
+        lines[0].starts_with("no:") && lines[1].starts_with("error[not_armed]: "),
+        "the heaviest first: {lines:?}"
+    );
 }
 
 #[test]
 fn reload_json_has_these_keys() {
-    let output = super::reload::Output { armed: 1, reasons: vec![Reason::CpuCame { cpu: 3 }], words: vec!["CPU 3 came".into()] };
+    let output = super::reload::Output {
+        armed: 1,
+        reasons: vec![Reason::CpuCame { cpu: 3 }],
+        words: vec!["CPU 3 came".into()],
+    };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
-    assert_eq!(serde_json::to_value(&output.reasons[0]).unwrap(), serde_json::json!({ "reason": "cpu_came", "cpu": 3 }));
+    assert_eq!(
+        serde_json::to_value(&output.reasons[0]).unwrap(),
+        serde_json::json!({ "reason": "cpu_came", "cpu": 3 })
+    );
 }

@@ -65,7 +65,12 @@ impl fmt::Display for Change {
             Self::Armed => write!(out, "armed"),
             Self::Disarmed => write!(out, "nothing armed"),
             Self::CrashHotplug { cpu, memory } => {
-                write!(out, "kernel updates when CPUs change: {}; when memory is added: {}", told(cpu), told(memory))
+                write!(
+                    out,
+                    "kernel updates when CPUs change: {}; when memory is added: {}",
+                    told(cpu),
+                    told(memory)
+                )
             }
             Self::Lost => write!(out, "events were lost: too many at once"),
         }
@@ -116,7 +121,8 @@ pub fn run(arguments: &Watch) -> Result<(), Error> {
 /// A socket that receives the kernel's events.
 fn subscribe() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+    let socket =
+        socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
     // Needs CAP_NET_ADMIN. Without it, a storm may lose events, which is reported.
     let _ = set_socket_recv_buffer_size_force(&socket, BUFFER);
     bind(&socket, &SocketAddrNetlink::new(0, KERNELS_GROUP))?;
@@ -126,7 +132,10 @@ fn subscribe() -> Result<OwnedFd, Errno> {
 /// Waits up to [`LOOK`] for events. Returns false if the reader has closed standard output.
 fn wait(socket: &OwnedFd) -> Result<bool, Errno> {
     let stdout = io::stdout();
-    let mut ends = [PollFd::new(socket, PollFlags::IN), PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+    let mut ends = [
+        PollFd::new(socket, PollFlags::IN),
+        PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty()),
+    ];
     let look = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
     match poll(&mut ends, Some(&look)) {
         Ok(_) => Ok(!ends[1].revents().contains(PollFlags::ERR)),
@@ -195,7 +204,9 @@ impl Printer {
     /// Prints and flushes a line. Returns false if the reader has closed standard output.
     fn print(&mut self, change: &Change) -> Result<bool, Error> {
         let line = if self.json {
-            let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+            let at_ms = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as u64);
             let line = Line { version: JSON_VERSION, at_ms, change };
             serde_json::to_string(&line).expect("strings, integers and booleans always serialize")
         } else {
@@ -241,7 +252,11 @@ mod tests {
 
     #[test]
     fn each_change_is_one_json_object() {
-        let event = Uevent { subsystem: "memory".into(), action: "online".into(), device: "memory42".into() };
+        let event = Uevent {
+            subsystem: "memory".into(),
+            action: "online".into(),
+            device: "memory42".into(),
+        };
         let line = Line { version: 1, at_ms: 5, change: &Change::Device(event.clone()) };
         let expected = serde_json::json!({
             "version": 1, "at_ms": 5, "event": "device", "subsystem": "memory", "action": "online", "device": "memory42",

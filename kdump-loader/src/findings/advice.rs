@@ -232,18 +232,25 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     {
         advice.push(Advice::NoReport { lacks: told.report_lacks });
     }
-    if let (Console::Port(_), Some(guest)) = (request.console, settings::confidential(request, machine)) {
+    if let (Console::Port(_), Some(guest)) =
+        (request.console, settings::confidential(request, machine))
+    {
         advice.push(Advice::NoConsole { guest });
     }
     if let Verification::BySymbols(told) = image.verification() {
-        advice.push(Advice::PurgatoryHangs { whose: told.contract.whose, silent: told.console.is_none() });
+        advice.push(Advice::PurgatoryHangs {
+            whose: told.contract.whose,
+            silent: told.console.is_none(),
+        });
     }
     let len: u64 = machine.crash_cma.iter().flatten().map(|range| range.len()).sum();
     let reserved: u64 = machine.crash_regions.iter().map(|range| range.len()).sum();
     let used: u64 = image.segments().iter().map(|segment| segment.range().len()).sum();
     let free = (reserved + len).saturating_sub(used);
     let initrd = request.initrd.as_ref().map_or(&[][..], |initrd| &initrd.bytes);
-    let cpus = cmdline::cpu_limit(&request.command_line.line).unwrap_or(u32::MAX).min(machine.possible_cpus);
+    let cpus = cmdline::cpu_limit(&request.command_line.line)
+        .unwrap_or(u32::MAX)
+        .min(machine.possible_cpus);
     let release = kernel::release(&request.kernel);
     let safe_with = |unpacked| Room::needed(release.as_deref(), unpacked, cpus).safe;
     let mut unpacked = room::about_unpacked(initrd);
@@ -254,7 +261,11 @@ pub fn advise(image: &Image<'_>, request: &Request, machine: &Machine) -> Vec<Ad
     }
     let safe = safe_with(unpacked);
     if free < safe {
-        advice.push(Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) });
+        advice.push(Advice::LittleRoom {
+            free,
+            safe,
+            suggested_mib: suggested_mib(used + unpacked),
+        });
     }
     if len > 0 {
         advice.push(Advice::Cma { len });
@@ -292,7 +303,11 @@ pub fn of_line(base: &Base, possible_cpus: u32, crash_regions: &[PhysRange]) -> 
         advice.push(Advice::NoLowMemory);
     }
     let unfit = base.unfit().into_iter();
-    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit { parameters, effect: row.effect, weight: row.weight }));
+    advice.extend(unfit.map(|(row, parameters)| Advice::Unfit {
+        parameters,
+        effect: row.effect,
+        weight: row.weight,
+    }));
     advice
 }
 

@@ -124,20 +124,29 @@ mod tests {
 
     /// The table in docs/status.md.
     fn table() -> String {
-        let rows = Code::ALL.iter().map(|code| format!("| `{}` | {} | {} |\n", code.word(), code.level().word(), code.meaning()));
+        let rows = Code::ALL.iter().map(|code| {
+            format!("| `{}` | {} | {} |\n", code.word(), code.level().word(), code.meaning())
+        });
         format!("| code | level | meaning |\n| --- | --- | --- |\n{}", rows.collect::<String>())
     }
 
     #[test]
     fn documentation_has_every_code_with_its_level_and_meaning() {
         let document = include_str!("../../../docs/status.md");
-        assert!(document.contains(&table()), "docs/status.md should have this table:\n\n{}", table());
+        assert!(
+            document.contains(&table()),
+            "docs/status.md should have this table:\n\n{}",
+            table()
+        );
     }
 
     #[test]
     fn words_are_unique_snake_case_identifiers() {
         for code in Code::ALL {
-            assert!(code.word().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code:?}");
+            assert!(
+                code.word().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{code:?}"
+            );
         }
         let mut words: Vec<_> = Code::ALL.iter().map(|code| code.word()).collect();
         words.sort_unstable();

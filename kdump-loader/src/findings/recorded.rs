@@ -28,14 +28,20 @@ impl From<Stored> for RecordedAdvice {
     fn from(stored: Stored) -> Self {
         match stored {
             Stored::Coded { code, level, message } => Self { code, level, message },
-            Stored::Sentence(message) => Self { code: Code::Advice.word().to_owned(), level: Code::Advice.level(), message },
+            Stored::Sentence(message) => {
+                Self { code: Code::Advice.word().to_owned(), level: Code::Advice.level(), message }
+            }
         }
     }
 }
 
 impl From<&Advice> for RecordedAdvice {
     fn from(advice: &Advice) -> Self {
-        Self { code: advice.code().word().to_owned(), level: advice.level(), message: advice.to_string() }
+        Self {
+            code: advice.code().word().to_owned(),
+            level: advice.level(),
+            message: advice.to_string(),
+        }
     }
 }
 

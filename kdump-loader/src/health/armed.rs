@@ -20,37 +20,55 @@ use crate::options::config::FilePolicy;
 /// At this percentage of the crash region, a slightly larger image may not fit.
 const NEARLY_FULL: u64 = 90;
 
-pub(super) fn look(scene: &Scene<'_>, record: &Record, program: &Path, findings: &mut Vec<Finding>) {
-    let looked = Present::read(scene.root)
-        .and_then(|present| Armed::find(scene.root, Box::new(record.clone()), &present).map(|armed| (armed, present)));
+pub(super) fn look(
+    scene: &Scene<'_>,
+    record: &Record,
+    program: &Path,
+    findings: &mut Vec<Finding>,
+) {
+    let looked = Present::read(scene.root).and_then(|present| {
+        Armed::find(scene.root, Box::new(record.clone()), &present).map(|armed| (armed, present))
+    });
     match looked {
         Ok((armed, present)) => {
             let mut reasons = armed.machine_reasons(&present, &Queue::new(scene.root).waiting());
             let changed = match scene.config {
-                Some(config) => armed.wish_reasons(&Origin::of(&config.options, program), config.file),
+                Some(config) => {
+                    armed.wish_reasons(&Origin::of(&config.options, program), config.file)
+                }
                 None => armed.wish_reasons(&unchanged(record, program), FilePolicy::Auto),
             };
             // Both checks report an old record; one finding is enough.
             reasons.extend(
-                changed.into_iter().filter(|reason| *reason != OLDER_RECORD || !reasons.contains(reason)).collect::<Vec<_>>(),
+                changed
+                    .into_iter()
+                    .filter(|reason| *reason != OLDER_RECORD || !reasons.contains(reason))
+                    .collect::<Vec<_>>(),
             );
             findings.extend(reasons.iter().map(|reason| outdated(scene, reason)));
-            findings.extend(record.image.as_ref().and_then(|image| header_full(scene, image, &present)));
+            findings.extend(
+                record.image.as_ref().and_then(|image| header_full(scene, image, &present)),
+            );
         }
         Err(error) => findings.push(cannot_look(&error)),
     }
     match &record.image {
         Some(image) => purgatory(image, findings),
         None if record.call == Call::KexecFileLoad => {
-            let message =
-                "the kernel's built-in purgatory verifies the image; if the image is corrupt, it hangs without a message";
+            let message = "the kernel's built-in purgatory verifies the image; if the image is corrupt, it hangs without a message";
             findings.push(Finding::new(Code::KernelsPurgatory, message));
         }
         None => {}
     }
     // `load` estimated the free memory; `room` measures it now.
     let estimated = Code::LittleRoom.word();
-    findings.extend(record.advice.iter().filter(|advice| advice.code != estimated).map(|advice| advice.finding()));
+    findings.extend(
+        record
+            .advice
+            .iter()
+            .filter(|advice| advice.code != estimated)
+            .map(|advice| advice.finding()),
+    );
 }
 
 const OLDER_RECORD: Reason = Reason::Unknown { because: Unknown::OlderRecord };
@@ -74,8 +92,12 @@ pub(super) fn outdated(scene: &Scene<'_>, reason: &Reason) -> Finding {
 fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {
     let percent = image.used() * 100 / image.crash_region.len.max(1);
     if percent >= NEARLY_FULL {
-        let message = format!("the image uses {percent} % of the crash region: a slightly larger image will not fit");
-        findings.push(Finding::new(Code::RegionNearlyFull, message).remedy("boot with a larger crashkernel="));
+        let message = format!(
+            "the image uses {percent} % of the crash region: a slightly larger image will not fit"
+        );
+        findings.push(
+            Finding::new(Code::RegionNearlyFull, message).remedy("boot with a larger crashkernel="),
+        );
     }
     if image.console_port.is_none() {
         let message = "the purgatory has no console: if it rejects the image, it prints nothing";
@@ -87,15 +109,19 @@ fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {
 /// The options that armed the image, and its files as they are now.
 fn unchanged(record: &Record, program: &Path) -> Origin {
     let origin = record.origin.clone().unwrap_or_default();
-    let now = |key: &String, path: &str| FileIdentity::of(if key == PROGRAM { program } else { Path::new(path) });
-    let files = origin.files.iter().filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
+    let now = |key: &String, path: &str| {
+        FileIdentity::of(if key == PROGRAM { program } else { Path::new(path) })
+    };
+    let files = origin
+        .files
+        .iter()
+        .filter_map(|(key, file)| Some((key.clone(), now(key, &file.path).ok()?)));
     Origin { files: files.collect(), ..origin }
 }
 
 /// Checks that the kernel's next update fits: one program header for each present CPU and each
-/// memory range.
-/// Whether the kernel's rewrite of the elfcorehdr fits. It writes a note for every possible CPU, not
-/// for every present one (crash_prepare_elf64_headers, kernel/crash_core.c).
+/// memory range. Whether the kernel's rewrite of the elfcorehdr fits. It writes a note for every
+/// possible CPU, not for every present one (crash_prepare_elf64_headers, kernel/crash_core.c).
 fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<Finding> {
     let segment = image.segments.iter().find(|segment| segment.name == "elfcorehdr")?;
     let fit = elfcorehdr::capacity(segment.len);
@@ -104,6 +130,10 @@ fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<
     let message = format!(
         "the elfcorehdr has room for {fit} program headers, but the machine needs {needed}: the kernel cannot keep it up to date"
     );
-    let remedy = if scene.config.is_some() && !scene.load_disabled { "run kdump-loader reload --force" } else { scene.rearm() };
+    let remedy = if scene.config.is_some() && !scene.load_disabled {
+        "run kdump-loader reload --force"
+    } else {
+        scene.rearm()
+    };
     (needed > fit).then(|| Finding::new(Code::HeaderFull, message).remedy(remedy))
 }

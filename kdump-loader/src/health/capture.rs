@@ -49,15 +49,24 @@ pub(super) struct Capture {
 impl Capture {
     /// The armed capture kernel, from its record.
     pub fn armed(files: Files<'_>, record: &Record) -> Self {
-        let command_line = record.image.as_ref().map(|image| &image.command_line).or(record.command_line.as_ref());
+        let command_line =
+            record.image.as_ref().map(|image| &image.command_line).or(record.command_line.as_ref());
         let origin = record.origin.as_ref();
         // Paths in the origin are absolute.
         let path = |key: &str, text: &String| {
-            PathBuf::from(origin.and_then(|origin| origin.files.get(key)).map_or(text, |file| &file.path))
+            PathBuf::from(
+                origin.and_then(|origin| origin.files.get(key)).map_or(text, |file| &file.path),
+            )
         };
         let initrd = record.initrd.as_ref().map(|initrd| path("initrd", initrd));
         let by_file = record.call == Call::KexecFileLoad;
-        Self::read(files, path("kernel", &record.kernel), initrd, command_line.cloned().unwrap_or_default(), by_file)
+        Self::read(
+            files,
+            path("kernel", &record.kernel),
+            initrd,
+            command_line.cloned().unwrap_or_default(),
+            by_file,
+        )
     }
 
     /// The capture kernel that the config would arm.
@@ -65,16 +74,33 @@ impl Capture {
         let options = &config.options;
         // A disk image has no running kernel. Its command line will name the root file system.
         let running = files.text("proc/cmdline").unwrap_or("root=unknown".to_owned());
-        let base = Base::chosen(running.trim_end().as_bytes(), options.reuse_cmdline, options.append.as_deref(), None);
+        let base = Base::chosen(
+            running.trim_end().as_bytes(),
+            options.reuse_cmdline,
+            options.append.as_deref(),
+            None,
+        );
         let command_line = cmdline::text(&base.line);
         let by_file = config.file == crate::options::config::FilePolicy::Always;
         Self::read(files, options.kernel.clone(), options.initrd.clone(), command_line, by_file)
     }
 
-    fn read(files: Files<'_>, kernel: PathBuf, initrd_path: Option<PathBuf>, command_line: String, by_file: bool) -> Self {
-        let file = InputFile { bytes: files.read(&kernel, MOST_KERNEL).unwrap_or_default(), path: kernel.clone() };
-        let in_kernel =
-            || uki::defaults(&file.bytes).initrd.map(|initrd| Initrd::read(initrd, is_kept).map_err(|error| in_full(&error)));
+    fn read(
+        files: Files<'_>,
+        kernel: PathBuf,
+        initrd_path: Option<PathBuf>,
+        command_line: String,
+        by_file: bool,
+    ) -> Self {
+        let file = InputFile {
+            bytes: files.read(&kernel, MOST_KERNEL).unwrap_or_default(),
+            path: kernel.clone(),
+        };
+        let in_kernel = || {
+            uki::defaults(&file.bytes)
+                .initrd
+                .map(|initrd| Initrd::read(initrd, is_kept).map_err(|error| in_full(&error)))
+        };
         let initrd = match &initrd_path {
             Some(path) => Some(
                 files
@@ -85,9 +111,20 @@ impl Capture {
             None => in_kernel(),
         };
         let init_size = kernel::parse(&file).ok().map(|kernel| kernel.init_size);
-        let initrd_len =
-            initrd_path.as_ref().and_then(|path| files.open(path).ok()?.metadata().ok()).map_or(0, |metadata| metadata.len());
-        Self { release: kernel::release(&file), kernel, initrd_path, command_line, by_file, init_size, initrd_len, initrd }
+        let initrd_len = initrd_path
+            .as_ref()
+            .and_then(|path| files.open(path).ok()?.metadata().ok())
+            .map_or(0, |metadata| metadata.len());
+        Self {
+            release: kernel::release(&file),
+            kernel,
+            initrd_path,
+            command_line,
+            by_file,
+            init_size,
+            initrd_len,
+            initrd,
+        }
     }
 
     /// The contents of the initrd, if they are known.
@@ -106,12 +143,17 @@ impl Capture {
         match (&self.initrd, &self.initrd_path) {
             (Some(Err(error)), path) => {
                 let path = path.as_ref().unwrap_or(&self.kernel).display();
-                let message = format!("the initrd {path} cannot be read, so the program that saves the dump is unknown: {error}");
+                let message = format!(
+                    "the initrd {path} cannot be read, so the program that saves the dump is unknown: {error}"
+                );
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
             (None, _) if self.parameter("root").is_none() => {
-                let message = format!("{kernel} has neither an initrd nor root=: it has no user space to save a dump");
-                let remedy = "set an initrd that saves the dump (--initrd, or initrd in the config)";
+                let message = format!(
+                    "{kernel} has neither an initrd nor root=: it has no user space to save a dump"
+                );
+                let remedy =
+                    "set an initrd that saves the dump (--initrd, or initrd in the config)";
                 findings.push(Finding::new(Code::NoUserSpace, message).remedy(remedy));
             }
             _ => {}
@@ -123,7 +165,8 @@ impl Capture {
             let message = format!(
                 "{kernel} is Linux {release}, but the initrd has modules of {others}: the capture kernel can load none of them"
             );
-            let remedy = format!("build an initrd for {release}, or arm the kernel that matches the initrd");
+            let remedy =
+                format!("build an initrd for {release}, or arm the kernel that matches the initrd");
             findings.push(Finding::new(Code::ReleaseMismatch, message).remedy(remedy));
         }
     }

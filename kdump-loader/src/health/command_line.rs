@@ -13,13 +13,19 @@ use crate::findings::Finding;
 use crate::findings::advice;
 use crate::findings::recorded::RecordedAdvice;
 
-pub(super) fn look(root: &Path, capture: &Capture, recorded: &[RecordedAdvice], findings: &mut Vec<Finding>) {
+pub(super) fn look(
+    root: &Path,
+    capture: &Capture,
+    recorded: &[RecordedAdvice],
+    findings: &mut Vec<Finding>,
+) {
     let regions = Reservation::read(root).map_or(Vec::new(), |machine| machine.crash_regions);
     let base = Base::from(capture.command_line.as_str());
     let advice = advice::of_line(&base, possible_cpus(Files::new(root)), &regions);
-    let new = advice
-        .iter()
-        .map(RecordedAdvice::from)
-        .filter(|advice| !recorded.iter().any(|recorded| recorded.code == advice.code || recorded.message == advice.message));
+    let new = advice.iter().map(RecordedAdvice::from).filter(|advice| {
+        !recorded
+            .iter()
+            .any(|recorded| recorded.code == advice.code || recorded.message == advice.message)
+    });
     findings.extend(new.map(|advice| advice.finding()));
 }

@@ -34,7 +34,9 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
              reset the machine before the dump",
             if refused == 1 { "it" } else { "them" },
         );
-        let remedy = format!("boot with {NO_BROADCAST}=1, or without the nr_cpus= or possible_cpus= that excludes them");
+        let remedy = format!(
+            "boot with {NO_BROADCAST}=1, or without the nr_cpus= or possible_cpus= that excludes them"
+        );
         findings.push(Finding::new(Code::CpuRefused, message).remedy(remedy));
     }
 }
@@ -46,11 +48,15 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
 fn refused(files: &Files<'_>) -> usize {
     let is_refused = |name: &String| {
         let device = format!("{ACPI_DEVICES}/{name}");
-        let status = files.line(format!("{device}/status")).and_then(|status| status.parse::<u32>().ok());
+        let status =
+            files.line(format!("{device}/status")).and_then(|status| status.parse::<u32>().ok());
         let enabled = status.is_some_and(|status| status & ENABLED == ENABLED);
         // The link to the kernel's CPU (`acpi_bind_one`, drivers/acpi/glue.c).
         enabled && !files.exists(format!("{device}/physical_node"))
     };
-    let processors = files.names(ACPI_DEVICES).into_iter().filter(|name| PROCESSORS.iter().any(|id| name.starts_with(id)));
+    let processors = files
+        .names(ACPI_DEVICES)
+        .into_iter()
+        .filter(|name| PROCESSORS.iter().any(|id| name.starts_with(id)));
     processors.filter(is_refused).count()
 }

@@ -48,7 +48,9 @@ impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(directory) => write!(out, "{directory}"),
-            Self::Device { device, directory: Some(directory) } => write!(out, "{directory} of {device}"),
+            Self::Device { device, directory: Some(directory) } => {
+                write!(out, "{directory} of {device}")
+            }
             Self::Device { device, directory: None } => write!(out, "{device}"),
             Self::Virtiofs { tag, directory } => write!(out, "{directory} of {tag} (virtiofs)"),
             Self::Network(place) => write!(out, "{place}"),
@@ -64,7 +66,12 @@ struct Settings {
     collector: String,
 }
 
-pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findings: &mut Vec<Finding>) -> Option<Target> {
+pub(super) fn look(
+    files: Files<'_>,
+    capture: &Capture,
+    service: Service,
+    findings: &mut Vec<Finding>,
+) -> Option<Target> {
     let settings = match settings::read(files, capture, service) {
         Ok(settings) => settings?,
         Err(message) => {
@@ -86,8 +93,10 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
             if let Some(mount) = device::mount_of(files, &path) {
                 encrypted(files, capture, &mount.device, directory, findings);
                 if mount.is_volatile {
-                    let message =
-                        format!("{directory} is in memory ({} is a tmpfs): the next boot would lose the dump", mount.point);
+                    let message = format!(
+                        "{directory} is in memory ({} is a tmpfs): the next boot would lose the dump",
+                        mount.point
+                    );
                     findings.push(
                         Finding::new(Code::TargetVolatile, message)
                             .remedy("set a directory on a disk in the settings of the service"),
@@ -117,9 +126,13 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, service: Service, findin
         },
         Target::Virtiofs { .. } => room(&settings.target.to_string(), None, need, findings),
         Target::Network(place) => {
-            let message =
-                format!("the dump goes to {place}: whether the capture kernel can reach it and has room there is unknown");
-            findings.push(Finding::new(Code::TargetOnNetwork, message).remedy("test one panic, and look for the dump"));
+            let message = format!(
+                "the dump goes to {place}: whether the capture kernel can reach it and has room there is unknown"
+            );
+            findings.push(
+                Finding::new(Code::TargetOnNetwork, message)
+                    .remedy("test one panic, and look for the dump"),
+            );
         }
     }
     Some(settings.target)
@@ -167,15 +180,22 @@ fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
     Finding::new(code, message).remedy(remedy)
 }
 
-fn encrypted(files: Files<'_>, capture: &Capture, block: &str, place: &str, findings: &mut Vec<Finding>) {
+fn encrypted(
+    files: Files<'_>,
+    capture: &Capture,
+    block: &str,
+    place: &str,
+    findings: &mut Vec<Finding>,
+) {
     let Some(volume) = device::encrypted(files, block) else { return };
     let keys = if capture.by_file {
         "kexec_file_load hands keys over only if they are in /sys/kernel/config/crash_dm_crypt_keys before the load (since Linux 6.17)"
     } else {
         "kexec_load hands no keys over"
     };
-    let message =
-        format!("{place} is on the encrypted volume {volume}, and whether the capture kernel can open it is unknown: {keys}");
+    let message = format!(
+        "{place} is on the encrypted volume {volume}, and whether the capture kernel can open it is unknown: {keys}"
+    );
     let remedy = "save the dump to an unencrypted device or another machine, or make the initrd unlock the volume unattended";
     findings.push(Finding::new(Code::TargetEncrypted, message).remedy(remedy));
 }
@@ -195,7 +215,11 @@ mod tests {
         assert_eq!(codes(Some(99), 100, 100), [Code::TargetSmall]);
         assert_eq!(codes(Some(10), 100, 100), [Code::TargetSmall]);
         assert_eq!(codes(Some(9), 100, 100), [Code::TargetFull]);
-        assert_eq!(codes(Some(9), 90, 100), [Code::TargetSmall], "memory that only `most` counts may need no room");
+        assert_eq!(
+            codes(Some(9), 90, 100),
+            [Code::TargetSmall],
+            "memory that only `most` counts may need no room"
+        );
         assert_eq!(codes(None, 100, 100), [Code::TargetUnknown]);
         let mut findings = Vec::new();
         room("/var/crash", Some(100), None, &mut findings);

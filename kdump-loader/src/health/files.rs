@@ -40,7 +40,9 @@ impl<'a> Files<'a> {
         self.open(path)?.take(most + 1).read_to_end(&mut bytes)?;
         match bytes.len() as u64 <= most {
             true => Ok(bytes),
-            false => Err(io::Error::new(ErrorKind::FileTooLarge, format!("more than {most} bytes"))),
+            false => {
+                Err(io::Error::new(ErrorKind::FileTooLarge, format!("more than {most} bytes")))
+            }
         }
     }
 
@@ -81,7 +83,8 @@ impl<'a> Files<'a> {
     /// The sorted names in a directory; empty if there is no such directory.
     pub fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
         let read = |path: PathBuf| -> io::Result<Vec<String>> {
-            let names = fs::read_dir(path)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            let names =
+                fs::read_dir(path)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
             Ok(names.collect())
         };
         let directory = self.find(path).and_then(|directory| read(proc_path(&directory)));
@@ -127,13 +130,26 @@ mod tests {
         assert_eq!(files.text("outside"), None);
         assert!(!files.exists("../../etc/passwd"));
         assert_eq!(files.names("/boot"), ["vmlinuz-6.12"]);
-        assert_eq!([files.link("vmlinuz").as_deref(), files.link("boot").as_deref()], [Some("/boot/vmlinuz-6.12"), None]);
+        assert_eq!(
+            [files.link("vmlinuz").as_deref(), files.link("boot").as_deref()],
+            [Some("/boot/vmlinuz-6.12"), None]
+        );
     }
 
     #[test]
     fn fifo_is_rejected_without_blocking() {
         let root = tempfile::tempdir().unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, root.path().join("pipe"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert_eq!(Files::new(root.path()).open("pipe").unwrap_err().kind(), ErrorKind::InvalidInput);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.path().join("pipe"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        assert_eq!(
+            Files::new(root.path()).open("pipe").unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
     }
 }

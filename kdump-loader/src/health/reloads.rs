@@ -10,11 +10,16 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let running = record::is_locked(&scene.root.join(RELOAD_LOCK));
     let failed = failure::read(scene.root);
     if queue.taken() && !running && failed.is_none() {
-        findings.push(Finding::new(Code::ReloadInterrupted, "a reload was interrupted").remedy(scene.rearm()));
+        findings.push(
+            Finding::new(Code::ReloadInterrupted, "a reload was interrupted").remedy(scene.rearm()),
+        );
     }
     if queue.pending() && !running {
         let message = "CPUs or memory changed, and no reload has run since";
-        let remedy = format!("{}; if this finding stays, check that kdump-loader-reload.path is active", scene.rearm());
+        let remedy = format!(
+            "{}; if this finding stays, check that kdump-loader-reload.path is active",
+            scene.rearm()
+        );
         findings.push(Finding::new(Code::EventWaits, message).remedy(remedy));
     }
     findings.extend(failed.map(|failure| {

@@ -11,7 +11,13 @@ use super::files::Files;
 use crate::findings::{Code, Finding};
 
 /// `crash_size` is the reserved memory, without CMA.
-pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>, crash_size: u64, findings: &mut Vec<Finding>) {
+pub(super) fn look(
+    files: Files<'_>,
+    capture: &Capture,
+    image: Option<&Summary>,
+    crash_size: u64,
+    findings: &mut Vec<Finding>,
+) {
     let used = match image {
         Some(image) => Some(image.used()),
         // The kernel's loader needs the same: room for the unpacked kernel, and the initrd.
@@ -20,7 +26,8 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>,
     let Some(used) = used else { return };
     let free = (crash_size + cma(files)).saturating_sub(used);
     let unpacked = capture.contents().map_or(0, |initrd| initrd.unpacked);
-    let cpus = cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
+    let cpus =
+        cmdline::cpu_limit(&capture.command_line).unwrap_or(u32::MAX).min(possible_cpus(files));
     let Room { least, safe } = Room::needed(capture.release.as_deref(), unpacked, cpus);
     let found = format!("the image leaves {} MiB for the capture kernel to run", mib(free));
     let remedy = format!(
@@ -28,7 +35,10 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>,
         suggested_mib(used + unpacked)
     );
     if free < least {
-        let message = format!("{found}; with less than {} MiB, kernels in tests ran out of memory before user space", mib(least));
+        let message = format!(
+            "{found}; with less than {} MiB, kernels in tests ran out of memory before user space",
+            mib(least)
+        );
         findings.push(Finding::new(Code::TooLittleRoom, message).remedy(remedy));
     } else if free < safe {
         let message = format!("{found}; in tests, {} MiB were always enough", mib(safe));
@@ -39,7 +49,8 @@ pub(super) fn look(files: Files<'_>, capture: &Capture, image: Option<&Summary>,
 /// Bytes of crash memory in CMA, from lines `START-END` in hexadecimal, end included.
 fn cma(files: Files<'_>) -> u64 {
     let text = files.text("sys/kernel/kexec/crash_cma_ranges").unwrap_or_default();
-    let number = |digits: &str| u64::from_str_radix(digits.trim().trim_start_matches("0x"), 16).ok();
+    let number =
+        |digits: &str| u64::from_str_radix(digits.trim().trim_start_matches("0x"), 16).ok();
     let len = |line: &str| {
         let (start, end) = line.split_once('-')?;
         number(end)?.checked_sub(number(start)?)?.checked_add(1)

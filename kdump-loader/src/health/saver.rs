@@ -64,16 +64,26 @@ impl fmt::Display for Saver {
 /// Programs in initrds: package, name, and file names that identify it. They come from the dracut
 /// modules 99kdumpbase (kdump-utils) and 99kdump (openSUSE).
 const IN_INITRD: [(Service, &str, &[&str]); 2] = [
-    (Service::KdumpUtils, "kdump-capture.service", &["kdump-capture.service", "kdump.sh", "9999-kdump.sh"]),
-    (Service::Suse, "kdump-save", &["kdump-save", "kdump-save.service", "90-kdump-save", "save_dump.sh", "90-save_dump.sh"]),
+    (
+        Service::KdumpUtils,
+        "kdump-capture.service",
+        &["kdump-capture.service", "kdump.sh", "9999-kdump.sh"],
+    ),
+    (
+        Service::Suse,
+        "kdump-save",
+        &["kdump-save", "kdump-save.service", "90-kdump-save", "save_dump.sh", "90-save_dump.sh"],
+    ),
 ];
 
 /// dracut's list of the modules in the initrd, one per line. The module 99squash moves the modules'
 /// files into a separate image, but leaves a copy of this list outside. dracut-ng writes it without
 /// `usr`.
-pub(super) const DRACUT_MODULES: [&str; 2] = ["usr/lib/dracut/modules.txt", "lib/dracut/modules.txt"];
+pub(super) const DRACUT_MODULES: [&str; 2] =
+    ["usr/lib/dracut/modules.txt", "lib/dracut/modules.txt"];
 /// Names of the two modules in the list.
-const IN_DRACUT: [(Service, &str); 2] = [(Service::KdumpUtils, "kdumpbase"), (Service::Suse, "kdump")];
+const IN_DRACUT: [(Service, &str); 2] =
+    [(Service::KdumpUtils, "kdumpbase"), (Service::Suse, "kdump")];
 
 pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) -> Option<Saver> {
     let files = Files::new(root);
@@ -85,7 +95,10 @@ pub(super) fn look(root: &Path, capture: &Capture, findings: &mut Vec<Finding>) 
         }
     };
     // A disk image has neither memory nor devices.
-    let target = files.exists("proc/meminfo").then(|| dump_target::look(files, capture, service, findings)).flatten();
+    let target = files
+        .exists("proc/meminfo")
+        .then(|| dump_target::look(files, capture, service, findings))
+        .flatten();
     Some(Saver { name, in_initrd, target, service })
 }
 
@@ -95,18 +108,28 @@ fn in_initrd(capture: &Capture) -> Option<(Service, String)> {
         let note = String::from_utf8_lossy(note);
         return Some((Service::Own, note.lines().next().unwrap_or_default().trim().to_owned()));
     }
-    let file_names: Vec<&str> = initrd.names.iter().filter_map(|path| path.rsplit('/').next()).collect();
+    let file_names: Vec<&str> =
+        initrd.names.iter().filter_map(|path| path.rsplit('/').next()).collect();
     let lists = DRACUT_MODULES.iter().filter_map(|path| initrd.kept.get(*path));
     let modules: String = lists.map(|list| String::from_utf8_lossy(list)).collect();
-    let listed = |service| IN_DRACUT.iter().any(|(of, name)| *of == service && modules.lines().any(|line| line.trim() == *name));
-    let known = IN_INITRD
-        .into_iter()
-        .find(|(service, _, names)| names.iter().any(|name| file_names.contains(name)) || listed(*service))?;
+    let listed = |service| {
+        IN_DRACUT
+            .iter()
+            .any(|(of, name)| *of == service && modules.lines().any(|line| line.trim() == *name))
+    };
+    let known = IN_INITRD.into_iter().find(|(service, _, names)| {
+        names.iter().any(|name| file_names.contains(name)) || listed(*service)
+    })?;
     Some((known.0, known.1.to_owned()))
 }
 
 /// A unit on the root file system, if the capture kernel boots it.
-fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<Finding>) -> Option<(Service, String)> {
+fn on_root(
+    root: &Path,
+    files: Files<'_>,
+    capture: &Capture,
+    findings: &mut Vec<Finding>,
+) -> Option<(Service, String)> {
     let booted = capture.parameter("systemd.unit");
     // Without root=, only the initrd boots. An image with neither has its own finding.
     if capture.parameter("root").is_none() {
@@ -119,8 +142,14 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
     let (service, unit) = match booted.as_deref() {
         Some(KDUMP_TOOLS_DUMP) => (Service::KdumpTools, KDUMP_TOOLS_DUMP),
         Some(other) => {
-            let there = if state(other) == UnitState::Absent { ", which is not on this machine" } else { "" };
-            findings.push(unknown(format!("the capture kernel boots {other}{there}; whether that saves a dump is unknown")));
+            let there = if state(other) == UnitState::Absent {
+                ", which is not on this machine"
+            } else {
+                ""
+            };
+            findings.push(unknown(format!(
+                "the capture kernel boots {other}{there}; whether that saves a dump is unknown"
+            )));
             return None;
         }
         None if state(KDUMP_TOOLS) == UnitState::Enabled => (Service::KdumpTools, KDUMP_TOOLS),
@@ -131,7 +160,9 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
             } else {
                 "the initrd has no program that is known to save dumps"
             };
-            findings.push(unknown(format!("{initrd}, and no enabled unit on the root file system is known to save dumps")));
+            findings.push(unknown(format!(
+                "{initrd}, and no enabled unit on the root file system is known to save dumps"
+            )));
             return None;
         }
     };
@@ -141,14 +172,20 @@ fn on_root(root: &Path, files: Files<'_>, capture: &Capture, findings: &mut Vec<
         UnitState::Disabled | UnitState::Enabled => None,
     };
     if let Some(missing) = missing {
-        let message = format!("the capture kernel boots {unit} to save the dump, but the unit {missing}");
-        let remedy = "install or unmask the service, or arm an image that saves the dump in another way";
+        let message =
+            format!("the capture kernel boots {unit} to save the dump, but the unit {missing}");
+        let remedy =
+            "install or unmask the service, or arm an image that saves the dump in another way";
         findings.push(Finding::new(Code::SaverMissing, message).remedy(remedy));
         return None;
     }
     if service == Service::KdumpTools && dump_target::kdump_tools_is_off(files) {
-        let message = format!("{unit} saves nothing: USE_KDUMP is not 1 in /{KDUMP_TOOLS_SETTINGS}");
-        findings.push(Finding::new(Code::SaverMissing, message).remedy(format!("set USE_KDUMP=1 in /{KDUMP_TOOLS_SETTINGS}")));
+        let message =
+            format!("{unit} saves nothing: USE_KDUMP is not 1 in /{KDUMP_TOOLS_SETTINGS}");
+        findings.push(
+            Finding::new(Code::SaverMissing, message)
+                .remedy(format!("set USE_KDUMP=1 in /{KDUMP_TOOLS_SETTINGS}")),
+        );
         return None;
     }
     Some((service, unit.to_owned()))

@@ -20,7 +20,9 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         }
         Some(_) => {}
         None => {
-            let message = format!("whether an oops leaves a dump is unknown: /{PANIC_ON_OOPS} cannot be read");
+            let message = format!(
+                "whether an oops leaves a dump is unknown: /{PANIC_ON_OOPS} cannot be read"
+            );
             findings.push(Finding::new(Code::OopsWithoutDump, message));
         }
     }

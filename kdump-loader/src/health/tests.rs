@@ -52,7 +52,10 @@ impl Armed {
     }
 
     fn write(&self, path: &str, text: &str) {
-        example::plant(self.root.path(), &BTreeMap::from([(path.to_owned(), text.as_bytes().to_vec())]));
+        example::plant(
+            self.root.path(),
+            &BTreeMap::from([(path.to_owned(), text.as_bytes().to_vec())]),
+        );
     }
 
     fn options(&self) -> Options {
@@ -62,11 +65,14 @@ impl Armed {
     /// Records an image without problems, with the changes of `change`.
     fn record(&self, change: impl FnOnce(&mut Record)) {
         let root = self.root.path();
-        let machine = Machine::read(root, Some(loader::machine::example::measured(1_000_000))).unwrap();
+        let machine =
+            Machine::read(root, Some(loader::machine::example::measured(1_000_000))).unwrap();
         let command_line = "console=ttyS1 nr_cpus=1 reset_devices acpi_no_memhotplug";
         let request = Request { command_line: command_line.into(), ..request::example() };
         let image = loader::build(&request, &machine).unwrap().summary();
-        let record = Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false).unwrap();
+        let record =
+            Record::new(root, image, Path::new("/vmlinuz"), Some(Path::new("/boot/initrd")), false)
+                .unwrap();
         let origin = Origin::of(&self.options(), Path::new(PROGRAM));
         let mut record = record.made(origin, Some(Listing::of(&machine)), Vec::new());
         change(&mut record);
@@ -74,7 +80,10 @@ impl Armed {
     }
 
     fn config(&self, more: &str) {
-        self.write(config::DEFAULT, &format!("kernel = {:?}\n{more}", self.path("vmlinuz").display().to_string()));
+        self.write(
+            config::DEFAULT,
+            &format!("kernel = {:?}\n{more}", self.path("vmlinuz").display().to_string()),
+        );
     }
 
     fn found(&self) -> Vec<&'static str> {
@@ -126,7 +135,10 @@ fn hidden_addresses_get_a_cannot_tell() {
 fn stale_and_missing_memory_is_found() {
     let armed = Armed::new();
     let iomem = fs::read_to_string(armed.path("proc/iomem")).unwrap();
-    armed.write("proc/iomem", &iomem.replace("140000000-147ffffff : System RAM", "150000000-157ffffff : System RAM"));
+    armed.write(
+        "proc/iomem",
+        &iomem.replace("140000000-147ffffff : System RAM", "150000000-157ffffff : System RAM"),
+    );
     assert_eq!(armed.found(), ["memory_stale", "memory_missing"]);
     armed.write("sys/devices/system/memory/crash_hotplug", "1\n");
     assert_eq!(armed.found(), ["memory_stale"], "the kernel has added the other");
@@ -174,7 +186,10 @@ fn problems_of_the_image_since_its_load_are_found() {
         image.segments.iter_mut().find(|segment| segment.name == "elfcorehdr").unwrap().len = 128;
         image.crash_region.len = image.used() * 100 / 93;
     });
-    assert_eq!(armed.found(), ["header_full", "region_nearly_full", "no_console", "memory_hotplug"]);
+    assert_eq!(
+        armed.found(),
+        ["header_full", "region_nearly_full", "no_console", "memory_hotplug"]
+    );
     let finding = &armed.findings()[1];
     assert!(finding.message.contains("93 %"), "{finding}");
 }
@@ -199,7 +214,8 @@ fn failed_waiting_and_interrupted_reloads_are_found() {
     assert_eq!(armed.found(), ["memory_removed", "event_waits"]);
     queue.take().unwrap();
     assert_eq!(armed.found(), ["memory_removed", "reload_interrupted"]);
-    let turn = record::wait_for_lock(root.join(RELOAD_LOCK), std::time::Duration::ZERO, || ()).unwrap();
+    let turn =
+        record::wait_for_lock(root.join(RELOAD_LOCK), std::time::Duration::ZERO, || ()).unwrap();
     assert_eq!(armed.found(), ["memory_removed"], "it is running");
     drop(turn);
     failure::note(root, "no initrd".into()).unwrap();
@@ -214,7 +230,8 @@ fn other_service_is_found_if_the_config_exists() {
     let armed = Armed::new();
     let wants = armed.path("etc/systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wants).unwrap();
-    symlink("/usr/lib/systemd/system/kdump-tools.service", wants.join("kdump-tools.service")).unwrap();
+    symlink("/usr/lib/systemd/system/kdump-tools.service", wants.join("kdump-tools.service"))
+        .unwrap();
     let unit = armed.path("usr/lib/systemd/system/kdump-tools.service");
     fs::create_dir_all(unit.parent().unwrap()).unwrap();
     fs::write(unit, "[Service]\n").unwrap();
@@ -237,7 +254,11 @@ fn oops_and_notifiers_are_checked() {
     armed.write("proc/sys/kernel/panic_on_oops", "0\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["oops_without_dump"], Answer::YesBut));
     fs::remove_file(armed.path("proc/sys/kernel/panic_on_oops")).unwrap();
-    assert_eq!(armed.found(), ["oops_without_dump"], "an unreadable setting is not assumed to be right");
+    assert_eq!(
+        armed.found(),
+        ["oops_without_dump"],
+        "an unreadable setting is not assumed to be right"
+    );
     armed.write("proc/sys/kernel/panic_on_oops", "1\n");
     armed.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["post_notifiers"], Answer::Yes));
@@ -253,7 +274,10 @@ fn cpu_that_the_kernel_does_not_use_is_found() {
     armed.write("sys/bus/acpi/devices/LNXCPU:00/physical_node/online", "1\n");
     assert_eq!((armed.found(), armed.answer()), (vec!["cpu_refused"], Answer::YesBut));
     let finding = &armed.findings()[0];
-    assert!(finding.message.starts_with("the running kernel does not use 1 of this machine's CPUs"), "{finding}");
+    assert!(
+        finding.message.starts_with("the running kernel does not use 1 of this machine's CPUs"),
+        "{finding}"
+    );
     let command_line = fs::read_to_string(armed.path("proc/cmdline")).unwrap();
     armed.write("proc/cmdline", &format!("no_ipi_broadcast=0 {command_line}"));
     assert_eq!(armed.found(), ["cpu_refused"]);
@@ -267,12 +291,17 @@ fn deadly_parameter_is_found_in_an_image_of_an_older_loader() {
     armed.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200");
     assert_eq!((armed.found(), armed.answer()), (vec!["deadly_parameter"], Answer::CannotTell));
     let finding = &armed.findings()[0];
-    assert!(finding.message.contains("hugepages=200") && finding.message.contains("deadlocked on memory"), "{finding}");
+    assert!(
+        finding.message.contains("hugepages=200")
+            && finding.message.contains("deadlocked on memory"),
+        "{finding}"
+    );
     // `load` has already warned about it.
     armed.record(|record| {
         record.image.as_mut().unwrap().command_line += " hugepages=200";
         let line = record.image.as_ref().unwrap().command_line.as_str();
-        record.advice = crate::findings::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
+        record.advice =
+            crate::findings::advice::of_line(&line.into(), 1, &[]).iter().map(Into::into).collect();
     });
     assert_eq!(armed.found(), ["deadly_parameter"]);
 }
@@ -280,7 +309,9 @@ fn deadly_parameter_is_found_in_an_image_of_an_older_loader() {
 #[test]
 fn parameter_that_only_costs_memory_is_a_warning() {
     let armed = Armed::new();
-    armed.record(|record| record.image.as_mut().unwrap().command_line += " log_buf_len=1M udev.children-max=2");
+    armed.record(|record| {
+        record.image.as_mut().unwrap().command_line += " log_buf_len=1M udev.children-max=2"
+    });
     assert_eq!((armed.found(), armed.answer()), (vec!["unfit_parameter"], Answer::YesBut));
 }
 
@@ -290,7 +321,9 @@ fn too_little_crash_memory_is_found() {
     let mut image = 0;
     armed.record(|record| image = record.image.as_ref().unwrap().used());
     let cma = 16 << 20;
-    for (room, expected) in [(15 << 20, Some("too_little_room")), (30 << 20, Some("little_room")), (60 << 20, None)] {
+    for (room, expected) in
+        [(15 << 20, Some("too_little_room")), (30 << 20, Some("little_room")), (60 << 20, None)]
+    {
         armed.write("sys/kernel/kexec_crash_size", &format!("{}\n", image + room - cma));
         assert_eq!(armed.found(), Vec::from_iter(expected), "{room}");
     }

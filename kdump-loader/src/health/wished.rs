@@ -26,7 +26,10 @@ pub fn files_of_config(root: &Path) -> Vec<Finding> {
         let config = match Config::parse(&text, &release) {
             Ok(config) => config,
             Err(defect) => {
-                findings.push(Finding::new(Code::ConfigUnusable, format!("/{}: {defect}", config::DEFAULT)));
+                findings.push(Finding::new(
+                    Code::ConfigUnusable,
+                    format!("/{}: {defect}", config::DEFAULT),
+                ));
                 break;
             }
         };
@@ -41,13 +44,16 @@ pub fn files_of_config(root: &Path) -> Vec<Finding> {
 /// /boot.
 fn releases(files: Files<'_>, config: &str) -> Vec<String> {
     let running = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
-    let names_kernel = |release: &str| Config::parse(config, release).is_ok_and(|config| files.exists(&config.options.kernel));
+    let names_kernel = |release: &str| {
+        Config::parse(config, release).is_ok_and(|config| files.exists(&config.options.kernel))
+    };
     if !running.is_empty() && names_kernel(&running) {
         return vec![running];
     }
     let (directory, prefix) = KERNELS;
     let names = files.names(directory);
-    let installed: Vec<String> = names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect();
+    let installed: Vec<String> =
+        names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect();
     match (installed.is_empty(), running.is_empty()) {
         (false, _) => installed,
         (true, false) => vec![running],
@@ -56,7 +62,8 @@ fn releases(files: Files<'_>, config: &str) -> Vec<String> {
 }
 
 fn look(root: &Path, files: Files<'_>, config: &Config, findings: &mut Vec<Finding>) {
-    let named = [("kernel", Some(&config.options.kernel)), ("initrd", config.options.initrd.as_ref())];
+    let named =
+        [("kernel", Some(&config.options.kernel)), ("initrd", config.options.initrd.as_ref())];
     let missing: Vec<_> = named
         .into_iter()
         .filter_map(|(key, path)| Some((key, path?)))
@@ -107,7 +114,11 @@ mod tests {
     #[test]
     fn missing_initrd_in_a_disk_image_is_found() {
         let initrd = archive(&[(saver::NOTE, b"mine\n")]);
-        let two = image(&[("boot/vmlinuz-6.1", b"x"), ("boot/vmlinuz-6.12", b"x"), ("boot/initrd-6.1", &initrd)]);
+        let two = image(&[
+            ("boot/vmlinuz-6.1", b"x"),
+            ("boot/vmlinuz-6.12", b"x"),
+            ("boot/initrd-6.1", &initrd),
+        ]);
         let findings = files_of_config(two.path());
         assert_eq!(found(&two), [Code::FileMissing]);
         assert!(findings[0].message.contains("/boot/initrd-6.12,"), "{}", findings[0]);
@@ -125,6 +136,9 @@ mod tests {
     fn missing_kernel_and_initrd_without_a_saver_are_found() {
         assert_eq!(found(&image(&[])), [Code::FileMissing, Code::FileMissing]);
         let nothing = archive(&[("init", b"")]);
-        assert_eq!(found(&image(&[("boot/vmlinuz-6.1", b"x"), ("boot/initrd-6.1", &nothing)])), [Code::SaverUnknown]);
+        assert_eq!(
+            found(&image(&[("boot/vmlinuz-6.1", b"x"), ("boot/initrd-6.1", &nothing)])),
+            [Code::SaverUnknown]
+        );
     }
 }

@@ -118,7 +118,14 @@ mod tests {
 
     /// As systemd does: while the flag exists and no reload runs, start one.
     fn service(events: Vec<Duration>, reload: Duration) -> Simulated {
-        let mut world = Simulated { clock: Duration::ZERO, events, taken: 0, reload, reloads: Vec::new(), fails_until: 0 };
+        let mut world = Simulated {
+            clock: Duration::ZERO,
+            events,
+            taken: 0,
+            reload,
+            reloads: Vec::new(),
+            fails_until: 0,
+        };
         while let Some(&next) = world.events.get(world.taken) {
             world.clock = world.clock.max(next);
             assert_eq!(drain(&mut world), Ok(()));
@@ -127,7 +134,9 @@ mod tests {
     }
 
     fn milliseconds(gaps: &[u64]) -> Vec<Duration> {
-        gaps.iter().scan(0, |at, gap| Some(Duration::from_millis(std::mem::replace(at, *at + gap) + gap))).collect()
+        gaps.iter()
+            .scan(0, |at, gap| Some(Duration::from_millis(std::mem::replace(at, *at + gap) + gap)))
+            .collect()
     }
 
     proptest! {
@@ -184,7 +193,14 @@ mod tests {
     fn result_of_the_last_reload_counts() {
         let events = milliseconds(&[0, 100]);
         let reload = Duration::from_millis(700);
-        let mut world = Simulated { clock: Duration::ZERO, events, taken: 0, reload, reloads: Vec::new(), fails_until: 1 };
+        let mut world = Simulated {
+            clock: Duration::ZERO,
+            events,
+            taken: 0,
+            reload,
+            reloads: Vec::new(),
+            fails_until: 1,
+        };
         assert_eq!(drain(&mut world), Ok(()));
         world.fails_until = 9;
         assert_eq!(drain(&mut world), Err(3), "a lone failure is returned");

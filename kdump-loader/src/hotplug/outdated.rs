@@ -94,7 +94,9 @@ impl fmt::Display for Unknown {
             Self::NoRecord => "there is no record of it",
             Self::EarlierBoot => "the record is from an earlier boot",
             Self::Unreadable => "the record cannot be read",
-            Self::OlderRecord => "the record, from an older loader, does not say what it was made from",
+            Self::OlderRecord => {
+                "the record, from an older loader, does not say what it was made from"
+            }
             Self::Replaced => "another loader has replaced the recorded image",
         })
     }
@@ -105,14 +107,26 @@ impl fmt::Display for Reason {
         match self {
             Self::NotArmed => write!(out, "nothing is armed"),
             Self::Unknown { because } => write!(out, "the armed image is unknown: {because}"),
-            Self::MemoryCame { range } => write!(out, "memory {range} was added and is not in the list of memory to dump"),
-            Self::MemoryLeft { range } => write!(out, "memory {range} was removed and is still in the list of memory to dump"),
+            Self::MemoryCame { range } => {
+                write!(out, "memory {range} was added and is not in the list of memory to dump")
+            }
+            Self::MemoryLeft { range } => {
+                write!(out, "memory {range} was removed and is still in the list of memory to dump")
+            }
             Self::BlockRemoved { block } => write!(out, "memory block {block} was removed"),
-            Self::CpuCame { cpu } => write!(out, "CPU {cpu} was added, and the dump would lack its registers"),
-            Self::FileChanged { what, .. } if what == PROGRAM => write!(out, "this program has changed since it armed the image"),
-            Self::FileChanged { what, path } => write!(out, "the {what} changed: {path} is not the file that was loaded"),
+            Self::CpuCame { cpu } => {
+                write!(out, "CPU {cpu} was added, and the dump would lack its registers")
+            }
+            Self::FileChanged { what, .. } if what == PROGRAM => {
+                write!(out, "this program has changed since it armed the image")
+            }
+            Self::FileChanged { what, path } => {
+                write!(out, "the {what} changed: {path} is not the file that was loaded")
+            }
             Self::OptionChanged { key } => write!(out, "the config's `{key}` changed"),
-            Self::CallChanged => write!(out, "the config's `file` changed: another system call must arm the image"),
+            Self::CallChanged => {
+                write!(out, "the config's `file` changed: another system call must arm the image")
+            }
             Self::Forced => write!(out, "a reload was forced"),
         }
     }
@@ -137,7 +151,8 @@ impl Armed {
     /// if it matters: the kernel takes its kexec lock for the answer, and a panic while it is held
     /// leaves no dump.
     pub fn find(root: &Path, record: Box<Record>, present: &Present) -> Result<Self, Error> {
-        let listing = record.elfcorehdr(present.crash_region).and_then(|start| Listing::read(root, start));
+        let listing =
+            record.elfcorehdr(present.crash_region).and_then(|start| Listing::read(root, start));
         let hotplug = match (record.hotplug, &listing) {
             (true, _) => CrashHotplug::read_patiently(root)?,
             (false, None) => CrashHotplug::read(root)?,
@@ -179,7 +194,9 @@ impl Armed {
 
     /// Differences between the wanted options and files and those that were armed.
     pub fn wish_reasons(&self, wished: &Origin, file: FilePolicy) -> Vec<Reason> {
-        let Some(origin) = &self.record.origin else { return vec![Reason::Unknown { because: Unknown::OlderRecord }] };
+        let Some(origin) = &self.record.origin else {
+            return vec![Reason::Unknown { because: Unknown::OlderRecord }];
+        };
         let mut reasons = Vec::new();
         let by_file = self.record.call == Call::KexecFileLoad;
         if (file == FilePolicy::Never && by_file) || (file == FilePolicy::Always && !by_file) {
@@ -195,7 +212,8 @@ impl Armed {
         for (what, identity) in &origin.files {
             let renamed = origin.options.get(what) != wished.options.get(what);
             if !renamed && wished.files.get(what) != Some(identity) {
-                reasons.push(Reason::FileChanged { what: what.clone(), path: identity.path.clone() });
+                reasons
+                    .push(Reason::FileChanged { what: what.clone(), path: identity.path.clone() });
             }
         }
         reasons
@@ -207,7 +225,8 @@ impl Armed {
 fn is_replaced(root: &Path, record: &Record) -> bool {
     let Some(image) = &record.image else { return false };
     let Some(block) = &image.by_block else { return false };
-    let seal = PhysRange::with_len(block.block.start + offset_of!(Block, seal) as u64, DIGEST_LEN as u64);
+    let seal =
+        PhysRange::with_len(block.block.start + offset_of!(Block, seal) as u64, DIGEST_LEN as u64);
     let read = seal.and_then(|seal| machine::read_memory(root, seal).ok());
     read.is_some_and(|seal| hex(&seal) != image.identity)
 }

@@ -37,7 +37,9 @@ impl FromStr for Block {
         // `parse` accepts a sign, which no kernel name has.
         let digits = text.strip_prefix("memory").filter(|digits| !digits.starts_with('+'));
         let number = digits.and_then(|digits| digits.parse().ok());
-        number.map(|number| Self { number }).ok_or_else(|| "not the name of a memory block, such as memory42".into())
+        number
+            .map(|number| Self { number })
+            .ok_or_else(|| "not the name of a memory block, such as memory42".into())
     }
 }
 
@@ -98,8 +100,12 @@ impl<'r> Queue<'r> {
         let pending = self.root.join(PENDING);
         // A moved event survives a kill. If the directory cannot be created, the event is removed
         // instead.
-        let into = state::directory(&self.root.join(state::PATH)).and_then(|()| state::directory(&taken));
-        let take = |from: &Path, name: &str| match into.is_ok().then(|| fs::rename(from, taken.join(name))) {
+        let into =
+            state::directory(&self.root.join(state::PATH)).and_then(|()| state::directory(&taken));
+        let take = |from: &Path, name: &str| match into
+            .is_ok()
+            .then(|| fs::rename(from, taken.join(name)))
+        {
             Some(Ok(())) => Ok(true),
             Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
             _ => match fs::remove_file(from) {
@@ -124,7 +130,9 @@ impl<'r> Queue<'r> {
     pub fn done(&self) -> Result<(), Error> {
         let taken = self.root.join(TAKEN);
         for path in state::entries(&taken) {
-            record::absent_is_fine(fs::remove_file(&path).map_err(|error| (error, "remove", path)))?;
+            record::absent_is_fine(
+                fs::remove_file(&path).map_err(|error| (error, "remove", path)),
+            )?;
         }
         Ok(())
     }
@@ -215,9 +223,13 @@ mod tests {
         let queue = Queue::new(root.path());
         let mut seen = std::collections::BTreeSet::new();
         thread::scope(|scope| {
-            let note =
-                |writer| (0..EVENTS).for_each(|event| queue.note(Some(Block { number: writer * EVENTS + event })).unwrap());
-            let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || note(writer))).collect();
+            let note = |writer| {
+                (0..EVENTS).for_each(|event| {
+                    queue.note(Some(Block { number: writer * EVENTS + event })).unwrap()
+                })
+            };
+            let writers: Vec<_> =
+                (0..WRITERS).map(|writer| scope.spawn(move || note(writer))).collect();
             loop {
                 let over = writers.iter().all(|writer| writer.is_finished());
                 // As systemd does: while the flag exists, start a reload.
@@ -249,14 +261,26 @@ mod tests {
         assert!(queue.note(Some(Block { number: 8 })).is_err());
         assert_eq!(queue.take().unwrap(), Taken { fresh: true, removed: Vec::new() });
         queue.done().unwrap();
-        let kept: Vec<_> = fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let kept: Vec<_> = fs::read_dir(elsewhere.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(kept, ["memory1"]);
     }
 
     #[test]
     fn other_names_than_memory_blocks_are_rejected() {
         assert_eq!("memory42".parse(), Ok(Block { number: 42 }));
-        for wrong in ["", "memory", "memory+1", "memory-1", "cpu3", "42", "memory42/../x", "memory99999999999999999999"] {
+        for wrong in [
+            "",
+            "memory",
+            "memory+1",
+            "memory-1",
+            "cpu3",
+            "42",
+            "memory42/../x",
+            "memory99999999999999999999",
+        ] {
             assert!(wrong.parse::<Block>().is_err(), "{wrong}");
         }
     }

@@ -25,7 +25,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Waits up to `patience`. Returns the ranges that are still present. Invalid block numbers are
 /// ignored: the number stays queued until a reload succeeds, so an error would repeat with every
 /// reload.
-pub fn wait(root: &Path, blocks: &[u64], patience: Duration) -> Result<Vec<PhysRange>, machine::Error> {
+pub fn wait(
+    root: &Path,
+    blocks: &[u64],
+    patience: Duration,
+) -> Result<Vec<PhysRange>, machine::Error> {
     let begin = Instant::now();
     let range = |&number: &u64| Some((number, block_range(root, number).ok()?));
     let mut waiting: Vec<(u64, PhysRange)> = blocks.iter().filter_map(range).collect();
@@ -33,8 +37,11 @@ pub fn wait(root: &Path, blocks: &[u64], patience: Duration) -> Result<Vec<PhysR
         // The time comes first: a process that was suspended checks once more before it gives up.
         let waited = begin.elapsed();
         let present = Present::read(root)?;
-        let back = |number: u64| root.join(format!("sys/devices/system/memory/memory{number}")).exists();
-        waiting.retain(|&(number, range)| present.has(range) && !(waited >= BACK.min(patience) && back(number)));
+        let back =
+            |number: u64| root.join(format!("sys/devices/system/memory/memory{number}")).exists();
+        waiting.retain(|&(number, range)| {
+            present.has(range) && !(waited >= BACK.min(patience) && back(number))
+        });
         if waited >= patience {
             break;
         }
@@ -56,7 +63,10 @@ mod tests {
     /// In the example, block 32 is at 4 GiB and has memory.
     fn machine() -> tempfile::TempDir {
         let root = example::tree();
-        example::plant(root.path(), &[("sys/devices/system/memory/block_size_bytes".into(), b"8000000\n".to_vec())].into());
+        example::plant(
+            root.path(),
+            &[("sys/devices/system/memory/block_size_bytes".into(), b"8000000\n".to_vec())].into(),
+        );
         root
     }
 
@@ -64,7 +74,11 @@ mod tests {
     fn removed_memory_causes_no_wait() {
         assert_eq!(wait(machine().path(), &[64, 65], Duration::ZERO).unwrap(), []);
         assert_eq!(wait(machine().path(), &[], Duration::ZERO).unwrap(), []);
-        assert_eq!(wait(machine().path(), &[u64::MAX], Duration::ZERO).unwrap(), [], "an invalid number");
+        assert_eq!(
+            wait(machine().path(), &[u64::MAX], Duration::ZERO).unwrap(),
+            [],
+            "an invalid number"
+        );
     }
 
     #[test]
@@ -79,7 +93,8 @@ mod tests {
         let path = root.path().join("proc/iomem");
         let text = fs::read_to_string(&path).unwrap();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| wait(root.path(), &[32], Duration::from_secs(60)).unwrap());
+            let waiting =
+                scope.spawn(|| wait(root.path(), &[32], Duration::from_secs(60)).unwrap());
             let line = "100000000-10fffffff : System RAM\n";
             let new = root.path().join("iomem.new");
             fs::write(&new, text.replace(line, "")).unwrap();

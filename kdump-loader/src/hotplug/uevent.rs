@@ -29,7 +29,11 @@ impl Uevent {
         let subsystem = parts.flatten().find_map(|pair| pair.strip_prefix("SUBSYSTEM="))?;
         let device = path.rsplit('/').next().filter(|name| !name.is_empty())?;
         let ours = matches!(subsystem, "cpu" | "memory") && !action.is_empty();
-        ours.then(|| Self { subsystem: subsystem.to_owned(), action: action.to_owned(), device: device.to_owned() })
+        ours.then(|| Self {
+            subsystem: subsystem.to_owned(),
+            action: action.to_owned(),
+            device: device.to_owned(),
+        })
     }
 }
 
@@ -45,7 +49,8 @@ mod tests {
     #[test]
     fn cpus_and_memory_blocks_are_named() {
         let path = "/devices/system/memory/memory32";
-        let memory = format!("offline@{path}\0ACTION=offline\0DEVPATH={path}\0SUBSYSTEM=memory\0SEQNUM=1\0");
+        let memory =
+            format!("offline@{path}\0ACTION=offline\0DEVPATH={path}\0SUBSYSTEM=memory\0SEQNUM=1\0");
         assert_eq!(parse(&memory), Some(("memory".into(), "offline".into(), "memory32".into())));
         let cpu = "add@/devices/system/cpu/cpu3\0ACTION=add\0SUBSYSTEM=cpu\0";
         assert_eq!(parse(cpu), Some(("cpu".into(), "add".into(), "cpu3".into())));

@@ -21,7 +21,9 @@ pub type Unpack<'a> = fn(Packed<'a>) -> io::Result<Packed<'a>>;
 pub fn of<'a>(start: &[u8]) -> Option<Unpack<'a>> {
     let formats: [(&[u8], Unpack<'a>); 5] = [
         (b"\x1f\x8b", |packed| Ok(Box::new(MultiGzDecoder::new(packed)))),
-        (b"\x28\xb5\x2f\xfd", |packed| Ok(Box::new(StreamingDecoder::new(packed).map_err(io::Error::other)?))),
+        (b"\x28\xb5\x2f\xfd", |packed| {
+            Ok(Box::new(StreamingDecoder::new(packed).map_err(io::Error::other)?))
+        }),
         (b"\xfd7zXZ\0", |packed| Ok(Box::new(XzReader::new(packed, false)))),
         (LZ4_LEGACY, |packed| Ok(Box::new(Lz4Legacy { packed, block: Cursor::default() }))),
         (b"\x04\x22\x4d\x18", |packed| Ok(Box::new(FrameDecoder::new(packed)))),
@@ -62,7 +64,10 @@ impl Lz4Legacy<'_> {
             return Ok(Vec::new());
         }
         if len > LONGEST_LZ4_BLOCK {
-            return Err(io::Error::new(ErrorKind::InvalidData, format!("an LZ4 block of {len} bytes")));
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                format!("an LZ4 block of {len} bytes"),
+            ));
         }
         let mut packed = Vec::new();
         if self.packed.by_ref().take(len).read_to_end(&mut packed)? as u64 != len {

@@ -8,7 +8,8 @@ use super::*;
 pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, content) in files {
-        let mut file = cpio::newc::Builder::new(name).mode(0o100_644).write(&mut bytes, content.len() as u32);
+        let mut file =
+            cpio::newc::Builder::new(name).mode(0o100_644).write(&mut bytes, content.len() as u32);
         file.write_all(content).unwrap();
         file.finish().unwrap();
     }
@@ -28,7 +29,11 @@ fn read(bytes: &[u8]) -> Result<Initrd, Error> {
 
 fn check(initrd: &Initrd) {
     assert_eq!(initrd.kept["etc/kdump.conf"], b"path /var/crash\n");
-    assert_eq!(initrd.releases(), BTreeSet::from(["6.12.43"]), "a directory without a module does not count");
+    assert_eq!(
+        initrd.releases(),
+        BTreeSet::from(["6.12.43"]),
+        "a directory without a module does not count"
+    );
     assert!(initrd.names.contains("etc/kdump.conf"));
 }
 
@@ -44,8 +49,10 @@ fn packed() -> [Vec<u8>; 4] {
     let packed = archive(&FILES);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&packed).unwrap();
-    let zstd = ruzstd::encoding::compress_to_vec(&*packed, ruzstd::encoding::CompressionLevel::Fastest);
-    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    let zstd =
+        ruzstd::encoding::compress_to_vec(&*packed, ruzstd::encoding::CompressionLevel::Fastest);
+    let mut xz =
+        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
     xz.write_all(&packed).unwrap();
     let legacy = lz4_flex::frame::FrameInfo::new().legacy_frame(true);
     let mut lz4 = lz4_flex::frame::FrameEncoder::with_frame_info(legacy, Vec::new());
@@ -82,7 +89,10 @@ fn lz4_block_of_incompressible_data_is_unpacked() {
             packed.extend(block);
         }
     }
-    assert!(u32::from_le_bytes(packed[4..8].try_into().unwrap()) > 8 << 20, "longer than what it unpacks to");
+    assert!(
+        u32::from_le_bytes(packed[4..8].try_into().unwrap()) > 8 << 20,
+        "longer than what it unpacks to"
+    );
     check(&read(&packed).unwrap());
     packed[7] = 1;
     assert!(matches!(read(&packed), Err(Error::Read(_))), "longer than any block");

@@ -101,7 +101,8 @@ pub fn decide(words: impl IntoIterator<Item = OsString>) -> Result<Decision, Err
         return Err(Error::Rejected { option: typed.opt.long, reason: typed.opt.here });
     }
     let ignored = options.iter().filter(|typed| typed.opt.fate == Fate::Ignored);
-    let mut remarks: Vec<_> = ignored.map(|typed| format!("--{} {}", typed.opt.long, typed.opt.here)).collect();
+    let mut remarks: Vec<_> =
+        ignored.map(|typed| format!("--{} {}", typed.opt.long, typed.opt.here)).collect();
     let action = action(&options, files, &mut remarks)?;
     Ok(Decision { action, remarks })
 }
@@ -124,7 +125,9 @@ fn about_reboots(options: &[Typed]) -> Option<String> {
     match (panic || has(options, Meaning::Status), has(options, Meaning::Unload)) {
         (true, _) => None,
         (false, true) => Some("--unload without --load-panic is for reboots".into()),
-        (false, false) => Some("without --load-panic, --unload or --status, the call is for reboots".into()),
+        (false, false) => {
+            Some("without --load-panic, --unload or --status, the call is for reboots".into())
+        }
     }
 }
 
@@ -132,34 +135,69 @@ fn has(options: &[Typed], meaning: Meaning) -> bool {
     options.iter().any(|typed| typed.opt.fate == Fate::Supported(meaning))
 }
 
-fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) -> Result<Action, Error> {
+fn action(
+    options: &[Typed],
+    files: Vec<OsString>,
+    remarks: &mut Vec<String>,
+) -> Result<Action, Error> {
     if has(options, Meaning::Status) {
         return Ok(Action::Status);
     }
-    let mut load =
-        Load { options: Options::default(), format: None, call: SystemCall::Auto, mem_min: 0, mem_max: u64::MAX, debug: false };
+    let mut load = Load {
+        options: Options::default(),
+        format: None,
+        call: SystemCall::Auto,
+        mem_min: 0,
+        mem_max: u64::MAX,
+        debug: false,
+    };
     let mut serial = None;
     let mut last = Meaning::Unload;
     for Typed { opt, value } in options {
         let Fate::Supported(meaning) = opt.fate else { continue };
         let value = value.as_deref().unwrap_or_default();
-        let is_not = |expected| Error::Value { option: opt.long, value: value.to_string_lossy().into_owned(), expected };
+        let is_not = |expected| Error::Value {
+            option: opt.long,
+            value: value.to_string_lossy().into_owned(),
+            expected,
+        };
         match meaning {
             Meaning::Call(call) => load.call = call,
-            Meaning::Type => load.format = Some(format(value).ok_or_else(|| is_not("bzImage64, bzImage, elf-x86_64 or uki"))?),
-            Meaning::MemMin => load.mem_min = number(value).ok_or_else(|| is_not("an address such as 0x10000000"))?,
-            Meaning::MemMax => load.mem_max = number(value).ok_or_else(|| is_not("an address such as 0x20000000"))?,
+            Meaning::Type => {
+                load.format = Some(
+                    format(value).ok_or_else(|| is_not("bzImage64, bzImage, elf-x86_64 or uki"))?,
+                )
+            }
+            Meaning::MemMin => {
+                load.mem_min =
+                    number(value).ok_or_else(|| is_not("an address such as 0x10000000"))?
+            }
+            Meaning::MemMax => {
+                load.mem_max =
+                    number(value).ok_or_else(|| is_not("an address such as 0x20000000"))?
+            }
             // Invalid UTF-8 becomes U+FFFD, which is rejected later, with other invalid characters.
-            Meaning::CommandLine => load.options.append = Some(value.to_string_lossy().into_owned()),
+            Meaning::CommandLine => {
+                load.options.append = Some(value.to_string_lossy().into_owned())
+            }
             Meaning::ReuseCommandLine => load.options.reuse_cmdline = true,
             Meaning::Initrd => load.options.initrd = Some(value.into()),
             Meaning::NoEfi => load.options.noefi = true,
-            Meaning::Serial => serial = Some(port(value).ok_or_else(|| is_not("ttyS0 to ttyS3 or an I/O port such as 0x3f8"))?),
+            Meaning::Serial => {
+                serial = Some(
+                    port(value)
+                        .ok_or_else(|| is_not("ttyS0 to ttyS3 or an I/O port such as 0x3f8"))?,
+                )
+            }
             Meaning::ConsoleSerial => serial = serial.or(cmdline::legacy_port("ttyS0")),
             Meaning::Verbose => load.debug = true,
             Meaning::LoadPanic | Meaning::Unload => last = meaning,
             // The default, done already, or the action itself.
-            Meaning::Hotplug | Meaning::Help | Meaning::Version | Meaning::PrintRegionSize | Meaning::Status => {}
+            Meaning::Hotplug
+            | Meaning::Help
+            | Meaning::Version
+            | Meaning::PrintRegionSize
+            | Meaning::Status => {}
         }
     }
     load.options.console = serial.map_or(Console::Auto, Console::Port);
@@ -171,9 +209,13 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
         return Ok(Action::Unload(load.call));
     }
     load.options.kernel = kernel.ok_or(Error::NoKernel)?.into();
-    remarks.extend(
-        files.map(|file| format!("{} is ignored: the capture kernel is {}", file.display(), load.options.kernel.display())),
-    );
+    remarks.extend(files.map(|file| {
+        format!(
+            "{} is ignored: the capture kernel is {}",
+            file.display(),
+            load.options.kernel.display()
+        )
+    }));
     if load.call == SystemCall::FileLoad {
         remarks.extend(without_effect(options));
     }
@@ -184,8 +226,12 @@ fn action(options: &[Typed], files: Vec<OsString>, remarks: &mut Vec<String>) ->
 fn without_effect(options: &[Typed]) -> impl Iterator<Item = String> {
     const PLACED_BY_US: [Meaning; 5] =
         [Meaning::MemMin, Meaning::MemMax, Meaning::NoEfi, Meaning::Serial, Meaning::ConsoleSerial];
-    let typed = options.iter().filter(|typed| PLACED_BY_US.iter().any(|&meaning| typed.opt.fate == Fate::Supported(meaning)));
-    typed.map(|typed| format!("--{} has no effect: with kexec_file_load, the kernel decides", typed.opt.long))
+    let typed = options.iter().filter(|typed| {
+        PLACED_BY_US.iter().any(|&meaning| typed.opt.fate == Fate::Supported(meaning))
+    });
+    typed.map(|typed| {
+        format!("--{} has no effect: with kexec_file_load, the kernel decides", typed.opt.long)
+    })
 }
 
 fn format(value: &OsStr) -> Option<&'static str> {

@@ -46,12 +46,19 @@ impl Called {
     pub fn find(&self) -> Option<PathBuf> {
         let ours = fs::metadata(&self.ourselves).ok()?;
         let name = Path::new(&self.as_what);
-        let beside_name = name.parent().filter(|directory| directory.is_absolute()).map(Path::to_owned);
-        let beside_us = self.ourselves.canonicalize().ok().and_then(|ourselves| Some(ourselves.parent()?.to_owned()));
+        let beside_name =
+            name.parent().filter(|directory| directory.is_absolute()).map(Path::to_owned);
+        let beside_us = self
+            .ourselves
+            .canonicalize()
+            .ok()
+            .and_then(|ourselves| Some(ourselves.parent()?.to_owned()));
         // A relative directory would depend on the caller's working directory.
-        let in_path: Vec<PathBuf> = env::split_paths(&self.path).filter(|directory| directory.is_absolute()).collect();
+        let in_path: Vec<PathBuf> =
+            env::split_paths(&self.path).filter(|directory| directory.is_absolute()).collect();
         let diverted = beside_name.iter().chain(&beside_us).chain(&in_path);
-        let diverted = diverted.flat_map(|directory| [DIVERTED, DIVERTED_USR].map(|name| directory.join(name)));
+        let diverted = diverted
+            .flat_map(|directory| [DIVERTED, DIVERTED_USR].map(|name| directory.join(name)));
         let others = in_path.iter().map(|directory| directory.join(NAME));
         diverted.chain(others).find(|program| is_another(program, &ours))
     }
@@ -60,7 +67,9 @@ impl Called {
 /// Whether it is an executable file other than this program's.
 fn is_another(program: &Path, ours: &Metadata) -> bool {
     fs::metadata(program).is_ok_and(|found| {
-        found.is_file() && found.mode() & EXECUTABLE != 0 && (found.dev(), found.ino()) != (ours.dev(), ours.ino())
+        found.is_file()
+            && found.mode() & EXECUTABLE != 0
+            && (found.dev(), found.ino()) != (ours.dev(), ours.ino())
     })
 }
 
@@ -106,7 +115,8 @@ mod tests {
 
         fn find(&self, as_what: &str) -> Option<PathBuf> {
             let path = env::join_paths([self.at("usr"), self.at("local")]).unwrap();
-            let as_what = if as_what.contains('/') { self.at(as_what).into() } else { as_what.into() };
+            let as_what =
+                if as_what.contains('/') { self.at(as_what).into() } else { as_what.into() };
             Called { as_what, path, ourselves: self.at("local/kdump-loader") }.find()
         }
     }
@@ -123,7 +133,11 @@ mod tests {
         fs::create_dir(tree.at("sbin")).unwrap();
         tree.ours_as("sbin/kexec");
         tree.program("sbin/kexec.distrib");
-        assert_eq!(tree.find("sbin/kexec"), Some(tree.at("sbin/kexec.distrib")), "the one next to the called name comes first");
+        assert_eq!(
+            tree.find("sbin/kexec"),
+            Some(tree.at("sbin/kexec.distrib")),
+            "the one next to the called name comes first"
+        );
     }
 
     #[test]
@@ -139,7 +153,11 @@ mod tests {
     #[test]
     fn working_directory_in_path_is_not_searched() {
         let tree = Tree::new();
-        let called = Called { as_what: "kexec".into(), path: ":.:usr".into(), ourselves: tree.at("local/kdump-loader") };
+        let called = Called {
+            as_what: "kexec".into(),
+            path: ":.:usr".into(),
+            ourselves: tree.at("local/kdump-loader"),
+        };
         assert_eq!(called.find(), None);
     }
 }

@@ -85,7 +85,8 @@ fn read(parser: &mut Parser, line: &mut Line) -> Result<(), Error> {
             Arg::Long(name) => long(name)?,
         };
         let no_value = |value| Error::NoValue { option: format!("--{}", opt.long), value };
-        let value = opt.value.map(|value| parser.value().map_err(|_| no_value(value))).transpose()?;
+        let value =
+            opt.value.map(|value| parser.value().map_err(|_| no_value(value))).transpose()?;
         line.options.push(Typed { opt, value });
     }
     Ok(())
@@ -110,7 +111,9 @@ fn long(typed: &str) -> Result<&'static Opt, Error> {
 /// The only error that lexopt finds itself is a value for an option without one.
 fn of_lexopt(error: lexopt::Error) -> Error {
     match error {
-        lexopt::Error::UnexpectedValue { option, value } => Error::Value { option, value: display(&value) },
+        lexopt::Error::UnexpectedValue { option, value } => {
+            Error::Value { option, value: display(&value) }
+        }
         other => Error::Unknown(other.to_string()),
     }
 }
@@ -132,7 +135,10 @@ mod tests {
             Some(value) => format!("{}={}", typed.opt.long, display(value)),
             None => typed.opt.long.to_owned(),
         };
-        let read = (line.options.iter().map(option).collect(), line.files.iter().map(|file| display(file)).collect());
+        let read = (
+            line.options.iter().map(option).collect(),
+            line.files.iter().map(|file| display(file)).collect(),
+        );
         line.error.map_or(Ok(read), Err)
     }
 
@@ -144,7 +150,11 @@ mod tests {
 
     #[test]
     fn options_come_before_and_after_the_file() {
-        assert_reads(&["-p", "vmlinuz", "--initrd=i", "-a"], &["load-panic", "initrd=i", "kexec-syscall-auto"], &["vmlinuz"]);
+        assert_reads(
+            &["-p", "vmlinuz", "--initrd=i", "-a"],
+            &["load-panic", "initrd=i", "kexec-syscall-auto"],
+            &["vmlinuz"],
+        );
         assert_reads(&["vmlinuz", "-p"], &["load-panic"], &["vmlinuz"]);
         assert_reads(&[], &[], &[]);
     }
@@ -168,11 +178,17 @@ mod tests {
 
     #[test]
     fn long_options_may_be_abbreviated_while_unambiguous() {
-        assert_reads(&["--comm=x", "--init", "i", "--stat"], &["command-line=x", "initrd=i", "status"], &[]);
+        assert_reads(
+            &["--comm=x", "--init", "i", "--stat"],
+            &["command-line=x", "initrd=i", "status"],
+            &[],
+        );
         assert_reads(&["--load"], &["load"], &[]);
         assert_reads(&["--kexec-syscall"], &["kexec-syscall"], &[]);
         assert_reads(&["--serial", "ttyS0"], &["serial=ttyS0"], &[]);
-        let Err(Error::Ambiguous { could_be, .. }) = read(&["--load-p"]) else { panic!("-panic or -preserve-context") };
+        let Err(Error::Ambiguous { could_be, .. }) = read(&["--load-p"]) else {
+            panic!("-panic or -preserve-context")
+        };
         assert_eq!(could_be, ["--load-panic", "--load-preserve-context"]);
         assert!(matches!(read(&["--reuse"]), Err(Error::Ambiguous { .. })));
     }
@@ -188,7 +204,10 @@ mod tests {
         assert_eq!(read(&["-z"]), Err(Error::Unknown("-z".into())));
         assert_eq!(read(&["-?"]), Err(Error::Unknown("-?".into())));
         assert_eq!(read(&["--skip-checks"]), Err(Error::Unknown("--skip-checks".into())));
-        assert_eq!(read(&["--append"]), Err(Error::NoValue { option: "--append".into(), value: "STRING" }));
+        assert_eq!(
+            read(&["--append"]),
+            Err(Error::NoValue { option: "--append".into(), value: "STRING" })
+        );
         assert_eq!(read(&["-t"]), Err(Error::NoValue { option: "--type".into(), value: "TYPE" }));
         let value = read(&["--unload=now", "-p"]).unwrap_err().to_string();
         assert_eq!(value, "--unload takes no value, but has \"now\"");
@@ -205,6 +224,9 @@ mod tests {
     fn paths_that_are_not_utf_8_survive() {
         let path = OsString::from_vec(b"/boot/\xff".to_vec());
         let line = parse([OsString::from("--initrd"), path.clone(), path.clone()]);
-        assert_eq!((line.options[0].value.as_ref(), &line.files), (Some(&path), &vec![path.clone()]));
+        assert_eq!(
+            (line.options[0].value.as_ref(), &line.files),
+            (Some(&path), &vec![path.clone()])
+        );
     }
 }

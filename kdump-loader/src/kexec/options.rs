@@ -3,8 +3,8 @@
 
 use Fate::{Accepted, Ignored, PassedOn, Rejected, Supported};
 use Meaning::{
-    Call, CommandLine, ConsoleSerial, Help, Hotplug, Initrd, LoadPanic, MemMax, MemMin, NoEfi, PrintRegionSize, ReuseCommandLine,
-    Serial, Status, Type, Unload, Verbose, Version,
+    Call, CommandLine, ConsoleSerial, Help, Hotplug, Initrd, LoadPanic, MemMax, MemMin, NoEfi,
+    PrintRegionSize, ReuseCommandLine, Serial, Status, Type, Unload, Verbose, Version,
 };
 
 /// An option.
@@ -76,7 +76,13 @@ impl Opt {
         Self { short, long, value: None, fate, here }
     }
 
-    const fn with(short: Option<char>, long: &'static str, value: &'static str, fate: Fate, here: &'static str) -> Self {
+    const fn with(
+        short: Option<char>,
+        long: &'static str,
+        value: &'static str,
+        fate: Fate,
+        here: &'static str,
+    ) -> Self {
         Self { short, long, value: Some(value), fate, here }
     }
 }
@@ -99,7 +105,12 @@ pub const OPTIONS: &[Opt] = &[
     Opt::flag(Some('x'), "no-ifdown", PassedOn, REBOOT),
     Opt::flag(Some('y'), "no-sync", PassedOn, REBOOT),
     Opt::flag(Some('l'), "load", PassedOn, REBOOT),
-    Opt::flag(Some('p'), "load-panic", Supported(LoadPanic), "arms the capture kernel and replaces the armed one"),
+    Opt::flag(
+        Some('p'),
+        "load-panic",
+        Supported(LoadPanic),
+        "arms the capture kernel and replaces the armed one",
+    ),
     Opt::flag(
         Some('u'),
         "unload",
@@ -140,7 +151,13 @@ pub const OPTIONS: &[Opt] = &[
     Opt::flag(None, "load-preserve-context", PassedOn, REBOOT),
     Opt::flag(None, "load-jump-back-helper", PassedOn, REBOOT),
     Opt::flag(None, "load-live-update", PassedOn, "is for Xen"),
-    Opt::with(None, "entry", "ADDR", PassedOn, "is for kernels that return; for a capture kernel it would skip the verification"),
+    Opt::with(
+        None,
+        "entry",
+        "ADDR",
+        PassedOn,
+        "is for kernels that return; for a capture kernel it would skip the verification",
+    ),
     Opt::flag(
         Some('s'),
         "kexec-file-syscall",
@@ -167,14 +184,24 @@ pub const OPTIONS: &[Opt] = &[
         "is the default: the kernel is asked to update the image when CPUs or memory change. If it cannot, kdump-loader warns and \
          arms; kexec-tools fails",
     ),
-    Opt::flag(Some('d'), "debug", Supported(Verbose), "prints the image's segments, command line and identity to standard error"),
+    Opt::flag(
+        Some('d'),
+        "debug",
+        Supported(Verbose),
+        "prints the image's segments, command line and identity to standard error",
+    ),
     Opt::flag(
         Some('S'),
         "status",
         Supported(Status),
         "exits with 1 if a capture kernel is armed, 0 if not, 255 if that is unknown. With -l, it is for reboots",
     ),
-    Opt::flag(None, "reset-vga", Ignored, "has no effect: the purgatory prints on a UART, not on a VGA screen"),
+    Opt::flag(
+        None,
+        "reset-vga",
+        Ignored,
+        "has no effect: the purgatory prints on a UART, not on a VGA screen",
+    ),
     Opt::with(
         None,
         "serial",
@@ -190,14 +217,24 @@ pub const OPTIONS: &[Opt] = &[
         Ignored,
         "has no effect: the purgatory keeps the UART's settings from the running kernel's console",
     ),
-    Opt::flag(None, "console-vga", Ignored, "has no effect: the purgatory prints on a UART only; use --console-serial"),
+    Opt::flag(
+        None,
+        "console-vga",
+        Ignored,
+        "has no effect: the purgatory prints on a UART only; use --console-serial",
+    ),
     Opt::flag(
         None,
         "console-serial",
         Supported(ConsoleSerial),
         "the purgatory reports on the port of --serial, or on ttyS0 without --serial",
     ),
-    Opt::flag(None, "elf32-core-headers", Accepted, "core headers are always 64-bit, as in kexec-tools on x86_64"),
+    Opt::flag(
+        None,
+        "elf32-core-headers",
+        Accepted,
+        "core headers are always 64-bit, as in kexec-tools on x86_64",
+    ),
     Opt::flag(None, "elf64-core-headers", Accepted, "core headers are always 64-bit"),
     Opt::flag(
         None,
@@ -205,8 +242,18 @@ pub const OPTIONS: &[Opt] = &[
         Ignored,
         "has no effect: the memory map is in the boot parameters, which every kernel since 3.8 reads",
     ),
-    Opt::flag(None, "noefi", Supported(NoEfi), "passes no EFI tables; no effect with kexec_file_load, where the kernel decides"),
-    Opt::flag(None, "reuse-video-type", Accepted, "the running kernel's screen_info is always passed on unchanged"),
+    Opt::flag(
+        None,
+        "noefi",
+        Supported(NoEfi),
+        "passes no EFI tables; no effect with kexec_file_load, where the kernel decides",
+    ),
+    Opt::flag(
+        None,
+        "reuse-video-type",
+        Accepted,
+        "the running kernel's screen_info is always passed on unchanged",
+    ),
     Opt::with(
         None,
         "command-line",
@@ -224,9 +271,19 @@ pub const OPTIONS: &[Opt] = &[
     ),
     Opt::with(None, "initrd", "FILE", Supported(Initrd), "the initrd"),
     Opt::with(None, "ramdisk", "FILE", Supported(Initrd), "the same as --initrd"),
-    Opt::flag(None, "args-elf", Rejected, "passes ELF boot notes, which Linux does not read; leave it out"),
+    Opt::flag(
+        None,
+        "args-elf",
+        Rejected,
+        "passes ELF boot notes, which Linux does not read; leave it out",
+    ),
     Opt::flag(None, "args-linux", Accepted, "every kernel gets Linux boot parameters"),
-    Opt::flag(None, "args-none", Rejected, "would skip the purgatory and pass no memory map to the capture kernel; leave it out"),
+    Opt::flag(
+        None,
+        "args-none",
+        Rejected,
+        "would skip the purgatory and pass no memory map to the capture kernel; leave it out",
+    ),
     Opt::with(None, "module", "FILE", Rejected, MULTIBOOT),
     Opt::flag(
         None,
@@ -234,13 +291,22 @@ pub const OPTIONS: &[Opt] = &[
         Rejected,
         "is impossible: a capture kernel is entered in 64-bit mode, as in kexec-tools; leave it out",
     ),
-    Opt::flag(None, "entry-32bit", Rejected, "is impossible: a capture kernel is entered in 64-bit mode; leave it out"),
+    Opt::flag(
+        None,
+        "entry-32bit",
+        Rejected,
+        "is impossible: a capture kernel is entered in 64-bit mode; leave it out",
+    ),
     Opt::with(None, "dtb", "FILE", Rejected, "is for machines with a device tree; leave it out"),
 ];
 
 /// Supported file types: kexec-tools' name, and the name in [`loader::kernel`].
-pub const TYPES: [(&str, &str); 4] =
-    [("bzImage64", "bzImage"), ("bzImage", "bzImage"), ("elf-x86_64", "vmlinux"), ("uki", "unified kernel image")];
+pub const TYPES: [(&str, &str); 4] = [
+    ("bzImage64", "bzImage"),
+    ("bzImage", "bzImage"),
+    ("elf-x86_64", "vmlinux"),
+    ("uki", "unified kernel image"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -262,10 +328,19 @@ mod tests {
     fn table_has_every_option_of_the_peer_and_no_other() {
         let names: BTreeSet<_> = NAMES.split_whitespace().map(str::to_owned).collect();
         let equals = |opt: &Opt| if opt.value.is_some() { "=" } else { "" };
-        assert_eq!(OPTIONS.iter().map(|opt| format!("{}{}", opt.long, equals(opt))).collect::<BTreeSet<_>>(), names);
+        assert_eq!(
+            OPTIONS
+                .iter()
+                .map(|opt| format!("{}{}", opt.long, equals(opt)))
+                .collect::<BTreeSet<_>>(),
+            names
+        );
         let letters: BTreeSet<_> = LETTERS.chars().filter(|&letter| letter != ':').collect();
         assert_eq!(OPTIONS.iter().filter_map(|opt| opt.short).collect::<BTreeSet<_>>(), letters);
-        let with_value = OPTIONS.iter().filter(|opt| opt.short.is_some() && opt.value.is_some()).map(|opt| opt.short);
+        let with_value = OPTIONS
+            .iter()
+            .filter(|opt| opt.short.is_some() && opt.value.is_some())
+            .map(|opt| opt.short);
         assert_eq!(with_value.collect::<Vec<_>>(), [Some('t')]);
         assert_eq!(OPTIONS.len(), names.len(), "no option twice");
     }

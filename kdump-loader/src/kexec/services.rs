@@ -18,7 +18,13 @@ struct Called {
 }
 
 enum Does {
-    Load { call: SystemCall, kernel: &'static str, initrd: &'static str, command_line: &'static str, debug: bool },
+    Load {
+        call: SystemCall,
+        kernel: &'static str,
+        initrd: &'static str,
+        command_line: &'static str,
+        debug: bool,
+    },
     Unload(SystemCall),
     Status,
     PrintRegionSize,
@@ -56,10 +62,20 @@ const CALLS: &[Called] = &[
     Called {
         by: "kdumpctl start with KEXEC_ARGS=--elf32-core-headers, in old releases",
         words: &["--elf32-core-headers", "-p", "--command-line=ro", "--initrd=/boot/i", "/boot/k"],
-        does: Does::Load { call: Auto, kernel: "/boot/k", initrd: "/boot/i", command_line: "ro", debug: false },
+        does: Does::Load {
+            call: Auto,
+            kernel: "/boot/k",
+            initrd: "/boot/i",
+            command_line: "ro",
+            debug: false,
+        },
     },
     Called { by: "kdumpctl stop, reload", words: &["-p", "-u"], does: Does::Unload(Auto) },
-    Called { by: "kdumpctl stop under Secure Boot", words: &["-s", "-p", "-u"], does: Does::Unload(FileLoad) },
+    Called {
+        by: "kdumpctl stop under Secure Boot",
+        words: &["-s", "-p", "-u"],
+        does: Does::Unload(FileLoad),
+    },
     Called {
         by: "kdump-config load",
         words: &[
@@ -79,7 +95,14 @@ const CALLS: &[Called] = &[
     },
     Called {
         by: "kdump-config load under Secure Boot, with an ELF kernel",
-        words: &["-p", "-s", "--args-linux", "--command-line=ro", "--initrd=/var/lib/kdump/initrd.img", "/boot/vmlinux"],
+        words: &[
+            "-p",
+            "-s",
+            "--args-linux",
+            "--command-line=ro",
+            "--initrd=/var/lib/kdump/initrd.img",
+            "/boot/vmlinux",
+        ],
         does: Does::Load {
             call: FileLoad,
             kernel: "/boot/vmlinux",
@@ -89,8 +112,16 @@ const CALLS: &[Called] = &[
         },
     },
     Called { by: "kdump-config unload", words: &["-p", "-u"], does: Does::Unload(Auto) },
-    Called { by: "kdump-config unload under Secure Boot", words: &["-s", "-p", "-u"], does: Does::Unload(FileLoad) },
-    Called { by: "Debian's autopkgtest", words: &["--print-ckr-size"], does: Does::PrintRegionSize },
+    Called {
+        by: "kdump-config unload under Secure Boot",
+        words: &["-s", "-p", "-u"],
+        does: Does::Unload(FileLoad),
+    },
+    Called {
+        by: "Debian's autopkgtest",
+        words: &["--print-ckr-size"],
+        does: Does::PrintRegionSize,
+    },
     Called {
         by: "load.sh, with all options after the file",
         words: &[
@@ -116,7 +147,8 @@ const CALLS: &[Called] = &[
 #[test]
 fn calls_of_the_services_have_their_intended_effect() {
     for Called { by, words, does } in CALLS {
-        let decision = decide(words.iter().map(OsString::from)).unwrap_or_else(|error| panic!("{by}: {error}"));
+        let decision = decide(words.iter().map(OsString::from))
+            .unwrap_or_else(|error| panic!("{by}: {error}"));
         assert!(decision.remarks.is_empty(), "{by}: {:?}", decision.remarks);
         match (does, decision.action) {
             (Does::Load { call, kernel, initrd, command_line, debug }, Action::Load(load)) => {
@@ -129,7 +161,11 @@ fn calls_of_the_services_have_their_intended_effect() {
                     "{by}"
                 );
                 assert_eq!((append.as_deref(), reuse), (Some(*command_line), &false), "{by}");
-                assert_eq!((format, mem_min, mem_max, noefi), (&None, &0, &u64::MAX, &false), "{by}: not requested");
+                assert_eq!(
+                    (format, mem_min, mem_max, noefi),
+                    (&None, &0, &u64::MAX, &false),
+                    "{by}: not requested"
+                );
             }
             (Does::Unload(call), Action::Unload(meant)) => assert_eq!(meant, *call, "{by}"),
             (Does::Status, Action::Status) | (Does::PrintRegionSize, Action::PrintRegionSize) => {}

@@ -38,7 +38,13 @@ pub fn markdown() -> String {
          | option | support | effect |\n| --- | --- | --- |\n"
     );
     for opt in OPTIONS {
-        let _ = writeln!(text, "| `{}` | {} | {} |", typed(opt), fate(opt.fate), opt.here.replace('|', "\\|"));
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            typed(opt),
+            fate(opt.fate),
+            opt.here.replace('|', "\\|")
+        );
     }
     text
 }
@@ -76,7 +82,10 @@ mod tests {
     fn option_table_in_docs_is_current() {
         let written = include_str!("../../../docs/kexec-options.md");
         let remedy = "run `cargo xtask fixture kexec-options`";
-        assert!(written == markdown(), "docs/kexec-options.md is not what the table says: {remedy}");
+        assert!(
+            written == markdown(),
+            "docs/kexec-options.md is not what the table says: {remedy}"
+        );
     }
 
     #[test]

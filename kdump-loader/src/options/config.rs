@@ -35,8 +35,17 @@ const OSRELEASE: &str = "proc/sys/kernel/osrelease";
 pub const KEYS: [&str; keys::NAMES.len()] = keys::NAMES;
 
 /// Keys that do not apply to images that the kernel builds, as with `load --file`.
-pub const NOT_FOR_FILE: [&str; 9] =
-    ["noefi", "on_corrupt", "reset_delay", "console", "confidential", "no_hotplug", "engine", "leaf_size", "purgatory"];
+pub const NOT_FOR_FILE: [&str; 9] = [
+    "noefi",
+    "on_corrupt",
+    "reset_delay",
+    "console",
+    "confidential",
+    "no_hotplug",
+    "engine",
+    "leaf_size",
+    "purgatory",
+];
 
 /// Which system call arms the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,10 +132,14 @@ pub enum Defect {
         message: String,
     },
     /// It names no kernel.
-    #[error("the required key `kernel` is missing; for example kernel = \"/boot/vmlinuz-{RELEASE}\"")]
+    #[error(
+        "the required key `kernel` is missing; for example kernel = \"/boot/vmlinuz-{RELEASE}\""
+    )]
     NoKernel,
     /// The key does not apply to an image that the kernel builds.
-    #[error("line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the image; remove one of them")]
+    #[error(
+        "line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the image; remove one of them"
+    )]
     NotForFile {
         /// The line.
         line: usize,
@@ -141,9 +154,11 @@ impl Config {
         let path = path.map_or_else(|| root.join(DEFAULT), Path::to_owned);
         let text = text_of(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
         let release = root.join(OSRELEASE);
-        let release = fs::read_to_string(&release).map_err(|source| Error::Release { path: release, source })?;
+        let release = fs::read_to_string(&release)
+            .map_err(|source| Error::Release { path: release, source })?;
         let exists = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path)).exists();
-        Self::on_machine(&text, release.trim_end(), exists).map_err(|defect| Error::Defect { path, defect })
+        Self::on_machine(&text, release.trim_end(), exists)
+            .map_err(|defect| Error::Defect { path, defect })
     }
 
     /// Parses `text` for a kernel of this release, on a machine without files.
@@ -151,15 +166,26 @@ impl Config {
         Self::on_machine(text, release, |_| false)
     }
 
-    fn on_machine(text: &str, release: &str, exists: impl Fn(&Path) -> bool) -> Result<Self, Defect> {
-        let line_of = |at: usize| 1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count();
-        let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(text).map_err(|error| Defect::Syntax {
-            line: line_of(error.span().map_or(0, |span| span.start)),
-            message: error.message().to_owned(),
-        })?;
+    fn on_machine(
+        text: &str,
+        release: &str,
+        exists: impl Fn(&Path) -> bool,
+    ) -> Result<Self, Defect> {
+        let line_of = |at: usize| {
+            1 + text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
+        };
+        let table: BTreeMap<Spanned<String>, Spanned<Value>> =
+            toml::from_str(text).map_err(|error| Defect::Syntax {
+                line: line_of(error.span().map_or(0, |span| span.start)),
+                message: error.message().to_owned(),
+            })?;
         let mut entries: Vec<Entry> = Vec::with_capacity(table.len());
         for (key, value) in table {
-            entries.push(Entry { line: line_of(key.span().start), key: key.into_inner(), value: value.into_inner() });
+            entries.push(Entry {
+                line: line_of(key.span().start),
+                key: key.into_inner(),
+                value: value.into_inner(),
+            });
         }
         // In the order of the file, so that the first error in it is reported.
         entries.sort_by_key(|entry| entry.line);
@@ -187,7 +213,8 @@ impl Config {
             return Err(Defect::NoKernel);
         }
         if file == FilePolicy::Always
-            && let Some(entry) = entries.iter().find(|entry| NOT_FOR_FILE.contains(&entry.key.as_str()))
+            && let Some(entry) =
+                entries.iter().find(|entry| NOT_FOR_FILE.contains(&entry.key.as_str()))
         {
             return Err(Defect::NotForFile { line: entry.line, key: entry.key.clone() });
         }
@@ -205,12 +232,22 @@ fn text_of(path: &Path) -> io::Result<String> {
     };
     let opened = Opened::new(WHAT, path).map_err(as_io)?;
     if !opened.is_regular() {
-        return Err(as_io(read::Error::Kind { what: WHAT, path: path.to_owned(), kind: "a block device" }));
+        return Err(as_io(read::Error::Kind {
+            what: WHAT,
+            path: path.to_owned(),
+            kind: "a block device",
+        }));
     }
     if opened.len() > LARGEST {
-        return Err(as_io(read::Error::TooLarge { what: WHAT, path: path.to_owned(), len: opened.len(), limit: LARGEST }));
+        return Err(as_io(read::Error::TooLarge {
+            what: WHAT,
+            path: path.to_owned(),
+            len: opened.len(),
+            limit: LARGEST,
+        }));
     }
-    String::from_utf8(opened.head(LARGEST).map_err(as_io)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    String::from_utf8(opened.head(LARGEST).map_err(as_io)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn file_policy(text: &str) -> Result<FilePolicy, String> {
@@ -247,8 +284,10 @@ impl Entry {
     /// A path, or from a list the first path that exists, otherwise the first.
     fn first_path(&self, release: &str, exists: impl Fn(&Path) -> bool) -> Result<String, Defect> {
         let Value::Array(values) = &self.value else { return self.path(release) };
-        let entry = |value: &Value| Self { line: self.line, key: self.key.clone(), value: value.clone() };
-        let paths = values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
+        let entry =
+            |value: &Value| Self { line: self.line, key: self.key.clone(), value: value.clone() };
+        let paths =
+            values.iter().map(|value| entry(value).path(release)).collect::<Result<Vec<_>, _>>()?;
         let chosen = paths.iter().find(|path| exists(Path::new(path))).or(paths.first());
         chosen.cloned().ok_or_else(|| self.wrong("an empty list; for no initrd, leave the key out"))
     }

@@ -25,8 +25,11 @@ pub const ON_CORRUPT: [Listed; 3] = [
     ("boot", "Boot the capture kernel, whose command line reports the failure"),
 ];
 /// Whether the machine is a confidential guest.
-pub const CONFIDENTIAL: [Listed; 3] =
-    [(AUTO, "Detect it from /proc/cpuinfo, /sys, /dev and CPUID"), (YES, "It is"), (NO, "It is not")];
+pub const CONFIDENTIAL: [Listed; 3] = [
+    (AUTO, "Detect it from /proc/cpuinfo, /sys, /dev and CPUID"),
+    (YES, "It is"),
+    (NO, "It is not"),
+];
 /// Digest engines.
 pub const ENGINE: [Listed; 3] = [
     (AUTO, "The fastest engine that all CPUs support"),
@@ -47,7 +50,9 @@ pub fn listed<T: Clone + Send + Sync + 'static>(
 pub fn reset_delay(text: &str) -> Result<u32, String> {
     let limit = MAX_RESET_DELAY_MS / 1000;
     let seconds = unsigned(text).filter(|&seconds| seconds <= limit);
-    seconds.map(|seconds| seconds * 1000).ok_or_else(|| format!("not a number of seconds from 0 to {limit}"))
+    seconds
+        .map(|seconds| seconds * 1000)
+        .ok_or_else(|| format!("not a number of seconds from 0 to {limit}"))
 }
 
 /// Parses a decimal number without a sign, which `parse` would accept.
@@ -75,18 +80,26 @@ pub fn leaf_size(text: &str) -> Result<u32, String> {
     };
     let size = unsigned(digits).and_then(|number| number.checked_mul(factor));
     size.filter(|size| size.is_power_of_two() && (MIN_LEAF_SIZE..=MAX_LEAF_SIZE).contains(size))
-        .ok_or_else(|| format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20))
+        .ok_or_else(|| {
+            format!("not a power of two from {}K to {}M", MIN_LEAF_SIZE >> 10, MAX_LEAF_SIZE >> 20)
+        })
 }
 
 /// Parses the action for a corrupt image.
 pub fn on_corrupt(text: &str) -> Result<OnCorrupt, String> {
     let found = OnCorrupt::ALL.iter().copied().find(|action| action.word() == text);
-    found.ok_or_else(|| format!("not {}", OnCorrupt::ALL.iter().map(|action| action.word()).collect::<Vec<_>>().join(", ")))
+    found.ok_or_else(|| {
+        format!(
+            "not {}",
+            OnCorrupt::ALL.iter().map(|action| action.word()).collect::<Vec<_>>().join(", ")
+        )
+    })
 }
 
 /// Parses a digest engine: `auto`, or an engine's name.
 pub fn engine(text: &str) -> Result<EngineChoice, String> {
-    let named = EngineId::ALL.iter().copied().find(|engine| engine.word() == text).map(EngineChoice::Only);
+    let named =
+        EngineId::ALL.iter().copied().find(|engine| engine.word() == text).map(EngineChoice::Only);
     let found = if text == AUTO { Some(EngineChoice::Auto) } else { named };
     let names = || EngineId::ALL.iter().map(|engine| engine.word()).collect::<Vec<_>>().join(", ");
     found.ok_or_else(|| format!("not {AUTO}, {}", names()))
@@ -146,7 +159,19 @@ mod tests {
         assert_eq!(console("ttyS0"), Ok(Console::Port(0x3f8)));
         assert_eq!(console("ttyS3"), Ok(Console::Port(0x2e8)));
         assert_eq!(console("0x3e8"), Ok(Console::Port(0x3e8)));
-        for wrong in ["", "ttyS4", "tty0", "0x", "0x0", "0xfffd", "0x10000", "3f8", "0x+3f8", "ttyS0,115200", "uart,io,0x3f8"] {
+        for wrong in [
+            "",
+            "ttyS4",
+            "tty0",
+            "0x",
+            "0x0",
+            "0xfffd",
+            "0x10000",
+            "3f8",
+            "0x+3f8",
+            "ttyS0,115200",
+            "uart,io,0x3f8",
+        ] {
             assert!(console(wrong).is_err(), "{wrong}");
         }
     }
@@ -162,7 +187,11 @@ mod tests {
 
     #[test]
     fn text_of_a_value_parses_to_the_value() {
-        for choice in [EngineChoice::Auto, EngineChoice::Only(EngineId::Soft), EngineChoice::Only(EngineId::ShaNi)] {
+        for choice in [
+            EngineChoice::Auto,
+            EngineChoice::Only(EngineId::Soft),
+            EngineChoice::Only(EngineId::ShaNi),
+        ] {
             assert_eq!(engine(engine_word(choice)), Ok(choice));
         }
         for console in [Console::Auto, Console::None, Console::Port(0x3f8)] {
@@ -175,8 +204,14 @@ mod tests {
         assert_eq!(on_corrupt("halt"), Ok(OnCorrupt::Halt));
         assert!(on_corrupt("stop").unwrap_err().contains("reset, halt, boot"));
         // What --help lists is what is parsed.
-        assert!(ON_CORRUPT.iter().all(|(name, _)| on_corrupt(name).is_ok()) && ON_CORRUPT.len() == OnCorrupt::ALL.len());
-        assert!(ENGINE.iter().all(|(name, _)| engine(name).is_ok()) && ENGINE.len() == 1 + EngineId::ALL.len());
+        assert!(
+            ON_CORRUPT.iter().all(|(name, _)| on_corrupt(name).is_ok())
+                && ON_CORRUPT.len() == OnCorrupt::ALL.len()
+        );
+        assert!(
+            ENGINE.iter().all(|(name, _)| engine(name).is_ok())
+                && ENGINE.len() == 1 + EngineId::ALL.len()
+        );
         assert!(CONFIDENTIAL.iter().all(|(name, _)| confidential(name).is_ok()));
         assert!(engine("fast").unwrap_err().contains("auto, soft, sha-ni"));
     }

@@ -52,7 +52,8 @@ fn part(part: &Drawn, id: &str) -> Markup {
 /// Connects a part in the left column to the same part in the right one.
 fn connection(part: &Drawn) -> Markup {
     let (from, to) = (&part.overview, &part.detail);
-    let corners = [(from.right(), from.y), (to.x, to.y), (to.x, to.bottom()), (from.right(), from.bottom())];
+    let corners =
+        [(from.right(), from.y), (to.x, to.y), (to.x, to.bottom()), (from.right(), from.bottom())];
     let care = part.pieces.first().map_or(Care::Free, |piece| piece.0);
     html! { polygon class={ "connection " (care.word()) } points=(points(&corners)) {} }
 }
@@ -154,7 +155,11 @@ fn pattern(care: Care, id: &str) -> Markup {
 }
 
 fn points(points: &[(f64, f64)]) -> String {
-    points.iter().map(|&(x, y)| format!("{},{}", number(x), number(y))).collect::<Vec<_>>().join(" ")
+    points
+        .iter()
+        .map(|&(x, y)| format!("{},{}", number(x), number(y)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Rounds to hundredths of a pixel.

@@ -8,7 +8,8 @@ const REGION: SpanSummary = SpanSummary { start: 0x2e00_0000, len: 256 << 20 };
 /// A segment, and the region in it where there is one.
 fn segment(name: &str, start: u64, len: u64, file_len: u64) -> (SegmentSummary, RegionSummary) {
     let name = name.to_owned();
-    let region = RegionSummary { name: name.clone(), start, len, file_len, first_leaf: 0, leaf_count: 1 };
+    let region =
+        RegionSummary { name: name.clone(), start, len, file_len, first_leaf: 0, leaf_count: 1 };
     (SegmentSummary { name, start, len, file_len }, region)
 }
 
@@ -53,7 +54,8 @@ pub(super) fn foreign() -> Summary {
         leaf_count: 0,
     };
     let ours = summary();
-    let regions = ours.segments.iter().filter(|segment| segment.name != "purgatory").map(whole).collect();
+    let regions =
+        ours.segments.iter().filter(|segment| segment.name != "purgatory").map(whole).collect();
     Summary { purgatory: "kexec-tools".into(), by_block: None, regions, ..ours }
 }
 

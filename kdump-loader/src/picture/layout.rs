@@ -139,14 +139,23 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     let total: f64 = heights.iter().map(|&(height, _)| height).sum();
     let to_scale = |range: &PhysRange| {
         let y = |address: u64| TOP + (address - region.start) as f64 / region.len as f64 * total;
-        Rect { x: OVERVIEW.0, y: y(range.start()), w: OVERVIEW.1, h: y(range.end()) - y(range.start()) }
+        Rect {
+            x: OVERVIEW.0,
+            y: y(range.start()),
+            w: OVERVIEW.1,
+            h: y(range.end()) - y(range.start()),
+        }
     };
     let (mut y, mut drawn) = (TOP, Vec::with_capacity(parts.len()));
     for (part, &(height, scale)) in parts.iter().zip(&heights) {
         let detail = Rect { x: DETAIL.0, y, w: DETAIL.1, h: height };
         drawn.push(Drawn {
             overview: to_scale(&part.range),
-            overview_pieces: part.pieces.iter().map(|piece| (piece.care, to_scale(&piece.range))).collect(),
+            overview_pieces: part
+                .pieces
+                .iter()
+                .map(|piece| (piece.care, to_scale(&piece.range)))
+                .collect(),
             detail,
             ruler: Rect { x: RULER.0, w: RULER.1, ..detail },
             scale,
@@ -158,7 +167,8 @@ pub fn layout(summary: &Summary, parts: Vec<Part>) -> Layout {
     }
     let (samples, height) = legend(&parts, &heights, y + 28.0, &mut texts);
     let sentences: Vec<_> = drawn.iter().map(|part| part.sentence.as_str()).collect();
-    let description = format!("{full}; {verification}. From the lowest address up: {}.", sentences.join("; "));
+    let description =
+        format!("{full}; {verification}. From the lowest address up: {}.", sentences.join("; "));
     Layout { height: height + MARGIN / 2.0, parts: drawn, samples, texts, title, description }
 }
 
@@ -183,7 +193,8 @@ fn heights(parts: &[Part]) -> Vec<(f64, Scale)> {
     };
     let true_at = |&scale: &f64| {
         let shown = || parts.iter().filter(|part| height(part, scale).1 == Scale::True);
-        let bytes: u128 = shown().filter(|part| !is_free(part)).map(|part| u128::from(part.range.len())).sum();
+        let bytes: u128 =
+            shown().filter(|part| !is_free(part)).map(|part| u128::from(part.range.len())).sum();
         // The bits of positive floating-point numbers have the same order as the numbers.
         (bytes, shown().count(), scale.to_bits())
     };
@@ -215,8 +226,13 @@ fn label(part: &Part, y: f64) -> Vec<Text> {
     let (right, line) = (WIDTH - MARGIN, y + 3.0);
     let name = Text::new(Style::Name, LABELS, line, NAME_ROOM, &part.name);
     let size = size(part.range.len());
-    let size =
-        Text::new(Style::Words, name.rect.right() + 10.0, line + 1.5, right - ADDRESS_ROOM - name.rect.right() - 10.0, &size);
+    let size = Text::new(
+        Style::Words,
+        name.rect.right() + 10.0,
+        line + 1.5,
+        right - ADDRESS_ROOM - name.rect.right() - 10.0,
+        &size,
+    );
     let span = addresses(part.range.start(), part.range.len());
     vec![
         name,
@@ -237,14 +253,30 @@ fn addresses(start: u64, len: u64) -> String {
 }
 
 /// The legend of everything that occurs, and its bottom.
-fn legend(parts: &[Part], heights: &[(f64, Scale)], top: f64, texts: &mut Vec<Text>) -> (Vec<(Sample, Rect)>, f64) {
-    let occurs = |care: &Care| parts.iter().any(|part| part.pieces.iter().any(|piece| piece.care == *care));
-    let scales = [(Scale::True, "to scale with one another"), (Scale::Shortened, "shortened"), (Scale::Enlarged, "enlarged")];
-    let cares = Care::ALL.into_iter().filter(occurs).map(|care| (Sample::Care(care), care.legend()));
-    let used = scales.into_iter().filter(|(scale, _)| heights.iter().any(|(_, other)| other == scale));
-    let entries: Vec<_> = cares.chain(used.map(|(scale, words)| (Sample::Scale(scale), words))).collect();
+fn legend(
+    parts: &[Part],
+    heights: &[(f64, Scale)],
+    top: f64,
+    texts: &mut Vec<Text>,
+) -> (Vec<(Sample, Rect)>, f64) {
+    let occurs =
+        |care: &Care| parts.iter().any(|part| part.pieces.iter().any(|piece| piece.care == *care));
+    let scales = [
+        (Scale::True, "to scale with one another"),
+        (Scale::Shortened, "shortened"),
+        (Scale::Enlarged, "enlarged"),
+    ];
+    let cares =
+        Care::ALL.into_iter().filter(occurs).map(|care| (Sample::Care(care), care.legend()));
+    let used =
+        scales.into_iter().filter(|(scale, _)| heights.iter().any(|(_, other)| other == scale));
+    let entries: Vec<_> =
+        cares.chain(used.map(|(scale, words)| (Sample::Scale(scale), words))).collect();
     let place = |(index, (sample, words)): (usize, &(Sample, &str))| {
-        let (x, y) = (MARGIN + ENTRY.0 * (index % ENTRIES_IN_A_ROW) as f64, top + ENTRY.1 * (index / ENTRIES_IN_A_ROW) as f64);
+        let (x, y) = (
+            MARGIN + ENTRY.0 * (index % ENTRIES_IN_A_ROW) as f64,
+            top + ENTRY.1 * (index / ENTRIES_IN_A_ROW) as f64,
+        );
         texts.push(Text::new(Style::Caption, x + SAMPLE + 8.0, y, ENTRY.0 - SAMPLE - 16.0, words));
         (*sample, Rect { x, y, w: SAMPLE, h: SAMPLE })
     };

@@ -25,8 +25,15 @@ pub enum Care {
 
 impl Care {
     /// All kinds, in the order of the legend.
-    pub const ALL: [Self; 7] =
-        [Self::Hashed, Self::Zero, Self::Sealed, Self::Structure, Self::Scratch, Self::Unverified, Self::Free];
+    pub const ALL: [Self; 7] = [
+        Self::Hashed,
+        Self::Zero,
+        Self::Sealed,
+        Self::Structure,
+        Self::Scratch,
+        Self::Unverified,
+        Self::Free,
+    ];
 
     /// Its name for classes and patterns.
     pub const fn word(self) -> &'static str {
@@ -111,7 +118,12 @@ pub fn parts(summary: &Summary) -> Vec<Part> {
             0 => "Linux puts the control pages of the image here",
             _ => "left by alignment",
         };
-        parts.push(Part { name: "free".into(), range, pieces: vec![Piece { range, care: Care::Free }], words: words.into() });
+        parts.push(Part {
+            name: "free".into(),
+            range,
+            pieces: vec![Piece { range, care: Care::Free }],
+            words: words.into(),
+        });
     }
     parts.sort_by_key(|part| part.range);
     parts
@@ -129,10 +141,21 @@ fn of_segment(segment: &SegmentSummary, range: PhysRange, summary: &Summary) -> 
     };
     let pieces = pieces(range, &verified(summary), otherwise);
     let words = match pieces.as_slice() {
-        [Piece { care: Care::Structure, .. }] => "in no digest, since Linux may rewrite it; its structure is checked".into(),
+        [Piece { care: Care::Structure, .. }] => {
+            "in no digest, since Linux may rewrite it; its structure is checked".into()
+        }
         _ => {
-            let bytes = |care| pieces.iter().filter(|piece| piece.care == care).map(|piece| piece.range.len()).sum();
-            let said = Care::ALL.into_iter().map(|care| (care, bytes(care))).filter(|&(_, bytes)| bytes > 0);
+            let bytes = |care| {
+                pieces
+                    .iter()
+                    .filter(|piece| piece.care == care)
+                    .map(|piece| piece.range.len())
+                    .sum()
+            };
+            let said = Care::ALL
+                .into_iter()
+                .map(|care| (care, bytes(care)))
+                .filter(|&(_, bytes)| bytes > 0);
             said.map(|(care, bytes)| care.of(bytes)).collect::<Vec<_>>().join(", ")
         }
     };
@@ -148,7 +171,8 @@ fn verified(summary: &Summary) -> Vec<Piece> {
         verified.extend(whole.minus(file).map(|range| Piece { range, care: Care::Zero }));
     }
     if let Some(BlockSummary { block, leaf_table, .. }) = &summary.by_block {
-        let sealed = [block, leaf_table].map(|sealed| Piece { range: span(sealed.start, sealed.len), care: Care::Sealed });
+        let sealed = [block, leaf_table]
+            .map(|sealed| Piece { range: span(sealed.start, sealed.len), care: Care::Sealed });
         verified.extend(sealed);
     }
     verified
@@ -156,17 +180,22 @@ fn verified(summary: &Summary) -> Vec<Piece> {
 
 /// Splits `range` where the kind of verification changes.
 fn pieces(range: PhysRange, verified: &[Piece], otherwise: Care) -> Vec<Piece> {
-    let mut cuts: Vec<u64> = verified.iter().flat_map(|piece| [piece.range.start(), piece.range.end()]).collect();
+    let mut cuts: Vec<u64> =
+        verified.iter().flat_map(|piece| [piece.range.start(), piece.range.end()]).collect();
     cuts.retain(|&cut| range.start() < cut && cut < range.end());
     cuts.extend([range.start(), range.end()]);
     cuts.sort_unstable();
     cuts.dedup();
     let mut pieces: Vec<Piece> = Vec::new();
     for range in cuts.windows(2).filter_map(|pair| PhysRange::new(pair[0], pair[1])) {
-        let care = verified.iter().find(|piece| piece.range.contains(range)).map_or(otherwise, |piece| piece.care);
+        let care = verified
+            .iter()
+            .find(|piece| piece.range.contains(range))
+            .map_or(otherwise, |piece| piece.care);
         match pieces.last_mut() {
             Some(last) if last.care == care => {
-                last.range = PhysRange::new(last.range.start(), range.end()).expect("cuts are ascending");
+                last.range =
+                    PhysRange::new(last.range.start(), range.end()).expect("cuts are ascending");
             }
             _ => pieces.push(Piece { range, care }),
         }
@@ -184,10 +213,14 @@ pub fn verification(summary: &Summary) -> String {
     match &summary.by_block {
         Some(BlockSummary { engine, leaf_size, .. }) => {
             let leaves: u64 = summary.regions.iter().map(|region| region.leaf_count).sum();
-            let whose = if summary.purgatory == OURS { "kdump-purgatory" } else { &summary.purgatory };
+            let whose =
+                if summary.purgatory == OURS { "kdump-purgatory" } else { &summary.purgatory };
             format!("{whose}: {leaves} leaves of {}, engine {engine}", size(u64::from(*leaf_size)))
         }
-        None => format!("the purgatory of {}: one SHA-256 over everything that it verifies", summary.purgatory),
+        None => format!(
+            "the purgatory of {}: one SHA-256 over everything that it verifies",
+            summary.purgatory
+        ),
     }
 }
 

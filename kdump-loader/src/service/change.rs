@@ -36,12 +36,20 @@ impl fmt::Display for Done {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrote(path) => write!(out, "write     {}", path.display()),
-            Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
+            Self::Linked(path, target) => {
+                write!(out, "link      {} -> {}", path.display(), target.display())
+            }
             Self::Updated(path) => write!(out, "update    {}", path.display()),
-            Self::Replaced(path, kept) => write!(out, "replace   {}, old file kept as {}", path.display(), kept.display()),
+            Self::Replaced(path, kept) => {
+                write!(out, "replace   {}, old file kept as {}", path.display(), kept.display())
+            }
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
             Self::Restored(path) => write!(out, "restore   {}", path.display()),
-            Self::Left(path) => write!(out, "leave     {}, which was changed after the installation", path.display()),
+            Self::Left(path) => write!(
+                out,
+                "leave     {}, which was changed after the installation",
+                path.display()
+            ),
         }
     }
 }
@@ -69,11 +77,20 @@ pub struct Choice {
 }
 
 /// Installs the service. In a [`Access::DryRun`], only returns the planned changes.
-pub fn install(access: &Access<'_>, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+pub fn install(
+    access: &Access<'_>,
+    program: Program<'_>,
+    choice: Choice,
+) -> Result<Vec<Done>, Error> {
     install_in(&Tree::new(access.root())?, access.is_dry_run(), program, choice)
 }
 
-pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choice: Choice) -> Result<Vec<Done>, Error> {
+pub(super) fn install_in(
+    tree: &Tree,
+    dry_run: bool,
+    program: Program<'_>,
+    choice: Choice,
+) -> Result<Vec<Done>, Error> {
     let Choice { mask_conflicts, distribution } = choice;
     let old = Ledger::read(tree)?;
     if old.is_none() && !dry_run {
@@ -87,8 +104,10 @@ pub(super) fn install_in(tree: &Tree, dry_run: bool, program: Program<'_>, choic
         items.extend(others.iter().filter_map(Conflict::ordering));
     }
     let ledger = old.unwrap_or_default();
-    let steps: Vec<Step> =
-        items.into_iter().filter_map(|item| plan(tree, &ledger, item).transpose()).collect::<Result<_, _>>()?;
+    let steps: Vec<Step> = items
+        .into_iter()
+        .filter_map(|item| plan(tree, &ledger, item).transpose())
+        .collect::<Result<_, _>>()?;
     let done = steps.iter().map(|step| step.told(tree)).collect();
     if !dry_run && !steps.is_empty() {
         Undoing::new(tree).all(ledger, &steps)?;
@@ -125,7 +144,8 @@ fn plan(tree: &Tree, ledger: &Ledger, item: Item) -> Result<Option<Step>, Error>
         }
     };
     tree.missing_directories(&item.path)?;
-    let earlier = entry.filter(|entry| entry.made_this(&before)).and_then(|_| Made::of_found(&before));
+    let earlier =
+        entry.filter(|entry| entry.made_this(&before)).and_then(|_| Made::of_found(&before));
     Ok(Some(Step { item, before, keep, kept, earlier }))
 }
 
@@ -141,7 +161,12 @@ impl Step {
     }
 
     fn entry(&self) -> Entry {
-        Entry { path: self.item.path.clone(), made: Made::of(&self.item.content), kept: self.kept, earlier: self.earlier.clone() }
+        Entry {
+            path: self.item.path.clone(),
+            made: Made::of(&self.item.content),
+            kept: self.kept,
+            earlier: self.earlier.clone(),
+        }
     }
 }
 
@@ -177,9 +202,16 @@ impl<'t> Undoing<'t> {
     }
 
     fn forward(&mut self, mut ledger: Ledger, steps: &[Step]) -> Result<(), Error> {
-        for path in [ledger::PATH].into_iter().chain(steps.iter().map(|step| step.item.path.as_str())) {
+        for path in
+            [ledger::PATH].into_iter().chain(steps.iter().map(|step| step.item.path.as_str()))
+        {
             for directory in self.tree.missing_directories(path)? {
-                ledger.enter(Entry { path: directory, made: Made::Directory, kept: false, earlier: None });
+                ledger.enter(Entry {
+                    path: directory,
+                    made: Made::Directory,
+                    kept: false,
+                    earlier: None,
+                });
             }
         }
         steps.iter().for_each(|step| ledger.enter(step.entry()));
@@ -221,7 +253,9 @@ impl<'t> Undoing<'t> {
             match undo {
                 Undo::RemoveDirectory(path) => self.tree.remove_directory(&path)?,
                 Undo::Restore(path) => self.tree.restore(&path)?,
-                Undo::PutBack(path, Found::File { bytes, mode }) => self.tree.write(&path, &bytes, mode)?,
+                Undo::PutBack(path, Found::File { bytes, mode }) => {
+                    self.tree.write(&path, &bytes, mode)?
+                }
                 Undo::PutBack(path, Found::Link { target }) => self.tree.link(&path, &target)?,
                 Undo::PutBack(path, _) => self.tree.remove(&path)?,
             }
@@ -249,7 +283,8 @@ pub(super) fn uninstall_in(tree: &Tree, dry_run: bool) -> Result<Option<Vec<Done
 
 fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Error> {
     let mut done = Vec::new();
-    let (directories, files): (Vec<_>, Vec<_>) = ledger.entries.iter().partition(|entry| entry.made == Made::Directory);
+    let (directories, files): (Vec<_>, Vec<_>) =
+        ledger.entries.iter().partition(|entry| entry.made == Made::Directory);
     for entry @ Entry { path, kept, .. } in files.into_iter().rev() {
         let (found, before) = (tree.look(path)?, tree.kept(path)?);
         let as_made = entry.made_this(&found);
@@ -279,8 +314,10 @@ fn put_back(tree: &Tree, ledger: &Ledger, dry_run: bool) -> Result<Vec<Done>, Er
     if !dry_run {
         // Directories without the ledger come first: without the ledger, an interrupted run could
         // not find them again.
-        let (above_ledger, others): (Vec<_>, Vec<_>) =
-            directories.into_iter().rev().partition(|entry| Path::new(ledger::PATH).starts_with(&entry.path));
+        let (above_ledger, others): (Vec<_>, Vec<_>) = directories
+            .into_iter()
+            .rev()
+            .partition(|entry| Path::new(ledger::PATH).starts_with(&entry.path));
         others.into_iter().try_for_each(|entry| tree.remove_directory(&entry.path))?;
         tree.remove(ledger::PATH)?;
         tree.remove_unfinished(ledger::PATH)?;

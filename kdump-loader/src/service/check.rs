@@ -42,7 +42,10 @@ impl Finding {
     /// The file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Right(path) | Self::Missing(path) | Self::Differs(path) | Self::NotEnabled(path) => path,
+            Self::Right(path)
+            | Self::Missing(path)
+            | Self::Differs(path)
+            | Self::NotEnabled(path) => path,
             Self::Arms(Conflict::Unit { path, .. } | Conflict::Rule { path, .. }) => path,
         }
     }
@@ -54,14 +57,22 @@ impl fmt::Display for Finding {
             Self::Right(path) => write!(out, "ok        {}", path.display()),
             Self::Missing(path) => write!(out, "missing   {}", path.display()),
             Self::Differs(path) => write!(out, "differs   {}", path.display()),
-            Self::NotEnabled(path) => write!(out, "disabled  {}: the link is missing", path.display()),
+            Self::NotEnabled(path) => {
+                write!(out, "disabled  {}: the link is missing", path.display())
+            }
             Self::Arms(Conflict::Unit { path, name, whose }) => {
                 write!(out, "conflict  {}: {name} ({whose}) also arms at boot", path.display())
             }
             Self::Arms(Conflict::Rule { path, arming, .. }) => {
                 for (index, rule) in arming.iter().enumerate() {
                     let end = if index + 1 < arming.len() { "\n" } else { "" };
-                    write!(out, "conflict  {}:{}: {}{end}", path.display(), rule.line, rule.command)?;
+                    write!(
+                        out,
+                        "conflict  {}:{}: {}{end}",
+                        path.display(),
+                        rule.line,
+                        rule.command
+                    )?;
                 }
                 Ok(())
             }
@@ -70,7 +81,11 @@ impl fmt::Display for Finding {
 }
 
 /// Compares the machine at this root with the files that [`super::install`] would write.
-pub fn check(root: &Path, program: Program<'_>, distribution: Option<Distribution>) -> Result<Vec<Finding>, Error> {
+pub fn check(
+    root: &Path,
+    program: Program<'_>,
+    distribution: Option<Distribution>,
+) -> Result<Vec<Finding>, Error> {
     let tree = Tree::new(root)?;
     let mut findings = Vec::new();
     for item in layout::of(&tree, program, distribution)? {

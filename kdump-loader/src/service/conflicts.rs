@@ -23,11 +23,21 @@ const UNITS: [(&str, &str); 3] = [
 ];
 /// systemd's unit directories, highest priority first (systemd.unit(5)). The last one counts if
 /// /lib is not a link.
-const UNIT_DIRECTORIES: [&str; 5] =
-    ["etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+const UNIT_DIRECTORIES: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
 /// udev's rule directories, in the same order (udev(7)).
-const RULE_DIRECTORIES: [&str; 5] =
-    ["etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d"];
+const RULE_DIRECTORIES: [&str; 5] = [
+    "etc/udev/rules.d",
+    "run/udev/rules.d",
+    "usr/local/lib/udev/rules.d",
+    "usr/lib/udev/rules.d",
+    "lib/udev/rules.d",
+];
 /// The administrator's directories.
 const ADMINISTRATORS_UNITS: &str = UNIT_DIRECTORIES[0];
 const ADMINISTRATORS_RULES: &str = RULE_DIRECTORIES[0];
@@ -81,8 +91,12 @@ impl Conflict {
     /// The item that keeps it from arming. An administrator's own file is an error.
     pub(super) fn remedy(&self) -> Result<Item, Error> {
         match self {
-            Self::Rule { path, administrators: true, .. } => Err(Error::Administrators { path: path.clone() }),
-            Self::Rule { name, .. } => Ok(Item::link(format!("{ADMINISTRATORS_RULES}/{name}"), NOTHING)),
+            Self::Rule { path, administrators: true, .. } => {
+                Err(Error::Administrators { path: path.clone() })
+            }
+            Self::Rule { name, .. } => {
+                Ok(Item::link(format!("{ADMINISTRATORS_RULES}/{name}"), NOTHING))
+            }
             Self::Unit { name, .. } => Ok(Item::text(drop_in(name), ONLY_IN_CAPTURE_KERNEL)),
         }
     }
@@ -128,7 +142,9 @@ pub(crate) enum UnitState {
 /// The state of a unit on the machine at this root.
 pub(crate) fn unit_state(root: &Path, name: &str) -> Result<UnitState, Error> {
     let tree = Tree::new(root)?;
-    let Some(path) = first_with(&tree, &UNIT_DIRECTORIES, name)? else { return Ok(UnitState::Absent) };
+    let Some(path) = first_with(&tree, &UNIT_DIRECTORIES, name)? else {
+        return Ok(UnitState::Absent);
+    };
     Ok(match (is_masked(&tree, &path)?, is_enabled(&tree, name)?) {
         (true, _) => UnitState::Masked,
         (false, true) => UnitState::Enabled,
@@ -141,7 +157,10 @@ fn arming_units(tree: &Tree) -> Result<Vec<Conflict>, Error> {
     for (name, whose) in UNITS {
         let strongest = first_with(tree, &UNIT_DIRECTORIES, name)?;
         let Some(path) = strongest else { continue };
-        if !is_masked(tree, &path)? && is_enabled(tree, name)? && !runs_only_in_capture_kernel(tree, name)? {
+        if !is_masked(tree, &path)?
+            && is_enabled(tree, name)?
+            && !runs_only_in_capture_kernel(tree, name)?
+        {
             found.push(Conflict::Unit { path: tree.path(&path), name, whose });
         }
     }
@@ -152,8 +171,15 @@ fn arming_units(tree: &Tree) -> Result<Vec<Conflict>, Error> {
 fn is_enabled(tree: &Tree, unit: &str) -> Result<bool, Error> {
     for directory in UNIT_DIRECTORIES {
         for name in tree.names(directory)? {
-            let wanted = [".wants", ".requires"].iter().any(|suffix| name.to_string_lossy().ends_with(suffix));
-            if wanted && tree.names(&format!("{directory}/{}", name.display()))?.iter().any(|name| name == unit) {
+            let wanted = [".wants", ".requires"]
+                .iter()
+                .any(|suffix| name.to_string_lossy().ends_with(suffix));
+            if wanted
+                && tree
+                    .names(&format!("{directory}/{}", name.display()))?
+                    .iter()
+                    .any(|name| name == unit)
+            {
                 return Ok(true);
             }
         }
@@ -167,7 +193,9 @@ fn runs_only_in_capture_kernel(tree: &Tree, unit: &str) -> Result<bool, Error> {
         let directory = format!("{directory}/{unit}.d");
         for name in tree.names(&directory)? {
             let text = tree.text(&format!("{directory}/{}", name.display()))?.unwrap_or_default();
-            if Path::new(&name).extension() == Some(OsStr::new("conf")) && text.lines().any(|line| line.trim() == CONDITION) {
+            if Path::new(&name).extension() == Some(OsStr::new("conf"))
+                && text.lines().any(|line| line.trim() == CONDITION)
+            {
                 return Ok(true);
             }
         }

@@ -26,13 +26,18 @@ impl Distribution {
             Some(text) => text,
             None => tree.text("usr/lib/os-release")?.unwrap_or_default(),
         };
-        let words = release.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
-        let words: Vec<&str> = words.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).collect();
+        let words = release
+            .lines()
+            .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
+        let words: Vec<&str> =
+            words.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).collect();
         // ID, the distribution itself, comes before ID_LIKE, the distributions that it derives
         // from.
         let known = |word: &&str| Self::ALL.into_iter().find(|(_, names)| names.contains(word));
         let found = words.iter().find_map(known).map(|(distribution, _)| distribution);
-        found.ok_or_else(|| Error::Distribution { ids: words.iter().map(|&word| word.to_owned()).collect() })
+        found.ok_or_else(|| Error::Distribution {
+            ids: words.iter().map(|&word| word.to_owned()).collect(),
+        })
     }
 
     /// Every distribution, and its names in os-release.
@@ -53,8 +58,12 @@ impl Distribution {
 
     /// The `append` of its paragraph.
     pub fn default_append(self) -> String {
-        let own = CONFIGURATION_TEXT.split("\n\n").find(|paragraph| paragraph.starts_with(self.paragraph())).unwrap_or_default();
-        let value = own.lines().find_map(|line| line.trim_start_matches('#').strip_prefix("append = "));
+        let own = CONFIGURATION_TEXT
+            .split("\n\n")
+            .find(|paragraph| paragraph.starts_with(self.paragraph()))
+            .unwrap_or_default();
+        let value =
+            own.lines().find_map(|line| line.trim_start_matches('#').strip_prefix("append = "));
         value.unwrap_or_default().trim_matches('"').to_owned()
     }
 
@@ -65,8 +74,13 @@ impl Distribution {
             let lines = paragraph.lines().map(|line| {
                 if paragraph.starts_with(self.paragraph()) {
                     // A comment has a space after `#`, a disabled key has none.
-                    line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line).to_owned()
-                } else if !line.starts_with('#') && (paragraph.starts_with(Self::Debian.paragraph()) || self.has_own(line)) {
+                    line.strip_prefix('#')
+                        .filter(|key| !key.starts_with(' '))
+                        .unwrap_or(line)
+                        .to_owned()
+                } else if !line.starts_with('#')
+                    && (paragraph.starts_with(Self::Debian.paragraph()) || self.has_own(line))
+                {
                     format!("#{line}")
                 } else {
                     line.to_owned()
@@ -84,7 +98,9 @@ impl Distribution {
     /// Whether this distribution's paragraph has the key of a line.
     fn has_own(self, line: &str) -> bool {
         let Some((key, _)) = line.split_once('=') else { return false };
-        let mut own = CONFIGURATION_TEXT.split("\n\n").filter(|paragraph| paragraph.starts_with(self.paragraph()));
+        let mut own = CONFIGURATION_TEXT
+            .split("\n\n")
+            .filter(|paragraph| paragraph.starts_with(self.paragraph()));
         own.any(|paragraph| paragraph.lines().any(|line| line.starts_with(&format!("#{key}="))))
     }
 }
@@ -92,7 +108,8 @@ impl Distribution {
 /// Sets a key: in its line, in place of its first disabled line, or at the end.
 fn set(text: &mut String, key: &str, value: &str) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let at = |sign: &str| lines.iter().position(|line| line.starts_with(&format!("{sign}{key} = ")));
+    let at =
+        |sign: &str| lines.iter().position(|line| line.starts_with(&format!("{sign}{key} = ")));
     let setting = format!("{key} = {value} # taken over");
     match at("").or_else(|| at("#")) {
         Some(at) => lines[at] = setting,
@@ -130,8 +147,11 @@ mod tests {
     fn every_distribution_has_its_own_keys_and_no_others() {
         let keys = |distribution: Distribution| {
             let text = distribution.configuration(&Settings::default());
-            let lines: Vec<String> =
-                text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(Into::into).collect();
+            let lines: Vec<String> = text
+                .lines()
+                .filter(|line| !line.starts_with('#') && !line.is_empty())
+                .map(Into::into)
+                .collect();
             lines
         };
         let initrds = [
@@ -145,16 +165,24 @@ mod tests {
         ];
         for (distribution, initrd, count) in initrds {
             let keys = keys(distribution);
-            assert!(keys.contains(&initrd.to_owned()) && keys[0].starts_with("kernel = "), "{keys:?}");
+            assert!(
+                keys.contains(&initrd.to_owned()) && keys[0].starts_with("kernel = "),
+                "{keys:?}"
+            );
             assert_eq!(keys.len(), count, "{keys:?}");
-            assert!(keys.iter().any(|key| key.starts_with("append = ") && key.contains("acpi_no_memhotplug")), "{keys:?}");
+            assert!(
+                keys.iter()
+                    .any(|key| key.starts_with("append = ") && key.contains("acpi_no_memhotplug")),
+                "{keys:?}"
+            );
         }
     }
 
     #[test]
     fn every_config_is_valid() {
         for distribution in [Distribution::Debian, Distribution::Fedora, Distribution::Suse] {
-            let config = Config::parse(&distribution.configuration(&Settings::default()), "6.12.0").unwrap();
+            let config =
+                Config::parse(&distribution.configuration(&Settings::default()), "6.12.0").unwrap();
             // openSUSE's initrd matches the kernel next to it, not the running one.
             let suse = distribution == Distribution::Suse;
             let kernel = if suse { "/var/lib/kdump/kernel" } else { "/boot/vmlinuz-6.12.0" };
@@ -164,7 +192,11 @@ mod tests {
         let every_key: String = CONFIGURATION_TEXT
             .lines()
             .filter_map(|line| line.strip_prefix('#').filter(|key| !key.starts_with(' ')))
-            .filter(|line| !["kernel", "initrd", "append", "reuse_cmdline"].iter().any(|key| line.starts_with(key)))
+            .filter(|line| {
+                !["kernel", "initrd", "append", "reuse_cmdline"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
             .map(|line| format!("{line}\n"))
             .collect();
         Config::parse(&(CONFIGURATION_TEXT.to_owned() + &every_key), "6.12.0").unwrap();
@@ -185,8 +217,13 @@ mod tests {
             std::fs::create_dir_all(root.path().join("etc")).unwrap();
             std::fs::write(root.path().join("usr/lib/os-release"), text).unwrap();
             // As on every distribution.
-            std::os::unix::fs::symlink("../usr/lib/os-release", root.path().join("etc/os-release")).unwrap();
-            assert_eq!(Distribution::of(&Tree::new(root.path()).unwrap()).unwrap(), expected, "{text}");
+            std::os::unix::fs::symlink("../usr/lib/os-release", root.path().join("etc/os-release"))
+                .unwrap();
+            assert_eq!(
+                Distribution::of(&Tree::new(root.path()).unwrap()).unwrap(),
+                expected,
+                "{text}"
+            );
         }
     }
 }

@@ -55,7 +55,9 @@ impl fmt::Display for Step {
         match self {
             Self::Registered(path, suffix) => write!(out, "divert    {path} to {path}{suffix}"),
             Self::Kept(path) => write!(out, "keep      {}", path.display()),
-            Self::Linked(path, target) => write!(out, "link      {} -> {}", path.display(), target.display()),
+            Self::Linked(path, target) => {
+                write!(out, "link      {} -> {}", path.display(), target.display())
+            }
             Self::Restored(path) => write!(out, "restore   {}", path.display()),
             Self::Removed(path) => write!(out, "remove    {}", path.display()),
             Self::Unregistered(path) => write!(out, "undivert  {path}"),
@@ -70,7 +72,11 @@ pub fn divert(access: &Access<'_>, program: &Path) -> Result<Vec<Step>, Error> {
     let owned = machine.owned()?.ok_or(Error::NoKexec)?;
     let mut wanted = machine.wanted(owned);
     wanted.retain(|wanted| !known.iter().any(|known| known.place == wanted.place));
-    let suffix = known.iter().chain(&wanted).find(|known| known.place == owned).map_or(SUFFIXES[0], |known| known.suffix);
+    let suffix = known
+        .iter()
+        .chain(&wanted)
+        .find(|known| known.place == owned)
+        .map_or(SUFFIXES[0], |known| known.suffix);
     let (path, aside) = (machine.at(owned), machine.at(&format!("{owned}{suffix}")));
     // Obstacles are found before dpkg is called.
     let before = found(&path)?;
@@ -78,7 +84,9 @@ pub fn divert(access: &Access<'_>, program: &Path) -> Result<Vec<Step>, Error> {
     if keep && known.iter().any(|known| known.place == owned) && found(&aside)? != Found::Nothing {
         return Err(Error::NotOurLink { path });
     }
-    for aside in wanted.iter().map(|wanted| machine.at(&format!("{}{}", wanted.place, wanted.suffix))) {
+    for aside in
+        wanted.iter().map(|wanted| machine.at(&format!("{}{}", wanted.place, wanted.suffix)))
+    {
         if keep && found(&aside)? != Found::Nothing {
             return Err(Error::Aside { path, aside });
         }
@@ -114,7 +122,8 @@ pub fn undo(access: &Access<'_>) -> Result<Vec<Step>, Error> {
     let mut done = Vec::new();
     let Some(first) = diversions.first() else { return Ok(done) };
     let path = machine.at(first.place);
-    let mut asides = diversions.iter().map(|known| machine.at(&format!("{}{}", known.place, known.suffix)));
+    let mut asides =
+        diversions.iter().map(|known| machine.at(&format!("{}{}", known.place, known.suffix)));
     let aside = asides.find(|aside| fs::symlink_metadata(aside).is_ok());
     match (found(&path)?, aside) {
         (Found::Other, Some(aside)) if same_file(&path, &aside) => {
@@ -143,7 +152,9 @@ pub fn undo(access: &Access<'_>) -> Result<Vec<Step>, Error> {
 pub fn is_diverted(root: &Path) -> bool {
     let Ok(machine) = Machine::new(&Access::DryRun { root }) else { return false };
     let diversions = machine.diversions().unwrap_or_default();
-    diversions.first().is_some_and(|known| matches!(found(&machine.at(known.place)), Ok(Found::Ours(_))))
+    diversions
+        .first()
+        .is_some_and(|known| matches!(found(&machine.at(known.place)), Ok(Found::Ours(_))))
 }
 
 /// A diversion of one of [`PLACES`].
@@ -165,7 +176,9 @@ enum Found {
 
 fn found(path: &Path) -> Result<Found, Error> {
     match fs::read_link(path) {
-        Ok(target) if target.file_name().is_some_and(|name| name == PROGRAM) => Ok(Found::Ours(target)),
+        Ok(target) if target.file_name().is_some_and(|name| name == PROGRAM) => {
+            Ok(Found::Ours(target))
+        }
         Ok(_) => Ok(Found::Other),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
         // It is not a link.
@@ -188,7 +201,10 @@ struct Machine {
 impl Machine {
     fn new(access: &Access<'_>) -> Result<Self, Error> {
         let root = access.root();
-        Ok(Self { root: root.canonicalize().map_err(failed("access", root))?, dry_run: access.is_dry_run() })
+        Ok(Self {
+            root: root.canonicalize().map_err(failed("access", root))?,
+            dry_run: access.is_dry_run(),
+        })
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -201,9 +217,12 @@ impl Machine {
 
     /// The diversions for a package that has kexec at `owned`.
     fn wanted(&self, owned: &'static str) -> Vec<Diversion> {
-        let directory = |place: &str| self.at(place).parent().and_then(|directory| directory.canonicalize().ok());
+        let directory = |place: &str| {
+            self.at(place).parent().and_then(|directory| directory.canonicalize().ok())
+        };
         let merged = directory(PLACES[0]).is_some() && directory(PLACES[0]) == directory(PLACES[1]);
-        let later = (owned == PLACES[0] && merged).then_some(Diversion { place: PLACES[1], suffix: SUFFIXES[1] });
+        let later = (owned == PLACES[0] && merged)
+            .then_some(Diversion { place: PLACES[1], suffix: SUFFIXES[1] });
         [Diversion { place: owned, suffix: SUFFIXES[0] }].into_iter().chain(later).collect()
     }
 
@@ -212,7 +231,10 @@ impl Machine {
         let (ok, text) = self.run("dpkg-query", &["--search", "*/sbin/kexec"])?;
         // Lines on diversions are "local diversion from: PATH" or "diversion by PACKAGE from:
         // PATH".
-        let files = text.lines().filter_map(|line| line.split_once(": ")).filter(|(package, _)| !package.contains("diversion "));
+        let files = text
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(package, _)| !package.contains("diversion "));
         let owned: Vec<&str> = files.map(|(_, path)| path).collect();
         Ok(PLACES.into_iter().find(|place| ok && owned.contains(place)))
     }
@@ -220,15 +242,23 @@ impl Machine {
     /// The diversions of kexec that [`divert`] has made. Any other diversion is an error.
     fn diversions(&self) -> Result<Vec<Diversion>, Error> {
         let (_, text) = self.run("dpkg-divert", &["--list", "*/sbin/kexec"])?;
-        let ours = || PLACES.into_iter().flat_map(|place| SUFFIXES.map(|suffix| Diversion { place, suffix }));
+        let ours = || {
+            PLACES.into_iter().flat_map(|place| SUFFIXES.map(|suffix| Diversion { place, suffix }))
+        };
         let parse = |line: &str| {
-            let is = |known: &Diversion| line == format!("local diversion of {0} to {0}{1}", known.place, known.suffix);
+            let is = |known: &Diversion| {
+                line == format!("local diversion of {0} to {0}{1}", known.place, known.suffix)
+            };
             ours().find(is).ok_or_else(|| Error::Diverted { told: line.to_owned() })
         };
         text.lines().filter(|line| !line.is_empty()).map(parse).collect()
     }
 
-    fn dpkg_divert(&self, what: &'static str, Diversion { place, suffix }: Diversion) -> Result<(), Error> {
+    fn dpkg_divert(
+        &self,
+        what: &'static str,
+        Diversion { place, suffix }: Diversion,
+    ) -> Result<(), Error> {
         if self.dry_run {
             return Ok(());
         }
@@ -236,7 +266,11 @@ impl Machine {
         // dpkg's own renaming would leave a moment without kexec.
         let arguments = ["--local", "--no-rename", "--divert", &aside, what, place];
         let (ok, told) = self.run("dpkg-divert", &arguments)?;
-        if ok { Ok(()) } else { Err(Error::Dpkg { command: format!("dpkg-divert {}", arguments.join(" ")), told }) }
+        if ok {
+            Ok(())
+        } else {
+            Err(Error::Dpkg { command: format!("dpkg-divert {}", arguments.join(" ")), told })
+        }
     }
 
     /// Runs a program of dpkg. Returns whether it succeeded, and its output.

@@ -1,5 +1,5 @@
-//! `[2]` The files to install: the program, its embedded units and udev rule, a config, and the links
-//! that `systemctl enable` would create from the units' `[Install]` sections.
+//! `[2]` The files to install: the program, its embedded units and udev rule, a config, and the
+//! links that `systemctl enable` would create from the units' `[Install]` sections.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,11 @@ const ENABLED: &str = "etc/systemd/system";
 /// The units: name, text, and the unit that wants it, from its `[Install]` section.
 const OUR_UNITS: [(&str, &str, Option<&str>); 3] = [
     ("kdump-loader.service", include_str!("dist/kdump-loader.service"), Some("multi-user.target")),
-    ("kdump-loader-reload.path", include_str!("dist/kdump-loader-reload.path"), Some("kdump-loader.service")),
+    (
+        "kdump-loader-reload.path",
+        include_str!("dist/kdump-loader-reload.path"),
+        Some("kdump-loader.service"),
+    ),
     ("kdump-loader-reload.service", include_str!("dist/kdump-loader-reload.service"), None),
 ];
 const RULE_TEXT: &str = include_str!("dist/40-kdump-loader.rules");
@@ -73,7 +77,11 @@ pub enum Content {
 
 impl Item {
     fn file(path: impl Into<String>, bytes: &[u8], mode: u32) -> Self {
-        Self { path: path.into(), content: Content::File { bytes: bytes.to_vec(), mode }, keep_existing: false }
+        Self {
+            path: path.into(),
+            content: Content::File { bytes: bytes.to_vec(), mode },
+            keep_existing: false,
+        }
     }
 
     /// A file that all users can read.
@@ -83,7 +91,11 @@ impl Item {
 
     /// A link.
     pub fn link(path: impl Into<String>, target: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), content: Content::Link { target: target.into() }, keep_existing: false }
+        Self {
+            path: path.into(),
+            content: Content::Link { target: target.into() },
+            keep_existing: false,
+        }
     }
 
     /// Whether this item was found.
@@ -100,10 +112,16 @@ impl Item {
 
 /// [`items`] for this machine. `named` overrides its distribution, which need not be known if the
 /// config exists.
-pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Result<Vec<Item>, Error> {
+pub fn of(
+    tree: &Tree,
+    program: Program<'_>,
+    named: Option<Distribution>,
+) -> Result<Vec<Item>, Error> {
     let (distribution, settings) = match distribution_of(tree, named) {
         Ok(distribution) => (distribution, settings::read(tree, distribution)?),
-        Err(_) if tree.look(CONFIGURATION)? != Found::Absent => (Distribution::Debian, Settings::default()),
+        Err(_) if tree.look(CONFIGURATION)? != Found::Absent => {
+            (Distribution::Debian, Settings::default())
+        }
         Err(error) => return Err(error),
     };
     Ok(items(program, distribution, &settings))
@@ -114,10 +132,16 @@ pub fn of(tree: &Tree, program: Program<'_>, named: Option<Distribution>) -> Res
 pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settings) -> Vec<Item> {
     let units = OUR_UNITS.iter().map(|(name, text, _)| Item::text(format!("{UNITS}/{name}"), text));
     let enabled = OUR_UNITS.iter().filter_map(|(name, _, wanted_by)| {
-        Some(Item::link(format!("{ENABLED}/{}.wants/{name}", (*wanted_by)?), format!("/{UNITS}/{name}")))
+        Some(Item::link(
+            format!("{ENABLED}/{}.wants/{name}", (*wanted_by)?),
+            format!("/{UNITS}/{name}"),
+        ))
     });
     let configuration = Item::text(CONFIGURATION, &distribution.configuration(settings));
-    let sysctl = settings.sysctl.as_ref().map_or_else(|| SYSCTL_TEXT.to_owned(), |settings| sysctl(settings));
+    let sysctl = settings
+        .sysctl
+        .as_ref()
+        .map_or_else(|| SYSCTL_TEXT.to_owned(), |settings| sysctl(settings));
     let first = [
         Item::file(PROGRAM, program.0, EXECUTABLE),
         Item { keep_existing: true, ..configuration },
@@ -130,8 +154,13 @@ pub fn items(program: Program<'_>, distribution: Distribution, settings: &Settin
 
 /// The file of kernel settings with those of the replaced service.
 fn sysctl(settings: &[String]) -> String {
-    let comment = SYSCTL_TEXT.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n"));
-    comment.chain(settings.iter().map(|setting| format!("{}\n", setting.replacen('=', " = ", 1)))).collect()
+    let comment = SYSCTL_TEXT
+        .lines()
+        .take_while(|line| line.starts_with('#'))
+        .map(|line| format!("{line}\n"));
+    comment
+        .chain(settings.iter().map(|setting| format!("{}\n", setting.replacen('=', " = ", 1))))
+        .collect()
 }
 
 /// The keys of the installed kernel settings; none if they cannot be read.
@@ -156,8 +185,11 @@ mod tests {
 
     #[test]
     fn preset_enables_every_unit_that_is_enabled_and_no_other() {
-        let enabled: Vec<String> =
-            OUR_UNITS.iter().filter(|unit| unit.2.is_some()).map(|unit| format!("enable {}", unit.0)).collect();
+        let enabled: Vec<String> = OUR_UNITS
+            .iter()
+            .filter(|unit| unit.2.is_some())
+            .map(|unit| format!("enable {}", unit.0))
+            .collect();
         let preset: Vec<&str> = PRESET_TEXT.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(preset, enabled);
     }
@@ -179,16 +211,27 @@ mod tests {
         ] {
             assert!(!service.lines().any(|line| line.starts_with(stops)), "{stops}");
         }
-        assert!(service.contains("\nDefaultDependencies=no\n") && service.contains("\nIgnoreOnIsolate=yes\n"));
-        let after: Vec<&str> =
-            service.lines().filter_map(|line| line.strip_prefix("After=")).flat_map(str::split_whitespace).collect();
-        assert!(after.iter().all(|unit| unit.ends_with(".mount") || *unit == "local-fs.target"), "{after:?}");
+        assert!(
+            service.contains("\nDefaultDependencies=no\n")
+                && service.contains("\nIgnoreOnIsolate=yes\n")
+        );
+        let after: Vec<&str> = service
+            .lines()
+            .filter_map(|line| line.strip_prefix("After="))
+            .flat_map(str::split_whitespace)
+            .collect();
+        assert!(
+            after.iter().all(|unit| unit.ends_with(".mount") || *unit == "local-fs.target"),
+            "{after:?}"
+        );
     }
 
     #[test]
     fn units_and_rule_call_the_program_where_it_is_installed() {
         let texts = OUR_UNITS.iter().map(|(_, text, _)| *text).chain([RULE_TEXT]);
-        let calls = texts.flat_map(str::lines).filter(|line| !line.starts_with('#') && line.contains("/kdump-loader "));
+        let calls = texts
+            .flat_map(str::lines)
+            .filter(|line| !line.starts_with('#') && line.contains("/kdump-loader "));
         let calls: Vec<&str> = calls.collect();
         assert_eq!(calls.len(), 6, "{calls:#?}");
         calls.iter().for_each(|line| assert!(line.contains(&format!("/{PROGRAM} ")), "{line}"));
@@ -207,15 +250,24 @@ mod tests {
     fn sandbox_leaves_kernels_below_usr_lib_modules_readable_and_loads_no_module() {
         for text in [OUR_UNITS[0].1, OUR_UNITS[2].1] {
             let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
-            assert_eq!(value("ProtectKernelModules="), None, "it hides /usr/lib/modules (systemd.exec(5))");
+            assert_eq!(
+                value("ProtectKernelModules="),
+                None,
+                "it hides /usr/lib/modules (systemd.exec(5))"
+            );
             assert!(!value("CapabilityBoundingSet=").unwrap().contains("CAP_SYS_MODULE"));
-            assert!(text.contains("\nSystemCallFilter=~@privileged "), "@privileged includes @module");
+            assert!(
+                text.contains("\nSystemCallFilter=~@privileged "),
+                "@privileged includes @module"
+            );
         }
     }
 
     #[test]
     fn no_reload_is_killed_during_a_storm() {
-        let timeout = |text: &'static str| text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap();
+        let timeout = |text: &'static str| {
+            text.lines().find_map(|line| line.strip_prefix("TimeoutStartSec=")).unwrap()
+        };
         // The reload runs until the storm ends. The other service waits for it as long as one burst
         // may take.
         assert_eq!(timeout(OUR_UNITS[2].1), "infinity");
@@ -224,8 +276,9 @@ mod tests {
 
     #[test]
     fn path_unit_waits_for_the_service_under_the_conditions_of_the_service() {
-        let conditions =
-            |text: &'static str| -> Vec<&str> { text.lines().filter(|line| line.starts_with("Condition")).collect() };
+        let conditions = |text: &'static str| -> Vec<&str> {
+            text.lines().filter(|line| line.starts_with("Condition")).collect()
+        };
         assert_eq!(conditions(OUR_UNITS[0].1), conditions(OUR_UNITS[1].1));
         assert!(OUR_UNITS[1].1.contains("\nUnit=kdump-loader-reload.service\n"));
     }
@@ -234,7 +287,12 @@ mod tests {
     fn path_unit_delays_no_boot_target_and_stops_only_at_shutdown() {
         let settings: Vec<&str> = OUR_UNITS[1].1.lines().collect();
         // By default it is Before=paths.target and Conflicts=shutdown.target (systemd.path(5)).
-        for setting in ["DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target", "IgnoreOnIsolate=yes"] {
+        for setting in [
+            "DefaultDependencies=no",
+            "Conflicts=shutdown.target",
+            "Before=shutdown.target",
+            "IgnoreOnIsolate=yes",
+        ] {
             assert!(settings.contains(&setting), "{setting}");
         }
     }

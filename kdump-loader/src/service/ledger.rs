@@ -91,7 +91,9 @@ impl Made {
     /// Whether this was found unchanged.
     pub fn is(&self, found: &Found) -> bool {
         match (self, found) {
-            (Self::File { sha256: made, mode }, Found::File { bytes, mode: found }) => mode == found && *made == sha256(bytes),
+            (Self::File { sha256: made, mode }, Found::File { bytes, mode: found }) => {
+                mode == found && *made == sha256(bytes)
+            }
             (Self::Link { target }, Found::Link { target: found }) => target == found,
             _ => false,
         }
@@ -107,18 +109,21 @@ impl Ledger {
             Found::File { bytes, .. } => bytes,
             _ => return Err(Error::InTheWay { path, what: "something else" }),
         };
-        let ledger: Self = serde_json::from_slice(&bytes).map_err(|source| Error::Garbled { path: path.clone(), source })?;
+        let ledger: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::Garbled { path: path.clone(), source })?;
         if ledger.version == VERSION {
             return Ok(Some(ledger));
         }
-        let version = serde::de::Error::custom(format!("version {} and not {VERSION}", ledger.version));
+        let version =
+            serde::de::Error::custom(format!("version {} and not {VERSION}", ledger.version));
         Err(Error::Garbled { path, source: version })
     }
 
     /// Writes the ledger. Its directory must exist.
     pub fn write(&self, tree: &Tree) -> Result<(), Error> {
         let ledger = Self { version: VERSION, entries: self.entries.clone() };
-        let text = serde_json::to_string_pretty(&ledger).expect("strings and integers always serialize");
+        let text =
+            serde_json::to_string_pretty(&ledger).expect("strings and integers always serialize");
         tree.write(PATH, (text + "\n").as_bytes(), 0o644)
     }
 

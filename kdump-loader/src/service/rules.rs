@@ -33,9 +33,14 @@ pub fn arming(text: &str) -> Vec<Arming> {
         }
         let commands = tokens(&rule).into_iter().filter(|(key, value)| {
             let name = key.split_once('{').map_or(*key, |(name, _)| name);
-            RUNS.contains(&name) && ARMING.iter().any(|word| value.contains(word)) && !value.contains(OURS)
+            RUNS.contains(&name)
+                && ARMING.iter().any(|word| value.contains(word))
+                && !value.contains(OURS)
         });
-        found.extend(commands.map(|(key, value)| Arming { line: number + 1, command: format!("{key}={value}") }));
+        found.extend(
+            commands
+                .map(|(key, value)| Arming { line: number + 1, command: format!("{key}={value}") }),
+        );
     }
     found
 }
@@ -77,7 +82,10 @@ mod tests {
     fn program_key_that_arms_is_found() {
         let text = "SUBSYSTEM==\"memory\", ACTION==\"offline\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
         let [found] = arming(text).try_into().unwrap();
-        assert_eq!(found, Arming { line: 1, command: "PROGRAM=/usr/sbin/kdump-config try-reload".into() });
+        assert_eq!(
+            found,
+            Arming { line: 1, command: "PROGRAM=/usr/sbin/kdump-config try-reload".into() }
+        );
     }
 
     #[test]

@@ -100,14 +100,21 @@ impl Variables {
                     variables.all.retain(|(known, ..)| *known != name);
                     variables.all.push((name, line, value));
                 }
-                What::Other => variables.fate(None, line, Err("it is not a plain assignment".into())),
+                What::Other => {
+                    variables.fate(None, line, Err("it is not a plain assignment".into()))
+                }
             }
         }
         variables
     }
 
     fn fate(&mut self, name: Option<&str>, line: usize, became: Result<&'static str, String>) {
-        self.settings.fates.push(Fate { path: self.path.clone(), line, name: name.map(str::to_owned), became });
+        self.settings.fates.push(Fate {
+            path: self.path.clone(),
+            line,
+            name: name.map(str::to_owned),
+            became,
+        });
     }
 
     fn taken(&mut self, name: &str, line: usize, into: &'static str) {
@@ -127,7 +134,8 @@ impl Variables {
             self.not(name, line, EXPANSION.into());
             return None;
         };
-        (!value.is_empty() && !defaults.iter().any(|default| same_words(default, &value))).then_some((line, value))
+        (!value.is_empty() && !defaults.iter().any(|default| same_words(default, &value)))
+            .then_some((line, value))
     }
 
     fn path(&mut self, name: &str, key: &'static str, default: &str) {
@@ -143,7 +151,13 @@ impl Variables {
 
     /// Takes over a whole command line, which replaces the running kernel's, and the appended part,
     /// which defaults to `default`.
-    fn command_line(&mut self, line: Option<(usize, String)>, append: Option<(usize, String)>, names: [&str; 2], default: &str) {
+    fn command_line(
+        &mut self,
+        line: Option<(usize, String)>,
+        append: Option<(usize, String)>,
+        names: [&str; 2],
+        default: &str,
+    ) {
         if line.is_none() && append.is_none() {
             return;
         }
@@ -156,7 +170,9 @@ impl Variables {
             }
             None => appended.to_owned(),
         };
-        self.settings.keys.push(("append", string(&whole.split_whitespace().collect::<Vec<_>>().join(" "))));
+        self.settings
+            .keys
+            .push(("append", string(&whole.split_whitespace().collect::<Vec<_>>().join(" "))));
         if let Some((at, _)) = append {
             self.taken(names[1], at, "append");
         }
@@ -194,7 +210,10 @@ impl Variables {
 
     fn leave(&mut self, names: &[&str], why: &str) {
         for name in names {
-            let shipped = services::SHIPPED.iter().find(|(shipped, _)| shipped == name).map(|(_, value)| *value);
+            let shipped = services::SHIPPED
+                .iter()
+                .find(|(shipped, _)| shipped == name)
+                .map(|(_, value)| *value);
             if let Some((line, _)) = self.take(name, shipped.as_slice()) {
                 self.not(name, line, why.to_owned());
             }

@@ -103,7 +103,9 @@ impl Reader<'_> {
 
     fn name(&mut self) -> String {
         let mut name = String::new();
-        while let Some(&next) = self.rest.peek().filter(|next| next.is_ascii_alphanumeric() || **next == '_') {
+        while let Some(&next) =
+            self.rest.peek().filter(|next| next.is_ascii_alphanumeric() || **next == '_')
+        {
             name.push(next);
             self.next();
         }
@@ -175,7 +177,9 @@ mod tests {
     }
 
     fn value(text: &str) -> Option<String> {
-        let [(1, name, value)] = &assignments(text)[..] else { panic!("{text:?}: {:?}", assignments(text)) };
+        let [(1, name, value)] = &assignments(text)[..] else {
+            panic!("{text:?}: {:?}", assignments(text))
+        };
         assert_eq!(name, "A", "{text:?}");
         value.clone()
     }
@@ -201,7 +205,16 @@ mod tests {
 
     #[test]
     fn expansions_are_not_guessed() {
-        for text in ["A=$B", "A=\"$A more\"", "A=`cmd`", "A=\"$(cmd)\"", "A=~/x", "A=*.img", "A=\"unterminated", "A=(a)"] {
+        for text in [
+            "A=$B",
+            "A=\"$A more\"",
+            "A=`cmd`",
+            "A=\"$(cmd)\"",
+            "A=~/x",
+            "A=*.img",
+            "A=\"unterminated",
+            "A=(a)",
+        ] {
             assert_eq!(value(text), None, "{text:?}");
         }
     }
@@ -209,7 +222,8 @@ mod tests {
     #[test]
     fn lines_are_counted_and_other_statements_reported() {
         let text = "# comment\n\nA=\"one\ntwo\"\nif true; then\nB=1\nfi\n. /etc/other\nC=x command\nA+=y\n";
-        let names: Vec<_> = assignments(text).into_iter().map(|(line, name, _)| (line, name)).collect();
+        let names: Vec<_> =
+            assignments(text).into_iter().map(|(line, name, _)| (line, name)).collect();
         let expected = [(3, "A"), (5, "?"), (6, "B"), (7, "?"), (8, "?"), (9, "?"), (10, "?")];
         assert_eq!(names, expected.map(|(line, name)| (line, name.to_owned())));
     }

@@ -22,7 +22,8 @@ const DEBIAN_UNIT: &str = "usr/lib/systemd/system/kdump-tools.service";
 const DEBIAN_ENABLED: &str = "etc/systemd/system/basic.target.wants/kdump-tools.service";
 const DROP_IN: &str = "etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf";
 const MASK: &str = "etc/udev/rules.d/50-kdump-tools.rules";
-const RULE: &str = "SUBSYSTEM==\"cpu\", ACTION==\"add\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
+const RULE: &str =
+    "SUBSYSTEM==\"cpu\", ACTION==\"add\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
 
 /// A machine's file system in a directory.
 struct Root(TempDir);
@@ -34,7 +35,10 @@ impl Root {
     fn new() -> Self {
         // In memory if possible, because every file is synced.
         let memory = Path::new("/dev/shm");
-        Self(if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap())
+        Self(
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+                .unwrap(),
+        )
     }
 
     /// The relevant files of a Debian with kdump-tools.
@@ -111,8 +115,17 @@ fn collect(root: &Path, below: &Path, contents: &mut Contents) {
 }
 
 fn conflicting(root: &Root) -> Vec<String> {
-    let findings = check(root.path(), PROGRAM, DEBIAN).unwrap().into_iter().filter(|finding| matches!(finding, Finding::Arms(_)));
-    findings.map(|finding| finding.to_string().replace(&root.path().canonicalize().unwrap().display().to_string(), "")).collect()
+    let findings = check(root.path(), PROGRAM, DEBIAN)
+        .unwrap()
+        .into_iter()
+        .filter(|finding| matches!(finding, Finding::Arms(_)));
+    findings
+        .map(|finding| {
+            finding
+                .to_string()
+                .replace(&root.path().canonicalize().unwrap().display().to_string(), "")
+        })
+        .collect()
 }
 
 #[test]
@@ -133,8 +146,14 @@ fn files_are_installed_and_units_enabled() {
     let program = &contents[Path::new("usr/sbin/kdump-loader")];
     assert_eq!((program.0 & 0o7777, program.1.as_slice()), (0o755, PROGRAM.0));
     for (path, target) in [
-        ("multi-user.target.wants/kdump-loader.service", "/usr/lib/systemd/system/kdump-loader.service"),
-        ("kdump-loader.service.wants/kdump-loader-reload.path", "/usr/lib/systemd/system/kdump-loader-reload.path"),
+        (
+            "multi-user.target.wants/kdump-loader.service",
+            "/usr/lib/systemd/system/kdump-loader.service",
+        ),
+        (
+            "kdump-loader.service.wants/kdump-loader-reload.path",
+            "/usr/lib/systemd/system/kdump-loader-reload.path",
+        ),
     ] {
         assert_eq!(contents[&Path::new("etc/systemd/system").join(path)].1, target.as_bytes());
         assert!(contents.contains_key(Path::new(target.trim_start_matches('/'))));
@@ -189,7 +208,12 @@ fn changed_config_stays_and_is_named() {
     let path = root.path().canonicalize().unwrap().join("etc/kdump-loader.toml");
     assert!(done.contains(&Done::Left(path)), "{done:?}");
     assert_eq!(root.text("etc/kdump-loader.toml"), "kernel = \"/mine\"\n");
-    assert_eq!(root.contents().len(), 2, "the directory and the file: {:?}", root.contents().keys());
+    assert_eq!(
+        root.contents().len(),
+        2,
+        "the directory and the file: {:?}",
+        root.contents().keys()
+    );
 }
 
 #[test]
@@ -211,7 +235,10 @@ fn files_of_a_package_stay_after_uninstalling() {
     let root = Root::new();
     root.install(false).unwrap();
     // A package installs files, but no ledger.
-    for ours in ["var/lib/kdump-loader/service.json", "etc/systemd/system/multi-user.target.wants/kdump-loader.service"] {
+    for ours in [
+        "var/lib/kdump-loader/service.json",
+        "etc/systemd/system/multi-user.target.wants/kdump-loader.service",
+    ] {
         fs::remove_file(root.path().join(ours)).unwrap();
     }
     fs::remove_dir(root.path().join("var/lib/kdump-loader")).unwrap();
@@ -229,12 +256,18 @@ fn installation_over_a_package_writes_nothing_below_usr() {
     packaged.install(false).unwrap();
     for path in packaged.contents().keys().filter(|path| packaged.path().join(path).is_file()) {
         let path = path.to_str().unwrap();
-        let units_rule_and_program = ["usr/lib/systemd/system/", "usr/lib/udev/rules.d/", "usr/sbin/"];
+        let units_rule_and_program =
+            ["usr/lib/systemd/system/", "usr/lib/udev/rules.d/", "usr/sbin/"];
         if units_rule_and_program.iter().any(|directory| path.starts_with(directory)) {
             fs::copy(packaged.path().join(path), root.at(path)).unwrap();
         }
     }
-    let below_usr = || root.contents().into_iter().filter(|(path, _)| path.starts_with("usr")).collect::<Contents>();
+    let below_usr = || {
+        root.contents()
+            .into_iter()
+            .filter(|(path, _)| path.starts_with("usr"))
+            .collect::<Contents>()
+    };
     let before = below_usr();
     root.install(true).unwrap();
     assert_eq!(below_usr(), before);
@@ -319,8 +352,16 @@ fn changed_file_is_not_overwritten() {
     root.install(false).unwrap();
     root.file("usr/lib/systemd/system/kdump-loader.service", "[Service]\n# mine\n");
     let error = root.install(false).unwrap_err();
-    assert!(matches!(&error, Error::Changed { path } if path.ends_with("kdump-loader.service")), "{error}");
-    assert!(check(root.path(), PROGRAM, DEBIAN).unwrap().iter().any(|finding| matches!(finding, Finding::Differs(_))));
+    assert!(
+        matches!(&error, Error::Changed { path } if path.ends_with("kdump-loader.service")),
+        "{error}"
+    );
+    assert!(
+        check(root.path(), PROGRAM, DEBIAN)
+            .unwrap()
+            .iter()
+            .any(|finding| matches!(finding, Finding::Differs(_)))
+    );
     root.uninstall().unwrap();
     assert_eq!(root.text("usr/lib/systemd/system/kdump-loader.service"), "[Service]\n# mine\n");
 }
@@ -329,7 +370,18 @@ fn changed_file_is_not_overwritten() {
 fn missing_files_are_reported() {
     let root = Root::new();
     let findings = check(root.path(), PROGRAM, DEBIAN).unwrap();
-    let missing = |path: &str| findings.iter().any(|finding| matches!(finding, Finding::Missing(found) if found.ends_with(path)));
-    assert!(missing("usr/sbin/kdump-loader") && missing("40-kdump-loader.rules") && missing("etc/kdump-loader.toml"));
-    assert_eq!(findings.iter().filter(|finding| matches!(finding, Finding::NotEnabled(_))).count(), 2);
+    let missing = |path: &str| {
+        findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::Missing(found) if found.ends_with(path)))
+    };
+    assert!(
+        missing("usr/sbin/kdump-loader")
+            && missing("40-kdump-loader.rules")
+            && missing("etc/kdump-loader.toml")
+    );
+    assert_eq!(
+        findings.iter().filter(|finding| matches!(finding, Finding::NotEnabled(_))).count(),
+        2
+    );
 }

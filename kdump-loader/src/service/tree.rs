@@ -84,7 +84,11 @@ impl Tree {
         let whole = self.inside(path)?;
         let metadata = match fs::symlink_metadata(&whole) {
             // Nothing is below a file.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Found::Absent),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(Found::Absent);
+            }
             metadata => metadata.map_err(failed("access", &whole))?,
         };
         let kind = metadata.file_type();
@@ -94,7 +98,9 @@ impl Tree {
             let bytes = fs::read(&whole).map_err(failed("read", &whole))?;
             Found::File { bytes, mode: metadata.permissions().mode() & 0o7777 }
         } else {
-            Found::Other { what: if kind.is_dir() { "a directory" } else { "a device, a socket or a pipe" } }
+            Found::Other {
+                what: if kind.is_dir() { "a directory" } else { "a device, a socket or a pipe" },
+            }
         })
     }
 
@@ -116,7 +122,8 @@ impl Tree {
         match whole.canonicalize() {
             Ok(inside) if inside.starts_with(&self.root) && inside.is_dir() => {
                 let entries = fs::read_dir(&inside).map_err(failed("list", &whole))?;
-                let names: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+                let names: Result<Vec<_>, _> =
+                    entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
                 let mut names = names.map_err(failed("list", &whole))?;
                 names.sort();
                 Ok(names)
@@ -128,14 +135,17 @@ impl Tree {
     /// The missing directories above a path, outermost first.
     pub fn missing_directories(&self, path: &str) -> Result<Vec<String>, Error> {
         self.inside(path)?;
-        let above = Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        let above =
+            Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
         let mut missing: Vec<String> = Vec::new();
         for directory in above {
             let whole = self.root.join(directory);
             match fs::metadata(&whole) {
                 Ok(metadata) if metadata.is_dir() => break,
                 Ok(_) => return Err(Error::InTheWay { path: whole, what: "a file" }),
-                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(directory.display().to_string()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    missing.push(directory.display().to_string())
+                }
                 // The check of the directory above reports the file.
                 Err(error) if error.kind() == ErrorKind::NotADirectory => {}
                 Err(error) => return Err(failed("access", &whole)(error)),
@@ -158,7 +168,11 @@ impl Tree {
     pub fn remove_directory(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         match self.alive().and_then(|()| fs::remove_dir(&whole)) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) =>
+            {
+                Ok(())
+            }
             removed => removed.map_err(failed("remove", &whole)),
         }
     }
@@ -210,14 +224,17 @@ impl Tree {
         if fs::symlink_metadata(whole).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok(());
         }
-        absent_is_fine(self.alive().and_then(|()| fs::remove_file(whole))).map_err(failed("remove", whole))
+        absent_is_fine(self.alive().and_then(|()| fs::remove_file(whole)))
+            .map_err(failed("remove", whole))
     }
 
     /// Gives a file a second name next to it, which stays when the file is replaced.
     pub fn keep(&self, path: &str) -> Result<(), Error> {
         let whole = self.inside(path)?;
         let kept = with_suffix(&whole, KEPT);
-        self.alive().and_then(|()| fs::hard_link(&whole, &kept)).map_err(failed("keep the old file as", &kept))
+        self.alive()
+            .and_then(|()| fs::hard_link(&whole, &kept))
+            .map_err(failed("keep the old file as", &kept))
     }
 
     /// The file that [`Tree::keep`] has kept.
@@ -237,10 +254,17 @@ impl Tree {
     /// The path with the root, if its directory, or the existing part of that, is inside the root.
     fn inside(&self, path: &str) -> Result<PathBuf, Error> {
         let whole = self.root.join(path);
-        let there = whole.ancestors().skip(1).find(|above| fs::symlink_metadata(above).is_ok()).unwrap_or(Path::new("/"));
+        let there = whole
+            .ancestors()
+            .skip(1)
+            .find(|above| fs::symlink_metadata(above).is_ok())
+            .unwrap_or(Path::new("/"));
         let above = match there.canonicalize() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Error::InTheWay { path: there.to_owned(), what: "a link that leads nowhere" });
+                return Err(Error::InTheWay {
+                    path: there.to_owned(),
+                    what: "a link that leads nowhere",
+                });
             }
             above => above.map_err(failed("access", there))?,
         };

@@ -31,8 +31,16 @@ fn empty_kernel_is_rejected() {
 #[test]
 fn kernel_truncated_at_any_field_is_rejected() {
     // Offsets of the setup header's fields (boot.rst), of the setup code and of the payload.
-    let fields = [0x1f1, 0x1f4, 0x1fe, 0x200, 0x202, 0x206, 0x211, 0x22c, 0x230, 0x234, 0x236, 0x238, 0x250, 0x258, 0x260];
-    let ends = fields.into_iter().flat_map(|field| [field, field + 1]).chain([0x264, 1023, 1024, 1024 + 99_999]);
+    let fields = [
+        0x1f1, 0x1f4, 0x1fe, 0x200, 0x202, 0x206, 0x211, 0x22c, 0x230, 0x234, 0x236, 0x238, 0x250,
+        0x258, 0x260,
+    ];
+    let ends = fields.into_iter().flat_map(|field| [field, field + 1]).chain([
+        0x264,
+        1023,
+        1024,
+        1024 + 99_999,
+    ]);
     for len in ends {
         assert_says(&kernel_refusal(|bytes| bytes.truncate(len)), &["truncated"]);
     }
@@ -56,7 +64,9 @@ fn kernel_of_an_old_boot_protocol_is_rejected() {
 
 #[test]
 fn kernel_that_needs_more_than_the_region_is_rejected() {
-    let message = kernel_refusal_of_region(|bytes| bytes[0x260..0x264].copy_from_slice(&(400u32 << 20).to_le_bytes()));
+    let message = kernel_refusal_of_region(|bytes| {
+        bytes[0x260..0x264].copy_from_slice(&(400u32 << 20).to_le_bytes())
+    });
     assert_says(&message, &["too small", "201326592 bytes (192 MiB)", "crashkernel="]);
 }
 
@@ -70,7 +80,10 @@ fn kernel_refusal_of_region(change: impl FnOnce(&mut Vec<u8>)) -> String {
 fn region_that_is_too_small_is_rejected_with_a_sufficient_size() {
     let fixture = Fixture::new();
     fixture.edit_snapshot("proc/iomem", "2f000000-3affffff : Crash", "2f000000-2f3fffff : Crash");
-    assert_says(&fixture.refusal(NONE), &["0x2f000000-0x2f3fffff", "too small", "4194304 bytes (4 MiB)", "crashkernel=144M"]);
+    assert_says(
+        &fixture.refusal(NONE),
+        &["0x2f000000-0x2f3fffff", "too small", "4194304 bytes (4 MiB)", "crashkernel=144M"],
+    );
 }
 
 #[test]
@@ -93,7 +106,10 @@ fn initrd_that_is_empty_or_an_elf_file_is_rejected() {
 #[test]
 fn command_line_is_rejected_one_byte_above_the_limit() {
     let fixture = Fixture::new();
-    let longest = (0..2048).rev().find(|&len| fixture.plan(["--append", &"a".repeat(len)]).code == Some(0)).unwrap();
+    let longest = (0..2048)
+        .rev()
+        .find(|&len| fixture.plan(["--append", &"a".repeat(len)]).code == Some(0))
+        .unwrap();
     let message = fixture.refusal(["--append", &"a".repeat(longest + 1)]);
     assert_says(&message, &["2047"]);
     assert!(longest > 1700, "{longest}: the loader's own words take no more than 300 bytes");
@@ -135,7 +151,10 @@ fn file_that_is_not_a_purgatory_is_rejected() {
     // An executable ELF file for this machine.
     fs::copy(env!("CARGO_BIN_EXE_kdump-loader"), fixture.path("purgatory.elf")).unwrap();
     assert_says(&fixture.refusal(NONE), &["purgatory.elf", "relocations in section"]);
-    fixture.write("purgatory.elf", &example::Elf { handoff_name: ".other", ..example::purgatory() }.bytes());
+    fixture.write(
+        "purgatory.elf",
+        &example::Elf { handoff_name: ".other", ..example::purgatory() }.bytes(),
+    );
     assert_says(&fixture.refusal(NONE), &[".handoff"]);
 }
 
@@ -158,7 +177,8 @@ fn purgatory_whose_text_begins_with_its_elf_header_is_rejected() {
 #[test]
 fn damaged_snapshot_is_rejected_with_the_name_of_the_file() {
     // Only the first and last entry of the EFI runtime map are damaged, which is enough.
-    let in_the_middle = |name: &str| (1..10).any(|number| name.contains(&format!("runtime-map/{number}/")));
+    let in_the_middle =
+        |name: &str| (1..10).any(|number| name.contains(&format!("runtime-map/{number}/")));
     let files = Fixture::snapshot_files();
     for name in files.keys().filter(|name| !in_the_middle(name)) {
         for damage in [Damage::Missing, Damage::Empty, Damage::Garbage] {
@@ -208,7 +228,13 @@ fn may_be(damage: Damage, name: &str) -> bool {
 
 #[test]
 fn snapshot_without_memory_layout_is_rejected() {
-    for name in ["proc/iomem", "proc/kcore", "proc/cpuinfo", "sys/kernel/vmcoreinfo", "kdump-loader/tsc_khz"] {
+    for name in [
+        "proc/iomem",
+        "proc/kcore",
+        "proc/cpuinfo",
+        "sys/kernel/vmcoreinfo",
+        "kdump-loader/tsc_khz",
+    ] {
         let fixture = Fixture::new();
         fs::remove_file(fixture.path("snapshot").join(name)).unwrap();
         assert_says(&fixture.refusal(NONE), &[name]);

@@ -22,13 +22,25 @@ fn with_running_line(line: &[u8]) -> Fixture {
 
 #[test]
 fn dropped_parameters_are_listed_in_one_note_and_in_json() {
-    let fixture = with_running_line(b"BOOT_IMAGE=/vmlinuz ro hugepages=200 memmap=128M@256M crashkernel=256M quiet");
+    let fixture = with_running_line(
+        b"BOOT_IMAGE=/vmlinuz ro hugepages=200 memmap=128M@256M crashkernel=256M quiet",
+    );
     let (summary, said) = planned(&fixture, &["--reuse-cmdline", "--append", GOOD]);
     let dropped = ["BOOT_IMAGE=/vmlinuz", "hugepages=200", "memmap=128M@256M", "crashkernel=256M"];
     assert_eq!(summary.dropped, dropped);
-    assert!(summary.command_line.starts_with(&format!("ro quiet {GOOD} elfcorehdr=")), "{}", summary.command_line);
+    assert!(
+        summary.command_line.starts_with(&format!("ro quiet {GOOD} elfcorehdr=")),
+        "{}",
+        summary.command_line
+    );
     let lines: Vec<_> = said.lines().filter(|line| line.contains("dropped")).collect();
-    assert_eq!(lines, [format!("kdump-loader: note: dropped from the reused command line: {}", dropped.join(" "))]);
+    assert_eq!(
+        lines,
+        [format!(
+            "kdump-loader: note: dropped from the reused command line: {}",
+            dropped.join(" ")
+        )]
+    );
 }
 
 #[test]
@@ -39,14 +51,21 @@ fn crashkernel_of_a_unified_image_is_dropped() {
     fixture.write("vmlinuz", &example::uki(&[(".linux", &linux), (".cmdline", line.as_bytes())]));
     let (summary, said) = planned(&fixture, &[]);
     assert_eq!(summary.dropped, ["crashkernel=64M"]);
-    assert!(summary.command_line.starts_with(&format!("ro {GOOD} elfcorehdr=")), "{}", summary.command_line);
+    assert!(
+        summary.command_line.starts_with(&format!("ro {GOOD} elfcorehdr=")),
+        "{}",
+        summary.command_line
+    );
     assert_says(&said, &["crashkernel=64M"]);
 }
 
 #[test]
 fn given_hugepages_stay_and_cause_a_warning() {
     let (summary, said) = planned(&Fixture::new(), &["--append", &format!("{GOOD} hugepages=200")]);
-    assert!(summary.dropped.is_empty() && summary.command_line.starts_with(&format!("{GOOD} hugepages=200 ")));
+    assert!(
+        summary.dropped.is_empty()
+            && summary.command_line.starts_with(&format!("{GOOD} hugepages=200 "))
+    );
     assert_says(&said, &["hugepages=200", "deadlocked on memory", "remove it"]);
 }
 
@@ -54,7 +73,11 @@ fn given_hugepages_stay_and_cause_a_warning() {
 fn byte_that_is_not_utf_8_is_passed_on_and_shown_escaped() {
     let fixture = with_running_line(b"root=LABEL=\xe9t\xc3\xa9 crashkernel=256M");
     let (summary, _) = planned(&fixture, &["--reuse-cmdline"]);
-    assert!(summary.command_line.starts_with("root=LABEL=\\xe9t\u{e9} elfcorehdr="), "{}", summary.command_line);
+    assert!(
+        summary.command_line.starts_with("root=LABEL=\\xe9t\u{e9} elfcorehdr="),
+        "{}",
+        summary.command_line
+    );
     let segment = summary.segments.iter().find(|segment| segment.name == "command-line").unwrap();
     let given = "root=LABEL=_t__ elfcorehdr=0x2f000000 purgatory.report=".len() + 128 + 1;
     assert_eq!(segment.file_len, given as u64, "one byte stays one byte");

@@ -20,18 +20,26 @@ fn initrd_larger_than_the_crash_region_is_rejected_before_it_is_read() {
     let fixture = Fixture::new();
     // Sparse, and larger than any address space, so reading it would fail.
     fs::File::create(fixture.path("initrd")).unwrap().set_len(1 << 42).unwrap();
-    assert_says(&fixture.refusal(NONE), &["crash region", "too small", "4194304 MiB", "192 MiB", "crashkernel="]);
+    assert_says(
+        &fixture.refusal(NONE),
+        &["crash region", "too small", "4194304 MiB", "192 MiB", "crashkernel="],
+    );
 }
 
 #[test]
 fn kernel_larger_than_the_crash_region_is_rejected_by_its_headers() {
     let fixture = Fixture::new();
-    fixture.spoil("vmlinuz", |bytes| bytes[0x260..0x264].copy_from_slice(&(3u32 << 30).to_le_bytes()));
+    fixture
+        .spoil("vmlinuz", |bytes| bytes[0x260..0x264].copy_from_slice(&(3u32 << 30).to_le_bytes()));
     assert_says(&fixture.refusal(NONE), &["too small", "3072 MiB", "192 MiB"]);
     // A file of two hundred bytes whose headers claim a gibibyte.
     let mut vmlinux = example::vmlinux(
         0x100_0000,
-        &[example::VmlinuxSegment { paddr: 0x100_0000, bytes: example::pattern(8), memsz: 1 << 30 }],
+        &[example::VmlinuxSegment {
+            paddr: 0x100_0000,
+            bytes: example::pattern(8),
+            memsz: 1 << 30,
+        }],
     );
     vmlinux[0x48..0x50].copy_from_slice(&(64u64 + 56).to_le_bytes()); // p_offset
     vmlinux.truncate(184);
@@ -43,7 +51,8 @@ fn kernel_larger_than_the_crash_region_is_rejected_by_its_headers() {
 fn kernel_from_a_partition_or_padded_for_signing_is_the_same_kernel() {
     let fixture = Fixture::new();
     let plain = identity(&fixture);
-    for padding in [vec![0; 512], vec![0; 200 << 20], vec![0xff; 100], b"not a signature".to_vec()] {
+    for padding in [vec![0; 512], vec![0; 200 << 20], vec![0xff; 100], b"not a signature".to_vec()]
+    {
         let len = fs::metadata(fixture.path("vmlinuz")).unwrap().len();
         fixture.spoil("vmlinuz", |bytes| bytes.extend(&padding));
         assert_eq!(identity(&fixture), plain, "{} bytes after it", padding.len());
@@ -73,7 +82,12 @@ fn file_that_the_kernel_cannot_unpack_is_rejected_as_initrd() {
     let linux = fs::read(fixture.path("vmlinuz")).unwrap();
     fixture.write("vmlinuz", &example::uki(&[(".linux", &linux), (".initrd", b"#!/bin/sh")]));
     let mut command = program();
-    command.arg("plan").arg("--snapshot").arg(fixture.path("snapshot")).arg("--kernel").arg(fixture.path("vmlinuz"));
+    command
+        .arg("plan")
+        .arg("--snapshot")
+        .arg(fixture.path("snapshot"))
+        .arg("--kernel")
+        .arg(fixture.path("vmlinuz"));
     assert_says(&run(&mut command).stderr, &["vmlinuz cannot be the initrd", "unknown format"]);
 }
 

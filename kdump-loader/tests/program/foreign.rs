@@ -34,8 +34,14 @@ fn plan_shows_whose_purgatory_it_is_and_what_it_verifies() {
         let names: Vec<_> = summary.regions.iter().map(|region| region.name.as_str()).collect();
         assert_eq!(names, ["kernel", "initrd", "boot-params", "command-line"]);
         for region in &summary.regions {
-            let segment = summary.segments.iter().find(|segment| segment.name == region.name).unwrap();
-            assert_eq!((region.start, region.len, region.file_len), (segment.start, segment.len, segment.len), "{}", region.name);
+            let segment =
+                summary.segments.iter().find(|segment| segment.name == region.name).unwrap();
+            assert_eq!(
+                (region.start, region.len, region.file_len),
+                (segment.start, segment.len, segment.len),
+                "{}",
+                region.name
+            );
         }
         assert_eq!(summary.command_line, "console=ttyS0 acpi_no_memhotplug elfcorehdr=0x2f000000");
         assert_says(&said, &["kdump-loader: warning: a purgatory like ", contract.whose, " hangs"]);
@@ -45,7 +51,11 @@ fn plan_shows_whose_purgatory_it_is_and_what_it_verifies() {
         assert_eq!(table, summary.to_string());
         assert_says(
             &table,
-            &[contract.name, "kernel, initrd, boot-params, command-line", "if corrupt     as the purgatory was built"],
+            &[
+                contract.name,
+                "kernel, initrd, boot-params, command-line",
+                "if corrupt     as the purgatory was built",
+            ],
         );
     }
 }
@@ -64,8 +74,7 @@ fn json_lacks_keys_of_the_handoff_block() {
     let plan = fixture(&LINUX).plan(["--json"]).stdout;
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     let keys: Vec<_> = plan.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected =
-        "command_line confidential console_port crash_region dropped entry identity purgatory regions segments version";
+    let expected = "command_line confidential console_port crash_region dropped entry identity purgatory regions segments version";
     let mut keys = keys;
     keys.sort_unstable();
     assert_eq!(keys.join(" "), expected);
@@ -120,7 +129,16 @@ fn purgatory_for_low_memory_is_rejected_above_it_with_a_remedy() {
         "140000000-14fffffff : System RAM\n  140000000-14bffffff : Crash kernel",
     );
     let message = fixture.refusal(NONE);
-    assert_says(&message, &["purgatory.elf", "R_X86_64_32S", "below 2 GiB", "crashkernel=SIZE@OFFSET", "runs anywhere"]);
+    assert_says(
+        &message,
+        &[
+            "purgatory.elf",
+            "R_X86_64_32S",
+            "below 2 GiB",
+            "crashkernel=SIZE@OFFSET",
+            "runs anywhere",
+        ],
+    );
 }
 
 #[test]
@@ -136,10 +154,17 @@ fn purgatory_whose_text_begins_with_elf_magic_is_rejected() {
 fn inspect_describes_a_foreign_purgatory() {
     for (contract, prints) in [(&LINUX, false), (&KEXEC_TOOLS, true)] {
         let fixture = fixture(contract);
-        let inspected = run(program().arg("inspect").arg(fixture.path("purgatory.elf")).arg("--json"));
+        let inspected =
+            run(program().arg("inspect").arg(fixture.path("purgatory.elf")).arg("--json"));
         let json: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
-        assert_eq!((&json["format"], &json["contract"]), (&"foreign-purgatory".into(), &contract.name.into()));
-        assert_eq!((&json["prints"], &json["limit"], &json["entry_offset"]), (&prints.into(), &().into(), &8.into()));
+        assert_eq!(
+            (&json["format"], &json["contract"]),
+            (&"foreign-purgatory".into(), &contract.name.into())
+        );
+        assert_eq!(
+            (&json["prints"], &json["limit"], &json["entry_offset"]),
+            (&prints.into(), &().into(), &8.into())
+        );
         let words = run(program().arg("inspect").arg(fixture.path("purgatory.elf"))).stdout;
         assert_says(&words, &[contract.whose, "16 regions", "runs           anywhere"]);
     }

@@ -19,7 +19,11 @@ fn program_name_and_subcommand_do_the_same() {
     for arguments in [&["--help"][..], &["-v"], &["-p"], &["--bogus", "--json"]] {
         let Run { code, stdout, stderr } = run(&mut kexec(arguments));
         let by_word = run(program().arg("kexec").args(arguments));
-        assert_eq!((by_word.code, by_word.stdout, by_word.stderr), (code, stdout, stderr), "{arguments:?}");
+        assert_eq!(
+            (by_word.code, by_word.stdout, by_word.stderr),
+            (code, stdout, stderr),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -35,7 +39,14 @@ fn help_and_version_go_to_standard_output() {
 
 #[test]
 fn usage_error_has_exit_status_1_as_in_kexec_tools() {
-    for arguments in [&["-p"][..], &["--bogus"], &["-p", "k", "--real-mode"], &["-p", "k", "--serial=com1"], &["-t"], &[]] {
+    for arguments in [
+        &["-p"][..],
+        &["--bogus"],
+        &["-p", "k", "--real-mode"],
+        &["-p", "k", "--serial=com1"],
+        &["-t"],
+        &[],
+    ] {
         let Run { code, stdout, stderr } = run(&mut kexec(arguments));
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
         assert_says(&stderr, &["kdump-loader: error: "]);
@@ -44,7 +55,9 @@ fn usage_error_has_exit_status_1_as_in_kexec_tools() {
 
 #[test]
 fn reboots_are_rejected_without_another_kexec() {
-    for (arguments, word) in [(&["-l", "k"][..], "--load"), (&["-e"], "--exec"), (&["k"], "without --load-panic")] {
+    for (arguments, word) in
+        [(&["-l", "k"][..], "--load"), (&["-e"], "--exec"), (&["k"], "without --load-panic")]
+    {
         let Run { code, stderr, .. } = run(&mut kexec(arguments));
         assert_eq!(code, Some(1));
         assert_says(&stderr, &[word, ELSEWHERE]);
@@ -55,7 +68,10 @@ fn reboots_are_rejected_without_another_kexec() {
 fn reboots_are_passed_on_unchanged() {
     let words = ["-l", "k", "--append=a  b", "--initrd", "i", "-x"];
     let result = run(kexec(&words).env(ELSEWHERE, "/bin/echo"));
-    assert_eq!((result.code, result.stdout.as_str()), (Some(0), "-l k --append=a  b --initrd i -x\n"));
+    assert_eq!(
+        (result.code, result.stdout.as_str()),
+        (Some(0), "-l k --append=a  b --initrd i -x\n")
+    );
     let result = run(kexec(&["-e"]).env(ELSEWHERE, "/bin/false"));
     assert_eq!(result.code, Some(1), "its exit status");
 }

@@ -18,19 +18,30 @@ fn directory(script: &str) -> tempfile::TempDir {
 
 fn kexec(directory: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(directory.join("kexec"));
-    command.args(words).env("PATH", directory).env_remove("KDUMP_LOADER_KEXEC").env_remove("KDUMP_LOADER_PASSED_ON");
+    command
+        .args(words)
+        .env("PATH", directory)
+        .env_remove("KDUMP_LOADER_KEXEC")
+        .env_remove("KDUMP_LOADER_PASSED_ON");
     command.output().unwrap()
 }
 
 #[test]
 fn reboots_go_to_the_other_kexec_unchanged_with_its_exit_status() {
     let directory = directory(r#"printf '<%s>' "$@"; exit 7"#);
-    let calls: [&[&str]; 4] =
-        [&["-l", "/boot/vm linuz", "--initrd=/boot/i", "--append=a  b"], &["-e"], &["-u"], &["-f", "-y", "-x"]];
+    let calls: [&[&str]; 4] = [
+        &["-l", "/boot/vm linuz", "--initrd=/boot/i", "--append=a  b"],
+        &["-e"],
+        &["-u"],
+        &["-f", "-y", "-x"],
+    ];
     for words in calls {
         let output = kexec(directory.path(), words);
         let expected: String = words.iter().map(|word| format!("<{word}>")).collect();
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()), (Some(7), expected));
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()),
+            (Some(7), expected)
+        );
     }
 }
 

@@ -28,7 +28,10 @@ fn warnings_go_to_standard_error() {
     let Run { stdout, stderr, .. } = fixture.plan(NONE);
     assert_says(
         &stderr,
-        &["kdump-loader: warning: the capture kernel's command line has no acpi_no_memhotplug", "crashkernel=…,cma"],
+        &[
+            "kdump-loader: warning: the capture kernel's command line has no acpi_no_memhotplug",
+            "crashkernel=…,cma",
+        ],
     );
     assert!(!stdout.contains("acpi_no_memhotplug"), "{stdout}");
     let Run { stderr, .. } = fixture.plan(["--append", "acpi_no_memhotplug"]);
@@ -38,13 +41,23 @@ fn warnings_go_to_standard_error() {
 #[test]
 fn unified_kernel_image_provides_defaults_for_initrd_and_command_line() {
     let fixture = Fixture::new();
-    let (linux, initrd) = (fs::read(fixture.path("vmlinuz")).unwrap(), fs::read(fixture.path("initrd")).unwrap());
+    let (linux, initrd) =
+        (fs::read(fixture.path("vmlinuz")).unwrap(), fs::read(fixture.path("initrd")).unwrap());
     let loose = summary(&fixture, &["--append", "quiet nr_cpus=1"]);
-    let wrapped = example::uki(&[(".linux", &linux), (".initrd", &initrd), (".cmdline", b"quiet nr_cpus=1\n")]);
+    let wrapped = example::uki(&[
+        (".linux", &linux),
+        (".initrd", &initrd),
+        (".cmdline", b"quiet nr_cpus=1\n"),
+    ]);
     fixture.write("vmlinuz", &wrapped);
     let own = |arguments: &[&str]| {
         let mut command = program();
-        command.arg("plan").arg("--snapshot").arg(fixture.path("snapshot")).arg("--kernel").arg(fixture.path("vmlinuz"));
+        command
+            .arg("plan")
+            .arg("--snapshot")
+            .arg(fixture.path("snapshot"))
+            .arg("--kernel")
+            .arg(fixture.path("vmlinuz"));
         command.arg("--purgatory").arg(fixture.path("purgatory.elf")).args(arguments).arg("--json");
         serde_json::from_str::<Summary>(&run(&mut command).stdout).unwrap()
     };
@@ -56,14 +69,24 @@ fn unified_kernel_image_provides_defaults_for_initrd_and_command_line() {
     assert_ne!(other.identity, loose.identity);
 
     let inspected = run(program().arg("inspect").arg(fixture.path("vmlinuz"))).stdout;
-    assert_says(&inspected, &["unified kernel image with a bzImage, boot protocol 2.15", "30000 bytes", "quiet nr_cpus=1"]);
+    assert_says(
+        &inspected,
+        &[
+            "unified kernel image with a bzImage, boot protocol 2.15",
+            "30000 bytes",
+            "quiet nr_cpus=1",
+        ],
+    );
 }
 
 #[test]
 fn segments_are_in_the_crash_region_in_order() {
     let summary = summary(&Fixture::new(), &[]);
     let names: Vec<_> = summary.segments.iter().map(|segment| segment.name.as_str()).collect();
-    assert_eq!(names, ["elfcorehdr", "kernel", "initrd", "boot-params", "command-line", "purgatory"]);
+    assert_eq!(
+        names,
+        ["elfcorehdr", "kernel", "initrd", "boot-params", "command-line", "purgatory"]
+    );
     assert_eq!((summary.crash_region.start, summary.crash_region.len), (0x2f00_0000, 192 << 20));
     let mut end = summary.crash_region.start;
     for segment in &summary.segments {
@@ -72,7 +95,11 @@ fn segments_are_in_the_crash_region_in_order() {
         end = segment.start + segment.len;
     }
     assert!(end <= summary.crash_region.start + summary.crash_region.len);
-    assert_eq!(summary.segments[0].len, (917_616u64 + 64).next_multiple_of(4096), "as large as the kernel asks for");
+    assert_eq!(
+        summary.segments[0].len,
+        (917_616u64 + 64).next_multiple_of(4096),
+        "as large as the kernel asks for"
+    );
 }
 
 #[test]
@@ -109,7 +136,10 @@ fn options_reach_the_image() {
     let summary = summary(&Fixture::new(), &flags.split(' ').collect::<Vec<_>>());
     let block = summary.by_block.unwrap();
     assert_eq!((block.on_corrupt.as_str(), block.reset_delay_ms), ("halt", 7000));
-    assert_eq!((summary.console_port, block.engine.as_str(), block.leaf_size), (Some(0x2e8), "soft", 4096));
+    assert_eq!(
+        (summary.console_port, block.engine.as_str(), block.leaf_size),
+        (Some(0x2e8), "soft", 4096)
+    );
     assert_says(&summary.command_line, &["single elfcorehdr=0x2f000000 ", " purgatory.report="]);
 }
 
@@ -120,14 +150,23 @@ fn confidential_guest_is_detected_and_the_option_overrides_it() {
     let plan = |choice: &[&str]| summary(&fixture, &[&console, choice].concat());
     assert_eq!((plan(&[]).confidential, plan(&[]).console_port), (None, Some(0x3f8)));
     let asked = plan(&["--confidential", "yes"]);
-    assert_eq!((asked.confidential.map(|guest| guest.evidence), asked.console_port), (Some("--confidential yes".into()), None));
+    assert_eq!(
+        (asked.confidential.map(|guest| guest.evidence), asked.console_port),
+        (Some("--confidential yes".into()), None)
+    );
 
     // As an SEV-ES guest of KVM: no flag in /proc/cpuinfo.
-    fixture.write("snapshot/kdump-loader/cpuid", b"0x8000001f 0x0000000a 0x00000033 0x00000000 0x00000000\n");
+    fixture.write(
+        "snapshot/kdump-loader/cpuid",
+        b"0x8000001f 0x0000000a 0x00000033 0x00000000 0x00000000\n",
+    );
     let found = plan(&[]).confidential.unwrap();
     assert_eq!((found.kind.as_str(), found.evidence.as_str()), ("sev_es", "CPUID leaf 0x8000001f"));
     let Run { stdout, stderr, .. } = fixture.plan(console);
-    assert_says(&stdout, &["\nconsole        none\n", "\nconfidential   sev_es, by CPUID leaf 0x8000001f\n"]);
+    assert_says(
+        &stdout,
+        &["\nconsole        none\n", "\nconfidential   sev_es, by CPUID leaf 0x8000001f\n"],
+    );
     assert_says(&stderr, &["sev_es guest, by CPUID leaf 0x8000001f", "--confidential no"]);
     let overridden = plan(&["--confidential", "no"]);
     assert_eq!((overridden.confidential, overridden.console_port), (None, Some(0x3f8)));
@@ -136,7 +175,11 @@ fn confidential_guest_is_detected_and_the_option_overrides_it() {
 #[test]
 fn reused_command_line_is_filtered_and_appended_to() {
     let summary = summary(&Fixture::new(), &["--reuse-cmdline", "--append", "nr_cpus=1"]);
-    assert!(summary.command_line.starts_with("root=/dev/vda1 console=ttyS0 nr_cpus=1 "), "{}", summary.command_line);
+    assert!(
+        summary.command_line.starts_with("root=/dev/vda1 console=ttyS0 nr_cpus=1 "),
+        "{}",
+        summary.command_line
+    );
     assert_eq!(summary.console_port, Some(0x3f8), "auto follows it");
 }
 
@@ -155,7 +198,12 @@ fn whole_leaves_cover_every_region() {
         let mut first_leaf = 0;
         for region in &summary.regions {
             assert_eq!(region.first_leaf, first_leaf, "{}", region.name);
-            assert_eq!(region.leaf_count, region.file_len.div_ceil(block.leaf_size.into()), "{}", region.name);
+            assert_eq!(
+                region.leaf_count,
+                region.file_len.div_ceil(block.leaf_size.into()),
+                "{}",
+                region.name
+            );
             first_leaf += region.leaf_count;
         }
         assert_eq!(block.leaf_table.len, 32 * first_leaf);

@@ -13,7 +13,13 @@ const PROCESSES: usize = 4;
 
 fn service(root: &Path, what: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kdump-loader"));
-    command.arg("service").args(what).arg("--root").arg(root).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .arg("service")
+        .args(what)
+        .arg("--root")
+        .arg(root)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -48,15 +54,24 @@ fn concurrent_and_killed_processes_leave_a_machine_that_can_be_restored() {
     };
     fs::write(at("etc/os-release"), "ID=debian\n").unwrap();
     fs::write(at("usr/sbin/kdump-loader"), "by hand").unwrap();
-    fs::write(at("usr/lib/systemd/system/kdump-tools.service"), "[Service]\nExecStart=/bin/true\n").unwrap();
-    symlink("/usr/lib/systemd/system/kdump-tools.service", at("etc/systemd/system/basic.target.wants/kdump-tools.service"))
+    fs::write(at("usr/lib/systemd/system/kdump-tools.service"), "[Service]\nExecStart=/bin/true\n")
         .unwrap();
+    symlink(
+        "/usr/lib/systemd/system/kdump-tools.service",
+        at("etc/systemd/system/basic.target.wants/kdump-tools.service"),
+    )
+    .unwrap();
     fs::create_dir_all(root.path().join("var/lib")).unwrap();
     let before = contents(root.path());
     for round in 0..ROUNDS {
         let start = |process: usize| -> Child {
             let install = ["install", "--mask-conflicts"];
-            service(root.path(), if (process + round).is_multiple_of(2) { &install } else { &["uninstall"] }).spawn().unwrap()
+            service(
+                root.path(),
+                if (process + round).is_multiple_of(2) { &install } else { &["uninstall"] },
+            )
+            .spawn()
+            .unwrap()
         };
         let mut processes: Vec<Child> = (0..PROCESSES).map(start).collect();
         // At an arbitrary point.
@@ -67,8 +82,16 @@ fn concurrent_and_killed_processes_leave_a_machine_that_can_be_restored() {
             assert!(output.status.success() || index == round % PROCESSES, "round {round}: {told}");
         }
         let output = service(root.path(), &["uninstall"]).output().unwrap();
-        assert!(output.status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(contents(root.path()) == before, "round {round}: {:?}", contents(root.path()).keys());
+        assert!(
+            output.status.success(),
+            "round {round}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            contents(root.path()) == before,
+            "round {round}: {:?}",
+            contents(root.path()).keys()
+        );
     }
 }
 
@@ -86,14 +109,22 @@ fn setting_that_is_not_taken_over_is_named_by_install() {
     }
     let output = service(root.path(), &["install"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("KDUMP_KERNEL: the config already existed"), "{told}");
+    assert!(
+        output.status.success() && told.contains("KDUMP_KERNEL: the config already existed"),
+        "{told}"
+    );
 }
 
 #[test]
 fn diversion_that_dpkg_cannot_remove_is_named_and_everything_else_restored() {
     let root = tempfile::tempdir().unwrap();
     let dpkg = root.path().join("var/lib/dpkg");
-    for directory in [dpkg.join("info"), dpkg.join("updates"), root.path().join("etc"), root.path().join("usr/sbin")] {
+    for directory in [
+        dpkg.join("info"),
+        dpkg.join("updates"),
+        root.path().join("etc"),
+        root.path().join("usr/sbin"),
+    ] {
         fs::create_dir_all(directory).unwrap();
     }
     fs::write(root.path().join("etc/os-release"), "ID=debian\n").unwrap();

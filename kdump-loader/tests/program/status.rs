@@ -38,7 +38,9 @@ const STATES: &[State] = &[
         make: |_| (),
         answer: "yes",
         found: &[],
-        words: &["yes: a panic now would leave a dump, saved by kdump-tools-dump.service on the root file system, to /var/crash"],
+        words: &[
+            "yes: a panic now would leave a dump, saved by kdump-tools-dump.service on the root file system, to /var/crash",
+        ],
     },
     State {
         name: "nothing is armed",
@@ -62,7 +64,11 @@ const STATES: &[State] = &[
         make: |machine| machine.write("proc/sys/kernel/panic_on_oops", "0\n"),
         answer: "yes_but",
         found: &[("oops_without_dump", "warning")],
-        words: &["yes, but: ", "warning[oops_without_dump]", "help: run sysctl -w kernel.panic_on_oops=1"],
+        words: &[
+            "yes, but: ",
+            "warning[oops_without_dump]",
+            "help: run sysctl -w kernel.panic_on_oops=1",
+        ],
     },
     State {
         name: "a CPU was refused",
@@ -73,7 +79,9 @@ const STATES: &[State] = &[
     },
     State {
         name: "huge pages are armed",
-        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200"),
+        make: |machine| {
+            machine.record(|record| record.image.as_mut().unwrap().command_line += " hugepages=200")
+        },
         answer: "cannot_tell",
         found: &[("deadly_parameter", "unknown")],
         words: &["has hugepages=200, which suits only the running kernel"],
@@ -83,14 +91,21 @@ const STATES: &[State] = &[
         make: |machine| machine.write("sys/kernel/kexec_crash_size", "1048576\n"),
         answer: "cannot_tell",
         found: &[("too_little_room", "unknown")],
-        words: &["MiB for the capture kernel to run; with less than", "help: boot the running kernel with crashkernel="],
+        words: &[
+            "MiB for the capture kernel to run; with less than",
+            "help: boot the running kernel with crashkernel=",
+        ],
     },
     State {
         name: "kernel and initrd are of two releases",
-        make: |machine| machine.initrd(&[("usr/lib/modules/6.1.0-9-amd64/kernel/fs/ext4.ko.xz", b"")]),
+        make: |machine| {
+            machine.initrd(&[("usr/lib/modules/6.1.0-9-amd64/kernel/fs/ext4.ko.xz", b"")])
+        },
         answer: "no",
         found: &[("release_mismatch", "error")],
-        words: &["/boot/vmlinuz-6.12.43 is Linux 6.12.43, but the initrd has modules of 6.1.0-9-amd64"],
+        words: &[
+            "/boot/vmlinuz-6.12.43 is Linux 6.12.43, but the initrd has modules of 6.1.0-9-amd64",
+        ],
     },
     State {
         name: "there is no initrd and no root",
@@ -106,14 +121,22 @@ const STATES: &[State] = &[
     },
     State {
         name: "nothing in the initrd saves",
-        make: |machine| machine.record(|record| record.image.as_mut().unwrap().command_line = NO_ROOT.into()),
+        make: |machine| {
+            machine.record(|record| record.image.as_mut().unwrap().command_line = NO_ROOT.into())
+        },
         answer: "cannot_tell",
         found: &[("saver_unknown", "unknown")],
-        words: &["unknown[saver_unknown]: the initrd has no program that is known to save dumps", "/etc/kdump-loader/saver"],
+        words: &[
+            "unknown[saver_unknown]: the initrd has no program that is known to save dumps",
+            "/etc/kdump-loader/saver",
+        ],
     },
     State {
         name: "the service is not installed",
-        make: |machine| fs::remove_file(machine.path("usr/lib/systemd/system/kdump-tools-dump.service")).unwrap(),
+        make: |machine| {
+            fs::remove_file(machine.path("usr/lib/systemd/system/kdump-tools-dump.service"))
+                .unwrap()
+        },
         answer: "no",
         found: &[("saver_missing", "error")],
         words: &["boots kdump-tools-dump.service to save the dump, but the unit is not installed"],
@@ -127,7 +150,9 @@ const STATES: &[State] = &[
     },
     State {
         name: "the target is full",
-        make: |machine| machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n"),
+        make: |machine| {
+            machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n")
+        },
         answer: "no",
         found: &[("target_full", "error")],
         words: &["/var/crash has ", " MiB free, but a dump", "help: free space"],
@@ -146,7 +171,10 @@ const STATES: &[State] = &[
     State {
         name: "the device is not there",
         make: |machine| {
-            machine.initrd(&[("usr/bin/kdump.sh", b""), ("etc/kdump.conf", b"ext4 UUID=5e61\npath /dumps\n")]);
+            machine.initrd(&[
+                ("usr/bin/kdump.sh", b""),
+                ("etc/kdump.conf", b"ext4 UUID=5e61\npath /dumps\n"),
+            ]);
         },
         answer: "no",
         found: &[("target_missing", "error"), ("makedumpfile_unknown", "note")],
@@ -158,16 +186,26 @@ const STATES: &[State] = &[
     State {
         name: "the initrd is squashed",
         make: |machine| {
-            machine.initrd(&[("squash-root.img", b"hsqs"), ("usr/lib/dracut/modules.txt", b"bash\nkdumpbase\nsquash\n")]);
+            machine.initrd(&[
+                ("squash-root.img", b"hsqs"),
+                ("usr/lib/dracut/modules.txt", b"bash\nkdumpbase\nsquash\n"),
+            ]);
             machine.write("etc/kdump.conf", "path /dumps\n");
         },
         answer: "yes",
         found: &[("makedumpfile_unknown", "note")],
-        words: &["yes: a panic now would leave a dump, saved by kdump-capture.service in the initrd, to /dumps"],
+        words: &[
+            "yes: a panic now would leave a dump, saved by kdump-capture.service in the initrd, to /dumps",
+        ],
     },
     State {
         name: "the initrd of openSUSE is squashed",
-        make: |machine| machine.initrd(&[("squash-root.img", b"hsqs"), ("lib/dracut/modules.txt", b"bash\nkdump\n")]),
+        make: |machine| {
+            machine.initrd(&[
+                ("squash-root.img", b"hsqs"),
+                ("lib/dracut/modules.txt", b"bash\nkdump\n"),
+            ])
+        },
         answer: "yes",
         found: &[("makedumpfile_unknown", "note")],
         words: &["saved by kdump-save in the initrd, to /var/crash"],
@@ -184,7 +222,9 @@ const STATES: &[State] = &[
     },
     State {
         name: "the target is another machine",
-        make: |machine| machine.write("etc/default/kdump-tools", "USE_KDUMP=1\nNFS=\"server:/export\"\n"),
+        make: |machine| {
+            machine.write("etc/default/kdump-tools", "USE_KDUMP=1\nNFS=\"server:/export\"\n")
+        },
         answer: "yes_but",
         found: &[("target_on_network", "warning")],
         words: &["the dump goes to server:/export (NFS)", "is unknown"],
@@ -199,7 +239,9 @@ const STATES: &[State] = &[
         },
         answer: "yes_but",
         found: &[("target_on_network", "warning")],
-        words: &["the dump goes to /var/crash on the mount /var/crash (nfs4), which was not accessed"],
+        words: &[
+            "the dump goes to /var/crash on the mount /var/crash (nfs4), which was not accessed",
+        ],
     },
     State {
         name: "the target is an automount",
@@ -214,7 +256,10 @@ const STATES: &[State] = &[
     State {
         name: "the target is shared by the host",
         make: |machine| {
-            machine.initrd(&[("usr/bin/kdump.sh", b""), ("etc/kdump.conf", b"virtiofs myfs\npath /dumps\n")]);
+            machine.initrd(&[
+                ("usr/bin/kdump.sh", b""),
+                ("etc/kdump.conf", b"virtiofs myfs\npath /dumps\n"),
+            ]);
         },
         answer: "yes_but",
         found: &[("target_unknown", "warning"), ("makedumpfile_unknown", "note")],
@@ -222,10 +267,16 @@ const STATES: &[State] = &[
     },
     State {
         name: "makedumpfile is too old",
-        make: |machine| machine.write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on"),
+        make: |machine| {
+            machine
+                .write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on")
+        },
         answer: "yes_but",
         found: &[("makedumpfile_too_old", "warning")],
-        words: &["makedumpfile 1.7.6 does not know the page types of Linux 6.12.43", "help: install makedumpfile 1.7.7"],
+        words: &[
+            "makedumpfile 1.7.6 does not know the page types of Linux 6.12.43",
+            "help: install makedumpfile 1.7.7",
+        ],
     },
     State {
         name: "the initrd is damaged",
@@ -241,7 +292,8 @@ const STATES: &[State] = &[
             machine.write("proc/sys/kernel/panic_on_oops", "0\n");
             machine.write("sys/bus/acpi/devices/LNXCPU:02/status", "15\n");
             machine.initrd(&[("usr/lib/modules/6.1.0-9-amd64/kernel/fs/ext4.ko.xz", b"")]);
-            machine.write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on");
+            machine
+                .write("usr/bin/makedumpfile", "\x7fELF makedumpfile: version 1.7.6 (released on");
             machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n");
         },
         answer: "no",
@@ -253,7 +305,13 @@ const STATES: &[State] = &[
             ("makedumpfile_too_old", "warning"),
             ("target_full", "error"),
         ],
-        words: &["no: ", "error[release_mismatch]", "error[target_full]", "warning[cpu_refused]", "note[reload_disabled]"],
+        words: &[
+            "no: ",
+            "error[release_mismatch]",
+            "error[target_full]",
+            "warning[cpu_refused]",
+            "note[reload_disabled]",
+        ],
     },
 ];
 
@@ -266,11 +324,15 @@ fn text_json_and_metrics_agree_in_every_state() {
         let said = status(machine.root(), &["--prometheus", metrics.to_str().unwrap()]);
         let expected = if answer.starts_with("yes") { 0 } else { 1 };
         assert_eq!(said.code, Some(expected), "{name}: {}", said.stdout);
-        words.iter().for_each(|word| assert!(said.stdout.contains(word), "{name}: {word:?} is missing in:\n{}", said.stdout));
+        words.iter().for_each(|word| {
+            assert!(said.stdout.contains(word), "{name}: {word:?} is missing in:\n{}", said.stdout)
+        });
 
-        let json: serde_json::Value = serde_json::from_str(&status(machine.root(), &["--json"]).stdout).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&status(machine.root(), &["--json"]).stdout).unwrap();
         assert_eq!(json["answer"], *answer, "{name}: {json:#}");
-        let told: Vec<(&str, &str)> = json["findings"].as_array().unwrap().iter().map(code_and_level).collect();
+        let told: Vec<(&str, &str)> =
+            json["findings"].as_array().unwrap().iter().map(code_and_level).collect();
         let (mut told, mut found) = (told, found.to_vec());
         told.sort_unstable();
         found.sort_unstable();
@@ -280,11 +342,15 @@ fn text_json_and_metrics_agree_in_every_state() {
         let metrics = fs::read_to_string(metrics).unwrap();
         let samples: Vec<String> = found
             .iter()
-            .map(|(code, level)| format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}} 1\n"))
+            .map(|(code, level)| {
+                format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}} 1\n")
+            })
             .chain([format!("kdump_loader_answer{{answer=\"{answer}\"}} 1\n")])
             .chain([format!("kdump_loader_dump_expected {}\n", 1 - expected)])
             .collect();
-        samples.iter().for_each(|sample| assert!(metrics.contains(sample), "{name}: {sample} is missing in:\n{metrics}"));
+        samples.iter().for_each(|sample| {
+            assert!(metrics.contains(sample), "{name}: {sample} is missing in:\n{metrics}")
+        });
         assert_eq!(metrics.matches("kdump_loader_findings{").count(), found.len(), "{name}");
     }
 }
@@ -292,7 +358,10 @@ fn text_json_and_metrics_agree_in_every_state() {
 /// Runs Prometheus' linter, if it is installed. Otherwise only the parser in the tests of
 /// `prometheus.rs` checks the format.
 fn promtool_accepts(metrics: &Path, name: &str) {
-    let linter = Command::new("promtool").args(["check", "metrics"]).stdin(fs::File::open(metrics).unwrap()).output();
+    let linter = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(fs::File::open(metrics).unwrap())
+        .output();
     if let Ok(output) = linter {
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -309,11 +378,20 @@ fn unreadable_machine_gets_an_answer_as_text_json_and_metrics() {
     fs::write(&metrics, "kdump_loader_dump_expected 1\n").unwrap();
     let words = status(root.path(), &["--prometheus", metrics.to_str().unwrap()]);
     assert_eq!(words.code, Some(1), "{}", words.stderr);
-    assert_says(&words.stdout, &["cannot tell whether", "unknown[cannot_look]", "crash_loaded is missing"]);
-    assert_says(&fs::read_to_string(&metrics).unwrap(), &["kdump_loader_dump_expected 0\n", "answer=\"cannot_tell\"} 1\n"]);
+    assert_says(
+        &words.stdout,
+        &["cannot tell whether", "unknown[cannot_look]", "crash_loaded is missing"],
+    );
+    assert_says(
+        &fs::read_to_string(&metrics).unwrap(),
+        &["kdump_loader_dump_expected 0\n", "answer=\"cannot_tell\"} 1\n"],
+    );
     let json = status(root.path(), &["--json"]);
     assert_eq!(json.code, Some(1));
-    assert_says(&json.stdout, &["\"answer\": \"cannot_tell\"", "\"code\": \"cannot_look\"", "\"loaded\": null"]);
+    assert_says(
+        &json.stdout,
+        &["\"answer\": \"cannot_tell\"", "\"code\": \"cannot_look\"", "\"loaded\": null"],
+    );
 }
 
 #[test]

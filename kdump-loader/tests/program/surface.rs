@@ -39,7 +39,9 @@ fn usage_error_has_exit_status_2() {
 fn every_subcommand_has_help() {
     let overview = run(program().arg("--help"));
     assert_eq!(overview.code, Some(0));
-    for name in ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service"] {
+    for name in
+        ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service"]
+    {
         assert_says(&overview.stdout, &[name]);
         let help = run(program().args([name, "--help"]));
         assert_eq!(help.code, Some(0), "{name}");
@@ -56,7 +58,8 @@ fn no_command_is_hidden() {
 fn service_is_installed_checked_and_uninstalled_below_a_root() {
     let root = tempfile::tempdir().unwrap();
     let service = |what: &[&str]| {
-        let asked: &[&str] = if what[0] == "uninstall" { &[] } else { &["--distribution", "debian"] };
+        let asked: &[&str] =
+            if what[0] == "uninstall" { &[] } else { &["--distribution", "debian"] };
         run(program().arg("service").args(what).args(asked).arg("--root").arg(root.path()))
     };
     let check = service(&["check"]);
@@ -64,7 +67,10 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     assert_says(&check.stdout, &["missing ", "disabled "]);
     let told = service(&["check", "--json"]);
     assert_eq!(told.code, Some(1));
-    assert_says(&told.stdout, &["\"right\": false", "\"code\": \"not_enabled\"", "usr/sbin/kdump-loader\""]);
+    assert_says(
+        &told.stdout,
+        &["\"right\": false", "\"code\": \"not_enabled\"", "usr/sbin/kdump-loader\""],
+    );
     let dry = service(&["install", "--dry-run"]);
     assert_eq!(dry.code, Some(0), "{}", dry.stderr);
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
@@ -79,7 +85,10 @@ fn service_is_installed_checked_and_uninstalled_below_a_root() {
     let boot = root.path().join("boot");
     fs::create_dir(&boot).unwrap();
     fs::write(boot.join("vmlinuz-6.12"), "kernel").unwrap();
-    assert_says(&service(&["check"]).stdout, &["/var/lib/kdump/initrd.img-6.12, is missing", "help: build it"]);
+    assert_says(
+        &service(&["check"]).stdout,
+        &["/var/lib/kdump/initrd.img-6.12, is missing", "help: build it"],
+    );
     let (kdump, mut initrd) = (root.path().join("var/lib/kdump"), Vec::new());
     fs::create_dir_all(&kdump).unwrap();
     cpio::newc::Builder::new("etc/kdump-loader/saver").write(&mut initrd, 0).finish().unwrap();
@@ -106,12 +115,22 @@ fn directory_that_cannot_be_written_is_named() {
     let copy = place.path().join("kdump-loader");
     // `cp` writes the file. If this process did, a process that another test starts could inherit
     // the open descriptor, and the copy could not be executed (ETXTBSY).
-    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status().unwrap().success());
+    assert!(
+        Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_kdump-loader"))
+            .arg(&copy)
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut command = Command::new(&copy);
     command.args(["service", "install", "--distribution", "debian", "--root"]).arg(root.path());
     let result = run(as_nobody(&mut command));
     assert_eq!((result.code, fs::read_dir(root.path()).unwrap().count()), (Some(1), 0));
-    assert_says(&result.stderr, &["cannot create ", root.path().to_str().unwrap(), "Permission denied"]);
+    assert_says(
+        &result.stderr,
+        &["cannot create ", root.path().to_str().unwrap(), "Permission denied"],
+    );
 }
 
 #[test]
@@ -126,7 +145,11 @@ fn closed_standard_output_is_no_error() {
 fn run_with_stdout(command: &mut Command, stdout: Stdio) -> Run {
     let child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
     let output = child.wait_with_output().unwrap();
-    Run { code: output.status.code(), stdout: String::new(), stderr: String::from_utf8(output.stderr).unwrap() }
+    Run {
+        code: output.status.code(),
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
 }
 
 #[test]
@@ -149,7 +172,11 @@ fn unprivileged_load_unload_and_snapshot_are_rejected_first() {
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_kdump-loader")).arg(&copy).status();
     assert!(copied.unwrap().success());
     let kernel = fixture.path("vmlinuz");
-    for arguments in [&["load", "--kernel", kernel.to_str().unwrap()][..], &["unload"], &["snapshot", "/nonexistent/dir"]] {
+    for arguments in [
+        &["load", "--kernel", kernel.to_str().unwrap()][..],
+        &["unload"],
+        &["snapshot", "/nonexistent/dir"],
+    ] {
         let mut command = Command::new(&copy);
         command.args(arguments);
         let result = run(as_nobody(&mut command));
@@ -160,7 +187,10 @@ fn unprivileged_load_unload_and_snapshot_are_rejected_first() {
 
 /// Drops privileges if the test runs as root.
 fn as_nobody(command: &mut Command) -> &mut Command {
-    let root = fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"));
+    let root = fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .lines()
+        .any(|line| line.starts_with("Uid:\t0\t0"));
     if root { command.uid(NOBODY) } else { command }
 }
 
@@ -189,20 +219,33 @@ fn json_has_these_keys() {
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["version"], 1);
     assert_eq!(keys(&plan["segments"][0].to_string()), "file_len len name start");
-    assert_eq!(keys(&plan["regions"][0].to_string()), "file_len first_leaf leaf_count len name start");
+    assert_eq!(
+        keys(&plan["regions"][0].to_string()),
+        "file_len first_leaf leaf_count len name start"
+    );
     for span in ["block", "crash_region", "leaf_table", "report"] {
         assert_eq!(keys(&plan[span].to_string()), "len start");
     }
     for (file, expected) in [
-        ("vmlinuz", "alignment cmdline_size entry_offset file format init_size payload pref_address protocol version xloadflags"),
-        ("purgatory.elf", "block_offset block_size block_version entry_offset file format len text version"),
+        (
+            "vmlinuz",
+            "alignment cmdline_size entry_offset file format init_size payload pref_address protocol version xloadflags",
+        ),
+        (
+            "purgatory.elf",
+            "block_offset block_size block_version entry_offset file format len text version",
+        ),
     ] {
-        assert_eq!(keys(&run(program().arg("inspect").arg(fixture.path(file)).arg("--json")).stdout), expected);
+        assert_eq!(
+            keys(&run(program().arg("inspect").arg(fixture.path(file)).arg("--json")).stdout),
+            expected
+        );
     }
 }
 
 fn keys(json: &str) -> String {
-    let map: std::collections::BTreeMap<String, serde_json::Value> = serde_json::from_str(json).unwrap();
+    let map: std::collections::BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(json).unwrap();
     map.into_keys().collect::<Vec<_>>().join(" ")
 }
 
@@ -214,15 +257,30 @@ fn inspect_describes_kernel_and_purgatory() {
     assert_eq!((&kernel["format"], &kernel["protocol"]), (&"bzImage".into(), &"2.15".into()));
     assert_eq!((&kernel["init_size"], &kernel["payload"]), (&(4 << 20).into(), &100_000.into()));
 
-    let segment = example::VmlinuxSegment { paddr: 0x100_0000, bytes: example::pattern(5000), memsz: 0x3000 };
+    let segment =
+        example::VmlinuxSegment { paddr: 0x100_0000, bytes: example::pattern(5000), memsz: 0x3000 };
     fixture.write("vmlinux", &example::vmlinux(0x100_0080, &[segment]));
     let vmlinux = run(program().arg("inspect").arg(fixture.path("vmlinux"))).stdout;
-    assert_says(&vmlinux, &["vmlinux: vmlinux", "5000 bytes", "12288 bytes at a multiple of 0x200000", "load address + 0x80"]);
+    assert_says(
+        &vmlinux,
+        &[
+            "vmlinux: vmlinux",
+            "5000 bytes",
+            "12288 bytes at a multiple of 0x200000",
+            "load address + 0x80",
+        ],
+    );
 
     let purgatory = run(program().arg("inspect").arg(fixture.path("purgatory.elf")).arg("--json"));
     let purgatory: serde_json::Value = serde_json::from_str(&purgatory.stdout).unwrap();
-    assert_eq!((&purgatory["format"], &purgatory["block_version"]), (&"purgatory".into(), &1.into()));
-    assert_eq!((&purgatory["block_size"], &purgatory["text"]), (&size_of::<handoff::Block>().into(), &5000.into()));
+    assert_eq!(
+        (&purgatory["format"], &purgatory["block_version"]),
+        (&"purgatory".into(), &1.into())
+    );
+    assert_eq!(
+        (&purgatory["block_size"], &purgatory["text"]),
+        (&size_of::<handoff::Block>().into(), &5000.into())
+    );
 
     let words = run(program().arg("inspect").arg(fixture.path("vmlinuz")));
     assert_says(&words.stdout, &["boot protocol 2.15", "100000 bytes", "0x200000"]);
@@ -233,7 +291,10 @@ fn program_without_a_purgatory_names_the_remedy() {
     let result = run(program().arg("inspect"));
     match kdump_loader::options::embedded::embedded() {
         Ok(_) => assert_says(&result.stdout, &["embedded purgatory", "handoff block version 1"]),
-        Err(_) => assert_says(&result.stderr, &["without a purgatory", "--purgatory FILE", "cargo xtask build"]),
+        Err(_) => assert_says(
+            &result.stderr,
+            &["without a purgatory", "--purgatory FILE", "cargo xtask build"],
+        ),
     }
     let fixture = Fixture::new();
     assert_eq!(fixture.plan(NONE).code, Some(0), "--purgatory works either way");

@@ -34,10 +34,14 @@ pub enum Error {
     )]
     UserNamespace,
     /// Loading was disabled.
-    #[error("kernel.kexec_load_disabled is 1, which disables loading and unloading until the next boot: reboot")]
+    #[error(
+        "kernel.kexec_load_disabled is 1, which disables loading and unloading until the next boot: reboot"
+    )]
     Disabled,
     /// The limit of loads is used up.
-    #[error("kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) until the next boot; reboot")]
+    #[error(
+        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) until the next boot; reboot"
+    )]
     LimitReached,
     /// The kernel is locked down.
     #[error(
@@ -92,7 +96,8 @@ impl fmt::Display for Remedy {
 
 /// Files by which container managers mark a container (systemd's "Container Interface", Podman,
 /// Docker).
-const CONTAINER_MARKS: [&str; 4] = ["run/systemd/container", "run/host/container-manager", "run/.containerenv", ".dockerenv"];
+const CONTAINER_MARKS: [&str; 4] =
+    ["run/systemd/container", "run/host/container-manager", "run/.containerenv", ".dockerenv"];
 
 fn in_container(root: &Path) -> bool {
     CONTAINER_MARKS.iter().any(|mark| root.join(mark).exists())
@@ -109,11 +114,14 @@ fn in_user_namespace(root: &Path) -> bool {
 /// /proc/iomem hides its addresses as well.
 pub fn privileged(root: &Path) -> Result<(), Error> {
     let path = root.join("proc/self/status");
-    let status = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let status =
+        fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
     let field = |line: &'static str, column: usize, radix| {
         let values = status.lines().find_map(|text| text.strip_prefix(line));
         let value = values.and_then(|values| values.split_whitespace().nth(column));
-        value.and_then(|value| u64::from_str_radix(value, radix).ok()).ok_or_else(|| Error::Garbled { path: path.clone(), line })
+        value
+            .and_then(|value| u64::from_str_radix(value, radix).ok())
+            .ok_or_else(|| Error::Garbled { path: path.clone(), line })
     };
     let effective = field("CapEff:", 0, 16)?;
     if in_user_namespace(root) {
@@ -162,7 +170,8 @@ pub fn may_rehearse(root: &Path) -> bool {
     let read = |name: &str| fs::read_to_string(root.join(name)).ok();
     let loaded = read("sys/kernel/kexec/loaded").or_else(|| read("sys/kernel/kexec_loaded"));
     let limit = read("proc/sys/kernel/kexec_load_limit_reboot");
-    loaded.is_some_and(|loaded| loaded.trim() == "0") && limit.is_none_or(|limit| limit.trim() == "-1")
+    loaded.is_some_and(|loaded| loaded.trim() == "0")
+        && limit.is_none_or(|limit| limit.trim() == "-1")
 }
 
 #[cfg(test)]
@@ -184,7 +193,12 @@ mod tests {
     const NONE: &str = "0000000000000000";
 
     /// A process with these capabilities and this effective user id; and more files.
-    fn process(effective: &str, bounding: &str, user: u32, more: &[(&str, &str)]) -> tempfile::TempDir {
+    fn process(
+        effective: &str,
+        bounding: &str,
+        user: u32,
+        more: &[(&str, &str)],
+    ) -> tempfile::TempDir {
         let text = format!(
             "Name:\tkdump-loader\nUid:\t1000\t{user}\t1000\t1000\nCapInh:\t{NONE}\nCapEff:\t{effective}\nCapBnd:\t{bounding}\n"
         );
@@ -204,7 +218,10 @@ mod tests {
         let error = privileged(status("0000000000000000").path()).unwrap_err().to_string();
         assert!(error.contains("run as root") && error.contains("user 1001"), "{error}");
         assert!(privileged(status(ALL).path()).is_ok());
-        assert!(privileged(status("0000000000400000").path()).is_ok(), "the capability alone is enough");
+        assert!(
+            privileged(status("0000000000400000").path()).is_ok(),
+            "the capability alone is enough"
+        );
     }
 
     #[test]
@@ -227,9 +244,17 @@ mod tests {
     fn capabilities_of_a_user_namespace_do_not_suffice() {
         let map = |map| privileged(process(ALL, ALL, 0, &[("proc/self/uid_map", map)]).path());
         assert!(map("         0          0 4294967295\n").is_ok());
-        for rootless in ["         0       1000          1\n", "0 100000 65536\n", "0 1000 1\n1 100000 65536\n", ""] {
+        for rootless in [
+            "         0       1000          1\n",
+            "0 100000 65536\n",
+            "0 1000 1\n1 100000 65536\n",
+            "",
+        ] {
             let message = map(rootless).unwrap_err().to_string();
-            assert!(message.contains("user namespace") && message.contains("on the host"), "{message}");
+            assert!(
+                message.contains("user namespace") && message.contains("on the host"),
+                "{message}"
+            );
         }
     }
 
@@ -255,14 +280,22 @@ mod tests {
     fn switched_off_locked_down_and_used_up_are_refused() {
         let nothing = root(&[]);
         assert!(permitted(nothing.path(), &open()).is_ok());
-        assert!(matches!(permitted(nothing.path(), &KexecPermission { load_disabled: true, ..open() }), Err(Error::Disabled)));
+        assert!(matches!(
+            permitted(nothing.path(), &KexecPermission { load_disabled: true, ..open() }),
+            Err(Error::Disabled)
+        ));
         let locked = KexecPermission { lockdown: Some("integrity".into()), ..open() };
         let refusal = permitted(nothing.path(), &locked).unwrap_err().to_string();
         assert!(refusal.contains("integrity") && refusal.contains("--file"), "{refusal}");
-        assert!(file_permitted(nothing.path(), &locked).is_ok(), "the kernel looks at the signature instead");
+        assert!(
+            file_permitted(nothing.path(), &locked).is_ok(),
+            "the kernel looks at the signature instead"
+        );
         let off = KexecPermission { load_disabled: true, ..locked };
         assert!(matches!(file_permitted(nothing.path(), &off), Err(Error::Disabled)));
-        let limit = |limit: &str| permitted(root(&[("proc/sys/kernel/kexec_load_limit_panic", limit)]).path(), &open());
+        let limit = |limit: &str| {
+            permitted(root(&[("proc/sys/kernel/kexec_load_limit_panic", limit)]).path(), &open())
+        };
         assert!(matches!(limit("0\n"), Err(Error::LimitReached)));
         assert!(limit("-1\n").is_ok() && limit("3\n").is_ok());
     }

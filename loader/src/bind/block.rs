@@ -31,21 +31,31 @@ fn bind(sealed: &Sealed<'_, Program>, engine: Engine) -> Bound {
     let at = placed.purgatory.start();
 
     let table: Vec<u8> = sealed.seals().table().concat();
-    let mut block = block(sealed, span(placed.purgatory), PhysSpan::new(at + trailer.leaf_table, table.len() as u64));
+    let mut block = block(
+        sealed,
+        span(placed.purgatory),
+        PhysSpan::new(at + trailer.leaf_table, table.len() as u64),
+    );
     block.seal = seal_of(&block, &table, engine);
 
     let mut bytes = program.image().to_vec();
     bytes.resize(trailer.end as usize, 0);
-    for (offset, part) in
-        [(program.handoff(), block.as_bytes()), (trailer.leaf_table, &table), (trailer.elfcorehdr_copy, described.elfcorehdr())]
-    {
+    for (offset, part) in [
+        (program.handoff(), block.as_bytes()),
+        (trailer.leaf_table, &table),
+        (trailer.elfcorehdr_copy, described.elfcorehdr()),
+    ] {
         bytes[offset as usize..][..part.len()].copy_from_slice(part);
     }
-    let block_at =
-        PhysRange::with_len(at + program.handoff(), size_of::<Block>() as u64).expect("inside the purgatory's segment");
+    let block_at = PhysRange::with_len(at + program.handoff(), size_of::<Block>() as u64)
+        .expect("inside the purgatory's segment");
     let report_lacks = report_field(described).lacking;
     let ours = ByBlock { block, block_at, settings: *described.settings(), report_lacks };
-    Bound { entry: at + program.entry(), bytes, verification: Verification::ByBlock(Box::new(ours)) }
+    Bound {
+        entry: at + program.entry(),
+        bytes,
+        verification: Verification::ByBlock(Box::new(ours)),
+    }
 }
 
 /// The seal: SHA-256 of the block without it, then of the leaf table. It is the image's identity.
@@ -71,8 +81,10 @@ fn block(sealed: &Sealed<'_, Program>, purgatory: PhysSpan, leaf_table: PhysSpan
     block.region_count = U32::new(sealed.seals().regions().len() as u32);
     block.engine = U32::new(settings.engine as u32);
     block.permissions = U32::new(settings.permissions.bits());
-    block.console =
-        ConsoleSettings { kind: U32::new(settings.console_kind() as u32), port: U32::new(settings.console.unwrap_or(0).into()) };
+    block.console = ConsoleSettings {
+        kind: U32::new(settings.console_kind() as u32),
+        port: U32::new(settings.console.unwrap_or(0).into()),
+    };
     block.on_corrupt = U32::new(settings.on_corrupt as u32);
     block.reset_delay_ms = U32::new(settings.reset_delay_ms);
     block.tsc_khz = U32::new(settings.tsc_khz);

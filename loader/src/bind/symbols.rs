@@ -24,7 +24,8 @@ fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
     let purgatory = described.purgatory();
     let at = placed.purgatory.start();
     let command_line = &described.command_line().bytes;
-    let regions: Vec<PhysRange> = sealed.seals().regions().iter().map(|(_, range)| *range).collect();
+    let regions: Vec<PhysRange> =
+        sealed.seals().regions().iter().map(|(_, range)| *range).collect();
     let console = described.settings().console;
     let bytes = purgatory.bind(
         at,
@@ -44,5 +45,9 @@ fn bind(sealed: &Sealed<'_, Foreign>) -> Result<Bound, foreign::Error> {
         console,
         confidential: described.settings().confidential,
     };
-    Ok(Bound { entry: at + purgatory.program().entry(), bytes, verification: Verification::BySymbols(foreign) })
+    Ok(Bound {
+        entry: at + purgatory.program().entry(),
+        bytes,
+        verification: Verification::BySymbols(foreign),
+    })
 }

@@ -59,7 +59,11 @@ impl Memory {
 /// What the purgatory's own symbols would say.
 fn itself(image: &Image<'_>, request: &Request) -> Itself {
     let program = crate::purgatory::parse(&request.purgatory).unwrap();
-    Itself { start: image.block().unwrap().purgatory.start.get(), written_offset: program.handoff(), image_len: program.len() }
+    Itself {
+        start: image.block().unwrap().purgatory.start.get(),
+        written_offset: program.handoff(),
+        image_len: program.len(),
+    }
 }
 
 fn received(image: &Image<'_>, request: &Request) -> Handoff {
@@ -71,7 +75,14 @@ fn differences(handoff: &Handoff, memory: &Memory) -> Vec<(Place, Verdict)> {
     let read = |span| memory.read(span);
     let each = |place, difference: Difference| found.push((place, difference.verdict()));
     let reading = purgatory::reading::Reading::new();
-    verify::regions(handoff, Engine::fastest(), memory.read(handoff.leaf_table), &reading, read, each);
+    verify::regions(
+        handoff,
+        Engine::fastest(),
+        memory.read(handoff.leaf_table),
+        &reading,
+        read,
+        each,
+    );
     found
 }
 
@@ -81,12 +92,26 @@ fn purgatory_accepts_what_the_loader_built() {
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
     let handoff = received(&image, &request);
-    assert!(verify::seal_holds(Engine::fastest(), image.block().unwrap(), memory.read(handoff.leaf_table)));
+    assert!(verify::seal_holds(
+        Engine::fastest(),
+        image.block().unwrap(),
+        memory.read(handoff.leaf_table)
+    ));
     assert_eq!(differences(&handoff, &memory), []);
     assert_eq!(handoff.regions().map(|region| region.kind).collect::<Vec<_>>(), RegionKind::ALL);
-    assert_eq!(memory.read(handoff.elfcorehdr_copy), &memory.read(handoff.elfcorehdr)[..handoff.elfcorehdr_copy.len() as usize]);
+    assert_eq!(
+        memory.read(handoff.elfcorehdr_copy),
+        &memory.read(handoff.elfcorehdr)[..handoff.elfcorehdr_copy.len() as usize]
+    );
     let phys_limit = handoff.phys_limit;
-    assert!(purgatory::elfcorehdr::check(memory.read(handoff.elfcorehdr), handoff.crash_region, phys_limit).is_ok());
+    assert!(
+        purgatory::elfcorehdr::check(
+            memory.read(handoff.elfcorehdr),
+            handoff.crash_region,
+            phys_limit
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -94,7 +119,8 @@ fn block_in_memory_is_the_one_that_was_sealed() {
     let (request, machine) = (request(), machine());
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
-    let at = memory.offset(itself(&image, &request).start + itself(&image, &request).written_offset);
+    let at =
+        memory.offset(itself(&image, &request).start + itself(&image, &request).written_offset);
     assert_eq!(memory.bytes[at..at + size_of::<Block>()], *image.block().unwrap().as_bytes());
     let summary = image.summary();
     assert_eq!(summary.by_block.unwrap().block.start, memory.region.start() + at as u64);
@@ -113,7 +139,8 @@ fn every_leaf_is_the_digest_of_its_bytes() {
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
     let handoff = received(&image, &request);
-    let leaves = handoff.regions().flat_map(|region| memory.read(region.file()).chunks(LEAF_SIZE as usize));
+    let leaves =
+        handoff.regions().flat_map(|region| memory.read(region.file()).chunks(LEAF_SIZE as usize));
     let oracle: Vec<u8> = leaves.flat_map(sha2::Sha256::digest).collect();
     assert_eq!(memory.read(handoff.leaf_table), oracle);
 }
@@ -130,13 +157,18 @@ fn flipped_byte_is_found_in_every_region_first_middle_and_last() {
             memory.flip(address);
             let found = differences(&handoff, &memory);
             let [(place, Verdict::SegmentCorrupt)] = found[..] else { panic!("{found:?}") };
-            assert!(place.kind == region.kind && place.start <= address && address < place.end, "{place:?}");
+            assert!(
+                place.kind == region.kind && place.start <= address && address < place.end,
+                "{place:?}"
+            );
             memory.flip(address);
         }
         if !region.tail().is_empty() {
             let address = region.tail().end() - 1;
             memory.flip(address);
-            assert!(matches!(differences(&handoff, &memory)[..], [(place, Verdict::ZeroTail)] if place.kind == region.kind));
+            assert!(
+                matches!(differences(&handoff, &memory)[..], [(place, Verdict::ZeroTail)] if place.kind == region.kind)
+            );
             memory.flip(address);
         }
     }
@@ -154,7 +186,10 @@ fn settings_arrive_in_the_block() {
     );
     assert_eq!((handoff.tsc_khz, handoff.phys_limit), (crate::machine::example::TSC_KHZ, 1 << 40));
     assert_eq!(handoff.permissions, handoff::Permissions::ALL);
-    assert_eq!((image.block().unwrap().console.port.get(), image.block().unwrap().reset_delay_ms.get()), (0x2f8, 2500));
+    assert_eq!(
+        (image.block().unwrap().console.port.get(), image.block().unwrap().reset_delay_ms.get()),
+        (0x2f8, 2500)
+    );
 }
 
 #[test]
@@ -163,29 +198,41 @@ fn entry_points_and_report_field_are_where_the_segments_are() {
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
     let handoff = received(&image, &request);
-    let start_of = |kind| image.segments().iter().find(|segment| segment.kind() == kind).unwrap().range().start();
+    let start_of = |kind| {
+        image.segments().iter().find(|segment| segment.kind() == kind).unwrap().range().start()
+    };
     assert_eq!(handoff.entry_rip, start_of(SegmentKind::Kernel) + 0x200);
     assert_eq!(handoff.entry_rsi, start_of(SegmentKind::BootParams));
     assert_eq!(image.entry(), start_of(SegmentKind::Purgatory) + 0x10);
     assert!(memory.read(handoff.report).iter().all(|&byte| byte == b' '));
-    let line = image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
+    let line =
+        image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
     let before = &line.bytes()[..(handoff.report.start() - line.range().start()) as usize];
     assert!(before.ends_with(handoff::report::PARAMETER.as_bytes()));
     let elfcorehdr = format!(" elfcorehdr={:#x} ", image.crash_region().start());
-    assert!(String::from_utf8_lossy(before).contains(&elfcorehdr), "{}", String::from_utf8_lossy(before));
+    assert!(
+        String::from_utf8_lossy(before).contains(&elfcorehdr),
+        "{}",
+        String::from_utf8_lossy(before)
+    );
 }
 
 #[test]
 fn purgatory_accepts_a_report_field_that_the_capture_kernel_does_not_read() {
     let words = "x".repeat(1900);
-    let (request, machine) = (Request { command_line: words.as_str().into(), ..request() }, machine());
+    let (request, machine) =
+        (Request { command_line: words.as_str().into(), ..request() }, machine());
     let image = crate::build(&request, &machine).unwrap();
     let memory = Memory::loaded(&image);
     let handoff = received(&image, &request);
     assert_eq!(differences(&handoff, &memory), []);
-    let line = image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
+    let line =
+        image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
     let end = line.bytes().iter().position(|&byte| byte == 0).unwrap();
-    assert_eq!(line.bytes()[..end], *format!("{words} elfcorehdr={:#x}", image.crash_region().start()).as_bytes());
+    assert_eq!(
+        line.bytes()[..end],
+        *format!("{words} elfcorehdr={:#x}", image.crash_region().start()).as_bytes()
+    );
     assert_eq!(handoff.report.start(), line.range().start() + end as u64 + 1);
     assert_eq!(handoff.report.end(), line.range().start() + line.bytes().len() as u64);
 }
@@ -210,12 +257,14 @@ fn regions_reach_to_the_end_of_their_segments() {
     for region in handoff.regions() {
         // The purgatory's segment holds more than its two regions, all of it sealed or written at
         // crash time.
-        let whole = image
-            .segments()
-            .iter()
-            .find(|segment| segment.kind().name() == region.kind.name() && region.kind != RegionKind::Purgatory);
+        let whole = image.segments().iter().find(|segment| {
+            segment.kind().name() == region.kind.name() && region.kind != RegionKind::Purgatory
+        });
         if let Some(segment) = whole {
-            assert_eq!((region.memory.start(), region.memory.end()), (segment.range().start(), segment.range().end()));
+            assert_eq!(
+                (region.memory.start(), region.memory.end()),
+                (segment.range().start(), segment.range().end())
+            );
         }
     }
     let kernel = handoff.regions().find(|region| region.kind == RegionKind::Kernel).unwrap();
@@ -225,7 +274,8 @@ fn regions_reach_to_the_end_of_their_segments() {
 #[test]
 fn confidential_guest_may_execute_nothing_that_faults() {
     let mut machine = machine();
-    machine.cpu.confidential = Some(crate::machine::ConfidentialGuest { kind: "sev_snp", evidence: "/proc/cpuinfo" });
+    machine.cpu.confidential =
+        Some(crate::machine::ConfidentialGuest { kind: "sev_snp", evidence: "/proc/cpuinfo" });
     let request = Request { console: Console::Port(0x3f8), ..request() };
     let image = crate::build(&request, &machine).unwrap();
     let handoff = received(&image, &request);
@@ -247,9 +297,13 @@ fn image_without_initrd_has_no_region_for_it() {
 fn kernel_and_initrd_are_not_copied() {
     let (request, machine) = (request(), machine());
     let image = crate::build(&request, &machine).unwrap();
-    let bytes_of = |kind| image.segments().iter().find(|segment| segment.kind() == kind).unwrap().bytes();
+    let bytes_of =
+        |kind| image.segments().iter().find(|segment| segment.kind() == kind).unwrap().bytes();
     assert!(request.kernel.bytes.as_ptr_range().contains(&bytes_of(SegmentKind::Kernel).as_ptr()));
-    assert_eq!(request.initrd.as_ref().unwrap().bytes.as_ptr(), bytes_of(SegmentKind::Initrd).as_ptr());
+    assert_eq!(
+        request.initrd.as_ref().unwrap().bytes.as_ptr(),
+        bytes_of(SegmentKind::Initrd).as_ptr()
+    );
 }
 
 #[test]
@@ -257,5 +311,8 @@ fn initrd_that_begins_with_elf_magic_is_refused() {
     let mut request = request();
     request.initrd.as_mut().unwrap().bytes[..4].copy_from_slice(b"\x7fELF");
     let error = crate::build(&request, &machine()).unwrap_err();
-    assert!(matches!(error, crate::Error::Admit(crate::admit::Error::ElfMagic { name: "initrd", .. })), "{error}");
+    assert!(
+        matches!(error, crate::Error::Admit(crate::admit::Error::ElfMagic { name: "initrd", .. })),
+        "{error}"
+    );
 }

@@ -26,7 +26,12 @@ impl Base {
     /// Chooses the parameters. If `reuse` is set, they are the `running` kernel's, with those
     /// `given` appended; otherwise those `given`; otherwise those embedded in the capture kernel's
     /// file.
-    pub fn chosen(running: &[u8], reuse: bool, given: Option<&str>, embedded: Option<&[u8]>) -> Self {
+    pub fn chosen(
+        running: &[u8],
+        reuse: bool,
+        given: Option<&str>,
+        embedded: Option<&[u8]>,
+    ) -> Self {
         match given {
             // The caller cannot remove a line feed from this line, and the kernel splits words
             // there anyway.
@@ -80,7 +85,9 @@ impl Base {
     pub fn unfit(&self) -> Vec<(&'static Row, Vec<String>)> {
         let mut unfit: Vec<(&'static Row, Vec<String>)> = Vec::new();
         for word in parameters(&self.line).0 {
-            let Some(row) = row_of(&word).filter(|row| row.weight != Weight::Nothing) else { continue };
+            let Some(row) = row_of(&word).filter(|row| row.weight != Weight::Nothing) else {
+                continue;
+            };
             match unfit.iter_mut().find(|(known, _)| std::ptr::eq(*known, row)) {
                 Some((_, words)) => words.push(text(word.text)),
                 None => unfit.push((row, vec![text(word.text)])),

@@ -27,7 +27,9 @@ fn port_of(name: &str, value: &str) -> Option<u16> {
             }
         }
         "console" => legacy_port(first),
-        "earlyprintk" => value.strip_prefix("serial").or_else(|| value.strip_prefix("ttyS")).and_then(early_port),
+        "earlyprintk" => {
+            value.strip_prefix("serial").or_else(|| value.strip_prefix("ttyS")).and_then(early_port)
+        }
         _ => None,
     }
 }

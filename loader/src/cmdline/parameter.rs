@@ -58,7 +58,8 @@ impl<'a> Word<'a> {
 /// Whether two parameter names are the same: a hyphen equals an underscore (`parameq`,
 /// kernel/params.c).
 pub(super) fn same_name(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| underscored(*one) == underscored(*other))
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| underscored(*one) == underscored(*other))
 }
 
 fn underscored(byte: u8) -> u8 {
@@ -125,14 +126,22 @@ mod tests {
         ] {
             assert_eq!(split(line), [(name, value)], "{}", line.escape_ascii());
         }
-        assert_eq!(split(b" a\t b\x0bc\xa0d "), [&b"a"[..], b"b", b"c", b"d"].map(|name| (name, None)));
+        assert_eq!(
+            split(b" a\t b\x0bc\xa0d "),
+            [&b"a"[..], b"b", b"c", b"d"].map(|name| (name, None))
+        );
     }
 
     #[test]
     fn parameters_end_at_a_word_of_two_hyphens() {
-        for (line, count, end) in
-            [(&b"a -- b"[..], 1, 2), (b"a \"--\" b", 1, 2), (b"a --b", 2, 5), (b"a --=b", 2, 6), (b"-- b", 0, 0), (b"", 0, 0)]
-        {
+        for (line, count, end) in [
+            (&b"a -- b"[..], 1, 2),
+            (b"a \"--\" b", 1, 2),
+            (b"a --b", 2, 5),
+            (b"a --=b", 2, 6),
+            (b"-- b", 0, 0),
+            (b"", 0, 0),
+        ] {
             let (words, at) = parameters(line);
             assert_eq!((words.len(), at), (count, end), "{}", line.escape_ascii());
         }
@@ -141,6 +150,8 @@ mod tests {
     #[test]
     fn hyphen_and_underscore_are_the_same_in_names() {
         assert!(same_name(b"log-buf_len", b"log_buf-len"));
-        assert!(!same_name(b"log_buf_le", b"log_buf_len") && !same_name(b"Log_buf_len", b"log_buf_len"));
+        assert!(
+            !same_name(b"log_buf_le", b"log_buf_len") && !same_name(b"Log_buf_len", b"log_buf_len")
+        );
     }
 }

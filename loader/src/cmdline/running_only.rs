@@ -104,7 +104,9 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         names: &["swiotlb"],
-        values: Values::Only(|value| value.first().is_some_and(u8::is_ascii_digit) && value != b"0"),
+        values: Values::Only(|value| {
+            value.first().is_some_and(u8::is_ascii_digit) && value != b"0"
+        }),
         weight: Weight::Costs,
         effect: "the capture kernel allocates bounce buffers of the size that the whole machine needs",
         source: "gen-kdump-sysconfig.sh",
@@ -251,7 +253,9 @@ pub(crate) const TABLE: &[Row] = &[
     },
     Row {
         names: &["nmi_watchdog"],
-        values: Values::Only(|value| value.starts_with(b"panic") || value.windows(6).any(|part| part == b",panic")),
+        values: Values::Only(|value| {
+            value.starts_with(b"panic") || value.windows(6).any(|part| part == b",panic")
+        }),
         weight: Weight::Loses,
         effect: "the capture kernel panics, and loses the dump, where it could continue",
         source: "kernel-parameters.txt",
@@ -302,7 +306,14 @@ pub(crate) const TABLE: &[Row] = &[
         source: "kernel-parameters.txt",
     },
     Row {
-        names: &["failslab", "fail_page_alloc", "fail_make_request", "fail_io_timeout", "fail_futex", "fail_usercopy"],
+        names: &[
+            "failslab",
+            "fail_page_alloc",
+            "fail_make_request",
+            "fail_io_timeout",
+            "fail_futex",
+            "fail_usercopy",
+        ],
         values: Values::All,
         weight: Weight::Loses,
         effect: "the capture kernel makes some of its own operations fail",
@@ -317,14 +328,18 @@ const OFF: [&str; 7] = ["0", "n", "no", "off", "false", "never", "-"];
 /// The row of this parameter, if there is one.
 pub(super) fn row_of(word: &Word<'_>) -> Option<&'static Row> {
     let name = word.name();
-    TABLE.iter().find(|row| row.names.iter().any(|wanted| matches(name, wanted)) && row.values.include(word.value()))
+    TABLE.iter().find(|row| {
+        row.names.iter().any(|wanted| matches(name, wanted)) && row.values.include(word.value())
+    })
 }
 
 impl Values {
     fn include(self, value: Option<&[u8]>) -> bool {
         match self {
             Self::All => true,
-            Self::On => !value.is_some_and(|value| OFF.iter().any(|off| value.eq_ignore_ascii_case(off.as_bytes()))),
+            Self::On => !value.is_some_and(|value| {
+                OFF.iter().any(|off| value.eq_ignore_ascii_case(off.as_bytes()))
+            }),
             Self::Only(concerned) => value.is_some_and(concerned),
         }
     }
@@ -341,7 +356,9 @@ fn matches(name: &[u8], wanted: &str) -> bool {
         name
     };
     match wanted.strip_suffix('*') {
-        Some(prefix) => name.get(..prefix.len()).is_some_and(|start| same_name(start, prefix.as_bytes())),
+        Some(prefix) => {
+            name.get(..prefix.len()).is_some_and(|start| same_name(start, prefix.as_bytes()))
+        }
         None => same_name(name, wanted.as_bytes()),
     }
 }

@@ -29,7 +29,10 @@ pub fn starts_one_cpu(line: impl AsRef<[u8]>) -> bool {
 
 fn numbers(line: &[u8], name: &str) -> Vec<u32> {
     let (words, _) = parameters(line);
-    let values = words.iter().filter(|word| same_name(word.name(), name.as_bytes())).filter_map(|word| word.value());
+    let values = words
+        .iter()
+        .filter(|word| same_name(word.name(), name.as_bytes()))
+        .filter_map(|word| word.value());
     values.filter_map(number).collect()
 }
 
@@ -45,9 +48,12 @@ mod tests {
 
     #[test]
     fn least_nr_cpus_and_last_maxcpus_count() {
-        for (line, limit) in
-            [("nr_cpus=8 nr_cpus=4 nr_cpus=0 nr-cpus=6", Some(4)), ("nr_cpus", None), ("nr_cpus=x", None), ("-- nr_cpus=1", None)]
-        {
+        for (line, limit) in [
+            ("nr_cpus=8 nr_cpus=4 nr_cpus=0 nr-cpus=6", Some(4)),
+            ("nr_cpus", None),
+            ("nr_cpus=x", None),
+            ("-- nr_cpus=1", None),
+        ] {
             assert_eq!(cpu_limit(line), limit, "{line}");
         }
         for (line, one) in [

@@ -27,7 +27,9 @@ use crate::request::Request;
 mod e820;
 mod segment;
 
-use crate::kernel::uapi::{BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData};
+use crate::kernel::uapi::{
+    BootE820Entry, BootParams, E820_MAX_ENTRIES_ZEROPAGE, EfiInfo, EfiMemoryDesc, EfiSetupData,
+};
 use segment::Segment;
 
 /// Kexec's number among boot loaders, version 0 (boot.rst, "type_of_loader"). With 0 the kernel
@@ -71,7 +73,9 @@ pub(crate) fn segment_len(machine: &Machine, request: &Request) -> u64 {
         len = segment::padded(len + efi.runtime_map.len() * size_of::<EfiMemoryDesc>());
         len += segment::node_len(size_of::<EfiSetupData>());
     }
-    len += segment::node_len(entries.saturating_sub(E820_MAX_ENTRIES_ZEROPAGE) * size_of::<BootE820Entry>());
+    len += segment::node_len(
+        entries.saturating_sub(E820_MAX_ENTRIES_ZEROPAGE) * size_of::<BootE820Entry>(),
+    );
     len += request.rng_seed.map_or(0, |seed| segment::node_len(seed.len()));
     align_up(len as u64, handoff::PAGE_SIZE).expect("far from 2^64")
 }
@@ -87,17 +91,25 @@ pub(crate) fn passes_efi(machine: &Machine, request: &Request, kernel: &CaptureK
 /// Physical address of the ACPI RSDP, if the running kernel knows it.
 pub(crate) fn acpi_rsdp(machine: &Machine) -> Option<u64> {
     let passed = running(machine).ok().map(|running| running.acpi_rsdp_addr.get());
-    [passed, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)].into_iter().flatten().find(|&address| address != 0)
+    [passed, machine.efi.as_ref().map(|efi| efi.acpi_rsdp)]
+        .into_iter()
+        .flatten()
+        .find(|&address| address != 0)
 }
 
 /// The segment's bytes. The memory after them, up to [`segment_len`], is zero.
 pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
-    let &Inputs { machine, request, kernel, at, command_line, initrd, elfcorehdr, crash_region } = inputs;
+    let &Inputs { machine, request, kernel, at, command_line, initrd, elfcorehdr, crash_region } =
+        inputs;
     if machine.cpu.la57 && kernel.xloadflags & XLF_5LEVEL == 0 {
         return Err(Error::FiveLevels { xloadflags: kernel.xloadflags });
     }
     let own = PhysRange::with_len(at, segment_len(machine, request)).ok_or(Error::Wraps { at })?;
-    let parts = [Some(("boot parameters", own)), Some(("command line", command_line)), initrd.map(|range| ("initrd", range))];
+    let parts = [
+        Some(("boot parameters", own)),
+        Some(("command line", command_line)),
+        initrd.map(|range| ("initrd", range)),
+    ];
     for (name, range) in parts.into_iter().flatten().chain([("elfcorehdr", elfcorehdr)]) {
         if !crash_region.contains(range) {
             return Err(Error::Outside { name, range, crash_region });
@@ -106,8 +118,11 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
 
     let running = running(machine)?;
     let mut params = BootParams::new_zeroed();
-    let header = params.as_mut_bytes().get_mut(SETUP_HEADER_AT..SETUP_HEADER_AT + kernel.setup_header.len());
-    header.ok_or(Error::SetupHeader { len: kernel.setup_header.len() })?.copy_from_slice(&kernel.setup_header);
+    let header =
+        params.as_mut_bytes().get_mut(SETUP_HEADER_AT..SETUP_HEADER_AT + kernel.setup_header.len());
+    header
+        .ok_or(Error::SetupHeader { len: kernel.setup_header.len() })?
+        .copy_from_slice(&kernel.setup_header);
 
     params.hdr.type_of_loader = TYPE_OF_LOADER_KEXEC;
     // None of its bits matter to a kernel that is entered in 64-bit mode.
@@ -141,7 +156,8 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     }
     if let Some(efi) = efi_to_pass(machine, request, kernel) {
         let map: Vec<EfiMemoryDesc> = efi.runtime_map.iter().map(efi_descriptor).collect();
-        params.efi_info = efi_info(&running.efi_info, segment.append(map.as_bytes()), map.as_bytes().len());
+        params.efi_info =
+            efi_info(&running.efi_info, segment.append(map.as_bytes()), map.as_bytes().len());
         head = segment.node(segment::Kind::Efi, efi_tables(efi).as_bytes(), head);
     }
     params.hdr.setup_data = U64::new(head);
@@ -149,7 +165,8 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
 }
 
 fn running(machine: &Machine) -> Result<&BootParams, Error> {
-    BootParams::ref_from_bytes(&machine.boot_params).map_err(|_| Error::Running { len: machine.boot_params.len() })
+    BootParams::ref_from_bytes(&machine.boot_params)
+        .map_err(|_| Error::Running { len: machine.boot_params.len() })
 }
 
 /// The low and high half of an address, for fields that have a second one for addresses above 4
@@ -159,13 +176,17 @@ fn split(value: u64) -> (U32, U32) {
 }
 
 /// The memory map: the entries that fit the page, and the rest.
-fn memory_map(machine: &Machine, elfcorehdr: PhysRange) -> Result<(Vec<BootE820Entry>, Vec<BootE820Entry>), Error> {
+fn memory_map(
+    machine: &Machine,
+    elfcorehdr: PhysRange,
+) -> Result<(Vec<BootE820Entry>, Vec<BootE820Entry>), Error> {
     let entry = |entry: e820::Entry| BootE820Entry {
         addr: U64::new(entry.range.start()),
         size: U64::new(entry.range.len()),
         kind: U32::new(entry.kind as u32),
     };
-    let mut table: Vec<_> = e820::entries(machine, Some(elfcorehdr)).into_iter().map(entry).collect();
+    let mut table: Vec<_> =
+        e820::entries(machine, Some(elfcorehdr)).into_iter().map(entry).collect();
     if table.len() < LEAST_E820_ENTRIES {
         return Err(Error::MemoryMap { entries: table.len(), least: LEAST_E820_ENTRIES });
     }
@@ -173,9 +194,14 @@ fn memory_map(machine: &Machine, elfcorehdr: PhysRange) -> Result<(Vec<BootE820E
     Ok((table, overflow))
 }
 
-fn efi_to_pass<'a>(machine: &'a Machine, request: &Request, kernel: &CaptureKernel<'_>) -> Option<&'a Efi> {
+fn efi_to_pass<'a>(
+    machine: &'a Machine,
+    request: &Request,
+    kernel: &CaptureKernel<'_>,
+) -> Option<&'a Efi> {
     let efi = machine.efi.as_ref().filter(|efi| !request.noefi && !efi.runtime_map.is_empty())?;
-    let booted_by_efi = running(machine).is_ok_and(|running| running.efi_info.efi_loader_signature == EFI64_LOADER_SIGNATURE);
+    let booted_by_efi = running(machine)
+        .is_ok_and(|running| running.efi_info.efi_loader_signature == EFI64_LOADER_SIGNATURE);
     (booted_by_efi && kernel.xloadflags & XLF_EFI_KEXEC != 0).then_some(efi)
 }
 
@@ -236,19 +262,25 @@ pub enum Error {
         crash_region: PhysRange,
     },
     /// The segment was placed at the end of the address space.
-    #[error("the boot parameters at {at:#x} do not fit below the end of the address space: {REPORT_IT}")]
+    #[error(
+        "the boot parameters at {at:#x} do not fit below the end of the address space: {REPORT_IT}"
+    )]
     Wraps {
         /// Its physical address.
         at: u64,
     },
     /// The setup header does not fit `struct boot_params`.
-    #[error("the capture kernel's setup header of {len} bytes does not fit struct boot_params: copy the kernel again")]
+    #[error(
+        "the capture kernel's setup header of {len} bytes does not fit struct boot_params: copy the kernel again"
+    )]
     SetupHeader {
         /// Its length in bytes.
         len: usize,
     },
     /// The running kernel's `struct boot_params` has the wrong size.
-    #[error("the running kernel's struct boot_params has {len} bytes instead of 4096: if this is a snapshot, take it again")]
+    #[error(
+        "the running kernel's struct boot_params has {len} bytes instead of 4096: if this is a snapshot, take it again"
+    )]
     Running {
         /// Its length in bytes.
         len: usize,

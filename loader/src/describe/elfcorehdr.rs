@@ -13,8 +13,8 @@
 //!   memory of the capture kernel itself.
 
 use object::elf::{
-    ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_CORE, EV_CURRENT, FileHeader64, Ident, PF_R, PF_W, PF_X,
-    PT_LOAD, PT_NOTE, ProgramFlags, ProgramHeader64, ProgramType,
+    ELFCLASS64, ELFDATA2LSB, ELFMAG, ELFOSABI_NONE, EM_X86_64, ET_CORE, EV_CURRENT, FileHeader64,
+    Ident, PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, ProgramFlags, ProgramHeader64, ProgramType,
 };
 use object::pod::bytes_of;
 use object::{LittleEndian, U16, U32, U64};
@@ -40,8 +40,9 @@ pub const FIXED_PHDRS: u64 = 2;
 /// ever have. It reports how many bytes that needs, without the ELF header
 /// (`arch_crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c), and compares page-rounded sizes.
 pub(crate) fn segment_len(machine: &Machine, hotplug: bool) -> u64 {
-    let phdrs =
-        u64::from(machine.possible_cpus).max(machine.crash_notes.len() as u64) + FIXED_PHDRS + dumped(machine).len() as u64;
+    let phdrs = u64::from(machine.possible_cpus).max(machine.crash_notes.len() as u64)
+        + FIXED_PHDRS
+        + dumped(machine).len() as u64;
     let own = EHDR_LEN as u64 + phdrs * PHDR_LEN as u64;
     let kernels = kernels_len(machine).filter(|_| hotplug).unwrap_or(0);
     align_up(own.max(kernels), handoff::PAGE_SIZE).unwrap_or(u64::MAX)
@@ -56,10 +57,15 @@ pub fn build(machine: &Machine) -> Result<Vec<u8>, Error> {
     phdrs.push(note(machine.vmcoreinfo));
     let kcore = machine.kcore;
     let text = PhysRange::with_len(kcore.text_phys, kcore.text_len);
-    phdrs.push(load(text.ok_or(Error::Text { start: kcore.text_phys, len: kcore.text_len })?, kcore.text_virt));
+    phdrs.push(load(
+        text.ok_or(Error::Text { start: kcore.text_phys, len: kcore.text_len })?,
+        kcore.text_virt,
+    ));
     for range in dumped(machine) {
         let page_offset = kcore.page_offset;
-        let virt = page_offset.checked_add(range.start()).filter(|virt| virt.checked_add(range.len()).is_some());
+        let virt = page_offset
+            .checked_add(range.start())
+            .filter(|virt| virt.checked_add(range.len()).is_some());
         phdrs.push(load(range, virt.ok_or(Error::DirectMap { range, page_offset })?));
     }
     if phdrs.len() >= PHNUM_LIMIT {
@@ -82,7 +88,11 @@ pub fn kernels_len(machine: &Machine) -> Option<u64> {
 
 /// The System RAM of a machine that belongs in a dump.
 pub(crate) fn dumped(machine: &Machine) -> Vec<PhysRange> {
-    without_crash_memory(&machine.system_ram, &machine.crash_regions, machine.crash_cma.as_deref().unwrap_or_default())
+    without_crash_memory(
+        &machine.system_ram,
+        &machine.crash_regions,
+        machine.crash_cma.as_deref().unwrap_or_default(),
+    )
 }
 
 fn header(phnum: u16) -> FileHeader64<LittleEndian> {
@@ -122,7 +132,12 @@ fn load(range: PhysRange, virt: u64) -> ProgramHeader64<LittleEndian> {
 
 /// fs/proc/vmcore.c uses `p_offset` as the physical address. `p_paddr` repeats it for the tools
 /// that read the dump.
-fn phdr(kind: ProgramType, flags: ProgramFlags, range: PhysRange, virt: u64) -> ProgramHeader64<LittleEndian> {
+fn phdr(
+    kind: ProgramType,
+    flags: ProgramFlags,
+    range: PhysRange,
+    virt: u64,
+) -> ProgramHeader64<LittleEndian> {
     ProgramHeader64 {
         p_type: U32::new(LittleEndian, kind),
         p_flags: U32::new(LittleEndian, flags),
@@ -193,8 +208,19 @@ mod tests {
         assert_eq!(bytes.len(), EHDR_LEN + phdrs.len() * PHDR_LEN);
         let row = |phdr: &ProgramHeader64<LittleEndian>| {
             let (start, len) = (phdr.p_offset(LittleEndian), phdr.p_filesz(LittleEndian));
-            assert_eq!((phdr.p_paddr(LittleEndian), phdr.p_memsz(LittleEndian), phdr.p_align(LittleEndian)), (start, len, 0));
-            (phdr.p_type(LittleEndian), PhysRange::with_len(start, len).unwrap(), phdr.p_vaddr(LittleEndian))
+            assert_eq!(
+                (
+                    phdr.p_paddr(LittleEndian),
+                    phdr.p_memsz(LittleEndian),
+                    phdr.p_align(LittleEndian)
+                ),
+                (start, len, 0)
+            );
+            (
+                phdr.p_type(LittleEndian),
+                PhysRange::with_len(start, len).unwrap(),
+                phdr.p_vaddr(LittleEndian),
+            )
         };
         phdrs.iter().map(row).collect()
     }
@@ -205,7 +231,8 @@ mod tests {
         // As `crash_prepare_elf64_headers` writes it, with 9 program headers.
         let mut ehdr = [0; 64];
         ehdr[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        (ehdr[16], ehdr[18], ehdr[20], ehdr[32], ehdr[52], ehdr[54], ehdr[56]) = (4, 62, 1, 64, 64, 56, 9);
+        (ehdr[16], ehdr[18], ehdr[20], ehdr[32], ehdr[52], ehdr[54], ehdr[56]) =
+            (4, 62, 1, 64, 64, 56, 9);
         assert_eq!(bytes[..64], ehdr);
     }
 
@@ -249,7 +276,10 @@ mod tests {
         assert_eq!(segment_len(&machine, true), 12288);
         machine.elfcorehdr_size = Some(56);
         machine.possible_cpus = 8192;
-        assert_eq!(segment_len(&machine, true), (64 + 56 * (8192 + 2 + 5_u64)).next_multiple_of(4096));
+        assert_eq!(
+            segment_len(&machine, true),
+            (64 + 56 * (8192 + 2 + 5_u64)).next_multiple_of(4096)
+        );
     }
 
     #[test]
@@ -269,7 +299,10 @@ mod tests {
         assert_eq!(build(&machine), Err(Error::Text { start: 0x180_0000, len: u64::MAX }));
         let mut machine = example::machine();
         machine.kcore.page_offset = u64::MAX - 0x2000_0000;
-        let refused = Error::DirectMap { range: range(0x2100_0000, 0x2f00_0000), page_offset: machine.kcore.page_offset };
+        let refused = Error::DirectMap {
+            range: range(0x2100_0000, 0x2f00_0000),
+            page_offset: machine.kcore.page_offset,
+        };
         assert_eq!(build(&machine), Err(refused));
     }
 

@@ -50,7 +50,10 @@ pub struct Difference {
 impl Listing {
     /// The listing of a header for this machine.
     pub fn of(machine: &Machine) -> Self {
-        Self::new(&elfcorehdr::dumped(machine), machine.crash_notes.iter().map(|notes| notes.range.start()).collect())
+        Self::new(
+            &elfcorehdr::dumped(machine),
+            machine.crash_notes.iter().map(|notes| notes.range.start()).collect(),
+        )
     }
 
     /// The listing of a header that the kernel would write for the CPUs and memory that are
@@ -66,11 +69,19 @@ impl Listing {
     /// Parses an elfcorehdr; `None` if the bytes are not one, or are being rewritten.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let header = FileHeader64::<LittleEndian>::parse(bytes).ok()?;
-        let is_core = header.e_type.get(LittleEndian) == ET_CORE && header.e_machine.get(LittleEndian) == EM_X86_64;
-        let phdrs = header.program_headers(LittleEndian, bytes).ok().filter(|phdrs| is_core && !phdrs.is_empty())?;
-        let of = |kind| phdrs.iter().filter(move |phdr: &&ProgramHeader64<_>| phdr.p_type(LittleEndian) == kind);
+        let is_core = header.e_type.get(LittleEndian) == ET_CORE
+            && header.e_machine.get(LittleEndian) == EM_X86_64;
+        let phdrs = header
+            .program_headers(LittleEndian, bytes)
+            .ok()
+            .filter(|phdrs| is_core && !phdrs.is_empty())?;
+        let of = |kind| {
+            phdrs.iter().filter(move |phdr: &&ProgramHeader64<_>| phdr.p_type(LittleEndian) == kind)
+        };
         let memory = of(PT_LOAD).filter(|phdr| phdr.p_vaddr(LittleEndian) < START_KERNEL_MAP);
-        let ranges = memory.map(|phdr| PhysRange::with_len(phdr.p_paddr(LittleEndian), phdr.p_memsz(LittleEndian)));
+        let ranges = memory.map(|phdr| {
+            PhysRange::with_len(phdr.p_paddr(LittleEndian), phdr.p_memsz(LittleEndian))
+        });
         let notes = of(PT_NOTE).map(|phdr| phdr.p_paddr(LittleEndian)).collect();
         Some(Self::new(&merged(ranges.collect::<Option<_>>()?), notes))
     }
@@ -108,7 +119,8 @@ impl Listing {
 }
 
 fn read_once(root: &Path, elfcorehdr: u64) -> Option<Listing> {
-    let header = machine::read_memory(root, PhysRange::with_len(elfcorehdr, EHDR_LEN as u64)?).ok()?;
+    let header =
+        machine::read_memory(root, PhysRange::with_len(elfcorehdr, EHDR_LEN as u64)?).ok()?;
     let header = FileHeader64::<LittleEndian>::parse(&*header).ok()?;
     let len = (EHDR_LEN + usize::from(header.e_phnum.get(LittleEndian)) * PHDR_LEN) as u64;
     Listing::parse(&machine::read_memory(root, PhysRange::with_len(elfcorehdr, len)?).ok()?)
@@ -167,8 +179,11 @@ mod tests {
         present.memory.push(range(0x2_0000_0000, 0x2_4000_0000));
         present.cpus.push(CrashNotes { cpu: 7, range: range(0x2ee1_d5c0, 0x2ee1_d730) });
         present.cpus.remove(0);
-        let difference =
-            Difference { memory_came: vec![range(0x2_0000_0000, 0x2_4000_0000)], memory_left: vec![gone], cpus_came: vec![7] };
+        let difference = Difference {
+            memory_came: vec![range(0x2_0000_0000, 0x2_4000_0000)],
+            memory_left: vec![gone],
+            cpus_came: vec![7],
+        };
         assert_eq!(listing.difference(&present), difference, "CPU 0, which left, is none");
     }
 

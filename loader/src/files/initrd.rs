@@ -30,7 +30,10 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"\x7fELF", "an ELF file (ELF magic, 7f 45 4c 46), perhaps a kernel or a program"),
     (b"MZ", "a kernel or an EFI program; pass a kernel with --kernel"),
     (b"070707", "a cpio archive of an old format; make it with `cpio -H newc`"),
-    (b"\x04\x22\x4d\x18", "lz4-compressed in a format that the kernel cannot unpack; compress it with `lz4 -l`"),
+    (
+        b"\x04\x22\x4d\x18",
+        "lz4-compressed in a format that the kernel cannot unpack; compress it with `lz4 -l`",
+    ),
     (b"hsqs", "a squashfs image"),
     (b"PK\x03\x04", "a zip archive"),
     (b"!<arch>\n", "an ar archive, like a Debian package"),
@@ -69,7 +72,8 @@ pub(crate) fn check(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 fn begins_an_initramfs(bytes: &[u8]) -> bool {
     let zeroes = bytes.iter().take_while(|&&byte| byte == 0).count();
     let rest = &bytes[zeroes..];
-    let cpio = zeroes.is_multiple_of(CPIO_ALIGNMENT) && CPIO.iter().any(|magic| rest.starts_with(magic));
+    let cpio =
+        zeroes.is_multiple_of(CPIO_ALIGNMENT) && CPIO.iter().any(|magic| rest.starts_with(magic));
     cpio || COMPRESSED.iter().any(|magic| rest.starts_with(magic))
 }
 
@@ -85,7 +89,11 @@ mod tests {
     fn every_format_that_the_kernel_unpacks_is_accepted() {
         for magic in CPIO.into_iter().chain(COMPRESSED.iter().map(<[u8; 2]>::as_slice)) {
             assert_eq!(checked(&[magic, b" and more"].concat()), Ok(()), "{magic:x?}");
-            assert_eq!(checked(&[&[0; 512], magic, b" and more"].concat()), Ok(()), "{magic:x?} after zeroes");
+            assert_eq!(
+                checked(&[&[0; 512], magic, b" and more"].concat()),
+                Ok(()),
+                "{magic:x?} after zeroes"
+            );
         }
     }
 
@@ -103,7 +111,10 @@ mod tests {
             (b"\x1f", "unknown format"),
         ] {
             let message = checked(bytes).unwrap_err();
-            assert!(message.contains(word) && message.contains("cpio archive, plain or compressed"), "{word}: {message}");
+            assert!(
+                message.contains(word) && message.contains("cpio archive, plain or compressed"),
+                "{word}: {message}"
+            );
         }
     }
 }

@@ -136,12 +136,14 @@ impl Opened {
         refused(&fs::metadata(path).map_err(failed)?)?;
         // Another file may have taken its place since then, so the open file is checked again.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        let mut file =
+            OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         refused(&metadata)?;
         let regular = metadata.is_file();
         // The file system does not know the size of a block device.
-        let len = if regular { metadata.len() } else { file.seek(SeekFrom::End(0)).map_err(failed)? };
+        let len =
+            if regular { metadata.len() } else { file.seek(SeekFrom::End(0)).map_err(failed)? };
         Ok(Self { what, path: path.to_owned(), file, len, regular })
     }
 
@@ -172,7 +174,12 @@ impl Opened {
     }
 
     /// The same. Tests change the file in `meanwhile`, which is called after each reading.
-    fn read_while(self, wanted: Wanted, limit: u64, mut meanwhile: impl FnMut(&Path)) -> Result<Content, Error> {
+    fn read_while(
+        self,
+        wanted: Wanted,
+        limit: u64,
+        mut meanwhile: impl FnMut(&Path),
+    ) -> Result<Content, Error> {
         let mut opened = self;
         for tries in 1.. {
             let before = opened.identity()?;
@@ -189,7 +196,9 @@ impl Opened {
                 }
                 // The file changed or became shorter: try again.
                 Err(error) if !error.is_end_of_file() => return Err(error),
-                _ if tries == TRIES && written => return Err(Error::BeingWritten { what, path: path.clone() }),
+                _ if tries == TRIES && written => {
+                    return Err(Error::BeingWritten { what, path: path.clone() });
+                }
                 _ if tries == TRIES => return Err(Error::Changing { what, path: path.clone() }),
                 _ => {}
             }
@@ -226,7 +235,10 @@ impl Opened {
     }
 
     fn identity(&self) -> Result<FileIdentity, Error> {
-        self.file.metadata().map(|metadata| FileIdentity::new(&self.path, &metadata)).map_err(|source| self.failed(source))
+        self.file
+            .metadata()
+            .map(|metadata| FileIdentity::new(&self.path, &metadata))
+            .map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: io::Error) -> Error {

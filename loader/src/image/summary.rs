@@ -125,23 +125,51 @@ impl Summary {
 /// The table that `kdump-loader plan` prints: one line per segment, then one per other fact.
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{:<14} {:>18} {:>18} {:>12} {:>12}", "segment", "first", "last", "memory", "file")?;
+        writeln!(
+            out,
+            "{:<14} {:>18} {:>18} {:>12} {:>12}",
+            "segment", "first", "last", "memory", "file"
+        )?;
         for SegmentSummary { name, start, len, file_len } in &self.segments {
-            writeln!(out, "{name:<14} {start:>#18x} {:>#18x} {len:>12} {file_len:>12}", start + len - 1)?;
+            writeln!(
+                out,
+                "{name:<14} {start:>#18x} {:>#18x} {len:>12} {file_len:>12}",
+                start + len - 1
+            )?;
         }
         let SpanSummary { start, len } = self.crash_region;
-        writeln!(out, "\ncrash region   {start:#x}-{:#x}, {} of {} MiB used", start + len - 1, mib(self.used()), mib(len))?;
+        writeln!(
+            out,
+            "\ncrash region   {start:#x}-{:#x}, {} of {} MiB used",
+            start + len - 1,
+            mib(self.used()),
+            mib(len)
+        )?;
         writeln!(out, "entry          {:#x}", self.entry)?;
         writeln!(out, "purgatory      {}", self.purgatory)?;
         let digested: u64 = self.regions.iter().map(|region| region.file_len).sum();
         match &self.by_block {
             Some(BlockSummary { engine, leaf_size, .. }) => {
                 let leaves: u64 = self.regions.iter().map(|region| region.leaf_count).sum();
-                writeln!(out, "digest         {engine}, {leaves} leaves of {} KiB, {} MiB", leaf_size >> 10, mib(digested))?;
+                writeln!(
+                    out,
+                    "digest         {engine}, {leaves} leaves of {} KiB, {} MiB",
+                    leaf_size >> 10,
+                    mib(digested)
+                )?;
             }
             None => {
-                let names = self.regions.iter().map(|region| region.name.as_str()).collect::<Vec<_>>().join(", ");
-                writeln!(out, "digest         one over {} MiB with zeroes: {names}", mib(digested))?;
+                let names = self
+                    .regions
+                    .iter()
+                    .map(|region| region.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                writeln!(
+                    out,
+                    "digest         one over {} MiB with zeroes: {names}",
+                    mib(digested)
+                )?;
             }
         }
         match self.console_port {
@@ -149,11 +177,17 @@ impl fmt::Display for Summary {
             None => writeln!(out, "console        none")?,
         }
         match &self.confidential {
-            Some(GuestSummary { kind, evidence }) => writeln!(out, "confidential   {kind}, by {evidence}")?,
+            Some(GuestSummary { kind, evidence }) => {
+                writeln!(out, "confidential   {kind}, by {evidence}")?
+            }
             None => writeln!(out, "confidential   no")?,
         }
         if let Some(BlockSummary { on_corrupt, reset_delay_ms, .. }) = &self.by_block {
-            writeln!(out, "if corrupt     {on_corrupt} after {} s", f64::from(*reset_delay_ms) / 1000.0)?;
+            writeln!(
+                out,
+                "if corrupt     {on_corrupt} after {} s",
+                f64::from(*reset_delay_ms) / 1000.0
+            )?;
         } else {
             writeln!(out, "if corrupt     as the purgatory was built; foreign purgatories hang")?;
         }
@@ -186,8 +220,11 @@ pub fn size(bytes: u64) -> String {
     }
     let unit = (bytes.ilog2() / 10) as usize - 1;
     let whole = 1_u64 << (10 * (unit + 1));
-    let number =
-        if bytes.is_multiple_of(whole) { (bytes / whole).to_string() } else { format!("{:.1}", bytes as f64 / whole as f64) };
+    let number = if bytes.is_multiple_of(whole) {
+        (bytes / whole).to_string()
+    } else {
+        format!("{:.1}", bytes as f64 / whole as f64)
+    };
     format!("{number} {}", UNITS[unit])
 }
 
@@ -199,7 +236,12 @@ pub fn hex(bytes: &[u8]) -> String {
 /// As /proc/iomem writes it: the last address is included.
 impl fmt::Display for SpanSummary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:#x}-{:#x}", self.start, self.start.saturating_add(self.len).saturating_sub(1))
+        write!(
+            out,
+            "{:#x}-{:#x}",
+            self.start,
+            self.start.saturating_add(self.len).saturating_sub(1)
+        )
     }
 }
 
@@ -270,7 +312,14 @@ impl RegionSummary {
             let leaf_count = leaves_in(file_len, leaf_size);
             let kind = RegionKind::from_wire(region.kind.get());
             let name = kind.map_or("unknown", RegionKind::name).to_owned();
-            let summary = Self { name, start: region.start.get(), len: region.mem_len.get(), file_len, first_leaf, leaf_count };
+            let summary = Self {
+                name,
+                start: region.start.get(),
+                len: region.mem_len.get(),
+                file_len,
+                first_leaf,
+                leaf_count,
+            };
             first_leaf += leaf_count;
             summary
         });

@@ -101,7 +101,11 @@ struct Layout<'a> {
 
 fn measure(head: &[u8]) -> Option<Measure> {
     let layout = Layout::read(head).ok()?;
-    Some(Measure { wanted: Some(end_of_file(head, layout.payload.end)), memory: layout.init_size, initrd: 0 })
+    Some(Measure {
+        wanted: Some(end_of_file(head, layout.payload.end)),
+        memory: layout.init_size,
+        initrd: 0,
+    })
 }
 
 /// Where the file ends by its own headers: after its payload, or after the EFI signature that may
@@ -112,7 +116,10 @@ fn end_of_file(bytes: &[u8], payload_end: u64) -> u64 {
         let table = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY)?;
         // Unlike all others, this directory's address is an offset in the file (PE/COFF
         // specification, "The Attribute Certificate Table").
-        Some(u64::from(table.virtual_address.get(LittleEndian)) + u64::from(table.size.get(LittleEndian)))
+        Some(
+            u64::from(table.virtual_address.get(LittleEndian))
+                + u64::from(table.size.get(LittleEndian)),
+        )
     });
     signature.unwrap_or(0).max(payload_end)
 }
@@ -123,7 +130,11 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     let header = Header(bytes);
     header.part("the setup code", 0, start as usize)?;
     if start == end || (bytes.len() as u64) < end {
-        return Err(Defect::Truncated { len: bytes.len(), part: "the payload", end: end.max(start + 1) });
+        return Err(Defect::Truncated {
+            len: bytes.len(),
+            part: "the payload",
+            end: end.max(start + 1),
+        });
     }
     let payload = &bytes[start as usize..end as usize];
     // The purgatory jumps only into bytes that it has hashed. Otherwise it would reject its block
@@ -133,7 +144,10 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
         return Err(Defect::Truncated { len, part: "the 64-bit entry point", end });
     }
     if layout.init_size < payload.len() as u64 {
-        return Err(Defect::InitSize { init_size: layout.init_size, payload: payload.len() as u64 });
+        return Err(Defect::InitSize {
+            init_size: layout.init_size,
+            payload: payload.len() as u64,
+        });
     }
     let file_end = end_of_file(bytes, end).min(bytes.len() as u64);
     Ok(CaptureKernel {
@@ -161,7 +175,12 @@ impl<'a> Layout<'a> {
         let magic = u32::from_le_bytes(header.field(HEADER)?);
         if magic != u32::from_le_bytes(HDRS) {
             let expected = u32::from_le_bytes(HDRS).into();
-            return Err(Defect::Damaged { field: HEADER.0, offset: HEADER.1, expected, found: magic.into() });
+            return Err(Defect::Damaged {
+                field: HEADER.0,
+                offset: HEADER.1,
+                expected,
+                found: magic.into(),
+            });
         }
         let version = u16::from_le_bytes(header.field(VERSION)?);
         if version < OLDEST_VERSION {
@@ -194,7 +213,11 @@ impl<'a> Layout<'a> {
         // kexec-tools reads it as signed, which cuts long headers.
         let header_end = SETUP_HEADER_END_BASE + usize::from(header_length);
         if !(LEAST_HEADER_END..=SETUP_HEADER_MAX_END).contains(&header_end) {
-            return Err(Defect::HeaderLength { end: header_end, least: LEAST_HEADER_END, most: SETUP_HEADER_MAX_END });
+            return Err(Defect::HeaderLength {
+                end: header_end,
+                least: LEAST_HEADER_END,
+                most: SETUP_HEADER_MAX_END,
+            });
         }
         let setup_header = header.part("the setup header", SETUP_HEADER_AT, header_end)?;
 

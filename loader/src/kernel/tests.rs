@@ -29,7 +29,8 @@ fn file_of_another_format_is_told_by_name() {
     ] {
         let text = message(&bytes);
         assert!(
-            text.starts_with("it is not a unified kernel image or vmlinux or bzImage, but ") && text.contains(name),
+            text.starts_with("it is not a unified kernel image or vmlinux or bzImage, but ")
+                && text.contains(name),
             "{name}: {text}"
         );
     }

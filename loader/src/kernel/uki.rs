@@ -35,7 +35,11 @@ pub fn defaults(bytes: &[u8]) -> Defaults<'_> {
     if !probe(bytes) {
         return Defaults::default();
     }
-    let section = |name| section(bytes, name).and_then(|range| bytes.get(range)).filter(|content| !content.is_empty());
+    let section = |name| {
+        section(bytes, name)
+            .and_then(|range| bytes.get(range))
+            .filter(|content| !content.is_empty())
+    };
     Defaults { initrd: section(INITRD), command_line: section(COMMAND_LINE).map(without_end) }
 }
 
@@ -57,7 +61,8 @@ fn measure(head: &[u8]) -> Option<Measure> {
     let len = |name| section(head, name).map_or(0, |range| range.len() as u64);
     let sections = PeFile64::parse(head).ok()?.section_table();
     let ends = sections.iter().map(|section| {
-        u64::from(section.pointer_to_raw_data.get(LittleEndian)) + u64::from(section.size_of_raw_data.get(LittleEndian))
+        u64::from(section.pointer_to_raw_data.get(LittleEndian))
+            + u64::from(section.size_of_raw_data.get(LittleEndian))
     });
     Some(Measure { wanted: ends.max(), memory: len(LINUX), initrd: len(INITRD) })
 }
@@ -81,7 +86,8 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
 /// Where the headers say that a section's content is, without the padding to the file's alignment.
 fn section(bytes: &[u8], name: &str) -> Option<Range<usize>> {
     let file = PeFile64::parse(bytes).ok()?;
-    let section = file.section_table().iter().find(|section| section.raw_name() == name.as_bytes())?;
+    let section =
+        file.section_table().iter().find(|section| section.raw_name() == name.as_bytes())?;
     let (content, len) = (section.pointer_to_raw_data.get(LittleEndian), section.pe_file_range().1);
     Some(content as usize..content as usize + len as usize)
 }
@@ -100,12 +106,18 @@ mod tests {
     #[test]
     fn kernel_initrd_and_command_line_come_out_unchanged() {
         let (linux, initrd) = (bzimage(&pattern(50_000)), pattern(777));
-        let bytes = uki(&[(".osrel", b"ID=x"), (LINUX, &linux), (INITRD, &initrd), (COMMAND_LINE, b"quiet ro\n\0")]);
+        let bytes = uki(&[
+            (".osrel", b"ID=x"),
+            (LINUX, &linux),
+            (INITRD, &initrd),
+            (COMMAND_LINE, b"quiet ro\n\0"),
+        ]);
         assert_eq!(kernel::format_of(&bytes), Some(FORMAT.name));
         let parsed = parse(&bytes).unwrap();
         assert_eq!(parsed, (kernel::bzimage::FORMAT.parse)(&linux).unwrap());
         assert_eq!(parsed.file, linux, "without the padding after it");
-        let expected = Defaults { initrd: Some(initrd.as_slice()), command_line: Some(b"quiet ro") };
+        let expected =
+            Defaults { initrd: Some(initrd.as_slice()), command_line: Some(b"quiet ro") };
         assert_eq!(defaults(&bytes), expected);
     }
 
@@ -120,16 +132,26 @@ mod tests {
     #[test]
     fn first_of_several_profiles_counts() {
         let linux = bzimage(&pattern(50_000));
-        let bytes = uki(&[(LINUX, &linux), (COMMAND_LINE, b"one"), (".profile", b"ID=2"), (COMMAND_LINE, b"two")]);
+        let bytes = uki(&[
+            (LINUX, &linux),
+            (COMMAND_LINE, b"one"),
+            (".profile", b"ID=2"),
+            (COMMAND_LINE, b"two"),
+        ]);
         assert_eq!(defaults(&bytes).command_line, Some(&b"one"[..]));
     }
 
     #[test]
     fn error_names_the_section_that_is_damaged() {
-        assert!(refusal(uki(&[(LINUX, b"\x1f\x8b\x08 and more")])).contains(".linux section: it is not a bzImage, but gzip"));
+        assert!(
+            refusal(uki(&[(LINUX, b"\x1f\x8b\x08 and more")]))
+                .contains(".linux section: it is not a bzImage, but gzip")
+        );
         let mut old = bzimage(&pattern(50_000));
         old[0x206] = 0x0b;
-        assert!(refusal(uki(&[(LINUX, &old)])).contains(".linux section: its boot protocol is 2.11"));
+        assert!(
+            refusal(uki(&[(LINUX, &old)])).contains(".linux section: its boot protocol is 2.11")
+        );
         let whole = uki(&[(LINUX, &bzimage(&pattern(50_000))), (INITRD, &pattern(5000))]);
         let cut = refusal(whole[..whole.len() - 2000].to_vec());
         assert!(cut.contains("truncated") && cut.contains(INITRD), "{cut}");
@@ -150,7 +172,11 @@ mod tests {
 
     #[test]
     fn no_byte_of_the_headers_makes_it_panic() {
-        let good = uki(&[(LINUX, &bzimage(&pattern(50_000))), (INITRD, &pattern(777)), (COMMAND_LINE, b"quiet")]);
+        let good = uki(&[
+            (LINUX, &bzimage(&pattern(50_000))),
+            (INITRD, &pattern(777)),
+            (COMMAND_LINE, b"quiet"),
+        ]);
         for at in 0..0x400 {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut bytes = good.clone();

@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use object::LittleEndian;
-use object::elf::{EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD, ProgramHeader64, SHF_ALLOC, SHT_NOBITS};
+use object::elf::{
+    EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PT_LOAD, ProgramHeader64, SHF_ALLOC, SHT_NOBITS,
+};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromZeros, IntoBytes};
@@ -47,10 +49,14 @@ fn probe(bytes: &[u8]) -> bool {
         && loads.iter().any(|load| load.p_vaddr(LittleEndian) >= KERNEL_MAP)
 }
 
-fn headers(bytes: &[u8]) -> Option<(&FileHeader64<LittleEndian>, Vec<&ProgramHeader64<LittleEndian>>)> {
+fn headers(
+    bytes: &[u8],
+) -> Option<(&FileHeader64<LittleEndian>, Vec<&ProgramHeader64<LittleEndian>>)> {
     let header = FileHeader64::parse(bytes).ok()?;
     let headers = header.program_headers(LittleEndian, bytes).ok()?;
-    let loads = headers.iter().filter(|load| load.p_type(LittleEndian) == PT_LOAD && load.p_memsz(LittleEndian) > 0);
+    let loads = headers
+        .iter()
+        .filter(|load| load.p_type(LittleEndian) == PT_LOAD && load.p_memsz(LittleEndian) > 0);
     Some((header, loads.collect()))
 }
 
@@ -70,14 +76,18 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
     has_code(header, &loads, bytes)?;
     let gaps = gaps(&loads);
     if gaps > loads.len() as u64 * ALIGNMENT {
-        return Err(Defect::Segments { what: "its segments are further apart than those of a kernel", at: gaps });
+        return Err(Defect::Segments {
+            what: "its segments are further apart than those of a kernel",
+            at: gaps,
+        });
     }
     let mut payload = Vec::new();
     for load in loads {
         let (offset, file_len) = load.file_range(LittleEndian);
         let end = offset.saturating_add(file_len);
         let content = load.data(LittleEndian, bytes);
-        let content = content.map_err(|()| Defect::Truncated { len: bytes.len(), part: "a segment", end })?;
+        let content =
+            content.map_err(|()| Defect::Truncated { len: bytes.len(), part: "a segment", end })?;
         payload.resize((load.p_paddr(LittleEndian) - span.start) as usize, 0);
         payload.extend_from_slice(content);
     }
@@ -101,12 +111,19 @@ fn parse(bytes: &[u8]) -> Result<CaptureKernel<'_>, Defect> {
 
 /// Rejects a file made with `objcopy --only-keep-debug` or `eu-strip -f`. It has a kernel's
 /// headers, but no code.
-fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<LittleEndian>], bytes: &[u8]) -> Result<(), Defect> {
+fn has_code(
+    header: &FileHeader64<LittleEndian>,
+    loads: &[&ProgramHeader64<LittleEndian>],
+    bytes: &[u8],
+) -> Result<(), Defect> {
     let entry = header.e_entry(LittleEndian);
     let offset_in = |load: &ProgramHeader64<_>| entry.checked_sub(load.p_paddr(LittleEndian));
-    let inside = |load: &&&ProgramHeader64<_>| offset_in(load).is_some_and(|offset| offset < load.p_memsz(LittleEndian));
+    let inside = |load: &&&ProgramHeader64<_>| {
+        offset_in(load).is_some_and(|offset| offset < load.p_memsz(LittleEndian))
+    };
     let wrong = |what| Defect::Segments { what, at: entry };
-    let load = loads.iter().find(inside).ok_or(wrong("its entry point is outside all of its segments"))?;
+    let load =
+        loads.iter().find(inside).ok_or(wrong("its entry point is outside all of its segments"))?;
     let offset = offset_in(load).expect("it is inside");
     let mut without_code = offset >= load.p_filesz(LittleEndian);
     // A kernel need not have sections. If the file has them, they are reliable; its program headers
@@ -114,17 +131,23 @@ fn has_code(header: &FileHeader64<LittleEndian>, loads: &[&ProgramHeader64<Littl
     let entry = load.p_vaddr(LittleEndian).wrapping_add(offset);
     for section in header.section_headers(LittleEndian, bytes).unwrap_or_default() {
         let offset = entry.wrapping_sub(section.sh_addr(LittleEndian));
-        let holds_entry = section.sh_flags(LittleEndian).contains(SHF_ALLOC) && offset < section.sh_size(LittleEndian);
+        let holds_entry = section.sh_flags(LittleEndian).contains(SHF_ALLOC)
+            && offset < section.sh_size(LittleEndian);
         without_code |= holds_entry && section.sh_type(LittleEndian) == SHT_NOBITS;
     }
-    if without_code { Err(Defect::WithoutCode { entry: header.e_entry(LittleEndian) }) } else { Ok(()) }
+    if without_code {
+        Err(Defect::WithoutCode { entry: header.e_entry(LittleEndian) })
+    } else {
+        Ok(())
+    }
 }
 
 /// Bytes between the content of each segment and the start of the next. They become zeroes in the
 /// payload. In a kernel, each gap is smaller than the next segment's alignment
 /// (arch/x86/kernel/vmlinux.lds.S); a damaged header can claim any number.
 fn gaps(loads: &[&ProgramHeader64<LittleEndian>]) -> u64 {
-    let content_end = |load: &ProgramHeader64<_>| load.p_paddr(LittleEndian) + load.p_filesz(LittleEndian);
+    let content_end =
+        |load: &ProgramHeader64<_>| load.p_paddr(LittleEndian) + load.p_filesz(LittleEndian);
     loads.windows(2).map(|pair| pair[1].p_paddr(LittleEndian) - content_end(pair[0])).sum()
 }
 
@@ -162,7 +185,10 @@ fn span(loads: &[&ProgramHeader64<LittleEndian>]) -> Result<Range<u64>, Defect> 
         if load.p_filesz(LittleEndian) > len {
             return Err(wrong("a segment has more bytes in the file than in memory", at));
         }
-        end = at.checked_add(len).filter(|end| end - start <= MOST).ok_or(wrong("its segments take more than 1 GiB", at))?;
+        end = at
+            .checked_add(len)
+            .filter(|end| end - start <= MOST)
+            .ok_or(wrong("its segments take more than 1 GiB", at))?;
     }
     Ok(start..end)
 }

@@ -28,9 +28,14 @@ pub(super) fn parse_cpuinfo(file: &Found, tsc_khz: u32) -> Result<CpuFacts, Erro
 
     let mut physical_bits = None;
     for line in values(text, "address sizes") {
-        let number = line.split_once(" bits physical").map(|(bits, _)| bits).filter(|bits| !bits.starts_with('+'));
+        let number = line
+            .split_once(" bits physical")
+            .map(|(bits, _)| bits)
+            .filter(|bits| !bits.starts_with('+'));
         let bits = number.and_then(|bits| bits.parse().ok());
-        let bits = bits.filter(|bits| PHYSICAL_BITS.contains(bits)).ok_or_else(|| file.garbled(quoted(line)))?;
+        let bits = bits
+            .filter(|bits| PHYSICAL_BITS.contains(bits))
+            .ok_or_else(|| file.garbled(quoted(line)))?;
         physical_bits = Some(physical_bits.map_or(bits, |narrowest: u32| narrowest.min(bits)));
     }
     let physical_bits = physical_bits.ok_or_else(|| file.garbled("no line `address sizes`"))?;
@@ -56,7 +61,8 @@ fn values<'a>(text: &'a str, wanted: &'static str) -> impl Iterator<Item = &'a s
 /// The flags of each CPU.
 fn flags(file: &Found) -> Result<Vec<Vec<&str>>, Error> {
     let text = file.text()?;
-    let flags: Vec<Vec<&str>> = values(text, "flags").map(|line| line.split_ascii_whitespace().collect()).collect();
+    let flags: Vec<Vec<&str>> =
+        values(text, "flags").map(|line| line.split_ascii_whitespace().collect()).collect();
     if flags.is_empty() {
         return Err(file.garbled(if text.is_empty() { "nothing" } else { "no line `flags`" }));
     }
@@ -102,6 +108,8 @@ fn read_notes(tree: Tree<'_>, cpu: u32) -> Result<CrashNotes, Error> {
     let address = tree.required_at(&CRASH_NOTES, cpu)?;
     let size = tree.required_at(&CRASH_NOTES_SIZE, cpu)?;
     let range = PhysRange::with_len(address.hexadecimal()?, size.decimal()?);
-    let range = range.filter(|range| !range.is_empty()).ok_or_else(|| size.garbled("an impossible size"))?;
+    let range = range
+        .filter(|range| !range.is_empty())
+        .ok_or_else(|| size.garbled("an impossible size"))?;
     Ok(CrashNotes { cpu, range })
 }

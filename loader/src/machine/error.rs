@@ -74,7 +74,8 @@ pub enum Error {
 
 /// Root can read all of these files, except /proc/kcore under lockdown=confidentiality
 /// (`open_kcore`, fs/proc/kcore.c).
-const DENIED: &str = " (run as root; if the kernel is locked down, load a signed kernel with --file)";
+const DENIED: &str =
+    " (run as root; if the kernel is locked down, load a signed kernel with --file)";
 
 fn denied(source: &io::Error) -> bool {
     source.kind() == io::ErrorKind::PermissionDenied

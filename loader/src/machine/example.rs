@@ -85,12 +85,19 @@ pub fn files() -> BTreeMap<String, Vec<u8>> {
         ("kdump-loader/cpuid", "0x8000001f 0x00000000 0x00000000 0x00000000 0x00000000\n"),
         ("kdump-loader/tsc_khz", "2445404\n"),
     ];
-    let mut files: BTreeMap<_, _> = texts.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
+    let mut files: BTreeMap<_, _> =
+        texts.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).into();
     for number in 0..11u64 {
         let path = |file: &str| format!("sys/firmware/efi/runtime-map/{number}/{file}");
         files.insert(path("type"), b"0x6\n".to_vec());
-        files.insert(path("phys_addr"), format!("{:#x}\n", 0x3f00_0000 + number * 0x1000).into_bytes());
-        files.insert(path("virt_addr"), format!("{:#x}\n", 0xffff_fffe_ff00_0000 + number * 0x1000).into_bytes());
+        files.insert(
+            path("phys_addr"),
+            format!("{:#x}\n", 0x3f00_0000 + number * 0x1000).into_bytes(),
+        );
+        files.insert(
+            path("virt_addr"),
+            format!("{:#x}\n", 0xffff_fffe_ff00_0000 + number * 0x1000).into_bytes(),
+        );
         files.insert(path("num_pages"), b"0x1\n".to_vec());
         files.insert(path("attribute"), b"0x800000000000000f\n".to_vec());
     }
@@ -145,7 +152,11 @@ pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     bytes.extend([notes_at, 0, 0, NOTES.len() as u64, 0, 0].map(u64::to_le_bytes).as_flattened());
     for &(vaddr, paddr, memsz) in loads {
         bytes.extend([1, 0, 0, 0, 7, 0, 0, 0]); // PT_LOAD
-        bytes.extend([vaddr & 0xffff_ffff_ffff, vaddr, paddr, memsz, memsz, 4096].map(u64::to_le_bytes).as_flattened());
+        bytes.extend(
+            [vaddr & 0xffff_ffff_ffff, vaddr, paddr, memsz, memsz, 4096]
+                .map(u64::to_le_bytes)
+                .as_flattened(),
+        );
     }
     bytes.extend(NOTES);
     bytes.extend([0xda; 4096]);
@@ -173,6 +184,7 @@ pub fn tree() -> TempDir {
 
 /// The example as a [`Machine`].
 pub fn machine() -> Machine {
-    static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine::read(tree().path(), None).unwrap());
+    static MACHINE: LazyLock<Machine> =
+        LazyLock::new(|| Machine::read(tree().path(), None).unwrap());
     MACHINE.clone()
 }

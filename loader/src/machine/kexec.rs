@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Error;
 use super::iomem::parse_range;
 use super::source::{
-    CPU_CRASH_HOTPLUG, CRASH_LOADED, CRASH_SIZE, Found, LOAD_DISABLED, LOCKDOWN, MEMORY_CRASH_HOTPLUG, Source, Tree,
-    parse_hexadecimal, quoted,
+    CPU_CRASH_HOTPLUG, CRASH_LOADED, CRASH_SIZE, Found, LOAD_DISABLED, LOCKDOWN,
+    MEMORY_CRASH_HOTPLUG, Source, Tree, parse_hexadecimal, quoted,
 };
 use crate::phys::{PhysRange, merged};
 
@@ -133,7 +133,11 @@ pub(super) fn read_permission(tree: Tree<'_>) -> Result<KexecPermission, Error> 
     Ok(KexecPermission {
         load_disabled: tree.required(&LOAD_DISABLED)?.flag()?,
         // securityfs may be unmounted or unreadable. The system call then reports lockdown.
-        lockdown: tree.optional(&LOCKDOWN).ok().flatten().and_then(|file| bracketed(file.text().ok()?)),
+        lockdown: tree
+            .optional(&LOCKDOWN)
+            .ok()
+            .flatten()
+            .and_then(|file| bracketed(file.text().ok()?)),
     })
 }
 
@@ -159,6 +163,9 @@ pub(super) fn parse_vmcoreinfo(file: &Found) -> Result<PhysRange, Error> {
 /// Lines `START-END`, both ends included (`crash_cma_ranges_show`, kernel/kexec_core.c of Linux
 /// 7.2).
 pub(super) fn parse_cma_ranges(file: &Found) -> Result<Vec<PhysRange>, Error> {
-    let ranges = file.text()?.lines().map(|line| parse_range(line).ok_or_else(|| file.garbled(quoted(line))));
+    let ranges = file
+        .text()?
+        .lines()
+        .map(|line| parse_range(line).ok_or_else(|| file.garbled(quoted(line))));
     Ok(merged(ranges.collect::<Result<_, _>>()?))
 }

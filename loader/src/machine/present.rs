@@ -32,7 +32,9 @@ impl Present {
     pub fn read(root: &Path) -> Result<Self, Error> {
         let tree = Tree::new(root);
         let iomem = iomem::parse(&tree.required(&source::IOMEM)?)?;
-        let cma = tree.optional(&source::CRASH_CMA)?.map_or(Ok(Vec::new()), |file| kexec::parse_cma_ranges(&file))?;
+        let cma = tree
+            .optional(&source::CRASH_CMA)?
+            .map_or(Ok(Vec::new()), |file| kexec::parse_cma_ranges(&file))?;
         Ok(Self {
             memory: without_crash_memory(&iomem.system_ram, &iomem.crash_regions, &cma),
             cpus: cpus::read_crash_notes(tree)?,
@@ -63,8 +65,13 @@ pub(crate) fn without_crash_memory(
 pub fn block_range(root: &Path, number: u64) -> Result<PhysRange, Error> {
     let file = Tree::new(root).required(&source::MEMORY_BLOCK_SIZE)?;
     let size = file.hexadecimal()?;
-    let range = number.checked_mul(size).and_then(|start| PhysRange::with_len(start, size)).filter(|range| !range.is_empty());
-    range.ok_or_else(|| file.garbled(format!("a size that puts block {number} beyond the end of the address space")))
+    let range = number
+        .checked_mul(size)
+        .and_then(|start| PhysRange::with_len(start, size))
+        .filter(|range| !range.is_empty());
+    range.ok_or_else(|| {
+        file.garbled(format!("a size that puts block {number} beyond the end of the address space"))
+    })
 }
 
 /// Reads the live machine's memory through the direct map in /proc/kcore, which includes crash
@@ -76,7 +83,8 @@ pub fn block_range(root: &Path, number: u64) -> Result<PhysRange, Error> {
 pub fn read_memory(root: &Path, range: PhysRange) -> io::Result<Vec<u8>> {
     let mut file = File::open(root.join("proc/kcore"))?;
     let headers = kcore::read_headers(&mut file)?;
-    let missing = || io::Error::new(io::ErrorKind::NotFound, "/proc/kcore does not show this memory");
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, "/proc/kcore does not show this memory");
     let header = FileHeader64::<LittleEndian>::parse(&*headers).map_err(io::Error::other)?;
     let phdrs = header.program_headers(LittleEndian, &*headers).map_err(io::Error::other)?;
     let offset = phdrs.iter().find_map(|phdr| {
@@ -99,7 +107,10 @@ mod tests {
         let present = Present::read(example::tree().path()).unwrap();
         let machine = example::machine();
         assert_eq!(present.memory, crate::describe::elfcorehdr::dumped(&machine));
-        assert_eq!((&present.cpus, present.crash_region), (&machine.crash_notes, machine.crash_region().ok()));
+        assert_eq!(
+            (&present.cpus, present.crash_region),
+            (&machine.crash_notes, machine.crash_region().ok())
+        );
         assert!(present.has(PhysRange::new(0x1_0fff_f000, 0x1_1000_1000).unwrap()));
         assert!(!present.has(PhysRange::new(0x1_1000_0000, 0x1_2000_0000).unwrap()));
     }
@@ -108,8 +119,14 @@ mod tests {
     fn block_has_a_range_when_it_is_gone() {
         let root = example::tree();
         assert!(matches!(block_range(root.path(), 32), Err(Error::Missing { .. })));
-        example::plant(root.path(), &[("sys/devices/system/memory/block_size_bytes".into(), b"8000000\n".to_vec())].into());
-        assert_eq!(block_range(root.path(), 32).unwrap(), PhysRange::new(0x1_0000_0000, 0x1_0800_0000).unwrap());
+        example::plant(
+            root.path(),
+            &[("sys/devices/system/memory/block_size_bytes".into(), b"8000000\n".to_vec())].into(),
+        );
+        assert_eq!(
+            block_range(root.path(), 32).unwrap(),
+            PhysRange::new(0x1_0000_0000, 0x1_0800_0000).unwrap()
+        );
         assert!(block_range(root.path(), u64::MAX).is_err());
     }
 

@@ -11,7 +11,8 @@ use std::path::Path;
 use super::no_reservation::Evidence;
 use super::source::{self, Tree};
 use super::{
-    CpuFacts, Error, KexecPermission, cpus, crash_region, dm_crypt_keys, evidence, iomem, kexec, meminfo, read_command_line,
+    CpuFacts, Error, KexecPermission, cpus, crash_region, dm_crypt_keys, evidence, iomem, kexec,
+    meminfo, read_command_line,
 };
 use crate::phys::PhysRange;
 
@@ -55,7 +56,10 @@ impl Reservation {
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
-            elfcorehdr_size: tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?,
+            elfcorehdr_size: tree
+                .optional(&source::ELFCOREHDR_SIZE)?
+                .map(|file| file.decimal())
+                .transpose()?,
             command_line: read_command_line(tree)?,
             possible_cpus: cpus::parse_possible(&tree.required(&source::CPU_POSSIBLE)?)?,
             cpu: cpus::parse_cpuinfo(&tree.required(&source::CPUINFO)?, NO_TSC_KHZ)?,
@@ -84,6 +88,9 @@ mod tests {
         let reservation = Reservation::read(root.path()).unwrap();
         let machine = example::machine();
         assert_eq!(reservation.crash_region().unwrap(), machine.crash_region().unwrap());
-        assert_eq!((reservation.total_ram, reservation.command_line), (machine.total_ram, machine.command_line));
+        assert_eq!(
+            (reservation.total_ram, reservation.command_line),
+            (machine.total_ram, machine.command_line)
+        );
     }
 }

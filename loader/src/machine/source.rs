@@ -153,7 +153,8 @@ impl Found {
 
     /// Its text without the last line feed.
     pub fn text(&self) -> Result<&str, Error> {
-        let text = str::from_utf8(&self.bytes).map_err(|cause| self.garbled(format!("bytes that are not text ({cause})")))?;
+        let text = str::from_utf8(&self.bytes)
+            .map_err(|cause| self.garbled(format!("bytes that are not text ({cause})")))?;
         Ok(text.strip_suffix('\n').unwrap_or(text))
     }
 
@@ -211,7 +212,10 @@ impl<'a> Tree<'a> {
 
     /// Reads a file that must exist.
     pub fn required(&self, source: &Source) -> Result<Found, Error> {
-        self.optional(source)?.ok_or_else(|| Error::Missing { path: self.root.join(source.paths[0]), absent: source.absent })
+        self.optional(source)?.ok_or_else(|| Error::Missing {
+            path: self.root.join(source.paths[0]),
+            absent: source.absent,
+        })
     }
 
     /// Reads a file if it exists.
@@ -221,7 +225,8 @@ impl<'a> Tree<'a> {
 
     /// Reads the file with this number, which must exist.
     pub fn required_at(&self, source: &Source, number: u32) -> Result<Found, Error> {
-        let missing = || Error::Missing { path: self.path_at(source, number), absent: source.absent };
+        let missing =
+            || Error::Missing { path: self.path_at(source, number), absent: source.absent };
         self.optional_at(source, number)?.ok_or_else(missing)
     }
 
@@ -254,13 +259,21 @@ impl<'a> Tree<'a> {
             let name = entry.map_err(failed)?.file_name();
             let digits = name.to_str().and_then(|name| name.strip_prefix(prefix));
             // `cpufreq` and `cpuidle` are beside `cpu0`.
-            numbers.extend(digits.filter(|digits| !digits.starts_with('+')).and_then(|digits| digits.parse::<u32>().ok()));
+            numbers.extend(
+                digits
+                    .filter(|digits| !digits.starts_with('+'))
+                    .and_then(|digits| digits.parse::<u32>().ok()),
+            );
         }
         numbers.sort_unstable();
         Ok(numbers)
     }
 
-    fn first_of(&self, source: &Source, mut paths: impl Iterator<Item = String>) -> Result<Option<Found>, Error> {
+    fn first_of(
+        &self,
+        source: &Source,
+        mut paths: impl Iterator<Item = String>,
+    ) -> Result<Option<Found>, Error> {
         paths.find_map(|path| read(self.root, &path, source).transpose()).transpose()
     }
 }
@@ -282,14 +295,21 @@ fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error
         let bytes = match source.part {
             Part::Presence => open::presence(root, name).map(|()| Vec::new()),
             Part::Whole => open::below(root, name).and_then(|file| open::whole(&file)),
-            Part::ElfHeaders => open::below(root, name).and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
-            Part::CrashkernelLines => {
-                open::below(root, name).and_then(|file| boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into()))
-            }
+            Part::ElfHeaders => open::below(root, name)
+                .and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::CrashkernelLines => open::below(root, name)
+                .and_then(|file| boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into())),
         };
         return match bytes {
             Ok(bytes) => Ok(Some(Found { path, bytes, expected: source.expected })),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
             // The device was removed after the file was opened (`kernfs_fop_read_iter`,
             // fs/kernfs/file.c).
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),

@@ -33,14 +33,21 @@ fn read_with(path: &str, content: &str) -> Result<Machine, Error> {
 /// A tree of just these files.
 fn planted(files: &[(&str, &str)]) -> TempDir {
     let dir = TempDir::new().unwrap();
-    example::plant(dir.path(), &files.iter().map(|&(path, text)| (path.to_owned(), text.into())).collect());
+    example::plant(
+        dir.path(),
+        &files.iter().map(|&(path, text)| (path.to_owned(), text.into())).collect(),
+    );
     dir
 }
 
 #[test]
 fn every_fact_of_the_example_is_read() {
     let machine = example::machine();
-    let ram = [range(0x1000, 0x9fc00), range(0x10_0000, 0x3ffd_e000), range(0x1_0000_0000, 0x1_1000_0000)];
+    let ram = [
+        range(0x1000, 0x9fc00),
+        range(0x10_0000, 0x3ffd_e000),
+        range(0x1_0000_0000, 0x1_1000_0000),
+    ];
     assert_eq!(machine.system_ram[..3], ram);
     assert_eq!(machine.system_ram[3..], [range(0x1_4000_0000, 0x1_4800_0000)]);
     assert_eq!(machine.crash_regions, [range(0x2f00_0000, 0x3b00_0000)]);
@@ -48,7 +55,12 @@ fn every_fact_of_the_example_is_read() {
     assert_eq!(machine.crash_cma, Some(vec![range(0x2000_0000, 0x2100_0000)]));
     assert_eq!(machine.acpi_tables, [range(0x3ffd_e000, 0x3ffd_f000)]);
     assert_eq!(machine.acpi_nvs, [range(0x3ffd_f000, 0x3ffe_0000)]);
-    let reserved = [range(0, 0x1000), range(0x9fc00, 0xa_0000), range(0x3ffe_0000, 0x4000_0000), range(0xb000_0000, 0xc000_0000)];
+    let reserved = [
+        range(0, 0x1000),
+        range(0x9fc00, 0xa_0000),
+        range(0x3ffe_0000, 0x4000_0000),
+        range(0xb000_0000, 0xc000_0000),
+    ];
     assert_eq!(machine.reserved, reserved);
     assert_eq!(machine.pmem, [range(0x1_8000_0000, 0x1_8800_0000)]);
     assert_eq!(machine.pram, [range(0x1_8800_0000, 0x1_9000_0000)]);
@@ -65,10 +77,23 @@ fn every_fact_of_the_example_is_read() {
     assert_eq!(machine.possible_cpus, 4);
     assert_eq!(machine.elfcorehdr_size, Some(917_616));
     assert_eq!(machine.boot_params.len(), 4096);
-    assert_eq!(machine.command_line, b"BOOT_IMAGE=/vmlinuz root=/dev/vda1 console=ttyS0 crashkernel=192M");
-    let cpu = CpuFacts { sha_ni: true, gbpages: true, la57: false, physical_bits: 40, confidential: None, tsc_khz: TSC_KHZ };
+    assert_eq!(
+        machine.command_line,
+        b"BOOT_IMAGE=/vmlinuz root=/dev/vda1 console=ttyS0 crashkernel=192M"
+    );
+    let cpu = CpuFacts {
+        sha_ni: true,
+        gbpages: true,
+        la57: false,
+        physical_bits: 40,
+        confidential: None,
+        tsc_khz: TSC_KHZ,
+    };
     assert_eq!(machine.cpu, cpu);
-    assert_eq!(machine.kexec, KexecPermission { load_disabled: false, lockdown: Some("integrity".into()) });
+    assert_eq!(
+        machine.kexec,
+        KexecPermission { load_disabled: false, lockdown: Some("integrity".into()) }
+    );
     assert_eq!(machine.total_ram, 1_214_864 << 10);
     let efi = machine.efi.unwrap();
     assert_eq!(
@@ -97,7 +122,10 @@ fn highest_crash_region_is_the_one_for_images() {
     let iomem = "00100000-3fffffff : System RAM\n  1f000000-2effffff : Crash kernel\n\
                  100000000-17fffffff : System RAM\n  170000000-17fffffff : Crash kernel\n";
     let machine = read_with("proc/iomem", iomem).unwrap();
-    assert_eq!(machine.crash_regions, [range(0x1f00_0000, 0x2f00_0000), range(0x1_7000_0000, 0x1_8000_0000)]);
+    assert_eq!(
+        machine.crash_regions,
+        [range(0x1f00_0000, 0x2f00_0000), range(0x1_7000_0000, 0x1_8000_0000)]
+    );
     assert_eq!(machine.crash_region().unwrap(), range(0x1_7000_0000, 0x1_8000_0000));
 }
 
@@ -117,11 +145,15 @@ fn new_place_of_the_kexec_files_is_known_and_preferred() {
 
 #[test]
 fn capability_counts_only_if_every_cpu_has_it() {
-    for (flag, of) in [("sha_ni", "sha_ni"), ("ssse3", "sha_ni"), ("sse4_1", "sha_ni"), ("pdpe1gb", "gbpages")] {
+    for (flag, of) in
+        [("sha_ni", "sha_ni"), ("ssse3", "sha_ni"), ("sse4_1", "sha_ni"), ("pdpe1gb", "gbpages")]
+    {
         let files = example::files();
         let cpuinfo = str::from_utf8(&files["proc/cpuinfo"]).unwrap();
         let (first, second) = cpuinfo.split_once("\n\n").unwrap();
-        let cpu = read_with("proc/cpuinfo", &format!("{first}\n\n{}", second.replace(flag, ""))).unwrap().cpu;
+        let cpu = read_with("proc/cpuinfo", &format!("{first}\n\n{}", second.replace(flag, "")))
+            .unwrap()
+            .cpu;
         assert_eq!((cpu.sha_ni, cpu.gbpages), (of != "sha_ni", of != "gbpages"), "without {flag}");
     }
 }
@@ -135,7 +167,8 @@ fn only_guests_are_confidential() {
         ("hypervisor tdx_guest", Some("tdx_guest")),
         ("hypervisor la57", None),
     ] {
-        let cpuinfo = format!("flags : fpu {flags}\naddress sizes : 46 bits physical, 48 bits virtual\n");
+        let cpuinfo =
+            format!("flags : fpu {flags}\naddress sizes : 46 bits physical, 48 bits virtual\n");
         let cpu = read_with("proc/cpuinfo", &cpuinfo).unwrap().cpu;
         assert_eq!(cpu.confidential.map(|guest| guest.kind), confidential, "{flags}");
         assert_eq!(cpu.la57, flags.contains("la57"));
@@ -154,5 +187,11 @@ fn machine_without_efi_has_none_and_one_without_runtime_has_an_empty_map() {
 
 #[test]
 fn measured_frequency_wins_over_the_snapshots() {
-    assert_eq!(Machine::read(example::tree().path(), Some(example::measured(1_000_000))).unwrap().cpu.tsc_khz, 1_000_000);
+    assert_eq!(
+        Machine::read(example::tree().path(), Some(example::measured(1_000_000)))
+            .unwrap()
+            .cpu
+            .tsc_khz,
+        1_000_000
+    );
 }

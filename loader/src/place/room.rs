@@ -39,7 +39,8 @@ impl Room {
     /// `unpacked` bytes when unpacked. An unknown release counts as the one that needs most.
     pub fn needed(release: Option<&str>, unpacked: u64, cpus: u32) -> Self {
         let series = release.and_then(|release| release.split('.').next()?.parse::<u32>().ok());
-        let Self { least, safe } = if series.is_some_and(|series| series < SERIES_7) { LINUX_6 } else { LINUX_7 };
+        let Self { least, safe } =
+            if series.is_some_and(|series| series < SERIES_7) { LINUX_6 } else { LINUX_7 };
         let more = unpacked.saturating_add(u64::from(cpus.saturating_sub(1)) * PER_CPU);
         Self { least: least.saturating_add(more), safe: safe.saturating_add(more) }
     }
@@ -49,7 +50,8 @@ impl Room {
 pub fn about_unpacked(initrd: &[u8]) -> u64 {
     let len = initrd.len() as u64;
     // A plain archive, unless it is only the microcode before a compressed one.
-    let is_plain = initrd.starts_with(b"07070") && !initrd.windows(MICROCODE.len()).take(4096).any(|window| window == MICROCODE);
+    let is_plain = initrd.starts_with(b"07070")
+        && !initrd.windows(MICROCODE.len()).take(4096).any(|window| window == MICROCODE);
     if is_plain { len } else { len.saturating_mul(UNPACKED.0) / UNPACKED.1 }
 }
 
@@ -84,6 +86,9 @@ mod tests {
     fn plain_archive_has_its_own_length() {
         assert_eq!(about_unpacked(b"070701"), 6);
         assert_eq!(about_unpacked(&[0x28; 10]), 31);
-        assert_eq!(about_unpacked(&[b"070701 kernel/x86/microcode".as_slice(), &[0; 73]].concat()), 310);
+        assert_eq!(
+            about_unpacked(&[b"070701 kernel/x86/microcode".as_slice(), &[0; 73]].concat()),
+            310
+        );
     }
 }

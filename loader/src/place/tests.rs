@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use super::*;
 
 fn needs() -> impl Strategy<Value = Needs> {
-    let kernel = (1u64..100 << 20, 12u32..25, 0u64..64 << 20).prop_map(|(len, bits, pref_address)| KernelNeeds {
-        len,
-        alignment: 1 << bits,
-        pref_address,
-    });
-    let purgatory = (4096u64..256 << 10, 0u32..21).prop_map(|(len, bits)| PurgatoryNeeds { len, alignment: 1 << bits });
+    let kernel =
+        (1u64..100 << 20, 12u32..25, 0u64..64 << 20).prop_map(|(len, bits, pref_address)| {
+            KernelNeeds { len, alignment: 1 << bits, pref_address }
+        });
+    let purgatory = (4096u64..256 << 10, 0u32..21)
+        .prop_map(|(len, bits)| PurgatoryNeeds { len, alignment: 1 << bits });
     let sizes = (64u64..2 << 20, HOLE..64 << 20, 4096u64..65536, 1u64..65536, purgatory);
     (kernel, prop::option::of(1u64..200 << 20), sizes).prop_map(
         |(kernel, initrd, (elfcorehdr, hole, boot_params, command_line, purgatory))| Needs {
@@ -29,15 +29,26 @@ fn needs() -> impl Strategy<Value = Needs> {
 
 /// Regions as the kernel reserves them: 16 MiB aligned, below and above 4 GiB.
 fn region() -> impl Strategy<Value = PhysRange> {
-    (1u64..4096, 1u64..64).prop_map(|(start, len)| PhysRange::with_len(start * SUGGESTION_STEP, len * SUGGESTION_STEP).unwrap())
+    (1u64..4096, 1u64..64).prop_map(|(start, len)| {
+        PhysRange::with_len(start * SUGGESTION_STEP, len * SUGGESTION_STEP).unwrap()
+    })
 }
 
 fn in_order(placed: &Placed) -> Vec<PhysRange> {
-    let Placed { elfcorehdr, hole, kernel, initrd, boot_params, command_line, purgatory, .. } = *placed;
-    [Some(elfcorehdr), Some(hole), Some(kernel), initrd, Some(boot_params), Some(command_line), Some(purgatory)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let Placed { elfcorehdr, hole, kernel, initrd, boot_params, command_line, purgatory, .. } =
+        *placed;
+    [
+        Some(elfcorehdr),
+        Some(hole),
+        Some(kernel),
+        initrd,
+        Some(boot_params),
+        Some(command_line),
+        Some(purgatory),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 proptest! {
@@ -93,7 +104,15 @@ proptest! {
 fn small() -> Needs {
     let kernel = KernelNeeds { len: 16 << 20, alignment: 2 << 20, pref_address: 16 << 20 };
     let purgatory = PurgatoryNeeds { len: 50_000, alignment: 1 };
-    Needs { elfcorehdr: 917_680, hole: HOLE, kernel, initrd: Some(1), boot_params: 4096, command_line: 200, purgatory }
+    Needs {
+        elfcorehdr: 917_680,
+        hole: HOLE,
+        kernel,
+        initrd: Some(1),
+        boot_params: 4096,
+        command_line: 200,
+        purgatory,
+    }
 }
 
 #[test]

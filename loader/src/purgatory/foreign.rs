@@ -81,13 +81,20 @@ impl Foreign {
     /// Its bytes for the physical address `address`: relocated, with its symbols written.
     pub fn bind(&self, address: u64, told: &Told<'_>) -> Result<Vec<u8>, Error> {
         if told.regions.len() > REGIONS {
-            return Err(Error::TooManyRegions { path: self.program.path().to_owned(), found: told.regions.len() });
+            return Err(Error::TooManyRegions {
+                path: self.program.path().to_owned(),
+                found: told.regions.len(),
+            });
         }
         let mut bound = self.program.bind(address)?;
         for written in self.contract.written {
             let bytes = match written.value {
                 Value::Registers => {
-                    let registers = self.registers(bound.get(written.symbol)?, bound.address_of(STACK_END)?, told);
+                    let registers = self.registers(
+                        bound.get(written.symbol)?,
+                        bound.address_of(STACK_END)?,
+                        told,
+                    );
                     registers.into_iter().flat_map(u64::to_le_bytes).collect()
                 }
                 Value::Regions => table(told.regions),
@@ -110,7 +117,8 @@ impl Foreign {
     fn registers(&self, built: &[u8], stack_end: u64, told: &Told<'_>) -> [u64; ENTRY_REGISTERS] {
         let (words, _) = built.as_chunks();
         let mut registers = [0; ENTRY_REGISTERS];
-        for ((register, name), word) in registers.iter_mut().zip(self.contract.registers).zip(words) {
+        for ((register, name), word) in registers.iter_mut().zip(self.contract.registers).zip(words)
+        {
             *register = match name {
                 "rip" => told.kernel_entry,
                 "rsi" => told.boot_params,
@@ -125,8 +133,11 @@ impl Foreign {
 
 /// Start and length of each region. Unused slots have length 0, so they add nothing to the digest.
 fn table(regions: &[PhysRange]) -> Vec<u8> {
-    let mut table: Vec<u8> =
-        regions.iter().flat_map(|region| [region.start(), region.len()]).flat_map(u64::to_le_bytes).collect();
+    let mut table: Vec<u8> = regions
+        .iter()
+        .flat_map(|region| [region.start(), region.len()])
+        .flat_map(u64::to_le_bytes)
+        .collect();
     table.resize(REGIONS * 2 * size_of::<u64>(), 0);
     table
 }

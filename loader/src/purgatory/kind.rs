@@ -65,7 +65,11 @@ pub(crate) trait Purgatory: Debug + Sized {
     type Settings: Debug;
 
     /// `[4]` Decides its configuration.
-    fn settings(&self, request: &Request, machine: &Machine) -> Result<Self::Settings, settings::Error>;
+    fn settings(
+        &self,
+        request: &Request,
+        machine: &Machine,
+    ) -> Result<Self::Settings, settings::Error>;
     /// `[5]` Size and alignment of its segment.
     fn needs(&self, settings: &Self::Settings, lengths: &Lengths) -> PurgatoryNeeds;
 }
@@ -80,7 +84,8 @@ impl Purgatory for Program {
 
     fn needs(&self, settings: &Settings, lengths: &Lengths) -> PurgatoryNeeds {
         let Lengths { kernel, initrd, boot_params, command_line, elfcorehdr } = *lengths;
-        let digested = [self.text_bytes().len() as u64, kernel, initrd, boot_params, command_line, elfcorehdr];
+        let digested =
+            [self.text_bytes().len() as u64, kernel, initrd, boot_params, command_line, elfcorehdr];
         let leaves = leaf_count(digested, settings.leaf_size);
         PurgatoryNeeds { len: self.trailer(leaves, elfcorehdr).end, alignment: PAGE_SIZE }
     }
@@ -90,7 +95,11 @@ impl Purgatory for Foreign {
     const REPORTS: bool = false;
     type Settings = ForeignSettings;
 
-    fn settings(&self, request: &Request, machine: &Machine) -> Result<ForeignSettings, settings::Error> {
+    fn settings(
+        &self,
+        request: &Request,
+        machine: &Machine,
+    ) -> Result<ForeignSettings, settings::Error> {
         ForeignSettings::decide(self.contract(), request, machine)
     }
 

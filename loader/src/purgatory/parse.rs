@@ -27,11 +27,17 @@ pub fn parse(file: &InputFile) -> Result<Program, Error> {
     let damaged = |what| move |source| Error::Damaged { path: file.path.clone(), what, source };
     let header = Header::parse(data).map_err(damaged("header"))?;
     let endian = header.endian().map_err(damaged("byte order"))?;
-    for (field, found, expected) in
-        [("machine", header.e_machine(endian).0, elf::EM_X86_64.0), ("type", header.e_type(endian).0, elf::ET_DYN.0)]
-    {
+    for (field, found, expected) in [
+        ("machine", header.e_machine(endian).0, elf::EM_X86_64.0),
+        ("type", header.e_type(endian).0, elf::ET_DYN.0),
+    ] {
         if found != expected {
-            return Err(Error::Foreign { path: path(), field, found: found.into(), expected: expected.into() });
+            return Err(Error::Foreign {
+                path: path(),
+                field,
+                found: found.into(),
+                expected: expected.into(),
+            });
         }
     }
     let segments = header.program_headers(endian, data).map_err(damaged("program header table"))?;
@@ -42,7 +48,13 @@ pub fn parse(file: &InputFile) -> Result<Program, Error> {
     let Loaded { text, writable, image } = load(file, endian, segments)?;
     let entry = header.e_entry(endian);
     if !text.contains(&entry) {
-        return Err(layout(file, format!("its entry point {entry:#x} is outside its text {:#x}..{:#x}", text.start, text.end)));
+        return Err(layout(
+            file,
+            format!(
+                "its entry point {entry:#x} is outside its text {:#x}..{:#x}",
+                text.start, text.end
+            ),
+        ));
     }
     let handoff = handoff_section(file, endian, &sections, &writable)?;
     Ok(Program { image, text, handoff, entry })
@@ -57,21 +69,34 @@ fn section_name(
     sections: &SectionTable<'_, Header>,
     section: &elf::SectionHeader64<LittleEndian>,
 ) -> String {
-    String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)")).into_owned()
+    String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)"))
+        .into_owned()
 }
 
-fn no_relocations(file: &InputFile, endian: LittleEndian, sections: &SectionTable<'_, Header>) -> Result<(), Error> {
+fn no_relocations(
+    file: &InputFile,
+    endian: LittleEndian,
+    sections: &SectionTable<'_, Header>,
+) -> Result<(), Error> {
     for section in sections.iter() {
         let kind = section.sh_type(endian);
         let bytes = section.sh_size(endian);
         if matches!(kind, elf::SHT_REL | elf::SHT_RELA | elf::SHT_RELR) && bytes > 0 {
-            return Err(Error::Relocations { path: file.path.clone(), section: section_name(endian, sections, section), bytes });
+            return Err(Error::Relocations {
+                path: file.path.clone(),
+                section: section_name(endian, sections, section),
+                bytes,
+            });
         }
     }
     Ok(())
 }
 
-fn nothing_undefined(file: &InputFile, endian: LittleEndian, sections: &SectionTable<'_, Header>) -> Result<(), Error> {
+fn nothing_undefined(
+    file: &InputFile,
+    endian: LittleEndian,
+    sections: &SectionTable<'_, Header>,
+) -> Result<(), Error> {
     let data = file.bytes.as_slice();
     for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
         let symbols = sections.symbols(endian, data, kind).map_err(|source| Error::Damaged {
@@ -82,7 +107,10 @@ fn nothing_undefined(file: &InputFile, endian: LittleEndian, sections: &SectionT
         // Symbol 0 is undefined in every table, by definition.
         if let Some(symbol) = symbols.iter().skip(1).find(|symbol| symbol.is_undefined(endian)) {
             let name = symbol.name(endian, symbols.strings()).unwrap_or(b"(unreadable name)");
-            return Err(Error::Undefined { path: file.path.clone(), symbol: String::from_utf8_lossy(name).into_owned() });
+            return Err(Error::Undefined {
+                path: file.path.clone(),
+                symbol: String::from_utf8_lossy(name).into_owned(),
+            });
         }
     }
     Ok(())
@@ -97,30 +125,42 @@ struct Loaded {
 }
 
 fn load(file: &InputFile, endian: LittleEndian, segments: &[Segment]) -> Result<Loaded, Error> {
-    let loads: Vec<&Segment> = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).collect();
+    let loads: Vec<&Segment> =
+        segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).collect();
     let [text, data] = loads[..] else {
         return Err(layout(file, format!("it has {} loadable segments, not 2", loads.len())));
     };
-    for (segment, name, flags) in [(text, "first", elf::PF_R | elf::PF_X), (data, "second", elf::PF_R | elf::PF_W)] {
+    for (segment, name, flags) in
+        [(text, "first", elf::PF_R | elf::PF_X), (data, "second", elf::PF_R | elf::PF_W)]
+    {
         let found = segment.p_flags(endian) & (elf::PF_R | elf::PF_W | elf::PF_X);
         if found != flags {
-            return Err(layout(file, format!("its {name} segment has flags {found:#x}, not {flags:#x}")));
+            return Err(layout(
+                file,
+                format!("its {name} segment has flags {found:#x}, not {flags:#x}"),
+            ));
         }
         if segment.p_filesz(endian) > segment.p_memsz(endian) {
-            return Err(layout(file, format!("its {name} segment is larger in the file than in memory")));
+            return Err(layout(
+                file,
+                format!("its {name} segment is larger in the file than in memory"),
+            ));
         }
     }
     let end = data.p_vaddr(endian).checked_add(data.p_memsz(endian)).filter(|&end| end <= MAX_LEN);
     let end = end.ok_or_else(|| layout(file, format!("it needs more than {MAX_LEN} bytes")))?;
-    let text_end = text.p_vaddr(endian).checked_add(text.p_memsz(endian)).filter(|&end| end <= data.p_vaddr(endian));
+    let text_end = text
+        .p_vaddr(endian)
+        .checked_add(text.p_memsz(endian))
+        .filter(|&end| end <= data.p_vaddr(endian));
     if text.p_vaddr(endian) != 0 || text_end.is_none() {
         return Err(layout(file, "its first segment does not begin at 0, or overlaps the second"));
     }
     let mut image = vec![0; end as usize];
     for segment in [text, data] {
-        let bytes = segment
-            .data(endian, file.bytes.as_slice())
-            .map_err(|()| layout(file, "a segment extends beyond the end of the file, which is truncated"))?;
+        let bytes = segment.data(endian, file.bytes.as_slice()).map_err(|()| {
+            layout(file, "a segment extends beyond the end of the file, which is truncated")
+        })?;
         let at = segment.p_vaddr(endian) as usize;
         image[at..at + bytes.len()].copy_from_slice(bytes);
     }
@@ -136,15 +176,19 @@ fn handoff_section(
     writable: &Range<u64>,
 ) -> Result<u64, Error> {
     let path = || file.path.clone();
-    let (_, section) =
-        sections.section_by_name(endian, HANDOFF_SECTION.as_bytes()).ok_or_else(|| Error::NoHandoff { path: path() })?;
+    let (_, section) = sections
+        .section_by_name(endian, HANDOFF_SECTION.as_bytes())
+        .ok_or_else(|| Error::NoHandoff { path: path() })?;
     let (start, size) = (section.sh_addr(endian), section.sh_size(endian));
     let expected = size_of::<Block>() as u64;
     if size != expected {
         return Err(Error::Version { path: path(), field: "size", found: size, expected });
     }
     if start < writable.start || start.checked_add(size).is_none_or(|end| end > writable.end) {
-        return Err(layout(file, format!("its section {HANDOFF_SECTION} at {start:#x} is not in its writable segment")));
+        return Err(layout(
+            file,
+            format!("its section {HANDOFF_SECTION} at {start:#x} is not in its writable segment"),
+        ));
     }
     let bytes = section.data(endian, file.bytes.as_slice()).map_err(|source| Error::Damaged {
         path: path(),
@@ -155,7 +199,12 @@ fn handoff_section(
     if let Some(version) = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.first_chunk()) {
         let found = u32::from_le_bytes(*version);
         if found != VERSION {
-            return Err(Error::Version { path: path(), field: "version", found: found.into(), expected: VERSION.into() });
+            return Err(Error::Version {
+                path: path(),
+                field: "version",
+                found: found.into(),
+                expected: VERSION.into(),
+            });
         }
     }
     Ok(start)
@@ -187,7 +236,10 @@ mod tests {
         assert_eq!((program.entry(), program.handoff(), program.text()), (0x10, 0x2000, 0..5000));
         assert_eq!(program.text_bytes(), example::pattern(5000));
         assert_eq!(program.len(), 0x2000 + size_of::<Block>() as u64 + 3000);
-        assert!(program.image()[5000..].iter().all(|&byte| byte == 0), "the gap, the block and bss");
+        assert!(
+            program.image()[5000..].iter().all(|&byte| byte == 0),
+            "the gap, the block and bss"
+        );
     }
 
     #[test]
@@ -199,8 +251,14 @@ mod tests {
 
     #[test]
     fn foreign_elf_files_are_refused() {
-        assert!(matches!(refused(|elf| elf.machine = EM_386), Error::Foreign { field: "machine", found: 3, .. }));
-        assert!(matches!(refused(|elf| elf.file_type = ET_EXEC), Error::Foreign { field: "type", found: 2, .. }));
+        assert!(matches!(
+            refused(|elf| elf.machine = EM_386),
+            Error::Foreign { field: "machine", found: 3, .. }
+        ));
+        assert!(matches!(
+            refused(|elf| elf.file_type = ET_EXEC),
+            Error::Foreign { field: "type", found: 2, .. }
+        ));
         assert!(matches!(refused(|elf| elf.handoff_name = ".data"), Error::NoHandoff { .. }));
         // 32 bits: object refuses the header of another class.
         let mut bytes = purgatory().bytes();
@@ -213,7 +271,9 @@ mod tests {
         assert!(
             matches!(refused(|elf| elf.relocations = 2), Error::Relocations { bytes: 48, section, .. } if section == ".rela.dyn")
         );
-        assert!(matches!(refused(|elf| elf.undefined = true), Error::Undefined { symbol, .. } if symbol == "memcpy"));
+        assert!(
+            matches!(refused(|elf| elf.undefined = true), Error::Undefined { symbol, .. } if symbol == "memcpy")
+        );
     }
 
     #[test]
@@ -257,8 +317,14 @@ mod tests {
             let mut bytes = good.clone();
             bytes[at] ^= 1 << bit;
             if let Ok(program) = parse(&file(bytes)) {
-                assert!(program.len() <= MAX_LEN && program.text().contains(&program.entry()), "bit {bit} of byte {at:#x}");
-                assert!(program.handoff() + size_of::<Block>() as u64 <= program.len(), "bit {bit} of byte {at:#x}");
+                assert!(
+                    program.len() <= MAX_LEN && program.text().contains(&program.entry()),
+                    "bit {bit} of byte {at:#x}"
+                );
+                assert!(
+                    program.handoff() + size_of::<Block>() as u64 <= program.len(),
+                    "bit {bit} of byte {at:#x}"
+                );
             }
         }
     }
@@ -267,8 +333,13 @@ mod tests {
     fn trailer_follows_the_program_without_overlap() {
         let program = parse(&file(purgatory().bytes())).unwrap();
         let trailer = program.trailer(3, 500);
-        assert!(trailer.leaf_table >= program.len() && trailer.leaf_table.is_multiple_of(TRAILER_ALIGN));
-        assert!(trailer.elfcorehdr_copy >= trailer.leaf_table + 96 && trailer.elfcorehdr_copy.is_multiple_of(TRAILER_ALIGN));
+        assert!(
+            trailer.leaf_table >= program.len() && trailer.leaf_table.is_multiple_of(TRAILER_ALIGN)
+        );
+        assert!(
+            trailer.elfcorehdr_copy >= trailer.leaf_table + 96
+                && trailer.elfcorehdr_copy.is_multiple_of(TRAILER_ALIGN)
+        );
         assert_eq!(trailer.end, trailer.elfcorehdr_copy + 500);
     }
 }

@@ -106,7 +106,11 @@ impl Relocatable {
     /// The image for the physical address `address`.
     pub fn bind(&self, address: u64) -> Result<Bound<'_>, Error> {
         if !address.is_multiple_of(self.alignment) || address.checked_add(self.len).is_none() {
-            return Err(self.error(Defect::Address { address, len: self.len, alignment: self.alignment }));
+            return Err(self.error(Defect::Address {
+                address,
+                len: self.len,
+                alignment: self.alignment,
+            }));
         }
         let mut image = self.image.clone();
         for relocation in &self.relocations {
@@ -124,7 +128,11 @@ impl Relocatable {
     /// (`kexec_purgatory_get_set_symbol`, kernel/kexec_file.c).
     pub fn takes(&self, name: &str, len: u64) -> Result<(), Error> {
         let found = self.bytes_of(name)?.len() as u64;
-        if found == len { Ok(()) } else { Err(self.error(Defect::SymbolSize { symbol: name.into(), found, given: len })) }
+        if found == len {
+            Ok(())
+        } else {
+            Err(self.error(Defect::SymbolSize { symbol: name.into(), found, given: len }))
+        }
     }
 
     /// The path of its file, for messages.
@@ -193,15 +201,18 @@ fn parse(file: &InputFile) -> Result<Relocatable, Defect> {
     }
     let header = Header::parse(data).map_err(Defect::damaged("header"))?;
     let endian = header.endian().map_err(Defect::damaged("byte order"))?;
-    for (field, found, expected) in
-        [("machine", header.e_machine(endian).0, elf::EM_X86_64.0), ("type", header.e_type(endian).0, elf::ET_REL.0)]
-    {
+    for (field, found, expected) in [
+        ("machine", header.e_machine(endian).0, elf::EM_X86_64.0),
+        ("type", header.e_type(endian).0, elf::ET_REL.0),
+    ] {
         if found != expected {
             return Err(Defect::Foreign { field, found, expected });
         }
     }
-    let sections = header.sections(endian, data).map_err(Defect::damaged("section header table"))?;
-    let table = sections.symbols(endian, data, elf::SHT_SYMTAB).map_err(Defect::damaged("symbol table"))?;
+    let sections =
+        header.sections(endian, data).map_err(Defect::damaged("section header table"))?;
+    let table =
+        sections.symbols(endian, data, elf::SHT_SYMTAB).map_err(Defect::damaged("symbol table"))?;
 
     let layout = Layout::new(endian, data, &sections)?; // where does each section go
     let symbols = symbols::global(endian, &table, &layout)?; // where is each symbol
@@ -214,7 +225,9 @@ fn parse(file: &InputFile) -> Result<Relocatable, Defect> {
 /// Offset of the entry point, which must be in code (`kexec_purgatory_setup_sechdrs`,
 /// kernel/kexec_file.c).
 fn entry(symbols: &BTreeMap<String, Symbol>) -> Result<u64, Defect> {
-    let symbol = symbols.get(ENTRY_SYMBOL).ok_or_else(|| Defect::NoSymbol { symbol: ENTRY_SYMBOL.into() })?;
+    let symbol = symbols
+        .get(ENTRY_SYMBOL)
+        .ok_or_else(|| Defect::NoSymbol { symbol: ENTRY_SYMBOL.into() })?;
     if symbol.is_code() { Ok(symbol.offset()) } else { Err(Defect::EntryNotCode) }
 }
 

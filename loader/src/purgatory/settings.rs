@@ -10,8 +10,8 @@
 //! * in a confidential guest, nothing that faults there.
 
 use handoff::block::{
-    DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE, MAX_RESET_DELAY_MS, MAX_TSC_KHZ,
-    MIN_LEAF_SIZE,
+    DEFAULT_LEAF_SIZE, DEFAULT_RESET_DELAY_MS, HIGHEST_CONSOLE_PORT, MAX_LEAF_SIZE,
+    MAX_RESET_DELAY_MS, MAX_TSC_KHZ, MIN_LEAF_SIZE,
 };
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
@@ -39,7 +39,9 @@ pub enum Error {
     )]
     LeafSize(u32),
     /// The delay is too long.
-    #[error("the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a smaller --reset-delay")]
+    #[error(
+        "the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a smaller --reset-delay"
+    )]
     ResetDelay(u32),
     /// The port is 0, or so high that the UART would leave I/O space.
     #[error(
@@ -214,17 +216,29 @@ mod tests {
     #[test]
     fn defaults_follow_the_machine_and_the_command_line() {
         let settings = Settings::decide(&request(), &example::machine()).unwrap();
-        assert_eq!((settings.engine, settings.console, settings.phys_limit), (EngineId::ShaNi, Some(0x3f8), 1 << 40));
-        assert_eq!((settings.permissions, settings.console_kind()), (Permissions::ALL, ConsoleKind::Uart8250));
+        assert_eq!(
+            (settings.engine, settings.console, settings.phys_limit),
+            (EngineId::ShaNi, Some(0x3f8), 1 << 40)
+        );
+        assert_eq!(
+            (settings.permissions, settings.console_kind()),
+            (Permissions::ALL, ConsoleKind::Uart8250)
+        );
     }
 
     #[test]
     fn engine_that_the_cpus_lack_is_refused_not_replaced() {
         let mut machine = example::machine();
         machine.cpu.sha_ni = false;
-        let with = |engine| Settings::decide(&Request { engine, ..request() }, &machine).map(|settings| settings.engine);
+        let with = |engine| {
+            Settings::decide(&Request { engine, ..request() }, &machine)
+                .map(|settings| settings.engine)
+        };
         assert_eq!(with(EngineChoice::Auto), Ok(EngineId::Soft));
-        assert_eq!(with(EngineChoice::Only(EngineId::ShaNi)), Err(Error::EngineMissing(EngineId::ShaNi)));
+        assert_eq!(
+            with(EngineChoice::Only(EngineId::ShaNi)),
+            Err(Error::EngineMissing(EngineId::ShaNi))
+        );
         assert_eq!(with(EngineChoice::Only(EngineId::Soft)), Ok(EngineId::Soft));
     }
 
@@ -232,23 +246,38 @@ mod tests {
     fn confidential_guest_gets_no_console_and_no_permissions() {
         let mut machine = example::machine();
         machine.cpu.confidential = Some(FOUND);
-        let settings = Settings::decide(&Request { console: Console::Port(0x3f8), ..request() }, &machine).unwrap();
+        let settings =
+            Settings::decide(&Request { console: Console::Port(0x3f8), ..request() }, &machine)
+                .unwrap();
         assert_eq!((settings.console, settings.permissions), (None, Permissions::NONE));
     }
 
-    const FOUND: ConfidentialGuest = ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
+    const FOUND: ConfidentialGuest =
+        ConfidentialGuest { kind: "tdx_guest", evidence: "/proc/cpuinfo" };
 
     #[test]
     fn request_overrides_detection() {
         for found in [None, Some(FOUND)] {
             let mut machine = example::machine();
             machine.cpu.confidential = found;
-            let decided = |confidential| Settings::decide(&Request { confidential, ..request() }, &machine).unwrap();
-            let (auto, yes, no) = (decided(Confidential::Auto), decided(Confidential::Yes), decided(Confidential::No));
+            let decided = |confidential| {
+                Settings::decide(&Request { confidential, ..request() }, &machine).unwrap()
+            };
+            let (auto, yes, no) = (
+                decided(Confidential::Auto),
+                decided(Confidential::Yes),
+                decided(Confidential::No),
+            );
             assert_eq!(auto.confidential, found);
             assert_eq!((yes.console, yes.permissions), (None, Permissions::NONE));
-            assert_eq!(yes.confidential.map(|guest| guest.evidence), Some(found.map_or("--confidential yes", |f| f.evidence)));
-            assert_eq!((no.console, no.permissions, no.confidential), (Some(0x3f8), Permissions::ALL, None));
+            assert_eq!(
+                yes.confidential.map(|guest| guest.evidence),
+                Some(found.map_or("--confidential yes", |f| f.evidence))
+            );
+            assert_eq!(
+                (no.console, no.permissions, no.confidential),
+                (Some(0x3f8), Permissions::ALL, None)
+            );
         }
     }
 
@@ -257,12 +286,21 @@ mod tests {
         let machine = example::machine();
         let refused = |request: Request| Settings::decide(&request, &machine).unwrap_err();
         for leaf_size in [0, 2048, 4097, 128 << 20] {
-            assert_eq!(refused(Request { leaf_size: Some(leaf_size), ..request() }), Error::LeafSize(leaf_size));
+            assert_eq!(
+                refused(Request { leaf_size: Some(leaf_size), ..request() }),
+                Error::LeafSize(leaf_size)
+            );
         }
         let reset_delay_ms = MAX_RESET_DELAY_MS + 1;
-        assert_eq!(refused(Request { reset_delay_ms: Some(reset_delay_ms), ..request() }), Error::ResetDelay(reset_delay_ms));
+        assert_eq!(
+            refused(Request { reset_delay_ms: Some(reset_delay_ms), ..request() }),
+            Error::ResetDelay(reset_delay_ms)
+        );
         for port in [0, 0xfff9] {
-            assert_eq!(refused(Request { console: Console::Port(port), ..request() }), Error::ConsolePort(port));
+            assert_eq!(
+                refused(Request { console: Console::Port(port), ..request() }),
+                Error::ConsolePort(port)
+            );
         }
     }
 

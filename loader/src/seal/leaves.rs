@@ -40,15 +40,22 @@ impl Leaves {
         // The copy of the elfcorehdr is after the leaf table, so the leaves are counted before it
         // is placed.
         let lengths = sources(described, 0).map(|source| source.bytes.len() as u64);
-        let trailer = described.purgatory().trailer(leaf_count(lengths, leaf_size), described.elfcorehdr().len() as u64);
+        let trailer = described
+            .purgatory()
+            .trailer(leaf_count(lengths, leaf_size), described.elfcorehdr().len() as u64);
 
         let mut regions = Vec::new();
         let mut table = Vec::new();
         for Source { kind, bytes, start, mem_len } in sources(described, trailer.elfcorehdr_copy) {
             regions.push(Region::new(kind, start, bytes.len() as u64, mem_len));
             let base = table.len();
-            table.resize(base + leaves_in(bytes.len() as u64, leaf_size) as usize, Digest::default());
-            digest::digest_leaves(engine, bytes.chunks(leaf_size as usize), |index, digest| table[base + index] = digest);
+            table.resize(
+                base + leaves_in(bytes.len() as u64, leaf_size) as usize,
+                Digest::default(),
+            );
+            digest::digest_leaves(engine, bytes.chunks(leaf_size as usize), |index, digest| {
+                table[base + index] = digest
+            });
         }
         Self { regions, table, trailer }
     }
@@ -71,9 +78,17 @@ impl Leaves {
 
 /// Every region in the order of [`RegionKind::ALL`]; `copy_at` is the offset of the elfcorehdr's
 /// copy in the purgatory's segment.
-fn sources<'a>(described: &'a Described<'_, Program>, copy_at: u64) -> impl Iterator<Item = Source<'a>> {
+fn sources<'a>(
+    described: &'a Described<'_, Program>,
+    copy_at: u64,
+) -> impl Iterator<Item = Source<'a>> {
     let placed = described.placed();
-    let whole = |kind, bytes: &'a [u8], range: PhysRange| Source { kind, bytes, start: range.start(), mem_len: range.len() };
+    let whole = |kind, bytes: &'a [u8], range: PhysRange| Source {
+        kind,
+        bytes,
+        start: range.start(),
+        mem_len: range.len(),
+    };
     let program = described.purgatory();
     // In the purgatory's segment a region ends with its bytes, because another part of the segment
     // follows.
@@ -86,7 +101,10 @@ fn sources<'a>(described: &'a Described<'_, Program>, copy_at: u64) -> impl Iter
     [
         Some(part(RegionKind::Purgatory, program.text_bytes(), program.text().start)),
         Some(whole(RegionKind::Kernel, &described.kernel().payload, placed.kernel)),
-        described.initrd().zip(placed.initrd).map(|(bytes, range)| whole(RegionKind::Initrd, bytes, range)),
+        described
+            .initrd()
+            .zip(placed.initrd)
+            .map(|(bytes, range)| whole(RegionKind::Initrd, bytes, range)),
         Some(whole(RegionKind::BootParams, described.boot_params(), placed.boot_params)),
         Some(whole(RegionKind::CommandLine, &described.command_line().bytes, placed.command_line)),
         Some(part(RegionKind::ElfcorehdrCopy, described.elfcorehdr(), copy_at)),

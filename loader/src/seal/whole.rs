@@ -38,7 +38,10 @@ impl Whole {
         let mut hasher = Sha256::new(engine);
         let segments = described.segments();
         let elfcorehdr = described.settings().digests_elfcorehdr;
-        for segment in segments.iter().filter(|segment| elfcorehdr || segment.kind() != SegmentKind::Elfcorehdr) {
+        for segment in segments
+            .iter()
+            .filter(|segment| elfcorehdr || segment.kind() != SegmentKind::Elfcorehdr)
+        {
             regions.push((segment.kind(), segment.range()));
             hasher.update(segment.bytes());
             let mut zeroes = segment.range().len() - segment.bytes().len() as u64;

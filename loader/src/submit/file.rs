@@ -63,7 +63,9 @@ pub enum Error {
     )]
     Forbidden,
     /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG or ELIBBAD: the signature is not trusted.
-    #[error("the kernel does not trust the capture kernel's signature ({name}: {meaning}): {remedy}")]
+    #[error(
+        "the kernel does not trust the capture kernel's signature ({name}: {meaning}): {remedy}"
+    )]
     Signature {
         /// The errno's name.
         name: &'static str,
@@ -88,7 +90,9 @@ pub enum Error {
     )]
     Format,
     /// ENOMEM or EADDRNOTAVAIL.
-    #[error("the kernel found no room for the image ({name}): boot with a larger crashkernel=, or use a smaller initrd")]
+    #[error(
+        "the kernel found no room for the image ({name}): boot with a larger crashkernel=, or use a smaller initrd"
+    )]
     NoMemory {
         /// The errno's name.
         name: &'static str,
@@ -109,7 +113,8 @@ pub enum Error {
 
 /// Remedies for signatures.
 const SIGNED: &str = "use a signed kernel of the distribution";
-const ENROLL: &str = "use a kernel of the distribution, or enroll the key that signed it (mokutil --import)";
+const ENROLL: &str =
+    "use a kernel of the distribution, or enroll the key that signed it (mokutil --import)";
 const COPY: &str = "copy the file again, because it may have been changed after it was signed; if that does not help, use \
                     a newer kernel of the distribution";
 
@@ -193,9 +198,11 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
         // The kernel also returns it for a dm-crypt key, but the `keys` module has checked those
         // before.
         libc::ENOKEY => signature("ENOKEY", "no trusted key verifies it", ENROLL),
-        libc::EKEYREJECTED => {
-            signature("EKEYREJECTED", "it does not match the file, or its key is revoked, expired or wrong", COPY)
-        }
+        libc::EKEYREJECTED => signature(
+            "EKEYREJECTED",
+            "it does not match the file, or its key is revoked, expired or wrong",
+            COPY,
+        ),
         libc::ENOPKG => signature("ENOPKG", "it needs an algorithm that this kernel lacks", SIGNED),
         libc::EBADMSG => signature("EBADMSG", "it is malformed", COPY),
         libc::ELIBBAD => signature("ELIBBAD", "the file is not a well-formed PE file", COPY),
@@ -210,12 +217,19 @@ fn explain(failure: Failure, flags: u64, command_line: usize) -> Error {
 }
 
 /// The system call. The error is an errno.
-fn kexec_file_load(kernel: RawFd, initrd: RawFd, command_line: &CStr, flags: u64) -> Result<(), i32> {
+fn kexec_file_load(
+    kernel: RawFd,
+    initrd: RawFd,
+    command_line: &CStr,
+    flags: u64,
+) -> Result<(), i32> {
     let line = command_line.to_bytes_with_nul();
     // SAFETY: kexec_file_load(2) requires `line.len()` readable bytes at the pointer, and writes
     // none. `line` is a live slice of that length. The call only reads the files of the two
     // descriptors, which the caller borrows until it returns; -1 is no descriptor.
-    outcome(unsafe { libc::syscall(libc::SYS_kexec_file_load, kernel, initrd, line.len(), line.as_ptr(), flags) })
+    outcome(unsafe {
+        libc::syscall(libc::SYS_kexec_file_load, kernel, initrd, line.len(), line.as_ptr(), flags)
+    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ pub fn check<'f>(
 ) -> Result<(CaptureKernel<'f>, CString), Error> {
     let parsed = kernel::parse(kernel)?;
     if kernel::format_of(parsed.file) != Some(bzimage::FORMAT.name) {
-        return Err(kernel::Error { path: kernel.path.clone(), defect: Defect::NotForKernel }.into());
+        return Err(
+            kernel::Error { path: kernel.path.clone(), defect: Defect::NotForKernel }.into()
+        );
     }
     if let Some(initrd) = initrd.filter(|initrd| initrd.bytes.is_empty()) {
         return Err(Error::EmptyInitrd { path: initrd.path.clone() });
@@ -50,7 +52,8 @@ pub fn check<'f>(
     if machine.cpu.la57 && parsed.xloadflags & XLF_5LEVEL == 0 {
         return Err(bootparams::Error::FiveLevels { xloadflags: parsed.xloadflags }.into());
     }
-    let command_line = cmdline::for_kernel(command_line, parsed.cmdline_size, machine.dm_crypt_keys > 0)?;
+    let command_line =
+        cmdline::for_kernel(command_line, parsed.cmdline_size, machine.dm_crypt_keys > 0)?;
     let region = machine.crash_region()?;
     let initrd = initrd.map(|initrd| initrd.bytes.len() as u64);
     // The kernel places segments from the top and this loader from the bottom, but the sizes are
@@ -58,7 +61,11 @@ pub fn check<'f>(
     let needs = Needs {
         elfcorehdr: machine.elfcorehdr_size.unwrap_or(PAGE_SIZE),
         hole: place::hole(machine.cpu.gbpages, &machine.system_ram),
-        kernel: KernelNeeds { len: parsed.init_size, alignment: parsed.alignment, pref_address: parsed.pref_address },
+        kernel: KernelNeeds {
+            len: parsed.init_size,
+            alignment: parsed.alignment,
+            pref_address: parsed.pref_address,
+        },
         initrd,
         boot_params: KERNELS_BOOT_PARAMS + u64::from(machine.dm_crypt_keys) * KEY_LEN,
         command_line: command_line.as_bytes_with_nul().len() as u64,
@@ -66,7 +73,9 @@ pub fn check<'f>(
     };
     place::place(&needs, region)?;
     let limit = machine.total_ram / 2;
-    for (what, len) in [("the capture kernel", parsed.init_size), ("the initrd", initrd.unwrap_or(0))] {
+    for (what, len) in
+        [("the capture kernel", parsed.init_size), ("the initrd", initrd.unwrap_or(0))]
+    {
         if len > limit {
             return Err(admit::Error::HalfOfRam { what, len, limit }.into());
         }
@@ -90,11 +99,18 @@ mod tests {
         InputFile { path: "file".into(), bytes }
     }
 
-    fn checked(kernel: Vec<u8>, initrd: &[u8], command_line: &str, machine: &Reservation) -> Result<CString, String> {
+    fn checked(
+        kernel: Vec<u8>,
+        initrd: &[u8],
+        command_line: &str,
+        machine: &Reservation,
+    ) -> Result<CString, String> {
         let (kernel, initrd) = (file(kernel), file(initrd.to_vec()));
         let checked = check(&kernel, Some(&initrd), command_line.as_bytes(), machine);
         checked.map(|(_, line)| line).map_err(|error| {
-            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+                error.source()
+            });
             causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
         })
     }
@@ -105,7 +121,10 @@ mod tests {
 
     #[test]
     fn sound_files_pass_with_their_command_line() {
-        assert_eq!(checked(good(), b"initrd", " quiet ro ", &reservation()), Ok(c"quiet ro".into()));
+        assert_eq!(
+            checked(good(), b"initrd", " quiet ro ", &reservation()),
+            Ok(c"quiet ro".into())
+        );
     }
 
     #[test]
@@ -115,8 +134,15 @@ mod tests {
             let message = checked(kernel, initrd, line, machine).unwrap_err();
             assert!(message.contains(word), "{word}: {message}");
         };
-        let vmlinux = crate::example::VmlinuxSegment { paddr: 0x100_0000, bytes: pattern(100), memsz: 100 };
-        refused(crate::example::vmlinux(0x100_0000, &[vmlinux]), b"i", "", &machine, "bzImages only");
+        let vmlinux =
+            crate::example::VmlinuxSegment { paddr: 0x100_0000, bytes: pattern(100), memsz: 100 };
+        refused(
+            crate::example::vmlinux(0x100_0000, &[vmlinux]),
+            b"i",
+            "",
+            &machine,
+            "bzImages only",
+        );
         refused(b"\x1f\x8b and more".to_vec(), b"i", "", &machine, "gzip");
         refused(good()[..40_000].to_vec(), b"i", "", &machine, "truncated");
         refused(good(), b"", "", &machine, "empty");

@@ -45,9 +45,9 @@ impl Firmware {
     pub fn about_load(self, refusal: &submit::Error) -> Option<&'static str> {
         let forbidden = matches!(refusal, submit::Error::NotPermitted | submit::Error::Forbidden);
         match self {
-            Self::Uefi { secure_boot: Some(true) } if forbidden => {
-                Some("Secure Boot is on, so Linux accepts only signed kernels: load one with --file")
-            }
+            Self::Uefi { secure_boot: Some(true) } if forbidden => Some(
+                "Secure Boot is on, so Linux accepts only signed kernels: load one with --file",
+            ),
             _ => None,
         }
     }
@@ -57,7 +57,10 @@ impl Firmware {
         // Under lockdown, the error for an untrusted signature is EPERM
         // (`kimage_validate_signature`, kernel/kexec_file.c), unless signatures are also enforced
         // for another reason.
-        let untrusted = matches!(refusal, submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted);
+        let untrusted = matches!(
+            refusal,
+            submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted
+        );
         (self == Self::Bios && untrusted).then_some(
             "this machine was booted by a BIOS, so Linux trusts only the keys that are built into it; the distribution's \
              key may be trusted under UEFI only: boot by UEFI, or leave --file out if the kernel is not locked down",
@@ -107,9 +110,14 @@ mod tests {
 
     #[test]
     fn untrusted_signature_on_a_bios_machine_is_explained() {
-        for untrusted in [libc::ENOKEY, libc::EKEYREJECTED, libc::EPERM].map(submit::file::refusal) {
+        for untrusted in [libc::ENOKEY, libc::EKEYREJECTED, libc::EPERM].map(submit::file::refusal)
+        {
             let words = firmware(None).about_file_load(&untrusted).unwrap();
-            assert!(words.contains("BIOS") && words.contains("the distribution's key may be trusted under UEFI only"), "{words}");
+            assert!(
+                words.contains("BIOS")
+                    && words.contains("the distribution's key may be trusted under UEFI only"),
+                "{words}"
+            );
             assert_eq!(firmware(Some(3)).about_file_load(&untrusted), None);
         }
         assert_eq!(firmware(None).about_file_load(&submit::file::refusal(libc::ENOMEM)), None);

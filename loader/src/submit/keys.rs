@@ -18,7 +18,9 @@ const LOGON: &std::ffi::CStr = c"logon";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Its directory has no description.
-    #[error("{KEYS_DIRECTORY}/{name} names no key: write the key's description there, or remove the directory")]
+    #[error(
+        "{KEYS_DIRECTORY}/{name} names no key: write the key's description there, or remove the directory"
+    )]
     Nameless {
         /// The directory.
         name: String,
@@ -61,7 +63,11 @@ fn check_with(directory: &Path, request: impl Fn(&str) -> Result<(), i32>) -> Re
         if description.is_empty() || description == "(null)" {
             return Err(Error::Nameless { name });
         }
-        request(description).map_err(|errno| Error::Missing { name, description: description.to_owned(), errno })?;
+        request(description).map_err(|errno| Error::Missing {
+            name,
+            description: description.to_owned(),
+            errno,
+        })?;
     }
     Ok(())
 }
@@ -73,7 +79,9 @@ fn request(description: &str) -> Result<(), i32> {
     // SAFETY: request_key(2) requires two readable strings that end in NUL, and writes neither.
     // Both come from live `CStr`s. The third pointer may be null: then no program is run to make
     // the key. Keyring 0 means that the key is linked nowhere.
-    let key = unsafe { libc::syscall(libc::SYS_request_key, LOGON.as_ptr(), description.as_ptr(), no_program, 0) };
+    let key = unsafe {
+        libc::syscall(libc::SYS_request_key, LOGON.as_ptr(), description.as_ptr(), no_program, 0)
+    };
     if key != -1 {
         return Ok(());
     }
@@ -109,18 +117,30 @@ mod tests {
     fn missing_key_is_named_before_the_armed_image_is_freed() {
         let good = ("a", "cryptsetup:root\n");
         assert_eq!(check_with(named(&[good], "0\n").path(), only_root), Ok(()));
-        let error = check_with(named(&[good, ("b", "cryptsetup:data\n")], "0\n").path(), only_root).unwrap_err();
+        let error = check_with(named(&[good, ("b", "cryptsetup:data\n")], "0\n").path(), only_root)
+            .unwrap_err();
         let message = error.to_string();
-        for word in ["cryptsetup:data", "crash_dm_crypt_keys/b", "link-volume-key=", "KeyringMode=shared", "reuse"] {
+        for word in [
+            "cryptsetup:data",
+            "crash_dm_crypt_keys/b",
+            "link-volume-key=",
+            "KeyringMode=shared",
+            "reuse",
+        ] {
             assert!(message.contains(word), "{word}: {message}");
         }
-        assert_eq!(check_with(named(&[("b", "cryptsetup:data\n")], "1\n").path(), only_root), Ok(()), "the armed image has it");
+        assert_eq!(
+            check_with(named(&[("b", "cryptsetup:data\n")], "1\n").path(), only_root),
+            Ok(()),
+            "the armed image has it"
+        );
     }
 
     #[test]
     fn key_without_a_description_is_refused_as_the_kernel_would() {
         for description in ["", "(null)\n"] {
-            let error = check_with(named(&[("a", description)], "0\n").path(), |_| Ok(())).unwrap_err();
+            let error =
+                check_with(named(&[("a", description)], "0\n").path(), |_| Ok(())).unwrap_err();
             assert_eq!(error, Error::Nameless { name: "a".into() });
         }
     }

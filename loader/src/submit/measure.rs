@@ -27,7 +27,8 @@ pub fn cpuid() -> Cpuid {
         // The first leaf of a range returns the last one (SDM vol. 2A, "CPUID"; AMD APM vol. 3,
         // "CPUID").
         let range = leaf & CPUID_RANGE;
-        let CpuidResult { eax, ebx, ecx, edx } = if __cpuid(range).eax >= leaf { __cpuid(leaf) } else { return None };
+        let CpuidResult { eax, ebx, ecx, edx } =
+            if __cpuid(range).eax >= leaf { __cpuid(leaf) } else { return None };
         Some([eax, ebx, ecx, edx])
     })
 }

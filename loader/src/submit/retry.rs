@@ -73,7 +73,11 @@ impl<C: FnMut(u64) -> Result<(), i32>> System for Linux<C> {
 
 /// The result of a system call from its return value. The error is an errno.
 pub(super) fn outcome(returned: libc::c_long) -> Result<(), i32> {
-    if returned == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
+    if returned == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    }
 }
 
 /// Makes the call with these flags until it succeeds, fails, or was busy for [`PATIENCE`].

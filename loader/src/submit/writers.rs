@@ -42,10 +42,13 @@ const LOCAL: [i64; 8] = [
 pub fn any(file: &File) -> Option<bool> {
     // If another process breaks the lease before its release, the kernel sends a signal. The
     // default, SIGIO, would end this process; SIGURG is ignored.
-    let granted = fcntl(file, F_SETSIG, libc::SIGURG).and_then(|()| fcntl(file, F_SETLEASE, libc::F_RDLCK));
+    let granted =
+        fcntl(file, F_SETSIG, libc::SIGURG).and_then(|()| fcntl(file, F_SETLEASE, libc::F_RDLCK));
     match granted {
         Ok(()) => fcntl(file, F_SETLEASE, libc::F_UNLCK).ok().map(|()| false),
-        Err(errno) => refusal_means(errno, rustix::fs::fstatfs(file).ok().map(|found| found.f_type)),
+        Err(errno) => {
+            refusal_means(errno, rustix::fs::fstatfs(file).ok().map(|found| found.f_type))
+        }
     }
 }
 
@@ -60,7 +63,11 @@ fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> Result<(),
     // callers pass F_SETSIG or F_SETLEASE, whose argument is an integer, so no memory of this
     // process is accessed.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), command, argument) };
-    if result == -1 { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(()) }
+    if result == -1 {
+        Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -81,8 +88,12 @@ mod tests {
         drop(writer);
         // A test in another thread that starts a program shares this descriptor with it until that
         // program runs.
-        let mut looks = std::iter::repeat_with(|| any(&reader)).inspect(|_| std::thread::yield_now());
-        assert!(looks.by_ref().take(1_000_000).any(|found| found == Some(false)), "no writer is left");
+        let mut looks =
+            std::iter::repeat_with(|| any(&reader)).inspect(|_| std::thread::yield_now());
+        assert!(
+            looks.by_ref().take(1_000_000).any(|found| found == Some(false)),
+            "no writer is left"
+        );
         assert!(looks.take(1_000_000).any(|found| found == Some(false)), "the lease was returned");
     }
     #[test]

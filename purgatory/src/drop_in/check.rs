@@ -31,14 +31,21 @@ pub fn verify(
     let regions = match Regions::parse(&table.pairs(), &memory::itself()) {
         Ok(regions) => regions,
         Err(Invalid { index }) => {
-            console.line().text("region ").decimal(index as u64).text(" of the table is invalid: the table is corrupt");
+            console
+                .line()
+                .text("region ")
+                .decimal(index as u64)
+                .text(" of the table is invalid: the table is corrupt");
             stop(console, on_corrupt)
         }
     };
     let engine = arch::probed_engine();
     let bytes: u64 = regions.iter().map(Region::size).sum();
     let mut line = console.line();
-    line.text("I'm in purgatory, verifying ").decimal(bytes).text(" bytes in ").decimal(regions.iter().count() as u64);
+    line.text("I'm in purgatory, verifying ")
+        .decimal(bytes)
+        .text(" bytes in ")
+        .decimal(regions.iter().count() as u64);
     line.text(" regions with ").text(engine.kind().name());
     drop(line);
     let read = |region: Region| {
@@ -51,7 +58,10 @@ pub fn verify(
     READING.clear();
     if let Err(found) = verified {
         let mut line = console.line();
-        line.text("sha256 digests do not match: expected ").digits(&expected).text(" found ").digits(&found);
+        line.text("sha256 digests do not match: expected ")
+            .digits(&expected)
+            .text(" found ")
+            .digits(&found);
         drop(line);
         stop(console, on_corrupt)
     }

@@ -1,5 +1,5 @@
-//! `[6]` Where the next kernel can jump back into the old one, as a parameter on its command line (`x86_setup_jump_back_entry`,
-//! purgatory/arch/i386/purgatory-x86.c of kexec-tools).
+//! `[6]` Where the next kernel can jump back into the old one, as a parameter on its command line
+//! (`x86_setup_jump_back_entry`, purgatory/arch/i386/purgatory-x86.c of kexec-tools).
 
 use handoff::text::Text;
 

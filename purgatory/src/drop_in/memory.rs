@@ -1,6 +1,7 @@
 //! Physical memory as slices, for the drop-ins.
 //!
-//! These facts make it sound: all memory is mapped one to one, no other Rust code runs, and every bit pattern of a `u8` is valid.
+//! These facts make it sound: all memory is mapped one to one, no other Rust code runs, and every
+//! bit pattern of a `u8` is valid.
 
 use core::slice;
 
@@ -21,14 +22,16 @@ pub fn itself() -> Itself {
 
 /// The word at the top of the stack that the kernel left.
 pub fn word(stack_on_entry: u64) -> u64 {
-    // SAFETY: the stack is the kernel's, in a mapped page, with a return address on top (`relocate_kernel`,
-    // arch/x86/kernel/relocate_kernel_64.S). Volatile, because no Rust code wrote it.
+    // SAFETY: the stack is the kernel's, in a mapped page, with a return address on top
+    // (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S). Volatile, because no Rust code
+    // wrote it.
     unsafe { (stack_on_entry as *const u64).read_volatile() }
 }
 
 /// The bytes of a region.
 pub fn bytes(region: Region) -> &'static [u8] {
-    // SAFETY: regions.rs has shown that the region does not wrap, does not start at 0 and shares no byte with this program. The
-    // program writes to nothing else while the slice is used. If the region is not mapped, a page fault ends in `exception`.
+    // SAFETY: regions.rs has shown that the region does not wrap, does not start at 0 and shares no
+    // byte with this program. The program writes to nothing else while the slice is used. If the
+    // region is not mapped, a page fault ends in `exception`.
     unsafe { slice::from_raw_parts(region.start() as *const u8, region.size() as usize) }
 }

@@ -1,22 +1,27 @@
-//! `[5]` What Linux and kexec-tools have verified: the bytes of sixteen regions, concatenated, with one SHA-256.
+//! `[5]` What Linux and kexec-tools have verified: the bytes of sixteen regions, concatenated, with
+//! one SHA-256.
 //!
-//! *On entry*: start and length of each region, as the host's loader wrote them into the purgatory. No seal protects them.
+//! *On entry*: start and length of each region, as the host's loader wrote them into the purgatory.
+//! No seal protects them.
 //!
-//! *On exit*: regions that can be read, and their digest. Whether those are the *right* regions only the comparison tells. A damaged
-//! table has another digest, or names memory that does not exist, which raises a page fault.
+//! *On exit*: regions that can be read, and their digest. Whether those are the *right* regions
+//! only the comparison tells. A damaged table has another digest, or names memory that does not
+//! exist, which raises a page fault.
 
 use digest::{Digest, Engine, Sha256};
 
 use crate::received::Itself;
 
-/// Entries in either host's table: one for each segment of an image (`KEXEC_SEGMENT_MAX`, include/linux/kexec.h;
-/// `SHA256_REGIONS`, purgatory/include/purgatory.h of kexec-tools).
+/// Entries in either host's table: one for each segment of an image (`KEXEC_SEGMENT_MAX`,
+/// include/linux/kexec.h; `SHA256_REGIONS`, purgatory/include/purgatory.h of kexec-tools).
 pub const REGIONS: usize = 16;
 
-/// A table as the hosts lay it out: physical address, length in bytes. Unused entries have length 0.
+/// A table as the hosts lay it out: physical address, length in bytes. Unused entries have length
+/// 0.
 pub type Table = [[u64; 2]; REGIONS];
 
-/// A region that can be read: it does not wrap, begins anywhere but at 0, and shares no byte with the purgatory.
+/// A region that can be read: it does not wrap, begins anywhere but at 0, and shares no byte with
+/// the purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     start: u64,
@@ -53,7 +58,8 @@ pub struct Invalid {
 }
 
 impl Regions {
-    /// Checks every entry. The hosts omit the purgatory itself, and the first page of memory is never a segment.
+    /// Checks every entry. The hosts omit the purgatory itself, and the first page of memory is
+    /// never a segment.
     pub fn parse(table: &Table, itself: &Itself) -> Result<Self, Invalid> {
         let mut regions = [None; REGIONS];
         for (index, entry) in table.iter().enumerate().filter(|(_, [_, len])| *len != 0) {
@@ -67,15 +73,22 @@ impl Regions {
         self.0.iter().flatten().copied()
     }
 
-    /// The digest of all regions, concatenated. Without regions it is the digest of the empty message.
+    /// The digest of all regions, concatenated. Without regions it is the digest of the empty
+    /// message.
     pub fn digest<'a>(&self, engine: Engine, read: impl Fn(Region) -> &'a [u8]) -> Digest {
         let mut hasher = Sha256::new(engine);
         self.iter().for_each(|region| hasher.update(read(region)));
         hasher.finish()
     }
 
-    /// Compares all 32 bytes of the digest with the expected one. Returns the actual one if they differ.
-    pub fn verify<'a>(&self, engine: Engine, expected: &Digest, read: impl Fn(Region) -> &'a [u8]) -> Result<(), Digest> {
+    /// Compares all 32 bytes of the digest with the expected one. Returns the actual one if they
+    /// differ.
+    pub fn verify<'a>(
+        &self,
+        engine: Engine,
+        expected: &Digest,
+        read: impl Fn(Region) -> &'a [u8],
+    ) -> Result<(), Digest> {
         let found = self.digest(engine, read);
         if found == *expected { Ok(()) } else { Err(found) }
     }
@@ -106,7 +119,9 @@ mod tests {
     /// The digest of memory that begins at 0x1000.
     fn digest_of(memory: &[u8], entries: &[[u64; 2]]) -> Digest {
         let regions = Regions::parse(&table(entries), &ITSELF).unwrap();
-        regions.digest(Engine::soft(), |region| &memory[(region.start() - 0x1000) as usize..][..region.size() as usize])
+        regions.digest(Engine::soft(), |region| {
+            &memory[(region.start() - 0x1000) as usize..][..region.size() as usize]
+        })
     }
 
     fn whole(bytes: &[u8]) -> Digest {
@@ -119,8 +134,14 @@ mod tests {
     fn regions_are_one_message_in_the_tables_order() {
         let memory = pattern(3000);
         let entries = [[0x1000 + 2000, 1000], [0x1000, 1], [0x1000 + 1, 999]];
-        assert_eq!(digest_of(&memory, &entries), whole(&[&memory[2000..], &memory[..1000]].concat()));
-        assert_ne!(digest_of(&memory, &entries), whole(&[&memory[..1000], &memory[2000..]].concat()));
+        assert_eq!(
+            digest_of(&memory, &entries),
+            whole(&[&memory[2000..], &memory[..1000]].concat())
+        );
+        assert_ne!(
+            digest_of(&memory, &entries),
+            whole(&[&memory[..1000], &memory[2000..]].concat())
+        );
     }
 
     #[test]
@@ -132,7 +153,8 @@ mod tests {
 
     #[test]
     fn empty_table_has_the_digest_of_the_empty_message() {
-        let hex: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&OF_NOTHING[2 * at..][..2], 16).unwrap()).collect();
+        let hex: Vec<u8> =
+            (0..32).map(|at| u8::from_str_radix(&OF_NOTHING[2 * at..][..2], 16).unwrap()).collect();
         assert_eq!(digest_of(&[], &[]).as_slice(), hex);
     }
 

@@ -1,4 +1,5 @@
-//! Statics that are written before this program runs: by the host's loader, which finds them by symbol, or by `cargo xtask build`.
+//! Statics that are written before this program runs: by the host's loader, which finds them by
+//! symbol, or by `cargo xtask build`.
 
 use core::cell::UnsafeCell;
 
@@ -19,7 +20,8 @@ impl<T: Copy> Written<T> {
 
     /// The value now.
     pub fn get(&self) -> T {
-        // SAFETY: a live static, read as its own type. Volatile, because the compiler knows only the value in the file.
+        // SAFETY: a live static, read as its own type. Volatile, because the compiler knows only
+        // the value in the file.
         unsafe { self.0.get().read_volatile() }
     }
 
@@ -31,7 +33,8 @@ impl<T: Copy> Written<T> {
 }
 
 impl<const N: usize> Written<[u64; N]> {
-    /// The value now, read in a loop: a volatile read of the array would be unrolled into one instruction for each word.
+    /// The value now, read in a loop: a volatile read of the array would be unrolled into one
+    /// instruction for each word.
     pub fn words(&self) -> [u64; N] {
         let mut words = [0; N];
         let first: *const u64 = self.0.get().cast();
@@ -60,7 +63,8 @@ impl Written<Table> {
     }
 }
 
-/// Defines statics that are known by a name in the finished object. The linker script collects `.contract`.
+/// Defines statics that are known by a name in the finished object. The linker script collects
+/// `.contract`.
 #[macro_export]
 macro_rules! written_by_host {
     ($($(#[$meta:meta])* $name:ident: $type:ty as $symbol:literal = $value:expr;)+) => {

@@ -15,12 +15,15 @@ fn crash_region() -> Span {
     Span::new(0x2900_0000, 0x1000_0000).unwrap()
 }
 
-/// Writes an elfcorehdr as `crash_prepare_elf64_headers` does: `cpus` notes, vmcoreinfo, the kernel's text, then `ranges`.
+/// Writes an elfcorehdr as `crash_prepare_elf64_headers` does: `cpus` notes, vmcoreinfo, the
+/// kernel's text, then `ranges`.
 fn linux_header(cpus: u64, ranges: &[(u64, u64)]) -> Vec<u8> {
-    let mut programs: Vec<[u64; 7]> = (0..cpus).map(|cpu| note(0x3ec0_4a00 + cpu * 0x1000, 368)).collect();
+    let mut programs: Vec<[u64; 7]> =
+        (0..cpus).map(|cpu| note(0x3ec0_4a00 + cpu * 0x1000, 368)).collect();
     programs.push(note(0x0182_4000, 0x1024));
     programs.push(load(0x1c00_0000, 0x0340_0000, 0xffff_ffff_9a00_0000));
-    programs.extend(ranges.iter().map(|&(start, end)| load(start, end - start, PAGE_OFFSET + start)));
+    programs
+        .extend(ranges.iter().map(|&(start, end)| load(start, end - start, PAGE_OFFSET + start)));
 
     assembled(&programs, MEMSZ)
 }
@@ -69,8 +72,9 @@ fn header_of_linux_passes() {
 fn header_rewritten_for_more_cpus_and_memory_passes() {
     // Miri takes half a minute for as many as there may be.
     let (cpus, dimms) = if cfg!(miri) { (82, 40) } else { (8192, 4000) };
-    let mut ranges: Vec<(u64, u64)> =
-        (0..dimms).map(|dimm| (0x1_0000_0000 + dimm * 0x1000_0000, 0x1_0800_0000 + dimm * 0x1000_0000)).collect();
+    let mut ranges: Vec<(u64, u64)> = (0..dimms)
+        .map(|dimm| (0x1_0000_0000 + dimm * 0x1000_0000, 0x1_0800_0000 + dimm * 0x1000_0000))
+        .collect();
     ranges.insert(0, (0x10_0000, 0x2900_0000));
     assert_eq!(verdict(&linux_header(cpus, &ranges)), Ok(()));
 }
@@ -122,13 +126,17 @@ fn everything_the_writer_guarantees_is_checked() {
             b[RAM_LOAD + 40 + 3] = 0x30;
         }),
         ("virtual address of a range", Defect::VirtualAddress, |b| b[RAM_LOAD + 16 + 4] ^= 1),
-        ("virtual address of the last range", Defect::VirtualAddress, |b| b[RAM_LOAD + 56 + 16 + 2] ^= 1),
+        ("virtual address of the last range", Defect::VirtualAddress, |b| {
+            b[RAM_LOAD + 56 + 16 + 2] ^= 1
+        }),
         ("virtual address of every range", Defect::VirtualAddress, |b| {
             b[RAM_LOAD + 16 + 1] ^= 0x10;
             b[RAM_LOAD + 56 + 16 + 1] ^= 0x10;
         }),
         ("virtual address of the text", Defect::VirtualAddress, |b| b[FIRST_LOAD + 16 + 7] ^= 0x80),
-        ("a range over another", Defect::Ascent, |b| b.copy_within(RAM_LOAD..RAM_LOAD + 56, RAM_LOAD + 56)),
+        ("a range over another", Defect::Ascent, |b| {
+            b.copy_within(RAM_LOAD..RAM_LOAD + 56, RAM_LOAD + 56)
+        }),
         ("ranges that descend", Defect::Ascent, |b| {
             let first = b[RAM_LOAD..RAM_LOAD + 56].to_vec();
             b.copy_within(RAM_LOAD + 56..RAM_LOAD + 112, RAM_LOAD);
@@ -162,10 +170,16 @@ fn header_without_notes_or_without_memory_is_broken() {
 #[test]
 fn broken_header_is_replaced_by_the_copy_and_zeroes() {
     let copy = &good()[..64 + 6 * 56];
-    let mut segment = linux_header(2, &[(0x10_0000, 0x2900_0000), (0x3900_0000, 0x3ffd_f000), (0x1_0000_0000, 0x1_4000_0000)]);
+    let mut segment = linux_header(
+        2,
+        &[(0x10_0000, 0x2900_0000), (0x3900_0000, 0x3ffd_f000), (0x1_0000_0000, 0x1_4000_0000)],
+    );
     assert_eq!(mend(&mut segment, Some(copy), crash_region(), LIMIT), Mended::Sound);
     segment[0] ^= 1;
-    assert_eq!(mend(&mut segment, Some(copy), crash_region(), LIMIT), Mended::Restored(Defect::Magic));
+    assert_eq!(
+        mend(&mut segment, Some(copy), crash_region(), LIMIT),
+        Mended::Restored(Defect::Magic)
+    );
     assert_eq!(segment, good());
     assert_eq!(verdict(&segment), Ok(()));
 }

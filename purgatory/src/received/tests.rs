@@ -12,7 +12,8 @@ const PURGATORY: u64 = CRASH + 0x0800_0000;
 const ITSELF: Itself = Itself { start: PURGATORY, written_offset: 0x8000, image_len: 0xc000 };
 const LEAF: u32 = 0x4_0000;
 
-/// A block as the loader makes it: six regions in sequence, then the table and the copy after the image.
+/// A block as the loader makes it: six regions in sequence, then the table and the copy after the
+/// image.
 pub(crate) fn good_block() -> Block {
     let mut block = Block::blank();
     let region = Region::new;
@@ -25,7 +26,8 @@ pub(crate) fn good_block() -> Block {
     block.region_count = U32::new(6);
     block.purgatory = PhysSpan::new(PURGATORY, 0xe000);
     block.crash_region = PhysSpan::new(CRASH, 0x1000_0000);
-    let leaves: u64 = block.regions.iter().map(|region| leaves_in(region.file_len.get(), LEAF)).sum();
+    let leaves: u64 =
+        block.regions.iter().map(|region| leaves_in(region.file_len.get(), LEAF)).sum();
     block.leaf_table = PhysSpan::new(PURGATORY + 0xc000, leaves * 32);
     block.leaf_size = U32::new(LEAF);
     block.engine = U32::new(EngineId::Soft as u32);
@@ -38,7 +40,8 @@ pub(crate) fn good_block() -> Block {
     block.elfcorehdr = PhysSpan::new(CRASH, 0xe_1000);
     block.phys_limit = U64::new(1 << 46);
     block.report = PhysSpan::new(CRASH + 0x0600_2000 + 0x40, FIELD_LEN as u64);
-    block.entry = EntryRegs { rip: U64::new(CRASH + 0x0100_0200), rsi: U64::new(CRASH + 0x0600_0000) };
+    block.entry =
+        EntryRegs { rip: U64::new(CRASH + 0x0100_0200), rsi: U64::new(CRASH + 0x0600_0000) };
     block
 }
 
@@ -67,8 +70,12 @@ fn every_field_out_of_range_has_its_verdict() {
         ("segment shorter than the image", BlockBinding, |b| b.purgatory.len = U64::new(0xbfff)),
         ("segment that wraps", BlockBinding, |b| b.purgatory.len = U64::new(u64::MAX)),
         ("crash region that wraps", BlockCrashRegion, |b| b.crash_region.len = U64::new(u64::MAX)),
-        ("crash region at 0", BlockCrashRegion, |b| b.crash_region = PhysSpan::new(0, CRASH + 0x1000_0000)),
-        ("crash region without the purgatory", BlockCrashRegion, |b| b.crash_region.len = U64::new(0x0800_1000)),
+        ("crash region at 0", BlockCrashRegion, |b| {
+            b.crash_region = PhysSpan::new(0, CRASH + 0x1000_0000)
+        }),
+        ("crash region without the purgatory", BlockCrashRegion, |b| {
+            b.crash_region.len = U64::new(0x0800_1000)
+        }),
         ("engine 0", BlockEngine, |b| b.engine = U32::new(0)),
         ("engine 99", BlockEngine, |b| b.engine = U32::new(99)),
         ("policy 0", BlockPolicy, |b| b.on_corrupt = U32::new(0)),
@@ -85,9 +92,15 @@ fn every_field_out_of_range_has_its_verdict() {
         ("leaf size below a page", BlockLeafSize, |b| b.leaf_size = U32::new(2048)),
         ("leaf size of 2 GiB", BlockLeafSize, |b| b.leaf_size = U32::new(1 << 31)),
         ("another leaf size", BlockLeafTable, |b| b.leaf_size = U32::new(LEAF / 2)),
-        ("leaf table over the image", BlockLeafTable, |b| b.leaf_table.start = U64::new(PURGATORY + 0xbfff)),
-        ("leaf table too short", BlockLeafTable, |b| b.leaf_table.len = U64::new(b.leaf_table.len.get() - 32)),
-        ("leaf table over the copy", BlockLeafTable, |b| b.leaf_table.start = U64::new(PURGATORY + 0xd000)),
+        ("leaf table over the image", BlockLeafTable, |b| {
+            b.leaf_table.start = U64::new(PURGATORY + 0xbfff)
+        }),
+        ("leaf table too short", BlockLeafTable, |b| {
+            b.leaf_table.len = U64::new(b.leaf_table.len.get() - 32)
+        }),
+        ("leaf table over the copy", BlockLeafTable, |b| {
+            b.leaf_table.start = U64::new(PURGATORY + 0xd000)
+        }),
         ("leaf table that wraps", BlockLeafTable, |b| b.leaf_table.start = U64::new(u64::MAX - 31)),
         ("no region", BlockRegionCount, |b| b.region_count = U32::new(0)),
         ("seventeen regions", BlockRegionCount, |b| b.region_count = U32::new(17)),
@@ -95,7 +108,9 @@ fn every_field_out_of_range_has_its_verdict() {
         ("one region less than there are", BlockReserved, |b| b.region_count = U32::new(5)),
         ("one region more than there are", BlockRegion, |b| b.region_count = U32::new(7)),
         ("region of unknown kind", BlockRegion, |b| b.regions[2].kind = U32::new(77)),
-        ("two regions of a kind", BlockRegion, |b| b.regions[2].kind = U32::new(RegionKind::Kernel as u32)),
+        ("two regions of a kind", BlockRegion, |b| {
+            b.regions[2].kind = U32::new(RegionKind::Kernel as u32)
+        }),
         ("no purgatory region", BlockRegion, |b| {
             b.regions[0] = b.regions[5];
             b.regions[5] = zerocopy::FromZeros::new_zeroed();
@@ -103,32 +118,66 @@ fn every_field_out_of_range_has_its_verdict() {
         }),
         ("region's reserved byte", BlockReserved, |b| b.regions[1].reserved = U32::new(1)),
         ("region that wraps", BlockRegion, |b| b.regions[1].mem_len = U64::new(u64::MAX)),
-        ("region longer in the file than in memory", BlockRegion, |b| b.regions[2].mem_len = U64::new(0x10_0000)),
+        ("region longer in the file than in memory", BlockRegion, |b| {
+            b.regions[2].mem_len = U64::new(0x10_0000)
+        }),
         ("empty region", BlockRegion, |b| {
             b.regions[2].mem_len = U64::new(0);
             b.regions[2].file_len = U64::new(0);
         }),
-        ("region below the crash region", BlockRegion, |b| b.regions[2].start = U64::new(CRASH - 4096)),
-        ("region past the crash region", BlockRegion, |b| b.regions[2].start = U64::new(CRASH + 0x0fff_f000)),
+        ("region below the crash region", BlockRegion, |b| {
+            b.regions[2].start = U64::new(CRASH - 4096)
+        }),
+        ("region past the crash region", BlockRegion, |b| {
+            b.regions[2].start = U64::new(CRASH + 0x0fff_f000)
+        }),
         ("region over the purgatory", BlockRegion, |b| b.regions[2].start = U64::new(PURGATORY)),
-        ("region over the elfcorehdr", BlockRegion, |b| b.regions[3].start = U64::new(CRASH + 0xe_0000)),
-        ("region over another", BlockRegion, |b| b.regions[3].start = U64::new(CRASH + 0x0500_0000)),
-        ("purgatory region with what is written", BlockRegion, |b| b.regions[0].mem_len = U64::new(0x8001)),
-        ("region with a leaf less", BlockLeafTable, |b| b.regions[2].file_len = U64::new(0x10_0000)),
+        ("region over the elfcorehdr", BlockRegion, |b| {
+            b.regions[3].start = U64::new(CRASH + 0xe_0000)
+        }),
+        ("region over another", BlockRegion, |b| {
+            b.regions[3].start = U64::new(CRASH + 0x0500_0000)
+        }),
+        ("purgatory region with what is written", BlockRegion, |b| {
+            b.regions[0].mem_len = U64::new(0x8001)
+        }),
+        ("region with a leaf less", BlockLeafTable, |b| {
+            b.regions[2].file_len = U64::new(0x10_0000)
+        }),
         ("elfcorehdr that wraps", BlockElfcorehdr, |b| b.elfcorehdr.len = U64::new(u64::MAX)),
-        ("elfcorehdr outside the crash region", BlockElfcorehdr, |b| b.elfcorehdr.start = U64::new(0x10_0000)),
-        ("elfcorehdr over the purgatory", BlockElfcorehdr, |b| b.elfcorehdr.start = U64::new(PURGATORY - 4096)),
-        ("copy outside the purgatory's segment", BlockRegion, |b| b.regions[5].start = U64::new(CRASH + 0x0700_0000)),
-        ("copy over the stacks", BlockRegion, |b| b.regions[5].start = U64::new(PURGATORY + 0xb000)),
-        ("copy that does not fit the elfcorehdr", BlockRegion, |b| b.elfcorehdr.len = U64::new(0x100)),
-        ("physical limit below the crash region", BlockElfcorehdr, |b| b.phys_limit = U64::new(CRASH)),
-        ("physical limit that no CPU has", BlockElfcorehdr, |b| b.phys_limit = U64::new((1 << 52) + 1)),
+        ("elfcorehdr outside the crash region", BlockElfcorehdr, |b| {
+            b.elfcorehdr.start = U64::new(0x10_0000)
+        }),
+        ("elfcorehdr over the purgatory", BlockElfcorehdr, |b| {
+            b.elfcorehdr.start = U64::new(PURGATORY - 4096)
+        }),
+        ("copy outside the purgatory's segment", BlockRegion, |b| {
+            b.regions[5].start = U64::new(CRASH + 0x0700_0000)
+        }),
+        ("copy over the stacks", BlockRegion, |b| {
+            b.regions[5].start = U64::new(PURGATORY + 0xb000)
+        }),
+        ("copy that does not fit the elfcorehdr", BlockRegion, |b| {
+            b.elfcorehdr.len = U64::new(0x100)
+        }),
+        ("physical limit below the crash region", BlockElfcorehdr, |b| {
+            b.phys_limit = U64::new(CRASH)
+        }),
+        ("physical limit that no CPU has", BlockElfcorehdr, |b| {
+            b.phys_limit = U64::new((1 << 52) + 1)
+        }),
         ("copy with a tail", BlockRegion, |b| b.regions[5].mem_len = U64::new(0x161)),
-        ("report outside the command line", BlockEntry, |b| b.report.start = U64::new(CRASH + 0x0600_0000)),
+        ("report outside the command line", BlockEntry, |b| {
+            b.report.start = U64::new(CRASH + 0x0600_0000)
+        }),
         ("report of another width", BlockEntry, |b| b.report.len = U64::new(FIELD_LEN as u64 - 1)),
         ("report that wraps", BlockEntry, |b| b.report.start = U64::new(u64::MAX)),
-        ("entry outside the kernel", BlockEntry, |b| b.entry.rip = U64::new(CRASH + 0x0100_0000 + 0xb0_e200)),
-        ("boot parameters outside their segment", BlockEntry, |b| b.entry.rsi = U64::new(CRASH + 0x0600_1001)),
+        ("entry outside the kernel", BlockEntry, |b| {
+            b.entry.rip = U64::new(CRASH + 0x0100_0000 + 0xb0_e200)
+        }),
+        ("boot parameters outside their segment", BlockEntry, |b| {
+            b.entry.rsi = U64::new(CRASH + 0x0600_1001)
+        }),
     ];
     for (what, expected, damage) in damages {
         let mut block = good_block();
@@ -144,8 +193,12 @@ fn no_single_flipped_bit_makes_a_check_panic() {
     for bit in (0..size_of::<Block>() * 8).step_by(if cfg!(miri) { 61 } else { 1 }) {
         let mut block = good_block();
         block.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
-        // Most are rejected here, and the seal rejects the rest. Neither helps if this panics first.
+        // Most are rejected here, and the seal rejects the rest. Neither helps if this panics
+        // first.
         let _ = receive(&block, &ITSELF);
     }
-    assert!(Block::read_from_bytes(&[0xff; size_of::<Block>()]).is_ok_and(|block| receive(&block, &ITSELF).is_err()));
+    assert!(
+        Block::read_from_bytes(&[0xff; size_of::<Block>()])
+            .is_ok_and(|block| receive(&block, &ITSELF).is_err())
+    );
 }

@@ -1,4 +1,5 @@
-//! An image in a host buffer instead of physical memory; the regions' addresses are offsets into it.
+//! An image in a host buffer instead of physical memory; the regions' addresses are offsets into
+//! it.
 
 extern crate std;
 use super::*;
@@ -36,21 +37,33 @@ fn image() -> Image {
         let kind = RegionKind::from_wire(region.kind.get()).unwrap();
         *region = handoff::Region::new(kind, BASE + offset, file_len, mem_len);
     }
-    let leaves: u64 = block.regions.iter().map(|region| handoff::region::leaves_in(region.file_len.get(), LEAF)).sum();
+    let leaves: u64 = block
+        .regions
+        .iter()
+        .map(|region| handoff::region::leaves_in(region.file_len.get(), LEAF))
+        .sum();
     block.leaf_size = U32::new(LEAF);
     block.leaf_table.len = U64::new(leaves * 32);
     block.entry.rip = U64::new(BASE + 0x20_0200);
-    let handoff = receive(&block, &Itself { start: BASE + 0x0800_0000, written_offset: 0x8000, image_len: 0xc000 }).unwrap();
+    let handoff = receive(
+        &block,
+        &Itself { start: BASE + 0x0800_0000, written_offset: 0x8000, image_len: 0xc000 },
+    )
+    .unwrap();
 
     let mut memory = std::vec![0; 0x0801_0000];
     for region in handoff.regions() {
         for address in region.file().start()..region.file().end() {
-            memory[(address - BASE) as usize] = (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+            memory[(address - BASE) as usize] =
+                (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
         }
     }
     let mut leaf_table = std::vec![0; leaves as usize * 32];
-    let files = handoff.regions().flat_map(|region| slice(&memory, region.file()).chunks(LEAF as usize));
-    digest_leaves(Engine::soft(), files, |position, digest| leaf_table[position * 32..][..32].copy_from_slice(&digest));
+    let files =
+        handoff.regions().flat_map(|region| slice(&memory, region.file()).chunks(LEAF as usize));
+    digest_leaves(Engine::soft(), files, |position, digest| {
+        leaf_table[position * 32..][..32].copy_from_slice(&digest)
+    });
     Image { memory, handoff, block, leaf_table }
 }
 
@@ -62,9 +75,14 @@ impl Image {
     fn differences(&self) -> Vec<(Place, Verdict)> {
         let mut found = Vec::new();
         let read = |span| slice(&self.memory, span);
-        regions(&self.handoff, Engine::soft(), &self.leaf_table, &Reading::new(), read, |place, difference| {
-            found.push((place, difference.verdict()))
-        });
+        regions(
+            &self.handoff,
+            Engine::soft(),
+            &self.leaf_table,
+            &Reading::new(),
+            read,
+            |place, difference| found.push((place, difference.verdict())),
+        );
         found
     }
 }
@@ -82,12 +100,19 @@ fn flipped_bit_in_any_file_byte_names_its_leaf() {
     let regions: Vec<crate::received::ProvenRegion> = image.handoff.regions().copied().collect();
     for region in regions {
         let file = region.file();
-        for offset in [0, file.len() / 2, file.len() - 1, 4095.min(file.len() - 1), 4096.min(file.len() - 1)] {
+        for offset in
+            [0, file.len() / 2, file.len() - 1, 4095.min(file.len() - 1), 4096.min(file.len() - 1)]
+        {
             let address = file.start() + offset;
             image.memory[(address - BASE) as usize] ^= 0x10;
             let start = file.start() + offset / 4096 * 4096;
             let place = Place { kind: region.kind, start, end: file.end().min(start + 4096) };
-            assert_eq!(image.differences(), [(place, Verdict::SegmentCorrupt)], "{:?} + {offset:#x}", region.kind);
+            assert_eq!(
+                image.differences(),
+                [(place, Verdict::SegmentCorrupt)],
+                "{:?} + {offset:#x}",
+                region.kind
+            );
             image.memory[(address - BASE) as usize] ^= 0x10;
         }
     }
@@ -101,7 +126,8 @@ fn flipped_bit_in_the_kernels_zero_tail_names_its_page() {
     for offset in [0, 1, tail.len() / 2, tail.len() - 1] {
         let address = tail.start() + offset;
         image.memory[(address - BASE) as usize] = 1;
-        let place = Place { kind: RegionKind::Kernel, start: address, end: (address / 4096 + 1) * 4096 };
+        let place =
+            Place { kind: RegionKind::Kernel, start: address, end: (address / 4096 + 1) * 4096 };
         assert_eq!(image.differences(), [(place, Verdict::ZeroTail)]);
         image.memory[(address - BASE) as usize] = 0;
     }
@@ -126,9 +152,16 @@ fn two_corrupt_segments_are_both_named() {
     image.memory[(starts[2] - BASE) as usize] ^= 1;
     let mut findings = Findings::default();
     let read = |span| slice(&image.memory, span);
-    regions(&image.handoff, Engine::soft(), &image.leaf_table, &Reading::new(), read, |place, difference| {
-        findings.count(&place, &difference);
-    });
+    regions(
+        &image.handoff,
+        Engine::soft(),
+        &image.leaf_table,
+        &Reading::new(),
+        read,
+        |place, difference| {
+            findings.count(&place, &difference);
+        },
+    );
     // The shorter of two leaves that started together ends first.
     let mut named: Vec<_> = findings.regions().collect();
     assert!(findings.first().is_some_and(|first| first == (named[0].0, Verdict::SegmentCorrupt)));
@@ -149,7 +182,8 @@ fn every_span_is_known_as_being_read_while_it_is() {
     for region in image.handoff.regions() {
         image.memory[(region.file().start() - BASE) as usize] ^= 1;
     }
-    let (reading, mut at_difference, at_tail) = (Reading::new(), Vec::new(), std::cell::RefCell::new(Vec::new()));
+    let (reading, mut at_difference, at_tail) =
+        (Reading::new(), Vec::new(), std::cell::RefCell::new(Vec::new()));
     let read = |span: Span| {
         if span == tail {
             at_tail.borrow_mut().extend(reading.spans());
@@ -159,10 +193,20 @@ fn every_span_is_known_as_being_read_while_it_is() {
     regions(&image.handoff, Engine::soft(), &image.leaf_table, &reading, read, |place, _| {
         at_difference.push((place, reading.spans().collect::<Vec<_>>()));
     });
-    assert_eq!((at_tail.borrow().len(), at_tail.borrow()[0].clone()), (1, tail.start()..tail.end()));
+    assert_eq!(
+        (at_tail.borrow().len(), at_tail.borrow()[0].clone()),
+        (1, tail.start()..tail.end())
+    );
     let first = kernel.start()..kernel.end().min(kernel.start() + u64::from(LEAF));
-    assert!(at_difference.iter().any(|(place, spans)| place.kind != RegionKind::Kernel && spans.contains(&first)));
-    assert!(at_difference.iter().all(|(place, spans)| !spans.contains(&(place.start..place.end))), "ended");
+    assert!(
+        at_difference
+            .iter()
+            .any(|(place, spans)| place.kind != RegionKind::Kernel && spans.contains(&first))
+    );
+    assert!(
+        at_difference.iter().all(|(place, spans)| !spans.contains(&(place.start..place.end))),
+        "ended"
+    );
     assert_eq!(reading.spans().count(), 0);
 }
 

@@ -1,4 +1,5 @@
-//! A kernel that a developer brings: `--bzimage FILE`, with `--modules DIR` if drivers that a scenario needs are modules.
+//! A kernel that a developer brings: `--bzimage FILE`, with `--modules DIR` if drivers that a
+//! scenario needs are modules.
 //!
 //! It is the first kernel and the capture kernel of every scenario, in place of all of Debian's.
 //!
@@ -19,7 +20,8 @@ use crate::error::Error;
 pub use config::{Config, Setting};
 pub use modules::Modules;
 
-/// `kernel_version` in the setup header: where the release is, less 0x200 (Documentation/arch/x86/boot.rst).
+/// `kernel_version` in the setup header: where the release is, less 0x200
+/// (Documentation/arch/x86/boot.rst).
 const KERNEL_VERSION_AT: usize = 0x20e;
 /// What `kernel_version` counts from.
 const KERNEL_VERSION_BASE: usize = 0x200;
@@ -40,9 +42,11 @@ impl KernelUnderTest {
         let vmlinuz = fs::canonicalize(bzimage).map_err(Error::file("find", bzimage))?;
         let bytes = fs::read(&vmlinuz).map_err(Error::file("read", &vmlinuz))?;
         let file = InputFile { path: vmlinuz.clone(), bytes };
-        loader::kernel::parse(&file).map_err(|error| Error::Unfit(format!("{}: {error}", bzimage.display())))?;
-        let release = release(&file.bytes)
-            .ok_or_else(|| Error::Unfit(format!("{}: its setup header names no release", bzimage.display())))?;
+        loader::kernel::parse(&file)
+            .map_err(|error| Error::Unfit(format!("{}: {error}", bzimage.display())))?;
+        let release = release(&file.bytes).ok_or_else(|| {
+            Error::Unfit(format!("{}: its setup header names no release", bzimage.display()))
+        })?;
         let modules = modules.map(|directory| Modules::open(directory, &release)).transpose()?;
         let config = Config::find(&file, &release);
         let kernel = Kernel { vmlinuz, release, virtio_mem: None };
@@ -54,7 +58,8 @@ impl KernelUnderTest {
         self.config.as_ref().map(|config| config.setting(symbol))
     }
 
-    /// The modules that must be loaded for a driver, in order: none if the driver is built in. Otherwise, why it cannot be had.
+    /// The modules that must be loaded for a driver, in order: none if the driver is built in.
+    /// Otherwise, why it cannot be had.
     pub fn driver(&self, symbol: &str, module: &str) -> Result<Vec<PathBuf>, Error> {
         let built_in = self.modules.as_ref().is_some_and(|modules| modules.is_built_in(module));
         match (self.setting(symbol), &self.modules) {
@@ -62,12 +67,12 @@ impl KernelUnderTest {
             (Some(Setting::Off), _) => Err(Error::Unfit(format!("CONFIG_{symbol} is not set"))),
             (_, Some(_)) if built_in => Ok(Vec::new()),
             (_, Some(modules)) => modules.with_dependencies(module),
-            (Some(Setting::Module), None) => {
-                Err(Error::Unfit(format!("CONFIG_{symbol}=m; pass the kernel's modules with --modules")))
-            }
-            (None, None) => {
-                Err(Error::Unfit(format!("whether it has {module} is unknown; build with CONFIG_IKCONFIG=y or pass --modules")))
-            }
+            (Some(Setting::Module), None) => Err(Error::Unfit(format!(
+                "CONFIG_{symbol}=m; pass the kernel's modules with --modules"
+            ))),
+            (None, None) => Err(Error::Unfit(format!(
+                "whether it has {module} is unknown; build with CONFIG_IKCONFIG=y or pass --modules"
+            ))),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A folder that lasts as long as a run, for what its scenarios share.
 //!
-//! A killed run leaves its folder, which is large. The next run removes it. A lock shows which folders
-//! are in use.
+//! A killed run leaves its folder, which is large. The next run removes it. A lock shows which
+//! folders are in use.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -21,15 +21,19 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// One below `parent` whose name begins so. Others that begin so and are not in use are removed.
+    /// One below `parent` whose name begins so. Others that begin so and are not in use are
+    /// removed.
     pub fn below(parent: &Path, prefix: &str) -> Result<Self, Error> {
         for entry in fs::read_dir(parent).map_err(Error::file("list", parent))? {
             let path = entry.map_err(Error::file("list", parent))?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) && is_left_behind(&path) {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+                && is_left_behind(&path)
+            {
                 fs::remove_dir_all(&path).map_err(Error::file("remove", &path))?;
             }
         }
-        let directory = TempDir::with_prefix_in(prefix, parent).map_err(Error::file("make a directory in", parent))?;
+        let directory = TempDir::with_prefix_in(prefix, parent)
+            .map_err(Error::file("make a directory in", parent))?;
         let path = directory.path().join(LOCK);
         let lock = File::create(&path).map_err(Error::file("create", &path))?;
         lock.lock().map_err(Error::file("lock", &path))?;
@@ -56,13 +60,19 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let in_use = Shared::below(parent.path(), "machines-").unwrap();
         let left = parent.path().join("machines-left");
-        for path in [&left, &parent.path().join("machines-being-made"), &parent.path().join("scenario")] {
+        for path in
+            [&left, &parent.path().join("machines-being-made"), &parent.path().join("scenario")]
+        {
             fs::create_dir(path).unwrap();
         }
         fs::write(left.join(LOCK), "").unwrap();
         let other = Shared::below(parent.path(), "machines-").unwrap();
         assert!(!left.exists() && in_use.place(LOCK).exists() && other.place(LOCK).exists());
         drop(in_use);
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 3, "the other, the one being made, and the scenario");
+        assert_eq!(
+            fs::read_dir(parent.path()).unwrap().count(),
+            3,
+            "the other, the one being made, and the scenario"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! (1) The crash kernel, booted once for each kind of machine: it has described the machine and awaits
-//! its orders.
+//! (1) The crash kernel, booted once for each kind of machine: it has described the machine and
+//! awaits its orders.
 //!
-//! A case takes the facts from one such machine and starts from another, because the bootloader's way
-//! through the BIOS takes longer than the case itself.
+//! A case takes the facts from one such machine and starts from another, because the bootloader's
+//! way through the BIOS takes longer than the case itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -75,11 +75,18 @@ impl Machines {
 
     fn boot(&self, context: &Context, kind: Kind) -> Result<Booted, Error> {
         let Kind { cpu, stuck_console } = kind;
-        let name = format!("machine-{cpu:?}{}", if stuck_console { "-stuck" } else { "" }).to_lowercase();
-        let (directory, place) = (context.fresh_directory(&directory_name(&name))?, self.directory.place(&name));
+        let name =
+            format!("machine-{cpu:?}{}", if stuck_console { "-stuck" } else { "" }).to_lowercase();
+        let (directory, place) =
+            (context.fresh_directory(&directory_name(&name))?, self.directory.place(&name));
         let disk = disk_image(context, &ramdisk::awaiting(), &place)?;
         let boot = Boot::Disk { image: disk.clone(), trace: None, stuck_console };
-        let mut vm = Vm::start(&context.assets()?.qemu, &machine(cpu, boot), &directory, Deadline::after(LIMIT))?;
+        let mut vm = Vm::start(
+            &context.assets()?.qemu,
+            &machine(cpu, boot),
+            &directory,
+            Deadline::after(LIMIT),
+        )?;
         let mut said = Vec::new();
         loop {
             match vm.next("the crash kernel to await its orders")? {
@@ -107,7 +114,12 @@ impl Booted {
         orders: &[u8],
     ) -> Result<Vm, Error> {
         let room = map::ORDERS_LEN as usize;
-        check(orders.len() <= room, "bytes of orders", format_args!("{room} at most"), orders.len())?;
+        check(
+            orders.len() <= room,
+            "bytes of orders",
+            format_args!("{room} at most"),
+            orders.len(),
+        )?;
         let mut vm = Vm::resume(qemu, machine, directory, deadline, &self.checkpoint)?;
         vm.ram.write(map::ORDERS, orders)?;
         vm.monitor.go_on()?;

@@ -17,7 +17,8 @@ pub const ABSENT: u16 = 0x3e8;
 
 /// Bytes of the initial RAM disk: nine leaves of 64 KiB and a short one.
 const INITRD_LEN: usize = 600_001;
-/// The same where verification must take long enough for something else to happen meanwhile: a fifth of a second without SHA-NI under TCG.
+/// The same where verification must take long enough for something else to happen meanwhile: a
+/// fifth of a second without SHA-NI under TCG.
 pub const LONG_INITRD_LEN: usize = 12 << 20;
 
 /// One row.
@@ -34,7 +35,8 @@ pub struct Case {
     pub expect: Expect,
 }
 
-/// Rows of the matrix. One row is a name and what is wrong, then what is arranged, what is damaged, and what must come of it:
+/// Rows of the matrix. One row is a name and what is wrong, then what is arranged, what is damaged,
+/// and what must come of it:
 ///
 /// ```text
 /// "halt-initrd": "a bit of the initrd was flipped, and the policy is to halt",
@@ -57,7 +59,8 @@ pub(crate) use rows;
 pub struct Expect {
     /// The verdict, on the console and, where the capture payload runs, in the report.
     pub verdict: Verdict,
-    /// Lines of the console, in this order; each must begin so, in the notation of `words.rs`. None: the purgatory must be silent.
+    /// Lines of the console, in this order; each must begin so, in the notation of `words.rs`.
+    /// None: the purgatory must be silent.
     pub says: &'static [&'static str],
     /// How it ends.
     pub ended: Ended,
@@ -105,7 +108,8 @@ pub enum Nmis {
 }
 
 /// A sound report.
-pub const SOUND: Reported = Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: Nmis::None };
+pub const SOUND: Reported =
+    Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: Nmis::None };
 
 /// The CPU's features that cases care about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,12 +136,14 @@ impl Cpu {
     }
 }
 
-/// What is asked of the loader and of the crash kernel. The default is a machine on which nothing is remarkable.
+/// What is asked of the loader and of the crash kernel. The default is a machine on which nothing
+/// is remarkable.
 #[derive(Clone, Debug)]
 pub struct Arrangement {
     /// The machine's CPU.
     pub cpu: Cpu,
-    /// The CPU on which the image is built, where that is another: a machine that was migrated after loading.
+    /// The CPU on which the image is built, where that is another: a machine that was migrated
+    /// after loading.
     pub built_on: Option<Cpu>,
     /// Descriptor tables at the panic.
     pub tables: Tables,
@@ -169,7 +175,8 @@ pub struct Arrangement {
     pub stuck_console: bool,
     /// A machine check is injected once the purgatory is in an endless loop.
     pub machine_check: bool,
-    /// Every instruction of the purgatory is traced, and of those that a block can forbid exactly these must have been executed.
+    /// Every instruction of the purgatory is traced, and of those that a block can forbid exactly
+    /// these must have been executed.
     pub traced: Option<&'static [Forbidden]>,
 }
 
@@ -207,7 +214,9 @@ pub fn untouched(_: &mut Memory) {}
 /// The ending, for a table.
 pub fn ended_in_words(ended: &Ended) -> String {
     match ended {
-        Ended::Booted(reported) if reported.elfcorehdr != Elfcorehdr::Ok => "boots; elfcorehdr restored".into(),
+        Ended::Booted(reported) if reported.elfcorehdr != Elfcorehdr::Ok => {
+            "boots; elfcorehdr restored".into()
+        }
         Ended::Booted(_) => "boots".into(),
         Ended::BootedNevertheless(..) => "boots, as configured".into(),
         Ended::Reset | Ended::ResetAtOnce => "reset".into(),

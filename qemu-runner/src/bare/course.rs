@@ -1,8 +1,8 @@
 //! The order of the purgatory's lines: everything that it must say, and nothing else.
 //!
-//! *On entry*: memory as the purgatory finds it, and how the case ends.
-//! *On exit*: every line has its place, and no place is empty. `oracle.rs` checks differences, `words.rs`
-//! the details of a case.
+//! *On entry*: memory as the purgatory finds it, and how the case ends. *On exit*: every line has
+//! its place, and no place is empty. `oracle.rs` checks differences, `words.rs` the details of a
+//! case.
 
 use handoff::block::DEFAULT_RESET_DELAY_MS;
 use handoff::report::Elfcorehdr;
@@ -29,12 +29,14 @@ enum Place {
     Differences,
 }
 
-/// Whether the verdict is one that only a sealed block leads to, so that memory was verified and the policy obeyed.
+/// Whether the verdict is one that only a sealed block leads to, so that memory was verified and
+/// the policy obeyed.
 pub fn is_proven(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Ok | Verdict::SegmentCorrupt | Verdict::ZeroTail)
 }
 
-/// The delay before a reset, in milliseconds: the block's, but no longer than the default as long as nothing is proven.
+/// The delay before a reset, in milliseconds: the block's, but no longer than the default as long
+/// as nothing is proven.
 pub fn delay_ms(case: &Case, memory: &Memory) -> u32 {
     let asked = memory.block().reset_delay_ms.get();
     if is_proven(case.expect.verdict) { asked } else { asked.min(DEFAULT_RESET_DELAY_MS) }
@@ -43,7 +45,12 @@ pub fn delay_ms(case: &Case, memory: &Memory) -> u32 {
 /// Looks at all lines of a purgatory that is not to be silent.
 pub fn check_course(case: &Case, memory: &Memory, said: &[&str]) -> Result<(), Error> {
     let places = course(case, memory);
-    check(follows(said, &places), "the course of what the purgatory says", format_args!("{places:#?}"), said.join("\n"))
+    check(
+        follows(said, &places),
+        "the course of what the purgatory says",
+        format_args!("{places:#?}"),
+        said.join("\n"),
+    )
 }
 
 fn course(case: &Case, memory: &Memory) -> Vec<Place> {
@@ -53,14 +60,19 @@ fn course(case: &Case, memory: &Memory) -> Vec<Place> {
         places.extend([Place::One(announcements(memory)), Place::Differences]);
     } else if matches!(verdict, Verdict::Exception | Verdict::MachineCheck) {
         // It may be raised before, while or after memory is verified.
-        places.extend([Place::Perhaps("verifying "), Place::Differences, Place::Beginning("exception ")]);
+        places.extend([
+            Place::Perhaps("verifying "),
+            Place::Differences,
+            Place::Beginning("exception "),
+        ]);
         // As many as the case names, and no more.
         for beginning in WHAT_FAILED {
             let count = case.expect.says.iter().filter(|said| said.starts_with(beginning)).count();
             places.extend((0..count).map(|_| Place::Beginning(beginning)));
         }
     }
-    let sentence = format!("verdict {:#x} {}: {}", verdict as u32, verdict.word(), verdict.sentence());
+    let sentence =
+        format!("verdict {:#x} {}: {}", verdict as u32, verdict.word(), verdict.sentence());
     let booted = |reported: Reported, places: &mut Vec<Place>| match reported.elfcorehdr {
         Elfcorehdr::Ok => {}
         Elfcorehdr::Restored => places.push(Place::Beginning("elfcorehdr was broken (")),
@@ -74,11 +86,20 @@ fn course(case: &Case, memory: &Memory) -> Vec<Place> {
         }
         Ended::BootedNevertheless(reported, _) => {
             booted(reported, &mut places);
-            places.extend([line(sentence), line("booting anyway, as configured".into()), Place::Beginning("report ")]);
+            places.extend([
+                line(sentence),
+                line("booting anyway, as configured".into()),
+                Place::Beginning("report "),
+            ]);
         }
-        Ended::Halted | Ended::Spinning => places.extend([line(sentence), line("halted, as configured".into())]),
+        Ended::Halted | Ended::Spinning => {
+            places.extend([line(sentence), line("halted, as configured".into())])
+        }
         Ended::Reset | Ended::ResetAtOnce | Ended::TripleFault => {
-            places.extend([line(sentence), line(format!("resetting in {} ms", delay_ms(case, memory)))]);
+            places.extend([
+                line(sentence),
+                line(format!("resetting in {} ms", delay_ms(case, memory))),
+            ]);
         }
     }
     places
@@ -91,7 +112,11 @@ fn announcements(memory: &Memory) -> Vec<String> {
     let bytes: u64 = regions.iter().map(|region| region.mem_len.get()).sum();
     let identity: String = block.seal[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let line = |engine: &EngineId| {
-        format!("verifying {bytes} bytes in {} segments with {}, image {identity}", regions.len(), engine.word())
+        format!(
+            "verifying {bytes} bytes in {} segments with {}, image {identity}",
+            regions.len(),
+            engine.word()
+        )
     };
     EngineId::ALL.iter().map(line).collect()
 }
@@ -99,14 +124,19 @@ fn announcements(memory: &Memory) -> Vec<String> {
 fn follows(said: &[&str], places: &[Place]) -> bool {
     let mut said = said.iter().peekable();
     let mut fits = |place: &Place| match place {
-        Place::One(lines) => said.next().is_some_and(|line| lines.iter().any(|expected| expected == line)),
+        Place::One(lines) => {
+            said.next().is_some_and(|line| lines.iter().any(|expected| expected == line))
+        }
         Place::Beginning(beginning) => said.next().is_some_and(|line| line.starts_with(beginning)),
         Place::Perhaps(beginning) => {
             said.next_if(|line| line.starts_with(beginning));
             true
         }
         Place::Differences => {
-            while said.next_if(|line| line.contains(CORRUPT_AT) || line.contains(CORRUPT_IN)).is_some() {}
+            while said
+                .next_if(|line| line.contains(CORRUPT_AT) || line.contains(CORRUPT_IN))
+                .is_some()
+            {}
             true
         }
     };
@@ -119,12 +149,22 @@ mod tests {
 
     fn places() -> [Place; 4] {
         let verdict = Place::One(vec!["verdict 0x11".into(), "verdict 0x12".into()]);
-        [Place::Perhaps("verifying "), Place::Differences, verdict, Place::Beginning("resetting in ")]
+        [
+            Place::Perhaps("verifying "),
+            Place::Differences,
+            verdict,
+            Place::Beginning("resetting in "),
+        ]
     }
 
     #[test]
     fn every_line_has_its_place() {
-        let all = ["verifying 7", "initrd is corrupt at 0x1-0x2: not zero", "verdict 0x12", "resetting in 300 ms"];
+        let all = [
+            "verifying 7",
+            "initrd is corrupt at 0x1-0x2: not zero",
+            "verdict 0x12",
+            "resetting in 300 ms",
+        ];
         assert!(follows(&all, &places()));
         assert!(follows(&all[2..], &places()), "what may be left out was");
     }
@@ -133,9 +173,21 @@ mod tests {
     fn missing_strange_and_misplaced_lines_are_noticed() {
         assert!(!follows(&["verdict 0x11"], &places()), "no last line");
         assert!(!follows(&["resetting in 300 ms"], &places()), "no verdict");
-        assert!(!follows(&["verdict 0x11", "resetting in 300 ms", "halted, as configured"], &places()), "one line too many");
-        assert!(!follows(&["hello", "verdict 0x11", "resetting in 300 ms"], &places()), "a strange line");
-        assert!(!follows(&["verdict 0x11", "initrd is corrupt at 0x1", "resetting in 300 ms"], &places()), "out of order");
+        assert!(
+            !follows(&["verdict 0x11", "resetting in 300 ms", "halted, as configured"], &places()),
+            "one line too many"
+        );
+        assert!(
+            !follows(&["hello", "verdict 0x11", "resetting in 300 ms"], &places()),
+            "a strange line"
+        );
+        assert!(
+            !follows(
+                &["verdict 0x11", "initrd is corrupt at 0x1", "resetting in 300 ms"],
+                &places()
+            ),
+            "out of order"
+        );
         assert!(!follows(&["verdict 0x13", "resetting in 300 ms"], &places()), "another verdict");
     }
 }

@@ -1,8 +1,7 @@
 //! A case under gdb: where everything with symbols is, and how to start the machine again.
 //!
-//! *On entry*: the image is built, so every address is known.
-//! *On exit*: the case's folder holds what gdb reads ([`GDBINIT`]), and a command line of QEMU that needs
-//! only gdb ([`SCRIPT`]).
+//! *On entry*: the image is built, so every address is known. *On exit*: the case's folder holds
+//! what gdb reads ([`GDBINIT`]), and a command line of QEMU that needs only gdb ([`SCRIPT`]).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -46,7 +45,10 @@ pub fn write(
         Loaded { program: context.purgatory()?, offset: told(image).block.purgatory.start.get() },
         // Linked where it runs.
         Loaded { program: context.bare("crash-kernel")?, offset: 0 },
-        Loaded { program: context.bare("capture-payload")?, offset: payload_offset(request, image) },
+        Loaded {
+            program: context.bare("capture-payload")?,
+            offset: payload_offset(request, image),
+        },
     ];
     let file = |name: &str, text: String| {
         let path = directory.join(name);
@@ -73,7 +75,9 @@ fn payload_offset(request: &Request, image: &Image<'_>) -> u64 {
 }
 
 fn gdbinit(programs: &[Loaded], entry: u64, port: u16) -> String {
-    let mut text = String::from("# Stops where the crash kernel has just left for the purgatory: `continue` goes there.\n");
+    let mut text = String::from(
+        "# Stops where the crash kernel has just left for the purgatory: `continue` goes there.\n",
+    );
     for Loaded { program, offset } in programs {
         // A String takes whatever is written to it.
         let _ = writeln!(text, "add-symbol-file \"{}\" -o {offset:#x}", program.display());

@@ -1,5 +1,5 @@
-//! (1) The machine's description: facts that the crash kernel prints, made into the files that Linux
-//! shows and the loader reads.
+//! (1) The machine's description: facts that the crash kernel prints, made into the files that
+//! Linux shows and the loader reads.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,8 +15,8 @@ use crate::error::Error;
 /// What every fact's line begins with.
 pub const FACT: &str = "fact ";
 
-/// What Debian's kernels show in crash_elfcorehdr_size: room for 8192 CPUs and 8192 ranges (`crash_get_elfcorehdr_size`,
-/// arch/x86/kernel/crash.c).
+/// What Debian's kernels show in crash_elfcorehdr_size: room for 8192 CPUs and 8192 ranges
+/// (`crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c).
 const ELFCOREHDR_SIZE: u64 = (2 + 8192 + 8192) * 56;
 
 /// The facts of one machine.
@@ -38,12 +38,18 @@ impl Facts {
         let mut facts = Self::default();
         for line in lines {
             let Some(fact) = line.strip_prefix(FACT) else { continue };
-            let wrong = || Error::Unintelligible { what: "a fact of the crash kernel", text: line.to_owned() };
+            let wrong = || Error::Unintelligible {
+                what: "a fact of the crash kernel",
+                text: line.to_owned(),
+            };
             let (name, values) = fact.split_once(' ').ok_or_else(wrong)?;
             facts.take(name, values).ok_or_else(wrong)?;
         }
         facts.missing().map_or(Ok(()), |name| {
-            Err(Error::Unintelligible { what: "the crash kernel's facts", text: format!("nothing is said of {name}") })
+            Err(Error::Unintelligible {
+                what: "the crash kernel's facts",
+                text: format!("nothing is said of {name}"),
+            })
         })?;
         Ok(facts)
     }
@@ -89,7 +95,8 @@ impl Facts {
         Self { tsc_khz: 0, ..self.clone() } == Self { tsc_khz: 0, ..other.clone() }
     }
 
-    /// The machine as the loader reads it from files in `root`. `la57`: the running kernel uses five levels of page tables.
+    /// The machine as the loader reads it from files in `root`. `la57`: the running kernel uses
+    /// five levels of page tables.
     pub fn machine(&self, root: &Path, possible_cpus: u32, la57: bool) -> Result<Machine, Error> {
         for (path, bytes) in self.files(possible_cpus, la57) {
             let path = root.join(path);
@@ -97,7 +104,8 @@ impl Facts {
             fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
             fs::write(&path, bytes).map_err(Error::file("write", &path))?;
         }
-        Machine::read(root, None).map_err(|source| Error::Image(Box::new(loader::Error::Machine(source))))
+        Machine::read(root, None)
+            .map_err(|source| Error::Image(Box::new(loader::Error::Machine(source))))
     }
 
     fn files(&self, possible_cpus: u32, la57: bool) -> BTreeMap<String, Vec<u8>> {
@@ -109,11 +117,15 @@ impl Facts {
             ("proc/meminfo", format!("MemTotal: {kib} kB\n")),
             ("proc/sys/kernel/kexec_load_disabled", "0\n".into()),
             ("sys/kernel/crash_elfcorehdr_size", format!("{ELFCOREHDR_SIZE}\n")),
-            ("sys/kernel/vmcoreinfo", format!("{:#018x} {:x}\n", map::CRASH_NOTE, map::CRASH_NOTE_LEN)),
+            (
+                "sys/kernel/vmcoreinfo",
+                format!("{:#018x} {:x}\n", map::CRASH_NOTE, map::CRASH_NOTE_LEN),
+            ),
             ("sys/devices/system/cpu/possible", format!("0-{}\n", possible_cpus - 1)),
             ("kdump-loader/tsc_khz", format!("{}\n", self.tsc_khz)),
         ];
-        let mut files: BTreeMap<_, _> = texts.map(|(path, text)| (path.to_owned(), text.into_bytes())).into();
+        let mut files: BTreeMap<_, _> =
+            texts.map(|(path, text)| (path.to_owned(), text.into_bytes())).into();
         for cpu in 0..self.apic_ids.len() as u64 {
             let path = |file: &str| format!("sys/devices/system/cpu/cpu{cpu}/{file}");
             let note = map::CPU_NOTES + cpu * map::CPU_NOTE_STRIDE;
@@ -126,7 +138,8 @@ impl Facts {
     }
 
     fn iomem(&self) -> String {
-        let mut lines: Vec<_> = self.reserved.iter().map(|range| (range.clone(), "Reserved")).collect();
+        let mut lines: Vec<_> =
+            self.reserved.iter().map(|range| (range.clone(), "Reserved")).collect();
         lines.extend(self.ram.iter().map(|range| (range.clone(), "System RAM")));
         lines.sort_by_key(|(range, _)| range.start);
         let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
@@ -135,7 +148,9 @@ impl Facts {
         for (range, name) in lines {
             // A String takes whatever is written to it.
             let _ = writeln!(text, "{:08x}-{:08x} : {name}", range.start, range.end - 1);
-            for (part, name) in inner.iter().filter(|(part, _)| range.start <= part.start && part.end <= range.end) {
+            for (part, name) in
+                inner.iter().filter(|(part, _)| range.start <= part.start && part.end <= range.end)
+            {
                 let _ = writeln!(text, "  {:08x}-{:08x} : {name}", part.start, part.end - 1);
             }
         }
@@ -144,15 +159,19 @@ impl Facts {
 
     fn cpuinfo(&self, la57: bool) -> String {
         // Linux clears la57 when it does not use it.
-        let flags: Vec<&str> = self.flags.iter().map(String::as_str).filter(|flag| la57 || *flag != "la57").collect();
+        let flags: Vec<&str> =
+            self.flags.iter().map(String::as_str).filter(|flag| la57 || *flag != "la57").collect();
         let cpu = |number: usize| {
             let (flags, bits) = (flags.join(" "), self.physical_bits);
-            format!("processor\t: {number}\nflags\t\t: {flags}\naddress sizes\t: {bits} bits physical, 48 bits virtual\n\n")
+            format!(
+                "processor\t: {number}\nflags\t\t: {flags}\naddress sizes\t: {bits} bits physical, 48 bits virtual\n\n"
+            )
         };
         (0..self.apic_ids.len()).map(cpu).collect()
     }
 
-    /// An ELF core whose program headers show the text and the direct map, as /proc/kcore's do (fs/proc/kcore.c).
+    /// An ELF core whose program headers show the text and the direct map, as /proc/kcore's do
+    /// (fs/proc/kcore.c).
     fn kcore(&self) -> Vec<u8> {
         let mut loads = vec![(self.text.0, self.text.1.clone())];
         loads.extend(self.ram.iter().map(|range| (map::DIRECT_MAP + range.start, range.clone())));
@@ -167,7 +186,11 @@ impl Facts {
         for (address, range) in loads {
             let len = range.end - range.start;
             bytes.extend([1, 0, 0, 0, 7, 0, 0, 0]); // PT_LOAD, RWX
-            bytes.extend([address & 0xffff_ffff_ffff, address, range.start, len, len, 4096].map(u64::to_le_bytes).as_flattened());
+            bytes.extend(
+                [address & 0xffff_ffff_ffff, address, range.start, len, len, 4096]
+                    .map(u64::to_le_bytes)
+                    .as_flattened(),
+            );
         }
         bytes
     }
@@ -194,7 +217,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let machine = facts.machine(root.path(), 8192, false).unwrap();
         let region = machine.crash_region().unwrap();
-        assert_eq!((region.start(), region.len()), (map::CRASH_REGION_START, map::CRASH_REGION_LEN));
+        assert_eq!(
+            (region.start(), region.len()),
+            (map::CRASH_REGION_START, map::CRASH_REGION_LEN)
+        );
         assert!(machine.cpu.sha_ni && !machine.cpu.la57);
         assert_eq!((machine.cpu.tsc_khz, machine.cpu.physical_bits), (2_600_041, 40));
         assert_eq!(machine.possible_cpus, 8192);
@@ -210,7 +236,13 @@ mod tests {
 
     #[test]
     fn unknown_or_garbled_fact_is_refused() {
-        for line in ["fact colour blue", "fact ram 0x1000", "fact ram 1000 2000", "fact tsc_khz fast", "fact "] {
+        for line in [
+            "fact colour blue",
+            "fact ram 0x1000",
+            "fact ram 1000 2000",
+            "fact tsc_khz fast",
+            "fact ",
+        ] {
             assert!(Facts::parse(LINES.into_iter().chain([line])).is_err(), "{line}");
         }
     }

@@ -1,7 +1,8 @@
 //! Whether a CPU can ever leave the code that it is in.
 //!
 //! A CPU inside the purgatory may still be verifying. It hangs forever if every path from its next
-//! instruction is a loop: no call, no return, no indirect jump, and no instruction that was not looked at.
+//! instruction is a loop: no call, no return, no indirect jump, and no instruction that was not
+//! looked at.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +52,9 @@ fn next(instruction: &Instruction) -> Option<Vec<u64>> {
     match instruction.flow_control() {
         FlowControl::Next => Some(vec![instruction.next_ip()]),
         FlowControl::UnconditionalBranch if near => Some(vec![instruction.near_branch64()]),
-        FlowControl::ConditionalBranch if near => Some(vec![instruction.near_branch64(), instruction.next_ip()]),
+        FlowControl::ConditionalBranch if near => {
+            Some(vec![instruction.near_branch64(), instruction.next_ip()])
+        }
         _ => None,
     }
 }

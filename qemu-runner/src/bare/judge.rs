@@ -51,7 +51,12 @@ pub fn judge(
     match case.expect.ended {
         Ended::Halted => {
             await_state(vm, "every CPU in HLT", |vm| vm.monitor.all_cpus_halted())?;
-            check(is_endless(vm, memory)?, "where the CPU that panicked is", "in an endless loop of the purgatory", "elsewhere")?;
+            check(
+                is_endless(vm, memory)?,
+                "where the CPU that panicked is",
+                "in an endless loop of the purgatory",
+                "elsewhere",
+            )?;
         }
         Ended::Spinning => await_endless_loop(vm, memory)?,
         _ => {}
@@ -62,7 +67,9 @@ pub fn judge(
     let delay = Duration::from_millis(course::delay_ms(case, memory).into());
     match case.expect.ended {
         Ended::Booted(reported) => booted(case, reported, Ending::Captured, observed, vm)?,
-        Ended::BootedNevertheless(reported, ending) => booted(case, reported, ending, observed, vm)?,
+        Ended::BootedNevertheless(reported, ending) => {
+            booted(case, reported, ending, observed, vm)?
+        }
         Ended::Reset => reset(observed, vm, false, delay)?,
         Ended::ResetAtOnce => reset(observed, vm, false, Duration::ZERO)?,
         Ended::TripleFault => reset(observed, vm, true, delay)?,
@@ -76,55 +83,131 @@ pub fn judge(
         let mut found: Vec<_> = instructions.iter().filter_map(trace::needs_permission).collect();
         found.sort();
         found.dedup();
-        check(found == expected, "instructions that need a permission", format_args!("{expected:?}"), format_args!("{found:?}"))?;
+        check(
+            found == expected,
+            "instructions that need a permission",
+            format_args!("{expected:?}"),
+            format_args!("{found:?}"),
+        )?;
     }
     Ok(())
 }
 
-fn booted(case: &Case, reported: Reported, ending: Ending, observed: &Observed, vm: &mut Vm) -> Result<(), Error> {
+fn booted(
+    case: &Case,
+    reported: Reported,
+    ending: Ending,
+    observed: &Observed,
+    vm: &mut Vm,
+) -> Result<(), Error> {
     let status = vm.exit_status()?;
     let found = status.and_then(Ending::from_exit_status);
-    let failed: Vec<&str> = observed.harness.iter().filter(|line| line.contains("FAILED")).map(String::as_str).collect();
+    let failed: Vec<&str> = observed
+        .harness
+        .iter()
+        .filter(|line| line.contains("FAILED"))
+        .map(String::as_str)
+        .collect();
     let what = format_args!("{found:?} (status {status:?}, {})", failed.join("; ")).to_string();
     check(found == Some(ending), "end of the capture payload", format_args!("{ending:?}"), what)?;
     let text = observed.harness.iter().find_map(|line| line.strip_prefix(REPORT));
-    let text = text.ok_or_else(|| Error::Unintelligible { what: "the payload's report", text: observed.harness.join("; ") })?;
+    let text = text.ok_or_else(|| Error::Unintelligible {
+        what: "the payload's report",
+        text: observed.harness.join("; "),
+    })?;
     let report = report::parse(&format!("{}{text}", handoff::report::PARAMETER))?;
     let Reported { segment, engine, elfcorehdr, nmis } = reported;
-    check(report.verdict == case.expect.verdict, "verdict of the report", case.expect.verdict.word(), text)?;
+    check(
+        report.verdict == case.expect.verdict,
+        "verdict of the report",
+        case.expect.verdict.word(),
+        text,
+    )?;
     check(report.segment == segment, "segment of the report", format_args!("{segment:?}"), text)?;
-    check(engine.is_none_or(|engine| report.engine == engine), "engine of the report", format_args!("{engine:?}"), text)?;
+    check(
+        engine.is_none_or(|engine| report.engine == engine),
+        "engine of the report",
+        format_args!("{engine:?}"),
+        text,
+    )?;
     check(report.elfcorehdr == elfcorehdr, "elfcorehdr of the report", elfcorehdr.word(), text)?;
-    check((report.nmis == 0) == (nmis == Nmis::None), "NMIs of the report", format_args!("{nmis:?}"), text)?;
+    check(
+        (report.nmis == 0) == (nmis == Nmis::None),
+        "NMIs of the report",
+        format_args!("{nmis:?}"),
+        text,
+    )?;
     let in_time = 1..=PATIENCE.as_micros() as u64;
-    check(in_time.contains(&report.microseconds), "microseconds in the purgatory", format_args!("{in_time:?}"), text)?;
+    check(
+        in_time.contains(&report.microseconds),
+        "microseconds in the purgatory",
+        format_args!("{in_time:?}"),
+        text,
+    )?;
     if !words::speaks(case) {
         return Ok(());
     }
-    let line = observed.console.iter().find_map(|line| line.text.split_once("report ").map(|(_, said)| said.trim_end()));
+    let line = observed
+        .console
+        .iter()
+        .find_map(|line| line.text.split_once("report ").map(|(_, said)| said.trim_end()));
     check(line == Some(text.trim_end()), "report on the console", text, line.unwrap_or_default())
 }
 
 /// The crash kernel did what was ordered, to the end.
 fn crash_kernel_panicked(observed: &Observed) -> Result<(), Error> {
-    let failed: Vec<&str> = observed.harness.iter().map(String::as_str).filter(|line| line.starts_with("crash-kernel")).collect();
+    let failed: Vec<&str> = observed
+        .harness
+        .iter()
+        .map(String::as_str)
+        .filter(|line| line.starts_with("crash-kernel"))
+        .collect();
     check(failed.is_empty(), "the crash kernel", "a panic as ordered", failed.join("; "))?;
-    check(observed.panicked_at.is_some(), "the crash kernel", "a panic", observed.harness.join("; "))
+    check(
+        observed.panicked_at.is_some(),
+        "the crash kernel",
+        "a panic",
+        observed.harness.join("; "),
+    )
 }
 
-/// The machine was reset as it must be, after `delay` and not much later: counted from the announcement, or, where nothing can be said,
-/// from the panic.
-fn reset(observed: &Observed, vm: &mut Vm, by_triple_fault: bool, delay: Duration) -> Result<(), Error> {
+/// The machine was reset as it must be, after `delay` and not much later: counted from the
+/// announcement, or, where nothing can be said, from the panic.
+fn reset(
+    observed: &Observed,
+    vm: &mut Vm,
+    by_triple_fault: bool,
+    delay: Duration,
+) -> Result<(), Error> {
     let cause = vm.monitor.shutdown_cause()?;
-    check(cause == ShutdownCause::guest_reset, "reason of the shutdown", "guest-reset", format_args!("{cause:?}"))?;
+    check(
+        cause == ShutdownCause::guest_reset,
+        "reason of the shutdown",
+        "guest-reset",
+        format_args!("{cause:?}"),
+    )?;
     check_eq("a triple fault", &vm.triple_faulted()?, &by_triple_fault)?;
-    let announced = observed.console.iter().rfind(|line| line.text.contains("resetting in ")).map(|line| line.at);
+    let announced = observed
+        .console
+        .iter()
+        .rfind(|line| line.text.contains("resetting in "))
+        .map(|line| line.at);
     let (Some(from), Some(ended)) = (announced.or(observed.panicked_at), observed.ended_at) else {
-        return check(false, "the end of the machine", "a panic, then a reset", "one of them was not seen");
+        return check(
+            false,
+            "the end of the machine",
+            "a panic, then a reset",
+            "one of them was not seen",
+        );
     };
     let waited = ended.saturating_duration_since(from);
     let in_time = delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK;
-    check(in_time.contains(&waited), "wait before the reset", format_args!("{in_time:?}"), format_args!("{waited:?}"))
+    check(
+        in_time.contains(&waited),
+        "wait before the reset",
+        format_args!("{in_time:?}"),
+        format_args!("{waited:?}"),
+    )
 }
 
 /// Waits until the CPU that panicked is in a loop of the purgatory that is never left.
@@ -137,7 +220,11 @@ fn is_endless(vm: &mut Vm, memory: &Memory) -> Result<bool, Error> {
 }
 
 /// Asks QEMU again and again until it is so, or the deadline passes.
-fn await_state(vm: &mut Vm, what: &str, mut holds: impl FnMut(&mut Vm) -> Result<bool, Error>) -> Result<(), Error> {
+fn await_state(
+    vm: &mut Vm,
+    what: &str,
+    mut holds: impl FnMut(&mut Vm) -> Result<bool, Error>,
+) -> Result<(), Error> {
     while !holds(vm)? {
         check(vm.deadline.left().is_some(), what, "before the deadline", "not so")?;
         thread::sleep(LOOK);

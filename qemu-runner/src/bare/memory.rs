@@ -1,5 +1,5 @@
-//! (3) The loaded image as it is in the machine's memory. It is damaged here; the differences become the
-//! stray writes of a run.
+//! (3) The loaded image as it is in the machine's memory. It is damaged here; the differences
+//! become the stray writes of a run.
 
 use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
@@ -50,7 +50,12 @@ impl Memory {
         let segments = image.segments().iter().map(|segment| {
             let mut bytes = segment.bytes().to_vec();
             bytes.resize(segment.range().len() as usize, 0);
-            Loaded { kind: segment.kind(), start: segment.range().start(), before: bytes.clone(), now: bytes }
+            Loaded {
+                kind: segment.kind(),
+                start: segment.range().start(),
+                before: bytes.clone(),
+                now: bytes,
+            }
         });
         let block_at = told(image).block_at.start();
         Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
@@ -58,7 +63,8 @@ impl Memory {
 
     /// The block.
     pub fn block(&self) -> Block {
-        Block::read_from_bytes(self.read(self.block_at, size_of::<Block>())).expect("a block has no invalid bytes")
+        Block::read_from_bytes(self.read(self.block_at, size_of::<Block>()))
+            .expect("a block has no invalid bytes")
     }
 
     /// Changes the block, and nothing that depends on it.
@@ -105,13 +111,17 @@ impl Memory {
     fn region_place(&self, kind: RegionKind) -> (u64, usize, usize) {
         let block = self.block();
         let used = block.regions.iter().take(block.region_count.get() as usize);
-        let region = used.copied().find(|region| region.kind.get() == kind as u32).expect("the loader writes every kind");
+        let region = used
+            .copied()
+            .find(|region| region.kind.get() == kind as u32)
+            .expect("the loader writes every kind");
         (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize)
     }
 
     /// The elfcorehdr's whole segment.
     pub fn elfcorehdr(&mut self) -> &mut [u8] {
-        let segment = self.segments.iter_mut().find(|segment| segment.kind == SegmentKind::Elfcorehdr);
+        let segment =
+            self.segments.iter_mut().find(|segment| segment.kind == SegmentKind::Elfcorehdr);
         &mut segment.expect("every image has an elfcorehdr").now
     }
 
@@ -131,7 +141,8 @@ impl Memory {
     /// # Panics
     /// Unless exactly one is called so.
     pub fn function(&self, name: &str) -> u64 {
-        let function = purgatory::function(&self.purgatory_elf, name).expect("the purgatory has this function");
+        let function = purgatory::function(&self.purgatory_elf, name)
+            .expect("the purgatory has this function");
         self.block().purgatory.start.get() + function.offset
     }
 
@@ -140,7 +151,8 @@ impl Memory {
     /// # Panics
     /// When there is none.
     pub fn symbol(&self, name: &str) -> u64 {
-        let offset = purgatory::symbol(&self.purgatory_elf, name).expect("the purgatory has this symbol");
+        let offset =
+            purgatory::symbol(&self.purgatory_elf, name).expect("the purgatory has this symbol");
         self.block().purgatory.start.get() + offset
     }
 
@@ -165,15 +177,21 @@ impl Memory {
 
     fn position(&self, physical: u64, len: usize) -> usize {
         let end = physical + len as u64;
-        let holds = |segment: &Loaded| segment.start <= physical && end <= segment.start + segment.now.len() as u64;
-        self.segments.iter().position(holds).unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
+        let holds = |segment: &Loaded| {
+            segment.start <= physical && end <= segment.start + segment.now.len() as u64
+        };
+        self.segments
+            .iter()
+            .position(holds)
+            .unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
     }
 
     /// What was damaged.
     pub fn writes(&self) -> Vec<Write> {
         let mut writes: Vec<Write> = Vec::new();
         for Loaded { start, before, now, .. } in &self.segments {
-            let mut differing = (0..now.len()).filter(|&index| before[index] != now[index]).peekable();
+            let mut differing =
+                (0..now.len()).filter(|&index| before[index] != now[index]).peekable();
             while let Some(first) = differing.next() {
                 let mut last = first;
                 while let Some(next) = differing.next_if(|next| next - last <= GAP) {

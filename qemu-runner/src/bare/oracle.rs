@@ -1,5 +1,5 @@
-//! What a verifier must say of damaged memory, computed from the memory itself: every leaf and every zero
-//! tail that differs.
+//! What a verifier must say of damaged memory, computed from the memory itself: every leaf and
+//! every zero tail that differs.
 //!
 //! *On entry*: memory as the purgatory finds it, with a valid block.
 //! *On exit*: all lines that name a difference.
@@ -28,7 +28,8 @@ pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> 
     let mut lines: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
     for region in &block.regions[..block.region_count.get() as usize] {
         let name = RegionKind::from_wire(region.kind.get()).expect("a block that holds").name();
-        let (start, file_len, len) = (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize);
+        let (start, file_len, len) =
+            (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize);
         let mut say = |line: String| _ = lines.entry(name).or_default().insert(line);
         let (file, tail) = memory.read(start, len).split_at(file_len);
         for (leaf, expected) in file.chunks(leaf_size).zip(&mut expected) {
@@ -36,7 +37,11 @@ pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> 
             if found != expected {
                 let first = start + (leaf.as_ptr() as u64 - file.as_ptr() as u64);
                 let last = first + leaf.len() as u64 - 1;
-                say(format!("{name}{CORRUPT_AT}{first:#x}-{last:#x}: expected {} found {}", hex(expected), hex(&found)));
+                say(format!(
+                    "{name}{CORRUPT_AT}{first:#x}-{last:#x}: expected {} found {}",
+                    hex(expected),
+                    hex(&found)
+                ));
             }
         }
         if let Some(offset) = tail.iter().position(|&byte| byte != 0) {
@@ -48,25 +53,45 @@ pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> 
     lines
 }
 
-/// The purgatory names these differences and no others; of a region with many it names some and counts the rest.
-pub fn check_differences(expected: &BTreeMap<&'static str, BTreeSet<String>>, said: &[&str]) -> Result<(), Error> {
+/// The purgatory names these differences and no others; of a region with many it names some and
+/// counts the rest.
+pub fn check_differences(
+    expected: &BTreeMap<&'static str, BTreeSet<String>>,
+    said: &[&str],
+) -> Result<(), Error> {
     let found: Vec<&str> = said.iter().copied().filter(|line| line.contains(CORRUPT_AT)).collect();
     let known = |line: &&&str| expected.values().any(|lines| lines.contains(**line));
     let unknown = found.iter().find(|line| !known(line));
     let all: Vec<&str> = expected.values().flatten().map(String::as_str).collect();
-    check(unknown.is_none(), "a difference that the purgatory names", format_args!("one of {all:?}"), unknown.unwrap_or(&""))?;
+    check(
+        unknown.is_none(),
+        "a difference that the purgatory names",
+        format_args!("one of {all:?}"),
+        unknown.unwrap_or(&""),
+    )?;
     let distinct: BTreeSet<&str> = found.iter().copied().collect();
     check_eq("differences named twice", &(found.len() - distinct.len()), &0)?;
     for (name, lines) in expected {
         let named = found.iter().filter(|line| lines.contains(**line)).count();
         check_eq(format_args!("differences named in {name}"), &named, &lines.len().min(PRINTED))?;
     }
-    let counted: Vec<String> = said.iter().filter(|line| line.contains(CORRUPT_IN)).map(|line| (*line).to_owned()).collect();
+    let counted: Vec<String> = said
+        .iter()
+        .filter(|line| line.contains(CORRUPT_IN))
+        .map(|line| (*line).to_owned())
+        .collect();
     let many = expected.iter().filter(|(_, lines)| lines.len() > PRINTED);
-    let must: BTreeSet<String> =
-        many.map(|(name, lines)| format!("{name}{CORRUPT_IN}{} more places", lines.len() - PRINTED)).collect();
-    let counts = counted.iter().cloned().collect::<BTreeSet<_>>() == must && counted.len() == must.len();
-    check(counts, "differences that are only counted", format_args!("{must:?}"), format_args!("{counted:?}"))
+    let must: BTreeSet<String> = many
+        .map(|(name, lines)| format!("{name}{CORRUPT_IN}{} more places", lines.len() - PRINTED))
+        .collect();
+    let counts =
+        counted.iter().cloned().collect::<BTreeSet<_>>() == must && counted.len() == must.len();
+    check(
+        counts,
+        "differences that are only counted",
+        format_args!("{must:?}"),
+        format_args!("{counted:?}"),
+    )
 }
 
 fn digest(bytes: &[u8]) -> digest::Digest {
@@ -84,7 +109,8 @@ mod tests {
     use super::*;
 
     fn five() -> BTreeMap<&'static str, BTreeSet<String>> {
-        let lines = (1..=5).map(|leaf| format!("initrd is corrupt at {leaf:#x}-{leaf:#x}: not zero"));
+        let lines =
+            (1..=5).map(|leaf| format!("initrd is corrupt at {leaf:#x}-{leaf:#x}: not zero"));
         BTreeMap::from([("initrd", lines.collect())])
     }
 
@@ -103,7 +129,11 @@ mod tests {
         let lines = five();
         let said: Vec<&str> = lines["initrd"].iter().map(String::as_str).take(4).collect();
         let counted = "initrd is corrupt in 1 more places";
-        check_differences(&lines, &[said[0], said[1], said[2], "kernel is corrupt at 0x1-0x1: not zero", counted]).unwrap_err();
+        check_differences(
+            &lines,
+            &[said[0], said[1], said[2], "kernel is corrupt at 0x1-0x1: not zero", counted],
+        )
+        .unwrap_err();
         check_differences(&lines, &[said[0], said[1], said[2], said[2], counted]).unwrap_err();
         check_differences(&BTreeMap::new(), &["verdict 0x0 ok"]).unwrap();
         check_differences(&BTreeMap::new(), &said[..1]).unwrap_err();

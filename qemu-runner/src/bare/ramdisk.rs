@@ -1,5 +1,5 @@
-//! (4) Orders for the crash kernel and their data, as one file: the bootloader's ramdisk, or memory where
-//! a booted crash kernel awaits them.
+//! (4) Orders for the crash kernel and their data, as one file: the bootloader's ramdisk, or memory
+//! where a booted crash kernel awaits them.
 
 use std::ops::Range;
 
@@ -34,9 +34,14 @@ impl Ramdisk {
     }
 }
 
-/// A ramdisk that orders a crash: `image` is loaded, the arranged steps happen, then `memory`'s damage, then the panic, of which
-/// `expect` must come.
-pub fn crash(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Result<Vec<u8>, Error> {
+/// A ramdisk that orders a crash: `image` is loaded, the arranged steps happen, then `memory`'s
+/// damage, then the panic, of which `expect` must come.
+pub fn crash(
+    expect: &Expect,
+    arrangement: &Arrangement,
+    image: &Image<'_>,
+    memory: &Memory,
+) -> Result<Vec<u8>, Error> {
     let mut disk = Ramdisk { orders: Orders::blank(Mode::Crash), bytes: Vec::new() };
     disk.orders.tables = (arrangement.tables as u32).into();
     disk.orders.nmi = (arrangement.nmi as u32).into();
@@ -62,7 +67,8 @@ pub fn crash(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memo
     }
     for (index, Write { at, bytes }) in (arrangement.steps.len()..).zip(&writes) {
         let kind = (StepKind::Write as u32).into();
-        disk.orders.steps[index] = Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
+        disk.orders.steps[index] =
+            Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
     }
     let mut sealed = sealed(image, memory);
     sealed.extend(elfcorehdr(expect, arrangement, image, memory));
@@ -76,7 +82,10 @@ fn region(image: &Image<'_>, kind: RegionKind) -> Result<PhysSpan, Error> {
     let block = &told(image).block;
     let used = &block.regions[..block.region_count.get() as usize];
     let region = used.iter().find(|region| region.kind.get() == kind as u32);
-    let region = region.ok_or_else(|| Error::Unintelligible { what: "the image", text: format!("no {}", kind.name()) })?;
+    let region = region.ok_or_else(|| Error::Unintelligible {
+        what: "the image",
+        text: format!("no {}", kind.name()),
+    })?;
     Ok(PhysSpan::new(region.start.get(), region.file_len.get()))
 }
 
@@ -85,33 +94,50 @@ fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
     Ok(count as u32)
 }
 
-/// What the payload must find unchanged. As they were loaded: every region with its zero tail, but for the report, which the purgatory
-/// fills in, and for the payload's own tail, which it uses. As they were at the panic: block and leaf table.
+/// What the payload must find unchanged. As they were loaded: every region with its zero tail, but
+/// for the report, which the purgatory fills in, and for the payload's own tail, which it uses. As
+/// they were at the panic: block and leaf table.
 fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
     let loaded = &told(image).block;
     let as_loaded = Memory::of(image, &[]);
     let (report, own) = (loaded.report.start.get(), RegionKind::Kernel as u32);
     let mut sealed = Vec::new();
     for region in loaded.regions.iter().take(loaded.region_count.get() as usize) {
-        let (start, file_len, mem_len) = (region.start.get(), region.file_len.get(), region.mem_len.get());
+        let (start, file_len, mem_len) =
+            (region.start.get(), region.file_len.get(), region.mem_len.get());
         let end = start + if region.kind.get() == own { file_len } else { mem_len };
         let holds_report = (start..end).contains(&report);
         // An empty second part where there is no report.
-        let parts = if holds_report { [start..report, report + FIELD_LEN as u64..end] } else { [start..end, end..end] };
-        sealed.extend(parts.into_iter().filter(|part| !part.is_empty()).map(|part| seal(&as_loaded, part)));
+        let parts = if holds_report {
+            [start..report, report + FIELD_LEN as u64..end]
+        } else {
+            [start..end, end..end]
+        };
+        sealed.extend(
+            parts.into_iter().filter(|part| !part.is_empty()).map(|part| seal(&as_loaded, part)),
+        );
     }
     let block = told(image).block_at.start();
-    let table = loaded.leaf_table.start.get()..loaded.leaf_table.start.get() + loaded.leaf_table.len.get();
+    let table =
+        loaded.leaf_table.start.get()..loaded.leaf_table.start.get() + loaded.leaf_table.len.get();
     sealed.extend([block..block + size_of::<Block>() as u64, table].map(|span| seal(memory, span)));
     sealed
 }
 
-/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the panic if nothing has rewritten it.
-fn elfcorehdr(expect: &Expect, arrangement: &Arrangement, image: &Image<'_>, memory: &Memory) -> Option<SealedSpan> {
+/// The elfcorehdr: as it was loaded where the purgatory must put the copy back; as it is at the
+/// panic if nothing has rewritten it.
+fn elfcorehdr(
+    expect: &Expect,
+    arrangement: &Arrangement,
+    image: &Image<'_>,
+    memory: &Memory,
+) -> Option<SealedSpan> {
     let span = told(image).block.elfcorehdr;
     let span = span.start.get()..span.start.get() + span.len.get();
     let restored = match expect.ended {
-        Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) => reported.elfcorehdr == Elfcorehdr::Restored,
+        Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) => {
+            reported.elfcorehdr == Elfcorehdr::Restored
+        }
         _ => false,
     };
     if restored {

@@ -21,7 +21,8 @@ use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
 use crate::machine::{Boot, DIMM_SIZE, Machine};
 
-/// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a trace takes ten.
+/// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a
+/// trace takes ten.
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
@@ -46,13 +47,19 @@ pub enum Start {
     Booted,
     /// A disk of its own, which stays, so that the machine can be started again by hand.
     Disk {
-        /// The port of localhost on which gdb is awaited before the first instruction. Then nothing has to be over at any time.
+        /// The port of localhost on which gdb is awaited before the first instruction. Then nothing
+        /// has to be over at any time.
         debugger: Option<u16>,
     },
 }
 
 /// Runs one case.
-pub fn run(case: &'static Case, context: &Context, machines: &Machines, start: Start) -> Result<Outcome, Error> {
+pub fn run(
+    case: &'static Case,
+    context: &Context,
+    machines: &Machines,
+    start: Start,
+) -> Result<Outcome, Error> {
     let mut outcome = Outcome::new(case.name);
     let result = play(case, context, machines, start, &mut outcome);
     match result {
@@ -66,24 +73,39 @@ pub fn directory_name(case: &str) -> String {
     format!("bare-{case}")
 }
 
-fn play(case: &'static Case, context: &Context, machines: &Machines, start: Start, outcome: &mut Outcome) -> Result<(), Error> {
+fn play(
+    case: &'static Case,
+    context: &Context,
+    machines: &Machines,
+    start: Start,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
     let directory = context.fresh_directory(&directory_name(case.name))?;
     let mut arrangement = Arrangement::default();
     (case.arrange)(&mut arrangement);
 
-    let built_on = Kind { cpu: arrangement.built_on.unwrap_or(arrangement.cpu), stuck_console: arrangement.stuck_console };
+    let built_on = Kind {
+        cpu: arrangement.built_on.unwrap_or(arrangement.cpu),
+        stuck_console: arrangement.stuck_console,
+    };
     let described = machines.booted(context, built_on)?;
     let facts = &described.facts;
     let request = request(context, &arrangement)?;
     let root = directory.join("snapshot");
     let as_linux_shows_it = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
-    let image = loader::build(&request, &as_linux_shows_it).map_err(|source| Error::Image(Box::new(source)))?;
+    let image = loader::build(&request, &as_linux_shows_it)
+        .map_err(|source| Error::Image(Box::new(source)))?;
     let mut memory = Memory::of(&image, &request.purgatory.bytes);
     (case.damage)(&mut memory);
     let orders = ramdisk::crash(&case.expect, &arrangement, &image, &memory)?;
 
     let trace = arrangement.traced.map(|_| purgatory_span(&image));
-    let machine_with = |image| machine(arrangement.cpu, Boot::Disk { image, trace, stuck_console: arrangement.stuck_console });
+    let machine_with = |image| {
+        machine(
+            arrangement.cpu,
+            Boot::Disk { image, trace, stuck_console: arrangement.stuck_console },
+        )
+    };
     let qemu = &context.assets()?.qemu;
     let mut observed = Observed::default();
     let mut vm = match start {
@@ -93,7 +115,10 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
             let machine = machine_with(booted.disk.clone());
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
             // By hand it cannot continue from there.
-            write(&directory.join(SCRIPT), format!("cargo xtask qemu bare {}\n", case.name).as_bytes())?;
+            write(
+                &directory.join(SCRIPT),
+                format!("cargo xtask qemu bare {}\n", case.name).as_bytes(),
+            )?;
             if context.keep() {
                 write(&directory.join(RAMDISK), &orders)?;
             }
@@ -104,7 +129,8 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
             let disk = disk_image(context, &orders, &directory)?;
             let machine = Machine { debugger, ..machine_with(disk) };
             debugger::write(context, &directory, qemu, &machine, &request, &image)?;
-            let deadline = if debugger.is_some() { Deadline::never() } else { Deadline::after(LIMIT) };
+            let deadline =
+                if debugger.is_some() { Deadline::never() } else { Deadline::after(LIMIT) };
             let vm = Vm::start(qemu, &machine, &directory, deadline)?;
             outcome.now("the machine is switched on");
             if debugger.is_some() {
@@ -118,7 +144,12 @@ fn play(case: &'static Case, context: &Context, machines: &Machines, start: Star
     // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
-        check(now.same_machine(facts), "the machine that crashes", format_args!("{facts:?}"), format_args!("{now:?}"))?;
+        check(
+            now.same_machine(facts),
+            "the machine that crashes",
+            format_args!("{facts:?}"),
+            format_args!("{now:?}"),
+        )?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
     remove_big_files(context, &directory, start != Start::Booted)
@@ -175,15 +206,24 @@ fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
 }
 
 /// A disk that boots the crash kernel with this ramdisk, in a directory that is made if necessary.
-pub(super) fn disk_image(context: &Context, ramdisk: &[u8], directory: &Path) -> Result<PathBuf, Error> {
+pub(super) fn disk_image(
+    context: &Context,
+    ramdisk: &[u8],
+    directory: &Path,
+) -> Result<PathBuf, Error> {
     fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
     let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
     write(&file, ramdisk)?;
     let program = context.bare("disk-image")?;
-    let output = Command::new(&program).arg(context.bare("crash-kernel")?).args([&file, &disk]).output();
+    let output =
+        Command::new(&program).arg(context.bare("crash-kernel")?).args([&file, &disk]).output();
     let output = output.map_err(Error::file("run", &program))?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    check_eq("what the maker of disk images said", &format!("{} {said}", output.status), &"exit status: 0 ".into())?;
+    check_eq(
+        "what the maker of disk images said",
+        &format!("{} {said}", output.status),
+        &"exit status: 0 ".into(),
+    )?;
     Ok(disk)
 }
 
@@ -191,7 +231,11 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(Error::file("write", path))
 }
 
-pub(super) fn remove_big_files(context: &Context, directory: &Path, keep_disk: bool) -> Result<(), Error> {
+pub(super) fn remove_big_files(
+    context: &Context,
+    directory: &Path,
+    keep_disk: bool,
+) -> Result<(), Error> {
     let disk = directory.join("disk");
     for path in [directory.join(RAM), directory.join(RAMDISK), disk.clone()] {
         if path.exists() && !context.keep() && !(keep_disk && path == disk) {
@@ -201,9 +245,15 @@ pub(super) fn remove_big_files(context: &Context, directory: &Path, keep_disk: b
     Ok(())
 }
 
-/// Listens until the machine ends, or until it hangs as it says it will. Where the purgatory in `held` is to be held in a loop, a
-/// machine check is injected then.
-fn watch(vm: &mut Vm, case: &Case, held: Option<&Memory>, observed: &mut Observed, outcome: &mut Outcome) -> Result<(), Error> {
+/// Listens until the machine ends, or until it hangs as it says it will. Where the purgatory in
+/// `held` is to be held in a loop, a machine check is injected then.
+fn watch(
+    vm: &mut Vm,
+    case: &Case,
+    held: Option<&Memory>,
+    observed: &mut Observed,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
     loop {
         match vm.next_or_end("the end of the machine")? {
             Arrival::Console(line) => {
@@ -247,10 +297,15 @@ fn watch(vm: &mut Vm, case: &Case, held: Option<&Memory>, observed: &mut Observe
 /// Does what the crash kernel says it waits for; `before` is what it has said until then.
 fn plug(vm: &mut Vm, awaited: &str, before: &[String]) -> Result<(), Error> {
     match awaited {
-        "memory" => vm.monitor.add_dimm(before.iter().filter(|line| *line == "awaiting memory").count() as u32),
+        "memory" => vm
+            .monitor
+            .add_dimm(before.iter().filter(|line| *line == "awaiting memory").count() as u32),
         "memory removal" => vm.monitor.ask_for_dimm(0),
         "cpu" => vm.monitor.add_cpu(),
         "cpu removal" => vm.monitor.ask_for_cpu(),
-        _ => Err(Error::Unintelligible { what: "what the crash kernel waits for", text: awaited.to_owned() }),
+        _ => Err(Error::Unintelligible {
+            what: "what the crash kernel waits for",
+            text: awaited.to_owned(),
+        }),
     }
 }

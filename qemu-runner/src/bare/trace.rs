@@ -1,8 +1,8 @@
 //! Which instructions of the purgatory were executed, from QEMU's log.
 //!
-//! With one instruction in each translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm` logs an
-//! instruction just before its first execution. `-dfilter` leaves out the rest of the machine. So the
-//! addresses in the log are the addresses that ran.
+//! With one instruction in each translation block (`-accel tcg,one-insn-per-tb=on`), `-d in_asm`
+//! logs an instruction just before its first execution. `-dfilter` leaves out the rest of the
+//! machine. So the addresses in the log are the addresses that ran.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -21,7 +21,9 @@ pub enum Error {
     #[error("the purgatory cannot be read as ELF: {0}")]
     Elf(String),
     /// An executed address holds no instruction of the file.
-    #[error("the log says that {address:#x} was executed, but the purgatory at {base:#x} has no instruction there")]
+    #[error(
+        "the log says that {address:#x} was executed, but the purgatory at {base:#x} has no instruction there"
+    )]
     NoInstruction {
         /// The address in the log.
         address: u64,
@@ -37,7 +39,8 @@ crate::error::evidence!(Error);
 
 /// The addresses of the instructions that the log says were executed inside `purgatory`.
 pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
-    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those after it stand on a line without a mnemonic.
+    // `0x0000000013ff3000:  fa    cli`; the ninth byte of an instruction and those after it stand
+    // on a line without a mnemonic.
     let is_byte = |word: &str| word.len() == 2 && u8::from_str_radix(word, 16).is_ok();
     let address = |line: &str| {
         let (address, rest) = line.strip_prefix("0x")?.split_once(':')?;
@@ -48,8 +51,13 @@ pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
 }
 
 /// The instructions of the purgatory in `elf`, bound at `purgatory`, at these addresses.
-pub fn instructions(elf: &[u8], purgatory: &Range<u64>, executed: &BTreeSet<u64>) -> Result<Vec<Instruction>, Error> {
-    let file = ElfFile64::<LittleEndian>::parse(elf).map_err(|error| Error::Elf(error.to_string()))?;
+pub fn instructions(
+    elf: &[u8],
+    purgatory: &Range<u64>,
+    executed: &BTreeSet<u64>,
+) -> Result<Vec<Instruction>, Error> {
+    let file =
+        ElfFile64::<LittleEndian>::parse(elf).map_err(|error| Error::Elf(error.to_string()))?;
     let base = purgatory.start;
     if executed.is_empty() {
         return Err(Error::Nothing(base));
@@ -62,8 +70,13 @@ pub fn instructions(elf: &[u8], purgatory: &Range<u64>, executed: &BTreeSet<u64>
             let len = end.checked_sub(offset)?.min(LONGEST);
             segment.data_range(offset, len).ok().flatten()
         });
-        let instruction = Decoder::with_ip(64, bytes.unwrap_or_default(), address, DecoderOptions::NONE).decode();
-        if instruction.is_invalid() { Err(Error::NoInstruction { address, base }) } else { Ok(instruction) }
+        let instruction =
+            Decoder::with_ip(64, bytes.unwrap_or_default(), address, DecoderOptions::NONE).decode();
+        if instruction.is_invalid() {
+            Err(Error::NoInstruction { address, base })
+        } else {
+            Ok(instruction)
+        }
     };
     executed.iter().map(decode).collect()
 }
@@ -88,7 +101,9 @@ pub fn needs_permission(instruction: &Instruction) -> Option<Forbidden> {
     let debug = instruction.op0_register().is_dr() || instruction.op1_register().is_dr();
     match instruction.mnemonic() {
         Mnemonic::Cpuid => Some(Forbidden::Cpuid),
-        Mnemonic::In | Mnemonic::Out | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => Some(Forbidden::PortIo),
+        Mnemonic::In | Mnemonic::Out | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => {
+            Some(Forbidden::PortIo)
+        }
         Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => Some(Forbidden::PortIo),
         Mnemonic::Hlt => Some(Forbidden::Hlt),
         Mnemonic::Rdmsr | Mnemonic::Wrmsr => Some(Forbidden::Msr),
@@ -108,7 +123,10 @@ mod tests {
     #[test]
     fn addresses_inside_the_purgatory_are_read_from_the_log() {
         let purgatory = 0x13ff_3000..0x13ff_f000;
-        assert_eq!(executed(LOG, &purgatory), BTreeSet::from([0x13ff_3000, 0x13ff_3001, 0x13ff_3003]));
+        assert_eq!(
+            executed(LOG, &purgatory),
+            BTreeSet::from([0x13ff_3000, 0x13ff_3001, 0x13ff_3003])
+        );
     }
 
     #[test]
@@ -125,14 +143,21 @@ mod tests {
             (b"\xf3\x90", None),
         ];
         for (bytes, expected) in cases {
-            assert_eq!(needs_permission(&Decoder::new(64, bytes, DecoderOptions::NONE).decode()), expected, "{bytes:x?}");
+            assert_eq!(
+                needs_permission(&Decoder::new(64, bytes, DecoderOptions::NONE).decode()),
+                expected,
+                "{bytes:x?}"
+            );
         }
     }
 
     #[test]
     fn a_log_without_the_purgatory_proves_nothing() {
         let itself = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert_eq!(instructions(&itself, &(0x1000..0x2000), &BTreeSet::new()), Err(Error::Nothing(0x1000)));
+        assert_eq!(
+            instructions(&itself, &(0x1000..0x2000), &BTreeSet::new()),
+            Err(Error::Nothing(0x1000))
+        );
         let beyond = BTreeSet::from([u64::MAX - 1]);
         let error = instructions(&itself, &(0x1000..u64::MAX), &beyond).unwrap_err();
         assert_eq!(error, Error::NoInstruction { address: u64::MAX - 1, base: 0x1000 });

@@ -1,10 +1,11 @@
 //! What the purgatory must say for its case, line by line.
 //!
-//! A case's words are the beginning of a line. `…` matches anything. Braces give a number that only this
-//! image has:
+//! A case's words are the beginning of a line. `…` matches anything. Braces give a number that only
+//! this image has:
 //!
 //! * `{initrd+ffff}`: the physical address so many (hexadecimal) bytes after a region's start,
-//! * `{@name+2}`: the same after the start of the purgatory's function with this in its mangled name,
+//! * `{@name+2}`: the same after the start of the purgatory's function with this in its mangled
+//!   name,
 //! * `{#name+2}`: its distance from the purgatory's start.
 
 use std::collections::BTreeMap;
@@ -30,20 +31,35 @@ pub fn speaks(case: &Case) -> bool {
 pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(), Error> {
     // An exception ends a line that may not have begun.
     let lines = console.iter().map(|line| line.text.trim_end()).filter(|line| !line.is_empty());
-    let (said, strange): (Vec<_>, Vec<_>) = lines.map(|line| line.strip_prefix(PREFIX).ok_or(line)).partition(Result::is_ok);
+    let (said, strange): (Vec<_>, Vec<_>) =
+        lines.map(|line| line.strip_prefix(PREFIX).ok_or(line)).partition(Result::is_ok);
     let said: Vec<&str> = said.into_iter().flatten().collect();
-    check(strange.is_empty(), "the console", "only lines of the purgatory", format_args!("{strange:?}"))?;
+    check(
+        strange.is_empty(),
+        "the console",
+        "only lines of the purgatory",
+        format_args!("{strange:?}"),
+    )?;
     if !speaks(case) {
         return check(said.is_empty(), "a console that must be silent", "nothing", said.join("; "));
     }
     course::check_course(case, memory, &said)?;
     // Before the seal has been found to hold nothing is verified, so nothing can differ.
-    let differences = if course::is_proven(case.expect.verdict) { oracle::differences(memory) } else { BTreeMap::new() };
+    let differences = if course::is_proven(case.expect.verdict) {
+        oracle::differences(memory)
+    } else {
+        BTreeMap::new()
+    };
     oracle::check_differences(&differences, &said)?;
     let mut rest = said.iter();
     for wanted in case.expect.says {
         let wanted = filled_in(wanted, |place| number(place, memory));
-        check(rest.any(|line| begins(line, &wanted)), "the console, in order", &wanted, said.join("; "))?;
+        check(
+            rest.any(|line| begins(line, &wanted)),
+            "the console, in order",
+            &wanted,
+            said.join("; "),
+        )?;
     }
     Ok(())
 }
@@ -51,7 +67,9 @@ pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(),
 /// Whether `line` begins with `pattern`, in which [`ANYTHING`] may stand.
 fn begins(line: &str, pattern: &str) -> bool {
     let mut parts = pattern.split(ANYTHING);
-    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
+        return false;
+    };
     for part in parts {
         let Some((_, behind)) = rest.split_once(part) else { return false };
         rest = behind;
@@ -75,7 +93,12 @@ fn filled_in(text: &str, number: impl Fn(&str) -> u64) -> String {
 fn number(place: &str, memory: &Memory) -> u64 {
     let (name, offset) = place.split_once('+').unwrap_or((place, "0"));
     let offset = u64::from_str_radix(offset, 16).expect("an offset is hexadecimal");
-    let kind = || RegionKind::ALL.into_iter().find(|kind| kind.name() == name).expect("a place begins with a region's name");
+    let kind = || {
+        RegionKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .expect("a place begins with a region's name")
+    };
     let start = match (name.strip_prefix('@'), name.strip_prefix('#')) {
         (Some(function), _) => memory.function(function),
         (_, Some(function)) => memory.function(function) - memory.block().purgatory.start.get(),
@@ -102,7 +125,10 @@ mod tests {
     #[test]
     fn braces_are_filled_with_numbers_in_hexadecimal() {
         let number = |place: &str| if place == "initrd" { 0x1000 } else { 0x1fff };
-        assert_eq!(filled_in("at {initrd}-{initrd+fff}: not zero", number), "at 0x1000-0x1fff: not zero");
+        assert_eq!(
+            filled_in("at {initrd}-{initrd+fff}: not zero", number),
+            "at 0x1000-0x1fff: not zero"
+        );
         assert_eq!(filled_in("verdict 0x0 ok", number), "verdict 0x0 ok");
     }
 }

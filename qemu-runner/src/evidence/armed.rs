@@ -1,7 +1,7 @@
 //! The armed image in the guest's memory.
 //!
-//! It is read through the handoff block, as the purgatory will read it. The loader's own account is not
-//! trusted.
+//! It is read through the handoff block, as the purgatory will read it. The loader's own account is
+//! not trusted.
 
 use std::ops::Range;
 
@@ -67,9 +67,11 @@ impl ArmedImage {
             let len = CHUNK.min((region.end - start) as usize);
             let bytes = ram.read(start, len)?;
             for position in memchr::memmem::find_iter(&bytes, &MAGIC) {
-                // The purgatory's code also holds the magic number, to compare with; only a block names its own place.
+                // The purgatory's code also holds the magic number, to compare with; only a block
+                // names its own place.
                 let address = start + position as u64;
-                let candidate = ram.read(address, size_of::<Block>().min((region.end - address) as usize))?;
+                let candidate =
+                    ram.read(address, size_of::<Block>().min((region.end - address) as usize))?;
                 if let Ok(block) = Block::read_from_bytes(&candidate)
                     && is_bound_around(&block, address)
                 {
@@ -84,7 +86,11 @@ impl ArmedImage {
 
     /// The region of `kind`.
     pub fn region(&self, kind: RegionKind) -> Result<Span, Error> {
-        self.regions.iter().find(|(known, _)| *known == kind).map(|(_, span)| *span).ok_or(Error::NoRegion { kind })
+        self.regions
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map(|(_, span)| *span)
+            .ok_or(Error::NoRegion { kind })
     }
 
     fn describe(block: &Block, address: u64) -> Self {
@@ -92,7 +98,8 @@ impl ArmedImage {
         let used = block.regions.iter().take(block.region_count.get() as usize);
         let regions = used.filter_map(|region| {
             let kind = RegionKind::from_wire(region.kind.get())?;
-            let (start, file_len, mem_len) = (region.start.get(), region.file_len.get(), region.mem_len.get());
+            let (start, file_len, mem_len) =
+                (region.start.get(), region.file_len.get(), region.mem_len.get());
             Some((kind, Span { start, file_len, mem_len }))
         });
         Self {
@@ -142,13 +149,24 @@ mod tests {
         assert_eq!(image.block.start, 0x2100);
         assert_eq!(image.elfcorehdr, 0x8000..0x9000);
         assert!(image.identity.starts_with("ab00"));
-        assert_eq!(image.region(RegionKind::Initrd), Ok(Span { start: 0x9000, file_len: 10, mem_len: 0x1000 }));
-        assert_eq!(image.region(RegionKind::Kernel), Err(Error::NoRegion { kind: RegionKind::Kernel }));
+        assert_eq!(
+            image.region(RegionKind::Initrd),
+            Ok(Span { start: 0x9000, file_len: 10, mem_len: 0x1000 })
+        );
+        assert_eq!(
+            image.region(RegionKind::Kernel),
+            Err(Error::NoRegion { kind: RegionKind::Kernel })
+        );
     }
 
     #[test]
     fn unarmed_region_is_reported() {
         let (_directory, ram) = memory();
-        assert!(ArmedImage::find(&ram, &(0x4000..0x8000)).unwrap_err().to_string().contains("0x4000-0x7fff"));
+        assert!(
+            ArmedImage::find(&ram, &(0x4000..0x8000))
+                .unwrap_err()
+                .to_string()
+                .contains("0x4000-0x7fff")
+        );
     }
 }

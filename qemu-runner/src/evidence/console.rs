@@ -45,7 +45,8 @@ crate::error::evidence!(Error);
 
 /// What the purgatory says in `line`; `None` when the line is somebody else's.
 ///
-/// The kernel that crashed may have been interrupted in the middle of a line, so the prefix need not stand at the start.
+/// The kernel that crashed may have been interrupted in the middle of a line, so the prefix need
+/// not stand at the start.
 pub fn parse(line: &str) -> Result<Option<Said>, Error> {
     let Some((_, said)) = line.split_once(PREFIX) else { return Ok(None) };
     let error = || Error { line: line.to_owned() };
@@ -100,7 +101,12 @@ mod tests {
         let said = parse("purgatory: verdict 0x30 segment-corrupt: a segment was changed").unwrap();
         assert_eq!(said, Some(Said::Verdict(Verdict::SegmentCorrupt)));
         for verdict in Verdict::ALL {
-            let line = format!("purgatory: verdict {:#04x} {}: {}", *verdict as u32, verdict.word(), verdict.sentence());
+            let line = format!(
+                "purgatory: verdict {:#04x} {}: {}",
+                *verdict as u32,
+                verdict.word(),
+                verdict.sentence()
+            );
             assert_eq!(parse(&line), Ok(Some(Said::Verdict(*verdict))));
         }
         assert!(parse("purgatory: verdict 0x30 ok: all is well").is_err());
@@ -120,9 +126,18 @@ mod tests {
         assert_eq!(parse("purgatory: resetting in 500 ms"), Ok(Some(Said::Resetting(500))));
         assert_eq!(parse("purgatory: halted"), Ok(Some(Said::Halted)));
         assert_eq!(parse("purgatory: booting anyway, as configured"), Ok(Some(Said::Booting)));
-        assert_eq!(parse("purgatory: elfcorehdr was broken (magic); restored"), Ok(Some(Said::Restored)));
-        assert_eq!(parse("purgatory: ok: every segment is as it was loaded (7 us)"), Ok(Some(Said::Verdict(Verdict::Ok))));
-        assert_eq!(parse("purgatory: verifying 9 bytes in 2 segments with soft"), Ok(Some(Said::Verifying)));
+        assert_eq!(
+            parse("purgatory: elfcorehdr was broken (magic); restored"),
+            Ok(Some(Said::Restored))
+        );
+        assert_eq!(
+            parse("purgatory: ok: every segment is as it was loaded (7 us)"),
+            Ok(Some(Said::Verdict(Verdict::Ok)))
+        );
+        assert_eq!(
+            parse("purgatory: verifying 9 bytes in 2 segments with soft"),
+            Ok(Some(Said::Verifying))
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! ELF cores: the elfcorehdr, written by the loader or the kernel, and /proc/vmcore, which the capture
-//! kernel makes of it.
+//! ELF cores: the elfcorehdr, written by the loader or the kernel, and /proc/vmcore, which the
+//! capture kernel makes of it.
 
 use std::ops::Range;
 
@@ -13,10 +13,12 @@ pub const HEADER_LEN: usize = 4096;
 /// PAGE_SIZE of x86-64.
 const PAGE: u64 = sentinel::PAGE_SIZE as u64;
 
-/// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`, Documentation/arch/x86/x86_64/mm.rst).
+/// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`,
+/// Documentation/arch/x86/x86_64/mm.rst).
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 
-/// The name of the note with the crashed kernel's facts (`VMCOREINFO_NOTE_NAME`, include/linux/vmcore_info.h).
+/// The name of the note with the crashed kernel's facts (`VMCOREINFO_NOTE_NAME`,
+/// include/linux/vmcore_info.h).
 const VMCOREINFO: &[u8] = b"VMCOREINFO";
 /// The line of it that names the release (`VMCOREINFO_OSRELEASE`, include/linux/vmcore_info.h).
 const OSRELEASE: &str = "OSRELEASE=";
@@ -50,7 +52,8 @@ pub struct Load {
     pub offset: u64,
     /// Where it lay in memory.
     pub physical: Range<u64>,
-    /// Whether it is the kernel's text, which is mapped a second time besides the memory that it is in.
+    /// Whether it is the kernel's text, which is mapped a second time besides the memory that it is
+    /// in.
     pub is_text: bool,
 }
 
@@ -79,13 +82,15 @@ impl ElfCore {
         let headers = header
             .program_headers(LittleEndian, bytes)
             .map_err(|source| Error::Broken { what: "the program header table", source })?;
-        let loads = headers.iter().filter(|header| header.p_type(LittleEndian) == PT_LOAD).map(|header| {
-            let start = header.p_paddr(LittleEndian);
-            let physical = start..start.saturating_add(header.p_memsz(LittleEndian));
-            let is_text = header.p_vaddr(LittleEndian) >= KERNEL_MAP;
-            Load { offset: header.p_offset(LittleEndian), physical, is_text }
-        });
-        let note_headers = headers.iter().filter(|header| header.p_type(LittleEndian) == PT_NOTE).count();
+        let loads =
+            headers.iter().filter(|header| header.p_type(LittleEndian) == PT_LOAD).map(|header| {
+                let start = header.p_paddr(LittleEndian);
+                let physical = start..start.saturating_add(header.p_memsz(LittleEndian));
+                let is_text = header.p_vaddr(LittleEndian) >= KERNEL_MAP;
+                Load { offset: header.p_offset(LittleEndian), physical, is_text }
+            });
+        let note_headers =
+            headers.iter().filter(|header| header.p_type(LittleEndian) == PT_NOTE).count();
         Ok(Self { loads: loads.collect(), note_headers })
     }
 
@@ -99,13 +104,17 @@ impl ElfCore {
         self.loads.iter().filter(|load| load.is_text).map(|load| load.physical.start).collect()
     }
 
-    /// What the PT_LOADs take in a vmcore: whole pages (`process_ptload_program_headers_elf64`, fs/proc/vmcore.c).
+    /// What the PT_LOADs take in a vmcore: whole pages (`process_ptload_program_headers_elf64`,
+    /// fs/proc/vmcore.c).
     pub fn load_bytes(&self) -> u64 {
-        let pages = |load: &Load| load.physical.end.next_multiple_of(PAGE) - load.physical.start / PAGE * PAGE;
+        let pages = |load: &Load| {
+            load.physical.end.next_multiple_of(PAGE) - load.physical.start / PAGE * PAGE
+        };
         self.loads.iter().map(pages).sum()
     }
 
-    /// How long a vmcore with these headers is: headers and notes, then the PT_LOADs (`get_vmcore_size`, fs/proc/vmcore.c).
+    /// How long a vmcore with these headers is: headers and notes, then the PT_LOADs
+    /// (`get_vmcore_size`, fs/proc/vmcore.c).
     pub fn vmcore_len(&self) -> u64 {
         self.first_load_offset() / PAGE * PAGE + self.load_bytes()
     }
@@ -117,7 +126,11 @@ impl ElfCore {
 
     /// Where a physical address is in the file.
     pub fn file_offset(&self, physical: u64) -> Result<u64, Error> {
-        let load = self.loads.iter().find(|load| load.physical.contains(&physical)).ok_or(Error::NotDumped(physical))?;
+        let load = self
+            .loads
+            .iter()
+            .find(|load| load.physical.contains(&physical))
+            .ok_or(Error::NotDumped(physical))?;
         Ok(load.offset + (physical - load.physical.start))
     }
 }
@@ -129,13 +142,18 @@ impl Notes {
         let headers = header(bytes)?.program_headers(LittleEndian, bytes).map_err(broken)?;
         let (mut prstatus, mut osrelease) = (0, None);
         for header in headers {
-            let Some(mut notes) = header.notes(LittleEndian, bytes).map_err(broken)? else { continue };
+            let Some(mut notes) = header.notes(LittleEndian, bytes).map_err(broken)? else {
+                continue;
+            };
             while let Some(note) = notes.next().map_err(broken)? {
                 if note.name() == b"CORE" && note.n_type(LittleEndian) == NT_PRSTATUS {
                     prstatus += 1;
                 } else if note.name() == VMCOREINFO {
                     let text = String::from_utf8_lossy(note.desc());
-                    osrelease = text.lines().find_map(|line| line.strip_prefix(OSRELEASE)).map(str::to_owned);
+                    osrelease = text
+                        .lines()
+                        .find_map(|line| line.strip_prefix(OSRELEASE))
+                        .map(str::to_owned);
                 }
             }
         }
@@ -163,7 +181,9 @@ mod tests {
         bytes.extend([64, 56, headers.len() as u16, 64, 0, 0].map(u16::to_le_bytes).concat());
         for &(kind, offset, virtual_address, physical, len) in headers {
             bytes.extend([kind, 7].map(u32::to_le_bytes).concat());
-            bytes.extend([offset, virtual_address, physical, len, len, 0].map(u64::to_le_bytes).concat());
+            bytes.extend(
+                [offset, virtual_address, physical, len, len, 0].map(u64::to_le_bytes).concat(),
+            );
         }
         bytes.extend(rest);
         bytes
@@ -182,7 +202,10 @@ mod tests {
     fn addresses_are_found_in_the_file() {
         let bytes = core(&[(4, 0x1000, 0, 0, 8), (1, 0x2000, 0, 0x10_0000, 0x8000)], &[]);
         let core = ElfCore::parse(&bytes).unwrap();
-        assert_eq!((core.note_headers, core.load_bytes(), core.first_load_offset()), (1, 0x8000, 0x2000));
+        assert_eq!(
+            (core.note_headers, core.load_bytes(), core.first_load_offset()),
+            (1, 0x8000, 0x2000)
+        );
         assert_eq!(core.file_offset(0x10_2000).unwrap(), 0x4000);
         assert!(matches!(core.file_offset(0x50_0000), Err(Error::NotDumped(0x50_0000))));
     }
@@ -190,7 +213,11 @@ mod tests {
     #[test]
     fn vmcore_is_as_long_as_its_headers_and_whole_pages() {
         // The first and the last page of the second PT_LOAD are not in it as a whole.
-        let loads = [(4, 0x1000, 0, 0, 8), (1, 0x3000, 0, 0x10_0000, 0x8000), (1, 0xb400, 0, 0x20_0400, 0x1000)];
+        let loads = [
+            (4, 0x1000, 0, 0, 8),
+            (1, 0x3000, 0, 0x10_0000, 0x8000),
+            (1, 0xb400, 0, 0x20_0400, 0x1000),
+        ];
         let core = ElfCore::parse(&core(&loads, &[])).unwrap();
         assert_eq!((core.load_bytes(), core.vmcore_len()), (0xa000, 0xd000));
     }
@@ -198,7 +225,10 @@ mod tests {
     #[test]
     fn text_is_told_from_memory_that_starts_at_the_same_address() {
         let text = KERNEL_MAP + 0x100_0000;
-        let bytes = core(&[(1, 0x2000, text, 0x100_0000, 0x1000), (1, 0x3000, 1 << 63, 0x100_0000, 0x8000)], &[]);
+        let bytes = core(
+            &[(1, 0x2000, text, 0x100_0000, 0x1000), (1, 0x3000, 1 << 63, 0x100_0000, 0x8000)],
+            &[],
+        );
         let core = ElfCore::parse(&bytes).unwrap();
         let memory = core.memory();
         assert_eq!((memory.len(), &memory[0]), (1, &(0x100_0000..0x100_8000)));
@@ -212,7 +242,10 @@ mod tests {
         notes.extend(note(b"VMCOREINFO\0", 0, b"OSRELEASE=6.12.1-cloud\nPAGESIZE=4096\n"));
         let start = 64 + 56;
         let bytes = core(&[(4, start, 0, start, notes.len() as u64)], &notes);
-        assert_eq!(Notes::parse(&bytes).unwrap(), Notes { prstatus: 2, osrelease: "6.12.1-cloud".into() });
+        assert_eq!(
+            Notes::parse(&bytes).unwrap(),
+            Notes { prstatus: 2, osrelease: "6.12.1-cloud".into() }
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The first MiB is kept free by the kernel and left out of the vmcore (`reserve_real_mode`, arch/x86/realmode/init.c).
+/// The first MiB is kept free by the kernel and left out of the vmcore (`reserve_real_mode`,
+/// arch/x86/realmode/init.c).
 const LOW_MIB: Range<u64> = 0..1 << 20;
 
 /// What stands in one /proc/iomem.
@@ -52,7 +53,8 @@ impl Iomem {
         if iomem.kernel_text == 0 { Err(Error::NoKernelText) } else { Ok(iomem) }
     }
 
-    /// What a complete vmcore holds: System RAM without the low MiB and the crash regions, merged, ascending.
+    /// What a complete vmcore holds: System RAM without the low MiB and the crash regions, merged,
+    /// ascending.
     pub fn dumped(&self) -> Vec<Range<u64>> {
         self.dumpable(&self.system_ram)
     }
@@ -85,7 +87,9 @@ pub fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
 
 /// `ranges` without any of `holes`.
 pub fn without_any(ranges: &[Range<u64>], holes: &[Range<u64>]) -> Vec<Range<u64>> {
-    let cut = |ranges: Vec<Range<u64>>, hole: &Range<u64>| ranges.into_iter().flat_map(|range| without(range, hole)).collect();
+    let cut = |ranges: Vec<Range<u64>>, hole: &Range<u64>| {
+        ranges.into_iter().flat_map(|range| without(range, hole)).collect()
+    };
     holes.iter().fold(ranges.to_vec(), cut)
 }
 
@@ -121,7 +125,10 @@ mod tests {
     #[test]
     fn low_mib_and_crash_region_are_not_dumped() {
         let iomem = Iomem::parse(TEXT).unwrap();
-        assert_eq!(iomem.dumped(), [0x10_0000..0x2f00_0000, 0x3f00_0000..0x3ffe_0000, 0x1_0000_0000..0x1_4000_0000]);
+        assert_eq!(
+            iomem.dumped(),
+            [0x10_0000..0x2f00_0000, 0x3f00_0000..0x3ffe_0000, 0x1_0000_0000..0x1_4000_0000]
+        );
         assert_eq!(iomem.kernel_text, 0x100_0000);
     }
 

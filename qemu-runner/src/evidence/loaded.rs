@@ -1,4 +1,5 @@
-//! What `kdump-loader load --json` prints, as far as the runner compares it with the guest's memory.
+//! What `kdump-loader load --json` prints, as far as the runner compares it with the guest's
+//! memory.
 
 use std::fmt;
 
@@ -58,8 +59,16 @@ impl fmt::Display for Loaded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
         let names: Vec<_> = self.segments.iter().map(|segment| segment.name.as_str()).collect();
-        let follows = if self.hotplug { "the kernel follows hotplug" } else { "hotplug needs reloads" };
-        let (region, short) = (self.crash_region.len, self.identity.get(..16).unwrap_or(&self.identity));
-        write!(out, "image {short}, {} of {} MiB, {follows}: {}", used >> 20, region >> 20, names.join(", "))
+        let follows =
+            if self.hotplug { "the kernel follows hotplug" } else { "hotplug needs reloads" };
+        let (region, short) =
+            (self.crash_region.len, self.identity.get(..16).unwrap_or(&self.identity));
+        write!(
+            out,
+            "image {short}, {} of {} MiB, {follows}: {}",
+            used >> 20,
+            region >> 20,
+            names.join(", ")
+        )
     }
 }

@@ -30,7 +30,8 @@ pub struct Outcome {
     started: Instant,
 }
 
-/// What was found on the way, of the last machine of a scenario; each is there if the story came that far.
+/// What was found on the way, of the last machine of a scenario; each is there if the story came
+/// that far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
     /// The image that kdump-loader has armed.
@@ -55,7 +56,8 @@ pub enum Phase {
     Boot,
     /// A capture kernel is armed.
     Armed,
-    /// The first kernel has panicked, and takes its last steps; of a purgatory that says nothing, all until [`Phase::Capture`].
+    /// The first kernel has panicked, and takes its last steps; of a purgatory that says nothing,
+    /// all until [`Phase::Capture`].
     Panic,
     /// The purgatory verifies.
     Purgatory,
@@ -120,8 +122,16 @@ impl Outcome {
 
     /// That this run failed, with what had happened until then.
     pub(crate) fn failure(&self, error: Error) -> Error {
-        let panicked = self.phases.last().is_some_and(|(_, phase)| !matches!(phase, Phase::Boot | Phase::Armed));
-        Error::Scenario { name: self.scenario.clone(), story: self.to_string(), panicked, source: Box::new(error) }
+        let panicked = self
+            .phases
+            .last()
+            .is_some_and(|(_, phase)| !matches!(phase, Phase::Boot | Phase::Armed));
+        Error::Scenario {
+            name: self.scenario.clone(),
+            story: self.to_string(),
+            panicked,
+            source: Box::new(error),
+        }
     }
 
     /// A figure.
@@ -155,7 +165,10 @@ mod tests {
         outcome.at(start + Duration::from_secs(3), "panic");
         outcome.at(start + Duration::from_millis(1500), "armed");
         outcome.fact("vmcore", "850468864 bytes");
-        assert_eq!(outcome.to_string(), "capture\n    1.50 s  armed\n    3.00 s  panic\n  vmcore  850468864 bytes\n");
+        assert_eq!(
+            outcome.to_string(),
+            "capture\n    1.50 s  armed\n    3.00 s  panic\n  vmcore  850468864 bytes\n"
+        );
     }
 
     #[test]
@@ -166,7 +179,10 @@ mod tests {
         outcome.enter(Phase::Panic, outcome.started + seconds(5));
         outcome.enter(Phase::Armed, outcome.started + seconds(3));
         outcome.enter(Phase::Armed, outcome.started + seconds(4));
-        assert_eq!(outcome.phases, [(seconds(0), Phase::Boot), (seconds(3), Phase::Armed), (seconds(5), Phase::Panic)]);
+        assert_eq!(
+            outcome.phases,
+            [(seconds(0), Phase::Boot), (seconds(3), Phase::Armed), (seconds(5), Phase::Panic)]
+        );
         let at = [2, 3, 4, 9].map(|at| outcome.phase_at(seconds(at)).unwrap());
         assert_eq!(at, [Phase::Boot, Phase::Armed, Phase::Armed, Phase::Panic]);
     }

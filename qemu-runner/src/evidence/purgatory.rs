@@ -13,7 +13,9 @@ pub enum Error {
     #[error("the purgatory cannot be read as ELF; `cargo xtask build` builds it")]
     Elf(#[from] object::read::Error),
     /// Not exactly one function is called so.
-    #[error("the purgatory has {count} functions with {name:?} in their names instead of one, or it does not hold its code")]
+    #[error(
+        "the purgatory has {count} functions with {name:?} in their names instead of one, or it does not hold its code"
+    )]
     NotOne {
         /// Part of the name.
         name: String,
@@ -41,19 +43,25 @@ pub fn function(elf: &[u8], name: &str) -> Result<Function, Error> {
     };
     let found: Vec<u64> = file.symbols().filter(named).map(|symbol| symbol.address()).collect();
     // The linker script puts the purgatory at 0, so an address is an offset.
-    let code = |address| file.segments().find_map(|segment| segment.data_range(address, BEGINNING).ok().flatten());
+    let code = |address| {
+        file.segments().find_map(|segment| segment.data_range(address, BEGINNING).ok().flatten())
+    };
     match found.as_slice() {
-        &[offset] if code(offset).is_some() => Ok(Function { offset, beginning: code(offset).unwrap_or_default().to_vec() }),
+        &[offset] if code(offset).is_some() => {
+            Ok(Function { offset, beginning: code(offset).unwrap_or_default().to_vec() })
+        }
         _ => Err(Error::NotOne { name: name.to_owned(), count: found.len() }),
     }
 }
 
-/// Bytes from the start of the purgatory's segment to the symbol with exactly this name, or to what is called so in a module, if there is
-/// one. (Rust's v0 mangling ends with the name's length and the name.)
+/// Bytes from the start of the purgatory's segment to the symbol with exactly this name, or to what
+/// is called so in a module, if there is one. (Rust's v0 mangling ends with the name's length and
+/// the name.)
 pub fn symbol(elf: &[u8], name: &str) -> Option<u64> {
     let file = ElfFile64::<LittleEndian>::parse(elf).ok()?;
     let mangled = format!("{}{name}", name.len());
-    let is_called = |symbol: &str| symbol == name || symbol.starts_with("_R") && symbol.ends_with(&mangled);
+    let is_called =
+        |symbol: &str| symbol == name || symbol.starts_with("_R") && symbol.ends_with(&mangled);
     file.symbols().find(|symbol| symbol.name().is_ok_and(is_called)).map(|symbol| symbol.address())
 }
 
@@ -75,11 +83,17 @@ mod tests {
     fn function_is_found_in_a_real_program_and_must_be_the_only_one() {
         assert_eq!(first_landmark() + second_landmark(), 3);
         let itself = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let (first, second) = (function(&itself, "first_landmark").unwrap(), function(&itself, "second_landmark").unwrap());
+        let (first, second) = (
+            function(&itself, "first_landmark").unwrap(),
+            function(&itself, "second_landmark").unwrap(),
+        );
         assert_ne!(first.offset, second.offset);
         assert_eq!(first.beginning.len() as u64, BEGINNING);
         assert!(matches!(function(&itself, "_landmark"), Err(Error::NotOne { count: 2, .. })));
-        assert!(matches!(function(&itself, "no_such_function"), Err(Error::NotOne { count: 0, .. })));
+        assert!(matches!(
+            function(&itself, "no_such_function"),
+            Err(Error::NotOne { count: 0, .. })
+        ));
     }
 
     #[test]

@@ -28,14 +28,21 @@ crate::error::evidence!(Error);
 pub fn parse(command_line: &str) -> Result<Report, Error> {
     let absent = || Error::Absent { command_line: command_line.to_owned() };
     let parameter = PARAMETER.trim_start();
-    let report = command_line.split_whitespace().find_map(|word| word.strip_prefix(parameter)).ok_or_else(absent)?;
+    let report = command_line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(parameter))
+        .ok_or_else(absent)?;
     let missing = |field| move || Error::Field { report: report.to_owned(), field };
 
     let mut words = report.split(',');
-    let verdict = words.next().and_then(|word| Verdict::ALL.iter().find(|verdict| verdict.word() == word));
+    let verdict =
+        words.next().and_then(|word| Verdict::ALL.iter().find(|verdict| verdict.word() == word));
     let verdict = *verdict.ok_or_else(missing("verdict"))?;
     let field = |name: &'static str| {
-        report.split(',').find_map(|word| word.strip_prefix(name)?.strip_prefix(':')).ok_or_else(missing(name))
+        report
+            .split(',')
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix(':'))
+            .ok_or_else(missing(name))
     };
     let segment = match field("segment") {
         Ok(name) => {
@@ -45,10 +52,14 @@ pub fn parse(command_line: &str) -> Result<Report, Error> {
         Err(_) => None,
     };
     let engine = field("engine")?;
-    let engine = EngineId::ALL.iter().find(|known| known.word() == engine).ok_or_else(missing("engine"))?;
+    let engine =
+        EngineId::ALL.iter().find(|known| known.word() == engine).ok_or_else(missing("engine"))?;
     let elfcorehdr = field("elfcorehdr")?;
     let known = [Elfcorehdr::Ok, Elfcorehdr::Restored, Elfcorehdr::Broken];
-    let elfcorehdr = known.into_iter().find(|known| known.word() == elfcorehdr).ok_or_else(missing("elfcorehdr"))?;
+    let elfcorehdr = known
+        .into_iter()
+        .find(|known| known.word() == elfcorehdr)
+        .ok_or_else(missing("elfcorehdr"))?;
     Ok(Report {
         verdict,
         segment,
@@ -83,7 +94,13 @@ mod tests {
     #[test]
     fn unfilled_field_is_no_report() {
         assert!(matches!(parse("quiet"), Err(Error::Absent { .. })));
-        assert!(matches!(parse("purgatory.report=   quiet"), Err(Error::Field { field: "verdict", .. })));
-        assert!(matches!(parse("purgatory.report=ok,engine:md5,us:1,nmi:0,elfcorehdr:ok"), Err(Error::Field { .. })));
+        assert!(matches!(
+            parse("purgatory.report=   quiet"),
+            Err(Error::Field { field: "verdict", .. })
+        ));
+        assert!(matches!(
+            parse("purgatory.report=ok,engine:md5,us:1,nmi:0,elfcorehdr:ok"),
+            Err(Error::Field { .. })
+        ));
     }
 }

@@ -14,12 +14,14 @@ use crate::error::Error;
 use crate::assets::kernel::payload;
 pub use crate::machine::agent::Role;
 
-/// Major and minor number of /dev/console (Documentation/admin-guide/devices.txt): without it init would have no standard output.
+/// Major and minor number of /dev/console (Documentation/admin-guide/devices.txt): without it init
+/// would have no standard output.
 const CONSOLE_DEVICE: (u32, u32) = (5, 1);
 
-/// init: mounts, then a shell on the second serial port, forever. The line discipline is raw, because a cooked line ends at
-/// 4095 bytes (N_TTY_BUF_SIZE) and an echo would be taken for output. Descriptor 3 keeps the port open between shells: the last
-/// close would drop what has arrived. The shell reads its commands from a file, not from a terminal, so it prints no prompt.
+/// init: mounts, then a shell on the second serial port, forever. The line discipline is raw,
+/// because a cooked line ends at 4095 bytes (N_TTY_BUF_SIZE) and an echo would be taken for output.
+/// Descriptor 3 keeps the port open between shells: the last close would drop what has arrived. The
+/// shell reads its commands from a file, not from a terminal, so it prints no prompt.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/
@@ -53,7 +55,8 @@ impl Initramfs {
             this.directory(directory);
         }
         let (major, minor) = CONSOLE_DEVICE;
-        let console = Builder::new("dev/console").mode(0o600).set_mode_file_type(ModeFileType::Char);
+        let console =
+            Builder::new("dev/console").mode(0o600).set_mode_file_type(ModeFileType::Char);
         this.entry(console.rdev_major(major).rdev_minor(minor), &[]);
         this.file("/bin/busybox", 0o755, &read(busybox)?);
         this.file("/init", 0o755, INIT.replace("@ROLE", &format!("@{}", role.word())).as_bytes());
@@ -70,7 +73,9 @@ impl Initramfs {
         if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
             self.directory(parent);
         }
-        let builder = Builder::new(path.trim_start_matches('/')).mode(mode).set_mode_file_type(ModeFileType::Regular);
+        let builder = Builder::new(path.trim_start_matches('/'))
+            .mode(mode)
+            .set_mode_file_type(ModeFileType::Regular);
         self.entry(builder, bytes);
     }
 
@@ -105,7 +110,9 @@ impl Initramfs {
             self.directory(parent);
         }
         self.directories.push(path.to_owned());
-        let builder = Builder::new(path.trim_start_matches('/')).mode(0o755).set_mode_file_type(ModeFileType::Directory);
+        let builder = Builder::new(path.trim_start_matches('/'))
+            .mode(0o755)
+            .set_mode_file_type(ModeFileType::Directory);
         self.entry(builder, &[]);
     }
 

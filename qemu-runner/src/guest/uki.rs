@@ -1,7 +1,10 @@
-//! A unified kernel image with the sections that `ukify` writes. It lacks the EFI stub, which kexec does
-//! not run.
+//! A unified kernel image with the sections that `ukify` writes. It lacks the EFI stub, which kexec
+//! does not run.
 
-use object::pe::{IMAGE_FILE_EXECUTABLE_IMAGE, IMAGE_FILE_MACHINE_AMD64, IMAGE_SCN_CNT_INITIALIZED_DATA, IMAGE_SCN_MEM_READ};
+use object::pe::{
+    IMAGE_FILE_EXECUTABLE_IMAGE, IMAGE_FILE_MACHINE_AMD64, IMAGE_SCN_CNT_INITIALIZED_DATA,
+    IMAGE_SCN_MEM_READ,
+};
 use object::pe::{IMAGE_SIZEOF_SHORT_NAME, IMAGE_SUBSYSTEM_EFI_APPLICATION};
 use object::write::pe::{NtHeaders, Writer};
 
@@ -22,7 +25,12 @@ pub fn build(sections: &[(&str, &[u8])]) -> Vec<u8> {
         .map(|(name, content)| {
             let mut padded = [0; IMAGE_SIZEOF_SHORT_NAME];
             padded[..name.len()].copy_from_slice(name.as_bytes());
-            writer.reserve_section(padded, characteristics, content.len() as u32, content.len() as u32)
+            writer.reserve_section(
+                padded,
+                characteristics,
+                content.len() as u32,
+                content.len() as u32,
+            )
         })
         .collect();
     writer.write_empty_dos_header().expect("a Vec takes every byte");
@@ -64,6 +72,9 @@ mod tests {
         let initrd = [7; 1000];
         let bytes = build(&[(".linux", &[1; 3000]), (".initrd", &initrd), (".cmdline", b"quiet")]);
         let defaults = loader::kernel::uki::defaults(&bytes);
-        assert_eq!((defaults.initrd, defaults.command_line), (Some(&initrd[..]), Some(&b"quiet"[..])));
+        assert_eq!(
+            (defaults.initrd, defaults.command_line),
+            (Some(&initrd[..]), Some(&b"quiet"[..]))
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The agent: a plain shell on the guest's second serial port.
 //!
-//! The runner sends a command with a marker after it. The text that comes back before the marker is the output;
-//! the number after the marker is the exit status.
+//! The runner sends a command with a marker after it. The text that comes back before the marker is
+//! the output; the number after the marker is the exit status.
 
 use std::io::Write;
 
@@ -37,8 +37,13 @@ pub struct Output {
 }
 
 impl Vm {
-    /// Waits for the greeting of a user space and returns its kernel's release. `see` is shown every console line meanwhile.
-    pub fn await_greeting(&mut self, role: Role, mut see: impl FnMut(&Line)) -> Result<String, Error> {
+    /// Waits for the greeting of a user space and returns its kernel's release. `see` is shown
+    /// every console line meanwhile.
+    pub fn await_greeting(
+        &mut self,
+        role: Role,
+        mut see: impl FnMut(&Line),
+    ) -> Result<String, Error> {
         let greeting = format!("@{} ", role.word());
         let waiting_for = format!("the user space of the {} kernel", role.word());
         loop {
@@ -62,9 +67,14 @@ impl Vm {
         self.say(&format!("({command}) 2>&1; printf '\\n{marker}%d\\n' $?\n"))?;
         let mut text = String::new();
         loop {
-            let Arrival::Agent(line) = self.next(&format!("`{command}` in the guest"))? else { continue };
+            let Arrival::Agent(line) = self.next(&format!("`{command}` in the guest"))? else {
+                continue;
+            };
             if let Some(status) = line.strip_prefix(&marker) {
-                let status = status.parse().map_err(|_| Error::Unintelligible { what: "an exit status", text: line.clone() })?;
+                let status = status.parse().map_err(|_| Error::Unintelligible {
+                    what: "an exit status",
+                    text: line.clone(),
+                })?;
                 return Ok(Output { status, text: text.trim_end_matches('\n').to_owned() });
             }
             text.push_str(&line);
@@ -76,13 +86,19 @@ impl Vm {
     pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
         match self.run(command)? {
             Output { status: 0, text } => Ok(text),
-            Output { status, text } => Err(Error::GuestCommand { command: command.to_owned(), status, output: text }),
+            Output { status, text } => {
+                Err(Error::GuestCommand { command: command.to_owned(), status, output: text })
+            }
         }
     }
 
     /// Sends a line to the agent and expects no answer.
     pub fn say(&mut self, text: &str) -> Result<(), Error> {
         let sent = self.agent.write_all(text.as_bytes());
-        sent.map_err(|source| Error::File { action: "write to", path: "the agent's socket".into(), source })
+        sent.map_err(|source| Error::File {
+            action: "write to",
+            path: "the agent's socket".into(),
+            source,
+        })
     }
 }

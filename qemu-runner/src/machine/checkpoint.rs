@@ -1,7 +1,8 @@
-//! A booted machine, saved on disk. Machines that boot the same start from there, each with a copy of
-//! its memory.
+//! A booted machine, saved on disk. Machines that boot the same start from there, each with a copy
+//! of its memory.
 //!
-//! A checkpoint is two files: the memory, and what QEMU writes of the rest (`monitor/migration.rs`).
+//! A checkpoint is two files: the memory, and what QEMU writes of the rest
+//! (`monitor/migration.rs`).
 
 use std::collections::HashMap;
 use std::fs;
@@ -39,15 +40,22 @@ impl Checkpoint {
         self.directory.join(STATE)
     }
 
-    /// Puts its memory, and what its console had said as far as it had been read, into the directory of a machine that is to continue from here.
+    /// Puts its memory, and what its console had said as far as it had been read, into the
+    /// directory of a machine that is to continue from here.
     pub fn copy_to(&self, directory: &Path) -> Result<(), Error> {
-        [RAM, SERIAL_LOG].iter().try_for_each(|name| copy(&self.directory.join(name), &directory.join(name)))
+        [RAM, SERIAL_LOG]
+            .iter()
+            .try_for_each(|name| copy(&self.directory.join(name), &directory.join(name)))
     }
 }
 
 /// Copies a file with its holes, of which a guest's memory has many.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let output = Command::new("cp").arg("--sparse=auto").args([from, to]).output().map_err(Error::file("copy", from))?;
+    let output = Command::new("cp")
+        .arg("--sparse=auto")
+        .args([from, to])
+        .output()
+        .map_err(Error::file("copy", from))?;
     let said = String::from_utf8_lossy(&output.stderr);
     check(output.status.success(), format!("copy of {}", from.display()), "a copy", said.trim())
 }
@@ -87,7 +95,8 @@ impl Checkpoints {
         Self { directory, kinds: Mutex::default() }
     }
 
-    /// How a machine of this kind comes up. Nobody waits for another: while one is booting to be kept, others boot for themselves.
+    /// How a machine of this kind comes up. Nobody waits for another: while one is booting to be
+    /// kept, others boot for themselves.
     pub fn way(&self, kind: &str) -> Way {
         let mut kinds = self.kinds();
         let kept = kinds.values().filter(|known| !matches!(known, Known::Once)).count();
@@ -126,7 +135,9 @@ mod tests {
         let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
         assert!(matches!(checkpoints.way("a"), Way::Boots));
         assert!(matches!(checkpoints.way("b"), Way::Boots), "another kind");
-        let Way::BootsToBeKept(directory) = checkpoints.way("a") else { panic!("it is the second") };
+        let Way::BootsToBeKept(directory) = checkpoints.way("a") else {
+            panic!("it is the second")
+        };
         assert!(matches!(checkpoints.way("a"), Way::Boots), "the second is still booting");
         checkpoints.keep("a", Checkpoint { directory: directory.clone() });
         let Way::GoesOn(checkpoint) = checkpoints.way("a") else { panic!("it is kept") };

@@ -32,5 +32,11 @@ pub fn library_path(qemu: &Qemu) -> Option<OsString> {
     if qemu.library_path.is_empty() {
         return None;
     }
-    Some(qemu.library_path.iter().map(|path| path.as_os_str()).collect::<Vec<_>>().join(":".as_ref()))
+    Some(
+        qemu.library_path
+            .iter()
+            .map(|path| path.as_os_str())
+            .collect::<Vec<_>>()
+            .join(":".as_ref()),
+    )
 }

@@ -26,7 +26,8 @@ impl Emulator {
     pub fn start(command: &mut Command, stderr: &Path) -> Result<Self, Error> {
         let errors = File::create(stderr).map_err(Error::file("create", stderr))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
-        let child = command.spawn().map_err(Error::file("run", Path::new(command.get_program())))?;
+        let child =
+            command.spawn().map_err(Error::file("run", Path::new(command.get_program())))?;
         Ok(Self { child, stderr: stderr.to_owned() })
     }
 
@@ -40,12 +41,17 @@ impl Emulator {
 
     /// Its exit status, once its console has ended; `None` when a signal ended it.
     pub fn exit_status(&mut self) -> Result<Option<i32>, Error> {
-        let status = self.child.wait().map_err(|error| Error::Launch { reason: error.to_string() })?;
+        let status =
+            self.child.wait().map_err(|error| Error::Launch { reason: error.to_string() })?;
         Ok(status.code())
     }
 
     /// Waits for its call on a socket.
-    pub fn accept(&mut self, listener: &UnixListener, deadline: Deadline) -> Result<UnixStream, Error> {
+    pub fn accept(
+        &mut self,
+        listener: &UnixListener,
+        deadline: Deadline,
+    ) -> Result<UnixStream, Error> {
         let launch = |reason: String| Error::Launch { reason };
         listener.set_nonblocking(true).map_err(|error| launch(error.to_string()))?;
         loop {
@@ -88,7 +94,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such machine >&2; exit 3"]);
         let mut emulator = Emulator::start(&mut command, &directory.path().join("stderr")).unwrap();
-        let error = emulator.accept(&listener, Deadline::after(Duration::from_secs(60))).unwrap_err().to_string();
+        let error = emulator
+            .accept(&listener, Deadline::after(Duration::from_secs(60)))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no such machine") && error.contains("exit status: 3"), "{error}");
     }
 

@@ -17,9 +17,10 @@ use crate::machine::deadline::Deadline;
 /// `_OST` status "success" (ACPI specification, "_OST (OSPM Status Indication)").
 const OST_SUCCESS: i64 = 0;
 
-/// `mce CPU BANK STATUS MCG_STATUS ADDRESS MISC`. IA32_MCi_STATUS 0xbd80…0134: valid, not corrected, enabled, with address and miscellany,
-/// signaled, action required, a data read of level 0; IA32_MCG_STATUS 0xd: in progress, restartable, for this CPU alone; miscellany 0x8c:
-/// a physical address (SDM vol. 3B, "Machine-check architecture").
+/// `mce CPU BANK STATUS MCG_STATUS ADDRESS MISC`. IA32_MCi_STATUS 0xbd80…0134: valid, not
+/// corrected, enabled, with address and miscellany, signaled, action required, a data read of level
+/// 0; IA32_MCG_STATUS 0xd: in progress, restartable, for this CPU alone; miscellany 0x8c: a
+/// physical address (SDM vol. 3B, "Machine-check architecture").
 const MACHINE_CHECK: &str = "mce 0 9 0xbd80000000000134 0xd 0x12345000 0x8c";
 
 /// What a guest says of a device.
@@ -33,14 +34,21 @@ pub enum Said {
     Refused,
 }
 
-/// What an event says of the device `id`. A guest that gives a device back says so on its way with other statuses, none of which is the end.
+/// What an event says of the device `id`. A guest that gives a device back says so on its way with
+/// other statuses, none of which is the end.
 fn said_of(id: &str, event: &Event) -> Option<Said> {
     match event {
-        Event::ACPI_DEVICE_OST { data, .. } if data.info.device.as_deref() == Some(id) && data.info.status == OST_SUCCESS => {
+        Event::ACPI_DEVICE_OST { data, .. }
+            if data.info.device.as_deref() == Some(id) && data.info.status == OST_SUCCESS =>
+        {
             Some(Said::Taken)
         }
-        Event::DEVICE_DELETED { data, .. } if data.device.as_deref() == Some(id) => Some(Said::Returned),
-        Event::DEVICE_UNPLUG_GUEST_ERROR { data, .. } if data.device.as_deref() == Some(id) => Some(Said::Refused),
+        Event::DEVICE_DELETED { data, .. } if data.device.as_deref() == Some(id) => {
+            Some(Said::Returned)
+        }
+        Event::DEVICE_UNPLUG_GUEST_ERROR { data, .. } if data.device.as_deref() == Some(id) => {
+            Some(Said::Refused)
+        }
         _ => None,
     }
 }
@@ -65,9 +73,17 @@ impl Monitor {
     pub fn new(stream: UnixStream, deadline: Deadline) -> Result<Self, Error> {
         let failed = |source| Error::MonitorSocket { action: "share", source };
         let reader = BufReader::new(stream.try_clone().map_err(failed)?);
-        let mut monitor = Self { qmp: Qmp::new(Stream::new(reader, stream)), deadline, seen: Vec::new(), partial: Vec::new() };
+        let mut monitor = Self {
+            qmp: Qmp::new(Stream::new(reader, stream)),
+            deadline,
+            seen: Vec::new(),
+            partial: Vec::new(),
+        };
         monitor.limit()?;
-        monitor.qmp.handshake().map_err(|source| Error::Monitor { command: "handshake".into(), source })?;
+        monitor
+            .qmp
+            .handshake()
+            .map_err(|source| Error::Monitor { command: "handshake".into(), source })?;
         Ok(monitor)
     }
 
@@ -77,7 +93,8 @@ impl Monitor {
         self.add_device("pc-dimm", &format!("plugged-dimm{number}"), arguments)
     }
 
-    /// Begins to plug in the memory backend `dimm{number}` at a physical address, as `id`, and does not wait.
+    /// Begins to plug in the memory backend `dimm{number}` at a physical address, as `id`, and does
+    /// not wait.
     pub fn begin_dimm(&mut self, id: &str, number: u32, address: u64) -> Result<(), Error> {
         let arguments = json!({ "memdev": format!("dimm{number}"), "addr": address });
         self.begin_device("pc-dimm", id, arguments)
@@ -94,7 +111,8 @@ impl Monitor {
         self.execute(qmp::device_del { id: id.to_owned() }).map(drop)
     }
 
-    /// What the guest has said of the device last, after waiting for a further event, `pause` at most.
+    /// What the guest has said of the device last, after waiting for a further event, `pause` at
+    /// most.
     pub fn said_of(&mut self, id: &str, pause: Duration) -> Result<Option<Said>, Error> {
         self.read_event_within(pause)?;
         // The last word counts: a device that was taken may have been given back.
@@ -120,7 +138,8 @@ impl Monitor {
         Ok((place.type_.clone(), serde_json::to_value(&place.props).expect("QMP types are JSON")))
     }
 
-    /// Asks the guest to give the CPU back that was plugged in last; whether it does is for the guest to say.
+    /// Asks the guest to give the CPU back that was plugged in last; whether it does is for the
+    /// guest to say.
     pub fn ask_for_cpu(&mut self) -> Result<(), Error> {
         self.execute(qmp::device_del { id: "plugged-cpu".into() }).map(drop)
     }
@@ -130,7 +149,8 @@ impl Monitor {
         self.execute(qmp::device_del { id: format!("plugged-dimm{number}") }).map(drop)
     }
 
-    /// Tells the device for virtio-mem how large it shall be, and waits until the guest has made it so.
+    /// Tells the device for virtio-mem how large it shall be, and waits until the guest has made it
+    /// so.
     pub fn resize_virtio_mem(&mut self, bytes: u64) -> Result<(), Error> {
         // What it was before may have been the same.
         self.seen.retain(|event| !matches!(event, Event::MEMORY_DEVICE_SIZE_CHANGE { .. }));
@@ -147,24 +167,40 @@ impl Monitor {
         self.execute(qmp::inject_nmi {}).map(drop)
     }
 
-    /// Has the first CPU raise a machine check: memory at 0x12345000 had an error that was not corrected.
+    /// Has the first CPU raise a machine check: memory at 0x12345000 had an error that was not
+    /// corrected.
     pub fn inject_machine_check(&mut self) -> Result<(), Error> {
-        let said = self.execute(qmp::human_monitor_command { cpu_index: None, command_line: MACHINE_CHECK.into() })?;
+        let said = self.execute(qmp::human_monitor_command {
+            cpu_index: None,
+            command_line: MACHINE_CHECK.into(),
+        })?;
         crate::error::check_eq("QEMU's answer to a machine check", &said.trim(), &"")
     }
 
     /// Whether every CPU is halted.
     pub fn all_cpus_halted(&mut self) -> Result<bool, Error> {
-        let registers = self.execute(qmp::human_monitor_command { cpu_index: None, command_line: "info registers -a".into() })?;
-        let states: Vec<_> = registers.split_whitespace().filter(|word| word.starts_with("HLT=")).collect();
+        let registers = self.execute(qmp::human_monitor_command {
+            cpu_index: None,
+            command_line: "info registers -a".into(),
+        })?;
+        let states: Vec<_> =
+            registers.split_whitespace().filter(|word| word.starts_with("HLT=")).collect();
         Ok(!states.is_empty() && states.iter().all(|state| *state == "HLT=1"))
     }
 
     /// Where the first CPU is.
     pub fn instruction_pointer(&mut self) -> Result<u64, Error> {
-        let registers = self.execute(qmp::human_monitor_command { cpu_index: Some(0), command_line: "info registers".into() })?;
-        let rip = registers.split_whitespace().find_map(|word| u64::from_str_radix(word.strip_prefix("RIP=")?, 16).ok());
-        rip.ok_or_else(|| Error::Unintelligible { what: "the registers that QEMU shows", text: registers.clone() })
+        let registers = self.execute(qmp::human_monitor_command {
+            cpu_index: Some(0),
+            command_line: "info registers".into(),
+        })?;
+        let rip = registers
+            .split_whitespace()
+            .find_map(|word| u64::from_str_radix(word.strip_prefix("RIP=")?, 16).ok());
+        rip.ok_or_else(|| Error::Unintelligible {
+            what: "the registers that QEMU shows",
+            text: registers.clone(),
+        })
     }
 
     /// Why QEMU has ended; call it after the console has.
@@ -175,20 +211,45 @@ impl Monitor {
         })
     }
 
-    /// Plugs in a device and waits for the guest's firmware-level answer, which Linux gives when it has finished with it.
-    fn add_device(&mut self, driver: &str, id: &str, arguments: serde_json::Value) -> Result<(), Error> {
+    /// Plugs in a device and waits for the guest's firmware-level answer, which Linux gives when it
+    /// has finished with it.
+    fn add_device(
+        &mut self,
+        driver: &str,
+        id: &str,
+        arguments: serde_json::Value,
+    ) -> Result<(), Error> {
         self.begin_device(driver, id, arguments)?;
         let status = self.await_event("the guest to take the device", |event| match event {
-            Event::ACPI_DEVICE_OST { data, .. } if data.info.device.as_deref() == Some(id) => Some(data.info.status),
+            Event::ACPI_DEVICE_OST { data, .. } if data.info.device.as_deref() == Some(id) => {
+                Some(data.info.status)
+            }
             _ => None,
         })?;
-        crate::error::check_eq(format!("status that the guest gave for {id}"), &status, &OST_SUCCESS)
+        crate::error::check_eq(
+            format!("status that the guest gave for {id}"),
+            &status,
+            &OST_SUCCESS,
+        )
     }
 
-    fn begin_device(&mut self, driver: &str, id: &str, arguments: serde_json::Value) -> Result<(), Error> {
-        let serde_json::Value::Object(arguments) = arguments else { unreachable!("arguments are an object") };
+    fn begin_device(
+        &mut self,
+        driver: &str,
+        id: &str,
+        arguments: serde_json::Value,
+    ) -> Result<(), Error> {
+        let serde_json::Value::Object(arguments) = arguments else {
+            unreachable!("arguments are an object")
+        };
         let arguments = arguments.into_iter().collect();
-        self.execute(qmp::device_add { driver: driver.to_owned(), bus: None, id: Some(id.to_owned()), arguments }).map(drop)
+        self.execute(qmp::device_add {
+            driver: driver.to_owned(),
+            bus: None,
+            id: Some(id.to_owned()),
+            arguments,
+        })
+        .map(drop)
     }
 
     fn execute<C: Command>(&mut self, command: C) -> Result<C::Ok, Error> {
@@ -203,7 +264,11 @@ impl Monitor {
     }
 
     /// The first event, past or to come, that `wanted` recognises.
-    fn await_event<T>(&mut self, what: &'static str, wanted: impl Fn(&Event) -> Option<T>) -> Result<T, Error> {
+    fn await_event<T>(
+        &mut self,
+        what: &'static str,
+        wanted: impl Fn(&Event) -> Option<T>,
+    ) -> Result<T, Error> {
         loop {
             if let Some(found) = self.seen.iter().find_map(&wanted) {
                 return Ok(found);
@@ -216,10 +281,14 @@ impl Monitor {
     /// Reads an event, or nothing if none comes within `pause`.
     fn read_event_within(&mut self, pause: Duration) -> Result<(), Error> {
         let stream = self.qmp.inner().get_ref_write();
-        stream.set_read_timeout(Some(pause)).map_err(|source| Error::MonitorSocket { action: "set the timeout", source })?;
+        stream
+            .set_read_timeout(Some(pause))
+            .map_err(|source| Error::MonitorSocket { action: "set the timeout", source })?;
         match self.read_event("an event") {
             // What has come of the line stays in `partial`.
-            Err(Error::MonitorSocket { source, .. }) if matches!(source.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err(Error::MonitorSocket { source, .. })
+                if matches!(source.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+            {
                 Ok(())
             }
             result => result,
@@ -245,9 +314,14 @@ impl Monitor {
     fn limit(&mut self) -> Result<(), Error> {
         let timeout = || ExecuteError::from(std::io::Error::from(ErrorKind::TimedOut));
         let Some(left) = self.deadline.left() else {
-            return Err(Error::Monitor { command: "any command within the deadline".into(), source: timeout() });
+            return Err(Error::Monitor {
+                command: "any command within the deadline".into(),
+                source: timeout(),
+            });
         };
         let stream = self.qmp.inner().get_ref_write();
-        stream.set_read_timeout(Some(left)).map_err(|source| Error::MonitorSocket { action: "set the timeout", source })
+        stream
+            .set_read_timeout(Some(left))
+            .map_err(|source| Error::MonitorSocket { action: "set the timeout", source })
     }
 }

@@ -37,7 +37,9 @@ impl Layout {
     pub fn offset(self, physical: u64) -> Option<u64> {
         match physical {
             _ if physical < self.low => Some(physical),
-            _ if physical >= ABOVE_4G && physical - ABOVE_4G < self.high => Some(physical - ABOVE_4G + self.low),
+            _ if physical >= ABOVE_4G && physical - ABOVE_4G < self.high => {
+                Some(physical - ABOVE_4G + self.low)
+            }
             _ => None,
         }
     }
@@ -54,7 +56,11 @@ pub struct Ram {
 impl Ram {
     /// Opens the memory file of a running machine.
     pub fn open(path: &Path, layout: Layout) -> Result<Self, Error> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(Error::file("open", path))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(Error::file("open", path))?;
         Ok(Self { file, path: path.to_owned(), layout })
     }
 
@@ -66,13 +72,17 @@ impl Ram {
     /// `len` bytes from physical address `physical`.
     pub fn read(&self, physical: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, self.offset(physical)?).map_err(Error::file("read", &self.path))?;
+        self.file
+            .read_exact_at(&mut bytes, self.offset(physical)?)
+            .map_err(Error::file("read", &self.path))?;
         Ok(bytes)
     }
 
     /// Writes `bytes` to physical address `physical`.
     pub fn write(&self, physical: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.offset(physical)?).map_err(Error::file("write", &self.path))
+        self.file
+            .write_all_at(bytes, self.offset(physical)?)
+            .map_err(Error::file("write", &self.path))
     }
 
     /// Flips bit `bit` of the byte at physical address `physical`.

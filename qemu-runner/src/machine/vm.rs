@@ -1,7 +1,7 @@
 //! One running QEMU: console, agent, monitor, and one deadline. Dropping it kills QEMU.
 //!
-//! A wait ends when a line arrives on a channel; two threads feed it from the serial ports. Only two
-//! places poll, because QEMU offers no event: [`Vm::next_within`], and `monitor/migration.rs`.
+//! A wait ends when a line arrives on a channel; two threads feed it from the serial ports. Only
+//! two places poll, because QEMU offers no event: [`Vm::next_within`], and `monitor/migration.rs`.
 
 mod arrival; // what its serial ports bring, line by line
 
@@ -38,7 +38,8 @@ pub const SCRIPT: &str = "qemu.sh";
 /// What QEMU logs on a triple fault (`handle_exception…`, target/i386/tcg/excp_helper.c).
 const TRIPLE_FAULT: &str = "Triple fault";
 
-/// How much later than the guest has written it a line may be read here on a busy host: by so much a delay may look too short.
+/// How much later than the guest has written it a line may be read here on a busy host: by so much
+/// a delay may look too short.
 pub const READ_LATENCY: Duration = Duration::from_millis(500);
 /// How much longer than announced a reset may take on a busy host.
 pub const RESET_SLACK: Duration = Duration::from_secs(30);
@@ -68,11 +69,17 @@ pub struct Vm {
 
 impl Vm {
     /// Starts `machine`, with its logs in `directory`.
-    pub fn start(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline) -> Result<Self, Error> {
+    pub fn start(
+        qemu: &Qemu,
+        machine: &Machine,
+        directory: &Path,
+        deadline: Deadline,
+    ) -> Result<Self, Error> {
         Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
     }
 
-    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It hangs until its monitor lets it continue.
+    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It hangs until
+    /// its monitor lets it continue.
     pub fn resume(
         qemu: &Qemu,
         machine: &Machine,
@@ -86,13 +93,22 @@ impl Vm {
         Ok(vm)
     }
 
-    fn launch(qemu: &Qemu, machine: &Machine, directory: &Path, deadline: Deadline, start: PowerOn) -> Result<Self, Error> {
-        let sockets = tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
+    fn launch(
+        qemu: &Qemu,
+        machine: &Machine,
+        directory: &Path,
+        deadline: Deadline,
+        start: PowerOn,
+    ) -> Result<Self, Error> {
+        let sockets = tempfile::tempdir()
+            .map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
         let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
         let agent = UnixListener::bind(&agent_at).map_err(Error::file("listen on", &agent_at))?;
-        let monitor = UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
+        let monitor =
+            UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
         let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
-        let ends = Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
+        let ends =
+            Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
 
         let arguments = machine.arguments(qemu, &ends);
         // By hand it can only be switched on.
@@ -116,7 +132,11 @@ impl Vm {
         let console = child.take_output();
         let log = directory.join(SERIAL_LOG);
         // What a checkpoint's console had said stands in it.
-        let log = File::options().append(true).create(true).open(&log).map_err(Error::file("create", &log))?;
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .map_err(Error::file("create", &log))?;
         let to_agent = agent.try_clone().map_err(Error::file("share", &agent_at))?;
         let from_agent = sender.clone();
         thread::spawn(move || read_console(console, log, &sender));
@@ -140,7 +160,9 @@ impl Vm {
     /// The next thing to arrive; an error when the deadline passes or QEMU has ended before.
     pub fn next(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
         match self.next_or_end(waiting_for)? {
-            Arrival::End => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
+            Arrival::End => {
+                Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() })
+            }
             arrival => Ok(arrival),
         }
     }
@@ -155,10 +177,16 @@ impl Vm {
     }
 
     /// The next thing to arrive within `pause`, if something does.
-    pub fn next_within(&mut self, pause: Duration, waiting_for: &str) -> Result<Option<Arrival>, Error> {
+    pub fn next_within(
+        &mut self,
+        pause: Duration,
+        waiting_for: &str,
+    ) -> Result<Option<Arrival>, Error> {
         let left = self.left(waiting_for)?;
         match self.receive(left.min(pause)) {
-            Some(Arrival::End) => Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() }),
+            Some(Arrival::End) => {
+                Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() })
+            }
             arrival => Ok(arrival),
         }
     }
@@ -186,13 +214,19 @@ impl Vm {
                 Ok(_) => {}
                 // Both readers have come to their ends.
                 Err(RecvTimeoutError::Disconnected) => return Ok(lines),
-                Err(RecvTimeoutError::Timeout) => return Err(self.too_late("the agent's last line")),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(self.too_late("the agent's last line"));
+                }
             }
         }
     }
 
     /// Waits for a console line that `wanted` recognises, and returns what it made of it.
-    pub fn await_console<T>(&mut self, what: &str, mut wanted: impl FnMut(&Line) -> Option<T>) -> Result<T, Error> {
+    pub fn await_console<T>(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(&Line) -> Option<T>,
+    ) -> Result<T, Error> {
         loop {
             if let Arrival::Console(line) = self.next(what)?
                 && let Some(found) = wanted(&line)
@@ -219,7 +253,11 @@ impl Vm {
     }
 
     fn too_late(&self, waiting_for: &str) -> Error {
-        Error::Deadline { waiting_for: waiting_for.to_owned(), limit: self.deadline.limit, log: self.serial_log() }
+        Error::Deadline {
+            waiting_for: waiting_for.to_owned(),
+            limit: self.deadline.limit,
+            log: self.serial_log(),
+        }
     }
 
     /// Where its files are.

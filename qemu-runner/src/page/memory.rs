@@ -101,8 +101,13 @@ fn ranges(evidence: &Evidence) -> Vec<Range<u64>> {
 
 fn maps(evidence: &Evidence, ranges: &[Range<u64>]) -> Vec<Map> {
     let Evidence { at_load, before_panic, dumped, .. } = evidence;
-    let map = |name, mark: &dyn Fn(&Range<u64>) -> Mark| Map { name, marks: ranges.iter().map(mark).collect() };
-    let was_absent = |range: &Range<u64>| at_load.as_ref().is_some_and(|earlier| mark_in(earlier, range) == Mark::Absent);
+    let map = |name, mark: &dyn Fn(&Range<u64>) -> Mark| Map {
+        name,
+        marks: ranges.iter().map(mark).collect(),
+    };
+    let was_absent = |range: &Range<u64>| {
+        at_load.as_ref().is_some_and(|earlier| mark_in(earlier, range) == Mark::Absent)
+    };
     let mut maps = Vec::new();
     if let Some(iomem) = at_load {
         maps.push(map("when armed", &|range| mark_in(iomem, range)));
@@ -114,7 +119,8 @@ fn maps(evidence: &Evidence, ranges: &[Range<u64>]) -> Vec<Map> {
     }));
     if let Some(dumped) = dumped {
         let expected = iomem.dumped();
-        let is_in = |all: &[Range<u64>], range: &Range<u64>| all.iter().any(|one| holds(one, range));
+        let is_in =
+            |all: &[Range<u64>], range: &Range<u64>| all.iter().any(|one| holds(one, range));
         maps.push(map("in the vmcore", &|range| match mark_in(iomem, range) {
             _ if is_in(dumped, range) => Mark::Dumped,
             _ if is_in(&expected, range) => Mark::Missing,
@@ -170,8 +176,11 @@ mod tests {
     #[test]
     fn added_memory_crash_region_and_first_mib_are_told_apart() {
         use Mark::{Absent, Added, Crash, Dumped, LeftOut, Ram};
-        let expected =
-            [[Ram, Ram, Crash, Ram, Absent], [Ram, Ram, Crash, Ram, Added], [LeftOut, Dumped, LeftOut, Dumped, Dumped]];
+        let expected = [
+            [Ram, Ram, Crash, Ram, Absent],
+            [Ram, Ram, Crash, Ram, Added],
+            [LeftOut, Dumped, LeftOut, Dumped, Dumped],
+        ];
         assert_eq!(marks(&evidence()), expected);
     }
 

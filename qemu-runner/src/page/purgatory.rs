@@ -39,7 +39,8 @@ pub fn chapter(evidence: &Evidence) -> Markup {
 fn words(report: &Report) -> Vec<String> {
     let Report { verdict: _, segment, engine, microseconds, nmis, elfcorehdr } = report;
     let seconds = *microseconds as f64 / 1e6;
-    let mut words = vec![format!("It verified for {seconds:.3} s with the engine {}.", engine.word())];
+    let mut words =
+        vec![format!("It verified for {seconds:.3} s with the engine {}.", engine.word())];
     words.extend(segment.map(|kind| format!("The {} was changed.", kind.name())));
     words.push(format!("Non-maskable interrupts meanwhile: {nmis}."));
     let elfcorehdr = match elfcorehdr {

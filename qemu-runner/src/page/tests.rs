@@ -4,7 +4,8 @@ use super::*;
 
 /// What a real run of the scenario `hotplug` has left; tests/fixtures/README.md says how.
 pub(super) fn hotplug() -> Outcome {
-    serde_json::from_str(include_str!("../../../tests/fixtures/outcome-hotplug/outcome.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/fixtures/outcome-hotplug/outcome.json"))
+        .unwrap()
 }
 
 fn section(name: &str, result: Result<Outcome, String>) -> Section {
@@ -37,12 +38,17 @@ fn page_fetches_nothing_and_runs_nothing() {
     }
     assert!(page.contains(POLICY.replace('\'', "&#39;").as_str()) || page.contains(POLICY));
     let addresses = page.match_indices("http").map(|(at, _)| &page[at..]);
-    assert!(addresses.clone().all(|rest| rest.starts_with("http://www.w3.org/2000/svg") || rest.starts_with("http-equiv")));
+    assert!(addresses.clone().all(
+        |rest| rest.starts_with("http://www.w3.org/2000/svg") || rest.starts_with("http-equiv")
+    ));
 }
 
 #[test]
 fn failure_is_shown_verbatim_and_as_text() {
-    let page = html(&[section("hotplug", Err("expected <b> & found \"c\"".into())), section("capture", Ok(hotplug()))]);
+    let page = html(&[
+        section("hotplug", Err("expected <b> & found \"c\"".into())),
+        section("capture", Ok(hotplug())),
+    ]);
     assert!(page.contains("expected &lt;b&gt; &amp; found"), "{page}");
     assert!(page.contains("not fulfilled") && page.contains("1 of 2 scenarios fulfilled"));
 }
@@ -61,7 +67,13 @@ fn page_and_picture_in_docs_are_of_the_fixture() {
     let remedy = "`cargo xtask fixture page` draws it anew";
     let scenario = crate::scenarios().iter().find(|scenario| scenario.name == "hotplug").unwrap();
     let page = html(&[Section::new(scenario, Ok(hotplug()))]);
-    assert!(page == include_str!("../../../docs/hotplug.html"), "docs/hotplug.html is another page; {remedy}");
+    assert!(
+        page == include_str!("../../../docs/hotplug.html"),
+        "docs/hotplug.html is another page; {remedy}"
+    );
     let picture = kdump_loader::picture::svg(&hotplug().evidence.image.unwrap(), "plan");
-    assert!(picture == include_str!("../../../docs/crash-region.svg"), "docs/crash-region.svg is another picture; {remedy}");
+    assert!(
+        picture == include_str!("../../../docs/crash-region.svg"),
+        "docs/crash-region.svg is another picture; {remedy}"
+    );
 }

@@ -14,7 +14,8 @@ pub fn chapter(evidence: &Evidence) -> Markup {
         return html! {};
     };
     let (expected, found) = (map.dumped(), merged(dumped));
-    let bytes = |ranges: &[Range<u64>]| size(ranges.iter().map(|range| range.end - range.start).sum());
+    let bytes =
+        |ranges: &[Range<u64>]| size(ranges.iter().map(|range| range.end - range.start).sum());
     html! {
         section.chapter {
             h3 { "The vmcore" }

@@ -60,7 +60,9 @@ impl Cause {
             Self::InFlight => "a dump that differs only by the memory in flight",
             Self::Stale => "a dump that describes memory that was gone",
             Self::Missing => "a dump without memory that had come",
-            Self::StaleAndMissing => "a dump that describes memory that was gone, and lacks memory that had come",
+            Self::StaleAndMissing => {
+                "a dump that describes memory that was gone, and lacks memory that had come"
+            }
             Self::Unarmed => "no dump: nothing was armed",
             Self::Loading => "no dump: an image was being loaded",
             Self::LockWindow => "no dump: the kernel held its own lock",
@@ -142,8 +144,11 @@ impl Panicked {
             }
             _ => (Vec::new(), Vec::new()),
         };
-        let overlaps = |one: &Range<u64>, other: &Range<u64>| one.start < other.end && other.start < one.end;
-        let is_wrong = |changed: &Range<u64>| stale.iter().chain(&missing).any(|range| overlaps(range, changed));
+        let overlaps =
+            |one: &Range<u64>, other: &Range<u64>| one.start < other.end && other.start < one.end;
+        let is_wrong = |changed: &Range<u64>| {
+            stale.iter().chain(&missing).any(|range| overlaps(range, changed))
+        };
         let wrong = facts.upheaval.changed.iter().filter(|(changed, _)| is_wrong(changed));
         let outdated_ms = wrong.map(|(_, since)| since.as_millis() as u64).max();
         let shown = |range: &Range<u64>| format!("{:#x}-{:#x}", range.start, range.end - 1);
@@ -174,7 +179,9 @@ impl Panicked {
         let since = self.outdated_ms.map_or(String::new(), |ms| format!(", {ms} ms before"));
         match self.cause {
             Cause::InFlight => format!("{words}: {ranges}"),
-            Cause::Stale | Cause::Missing | Cause::StaleAndMissing => format!("{words}{since}: {ranges}"),
+            Cause::Stale | Cause::Missing | Cause::StaleAndMissing => {
+                format!("{words}{since}: {ranges}")
+            }
             Cause::Unexplained => {
                 let Self { ended, armed, image, locked, .. } = self;
                 format!("{words}: {ended:?}, armed {armed:?}, image {image:?}, locked {locked:?}")
@@ -187,8 +194,9 @@ impl Panicked {
 fn cause(facts: &Facts, stale: &[Range<u64>], missing: &[Range<u64>]) -> Cause {
     let in_flight = facts.upheaval.in_flight;
     let moving = in_flight.and_then(Operation::memory);
-    let is_moving =
-        |range: &Range<u64>| moving.as_ref().is_some_and(|moving| moving.start <= range.start && range.end <= moving.end);
+    let is_moving = |range: &Range<u64>| {
+        moving.as_ref().is_some_and(|moving| moving.start <= range.start && range.end <= moving.end)
+    };
     let loading = facts.note.as_ref().map(|note| note.loading);
     match facts.ended {
         // Without a note, the memory that was there is unknown.
@@ -223,13 +231,15 @@ mod tests {
     const SECOND: Range<u64> = 0x1_0800_0000..0x1_1000_0000;
 
     fn iomem(ranges: &[Range<u64>]) -> Iomem {
-        let line = |range: &Range<u64>| format!("{:x}-{:x} : System RAM\n", range.start, range.end - 1);
+        let line =
+            |range: &Range<u64>| format!("{:x}-{:x} : System RAM\n", range.start, range.end - 1);
         let lines: String = ranges.iter().map(line).collect();
         Iomem::parse(&format!("{lines}  01000000-01ffffff : Kernel code")).unwrap()
     }
 
     fn facts(ended: Ended, in_flight: Operation) -> Facts {
-        let changed = vec![(FIRST, Duration::from_millis(700)), (SECOND, Duration::from_millis(900))];
+        let changed =
+            vec![(FIRST, Duration::from_millis(700)), (SECOND, Duration::from_millis(900))];
         let upheaval = Upheaval { done: 3, refused: 0, in_flight: Some(in_flight), changed };
         Facts { ended, note: None, image: None, locked: None, described: None, upheaval }
     }
@@ -260,9 +270,15 @@ mod tests {
     #[test]
     fn memory_in_flight_is_told_from_memory_that_came_or_went_before() {
         let there = [BOOT, SECOND];
-        assert_eq!(dump(&[BOOT, FIRST, SECOND], &there, Operation::RemoveDimm(0)).cause, Cause::InFlight);
+        assert_eq!(
+            dump(&[BOOT, FIRST, SECOND], &there, Operation::RemoveDimm(0)).cause,
+            Cause::InFlight
+        );
         let stale = dump(&[BOOT, FIRST, SECOND], &there, Operation::RemoveDimm(1));
-        assert_eq!((stale.cause, stale.stale.as_slice()), (Cause::Stale, &["0x100000000-0x107ffffff".to_owned()][..]));
+        assert_eq!(
+            (stale.cause, stale.stale.as_slice()),
+            (Cause::Stale, &["0x100000000-0x107ffffff".to_owned()][..])
+        );
         assert_eq!(stale.outdated_ms, Some(700), "a change that the dump has does not count");
         assert_eq!(dump(&[BOOT], &there, Operation::AddDimm(1)).cause, Cause::InFlight);
         assert_eq!(dump(&[BOOT], &there, Operation::Offline).cause, Cause::Missing);
@@ -284,7 +300,13 @@ mod tests {
         let of = |ended, in_flight| conclusion(&facts(ended, in_flight)).cause;
         assert_eq!(of(Ended::Dump, Operation::Online), Cause::Unexplained);
         assert_eq!(of(Ended::Reset { triple_fault: true }, Operation::AddCpu), Cause::QemuArtefact);
-        assert_eq!(of(Ended::Reset { triple_fault: true }, Operation::AddDimm(1)), Cause::Unexplained);
-        assert_eq!(of(Ended::Reset { triple_fault: false }, Operation::AddCpu), Cause::QemuArtefact);
+        assert_eq!(
+            of(Ended::Reset { triple_fault: true }, Operation::AddDimm(1)),
+            Cause::Unexplained
+        );
+        assert_eq!(
+            of(Ended::Reset { triple_fault: false }, Operation::AddCpu),
+            Cause::QemuArtefact
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What is drawn from the seed: the moment of each panic, and the seed of the operations until then.
-//! Everything follows from one seed, and is the same for every contestant.
+//! What is drawn from the seed: the moment of each panic, and the seed of the operations until
+//! then. Everything follows from one seed, and is the same for every contestant.
 
 use std::ops::Range;
 
@@ -32,7 +32,9 @@ pub struct Draw {
 /// The first `count` panics of this seed.
 pub fn draws(seed: u64, count: u32) -> Vec<Draw> {
     let mut numbers = Numbers::of(seed);
-    (1..=count).map(|number| Draw { number, seed: numbers.draw(), delay_us: numbers.draw() % SPAN_US }).collect()
+    (1..=count)
+        .map(|number| Draw { number, seed: numbers.draw(), delay_us: numbers.draw() % SPAN_US })
+        .collect()
 }
 
 /// Something that comes or goes.
@@ -85,7 +87,12 @@ enum Cpu {
 impl Operations {
     /// Operations of this seed; nothing has come yet.
     pub fn of(seed: u64) -> Self {
-        Self { numbers: Numbers::of(seed), dimms: [false; DIMMS as usize], cpu: Cpu::Absent, online: true }
+        Self {
+            numbers: Numbers::of(seed),
+            dimms: [false; DIMMS as usize],
+            cpu: Cpu::Absent,
+            online: true,
+        }
     }
 
     /// The next operation. The first adds the DIMM whose first block is the event. Memory comes and
@@ -101,7 +108,11 @@ impl Operations {
             0 | 1 => Operation::Online,
             _ => {
                 let number = (self.numbers.draw() % u64::from(DIMMS)) as u32;
-                if self.dimms[number as usize] { Operation::RemoveDimm(number) } else { Operation::AddDimm(number) }
+                if self.dimms[number as usize] {
+                    Operation::RemoveDimm(number)
+                } else {
+                    Operation::AddDimm(number)
+                }
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::first::First;
 use crate::monitor::Said;
 use crate::vm::Arrival;
 
-/// Waits at most ten seconds until the kernel has forgotten the plugged-in CPU. QEMU does not report
-/// that it is gone.
+/// Waits at most ten seconds until the kernel has forgotten the plugged-in CPU. QEMU does not
+/// report that it is gone.
 const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; sleep 0.02; done; exit 1";
 /// Time between two looks at the monitor, and at the console.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -61,7 +61,9 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
                 cpu.clone_from(&id);
                 match device(first, &id, Said::Taken)? {
                     // A CPU that is not online waits for its first start-up interrupt.
-                    Answer::Done => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu2/online")?,
+                    Answer::Done => {
+                        shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu2/online")?
+                    }
                     answer => answer,
                 }
             }
@@ -69,7 +71,9 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
                 monitor.begin_removal(&cpu)?;
                 shell(first, turn, CPU_GONE)?
             }
-            Operation::Offline => shell(first, turn, "echo 0 >/sys/devices/system/cpu/cpu1/online")?,
+            Operation::Offline => {
+                shell(first, turn, "echo 0 >/sys/devices/system/cpu/cpu1/online")?
+            }
             Operation::Online => shell(first, turn, "echo 1 >/sys/devices/system/cpu/cpu1/online")?,
         };
         match answer {
@@ -83,8 +87,12 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
             }
             Answer::Refused => upheaval.refused += 1,
             Answer::Panic => {
-                upheaval.changed = changed.into_iter().map(|(memory, at)| (memory, at.elapsed())).collect();
-                first.note(format!("the kernel panics: {} done, {operation:?} in flight", upheaval.done));
+                upheaval.changed =
+                    changed.into_iter().map(|(memory, at)| (memory, at.elapsed())).collect();
+                first.note(format!(
+                    "the kernel panics: {} done, {operation:?} in flight",
+                    upheaval.done
+                ));
                 return Ok(upheaval);
             }
         }
@@ -108,7 +116,8 @@ fn device(first: &mut First<'_, '_>, id: &str, wanted: Said) -> Result<Answer, E
             Some(Said::Refused) => return Ok(Answer::Refused),
             _ => {}
         }
-        if let Some(Arrival::Console(line)) = first.vm.next_within(PAUSE, "a device to come or go, or the panic")?
+        if let Some(Arrival::Console(line)) =
+            first.vm.next_within(PAUSE, "a device to come or go, or the panic")?
             && line.text.contains(PANIC)
         {
             return Ok(Answer::Panic);

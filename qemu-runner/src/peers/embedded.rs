@@ -1,8 +1,9 @@
 //! Finds the purgatory inside its carrier, where no symbol names it.
 //!
-//! kexec-tools carries it as an array, the kernel with `.incbin` (arch/x86/purgatory/kexec-purgatory.S).
-//! The object is recognized by its header (64-bit ELF, ET_REL, x86-64, all sections inside the bytes that
-//! follow) and by a symbol named purgatory_start.
+//! kexec-tools carries it as an array, the kernel with `.incbin`
+//! (arch/x86/purgatory/kexec-purgatory.S). The object is recognized by its header (64-bit ELF,
+//! ET_REL, x86-64, all sections inside the bytes that follow) and by a symbol named
+//! purgatory_start.
 
 use std::ops::Range;
 
@@ -49,7 +50,8 @@ pub enum Error {
 /// Where each purgatory is in `bytes`: in a file, or in a machine's memory.
 pub fn all(bytes: &[u8]) -> Vec<Range<usize>> {
     let name = [&[0], ENTRY_SYMBOL.as_bytes(), &[0]].concat();
-    let found = memmem::find_iter(bytes, &IDENT).filter_map(|at| Some(at..at + object_len(&bytes[at..])?));
+    let found =
+        memmem::find_iter(bytes, &IDENT).filter_map(|at| Some(at..at + object_len(&bytes[at..])?));
     found.filter(|place| memmem::find(&bytes[place.clone()], &name).is_some()).collect()
 }
 
@@ -62,8 +64,8 @@ pub fn only(bytes: &[u8]) -> Result<Range<usize>, Error> {
     }
 }
 
-/// Puts `ours` in place of the only purgatory in `bytes`, with zeroes after it: its carrier goes by its headers, not
-/// by where it ends.
+/// Puts `ours` in place of the only purgatory in `bytes`, with zeroes after it: its carrier goes by
+/// its headers, not by where it ends.
 pub fn replace(bytes: &mut [u8], ours: &[u8]) -> Result<(), Error> {
     let place = only(bytes)?;
     if ours.len() > place.len() {
@@ -79,14 +81,20 @@ pub fn replace(bytes: &mut [u8], ours: &[u8]) -> Result<(), Error> {
 pub fn kernel_agrees(vmlinux: &[u8], place: &Range<usize>) -> Result<(), Error> {
     let at = place.start + place.len().next_multiple_of(SIZE_ALIGN);
     let said = field(vmlinux, at);
-    if said == Some(place.len() as u64) { Ok(()) } else { Err(Error::Size { at: place.start, found: place.len(), said }) }
+    if said == Some(place.len() as u64) {
+        Ok(())
+    } else {
+        Err(Error::Size { at: place.start, found: place.len(), said })
+    }
 }
 
-/// Length of the object that `bytes` begin with: to the end of its last section, or of its section headers.
+/// Length of the object that `bytes` begin with: to the end of its last section, or of its section
+/// headers.
 fn object_len(bytes: &[u8]) -> Option<usize> {
     let half = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     // e_type, e_machine, e_shoff, e_shentsize, e_shnum of Elf64_Ehdr.
-    if (half(16)?, half(18)?, usize::from(half(58)?)) != (ET_REL.0, EM_X86_64.0, SECTION_HEADER_LEN) {
+    if (half(16)?, half(18)?, usize::from(half(58)?)) != (ET_REL.0, EM_X86_64.0, SECTION_HEADER_LEN)
+    {
         return None;
     }
     let table = usize::try_from(field(bytes, 40)?).ok()?;
@@ -178,10 +186,16 @@ mod tests {
         let len = object().len();
         let mut bytes = [vec![0x7f; 5], object(), vec![0xee; 5]].concat();
         replace(&mut bytes, b"ours").unwrap();
-        assert_eq!(bytes, [vec![0x7f; 5], b"ours".to_vec(), vec![0; len - 4], vec![0xee; 5]].concat());
+        assert_eq!(
+            bytes,
+            [vec![0x7f; 5], b"ours".to_vec(), vec![0; len - 4], vec![0xee; 5]].concat()
+        );
         assert_eq!(replace(&mut bytes, b"ours"), Err(Error::NotOne { count: 0 }));
         let mut bytes = object();
-        assert_eq!(replace(&mut bytes, &vec![1; len + 1]), Err(Error::Room { found: len, len: len + 1 }));
+        assert_eq!(
+            replace(&mut bytes, &vec![1; len + 1]),
+            Err(Error::Room { found: len, len: len + 1 })
+        );
         assert_eq!(bytes, object());
     }
 
@@ -195,7 +209,10 @@ mod tests {
             bytes
         };
         assert_eq!(kernel_agrees(&vmlinux(len as u64), &(0..len)), Ok(()));
-        assert!(matches!(kernel_agrees(&vmlinux(7), &(0..len)), Err(Error::Size { said: Some(7), .. })));
+        assert!(matches!(
+            kernel_agrees(&vmlinux(7), &(0..len)),
+            Err(Error::Size { said: Some(7), .. })
+        ));
         assert!(matches!(kernel_agrees(&object(), &(0..len)), Err(Error::Size { said: None, .. })));
     }
 }

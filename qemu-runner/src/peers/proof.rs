@@ -1,7 +1,7 @@
 //! Shows from outside that a peer's purgatory was bound correctly.
 //!
-//! It is bound at two addresses. The results may differ in addresses only, in as many as its relocations
-//! ask for. The registers must be in the order in which the loader writes them.
+//! It is bound at two addresses. The results may differ in addresses only, in as many as its
+//! relocations ask for. The registers must be in the order in which the loader writes them.
 
 use std::fmt;
 
@@ -14,17 +14,24 @@ use object::{LittleEndian, Object, ObjectSymbol, SectionIndex};
 use super::{Defect, Peer, read};
 use crate::Error as RunnerError;
 
-/// Where kernels put purgatories: below 4 GiB, and above. Both are pages, and differ in the lowest bits that pages can differ in.
+/// Where kernels put purgatories: below 4 GiB, and above. Both are pages, and differ in the lowest
+/// bits that pages can differ in.
 const ADDRESSES: [u64; 2] = [0x1000_0000, 0x7f_4321_f000];
-/// Thus an address in one image differs from that in the other in its second byte, whatever its own value, and not in its first.
+/// Thus an address in one image differs from that in the other in its second byte, whatever its own
+/// value, and not in its first.
 const FIRST_DIFFERENCE: usize = 1;
-const _: () = assert!((ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() >= 8 && (ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() < 16);
+const _: () = assert!(
+    (ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() >= 8
+        && (ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() < 16
+);
 
 /// Why it was not.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something that does not depend on the address changes with it.
-    #[error("bound elsewhere, its bytes at {at:#x} change from {one:#x} to {other:#x}, which is not by the distance")]
+    #[error(
+        "bound elsewhere, its bytes at {at:#x} change from {one:#x} to {other:#x}, which is not by the distance"
+    )]
     Change {
         /// Offset in the image.
         at: usize,
@@ -34,7 +41,9 @@ pub enum Error {
         other: u64,
     },
     /// Not every address changes, or more does.
-    #[error("{found} of its words change with the address, but it has {expected} relocations of type R_X86_64_64")]
+    #[error(
+        "{found} of its words change with the address, but it has {expected} relocations of type R_X86_64_64"
+    )]
     Count {
         /// Words that change.
         found: usize,
@@ -72,7 +81,10 @@ pub struct Proof {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { object_len, file_len, len, addresses } = self;
-        write!(f, "{object_len} bytes; bound: {file_len} in the file, {len} in memory, {addresses} addresses")
+        write!(
+            f,
+            "{object_len} bytes; bound: {file_len} in the file, {len} in memory, {addresses} addresses"
+        )
     }
 }
 
@@ -88,7 +100,12 @@ impl Peer {
             return Err(self.error(Error::Count { found: addresses, expected }));
         }
         self.registers_agree(&object).map_err(|defect| self.error(defect))?;
-        Ok(Proof { object_len: object.len() as u64, file_len: program.file_len(), len: program.len(), addresses })
+        Ok(Proof {
+            object_len: object.len() as u64,
+            file_len: program.file_len(),
+            len: program.len(),
+            addresses,
+        })
     }
 
     /// How many words change with the address.
@@ -96,10 +113,16 @@ impl Peer {
         let [first, second] = ADDRESSES;
         let (one, other) = (program.bind(first)?.into_bytes(), program.bind(second)?.into_bytes());
         let (mut at, mut addresses) = (0, 0);
-        while let Some(same) = one[at..].iter().zip(&other[at..]).position(|(one, other)| one != other) {
+        while let Some(same) =
+            one[at..].iter().zip(&other[at..]).position(|(one, other)| one != other)
+        {
             let start = (at + same).saturating_sub(FIRST_DIFFERENCE);
-            let word =
-                |image: &[u8]| image.get(start..).and_then(|rest| rest.first_chunk()).map_or(0, |w| u64::from_le_bytes(*w));
+            let word = |image: &[u8]| {
+                image
+                    .get(start..)
+                    .and_then(|rest| rest.first_chunk())
+                    .map_or(0, |w| u64::from_le_bytes(*w))
+            };
             let (before, after) = (word(&one), word(&other));
             if after.wrapping_sub(before) != second - first {
                 return Err(Error::Change { at: start, one: before, other: after }.into());
@@ -109,7 +132,8 @@ impl Peer {
         Ok(addresses)
     }
 
-    /// Each register is where the object's own assembler has put a label of its name. What else the loader writes it has found already.
+    /// Each register is where the object's own assembler has put a label of its name. What else the
+    /// loader writes it has found already.
     fn registers_agree(&self, object: &[u8]) -> Result<(), Defect> {
         let file = object::File::parse(object).map_err(Error::Elf)?;
         let at = |name| {
@@ -118,7 +142,9 @@ impl Peer {
         };
         let table = at(ENTRY_REGS);
         for (expected, register) in self.contract.registers.into_iter().enumerate() {
-            let found = table.zip(at(register)).filter(|(table, label)| table.0 == label.0 && table.1 <= label.1);
+            let found = table
+                .zip(at(register))
+                .filter(|(table, label)| table.0 == label.0 && table.1 <= label.1);
             let found = found.map(|(table, label)| (label.1 - table.1) as usize / size_of::<u64>());
             if found != Some(expected) {
                 return Err(Error::Register { register, found, expected }.into());
@@ -137,7 +163,10 @@ fn relocations(object: &[u8]) -> Result<usize, object::Error> {
         let Some((entries, _)) = section.rela(LittleEndian, object)? else { continue };
         let changed = sections.section(SectionIndex(section.sh_info(LittleEndian) as usize))?;
         if changed.sh_flags(LittleEndian).contains(SHF_ALLOC) {
-            count += entries.iter().filter(|entry| entry.r_type(LittleEndian, false) == R_X86_64_64).count();
+            count += entries
+                .iter()
+                .filter(|entry| entry.r_type(LittleEndian, false) == R_X86_64_64)
+                .count();
         }
     }
     Ok(count)

@@ -1,4 +1,5 @@
-//! `panics-*`: the first panics of a recorded seed, while memory and CPUs come and go. The whole series is `cargo lab panics`.
+//! `panics-*`: the first panics of a recorded seed, while memory and CPUs come and go. The whole
+//! series is `cargo lab panics`.
 
 use crate::error::{Error, check};
 use crate::panics::{self, Cause, Panicked};
@@ -25,7 +26,12 @@ fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     for panicked in series(stage, Contestant::InKernel)? {
         // It never unloads: there is no time without an image but that within one system call.
         let armed = panicked.cause != Cause::Unarmed;
-        check(armed, format!("panic {}", panicked.draw.number), "a dump, the kernel's own lock or a load", panicked.sentence())?;
+        check(
+            armed,
+            format!("panic {}", panicked.draw.number),
+            "a dump, the kernel's own lock or a load",
+            panicked.sentence(),
+        )?;
     }
     Ok(())
 }
@@ -36,8 +42,16 @@ fn series(stage: &mut Stage<'_>, contestant: Contestant) -> Result<Vec<Panicked>
     for draw in panics::draws(SEED, COUNT) {
         let panicked = panics::panic_once(stage, contestant, &draw)?;
         let what = format!("panic {}", draw.number);
-        check(panicked.cause != Cause::Unexplained, what, "an end that can be explained", panicked.sentence())?;
-        stage.outcome.fact(format!("panics: {} us after the first block", draw.delay_us), panicked.sentence());
+        check(
+            panicked.cause != Cause::Unexplained,
+            what,
+            "an end that can be explained",
+            panicked.sentence(),
+        )?;
+        stage.outcome.fact(
+            format!("panics: {} us after the first block", draw.delay_us),
+            panicked.sentence(),
+        );
         all.push(panicked);
     }
     Ok(all)

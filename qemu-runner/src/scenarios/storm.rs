@@ -1,4 +1,5 @@
-//! `storm-*`: memory comes block after block. How fast anybody is is not judged; what must be true of each contestant's way is.
+//! `storm-*`: memory comes block after block. How fast anybody is is not judged; what must be true
+//! of each contestant's way is.
 
 use std::fmt::Display;
 
@@ -34,7 +35,12 @@ fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     // The kernel itself takes the image away while it writes, which a reading may catch.
     let (unprotected, least) = (measured.unprotected_s, measured.unprotected_bounds_s.0);
     let own = format!("at most the {:.6} s of the kernel's own updates", measured.kernel_updates_s);
-    check(least <= measured.kernel_updates_s, "seconds without an armed image", own, format!("{unprotected:.6}"))?;
+    check(
+        least <= measured.kernel_updates_s,
+        "seconds without an armed image",
+        own,
+        format!("{unprotected:.6}"),
+    )?;
     check_eq("bytes copied into the crash region", &measured.copied_bytes, &0)?;
     at_least("updates by the kernel", measured.kernel_updates, u64::from(BLOCKS))
 }
@@ -45,7 +51,12 @@ fn in_place(stage: &mut Stage<'_>) -> Result<(), Error> {
     check_eq("refused kexec_load(2)s", &measured.refused, &0)?;
     at_least("reloads", measured.reloads, 1)?;
     let most = MOST_RELOADS * measured.bursts;
-    check(measured.reloads <= most, format!("reloads in {} bursts", measured.bursts), format!("at most {most}"), measured.reloads)
+    check(
+        measured.reloads <= most,
+        format!("reloads in {} bursts", measured.bursts),
+        format!("at most {most}"),
+        measured.reloads,
+    )
 }
 
 fn per_event(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -54,21 +65,46 @@ fn per_event(stage: &mut Stage<'_>) -> Result<(), Error> {
     loads_are(&measured, blocks, blocks)?;
     check_eq("times at which nothing was armed", &measured.gaps, &blocks)?;
     check_eq("updates by the kernel", &measured.kernel_updates, &0)?;
-    at_least("bytes copied into the crash region", measured.copied_bytes, blocks * measured.image_bytes * 9 / 10)
+    at_least(
+        "bytes copied into the crash region",
+        measured.copied_bytes,
+        blocks * measured.image_bytes * 9 / 10,
+    )
 }
 
 /// Whoever it is, the image is true in the end.
-fn storm(stage: &mut Stage<'_>, contestant: Contestant, series: &'static str, blocks: u32) -> Result<Measured, Error> {
+fn storm(
+    stage: &mut Stage<'_>,
+    contestant: Contestant,
+    series: &'static str,
+    blocks: u32,
+) -> Result<Measured, Error> {
     let size = Size::of(blocks).map_err(|error| Error::Missing(error.to_string()))?;
-    let measured = storm::measure(stage, &Request { contestant, series, size, ballast_mib: BALLAST_MIB })?;
+    let measured =
+        storm::measure(stage, &Request { contestant, series, size, ballast_mib: BALLAST_MIB })?;
     let mut fact = |name: &str, value: &dyn Display| stage.outcome.fact(name, value);
-    fact("storm", &format!("{size}, {:.1} s, quiet {:.1} s later", measured.storm_s, measured.quiet_after_s));
+    fact(
+        "storm",
+        &format!("{size}, {:.1} s, quiet {:.1} s later", measured.storm_s, measured.quiet_after_s),
+    );
     fact("storm: reloads", &measured.reloads);
-    fact("storm: nothing armed", &format!("{:.3} s in {} gaps", measured.unprotected_s, measured.gaps));
-    let pauses = format!("{:.0} readings per second, longest pause {:.1} ms", measured.poll_hz, measured.longest_pause_s * 1e3);
+    fact(
+        "storm: nothing armed",
+        &format!("{:.3} s in {} gaps", measured.unprotected_s, measured.gaps),
+    );
+    let pauses = format!(
+        "{:.0} readings per second, longest pause {:.1} ms",
+        measured.poll_hz,
+        measured.longest_pause_s * 1e3
+    );
     fact("storm: poller", &pauses);
     fact("storm: CPU of user space", &format!("{:.2} s", measured.cpu_s));
-    check(measured.true_after_s.is_some(), "the image when all is quiet", "a description of all memory", "something else")?;
+    check(
+        measured.true_after_s.is_some(),
+        "the image when all is quiet",
+        "a description of all memory",
+        "something else",
+    )?;
     Ok(measured)
 }
 

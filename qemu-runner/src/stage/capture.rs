@@ -1,4 +1,5 @@
-//! After the panic: the purgatory's lines, then the capture kernel with its vmcore, or the machine's end.
+//! After the panic: the purgatory's lines, then the capture kernel with its vmcore, or the
+//! machine's end.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -22,8 +23,8 @@ use crate::stage::first::{Victim, number};
 
 /// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
 pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
-/// What an oops by UD2 prints. With panic_on_oops set, the capture kernel is entered before the line about the panic (`oops_end`,
-/// arch/x86/kernel/dumpstack.c).
+/// What an oops by UD2 prints. With panic_on_oops set, the capture kernel is entered before the
+/// line about the panic (`oops_end`, arch/x86/kernel/dumpstack.c).
 pub const OOPS: &str = "Oops: invalid opcode";
 
 /// How often to ask whether a CPU hangs.
@@ -48,7 +49,8 @@ pub struct Crashed<'s, 'c> {
 /// How a machine was reset.
 #[derive(Clone, Copy, Debug)]
 pub struct Reset {
-    /// Whether the CPU reset itself because an exception could not be delivered, instead of being told to.
+    /// Whether the CPU reset itself because an exception could not be delivered, instead of being
+    /// told to.
     pub triple_fault: bool,
     /// How long after its announcement; `None` when there was none.
     pub after: Option<Duration>,
@@ -63,8 +65,14 @@ pub struct Capture<'s, 'c> {
 }
 
 impl<'s, 'c> Crashed<'s, 'c> {
-    pub(crate) fn new(stage: &'s mut Stage<'c>, mut vm: Vm, victim: Victim, words: &str) -> Result<Self, Error> {
-        let at = vm.await_console("the panic", |line| line.text.contains(words).then_some(line.at))?;
+    pub(crate) fn new(
+        stage: &'s mut Stage<'c>,
+        mut vm: Vm,
+        victim: Victim,
+        words: &str,
+    ) -> Result<Self, Error> {
+        let at =
+            vm.await_console("the panic", |line| line.text.contains(words).then_some(line.at))?;
         stage.outcome.at(at, "the kernel panics");
         stage.outcome.enter(Phase::Panic, at);
         Ok(Self::panicked(stage, vm, victim))
@@ -81,7 +89,10 @@ impl<'s, 'c> Crashed<'s, 'c> {
         let report = report::parse(&self.vm.run_ok("cat /proc/cmdline")?)?;
         self.stage.outcome.now(format!("report: {report}"));
         self.stage.outcome.evidence.report = Some(report.to_string());
-        self.stage.outcome.fact("purgatory: time", format!("{} us with {}", report.microseconds, report.engine.word()));
+        self.stage.outcome.fact(
+            "purgatory: time",
+            format!("{} us with {}", report.microseconds, report.engine.word()),
+        );
         Ok(Capture { crashed: self, report })
     }
 
@@ -106,8 +117,8 @@ impl<'s, 'c> Crashed<'s, 'c> {
         Ok(())
     }
 
-    /// Waits until every CPU is halted. The purgatory's last line comes before the instruction and nothing after it, so QEMU
-    /// has to be asked.
+    /// Waits until every CPU is halted. The purgatory's last line comes before the instruction and
+    /// nothing after it, so QEMU has to be asked.
     pub fn await_halt(&mut self) -> Result<(), Error> {
         while !self.vm.monitor.all_cpus_halted()? {
             match self.vm.next_within(HALT_POLL, "every CPU to halt")? {
@@ -120,12 +131,13 @@ impl<'s, 'c> Crashed<'s, 'c> {
         Ok(())
     }
 
-    /// Waits until the first CPU executes a jump to itself at an address in `code`, which is the same in physical memory: nothing that can
-    /// be waited for will happen any more.
+    /// Waits until the first CPU executes a jump to itself at an address in `code`, which is the
+    /// same in physical memory: nothing that can be waited for will happen any more.
     pub fn await_endless_loop(&mut self, code: &Range<u64>) -> Result<(), Error> {
         loop {
             let rip = self.vm.monitor.instruction_pointer()?;
-            if code.contains(&rip) && self.vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF {
+            if code.contains(&rip) && self.vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF
+            {
                 self.stage.outcome.now(format!("the CPU hangs, in a jump to itself at {rip:#x}"));
                 return Ok(());
             }
@@ -137,7 +149,8 @@ impl<'s, 'c> Crashed<'s, 'c> {
         }
     }
 
-    /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever coming up.
+    /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever
+    /// coming up.
     pub fn reset(&mut self) -> Result<Reset, Error> {
         loop {
             match self.vm.next_or_end("the reset")? {
@@ -148,14 +161,19 @@ impl<'s, 'c> Crashed<'s, 'c> {
         }
         let after = self.announced_at.map(|announced| announced.elapsed());
         let cause = self.vm.monitor.shutdown_cause()?;
-        check(cause == ShutdownCause::guest_reset, "how the machine ended", "guest-reset", format!("{cause:?}"))?;
+        check(
+            cause == ShutdownCause::guest_reset,
+            "how the machine ended",
+            "guest-reset",
+            format!("{cause:?}"),
+        )?;
         let triple_fault = self.vm.triple_faulted()?;
         self.stage.outcome.now(if triple_fault { "reset by a triple fault" } else { "reset" });
         Ok(Reset { triple_fault, after })
     }
 
-    /// Waits for a [`Crashed::reset`] that the purgatory asks for, after the delay that it has announced; returns the delay in
-    /// milliseconds.
+    /// Waits for a [`Crashed::reset`] that the purgatory asks for, after the delay that it has
+    /// announced; returns the delay in milliseconds.
     pub fn reset_as_announced(&mut self) -> Result<u32, Error> {
         let Reset { triple_fault, after } = self.reset()?;
         check(!triple_fault, "the reset", "one that was asked for", "a triple fault")?;
@@ -172,14 +190,25 @@ impl<'s, 'c> Crashed<'s, 'c> {
         };
         let delay = Duration::from_millis(delay_ms.into());
         let in_time = (delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK).contains(&after);
-        check(in_time, "time from the announcement to the reset", format!("{delay:?}"), format!("{after:?}"))?;
-        self.stage.outcome.fact("reset: time since its announcement", format!("{:.2} s", after.as_secs_f64()));
+        check(
+            in_time,
+            "time from the announcement to the reset",
+            format!("{delay:?}"),
+            format!("{after:?}"),
+        )?;
+        self.stage
+            .outcome
+            .fact("reset: time since its announcement", format!("{:.2} s", after.as_secs_f64()));
         Ok(delay_ms)
     }
 
     /// The verdict on the console must be this.
     pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
-        check_eq("verdict on the console", &self.verdict().map_or("none", Verdict::word), &verdict.word())
+        check_eq(
+            "verdict on the console",
+            &self.verdict().map_or("none", Verdict::word),
+            &verdict.word(),
+        )
     }
 
     /// The verdict on the console, if there was one.
@@ -199,7 +228,9 @@ impl<'s, 'c> Crashed<'s, 'c> {
             }
             match &said {
                 Said::Verifying => self.stage.outcome.enter(Phase::Purgatory, line.at),
-                Said::Verdict(Verdict::Ok) | Said::Booting => self.stage.outcome.enter(Phase::Start, line.at),
+                Said::Verdict(Verdict::Ok) | Said::Booting => {
+                    self.stage.outcome.enter(Phase::Start, line.at)
+                }
                 _ => {}
             }
             if let Said::Verdict(verdict) = &said {
@@ -213,11 +244,13 @@ impl<'s, 'c> Crashed<'s, 'c> {
     /// The capture kernel must not greet.
     fn no_greeting(&self, arrival: &Arrival) -> Result<(), Error> {
         match arrival {
-            Arrival::Agent(text) if text.starts_with(&format!("@{} ", Role::Capture.word())) => Err(Error::Check {
-                what: "what follows the panic".into(),
-                expected: "no capture kernel".into(),
-                found: text.clone(),
-            }),
+            Arrival::Agent(text) if text.starts_with(&format!("@{} ", Role::Capture.word())) => {
+                Err(Error::Check {
+                    what: "what follows the panic".into(),
+                    expected: "no capture kernel".into(),
+                    found: text.clone(),
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -239,10 +272,15 @@ impl Capture<'_, '_> {
         self.crashed.check_vmcore()
     }
 
-    /// The usual end: the purgatory has found nothing wrong, and the vmcore is complete; returns its headers.
+    /// The usual end: the purgatory has found nothing wrong, and the vmcore is complete; returns
+    /// its headers.
     pub fn expect_dump(&mut self) -> Result<ElfCore, Error> {
         self.expect_verdict(Verdict::Ok)?;
-        check_eq("elfcorehdr in the report", &self.report.elfcorehdr.word(), &Elfcorehdr::Ok.word())?;
+        check_eq(
+            "elfcorehdr in the report",
+            &self.report.elfcorehdr.word(),
+            &Elfcorehdr::Ok.word(),
+        )?;
         self.check_vmcore()
     }
 }
@@ -252,7 +290,11 @@ impl Crashed<'_, '_> {
     pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
         let size: u64 = number(&self.vm.run_ok("stat -c %s /proc/vmcore")?)?;
         let core = ElfCore::parse(&self.read_vmcore(0, HEADER_LEN)?)?;
-        check_eq("size of /proc/vmcore: headers, notes and every PT_LOAD", &size, &core.vmcore_len())?;
+        check_eq(
+            "size of /proc/vmcore: headers, notes and every PT_LOAD",
+            &size,
+            &core.vmcore_len(),
+        )?;
         let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
         self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
         self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());
@@ -262,10 +304,22 @@ impl Crashed<'_, '_> {
         check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;
         let found = merged(&core.memory());
         let expected = self.victim.iomem.dumped();
-        check(found == expected, "memory in the vmcore", format!("{expected:x?}"), format!("{found:x?}"))?;
+        check(
+            found == expected,
+            "memory in the vmcore",
+            format!("{expected:x?}"),
+            format!("{found:x?}"),
+        )?;
         let (texts, text) = (core.texts(), self.victim.iomem.kernel_text);
-        check(texts == [text], "PT_LOADs of the kernel's text", format!("one at {text:#x}"), format!("{texts:#x?}"))?;
-        self.stage.outcome.now("vmcore holds the crashed kernel's memory, all of it and nothing else");
+        check(
+            texts == [text],
+            "PT_LOADs of the kernel's text",
+            format!("one at {text:#x}"),
+            format!("{texts:#x?}"),
+        )?;
+        self.stage
+            .outcome
+            .now("vmcore holds the crashed kernel's memory, all of it and nothing else");
 
         for sentinel in self.victim.sentinels.clone() {
             let offset = core.file_offset(sentinel.address)?;
@@ -273,7 +327,9 @@ impl Crashed<'_, '_> {
             let what = format!("page of the vmcore at physical address {:#x}", sentinel.address);
             let expected = format!("the pattern of seed {}", sentinel.seed);
             check(found == sentinel::pattern(sentinel.seed), what, expected, "something else")?;
-            self.stage.outcome.now(format!("sentinel {} found at {:#x}", sentinel.seed, sentinel.address));
+            self.stage
+                .outcome
+                .now(format!("sentinel {} found at {:#x}", sentinel.seed, sentinel.address));
         }
 
         let makedumpfile = self.stage.context.makedumpfile()?.program.clone();
@@ -287,9 +343,14 @@ impl Crashed<'_, '_> {
     pub(crate) fn read_vmcore(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         const PAGE: usize = sentinel::PAGE_SIZE;
         let (skip, count) = (offset / PAGE as u64, len.div_ceil(PAGE));
-        let command = format!("dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null | base64 -w 0");
+        let command = format!(
+            "dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null | base64 -w 0"
+        );
         let text = self.vm.run_ok(&command)?;
         let bytes = BASE64_STANDARD.decode(text.trim());
-        bytes.map_err(|error| Error::Unintelligible { what: "a page in base64", text: error.to_string() })
+        bytes.map_err(|error| Error::Unintelligible {
+            what: "a page in base64",
+            text: error.to_string(),
+        })
     }
 }

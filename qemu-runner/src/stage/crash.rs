@@ -16,18 +16,27 @@ impl<'s, 'c> First<'s, 'c> {
         self.crash(&format!("{pinned}sh -c 'echo c >/proc/sysrq-trigger'\n"), PANIC)
     }
 
-    /// Lets the kernel oops: an invalid instruction is written from outside over the start of a function that has never run, so that the
-    /// emulator has not translated it, and the function is called.
+    /// Lets the kernel oops: an invalid instruction is written from outside over the start of a
+    /// function that has never run, so that the emulator has not translated it, and the function is
+    /// called.
     pub fn oops(mut self) -> Result<Crashed<'s, 'c>, Error> {
-        let symbols = self.vm.run_ok(&format!("sed -n -e 's/ T _text$//p' -e 's/ [tT] {NEVER_CALLED}$//p' /proc/kallsyms"))?;
+        let symbols = self.vm.run_ok(&format!(
+            "sed -n -e 's/ T _text$//p' -e 's/ [tT] {NEVER_CALLED}$//p' /proc/kallsyms"
+        ))?;
         let mut addresses: Vec<u64> = Vec::new();
         for line in symbols.lines() {
             let address = u64::from_str_radix(line.trim(), 16);
-            addresses.push(address.map_err(|_| Error::Unintelligible { what: "a symbol's address", text: line.to_owned() })?);
+            addresses.push(address.map_err(|_| Error::Unintelligible {
+                what: "a symbol's address",
+                text: line.to_owned(),
+            })?);
         }
         addresses.sort_unstable();
         let [text, function] = addresses[..] else {
-            return Err(Error::Unintelligible { what: "the addresses of _text and a function", text: symbols });
+            return Err(Error::Unintelligible {
+                what: "the addresses of _text and a function",
+                text: symbols,
+            });
         };
         // The kernel's text is mapped as a whole.
         let physical = self.iomem()?.kernel_text + (function - text);

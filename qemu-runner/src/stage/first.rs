@@ -13,9 +13,10 @@ use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
 use crate::stage::{BOOT_CPUS, Stage, guest};
 
-/// The capture kernel's command line: its console, one CPU, drivers that reset what the crashed kernel left running, and no
-/// memory but its own: without `acpi_no_memhotplug` it finds the crashed kernel's DIMMs through ACPI, takes them for free
-/// memory and overwrites them (`acpi_memory_device_add`, drivers/acpi/acpi_memhotplug.c).
+/// The capture kernel's command line: its console, one CPU, drivers that reset what the crashed
+/// kernel left running, and no memory but its own: without `acpi_no_memhotplug` it finds the
+/// crashed kernel's DIMMs through ACPI, takes them for free memory and overwrites them
+/// (`acpi_memory_device_add`, drivers/acpi/acpi_memhotplug.c).
 pub const CAPTURE_APPEND: &str = "console=ttyS0 nr_cpus=1 reset_devices acpi_no_memhotplug";
 /// How long the purgatory shows a failure, in seconds; short, since no user reads it in a test.
 pub const RESET_DELAY_S: u32 = 1;
@@ -95,19 +96,25 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(Armed { image, loaded, words })
     }
 
-    /// Arms the capture kernel by this command line of the loader; what it printed, and what it said to people.
+    /// Arms the capture kernel by this command line of the loader; what it printed, and what it
+    /// said to people.
     pub fn load(&mut self, command: &str) -> Result<(Loaded, String), Error> {
         let began = Instant::now();
-        let said =
-            self.vm.run_ok(&format!("time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"))?;
+        let said = self.vm.run_ok(&format!(
+            "time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"
+        ))?;
         let took = began.elapsed();
         check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
         let region = self.crash_region()?;
-        let loaded: Loaded = serde_json::from_str(&said)
-            .map_err(|error| Error::Unintelligible { what: "what `load --json` printed", text: format!("{error} in {said}") })?;
+        let loaded: Loaded =
+            serde_json::from_str(&said).map_err(|error| Error::Unintelligible {
+                what: "what `load --json` printed",
+                text: format!("{error} in {said}"),
+            })?;
         check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
         let resident = self.resident_kib("/tmp/load.time")?;
-        // As the loader's own type, because it is to be drawn; the judge holds `loaded` against memory.
+        // As the loader's own type, because it is to be drawn; the judge holds `loaded` against
+        // memory.
         self.stage.outcome.evidence.image = serde_json::from_str(&said).ok();
         self.stage.outcome.evidence.at_load = Some(self.iomem()?);
         self.note(format!("armed by kdump-loader: {loaded}"));
@@ -174,7 +181,12 @@ impl<'s, 'c> First<'s, 'c> {
     pub fn expect_all_memory_listed(&mut self, when: &str) -> Result<(), Error> {
         let image = self.image()?;
         let (listed, dumped) = (self.elfcorehdr(&image)?.memory(), self.iomem()?.dumped());
-        check(listed == dumped, format!("memory in the elfcorehdr {when}"), format!("{dumped:x?}"), format!("{listed:x?}"))
+        check(
+            listed == dumped,
+            format!("memory in the elfcorehdr {when}"),
+            format!("{dumped:x?}"),
+            format!("{listed:x?}"),
+        )
     }
 
     /// Plugs in a DIMM and returns the memory that Linux has gained.
@@ -194,8 +206,8 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(range.clone())
     }
 
-    /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt takes the crash's
-    /// non-maskable one as a triple fault under TCG.
+    /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt
+    /// takes the crash's non-maskable one as a triple fault under TCG.
     pub fn add_cpu(&mut self) -> Result<(), Error> {
         self.vm.monitor.add_cpu()?;
         let cpu = self.cpus;
@@ -217,7 +229,8 @@ impl<'s, 'c> First<'s, 'c> {
 
     /// Puts a page with a known pattern into physical memory inside `range`.
     pub fn place_sentinel(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
-        // The program never ends, so its one line comes through a pipe; if it fails, the pipe is closed and the line empty.
+        // The program never ends, so its one line comes through a pipe; if it fails, the pipe is
+        // closed and the line empty.
         let command = format!(
             "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} >/tmp/pipe 2>/tmp/sentinel.err & \
              read address </tmp/pipe; echo $address; cat /tmp/sentinel.err",
@@ -226,9 +239,16 @@ impl<'s, 'c> First<'s, 'c> {
             range.end
         );
         let said = self.vm.run_ok(&command)?;
-        let address = said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let address = address.ok_or(Error::Unintelligible { what: "a sentinel's address", text: said })?;
-        check(range.contains(&address), "the sentinel's address", format!("{range:x?}"), format!("{address:#x}"))?;
+        let address =
+            said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let address =
+            address.ok_or(Error::Unintelligible { what: "a sentinel's address", text: said })?;
+        check(
+            range.contains(&address),
+            "the sentinel's address",
+            format!("{range:x?}"),
+            format!("{address:#x}"),
+        )?;
         self.note(format!("sentinel {seed} written at {address:#x}"));
         self.sentinels.push(Sentinel { address, seed });
         Ok(())
@@ -265,10 +285,17 @@ pub fn load_file_command(append: &str) -> String {
 }
 
 fn arming(append: &str) -> String {
-    format!("{} load --kernel {} --initrd {} --append '{append}' --json", guest::LOADER, guest::KERNEL, guest::INITRD)
+    format!(
+        "{} load --kernel {} --initrd {} --append '{append}' --json",
+        guest::LOADER,
+        guest::KERNEL,
+        guest::INITRD
+    )
 }
 
 /// A decimal number that the guest has printed.
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
-    text.trim().parse().map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
+    text.trim()
+        .parse()
+        .map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
 }

@@ -1,8 +1,8 @@
 //! An installed Debian on a copy of its disk.
 //!
-//! The copy gets the scenario's `kexec`, boots, and is read after its machine has ended. debugfs (of
-//! e2fsprogs) reads and writes the file system as a file: nothing is mounted, so no root is needed. The
-//! machine uses the same file, so neither happens while it runs.
+//! The copy gets the scenario's `kexec`, boots, and is read after its machine has ended. debugfs
+//! (of e2fsprogs) reads and writes the file system as a file: nothing is mounted, so no root is
+//! needed. The machine uses the same file, so neither happens while it runs.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -22,15 +22,19 @@ use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 pub const DISK: &str = "disk";
 /// The folder for the files that the capture service has saved.
 pub const SAVED: &str = "saved";
-/// Memory of such a machine, in MiB. makedumpfile compresses most of what the kernel does not keep for itself, on one emulated CPU.
+/// Memory of such a machine, in MiB. makedumpfile compresses most of what the kernel does not keep
+/// for itself, on one emulated CPU.
 const MEMORY_MIB: u64 = 512;
 /// `crashkernel=` of such a machine: room for Debian's kernel, systemd and makedumpfile.
 const CRASHKERNEL: &str = "192M";
-/// e2fsck has repaired something, as it does after every crash by replaying the journal (e2fsck(8), EXIT CODE).
+/// e2fsck has repaired something, as it does after every crash by replaying the journal (e2fsck(8),
+/// EXIT CODE).
 const REPAIRED: i32 = 1;
-/// What a dump in makedumpfile's own format begins with (`struct disk_dump_header`, diskdump_mod.h of makedumpfile).
+/// What a dump in makedumpfile's own format begins with (`struct disk_dump_header`, diskdump_mod.h
+/// of makedumpfile).
 const SIGNATURE: &[u8] = b"KDUMP   ";
-/// Where in it the kernel's release is: after the signature, a version of 4 bytes, `sysname` and `nodename` of `struct new_utsname`.
+/// Where in it the kernel's release is: after the signature, a version of 4 bytes, `sysname` and
+/// `nodename` of `struct new_utsname`.
 const RELEASE_AT: usize = SIGNATURE.len() + 4 + 2 * UTS_LEN;
 /// `__NEW_UTS_LEN` and a zero (include/uapi/linux/utsname.h).
 const UTS_LEN: usize = 65;
@@ -87,11 +91,21 @@ pub struct Saved {
 }
 
 /// Boots a machine with a Debian of its own.
-pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s, 'c>, Disk<'c>), Error> {
+pub fn boot<'s, 'c>(
+    stage: &'s mut Stage<'c>,
+    guest: &Guest,
+) -> Result<(First<'s, 'c>, Disk<'c>), Error> {
     let debian = stage.context.debian_disk()?;
     let directory = stage.next_machine()?;
-    let disk = Disk { debian, guest: *guest, image: directory.join(DISK), saved: directory.join(SAVED) };
-    succeed(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&debian.image).arg(&disk.image), 0)?;
+    let disk =
+        Disk { debian, guest: *guest, image: directory.join(DISK), saved: directory.join(SAVED) };
+    succeed(
+        Command::new("cp")
+            .args(["--sparse=always", "--reflink=auto"])
+            .arg(&debian.image)
+            .arg(&disk.image),
+        0,
+    )?;
     let loader = stage.context.loader()?;
     if guest.kexec == Kexec::Ours {
         disk.bring(&loader, "/usr/sbin", "rm kexec\nsymlink kexec kdump-loader\n")?;
@@ -103,9 +117,12 @@ pub fn boot<'s, 'c>(stage: &'s mut Stage<'c>, guest: &Guest) -> Result<(First<'s
     Ok((first, disk))
 }
 
-/// Has it shut down and boots it again, with the same disk and nothing left in its memory. Returns what the shutdown said on the console,
-/// too.
-pub fn reboot<'s, 'c>(mut first: First<'s, 'c>, disk: &mut Disk<'c>) -> Result<(First<'s, 'c>, Vec<String>), Error> {
+/// Has it shut down and boots it again, with the same disk and nothing left in its memory. Returns
+/// what the shutdown said on the console, too.
+pub fn reboot<'s, 'c>(
+    mut first: First<'s, 'c>,
+    disk: &mut Disk<'c>,
+) -> Result<(First<'s, 'c>, Vec<String>), Error> {
     first.vm.say("systemctl reboot\n")?;
     let mut shutdown = Vec::new();
     loop {
@@ -159,7 +176,8 @@ impl Disk<'_> {
             loader.display()
         );
         fs::write(&requests, text).map_err(Error::file("write", &requests))?;
-        // debugfs ends with 0 whatever becomes of its requests; the scenario will not find the program.
+        // debugfs ends with 0 whatever becomes of its requests; the scenario will not find the
+        // program.
         succeed(self.debian.debugfs.on_host().args(["-w", "-f"]).arg(&requests).arg(&self.image), 0)
     }
 
@@ -196,9 +214,13 @@ impl Saved {
         fs::read_to_string(&self.dmesg).map_err(Error::file("read", &self.dmesg))
     }
 
-    /// Lets makedumpfile put the dump in order, and returns the kernel's log that it finds in it. The dump must say that it is of a kernel
-    /// of this release.
-    pub fn dmesg_in_dump(&self, makedumpfile: &GuestProgram, release: &str) -> Result<String, Error> {
+    /// Lets makedumpfile put the dump in order, and returns the kernel's log that it finds in it.
+    /// The dump must say that it is of a kernel of this release.
+    pub fn dmesg_in_dump(
+        &self,
+        makedumpfile: &GuestProgram,
+        release: &str,
+    ) -> Result<String, Error> {
         let ordered = self.dump.with_file_name("ordered");
         let log = self.dump.with_file_name("dmesg-in-dump");
         // The service lets makedumpfile write into a pipe, where it cannot seek (-F).

@@ -1,4 +1,5 @@
-//! What a scenario cannot do without: programs and firmware of this machine, and parts of the kernel.
+//! What a scenario cannot do without: programs and firmware of this machine, and parts of the
+//! kernel.
 //!
 //! Debian's kernels have every part. A developer's kernel may lack some. Its configuration answers
 //! beforehand if it is known; the running kernel is asked as well.
@@ -84,8 +85,11 @@ impl Need {
             Self::Makedumpfile => context.makedumpfile().map(drop),
             Self::Kexec => context.kexec().map(drop),
             Self::Storm => {
-                let programs = [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
-                let built = [context.poller(), context.trigger()].into_iter().map(|program| program.map(drop));
+                let programs =
+                    [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
+                let built = [context.poller(), context.trigger()]
+                    .into_iter()
+                    .map(|program| program.map(drop));
                 programs.chain(built).collect()
             }
             Self::Ovmf => context.ovmf().map(drop),
@@ -93,8 +97,13 @@ impl Need {
             Self::DebianDisk => context.debian_disk().map(drop),
             Self::Purgatory => context.purgatory().map(drop),
             Self::DropIns => {
-                let of_linux = [context.linux_drop_in(), context.linux_drop_in_with_console(), context.linux_drop_in_resetting()];
-                let of_kexec_tools = [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
+                let of_linux = [
+                    context.linux_drop_in(),
+                    context.linux_drop_in_with_console(),
+                    context.linux_drop_in_resetting(),
+                ];
+                let of_kexec_tools =
+                    [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
                 of_linux.into_iter().chain(of_kexec_tools).try_for_each(|drop_in| drop_in.map(drop))
             }
             Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug => Ok(()),
@@ -105,10 +114,13 @@ impl Need {
     /// Why the kernel under test is not one for this scenario, as far as its file tells.
     pub(crate) fn unfit(self, context: &Context, kernel: &KernelUnderTest) -> Option<String> {
         match self {
-            Self::Kernel("7") => Some("the same as another scenario, on Debian's newest kernel".into()),
+            Self::Kernel("7") => {
+                Some("the same as another scenario, on Debian's newest kernel".into())
+            }
             Self::DebianDisk => Some("it is about Debian's own kernel, installed on a disk".into()),
             Self::NoCrashHotplug => {
-                let on = kernel.setting("CRASH_HOTPLUG").is_some_and(|setting| setting != Setting::Off);
+                let on =
+                    kernel.setting("CRASH_HOTPLUG").is_some_and(|setting| setting != Setting::Off);
                 on.then(|| "it is about kernels without CONFIG_CRASH_HOTPLUG".into())
             }
             Self::VirtioMem => context.virtio_mem().err().map(|error| error.to_string()),
@@ -119,8 +131,12 @@ impl Need {
     /// The symbols of the kernel's configuration that must be set.
     fn symbols(self) -> &'static [&'static str] {
         match self {
-            Self::CrashHotplug => &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"],
-            Self::Hotplug => &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"],
+            Self::CrashHotplug => {
+                &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"]
+            }
+            Self::Hotplug => {
+                &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"]
+            }
             Self::KexecFile => &["KEXEC_FILE"],
             Self::Lockdown => &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],
             Self::HugePages => &["HUGETLBFS"],
@@ -141,14 +157,21 @@ impl Need {
                 "the kernel updates the elfcorehdr itself, and the scenario is about kernels that do not",
                 "[ ! -e /sys/devices/system/memory/crash_hotplug ]",
             ),
-            Self::Hotplug => {
-                ("the kernel has no memory hotplug: no /sys/devices/system/memory", "[ -d /sys/devices/system/memory ]")
+            Self::Hotplug => (
+                "the kernel has no memory hotplug: no /sys/devices/system/memory",
+                "[ -d /sys/devices/system/memory ]",
+            ),
+            Self::Lockdown => (
+                "the kernel has no lockdown: no /sys/kernel/security/lockdown",
+                "[ -e /sys/kernel/security/lockdown ]",
+            ),
+            Self::HugePages => (
+                "the kernel has no huge pages: no nr_hugepages",
+                "[ -e /proc/sys/vm/nr_hugepages ]",
+            ),
+            Self::FiveLevels => {
+                ("the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo")
             }
-            Self::Lockdown => {
-                ("the kernel has no lockdown: no /sys/kernel/security/lockdown", "[ -e /sys/kernel/security/lockdown ]")
-            }
-            Self::HugePages => ("the kernel has no huge pages: no nr_hugepages", "[ -e /proc/sys/vm/nr_hugepages ]"),
-            Self::FiveLevels => ("the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo"),
             Self::Storm => (
                 "the kernel has no kprobe events, or no cgroup2",
                 "[ -d /sys/kernel/tracing ] && grep -qw cgroup2 /proc/filesystems",
@@ -161,6 +184,10 @@ impl Need {
 
 /// The symbols that are known not to be set.
 pub(crate) fn lacks(kernel: &KernelUnderTest, symbols: &[&str]) -> Option<String> {
-    let off: Vec<_> = symbols.iter().filter(|symbol| kernel.setting(symbol) == Some(Setting::Off)).collect();
-    (!off.is_empty()).then(|| off.iter().map(|symbol| format!("CONFIG_{symbol}")).collect::<Vec<_>>().join(", ") + " not set")
+    let off: Vec<_> =
+        symbols.iter().filter(|symbol| kernel.setting(symbol) == Some(Setting::Off)).collect();
+    (!off.is_empty()).then(|| {
+        off.iter().map(|symbol| format!("CONFIG_{symbol}")).collect::<Vec<_>>().join(", ")
+            + " not set"
+    })
 }

@@ -1,5 +1,5 @@
-//! What the kernel's probes recorded of kexec_load(2), kexec_file_load(2), memory that came, and the
-//! kernel's updates of the elfcorehdr: a text of tracefs, parsed.
+//! What the kernel's probes recorded of kexec_load(2), kexec_file_load(2), memory that came, and
+//! the kernel's updates of the elfcorehdr: a text of tracefs, parsed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn loads_under_way_have_begun_and_not_ended() {
-        let profile = "  load   7     0\n  file 8  0\n  load_end   6   0\n  file_end  8 0\n  online 3 0\n";
+        let profile =
+            "  load   7     0\n  file 8  0\n  load_end   6   0\n  file_end  8 0\n  online 3 0\n";
         assert_eq!(under_way(profile), Some(1));
         assert_eq!(under_way(&profile.replace("  load  ", "  lord  ")), None);
         assert_eq!(under_way(""), None);
@@ -214,6 +215,9 @@ mod tests {
     #[test]
     fn probes_ask_for_every_segment() {
         let call = probes().remove(0);
-        assert!(call.contains("b0=+u8(+96(%di)):u64") && call.contains("b15=+u488(+96(%di)):u64"), "{call}");
+        assert!(
+            call.contains("b0=+u8(+96(%di)):u64") && call.contains("b15=+u488(+96(%di)):u64"),
+            "{call}"
+        );
     }
 }

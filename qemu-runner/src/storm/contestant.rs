@@ -1,8 +1,10 @@
-//! The ways to keep the crash image up to date while memory and CPUs change, each with its udev rule.
+//! The ways to keep the crash image up to date while memory and CPUs change, each with its udev
+//! rule.
 //!
-//! kdump-loader's rule is the installed one. The peers' rules and scripts are written here. They act on
-//! the same events as the services that ship them, unload first if those do, and wait as those wait.
-//! Only what starts them differs: these guests have no systemd, so a storm is the same on every kernel.
+//! kdump-loader's rule is the installed one. The peers' rules and scripts are written here. They
+//! act on the same events as the services that ship them, unload first if those do, and wait as
+//! those wait. Only what starts them differs: these guests have no systemd, so a storm is the same
+//! on every kernel.
 
 use std::fmt;
 
@@ -41,14 +43,15 @@ pub enum Contestant {
     /// kdump-loader without the hotplug flag: events are queued, and a burst of them causes one or
     /// two reloads in place.
     ReloadInPlace,
-    /// kdump-loader by default: the kernel rewrites the elfcorehdr, and only removed memory causes a
-    /// reload in place.
+    /// kdump-loader by default: the kernel rewrites the elfcorehdr, and only removed memory causes
+    /// a reload in place.
     InKernel,
 }
 
 impl Contestant {
     /// Every contestant.
-    pub const ALL: [Self; 4] = [Self::KexecPerEvent, Self::KexecThrottled, Self::ReloadInPlace, Self::InKernel];
+    pub const ALL: [Self; 4] =
+        [Self::KexecPerEvent, Self::KexecThrottled, Self::ReloadInPlace, Self::InKernel];
 
     /// Its name on the command line and in tables.
     pub const fn name(self) -> &'static str {
@@ -72,13 +75,16 @@ impl Contestant {
 
     /// Why it is impossible on this kernel series, if it is.
     pub fn impossible_on(self, series: &str) -> Option<&'static str> {
-        (self == Self::InKernel && series == "6.1").then_some("kernels before 6.6 do not update the elfcorehdr")
+        (self == Self::InKernel && series == "6.1")
+            .then_some("kernels before 6.6 do not update the elfcorehdr")
     }
 
     /// Arms the image.
     pub(crate) fn arm(self, first: &mut First<'_, '_>) -> Result<(), Error> {
         let command = match self {
-            Self::KexecPerEvent | Self::KexecThrottled => peer_load(&first.stage.context.kexec()?.program),
+            Self::KexecPerEvent | Self::KexecThrottled => {
+                peer_load(&first.stage.context.kexec()?.program)
+            }
             Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
         };
         first.vm.run_ok(&command)?;
@@ -92,7 +98,8 @@ impl Contestant {
         let kexec = &context.kexec()?.program;
         let script = |path, text| GuestFile { path, mode: 0o755, text };
         let rule = |text| GuestFile { path: RULE, mode: 0o644, text };
-        let unload_and_load = script(RELOAD, under_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
+        let unload_and_load =
+            script(RELOAD, under_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
         Ok(match self {
             Self::KexecPerEvent => vec![rule(rule_text(RELOAD)), unload_and_load],
             Self::KexecThrottled => {
@@ -100,7 +107,11 @@ impl Contestant {
                 vec![rule(rule_text(THROTTLE)), unload_and_load, script(THROTTLE, throttle)]
             }
             Self::ReloadInPlace | Self::InKernel => {
-                let config = GuestFile { path: CONFIG, mode: 0o644, text: config(self == Self::ReloadInPlace) };
+                let config = GuestFile {
+                    path: CONFIG,
+                    mode: 0o644,
+                    text: config(self == Self::ReloadInPlace),
+                };
                 vec![rule(our_rule()), config, script(QUEUE, queue()), script(RELOAD, drain())]
             }
         })
@@ -116,7 +127,11 @@ impl fmt::Display for Contestant {
 /// kexec-tools' command line that arms by kexec_load(2), as x86 services with a purgatory in user
 /// space do.
 fn peer_load(kexec: &str) -> String {
-    format!("{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'", guest::KERNEL, guest::INITRD)
+    format!(
+        "{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'",
+        guest::KERNEL,
+        guest::INITRD
+    )
 }
 
 /// kdump-loader's own rule, as it is installed ...
@@ -129,8 +144,8 @@ fn our_rule() -> String {
     OUR_RULE.replace(OURS_QUEUES_BY, QUEUE)
 }
 
-/// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, which are CPUs that come
-/// or go, and memory that goes online or offline.
+/// kexec-tools' rule: it runs `program` on the events of kdump-utils' rule, which are CPUs that
+/// come or go, and memory that goes online or offline.
 fn rule_text(program: &str) -> String {
     format!(
         "SUBSYSTEM==\"cpu\", ACTION==\"add|remove\", RUN+=\"{program}\"\n\
@@ -168,11 +183,14 @@ fn drain() -> String {
 
 /// A script that does `work` under a lock, and logs its output.
 fn under_lock(work: &str) -> String {
-    format!("#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1 9>/run/keep-image.lock\nflock 9\n{work}\n")
+    format!(
+        "#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1 9>/run/keep-image.lock\nflock 9\n{work}\n"
+    )
 }
 
 /// The throttler. A second one ends at once. The first waits a second and until udev has settled,
-/// releases the lock and reloads. It outlives udev's program, as a service that the rule starts would.
+/// releases the lock and reloads. It outlives udev's program, as a service that the rule starts
+/// would.
 fn throttle(udevadm: &str) -> String {
     format!(
         "#!/bin/sh\nexport PATH=/bin:/usr/bin\n[ \"$1\" = go ] || {{ setsid {THROTTLE} go </dev/null >/dev/null 2>&1 & exit 0; }}\n\
@@ -188,8 +206,15 @@ mod tests {
     fn our_rule_queues_by_the_script_and_nothing_else() {
         assert!(!rule_text(RELOAD).contains("crash_hotplug"));
         let rule = our_rule();
-        assert!(rule.contains(&format!("\"{QUEUE}\"")) && rule.contains(&format!("\"{QUEUE} --removed %k\"")), "{rule}");
-        assert!(!rule.lines().any(|line| !line.starts_with('#') && line.contains("kdump-loader ")), "{rule}");
+        assert!(
+            rule.contains(&format!("\"{QUEUE}\""))
+                && rule.contains(&format!("\"{QUEUE} --removed %k\"")),
+            "{rule}"
+        );
+        assert!(
+            !rule.lines().any(|line| !line.starts_with('#') && line.contains("kdump-loader ")),
+            "{rule}"
+        );
     }
 
     #[test]
@@ -207,6 +232,8 @@ mod tests {
     #[test]
     fn the_kernels_own_updates_begin_with_6_6() {
         assert!(Contestant::InKernel.impossible_on("6.1").is_some());
-        assert!(Contestant::ALL.iter().all(|contestant| contestant.impossible_on("6.12").is_none()));
+        assert!(
+            Contestant::ALL.iter().all(|contestant| contestant.impossible_on("6.12").is_none())
+        );
     }
 }

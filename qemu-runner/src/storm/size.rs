@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A memory block of x86-64 machines with less than 64 GiB at boot, in MiB (`probe_memory_block_size`, arch/x86/mm/init_64.c).
+/// A memory block of x86-64 machines with less than 64 GiB at boot, in MiB
+/// (`probe_memory_block_size`, arch/x86/mm/init_64.c).
 pub const BLOCK_MIB: u64 = 128;
 /// Most slots for DIMMs that QEMU gives a machine (`ACPI_MAX_RAM_SLOTS`, include/hw/acpi/acpi.h).
 const MAX_DIMMS: u32 = 256;

@@ -1,8 +1,8 @@
 //! Whether an elfcorehdr in the crash region describes exactly the memory that is there.
 //!
 //! It is found by its contents, not at a reported address. Stale ones remain in the region, because
-//! kexec_load(2) does not erase an earlier image, but none of them describes memory that came later.
-//! Whether an image is armed cannot be seen here.
+//! kexec_load(2) does not erase an earlier image, but none of them describes memory that came
+//! later. Whether an image is armed cannot be seen here.
 
 use std::ops::Range;
 
@@ -74,7 +74,11 @@ mod tests {
                     108000000-10fffffff : System RAM";
         let truth = Truth::of(&Iomem::parse(text).unwrap(), 0x3000_0000..0x4000_0000);
         let holds = |ranges: &[Range<u64>]| {
-            let load = |range: &Range<u64>| Load { offset: range.start, physical: range.clone(), is_text: false };
+            let load = |range: &Range<u64>| Load {
+                offset: range.start,
+                physical: range.clone(),
+                is_text: false,
+            };
             let loads = ranges.iter().map(load).collect();
             truth.is_described_by(&ElfCore { loads, note_headers: 1 })
         };

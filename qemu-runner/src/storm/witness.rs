@@ -77,7 +77,9 @@ impl Witness {
         let said = first.vm.run_ok(asked)?;
         match said.split_once('\n') {
             Some((armed, uptime)) => Ok((armed == "1", number::<f64>(uptime)? + UPTIME_STEP_S)),
-            None => Err(Error::Unintelligible { what: "kexec_crash_loaded and the time", text: said }),
+            None => {
+                Err(Error::Unintelligible { what: "kexec_crash_loaded and the time", text: said })
+            }
         }
     }
 
@@ -143,5 +145,10 @@ pub(crate) fn start_udev(first: &mut First<'_, '_>, before: &str) -> Result<Stri
 fn cpu_us(first: &mut First<'_, '_>) -> Result<u64, Error> {
     let text = first.vm.run_ok(&format!("cat {CGROUP}/cpu.stat"))?;
     let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
-    number(value.ok_or_else(|| Error::Unintelligible { what: "a cgroup's cpu.stat", text: text.clone() })?)
+    number(
+        value.ok_or_else(|| Error::Unintelligible {
+            what: "a cgroup's cpu.stat",
+            text: text.clone(),
+        })?,
+    )
 }

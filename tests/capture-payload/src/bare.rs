@@ -26,8 +26,9 @@ extern "sysv64" fn tell(entry: &EntryState) -> ! {
     exit::end(ending)
 }
 
-/// Required by Rust, but never called: x86_64-payload.json sets the panic strategy `immediate-abort`. A failed assertion is therefore #UD,
-/// and ends in [`interrupts`] with its address.
+/// Required by Rust, but never called: x86_64-payload.json sets the panic strategy
+/// `immediate-abort`. A failed assertion is therefore #UD, and ends in [`interrupts`] with its
+/// address.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     exit::end(orders::Ending::PayloadCrashed)

@@ -1,4 +1,5 @@
-//! The checks, one file each. All of them run and report. The first that fails decides how the run ends.
+//! The checks, one file each. All of them run and report. The first that fails decides how the run
+//! ends.
 
 use handoff::text::Text;
 use orders::Ending;
@@ -19,7 +20,8 @@ mod loads;
 mod contents;
 mod nmi;
 
-/// Runs all checks. `iret` executes the first IRET since the panic, and returns how many NMIs have arrived.
+/// Runs all checks. `iret` executes the first IRET since the panic, and returns how many NMIs have
+/// arrived.
 pub fn all<P: Physical>(
     entry: &EntryState,
     program: &Program,
@@ -33,10 +35,15 @@ pub fn all<P: Physical>(
     checks.group(Ending::Registers, "registers", |group| registers::check(group, &evidence));
     checks.group(Ending::Segments, "segments", |group| segments::check(group, entry, physical));
     checks.group(Ending::Flags, "flags", |group| flags::check(group, entry));
-    checks.group(Ending::ControlRegisters, "control-registers", |group| control_registers::check(group, &evidence));
+    checks.group(Ending::ControlRegisters, "control-registers", |group| {
+        control_registers::check(group, &evidence)
+    });
     checks.group(Ending::Paging, "paging", |group| paging::check(group, &evidence, physical));
-    checks.group(Ending::BootParams, "boot-params", |group| boot_params::check(group, &evidence, physical));
-    checks.group(Ending::CommandLine, "command-line", |group| command_line::check(group, &evidence));
+    checks.group(Ending::BootParams, "boot-params", |group| {
+        boot_params::check(group, &evidence, physical)
+    });
+    checks
+        .group(Ending::CommandLine, "command-line", |group| command_line::check(group, &evidence));
     checks.group(Ending::Elfcorehdr, "elfcorehdr", |group| elfcorehdr::check(group, &evidence));
     checks.group(Ending::Notes, "notes", |group| notes::check(group, &evidence, physical));
     checks.group(Ending::Loads, "loads", |group| loads::check(group, &evidence, physical));
@@ -45,7 +52,10 @@ pub fn all<P: Physical>(
     let nmis = iret();
     checks.group(Ending::Nmi, "nmi", |group| nmi::check(group, &evidence, nmis));
 
-    assert!(checks.first.is_some() || !checks.incomplete, "what one group lacks is what another fails for");
+    assert!(
+        checks.first.is_some() || !checks.incomplete,
+        "what one group lacks is what another fails for"
+    );
     let ending = checks.first.unwrap_or(Ending::Captured);
     checks.out.text("payload: ending ").text(ending.name()).text("\n");
     ending
@@ -55,7 +65,10 @@ fn say_report(out: &mut impl Text, evidence: &Evidence<'_>) {
     out.text("payload: report ");
     match &evidence.report_field {
         // Other bytes are replaced, so that it stays one line.
-        Ok(field) => field.trim_ascii_end().iter().for_each(|&byte| out.byte(if byte.is_ascii_graphic() { byte } else { b'?' })),
+        Ok(field) => field
+            .trim_ascii_end()
+            .iter()
+            .for_each(|&byte| out.byte(if byte.is_ascii_graphic() { byte } else { b'?' })),
         Err(reason) => _ = out.text("missing: ").text(reason),
     }
     out.text("\n");
@@ -70,7 +83,12 @@ struct Checks<'o, Out> {
 
 impl<Out: Text> Checks<'_, Out> {
     /// Runs one group: prints its lines, and keeps its ending if it is the first to fail.
-    fn group(&mut self, ending: Ending, name: &'static str, check: impl FnOnce(&mut Group<'_, Out>)) {
+    fn group(
+        &mut self,
+        ending: Ending,
+        name: &'static str,
+        check: impl FnOnce(&mut Group<'_, Out>),
+    ) {
         let mut group = Group { out: self.out, name, failed: false, incomplete: false };
         check(&mut group);
         let Group { failed, incomplete, .. } = group;
@@ -144,7 +162,13 @@ impl<Out: Text> Group<'_, Out> {
             Ok(found) => Some(found),
             Err(instead) => {
                 self.incomplete = true;
-                self.line(|line| _ = line.text("not complete: ").text(item).text(": expected one found ").text(instead));
+                self.line(|line| {
+                    _ = line
+                        .text("not complete: ")
+                        .text(item)
+                        .text(": expected one found ")
+                        .text(instead)
+                });
                 None
             }
         }

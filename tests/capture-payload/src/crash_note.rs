@@ -19,11 +19,17 @@ pub struct Found<'m> {
 }
 
 /// The first crash note. Its counts must fit its tables.
-pub fn find<'m>(physical: &'m impl Physical, headers: &Headers<'m>) -> Result<Found<'m>, &'static str> {
-    let named = |phdr| elf::notes(physical, phdr).find(|note| note.name == NAME && note.kind == TYPE);
-    let mut candidates = headers.notes().enumerate().filter_map(|(index, phdr)| Some((index, named(phdr)?)));
+pub fn find<'m>(
+    physical: &'m impl Physical,
+    headers: &Headers<'m>,
+) -> Result<Found<'m>, &'static str> {
+    let named =
+        |phdr| elf::notes(physical, phdr).find(|note| note.name == NAME && note.kind == TYPE);
+    let mut candidates =
+        headers.notes().enumerate().filter_map(|(index, phdr)| Some((index, named(phdr)?)));
     let (index, found) = candidates.next().ok_or("no crash note in any PT_NOTE")?;
-    let note = CrashNote::ref_from_bytes(found.descriptor).map_err(|_| "a crash note of another size")?;
+    let note =
+        CrashNote::ref_from_bytes(found.descriptor).map_err(|_| "a crash note of another size")?;
     let fits = |count: U32, room: usize| count.get() as usize <= room;
     let counts_fit = fits(note.ram_count, note.ram.len())
         && fits(note.reserved_count, note.reserved.len())
@@ -55,7 +61,10 @@ impl<'m> Found<'m> {
 
     /// Whether one of the sealed spans contains all of `range`.
     pub fn seals(&self, range: Range) -> bool {
-        self.sealed().iter().filter_map(|sealed| Range::of(&sealed.span)).any(|sealed| sealed.contains(range))
+        self.sealed()
+            .iter()
+            .filter_map(|sealed| Range::of(&sealed.span))
+            .any(|sealed| sealed.contains(range))
     }
 }
 

@@ -44,7 +44,10 @@ pub fn entries<'m>((table, overflow): Map<'m>) -> impl Iterator<Item = &'m Entry
 pub fn malformed<'m>(map: Map<'m>) -> Option<&'m Entry> {
     entries(map).enumerate().find_map(|(index, entry)| {
         let range = entry.range().filter(|range| !range.is_empty());
-        let mut others = entries(map).enumerate().filter(|&(other, _)| other != index).filter_map(|(_, other)| other.range());
+        let mut others = entries(map)
+            .enumerate()
+            .filter(|&(other, _)| other != index)
+            .filter_map(|(_, other)| other.range());
         let bad = range.is_none_or(|range| others.any(|other| range.overlaps(other)));
         bad.then_some(entry)
     })
@@ -57,7 +60,10 @@ pub fn first_not_ram(map: Map<'_>, range: Range, hole: Range) -> Option<u64> {
 
 /// The first address of `range` that is in no entry, or in one of RAM.
 pub fn first_not_reserved(map: Map<'_>, range: Range) -> Option<u64> {
-    first_outside(entries(map).filter(|entry| entry.kind.get() != RAM).filter_map(Entry::range), range)
+    first_outside(
+        entries(map).filter(|entry| entry.kind.get() != RAM).filter_map(Entry::range),
+        range,
+    )
 }
 
 /// The first address of `range` that is in none of `parts`.
@@ -74,6 +80,8 @@ fn first_outside(parts: impl Iterator<Item = Range> + Clone, range: Range) -> Op
 
 /// Bytes of RAM in `range`, if the entries do not overlap.
 pub fn ram_in(map: Map<'_>, range: Range) -> u64 {
-    let inside = |ram: Range| Range::between(ram.start().max(range.start()), ram.end().min(range.end())).len();
+    let inside = |ram: Range| {
+        Range::between(ram.start().max(range.start()), ram.end().min(range.end())).len()
+    };
     entries(map).filter_map(Entry::ram).map(inside).sum()
 }

@@ -1,4 +1,5 @@
-//! The elfcorehdr and its notes, as fs/proc/vmcore.c reads them: every address is physical, and every walk has a bound.
+//! The elfcorehdr and its notes, as fs/proc/vmcore.c reads them: every address is physical, and
+//! every walk has a bound.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -83,15 +84,22 @@ impl<'m> Headers<'m> {
     /// The headers at `at`. Checks only what is needed to find them.
     pub fn read(physical: &'m impl Physical, at: u64) -> Result<Self, &'static str> {
         let outside = "an elfcorehdr outside memory";
-        let ehdr = physical.bytes(at, EHDR_LEN as u64).and_then(|bytes| Ehdr::ref_from_bytes(bytes).ok()).ok_or(outside)?;
+        let ehdr = physical
+            .bytes(at, EHDR_LEN as u64)
+            .and_then(|bytes| Ehdr::ref_from_bytes(bytes).ok())
+            .ok_or(outside)?;
         if ehdr.e_ident[..IDENT.len()] != IDENT {
             return Err("no identification of a 64-bit ELF file");
         }
-        if usize::from(ehdr.e_ehsize.get()) != EHDR_LEN || usize::from(ehdr.e_phentsize.get()) != PHDR_LEN {
+        if usize::from(ehdr.e_ehsize.get()) != EHDR_LEN
+            || usize::from(ehdr.e_phentsize.get()) != PHDR_LEN
+        {
             return Err("headers of other sizes");
         }
         let table = at.checked_add(EHDR_LEN as u64).ok_or(outside)?;
-        let table = physical.bytes(table, u64::from(ehdr.e_phnum.get()) * PHDR_LEN as u64).ok_or(outside)?;
+        let table = physical
+            .bytes(table, u64::from(ehdr.e_phnum.get()) * PHDR_LEN as u64)
+            .ok_or(outside)?;
         let phdrs = <[Phdr]>::ref_from_bytes(table).map_err(|_| outside)?;
         Ok(Self { at, ehdr, phdrs })
     }
@@ -127,12 +135,14 @@ pub struct Note<'m> {
     pub descriptor: &'m [u8],
 }
 
-/// The notes of one PT_NOTE, up to the first without a name or without room (`update_note_header_size_elf64`).
+/// The notes of one PT_NOTE, up to the first without a name or without room
+/// (`update_note_header_size_elf64`).
 pub fn notes<'m>(physical: &'m impl Physical, phdr: &Phdr) -> impl Iterator<Item = Note<'m>> {
     let mut left = physical.bytes(phdr.p_offset.get(), phdr.p_filesz.get()).unwrap_or_default();
     core::iter::from_fn(move || {
         let (header, rest) = Nhdr::read_from_prefix(left).ok()?;
-        let (name_len, descriptor_len) = (header.n_namesz.get() as usize, header.n_descsz.get() as usize);
+        let (name_len, descriptor_len) =
+            (header.n_namesz.get() as usize, header.n_descsz.get() as usize);
         if name_len == 0 {
             return None;
         }

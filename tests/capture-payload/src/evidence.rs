@@ -1,4 +1,5 @@
-//! Everything that several checks need, found once. An error says what was found instead, in words that follow "found".
+//! Everything that several checks need, found once. An error says what was found instead, in words
+//! that follow "found".
 
 use handoff::report::{Elfcorehdr, FIELD_LEN, Report};
 
@@ -31,19 +32,26 @@ pub struct Evidence<'m> {
 
 impl<'m> Evidence<'m> {
     /// Follows RSI to the crash note.
-    pub fn gather(entry: &'m EntryState, program: &'m Program, physical: &'m impl Physical) -> Self {
-        let zero_page = ZeroPage::at(physical, entry.general(General::Rsi)).filter(ZeroPage::has_magic);
+    pub fn gather(
+        entry: &'m EntryState,
+        program: &'m Program,
+        physical: &'m impl Physical,
+    ) -> Self {
+        let zero_page =
+            ZeroPage::at(physical, entry.general(General::Rsi)).filter(ZeroPage::has_magic);
         let zero_page = zero_page.ok_or("no boot_params");
         let command_line = zero_page.and_then(|page| command_line::find(physical, &page));
         let report_field = command_line.and_then(command_line::report_field);
         let report = report_field.and_then(report::parse);
-        let headers = command_line.and_then(command_line::elfcorehdr).and_then(|at| Headers::read(physical, at));
+        let headers = command_line
+            .and_then(command_line::elfcorehdr)
+            .and_then(|at| Headers::read(physical, at));
         let crash_note = headers.and_then(|headers| crash_note::find(physical, &headers));
         Self { entry, program, zero_page, command_line, report_field, report, headers, crash_note }
     }
 
-    /// Whether the elfcorehdr is the loader's although the kernel had rewritten it. Then the purgatory restored its copy, which lacks
-    /// later hotplug changes.
+    /// Whether the elfcorehdr is the loader's although the kernel had rewritten it. Then the
+    /// purgatory restored its copy, which lacks later hotplug changes.
     pub fn outdated(&self) -> bool {
         let restored = self.report.is_ok_and(|report| report.elfcorehdr == Elfcorehdr::Restored);
         restored && self.rewritten()

@@ -1,9 +1,9 @@
-//! Checks what a capture kernel relies on: the CPU state that the purgatory left, the memory that the loader wrote, and the parts of
-//! the crashed kernel that the elfcorehdr leads to.
+//! Checks what a capture kernel relies on: the CPU state that the purgatory left, the memory that
+//! the loader wrote, and the parts of the crashed kernel that the elfcorehdr leads to.
 //!
-//! This library is pure: [`EntryState`] is what `bare/entry.S` saved, [`Physical`] is memory, and lines go to any
-//! [`handoff::text::Text`]. `main.rs` owns the machine. The expected values come from boot.rst, from Linux's source, or from the
-//! crash note.
+//! This library is pure: [`EntryState`] is what `bare/entry.S` saved, [`Physical`] is memory, and
+//! lines go to any [`handoff::text::Text`]. `main.rs` owns the machine. The expected values come
+//! from boot.rst, from Linux's source, or from the crash note.
 //!
 //! On COM2, in this order:
 //!
@@ -15,8 +15,8 @@
 //! payload: ending NAME
 //! ```
 //!
-//! Each failed item of a group has a line. A group that lacks something for which another group fails prints `not complete`, and does
-//! not decide the ending.
+//! Each failed item of a group has a line. A group that lacks something for which another group
+//! fails prints `not complete`, and does not decide the ending.
 
 #![no_std]
 #![forbid(unsafe_code)]

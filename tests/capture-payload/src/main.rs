@@ -1,8 +1,10 @@
-//! The payload: the way from boot.rst's entry point to Rust, and the machine access that the checks need.
+//! The payload: the way from boot.rst's entry point to Rust, and the machine access that the checks
+//! need.
 //!
 //! *On entry*: 64-bit mode, RSI = boot_params. Nothing else is trusted.
 //!
-//! *On exit*: COM2 has a line for every check, and QEMU exits with the status of an [`orders::Ending`].
+//! *On exit*: COM2 has a line for every check, and QEMU exits with the status of an
+//! [`orders::Ending`].
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

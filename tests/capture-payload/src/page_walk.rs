@@ -100,8 +100,8 @@ impl Tables {
         unreachable!("at level 1 every entry is a leaf")
     }
 
-    /// The first address of `range` that is not mapped one to one and writable. Execution need not be checked, because the payload
-    /// runs.
+    /// The first address of `range` that is not mapped one to one and writable. Execution need not
+    /// be checked, because the payload runs.
     pub fn gap(&self, physical: &impl Physical, range: Range) -> Option<(u64, Gap)> {
         let mut at = range.start();
         while at < range.end() {

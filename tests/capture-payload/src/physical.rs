@@ -4,8 +4,8 @@ use zerocopy::FromBytes;
 
 /// Memory by physical address.
 pub trait Physical {
-    /// The `len` bytes from `start`. `None` if the range wraps, is wider than the CPU's addresses, or overlaps what the payload
-    /// writes.
+    /// The `len` bytes from `start`. `None` if the range wraps, is wider than the CPU's addresses,
+    /// or overlaps what the payload writes.
     fn bytes(&self, start: u64, len: u64) -> Option<&[u8]>;
 
     /// The `T` at `start`.

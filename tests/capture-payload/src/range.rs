@@ -11,7 +11,8 @@ pub struct Range {
 }
 
 /// The crash region, which must contain everything that the loader wrote.
-pub const CRASH_REGION: Range = Range::between(CRASH_REGION_START, CRASH_REGION_START + CRASH_REGION_LEN);
+pub const CRASH_REGION: Range =
+    Range::between(CRASH_REGION_START, CRASH_REGION_START + CRASH_REGION_LEN);
 /// Where Linux keeps nothing of value (`reserve_real_mode`, arch/x86/realmode/init.c).
 pub const LOW_1M: Range = Range::between(0, 1 << 20);
 

@@ -7,15 +7,29 @@ use handoff::{EngineId, RegionKind, Verdict};
 pub fn parse(field: &[u8; FIELD_LEN]) -> Result<Report, &'static str> {
     let mut parts = field.trim_ascii_end().split(|&byte| byte == b',').peekable();
     let word = parts.next().unwrap_or_default();
-    let verdict = Verdict::ALL.iter().copied().find(|verdict| verdict.word().as_bytes() == word).ok_or("no verdict's word")?;
+    let verdict = Verdict::ALL
+        .iter()
+        .copied()
+        .find(|verdict| verdict.word().as_bytes() == word)
+        .ok_or("no verdict's word")?;
     let segment = match parts.next_if(|part| part.starts_with(b"segment:")) {
-        Some(part) => Some(one_of(&RegionKind::ALL, |kind| kind.name(), value(part, "segment:")).ok_or("no segment's name")?),
+        Some(part) => Some(
+            one_of(&RegionKind::ALL, |kind| kind.name(), value(part, "segment:"))
+                .ok_or("no segment's name")?,
+        ),
         None => None,
     };
-    let mut next = |name: &str| parts.next().and_then(|part| part.strip_prefix(name.as_bytes())?.strip_prefix(b":"));
-    let engine = next("engine").and_then(|word| one_of(EngineId::ALL, |engine| engine.word(), word)).ok_or("no engine's word")?;
+    let mut next = |name: &str| {
+        parts.next().and_then(|part| part.strip_prefix(name.as_bytes())?.strip_prefix(b":"))
+    };
+    let engine = next("engine")
+        .and_then(|word| one_of(EngineId::ALL, |engine| engine.word(), word))
+        .ok_or("no engine's word")?;
     let microseconds = next("us").and_then(decimal).ok_or("no microseconds")?;
-    let nmis = next("nmi").and_then(decimal).and_then(|nmis| u32::try_from(nmis).ok()).ok_or("no number of NMIs")?;
+    let nmis = next("nmi")
+        .and_then(decimal)
+        .and_then(|nmis| u32::try_from(nmis).ok())
+        .ok_or("no number of NMIs")?;
     let fates = [Elfcorehdr::Ok, Elfcorehdr::Restored, Elfcorehdr::Broken];
     let elfcorehdr = next("elfcorehdr").and_then(|word| one_of(&fates, |fate| fate.word(), word));
     let elfcorehdr = elfcorehdr.ok_or("no word for the elfcorehdr")?;

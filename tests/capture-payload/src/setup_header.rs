@@ -1,5 +1,5 @@
-//! The setup header's values (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header"). `bare/header.S` writes them into the
-//! file, and the checks compare boot_params with them.
+//! The setup header's values (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header").
+//! `bare/header.S` writes them into the file, and the checks compare boot_params with them.
 
 /// Offset of the header in the file and in `struct boot_params`.
 pub const START: usize = 0x1f1;
@@ -14,7 +14,8 @@ pub const SETUP_SECTS: u8 = 7;
 pub const VERSION: u16 = 0x020f;
 /// `LOADED_HIGH`: a bzImage.
 pub const LOADFLAGS: u8 = 1 << 0;
-/// `XLF_KERNEL_64`, `XLF_CAN_BE_LOADED_ABOVE_4G`, `XLF_5LEVEL`, `XLF_5LEVEL_ENABLED`: the flags that hold.
+/// `XLF_KERNEL_64`, `XLF_CAN_BE_LOADED_ABOVE_4G`, `XLF_5LEVEL`, `XLF_5LEVEL_ENABLED`: the flags
+/// that hold.
 pub const XLOADFLAGS: u16 = 1 << 0 | 1 << 1 | 1 << 5 | 1 << 6;
 /// CONFIG_PHYSICAL_ALIGN of distributions.
 pub const KERNEL_ALIGNMENT: u32 = 2 << 20;
@@ -27,8 +28,9 @@ pub const CMDLINE_SIZE: u32 = 2047;
 /// As Linux has it on x86-64.
 pub const INITRD_ADDR_MAX: u32 = 0x7fff_ffff;
 
-/// Whether a boot loader writes the header's byte at this offset in `struct boot_params`, so that it may differ from the file (boot.rst:
-/// the fields of type "write" and "modify" that kexec knows).
+/// Whether a boot loader writes the header's byte at this offset in `struct boot_params`, so that
+/// it may differ from the file (boot.rst: the fields of type "write" and "modify" that kexec
+/// knows).
 pub const fn is_loaders(offset: usize) -> bool {
     matches!(offset,
         0x210            // type_of_loader

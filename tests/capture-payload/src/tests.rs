@@ -11,7 +11,8 @@ mod cpu;
 mod handed_over;
 mod dump;
 
-/// One change to a sound world must end the run with `ending`, and be said in a line that has `said` in it.
+/// One change to a sound world must end the run with `ending`, and be said in a line that has
+/// `said` in it.
 #[track_caller]
 fn fails(ending: Ending, said: &str, change: impl FnOnce(&mut World)) {
     let mut world = World::sound();
@@ -22,7 +23,10 @@ fn fails(ending: Ending, said: &str, change: impl FnOnce(&mut World)) {
 #[track_caller]
 fn expect((found, text): (Ending, String), ending: Ending, said: &str) {
     assert_eq!(found, ending, "{text}");
-    assert!(text.lines().any(|line| line.starts_with("payload: FAILED ") && line.contains(said)), "{said:?} in\n{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("payload: FAILED ") && line.contains(said)),
+        "{said:?} in\n{text}"
+    );
 }
 
 /// One change must change nothing.
@@ -67,7 +71,10 @@ fn all_checks_are_made_and_the_first_that_fails_decides() {
     for group in ["flags", "control-registers", "loads"] {
         assert!(text.contains(&std::format!("payload: FAILED {group}: ")), "{text}");
     }
-    assert!(text.contains("payload: ok contents\n") && text.ends_with("payload: ending Flags\n"), "{text}");
+    assert!(
+        text.contains("payload: ok contents\n") && text.ends_with("payload: ending Flags\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -76,8 +83,17 @@ fn without_boot_params_every_check_that_needs_them_fails_and_none_crashes() {
     world.entry.general[crate::entry_state::General::Rsi as usize] = 0x7fff_ffff_f000;
     let (ending, text) = world.run();
     assert_eq!(ending, Ending::Registers, "{text}");
-    let groups =
-        ["control-registers", "paging", "boot-params", "command-line", "elfcorehdr", "notes", "loads", "contents", "nmi"];
+    let groups = [
+        "control-registers",
+        "paging",
+        "boot-params",
+        "command-line",
+        "elfcorehdr",
+        "notes",
+        "loads",
+        "contents",
+        "nmi",
+    ];
     for group in groups {
         assert!(text.contains(&std::format!("payload: FAILED {group}: ")), "{group} in\n{text}");
         assert!(!text.contains(&std::format!("payload: ok {group}")), "{group} in\n{text}");
@@ -90,9 +106,20 @@ fn missing_crash_note_is_the_failure_of_the_notes() {
     world.patches.push((orders::map::CRASH_NOTE, 0));
     let (ending, text) = world.run();
     assert_eq!(ending, Ending::Notes, "{text}");
-    for group in
-        ["registers", "control-registers", "paging", "boot-params", "command-line", "elfcorehdr", "loads", "contents", "nmi"]
-    {
-        assert!(text.contains(&std::format!("payload: FAILED {group}: not complete: ")), "{group} in\n{text}");
+    for group in [
+        "registers",
+        "control-registers",
+        "paging",
+        "boot-params",
+        "command-line",
+        "elfcorehdr",
+        "loads",
+        "contents",
+        "nmi",
+    ] {
+        assert!(
+            text.contains(&std::format!("payload: FAILED {group}: not complete: ")),
+            "{group} in\n{text}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h; Documentation/arch/x86/zero-page.rst), reduced to what a
-//! kernel relies on at its 64-bit entry point.
+//! `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h;
+//! Documentation/arch/x86/zero-page.rst), reduced to what a kernel relies on at its 64-bit entry
+//! point.
 
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
@@ -92,7 +93,8 @@ impl<'m> ZeroPage<'m> {
     /// The part of the memory map that is in the page.
     pub fn e820_table(&self) -> &'m [Entry] {
         let entries = self.e820_entries().min(E820_MAX_ENTRIES_ZEROPAGE);
-        <[Entry]>::ref_from_prefix_with_elems(&self.0[E820_TABLE..], entries).map_or(&[], |(table, _)| table)
+        <[Entry]>::ref_from_prefix_with_elems(&self.0[E820_TABLE..], entries)
+            .map_or(&[], |(table, _)| table)
     }
 
     fn halves(&self, low: usize, high: usize) -> u64 {
@@ -127,8 +129,8 @@ pub enum BadList {
     Endless,
 }
 
-/// The whole memory map: the entries in the page, then those in a setup_data node, if any. Calls `visit` with start and length of every
-/// node.
+/// The whole memory map: the entries in the page, then those in a setup_data node, if any. Calls
+/// `visit` with start and length of every node.
 pub fn memory_map<'m>(
     physical: &'m impl Physical,
     page: &ZeroPage<'m>,

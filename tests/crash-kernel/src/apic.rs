@@ -1,9 +1,11 @@
 //! The local APIC: who this CPU is, and the interrupts that it sends to others.
 //!
-//! On entry: in xAPIC mode, as the firmware leaves it on machines with APIC ids up to 254; its registers are reached through the
-//! direct map. On exit: enabled, with every source masked but NMI, so that nothing ever interrupts but what is sent.
+//! On entry: in xAPIC mode, as the firmware leaves it on machines with APIC ids up to 254; its
+//! registers are reached through the direct map. On exit: enabled, with every source masked but
+//! NMI, so that nothing ever interrupts but what is sent.
 //!
-//! Registers, bits and message formats: SDM vol. 3A, chapter "Advanced Programmable Interrupt Controller (APIC)".
+//! Registers, bits and message formats: SDM vol. 3A, chapter "Advanced Programmable Interrupt
+//! Controller (APIC)".
 
 use core::ptr;
 
@@ -37,9 +39,11 @@ const ASSERT: u32 = 1 << 14;
 const SEND_PENDING: u32 = 1 << 12;
 /// Position of the destination in ICR's upper half, and of the own id in its register.
 const ID_SHIFT: u32 = 24;
-/// The vector that Linux puts into the spurious-interrupt vector register (`SPURIOUS_APIC_VECTOR`, irq_vectors.h).
+/// The vector that Linux puts into the spurious-interrupt vector register (`SPURIOUS_APIC_VECTOR`,
+/// irq_vectors.h).
 const SPURIOUS_VECTOR: u32 = 0xff;
-/// The vector that it leaves there on the way into the next kernel (`disconnect_bsp_APIC`, arch/x86/kernel/apic/apic.c).
+/// The vector that it leaves there on the way into the next kernel (`disconnect_bsp_APIC`,
+/// arch/x86/kernel/apic/apic.c).
 const SPURIOUS_VECTOR_AT_EXIT: u32 = 0x0f;
 
 /// A register: its offset.
@@ -68,7 +72,8 @@ pub fn is_xapic() -> bool {
     base() & (BASE_ENABLED | BASE_X2APIC) == BASE_ENABLED
 }
 
-/// Enables it with every source masked, except NMI at LINT1 on the boot CPU (`setup_local_APIC`, arch/x86/kernel/apic/apic.c).
+/// Enables it with every source masked, except NMI at LINT1 on the boot CPU (`setup_local_APIC`,
+/// arch/x86/kernel/apic/apic.c).
 pub fn enable(boot_cpu: bool) {
     write(Register::SpuriousVector, SOFTWARE_ENABLED | SPURIOUS_VECTOR);
     mask_sources();
@@ -76,8 +81,9 @@ pub fn enable(boot_cpu: bool) {
     write(Register::Lint1, if boot_cpu { DELIVER_NMI } else { MASKED | DELIVER_NMI });
 }
 
-/// Sets it as Linux does on the CPU that panics: `lapic_shutdown`, then `restore_boot_irq_mode`. The latter enables it again, so that
-/// the legacy interrupt controller's INTR and the chipset's NMI are delivered.
+/// Sets it as Linux does on the CPU that panics: `lapic_shutdown`, then `restore_boot_irq_mode`.
+/// The latter enables it again, so that the legacy interrupt controller's INTR and the chipset's
+/// NMI are delivered.
 pub fn leave_for_next_kernel() {
     mask_sources();
     write(Register::SpuriousVector, SOFTWARE_ENABLED | SPURIOUS_VECTOR_AT_EXIT);
@@ -85,7 +91,8 @@ pub fn leave_for_next_kernel() {
     write(Register::Lint1, DELIVER_NMI);
 }
 
-/// Switches it off on a CPU that stops (`disable_local_APIC`, arch/x86/kernel/apic/apic.c). INIT and NMI are still delivered.
+/// Switches it off on a CPU that stops (`disable_local_APIC`, arch/x86/kernel/apic/apic.c). INIT
+/// and NMI are still delivered.
 pub fn disable() {
     mask_sources();
     write(Register::Lint0, MASKED);
@@ -93,8 +100,9 @@ pub fn disable() {
     write(Register::SpuriousVector, SPURIOUS_VECTOR);
 }
 
-/// Sends an NMI to the CPU with this id, which may be the sender. No shorthand exists for that: "self" works with fixed
-/// interrupts only (SDM, "Valid Combinations for the … Local xAPIC Interrupt Command Register").
+/// Sends an NMI to the CPU with this id, which may be the sender. No shorthand exists for that:
+/// "self" works with fixed interrupts only (SDM, "Valid Combinations for the … Local xAPIC
+/// Interrupt Command Register").
 pub fn send_nmi(id: u32) {
     send(id, ASSERT | DELIVER_NMI);
 }
@@ -106,7 +114,10 @@ pub fn send_init(id: u32) {
 
 /// Starts the waiting CPU with this id in real mode at `page`, a physical address below 1 MiB.
 pub fn send_startup(id: u32, page: u64) {
-    assert!(page < 1 << 20 && page.is_multiple_of(4096), "{page:#x} is not the address of a page in the low MiB");
+    assert!(
+        page < 1 << 20 && page.is_multiple_of(4096),
+        "{page:#x} is not the address of a page in the low MiB"
+    );
     send(id, ASSERT | DELIVER_STARTUP | (page >> 12) as u32);
 }
 
@@ -135,17 +146,19 @@ fn base() -> u64 {
 }
 
 fn address(register: Register) -> *mut u32 {
-    ptr::with_exposed_provenance_mut((DIRECT_MAP + (base() & BASE_ADDRESS) + register as u64) as usize)
+    ptr::with_exposed_provenance_mut(
+        (DIRECT_MAP + (base() & BASE_ADDRESS) + register as u64) as usize,
+    )
 }
 
 fn read(register: Register) -> u32 {
-    // SAFETY: the bootloader maps at least the first 4 GiB of physical memory at DIRECT_MAP, where the registers are. Reading one of
-    // these has no effect.
+    // SAFETY: the bootloader maps at least the first 4 GiB of physical memory at DIRECT_MAP, where
+    // the registers are. Reading one of these has no effect.
     unsafe { address(register).read_volatile() }
 }
 
 fn write(register: Register, value: u32) {
-    // SAFETY: mapped as for `read`. These writes raise only interrupts that this kernel handles: every CPU has a handler for NMI, and
-    // INIT and start-up go to CPUs that must start.
+    // SAFETY: mapped as for `read`. These writes raise only interrupts that this kernel handles:
+    // every CPU has a handler for NMI, and INIT and start-up go to CPUs that must start.
     unsafe { address(register).write_volatile(value) }
 }

@@ -6,8 +6,8 @@ use crate::harness::{line, write_line};
 use crate::memory::Memory;
 use crate::{smp, tsc};
 
-/// CPUID leaf, subleaf, register (0 EAX … 3 EDX) and bit of a feature, and its name in /proc/cpuinfo
-/// (arch/x86/include/asm/cpufeatures.h).
+/// CPUID leaf, subleaf, register (0 EAX … 3 EDX) and bit of a feature, and its name in
+/// /proc/cpuinfo (arch/x86/include/asm/cpufeatures.h).
 const FLAGS: [(u32, u32, usize, u32, &str); 6] = [
     (0x0000_0001, 0, 2, 9, "ssse3"),
     (0x0000_0001, 0, 2, 19, "sse4_1"),
@@ -30,7 +30,10 @@ pub fn has(name: &str) -> bool {
 /// Prints all facts.
 pub fn say(memory: &Memory) {
     memory.ram.iter().for_each(|range| line!("fact ram {:#x} {:#x}", range.start, range.end));
-    memory.reserved.iter().for_each(|range| line!("fact reserved {:#x} {:#x}", range.start, range.end));
+    memory
+        .reserved
+        .iter()
+        .for_each(|range| line!("fact reserved {:#x} {:#x}", range.start, range.end));
     let (address, text) = &memory.text;
     line!("fact text {address:#x} {:#x} {:#x}", text.start, text.end - text.start);
     line!("fact tsc_khz {}", tsc::khz());

@@ -1,6 +1,6 @@
-//! The elfcorehdr as Linux writes it on a hotplug event (`crash_prepare_elf64_headers`, kernel/crash_core.c;
-//! `arch_crash_handle_hotplug_event`, arch/x86/kernel/crash.c): in place, and only the pages that it fills. The rest of the segment
-//! stays as it is.
+//! The elfcorehdr as Linux writes it on a hotplug event (`crash_prepare_elf64_headers`,
+//! kernel/crash_core.c; `arch_crash_handle_hotplug_event`, arch/x86/kernel/crash.c): in place, and
+//! only the pages that it fills. The rest of the segment stays as it is.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -24,7 +24,8 @@ const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 /// PF_R | PF_W | PF_X.
 const RWX: u32 = 7;
-/// The low MiB, where Linux keeps nothing that a dump needs (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c).
+/// The low MiB, where Linux keeps nothing that a dump needs (`elf_header_exclude_ranges`,
+/// arch/x86/kernel/crash.c).
 const LOW_MEMORY: u64 = 1 << 20;
 
 /// One writer at a time (`__crash_hotplug_lock`).
@@ -60,10 +61,13 @@ impl Written {
     }
 }
 
-/// Rewrites the elfcorehdr from what the kernel knows now. If that does not fit, the old one stays, as in Linux.
+/// Rewrites the elfcorehdr from what the kernel knows now. If that does not fit, the old one stays,
+/// as in Linux.
 pub fn rewrite(crash: &Crash, memory: &Memory, written: &mut Written) {
     let _one_writer = LOCK.lock();
-    let Some(segment) = load::elfcorehdr(crash) else { give_up(format_args!("no segment begins like an ELF file")) };
+    let Some(segment) = load::elfcorehdr(crash) else {
+        give_up(format_args!("no segment begins like an ELF file"))
+    };
     let header = header(crash.possible_cpus, memory);
     let count = (header.len() - EHDR_SIZE) / PHDR_SIZE;
     let len = (header.len() as u64).next_multiple_of(PAGE);
@@ -80,13 +84,27 @@ pub fn rewrite(crash: &Crash, memory: &Memory, written: &mut Written) {
 fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {
     let mut programs = Vec::new();
     for cpu in 0..u64::from(possible_cpus) {
-        program(&mut programs, PT_NOTE, 0, 0, map::CPU_NOTES + cpu * map::CPU_NOTE_STRIDE, map::CPU_NOTE_LEN);
+        program(
+            &mut programs,
+            PT_NOTE,
+            0,
+            0,
+            map::CPU_NOTES + cpu * map::CPU_NOTE_STRIDE,
+            map::CPU_NOTE_LEN,
+        );
     }
     program(&mut programs, PT_NOTE, 0, 0, map::CRASH_NOTE, map::CRASH_NOTE_LEN);
     let (address, text) = &memory.text;
     program(&mut programs, PT_LOAD, RWX, *address, text.start, text.end - text.start);
     for range in dumped(memory) {
-        program(&mut programs, PT_LOAD, RWX, map::DIRECT_MAP + range.start, range.start, range.end - range.start);
+        program(
+            &mut programs,
+            PT_LOAD,
+            RWX,
+            map::DIRECT_MAP + range.start,
+            range.start,
+            range.end - range.start,
+        );
     }
 
     let mut header = Vec::from(b"\x7fELF\x02\x01");
@@ -106,10 +124,18 @@ fn header(possible_cpus: u32, memory: &Memory) -> Vec<u8> {
     header
 }
 
-fn program(programs: &mut Vec<u8>, kind: u32, flags: u32, virtual_address: u64, physical: u64, len: u64) {
+fn program(
+    programs: &mut Vec<u8>,
+    kind: u32,
+    flags: u32,
+    virtual_address: u64,
+    physical: u64,
+    len: u64,
+) {
     programs.extend(kind.to_le_bytes());
     programs.extend(flags.to_le_bytes());
-    // p_offset is the physical address, and p_align is 0, as /proc/vmcore expects (fs/proc/vmcore.c).
+    // p_offset is the physical address, and p_align is 0, as /proc/vmcore expects
+    // (fs/proc/vmcore.c).
     for word in [physical, virtual_address, physical, len, len, 0] {
         programs.extend(word.to_le_bytes());
     }

@@ -1,5 +1,6 @@
-//! `[2]` Our own IDT: an exception before the ordered panic is a fault of ours, and ends the run with its place. NMIs are no faults;
-//! `smp` handles them. Handlers run on the interrupted stack. If that is lost, a triple fault ends the run.
+//! `[2]` Our own IDT: an exception before the ordered panic is a fault of ours, and ends the run
+//! with its place. NMIs are no faults; `smp` handles them. Handlers run on the interrupted stack.
+//! If that is lost, a triple fault ends the run.
 
 use core::arch::global_asm;
 
@@ -17,7 +18,8 @@ const VECTORS: usize = 32;
 /// Bytes between two stubs.
 const STUB_SIZE: usize = 16;
 
-// One stub per vector. It passes the vector, the error code (0 where the CPU pushes none) and the interrupted place to `caught`.
+// One stub per vector. It passes the vector, the error code (0 where the CPU pushes none) and the
+// interrupted place to `caught`.
 global_asm!(
     ".balign 16",
     ".global exception_stubs",
@@ -55,7 +57,9 @@ unsafe extern "C" {
 /// An exception of ours.
 extern "sysv64" fn caught(vector: u64, error_code: u64, rip: u64) -> ! {
     let address = Cr2::read_raw();
-    crashed(format_args!("exception {vector} error {error_code:#x} at rip {rip:#x} cr2 {address:#x}"))
+    crashed(format_args!(
+        "exception {vector} error {error_code:#x} at rip {rip:#x} cr2 {address:#x}"
+    ))
 }
 
 static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
@@ -66,17 +70,38 @@ static IDT: Lazy<InterruptDescriptorTable> = Lazy::new(|| {
     macro_rules! gate {
         ($($name:ident = $vector:literal),+) => {$({
             let address = VirtAddr::new((stubs + $vector * STUB_SIZE) as u64);
-            // SAFETY: the stub at this address takes what the CPU pushes for this vector, and never returns.
+            // SAFETY: the stub at this address takes what the CPU pushes for this vector, and never
+            // returns.
             let options = unsafe { idt.$name.set_handler_addr(address) };
             // SAFETY: the current code segment.
             unsafe { options.set_code_selector(selector) };
         })+};
     }
-    gate!(divide_error = 0, debug = 1, breakpoint = 3, overflow = 4, bound_range_exceeded = 5, invalid_opcode = 6);
-    gate!(device_not_available = 7, double_fault = 8, invalid_tss = 10, segment_not_present = 11, stack_segment_fault = 12);
-    gate!(general_protection_fault = 13, page_fault = 14, x87_floating_point = 16, alignment_check = 17, machine_check = 18);
+    gate!(
+        divide_error = 0,
+        debug = 1,
+        breakpoint = 3,
+        overflow = 4,
+        bound_range_exceeded = 5,
+        invalid_opcode = 6
+    );
+    gate!(
+        device_not_available = 7,
+        double_fault = 8,
+        invalid_tss = 10,
+        segment_not_present = 11,
+        stack_segment_fault = 12
+    );
+    gate!(
+        general_protection_fault = 13,
+        page_fault = 14,
+        x87_floating_point = 16,
+        alignment_check = 17,
+        machine_check = 18
+    );
     let nmi_entry = VirtAddr::new(smp::nmi_entry as *const () as u64);
-    // SAFETY: it takes what the CPU pushes for an NMI, saves every register that it changes, and returns by IRET.
+    // SAFETY: it takes what the CPU pushes for an NMI, saves every register that it changes, and
+    // returns by IRET.
     let options = unsafe { idt.non_maskable_interrupt.set_handler_addr(nmi_entry) };
     // SAFETY: the current code segment, which every CPU uses.
     unsafe { options.set_code_selector(selector) };

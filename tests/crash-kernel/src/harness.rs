@@ -50,8 +50,8 @@ pub fn give_up(why: fmt::Arguments<'_>) -> ! {
 
 /// A fault of our own, possibly in the middle of a line: prints it and ends the run.
 pub fn crashed(what: fmt::Arguments<'_>) -> ! {
-    // SAFETY: the lock keeps lines whole, and guards no memory. Most likely it is free, or held by the code that just failed. If
-    // another CPU holds it, two lines get mixed.
+    // SAFETY: the lock keeps lines whole, and guards no memory. Most likely it is free, or held by
+    // the code that just failed. If another CPU holds it, two lines get mixed.
     unsafe { COM2.force_unlock() };
     write_line(format_args!("crash-kernel: {what}"));
     end(Ending::KernelCrashed)

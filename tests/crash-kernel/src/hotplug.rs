@@ -1,7 +1,8 @@
 //! Memory and CPUs that come and go while the machine runs: ACPI's hotplug, without its bytecode.
 //!
-//! QEMU's AML uses two blocks of registers, and so does this module. An operating system would take an interrupt (SCI) and run AML
-//! methods that look for the device with an event. This kernel polls.
+//! QEMU's AML uses two blocks of registers, and so does this module. An operating system would take
+//! an interrupt (SCI) and run AML methods that look for the device with an event. This kernel
+//! polls.
 //!
 //! ```text
 //! added:   insert event ──▶ cleared ──▶ _OST reports success ──▶ QEMU reports to the runner that the guest uses the device
@@ -20,23 +21,27 @@ mod cpus;
 /// The APIC ids of the CPUs that are plugged in, in QEMU's order.
 pub use cpus::present as present_cpus;
 
-/// Microseconds between two polls. Each takes a dozen exits to QEMU, which must also answer the runner.
+/// Microseconds between two polls. Each takes a dozen exits to QEMU, which must also answer the
+/// runner.
 const POLL_US: u64 = 1_000;
 
-/// _OST source event: a device check, that is, a device was inserted (ACPI specification, "Device Object Notification Values").
+/// _OST source event: a device check, that is, a device was inserted (ACPI specification, "Device
+/// Object Notification Values").
 const OST_DEVICE_CHECK: u32 = 1;
 /// _OST source event: an eject request (same table).
 const OST_EJECT_REQUEST: u32 = 3;
 /// _OST status: success (ACPI specification, "_OST (OSPM Status Indication)").
 const OST_SUCCESS: u32 = 0;
 
-/// The flags that both blocks have in common (QEMU docs/specs/acpi_mem_hotplug.rst, acpi_cpu_hotplug.rst).
+/// The flags that both blocks have in common (QEMU docs/specs/acpi_mem_hotplug.rst,
+/// acpi_cpu_hotplug.rst).
 mod flags {
     /// Read: the device is there.
     pub const ENABLED: u8 = 1 << 0;
     /// Read: it was plugged in, and the guest has not acknowledged it. Write: acknowledges it.
     pub const INSERTING: u8 = 1 << 1;
-    /// Read: its removal is requested, and the guest has not acknowledged it. Write: acknowledges it.
+    /// Read: its removal is requested, and the guest has not acknowledged it. Write: acknowledges
+    /// it.
     pub const REMOVING: u8 = 1 << 2;
     /// Write: it may go.
     pub const EJECT: u8 = 1 << 3;
@@ -114,13 +119,16 @@ fn awaited<P: Place, I: Iterator<Item = P>>(what: &str, event: u8, places: impl 
             false
         }
     });
-    let place = found.unwrap_or_else(|| give_up(format_args!("{what}: nothing came within {AWAIT_SECONDS} s")));
+    let place = found
+        .unwrap_or_else(|| give_up(format_args!("{what}: nothing came within {AWAIT_SECONDS} s")));
     place.set(event);
     place
 }
 
 fn give_back(place: Option<impl Place>) {
-    let Some(place) = place else { give_up(format_args!("the device to give back is not plugged in")) };
+    let Some(place) = place else {
+        give_up(format_args!("the device to give back is not plugged in"))
+    };
     place.set(flags::EJECT);
     place.report(OST_EJECT_REQUEST, OST_SUCCESS);
 }
@@ -133,7 +141,8 @@ fn read<T: PortRead>(port: u16) -> T {
 
 /// Writes a register of either block.
 fn write<T: PortWrite>(port: u16, value: T) {
-    // SAFETY: the ports belong to QEMU's hotplug controllers. Their only effect on memory is to remove a DIMM. Only
-    // `finish_memory_removal` asks for that, after its caller has given the DIMM up.
+    // SAFETY: the ports belong to QEMU's hotplug controllers. Their only effect on memory is to
+    // remove a DIMM. Only `finish_memory_removal` asks for that, after its caller has given the
+    // DIMM up.
     unsafe { Port::new(port).write(value) }
 }

@@ -1,5 +1,5 @@
-//! `[13]` Into the purgatory, in the state in which Linux enters it (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S, and
-//! `machine_kexec`, machine_kexec_64.c).
+//! `[13]` Into the purgatory, in the state in which Linux enters it (`relocate_kernel`,
+//! arch/x86/kernel/relocate_kernel_64.S, and `machine_kexec`, machine_kexec_64.c).
 
 use core::arch::{asm, global_asm};
 
@@ -21,21 +21,23 @@ const CR0: u64 = 0x8000_0033;
 const CR4_PAE: u64 = 1 << 5;
 /// CR4: five levels of page tables.
 const CR4_LA57: u64 = 1 << 12;
-/// DR7 in the purgatory: nothing is watched, and DR0 to DR3 are 0 (`hw_breakpoint_disable`, arch/x86/include/asm/debugreg.h).
+/// DR7 in the purgatory: nothing is watched, and DR0 to DR3 are 0 (`hw_breakpoint_disable`,
+/// arch/x86/include/asm/debugreg.h).
 const DR7: u64 = 1 << 10;
 /// CR4: SSE exists.
 const CR4_OSFXSR: u64 = 1 << 9;
 /// CR0: no FPU (EM); an exception at its next instruction (TS). SSE needs both clear.
 const CR0_EM_TS: u64 = 1 << 2 | 1 << 3;
-/// MXCSR in the purgatory, as a program may have left it: no exception masked, rounding up (SDM vol. 1, "MXCSR control and status
-/// register").
+/// MXCSR in the purgatory, as a program may have left it: no exception masked, rounding up (SDM
+/// vol. 1, "MXCSR control and status register").
 const MXCSR: u32 = 0b10 << 13;
 
-/// Offset of the GDT in the control page. The code is at 0. GDT and IDT are like those of Linux 7.2. The stack grows down from the
-/// end.
+/// Offset of the GDT in the control page. The code is at 0. GDT and IDT are like those of Linux
+/// 7.2. The stack grows down from the end.
 const GDT: u64 = 0x800;
 /// Null, 32-bit code, 64-bit code, data: 0x08, 0x10, 0x18.
-const GDT_ENTRIES: [u64; 4] = [0, 0x00cf_9b00_0000_ffff, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
+const GDT_ENTRIES: [u64; 4] =
+    [0, 0x00cf_9b00_0000_ffff, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
 /// Sixteen trap gates.
 const IDT: u64 = 0x900;
 const IDT_GATES: u64 = 16;
@@ -44,12 +46,15 @@ const TRAP_GATE: u64 = 0x8f00;
 /// Selector of 64-bit code.
 const CODE_64: u64 = 0x10;
 
-/// Offset of a GDT for the instructions before the jump: the kernel's, plus a task state segment where Linux has its own.
+/// Offset of a GDT for the instructions before the jump: the kernel's, plus a task state segment
+/// where Linux has its own.
 const OWN_GDT: u64 = 0xb00;
-/// `GDT_ENTRY_TSS` * 8 (arch/x86/include/asm/segment.h): the task register's value in the purgatory.
+/// `GDT_ENTRY_TSS` * 8 (arch/x86/include/asm/segment.h): the task register's value in the
+/// purgatory.
 const TSS_SELECTOR: u16 = 0x40;
-/// The address of the boot CPU's TSS in Linux: in the CPU entry area (`CPU_ENTRY_AREA_BASE`, arch/x86/include/asm/pgtable_64_types.h)
-/// after IDT, GDT and entry stack. Only Linux's page tables map it; here it is not mapped at all.
+/// The address of the boot CPU's TSS in Linux: in the CPU entry area (`CPU_ENTRY_AREA_BASE`,
+/// arch/x86/include/asm/pgtable_64_types.h) after IDT, GDT and entry stack. Only Linux's page
+/// tables map it; here it is not mapped at all.
 const TSS_BASE: u64 = 0xffff_fe00_0000_3000;
 /// Bytes of a TSS, less one.
 const TSS_LIMIT: u64 = 103;
@@ -57,7 +62,10 @@ const TSS_LIMIT: u64 = 103;
 const TSS_TYPE: u64 = 0x89 << 40;
 /// Bytes of that table.
 const OWN_GDT_LEN: u64 = TSS_SELECTOR as u64 + 16;
-const _: () = assert!(IDT + IDT_GATES * 16 <= OWN_GDT && OWN_GDT + OWN_GDT_LEN < 0xe00, "the stack needs the rest of the page");
+const _: () = assert!(
+    IDT + IDT_GATES * 16 <= OWN_GDT && OWN_GDT + OWN_GDT_LEN < 0xe00,
+    "the stack needs the rest of the page"
+);
 
 global_asm!(
     include_str!("jump.S"),
@@ -86,7 +94,8 @@ pub struct State {
     pub dr7: u64,
 }
 
-/// The kernel's address of the control page's code, and the control page's own in the purgatory's page tables.
+/// The kernel's address of the control page's code, and the control page's own in the purgatory's
+/// page tables.
 pub fn kernel_address() -> u64 {
     let address = (&raw const jump_start).addr() as u64;
     assert_eq!(address, map::KERNEL_TEXT, "kernel.ld puts the jump first");
@@ -96,7 +105,11 @@ pub fn kernel_address() -> u64 {
 /// Chooses the state, and sets the registers that can be set already.
 pub fn state(crash: &Crash, identity: &Identity) -> State {
     // SAFETY: this only allows system calls and no-execute pages, which nothing of ours depends on.
-    unsafe { Efer::update(|efer| *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE) };
+    unsafe {
+        Efer::update(|efer| {
+            *efer |= EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE
+        })
+    };
     // SAFETY: this only stops watching addresses.
     unsafe {
         asm!(
@@ -117,7 +130,10 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     assert!((len as u64) < GDT, "the jump's code is too long for the control page");
     // SAFETY: the code is between its two symbols in our text.
     memory::write(page, unsafe { core::slice::from_raw_parts(start, len) });
-    GDT_ENTRIES.iter().enumerate().for_each(|(index, entry)| memory::write_word(page + GDT + index as u64 * 8, *entry));
+    GDT_ENTRIES
+        .iter()
+        .enumerate()
+        .for_each(|(index, entry)| memory::write_word(page + GDT + index as u64 * 8, *entry));
     let handler = page + (stop.addr() - start.addr()) as u64;
     let gate = handler & 0xffff | CODE_64 << 16 | TRAP_GATE << 32 | (handler >> 16 & 0xffff) << 48;
     for vector in 0..IDT_GATES {
@@ -127,7 +143,8 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     load_task_register(page);
     load_mxcsr();
     let own_tables = u64::from(crash.tables == Tables::Own);
-    // SAFETY: jump.S takes exactly these registers, finds the control page mapped in place of itself, and never returns.
+    // SAFETY: jump.S takes exactly these registers, finds the control page mapped in place of
+    // itself, and never returns.
     unsafe {
         asm!(
             "jmp {jump_start}",
@@ -143,11 +160,15 @@ pub fn enter(crash: &Crash, identity: &Identity, state: &State) -> ! {
     }
 }
 
-/// Loads the task register as Linux has it, from a GDT in the control page. The kernel uses that GDT from now on.
+/// Loads the task register as Linux has it, from a GDT in the control page. The kernel uses that
+/// GDT from now on.
 fn load_task_register(page: u64) {
     let kernels = tables::sgdt();
     let len = u64::from(kernels.limit) + 1;
-    assert!(len <= u64::from(TSS_SELECTOR), "the kernel's GDT has no room for a task state segment at its selector");
+    assert!(
+        len <= u64::from(TSS_SELECTOR),
+        "the kernel's GDT has no room for a task state segment at its selector"
+    );
     let first: *const u8 = kernels.base.as_ptr();
     // SAFETY: the GDT that is in use has this length, and nothing writes to it.
     memory::write(page + OWN_GDT, unsafe { core::slice::from_raw_parts(first, len as usize) });
@@ -158,8 +179,8 @@ fn load_task_register(page: u64) {
     let base = VirtAddr::from_ptr(memory::direct(page + OWN_GDT));
     // SAFETY: it is mapped, and every loaded selector has the same descriptor as before.
     unsafe { tables::lgdt(&DescriptorTablePointer { limit: OWN_GDT_LEN as u16 - 1, base }) };
-    // SAFETY: the descriptor is an available task state segment. The CPU never reads the segment: no gate of ours switches stacks, and
-    // the privilege level does not change.
+    // SAFETY: the descriptor is an available task state segment. The CPU never reads the segment:
+    // no gate of ours switches stacks, and the privilege level does not change.
     unsafe { tables::load_tss(SegmentSelector(TSS_SELECTOR)) };
 }
 

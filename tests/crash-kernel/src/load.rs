@@ -1,4 +1,5 @@
-//! `[8]` The image, copied into the crash region as `kimage_load_crash_segment` (kernel/kexec_core.c) does: bytes, then zeroes.
+//! `[8]` The image, copied into the crash region as `kimage_load_crash_segment`
+//! (kernel/kexec_core.c) does: bytes, then zeroes.
 
 use core::ops::Range;
 
@@ -17,9 +18,12 @@ pub fn segments(crash: &Crash) {
     }
 }
 
-/// The segment that Linux treats as the elfcorehdr: the last one that begins like an ELF file, as it is in memory now
-/// (`crash_handle_hotplug_event`, kernel/crash_core.c, which does not stop at the first).
+/// The segment that Linux treats as the elfcorehdr: the last one that begins like an ELF file, as
+/// it is in memory now (`crash_handle_hotplug_event`, kernel/crash_core.c, which does not stop at
+/// the first).
 pub fn elfcorehdr(crash: &Crash) -> Option<Range<u64>> {
-    let begins = |segment: &&Segment| memory::read_word(segment.memory.start).to_le_bytes().starts_with(ELF_MAGIC);
+    let begins = |segment: &&Segment| {
+        memory::read_word(segment.memory.start).to_le_bytes().starts_with(ELF_MAGIC)
+    };
     crash.segments.iter().rfind(begins).map(|segment| segment.memory.clone())
 }

@@ -1,7 +1,8 @@
 //! A kernel that exists to crash: [0] its story.
 //!
-//! *On entry*: the `bootloader` crate has switched one CPU to long mode and mapped all physical memory at
-//! [`orders::map::DIRECT_MAP`]. The ramdisk holds the runner's orders, which may be to await others at [`orders::map::ORDERS`].
+//! *On entry*: the `bootloader` crate has switched one CPU to long mode and mapped all physical
+//! memory at [`orders::map::DIRECT_MAP`]. The ramdisk holds the runner's orders, which may be to
+//! await others at [`orders::map::ORDERS`].
 //!
 //! *On exit*:
 //! * COM2 has the machine's facts.
@@ -53,6 +54,8 @@ mod story;
 
 #[cfg(not(target_os = "none"))]
 fn main() {
-    eprintln!("crash-kernel: this is a freestanding program; `cargo xtask qemu bare` builds and runs it");
+    eprintln!(
+        "crash-kernel: this is a freestanding program; `cargo xtask qemu bare` builds and runs it"
+    );
     std::process::exit(2);
 }

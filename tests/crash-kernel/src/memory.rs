@@ -1,6 +1,7 @@
 //! `[3]` Physical memory as the firmware describes it, and access to it.
 //!
-//! *On exit*: RAM is known, the memory that `orders::map` reserves is ours, there is a heap, and markers are planted.
+//! *On exit*: RAM is known, the memory that `orders::map` reserves is ours, there is a heap, and
+//! markers are planted.
 
 mod page_tables; // the kernel's own
 
@@ -25,8 +26,8 @@ pub const PAGE: u64 = 4096;
 
 /// One past the crash region.
 const CRASH_REGION_END: u64 = map::CRASH_REGION_START + map::CRASH_REGION_LEN;
-/// Where markers are planted at boot: the kernel's last page before the crash region, and the first page after it. Both ranges are
-/// in the dump.
+/// Where markers are planted at boot: the kernel's last page before the crash region, and the first
+/// page after it. Both ranges are in the dump.
 const MARKERS: [u64; 2] = [map::CRASH_REGION_START - PAGE, CRASH_REGION_END];
 /// The memory that must be usable, and is ours.
 const OWN: [Range<u64>; 3] = [
@@ -34,7 +35,8 @@ const OWN: [Range<u64>; 3] = [
     map::ORDERS..map::ORDERS + map::ORDERS_LEN,
     map::TRAMPOLINE..map::TRAMPOLINE + PAGE,
 ];
-/// The part of it that is neither heap nor orders: it holds no variable, and no reference points into it.
+/// The part of it that is neither heap nor orders: it holds no variable, and no reference points
+/// into it.
 const BARE: [Range<u64>; 3] = [
     map::KERNEL_DATA_START..map::KERNEL_HEAP,
     map::KERNEL_HEAP + HEAP_LEN..CRASH_REGION_END + PAGE,
@@ -51,7 +53,8 @@ unsafe extern "C" {
 /// The machine's memory.
 #[derive(Debug)]
 pub struct Memory {
-    /// Usable memory, ascending, merged. It includes the kernel, the bootloader and the crash region.
+    /// Usable memory, ascending, merged. It includes the kernel, the bootloader and the crash
+    /// region.
     pub ram: Vec<Range<u64>>,
     /// Other ranges that the firmware names.
     pub reserved: Vec<Range<u64>>,
@@ -68,12 +71,15 @@ pub fn take(boot: &BootInfo) -> Memory {
     }
     let usable = |range: &Range<u64>| {
         let holds = |region: &MemoryRegion| region.start <= range.start && range.end <= region.end;
-        boot.memory_regions.iter().any(|region| region.kind == MemoryRegionKind::Usable && holds(region))
+        boot.memory_regions
+            .iter()
+            .any(|region| region.kind == MemoryRegionKind::Usable && holds(region))
     };
     if let Some(range) = OWN.iter().find(|range| !usable(range)) {
         give_up(format_args!("{range:#x?} is not usable memory: give the machine 512 MiB"));
     }
-    // SAFETY: the bootloader maps this usable memory permanently and writable, and orders::map reserves it for the heap.
+    // SAFETY: the bootloader maps this usable memory permanently and writable, and orders::map
+    // reserves it for the heap.
     unsafe { HEAP.lock().init(direct(map::KERNEL_HEAP), HEAP_LEN as usize) };
 
     let is_ram = |kind| matches!(kind, MemoryRegionKind::Usable | MemoryRegionKind::Bootloader);
@@ -85,7 +91,8 @@ pub fn take(boot: &BootInfo) -> Memory {
 
 /// The ranges of some kinds in whole pages, with adjacent ones merged.
 fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = regions.iter().filter(|r| wanted(r.kind)).map(|r| r.start..r.end).collect();
+    let mut ranges: Vec<Range<u64>> =
+        regions.iter().filter(|r| wanted(r.kind)).map(|r| r.start..r.end).collect();
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
@@ -94,13 +101,19 @@ fn merged(regions: &[MemoryRegion], wanted: impl Fn(MemoryRegionKind) -> bool) -
             _ => merged.push(range),
         }
     }
-    merged.into_iter().map(|r| r.start.next_multiple_of(PAGE)..r.end / PAGE * PAGE).filter(|r| !r.is_empty()).collect()
+    merged
+        .into_iter()
+        .map(|r| r.start.next_multiple_of(PAGE)..r.end / PAGE * PAGE)
+        .filter(|r| !r.is_empty())
+        .collect()
 }
 
 /// The kernel's image. `kernel.ld` lays it out so that it is contiguous in physical memory.
 fn text() -> (u64, Range<u64>) {
     let (start, end) = ((&raw const _text).addr() as u64, (&raw const _end).addr() as u64);
-    let Some(physical) = page_tables::translate(start) else { give_up(format_args!("the page tables do not map {start:#x}")) };
+    let Some(physical) = page_tables::translate(start) else {
+        give_up(format_args!("the page tables do not map {start:#x}"))
+    };
     let scattered = |page: &u64| page_tables::translate(*page) != Some(physical + (page - start));
     if let Some(page) = (start..end).step_by(PAGE as usize).find(scattered) {
         give_up(format_args!("the kernel's image is not contiguous at {page:#x}"));
@@ -112,7 +125,12 @@ impl Memory {
     /// Takes a plugged-in DIMM as RAM.
     pub fn add(&mut self, span: PhysSpan) {
         let range = range(span);
-        if self.ram.iter().chain(&self.reserved).any(|known| known.start < range.end && range.start < known.end) {
+        if self
+            .ram
+            .iter()
+            .chain(&self.reserved)
+            .any(|known| known.start < range.end && range.start < known.end)
+        {
             give_up(format_args!("a DIMM was plugged in at {range:#x?}, where other memory is"));
         }
         page_tables::map_directly(&range);
@@ -137,7 +155,9 @@ impl Memory {
 /// A span from outside, as a range.
 pub fn range(span: PhysSpan) -> Range<u64> {
     let start = span.start.get();
-    let Some(end) = span.end() else { give_up(format_args!("{:#x} bytes from {start:#x} wrap around", span.len)) };
+    let Some(end) = span.end() else {
+        give_up(format_args!("{:#x} bytes from {start:#x} wrap around", span.len))
+    };
     start..end
 }
 
@@ -146,21 +166,25 @@ pub fn direct(physical: u64) -> *mut u8 {
     (map::DIRECT_MAP + physical) as *mut u8
 }
 
-/// The virtual address of `len` bytes from physical address `start`. If they are not all in [`BARE`], the run ends.
+/// The virtual address of `len` bytes from physical address `start`. If they are not all in
+/// [`BARE`], the run ends.
 fn bare(start: u64, len: u64) -> *mut u8 {
     let holds = |range: &Range<u64>| range.contains(&start) && len <= range.end - start;
     if !BARE.iter().any(holds) {
-        crashed(format_args!("{len:#x} bytes from {start:#x} are not memory that this kernel may touch"));
+        crashed(format_args!(
+            "{len:#x} bytes from {start:#x} are not memory that this kernel may touch"
+        ));
     }
     direct(start)
 }
 
-/// Copies `bytes` to physical address `start`, which must be in the memory that `orders::map` reserves, outside the heap. Not before
-/// [`take`].
+/// Copies `bytes` to physical address `start`, which must be in the memory that `orders::map`
+/// reserves, outside the heap. Not before [`take`].
 pub fn write(start: u64, bytes: &[u8]) {
     bare(start, bytes.len() as u64);
-    // SAFETY: `take` has checked that all of BARE is usable memory, mapped writable, so it is neither kernel nor ramdisk. It is also
-    // neither the heap nor the place for orders. So it holds no Rust object, and `bytes` is elsewhere.
+    // SAFETY: `take` has checked that all of BARE is usable memory, mapped writable, so it is
+    // neither kernel nor ramdisk. It is also neither the heap nor the place for orders. So it holds
+    // no Rust object, and `bytes` is elsewhere.
     unsafe { copy(start, bytes) }
 }
 
@@ -182,7 +206,8 @@ pub fn zero(start: u64, len: u64) {
 pub fn read_word(at: u64) -> u64 {
     let word: *const u64 = bare(at, size_of::<u64>() as u64).cast();
     assert!(word.is_aligned(), "{at:#x} is no multiple of eight");
-    // SAFETY: as in `write`. It is aligned, and a word has no invalid bit pattern. Volatile, because another CPU may write it.
+    // SAFETY: as in `write`. It is aligned, and a word has no invalid bit pattern. Volatile,
+    // because another CPU may write it.
     unsafe { word.read_volatile() }
 }
 

@@ -1,4 +1,5 @@
-//! `[12]` The notes that a crashed kernel leaves for the dump: one for each CPU that ran, and the crash note.
+//! `[12]` The notes that a crashed kernel leaves for the dump: one for each CPU that ran, and the
+//! crash note.
 
 use core::ops::Range;
 
@@ -20,7 +21,9 @@ const NHDR_SIZE: usize = 12;
 
 // A buffer of zeroes that holds a note ends with an empty one, which ends the list.
 const _: () = assert!(note_len(CORE, PRSTATUS_LEN) + NHDR_SIZE <= map::CPU_NOTE_LEN as usize);
-const _: () = assert!(note_len(&note::NAME, size_of::<CrashNote>()) + NHDR_SIZE <= map::CRASH_NOTE_LEN as usize);
+const _: () = assert!(
+    note_len(&note::NAME, size_of::<CrashNote>()) + NHDR_SIZE <= map::CRASH_NOTE_LEN as usize
+);
 
 /// Bytes of a note: header, then name and descriptor, each padded to four bytes.
 const fn note_len(name: &[u8], descriptor: usize) -> usize {
@@ -33,18 +36,25 @@ pub fn clear() {
     memory::zero(map::CRASH_NOTE, map::CRASH_NOTE_LEN);
 }
 
-/// Saves the note of the CPU with this APIC id, which executes this (`crash_save_cpu`, kernel/crash_core.c). Callable in an NMI
-/// handler: it uses no heap and no locks. Only a fault of our own breaks the console's lock.
+/// Saves the note of the CPU with this APIC id, which executes this (`crash_save_cpu`,
+/// kernel/crash_core.c). Callable in an NMI handler: it uses no heap and no locks. Only a fault of
+/// our own breaks the console's lock.
 pub fn save_own(apic_id: u32) {
     let Some((number, _)) = smp::cpus().find(|cpu| cpu.1 == apic_id) else {
         crashed(format_args!("the CPU with APIC id {apic_id} saves its note, but is not online"))
     };
     let mut status = [0; PRSTATUS_LEN];
     status[PR_PID..][..size_of::<u32>()].copy_from_slice(&apic_id.to_le_bytes());
-    write_note(map::CPU_NOTES + u64::from(number) * map::CPU_NOTE_STRIDE, CORE, NT_PRSTATUS, &status);
+    write_note(
+        map::CPU_NOTES + u64::from(number) * map::CPU_NOTE_STRIDE,
+        CORE,
+        NT_PRSTATUS,
+        &status,
+    );
 }
 
-/// Saves the note of the CPU that panics, and the crash note. `online` is the number of online CPUs, including this one.
+/// Saves the note of the CPU that panics, and the crash note. `online` is the number of online
+/// CPUs, including this one.
 pub fn save(crashed: &Crashed, state: &State, online: u32) {
     let Crashed { crash, memory, written, .. } = crashed;
     let apic_id = apic::id();
@@ -67,11 +77,14 @@ pub fn save(crashed: &Crashed, state: &State, online: u32) {
     crash_note.rewritten = u32::from(written.by_kernel).into();
     (crash_note.text_virtual, crash_note.text) = (memory.text.0.into(), span(&memory.text.1));
 
-    crash_note.ram_count = fill(&mut crash_note.ram, written.ram.iter().map(span), "ranges of RAM").into();
-    crash_note.reserved_count = fill(&mut crash_note.reserved, memory.reserved.iter().map(span), "reserved ranges").into();
+    crash_note.ram_count =
+        fill(&mut crash_note.ram, written.ram.iter().map(span), "ranges of RAM").into();
+    crash_note.reserved_count =
+        fill(&mut crash_note.reserved, memory.reserved.iter().map(span), "reserved ranges").into();
     let markers = memory.markers.iter().map(|&at| at.into());
     crash_note.marker_count = fill(&mut crash_note.markers, markers, "markers").into();
-    crash_note.sealed_count = fill(&mut crash_note.sealed, crash.sealed.iter().copied(), "sealed spans").into();
+    crash_note.sealed_count =
+        fill(&mut crash_note.sealed, crash.sealed.iter().copied(), "sealed spans").into();
     write_note(map::CRASH_NOTE, &note::NAME, note::TYPE, crash_note.as_bytes());
 }
 
@@ -83,7 +96,10 @@ fn span(range: &Range<u64>) -> PhysSpan {
 fn fill<T>(table: &mut [T], values: impl ExactSizeIterator<Item = T>, what: &str) -> u32 {
     let count = values.len();
     if count > table.len() {
-        give_up(format_args!("there are {count} {what}, and the crash note has room for {}", table.len()));
+        give_up(format_args!(
+            "there are {count} {what}, and the crash note has room for {}",
+            table.len()
+        ));
     }
     table.iter_mut().zip(values).for_each(|(place, value)| *place = value);
     count as u32

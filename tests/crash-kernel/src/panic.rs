@@ -1,9 +1,10 @@
-//! `[11]` The panic, on the ordered CPU (`__crash_kexec`, kernel/crash_core.c; `native_machine_crash_shutdown`,
-//! arch/x86/kernel/crash.c).
+//! `[11]` The panic, on the ordered CPU (`__crash_kexec`, kernel/crash_core.c;
+//! `native_machine_crash_shutdown`, arch/x86/kernel/crash.c).
 //!
 //! *On entry*: one CPU has executed the story, and the others are idle.
 //!
-//! *On exit*: the CPU that panics is in the purgatory. The others are halted, except for one that sends NMIs if a storm is ordered.
+//! *On exit*: the CPU that panics is in the purgatory. The others are halted, except for one that
+//! sends NMIs if a storm is ordered.
 
 use orders::orders::Nmi;
 use spin::Once;

@@ -1,7 +1,7 @@
 //! `[7]` The orders, from the ramdisk or from the place where others are awaited.
 //!
-//! *On exit*: every field was checked. Only the steps can decide two things: whether there is a CPU to panic (`smp::run_on`), and
-//! whether stray writes damage our own memory (`steps.rs`).
+//! *On exit*: every field was checked. Only the steps can decide two things: whether there is a CPU
+//! to panic (`smp::run_on`), and whether stray writes damage our own memory (`steps.rs`).
 
 use alloc::vec::Vec;
 use core::fmt::Display;
@@ -56,14 +56,20 @@ pub struct Crash {
 
 /// The ramdisk's orders. If these are to wait, the orders that then arrive.
 pub fn orders(boot: &BootInfo) -> Crash {
-    let Some(start) = boot.ramdisk_addr.into_option() else { give_up(format_args!("there is no ramdisk")) };
-    // SAFETY: the bootloader mapped the ramdisk there, with this length, permanently, and nothing writes to it.
-    let ramdisk = unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
+    let Some(start) = boot.ramdisk_addr.into_option() else {
+        give_up(format_args!("there is no ramdisk"))
+    };
+    // SAFETY: the bootloader mapped the ramdisk there, with this length, permanently, and nothing
+    // writes to it.
+    let ramdisk =
+        unsafe { core::slice::from_raw_parts(start as *const u8, boot.ramdisk_len as usize) };
     match mode(ramdisk) {
         (Mode::Crash, orders) => checked(orders, ramdisk),
         (Mode::Await, _) => {
             let file = awaited();
-            let (Mode::Crash, orders) = mode(file) else { give_up(format_args!("the awaited orders are to wait for others")) };
+            let (Mode::Crash, orders) = mode(file) else {
+                give_up(format_args!("the awaited orders are to wait for others"))
+            };
             checked(orders, file)
         }
     }
@@ -72,7 +78,9 @@ pub fn orders(boot: &BootInfo) -> Crash {
 /// The orders that a file begins with.
 fn mode(file: &'static [u8]) -> (Mode, &'static Orders) {
     match Orders::ref_from_prefix(file) {
-        Ok((orders, _)) if orders.magic == MAGIC => (known(Mode::from_wire(orders.mode.get()), "mode", orders.mode), orders),
+        Ok((orders, _)) if orders.magic == MAGIC => {
+            (known(Mode::from_wire(orders.mode.get()), "mode", orders.mode), orders)
+        }
         _ => give_up(format_args!("{} bytes that must begin with orders do not", file.len())),
     }
 }
@@ -82,13 +90,14 @@ fn awaited() -> &'static [u8] {
     let start = memory::direct(map::ORDERS);
     let first: *const u64 = start.cast_const().cast();
     line!("awaiting orders");
-    // SAFETY: `memory::take` has checked that this memory is usable. It is mapped permanently and holds no Rust object. It is aligned,
-    // and a word has no invalid bit pattern. Volatile, because the runner writes it.
+    // SAFETY: `memory::take` has checked that this memory is usable. It is mapped permanently and
+    // holds no Rust object. It is aligned, and a word has no invalid bit pattern. Volatile, because
+    // the runner writes it.
     while unsafe { first.read_volatile() } != u64::from_le_bytes(MAGIC) {
         core::hint::spin_loop();
     }
-    // SAFETY: the same memory. The runner wrote it while the machine was stopped and does not write again, and `memory` allows no
-    // writes of ours there.
+    // SAFETY: the same memory. The runner wrote it while the machine was stopped and does not write
+    // again, and `memory` allows no writes of ours there.
     unsafe { core::slice::from_raw_parts(start, map::ORDERS_LEN as usize) }
 }
 
@@ -97,9 +106,13 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     zero(orders.reserved, "the orders");
     let possible_cpus = orders.possible_cpus.get();
     if possible_cpus == 0 || u64::from(possible_cpus) > map::MAX_CPUS {
-        give_up(format_args!("{possible_cpus} possible CPUs are ordered; the limits are 1 and {}", map::MAX_CPUS));
+        give_up(format_args!(
+            "{possible_cpus} possible CPUs are ordered; the limits are 1 and {}",
+            map::MAX_CPUS
+        ));
     }
-    let la57 = known([false, true].get(orders.la57.get() as usize).copied(), "truth value", orders.la57);
+    let la57 =
+        known([false, true].get(orders.la57.get() as usize).copied(), "truth value", orders.la57);
     if la57 && !describe::has("la57") {
         give_up(format_args!("five levels of page tables are ordered of a CPU that has four"));
     }
@@ -124,18 +137,32 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     let nmi_ready = orders.nmi_ready.get();
     let loaded = |span: PhysSpan| {
         let span = range(span);
-        segments.iter().any(|segment| segment.memory.start <= span.start && span.end <= segment.memory.end)
+        segments
+            .iter()
+            .any(|segment| segment.memory.start <= span.start && span.end <= segment.memory.end)
     };
-    if nmi == Nmi::Storm && !(loaded(PhysSpan::new(nmi_ready, size_of::<u64>() as u64)) && nmi_ready.is_multiple_of(8)) {
-        give_up(format_args!("the word at {nmi_ready:#x} that says when NMIs may come is not in a segment"));
+    if nmi == Nmi::Storm
+        && !(loaded(PhysSpan::new(nmi_ready, size_of::<u64>() as u64))
+            && nmi_ready.is_multiple_of(8))
+    {
+        give_up(format_args!(
+            "the word at {nmi_ready:#x} that says when NMIs may come is not in a segment"
+        ));
     }
     let sealed = used(&orders.sealed, orders.sealed_count.get(), "sealed spans").to_vec();
     let spans = sealed.iter().map(|sealed| sealed.span).chain([orders.initrd, orders.command_line]);
     if let Some(stray) = spans.into_iter().find(|span| span.len.get() == 0 || !loaded(*span)) {
-        give_up(format_args!("{:#x} bytes from {:#x} are to be checked, but are not in a segment", stray.len, stray.start));
+        give_up(format_args!(
+            "{:#x} bytes from {:#x} are to be checked, but are not in a segment",
+            stray.len, stray.start
+        ));
     }
     Crash {
-        tables: known(Tables::from_wire(orders.tables.get()), "kind of descriptor tables", orders.tables),
+        tables: known(
+            Tables::from_wire(orders.tables.get()),
+            "kind of descriptor tables",
+            orders.tables,
+        ),
         nmi,
         la57,
         panic_cpu: orders.panic_cpu.get(),
@@ -150,19 +177,25 @@ fn checked(orders: &Orders, file: &'static [u8]) -> Crash {
     }
 }
 
-/// Checks what kexec_load(2) requires of a segment (`sanity_check_segment_list`, kernel/kexec_core.c).
+/// Checks what kexec_load(2) requires of a segment (`sanity_check_segment_list`,
+/// kernel/kexec_core.c).
 fn admit(segment: &Segment, before: &[Segment]) {
     let Segment { memory, bytes } = segment;
     if !memory.start.is_multiple_of(PAGE) || !memory.end.is_multiple_of(PAGE) {
         give_up(format_args!("the segment {memory:#x?} is not aligned to pages"));
     }
-    if memory.start < map::CRASH_REGION_START || memory.end > map::CRASH_REGION_START + map::CRASH_REGION_LEN {
+    if memory.start < map::CRASH_REGION_START
+        || memory.end > map::CRASH_REGION_START + map::CRASH_REGION_LEN
+    {
         give_up(format_args!("the segment {memory:#x?} is not in the crash region"));
     }
     if bytes.len() as u64 > memory.end - memory.start {
         give_up(format_args!("{} bytes do not fit the segment {memory:#x?}", bytes.len()));
     }
-    if let Some(other) = before.iter().find(|other| other.memory.start < memory.end && memory.start < other.memory.end) {
+    if let Some(other) = before
+        .iter()
+        .find(|other| other.memory.start < memory.end && memory.start < other.memory.end)
+    {
         give_up(format_args!("the segments {memory:#x?} and {:#x?} overlap", other.memory));
     }
 }
@@ -178,12 +211,15 @@ fn zero(reserved: U32, of: &str) {
 }
 
 fn used<'a, T>(all: &'a [T], count: u32, what: &str) -> &'a [T] {
-    all.get(..count as usize).unwrap_or_else(|| give_up(format_args!("{count} {what} are ordered, {} fit", all.len())))
+    all.get(..count as usize)
+        .unwrap_or_else(|| give_up(format_args!("{count} {what} are ordered, {} fit", all.len())))
 }
 
 /// A part of the file that began with the orders.
 fn part(file: &'static [u8], span: PhysSpan) -> &'static [u8] {
     let Range { start, end } = range(span);
     let bytes = file.get(start as usize..end as usize);
-    bytes.unwrap_or_else(|| give_up(format_args!("the file of the orders has no bytes {:#x?}", range(span))))
+    bytes.unwrap_or_else(|| {
+        give_up(format_args!("the file of the orders has no bytes {:#x?}", range(span)))
+    })
 }

@@ -18,7 +18,8 @@ pub fn follow(crash: &Crash, memory: &mut Memory) -> Written {
     written
 }
 
-/// Executes one step. Linux rewrites the elfcorehdr after each event, except for memory removal: there it does so before.
+/// Executes one step. Linux rewrites the elfcorehdr after each event, except for memory removal:
+/// there it does so before.
 fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) {
     match step.kind {
         StepKind::Write => return stray_write(step),
@@ -34,7 +35,9 @@ fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) 
         StepKind::CpuRemoved => {
             let apic_id = hotplug::await_cpu_removed();
             let Some((number, _)) = smp::cpus().find(|cpu| cpu.1 == apic_id) else {
-                give_up(format_args!("the CPU with APIC id {apic_id} is to be removed, but is not online"))
+                give_up(format_args!(
+                    "the CPU with APIC id {apic_id} is to be removed, but is not online"
+                ))
             };
             smp::stop(number);
             hotplug::finish_cpu_removal(apic_id);
@@ -47,7 +50,11 @@ fn take(step: &Step, crash: &Crash, memory: &mut Memory, written: &mut Written) 
 fn stray_write(step: &Step) {
     let crash_region = map::CRASH_REGION_START..map::CRASH_REGION_START + map::CRASH_REGION_LEN;
     if !crash_region.contains(&step.at) || step.bytes.len() as u64 > crash_region.end - step.at {
-        give_up(format_args!("{} bytes are to be written to {:#x}, outside the crash region", step.bytes.len(), step.at));
+        give_up(format_args!(
+            "{} bytes are to be written to {:#x}, outside the crash region",
+            step.bytes.len(),
+            step.at
+        ));
     }
     memory::write(step.at, step.bytes);
 }

@@ -31,7 +31,8 @@ impl Timeout {
     /// Waits until `happened` or until then. Returns whether it happened.
     pub fn reached_before(&self, mut happened: impl FnMut() -> bool) -> bool {
         loop {
-            // In this order, a CPU that was not scheduled for long checks once more before it gives up.
+            // In this order, a CPU that was not scheduled for long checks once more before it gives
+            // up.
             let passed = self.passed();
             if happened() {
                 return true;

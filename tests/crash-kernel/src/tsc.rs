@@ -1,9 +1,11 @@
-//! `[4]` The time-stamp counter's frequency, measured against the PIT, whose frequency is that of the PC.
+//! `[4]` The time-stamp counter's frequency, measured against the PIT, whose frequency is that of
+//! the PC.
 
 use spin::Once;
 use x86_64::instructions::port::Port;
 
-/// The PIT's frequency in Hz: a third of the NTSC color carrier (Intel 8254 data sheet; PIT_TICK_RATE, include/linux/timex.h).
+/// The PIT's frequency in Hz: a third of the NTSC color carrier (Intel 8254 data sheet;
+/// PIT_TICK_RATE, include/linux/timex.h).
 const PIT_HZ: u64 = 1_193_182;
 /// Length of a measurement: 10 ms.
 const PIT_TICKS: u16 = (PIT_HZ / 100) as u16;
@@ -17,7 +19,8 @@ const PIT_CHANNEL_2: u16 = 0x42;
 const PIT_COMMAND: u16 = 0x43;
 /// Channel 2, low byte then high byte, mode 0: output goes high when the count is done.
 const CHANNEL_2_ONE_SHOT: u8 = 0xb0;
-/// System control port B: gate of channel 2 in bit 0, speaker in bit 1, output of channel 2 in bit 5.
+/// System control port B: gate of channel 2 in bit 0, speaker in bit 1, output of channel 2 in bit
+/// 5.
 const SYSTEM_CONTROL_B: u16 = 0x61;
 const GATE_2: u8 = 1 << 0;
 const SPEAKER: u8 = 1 << 1;
@@ -38,7 +41,8 @@ pub fn khz() -> u64 {
 /// The ticks of the time-stamp counter while the PIT counts down.
 struct Interval {
     ticks: u64,
-    /// The part of it that accessing the PIT's ports took. It is large if the host scheduled something else meanwhile.
+    /// The part of it that accessing the PIT's ports took. It is large if the host scheduled
+    /// something else meanwhile.
     uncertainty: u64,
 }
 
@@ -58,7 +62,8 @@ fn best_of_tries() -> Interval {
 }
 
 fn measure() -> Interval {
-    let (mut control, mut command) = (Port::<u8>::new(SYSTEM_CONTROL_B), Port::<u8>::new(PIT_COMMAND));
+    let (mut control, mut command) =
+        (Port::<u8>::new(SYSTEM_CONTROL_B), Port::<u8>::new(PIT_COMMAND));
     let mut count = Port::<u8>::new(PIT_CHANNEL_2);
     let [low, high] = PIT_TICKS.to_le_bytes();
     // SAFETY: port B does not affect memory. This opens the gate, and the speaker stays off.

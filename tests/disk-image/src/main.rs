@@ -13,7 +13,8 @@ fn main() -> ExitCode {
     };
     let mut builder = DiskImageBuilder::new(kernel.clone());
     builder.set_ramdisk(ramdisk.clone());
-    // COM1 is the purgatory's. A UART there may never accept a byte, and the bootloader's logger would hang on it.
+    // COM1 is the purgatory's. A UART there may never accept a byte, and the bootloader's logger
+    // would hang on it.
     let mut config = BootConfig::default();
     config.serial_logging = false;
     // There is no display, and drawing letters on an emulated CPU takes as long as everything else.

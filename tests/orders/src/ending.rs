@@ -1,11 +1,13 @@
-//! How a run ends: a value written to QEMU's isa-debug-exit device, whose exit status is twice the value plus one.
+//! How a run ends: a value written to QEMU's isa-debug-exit device, whose exit status is twice the
+//! value plus one.
 
 /// I/O port of the device: `-device isa-debug-exit,iobase=0xf4,iosize=0x04`.
 pub const EXIT_PORT: u16 = 0xf4;
 
 macro_rules! endings {
     ($($(#[$meta:meta])* $name:ident = $value:literal;)+) => {
-        /// Which program ended the run, and why. The payload runs all its checks and ends with the first that failed.
+        /// Which program ended the run, and why. The payload runs all its checks and ends with the
+        /// first that failed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Ending { $($(#[$meta])* $name = $value),+ }

@@ -1,4 +1,5 @@
-//! The contract between three programs: the runner on the host, the crash kernel, and the payload that captures.
+//! The contract between three programs: the runner on the host, the crash kernel, and the payload
+//! that captures.
 //!
 //! ```text
 //! runner ──orders, in a ramdisk or in memory────▶ crash kernel ──crash note, in a PT_NOTE──────▶ capture payload
@@ -6,7 +7,8 @@
 //!    ◀──────────checks, as lines on COM2; ending, through isa-debug-exit───────────────────────────────┘
 //! ```
 //!
-//! COM1 is only the purgatory's console, so that a case can remove it. COM2 ([`HARNESS_PORT`]) is the harness's.
+//! COM1 is only the purgatory's console, so that a case can remove it. COM2 ([`HARNESS_PORT`]) is
+//! the harness's.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,6 +29,7 @@ pub const HARNESS_PORT: u16 = 0x2f8;
 
 /// Seconds that a run may take, by the runner's clock.
 pub const RUN_SECONDS: u64 = 120;
-/// Seconds for which the crash kernel awaits an action of the runner: less, so that it can report what was missing.
+/// Seconds for which the crash kernel awaits an action of the runner: less, so that it can report
+/// what was missing.
 pub const AWAIT_SECONDS: u64 = 60;
 const _: () = assert!(AWAIT_SECONDS < RUN_SECONDS);

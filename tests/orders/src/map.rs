@@ -1,4 +1,5 @@
-//! Fixed addresses of the crash kernel. They must be the same in the machine that is described and in the machine that crashes.
+//! Fixed addresses of the crash kernel. They must be the same in the machine that is described and
+//! in the machine that crashes.
 //!
 //! The bootloader's memory map must call all of this memory usable, which is checked.
 
@@ -14,8 +15,8 @@ pub const KERNEL_DATA_LEN: u64 = 0x0400_0000;
 
 /// The per-CPU crash notes, [`CPU_NOTE_LEN`] bytes each, at the start of the kernel's data.
 pub const CPU_NOTES: u64 = KERNEL_DATA_START;
-/// Bytes of one CPU's note, `sizeof(note_buf_t)` in Linux on x86-64 (368; include/linux/crash_core.h) rounded up so that none
-/// crosses a page.
+/// Bytes of one CPU's note, `sizeof(note_buf_t)` in Linux on x86-64 (368;
+/// include/linux/crash_core.h) rounded up so that none crosses a page.
 pub const CPU_NOTE_STRIDE: u64 = 512;
 /// `sizeof(note_buf_t)`.
 pub const CPU_NOTE_LEN: u64 = 368;
@@ -38,13 +39,15 @@ pub const ORDERS_LEN: u64 = 16 << 20;
 /// The page below 1 MiB at which an application processor starts in real mode (SIPI vector 8).
 pub const TRAMPOLINE: u64 = 0x8000;
 
-/// Where all physical memory is mapped in the crash kernel: Linux's direct map without KASLR (`__PAGE_OFFSET_BASE_L4`,
-/// arch/x86/include/asm/page_64_types.h).
+/// Where all physical memory is mapped in the crash kernel: Linux's direct map without KASLR
+/// (`__PAGE_OFFSET_BASE_L4`, arch/x86/include/asm/page_64_types.h).
 pub const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
 /// Where the crash kernel's text is linked: from `__START_KERNEL_map` up, as Linux's.
 pub const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
-const _: () = assert!(CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN);
+const _: () = assert!(
+    CRASH_NOTE + CRASH_NOTE_LEN <= KERNEL_HEAP && KERNEL_HEAP < KERNEL_DATA_START + KERNEL_DATA_LEN
+);
 const _: () = assert!(KERNEL_DATA_START + KERNEL_DATA_LEN == CRASH_REGION_START);
 // A page with a marker follows the crash region.
 const _: () = assert!(ORDERS >= CRASH_REGION_START + CRASH_REGION_LEN + 4096);

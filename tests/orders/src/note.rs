@@ -1,8 +1,10 @@
 //! The crash note: the crash kernel's facts at its panic, with which the payload compares.
 //!
-//! It is the descriptor of one ELF note (name [`NAME`], type [`TYPE`]) in the PT_NOTE at [`crate::map::CRASH_NOTE`], which the payload finds as
-//! /proc/vmcore finds vmcoreinfo: through the elfcorehdr. Each CPU that the kernel knows to be online at the panic fills its own
-//! note with an NT_PRSTATUS named `CORE` whose `pr_pid` (offset 32) is its local APIC id; the notes of other CPUs stay zero.
+//! It is the descriptor of one ELF note (name [`NAME`], type [`TYPE`]) in the PT_NOTE at
+//! [`crate::map::CRASH_NOTE`], which the payload finds as /proc/vmcore finds vmcoreinfo: through
+//! the elfcorehdr. Each CPU that the kernel knows to be online at the panic fills its own note with
+//! an NT_PRSTATUS named `CORE` whose `pr_pid` (offset 32) is its local APIC id; the notes of other
+//! CPUs stay zero.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -22,7 +24,8 @@ pub const PR_PID: usize = 32;
 /// `sizeof(struct elf_prstatus)` on x86-64.
 pub const PRSTATUS_LEN: usize = 336;
 
-/// The eight bytes that the crash kernel plants at `address`, one of [`CrashNote::markers`]: a place in RAM with no other use.
+/// The eight bytes that the crash kernel plants at `address`, one of [`CrashNote::markers`]: a
+/// place in RAM with no other use.
 pub const fn marker(address: u64) -> u64 {
     address ^ 0x6b64_756d_7021_6b64
 }
@@ -69,10 +72,12 @@ pub struct CrashNote {
     pub text: PhysSpan,
     /// The virtual address at which the text is mapped.
     pub text_virtual: U64,
-    /// RAM without the low MiB and the crash region, ascending, at the last write of the elfcorehdr by kernel or loader. Its PT_LOADs
-    /// must be these. A DIMM that was being removed then is still included, as in Linux.
+    /// RAM without the low MiB and the crash region, ascending, at the last write of the elfcorehdr
+    /// by kernel or loader. Its PT_LOADs must be these. A DIMM that was being removed then is still
+    /// included, as in Linux.
     pub ram: [PhysSpan; MAX_RAM],
-    /// Memory that the firmware does not call RAM, ascending. It is no RAM in the capture kernel's memory map either.
+    /// Memory that the firmware does not call RAM, ascending. It is no RAM in the capture kernel's
+    /// memory map either.
     pub reserved: [PhysSpan; MAX_RAM],
     /// Addresses at which [`marker`] was planted.
     pub markers: [U64; MAX_RAM],

@@ -1,5 +1,5 @@
-//! The orders: the first bytes of a file, which is the ramdisk or is at [`crate::map::ORDERS`]. The data that they point to follows in the
-//! same file.
+//! The orders: the first bytes of a file, which is the ramdisk or is at [`crate::map::ORDERS`]. The
+//! data that they point to follows in the same file.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -42,11 +42,13 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What the descriptor-table registers hold when the purgatory is entered (kernel-side: relocate_kernel_64.S).
+    /// What the descriptor-table registers hold when the purgatory is entered (kernel-side:
+    /// relocate_kernel_64.S).
     Tables {
         /// Linux 6.12: GDT and IDT have base 0 and limit 0.
         Null = 1;
-        /// Linux 7.2: GDT of four entries and IDT of 16 trap gates in the control page, whose handlers hang.
+        /// Linux 7.2: GDT of four entries and IDT of 16 trap gates in the control page, whose
+        /// handlers hang.
         Own = 2;
     }
 }
@@ -56,28 +58,32 @@ wire_enum! {
     Nmi {
         /// None arrives.
         None = 1;
-        /// The panic happens in the NMI handler: NMIs are blocked, and a second one is latched. It must reach the payload at its
-        /// first IRET.
+        /// The panic happens in the NMI handler: NMIs are blocked, and a second one is latched. It
+        /// must reach the payload at its first IRET.
         Latched = 2;
-        /// Another CPU, which could not be stopped, sends them endlessly once the purgatory is ready (the eight bytes at
-        /// `Orders::nmi_ready` are no longer zero).
+        /// Another CPU, which could not be stopped, sends them endlessly once the purgatory is
+        /// ready (the eight bytes at `Orders::nmi_ready` are no longer zero).
         Storm = 3;
     }
 }
 
 wire_enum! {
-    /// A step between loading and the panic. The crash kernel prints `step N KIND` on COM2 before each.
+    /// A step between loading and the panic. The crash kernel prints `step N KIND` on COM2 before
+    /// each.
     StepKind {
-        /// Prints `awaiting memory`, waits until QEMU has plugged in a DIMM, takes it as RAM, plants a marker in it, and rewrites the
-        /// elfcorehdr.
+        /// Prints `awaiting memory`, waits until QEMU has plugged in a DIMM, takes it as RAM,
+        /// plants a marker in it, and rewrites the elfcorehdr.
         MemoryAdded = 1;
-        /// Prints `awaiting memory removal`, waits for the request, rewrites the elfcorehdr, and gives the DIMM back, in this order.
-        /// Linux rewrites when the memory is offline but still registered as "System RAM" (`crash_memhp_notifier`,
-        /// kernel/crash_core.c, on MEM_OFFLINE). So the header keeps a PT_LOAD for it.
+        /// Prints `awaiting memory removal`, waits for the request, rewrites the elfcorehdr, and
+        /// gives the DIMM back, in this order. Linux rewrites when the memory is offline but still
+        /// registered as "System RAM" (`crash_memhp_notifier`, kernel/crash_core.c, on
+        /// MEM_OFFLINE). So the header keeps a PT_LOAD for it.
         MemoryRemoved = 2;
-        /// Prints `awaiting cpu`, waits until QEMU has plugged in a CPU, starts it, and rewrites the elfcorehdr.
+        /// Prints `awaiting cpu`, waits until QEMU has plugged in a CPU, starts it, and rewrites
+        /// the elfcorehdr.
         CpuAdded = 3;
-        /// Prints `awaiting cpu removal`, waits for the request, stops and ejects that CPU, and rewrites the elfcorehdr.
+        /// Prints `awaiting cpu removal`, waits for the request, stops and ejects that CPU, and
+        /// rewrites the elfcorehdr.
         CpuRemoved = 4;
         /// Rewrites the elfcorehdr from what the kernel knows, as on a hotplug event.
         Rewrite = 5;
@@ -124,9 +130,11 @@ pub struct Orders {
     pub nmi: U32,
     /// 1: enter the purgatory with CR4.LA57 and five levels of page tables; else 0.
     pub la57: U32,
-    /// The CPU that panics: 0 is the one that booted. The others are numbered in the order of their start.
+    /// The CPU that panics: 0 is the one that booted. The others are numbered in the order of their
+    /// start.
     pub panic_cpu: U32,
-    /// CPUs for which the kernel's elfcorehdr has a note ("possible" in Linux), at most [`crate::map::MAX_CPUS`].
+    /// CPUs for which the kernel's elfcorehdr has a note ("possible" in Linux), at most
+    /// [`crate::map::MAX_CPUS`].
     pub possible_cpus: U32,
     /// The purgatory's entry point.
     pub entry: U64,
@@ -148,8 +156,9 @@ pub struct Orders {
     pub segments: [Segment; MAX_SEGMENTS],
     /// The steps after loading.
     pub steps: [Step; MAX_STEPS],
-    /// The contents that the payload must find, passed on in the crash note. They are as loaded, except block, leaf table and an
-    /// elfcorehdr that is neither rewritten nor restored, which are as at the panic.
+    /// The contents that the payload must find, passed on in the crash note. They are as loaded,
+    /// except block, leaf table and an elfcorehdr that is neither rewritten nor restored, which are
+    /// as at the panic.
     pub sealed: [SealedSpan; MAX_SEALED],
 }
 

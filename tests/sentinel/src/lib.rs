@@ -1,11 +1,13 @@
-//! The pattern of a sentinel page: the program fills a page with it, the QEMU runner looks for it in the vmcore.
+//! The pattern of a sentinel page: the program fills a page with it, the QEMU runner looks for it
+//! in the vmcore.
 
 #![forbid(unsafe_code)]
 
 /// Bytes in a page of memory.
 pub const PAGE_SIZE: usize = 4096;
 
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): an endless sequence of numbers from a seed.
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014): an
+/// endless sequence of numbers from a seed.
 #[derive(Clone, Debug)]
 pub struct Numbers(u64);
 

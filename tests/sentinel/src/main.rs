@@ -1,5 +1,6 @@
-//! Runs in the kernel that is going to crash: takes pages until one lies in the wanted physical range, fills it with the
-//! pattern of the seed, prints its physical address and then holds still, so that the page is there when the kernel dies.
+//! Runs in the kernel that is going to crash: takes pages until one lies in the wanted physical
+//! range, fills it with the pattern of the seed, prints its physical address and then holds still,
+//! so that the page is there when the kernel dies.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +12,8 @@ use clap::Parser;
 use pagemap::Pagemap;
 use sentinel::{PAGE_SIZE, pattern};
 
-/// Put a page with a known pattern at a physical address in a range, print the address, and keep it there.
+/// Put a page with a known pattern at a physical address in a range, print the address, and keep it
+/// there.
 #[derive(Parser)]
 struct Options {
     /// Which pattern.

@@ -1,4 +1,5 @@
-//! Where a page of this process lies in physical memory: /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst).
+//! Where a page of this process lies in physical memory: /proc/self/pagemap
+//! (Documentation/admin-guide/mm/pagemap.rst).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 use sentinel::PAGE_SIZE;
 
-/// Bits 0–54 of an entry: the page frame number, if the page is present and the reader has CAP_SYS_ADMIN.
+/// Bits 0–54 of an entry: the page frame number, if the page is present and the reader has
+/// CAP_SYS_ADMIN.
 const FRAME_MASK: u64 = (1 << 55) - 1;
 /// Bit 63 of an entry: the page is present in memory.
 const PRESENT: u64 = 1 << 63;
@@ -18,14 +20,19 @@ pub struct Pagemap(File);
 impl Pagemap {
     /// Opens /proc/self/pagemap.
     pub fn open() -> Result<Self> {
-        Ok(Self(File::open("/proc/self/pagemap").context("cannot open /proc/self/pagemap; is /proc mounted?")?))
+        Ok(Self(
+            File::open("/proc/self/pagemap")
+                .context("cannot open /proc/self/pagemap; is /proc mounted?")?,
+        ))
     }
 
     /// The physical address of `page`, which starts at a page boundary and has been written to.
     pub fn physical(&self, page: &[u8]) -> Result<u64> {
         let virtual_page = page.as_ptr().addr() / PAGE_SIZE;
         let mut entry = [0; 8];
-        self.0.read_exact_at(&mut entry, virtual_page as u64 * 8).context("cannot read /proc/self/pagemap")?;
+        self.0
+            .read_exact_at(&mut entry, virtual_page as u64 * 8)
+            .context("cannot read /proc/self/pagemap")?;
         address(u64::from_le_bytes(entry))
     }
 }
@@ -34,7 +41,10 @@ impl Pagemap {
 fn address(entry: u64) -> Result<u64> {
     ensure!(entry & PRESENT != 0, "the page is not in memory (pagemap entry {entry:#x})");
     let frame = entry & FRAME_MASK;
-    ensure!(frame != 0, "the kernel hides page frame numbers (pagemap entry {entry:#x}); run as root");
+    ensure!(
+        frame != 0,
+        "the kernel hides page frame numbers (pagemap entry {entry:#x}); run as root"
+    );
     Ok(frame * PAGE_SIZE as u64)
 }
 

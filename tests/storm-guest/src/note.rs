@@ -1,9 +1,9 @@
-//! The note that the trigger leaves in memory just before the panic: the kernel's memory map, counts of
-//! its probes, and whether an image was armed. The runner finds it in the guest's memory, with or
-//! without a dump.
+//! The note that the trigger leaves in memory just before the panic: the kernel's memory map,
+//! counts of its probes, and whether an image was armed. The runner finds it in the guest's memory,
+//! with or without a dump.
 //!
-//! The note's pages are anywhere in physical memory. Each begins with the magic number, the seed of its
-//! run and its index:
+//! The note's pages are anywhere in physical memory. Each begins with the magic number, the seed of
+//! its run and its index:
 //!
 //! ```text
 //! 0x00  MAGIC      16 bytes

@@ -1,9 +1,9 @@
 //! Readings of /sys/kernel/kexec_crash_loaded, and what follows from them.
 //!
-//! Between two readings the state is unknown, so a gap in the protection has bounds. It lasts at least
-//! from its first reading of 0 to its last. It lasts at most from the last reading of 1 before it to
-//! the first after it. The record keeps all four times. It also keeps the longest time between two
-//! readings: a shorter gap may be unseen.
+//! Between two readings the state is unknown, so a gap in the protection has bounds. It lasts at
+//! least from its first reading of 0 to its last. It lasts at most from the last reading of 1
+//! before it to the first after it. The record keeps all four times. It also keeps the longest time
+//! between two readings: a shorter gap may be unseen.
 
 use serde::{Deserialize, Serialize};
 
@@ -86,8 +86,8 @@ impl Record {
         if seconds > 0.0 { (self.readings - 1) as f64 / seconds } else { 0.0 }
     }
 
-    /// Nanoseconds without protection: each gap from its first reading of 0 to the first reading of 1.
-    /// Both ends are late by at most one pause, so the error is less than one pause.
+    /// Nanoseconds without protection: each gap from its first reading of 0 to the first reading of
+    /// 1. Both ends are late by at most one pause, so the error is less than one pause.
     pub fn unprotected_ns(&self) -> u64 {
         self.gaps.iter().map(|gap| gap.until_ns - gap.since_ns).sum()
     }
@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_gap_is_bounded_by_the_readings_around_it() {
-        let record = record(&[(10, true), (20, true), (40, false), (50, false), (90, true), (100, true)]);
+        let record =
+            record(&[(10, true), (20, true), (40, false), (50, false), (90, true), (100, true)]);
         assert_eq!(record.gaps, [Gap { before_ns: 20, since_ns: 40, last_ns: 50, until_ns: 90 }]);
         assert_eq!((record.unprotected_ns(), record.bounds_ns()), (50, (10, 70)));
     }

@@ -7,8 +7,8 @@
 use anyhow::Result;
 use loader::purgatory::foreign::STACK_END;
 use object::elf::{
-    EM_X86_64, ET_REL, FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHN_LORESERVE, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_RELR,
-    SHT_SYMTAB, STB_GLOBAL, STT_SECTION, Sym64,
+    EM_X86_64, ET_REL, FileHeader64, SHF_ALLOC, SHF_EXECINSTR, SHN_LORESERVE, SHT_NOBITS, SHT_REL,
+    SHT_RELA, SHT_RELR, SHT_SYMTAB, STB_GLOBAL, STT_SECTION, Sym64,
 };
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 use object::{LittleEndian, SymbolIndex};
@@ -38,12 +38,15 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     for section in sections.iter() {
         let name = String::from_utf8_lossy(sections.section_name(LE, section)?);
         if [SHT_REL, SHT_RELA, SHT_RELR].contains(&section.sh_type(LE)) {
-            faults.push(format!("section {name} has relocations; the linker must resolve everything"));
+            faults.push(format!(
+                "section {name} has relocations; the linker must resolve everything"
+            ));
         }
         if !section.sh_flags(LE).contains(SHF_ALLOC) {
             continue;
         }
-        // The kernel rounds up to a multiple of it. A multiple of 0 would overwrite earlier sections.
+        // The kernel rounds up to a multiple of it. A multiple of 0 would overwrite earlier
+        // sections.
         if !section.sh_addralign(LE).is_power_of_two() {
             faults.push(format!("section {name} is aligned to {}", section.sh_addralign(LE)));
         }
@@ -57,7 +60,8 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
             faults.push(format!("section {name} starts with ELF's magic: the kernel would treat it as the elfcorehdr"));
         }
     }
-    let code = sections.iter().filter(|section| section.sh_flags(LE).contains(SHF_EXECINSTR)).count();
+    let code =
+        sections.iter().filter(|section| section.sh_flags(LE).contains(SHF_EXECINSTR)).count();
     if code != 1 {
         faults.push(format!("{code} sections are executable: old kernels enter the first that has the entry's address"));
     }
@@ -65,14 +69,20 @@ pub fn faults(object: &[u8], drop_in: &DropIn) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Differences between the object as a loader places it and the `linked` program, at any address. The
-/// loader here is ours. It lays objects out as the kernel does, as tests on the kernel's and kexec-tools'
-/// own purgatories show.
-pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) -> Result<Vec<String>> {
+/// Differences between the object as a loader places it and the `linked` program, at any address.
+/// The loader here is ours. It lays objects out as the kernel does, as tests on the kernel's and
+/// kexec-tools' own purgatories show.
+pub fn binding_faults(
+    file: &InputFile,
+    drop_in: &DropIn,
+    linked: &Image<'_>,
+) -> Result<Vec<String>> {
     let program = Relocatable::parse(file)?;
     let mut faults = Vec::new();
     let images = ADDRESSES.map(|address| program.bind(address).map(Bound::into_bytes));
-    let [Ok(one), Ok(other)] = &images else { return Ok(vec![format!("it cannot be bound to {ADDRESSES:#x?}")]) };
+    let [Ok(one), Ok(other)] = &images else {
+        return Ok(vec![format!("it cannot be bound to {ADDRESSES:#x?}")]);
+    };
     if one != other {
         faults.push("it is not the same at every address, although nothing is relocated".into());
     }
@@ -81,13 +91,16 @@ pub fn binding_faults(file: &InputFile, drop_in: &DropIn, linked: &Image<'_>) ->
     for name in drop_in.symbols() {
         let (found, expected) = (bound.address_of(name)? - address, linked.address_of(name));
         if expected != Some(found) {
-            faults.push(format!("symbol {name} would be at {found:#x}, but it was linked at {expected:#x?}"));
+            faults.push(format!(
+                "symbol {name} would be at {found:#x}, but it was linked at {expected:#x?}"
+            ));
         }
     }
     for (name, size) in drop_in.written() {
         bound.set(name, &vec![0xa5; size as usize])?;
     }
-    let (changed, written) = (one.iter().zip(bound.bytes()).filter(|(a, b)| a != b).count() as u64, drop_in.written());
+    let (changed, written) =
+        (one.iter().zip(bound.bytes()).filter(|(a, b)| a != b).count() as u64, drop_in.written());
     // No symbol has this byte before.
     let expected: u64 = written.map(|(_, size)| size).sum();
     if changed != expected {
@@ -107,7 +120,9 @@ fn symbol_faults(
     let mut global = Vec::new();
     // `ld -r` adds a symbol without a name for each section.
     let named = |symbol: &Sym64<LittleEndian>| symbol.st_type() != STT_SECTION;
-    for (index, symbol) in table.enumerate().filter(|(index, symbol)| *index != SymbolIndex(0) && named(symbol)) {
+    for (index, symbol) in
+        table.enumerate().filter(|(index, symbol)| *index != SymbolIndex(0) && named(symbol))
+    {
         let name = String::from_utf8_lossy(table.symbol_name(LE, symbol)?).into_owned();
         // SHN_UNDEF, SHN_ABS and SHN_COMMON are no sections.
         if symbol.st_shndx(LE).0 == 0 || symbol.st_shndx(LE).0 >= SHN_LORESERVE {
@@ -115,13 +130,17 @@ fn symbol_faults(
         } else if symbol.st_bind() != STB_GLOBAL {
             faults.push(format!("symbol {name} is not global"));
         } else if global.iter().any(|(_, other): &(_, String)| *other == name) {
-            faults.push(format!("symbol {name} exists twice; loaders do not read index {}", index.0));
+            faults
+                .push(format!("symbol {name} exists twice; loaders do not read index {}", index.0));
         } else {
             global.push((symbol, name));
         }
     }
-    let find = |name: &str| global.iter().find(|(_, other)| other == name).map(|(symbol, _)| *symbol);
-    let section_of = |symbol: &Sym64<LittleEndian>| sections.section(object::SectionIndex(symbol.st_shndx(LE).0.into()));
+    let find =
+        |name: &str| global.iter().find(|(_, other)| other == name).map(|(symbol, _)| *symbol);
+    let section_of = |symbol: &Sym64<LittleEndian>| {
+        sections.section(object::SectionIndex(symbol.st_shndx(LE).0.into()))
+    };
 
     for (name, size) in drop_in.written() {
         let Some(symbol) = find(name) else {
@@ -129,11 +148,16 @@ fn symbol_faults(
             continue;
         };
         if symbol.st_size(LE) != size {
-            faults.push(format!("symbol {name} has {} bytes, the host's loader writes {size}", symbol.st_size(LE)));
+            faults.push(format!(
+                "symbol {name} has {} bytes, the host's loader writes {size}",
+                symbol.st_size(LE)
+            ));
         }
         let section = section_of(symbol)?;
         if section.sh_type(LE) == SHT_NOBITS {
-            faults.push(format!("symbol {name} is not in the file, where the host's loader writes it"));
+            faults.push(format!(
+                "symbol {name} is not in the file, where the host's loader writes it"
+            ));
         }
         if symbol.st_value(LE) + size > section.sh_size(LE) {
             faults.push(format!("symbol {name} reaches out of its section"));
@@ -151,7 +175,10 @@ fn symbol_faults(
                 faults.push(format!("symbol {ENTRY} is not in code"));
             }
             if header.e_entry(LE) != value {
-                faults.push(format!("its entry point is {:#x}, but {ENTRY} is at {value:#x}", header.e_entry(LE)));
+                faults.push(format!(
+                    "its entry point is {:#x}, but {ENTRY} is at {value:#x}",
+                    header.e_entry(LE)
+                ));
             }
         }
     }

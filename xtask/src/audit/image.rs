@@ -1,7 +1,7 @@
 //! What the loader puts into memory, and where.
 //!
-//! * On exit: a sentence for every way in which sections, segments, relocations and symbols break the
-//!   contract with the loader.
+//! * On exit: a sentence for every way in which sections, segments, relocations and symbols break
+//!   the contract with the loader.
 
 use std::ops::Range;
 
@@ -13,7 +13,8 @@ use object::{Endianness, SymbolIndex};
 
 use super::stack::Room;
 
-/// The purgatory's limit in memory, without the leaf table. It is a user's fixed cost of crash memory.
+/// The purgatory's limit in memory, without the leaf table. It is a user's fixed cost of crash
+/// memory.
 pub const MAX_LOADED: u64 = 40 << 10;
 /// The limit of the file that ships.
 pub const MAX_FILE: u64 = 32 << 10;
@@ -22,8 +23,8 @@ pub const MAX_FILE: u64 = 32 << 10;
 /// (crash_handle_hotplug_event, kernel/crash_core.c).
 pub const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// The section of both stacks, and the symbols at their ends, from the linker script: the exceptions',
-/// then the main one.
+/// The section of both stacks, and the symbols at their ends, from the linker script: the
+/// exceptions', then the main one.
 const STACKS: (&str, &str, &str) = (".stacks", "__trap_stack_top", "__stack_top");
 
 /// A section that occupies memory.
@@ -85,14 +86,23 @@ impl<'data> Image<'data> {
         let (mut sections, mut relocations) = (Vec::new(), Vec::new());
         for section in table.iter() {
             let name = String::from_utf8_lossy(table.section_name(endian, section)?).into_owned();
-            let (kind, flags, size) = (section.sh_type(endian), section.sh_flags(endian), section.sh_size(endian));
+            let (kind, flags, size) =
+                (section.sh_type(endian), section.sh_flags(endian), section.sh_size(endian));
             if [elf::SHT_REL, elf::SHT_RELA, elf::SHT_RELR].contains(&kind) && size > 0 {
                 relocations.push((name.clone(), size / section.sh_entsize(endian).max(1)));
             }
             if flags.contains(elf::SHF_ALLOC) && size > 0 {
-                let (executable, writable) = (flags.contains(elf::SHF_EXECINSTR), flags.contains(elf::SHF_WRITE));
+                let (executable, writable) =
+                    (flags.contains(elf::SHF_EXECINSTR), flags.contains(elf::SHF_WRITE));
                 let bytes = section.data(endian, data)?;
-                sections.push(Section { name, address: section.sh_addr(endian), size, executable, writable, bytes });
+                sections.push(Section {
+                    name,
+                    address: section.sh_addr(endian),
+                    size,
+                    executable,
+                    writable,
+                    bytes,
+                });
             }
         }
         sections.sort_by_key(|s| s.address);
@@ -102,11 +112,16 @@ impl<'data> Image<'data> {
             for (index, symbol) in table.enumerate() {
                 let name = String::from_utf8_lossy(table.symbol_name(endian, symbol)?).into_owned();
                 let address = symbol.st_value(endian);
-                let inside = |s: &Section<'_>| s.executable && (s.address..s.address + s.size).contains(&address);
-                // The first entry of every table is undefined and means nothing (gABI, "Symbol Table").
+                let inside = |s: &Section<'_>| {
+                    s.executable && (s.address..s.address + s.size).contains(&address)
+                };
+                // The first entry of every table is undefined and means nothing (gABI, "Symbol
+                // Table").
                 if index != SymbolIndex(0) && symbol.is_undefined(endian) {
                     undefined.push(name);
-                } else if symbol.st_shndx(endian).0 < elf::SHN_LORESERVE && sections.iter().any(inside) {
+                } else if symbol.st_shndx(endian).0 < elf::SHN_LORESERVE
+                    && sections.iter().any(inside)
+                {
                     symbols.push(Symbol { name, address });
                 } else {
                     marks.push(Symbol { name, address });
@@ -131,7 +146,12 @@ impl<'data> Image<'data> {
 
     /// The address of a symbol, in code or not.
     pub fn address_of(&self, name: &str) -> Option<u64> {
-        self.code.symbols.iter().chain(&self.marks).find(|symbol| symbol.name == name).map(|symbol| symbol.address)
+        self.code
+            .symbols
+            .iter()
+            .chain(&self.marks)
+            .find(|symbol| symbol.name == name)
+            .map(|symbol| symbol.address)
     }
 
     /// The size of each stack, if the stacks can be found.
@@ -139,7 +159,10 @@ impl<'data> Image<'data> {
         let (section, trap, story) = STACKS;
         let mark = |name: &str| self.marks.iter().find(|s| s.name == name).map(|s| s.address);
         let bottom = self.code.sections.iter().find(|s| s.name == section)?.address;
-        Some(Room { trap: mark(trap)?.checked_sub(bottom)?, story: mark(story)?.checked_sub(mark(trap)?)? })
+        Some(Room {
+            trap: mark(trap)?.checked_sub(bottom)?,
+            story: mark(story)?.checked_sub(mark(trap)?)?,
+        })
     }
 
     /// The addresses of the main stack, if it can be found.
@@ -176,16 +199,23 @@ impl<'data> Image<'data> {
             )),
             Some(_) => {}
         }
-        // Read-only sections are hashed, the block is sealed, and the loader zeroes bss. Other data would
-        // not be verified.
-        let holds_data =
-            |s: &&Section<'_>| s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic";
+        // Read-only sections are hashed, the block is sealed, and the loader zeroes bss. Other data
+        // would not be verified.
+        let holds_data = |s: &&Section<'_>| {
+            s.writable && !s.bytes.is_empty() && s.name != HANDOFF_SECTION && s.name != ".dynamic"
+        };
         for section in self.code.sections.iter().filter(holds_data) {
-            faults.push(format!("{} holds {} bytes of initialized data, neither hashed nor sealed", section.name, section.size));
+            faults.push(format!(
+                "{} holds {} bytes of initialized data, neither hashed nor sealed",
+                section.name, section.size
+            ));
         }
         let size = self.loaded_size();
         if size > MAX_LOADED {
-            faults.push(format!("{size} bytes are loaded, {} more than the {MAX_LOADED} allowed", size - MAX_LOADED));
+            faults.push(format!(
+                "{size} bytes are loaded, {} more than the {MAX_LOADED} allowed",
+                size - MAX_LOADED
+            ));
         }
         faults
     }
@@ -198,14 +228,22 @@ impl<'data> Image<'data> {
         let mut faults = Vec::new();
         let loads: Vec<_> = self.loads().collect();
         let [text, data] = loads[..] else {
-            return vec![format!("there are {} PT_LOADs; there must be two: text, and data", loads.len())];
+            return vec![format!(
+                "there are {} PT_LOADs; there must be two: text, and data",
+                loads.len()
+            )];
         };
         let flags = [text.p_flags(self.endian), data.p_flags(self.endian)];
         if flags != [elf::PF_R | elf::PF_X, elf::PF_R | elf::PF_W] {
-            faults.push(format!("the segments' flags are {flags:?}, they must be read+execute and read+write"));
+            faults.push(format!(
+                "the segments' flags are {flags:?}, they must be read+execute and read+write"
+            ));
         }
         if text.p_vaddr(self.endian) != 0 {
-            faults.push(format!("the first segment is at {:#x}, it must be at 0", text.p_vaddr(self.endian)));
+            faults.push(format!(
+                "the first segment is at {:#x}, it must be at 0",
+                text.p_vaddr(self.endian)
+            ));
         }
         if text.data(self.endian, self.data).is_ok_and(|bytes| bytes.starts_with(ELF_MAGIC)) {
             faults.push("the first segment starts with ELF's magic: the kernel would treat it as the elfcorehdr".into());

@@ -3,12 +3,15 @@
 //! * On entry: the program, with names for its functions.
 //! * On exit: a sentence for every instruction in a forbidden place.
 
-use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Code, CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic,
+    OpKind, Register,
+};
 
 use super::image::{Code as Program, Section, Symbol};
 
-/// Code that runs before SSE is on, or that interrupts code with SSE: entry.S, leave.S and trap.S. The
-/// linker script collects them.
+/// Code that runs before SSE is on, or that interrupts code with SSE: entry.S, leave.S and trap.S.
+/// The linker script collects them.
 const INTEGER_SECTION: &str = ".text.integer";
 
 /// Instructions that a confidential guest cannot execute without its #VC or #VE handler, and the
@@ -26,7 +29,10 @@ const GUARDED: [Guarded; 6] = [
     Guarded {
         what: "port I/O",
         is: |instruction| PORT_IO.contains(&instruction.mnemonic()),
-        functions: &["purgatory::arch::x86_64::serial::inb", "purgatory::arch::x86_64::serial::outb"],
+        functions: &[
+            "purgatory::arch::x86_64::serial::inb",
+            "purgatory::arch::x86_64::serial::outb",
+        ],
     },
     Guarded {
         what: "HLT",
@@ -43,8 +49,8 @@ const GUARDED: [Guarded; 6] = [
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdmsr | Mnemonic::Wrmsr),
         functions: &["purgatory::arch::x86_64::banks::rdmsr"],
     },
-    // It needs no permission, because it faults only if a hypervisor wants that. The fault must end as a
-    // verdict, so entry.S must not execute it.
+    // It needs no permission, because it faults only if a hypervisor wants that. The fault must end
+    // as a verdict, so entry.S must not execute it.
     Guarded {
         what: "RDTSC",
         is: |instruction| matches!(instruction.mnemonic(), Mnemonic::Rdtsc | Mnemonic::Rdtscp),
@@ -73,7 +79,9 @@ struct Guarded {
 pub fn faults(program: &Program<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     match program.sections.iter().find(|s| s.name == INTEGER_SECTION) {
-        None => faults.push(format!("there is no section {INTEGER_SECTION}: code that runs before SSE is on cannot be found")),
+        None => faults.push(format!(
+            "there is no section {INTEGER_SECTION}: code that runs before SSE is on cannot be found"
+        )),
         Some(section) => {
             faults.extend(integer_faults(program, section));
             faults.extend(entry_faults(program, section));
@@ -86,7 +94,9 @@ pub fn faults(program: &Program<'_>) -> Vec<String> {
             }
             let guarded = GUARDED.iter().find(|guarded| (guarded.is)(&instruction));
             let name = function(program, instruction.ip());
-            if let Some(guarded) = guarded.filter(|guarded| !guarded.functions.contains(&name.as_str())) {
+            if let Some(guarded) =
+                guarded.filter(|guarded| !guarded.functions.contains(&name.as_str()))
+            {
                 faults.push(format!(
                     "{}: {} outside the functions that may execute it",
                     place(program, &instruction),
@@ -115,8 +125,8 @@ fn integer_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     faults
 }
 
-/// Instructions between the entry point and the write to CR4 that need SSE, or that leave the integer
-/// section.
+/// Instructions between the entry point and the write to CR4 that need SSE, or that leave the
+/// integer section.
 fn entry_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
     let within = section.address..section.address + section.size;
     if !within.contains(&program.entry) {
@@ -128,24 +138,42 @@ fn entry_faults(program: &Program<'_>, section: &Section<'_>) -> Vec<String> {
             return faults;
         }
         if instruction.cpuid_features().iter().any(needs_sse) {
-            faults.push(format!("{}: needs SSE before CR4.OSFXSR is set", place(program, &instruction)));
+            faults.push(format!(
+                "{}: needs SSE before CR4.OSFXSR is set",
+                place(program, &instruction)
+            ));
         }
-        let near = matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64);
+        let near = matches!(
+            instruction.op0_kind(),
+            OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
+        );
         if near && !within.contains(&instruction.near_branch_target()) {
-            faults.push(format!("{}: leaves {INTEGER_SECTION} before CR4.OSFXSR is set", place(program, &instruction)));
+            faults.push(format!(
+                "{}: leaves {INTEGER_SECTION} before CR4.OSFXSR is set",
+                place(program, &instruction)
+            ));
         }
     }
-    faults.push(format!("nothing after the entry point {:#x} writes to CR4: SSE is never switched on", program.entry));
+    faults.push(format!(
+        "nothing after the entry point {:#x} writes to CR4: SSE is never switched on",
+        program.entry
+    ));
     faults
 }
 
 fn is_integer(register: Register) -> bool {
-    !(register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k() || register.is_tmm())
+    !(register.is_vector_register()
+        || register.is_mm()
+        || register.is_st()
+        || register.is_k()
+        || register.is_tmm())
 }
 
 fn needs_sse(feature: &CpuidFeature) -> bool {
     let name = format!("{feature:?}");
-    ["SSE", "AVX", "MMX", "FPU", "FXSR", "SHA", "AES", "XSAVE"].iter().any(|family| name.starts_with(family))
+    ["SSE", "AVX", "MMX", "FPU", "FXSR", "SHA", "AES", "XSAVE"]
+        .iter()
+        .any(|family| name.starts_with(family))
 }
 
 /// Every instruction of a section in order.
@@ -162,7 +190,10 @@ pub fn place(program: &Program<'_>, instruction: &Instruction) -> String {
 
 /// The demangled name of the function that contains an address.
 pub fn function(program: &Program<'_>, at: u64) -> String {
-    symbol(program, at).map_or_else(|| "?".into(), |symbol| format!("{:#}", rustc_demangle::demangle(&symbol.name)))
+    symbol(program, at).map_or_else(
+        || "?".into(),
+        |symbol| format!("{:#}", rustc_demangle::demangle(&symbol.name)),
+    )
 }
 
 fn symbol<'a>(program: &'a Program<'_>, at: u64) -> Option<&'a Symbol> {
@@ -183,9 +214,17 @@ mod tests {
             let size = bytes.len() as u64;
             Section { name: name.into(), address, size, executable: true, writable: false, bytes }
         };
-        let symbols = [(0, "purgatory_start"), (TEXT, "purgatory::arch::x86_64::serial::inb"), (TEXT + 2, "story")];
+        let symbols = [
+            (0, "purgatory_start"),
+            (TEXT, "purgatory::arch::x86_64::serial::inb"),
+            (TEXT + 2, "story"),
+        ];
         let symbols = symbols.map(|(address, name)| Symbol { name: name.into(), address }).into();
-        Program { entry: 0, sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)], symbols }
+        Program {
+            entry: 0,
+            sections: vec![section(INTEGER_SECTION, 0, integer), section(".text", TEXT, text)],
+            symbols,
+        }
     }
 
     #[test]
@@ -220,7 +259,8 @@ mod tests {
 
     #[test]
     fn guarded_instructions_are_found_outside_their_functions() {
-        // in %dx, %al in its own function, then in, out, hlt, cpuid, rdmsr, wrmsr, mov %rax, %dr7, mov %dr0, %rax in another.
+        // in %dx, %al in its own function, then in, out, hlt, cpuid, rdmsr, wrmsr, mov %rax, %dr7,
+        // mov %dr0, %rax in another.
         let code = b"\xec\xc3\xec\xee\xf4\x0f\xa2\x0f\x32\x0f\x30\x0f\x23\xf8\x0f\x21\xc0";
         let found = faults(&program(SSE_ON, code));
         assert_eq!(found.len(), 8, "{found:?}");

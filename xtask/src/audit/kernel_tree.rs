@@ -2,8 +2,8 @@
 //! (docs/linux-purgatory.md).
 //!
 //! * On entry: the object.
-//! * On exit: `purgatory.ro` and `purgatory.chk`, linked as in arch/x86/purgatory/Makefile. The first is
-//!   audited like the object. The second only proves that it links, as in the kernel.
+//! * On exit: `purgatory.ro` and `purgatory.chk`, linked as in arch/x86/purgatory/Makefile. The
+//!   first is audited like the object. The second only proves that it links, as in the kernel.
 
 use std::fs;
 use std::path::Path;
@@ -26,16 +26,20 @@ pub fn faults(sh: &Shell, repo: &Repository, drop_in: &DropIn) -> Result<Vec<Str
         return Ok(Vec::new());
     }
     let directory = repo.root.join(DIRECTORY);
-    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
     let [ro, chk] = ["purgatory.ro", "purgatory.chk"].map(|name| directory.join(name));
     link(sh, &["-r"], &drop_in.object(repo), &ro)?;
     link(sh, &["--fatal-warnings"], &ro, &chk)?;
     let object = fs::read(&ro).with_context(|| format!("cannot read {}", ro.display()))?;
-    drop_in::faults(&object, drop_in).with_context(|| format!("cannot read {} as an object", ro.display()))
+    drop_in::faults(&object, drop_in)
+        .with_context(|| format!("cannot read {} as an object", ro.display()))
 }
 
-/// `LD` with the flags of both rules (`PURGATORY_LDFLAGS`) and of every link for x86-64 (`KBUILD_LDFLAGS`, arch/x86/Makefile).
+/// `LD` with the flags of both rules (`PURGATORY_LDFLAGS`) and of every link for x86-64
+/// (`KBUILD_LDFLAGS`, arch/x86/Makefile).
 fn link(sh: &Shell, more: &[&str], from: &Path, to: &Path) -> Result<()> {
-    let flags = ["-m", "elf_x86_64", "-z", "noexecstack", "-e", "purgatory_start", "-z", "nodefaultlib"];
+    let flags =
+        ["-m", "elf_x86_64", "-z", "noexecstack", "-e", "purgatory_start", "-z", "nodefaultlib"];
     command::read(cmd!(sh, "ld {flags...} {more...} {from} -o {to}")).map(drop)
 }

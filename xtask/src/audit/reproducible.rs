@@ -1,9 +1,9 @@
 //! Two builds of the same source, in different directories, make the same files.
 //!
 //! * On entry: the files built here.
-//! * On exit: a copy of the source below `target/reproducible/` is built, and its files equal these, byte
-//!   by byte. Both builds use this machine's compiler and core library. rust-toolchain.toml pins those of
-//!   other machines.
+//! * On exit: a copy of the source below `target/reproducible/` is built, and its files equal
+//!   these, byte by byte. Both builds use this machine's compiler and core library.
+//!   rust-toolchain.toml pins those of other machines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,15 +53,20 @@ pub fn prove(sh: &Shell, repo: &Repository, what: What) -> Result<String> {
         }
     };
     for file in &files {
-        let name = file.strip_prefix(repo.dist()).context("a file outside target/dist is shipped")?;
+        let name =
+            file.strip_prefix(repo.dist()).context("a file outside target/dist is shipped")?;
         same(file, &copy.dist().join(name))?;
     }
-    Ok(format!("reproducible: {} files are the same, byte for byte, when built in another directory", files.len()))
+    Ok(format!(
+        "reproducible: {} files are the same, byte for byte, when built in another directory",
+        files.len()
+    ))
 }
 
 /// Fails with the offset of the first difference, if two files differ.
 fn same(one: &Path, other: &Path) -> Result<()> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let (first, second) = (read(one)?, read(other)?);
     if first == second {
         return Ok(());
@@ -76,8 +81,8 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     )
 }
 
-/// Makes `to` a copy of the source, committed or not. Its `target` directory stays: cargo compares the
-/// times of files, and those of the copy are new.
+/// Makes `to` a copy of the source, committed or not. Its `target` directory stays: cargo compares
+/// the times of files, and those of the copy are new.
 fn copy_source(sh: &Shell, from: &Path, to: &Path) -> Result<()> {
     sh.create_dir(to)?;
     for old in sh.read_dir(to)?.into_iter().filter(|path| !path.ends_with("target")) {
@@ -85,7 +90,10 @@ fn copy_source(sh: &Shell, from: &Path, to: &Path) -> Result<()> {
     }
     let archive = sh.create_temp_dir()?;
     let archive = archive.path().join("source.tar");
-    command::read(cmd!(sh, "tar --create --file {archive} --exclude=target --exclude=.git --directory {from} ."))?;
+    command::read(cmd!(
+        sh,
+        "tar --create --file {archive} --exclude=target --exclude=.git --directory {from} ."
+    ))?;
     command::read(cmd!(sh, "tar --extract --touch --file {archive} --directory {to}")).map(drop)
 }
 
@@ -122,6 +130,8 @@ mod tests {
         copy_source(&sh, &from, &to).unwrap();
         let there = |path: &str| to.join(path).exists();
         assert!(there("src/a/b.rs") && there("target/kept"));
-        assert!(!there("src/gone.rs") && !there("target/x") && !there(".git") && !there("deep/target"));
+        assert!(
+            !there("src/gone.rs") && !there("target/x") && !there(".git") && !there("deep/target")
+        );
     }
 }

@@ -1,12 +1,12 @@
 //! How deep the two stacks can get.
 //!
 //! * On entry: the program, with names for its functions, and the size of each stack.
-//! * On exit: the depth of the deepest call chain on each stack, in bytes; and a sentence for everything
-//!   that makes a depth too large or unknown: recursion, a call through a register, a stack pointer
-//!   from elsewhere.
+//! * On exit: the depth of the deepest call chain on each stack, in bytes; and a sentence for
+//!   everything that makes a depth too large or unknown: recursion, a call through a register, a
+//!   stack pointer from elsewhere.
 //!
-//! A function's frame is found by following its instructions, so a result holds for the executed code,
-//! not for the source.
+//! A function's frame is found by following its instructions, so a result holds for the executed
+//! code, not for the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,15 +18,15 @@ use super::instructions::{decode, function, place};
 
 /// The function in trap.S that runs on the exceptions' stack.
 const TRAP: &str = "trap";
-/// Functions that may jump to an address in a register or in memory: leave.S and enter.S jump to the
-/// next kernel.
+/// Functions that may jump to an address in a register or in memory: leave.S and enter.S jump to
+/// the next kernel.
 const LEAVES: [&str; 2] = ["leave", "enter"];
 /// Bytes that the CPU pushes on an exception, onto an aligned stack. [`PUSHED`] is added.
 const EXCEPTION: u64 = 5 * WORD;
 /// Bytes pushed before [`TRAP`]: an error code, by the CPU or by a stub in trap.S, and the vector.
 const PUSHED: u64 = 2 * WORD;
-/// Bytes that an NMI pushes onto the stack that it interrupts: five words at an address rounded down to
-/// 16 (SDM vol. 3A, "Stack switching in IA-32e mode"). The next NMI waits for its IRETQ.
+/// Bytes that an NMI pushes onto the stack that it interrupts: five words at an address rounded
+/// down to 16 (SDM vol. 3A, "Stack switching in IA-32e mode"). The next NMI waits for its IRETQ.
 const NMI: u64 = 5 * WORD + WORD;
 /// Bytes of a push.
 const WORD: u64 = 8;
@@ -53,13 +53,14 @@ pub struct Depth {
     pub room: u64,
 }
 
-/// The bytes at the end of the main stack that the debug registers watch: four times eight (SDM vol. 3B,
-/// "Debug address registers").
+/// The bytes at the end of the main stack that the debug registers watch: four times eight (SDM
+/// vol. 3B, "Debug address registers").
 const GUARD: u64 = 4 * 8;
 /// A page. If it has a watchpoint, TCG checks every access to it twice.
 const PAGE: u64 = 4096;
 
-/// A violation, if the deepest frame of the main stack, which is `stack`, is in the page of its guard.
+/// A violation, if the deepest frame of the main stack, which is `stack`, is in the page of its
+/// guard.
 pub fn guards_page_fault(stack: &Range<u64>, deepest: &Depth) -> Option<String> {
     let guard = stack.start + GUARD - 1;
     let lowest = stack.end.saturating_sub(deepest.bytes);
@@ -78,19 +79,29 @@ pub fn depths(program: &Program<'_>, room: Option<Room>) -> (Vec<Depth>, Vec<Str
         return (Vec::new(), vec!["the stacks cannot be found: .stacks, __trap_stack_top and __stack_top must be there".into()]);
     };
     let Some(trap) = program.symbols.iter().find(|s| s.name == TRAP) else {
-        return (Vec::new(), vec![format!("there is no function {TRAP}: the depth of the exceptions' stack is unknown")]);
+        return (
+            Vec::new(),
+            vec![format!(
+                "there is no function {TRAP}: the depth of the exceptions' stack is unknown"
+            )],
+        );
     };
     let mut graph = Graph::new(program);
     let mut depths = Vec::new();
-    let stacks =
-        [("main stack", program.entry, NMI, room.story), ("stack of exceptions", trap.address, EXCEPTION + NMI, room.trap)];
+    let stacks = [
+        ("main stack", program.entry, NMI, room.story),
+        ("stack of exceptions", trap.address, EXCEPTION + NMI, room.trap),
+    ];
     for (stack, root, interruptions, room) in stacks {
         let chain = graph.deepest(root);
         let bytes = chain.bytes + interruptions;
         if bytes > room {
-            let names: Vec<String> = chain.functions.iter().map(|at| function(program, *at)).collect();
+            let names: Vec<String> =
+                chain.functions.iter().map(|at| function(program, *at)).collect();
             let chain = names.join(" > ");
-            graph.faults.insert(format!("{stack}: it has {room} bytes, {bytes} may be needed, most by {chain}"));
+            graph.faults.insert(format!(
+                "{stack}: it has {room} bytes, {bytes} may be needed, most by {chain}"
+            ));
         }
         depths.push(Depth { stack, bytes, room });
     }
@@ -109,7 +120,8 @@ struct Chain {
 struct Frame {
     /// Bytes that it uses at most.
     bytes: u64,
-    /// Functions that it calls or jumps to, with the bytes in use at the callee's first instruction.
+    /// Functions that it calls or jumps to, with the bytes in use at the callee's first
+    /// instruction.
     calls: BTreeSet<(u64, u64)>,
 }
 
@@ -126,7 +138,13 @@ impl<'a, 'data> Graph<'a, 'data> {
     fn new(program: &'a Program<'data>) -> Self {
         let executable = program.sections.iter().filter(|s| s.executable);
         let instructions = executable.flat_map(decode).map(|i| (i.ip(), i)).collect();
-        Self { program, instructions, known: BTreeMap::new(), open: Vec::new(), faults: BTreeSet::new() }
+        Self {
+            program,
+            instructions,
+            known: BTreeMap::new(),
+            open: Vec::new(),
+            faults: BTreeSet::new(),
+        }
     }
 
     /// The deepest chain that starts with this function.
@@ -135,8 +153,12 @@ impl<'a, 'data> Graph<'a, 'data> {
             return known.clone();
         }
         if let Some(first) = self.open.iter().position(|open| *open == start) {
-            let circle: Vec<String> = self.open[first..].iter().map(|at| function(self.program, *at)).collect();
-            self.faults.insert(format!("recursion without a known depth: {} > and again", circle.join(" > ")));
+            let circle: Vec<String> =
+                self.open[first..].iter().map(|at| function(self.program, *at)).collect();
+            self.faults.insert(format!(
+                "recursion without a known depth: {} > and again",
+                circle.join(" > ")
+            ));
             return Chain::default();
         }
         self.open.push(start);
@@ -157,7 +179,13 @@ impl<'a, 'data> Graph<'a, 'data> {
     /// Follows every path through a function. The greatest depth at an instruction counts.
     fn frame(&mut self, start: u64) -> Frame {
         // The function ends at the next name. Before it is at most a call that does not return.
-        let end = self.program.symbols.iter().map(|s| s.address).find(|at| *at > start).unwrap_or(u64::MAX);
+        let end = self
+            .program
+            .symbols
+            .iter()
+            .map(|s| s.address)
+            .find(|at| *at > start)
+            .unwrap_or(u64::MAX);
         let mut frame = Frame::default();
         let mut reached = BTreeMap::new();
         let mut paths = vec![(start, if self.name(start) == TRAP { PUSHED } else { 0 })];
@@ -167,20 +195,29 @@ impl<'a, 'data> Graph<'a, 'data> {
             }
             reached.insert(at, before);
             let Some(instruction) = self.instructions.get(&at).copied() else {
-                self.faults.insert(format!("{at:#x} is reached from {}, but no instruction starts there", self.name(start)));
+                self.faults.insert(format!(
+                    "{at:#x} is reached from {}, but no instruction starts there",
+                    self.name(start)
+                ));
                 continue;
             };
             let leaves = LEAVES.contains(&self.name(start).as_str());
             // enter.S switches to the next kernel's stack, which has none of our frames.
-            let leaves_stack = leaves && instruction.mnemonic() == Mnemonic::Mov && instruction.op0_register() == Register::RSP;
+            let leaves_stack = leaves
+                && instruction.mnemonic() == Mnemonic::Mov
+                && instruction.op0_register() == Register::RSP;
             let after = if leaves_stack { Some(0) } else { depth_after(&instruction, before) };
             let Some(depth) = after.filter(|depth| *depth < ABSURD) else {
-                self.faults.insert(format!("{}: the depth of the stack after it is unknown", place(self.program, &instruction)));
+                self.faults.insert(format!(
+                    "{}: the depth of the stack after it is unknown",
+                    place(self.program, &instruction)
+                ));
                 continue;
             };
             frame.bytes = frame.bytes.max(depth);
             let flow = instruction.flow_control();
-            let jumps = matches!(flow, FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch);
+            let jumps =
+                matches!(flow, FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch);
             let target = instruction.near_branch_target();
             if jumps && (start..end).contains(&target) {
                 paths.push((target, depth));
@@ -188,22 +225,32 @@ impl<'a, 'data> Graph<'a, 'data> {
                 frame.calls.insert((target, depth));
                 if self.program.symbols.iter().all(|s| s.address != target) {
                     let place = place(self.program, &instruction);
-                    self.faults.insert(format!("{place}: goes to {target:#x}, where no function starts"));
+                    self.faults
+                        .insert(format!("{place}: goes to {target:#x}, where no function starts"));
                 }
             }
             let known = flow == FlowControl::IndirectBranch && leaves;
             if matches!(flow, FlowControl::IndirectCall | FlowControl::IndirectBranch) && !known {
-                self.faults.insert(format!("{}: its target is unknown", place(self.program, &instruction)));
+                self.faults.insert(format!(
+                    "{}: its target is unknown",
+                    place(self.program, &instruction)
+                ));
             }
             let continues = match flow {
-                FlowControl::UnconditionalBranch | FlowControl::IndirectBranch | FlowControl::Exception => false,
+                FlowControl::UnconditionalBranch
+                | FlowControl::IndirectBranch
+                | FlowControl::Exception => false,
                 // entry.S loads CS by a far return to the next instruction.
                 FlowControl::Return => instruction.mnemonic() == Mnemonic::Retf,
                 _ => true,
             };
             if continues && instruction.next_ip() < end {
                 // A callee pops the return address.
-                let depth = if flow == FlowControl::Call || flow == FlowControl::IndirectCall { before } else { depth };
+                let depth = if flow == FlowControl::Call || flow == FlowControl::IndirectCall {
+                    before
+                } else {
+                    depth
+                };
                 paths.push((instruction.next_ip(), depth));
             }
         }
@@ -220,13 +267,23 @@ fn depth_after(instruction: &Instruction, before: u64) -> Option<u64> {
     let moved = i64::from(instruction.stack_pointer_increment());
     if moved != 0 {
         // A function's return address counts as its caller's.
-        let returns = instruction.flow_control() == FlowControl::Return && instruction.mnemonic() != Mnemonic::Retf;
+        let returns = instruction.flow_control() == FlowControl::Return
+            && instruction.mnemonic() != Mnemonic::Retf;
         return if returns { Some(before) } else { before.checked_add_signed(-moved) };
     }
-    let writes = |access| !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess);
+    let writes = |access| {
+        !matches!(
+            access,
+            OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+        )
+    };
     let mut factory = InstructionInfoFactory::new();
     let info = factory.info(instruction);
-    if !info.used_registers().iter().any(|used| used.register().full_register() == Register::RSP && writes(used.access())) {
+    if !info
+        .used_registers()
+        .iter()
+        .any(|used| used.register().full_register() == Register::RSP && writes(used.access()))
+    {
         return Some(before);
     }
     let by = || instruction.try_immediate(1).ok();

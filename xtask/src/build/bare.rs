@@ -10,7 +10,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use xshell::{Cmd, Shell, cmd};
 
 use super::{
-    Freestanding, cargo, copy_if_changed, freestanding_cargo, no_foreign_path, paths_of_this_machine, where_rust_src_is,
+    Freestanding, cargo, copy_if_changed, freestanding_cargo, no_foreign_path,
+    paths_of_this_machine, where_rust_src_is,
 };
 use super::{place, write_if_changed};
 use crate::command;
@@ -48,8 +49,10 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
         no_foreign_path(&paths_of_this_machine(repo, &setup::rust_src(sh, repo)?)?, &program)?;
     }
     let payload = repo.bare().join(CAPTURE_PAYLOAD.program);
-    let bytes = std::fs::read(&payload).with_context(|| format!("cannot read {}", payload.display()))?;
-    let image = only_segment(&bytes).with_context(|| format!("cannot make a bzImage of {}", payload.display()))?;
+    let bytes =
+        std::fs::read(&payload).with_context(|| format!("cannot read {}", payload.display()))?;
+    let image = only_segment(&bytes)
+        .with_context(|| format!("cannot make a bzImage of {}", payload.display()))?;
     write_if_changed(image, &payload.with_extension("bzImage"))?;
 
     disk_image(sh, repo)
@@ -58,20 +61,25 @@ pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
 /// Runs clippy on all three, and checks the formatting of the package outside the workspace.
 pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
     for part in [CRASH_KERNEL, CAPTURE_PAYLOAD] {
-        command::show(freestanding_cargo(sh, repo, "clippy", &part)?.args(["--", "--deny", "warnings"]))?;
+        command::show(
+            freestanding_cargo(sh, repo, "clippy", &part)?.args(["--", "--deny", "warnings"]),
+        )?;
     }
     command::show(cmd!(sh, "cargo fmt --manifest-path {DISK_IMAGE} --check"))?;
     command::show(disk_image_cargo(sh, repo, "clippy")?.args(["--", "--deny", "warnings"]))
 }
 
-/// Builds the builder of disk images. The first time takes a minute or two, because `bootloader` downloads
-/// and compiles its boot stages.
+/// Builds the builder of disk images. The first time takes a minute or two, because `bootloader`
+/// downloads and compiles its boot stages.
 fn disk_image(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(disk_image_cargo(sh, repo, "build")?).context(
         "the builder of disk images could not be built, for the reason above; its first build downloads crates: \
          if this machine is offline, connect it and run `cargo xtask qemu bare` once",
     )?;
-    copy_if_changed(&repo.root.join(DISK_IMAGE_TARGET).join("release/disk-image"), &repo.bare().join("disk-image"))
+    copy_if_changed(
+        &repo.root.join(DISK_IMAGE_TARGET).join("release/disk-image"),
+        &repo.bare().join("disk-image"),
+    )
 }
 
 fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Result<Cmd<'a>> {
@@ -80,7 +88,8 @@ fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> R
         .arg(repo.root.join(DISK_IMAGE_TARGET))
         // No flags, not even the workspace's: boot sectors must fit 512 bytes.
         .env("CARGO_ENCODED_RUSTFLAGS", "")
-        // For the boot stages, which the dependency's build script compiles with their own core library.
+        // For the boot stages, which the dependency's build script compiles with their own core
+        // library.
         .env("RUSTC_BOOTSTRAP", "1");
     setup::llvm_tools(sh, repo)?.provide_to(where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
 }
@@ -89,8 +98,11 @@ fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> R
 fn only_segment(bytes: &[u8]) -> Result<&[u8]> {
     let header = FileHeader64::<Endianness>::parse(bytes)?;
     let endian = header.endian()?;
-    let loads: Vec<_> =
-        header.program_headers(endian, bytes)?.iter().filter(|segment| segment.p_type(endian) == PT_LOAD).collect();
+    let loads: Vec<_> = header
+        .program_headers(endian, bytes)?
+        .iter()
+        .filter(|segment| segment.p_type(endian) == PT_LOAD)
+        .collect();
     ensure!(loads.len() == 1, "it has {} loadable segments instead of one", loads.len());
     loads[0].data(endian, bytes).ok().context("its segment is not in the file")
 }
@@ -101,7 +113,8 @@ mod tests {
 
     use super::*;
 
-    /// An ELF file with these program headers (type, offset, bytes in the file) and 0x200 bytes in all.
+    /// An ELF file with these program headers (type, offset, bytes in the file) and 0x200 bytes in
+    /// all.
     fn elf(segments: &[(ProgramType, u64, u64)]) -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
         bytes.resize(16, 0);
@@ -110,7 +123,9 @@ mod tests {
         bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, segments.len() as u8, 0, 0, 0, 0, 0, 0, 0]);
         for &(kind, offset, len) in segments {
             bytes.extend([kind.0, 7].map(u32::to_le_bytes).as_flattened());
-            bytes.extend([offset, 0, 0, len, len + 0x1000, 4096].map(u64::to_le_bytes).as_flattened());
+            bytes.extend(
+                [offset, 0, 0, len, len + 0x1000, 4096].map(u64::to_le_bytes).as_flattened(),
+            );
         }
         bytes.resize(0x1f0, 0);
         bytes.extend(*b"bzImage, or not.");

@@ -1,4 +1,5 @@
-//! Completions for bash, zsh and fish, from the definitions by which the loader parses its arguments.
+//! Completions for bash, zsh and fish, from the definitions by which the loader parses its
+//! arguments.
 
 #[cfg(test)]
 mod tests;
@@ -11,15 +12,22 @@ use clap_complete::{Shell, generate};
 
 /// Each shell, and its file. The names are those that the shells look for: bash-completion in
 /// `bash-completion/completions/`, zsh in `site-functions/`, fish in `vendor_completions.d/`.
-const SHELLS: [(Shell, &str); 3] =
-    [(Shell::Bash, "bash/kdump-loader"), (Shell::Zsh, "zsh/_kdump-loader"), (Shell::Fish, "fish/kdump-loader.fish")];
+const SHELLS: [(Shell, &str); 3] = [
+    (Shell::Bash, "bash/kdump-loader"),
+    (Shell::Zsh, "zsh/_kdump-loader"),
+    (Shell::Fish, "fish/kdump-loader.fish"),
+];
 
 /// Writes one file per shell below `directory`, and removes what was there before.
 pub fn write(sh: &xshell::Shell, directory: &Path) -> Result<()> {
     sh.remove_path(directory)?;
     let program = without_hidden(&kdump_loader::command());
     for (shell, file) in SHELLS {
-        let text = if shell == Shell::Bash { bash(&program)? } else { text(shell, &program, program.get_name())? };
+        let text = if shell == Shell::Bash {
+            bash(&program)?
+        } else {
+            text(shell, &program, program.get_name())?
+        };
         sh.write_file(directory.join(file), text)?;
     }
     Ok(())
@@ -29,7 +37,9 @@ pub fn write(sh: &xshell::Shell, directory: &Path) -> Result<()> {
 fn without_hidden(command: &Command) -> Command {
     let mut shown = Command::new(command.get_name().to_owned())
         .args(command.get_arguments())
-        .subcommands(command.get_subcommands().filter(|below| !below.is_hide_set()).map(without_hidden))
+        .subcommands(
+            command.get_subcommands().filter(|below| !below.is_hide_set()).map(without_hidden),
+        )
         .disable_help_flag(command.is_disable_help_flag_set());
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -40,9 +50,9 @@ fn without_hidden(command: &Command) -> Command {
     shown
 }
 
-/// Completions for bash. If a program's name has a hyphen, clap_complete 4.6 spells the states that it
-/// enters differently from those that it handles (clap-rs/clap#6421). So it gets a name without one,
-/// and only the lines that register the function get the real name.
+/// Completions for bash. If a program's name has a hyphen, clap_complete 4.6 spells the states that
+/// it enters differently from those that it handles (clap-rs/clap#6421). So it gets a name without
+/// one, and only the lines that register the function get the real name.
 fn bash(program: &Command) -> Result<String> {
     let name = program.get_name();
     let plain = name.replace('-', "_");

@@ -1,8 +1,8 @@
 //! The drop-ins: our purgatory in place of those of Linux and kexec-tools.
 //!
 //! * On entry: cargo has linked the programs.
-//! * On exit: `target/dist/` has `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects like the
-//!   hosts' own, each beside its linked program with symbols.
+//! * On exit: `target/dist/` has `purgatory-linux.ro` and `purgatory-kexec-tools.ro`, objects like
+//!   the hosts' own, each beside its linked program with symbols.
 
 use std::path::PathBuf;
 
@@ -21,8 +21,8 @@ const VERIFIES: &str = "purgatory";
 /// The symbols to which [`Settings`] are written.
 const ON_CORRUPT: &str = "purgatory_on_corrupt";
 const CONSOLE: &str = "purgatory_console";
-/// Linux's drop-ins for tests, with COM1 as console: the file, relative to the repository's root, and the
-/// action on corruption.
+/// Linux's drop-ins for tests, with COM1 as console: the file, relative to the repository's root,
+/// and the action on corruption.
 const FOR_TESTS: [(&str, OnCorrupt); 2] = [
     (qemu_runner::context::LINUX_DROP_IN_WITH_CONSOLE, OnCorrupt::Halt),
     (qemu_runner::context::LINUX_DROP_IN_RESETTING, OnCorrupt::Reset),
@@ -56,7 +56,8 @@ pub const DROP_INS: [DropIn; 2] = [
         program: "purgatory-kexec-tools",
         contract: &KEXEC_TOOLS,
         more: &[VERIFIES, ON_CORRUPT, "jump_back_entry"],
-        // The size of the purgatory in Debian's kexec-tools 2.0.29. That of upstream 2.0.32 has 42 736.
+        // The size of the purgatory in Debian's kexec-tools 2.0.29. That of upstream 2.0.32 has 42
+        // 736.
         max_file: 35_744,
     },
 ];
@@ -96,7 +97,10 @@ impl DropIn {
 
     /// Every global symbol of the object.
     pub fn symbols(&self) -> impl Iterator<Item = &'static str> {
-        [ENTRY, STACK_END].into_iter().chain(self.written().map(|(name, _)| name)).chain(self.more.iter().copied())
+        [ENTRY, STACK_END]
+            .into_iter()
+            .chain(self.written().map(|(name, _)| name))
+            .chain(self.more.iter().copied())
     }
 
     /// Makes the object from the linked program.
@@ -115,16 +119,25 @@ pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
     for drop_in in &DROP_INS {
         let linked = place(repo, &PURGATORY).with_file_name(drop_in.program);
         copy_if_changed(&linked, &drop_in.debug(repo))?;
-        let program = std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        let program =
+            std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
         let made = |settings: &Settings| {
-            drop_in.object_of(&program, settings).with_context(|| format!("cannot make an object of {}", linked.display()))
+            drop_in
+                .object_of(&program, settings)
+                .with_context(|| format!("cannot make an object of {}", linked.display()))
         };
         write_if_changed(&made(settings)?, &drop_in.object(repo))?;
-        for (path, drop_in_on_corrupt) in FOR_TESTS.into_iter().filter(|_| drop_in.more.contains(&CONSOLE)) {
+        for (path, drop_in_on_corrupt) in
+            FOR_TESTS.into_iter().filter(|_| drop_in.more.contains(&CONSOLE))
+        {
             let path = repo.root.join(path);
             let directory = path.parent().context("it has a directory")?;
-            std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-            write_if_changed(&made(&Settings { linux_console: Some(COM1), drop_in_on_corrupt })?, &path)?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+            write_if_changed(
+                &made(&Settings { linux_console: Some(COM1), drop_in_on_corrupt })?,
+                &path,
+            )?;
         }
     }
     Ok(())
@@ -134,12 +147,19 @@ fn port(text: &str) -> Result<u16, String> {
     let digits = text.strip_prefix("0x").ok_or("write the port as 0x3f8")?;
     let port = u16::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
     let usable = 1..=handoff::block::HIGHEST_CONSOLE_PORT;
-    if usable.contains(&port) { Ok(port) } else { Err(format!("a UART's first port is between 1 and {:#x}", usable.end())) }
+    if usable.contains(&port) {
+        Ok(port)
+    } else {
+        Err(format!("a UART's first port is between 1 and {:#x}", usable.end()))
+    }
 }
 
 fn on_corrupt(text: &str) -> Result<OnCorrupt, String> {
     let known = [OnCorrupt::Halt, OnCorrupt::Reset];
-    known.into_iter().find(|action| action.word() == text).ok_or_else(|| "write halt or reset".into())
+    known
+        .into_iter()
+        .find(|action| action.word() == text)
+        .ok_or_else(|| "write halt or reset".into())
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use xshell::Shell;
 
 use super::{
-    LINUX_TARGET, cargo, copy_if_changed, no_foreign_path, paths_of_this_machine, rustflags, strip, write_program_if_changed,
+    LINUX_TARGET, cargo, copy_if_changed, no_foreign_path, paths_of_this_machine, rustflags, strip,
+    write_program_if_changed,
 };
 use crate::command;
 use crate::repository::Repository;
@@ -22,18 +23,19 @@ use crate::setup;
 const PROFILE: &str = "hosted";
 /// Their build directory, relative to the root.
 const TARGET_DIR: &str = "target/loader";
-/// The message of an overflow check (`panic_const_add_overflow` in core). A program without the checks does
-/// not contain it.
+/// The message of an overflow check (`panic_const_add_overflow` in core). A program without the
+/// checks does not contain it.
 const OVERFLOW: &[u8] = b"attempt to add with overflow";
 /// Links the C library statically.
 const STATIC: &str = "-Ctarget-feature=+crt-static";
 
-/// Builds the loader with the purgatory inside: target/dist/kdump-loader, and kdump-loader.debug with
-/// symbols.
+/// Builds the loader with the purgatory inside: target/dist/kdump-loader, and kdump-loader.debug
+/// with symbols.
 pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
     let built = program(sh, repo, "kdump-loader", "kdump-loader")?;
     copy_if_changed(&built, &repo.loader_debug())?;
-    let linked = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    let linked =
+        std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     ensure!(
         linked.windows(OVERFLOW.len()).any(|window| window == OVERFLOW),
         "{} has no overflow checks: profile {PROFILE} in Cargo.toml must enable them",
@@ -46,18 +48,29 @@ pub fn loader(sh: &Shell, repo: &Repository) -> Result<()> {
 /// Builds the programs that run in guests: target/dist/sentinel, poller, trigger.
 pub fn guest_programs(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.dist())?;
-    for (package, name) in [("sentinel", "sentinel"), ("storm-guest", "poller"), ("storm-guest", "trigger")] {
+    for (package, name) in
+        [("sentinel", "sentinel"), ("storm-guest", "poller"), ("storm-guest", "trigger")]
+    {
         let built = program(sh, repo, package, name)?;
         copy_if_changed(&built, &repo.dist().join(name))?;
     }
     Ok(())
 }
 
-/// Builds one program as a static executable: guests have no C library, and rescue systems may have an
-/// older one.
+/// Builds one program as a static executable: guests have no C library, and rescue systems may have
+/// an older one.
 pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> Result<PathBuf> {
     let cargo = cargo(sh, "build")
-        .args(["--profile", PROFILE, "--package", package, "--bin", program, "--target", LINUX_TARGET])
+        .args([
+            "--profile",
+            PROFILE,
+            "--package",
+            package,
+            "--bin",
+            program,
+            "--target",
+            LINUX_TARGET,
+        ])
         .arg("--target-dir")
         .arg(repo.root.join(TARGET_DIR))
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &setup::rust_src(sh, repo)?, &[STATIC])?)
@@ -65,8 +78,13 @@ pub fn program(sh: &Shell, repo: &Repository, package: &str, program: &str) -> R
         .env("KDUMP_PURGATORY_ELF", repo.purgatory_elf());
     command::show(cargo)?;
     let built = place(repo, program);
-    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
-    ensure!(!has_interpreter(&bytes)?, "{} is not static: it names an ELF interpreter", built.display());
+    let bytes =
+        std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    ensure!(
+        !has_interpreter(&bytes)?,
+        "{} is not static: it names an ELF interpreter",
+        built.display()
+    );
     Ok(built)
 }
 
@@ -78,7 +96,10 @@ pub fn place(repo: &Repository, program: &str) -> PathBuf {
 fn has_interpreter(bytes: &[u8]) -> Result<bool> {
     let header = FileHeader64::<Endianness>::parse(bytes)?;
     let endian = header.endian()?;
-    Ok(header.program_headers(endian, bytes)?.iter().any(|segment| segment.p_type(endian) == PT_INTERP))
+    Ok(header
+        .program_headers(endian, bytes)?
+        .iter()
+        .any(|segment| segment.p_type(endian) == PT_INTERP))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The MANIFEST: every shipped file with its SHA-256 and its size, so that two builds can be compared.
+//! The MANIFEST: every shipped file with its SHA-256 and its size, so that two builds can be
+//! compared.
 
 use std::fmt::Write;
 use std::fs;
@@ -30,13 +31,15 @@ pub fn shipped(repo: &Repository) -> Result<Vec<PathBuf>> {
     let objects = DROP_INS.iter().map(|drop_in| drop_in.object(repo));
     let programs = [repo.loader(), repo.purgatory_elf()].into_iter().chain(objects);
     let texts = files_below(&repo.man())?.into_iter().chain(files_below(&repo.completions())?);
-    let packages = [repo.debian_package(), repo.rpm_package()].into_iter().filter(|package| package.exists());
+    let packages =
+        [repo.debian_package(), repo.rpm_package()].into_iter().filter(|package| package.exists());
     Ok(programs.chain(texts).chain(packages).collect())
 }
 
 /// Every file below a directory, in order.
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
     let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.sort();
     let mut files = Vec::new();

@@ -45,16 +45,27 @@ fn pages() -> Result<Vec<(String, String)>> {
     let mut pages = Vec::new();
     for (page, words, command) in commands {
         let text = command_page(command, &page, &words, &source);
-        pages.push((format!("{page}.{SECTION}"), text.with_context(|| format!("cannot make the page {page}"))?));
+        pages.push((
+            format!("{page}.{SECTION}"),
+            text.with_context(|| format!("cannot make the page {page}"))?,
+        ));
     }
     let (file, text) = config::page(&source);
     pages.push((file.to_owned(), text));
     Ok(pages)
 }
 
-/// Collects the pages of a command and of its subcommands: page name, the command's words, definition.
-fn collect<'a>(command: &'a Command, page: &str, words: &str, pages: &mut Vec<(String, String, &'a Command)>) {
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != HELP) {
+/// Collects the pages of a command and of its subcommands: page name, the command's words,
+/// definition.
+fn collect<'a>(
+    command: &'a Command,
+    page: &str,
+    words: &str,
+    pages: &mut Vec<(String, String, &'a Command)>,
+) {
+    for below in
+        command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != HELP)
+    {
         let name = below.get_name();
         collect(below, &format!("{page}-{name}"), format!("{words} {name}").trim_start(), pages);
     }
@@ -158,10 +169,13 @@ fn see_also<'a>(roff: &mut Roff, pages: impl Iterator<Item = (&'a str, &'a str)>
 /// Removes line breaks beside blank lines. clap_mangen writes them, and mandoc warns about them.
 fn without_stray_breaks(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    let spaces = |line: Option<&&str>| line.is_none_or(|line| line.is_empty() || *line == ".br" || line.starts_with(".RS"));
+    let spaces = |line: Option<&&str>| {
+        line.is_none_or(|line| line.is_empty() || *line == ".br" || line.starts_with(".RS"))
+    };
     let mut kept = String::new();
     for (index, line) in lines.iter().enumerate() {
-        let stray = *line == ".br" && (spaces(lines.get(index + 1)) || index == 0 || lines[index - 1].is_empty());
+        let stray = *line == ".br"
+            && (spaces(lines.get(index + 1)) || index == 0 || lines[index - 1].is_empty());
         if !stray {
             kept.push_str(line);
             kept.push('\n');

@@ -1,16 +1,17 @@
-//! An object (ET_REL) made from a linked program. The loaders of the kernel and of kexec-tools accept no
-//! other purgatory.
+//! An object (ET_REL) made from a linked program. The loaders of the kernel and of kexec-tools
+//! accept no other purgatory.
 //!
 //! * On entry: a position-independent program of one segment at address 0, without relocations.
 //! * On exit: an object with one section of code and data, the segment's file bytes; one section of
-//!   zeroes; and the requested symbols. It has no relocation and no undefined symbol. The linker has
-//!   resolved everything, so the loader may place it anywhere.
+//!   zeroes; and the requested symbols. It has no relocation and no undefined symbol. The linker
+//!   has resolved everything, so the loader may place it anywhere.
 
 use anyhow::{Context, Result, ensure};
 use object::build::elf::{Builder, SectionData};
 use object::elf::{
-    EM_X86_64, ET_REL, FileHeader64, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE, SHT_NOBITS, SHT_PROGBITS,
-    SHT_REL, SHT_RELA, SHT_RELR, SHT_STRTAB, SHT_SYMTAB, STB_GLOBAL, SymbolType,
+    EM_X86_64, ET_REL, FileHeader64, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE,
+    SHT_NOBITS, SHT_PROGBITS, SHT_REL, SHT_RELA, SHT_RELR, SHT_STRTAB, SHT_SYMTAB, STB_GLOBAL,
+    SymbolType,
 };
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, LittleEndian};
@@ -19,8 +20,8 @@ use object::{Endianness, LittleEndian};
 const IMAGE_SECTION: &str = ".text";
 /// The section of zeroes, which is not in the file.
 const ZEROES_SECTION: &str = ".bss";
-/// The alignment of both: that of the widest object in them. So every loader places the second section
-/// where the linker did.
+/// The alignment of both: that of the widest object in them. So every loader places the second
+/// section where the linker did.
 const ALIGNMENT: u64 = 64;
 
 /// A linked program in memory.
@@ -44,20 +45,42 @@ impl Image {
     pub fn of(linked: &[u8]) -> Result<Self> {
         let header = FileHeader64::<LittleEndian>::parse(linked)?;
         let endian = header.endian()?;
-        let loads: Vec<_> =
-            header.program_headers(endian, linked)?.iter().filter(|segment| segment.p_type(endian) == PT_LOAD).collect();
-        let [segment] = loads[..] else { anyhow::bail!("it has {} loadable segments instead of one", loads.len()) };
-        ensure!(segment.p_vaddr(endian) == 0, "its segment is at {:#x} instead of 0", segment.p_vaddr(endian));
-        let mut bytes = segment.data(endian, linked).ok().context("its segment is not in the file")?.to_vec();
+        let loads: Vec<_> = header
+            .program_headers(endian, linked)?
+            .iter()
+            .filter(|segment| segment.p_type(endian) == PT_LOAD)
+            .collect();
+        let [segment] = loads[..] else {
+            anyhow::bail!("it has {} loadable segments instead of one", loads.len())
+        };
+        ensure!(
+            segment.p_vaddr(endian) == 0,
+            "its segment is at {:#x} instead of 0",
+            segment.p_vaddr(endian)
+        );
+        let mut bytes =
+            segment.data(endian, linked).ok().context("its segment is not in the file")?.to_vec();
         let len = segment.p_memsz(endian);
 
         let sections = header.sections(endian, linked)?;
-        for section in sections.iter().filter(|section| section.sh_flags(endian).contains(SHF_ALLOC)) {
-            let (kind, start, alignment) = (section.sh_type(endian), section.sh_addr(endian), section.sh_addralign(endian));
-            ensure!(![SHT_REL, SHT_RELA, SHT_RELR].contains(&kind) || section.sh_size(endian) == 0, "it has relocations");
-            ensure!(alignment <= ALIGNMENT, "a section at {start:#x} is aligned to {alignment}, more than the object");
+        for section in
+            sections.iter().filter(|section| section.sh_flags(endian).contains(SHF_ALLOC))
+        {
+            let (kind, start, alignment) =
+                (section.sh_type(endian), section.sh_addr(endian), section.sh_addralign(endian));
+            ensure!(
+                ![SHT_REL, SHT_RELA, SHT_RELR].contains(&kind) || section.sh_size(endian) == 0,
+                "it has relocations"
+            );
+            ensure!(
+                alignment <= ALIGNMENT,
+                "a section at {start:#x} is aligned to {alignment}, more than the object"
+            );
             let in_file = start + section.sh_size(endian) <= bytes.len() as u64;
-            ensure!(in_file || kind == SHT_NOBITS, "a section at {start:#x} is not in the file and not zeroes");
+            ensure!(
+                in_file || kind == SHT_NOBITS,
+                "a section at {start:#x} is not in the file and not zeroes"
+            );
         }
         // The zeroes up to the next section become part of the first, as in every loader's layout.
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
@@ -65,9 +88,16 @@ impl Image {
 
         let table = sections.symbols(endian, linked, SHT_SYMTAB)?;
         let mut symbols = Vec::new();
-        for symbol in table.iter().filter(|symbol| !symbol.is_undefined(endian) && symbol.st_shndx(endian).0 < SHN_LORESERVE) {
+        for symbol in table.iter().filter(|symbol| {
+            !symbol.is_undefined(endian) && symbol.st_shndx(endian).0 < SHN_LORESERVE
+        }) {
             let name = table.symbol_name(endian, symbol)?.to_vec();
-            symbols.push(Symbol { name, kind: symbol.st_type(), at: symbol.st_value(endian), len: symbol.st_size(endian) });
+            symbols.push(Symbol {
+                name,
+                kind: symbol.st_type(),
+                at: symbol.st_value(endian),
+                len: symbol.st_size(endian),
+            });
         }
         Ok(Self { bytes, len, entry: header.e_entry(endian), symbols })
     }
@@ -75,16 +105,32 @@ impl Image {
     /// Writes the value of a symbol of exactly this size.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
         let symbol = self.symbol(name)?;
-        ensure!(symbol.len == value.len() as u64, "symbol {name} has {} bytes, {} are given", symbol.len, value.len());
+        ensure!(
+            symbol.len == value.len() as u64,
+            "symbol {name} has {} bytes, {} are given",
+            symbol.len,
+            value.len()
+        );
         let at = symbol.at as usize;
-        let place = self.bytes.get_mut(at..at + value.len()).with_context(|| format!("symbol {name} is not in the file"))?;
+        let place = self
+            .bytes
+            .get_mut(at..at + value.len())
+            .with_context(|| format!("symbol {name} is not in the file"))?;
         place.copy_from_slice(value);
         Ok(())
     }
 
     /// The object with the entry point `entry` and these global symbols.
-    pub fn object(&self, entry: &str, symbols: impl Iterator<Item = &'static str>) -> Result<Vec<u8>> {
-        ensure!(self.symbol(entry)?.at == self.entry, "the program is entered at {:#x}, not at {entry}", self.entry);
+    pub fn object(
+        &self,
+        entry: &str,
+        symbols: impl Iterator<Item = &'static str>,
+    ) -> Result<Vec<u8>> {
+        ensure!(
+            self.symbol(entry)?.at == self.entry,
+            "the program is entered at {:#x}, not at {entry}",
+            self.entry
+        );
         let mut builder = Builder::new(Endianness::Little, true);
         builder.header.e_type = ET_REL;
         builder.header.e_machine = EM_X86_64;
@@ -119,7 +165,8 @@ impl Image {
         for name in symbols {
             let Symbol { kind, at, len, .. } = *self.symbol(name)?;
             let file_len = self.bytes.len() as u64;
-            let (section, value) = if at < file_len { (image, at) } else { (zeroes, at - file_len) };
+            let (section, value) =
+                if at < file_len { (image, at) } else { (zeroes, at - file_len) };
             let symbol = builder.symbols.add();
             symbol.name = name.into();
             symbol.section = Some(section);

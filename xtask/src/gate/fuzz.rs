@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: every parser against arbitrary input. fuzz/README.md says what each target shows.
+//! `cargo xtask fuzz`: every parser against arbitrary input. fuzz/README.md says what each target
+//! shows.
 //!
 //! * On entry: a C++ compiler, for libFuzzer.
 //! * On exit: how much each target tried; or the input that one found, and how to try it again. The
@@ -17,10 +18,10 @@ use crate::build::FLAG_SEPARATOR;
 use crate::command;
 use crate::repository::Repository;
 
-/// The flags that cargo-fuzz 0.13 sets without a sanitizer. cargo-fuzz itself would take a minute to
-/// build. LLVM's documentation of SanitizerCoverage explains them: inline counters with the table of
-/// their places, comparisons, stack depth, and branches as written. One codegen unit per crate lets
-/// functions be inlined.
+/// The flags that cargo-fuzz 0.13 sets without a sanitizer. cargo-fuzz itself would take a minute
+/// to build. LLVM's documentation of SanitizerCoverage explains them: inline counters with the
+/// table of their places, comparisons, stack depth, and branches as written. One codegen unit per
+/// crate lets functions be inlined.
 const COVERAGE: [&str; 9] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -40,14 +41,15 @@ const DEFAULT_SECONDS: u64 = 10;
 const GATE_SECONDS: u64 = 5;
 /// Targets that run at the same time: one per CPU of the smallest machine that the gate is for.
 const AT_A_TIME: usize = 2;
-/// The longest time for one input of a few kilobytes, in seconds: far more than a busy machine needs.
+/// The longest time for one input of a few kilobytes, in seconds: far more than a busy machine
+/// needs.
 const INPUT_SECONDS: u64 = 60;
 
 /// Run every parser on arbitrary input
 ///
-/// Builds the targets of fuzz/ with the pinned toolchain and without a sanitizer: the code under test has
-/// no `unsafe`, and overflow checks are on. Each target starts from its seeds and from the corpus of
-/// earlier runs.
+/// Builds the targets of fuzz/ with the pinned toolchain and without a sanitizer: the code under
+/// test has no `unsafe`, and overflow checks are on. Each target starts from its seeds and from the
+/// corpus of earlier runs.
 #[derive(clap::Args)]
 pub struct Args {
     /// Which targets [default: all]
@@ -84,8 +86,8 @@ impl Args {
     }
 }
 
-/// Runs every target on its seeds, whole and cut anywhere, then for [`GATE_SECONDS`] each. Returns a
-/// line per target, or a line that says why nothing ran.
+/// Runs every target on its seeds, whole and cut anywhere, then for [`GATE_SECONDS`] each. Returns
+/// a line per target, or a line that says why nothing ran.
 pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
     if let Some(reason) = missing_compiler(sh) {
         return Ok(vec![format!("fuzz: skipped: {reason}")]);
@@ -95,7 +97,8 @@ pub fn briefly(sh: &Shell, repo: &Repository) -> Result<Vec<String>> {
     run(repo, targets(repo)?, Limit { seconds: Some(GATE_SECONDS), runs: None })
 }
 
-/// Checks formatting of the targets, a workspace of their own; and runs clippy if libFuzzer can be built.
+/// Checks formatting of the targets, a workspace of their own; and runs clippy if libFuzzer can be
+/// built.
 pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(cmd!(sh, "cargo fmt --manifest-path fuzz/Cargo.toml --check"))?;
     if let Some(reason) = missing_compiler(sh) {
@@ -130,8 +133,11 @@ fn missing_compiler(sh: &Shell) -> Option<String> {
 
 fn without_compiler(sh: &Shell, compiler: &Path) -> Option<String> {
     let compiler_name = compiler.display();
-    let reason =
-        || format!("no C++ compiler for libFuzzer: `{compiler_name}` cannot be started; as root, run `{COMPILER_COMMAND}`");
+    let reason = || {
+        format!(
+            "no C++ compiler for libFuzzer: `{compiler_name}` cannot be started; as root, run `{COMPILER_COMMAND}`"
+        )
+    };
     (!command::is_installed(sh, compiler)).then(reason)
 }
 
@@ -143,7 +149,10 @@ fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
         sh,
         "cargo {subcommand} --release --locked --manifest-path fuzz/Cargo.toml --target {triple} --target-dir {target_dir}"
     );
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join(FLAG_SEPARATOR)).env_remove("RUSTFLAGS").env_remove("RUSTC_BOOTSTRAP")
+    cargo
+        .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join(FLAG_SEPARATOR))
+        .env_remove("RUSTFLAGS")
+        .env_remove("RUSTC_BOOTSTRAP")
 }
 
 /// Builds all targets and writes their seeds.
@@ -173,19 +182,27 @@ fn run(repo: &Repository, targets: Vec<String>, limit: Limit) -> Result<Vec<Stri
         for _ in 0..AT_A_TIME {
             scope.spawn(|| {
                 loop {
-                    let next = waiting.lock().expect("no thread panics while it holds this lock").pop_front();
+                    let next = waiting
+                        .lock()
+                        .expect("no thread panics while it holds this lock")
+                        .pop_front();
                     let Some(target) = next else { return };
                     let outcome = run_one(repo, &target, limit);
                     outcome.iter().for_each(|line| println!("{line}"));
-                    ended.lock().expect("no thread panics while it holds this lock").push((target, outcome));
+                    ended
+                        .lock()
+                        .expect("no thread panics while it holds this lock")
+                        .push((target, outcome));
                 }
             });
         }
     });
     let mut ended = ended.into_inner().expect("no thread panics while it holds this lock");
     ended.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-    let (lines, failures): (Vec<_>, Vec<_>) = ended.into_iter().map(|(_, outcome)| outcome).partition(Result::is_ok);
-    let failures: Vec<String> = failures.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    let (lines, failures): (Vec<_>, Vec<_>) =
+        ended.into_iter().map(|(_, outcome)| outcome).partition(Result::is_ok);
+    let failures: Vec<String> =
+        failures.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(lines.into_iter().flatten().collect())
 }
@@ -203,7 +220,9 @@ fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
 
     let program = program(repo, target);
     let mut fuzzer = Command::new(&program);
-    fuzzer.arg(format!("-artifact_prefix={}/", artefacts.display())).arg(format!("-timeout={INPUT_SECONDS}"));
+    fuzzer
+        .arg(format!("-artifact_prefix={}/", artefacts.display()))
+        .arg(format!("-timeout={INPUT_SECONDS}"));
     fuzzer.args(limit.seconds.map(|seconds| format!("-max_total_time={seconds}")));
     fuzzer.args(limit.runs.map(|runs| format!("-runs={runs}")));
     let dictionary = repo.root.join("fuzz/dictionaries").join(target).with_extension("dict");
@@ -222,9 +241,11 @@ fn run_one(repo: &Repository, target: &str, limit: Limit) -> Result<String> {
             found(&output, &program).unwrap_or_else(|| command::tail(output.as_bytes()))
         );
     }
-    let Tried { executions, seconds, edges, inputs } =
-        Tried::read(&output).with_context(|| format!("{target} printed no result: {}", log.display()))?;
-    Ok(format!("fuzz: {target:<13} {executions:>10} executions in {seconds} s, {edges} edges covered by {inputs} inputs"))
+    let Tried { executions, seconds, edges, inputs } = Tried::read(&output)
+        .with_context(|| format!("{target} printed no result: {}", log.display()))?;
+    Ok(format!(
+        "fuzz: {target:<13} {executions:>10} executions in {seconds} s, {edges} edges covered by {inputs} inputs"
+    ))
 }
 
 /// libFuzzer's message about a failing input: the reason, the file, and how to try it again.
@@ -233,8 +254,13 @@ fn found(output: &str, program: &Path) -> Option<String> {
     // A panic's message follows its place. A timeout or out-of-memory has only libFuzzer's summary.
     let panic = output.lines().skip_while(|line| !line.contains("panicked at")).take(4);
     let summary = output.lines().filter(|line| line.starts_with("SUMMARY"));
-    let why: Vec<&str> = panic.take_while(|line| !line.contains("stack backtrace")).chain(summary).collect();
-    Some(format!("{}\n  the input: {path}\n  again: {} {path}", why.join("\n  "), program.display()))
+    let why: Vec<&str> =
+        panic.take_while(|line| !line.contains("stack backtrace")).chain(summary).collect();
+    Some(format!(
+        "{}\n  the input: {path}\n  again: {} {path}",
+        why.join("\n  "),
+        program.display()
+    ))
 }
 
 /// libFuzzer's final figures.
@@ -250,10 +276,12 @@ struct Tried {
 
 impl Tried {
     fn read(output: &str) -> Option<Self> {
-        let done = output.lines().rev().find(|line| line.starts_with('#') && line.contains("DONE"))?;
+        let done =
+            output.lines().rev().find(|line| line.starts_with('#') && line.contains("DONE"))?;
         let words: Vec<&str> = done.split_ascii_whitespace().collect();
         let after = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
-        let (_, rest) = output.lines().find_map(|line| line.strip_prefix("Done "))?.split_once(" runs in ")?;
+        let (_, rest) =
+            output.lines().find_map(|line| line.strip_prefix("Done "))?.split_once(" runs in ")?;
         Some(Self {
             executions: words.first()?.strip_prefix('#')?.parse().ok()?,
             seconds: rest.split(' ').next()?.parse().ok()?,
@@ -272,7 +300,10 @@ mod tests {
         let said = "#2\tINITED cov: 40 ft: 41 corp: 1/1b exec/s: 0 rss: 27Mb\n\
             #2186462\tDONE   cov: 749 ft: 880 corp: 55/36Kb lim: 4096 exec/s: 104117 rss: 28Mb\n\
             Done 2186462 runs in 21 second(s)\n";
-        assert_eq!(Tried::read(said), Some(Tried { executions: 2_186_462, seconds: 21, edges: 749, inputs: 55 }));
+        assert_eq!(
+            Tried::read(said),
+            Some(Tried { executions: 2_186_462, seconds: 21, edges: 749, inputs: 55 })
+        );
         assert_eq!(Tried::read("INFO: Running with entropic power schedule"), None);
     }
 
@@ -281,14 +312,26 @@ mod tests {
         let said = "thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\nCrash kernel\nstack backtrace:\n   0: begin\n\
             SUMMARY: libFuzzer: deadly signal\nartifact_prefix='a/'; Test unit written to target/fuzz/artefacts/iomem/crash-1\n";
         let found = found(said, Path::new("target/fuzz/iomem")).unwrap();
-        assert!(found.starts_with("thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\n  Crash kernel\n  SUMMARY"), "{found}");
-        assert!(found.ends_with("again: target/fuzz/iomem target/fuzz/artefacts/iomem/crash-1"), "{found}");
+        assert!(
+            found.starts_with(
+                "thread '<unnamed>' (7) panicked at src/iomem.rs:13:5:\n  Crash kernel\n  SUMMARY"
+            ),
+            "{found}"
+        );
+        assert!(
+            found.ends_with("again: target/fuzz/iomem target/fuzz/artefacts/iomem/crash-1"),
+            "{found}"
+        );
     }
 
     #[test]
     fn a_missing_compiler_is_reported_with_the_command_that_installs_it() {
-        let reason = without_compiler(&Shell::new().unwrap(), Path::new("/nonexistent/c++")).unwrap();
-        assert!(reason.contains("no C++ compiler") && reason.contains(COMPILER_COMMAND), "{reason}");
+        let reason =
+            without_compiler(&Shell::new().unwrap(), Path::new("/nonexistent/c++")).unwrap();
+        assert!(
+            reason.contains("no C++ compiler") && reason.contains(COMPILER_COMMAND),
+            "{reason}"
+        );
     }
 
     #[test]
@@ -298,7 +341,10 @@ mod tests {
         let (manifest, figures) = (read("Cargo.toml"), read("README.md"));
         for target in targets(&repo).unwrap() {
             assert!(manifest.contains(&format!("path = \"targets/{target}.rs\"")), "{target}");
-            assert!(figures.lines().any(|line| line.starts_with(&format!("| `{target}` |"))), "{target}");
+            assert!(
+                figures.lines().any(|line| line.starts_with(&format!("| `{target}` |"))),
+                "{target}"
+            );
         }
     }
 }

@@ -19,8 +19,8 @@ const DENY_OFFLINE: [&str; 3] = ["licenses", "bans", "sources"];
 
 /// Check formatting, lints, documentation, packaging and licenses; every warning is an error
 ///
-/// Covers the workspace, the freestanding programs, fuzz/ and lab/. The licenses are checked if cargo-deny
-/// is installed.
+/// Covers the workspace, the freestanding programs, fuzz/ and lab/. The licenses are checked if
+/// cargo-deny is installed.
 #[derive(clap::Args)]
 pub struct Args {}
 
@@ -29,12 +29,15 @@ impl Args {
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         command::show(cmd!(sh, "cargo fmt --all --check"))?;
         let deny_warnings = ["--", "--deny", "warnings"];
-        command::show(cmd!(sh, "cargo clippy --locked --workspace --all-targets").args(deny_warnings))?;
+        command::show(
+            cmd!(sh, "cargo clippy --locked --workspace --all-targets").args(deny_warnings),
+        )?;
         command::show(build::purgatory_cargo(sh, repo, "clippy")?.args(deny_warnings))?;
         build::bare::lint(sh, repo)?;
         fuzz::lint(sh, repo)?;
         lab::lint(sh, repo)?;
-        let docs = cmd!(sh, "cargo doc --locked --quiet --workspace --no-deps --document-private-items");
+        let docs =
+            cmd!(sh, "cargo doc --locked --quiet --workspace --no-deps --document-private-items");
         command::show(docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
         packages(sh)?;
         dependencies(sh)
@@ -45,7 +48,9 @@ impl Args {
 fn packages(sh: &Shell) -> Result<()> {
     let published = PUBLISHED.iter().flat_map(|name| ["--package", name]);
     // --allow-dirty: a change is linted before it is committed.
-    command::show(cmd!(sh, "cargo package --quiet --no-verify --offline --allow-dirty").args(published))
+    command::show(
+        cmd!(sh, "cargo package --quiet --no-verify --offline --allow-dirty").args(published),
+    )
 }
 
 fn dependencies(sh: &Shell) -> Result<()> {
@@ -53,7 +58,9 @@ fn dependencies(sh: &Shell) -> Result<()> {
         eprintln!("skipped: licenses of dependencies: cargo-deny is not installed");
         return Ok(());
     }
-    command::show(cmd!(sh, "cargo deny --log-level error --locked --offline check").args(DENY_OFFLINE))
+    command::show(
+        cmd!(sh, "cargo deny --log-level error --locked --offline check").args(DENY_OFFLINE),
+    )
 }
 
 #[cfg(test)]
@@ -64,9 +71,14 @@ mod tests {
 
     /// Every dependency with its version and features, when these packages are built.
     fn features(sh: &Shell, selected: &[&str]) -> BTreeSet<String> {
-        let tree = cmd!(sh, "cargo tree --locked --offline --prefix none --format").arg("{p} [{f}]").args(selected);
+        let tree = cmd!(sh, "cargo tree --locked --offline --prefix none --format")
+            .arg("{p} [{f}]")
+            .args(selected);
         let lines = command::read(tree.args(["--target", build::LINUX_TARGET])).unwrap();
-        lines.lines().map(|line| line.trim_end_matches(" (*)").replace(" (proc-macro)", "")).collect()
+        lines
+            .lines()
+            .map(|line| line.trim_end_matches(" (*)").replace(" (proc-macro)", ""))
+            .collect()
     }
 
     #[test]

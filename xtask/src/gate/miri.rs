@@ -39,7 +39,12 @@ struct Part {
 const PARTS: [Part; 4] = [
     Part { package: "kdump-handoff", targets: &["--lib"], filters: &[], files: false },
     // Without NIST's vectors: Miri takes a second for twenty blocks.
-    Part { package: "leaf-digest", targets: &["--lib", "--test", "vectors"], filters: &[], files: false },
+    Part {
+        package: "leaf-digest",
+        targets: &["--lib", "--test", "vectors"],
+        filters: &[],
+        files: false,
+    },
     Part { package: "purgatory", targets: &["--lib"], filters: &[], files: false },
     // The parsers that reinterpret bytes with the crate `object`, without tests that would take
     // longer than all others together.
@@ -61,9 +66,11 @@ const LOADER: [&str; 13] = [
     "--skip=foreign_elf_files",
 ];
 
-/// Run the tests of the contract, the digest, the purgatory's pure parts and the loader's parsers under Miri
+/// Run the tests of the contract, the digest, the purgatory's pure parts and the loader's parsers
+/// under Miri
 ///
-/// Fetches a nightly toolchain into target/ if it is missing. Tests too slow for Miri count as ignored.
+/// Fetches a nightly toolchain into target/ if it is missing. Tests too slow for Miri count as
+/// ignored.
 #[derive(clap::Args)]
 pub struct Args {}
 
@@ -106,7 +113,10 @@ pub fn interpret(sh: &Shell, repo: &Repository) -> Result<Outcome> {
     if let Err(error) = miri.fetch() {
         let reason = format!("{error:#}");
         let reason: Vec<&str> = reason.lines().map(str::trim).collect();
-        return Ok(Outcome::Skipped(format!("{TOOLCHAIN} cannot be fetched: {}", reason.join("; "))));
+        return Ok(Outcome::Skipped(format!(
+            "{TOOLCHAIN} cannot be fetched: {}",
+            reason.join("; ")
+        )));
     }
     // At the same time: cargo's lock makes the builds take turns, but the tests run in parallel.
     let outputs = std::thread::scope(|scope| {
@@ -125,13 +135,15 @@ pub fn interpret(sh: &Shell, repo: &Repository) -> Result<Outcome> {
 
 /// Shows the output of a package's tests, and their stderr if they failed.
 fn judge(package: &str, output: &Output) -> Result<Counts> {
-    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    let [stdout, stderr] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     print!("{stdout}");
     if !output.status.success() {
         eprint!("{stderr}");
         bail!("miri: tests of {package} failed ({})", output.status);
     }
-    let counts = Counts::read(&stdout).with_context(|| format!("the tests of {package} printed no result"))?;
+    let counts = Counts::read(&stdout)
+        .with_context(|| format!("the tests of {package} printed no result"))?;
     ensure!(counts.passed > 0, "not one test of {package} was interpreted");
     Ok(counts)
 }
@@ -146,14 +158,20 @@ struct Miri<'a> {
 
 impl<'a> Miri<'a> {
     fn new(sh: &'a Shell, repo: &Repository) -> Self {
-        Self { sh, home: repo.root.join("target/rustup"), sysroot: repo.root.join("target/miri-sysroot") }
+        Self {
+            sh,
+            home: repo.root.join("target/rustup"),
+            sysroot: repo.root.join("target/miri-sysroot"),
+        }
     }
 
     fn fetch(&self) -> Result<()> {
         if command::read(self.cargo("--version")).is_err() {
             eprintln!("miri: missing, asking rustup for {TOOLCHAIN}");
-            let install =
-                cmd!(self.sh, "rustup toolchain install {TOOLCHAIN} --no-self-update --profile minimal --component {COMPONENTS}");
+            let install = cmd!(
+                self.sh,
+                "rustup toolchain install {TOOLCHAIN} --no-self-update --profile minimal --component {COMPONENTS}"
+            );
             command::read(install.env("RUSTUP_HOME", &self.home).env("RUST_BACKTRACE", "0"))?;
         }
         command::read(self.cargo("setup")).map(drop)
@@ -162,12 +180,23 @@ impl<'a> Miri<'a> {
     /// `cargo miri` of this toolchain, whatever the caller's is.
     fn cargo(&self, subcommand: &str) -> Cmd<'a> {
         let cargo = cmd!(self.sh, "rustup run {TOOLCHAIN} cargo miri {subcommand}");
-        let cargo = cargo.env("RUSTUP_HOME", &self.home).env("MIRI_SYSROOT", &self.sysroot).env("RUSTFLAGS", FLAGS);
-        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("MIRIFLAGS").env_remove("RUSTC_BOOTSTRAP")
+        let cargo = cargo
+            .env("RUSTUP_HOME", &self.home)
+            .env("MIRI_SYSROOT", &self.sysroot)
+            .env("RUSTFLAGS", FLAGS);
+        cargo
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("MIRIFLAGS")
+            .env_remove("RUSTC_BOOTSTRAP")
     }
 
     fn test(&self, Part { package, targets, filters, files }: &Part) -> Cmd<'a> {
-        let test = self.cargo("test").args(["--quiet", "--locked", "--package", package]).args(*targets).arg("--").args(*filters);
+        let test = self
+            .cargo("test")
+            .args(["--quiet", "--locked", "--package", package])
+            .args(*targets)
+            .arg("--")
+            .args(*filters);
         if *files { test.env("MIRIFLAGS", WITH_FILES) } else { test }
     }
 }
@@ -176,10 +205,14 @@ impl Counts {
     /// The sum over libtest's result lines.
     fn read(output: &str) -> Option<Self> {
         let mut sum = Self::default();
-        let mut lines = output.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).peekable();
+        let mut lines =
+            output.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).peekable();
         lines.peek()?;
         for line in lines {
-            let number = |what: &str| line.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok());
+            let number = |what: &str| {
+                line.split("; ")
+                    .find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok())
+            };
             sum.passed += number("passed")?;
             sum.ignored += number("ignored")?;
         }
@@ -194,7 +227,10 @@ impl fmt::Display for Outcome {
             Self::Passed(parts) => {
                 let ignored: usize = parts.iter().map(|(_, counts)| counts.ignored).sum();
                 let passed: usize = parts.iter().map(|(_, counts)| counts.passed).sum();
-                let each: Vec<String> = parts.iter().map(|(name, counts)| format!("{name} {}", counts.passed)).collect();
+                let each: Vec<String> = parts
+                    .iter()
+                    .map(|(name, counts)| format!("{name} {}", counts.passed))
+                    .collect();
                 write!(out, "miri: {passed} tests passed ({}), {ignored} ignored", each.join(", "))
             }
         }
@@ -217,8 +253,12 @@ mod tests {
     #[test]
     fn outcome_is_one_line() {
         let counts = |passed, ignored| Counts { passed, ignored };
-        let passed = Outcome::Passed(vec![("handoff", counts(14, 0)), ("purgatory", counts(31, 2))]);
-        assert_eq!(passed.to_string(), "miri: 45 tests passed (handoff 14, purgatory 31), 2 ignored");
+        let passed =
+            Outcome::Passed(vec![("handoff", counts(14, 0)), ("purgatory", counts(31, 2))]);
+        assert_eq!(
+            passed.to_string(),
+            "miri: 45 tests passed (handoff 14, purgatory 31), 2 ignored"
+        );
         assert_eq!(Outcome::Skipped("no network".into()).to_string(), "miri: skipped: no network");
     }
 }

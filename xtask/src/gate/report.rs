@@ -52,11 +52,21 @@ impl Report {
     }
 
     /// Adds a part that has run at the same time as `other`. `None` if it failed.
-    pub fn add_beside<T>(&mut self, other: &'static str, name: &'static str, part: Timed<T>) -> Option<T> {
+    pub fn add_beside<T>(
+        &mut self,
+        other: &'static str,
+        name: &'static str,
+        part: Timed<T>,
+    ) -> Option<T> {
         self.record(name, Some(other), part)
     }
 
-    fn record<T>(&mut self, name: &'static str, beside: Option<&'static str>, part: Timed<T>) -> Option<T> {
+    fn record<T>(
+        &mut self,
+        name: &'static str,
+        beside: Option<&'static str>,
+        part: Timed<T>,
+    ) -> Option<T> {
         self.parts.push((name, part.took, beside));
         part.result.map_err(|error| self.fail(format!("{name}: {error:#}"))).ok()
     }
@@ -93,11 +103,19 @@ mod tests {
     #[test]
     fn each_part_has_a_line_with_its_seconds() {
         let mut report = Report::start();
-        let lasting = |seconds: u64, result| Timed { took: Duration::from_millis(seconds * 1000 + 900), result };
+        let lasting = |seconds: u64, result| Timed {
+            took: Duration::from_millis(seconds * 1000 + 900),
+            result,
+        };
         assert_eq!(report.add("build", lasting(61, Ok(7))), Some(7));
         assert_eq!(report.add_beside("build", "lint", lasting(40, Ok(8))), Some(8));
         let table = report.to_string();
-        assert!(table.contains("\nbuild                     61\nlint                      40  beside build\ntotal "), "{table}");
+        assert!(
+            table.contains(
+                "\nbuild                     61\nlint                      40  beside build\ntotal "
+            ),
+            "{table}"
+        );
         report.conclude().unwrap();
     }
 

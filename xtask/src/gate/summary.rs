@@ -1,6 +1,7 @@
 //! The last lines of the gate: how many cases and scenarios passed, and the figures of scenarios.
 //!
-//! * On entry: what the two runners printed, and the files that scenarios left under `target/qemu/`.
+//! * On entry: what the two runners printed, and the files that scenarios left under
+//!   `target/qemu/`.
 //! * On exit: a few lines. Figures come only from scenarios that passed in this run, because files
 //!   of earlier runs may be beside them.
 
@@ -11,7 +12,8 @@ use handoff::Verdict;
 use qemu_runner::bare::cases;
 
 /// Scenarios with figures for users, and how the lines of those figures begin.
-const FIGURES: [(&str, &str); 3] = [("capture", "load: "), ("peer-load-time", "load by "), ("peer-load-time", "nothing armed ")];
+const FIGURES: [(&str, &str); 3] =
+    [("capture", "load: "), ("peer-load-time", "load by "), ("peer-load-time", "nothing armed ")];
 
 /// What a test runner printed about its tests.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,11 +29,15 @@ impl Results {
     /// Reads lines such as `test NAME ... ok` and `test NAME ... ignored (REASON)`.
     pub fn read(output: &str) -> Self {
         let mut results = Self::default();
-        for (name, what) in output.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ")) {
+        for (name, what) in
+            output.lines().filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "))
+        {
             let name = name.trim().to_string();
             match what.split_once(' ').unwrap_or((what, "no reason given")) {
                 ("ok", _) => results.passed.push(name),
-                ("ignored", reason) => results.ignored.push((name, reason.trim_matches(['(', ')']).to_string())),
+                ("ignored", reason) => {
+                    results.ignored.push((name, reason.trim_matches(['(', ')']).to_string()))
+                }
                 _ => results.failed.push(name),
             }
         }
@@ -43,27 +49,43 @@ impl Results {
     }
 
     fn counts(&self) -> String {
-        format!("{} passed, {} failed, {} ignored", self.passed.len(), self.failed.len(), self.ignored.len())
+        format!(
+            "{} passed, {} failed, {} ignored",
+            self.passed.len(),
+            self.failed.len(),
+            self.ignored.len()
+        )
     }
 
     fn exceptions(&self) -> String {
         let failed = self.failed.iter().map(|name| format!("  failed: {name}\n"));
-        failed.chain(self.ignored.iter().map(|(name, reason)| format!("  ignored: {name}: {reason}\n"))).collect()
+        failed
+            .chain(
+                self.ignored.iter().map(|(name, reason)| format!("  ignored: {name}: {reason}\n")),
+            )
+            .collect()
     }
 }
 
 /// The lines about the fault matrix.
 pub fn of_cases(results: &Results) -> String {
-    let shown = cases().filter(|case| results.has_passed(case.name)).map(|case| case.expect.verdict as u32);
+    let shown =
+        cases().filter(|case| results.has_passed(case.name)).map(|case| case.expect.verdict as u32);
     let shown = shown.collect::<BTreeSet<_>>().len();
     let verdicts = Verdict::ALL.len();
-    format!("bare-metal cases: {}; {shown} of {verdicts} verdicts shown\n{}", results.counts(), results.exceptions())
+    format!(
+        "bare-metal cases: {}; {shown} of {verdicts} verdicts shown\n{}",
+        results.counts(),
+        results.exceptions()
+    )
 }
 
 /// The lines about the scenarios. `outcome` returns the text that a scenario left.
 pub fn of_scenarios(results: &Results, outcome: impl Fn(&str) -> Option<String>) -> String {
     let mut text = format!("scenarios: {}\n{}", results.counts(), results.exceptions());
-    for (scenario, start) in FIGURES.into_iter().filter(|(scenario, _)| results.has_passed(scenario)) {
+    for (scenario, start) in
+        FIGURES.into_iter().filter(|(scenario, _)| results.has_passed(scenario))
+    {
         let left = outcome(scenario).unwrap_or_default();
         for figure in left.lines().map(str::trim).filter(|line| line.starts_with(start)) {
             let _ = writeln!(text, "{scenario}: {figure}");
@@ -83,8 +105,13 @@ mod tests {
 
     fn outcome(scenario: &str) -> Option<String> {
         match scenario {
-            "capture" => Some("capture\n  0.2 s  armed\n  load: wall time  2.21 s\n  vmcore: size  8 bytes\n".into()),
-            "peer-load-time" => Some("  load by kexec-tools  0.998 s\n  load by kdump-loader  0.339 s\n".into()),
+            "capture" => Some(
+                "capture\n  0.2 s  armed\n  load: wall time  2.21 s\n  vmcore: size  8 bytes\n"
+                    .into(),
+            ),
+            "peer-load-time" => {
+                Some("  load by kexec-tools  0.998 s\n  load by kdump-loader  0.339 s\n".into())
+            }
             _ => None,
         }
     }
@@ -102,15 +129,22 @@ mod tests {
     fn figures_of_an_earlier_run_are_not_shown() {
         let failed = SAID.replace("capture            ... ok", "capture            ... FAILED");
         let text = of_scenarios(&Results::read(&failed), outcome);
-        assert!(text.starts_with("scenarios: 1 passed, 2 failed") && !text.contains("\ncapture: "), "{text}");
+        assert!(
+            text.starts_with("scenarios: 1 passed, 2 failed") && !text.contains("\ncapture: "),
+            "{text}"
+        );
     }
 
     #[test]
     fn verdicts_of_failed_cases_do_not_count_as_shown() {
         let all: String = cases().map(|case| format!("test {} ... ok\n", case.name)).collect();
         let verdicts = Verdict::ALL.len();
-        assert!(of_cases(&Results::read(&all)).contains(&format!("; {verdicts} of {verdicts} verdicts shown")));
-        let one = of_cases(&Results::read("test sound       ... ok\ntest block-magic ... FAILED\n"));
+        assert!(
+            of_cases(&Results::read(&all))
+                .contains(&format!("; {verdicts} of {verdicts} verdicts shown"))
+        );
+        let one =
+            of_cases(&Results::read("test sound       ... ok\ntest block-magic ... FAILED\n"));
         let expected = "bare-metal cases: 1 passed, 1 failed, 0 ignored; 1 of ";
         assert!(one.starts_with(expected) && one.ends_with("\n  failed: block-magic\n"), "{one}");
     }

@@ -66,22 +66,32 @@ const COMPLETIONS: [(&str, &str); 2] = [
 
 /// All files. `zsh` is the directory of zsh's completions.
 pub fn of(sh: &Shell, repo: &Repository, zsh: &str) -> Result<Vec<Entry>> {
-    let mut files = vec![Entry { mode: 0o755, ..Entry::new(PROGRAM, read(&repo.loader())?, Kind::Plain) }];
+    let mut files =
+        vec![Entry { mode: 0o755, ..Entry::new(PROGRAM, read(&repo.loader())?, Kind::Plain) }];
     for (name, place) in DIST {
         files.push(Entry::new(place, read(&repo.root.join(SOURCE).join(name))?, Kind::Plain));
     }
     for (name, place) in COMPLETIONS {
         files.push(Entry::new(place, read(&repo.completions().join(name))?, Kind::Plain));
     }
-    files.push(Entry::new(format!("{zsh}/_kdump-loader"), read(&repo.completions().join("zsh/_kdump-loader"))?, Kind::Plain));
+    files.push(Entry::new(
+        format!("{zsh}/_kdump-loader"),
+        read(&repo.completions().join("zsh/_kdump-loader"))?,
+        Kind::Plain,
+    ));
     for page in sh.read_dir(repo.man())? {
         let name = name_of(&page)?;
-        let section = page.extension().context("a page names its section")?.to_string_lossy().into_owned();
+        let section =
+            page.extension().context("a page names its section")?.to_string_lossy().into_owned();
         let place = format!("usr/share/man/man{section}/{name}.gz");
         files.push(Entry::new(place, compressed(sh, &read(&page)?)?, Kind::Documentation));
     }
     let changes = compressed(sh, &read(&repo.root.join("CHANGELOG.md"))?)?;
-    files.push(Entry::new(format!("{DOCUMENTATION}/CHANGELOG.md.gz"), changes, Kind::Documentation));
+    files.push(Entry::new(
+        format!("{DOCUMENTATION}/CHANGELOG.md.gz"),
+        changes,
+        Kind::Documentation,
+    ));
     Ok(files)
 }
 
@@ -89,7 +99,8 @@ fn name_of(path: &Path) -> Result<String> {
     Ok(path.file_name().context("a file has a name")?.to_string_lossy().into_owned())
 }
 
-/// Compresses pages and change logs as distributions expect, without a name and a time (gzip(1), -n).
+/// Compresses pages and change logs as distributions expect, without a name and a time (gzip(1),
+/// -n).
 pub fn compressed(sh: &Shell, bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(cmd!(sh, "gzip -9 -n").stdin(bytes).quiet().output()?.stdout)
 }
@@ -98,16 +109,19 @@ pub fn compressed(sh: &Shell, bytes: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Files that only `service install` writes. In a package they would change a machine before that: the
-    /// preset enables the units, the sysctl turns an oops into a panic without a dump, and the drop-in
-    /// holds another service back.
-    const WRITTEN_BY_THE_PROGRAM: [&str; 3] = ["90-kdump-loader.conf", "80-kdump-loader.preset", "60-kdump-loader-sysctl.conf"];
+    /// Files that only `service install` writes. In a package they would change a machine before
+    /// that: the preset enables the units, the sysctl turns an oops into a panic without a dump,
+    /// and the drop-in holds another service back.
+    const WRITTEN_BY_THE_PROGRAM: [&str; 3] =
+        ["90-kdump-loader.conf", "80-kdump-loader.preset", "60-kdump-loader-sysctl.conf"];
 
     #[test]
     fn every_file_of_dist_is_packaged_unless_service_install_writes_it() {
         let dist = Repository::find().unwrap().root.join(SOURCE);
-        let mut names: Vec<String> =
-            std::fs::read_dir(dist).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(dist)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.retain(|name| !WRITTEN_BY_THE_PROGRAM.contains(&name.as_str()));
         names.sort();
         let mut packaged: Vec<&str> = DIST.iter().map(|(name, _)| *name).chain([CONFIG]).collect();

@@ -49,23 +49,41 @@ struct Stage<'a> {
 impl Stage<'_> {
     fn fill(&self, repo: &Repository, version: &str, epoch: &str) -> Result<()> {
         let sh = self.sh;
-        let date = command::read(cmd!(sh, "date --utc --rfc-email --date=@{epoch}").env("LC_ALL", "C"))?;
-        let changelog =
-            CHANGELOG.replace("@VERSION@", version).replace("@MAINTAINER@", MAINTAINER).replace("@DATE@", date.trim());
+        let date =
+            command::read(cmd!(sh, "date --utc --rfc-email --date=@{epoch}").env("LC_ALL", "C"))?;
+        let changelog = CHANGELOG
+            .replace("@VERSION@", version)
+            .replace("@MAINTAINER@", MAINTAINER)
+            .replace("@DATE@", date.trim());
         let mut files = contents::of(sh, repo, ZSH)?;
-        files.push(Entry::new(format!("etc/{CONFIG}"), read(&repo.root.join(SOURCE).join(CONFIG))?, Kind::Config));
+        files.push(Entry::new(
+            format!("etc/{CONFIG}"),
+            read(&repo.root.join(SOURCE).join(CONFIG))?,
+            Kind::Config,
+        ));
         files.push(Entry::new(format!("{DOCUMENTATION}/copyright"), COPYRIGHT, Kind::License));
         let changelog = contents::compressed(sh, changelog.as_bytes())?;
-        files.push(Entry::new(format!("{DOCUMENTATION}/changelog.gz"), changelog, Kind::Documentation));
+        files.push(Entry::new(
+            format!("{DOCUMENTATION}/changelog.gz"),
+            changelog,
+            Kind::Documentation,
+        ));
         files.push(Entry::new("usr/share/lintian/overrides/kdump-loader", OVERRIDES, Kind::Plain));
 
         let size: usize = files.iter().map(|file| file.bytes.len().div_ceil(1024)).sum();
-        let control =
-            CONTROL.replace("@VERSION@", version).replace("@MAINTAINER@", MAINTAINER).replace("@SIZE@", &size.to_string());
-        let configs: String =
-            files.iter().filter(|file| file.kind == Kind::Config).map(|file| format!("/{}\n", file.place)).collect();
-        let scripts =
-            SCRIPTS.iter().map(|(name, text)| Entry { mode: 0o755, ..Entry::new(format!("DEBIAN/{name}"), *text, Kind::Plain) });
+        let control = CONTROL
+            .replace("@VERSION@", version)
+            .replace("@MAINTAINER@", MAINTAINER)
+            .replace("@SIZE@", &size.to_string());
+        let configs: String = files
+            .iter()
+            .filter(|file| file.kind == Kind::Config)
+            .map(|file| format!("/{}\n", file.place))
+            .collect();
+        let scripts = SCRIPTS.iter().map(|(name, text)| Entry {
+            mode: 0o755,
+            ..Entry::new(format!("DEBIAN/{name}"), *text, Kind::Plain)
+        });
         files.extend(scripts);
         files.push(Entry::new("DEBIAN/control", control, Kind::Plain));
         files.push(Entry::new("DEBIAN/conffiles", configs, Kind::Plain));
@@ -78,7 +96,10 @@ impl Stage<'_> {
     fn sums(&self, files: &[Entry]) -> Result<String> {
         let sh = self.sh;
         let mut lines = String::new();
-        for file in files.iter().filter(|file| file.kind != Kind::Config && !file.place.starts_with("DEBIAN/")) {
+        for file in files
+            .iter()
+            .filter(|file| file.kind != Kind::Config && !file.place.starts_with("DEBIAN/"))
+        {
             let sum = command::read(cmd!(sh, "md5sum").stdin(&file.bytes))?;
             lines += &format!("{}  {}\n", sum.split(' ').next().unwrap_or_default(), file.place);
         }
@@ -95,10 +116,15 @@ impl Stage<'_> {
     /// Sets the mode of every directory, whatever this machine's umask is.
     fn open_directories(&self, below: &Path) -> Result<()> {
         permit(below, 0o755)?;
-        self.sh.read_dir(below)?.iter().filter(|path| path.is_dir()).try_for_each(|path| self.open_directories(path))
+        self.sh
+            .read_dir(below)?
+            .iter()
+            .filter(|path| path.is_dir())
+            .try_for_each(|path| self.open_directories(path))
     }
 }
 
 fn permit(path: &Path, mode: u32) -> Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(|| format!("cannot change {}", path.display()))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("cannot change {}", path.display()))
 }

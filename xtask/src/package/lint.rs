@@ -1,4 +1,5 @@
-//! lintian and rpmlint, neither of which may warn. A tool that is not installed is skipped, with a message.
+//! lintian and rpmlint, neither of which may warn. A tool that is not installed is skipped, with a
+//! message.
 
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};

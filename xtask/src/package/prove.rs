@@ -1,9 +1,10 @@
-//! Both packages, installed, upgraded, removed and purged in private trees of Debian 12, Debian 13 and rpm.
+//! Both packages, installed, upgraded, removed and purged in private trees of Debian 12, Debian 13
+//! and rpm.
 //!
 //! * On entry: the packages.
-//! * On exit: every step succeeded in every tree, also with a missing program, a damaged ledger or a
-//!   failing systemd; and every file of the tree is as before. Without root this is skipped, with a
-//!   message.
+//! * On exit: every step succeeded in every tree, also with a missing program, a damaged ledger or
+//!   a failing systemd; and every file of the tree is as before. Without root this is skipped, with
+//!   a message.
 
 use anyhow::{Context, Result};
 use xshell::Shell;
@@ -41,12 +42,16 @@ pub fn prove(sh: &Shell, repo: &Repository) -> Result<()> {
             "rpm" => (RPM, &rpm_older, repo.rpm_package()),
             _ => (DEBIAN, &deb, repo.debian_package()),
         };
-        for (name, bytes) in
-            [("common.sh", COMMON.into()), ("script.sh", script.into()), ("older", read(older)?), ("newer", read(&newer)?)]
-        {
+        for (name, bytes) in [
+            ("common.sh", COMMON.into()),
+            ("script.sh", script.into()),
+            ("older", read(older)?),
+            ("newer", read(&newer)?),
+        ] {
             tree.add(&format!("prove/{name}"), &bytes)?;
         }
-        let said = command::read(tree.run(sh, "/prove/script.sh")).with_context(|| format!("in the tree {}", tree.name))?;
+        let said = command::read(tree.run(sh, "/prove/script.sh"))
+            .with_context(|| format!("in the tree {}", tree.name))?;
         said.lines().for_each(|line| println!("{}: {line}", tree.name));
     }
     sh.remove_path(directory)?;

@@ -1,7 +1,7 @@
 //! The RPM, written without rpmbuild.
 //!
-//! It has no config. Fedora and openSUSE need different ones, and `kdump-loader service install` writes
-//! the right one.
+//! It has no config. Fedora and openSUSE need different ones, and `kdump-loader service install`
+//! writes the right one.
 
 use std::path::Path;
 
@@ -27,8 +27,11 @@ Installing the package changes nothing about what is armed. The command
 \"kdump-loader service install --mask-conflicts\" switches the machine over, and
 \"kdump-loader service uninstall\" switches it back.";
 /// Scriptlets, as rpm calls them (rpm-scriptlets(7)).
-pub const SCRIPTS: [(&str, &str); 3] =
-    [("post", include_str!("rpm/post.sh")), ("preun", include_str!("rpm/preun.sh")), ("postun", include_str!("rpm/postun.sh"))];
+pub const SCRIPTS: [(&str, &str); 3] = [
+    ("post", include_str!("rpm/post.sh")),
+    ("preun", include_str!("rpm/preun.sh")),
+    ("postun", include_str!("rpm/postun.sh")),
+];
 const SHELL: &str = "/bin/sh";
 /// The directory of zsh's completions.
 const ZSH: &str = "usr/share/zsh/site-functions";
@@ -42,7 +45,11 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
     let sample = read(&repo.root.join(SOURCE).join(CONFIG))?;
     files.push(Entry::new(format!("{DOCUMENTATION}/{CONFIG}"), sample, Kind::Documentation));
     for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        files.push(Entry::new(format!("{LICENSES}/{name}"), read(&repo.root.join(name))?, Kind::License));
+        files.push(Entry::new(
+            format!("{LICENSES}/{name}"),
+            read(&repo.root.join(name))?,
+            Kind::License,
+        ));
     }
 
     let epoch = source_date_epoch()?;
@@ -51,7 +58,8 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
         let text = SCRIPTS.iter().find(|(known, _)| *known == name).expect("it is in the table").1;
         Scriptlet::new(text).prog(vec![SHELL])
     };
-    let mut builder = PackageBuilder::new("kdump-loader", version, "MIT OR Apache-2.0", "x86_64", SUMMARY);
+    let mut builder =
+        PackageBuilder::new("kdump-loader", version, "MIT OR Apache-2.0", "x86_64", SUMMARY);
     builder
         .using_config(config)
         .release(RELEASE)
@@ -59,7 +67,11 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
         .packager(MAINTAINER)
         .group("System Environment/Kernel")
         .build_host(BUILD_HOST)
-        .add_changelog_entry(format!("{MAINTAINER} - {version}-{RELEASE}"), format!("- Release {version}."), epoch)
+        .add_changelog_entry(
+            format!("{MAINTAINER} - {version}-{RELEASE}"),
+            format!("- Release {version}."),
+            epoch,
+        )
         .recommends(Dependency::any("makedumpfile"))
         .requires(Dependency::script_post(SHELL))
         .requires(Dependency::script_preun(SHELL))
@@ -71,7 +83,8 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
         builder.with_dir_entry(FileOptions::dir(format!("/{directory}")).permissions(0o755))?;
     }
     for Entry { place, bytes, mode, kind } in files {
-        let options = FileOptions::new(format!("/{place}")).permissions(u16::try_from(mode).context("permissions fit")?);
+        let options = FileOptions::new(format!("/{place}"))
+            .permissions(u16::try_from(mode).context("permissions fit")?);
         let options = match kind {
             Kind::Plain => options,
             Kind::Config => options.config().noreplace(),

@@ -1,4 +1,5 @@
-//! `cargo xtask fixture`: regenerates committed files from a real kernel, or from the loader's tables.
+//! `cargo xtask fixture`: regenerates committed files from a real kernel, or from the loader's
+//! tables.
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
@@ -13,8 +14,8 @@ use crate::run::qemu;
 
 /// Regenerate a committed file that a real kernel or a table of the loader has written
 ///
-/// Kernels boot in QEMU as in scenarios. Their output differs from run to run because of KASLR, so tests
-/// must not depend on addresses.
+/// Kernels boot in QEMU as in scenarios. Their output differs from run to run because of KASLR, so
+/// tests must not depend on addresses.
 #[derive(clap::Args)]
 pub struct Args {
     /// Which file
@@ -32,9 +33,11 @@ const PICTURE: &str = "docs/crash-region.svg";
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
-    /// The elfcorehdr that a kernel writes on hotplug, and a snapshot of the machine: tests/fixtures/elfcorehdr-SERIES
+    /// The elfcorehdr that a kernel writes on hotplug, and a snapshot of the machine:
+    /// tests/fixtures/elfcorehdr-SERIES
     Elfcorehdr,
-    /// The outcome of the scenario `hotplug`: tests/fixtures/outcome-hotplug, docs/hotplug.html and docs/crash-region.svg
+    /// The outcome of the scenario `hotplug`: tests/fixtures/outcome-hotplug, docs/hotplug.html and
+    /// docs/crash-region.svg
     Outcome,
     /// docs/hotplug.html and docs/crash-region.svg, drawn from the committed outcome
     Page,
@@ -47,8 +50,10 @@ impl Args {
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match self.fixture {
             Name::Elfcorehdr => {
-                let directory = repo.root.join(format!("tests/fixtures/elfcorehdr-{}", self.kernel));
-                self.run_with(sh, repo, |context| fixture::elfcorehdr(context, &directory)).map(drop)
+                let directory =
+                    repo.root.join(format!("tests/fixtures/elfcorehdr-{}", self.kernel));
+                self.run_with(sh, repo, |context| fixture::elfcorehdr(context, &directory))
+                    .map(drop)
             }
             Name::Outcome => {
                 let scenario = qemu::by_name(SCENARIO)?;
@@ -57,18 +62,29 @@ impl Args {
             }
             Name::KexecOptions => {
                 let file = repo.root.join("docs/kexec-options.md");
-                std::fs::write(&file, kdump_loader::kexec_options()).with_context(|| format!("cannot write {}", file.display()))
+                std::fs::write(&file, kdump_loader::kexec_options())
+                    .with_context(|| format!("cannot write {}", file.display()))
             }
             Name::Page => {
                 let file = repo.root.join(OUTCOME);
-                let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-                show(repo, serde_json::from_slice(&text).with_context(|| format!("{} is no outcome", file.display()))?)
+                let text = std::fs::read(&file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                show(
+                    repo,
+                    serde_json::from_slice(&text)
+                        .with_context(|| format!("{} is no outcome", file.display()))?,
+                )
             }
         }
     }
 
     /// Sets up what a machine needs, and runs it.
-    fn run_with(&self, sh: &Shell, repo: &Repository, run: impl FnOnce(&Context) -> Result<Outcome, Error>) -> Result<Outcome> {
+    fn run_with(
+        &self,
+        sh: &Shell,
+        repo: &Repository,
+        run: impl FnOnce(&Context) -> Result<Outcome, Error>,
+    ) -> Result<Outcome> {
         qemu::prepare(sh, repo, false)?;
         let context = Context::from_repo(&repo.root, Some(&self.kernel), false)?;
         let outcome = run(&context).map_err(|error| anyhow!("{}", error.chain()))?;

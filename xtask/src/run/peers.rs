@@ -1,5 +1,5 @@
-//! `cargo xtask peers`: the purgatories of kexec-tools and Linux, bound by our loader; and our drop-ins,
-//! run in their places.
+//! `cargo xtask peers`: the purgatories of kexec-tools and Linux, bound by our loader; and our
+//! drop-ins, run in their places.
 //!
 //! * On entry: a network, unless setup has already fetched Debian's kernels and kexec-tools.
 //! * On exit: `target/assets/peers/*.ro`, each bound at two addresses; or why one is missing.
@@ -14,7 +14,8 @@ use crate::gate::lab;
 use crate::repository::Repository;
 use crate::setup;
 
-/// Extract the purgatories of kexec-tools and Linux from Debian's packages, bind them, and run our drop-ins
+/// Extract the purgatories of kexec-tools and Linux from Debian's packages, bind them, and run our
+/// drop-ins
 ///
 /// Fetches missing packages. The objects go to target/assets/peers/.
 #[derive(clap::Args)]

@@ -1,6 +1,7 @@
 //! `cargo xtask qemu`: real kernels, real panics, as scenarios.
 //!
-//! *On exit*: for each scenario its timeline, what failed, or why it was not run; as text or as TAP.
+//! *On exit*: for each scenario its timeline, what failed, or why it was not run; as text or as
+//! TAP.
 
 mod bare; // cases of the fault matrix, on our own kernel
 mod tell; // what came of each, on stdout
@@ -50,14 +51,15 @@ impl std::error::Error for CannotTell {}
 
 /// Panic a real kernel in QEMU and show what its capture kernel finds
 ///
-/// Downloads and builds what is missing first. Every run ends in a timeline of what happened and when. Its console logs stay
-/// under target/qemu/SCENARIO/.
+/// Downloads and builds what is missing first. Every run ends in a timeline of what happened and
+/// when. Its console logs stay under target/qemu/SCENARIO/.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Args {
     #[command(subcommand)]
     harness: Option<Harness>,
-    /// Which scenarios, in this order; defaults to `hotplug`, with --bzimage to all that fit the kernel
+    /// Which scenarios, in this order; defaults to `hotplug`, with --bzimage to all that fit the
+    /// kernel
     scenario: Vec<String>,
     /// List the scenarios and what each shows, with --bzimage which of them fit the kernel
     #[arg(long)]
@@ -68,7 +70,8 @@ pub struct Args {
     /// Test this kernel in place of Debian's, as the first kernel and as the capture kernel
     #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
     bzimage: Option<PathBuf>,
-    /// Where its modules are: DIR of `make INSTALL_MOD_PATH=DIR modules_install`, or /lib/modules/RELEASE
+    /// Where its modules are: DIR of `make INSTALL_MOD_PATH=DIR modules_install`, or
+    /// /lib/modules/RELEASE
     #[arg(long, value_name = "DIR", requires = "bzimage")]
     modules: Option<PathBuf>,
     /// Print TAP version 14 on stdout, which KTAP parsers read as well
@@ -77,7 +80,8 @@ pub struct Args {
     /// Keep the guests' memory and initial RAM disks too
     #[arg(long)]
     keep: bool,
-    /// Write a page that stands alone: timeline, memory before and after, verdict, vmcore, crash region
+    /// Write a page that stands alone: timeline, memory before and after, verdict, vmcore, crash
+    /// region
     #[arg(long, value_name = "FILE.html", conflicts_with = "list")]
     report: Option<PathBuf>,
 }
@@ -95,12 +99,17 @@ impl Args {
             return bare.run(sh, repo);
         }
         let teller = Teller::new(self.tap);
-        let kernel = self.bzimage.as_deref().map(|file| KernelUnderTest::open(file, self.modules.as_deref()));
+        let kernel = self
+            .bzimage
+            .as_deref()
+            .map(|file| KernelUnderTest::open(file, self.modules.as_deref()));
         let kernel = kernel.transpose().map_err(|error| teller.bail_out(error.chain()))?;
         if self.list {
             return list(repo, kernel);
         }
-        let run = self.prepare(sh, repo, kernel).and_then(|(context, wanted)| self.play(&teller, &context, &wanted));
+        let run = self
+            .prepare(sh, repo, kernel)
+            .and_then(|(context, wanted)| self.play(&teller, &context, &wanted));
         run.map_err(|error| teller.bail_out(format!("{error:#}")))?;
         teller.finish()
     }
@@ -117,14 +126,18 @@ impl Args {
         let wanted = match (&kernel, named.is_empty()) {
             (_, false) => named,
             (None, true) => vec![by_name(DEFAULT)?],
-            (Some(_), true) => scenarios().iter().filter(|scenario| scenario.by_name_only.is_none()).collect(),
+            (Some(_), true) => {
+                scenarios().iter().filter(|scenario| scenario.by_name_only.is_none()).collect()
+            }
         };
         if let Some(report) = &self.report {
-            // It must be possible to write it, or minutes are lost. An earlier page stays until there is another.
+            // It must be possible to write it, or minutes are lost. An earlier page stays until
+            // there is another.
             let opened = OpenOptions::new().create(true).append(true).open(report);
             opened.with_context(|| format!("cannot write {}", report.display()))?;
         }
-        let debian_disk = kernel.is_none() && wanted.iter().any(|scenario| scenario.needs_debian_disk());
+        let debian_disk =
+            kernel.is_none() && wanted.iter().any(|scenario| scenario.needs_debian_disk());
         bring(sh, repo, Large { kernels: kernel.is_none(), debian_disk })?;
         let mut context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
         if let Some(kernel) = kernel {
@@ -145,7 +158,8 @@ impl Args {
             sections.push(Section::new(scenario, outcome.ok_or_else(|| end.text().to_owned())));
         }
         if let Some(report) = &self.report {
-            std::fs::write(report, page::html(&sections)).with_context(|| format!("cannot write {}", report.display()))?;
+            std::fs::write(report, page::html(&sections))
+                .with_context(|| format!("cannot write {}", report.display()))?;
             teller.remark(&format!("report: {}", report.display()));
         }
         Ok(())
@@ -181,13 +195,18 @@ fn list(repo: &Repository, kernel: Option<KernelUnderTest>) -> Result<()> {
         scenarios().iter().for_each(|s| println!("{:width$}  {}", s.name, s.summary));
         return Ok(());
     };
-    let config = kernel.config.as_ref().map_or("unknown: the running kernel is asked", |config| &config.source);
+    let config = kernel
+        .config
+        .as_ref()
+        .map_or("unknown: the running kernel is asked", |config| &config.source);
     println!("kernel         {}\nconfiguration  {config}", kernel.kernel.release);
     println!("fits: runs; named: runs if it is named, because it is a measurement or a control\n");
     let context = Context::from_repo(&repo.root, None, false)?.with_kernel(kernel);
     for scenario in scenarios() {
         match scenario.unfit(&context) {
-            None if scenario.by_name_only.is_some() => println!("named  {:width$}  {}", scenario.name, scenario.summary),
+            None if scenario.by_name_only.is_some() => {
+                println!("named  {:width$}  {}", scenario.name, scenario.summary)
+            }
             None => println!("fits   {:width$}  {}", scenario.name, scenario.summary),
             Some(reason) => println!("skip   {:width$}  {reason}", scenario.name),
         }
@@ -231,7 +250,8 @@ mod tests {
     }
 
     fn parsed(words: &str) -> Result<Args, clap::Error> {
-        Line::try_parse_from(["qemu"].into_iter().chain(words.split_whitespace())).map(|line| line.args)
+        Line::try_parse_from(["qemu"].into_iter().chain(words.split_whitespace()))
+            .map(|line| line.args)
     }
 
     #[test]
@@ -239,8 +259,12 @@ mod tests {
         Line::command().debug_assert();
         assert!(parsed("bare").unwrap().harness.is_some());
         assert!(parsed("bare sound --gdb").unwrap().harness.is_some());
-        assert!(matches!(parsed("bare --gdb=4321").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(4321)));
-        assert!(matches!(parsed("bare --gdb").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(PORT)));
+        assert!(
+            matches!(parsed("bare --gdb=4321").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(4321))
+        );
+        assert!(
+            matches!(parsed("bare --gdb").unwrap().harness, Some(Harness::Bare(bare)) if bare.gdb == Some(PORT))
+        );
         assert!(parsed("bare --all").unwrap().harness.is_some());
         for mistaken in [
             "--list --report page.html",

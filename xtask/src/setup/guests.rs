@@ -1,6 +1,8 @@
-//! The emulator and everything that guests need, part by part, and the asset manifest of the QEMU runner.
+//! The emulator and everything that guests need, part by part, and the asset manifest of the QEMU
+//! runner.
 //!
-//! * On exit: the manifest names every wanted part, or says why it is missing. Other parts are unchanged.
+//! * On exit: the manifest names every wanted part, or says why it is missing. Other parts are
+//!   unchanged.
 
 pub mod qemu;
 pub mod kernels;
@@ -22,7 +24,12 @@ use crate::setup::supply::{self, Files, Supply};
 use crate::setup::{Name, explain, lock};
 
 /// Fetches the wanted parts and writes the manifest.
-pub fn get(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -> bool) -> Result<Assets> {
+pub fn get(
+    sh: &Shell,
+    repo: &Repository,
+    refresh: bool,
+    wanted: impl Fn(Name) -> bool,
+) -> Result<Assets> {
     let _lock = lock(sh, repo)?;
     let supply = Supply::new(sh, repo, refresh);
     let manifest = repo.root.join(MANIFEST);
@@ -33,15 +40,21 @@ pub fn get(sh: &Shell, repo: &Repository, refresh: bool, wanted: impl Fn(Name) -
         }
         // A manifest written by hand, as the instructions say, serves if all its files exist.
         Err(error) if error.is::<Unsupported>() => {
-            let by_hand = known(&manifest).filter(|known| exists(&known.qemu) && rows(known).iter().all(|row| row.complete));
+            let by_hand = known(&manifest)
+                .filter(|known| exists(&known.qemu) && rows(known).iter().all(|row| row.complete));
             by_hand.ok_or_else(|| explain(error))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Fetches the wanted parts. Other parts stay as they are `known`, even if they were written by hand.
-fn fetch(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Assets>) -> Result<Assets> {
+/// Fetches the wanted parts. Other parts stay as they are `known`, even if they were written by
+/// hand.
+fn fetch(
+    supply: &Supply<'_>,
+    wanted: impl Fn(Name) -> bool,
+    known: Option<Assets>,
+) -> Result<Assets> {
     let known = known.as_ref();
     /// Fetches a part if it is wanted. A failure does not stop the others: [`demand`] decides which
     /// parts may be missing.
@@ -63,7 +76,9 @@ fn fetch(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
     }
     macro_rules! program {
         ($wanted:expr, $field:ident, $package:expr, $program:expr) => {
-            part!($wanted, $package, known.map(|known| &known.$field), |s, tree| program::get(s, tree, $package, $program))
+            part!($wanted, $package, known.map(|known| &known.$field), |s, tree| program::get(
+                s, tree, $package, $program
+            ))
         };
     }
     let qemu = required(supply.provide("qemu", qemu::get)?)?;
@@ -75,7 +90,10 @@ fn fetch(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
     };
     let mut kernels = BTreeMap::new();
     for series in &kernels::SERIES {
-        let (name, known) = (format!("kernel-{}", series.name), known.and_then(|known| known.kernels.get(series.name)));
+        let (name, known) = (
+            format!("kernel-{}", series.name),
+            known.and_then(|known| known.kernels.get(series.name)),
+        );
         let part = part!(Name::Kernels, &name, known, |s, tree| kernels::get(s, tree, series));
         kernels.insert(series.name.to_string(), part);
     }
@@ -101,9 +119,14 @@ fn fetch(supply: &Supply<'_>, wanted: impl Fn(Name) -> bool, known: Option<Asset
 }
 
 /// A part that is not wanted now: as fetched earlier, or as written by hand.
-fn kept<T: Files + Clone + DeserializeOwned>(supply: &Supply<'_>, name: &str, known: Option<&Part<T>>) -> Part<T> {
+fn kept<T: Files + Clone + DeserializeOwned>(
+    supply: &Supply<'_>,
+    name: &str,
+    known: Option<&Part<T>>,
+) -> Part<T> {
     let left_out = || Part::Missing(format!("{name} was left out; run `cargo xtask setup`"));
-    let by_hand = || known.filter(|part| matches!(part, Part::Present(found) if exists(found))).cloned();
+    let by_hand =
+        || known.filter(|part| matches!(part, Part::Present(found) if exists(found))).cloned();
     supply.remembered(name).or_else(by_hand).unwrap_or_else(left_out)
 }
 
@@ -129,16 +152,22 @@ struct Row {
     label: String,
     /// Its version and place, or why it is missing.
     found: Result<String, String>,
-    /// Whether the gate fails without it. The newest kernels, whose series comes from backports, the
-    /// disk, which takes root to make, and the browser may be missing. Their tests are then ignored,
-    /// with the reason.
+    /// Whether the gate fails without it. The newest kernels, whose series comes from backports,
+    /// the disk, which takes root to make, and the browser may be missing. Their tests are then
+    /// ignored, with the reason.
     required: bool,
     /// Whether a manifest written by hand may have it: its files exist, or it is declared missing.
     complete: bool,
 }
 
 impl Row {
-    fn new<T: Files>(part: Name, label: &str, found: &Part<T>, required: bool, text: impl Fn(&T) -> String) -> Self {
+    fn new<T: Files>(
+        part: Name,
+        label: &str,
+        found: &Part<T>,
+        required: bool,
+        text: impl Fn(&T) -> String,
+    ) -> Self {
         let (found, complete) = match found {
             Part::Present(found) => (Ok(text(found)), exists(found)),
             Part::Missing(reason) => (Err(reason.clone()), true),
@@ -153,11 +182,14 @@ fn rows(assets: &Assets) -> Vec<Row> {
         Part::Missing("it is not among the assets; run `cargo xtask setup`".into())
     }
     let busybox = assets.busybox.clone().map_or_else(not_named, Part::Present);
-    let mut rows = vec![Row::new(Name::Busybox, "busybox", &busybox, true, |file| file.display().to_string())];
+    let mut rows =
+        vec![Row::new(Name::Busybox, "busybox", &busybox, true, |file| file.display().to_string())];
     for series in &kernels::SERIES {
         let kernel = assets.kernels.get(series.name).cloned().unwrap_or_else(not_named);
         let label = format!("kernel {}", series.name);
-        let text = |kernel: &qemu_runner::assets::Kernel| format!("{}: {}", kernel.release, kernel.vmlinuz.display());
+        let text = |kernel: &qemu_runner::assets::Kernel| {
+            format!("{}: {}", kernel.release, kernel.vmlinuz.display())
+        };
         rows.push(Row::new(Name::Kernels, &label, &kernel, series.required, text));
     }
     for (name, label, program) in [
@@ -166,12 +198,23 @@ fn rows(assets: &Assets) -> Vec<Row> {
         (Name::Udev, "udev", &assets.udev),
         (Name::Flock, "flock", &assets.flock),
     ] {
-        rows.push(Row::new(name, label, program, true, |p| format!("{}, {} files", p.version, p.files.len())));
+        rows.push(Row::new(name, label, program, true, |p| {
+            format!("{}, {} files", p.version, p.files.len())
+        }));
     }
-    rows.push(Row::new(Name::Ovmf, "ovmf", &assets.ovmf, true, |ovmf| ovmf.code.display().to_string()));
-    rows.push(Row::new(Name::Browser, "browser", &assets.browser, false, |b| format!("{}: {}", b.version, b.program.display())));
+    rows.push(Row::new(Name::Ovmf, "ovmf", &assets.ovmf, true, |ovmf| {
+        ovmf.code.display().to_string()
+    }));
+    rows.push(Row::new(Name::Browser, "browser", &assets.browser, false, |b| {
+        format!("{}: {}", b.version, b.program.display())
+    }));
     rows.push(Row::new(Name::DebianDisk, "debian disk", &assets.debian_disk, false, |disk| {
-        format!("{} packages, {}: {}", disk.packages.len(), disk.kernel.release, disk.image.display())
+        format!(
+            "{} packages, {}: {}",
+            disk.packages.len(),
+            disk.kernel.release,
+            disk.image.display()
+        )
     }));
     rows
 }
@@ -179,7 +222,8 @@ fn rows(assets: &Assets) -> Vec<Row> {
 /// Fails unless every wanted part that the gate needs is present.
 pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
     let rows = rows(assets).into_iter().filter(|row| row.required && wanted(row.part));
-    let missing: Vec<String> = rows.filter_map(|row| Some(format!("  {}: {}", row.label, row.found.err()?))).collect();
+    let missing: Vec<String> =
+        rows.filter_map(|row| Some(format!("  {}: {}", row.label, row.found.err()?))).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -207,12 +251,32 @@ mod tests {
     use qemu_runner::assets::{GuestProgram, Kernel, Ovmf, Qemu};
 
     fn complete() -> Assets {
-        let kernel = || Part::Present(Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into(), virtio_mem: None });
-        let program = || Part::Present(GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() });
+        let kernel = || {
+            Part::Present(Kernel {
+                vmlinuz: "vmlinuz".into(),
+                release: "6.12".into(),
+                virtio_mem: None,
+            })
+        };
+        let program = || {
+            Part::Present(GuestProgram {
+                version: "1".into(),
+                files: BTreeMap::new(),
+                program: "/bin/p".into(),
+            })
+        };
         Assets {
-            qemu: Qemu { program: "qemu".into(), library_path: vec![], data_dirs: vec![], version: "10".into() },
+            qemu: Qemu {
+                program: "qemu".into(),
+                library_path: vec![],
+                data_dirs: vec![],
+                version: "10".into(),
+            },
             busybox: Some("busybox".into()),
-            kernels: kernels::SERIES.iter().map(|series| (series.name.to_string(), kernel())).collect(),
+            kernels: kernels::SERIES
+                .iter()
+                .map(|series| (series.name.to_string(), kernel()))
+                .collect(),
             makedumpfile: program(),
             kexec: program(),
             udev: program(),
@@ -228,7 +292,10 @@ mod tests {
         let mut assets = complete();
         make(&mut assets);
         let error = demand(&assets, |_| true).unwrap_err().to_string();
-        assert!(error.contains(&format!("  {part}: ")) && error.contains(supply::LOOK_AGAIN), "{error}");
+        assert!(
+            error.contains(&format!("  {part}: ")) && error.contains(supply::LOOK_AGAIN),
+            "{error}"
+        );
         // A part that is not wanted may be missing.
         demand(&assets, |name| name == Name::Qemu).unwrap();
     }
@@ -246,7 +313,9 @@ mod tests {
             rejected_without(&format!("kernel {series}"), |assets| {
                 assets.kernels.insert(series.into(), Part::Missing("no".into()));
             });
-            rejected_without(&format!("kernel {series}"), |assets| drop(assets.kernels.remove(series)));
+            rejected_without(&format!("kernel {series}"), |assets| {
+                drop(assets.kernels.remove(series))
+            });
         }
     }
 
@@ -285,7 +354,11 @@ mod tests {
         let dir = sh.create_temp_dir().unwrap();
         let (vmlinuz, busybox) = (dir.path().join("vmlinuz"), dir.path().join("busybox"));
         let mut written = complete();
-        let kernel = Part::Present(Kernel { vmlinuz: vmlinuz.clone(), release: "6.12".into(), virtio_mem: None });
+        let kernel = Part::Present(Kernel {
+            vmlinuz: vmlinuz.clone(),
+            release: "6.12".into(),
+            virtio_mem: None,
+        });
         written.kernels.insert("6.12".into(), kernel);
         written.busybox = Some(busybox.clone());
         let repo = repository(dir.path(), Some(&written));
@@ -294,10 +367,14 @@ mod tests {
         }
         get(&sh, &repo, false, |name| name == Name::Qemu).unwrap();
         let assets = known(&dir.path().join(MANIFEST)).unwrap();
-        assert!(matches!(&assets.kernels["6.12"], Part::Present(kernel) if kernel.vmlinuz == vmlinuz));
+        assert!(
+            matches!(&assets.kernels["6.12"], Part::Present(kernel) if kernel.vmlinuz == vmlinuz)
+        );
         assert_eq!(assets.busybox, Some(busybox));
         // Its file does not exist.
-        assert!(matches!(&assets.kernels["6.1"], Part::Missing(reason) if reason.contains("left out")));
+        assert!(
+            matches!(&assets.kernels["6.1"], Part::Missing(reason) if reason.contains("left out"))
+        );
     }
 
     #[test]

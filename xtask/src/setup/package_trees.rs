@@ -2,8 +2,8 @@
 //! Debian 13 with rpm.
 //!
 //! * On entry: the archive.
-//! * On exit: each tree is freshly unpacked, with devices and an empty list of installed packages. dpkg
-//!   has configured nothing, but every program that maintainer scripts call exists.
+//! * On exit: each tree is freshly unpacked, with devices and an empty list of installed packages.
+//!   dpkg has configured nothing, but every program that maintainer scripts call exists.
 //!
 //! Processes enter a tree in namespaces of their own, which takes root.
 

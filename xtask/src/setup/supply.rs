@@ -1,5 +1,5 @@
-//! The state of one set-up run: the archive and the private apt roots, opened when a part needs them,
-//! and a record of every part that an earlier run fetched. A second run needs no network.
+//! The state of one set-up run: the archive and the private apt roots, opened when a part needs
+//! them, and a record of every part that an earlier run fetched. A second run needs no network.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -80,7 +80,11 @@ impl<'a> Supply<'a> {
     }
 
     /// The part named `name`: recorded, or fetched by `get` into the directory that it is given.
-    pub fn provide<T>(&self, name: &str, get: impl Fn(&Self, &Path) -> Result<Found<T>>) -> Result<Part<T>>
+    pub fn provide<T>(
+        &self,
+        name: &str,
+        get: impl Fn(&Self, &Path) -> Result<Found<T>>,
+    ) -> Result<Part<T>>
     where
         T: Files + Serialize + DeserializeOwned,
     {
@@ -90,17 +94,25 @@ impl<'a> Supply<'a> {
         {
             return Ok(part);
         }
-        eprintln!("{name}: {}", if self.refresh { "looking for the newest" } else { "missing, fetching it" });
+        eprintln!(
+            "{name}: {}",
+            if self.refresh { "looking for the newest" } else { "missing, fetching it" }
+        );
         let tree = self.repo.assets().join(name);
-        let found = self.with_fresh_index(|| get(self, &tree)).with_context(|| format!("could not set up {name}"))?;
+        let found = self
+            .with_fresh_index(|| get(self, &tree))
+            .with_context(|| format!("could not set up {name}"))?;
         match found.part {
             Part::Present(_) => {
                 match &found.packages[..] {
                     // The requested package comes last, after its dependencies. The record has all.
-                    [others @ .., last] if !others.is_empty() => eprintln!("  done: {last} and {} more", others.len()),
+                    [others @ .., last] if !others.is_empty() => {
+                        eprintln!("  done: {last} and {} more", others.len())
+                    }
                     packages => eprintln!("  done: {}", packages.join(" ")),
                 }
-                let record_of = Record { recipe: RECIPE, packages: found.packages, part: found.part };
+                let record_of =
+                    Record { recipe: RECIPE, packages: found.packages, part: found.part };
                 self.sh.write_file(record, serde_json::to_string_pretty(&record_of)?)?;
                 Ok(record_of.part)
             }
@@ -111,8 +123,8 @@ impl<'a> Supply<'a> {
         }
     }
 
-    /// Retries with a fresh index. A point release leaves the archive when the next one arrives, and then
-    /// the copy of the index is stale.
+    /// Retries with a fresh index. A point release leaves the archive when the next one arrives,
+    /// and then the copy of the index is stale.
     fn with_fresh_index<T>(&self, get: impl Fn() -> Result<Found<T>>) -> Result<Found<T>> {
         let first = get();
         let reason = match &first {
@@ -121,7 +133,8 @@ impl<'a> Supply<'a> {
             Err(error) if error.is::<Unsupported>() => return first,
             Err(error) => format!("{error:#}"),
         };
-        let stale: Vec<_> = self.roots.borrow().values().filter(|root| !root.is_fresh()).cloned().collect();
+        let stale: Vec<_> =
+            self.roots.borrow().values().filter(|root| !root.is_fresh()).cloned().collect();
         if stale.is_empty() {
             return first;
         }
@@ -167,7 +180,8 @@ impl<'a> Supply<'a> {
     }
 }
 
-/// A recorded part, if its files still exist. A missing part is not recorded: the archive may have it now.
+/// A recorded part, if its files still exist. A missing part is not recorded: the archive may have
+/// it now.
 fn recall<T: Files + DeserializeOwned>(record: &Path) -> Option<Part<T>> {
     let record: Record<T> = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
     let complete = match &record.part {
@@ -186,7 +200,12 @@ pub fn remember<T: Serialize>(repo: &Repository, name: &str, part: Part<T>) -> R
 
 impl Files for Qemu {
     fn files(&self) -> Vec<&Path> {
-        [&self.program].into_iter().chain(&self.library_path).chain(&self.data_dirs).map(PathBuf::as_path).collect()
+        [&self.program]
+            .into_iter()
+            .chain(&self.library_path)
+            .chain(&self.data_dirs)
+            .map(PathBuf::as_path)
+            .collect()
     }
 }
 
@@ -234,7 +253,8 @@ mod tests {
     fn a_part_of_an_older_recipe_is_fetched_again() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let json = dir.path().join("kernel.json");
-        let kernel = Kernel { vmlinuz: dir.path().to_path_buf(), release: "6.12".into(), virtio_mem: None };
+        let kernel =
+            Kernel { vmlinuz: dir.path().to_path_buf(), release: "6.12".into(), virtio_mem: None };
         let mut record = Record { recipe: RECIPE, packages: vec![], part: Part::Present(kernel) };
         std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
         assert!(recall::<Kernel>(&json).is_some());
@@ -247,7 +267,8 @@ mod tests {
     fn a_missing_part_is_looked_for_again() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
         let json = dir.path().join("kernel.json");
-        let record: Record<Kernel> = Record { recipe: RECIPE, packages: vec![], part: Part::Missing("no".into()) };
+        let record: Record<Kernel> =
+            Record { recipe: RECIPE, packages: vec![], part: Part::Missing("no".into()) };
         std::fs::write(&json, serde_json::to_vec(&record).unwrap()).unwrap();
         assert!(recall::<Kernel>(&json).is_none());
     }

@@ -1,6 +1,8 @@
 //! Four streams, one in each word of an SSE2 register.
 
-use core::arch::x86_64::{__m128i, _mm_add_epi32, _mm_and_si128, _mm_slli_epi32, _mm_srli_epi32, _mm_xor_si128};
+use core::arch::x86_64::{
+    __m128i, _mm_add_epi32, _mm_and_si128, _mm_slli_epi32, _mm_srli_epi32, _mm_xor_si128,
+};
 
 use zerocopy::transmute;
 
@@ -10,14 +12,16 @@ use crate::{Block, State};
 /// Number of streams.
 pub const STREAMS: usize = 4;
 
-/// Runs `runs[i]` through `states[i]`, at least one and at most four. Missing streams repeat the first.
+/// Runs `runs[i]` through `states[i]`, at least one and at most four. Missing streams repeat the
+/// first.
 pub fn compress(states: &mut [State], runs: &[&[Block]]) {
     let stream = |index: usize| runs.get(index).unwrap_or(&runs[0]);
     let runs = [0, 1, 2, 3].map(stream);
-    let mut side_by_side: [[u32; STREAMS]; 8] =
-        core::array::from_fn(|word| core::array::from_fn(|index| states.get(index).map_or(0, |state| state[word])));
-    // SAFETY: SSE2 is part of x86-64, and SSE is on: operating systems keep it on for programs, and the purgatory's entry.S switches
-    // it on before any Rust code runs.
+    let mut side_by_side: [[u32; STREAMS]; 8] = core::array::from_fn(|word| {
+        core::array::from_fn(|index| states.get(index).map_or(0, |state| state[word]))
+    });
+    // SAFETY: SSE2 is part of x86-64, and SSE is on: operating systems keep it on for programs, and
+    // the purgatory's entry.S switches it on before any Rust code runs.
     unsafe { four_streams(&mut side_by_side, runs) };
     for (index, state) in states.iter_mut().enumerate() {
         *state = side_by_side.map(|word| word[index]);
@@ -31,8 +35,8 @@ macro_rules! rotate_right {
     };
 }
 
-/// One round (FIPS 180-4 §6.2.2 step 3). Majority is computed as (a^b & b^c) ^ b. This round's a^b is the next round's b^c, which
-/// `$bc` carries over.
+/// One round (FIPS 180-4 §6.2.2 step 3). Majority is computed as (a^b & b^c) ^ b. This round's a^b
+/// is the next round's b^c, which `$bc` carries over.
 macro_rules! round {
     ($bc:ident $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident $w_and_k:expr) => {
         let choice = _mm_xor_si128(_mm_and_si128(_mm_xor_si128($f, $g), $e), $g);
@@ -52,9 +56,10 @@ fn four_streams(states: &mut [[u32; STREAMS]; 8], runs: [&&[Block]; STREAMS]) {
     let mut state: [__m128i; 8] = states.map(|word| transmute!(word));
     for block in 0..runs[0].len() {
         let before = state;
-        // The sixteen most recent message words in two halves. These swap every eight rounds, so that all indices are constants.
-        let [mut older, mut newer]: [[__m128i; 8]; 2] =
-            [0, 8].map(|first| core::array::from_fn(|word| message_word(&runs, block, first + word)));
+        // The sixteen most recent message words in two halves. These swap every eight rounds, so
+        // that all indices are constants.
+        let [mut older, mut newer]: [[__m128i; 8]; 2] = [0, 8]
+            .map(|first| core::array::from_fn(|word| message_word(&runs, block, first + word)));
         let (mut older, mut newer) = (&mut older, &mut newer);
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
         let mut bc = _mm_xor_si128(b, c);
@@ -74,7 +79,8 @@ fn four_streams(states: &mut [[u32; STREAMS]; 8], runs: [&&[Block]; STREAMS]) {
     *states = state.map(|word| transmute!(word));
 }
 
-/// Puts the eight message words that follow in the place of the older eight (FIPS 180-4 §6.2.2 step 1).
+/// Puts the eight message words that follow in the place of the older eight (FIPS 180-4 §6.2.2 step
+/// 1).
 #[target_feature(enable = "sse2")]
 #[inline]
 fn next_words(older: &mut [__m128i; 8], newer: &[__m128i; 8]) {
@@ -93,12 +99,19 @@ fn message_word(runs: &[&&[Block]; STREAMS], block: usize, word: usize) -> __m12
     transmute!(runs.map(|run| u32::from_be_bytes(run[block].as_chunks().0[word])))
 }
 
-/// The message word that follows (FIPS 180-4 §6.2.2 step 1), from those sixteen, fifteen, seven and two before it.
+/// The message word that follows (FIPS 180-4 §6.2.2 step 1), from those sixteen, fifteen, seven and
+/// two before it.
 #[target_feature(enable = "sse2")]
 #[inline]
 fn next_word(w16: __m128i, w15: __m128i, w7: __m128i, w2: __m128i) -> __m128i {
-    let small_sigma0 = _mm_xor_si128(_mm_xor_si128(rotate_right!(w15, 7), rotate_right!(w15, 18)), _mm_srli_epi32::<3>(w15));
-    let small_sigma1 = _mm_xor_si128(_mm_xor_si128(rotate_right!(w2, 17), rotate_right!(w2, 19)), _mm_srli_epi32::<10>(w2));
+    let small_sigma0 = _mm_xor_si128(
+        _mm_xor_si128(rotate_right!(w15, 7), rotate_right!(w15, 18)),
+        _mm_srli_epi32::<3>(w15),
+    );
+    let small_sigma1 = _mm_xor_si128(
+        _mm_xor_si128(rotate_right!(w2, 17), rotate_right!(w2, 19)),
+        _mm_srli_epi32::<10>(w2),
+    );
     sum([w16, small_sigma0, w7, small_sigma1])
 }
 

@@ -32,10 +32,15 @@ impl Origin {
     /// out; reading them reports the error.
     pub fn of(options: &Options, program: &Path) -> Self {
         let Options { kernel, initrd, purgatory, .. } = options;
-        let named = [("kernel", Some(kernel)), ("initrd", initrd.as_ref()), ("purgatory", purgatory.as_ref())];
+        let named = [
+            ("kernel", Some(kernel)),
+            ("initrd", initrd.as_ref()),
+            ("purgatory", purgatory.as_ref()),
+        ];
         let mut files: BTreeMap<String, FileIdentity> = BTreeMap::new();
         for (key, path) in named {
-            files.extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
+            files
+                .extend(path.and_then(|path| Some((key.to_owned(), FileIdentity::of(path).ok()?))));
         }
         files.extend(FileIdentity::of(program).ok().map(|identity| (PROGRAM.to_owned(), identity)));
         Self { options: options.words(), files }
@@ -45,6 +50,8 @@ impl Origin {
     /// replaced meanwhile.
     pub fn read(&mut self, files: &Files) {
         self.files.insert("kernel".to_owned(), files.kernel.identity.clone());
-        self.files.extend(files.initrd.as_ref().map(|initrd| ("initrd".to_owned(), initrd.identity.clone())));
+        self.files.extend(
+            files.initrd.as_ref().map(|initrd| ("initrd".to_owned(), initrd.identity.clone())),
+        );
     }
 }

@@ -30,10 +30,15 @@ const SAFELY: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
 /// Creates a state directory, or checks the existing one. Corrects its mode, but not its owner.
 pub fn directory(path: &Path) -> Result<(), Error> {
-    let owner_above = path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
+    let owner_above =
+        path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
     write::create_directory(path, DIRECTORY).map_err(|error| {
         let told = "it is a link or a file, not a directory; remove it and try again";
-        let error = if error.kind() == ErrorKind::NotADirectory { io::Error::new(ErrorKind::NotADirectory, told) } else { error };
+        let error = if error.kind() == ErrorKind::NotADirectory {
+            io::Error::new(ErrorKind::NotADirectory, told)
+        } else {
+            error
+        };
         failed("use", path)(error)
     })?;
     let found = fs::symlink_metadata(path).map_err(failed("access", path))?;
@@ -42,7 +47,8 @@ pub fn directory(path: &Path) -> Result<(), Error> {
         return Err(failed("use", path)(io::Error::new(ErrorKind::PermissionDenied, told)));
     }
     if found.mode() & OTHERS_WRITE != 0 {
-        fs::set_permissions(path, Permissions::from_mode(DIRECTORY)).map_err(failed("restrict", path))?;
+        fs::set_permissions(path, Permissions::from_mode(DIRECTORY))
+            .map_err(failed("restrict", path))?;
     }
     Ok(())
 }
@@ -66,7 +72,13 @@ pub fn create(path: &Path) -> Result<File, Error> {
 
 /// The same in an existing directory such as /run, which is neither created nor changed.
 pub fn create_in_place(path: &Path) -> Result<File, Error> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE).custom_flags(SAFELY).open(path);
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE)
+        .custom_flags(SAFELY)
+        .open(path);
     let file = opened.map_err(failed("create", path))?;
     expect_ours(&file, path).map_err(failed("use", path))?;
     // An earlier release may have left it open to others.
@@ -91,8 +103,10 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The entries of a state directory; none if it is missing, a link, or has another owner than the
 /// directory above it.
 pub fn entries(path: &Path) -> Vec<PathBuf> {
-    let owner_above = path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
-    let ours = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && Some(found.uid()) == owner_above);
+    let owner_above =
+        path.parent().and_then(|above| fs::metadata(above).ok()).map(|above| above.uid());
+    let ours = fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && Some(found.uid()) == owner_above);
     let entries = ours.then(|| fs::read_dir(path).ok()).flatten();
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
@@ -150,7 +164,11 @@ mod tests {
         symlink(&victim, &link).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for path in [&link, &fifo] {
-            assert!(create(path).is_err() && replace(path, b"new").is_err() && read(path).is_err(), "{}", path.display());
+            assert!(
+                create(path).is_err() && replace(path, b"new").is_err() && read(path).is_err(),
+                "{}",
+                path.display()
+            );
         }
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     }

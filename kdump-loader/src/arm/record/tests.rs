@@ -84,7 +84,9 @@ fn forgotten_record_is_no_record() {
 #[test]
 fn only_one_process_holds_the_lock() {
     let root = tempfile::tempdir().unwrap();
-    let ours = |patience, waited: &mut bool| wait_for_arming_lock(root.path(), patience, || *waited = true);
+    let ours = |patience, waited: &mut bool| {
+        wait_for_arming_lock(root.path(), patience, || *waited = true)
+    };
     let (mut at_first, mut then) = (false, false);
     let turn = ours(Duration::ZERO, &mut at_first).unwrap();
     let error = ours(Duration::from_millis(1), &mut then).unwrap_err();
@@ -109,7 +111,11 @@ fn record_set_aside_does_not_count_until_restored() {
     let new = Record { hotplug: false, ..old };
     new.write(root.path()).unwrap();
     restore(root.path()).unwrap();
-    assert_eq!(read(root.path()).unwrap(), Known::Image(Box::new(new)), "the old one is gone for good");
+    assert_eq!(
+        read(root.path()).unwrap(),
+        Known::Image(Box::new(new)),
+        "the old one is gone for good"
+    );
 }
 
 #[test]
@@ -141,10 +147,15 @@ fn path_that_is_not_utf_8_is_recorded_lossily() {
     let root = tempfile::tempdir().unwrap();
     boot(root.path(), "aaaa\n");
     let path = Path::new(OsStr::from_bytes(b"/boot/vmlinuz-\xff"));
-    let record = Record::new(root.path(), record(root.path()).image.unwrap(), path, Some(path), true).unwrap();
+    let record =
+        Record::new(root.path(), record(root.path()).image.unwrap(), path, Some(path), true)
+            .unwrap();
     record.write(root.path()).unwrap();
     let Known::Image(read) = read(root.path()).unwrap() else { panic!("it is of this boot") };
-    assert_eq!((&*read.kernel, read.initrd.as_deref()), ("/boot/vmlinuz-\u{fffd}", Some("/boot/vmlinuz-\u{fffd}")));
+    assert_eq!(
+        (&*read.kernel, read.initrd.as_deref()),
+        ("/boot/vmlinuz-\u{fffd}", Some("/boot/vmlinuz-\u{fffd}"))
+    );
 }
 
 #[test]
@@ -184,12 +195,17 @@ fn record_has_these_keys_and_the_newer_ones_may_be_missing() {
     keys.sort_unstable();
     assert_eq!(keys, KEYS);
     assert_eq!(record["version"], 1);
-    for newer in ["version", "initrd", "hotplug", "call", "command_line", "origin", "listing", "advice"] {
+    for newer in
+        ["version", "initrd", "hotplug", "call", "command_line", "origin", "listing", "advice"]
+    {
         record.remove(newer).unwrap();
     }
     let path = root.path().join(FILE);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, json.to_string()).unwrap();
     let Known::Image(read) = read(root.path()).unwrap() else { panic!("it is of this boot") };
-    assert_eq!((read.version, read.initrd, read.hotplug, read.call), (0, None, false, Call::KexecLoad));
+    assert_eq!(
+        (read.version, read.initrd, read.hotplug, read.call),
+        (0, None, false, Call::KexecLoad)
+    );
 }

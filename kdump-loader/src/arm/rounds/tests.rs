@@ -82,9 +82,13 @@ impl Drop for Held {
 }
 
 impl Simulated {
-    fn new(changes: impl IntoIterator<Item = usize>, refusals: impl IntoIterator<Item = usize>) -> Self {
+    fn new(
+        changes: impl IntoIterator<Item = usize>,
+        refusals: impl IntoIterator<Item = usize>,
+    ) -> Self {
         let old = Some(Image { number: 0, describes: 0 });
-        let state = State { armed: old, record: old, aside: None, queued: false, warnings: Vec::new() };
+        let state =
+            State { armed: old, record: old, aside: None, queued: false, warnings: Vec::new() };
         Self {
             changes: changes.into_iter().collect(),
             refusals: refusals.into_iter().collect(),
@@ -228,8 +232,10 @@ const CALLS: usize = 24;
 /// Worlds in which changes arrive, and calls are refused, at any time.
 fn worlds() -> impl Strategy<Value = Simulated> {
     let calls = |most| prop::collection::btree_set(0..CALLS, 0..=most);
-    (calls(CALLS), calls(6), any::<bool>())
-        .prop_map(|(changes, refusals, frees_first)| Simulated { frees_first, ..Simulated::new(changes, refusals) })
+    (calls(CALLS), calls(6), any::<bool>()).prop_map(|(changes, refusals, frees_first)| Simulated {
+        frees_first,
+        ..Simulated::new(changes, refusals)
+    })
 }
 
 proptest! {

@@ -34,21 +34,45 @@ pub fn text(report: &Report) -> String {
     let maybe = |value: Option<u64>| value.map_or(Vec::new(), one);
 
     let expected = matches!(report.answer, Answer::Yes | Answer::YesBut);
-    metric("kdump_loader_dump_expected", "Whether a panic now would leave a dump.", &flag(expected));
-    let answers: Vec<_> =
-        Answer::ALL.into_iter().map(|(answer, word)| (vec![("answer", word)], u64::from(answer == report.answer))).collect();
-    metric("kdump_loader_answer", "The answer of kdump-loader status: 1 for the current answer.", &answers);
-    metric("kdump_loader_armed", "Whether a capture kernel is armed.", &maybe(report.loaded.map(u64::from)));
+    metric(
+        "kdump_loader_dump_expected",
+        "Whether a panic now would leave a dump.",
+        &flag(expected),
+    );
+    let answers: Vec<_> = Answer::ALL
+        .into_iter()
+        .map(|(answer, word)| (vec![("answer", word)], u64::from(answer == report.answer)))
+        .collect();
+    metric(
+        "kdump_loader_answer",
+        "The answer of kdump-loader status: 1 for the current answer.",
+        &answers,
+    );
+    metric(
+        "kdump_loader_armed",
+        "Whether a capture kernel is armed.",
+        &maybe(report.loaded.map(u64::from)),
+    );
 
     let mut findings: BTreeMap<(&str, Level), u64> = BTreeMap::new();
     for finding in &report.findings {
         *findings.entry((finding.code.word(), finding.level)).or_default() += 1;
     }
-    let findings: Vec<_> =
-        findings.into_iter().map(|((code, level), count)| (vec![("code", code), ("level", level.word())], count)).collect();
-    metric("kdump_loader_findings", "Number of findings of kdump-loader status, by code and level.", &findings);
+    let findings: Vec<_> = findings
+        .into_iter()
+        .map(|((code, level), count)| (vec![("code", code), ("level", level.word())], count))
+        .collect();
+    metric(
+        "kdump_loader_findings",
+        "Number of findings of kdump-loader status, by code and level.",
+        &findings,
+    );
 
-    metric("kdump_loader_crash_memory_bytes", "Memory reserved for capture kernels.", &maybe(report.crash_size));
+    metric(
+        "kdump_loader_crash_memory_bytes",
+        "Memory reserved for capture kernels.",
+        &maybe(report.crash_size),
+    );
     metric(
         "kdump_loader_crash_region_bytes",
         "Size of the crash region that the image is in, or would go into.",
@@ -63,19 +87,27 @@ pub fn text(report: &Report) -> String {
     let updates = [("cpu", report.crash_hotplug_cpu), ("memory", report.crash_hotplug_memory)];
     let updates: Vec<_> = updates
         .into_iter()
-        .filter_map(|(subsystem, answer)| Some((vec![("subsystem", subsystem)], u64::from(answer?))))
+        .filter_map(|(subsystem, answer)| {
+            Some((vec![("subsystem", subsystem)], u64::from(answer?)))
+        })
         .collect();
     metric("kdump_loader_crash_hotplug", "Whether the kernel updates the armed image.", &updates);
     out
 }
 
-fn write_metric(out: &mut String, name: &str, help: &str, samples: &[(Vec<(&str, &str)>, u64)]) -> fmt::Result {
+fn write_metric(
+    out: &mut String,
+    name: &str,
+    help: &str,
+    samples: &[(Vec<(&str, &str)>, u64)],
+) -> fmt::Result {
     writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge")?;
     for (labels, value) in samples {
         out.write_str(name)?;
         if !labels.is_empty() {
             // Every value is a word of this program, so none needs a backslash.
-            let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            let labels: Vec<_> =
+                labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
             write!(out, "{{{}}}", labels.join(","))?;
         }
         writeln!(out, " {value}")?;
@@ -97,7 +129,8 @@ mod tests {
         let is_name = |name: &str| {
             let mut bytes = name.bytes();
             bytes.next().is_some_and(|first| first.is_ascii_lowercase())
-                && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                && bytes
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
         assert!(text.ends_with('\n'));
         let mut samples = BTreeMap::new();
@@ -115,14 +148,22 @@ mod tests {
                 current = name.to_owned();
             } else {
                 let (key, value) = line.rsplit_once(' ').unwrap();
-                let (name, labels) = key.split_once('{').map_or((key, None), |(name, labels)| (name, Some(labels)));
+                let (name, labels) =
+                    key.split_once('{').map_or((key, None), |(name, labels)| (name, Some(labels)));
                 assert_eq!(name, current, "samples of a metric stand together");
-                for label in labels.into_iter().flat_map(|labels| labels.strip_suffix('}').unwrap().split(',')) {
+                for label in labels
+                    .into_iter()
+                    .flat_map(|labels| labels.strip_suffix('}').unwrap().split(','))
+                {
                     let (name, value) = label.split_once('=').unwrap();
-                    let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap();
+                    let value =
+                        value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap();
                     assert!(is_name(name) && !value.contains(['"', '\\', '\n']), "{line}");
                 }
-                assert!(samples.insert(key.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+                assert!(
+                    samples.insert(key.to_owned(), value.parse().unwrap()).is_none(),
+                    "twice: {line}"
+                );
             }
         }
         samples
@@ -143,10 +184,16 @@ mod tests {
         assert_eq!(samples["kdump_loader_findings{code=\"no_console\",level=\"warning\"}"], 1.0);
         assert_eq!(samples["kdump_loader_crash_memory_bytes"], f64::from(256 << 20));
         assert_eq!(samples["kdump_loader_crash_hotplug{subsystem=\"memory\"}"], 1.0);
-        assert!(!samples.contains_key("kdump_loader_image_bytes"), "an unknown value has no sample");
+        assert!(
+            !samples.contains_key("kdump_loader_image_bytes"),
+            "an unknown value has no sample"
+        );
 
         let samples = parse(&text(&Report { loaded: Some(false), ..found(&[Code::NotArmed]) }));
-        assert_eq!((samples["kdump_loader_dump_expected"], samples["kdump_loader_armed"]), (0.0, 0.0));
+        assert_eq!(
+            (samples["kdump_loader_dump_expected"], samples["kdump_loader_armed"]),
+            (0.0, 0.0)
+        );
         parse(&text(&report()));
     }
 
@@ -164,7 +211,10 @@ mod tests {
         let samples = parse(&text(&found(Code::ALL)));
         for code in Code::ALL {
             let (code, level) = (code.word(), code.level().word());
-            assert_eq!(samples[&format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}}")], 1.0);
+            assert_eq!(
+                samples[&format!("kdump_loader_findings{{code=\"{code}\",level=\"{level}\"}}")],
+                1.0
+            );
         }
     }
 

@@ -9,7 +9,10 @@ use super::*;
 fn quiet() -> (Request, Machine) {
     let mut machine = machine();
     machine.crash_cma = None;
-    let request = Request { command_line: "nr_cpus=1 reset_devices acpi_no_memhotplug".into(), ..request::example() };
+    let request = Request {
+        command_line: "nr_cpus=1 reset_devices acpi_no_memhotplug".into(),
+        ..request::example()
+    };
     (request, machine)
 }
 
@@ -30,16 +33,26 @@ fn image_that_leaves_little_memory_causes_a_warning() {
     let free = safe - 4096;
     machine.crash_regions = vec![with(used + free)];
     let advice = advised(&request, &machine);
-    assert_eq!(advice, [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]);
+    assert_eq!(
+        advice,
+        [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]
+    );
     let message = advice[0].to_string();
-    assert!(message.contains("about 38.0 MiB were always enough") && message.contains("crashkernel=144M"), "{message}");
+    assert!(
+        message.contains("about 38.0 MiB were always enough")
+            && message.contains("crashkernel=144M"),
+        "{message}"
+    );
 }
 
 /// Microcode, followed by an archive with a compressed module.
 fn hardly_compressed(len: u32) -> Vec<u8> {
     use std::io::Write;
     let mut bytes = Vec::new();
-    for (name, len) in [("kernel/x86/microcode/GenuineIntel.bin", 512), ("lib/modules/6.12.43/kernel/fs/ext4.ko.xz", len)] {
+    for (name, len) in [
+        ("kernel/x86/microcode/GenuineIntel.bin", 512),
+        ("lib/modules/6.12.43/kernel/fs/ext4.ko.xz", len),
+    ] {
         let mut file = cpio::newc::Builder::new(name).mode(0o100_644).write(&mut bytes, len);
         file.write_all(&loader::example::pattern(len as usize)).unwrap();
         file.finish().unwrap();
@@ -64,7 +77,10 @@ fn room_for_an_initrd_of_compressed_files_is_not_overestimated() {
     assert_eq!(advised(&request, &machine), []);
     let free = free - 4096;
     machine.crash_regions = vec![PhysRange::with_len(start, used + free).unwrap()];
-    assert_eq!(advised(&request, &machine), [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]);
+    assert_eq!(
+        advised(&request, &machine),
+        [Advice::LittleRoom { free, safe, suggested_mib: suggested_mib(used + unpacked) }]
+    );
 }
 
 #[test]
@@ -76,7 +92,9 @@ fn sensible_request_needs_no_advice() {
 #[test]
 fn command_line_without_acpi_no_memhotplug_causes_a_warning() {
     let (request, machine) = quiet();
-    for command_line in ["", "acpi_no_memhotplugs", "x=acpi_no_memhotplug", "quiet -- acpi_no_memhotplug"] {
+    for command_line in
+        ["", "acpi_no_memhotplugs", "x=acpi_no_memhotplug", "quiet -- acpi_no_memhotplug"]
+    {
         let command_line = format!("nr_cpus=1 reset_devices {command_line}");
         let request = Request { command_line: command_line.as_str().into(), ..request.clone() };
         assert_eq!(advised(&request, &machine), [Advice::MemoryHotplug], "{command_line}");
@@ -92,7 +110,11 @@ const GOOD: &str = "nr_cpus=1 reset-devices acpi-no-memhotplug";
 
 #[test]
 fn every_missing_parameter_causes_one_warning() {
-    let expected = [Advice::MemoryHotplug, Advice::DevicesNotReset, Advice::ManyCpus { cpus: 4, memory: 4 * PER_CPU }];
+    let expected = [
+        Advice::MemoryHotplug,
+        Advice::DevicesNotReset,
+        Advice::ManyCpus { cpus: 4, memory: 4 * PER_CPU },
+    ];
     assert_eq!(about("", 4), expected);
     assert_eq!(about(GOOD, 4), []);
     assert_eq!(about(&GOOD.replace("nr_cpus", "maxcpus"), 4), []);
@@ -104,11 +126,19 @@ fn every_missing_parameter_causes_one_warning() {
 #[test]
 fn memory_for_two_thousand_cpus_causes_a_warning() {
     let expected = [Advice::ManyCpus { cpus: 2000, memory: 2000 * PER_CPU }];
-    for line in [GOOD.replace("nr_cpus=1", ""), GOOD.replace("nr_cpus=1", "maxcpus=1"), GOOD.replace("=1", "=4096")] {
+    for line in [
+        GOOD.replace("nr_cpus=1", ""),
+        GOOD.replace("nr_cpus=1", "maxcpus=1"),
+        GOOD.replace("=1", "=4096"),
+    ] {
         assert_eq!(about(&line, 2000), expected, "{line}");
     }
     let message = expected[0].to_string();
-    assert!(message.contains("2000 CPUs, which take about 1525.9 MiB") && message.contains("add nr_cpus=1"), "{message}");
+    assert!(
+        message.contains("2000 CPUs, which take about 1525.9 MiB")
+            && message.contains("add nr_cpus=1"),
+        "{message}"
+    );
     assert_eq!(about(GOOD, 2000), []);
 }
 
@@ -122,11 +152,16 @@ fn crash_memory_only_above_4_gib_causes_a_warning() {
 
 #[test]
 fn unsuitable_parameter_is_named_with_its_effect() {
-    let advice = about(&format!("hugepagesz=1G {GOOD} hugepages=2 cma=0 crashkernel=64M -- hugepages=3"), 1);
+    let advice =
+        about(&format!("hugepagesz=1G {GOOD} hugepages=2 cma=0 crashkernel=64M -- hugepages=3"), 1);
     let sentences: Vec<_> = advice.iter().map(ToString::to_string).collect();
     assert_eq!(sentences.len(), 2, "{sentences:?}");
-    assert!(sentences[0].contains("has crashkernel=64M, which") || sentences[1].contains("has crashkernel=64M, which"));
-    let huge = sentences.iter().find(|sentence| sentence.contains("hugepagesz=1G hugepages=2,")).unwrap();
+    assert!(
+        sentences[0].contains("has crashkernel=64M, which")
+            || sentences[1].contains("has crashkernel=64M, which")
+    );
+    let huge =
+        sentences.iter().find(|sentence| sentence.contains("hugepagesz=1G hugepages=2,")).unwrap();
     assert!(huge.contains("deadlocked on memory") && huge.ends_with("remove it"), "{huge}");
 }
 
@@ -195,10 +230,13 @@ fn foreign_purgatory_that_hangs_causes_a_warning() {
     use loader::purgatory::foreign::{KEXEC_TOOLS, LINUX};
     use loader::purgatory::relocatable::example::object;
     let (request, machine) = quiet();
-    for (contract, console, silent) in
-        [(&LINUX, Console::Auto, true), (&KEXEC_TOOLS, Console::Auto, true), (&KEXEC_TOOLS, Console::Port(0x3f8), false)]
-    {
-        let purgatory = object().told(contract.written.iter().map(|written| (written.symbol, written.len)));
+    for (contract, console, silent) in [
+        (&LINUX, Console::Auto, true),
+        (&KEXEC_TOOLS, Console::Auto, true),
+        (&KEXEC_TOOLS, Console::Port(0x3f8), false),
+    ] {
+        let purgatory =
+            object().told(contract.written.iter().map(|written| (written.symbol, written.len)));
         let request = Request {
             on_corrupt: None,
             reset_delay_ms: None,
@@ -207,7 +245,10 @@ fn foreign_purgatory_that_hangs_causes_a_warning() {
             purgatory: request::InputFile { path: "purgatory.ro".into(), bytes: purgatory.bytes() },
             ..request.clone()
         };
-        assert_eq!(advised(&request, &machine), [Advice::PurgatoryHangs { whose: contract.whose, silent }]);
+        assert_eq!(
+            advised(&request, &machine),
+            [Advice::PurgatoryHangs { whose: contract.whose, silent }]
+        );
     }
 }
 

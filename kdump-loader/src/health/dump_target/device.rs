@@ -34,13 +34,28 @@ impl Mount {
 
     /// Whether a program or another machine serves it, so that an access may hang.
     fn may_hang(&self) -> bool {
-        self.is_on_network() || self.kind == "autofs" || self.kind == "fuse" || self.kind.starts_with("fuse.")
+        self.is_on_network()
+            || self.kind == "autofs"
+            || self.kind == "fuse"
+            || self.kind.starts_with("fuse.")
     }
 }
 
 /// File systems of other machines.
-const NETWORK: [&str; 12] =
-    ["nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "lustre", "coda", "ncpfs", "fuse.sshfs", "fuse.glusterfs"];
+const NETWORK: [&str; 12] = [
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "ceph",
+    "afs",
+    "lustre",
+    "coda",
+    "ncpfs",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+];
 /// Limit of followed links (`MAXSYMLINKS`, include/linux/namei.h).
 const MOST_LINKS: usize = 40;
 /// File systems in memory.
@@ -62,7 +77,13 @@ fn mounts(files: Files<'_>) -> Vec<Mount> {
             true => String::new(),
             false => format!("sys/dev/block/{number}"),
         };
-        Some(Mount { device, point, is_volatile: VOLATILE.contains(&kind), kind: kind.to_owned(), number })
+        Some(Mount {
+            device,
+            point,
+            is_volatile: VOLATILE.contains(&kind),
+            kind: kind.to_owned(),
+            number,
+        })
     };
     text.lines().filter_map(mount).collect()
 }
@@ -80,7 +101,10 @@ pub fn mount_of(files: Files<'_>, directory: &str) -> Option<Mount> {
 }
 
 fn innermost<'a>(mounts: &'a [Mount], directory: &Path) -> Option<&'a Mount> {
-    mounts.iter().filter(|mount| directory.starts_with(&mount.point)).max_by_key(|mount| mount.point.len())
+    mounts
+        .iter()
+        .filter(|mount| directory.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.len())
 }
 
 /// Resolves all links in a directory's path, as far as it exists.
@@ -103,7 +127,11 @@ pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
         }
         if let Some(to) = files.link(&path).filter(|_| links < MOST_LINKS) {
             links += 1;
-            path = if to.starts_with('/') { PathBuf::from("/") } else { path.parent().unwrap_or(&path).to_owned() };
+            path = if to.starts_with('/') {
+                PathBuf::from("/")
+            } else {
+                path.parent().unwrap_or(&path).to_owned()
+            };
             left.extend(to.rsplit('/').map(str::to_owned));
         }
     }
@@ -113,14 +141,25 @@ pub fn real_path(files: Files<'_>, directory: &str) -> Result<String, Mount> {
 /// Where a block device is mounted.
 pub fn mounted(files: Files<'_>, block: &str) -> Option<String> {
     let number = files.line(format!("{block}/dev"))?;
-    mounts(files).into_iter().find(|mount| mount.number == number || mount.device == block).map(|mount| mount.point)
+    mounts(files)
+        .into_iter()
+        .find(|mount| mount.number == number || mount.device == block)
+        .map(|mount| mount.point)
 }
 
 /// The directory in /sys of a device that is named by its path or as in fstab(5).
 pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
-    let by = [("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid"), ("PARTLABEL=", "by-partlabel")];
+    let by = [
+        ("UUID=", "by-uuid"),
+        ("LABEL=", "by-label"),
+        ("PARTUUID=", "by-partuuid"),
+        ("PARTLABEL=", "by-partlabel"),
+    ];
     let by = by.iter().find_map(|(prefix, directory)| {
-        Some(format!("dev/disk/{directory}/{}", encoded(name.strip_prefix(prefix)?.trim_matches('"'))))
+        Some(format!(
+            "dev/disk/{directory}/{}",
+            encoded(name.strip_prefix(prefix)?.trim_matches('"'))
+        ))
     });
     let path = by.unwrap_or_else(|| name.to_owned());
     let block = format!("sys/class/block/{}", files.real_name(path).ok()?);
@@ -130,7 +169,10 @@ pub fn block_device(files: Files<'_>, name: &str) -> Option<String> {
 /// A label in the encoding of udev's links (`encode_devnode_name` of systemd).
 fn encoded(label: &str) -> String {
     let encode = |character: char| match character {
-        _ if character.is_ascii_alphanumeric() || "#+-.:=@_".contains(character) || !character.is_ascii() => {
+        _ if character.is_ascii_alphanumeric()
+            || "#+-.:=@_".contains(character)
+            || !character.is_ascii() =>
+        {
             character.to_string()
         }
         _ => format!("\\x{:02x}", u32::from(character)),
@@ -151,9 +193,15 @@ fn encrypted_below(files: Files<'_>, block: &str, depth: usize) -> Option<String
         return files.line(format!("{block}/dm/name"));
     }
     // A partition has no slaves, but its disk may.
-    let disk = if files.exists(format!("{block}/partition")) { format!("{block}/..") } else { block.to_owned() };
+    let disk = if files.exists(format!("{block}/partition")) {
+        format!("{block}/..")
+    } else {
+        block.to_owned()
+    };
     let below = files.names(format!("{disk}/slaves"));
-    below.iter().find_map(|name| encrypted_below(files, &format!("sys/class/block/{name}"), depth - 1))
+    below
+        .iter()
+        .find_map(|name| encrypted_below(files, &format!("sys/class/block/{name}"), depth - 1))
 }
 
 /// Size of a block device in bytes.
@@ -163,7 +211,8 @@ pub fn size(files: Files<'_>, block: &str) -> Option<u64> {
 
 /// Free bytes on the file system of a directory, which need not exist yet.
 pub fn free(files: Files<'_>, directory: &str) -> Option<u64> {
-    let nearest = Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
+    let nearest =
+        Path::new(directory).ancestors().find_map(|directory| files.find(directory).ok())?;
     let file_system = rustix::fs::fstatvfs(nearest).ok()?;
     // Root writes the dump, so blocks reserved for root count as free.
     file_system.f_bfree.checked_mul(file_system.f_frsize)
@@ -186,7 +235,10 @@ mod tests {
         fs::create_dir_all(root.path().join("sys/class/block/vda2")).unwrap();
         fs::write(root.path().join("dev/vda2"), "").unwrap();
         symlink("../../vda2", root.path().join(r"dev/disk/by-label/\x2fboot")).unwrap();
-        assert_eq!(block_device(Files::new(root.path()), "LABEL=/boot").as_deref(), Some("sys/class/block/vda2"));
+        assert_eq!(
+            block_device(Files::new(root.path()), "LABEL=/boot").as_deref(),
+            Some("sys/class/block/vda2")
+        );
     }
 
     #[test]
@@ -202,11 +254,18 @@ mod tests {
                       26 22 0:32 / /disk rw - autofs systemd-1 rw\n\
                       27 26 254:2 / /disk rw - ext4 /dev/vda2 rw\n";
         fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
-        for (link, to) in [("crash", "/boot"), ("far", "mnt/dumps/today"), ("boot/up", "../far"), ("loop", "loop")] {
+        for (link, to) in [
+            ("crash", "/boot"),
+            ("far", "mnt/dumps/today"),
+            ("boot/up", "../far"),
+            ("loop", "loop"),
+        ] {
             symlink(to, root.path().join(link)).unwrap();
         }
         let real = |path| real_path(Files::new(root.path()), path).map_err(|mount| mount.point);
-        for (path, expected) in [("/crash/today", "/boot/today"), ("/nowhere", "/nowhere"), ("/mnt/./../boot", "/boot")] {
+        for (path, expected) in
+            [("/crash/today", "/boot/today"), ("/nowhere", "/nowhere"), ("/mnt/./../boot", "/boot")]
+        {
             assert_eq!(real(path).as_deref(), Ok(expected));
         }
         assert_eq!(real("/disk/crash").as_deref(), Ok("/disk/crash"), "the last mount counts");

@@ -36,17 +36,25 @@ pub struct Need {
 /// The size of a dump by this collector. Every collector but makedumpfile copies everything.
 pub fn bytes(files: Files<'_>, collector: &str, keeps_free_pages: bool) -> Option<Need> {
     let text = files.text("proc/meminfo")?;
-    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
-    let value = |key: &str| line(key)?.strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024);
+    let line = |key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
+    };
+    let value =
+        |key: &str| line(key)?.strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024);
     let total = value("MemTotal")?;
     let level = level(collector);
-    let excluded =
-        |bit: u32, keys: &[&str]| -> u64 { if level & bit == 0 { 0 } else { keys.iter().filter_map(|key| value(key)).sum() } };
+    let excluded = |bit: u32, keys: &[&str]| -> u64 {
+        if level & bit == 0 { 0 } else { keys.iter().filter_map(|key| value(key)).sum() }
+    };
     // The other lines do not include huge pages. Linux before 4.16 reports only their number
     // (`hugetlb_report_meminfo`).
-    let counted = || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
-    let huge_pages = if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
-    let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"]) + excluded(USER, &["AnonPages"]) + huge_pages;
+    let counted =
+        || line("HugePages_Total")?.parse::<u64>().ok()?.checked_mul(value("Hugepagesize")?);
+    let huge_pages =
+        if level & USER == 0 { 0 } else { value("Hugetlb").or_else(counted).unwrap_or(0) };
+    let used = excluded(CACHE, &["Buffers", "Cached", "SwapCached"])
+        + excluded(USER, &["AnonPages"])
+        + huge_pages;
     let free = if keeps_free_pages { 0 } else { excluded(FREE, &["MemFree"]) };
     // Free memory that was never used is zero. makedumpfile leaves such pages out or compresses
     // them to almost nothing.
@@ -62,17 +70,25 @@ fn level(collector: &str) -> u32 {
         return 0;
     }
     let words: Vec<&str> = collector.split_whitespace().collect();
-    let value = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("-d")? {
-        "" => words.get(index + 1).copied(),
-        value => Some(value),
-    });
+    let value =
+        words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("-d")? {
+            "" => words.get(index + 1).copied(),
+            value => Some(value),
+        });
     value.and_then(|value| value.rsplit(',').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Whether this makedumpfile keeps the running kernel's free pages.
-pub fn too_old(files: Files<'_>, capture: &Capture, service: Service, collector: &str, findings: &mut Vec<Finding>) -> bool {
+pub fn too_old(
+    files: Files<'_>,
+    capture: &Capture,
+    service: Service,
+    collector: &str,
+    findings: &mut Vec<Finding>,
+) -> bool {
     let release = files.line("proc/sys/kernel/osrelease").unwrap_or_default();
-    let affected = numbers::<2>(&release).is_some_and(|release| release.cmp(&PAGE_TYPES_CHANGED) != Ordering::Less);
+    let affected = numbers::<2>(&release)
+        .is_some_and(|release| release.cmp(&PAGE_TYPES_CHANGED) != Ordering::Less);
     if !affected || level(collector) & FREE == 0 {
         return false;
     }
@@ -82,7 +98,11 @@ pub fn too_old(files: Files<'_>, capture: &Capture, service: Service, collector:
             .find(|(name, content)| name.ends_with("makedumpfile") && !content.is_empty())
             .map(|(_, content)| content.clone())
     };
-    let on_root = || ["usr/bin/makedumpfile", "usr/sbin/makedumpfile"].iter().find_map(|path| files.read(path, LARGEST).ok());
+    let on_root = || {
+        ["usr/bin/makedumpfile", "usr/sbin/makedumpfile"]
+            .iter()
+            .find_map(|path| files.read(path, LARGEST).ok())
+    };
     let program = if service == Service::KdumpTools { on_root() } else { in_initrd() };
     match program.as_deref().and_then(version) {
         Some(version) if numbers::<3>(&version).is_some_and(|numbers| numbers < FIRST_GOOD) => {
@@ -96,8 +116,9 @@ pub fn too_old(files: Files<'_>, capture: &Capture, service: Service, collector:
         }
         Some(_) => false,
         None => {
-            let message =
-                format!("the version of makedumpfile is unknown; versions before 1.7.7 keep every free page of Linux {release}");
+            let message = format!(
+                "the version of makedumpfile is unknown; versions before 1.7.7 keep every free page of Linux {release}"
+            );
             findings.push(Finding::new(Code::MakedumpfileUnknown, message));
             false
         }
@@ -141,10 +162,19 @@ mod tests {
 
     #[test]
     fn version_is_found_in_the_program() {
-        assert_eq!(version(b"\x7fELF..makedumpfile: version 1.7.6 (released on").as_deref(), Some("1.7.6"));
+        assert_eq!(
+            version(b"\x7fELF..makedumpfile: version 1.7.6 (released on").as_deref(),
+            Some("1.7.6")
+        );
         assert_eq!(version(b"\x7fELF"), None);
-        assert!(numbers::<3>("1.7.6").unwrap() < FIRST_GOOD && numbers::<3>("1.7.10").unwrap() > FIRST_GOOD);
-        assert!(numbers::<2>("6.6.1-amd64").unwrap() < PAGE_TYPES_CHANGED && numbers::<2>("7.0").unwrap() >= PAGE_TYPES_CHANGED);
+        assert!(
+            numbers::<3>("1.7.6").unwrap() < FIRST_GOOD
+                && numbers::<3>("1.7.10").unwrap() > FIRST_GOOD
+        );
+        assert!(
+            numbers::<2>("6.6.1-amd64").unwrap() < PAGE_TYPES_CHANGED
+                && numbers::<2>("7.0").unwrap() >= PAGE_TYPES_CHANGED
+        );
     }
 
     #[test]
@@ -160,7 +190,10 @@ mod tests {
         assert_eq!(need("makedumpfile -d 31", false), (100, 100));
         assert_eq!(need("makedumpfile -d 31", true), (100, 600), "free pages may all be zeroes");
         assert_eq!(need("makedumpfile -d 16", false), (500, 500));
-        assert_eq!([need("makedumpfile -d 0", false), need("cp", false)], [(500, 1000), (1000, 1000)]);
+        assert_eq!(
+            [need("makedumpfile -d 0", false), need("cp", false)],
+            [(500, 1000), (1000, 1000)]
+        );
     }
 
     #[test]
@@ -174,7 +207,10 @@ mod tests {
         };
         let counted = "HugePages_Total:       4\nHugepagesize:       2048 kB\n";
         let of_all_sizes = format!("{counted}Hugetlb:            8500 kB\n");
-        assert_eq!([need(counted, "makedumpfile -d 31"), need(&of_all_sizes, "makedumpfile -d 31")], [808, 500]);
+        assert_eq!(
+            [need(counted, "makedumpfile -d 31"), need(&of_all_sizes, "makedumpfile -d 31")],
+            [808, 500]
+        );
         assert_eq!(need(counted, "makedumpfile -d 16"), 9000);
     }
 }

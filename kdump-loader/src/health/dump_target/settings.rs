@@ -28,7 +28,11 @@ const FILE_SYSTEMS: [&str; 8] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "minix"
 /// # Errors
 ///
 /// A message that says why they are unknown.
-pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Option<Settings>, String> {
+pub fn read(
+    files: Files<'_>,
+    capture: &Capture,
+    service: Service,
+) -> Result<Option<Settings>, String> {
     let text = |path: &str| match files.read(path, LARGEST) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
@@ -37,11 +41,13 @@ pub fn read(files: Files<'_>, capture: &Capture, service: Service) -> Result<Opt
     Ok(Some(match service {
         Service::Own => return Ok(None),
         Service::KdumpTools => kdump_tools(&Variables::of(KDUMP_TOOLS, &text(KDUMP_TOOLS)?))?,
-        Service::KdumpUtils => match capture.contents().and_then(|initrd| initrd.kept.get(KDUMP_UTILS)) {
-            // The capture kernel uses the copy in the initrd.
-            Some(copy) => kdump_utils(&String::from_utf8_lossy(copy)),
-            None => kdump_utils(&text(KDUMP_UTILS)?),
-        },
+        Service::KdumpUtils => {
+            match capture.contents().and_then(|initrd| initrd.kept.get(KDUMP_UTILS)) {
+                // The capture kernel uses the copy in the initrd.
+                Some(copy) => kdump_utils(&String::from_utf8_lossy(copy)),
+                None => kdump_utils(&text(KDUMP_UTILS)?),
+            }
+        }
         Service::Suse => suse(&Variables::of(SUSE, &text(SUSE)?))?,
     }))
 }
@@ -52,7 +58,9 @@ pub fn kdump_tools_is_off(files: Files<'_>) -> bool {
     let text = files.text(KDUMP_TOOLS).unwrap_or_default();
     let variables = Variables::of(KDUMP_TOOLS, &text);
     // A value that needs a shell may be nonzero.
-    variables.value("USE_KDUMP").is_ok_and(|value| !value.is_some_and(|value| value.parse().is_ok_and(|number: i64| number != 0)))
+    variables.value("USE_KDUMP").is_ok_and(|value| {
+        !value.is_some_and(|value| value.parse().is_ok_and(|number: i64| number != 0))
+    })
 }
 
 /// The variables of a settings file that shells source.
@@ -64,22 +72,29 @@ struct Variables {
 impl Variables {
     fn of(path: &'static str, text: &str) -> Self {
         let unclear = |line: usize| {
-            let (name, _) = text.lines().nth(line - 1)?.trim_start().trim_start_matches("export ").split_once('=')?;
+            let (name, _) = text
+                .lines()
+                .nth(line - 1)?
+                .trim_start()
+                .trim_start_matches("export ")
+                .split_once('=')?;
             Some((name.to_owned(), None))
         };
-        let assignments = shell::statements(text).into_iter().filter_map(|statement| match statement.what {
-            What::Assignment { name, value } => Some((name, value)),
-            What::Other => unclear(statement.line),
-        });
+        let assignments =
+            shell::statements(text).into_iter().filter_map(|statement| match statement.what {
+                What::Assignment { name, value } => Some((name, value)),
+                What::Other => unclear(statement.line),
+            });
         Self { path, all: assignments.collect() }
     }
 
     /// The last value, if it is set and not empty.
     fn value(&self, name: &str) -> Result<Option<&str>, String> {
         match self.all.iter().rfind(|(assigned, _)| assigned == name) {
-            Some((_, None)) => {
-                Err(format!("the dump target is unknown: the value of {name} in /{} needs a shell to evaluate", self.path))
-            }
+            Some((_, None)) => Err(format!(
+                "the dump target is unknown: the value of {name} in /{} needs a shell to evaluate",
+                self.path
+            )),
             Some((_, Some(value))) => Ok(Some(value.as_str()).filter(|value| !value.is_empty())),
             None => Ok(None),
         }
@@ -87,7 +102,9 @@ impl Variables {
 }
 
 fn kdump_tools(variables: &Variables) -> Result<Settings, String> {
-    let mut target = Target::Directory(variables.value("KDUMP_COREDIR")?.unwrap_or(DEFAULT_DIRECTORY).to_owned());
+    let mut target = Target::Directory(
+        variables.value("KDUMP_COREDIR")?.unwrap_or(DEFAULT_DIRECTORY).to_owned(),
+    );
     // kdump-config sends the dump to each of them, NFS last.
     for name in ["FTP", "SSH", "NFS"] {
         if let Some(place) = variables.value(name)? {
@@ -103,17 +120,24 @@ fn kdump_tools(variables: &Variables) -> Result<Settings, String> {
 
 fn kdump_utils(text: &str) -> Settings {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    let entries: Vec<(&str, &str)> =
-        lines.filter_map(|line| line.split_once(char::is_whitespace)).map(|(key, value)| (key, value.trim())).collect();
+    let entries: Vec<(&str, &str)> = lines
+        .filter_map(|line| line.split_once(char::is_whitespace))
+        .map(|(key, value)| (key, value.trim()))
+        .collect();
     let value = |key: &str| entries.iter().rfind(|(name, _)| *name == key).map(|(_, value)| *value);
     let path = value("path").unwrap_or(DEFAULT_DIRECTORY);
-    let network = ["nfs", "nfs4", "ssh"].into_iter().find_map(|key| Some(format!("{} ({key})", value(key)?)));
+    let network =
+        ["nfs", "nfs4", "ssh"].into_iter().find_map(|key| Some(format!("{} ({key})", value(key)?)));
     let device = FILE_SYSTEMS.into_iter().find_map(|kind| Some((kind, value(kind)?)));
     let target = match (network, value("raw"), device) {
         (Some(place), ..) => Target::Network(place),
         (None, Some(device), _) => Target::Device { device: device.to_owned(), directory: None },
-        (None, None, Some((VIRTIOFS, tag))) => Target::Virtiofs { tag: tag.to_owned(), directory: path.to_owned() },
-        (None, None, Some((_, device))) => Target::Device { device: device.to_owned(), directory: Some(path.to_owned()) },
+        (None, None, Some((VIRTIOFS, tag))) => {
+            Target::Virtiofs { tag: tag.to_owned(), directory: path.to_owned() }
+        }
+        (None, None, Some((_, device))) => {
+            Target::Device { device: device.to_owned(), directory: Some(path.to_owned()) }
+        }
         (None, None, None) => Target::Directory(path.to_owned()),
     };
     Settings { target, collector: value("core_collector").unwrap_or(DEFAULT_COLLECTOR).to_owned() }
@@ -122,14 +146,17 @@ fn kdump_utils(text: &str) -> Settings {
 fn suse(variables: &Variables) -> Result<Settings, String> {
     let place = variables.value("KDUMP_SAVEDIR")?.unwrap_or(DEFAULT_DIRECTORY);
     let target = match place.split_once("://") {
-        None | Some(("file", _)) => Target::Directory(place.trim_start_matches("file://").to_owned()),
+        None | Some(("file", _)) => {
+            Target::Directory(place.trim_start_matches("file://").to_owned())
+        }
         Some(_) => Target::Network(place.to_owned()),
     };
     // KDUMP_DUMPFORMAT=none copies everything (kdump(5)).
-    let collector = match (variables.value("KDUMP_DUMPFORMAT")?, variables.value("KDUMP_DUMPLEVEL")?) {
-        (Some("none"), _) => "cp".to_owned(),
-        (_, level) => format!("makedumpfile -d {}", level.unwrap_or("31")),
-    };
+    let collector =
+        match (variables.value("KDUMP_DUMPFORMAT")?, variables.value("KDUMP_DUMPLEVEL")?) {
+            (Some("none"), _) => "cp".to_owned(),
+            (_, level) => format!("makedumpfile -d {}", level.unwrap_or("31")),
+        };
     Ok(Settings { target, collector })
 }
 
@@ -145,31 +172,52 @@ mod tests {
     fn settings_of_kdump_tools_are_parsed_as_by_its_script() {
         let read = |text| kdump_tools(&Variables::of(KDUMP_TOOLS, text)).unwrap();
         assert_eq!(read("").target, directory("/var/crash"));
-        assert_eq!(read("KDUMP_COREDIR=\"/srv/crash\"\n#NFS=\"no\"\n").target, directory("/srv/crash"));
-        assert_eq!(read("NFS=\"server:/export\"").target, Target::Network("server:/export (NFS)".into()));
-        assert_eq!(read("SSH=\"user@server\" # there").target, Target::Network("user@server (SSH)".into()));
+        assert_eq!(
+            read("KDUMP_COREDIR=\"/srv/crash\"\n#NFS=\"no\"\n").target,
+            directory("/srv/crash")
+        );
+        assert_eq!(
+            read("NFS=\"server:/export\"").target,
+            Target::Network("server:/export (NFS)".into())
+        );
+        assert_eq!(
+            read("SSH=\"user@server\" # there").target,
+            Target::Network("user@server (SSH)".into())
+        );
         assert_eq!(read("MAKEDUMP_ARGS=\"-c -d 1\"").collector, "makedumpfile -c -d 1");
     }
 
     #[test]
     fn value_that_needs_a_shell_is_unknown() {
         let read = |text| kdump_tools(&Variables::of(KDUMP_TOOLS, text));
-        for text in ["USE_KDUMP=1\nNFS=$(cat /etc/server)\n", "NFS=\"$SERVER:/export\"\n", "NFS=a\nNFS=`cat x`"] {
+        for text in [
+            "USE_KDUMP=1\nNFS=$(cat /etc/server)\n",
+            "NFS=\"$SERVER:/export\"\n",
+            "NFS=a\nNFS=`cat x`",
+        ] {
             let message = read(text).unwrap_err();
             assert!(message.contains("the value of NFS in /etc/default/kdump-tools"), "{message}");
         }
-        assert!(read("KDUMP_FAIL_CMD=$(x)\nKDUMP_COREDIR=/crash").is_ok(), "the target does not depend on it");
+        assert!(
+            read("KDUMP_FAIL_CMD=$(x)\nKDUMP_COREDIR=/crash").is_ok(),
+            "the target does not depend on it"
+        );
     }
 
     #[test]
     fn settings_of_kdump_utils_are_parsed_as_by_its_script() {
         let read = |text| kdump_utils(text);
         assert_eq!(read("path /var/crash\n#raw /dev/x\n").target, directory("/var/crash"));
-        let device =
-            |directory: Option<&str>| Target::Device { device: "UUID=5e61".into(), directory: directory.map(Into::into) };
+        let device = |directory: Option<&str>| Target::Device {
+            device: "UUID=5e61".into(),
+            directory: directory.map(Into::into),
+        };
         assert_eq!(read("path /dumps\next4 UUID=5e61\n").target, device(Some("/dumps")));
         assert_eq!(read("raw UUID=5e61\n").target, device(None));
-        assert_eq!(read("ssh user@server\npath /x\n").target, Target::Network("user@server (ssh)".into()));
+        assert_eq!(
+            read("ssh user@server\npath /x\n").target,
+            Target::Network("user@server (ssh)".into())
+        );
         assert_eq!(read("core_collector scp # all of it").collector, "scp");
     }
 
@@ -178,7 +226,10 @@ mod tests {
         let read = |text| suse(&Variables::of(SUSE, text)).unwrap();
         assert_eq!(read("KDUMP_SAVEDIR=\"file:///var/crash\"").target, directory("/var/crash"));
         assert_eq!(read("KDUMP_SAVEDIR=\"/var/crash\"").target, directory("/var/crash"));
-        assert_eq!(read("KDUMP_SAVEDIR='nfs://server/x'").target, Target::Network("nfs://server/x".into()));
+        assert_eq!(
+            read("KDUMP_SAVEDIR='nfs://server/x'").target,
+            Target::Network("nfs://server/x".into())
+        );
         assert_eq!(read("KDUMP_DUMPLEVEL=\"0\"").collector, "makedumpfile -d 0");
         assert_eq!(read("KDUMP_DUMPFORMAT=none").collector, "cp");
     }

@@ -18,7 +18,10 @@ fn present() -> Present {
 }
 
 fn origin() -> Origin {
-    Origin::of(&options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"), Path::new("/proc/self/exe"))
+    Origin::of(
+        &options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"),
+        Path::new("/proc/self/exe"),
+    )
 }
 
 fn options(config: &str) -> Options {
@@ -71,7 +74,10 @@ fn unchanged_machine_gives_no_reason() {
 
 #[test]
 fn addition_is_a_reason_unless_the_kernel_has_added_it() {
-    let came = [Reason::MemoryCame { range: range(0x2_0000_0000, 0x2_4000_0000).into() }, Reason::CpuCame { cpu: 3 }];
+    let came = [
+        Reason::MemoryCame { range: range(0x2_0000_0000, 0x2_4000_0000).into() },
+        Reason::CpuCame { cpu: 3 },
+    ];
     assert_eq!(armed(DOES_NOT, None).machine_reasons(&grown(), &[]), came);
     assert_eq!(armed(FOLLOWS, None).machine_reasons(&grown(), &[]), []);
     // The header counts more than crash_hotplug: the kernel drops an event while its lock is held.
@@ -86,7 +92,10 @@ fn removed_memory_is_always_a_reason() {
     let (shrunk, range) = shrunk();
     for hotplug in [FOLLOWS, DOES_NOT] {
         for listing in [None, Some(Listing::of_present(&present()))] {
-            assert_eq!(armed(hotplug, listing).machine_reasons(&shrunk, &[]), [Reason::MemoryLeft { range }]);
+            assert_eq!(
+                armed(hotplug, listing).machine_reasons(&shrunk, &[]),
+                [Reason::MemoryLeft { range }]
+            );
         }
     }
 }
@@ -94,9 +103,16 @@ fn removed_memory_is_always_a_reason() {
 #[test]
 fn removed_block_is_a_reason_if_the_header_cannot_be_read() {
     // The memory was added after the load and removed again. Only the kernel's header has it.
-    assert_eq!(armed(FOLLOWS, None).machine_reasons(&present(), &[64]), [Reason::BlockRemoved { block: 64 }]);
+    assert_eq!(
+        armed(FOLLOWS, None).machine_reasons(&present(), &[64]),
+        [Reason::BlockRemoved { block: 64 }]
+    );
     let listed = Some(Listing::of_present(&present()));
-    assert_eq!(armed(FOLLOWS, listed).machine_reasons(&present(), &[64]), [], "it can be seen that it is gone");
+    assert_eq!(
+        armed(FOLLOWS, listed).machine_reasons(&present(), &[64]),
+        [],
+        "it can be seen that it is gone"
+    );
 }
 
 #[test]
@@ -116,9 +132,19 @@ fn changed_option_is_named_by_its_key() {
     let config = "kernel = '/dev/null'\ninitrd = '/dev/zero'\n";
     assert_eq!(reasons(&format!("{config}append = 'b'"), FilePolicy::Auto), [option("append")]);
     assert_eq!(reasons(config, FilePolicy::Auto), [option("append")]);
-    assert_eq!(reasons(&format!("{config}append = 'a'\nengine = 'soft'"), FilePolicy::Auto), [option("engine")]);
-    assert_eq!(reasons("kernel = '/dev/null'\nappend = 'a'", FilePolicy::Auto), [option("initrd")], "and no changed file");
-    assert_eq!(reasons(&format!("{config}append = 'a'"), FilePolicy::Always), [Reason::CallChanged]);
+    assert_eq!(
+        reasons(&format!("{config}append = 'a'\nengine = 'soft'"), FilePolicy::Auto),
+        [option("engine")]
+    );
+    assert_eq!(
+        reasons("kernel = '/dev/null'\nappend = 'a'", FilePolicy::Auto),
+        [option("initrd")],
+        "and no changed file"
+    );
+    assert_eq!(
+        reasons(&format!("{config}append = 'a'"), FilePolicy::Always),
+        [Reason::CallChanged]
+    );
     assert_eq!(reasons(&format!("{config}append = 'a'"), FilePolicy::Never), []);
     assert!(option("append").to_string().contains("the config's `append` changed"));
 }
@@ -132,22 +158,37 @@ fn replaced_file_is_named() {
     let before = Origin::of(&options, Path::new("/dev/null"));
     let mut armed = armed(FOLLOWS, None);
     armed.record.origin = Some(before.clone());
-    assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), []);
+    assert_eq!(
+        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        []
+    );
     let changed = [Reason::FileChanged { what: "initrd".into(), path: path.display().to_string() }];
     // Package managers replace the file by a new one, here of the same length.
     let new = directory.path().join("initrd.new");
     std::fs::write(&new, "two").unwrap();
     std::fs::rename(new, &path).unwrap();
-    assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), changed);
+    assert_eq!(
+        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        changed
+    );
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto), changed);
+    assert_eq!(
+        armed.wish_reasons(&Origin::of(&options, Path::new("/dev/null")), FilePolicy::Auto),
+        changed
+    );
 }
 
 #[test]
 fn new_loader_is_a_reason() {
-    let wished = Origin::of(&options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"), Path::new("/dev/null"));
+    let wished = Origin::of(
+        &options("kernel = '/dev/null'\ninitrd = '/dev/zero'\nappend = 'a'"),
+        Path::new("/dev/null"),
+    );
     let reasons = armed(FOLLOWS, None).wish_reasons(&wished, FilePolicy::Auto);
-    assert!(matches!(&reasons[..], [Reason::FileChanged { what, .. }] if what == "program"), "{reasons:?}");
+    assert!(
+        matches!(&reasons[..], [Reason::FileChanged { what, .. }] if what == "program"),
+        "{reasons:?}"
+    );
 }
 
 #[test]
@@ -179,7 +220,10 @@ fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
     }
     let mut files = std::collections::BTreeMap::from([("proc/kcore".to_owned(), kcore)]);
     for subsystem in ["cpu", "memory"] {
-        files.insert(format!("sys/devices/system/{subsystem}/crash_hotplug"), follows.as_bytes().to_vec());
+        files.insert(
+            format!("sys/devices/system/{subsystem}/crash_hotplug"),
+            follows.as_bytes().to_vec(),
+        );
     }
     example::plant(root.path(), &files);
     record.image = Some(image);
@@ -188,11 +232,16 @@ fn live(follows: &str, there: bool) -> (tempfile::TempDir, Box<Record>) {
 
 #[test]
 fn replacement_by_another_loader_is_noticed() {
-    for (follows, there, replaced) in [("1\n", true, false), ("0\n", true, true), ("1\n", false, true)] {
+    for (follows, there, replaced) in
+        [("1\n", true, false), ("0\n", true, true), ("1\n", false, true)]
+    {
         let (root, record) = live(follows, there);
         let armed = Armed::find(root.path(), record, &present()).unwrap();
         assert_eq!(armed.replaced, replaced, "kept current: {follows:?}, in its place: {there}");
         let unknown = [Reason::Unknown { because: Unknown::Replaced }];
-        assert_eq!(armed.machine_reasons(&present(), &[]), if replaced { &unknown[..] } else { &[] });
+        assert_eq!(
+            armed.machine_reasons(&present(), &[]),
+            if replaced { &unknown[..] } else { &[] }
+        );
     }
 }

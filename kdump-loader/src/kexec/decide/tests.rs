@@ -70,7 +70,11 @@ fn unload_and_load_panic_disarm_in_either_order() {
     assert_eq!(action("-s -p -u"), Action::Unload(SystemCall::FileLoad));
     assert_eq!(action("-cpu"), Action::Unload(SystemCall::Load));
     assert_eq!(action("-p -u k"), Action::Unload(SystemCall::Auto), "the last one counts");
-    assert_eq!(load("-u -p k").options.kernel, std::path::Path::new("k"), "disarm, then arm: without the gap");
+    assert_eq!(
+        load("-u -p k").options.kernel,
+        std::path::Path::new("k"),
+        "disarm, then arm: without the gap"
+    );
 }
 
 #[test]
@@ -139,11 +143,18 @@ fn unsupported_option_is_rejected_with_name_and_reason() {
 #[test]
 fn ignored_options_cause_warnings_and_needless_ones_do_not() {
     let Decision { action, remarks } =
-        decided("-p k -i --console-vga --reset-vga --serial-baud=9600 --pass-memmap-cmdline").unwrap();
+        decided("-p k -i --console-vga --reset-vga --serial-baud=9600 --pass-memmap-cmdline")
+            .unwrap();
     assert_eq!(action, Action::Load(Box::new(load("-p k"))));
     assert_eq!(remarks.len(), 5);
-    assert!(remarks[0].starts_with("--no-checks has no effect: the purgatory always verifies"), "{remarks:?}");
-    let silent = decided("-p k --args-linux --elf64-core-headers --elf32-core-headers --reuse-video-type --hotplug").unwrap();
+    assert!(
+        remarks[0].starts_with("--no-checks has no effect: the purgatory always verifies"),
+        "{remarks:?}"
+    );
+    let silent = decided(
+        "-p k --args-linux --elf64-core-headers --elf32-core-headers --reuse-video-type --hotplug",
+    )
+    .unwrap();
     assert_eq!(silent, decided("-p k").unwrap());
 }
 
@@ -177,7 +188,8 @@ fn only_types_of_capture_kernels_are_accepted() {
 
 #[test]
 fn file_load_warns_about_options_without_effect() {
-    let Decision { remarks, .. } = decided("-p -s k --mem-min=1 --noefi --serial=ttyS0 --initrd=i").unwrap();
+    let Decision { remarks, .. } =
+        decided("-p -s k --mem-min=1 --noefi --serial=ttyS0 --initrd=i").unwrap();
     assert_eq!(remarks.len(), 3, "{remarks:?}");
     assert!(decided("-p -a k --mem-min=1").unwrap().remarks.is_empty());
 }
@@ -193,8 +205,12 @@ fn every_option_is_treated_as_the_table_says() {
         });
         let decision = decided(&format!("-p k --{}{value}", opt.long));
         match opt.fate {
-            Fate::Rejected => assert!(matches!(decision, Err(Error::Rejected { .. })), "--{}", opt.long),
-            Fate::PassedOn => assert!(matches!(decision.unwrap().action, Action::PassOn(_)), "--{}", opt.long),
+            Fate::Rejected => {
+                assert!(matches!(decision, Err(Error::Rejected { .. })), "--{}", opt.long)
+            }
+            Fate::PassedOn => {
+                assert!(matches!(decision.unwrap().action, Action::PassOn(_)), "--{}", opt.long)
+            }
             Fate::Ignored => assert_eq!(decision.unwrap().remarks.len(), 1, "--{}", opt.long),
             Fate::Accepted => assert_eq!(decision, decided("-p k"), "--{}", opt.long),
             Fate::Supported(_) => assert!(decision.unwrap().remarks.is_empty(), "--{}", opt.long),

@@ -41,7 +41,12 @@ pub const ALL: [Key; 14] = [
         default: "false",
         meaning: "Use the running kernel's command line, without the parameters that only suit the running kernel.",
     },
-    Key { name: "noefi", value: "true or false", default: "false", meaning: "Pass no EFI tables to the capture kernel." },
+    Key {
+        name: "noefi",
+        value: "true or false",
+        default: "false",
+        meaning: "Pass no EFI tables to the capture kernel.",
+    },
     Key {
         name: "on_corrupt",
         value: "\"reset\", \"halt\" or \"boot\"",

@@ -17,7 +17,10 @@ fn refused(text: &str) -> String {
 #[test]
 fn kernel_alone_is_a_config() {
     let config = parse("kernel = '/boot/vmlinuz'").unwrap();
-    assert_eq!(config, Config { options: Options::new("/boot/vmlinuz".into()), file: FilePolicy::Auto });
+    assert_eq!(
+        config,
+        Config { options: Options::new("/boot/vmlinuz".into()), file: FilePolicy::Auto }
+    );
 }
 
 #[test]
@@ -69,18 +72,25 @@ fn every_key_is_parsed_and_described_in_the_installed_config() {
         let known = parse(&format!("kernel = '/k'\n{} = []", key.name)).unwrap_err();
         assert!(!matches!(known, Defect::UnknownKey { .. }), "{}: {known}", key.name);
         assert!(
-            installed.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))),
+            installed
+                .lines()
+                .any(|line| line.trim_start_matches('#').starts_with(&format!("{} = ", key.name))),
             "{}",
             key.name
         );
-        assert!(key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(), "{}", key.name);
+        assert!(
+            key.meaning.ends_with('.') && !key.value.is_empty() && !key.default.is_empty(),
+            "{}",
+            key.name
+        );
     }
 }
 
 /// The value of every `append` in the config that is installed, whether it is commented out or not.
 fn shipped_lines() -> Vec<&'static str> {
     let config = include_str!("../../service/dist/kdump-loader.toml");
-    let values = config.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix("append = \""));
+    let values =
+        config.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix("append = \""));
     values.map(|value| value.strip_suffix('"').unwrap()).collect()
 }
 
@@ -104,12 +114,20 @@ fn first_existing_initrd_of_a_list_is_used() {
     put(OSRELEASE, "6.1.0\n");
     put(DEFAULT, "kernel = '/k'\ninitrd = ['/boot/i-{release}', '/var/lib/kdump/i-{release}']");
     let initrd = || Config::read(root.path(), None).unwrap().options.initrd.unwrap();
-    assert_eq!(initrd(), Path::new("/boot/i-6.1.0"), "neither exists: the first is named in the error");
+    assert_eq!(
+        initrd(),
+        Path::new("/boot/i-6.1.0"),
+        "neither exists: the first is named in the error"
+    );
     put("var/lib/kdump/i-6.1.0", "");
     assert_eq!(initrd(), Path::new("/var/lib/kdump/i-6.1.0"));
     put("boot/i-6.1.0", "");
     assert_eq!(initrd(), Path::new("/boot/i-6.1.0"));
-    for text in ["kernel = '/k'\ninitrd = []", "kernel = '/k'\ninitrd = ['i']", "kernel = '/k'\ninitrd = [1]"] {
+    for text in [
+        "kernel = '/k'\ninitrd = []",
+        "kernel = '/k'\ninitrd = ['i']",
+        "kernel = '/k'\ninitrd = [1]",
+    ] {
         assert!(matches!(parse(text), Err(Defect::Value { line: 2, .. })), "{text}");
     }
 }
@@ -117,7 +135,10 @@ fn first_existing_initrd_of_a_list_is_used() {
 #[test]
 fn unknown_key_is_named_with_its_line() {
     let message = refused("kernel = '/k'\n\n# the initrd\ninitird = '/i'\n");
-    assert!(message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, append"), "{message}");
+    assert!(
+        message.starts_with("line 4: unknown key `initird`") && message.contains("initrd, append"),
+        "{message}"
+    );
     let message = refused("kernel = '/k'\n[loader]\nappend = 'x'\n");
     assert!(message.starts_with("line 2") && message.contains("`loader`"), "{message}");
 }
@@ -127,7 +148,10 @@ fn wrong_value_is_named_with_key_and_line() {
     for (text, words) in [
         ("kernel = 3", ["line 1", "`kernel`", "integer"]),
         ("kernel = '/k'\nreuse_cmdline = 'yes'", ["line 2", "`reuse_cmdline`", "boolean"]),
-        ("kernel = '/k'\nappend = '''\na\nb'''\nreset_delay = 3601", ["line 5", "`reset_delay`", "0 to 3600"]),
+        (
+            "kernel = '/k'\nappend = '''\na\nb'''\nreset_delay = 3601",
+            ["line 5", "`reset_delay`", "0 to 3600"],
+        ),
         ("kernel = '/k'\nreset_delay = -1", ["line 2", "`reset_delay`", "0 to 3600"]),
         ("kernel = '/k'\non_corrupt = 'explode'", ["line 2", "`on_corrupt`", "reset, halt, boot"]),
         ("kernel = '/k'\nengine = 'md5'", ["line 2", "`engine`", "sha-ni"]),
@@ -152,8 +176,15 @@ fn first_error_in_the_file_is_reported() {
 
 #[test]
 fn invalid_toml_is_rejected_with_its_line() {
-    for (text, line) in [("kernel = '/k'\ninitrd", 2), ("kernel = '/k'\nkernel = '/l'", 2), ("kernel = \"/k", 1), ("=", 1)] {
-        let Err(Defect::Syntax { line: told, message }) = parse(text) else { panic!("{text:?} was accepted") };
+    for (text, line) in [
+        ("kernel = '/k'\ninitrd", 2),
+        ("kernel = '/k'\nkernel = '/l'", 2),
+        ("kernel = \"/k", 1),
+        ("=", 1),
+    ] {
+        let Err(Defect::Syntax { line: told, message }) = parse(text) else {
+            panic!("{text:?} was accepted")
+        };
         assert_eq!(told, line, "{text:?}: {message}");
         assert!(!message.is_empty());
     }
@@ -183,7 +214,10 @@ fn keys_that_do_not_apply_to_kexec_file_load_are_rejected_with_it() {
         assert_eq!(parse(&text), Err(Defect::NotForFile { line: 2, key: key.into() }));
         assert!(parse(&text.replace("always", "auto")).is_ok());
     }
-    assert!(parse("kernel = '/k'\ninitrd = '/i'\nappend = 'x'\nreuse_cmdline = true\nfile = 'always'").is_ok());
+    assert!(
+        parse("kernel = '/k'\ninitrd = '/i'\nappend = 'x'\nreuse_cmdline = true\nfile = 'always'")
+            .is_ok()
+    );
 }
 
 #[test]
@@ -224,5 +258,8 @@ fn irregular_or_oversized_config_is_rejected_without_blocking() {
     std::os::unix::fs::symlink("large", &path).unwrap();
     assert!(refused(&path).contains("1048577 bytes"), "{}", refused(&path));
     fs::write(root.path().join("large"), vec![b'#'; LARGEST as usize]).unwrap();
-    assert!(matches!(Config::read(root.path(), Some(&path)), Err(Error::Release { .. })), "it was read");
+    assert!(
+        matches!(Config::read(root.path(), Some(&path)), Err(Error::Release { .. })),
+        "it was read"
+    );
 }

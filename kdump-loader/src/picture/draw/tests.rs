@@ -11,11 +11,19 @@ use super::super::svg;
 const SVG: &str = "http://www.w3.org/2000/svg";
 
 fn texts<'a>(document: &'a Document<'_>, name: &str) -> Vec<&'a str> {
-    document.descendants().filter(|node| node.has_tag_name((SVG, name))).map(|node| node.text().unwrap_or_default()).collect()
+    document
+        .descendants()
+        .filter(|node| node.has_tag_name((SVG, name)))
+        .map(|node| node.text().unwrap_or_default())
+        .collect()
 }
 
-fn attributes<'a>(document: &'a Document<'_>) -> impl Iterator<Item = (Node<'a, 'a>, &'a str, &'a str)> {
-    document.descendants().flat_map(|node| node.attributes().map(move |attribute| (node, attribute.name(), attribute.value())))
+fn attributes<'a>(
+    document: &'a Document<'_>,
+) -> impl Iterator<Item = (Node<'a, 'a>, &'a str, &'a str)> {
+    document.descendants().flat_map(|node| {
+        node.attributes().map(move |attribute| (node, attribute.name(), attribute.value()))
+    })
 }
 
 proptest! {
@@ -46,11 +54,20 @@ fn picture_has_a_role_a_title_and_a_description_of_every_part() {
     assert_eq!(root.attribute("role"), Some("img"));
     let named = |attribute: &str| {
         let id = root.attribute(attribute).unwrap();
-        document.descendants().find(|node| node.attribute("id") == Some(id)).unwrap().text().unwrap()
+        document
+            .descendants()
+            .find(|node| node.attribute("id") == Some(id))
+            .unwrap()
+            .text()
+            .unwrap()
     };
     assert_eq!(named("aria-labelledby"), "Crash region 0x2e000000-0x3dffffff");
     for segment in summary().segments {
-        assert!(named("aria-describedby").contains(&format!("{} {:#x}-", segment.name, segment.start)), "{}", segment.name);
+        assert!(
+            named("aria-describedby").contains(&format!("{} {:#x}-", segment.name, segment.start)),
+            "{}",
+            segment.name
+        );
     }
 }
 
@@ -63,11 +80,18 @@ fn nothing_is_fetched_and_nothing_runs() {
         for (node, name, value) in attributes(&document) {
             assert!(!name.starts_with("on") && name != "href", "{name} of {:?}", node.tag_name());
             if let Some(reference) = value.strip_prefix("url(") {
-                let id = reference.strip_prefix('#').and_then(|id| id.strip_suffix(')')).expect("a reference into the picture");
+                let id = reference
+                    .strip_prefix('#')
+                    .and_then(|id| id.strip_suffix(')'))
+                    .expect("a reference into the picture");
                 assert!(ids.contains(&id), "{id} is not there");
             }
         }
-        assert!(texts(&document, "style").iter().all(|style| !style.contains("url(") && !style.contains("@import")));
+        assert!(
+            texts(&document, "style")
+                .iter()
+                .all(|style| !style.contains("url(") && !style.contains("@import"))
+        );
         assert_eq!(texts(&document, "script"), [""; 0]);
     }
 }
@@ -77,8 +101,14 @@ fn two_pictures_in_one_page_share_no_id() {
     let ids = |summary: &Summary, id| {
         let text = svg(summary, id);
         let document = Document::parse(&text).unwrap();
-        document.descendants().filter_map(|node| node.attribute("id").map(str::to_owned)).collect::<Vec<_>>()
+        document
+            .descendants()
+            .filter_map(|node| node.attribute("id").map(str::to_owned))
+            .collect::<Vec<_>>()
     };
     let (first, second) = (ids(&summary(), "one"), ids(&summary(), "two"));
-    assert!(!first.is_empty() && first.iter().all(|id| !second.contains(id)), "{first:?} {second:?}");
+    assert!(
+        !first.is_empty() && first.iter().all(|id| !second.contains(id)),
+        "{first:?} {second:?}"
+    );
 }

@@ -18,7 +18,10 @@ fn texts(layout: &Layout) -> impl Iterator<Item = &Text> {
 }
 
 fn overlap(a: &Rect, b: &Rect) -> bool {
-    a.x + EPSILON < b.right() && b.x + EPSILON < a.right() && a.y + EPSILON < b.bottom() && b.y + EPSILON < a.bottom()
+    a.x + EPSILON < b.right()
+        && b.x + EPSILON < a.right()
+        && a.y + EPSILON < b.bottom()
+        && b.y + EPSILON < a.bottom()
 }
 
 fn inside(inner: &Rect, outer: &Rect) -> bool {
@@ -131,24 +134,40 @@ fn large_parts_are_to_scale_small_ones_enlarged_and_free_memory_shortened() {
     let layout = of(&summary());
     let scales: Vec<_> = layout.parts.iter().map(|part| part.scale).collect();
     let [true_to_scale, shortened, enlarged] = [Scale::True, Scale::Shortened, Scale::Enlarged];
-    assert_eq!(scales, [enlarged, enlarged, true_to_scale, true_to_scale, enlarged, enlarged, shortened]);
+    assert_eq!(
+        scales,
+        [enlarged, enlarged, true_to_scale, true_to_scale, enlarged, enlarged, shortened]
+    );
 }
 
 #[test]
 fn every_part_has_a_label_with_name_size_addresses_and_verification() {
     let layout = of(&summary());
     let said: Vec<_> = layout.parts[2].label.iter().map(|text| text.text.as_str()).collect();
-    assert_eq!(said, ["kernel", "55.9 MiB", "0x2e200000-0x319ddfff", "11.2 MiB hashed, 44.7 MiB proved zero"]);
-    assert!(layout.texts.iter().any(|text| text.text.starts_with("256 MiB, 26.")), "how full it is");
+    assert_eq!(
+        said,
+        ["kernel", "55.9 MiB", "0x2e200000-0x319ddfff", "11.2 MiB hashed, 44.7 MiB proved zero"]
+    );
+    assert!(
+        layout.texts.iter().any(|text| text.text.starts_with("256 MiB, 26.")),
+        "how full it is"
+    );
     assert!(layout.texts.iter().any(|text| text.text.contains("engine sha-ni")));
-    assert!(texts(&layout).all(|text| !text.text.contains('…')), "nothing of a real image is cut off");
+    assert!(
+        texts(&layout).all(|text| !text.text.contains('…')),
+        "nothing of a real image is cut off"
+    );
 }
 
 #[test]
 fn long_line_is_cut_and_says_so() {
     for long in ["x".repeat(50), "M".repeat(50), "漢".repeat(50)] {
         let text = Text::new(Style::Words, 0.0, 0.0, 100.0, &long);
-        assert!(text.rect.w <= 100.0 && text.text.ends_with('…') && text.text.chars().count() > 5, "{}", text.text);
+        assert!(
+            text.rect.w <= 100.0 && text.text.ends_with('…') && text.text.chars().count() > 5,
+            "{}",
+            text.text
+        );
     }
     let text = Text::ending_at(Style::Words, 200.0, 0.0, 100.0, "short");
     assert_eq!((text.rect.right(), text.text.as_str()), (200.0, "short"));

@@ -8,7 +8,12 @@ use super::*;
 /// How the byte at `address` is verified.
 fn care_of(parts: &[Part], address: u64) -> Care {
     let byte = span(address, 1);
-    parts.iter().flat_map(|part| &part.pieces).find(|piece| piece.range.contains(byte)).unwrap().care
+    parts
+        .iter()
+        .flat_map(|part| &part.pieces)
+        .find(|piece| piece.range.contains(byte))
+        .unwrap()
+        .care
 }
 
 #[test]
@@ -31,8 +36,16 @@ fn every_kind_of_verification_is_shown_at_its_place() {
         assert_eq!(care_of(&parts, address), care, "{address:#x}");
     }
     assert_eq!(parts[2].words, "11.2 MiB hashed, 44.7 MiB proved zero");
-    let said: Vec<_> = [1, 4, 6].into_iter().map(|part: usize| parts[part].words.as_str()).collect();
-    assert_eq!(said, ["Linux puts the control pages of the image here", "left by alignment", "the capture kernel runs here"]);
+    let said: Vec<_> =
+        [1, 4, 6].into_iter().map(|part: usize| parts[part].words.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "Linux puts the control pages of the image here",
+            "left by alignment",
+            "the capture kernel runs here"
+        ]
+    );
 }
 
 #[test]
@@ -42,7 +55,11 @@ fn foreign_purgatory_is_not_verified_but_its_elfcorehdr_region_is_hashed() {
     assert_eq!(care_of(&parts, 0x3251_5000), Care::Unverified);
     let mut without = foreign();
     without.regions.retain(|region| region.name != "elfcorehdr");
-    assert_eq!(care_of(&super::parts(&without), 0x2e00_0000), Care::Unverified, "its structure is not checked");
+    assert_eq!(
+        care_of(&super::parts(&without), 0x2e00_0000),
+        Care::Unverified,
+        "its structure is not checked"
+    );
 }
 
 proptest! {
@@ -73,5 +90,8 @@ fn impossible_segments_are_left_out() {
     summary.segments[2].start = summary.segments[0].start + 1;
     summary.segments[3].len = 0;
     let parts = parts(&summary);
-    assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["elfcorehdr", "free"]);
+    assert_eq!(
+        parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(),
+        ["elfcorehdr", "free"]
+    );
 }

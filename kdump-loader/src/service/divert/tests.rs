@@ -41,7 +41,9 @@ impl Debian {
 
     fn dpkg(&self, arguments: &[&str]) -> bool {
         let mut command = Command::new("dpkg");
-        command.arg(format!("--root={}", self.0.path().display())).args(["--force-not-root", "--force-bad-path"]);
+        command
+            .arg(format!("--root={}", self.0.path().display()))
+            .args(["--force-not-root", "--force-bad-path"]);
         command.args(arguments).output().is_ok_and(|output| output.status.success())
     }
 
@@ -56,13 +58,19 @@ impl Debian {
     }
 
     fn package(&self, stage: &Path, name: &str, version: &str) -> bool {
-        let control =
-            format!("Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n");
+        let control = format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+        );
         fs::create_dir_all(stage.join("DEBIAN")).unwrap();
         fs::write(stage.join("DEBIAN/control"), control).unwrap();
         let package = stage.with_extension("deb");
-        let build = Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(stage).arg(&package).output();
-        build.is_ok_and(|output| output.status.success()) && self.dpkg(&["--install", package.to_str().unwrap()])
+        let build = Command::new("dpkg-deb")
+            .args(["--root-owner-group", "--build"])
+            .arg(stage)
+            .arg(&package)
+            .output();
+        build.is_ok_and(|output| output.status.success())
+            && self.dpkg(&["--install", package.to_str().unwrap()])
     }
 
     fn kexec(&self) -> BTreeMap<String, String> {
@@ -71,7 +79,9 @@ impl Debian {
             Ok(target) => format!("-> {}", target.display()),
             Err(_) => fs::read_to_string(path).unwrap(),
         };
-        entries.map(|entry| (entry.file_name().into_string().unwrap(), what(entry.path()))).collect()
+        entries
+            .map(|entry| (entry.file_name().into_string().unwrap(), what(entry.path())))
+            .collect()
     }
 
     fn access(&self) -> Access<'_> {
@@ -92,7 +102,8 @@ impl Debian {
     }
 
     fn plain(&self, version: &str) -> bool {
-        self.kexec() == BTreeMap::from([("kexec".to_owned(), version.to_owned())]) && !self.is_registered()
+        self.kexec() == BTreeMap::from([("kexec".to_owned(), version.to_owned())])
+            && !self.is_registered()
     }
 }
 
@@ -115,7 +126,11 @@ fn kexec_of_debian_12_and_13_is_diverted_and_restored() {
         assert!(debian.plain("1"), "nothing was done");
         assert_eq!(divert(&debian.access(), Path::new(OURS)).unwrap(), dry);
         assert!(debian.diverted("1"), "{path}: {:?}", debian.kexec());
-        assert_eq!(divert(&debian.access(), Path::new(OURS)).unwrap(), [], "a second run changes nothing");
+        assert_eq!(
+            divert(&debian.access(), Path::new(OURS)).unwrap(),
+            [],
+            "a second run changes nothing"
+        );
         undo(&debian.access()).unwrap();
         assert!(debian.plain("1"), "{path}: {:?}", debian.kexec());
         assert_eq!(undo(&debian.access()).unwrap(), []);
@@ -130,7 +145,11 @@ fn upgrade_from_debian_12_to_13_replaces_the_diverted_program() {
     assert!(debian.install("12", "/sbin/kexec") && debian.diverted("12"));
     assert!(debian.install("13", "/usr/sbin/kexec"));
     assert!(debian.diverted_as("kexec.distrib.usr", "13"), "{:?}", debian.kexec());
-    assert_eq!(divert(&debian.access(), Path::new(OURS)).unwrap(), [], "a second run changes nothing");
+    assert_eq!(
+        divert(&debian.access(), Path::new(OURS)).unwrap(),
+        [],
+        "a second run changes nothing"
+    );
     undo(&debian.access()).unwrap();
     assert!(debian.plain("13"), "{:?}", debian.kexec());
 }

@@ -21,7 +21,8 @@ pub(super) const SHIPPED: [(&str, &str); 8] = [
 const DEBIAN_KERNEL: &str = "/var/lib/kdump/vmlinuz";
 const DEBIAN_INITRD: &str = "/var/lib/kdump/initrd.img";
 /// Default of kdump-config.
-pub(super) const DEBIAN_APPEND: &str = "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb";
+pub(super) const DEBIAN_APPEND: &str =
+    "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb";
 /// Default of kdumpctl's packages on x86_64 (gen-kdump-sysconfig.sh): kexec_file_load.
 const FEDORA_KEXEC_ARGS: &str = "-s";
 /// Added to those defaults by this project's config: systemd does not wait for partitions that it
@@ -38,7 +39,8 @@ pub(super) const KERNEL: &str = "kernel settings in /etc/sysctl.d/60-kdump-loade
 /// The service of this distribution.
 pub(super) fn debian(variables: &mut Variables) {
     if let Some((line, value)) = variables.take("USE_KDUMP", &["1"]) {
-        let why = format!("it is {value}, and kdump-tools saves dumps only if it is 1; set it to 1");
+        let why =
+            format!("it is {value}, and kdump-tools saves dumps only if it is 1; set it to 1");
         variables.not("USE_KDUMP", line, why);
     }
     variables.path("KDUMP_KERNEL", "kernel", DEBIAN_KERNEL);
@@ -74,7 +76,8 @@ pub(super) fn debian(variables: &mut Variables) {
         ],
         "kdump-tools still reads it when it saves the dump",
     );
-    variables.leave(&["DEBUG_KERNEL"], "it names a kernel's debug symbols, which arming does not need");
+    variables
+        .leave(&["DEBUG_KERNEL"], "it names a kernel's debug symbols, which arming does not need");
 }
 
 /// The service of this distribution.
@@ -83,17 +86,27 @@ pub(super) fn fedora(variables: &mut Variables) {
     let image = variables.take("KDUMP_IMG", &[FEDORA_BOOT.1]);
     let extension = variables.take("KDUMP_IMG_EXT", &[]);
     let release = variables.take("KDUMP_KERNELVER", &[]);
-    let named =
-        [("KDUMP_BOOTDIR", &directory), ("KDUMP_IMG", &image), ("KDUMP_IMG_EXT", &extension), ("KDUMP_KERNELVER", &release)];
-    let lines: Vec<_> = named.iter().filter_map(|(name, given)| Some((*name, given.as_ref()?.0))).collect();
+    let named = [
+        ("KDUMP_BOOTDIR", &directory),
+        ("KDUMP_IMG", &image),
+        ("KDUMP_IMG_EXT", &extension),
+        ("KDUMP_KERNELVER", &release),
+    ];
+    let lines: Vec<_> =
+        named.iter().filter_map(|(name, given)| Some((*name, given.as_ref()?.0))).collect();
     if !lines.is_empty() {
         let or = |given: &Option<(usize, String)>, default: &str| {
             given.as_ref().map_or_else(|| default.to_owned(), |given| given.1.clone())
         };
         let (directory, release) = (or(&directory, FEDORA_BOOT.0), or(&release, "{release}"));
-        let kernel = format!("{directory}/{}-{release}{}", or(&image, FEDORA_BOOT.1), or(&extension, ""));
-        let initrds = [&directory, FEDORA_INITRDS].map(|directory| string(&format!("{directory}/initramfs-{release}kdump.img")));
-        variables.settings.keys.extend([("kernel", string(&kernel)), ("initrd", format!("[{}]", initrds.join(", ")))]);
+        let kernel =
+            format!("{directory}/{}-{release}{}", or(&image, FEDORA_BOOT.1), or(&extension, ""));
+        let initrds = [&directory, FEDORA_INITRDS]
+            .map(|directory| string(&format!("{directory}/initramfs-{release}kdump.img")));
+        variables
+            .settings
+            .keys
+            .extend([("kernel", string(&kernel)), ("initrd", format!("[{}]", initrds.join(", ")))]);
         lines.into_iter().for_each(|(name, line)| variables.taken(name, line, "kernel and initrd"));
     }
     let remove = variables.take("KDUMP_COMMANDLINE_REMOVE", &[]);
@@ -101,7 +114,9 @@ pub(super) fn fedora(variables: &mut Variables) {
     match (&mut line, remove) {
         (Some((_, line)), Some((at, remove))) => {
             let removed: Vec<&str> = remove.split_whitespace().collect();
-            let kept = line.split_whitespace().filter(|word| !removed.contains(&word.split('=').next().unwrap_or(word)));
+            let kept = line
+                .split_whitespace()
+                .filter(|word| !removed.contains(&word.split('=').next().unwrap_or(word)));
             *line = kept.collect::<Vec<_>>().join(" ");
             variables.taken("KDUMP_COMMANDLINE_REMOVE", at, "append");
         }
@@ -109,7 +124,8 @@ pub(super) fn fedora(variables: &mut Variables) {
             variables.not(
                 "KDUMP_COMMANDLINE_REMOVE",
                 at,
-                "the running kernel's command line is not reused, so nothing is removed from it".into(),
+                "the running kernel's command line is not reused, so nothing is removed from it"
+                    .into(),
             );
         }
         (_, None) => {}
@@ -136,7 +152,9 @@ pub(super) fn suse(variables: &mut Variables) {
         variables.not(
             "KDUMP_KERNELVER",
             line,
-            format!("mkdumprd applies it: after it has run, the links in /var/lib/kdump lead to {value}"),
+            format!(
+                "mkdumprd applies it: after it has run, the links in /var/lib/kdump lead to {value}"
+            ),
         );
     }
     let line = variables.take("KDUMP_COMMANDLINE", &[]);
@@ -158,8 +176,11 @@ pub(super) fn suse(variables: &mut Variables) {
         }
     }
     // load.sh adds it to its own defaults, or uses it alone if a whole command line is given.
-    let added = append.map(|(at, append)| (at, if line.is_some() { append } else { format!("{default} {append}") }));
-    let added = added.or_else(|| cpus.filter(|_| line.is_none()).map(|(at, _)| (at, default.clone())));
+    let added = append.map(|(at, append)| {
+        (at, if line.is_some() { append } else { format!("{default} {append}") })
+    });
+    let added =
+        added.or_else(|| cpus.filter(|_| line.is_none()).map(|(at, _)| (at, default.clone())));
     variables.command_line(line, added, ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_APPEND"], "");
     variables.kexec("KEXEC_OPTIONS", &[]);
     variables.leave(
@@ -190,6 +211,12 @@ pub(super) fn suse(variables: &mut Variables) {
         "mkdumprd puts it into the initrd, for the program that saves the dump",
     );
     variables.leave(&["KDUMP_AUTO_RESIZE"], "kdump-loader never shrinks the reserved memory");
-    variables.leave(&["KDUMP_FADUMP", "KDUMP_FADUMP_SHELL", "FADUMP_COMMANDLINE_APPEND"], "it is for PowerPC");
-    variables.leave(&["KDUMP_COPY_KERNEL", "KDUMPTOOL_FLAGS"], "openSUSE's kdump no longer reads it either");
+    variables.leave(
+        &["KDUMP_FADUMP", "KDUMP_FADUMP_SHELL", "FADUMP_COMMANDLINE_APPEND"],
+        "it is for PowerPC",
+    );
+    variables.leave(
+        &["KDUMP_COPY_KERNEL", "KDUMPTOOL_FLAGS"],
+        "openSUSE's kdump no longer reads it either",
+    );
 }

@@ -13,7 +13,11 @@ struct Read {
 
 impl Read {
     fn fates(&self) -> Vec<(&str, usize, bool)> {
-        self.settings.fates.iter().map(|fate| (fate.name.as_deref().unwrap_or("?"), fate.line, fate.became.is_ok())).collect()
+        self.settings
+            .fates
+            .iter()
+            .map(|fate| (fate.name.as_deref().unwrap_or("?"), fate.line, fate.became.is_ok()))
+            .collect()
     }
 
     fn append(&self) -> &str {
@@ -29,7 +33,11 @@ impl Read {
 
 fn read_text(distribution: Distribution, text: &str) -> Read {
     let root = tempfile::tempdir().unwrap();
-    let path = if distribution == Distribution::Debian { "etc/default/kdump-tools" } else { "etc/sysconfig/kdump" };
+    let path = if distribution == Distribution::Debian {
+        "etc/default/kdump-tools"
+    } else {
+        "etc/sysconfig/kdump"
+    };
     let path = root.path().join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -48,13 +56,17 @@ const FEDORA_AS_SHIPPED: &str = "KDUMP_COMMANDLINE_APPEND=\"irqpoll nr_cpus=1 re
 
 #[test]
 fn shipped_settings_change_nothing() {
-    let plain = |distribution: Distribution| Config::parse(&distribution.configuration(&Settings::default()), "6.12").unwrap();
+    let plain = |distribution: Distribution| {
+        Config::parse(&distribution.configuration(&Settings::default()), "6.12").unwrap()
+    };
     let debian = read_text(Distribution::Debian, DEBIAN_AS_SHIPPED);
     assert_eq!((debian.config.clone(), debian.fates()), (plain(Distribution::Debian), vec![]));
     let fedora = read_text(Distribution::Fedora, FEDORA_AS_SHIPPED);
     assert_eq!((fedora.config.clone(), fedora.fates()), (plain(Distribution::Fedora), vec![]));
-    let suse =
-        read_text(Distribution::Suse, "KDUMP_KERNELVER=\"\"\nKDUMP_CPUS=\"\"\nKDUMP_COMMANDLINE=\"\"\nKEXEC_OPTIONS=\"\"\n");
+    let suse = read_text(
+        Distribution::Suse,
+        "KDUMP_KERNELVER=\"\"\nKDUMP_CPUS=\"\"\nKDUMP_COMMANDLINE=\"\"\nKEXEC_OPTIONS=\"\"\n",
+    );
     assert_eq!((suse.config.clone(), suse.fates()), (plain(Distribution::Suse), vec![]));
 }
 
@@ -65,20 +77,37 @@ fn debian_settings_are_taken_over() {
     let read = read_text(Distribution::Debian, text);
     let options = &read.config.options;
     assert_eq!((options.kernel.to_str(), options.noefi), (Some("/boot/vmlinuz-crash"), true));
-    assert_eq!(options.initrd.as_deref().and_then(|path| path.to_str()), Some("/boot/initrd crash"));
+    assert_eq!(
+        options.initrd.as_deref().and_then(|path| path.to_str()),
+        Some("/boot/initrd crash")
+    );
     assert_eq!((read.append(), options.reuse_cmdline), ("nr_cpus=2 dyndbg=\"x\"", true));
     assert_eq!(read.settings.sysctl.as_ref().unwrap().len(), 2);
-    assert!(read.settings.fates.iter().all(|fate| fate.became.is_ok()), "{:?}", read.settings.fates);
+    assert!(
+        read.settings.fates.iter().all(|fate| fate.became.is_ok()),
+        "{:?}",
+        read.settings.fates
+    );
     assert_eq!(read.settings.fates.len(), 5);
 }
 
 #[test]
 fn whole_command_line_replaces_the_running_kernels() {
     let read = read_text(Distribution::Debian, "KDUMP_CMDLINE=\"root=/dev/vda ro\"\n");
-    assert_eq!((read.append(), read.config.options.reuse_cmdline), (&*format!("root=/dev/vda ro {DEBIAN_APPEND}"), false));
+    assert_eq!(
+        (read.append(), read.config.options.reuse_cmdline),
+        (&*format!("root=/dev/vda ro {DEBIAN_APPEND}"), false)
+    );
     let text = "KDUMP_COMMANDLINE=\"ro quiet hugepages=4\"\nKDUMP_COMMANDLINE_REMOVE=\"hugepages quiet\"\nKDUMP_COMMANDLINE_APPEND=\"nr_cpus=1\"";
-    assert_eq!(read_text(Distribution::Fedora, text).append(), "ro nr_cpus=1 rd.systemd.gpt_auto=no");
-    assert_eq!(read_text(Distribution::Suse, "KDUMP_COMMANDLINE=\"ro\"\nKDUMP_COMMANDLINE_APPEND=x").append(), "ro x");
+    assert_eq!(
+        read_text(Distribution::Fedora, text).append(),
+        "ro nr_cpus=1 rd.systemd.gpt_auto=no"
+    );
+    assert_eq!(
+        read_text(Distribution::Suse, "KDUMP_COMMANDLINE=\"ro\"\nKDUMP_COMMANDLINE_APPEND=x")
+            .append(),
+        "ro x"
+    );
 }
 
 #[test]
@@ -88,8 +117,14 @@ fn fedora_settings_are_taken_over() {
     let read = read_text(Distribution::Fedora, text);
     let options = &read.config.options;
     assert_eq!(options.kernel.to_str(), Some("/efi/bzImage-6.1-crash.x"));
-    assert_eq!(options.initrd.as_deref().and_then(|path| path.to_str()), Some("/efi/initramfs-6.1-crashkdump.img"));
-    assert_eq!((read.append(), read.config.file), ("nr_cpus=4 rd.systemd.gpt_auto=no", FilePolicy::Never));
+    assert_eq!(
+        options.initrd.as_deref().and_then(|path| path.to_str()),
+        Some("/efi/initramfs-6.1-crashkdump.img")
+    );
+    assert_eq!(
+        (read.append(), read.config.file),
+        ("nr_cpus=4 rd.systemd.gpt_auto=no", FilePolicy::Never)
+    );
     assert_eq!(read.fates().iter().filter(|fate| !fate.2).count(), 1);
     read.told("KDUMP_COMMANDLINE_REMOVE: the running kernel's command line is not reused");
 }
@@ -97,7 +132,8 @@ fn fedora_settings_are_taken_over() {
 #[test]
 fn opensuse_settings_are_taken_over() {
     let base = Distribution::Suse.default_append();
-    let read = read_text(Distribution::Suse, "KDUMP_CPUS=4\nKDUMP_COMMANDLINE_APPEND=\"console=ttyS0\"\n");
+    let read =
+        read_text(Distribution::Suse, "KDUMP_CPUS=4\nKDUMP_COMMANDLINE_APPEND=\"console=ttyS0\"\n");
     assert_eq!(read.append(), format!("{} console=ttyS0", base.replace("nr_cpus=1", "nr_cpus=4")));
     assert!(!read_text(Distribution::Suse, "KDUMP_CPUS=0\n").append().contains("nr_cpus"));
     read_text(Distribution::Suse, "KDUMP_CPUS=many\n").told("\"many\" is not a number");
@@ -121,9 +157,13 @@ fn other_settings_are_named_with_line_and_reason() {
     let read_both = read_text(Distribution::Debian, "KDUMP_KEXEC_ARGS=\"-s --noefi\"\n");
     read_both.told("no key for --noefi together with -s");
     assert_eq!(read_both.config.file, FilePolicy::Always);
-    for words in
-        ["saves dumps only if", "needs a shell", "reads it when it saves", "no key for --entry=1", "is unknown to this program"]
-    {
+    for words in [
+        "saves dumps only if",
+        "needs a shell",
+        "reads it when it saves",
+        "no key for --entry=1",
+        "is unknown to this program",
+    ] {
         read.told(words);
     }
     assert_eq!(read.settings.keys, []);

@@ -6,16 +6,23 @@ use super::*;
 
 #[test]
 fn unknown_distribution_is_an_error_before_any_change() {
-    for text in ["ID=arch\n", "ID=alpine\n", "ID=nixos\n", "", "ID=mylinux\nID_LIKE=\"otherlinux\"\n"] {
+    for text in
+        ["ID=arch\n", "ID=alpine\n", "ID=nixos\n", "", "ID=mylinux\nID_LIKE=\"otherlinux\"\n"]
+    {
         let root = Root::new();
         root.file("etc/os-release", text);
         let before = root.contents();
-        let ask = |distribution| install(&root.access(), PROGRAM, Choice { mask_conflicts: false, distribution });
+        let ask = |distribution| {
+            install(&root.access(), PROGRAM, Choice { mask_conflicts: false, distribution })
+        };
         let error = ask(None).unwrap_err().to_string();
         assert!(error.contains("--distribution debian, fedora or suse"), "{error}");
         assert_eq!(root.contents(), before);
         ask(Some(Distribution::Fedora)).unwrap();
-        assert!(root.text("etc/kdump-loader.toml").contains("\ninitrd = [\"/boot/initramfs-{release}kdump.img\""));
+        assert!(
+            root.text("etc/kdump-loader.toml")
+                .contains("\ninitrd = [\"/boot/initramfs-{release}kdump.img\"")
+        );
         assert_eq!(ask(None).unwrap(), [], "the configuration is there now");
         root.uninstall().unwrap();
         assert_eq!(root.contents(), before);
@@ -31,8 +38,14 @@ fn settings_of_the_replaced_service_are_in_the_config() {
     );
     let before = root.contents();
     root.install(true).unwrap();
-    assert!(root.text("etc/kdump-loader.toml").contains("\nappend = \"nr_cpus=2 console=ttyS1\" # taken over\n"));
-    assert!(root.text("etc/sysctl.d/60-kdump-loader.conf").ends_with("\nkernel.panic_on_oops = 1\nvm.panic_on_oom = 1\n"));
+    assert!(
+        root.text("etc/kdump-loader.toml")
+            .contains("\nappend = \"nr_cpus=2 console=ttyS1\" # taken over\n")
+    );
+    assert!(
+        root.text("etc/sysctl.d/60-kdump-loader.conf")
+            .ends_with("\nkernel.panic_on_oops = 1\nvm.panic_on_oom = 1\n")
+    );
     assert_eq!(sysctl_keys(root.path()), ["kernel.panic_on_oops", "vm.panic_on_oom"]);
     root.uninstall().unwrap();
     assert_eq!(root.contents(), before);
@@ -48,11 +61,21 @@ fn settings_are_named_if_the_config_already_exists() {
     root.file("etc/kdump-loader.toml", shipped);
     let told = || -> Vec<String> {
         let settings = taken_over(root.path(), DEBIAN).unwrap();
-        settings.fates.iter().map(|fate| fate.to_string().split_once("kdump-tools:").unwrap().1.to_owned()).collect()
+        settings
+            .fates
+            .iter()
+            .map(|fate| fate.to_string().split_once("kdump-tools:").unwrap().1.to_owned())
+            .collect()
     };
     let named = told();
-    assert_eq!(named[0], "1: not taken over: KDUMP_KERNEL: the config already existed; set kernel in it yourself");
-    assert!(named[1].starts_with("2: taken over: KDUMP_SYSCTL, as kernel settings") && named.len() == 3, "{named:#?}");
+    assert_eq!(
+        named[0],
+        "1: not taken over: KDUMP_KERNEL: the config already existed; set kernel in it yourself"
+    );
+    assert!(
+        named[1].starts_with("2: taken over: KDUMP_SYSCTL, as kernel settings") && named.len() == 3,
+        "{named:#?}"
+    );
     root.install(true).unwrap();
     assert_eq!(root.text("etc/kdump-loader.toml"), shipped);
     assert_eq!(sysctl_keys(root.path()), ["vm.panic_on_oom"]);
@@ -60,7 +83,9 @@ fn settings_are_named_if_the_config_already_exists() {
     fs::remove_file(root.path().join("etc/kdump-loader.toml")).unwrap();
     assert_eq!(told()[0], "1: taken over: KDUMP_KERNEL, as kernel");
     root.install(true).unwrap();
-    assert!(root.text("etc/kdump-loader.toml").contains("\nkernel = \"/boot/mine\" # taken over\n"));
+    assert!(
+        root.text("etc/kdump-loader.toml").contains("\nkernel = \"/boot/mine\" # taken over\n")
+    );
     assert_eq!(told(), [] as [String; 0], "a second installation takes nothing over");
 }
 
@@ -70,9 +95,19 @@ fn units_stay_enabled_after_presets_are_applied() {
     // As on Fedora.
     root.file("usr/lib/systemd/system-preset/99-default-disable.preset", "disable *\n");
     root.install(false).unwrap();
-    let links = || root.contents().into_iter().filter(|(path, _)| path.starts_with("etc/systemd")).collect::<Contents>();
+    let links = || {
+        root.contents()
+            .into_iter()
+            .filter(|(path, _)| path.starts_with("etc/systemd"))
+            .collect::<Contents>()
+    };
     let installed = links();
-    let preset_all = || Command::new("systemctl").arg(format!("--root={}", root.path().display())).arg("preset-all").output();
+    let preset_all = || {
+        Command::new("systemctl")
+            .arg(format!("--root={}", root.path().display()))
+            .arg("preset-all")
+            .output()
+    };
     if preset_all().is_err() {
         return eprintln!("skipped: there is no systemctl here");
     }

@@ -15,7 +15,10 @@ const NEWER: Program<'static> = Program(b"a newer program");
 fn machine() -> Root {
     let root = Root::debian();
     root.file("usr/sbin/kdump-loader", "by hand");
-    root.file("etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf", "[Unit]\nDescription=mine\n");
+    root.file(
+        "etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf",
+        "[Unit]\nDescription=mine\n",
+    );
     root.link("etc/systemd/system/multi-user.target.wants/kdump-loader.service", "elsewhere");
     // Every machine has this directory.
     fs::create_dir_all(root.path().join("var/lib")).unwrap();
@@ -36,7 +39,10 @@ fn killed_everywhere(prepare: fn(&Root), change: fn(&Tree) -> Result<(), Error>,
             ended = change(&tree).is_ok();
             if finish {
                 after(&root);
-                assert!(check(root.path(), NEWER, DEBIAN).unwrap().iter().all(Finding::is_right), "after {lives} calls");
+                assert!(
+                    check(root.path(), NEWER, DEBIAN).unwrap().iter().all(Finding::is_right),
+                    "after {lives} calls"
+                );
             }
             root.uninstall();
             assert_eq!(root.contents(), before, "after {lives} calls, finished: {finish}");
@@ -55,13 +61,21 @@ fn install_newer(root: &Root) {
 
 #[test]
 fn killed_installation_is_finished_or_rolled_back() {
-    killed_everywhere(|_| (), |tree| install_in(tree, false, NEWER, choice(true)).map(drop), install_newer);
+    killed_everywhere(
+        |_| (),
+        |tree| install_in(tree, false, NEWER, choice(true)).map(drop),
+        install_newer,
+    );
 }
 
 #[test]
 fn killed_upgrade_is_finished_or_rolled_back() {
     let older = |root: &Root| drop(root.install(true).unwrap());
-    killed_everywhere(older, |tree| install_in(tree, false, NEWER, choice(true)).map(drop), install_newer);
+    killed_everywhere(
+        older,
+        |tree| install_in(tree, false, NEWER, choice(true)).map(drop),
+        install_newer,
+    );
 }
 
 #[test]
@@ -81,7 +95,12 @@ fn concurrent_runs_leave_a_machine_that_can_be_restored() {
                 let root = &root;
                 scope.spawn(move || {
                     if (worker + round) % 2 == 0 {
-                        install(&root.access(), if worker < 2 { PROGRAM } else { NEWER }, choice(true)).unwrap();
+                        install(
+                            &root.access(),
+                            if worker < 2 { PROGRAM } else { NEWER },
+                            choice(true),
+                        )
+                        .unwrap();
                     } else {
                         root.uninstall();
                     }

@@ -54,7 +54,11 @@ fn machine(befores: &[Before], debian: bool) -> Root {
             Before::File(bytes, executable) => {
                 root.file(&item.path, "");
                 fs::write(&path, bytes).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(if *executable { 0o755 } else { 0o644 })).unwrap();
+                fs::set_permissions(
+                    &path,
+                    fs::Permissions::from_mode(if *executable { 0o755 } else { 0o644 }),
+                )
+                .unwrap();
             }
             Before::Same => match item.content {
                 layout::Content::File { bytes, mode } => {

@@ -29,7 +29,9 @@ const PEERS: [Peer; 2] = [
     },
     Peer {
         name: "kexec-tools",
-        object: || object().told(KEXEC_TOOLS.written.iter().map(|written| (written.symbol, written.len))),
+        object: || {
+            object().told(KEXEC_TOOLS.written.iter().map(|written| (written.symbol, written.len)))
+        },
         regions: "sha256_regions",
         digest: "sha256_digest",
         registers: [1, 6, 4, 16],
@@ -78,7 +80,10 @@ impl<'i, 'r> Armed<'i, 'r> {
     }
 
     fn words(&self, symbol: &str) -> Vec<u64> {
-        self.bytes(symbol).chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
+        self.bytes(symbol)
+            .chunks(8)
+            .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
+            .collect()
     }
 
     fn number(&self, symbol: &str) -> u64 {
@@ -97,7 +102,9 @@ impl<'i, 'r> Armed<'i, 'r> {
     fn found(&self, regions: &[PhysRange]) -> [u8; 32] {
         let mut oracle = sha2::Sha256::new();
         for region in regions {
-            oracle.update(&self.memory.bytes[self.memory.offset(region.start())..][..region.len() as usize]);
+            oracle.update(
+                &self.memory.bytes[self.memory.offset(region.start())..][..region.len() as usize],
+            );
         }
         oracle.finalize().into()
     }
@@ -111,7 +118,8 @@ fn digest_is_that_of_everything_in_memory_but_elfcorehdr_and_purgatory() {
         let mut armed = Armed::new(&image, (peer.object)());
         let regions = armed.regions(peer);
         let verified = |kind| !matches!(kind, SegmentKind::Elfcorehdr | SegmentKind::Purgatory);
-        let expected: Vec<_> = image.segments().iter().filter(|s| verified(s.kind())).map(|s| s.range()).collect();
+        let expected: Vec<_> =
+            image.segments().iter().filter(|s| verified(s.kind())).map(|s| s.range()).collect();
         assert_eq!(regions, expected, "{}", peer.name);
         assert_eq!(armed.bytes(peer.digest), armed.found(&regions), "{}", peer.name);
         assert_eq!(image.identity(), armed.found(&regions), "{}", peer.name);
@@ -124,7 +132,8 @@ fn digest_is_that_of_everything_in_memory_but_elfcorehdr_and_purgatory() {
 #[test]
 fn elfcorehdr_that_the_kernel_does_not_update_is_digested() {
     for peer in &PEERS {
-        let (request, machine) = (Request { hotplug: false, ..around(&(peer.object)()) }, machine());
+        let (request, machine) =
+            (Request { hotplug: false, ..around(&(peer.object)()) }, machine());
         let image = crate::build(&request, &machine).unwrap();
         let armed = Armed::new(&image, (peer.object)());
         let regions = armed.regions(peer);
@@ -144,14 +153,28 @@ fn capture_kernel_is_entered_with_registers_in_the_order_of_each() {
         let purgatory = start_of(SegmentKind::Purgatory);
         let words = armed.words("entry64_regs");
         let [rbx, rsp, rsi, rip] = peer.registers;
-        assert_eq!((words[rbx], words[rsi]), (0, start_of(SegmentKind::BootParams)), "{}", peer.name);
+        assert_eq!(
+            (words[rbx], words[rsi]),
+            (0, start_of(SegmentKind::BootParams)),
+            "{}",
+            peer.name
+        );
         assert_eq!(words[rip], start_of(SegmentKind::Kernel) + 0x200, "{}", peer.name);
         // The example's zeroes, 1000 of them, are aligned to 256; its stack ends with them.
         let told: u64 = (peer.object)().parts.last().unwrap().bytes.len() as u64;
-        assert_eq!(words[rsp], purgatory + (TOLD_AT + told).next_multiple_of(256) + 1000, "{}", peer.name);
+        assert_eq!(
+            words[rsp],
+            purgatory + (TOLD_AT + told).next_multiple_of(256) + 1000,
+            "{}",
+            peer.name
+        );
         let built = u64::from_le_bytes([UNTOLD; 8]);
         let kept = (0..17).filter(|index| !peer.registers.contains(index));
-        assert!(kept.map(|index| words[index]).all(|word| word == built), "{}: {words:x?}", peer.name);
+        assert!(
+            kept.map(|index| words[index]).all(|word| word == built),
+            "{}: {words:x?}",
+            peer.name
+        );
         assert_eq!(image.entry(), purgatory + 8, "{}", peer.name);
     }
 }
@@ -164,17 +187,36 @@ fn kexec_tools_purgatory_gets_every_other_symbol_that_its_own_loader_writes() {
     let request = with(Console::Port(0x2e8));
     let image = crate::build(&request, &machine).unwrap();
     let armed = Armed::new(&image, object.clone());
-    let line = image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
-    assert_eq!(armed.number("cmdline_end"), line.range().start() + line.bytes().len() as u64 - 1, "its NUL");
-    assert_eq!(["skip_checks", "reset_vga", "console_vga", "serial_baud"].map(|symbol| armed.number(symbol)), [0; 4]);
-    assert_eq!(["backup_src_start", "backup_src_size", "backup_start"].map(|symbol| armed.number(symbol)), [0; 3]);
-    assert_eq!(["panic_kernel", "console_serial", "serial_base"].map(|symbol| armed.number(symbol)), [1, 1, 0x2e8]);
+    let line =
+        image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
+    assert_eq!(
+        armed.number("cmdline_end"),
+        line.range().start() + line.bytes().len() as u64 - 1,
+        "its NUL"
+    );
+    assert_eq!(
+        ["skip_checks", "reset_vga", "console_vga", "serial_baud"]
+            .map(|symbol| armed.number(symbol)),
+        [0; 4]
+    );
+    assert_eq!(
+        ["backup_src_start", "backup_src_size", "backup_start"].map(|symbol| armed.number(symbol)),
+        [0; 3]
+    );
+    assert_eq!(
+        ["panic_kernel", "console_serial", "serial_base"].map(|symbol| armed.number(symbol)),
+        [1, 1, 0x2e8]
+    );
 
     for (console, expected) in [(Console::None, [0, 0]), (Console::Auto, [1, 0x2f8])] {
         let request = with(console);
         let image = crate::build(&request, &machine).unwrap();
         let armed = Armed::new(&image, object.clone());
-        assert_eq!(["console_serial", "serial_base"].map(|symbol| armed.number(symbol)), expected, "{console:?}");
+        assert_eq!(
+            ["console_serial", "serial_base"].map(|symbol| armed.number(symbol)),
+            expected,
+            "{console:?}"
+        );
     }
 }
 
@@ -183,12 +225,26 @@ fn purgatory_without_reports_gets_no_report_parameter() {
     for peer in &PEERS {
         let (request, machine) = (around(&(peer.object)()), machine());
         let image = crate::build(&request, &machine).unwrap();
-        let line = image.segments().iter().find(|segment| segment.kind() == SegmentKind::CommandLine).unwrap();
-        assert_eq!(line.bytes(), b"console=ttyS1 nr_cpus=1 elfcorehdr=0x2f000000\0", "{}", peer.name);
+        let line = image
+            .segments()
+            .iter()
+            .find(|segment| segment.kind() == SegmentKind::CommandLine)
+            .unwrap();
+        assert_eq!(
+            line.bytes(),
+            b"console=ttyS1 nr_cpus=1 elfcorehdr=0x2f000000\0",
+            "{}",
+            peer.name
+        );
         assert!(image.block().is_none(), "{}", peer.name);
         let summary = image.summary();
         assert_eq!((summary.purgatory.as_str(), &summary.by_block), (peer.name, &None));
-        assert!(summary.regions.iter().all(|region| region.file_len == region.len && region.leaf_count == 0));
+        assert!(
+            summary
+                .regions
+                .iter()
+                .all(|region| region.file_len == region.len && region.leaf_count == 0)
+        );
     }
 }
 
@@ -215,12 +271,16 @@ fn purgatory_that_cannot_run_so_high_is_refused_with_what_to_do() {
             machine.system_ram.push(region);
         }
         crate::build(&request, &machine).map(drop).map_err(|error| {
-            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+                error.source()
+            });
             causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
         })
     };
     assert_eq!(built(R_X86_64_64, 1 << 33), Ok(()));
-    for (kind, high, limit) in [(R_X86_64_32, 1 << 32, "below 4 GiB"), (R_X86_64_32S, 1 << 31, "below 2 GiB")] {
+    for (kind, high, limit) in
+        [(R_X86_64_32, 1 << 32, "below 4 GiB"), (R_X86_64_32S, 1 << 31, "below 2 GiB")]
+    {
         assert_eq!(built(kind, 0), Ok(()));
         let message = built(kind, high).unwrap_err();
         for words in ["purgatory.ro", limit, "crashkernel=SIZE@OFFSET", "table"] {
@@ -235,6 +295,12 @@ fn purgatory_that_begins_with_elf_magic_is_refused() {
         let mut object = (peer.object)();
         object.parts[0].bytes[..4].copy_from_slice(b"\x7fELF");
         let error = crate::build(&around(&object), &machine()).unwrap_err();
-        assert!(matches!(error, crate::Error::Admit(crate::admit::Error::ElfMagic { name: "purgatory", .. })), "{error}");
+        assert!(
+            matches!(
+                error,
+                crate::Error::Admit(crate::admit::Error::ElfMagic { name: "purgatory", .. })
+            ),
+            "{error}"
+        );
     }
 }

@@ -14,48 +14,65 @@ const TOP: u64 = 1 << 40;
 /// the one with the crash region.
 fn machines() -> impl Strategy<Value = Machine> {
     let ram = prop::collection::vec((0..0x10_0000u64, 1..0x10_0000u64), 1..12);
-    let crash = (any::<prop::sample::Index>(), 0..0x1000u64, 0x4000..0x1_0000u64, prop::option::of(1..0x1000u64));
+    let crash = (
+        any::<prop::sample::Index>(),
+        0..0x1000u64,
+        0x4000..0x1_0000u64,
+        prop::option::of(1..0x1000u64),
+    );
     let cma = prop::option::weighted(0.3, (any::<prop::sample::Index>(), 1..0x1000u64));
     let cpus = (prop::collection::vec(0x100..TOP / 512, 1..40), 0..64u32, 0..0x1_0000u64);
-    (ram, crash, cma, cpus).prop_map(|(ram, (home, before, crash_pages, low), cma, (notes, absent, direct_map))| {
-        let range = |page: u64, pages: u64| PhysRange::with_len(page * PAGE, pages * PAGE).unwrap();
-        let mut at = 0x100;
-        let mut ranges: Vec<PhysRange> = Vec::new();
-        let home = home.index(ram.len());
-        let mut crash_region = range(0, 0);
-        for (index, (gap, pages)) in ram.into_iter().enumerate() {
-            let start = at + gap;
-            let mut pages = pages;
-            if index == home {
-                crash_region = range(start + before, crash_pages);
-                pages += before + crash_pages;
+    (ram, crash, cma, cpus).prop_map(
+        |(ram, (home, before, crash_pages, low), cma, (notes, absent, direct_map))| {
+            let range =
+                |page: u64, pages: u64| PhysRange::with_len(page * PAGE, pages * PAGE).unwrap();
+            let mut at = 0x100;
+            let mut ranges: Vec<PhysRange> = Vec::new();
+            let home = home.index(ram.len());
+            let mut crash_region = range(0, 0);
+            for (index, (gap, pages)) in ram.into_iter().enumerate() {
+                let start = at + gap;
+                let mut pages = pages;
+                if index == home {
+                    crash_region = range(start + before, crash_pages);
+                    pages += before + crash_pages;
+                }
+                ranges.push(range(start, pages));
+                at = start + pages;
             }
-            ranges.push(range(start, pages));
-            at = start + pages;
-        }
-        // Far from everything else, for there is always something to dump: the running kernel's
-        // text at least.
-        let home_of_text = range(at + 0x1_0000, 0x2000);
-        ranges.push(home_of_text);
-        let mut machine = machine();
-        machine.kcore.text_phys = home_of_text.start();
-        assert!(machine.kcore.text_len <= home_of_text.len());
-        machine.total_ram = ranges.iter().map(|range| range.len()).sum();
-        machine.crash_cma = Some(
-            cma.map(|(home, pages)| range(ranges[home.index(ranges.len() - 1)].start() / PAGE, pages)).into_iter().collect(),
-        );
-        let low = low.map(|pages| range(ranges[0].start() / PAGE, pages)).filter(|low| low.end() <= crash_region.start());
-        machine.crash_regions = low.into_iter().chain([crash_region]).collect();
-        machine.system_ram = [range(1, 0x9e)].into_iter().chain(ranges).collect();
-        machine.crash_notes = notes
-            .into_iter()
-            .enumerate()
-            .map(|(cpu, at)| CrashNotes { cpu: cpu as u32, range: PhysRange::with_len(at * 512, 368).unwrap() })
-            .collect();
-        machine.possible_cpus = machine.crash_notes.len() as u32 + absent;
-        machine.kcore.page_offset = 0xff11_0000_0000_0000 + (direct_map << 30);
-        machine
-    })
+            // Far from everything else, for there is always something to dump: the running kernel's
+            // text at least.
+            let home_of_text = range(at + 0x1_0000, 0x2000);
+            ranges.push(home_of_text);
+            let mut machine = machine();
+            machine.kcore.text_phys = home_of_text.start();
+            assert!(machine.kcore.text_len <= home_of_text.len());
+            machine.total_ram = ranges.iter().map(|range| range.len()).sum();
+            machine.crash_cma = Some(
+                cma.map(|(home, pages)| {
+                    range(ranges[home.index(ranges.len() - 1)].start() / PAGE, pages)
+                })
+                .into_iter()
+                .collect(),
+            );
+            let low = low
+                .map(|pages| range(ranges[0].start() / PAGE, pages))
+                .filter(|low| low.end() <= crash_region.start());
+            machine.crash_regions = low.into_iter().chain([crash_region]).collect();
+            machine.system_ram = [range(1, 0x9e)].into_iter().chain(ranges).collect();
+            machine.crash_notes = notes
+                .into_iter()
+                .enumerate()
+                .map(|(cpu, at)| CrashNotes {
+                    cpu: cpu as u32,
+                    range: PhysRange::with_len(at * 512, 368).unwrap(),
+                })
+                .collect();
+            machine.possible_cpus = machine.crash_notes.len() as u32 + absent;
+            machine.kcore.page_offset = 0xff11_0000_0000_0000 + (direct_map << 30);
+            machine
+        },
+    )
 }
 
 proptest! {

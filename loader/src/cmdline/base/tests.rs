@@ -20,7 +20,10 @@ fn huge_pages_of_the_running_kernel_are_not_reused() {
     let running = "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro default_hugepagesz=1G hugepagesz=1G hugepages=0:16,1:16 crashkernel=256M quiet";
     let (line, dropped) = reused(running, "nr_cpus=1");
     assert_eq!(line, "root=/dev/vda1 ro quiet nr_cpus=1");
-    assert_eq!(dropped, "BOOT_IMAGE=/boot/vmlinuz default_hugepagesz=1G hugepagesz=1G hugepages=0:16,1:16 crashkernel=256M");
+    assert_eq!(
+        dropped,
+        "BOOT_IMAGE=/boot/vmlinuz default_hugepagesz=1G hugepagesz=1G hugepages=0:16,1:16 crashkernel=256M"
+    );
 }
 
 #[test]
@@ -106,7 +109,10 @@ fn parameters_of_the_running_kernels_size_or_purpose_are_not_reused() {
         "elfcorehdr=0x1",
         "purgatory.report=ok",
     ] {
-        assert_eq!(reused(&format!("ro {parameter} quiet"), ""), ("ro quiet".into(), parameter.into()));
+        assert_eq!(
+            reused(&format!("ro {parameter} quiet"), ""),
+            ("ro quiet".into(), parameter.into())
+        );
     }
 }
 
@@ -184,7 +190,10 @@ fn quotes_are_read_as_the_kernel_reads_them() {
     );
     // A no-break space of Latin-1 separates words of the kernel, and stays what it was.
     let base = Base::reused(b"a=\xa0hugepages=1\xa0b \xff", "");
-    assert_eq!((base.line, base.dropped), (b"a=\xa0b \xff".to_vec(), vec![b"hugepages=1".to_vec()]));
+    assert_eq!(
+        (base.line, base.dropped),
+        (b"a=\xa0b \xff".to_vec(), vec![b"hugepages=1".to_vec()])
+    );
 }
 
 #[test]
@@ -193,9 +202,18 @@ fn unified_images_own_line_is_filtered_and_a_given_one_is_not() {
         let base = Base::chosen(b"running hugepages=1", reuse, given, brought.map(str::as_bytes));
         (text(&base.line), base.dropped_text().join(" "))
     };
-    assert_eq!(chosen(false, None, Some("ro crashkernel=64M")), ("ro ".into(), "crashkernel=64M".into()));
-    assert_eq!(chosen(false, Some("crashkernel=64M"), Some("brought")), ("crashkernel=64M".into(), "".into()));
-    assert_eq!(chosen(true, Some("hugepages=2"), Some("brought")), ("running hugepages=2".into(), "hugepages=1".into()));
+    assert_eq!(
+        chosen(false, None, Some("ro crashkernel=64M")),
+        ("ro ".into(), "crashkernel=64M".into())
+    );
+    assert_eq!(
+        chosen(false, Some("crashkernel=64M"), Some("brought")),
+        ("crashkernel=64M".into(), "".into())
+    );
+    assert_eq!(
+        chosen(true, Some("hugepages=2"), Some("brought")),
+        ("running hugepages=2".into(), "hugepages=1".into())
+    );
     assert_eq!(chosen(true, None, Some("brought")), ("running ".into(), "hugepages=1".into()));
     assert_eq!(chosen(false, None, None), ("".into(), "".into()));
 }
@@ -207,7 +225,10 @@ fn line_feeds_of_a_reused_line_are_spaces_and_those_of_the_caller_are_refused() 
         crate::cmdline::compose(&base.line, 2048, 0x1000, None, false).map(|line| text(&line.bytes))
     };
     let all = "a b c d elfcorehdr=0x1000\0";
-    assert_eq!(composed(b"a\nb\x0bc\x0cquiet\rd\n", true, None, None).unwrap(), "a b c quiet d elfcorehdr=0x1000\0");
+    assert_eq!(
+        composed(b"a\nb\x0bc\x0cquiet\rd\n", true, None, None).unwrap(),
+        "a b c quiet d elfcorehdr=0x1000\0"
+    );
     assert_eq!(composed(b"", false, None, Some(b"a\nb\x01c\x7fd\r\n")).unwrap(), all);
     for (running, reuse, given, brought) in [
         (&b"a"[..], true, Some("b\nc"), None),
@@ -222,7 +243,8 @@ fn line_feeds_of_a_reused_line_are_spaces_and_those_of_the_caller_are_refused() 
 
 #[test]
 fn given_parameters_of_the_table_are_found_together_by_their_reason() {
-    let base = Base::from("hugepages=1 BOOT_IMAGE=x ro log_buf_len=4M hugepagesz=2M cma=0 -- mem=1G");
+    let base =
+        Base::from("hugepages=1 BOOT_IMAGE=x ro log_buf_len=4M hugepagesz=2M cma=0 -- mem=1G");
     let unfit: Vec<_> = base.unfit().into_iter().map(|(_, words)| words.join(" ")).collect();
     assert_eq!(unfit, ["hugepages=1 hugepagesz=2M", "log_buf_len=4M"]);
     assert_eq!(Base::reused(b"hugepages=1 log_buf_len=4M", "").unfit().len(), 0);
@@ -235,20 +257,25 @@ fn every_name_is_in_the_table_once_and_has_a_source() {
         assert!(!names[..at].contains(name) && !name.contains('-'), "{name}");
     }
     assert!(TABLE.iter().all(|row| !row.source.is_empty()));
-    assert!(TABLE.iter().all(|row| row.effect.is_empty() == (row.weight == Weight::Nothing)), "advice says what happens");
+    assert!(
+        TABLE.iter().all(|row| row.effect.is_empty() == (row.weight == Weight::Nothing)),
+        "advice says what happens"
+    );
 }
 
 #[test]
 fn names_of_udev_may_have_dots_and_either_separator() {
     assert_eq!(
-        Base::reused(b"udev.children-max=64 rd.udev.children_max=64 ro", "udev.children-max=2").line,
+        Base::reused(b"udev.children-max=64 rd.udev.children_max=64 ro", "udev.children-max=2")
+            .line,
         b"ro udev.children-max=2"
     );
 }
 
 /// Words that are dropped, words that look like it, and bytes of every kind.
 fn any_line() -> impl Strategy<Value = Vec<u8>> {
-    let names: Vec<&str> = TABLE.iter().flat_map(|row| row.names).map(|name| name.trim_end_matches('*')).collect();
+    let names: Vec<&str> =
+        TABLE.iter().flat_map(|row| row.names).map(|name| name.trim_end_matches('*')).collect();
     let listed = (prop::sample::select(names), "(=[0-9a-zA-Z,@$!\"-]{0,6})?")
         .prop_map(|(name, value)| (name.to_owned() + &value).into_bytes());
     let word = prop_oneof![
@@ -258,8 +285,9 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..6),
     ];
     let separator = prop::sample::select([&b" "[..], b"  ", b"\t", b"\xa0"].to_vec());
-    prop::collection::vec((word, separator), 0..12)
-        .prop_map(|words| words.into_iter().flat_map(|(word, separator)| [&word, separator].concat()).collect())
+    prop::collection::vec((word, separator), 0..12).prop_map(|words| {
+        words.into_iter().flat_map(|(word, separator)| [&word, separator].concat()).collect()
+    })
 }
 
 proptest! {

@@ -31,9 +31,15 @@ pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<E
     // The capture kernel needs RAM below 1 MiB for its real-mode trampolines, and for the one that
     // switches between four and five levels of page tables (`reserve_real_mode`,
     // arch/x86/realmode/init.c; arch/x86/boot/compressed/pgtable_64.c).
-    let low = machine.system_ram.iter().filter_map(|range| PhysRange::new(range.start(), range.end().min(LOW_1M)));
-    let ram =
-        merged(low.chain(machine.crash_regions.iter().copied()).chain(machine.crash_cma.iter().flatten().copied()).collect());
+    let low = machine
+        .system_ram
+        .iter()
+        .filter_map(|range| PhysRange::new(range.start(), range.end().min(LOW_1M)));
+    let ram = merged(
+        low.chain(machine.crash_regions.iter().copied())
+            .chain(machine.crash_cma.iter().flatten().copied())
+            .collect(),
+    );
     // If firmware contradicts itself, the higher type wins, as in the kernel (`e820__update_table`,
     // arch/x86/kernel/e820.c).
     let classes: [(Kind, &[PhysRange]); 6] = [
@@ -68,7 +74,10 @@ mod tests {
     }
 
     fn map(machine: &Machine, elfcorehdr: PhysRange) -> Vec<(Kind, PhysRange)> {
-        entries(machine, Some(elfcorehdr)).into_iter().map(|entry| (entry.kind, entry.range)).collect()
+        entries(machine, Some(elfcorehdr))
+            .into_iter()
+            .map(|entry| (entry.kind, entry.range))
+            .collect()
     }
 
     #[test]
@@ -94,7 +103,13 @@ mod tests {
     #[test]
     fn elfcorehdr_in_the_middle_splits_the_crash_region() {
         let map = map(&example::machine(), range(0x3000_0000, 0x3000_1000));
-        assert_eq!(map[4..6], [(Kind::Ram, range(0x2f00_0000, 0x3000_0000)), (Kind::Ram, range(0x3000_1000, 0x3b00_0000))]);
+        assert_eq!(
+            map[4..6],
+            [
+                (Kind::Ram, range(0x2f00_0000, 0x3000_0000)),
+                (Kind::Ram, range(0x3000_1000, 0x3b00_0000))
+            ]
+        );
     }
 
     #[test]
@@ -118,7 +133,10 @@ mod tests {
         machine.reserved = vec![range(0x3000_0000, 0x3000_4000)];
         machine.acpi_tables = vec![range(0x3000_1000, 0x3000_2000)];
         let map = map(&machine, range(0x2f00_0000, 0x2f00_1000));
-        let crash: Vec<_> = map.into_iter().filter(|(_, at)| range(0x2f00_0000, 0x3b00_0000).contains(*at)).collect();
+        let crash: Vec<_> = map
+            .into_iter()
+            .filter(|(_, at)| range(0x2f00_0000, 0x3b00_0000).contains(*at))
+            .collect();
         let expected = [
             (Kind::Ram, range(0x2f00_1000, 0x3000_0000)),
             (Kind::Reserved, range(0x3000_0000, 0x3000_1000)),

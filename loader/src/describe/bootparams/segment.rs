@@ -52,7 +52,11 @@ impl Segment {
     /// Appends a setup_data node and returns its physical address. `next` is the address of the
     /// next node in the list.
     pub fn node(&mut self, kind: Kind, data: &[u8], next: u64) -> u64 {
-        let header = SetupData { next: U64::new(next), kind: U32::new(kind as u32), len: U32::new(data.len() as u32) };
+        let header = SetupData {
+            next: U64::new(next),
+            kind: U32::new(kind as u32),
+            len: U32::new(data.len() as u32),
+        };
         let address = self.append(header.as_bytes());
         self.bytes.extend_from_slice(data);
         address

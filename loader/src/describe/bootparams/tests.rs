@@ -32,7 +32,9 @@ fn kernel(setup_header: &[u8]) -> CaptureKernel<'_> {
 }
 
 /// The example's segment, with whatever the test changes.
-fn built(change: impl FnOnce(&mut Machine, &mut Request, &mut CaptureKernel<'_>, &mut Places)) -> Result<Vec<u8>, Error> {
+fn built(
+    change: impl FnOnce(&mut Machine, &mut Request, &mut CaptureKernel<'_>, &mut Places),
+) -> Result<Vec<u8>, Error> {
     let header = header();
     let (mut machine, mut request, mut kernel) = (example::machine(), request(), kernel(&header));
     let mut places = Places {
@@ -44,8 +46,16 @@ fn built(change: impl FnOnce(&mut Machine, &mut Request, &mut CaptureKernel<'_>,
     };
     change(&mut machine, &mut request, &mut kernel, &mut places);
     let Places { at, command_line, initrd, elfcorehdr, crash_region } = places;
-    let inputs =
-        Inputs { machine: &machine, request: &request, kernel: &kernel, at, command_line, initrd, elfcorehdr, crash_region };
+    let inputs = Inputs {
+        machine: &machine,
+        request: &request,
+        kernel: &kernel,
+        at,
+        command_line,
+        initrd,
+        elfcorehdr,
+        crash_region,
+    };
     let bytes = build(&inputs)?;
     assert!(bytes.len() as u64 <= segment_len(&machine, &request), "{:#x} bytes", bytes.len());
     Ok(bytes)
@@ -81,7 +91,8 @@ fn header_is_copied_and_what_the_loader_decides_is_filled_in() {
     let bytes = built(|_, _, _, _| ()).unwrap();
     let params = params(&bytes);
     let mut expected = header();
-    let mut put = |at: usize, value: &[u8]| expected[at - 0x1f1..][..value.len()].copy_from_slice(value);
+    let mut put =
+        |at: usize, value: &[u8]| expected[at - 0x1f1..][..value.len()].copy_from_slice(value);
     put(0x210, &[0xd0, 0]);
     put(0x218, &0x3200_0000_u32.to_le_bytes());
     put(0x21c, &0x0012_3456_u32.to_le_bytes());
@@ -89,7 +100,14 @@ fn header_is_copied_and_what_the_loader_decides_is_filled_in() {
     put(0x23c, &[4, 0, 0, 0]);
     put(0x250, &params.hdr.setup_data.get().to_le_bytes());
     assert_eq!(bytes[0x1f1..0x26c], expected);
-    assert_eq!((params.ext_cmd_line_ptr.get(), params.ext_ramdisk_image.get(), params.ext_ramdisk_size.get()), (0, 0, 0));
+    assert_eq!(
+        (
+            params.ext_cmd_line_ptr.get(),
+            params.ext_ramdisk_image.get(),
+            params.ext_ramdisk_size.get()
+        ),
+        (0, 0, 0)
+    );
 }
 
 #[test]
@@ -100,15 +118,27 @@ fn facts_from_the_firmware_are_passed_on() {
     assert_eq!(params.screen_info.ext_mem_k.get(), 0);
     assert_eq!(bytes[4..0x40], [0x51; 0x3c]);
     assert_eq!(params.acpi_rsdp_addr.get(), 0x3ffd_e014);
-    assert_eq!((params.secure_boot, params.eddbuf_entries, params.edd_mbr_sig_buf_entries), (3, 1, 2));
+    assert_eq!(
+        (params.secure_boot, params.eddbuf_entries, params.edd_mbr_sig_buf_entries),
+        (3, 1, 2)
+    );
     assert_eq!((params.edd_mbr_sig_buffer[0].get(), &params.eddbuf), (0x5a, &[0xed; 492]));
 }
 
 #[test]
 fn everything_else_is_zero() {
     let bytes = built(|_, _, _, _| ()).unwrap();
-    let used =
-        [0..0x40, 0x70..0x78, 0x1c0..0x1e0, 0x1e8..0x1eb, 0x1ec..0x1ed, 0x1f1..0x26c, 0x290..0x2d0, 0x2d0..0xcd0, 0xd00..0xeec];
+    let used = [
+        0..0x40,
+        0x70..0x78,
+        0x1c0..0x1e0,
+        0x1e8..0x1eb,
+        0x1ec..0x1ed,
+        0x1f1..0x26c,
+        0x290..0x2d0,
+        0x2d0..0xcd0,
+        0xd00..0xeec,
+    ];
     for at in (0..0x1000).filter(|at| !used.iter().any(|range| range.contains(at))) {
         assert_eq!(bytes[at], 0, "at {at:#x}");
     }
@@ -139,20 +169,32 @@ fn addresses_above_4_gib_are_split() {
 #[test]
 fn image_without_initrd_says_so() {
     let bytes = built(|_, _, _, places| places.initrd = None).unwrap();
-    assert_eq!((params(&bytes).hdr.ramdisk_image.get(), params(&bytes).hdr.ramdisk_size.get()), (0, 0));
+    assert_eq!(
+        (params(&bytes).hdr.ramdisk_image.get(), params(&bytes).hdr.ramdisk_size.get()),
+        (0, 0)
+    );
 }
 
 #[test]
 fn only_the_runtime_part_of_the_efi_map_is_passed() {
     let bytes = built(|_, _, _, _| ()).unwrap();
     let info = params(&bytes).efi_info;
-    assert_eq!((&info.efi_loader_signature, info.efi_systab.get(), info.efi_systab_hi.get()), (b"EL64", 0x3f9e_c018, 0));
-    assert_eq!((info.efi_memdesc_size.get(), info.efi_memdesc_version.get(), info.efi_memmap_size.get()), (40, 1, 11 * 40));
+    assert_eq!(
+        (&info.efi_loader_signature, info.efi_systab.get(), info.efi_systab_hi.get()),
+        (b"EL64", 0x3f9e_c018, 0)
+    );
+    assert_eq!(
+        (info.efi_memdesc_size.get(), info.efi_memdesc_version.get(), info.efi_memmap_size.get()),
+        (40, 1, 11 * 40)
+    );
     let map = &bytes[(info.efi_memmap.get() as u64 - AT) as usize..][..11 * 40];
     for (index, descriptor) in <[EfiMemoryDesc]>::ref_from_bytes(map).unwrap().iter().enumerate() {
         let offset = index as u64 * 0x1000;
         assert_eq!((descriptor.kind.get(), descriptor.phys_addr.get()), (6, 0x3f00_0000 + offset));
-        assert_eq!((descriptor.virt_addr.get(), descriptor.num_pages.get()), (0xffff_fffe_ff00_0000 + offset, 1));
+        assert_eq!(
+            (descriptor.virt_addr.get(), descriptor.num_pages.get()),
+            (0xffff_fffe_ff00_0000 + offset, 1)
+        );
         assert_eq!((descriptor.attribute.get(), descriptor.pad.get()), (0x8000_0000_0000_000f, 0));
     }
     let (kind, data) = nodes(&bytes, AT)[0];
@@ -199,8 +241,11 @@ fn seed_is_passed_only_if_there_is_one() {
 
 #[test]
 fn memory_map_that_does_not_fit_the_page_continues_after_it() {
-    let reserved =
-        |count: u64| (0..count).map(|index| range(0xb000_0000 + index * 0x2000, 0xb000_1000 + index * 0x2000)).collect();
+    let reserved = |count: u64| {
+        (0..count)
+            .map(|index| range(0xb000_0000 + index * 0x2000, 0xb000_1000 + index * 0x2000))
+            .collect()
+    };
     for (count, beyond) in [(100, 0), (120, 0), (121, 1), (500, 380)] {
         // Eight more come from the rest of the example: two pieces of RAM, CMA, the crash region,
         // ACPI, NVS, PMEM, PRAM.
@@ -214,10 +259,15 @@ fn memory_map_that_does_not_fit_the_page_continues_after_it() {
         let nodes = nodes(&bytes, AT);
         let ext = nodes.iter().find(|node| node.0 == 1).map_or(&[][..], |node| node.1);
         assert_eq!(ext.len(), beyond * 20, "{count} ranges");
-        let entries =
-            params.e820_table[..params.e820_entries.into()].iter().chain(<[BootE820Entry]>::ref_from_bytes(ext).unwrap());
-        let spans: Vec<_> = entries.map(|entry| PhysRange::with_len(entry.addr.get(), entry.size.get()).unwrap()).collect();
-        assert!(spans.len() == count as usize + 8 && spans.is_sorted_by(|a, b| a.end() <= b.start()));
+        let entries = params.e820_table[..params.e820_entries.into()]
+            .iter()
+            .chain(<[BootE820Entry]>::ref_from_bytes(ext).unwrap());
+        let spans: Vec<_> = entries
+            .map(|entry| PhysRange::with_len(entry.addr.get(), entry.size.get()).unwrap())
+            .collect();
+        assert!(
+            spans.len() == count as usize + 8 && spans.is_sorted_by(|a, b| a.end() <= b.start())
+        );
     }
 }
 
@@ -232,7 +282,9 @@ fn memory_map_of_one_range_is_refused() {
 
 #[test]
 fn kernel_that_does_not_know_five_levels_is_refused_where_they_are_used() {
-    let old = |la57| built(move |machine, _, kernel, _| (machine.cpu.la57, kernel.xloadflags) = (la57, 0x5f));
+    let old = |la57| {
+        built(move |machine, _, kernel, _| (machine.cpu.la57, kernel.xloadflags) = (la57, 0x5f))
+    };
     assert_eq!(old(true), Err(Error::FiveLevels { xloadflags: 0x5f }));
     assert!(old(false).is_ok());
     assert!(built(|machine, _, _, _| machine.cpu.la57 = true).is_ok());
@@ -250,16 +302,24 @@ fn part_outside_the_crash_region_is_refused_by_name() {
     ];
     for (part, place) in moves {
         match built(|_, _, _, places| place(places, outside)) {
-            Err(Error::Outside { name, range, .. }) => assert_eq!((name, range.start()), (part, outside.start())),
+            Err(Error::Outside { name, range, .. }) => {
+                assert_eq!((name, range.start()), (part, outside.start()))
+            }
             other => panic!("{part}: {:?}", other.map(drop)),
         }
     }
-    assert_eq!(built(|_, _, _, places| places.at = u64::MAX - 0xfff), Err(Error::Wraps { at: u64::MAX - 0xfff }));
+    assert_eq!(
+        built(|_, _, _, places| places.at = u64::MAX - 0xfff),
+        Err(Error::Wraps { at: u64::MAX - 0xfff })
+    );
 }
 
 #[test]
 fn snapshot_with_half_a_page_of_boot_parameters_is_refused() {
-    assert_eq!(built(|machine, _, _, _| machine.boot_params.truncate(2048)), Err(Error::Running { len: 2048 }));
+    assert_eq!(
+        built(|machine, _, _, _| machine.boot_params.truncate(2048)),
+        Err(Error::Running { len: 2048 })
+    );
 }
 
 proptest! {

@@ -41,7 +41,12 @@ fn path_to_something_else_than_a_file_is_refused_without_waiting() {
         (Path::new("/dev/zero"), "a character device"),
     ] {
         let message = read(path).unwrap_err().to_string();
-        assert!(message.contains(kind) && message.contains("initrd") && message.contains("regular file"), "{message}");
+        assert!(
+            message.contains(kind)
+                && message.contains("initrd")
+                && message.contains("regular file"),
+            "{message}"
+        );
     }
 }
 
@@ -94,7 +99,10 @@ fn file_that_changes_each_time_it_is_read_is_refused() {
     let result = Opened::new("initrd", &path).unwrap().read_while(all, LIMIT, |path| {
         times += 1;
         // Its times alone: neither its length nor its writers would show that.
-        fs::File::open(path).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(times)).unwrap();
+        fs::File::open(path)
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH + Duration::from_secs(times))
+            .unwrap();
     });
     let message = result.unwrap_err().to_string();
     assert!(message.contains("changed during each of 6 attempts"), "{message}");
@@ -109,7 +117,12 @@ fn file_that_is_written_while_it_is_read_is_read_again_when_that_is_over() {
     let mut rest: &[u8] = b", the second half";
     let opened = Opened::new("initrd", &path).unwrap();
     let content = opened.read_while(all, LIMIT, |path| {
-        fs::OpenOptions::new().append(true).open(path).unwrap().write_all(std::mem::take(&mut rest)).unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .unwrap()
+            .write_all(std::mem::take(&mut rest))
+            .unwrap();
     });
     let content = content.unwrap();
     assert!(content.input.bytes.ends_with(b"the second half"));
@@ -154,16 +167,22 @@ fn kernel_whose_head_comes_late_is_measured_again() {
     for at in [&path, &new] {
         fs::write(&path, b"").unwrap();
         let mut first = true;
-        let content = Opened::new("capture kernel", &path).unwrap().read_while(by_head, LIMIT, |path| {
-            if std::mem::take(&mut first) {
-                // The old one changes, so that it is read again.
-                fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"1").unwrap();
-                fs::write(at, b"9 kernel and more").unwrap();
-                if *at == new {
-                    fs::rename(&new, path).unwrap();
+        let content =
+            Opened::new("capture kernel", &path).unwrap().read_while(by_head, LIMIT, |path| {
+                if std::mem::take(&mut first) {
+                    // The old one changes, so that it is read again.
+                    fs::OpenOptions::new()
+                        .append(true)
+                        .open(path)
+                        .unwrap()
+                        .write_all(b"1")
+                        .unwrap();
+                    fs::write(at, b"9 kernel and more").unwrap();
+                    if *at == new {
+                        fs::rename(&new, path).unwrap();
+                    }
                 }
-            }
-        });
+            });
         assert_eq!(content.unwrap().input.bytes, b"9 kernel ");
     }
 }

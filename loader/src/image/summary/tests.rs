@@ -9,8 +9,18 @@ fn summary() -> Summary {
         entry: 0x3300_0000,
         crash_region: SpanSummary { start: 0x3000_0000, len: 256 << 20 },
         segments: vec![
-            SegmentSummary { name: "elfcorehdr".into(), start: 0x3000_0000, len: 921_600, file_len: 400 },
-            SegmentSummary { name: "purgatory".into(), start: 0x3300_0000, len: 0x10000, file_len: 0xfff0 },
+            SegmentSummary {
+                name: "elfcorehdr".into(),
+                start: 0x3000_0000,
+                len: 921_600,
+                file_len: 400,
+            },
+            SegmentSummary {
+                name: "purgatory".into(),
+                start: 0x3300_0000,
+                len: 0x10000,
+                file_len: 0xfff0,
+            },
         ],
         regions: vec![RegionSummary {
             name: "purgatory".into(),
@@ -38,14 +48,26 @@ fn summary() -> Summary {
 
 /// The same around kexec-tools' purgatory.
 fn foreign() -> Summary {
-    let region =
-        |name: &str, start, len| RegionSummary { name: name.into(), start, len, file_len: len, first_leaf: 0, leaf_count: 0 };
+    let region = |name: &str, start, len| RegionSummary {
+        name: name.into(),
+        start,
+        len,
+        file_len: len,
+        first_leaf: 0,
+        leaf_count: 0,
+    };
     Summary {
         purgatory: "kexec-tools".into(),
-        regions: vec![region("kernel", 0x3200_0000, 5 << 20), region("command-line", 0x32ff_f000, 4096)],
+        regions: vec![
+            region("kernel", 0x3200_0000, 5 << 20),
+            region("command-line", 0x32ff_f000, 4096),
+        ],
         command_line: "nr_cpus=1".into(),
         console_port: None,
-        confidential: Some(GuestSummary { kind: "sev_es".into(), evidence: "CPUID leaf 0x8000001f".into() }),
+        confidential: Some(GuestSummary {
+            kind: "sev_es".into(),
+            evidence: "CPUID leaf 0x8000001f".into(),
+        }),
         by_block: None,
         ..summary()
     }
@@ -105,6 +127,9 @@ fn summary_without_the_name_of_a_purgatory_means_ours() {
 #[test]
 fn sizes_have_the_largest_unit_that_fits() {
     let said = |bytes| size(bytes);
-    assert_eq!([said(0), said(1), said(1023), said(1024), said(1536)], ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB"]);
+    assert_eq!(
+        [said(0), said(1), said(1023), said(1024), said(1536)],
+        ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB"]
+    );
     assert_eq!([said(256 << 20), said(u64::MAX)], ["256 MiB", "16.0 EiB"]);
 }

@@ -49,7 +49,10 @@ fn every_fact_of_an_image_is_read() {
     let kernel = kernel::parse(&file).unwrap();
     assert_eq!(kernel.setup_header, &file.bytes[0x1f1..0x26c]);
     assert_eq!(kernel.payload, &file.bytes[PAYLOAD_AT..]);
-    assert_eq!((kernel.init_size, kernel.alignment, kernel.pref_address), (0x1000, 0x20_0000, 0x100_0000));
+    assert_eq!(
+        (kernel.init_size, kernel.alignment, kernel.pref_address),
+        (0x1000, 0x20_0000, 0x100_0000)
+    );
     assert_eq!((kernel.cmdline_size, kernel.version, kernel.xloadflags), (2047, 0x020f, 0x7f));
     assert_eq!(kernel.entry_offset, 0x200);
 }
@@ -60,7 +63,9 @@ fn image_cut_anywhere_is_truncated_and_says_at_which_field() {
     assert_eq!(parse_file(vec![]), Err(Defect::Empty));
     for cut in 1..whole.len() {
         match parse_file(whole[..cut].to_vec()) {
-            Err(Defect::Truncated { len, end, .. }) => assert!(len == cut && end > cut as u64, "cut at {cut:#x}: {end:#x}"),
+            Err(Defect::Truncated { len, end, .. }) => {
+                assert!(len == cut && end > cut as u64, "cut at {cut:#x}: {end:#x}")
+            }
             other => panic!("cut at {cut:#x}: {other:?}"),
         }
     }
@@ -80,34 +85,68 @@ fn image_cut_anywhere_is_truncated_and_says_at_which_field() {
         INIT_SIZE,
     ] {
         let defect = parse_file(whole[..at].to_vec()).unwrap_err();
-        assert!(matches!(defect, Defect::Truncated { part, .. } if part == name), "{name}: {defect}");
+        assert!(
+            matches!(defect, Defect::Truncated { part, .. } if part == name),
+            "{name}: {defect}"
+        );
     }
-    let parts = [(0x26b, "the setup header"), (PAYLOAD_AT - 1, "the setup code"), (PAYLOAD_AT, "the payload")];
+    let parts = [
+        (0x26b, "the setup header"),
+        (PAYLOAD_AT - 1, "the setup code"),
+        (PAYLOAD_AT, "the payload"),
+    ];
     for (cut, name) in parts {
         let defect = parse_file(whole[..cut].to_vec()).unwrap_err();
-        assert!(matches!(defect, Defect::Truncated { part, .. } if part == name), "{name}: {defect}");
+        assert!(
+            matches!(defect, Defect::Truncated { part, .. } if part == name),
+            "{name}: {defect}"
+        );
     }
 }
 
 #[test]
 fn each_defect_has_its_own_error() {
     let cases: [(&str, usize, &[u8], Defect); 12] = [
-        ("boot flag", 0x1fe, &[0, 0], Defect::Damaged { field: "boot_flag", offset: 0x1fe, expected: 0xaa55, found: 0 }),
-        ("protocol 2.11", 0x206, &[0x0b, 0x02], Defect::OldProtocol { found: 0x020b, needed: 0x020c }),
+        (
+            "boot flag",
+            0x1fe,
+            &[0, 0],
+            Defect::Damaged { field: "boot_flag", offset: 0x1fe, expected: 0xaa55, found: 0 },
+        ),
+        (
+            "protocol 2.11",
+            0x206,
+            &[0x0b, 0x02],
+            Defect::OldProtocol { found: 0x020b, needed: 0x020c },
+        ),
         ("zImage", 0x211, &[0], Defect::LoadedLow { loadflags: 0 }),
         ("no alignment", 0x230, &[0, 0, 0, 0], Defect::Alignment { found: 0 }),
         ("odd alignment", 0x230, &[0, 0, 0x30, 0], Defect::Alignment { found: 0x30_0000 }),
         ("fixed", 0x234, &[0], Defect::NotRelocatable { lacks: "relocatable_kernel" }),
         ("32-bit", 0x236, &[0], Defect::Only32Bit { xloadflags: 0 }),
         ("low", 0x236, &[1], Defect::NotRelocatable { lacks: "XLF_CAN_BE_LOADED_ABOVE_4G" }),
-        ("short header", 0x201, &[0x61], Defect::HeaderLength { end: 0x263, least: 0x264, most: 0x290 }),
-        ("long header", 0x201, &[0x8f], Defect::HeaderLength { end: 0x291, least: 0x264, most: 0x290 }),
+        (
+            "short header",
+            0x201,
+            &[0x61],
+            Defect::HeaderLength { end: 0x263, least: 0x264, most: 0x290 },
+        ),
+        (
+            "long header",
+            0x201,
+            &[0x8f],
+            Defect::HeaderLength { end: 0x291, least: 0x264, most: 0x290 },
+        ),
         ("init_size", 0x260, &[0x1f, 0x04], Defect::InitSize { init_size: 0x41f, payload: 0x420 }),
         (
             "no payload",
             0x1f4,
             &[0, 0],
-            Defect::Truncated { len: PAYLOAD_AT + PAYLOAD_LEN, part: "the payload", end: PAYLOAD_AT as u64 + 1 },
+            Defect::Truncated {
+                len: PAYLOAD_AT + PAYLOAD_LEN,
+                part: "the payload",
+                end: PAYLOAD_AT as u64 + 1,
+            },
         ),
     ];
     for (name, at, new, expected) in cases {
@@ -179,7 +218,11 @@ fn signature_for_efi_stays_with_the_file_and_padding_after_it_does_not() {
         assert_eq!(kernel_in(padded), (payload.clone(), signed.len()), "{padding} bytes after it");
     }
     let cut = signed[..signed.len() - 1].to_vec();
-    assert_eq!(kernel_in(cut.clone()), (payload, cut.len()), "whether it verifies is for the kernel to say");
+    assert_eq!(
+        kernel_in(cut.clone()),
+        (payload, cut.len()),
+        "whether it verifies is for the kernel to say"
+    );
 }
 
 #[test]

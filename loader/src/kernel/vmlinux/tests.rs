@@ -33,21 +33,29 @@ fn segments_keep_the_distances_that_they_were_linked_with() {
     assert_eq!(kernel.payload[..5000], pattern(5000));
     assert!(kernel.payload[5000..0x20_0000].iter().all(|&byte| byte == 0), "the gap");
     assert_eq!(kernel.payload[0x20_0000..], pattern(3000));
-    assert_eq!((kernel.init_size, kernel.entry_offset, kernel.alignment), (0x20_5000, 0x40, 2 << 20));
+    assert_eq!(
+        (kernel.init_size, kernel.entry_offset, kernel.alignment),
+        (0x20_5000, 0x40, 2 << 20)
+    );
 }
 
 #[test]
 fn image_around_a_vmlinux_is_at_a_multiple_of_2_mib_with_boot_parameters_made_here() {
-    let kernel = InputFile { path: "vmlinux".into(), bytes: vmlinux(LINKED_AT + 0x40, &segments()) };
+    let kernel =
+        InputFile { path: "vmlinux".into(), bytes: vmlinux(LINKED_AT + 0x40, &segments()) };
     let request = Request { kernel, ..request::example() };
     let machine = crate::machine::example::machine();
     let image = crate::build(&request, &machine).unwrap();
-    let segment = |name| image.segments().iter().find(|segment| segment.kind().name() == name).unwrap();
+    let segment =
+        |name| image.segments().iter().find(|segment| segment.kind().name() == name).unwrap();
     let start = segment("kernel").range().start();
     assert!(start.is_multiple_of(2 << 20));
     assert_eq!(image.block().unwrap().entry.rip.get(), start + 0x40);
     let params = segment("boot-params").bytes();
-    assert_eq!((&params[0x1fe..0x200], &params[0x202..0x206], params[0x210]), (&[0x55, 0xaa][..], &b"HdrS"[..], 0xd0));
+    assert_eq!(
+        (&params[0x1fe..0x200], &params[0x202..0x206], params[0x210]),
+        (&[0x55, 0xaa][..], &b"HdrS"[..], 0xd0)
+    );
 }
 
 #[test]
@@ -55,7 +63,9 @@ fn vmlinux_that_cannot_run_is_refused_with_the_address() {
     let mut unaligned = segments();
     unaligned.iter_mut().for_each(|segment| segment.paddr += 0x1000);
     assert!(refusal(LINKED_AT + 0x1000, &unaligned).contains("2 MiB (0x1001000)"));
-    assert!(refusal(0x10, &segments()).contains("entry point is outside all of its segments (0x10)"));
+    assert!(
+        refusal(0x10, &segments()).contains("entry point is outside all of its segments (0x10)")
+    );
     let mut overlapping = segments();
     overlapping[1].memsz = 0x20_0001;
     assert!(refusal(LINKED_AT, &overlapping).contains("overlap (0x1200000)"));
@@ -105,18 +115,31 @@ fn with_sections(text: SectionType) -> Vec<u8> {
 
 #[test]
 fn vmlinux_of_debug_information_only_is_refused() {
-    assert!(kernel::parse(&InputFile { path: "vmlinux".into(), bytes: with_sections(SHT_PROGBITS) }).is_ok());
+    assert!(
+        kernel::parse(&InputFile { path: "vmlinux".into(), bytes: with_sections(SHT_PROGBITS) })
+            .is_ok()
+    );
     // As eu-strip leaves it: the program headers say what they said of the kernel.
-    let error = kernel::parse(&InputFile { path: "vmlinux.debug".into(), bytes: with_sections(SHT_NOBITS) }).unwrap_err();
+    let error = kernel::parse(&InputFile {
+        path: "vmlinux.debug".into(),
+        bytes: with_sections(SHT_NOBITS),
+    })
+    .unwrap_err();
     assert_eq!(error.defect, Defect::WithoutCode { entry: LINKED_AT + 0x40 });
     let message = error.defect.to_string();
-    assert!(message.contains("debug information only") && message.contains("0x1000040"), "{message}");
+    assert!(
+        message.contains("debug information only") && message.contains("0x1000040"),
+        "{message}"
+    );
     // As objcopy leaves it: no segment has the entry point's bytes, but one may have others, a note
     // for example.
     let mut empty = segments();
     empty[1].bytes.clear();
     assert!(refusal(LINKED_AT + 0x40, &empty).contains("debug information only"));
-    assert!(refusal(LINKED_AT + 0x20_0000 + 4000, &segments()).contains("debug information only"), "in its zeroes");
+    assert!(
+        refusal(LINKED_AT + 0x20_0000 + 4000, &segments()).contains("debug information only"),
+        "in its zeroes"
+    );
 }
 
 #[test]

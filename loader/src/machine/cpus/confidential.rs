@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use crate::machine::Error;
-use crate::machine::source::{CPUID, Found, SEV_GUEST, SEV_VMPL, Source, TDX_GUEST, Tree, parse_hexadecimal, quoted};
+use crate::machine::source::{
+    CPUID, Found, SEV_GUEST, SEV_VMPL, Source, TDX_GUEST, Tree, parse_hexadecimal, quoted,
+};
 
 /// A confidential guest, and the evidence for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,8 @@ const HYPERVISOR: &str = "hypervisor";
 /// The evidence in /proc/cpuinfo. An AMD host can have `sev_es` and `sev_snp` as well.
 pub(in crate::machine) fn by_flags(has_flag: impl Fn(&str) -> bool) -> Option<ConfidentialGuest> {
     let kinds = [TDX, SEV_SNP, SEV_ES].into_iter();
-    let kind = kinds.into_iter().find(|&kind| has_flag(kind) && (kind == TDX || has_flag(HYPERVISOR)))?;
+    let kind =
+        kinds.into_iter().find(|&kind| has_flag(kind) && (kind == TDX || has_flag(HYPERVISOR)))?;
     Some(ConfidentialGuest { kind, evidence: "/proc/cpuinfo" })
 }
 
@@ -111,7 +114,10 @@ impl Cpuid {
             Some((*leaf, registers.try_into().ok()?))
         };
         let lines = file.text()?.lines();
-        lines.map(|text| line(text).ok_or_else(|| file.garbled(quoted(text)))).collect::<Result<_, _>>().map(Self)
+        lines
+            .map(|text| line(text).ok_or_else(|| file.garbled(quoted(text))))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// The text for a snapshot: one line per leaf, with its number and the four registers.
@@ -134,7 +140,8 @@ impl Cpuid {
         }
         let [_, ebx, ecx, edx] = self.0.get(&TDX_LEAF)?;
         let ident = [ebx, edx, ecx].map(|register| register.to_le_bytes());
-        (ident.as_flattened() == TDX_IDENT).then_some(ConfidentialGuest { kind: TDX, evidence: "CPUID leaf 0x21" })
+        (ident.as_flattened() == TDX_IDENT)
+            .then_some(ConfidentialGuest { kind: TDX, evidence: "CPUID leaf 0x21" })
     }
 }
 
@@ -159,7 +166,10 @@ mod tests {
 
     fn found(flags: &[&str], files: &[&str], cpuid: &Cpuid) -> Option<ConfidentialGuest> {
         let root = tempfile::tempdir().unwrap();
-        example::plant(root.path(), &files.iter().map(|&path| (path.to_owned(), b"0\n".to_vec())).collect());
+        example::plant(
+            root.path(),
+            &files.iter().map(|&path| (path.to_owned(), b"0\n".to_vec())).collect(),
+        );
         find(|flag| flags.contains(&flag), Tree::new(root.path()), cpuid).unwrap()
     }
 
@@ -174,7 +184,11 @@ mod tests {
             (leaf(TDX_LEAF, ident(b"GenuineIntel")), None),
             (Cpuid::default(), None),
         ] {
-            assert_eq!(found(&["hypervisor"], &[], &cpuid).map(|guest| guest.kind), kind, "{cpuid:x?}");
+            assert_eq!(
+                found(&["hypervisor"], &[], &cpuid).map(|guest| guest.kind),
+                kind,
+                "{cpuid:x?}"
+            );
             assert_eq!(found(&[], &[], &cpuid), None, "a host's CPU says what it can offer");
         }
     }
@@ -185,16 +199,30 @@ mod tests {
             let guest = found(&["hypervisor"], &[source.paths[0]], &Cpuid::default());
             assert_eq!(guest.map(|guest| guest.kind), Some(kind), "{source:?}");
         }
-        assert_eq!(found(&["hypervisor"], &["dev/sev"], &Cpuid::default()), None, "a host's device");
+        assert_eq!(
+            found(&["hypervisor"], &["dev/sev"], &Cpuid::default()),
+            None,
+            "a host's device"
+        );
     }
 
     #[test]
     fn leaves_survive_a_snapshot_and_damaged_ones_are_refused() {
-        let file = |text: &str| Found { path: "cpuid".into(), bytes: text.into(), expected: CPUID.expected };
+        let file = |text: &str| Found {
+            path: "cpuid".into(),
+            bytes: text.into(),
+            expected: CPUID.expected,
+        };
         let cpuid = Cpuid::ask(|leaf| Some([leaf, 1, u32::MAX, 0]));
         assert_eq!(Cpuid::parse(&file(&cpuid.text())).unwrap(), cpuid);
         assert_eq!(Cpuid::parse(&file("")).unwrap(), Cpuid::default());
-        for wrong in ["0x21 0 0 0", "0x21 0 0 0 0 0", "0x21 0 0 0 0x100000000", "0x21 0 0 0 x", "0x21  0 0 0"] {
+        for wrong in [
+            "0x21 0 0 0",
+            "0x21 0 0 0 0 0",
+            "0x21 0 0 0 0x100000000",
+            "0x21 0 0 0 x",
+            "0x21  0 0 0",
+        ] {
             assert!(Cpuid::parse(&file(wrong)).is_err(), "{wrong}");
         }
     }

@@ -80,7 +80,10 @@ impl<'a> Line<'a> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let separator = line.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
         match separator {
-            Some(at) => Some(Self { range: str::from_utf8(&line[..at]).ok(), name: &line[at + SEPARATOR.len()..] }),
+            Some(at) => Some(Self {
+                range: str::from_utf8(&line[..at]).ok(),
+                name: &line[at + SEPARATOR.len()..],
+            }),
             None => {
                 let at = line.iter().position(|&byte| byte == b' ')?;
                 Some(Self { range: None, name: line[at..].trim_ascii_start() })
@@ -92,6 +95,8 @@ impl<'a> Line<'a> {
 /// `START-END` in hexadecimal, both ends included.
 pub(in crate::machine) fn parse_range(text: &str) -> Option<PhysRange> {
     let (start, last) = text.split_once('-')?;
-    let number = |digits: &str| if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() };
+    let number = |digits: &str| {
+        if digits.starts_with('+') { None } else { u64::from_str_radix(digits, 16).ok() }
+    };
     PhysRange::new(number(start)?, number(last)?.checked_add(1)?)
 }

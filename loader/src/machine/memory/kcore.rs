@@ -36,7 +36,9 @@ pub(in crate::machine) fn read_headers(file: &mut dyn Read) -> io::Result<Vec<u8
     let header = FileHeader64::<LittleEndian>::parse(&*bytes).map_err(io::Error::other)?;
     let Ok(segments) = header.program_headers(LittleEndian, &*bytes) else { return Ok(bytes) };
     let notes = segments.iter().filter(|segment| segment.p_type(LittleEndian) == PT_NOTE);
-    let end = notes.map(|note| note.p_offset(LittleEndian).saturating_add(note.p_filesz(LittleEndian))).max();
+    let end = notes
+        .map(|note| note.p_offset(LittleEndian).saturating_add(note.p_filesz(LittleEndian)))
+        .max();
     read_up_to(file, end.unwrap_or(0), &mut bytes)?;
     Ok(bytes)
 }
@@ -49,7 +51,8 @@ fn read_up_to(file: &mut dyn Read, end: u64, bytes: &mut Vec<u8>) -> io::Result<
 }
 
 pub(in crate::machine) fn parse(file: &Found) -> Result<Kcore, Error> {
-    let elf = |cause: object::Error| file.garbled(format!("a file that does not parse as ELF ({cause})"));
+    let elf =
+        |cause: object::Error| file.garbled(format!("a file that does not parse as ELF ({cause})"));
     let bytes = &*file.bytes;
     let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(elf)?;
     let (kind, machine) = (header.e_type.get(LittleEndian), header.e_machine.get(LittleEndian));
@@ -57,18 +60,26 @@ pub(in crate::machine) fn parse(file: &Found) -> Result<Kcore, Error> {
         return Err(file.garbled(format!("an ELF file of type {kind} for machine {machine}")));
     }
     let segments = header.program_headers(LittleEndian, bytes).map_err(elf)?;
-    let mapped = segments
-        .iter()
-        .filter(|segment| segment.p_type(LittleEndian) == PT_LOAD && segment.p_paddr(LittleEndian) != NO_PHYSICAL_ADDRESS);
-    let (text, ram): (Vec<_>, Vec<_>) = mapped.partition(|segment| segment.p_vaddr(LittleEndian) >= START_KERNEL_MAP);
+    let mapped = segments.iter().filter(|segment| {
+        segment.p_type(LittleEndian) == PT_LOAD
+            && segment.p_paddr(LittleEndian) != NO_PHYSICAL_ADDRESS
+    });
+    let (text, ram): (Vec<_>, Vec<_>) =
+        mapped.partition(|segment| segment.p_vaddr(LittleEndian) >= START_KERNEL_MAP);
 
     let [text] = text[..] else {
         return Err(file.garbled(format!("{} segments of kernel text instead of one", text.len())));
     };
-    let offset_of = |segment: &ProgramHeader64<_>| segment.p_vaddr(LittleEndian).checked_sub(segment.p_paddr(LittleEndian));
+    let offset_of = |segment: &ProgramHeader64<_>| {
+        segment.p_vaddr(LittleEndian).checked_sub(segment.p_paddr(LittleEndian))
+    };
     let page_offset = ram.first().and_then(&offset_of);
-    let Some(page_offset) = page_offset.filter(|_| ram.iter().all(|segment| offset_of(segment) == page_offset)) else {
-        return Err(file.garbled(format!("{} segments of RAM that do not form one direct map", ram.len())));
+    let Some(page_offset) =
+        page_offset.filter(|_| ram.iter().all(|segment| offset_of(segment) == page_offset))
+    else {
+        return Err(
+            file.garbled(format!("{} segments of RAM that do not form one direct map", ram.len()))
+        );
     };
     let (text_virt, text_len) = (text.p_vaddr(LittleEndian), text.p_memsz(LittleEndian));
     if text_len == 0 || text_virt.checked_add(text_len).is_none() {

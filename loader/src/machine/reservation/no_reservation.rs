@@ -42,7 +42,10 @@ impl Ram {
     /// The facts about these ranges of System RAM.
     pub fn of(system_ram: &[PhysRange]) -> Self {
         let top = system_ram.iter().map(|range| range.end()).max().unwrap_or(0);
-        Self { len: system_ram.iter().map(|range| range.len()).sum(), above_4_gib: Some(top > FOUR_GIB) }
+        Self {
+            len: system_ram.iter().map(|range| range.len()).sum(),
+            above_4_gib: Some(top > FOUR_GIB),
+        }
     }
 }
 
@@ -94,18 +97,26 @@ impl Evidence {
             None => Some(false),
         };
         let log = tree.optional(&source::CRASHKERNEL_LOG)?;
-        Ok(Self { supported, xen: xen(tree)?, boot_log: log.and_then(|log| boot_log::verdict(&log.bytes)) })
+        Ok(Self {
+            supported,
+            xen: xen(tree)?,
+            boot_log: log.and_then(|log| boot_log::verdict(&log.bytes)),
+        })
     }
 }
 
 fn xen(tree: Tree<'_>) -> Result<Option<Xen>, Error> {
-    let is =
-        |source, word| Ok::<bool, Error>(tree.optional(source)?.is_some_and(|file| file.text().is_ok_and(|text| text == word)));
+    let is = |source, word| {
+        Ok::<bool, Error>(
+            tree.optional(source)?.is_some_and(|file| file.text().is_ok_and(|text| text == word)),
+        )
+    };
     if !is(&source::HYPERVISOR_TYPE, "xen")? || !is(&source::XEN_GUEST_TYPE, PARAVIRTUALIZED)? {
         return Ok(None);
     }
     let capabilities = tree.optional(&source::XEN_CAPABILITIES)?;
-    let controls = capabilities.is_some_and(|file| file.text().is_ok_and(|text| text.contains("control_d")));
+    let controls =
+        capabilities.is_some_and(|file| file.text().is_ok_and(|text| text.contains("control_d")));
     Ok(Some(if controls { Xen::Dom0 } else { Xen::Guest }))
 }
 
@@ -115,7 +126,9 @@ pub fn find(root: &Path) -> Result<Cause, Error> {
     let tree = Tree::new(root);
     let ram = match iomem::parse(&tree.required(&source::IOMEM)?) {
         Ok(iomem) => Ram::of(&iomem.system_ram),
-        Err(Error::Hidden { .. }) => Ram { len: meminfo::parse(&tree.required(&source::MEMINFO)?)?, above_4_gib: None },
+        Err(Error::Hidden { .. }) => {
+            Ram { len: meminfo::parse(&tree.required(&source::MEMINFO)?)?, above_4_gib: None }
+        }
         Err(error) => return Err(error),
     };
     Ok(decide(&cmdline::text(&read_command_line(tree)?), ram, Evidence::read(tree)?))
@@ -129,7 +142,9 @@ pub(crate) fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause 
     if let Some(domain) = evidence.xen {
         return Cause::Xen { domain };
     }
-    let Some(Choice { kind, words }) = crashkernel::choose(command_line) else { return Cause::NotAsked };
+    let Some(Choice { kind, words }) = crashkernel::choose(command_line) else {
+        return Cause::NotAsked;
+    };
     if evidence.boot_log == Some(BootLog::Reserved) {
         return Cause::GivenBack { asked: words };
     }
@@ -149,9 +164,13 @@ pub(crate) fn decide(command_line: &str, ram: Ram, evidence: Evidence) -> Cause 
         _ if size >= ram.len => Cause::MoreThanMemory { asked: words, size, ram: ram.len },
         _ if base != 0 => Cause::InUse { asked: words, size, base },
         Some(BootLog::NoLowRoom) => Cause::NoLowRoom { asked: words, low },
-        _ if kind == Kind::High && ram.above_4_gib == Some(false) => Cause::NothingHigh { asked: words, size },
+        _ if kind == Kind::High && ram.above_4_gib == Some(false) => {
+            Cause::NothingHigh { asked: words, size }
+        }
         Some(BootLog::NoRoom | BootLog::InUse) => Cause::NoRoom { asked: words, size },
-        Some(BootLog::Reserved | BootLog::Unreadable) | None => Cause::NoRoomOrGivenBack { asked: words, size },
+        Some(BootLog::Reserved | BootLog::Unreadable) | None => {
+            Cause::NoRoomOrGivenBack { asked: words, size }
+        }
     }
 }
 

@@ -21,7 +21,9 @@ const LARGEST: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A link leads out of the snapshot.
-    #[error("leads out of the snapshot by a link: take the snapshot again, or replace the link with a copy of the file")]
+    #[error(
+        "leads out of the snapshot by a link: take the snapshot again, or replace the link with a copy of the file"
+    )]
     LeadsOut,
     /// It is not a regular file.
     #[error("is {0}, but a snapshot holds only regular files: take the snapshot again")]
@@ -51,7 +53,11 @@ pub(in crate::machine) fn below(root: &Path, name: &str) -> io::Result<File> {
 
 /// Whether the file exists. A device of the live machine is not opened for that.
 pub(in crate::machine) fn presence(root: &Path, name: &str) -> io::Result<()> {
-    if root == Path::new(LIVE) { fs::symlink_metadata(root.join(name)).map(drop) } else { below(root, name).map(drop) }
+    if root == Path::new(LIVE) {
+        fs::symlink_metadata(root.join(name)).map(drop)
+    } else {
+        below(root, name).map(drop)
+    }
 }
 
 /// Opens a snapshot's file without following a link out of the snapshot.

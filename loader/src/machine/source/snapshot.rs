@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::machine::source::{ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION};
+use crate::machine::source::{
+    ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION,
+};
 use crate::machine::{Error, Measured, iomem};
 
 /// Only the owner may read a snapshot: /proc/kcore shows where KASLR put the kernel, and a command
@@ -33,9 +35,14 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
     };
     let mut files = Vec::new();
     for found in everything(tree, if reserved { &[] } else { WITHOUT_RESERVATION })? {
-        files.push((found.path.strip_prefix(root).expect("a path below the root").to_owned(), found.bytes));
+        files.push((
+            found.path.strip_prefix(root).expect("a path below the root").to_owned(),
+            found.bytes,
+        ));
     }
-    for (source, text) in [(TSC_KHZ, format!("{}\n", measured.tsc_khz)), (CPUID, measured.cpuid.text())] {
+    for (source, text) in
+        [(TSC_KHZ, format!("{}\n", measured.tsc_khz)), (CPUID, measured.cpuid.text())]
+    {
         files.retain(|(path, _)| path != Path::new(source.paths[0]));
         files.push((source.paths[0].into(), text.into_bytes()));
     }
@@ -45,7 +52,10 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
     if fs::read_dir(dir).map_err(write_failed(dir))?.next().is_some() {
         return Err(Error::NotEmpty { dir: dir.to_owned() });
     }
-    files.iter().try_for_each(|(path, bytes)| write(&dir.join(path), bytes)).inspect_err(|_| clear(dir, &files, was_there))?;
+    files
+        .iter()
+        .try_for_each(|(path, bytes)| write(&dir.join(path), bytes))
+        .inspect_err(|_| clear(dir, &files, was_there))?;
     Ok(files.into_iter().map(|(path, _)| dir.join(path)).collect())
 }
 

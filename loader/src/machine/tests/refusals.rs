@@ -32,16 +32,21 @@ fn garbled_file_is_named_with_what_it_should_hold() {
     const FREE: [&str; 2] = ["proc/cmdline", "sys/kernel/security/lockdown"];
     const MAY_BE_EMPTY: [&str; 2] = ["crash_cma_ranges", "cpuid"];
     let tree = example::tree();
-    for (garbled, content) in example::files().into_iter().filter(|(path, _)| !FREE.contains(&&**path)) {
+    for (garbled, content) in
+        example::files().into_iter().filter(|(path, _)| !FREE.contains(&&**path))
+    {
         let path = tree.path().join(&garbled);
         for garbage in ["", "\u{1}garbage\n", "0xfffffffffffffffff 1\n", "-1\n", "+1\n"] {
             fs::write(&path, garbage).unwrap();
             match Machine::read(tree.path(), None) {
-                Err(Error::Garbled { path, .. }) => assert!(path.ends_with(&garbled), "{path:?} for {garbled}"),
+                Err(Error::Garbled { path, .. }) => {
+                    assert!(path.ends_with(&garbled), "{path:?} for {garbled}")
+                }
                 // Without lines there are no ranges, and no tables.
                 Ok(_) => {
                     let may_be_empty = garbled.ends_with("systab")
-                        || garbage.is_empty() && MAY_BE_EMPTY.iter().any(|name| garbled.ends_with(name));
+                        || garbage.is_empty()
+                            && MAY_BE_EMPTY.iter().any(|name| garbled.ends_with(name));
                     assert!(may_be_empty, "{garbled} with {garbage:?} was taken");
                 }
                 Err(error) => panic!("{garbled} with {garbage:?}: {error}"),
@@ -50,7 +55,12 @@ fn garbled_file_is_named_with_what_it_should_hold() {
         fs::write(&path, content).unwrap();
     }
     let message = read_with("sys/kernel/crash_elfcorehdr_size", "many\n").unwrap_err().to_string();
-    assert!(message.contains("crash_elfcorehdr_size must hold a decimal number of bytes, but holds \"many\""), "{message}");
+    assert!(
+        message.contains(
+            "crash_elfcorehdr_size must hold a decimal number of bytes, but holds \"many\""
+        ),
+        "{message}"
+    );
 }
 
 #[test]
@@ -82,7 +92,9 @@ fn impossible_numbers_are_refused() {
         ("kdump-loader/tsc_khz", "0\n"),
     ] {
         match read_with(path, content) {
-            Err(Error::Garbled { path: named, .. }) => assert!(named.ends_with(path), "{named:?} for {path}"),
+            Err(Error::Garbled { path: named, .. }) => {
+                assert!(named.ends_with(path), "{named:?} for {path}")
+            }
             other => panic!("{path} with {content:?}: {:?}", other.map(drop)),
         }
     }
@@ -122,7 +134,10 @@ fn kcore_must_show_one_text_and_one_direct_map() {
         let mut files = example::files();
         files.insert("proc/kcore".into(), example::kcore(&loads));
         let error = read(&files).unwrap_err();
-        assert!(matches!(error, Error::Garbled { .. }) && error.to_string().contains(complaint), "{error}");
+        assert!(
+            matches!(error, Error::Garbled { .. }) && error.to_string().contains(complaint),
+            "{error}"
+        );
     }
 }
 
@@ -176,7 +191,10 @@ fn irrelevant_line_is_skipped_whatever_it_holds() {
 #[test]
 fn damaged_relevant_line_is_quoted_in_the_error() {
     for (line, quoted) in [
-        (&b"150000000-ffffffffffffffff : System RAM\n"[..], "150000000-ffffffffffffffff : System RAM"),
+        (
+            &b"150000000-ffffffffffffffff : System RAM\n"[..],
+            "150000000-ffffffffffffffff : System RAM",
+        ),
         (b"  2000-1000 : Crash kernel\n", "2000-1000 : Crash kernel"),
         (b"2000-zzzz : System RAM (kmem)\n", "2000-zzzz"),
         (b"\xff-2000 : Reserved\n", "-2000 : Reserved"),
@@ -184,6 +202,10 @@ fn damaged_relevant_line_is_quoted_in_the_error() {
         (b"+2000-3000 : ACPI Tables\n", "+2000-3000"),
     ] {
         let message = read_with_lines(line).unwrap_err().to_string();
-        assert!(message.contains("proc/iomem") && message.contains(quoted), "{}: {message}", line.escape_ascii());
+        assert!(
+            message.contains("proc/iomem") && message.contains(quoted),
+            "{}: {message}",
+            line.escape_ascii()
+        );
     }
 }

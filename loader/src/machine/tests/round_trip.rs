@@ -40,7 +40,9 @@ fn trees() -> impl Strategy<Value = Vec<Resource>> {
             .prop_map(|(start, len, name, children)| Resource { start, len, name, children })
     };
     let leaf = resource(Just(Vec::new()).boxed());
-    let tree = leaf.prop_recursive(4, 24, 4, move |inner| resource(prop::collection::vec(inner, 0..4).boxed()));
+    let tree = leaf.prop_recursive(4, 24, 4, move |inner| {
+        resource(prop::collection::vec(inner, 0..4).boxed())
+    });
     prop::collection::vec(tree, 1..8)
 }
 
@@ -67,8 +69,11 @@ fn write(
 
 /// The ranges of the units that any of `names` marks.
 fn marked(names: &[&str], base: u64, units: &[[bool; UNITS]]) -> Vec<PhysRange> {
-    let is_marked = |unit: usize| NAMES.iter().zip(units).any(|(name, units)| names.contains(name) && units[unit]);
-    let borders = (0..=UNITS).filter(|&unit| (unit < UNITS && is_marked(unit)) != (unit > 0 && is_marked(unit - 1)));
+    let is_marked = |unit: usize| {
+        NAMES.iter().zip(units).any(|(name, units)| names.contains(name) && units[unit])
+    };
+    let borders = (0..=UNITS)
+        .filter(|&unit| (unit < UNITS && is_marked(unit)) != (unit > 0 && is_marked(unit - 1)));
     let borders: Vec<u64> = borders.map(|unit| base + unit as u64 * UNIT).collect();
     let (ranges, rest) = borders.as_chunks::<2>();
     assert_eq!(rest, [0; 0], "the last unit's end is a border");

@@ -95,7 +95,9 @@ fn snapshot_is_for_its_owner_only() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     for path in written {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
-        for directory in path.ancestors().skip(1).take_while(|directory| *directory != parent.path()) {
+        for directory in
+            path.ancestors().skip(1).take_while(|directory| *directory != parent.path())
+        {
             assert_eq!(mode(directory), 0o700, "{}", directory.display());
         }
     }
@@ -110,7 +112,10 @@ fn file_that_cannot_be_read_is_named_and_not_left_out() {
         let parent = TempDir::new().unwrap();
         let dir = parent.path().join("new");
         let error = snapshot::save(live.path(), &dir, &measured(1)).unwrap_err();
-        assert!(matches!(&error, Error::Read { path: named, .. } if named.ends_with(path)), "{error:?}");
+        assert!(
+            matches!(&error, Error::Read { path: named, .. } if named.ends_with(path)),
+            "{error:?}"
+        );
         assert!(!dir.exists());
     }
 }

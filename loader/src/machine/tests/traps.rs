@@ -32,7 +32,10 @@ fn link_that_leads_out_of_the_snapshot_is_refused_and_what_it_leads_to_is_not_pr
     for name in [IOMEM, SYSTAB, "proc/kcore", "sys/devices/system/cpu/cpu2/crash_notes"] {
         for target in [secret.as_path(), Path::new("/dev/zero"), Path::new("/proc/self/environ")] {
             let message = refusal(name, |path| symlink(target, path).unwrap());
-            assert!(message.contains("leads out of the snapshot") && !message.contains("secret:"), "{message}");
+            assert!(
+                message.contains("leads out of the snapshot") && !message.contains("secret:"),
+                "{message}"
+            );
         }
     }
     let upwards = refusal(IOMEM, |path| {
@@ -58,7 +61,8 @@ fn link_inside_the_snapshot_is_followed() {
 #[test]
 fn fifo_or_socket_in_a_snapshot_is_refused_and_not_waited_for() {
     for name in [IOMEM, "proc/kcore", SYSTAB] {
-        let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        let fifo =
+            |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
         let message = refusal(name, fifo);
         assert!(message.contains("is a FIFO"), "{message}");
     }
@@ -70,7 +74,8 @@ fn fifo_or_socket_in_a_snapshot_is_refused_and_not_waited_for() {
 fn file_without_an_end_is_refused_by_its_length() {
     // The file is sparse, so it needs no room on disk.
     for name in [IOMEM, "proc/cpuinfo", SYSTAB] {
-        let message = refusal(name, |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap());
+        let message =
+            refusal(name, |path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap());
         assert!(message.contains("longer than the 64 MiB"), "{message}");
     }
 }

@@ -28,13 +28,18 @@ fn bytes() -> impl Strategy<Value = u64> {
 
 /// Needs of a few pages each.
 fn few_pages() -> impl Strategy<Value = Needs> {
-    let purgatory = (bytes(), 0..16u32).prop_map(|(len, bit)| PurgatoryNeeds { len, alignment: 1 << bit });
-    let others = (bytes(), 0..=FEW * PAGE_SIZE, prop::option::of(bytes()), bytes(), bytes(), purgatory);
+    let purgatory =
+        (bytes(), 0..16u32).prop_map(|(len, bit)| PurgatoryNeeds { len, alignment: 1 << bit });
+    let others =
+        (bytes(), 0..=FEW * PAGE_SIZE, prop::option::of(bytes()), bytes(), bytes(), purgatory);
     // Alignments from a byte to sixteen pages; preferred addresses around the regions, whole pages
     // or not.
     let kernel = (bytes(), 0..17u32, 0..700 * PAGE_SIZE, any::<bool>());
     (kernel, others).prop_map(
-        |((len, bit, preferred, whole), (elfcorehdr, hole, initrd, boot_params, command_line, purgatory))| Needs {
+        |(
+            (len, bit, preferred, whole),
+            (elfcorehdr, hole, initrd, boot_params, command_line, purgatory),
+        )| Needs {
             elfcorehdr,
             hole,
             kernel: KernelNeeds {
@@ -53,7 +58,11 @@ fn few_pages() -> impl Strategy<Value = Needs> {
 /// Regions of a few pages, some of them not whole, on either side of 1 MiB.
 fn small_region(pages: u64) -> impl Strategy<Value = PhysRange> {
     (1..600u64, 1..=pages * PAGE_SIZE, any::<bool>()).prop_map(|(start, len, whole)| {
-        PhysRange::with_len(start * PAGE_SIZE, if whole { len.next_multiple_of(PAGE_SIZE) } else { len }).unwrap()
+        PhysRange::with_len(
+            start * PAGE_SIZE,
+            if whole { len.next_multiple_of(PAGE_SIZE) } else { len },
+        )
+        .unwrap()
     })
 }
 
@@ -71,7 +80,8 @@ struct Piece {
 fn pieces(needs: &Needs) -> Vec<Piece> {
     let anywhere = |len| Piece { len, alignment: PAGE_SIZE, lowest: 0 };
     let KernelNeeds { len, alignment, pref_address } = needs.kernel;
-    let kernel = Piece { len, alignment: alignment.max(PAGE_SIZE), lowest: pref_address.max(1 << 20) };
+    let kernel =
+        Piece { len, alignment: alignment.max(PAGE_SIZE), lowest: pref_address.max(1 << 20) };
     let mut pieces = vec![kernel];
     pieces.extend(needs.initrd.map(anywhere));
     pieces.extend([needs.boot_params, needs.command_line].map(anywhere));
@@ -87,7 +97,9 @@ fn pages(len: u64) -> u64 {
 /// Whether `piece` may begin at `page` and then ends before `end`.
 fn fits(piece: Piece, page: u64, end: u64) -> bool {
     let at = page * PAGE_SIZE;
-    at.is_multiple_of(piece.alignment) && at >= piece.lowest && (page + pages(piece.len)) * PAGE_SIZE <= end
+    at.is_multiple_of(piece.alignment)
+        && at >= piece.lowest
+        && (page + pages(piece.len)) * PAGE_SIZE <= end
 }
 
 /// Whether the pieces have places in order from page `from` on. It tries every page for each.
@@ -108,7 +120,8 @@ fn in_any_order(pieces: &[Piece], taken: &mut Vec<(u64, u64)>, from: u64, end: u
     let Some((&first, rest)) = pieces.split_first() else { return true };
     (from..=end / PAGE_SIZE).any(|page| {
         let after = page + pages(first.len);
-        if !fits(first, page, end) || taken.iter().any(|&(start, end)| start < after && page < end) {
+        if !fits(first, page, end) || taken.iter().any(|&(start, end)| start < after && page < end)
+        {
             return false;
         }
         taken.push((page, after));
@@ -121,29 +134,39 @@ fn in_any_order(pieces: &[Piece], taken: &mut Vec<(u64, u64)>, from: u64, end: u
 /// Whether the rules hold.
 fn is_legal(placed: &Placed, needs: &Needs, region: PhysRange) -> bool {
     let mut expected = pieces(needs).into_iter();
-    let after_the_hole =
-        [Some(placed.kernel), placed.initrd, Some(placed.boot_params), Some(placed.command_line), Some(placed.purgatory)];
+    let after_the_hole = [
+        Some(placed.kernel),
+        placed.initrd,
+        Some(placed.boot_params),
+        Some(placed.command_line),
+        Some(placed.purgatory),
+    ];
     let pieces_fit = after_the_hole.into_iter().flatten().all(|range| {
         expected.next().is_some_and(|piece| {
             let (page, rest) = (range.start() / PAGE_SIZE, range.start() % PAGE_SIZE);
-            rest == 0 && range.len() == pages(piece.len) * PAGE_SIZE && fits(piece, page, region.end())
+            rest == 0
+                && range.len() == pages(piece.len) * PAGE_SIZE
+                && fits(piece, page, region.end())
         })
     });
     let ranges = in_order(placed);
     let ascend = ranges.windows(2).all(|pair| pair[0].end() <= pair[1].start());
     let first = (placed.elfcorehdr.start(), placed.elfcorehdr.end(), placed.hole.len());
     let header_end = region.start() + pages(needs.elfcorehdr) * PAGE_SIZE;
-    let begins = first == (region.start(), header_end, pages(needs.hole) * PAGE_SIZE) && placed.hole.start() == header_end;
+    let begins = first == (region.start(), header_end, pages(needs.hole) * PAGE_SIZE)
+        && placed.hole.start() == header_end;
     pieces_fit && expected.next().is_none() && ascend && begins && placed.crash_region == region
 }
 
 /// How many single pages `kimage_alloc_crash_control_pages` (kernel/kexec_core.c) gets out of the
 /// region before it gives up: the lowest that no segment touches, from the last one on.
 fn control_pages(placed: &Placed) -> u64 {
-    let segments: Vec<PhysRange> = in_order(placed).into_iter().filter(|range| *range != placed.hole).collect();
+    let segments: Vec<PhysRange> =
+        in_order(placed).into_iter().filter(|range| *range != placed.hole).collect();
     let (mut at, mut got) = (placed.crash_region.start(), 0);
     while at + PAGE_SIZE <= placed.crash_region.end() {
-        match segments.iter().find(|segment| at < segment.end() && segment.start() < at + PAGE_SIZE) {
+        match segments.iter().find(|segment| at < segment.end() && segment.start() < at + PAGE_SIZE)
+        {
             Some(segment) => at = segment.end(),
             None => (at, got) = (at + PAGE_SIZE, got + 1),
         }
@@ -226,7 +249,15 @@ fn both_answers_and_the_cost_of_the_order_are_among_what_is_tried() {
     // The gap below a kernel with a higher preferred address would hold the rest.
     let kernel = KernelNeeds { len: PAGE_SIZE, alignment: PAGE_SIZE, pref_address: 0x10_6000 };
     let purgatory = PurgatoryNeeds { len: 1, alignment: 1 };
-    let needs = Needs { elfcorehdr: 64, hole: 1, kernel, initrd: None, boot_params: 1, command_line: 1, purgatory };
+    let needs = Needs {
+        elfcorehdr: 64,
+        hole: 1,
+        kernel,
+        initrd: None,
+        boot_params: 1,
+        command_line: 1,
+        purgatory,
+    };
     let region = PhysRange::new(0x10_0000, 0x10_7000).unwrap();
     assert!(in_any_order(&pieces(&needs), &mut vec![(0x100, 0x102)], 0x100, region.end()));
     assert!(matches!(place(&needs, region), Err(Error::RegionTooSmall { needed: 0xa000, .. })));

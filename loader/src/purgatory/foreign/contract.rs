@@ -79,7 +79,8 @@ pub static LINUX: Contract = Contract {
     ],
     // `struct kexec_entry64_regs`, arch/x86/include/asm/kexec.h: as instructions number them.
     registers: [
-        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+        "r13", "r14", "r15", "rip",
     ],
 };
 
@@ -112,7 +113,8 @@ pub static KEXEC_TOOLS: Contract = Contract {
     ],
     // `entry64_regs`, purgatory/arch/x86_64/entry64.S: nearly in alphabetical order.
     registers: [
-        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip",
+        "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "r8", "r9", "r10", "r11", "r12",
+        "r13", "r14", "r15", "rip",
     ],
 };
 

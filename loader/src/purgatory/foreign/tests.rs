@@ -18,7 +18,14 @@ fn parse(object: &Object) -> Result<Foreign, Error> {
 }
 
 fn told(regions: &[PhysRange]) -> Told<'_> {
-    Told { regions, digest: [0xd1; 32], kernel_entry: 1, boot_params: 2, command_line_end: 3, console: Some(0x3f8) }
+    Told {
+        regions,
+        digest: [0xd1; 32],
+        kernel_entry: 1,
+        boot_params: 2,
+        command_line_end: 3,
+        console: Some(0x3f8),
+    }
 }
 
 #[test]
@@ -28,10 +35,13 @@ fn contract_follows_from_the_table_of_regions_alone() {
         assert_eq!(foreign.contract(), contract);
     }
     assert!(matches!(parse(&object()), Err(Error::NoContract { .. })));
-    let both = object().told(symbols(&LINUX)).told(symbols(&KEXEC_TOOLS).filter(|(name, _)| *name != ENTRY_REGS));
+    let both = object()
+        .told(symbols(&LINUX))
+        .told(symbols(&KEXEC_TOOLS).filter(|(name, _)| *name != ENTRY_REGS));
     assert!(matches!(parse(&both), Err(Error::Ambiguous { .. })));
     // Of the other loader's symbols, those that mean nothing to this one may be there.
-    let rest = symbols(&KEXEC_TOOLS).filter(|(name, _)| ![ENTRY_REGS, "sha256_regions"].contains(name));
+    let rest =
+        symbols(&KEXEC_TOOLS).filter(|(name, _)| ![ENTRY_REGS, "sha256_regions"].contains(name));
     assert_eq!(parse(&object().told(symbols(&LINUX)).told(rest)).unwrap().contract(), &LINUX);
 }
 
@@ -39,7 +49,10 @@ fn contract_follows_from_the_table_of_regions_alone() {
 fn object_is_a_foreign_purgatory_and_a_linked_file_is_ours() {
     let file = |bytes| InputFile { path: "purgatory".into(), bytes };
     assert!(matches!(read(&file(object().told(symbols(&LINUX)).bytes())), Ok(Kind::Foreign(_))));
-    assert!(matches!(read(&file(object().bytes())), Err(crate::purgatory::Error::Object(Error::NoContract { .. }))));
+    assert!(matches!(
+        read(&file(object().bytes())),
+        Err(crate::purgatory::Error::Object(Error::NoContract { .. }))
+    ));
     assert!(matches!(read(&file(crate::example::purgatory().bytes())), Ok(Kind::Ours(_))));
     assert!(matches!(read(&file(b"MZ".to_vec())), Err(crate::purgatory::Error::NotElf { .. })));
 }
@@ -50,10 +63,15 @@ fn symbol_that_is_missing_or_has_another_size_or_no_bytes_is_refused_by_name() {
         for (spoilt, _) in symbols(contract).filter(|(name, _)| *name != contract.regions()) {
             let without = object().told(symbols(contract).filter(|(name, _)| *name != spoilt));
             let Err(Error::Relocatable(error)) = parse(&without) else { panic!("{spoilt}") };
-            assert!(matches!(&error.defect, Defect::NoSymbol { symbol } if symbol == spoilt), "{}", error.defect);
+            assert!(
+                matches!(&error.defect, Defect::NoSymbol { symbol } if symbol == spoilt),
+                "{}",
+                error.defect
+            );
         }
         for (spoilt, len) in symbols(contract) {
-            let longer = object().told(symbols(contract).map(|(name, len)| (name, len + u64::from(name == spoilt))));
+            let longer = object()
+                .told(symbols(contract).map(|(name, len)| (name, len + u64::from(name == spoilt))));
             let Err(Error::Relocatable(error)) = parse(&longer) else { panic!("{spoilt}") };
             let expected = (len + 1, len);
             assert!(
@@ -63,12 +81,20 @@ fn symbol_that_is_missing_or_has_another_size_or_no_bytes_is_refused_by_name() {
         let mut zeroes = object().told(symbols(contract));
         zeroes.parts.last_mut().unwrap().kind = SHT_NOBITS;
         let Err(Error::Relocatable(error)) = parse(&zeroes) else { panic!("{}", contract.name) };
-        assert!(matches!(&error.defect, Defect::SymbolNotInFile { symbol } if symbol == ENTRY_REGS), "{}", error.defect);
+        assert!(
+            matches!(&error.defect, Defect::SymbolNotInFile { symbol } if symbol == ENTRY_REGS),
+            "{}",
+            error.defect
+        );
 
         let mut without = object().told(symbols(contract));
         without.symbols.retain(|name| name.name != STACK_END);
         let Err(Error::Relocatable(error)) = parse(&without) else { panic!("{}", contract.name) };
-        assert!(matches!(&error.defect, Defect::NoSymbol { symbol } if symbol == STACK_END), "{}", error.defect);
+        assert!(
+            matches!(&error.defect, Defect::NoSymbol { symbol } if symbol == STACK_END),
+            "{}",
+            error.defect
+        );
     }
 }
 
@@ -80,8 +106,12 @@ fn sixteen_regions_fit_and_seventeen_are_refused() {
         let foreign = parse(&object().told(symbols(contract))).unwrap();
         let bytes = foreign.bind(AT, &told(&regions[..16])).unwrap();
         let table = foreign.program().symbol(contract.regions()).unwrap().offset() as usize;
-        let words: Vec<u64> = bytes[table..][..256].chunks(8).map(|w| u64::from_le_bytes(w.try_into().unwrap())).collect();
-        let expected: Vec<u64> = regions[..16].iter().flat_map(|region| [region.start(), region.len()]).collect();
+        let words: Vec<u64> = bytes[table..][..256]
+            .chunks(8)
+            .map(|w| u64::from_le_bytes(w.try_into().unwrap()))
+            .collect();
+        let expected: Vec<u64> =
+            regions[..16].iter().flat_map(|region| [region.start(), region.len()]).collect();
         assert_eq!(words, expected);
         let error = foreign.bind(AT, &told(&regions)).unwrap_err();
         assert!(matches!(error, Error::TooManyRegions { found: 17, .. }), "{error}");

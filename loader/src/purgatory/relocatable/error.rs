@@ -6,7 +6,8 @@ use super::ENTRY_SYMBOL;
 use crate::REPORT_IT;
 
 /// What to do with an object that cannot be fully bound by its loader.
-const REBUILD: &str = "it was built with the wrong options; use one from kexec-tools or from the kernel's build";
+const REBUILD: &str =
+    "it was built with the wrong options; use one from kexec-tools or from the kernel's build";
 
 /// Why an object cannot be bound, or its symbols not be written.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,9 @@ pub enum Defect {
     },
     /// A loaded section's alignment is not a power of two. With 0, the kernel would forget all
     /// sections before it.
-    #[error("the alignment of its section {section} is {alignment}, which is not a power of two: it is damaged")]
+    #[error(
+        "the alignment of its section {section} is {alignment}, which is not a power of two: it is damaged"
+    )]
     Alignment {
         /// Its name.
         section: String,
@@ -57,7 +60,9 @@ pub enum Defect {
         alignment: u64,
     },
     /// It is too large for a purgatory.
-    #[error("it needs more than {most} bytes, up to and including section {section}: it is damaged, or not a purgatory")]
+    #[error(
+        "it needs more than {most} bytes, up to and including section {section}: it is damaged, or not a purgatory"
+    )]
     TooLarge {
         /// The first section that does not fit.
         section: String,
@@ -65,7 +70,9 @@ pub enum Defect {
         most: u64,
     },
     /// Relocations are of an unsupported kind.
-    #[error("its section {section} holds relocations of kind {kind}, but only SHT_RELA is supported: {REBUILD}")]
+    #[error(
+        "its section {section} holds relocations of kind {kind}, but only SHT_RELA is supported: {REBUILD}"
+    )]
     RelocationSection {
         /// The section's name.
         section: String,
@@ -83,7 +90,9 @@ pub enum Defect {
         index: u32,
     },
     /// A relocation is of an unsupported type.
-    #[error("its section {section} has a relocation at {at:#x} of type {kind}, which only a linker can apply: {REBUILD}")]
+    #[error(
+        "its section {section} has a relocation at {at:#x} of type {kind}, which only a linker can apply: {REBUILD}"
+    )]
     RelocationType {
         /// The section that would be changed.
         section: String,
@@ -93,7 +102,9 @@ pub enum Defect {
         kind: String,
     },
     /// A relocation is outside its section's bytes in the file.
-    #[error("its section {section} has a relocation at {at:#x}, outside its bytes in the file: it is damaged")]
+    #[error(
+        "its section {section} has a relocation at {at:#x}, outside its bytes in the file: it is damaged"
+    )]
     RelocationOutside {
         /// The section that would be changed.
         section: String,
@@ -135,13 +146,17 @@ pub enum Defect {
         symbol: String,
     },
     /// A symbol to be read or written has no bytes in the file.
-    #[error("its symbol {symbol} is in a section without bytes in the file, so it cannot be written: {REBUILD}")]
+    #[error(
+        "its symbol {symbol} is in a section without bytes in the file, so it cannot be written: {REBUILD}"
+    )]
     SymbolNotInFile {
         /// Its name.
         symbol: String,
     },
     /// A symbol has another size than its value.
-    #[error("its symbol {symbol} has {found} bytes, not {given}: it was built for another loader; use another purgatory")]
+    #[error(
+        "its symbol {symbol} has {found} bytes, not {given}: it was built for another loader; use another purgatory"
+    )]
     SymbolSize {
         /// Its name.
         symbol: String,
@@ -154,7 +169,9 @@ pub enum Defect {
     #[error("its symbol {ENTRY_SYMBOL} is not in an executable section: {REBUILD}")]
     EntryNotCode,
     /// It cannot be bound to this address.
-    #[error("its {len:#x} bytes cannot go to {address:#x}, which is not a multiple of {alignment:#x}, or too high: {REPORT_IT}")]
+    #[error(
+        "its {len:#x} bytes cannot go to {address:#x}, which is not a multiple of {alignment:#x}, or too high: {REPORT_IT}"
+    )]
     Address {
         /// The address.
         address: u64,

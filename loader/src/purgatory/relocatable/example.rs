@@ -1,8 +1,9 @@
 //! For tests: the smallest objects that pass for a purgatory.
 
 use object::elf::{
-    EM_X86_64, ET_REL, FileType, Machine, RelocationType, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS, SHT_NULL,
-    SHT_PROGBITS, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, STB_GLOBAL, SectionFlags, SectionType, SymbolBind, SymbolInfo,
+    EM_X86_64, ET_REL, FileType, Machine, RelocationType, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE,
+    SHT_NOBITS, SHT_NULL, SHT_PROGBITS, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, STB_GLOBAL, SectionFlags,
+    SectionType, SymbolBind, SymbolInfo,
 };
 use object::pod::bytes_of;
 use object::{I64, LittleEndian, U32, U64, elf};
@@ -131,7 +132,13 @@ impl Object {
             self.symbols.push(Name { name, binding: STB_GLOBAL, section, value, len });
             bytes.resize((value + len) as usize, UNTOLD);
         }
-        self.parts.push(Part { name: ".told", kind: SHT_PROGBITS, flags: SHF_ALLOC | SHF_WRITE, alignment: 1, bytes });
+        self.parts.push(Part {
+            name: ".told",
+            kind: SHT_PROGBITS,
+            flags: SHF_ALLOC | SHF_WRITE,
+            alignment: 1,
+            bytes,
+        });
         self
     }
 
@@ -156,14 +163,29 @@ impl Object {
         let mut headers = vec![example::section(0, SHT_NULL, 0, (0, 0), 0, 0)];
         for part in &self.parts {
             let (at, _) = append(if part.kind == SHT_NOBITS { &[] } else { &part.bytes });
-            let mut header = example::section(named(part.name), part.kind, 0, (at, part.bytes.len() as u64), 0, 0);
+            let mut header = example::section(
+                named(part.name),
+                part.kind,
+                0,
+                (at, part.bytes.len() as u64),
+                0,
+                0,
+            );
             header.sh_flags = U64::new(LittleEndian, part.flags);
             header.sh_addralign = U64::new(LittleEndian, part.alignment);
             headers.push(header);
         }
-        let entries: Vec<u8> = self.relocations.iter().flat_map(|entry| bytes_of(&entry.rela()).to_vec()).collect();
+        let entries: Vec<u8> =
+            self.relocations.iter().flat_map(|entry| bytes_of(&entry.rela()).to_vec()).collect();
         let link = self.relocation_symbols.unwrap_or(first_table + 1);
-        let mut rela = example::section(named(".rela.text"), self.relocation_kind, 0, append(&entries), link, 24);
+        let mut rela = example::section(
+            named(".rela.text"),
+            self.relocation_kind,
+            0,
+            append(&entries),
+            link,
+            24,
+        );
         rela.sh_info = U32::new(LittleEndian, self.relocated);
         headers.push(rela);
         let mut symbols = bytes_of(&example::symbol(0, 0)).to_vec();
@@ -174,14 +196,27 @@ impl Object {
             symbol.st_size = U64::new(LittleEndian, name.len);
             symbols.extend(bytes_of(&symbol));
         }
-        headers.push(example::section(named(".symtab"), SHT_SYMTAB, 0, append(&symbols), first_table + 2, 24));
+        headers.push(example::section(
+            named(".symtab"),
+            SHT_SYMTAB,
+            0,
+            append(&symbols),
+            first_table + 2,
+            24,
+        ));
         let strtab = named(".strtab");
         headers.push(example::section(strtab, SHT_STRTAB, 0, append(&names), 0, 0));
 
         let table: Vec<u8> = headers.iter().flat_map(bytes_of).copied().collect();
         let (table_at, _) = append(&table);
         let names_at = (first_table + 2) as u16;
-        let header = example::file_header(self.machine, self.file_type, table_at, headers.len() as u16, names_at);
+        let header = example::file_header(
+            self.machine,
+            self.file_type,
+            table_at,
+            headers.len() as u16,
+            names_at,
+        );
         file[..64].copy_from_slice(bytes_of(&header));
         file
     }

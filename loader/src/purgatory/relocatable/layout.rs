@@ -38,12 +38,19 @@ pub(super) struct Place {
 }
 
 impl Layout {
-    pub(super) fn new(endian: LittleEndian, data: &[u8], sections: &SectionTable<'_>) -> Result<Self, Defect> {
+    pub(super) fn new(
+        endian: LittleEndian,
+        data: &[u8],
+        sections: &SectionTable<'_>,
+    ) -> Result<Self, Defect> {
         let mut alignments = [1, 1];
         for section in sections.iter().filter(|section| is_loaded(endian, section)) {
             let alignment = section.sh_addralign(endian);
             if !alignment.is_power_of_two() {
-                return Err(Defect::Alignment { section: name(endian, sections, section), alignment });
+                return Err(Defect::Alignment {
+                    section: name(endian, sections, section),
+                    alignment,
+                });
             }
             let widest = &mut alignments[usize::from(!is_in_file(endian, section))];
             *widest = alignment.max(*widest);
@@ -59,7 +66,8 @@ impl Layout {
                     continue;
                 }
                 let len = section.sh_size(endian);
-                let too_large = || Defect::TooLarge { section: name(endian, sections, section), most: MAX_LEN };
+                let too_large =
+                    || Defect::TooLarge { section: name(endian, sections, section), most: MAX_LEN };
                 let start = next(end, section.sh_addralign(endian)).ok_or_else(too_large)?;
                 end = start.checked_add(len).filter(|&end| end <= MAX_LEN).ok_or_else(too_large)?;
                 if in_file {
@@ -71,7 +79,10 @@ impl Layout {
             }
             // The part without bytes in the file begins at its widest alignment.
             if in_file {
-                let too_large = || Defect::TooLarge { section: "the zeroes that follow the file".into(), most: MAX_LEN };
+                let too_large = || Defect::TooLarge {
+                    section: "the zeroes that follow the file".into(),
+                    most: MAX_LEN,
+                };
                 end = next(end, of_rest).ok_or_else(too_large)?;
                 image.resize(end as usize, 0);
             }
@@ -100,5 +111,6 @@ fn is_in_file(endian: LittleEndian, section: &Section) -> bool {
 
 /// A section's name for messages.
 pub(super) fn name(endian: LittleEndian, sections: &SectionTable<'_>, section: &Section) -> String {
-    String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)")).into_owned()
+    String::from_utf8_lossy(sections.section_name(endian, section).unwrap_or(b"(unnamed)"))
+        .into_owned()
 }

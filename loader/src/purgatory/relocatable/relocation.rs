@@ -89,15 +89,24 @@ impl Relocation {
             Target::Absolute(value) => value,
         };
         let place = address + self.at;
-        let value = if let Kind::Relative32(_) = self.kind { target.wrapping_sub(place) } else { target };
+        let value =
+            if let Kind::Relative32(_) = self.kind { target.wrapping_sub(place) } else { target };
         let fits = match self.kind {
             Kind::Absolute64 => true,
             Kind::Absolute32 => u32::try_from(value).is_ok(),
-            Kind::Absolute32Signed | Kind::Relative32(_) => i32::try_from(value.cast_signed()).is_ok(),
+            Kind::Absolute32Signed | Kind::Relative32(_) => {
+                i32::try_from(value.cast_signed()).is_ok()
+            }
         };
         if !fits {
             let (kind, limit) = (self.kind.name(), self.limit());
-            return Err(Defect::Overflow { kind, symbol: self.symbol.clone(), at: self.at, value, limit });
+            return Err(Defect::Overflow {
+                kind,
+                symbol: self.symbol.clone(),
+                at: self.at,
+                value,
+                limit,
+            });
         }
         let len = self.kind.len() as usize;
         image[self.at as usize..][..len].copy_from_slice(&value.to_le_bytes()[..len]);
@@ -132,17 +141,25 @@ pub(super) fn all(
         let place = layout.place(target.0);
         match (kind, place) {
             ("SHT_RELA", Some(place)) => {
-                let (entries, link) =
-                    section.rela(endian, data).map_err(Defect::damaged("relocations"))?.expect("it is of type SHT_RELA");
+                let (entries, link) = section
+                    .rela(endian, data)
+                    .map_err(Defect::damaged("relocations"))?
+                    .expect("it is of type SHT_RELA");
                 if link != table.section() {
-                    return Err(Defect::Dangling { section: name(), what: "symbol table", index: section.sh_link(endian) });
+                    return Err(Defect::Dangling {
+                        section: name(),
+                        what: "symbol table",
+                        index: section.sh_link(endian),
+                    });
                 }
                 let reader = Reader { endian, sections, table, layout, section, changed, place };
                 for entry in entries {
                     relocations.extend(reader.read(entry)?);
                 }
             }
-            ("SHT_RELR", _) | (_, Some(_)) => return Err(Defect::RelocationSection { section: name(), kind }),
+            ("SHT_RELR", _) | (_, Some(_)) => {
+                return Err(Defect::RelocationSection { section: name(), kind });
+            }
             // Sections that are not loaded, such as debug information, may refer to anything.
             (_, None) => {}
         }
@@ -178,11 +195,13 @@ impl Reader<'_, '_> {
             elf::R_X86_64_PLT32 => Kind::Relative32("R_X86_64_PLT32"),
             other => {
                 let name = elf::machine_names(elf::EM_X86_64).r.name(other);
-                let kind = name.map_or_else(|| format!("relocation type {}", other.0), str::to_owned);
+                let kind =
+                    name.map_or_else(|| format!("relocation type {}", other.0), str::to_owned);
                 return Err(Defect::RelocationType { section: section(), at, kind });
             }
         };
-        if !self.place.in_file || at.checked_add(kind.len()).is_none_or(|end| end > self.place.len) {
+        if !self.place.in_file || at.checked_add(kind.len()).is_none_or(|end| end > self.place.len)
+        {
             return Err(Defect::RelocationOutside { section: section(), at });
         }
         let index = entry.r_sym(endian, false);
@@ -198,7 +217,9 @@ impl Reader<'_, '_> {
             elf::SHN_ABS => Ok(Target::Absolute(sum)),
             section => {
                 let place = section.index().and_then(|index| self.layout.place(index.into()));
-                place.map(|place| Target::Offset(place.start.wrapping_add(sum))).ok_or("not in a section that is loaded")
+                place
+                    .map(|place| Target::Offset(place.start.wrapping_add(sum)))
+                    .ok_or("not in a section that is loaded")
             }
         };
         let target = target.map_err(|what| Defect::Target { symbol: name.clone(), what })?;
@@ -209,7 +230,8 @@ impl Reader<'_, '_> {
     fn name_of(&self, symbol: &elf::Sym64<LittleEndian>) -> Result<String, Defect> {
         let name = symbols::name_of(self.endian, self.table, symbol)?;
         let section = symbol.st_shndx(self.endian).index().filter(|_| name.is_empty());
-        let section = section.and_then(|index| self.sections.section(SectionIndex(index.into())).ok());
+        let section =
+            section.and_then(|index| self.sections.section(SectionIndex(index.into())).ok());
         Ok(section.map_or(name, |section| layout::name(self.endian, self.sections, section)))
     }
 }

@@ -48,10 +48,18 @@ impl Symbol {
 }
 
 /// All global symbols, by name. If several have the same name, the first counts.
-pub(super) fn global(endian: LittleEndian, table: &SymbolTable<'_>, layout: &Layout) -> Result<BTreeMap<String, Symbol>, Defect> {
+pub(super) fn global(
+    endian: LittleEndian,
+    table: &SymbolTable<'_>,
+    layout: &Layout,
+) -> Result<BTreeMap<String, Symbol>, Defect> {
     let mut symbols = BTreeMap::new();
     for symbol in table.iter().filter(|symbol| symbol.st_bind() == elf::STB_GLOBAL) {
-        let Some(section) = symbol.st_shndx(endian).index().and_then(|index| layout.place(index.into())) else { continue };
+        let Some(section) =
+            symbol.st_shndx(endian).index().and_then(|index| layout.place(index.into()))
+        else {
+            continue;
+        };
         let name = name_of(endian, table, symbol)?;
         let (value, len) = (symbol.st_value(endian), symbol.st_size(endian));
         if value.checked_add(len).is_none_or(|end| end > section.len) {
@@ -68,6 +76,7 @@ pub(super) fn name_of(
     table: &SymbolTable<'_>,
     symbol: &elf::Sym64<LittleEndian>,
 ) -> Result<String, Defect> {
-    let name = symbol.name(endian, table.strings()).map_err(Defect::damaged("table of symbol names"))?;
+    let name =
+        symbol.name(endian, table.strings()).map_err(Defect::damaged("table of symbol names"))?;
     Ok(String::from_utf8_lossy(name).into_owned())
 }

@@ -1,6 +1,8 @@
 mod relocations; // the value and place of each relocation, and the rejected ones
 
-use object::elf::{EM_386, ET_DYN, R_X86_64_64, R_X86_64_PC32, SHF_ALLOC, SHN_ABS, STB_LOCAL, STB_WEAK};
+use object::elf::{
+    EM_386, ET_DYN, R_X86_64_64, R_X86_64_PC32, SHF_ALLOC, SHN_ABS, STB_LOCAL, STB_WEAK,
+};
 
 use super::example::{BSS, BSS_AT, COMMENT, DATA, DATA_AT, Object, START, TABLE, TEXT, object};
 use super::*;
@@ -29,7 +31,10 @@ fn refused(spoil: impl FnOnce(&mut Object)) -> Defect {
 #[test]
 fn sections_are_laid_out_in_the_order_of_their_headers_and_those_without_bytes_last() {
     let program = parsed(&object());
-    assert_eq!((program.file_len(), program.len(), program.alignment()), (BSS_AT, BSS_AT + 1000, 256));
+    assert_eq!(
+        (program.file_len(), program.len(), program.alignment()),
+        (BSS_AT, BSS_AT + 1000, 256)
+    );
     let mut expected = pattern(40);
     expected.resize(DATA_AT as usize, 0);
     expected.extend(pattern(16));
@@ -44,7 +49,10 @@ fn alignment_of_what_is_in_the_file_counts_for_the_whole() {
     let mut object = object();
     object.parts[usize::from(DATA) - 1].alignment = 0x1000;
     let program = parsed(&object);
-    assert_eq!((program.file_len(), program.len(), program.alignment()), (0x1100, 0x1100 + 1000, 0x1000));
+    assert_eq!(
+        (program.file_len(), program.len(), program.alignment()),
+        (0x1100, 0x1100 + 1000, 0x1000)
+    );
 }
 
 #[test]
@@ -52,7 +60,10 @@ fn section_with_an_alignment_that_is_no_power_of_two_is_refused_by_name() {
     for (section, alignment) in [(TEXT, 0), (BSS, 0), (DATA, 3), (TEXT, u64::MAX)] {
         let defect = refused(|object| object.parts[usize::from(section) - 1].alignment = alignment);
         let name = object().parts[usize::from(section) - 1].name;
-        assert!(matches!(&defect, Defect::Alignment { section, alignment: a } if section == name && *a == alignment), "{defect}");
+        assert!(
+            matches!(&defect, Defect::Alignment { section, alignment: a } if section == name && *a == alignment),
+            "{defect}"
+        );
     }
 }
 
@@ -62,7 +73,9 @@ fn object_that_would_need_more_than_a_purgatory_may_is_refused() {
         let defect = refused(|object| object.parts[usize::from(BSS) - 1].alignment = alignment);
         assert!(matches!(defect, Defect::TooLarge { .. }), "{defect}");
     }
-    let defect = refused(|object| object.parts[usize::from(BSS) - 1].bytes = vec![0; (MAX_LEN - BSS_AT) as usize + 1]);
+    let defect = refused(|object| {
+        object.parts[usize::from(BSS) - 1].bytes = vec![0; (MAX_LEN - BSS_AT) as usize + 1]
+    });
     assert!(matches!(&defect, Defect::TooLarge { section, .. } if section == ".bss"), "{defect}");
     let mut fits = object();
     fits.parts[usize::from(BSS) - 1].bytes = vec![0; (MAX_LEN - BSS_AT) as usize];
@@ -76,13 +89,20 @@ fn files_that_are_no_object_for_x86_64_are_refused() {
         assert!(matches!(error.defect, Defect::NotElf { .. }), "{bytes:?}");
         assert_eq!(error.to_string(), "purgatory.ro cannot be used as a relocatable purgatory");
     }
-    assert!(matches!(refused(|object| object.machine = EM_386), Defect::Foreign { field: "machine", found: 3, .. }));
-    assert!(matches!(refused(|object| object.file_type = ET_DYN), Defect::Foreign { field: "type", found: 3, .. }));
+    assert!(matches!(
+        refused(|object| object.machine = EM_386),
+        Defect::Foreign { field: "machine", found: 3, .. }
+    ));
+    assert!(matches!(
+        refused(|object| object.file_type = ET_DYN),
+        Defect::Foreign { field: "type", found: 3, .. }
+    ));
 }
 
 #[test]
 fn global_symbols_of_what_is_loaded_are_found() {
-    let mut object = object().with_symbol("number", SHN_ABS.0, 1).with_symbol("outside", COMMENT, 0);
+    let mut object =
+        object().with_symbol("number", SHN_ABS.0, 1).with_symbol("outside", COMMENT, 0);
     for (name, binding) in [("local", STB_LOCAL), ("weak", STB_WEAK)] {
         object = object.with_symbol(name, TEXT, 0);
         object.symbols.last_mut().unwrap().binding = binding;
@@ -90,7 +110,9 @@ fn global_symbols_of_what_is_loaded_are_found() {
     // If two symbols have the same name, the kernel uses the first.
     object = object.with_symbol("table", TEXT, 0);
     let program = parsed(&object);
-    let facts = |name| program.symbol(name).map(|symbol| (symbol.offset(), symbol.len(), symbol.is_in_file()));
+    let facts = |name| {
+        program.symbol(name).map(|symbol| (symbol.offset(), symbol.len(), symbol.is_in_file()))
+    };
     assert_eq!(facts("table").unwrap(), (DATA_AT + 4, 8, true));
     assert_eq!(facts("stack_end").unwrap(), (BSS_AT + 1000, 0, false));
     assert_eq!(facts("stack").unwrap(), (BSS_AT, 1000, false));
@@ -98,15 +120,22 @@ fn global_symbols_of_what_is_loaded_are_found() {
     assert_eq!(program.bind(HIGH).unwrap().entry(), HIGH + 8);
     for missing in ["number", "outside", "local", "weak", "absent"] {
         let error = facts(missing).unwrap_err();
-        assert!(matches!(&error.defect, Defect::NoSymbol { symbol } if symbol == missing), "{missing}");
+        assert!(
+            matches!(&error.defect, Defect::NoSymbol { symbol } if symbol == missing),
+            "{missing}"
+        );
     }
 }
 
 #[test]
 fn symbol_that_reaches_beyond_its_section_is_refused() {
     for (value, len) in [(9, 8), (17, 0), (u64::MAX, 2)] {
-        let defect = refused(|object| (object.symbols[1].value, object.symbols[1].len) = (value, len));
-        assert!(matches!(&defect, Defect::SymbolOutside { symbol } if symbol == "table"), "{defect}");
+        let defect =
+            refused(|object| (object.symbols[1].value, object.symbols[1].len) = (value, len));
+        assert!(
+            matches!(&defect, Defect::SymbolOutside { symbol } if symbol == "table"),
+            "{defect}"
+        );
     }
 }
 
@@ -130,7 +159,10 @@ fn symbol_is_written_whole_and_after_its_relocations() {
     bound.set("table", b"wordword").unwrap();
     assert_eq!(bound.get("table").unwrap(), b"wordword");
     let at = DATA_AT as usize + 4;
-    assert_eq!((&bound.bytes()[..at], &bound.bytes()[at + 8..]), (&before[..at], &before[at + 8..]));
+    assert_eq!(
+        (&bound.bytes()[..at], &bound.bytes()[at + 8..]),
+        (&before[..at], &before[at + 8..])
+    );
 }
 
 #[test]
@@ -139,7 +171,9 @@ fn symbol_is_not_written_with_another_size_or_where_the_file_has_no_bytes() {
     let mut bound = program.bind(LOW).unwrap();
     for given in [0, 7, 9] {
         let error = bound.set("table", &vec![1; given as usize]).unwrap_err();
-        assert!(matches!(&error.defect, Defect::SymbolSize { symbol, found: 8, given: g } if symbol == "table" && *g == given));
+        assert!(
+            matches!(&error.defect, Defect::SymbolSize { symbol, found: 8, given: g } if symbol == "table" && *g == given)
+        );
     }
     let error = bound.set("stack", &[1; 1000]).unwrap_err();
     assert!(matches!(&error.defect, Defect::SymbolNotInFile { symbol } if symbol == "stack"));
@@ -153,7 +187,10 @@ fn address_that_is_not_aligned_or_too_high_is_refused() {
     let program = parsed(&object());
     for address in [1, 128, !255, !1023] {
         let error = program.bind(address).unwrap_err();
-        assert!(matches!(error.defect, Defect::Address { address: a, alignment: 256, .. } if a == address), "{address:#x}");
+        assert!(
+            matches!(error.defect, Defect::Address { address: a, alignment: 256, .. } if a == address),
+            "{address:#x}"
+        );
     }
     program.bind(256).unwrap();
 }
@@ -162,18 +199,28 @@ fn address_that_is_not_aligned_or_too_high_is_refused() {
 fn truncated_object_is_refused_wherever_it_ends() {
     let bytes = object().relocated(16, R_X86_64_64, TABLE, 0).bytes();
     for len in 0..bytes.len() {
-        assert!(Relocatable::parse(&file(bytes[..len].to_vec())).is_err(), "{len} of {} bytes", bytes.len());
+        assert!(
+            Relocatable::parse(&file(bytes[..len].to_vec())).is_err(),
+            "{len} of {} bytes",
+            bytes.len()
+        );
     }
 }
 
 #[test]
 fn flipped_bits_never_panic() {
-    let good = object().relocated(16, R_X86_64_64, TABLE, 0).relocated(24, R_X86_64_PC32, START, 0).bytes();
+    let good = object()
+        .relocated(16, R_X86_64_64, TABLE, 0)
+        .relocated(24, R_X86_64_PC32, START, 0)
+        .bytes();
     for (at, bit) in (0..good.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << bit;
         if let Ok(program) = Relocatable::parse(&file(bytes)) {
-            assert!(program.file_len() <= program.len() && program.len() <= MAX_LEN, "bit {bit} of byte {at:#x}");
+            assert!(
+                program.file_len() <= program.len() && program.len() <= MAX_LEN,
+                "bit {bit} of byte {at:#x}"
+            );
             assert!(program.entry() < program.file_len(), "bit {bit} of byte {at:#x}");
             let _ = program.bind(program.alignment());
         }

@@ -20,7 +20,11 @@ pub(crate) struct ForeignSettings {
 impl ForeignSettings {
     /// Decides the configuration. Options that were not requested stay at the purgatory's defaults.
     /// Requested options that `contract` does not support are errors.
-    pub(crate) fn decide(contract: &'static Contract, request: &Request, machine: &Machine) -> Result<Self, Error> {
+    pub(crate) fn decide(
+        contract: &'static Contract,
+        request: &Request,
+        machine: &Machine,
+    ) -> Result<Self, Error> {
         let Request { on_corrupt, reset_delay_ms, engine, leaf_size, .. } = *request;
         let asked = [
             on_corrupt.map(|action| ("--on-corrupt", action.word().to_owned())),
@@ -31,7 +35,9 @@ impl ForeignSettings {
             },
             leaf_size.map(|size| ("--leaf-size", size.to_string())),
             match request.console {
-                Console::Port(port) if !contract.prints() => Some(("--console", format!("{port:#x}"))),
+                Console::Port(port) if !contract.prints() => {
+                    Some(("--console", format!("{port:#x}")))
+                }
                 _ => None,
             },
         ];
@@ -39,7 +45,8 @@ impl ForeignSettings {
             return Err(Error::Foreign { whose: contract.whose, option, value });
         }
         let confidential = confidential(request, machine);
-        let console = if contract.prints() { console(request, permissions(confidential))? } else { None };
+        let console =
+            if contract.prints() { console(request, permissions(confidential))? } else { None };
         Ok(Self { console, confidential, digests_elfcorehdr: !request.hotplug })
     }
 }
@@ -70,16 +77,25 @@ mod tests {
             (Request { on_corrupt: Some(OnCorrupt::Reset), ..modest() }, "--on-corrupt", "reset"),
             (Request { on_corrupt: Some(OnCorrupt::Boot), ..modest() }, "--on-corrupt", "boot"),
             (Request { reset_delay_ms: Some(2500), ..modest() }, "--reset-delay", "2.5"),
-            (Request { engine: EngineChoice::Only(EngineId::Soft), ..modest() }, "--engine", "soft"),
+            (
+                Request { engine: EngineChoice::Only(EngineId::Soft), ..modest() },
+                "--engine",
+                "soft",
+            ),
             (Request { leaf_size: Some(4096), ..modest() }, "--leaf-size", "4096"),
         ];
         for contract in [&LINUX, &KEXEC_TOOLS] {
             for (request, option, value) in &asked {
                 let error = ForeignSettings::decide(contract, request, &machine()).unwrap_err();
-                assert_eq!(error, Error::Foreign { whose: contract.whose, option, value: (*value).into() });
+                assert_eq!(
+                    error,
+                    Error::Foreign { whose: contract.whose, option, value: (*value).into() }
+                );
                 let message = error.to_string();
                 assert!(
-                    message.contains(option) && message.contains(contract.whose) && message.contains("--purgatory"),
+                    message.contains(option)
+                        && message.contains(contract.whose)
+                        && message.contains("--purgatory"),
                     "{message}"
                 );
             }
@@ -89,7 +105,8 @@ mod tests {
     #[test]
     fn only_kexec_tools_purgatory_prints() {
         let console = |contract, console| {
-            ForeignSettings::decide(contract, &Request { console, ..modest() }, &machine()).map(|settings| settings.console)
+            ForeignSettings::decide(contract, &Request { console, ..modest() }, &machine())
+                .map(|settings| settings.console)
         };
         assert_eq!(console(&KEXEC_TOOLS, Console::Auto), Ok(Some(0x2f8)));
         assert_eq!(console(&KEXEC_TOOLS, Console::Port(0x3e8)), Ok(Some(0x3e8)));
@@ -97,13 +114,17 @@ mod tests {
         assert_eq!(console(&KEXEC_TOOLS, Console::None), Ok(None));
         assert_eq!(console(&LINUX, Console::Auto), Ok(None));
         assert_eq!(console(&LINUX, Console::None), Ok(None));
-        assert!(matches!(console(&LINUX, Console::Port(0x3f8)), Err(Error::Foreign { option: "--console", .. })));
+        assert!(matches!(
+            console(&LINUX, Console::Port(0x3f8)),
+            Err(Error::Foreign { option: "--console", .. })
+        ));
     }
 
     #[test]
     fn confidential_guest_gets_no_console() {
         let mut machine = machine();
-        machine.cpu.confidential = Some(ConfidentialGuest { kind: "sev_es", evidence: "/proc/cpuinfo" });
+        machine.cpu.confidential =
+            Some(ConfidentialGuest { kind: "sev_es", evidence: "/proc/cpuinfo" });
         let settings = ForeignSettings::decide(&KEXEC_TOOLS, &modest(), &machine).unwrap();
         assert_eq!(settings.console, None);
     }

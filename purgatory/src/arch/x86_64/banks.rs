@@ -1,5 +1,6 @@
-//! `[8]` What the CPU recorded about a machine check: the banks of its machine-check architecture (SDM vol. 3B, "Machine-check
-//! architecture"). Nothing is cleared, so that firmware and the next kernel can log it.
+//! `[8]` What the CPU recorded about a machine check: the banks of its machine-check architecture
+//! (SDM vol. 3B, "Machine-check architecture"). Nothing is cleared, so that firmware and the next
+//! kernel can log it.
 
 use core::arch::asm;
 
@@ -33,7 +34,11 @@ pub struct Bank {
 
 /// Every bank that has recorded an error; none if the block forbids MSR access.
 pub fn banks(permissions: Permissions) -> impl Iterator<Item = Bank> {
-    let count = if permissions.allow(Permissions::MSR) { (rdmsr(MCG_CAP) as u8 as u32).min(MAX_BANKS) } else { 0 };
+    let count = if permissions.allow(Permissions::MSR) {
+        (rdmsr(MCG_CAP) as u8 as u32).min(MAX_BANKS)
+    } else {
+        0
+    };
     (0..count).filter_map(|number| {
         let register = MC0_STATUS + number * STRIDE;
         let status = rdmsr(register);
@@ -46,8 +51,8 @@ pub fn banks(permissions: Permissions) -> impl Iterator<Item = Bank> {
 #[inline(never)] // `cargo xtask audit` knows MSR access by this name
 fn rdmsr(register: u32) -> u64 {
     let (low, high): (u32, u32);
-    // SAFETY: a machine check was raised, so the CPU has these registers, and IA32_MCG_CAP counts the banks. Reading them does not
-    // affect memory.
+    // SAFETY: a machine check was raised, so the CPU has these registers, and IA32_MCG_CAP counts
+    // the banks. Reading them does not affect memory.
     unsafe {
         asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(att_syntax, nomem, nostack, preserves_flags))
     };

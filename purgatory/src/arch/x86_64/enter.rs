@@ -3,7 +3,8 @@
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
-/// The seventeen registers with which the next kernel is entered, in the order of their encoding. Each host has its own order.
+/// The seventeen registers with which the next kernel is entered, in the order of their encoding.
+/// Each host has its own order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the names are the registers'")]
@@ -38,7 +39,8 @@ global_asm!(
 
 /// Enters the next kernel with CR0 and CR4 as they were on entry, and never returns.
 pub fn enter(registers: &Registers) -> ! {
-    // SAFETY: the regions that the host lists were verified. The host alone says where the kernel begins, as it does for its own
-    // purgatory. enter.S needs only the control registers that entry.S saved.
+    // SAFETY: the regions that the host lists were verified. The host alone says where the kernel
+    // begins, as it does for its own purgatory. enter.S needs only the control registers that
+    // entry.S saved.
     unsafe { asm!("jmp enter", in("rdi") registers, options(att_syntax, noreturn)) }
 }

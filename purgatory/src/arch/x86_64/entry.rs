@@ -9,7 +9,8 @@ pub const BOOT_DS: u16 = 0x18;
 
 /// Selector of our task state segment, after those two. Its descriptor takes two entries.
 pub const TSS_SELECTOR: u16 = 0x20;
-/// Bytes of a 64-bit task state segment without an I/O permission map (SDM vol. 3A, "64-bit task state segment").
+/// Bytes of a 64-bit task state segment without an I/O permission map (SDM vol. 3A, "64-bit task
+/// state segment").
 pub const TSS_SIZE: u16 = 104;
 /// Offset in it of the first stack of the interrupt stack table.
 pub const TSS_IST1: u16 = 36;
@@ -23,12 +24,14 @@ pub const CR0_TS: u64 = 1 << 3;
 pub const CR4_OSFXSR: u64 = 1 << 9;
 /// CR4.OSXMMEXCPT: unmasked SIMD exceptions raise #XM instead of #UD.
 pub const CR4_OSXMMEXCPT: u64 = 1 << 10;
-/// CR4.MCE: machine checks are delivered. Without it the CPU shuts down on one, which resets the machine without a message. The
-/// kernel leaves it off, except in a TDX guest, where it is always on (relocate_kernel_64.S). No confidential guest faults on this
-/// write: an SEV-ES guest exits after writing CR4, without #VC (AMD APM vol. 2, "Types of exits"), and a TDX module rejects only
+/// CR4.MCE: machine checks are delivered. Without it the CPU shuts down on one, which resets the
+/// machine without a message. The kernel leaves it off, except in a TDX guest, where it is always
+/// on (relocate_kernel_64.S). No confidential guest faults on this write: an SEV-ES guest exits
+/// after writing CR4, without #VC (AMD APM vol. 2, "Types of exits"), and a TDX module rejects only
 /// clearing the bit.
 pub const CR4_MCE: u64 = 1 << 6;
-/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and status register").
+/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and
+/// status register").
 pub const MXCSR_RESET: u32 = 0x1f80;
 
 global_asm!(

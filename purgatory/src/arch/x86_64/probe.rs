@@ -1,7 +1,8 @@
 //! `[4]` Which engine the CPU can run, determined by executing its instructions.
 //!
-//! CPUID is no option. It raises #VC in SEV-ES and SEV-SNP guests and may raise #VE in TDX guests. Their handlers are gone by now,
-//! and no host says whether this is such a guest. A missing instruction raises #UD everywhere, which we handle ourselves.
+//! CPUID is no option. It raises #VC in SEV-ES and SEV-SNP guests and may raise #VE in TDX guests.
+//! Their handlers are gone by now, and no host says whether this is such a guest. A missing
+//! instruction raises #UD everywhere, which we handle ourselves.
 
 use core::arch::global_asm;
 
@@ -31,11 +32,13 @@ pub fn engine() -> Engine {
     if probe_sha_ni() == 0 {
         return Engine::soft();
     }
-    // SAFETY: the probe executed one of each kind of SHA, SSSE3 and SSE4.1 instruction, so they exist and SSE is on.
+    // SAFETY: the probe executed one of each kind of SHA, SSSE3 and SSE4.1 instruction, so they
+    // exist and SSE is on.
     Engine::ShaNi(unsafe { ShaNi::assume() })
 }
 
-/// If the exception answers the probe, makes it resume where [`engine`] learns that the CPU lacks the instruction.
+/// If the exception answers the probe, makes it resume where [`engine`] learns that the CPU lacks
+/// the instruction.
 pub fn resume(frame: &mut TrapFrame) -> bool {
     let address = |mark: *const u8| mark.addr() as u64;
     let probed = address(&raw const probe_begin)..address(&raw const probe_end);

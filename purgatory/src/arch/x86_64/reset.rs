@@ -17,13 +17,16 @@ const RESET_CPU: u8 = 1 << 2;
 const KEYBOARD_COMMAND: u16 = 0x64;
 /// Pulse output 0.
 const PULSE_RESET: u8 = 0xfe;
-/// Ticks between choosing the kind of reset and asking for it: 50 µs, as Linux waits (`native_machine_emergency_restart`,
-/// arch/x86/kernel/reboot.c), or more at any frequency up to 10 GHz.
+/// Ticks between choosing the kind of reset and asking for it: 50 µs, as Linux waits
+/// (`native_machine_emergency_restart`, arch/x86/kernel/reboot.c), or more at any frequency up to
+/// 10 GHz.
 const PULSE_TICKS: u64 = 500_000;
-/// Ticks to wait for a reset before trying the next way: 10 ms or more at any frequency up to 10 GHz.
+/// Ticks to wait for a reset before trying the next way: 10 ms or more at any frequency up to 10
+/// GHz.
 const RESET_TICKS: u64 = 100_000_000;
 
-/// Resets the machine. Tries each way in turn; the last is a triple fault, on which a hypervisor may stop the guest.
+/// Resets the machine. Tries each way in turn; the last is a triple fault, on which a hypervisor
+/// may stop the guest.
 pub fn reset(permissions: Permissions) -> ! {
     if permissions.allow(Permissions::PORT_IO) {
         outb(RESET_CONTROL, SYSTEM_RESET);
@@ -34,9 +37,11 @@ pub fn reset(permissions: Permissions) -> ! {
         wait(RESET_TICKS);
     }
     let no_idt = [0u16; 5];
-    // SAFETY: with an IDT of limit 0 the breakpoint becomes a double and then a triple fault, which resets the CPU. Nothing runs
-    // after it.
-    unsafe { asm!("lidt ({0})", "int3", "ud2", in(reg) &raw const no_idt, options(att_syntax, noreturn)) }
+    // SAFETY: with an IDT of limit 0 the breakpoint becomes a double and then a triple fault, which
+    // resets the CPU. Nothing runs after it.
+    unsafe {
+        asm!("lidt ({0})", "int3", "ud2", in(reg) &raw const no_idt, options(att_syntax, noreturn))
+    }
 }
 
 /// Halts this CPU. An NMI wakes it only to be counted.

@@ -1,4 +1,5 @@
-//! `[3]` A 16550-compatible UART at I/O ports, transmit only. It keeps the settings from before the panic.
+//! `[3]` A 16550-compatible UART at I/O ports, transmit only. It keeps the settings from before the
+//! panic.
 
 use core::arch::asm;
 
@@ -31,7 +32,8 @@ pub struct UartPorts {
 }
 
 impl UartPorts {
-    /// The UART whose first port is `first`, which must be at most `HIGHEST_CONSOLE_PORT` (`Console::alleged` has checked it).
+    /// The UART whose first port is `first`, which must be at most `HIGHEST_CONSOLE_PORT`
+    /// (`Console::alleged` has checked it).
     pub fn at(first: u16) -> Self {
         let line_control = inb(first + LCR);
         if line_control & LCR_DLAB != 0 {
@@ -65,16 +67,21 @@ impl Ports for UartPorts {
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn inb(port: u16) -> u8 {
     let byte;
-    // SAFETY: every caller has checked the block's permissions, or in a drop-in the host's options. Reading a status or control
-    // register of a UART does not affect memory.
-    unsafe { asm!("inb %dx, %al", in("dx") port, out("al") byte, options(att_syntax, nomem, nostack, preserves_flags)) };
+    // SAFETY: every caller has checked the block's permissions, or in a drop-in the host's options.
+    // Reading a status or control register of a UART does not affect memory.
+    unsafe {
+        asm!("inb %dx, %al", in("dx") port, out("al") byte, options(att_syntax, nomem, nostack, preserves_flags))
+    };
     byte
 }
 
 /// Writes one byte to an I/O port.
 #[inline(never)] // `cargo xtask audit` knows port I/O by this name
 pub fn outb(port: u16, byte: u8) {
-    // SAFETY: as in `inb`. The byte is a character for a UART, its line control, or the request to reset this machine. If the block
-    // is damaged, its port may be wrong and still gets characters: the price of reporting the damage.
-    unsafe { asm!("outb %al, %dx", in("dx") port, in("al") byte, options(att_syntax, nomem, nostack, preserves_flags)) };
+    // SAFETY: as in `inb`. The byte is a character for a UART, its line control, or the request to
+    // reset this machine. If the block is damaged, its port may be wrong and still gets characters:
+    // the price of reporting the damage.
+    unsafe {
+        asm!("outb %al, %dx", in("dx") port, in("al") byte, options(att_syntax, nomem, nostack, preserves_flags))
+    };
 }

@@ -1,19 +1,23 @@
-//! `[2]` Our own IDT: an exception becomes a verdict instead of a triple fault, and an NMI is counted.
+//! `[2]` Our own IDT: an exception becomes a verdict instead of a triple fault, and an NMI is
+//! counted.
 
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::entry::CR4_OSFXSR;
 
-/// Exceptions and NMI: the vectors that the architecture defines (SDM vol. 3A, "Exception and interrupt vectors").
+/// Exceptions and NMI: the vectors that the architecture defines (SDM vol. 3A, "Exception and
+/// interrupt vectors").
 pub const VECTORS: usize = 32;
 
 /// The vector of non-maskable interrupts.
 pub const NMI: usize = 2;
-/// The vector of debug exceptions. With single-stepping off, only a watched address raises one (`guard.rs`).
+/// The vector of debug exceptions. With single-stepping off, only a watched address raises one
+/// (`guard.rs`).
 pub const DEBUG: u64 = 1;
-/// The vector of machine checks. Like the others it is delivered at the top of the exceptions' stack. If it interrupts the report of
-/// another exception, it overwrites that frame, counts as the second, and resets the machine, as it would with CR4.MCE off.
+/// The vector of machine checks. Like the others it is delivered at the top of the exceptions'
+/// stack. If it interrupts the report of another exception, it overwrites that frame, counts as the
+/// second, and resets the machine, as it would with CR4.MCE off.
 pub const MACHINE_CHECK: u64 = 18;
 
 /// Bytes between the first instructions of two stubs in `trap.S`.

@@ -10,12 +10,14 @@
 //! `arch/x86_64/entry.S` turns that into a world in which Rust can run.
 //!
 //! *On exit*, one of these holds:
-//! * The capture kernel is entered as Documentation/arch/x86/boot.rst asks. Every loaded byte was verified, or its corruption was
-//!   reported. The elfcorehdr, which no digest covers, can give a /proc/vmcore, or its defect was reported.
+//! * The capture kernel is entered as Documentation/arch/x86/boot.rst asks. Every loaded byte was
+//!   verified, or its corruption was reported. The elfcorehdr, which no digest covers, can give a
+//!   /proc/vmcore, or its defect was reported.
 //! * The machine is reset or halted, and the console says why.
 //!
-//! Three cases end without a message. A second exception, or one while SSE is off at either end, resets the machine. An exception
-//! or NMI in the first instructions, before our IDT is loaded, resets the machine (Linux 6.12) or hangs it (7.2).
+//! Three cases end without a message. A second exception, or one while SSE is off at either end,
+//! resets the machine. An exception or NMI in the first instructions, before our IDT is loaded,
+//! resets the machine (Linux 6.12) or hangs it (7.2).
 
 #![cfg_attr(target_os = "purgatory", no_std, no_main)]
 

@@ -21,11 +21,23 @@ use crate::memory;
 /// Prints `verdict` as number, word and sentence.
 pub fn say_verdict(console: &mut Console<UartPorts>, verdict: Verdict) {
     let number = u64::from(verdict as u32);
-    console.line().text("verdict ").hex(number).text(" ").text(verdict.word()).text(": ").text(verdict.sentence());
+    console
+        .line()
+        .text("verdict ")
+        .hex(number)
+        .text(" ")
+        .text(verdict.word())
+        .text(": ")
+        .text(verdict.sentence());
 }
 
 /// Ends with `verdict`. `trust` limits how far the block's policy decides the ending.
-pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, verdict: Verdict) -> ! {
+pub fn refuse(
+    block: &Block,
+    trust: Trust,
+    console: &mut Console<UartPorts>,
+    verdict: Verdict,
+) -> ! {
     say_verdict(console, verdict);
     let permissions = policy::permissions(block);
     match policy::ending(block, trust) {
@@ -45,7 +57,12 @@ pub fn refuse(block: &Block, trust: Trust, console: &mut Console<UartPorts>, ver
 fn say_what_failed(console: &mut Console<UartPorts>, block: &Block) {
     for Range { start, end } in READING.spans() {
         let mut line = console.line();
-        line.text("was verifying ").text(reading::name_at(block, start)).text(" at ").hex(start).text("-").hex(end - 1);
+        line.text("was verifying ")
+            .text(reading::name_at(block, start))
+            .text(" at ")
+            .hex(start)
+            .text("-")
+            .hex(end - 1);
     }
     for Bank { number, status, address } in arch::banks(policy::permissions(block)) {
         let mut line = console.line();
@@ -64,8 +81,16 @@ pub fn exception(frame: &arch::TrapFrame, fault_address: u64) -> ! {
     console.break_line();
     let arch::TrapFrame { vector, error_code, rip, rsp, .. } = frame;
     let mut line = console.line();
-    line.text("exception ").decimal(*vector).text(" error ").hex(*error_code).text(" at rip ").hex(*rip);
-    line.text(" (purgatory+").hex(rip.wrapping_sub(memory::itself().start)).text(") rsp ").hex(*rsp);
+    line.text("exception ")
+        .decimal(*vector)
+        .text(" error ")
+        .hex(*error_code)
+        .text(" at rip ")
+        .hex(*rip);
+    line.text(" (purgatory+")
+        .hex(rip.wrapping_sub(memory::itself().start))
+        .text(") rsp ")
+        .hex(*rsp);
     line.text(" cr2 ").hex(fault_address);
     if *vector == arch::DEBUG {
         line.text(": stack overflow");

@@ -21,7 +21,8 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     READING.clear();
     let entered_at = arch::tsc();
     let block = memory::received_block();
-    // The block is not verified yet. If its permission is wrong, this raises an exception, which is reported.
+    // The block is not verified yet. If its permission is wrong, this raises an exception, which is
+    // reported.
     arch::guard_stack(policy::permissions(block));
     let mut console = Console::alleged(block, UartPorts::at);
 
@@ -30,7 +31,8 @@ pub fn tell(_stack_on_entry: u64) -> ! {
         Err(verdict) => stop::refuse(block, Trust::Alleged, &mut console, verdict),
     };
     let leaf_table = memory::bytes(handoff.leaf_table);
-    // With the engine that every CPU has: only a sealed block can say which other instructions exist.
+    // With the engine that every CPU has: only a sealed block can say which other instructions
+    // exist.
     READING.begin(NO_LEAF, handoff.leaf_table.start()..handoff.leaf_table.end());
     let sealed = verify::seal_holds(Engine::soft(), block, leaf_table);
     READING.end(NO_LEAF);
@@ -73,17 +75,27 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     arch::leave(handoff.permissions, handoff.entry_rip, handoff.entry_rsi)
 }
 
-/// Says what will be verified. If the machine hangs later, this line tells whether the capture kernel was reached.
+/// Says what will be verified. If the machine hangs later, this line tells whether the capture
+/// kernel was reached.
 fn announce(console: &mut Console<UartPorts>, block: &Block, handoff: &Handoff, engine: Engine) {
     let bytes: u64 = handoff.regions().map(|region| region.memory.len()).sum();
     let count = handoff.regions().count();
     let mut line = console.line();
-    line.text("verifying ").decimal(bytes).text(" bytes in ").decimal(count as u64).text(" segments with ");
+    line.text("verifying ")
+        .decimal(bytes)
+        .text(" bytes in ")
+        .decimal(count as u64)
+        .text(" segments with ");
     line.text(engine::id(engine).word()).text(", image ").digits(&block.seal[..8]);
 }
 
 /// Verifies all regions and prints where they differ.
-fn verify(console: &mut Console<UartPorts>, handoff: &Handoff, engine: Engine, leaf_table: &[u8]) -> Findings {
+fn verify(
+    console: &mut Console<UartPorts>,
+    handoff: &Handoff,
+    engine: Engine,
+    leaf_table: &[u8],
+) -> Findings {
     let mut findings = Findings::default();
     verify::regions(handoff, engine, leaf_table, &READING, memory::bytes, |place, difference| {
         if findings.count(&place, &difference) < PRINTED_PER_SEGMENT {
@@ -99,16 +111,27 @@ fn verify(console: &mut Console<UartPorts>, handoff: &Handoff, engine: Engine, l
 
 fn say_difference(console: &mut Console<UartPorts>, place: &Place, difference: &Difference) {
     let mut line = console.line();
-    line.text(place.kind.name()).text(" is corrupt at ").hex(place.start).text("-").hex(place.end - 1);
+    line.text(place.kind.name())
+        .text(" is corrupt at ")
+        .hex(place.start)
+        .text("-")
+        .hex(place.end - 1);
     match difference {
-        Difference::Leaf { expected, found } => line.text(": expected ").digits(expected).text(" found ").digits(found),
+        Difference::Leaf { expected, found } => {
+            line.text(": expected ").digits(expected).text(" found ").digits(found)
+        }
         Difference::NotZero => line.text(": not zero"),
     };
 }
 
 /// Checks the elfcorehdr, and restores the load-time copy if the header cannot give a /proc/vmcore.
-fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings: &Findings) -> Elfcorehdr {
-    let copy = (!findings.names(RegionKind::ElfcorehdrCopy)).then(|| memory::bytes(handoff.elfcorehdr_copy));
+fn mend_elfcorehdr(
+    console: &mut Console<UartPorts>,
+    handoff: &Handoff,
+    findings: &Findings,
+) -> Elfcorehdr {
+    let copy = (!findings.names(RegionKind::ElfcorehdrCopy))
+        .then(|| memory::bytes(handoff.elfcorehdr_copy));
     let segment = memory::elfcorehdr(handoff.elfcorehdr);
     READING.begin(NO_LEAF, handoff.elfcorehdr.start()..handoff.elfcorehdr.end());
     let mended = elfcorehdr::mend(segment, copy, handoff.crash_region, handoff.phys_limit);
@@ -116,7 +139,11 @@ fn mend_elfcorehdr(console: &mut Console<UartPorts>, handoff: &Handoff, findings
     match mended {
         Mended::Sound => Elfcorehdr::Ok,
         Mended::Restored(defect) => {
-            console.line().text("elfcorehdr was broken (").text(defect.sentence()).text("); restored the copy made at load");
+            console
+                .line()
+                .text("elfcorehdr was broken (")
+                .text(defect.sentence())
+                .text("); restored the copy made at load");
             Elfcorehdr::Restored
         }
         Mended::Broken(defect) => {

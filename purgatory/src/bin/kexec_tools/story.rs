@@ -9,8 +9,8 @@ use purgatory::drop_in::{check, jump_back, memory, stop};
 use purgatory::reading::READING;
 
 purgatory::written_by_host! {
-    /// The registers of the next kernel: rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8 to r15, rip (`struct entry64_regs`,
-    /// kexec/arch/x86_64/kexec-x86_64.h). Linux has another order.
+    /// The registers of the next kernel: rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8 to r15, rip
+    /// (`struct entry64_regs`, kexec/arch/x86_64/kexec-x86_64.h). Linux has another order.
     ENTRY_REGS: [u64; 17] as "entry64_regs" = [0; 17];
     /// Start and length of each region (`struct sha256_region`).
     REGION_TABLE: Table as "sha256_regions" = [[0; 2]; REGIONS];
@@ -30,7 +30,8 @@ purgatory::written_by_host! {
     BACKUP_SRC_SIZE: u64 as "backup_src_size" = 0;
     /// Where the next kernel's command line ends, with room after it.
     CMDLINE_END: u64 as "cmdline_end" = 0;
-    /// Where the old kernel is entered on a jump back, or 0 if there is none. Read from the stack on entry; no option sets it.
+    /// Where the old kernel is entered on a jump back, or 0 if there is none. Read from the stack
+    /// on entry; no option sets it.
     JUMP_BACK_ENTRY: u64 as "jump_back_entry" = 0;
     /// Not 0: print on a UART (`--console-serial`).
     CONSOLE_SERIAL: u8 as "console_serial" = 0;
@@ -53,8 +54,9 @@ fn console() -> Console<UartPorts> {
     Console::new(uart)
 }
 
-/// Called once by `entry.S`, on our own stack, with SSE on. On top of the stack on entry is the return address. It is 0 unless
-/// the kernel supports a jump back (`relocate_kernel`, arch/x86/kernel/relocate_kernel_64.S).
+/// Called once by `entry.S`, on our own stack, with SSE on. On top of the stack on entry is the
+/// return address. It is 0 unless the kernel supports a jump back (`relocate_kernel`,
+/// arch/x86/kernel/relocate_kernel_64.S).
 pub fn tell(stack_on_entry: u64) -> ! {
     READING.clear();
     JUMP_BACK_ENTRY.set(memory::word(stack_on_entry));
@@ -63,8 +65,8 @@ pub fn tell(stack_on_entry: u64) -> ! {
     arch::enter(&Registers { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8_to_r15, rip })
 }
 
-/// Verifies the regions, then does what follows; returns if all is well. Exported under the name that kexec-tools' own
-/// function has.
+/// Verifies the regions, then does what follows; returns if all is well. Exported under the name
+/// that kexec-tools' own function has.
 #[unsafe(no_mangle)]
 extern "sysv64" fn purgatory() {
     let mut console = console();

@@ -7,9 +7,11 @@ use purgatory::drop_in::regions::{REGIONS, Table};
 use purgatory::drop_in::{check, stop};
 use purgatory::reading::READING;
 
-// Names, sizes and the order of the registers: arch/x86/include/asm/kexec.h and include/linux/purgatory.h.
+// Names, sizes and the order of the registers: arch/x86/include/asm/kexec.h and
+// include/linux/purgatory.h.
 purgatory::written_by_host! {
-    /// The registers of the kernel: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15, rip (`struct kexec_entry64_regs`).
+    /// The registers of the kernel: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15, rip (`struct
+    /// kexec_entry64_regs`).
     ENTRY_REGS: [u64; 17] as "entry64_regs" = [0; 17];
     /// Start and length of each region (`struct kexec_sha_region`).
     REGION_TABLE: Table as "purgatory_sha_regions" = [[0; 2]; REGIONS];
@@ -34,7 +36,8 @@ pub fn tell(_stack_on_entry: u64) -> ! {
     arch::enter(&Registers { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8_to_r15, rip })
 }
 
-/// Verifies the regions, and returns if they are as loaded. Exported under the name that the kernel's own function has.
+/// Verifies the regions, and returns if they are as loaded. Exported under the name that the
+/// kernel's own function has.
 #[unsafe(no_mangle)]
 extern "sysv64" fn purgatory() {
     check::verify(&mut console(), &REGION_TABLE, &DIGEST, &ON_CORRUPT);

@@ -1,5 +1,5 @@
-//! Every header that the kernel's writer produces passes, for machines of any size. No field of it can change alone undetected, except
-//! for the few changes that result in another valid header.
+//! Every header that the kernel's writer produces passes, for machines of any size. No field of it
+//! can change alone undetected, except for the few changes that result in another valid header.
 
 use core::cmp::Ordering;
 
@@ -18,8 +18,14 @@ const EHDR_FIELDS: [(&str, usize, usize); 8] = [
     ("e_phentsize", 54, 2),
     ("e_phnum", 56, 2),
 ];
-const PHDR_FIELDS: [(&str, usize, usize); 6] =
-    [("p_type", 0, 4), ("p_offset", 8, 8), ("p_vaddr", 16, 8), ("p_paddr", 24, 8), ("p_filesz", 32, 8), ("p_memsz", 40, 8)];
+const PHDR_FIELDS: [(&str, usize, usize); 6] = [
+    ("p_type", 0, 4),
+    ("p_offset", 8, 8),
+    ("p_vaddr", 16, 8),
+    ("p_paddr", 24, 8),
+    ("p_filesz", 32, 8),
+    ("p_memsz", 40, 8),
+];
 
 /// What `crash_prepare_elf64_headers` (kernel/crash_core.c) is given.
 #[derive(Clone, Debug)]
@@ -39,11 +45,19 @@ fn machines() -> impl Strategy<Value = Machine> {
     let note = || (1..LIMIT / 2, 1..0x10000u64);
     // Distances and lengths; together far below the limit.
     let ranges = prop_oneof![1 => Just(1..2usize), 4 => Just(1..40usize)];
-    let ram = ranges.prop_flat_map(|count| prop::collection::vec((1..0x1_0000_0000u64, 1..0x4_0000_0000u64), count));
+    let ram = ranges.prop_flat_map(|count| {
+        prop::collection::vec((1..0x1_0000_0000u64, 1..0x4_0000_0000u64), count)
+    });
     let text = (0x10_0000..0x1_0000_0000u64, 1..0x1000_0000u64, 0..0x400u64);
     let cpus = prop_oneof![4 => 1..20usize, 1 => 20..1200usize];
-    (cpus.prop_flat_map(move |cpus| prop::collection::vec(note(), cpus)), note(), text, 0..0x1_0000u64, ram).prop_map(
-        |(notes, vmcoreinfo, text, direct_map, gaps)| {
+    (
+        cpus.prop_flat_map(move |cpus| prop::collection::vec(note(), cpus)),
+        note(),
+        text,
+        0..0x1_0000u64,
+        ram,
+    )
+        .prop_map(|(notes, vmcoreinfo, text, direct_map, gaps)| {
             let mut at = 0;
             let ram = gaps.into_iter().map(|(gap, len)| {
                 let start = at + gap;
@@ -51,15 +65,16 @@ fn machines() -> impl Strategy<Value = Machine> {
                 (start, at)
             });
             Machine { notes, vmcoreinfo, text, direct_map, ram: ram.collect() }
-        },
-    )
+        })
 }
 
 impl Machine {
-    /// RAM without the crash region (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c); never none.
+    /// RAM without the crash region (`elf_header_exclude_ranges`, arch/x86/kernel/crash.c); never
+    /// none.
     fn dumped(&self) -> Vec<(u64, u64)> {
         let (crash, end) = (crash_region().start(), crash_region().end());
-        let halves = self.ram.iter().flat_map(|&(from, to)| [(from, to.min(crash)), (from.max(end), to)]);
+        let halves =
+            self.ram.iter().flat_map(|&(from, to)| [(from, to.min(crash)), (from.max(end), to)]);
         let left: Vec<_> = halves.filter(|(from, to)| from < to).collect();
         if left.is_empty() { std::vec![(0x10_0000, crash)] } else { left }
     }
@@ -67,19 +82,23 @@ impl Machine {
     /// The segment that the kernel writes, with `room` bytes of zeroes behind it.
     fn header(&self, room: usize) -> Vec<u8> {
         let page_offset = PAGE_OFFSET_LOWEST + self.direct_map * DIRECT_MAP_ALIGNMENT;
-        let mut programs: Vec<[u64; 7]> = self.notes.iter().map(|&(at, len)| note(at, len)).collect();
+        let mut programs: Vec<[u64; 7]> =
+            self.notes.iter().map(|&(at, len)| note(at, len)).collect();
         programs.push(note(self.vmcoreinfo.0, self.vmcoreinfo.1));
         let (paddr, len, moved) = self.text;
         // Out of the crash region, where the running kernel's text cannot be.
         let paddr = if load_in_crash_region(paddr, len) { crash_region().end() } else { paddr };
         programs.push(load(paddr, len, START_KERNEL_MAP + moved * 0x20_0000));
-        programs.extend(self.dumped().into_iter().map(|(from, to)| load(from, to - from, page_offset + from)));
+        programs.extend(
+            self.dumped().into_iter().map(|(from, to)| load(from, to - from, page_offset + from)),
+        );
         let used = EHDR_SIZE + programs.len() * PHDR_SIZE;
         assembled(&programs, used.next_multiple_of(PADDED_TO) + room)
     }
 }
 
-/// `__PAGE_OFFSET_BASE_L5`, arch/x86/include/asm/page_64_types.h: the lowest that the direct map can be.
+/// `__PAGE_OFFSET_BASE_L5`, arch/x86/include/asm/page_64_types.h: the lowest that the direct map
+/// can be.
 const PAGE_OFFSET_LOWEST: u64 = 0xff11_0000_0000_0000;
 
 fn load_in_crash_region(start: u64, len: u64) -> bool {
@@ -102,7 +121,12 @@ struct Change {
 
 impl Change {
     /// To any field that the writer guarantees, of the ELF header or of any program header.
-    fn of(header: &[u8], in_ehdr: bool, program: prop::sample::Index, field: prop::sample::Index) -> Self {
+    fn of(
+        header: &[u8],
+        in_ehdr: bool,
+        program: prop::sample::Index,
+        field: prop::sample::Index,
+    ) -> Self {
         if in_ehdr {
             let (field, at, len) = EHDR_FIELDS[field.index(EHDR_FIELDS.len())];
             return Self { field, at, len };
@@ -112,13 +136,16 @@ impl Change {
         Self { field, at: EHDR_SIZE + program.index(count) * PHDR_SIZE + at, len }
     }
 
-    /// Whether the outcome is a header that the same writer could have written: for fewer ranges, of which the last fills its page,
-    /// so that what follows may be remains; of a kernel whose text KASLR put elsewhere; or with one range only, and the direct map
-    /// elsewhere. And of a note's virtual address, which nobody reads, nothing is guaranteed.
+    /// Whether the outcome is a header that the same writer could have written: for fewer ranges,
+    /// of which the last fills its page, so that what follows may be remains; of a kernel whose
+    /// text KASLR put elsewhere; or with one range only, and the direct map elsewhere. And of a
+    /// note's virtual address, which nobody reads, nothing is guaranteed.
     fn may_pass(&self, header: &[u8]) -> bool {
         let count = usize::from(u16::from_le_bytes([header[56], header[57]]));
         let program = |index: usize| &header[EHDR_SIZE + index * PHDR_SIZE..][..PHDR_SIZE];
-        let word = |index: usize, at: usize| u64::from_le_bytes(program(index)[at..at + 8].try_into().unwrap());
+        let word = |index: usize, at: usize| {
+            u64::from_le_bytes(program(index)[at..at + 8].try_into().unwrap())
+        };
         match self.field {
             "e_phnum" => (EHDR_SIZE + count * PHDR_SIZE).is_multiple_of(PADDED_TO),
             "p_vaddr" => {
@@ -128,7 +155,10 @@ impl Change {
                 match changed.cmp(&notes) {
                     Ordering::Less => true,
                     Ordering::Equal => vaddr >= START_KERNEL_MAP,
-                    Ordering::Greater => count == notes + 2 && vaddr.wrapping_sub(paddr).is_multiple_of(DIRECT_MAP_ALIGNMENT),
+                    Ordering::Greater => {
+                        count == notes + 2
+                            && vaddr.wrapping_sub(paddr).is_multiple_of(DIRECT_MAP_ALIGNMENT)
+                    }
                 }
             }
             _ => false,

@@ -1,5 +1,5 @@
-//! Blocks of every layout, with every byte changed once. If the changed block is accepted, only the changed field differs. No span
-//! that is read or hashed overlaps what the purgatory writes.
+//! Blocks of every layout, with every byte changed once. If the changed block is accepted, only the
+//! changed field differs. No span that is read or hashed overlaps what the purgatory writes.
 
 extern crate std;
 use std::vec::Vec;
@@ -14,8 +14,9 @@ const BLOCK_LEN: usize = size_of::<Block>();
 /// The facts in a block, by name.
 fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 13] {
     let span = |span: Span| std::vec![span.start(), span.len()];
-    let regions =
-        handoff.regions().flat_map(|region| [region.kind as u64, region.memory.start(), region.memory.len(), region.file_len]);
+    let regions = handoff.regions().flat_map(|region| {
+        [region.kind as u64, region.memory.start(), region.memory.len(), region.file_len]
+    });
     [
         ("regions", regions.collect()),
         ("leaf_table", span(handoff.leaf_table)),
@@ -33,8 +34,8 @@ fn facts(handoff: &Handoff) -> [(&'static str, Vec<u64>); 13] {
     ]
 }
 
-/// The facts that the byte at this offset of a block may change. Bytes that change no fact are checked, or used unproven, or only
-/// sealed.
+/// The facts that the byte at this offset of a block may change. Bytes that change no fact are
+/// checked, or used unproven, or only sealed.
 fn facts_of(offset: usize) -> &'static [&'static str] {
     match offset {
         0x40..0x50 => &["crash_region"],
@@ -58,32 +59,52 @@ fn change(block: &Block, itself: &Itself, offset: usize, difference: u8) -> bool
     let before = facts(&receive(block, itself).expect("a good block"));
     let mut bytes: [u8; BLOCK_LEN] = block.as_bytes().try_into().unwrap();
     bytes[offset] ^= difference;
-    let Ok(changed) = receive(&Block::read_from_bytes(&bytes).unwrap(), itself) else { return false };
+    let Ok(changed) = receive(&Block::read_from_bytes(&bytes).unwrap(), itself) else {
+        return false;
+    };
     writes_nowhere_else(&changed, itself);
     for (old, new) in before.iter().zip(facts(&changed)) {
         let allowed = facts_of(offset).contains(&new.0);
-        assert!(allowed || *old == new, "byte {offset:#x} ^ {difference:#x} changes {}: {:?}", new.0, new.1);
+        assert!(
+            allowed || *old == new,
+            "byte {offset:#x} ^ {difference:#x} changes {}: {:?}",
+            new.0,
+            new.1
+        );
     }
     true
 }
 
-/// The purgatory writes its block, bss and stacks, the report, and a header to restore: nothing that it reads or hashes lies
-/// there, but the report in the command line, which is filled in after that was hashed.
+/// The purgatory writes its block, bss and stacks, the report, and a header to restore: nothing
+/// that it reads or hashes lies there, but the report in the command line, which is filled in after
+/// that was hashed.
 fn writes_nowhere_else(handoff: &Handoff, itself: &Itself) {
     let range = |span: Span| span.start()..span.end();
     let own = itself.start + itself.written_offset..itself.start + itself.image_len;
-    let apart = |one: &core::ops::Range<u64>, other: &core::ops::Range<u64>| one.end <= other.start || other.end <= one.start;
+    let apart = |one: &core::ops::Range<u64>, other: &core::ops::Range<u64>| {
+        one.end <= other.start || other.end <= one.start
+    };
     let elfcorehdr = range(handoff.elfcorehdr);
     assert!(
-        apart(&own, &elfcorehdr) && apart(&own, &range(handoff.leaf_table)) && apart(&elfcorehdr, &range(handoff.leaf_table))
+        apart(&own, &elfcorehdr)
+            && apart(&own, &range(handoff.leaf_table))
+            && apart(&elfcorehdr, &range(handoff.leaf_table))
     );
     let report = range(handoff.report);
     for region in handoff.regions() {
         let memory = range(region.memory);
         assert!(apart(&own, &memory) && apart(&elfcorehdr, &memory), "{:?}", region.kind);
         assert!(apart(&range(handoff.leaf_table), &memory), "{:?}", region.kind);
-        assert_eq!(apart(&report, &memory), region.kind != RegionKind::CommandLine, "{:?}", region.kind);
-        assert!(range(handoff.crash_region).contains(&memory.start) && memory.end <= handoff.crash_region.end());
+        assert_eq!(
+            apart(&report, &memory),
+            region.kind != RegionKind::CommandLine,
+            "{:?}",
+            region.kind
+        );
+        assert!(
+            range(handoff.crash_region).contains(&memory.start)
+                && memory.end <= handoff.crash_region.end()
+        );
     }
 }
 
@@ -94,7 +115,10 @@ fn every_byte_changed_alone_is_refused_or_changes_only_its_own_field() {
     let (differences, step) = if cfg!(miri) { (0x10..=0x10, 13) } else { (1..=u8::MAX, 1) };
     let mut taken = 0;
     for offset in (0..BLOCK_LEN).step_by(step) {
-        taken += differences.clone().filter(|&difference| change(&block, &ITSELF, offset, difference)).count();
+        taken += differences
+            .clone()
+            .filter(|&difference| change(&block, &ITSELF, offset, difference))
+            .count();
     }
     // The seal alone has 32 bytes of which any value is taken here, and most others are refused.
     let tried = BLOCK_LEN / step * differences.count();
@@ -122,8 +146,8 @@ fn layouts() -> impl Strategy<Value = Layout> {
     // A field must fit, and boot parameters are a page.
     let segment = || (0..20u64, 0x1000..0x200_0000u64, prop_oneof![Just(0), 1..0x200_0000u64]);
     let fixed = (1..0x10_0000_0000u64, 12..27u32, any::<bool>(), 0..6usize);
-    (fixed, purgatory, prop::collection::vec(segment(), 5), any::<[prop::sample::Index; 2]>()).prop_map(
-        |((start, leaf_bits, initrd, turn), purgatory, segments, inside)| Layout {
+    (fixed, purgatory, prop::collection::vec(segment(), 5), any::<[prop::sample::Index; 2]>())
+        .prop_map(|((start, leaf_bits, initrd, turn), purgatory, segments, inside)| Layout {
             crash_start: start * PAGE_SIZE,
             purgatory,
             segments,
@@ -131,8 +155,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
             initrd,
             turn,
             inside,
-        },
-    )
+        })
 }
 
 impl Layout {
@@ -145,7 +168,8 @@ impl Layout {
             at = pages(start + file_len + zeroes);
             (start, file_len, file_len + zeroes)
         };
-        let [elfcorehdr, kernel, initrd, boot_params, command_line] = [0, 1, 2, 3, 4].map(|index| take(&self.segments[index]));
+        let [elfcorehdr, kernel, initrd, boot_params, command_line] =
+            [0, 1, 2, 3, 4].map(|index| take(&self.segments[index]));
         let (text_len, written, copy_len) = self.purgatory;
         let start = at;
         let image_len = text_len + written;
@@ -161,8 +185,9 @@ impl Layout {
         if self.initrd {
             regions.push(region(RegionKind::Initrd, initrd));
         }
-        let leaves = regions.iter().map(|region| leaves_in(region.file_len.get(), leaf_size)).sum::<u64>()
-            + in_copy.div_ceil(leaf_size.into());
+        let leaves =
+            regions.iter().map(|region| leaves_in(region.file_len.get(), leaf_size)).sum::<u64>()
+                + in_copy.div_ceil(leaf_size.into());
         let table = start + image_len;
         let copy = table + leaves * 32;
         regions.push(region(RegionKind::ElfcorehdrCopy, (copy, in_copy, in_copy)));
@@ -184,7 +209,8 @@ impl Layout {
             start + self.inside[index].index((file_len - len + 1) as usize) as u64
         };
         block.report = PhysSpan::new(within(0, command_line, FIELD_LEN as u64), FIELD_LEN as u64);
-        block.entry = EntryRegs { rip: U64::new(within(1, kernel, 1)), rsi: U64::new(boot_params.0) };
+        block.entry =
+            EntryRegs { rip: U64::new(within(1, kernel, 1)), rsi: U64::new(boot_params.0) };
         (block, Itself { start, written_offset: text_len, image_len })
     }
 }

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_symbol_is_built_in_a_module_or_off() {
-        let text = "CONFIG_X86_64=y\nCONFIG_VIRTIO_MEM=m\n# CONFIG_EFI is not set\nCONFIG_NR_CPUS=64\n";
+        let text =
+            "CONFIG_X86_64=y\nCONFIG_VIRTIO_MEM=m\n# CONFIG_EFI is not set\nCONFIG_NR_CPUS=64\n";
         let config = Config::parse("here", text).unwrap();
         let found = ["X86_64", "VIRTIO_MEM", "EFI", "NR_CPUS"].map(|symbol| config.setting(symbol));
         assert_eq!(found, [Setting::BuiltIn, Setting::Module, Setting::Off, Setting::BuiltIn]);

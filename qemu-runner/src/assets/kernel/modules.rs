@@ -1,4 +1,5 @@
-//! A kernel's modules: `lib/modules/RELEASE` of `make INSTALL_MOD_PATH=DIR modules_install`, or that folder itself.
+//! A kernel's modules: `lib/modules/RELEASE` of `make INSTALL_MOD_PATH=DIR modules_install`, or
+//! that folder itself.
 //!
 //! The modules name their own dependencies, so `depmod` need not have run.
 
@@ -57,12 +58,17 @@ impl Modules {
     fn add(&self, module: &str, order: &mut Vec<PathBuf>) -> Result<(), Error> {
         let file = self.files.iter().find(|file| name(file).is_some_and(|name| name == module));
         let Some(file) = file else {
-            return Err(Error::Unfit(format!("{} has no module {module}", self.directory.display())));
+            return Err(Error::Unfit(format!(
+                "{} has no module {module}",
+                self.directory.display()
+            )));
         };
         if order.contains(file) {
             return Ok(());
         }
-        for dependency in dependencies(&payload::module(file)?).iter().filter(|name| !self.is_built_in(name)) {
+        for dependency in
+            dependencies(&payload::module(file)?).iter().filter(|name| !self.is_built_in(name))
+        {
             self.add(dependency, order)?;
         }
         order.push(file.clone());
@@ -108,7 +114,11 @@ mod tests {
         let drivers = tree.join("kernel/drivers/virtio");
         fs::create_dir_all(&drivers).unwrap();
         fs::write(tree.join(BUILT_IN), "kernel/drivers/virtio/virtio-ring.ko\n").unwrap();
-        fs::write(drivers.join("virtio_mem.ko"), b"license=GPL\0depends=virtio,virtio-ring\0name=virtio_mem\0").unwrap();
+        fs::write(
+            drivers.join("virtio_mem.ko"),
+            b"license=GPL\0depends=virtio,virtio-ring\0name=virtio_mem\0",
+        )
+        .unwrap();
         fs::write(drivers.join("virtio.ko"), b"license=GPL\0depends=\0").unwrap();
         for directory in [root.path(), &tree] {
             let modules = Modules::open(directory, "6.19").unwrap();

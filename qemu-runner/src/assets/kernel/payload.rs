@@ -1,7 +1,7 @@
 //! vmlinux inside of a bzImage: where the setup header says, compressed, with its length after it.
 //!
-//! arch/x86/boot/compressed/Makefile appends the length to what the compressor made (`size_append`, scripts/Makefile.lib); gzip writes
-//! the same by itself.
+//! arch/x86/boot/compressed/Makefile appends the length to what the compressor made (`size_append`,
+//! scripts/Makefile.lib); gzip writes the same by itself.
 
 use std::fs;
 use std::io::{self, Read};
@@ -12,7 +12,8 @@ use loader::kernel::bzimage::SETUP_HEADER_AT;
 use loader::request::InputFile;
 use object::elf::ELFMAG;
 
-/// `payload_offset` and `payload_length`, counted from the beginning of the protected-mode code (boot.rst, offsets in the file).
+/// `payload_offset` and `payload_length`, counted from the beginning of the protected-mode code
+/// (boot.rst, offsets in the file).
 const PAYLOAD_OFFSET_AT: usize = 0x248;
 const PAYLOAD_LENGTH_AT: usize = 0x24c;
 /// Bytes of the length after the payload.
@@ -24,11 +25,16 @@ type Format = (&'static str, &'static [u8], fn(&[u8], &mut Vec<u8>) -> io::Resul
 /// Those that Debian has used for kernels. To add one: a row.
 const FORMATS: &[Format] = &[
     ("zstd", b"\x28\xb5\x2f\xfd", |packed, into| {
-        let mut frame = ruzstd::decoding::StreamingDecoder::new(packed).map_err(io::Error::other)?;
+        let mut frame =
+            ruzstd::decoding::StreamingDecoder::new(packed).map_err(io::Error::other)?;
         frame.read_to_end(into).map(drop)
     }),
-    ("xz", b"\xfd7zXZ\0", |packed, into| lzma_rust2::XzReader::new(packed, false).read_to_end(into).map(drop)),
-    ("gzip", b"\x1f\x8b", |packed, into| flate2::read::GzDecoder::new(packed).read_to_end(into).map(drop)),
+    ("xz", b"\xfd7zXZ\0", |packed, into| {
+        lzma_rust2::XzReader::new(packed, false).read_to_end(into).map(drop)
+    }),
+    ("gzip", b"\x1f\x8b", |packed, into| {
+        flate2::read::GzDecoder::new(packed).read_to_end(into).map(drop)
+    }),
 ];
 
 /// Why there is no vmlinux.
@@ -83,8 +89,9 @@ pub fn vmlinux(bzimage: &InputFile) -> Result<Vec<u8>, Error> {
     let kernel = kernel::parse(bzimage)?;
     // The loader takes no protocol so old that it does not have the fields (2.08).
     let field = |at: usize| {
-        let bytes =
-            kernel.setup_header[at - SETUP_HEADER_AT..].first_chunk().expect("fields before the last that the loader reads");
+        let bytes = kernel.setup_header[at - SETUP_HEADER_AT..]
+            .first_chunk()
+            .expect("fields before the last that the loader reads");
         u32::from_le_bytes(*bytes)
     };
     let (offset, len) = (field(PAYLOAD_OFFSET_AT), field(PAYLOAD_LENGTH_AT));
@@ -95,7 +102,9 @@ pub fn vmlinux(bzimage: &InputFile) -> Result<Vec<u8>, Error> {
 /// A kernel module, unpacked if its file is compressed.
 pub fn module(path: &Path) -> Result<Vec<u8>, crate::Error> {
     let file = fs::read(path).map_err(crate::Error::file("read", path))?;
-    let Some((.., unpack)) = FORMATS.iter().find(|(_, magic, _)| file.starts_with(magic)) else { return Ok(file) };
+    let Some((.., unpack)) = FORMATS.iter().find(|(_, magic, _)| file.starts_with(magic)) else {
+        return Ok(file);
+    };
     let mut module = Vec::new();
     unpack(&file, &mut module).map_err(crate::Error::file("unpack", path))?;
     Ok(module)
@@ -103,7 +112,8 @@ pub fn module(path: &Path) -> Result<Vec<u8>, crate::Error> {
 
 fn unpack(payload: &[u8]) -> Result<Vec<u8>, Error> {
     let beginning = |bytes: &[u8]| bytes[..bytes.len().min(6)].to_vec();
-    let Some((format, _, unpack)) = FORMATS.iter().find(|(_, magic, _)| payload.starts_with(magic)) else {
+    let Some((format, _, unpack)) = FORMATS.iter().find(|(_, magic, _)| payload.starts_with(magic))
+    else {
         let known = FORMATS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
         return Err(Error::Compression { found: beginning(payload), known });
     };
@@ -126,7 +136,10 @@ mod tests {
     use super::*;
 
     fn original() -> Vec<u8> {
-        ELFMAG.into_iter().chain((0..50_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8)).collect()
+        ELFMAG
+            .into_iter()
+            .chain((0..50_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8))
+            .collect()
     }
 
     fn zstd(bytes: &[u8]) -> Vec<u8> {
@@ -157,8 +170,11 @@ mod tests {
     #[test]
     fn every_compression_is_undone() {
         let original = original();
-        for payload in [with_length(zstd(&original), original.len()), with_length(xz(&original), original.len()), gzip(&original)]
-        {
+        for payload in [
+            with_length(zstd(&original), original.len()),
+            with_length(xz(&original), original.len()),
+            gzip(&original),
+        ] {
             assert!(unpack(&payload).unwrap() == original, "{:02x?}", &payload[..4]);
         }
     }
@@ -166,19 +182,29 @@ mod tests {
     #[test]
     fn unknown_compression_is_told_with_what_it_begins_with() {
         let error = unpack(b"\x02\x21\x4c\x18 of lz4").unwrap_err();
-        assert!(matches!(&error, Error::Compression { found, .. } if found.starts_with(&[2, 0x21])));
+        assert!(
+            matches!(&error, Error::Compression { found, .. } if found.starts_with(&[2, 0x21]))
+        );
         assert!(error.to_string().contains("zstd, xz, gzip"), "{error}");
     }
 
     #[test]
     fn payload_that_is_cut_or_has_another_length_is_refused() {
         let original = original();
-        for (packed, format) in [(zstd(&original), "zstd"), (xz(&original), "xz"), (gzip(&original), "gzip")] {
+        for (packed, format) in
+            [(zstd(&original), "zstd"), (xz(&original), "xz"), (gzip(&original), "gzip")]
+        {
             let cut = unpack(&packed[..packed.len() / 2]).unwrap_err();
-            assert!(matches!(cut, Error::Damaged { format: f, .. } if f == format), "{format}: {cut}");
+            assert!(
+                matches!(cut, Error::Damaged { format: f, .. } if f == format),
+                "{format}: {cut}"
+            );
         }
         let wrong = unpack(&with_length(zstd(&original), 7)).unwrap_err();
-        assert!(matches!(wrong, Error::Length { said: 7, found } if found == original.len()), "{wrong}");
+        assert!(
+            matches!(wrong, Error::Length { said: 7, found } if found == original.len()),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Every field of the handoff block, wrong. The seal is repaired, so the field's own check must notice;
-//! a few cases are about the seal itself.
+//! Every field of the handoff block, wrong. The seal is repaired, so the field's own check must
+//! notice; a few cases are about the seal itself.
 
 use handoff::{ConsoleSettings, PAGE_SIZE, Permissions, PhysSpan, Region, RegionKind, Verdict};
 
@@ -18,7 +18,10 @@ const fn refused_in_silence(verdict: Verdict) -> Expect {
 /// The region of a kind.
 fn region(block: &mut handoff::Block, kind: RegionKind) -> &mut Region {
     let used = block.region_count.get() as usize;
-    block.regions[..used].iter_mut().find(|region| region.kind.get() == kind as u32).expect("the loader writes every kind")
+    block.regions[..used]
+        .iter_mut()
+        .find(|region| region.kind.get() == kind as u32)
+        .expect("the loader writes every kind")
 }
 
 macro_rules! cases {

@@ -1,5 +1,5 @@
-//! The elfcorehdr, which has no digest: each guarantee of the kernel's writer, violated once. The copy
-//! made at load is put back.
+//! The elfcorehdr, which has no digest: each guarantee of the kernel's writer, violated once. The
+//! copy made at load is put back.
 
 use handoff::Verdict;
 use handoff::report::Elfcorehdr;
@@ -25,7 +25,11 @@ const P_FILESZ: usize = 32;
 const P_MEMSZ: usize = 40;
 
 const fn restored(says: &'static [&'static str]) -> Expect {
-    Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }) }
+    Expect {
+        verdict: Verdict::Ok,
+        says,
+        ended: Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND }),
+    }
 }
 
 macro_rules! broken {

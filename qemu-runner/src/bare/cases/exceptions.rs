@@ -5,7 +5,8 @@ use handoff::Verdict;
 use crate::bare::case::{Case, Ended, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
 
-/// Part of the name of the purgatory's first Rust function, which entry.S calls once exceptions are handled.
+/// Part of the name of the purgatory's first Rust function, which entry.S calls once exceptions are
+/// handled.
 const STORY: &str = "story4tell";
 
 /// Overwrites the story's beginning.
@@ -26,7 +27,8 @@ const fn raised(says: &'static [&'static str]) -> Expect {
 
 /// `movabs $0x8000000000000, %rax`: not canonical with four levels of page tables.
 const NOT_CANONICAL: &[u8] = b"\x48\xb8\x00\x00\x00\x00\x00\x00\x08\x00\x8b\x00";
-/// `mov $0xfee00000, %eax; mov (%rax), %eax`: the local APIC, which the kernel's identity map leaves out.
+/// `mov $0xfee00000, %eax; mov (%rax), %eax`: the local APIC, which the kernel's identity map
+/// leaves out.
 const NOT_MAPPED: &[u8] = b"\xb8\x00\x00\xe0\xfe\x8b\x00";
 /// `xor %ecx, %ecx; div %ecx`.
 const DIVIDE_BY_ZERO: &[u8] = b"\x31\xc9\xf7\xf1";

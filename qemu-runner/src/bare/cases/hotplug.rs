@@ -1,5 +1,5 @@
-//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: with a sound image, then with
-//! a damaged one.
+//! Other CPUs, NMIs, and CPUs and memory that come and go before the panic: with a sound image,
+//! then with a damaged one.
 
 use handoff::report::Elfcorehdr;
 use handoff::{EngineId, RegionKind, Verdict};
@@ -7,7 +7,9 @@ use loader::request::EngineChoice;
 use orders::StepKind::{CpuAdded, CpuRemoved, MemoryAdded, MemoryRemoved, Rewrite};
 use orders::orders::{Nmi, Tables};
 
-use crate::bare::case::{Arrangement, Case, Cpu, Ended, Expect, LONG_INITRD_LEN, Nmis, Reported, SOUND, rows, untouched};
+use crate::bare::case::{
+    Arrangement, Case, Cpu, Ended, Expect, LONG_INITRD_LEN, Nmis, Reported, SOUND, rows, untouched,
+};
 use crate::bare::memory::Memory;
 
 macro_rules! boots {
@@ -29,8 +31,9 @@ macro_rules! boots {
     };
 }
 
-/// So many possible CPUs that with PT_NOTEs for them and for vmcoreinfo, and PT_LOADs for the text and for RAM below and above the
-/// crash region, the elfcorehdr fills a page, which without `--hotplug` is all that it gets.
+/// So many possible CPUs that with PT_NOTEs for them and for vmcoreinfo, and PT_LOADs for the text
+/// and for RAM below and above the crash region, the elfcorehdr fills a page, which without
+/// `--hotplug` is all that it gets.
 const FILL_A_PAGE: u32 = (4096 - 64) / 56 - 4;
 const _: () = assert!(64 + 56 * (FILL_A_PAGE + 4) == 4096);
 
@@ -67,13 +70,20 @@ pub const CASES: &[Case] = boots! {
 };
 
 const fn corrupt() -> Expect {
-    Expect { verdict: Verdict::SegmentCorrupt, says: &["initrd is corrupt at {initrd}-"], ended: Ended::Reset }
+    Expect {
+        verdict: Verdict::SegmentCorrupt,
+        says: &["initrd is corrupt at {initrd}-"],
+        ended: Ended::Reset,
+    }
 }
 
 /// The older header is better than none: it does not know what was added.
 const fn restored() -> Expect {
     let reported = Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND };
-    let says = &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored", "verdict 0x0 ok"];
+    let says = &[
+        "elfcorehdr was broken (not the identification of a 64-bit ELF file); restored",
+        "verdict 0x0 ok",
+    ];
     Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(reported) }
 }
 

@@ -7,9 +7,11 @@ use crate::bare::memory::Memory;
 
 /// What holds it: `jmp .`.
 pub(super) const HOLD: &[u8] = b"\xeb\xfe";
-/// The same if there are bytes to look at, and "none found" otherwise: `test %rsi, %rsi; jne 1f; xor %eax, %eax; ret; 1: jmp 1b`.
+/// The same if there are bytes to look at, and "none found" otherwise: `test %rsi, %rsi; jne 1f;
+/// xor %eax, %eax; ret; 1: jmp 1b`.
 const HOLD_UNLESS_EMPTY: &[u8] = b"\x48\x85\xf6\x75\x03\x31\xc0\xc3\xeb\xfe";
-/// What the CPU has noted, as [`crate::machine::monitor::Monitor::inject_machine_check`] has it noted.
+/// What the CPU has noted, as [`crate::machine::monitor::Monitor::inject_machine_check`] has it
+/// noted.
 const BANK: &str = "bank 9 status 0xbd80000000000134 address 0x12345000";
 
 fn machine_check(arrangement: &mut Arrangement) {
@@ -22,7 +24,8 @@ fn instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
     memory.at(at, code.len()).copy_from_slice(code);
 }
 
-/// The same, with digest and seal made right again: the purgatory is one leaf, and its region comes first.
+/// The same, with digest and seal made right again: the purgatory is one leaf, and its region comes
+/// first.
 fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
     instead_of(memory, function, code);
     let mut hasher = digest::Sha256::new(digest::Engine::soft());

@@ -43,7 +43,12 @@ const fn halted(verdict: Verdict) -> Expect {
     Expect { verdict, says: &["verdict ", "halted, as configured"], ended: Ended::Halted }
 }
 
-const fn boots_anyway(verdict: Verdict, reported: Reported, ending: Ending, says: &'static [&'static str]) -> Expect {
+const fn boots_anyway(
+    verdict: Verdict,
+    reported: Reported,
+    ending: Ending,
+    says: &'static [&'static str],
+) -> Expect {
     Expect { verdict, says, ended: Ended::BootedNevertheless(reported, ending) }
 }
 

@@ -5,7 +5,9 @@ use loader::request::EngineChoice;
 use orders::StepKind;
 use orders::orders::Tables;
 
-use crate::bare::case::{ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary, rows, untouched};
+use crate::bare::case::{
+    ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary, rows, untouched,
+};
 use crate::bare::memory::Memory;
 
 const fn boots(says: &'static [&'static str]) -> Expect {
@@ -13,7 +15,11 @@ const fn boots(says: &'static [&'static str]) -> Expect {
 }
 
 const fn boots_with(engine: EngineId, says: &'static [&'static str]) -> Expect {
-    Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(Reported { engine: Some(engine), ..SOUND }) }
+    Expect {
+        verdict: Verdict::Ok,
+        says,
+        ended: Ended::Booted(Reported { engine: Some(engine), ..SOUND }),
+    }
 }
 
 const fn resets_in_silence() -> Expect {

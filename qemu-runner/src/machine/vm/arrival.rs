@@ -27,8 +27,9 @@ pub struct Line {
     pub text: String,
 }
 
-/// Reads the console to its end, line by line into the channel and into the log. The log has a thread of its own: a busy disk may hold up
-/// a write for seconds, and the next line would seem to arrive so much later.
+/// Reads the console to its end, line by line into the channel and into the log. The log has a
+/// thread of its own: a busy disk may hold up a write for seconds, and the next line would seem to
+/// arrive so much later.
 pub(super) fn read_console(console: impl Read, mut log: File, sender: &Sender<Arrival>) {
     let (to_log, lines) = mpsc::channel::<Vec<u8>>();
     thread::scope(|scope| {

@@ -6,7 +6,8 @@ use crate::scenario::table;
 use crate::stage::first::{Armed, First, number};
 use crate::stage::{Setup, Stage};
 
-/// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory, arch/x86/mm/init_64.c).
+/// Bytes of a memory block (`memory_block_size_bytes`, below 64 GiB of memory,
+/// arch/x86/mm/init_64.c).
 pub(in crate::scenarios) const MEMORY_BLOCK: u64 = 128 << 20;
 
 table! {
@@ -36,7 +37,8 @@ pub(in crate::scenarios) fn capture_with(
     first.panic(None)?.capture()?.expect_dump().map(drop)
 }
 
-/// Adds two DIMMs and a CPU after arming, takes a CPU and a memory block offline and back, and panics.
+/// Adds two DIMMs and a CPU after arming, takes a CPU and a memory block offline and back, and
+/// panics.
 pub(in crate::scenarios) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 2, spare_cpus: 2, ..setup.clone() })?;
     let Armed { image, loaded, .. } = first.arm("")?;
@@ -69,8 +71,16 @@ pub(in crate::scenarios) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Res
     let mut capture = first.panic(None)?.capture()?;
     let core = capture.expect_dump()?;
     let (before, after) = (at_load.load_bytes(), core.load_bytes());
-    check_eq("bytes of memory in the vmcore: those at load, and two DIMMs", &after, &(before + 2 * DIMM_SIZE))?;
-    capture.crashed.stage.outcome.fact("vmcore: growth by hotplug", format!("{} bytes", after - before));
+    check_eq(
+        "bytes of memory in the vmcore: those at load, and two DIMMs",
+        &after,
+        &(before + 2 * DIMM_SIZE),
+    )?;
+    capture
+        .crashed
+        .stage
+        .outcome
+        .fact("vmcore: growth by hotplug", format!("{} bytes", after - before));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `old-kernel`, `new-kernel-*`, `huge-pages`: the same story on other kernels.
 //!
-//! The first kernel's command line is reused. It has parameters that a capture kernel could not run with.
+//! The first kernel's command line is reused. It has parameters that a capture kernel could not run
+//! with.
 
 use handoff::Verdict;
 
@@ -14,11 +15,14 @@ use crate::stage::{Setup, Stage};
 const OLD: &str = "6.1";
 /// The newest series. It comes from a repository that keeps no old versions, so it may be gone.
 const NEW: &str = "7";
-/// Pages of 2 MiB that the first kernel sets aside at boot: 400 MiB, of which the capture kernel's 256 MiB have no room.
+/// Pages of 2 MiB that the first kernel sets aside at boot: 400 MiB, of which the capture kernel's
+/// 256 MiB have no room.
 const HUGE_PAGES: &str = "200";
-/// The first kernel's parameter for them, and one that would make the capture kernel use the crashed kernel's memory as RAM.
+/// The first kernel's parameter for them, and one that would make the capture kernel use the
+/// crashed kernel's memory as RAM.
 const OF_THE_FIRST_KERNEL: &str = "hugepages=200 memmap=16M@512M";
-/// Bytes of a command line that leave no room for the purgatory's report: x86 kernels read 2047 (`COMMAND_LINE_SIZE` without the NUL).
+/// Bytes of a command line that leave no room for the purgatory's report: x86 kernels read 2047
+/// (`COMMAND_LINE_SIZE` without the NUL).
 const WITHOUT_ROOM: usize = 1850;
 
 table! {
@@ -42,11 +46,18 @@ fn on(series: &'static str) -> Setup {
 
 fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..on(OLD) })?;
-    let absent = first.vm.run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
+    let absent = first
+        .vm
+        .run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
     check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
     let Armed { loaded, words, .. } = first.arm("--reuse-cmdline")?;
     check_eq("hotplug support that `load` printed", &loaded.hotplug, &false)?;
-    check(words.contains("load again"), "what the loader says", "that hotplug needs reloads", &words)?;
+    check(
+        words.contains("load again"),
+        "what the loader says",
+        "that hotplug needs reloads",
+        &words,
+    )?;
     panicked(first, &words)
 }
 
@@ -60,26 +71,40 @@ fn reused(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
 /// The same with a command line that has no room for the purgatory's report.
 fn long(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..Setup::default() })?;
-    let append = format!("{CAPTURE_APPEND} padding={}", "x".repeat(WITHOUT_ROOM - CAPTURE_APPEND.len()));
+    let append =
+        format!("{CAPTURE_APPEND} padding={}", "x".repeat(WITHOUT_ROOM - CAPTURE_APPEND.len()));
     let Armed { words, .. } = first.arm_with(&append, "--reuse-cmdline")?;
-    check(words.contains("no room for the purgatory's report"), "what the loader says", "that there is no report", &words)?;
+    check(
+        words.contains("no room for the purgatory's report"),
+        "what the loader says",
+        "that there is no report",
+        &words,
+    )?;
     expect_dropped(&mut first, &words)?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
     crashed.expect_verdict(Verdict::Ok)?;
     let line = crashed.vm.run_ok("cat /proc/cmdline")?;
-    let whole = line.contains(&append) && line.contains(" elfcorehdr=") && !line.contains("purgatory.report");
+    let whole = line.contains(&append)
+        && line.contains(" elfcorehdr=")
+        && !line.contains("purgatory.report");
     check(whole, "the capture kernel's command line", "whole, and without the report", &line)?;
     crashed.check_vmcore()?;
     Ok(())
 }
 
-/// The capture kernel of an image that was armed with `--reuse-cmdline` runs without the first kernel's parameters, and dumps everything.
+/// The capture kernel of an image that was armed with `--reuse-cmdline` runs without the first
+/// kernel's parameters, and dumps everything.
 fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
     expect_dropped(&mut first, words)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(line.contains("panic=0") && !line.contains("hugepages"), "the capture kernel's command line", "the rest of it", &line)?;
+    check(
+        line.contains("panic=0") && !line.contains("hugepages"),
+        "the capture kernel's command line",
+        "the rest of it",
+        &line,
+    )?;
     capture.expect_dump().map(drop)
 }
 
@@ -87,6 +112,11 @@ fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
 fn expect_dropped(first: &mut First<'_, '_>, words: &str) -> Result<(), Error> {
     let huge = first.vm.run_ok("cat /proc/sys/vm/nr_hugepages")?;
     check_eq("huge pages of the first kernel", &huge.as_str(), &HUGE_PAGES)?;
-    check(words.contains(OF_THE_FIRST_KERNEL), "what the loader says it dropped", OF_THE_FIRST_KERNEL, words)?;
+    check(
+        words.contains(OF_THE_FIRST_KERNEL),
+        "what the loader says it dropped",
+        OF_THE_FIRST_KERNEL,
+        words,
+    )?;
     first.place_sentinel(1, &(0..u64::MAX))
 }

@@ -11,7 +11,8 @@ use crate::stage::capture::{Capture, PANIC};
 use crate::stage::first::CAPTURE_APPEND;
 use crate::stage::{Setup, Stage};
 
-/// The port of ttyS2 (arch/x86/include/asm/serial.h), which no machine here has: it reads as all ones.
+/// The port of ttyS2 (arch/x86/include/asm/serial.h), which no machine here has: it reads as all
+/// ones.
 const ABSENT_UART: u16 = 0x3e8;
 /// Where addresses need more than 32 bits.
 const FOUR_GIB: u64 = 1 << 32;
@@ -65,7 +66,11 @@ fn application_processor(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut capture = first.panic(Some(1))?.capture()?;
     capture.expect_dump()?;
     // The panic's own lines, first of all who panicked (`dump_stack_print_info`, lib/dump_stack.c).
-    capture.run_ok(&format!("grep -F -A 3 '{PANIC}' /tmp/dmesg >/tmp/panic; grep -qF 'CPU: 1 ' /tmp/panic")).map(drop)
+    capture
+        .run_ok(&format!(
+            "grep -F -A 3 '{PANIC}' /tmp/dmesg >/tmp/panic; grep -qF 'CPU: 1 ' /tmp/panic"
+        ))
+        .map(drop)
 }
 
 fn absent_uart(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -88,7 +93,12 @@ fn nmi(stage: &mut Stage<'_>) -> Result<(), Error> {
     }
     crashed.stage.outcome.now("three non-maskable interrupts injected");
     let mut capture = crashed.capture()?;
-    check(capture.report.nmis > 0, "interrupts in the report", "at least one", capture.report.nmis)?;
+    check(
+        capture.report.nmis > 0,
+        "interrupts in the report",
+        "at least one",
+        capture.report.nmis,
+    )?;
     capture.expect_dump().map(drop)
 }
 
@@ -103,13 +113,19 @@ fn efi(stage: &mut Stage<'_>, options: &str) -> Result<(), Error> {
     capture.expect_dump().map(drop)
 }
 
-/// ACPI must have been found in any case, EFI only when it was passed on, and never its free memory: the capture kernel would
-/// choose its own place there, in the crashed kernel's memory (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
+/// ACPI must have been found in any case, EFI only when it was passed on, and never its free
+/// memory: the capture kernel would choose its own place there, in the crashed kernel's memory
+/// (`process_efi_entries`, arch/x86/boot/compressed/kaslr.c).
 fn expect_firmware(capture: &mut Capture<'_, '_>, noefi: bool) -> Result<(), Error> {
     capture.run_ok("dmesg >/tmp/own; grep -q 'ACPI: RSDP 0x' /tmp/own")?;
     let efi = capture.run_ok("[ -d /sys/firmware/efi ] && echo yes || echo no")?;
-    check_eq("/sys/firmware/efi in the capture kernel", &efi.as_str(), &if noefi { "no" } else { "yes" })?;
-    let conventional = capture.run_ok("grep 'efi: mem' /tmp/own | grep -c 'Conventional' || true")?;
+    check_eq(
+        "/sys/firmware/efi in the capture kernel",
+        &efi.as_str(),
+        &if noefi { "no" } else { "yes" },
+    )?;
+    let conventional =
+        capture.run_ok("grep 'efi: mem' /tmp/own | grep -c 'Conventional' || true")?;
     check_eq("free memory in the EFI map of the capture kernel", &conventional.as_str(), &"0")?;
     if !noefi {
         let entries = capture.run_ok("grep -c 'efi: mem' /tmp/own || true")?;

@@ -1,4 +1,5 @@
-//! `virtio-mem`: the hypervisor grows and shrinks the machine's memory block by block, without a DIMM.
+//! `virtio-mem`: the hypervisor grows and shrinks the machine's memory block by block, without a
+//! DIMM.
 
 use std::time::Duration;
 
@@ -32,7 +33,10 @@ table! {
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { virtio_mem: BLOCKS * MEMORY_BLOCK, ..Setup::default() })?;
     // Without any, the drivers are built in.
-    first.vm.run_ok(&format!("for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done", guest::DRIVERS))?;
+    first.vm.run_ok(&format!(
+        "for module in {}/*.ko; do [ ! -e $module ] || insmod $module || exit; done",
+        guest::DRIVERS
+    ))?;
     let at_boot = first.iomem()?;
     resize(&mut first, &at_boot, 1)?;
 
@@ -61,8 +65,11 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn resize(first: &mut First<'_, '_>, at_boot: &Iomem, blocks: u64) -> Result<(), Error> {
     let bytes = blocks * MEMORY_BLOCK;
     first.vm.monitor.resize_virtio_mem(bytes)?;
-    // The device has what it wanted before the kernel has brought the last block online, or has forgotten it.
-    while gained(first, at_boot)? != bytes || first.vm.run(&format!("grep -L online {STATES} | grep -q ."))?.status == 0 {
+    // The device has what it wanted before the kernel has brought the last block online, or has
+    // forgotten it.
+    while gained(first, at_boot)? != bytes
+        || first.vm.run(&format!("grep -L online {STATES} | grep -q ."))?.status == 0
+    {
         first.vm.next_within(POLL, "the kernel to have made of it what it makes of it")?;
     }
     first.note(format!("virtio-mem: {blocks} blocks of memory"));

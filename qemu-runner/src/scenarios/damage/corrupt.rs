@@ -79,7 +79,8 @@ fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), 
     let delay_ms = crashed.reset_as_announced()?;
     check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
     expect_named(&crashed.said, kind, address)?;
-    let verdict = if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
+    let verdict =
+        if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
     crashed.expect_verdict(verdict)
 }
 
@@ -106,7 +107,12 @@ fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
         format!("{:?}", capture.crashed.said),
     )?;
     capture.expect_verdict(Verdict::SegmentCorrupt)?;
-    check(capture.report.segment == Some(RegionKind::Initrd), "segment in the report", "initrd", capture.report)?;
+    check(
+        capture.report.segment == Some(RegionKind::Initrd),
+        "segment in the report",
+        "initrd",
+        capture.report,
+    )?;
     capture.check_vmcore()?;
     Ok(())
 }
@@ -122,7 +128,12 @@ fn halt(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_halt()
 }
 
-fn damage(first: &mut First<'_, '_>, image: &ArmedImage, kind: RegionKind, place: Place) -> Result<u64, Error> {
+fn damage(
+    first: &mut First<'_, '_>,
+    image: &ArmedImage,
+    kind: RegionKind,
+    place: Place,
+) -> Result<u64, Error> {
     let address = place.in_region(image.region(kind)?);
     first.flip_bit(kind.name(), address, 0)?;
     Ok(address)
@@ -135,5 +146,10 @@ fn expect_named(said: &[Said], kind: RegionKind, address: u64) -> Result<(), Err
         .iter()
         .all(|said| matches!(said, Said::Corrupt { segment, span } if segment == kind.name() && span.contains(&address)));
     let expected = format!("{} around {address:#x}", kind.name());
-    check(right && !named.is_empty(), "what the console calls corrupt", expected, format!("{named:x?}"))
+    check(
+        right && !named.is_empty(),
+        "what the console calls corrupt",
+        expected,
+        format!("{named:x?}"),
+    )
 }

@@ -45,13 +45,19 @@ table! {
          dump is complete";
 }
 
-/// The physical address of the last program header of the elfcorehdr at `start`, which must be a PT_LOAD.
+/// The physical address of the last program header of the elfcorehdr at `start`, which must be a
+/// PT_LOAD.
 fn last_load(ram: &Ram, start: u64) -> Result<u64, Error> {
     let count = ram.read(start + offset_of!(Header, e_phnum) as u64, size_of::<u16>())?;
     let before = u64::from(u16::from_le_bytes([count[0], count[1]])).saturating_sub(1);
     let last = start + size_of::<Header>() as u64 + before * size_of::<ProgramHeader>() as u64;
     let kind = ram.read(last + offset_of!(ProgramHeader, p_type) as u64, size_of::<u32>())?;
-    check(kind == PT_LOAD.0.to_le_bytes(), "type of the last program header", "PT_LOAD", format!("{kind:x?}"))?;
+    check(
+        kind == PT_LOAD.0.to_le_bytes(),
+        "type of the last program header",
+        "PT_LOAD",
+        format!("{kind:x?}"),
+    )?;
     Ok(last)
 }
 
@@ -62,14 +68,33 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     first.place_sentinel(1, &dimm)?;
-    check(first.elfcorehdr(&image)? != before, "elfcorehdr after hotplug", "another one", "the same")?;
+    check(
+        first.elfcorehdr(&image)? != before,
+        "elfcorehdr after hotplug",
+        "another one",
+        "the same",
+    )?;
     let mut capture = first.panic(None)?.capture()?;
-    check(!capture.crashed.said.contains(&Said::Restored), "the console", "no word of a restored elfcorehdr", "one")?;
-    check(capture.report.elfcorehdr == Elfcorehdr::Ok, "elfcorehdr in the report", "ok", capture.report.elfcorehdr.word())?;
+    check(
+        !capture.crashed.said.contains(&Said::Restored),
+        "the console",
+        "no word of a restored elfcorehdr",
+        "one",
+    )?;
+    check(
+        capture.report.elfcorehdr == Elfcorehdr::Ok,
+        "elfcorehdr in the report",
+        "ok",
+        capture.report.elfcorehdr.word(),
+    )?;
     capture.expect_dump().map(drop)
 }
 
-fn broken(stage: &mut Stage<'_>, what: &str, damage: fn(&Ram, u64) -> Result<(), Error>) -> Result<(), Error> {
+fn broken(
+    stage: &mut Stage<'_>,
+    what: &str,
+    damage: fn(&Ram, u64) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     let image = first.arm("")?.image;
     first.place_sentinel(1, &(0..u64::MAX))?;

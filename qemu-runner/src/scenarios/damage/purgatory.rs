@@ -19,7 +19,8 @@ use crate::stage::first::{First, RESET_DELAY_S};
 const UD2: [u8; 2] = [0x0f, 0x0b];
 /// What hashes three leaves at once.
 const THREE_STREAMS: &str = "sha256_three_streams";
-/// What `crate::story::tell` is called in the purgatory's symbols, as far as no build changes it (Rust's v0 mangling).
+/// What `crate::story::tell` is called in the purgatory's symbols, as far as no build changes it
+/// (Rust's v0 mangling).
 const STORY_TELL: &str = "5story4tell";
 
 table! {
@@ -53,11 +54,22 @@ fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
     let reset = crashed.reset()?;
     let verdict = crashed.verdict();
     check(verdict != Some(Verdict::Ok), "verdict", "none, or any other", "ok")?;
-    check(verdict.is_some() || reset.triple_fault, "how it ended", "a verdict or a triple fault", "neither")
+    check(
+        verdict.is_some() || reset.triple_fault,
+        "how it ended",
+        "a verdict or a triple fault",
+        "neither",
+    )
 }
 
-/// Flips a bit of what the seal covers: the end is `verdict`, and a reset after the delay that is returned.
-fn sealed(stage: &mut Stage<'_>, place: fn(&ArmedImage) -> u64, bit: u8, verdict: Verdict) -> Result<u32, Error> {
+/// Flips a bit of what the seal covers: the end is `verdict`, and a reset after the delay that is
+/// returned.
+fn sealed(
+    stage: &mut Stage<'_>,
+    place: fn(&ArmedImage) -> u64,
+    bit: u8,
+    verdict: Verdict,
+) -> Result<u32, Error> {
     sealed_with(stage, "", place, bit, verdict)
 }
 
@@ -85,10 +97,16 @@ fn block(stage: &mut Stage<'_>) -> Result<(), Error> {
 
 fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {
     // The highest bit: 24 days.
-    let place = |image: &ArmedImage| image.block.start + offset_of!(Block, reset_delay_ms) as u64 + 3;
+    let place =
+        |image: &ArmedImage| image.block.start + offset_of!(Block, reset_delay_ms) as u64 + 3;
     let delay_ms = sealed(stage, place, 7, Verdict::BlockPolicy)?;
     let expected = format!("at most {DEFAULT_RESET_DELAY_MS}");
-    check(delay_ms <= DEFAULT_RESET_DELAY_MS, "delay of the reset, in milliseconds", expected, delay_ms)
+    check(
+        delay_ms <= DEFAULT_RESET_DELAY_MS,
+        "delay of the reset, in milliseconds",
+        expected,
+        delay_ms,
+    )
 }
 
 fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -107,12 +125,14 @@ fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
     check(named, "the console", format!("{vector:?} at {place}"), format!("{:?}", crashed.said))
 }
 
-/// The purgatory is held in the code that hashes leaves, so that what it is verifying does not depend on time.
+/// The purgatory is held in the code that hashes leaves, so that what it is verifying does not
+/// depend on time.
 fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     let function = function(stage, THREE_STREAMS)?;
     let mut first = stage.boot(&bare())?;
     let image = first.arm("")?.image;
-    let (segment, kernel) = (image.region(RegionKind::Purgatory)?.start, image.region(RegionKind::Kernel)?.start);
+    let (segment, kernel) =
+        (image.region(RegionKind::Purgatory)?.start, image.region(RegionKind::Kernel)?.start);
     replace(&mut first, segment, &function, &JUMP_TO_ITSELF)?;
 
     // On the first CPU, because it is the one that gets it.
@@ -124,8 +144,14 @@ fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     let delay_ms = crashed.reset_as_announced()?;
     check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
     crashed.expect_verdict(Verdict::MachineCheck)?;
-    for words in [format!("was verifying kernel at {kernel:#x}-"), "bank 9 status 0xbd80000000000134 address ".into()] {
-        let named = crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(&words)));
+    for words in [
+        format!("was verifying kernel at {kernel:#x}-"),
+        "bank 9 status 0xbd80000000000134 address ".into(),
+    ] {
+        let named = crashed
+            .said
+            .iter()
+            .any(|said| matches!(said, Said::Remark(text) if text.starts_with(&words)));
         check(named, "the console", words, format!("{:?}", crashed.said))?;
     }
     Ok(())
@@ -147,7 +173,12 @@ pub(in crate::scenarios) fn replace(
     let address = start + function.offset;
     let loaded = first.vm.ram.read(address, function.beginning.len())?;
     let expected = format!("{:02x?}, as in the file", function.beginning);
-    check(loaded == function.beginning, "the function in memory", expected, format!("{loaded:02x?}"))?;
+    check(
+        loaded == function.beginning,
+        "the function in memory",
+        expected,
+        format!("{loaded:02x?}"),
+    )?;
     first.vm.ram.write(address, code)?;
     first.note(format!("{code:02x?} written to {address:#x}"));
     Ok(())

@@ -1,7 +1,8 @@
 //! `debian-hotplug-service`: the loader's own service replaces Debian's kdump-tools.
 //!
-//! It arms at boot and keeps the image up to date while memory and a CPU come and memory goes. Debian's
-//! capture service saves the dump as before. udev and systemd are Debian's, as on an operator's machine.
+//! It arms at boot and keeps the image up to date while memory and a CPU come and memory goes.
+//! Debian's capture service saves the dump as before. udev and systemd are Debian's, as on an
+//! operator's machine.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -36,8 +37,10 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
     let makedumpfile = stage.context.makedumpfile()?.clone();
     let release = stage.context.debian_disk()?.kernel.release.clone();
-    let (mut first, mut disk) =
-        installed::boot(stage, &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) })?;
+    let (mut first, mut disk) = installed::boot(
+        stage,
+        &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) },
+    )?;
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
     stays_armed::mount_boot(&mut first)?;
     switch_over(&mut first)?;
@@ -55,27 +58,41 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     settle(&mut first)?;
-    check_eq("reloads after a DIMM and a CPU that the kernel has added itself", &reloads(&mut first)?, &0)?;
+    check_eq(
+        "reloads after a DIMM and a CPU that the kernel has added itself",
+        &reloads(&mut first)?,
+        &0,
+    )?;
     check_eq("identity after them", &first.image()?.identity, &identity)?;
     check_eq("whether the elfcorehdr lists the DIMM", &lists(&mut first, &dimm)?, &true)?;
     first.note("udev has seen them come, and nothing was reloaded");
     first.vm.monitor.ask_for_cpu()?;
-    first.vm.run_ok(&format!("while [ -e /sys/devices/system/cpu/cpu{BOOT_CPUS} ]; do sleep 0.1; done"))?;
+    first.vm.run_ok(&format!(
+        "while [ -e /sys/devices/system/cpu/cpu{BOOT_CPUS} ]; do sleep 0.1; done"
+    ))?;
     settle(&mut first)?;
     check_eq("reloads after the CPU has gone", &reloads(&mut first)?, &0)?;
     check_eq("identity after that", &first.image()?.identity, &identity)?;
     first.note("the CPU is gone, and nothing was reloaded");
-    // Nothing here takes the kernel's kexec lock but the kernel, which makes a reader of crash_hotplug wait until it is done
-    // (`__crash_hotplug_lock`, kernel/crash_core.c). So udev reads 1 each time, however busy the machine is.
+    // Nothing here takes the kernel's kexec lock but the kernel, which makes a reader of
+    // crash_hotplug wait until it is done (`__crash_hotplug_lock`, kernel/crash_core.c). So udev
+    // reads 1 each time, however busy the machine is.
     check_eq("reloads that were started since boot, needed or not", &started(&mut first)?, &0)?;
 
     first.vm.monitor.ask_for_dimm(0)?;
     let block = dimm.start / MEMORY_BLOCK;
-    first.vm.run_ok(&format!("while [ -e /sys/devices/system/memory/memory{block} ]; do sleep 0.1; done"))?;
+    first.vm.run_ok(&format!(
+        "while [ -e /sys/devices/system/memory/memory{block} ]; do sleep 0.1; done"
+    ))?;
     first.note("the DIMM's first block is gone");
     settle(&mut first)?;
     let count = reloads(&mut first)?;
-    check((1..=PER_BURST).contains(&count), "reloads after a DIMM has gone", format!("1 to {PER_BURST}"), count.to_string())?;
+    check(
+        (1..=PER_BURST).contains(&count),
+        "reloads after a DIMM has gone",
+        format!("1 to {PER_BURST}"),
+        count.to_string(),
+    )?;
     check_eq("whether the elfcorehdr lists the DIMM then", &lists(&mut first, &dimm)?, &false)?;
     check_eq("kexec_crash_loaded then", &first.crash_loaded()?, &true)?;
     first.expect_all_memory_listed("then")?;
@@ -83,7 +100,11 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_status_names_the_saver(&mut first)?;
 
     // kdump-tools, which set it, runs in capture kernels only.
-    check_eq("kernel.panic_on_oops", &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(), &"1")?;
+    check_eq(
+        "kernel.panic_on_oops",
+        &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(),
+        &"1",
+    )?;
     expect_saved_dump(first, Ending::Oops, disk, true, &makedumpfile, &release)
 }
 
@@ -91,10 +112,19 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     let before = first.vm.run(&format!("{LOADER} service check 2>&1"))?;
     let named = OTHERS.iter().all(|other| before.text.contains(other));
-    check(before.status == 1 && named, "`service check` before", format!("1, {OTHERS:?}"), format!("{before:?}"))?;
+    check(
+        before.status == 1 && named,
+        "`service check` before",
+        format!("1, {OTHERS:?}"),
+        format!("{before:?}"),
+    )?;
     first.vm.run_ok("echo 0 >/proc/sys/kernel/panic_on_oops")?;
     first.vm.run_ok(&format!("{LOADER} service install --mask-conflicts"))?;
-    check_eq("kernel.panic_on_oops at once", &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(), &"1")?;
+    check_eq(
+        "kernel.panic_on_oops at once",
+        &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(),
+        &"1",
+    )?;
     first.vm.run_ok(&format!("{INSTALLED} service check"))?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
     for unit in ["kdump-loader.service", "kdump-loader-reload.path"] {
@@ -117,9 +147,9 @@ const SAVED_BY_DEBIAN: [&str; 2] = [
 /// `status` says yes, and which unit saves the dump.
 fn expect_status_names_the_saver(first: &mut First<'_, '_>) -> Result<(), Error> {
     let status = first.vm.run_ok(&format!("{INSTALLED} status"))?;
-    SAVED_BY_DEBIAN
-        .into_iter()
-        .try_for_each(|words| check(status.contains(words), "what `status` says of Debian's service", words, &status))
+    SAVED_BY_DEBIAN.into_iter().try_for_each(|words| {
+        check(status.contains(words), "what `status` says of Debian's service", words, &status)
+    })
 }
 
 /// The loader's service arms, and no other service does.
@@ -133,18 +163,28 @@ fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     )?;
     check_eq("kexec_crash_loaded after boot", &first.crash_loaded()?, &true)?;
     expect_status_names_the_saver(first)?;
-    let at_us: u64 = number(&first.vm.run_ok("systemctl show -P ExecMainExitTimestampMonotonic kdump-loader.service")?)?;
+    let at_us: u64 = number(
+        &first
+            .vm
+            .run_ok("systemctl show -P ExecMainExitTimestampMonotonic kdump-loader.service")?,
+    )?;
     first.note("kdump-loader.service has armed at boot");
-    first.stage.outcome.fact("armed at boot", format!("{:.1} s after the kernel's start", at_us as f64 / 1e6));
+    first
+        .stage
+        .outcome
+        .fact("armed at boot", format!("{:.1} s after the kernel's start", at_us as f64 / 1e6));
     Ok(())
 }
 
-/// `udevadm trigger` repeats every event at boot, which is during the first load on a slow machine. No repeated event may start a reload. Here
-/// nothing is armed when the events are repeated: crash_hotplug reads 0, as it does during a load.
+/// `udevadm trigger` repeats every event at boot, which is during the first load on a slow machine.
+/// No repeated event may start a reload. Here nothing is armed when the events are repeated:
+/// crash_hotplug reads 0, as it does during a load.
 fn expect_repeated_events_to_be_ignored(first: &mut First<'_, '_>) -> Result<(), Error> {
     check_eq("reloads that were started at boot", &started(first)?, &0)?;
     first.vm.run_ok(&format!("{INSTALLED} unload"))?;
-    first.vm.run_ok("udevadm trigger --settle --action=add --subsystem-match=cpu --subsystem-match=memory")?;
+    first.vm.run_ok(
+        "udevadm trigger --settle --action=add --subsystem-match=cpu --subsystem-match=memory",
+    )?;
     settle(first)?;
     check_eq("reloads after repeated events", &started(first)?, &0)?;
     check_eq("kexec_crash_loaded after repeated events", &first.crash_loaded()?, &false)?;
@@ -158,7 +198,9 @@ fn expect_repeated_events_to_be_ignored(first: &mut First<'_, '_>) -> Result<(),
 fn switch_back(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!("{INSTALLED} service uninstall"))?;
     check_eq("kexec_crash_loaded after `service uninstall`", &first.crash_loaded()?, &true)?;
-    first.vm.run_ok("systemctl restart kdump-tools.service && grep -q -- --initrd /var/crash/kexec_cmd")?;
+    first.vm.run_ok(
+        "systemctl restart kdump-tools.service && grep -q -- --initrd /var/crash/kexec_cmd",
+    )?;
     check_eq("kexec_crash_loaded after kdump-tools.service", &first.crash_loaded()?, &true)?;
     // But the program that installed it, which the disk came with.
     let left = first.vm.run_ok(&format!(
@@ -178,7 +220,8 @@ fn settle(first: &mut First<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// How often a reload has armed an image since boot, in the loader's own words: systemd's words about the unit are beside them.
+/// How often a reload has armed an image since boot, in the loader's own words: systemd's words
+/// about the unit are beside them.
 fn reloads(first: &mut First<'_, '_>) -> Result<u32, Error> {
     lines_of_reload_unit(first, "^kdump-loader: armed ")
 }
@@ -188,7 +231,8 @@ fn started(first: &mut First<'_, '_>) -> Result<u32, Error> {
     lines_of_reload_unit(first, "^Starting ")
 }
 
-/// Counts lines of the reload unit in the journal. A program's last words may still be on their way there when it has ended, hence `--sync`.
+/// Counts lines of the reload unit in the journal. A program's last words may still be on their way
+/// there when it has ended, hence `--sync`.
 fn lines_of_reload_unit(first: &mut First<'_, '_>, pattern: &str) -> Result<u32, Error> {
     let journal = "journalctl --sync && journalctl -b -q -o cat -u kdump-loader-reload.service";
     number(&first.vm.run_ok(&format!("{journal} | grep -c '{pattern}' || true"))?)
@@ -197,5 +241,9 @@ fn lines_of_reload_unit(first: &mut First<'_, '_>, pattern: &str) -> Result<u32,
 /// Whether the elfcorehdr that a panic would use has anything of this range.
 fn lists(first: &mut First<'_, '_>, range: &Range<u64>) -> Result<bool, Error> {
     let image = first.image()?;
-    Ok(first.elfcorehdr(&image)?.memory().iter().any(|listed| listed.start < range.end && range.start < listed.end))
+    Ok(first
+        .elfcorehdr(&image)?
+        .memory()
+        .iter()
+        .any(|listed| listed.start < range.end && range.start < listed.end))
 }

@@ -1,8 +1,8 @@
-//! `debian-service*`: Debian's kdump service loads, reloads, unloads and saves the dump, with the loader
-//! as `kexec`.
+//! `debian-service*`: Debian's kdump service loads, reloads, unloads and saves the dump, with the
+//! loader as `kexec`.
 //!
-//! Only the link `/usr/sbin/kexec` is changed. The service's results and the kernel's state are checked;
-//! makedumpfile checks the dump outside. The run with Debian's own kexec is the control.
+//! Only the link `/usr/sbin/kexec` is changed. The service's results and the kernel's state are
+//! checked; makedumpfile checks the dump outside. The run with Debian's own kexec is the control.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use crate::stage::capture::{Crashed, OOPS, PANIC};
 use crate::stage::first::First;
 use crate::stage::installed::{self, Disk, Guest, Kexec};
 
-/// systemd boots twice and makedumpfile compresses, on emulated CPUs: 150 s of a processor's time, which on busy cores have taken 470 s.
+/// systemd boots twice and makedumpfile compresses, on emulated CPUs: 150 s of a processor's time,
+/// which on busy cores have taken 470 s.
 const LIMIT: Duration = Duration::from_secs(900);
 
 table! {
@@ -52,8 +53,13 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
         let identity = first.image()?.identity;
         first.stage.outcome.fact("image identity", identity);
     }
-    // Memory and CPUs that come later are in the dump without the reload that Debian's udev rule does for them.
-    check_eq("crash_hotplug", &first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?.as_str(), &"1")?;
+    // Memory and CPUs that come later are in the dump without the reload that Debian's udev rule
+    // does for them.
+    check_eq(
+        "crash_hotplug",
+        &first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?.as_str(),
+        &"1",
+    )?;
 
     expect_saved_dump(first, Ending::Panic, disk, kexec == Kexec::Ours, &makedumpfile, &release)
 }
@@ -67,7 +73,8 @@ pub(in crate::scenarios) enum Ending {
     Oops,
 }
 
-/// Brings the machine down; Debian's capture service must save a dump with the panic in it, after our purgatory if the image is `ours`.
+/// Brings the machine down; Debian's capture service must save a dump with the panic in it, after
+/// our purgatory if the image is `ours`.
 pub(in crate::scenarios) fn expect_saved_dump(
     mut first: First<'_, '_>,
     ending: Ending,
@@ -85,25 +92,38 @@ pub(in crate::scenarios) fn expect_saved_dump(
     if ours {
         expect_our_purgatory(&mut crashed)?;
     }
-    for (event, words) in [("starts", "running makedumpfile "), ("has saved the dump", "saved vmcore in /var/crash/")] {
+    for (event, words) in
+        [("starts", "running makedumpfile "), ("has saved the dump", "saved vmcore in /var/crash/")]
+    {
         let what = format!("the capture service {event}");
-        let at = crashed.vm.await_console(&what, |line| line.text.contains(words).then_some(line.at))?;
+        let at =
+            crashed.vm.await_console(&what, |line| line.text.contains(words).then_some(line.at))?;
         crashed.stage.outcome.at(at, what);
     }
     let reset = crashed.reset()?;
-    check(!reset.triple_fault, "the reset", "one that the capture service asked for", "a triple fault")?;
+    check(
+        !reset.triple_fault,
+        "the reset",
+        "one that the capture service asked for",
+        "a triple fault",
+    )?;
     let Crashed { stage, vm, .. } = crashed;
     drop(vm);
 
     let saved = disk.saved()?;
     stage.outcome.fact("dump", format!("{} bytes", saved.dump_len()?));
-    let logs =
-        [("the service's log", saved.log()?), ("makedumpfile's log of the dump", saved.dmesg_in_dump(makedumpfile, release)?)];
+    let logs = [
+        ("the service's log", saved.log()?),
+        ("makedumpfile's log of the dump", saved.dmesg_in_dump(makedumpfile, release)?),
+    ];
     for (what, log) in logs {
         check(log.contains(words), what, words, log.lines().last().unwrap_or("nothing"))?;
     }
     stage.outcome.now("makedumpfile takes the dump and finds the panic in it");
-    stage.outcome.fact("crash", "skipped: it needs the kernel's debug symbols, a package of 320 MB, 1.8 GB unpacked");
+    stage.outcome.fact(
+        "crash",
+        "skipped: it needs the kernel's debug symbols, a package of 320 MB, 1.8 GB unpacked",
+    );
     Ok(())
 }
 
@@ -112,7 +132,8 @@ fn expect_our_purgatory(crashed: &mut Crashed<'_, '_>) -> Result<(), Error> {
     crashed.await_said("the purgatory's verdict", |said| matches!(said, Said::Verdict(_)))?;
     crashed.expect_verdict(Verdict::Ok)?;
     let said = |line: &Line| line.text.contains("Kernel command line: ").then(|| line.text.clone());
-    let report = report::parse(&crashed.vm.await_console("the capture kernel's command line", said)?)?;
+    let report =
+        report::parse(&crashed.vm.await_console("the capture kernel's command line", said)?)?;
     check_eq("verdict in the report", &report.verdict.word(), &Verdict::Ok.word())?;
     crashed.stage.outcome.now(format!("report: {report}"));
     Ok(())
@@ -149,5 +170,9 @@ fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<()
     check_eq(format!("kexec_crash_loaded {when}"), &first.crash_loaded()?, &armed)?;
     let said = first.vm.run_ok("kdump-config status")?;
     let state = said.rsplit(": ").next().unwrap_or_default();
-    check_eq(format!("`kdump-config status` {when}"), &state, &if armed { "ready to kdump" } else { "Not ready to kdump" })
+    check_eq(
+        format!("`kdump-config status` {when}"),
+        &state,
+        &if armed { "ready to kdump" } else { "Not ready to kdump" },
+    )
 }

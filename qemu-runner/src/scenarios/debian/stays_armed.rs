@@ -1,5 +1,5 @@
-//! What must not disarm a machine, with systemd as PID 1 and /boot on its own mount:
-//! `systemctl isolate rescue.target`, and shutdown up to systemd's last program. `systemctl stop` by the
+//! What must not disarm a machine, with systemd as PID 1 and /boot on its own mount: `systemctl
+//! isolate rescue.target`, and shutdown up to systemd's last program. `systemctl stop` by the
 //! operator does disarm.
 
 use crate::error::{Error, check, check_eq};
@@ -7,10 +7,12 @@ use crate::stage::first::First;
 
 /// What the kernel says at the very end, in the words of the program in [`HOOKS`].
 const ARMED_AT_THE_END: &str = "last program before the kernel ends: kexec_crash_loaded 1";
-/// systemd-shutdown runs what is in this directory when it has unmounted everything (systemd-shutdown(8)).
+/// systemd-shutdown runs what is in this directory when it has unmounted everything
+/// (systemd-shutdown(8)).
 const HOOKS: &str = "/usr/lib/systemd/system-shutdown";
 
-/// Mounts a copy of /boot over /boot, by a unit that systemd stops at shutdown like the mount of a partition.
+/// Mounts a copy of /boot over /boot, by a unit that systemd stops at shutdown like the mount of a
+/// partition.
 pub(in crate::scenarios) fn mount_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(
         "cp -a /boot /boot.real && printf '[Mount]\\nWhat=/boot.real\\nWhere=/boot\\nOptions=bind\\n\

@@ -1,8 +1,8 @@
 //! `linux-with-ours*`, `kexec-tools-with-ours*`: our purgatory in place of theirs.
 //!
-//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel has its
-//! own in read-only data, which the runner changes in the running machine's memory. The kernel stays
-//! Debian's, and kexec_file_load(2) uses what it finds there.
+//! kexec-tools carries its purgatory in its program, a file that the runner changes. The kernel has
+//! its own in read-only data, which the runner changes in the running machine's memory. The kernel
+//! stays Debian's, and kexec_file_load(2) uses what it finds there.
 
 use std::fs;
 use std::ops::Range;
@@ -29,8 +29,9 @@ const REFUSAL: &str = "sha256 digests do not match: expected ";
 const RESETS: &str = "resetting soon";
 /// What they say before they hang.
 const LAST_WORDS: &str = "stopped: reset the machine";
-/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware (`X86_RESERVE_LOW`, arch/x86/Kconfig,
-/// and since 5.5 the lowest MiB when it has a crash region), and the firmware does not use this one any more.
+/// A page of low memory that no kernel uses: it leaves the lowest 64 KiB to the firmware
+/// (`X86_RESERVE_LOW`, arch/x86/Kconfig, and since 5.5 the lowest MiB when it has a crash region),
+/// and the firmware does not use this one any more.
 const LOW_PAGE: u64 = 0x8000;
 /// What is written there.
 const LOW_SEED: u64 = 3;
@@ -78,25 +79,40 @@ table! {
 }
 
 fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup {
+        cpu,
+        peer_with_ours: true,
+        dimms: 1,
+        spare_cpus: 1,
+        ..Setup::default()
+    })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
     arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     plug_and_capture(first, Some(engine))
 }
 
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let purgatory =
+        arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     damage_and_refuse(first, &purgatory)
 }
 
-/// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which it can be held.
+/// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which
+/// it can be held.
 fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     let symbols = read(stage.context.kexec_tools_drop_in_symbols()?)?;
     let function = purgatory::function(&symbols, ONE_STREAM)?;
     let cpu = machine::CPU_WITHOUT_SHA_NI;
-    let mut first = stage.boot(&Setup { cpu, peer_with_ours: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let mut first = stage.boot(&Setup {
+        cpu,
+        peer_with_ours: true,
+        dimms: 1,
+        spare_cpus: 1,
+        ..Setup::default()
+    })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
     let code = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     replace(&mut first, code.start, &function, &JUMP_TO_ITSELF)?;
@@ -106,11 +122,26 @@ fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.vm.monitor.inject_machine_check()?;
     crashed.stage.outcome.now("a machine check is injected");
     let reset = crashed.reset()?;
-    check(reset.triple_fault, "the reset", "a triple fault, which needs no permission", "one that was asked for")?;
+    check(
+        reset.triple_fault,
+        "the reset",
+        "a triple fault, which needs no permission",
+        "one that was asked for",
+    )?;
     let said = format!("{:?}", crashed.said);
-    check(crashed.said.iter().any(says("machine check: ")), "the console", "a machine check", &said)?;
+    check(
+        crashed.said.iter().any(says("machine check: ")),
+        "the console",
+        "a machine check",
+        &said,
+    )?;
     let within = |said: &Said| matches!(said, Said::Remark(words) if reading(words).is_some_and(|at| region.contains(&at)));
-    check(crashed.said.iter().any(within), "what was being verified", format!("part of {region:x?}"), said)
+    check(
+        crashed.said.iter().any(within),
+        "what was being verified",
+        format!("part of {region:x?}"),
+        said,
+    )
 }
 
 /// The first address of what it says that it was verifying.
@@ -121,17 +152,24 @@ fn reading(words: &str) -> Option<u64> {
 
 /// The first region begins where no memory is, then.
 fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let purgatory =
+        arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
-    let table = file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it").address();
-    first.flip_bit("the first region's start", purgatory.start + table + UNMAPPED_BIT / 8, (UNMAPPED_BIT % 8) as u8)?;
+    let table =
+        file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it").address();
+    first.flip_bit(
+        "the first region's start",
+        purgatory.start + table + UNMAPPED_BIT / 8,
+        (UNMAPPED_BIT % 8) as u8,
+    )?;
     refuse(first, &purgatory, "exception 14 error 0x0 at rip ")
 }
 
-/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part of the dump, from the place
-/// that it was copied to: there are zeroes until then.
+/// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part
+/// of the dump, from the place that it was copied to: there are zeroes until then.
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
     let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
@@ -144,13 +182,19 @@ fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
     let found = crashed.read_vmcore(core.file_offset(LOW_PAGE)?, page.len())?;
     let expected = format!("the pattern of seed {LOW_SEED}");
-    check(found == page, format!("page of the vmcore at physical address {LOW_PAGE:#x}"), expected, "something else")?;
+    check(
+        found == page,
+        format!("page of the vmcore at physical address {LOW_PAGE:#x}"),
+        expected,
+        "something else",
+    )?;
     crashed.stage.outcome.now(format!("sentinel {LOW_SEED} found at {LOW_PAGE:#x} of the vmcore"));
     Ok(())
 }
 
 fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some(series), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { series: Some(series), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let ours = read(first.stage.context.linux_drop_in()?)?;
     replace_in_running_kernel(&mut first, series, &ours)?;
     arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
@@ -158,7 +202,8 @@ fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
 }
 
 fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some(series), makedumpfile: false, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { series: Some(series), makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.linux_drop_in_with_console()?)?;
     replace_in_running_kernel(&mut first, series, &ours)?;
     let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
@@ -166,7 +211,8 @@ fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Erro
 }
 
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some("6.12"), makedumpfile: false, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { series: Some("6.12"), makedumpfile: false, ..Setup::default() })?;
     let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
     replace_in_running_kernel(&mut first, "6.12", &ours)?;
     arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
@@ -179,9 +225,16 @@ fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 /// Puts our object where the running kernel has its own, which must be in one place.
-fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8]) -> Result<(), Error> {
+fn replace_in_running_kernel(
+    first: &mut First<'_, '_>,
+    series: &str,
+    ours: &[u8],
+) -> Result<(), Error> {
     let name = format!("linux-{series}");
-    let source = SOURCES.iter().find(|source| source.name == name).expect("every kernel of a scenario is a source of a peer");
+    let source = SOURCES
+        .iter()
+        .find(|source| source.name == name)
+        .expect("every kernel of a scenario is a source of a peer");
     let mut theirs = read(source.bring(first.stage.context)?.object)?;
     let places = first.vm.ram.find(&first.vm.ram.low_memory(), &theirs)?;
     let [place] = places[..] else {
@@ -191,20 +244,37 @@ fn replace_in_running_kernel(first: &mut First<'_, '_>, series: &str, ours: &[u8
             found: format!("{places:x?}"),
         });
     };
-    check(ours.len() <= theirs.len(), "bytes of our object", format!("at most {}", theirs.len()), ours.len())?;
+    check(
+        ours.len() <= theirs.len(),
+        "bytes of our object",
+        format!("at most {}", theirs.len()),
+        ours.len(),
+    )?;
     // The kernel goes by the object's headers; nothing reads what follows it.
     theirs.fill(0);
     theirs[..ours.len()].copy_from_slice(ours);
     first.vm.ram.write(place, &theirs)?;
-    first.note(format!("the kernel's purgatory, {} bytes at {place:#x}, is now ours, {} bytes", theirs.len(), ours.len()));
+    first.note(format!(
+        "the kernel's purgatory, {} bytes at {place:#x}, is now ours, {} bytes",
+        theirs.len(),
+        ours.len()
+    ));
     Ok(())
 }
 
 /// Arms by Debian's kexec; else like [`arm`].
-fn arm_with_kexec(first: &mut First<'_, '_>, options: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
+fn arm_with_kexec(
+    first: &mut First<'_, '_>,
+    options: &str,
+    ours: &[u8],
+) -> Result<Range<u64>, Error> {
     let program = first.stage.context.kexec()?.program.clone();
     let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
-    arm(first, &format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"), ours)
+    arm(
+        first,
+        &format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"),
+        ours,
+    )
 }
 
 /// Arms, and returns where our purgatory's code is in the crash region, which must be in one place.
@@ -214,15 +284,21 @@ fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>,
     let region = first.crash_region()?;
     let code = code(ours);
     let places = first.vm.ram.find(&region, &code)?;
-    check(places.len() == 1, "our purgatory in the crash region", "one place", format!("{places:x?}"))?;
+    check(
+        places.len() == 1,
+        "our purgatory in the crash region",
+        "one place",
+        format!("{places:x?}"),
+    )?;
     let purgatory = places[0]..places[0] + code.len() as u64;
     check_eq("what our purgatory's address is beyond a page", &(purgatory.start % 4096), &0)?;
     first.note(format!("armed by {load}: our purgatory at {:#x}", purgatory.start));
     Ok(purgatory)
 }
 
-/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be complete. Our purgatory must have
-/// said with which engine it verified and that all is well, if it was given a console.
+/// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be
+/// complete. Our purgatory must have said with which engine it verified and that all is well, if it
+/// was given a console.
 fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Result<(), Error> {
     first.place_sentinel(2, &(0..u64::MAX))?;
     let dimm = first.add_dimm(0)?;
@@ -234,7 +310,10 @@ fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Resul
     check_eq("whether our purgatory said that all is well", &well, &speaks.is_some())?;
     if let Some(engine) = speaks {
         let words = format!(" regions with {}", engine.word());
-        let said = crashed.said.iter().any(|said| matches!(said, Said::Remark(remark) if remark.ends_with(&words)));
+        let said = crashed
+            .said
+            .iter()
+            .any(|said| matches!(said, Said::Remark(remark) if remark.ends_with(&words)));
         check(said, "our purgatory's engine", engine.word(), format!("{:?}", crashed.said))?;
     }
     crashed.check_vmcore()?;
@@ -251,7 +330,12 @@ fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result
 fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
     let region = first.crash_region()?;
     let places = first.vm.ram.find(&region, BALLAST_MARK)?;
-    check(places.len() == 1, "the initrd in the crash region", "one place", format!("{places:x?}"))?;
+    check(
+        places.len() == 1,
+        "the initrd in the crash region",
+        "one place",
+        format!("{places:x?}"),
+    )?;
     first.flip_bit("the initrd", places[0], 0)
 }
 
@@ -267,7 +351,12 @@ fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> 
     crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
     for _ in 0..LOOKS {
         let at = crashed.vm.monitor.instruction_pointer()?;
-        check(purgatory.contains(&at), "where the CPU is", format!("{purgatory:x?}"), format!("{at:#x}"))?;
+        check(
+            purgatory.contains(&at),
+            "where the CPU is",
+            format!("{purgatory:x?}"),
+            format!("{at:#x}"),
+        )?;
     }
     crashed.stage.outcome.now("the CPU hangs in our purgatory");
     Ok(())
@@ -277,11 +366,19 @@ fn read(path: PathBuf) -> Result<Vec<u8>, Error> {
     fs::read(&path).map_err(Error::file("read", &path))
 }
 
-/// The part of an object's code and data that no loader writes to before it runs: up to the first symbol that a loader may write.
+/// The part of an object's code and data that no loader writes to before it runs: up to the first
+/// symbol that a loader may write.
 fn code(object: &[u8]) -> Vec<u8> {
     let file = object::File::parse(object).expect("cargo xtask audit has read it");
-    let section = file.sections().find(|section| section.kind() == SectionKind::Text).expect("it has one section of code");
+    let section = file
+        .sections()
+        .find(|section| section.kind() == SectionKind::Text)
+        .expect("it has one section of code");
     let bytes = section.data().expect("it is in the file");
-    let written = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data).map(|symbol| symbol.address()).min();
+    let written = file
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Data)
+        .map(|symbol| symbol.address())
+        .min();
     bytes[..written.map_or(bytes.len(), |at| at as usize)].to_vec()
 }

@@ -1,7 +1,7 @@
 //! `foreign-*`: other projects' purgatories, armed by our loader.
 //!
-//! Each boots a capture kernel with a complete vmcore although the kernel has rewritten the elfcorehdr.
-//! Each rejects a flipped bit, in its makers' way.
+//! Each boots a capture kernel with a complete vmcore although the kernel has rewritten the
+//! elfcorehdr. Each rejects a flipped bit, in its makers' way.
 
 use crate::error::{Error, check, check_eq};
 use crate::evidence::loaded::{Loaded, Segment};
@@ -25,8 +25,10 @@ struct Peer {
     prints: bool,
 }
 
-const KEXEC_TOOLS: Peer = Peer { source: "kexec-tools", kind: "kexec-tools", series: None, prints: true };
-const LINUX: Peer = Peer { source: "linux-6.12", kind: "linux", series: Some("6.12"), prints: false };
+const KEXEC_TOOLS: Peer =
+    Peer { source: "kexec-tools", kind: "kexec-tools", series: None, prints: true };
+const LINUX: Peer =
+    Peer { source: "linux-6.12", kind: "linux", series: Some("6.12"), prints: false };
 const LINUX_7: Peer = Peer { source: "linux-7", kind: "linux", series: Some("7"), prints: false };
 
 table! {
@@ -55,10 +57,21 @@ impl Peer {
     fn arm(&self, first: &mut First<'_, '_>) -> Result<Loaded, Error> {
         let (loaded, words) = first.load(&load_foreign_command(CAPTURE_APPEND, ""))?;
         check_eq("kind of purgatory that `load` printed", &loaded.purgatory.as_str(), &self.kind)?;
-        check(loaded.block.is_none(), "block of an image without one", "none", format!("{:?}", loaded.block))?;
-        check(words.contains("hangs"), "what the loader says", "that it will not reset the machine", &words)?;
+        check(
+            loaded.block.is_none(),
+            "block of an image without one",
+            "none",
+            format!("{:?}", loaded.block),
+        )?;
+        check(
+            words.contains("hangs"),
+            "what the loader says",
+            "that it will not reset the machine",
+            &words,
+        )?;
         let status = first.vm.run_ok(&format!("{} status", guest::LOADER))?;
-        let lines = [("purgatory", self.kind), ("identity", &loaded.identity)].map(|(name, value)| format!("{name:<14} {value}"));
+        let lines = [("purgatory", self.kind), ("identity", &loaded.identity)]
+            .map(|(name, value)| format!("{name:<14} {value}"));
         let told = lines.iter().all(|wanted| status.lines().any(|line| line == wanted));
         check(told, "`status`", lines.join(" and "), &status)?;
         Ok(loaded)
@@ -76,7 +89,9 @@ fn capture(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     first.place_sentinel(1, &dimm)?;
     let mut crashed = first.panic(None)?;
     if peer.prints {
-        let at = crashed.vm.await_console("the purgatory", |line| line.text.contains(BEGINS).then_some(line.at))?;
+        let at = crashed
+            .vm
+            .await_console("the purgatory", |line| line.text.contains(BEGINS).then_some(line.at))?;
         crashed.stage.outcome.at(at, "the purgatory begins");
     }
     crashed.await_capture_kernel()?;
@@ -99,7 +114,9 @@ fn refused(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     // On the first CPU, which is the one that the monitor is asked for.
     let mut crashed = first.panic(Some(0))?;
     if peer.prints {
-        let at = crashed.vm.await_console("the refusal", |line| line.text.contains(REFUSES).then_some(line.at))?;
+        let at = crashed
+            .vm
+            .await_console("the refusal", |line| line.text.contains(REFUSES).then_some(line.at))?;
         crashed.stage.outcome.at(at, "the purgatory says that the digest is wrong");
     }
     let Segment { start, len, .. } = loaded.segment("purgatory")?;

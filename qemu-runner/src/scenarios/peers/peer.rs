@@ -1,7 +1,8 @@
 //! `peer-*`: kexec-tools on the same machines.
 //!
-//! `peer-capture` checks the judge with an image that none of our code made. The others measure how long
-//! each takes to arm the same files, and from panic to capture kernel. Figures are reported, not judged.
+//! `peer-capture` checks the judge with an image that none of our code made. The others measure how
+//! long each takes to arm the same files, and from panic to capture kernel. Figures are reported,
+//! not judged.
 
 use std::time::{Duration, Instant};
 
@@ -49,13 +50,15 @@ table! {
 
 fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     let kexec = stage.context.kexec()?.clone();
-    let mut first = stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let load = format!("{} --hotplug", peer_command(&kexec, CAPTURE_APPEND));
     first.vm.run_ok(&load)?;
     check_eq("kexec_crash_loaded after `kexec`", &first.crash_loaded()?, &true)?;
     first.note(format!("armed by {}", kexec.version));
     first.place_sentinel(2, &(0..u64::MAX))?;
-    // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that kexec-tools makes.
+    // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that
+    // kexec-tools makes.
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     first.place_sentinel(1, &dimm)?;
@@ -65,9 +68,15 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// kexec-tools' command line for arming. With -c, or kexec lets the kernel load the image, with a purgatory of the kernel's.
+/// kexec-tools' command line for arming. With -c, or kexec lets the kernel load the image, with a
+/// purgatory of the kernel's.
 fn peer_command(kexec: &GuestProgram, append: &str) -> String {
-    format!("{} -p -c {} --initrd={} --append='{append}'", kexec.program, guest::KERNEL, guest::INITRD)
+    format!(
+        "{} -p -c {} --initrd={} --append='{append}'",
+        kexec.program,
+        guest::KERNEL,
+        guest::INITRD
+    )
 }
 
 fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -89,7 +98,10 @@ fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     }
     for ((who, load), best) in loaders.iter().zip(best) {
         let resident = first.peak_resident_kib(load)?;
-        let figures = format!("{:.3} s, the best of {ROUNDS}; peak resident set {resident} KiB", best.as_secs_f64());
+        let figures = format!(
+            "{:.3} s, the best of {ROUNDS}; peak resident set {resident} KiB",
+            best.as_secs_f64()
+        );
         first.stage.outcome.fact(format!("load by {who}"), figures);
     }
     let [(_, theirs), _, (_, ours)] = &loaders;
@@ -98,7 +110,8 @@ fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// How long each has nothing armed when it loads over what is armed: for the system call, at whose beginning the kernel drops the old image.
+/// How long each has nothing armed when it loads over what is armed: for the system call, at whose
+/// beginning the kernel drops the old image.
 fn in_place(first: &mut First<'_, '_>, loads: [&str; 2]) -> Result<(), Error> {
     start_probes(first)?;
     for _ in 0..ROUNDS {
@@ -107,30 +120,41 @@ fn in_place(first: &mut First<'_, '_>, loads: [&str; 2]) -> Result<(), Error> {
         }
     }
     let calls: Vec<Call> = read_probes(first)?.calls.into_iter().filter(Call::is_load).collect();
-    check_eq("kexec_load(2)s that have put an image in place", &calls.len(), &(loads.len() * ROUNDS as usize))?;
+    check_eq(
+        "kexec_load(2)s that have put an image in place",
+        &calls.len(),
+        &(loads.len() * ROUNDS as usize),
+    )?;
     let best = |who: usize| {
         let calls = calls.iter().skip(who).step_by(loads.len());
         calls
             .min_by(|one, other| one.took_s().total_cmp(&other.took_s()))
-            .map_or((0.0, 0.0), |call| (call.took_s() * 1e3, call.copied_bytes() as f64 / f64::from(1 << 20)))
+            .map_or((0.0, 0.0), |call| {
+                (call.took_s() * 1e3, call.copied_bytes() as f64 / f64::from(1 << 20))
+            })
     };
     let ((theirs, their_mib), (ours, our_mib)) = (best(0), best(1));
-    let figures = format!("{theirs:.0} ms for {their_mib:.1} MiB / {ours:.0} ms for {our_mib:.1} MiB, the best of {ROUNDS}");
+    let figures = format!(
+        "{theirs:.0} ms for {their_mib:.1} MiB / {ours:.0} ms for {our_mib:.1} MiB, the best of {ROUNDS}"
+    );
     first.stage.outcome.fact("nothing armed during a load in place: theirs / ours", figures);
     Ok(())
 }
 
-/// Crashes machine after machine, armed by the peer, by the peer without its digest, and by us, in turns. What passes between the
-/// purgatory's first words and the capture kernel's is mostly the same for all: the kernel unpacks itself. The peer without its digest
-/// shows how much.
+/// Crashes machine after machine, armed by the peer, by the peer without its digest, and by us, in
+/// turns. What passes between the purgatory's first words and the capture kernel's is mostly the
+/// same for all: the kernel unpacks itself. The peer without its digest shows how much.
 fn jump_time(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
     stage.deadline = Deadline::after(JUMP_LIMIT);
     let kexec = stage.context.kexec()?.clone();
     let append = format!("{CAPTURE_APPEND} {EARLY}");
     let peer = format!("{} --serial=ttyS0 --console-serial", peer_command(&kexec, &append));
     let begins = format!(" segments with {}, image ", engine.word());
-    let contestants =
-        [(peer.clone(), PEER_BEGINS), (format!("{peer} --no-checks"), PEER_BEGINS), (load_command(&append, ""), &*begins)];
+    let contestants = [
+        (peer.clone(), PEER_BEGINS),
+        (format!("{peer} --no-checks"), PEER_BEGINS),
+        (load_command(&append, ""), &*begins),
+    ];
     let mut best = [Duration::MAX; 3];
     for _ in 0..JUMP_ROUNDS {
         for ((load, begins), best) in contestants.iter().zip(&mut best) {
@@ -138,23 +162,36 @@ fn jump_time(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Resu
         }
     }
     let [theirs, unchecked, ours] = best;
-    let seconds = |time: Duration| format!("{:.3} s, the best of {JUMP_ROUNDS}", time.as_secs_f64());
+    let seconds =
+        |time: Duration| format!("{:.3} s, the best of {JUMP_ROUNDS}", time.as_secs_f64());
     let outcome = &mut stage.outcome;
-    outcome.fact(format!("purgatory's to capture kernel's first words, {}", kexec.version), seconds(theirs));
+    outcome.fact(
+        format!("purgatory's to capture kernel's first words, {}", kexec.version),
+        seconds(theirs),
+    );
     outcome.fact("the same without its digest", seconds(unchecked));
     outcome.fact(format!("the same by ours, {}", engine.word()), seconds(ours));
     let verifying = [ours, theirs].map(|time| time.saturating_sub(unchecked).as_secs_f64());
-    outcome.fact("verification: ours / theirs", format!("{:.3} s / {:.3} s", verifying[0], verifying[1]));
+    outcome.fact(
+        "verification: ours / theirs",
+        format!("{:.3} s / {:.3} s", verifying[0], verifying[1]),
+    );
     Ok(())
 }
 
 /// From the purgatory's first words, which contain `begins`, to the capture kernel's.
-fn waited(stage: &mut Stage<'_>, cpu: &'static str, load: &str, begins: &str) -> Result<Duration, Error> {
+fn waited(
+    stage: &mut Stage<'_>,
+    cpu: &'static str,
+    load: &str,
+    begins: &str,
+) -> Result<Duration, Error> {
     let mut first = stage.boot(&Setup { cpu, peer: true, ..Setup::default() })?;
     first.vm.run_ok(load)?;
     let mut crashed = first.panic(None)?;
-    let mut said =
-        |what: &str, words: &str| crashed.vm.await_console(what, |line: &Line| line.text.contains(words).then_some(line.at));
+    let mut said = |what: &str, words: &str| {
+        crashed.vm.await_console(what, |line: &Line| line.text.contains(words).then_some(line.at))
+    };
     let began = said("the purgatory", begins)?;
     let entered = said("the capture kernel", ENTERED)?;
     if begins != PEER_BEGINS {

@@ -44,18 +44,33 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     )?;
 
     // kdumpctl: kexec_file_load, with debug output, and Secure Boot's way to disarm.
-    kexec(&mut first, &format!("-s -d -p --command-line='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::KERNEL))?;
+    kexec(
+        &mut first,
+        &format!(
+            "-s -d -p --command-line='{CAPTURE_APPEND}' --initrd={} {}",
+            guest::INITRD,
+            guest::KERNEL
+        ),
+    )?;
     expect_armed(&mut first, "kdumpctl's start", true)?;
     check(first.image().is_err(), "image after kexec_file_load", "none of ours", "one")?;
     kexec(&mut first, "-s -p -u")?;
     expect_armed(&mut first, "kdumpctl's stop under Secure Boot", false)?;
 
     // load.sh: everything after the file.
-    kexec(&mut first, &format!("-p {} --append='{CAPTURE_APPEND}' --initrd={} -a", guest::KERNEL, guest::INITRD))?;
+    kexec(
+        &mut first,
+        &format!("-p {} --append='{CAPTURE_APPEND}' --initrd={} -a", guest::KERNEL, guest::INITRD),
+    )?;
     expect_armed(&mut first, "load.sh", true)?;
     let by_suse = first.image()?.identity;
     let said = refused(&mut first, "-l /boot/vmlinuz")?;
-    check(said.contains("KDUMP_LOADER_KEXEC"), "what `kexec` answers to -l", "who else does it", &said)?;
+    check(
+        said.contains("KDUMP_LOADER_KEXEC"),
+        "what `kexec` answers to -l",
+        "who else does it",
+        &said,
+    )?;
     refused(&mut first, "-p --real-mode /boot/vmlinuz")?;
     refused(&mut first, "-p /boot/capture.cpio")?;
     check_eq("identity of the armed image after refusals", &first.image()?.identity, &by_suse)?;
@@ -64,12 +79,23 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     kexec(&mut first, "-p -u")?;
 
     // kdump-config: load, reload over it without the gap, and on to the panic.
-    let command_line = format!("BOOT_IMAGE=/boot/vmlinuz ro  {CAPTURE_APPEND} systemd.unit=kdump-tools-dump.service");
-    let load = format!("-p --command-line=\"{command_line}\" --initrd={} {}", guest::INITRD, guest::KERNEL);
+    let command_line = format!(
+        "BOOT_IMAGE=/boot/vmlinuz ro  {CAPTURE_APPEND} systemd.unit=kdump-tools-dump.service"
+    );
+    let load = format!(
+        "-p --command-line=\"{command_line}\" --initrd={} {}",
+        guest::INITRD,
+        guest::KERNEL
+    );
     kexec(&mut first, &load)?;
     let loaded = first.image()?.identity;
     let said = kexec(&mut first, &format!("{load} --hotplug --no-checks"))?;
-    check(said.contains("has no effect"), "what `kexec` answers to --no-checks", "that it has no effect", &said)?;
+    check(
+        said.contains("has no effect"),
+        "what `kexec` answers to --no-checks",
+        "that it has no effect",
+        &said,
+    )?;
     check(first.image()?.identity != loaded, "identity after a reload", "another", "the same")?;
     expect_armed(&mut first, "kdump-config's reload", true)?;
     for subsystem in ["cpu", "memory"] {
@@ -81,7 +107,12 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(line.starts_with(&command_line), "the capture kernel's command line", &command_line, &line)?;
+    check(
+        line.starts_with(&command_line),
+        "the capture kernel's command line",
+        &command_line,
+        &line,
+    )?;
     capture.expect_dump().map(drop)
 }
 
@@ -90,17 +121,31 @@ const UNMOUNT: &str = "umount /sys/kernel/security; ";
 fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     install(&mut first)?;
-    let load = format!("-p --command-line='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::KERNEL);
+    let load = format!(
+        "-p --command-line='{CAPTURE_APPEND}' --initrd={} {}",
+        guest::INITRD,
+        guest::KERNEL
+    );
     kexec(&mut first, &load)?;
     let ours = first.image()?.identity;
     first.vm.run_ok("echo integrity >/sys/kernel/security/lockdown")?;
     let said = refused(&mut first, &load.replace("-p ", "-p -c "))?;
-    check(said.contains("locked down"), "what `kexec` answers to -c", "that the kernel is locked down", &said)?;
+    check(
+        said.contains("locked down"),
+        "what `kexec` answers to -c",
+        "that the kernel is locked down",
+        &said,
+    )?;
 
-    // A machine without UEFI has no key that vouches for a distribution's kernel. That shows only when the kernel is given the file.
+    // A machine without UEFI has no key that vouches for a distribution's kernel. That shows only
+    // when the kernel is given the file.
     for call in ["-a", "-s"] {
         let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
-        check_eq(format!("exit status of {call}, which said {:?}", output.text), &output.status, &REFUSED_BY_KERNEL)?;
+        check_eq(
+            format!("exit status of {call}, which said {:?}", output.text),
+            &output.status,
+            &REFUSED_BY_KERNEL,
+        )?;
         check(
             output.text.contains("still armed"),
             format!("what `kexec` answers to {call}"),
@@ -113,26 +158,40 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
             "why no key is trusted",
             &output.text,
         )?;
-        check_eq(format!("identity of the armed image after {call}"), &first.image()?.identity, &ours)?;
+        check_eq(
+            format!("identity of the armed image after {call}"),
+            &first.image()?.identity,
+            &ours,
+        )?;
         expect_armed(&mut first, call, true)?;
         check_eq("kexec_loaded", &first.vm.run_ok("cat /sys/kernel/kexec_loaded")?.as_str(), &"0")?;
     }
-    first.note("a kernel with a signature that is not trusted is refused, and the armed image stays armed");
+    first.note(
+        "a kernel with a signature that is not trusted is refused, and the armed image stays armed",
+    );
 
     // Now /proc/kcore is closed. Without securityfs, that is all that tells of lockdown.
     first.vm.run_ok("echo confidentiality >/sys/kernel/security/lockdown")?;
-    for (case, before, word) in
-        [("confidentiality", "", "locked down (confidentiality"), ("no securityfs", UNMOUNT, "/proc/kcore")]
-    {
+    for (case, before, word) in [
+        ("confidentiality", "", "locked down (confidentiality"),
+        ("no securityfs", UNMOUNT, "/proc/kcore"),
+    ] {
         let output = first.vm.run(&format!("{before}{}", load_command(CAPTURE_APPEND, "")))?;
         let said = output.text.contains(word) && output.text.contains("--file");
-        check(output.status == 1 && said, format!("what `load` says under {case}"), format!("{word}, and --file"), &output.text)?;
+        check(
+            output.status == 1 && said,
+            format!("what `load` says under {case}"),
+            format!("{word}, and --file"),
+            &output.text,
+        )?;
         expect_armed(&mut first, case, true)?;
     }
 
     kexec(&mut first, "-p -u")?;
     expect_armed(&mut first, "-p -u under lockdown", false)?;
-    first.note("disarmed by kexec_file_load, as lockdown allows, and although securityfs is not mounted");
+    first.note(
+        "disarmed by kexec_file_load, as lockdown allows, and although securityfs is not mounted",
+    );
     first.switch_off();
     Ok(())
 }
@@ -148,9 +207,17 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     // The system call would have freed the armed image before it looked at these.
     first.vm.run_ok(&format!("head -c 1000000 {} >/tmp/short; : >/tmp/empty", guest::KERNEL))?;
-    for (good, bad) in [(guest::KERNEL, "/tmp/short"), (guest::KERNEL, guest::INITRD), (guest::INITRD, "/tmp/empty")] {
+    for (good, bad) in [
+        (guest::KERNEL, "/tmp/short"),
+        (guest::KERNEL, guest::INITRD),
+        (guest::INITRD, "/tmp/empty"),
+    ] {
         let output = first.vm.run(&load.replace(good, bad))?;
-        check_eq(format!("exit status with {bad}, which said {:?}", output.text), &output.status, &1)?;
+        check_eq(
+            format!("exit status with {bad}, which said {:?}", output.text),
+            &output.status,
+            &1,
+        )?;
         check_eq(format!("kexec_crash_loaded after {bad}"), &first.crash_loaded()?, &true)?;
     }
     expect_recorded(&mut first, guest::KERNEL)?;
@@ -164,7 +231,8 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_capture_kernel()?;
     let core = crashed.check_vmcore()?;
     let bytes: u64 = before.iter().map(|range| range.end - range.start).sum();
-    let grown: u64 = crashed.victim.iomem.dumped().iter().map(|range| range.end - range.start).sum();
+    let grown: u64 =
+        crashed.victim.iomem.dumped().iter().map(|range| range.end - range.start).sum();
     check_eq("memory to be dumped: what there was, and a DIMM", &grown, &(bytes + DIMM_SIZE))?;
     crashed.stage.outcome.fact("vmcore: bytes of memory", core.load_bytes());
     Ok(())
@@ -183,16 +251,30 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(line.starts_with(CAPTURE_APPEND), "the capture kernel's command line", CAPTURE_APPEND, &line)?;
+    check(
+        line.starts_with(CAPTURE_APPEND),
+        "the capture kernel's command line",
+        CAPTURE_APPEND,
+        &line,
+    )?;
     capture.expect_dump().map(drop)
 }
 
 fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { packaging: Packaging::Vmlinux, ..Setup::default() })?;
     install(&mut first)?;
-    let load = format!("-p -t elf-x86_64 --args-linux --append='{CAPTURE_APPEND}' --initrd={} {}", guest::INITRD, guest::VMLINUX);
+    let load = format!(
+        "-p -t elf-x86_64 --args-linux --append='{CAPTURE_APPEND}' --initrd={} {}",
+        guest::INITRD,
+        guest::VMLINUX
+    );
     let said = refused(&mut first, &format!("{load} -s"))?;
-    check(said.contains("bzImages only"), "what `kexec` answers to -s", "what the kernel takes", &said)?;
+    check(
+        said.contains("bzImages only"),
+        "what `kexec` answers to -s",
+        "what the kernel takes",
+        &said,
+    )?;
     kexec(&mut first, &load)?;
     expect_armed(&mut first, "a vmlinux", true)?;
     let region = first.crash_region()?;
@@ -200,7 +282,12 @@ fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_dump()?;
     let text = Iomem::parse(&capture.run_ok("cat /proc/iomem")?)?.kernel_text;
-    check(region.contains(&text), "where the capture kernel runs", format!("{region:x?}"), format!("{text:#x}"))?;
+    check(
+        region.contains(&text),
+        "where the capture kernel runs",
+        format!("{region:x?}"),
+        format!("{text:#x}"),
+    )?;
     Ok(())
 }
 
@@ -216,7 +303,11 @@ fn kexec(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
 /// The call must be refused before the kernel is asked; what it says.
 fn refused(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
     let output = first.vm.run(&format!("{KEXEC} {arguments}"))?;
-    check_eq(format!("exit status of `kexec {arguments}`, which said {:?}", output.text), &output.status, &1)?;
+    check_eq(
+        format!("exit status of `kexec {arguments}`, which said {:?}", output.text),
+        &output.status,
+        &1,
+    )?;
     Ok(output.text)
 }
 
@@ -231,13 +322,19 @@ fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<()
 fn expect_recorded(first: &mut First<'_, '_>, kernel: &str) -> Result<(), Error> {
     let status = json(&first.vm.run_ok(&format!("{} status --json 2>/dev/null", guest::LOADER))?)?;
     let record = &status["record"];
-    let known =
-        serde_json::json!([status["loaded"], record["call"], record["kernel"], record["command_line"], status["identity"]]);
+    let known = serde_json::json!([
+        status["loaded"],
+        record["call"],
+        record["kernel"],
+        record["command_line"],
+        status["identity"]
+    ]);
     let expected = serde_json::json!([true, "kexec_file_load", kernel, CAPTURE_APPEND, null]);
     check_eq("armed, call, kernel, command line and identity in status", &known, &expected)
 }
 
 fn json(text: &str) -> Result<Value, Error> {
-    let unintelligible = |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
+    let unintelligible =
+        |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
     serde_json::from_str(text).map_err(unintelligible)
 }

@@ -1,4 +1,5 @@
-//! `bad-input-in-vm`, `half-of-memory`: what is rejected on a live kernel. An armed image stays armed.
+//! `bad-input-in-vm`, `half-of-memory`: what is rejected on a live kernel. An armed image stays
+//! armed.
 
 use handoff::RegionKind;
 
@@ -10,8 +11,8 @@ use crate::stage::{Setup, Stage, guest};
 /// `kdump-loader` could not do what it was asked to.
 const COULD_NOT: i32 = 1;
 
-/// How much larger than half of memory an image is made: less than the kernel itself takes of the rest, which /proc/iomem
-/// counts as memory and MemTotal does not.
+/// How much larger than half of memory an image is made: less than the kernel itself takes of the
+/// rest, which /proc/iomem counts as memory and MemTotal does not.
 const EXCESS: u64 = 8 << 20;
 
 table! {
@@ -43,26 +44,37 @@ fn bad_input(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { crashkernel: Some("128M"), ..Setup::default() })?;
     first.vm.run_ok("echo 0 >/sys/kernel/kexec_crash_size")?;
     let said = could_not(&mut first, &load())?;
-    expect_words("a reservation that was given back", &said, &["crashkernel=128M", "given back", "kexec_crash_size", "reboot"])?;
+    expect_words(
+        "a reservation that was given back",
+        &said,
+        &["crashkernel=128M", "given back", "kexec_crash_size", "reboot"],
+    )?;
     first.note(format!("a reservation that was given back: {said}"));
     first.switch_off();
     Ok(())
 }
 
-/// An image that fits its region, but is larger than half of the memory that this leaves: kexec_load(2) takes none
-/// (`sanity_check_segment_list`, kernel/kexec_core.c).
+/// An image that fits its region, but is larger than half of the memory that this leaves:
+/// kexec_load(2) takes none (`sanity_check_segment_list`, kernel/kexec_core.c).
 fn too_large(stage: &mut Stage<'_>) -> Result<(), Error> {
-    // More than a third of memory, so that half of the rest fits the region; less than half of it, so that there is room for the
-    // region wherever the kernel has put itself.
+    // More than a third of memory, so that half of the rest fits the region; less than half of it,
+    // so that there is room for the region wherever the kernel has put itself.
     let mut first = stage.boot(&Setup { crashkernel: Some("384M"), ..Setup::default() })?;
     let armed = first.arm("")?;
     let total: u64 = number(&first.vm.run_ok("awk '/^MemTotal:/ {print $2}' /proc/meminfo")?)?;
-    let others = armed.loaded.segments.iter().filter(|segment| segment.name != RegionKind::Initrd.name());
+    let others =
+        armed.loaded.segments.iter().filter(|segment| segment.name != RegionKind::Initrd.name());
     let initrd = (total << 10) / 2 + EXCESS - others.map(|segment| segment.len).sum::<u64>();
     // A hole, which takes no memory before it is loaded; it begins as an initrd does.
     first.vm.run_ok(&format!("printf 070701 >/tmp/large && truncate -s {initrd} /tmp/large"))?;
     let large = load().replace(guest::INITRD, "/tmp/large");
-    refused(&mut first, &armed.image.identity, "larger than half of memory", &large, &["half", "memory"])?;
+    refused(
+        &mut first,
+        &armed.image.identity,
+        "larger than half of memory",
+        &large,
+        &["half", "memory"],
+    )?;
     first.switch_off();
     Ok(())
 }
@@ -77,10 +89,20 @@ fn as_nobody(command: &str) -> String {
 }
 
 /// The command must fail in these words, and the image that was armed before must still be.
-fn refused(first: &mut First<'_, '_>, armed: &String, case: &str, command: &str, words: &[&str]) -> Result<(), Error> {
+fn refused(
+    first: &mut First<'_, '_>,
+    armed: &String,
+    case: &str,
+    command: &str,
+    words: &[&str],
+) -> Result<(), Error> {
     let said = could_not(first, command)?;
     expect_words(case, &said, words)?;
-    check_eq(format!("identity of the image in memory after `{case}`"), &first.image()?.identity, armed)?;
+    check_eq(
+        format!("identity of the image in memory after `{case}`"),
+        &first.image()?.identity,
+        armed,
+    )?;
     check_eq(format!("kexec_crash_loaded after `{case}`"), &first.crash_loaded()?, &true)?;
     first.note(format!("{case}: {said}"));
     Ok(())
@@ -88,7 +110,11 @@ fn refused(first: &mut First<'_, '_>, armed: &String, case: &str, command: &str,
 
 fn could_not(first: &mut First<'_, '_>, command: &str) -> Result<String, Error> {
     let output = first.vm.run(command)?;
-    check_eq(format!("exit status of `{command}`, which said {:?}", output.text), &output.status, &COULD_NOT)?;
+    check_eq(
+        format!("exit status of `{command}`, which said {:?}", output.text),
+        &output.status,
+        &COULD_NOT,
+    )?;
     Ok(output.text)
 }
 

@@ -32,7 +32,10 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     configure(&mut first, guest::INITRD)?;
     // A reader that has seen enough ends it; an interrupt does as well.
     first.vm.run_ok(&format!("{} watch | head -n 1 | grep 'nothing armed'", guest::LOADER))?;
-    first.vm.run_ok(&format!("{} watch --json >/tmp/watch 2>&1 & echo $! >/tmp/watch.pid", guest::LOADER))?;
+    first.vm.run_ok(&format!(
+        "{} watch --json >/tmp/watch 2>&1 & echo $! >/tmp/watch.pid",
+        guest::LOADER
+    ))?;
     first.vm.run_ok("while ! [ -s /tmp/watch ]; do usleep 20000; done")?;
     expect_reload(&mut first, "", &["not_armed"])?;
     let image = first.image()?;
@@ -41,13 +44,25 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     let dimm = first.add_dimm(0)?;
     expect_reload(&mut first, "", &[])?;
-    check_eq("identity after a DIMM that the kernel has added itself", &first.image()?.identity, &image.identity)?;
+    check_eq(
+        "identity after a DIMM that the kernel has added itself",
+        &first.image()?.identity,
+        &image.identity,
+    )?;
 
-    // Another service arms over ours, an image that does not stay current, and leaves our record as it is.
+    // Another service arms over ours, an image that does not stay current, and leaves our record as
+    // it is.
     let other = format!("{} --no-hotplug >/dev/null 2>&1", load_command(CAPTURE_APPEND, ""));
-    first.vm.run_ok(&format!("cd /run/kdump-loader && cp -p armed.json /tmp && {other} && cp -p /tmp/armed.json ."))?;
+    first.vm.run_ok(&format!(
+        "cd /run/kdump-loader && cp -p armed.json /tmp && {other} && cp -p /tmp/armed.json ."
+    ))?;
     let told = status(&mut first, 1)?;
-    check(codes(&told) == ["unknown_image"], "findings about another's image", "unknown_image", told["findings"].to_string())?;
+    check(
+        codes(&told) == ["unknown_image"],
+        "findings about another's image",
+        "unknown_image",
+        told["findings"].to_string(),
+    )?;
     expect_reload(&mut first, "", &["unknown"])?;
     let image = first.image()?;
 
@@ -55,7 +70,11 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.vm.run_ok(": >/tmp/empty")?;
     configure(&mut first, "/tmp/empty")?;
     let refused = first.loader("reload")?;
-    check_eq(format!("exit status of a reload with a bad initrd, which said {:?}", refused.text), &refused.status, &1)?;
+    check_eq(
+        format!("exit status of a reload with a bad initrd, which said {:?}", refused.text),
+        &refused.status,
+        &1,
+    )?;
     let both = refused.text.contains("still armed") && refused.text.contains("/tmp/empty");
     check(both, "what it said", "that the old image is still armed, and why", &refused.text)?;
     check_eq("kexec_crash_loaded after a failed reload", &first.crash_loaded()?, &true)?;
@@ -72,21 +91,38 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     // What the kernel leaves when memory is removed.
     let block = dimm.start / MEMORY_BLOCK;
-    let waiting = format!("while [ -e /sys/devices/system/memory/memory{block} ]; do usleep 20000; done");
+    let waiting =
+        format!("while [ -e /sys/devices/system/memory/memory{block} ]; do usleep 20000; done");
     first.vm.monitor.ask_for_dimm(0)?;
     first.vm.run_ok(&waiting)?;
     first.note("the first block of DIMM 0 is gone");
     first.vm.run_ok(&format!("{} reload --queue --removed memory{block}", guest::LOADER))?;
-    check_eq("/run/kdump-loader/pending", &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status, &0)?;
+    check_eq(
+        "/run/kdump-loader/pending",
+        &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status,
+        &0,
+    )?;
     let lists_it = |first: &mut First<'_, '_>| -> Result<bool, Error> {
         let image = first.image()?;
-        Ok(first.elfcorehdr(&image)?.memory().iter().any(|range| range.start < dimm.end && dimm.start < range.end))
+        Ok(first
+            .elfcorehdr(&image)?
+            .memory()
+            .iter()
+            .any(|range| range.start < dimm.end && dimm.start < range.end))
     };
-    check_eq("whether the elfcorehdr lists the removed DIMM before a reload", &lists_it(&mut first)?, &true)?;
+    check_eq(
+        "whether the elfcorehdr lists the removed DIMM before a reload",
+        &lists_it(&mut first)?,
+        &true,
+    )?;
     expect_reload(&mut first, "", &["memory_left"])?;
     check_eq("whether it does after it", &lists_it(&mut first)?, &false)?;
     first.expect_all_memory_listed("after it")?;
-    check_eq("/run/kdump-loader/pending", &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status, &1)?;
+    check_eq(
+        "/run/kdump-loader/pending",
+        &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status,
+        &1,
+    )?;
     check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
 
     first.vm.run_ok("kill -INT $(cat /tmp/watch.pid); while [ -e /proc/$(cat /tmp/watch.pid) ]; do usleep 20000; done")?;
@@ -94,7 +130,11 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     let events: Vec<Value> = watched.lines().map(json).collect::<Result<_, _>>()?;
     let told: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
     let block = Value::from(format!("memory{block}"));
-    let blocks: Vec<&Value> = events.iter().filter(|event| event["device"] == block).map(|event| &event["action"]).collect();
+    let blocks: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["device"] == block)
+        .map(|event| &event["action"])
+        .collect();
     check(
         told.starts_with(&["disarmed", "armed", "crash_hotplug"]),
         "the first that `watch` reported",
@@ -107,26 +147,51 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
         "its life",
         &watched,
     )?;
-    // The kernel frees the old image before it has the new one, in the same system call; a look may fall in between.
+    // The kernel frees the old image before it has the new one, in the same system call; a look may
+    // fall in between.
     let images: Vec<&&str> = told.iter().filter(|event| event.ends_with("armed")).collect();
-    check(images.last() == Some(&&"armed"), "the last that `watch` reported of the image", "that it is armed", &watched)?;
+    check(
+        images.last() == Some(&&"armed"),
+        "the last that `watch` reported of the image",
+        "that it is armed",
+        &watched,
+    )?;
     first.note("`watch` has reported every change");
 
     // By the kernel's own loader, whose elfcorehdr the loader must find again.
-    first.vm.run_ok(&format!("sed -i '/^reset_delay/d' {CONFIG} && echo 'file = \"always\"' >>{CONFIG}"))?;
+    first.vm.run_ok(&format!(
+        "sed -i '/^reset_delay/d' {CONFIG} && echo 'file = \"always\"' >>{CONFIG}"
+    ))?;
     expect_reload(&mut first, "", &["call_changed", "option_changed"])?;
     expect_reload(&mut first, "", &[])?;
     let told = status(&mut first, 0)?;
-    check(codes(&told) == ["kernels_purgatory"], "findings", "that it is the kernel's purgatory", told["findings"].to_string())?;
+    check(
+        codes(&told) == ["kernels_purgatory"],
+        "findings",
+        "that it is the kernel's purgatory",
+        told["findings"].to_string(),
+    )?;
     let region = first.crash_region()?;
     let core = ElfCore::parse(&first.vm.ram.read(region.start, HEADER_LEN)?)?;
     let dumped = first.iomem()?.dumped();
-    check(core.memory() == dumped, "memory in the kernel's elfcorehdr", format!("{dumped:x?}"), format!("{:x?}", core.memory()))?;
+    check(
+        core.memory() == dumped,
+        "memory in the kernel's elfcorehdr",
+        format!("{dumped:x?}"),
+        format!("{:x?}", core.memory()),
+    )?;
 
-    // Under lockdown, "auto" leaves it alone, and takes the same way for the next; a machine without UEFI has no key that vouches for its kernel.
-    first.vm.run_ok(&format!("sed -i 's/always/auto/' {CONFIG}; echo integrity >/sys/kernel/security/lockdown"))?;
+    // Under lockdown, "auto" leaves it alone, and takes the same way for the next; a machine
+    // without UEFI has no key that vouches for its kernel.
+    first.vm.run_ok(&format!(
+        "sed -i 's/always/auto/' {CONFIG}; echo integrity >/sys/kernel/security/lockdown"
+    ))?;
     expect_reload(&mut first, "", &[])?;
-    expect_refused(&mut first, "under lockdown", &["locked down", "trying kexec_file_load", "signed with a key"])?;
+    expect_refused(
+        &mut first,
+        "under lockdown",
+        &["locked down", "trying kexec_file_load", "signed with a key"],
+    )?;
     first.vm.run_ok("echo 1 >/proc/sys/kernel/kexec_load_disabled")?;
     expect_refused(&mut first, "where loading is switched off", &["kexec_load_disabled"])?;
     first.switch_off();
@@ -134,7 +199,8 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { series: Some("6.1"), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
+    let mut first =
+        stage.boot(&Setup { series: Some("6.1"), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     configure(&mut first, guest::INITRD)?;
     expect_reload(&mut first, "", &["not_armed"])?;
     let before = first.image()?;
@@ -142,10 +208,18 @@ fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     let told = status(&mut first, 0)?;
-    check(codes(&told) == ["memory_missing", "cpu_missing"], "findings", "a DIMM and a CPU", told["findings"].to_string())?;
+    check(
+        codes(&told) == ["memory_missing", "cpu_missing"],
+        "findings",
+        "a DIMM and a CPU",
+        told["findings"].to_string(),
+    )?;
     // As udev does it, once for each block, and for the CPU.
     let blocks = DIMM_SIZE / MEMORY_BLOCK + 1;
-    first.vm.run_ok(&format!("for block in $(seq {blocks}); do {} reload --queue || exit; done", guest::LOADER))?;
+    first.vm.run_ok(&format!(
+        "for block in $(seq {blocks}); do {} reload --queue || exit; done",
+        guest::LOADER
+    ))?;
     expect_reload(&mut first, "", &["memory_came", "cpu_came"])?;
     let after = first.image()?;
     check(after.identity != before.identity, "identity after a DIMM", "another one", "the same")?;
@@ -154,7 +228,11 @@ fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.place_sentinel(1, &dimm)?;
     let mut capture = first.panic(None)?.capture()?;
     let core = capture.expect_dump()?;
-    check_eq("bytes of memory in the vmcore", &core.load_bytes(), &(at_load.load_bytes() + DIMM_SIZE))?;
+    check_eq(
+        "bytes of memory in the vmcore",
+        &core.load_bytes(),
+        &(at_load.load_bytes() + DIMM_SIZE),
+    )?;
     Ok(())
 }
 
@@ -170,16 +248,26 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
             after * 1000
         );
         first.vm.run_ok(&killed)?;
-        check_eq(format!("kexec_crash_loaded after a kill at {after} ms"), &first.crash_loaded()?, &true)?;
+        check_eq(
+            format!("kexec_crash_loaded after a kill at {after} ms"),
+            &first.crash_loaded()?,
+            &true,
+        )?;
         first.image()?;
         // While the kernel exchanges the images, no record says which one is armed. A kill in that
         // window leaves none until the next reload, and `status` must then not answer "yes".
         let killed = first.vm.run(&format!("{} status --json 2>/dev/null", guest::LOADER))?;
         let unrecorded = codes(&json(&killed.text)?) == ["unknown_image", "reload_interrupted"];
-        check_eq(format!("exit status of `status`: {}", killed.text), &killed.status, &i32::from(unrecorded))?;
+        check_eq(
+            format!("exit status of `status`: {}", killed.text),
+            &killed.status,
+            &i32::from(unrecorded),
+        )?;
         first.note(format!("reload killed after {after} ms: still armed"));
     }
-    let told = first.vm.run_ok(&format!("{} reload --json 2>/dev/null && ls /run/kdump-loader", guest::LOADER))?;
+    let told = first
+        .vm
+        .run_ok(&format!("{} reload --json 2>/dev/null && ls /run/kdump-loader", guest::LOADER))?;
     check(
         !told.contains("pending") && !told.contains("failed"),
         "/run/kdump-loader after a reload",
@@ -200,23 +288,39 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 /// Writes the config.
-pub(in crate::scenarios) fn configure(first: &mut First<'_, '_>, initrd: &str) -> Result<(), Error> {
+pub(in crate::scenarios) fn configure(
+    first: &mut First<'_, '_>,
+    initrd: &str,
+) -> Result<(), Error> {
     let kernel = guest::KERNEL;
-    let text = format!("kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}");
+    let text = format!(
+        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}"
+    );
     first.vm.run_ok(&format!("cat >{CONFIG} <<'END'\n{text}\nEND\n")).map(drop)
 }
 
-/// Runs `reload`, which must succeed, for exactly these reasons; without any, it must not have armed.
-pub(in crate::scenarios) fn expect_reload(first: &mut First<'_, '_>, options: &str, expected: &[&str]) -> Result<(), Error> {
-    let told = first
-        .vm
-        .run_ok(&format!("{} reload {options} --json 2>/tmp/reload.err || {{ cat /tmp/reload.err; false; }}", guest::LOADER))?;
+/// Runs `reload`, which must succeed, for exactly these reasons; without any, it must not have
+/// armed.
+pub(in crate::scenarios) fn expect_reload(
+    first: &mut First<'_, '_>,
+    options: &str,
+    expected: &[&str],
+) -> Result<(), Error> {
+    let told = first.vm.run_ok(&format!(
+        "{} reload {options} --json 2>/tmp/reload.err || {{ cat /tmp/reload.err; false; }}",
+        guest::LOADER
+    ))?;
     let told = json(&told)?;
     let reasons = told["reasons"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut names: Vec<&str> = reasons.iter().filter_map(|reason| reason["reason"].as_str()).collect();
+    let mut names: Vec<&str> =
+        reasons.iter().filter_map(|reason| reason["reason"].as_str()).collect();
     names.dedup();
     check(names == expected, "reasons of `reload`", format!("{expected:?}"), told.to_string())?;
-    check_eq("how often `reload` has armed", &told["armed"], &Value::from(u32::from(!expected.is_empty())))?;
+    check_eq(
+        "how often `reload` has armed",
+        &told["armed"],
+        &Value::from(u32::from(!expected.is_empty())),
+    )?;
     check_eq("kexec_crash_loaded after `reload`", &first.crash_loaded()?, &true)?;
     first.note(if expected.is_empty() {
         "reload: already up to date".to_owned()
@@ -226,11 +330,18 @@ pub(in crate::scenarios) fn expect_reload(first: &mut First<'_, '_>, options: &s
     Ok(())
 }
 
-/// Runs `reload --force`, which must fail in these words, and the image that was armed before must still be.
+/// Runs `reload --force`, which must fail in these words, and the image that was armed before must
+/// still be.
 fn expect_refused(first: &mut First<'_, '_>, case: &str, words: &[&str]) -> Result<(), Error> {
     let refused = first.loader("reload --force")?;
-    let said = refused.text.contains("still armed") && words.iter().all(|word| refused.text.contains(word));
-    check(refused.status == 1 && said, format!("a reload {case}"), format!("1, still armed, {words:?}"), format!("{refused:?}"))?;
+    let said = refused.text.contains("still armed")
+        && words.iter().all(|word| refused.text.contains(word));
+    check(
+        refused.status == 1 && said,
+        format!("a reload {case}"),
+        format!("1, still armed, {words:?}"),
+        format!("{refused:?}"),
+    )?;
     check_eq(format!("kexec_crash_loaded after a reload {case}"), &first.crash_loaded()?, &true)?;
     first.note(format!("a reload {case} is refused: still armed"));
     Ok(())

@@ -1,4 +1,5 @@
-//! The setup header, once in the file's first sectors, which are not loaded, and once more as a constant to compare with.
+//! The setup header, once in the file's first sectors, which are not loaded, and once more as a
+//! constant to compare with.
 
 use core::arch::global_asm;
 use core::slice;
@@ -30,6 +31,7 @@ unsafe extern "C" {
 
 /// The setup header as it is in the file.
 pub fn copy() -> &'static [u8] {
-    // SAFETY: header.S defines this many bytes there (it asserts the number), in memory that nothing writes to.
+    // SAFETY: header.S defines this many bytes there (it asserts the number), in memory that
+    // nothing writes to.
     unsafe { slice::from_raw_parts(&raw const setup_header_copy, END - START) }
 }

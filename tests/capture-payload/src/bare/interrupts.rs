@@ -16,7 +16,8 @@ pub const BOOT_CS: u16 = 0x10;
 /// Data segment selector that boot.rst asks for, and that our own GDT has.
 pub const BOOT_DS: u16 = 0x18;
 
-/// Exceptions and NMI: the vectors that the architecture defines (SDM vol. 3A, "Exception and interrupt vectors").
+/// Exceptions and NMI: the vectors that the architecture defines (SDM vol. 3A, "Exception and
+/// interrupt vectors").
 const VECTORS: usize = 32;
 /// Bytes between the first instructions of two stubs in `interrupts.S`.
 const STUB_SIZE: usize = 16;
@@ -64,7 +65,10 @@ pub fn install() {
     let first = (&raw const stubs).addr();
     let gate = |vector: usize| {
         let handler = (first + vector * STUB_SIZE) as u64;
-        let low = handler & 0xffff | u64::from(BOOT_CS) << 16 | INTERRUPT_GATE << 32 | (handler >> 16 & 0xffff) << 48;
+        let low = handler & 0xffff
+            | u64::from(BOOT_CS) << 16
+            | INTERRUPT_GATE << 32
+            | (handler >> 16 & 0xffff) << 48;
         [low, handler >> 32]
     };
     let table = core::array::from_fn(gate);
@@ -72,9 +76,21 @@ pub fn install() {
     unsafe { IDT.0.get().write(table) };
     let limit = (size_of::<Idt>() - 1) as u16;
     let base = IDT.0.get().addr() as u64;
-    let register = [0, 0, 0, limit, base as u16, (base >> 16) as u16, (base >> 32) as u16, (base >> 48) as u16];
-    // SAFETY: the ten bytes from the fourth word on are limit and base of the table, whose gates lead to interrupts.S.
-    unsafe { asm!("lidt 6({0})", in(reg) &raw const register, options(att_syntax, nostack, preserves_flags)) };
+    let register = [
+        0,
+        0,
+        0,
+        limit,
+        base as u16,
+        (base >> 16) as u16,
+        (base >> 32) as u16,
+        (base >> 48) as u16,
+    ];
+    // SAFETY: the ten bytes from the fourth word on are limit and base of the table, whose gates
+    // lead to interrupts.S.
+    unsafe {
+        asm!("lidt 6({0})", in(reg) &raw const register, options(att_syntax, nostack, preserves_flags))
+    };
 }
 
 /// Executes IRET, which delivers a latched NMI, and then waits longer than that takes.
@@ -111,8 +127,23 @@ extern "sysv64" fn exception(frame: &Frame, fault_address: u64) -> ! {
     let mut console = Console::open();
     console.text("\npayload: FAILED exception: expected none found vector ").decimal(frame.vector);
     console.text(" error ").hex(frame.error_code).text(" at rip ").hex(frame.rip);
-    console.text(" (payload+").hex(frame.rip.wrapping_sub(memory::program().load)).text(") cs ").hex(frame.cs);
-    console.text(" rflags ").hex(frame.rflags).text(" rsp ").hex(frame.rsp).text(" ss ").hex(frame.ss);
-    console.text(" cr2 ").hex(fault_address).text("\npayload: ending ").text(Ending::PayloadCrashed.name()).text("\n");
+    console
+        .text(" (payload+")
+        .hex(frame.rip.wrapping_sub(memory::program().load))
+        .text(") cs ")
+        .hex(frame.cs);
+    console
+        .text(" rflags ")
+        .hex(frame.rflags)
+        .text(" rsp ")
+        .hex(frame.rsp)
+        .text(" ss ")
+        .hex(frame.ss);
+    console
+        .text(" cr2 ")
+        .hex(fault_address)
+        .text("\npayload: ending ")
+        .text(Ending::PayloadCrashed.name())
+        .text("\n");
     exit::end(Ending::PayloadCrashed)
 }

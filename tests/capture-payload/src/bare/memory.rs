@@ -1,8 +1,8 @@
-//! Physical memory, through our own page tables. The crash kernel's tables are under test, and they do not map memory that was plugged
-//! in after loading.
+//! Physical memory, through our own page tables. The crash kernel's tables are under test, and they
+//! do not map memory that was plugged in after loading.
 //!
-//! The map is one to one, in pages of 1 GiB, or of 2 MiB if the CPU has no larger ones. Each GiB is mapped on first use, with tables
-//! from a fixed supply.
+//! The map is one to one, in pages of 1 GiB, or of 2 MiB if the CPU has no larger ones. Each GiB is
+//! mapped on first use, with tables from a fixed supply.
 
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -18,10 +18,11 @@ use super::header;
 /// Entries of a table, and bits of an address that it translates.
 const ENTRIES: usize = 512;
 const BITS_PER_TABLE: u32 = 9;
-/// Tables in the supply: the root, and those for a GiB or two in every place where a test has memory. Memory beyond that cannot be read,
-/// which is reported.
+/// Tables in the supply: the root, and those for a GiB or two in every place where a test has
+/// memory. Memory beyond that cannot be read, which is reported.
 const SUPPLY: usize = 32;
-/// Present, writable; for a page also accessed and dirty (SDM vol. 3A, "4-level paging and 5-level paging").
+/// Present, writable; for a page also accessed and dirty (SDM vol. 3A, "4-level paging and 5-level
+/// paging").
 const TABLE: u64 = 0x003;
 const PAGE: u64 = 0x0e3;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -71,7 +72,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Switches to tables of our own, which at first map what the payload needs itself. To be called once.
+    /// Switches to tables of our own, which at first map what the payload needs itself. To be
+    /// called once.
     pub fn map_ourselves(cr4: u64) -> Self {
         let gib_pages = __cpuid(CPUID_EXTENDED).edx & CPUID_EXTENDED_EDX_PDPE1GB != 0;
         let physical_bits = __cpuid(CPUID_ADDRESS_SIZES).eax as u8;
@@ -79,11 +81,18 @@ impl Memory {
         // One to one only in the lower half of the address space, where bit 47, or 56, is 0.
         let virtual_bits = offset_bits(levels + 1) - 1;
         // The first table is the root.
-        let memory = Self { levels, gib_pages, limit: 1 << u32::from(physical_bits).min(virtual_bits), used: Cell::new(1) };
+        let memory = Self {
+            levels,
+            gib_pages,
+            limit: 1 << u32::from(physical_bits).min(virtual_bits),
+            used: Cell::new(1),
+        };
         assert!(memory.map(program().image()), "the supply is larger than the payload's own needs");
         let root = TABLES.0.get().addr();
         // SAFETY: text, tables and stack are the payload's image, and stay where they are.
-        unsafe { asm!("movq {0}, %cr3", in(reg) root, options(att_syntax, nostack, preserves_flags)) };
+        unsafe {
+            asm!("movq {0}, %cr3", in(reg) root, options(att_syntax, nostack, preserves_flags))
+        };
         memory
     }
 
@@ -143,10 +152,15 @@ impl Physical for Memory {
             return Some(&[]);
         }
         // A slice cannot begin at 0; nothing that is checked does.
-        if start == 0 || range.end() > self.limit || range.overlaps(program().tail()) || !self.map(range) {
+        if start == 0
+            || range.end() > self.limit
+            || range.overlaps(program().tail())
+            || !self.map(range)
+        {
             return None;
         }
-        // SAFETY: the range is mapped, does not wrap, and nothing that this program writes to is in it.
+        // SAFETY: the range is mapped, does not wrap, and nothing that this program writes to is in
+        // it.
         Some(unsafe { slice::from_raw_parts(start as *const u8, len as usize) })
     }
 }
@@ -162,7 +176,10 @@ const fn index(address: u64, level: u32) -> usize {
 }
 
 fn place(table: usize, entry: usize) -> *mut u64 {
-    assert!(table < SUPPLY && entry < ENTRIES, "tables come from the supply, and entries from an address");
+    assert!(
+        table < SUPPLY && entry < ENTRIES,
+        "tables come from the supply, and entries from an address"
+    );
     TABLES.0.get().cast::<u64>().wrapping_add(table * ENTRIES + entry)
 }
 
@@ -172,7 +189,7 @@ fn entry_of(table: usize, entry: usize) -> u64 {
 }
 
 fn set_entry(table: usize, entry: usize, value: u64) {
-    // SAFETY: `place` has shown that it lies in the supply. Volatile, because the CPU reads it; nothing that was mapped changes, so
-    // that no translation need be forgotten.
+    // SAFETY: `place` has shown that it lies in the supply. Volatile, because the CPU reads it;
+    // nothing that was mapped changes, so that no translation need be forgotten.
     unsafe { place(table, entry).write_volatile(value) };
 }

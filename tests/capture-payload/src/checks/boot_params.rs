@@ -1,5 +1,5 @@
-//! boot_params: the setup header, the places of initrd and command line, and the memory map, which limits where the capture kernel
-//! writes.
+//! boot_params: the setup header, the places of initrd and command line, and the memory map, which
+//! limits where the capture kernel writes.
 
 use handoff::text::Text;
 
@@ -11,20 +11,26 @@ use crate::range::{CRASH_REGION, LOW_1M, Range};
 use crate::zero_page::{self, BadList, E820_MAX_ENTRIES_ZEROPAGE, ZeroPage};
 use crate::{Physical, Program, setup_header};
 
-/// The flag in `loadflags` that may be as in the file: `LOADED_HIGH`. The others are internal to the kernel or for other entry points.
+/// The flag in `loadflags` that may be as in the file: `LOADED_HIGH`. The others are internal to
+/// the kernel or for other entry points.
 const LOADED_HIGH: u8 = setup_header::LOADFLAGS;
 /// `X86_SUBARCH_PC`, the crashed kernel's.
 const X86_SUBARCH_PC: u64 = 0;
 
 /// Kexec's number among boot loaders, version 0. With 0 the kernel ignores the initrd.
 const TYPE_OF_LOADER_KEXEC: u64 = 0xd0;
-/// Fewest entries that Linux up to 6.12 accepts in a memory map (`append_e820_table`, arch/x86/kernel/e820.c).
+/// Fewest entries that Linux up to 6.12 accepts in a memory map (`append_e820_table`,
+/// arch/x86/kernel/e820.c).
 const LEAST_E820_ENTRIES: usize = 2;
-/// RAM below 1 MiB that every PC leaves after the firmware's part. The trampoline between four and five levels of page tables needs
-/// it (arch/x86/boot/compressed/pgtable_64.c).
+/// RAM below 1 MiB that every PC leaves after the firmware's part. The trampoline between four and
+/// five levels of page tables needs it (arch/x86/boot/compressed/pgtable_64.c).
 const LEAST_LOW_RAM: u64 = 512 << 10;
 
-pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
+pub(super) fn check<Out: Text>(
+    group: &mut Group<'_, Out>,
+    evidence: &Evidence<'_>,
+    physical: &impl Physical,
+) {
     let Some(page) = group.needs("boot_params", evidence.zero_page) else { return };
     header(group, &page, evidence.program);
     // It is 0xff in an unchanged copy of the file's page (`sanitize_boot_params`).
@@ -41,7 +47,9 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     group.equal("cmd_line_ptr", found.note.command_line.start.get(), page.command_line());
     let Some(map) = map else { return };
     let Some(elfcorehdr) = Range::of(&found.note.elfcorehdr) else {
-        return group.fails(|line| _ = line.text("crash note: expected a place for the elfcorehdr found one that wraps"));
+        return group.fails(|line| {
+            _ = line.text("crash note: expected a place for the elfcorehdr found one that wraps")
+        });
     };
     ram(group, map, elfcorehdr);
     reserved(group, map, &found);
@@ -52,14 +60,21 @@ fn header<Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'_>, program: &
     let pairs = program.setup_header.iter().zip(page.setup_header());
     for (offset, (&expected, &found)) in (setup_header::START..).zip(pairs) {
         group.ensure(setup_header::is_loaders(offset) || expected == found, |line| {
-            line.text("setup header at ").hex(offset as u64).text(": expected ").hex(expected.into());
+            line.text("setup header at ")
+                .hex(offset as u64)
+                .text(": expected ")
+                .hex(expected.into());
             line.text(" found ").hex(found.into());
         });
     }
 }
 
 /// The memory map, if the list of setup_data is sound. It may contain a part of the map.
-fn memory_map<'m, Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'m>, physical: &'m impl Physical) -> Option<Map<'m>> {
+fn memory_map<'m, Out: Text>(
+    group: &mut Group<'_, Out>,
+    page: &ZeroPage<'m>,
+    physical: &'m impl Physical,
+) -> Option<Map<'m>> {
     let entries = page.e820_entries();
     group.ensure((LEAST_E820_ENTRIES..=E820_MAX_ENTRIES_ZEROPAGE).contains(&entries), |line| {
         line.text("e820: expected 2 to 128 entries found ").decimal(entries as u64);
@@ -71,7 +86,9 @@ fn memory_map<'m, Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'m>, ph
         }
     });
     if let Some(at) = stray {
-        group.fails(|line| _ = line.text("setup_data: expected nodes in the crash region found one at ").hex(at));
+        group.fails(|line| {
+            _ = line.text("setup_data: expected nodes in the crash region found one at ").hex(at)
+        });
     }
     match map {
         Ok(map) => Some(map),
@@ -80,18 +97,24 @@ fn memory_map<'m, Out: Text>(group: &mut Group<'_, Out>, page: &ZeroPage<'m>, ph
             None
         }
         Err(BadList::Node(at)) => {
-            group.fails(|line| _ = line.text("setup_data: expected a list found a damaged node at ").hex(at));
+            group.fails(|line| {
+                _ = line.text("setup_data: expected a list found a damaged node at ").hex(at)
+            });
             None
         }
     }
 }
 
-/// RAM may only be the low MiB and the crash region, because all else is the crashed kernel's. The elfcorehdr may not be RAM, because
-/// fs/proc/vmcore.c maps it with `ioremap_cache`, which rejects RAM.
+/// RAM may only be the low MiB and the crash region, because all else is the crashed kernel's. The
+/// elfcorehdr may not be RAM, because fs/proc/vmcore.c maps it with `ioremap_cache`, which rejects
+/// RAM.
 fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
     if let Some(entry) = e820::malformed(map) {
         group.fails(|line| {
-            line.text("e820: expected separate ranges found ").hex(entry.addr.get()).text("+").hex(entry.size.get());
+            line.text("e820: expected separate ranges found ")
+                .hex(entry.addr.get())
+                .text("+")
+                .hex(entry.size.get());
         });
     }
     for ram in e820::entries(map).filter_map(e820::Entry::ram) {
@@ -102,7 +125,9 @@ fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
         });
     }
     if let Some(at) = e820::first_not_ram(map, CRASH_REGION, elfcorehdr) {
-        group.fails(|line| _ = line.text("e820: expected RAM in all of the crash region found none at ").hex(at));
+        group.fails(|line| {
+            _ = line.text("e820: expected RAM in all of the crash region found none at ").hex(at)
+        });
     }
     let low = e820::ram_in(map, LOW_1M);
     group.ensure(low >= LEAST_LOW_RAM, |line| {
@@ -110,12 +135,15 @@ fn ram<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, elfcorehdr: Range) {
     });
 }
 
-/// Memory of the firmware or a device. The capture kernel reads tables there, and must not map devices over it.
+/// Memory of the firmware or a device. The capture kernel reads tables there, and must not map
+/// devices over it.
 fn reserved<Out: Text>(group: &mut Group<'_, Out>, map: Map<'_>, found: &Found<'_>) {
     for range in found.reserved() {
         let at = range.map_or(Some(0), |range| e820::first_not_reserved(map, range));
         if let Some(at) = at {
-            group.fails(|line| _ = line.text("e820: expected what is no RAM to be named found nothing at ").hex(at));
+            group.fails(|line| {
+                _ = line.text("e820: expected what is no RAM to be named found nothing at ").hex(at)
+            });
         }
     }
 }

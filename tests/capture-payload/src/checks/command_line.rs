@@ -1,5 +1,5 @@
-//! The command line: its loaded length, the elfcorehdr's address, and a report in the purgatory's format. boot_params give its
-//! address.
+//! The command line: its loaded length, the elfcorehdr's address, and a report in the purgatory's
+//! format. boot_params give its address.
 
 use handoff::text::Text;
 

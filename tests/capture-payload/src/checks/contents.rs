@@ -1,7 +1,8 @@
 //! Contents: every sealed span matches its digest, and memory after the payload's file is zero.
 //!
-//! The digests are of the image as loaded. Block, leaf table and an elfcorehdr that needs no restoring are as at the panic, because a
-//! case may have changed them. Everything that a capture kernel receives is sealed, except the report.
+//! The digests are of the image as loaded. Block, leaf table and an elfcorehdr that needs no
+//! restoring are as at the panic, because a case may have changed them. Everything that a capture
+//! kernel receives is sealed, except the report.
 
 use handoff::report::FIELD_LEN;
 use handoff::text::Text;
@@ -14,7 +15,11 @@ use crate::evidence::Evidence;
 use crate::range::Range;
 use crate::{Physical, command_line, zero_page};
 
-pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
+pub(super) fn check<Out: Text>(
+    group: &mut Group<'_, Out>,
+    evidence: &Evidence<'_>,
+    physical: &impl Physical,
+) {
     let (entry, program) = (evidence.entry, evidence.program);
     group.ensure(entry.dirty == 0 && entry.not_zero == 0, |line| {
         // entry.S first checks the memory that it saves into, and then overwrites it.
@@ -29,7 +34,9 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
     for (name, range) in given(group, evidence, &found) {
         let covered = range.is_some_and(|range| found.seals(range));
-        group.ensure(covered, |line| _ = line.text(name).text(": expected it in a sealed span found it in none"));
+        group.ensure(covered, |line| {
+            _ = line.text(name).text(": expected it in a sealed span found it in none")
+        });
     }
     for (index, sealed) in found.sealed().iter().enumerate() {
         let (start, len) = (sealed.span.start.get(), sealed.span.len.get());
@@ -46,13 +53,17 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
                 .digits(&sealed.sha256);
             match &digest {
                 Some(digest) => _ = line.text(" found ").digits(digest),
-                None => _ = line.text(" found memory that cannot be read, or that the payload writes to"),
+                None => {
+                    _ = line
+                        .text(" found memory that cannot be read, or that the payload writes to")
+                }
             }
         });
     }
 }
 
-/// What the capture kernel receives: payload, initrd, boot_params, and the command line before and after the report.
+/// What the capture kernel receives: payload, initrd, boot_params, and the command line before and
+/// after the report.
 fn given<Out: Text>(
     group: &mut Group<'_, Out>,
     evidence: &Evidence<'_>,

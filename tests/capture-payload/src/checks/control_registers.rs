@@ -1,12 +1,13 @@
-//! Control and debug registers: the values that the crash kernel left, although the purgatory used SSE and breakpoints since. MXCSR has
-//! its value after reset instead.
+//! Control and debug registers: the values that the crash kernel left, although the purgatory used
+//! SSE and breakpoints since. MXCSR has its value after reset instead.
 
 use handoff::text::Text;
 
 use super::Group;
 use crate::evidence::Evidence;
 
-/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and status register").
+/// MXCSR after reset: all exceptions masked, round to nearest (SDM vol. 1, "MXCSR control and
+/// status register").
 const MXCSR_RESET: u64 = 0x1f80;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>) {

@@ -1,4 +1,5 @@
-//! The elfcorehdr: what fs/proc/vmcore.c requires of it (`parse_crash_elf64_headers`, `merge_note_headers_elf64`).
+//! The elfcorehdr: what fs/proc/vmcore.c requires of it (`parse_crash_elf64_headers`,
+//! `merge_note_headers_elf64`).
 
 use handoff::text::Text;
 
@@ -19,12 +20,18 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     for (index, phdr) in headers.phdrs.iter().enumerate() {
         let known = matches!(phdr.p_type.get(), PT_NOTE | PT_LOAD);
         group.ensure(known, |line| {
-            line.text("program header ").decimal(index as u64).text(": expected PT_NOTE or PT_LOAD found ");
+            line.text("program header ")
+                .decimal(index as u64)
+                .text(": expected PT_NOTE or PT_LOAD found ");
             line.hex(phdr.p_type.get().into());
         });
-        let late = index > 0 && phdr.p_type.get() == PT_NOTE && headers.phdrs[index - 1].p_type.get() != PT_NOTE;
+        let late = index > 0
+            && phdr.p_type.get() == PT_NOTE
+            && headers.phdrs[index - 1].p_type.get() != PT_NOTE;
         group.ensure(!late, |line| {
-            line.text("program header ").decimal(index as u64).text(": expected every PT_NOTE before the others found one here");
+            line.text("program header ")
+                .decimal(index as u64)
+                .text(": expected every PT_NOTE before the others found one here");
         });
     }
     let Some(found) = group.needs("crash note", evidence.crash_note) else { return };
@@ -32,7 +39,12 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     let used = Range::new(headers.at, (EHDR_LEN + headers.phdrs.len() * PHDR_LEN) as u64);
     let inside = segment.zip(used).is_some_and(|(segment, used)| segment.contains(used));
     group.ensure(inside, |line| {
-        line.text("program headers: expected ").decimal(headers.phdrs.len() as u64).text(" of them in the segment at ");
-        line.hex(found.note.elfcorehdr.start.get()).text("+").hex(found.note.elfcorehdr.len.get()).text(" found less room");
+        line.text("program headers: expected ")
+            .decimal(headers.phdrs.len() as u64)
+            .text(" of them in the segment at ");
+        line.hex(found.note.elfcorehdr.start.get())
+            .text("+")
+            .hex(found.note.elfcorehdr.len.get())
+            .text(" found less room");
     });
 }

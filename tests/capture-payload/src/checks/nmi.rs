@@ -1,7 +1,8 @@
 //! Non-maskable interrupts:
 //! * One that was latched at the panic arrives once, after the first IRET.
 //! * Without a storm no other arrives.
-//! * During a storm the purgatory counted at least one. A storm's total is unknown, so a lost one is not detected.
+//! * During a storm the purgatory counted at least one. A storm's total is unknown, so a lost one
+//!   is not detected.
 
 use handoff::text::Text;
 use orders::orders::Nmi;
@@ -21,9 +22,17 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
             for (when, number) in before {
                 group.equal_count(when, 0, number.into());
             }
-            group.equal_count("after the first iret", u64::from(ordered == Some(Nmi::Latched)), after.into());
+            group.equal_count(
+                "after the first iret",
+                u64::from(ordered == Some(Nmi::Latched)),
+                after.into(),
+            );
         }
-        Some(Nmi::Storm) => group.ensure(report.nmis > 0, |line| _ = line.text("in the purgatory: expected some found 0")),
-        None => group.fails(|line| _ = line.text("orders: expected a known number found ").hex(found.note.nmi.get().into())),
+        Some(Nmi::Storm) => group.ensure(report.nmis > 0, |line| {
+            _ = line.text("in the purgatory: expected some found 0")
+        }),
+        None => group.fails(|line| {
+            _ = line.text("orders: expected a known number found ").hex(found.note.nmi.get().into())
+        }),
     }
 }

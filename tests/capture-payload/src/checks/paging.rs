@@ -1,5 +1,6 @@
-//! Paging: still the crash kernel's page tables. They map one to one all that the capture kernel uses before it has its own tables
-//! (boot.rst, "64-bit Boot Protocol"), and all that the CPU uses for an NMI until then.
+//! Paging: still the crash kernel's page tables. They map one to one all that the capture kernel
+//! uses before it has its own tables (boot.rst, "64-bit Boot Protocol"), and all that the CPU uses
+//! for an NMI until then.
 
 use handoff::text::Text;
 
@@ -14,22 +15,33 @@ use crate::zero_page;
 /// Bytes of an NMI handler that are checked: the purgatory's has at most 16 (trap.S, `STUB_SIZE`).
 const NMI_HANDLER_LEN: u64 = 16;
 
-pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>, physical: &impl Physical) {
+pub(super) fn check<Out: Text>(
+    group: &mut Group<'_, Out>,
+    evidence: &Evidence<'_>,
+    physical: &impl Physical,
+) {
     let Evidence { entry, program, .. } = evidence;
     if let Some(found) = group.needs("crash note", evidence.crash_note) {
         group.equal("cr3", found.note.cr3.get(), entry.cr3);
     }
     let page = group.needs("boot_params", evidence.zero_page);
     let line = group.needs("command line", evidence.command_line);
-    let handler = group.needs("nmi handler", segments::nmi_handler(&entry.idtr, physical).ok_or("none"));
+    let handler =
+        group.needs("nmi handler", segments::nmi_handler(&entry.idtr, physical).ok_or("none"));
     let tables = Tables::new(entry.cr3, entry.cr4);
     let mut mapped = |item: &str, range: Option<Range>| {
         let Some(range) = range else {
-            return group.fails(|line| _ = line.text(item).text(": expected a range of memory found one that wraps"));
+            return group.fails(|line| {
+                _ = line.text(item).text(": expected a range of memory found one that wraps")
+            });
         };
         if let Some((at, gap)) = tables.gap(physical, range) {
             group.fails(|line| {
-                line.text(item).text(" at ").hex(at).text(": expected a writable one-to-one mapping found ").text(gap.words());
+                line.text(item)
+                    .text(" at ")
+                    .hex(at)
+                    .text(": expected a writable one-to-one mapping found ")
+                    .text(gap.words());
             });
         }
     };

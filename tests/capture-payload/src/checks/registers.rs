@@ -1,5 +1,6 @@
-//! General registers: boot.rst specifies only RSI. The purgatory's leave.S promises zeroes in all others, except RDI, which it jumps
-//! through, and RSP, its own empty stack. RIP is the entry point, so only the payload's load address can be wrong.
+//! General registers: boot.rst specifies only RSI. The purgatory's leave.S promises zeroes in all
+//! others, except RDI, which it jumps through, and RSP, its own empty stack. RIP is the entry
+//! point, so only the payload's load address can be wrong.
 
 use handoff::text::Text;
 
@@ -11,8 +12,8 @@ use crate::{setup_header, zero_page};
 
 /// Alignment of RSP before anything is pushed (System V ABI).
 const STACK_ALIGNMENT: u64 = 16;
-/// What an NMI pushes before the capture kernel has a stack of its own: SS, RSP, RFLAGS, CS, RIP (SDM vol. 3A, "64-bit mode stack
-/// frame"), and as much again.
+/// What an NMI pushes before the capture kernel has a stack of its own: SS, RSP, RFLAGS, CS, RIP
+/// (SDM vol. 3A, "64-bit mode stack frame"), and as much again.
 const STACK_LEN: u64 = 2 * 5 * 8;
 
 pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'_>) {
@@ -35,7 +36,9 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
     });
     let rsp = entry.general(General::Rsp);
     let below = stack(entry);
-    let plausible = rsp.is_multiple_of(STACK_ALIGNMENT) && CRASH_REGION.contains(below) && !program.image().overlaps(below);
+    let plausible = rsp.is_multiple_of(STACK_ALIGNMENT)
+        && CRASH_REGION.contains(below)
+        && !program.image().overlaps(below);
     group.ensure(plausible, |line| {
         line.text("rsp: expected an aligned stack in the crash region found ").hex(rsp);
     });
@@ -47,7 +50,8 @@ pub(super) fn check<Out: Text>(group: &mut Group<'_, Out>, evidence: &Evidence<'
         });
     }
     let load = program.load;
-    let placed = load.is_multiple_of(setup_header::KERNEL_ALIGNMENT.into()) && CRASH_REGION.contains(program.image());
+    let placed = load.is_multiple_of(setup_header::KERNEL_ALIGNMENT.into())
+        && CRASH_REGION.contains(program.image());
     group.ensure(placed, |line| {
         line.text("rip: expected the entry of an aligned payload in the crash region found ")
             .hex(load + setup_header::ENTRY_OFFSET);

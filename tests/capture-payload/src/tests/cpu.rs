@@ -10,8 +10,14 @@ use crate::entry_state::{General, Segment};
 
 #[test]
 fn register_with_something_in_it_is_named() {
-    for register in General::ALL.iter().copied().filter(|register| !matches!(register, General::Rsi | General::Rsp)) {
-        fails(Ending::Registers, register.name(), |world| world.entry.general[register as usize] ^= 1 << 63);
+    for register in General::ALL
+        .iter()
+        .copied()
+        .filter(|register| !matches!(register, General::Rsi | General::Rsp))
+    {
+        fails(Ending::Registers, register.name(), |world| {
+            world.entry.general[register as usize] ^= 1 << 63
+        });
     }
 }
 
@@ -19,18 +25,26 @@ fn register_with_something_in_it_is_named() {
 fn rsi_must_be_a_page_of_the_crash_region() {
     let rsi = General::Rsi as usize;
     fails(Ending::Registers, "rsi: expected", |world| world.entry.general[rsi] += 0x10);
-    fails(Ending::Registers, "rsi: expected", |world| world.entry.general[rsi] = world::HIGH_MARKER);
-    fails(Ending::Registers, "rsi: expected", |world| world.poke(world::BOOT_PARAMS + 0x202, b"hdrs"));
+    fails(Ending::Registers, "rsi: expected", |world| {
+        world.entry.general[rsi] = world::HIGH_MARKER
+    });
+    fails(Ending::Registers, "rsi: expected", |world| {
+        world.poke(world::BOOT_PARAMS + 0x202, b"hdrs")
+    });
 }
 
 #[test]
 fn rsp_must_be_an_aligned_stack_of_the_purgatory() {
     let rsp = General::Rsp as usize;
     for stack in [world::STACK + 8, 0x7000, world::LOAD + 0x3_0000, 0x1400_0010] {
-        fails(Ending::Registers, "rsp: expected an aligned", |world| world.entry.general[rsp] = stack);
+        fails(Ending::Registers, "rsp: expected an aligned", |world| {
+            world.entry.general[rsp] = stack
+        });
     }
     for stack in [ELFCOREHDR + ELFCOREHDR_LEN, world::INITRD + 0x10, world::BOOT_PARAMS + 0x1040] {
-        fails(Ending::Registers, "rsp: expected a stack beside all that was loaded", |world| world.entry.general[rsp] = stack);
+        fails(Ending::Registers, "rsp: expected a stack beside all that was loaded", |world| {
+            world.entry.general[rsp] = stack
+        });
     }
     // Below a sealed span, and far enough after it.
     for stack in [world::INITRD, world::INITRD + world::INITRD_LEN + 0x50] {
@@ -48,19 +62,30 @@ fn payload_must_lie_where_its_header_asks() {
 #[test]
 fn every_selector_is_compared() {
     for &segment in Segment::ALL {
-        fails(Ending::Segments, segment.name(), |world| world.entry.selectors[segment as usize] = 8);
+        fails(Ending::Segments, segment.name(), |world| {
+            world.entry.selectors[segment as usize] = 8
+        });
     }
 }
 
 #[test]
 fn descriptors_must_be_flat() {
     // 32-bit code; not present; a base; a limit.
-    for wrong in [0x00cf_9b00_0000_ffff_u64, 0x00af_1b00_0000_ffff, 0x00af_9b00_1000_ffff, 0x00af_9b00_0000_fffe] {
-        fails(Ending::Segments, "gdt 0x10", |world| world.poke(world::GDT + 0x10, &wrong.to_le_bytes()));
+    for wrong in [
+        0x00cf_9b00_0000_ffff_u64,
+        0x00af_1b00_0000_ffff,
+        0x00af_9b00_1000_ffff,
+        0x00af_9b00_0000_fffe,
+    ] {
+        fails(Ending::Segments, "gdt 0x10", |world| {
+            world.poke(world::GDT + 0x10, &wrong.to_le_bytes())
+        });
     }
     // Read-only; DPL 3; limit in bytes.
     for wrong in [0x00cf_9100_0000_ffff_u64, 0x00cf_f300_0000_ffff, 0x004f_9300_0000_ffff] {
-        fails(Ending::Segments, "gdt 0x18", |world| world.poke(world::GDT + 0x18, &wrong.to_le_bytes()));
+        fails(Ending::Segments, "gdt 0x18", |world| {
+            world.poke(world::GDT + 0x18, &wrong.to_le_bytes())
+        });
     }
 }
 
@@ -75,7 +100,9 @@ fn descriptors_that_were_not_used_yet_are_as_good() {
 #[test]
 fn tables_must_be_long_enough_and_in_the_crash_region() {
     fails(Ending::Segments, "gdt 0x18", |world| world.entry.gdtr.limit = 0x1e);
-    fails(Ending::Segments, "gdt 0x10", |world| (world.entry.gdtr.base, world.entry.gdtr.limit) = (0, 0));
+    fails(Ending::Segments, "gdt 0x10", |world| {
+        (world.entry.gdtr.base, world.entry.gdtr.limit) = (0, 0)
+    });
     fails(Ending::Segments, "idt nmi gate", |world| world.entry.idtr.limit = 0x2e);
     fails(Ending::Segments, "idt nmi gate", |world| world.entry.idtr.base = world::HIGH_MARKER);
     fails(Ending::Segments, "idt nmi gate", |world| world.entry.idtr.base = u64::MAX - 8);
@@ -115,13 +142,25 @@ fn control_registers_are_those_of_the_crash_note() {
 
 #[test]
 fn page_tables_are_walked() {
-    fails(Ending::Paging, "payload at 0x11000000: expected a writable one-to-one mapping found no mapping", |world| {
-        world.poke(world::PDPT, &[0; 8]);
+    fails(
+        Ending::Paging,
+        "payload at 0x11000000: expected a writable one-to-one mapping found no mapping",
+        |world| {
+            world.poke(world::PDPT, &[0; 8]);
+        },
+    );
+    fails(Ending::Paging, "another address", |world| {
+        world.poke(world::PDPT, &0x4000_01e3_u64.to_le_bytes())
     });
-    fails(Ending::Paging, "another address", |world| world.poke(world::PDPT, &0x4000_01e3_u64.to_le_bytes()));
-    fails(Ending::Paging, "read-only", |world| world.poke(world::PML4, &(world::PDPT | 0x61).to_le_bytes()));
-    fails(Ending::Paging, "reserved", |world| world.poke(world::PML4, &(world::PDPT | 0xe3).to_le_bytes()));
-    fails(Ending::Paging, "page table outside memory", |world| world.poke(world::PML4, &0x7000_0063_u64.to_le_bytes()));
+    fails(Ending::Paging, "read-only", |world| {
+        world.poke(world::PML4, &(world::PDPT | 0x61).to_le_bytes())
+    });
+    fails(Ending::Paging, "reserved", |world| {
+        world.poke(world::PML4, &(world::PDPT | 0xe3).to_le_bytes())
+    });
+    fails(Ending::Paging, "page table outside memory", |world| {
+        world.poke(world::PML4, &0x7000_0063_u64.to_le_bytes())
+    });
 }
 
 /// Maps 2 MiB at a time, but for `without`.
@@ -193,15 +232,29 @@ fn latched_nmi_must_come_after_iret_and_only_once() {
         }
     };
     passes(latched(Nmis { before_iret: 0, after_iret: 1 }));
-    fails(Ending::Nmi, "after the first iret: expected 1 found 0", latched(Nmis { before_iret: 0, after_iret: 0 }));
-    fails(Ending::Nmi, "after the first iret: expected 1 found 2", latched(Nmis { before_iret: 0, after_iret: 2 }));
-    fails(Ending::Nmi, "before the first iret: expected 0 found 1", latched(Nmis { before_iret: 1, after_iret: 2 }));
+    fails(
+        Ending::Nmi,
+        "after the first iret: expected 1 found 0",
+        latched(Nmis { before_iret: 0, after_iret: 0 }),
+    );
+    fails(
+        Ending::Nmi,
+        "after the first iret: expected 1 found 2",
+        latched(Nmis { before_iret: 0, after_iret: 2 }),
+    );
+    fails(
+        Ending::Nmi,
+        "before the first iret: expected 0 found 1",
+        latched(Nmis { before_iret: 1, after_iret: 2 }),
+    );
 }
 
 #[test]
 fn nmi_that_was_not_sent_must_not_arrive() {
     fails(Ending::Nmi, "after the first iret: expected 0", |world| world.nmis.after_iret = 1);
-    fails(Ending::Nmi, "before the first iret: expected 0", |world| world.nmis = Nmis { before_iret: 1, after_iret: 1 });
+    fails(Ending::Nmi, "before the first iret: expected 0", |world| {
+        world.nmis = Nmis { before_iret: 1, after_iret: 1 }
+    });
     fails(Ending::Nmi, "in the purgatory: expected 0", |world| world.report.nmis = 1);
 }
 

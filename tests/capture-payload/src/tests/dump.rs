@@ -10,23 +10,38 @@ use super::{fails, passes};
 #[test]
 fn elf_header_is_checked_as_vmcore_does() {
     // Offset in the ELF header, value, what is said.
-    for (offset, value, said) in [(16, 2, "e_type"), (18, 3, "e_machine"), (20, 0, "e_version"), (32, 0x48, "e_phoff")] {
+    for (offset, value, said) in
+        [(16, 2, "e_type"), (18, 3, "e_machine"), (20, 0, "e_version"), (32, 0x48, "e_phoff")]
+    {
         fails(Ending::Elfcorehdr, said, |world| world.patches.push((ELFCOREHDR + offset, value)));
     }
-    for (offset, said) in [(0, "no identification"), (4, "no identification"), (52, "other sizes"), (54, "other sizes")] {
+    for (offset, said) in [
+        (0, "no identification"),
+        (4, "no identification"),
+        (52, "other sizes"),
+        (54, "other sizes"),
+    ] {
         fails(Ending::Elfcorehdr, said, |world| world.patches.push((ELFCOREHDR + offset, 9)));
     }
     fails(Ending::Elfcorehdr, "e_phnum", |world| world.patches.push((ELFCOREHDR + 56, 0)));
-    fails(Ending::Elfcorehdr, "outside memory", |world| world.patches.push((ELFCOREHDR + 57, 0xff)));
+    fails(Ending::Elfcorehdr, "outside memory", |world| {
+        world.patches.push((ELFCOREHDR + 57, 0xff))
+    });
 }
 
 #[test]
 fn program_headers_must_be_notes_and_then_loads() {
-    fails(Ending::Elfcorehdr, "program header 5: expected every PT_NOTE before the others", |world| {
-        let note = world.rows.remove(1);
-        world.rows.push(note);
+    fails(
+        Ending::Elfcorehdr,
+        "program header 5: expected every PT_NOTE before the others",
+        |world| {
+            let note = world.rows.remove(1);
+            world.rows.push(note);
+        },
+    );
+    fails(Ending::Elfcorehdr, "program header 6: expected PT_NOTE or PT_LOAD found 0x0", |world| {
+        world.rows.push((0, 0, 0, 0))
     });
-    fails(Ending::Elfcorehdr, "program header 6: expected PT_NOTE or PT_LOAD found 0x0", |world| world.rows.push((0, 0, 0, 0)));
     fails(Ending::Elfcorehdr, "less room", |world| {
         world.note.elfcorehdr.len = 0x100.into();
         world.e820(&[(0x1000, 0x9_f000, 1), (ELFCOREHDR + 0x100, 0x1400_0000, 1), world::RESERVED]);
@@ -50,7 +65,9 @@ fn every_online_cpu_has_one_note() {
     fails(Ending::Notes, "cpus: expected 2 found 1", |world| world.poke(CPU_NOTES + 12, b"core"));
     fails(Ending::Notes, "cpus: expected 3 found 2", |world| world.note.online_cpus = 3.into());
     fails(Ending::Notes, "several of apic id 3", |world| world.cpu_note(0, 3));
-    fails(Ending::Notes, "panicking cpu: expected a note of apic id 9", |world| world.note.apic_id = 9.into());
+    fails(Ending::Notes, "panicking cpu: expected a note of apic id 9", |world| {
+        world.note.apic_id = 9.into()
+    });
 }
 
 #[test]
@@ -88,9 +105,11 @@ fn loads_must_be_the_text_and_all_ram_at_the_panic() {
     fails(Ending::Loads, "text start", |world| world.note.text.start += 0x1000);
     fails(Ending::Loads, "text length", |world| world.note.text.len += 0x1000);
     fails(Ending::Loads, "text p_vaddr", |world| world.rows[3].3 = DIRECT_MAP + world::TEXT);
-    fails(Ending::Loads, "text p_vaddr: expected 0xffffffff81000000 found 0xffffffff81200000", |world| {
-        world.rows[3].3 += 0x20_0000
-    });
+    fails(
+        Ending::Loads,
+        "text p_vaddr: expected 0xffffffff81000000 found 0xffffffff81200000",
+        |world| world.rows[3].3 += 0x20_0000,
+    );
     fails(Ending::Loads, "text: expected one found no PT_LOAD", |world| world.rows.truncate(3));
     fails(Ending::Loads, "direct map found", |world| world.rows[4].3 += 0x1000);
     fails(Ending::Loads, "ranges of RAM: expected 2 found 1", |world| _ = world.rows.pop());
@@ -98,7 +117,11 @@ fn loads_must_be_the_text_and_all_ram_at_the_panic() {
         world.note.ram[2] = orders::PhysSpan::new(0x1_0000_0000, 0x800_0000);
         world.note.ram_count = 3.into();
     });
-    fails(Ending::Loads, "RAM: expected 0x14000000-0x1ffe0000 found 0x14000000-0x1ffdf000", |world| world.rows[5].2 -= 0x1000);
+    fails(
+        Ending::Loads,
+        "RAM: expected 0x14000000-0x1ffe0000 found 0x14000000-0x1ffdf000",
+        |world| world.rows[5].2 -= 0x1000,
+    );
     fails(Ending::Loads, "expected none of the crash region", |world| world.rows[4].2 += 0x1000);
     fails(Ending::Loads, "an empty range", |world| world.rows[5].2 = 0);
     fails(Ending::Loads, "p_paddr", |world| world.patches.push((ELFCOREHDR + 64 + 4 * 56 + 24, 1)));
@@ -107,10 +130,14 @@ fn loads_must_be_the_text_and_all_ram_at_the_panic() {
 #[test]
 fn loaders_own_loads_are_compared_as_exactly() {
     passes(|world| world.note.rewritten = 0.into());
-    fails(Ending::Loads, "RAM: expected 0x14000000-0x1ffe0000 found 0x14000000-0x1ffdf000", |world| {
-        world.note.rewritten = 0.into();
-        world.rows[5].2 -= 0x1000;
-    });
+    fails(
+        Ending::Loads,
+        "RAM: expected 0x14000000-0x1ffe0000 found 0x14000000-0x1ffdf000",
+        |world| {
+            world.note.rewritten = 0.into();
+            world.rows[5].2 -= 0x1000;
+        },
+    );
 }
 
 #[test]
@@ -134,15 +161,23 @@ fn copy_that_was_put_back_names_parts_of_ram() {
 
 #[test]
 fn markers_must_be_readable_through_a_load() {
-    fails(Ending::Loads, "marker at 0x14000000: expected 0x", |world| world.poke(HIGH_MARKER + 7, &[0xee]));
-    fails(Ending::Loads, "marker at 0x14000000: expected a PT_LOAD", |world| world.rows[5].1 += 0x1000);
+    fails(Ending::Loads, "marker at 0x14000000: expected 0x", |world| {
+        world.poke(HIGH_MARKER + 7, &[0xee])
+    });
+    fails(Ending::Loads, "marker at 0x14000000: expected a PT_LOAD", |world| {
+        world.rows[5].1 += 0x1000
+    });
     // Memory that came when the header had no room for it.
     passes(|world| {
-        world.memory.push((0x1_0000_0000, orders::note::marker(0x1_0000_0000).to_le_bytes().into()));
+        world
+            .memory
+            .push((0x1_0000_0000, orders::note::marker(0x1_0000_0000).to_le_bytes().into()));
         world.note.markers[2] = 0x1_0000_0000.into();
         world.note.marker_count = 3.into();
     });
-    fails(Ending::Loads, "marker at 0x18000000: expected memory", |world| world.note.markers[1] = 0x1800_0000.into());
+    fails(Ending::Loads, "marker at 0x18000000: expected memory", |world| {
+        world.note.markers[1] = 0x1800_0000.into()
+    });
     fails(Ending::Loads, "markers: expected some", |world| world.note.marker_count = 0.into());
 }
 
@@ -156,7 +191,9 @@ fn copy_that_was_put_back_need_not_know_what_was_plugged_in_since() {
         world.note.apic_id = 9.into();
         world.note.ram[2] = orders::PhysSpan::new(0x1_0000_0000, 0x800_0000);
         world.note.ram_count = 3.into();
-        world.memory.push((0x1_0000_0000, orders::note::marker(0x1_0000_0000).to_le_bytes().into()));
+        world
+            .memory
+            .push((0x1_0000_0000, orders::note::marker(0x1_0000_0000).to_le_bytes().into()));
         world.note.markers[2] = 0x1_0000_0000.into();
         world.note.marker_count = 3.into();
     };

@@ -21,7 +21,9 @@ fn setup_header_must_be_the_files_but_for_what_loaders_write() {
     fails(Ending::BootParams, "hardware_subarch", |world| world.poke(BOOT_PARAMS + 0x23c, &[2]));
     // KASLR_FLAG, QUIET_FLAG, KEEP_SEGMENTS, CAN_USE_HEAP.
     for flag in [1, 5, 6, 7] {
-        fails(Ending::BootParams, "loadflags", |world| world.poke(BOOT_PARAMS + 0x211, &[1 | 1 << flag]));
+        fails(Ending::BootParams, "loadflags", |world| {
+            world.poke(BOOT_PARAMS + 0x211, &[1 | 1 << flag])
+        });
     }
     passes(|world| world.poke(BOOT_PARAMS + 0x211, &[0]));
 }
@@ -35,11 +37,15 @@ fn page_must_not_be_a_mere_copy_of_the_file() {
 #[test]
 fn initrd_must_be_the_one_that_was_loaded() {
     for place in [0x1500_0000, INITRD + 0x1000, INITRD - 1] {
-        fails(Ending::BootParams, "initrd start", |world| world.poke(BOOT_PARAMS + 0x218, &u32::to_le_bytes(place as u32)));
+        fails(Ending::BootParams, "initrd start", |world| {
+            world.poke(BOOT_PARAMS + 0x218, &u32::to_le_bytes(place as u32))
+        });
     }
     fails(Ending::Paging, "initrd at 0x40000000", |world| world.poke(BOOT_PARAMS + 0x0c4, &[1]));
     fails(Ending::Paging, "initrd at 0x111080000", |world| world.poke(BOOT_PARAMS + 0x0c0, &[1]));
-    fails(Ending::BootParams, "initrd length: expected 0x800 found 0x801", |world| world.poke(BOOT_PARAMS + 0x21c, &[1, 8]));
+    fails(Ending::BootParams, "initrd length: expected 0x800 found 0x801", |world| {
+        world.poke(BOOT_PARAMS + 0x21c, &[1, 8])
+    });
     fails(Ending::BootParams, "initrd start", |world| world.poke(BOOT_PARAMS + 0x218, &[0; 8]));
     fails(Ending::BootParams, "initrd: expected one found none", |world| {
         world.poke(BOOT_PARAMS + 0x218, &[0; 8]);
@@ -54,12 +60,21 @@ fn memory_map_must_be_ours_alone_and_complete() {
     for (said, map) in [
         ("expected 2 to 128 entries found 0", &[][..]),
         ("none at 0x10001000", &[LOW]),
-        ("none at 0x12000000", &[LOW, (ELFCOREHDR + 0x1000, 0x1200_0000, 1), (0x1300_0000, 0x1400_0000, 1)]),
+        (
+            "none at 0x12000000",
+            &[LOW, (ELFCOREHDR + 0x1000, 0x1200_0000, 1), (0x1300_0000, 0x1400_0000, 1)],
+        ),
         ("below 1 MiB found 0x1000", &[(0x1000, 0x2000, 1), CRASH]),
-        ("without the elfcorehdr found 0x10000000-0x14000000", &[LOW, (ELFCOREHDR, 0x1400_0000, 1)]),
+        (
+            "without the elfcorehdr found 0x10000000-0x14000000",
+            &[LOW, (ELFCOREHDR, 0x1400_0000, 1)],
+        ),
         ("found 0x1000-0x101000", &[(0x1000, 0x10_1000, 1), CRASH]),
         ("found 0x20000000-0x30000000", &[LOW, CRASH, (0x2000_0000, 0x3000_0000, 1)]),
-        ("separate ranges found 0x10001000+0x3fff000", &[LOW, CRASH, (0x1200_0000, 0x1200_1000, 2)]),
+        (
+            "separate ranges found 0x10001000+0x3fff000",
+            &[LOW, CRASH, (0x1200_0000, 0x1200_1000, 2)],
+        ),
         ("separate ranges found 0x30000000+0x0", &[LOW, CRASH, (0x3000_0000, 0x3000_0000, 2)]),
     ] {
         fails(Ending::BootParams, said, |world| world.e820(map));
@@ -71,13 +86,16 @@ fn memory_map_must_be_ours_alone_and_complete() {
         fails(Ending::BootParams, said, |world| world.e820(map));
     }
     passes(|world| world.e820(&[LOW, CRASH, world::RESERVED, (0x2000_0000, 0x3000_0000, 2)]));
-    passes(|world| world.e820(&[LOW, CRASH, (0x1ffe_0000, 0x1fff_0000, 2), (0x1fff_0000, 0x2000_0000, 4)]));
+    passes(|world| {
+        world.e820(&[LOW, CRASH, (0x1ffe_0000, 0x1fff_0000, 2), (0x1fff_0000, 0x2000_0000, 4)])
+    });
     fails(Ending::BootParams, "found 200", |world| world.poke(BOOT_PARAMS + 0x1e8, &[200]));
 }
 
 /// A setup_data node: next, type, data.
 fn node(world: &mut world::World, at: u64, next: u64, kind: u32, data: &[u8]) {
-    let header = [&next.to_le_bytes()[..], &kind.to_le_bytes(), &(data.len() as u32).to_le_bytes()].concat();
+    let header =
+        [&next.to_le_bytes()[..], &kind.to_le_bytes(), &(data.len() as u32).to_le_bytes()].concat();
     world.poke(at, &[&header, data].concat());
 }
 
@@ -85,7 +103,9 @@ fn node(world: &mut world::World, at: u64, next: u64, kind: u32, data: &[u8]) {
 fn setup_data_is_followed_to_the_rest_of_the_memory_map() {
     const FIRST: u64 = COMMAND_LINE + 0x800;
     const SECOND: u64 = COMMAND_LINE + 0x900;
-    let entry = |start: u64, len: u64, kind: u32| [&start.to_le_bytes()[..], &len.to_le_bytes(), &kind.to_le_bytes()].concat();
+    let entry = |start: u64, len: u64, kind: u32| {
+        [&start.to_le_bytes()[..], &len.to_le_bytes(), &kind.to_le_bytes()].concat()
+    };
     let with = |extra: std::vec::Vec<u8>| {
         move |world: &mut world::World| {
             world.poke(BOOT_PARAMS + 0x250, &FIRST.to_le_bytes());
@@ -118,14 +138,21 @@ fn command_line_must_name_the_elfcorehdr() {
     fails(Ending::CommandLine, "elfcorehdr=: expected 0x10000800 found 0x10000000", |world| {
         world.note.elfcorehdr = orders::PhysSpan::new(ELFCOREHDR + 0x800, 0x800);
         let low = (0x1000, 0x9_f000, 1);
-        world.e820(&[low, (ELFCOREHDR, 0x1000_0800, 1), (ELFCOREHDR + 0x1000, 0x1400_0000, 1), world::RESERVED]);
+        world.e820(&[
+            low,
+            (ELFCOREHDR, 0x1000_0800, 1),
+            (ELFCOREHDR + 0x1000, 0x1400_0000, 1),
+            world::RESERVED,
+        ]);
     });
 }
 
 #[test]
 fn command_line_must_end_and_be_the_one_that_was_loaded() {
     let twice = std::format!("elfcorehdr={ELFCOREHDR:#x} purgatory.report={:200}", "");
-    fails(Ending::CommandLine, "something after purgatory.report=", |world| world.command_line = twice);
+    fails(Ending::CommandLine, "something after purgatory.report=", |world| {
+        world.command_line = twice
+    });
     fails(Ending::CommandLine, "length", |world| world.note.command_line.len = 1.into());
     fails(Ending::BootParams, "cmd_line_ptr: expected 0x11101000 found 0x15000000", |world| {
         world.memory.push((0x1500_0000, std::vec![0; 0x1000]));
@@ -194,8 +221,12 @@ fn sealed_spans_are_hashed() {
             world.sealed[sealed].len -= 1;
         });
     }
-    fails(Ending::Contents, "command line: expected it in a sealed span", |world| world.line_sealed[0] = false);
-    fails(Ending::Contents, "command line's end: expected it in a sealed span", |world| world.line_sealed[1] = false);
+    fails(Ending::Contents, "command line: expected it in a sealed span", |world| {
+        world.line_sealed[0] = false
+    });
+    fails(Ending::Contents, "command line's end: expected it in a sealed span", |world| {
+        world.line_sealed[1] = false
+    });
     fails(Ending::Contents, "span 1 0x11080000+0x800: expected", |world| {
         world.seal(LOAD, 0x1_0000);
         world.seal(INITRD, 0x800);
@@ -214,9 +245,13 @@ fn sealed_spans_are_hashed() {
 
 #[test]
 fn zero_tail_must_be_zero() {
-    fails(Ending::Contents, "zero tail 0x11010000-0x11040000: expected zeroes found something at 0x11020000", |world| {
-        world.entry.not_zero = 0x1102_0000;
-    });
+    fails(
+        Ending::Contents,
+        "zero tail 0x11010000-0x11040000: expected zeroes found something at 0x11020000",
+        |world| {
+            world.entry.not_zero = 0x1102_0000;
+        },
+    );
     fails(Ending::Contents, "found something at 0x11010000", |world| world.entry.dirty = 1);
 }
 

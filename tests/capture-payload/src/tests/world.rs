@@ -1,4 +1,5 @@
-//! A crashed machine on paper: what the CPU held and what was in memory, all of it as it should be until a test changes it.
+//! A crashed machine on paper: what the CPU held and what was in memory, all of it as it should be
+//! until a test changes it.
 
 use std::string::String;
 use std::vec::Vec;
@@ -6,7 +7,9 @@ use std::vec::Vec;
 use handoff::report::{Elfcorehdr, FIELD_LEN, PARAMETER, Report};
 use handoff::text::Text;
 use handoff::{EngineId, Verdict};
-use orders::map::{CPU_NOTE_LEN, CPU_NOTE_STRIDE, CPU_NOTES, CRASH_NOTE, CRASH_NOTE_LEN, DIRECT_MAP, KERNEL_TEXT};
+use orders::map::{
+    CPU_NOTE_LEN, CPU_NOTE_STRIDE, CPU_NOTES, CRASH_NOTE, CRASH_NOTE_LEN, DIRECT_MAP, KERNEL_TEXT,
+};
 use orders::note::{NAME, PRSTATUS_LEN, TYPE, marker};
 use orders::orders::Nmi;
 use orders::{CrashNote, Ending, PhysSpan, SealedSpan};
@@ -69,7 +72,8 @@ pub struct World {
     pub rows: Vec<Row>,
     /// Instead of the report.
     pub report_text: Option<String>,
-    /// What is sealed, as it is when everything is written and before `patches`, besides what [`World::seal`] has.
+    /// What is sealed, as it is when everything is written and before `patches`, besides what
+    /// [`World::seal`] has.
     pub sealed: Vec<PhysSpan>,
     /// Whether the command line is sealed before and after the report.
     pub line_sealed: [bool; 2],
@@ -81,7 +85,12 @@ impl World {
     pub fn sound() -> Self {
         let mut world = Self {
             entry: entry(),
-            program: Program { load: LOAD, file_end: LOAD + 0x1_0000, image_end: LOAD + 0x4_0000, setup_header: &SETUP_HEADER },
+            program: Program {
+                load: LOAD,
+                file_end: LOAD + 0x1_0000,
+                image_end: LOAD + 0x4_0000,
+                setup_header: &SETUP_HEADER,
+            },
             memory: Vec::new(),
             note: note(),
             nmis: Nmis { before_iret: 0, after_iret: 0 },
@@ -132,14 +141,17 @@ impl World {
 
     /// Overwrites memory that the machine has.
     pub fn poke(&mut self, at: u64, bytes: &[u8]) {
-        let fits = |(start, block): &&mut (u64, Vec<u8>)| *start <= at && at + bytes.len() as u64 <= *start + block.len() as u64;
+        let fits = |(start, block): &&mut (u64, Vec<u8>)| {
+            *start <= at && at + bytes.len() as u64 <= *start + block.len() as u64
+        };
         let (start, block) = self.memory.iter_mut().find(fits).expect("the world has memory there");
         block[(at - *start) as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 
     /// As if the loader had chosen another place for it, and it had another `init_size`.
     pub fn put_payload(&mut self, load: u64, init_size: u64) {
-        (self.program.load, self.program.file_end, self.program.image_end) = (load, load + 0x1_0000, load + init_size);
+        (self.program.load, self.program.file_end, self.program.image_end) =
+            (load, load + 0x1_0000, load + init_size);
         self.entry.general[General::Rdi as usize] = load + 0x200;
     }
 
@@ -147,7 +159,9 @@ impl World {
     pub fn e820(&mut self, entries: &[(u64, u64, u32)]) {
         self.poke(BOOT_PARAMS + 0x1e8, &[entries.len() as u8]);
         for (index, &(start, end, kind)) in entries.iter().enumerate() {
-            let entry = [&start.to_le_bytes()[..], &(end - start).to_le_bytes(), &kind.to_le_bytes()].concat();
+            let entry =
+                [&start.to_le_bytes()[..], &(end - start).to_le_bytes(), &kind.to_le_bytes()]
+                    .concat();
             self.poke(BOOT_PARAMS + 0x2d0 + index as u64 * 20, &entry);
         }
     }
@@ -181,8 +195,15 @@ impl World {
         self.note.command_line.len += line.len() as u64;
         let report = (line.len() - FIELD_LEN - 1) as u64;
         let mut sealed = core::mem::take(&mut self.sealed);
-        let line = [PhysSpan::new(COMMAND_LINE, report), PhysSpan::new(COMMAND_LINE + report + FIELD_LEN as u64, 1)];
-        sealed.extend(line.into_iter().zip(self.line_sealed).filter_map(|(span, sealed)| sealed.then_some(span)));
+        let line = [
+            PhysSpan::new(COMMAND_LINE, report),
+            PhysSpan::new(COMMAND_LINE + report + FIELD_LEN as u64, 1),
+        ];
+        sealed.extend(
+            line.into_iter()
+                .zip(self.line_sealed)
+                .filter_map(|(span, sealed)| sealed.then_some(span)),
+        );
         sealed.iter().for_each(|span| self.seal(span.start.get(), span.len.get()));
         let note = elf_note(&NAME, TYPE, self.note.as_bytes());
         self.poke(CRASH_NOTE, &note);
@@ -213,7 +234,12 @@ impl World {
         self.poke(BOOT_PARAMS + 0x21c, &(INITRD_LEN as u32).to_le_bytes());
         self.poke(BOOT_PARAMS + 0x228, &(COMMAND_LINE as u32).to_le_bytes());
         self.poke(BOOT_PARAMS + 0x250, &[0; 8]);
-        self.e820(&[(0x1000, 0x9_f000, 1), (0x9_f000, 0xa_0000, 2), (ELFCOREHDR + ELFCOREHDR_LEN, 0x1400_0000, 1), RESERVED]);
+        self.e820(&[
+            (0x1000, 0x9_f000, 1),
+            (0x9_f000, 0xa_0000, 2),
+            (ELFCOREHDR + ELFCOREHDR_LEN, 0x1400_0000, 1),
+            RESERVED,
+        ]);
     }
 
     fn tables(&mut self) {
@@ -230,7 +256,10 @@ impl World {
 impl Physical for World {
     fn bytes(&self, start: u64, len: u64) -> Option<&[u8]> {
         let range = Range::new(start, len).filter(|range| !range.overlaps(self.program.tail()))?;
-        let (at, block) = self.memory.iter().find(|(at, block)| Range::new(*at, block.len() as u64).unwrap().contains(range))?;
+        let (at, block) = self
+            .memory
+            .iter()
+            .find(|(at, block)| Range::new(*at, block.len() as u64).unwrap().contains(range))?;
         block.get((start - at) as usize..)?.get(..len as usize)
     }
 }
@@ -302,7 +331,10 @@ fn phdr(&(kind, start, len, virt): &Row) -> Vec<u8> {
 }
 
 fn elf_note(name: &[u8], kind: u32, descriptor: &[u8]) -> Vec<u8> {
-    let mut note: Vec<u8> = [name.len() as u32, descriptor.len() as u32, kind].into_iter().flat_map(u32::to_le_bytes).collect();
+    let mut note: Vec<u8> = [name.len() as u32, descriptor.len() as u32, kind]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
     for part in [name, descriptor] {
         note.extend_from_slice(part);
         note.resize(note.len().next_multiple_of(4), 0);

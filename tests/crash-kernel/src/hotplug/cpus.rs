@@ -1,7 +1,8 @@
 //! The registers of CPU hotplug: QEMU docs/specs/acpi_cpu_hotplug.rst, hw/acpi/cpu.c.
 //!
-//! After a reset an older interface is active at the same ports, a bitmap of CPUs. Writing 0 to the selector, as [`places`] does
-//! first, switches to this one (hw/acpi/cpu_hotplug.c, `cpu_status_write`).
+//! After a reset an older interface is active at the same ports, a bitmap of CPUs. Writing 0 to the
+//! selector, as [`places`] does first, switches to this one (hw/acpi/cpu_hotplug.c,
+//! `cpu_status_write`).
 
 use super::{Place, flags, read, write};
 
@@ -12,7 +13,8 @@ const COMMAND: u16 = BASE + 0x5;
 /// Data of the command.
 const DATA: u16 = BASE + 0x8;
 
-/// Command: reading data gives the selector. Writing the command also moves the selector to a CPU that has an event.
+/// Command: reading data gives the selector. Writing the command also moves the selector to a CPU
+/// that has an event.
 const SELECTED: u8 = 0;
 /// Command: writing data sets the _OST event.
 const OST_EVENT: u8 = 1;
@@ -24,8 +26,8 @@ const ARCHITECTURE_ID: u8 = 3;
 /// A place for a CPU.
 pub struct CpuPlace(u32);
 
-/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not exist reads as 0. With such a
-/// selector the block ignores everything but the next selector.
+/// All places, as the specification says under "Enumerate CPUs": the selector of one that does not
+/// exist reads as 0. With such a selector the block ignores everything but the next selector.
 fn places() -> impl Iterator<Item = CpuPlace> {
     let exists = |place: &CpuPlace| {
         CpuPlace(0).command(SELECTED);

@@ -4,7 +4,8 @@ use orders::PhysSpan;
 
 use super::{Place, flags, read, write};
 
-/// `ACPI_MEMORY_HOTPLUG_BASE` (include/hw/acpi/pc-hotplug.h): the selector when written; address, low half, when read.
+/// `ACPI_MEMORY_HOTPLUG_BASE` (include/hw/acpi/pc-hotplug.h): the selector when written; address,
+/// low half, when read.
 const BASE: u16 = 0x0a00;
 /// Address, high half, when read; _OST event when written.
 const ADDRESS_HIGH_OR_OST_EVENT: u16 = BASE + 0x4;
@@ -12,7 +13,8 @@ const ADDRESS_HIGH_OR_OST_EVENT: u16 = BASE + 0x4;
 const SIZE_LOW_OR_OST_STATUS: u16 = BASE + 0x8;
 /// Size, high half.
 const SIZE_HIGH: u16 = BASE + 0xc;
-/// `ACPI_MAX_RAM_SLOTS` (include/hw/acpi/acpi.h); the flags of slots that the machine lacks read as 0.
+/// `ACPI_MAX_RAM_SLOTS` (include/hw/acpi/acpi.h); the flags of slots that the machine lacks read as
+/// 0.
 const MAX_SLOTS: u32 = 256;
 
 /// A place for a DIMM.
@@ -27,8 +29,12 @@ impl Slot {
     /// The DIMM's memory.
     pub fn span(&self) -> PhysSpan {
         self.select();
-        let wide = |low: u16, high: u16| u64::from(read::<u32>(high)) << 32 | u64::from(read::<u32>(low));
-        PhysSpan::new(wide(BASE, ADDRESS_HIGH_OR_OST_EVENT), wide(SIZE_LOW_OR_OST_STATUS, SIZE_HIGH))
+        let wide =
+            |low: u16, high: u16| u64::from(read::<u32>(high)) << 32 | u64::from(read::<u32>(low));
+        PhysSpan::new(
+            wide(BASE, ADDRESS_HIGH_OR_OST_EVENT),
+            wide(SIZE_LOW_OR_OST_STATUS, SIZE_HIGH),
+        )
     }
 }
 

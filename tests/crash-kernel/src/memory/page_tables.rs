@@ -1,5 +1,5 @@
-//! The kernel's own page tables: address translation, and DIMMs added to the direct map as `init_memory_mapping` does
-//! (arch/x86/mm/init.c).
+//! The kernel's own page tables: address translation, and DIMMs added to the direct map as
+//! `init_memory_mapping` does (arch/x86/mm/init.c).
 
 use alloc::boxed::Box;
 use core::ops::Range;
@@ -7,7 +7,8 @@ use core::ops::Range;
 use orders::map::DIRECT_MAP;
 use x86_64::registers::control::Cr3;
 use x86_64::structures::paging::{
-    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size2MiB, Size4KiB, Translate,
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageTable, PageTableFlags, PhysFrame, Size2MiB,
+    Size4KiB, Translate,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -17,12 +18,14 @@ use crate::harness::give_up;
 /// The page size for DIMMs.
 const LARGE_PAGE: u64 = 2 << 20;
 /// The direct map's pages: data.
-const DATA: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::NO_EXECUTE);
+const DATA: PageTableFlags =
+    PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::NO_EXECUTE);
 
 /// The tables that are in use.
 fn own() -> OffsetPageTable<'static> {
     let top = direct(Cr3::read().0.start_address().as_u64()).cast::<PageTable>();
-    // SAFETY: the top-level table, which the bootloader made for us. Only the CPU that executes the story changes it.
+    // SAFETY: the top-level table, which the bootloader made for us. Only the CPU that executes the
+    // story changes it.
     let top = unsafe { &mut *top };
     // SAFETY: the direct map covers all physical memory that holds tables.
     unsafe { OffsetPageTable::new(top, VirtAddr::new(DIRECT_MAP)) }
@@ -33,8 +36,8 @@ pub fn translate(address: u64) -> Option<u64> {
     own().translate_addr(VirtAddr::new(address)).map(PhysAddr::as_u64)
 }
 
-/// Adds a range of new memory to the direct map. The bootloader's map reaches as far as the firmware's memory map, and at least to
-/// 4 GiB.
+/// Adds a range of new memory to the direct map. The bootloader's map reaches as far as the
+/// firmware's memory map, and at least to 4 GiB.
 pub fn map_directly(range: &Range<u64>) {
     if !range.start.is_multiple_of(LARGE_PAGE) || !range.end.is_multiple_of(LARGE_PAGE) {
         give_up(format_args!("{range:#x?} does not fill pages of 2 MiB"));
@@ -44,8 +47,12 @@ pub fn map_directly(range: &Range<u64>) {
         if own().translate_addr(address).is_some() {
             continue;
         }
-        let (page, frame) = (Page::<Size2MiB>::containing_address(address), PhysFrame::containing_address(PhysAddr::new(at)));
-        // SAFETY: this memory is new, so no Rust object is in it, and its place in the direct map is unused.
+        let (page, frame) = (
+            Page::<Size2MiB>::containing_address(address),
+            PhysFrame::containing_address(PhysAddr::new(at)),
+        );
+        // SAFETY: this memory is new, so no Rust object is in it, and its place in the direct map
+        // is unused.
         match unsafe { own().map_to(page, frame, DATA, &mut FromHeap) } {
             Ok(new) => new.flush(),
             Err(error) => give_up(format_args!("{at:#x} cannot be mapped: {error:?}")),

@@ -82,7 +82,9 @@ pub fn numbered(number: u32) -> &'static Cpu {
 /// The CPU that executes this.
 pub fn this() -> &'static Cpu {
     let id = apic::id();
-    all().find(|cpu| cpu.apic_id() == id).unwrap_or_else(|| panic!("no number for the CPU with APIC id {id}"))
+    all()
+        .find(|cpu| cpu.apic_id() == id)
+        .unwrap_or_else(|| panic!("no number for the CPU with APIC id {id}"))
 }
 
 /// Every other online CPU.
@@ -91,12 +93,18 @@ pub fn others() -> impl Iterator<Item = &'static Cpu> {
     all().filter(move |cpu| cpu.is_online() && !ptr::eq(*cpu, own))
 }
 
-/// Numbers the CPU with this APIC id, as before or with the next free number, and sets its state. Only one CPU at a time calls this.
+/// Numbers the CPU with this APIC id, as before or with the next free number, and sets its state.
+/// Only one CPU at a time calls this.
 pub fn admit(apic_id: u32, state: State) -> &'static Cpu {
     let known = all().find(|cpu| cpu.apic_id() == apic_id);
-    assert!(known.is_none_or(|cpu| cpu.state() == State::Offline), "the CPU with APIC id {apic_id} runs already");
+    assert!(
+        known.is_none_or(|cpu| cpu.state() == State::Offline),
+        "the CPU with APIC id {apic_id} runs already"
+    );
     let free = || CPUS.iter().find(|cpu| cpu.state() == State::Absent);
-    let cpu = known.or_else(free).unwrap_or_else(|| panic!("no number is free for the CPU with APIC id {apic_id}"));
+    let cpu = known
+        .or_else(free)
+        .unwrap_or_else(|| panic!("no number is free for the CPU with APIC id {apic_id}"));
     cpu.apic_id.store(apic_id, SeqCst);
     cpu.take_order();
     cpu.take_work();

@@ -1,6 +1,7 @@
 //! `[3]` The NMI handler, and work inside it.
 //!
-//! *On entry* of the handler: on the interrupted stack, with further NMIs blocked until IRET (SDM vol. 3A, "Handling Multiple NMIs").
+//! *On entry* of the handler: on the interrupted stack, with further NMIs blocked until IRET (SDM
+//! vol. 3A, "Handling Multiple NMIs").
 //!
 //! *On exit*: it returned, and an idle CPU is awake; or it never returns.
 
@@ -13,8 +14,8 @@ use crate::harness::give_up;
 use crate::timeout::Timeout;
 use crate::{apic, notes};
 
-/// Seconds that the others have to stop. Linux waits for one (`nmi_shootdown_cpus`, arch/x86/kernel/reboot.c). Here the host may not
-/// schedule a CPU for long.
+/// Seconds that the others have to stop. Linux waits for one (`nmi_shootdown_cpus`,
+/// arch/x86/kernel/reboot.c). Here the host may not schedule a CPU for long.
 const SHOOTDOWN_SECONDS: u64 = 10;
 
 /// The gate of vector 2 in the kernel's IDT leads here, with IST 0.
@@ -72,7 +73,8 @@ extern "C" fn handle() {
     }
 }
 
-/// Halts in the handler, as `crash_nmi_callback` ends (arch/x86/kernel/reboot.c). Neither interrupts nor NMIs end that.
+/// Halts in the handler, as `crash_nmi_callback` ends (arch/x86/kernel/reboot.c). Neither
+/// interrupts nor NMIs end that.
 fn halt_in_handler(cpu: &Cpu, state: State) -> ! {
     cpu.set_state(state);
     loop {
@@ -94,7 +96,8 @@ pub fn stop_others() {
     apic::leave_for_next_kernel();
 }
 
-/// Runs `work` inside an NMI handler of this CPU, with a second NMI latched. The next IRET delivers it.
+/// Runs `work` inside an NMI handler of this CPU, with a second NMI latched. The next IRET delivers
+/// it.
 pub fn panic_in_nmi(work: Work) -> ! {
     let cpu = cpu::this();
     cpu.set_work(work);

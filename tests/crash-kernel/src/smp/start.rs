@@ -1,8 +1,10 @@
 //! `[1]` From INIT to idle.
 //!
-//! *On entry*: the processor waits for a start-up message, as after a reset, or is halted and needs an INIT first.
+//! *On entry*: the processor waits for a start-up message, as after a reset, or is halted and needs
+//! an INIT first.
 //!
-//! *On exit*: it is idle, with its own stack and the boot CPU's control registers, page tables and descriptor tables.
+//! *On exit*: it is idle, with its own stack and the boot CPU's control registers, page tables and
+//! descriptor tables.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -25,9 +27,11 @@ use crate::{apic, hotplug, memory};
 
 /// Bytes of stack for each CPU. A whole panic runs on it.
 const STACK_LEN: usize = 64 << 10;
-/// Microseconds between INIT and the first start-up message (SDM vol. 3A, "Typical AP Initialization Sequence").
+/// Microseconds between INIT and the first start-up message (SDM vol. 3A, "Typical AP
+/// Initialization Sequence").
 const AFTER_INIT_US: u64 = 10_000;
-/// Microseconds after which the start-up message is sent again if the processor has not arrived (same place).
+/// Microseconds after which the start-up message is sent again if the processor has not arrived
+/// (same place).
 const AFTER_STARTUP_US: u64 = 200;
 /// Seconds within which a processor must arrive (Linux: `cpuhp_bp_sync_alive`, kernel/cpu.c).
 const ARRIVAL_SECONDS: u64 = 10;
@@ -59,7 +63,8 @@ unsafe extern "C" {
 struct Parameters {
     /// Physical address of the trampoline's top-level page table, below 4 GiB.
     cr3: u64,
-    /// EFER without LMA, because a CPU may reject a write of that bit (Linux: `setup_real_mode`, arch/x86/realmode/init.c).
+    /// EFER without LMA, because a CPU may reject a write of that bit (Linux: `setup_real_mode`,
+    /// arch/x86/realmode/init.c).
     efer: u64,
     /// Top of the stack.
     stack: u64,
@@ -80,8 +85,8 @@ struct BootCpu {
     data: SegmentSelector,
 }
 
-/// The page tables that lead from below 1 MiB into the kernel, like Linux's `trampoline_pgd` (arch/x86/realmode/init.c): the
-/// first 2 MiB one to one, and the kernel's upper half.
+/// The page tables that lead from below 1 MiB into the kernel, like Linux's `trampoline_pgd`
+/// (arch/x86/realmode/init.c): the first 2 MiB one to one, and the kernel's upper half.
 struct Tables {
     level4: PageTable,
     level3: PageTable,
@@ -91,7 +96,9 @@ struct Tables {
 /// Makes the CPU that booted number 0 and starts every other that is plugged in.
 pub fn start_all() {
     if !apic::is_xapic() {
-        give_up(format_args!("the local APIC is not in xAPIC mode; start QEMU with at most 255 CPUs"));
+        give_up(format_args!(
+            "the local APIC is not in xAPIC mode; start QEMU with at most 255 CPUs"
+        ));
     }
     apic::enable(true);
     let boot_cpu = cpu::admit(apic::id(), State::Busy);
@@ -103,7 +110,8 @@ pub fn start_all() {
 /// Starts the CPU with this APIC id, waits until it is idle, and returns its number.
 pub fn start(apic_id: u32) -> u32 {
     let cpu = cpu::admit(apic_id, State::Starting);
-    // On the heap, because the boot CPU's stack is in the lower half, which the trampoline's tables do not map.
+    // On the heap, because the boot CPU's stack is in the lower half, which the trampoline's tables
+    // do not map.
     let boot_cpu = Box::new(BootCpu::this());
     let tables = Tables::build();
     let stack = Box::leak(vec![0_u8; STACK_LEN].into_boxed_slice()).as_ptr_range().end as u64;
@@ -123,12 +131,15 @@ pub fn start(apic_id: u32) -> u32 {
         apic::send_startup(apic_id, TRAMPOLINE);
     }
     if !Timeout::seconds(ARRIVAL_SECONDS).reached_before(idle) {
-        give_up(format_args!("the CPU with APIC id {apic_id} did not start within {ARRIVAL_SECONDS} s"));
+        give_up(format_args!(
+            "the CPU with APIC id {apic_id} did not start within {ARRIVAL_SECONDS} s"
+        ));
     }
     cpu.number()
 }
 
-/// A processor's entry to Rust, on the trampoline's tables. The starting CPU waits meanwhile, and keeps these and `boot_cpu`.
+/// A processor's entry to Rust, on the trampoline's tables. The starting CPU waits meanwhile, and
+/// keeps these and `boot_cpu`.
 extern "C" fn arrive(boot_cpu: &BootCpu) -> ! {
     boot_cpu.take_over();
     apic::enable(false);
@@ -147,7 +158,8 @@ impl BootCpu {
 
     /// Sets this state on the CPU that executes this.
     fn take_over(&self) {
-        // SAFETY: the kernel's own tables. This code, its stack and `self` are in the upper half, which both sets of tables map alike.
+        // SAFETY: the kernel's own tables. This code, its stack and `self` are in the upper half,
+        // which both sets of tables map alike.
         unsafe { Cr3::write(self.cr3.0, self.cr3.1) };
         // SAFETY: the kernel runs with this value on the boot CPU, and paging stays on.
         unsafe { Cr4::write(self.cr4) };
@@ -173,14 +185,19 @@ impl Tables {
         if Cr4::read().contains(Cr4Flags::L5_PAGING) {
             give_up(format_args!("the trampoline's tables have four levels, the kernel's five"));
         }
-        let mut tables = Box::new(Self { level4: PageTable::new(), level3: PageTable::new(), level2: PageTable::new() });
+        let mut tables = Box::new(Self {
+            level4: PageTable::new(),
+            level3: PageTable::new(),
+            level2: PageTable::new(),
+        });
         let kernels = memory::direct(Cr3::read().0.start_address().as_u64()).cast::<PageTable>();
         // SAFETY: the current top-level table. Only its accessed bits can change meanwhile.
         let kernels = unsafe { &*kernels };
         for index in UPPER_HALF {
             tables.level4[index] = kernels[index].clone();
         }
-        let (level3, level2) = (PhysAddr::new(physical(&tables.level3)), PhysAddr::new(physical(&tables.level2)));
+        let (level3, level2) =
+            (PhysAddr::new(physical(&tables.level3)), PhysAddr::new(physical(&tables.level2)));
         tables.level4[0].set_addr(level3, TABLE);
         tables.level3[0].set_addr(level2, TABLE);
         tables.level2[0].set_addr(PhysAddr::zero(), TABLE | PageTableFlags::HUGE_PAGE);

@@ -7,8 +7,8 @@ use crate::apic;
 use crate::harness::give_up;
 use crate::timeout::Timeout;
 
-/// Microseconds after which a CPU that has not taken its work is woken again. An NMI between its check for work and its HLT has no
-/// effect.
+/// Microseconds after which a CPU that has not taken its work is woken again. An NMI between its
+/// check for work and its HLT has no effect.
 const WAKE_AGAIN_US: u64 = 1_000;
 /// Seconds within which a CPU must obey.
 const OBEY_SECONDS: u64 = 10;
@@ -56,7 +56,10 @@ pub fn give(cpu: &Cpu, work: Work) {
 pub fn stop(number: u32) {
     let cpu = cpu::numbered(number);
     if cpu.state() != State::Idle {
-        give_up(format_args!("CPU {number} is {:?} and cannot be taken out of service", cpu.state()));
+        give_up(format_args!(
+            "CPU {number} is {:?} and cannot be taken out of service",
+            cpu.state()
+        ));
     }
     cpu.set_order(Order::GoOffline);
     apic::send_nmi(cpu.apic_id());

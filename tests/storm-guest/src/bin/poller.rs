@@ -1,5 +1,5 @@
-//! Runs in a guest: reads /sys/kernel/kexec_crash_loaded as often as possible until a file appears, and
-//! prints the record as JSON, with its own longest pause.
+//! Runs in a guest: reads /sys/kernel/kexec_crash_loaded as often as possible until a file appears,
+//! and prints the record as JSON, with its own longest pause.
 
 #![forbid(unsafe_code)]
 
@@ -31,7 +31,8 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let file = File::open(&options.file).with_context(|| format!("cannot open {}", options.file.display()))?;
+    let file = File::open(&options.file)
+        .with_context(|| format!("cannot open {}", options.file.display()))?;
     let stop = AtomicBool::new(false);
     let record = thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,6 +1,6 @@
-//! Runs in a guest: waits for an event, then for a drawn time, notes the kernel's memory map, the loads
-//! that its probes counted, and whether an image is armed, and panics it. The note's memory is
-//! allocated before anything is plugged in, so it is in memory that stays.
+//! Runs in a guest: waits for an event, then for a drawn time, notes the kernel's memory map, the
+//! loads that its probes counted, and whether an image is armed, and panics it. The note's memory
+//! is allocated before anything is plugged in, so it is in memory that stays.
 
 #![forbid(unsafe_code)]
 
@@ -43,10 +43,15 @@ fn main() -> Result<()> {
     let mut memory = vec![0xff_u8; (PAGES + 1) * PAGE];
     let start = memory.as_ptr().addr().next_multiple_of(PAGE) - memory.as_ptr().addr();
     let mut text = vec![0xff_u8; PAGES * TEXT_LEN];
-    let mut trigger = File::options().write(true).open("/proc/sysrq-trigger").context("cannot open /proc/sysrq-trigger")?;
+    let mut trigger = File::options()
+        .write(true)
+        .open("/proc/sysrq-trigger")
+        .context("cannot open /proc/sysrq-trigger")?;
     let mut iomem = File::open("/proc/iomem").context("cannot open /proc/iomem")?;
-    let mut loaded = File::open("/sys/kernel/kexec_crash_loaded").context("cannot open kexec_crash_loaded")?;
-    let mut profile = File::open("/sys/kernel/tracing/kprobe_profile").context("cannot open kprobe_profile")?;
+    let mut loaded =
+        File::open("/sys/kernel/kexec_crash_loaded").context("cannot open kexec_crash_loaded")?;
+    let mut profile =
+        File::open("/sys/kernel/tracing/kprobe_profile").context("cannot open kprobe_profile")?;
     println!("ready");
 
     while !options.event.exists() {

@@ -6,9 +6,14 @@ use super::*;
 fn an_ordinary_program_breaks_every_rule() {
     let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let faults = Image::parse(&own).unwrap().faults().join("\n");
-    for fault in
-        [".rela.dyn has ", "is undefined", "PT_LOADs; there must be two", "no section .handoff", ".data holds", "more than the"]
-    {
+    for fault in [
+        ".rela.dyn has ",
+        "is undefined",
+        "PT_LOADs; there must be two",
+        "no section .handoff",
+        ".data holds",
+        "more than the",
+    ] {
         assert!(faults.contains(fault), "{fault} is not in:\n{faults}");
     }
 }
@@ -21,7 +26,8 @@ struct Made {
     handoff: usize,
 }
 
-const RIGHT: Made = Made { text: b"\x0f\x0b\x0f\x0b", text_at: 0, flags: [5, 6], handoff: size_of::<Block>() };
+const RIGHT: Made =
+    Made { text: b"\x0f\x0b\x0f\x0b", text_at: 0, flags: [5, 6], handoff: size_of::<Block>() };
 
 impl Made {
     /// An ELF file with two segments of one section each, field by field as the gABI lays them out.
@@ -33,14 +39,27 @@ impl Made {
         let handoff_in_file = text_in_file + text;
         let names_in_file = handoff_in_file + handoff;
         let sections_in_file = names_in_file + NAMES.len() as u64;
-        // e_type ET_DYN, e_machine EM_X86_64, …, two program headers, four section headers, the last with the names.
+        // e_type ET_DYN, e_machine EM_X86_64, …, two program headers, four section headers, the
+        // last with the names.
         let mut elf = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9]].concat();
         let header = [(3, 2), (62, 2), (1, 4), (0, 8), (64, 8), (sections_in_file, 8), (0, 4)];
         put(&mut elf, &header);
         put(&mut elf, &[(64, 2), (56, 2), (2, 2), (64, 2), (4, 2), (3, 2)]);
         let segments = [(text_in_file, self.text_at, text), (handoff_in_file, DATA_AT, handoff)];
         for (flags, (offset, at, size)) in self.flags.into_iter().zip(segments) {
-            put(&mut elf, &[(1, 4), (flags, 4), (offset, 8), (at, 8), (at, 8), (size, 8), (size, 8), (0x1000, 8)]);
+            put(
+                &mut elf,
+                &[
+                    (1, 4),
+                    (flags, 4),
+                    (offset, 8),
+                    (at, 8),
+                    (at, 8),
+                    (size, 8),
+                    (size, 8),
+                    (0x1000, 8),
+                ],
+            );
         }
         elf.extend_from_slice(self.text);
         elf.resize(elf.len() + self.handoff, 0);
@@ -52,7 +71,21 @@ impl Made {
             (7, 1, 3, segments[1]),
             (16, 3, 0, (names_in_file, 0, NAMES.len() as u64)),
         ] {
-            put(&mut elf, &[(name, 4), (kind, 4), (flags, 8), (at, 8), (offset, 8), (size, 8), (0, 4), (0, 4), (1, 8), (0, 8)]);
+            put(
+                &mut elf,
+                &[
+                    (name, 4),
+                    (kind, 4),
+                    (flags, 8),
+                    (at, 8),
+                    (offset, 8),
+                    (size, 8),
+                    (0, 4),
+                    (0, 4),
+                    (1, 8),
+                    (0, 8),
+                ],
+            );
         }
         elf
     }
@@ -76,7 +109,10 @@ fn only_fault(made: &Made, expected: &str) {
 #[test]
 fn the_smallest_purgatory_is_accepted() {
     assert_eq!(RIGHT.faults(), [""; 0]);
-    assert_eq!(Image::parse(&RIGHT.elf()).unwrap().loaded_size(), 0x1000 + size_of::<Block>() as u64);
+    assert_eq!(
+        Image::parse(&RIGHT.elf()).unwrap().loaded_size(),
+        0x1000 + size_of::<Block>() as u64
+    );
 }
 
 #[test]

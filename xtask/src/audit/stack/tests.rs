@@ -19,13 +19,21 @@ fn measured(functions: &[(&str, &[u8])], room: Option<Room>) -> (Vec<Depth>, Vec
         bytes.resize(bytes.len().next_multiple_of(16), 0x90);
     }
     let size = bytes.len() as u64;
-    let section = Section { name: ".text".into(), address: 0, size, executable: true, writable: false, bytes: &bytes };
+    let section = Section {
+        name: ".text".into(),
+        address: 0,
+        size,
+        executable: true,
+        writable: false,
+        bytes: &bytes,
+    };
     depths(&Program { entry: 0, sections: vec![section], symbols }, room)
 }
 
 #[test]
 fn frames_of_a_chain_are_added_up() {
-    let (depths, faults) = measured(&[("start", CALLER), ("callee", CALLEE), ("trap", CALLEE)], PLENTY);
+    let (depths, faults) =
+        measured(&[("start", CALLER), ("callee", CALLEE), ("trap", CALLEE)], PLENTY);
     assert_eq!(faults, [""; 0]);
     // rbx, 0x20, the return address, and two words of the callee; two words.
     assert_eq!(depths[0].bytes, 8 + 0x20 + 8 + 16 + NMI);
@@ -47,7 +55,8 @@ fn a_chain_that_does_not_fit_is_found_to_the_byte() {
 #[test]
 fn a_jump_at_the_end_keeps_the_callers_frame_out() {
     // push %rax; pop %rax; jmp callee
-    let (depths, faults) = measured(&[("start", b"\x50\x58\xeb\x0c"), ("callee", CALLEE), ("trap", b"\xc3")], PLENTY);
+    let (depths, faults) =
+        measured(&[("start", b"\x50\x58\xeb\x0c"), ("callee", CALLEE), ("trap", b"\xc3")], PLENTY);
     assert_eq!(faults, [""; 0]);
     assert_eq!(depths[0].bytes, 16 + NMI);
 }
@@ -73,8 +82,11 @@ fn a_stack_taken_anew_is_empty() {
 #[test]
 fn recursion_is_found_and_named() {
     // a: call b; ret. b: call a; ret.
-    let functions: [(&str, &[u8]); 3] =
-        [("a", b"\xe8\x0b\x00\x00\x00\xc3"), ("b", b"\xe8\xeb\xff\xff\xff\xc3"), ("trap", b"\x0f\x0b")];
+    let functions: [(&str, &[u8]); 3] = [
+        ("a", b"\xe8\x0b\x00\x00\x00\xc3"),
+        ("b", b"\xe8\xeb\xff\xff\xff\xc3"),
+        ("trap", b"\x0f\x0b"),
+    ];
     let (_, faults) = measured(&functions, PLENTY);
     assert!(faults.len() == 1 && faults[0].ends_with("a > b > and again"), "{faults:?}");
 }
@@ -89,7 +101,10 @@ fn only_what_leaves_may_jump_through_a_register_and_take_another_stack() {
     // jmp *%rdi
     let jump: &[u8] = b"\xff\xe7";
     let (_, faults) = measured(&[("start", jump), ("trap", b"\x0f\x0b")], PLENTY);
-    assert!(faults.len() == 1 && faults[0].contains("(start+0x0) Jmp: its target is unknown"), "{faults:?}");
+    assert!(
+        faults.len() == 1 && faults[0].contains("(start+0x0) Jmp: its target is unknown"),
+        "{faults:?}"
+    );
     // call *%rax; ud2: forbidden everywhere.
     let (_, faults) = measured(&[("leave", b"\xff\xd0\x0f\x0b"), ("trap", b"\x0f\x0b")], PLENTY);
     assert!(faults.len() == 1 && faults[0].contains("Call: its target is unknown"), "{faults:?}");
@@ -100,15 +115,23 @@ fn growth_without_end_and_foreign_stack_pointers_are_found() {
     // 1: push %rax; jmp 1b. mov %rax, %rsp; ud2
     for code in [b"\x50\xeb\xfd".as_slice(), b"\x48\x89\xc4\x0f\x0b"] {
         let (_, faults) = measured(&[("start", code), ("trap", b"\x0f\x0b")], PLENTY);
-        assert!(faults[0].contains("(start+0x0)") && faults[0].contains("the depth of the stack after it"), "{faults:?}");
+        assert!(
+            faults[0].contains("(start+0x0)")
+                && faults[0].contains("the depth of the stack after it"),
+            "{faults:?}"
+        );
     }
 }
 
 #[test]
 fn a_call_into_the_middle_of_a_function_is_found() {
     // call trap+1
-    let (_, faults) = measured(&[("start", b"\xe8\x0c\x00\x00\x00"), ("trap", b"\x90\xc3")], PLENTY);
-    assert!(faults.iter().any(|fault| fault.contains("goes to 0x11, where no function starts")), "{faults:?}");
+    let (_, faults) =
+        measured(&[("start", b"\xe8\x0c\x00\x00\x00"), ("trap", b"\x90\xc3")], PLENTY);
+    assert!(
+        faults.iter().any(|fault| fault.contains("goes to 0x11, where no function starts")),
+        "{faults:?}"
+    );
 }
 
 #[test]

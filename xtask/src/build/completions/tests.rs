@@ -1,5 +1,5 @@
-//! What bash, zsh and fish offer when a user types a line and presses Tab. Each real shell runs in a
-//! terminal of its own.
+//! What bash, zsh and fish offer when a user types a line and presses Tab. Each real shell runs in
+//! a terminal of its own.
 //!
 //! A shell that is not installed is skipped, and the test says so. Often fish and zsh are not.
 
@@ -23,7 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PROMPT: &str = "ready%";
 /// A line that a user types before Tab, and every word that must be offered.
 const LINES: [(&str, &[&str]); 4] = [
-    ("kdump-loader ", &["inspect", "load", "plan", "reload", "service", "snapshot", "status", "unload", "watch"]),
+    (
+        "kdump-loader ",
+        &["inspect", "load", "plan", "reload", "service", "snapshot", "status", "unload", "watch"],
+    ),
     ("kdump-loader status --", &["--json", "--prometheus", "--strict"]),
     ("kdump-loader service ", &["check", "install", "uninstall"]),
     ("kdump-loader service install --", &["--dry-run", "--mask-conflicts", "--root"]),
@@ -133,7 +136,8 @@ impl Terminal {
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         // Wide and high enough that no shell pages or cuts the list.
-        tcsetwinsize(&ours, Winsize { ws_row: 100, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(&ours, Winsize { ws_row: 100, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 })
+            .unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
         let name = PathBuf::from(std::ffi::OsStr::from_bytes(name.as_bytes()));
         let theirs = OpenOptions::new().read(true).write(true).open(name).unwrap();
@@ -147,7 +151,12 @@ impl Terminal {
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         fs::create_dir_all(home.join("home")).unwrap();
-        shell.env_clear().env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env("PATH", path).env("HOME", home.join("home"));
+        shell
+            .env_clear()
+            .env("TERM", "xterm")
+            .env("LC_ALL", "C.UTF-8")
+            .env("PATH", path)
+            .env("HOME", home.join("home"));
         let shell = shell.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         Self { ours: ours.into(), shell, said: Vec::new() }
     }

@@ -46,9 +46,17 @@ pub fn page(source: &str) -> (&'static str, String) {
         roff.text([roman(format!("Default: {}.", key.default))]);
     }
     section(&mut roff, "FILES");
-    item(&mut roff, [italic(PATH)], "The config. `kdump-loader reload --config FILE` reads another.");
+    item(
+        &mut roff,
+        [italic(PATH)],
+        "The config. `kdump-loader reload --config FILE` reads another.",
+    );
     section(&mut roff, "EXAMPLES");
     examples(&mut roff, &EXAMPLES);
-    see_also(&mut roff, [("kdump-loader", "8"), ("kdump-loader-load", "8"), ("kdump-loader-reload", "8")].into_iter());
+    see_also(
+        &mut roff,
+        [("kdump-loader", "8"), ("kdump-loader-load", "8"), ("kdump-loader-reload", "8")]
+            .into_iter(),
+    );
     (FILE, roff.to_roff())
 }

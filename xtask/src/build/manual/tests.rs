@@ -26,7 +26,8 @@ const PAGES: [(&str, &[&str]); 14] = [
 ];
 const CONFIG: &str = "kdump-loader.toml.5";
 /// The sections that man-pages(7) expects on every page of section 8.
-const SECTIONS: [&str; 6] = ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "SEE ALSO"];
+const SECTIONS: [&str; 6] =
+    ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "SEE ALSO"];
 
 fn pages() -> BTreeMap<String, String> {
     super::pages().unwrap().into_iter().collect()
@@ -38,7 +39,9 @@ fn assert_says(text: &str, words: &[&str]) {
 }
 
 fn has_section(text: &str, name: &str) -> bool {
-    text.lines().any(|line| line.strip_prefix(".SH ").is_some_and(|heading| heading.trim_matches('"') == name))
+    text.lines().any(|line| {
+        line.strip_prefix(".SH ").is_some_and(|heading| heading.trim_matches('"') == name)
+    })
 }
 
 #[test]
@@ -83,7 +86,10 @@ fn pages_refer_only_to_pages_that_exist() {
         for word in see_also.split("\\fB").skip(1) {
             let (page, rest) = word.split_once("\\fR(").unwrap();
             let page = format!("{}.{}", page.replace('\\', ""), rest.split(')').next().unwrap());
-            assert!(!page.starts_with("kdump-loader") || pages.contains_key(&page), "{name} refers to {page}");
+            assert!(
+                !page.starts_with("kdump-loader") || pages.contains_key(&page),
+                "{name} refers to {page}"
+            );
         }
     }
 }
@@ -101,8 +107,13 @@ fn formatters_find_no_fault_with_the_pages() {
             continue;
         }
         for page in sh.read_dir(dir.path()).unwrap() {
-            let output = cmd!(sh, "{formatter} {options...} {page}").quiet().ignore_status().output().unwrap();
-            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            let output = cmd!(sh, "{formatter} {options...} {page}")
+                .quiet()
+                .ignore_status()
+                .output()
+                .unwrap();
+            let said =
+                String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             assert_eq!(said, "", "{formatter} on {}", page.display());
         }
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask qemu bare`: the fault matrix by hand. No kernel of a distribution is needed for it.
 //!
-//! On exit: the story of each case that was asked for, and how to look at it under gdb; or what went otherwise than it must.
+//! On exit: the story of each case that was asked for, and how to look at it under gdb; or what
+//! went otherwise than it must.
 
 use std::io::{ErrorKind, Write};
 
@@ -20,10 +21,11 @@ use crate::setup;
 /// A bit flipped, found, named, and the machine reset.
 const DEFAULT: &str = "initrd-at-leaf-border";
 
-/// Crash a kernel of our own whose purgatory or memory is damaged in one of many ways, and show what comes of it
+/// Crash a kernel of our own whose purgatory or memory is damaged in one of many ways, and show
+/// what comes of it
 ///
-/// Brings and builds what is needed first: QEMU and crates, no kernel of a distribution. What a case leaves is under
-/// target/qemu/bare-CASE/.
+/// Brings and builds what is needed first: QEMU and crates, no kernel of a distribution. What a
+/// case leaves is under target/qemu/bare-CASE/.
 #[derive(clap::Args)]
 pub struct Args {
     /// Which cases, by name or by the beginning of their names
@@ -35,7 +37,8 @@ pub struct Args {
     /// Run every case, as many at a time as there are CPUs
     #[arg(long, conflicts_with_all = ["gdb", "keep", "write_table"])]
     all: bool,
-    /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none is named; no deadline
+    /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none
+    /// is named; no deadline
     // qemu_runner::bare::debugger::PORT, as a test shows.
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
     pub gdb: Option<u16>,
@@ -65,11 +68,17 @@ impl Args {
         }
         // Names first: a typing error must not cost a build.
         let wanted = if self.all { cases().collect() } else { by_names(&self.case)? };
-        ensure!(self.gdb.is_none() || wanted.len() == 1, "gdb looks at one case at a time, not at {}", wanted.len());
+        ensure!(
+            self.gdb.is_none() || wanted.len() == 1,
+            "gdb looks at one case at a time, not at {}",
+            wanted.len()
+        );
         let teller = Teller::new(self.tap);
-        let prepared = prepare(sh, repo).and_then(|()| Ok(Context::from_repo(&repo.root, None, self.keep)?));
+        let prepared =
+            prepare(sh, repo).and_then(|()| Ok(Context::from_repo(&repo.root, None, self.keep)?));
         let prepared = prepared.and_then(|context| Ok((Machines::new(&context)?, context)));
-        let (machines, context) = prepared.map_err(|error| teller.bail_out(format!("{error:#}")))?;
+        let (machines, context) =
+            prepared.map_err(|error| teller.bail_out(format!("{error:#}")))?;
         if self.gdb.is_some() {
             println!("{} waits for gdb", wanted[0].name);
         }
@@ -112,7 +121,10 @@ fn prepare(sh: &Shell, repo: &Repository) -> Result<()> {
 fn list() -> Result<()> {
     let width = cases().map(|case| case.name.len()).max().unwrap_or(0);
     let family = |(family, cases): &(&str, &[Case])| {
-        let lines: String = cases.iter().map(|case| format!("  {:width$}  {}\n", case.name, case.summary)).collect();
+        let lines: String = cases
+            .iter()
+            .map(|case| format!("  {:width$}  {}\n", case.name, case.summary))
+            .collect();
         format!("{family}:\n{lines}")
     };
     let text: String = FAMILIES.iter().map(family).collect();
@@ -126,21 +138,25 @@ fn list() -> Result<()> {
 /// Makes the table in tests/README.md that of the matrix.
 fn write_table(repo: &Repository) -> Result<()> {
     let path = repo.root.join(bare::README);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let text = bare::with_table(&text).with_context(|| format!("{} has no markers for the table", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bare::with_table(&text)
+        .with_context(|| format!("{} has no markers for the table", path.display()))?;
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("{} cases in the table of {}", cases().count(), path.display());
     Ok(())
 }
 
-/// How to look at a case that has been run; empty when it failed before there was anything to look at.
+/// How to look at a case that has been run; empty when it failed before there was anything to look
+/// at.
 fn again(repo: &Repository, case: &Case) -> Result<String> {
     let directory = repo.run(&bare::directory_name(case.name));
     let script = directory.join(SCRIPT);
     if !script.is_file() {
         return Ok(String::new());
     }
-    let line = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
+    let line = std::fs::read_to_string(&script)
+        .with_context(|| format!("cannot read {}", script.display()))?;
     let gdb = format!("gdb -x {}", directory.join(GDBINIT).display());
     let name = case.name;
     Ok(format!(
@@ -155,9 +171,15 @@ fn by_names(names: &[String]) -> Result<Vec<&'static Case>> {
         let exact: Vec<_> = cases().filter(|case| case.name == name).collect();
         // As people write who think of files.
         let beginning = name.trim_end_matches('*');
-        let found = if exact.is_empty() { cases().filter(|case| case.name.starts_with(beginning)).collect() } else { exact };
+        let found = if exact.is_empty() {
+            cases().filter(|case| case.name.starts_with(beginning)).collect()
+        } else {
+            exact
+        };
         if found.is_empty() {
-            bail!("there is no case whose name begins with {beginning}; `cargo xtask qemu bare --list` lists them");
+            bail!(
+                "there is no case whose name begins with {beginning}; `cargo xtask qemu bare --list` lists them"
+            );
         }
         for case in found {
             if wanted.iter().all(|other: &&Case| other.name != case.name) {
@@ -183,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_beginning_names_all_that_begin_so_and_a_name_only_itself() {
-        let all: Vec<_> = cases().map(|case| case.name).filter(|name| name.starts_with("elfcorehdr-")).collect();
+        let all: Vec<_> =
+            cases().map(|case| case.name).filter(|name| name.starts_with("elfcorehdr-")).collect();
         assert!(all.len() > 1);
         assert_eq!(named("elfcorehdr-").unwrap(), all);
         assert_eq!(named("elfcorehdr-*").unwrap(), all);

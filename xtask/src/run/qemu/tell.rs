@@ -1,5 +1,5 @@
-//! What came of each scenario or case, on stdout: as text, or as TAP version 14 (testanything.org), which parsers of the kernel's
-//! KTAP read as well.
+//! What came of each scenario or case, on stdout: as text, or as TAP version 14 (testanything.org),
+//! which parsers of the kernel's KTAP read as well.
 //!
 //! *On exit*: the exit status. 0 if all passed or were skipped, 1 if one failed, 125 otherwise.
 
@@ -35,7 +35,10 @@ impl End {
     /// What there is to say of it.
     pub fn text(&self) -> &str {
         match self {
-            Self::Passed(text) | Self::Failed(text) | Self::Skipped(text) | Self::CannotTell(text) => text,
+            Self::Passed(text)
+            | Self::Failed(text)
+            | Self::Skipped(text)
+            | Self::CannotTell(text) => text,
         }
     }
 }
@@ -124,7 +127,11 @@ impl Teller {
         let Told { passed, skipped, failed, cannot_tell } = told;
         if count > 1 {
             let mark = if tap { "# " } else { "" };
-            println!("{mark}{passed} passed, {} failed, {} cannot tell, {skipped} skipped", failed.len(), cannot_tell.len());
+            println!(
+                "{mark}{passed} passed, {} failed, {} cannot tell, {skipped} skipped",
+                failed.len(),
+                cannot_tell.len()
+            );
         }
         if !failed.is_empty() {
             bail!("{} of {count} failed: {}", failed.len(), failed.join(", "));
@@ -139,14 +146,17 @@ impl Teller {
     }
 }
 
-/// The lines of one result: what there is to say of it, then the result. A test that could not be run is a skipped one to TAP.
+/// The lines of one result: what there is to say of it, then the result. A test that could not be
+/// run is a skipped one to TAP.
 fn tap(number: usize, name: &str, end: &End) -> String {
     let said: String = end.text().lines().map(|line| format!("# {line}\n")).collect();
     match end {
         End::Passed(_) => format!("{said}ok {number} - {name}\n"),
         End::Failed(_) => format!("{said}not ok {number} - {name}\n"),
         End::Skipped(why) => format!("ok {number} - {name} # SKIP {}\n", one_line(why)),
-        End::CannotTell(why) => format!("{said}ok {number} - {name} # SKIP cannot tell: {}\n", one_line(why)),
+        End::CannotTell(why) => {
+            format!("{said}ok {number} - {name} # SKIP cannot tell: {}\n", one_line(why))
+        }
     }
 }
 
@@ -169,7 +179,8 @@ mod tests {
             End::Skipped("CONFIG_EFI not set".into()),
             End::CannotTell("capture failed\n  because it did not boot".into()),
         ];
-        let lines: String = ends.iter().enumerate().map(|(index, end)| tap(index + 1, "a", end)).collect();
+        let lines: String =
+            ends.iter().enumerate().map(|(index, end)| tap(index + 1, "a", end)).collect();
         let expected = "# capture\n#   0.5 s  panic\nok 1 - a\n# no vmcore\n#   because of x\nnot ok 2 - a\n\
                         ok 3 - a # SKIP CONFIG_EFI not set\n# capture failed\n#   because it did not boot\n\
                         ok 4 - a # SKIP cannot tell: capture failed; because it did not boot\n";

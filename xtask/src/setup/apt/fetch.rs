@@ -1,8 +1,8 @@
 //! Step 4: packages are downloaded, verified and unpacked.
 //!
 //! * On entry: packages of one apt root, each with its SHA-256 from the signed index.
-//! * On exit: a tree with their files. apt verifies each file that it downloads. A file of an earlier
-//!   run is verified here; if it is damaged, it is downloaded again.
+//! * On exit: a tree with their files. apt verifies each file that it downloads. A file of an
+//!   earlier run is verified here; if it is damaged, it is downloaded again.
 
 use std::path::Path;
 
@@ -15,7 +15,12 @@ use crate::command;
 use crate::repository::Repository;
 
 /// Downloads the packages that are missing.
-pub fn fetch(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Package]) -> Result<()> {
+pub fn fetch(
+    sh: &Shell,
+    repo: &Repository,
+    root: &AptRoot<'_>,
+    packages: &[Package],
+) -> Result<()> {
     let downloads = repo.downloads();
     sh.create_dir(&downloads)?;
     let mut missing = Vec::new();
@@ -38,7 +43,13 @@ pub fn fetch(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Pack
 }
 
 /// Downloads the packages that are missing, and unpacks all of them into a fresh `tree`.
-pub fn unpack(sh: &Shell, repo: &Repository, root: &AptRoot<'_>, packages: &[Package], tree: &Path) -> Result<()> {
+pub fn unpack(
+    sh: &Shell,
+    repo: &Repository,
+    root: &AptRoot<'_>,
+    packages: &[Package],
+    tree: &Path,
+) -> Result<()> {
     fetch(sh, repo, root, packages)?;
     sh.remove_path(tree)?;
     sh.create_dir(tree)?;

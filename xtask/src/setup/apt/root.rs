@@ -1,9 +1,9 @@
 //! Step 3: a private apt root, which answers questions about packages and their dependencies.
 //!
 //! * On entry: the sources of one purpose.
-//! * On exit: a directory under `target/apt` with its own lists and cache, and, for guests, an empty
-//!   list of installed packages. apt has verified the archive's signature, and every index with it.
-//!   The machine's own apt state is unchanged.
+//! * On exit: a directory under `target/apt` with its own lists and cache, and, for guests, an
+//!   empty list of installed packages. apt has verified the archive's signature, and every index
+//!   with it. The machine's own apt state is unchanged.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -59,16 +59,30 @@ impl Package {
 
 impl<'a> AptRoot<'a> {
     /// Opens the root. Fetches its lists if it has none for these sources.
-    pub fn open(sh: &'a Shell, repo: &Repository, archive: &Archive, purpose: Purpose) -> Result<Self> {
+    pub fn open(
+        sh: &'a Shell,
+        repo: &Repository,
+        archive: &Archive,
+        purpose: Purpose,
+    ) -> Result<Self> {
         let dir = repo.apt().join(purpose.name());
-        let root = Self { sh, purpose, backports: purpose.backports(archive), dir, fresh: Cell::new(false) };
+        let root = Self {
+            sh,
+            purpose,
+            backports: purpose.backports(archive),
+            dir,
+            fresh: Cell::new(false),
+        };
         for sub in DIRECTORIES.into_iter().chain(["sources.list.d", "preferences.d"]) {
             sh.create_dir(root.dir.join(sub))?;
         }
         let nothing = root.dir.join("status");
         sh.write_file(&nothing, "")?;
         let installed = if purpose.counts_installed() { Path::new(DPKG_STATUS) } else { &nothing };
-        sh.write_file(root.config(), private_state(&root.dir, installed) + &private_sources(&root.dir))?;
+        sh.write_file(
+            root.config(),
+            private_state(&root.dir, installed) + &private_sources(&root.dir),
+        )?;
         let sources = purpose.sources(archive);
         let file = root.dir.join("sources.list.d/debian.sources");
         let known = std::fs::read_to_string(&file).is_ok_and(|old| old == sources);
@@ -83,7 +97,8 @@ impl<'a> AptRoot<'a> {
     pub fn refresh(&self) -> Result<()> {
         eprintln!("  reading the archive's index ({})", self.purpose.name());
         let _ = std::fs::remove_file(self.fetched_stamp());
-        // Without the option, a suite that cannot be fetched is a warning, and the exit status is 0.
+        // Without the option, a suite that cannot be fetched is a warning, and the exit status is
+        // 0.
         command::read(self.tool("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"])).context(
             "the archive's index could not be fetched; is this machine online, and is debian-archive-keyring current?",
         )?;
@@ -104,7 +119,10 @@ impl<'a> AptRoot<'a> {
 
     /// Package names that start with `prefix`.
     pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
-        Ok(command::read(self.tool("apt-cache").args(["pkgnames", prefix]))?.lines().map(str::to_string).collect())
+        Ok(command::read(self.tool("apt-cache").args(["pkgnames", prefix]))?
+            .lines()
+            .map(str::to_string)
+            .collect())
     }
 
     /// Every version of the named packages (`name` or `name=version`) that can be downloaded.
@@ -112,9 +130,10 @@ impl<'a> AptRoot<'a> {
         if specs.is_empty() {
             return Ok(Vec::new());
         }
-        // If one of the names is only mentioned by other packages, `apt-cache show` fails, but still
-        // prints the rest.
-        let output = self.tool("apt-cache").arg("show").args(specs).quiet().ignore_status().output()?;
+        // If one of the names is only mentioned by other packages, `apt-cache show` fails, but
+        // still prints the rest.
+        let output =
+            self.tool("apt-cache").arg("show").args(specs).quiet().ignore_status().output()?;
         Ok(String::from_utf8_lossy(&output.stdout).split("\n\n").filter_map(package).collect())
     }
 
@@ -133,7 +152,10 @@ impl<'a> AptRoot<'a> {
     /// Debian's order of versions (deb-version(7)), as dpkg implements it.
     pub fn compare(&self, a: &str, b: &str) -> Result<Ordering> {
         let holds = |relation: &str| -> Result<bool> {
-            let output = cmd!(self.sh, "dpkg --compare-versions {a} {relation} {b}").quiet().ignore_status().output()?;
+            let output = cmd!(self.sh, "dpkg --compare-versions {a} {relation} {b}")
+                .quiet()
+                .ignore_status()
+                .output()?;
             Ok(output.status.success())
         };
         Ok(match (holds("lt")?, holds("gt")?) {
@@ -146,7 +168,8 @@ impl<'a> AptRoot<'a> {
     /// The packages and every dependency that is not installed, from `release` if one is given.
     /// A name may be a pattern (apt-patterns(7)).
     pub fn closure(&self, names: &[&str], release: Option<&str>) -> Result<Vec<Package>> {
-        let mut install = self.tool("apt-get").args(["--simulate", "--yes", "--no-install-recommends"]);
+        let mut install =
+            self.tool("apt-get").args(["--simulate", "--yes", "--no-install-recommends"]);
         if let Some(release) = release {
             install = install.arg("--target-release").arg(release);
         }
@@ -154,7 +177,11 @@ impl<'a> AptRoot<'a> {
         let specs: Vec<String> = plan.lines().filter_map(planned).collect();
         let packages = self.show(&specs)?;
         if packages.len() != specs.len() {
-            bail!("apt plans {} packages for {names:?}, but the index describes {} of them", specs.len(), packages.len());
+            bail!(
+                "apt plans {} packages for {names:?}, but the index describes {} of them",
+                specs.len(),
+                packages.len()
+            );
         }
         Ok(packages)
     }
@@ -180,13 +207,19 @@ impl<'a> AptRoot<'a> {
     }
 }
 
-/// Configuration that keeps all of apt's state in `dir`. `status` is the list of installed packages.
+/// Configuration that keeps all of apt's state in `dir`. `status` is the list of installed
+/// packages.
 ///
 /// apt reads it with `-c`, after the machine's own configuration: proxies stay, directories change.
 /// With APT_CONFIG it would be read before, and overridden.
 pub fn private_state(dir: &Path, status: &Path) -> String {
     // The machine's hooks clean up the machine's caches.
-    let hooks = ["APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg::Post-Invoke"];
+    let hooks = [
+        "APT::Update::Pre-Invoke",
+        "APT::Update::Post-Invoke",
+        "APT::Update::Post-Invoke-Success",
+        "DPkg::Post-Invoke",
+    ];
     let cleared: String = hooks.iter().map(|hook| format!("#clear {hook};\n")).collect();
     let at = |sub: &str| dir.join(sub).display().to_string();
     let settings = [
@@ -233,7 +266,10 @@ fn planned(line: &str) -> Option<String> {
 /// A stanza of `apt-cache show`. `None` for an installed package that no index has: it has no file.
 fn package(stanza: &str) -> Option<Package> {
     let field = |name: &str| {
-        stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(|value| value.trim().to_string())
+        stanza
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .map(|value| value.trim().to_string())
     };
     Some(Package {
         name: field("Package")?,
@@ -259,7 +295,8 @@ mod tests {
 
     #[test]
     fn a_stanza_without_a_file_is_no_package_to_download() {
-        let installed = "Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n";
+        let installed =
+            "Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n";
         assert_eq!(package(installed), None);
         let indexed = format!("{installed}Section: libs\nFilename: a.deb\nSize: 12\nSHA256: ab\n");
         assert_eq!(package(&indexed).unwrap().sha256, "ab");

@@ -44,7 +44,9 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
             bail!(Unsupported(format!("`{tool}` cannot be run")));
         }
     }
-    let listed = command::read(cmd!(sh, "apt-get indextargets --format {FORMAT}").arg("Created-By: Packages"))?;
+    let listed = command::read(
+        cmd!(sh, "apt-get indextargets --format {FORMAT}").arg("Created-By: Packages"),
+    )?;
     if let Some(archive) = choose(&listed) {
         return Ok(archive);
     }
@@ -57,7 +59,9 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
     let config = dir.join("apt.conf");
     sh.write_file(&config, private_state(&dir, Path::new(DPKG_STATUS)))?;
     let update = cmd!(sh, "apt-get -c {config} update").quiet().ignore_status().output()?;
-    let listed = command::read(cmd!(sh, "apt-get -c {config} indextargets --format {FORMAT}").arg("Created-By: Packages"))?;
+    let listed = command::read(
+        cmd!(sh, "apt-get -c {config} indextargets --format {FORMAT}").arg("Created-By: Packages"),
+    )?;
     choose(&listed).with_context(|| {
         Unsupported(format!(
             "apt has no source of Debian's main archive here; stderr of `apt-get update`:\n{}",
@@ -68,18 +72,29 @@ pub fn survey(sh: &Shell, repo: &Repository) -> Result<Archive> {
 
 /// Finds Debian's own archives among the index targets, one per line.
 fn choose(listed: &str) -> Option<Archive> {
-    let targets: Vec<Target> =
-        listed.lines().filter_map(Target::parse).filter(|t| t.origin == "Debian" && t.component == "main").collect();
+    let targets: Vec<Target> = listed
+        .lines()
+        .filter_map(Target::parse)
+        .filter(|t| t.origin == "Debian" && t.component == "main")
+        .collect();
     let own = own_codename(&std::fs::read_to_string("/etc/os-release").unwrap_or_default());
     let releases = || targets.iter().filter(|t| t.label == "Debian" && !t.codename.contains('-'));
-    let main = releases().find(|t| Some(&t.codename) == own.as_ref()).or_else(|| releases().next())?;
+    let main =
+        releases().find(|t| Some(&t.codename) == own.as_ref()).or_else(|| releases().next())?;
     let security = targets.iter().find(|t| t.label == "Debian-Security");
-    Some(Archive { codename: main.codename.clone(), main: main.source(), security: security.map(Target::source) })
+    Some(Archive {
+        codename: main.codename.clone(),
+        main: main.source(),
+        security: security.map(Target::source),
+    })
 }
 
 /// `VERSION_CODENAME` of /etc/os-release.
 fn own_codename(os_release: &str) -> Option<String> {
-    os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).map(|name| name.trim_matches('"').to_string())
+    os_release
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(|name| name.trim_matches('"').to_string())
 }
 
 /// One line of `apt-get indextargets`.
@@ -96,7 +111,14 @@ impl Target {
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split('|').map(str::to_string);
         let mut next = || fields.next();
-        Some(Self { uri: next()?, origin: next()?, label: next()?, codename: next()?, component: next()?, entry: next()? })
+        Some(Self {
+            uri: next()?,
+            origin: next()?,
+            label: next()?,
+            codename: next()?,
+            component: next()?,
+            entry: next()?,
+        })
     }
 
     fn source(&self) -> Source {
@@ -117,12 +139,15 @@ impl Target {
     }
 }
 
-/// `Signed-By:` of the n-th stanza, counted from 1, of a deb822 file. Its continuation lines may hold
-/// a key block.
+/// `Signed-By:` of the n-th stanza, counted from 1, of a deb822 file. Its continuation lines may
+/// hold a key block.
 fn signed_by_of_stanza(text: &str, n: usize) -> Option<String> {
-    let without_comments: String = text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l.trim_end(), "\n"]).collect();
-    let stanza = without_comments.split("\n\n").filter(|s| !s.trim().is_empty()).nth(n.checked_sub(1)?)?;
-    let mut lines = stanza.lines().skip_while(|l| !l.to_ascii_lowercase().starts_with("signed-by:"));
+    let without_comments: String =
+        text.lines().filter(|l| !l.starts_with('#')).flat_map(|l| [l.trim_end(), "\n"]).collect();
+    let stanza =
+        without_comments.split("\n\n").filter(|s| !s.trim().is_empty()).nth(n.checked_sub(1)?)?;
+    let mut lines =
+        stanza.lines().skip_while(|l| !l.to_ascii_lowercase().starts_with("signed-by:"));
     let mut value = lines.next()?["signed-by:".len()..].trim().to_string();
     for line in lines.take_while(|l| l.starts_with([' ', '\t'])) {
         value.push('\n');
@@ -131,7 +156,8 @@ fn signed_by_of_stanza(text: &str, n: usize) -> Option<String> {
     Some(value)
 }
 
-/// `signed-by=` among the options of a one-line entry: `deb [signed-by=FILE arch=amd64] URI SUITE …`.
+/// `signed-by=` among the options of a one-line entry: `deb [signed-by=FILE arch=amd64] URI SUITE
+/// …`.
 fn signed_by_of_line(line: &str) -> Option<String> {
     let options = line.split_once('[')?.1.split_once(']')?.0;
     options.split_whitespace().find_map(|o| o.strip_prefix("signed-by=")).map(str::to_string)
@@ -164,13 +190,19 @@ mod tests {
     #[test]
     fn the_key_comes_from_its_own_stanza() {
         assert_eq!(signed_by_of_stanza(DEB822, 1).unwrap(), "/usr/share/keyrings/one.gpg");
-        assert_eq!(signed_by_of_stanza(DEB822, 2).unwrap(), "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc");
+        assert_eq!(
+            signed_by_of_stanza(DEB822, 2).unwrap(),
+            "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc"
+        );
         assert_eq!(signed_by_of_stanza(DEB822, 3), None);
     }
 
     #[test]
     fn the_key_is_found_among_one_line_options() {
-        assert_eq!(signed_by_of_line("deb [arch=amd64 signed-by=/k.gpg] mirror:/ x main").unwrap(), "/k.gpg");
+        assert_eq!(
+            signed_by_of_line("deb [arch=amd64 signed-by=/k.gpg] mirror:/ x main").unwrap(),
+            "/k.gpg"
+        );
         assert_eq!(signed_by_of_line("deb mirror:/ x main"), None);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! * On entry: the machine's archive.
 //! * On exit: for each purpose the sources of a private apt root. Suites of different releases are
-//!   never mixed in one root: at equal priority, apt takes the newest version of everything and then
-//!   finds no consistent set.
+//!   never mixed in one root: at equal priority, apt takes the newest version of everything and
+//!   then finds no consistent set.
 
 use std::fmt::Write;
 
@@ -22,12 +22,13 @@ pub enum Purpose {
     OldSystem,
 }
 
-/// The release of the guests' programs: its makedumpfile 1.7.6 and kexec-tools 2.0.29 support kernels
-/// 6.12 and 7.
+/// The release of the guests' programs: its makedumpfile 1.7.6 and kexec-tools 2.0.29 support
+/// kernels 6.12 and 7.
 const GUESTS: &str = "trixie";
 /// The release with kernel 6.1.
 const OLD: &str = "bookworm";
-/// Releases with `-updates`, `-security` and `-backports`. Testing and unstable have none, or empty ones.
+/// Releases with `-updates`, `-security` and `-backports`. Testing and unstable have none, or empty
+/// ones.
 const STABLE: [&str; 2] = [OLD, GUESTS];
 
 impl Purpose {
@@ -71,7 +72,8 @@ impl Purpose {
         if !STABLE.contains(&codename) {
             return stanza(&archive.main, codename);
         }
-        let mut text = stanza(&archive.main, &format!("{codename} {codename}-updates {codename}-backports"));
+        let mut text =
+            stanza(&archive.main, &format!("{codename} {codename}-updates {codename}-backports"));
         if let Some(security) = &archive.security {
             text += &stanza(security, &format!("{codename}-security"));
         }
@@ -96,7 +98,11 @@ mod tests {
 
     fn archive(codename: &str) -> Archive {
         let source = |uri: &str| Source { uri: uri.into(), signed_by: Some("/k.gpg".into()) };
-        Archive { codename: codename.into(), main: source("mirror:/main"), security: Some(source("mirror:/security")) }
+        Archive {
+            codename: codename.into(),
+            main: source("mirror:/main"),
+            security: Some(source("mirror:/security")),
+        }
     }
 
     #[test]
@@ -121,6 +127,9 @@ mod tests {
 
     #[test]
     fn every_source_keeps_the_machines_key() {
-        assert_eq!(Purpose::Guests.sources(&archive("bookworm")).matches("Signed-By: /k.gpg").count(), 2);
+        assert_eq!(
+            Purpose::Guests.sources(&archive("bookworm")).matches("Signed-By: /k.gpg").count(),
+            2
+        );
     }
 }

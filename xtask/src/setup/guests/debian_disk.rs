@@ -1,12 +1,13 @@
 //! A Debian with systemd and kdump-tools, installed on a disk, for scenarios about its services.
 //!
 //! * On entry: the guests' apt root.
-//! * On exit: an ext4 image; copies of its kernel and initrd; the programs of e2fsprogs that read it.
+//! * On exit: an ext4 image; copies of its kernel and initrd; the programs of e2fsprogs that read
+//!   it.
 //!
-//! Nothing is installed on this machine. The essential packages are unpacked into a tree, and dpkg in
-//! that tree installs all packages (`debian_disk/install.sh`). mke2fs makes the image from the tree
-//! without mounting it. Processes enter the tree in namespaces of their own, which end with them. That
-//! takes root. Without root the disk is missing, with the reason.
+//! Nothing is installed on this machine. The essential packages are unpacked into a tree, and dpkg
+//! in that tree installs all packages (`debian_disk/install.sh`). mke2fs makes the image from the
+//! tree without mounting it. Processes enter the tree in namespaces of their own, which end with
+//! them. That takes root. Without root the disk is missing, with the reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,15 @@ pub const NAME: &str = "debian-disk";
 /// The packages of every system (apt-patterns(7)).
 pub const ESSENTIAL: &str = "?essential";
 /// The further packages.
-const PACKAGES: [&str; 7] =
-    ["systemd-sysv", "udev", "kmod", "initramfs-tools", "kdump-tools", "makedumpfile", "linux-image-cloud-amd64"];
+const PACKAGES: [&str; 7] = [
+    "systemd-sysv",
+    "udev",
+    "kmod",
+    "initramfs-tools",
+    "kdump-tools",
+    "makedumpfile",
+    "linux-image-cloud-amd64",
+];
 /// The prefix of a kernel's package.
 const KERNEL: &str = "linux-image-";
 /// The size of the disk: the system, and room for a dump.
@@ -43,13 +51,20 @@ const INSTALL: &str = include_str!("debian_disk/install.sh");
 const AGENT: &str = include_str!("debian_disk/agent.service");
 /// Character devices that maintainer scripts use: name, major and minor number
 /// (admin-guide/devices.txt).
-pub const DEVICES: [(&str, &str, &str); 5] =
-    [("null", "1", "3"), ("zero", "1", "5"), ("full", "1", "7"), ("random", "1", "8"), ("urandom", "1", "9")];
+pub const DEVICES: [(&str, &str, &str); 5] = [
+    ("null", "1", "3"),
+    ("zero", "1", "5"),
+    ("full", "1", "7"),
+    ("random", "1", "8"),
+    ("urandom", "1", "9"),
+];
 
 /// Makes the disk, unless the present disk has the newest packages.
 pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
     if let Err(reason) = possible(supply) {
-        return Ok(Found::missing(format!("making the disk takes root and namespaces: {reason:#}")));
+        return Ok(Found::missing(format!(
+            "making the disk takes root and namespaces: {reason:#}"
+        )));
     }
     let root = supply.root(Purpose::Guests)?;
     let essential = root.closure(&[ESSENTIAL], None)?;
@@ -65,7 +80,8 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
     let tools = tree.join("tools");
     sh.remove_path(tree)?;
     let debugfs = required(program::get(supply, &tools, E2FSPROGS, "debugfs")?.part)?;
-    let [e2fsck, mke2fs] = ["e2fsck", "mke2fs"].map(|program| program::another(&tools, &debugfs, program));
+    let [e2fsck, mke2fs] =
+        ["e2fsck", "mke2fs"].map(|program| program::another(&tools, &debugfs, program));
 
     let system = tree.join("system");
     supply.unpack(&root, &essential, &system)?;
@@ -74,7 +90,10 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
     install(supply, &all, &system)?;
 
     let kernel = all.iter().find_map(|package| {
-        package.name.strip_prefix(KERNEL).filter(|release| release.starts_with(|c: char| c.is_ascii_digit()))
+        package
+            .name
+            .strip_prefix(KERNEL)
+            .filter(|release| release.starts_with(|c: char| c.is_ascii_digit()))
     });
     let release = kernel.context("no kernel among the packages")?.to_owned();
     let keep = |name: String| -> Result<PathBuf> {
@@ -82,7 +101,8 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
         fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
         Ok(to)
     };
-    let (vmlinuz, initrd) = (keep(format!("vmlinuz-{release}"))?, keep(format!("initrd.img-{release}"))?);
+    let (vmlinuz, initrd) =
+        (keep(format!("vmlinuz-{release}"))?, keep(format!("initrd.img-{release}"))?);
     let image = tree.join("disk.ext4");
     make_image(&mke2fs?, &system, &image)?;
     sh.remove_path(&system)?;
@@ -102,10 +122,15 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<DebianDisk>> {
 pub fn possible(supply: &Supply<'_>) -> Result<()> {
     let sh = supply.sh;
     let directory = sh.create_temp_dir()?;
-    let (null, proc, (_, major, minor)) = (directory.path().join("null"), directory.path().join("proc"), DEVICES[0]);
+    let (null, proc, (_, major, minor)) =
+        (directory.path().join("null"), directory.path().join("proc"), DEVICES[0]);
     command::read(cmd!(sh, "mknod {null} c {major} {minor}"))?;
     sh.create_dir(&proc)?;
-    command::read(cmd!(sh, "unshare --mount --pid --fork --kill-child --mount-proc={proc} chroot / true")).map(drop)
+    command::read(cmd!(
+        sh,
+        "unshare --mount --pid --fork --kill-child --mount-proc={proc} chroot / true"
+    ))
+    .map(drop)
 }
 
 /// Installs `packages` in the tree.
@@ -136,14 +161,23 @@ fn install(supply: &Supply<'_>, packages: &[Package], system: &Path) -> Result<(
     Ok(())
 }
 
-/// Makes an ext4 image of a tree. Without the two options, the guest's kernel would write its tables
-/// during a scenario.
+/// Makes an ext4 image of a tree. Without the two options, the guest's kernel would write its
+/// tables during a scenario.
 fn make_image(mke2fs: &GuestProgram, system: &Path, image: &Path) -> Result<()> {
     let mut command: Command = mke2fs.on_host();
-    command.args(["-q", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d"]).arg(system).arg(image).arg(SIZE);
+    command
+        .args(["-q", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d"])
+        .arg(system)
+        .arg(image)
+        .arg(SIZE);
     let output = command.output().context("could not start mke2fs")?;
     if !output.status.success() {
-        bail!("mke2fs could not make {} ({})\n{}", image.display(), output.status, command::tail(&output.stderr));
+        bail!(
+            "mke2fs could not make {} ({})\n{}",
+            image.display(),
+            output.status,
+            command::tail(&output.stderr)
+        );
     }
     Ok(())
 }
@@ -170,7 +204,8 @@ fn required<T>(part: Part<T>) -> Result<T> {
 
 impl Files for DebianDisk {
     fn files(&self) -> Vec<&Path> {
-        let own = [&self.image, &self.kernel.vmlinuz, &self.initrd].into_iter().map(PathBuf::as_path);
+        let own =
+            [&self.image, &self.kernel.vmlinuz, &self.initrd].into_iter().map(PathBuf::as_path);
         own.chain(self.debugfs.files()).chain(self.e2fsck.files()).collect()
     }
 
@@ -186,7 +221,11 @@ mod tests {
 
     #[test]
     fn a_disk_of_another_recipe_is_made_again() {
-        let program = || GuestProgram { version: "1".into(), files: BTreeMap::new(), program: "/bin/p".into() };
+        let program = || GuestProgram {
+            version: "1".into(),
+            files: BTreeMap::new(),
+            program: "/bin/p".into(),
+        };
         let mut disk = DebianDisk {
             image: "disk".into(),
             kernel: Kernel { vmlinuz: "vmlinuz".into(), release: "6.12".into(), virtio_mem: None },

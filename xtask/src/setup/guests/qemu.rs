@@ -1,5 +1,5 @@
-//! QEMU 10 or newer: the machine's own, else one from the archive, with the libraries that the machine
-//! lacks.
+//! QEMU 10 or newer: the machine's own, else one from the archive, with the libraries that the
+//! machine lacks.
 //!
 //! * On exit: a program that has started a q35 machine under TCG, and has quit on request.
 
@@ -47,17 +47,22 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Qemu>> {
         );
     }
     supply.unpack(&root, &packages, tree)?;
-    let below = |dirs: &[&str]| dirs.iter().map(|dir| tree.join(dir)).filter(|dir| dir.is_dir()).collect();
+    let below =
+        |dirs: &[&str]| dirs.iter().map(|dir| tree.join(dir)).filter(|dir| dir.is_dir()).collect();
     let mut qemu = Qemu {
         program: tree.join("usr/bin").join(PROGRAM),
         library_path: below(&LIBRARIES),
         data_dirs: below(&DATA),
         version: String::new(),
     };
-    qemu.version = version(supply, &qemu).context("the unpacked QEMU does not run on this machine")?;
+    qemu.version =
+        version(supply, &qemu).context("the unpacked QEMU does not run on this machine")?;
     for rom in ROMS {
         if !qemu.data_dirs.iter().any(|dir| dir.join(rom).is_file()) {
-            bail!("{rom} is in none of the packages that {PACKAGE} depends on; looked in {:?}", qemu.data_dirs);
+            bail!(
+                "{rom} is in none of the packages that {PACKAGE} depends on; looked in {:?}",
+                qemu.data_dirs
+            );
         }
     }
     start_and_quit(supply, &qemu)?;
@@ -67,11 +72,14 @@ pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Found<Qemu>> {
 /// The machine's own QEMU, if it is new enough.
 fn on_path(supply: &Supply<'_>) -> Result<Option<Qemu>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(program) = std::env::split_paths(&path).map(|dir| dir.join(PROGRAM)).find(|file| file.is_file()) else {
+    let Some(program) =
+        std::env::split_paths(&path).map(|dir| dir.join(PROGRAM)).find(|file| file.is_file())
+    else {
         eprintln!("  {PROGRAM} is not on PATH");
         return Ok(None);
     };
-    let mut qemu = Qemu { program, library_path: Vec::new(), data_dirs: Vec::new(), version: String::new() };
+    let mut qemu =
+        Qemu { program, library_path: Vec::new(), data_dirs: Vec::new(), version: String::new() };
     qemu.version = version(supply, &qemu)?;
     if major(&qemu.version).is_none_or(|major| major < OLDEST) {
         eprintln!("  too old: {} is {}", qemu.program.display(), qemu.version);
@@ -99,8 +107,12 @@ fn version(supply: &Supply<'_>, qemu: &Qemu) -> Result<String> {
 /// Starts a machine, stopped before its first instruction, and asks QEMU over QMP to quit.
 fn start_and_quit(supply: &Supply<'_>, qemu: &Qemu) -> Result<()> {
     let quit = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"quit\"}\n";
-    let options = ["-S", "-accel", "tcg", "-machine", "q35", "-m", "64M", "-nic", "none", "-display", "none", "-qmp", "stdio"];
-    let answers = command::read(command_of(supply, qemu)?.args(options).stdin(quit)).context("QEMU cannot start a machine")?;
+    let options = [
+        "-S", "-accel", "tcg", "-machine", "q35", "-m", "64M", "-nic", "none", "-display", "none",
+        "-qmp", "stdio",
+    ];
+    let answers = command::read(command_of(supply, qemu)?.args(options).stdin(quit))
+        .context("QEMU cannot start a machine")?;
     if !answers.contains("SHUTDOWN") {
         bail!("QEMU started, but reported no shutdown when asked to quit; it printed:\n{answers}");
     }
@@ -114,8 +126,8 @@ fn command_of<'a>(supply: &Supply<'a>, qemu: &Qemu) -> Result<Cmd<'a>> {
         command = command.arg("-L").arg(dir);
     }
     if !qemu.library_path.is_empty() {
-        let joined: std::ffi::OsString =
-            std::env::join_paths(&qemu.library_path).context("the repository's path contains a colon")?;
+        let joined: std::ffi::OsString = std::env::join_paths(&qemu.library_path)
+            .context("the repository's path contains a colon")?;
         command = command.env("LD_LIBRARY_PATH", joined);
     }
     Ok(command)
@@ -129,7 +141,13 @@ mod tests {
     fn debian_12s_own_qemu_is_too_old_and_its_backport_is_not() {
         let major = |version: &str| {
             let (name, architecture) = (PACKAGE.to_string(), "amd64".to_string());
-            let package = Package { name, version: version.into(), architecture, section: String::new(), sha256: String::new() };
+            let package = Package {
+                name,
+                version: version.into(),
+                architecture,
+                section: String::new(),
+                sha256: String::new(),
+            };
             major_of_package(&package)
         };
         assert_eq!(major("1:7.2+dfsg-7+deb12u18"), Some(7));

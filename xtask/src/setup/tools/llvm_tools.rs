@@ -1,10 +1,10 @@
-//! llvm-objcopy and llvm-objdump, which the `bootloader` crate needs: rustup's component llvm-tools,
-//! else two scripts around the rust-objcopy of every toolchain.
+//! llvm-objcopy and llvm-objdump, which the `bootloader` crate needs: rustup's component
+//! llvm-tools, else two scripts around the rust-objcopy of every toolchain.
 //!
-//! The crate llvm-tools looks for them. It asks the program `rustc` for the sysroot and takes the first
-//! directory `lib/rustlib/*/bin` with an llvm-objdump. No variable changes that (llvm-tools 0.1.1,
-//! `LlvmTools::new`). So the scripts are in a sysroot of their own under `target/assets`, beside a
-//! script called rustc that names it. The toolchain stays unchanged.
+//! The crate llvm-tools looks for them. It asks the program `rustc` for the sysroot and takes the
+//! first directory `lib/rustlib/*/bin` with an llvm-objdump. No variable changes that (llvm-tools
+//! 0.1.1, `LlvmTools::new`). So the scripts are in a sysroot of their own under `target/assets`,
+//! beside a script called rustc that names it. The toolchain stays unchanged.
 //!
 //! * On exit: how a build finds the tools.
 
@@ -58,9 +58,11 @@ impl LlvmTools {
     pub fn provide_to<'a>(&self, build: Cmd<'a>) -> Result<Cmd<'a>> {
         match self {
             Self::Toolchain(_) => Ok(build),
-            // A build that gets the compiler from cargo uses the real one. The script serves only a build
-            // that runs "rustc" by name.
-            Self::StandIns(StandIns { rustc, path, .. }) => Ok(build.env("RUSTC", rustc).env("PATH", first_on_path(path)?)),
+            // A build that gets the compiler from cargo uses the real one. The script serves only a
+            // build that runs "rustc" by name.
+            Self::StandIns(StandIns { rustc, path, .. }) => {
+                Ok(build.env("RUSTC", rustc).env("PATH", first_on_path(path)?))
+            }
         }
     }
 }
@@ -80,7 +82,10 @@ fn toolchain(sh: &Shell, repo: &Repository) -> Result<(PathBuf, PathBuf)> {
     let _root = sh.push_dir(&repo.root);
     let sysroot = PathBuf::from(command::read(cmd!(sh, "rustc --print sysroot"))?.trim_end());
     let libdir = PathBuf::from(command::read(cmd!(sh, "rustc --print target-libdir"))?.trim_end());
-    Ok((sysroot, libdir.parent().context("the toolchain's libraries lie in no directory")?.join("bin")))
+    Ok((
+        sysroot,
+        libdir.parent().context("the toolchain's libraries lie in no directory")?.join("bin"),
+    ))
 }
 
 /// Finds or fetches the tools. `without_rustup` ignores those of the toolchain, and rustup.
@@ -100,13 +105,20 @@ pub fn get(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<LlvmTo
                 eprintln!("  done: rustup's component");
                 return Ok(LlvmTools::Toolchain(bin));
             }
-            Ok(_) => eprintln!("  rustup succeeded, but {} are not in {}", TOOLS.join(" and "), bin.display()),
+            Ok(_) => eprintln!(
+                "  rustup succeeded, but {} are not in {}",
+                TOOLS.join(" and "),
+                bin.display()
+            ),
             Err(error) => eprintln!("  {error:#}"),
         }
     }
     if !scripts.are_written() {
         scripts.write()?;
-        eprintln!("  done: scripts around the toolchain's {RUST_OBJCOPY}, in {}", scripts.found.bin.display());
+        eprintln!(
+            "  done: scripts around the toolchain's {RUST_OBJCOPY}, in {}",
+            scripts.found.bin.display()
+        );
     }
     Ok(LlvmTools::StandIns(scripts.found))
 }
@@ -120,13 +132,24 @@ struct Scripts {
 /// The scripts for a toolchain, below `tree`.
 fn scripts(tree: &Path, sysroot: &Path, toolchain_bin: &Path) -> Result<Scripts> {
     let objcopy = toolchain_bin.join(RUST_OBJCOPY);
-    ensure!(objcopy.is_file(), "there is no {} to replace {NAME}; run `rustup component add {NAME}`", objcopy.display());
+    ensure!(
+        objcopy.is_file(),
+        "there is no {} to replace {NAME}; run `rustup component add {NAME}`",
+        objcopy.display()
+    );
     // The name of this directory does not matter.
-    let host = toolchain_bin.parent().and_then(Path::file_name).context("the toolchain's programs lie in no directory")?;
+    let host = toolchain_bin
+        .parent()
+        .and_then(Path::file_name)
+        .context("the toolchain's programs lie in no directory")?;
     let (own, path) = (tree.join("sysroot"), tree.join("path"));
     let (rustc, bin) = (sysroot.join("bin/rustc"), own.join("lib/rustlib").join(host).join("bin"));
     // rust-objcopy finds its libLLVM only from its own place in the toolchain.
-    let tool = format!("#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n", quoted(&sysroot.join("lib"))?, quoted(&objcopy)?);
+    let tool = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n",
+        quoted(&sysroot.join("lib"))?,
+        quoted(&objcopy)?
+    );
     let compiler = format!(
         "#!/bin/sh\nif [ \"$*\" = \"--print sysroot\" ]; then printf '%s\\n' {}; else exec {} \"$@\"; fi\n",
         quoted(&own)?,
@@ -140,16 +163,20 @@ fn scripts(tree: &Path, sysroot: &Path, toolchain_bin: &Path) -> Result<Scripts>
 impl Scripts {
     /// Whether they exist with these texts, which differ from toolchain to toolchain.
     fn are_written(&self) -> bool {
-        self.files.iter().all(|(file, text)| fs::read_to_string(file).is_ok_and(|found| found == *text))
+        self.files
+            .iter()
+            .all(|(file, text)| fs::read_to_string(file).is_ok_and(|found| found == *text))
     }
 
     fn write(&self) -> Result<()> {
         for (file, text) in &self.files {
             let directory = file.parent().context("a script in no directory")?;
-            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
             fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
             let executable = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(file, executable).with_context(|| format!("cannot make {} executable", file.display()))?;
+            fs::set_permissions(file, executable)
+                .with_context(|| format!("cannot make {} executable", file.display()))?;
         }
         Ok(())
     }
@@ -172,12 +199,15 @@ fn first_on_path(directory: &Path) -> Result<OsString> {
 mod tests {
     use super::*;
 
-    /// A toolchain whose compiler and rust-objcopy print their arguments. Both paths have a quote and a
-    /// space.
+    /// A toolchain whose compiler and rust-objcopy print their arguments. Both paths have a quote
+    /// and a space.
     fn toolchain(root: &Path) -> (PathBuf, PathBuf) {
-        let (sysroot, bin) = (root.join("tool's chain"), root.join("tool's chain/lib/rustlib/host/bin"));
-        for (program, said) in [(sysroot.join("bin/rustc"), "rustc $*"), (bin.join(RUST_OBJCOPY), "objcopy $LD_LIBRARY_PATH $*")]
-        {
+        let (sysroot, bin) =
+            (root.join("tool's chain"), root.join("tool's chain/lib/rustlib/host/bin"));
+        for (program, said) in [
+            (sysroot.join("bin/rustc"), "rustc $*"),
+            (bin.join(RUST_OBJCOPY), "objcopy $LD_LIBRARY_PATH $*"),
+        ] {
             fs::create_dir_all(program.parent().unwrap()).unwrap();
             fs::write(&program, format!("#!/bin/sh\necho \"{said}\"\n")).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -196,8 +226,11 @@ mod tests {
         assert!(scripts.are_written());
 
         let tools = LlvmTools::StandIns(scripts.found);
-        let said = command::read(tools.provide_to(cmd!(sh, "sh -c 'rustc --print sysroot'")).unwrap()).unwrap();
-        let entries: Vec<_> = fs::read_dir(Path::new(said.trim_end()).join("lib/rustlib")).unwrap().collect();
+        let said =
+            command::read(tools.provide_to(cmd!(sh, "sh -c 'rustc --print sysroot'")).unwrap())
+                .unwrap();
+        let entries: Vec<_> =
+            fs::read_dir(Path::new(said.trim_end()).join("lib/rustlib")).unwrap().collect();
         let found = entries[0].as_ref().unwrap().path().join("bin");
         assert!(found.join(TOOLS[1]).is_file());
         let objcopy = found.join(TOOLS[0]);
@@ -213,8 +246,14 @@ mod tests {
         let scripts = scripts(&dir.path().join("assets"), &sysroot, &bin).unwrap();
         scripts.write().unwrap();
         let tools = LlvmTools::StandIns(scripts.found);
-        let said =
-            command::read(tools.provide_to(cmd!(sh, "sh -c '\"$RUSTC\" --print sysroot; rustc --print target-libdir'")).unwrap());
+        let said = command::read(
+            tools
+                .provide_to(cmd!(
+                    sh,
+                    "sh -c '\"$RUSTC\" --print sysroot; rustc --print target-libdir'"
+                ))
+                .unwrap(),
+        );
         assert_eq!(said.unwrap(), "rustc --print sysroot\nrustc --print target-libdir\n");
     }
 
@@ -234,7 +273,13 @@ mod tests {
     #[test]
     fn a_toolchain_without_objcopy_is_rejected_with_the_command_that_helps() {
         let dir = Shell::new().unwrap().create_temp_dir().unwrap();
-        let error = scripts(dir.path(), dir.path(), &dir.path().join("host/bin")).err().unwrap().to_string();
-        assert!(error.contains(RUST_OBJCOPY) && error.contains("rustup component add llvm-tools"), "{error}");
+        let error = scripts(dir.path(), dir.path(), &dir.path().join("host/bin"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains(RUST_OBJCOPY) && error.contains("rustup component add llvm-tools"),
+            "{error}"
+        );
     }
 }

@@ -44,14 +44,21 @@ pub fn present(sh: &Shell, repo: &Repository, supply: &Supply<'_>) -> Result<Opt
         return Ok(Some(RustSrc::Toolchain(library)));
     }
     let unpacked = match supply.remembered::<PathBuf>(&part_name(&rustc_version(sh, repo)?)) {
-        Some(Part::Present(lock)) => lock.parent().map(|library| RustSrc::Unpacked(library.to_path_buf())),
+        Some(Part::Present(lock)) => {
+            lock.parent().map(|library| RustSrc::Unpacked(library.to_path_buf()))
+        }
         _ => None,
     };
     Ok(unpacked)
 }
 
 /// Finds or fetches the source. `without_rustup` ignores the toolchain and rustup.
-pub fn get(sh: &Shell, repo: &Repository, supply: &Supply<'_>, without_rustup: bool) -> Result<RustSrc> {
+pub fn get(
+    sh: &Shell,
+    repo: &Repository,
+    supply: &Supply<'_>,
+    without_rustup: bool,
+) -> Result<RustSrc> {
     let library = in_toolchain(sh, repo)?;
     let version = rustc_version(sh, repo)?;
     let part = part_name(&version);
@@ -77,7 +84,9 @@ pub fn get(sh: &Shell, repo: &Repository, supply: &Supply<'_>, without_rustup: b
             let library = lock.parent().context("a file in no directory")?;
             Ok(RustSrc::Unpacked(library.to_path_buf()))
         }
-        Part::Missing(reason) => bail!("{reason}; run `rustup component add {NAME} --toolchain {version}`"),
+        Part::Missing(reason) => {
+            bail!("{reason}; run `rustup component add {NAME} --toolchain {version}`")
+        }
     }
 }
 
@@ -89,9 +98,13 @@ fn part_name(version: &str) -> String {
 /// Unpacks Debian's package. It cannot be installed, because it conflicts with the package rustup.
 fn from_debian(supply: &Supply<'_>, tree: &Path, version: &str) -> Result<Found<PathBuf>> {
     let root = supply.root(Purpose::Guests)?;
-    let same = |package: &str| package.strip_prefix(version).is_some_and(|rest| rest.starts_with(['+', '-', '~']));
+    let same = |package: &str| {
+        package.strip_prefix(version).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
+    };
     let Some(package) = root.newest(NAME, |package| same(&package.version))? else {
-        return Ok(Found::missing(format!("neither rustup nor the archive's index has {NAME} {version}")));
+        return Ok(Found::missing(format!(
+            "neither rustup nor the archive's index has {NAME} {version}"
+        )));
     };
     let unpacked = tree.with_extension("unpacked");
     supply.unpack(&root, std::slice::from_ref(&package), &unpacked)?;
@@ -118,5 +131,8 @@ fn in_toolchain(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
 fn rustc_version(sh: &Shell, repo: &Repository) -> Result<String> {
     let _root = sh.push_dir(&repo.root);
     let said = command::read(cmd!(sh, "rustc --version"))?;
-    said.split(' ').nth(1).map(str::to_string).with_context(|| format!("unexpected output of `rustc --version`: {said:?}"))
+    said.split(' ')
+        .nth(1)
+        .map(str::to_string)
+        .with_context(|| format!("unexpected output of `rustc --version`: {said:?}"))
 }

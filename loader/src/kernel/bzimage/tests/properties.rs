@@ -34,35 +34,42 @@ where
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
-    let sizes = (mostly(0..6u8), 0x201..0x900usize, weighted(0.1, any::<u32>()), weighted(0.1, -2..3i32));
+    let sizes =
+        (mostly(0..6u8), 0x201..0x900usize, weighted(0.1, any::<u32>()), weighted(0.1, -2..3i32));
     let must_be = (
         mostly(Just(BOOT_FLAG_VALUE)),
         mostly(0x62..=0x8eu8),
         mostly(0x020c..0x0212u16),
         mostly(any::<u8>().prop_map(|f| f | 1)),
     );
-    let place = (mostly((12..32u32).prop_map(|bit| 1 << bit)), mostly(Just(1u8)), mostly(any::<u16>().prop_map(|f| f | 3)));
-    (sizes, must_be, place, any::<u32>(), any::<u64>()).prop_map(|(sizes, must_be, place, cmdline_size, pref_address)| {
-        let (setup_sects, payload, any_syssize, just_enough) = sizes;
-        let (boot_flag, jump_operand, version, loadflags) = must_be;
-        let (kernel_alignment, relocatable_kernel, xloadflags) = place;
-        Parts {
-            setup_sects,
-            // The rest is a signature.
-            syssize: any_syssize.unwrap_or(payload as u32 / 16),
-            boot_flag,
-            jump_operand,
-            version,
-            loadflags,
-            kernel_alignment,
-            relocatable_kernel,
-            xloadflags,
-            cmdline_size,
-            pref_address,
-            init_size: (payload as u32).saturating_add_signed(just_enough.unwrap_or(0x10_0000)),
-            payload,
-        }
-    })
+    let place = (
+        mostly((12..32u32).prop_map(|bit| 1 << bit)),
+        mostly(Just(1u8)),
+        mostly(any::<u16>().prop_map(|f| f | 3)),
+    );
+    (sizes, must_be, place, any::<u32>(), any::<u64>()).prop_map(
+        |(sizes, must_be, place, cmdline_size, pref_address)| {
+            let (setup_sects, payload, any_syssize, just_enough) = sizes;
+            let (boot_flag, jump_operand, version, loadflags) = must_be;
+            let (kernel_alignment, relocatable_kernel, xloadflags) = place;
+            Parts {
+                setup_sects,
+                // The rest is a signature.
+                syssize: any_syssize.unwrap_or(payload as u32 / 16),
+                boot_flag,
+                jump_operand,
+                version,
+                loadflags,
+                kernel_alignment,
+                relocatable_kernel,
+                xloadflags,
+                cmdline_size,
+                pref_address,
+                init_size: (payload as u32).saturating_add_signed(just_enough.unwrap_or(0x10_0000)),
+                payload,
+            }
+        },
+    )
 }
 
 impl Parts {
@@ -152,6 +159,8 @@ fn both_answers_are_common_among_the_headers_that_are_tried() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let right = (0..1000).filter(|_| parts().new_tree(&mut runner).unwrap().current().wrong().is_empty()).count();
+    let right = (0..1000)
+        .filter(|_| parts().new_tree(&mut runner).unwrap().current().wrong().is_empty())
+        .count();
     assert!((200..800).contains(&right), "{right} of 1000 are right");
 }

@@ -31,7 +31,9 @@ const UNREADABLE: &str = "crashkernel: unrecognized char: ,";
 /// What the lines say. The kernel reserves once, so the first line with a result decides.
 pub fn verdict(lines: &[u8]) -> Option<BootLog> {
     let text = String::from_utf8_lossy(lines);
-    let decided = text.lines().find_map(|line| LINES.iter().find(|(words, _)| line.contains(words)).map(|&(_, says)| says));
+    let decided = text.lines().find_map(|line| {
+        LINES.iter().find(|(words, _)| line.contains(words)).map(|&(_, says)| says)
+    });
     decided.or_else(|| text.contains(UNREADABLE).then_some(BootLog::Unreadable))
 }
 
@@ -46,10 +48,15 @@ pub fn read(mut log: impl Read) -> io::Result<Vec<u8>> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Ok(len) => len,
             // EPIPE: the kernel overwrote the record in the meantime.
-            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => continue,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) =>
+            {
+                continue;
+            }
             Err(error) => return Err(error),
         };
-        let about_it = |line: &&[u8]| line.windows(WORD.len()).any(|window| window == WORD.as_bytes());
+        let about_it =
+            |line: &&[u8]| line.windows(WORD.len()).any(|window| window == WORD.as_bytes());
         for line in record[..len].split(|&byte| byte == b'\n').filter(about_it) {
             lines.extend_from_slice(line);
             lines.push(b'\n');

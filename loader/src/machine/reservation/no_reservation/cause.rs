@@ -123,23 +123,43 @@ impl Cause {
     pub fn reason(&self) -> String {
         match self {
             Self::NotAsked => "the running kernel was booted without crashkernel=".into(),
-            Self::NotSupported => "the running kernel cannot reserve memory (/sys/kernel/kexec_crash_size is missing)".into(),
-            Self::Xen { domain: Xen::Dom0 } => "this is Xen's dom0, in which Linux ignores crashkernel=".into(),
-            Self::Xen { domain: Xen::Guest } => "this is a paravirtualized Xen guest, in which Linux ignores crashkernel=".into(),
-            Self::Unreadable { asked, defect: Defect::Auto } => {
-                format!("the running kernel reserves nothing for {asked}, which only older Red Hat kernels understand")
+            Self::NotSupported => {
+                "the running kernel cannot reserve memory (/sys/kernel/kexec_crash_size is missing)"
+                    .into()
             }
-            Self::Unreadable { asked, defect: Defect::NoSize } => format!("the running kernel cannot read {asked}"),
+            Self::Xen { domain: Xen::Dom0 } => {
+                "this is Xen's dom0, in which Linux ignores crashkernel=".into()
+            }
+            Self::Xen { domain: Xen::Guest } => {
+                "this is a paravirtualized Xen guest, in which Linux ignores crashkernel=".into()
+            }
+            Self::Unreadable { asked, defect: Defect::Auto } => {
+                format!(
+                    "the running kernel reserves nothing for {asked}, which only older Red Hat kernels understand"
+                )
+            }
+            Self::Unreadable { asked, defect: Defect::NoSize } => {
+                format!("the running kernel cannot read {asked}")
+            }
             Self::NoRange { asked, ram } => {
                 format!("{asked} reserves nothing on a machine with {} MiB of memory", ram / MIB)
             }
-            Self::Zero { asked } => format!("{asked} on the running kernel's command line asks for 0 bytes"),
+            Self::Zero { asked } => {
+                format!("{asked} on the running kernel's command line asks for 0 bytes")
+            }
             Self::OnlyCompanion { asked } => format!("{asked} reserves nothing by itself"),
             Self::MoreThanMemory { asked, size, ram } => {
-                format!("{asked} asks for {} MiB, but this machine has {} MiB of memory", size / MIB, ram / MIB)
+                format!(
+                    "{asked} asks for {} MiB, but this machine has {} MiB of memory",
+                    size / MIB,
+                    ram / MIB
+                )
             }
             Self::InUse { asked, size, base } => {
-                format!("{asked} asks for {} MiB at the fixed address {base:#x}, which was not free at boot", size / MIB)
+                format!(
+                    "{asked} asks for {} MiB at the fixed address {base:#x}, which was not free at boot",
+                    size / MIB
+                )
             }
             Self::NothingHigh { asked, .. } => {
                 format!("{asked} asks for memory above 4 GiB, but this machine has none there")
@@ -149,7 +169,9 @@ impl Cause {
                 low / MIB
             ),
             Self::NoLowRoom { asked, low: None } => {
-                format!("{asked} also needs some memory below 4 GiB, and the kernel found no room there")
+                format!(
+                    "{asked} also needs some memory below 4 GiB, and the kernel found no room there"
+                )
             }
             Self::NoRoom { asked, .. } => format!("the kernel found no room for {asked} at boot"),
             Self::GivenBack { asked } => format!(
@@ -217,7 +239,12 @@ const SUGGESTED_MIB: [u64; 3] = [256, 192, 128];
 
 impl fmt::Display for Cause {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "no memory is reserved for a capture kernel: {}; {}", self.reason(), self.remedy())
+        write!(
+            out,
+            "no memory is reserved for a capture kernel: {}; {}",
+            self.reason(),
+            self.remedy()
+        )
     }
 }
 

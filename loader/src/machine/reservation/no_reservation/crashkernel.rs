@@ -83,7 +83,11 @@ pub fn cma_word(command_line: &str) -> Option<String> {
 
 /// The request of the value that decides, on a machine with `ram` bytes of memory.
 pub fn read(kind: Kind, command_line: &str, ram: u64) -> Result<Asked, Defect> {
-    let suffix = |suffix| last(command_line, suffix).map(|value| suffixed(value, suffix).ok_or(Defect::NoSize)).transpose();
+    let suffix = |suffix| {
+        last(command_line, suffix)
+            .map(|value| suffixed(value, suffix).ok_or(Defect::NoSize))
+            .transpose()
+    };
     match kind {
         Kind::Companion => Ok(Asked::default()),
         Kind::High => {
@@ -110,7 +114,8 @@ fn last<'a>(command_line: &'a str, suffix: &str) -> Option<&'a str> {
 }
 
 fn last_plain(command_line: &str) -> Option<&str> {
-    values(command_line).rfind(|value| ![HIGH, LOW, CMA].iter().any(|suffix| value.ends_with(suffix)))
+    values(command_line)
+        .rfind(|value| ![HIGH, LOW, CMA].iter().any(|suffix| value.ends_with(suffix)))
 }
 
 fn suffixed(value: &str, suffix: &str) -> Option<u64> {
@@ -121,7 +126,9 @@ fn suffixed(value: &str, suffix: &str) -> Option<u64> {
 fn simple(value: &str) -> Option<Asked> {
     let (size, rest) = size(value)?;
     match rest.strip_prefix('@') {
-        Some(base) => Some(Asked { size, base: self::size(base).map_or(0, |(base, _)| base), low: None }),
+        Some(base) => {
+            Some(Asked { size, base: self::size(base).map_or(0, |(base, _)| base), low: None })
+        }
         None => rest.is_empty().then_some(Asked { size, ..Asked::default() }),
     }
 }

@@ -28,13 +28,25 @@ fn assert_cause(command_line: &str, ram: Ram, evidence: Evidence, code: &str, wo
 #[test]
 fn command_line_without_crashkernel_is_told_to_add_it() {
     for line in ["", "quiet ro", "nocrashkernel=1", "crashkernel"] {
-        assert_cause(line, LARGE, Evidence::default(), "not_asked", &["add crashkernel=256M", "reboot"]);
+        assert_cause(
+            line,
+            LARGE,
+            Evidence::default(),
+            "not_asked",
+            &["add crashkernel=256M", "reboot"],
+        );
     }
 }
 
 #[test]
 fn auto_is_replaced_by_a_size() {
-    assert_cause("ro crashkernel=auto quiet", LARGE, Evidence::default(), "unreadable", &["auto", "Red Hat", "crashkernel=256M"]);
+    assert_cause(
+        "ro crashkernel=auto quiet",
+        LARGE,
+        Evidence::default(),
+        "unreadable",
+        &["auto", "Red Hat", "crashkernel=256M"],
+    );
 }
 
 #[test]
@@ -50,13 +62,25 @@ fn value_that_the_kernel_cannot_read_is_named_with_what_to_write() {
         assert_eq!(cause, Cause::Unreadable { asked: line.clone(), defect: Defect::NoSize });
         assert!(cause.to_string().contains("cannot read"), "{cause}");
     }
-    assert_cause("crashkernel=512M,high,cma", LARGE, Evidence::default(), "only_companion", &["crashkernel=512M,high,cma"]);
+    assert_cause(
+        "crashkernel=512M,high,cma",
+        LARGE,
+        Evidence::default(),
+        "only_companion",
+        &["crashkernel=512M,high,cma"],
+    );
 }
 
 #[test]
 fn range_list_without_a_match_is_told_how_much_memory_there_is() {
     let azure = "crashkernel=4G-16G:192M,16G-64G:256M,64G-:512M";
-    assert_cause(azure, SMALL, Evidence::default(), "no_range", &["2048 MiB of memory", "add a range"]);
+    assert_cause(
+        azure,
+        SMALL,
+        Evidence::default(),
+        "no_range",
+        &["2048 MiB of memory", "add a range"],
+    );
     assert_cause("crashkernel=1G-8G:0,8G-:256M", SMALL, Evidence::default(), "no_range", &[]);
     // The kernel rounds RAM up to 128 MiB: what firmware keeps does not make a machine of 4 GiB one
     // of less.
@@ -67,28 +91,58 @@ fn range_list_without_a_match_is_told_how_much_memory_there_is() {
 #[test]
 fn high_on_a_machine_without_high_memory_is_told_to_leave_it_out() {
     let line = "crashkernel=219M,high crashkernel=72M,low";
-    assert_cause(line, SMALL, Evidence::default(), "nothing_high", &[line, "leave out ,high and ,low: crashkernel=219M"]);
+    assert_cause(
+        line,
+        SMALL,
+        Evidence::default(),
+        "nothing_high",
+        &[line, "leave out ,high and ,low: crashkernel=219M"],
+    );
 }
 
 #[test]
 fn low_that_finds_no_room_is_named_and_not_the_rest() {
     let line = "crashkernel=219M,high crashkernel=3G,low";
-    assert_cause(line, LARGE, logged(BootLog::NoLowRoom), "no_low_room", &["3072 MiB", "less with ,low"]);
-    assert_cause("crashkernel=8G", LARGE, logged(BootLog::NoLowRoom), "no_low_room", &["crashkernel=72M,low beside it"]);
+    assert_cause(
+        line,
+        LARGE,
+        logged(BootLog::NoLowRoom),
+        "no_low_room",
+        &["3072 MiB", "less with ,low"],
+    );
+    assert_cause(
+        "crashkernel=8G",
+        LARGE,
+        logged(BootLog::NoLowRoom),
+        "no_low_room",
+        &["crashkernel=72M,low beside it"],
+    );
 }
 
 #[test]
 fn high_that_finds_no_room_is_told_a_smaller_size_of_its_own() {
     let line = "crashkernel=12G,high crashkernel=72M,low";
     assert_cause(line, LARGE, logged(BootLog::NoRoom), "no_room", &[line, "crashkernel=256M"]);
-    assert_cause("crashkernel=256M", LARGE, logged(BootLog::NoRoom), "no_room", &["crashkernel=192M"]);
+    assert_cause(
+        "crashkernel=256M",
+        LARGE,
+        logged(BootLog::NoRoom),
+        "no_room",
+        &["crashkernel=192M"],
+    );
     assert_cause("crashkernel=64M", SMALL, logged(BootLog::NoRoom), "no_room", &["more memory"]);
 }
 
 #[test]
 fn low_or_cma_alone_is_told_what_is_missing() {
     for line in ["crashkernel=72M,low", "crashkernel=1G,cma"] {
-        assert_cause(line, LARGE, Evidence::default(), "only_companion", &[line, "reserves nothing by itself"]);
+        assert_cause(
+            line,
+            LARGE,
+            Evidence::default(),
+            "only_companion",
+            &[line, "reserves nothing by itself"],
+        );
     }
 }
 
@@ -128,14 +182,26 @@ fn plain_value_wins_and_the_last_of_a_kind_counts() {
 
 #[test]
 fn memory_that_was_given_back_is_not_called_too_large() {
-    assert_cause("crashkernel=256M", LARGE, logged(BootLog::Reserved), "given_back", &["kexec_crash_size", "reboot"]);
+    assert_cause(
+        "crashkernel=256M",
+        LARGE,
+        logged(BootLog::Reserved),
+        "given_back",
+        &["kexec_crash_size", "reboot"],
+    );
     let unknown = decide("crashkernel=256M", LARGE, Evidence::default()).to_string();
     assert!(unknown.contains("kexec_crash_size") && unknown.contains("no room"), "{unknown}");
 }
 
 #[test]
 fn request_for_more_than_the_machine_has_shows_both_sizes() {
-    assert_cause("crashkernel=4G", SMALL, Evidence::default(), "more_than_memory", &["4096 MiB", "2048 MiB", "crashkernel=256M"]);
+    assert_cause(
+        "crashkernel=4G",
+        SMALL,
+        Evidence::default(),
+        "more_than_memory",
+        &["4096 MiB", "2048 MiB", "crashkernel=256M"],
+    );
     assert_cause("crashkernel=0", SMALL, Evidence::default(), "zero", &["crashkernel=256M"]);
 }
 
@@ -148,7 +214,13 @@ fn fixed_address_in_use_is_told_to_leave_it_out() {
 #[test]
 fn xen_domains_are_told_where_to_reserve_memory() {
     let xen = |domain| Evidence { xen: Some(domain), ..Evidence::default() };
-    assert_cause("crashkernel=256M", LARGE, xen(Xen::Dom0), "xen", &["dom0", "command line of Xen itself"]);
+    assert_cause(
+        "crashkernel=256M",
+        LARGE,
+        xen(Xen::Dom0),
+        "xen",
+        &["dom0", "command line of Xen itself"],
+    );
     assert_cause("crashkernel=256M", LARGE, xen(Xen::Guest), "xen", &["PVH or HVM"]);
 }
 
@@ -169,12 +241,19 @@ fn machine_with(more: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 const NOTHING: (&str, &str) = ("sys/kernel/kexec_crash_size", "0\n");
-const LOG: (&str, &str) =
-    ("dev/kmsg", "4,1,0,-;Linux version 6.12\n6,2,0,-;crashkernel reserved: 0x000000002f000000 - 0x000000003b000000 (192 MB)\n");
+const LOG: (&str, &str) = (
+    "dev/kmsg",
+    "4,1,0,-;Linux version 6.12\n6,2,0,-;crashkernel reserved: 0x000000002f000000 - 0x000000003b000000 (192 MB)\n",
+);
 
 #[test]
 fn evidence_is_read_from_a_machine_and_kept_in_its_snapshot() {
-    let live = machine_with(&[NOTHING, LOG, ("sys/hypervisor/type", "xen\n"), ("sys/hypervisor/guest_type", "HVM\n")]);
+    let live = machine_with(&[
+        NOTHING,
+        LOG,
+        ("sys/hypervisor/type", "xen\n"),
+        ("sys/hypervisor/guest_type", "HVM\n"),
+    ]);
     let snapshot = tempfile::tempdir().unwrap();
     crate::machine::snapshot::save(live.path(), snapshot.path(), &example::measured(1)).unwrap();
     for root in [live.path(), snapshot.path()] {
@@ -199,16 +278,23 @@ fn xen_is_found_by_what_the_kernel_says_of_the_guest() {
 
 #[test]
 fn cause_is_found_although_addresses_are_hidden() {
-    let hidden = [NOTHING, ("proc/iomem", "00000000-00000000 : System RAM\n"), ("proc/cmdline", "quiet\n")];
+    let hidden =
+        [NOTHING, ("proc/iomem", "00000000-00000000 : System RAM\n"), ("proc/cmdline", "quiet\n")];
     assert_eq!(find(machine_with(&hidden).path()).unwrap(), Cause::NotAsked);
 }
 
 #[test]
 fn lines_of_older_kernels_are_known() {
     for (line, says) in [
-        ("Reserving 256MB of memory at 2670MB for crashkernel (System RAM: 4095MB)", BootLog::Reserved),
+        (
+            "Reserving 256MB of memory at 2670MB for crashkernel (System RAM: 4095MB)",
+            BootLog::Reserved,
+        ),
         ("crashkernel reservation failed - No suitable area found.", BootLog::NoRoom),
-        ("Cannot reserve 256MB crashkernel low memory, please try smaller size.", BootLog::NoLowRoom),
+        (
+            "Cannot reserve 256MB crashkernel low memory, please try smaller size.",
+            BootLog::NoLowRoom,
+        ),
         ("cannot allocate crashkernel low memory (size:0x10000000).", BootLog::NoLowRoom),
         ("crashkernel reservation failed - memory is in use.", BootLog::InUse),
     ] {

@@ -12,46 +12,55 @@ const BLOCK_LEN: usize = size_of::<Block>();
 const VERSION_AT: std::ops::Range<usize> = 8..12;
 
 fn elves() -> impl Strategy<Value = Elf> {
-    let kind = (weighted(0.05, any::<u16>()), weighted(0.05, any::<u16>()), weighted(0.05, 0..8u32));
+    let kind =
+        (weighted(0.05, any::<u16>()), weighted(0.05, any::<u16>()), weighted(0.05, 0..8u32));
     let flaws = (weighted(0.05, 1..4usize), prop::bool::weighted(0.05), prop::bool::weighted(0.05));
     // The gap may be negative: then the segments overlap, or the file is for an address below 0.
     let sizes = (1..0x2800usize, weighted(0.05, 0..0x400usize), -0x100i64..0x1800, 0..0x4000u64);
     let full = weighted(0.1, 0..3u64);
-    let places = (any::<prop::sample::Index>(), weighted(0.05, 0..0x3000u64), weighted(0.05, any::<i8>()));
-    let version = prop_oneof![2 => Just(None), 6 => Just(Some(VERSION)), 1 => any::<u32>().prop_map(Some)];
-    (kind, flaws, sizes, places, (version, full)).prop_map(|(kind, flaws, sizes, places, (version, full))| {
-        let (text_len, handoff_len, gap, bss) = sizes;
-        let (inside_text, any_entry, handoff_moved) = places;
-        let (relocations, undefined, nameless) = (flaws.0.unwrap_or(0), flaws.1, flaws.2);
-        let mut handoff = vec![0; handoff_len.unwrap_or(BLOCK_LEN)];
-        if let (Some(version), true) = (version, handoff.len() >= VERSION_AT.end) {
-            handoff[..VERSION_AT.start].copy_from_slice(&MAGIC);
-            handoff[VERSION_AT].copy_from_slice(&version.to_le_bytes());
-        }
-        let data_addr = (text_len as u64).saturating_add_signed(gap);
-        // Most have a few KiB, as ours; some just fit, or just do not.
-        let bss = full.map_or(bss, |over| MAX_LEN - data_addr - handoff.len() as u64 + over - 1);
-        Elf {
-            machine: kind.0.map_or(elf::EM_X86_64, Machine),
-            file_type: kind.1.map_or(elf::ET_DYN, FileType),
-            text_flags: kind.2.map_or(PF_R | PF_X, ProgramFlags),
-            entry: any_entry.unwrap_or(inside_text.index(text_len) as u64),
-            text: example::pattern(text_len),
-            handoff_name: if nameless { ".data" } else { HANDOFF_SECTION },
-            handoff_addr: data_addr.wrapping_add_signed(handoff_moved.unwrap_or(0).into()),
-            handoff,
-            data_addr,
-            bss,
-            undefined,
-            relocations,
-        }
-    })
+    let places =
+        (any::<prop::sample::Index>(), weighted(0.05, 0..0x3000u64), weighted(0.05, any::<i8>()));
+    let version =
+        prop_oneof![2 => Just(None), 6 => Just(Some(VERSION)), 1 => any::<u32>().prop_map(Some)];
+    (kind, flaws, sizes, places, (version, full)).prop_map(
+        |(kind, flaws, sizes, places, (version, full))| {
+            let (text_len, handoff_len, gap, bss) = sizes;
+            let (inside_text, any_entry, handoff_moved) = places;
+            let (relocations, undefined, nameless) = (flaws.0.unwrap_or(0), flaws.1, flaws.2);
+            let mut handoff = vec![0; handoff_len.unwrap_or(BLOCK_LEN)];
+            if let (Some(version), true) = (version, handoff.len() >= VERSION_AT.end) {
+                handoff[..VERSION_AT.start].copy_from_slice(&MAGIC);
+                handoff[VERSION_AT].copy_from_slice(&version.to_le_bytes());
+            }
+            let data_addr = (text_len as u64).saturating_add_signed(gap);
+            // Most have a few KiB, as ours; some just fit, or just do not.
+            let bss =
+                full.map_or(bss, |over| MAX_LEN - data_addr - handoff.len() as u64 + over - 1);
+            Elf {
+                machine: kind.0.map_or(elf::EM_X86_64, Machine),
+                file_type: kind.1.map_or(elf::ET_DYN, FileType),
+                text_flags: kind.2.map_or(PF_R | PF_X, ProgramFlags),
+                entry: any_entry.unwrap_or(inside_text.index(text_len) as u64),
+                text: example::pattern(text_len),
+                handoff_name: if nameless { ".data" } else { HANDOFF_SECTION },
+                handoff_addr: data_addr.wrapping_add_signed(handoff_moved.unwrap_or(0).into()),
+                handoff,
+                data_addr,
+                bss,
+                undefined,
+                relocations,
+            }
+        },
+    )
 }
 
 /// The rules that it breaks, by what the error would say.
 fn broken(elf: &Elf) -> Vec<&'static str> {
     let (text_len, handoff_len) = (elf.text.len() as u64, elf.handoff.len() as u64);
-    let version = elf.handoff.strip_prefix(&MAGIC).map(|rest| u32::from_le_bytes(*rest.first_chunk().unwrap()));
+    let version = elf
+        .handoff
+        .strip_prefix(&MAGIC)
+        .map(|rest| u32::from_le_bytes(*rest.first_chunk().unwrap()));
     [
         ("machine", elf.machine == EM_X86_64_NUMBER),
         ("type", elf.file_type == ET_DYN_NUMBER),
@@ -111,6 +120,8 @@ fn both_answers_are_common_among_the_purgatories_that_are_tried() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let right = (0..1000).filter(|_| broken(&elves().new_tree(&mut runner).unwrap().current()).is_empty()).count();
+    let right = (0..1000)
+        .filter(|_| broken(&elves().new_tree(&mut runner).unwrap().current()).is_empty())
+        .count();
     assert!((200..800).contains(&right), "{right} of 1000 are right");
 }

@@ -1,9 +1,9 @@
 //! Each type at both ends of what fits, and each reason to refuse one.
 
 use object::elf::{
-    R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_GOTPC64, R_X86_64_GOTPCREL, R_X86_64_NONE, R_X86_64_PC32, R_X86_64_PC64,
-    R_X86_64_PLT32, R_X86_64_REX_GOTPCRELX, RelocationType, SHN_ABS, SHN_COMMON, SHN_UNDEF, SHN_XINDEX, SHT_CREL, SHT_REL,
-    SHT_RELA, SHT_RELR,
+    R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_GOTPC64, R_X86_64_GOTPCREL, R_X86_64_NONE,
+    R_X86_64_PC32, R_X86_64_PC64, R_X86_64_PLT32, R_X86_64_REX_GOTPCRELX, RelocationType, SHN_ABS,
+    SHN_COMMON, SHN_UNDEF, SHN_XINDEX, SHT_CREL, SHT_REL, SHT_RELA, SHT_RELR,
 };
 
 use super::super::example::{self, BSS, COMMENT, DATA_AT, Object, START, TABLE, object};
@@ -19,7 +19,10 @@ fn bound<const LEN: usize>(object: &Object, address: u64, at: usize) -> [u8; LEN
     let program = parsed(object);
     let image = program.bind(address).unwrap().into_bytes();
     let field = image[at..at + LEN].try_into().unwrap();
-    assert_eq!((&image[..at], &image[at + LEN..]), (&program.image[..at], &program.image[at + LEN..]));
+    assert_eq!(
+        (&image[..at], &image[at + LEN..]),
+        (&program.image[..at], &program.image[at + LEN..])
+    );
     field
 }
 
@@ -156,15 +159,23 @@ fn relocation_against_a_symbol_without_a_place_is_refused_by_its_name() {
         (SHN_XINDEX.0, "not in a section"),
         (99, "not in a section"),
     ] {
-        let defect =
-            refused(|object| *object = object.clone().with_symbol("nowhere", section, 0).relocated(16, R_X86_64_64, ADDED, 0));
+        let defect = refused(|object| {
+            *object = object.clone().with_symbol("nowhere", section, 0).relocated(
+                16,
+                R_X86_64_64,
+                ADDED,
+                0,
+            )
+        });
         assert!(
             matches!(&defect, Defect::Target { symbol, what } if symbol == "nowhere" && what.starts_with(reason)),
             "{defect}"
         );
     }
     // The symbol of a section has no name but the section's.
-    let defect = refused(|object| *object = object.clone().with_symbol("", COMMENT, 0).relocated(16, R_X86_64_64, ADDED, 0));
+    let defect = refused(|object| {
+        *object = object.clone().with_symbol("", COMMENT, 0).relocated(16, R_X86_64_64, ADDED, 0)
+    });
     assert!(matches!(&defect, Defect::Target { symbol, .. } if symbol == ".comment"), "{defect}");
 }
 
@@ -185,7 +196,10 @@ fn relocation_outside_the_bytes_of_its_section_is_refused() {
         *object = object.clone().relocated(0, R_X86_64_64, START, 0);
         object.relocated = BSS.into();
     });
-    assert!(matches!(&defect, Defect::RelocationOutside { section, at: 0 } if section == ".bss"), "{defect}");
+    assert!(
+        matches!(&defect, Defect::RelocationOutside { section, at: 0 } if section == ".bss"),
+        "{defect}"
+    );
 }
 
 #[test]
@@ -199,5 +213,8 @@ fn relocations_that_refer_to_missing_sections_or_symbols_are_refused() {
     };
     assert_eq!(what(|object| object.relocated = 77), ("section", 77));
     assert_eq!(what(|object| object.relocation_symbols = Some(1)), ("symbol table", 1));
-    assert_eq!(what(|object| *object = object.clone().relocated(0, R_X86_64_64, 66, 0)), ("symbol", 66));
+    assert_eq!(
+        what(|object| *object = object.clone().relocated(0, R_X86_64_64, 66, 0)),
+        ("symbol", 66)
+    );
 }

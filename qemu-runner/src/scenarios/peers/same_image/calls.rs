@@ -1,14 +1,17 @@
-//! The calls that are compared: at least one for every option of kexec-tools that is about capture kernels, and what both make of it.
-//! docs/kexec-compared.md has a row for each.
+//! The calls that are compared: at least one for every option of kexec-tools that is about capture
+//! kernels, and what both make of it. docs/kexec-compared.md has a row for each.
 
-use Outcome::{AnotherCall, AnotherEntry, Answer, FilteredLine, KernelsImage, MapInWords, RefusedByBoth, RefusedHere, Same};
+use Outcome::{
+    AnotherCall, AnotherEntry, Answer, FilteredLine, KernelsImage, MapInWords, RefusedByBoth,
+    RefusedHere, Same,
+};
 
 /// A call, given to kexec-tools and to the loader as `kexec`.
 pub struct Call {
     /// The option it is about, by the name that docs/kexec-options.md has for it.
     pub option: &'static str,
-    /// Its arguments. `{line}` stands for a command line, `{kernel}` and `{initrd}` for files, `{low}` and `{high}` for addresses in the
-    /// crash region.
+    /// Its arguments. `{line}` stands for a command line, `{kernel}` and `{initrd}` for files,
+    /// `{low}` and `{high}` for addresses in the crash region.
     pub arguments: &'static str,
     /// What both make of it.
     pub outcome: Outcome,
@@ -29,7 +32,8 @@ pub enum Outcome {
     KernelsImage,
     /// Both arm; kexec-tools lets the kernel make the image, the loader makes it.
     AnotherCall,
-    /// Both arm; kexec-tools' image is entered elsewhere, so that nothing is where the loader's has it.
+    /// Both arm; kexec-tools' image is entered elsewhere, so that nothing is where the loader's has
+    /// it.
     AnotherEntry,
     /// kexec-tools arms, the loader refuses.
     RefusedHere,
@@ -56,11 +60,17 @@ impl Outcome {
     }
 }
 
-const fn call(option: &'static str, arguments: &'static str, outcome: Outcome, note: &'static str) -> Call {
+const fn call(
+    option: &'static str,
+    arguments: &'static str,
+    outcome: Outcome,
+    note: &'static str,
+) -> Call {
     Call { option, arguments, outcome, note }
 }
 
-/// All of them. Options stand before `--command-line`: kexec-tools 2.0.29 and 2.0.32 forget the command line at some that follow it.
+/// All of them. Options stand before `--command-line`: kexec-tools 2.0.29 and 2.0.32 forget the
+/// command line at some that follow it.
 pub const CALLS: &[Call] = &[
     call("--help", "--help", Answer, "each prints its own options"),
     call("--version", "--version", Answer, "each prints its own"),
@@ -90,8 +100,18 @@ pub const CALLS: &[Call] = &[
         Same,
         "the loader asks the kernel to keep the image current, always",
     ),
-    call("--mem-min", "-p -c --mem-min={low} --command-line='{line}' {kernel}", Same, "all of it above"),
-    call("--mem-max", "-p -c --mem-max={high} --command-line='{line}' {kernel}", Same, "all of it below"),
+    call(
+        "--mem-min",
+        "-p -c --mem-min={low} --command-line='{line}' {kernel}",
+        Same,
+        "all of it above",
+    ),
+    call(
+        "--mem-max",
+        "-p -c --mem-max={high} --command-line='{line}' {kernel}",
+        Same,
+        "all of it below",
+    ),
     call(
         "--noefi",
         "-p -c --noefi --command-line='{line}' {kernel}",
@@ -105,7 +125,12 @@ pub const CALLS: &[Call] = &[
         AnotherEntry,
         "kexec-tools enters the kernel in 32-bit mode, by its real-mode header; here it is the same file, entered in 64-bit mode",
     ),
-    call("--type", "-p -c --type=elf-x86_64 --command-line='{line}' {kernel}", RefusedByBoth, "the file is a bzImage"),
+    call(
+        "--type",
+        "-p -c --type=elf-x86_64 --command-line='{line}' {kernel}",
+        RefusedByBoth,
+        "the file is a bzImage",
+    ),
     call(
         "--no-checks",
         "-p -c --no-checks --command-line='{line}' {kernel}",
@@ -124,18 +149,48 @@ pub const CALLS: &[Call] = &[
         Same,
         "kexec-tools' purgatory speaks only with `--console-serial`, too",
     ),
-    call("--serial-baud", "-p -c --serial-baud=115200 --command-line='{line}' {kernel}", Same, "ignored here, and said so"),
-    call("--console-vga", "-p -c --console-vga --command-line='{line}' {kernel}", Same, "ignored here, and said so"),
-    call("--reset-vga", "-p -c --reset-vga --command-line='{line}' {kernel}", Same, "ignored here, and said so"),
-    call("--elf32-core-headers", "-p -c --elf32-core-headers --command-line='{line}' {kernel}", Same, "64-bit in both"),
-    call("--elf64-core-headers", "-p -c --elf64-core-headers --command-line='{line}' {kernel}", Same, ""),
+    call(
+        "--serial-baud",
+        "-p -c --serial-baud=115200 --command-line='{line}' {kernel}",
+        Same,
+        "ignored here, and said so",
+    ),
+    call(
+        "--console-vga",
+        "-p -c --console-vga --command-line='{line}' {kernel}",
+        Same,
+        "ignored here, and said so",
+    ),
+    call(
+        "--reset-vga",
+        "-p -c --reset-vga --command-line='{line}' {kernel}",
+        Same,
+        "ignored here, and said so",
+    ),
+    call(
+        "--elf32-core-headers",
+        "-p -c --elf32-core-headers --command-line='{line}' {kernel}",
+        Same,
+        "64-bit in both",
+    ),
+    call(
+        "--elf64-core-headers",
+        "-p -c --elf64-core-headers --command-line='{line}' {kernel}",
+        Same,
+        "",
+    ),
     call(
         "--pass-memmap-cmdline",
         "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}",
         MapInWords,
         "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which of it to use",
     ),
-    call("--reuse-video-type", "-p -c --reuse-video-type --command-line='{line}' {kernel}", Same, ""),
+    call(
+        "--reuse-video-type",
+        "-p -c --reuse-video-type --command-line='{line}' {kernel}",
+        Same,
+        "",
+    ),
     call("--args-linux", "-p -c --args-linux --command-line='{line}' {kernel}", Same, ""),
     call(
         "--args-elf",
@@ -197,11 +252,18 @@ mod tests {
 
     #[test]
     fn every_option_about_capture_kernels_is_compared() {
-        let rows = OPTIONS.lines().filter(|line| line.starts_with("| `-") && !line.contains("| passed on |"));
-        let names: Vec<_> = rows.map(|row| row.split("--").nth(1).unwrap().split(['=', '`']).next().unwrap()).collect();
+        let rows = OPTIONS
+            .lines()
+            .filter(|line| line.starts_with("| `-") && !line.contains("| passed on |"));
+        let names: Vec<_> = rows
+            .map(|row| row.split("--").nth(1).unwrap().split(['=', '`']).next().unwrap())
+            .collect();
         assert!(names.len() > 30, "{names:?}");
         for name in names {
-            assert!(CALLS.iter().any(|call| call.option.strip_prefix("--") == Some(name)), "--{name} is not compared");
+            assert!(
+                CALLS.iter().any(|call| call.option.strip_prefix("--") == Some(name)),
+                "--{name} is not compared"
+            );
         }
     }
 

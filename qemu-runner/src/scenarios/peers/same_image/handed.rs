@@ -1,4 +1,5 @@
-//! What a capture kernel is handed: boot parameters, command line, memory map, initrd and elfcorehdr, read out of the machine's memory.
+//! What a capture kernel is handed: boot parameters, command line, memory map, initrd and
+//! elfcorehdr, read out of the machine's memory.
 
 use std::ops::Range;
 
@@ -43,7 +44,10 @@ pub struct Handed {
 impl Handed {
     /// The words of the command line, without where the elfcorehdr is and what only ours has.
     pub fn words(&self) -> String {
-        let own = |word: &&str| !word.is_empty() && !["elfcorehdr=", "purgatory.report="].iter().any(|own| word.starts_with(own));
+        let own = |word: &&str| {
+            !word.is_empty()
+                && !["elfcorehdr=", "purgatory.report="].iter().any(|own| word.starts_with(own))
+        };
         let mut words: Vec<_> = self.line.split(' ').filter(own).collect();
         // The loader puts it after elfcorehdr=, the peer before.
         words.sort_by_key(|word| word.starts_with("acpi_rsdp="));
@@ -53,7 +57,12 @@ impl Handed {
     /// Leaves out words that begin so; there must be one.
     pub fn drop_words(&mut self, prefix: &str, what: &str) -> Result<(), Error> {
         check(self.line.split(' ').any(|word| word.starts_with(prefix)), what, prefix, &self.line)?;
-        self.line = self.line.split(' ').filter(|word| !word.starts_with(prefix)).collect::<Vec<_>>().join(" ");
+        self.line = self
+            .line
+            .split(' ')
+            .filter(|word| !word.starts_with(prefix))
+            .collect::<Vec<_>>()
+            .join(" ");
         Ok(())
     }
 
@@ -64,20 +73,26 @@ impl Handed {
 
     /// What of `region` the memory map calls RAM.
     pub fn inside(&self, region: &Range<u64>) -> Vec<Range<u64>> {
-        let ram = self.e820.iter().filter(|(range, kind)| region.contains(&range.start) && *kind == E820_RAM);
+        let ram = self
+            .e820
+            .iter()
+            .filter(|(range, kind)| region.contains(&range.start) && *kind == E820_RAM);
         ram.map(|(range, _)| range.clone()).collect()
     }
 
-    /// Reads what is in memory: boot parameters and kernel at these addresses, and where the boot parameters lead.
+    /// Reads what is in memory: boot parameters and kernel at these addresses, and where the boot
+    /// parameters lead.
     pub fn read(first: &First<'_, '_>, params: u64, kernel: u64) -> Result<Self, Error> {
         let ram = &first.vm.ram;
         let params = ram.read(params, PAGE)?;
-        let word = |at: usize| u32::from_le_bytes(params[at..at + 4].try_into().expect("four bytes"));
+        let word =
+            |at: usize| u32::from_le_bytes(params[at..at + 4].try_into().expect("four bytes"));
         let split = |low, high| u64::from(word(low)) | u64::from(word(high)) << 32;
         let line = ram.read(split(CMD_LINE_PTR, EXT_CMD_LINE_PTR), LONGEST_LINE)?;
         let line = line.split(|&byte| byte == 0).next().unwrap_or_default();
         let line = String::from_utf8_lossy(line).into_owned();
-        let initrd = ram.read(split(RAMDISK_IMAGE, EXT_RAMDISK_IMAGE), word(RAMDISK_SIZE) as usize)?;
+        let initrd =
+            ram.read(split(RAMDISK_IMAGE, EXT_RAMDISK_IMAGE), word(RAMDISK_SIZE) as usize)?;
         let table = params[E820_TABLE..].chunks_exact(E820_ENTRY).take(params[E820_ENTRIES].into());
         let long = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
         let e820 = table.map(|entry| {
@@ -85,8 +100,12 @@ impl Handed {
             (start..start + len, u32::from_le_bytes(entry[16..].try_into().expect("four bytes")))
         });
         let e820 = e820.collect();
-        let unintelligible = || Error::Unintelligible { what: "elfcorehdr= in a command line", text: line.clone() };
-        let word = line.split(' ').find_map(|word| word.strip_prefix("elfcorehdr=")).ok_or_else(unintelligible)?;
+        let unintelligible =
+            || Error::Unintelligible { what: "elfcorehdr= in a command line", text: line.clone() };
+        let word = line
+            .split(' ')
+            .find_map(|word| word.strip_prefix("elfcorehdr="))
+            .ok_or_else(unintelligible)?;
         let elfcorehdr = match (word.strip_prefix("0x"), word.strip_suffix('K')) {
             (Some(digits), _) => u64::from_str_radix(digits, 16).ok(),
             (None, Some(digits)) => digits.parse::<u64>().ok().map(|kib| kib << 10),
