@@ -16,6 +16,7 @@ pub mod picture; // draws an image
 mod kexec; // kexec-tools' command line
 mod cli; // the command line and its help
 mod commands; // one file per subcommand
+mod hint; // which option follows the advice of an error
 mod dispatch; // runs the subcommand of the command line
 
 // Man pages, completions and docs/kexec-options.md are made from these.

@@ -10,8 +10,10 @@
 //! Sizes come first. The first 64 KiB of the kernel and the length of the initrd suffice to reject
 //! files that are too large.
 
-pub mod read; // a file's bytes as they were at one moment
-pub mod identity; // which file was read
+pub mod identity; // which file it is
+#[allow(unsafe_code)]
+pub mod writers; // whether a process has it open for writing
+pub mod read; // its bytes, as they were at one moment
 pub mod initrd; // how an initrd must begin
 
 use std::path::Path;

@@ -122,7 +122,7 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"\xfd7zXZ\0", "xz-compressed data; unpack it with unxz"),
     (b"BZh", "bzip2-compressed data; unpack it with bunzip2"),
     (b"\x04\x22\x4d\x18", "lz4-compressed data; unpack it with unlz4"),
-    (b"070701", "a cpio archive, perhaps the initrd; pass it with --initrd"),
+    (b"070701", "a cpio archive, perhaps the initrd"),
 ];
 
 /// Offset of the offset of the PE header in an executable that begins with `MZ` (PE/COFF
@@ -184,7 +184,7 @@ pub enum Defect {
     },
     /// kexec_file_load(2) does not accept its format.
     #[error(
-        "kexec_file_load accepts bzImages only: leave --file (or -s) out, or use the bzImage of the same kernel"
+        "kexec_file_load accepts bzImages only: use kexec_load, or the bzImage of the same kernel"
     )]
     NotForKernel,
     /// The segments of a vmlinux cannot be loaded as they are.

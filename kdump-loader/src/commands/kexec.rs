@@ -19,6 +19,7 @@ use crate::arm;
 use crate::arm::record::origin::Origin;
 use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, request_for};
 use crate::arm::{load, load_file, unload};
+use crate::hint;
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
@@ -45,6 +46,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(status) => status,
         Err(error) => {
             report(&error);
+            hint::print(&error);
             ExitCode::from(match error {
                 Error::Arm(
                     arm::Error::Refused { .. }

@@ -88,12 +88,12 @@ fn unsupported_options_are_rejected_by_name() {
         for option in options.split(',') {
             let arguments: Vec<_> = option.split(' ').collect();
             let message = fixture.refusal(&arguments);
-            assert_says(&message, &[arguments[0], contract.whose, "leaving --purgatory out"]);
+            assert_says(&message, &[arguments[0], contract.whose, "leave --purgatory out"]);
         }
         assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "the default is supported");
     }
     let message = fixture(&LINUX).refusal(["--console", "ttyS0"]);
-    assert_says(&message, &["the kernel's purgatory does not support --console 0x3f8"]);
+    assert_says(&message, &["the kernel's purgatory does not support console 0x3f8"]);
     assert_eq!(fixture(&LINUX).plan(["--console", "none"]).code, Some(0));
 }
 

@@ -152,7 +152,7 @@ fn confidential_guest_is_detected_and_the_option_overrides_it() {
     let asked = plan(&["--confidential", "yes"]);
     assert_eq!(
         (asked.confidential.map(|guest| guest.evidence), asked.console_port),
-        (Some("--confidential yes".into()), None)
+        (Some("the request".into()), None)
     );
 
     // As an SEV-ES guest of KVM: no flag in /proc/cpuinfo.

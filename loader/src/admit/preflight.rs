@@ -46,7 +46,7 @@ pub enum Error {
     /// The kernel is locked down.
     #[error(
         "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), as under Secure Boot, which forbids \
-         kexec_load: load a signed kernel with --file, or boot with Secure Boot off and lockdown=none"
+         kexec_load: load a signed kernel with kexec_file_load, or boot with Secure Boot off and lockdown=none"
     )]
     LockedDown {
         /// `integrity` or `confidentiality`.
@@ -286,7 +286,7 @@ mod tests {
         ));
         let locked = KexecPermission { lockdown: Some("integrity".into()), ..open() };
         let refusal = permitted(nothing.path(), &locked).unwrap_err().to_string();
-        assert!(refusal.contains("integrity") && refusal.contains("--file"), "{refusal}");
+        assert!(refusal.contains("integrity") && refusal.contains("kexec_file_load"), "{refusal}");
         assert!(
             file_permitted(nothing.path(), &locked).is_ok(),
             "the kernel looks at the signature instead"

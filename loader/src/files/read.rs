@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::files::identity::FileIdentity;
+use crate::files::writers;
 use crate::request::InputFile;
-use crate::submit::writers;
 
 /// How often a file that changes is read, and the pause before the next attempt: half a second in
 /// all. If another program writes the file for longer, the user should wait for that program.

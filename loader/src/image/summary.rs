@@ -1,4 +1,4 @@
-//! `[9a]` The summary of an image: JSON, and the table of `kdump-loader plan`.
+//! `[9a]` The summary of an image: JSON, and a table.
 
 use std::fmt;
 
@@ -84,7 +84,7 @@ pub struct Summary {
 /// A confidential guest in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestSummary {
-    /// `sev_es`, `sev_snp` or `tdx_guest`; `confidential` if only --confidential says so.
+    /// `sev_es`, `sev_snp` or `tdx_guest`; `confidential` if only the request says so.
     pub kind: String,
     /// The file, CPUID leaf or option that shows it.
     pub evidence: String,
@@ -122,7 +122,7 @@ impl Summary {
     }
 }
 
-/// The table that `kdump-loader plan` prints: one line per segment, then one per other fact.
+/// A table: one line per segment, then one per other fact.
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(

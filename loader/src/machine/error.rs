@@ -75,7 +75,7 @@ pub enum Error {
 /// Root can read all of these files, except /proc/kcore under lockdown=confidentiality
 /// (`open_kcore`, fs/proc/kcore.c).
 const DENIED: &str =
-    " (run as root; if the kernel is locked down, load a signed kernel with --file)";
+    " (run as root; if the kernel is locked down, load a signed kernel with kexec_file_load)";
 
 fn denied(source: &io::Error) -> bool {
     source.kind() == io::ErrorKind::PermissionDenied

@@ -28,19 +28,18 @@ pub(crate) use foreign::ForeignSettings;
 pub enum Error {
     /// A CPU lacks what the requested engine requires.
     #[error(
-        "engine {} needs {} on every CPU, but a CPU of this machine lacks it: use --engine soft or --engine auto",
+        "engine {} needs {} on every CPU, but a CPU of this machine lacks it: use soft or auto",
         .0.word(), needs(*.0)
     )]
     EngineMissing(EngineId),
     /// The leaf size is out of range, or not a power of two.
     #[error(
-        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave --leaf-size out, or use \
-         256K"
+        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave it out, or use 262144 (256 KiB)"
     )]
     LeafSize(u32),
     /// The delay is too long.
     #[error(
-        "the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a smaller --reset-delay"
+        "the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a shorter delay"
     )]
     ResetDelay(u32),
     /// The port is 0, or so high that the UART would leave I/O space.
@@ -65,16 +64,15 @@ pub enum Error {
         /// The width in bits.
         bits: u32,
     },
-    /// A foreign purgatory does not support an option.
+    /// A foreign purgatory does not support a setting.
     #[error(
-        "{whose} purgatory does not support {option} {value}: leave {option} out, or use this program's own purgatory by \
-         leaving --purgatory out"
+        "{whose} purgatory does not support {setting} {value}: leave {setting} out, or use kdump-purgatory"
     )]
     Foreign {
         /// Whose purgatory, as in a sentence.
         whose: &'static str,
-        /// The option.
-        option: &'static str,
+        /// The setting: `on-corrupt`, `reset-delay`, `engine`, `leaf-size` or `console`.
+        setting: &'static str,
         /// The requested value.
         value: String,
     },
@@ -107,7 +105,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Decides the configuration. The errors name the option, its value and the limit.
+    /// Decides the configuration. The errors name the setting, its value and the limit.
     pub(crate) fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
         let leaf_size = request.leaf_size.unwrap_or(DEFAULT_LEAF_SIZE);
         let reset_delay_ms = request.reset_delay_ms.unwrap_or(DEFAULT_RESET_DELAY_MS);
@@ -149,7 +147,7 @@ impl Settings {
 /// The confidential guest that the image is for: the one that the machine shows, unless the request
 /// says otherwise.
 pub fn confidential(request: &Request, machine: &Machine) -> Option<ConfidentialGuest> {
-    let asked = ConfidentialGuest { kind: "confidential", evidence: "--confidential yes" };
+    let asked = ConfidentialGuest { kind: "confidential", evidence: "the request" };
     match request.confidential {
         Confidential::Auto => machine.cpu.confidential,
         Confidential::Yes => Some(machine.cpu.confidential.unwrap_or(asked)),
@@ -272,7 +270,7 @@ mod tests {
             assert_eq!((yes.console, yes.permissions), (None, Permissions::NONE));
             assert_eq!(
                 yes.confidential.map(|guest| guest.evidence),
-                Some(found.map_or("--confidential yes", |f| f.evidence))
+                Some(found.map_or("the request", |f| f.evidence))
             );
             assert_eq!(
                 (no.console, no.permissions, no.confidential),

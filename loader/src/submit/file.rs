@@ -32,7 +32,7 @@ pub enum Error {
     /// ENOSYS.
     #[error(
         "this kernel has no kexec_file_load (ENOSYS): it was built without CONFIG_KEXEC_FILE, or a sandbox blocks the \
-         system call; leave --file out, or boot a kernel that has it"
+         system call; use kexec_load, or boot a kernel that has it"
     )]
     NotImplemented,
     /// EPERM.
@@ -86,7 +86,7 @@ pub enum Error {
     /// ENOEXEC.
     #[error(
         "the running kernel does not recognize the capture kernel's format (ENOEXEC), although this loader does: look for \
-         the reason in dmesg, or load without --file, so that the loader parses the file"
+         the reason in dmesg, or use kexec_load, for which the loader parses the file"
     )]
     Format,
     /// ENOMEM or EADDRNOTAVAIL.
@@ -166,7 +166,7 @@ fn without_files(flags: u64) -> Result<(), Error> {
 
 /// A file in memory with these bytes, which were taken out of another file.
 pub fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create(c"kdump-loader", MemfdFlags::CLOEXEC)?);
+    let mut file = File::from(memfd_create(c"kdump-image", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;
     Ok(file.into())
 }

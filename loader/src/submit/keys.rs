@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn kernel_is_asked_for_the_key_itself() {
-        match request("kdump-loader: no such key") {
+        match request("kdump-image: no such key") {
             Err(errno) => assert_eq!(errno, libc::ENOKEY),
             Ok(()) => eprintln!("skipped: this kernel or sandbox has no request_key"),
         }

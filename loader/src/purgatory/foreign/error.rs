@@ -33,8 +33,8 @@ pub enum Error {
     },
     /// Its table has too few slots.
     #[error(
-        "{} verifies {REGIONS} regions at most, and this image has {found}: use this program's own purgatory by leaving \
-         --purgatory out",
+        "{} verifies {REGIONS} regions at most, and this image has {found}: use \
+         kdump-purgatory",
         path.display()
     )]
     TooManyRegions {
