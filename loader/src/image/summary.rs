@@ -7,7 +7,7 @@ use handoff::region::leaves_in;
 use handoff::{Region, RegionKind};
 use serde::{Deserialize, Serialize};
 
-use super::{ByBlock, OURS, Segment, SegmentKind};
+use super::{BlackBoxSummary, ByBlock, OURS, Segment, SegmentKind, SignalSummary};
 use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 
@@ -108,6 +108,12 @@ pub struct BlockSummary {
     pub on_corrupt: String,
     /// How long the purgatory shows a failure before it resets, in milliseconds.
     pub reset_delay_ms: u32,
+    /// What the purgatory leaves in crash memory for the boot after a reset; null if nothing.
+    #[serde(default)]
+    pub black_box: Option<BlackBoxSummary>,
+    /// Signals out of the machine; null if there are none.
+    #[serde(default)]
+    pub signals: Option<SignalSummary>,
 }
 
 /// The default for records by older versions, which knew only our purgatory.
@@ -201,6 +207,16 @@ impl fmt::Display for Summary {
                 None => writeln!(out, "report         none: the command line has no room for it")?,
             }
         }
+        if let Some(BlockSummary { black_box, signals, .. }) = &self.by_block {
+            match black_box {
+                Some(black_box) => write!(out, "{black_box}")?,
+                None => writeln!(out, "black box      none")?,
+            }
+            match signals {
+                Some(signals) => writeln!(out, "signals        {signals}")?,
+                None => writeln!(out, "signals        none")?,
+            }
+        }
         writeln!(out, "identity       {}", self.identity)
     }
 }
@@ -277,7 +293,7 @@ impl From<ConfidentialGuest> for GuestSummary {
 
 impl From<&ByBlock> for BlockSummary {
     fn from(configuration: &ByBlock) -> Self {
-        let ByBlock { block, block_at, settings, report_lacks } = configuration;
+        let ByBlock { block, block_at, settings, report_lacks, no_log } = configuration;
         Self {
             block: (*block_at).into(),
             leaf_table: block.leaf_table.into(),
@@ -286,6 +302,8 @@ impl From<&ByBlock> for BlockSummary {
             engine: settings.engine.word().to_owned(),
             on_corrupt: settings.on_corrupt.word().to_owned(),
             reset_delay_ms: settings.reset_delay_ms,
+            black_box: BlackBoxSummary::of(&block.black_box, no_log.as_ref()),
+            signals: SignalSummary::of(&settings.signals),
         }
     }
 }

@@ -7,7 +7,7 @@
 pub mod open; // opens files, in a snapshot without following links out of it
 pub mod snapshot; // a copy of every file in the table
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::Error;
 use super::kcore;
 use super::no_reservation::boot_log;
+use super::signals;
 
 /// How much of a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Part {
     ElfHeaders,
     /// The lines of the kernel's log with `crashkernel`. If the log cannot be read, there are none.
     CrashkernelLines,
+    /// The structures of an SMBIOS table that describe IPMI devices. Others hold serial numbers.
+    IpmiStructures,
     /// Nothing. Only its existence matters.
     Presence,
 }
@@ -107,6 +110,9 @@ machine_sources! {
     TDX_GUEST = ["dev/tdx_guest"], Presence, "anything", OPTIONAL;
     CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
     DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
+    IOPORTS = ["proc/ioports"], Whole, "lines `START-END : NAME`, hexadecimal", OPTIONAL;
+    DMI = ["sys/firmware/dmi/tables/DMI"], IpmiStructures, "an SMBIOS table", OPTIONAL;
+    PRINTK_RING = ["kdump-loader/printk_ring"], Whole, "the address of the printk ring buffer, and its struct", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only snapshots have this file; take the snapshot again";
 }
@@ -235,6 +241,11 @@ impl<'a> Tree<'a> {
         self.first_of(source, [numbered(source, number)].into_iter())
     }
 
+    /// Opens a file.
+    pub fn open(&self, source: &Source) -> io::Result<File> {
+        open::below(self.root, source.paths[0])
+    }
+
     /// Whether the directory with this number exists.
     pub fn has_number(&self, source: &Source, number: u32) -> bool {
         self.path_at(source, number).parent().is_some_and(Path::is_dir)
@@ -297,6 +308,9 @@ fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error
             Part::Whole => open::below(root, name).and_then(|file| open::whole(&file)),
             Part::ElfHeaders => open::below(root, name)
                 .and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::IpmiStructures => open::below(root, name)
+                .and_then(|file| open::whole(&file))
+                .map(|table| signals::ipmi_structures(&table)),
             Part::CrashkernelLines => open::below(root, name)
                 .and_then(|file| boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into())),
         };

@@ -55,6 +55,7 @@ fn built(
         initrd,
         elfcorehdr,
         crash_region,
+        black_box: &[],
     };
     let bytes = build(&inputs)?;
     assert!(bytes.len() as u64 <= segment_len(&machine, &request), "{:#x} bytes", bytes.len());
