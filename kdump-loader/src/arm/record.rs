@@ -104,7 +104,8 @@ pub enum Error {
     },
     /// Another process holds the lock for too long.
     #[error(
-        "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v on that file, then try again",
+        "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v \
+         on that file, then try again",
         path.display(), waited.as_secs()
     )]
     Busy {

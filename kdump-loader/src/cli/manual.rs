@@ -57,7 +57,8 @@ pub const PAGES: [Manual; 15] = [
         examples: &[
             (
                 "Arm a capture kernel once:",
-                "kdump-loader load --kernel /boot/vmlinuz --initrd /boot/kdump.img --append nr_cpus=1",
+                "kdump-loader load --kernel /boot/vmlinuz --initrd /boot/kdump.img --append \
+                 nr_cpus=1",
             ),
             (
                 "Arm at every boot and after hotplug:",
@@ -70,8 +71,9 @@ pub const PAGES: [Manual; 15] = [
     Manual {
         command: "load",
         notes: &[
-            "If the kernel supports it, it updates the armed image when CPUs are added or removed and when memory is added; `status` \
-             says whether it does. After memory is removed, load again: the kernel keeps the removed range in the list of memory to dump.",
+            "If the kernel supports it, it updates the armed image when CPUs are added or removed \
+             and when memory is added; `status` says whether it does. After memory is removed, \
+             load again: the kernel keeps the removed range in the list of memory to dump.",
             "If a check fails, the image that was armed stays armed.",
         ],
         exit: DONE,
@@ -79,8 +81,8 @@ pub const PAGES: [Manual; 15] = [
         examples: &[
             (
                 "Arm with the running kernel's command line:",
-                "kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img \\\n    --reuse-cmdline --append 'nr_cpus=1 \
-                 reset_devices acpi_no_memhotplug'",
+                "kdump-loader load --kernel /boot/vmlinuz --initrd /var/lib/kdump/initrd.img \
+                 \\\n    --reuse-cmdline --append 'nr_cpus=1 reset_devices acpi_no_memhotplug'",
             ),
             (
                 "Let a kernel under Secure Boot build the image:",
@@ -107,7 +109,8 @@ pub const PAGES: [Manual; 15] = [
     Manual {
         command: "reload",
         notes: &[
-            "The first event of a burst causes a reload at once. The others share one reload after the burst.",
+            "The first event of a burst causes a reload at once. The others share one reload after \
+             the burst.",
         ],
         exit: &[
             ("0", "The armed image is up to date, or the event is queued."),
@@ -132,7 +135,8 @@ pub const PAGES: [Manual; 15] = [
             ("0", "A panic now leaves a dump: \"yes\" or \"yes, but\"."),
             (
                 "1",
-                "A panic now leaves no dump, or the answer is unknown. With --strict, also \"yes, but\".",
+                "A panic now leaves no dump, or the answer is unknown. With --strict, also \"yes, \
+                 but\".",
             ),
             ("2", "Usage error."),
         ],
@@ -141,7 +145,8 @@ pub const PAGES: [Manual; 15] = [
             ("Treat every warning as a failure:", "kdump-loader status --strict"),
             (
                 "Write metrics for node_exporter:",
-                "kdump-loader status --prometheus /var/lib/prometheus/node-exporter/kdump_loader.prom",
+                "kdump-loader status --prometheus \
+                 /var/lib/prometheus/node-exporter/kdump_loader.prom",
             ),
         ],
         see_also: &[
@@ -205,7 +210,8 @@ pub const PAGES: [Manual; 15] = [
             ("0", "Success. With -S: nothing is armed."),
             (
                 "1",
-                "A usage error, or a failure before the system call. With -S: a capture kernel is armed.",
+                "A usage error, or a failure before the system call. With -S: a capture kernel is \
+                 armed.",
             ),
             ("255", "The kernel rejected the call, or with -S, the answer is unknown."),
         ],
@@ -213,7 +219,8 @@ pub const PAGES: [Manual; 15] = [
         examples: &[
             (
                 "Arm as with kexec-tools:",
-                "kdump-loader kexec -p /boot/vmlinuz --initrd=/boot/kdump.img --append='nr_cpus=1 reset_devices'",
+                "kdump-loader kexec -p /boot/vmlinuz --initrd=/boot/kdump.img --append='nr_cpus=1 \
+                 reset_devices'",
             ),
             ("Disarm:", "kdump-loader kexec -p -u"),
         ],
@@ -227,7 +234,8 @@ pub const PAGES: [Manual; 15] = [
         examples: &[
             (
                 "Switch a Debian with kdump-tools over; kdump-tools still saves the dumps:",
-                "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\nkdump-loader status",
+                "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\n\
+                 kdump-loader status",
             ),
             ("Switch it back:", "kdump-loader service uninstall\nsystemctl restart kdump-tools"),
         ],
@@ -241,7 +249,8 @@ pub const PAGES: [Manual; 15] = [
         examples: &[
             (
                 "Switch a Debian with kdump-tools over; kdump-tools still saves the dumps:",
-                "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\nkdump-loader status",
+                "kdump-loader service install --mask-conflicts\nsystemctl start kdump-loader\n\
+                 kdump-loader status",
             ),
             (
                 "Install into a mounted image whose distribution is not recognized:",
@@ -271,9 +280,8 @@ pub const PAGES: [Manual; 15] = [
     },
     Manual {
         command: "service divert",
-        notes: &[
-            "The diversions are those of dpkg-divert(1), so this works on Debian and its derivatives only.",
-        ],
+        notes: &["The diversions are those of dpkg-divert(1), so this works on Debian and its \
+             derivatives only."],
         exit: DONE,
         files: &[],
         examples: &[
@@ -292,7 +300,8 @@ pub const PAGES: [Manual; 15] = [
             ("0", "Everything is as installed, and no other service arms a capture kernel."),
             (
                 "1",
-                "A file is missing or differs, another service also arms, or the files of the config would leave no dump.",
+                "A file is missing or differs, another service also arms, or the files of the \
+                 config would leave no dump.",
             ),
             ("2", "Usage error."),
         ],

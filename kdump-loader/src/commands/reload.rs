@@ -201,7 +201,8 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::Error>
             Err(error) if load_file::file_load_may_work(&error) => {
                 warn(format_args!("{}", in_full(&error)));
                 note(format_args!(
-                    "trying kexec_file_load, with the kernel's built-in purgatory (file = \"auto\" in the config)"
+                    "trying kexec_file_load, with the kernel's built-in purgatory (file = \"auto\" \
+                     in the config)"
                 ));
                 arm_kernels(root, config)
             }

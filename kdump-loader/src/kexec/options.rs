@@ -99,8 +99,8 @@ pub const OPTIONS: &[Opt] = &[
         Some('i'),
         "no-checks",
         Ignored,
-        "has no effect: the purgatory always verifies the image, because a corrupt capture kernel would save no dump. To boot it \
-         all the same, use `kdump-loader load --on-corrupt boot`",
+        "has no effect: the purgatory always verifies the image, because a corrupt capture kernel \
+         would save no dump. To boot it all the same, use `kdump-loader load --on-corrupt boot`",
     ),
     Opt::flag(Some('x'), "no-ifdown", PassedOn, REBOOT),
     Opt::flag(Some('y'), "no-sync", PassedOn, REBOOT),
@@ -115,8 +115,8 @@ pub const OPTIONS: &[Opt] = &[
         Some('u'),
         "unload",
         Supported(Unload),
-        "with -p, in either order, disarms. `-u -p FILE` replaces the armed image without the unprotected window of kexec-tools, \
-         which disarms first. Without -p, it is for reboots",
+        "with -p, in either order, disarms. `-u -p FILE` replaces the armed image without the \
+         unprotected window of kexec-tools, which disarms first. Without -p, it is for reboots",
     ),
     Opt::flag(Some('e'), "exec", PassedOn, REBOOT),
     Opt::flag(None, "exec-live-update", PassedOn, "is for Xen"),
@@ -125,7 +125,8 @@ pub const OPTIONS: &[Opt] = &[
         "type",
         "TYPE",
         Supported(Type),
-        "bzImage64, bzImage, elf-x86_64 or uki; a file of another type is rejected. By default, the type is detected",
+        "bzImage64, bzImage, elf-x86_64 or uki; a file of another type is rejected. By default, \
+         the type is detected",
     ),
     Opt::with(
         None,
@@ -139,14 +140,16 @@ pub const OPTIONS: &[Opt] = &[
         "mem-max",
         "ADDR",
         Supported(MemMax),
-        "the highest address of the image; no effect with kexec_file_load, where the kernel decides",
+        "the highest address of the image; no effect with kexec_file_load, where the kernel \
+         decides",
     ),
     Opt::flag(None, "reuseinitrd", PassedOn, REBOOT),
     Opt::flag(
         None,
         "print-ckr-size",
         Supported(PrintRegionSize),
-        "prints the size in bytes of the crash region that images are loaded into, or 0 if there is none",
+        "prints the size in bytes of the crash region that images are loaded into, or 0 if there \
+         is none",
     ),
     Opt::flag(None, "load-preserve-context", PassedOn, REBOOT),
     Opt::flag(None, "load-jump-back-helper", PassedOn, REBOOT),
@@ -162,7 +165,8 @@ pub const OPTIONS: &[Opt] = &[
         Some('s'),
         "kexec-file-syscall",
         Supported(Call(SystemCall::FileLoad)),
-        "uses kexec_file_load(2): the kernel builds the image, and its built-in purgatory verifies it",
+        "uses kexec_file_load(2): the kernel builds the image, and its built-in purgatory verifies \
+         it",
     ),
     Opt::flag(
         Some('c'),
@@ -174,15 +178,16 @@ pub const OPTIONS: &[Opt] = &[
         Some('a'),
         "kexec-syscall-auto",
         Supported(Call(SystemCall::Auto)),
-        "the default: tries kexec_load(2) first, which allows kdump-loader's purgatory. If lockdown or IMA forbids that call or the \
-         kernel lacks it, uses kexec_file_load(2). kexec-tools tries them in the opposite order",
+        "the default: tries kexec_load(2) first, which allows kdump-loader's purgatory. If \
+         lockdown or IMA forbids that call or the kernel lacks it, uses kexec_file_load(2). \
+         kexec-tools tries them in the opposite order",
     ),
     Opt::flag(
         None,
         "hotplug",
         Supported(Hotplug),
-        "is the default: the kernel is asked to update the image when CPUs or memory change. If it cannot, kdump-loader warns and \
-         arms; kexec-tools fails",
+        "is the default: the kernel is asked to update the image when CPUs or memory change. If it \
+         cannot, kdump-loader warns and arms; kexec-tools fails",
     ),
     Opt::flag(
         Some('d'),
@@ -194,7 +199,8 @@ pub const OPTIONS: &[Opt] = &[
         Some('S'),
         "status",
         Supported(Status),
-        "exits with 1 if a capture kernel is armed, 0 if not, 255 if that is unknown. With -l, it is for reboots",
+        "exits with 1 if a capture kernel is armed, 0 if not, 255 if that is unknown. With -l, it \
+         is for reboots",
     ),
     Opt::flag(
         None,
@@ -207,8 +213,8 @@ pub const OPTIONS: &[Opt] = &[
         "serial",
         "PORT",
         Supported(Serial),
-        "ttyS0 to ttyS3 or 0xPORT: the UART on which the purgatory reports. Without it and --console-serial, defaults to the one \
-         in the capture kernel's command line",
+        "ttyS0 to ttyS3 or 0xPORT: the UART on which the purgatory reports. Without it and \
+         --console-serial, defaults to the one in the capture kernel's command line",
     ),
     Opt::with(
         None,
@@ -240,7 +246,8 @@ pub const OPTIONS: &[Opt] = &[
         None,
         "pass-memmap-cmdline",
         Ignored,
-        "has no effect: the memory map is in the boot parameters, which every kernel since 3.8 reads",
+        "has no effect: the memory map is in the boot parameters, which every kernel since 3.8 \
+         reads",
     ),
     Opt::flag(
         None,
@@ -259,15 +266,16 @@ pub const OPTIONS: &[Opt] = &[
         "command-line",
         "STRING",
         Supported(CommandLine),
-        "sets the command line; with --reuse-cmdline, adds to the running kernel's. The last --command-line or --append counts",
+        "sets the command line; with --reuse-cmdline, adds to the running kernel's. The last \
+         --command-line or --append counts",
     ),
     Opt::with(None, "append", "STRING", Supported(CommandLine), "the same as --command-line"),
     Opt::flag(
         None,
         "reuse-cmdline",
         Supported(ReuseCommandLine),
-        "uses the running kernel's command line, without the parameters that only suit the running kernel: crashkernel=, \
-         hugepages=, mem=, memmap= and more",
+        "uses the running kernel's command line, without the parameters that only suit the running \
+         kernel: crashkernel=, hugepages=, mem=, memmap= and more",
     ),
     Opt::with(None, "initrd", "FILE", Supported(Initrd), "the initrd"),
     Opt::with(None, "ramdisk", "FILE", Supported(Initrd), "the same as --initrd"),
@@ -289,7 +297,8 @@ pub const OPTIONS: &[Opt] = &[
         None,
         "real-mode",
         Rejected,
-        "is impossible: a capture kernel is entered in 64-bit mode, as in kexec-tools; leave it out",
+        "is impossible: a capture kernel is entered in 64-bit mode, as in kexec-tools; leave it \
+         out",
     ),
     Opt::flag(
         None,
@@ -318,11 +327,14 @@ mod tests {
     /// itself returns.
     const LETTERS: &str = "hvdfixyluet:pscaS";
     /// Long options (KEXEC_ALL_OPTIONS); `=` marks those with a value.
-    const NAMES: &str = "help version force no-checks no-ifdown no-sync load unload exec exec-live-update load-preserve-context \
-         load-jump-back-helper load-live-update entry= type= load-panic mem-min= mem-max= reuseinitrd kexec-file-syscall kexec-syscall \
-         kexec-syscall-auto debug status print-ckr-size hotplug reset-vga serial= serial-baud= console-vga console-serial \
-         elf32-core-headers elf64-core-headers pass-memmap-cmdline noefi reuse-video-type command-line= append= reuse-cmdline initrd= \
-         ramdisk= args-elf args-linux args-none module= real-mode entry-32bit dtb=";
+    const NAMES: &str = "help version force no-checks no-ifdown no-sync load unload exec \
+                         exec-live-update load-preserve-context load-jump-back-helper \
+                         load-live-update entry= type= load-panic mem-min= mem-max= reuseinitrd \
+                         kexec-file-syscall kexec-syscall kexec-syscall-auto debug status \
+                         print-ckr-size hotplug reset-vga serial= serial-baud= console-vga \
+                         console-serial elf32-core-headers elf64-core-headers pass-memmap-cmdline \
+                         noefi reuse-video-type command-line= append= reuse-cmdline initrd= \
+                         ramdisk= args-elf args-linux args-none module= real-mode entry-32bit dtb=";
 
     #[test]
     fn table_has_every_option_of_the_peer_and_no_other() {

@@ -39,7 +39,8 @@ const STATES: &[State] = &[
         answer: "yes",
         found: &[],
         words: &[
-            "yes: a panic now would leave a dump, saved by kdump-tools-dump.service on the root file system, to /var/crash",
+            "yes: a panic now would leave a dump, saved by kdump-tools-dump.service on the root \
+             file system, to /var/crash",
         ],
     },
     State {
@@ -195,7 +196,8 @@ const STATES: &[State] = &[
         answer: "yes",
         found: &[("makedumpfile_unknown", "note")],
         words: &[
-            "yes: a panic now would leave a dump, saved by kdump-capture.service in the initrd, to /dumps",
+            "yes: a panic now would leave a dump, saved by kdump-capture.service in the initrd, to \
+             /dumps",
         ],
     },
     State {
@@ -213,7 +215,8 @@ const STATES: &[State] = &[
     State {
         name: "the target is in memory",
         make: |machine| {
-            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw shared:9 - tmpfs tmpfs rw\n";
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                          23 22 0:31 / /var/crash rw shared:9 - tmpfs tmpfs rw\n";
             machine.write("proc/self/mountinfo", mounts);
         },
         answer: "no",
@@ -232,7 +235,8 @@ const STATES: &[State] = &[
     State {
         name: "the target is a directory of another machine",
         make: |machine| {
-            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw - nfs4 server:/dumps rw\n";
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                          23 22 0:31 / /var/crash rw - nfs4 server:/dumps rw\n";
             machine.write("proc/self/mountinfo", mounts);
             // The free space would be too small if it were read.
             machine.write("proc/meminfo", "MemTotal: 900719925474000 kB\nMemFree: 0 kB\n");
@@ -246,7 +250,8 @@ const STATES: &[State] = &[
     State {
         name: "the target is an automount",
         make: |machine| {
-            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n23 22 0:31 / /var/crash rw - autofs systemd-1 rw\n";
+            let mounts = "22 1 254:1 / / rw - ext4 /dev/vda1 rw\n\
+                          23 22 0:31 / /var/crash rw - autofs systemd-1 rw\n";
             machine.write("proc/self/mountinfo", mounts);
         },
         answer: "yes_but",

@@ -213,8 +213,8 @@ fn json_has_these_keys() {
     let plan = fixture.plan(["--json"]).stdout;
     assert_eq!(
         keys(&plan),
-        "block command_line confidential console_port crash_region dropped engine entry identity leaf_size leaf_table on_corrupt purgatory regions \
-         report reset_delay_ms segments version"
+        "block command_line confidential console_port crash_region dropped engine entry identity \
+         leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments version"
     );
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["version"], 1);
@@ -229,7 +229,8 @@ fn json_has_these_keys() {
     for (file, expected) in [
         (
             "vmlinuz",
-            "alignment cmdline_size entry_offset file format init_size payload pref_address protocol version xloadflags",
+            "alignment cmdline_size entry_offset file format init_size payload pref_address \
+             protocol version xloadflags",
         ),
         (
             "purgatory.elf",

@@ -28,25 +28,28 @@ pub enum Error {
     },
     /// Its capabilities are those of a user namespace, which do not permit loading.
     #[error(
-        "this process is in a user namespace, as in an unprivileged container, where CAP_SYS_BOOT does not permit loading \
-         a kernel: {}",
+        "this process is in a user namespace, as in an unprivileged container, where CAP_SYS_BOOT \
+         does not permit loading a kernel: {}",
         Remedy::Host
     )]
     UserNamespace,
     /// Loading was disabled.
     #[error(
-        "kernel.kexec_load_disabled is 1, which disables loading and unloading until the next boot: reboot"
+        "kernel.kexec_load_disabled is 1, which disables loading and unloading until the next \
+         boot: reboot"
     )]
     Disabled,
     /// The limit of loads is used up.
     #[error(
-        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) until the next boot; reboot"
+        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) \
+         until the next boot; reboot"
     )]
     LimitReached,
     /// The kernel is locked down.
     #[error(
-        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), as under Secure Boot, which forbids \
-         kexec_load: load a signed kernel with kexec_file_load, or boot with Secure Boot off and lockdown=none"
+        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), as under Secure \
+         Boot, which forbids kexec_load: load a signed kernel with kexec_file_load, or boot with \
+         Secure Boot off and lockdown=none"
     )]
     LockedDown {
         /// `integrity` or `confidentiality`.
@@ -62,7 +65,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file of /proc is malformed.
-    #[error("{} has no line {line} with a number: mount the running kernel's /proc", path.display())]
+    #[error(
+        "{} has no line {line} with a number: mount the running kernel's /proc",
+        path.display()
+    )]
     Garbled {
         /// The file.
         path: PathBuf,
@@ -88,7 +94,8 @@ impl fmt::Display for Remedy {
             Self::Root => "run as root",
             Self::Host => "run as root on the host, or in a privileged container",
             Self::Sandbox => {
-                "root has it on this machine, but the unit (CapabilityBoundingSet=) or another sandbox took it away; allow it there"
+                "root has it on this machine, but the unit (CapabilityBoundingSet=) or another \
+                 sandbox took it away; allow it there"
             }
         })
     }
@@ -200,7 +207,8 @@ mod tests {
         more: &[(&str, &str)],
     ) -> tempfile::TempDir {
         let text = format!(
-            "Name:\tkdump-loader\nUid:\t1000\t{user}\t1000\t1000\nCapInh:\t{NONE}\nCapEff:\t{effective}\nCapBnd:\t{bounding}\n"
+            "Name:\tkdump-loader\nUid:\t1000\t{user}\t1000\t1000\nCapInh:\t{NONE}\n\
+             CapEff:\t{effective}\nCapBnd:\t{bounding}\n"
         );
         root(&[&[("proc/self/status", text.as_str())], more].concat())
     }

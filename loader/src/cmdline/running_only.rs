@@ -91,9 +91,10 @@ pub(crate) const TABLE: &[Row] = &[
         ],
         values: Values::On,
         weight: Weight::Loses,
-        effect: "huge pages for the whole machine take all memory of the capture kernel, which ends with \"deadlocked on memory\"",
-        source: "kdump-config, load.sh: hugepages; gen-kdump-sysconfig.sh: hugepages, hugepagesz, hugetlb_cma; the others: \
-                 kernel-parameters.txt, fs/proc/proc_sysctl.c (sysctl.*)",
+        effect: "huge pages for the whole machine take all memory of the capture kernel, which \
+                 ends with \"deadlocked on memory\"",
+        source: "kdump-config, load.sh: hugepages; gen-kdump-sysconfig.sh: hugepages, hugepagesz, \
+                 hugetlb_cma; the others: kernel-parameters.txt, fs/proc/proc_sysctl.c (sysctl.*)",
     },
     Row {
         names: &["cma", "cma_pernuma", "numa_cma", "kho", "kho_scratch", "liveupdate"],
@@ -108,14 +109,16 @@ pub(crate) const TABLE: &[Row] = &[
             value.first().is_some_and(u8::is_ascii_digit) && value != b"0"
         }),
         weight: Weight::Costs,
-        effect: "the capture kernel allocates bounce buffers of the size that the whole machine needs",
+        effect: "the capture kernel allocates bounce buffers of the size that the whole machine \
+                 needs",
         source: "gen-kdump-sysconfig.sh",
     },
     Row {
         names: &["log_buf_len"],
         values: Values::All,
         weight: Weight::Costs,
-        effect: "the kernel log takes memory in proportion to the whole machine: 18 MB for log_buf_len=4M",
+        effect: "the kernel log takes memory in proportion to the whole machine: 18 MB for \
+                 log_buf_len=4M",
         source: "gen-kdump-sysconfig.sh; the figure was measured on 6.12",
     },
     Row {
@@ -173,8 +176,10 @@ pub(crate) const TABLE: &[Row] = &[
         names: &["mem", "memmap", "efi_fake_mem", "add_efi_memmap"],
         values: Values::All,
         weight: Weight::Loses,
-        effect: "the capture kernel may use memory of the crashed kernel as its own RAM, which damages the dump, or lose RAM that it has",
-        source: "load.sh: mem; arch/x86/kernel/e820.c (parse_memopt, parse_memmap_one), arch/x86/platform/efi/efi.c (do_add_efi_memmap)",
+        effect: "the capture kernel may use memory of the crashed kernel as its own RAM, which \
+                 damages the dump, or lose RAM that it has",
+        source: "load.sh: mem; arch/x86/kernel/e820.c (parse_memopt, parse_memmap_one), \
+                 arch/x86/platform/efi/efi.c (do_add_efi_memmap)",
     },
     Row {
         names: &["kernelcore", "movablecore", "movable_node", "reserve_mem"],
@@ -210,7 +215,8 @@ pub(crate) const TABLE: &[Row] = &[
         values: Values::All,
         weight: Weight::Nothing,
         effect: "",
-        source: "kernel-parameters.txt: the address of another initrd; the loader passes its own in boot_params",
+        source: "kernel-parameters.txt: the address of another initrd; the loader passes its own \
+                 in boot_params",
     },
     Row {
         names: &["resume", "resume_offset", "resumewait", "resumedelay"],
@@ -249,7 +255,8 @@ pub(crate) const TABLE: &[Row] = &[
         values: Values::On,
         weight: Weight::Loses,
         effect: "the capture kernel panics, and loses the dump, where it could continue",
-        source: "kdumpctl (prepare_cmdline): panic_on_warn; load.sh: unknown_nmi_panic; the others: kernel-parameters.txt, sysctl/kernel.rst",
+        source: "kdumpctl (prepare_cmdline): panic_on_warn; load.sh: unknown_nmi_panic; the \
+                 others: kernel-parameters.txt, sysctl/kernel.rst",
     },
     Row {
         names: &["nmi_watchdog"],
@@ -265,8 +272,10 @@ pub(crate) const TABLE: &[Row] = &[
         names: &["isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "systemd.cpu_affinity"],
         values: Values::All,
         weight: Weight::Loses,
-        effect: "the capture kernel numbers its CPUs anew, so it may isolate the only CPU that it runs on, and some kernels crash then",
-        source: "kernel-parameters.txt; the commit \"sched/isolation: Prevent boot crash when the boot CPU is nohz_full\"",
+        effect: "the capture kernel numbers its CPUs anew, so it may isolate the only CPU that it \
+                 runs on, and some kernels crash then",
+        source: "kernel-parameters.txt; the commit \"sched/isolation: Prevent boot crash when the \
+                 boot CPU is nohz_full\"",
     },
     // Finding bugs in the running kernel.
     Row {

@@ -155,8 +155,8 @@ fn phdr(
 pub enum Error {
     /// More program headers than `e_phnum` can count.
     #[error(
-        "this machine's CPUs and ranges of memory need {phdrs} program headers, but a capture kernel reads fewer than \
-         {limit}: boot the running kernel with fewer CPUs (nr_cpus=)"
+        "this machine's CPUs and ranges of memory need {phdrs} program headers, but a capture \
+         kernel reads fewer than {limit}: boot the running kernel with fewer CPUs (nr_cpus=)"
     )]
     TooMany {
         /// How many program headers are needed.
@@ -166,8 +166,8 @@ pub enum Error {
     },
     /// The kernel's text exceeds the address space.
     #[error(
-        "/proc/kcore puts {len:#x} bytes of kernel text at physical {start:#x}, beyond the end of the address space: if \
-         this is a snapshot, take it again"
+        "/proc/kcore puts {len:#x} bytes of kernel text at physical {start:#x}, beyond the end of \
+         the address space: if this is a snapshot, take it again"
     )]
     Text {
         /// Its physical address.
@@ -177,8 +177,8 @@ pub enum Error {
     },
     /// A range of RAM does not fit the direct map.
     #[error(
-        "System RAM {range} does not fit above {page_offset:#x}, where /proc/kcore says that the direct map begins: if \
-         this is a snapshot, take it again"
+        "System RAM {range} does not fit above {page_offset:#x}, where /proc/kcore says that the \
+         direct map begins: if this is a snapshot, take it again"
     )]
     DirectMap {
         /// The range.

@@ -72,28 +72,34 @@ macro_rules! machine_sources {
 
 const NO_PROC: &str = "mount /proc; if this is a snapshot, take it again";
 const NO_SYSFS: &str = "mount /sys; if this is a snapshot, take it again";
-const NO_KEXEC: &str = "the running kernel cannot load a crash kernel; boot one with CONFIG_KEXEC and CONFIG_CRASH_DUMP";
+const NO_KEXEC: &str = "the running kernel cannot load a crash kernel; boot one with CONFIG_KEXEC \
+                        and CONFIG_CRASH_DUMP";
 const OPTIONAL: &str = "take the snapshot again";
 
 // /sys/kernel/kexec/ exists since Linux 6.19. The old names are links to it for now
 // (Documentation/ABI/testing/sysfs-kernel-kexec-kdump).
 machine_sources! {
-    IOMEM = ["proc/iomem"], Whole, "lines `START-END : NAME`, hexadecimal, among them System RAM", NO_PROC;
+    IOMEM = ["proc/iomem"], Whole, "lines `START-END : NAME`, hexadecimal, among them System \
+                                    RAM", NO_PROC;
     LOAD_DISABLED = ["proc/sys/kernel/kexec_load_disabled"], Whole, "0 or 1", NO_KEXEC;
     MEMINFO = ["proc/meminfo"], Whole, "a line `MemTotal: NUMBER kB`", NO_PROC;
     CRASH_CMA = ["sys/kernel/kexec/crash_cma_ranges"], Whole, "lines `START-END`, hexadecimal", OPTIONAL;
     ELFCOREHDR_SIZE = ["sys/kernel/kexec/crash_elfcorehdr_size", "sys/kernel/crash_elfcorehdr_size"], Whole,
         "a decimal number of bytes", OPTIONAL;
-    VMCOREINFO = ["sys/kernel/vmcoreinfo"], Whole, "a hexadecimal address and a hexadecimal size", NO_KEXEC;
+    VMCOREINFO = ["sys/kernel/vmcoreinfo"], Whole, "a hexadecimal address and a hexadecimal \
+                                                    size", NO_KEXEC;
     LOCKDOWN = ["sys/kernel/security/lockdown"], Whole, "words, one of them in brackets", OPTIONAL;
-    KCORE = ["proc/kcore"], ElfHeaders, "an x86-64 ELF core whose program headers show the kernel's text and its direct map",
-        "the running kernel hides its memory layout; boot one with CONFIG_PROC_KCORE and without lockdown=confidentiality";
+    KCORE = ["proc/kcore"], ElfHeaders, "an x86-64 ELF core whose program headers show the \
+                                         kernel's text and its direct map",
+        "the running kernel hides its memory layout; boot one with CONFIG_PROC_KCORE and without \
+         lockdown=confidentiality";
     CPU_POSSIBLE = ["sys/devices/system/cpu/possible"], Whole, "a list of CPUs like `0-3,8`", NO_SYSFS;
     CRASH_NOTES = ["sys/devices/system/cpu/cpu{}/crash_notes"], Whole, "a hexadecimal address", NO_KEXEC;
     CRASH_NOTES_SIZE = ["sys/devices/system/cpu/cpu{}/crash_notes_size"], Whole, "a decimal number of bytes", NO_KEXEC;
     CPUINFO = ["proc/cpuinfo"], Whole, "`flags` and `address sizes` for every CPU", NO_PROC;
     COMMAND_LINE = ["proc/cmdline"], Whole, "one line of text", NO_PROC;
-    BOOT_PARAMS = ["sys/kernel/boot_params/data"], Whole, "the 4096 bytes of struct boot_params", NO_SYSFS;
+    BOOT_PARAMS = ["sys/kernel/boot_params/data"], Whole, "the 4096 bytes of struct \
+                                                           boot_params", NO_SYSFS;
     EFI_SYSTAB = ["sys/firmware/efi/systab"], Whole, "lines `TABLE=0xADDRESS`", OPTIONAL;
     EFI_FW_VENDOR = ["sys/firmware/efi/fw_vendor"], Whole, "a hexadecimal address", OPTIONAL;
     EFI_CONFIG_TABLE = ["sys/firmware/efi/config_table"], Whole, "a hexadecimal address", OPTIONAL;
@@ -107,7 +113,8 @@ machine_sources! {
     TDX_GUEST = ["dev/tdx_guest"], Presence, "anything", OPTIONAL;
     CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
     DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole, "a decimal number of keys", OPTIONAL;
-    TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a decimal number above 0",
+    TSC_KHZ = ["kdump-loader/tsc_khz"], Whole, "the time-stamp counter's frequency in kHz, a \
+                                                decimal number above 0",
         "only snapshots have this file; take the snapshot again";
 }
 
