@@ -12,7 +12,7 @@ use loader::machine::{CrashHotplug, Machine, Measured, Present};
 use loader::request::Request;
 use loader::submit::{self, Armed};
 
-use super::record::{HeldLock, Record, origin::Origin};
+use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
