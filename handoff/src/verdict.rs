@@ -75,6 +75,8 @@ verdicts! {
     /// The block or the leaf table differs from what the loader sealed.
     Seal = 0x20, "seal", "the handoff block or the leaf table changed after loading: the seal does \
                           not match";
+    /// A record page, a copy of the kernel log or a signal is out of place.
+    BlockBlackBox = 0x21, "block-black-box", "the handoff block's black box is invalid";
 
     /// A leaf's digest differs.
     SegmentCorrupt = 0x30, "segment-corrupt", "a segment changed after loading: its SHA-256 does \

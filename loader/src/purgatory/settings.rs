@@ -141,7 +141,7 @@ impl Settings {
     }
 
     /// The console's kind in the block.
-    pub fn console_kind(&self) -> ConsoleKind {
+    pub(crate) fn console_kind(&self) -> ConsoleKind {
         if self.console.is_some() { ConsoleKind::Uart8250 } else { ConsoleKind::None }
     }
 }

@@ -35,7 +35,7 @@ fn summary() -> Summary {
         console_port: Some(0x3f8),
         confidential: None,
         by_block: Some(BlockSummary {
-            block: SpanSummary { start: 0x3300_8000, len: 0x300 },
+            block: SpanSummary { start: 0x3300_8000, len: 0x380 },
             leaf_table: SpanSummary { start: 0x3300_9000, len: 640 },
             leaf_size: 256 << 10,
             report: Some(SpanSummary { start: 0x32ff_f04d, len: 128 }),
