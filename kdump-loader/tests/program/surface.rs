@@ -276,7 +276,7 @@ fn inspect_describes_kernel_and_purgatory() {
     let purgatory: serde_json::Value = serde_json::from_str(&purgatory.stdout).unwrap();
     assert_eq!(
         (&purgatory["format"], &purgatory["block_version"]),
-        (&"purgatory".into(), &1.into())
+        (&"purgatory".into(), &handoff::block::VERSION.into())
     );
     assert_eq!(
         (&purgatory["block_size"], &purgatory["text"]),
@@ -291,7 +291,10 @@ fn inspect_describes_kernel_and_purgatory() {
 fn program_without_a_purgatory_names_the_remedy() {
     let result = run(program().arg("inspect"));
     match kdump_loader::options::embedded::embedded() {
-        Ok(_) => assert_says(&result.stdout, &["embedded purgatory", "handoff block version 1"]),
+        Ok(_) => {
+            let version = format!("handoff block version {}", handoff::block::VERSION);
+            assert_says(&result.stdout, &["embedded purgatory", &version]);
+        }
         Err(_) => assert_says(
             &result.stderr,
             &["without a purgatory", "--purgatory FILE", "cargo xtask build"],

@@ -157,7 +157,7 @@ impl Bound<'_> {
     }
 
     /// Physical address of a symbol.
-    pub(crate) fn address_of(&self, name: &str) -> Result<u64, Error> {
+    pub fn address_of(&self, name: &str) -> Result<u64, Error> {
         Ok(self.address + self.program.symbol(name)?.offset())
     }
 
