@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn targets_whose_nearest_pages_are_apart_get_them(
         free in free(),
-        targets in prop::collection::vec(0x100..0x140u64, 4),
+        targets in prop::collection::vec(0x100..0x140u64, 1..5),
         apart in 1..8u64,
     ) {
         let targets: Vec<u64> = targets.into_iter().map(|page| page * PAGE_SIZE).collect();
@@ -182,7 +182,9 @@ proptest! {
         let mut nearest: Vec<u64> = targets.iter().filter_map(nearest).copied().collect();
         nearest.sort_unstable();
         let are_apart = nearest.windows(2).all(|pair| pair[1] - pair[0] >= apart * PAGE_SIZE);
-        prop_assume!(are_apart);
+        if !are_apart {
+            return Ok(());
+        }
         let chosen = spread(&free, PAGE_SIZE, &targets, apart * PAGE_SIZE);
         prop_assert_eq!(chosen.iter().map(|page| page.start()).collect::<Vec<_>>(), nearest);
     }
