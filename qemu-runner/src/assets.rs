@@ -1,8 +1,8 @@
 //! What `cargo xtask setup` has fetched: programs, kernels and firmware under `target/`, named in
 //! one manifest.
 
-pub mod kernel; // one that a developer brings
-pub mod shared; // a folder that lasts as long as a run
+pub(crate) mod kernel; // one that a developer brings
+pub(crate) mod shared; // a folder that lasts as long as a run
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
 
 /// Where the manifest is, relative to the repository's root.
 pub const MANIFEST: &str = "target/assets/manifest.json";
@@ -191,4 +193,15 @@ impl GuestProgram {
         command.arg("--library-path").arg(directories.join(OsStr::new(":"))).arg(program);
         command
     }
+}
+
+/// Runs a program of the host, which must end with a status of at most `worst`.
+pub(crate) fn succeed(command: &mut Command, worst: i32) -> Result<(), Error> {
+    let output = command.output().map_err(Error::file("run", Path::new(command.get_program())))?;
+    if output.status.code().is_some_and(|code| code <= worst) {
+        return Ok(());
+    }
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said);
+    Err(Error::Host(format!("{command:?} ended with {}: {}", output.status, said.trim())))
 }

@@ -16,19 +16,19 @@
 //!                     damage; trace.rs, what was executed; endless.rs, whether a CPU hangs forever
 //! ```
 
-pub mod booted;
-pub mod case;
-pub mod course;
+mod booted;
+mod case;
+mod course;
 pub mod debugger;
-pub mod description;
-pub mod endless;
-pub mod judge;
-pub mod memory;
-pub mod oracle;
-pub mod ramdisk;
-pub mod run;
-pub mod trace;
-pub mod words;
+mod description;
+mod endless;
+mod judge;
+mod memory;
+mod oracle;
+mod ramdisk;
+mod run;
+mod trace;
+mod words;
 mod cases;
 
 pub use booted::Machines;

@@ -55,7 +55,9 @@ impl Context {
         let path = root.join(MANIFEST);
         let assets = if path.exists() {
             let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-            Some(serde_json::from_str(&text).map_err(|source| Error::Manifest { path, source })?)
+            Some(serde_json::from_str(&text).map_err(|error| {
+                Error::Host(format!("{MANIFEST}: {error}; `cargo xtask setup` rewrites it"))
+            })?)
         } else {
             None
         };
@@ -148,7 +150,8 @@ impl Context {
         let kernel = self.kernel(self.series())?;
         let missing = || {
             format!(
-                "no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks for it",
+                "no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks \
+                 for it",
                 kernel.release
             )
         };

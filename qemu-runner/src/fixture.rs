@@ -51,23 +51,22 @@ fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
     first.add_dimm(0)?;
     let written = first.elfcorehdr(&image)?;
     let rewritten = written != at_load && written.loads.len() > at_load.loads.len();
-    check(
+    check!(
         rewritten,
-        "PT_LOADs after a DIMM was added",
-        "one more than at load",
-        written.loads.len(),
+        "PT_LOADs after a DIMM was added: expected one more than at load, found {}",
+        written.loads.len()
     )?;
     first.vm.run_ok(&format!("{} snapshot /tmp/{SNAPSHOT}", guest::LOADER))?;
-    check_eq(
-        "the elfcorehdr after the snapshot: the same",
-        &(first.elfcorehdr(&image)? == written),
-        &true,
+    check_eq!(
+        first.elfcorehdr(&image)? == written,
+        true,
+        "the elfcorehdr after the snapshot: the same"
     )?;
 
     let len = (EHDR_LEN + PHDR_LEN * (written.loads.len() + written.note_headers))
         .next_multiple_of(PADDED_TO);
     let bytes = first.vm.ram.read(image.elfcorehdr.start, len)?;
-    check_eq("program headers in what was read", &(ElfCore::parse(&bytes)? == written), &true)?;
+    check_eq!(ElfCore::parse(&bytes)? == written, true, "program headers in what was read")?;
     let files = snapshot(&mut first)?;
     let release = first.vm.run_ok("uname -r")?;
 
@@ -96,13 +95,10 @@ fn snapshot(first: &mut First<'_, '_>) -> Result<Vec<(String, Vec<u8>)>, Error> 
     for path in list.lines().map(str::trim) {
         let is_inside =
             Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-        check(is_inside, "the path of a file of the snapshot", "one inside", path)?;
+        check!(is_inside, "the path of a file of the snapshot: expected one inside, found {path}")?;
         let text = first.vm.run_ok(&format!("base64 -w 0 /tmp/{SNAPSHOT}/{path}"))?;
         let bytes = BASE64_STANDARD.decode(text.trim());
-        let bytes = bytes.map_err(|error| Error::Unintelligible {
-            what: "a file in base64",
-            text: error.to_string(),
-        })?;
+        let bytes = bytes.map_err(|error| Error::unreadable("a file in base64", &error))?;
         files.push((path.to_owned(), bytes));
     }
     Ok(files)

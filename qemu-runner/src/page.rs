@@ -11,7 +11,7 @@ mod vmcore;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::outcome::Outcome;
+use crate::evidence::outcome::Outcome;
 use crate::scenario::Scenario;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -106,7 +106,8 @@ fn chapters(name: &str, outcome: &Outcome) -> Markup {
             section.chapter {
                 h3 { "The crash region" }
                 p {
-                    "What kdump-loader put into the memory reserved for the capture kernel, and how "
+                    "What kdump-loader put into the memory reserved for the capture kernel, and \
+                     how "
                     "the purgatory verifies it."
                 }
                 figure.scroll tabindex="0" role="group" aria-label="The crash region, drawn" {

@@ -13,25 +13,25 @@
 //! (tests/storm-guest/src/note.rs), `kexec_crash_image` and `__kexec_lock` in the guest's memory
 //! after the panic, and the headers of /proc/vmcore.
 
-pub mod cause;
-pub mod draw;
-pub mod upheaval;
+mod cause;
+mod draw;
+mod upheaval;
 
 use std::time::{Duration, Instant};
 
-use crate::capture::Crashed;
 use crate::context::Context;
-use crate::deadline::Deadline;
-use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::Error;
-use crate::first::{First, Victim};
-use crate::initramfs::Role;
-use crate::iomem::Iomem;
+use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
+use crate::evidence::iomem::Iomem;
+use crate::guest::initramfs::Role;
+use crate::machine::deadline::Deadline;
+use crate::machine::vm::Arrival;
+use crate::stage::capture::Crashed;
+use crate::stage::first::{First, Victim};
 use crate::stage::{Setup, Stage, guest};
 use crate::storm::size::BLOCK_MIB;
 use crate::storm::witness::{start_probes, start_udev};
 use crate::storm::{Contestant, calls};
-use crate::vm::Arrival;
 use storm_guest::note;
 
 pub use cause::{Cause, Ended, Note, Panicked};
@@ -80,9 +80,10 @@ pub fn panic_once(
     contestant.arm(&mut first)?;
     let Draw { number, seed, delay_us } = *draw;
     let trigger = format!("{} --seed {seed} --event {EVENT} --delay-us {delay_us}", guest::TRIGGER);
-    first
-        .vm
-        .run_ok(&format!("{trigger} >/tmp/trigger.out 2>&1 & while ! grep -q ready /tmp/trigger.out; do sleep 0.02; done"))?;
+    first.vm.run_ok(&format!(
+        "{trigger} >/tmp/trigger.out 2>&1 & while ! grep -q ready \
+                          /tmp/trigger.out; do sleep 0.02; done"
+    ))?;
     first.note(format!("panic {number} comes {delay_us} us after the first block"));
 
     let upheaval = upheaval::until_the_panic(&mut first, seed)?;
@@ -135,7 +136,7 @@ fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error
         }
     }
     let Some(text) = note::read(pages.iter().map(Vec::as_slice)) else { return Ok(None) };
-    let unclear = || Error::Unintelligible { what: "the trigger's note", text: text.clone() };
+    let unclear = || Error::unreadable("the trigger's note", &text);
     let (rest, loaded) = text.rsplit_once("loaded ").ok_or_else(unclear)?;
     let (iomem, profile) = rest.split_once("profile\n").ok_or_else(unclear)?;
     let loading = calls::under_way(profile).ok_or_else(unclear)? > 0;
@@ -161,10 +162,7 @@ impl Symbols {
             let address = digits
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
                 .filter(|address| *address != 0);
-            address.ok_or_else(|| Error::Unintelligible {
-                what: "an address in /proc/kallsyms",
-                text: said.clone(),
-            })
+            address.ok_or_else(|| Error::unreadable("an address in /proc/kallsyms", &said))
         };
         let virtual_text = address("_text")?;
         let physical = |name| Ok::<_, Error>(address(name)? - virtual_text + text);

@@ -170,7 +170,7 @@ impl<'c> Stage<'c> {
             .await_greeting(Role::First, |_| ())
             .map_err(|error| Error::NotUp(Box::new(error)))?;
         self.outcome.now(format!("Linux {found} is up"));
-        check_eq("release of the first kernel", &found.as_str(), &release)?;
+        check_eq!(found, release, "release of the first kernel")?;
         Ok(First::new(self, vm, found))
     }
 
@@ -191,7 +191,7 @@ impl<'c> Stage<'c> {
         )?;
         vm.monitor.go_on()?;
         self.begin(&vm, "the machine starts from a checkpoint");
-        check_eq("release of the first kernel", &vm.run_ok("uname -r")?.as_str(), &release)?;
+        check_eq!(vm.run_ok("uname -r")?, release, "release of the first kernel")?;
         Ok(First::new(self, vm, release.to_owned()))
     }
 

@@ -14,20 +14,20 @@
 //! storm.rs              one storm from boot to quiet
 //! ```
 
-pub mod calls;
-pub mod contestant;
-pub mod size;
-pub mod truth;
-pub mod witness;
+pub(crate) mod calls;
+mod contestant;
+pub(crate) mod size;
+mod truth;
+pub(crate) mod witness;
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::first::First;
+use crate::machine::deadline::Deadline;
+use crate::stage::first::First;
 use crate::stage::{Setup, Stage};
 
 pub use contestant::Contestant;
@@ -163,7 +163,7 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     first.switch_off();
     let added = iomem.system_ram.iter().filter(|range| range.start >= 1 << 32);
     let added: u64 = added.map(|range| range.end - range.start).sum();
-    crate::error::check_eq("bytes of memory that have come", &added, &size.bytes())?;
+    crate::error::check_eq!(added, size.bytes(), "bytes of memory that have come")?;
 
     let loads = seen.calls.iter().filter(|call| call.is_load());
     let (arming, reloads): (Vec<_>, Vec<_>) = loads.partition(|call| call.ended_s < seen.started_s);

@@ -114,11 +114,10 @@ impl Booted {
         orders: &[u8],
     ) -> Result<Vm, Error> {
         let room = map::ORDERS_LEN as usize;
-        check(
+        check!(
             orders.len() <= room,
-            "bytes of orders",
-            format_args!("{room} at most"),
-            orders.len(),
+            "bytes of orders: expected {room} at most, found {}",
+            orders.len()
         )?;
         let mut vm = Vm::resume(qemu, machine, directory, deadline, &self.checkpoint)?;
         vm.ram.write(map::ORDERS, orders)?;

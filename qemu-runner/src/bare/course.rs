@@ -45,11 +45,10 @@ pub fn delay_ms(case: &Case, memory: &Memory) -> u32 {
 /// Looks at all lines of a purgatory that is not to be silent.
 pub fn check_course(case: &Case, memory: &Memory, said: &[&str]) -> Result<(), Error> {
     let places = course(case, memory);
-    check(
+    check!(
         follows(said, &places),
-        "the course of what the purgatory says",
-        format_args!("{places:#?}"),
-        said.join("\n"),
+        "the course of what the purgatory says: expected {places:#?}, found {}",
+        said.join("\n")
     )
 }
 

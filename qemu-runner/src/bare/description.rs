@@ -10,7 +10,7 @@ use std::path::Path;
 use loader::machine::Machine;
 use orders::map;
 
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 
 /// What every fact's line begins with.
 pub const FACT: &str = "fact ";
@@ -38,18 +38,12 @@ impl Facts {
         let mut facts = Self::default();
         for line in lines {
             let Some(fact) = line.strip_prefix(FACT) else { continue };
-            let wrong = || Error::Unintelligible {
-                what: "a fact of the crash kernel",
-                text: line.to_owned(),
-            };
+            let wrong = || Error::unreadable("a fact of the crash kernel", &line);
             let (name, values) = fact.split_once(' ').ok_or_else(wrong)?;
             facts.take(name, values).ok_or_else(wrong)?;
         }
         facts.missing().map_or(Ok(()), |name| {
-            Err(Error::Unintelligible {
-                what: "the crash kernel's facts",
-                text: format!("nothing is said of {name}"),
-            })
+            Err(Error::unreadable("the crash kernel's facts", format!("nothing is said of {name}")))
         })?;
         Ok(facts)
     }
@@ -105,7 +99,7 @@ impl Facts {
             fs::write(&path, bytes).map_err(Error::file("write", &path))?;
         }
         Machine::read(root, None)
-            .map_err(|source| Error::Image(Box::new(loader::Error::Machine(source))))
+            .map_err(|error| Error::unreadable("the machine's files", with_causes(&error, ": ")))
     }
 
     fn files(&self, possible_cpus: u32, la57: bool) -> BTreeMap<String, Vec<u8>> {
@@ -164,7 +158,8 @@ impl Facts {
         let cpu = |number: usize| {
             let (flags, bits) = (flags.join(" "), self.physical_bits);
             format!(
-                "processor\t: {number}\nflags\t\t: {flags}\naddress sizes\t: {bits} bits physical, 48 bits virtual\n\n"
+                "processor\t: {number}\nflags\t\t: {flags}\naddress sizes\t: {bits} bits \
+                 physical, 48 bits virtual\n\n"
             )
         };
         (0..self.apic_ids.len()).map(cpu).collect()

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use loader::request::Request;
 use orders::Ending;
-use qapi::qmp::ShutdownCause;
 
 use super::case::{Arrangement, Case, Ended, Nmis, Reported};
 use super::memory::Memory;
@@ -51,11 +50,10 @@ pub fn judge(
     match case.expect.ended {
         Ended::Halted => {
             await_state(vm, "every CPU in HLT", |vm| vm.monitor.all_cpus_halted())?;
-            check(
+            check!(
                 is_endless(vm, memory)?,
-                "where the CPU that panicked is",
-                "in an endless loop of the purgatory",
-                "elsewhere",
+                "where the CPU that panicked is: expected in an endless loop of the purgatory, \
+                 found elsewhere"
             )?;
         }
         Ended::Spinning => await_endless_loop(vm, memory)?,
@@ -83,11 +81,9 @@ pub fn judge(
         let mut found: Vec<_> = instructions.iter().filter_map(trace::needs_permission).collect();
         found.sort();
         found.dedup();
-        check(
+        check!(
             found == expected,
-            "instructions that need a permission",
-            format_args!("{expected:?}"),
-            format_args!("{found:?}"),
+            "instructions that need a permission: expected {expected:?}, found {found:?}"
         )?;
     }
     Ok(())
@@ -109,40 +105,35 @@ fn booted(
         .map(String::as_str)
         .collect();
     let what = format_args!("{found:?} (status {status:?}, {})", failed.join("; ")).to_string();
-    check(found == Some(ending), "end of the capture payload", format_args!("{ending:?}"), what)?;
+    check!(found == Some(ending), "end of the capture payload: expected {ending:?}, found {what}")?;
     let text = observed.harness.iter().find_map(|line| line.strip_prefix(REPORT));
-    let text = text.ok_or_else(|| Error::Unintelligible {
-        what: "the payload's report",
-        text: observed.harness.join("; "),
-    })?;
+    let text =
+        text.ok_or_else(|| Error::unreadable("the payload's report", observed.harness.join("; ")))?;
     let report = report::parse(&format!("{}{text}", handoff::report::PARAMETER))?;
     let Reported { segment, engine, elfcorehdr, nmis } = reported;
-    check(
+    check!(
         report.verdict == case.expect.verdict,
-        "verdict of the report",
-        case.expect.verdict.word(),
-        text,
+        "verdict of the report: expected {}, found {text}",
+        case.expect.verdict.word()
     )?;
-    check(report.segment == segment, "segment of the report", format_args!("{segment:?}"), text)?;
-    check(
+    check!(report.segment == segment, "segment of the report: expected {segment:?}, found {text}")?;
+    check!(
         engine.is_none_or(|engine| report.engine == engine),
-        "engine of the report",
-        format_args!("{engine:?}"),
-        text,
+        "engine of the report: expected {engine:?}, found {text}"
     )?;
-    check(report.elfcorehdr == elfcorehdr, "elfcorehdr of the report", elfcorehdr.word(), text)?;
-    check(
+    check!(
+        report.elfcorehdr == elfcorehdr,
+        "elfcorehdr of the report: expected {}, found {text}",
+        elfcorehdr.word()
+    )?;
+    check!(
         (report.nmis == 0) == (nmis == Nmis::None),
-        "NMIs of the report",
-        format_args!("{nmis:?}"),
-        text,
+        "NMIs of the report: expected {nmis:?}, found {text}"
     )?;
     let in_time = 1..=PATIENCE.as_micros() as u64;
-    check(
+    check!(
         in_time.contains(&report.microseconds),
-        "microseconds in the purgatory",
-        format_args!("{in_time:?}"),
-        text,
+        "microseconds in the purgatory: expected {in_time:?}, found {text}"
     )?;
     if !words::speaks(case) {
         return Ok(());
@@ -151,7 +142,11 @@ fn booted(
         .console
         .iter()
         .find_map(|line| line.text.split_once("report ").map(|(_, said)| said.trim_end()));
-    check(line == Some(text.trim_end()), "report on the console", text, line.unwrap_or_default())
+    check!(
+        line == Some(text.trim_end()),
+        "report on the console: expected {text}, found {}",
+        line.unwrap_or_default()
+    )
 }
 
 /// The crash kernel did what was ordered, to the end.
@@ -162,12 +157,15 @@ fn crash_kernel_panicked(observed: &Observed) -> Result<(), Error> {
         .map(String::as_str)
         .filter(|line| line.starts_with("crash-kernel"))
         .collect();
-    check(failed.is_empty(), "the crash kernel", "a panic as ordered", failed.join("; "))?;
-    check(
+    check!(
+        failed.is_empty(),
+        "the crash kernel: expected a panic as ordered, found {}",
+        failed.join("; ")
+    )?;
+    check!(
         observed.panicked_at.is_some(),
-        "the crash kernel",
-        "a panic",
-        observed.harness.join("; "),
+        "the crash kernel: expected a panic, found {}",
+        observed.harness.join("; ")
     )
 }
 
@@ -179,34 +177,24 @@ fn reset(
     by_triple_fault: bool,
     delay: Duration,
 ) -> Result<(), Error> {
-    let cause = vm.monitor.shutdown_cause()?;
-    check(
-        cause == ShutdownCause::guest_reset,
-        "reason of the shutdown",
-        "guest-reset",
-        format_args!("{cause:?}"),
-    )?;
-    check_eq("a triple fault", &vm.triple_faulted()?, &by_triple_fault)?;
+    vm.monitor.expect_reset()?;
+    check_eq!(vm.triple_faulted()?, by_triple_fault, "a triple fault")?;
     let announced = observed
         .console
         .iter()
         .rfind(|line| line.text.contains("resetting in "))
         .map(|line| line.at);
     let (Some(from), Some(ended)) = (announced.or(observed.panicked_at), observed.ended_at) else {
-        return check(
+        return check!(
             false,
-            "the end of the machine",
-            "a panic, then a reset",
-            "one of them was not seen",
+            "the end of the machine: expected a panic, then a reset, found one of them was not seen"
         );
     };
     let waited = ended.saturating_duration_since(from);
     let in_time = delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK;
-    check(
+    check!(
         in_time.contains(&waited),
-        "wait before the reset",
-        format_args!("{in_time:?}"),
-        format_args!("{waited:?}"),
+        "wait before the reset: expected {in_time:?}, found {waited:?}"
     )
 }
 
@@ -226,7 +214,7 @@ fn await_state(
     mut holds: impl FnMut(&mut Vm) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     while !holds(vm)? {
-        check(vm.deadline.left().is_some(), what, "before the deadline", "not so")?;
+        check!(vm.deadline.left().is_some(), "{what}: expected before the deadline, found not so")?;
         thread::sleep(LOOK);
     }
     Ok(())

@@ -63,17 +63,16 @@ pub fn check_differences(
     let known = |line: &&&str| expected.values().any(|lines| lines.contains(**line));
     let unknown = found.iter().find(|line| !known(line));
     let all: Vec<&str> = expected.values().flatten().map(String::as_str).collect();
-    check(
+    check!(
         unknown.is_none(),
-        "a difference that the purgatory names",
-        format_args!("one of {all:?}"),
-        unknown.unwrap_or(&""),
+        "a difference that the purgatory names: expected one of {all:?}, found {}",
+        unknown.unwrap_or(&"")
     )?;
     let distinct: BTreeSet<&str> = found.iter().copied().collect();
-    check_eq("differences named twice", &(found.len() - distinct.len()), &0)?;
+    check_eq!(found.len() - distinct.len(), 0, "differences named twice")?;
     for (name, lines) in expected {
         let named = found.iter().filter(|line| lines.contains(**line)).count();
-        check_eq(format_args!("differences named in {name}"), &named, &lines.len().min(PRINTED))?;
+        check_eq!(named, lines.len().min(PRINTED), "differences named in {name}")?;
     }
     let counted: Vec<String> = said
         .iter()
@@ -86,12 +85,7 @@ pub fn check_differences(
         .collect();
     let counts =
         counted.iter().cloned().collect::<BTreeSet<_>>() == must && counted.len() == must.len();
-    check(
-        counts,
-        "differences that are only counted",
-        format_args!("{must:?}"),
-        format_args!("{counted:?}"),
-    )
+    check!(counts, "differences that are only counted: expected {must:?}, found {counted:?}")
 }
 
 fn digest(bytes: &[u8]) -> digest::Digest {

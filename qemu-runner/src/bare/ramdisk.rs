@@ -82,15 +82,13 @@ fn region(image: &Image<'_>, kind: RegionKind) -> Result<PhysSpan, Error> {
     let block = &told(image).block;
     let used = &block.regions[..block.region_count.get() as usize];
     let region = used.iter().find(|region| region.kind.get() == kind as u32);
-    let region = region.ok_or_else(|| Error::Unintelligible {
-        what: "the image",
-        text: format!("no {}", kind.name()),
-    })?;
+    let region =
+        region.ok_or_else(|| Error::unreadable("the image", format!("no {}", kind.name())))?;
     Ok(PhysSpan::new(region.start.get(), region.file_len.get()))
 }
 
 fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
-    check(count <= room, what, format_args!("{room} at most"), count)?;
+    check!(count <= room, "{what}: expected {room} at most, found {count}")?;
     Ok(count as u32)
 }
 

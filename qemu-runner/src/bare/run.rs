@@ -14,8 +14,9 @@ use super::description::Facts;
 use super::judge::{self, Observed};
 use super::memory::{Memory, told};
 use super::{debugger, ramdisk, words};
+use crate::assets::succeed;
 use crate::context::Context;
-use crate::error::{Error, check, check_eq};
+use crate::error::{Error, check, with_causes};
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
@@ -94,7 +95,7 @@ fn play(
     let root = directory.join("snapshot");
     let as_linux_shows_it = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
     let image = loader::build(&request, &as_linux_shows_it)
-        .map_err(|source| Error::Image(Box::new(source)))?;
+        .map_err(|error| Error::Failed(format!("no image: {}", with_causes(&error, ": "))))?;
     let mut memory = Memory::of(&image, &request.purgatory.bytes);
     (case.damage)(&mut memory);
     let orders = ramdisk::crash(&case.expect, &arrangement, &image, &memory)?;
@@ -144,11 +145,9 @@ fn play(
     // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
-        check(
+        check!(
             now.same_machine(facts),
-            "the machine that crashes",
-            format_args!("{facts:?}"),
-            format_args!("{now:?}"),
+            "the machine that crashes: expected {facts:?}, found {now:?}"
         )?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
@@ -214,16 +213,8 @@ pub(super) fn disk_image(
     fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
     let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
     write(&file, ramdisk)?;
-    let program = context.bare("disk-image")?;
-    let output =
-        Command::new(&program).arg(context.bare("crash-kernel")?).args([&file, &disk]).output();
-    let output = output.map_err(Error::file("run", &program))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    check_eq(
-        "what the maker of disk images said",
-        &format!("{} {said}", output.status),
-        &"exit status: 0 ".into(),
-    )?;
+    let mut program = Command::new(context.bare("disk-image")?);
+    succeed(program.arg(context.bare("crash-kernel")?).args([&file, &disk]), 0)?;
     Ok(disk)
 }
 
@@ -303,9 +294,6 @@ fn plug(vm: &mut Vm, awaited: &str, before: &[String]) -> Result<(), Error> {
         "memory removal" => vm.monitor.ask_for_dimm(0),
         "cpu" => vm.monitor.add_cpu(),
         "cpu removal" => vm.monitor.ask_for_cpu(),
-        _ => Err(Error::Unintelligible {
-            what: "what the crash kernel waits for",
-            text: awaited.to_owned(),
-        }),
+        _ => Err(Error::unreadable("what the crash kernel waits for", &awaited)),
     }
 }

@@ -34,14 +34,16 @@ pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(),
     let (said, strange): (Vec<_>, Vec<_>) =
         lines.map(|line| line.strip_prefix(PREFIX).ok_or(line)).partition(Result::is_ok);
     let said: Vec<&str> = said.into_iter().flatten().collect();
-    check(
+    check!(
         strange.is_empty(),
-        "the console",
-        "only lines of the purgatory",
-        format_args!("{strange:?}"),
+        "the console: expected only lines of the purgatory, found {strange:?}"
     )?;
     if !speaks(case) {
-        return check(said.is_empty(), "a console that must be silent", "nothing", said.join("; "));
+        return check!(
+            said.is_empty(),
+            "a console that must be silent: expected nothing, found {}",
+            said.join("; ")
+        );
     }
     course::check_course(case, memory, &said)?;
     // Before the seal has been found to hold nothing is verified, so nothing can differ.
@@ -54,11 +56,10 @@ pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(),
     let mut rest = said.iter();
     for wanted in case.expect.says {
         let wanted = filled_in(wanted, |place| number(place, memory));
-        check(
+        check!(
             rest.any(|line| begins(line, &wanted)),
-            "the console, in order",
-            &wanted,
-            said.join("; "),
+            "the console, in order: expected {wanted}, found {}",
+            said.join("; ")
         )?;
     }
     Ok(())

@@ -47,10 +47,8 @@ pub struct Segment {
 impl Loaded {
     /// The segment of this name.
     pub fn segment(&self, name: &str) -> Result<&Segment, Error> {
-        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| Error::Check {
-            what: "segments that `load` printed".into(),
-            expected: name.into(),
-            found: self.to_string(),
+        self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| {
+            Error::Failed(format!("segments that `load` printed: expected {name}, found {self}"))
         })
     }
 }

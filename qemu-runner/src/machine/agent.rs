@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::error::Error;
+use crate::error::{Error, check};
 use crate::machine::vm::{Arrival, Line, Vm};
 
 /// Which kernel a user space is for. The agent greets with this word.
@@ -71,10 +71,8 @@ impl Vm {
                 continue;
             };
             if let Some(status) = line.strip_prefix(&marker) {
-                let status = status.parse().map_err(|_| Error::Unintelligible {
-                    what: "an exit status",
-                    text: line.clone(),
-                })?;
+                let status =
+                    status.parse().map_err(|_| Error::unreadable("an exit status", &line))?;
                 return Ok(Output { status, text: text.trim_end_matches('\n').to_owned() });
             }
             text.push_str(&line);
@@ -82,14 +80,19 @@ impl Vm {
         }
     }
 
+    /// Runs a shell command in the guest that must end with this status, and returns its output.
+    pub fn run_to(&mut self, expected: i32, command: &str) -> Result<String, Error> {
+        let Output { status, text } = self.run(command)?;
+        check!(
+            status == expected,
+            "in the guest, `{command}`: expected status {expected}, found {status}: {text}"
+        )?;
+        Ok(text)
+    }
+
     /// Runs a shell command in the guest that must succeed, and returns its output.
     pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
-        match self.run(command)? {
-            Output { status: 0, text } => Ok(text),
-            Output { status, text } => {
-                Err(Error::GuestCommand { command: command.to_owned(), status, output: text })
-            }
-        }
+        self.run_to(0, command)
     }
 
     /// Sends a line to the agent and expects no answer.

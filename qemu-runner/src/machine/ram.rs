@@ -108,10 +108,13 @@ impl Ram {
     }
 
     fn offset(&self, physical: u64) -> Result<u64, Error> {
-        self.layout.offset(physical).ok_or_else(|| Error::Check {
-            what: format!("physical address {physical:#x}"),
-            expected: "memory the machine had at boot".into(),
-            found: "a hole".into(),
+        self.layout.offset(physical).ok_or_else(|| {
+            Error::Failed(format!(
+                "physical address \
+                                                                          {physical:#x}: expected \
+                                                                          memory the machine had \
+                                                                          at boot, found a hole"
+            ))
         })
     }
 }

@@ -160,9 +160,7 @@ impl Vm {
     /// The next thing to arrive; an error when the deadline passes or QEMU has ended before.
     pub fn next(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
         match self.next_or_end(waiting_for)? {
-            Arrival::End => {
-                Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() })
-            }
+            Arrival::End => Err(self.gone(waiting_for)),
             arrival => Ok(arrival),
         }
     }
@@ -184,9 +182,7 @@ impl Vm {
     ) -> Result<Option<Arrival>, Error> {
         let left = self.left(waiting_for)?;
         match self.receive(left.min(pause)) {
-            Some(Arrival::End) => {
-                Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() })
-            }
+            Some(Arrival::End) => Err(self.gone(waiting_for)),
             arrival => Ok(arrival),
         }
     }
@@ -250,6 +246,14 @@ impl Vm {
     /// What the deadline leaves for a wait.
     fn left(&self, waiting_for: &str) -> Result<Duration, Error> {
         self.deadline.left().ok_or_else(|| self.too_late(waiting_for))
+    }
+
+    fn gone(&self, waiting_for: &str) -> Error {
+        let log = self.serial_log();
+        Error::Failed(format!(
+            "the machine ended while the runner waited for {waiting_for}; the serial log is {}",
+            log.display()
+        ))
     }
 
     fn too_late(&self, waiting_for: &str) -> Error {

@@ -8,8 +8,8 @@ use std::ops::Range;
 use loader::image::size;
 use maud::{Markup, html};
 
-use crate::iomem::Iomem;
-use crate::outcome::Evidence;
+use crate::evidence::iomem::Iomem;
+use crate::evidence::outcome::Evidence;
 
 /// What a range of memory is in one of the maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

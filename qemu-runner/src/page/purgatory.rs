@@ -4,8 +4,8 @@ use handoff::Verdict;
 use handoff::report::{Elfcorehdr, PARAMETER, Report};
 use maud::{Markup, html};
 
-use crate::outcome::Evidence;
-use crate::report;
+use crate::evidence::outcome::Evidence;
+use crate::evidence::report;
 
 /// Verdict and report.
 pub fn chapter(evidence: &Evidence) -> Markup {

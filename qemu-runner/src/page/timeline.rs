@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::outcome::{Outcome, Phase};
+use crate::evidence::outcome::{Outcome, Phase};
 
 impl Phase {
     /// Its class.

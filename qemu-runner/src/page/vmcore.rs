@@ -5,8 +5,8 @@ use std::ops::Range;
 use loader::image::size;
 use maud::{Markup, html};
 
-use crate::iomem::merged;
-use crate::outcome::Evidence;
+use crate::evidence::iomem::merged;
+use crate::evidence::outcome::Evidence;
 
 /// The comparison of the two maps.
 pub fn chapter(evidence: &Evidence) -> Markup {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::{Draw, Operation};
 use super::upheaval::Upheaval;
-use crate::iomem::{Iomem, without_any};
+use crate::evidence::iomem::{Iomem, without_any};
 use crate::storm::Contestant;
 
 /// How the machine ended.

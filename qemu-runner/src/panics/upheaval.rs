@@ -5,15 +5,16 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::draw::{Operation, Operations};
-use crate::capture::PANIC;
 use crate::error::Error;
-use crate::first::First;
-use crate::monitor::Said;
-use crate::vm::Arrival;
+use crate::machine::monitor::Said;
+use crate::machine::vm::Arrival;
+use crate::stage::capture::PANIC;
+use crate::stage::first::First;
 
 /// Waits at most ten seconds until the kernel has forgotten the plugged-in CPU. QEMU does not
 /// report that it is gone.
-const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; sleep 0.02; done; exit 1";
+const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; \
+                        sleep 0.02; done; exit 1";
 /// Time between two looks at the monitor, and at the console.
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -26,11 +26,11 @@ fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     for panicked in series(stage, Contestant::InKernel)? {
         // It never unloads: there is no time without an image but that within one system call.
         let armed = panicked.cause != Cause::Unarmed;
-        check(
+        check!(
             armed,
-            format!("panic {}", panicked.draw.number),
-            "a dump, the kernel's own lock or a load",
-            panicked.sentence(),
+            "panic {}: expected a dump, the kernel's own lock or a load, found {}",
+            panicked.draw.number,
+            panicked.sentence()
         )?;
     }
     Ok(())
@@ -42,11 +42,10 @@ fn series(stage: &mut Stage<'_>, contestant: Contestant) -> Result<Vec<Panicked>
     for draw in panics::draws(SEED, COUNT) {
         let panicked = panics::panic_once(stage, contestant, &draw)?;
         let what = format!("panic {}", draw.number);
-        check(
+        check!(
             panicked.cause != Cause::Unexplained,
-            what,
-            "an end that can be explained",
-            panicked.sentence(),
+            "{what}: expected an end that can be explained, found {}",
+            panicked.sentence()
         )?;
         stage.outcome.fact(
             format!("panics: {} us after the first block", draw.delay_us),

@@ -25,7 +25,8 @@ table! {
         "64 memory blocks are added on a kernel without hotplug support; kdump-loader reloads at \
          most twice a burst and never unloads";
     "storm-per-event", [Kernel("6.1"), Kexec, Storm, NoCrashHotplug, Hotplug], per_event,
-        "eight memory blocks are added on a kernel without hotplug support; kexec-tools reloads for each",
+        "eight memory blocks are added on a kernel without hotplug support; kexec-tools reloads \
+         for each",
         by name only: "the control of the other storms: it shows nothing of ours";
 }
 
@@ -35,27 +36,25 @@ fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     // The kernel itself takes the image away while it writes, which a reading may catch.
     let (unprotected, least) = (measured.unprotected_s, measured.unprotected_bounds_s.0);
     let own = format!("at most the {:.6} s of the kernel's own updates", measured.kernel_updates_s);
-    check(
+    check!(
         least <= measured.kernel_updates_s,
-        "seconds without an armed image",
-        own,
-        format!("{unprotected:.6}"),
+        "seconds without an armed image: expected {own}, found {unprotected:.6}"
     )?;
-    check_eq("bytes copied into the crash region", &measured.copied_bytes, &0)?;
+    check_eq!(measured.copied_bytes, 0, "bytes copied into the crash region")?;
     at_least("updates by the kernel", measured.kernel_updates, u64::from(BLOCKS))
 }
 
 fn in_place(stage: &mut Stage<'_>) -> Result<(), Error> {
     let measured = storm(stage, Contestant::ReloadInPlace, "6.1", BLOCKS_OF_A_LONG_BURST)?;
-    check_eq("unloads", &measured.unloads, &0)?;
-    check_eq("refused kexec_load(2)s", &measured.refused, &0)?;
+    check_eq!(measured.unloads, 0, "unloads")?;
+    check_eq!(measured.refused, 0, "refused kexec_load(2)s")?;
     at_least("reloads", measured.reloads, 1)?;
     let most = MOST_RELOADS * measured.bursts;
-    check(
+    check!(
         measured.reloads <= most,
-        format!("reloads in {} bursts", measured.bursts),
-        format!("at most {most}"),
-        measured.reloads,
+        "reloads in {} bursts: expected at most {most}, found {}",
+        measured.bursts,
+        measured.reloads
     )
 }
 
@@ -63,8 +62,8 @@ fn per_event(stage: &mut Stage<'_>) -> Result<(), Error> {
     let measured = storm(stage, Contestant::KexecPerEvent, "6.1", BLOCKS)?;
     let blocks = u64::from(BLOCKS);
     loads_are(&measured, blocks, blocks)?;
-    check_eq("times at which nothing was armed", &measured.gaps, &blocks)?;
-    check_eq("updates by the kernel", &measured.kernel_updates, &0)?;
+    check_eq!(measured.gaps, blocks, "times at which nothing was armed")?;
+    check_eq!(measured.kernel_updates, 0, "updates by the kernel")?;
     at_least(
         "bytes copied into the crash region",
         measured.copied_bytes,
@@ -99,22 +98,20 @@ fn storm(
     );
     fact("storm: poller", &pauses);
     fact("storm: CPU of user space", &format!("{:.2} s", measured.cpu_s));
-    check(
+    check!(
         measured.true_after_s.is_some(),
-        "the image when all is quiet",
-        "a description of all memory",
-        "something else",
+        "the image when all is quiet: expected a description of all memory, found something else"
     )?;
     Ok(measured)
 }
 
 /// So many reloads and unloads, and none refused.
 fn loads_are(measured: &Measured, reloads: u64, unloads: u64) -> Result<(), Error> {
-    check_eq("reloads", &measured.reloads, &reloads)?;
-    check_eq("unloads", &measured.unloads, &unloads)?;
-    check_eq("refused kexec_load(2)s", &measured.refused, &0)
+    check_eq!(measured.reloads, reloads, "reloads")?;
+    check_eq!(measured.unloads, unloads, "unloads")?;
+    check_eq!(measured.refused, 0, "refused kexec_load(2)s")
 }
 
 fn at_least(what: &str, found: u64, least: u64) -> Result<(), Error> {
-    check(found >= least, what, format!("at least {least}"), found)
+    check!(found >= least, "{what}: expected at least {least}, found {found}")
 }

@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use handoff::Verdict;
 use handoff::report::{Elfcorehdr, Report};
-use qapi::qmp::ShutdownCause;
 
 use crate::error::{Error, check, check_eq};
 use crate::evidence::console::{self, Said};
@@ -160,13 +159,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
             }
         }
         let after = self.announced_at.map(|announced| announced.elapsed());
-        let cause = self.vm.monitor.shutdown_cause()?;
-        check(
-            cause == ShutdownCause::guest_reset,
-            "how the machine ended",
-            "guest-reset",
-            format!("{cause:?}"),
-        )?;
+        self.vm.monitor.expect_reset()?;
         let triple_fault = self.vm.triple_faulted()?;
         self.stage.outcome.now(if triple_fault { "reset by a triple fault" } else { "reset" });
         Ok(Reset { triple_fault, after })
@@ -176,25 +169,22 @@ impl<'s, 'c> Crashed<'s, 'c> {
     /// announced; returns the delay in milliseconds.
     pub fn reset_as_announced(&mut self) -> Result<u32, Error> {
         let Reset { triple_fault, after } = self.reset()?;
-        check(!triple_fault, "the reset", "one that was asked for", "a triple fault")?;
+        check!(!triple_fault, "the reset: expected one that was asked for, found a triple fault")?;
         let announced = self.said.iter().find_map(|said| match said {
             Said::Resetting(delay_ms) => Some(*delay_ms),
             _ => None,
         });
         let (Some(delay_ms), Some(after)) = (announced, after) else {
-            return Err(Error::Check {
-                what: "the last words".into(),
-                expected: "an announced reset".into(),
-                found: format!("{:?}", self.said),
-            });
+            return Err(Error::Failed(format!(
+                "the last words: expected an announced reset, found {:?}",
+                self.said
+            )));
         };
         let delay = Duration::from_millis(delay_ms.into());
         let in_time = (delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK).contains(&after);
-        check(
+        check!(
             in_time,
-            "time from the announcement to the reset",
-            format!("{delay:?}"),
-            format!("{after:?}"),
+            "time from the announcement to the reset: expected {delay:?}, found {after:?}"
         )?;
         self.stage
             .outcome
@@ -204,10 +194,10 @@ impl<'s, 'c> Crashed<'s, 'c> {
 
     /// The verdict on the console must be this.
     pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
-        check_eq(
-            "verdict on the console",
-            &self.verdict().map_or("none", Verdict::word),
-            &verdict.word(),
+        check_eq!(
+            self.verdict().map_or("none", Verdict::word),
+            verdict.word(),
+            "verdict on the console"
         )
     }
 
@@ -245,11 +235,10 @@ impl<'s, 'c> Crashed<'s, 'c> {
     fn no_greeting(&self, arrival: &Arrival) -> Result<(), Error> {
         match arrival {
             Arrival::Agent(text) if text.starts_with(&format!("@{} ", Role::Capture.word())) => {
-                Err(Error::Check {
-                    what: "what follows the panic".into(),
-                    expected: "no capture kernel".into(),
-                    found: text.clone(),
-                })
+                Err(Error::Failed(format!(
+                    "what follows the panic: expected no capture kernel, found {}",
+                    text.clone()
+                )))
             }
             _ => Ok(()),
         }
@@ -259,7 +248,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
 impl Capture<'_, '_> {
     /// The report must claim this verdict.
     pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
-        check_eq("verdict in the report", &self.report.verdict.word(), &verdict.word())
+        check_eq!(self.report.verdict.word(), verdict.word(), "verdict in the report")
     }
 
     /// Runs a shell command in the capture kernel that must succeed.
@@ -276,10 +265,10 @@ impl Capture<'_, '_> {
     /// its headers.
     pub fn expect_dump(&mut self) -> Result<ElfCore, Error> {
         self.expect_verdict(Verdict::Ok)?;
-        check_eq(
-            "elfcorehdr in the report",
-            &self.report.elfcorehdr.word(),
-            &Elfcorehdr::Ok.word(),
+        check_eq!(
+            self.report.elfcorehdr.word(),
+            Elfcorehdr::Ok.word(),
+            "elfcorehdr in the report"
         )?;
         self.check_vmcore()
     }
@@ -290,32 +279,28 @@ impl Crashed<'_, '_> {
     pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
         let size: u64 = number(&self.vm.run_ok("stat -c %s /proc/vmcore")?)?;
         let core = ElfCore::parse(&self.read_vmcore(0, HEADER_LEN)?)?;
-        check_eq(
-            "size of /proc/vmcore: headers, notes and every PT_LOAD",
-            &size,
-            &core.vmcore_len(),
+        check_eq!(
+            size,
+            core.vmcore_len(),
+            "size of /proc/vmcore: headers, notes and every PT_LOAD"
         )?;
         let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
         self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
         self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());
         self.stage.outcome.evidence.dumped = Some(core.memory());
 
-        check_eq("OSRELEASE in VMCOREINFO", &notes.osrelease, &self.victim.release)?;
-        check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;
+        check_eq!(notes.osrelease, self.victim.release, "OSRELEASE in VMCOREINFO")?;
+        check_eq!(notes.prstatus, self.victim.online_cpus, "NT_PRSTATUS notes, one per CPU")?;
         let found = merged(&core.memory());
         let expected = self.victim.iomem.dumped();
-        check(
+        check!(
             found == expected,
-            "memory in the vmcore",
-            format!("{expected:x?}"),
-            format!("{found:x?}"),
+            "memory in the vmcore: expected {expected:x?}, found {found:x?}"
         )?;
         let (texts, text) = (core.texts(), self.victim.iomem.kernel_text);
-        check(
+        check!(
             texts == [text],
-            "PT_LOADs of the kernel's text",
-            format!("one at {text:#x}"),
-            format!("{texts:#x?}"),
+            "PT_LOADs of the kernel's text: expected one at {text:#x}, found {texts:#x?}"
         )?;
         self.stage
             .outcome
@@ -326,7 +311,10 @@ impl Crashed<'_, '_> {
             let found = self.read_vmcore(offset, sentinel::PAGE_SIZE)?;
             let what = format!("page of the vmcore at physical address {:#x}", sentinel.address);
             let expected = format!("the pattern of seed {}", sentinel.seed);
-            check(found == sentinel::pattern(sentinel.seed), what, expected, "something else")?;
+            check!(
+                found == sentinel::pattern(sentinel.seed),
+                "{what}: expected {expected}, found something else"
+            )?;
             self.stage
                 .outcome
                 .now(format!("sentinel {} found at {:#x}", sentinel.seed, sentinel.address));
@@ -348,9 +336,6 @@ impl Crashed<'_, '_> {
         );
         let text = self.vm.run_ok(&command)?;
         let bytes = BASE64_STANDARD.decode(text.trim());
-        bytes.map_err(|error| Error::Unintelligible {
-            what: "a page in base64",
-            text: error.to_string(),
-        })
+        bytes.map_err(|error| Error::unreadable("a page in base64", &error))
     }
 }

@@ -90,9 +90,9 @@ impl<'s, 'c> First<'s, 'c> {
         let (loaded, words) = self.load(&load_command(append, options))?;
         let region = self.crash_region()?;
         let image = ArmedImage::find(&self.vm.ram, &region)?;
-        check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
+        check_eq!(loaded.identity, image.identity, "identity that `load` printed")?;
         let block = loaded.block.map_or(0, |block| block.start);
-        check_eq("address of the block that `load` printed", &block, &image.block.start)?;
+        check_eq!(block, image.block.start, "address of the block that `load` printed")?;
         Ok(Armed { image, loaded, words })
     }
 
@@ -104,14 +104,12 @@ impl<'s, 'c> First<'s, 'c> {
             "time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"
         ))?;
         let took = began.elapsed();
-        check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
+        check_eq!(self.crash_loaded()?, true, "kexec_crash_loaded after `load`")?;
         let region = self.crash_region()?;
-        let loaded: Loaded =
-            serde_json::from_str(&said).map_err(|error| Error::Unintelligible {
-                what: "what `load --json` printed",
-                text: format!("{error} in {said}"),
-            })?;
-        check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
+        let loaded: Loaded = serde_json::from_str(&said).map_err(|error| {
+            Error::unreadable("what `load --json` printed", format!("{error} in {said}"))
+        })?;
+        check_eq!(loaded.crash_region.start, region.start, "crash region that `load` printed")?;
         let resident = self.resident_kib("/tmp/load.time")?;
         // As the loader's own type, because it is to be drawn; the judge holds `loaded` against
         // memory.
@@ -153,10 +151,8 @@ impl<'s, 'c> First<'s, 'c> {
     /// The crash region that an image goes into: the highest.
     pub fn crash_region(&mut self) -> Result<Range<u64>, Error> {
         let regions = self.iomem()?.crash_kernel;
-        regions.into_iter().max_by_key(|region| region.start).ok_or_else(|| Error::Check {
-            what: "/proc/iomem".into(),
-            expected: "a crash region".into(),
-            found: "none".into(),
+        regions.into_iter().max_by_key(|region| region.start).ok_or_else(|| {
+            Error::Failed(format!("/proc/iomem: expected a crash region, found none"))
         })
     }
 
@@ -181,11 +177,9 @@ impl<'s, 'c> First<'s, 'c> {
     pub fn expect_all_memory_listed(&mut self, when: &str) -> Result<(), Error> {
         let image = self.image()?;
         let (listed, dumped) = (self.elfcorehdr(&image)?.memory(), self.iomem()?.dumped());
-        check(
+        check!(
             listed == dumped,
-            format!("memory in the elfcorehdr {when}"),
-            format!("{dumped:x?}"),
-            format!("{listed:x?}"),
+            "memory in the elfcorehdr {when}: expected {dumped:x?}, found {listed:x?}"
         )
     }
 
@@ -195,13 +189,11 @@ impl<'s, 'c> First<'s, 'c> {
         self.vm.monitor.add_dimm(number)?;
         let added = self.iomem()?.added_since(&before);
         let [range] = added.as_slice() else {
-            return Err(Error::Check {
-                what: format!("memory gained by DIMM {number}"),
-                expected: "one range".into(),
-                found: format!("{added:x?}"),
-            });
+            return Err(Error::Failed(format!(
+                "memory gained by DIMM {number}: expected one range, found {added:x?}"
+            )));
         };
-        check_eq("bytes gained by a DIMM", &(range.end - range.start), &crate::machine::DIMM_SIZE)?;
+        check_eq!(range.end - range.start, crate::machine::DIMM_SIZE, "bytes gained by a DIMM")?;
         self.note(format!("DIMM {number} added: {:#x}-{:#x}", range.start, range.end - 1));
         Ok(range.clone())
     }
@@ -232,7 +224,8 @@ impl<'s, 'c> First<'s, 'c> {
         // The program never ends, so its one line comes through a pipe; if it fails, the pipe is
         // closed and the line empty.
         let command = format!(
-            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} >/tmp/pipe 2>/tmp/sentinel.err & \
+            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} \
+             >/tmp/pipe 2>/tmp/sentinel.err & \
              read address </tmp/pipe; echo $address; cat /tmp/sentinel.err",
             guest::SENTINEL,
             range.start,
@@ -241,13 +234,10 @@ impl<'s, 'c> First<'s, 'c> {
         let said = self.vm.run_ok(&command)?;
         let address =
             said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let address =
-            address.ok_or(Error::Unintelligible { what: "a sentinel's address", text: said })?;
-        check(
+        let address = address.ok_or(Error::unreadable("a sentinel's address", &said))?;
+        check!(
             range.contains(&address),
-            "the sentinel's address",
-            format!("{range:x?}"),
-            format!("{address:#x}"),
+            "the sentinel's address: expected {range:x?}, found {address:#x}"
         )?;
         self.note(format!("sentinel {seed} written at {address:#x}"));
         self.sentinels.push(Sentinel { address, seed });
@@ -295,7 +285,5 @@ fn arming(append: &str) -> String {
 
 /// A decimal number that the guest has printed.
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
-    text.trim()
-        .parse()
-        .map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
+    text.trim().parse().map_err(|_| Error::unreadable("a number", &text))
 }

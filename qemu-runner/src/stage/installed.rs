@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::assets::{DebianDisk, GuestProgram};
+use crate::assets::{DebianDisk, GuestProgram, succeed};
 use crate::error::{Error, check, check_eq};
 use crate::machine::vm::Arrival;
 use crate::machine::{self, Boot, Machine};
@@ -158,7 +158,8 @@ impl Disk<'_> {
                 kernel: debian.kernel.vmlinuz.clone(),
                 initrd: debian.initrd.clone(),
                 append: format!(
-                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} memhp_default_state=online_movable"
+                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} \
+                     memhp_default_state=online_movable"
                 ),
                 disk: Some(image.clone()),
             },
@@ -171,7 +172,8 @@ impl Disk<'_> {
     fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
         let requests = self.image.with_extension("requests");
         let text = format!(
-            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode 0100755\nset_inode_field kdump-loader uid 0\n\
+            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode \
+             0100755\nset_inode_field kdump-loader uid 0\n\
              set_inode_field kdump-loader gid 0\n{more}",
             loader.display()
         );
@@ -192,11 +194,10 @@ impl Disk<'_> {
             let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
             match found[..] {
                 [one] if !name(one).contains("incomplete") => Ok(one.clone()),
-                _ => Err(Error::Check {
-                    what: format!("{kind}* saved by the capture service"),
-                    expected: "one finished file".into(),
-                    found: format!("{files:?}"),
-                }),
+                _ => Err(Error::Failed(format!(
+                    "{kind}* saved by the capture service: expected one finished file, found \
+                     {files:?}"
+                ))),
             }
         };
         Ok(Saved { dump: only("dump.")?, dmesg: only("dmesg.")? })
@@ -229,14 +230,13 @@ impl Saved {
         let mut header = [0; RELEASE_AT + UTS_LEN];
         let mut file = File::open(&ordered).map_err(Error::file("open", &ordered))?;
         file.read_exact(&mut header).map_err(Error::file("read the header of", &ordered))?;
-        check(
+        check!(
             header.starts_with(SIGNATURE),
-            "signature of the dump",
-            "KDUMP",
-            String::from_utf8_lossy(&header[..SIGNATURE.len()]),
+            "signature of the dump: expected KDUMP, found {}",
+            String::from_utf8_lossy(&header[..SIGNATURE.len()])
         )?;
         let found = String::from_utf8_lossy(&header[RELEASE_AT..]).into_owned();
-        check_eq("release in the dump's header", &found.trim_end_matches('\0'), &release)?;
+        check_eq!(found.trim_end_matches('\0'), release, "release in the dump's header")?;
         succeed(makedumpfile.on_host().arg("--dump-dmesg").arg(&ordered).arg(&log), 0)?;
         fs::read_to_string(&log).map_err(Error::file("read", &log))
     }
@@ -259,18 +259,4 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     Ok(files)
-}
-
-/// Runs a program of the host, which must end with a status of at most `worst`.
-fn succeed(command: &mut Command, worst: i32) -> Result<(), Error> {
-    let output = command.output().map_err(Error::file("run", Path::new(command.get_program())))?;
-    if output.status.code().is_some_and(|code| code <= worst) {
-        return Ok(());
-    }
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    Err(Error::HostProgram {
-        command: format!("{command:?}"),
-        status: output.status,
-        output: String::from_utf8_lossy(&said).trim().to_owned(),
-    })
 }

@@ -150,11 +150,14 @@ impl Need {
     pub(crate) fn probe(self) -> Option<Probe> {
         let (lacks, command) = match self {
             Self::CrashHotplug => (
-                "the kernel does not update the elfcorehdr itself: no crash_hotplug in /sys/devices/system/{cpu,memory}",
-                "[ -e /sys/devices/system/cpu/crash_hotplug ] && [ -e /sys/devices/system/memory/crash_hotplug ]",
+                "the kernel does not update the elfcorehdr itself: no crash_hotplug in \
+                 /sys/devices/system/{cpu,memory}",
+                "[ -e /sys/devices/system/cpu/crash_hotplug ] && [ -e \
+                 /sys/devices/system/memory/crash_hotplug ]",
             ),
             Self::NoCrashHotplug => (
-                "the kernel updates the elfcorehdr itself, and the scenario is about kernels that do not",
+                "the kernel updates the elfcorehdr itself, and the scenario is about kernels that \
+                 do not",
                 "[ ! -e /sys/devices/system/memory/crash_hotplug ]",
             ),
             Self::Hotplug => (

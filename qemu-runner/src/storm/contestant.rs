@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::{Error, check_eq};
-use crate::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
+use crate::stage::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
 use crate::stage::{GuestFile, guest};
 
 /// Part of the command line of every process that works on the image.
@@ -88,7 +88,7 @@ impl Contestant {
             Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
         };
         first.vm.run_ok(&command)?;
-        check_eq("kexec_crash_loaded after arming", &first.crash_loaded()?, &true)?;
+        check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after arming")?;
         first.note(format!("armed by {self}"));
         Ok(())
     }
@@ -157,7 +157,8 @@ fn rule_text(program: &str) -> String {
 fn config(no_hotplug: bool) -> String {
     let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
     format!(
-        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}\nno_hotplug = {no_hotplug}\n"
+        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = \
+         {RESET_DELAY_S}\nno_hotplug = {no_hotplug}\n"
     )
 }
 
@@ -166,7 +167,8 @@ fn config(no_hotplug: bool) -> String {
 fn queue() -> String {
     let loader = guest::LOADER;
     format!(
-        "#!/bin/sh\nexport PATH=/bin\n{loader} reload --queue \"$@\"\nread now rest </proc/uptime\necho $now >>{QUEUED}\n\
+        "#!/bin/sh\nexport PATH=/bin\n{loader} reload --queue \"$@\"\nread now rest \
+         </proc/uptime\necho $now >>{QUEUED}\n\
          setsid {RELOAD} </dev/null >/dev/null 2>&1 &\n"
     )
 }
@@ -177,14 +179,16 @@ fn drain() -> String {
     let loader = guest::LOADER;
     format!(
         "#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1\n\
-         while [ -e /run/kdump-loader/pending ]; do flock -n /run/keep-image.lock {loader} reload || exit 0; done\n"
+         while [ -e /run/kdump-loader/pending ]; do flock -n /run/keep-image.lock {loader} reload \
+         || exit 0; done\n"
     )
 }
 
 /// A script that does `work` under a lock, and logs its output.
 fn under_lock(work: &str) -> String {
     format!(
-        "#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1 9>/run/keep-image.lock\nflock 9\n{work}\n"
+        "#!/bin/sh\nexport PATH=/bin:/usr/bin\nexec >>/tmp/keep-image.log 2>&1 \
+         9>/run/keep-image.lock\nflock 9\n{work}\n"
     )
 }
 
@@ -193,8 +197,10 @@ fn under_lock(work: &str) -> String {
 /// would.
 fn throttle(udevadm: &str) -> String {
     format!(
-        "#!/bin/sh\nexport PATH=/bin:/usr/bin\n[ \"$1\" = go ] || {{ setsid {THROTTLE} go </dev/null >/dev/null 2>&1 & exit 0; }}\n\
-         exec 8>/run/keep-image.throttle\nflock -n 8 || exit 0\nsleep 1\n{udevadm} settle --timeout=3\nexec 8>&-\nexec {RELOAD}\n"
+        "#!/bin/sh\nexport PATH=/bin:/usr/bin\n[ \"$1\" = go ] || {{ setsid {THROTTLE} go \
+         </dev/null >/dev/null 2>&1 & exit 0; }}\n\
+         exec 8>/run/keep-image.throttle\nflock -n 8 || exit 0\nsleep 1\n{udevadm} settle \
+         --timeout=3\nexec 8>&-\nexec {RELOAD}\n"
     )
 }
 

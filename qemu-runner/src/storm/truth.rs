@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
-use crate::elfcore::ElfCore;
 use crate::error::Error;
-use crate::iomem::{Iomem, merged};
-use crate::ram::Ram;
+use crate::evidence::elfcore::ElfCore;
+use crate::evidence::iomem::{Iomem, merged};
+use crate::machine::ram::Ram;
 
 /// How an elfcorehdr begins: magic, 64 bits, little-endian, version 1 (ELF, "ELF Identification").
 const MAGIC: [u8; 7] = *b"\x7fELF\x02\x01\x01";
@@ -65,7 +65,7 @@ impl Truth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elfcore::Load;
+    use crate::evidence::elfcore::Load;
 
     #[test]
     fn headers_must_describe_all_memory_and_nothing_else_but_the_low_mib() {

@@ -11,7 +11,7 @@ use storm_guest::readings::Record;
 use super::calls::{self, Call, Trace, UPDATE_FUNCTION};
 use super::contestant::{QUEUED, WORK};
 use crate::error::Error;
-use crate::first::{First, number};
+use crate::stage::first::{First, number};
 use crate::stage::guest;
 
 /// tracefs.
@@ -77,9 +77,7 @@ impl Witness {
         let said = first.vm.run_ok(asked)?;
         match said.split_once('\n') {
             Some((armed, uptime)) => Ok((armed == "1", number::<f64>(uptime)? + UPTIME_STEP_S)),
-            None => {
-                Err(Error::Unintelligible { what: "kexec_crash_loaded and the time", text: said })
-            }
+            None => Err(Error::unreadable("kexec_crash_loaded and the time", &said)),
         }
     }
 
@@ -99,7 +97,7 @@ impl Witness {
         let record = first.vm.run_ok(&format!("touch {STOP}; {ended}; cat {RECORD}"))?;
         let record = serde_json::from_str(&record).map_err(|error| {
             let text = format!("{error} in {record}");
-            Error::Unintelligible { what: "the poller's record", text }
+            Error::unreadable("the poller's record", &text)
         })?;
         let Trace { calls, updates, online_s } = read_probes(first)?;
         let queued = first.vm.run_ok(&format!("[ ! -e {QUEUED} ] || cat {QUEUED}"))?;
@@ -129,7 +127,7 @@ pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
 /// Reads what they recorded.
 pub(crate) fn read_probes(first: &mut First<'_, '_>) -> Result<Trace, Error> {
     let text = first.vm.run_ok(&format!("cat {TRACING}/trace"))?;
-    calls::parse(&text).map_err(|text| Error::Unintelligible { what: "a line of the trace", text })
+    calls::parse(&text).map_err(|text| Error::unreadable("a line of the trace", &text))
 }
 
 /// Starts udev, in a shell that does `before` first; returns the path of udevadm.
@@ -145,10 +143,5 @@ pub(crate) fn start_udev(first: &mut First<'_, '_>, before: &str) -> Result<Stri
 fn cpu_us(first: &mut First<'_, '_>) -> Result<u64, Error> {
     let text = first.vm.run_ok(&format!("cat {CGROUP}/cpu.stat"))?;
     let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
-    number(
-        value.ok_or_else(|| Error::Unintelligible {
-            what: "a cgroup's cpu.stat",
-            text: text.clone(),
-        })?,
-    )
+    number(value.ok_or_else(|| Error::unreadable("a cgroup's cpu.stat", &text))?)
 }

@@ -42,7 +42,7 @@ pub(in crate::scenarios) fn capture_with(
 pub(in crate::scenarios) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 2, spare_cpus: 2, ..setup.clone() })?;
     let Armed { image, loaded, .. } = first.arm("")?;
-    check_eq("hotplug support that `load` printed", &loaded.hotplug, &true)?;
+    check_eq!(loaded.hotplug, true, "hotplug support that `load` printed")?;
     let at_load = first.elfcorehdr(&image)?;
     expect_crash_hotplug(&mut first)?;
 
@@ -58,23 +58,23 @@ pub(in crate::scenarios) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Res
     first.place_sentinel(1, &dimm)?;
 
     expect_crash_hotplug(&mut first)?;
-    check_eq("kexec_crash_loaded after hotplug", &first.crash_loaded()?, &true)?;
-    check_eq("identity of the image after hotplug", &first.image()?.identity, &image.identity)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after hotplug")?;
+    check_eq!(first.image()?.identity, image.identity, "identity of the image after hotplug")?;
     let possible = possible_cpus(&mut first)?;
     let rewritten = first.elfcorehdr(&image)?;
-    check_eq(
-        "PT_NOTEs in the rewritten elfcorehdr: every possible CPU and VMCOREINFO",
-        &rewritten.note_headers,
-        &(possible + 1),
+    check_eq!(
+        rewritten.note_headers,
+        possible + 1,
+        "PT_NOTEs in the rewritten elfcorehdr: every possible CPU and VMCOREINFO"
     )?;
 
     let mut capture = first.panic(None)?.capture()?;
     let core = capture.expect_dump()?;
     let (before, after) = (at_load.load_bytes(), core.load_bytes());
-    check_eq(
-        "bytes of memory in the vmcore: those at load, and two DIMMs",
-        &after,
-        &(before + 2 * DIMM_SIZE),
+    check_eq!(
+        after,
+        before + 2 * DIMM_SIZE,
+        "bytes of memory in the vmcore: those at load, and two DIMMs"
     )?;
     capture
         .crashed
@@ -88,7 +88,7 @@ pub(in crate::scenarios) fn hotplug(stage: &mut Stage<'_>, setup: &Setup) -> Res
 fn expect_crash_hotplug(first: &mut First<'_, '_>) -> Result<(), Error> {
     for subsystem in ["cpu", "memory"] {
         let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
-        check_eq(&file, &first.vm.run_ok(&format!("cat {file}"))?.as_str(), &"1")?;
+        check_eq!(first.vm.run_ok(&format!("cat {file}"))?, "1", "{file}")?;
     }
     Ok(())
 }

@@ -49,14 +49,12 @@ fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
     let absent = first
         .vm
         .run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
-    check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
+    check_eq!(absent, "no", "crash_hotplug on an old kernel")?;
     let Armed { loaded, words, .. } = first.arm("--reuse-cmdline")?;
-    check_eq("hotplug support that `load` printed", &loaded.hotplug, &false)?;
-    check(
+    check_eq!(loaded.hotplug, false, "hotplug support that `load` printed")?;
+    check!(
         words.contains("load again"),
-        "what the loader says",
-        "that hotplug needs reloads",
-        &words,
+        "what the loader says: expected that hotplug needs reloads, found {words}"
     )?;
     panicked(first, &words)
 }
@@ -74,11 +72,9 @@ fn long(stage: &mut Stage<'_>) -> Result<(), Error> {
     let append =
         format!("{CAPTURE_APPEND} padding={}", "x".repeat(WITHOUT_ROOM - CAPTURE_APPEND.len()));
     let Armed { words, .. } = first.arm_with(&append, "--reuse-cmdline")?;
-    check(
+    check!(
         words.contains("no room for the purgatory's report"),
-        "what the loader says",
-        "that there is no report",
-        &words,
+        "what the loader says: expected that there is no report, found {words}"
     )?;
     expect_dropped(&mut first, &words)?;
     let mut crashed = first.panic(None)?;
@@ -88,7 +84,10 @@ fn long(stage: &mut Stage<'_>) -> Result<(), Error> {
     let whole = line.contains(&append)
         && line.contains(" elfcorehdr=")
         && !line.contains("purgatory.report");
-    check(whole, "the capture kernel's command line", "whole, and without the report", &line)?;
+    check!(
+        whole,
+        "the capture kernel's command line: expected whole, and without the report, found {line}"
+    )?;
     crashed.check_vmcore()?;
     Ok(())
 }
@@ -99,11 +98,9 @@ fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
     expect_dropped(&mut first, words)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         line.contains("panic=0") && !line.contains("hugepages"),
-        "the capture kernel's command line",
-        "the rest of it",
-        &line,
+        "the capture kernel's command line: expected the rest of it, found {line}"
     )?;
     capture.expect_dump().map(drop)
 }
@@ -111,12 +108,11 @@ fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
 /// The first kernel has its huge pages, and the loader says that the capture kernel gets none.
 fn expect_dropped(first: &mut First<'_, '_>, words: &str) -> Result<(), Error> {
     let huge = first.vm.run_ok("cat /proc/sys/vm/nr_hugepages")?;
-    check_eq("huge pages of the first kernel", &huge.as_str(), &HUGE_PAGES)?;
-    check(
+    check_eq!(huge, HUGE_PAGES, "huge pages of the first kernel")?;
+    check!(
         words.contains(OF_THE_FIRST_KERNEL),
-        "what the loader says it dropped",
-        OF_THE_FIRST_KERNEL,
-        words,
+        "what the loader says it dropped: expected {}, found {words}",
+        OF_THE_FIRST_KERNEL
     )?;
     first.place_sentinel(1, &(0..u64::MAX))
 }

@@ -47,14 +47,14 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     resize(&mut first, &at_boot, GROWN)?;
     expect_reload(&mut first, "", &[])?;
-    check_eq("identity after virtio-mem has grown", &first.image()?.identity, &identity)?;
+    check_eq!(first.image()?.identity, identity, "identity after virtio-mem has grown")?;
     first.expect_all_memory_listed("after virtio-mem has grown")?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    check_eq!(status(&mut first, 0)?["answer"], Value::from("yes"), "answer of `status`")?;
 
     resize(&mut first, &at_boot, SHRUNK)?;
     expect_reload(&mut first, "", &["memory_left"])?;
     first.expect_all_memory_listed("after virtio-mem has shrunk")?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    check_eq!(status(&mut first, 0)?["answer"], Value::from("yes"), "answer of `status`")?;
 
     let came = first.iomem()?.added_since(&at_boot);
     first.place_sentinel(1, &came[0].clone())?;

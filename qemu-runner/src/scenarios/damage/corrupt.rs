@@ -47,18 +47,24 @@ table! {
     "corrupt-initrd-last", [], |stage| refused(stage, RegionKind::Initrd, Place::Last),
         "a bit flipped in the initrd's last byte is named with its place, and the machine resets";
     "corrupt-boot-params-first", [], |stage| refused(stage, RegionKind::BootParams, Place::First),
-        "a bit flipped in the boot parameters' first byte is named with its place, and the machine resets";
+        "a bit flipped in the boot parameters' first byte is named with its place, and the \
+         machine resets";
     "corrupt-boot-params-middle", [], |stage| refused(stage, RegionKind::BootParams, Place::Middle),
-        "a bit flipped in the middle of the boot parameters is named with its place, and the machine resets";
+        "a bit flipped in the middle of the boot parameters is named with its place, and the \
+         machine resets";
     "corrupt-boot-params-last", [], |stage| refused(stage, RegionKind::BootParams, Place::Last),
-        "a bit flipped in the boot parameters' last byte is named with its place, and the machine resets";
+        "a bit flipped in the boot parameters' last byte is named with its place, and the machine \
+         resets";
     "corrupt-command-line-first", [], |stage| refused(stage, RegionKind::CommandLine, Place::First),
-        "a bit flipped in the command line's first byte is named with its place, and the machine resets";
+        "a bit flipped in the command line's first byte is named with its place, and the machine \
+         resets";
     "corrupt-command-line-middle", [],
         |stage| refused(stage, RegionKind::CommandLine, Place::Middle),
-        "a bit flipped in the middle of the command line is named with its place, and the machine resets";
+        "a bit flipped in the middle of the command line is named with its place, and the machine \
+         resets";
     "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
-        "a bit flipped in the command line's last byte is named with its place, and the machine resets";
+        "a bit flipped in the command line's last byte is named with its place, and the machine \
+         resets";
     "corrupt-initrd-boot", [Makedumpfile], boots_anyway,
         "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel boots and \
          reports it";
@@ -77,7 +83,7 @@ fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), 
     let address = damage(&mut first, &image, kind, place)?;
     let mut crashed = first.panic(None)?;
     let delay_ms = crashed.reset_as_announced()?;
-    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    check_eq!(delay_ms, RESET_DELAY_S * 1000, "announced delay of the reset, in milliseconds")?;
     expect_named(&crashed.said, kind, address)?;
     let verdict =
         if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
@@ -90,28 +96,24 @@ fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
     let initrd = image.region(RegionKind::Initrd)?;
     // In a file that no program reads, so that the capture kernel can be expected to live.
     let bytes = first.vm.ram.read(initrd.start, initrd.file_len as usize)?;
-    let ballast = memchr::memmem::find(&bytes, BALLAST_MARK).ok_or_else(|| Error::Check {
-        what: "initrd in memory".into(),
-        expected: "the ballast".into(),
-        found: "none".into(),
+    let ballast = memchr::memmem::find(&bytes, BALLAST_MARK).ok_or_else(|| {
+        Error::Failed(format!("initrd in memory: expected the ballast, found none"))
     })?;
     let address = initrd.start + ballast as u64;
     first.flip_bit("the initrd", address, 0)?;
     let mut capture = first.panic(None)?.capture()?;
     expect_named(&capture.crashed.said, RegionKind::Initrd, address)?;
     capture.crashed.expect_verdict(Verdict::SegmentCorrupt)?;
-    check(
+    check!(
         capture.crashed.said.contains(&Said::Booting),
-        "the last words",
-        "that it boots",
-        format!("{:?}", capture.crashed.said),
+        "the last words: expected that it boots, found {:?}",
+        capture.crashed.said
     )?;
     capture.expect_verdict(Verdict::SegmentCorrupt)?;
-    check(
+    check!(
         capture.report.segment == Some(RegionKind::Initrd),
-        "segment in the report",
-        "initrd",
-        capture.report,
+        "segment in the report: expected initrd, found {}",
+        capture.report
     )?;
     capture.check_vmcore()?;
     Ok(())
@@ -146,10 +148,8 @@ fn expect_named(said: &[Said], kind: RegionKind, address: u64) -> Result<(), Err
         .iter()
         .all(|said| matches!(said, Said::Corrupt { segment, span } if segment == kind.name() && span.contains(&address)));
     let expected = format!("{} around {address:#x}", kind.name());
-    check(
+    check!(
         right && !named.is_empty(),
-        "what the console calls corrupt",
-        expected,
-        format!("{named:x?}"),
+        "what the console calls corrupt: expected {expected}, found {named:x?}"
     )
 }

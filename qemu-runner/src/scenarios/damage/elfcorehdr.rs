@@ -52,11 +52,9 @@ fn last_load(ram: &Ram, start: u64) -> Result<u64, Error> {
     let before = u64::from(u16::from_le_bytes([count[0], count[1]])).saturating_sub(1);
     let last = start + size_of::<Header>() as u64 + before * size_of::<ProgramHeader>() as u64;
     let kind = ram.read(last + offset_of!(ProgramHeader, p_type) as u64, size_of::<u32>())?;
-    check(
+    check!(
         kind == PT_LOAD.0.to_le_bytes(),
-        "type of the last program header",
-        "PT_LOAD",
-        format!("{kind:x?}"),
+        "type of the last program header: expected PT_LOAD, found {kind:x?}"
     )?;
     Ok(last)
 }
@@ -68,24 +66,19 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     first.place_sentinel(1, &dimm)?;
-    check(
+    check!(
         first.elfcorehdr(&image)? != before,
-        "elfcorehdr after hotplug",
-        "another one",
-        "the same",
+        "elfcorehdr after hotplug: expected another one, found the same"
     )?;
     let mut capture = first.panic(None)?.capture()?;
-    check(
+    check!(
         !capture.crashed.said.contains(&Said::Restored),
-        "the console",
-        "no word of a restored elfcorehdr",
-        "one",
+        "the console: expected no word of a restored elfcorehdr, found one"
     )?;
-    check(
+    check!(
         capture.report.elfcorehdr == Elfcorehdr::Ok,
-        "elfcorehdr in the report",
-        "ok",
-        capture.report.elfcorehdr.word(),
+        "elfcorehdr in the report: expected ok, found {}",
+        capture.report.elfcorehdr.word()
     )?;
     capture.expect_dump().map(drop)
 }
@@ -101,14 +94,17 @@ fn broken(
     damage(&first.vm.ram, image.elfcorehdr.start)?;
     first.note(format!("the elfcorehdr at {:#x} given {what}", image.elfcorehdr.start));
     let mut capture = first.panic(None)?.capture()?;
-    check(
+    check!(
         capture.crashed.said.contains(&Said::Restored),
-        "the console",
-        "word of a restored elfcorehdr",
-        format!("{:?}", capture.crashed.said),
+        "the console: expected word of a restored elfcorehdr, found {:?}",
+        capture.crashed.said
     )?;
     let report = capture.report.elfcorehdr;
-    check(report == Elfcorehdr::Restored, "elfcorehdr in the report", "restored", report.word())?;
+    check!(
+        report == Elfcorehdr::Restored,
+        "elfcorehdr in the report: expected restored, found {}",
+        report.word()
+    )?;
     capture.expect_verdict(Verdict::Ok)?;
     capture.check_vmcore().map(drop)
 }

@@ -53,12 +53,10 @@ fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut crashed = first.panic(None)?;
     let reset = crashed.reset()?;
     let verdict = crashed.verdict();
-    check(verdict != Some(Verdict::Ok), "verdict", "none, or any other", "ok")?;
-    check(
+    check!(verdict != Some(Verdict::Ok), "verdict: expected none, or any other, found ok")?;
+    check!(
         verdict.is_some() || reset.triple_fault,
-        "how it ended",
-        "a verdict or a triple fault",
-        "neither",
+        "how it ended: expected a verdict or a triple fault, found neither"
     )
 }
 
@@ -101,11 +99,9 @@ fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {
         |image: &ArmedImage| image.block.start + offset_of!(Block, reset_delay_ms) as u64 + 3;
     let delay_ms = sealed(stage, place, 7, Verdict::BlockPolicy)?;
     let expected = format!("at most {DEFAULT_RESET_DELAY_MS}");
-    check(
+    check!(
         delay_ms <= DEFAULT_RESET_DELAY_MS,
-        "delay of the reset, in milliseconds",
-        expected,
-        delay_ms,
+        "delay of the reset, in milliseconds: expected {expected}, found {delay_ms}"
     )
 }
 
@@ -117,12 +113,12 @@ fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     let mut crashed = first.panic(None)?;
     let delay_ms = crashed.reset_as_announced()?;
-    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    check_eq!(delay_ms, RESET_DELAY_S * 1000, "announced delay of the reset, in milliseconds")?;
     crashed.expect_verdict(Verdict::Exception)?;
     let (vector, place) = ("exception 6 ", format!("(purgatory+{:#x})", function.offset));
     let named =
         crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(vector) && text.contains(&place)));
-    check(named, "the console", format!("{vector:?} at {place}"), format!("{:?}", crashed.said))
+    check!(named, "the console: expected {vector:?} at {place}, found {:?}", crashed.said)
 }
 
 /// The purgatory is held in the code that hashes leaves, so that what it is verifying does not
@@ -142,7 +138,7 @@ fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.vm.monitor.inject_machine_check()?;
     crashed.stage.outcome.now("a machine check is injected");
     let delay_ms = crashed.reset_as_announced()?;
-    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
+    check_eq!(delay_ms, RESET_DELAY_S * 1000, "announced delay of the reset, in milliseconds")?;
     crashed.expect_verdict(Verdict::MachineCheck)?;
     for words in [
         format!("was verifying kernel at {kernel:#x}-"),
@@ -152,7 +148,7 @@ fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
             .said
             .iter()
             .any(|said| matches!(said, Said::Remark(text) if text.starts_with(&words)));
-        check(named, "the console", words, format!("{:?}", crashed.said))?;
+        check!(named, "the console: expected {words}, found {:?}", crashed.said)?;
     }
     Ok(())
 }
@@ -173,11 +169,9 @@ pub(in crate::scenarios) fn replace(
     let address = start + function.offset;
     let loaded = first.vm.ram.read(address, function.beginning.len())?;
     let expected = format!("{:02x?}, as in the file", function.beginning);
-    check(
+    check!(
         loaded == function.beginning,
-        "the function in memory",
-        expected,
-        format!("{loaded:02x?}"),
+        "the function in memory: expected {expected}, found {loaded:02x?}"
     )?;
     first.vm.ram.write(address, code)?;
     first.note(format!("{code:02x?} written to {address:#x}"));

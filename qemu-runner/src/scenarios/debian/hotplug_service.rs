@@ -58,26 +58,26 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     settle(&mut first)?;
-    check_eq(
-        "reloads after a DIMM and a CPU that the kernel has added itself",
-        &reloads(&mut first)?,
-        &0,
+    check_eq!(
+        reloads(&mut first)?,
+        0,
+        "reloads after a DIMM and a CPU that the kernel has added itself"
     )?;
-    check_eq("identity after them", &first.image()?.identity, &identity)?;
-    check_eq("whether the elfcorehdr lists the DIMM", &lists(&mut first, &dimm)?, &true)?;
+    check_eq!(first.image()?.identity, identity, "identity after them")?;
+    check_eq!(lists(&mut first, &dimm)?, true, "whether the elfcorehdr lists the DIMM")?;
     first.note("udev has seen them come, and nothing was reloaded");
     first.vm.monitor.ask_for_cpu()?;
     first.vm.run_ok(&format!(
         "while [ -e /sys/devices/system/cpu/cpu{BOOT_CPUS} ]; do sleep 0.1; done"
     ))?;
     settle(&mut first)?;
-    check_eq("reloads after the CPU has gone", &reloads(&mut first)?, &0)?;
-    check_eq("identity after that", &first.image()?.identity, &identity)?;
+    check_eq!(reloads(&mut first)?, 0, "reloads after the CPU has gone")?;
+    check_eq!(first.image()?.identity, identity, "identity after that")?;
     first.note("the CPU is gone, and nothing was reloaded");
     // Nothing here takes the kernel's kexec lock but the kernel, which makes a reader of
     // crash_hotplug wait until it is done (`__crash_hotplug_lock`, kernel/crash_core.c). So udev
     // reads 1 each time, however busy the machine is.
-    check_eq("reloads that were started since boot, needed or not", &started(&mut first)?, &0)?;
+    check_eq!(started(&mut first)?, 0, "reloads that were started since boot, needed or not")?;
 
     first.vm.monitor.ask_for_dimm(0)?;
     let block = dimm.start / MEMORY_BLOCK;
@@ -87,24 +87,18 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("the DIMM's first block is gone");
     settle(&mut first)?;
     let count = reloads(&mut first)?;
-    check(
+    check!(
         (1..=PER_BURST).contains(&count),
-        "reloads after a DIMM has gone",
-        format!("1 to {PER_BURST}"),
-        count.to_string(),
+        "reloads after a DIMM has gone: expected 1 to {PER_BURST}, found {count}"
     )?;
-    check_eq("whether the elfcorehdr lists the DIMM then", &lists(&mut first, &dimm)?, &false)?;
-    check_eq("kexec_crash_loaded then", &first.crash_loaded()?, &true)?;
+    check_eq!(lists(&mut first, &dimm)?, false, "whether the elfcorehdr lists the DIMM then")?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded then")?;
     first.expect_all_memory_listed("then")?;
     first.stage.outcome.fact("reloads for a DIMM that goes", count);
     expect_status_names_the_saver(&mut first)?;
 
     // kdump-tools, which set it, runs in capture kernels only.
-    check_eq(
-        "kernel.panic_on_oops",
-        &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(),
-        &"1",
-    )?;
+    check_eq!(first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?, "1", "kernel.panic_on_oops")?;
     expect_saved_dump(first, Ending::Oops, disk, true, &makedumpfile, &release)
 }
 
@@ -112,18 +106,16 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
     let before = first.vm.run(&format!("{LOADER} service check 2>&1"))?;
     let named = OTHERS.iter().all(|other| before.text.contains(other));
-    check(
+    check!(
         before.status == 1 && named,
-        "`service check` before",
-        format!("1, {OTHERS:?}"),
-        format!("{before:?}"),
+        "`service check` before: expected 1, {OTHERS:?}, found {before:?}"
     )?;
     first.vm.run_ok("echo 0 >/proc/sys/kernel/panic_on_oops")?;
     first.vm.run_ok(&format!("{LOADER} service install --mask-conflicts"))?;
-    check_eq(
-        "kernel.panic_on_oops at once",
-        &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(),
-        &"1",
+    check_eq!(
+        first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?,
+        "1",
+        "kernel.panic_on_oops at once"
     )?;
     first.vm.run_ok(&format!("{INSTALLED} service check"))?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
@@ -131,7 +123,7 @@ fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
         first.vm.run_ok(&format!("systemctl is-active {unit} && systemctl is-enabled {unit}"))?;
     }
     expect_status_names_the_saver(first)?;
-    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded")?;
     // The image that is armed now is the one that the service would arm.
     first.vm.run_ok(&format!("{INSTALLED} reload --json 2>/dev/null | grep -q '\"armed\": 0'"))?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
@@ -148,20 +140,26 @@ const SAVED_BY_DEBIAN: [&str; 2] = [
 fn expect_status_names_the_saver(first: &mut First<'_, '_>) -> Result<(), Error> {
     let status = first.vm.run_ok(&format!("{INSTALLED} status"))?;
     SAVED_BY_DEBIAN.into_iter().try_for_each(|words| {
-        check(status.contains(words), "what `status` says of Debian's service", words, &status)
+        check!(
+            status.contains(words),
+            "what `status` says of Debian's service: expected {words}, found {status}"
+        )
     })
 }
 
 /// The loader's service arms, and no other service does.
 fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     // "degraded" is none of our business: it is said of any unit that has failed.
-    first.vm.run_ok("systemctl is-system-running --wait; systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
-    check_eq(
-        "whether kdump-tools.service is active",
-        &first.vm.run("systemctl is-active --quiet kdump-tools.service")?.status,
-        &3,
+    first.vm.run_ok(
+        "systemctl is-system-running --wait; systemctl is-active kdump-loader.service \
+                     kdump-loader-reload.path",
     )?;
-    check_eq("kexec_crash_loaded after boot", &first.crash_loaded()?, &true)?;
+    check_eq!(
+        first.vm.run("systemctl is-active --quiet kdump-tools.service")?.status,
+        3,
+        "whether kdump-tools.service is active"
+    )?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after boot")?;
     expect_status_names_the_saver(first)?;
     let at_us: u64 = number(
         &first
@@ -180,16 +178,16 @@ fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
 /// No repeated event may start a reload. Here nothing is armed when the events are repeated:
 /// crash_hotplug reads 0, as it does during a load.
 fn expect_repeated_events_to_be_ignored(first: &mut First<'_, '_>) -> Result<(), Error> {
-    check_eq("reloads that were started at boot", &started(first)?, &0)?;
+    check_eq!(started(first)?, 0, "reloads that were started at boot")?;
     first.vm.run_ok(&format!("{INSTALLED} unload"))?;
     first.vm.run_ok(
         "udevadm trigger --settle --action=add --subsystem-match=cpu --subsystem-match=memory",
     )?;
     settle(first)?;
-    check_eq("reloads after repeated events", &started(first)?, &0)?;
-    check_eq("kexec_crash_loaded after repeated events", &first.crash_loaded()?, &false)?;
+    check_eq!(started(first)?, 0, "reloads after repeated events")?;
+    check_eq!(first.crash_loaded()?, false, "kexec_crash_loaded after repeated events")?;
     first.vm.run_ok("systemctl reload kdump-loader.service")?;
-    check_eq("kexec_crash_loaded after `systemctl reload`", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `systemctl reload`")?;
     first.note("udev has repeated its events, and nothing was reloaded");
     Ok(())
 }
@@ -197,16 +195,17 @@ fn expect_repeated_events_to_be_ignored(first: &mut First<'_, '_>) -> Result<(),
 /// The way back, and nothing of ours is left on it.
 fn switch_back(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!("{INSTALLED} service uninstall"))?;
-    check_eq("kexec_crash_loaded after `service uninstall`", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `service uninstall`")?;
     first.vm.run_ok(
         "systemctl restart kdump-tools.service && grep -q -- --initrd /var/crash/kexec_cmd",
     )?;
-    check_eq("kexec_crash_loaded after kdump-tools.service", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after kdump-tools.service")?;
     // But the program that installed it, which the disk came with.
     let left = first.vm.run_ok(&format!(
-        "find /etc /usr /var/lib -name '*kdump-loader*' ! -path {LOADER}; systemctl cat kdump-loader.service 2>/dev/null || true"
+        "find /etc /usr /var/lib -name '*kdump-loader*' ! -path {LOADER}; systemctl cat \
+         kdump-loader.service 2>/dev/null || true"
     ))?;
-    check_eq("what `service uninstall` has left", &left.as_str(), &"")?;
+    check_eq!(left, "", "what `service uninstall` has left")?;
     first.note("switched back: kdump-tools.service has armed, and nothing of ours is left");
     Ok(())
 }
@@ -215,7 +214,8 @@ fn switch_back(first: &mut First<'_, '_>) -> Result<(), Error> {
 fn settle(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(
         "udevadm settle; while [ -e /run/kdump-loader/pending ] || \
-         ! systemctl show -P ActiveState kdump-loader-reload.service | grep -qx inactive; do sleep 0.1; done",
+         ! systemctl show -P ActiveState kdump-loader-reload.service | grep -qx inactive; do \
+         sleep 0.1; done",
     )?;
     Ok(())
 }

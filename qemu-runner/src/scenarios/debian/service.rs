@@ -41,7 +41,10 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     let (mut first, disk) = installed::boot(stage, &Guest::with(kexec))?;
     let version = first.vm.run_ok("kexec --version 2>&1")?;
     let whose = if kexec == Kexec::Ours { "kdump-loader " } else { "kexec-tools " };
-    check(version.starts_with(whose), "what `kexec --version` says", whose, &version)?;
+    check!(
+        version.starts_with(whose),
+        "what `kexec --version` says: expected {whose}, found {version}"
+    )?;
 
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
     expect_armed(&mut first, "at boot", true)?;
@@ -55,10 +58,10 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     }
     // Memory and CPUs that come later are in the dump without the reload that Debian's udev rule
     // does for them.
-    check_eq(
-        "crash_hotplug",
-        &first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?.as_str(),
-        &"1",
+    check_eq!(
+        first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?,
+        "1",
+        "crash_hotplug"
     )?;
 
     expect_saved_dump(first, Ending::Panic, disk, kexec == Kexec::Ours, &makedumpfile, &release)
@@ -101,11 +104,9 @@ pub(in crate::scenarios) fn expect_saved_dump(
         crashed.stage.outcome.at(at, what);
     }
     let reset = crashed.reset()?;
-    check(
+    check!(
         !reset.triple_fault,
-        "the reset",
-        "one that the capture service asked for",
-        "a triple fault",
+        "the reset: expected one that the capture service asked for, found a triple fault"
     )?;
     let Crashed { stage, vm, .. } = crashed;
     drop(vm);
@@ -117,7 +118,11 @@ pub(in crate::scenarios) fn expect_saved_dump(
         ("makedumpfile's log of the dump", saved.dmesg_in_dump(makedumpfile, release)?),
     ];
     for (what, log) in logs {
-        check(log.contains(words), what, words, log.lines().last().unwrap_or("nothing"))?;
+        check!(
+            log.contains(words),
+            "{what}: expected {words}, found {}",
+            log.lines().last().unwrap_or("nothing")
+        )?;
     }
     stage.outcome.now("makedumpfile takes the dump and finds the panic in it");
     stage.outcome.fact(
@@ -134,7 +139,7 @@ fn expect_our_purgatory(crashed: &mut Crashed<'_, '_>) -> Result<(), Error> {
     let said = |line: &Line| line.text.contains("Kernel command line: ").then(|| line.text.clone());
     let report =
         report::parse(&crashed.vm.await_console("the capture kernel's command line", said)?)?;
-    check_eq("verdict in the report", &report.verdict.word(), &Verdict::Ok.word())?;
+    check_eq!(report.verdict.word(), Verdict::Ok.word(), "verdict in the report")?;
     crashed.stage.outcome.now(format!("report: {report}"));
     Ok(())
 }
@@ -144,7 +149,10 @@ fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
     call(first, "kdump-config unload", 0)?;
     expect_armed(first, "after `kdump-config unload`", false)?;
     // A capture kernel that is none: kdump-config has nothing but the exit status to know it by.
-    first.vm.run_ok("cp /etc/default/kdump-tools /tmp && echo KDUMP_KERNEL=/etc/hostname >>/etc/default/kdump-tools")?;
+    first.vm.run_ok(
+        "cp /etc/default/kdump-tools /tmp && echo KDUMP_KERNEL=/etc/hostname \
+                     >>/etc/default/kdump-tools",
+    )?;
     call(first, "kdump-config load", 1)?;
     expect_armed(first, "after `kdump-config load` of a file that is no kernel", false)?;
     first.vm.run_ok("cp /tmp/kdump-tools /etc/default/kdump-tools")?;
@@ -160,19 +168,19 @@ fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
 /// Runs a command of the service, which must end with this status.
 fn call(first: &mut First<'_, '_>, command: &str, expected: i32) -> Result<(), Error> {
     let Output { status, text } = first.vm.run(command)?;
-    check_eq(format!("exit status of `{command}`, which said {text:?}"), &status, &expected)?;
+    check_eq!(status, expected, "exit status of `{command}`, which said {text:?}")?;
     first.note(format!("`{command}` ends with {status}"));
     Ok(())
 }
 
 /// Kernel and service must agree on whether a capture kernel is armed.
 fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<(), Error> {
-    check_eq(format!("kexec_crash_loaded {when}"), &first.crash_loaded()?, &armed)?;
+    check_eq!(first.crash_loaded()?, armed, "kexec_crash_loaded {when}")?;
     let said = first.vm.run_ok("kdump-config status")?;
     let state = said.rsplit(": ").next().unwrap_or_default();
-    check_eq(
-        format!("`kdump-config status` {when}"),
-        &state,
-        &if armed { "ready to kdump" } else { "Not ready to kdump" },
+    check_eq!(
+        state,
+        if armed { "ready to kdump" } else { "Not ready to kdump" },
+        "`kdump-config status` {when}"
     )
 }

@@ -122,25 +122,20 @@ fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.vm.monitor.inject_machine_check()?;
     crashed.stage.outcome.now("a machine check is injected");
     let reset = crashed.reset()?;
-    check(
+    check!(
         reset.triple_fault,
-        "the reset",
-        "a triple fault, which needs no permission",
-        "one that was asked for",
+        "the reset: expected a triple fault, which needs no permission, found one that was asked \
+         for"
     )?;
     let said = format!("{:?}", crashed.said);
-    check(
+    check!(
         crashed.said.iter().any(says("machine check: ")),
-        "the console",
-        "a machine check",
-        &said,
+        "the console: expected a machine check, found {said}"
     )?;
     let within = |said: &Said| matches!(said, Said::Remark(words) if reading(words).is_some_and(|at| region.contains(&at)));
-    check(
+    check!(
         crashed.said.iter().any(within),
-        "what was being verified",
-        format!("part of {region:x?}"),
-        said,
+        "what was being verified: expected part of {region:x?}, found {said}"
     )
 }
 
@@ -182,11 +177,10 @@ fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
     let found = crashed.read_vmcore(core.file_offset(LOW_PAGE)?, page.len())?;
     let expected = format!("the pattern of seed {LOW_SEED}");
-    check(
+    check!(
         found == page,
-        format!("page of the vmcore at physical address {LOW_PAGE:#x}"),
-        expected,
-        "something else",
+        "page of the vmcore at physical address {LOW_PAGE:#x}: expected {expected}, found \
+         something else"
     )?;
     crashed.stage.outcome.now(format!("sentinel {LOW_SEED} found at {LOW_PAGE:#x} of the vmcore"));
     Ok(())
@@ -221,7 +215,7 @@ fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
     crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
     let reset = crashed.reset()?;
-    check(!reset.triple_fault, "the reset", "one that was asked for", "a triple fault")
+    check!(!reset.triple_fault, "the reset: expected one that was asked for, found a triple fault")
 }
 
 /// Puts our object where the running kernel has its own, which must be in one place.
@@ -238,17 +232,15 @@ fn replace_in_running_kernel(
     let mut theirs = read(source.bring(first.stage.context)?.object)?;
     let places = first.vm.ram.find(&first.vm.ram.low_memory(), &theirs)?;
     let [place] = places[..] else {
-        return Err(Error::Check {
-            what: "the kernel's purgatory in its memory".into(),
-            expected: "one place".into(),
-            found: format!("{places:x?}"),
-        });
+        return Err(Error::Failed(format!(
+            "the kernel's purgatory in its memory: expected one place, found {places:x?}"
+        )));
     };
-    check(
+    check!(
         ours.len() <= theirs.len(),
-        "bytes of our object",
-        format!("at most {}", theirs.len()),
-        ours.len(),
+        "bytes of our object: expected at most {}, found {}",
+        theirs.len(),
+        ours.len()
     )?;
     // The kernel goes by the object's headers; nothing reads what follows it.
     theirs.fill(0);
@@ -280,18 +272,16 @@ fn arm_with_kexec(
 /// Arms, and returns where our purgatory's code is in the crash region, which must be in one place.
 fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
     first.vm.run_ok(load)?;
-    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded")?;
     let region = first.crash_region()?;
     let code = code(ours);
     let places = first.vm.ram.find(&region, &code)?;
-    check(
+    check!(
         places.len() == 1,
-        "our purgatory in the crash region",
-        "one place",
-        format!("{places:x?}"),
+        "our purgatory in the crash region: expected one place, found {places:x?}"
     )?;
     let purgatory = places[0]..places[0] + code.len() as u64;
-    check_eq("what our purgatory's address is beyond a page", &(purgatory.start % 4096), &0)?;
+    check_eq!(purgatory.start % 4096, 0, "what our purgatory's address is beyond a page")?;
     first.note(format!("armed by {load}: our purgatory at {:#x}", purgatory.start));
     Ok(purgatory)
 }
@@ -307,14 +297,19 @@ fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Resul
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
     let well = crashed.said.iter().any(|said| matches!(said, Said::Verdict(Verdict::Ok)));
-    check_eq("whether our purgatory said that all is well", &well, &speaks.is_some())?;
+    check_eq!(well, speaks.is_some(), "whether our purgatory said that all is well")?;
     if let Some(engine) = speaks {
         let words = format!(" regions with {}", engine.word());
         let said = crashed
             .said
             .iter()
             .any(|said| matches!(said, Said::Remark(remark) if remark.ends_with(&words)));
-        check(said, "our purgatory's engine", engine.word(), format!("{:?}", crashed.said))?;
+        check!(
+            said,
+            "our purgatory's engine: expected {}, found {:?}",
+            engine.word(),
+            crashed.said
+        )?;
     }
     crashed.check_vmcore()?;
     Ok(())
@@ -330,11 +325,9 @@ fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result
 fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
     let region = first.crash_region()?;
     let places = first.vm.ram.find(&region, BALLAST_MARK)?;
-    check(
+    check!(
         places.len() == 1,
-        "the initrd in the crash region",
-        "one place",
-        format!("{places:x?}"),
+        "the initrd in the crash region: expected one place, found {places:x?}"
     )?;
     first.flip_bit("the initrd", places[0], 0)
 }
@@ -351,11 +344,9 @@ fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> 
     crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
     for _ in 0..LOOKS {
         let at = crashed.vm.monitor.instruction_pointer()?;
-        check(
+        check!(
             purgatory.contains(&at),
-            "where the CPU is",
-            format!("{purgatory:x?}"),
-            format!("{at:#x}"),
+            "where the CPU is: expected {purgatory:x?}, found {at:#x}"
         )?;
     }
     crashed.stage.outcome.now("the CPU hangs in our purgatory");

@@ -56,24 +56,21 @@ impl Peer {
     /// Arms it, and holds what the loader says of it against what it is.
     fn arm(&self, first: &mut First<'_, '_>) -> Result<Loaded, Error> {
         let (loaded, words) = first.load(&load_foreign_command(CAPTURE_APPEND, ""))?;
-        check_eq("kind of purgatory that `load` printed", &loaded.purgatory.as_str(), &self.kind)?;
-        check(
+        check_eq!(loaded.purgatory, self.kind, "kind of purgatory that `load` printed")?;
+        check!(
             loaded.block.is_none(),
-            "block of an image without one",
-            "none",
-            format!("{:?}", loaded.block),
+            "block of an image without one: expected none, found {:?}",
+            loaded.block
         )?;
-        check(
+        check!(
             words.contains("hangs"),
-            "what the loader says",
-            "that it will not reset the machine",
-            &words,
+            "what the loader says: expected that it will not reset the machine, found {words}"
         )?;
         let status = first.vm.run_ok(&format!("{} status", guest::LOADER))?;
         let lines = [("purgatory", self.kind), ("identity", &loaded.identity)]
             .map(|(name, value)| format!("{name:<14} {value}"));
         let told = lines.iter().all(|wanted| status.lines().any(|line| line == wanted));
-        check(told, "`status`", lines.join(" and "), &status)?;
+        check!(told, "`status`: expected {}, found {status}", lines.join(" and "))?;
         Ok(loaded)
     }
 }
@@ -81,7 +78,7 @@ impl Peer {
 fn capture(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     let mut first = stage.boot(&peer.on(Setup { dimms: 1, spare_cpus: 1, ..Setup::default() }))?;
     let loaded = peer.arm(&mut first)?;
-    check_eq("hotplug support that `load` printed", &loaded.hotplug, &true)?;
+    check_eq!(loaded.hotplug, true, "hotplug support that `load` printed")?;
     first.place_sentinel(2, &(0..u64::MAX))?;
     // The kernel rewrites the elfcorehdr on each: an image that digests it would not boot.
     let dimm = first.add_dimm(0)?;
@@ -96,11 +93,10 @@ fn capture(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     }
     crashed.await_capture_kernel()?;
     let line = crashed.vm.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         !line.contains("purgatory.report"),
-        "the capture kernel's command line",
-        "no report, since this purgatory makes none",
-        &line,
+        "the capture kernel's command line: expected no report, since this purgatory makes none, \
+         found {line}"
     )?;
     crashed.check_vmcore()?;
     Ok(())

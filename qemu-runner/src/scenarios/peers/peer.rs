@@ -54,7 +54,7 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
         stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let load = format!("{} --hotplug", peer_command(&kexec, CAPTURE_APPEND));
     first.vm.run_ok(&load)?;
-    check_eq("kexec_crash_loaded after `kexec`", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `kexec`")?;
     first.note(format!("armed by {}", kexec.version));
     first.place_sentinel(2, &(0..u64::MAX))?;
     // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that
@@ -120,10 +120,10 @@ fn in_place(first: &mut First<'_, '_>, loads: [&str; 2]) -> Result<(), Error> {
         }
     }
     let calls: Vec<Call> = read_probes(first)?.calls.into_iter().filter(Call::is_load).collect();
-    check_eq(
-        "kexec_load(2)s that have put an image in place",
-        &calls.len(),
-        &(loads.len() * ROUNDS as usize),
+    check_eq!(
+        calls.len(),
+        loads.len() * ROUNDS as usize,
+        "kexec_load(2)s that have put an image in place"
     )?;
     let best = |who: usize| {
         let calls = calls.iter().skip(who).step_by(loads.len());
@@ -135,7 +135,8 @@ fn in_place(first: &mut First<'_, '_>, loads: [&str; 2]) -> Result<(), Error> {
     };
     let ((theirs, their_mib), (ours, our_mib)) = (best(0), best(1));
     let figures = format!(
-        "{theirs:.0} ms for {their_mib:.1} MiB / {ours:.0} ms for {our_mib:.1} MiB, the best of {ROUNDS}"
+        "{theirs:.0} ms for {their_mib:.1} MiB / {ours:.0} ms for {our_mib:.1} MiB, the best of \
+         {ROUNDS}"
     );
     first.stage.outcome.fact("nothing armed during a load in place: theirs / ours", figures);
     Ok(())

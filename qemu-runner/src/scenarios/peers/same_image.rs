@@ -147,22 +147,21 @@ impl Pair<'_> {
             Outcome::AnotherCall => {
                 let said = self.armed_by(first, self.peer)?;
                 // Of an image of its own it tells where everything is.
-                check(
+                check!(
                     !said.contains(PEERS_KERNEL),
-                    self.what("the peer's image"),
-                    "the kernel's",
-                    &said,
+                    "{}: expected the kernel's, found {said}",
+                    self.what("the peer's image")
                 )?;
                 self.armed_by(first, OURS)?;
                 first.image().map(drop)
             }
             Outcome::AnotherEntry => {
                 let said = self.armed_by(first, self.peer)?;
-                check(
+                check!(
                     said.contains(PEERS_32BIT),
+                    "{}: expected {}, found {said}",
                     self.what("the peer's image"),
-                    PEERS_32BIT,
-                    &said,
+                    PEERS_32BIT
                 )?;
                 self.armed_by(first, OURS)?;
                 first.image().map(drop)
@@ -183,10 +182,11 @@ impl Pair<'_> {
     fn armed_by(&self, first: &mut First<'_, '_>, program: &str) -> Result<String, Error> {
         first.vm.run_ok(&format!("{OURS} -p -u"))?;
         let said = first.vm.run_ok(&format!("{program} -d {} 2>&1", self.arguments))?;
-        check_eq(
-            self.what(&format!("kexec_crash_loaded by {program}")),
-            &first.crash_loaded()?,
-            &true,
+        check_eq!(
+            first.crash_loaded()?,
+            true,
+            "{}",
+            self.what(&format!("kexec_crash_loaded by {program}"))
         )?;
         Ok(said)
     }
@@ -195,11 +195,16 @@ impl Pair<'_> {
         first.vm.run_ok(&format!("{OURS} -p -u"))?;
         let Output { status, text } =
             first.vm.run(&format!("{program} {} 2>&1", self.arguments))?;
-        check(status != 0, self.what(&format!("exit status of {program}")), "an error", &text)?;
-        check_eq(
-            self.what(&format!("kexec_crash_loaded by {program}")),
-            &first.crash_loaded()?,
-            &false,
+        check!(
+            status != 0,
+            "{}: expected an error, found {text}",
+            self.what(&format!("exit status of {program}"))
+        )?;
+        check_eq!(
+            first.crash_loaded()?,
+            false,
+            "{}",
+            self.what(&format!("kexec_crash_loaded by {program}"))
         )
     }
 
@@ -220,10 +225,11 @@ impl Pair<'_> {
                 let number = text.trim().parse::<u64>().ok();
                 answers.push(format!("{status}, {number:?}, {}", first.crash_loaded()?));
             }
-            check_eq(
-                self.what("exit status, number printed and kexec_crash_loaded"),
-                &answers[1],
-                &answers[0],
+            check_eq!(
+                answers[1],
+                answers[0],
+                "{}",
+                self.what("exit status, number printed and kexec_crash_loaded")
             )?;
         }
         Ok(())
@@ -249,17 +255,16 @@ impl Pair<'_> {
             lines.filter(|line| memory[line.clone()].starts_with(KERNELS_WORD)).collect::<Vec<_>>()
         };
         let lines = line_of(&theirs);
-        check(
+        check!(
             lines.len() == 1,
-            self.what("the peer's command line"),
-            "one in the crash region",
-            format!("{lines:x?}"),
+            "{}: expected one in the crash region, found {lines:x?}",
+            self.what("the peer's command line")
         )?;
-        check(
+        check!(
             line_of(&ours) == lines,
+            "{}: expected {lines:x?}, found {:x?}",
             self.what("command line"),
-            format!("{lines:x?}"),
-            format!("{:x?}", line_of(&ours)),
+            line_of(&ours)
         )?;
         let differ = ours
             .chunks(PIECE)
@@ -267,11 +272,10 @@ impl Pair<'_> {
             .filter(|(ours, theirs)| ours != theirs)
             .count();
         first.stage.outcome.fact("pages that differ where the kernel has made the image", differ);
-        check(
+        check!(
             differ <= PIECES,
-            self.what("pages of the crash region that differ"),
-            format!("{PIECES} at most"),
-            differ.to_string(),
+            "{}: expected {PIECES} at most, found {differ}",
+            self.what("pages of the crash region that differ")
         )
     }
 
@@ -309,33 +313,40 @@ impl Pair<'_> {
 
     fn expect_same(&self, ours: &Handed, theirs: &Handed, peers_map: Map) -> Result<(), Error> {
         let what = |part: &str| self.what(part);
-        check_eq(what("command line"), &ours.words(), &theirs.words())?;
-        check(
+        check_eq!(ours.words(), theirs.words(), "{}", what("command line"))?;
+        check!(
             ours.line.contains("acpi_rsdp=") == self.call.arguments.contains("--noefi"),
+            "{}: expected with --noefi, found {}",
             what("acpi_rsdp="),
-            "with --noefi",
-            &ours.line,
+            ours.line
         )?;
-        check(ours.initrd == theirs.initrd, what("initrd"), "the same bytes", "others")?;
-        check(ours.kernel == theirs.kernel, what("kernel"), "the same bytes", "others")?;
+        check!(
+            ours.initrd == theirs.initrd,
+            "{}: expected the same bytes, found others",
+            what("initrd")
+        )?;
+        check!(
+            ours.kernel == theirs.kernel,
+            "{}: expected the same bytes, found others",
+            what("kernel")
+        )?;
         let dumped: Vec<_> =
             theirs.dumped.iter().filter(|range| range.end > LOW_1M).cloned().collect();
-        check(
+        check!(
             ours.dumped == dumped,
+            "{}: expected {dumped:x?}, found {:x?}",
             what("memory to be dumped"),
-            format!("{dumped:x?}"),
-            format!("{:x?}", ours.dumped),
+            ours.dumped
         )?;
         let by_map = if peers_map == Map::Words { EXPLAINED_BY_MAP } else { &[] };
         let explained = EXPLAINED.iter().chain(by_map);
         let differ = (0..E820_TABLE).filter(|&at| ours.params[at] != theirs.params[at]);
         let unexplained: Vec<_> =
             differ.filter(|at| !explained.clone().any(|(range, ..)| range.contains(at))).collect();
-        check(
+        check!(
             unexplained.is_empty(),
-            what("boot parameters"),
-            "the same but for what is explained",
-            format!("{unexplained:#x?}"),
+            "{}: expected the same but for what is explained, found {unexplained:#x?}",
+            what("boot parameters")
         )
     }
 
@@ -350,39 +361,33 @@ impl Pair<'_> {
         let region = self.region;
         let what = |part: &str| self.what(part);
         let (here, there) = (ours.outside(region), theirs.outside(region));
-        check(
+        check!(
             here == there,
-            what("memory map outside of the crash region"),
-            format!("{there:x?}"),
-            format!("{here:x?}"),
+            "{}: expected {there:x?}, found {here:x?}",
+            what("memory map outside of the crash region")
         )?;
         // Ours is at the region's start, or where it was asked to; the peer's at the end, with the
         // copy of low memory after it.
         let mut all = ours.inside(region);
         all.push(elfcorehdr);
-        check(
+        check!(
             merged(&all) == [region.clone()],
-            what("memory map of the crash region"),
-            format!("{region:x?}"),
-            format!("{all:x?}"),
+            "{}: expected {region:x?}, found {all:x?}",
+            what("memory map of the crash region")
         )?;
         let mut all = theirs.inside(region);
         all.push(theirs.elfcorehdr..region.end);
-        check(
+        check!(
             merged(&all) == [region.clone()],
-            what("the peer's map of it"),
-            format!("{region:x?}"),
-            format!("{all:x?}"),
+            "{}: expected {region:x?}, found {all:x?}",
+            what("the peer's map of it")
         )
     }
 }
 
 /// A segment of the armed image, by name.
 fn segment(status: &str, name: &str) -> Result<Range<u64>, Error> {
-    let unintelligible = || Error::Unintelligible {
-        what: "segments in what `status` printed",
-        text: status.to_owned(),
-    };
+    let unintelligible = || Error::unreadable("segments in what `status` printed", &status);
     let status: serde_json::Value = serde_json::from_str(status).map_err(|_| unintelligible())?;
     let segments = status["record"]["image"]["segments"].as_array().ok_or_else(unintelligible)?;
     let segment =
@@ -399,10 +404,8 @@ fn address(said: &str, words: &str) -> Result<u64, Error> {
     let address = digits.and_then(|digits| {
         u64::from_str_radix(digits.trim_end_matches(|c: char| !c.is_ascii_hexdigit()), 16).ok()
     });
-    address.ok_or_else(|| Error::Unintelligible {
-        what: "kexec-tools' debug output",
-        text: format!("{words} in {said}"),
-    })
+    address
+        .ok_or_else(|| Error::unreadable("kexec-tools' debug output", format!("{words} in {said}")))
 }
 
 #[cfg(test)]

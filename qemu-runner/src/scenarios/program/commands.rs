@@ -29,11 +29,11 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
         guest::LOADER
     );
     let plan = json(&first.vm.run_ok(&plan)?)?;
-    check_eq("kexec_crash_loaded after `plan`", &first.crash_loaded()?, &false)?;
-    check_eq(
-        "`loaded` in status before `load`",
-        &status(&mut first, 1)?["loaded"],
-        &Value::Bool(false),
+    check_eq!(first.crash_loaded()?, false, "kexec_crash_loaded after `plan`")?;
+    check_eq!(
+        status(&mut first, 1)?["loaded"],
+        Value::Bool(false),
+        "`loaded` in status before `load`"
     )?;
 
     let armed = first.arm("")?;
@@ -44,30 +44,24 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
         .iter()
         .map(|segment| (segment.name.clone(), segment.start, segment.len))
         .collect();
-    check(
+    check!(
         planned == loaded,
-        "segments that `plan` predicted",
-        format!("{loaded:x?}"),
-        format!("{planned:x?}"),
+        "segments that `plan` predicted: expected {loaded:x?}, found {planned:x?}"
     )?;
     first.note("`plan` had predicted the segments");
 
     let told = status(&mut first, 0)?;
-    check_eq("`answer` in status", &told["answer"], &Value::from("yes"))?;
-    check_eq("`loaded` in status", &told["loaded"], &Value::Bool(true))?;
-    check_eq("`identity` in status", &told["identity"], &Value::String(armed.image.identity))?;
+    check_eq!(told["answer"], Value::from("yes"), "`answer` in status")?;
+    check_eq!(told["loaded"], Value::Bool(true), "`loaded` in status")?;
+    check_eq!(told["identity"], Value::String(armed.image.identity), "`identity` in status")?;
     let region = first.crash_region()?;
-    check_eq(
-        "`crash_size` in status",
-        &told["crash_size"],
-        &Value::from(region.end - region.start),
+    check_eq!(
+        told["crash_size"],
+        Value::from(region.end - region.start),
+        "`crash_size` in status"
     )?;
-    check_eq("`crash_hotplug_cpu` in status", &told["crash_hotplug_cpu"], &Value::Bool(true))?;
-    check_eq(
-        "`crash_hotplug_memory` in status",
-        &told["crash_hotplug_memory"],
-        &Value::Bool(true),
-    )?;
+    check_eq!(told["crash_hotplug_cpu"], Value::Bool(true), "`crash_hotplug_cpu` in status")?;
+    check_eq!(told["crash_hotplug_memory"], Value::Bool(true), "`crash_hotplug_memory` in status")?;
     let strict =
         format!("{} status --strict --prometheus /tmp/kdump.prom >/dev/null 2>&1", guest::LOADER);
     first
@@ -76,16 +70,12 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("`status` knows the image");
 
     let unloaded = first.loader("unload")?;
-    check_eq(
-        format!("exit status of `unload`, which said {:?}", unloaded.text),
-        &unloaded.status,
-        &0,
-    )?;
-    check_eq("kexec_crash_loaded after `unload`", &first.crash_loaded()?, &false)?;
-    check_eq(
-        "`loaded` in status after `unload`",
-        &status(&mut first, 1)?["loaded"],
-        &Value::Bool(false),
+    check_eq!(unloaded.status, 0, "exit status of `unload`, which said {:?}", unloaded.text)?;
+    check_eq!(first.crash_loaded()?, false, "kexec_crash_loaded after `unload`")?;
+    check_eq!(
+        status(&mut first, 1)?["loaded"],
+        Value::Bool(false),
+        "`loaded` in status after `unload`"
     )?;
     first.note("`unload` has disarmed it");
     first.switch_off();
@@ -99,25 +89,19 @@ pub(in crate::scenarios) fn status(
     expected: i32,
 ) -> Result<Value, Error> {
     let output = first.vm.run(&format!("{} status --json 2>/dev/null", guest::LOADER))?;
-    check_eq(
-        format!("exit status of `status`, which said {:?}", output.text),
-        &output.status,
-        &expected,
-    )?;
+    check_eq!(output.status, expected, "exit status of `status`, which said {:?}", output.text)?;
     json(&output.text)
 }
 
 /// JSON that the guest has printed.
 pub(in crate::scenarios) fn json(text: &str) -> Result<Value, Error> {
-    let unintelligible =
-        |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
+    let unintelligible = |error| Error::unreadable("JSON", format!("{error} in {text}"));
     serde_json::from_str(text).map_err(unintelligible)
 }
 
 /// Name, start and length of every segment.
 fn segments(image: &Value) -> Result<Vec<(String, u64, u64)>, Error> {
-    let unintelligible =
-        || Error::Unintelligible { what: "a list of segments", text: image.to_string() };
+    let unintelligible = || Error::unreadable("a list of segments", &image);
     let segment = |segment: &Value| {
         Some((
             segment["name"].as_str()?.to_owned(),

@@ -37,10 +37,10 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     install(&mut first)?;
     expect_armed(&mut first, "at first", false)?;
     let region = first.crash_region()?;
-    check_eq(
-        "bytes that --print-ckr-size prints",
-        &kexec(&mut first, "--print-ckr-size")?,
-        &(region.end - region.start).to_string(),
+    check_eq!(
+        kexec(&mut first, "--print-ckr-size")?,
+        (region.end - region.start).to_string(),
+        "bytes that --print-ckr-size prints"
     )?;
 
     // kdumpctl: kexec_file_load, with debug output, and Secure Boot's way to disarm.
@@ -53,7 +53,10 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
         ),
     )?;
     expect_armed(&mut first, "kdumpctl's start", true)?;
-    check(first.image().is_err(), "image after kexec_file_load", "none of ours", "one")?;
+    check!(
+        first.image().is_err(),
+        "image after kexec_file_load: expected none of ours, found one"
+    )?;
     kexec(&mut first, "-s -p -u")?;
     expect_armed(&mut first, "kdumpctl's stop under Secure Boot", false)?;
 
@@ -65,15 +68,13 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_armed(&mut first, "load.sh", true)?;
     let by_suse = first.image()?.identity;
     let said = refused(&mut first, "-l /boot/vmlinuz")?;
-    check(
+    check!(
         said.contains("KDUMP_LOADER_KEXEC"),
-        "what `kexec` answers to -l",
-        "who else does it",
-        &said,
+        "what `kexec` answers to -l: expected who else does it, found {said}"
     )?;
     refused(&mut first, "-p --real-mode /boot/vmlinuz")?;
     refused(&mut first, "-p /boot/capture.cpio")?;
-    check_eq("identity of the armed image after refusals", &first.image()?.identity, &by_suse)?;
+    check_eq!(first.image()?.identity, by_suse, "identity of the armed image after refusals")?;
     kexec(&mut first, "-p -u")?;
     expect_armed(&mut first, "unload.sh", false)?;
     kexec(&mut first, "-p -u")?;
@@ -90,28 +91,27 @@ fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     kexec(&mut first, &load)?;
     let loaded = first.image()?.identity;
     let said = kexec(&mut first, &format!("{load} --hotplug --no-checks"))?;
-    check(
+    check!(
         said.contains("has no effect"),
-        "what `kexec` answers to --no-checks",
-        "that it has no effect",
-        &said,
+        "what `kexec` answers to --no-checks: expected that it has no effect, found {said}"
     )?;
-    check(first.image()?.identity != loaded, "identity after a reload", "another", "the same")?;
+    check!(
+        first.image()?.identity != loaded,
+        "identity after a reload: expected another, found the same"
+    )?;
     expect_armed(&mut first, "kdump-config's reload", true)?;
     for subsystem in ["cpu", "memory"] {
         let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
-        check_eq(&file, &first.vm.run_ok(&format!("cat {file}"))?.as_str(), &"1")?;
+        check_eq!(first.vm.run_ok(&format!("cat {file}"))?, "1", "{file}")?;
     }
     first.note("kdumpctl's, load.sh's and kdump-config's calls do what they ask for");
 
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         line.starts_with(&command_line),
-        "the capture kernel's command line",
-        &command_line,
-        &line,
+        "the capture kernel's command line: expected {command_line}, found {line}"
     )?;
     capture.expect_dump().map(drop)
 }
@@ -130,41 +130,34 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     let ours = first.image()?.identity;
     first.vm.run_ok("echo integrity >/sys/kernel/security/lockdown")?;
     let said = refused(&mut first, &load.replace("-p ", "-p -c "))?;
-    check(
+    check!(
         said.contains("locked down"),
-        "what `kexec` answers to -c",
-        "that the kernel is locked down",
-        &said,
+        "what `kexec` answers to -c: expected that the kernel is locked down, found {said}"
     )?;
 
     // A machine without UEFI has no key that vouches for a distribution's kernel. That shows only
     // when the kernel is given the file.
     for call in ["-a", "-s"] {
         let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
-        check_eq(
-            format!("exit status of {call}, which said {:?}", output.text),
-            &output.status,
-            &REFUSED_BY_KERNEL,
+        check_eq!(
+            output.status,
+            REFUSED_BY_KERNEL,
+            "exit status of {call}, which said {:?}",
+            output.text
         )?;
-        check(
+        check!(
             output.text.contains("still armed"),
-            format!("what `kexec` answers to {call}"),
-            "that nothing is lost",
-            &output.text,
+            "what `kexec` answers to {call}: expected that nothing is lost, found {}",
+            output.text
         )?;
-        check(
+        check!(
             output.text.contains("booted by a BIOS"),
-            format!("what `kexec` answers to {call}"),
-            "why no key is trusted",
-            &output.text,
+            "what `kexec` answers to {call}: expected why no key is trusted, found {}",
+            output.text
         )?;
-        check_eq(
-            format!("identity of the armed image after {call}"),
-            &first.image()?.identity,
-            &ours,
-        )?;
+        check_eq!(first.image()?.identity, ours, "identity of the armed image after {call}")?;
         expect_armed(&mut first, call, true)?;
-        check_eq("kexec_loaded", &first.vm.run_ok("cat /sys/kernel/kexec_loaded")?.as_str(), &"0")?;
+        check_eq!(first.vm.run_ok("cat /sys/kernel/kexec_loaded")?, "0", "kexec_loaded")?;
     }
     first.note(
         "a kernel with a signature that is not trusted is refused, and the armed image stays armed",
@@ -178,11 +171,10 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     ] {
         let output = first.vm.run(&format!("{before}{}", load_command(CAPTURE_APPEND, "")))?;
         let said = output.text.contains(word) && output.text.contains("--file");
-        check(
+        check!(
             output.status == 1 && said,
-            format!("what `load` says under {case}"),
-            format!("{word}, and --file"),
-            &output.text,
+            "what `load` says under {case}: expected {word}, and --file, found {}",
+            output.text
         )?;
         expect_armed(&mut first, case, true)?;
     }
@@ -200,9 +192,9 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
     let load = load_file_command(CAPTURE_APPEND);
     let told = json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
-    check_eq("`call` that `load --file` printed", &told["call"], &Value::from("kexec_file_load"))?;
-    check_eq("`hotplug` that `load --file` printed", &told["hotplug"], &Value::Bool(true))?;
-    check_eq("kexec_crash_loaded after `load --file`", &first.crash_loaded()?, &true)?;
+    check_eq!(told["call"], Value::from("kexec_file_load"), "`call` that `load --file` printed")?;
+    check_eq!(told["hotplug"], Value::Bool(true), "`hotplug` that `load --file` printed")?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `load --file`")?;
     expect_recorded(&mut first, guest::KERNEL)?;
 
     // The system call would have freed the armed image before it looked at these.
@@ -213,12 +205,8 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
         (guest::INITRD, "/tmp/empty"),
     ] {
         let output = first.vm.run(&load.replace(good, bad))?;
-        check_eq(
-            format!("exit status with {bad}, which said {:?}", output.text),
-            &output.status,
-            &1,
-        )?;
-        check_eq(format!("kexec_crash_loaded after {bad}"), &first.crash_loaded()?, &true)?;
+        check_eq!(output.status, 1, "exit status with {bad}, which said {:?}", output.text)?;
+        check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after {bad}")?;
     }
     expect_recorded(&mut first, guest::KERNEL)?;
     first.note("bad files are refused, and the image that the kernel has made stays armed");
@@ -233,7 +221,7 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     let bytes: u64 = before.iter().map(|range| range.end - range.start).sum();
     let grown: u64 =
         crashed.victim.iomem.dumped().iter().map(|range| range.end - range.start).sum();
-    check_eq("memory to be dumped: what there was, and a DIMM", &grown, &(bytes + DIMM_SIZE))?;
+    check_eq!(grown, bytes + DIMM_SIZE, "memory to be dumped: what there was, and a DIMM")?;
     crashed.stage.outcome.fact("vmcore: bytes of memory", core.load_bytes());
     Ok(())
 }
@@ -247,15 +235,17 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     kexec(&mut first, "-p -s -u")?;
     kexec(&mut first, &format!("-p -c --type=uki {}", guest::UKI))?;
     expect_armed(&mut first, "-c with a unified kernel image", true)?;
-    first.note("armed a unified kernel image, with its own initrd, and its own command line without crashkernel=");
+    first.note(
+        "armed a unified kernel image, with its own initrd, and its own command line \
+                without crashkernel=",
+    );
     first.place_sentinel(1, &(0..u64::MAX))?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         line.starts_with(CAPTURE_APPEND),
-        "the capture kernel's command line",
-        CAPTURE_APPEND,
-        &line,
+        "the capture kernel's command line: expected {}, found {line}",
+        CAPTURE_APPEND
     )?;
     capture.expect_dump().map(drop)
 }
@@ -269,11 +259,9 @@ fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
         guest::VMLINUX
     );
     let said = refused(&mut first, &format!("{load} -s"))?;
-    check(
+    check!(
         said.contains("bzImages only"),
-        "what `kexec` answers to -s",
-        "what the kernel takes",
-        &said,
+        "what `kexec` answers to -s: expected what the kernel takes, found {said}"
     )?;
     kexec(&mut first, &load)?;
     expect_armed(&mut first, "a vmlinux", true)?;
@@ -282,11 +270,9 @@ fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_dump()?;
     let text = Iomem::parse(&capture.run_ok("cat /proc/iomem")?)?.kernel_text;
-    check(
+    check!(
         region.contains(&text),
-        "where the capture kernel runs",
-        format!("{region:x?}"),
-        format!("{text:#x}"),
+        "where the capture kernel runs: expected {region:x?}, found {text:#x}"
     )?;
     Ok(())
 }
@@ -303,19 +289,20 @@ fn kexec(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
 /// The call must be refused before the kernel is asked; what it says.
 fn refused(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
     let output = first.vm.run(&format!("{KEXEC} {arguments}"))?;
-    check_eq(
-        format!("exit status of `kexec {arguments}`, which said {:?}", output.text),
-        &output.status,
-        &1,
+    check_eq!(
+        output.status,
+        1,
+        "exit status of `kexec {arguments}`, which said {:?}",
+        output.text
     )?;
     Ok(output.text)
 }
 
 /// `-S` and the kernel must say so.
 fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<(), Error> {
-    check_eq(format!("kexec_crash_loaded: {when}"), &first.crash_loaded()?, &armed)?;
+    check_eq!(first.crash_loaded()?, armed, "kexec_crash_loaded: {when}")?;
     let status = first.vm.run(&format!("{KEXEC} -S"))?.status;
-    check_eq(format!("exit status of -S: {when}"), &status, &i32::from(armed))
+    check_eq!(status, i32::from(armed), "exit status of -S: {when}")
 }
 
 /// `status` must know what the kernel has made an image of.
@@ -330,11 +317,10 @@ fn expect_recorded(first: &mut First<'_, '_>, kernel: &str) -> Result<(), Error>
         status["identity"]
     ]);
     let expected = serde_json::json!([true, "kexec_file_load", kernel, CAPTURE_APPEND, null]);
-    check_eq("armed, call, kernel, command line and identity in status", &known, &expected)
+    check_eq!(known, expected, "armed, call, kernel, command line and identity in status")
 }
 
 fn json(text: &str) -> Result<Value, Error> {
-    let unintelligible =
-        |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
+    let unintelligible = |error| Error::unreadable("JSON", format!("{error} in {text}"));
     serde_json::from_str(text).map_err(unintelligible)
 }

@@ -91,34 +91,31 @@ fn as_nobody(command: &str) -> String {
 /// The command must fail in these words, and the image that was armed before must still be.
 fn refused(
     first: &mut First<'_, '_>,
-    armed: &String,
+    armed: &str,
     case: &str,
     command: &str,
     words: &[&str],
 ) -> Result<(), Error> {
     let said = could_not(first, command)?;
     expect_words(case, &said, words)?;
-    check_eq(
-        format!("identity of the image in memory after `{case}`"),
-        &first.image()?.identity,
-        armed,
-    )?;
-    check_eq(format!("kexec_crash_loaded after `{case}`"), &first.crash_loaded()?, &true)?;
+    check_eq!(first.image()?.identity, *armed, "identity of the image in memory after `{case}`")?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `{case}`")?;
     first.note(format!("{case}: {said}"));
     Ok(())
 }
 
 fn could_not(first: &mut First<'_, '_>, command: &str) -> Result<String, Error> {
     let output = first.vm.run(command)?;
-    check_eq(
-        format!("exit status of `{command}`, which said {:?}", output.text),
-        &output.status,
-        &COULD_NOT,
+    check_eq!(
+        output.status,
+        COULD_NOT,
+        "exit status of `{command}`, which said {:?}",
+        output.text
     )?;
     Ok(output.text)
 }
 
 fn expect_words(case: &str, said: &str, words: &[&str]) -> Result<(), Error> {
     let all = words.iter().all(|word| said.contains(word));
-    check(all, format!("message about `{case}`"), format!("the words {words:?}"), said)
+    check!(all, "message about `{case}`: expected the words {words:?}, found {said}")
 }

@@ -40,14 +40,14 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_reload(&mut first, "", &["not_armed"])?;
     let image = first.image()?;
     expect_reload(&mut first, "", &[])?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    check_eq!(status(&mut first, 0)?["answer"], Value::from("yes"), "answer of `status`")?;
 
     let dimm = first.add_dimm(0)?;
     expect_reload(&mut first, "", &[])?;
-    check_eq(
-        "identity after a DIMM that the kernel has added itself",
-        &first.image()?.identity,
-        &image.identity,
+    check_eq!(
+        first.image()?.identity,
+        image.identity,
+        "identity after a DIMM that the kernel has added itself"
     )?;
 
     // Another service arms over ours, an image that does not stay current, and leaves our record as
@@ -57,11 +57,10 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
         "cd /run/kdump-loader && cp -p armed.json /tmp && {other} && cp -p /tmp/armed.json ."
     ))?;
     let told = status(&mut first, 1)?;
-    check(
+    check!(
         codes(&told) == ["unknown_image"],
-        "findings about another's image",
-        "unknown_image",
-        told["findings"].to_string(),
+        "findings about another's image: expected unknown_image, found {}",
+        told["findings"]
     )?;
     expect_reload(&mut first, "", &["unknown"])?;
     let image = first.image()?;
@@ -70,21 +69,25 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.vm.run_ok(": >/tmp/empty")?;
     configure(&mut first, "/tmp/empty")?;
     let refused = first.loader("reload")?;
-    check_eq(
-        format!("exit status of a reload with a bad initrd, which said {:?}", refused.text),
-        &refused.status,
-        &1,
+    check_eq!(
+        refused.status,
+        1,
+        "exit status of a reload with a bad initrd, which said {:?}",
+        refused.text
     )?;
     let both = refused.text.contains("still armed") && refused.text.contains("/tmp/empty");
-    check(both, "what it said", "that the old image is still armed, and why", &refused.text)?;
-    check_eq("kexec_crash_loaded after a failed reload", &first.crash_loaded()?, &true)?;
-    check_eq("identity after a failed reload", &first.image()?.identity, &image.identity)?;
+    check!(
+        both,
+        "what it said: expected that the old image is still armed, and why, found {}",
+        refused.text
+    )?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after a failed reload")?;
+    check_eq!(first.image()?.identity, image.identity, "identity after a failed reload")?;
     let told = status(&mut first, 0)?;
-    check(
+    check!(
         codes(&told).contains(&"reload_failed"),
-        "findings after a failed reload",
-        "reload_failed",
-        told["findings"].to_string(),
+        "findings after a failed reload: expected reload_failed, found {}",
+        told["findings"]
     )?;
     configure(&mut first, guest::INITRD)?;
     expect_reload(&mut first, "", &[])?;
@@ -97,10 +100,10 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.vm.run_ok(&waiting)?;
     first.note("the first block of DIMM 0 is gone");
     first.vm.run_ok(&format!("{} reload --queue --removed memory{block}", guest::LOADER))?;
-    check_eq(
-        "/run/kdump-loader/pending",
-        &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status,
-        &0,
+    check_eq!(
+        first.vm.run("[ -e /run/kdump-loader/pending ]")?.status,
+        0,
+        "/run/kdump-loader/pending"
     )?;
     let lists_it = |first: &mut First<'_, '_>| -> Result<bool, Error> {
         let image = first.image()?;
@@ -110,22 +113,25 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
             .iter()
             .any(|range| range.start < dimm.end && dimm.start < range.end))
     };
-    check_eq(
-        "whether the elfcorehdr lists the removed DIMM before a reload",
-        &lists_it(&mut first)?,
-        &true,
+    check_eq!(
+        lists_it(&mut first)?,
+        true,
+        "whether the elfcorehdr lists the removed DIMM before a reload"
     )?;
     expect_reload(&mut first, "", &["memory_left"])?;
-    check_eq("whether it does after it", &lists_it(&mut first)?, &false)?;
+    check_eq!(lists_it(&mut first)?, false, "whether it does after it")?;
     first.expect_all_memory_listed("after it")?;
-    check_eq(
-        "/run/kdump-loader/pending",
-        &first.vm.run("[ -e /run/kdump-loader/pending ]")?.status,
-        &1,
+    check_eq!(
+        first.vm.run("[ -e /run/kdump-loader/pending ]")?.status,
+        1,
+        "/run/kdump-loader/pending"
     )?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    check_eq!(status(&mut first, 0)?["answer"], Value::from("yes"), "answer of `status`")?;
 
-    first.vm.run_ok("kill -INT $(cat /tmp/watch.pid); while [ -e /proc/$(cat /tmp/watch.pid) ]; do usleep 20000; done")?;
+    first.vm.run_ok(
+        "kill -INT $(cat /tmp/watch.pid); while [ -e /proc/$(cat /tmp/watch.pid) ]; \
+                     do usleep 20000; done",
+    )?;
     let watched = first.vm.run_ok("cat /tmp/watch")?;
     let events: Vec<Value> = watched.lines().map(json).collect::<Result<_, _>>()?;
     let told: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
@@ -135,26 +141,20 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
         .filter(|event| event["device"] == block)
         .map(|event| &event["action"])
         .collect();
-    check(
+    check!(
         told.starts_with(&["disarmed", "armed", "crash_hotplug"]),
-        "the first that `watch` reported",
-        "that it was armed",
-        &watched,
+        "the first that `watch` reported: expected that it was armed, found {watched}"
     )?;
-    check(
+    check!(
         blocks == ["add", "online", "offline", "remove"],
-        "what `watch` reported of a block of the DIMM",
-        "its life",
-        &watched,
+        "what `watch` reported of a block of the DIMM: expected its life, found {watched}"
     )?;
     // The kernel frees the old image before it has the new one, in the same system call; a look may
     // fall in between.
     let images: Vec<&&str> = told.iter().filter(|event| event.ends_with("armed")).collect();
-    check(
+    check!(
         images.last() == Some(&&"armed"),
-        "the last that `watch` reported of the image",
-        "that it is armed",
-        &watched,
+        "the last that `watch` reported of the image: expected that it is armed, found {watched}"
     )?;
     first.note("`watch` has reported every change");
 
@@ -165,20 +165,18 @@ fn reload(stage: &mut Stage<'_>) -> Result<(), Error> {
     expect_reload(&mut first, "", &["call_changed", "option_changed"])?;
     expect_reload(&mut first, "", &[])?;
     let told = status(&mut first, 0)?;
-    check(
+    check!(
         codes(&told) == ["kernels_purgatory"],
-        "findings",
-        "that it is the kernel's purgatory",
-        told["findings"].to_string(),
+        "findings: expected that it is the kernel's purgatory, found {}",
+        told["findings"]
     )?;
     let region = first.crash_region()?;
     let core = ElfCore::parse(&first.vm.ram.read(region.start, HEADER_LEN)?)?;
     let dumped = first.iomem()?.dumped();
-    check(
+    check!(
         core.memory() == dumped,
-        "memory in the kernel's elfcorehdr",
-        format!("{dumped:x?}"),
-        format!("{:x?}", core.memory()),
+        "memory in the kernel's elfcorehdr: expected {dumped:x?}, found {:x?}",
+        core.memory()
     )?;
 
     // Under lockdown, "auto" leaves it alone, and takes the same way for the next; a machine
@@ -208,11 +206,10 @@ fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     let told = status(&mut first, 0)?;
-    check(
+    check!(
         codes(&told) == ["memory_missing", "cpu_missing"],
-        "findings",
-        "a DIMM and a CPU",
-        told["findings"].to_string(),
+        "findings: expected a DIMM and a CPU, found {}",
+        told["findings"]
     )?;
     // As udev does it, once for each block, and for the CPU.
     let blocks = DIMM_SIZE / MEMORY_BLOCK + 1;
@@ -222,16 +219,19 @@ fn old_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     ))?;
     expect_reload(&mut first, "", &["memory_came", "cpu_came"])?;
     let after = first.image()?;
-    check(after.identity != before.identity, "identity after a DIMM", "another one", "the same")?;
+    check!(
+        after.identity != before.identity,
+        "identity after a DIMM: expected another one, found the same"
+    )?;
     expect_reload(&mut first, "", &[])?;
 
     first.place_sentinel(1, &dimm)?;
     let mut capture = first.panic(None)?.capture()?;
     let core = capture.expect_dump()?;
-    check_eq(
-        "bytes of memory in the vmcore",
-        &core.load_bytes(),
-        &(at_load.load_bytes() + DIMM_SIZE),
+    check_eq!(
+        core.load_bytes(),
+        at_load.load_bytes() + DIMM_SIZE,
+        "bytes of memory in the vmcore"
     )?;
     Ok(())
 }
@@ -243,44 +243,40 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
     for after in KILLED_AFTER_MS {
         // An event, so that there is something to be lost.
         let killed = format!(
-            "{0} reload --queue && {{ {0} reload --force >/dev/null 2>&1 & usleep {1}; kill -9 $!; wait $!; true; }}",
+            "{0} reload --queue && {{ {0} reload --force >/dev/null 2>&1 & usleep {1}; kill -9 \
+             $!; wait $!; true; }}",
             guest::LOADER,
             after * 1000
         );
         first.vm.run_ok(&killed)?;
-        check_eq(
-            format!("kexec_crash_loaded after a kill at {after} ms"),
-            &first.crash_loaded()?,
-            &true,
-        )?;
+        check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after a kill at {after} ms")?;
         first.image()?;
         // While the kernel exchanges the images, no record says which one is armed. A kill in that
         // window leaves none until the next reload, and `status` must then not answer "yes".
         let killed = first.vm.run(&format!("{} status --json 2>/dev/null", guest::LOADER))?;
         let unrecorded = codes(&json(&killed.text)?) == ["unknown_image", "reload_interrupted"];
-        check_eq(
-            format!("exit status of `status`: {}", killed.text),
-            &killed.status,
-            &i32::from(unrecorded),
+        check_eq!(
+            killed.status,
+            i32::from(unrecorded),
+            "exit status of `status`: {}",
+            killed.text
         )?;
         first.note(format!("reload killed after {after} ms: still armed"));
     }
     let told = first
         .vm
         .run_ok(&format!("{} reload --json 2>/dev/null && ls /run/kdump-loader", guest::LOADER))?;
-    check(
+    check!(
         !told.contains("pending") && !told.contains("failed"),
-        "/run/kdump-loader after a reload",
-        "no event, no failure",
-        &told,
+        "/run/kdump-loader after a reload: expected no event, no failure, found {told}"
     )?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    check_eq!(status(&mut first, 0)?["answer"], Value::from("yes"), "answer of `status`")?;
 
     // No room for a file, a directory, or a byte in one.
     first.vm.run_ok("mount -t tmpfs -o size=4k,nr_inodes=1 none /run")?;
     let full = first.loader("reload --force")?;
-    check_eq(format!("exit status with /run full, which said {:?}", full.text), &full.status, &0)?;
-    check_eq("kexec_crash_loaded with /run full", &first.crash_loaded()?, &true)?;
+    check_eq!(full.status, 0, "exit status with /run full, which said {:?}", full.text)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded with /run full")?;
     first.note("armed with /run full");
 
     first.place_sentinel(1, &(0..u64::MAX))?;
@@ -294,7 +290,8 @@ pub(in crate::scenarios) fn configure(
 ) -> Result<(), Error> {
     let kernel = guest::KERNEL;
     let text = format!(
-        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = {RESET_DELAY_S}"
+        "kernel = '{kernel}'\ninitrd = '{initrd}'\nappend = '{CAPTURE_APPEND}'\nreset_delay = \
+         {RESET_DELAY_S}"
     );
     first.vm.run_ok(&format!("cat >{CONFIG} <<'END'\n{text}\nEND\n")).map(drop)
 }
@@ -315,13 +312,13 @@ pub(in crate::scenarios) fn expect_reload(
     let mut names: Vec<&str> =
         reasons.iter().filter_map(|reason| reason["reason"].as_str()).collect();
     names.dedup();
-    check(names == expected, "reasons of `reload`", format!("{expected:?}"), told.to_string())?;
-    check_eq(
-        "how often `reload` has armed",
-        &told["armed"],
-        &Value::from(u32::from(!expected.is_empty())),
+    check!(names == expected, "reasons of `reload`: expected {expected:?}, found {told}")?;
+    check_eq!(
+        told["armed"],
+        Value::from(u32::from(!expected.is_empty())),
+        "how often `reload` has armed"
     )?;
-    check_eq("kexec_crash_loaded after `reload`", &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `reload`")?;
     first.note(if expected.is_empty() {
         "reload: already up to date".to_owned()
     } else {
@@ -336,13 +333,11 @@ fn expect_refused(first: &mut First<'_, '_>, case: &str, words: &[&str]) -> Resu
     let refused = first.loader("reload --force")?;
     let said = refused.text.contains("still armed")
         && words.iter().all(|word| refused.text.contains(word));
-    check(
+    check!(
         refused.status == 1 && said,
-        format!("a reload {case}"),
-        format!("1, still armed, {words:?}"),
-        format!("{refused:?}"),
+        "a reload {case}: expected 1, still armed, {words:?}, found {refused:?}"
     )?;
-    check_eq(format!("kexec_crash_loaded after a reload {case}"), &first.crash_loaded()?, &true)?;
+    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after a reload {case}")?;
     first.note(format!("a reload {case} is refused: still armed"));
     Ok(())
 }

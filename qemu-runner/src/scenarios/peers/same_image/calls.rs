@@ -92,7 +92,8 @@ pub const CALLS: &[Call] = &[
         "--reuse-cmdline",
         "-p -c --append='{line}' --reuse-cmdline {kernel}",
         FilteredLine,
-        "kexec-tools drops `crashkernel=` and `BOOT_IMAGE=` only; here it also reuses `initrd=`, which names the running kernel's",
+        "kexec-tools drops `crashkernel=` and `BOOT_IMAGE=` only; here it also reuses `initrd=`, \
+         which names the running kernel's",
     ),
     call(
         "--hotplug",
@@ -116,14 +117,16 @@ pub const CALLS: &[Call] = &[
         "--noefi",
         "-p -c --noefi --command-line='{line}' {kernel}",
         Same,
-        "`acpi_rsdp=` in both; behind `--append`, `--noefi` costs kexec-tools the whole command line, the loader keeps it",
+        "`acpi_rsdp=` in both; behind `--append`, `--noefi` costs kexec-tools the whole command \
+         line, the loader keeps it",
     ),
     call("--type", "-p -c --type=bzImage64 --command-line='{line}' {kernel}", Same, ""),
     call(
         "--type",
         "-p -c --type=bzImage --command-line='{line}' {kernel}",
         AnotherEntry,
-        "kexec-tools enters the kernel in 32-bit mode, by its real-mode header; here it is the same file, entered in 64-bit mode",
+        "kexec-tools enters the kernel in 32-bit mode, by its real-mode header; here it is the \
+         same file, entered in 64-bit mode",
     ),
     call(
         "--type",
@@ -183,7 +186,8 @@ pub const CALLS: &[Call] = &[
         "--pass-memmap-cmdline",
         "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}",
         MapInWords,
-        "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which of it to use",
+        "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which \
+         of it to use",
     ),
     call(
         "--reuse-video-type",
@@ -238,7 +242,8 @@ pub const CALLS: &[Call] = &[
         "--kexec-syscall-auto",
         "-p -a --command-line='{line}' {kernel}",
         AnotherCall,
-        "kexec-tools tries kexec_file_load first, the loader kexec_load, because only there the purgatory is ours",
+        "kexec-tools tries kexec_file_load first, the loader kexec_load, because only there the \
+         purgatory is ours",
     ),
     call("--unload", "-p -u", Answer, "nothing is armed any more"),
 ];

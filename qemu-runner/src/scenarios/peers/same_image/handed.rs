@@ -56,7 +56,11 @@ impl Handed {
 
     /// Leaves out words that begin so; there must be one.
     pub fn drop_words(&mut self, prefix: &str, what: &str) -> Result<(), Error> {
-        check(self.line.split(' ').any(|word| word.starts_with(prefix)), what, prefix, &self.line)?;
+        check!(
+            self.line.split(' ').any(|word| word.starts_with(prefix)),
+            "{what}: expected {prefix}, found {}",
+            self.line
+        )?;
         self.line = self
             .line
             .split(' ')
@@ -100,8 +104,7 @@ impl Handed {
             (start..start + len, u32::from_le_bytes(entry[16..].try_into().expect("four bytes")))
         });
         let e820 = e820.collect();
-        let unintelligible =
-            || Error::Unintelligible { what: "elfcorehdr= in a command line", text: line.clone() };
+        let unintelligible = || Error::unreadable("elfcorehdr= in a command line", &line);
         let word = line
             .split(' ')
             .find_map(|word| word.strip_prefix("elfcorehdr="))
