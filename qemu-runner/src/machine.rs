@@ -24,7 +24,6 @@ pub use command_line::{CommandLine, library_path};
 /// otherwise.
 pub const DIMM_SIZE: u64 = 1 << 30;
 
-/// The id of the device for virtio-mem.
 pub const VIRTIO_MEM: &str = "virtio-mem";
 
 /// The processor of every machine but those whose point it is. `max` is all that TCG can emulate,
@@ -33,11 +32,8 @@ pub const VIRTIO_MEM: &str = "virtio-mem";
 /// (`acpi_is_processor_usable`, arch/x86/kernel/acpi/boot.c), and TCG is none. Five-level paging is
 /// off, since the scenario `la57` is about having it on.
 pub const CPU: &str = "max,-hypervisor,la57=off";
-/// [`CPU`] without SHA-NI.
 pub const CPU_WITHOUT_SHA_NI: &str = "max,-hypervisor,la57=off,sha-ni=off";
-/// [`CPU`] without 1 GiB pages.
 pub const CPU_WITHOUT_GIB_PAGES: &str = "max,-hypervisor,la57=off,pdpe1gb=off";
-/// [`CPU`] with five-level paging.
 pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
 /// Port of the transmit holding register of COM1 (16550 data sheet).
 const COM1_TRANSMIT: u16 = 0x3f8;
@@ -46,26 +42,20 @@ const COM1_LINE_STATUS: u16 = 0x3fd;
 /// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
 const SMBIOS: &str = "type=1,serial=VMware-1";
 
-/// What the guest is made of.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// `-cpu`.
     pub cpu: &'static str,
-    /// CPUs at boot.
     pub cpus: u32,
     /// CPUs at most; the difference can be plugged in.
     pub max_cpus: u32,
-    /// Memory at boot, in MiB.
     pub memory_mib: u64,
     /// How many memory backends of [`Machine::dimm_size`] wait to be plugged in, as `dimm0`,
     /// `dimm1` …
     pub dimms: u32,
-    /// The size of each, in bytes.
     pub dimm_size: u64,
     /// How large its virtio-mem device can get, in bytes; it begins without memory, and there is
     /// none when 0.
     pub virtio_mem: u64,
-    /// What boots, and crashes.
     pub boot: Boot,
     /// EFI firmware: the code, and this run's own copy of the variables.
     pub firmware: Option<(PathBuf, PathBuf)>,
@@ -73,23 +63,18 @@ pub struct Machine {
     pub debugger: Option<u16>,
 }
 
-/// What a machine boots.
 #[derive(Clone, Debug)]
 pub enum Boot {
     /// Linux, put into memory by QEMU.
     Linux {
-        /// The kernel.
         kernel: PathBuf,
-        /// Its initial RAM disk.
         initrd: PathBuf,
-        /// Its command line.
         append: String,
         /// A disk that it finds as /dev/vda.
         disk: Option<PathBuf>,
     },
     /// A disk with its own boot sector.
     Disk {
-        /// The disk image.
         image: PathBuf,
         /// Keep a log of the instructions that are executed at these addresses (`bare/trace.rs`).
         trace: Option<Range<u64>>,
@@ -101,17 +86,12 @@ pub enum Boot {
 /// Where a machine's ends are on the host.
 #[derive(Clone, Debug)]
 pub struct Ends {
-    /// The file that is the guest's memory.
     pub ram: PathBuf,
-    /// QEMU's own log.
     pub qemu_log: PathBuf,
-    /// Console, agent and monitor.
     pub talk: Talk,
-    /// What it begins with.
     pub start: PowerOn,
 }
 
-/// What a machine begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PowerOn {
     /// A reset, as when it is switched on.
@@ -123,7 +103,6 @@ pub enum PowerOn {
 /// Who talks to a machine. Its console is on standard output in either case.
 #[derive(Clone, Debug)]
 pub enum Talk {
-    /// The runner.
     Runner {
         /// The socket on which it waits for the guest's second serial port.
         agent: PathBuf,
@@ -143,7 +122,6 @@ impl Machine {
         Layout::q35(self.memory_mib << 20)
     }
 
-    /// The arguments for QEMU.
     pub fn arguments(&self, qemu: &Qemu, ends: &Ends) -> Vec<OsString> {
         let Self { cpu, cpus, max_cpus, .. } = self;
         let mut arguments = Arguments::default();
@@ -284,12 +262,10 @@ fn option(prefix: &str, path: &Path) -> String {
     format!("{prefix}{}", path.display().to_string().replace(',', ",,"))
 }
 
-/// The addresses whose instructions QEMU logs.
 fn log_filter(code: &Range<u64>) -> String {
     format!("{:#x}..{:#x}", code.start, code.end - 1)
 }
 
-/// A list of arguments in the making.
 #[derive(Default)]
 struct Arguments(Vec<OsString>);
 

@@ -7,7 +7,6 @@
 mod timeline;
 mod purgatory;
 mod memory;
-mod vmcore;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -99,7 +98,7 @@ fn chapters(name: &str, outcome: &Outcome) -> Markup {
     html! {
         @if let Some(date) = &outcome.date { p.lead { "Run on " (date) "." } }
         (memory::chapter(evidence))
-        (vmcore::chapter(evidence))
+        (memory::vmcore(evidence))
         (purgatory::chapter(evidence))
         (timeline::chapter(outcome))
         @if let Some(image) = &evidence.image {

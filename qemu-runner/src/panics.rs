@@ -34,7 +34,8 @@ use crate::storm::witness::{start_probes, start_udev};
 use crate::storm::{Contestant, calls};
 use storm_guest::note;
 
-pub use cause::{Cause, Ended, Note, Panicked};
+use cause::Note;
+pub use cause::{Cause, Ended, Panicked};
 pub use draw::{Draw, draws};
 
 /// The kernel, which updates the elfcorehdr itself: in this the contestants differ.
@@ -45,7 +46,6 @@ const LIMIT: Duration = Duration::from_secs(600);
 const NO_CAPTURE: &str = "---[ end Kernel panic - not syncing";
 /// Moments count from this event: the first block above 4 GiB, where the first DIMM comes.
 const EVENT: &str = "/sys/devices/system/memory/memory32";
-/// PAGE_SIZE.
 const PAGE: u64 = note::PAGE as u64;
 
 /// One panic on a machine of its own.
@@ -126,7 +126,6 @@ fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
     }
 }
 
-/// The trigger's note.
 fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error> {
     let ram = &crashed.vm.ram;
     let mut pages = Vec::new();

@@ -14,7 +14,7 @@ use std::time::Instant;
 use loader::request::InputFile;
 
 use crate::assets::kernel::payload;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Outcome, Phase};
 use crate::guest::initramfs::{Initramfs, Role};
@@ -42,11 +42,8 @@ pub(crate) const UNIFIED_RESERVATION: &str = "crashkernel=64M";
 /// ciphers, and detours around faults that emulated CPUs do not have.
 pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 
-/// Where a scenario plays.
 pub struct Stage<'c> {
-    /// What it is run with.
     pub context: &'c Context,
-    /// What has happened.
     pub outcome: Outcome,
     /// When it has to be over.
     pub deadline: Deadline,
@@ -148,7 +145,6 @@ impl<'c> Stage<'c> {
         }
     }
 
-    /// Makes the directory of the next machine.
     pub(crate) fn next_machine(&mut self) -> Result<PathBuf, Error> {
         self.machines += 1;
         let directory = self.directory.join(format!("machine-{}", self.machines));
@@ -226,8 +222,8 @@ impl<'c> Stage<'c> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
         let mut first = Initramfs::new(Role::First, context.busybox()?)?;
-        first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
-        first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
+        first.host_file(guest::LOADER, 0o755, &context.built(context::LOADER)?)?;
+        first.host_file(guest::SENTINEL, 0o755, &context.built(context::SENTINEL)?)?;
         let initrd = self.capture_user_space(setup)?;
         let bytes = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
         match setup.packaging {
@@ -260,8 +256,8 @@ impl<'c> Stage<'c> {
         if setup.storm {
             first.program(context.udev()?)?;
             first.program(context.flock()?)?;
-            first.host_file(guest::POLLER, 0o755, &context.poller()?)?;
-            first.host_file(guest::TRIGGER, 0o755, &context.trigger()?)?;
+            first.host_file(guest::POLLER, 0o755, &context.built(context::POLLER)?)?;
+            first.host_file(guest::TRIGGER, 0o755, &context.built(context::TRIGGER)?)?;
         }
         if setup.virtio_mem != 0 {
             for (order, file) in context.virtio_mem()?.iter().enumerate() {
@@ -278,7 +274,7 @@ impl<'c> Stage<'c> {
     /// kexec-tools with our purgatory where its own was.
     fn kexec_with_ours(&self, first: &mut Initramfs) -> Result<(), Error> {
         let kexec = self.context.kexec()?;
-        let ours = read(&self.context.kexec_tools_drop_in()?)?;
+        let ours = read(&self.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
         for (path, host) in &kexec.files {
             let mut bytes = read(host)?;
             if *path == kexec.program {

@@ -29,7 +29,6 @@ const AWAITING: &str = "awaiting orders";
 /// What makes machines different at the moment when orders are awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
-    /// The CPU.
     pub cpu: Cpu,
     /// COM1 never takes a byte.
     pub stuck_console: bool,
@@ -38,11 +37,8 @@ pub struct Kind {
 /// A machine whose crash kernel awaits its orders.
 #[derive(Debug)]
 pub struct Booted {
-    /// What it has said of the machine.
     pub facts: Facts,
-    /// The lines in which it did.
     pub said: Vec<String>,
-    /// The disk it was booted from.
     pub disk: PathBuf,
     checkpoint: Checkpoint,
 }

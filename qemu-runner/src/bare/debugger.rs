@@ -12,7 +12,7 @@ use loader::request::Request;
 
 use super::memory::told;
 use crate::assets::Qemu;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::Error;
 use crate::machine::vm::{QEMU_LOG, RAM};
 use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk};
@@ -42,7 +42,10 @@ pub fn write(
     let port = machine.debugger.unwrap_or(PORT);
     let programs = [
         // Linked at 0 by its linker script.
-        Loaded { program: context.purgatory()?, offset: told(image).block.purgatory.start.get() },
+        Loaded {
+            program: context.built(context::PURGATORY)?,
+            offset: told(image).block.purgatory.start.get(),
+        },
         // Linked where it runs.
         Loaded { program: context.bare("crash-kernel")?, offset: 0 },
         Loaded {

@@ -19,7 +19,6 @@ pub const FACT: &str = "fact ";
 /// (`crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c).
 const ELFCOREHDR_SIZE: u64 = (2 + 8192 + 8192) * 56;
 
-/// The facts of one machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     ram: Vec<Range<u64>>,
@@ -205,21 +204,6 @@ mod tests {
         "fact flags ssse3 sse4_1 sha_ni pdpe1gb lm la57",
         "fact apic 0 0",
     ];
-
-    #[test]
-    fn described_machine_is_one_that_the_loader_reads() {
-        let facts = Facts::parse(LINES.into_iter().chain(["described"])).unwrap();
-        let root = tempfile::tempdir().unwrap();
-        let machine = facts.machine(root.path(), 8192, false).unwrap();
-        let region = machine.crash_region().unwrap();
-        assert_eq!(
-            (region.start(), region.len()),
-            (map::CRASH_REGION_START, map::CRASH_REGION_LEN)
-        );
-        assert!(machine.cpu.sha_ni && !machine.cpu.la57);
-        assert_eq!((machine.cpu.tsc_khz, machine.cpu.physical_bits), (2_600_041, 40));
-        assert_eq!(machine.possible_cpus, 8192);
-    }
 
     #[test]
     fn another_machine_is_told_from_the_same_at_another_time() {

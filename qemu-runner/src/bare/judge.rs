@@ -20,7 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What the payload says before the report.
 const REPORT: &str = "payload: report ";
 
-/// What came out of a machine.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// The console's lines: the purgatory's.
@@ -33,7 +32,6 @@ pub struct Observed {
     pub ended_at: Option<Instant>,
 }
 
-/// Whether the machine is to continue forever.
 pub fn stands_still(case: &Case) -> bool {
     matches!(case.expect.ended, Ended::Halted | Ended::Spinning)
 }

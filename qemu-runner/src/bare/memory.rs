@@ -15,7 +15,6 @@ pub struct Memory {
     purgatory_elf: Vec<u8>,
 }
 
-/// One segment.
 #[derive(Clone, Debug)]
 struct Loaded {
     kind: SegmentKind,
@@ -24,12 +23,9 @@ struct Loaded {
     now: Vec<u8>,
 }
 
-/// A write that nobody meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Physical address.
     pub at: u64,
-    /// What is written.
     pub bytes: Vec<u8>,
 }
 
@@ -61,7 +57,6 @@ impl Memory {
         Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
     }
 
-    /// The block.
     pub fn block(&self) -> Block {
         Block::read_from_bytes(self.read(self.block_at, size_of::<Block>()))
             .expect("a block has no invalid bytes")
@@ -91,7 +86,6 @@ impl Memory {
         self.edit_block(|block| block.seal = seal);
     }
 
-    /// Physical address of the first byte of a region.
     pub fn start(&self, kind: RegionKind) -> u64 {
         self.region_place(kind).0
     }
@@ -102,7 +96,6 @@ impl Memory {
         (file, mem)
     }
 
-    /// All bytes of a region.
     pub fn region(&mut self, kind: RegionKind) -> &mut [u8] {
         let (start, _, len) = self.region_place(kind);
         self.at(start, len)
@@ -118,14 +111,12 @@ impl Memory {
         (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize)
     }
 
-    /// The elfcorehdr's whole segment.
     pub fn elfcorehdr(&mut self) -> &mut [u8] {
         let segment =
             self.segments.iter_mut().find(|segment| segment.kind == SegmentKind::Elfcorehdr);
         &mut segment.expect("every image has an elfcorehdr").now
     }
 
-    /// The leaf table.
     pub fn leaf_table(&mut self) -> &mut [u8] {
         let block = self.block();
         self.at(block.leaf_table.start.get(), block.leaf_table.len.get() as usize)
@@ -186,7 +177,6 @@ impl Memory {
             .unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
     }
 
-    /// What was damaged.
     pub fn writes(&self) -> Vec<Write> {
         let mut writes: Vec<Write> = Vec::new();
         for Loaded { start, before, now, .. } in &self.segments {

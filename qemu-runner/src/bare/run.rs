@@ -15,7 +15,7 @@ use super::judge::{self, Observed};
 use super::memory::{Memory, told};
 use super::{debugger, ramdisk, words};
 use crate::assets::succeed;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::{Error, check, with_causes};
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
@@ -27,11 +27,9 @@ use crate::machine::{Boot, DIMM_SIZE, Machine};
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
-/// CPUs at boot.
 pub const CPUS: u32 = 2;
 /// CPUs at most: TCG gives up when more have come and gone than this.
 const MAX_CPUS: u32 = 4;
-/// DIMMs that can be plugged in.
 const DIMMS: u32 = 2;
 
 /// The file in a case's directory that holds its orders.
@@ -188,7 +186,7 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         hotplug: arrangement.hotplug,
         engine: arrangement.engine,
         leaf_size: Some(arrangement.leaf_size),
-        purgatory: file(context.purgatory()?)?,
+        purgatory: file(context.built(context::PURGATORY)?)?,
         rng_seed: None,
         window: None,
     })

@@ -19,10 +19,8 @@ use crate::error::{Error, check};
 use crate::evidence::console::PREFIX;
 use crate::machine::vm::Line;
 
-/// What stands for anything.
 const ANYTHING: char = '…';
 
-/// Whether the purgatory is to say anything at all.
 pub fn speaks(case: &Case) -> bool {
     !case.expect.says.is_empty()
 }

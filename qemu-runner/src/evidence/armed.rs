@@ -12,7 +12,6 @@ use zerocopy::FromBytes;
 use crate::error::Error;
 use crate::machine::ram::Ram;
 
-/// One region of an armed image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub start: u64,
@@ -49,7 +48,6 @@ impl ArmedImage {
         Err(Error::Failed(format!("no handoff block is in the crash region {region:#x?}")))
     }
 
-    /// The region of `kind`.
     pub fn region(&self, kind: RegionKind) -> Result<Span, Error> {
         let region = self.regions.iter().find(|(known, _)| *known == kind);
         let none = || Error::Failed(format!("the handoff block has no region for {}", kind.name()));
@@ -75,7 +73,6 @@ impl ArmedImage {
     }
 }
 
-/// Whether a block says that it is where it is.
 fn is_bound_around(block: &Block, address: u64) -> bool {
     let (start, len) = (block.purgatory.start.get(), block.purgatory.len.get());
     block.version.get() == VERSION && start <= address && address - start < len

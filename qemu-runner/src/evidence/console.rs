@@ -9,7 +9,6 @@ use crate::error::Error;
 /// What every line of the purgatory starts with.
 pub const PREFIX: &str = "purgatory: ";
 
-/// A line of the purgatory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     Verifying,
@@ -27,7 +26,6 @@ pub enum Said {
     Halted,
     /// It boots the capture kernel although something is wrong.
     Booting,
-    /// Anything else.
     Remark(String),
 }
 

@@ -12,7 +12,6 @@ use crate::error::Error;
 /// Bytes that hold the ELF header and every program header of the machines here.
 pub const HEADER_LEN: usize = 4096;
 
-/// PAGE_SIZE of x86-64.
 const PAGE: u64 = sentinel::PAGE_SIZE as u64;
 
 /// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`,
@@ -36,19 +35,16 @@ pub struct Load {
     pub is_text: bool,
 }
 
-/// The program headers of a core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElfCore {
     pub loads: Vec<Load>,
     pub note_headers: usize,
 }
 
-/// What the notes of a vmcore say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notes {
     /// How many CPUs left their registers.
     pub prstatus: usize,
-    /// The crashed kernel's release.
     pub osrelease: String,
 }
 
@@ -68,7 +64,6 @@ impl ElfCore {
         Ok(Self { loads: loads.collect(), note_headers })
     }
 
-    /// The PT_LOADs of memory.
     pub fn memory(&self) -> Vec<Range<u64>> {
         self.loads.iter().filter(|load| !load.is_text).map(|load| load.physical.clone()).collect()
     }
@@ -98,7 +93,6 @@ impl ElfCore {
         self.loads.iter().map(|load| load.offset).min().unwrap_or(0)
     }
 
-    /// Where a physical address is in the file.
     pub fn file_offset(&self, physical: u64) -> Result<u64, Error> {
         let load = self.loads.iter().find(|load| load.physical.contains(&physical));
         load.map(|load| load.offset + (physical - load.physical.start)).ok_or_else(|| {

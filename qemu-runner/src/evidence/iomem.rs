@@ -12,19 +12,16 @@ use crate::error::{Error, check};
 /// arch/x86/realmode/init.c).
 const LOW_MIB: Range<u64> = 0..1 << 20;
 
-/// What stands in one /proc/iomem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Iomem {
     /// Every range named "System RAM", with or without a driver after it.
     pub system_ram: Vec<Range<u64>>,
-    /// Every range named "Crash kernel".
     pub crash_kernel: Vec<Range<u64>>,
     /// First byte of "Kernel code".
     pub kernel_text: u64,
 }
 
 impl Iomem {
-    /// Reads the text of /proc/iomem.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut iomem = Self::default();
         for line in text.lines() {
@@ -74,7 +71,6 @@ pub fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     joined
 }
 
-/// `ranges` without any of `holes`.
 pub fn without_any(ranges: &[Range<u64>], holes: &[Range<u64>]) -> Vec<Range<u64>> {
     let cut = |ranges: Vec<Range<u64>>, hole: &Range<u64>| {
         ranges.into_iter().flat_map(|range| without(range, hole)).collect()

@@ -14,38 +14,26 @@ pub struct Loaded {
     pub hotplug: bool,
     /// SHA-256 of block and leaf table, or of all that another's purgatory verifies.
     pub identity: String,
-    /// Whose purgatory it has.
     pub purgatory: String,
-    /// The crash region that the image is in.
     pub crash_region: Extent,
-    /// What was handed to the kernel.
     pub segments: Vec<Segment>,
-    /// The handoff block, if it is ours.
     pub block: Option<Extent>,
 }
 
-/// A stretch of physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Extent {
-    /// First address.
     pub start: u64,
-    /// Length in bytes.
     pub len: u64,
 }
 
-/// A segment of the image.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Segment {
-    /// What it holds.
     pub name: String,
-    /// Physical address.
     pub start: u64,
-    /// Length in memory, in bytes.
     pub len: u64,
 }
 
 impl Loaded {
-    /// The segment of this name.
     pub fn segment(&self, name: &str) -> Result<&Segment, Error> {
         self.segments.iter().find(|segment| segment.name == name).ok_or_else(|| {
             Error::Failed(format!("segments that `load` printed: expected {name}, found {self}"))

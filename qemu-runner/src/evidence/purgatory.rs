@@ -8,7 +8,6 @@ use crate::error::Error;
 /// How much of a function is compared with what is found in memory.
 const BEGINNING: u64 = 16;
 
-/// A function of the purgatory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// Bytes from the start of the purgatory's segment to its first instruction.

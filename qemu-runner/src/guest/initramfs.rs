@@ -40,7 +40,6 @@ while :; do sh /dev/ttyS1 </dev/null >&3 2>&1; done
 /// `setpriv` and `su` want to know whom they become.
 const PASSWD: &str = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
 
-/// An archive in the making.
 pub struct Initramfs {
     archive: Vec<u8>,
     inode: u32,
@@ -79,7 +78,6 @@ impl Initramfs {
         self.entry(builder, bytes);
     }
 
-    /// Adds a file of the host at an absolute path.
     pub fn host_file(&mut self, path: &str, mode: u32, host: &Path) -> Result<(), Error> {
         self.file(path, mode, &read(host)?);
         Ok(())
@@ -91,17 +89,14 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Adds a program and its libraries.
     pub fn program(&mut self, program: &GuestProgram) -> Result<(), Error> {
         program.files.iter().try_for_each(|(path, host)| self.host_file(path, 0o755, host))
     }
 
-    /// The finished archive.
     pub fn finish(self) -> Vec<u8> {
         cpio::newc::trailer(self.archive).expect("a Vec takes every byte")
     }
 
-    /// Adds a directory and those above it, once.
     fn directory(&mut self, path: &str) {
         if self.directories.iter().any(|known| known == path) {
             return;

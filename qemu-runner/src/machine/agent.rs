@@ -11,14 +11,11 @@ use crate::machine::vm::{Arrival, Line, Vm};
 /// Which kernel a user space is for. The agent greets with this word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The kernel that is going to crash.
     First,
-    /// The kernel that takes the dump.
     Capture,
 }
 
 impl Role {
-    /// The word in the greeting.
     pub const fn word(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -27,10 +24,8 @@ impl Role {
     }
 }
 
-/// What a command in the guest came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Its exit status.
     pub status: i32,
     /// Both its output streams, without the last line feed.
     pub text: String,
@@ -59,7 +54,6 @@ impl Vm {
         }
     }
 
-    /// Runs a shell command in the guest.
     pub fn run(&mut self, command: &str) -> Result<Output, Error> {
         self.commands += 1;
         let marker = format!("@{}@ ", self.commands);

@@ -18,7 +18,6 @@ use crate::machine::vm::{RAM, SERIAL_LOG, Vm};
 /// All of a machine but its memory.
 const STATE: &str = "state";
 
-/// A machine as it was at one moment.
 #[derive(Debug)]
 pub struct Checkpoint {
     directory: PathBuf,
@@ -36,7 +35,6 @@ impl Checkpoint {
         Ok(Self { directory })
     }
 
-    /// Where the rest of the machine is.
     pub fn state(&self) -> PathBuf {
         self.directory.join(STATE)
     }
@@ -55,21 +53,18 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     succeed(Command::new("cp").arg("--sparse=auto").args([from, to]), 0)
 }
 
-/// What is known of one kind of machine.
 #[derive(Debug)]
 enum Known {
     /// One has booted: most kinds come only once, and are not worth their room.
     Once,
     /// A second one is booting, and will be kept.
     BeingKept,
-    /// It is kept.
     Kept(Arc<Checkpoint>),
 }
 
 /// How a machine comes to where its first user space is up.
 #[derive(Debug)]
 pub enum Way {
-    /// It boots.
     Boots,
     /// It boots, and a [`Checkpoint`] is to be taken of it in this directory.
     BootsToBeKept(PathBuf),
@@ -117,25 +112,5 @@ impl Checkpoints {
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn third_machine_of_a_kind_goes_on_from_the_second() {
-        let parent = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
-        assert!(matches!(checkpoints.way("a"), Way::Boots));
-        assert!(matches!(checkpoints.way("b"), Way::Boots), "another kind");
-        let Way::BootsToBeKept(directory) = checkpoints.way("a") else {
-            panic!("it is the second")
-        };
-        assert!(matches!(checkpoints.way("a"), Way::Boots), "the second is still booting");
-        checkpoints.keep("a", Checkpoint { directory: directory.clone() });
-        let Way::GoesOn(checkpoint) = checkpoints.way("a") else { panic!("it is kept") };
-        assert_eq!(checkpoint.state(), directory.join(STATE));
     }
 }

@@ -7,9 +7,7 @@ use crate::assets::Qemu;
 
 /// A command line that can be pasted into a shell.
 pub struct CommandLine<'a> {
-    /// The emulator.
     pub qemu: &'a Qemu,
-    /// Its arguments.
     pub arguments: &'a [OsString],
 }
 

@@ -14,7 +14,6 @@ use crate::machine::deadline::Deadline;
 /// How often to look whether QEMU is still there while waiting for its first call.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A running QEMU.
 #[derive(Debug)]
 pub struct Emulator {
     child: Child,
@@ -78,24 +77,5 @@ impl Drop for Emulator {
         // It may have ended by itself, so neither step's failure means anything.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn program_that_ends_at_once_is_reported_with_what_it_said() {
-        let directory = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo no such machine >&2; exit 3"]);
-        let mut emulator = Emulator::start(&mut command, &directory.path().join("stderr")).unwrap();
-        let error = emulator
-            .accept(&listener, Deadline::after(Duration::from_secs(60)))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("no such machine") && error.contains("exit status: 3"), "{error}");
     }
 }

@@ -21,7 +21,6 @@ const OST_SUCCESS: i64 = 0;
 /// physical address (SDM vol. 3B, "Machine-check architecture").
 const MACHINE_CHECK: &str = "mce 0 9 0xbd80000000000134 0xd 0x12345000 0x8c";
 
-/// What a guest says of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
     Taken,
@@ -44,7 +43,6 @@ fn said_of(id: &str, event: &Value) -> Option<Said> {
     }
 }
 
-/// A connection to QEMU's monitor.
 #[derive(Debug)]
 pub struct Monitor {
     socket: BufReader<UnixStream>,
@@ -142,7 +140,6 @@ impl Monitor {
         })
     }
 
-    /// Injects a non-maskable interrupt into every CPU.
     pub fn inject_nmi(&mut self) -> Result<(), Error> {
         self.execute("inject-nmi", json!({})).map(drop)
     }
@@ -154,7 +151,6 @@ impl Monitor {
         check_eq!(said.trim(), "", "QEMU's answer to a machine check")
     }
 
-    /// Whether every CPU is halted.
     pub fn all_cpus_halted(&mut self) -> Result<bool, Error> {
         let registers = self.human("info registers -a")?;
         let mut states = registers.split_whitespace().filter(|word| word.starts_with("HLT="));
@@ -162,7 +158,6 @@ impl Monitor {
         Ok(first == Some("HLT=1") && states.all(|state| state == "HLT=1"))
     }
 
-    /// Where the first CPU is.
     pub fn instruction_pointer(&mut self) -> Result<u64, Error> {
         let registers = self.human("info registers")?;
         let mut words = registers.split_whitespace();

@@ -29,7 +29,6 @@ use arrival::{read_agent, read_console};
 
 /// The file in a run's directory that holds all the console said.
 pub const SERIAL_LOG: &str = "serial.log";
-/// The file that is the guest's memory.
 pub const RAM: &str = "ram";
 /// The file that holds what QEMU logs: resets, triple faults.
 pub const QEMU_LOG: &str = "qemu.log";
@@ -44,21 +43,15 @@ pub const READ_LATENCY: Duration = Duration::from_millis(500);
 /// How much longer than announced a reset may take on a busy host.
 pub const RESET_SLACK: Duration = Duration::from_secs(30);
 
-/// A running machine.
 #[derive(Debug)]
 pub struct Vm {
     child: Emulator,
     arrivals: Receiver<Arrival>,
     ended: bool,
-    /// The guest's second serial port.
     pub(crate) agent: UnixStream,
-    /// QMP.
     pub monitor: Monitor,
-    /// The guest's memory.
     pub ram: Ram,
-    /// When the run has to be over.
     pub deadline: Deadline,
-    /// QEMU's command line, to be pasted into a shell.
     pub command_line: String,
     directory: PathBuf,
     qemu_log: PathBuf,
@@ -165,7 +158,6 @@ impl Vm {
         }
     }
 
-    /// The next thing to arrive, the end included.
     pub fn next_or_end(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
         if self.ended {
             return Ok(Arrival::End);
@@ -243,7 +235,6 @@ impl Vm {
         Some(arrival)
     }
 
-    /// What the deadline leaves for a wait.
     fn left(&self, waiting_for: &str) -> Result<Duration, Error> {
         self.deadline.left().ok_or_else(|| self.too_late(waiting_for))
     }
@@ -264,12 +255,10 @@ impl Vm {
         }
     }
 
-    /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where the console's log is.
     pub fn serial_log(&self) -> PathBuf {
         self.directory.join(SERIAL_LOG)
     }
@@ -279,7 +268,6 @@ impl Vm {
         self.child.exit_status()
     }
 
-    /// What QEMU has logged.
     pub fn qemu_log(&self) -> Result<String, Error> {
         let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
         Ok(String::from_utf8_lossy(&log).into_owned())

@@ -23,9 +23,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub struct Upheaval {
     /// Operations that the guest had finished.
     pub done: u32,
-    /// Operations that it had rejected.
     pub refused: u32,
-    /// The unfinished one.
     pub in_flight: Option<Operation>,
     /// Memory that had come or gone, and how long before the panic was seen the guest had finished.
     pub changed: Vec<(Range<u64>, Duration)>,
@@ -101,7 +99,6 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
     unreachable!("the kernel panics long before the numbers end")
 }
 
-/// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Done,

@@ -25,16 +25,13 @@ const _: () = assert!(
         && (ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() < 16
 );
 
-/// What was seen.
 #[derive(Debug)]
 pub struct Proof {
-    /// Bytes of the object.
     object_len: usize,
     /// Bytes that are copied.
     file_len: u64,
     /// Bytes in memory.
     len: u64,
-    /// Addresses in it.
     addresses: usize,
 }
 

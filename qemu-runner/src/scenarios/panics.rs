@@ -7,9 +7,7 @@ use crate::scenario::table;
 use crate::stage::Stage;
 use crate::storm::Contestant;
 
-/// The series' seed.
 const SEED: u64 = 6;
-/// Panics of each contestant.
 const COUNT: u32 = 2;
 
 table! {

@@ -31,21 +31,16 @@ const HALT_POLL: Duration = Duration::from_millis(50);
 /// `JMP` to itself (SDM vol. 2, "JMP - Jump", opcode EB with a displacement of -2).
 pub const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
 
-/// A machine whose first kernel has panicked.
 pub struct Crashed<'s, 'c> {
-    /// The stage it plays on.
     pub stage: &'s mut Stage<'c>,
-    /// The machine.
     pub vm: Vm,
     /// What is known of the crashed kernel.
     pub victim: Victim,
     /// All that the purgatory has said so far.
     pub said: Vec<Said>,
-    /// When it announced a reset.
     announced_at: Option<Instant>,
 }
 
-/// How a machine was reset.
 #[derive(Clone, Copy, Debug)]
 pub struct Reset {
     /// Whether the CPU reset itself because an exception could not be delivered, instead of being
@@ -55,9 +50,7 @@ pub struct Reset {
     pub after: Option<Duration>,
 }
 
-/// A capture kernel that is up.
 pub struct Capture<'s, 'c> {
-    /// What led to it.
     pub crashed: Crashed<'s, 'c>,
     /// The report in its command line.
     pub report: Report,

@@ -4,7 +4,6 @@ use super::first::{First, Victim, number};
 use crate::error::Error;
 use crate::stage::capture::{Crashed, OOPS, PANIC};
 
-/// `ud2`.
 const UD2: [u8; 2] = [0x0f, 0x0b];
 /// Reads /proc/execdomains (kernel/exec_domain.c), which no program does.
 const NEVER_CALLED: &str = "execdomains_proc_show";

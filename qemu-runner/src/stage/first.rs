@@ -24,41 +24,29 @@ pub const RESET_DELAY_S: u32 = 1;
 /// A page that user space of the crashed kernel has written.
 #[derive(Clone, Copy, Debug)]
 pub struct Sentinel {
-    /// Physical address.
     pub address: u64,
-    /// Which pattern it holds.
     pub seed: u64,
 }
 
 /// What is known of the crashed kernel: the measure of a complete vmcore.
 #[derive(Clone, Debug)]
 pub struct Victim {
-    /// Its release.
     pub release: String,
     /// Its memory map just before the panic.
     pub iomem: Iomem,
-    /// CPUs that were online.
     pub online_cpus: usize,
-    /// Pages to look for.
     pub sentinels: Vec<Sentinel>,
 }
 
-/// What arming came to.
 #[derive(Clone, Debug)]
 pub struct Armed {
-    /// The image as it is in memory.
     pub image: ArmedImage,
-    /// The image as the loader tells it.
     pub loaded: Loaded,
-    /// What the loader said to people.
     pub words: String,
 }
 
-/// A running first kernel.
 pub struct First<'s, 'c> {
-    /// The stage it plays on.
     pub stage: &'s mut Stage<'c>,
-    /// The machine it runs on.
     pub vm: Vm,
     pub(super) release: String,
     pub(super) sentinels: Vec<Sentinel>,
@@ -70,7 +58,6 @@ impl<'s, 'c> First<'s, 'c> {
         Self { stage, vm, release, sentinels: Vec::new(), cpus: BOOT_CPUS }
     }
 
-    /// Something happened just now.
     pub fn note(&mut self, what: impl Into<String>) {
         self.stage.outcome.now(what);
     }
@@ -156,18 +143,15 @@ impl<'s, 'c> First<'s, 'c> {
         })
     }
 
-    /// /proc/iomem as it is now.
     pub fn iomem(&mut self) -> Result<Iomem, Error> {
         Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
     }
 
-    /// The armed image as it is in memory now.
     pub fn image(&mut self) -> Result<ArmedImage, Error> {
         let region = self.crash_region()?;
         ArmedImage::find(&self.vm.ram, &region)
     }
 
-    /// The elfcorehdr as it is in memory now.
     pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
         let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
         Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::assets::{DebianDisk, GuestProgram, succeed};
+use crate::context;
 use crate::error::{Error, check, check_eq};
 use crate::machine::vm::Arrival;
 use crate::machine::{self, Boot, Machine};
 use crate::stage::first::First;
 use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 
-/// The disk's copy in a machine's directory.
 pub const DISK: &str = "disk";
 /// The folder for the files that the capture service has saved.
 pub const SAVED: &str = "saved";
@@ -42,22 +42,16 @@ const UTS_LEN: usize = 65;
 /// Which program answers to the name `kexec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kexec {
-    /// The loader under test.
     Ours,
-    /// kexec-tools', as Debian has installed it.
     Peer,
 }
 
-/// What is different from the Debian that was installed.
 #[derive(Clone, Copy, Debug)]
 pub struct Guest {
-    /// Whose program is `kexec`.
     pub kexec: Kexec,
     /// Whether the loader is there as [`LOADER`], installed nowhere.
     pub loader: bool,
-    /// DIMMs that can be plugged in.
     pub dimms: u32,
-    /// CPUs that can be plugged in.
     pub spare_cpus: u32,
 }
 
@@ -81,12 +75,9 @@ pub struct Disk<'c> {
     saved: PathBuf,
 }
 
-/// What a capture service has saved.
 #[derive(Debug)]
 pub struct Saved {
-    /// The dump, as it was written.
     pub dump: PathBuf,
-    /// The kernel's log out of it.
     pub dmesg: PathBuf,
 }
 
@@ -106,7 +97,7 @@ pub fn boot<'s, 'c>(
             .arg(&disk.image),
         0,
     )?;
-    let loader = stage.context.loader()?;
+    let loader = stage.context.built(context::LOADER)?;
     if guest.kexec == Kexec::Ours {
         disk.bring(&loader, "/usr/sbin", "rm kexec\nsymlink kexec kdump-loader\n")?;
     }
@@ -143,7 +134,6 @@ pub fn reboot<'s, 'c>(
 }
 
 impl Disk<'_> {
-    /// The machine that it is in.
     fn machine(&self) -> Machine {
         let Self { debian, guest, image, .. } = self;
         Machine {
@@ -205,7 +195,6 @@ impl Disk<'_> {
 }
 
 impl Saved {
-    /// Bytes of the dump.
     pub fn dump_len(&self) -> Result<u64, Error> {
         Ok(self.dump.metadata().map_err(Error::file("look at", &self.dump))?.len())
     }
@@ -242,12 +231,10 @@ impl Saved {
     }
 }
 
-/// The last part of a path.
 fn name(file: &Path) -> Cow<'_, str> {
     file.file_name().map_or(Cow::Borrowed(""), OsStr::to_string_lossy)
 }
 
-/// Every file below a directory.
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(Error::file("read", directory))? {

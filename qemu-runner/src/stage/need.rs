@@ -5,10 +5,9 @@
 //! beforehand if it is known; the running kernel is asked as well.
 
 use crate::assets::kernel::{KernelUnderTest, Setting};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::Error;
 
-/// Something that a scenario cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Debian's kernel of this series, or the kernel under test.
@@ -17,27 +16,19 @@ pub(crate) enum Need {
     CrashHotplug,
     /// A kernel that does not.
     NoCrashHotplug,
-    /// Memory and CPUs that come and go.
     Hotplug,
-    /// kexec_file_load(2).
     KexecFile,
     /// Lockdown, and events from the kernel to user space.
     Lockdown,
-    /// Huge pages.
     HugePages,
-    /// Five-level page tables.
     FiveLevels,
-    /// makedumpfile for the capture kernel's user space.
     Makedumpfile,
-    /// kexec-tools.
     Kexec,
     /// udev and flock, and the programs that watch and crash a guest.
     Storm,
-    /// EFI firmware.
     Ovmf,
     /// The open series' driver for virtio-mem.
     VirtioMem,
-    /// An installed Debian.
     DebianDisk,
     /// The purgatory as a file, for its symbols.
     Purgatory,
@@ -45,7 +36,6 @@ pub(crate) enum Need {
     DropIns,
 }
 
-/// A question to the running kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     /// What the kernel lacks if the command fails.
@@ -77,6 +67,15 @@ pub(crate) const EVERY_SYMBOL: &[&str] = &[
     "ACPI",
 ];
 
+/// Our purgatories for Linux and for kexec-tools.
+const DROP_INS: &[&str] = &[
+    context::LINUX_DROP_IN,
+    context::LINUX_DROP_IN_WITH_CONSOLE,
+    context::LINUX_DROP_IN_RESETTING,
+    context::KEXEC_TOOLS_DROP_IN,
+    context::KEXEC_TOOLS_DROP_IN_SYMBOLS,
+];
+
 impl Need {
     /// Whether this machine has it.
     pub(crate) fn provided(self, context: &Context) -> Result<(), Error> {
@@ -85,27 +84,15 @@ impl Need {
             Self::Makedumpfile => context.makedumpfile().map(drop),
             Self::Kexec => context.kexec().map(drop),
             Self::Storm => {
-                let programs =
-                    [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
-                let built = [context.poller(), context.trigger()]
-                    .into_iter()
-                    .map(|program| program.map(drop));
-                programs.chain(built).collect()
+                context.udev()?;
+                context.flock()?;
+                all_built(context, &[context::POLLER, context::TRIGGER])
             }
             Self::Ovmf => context.ovmf().map(drop),
             Self::VirtioMem => context.virtio_mem().map(drop),
             Self::DebianDisk => context.debian_disk().map(drop),
-            Self::Purgatory => context.purgatory().map(drop),
-            Self::DropIns => {
-                let of_linux = [
-                    context.linux_drop_in(),
-                    context.linux_drop_in_with_console(),
-                    context.linux_drop_in_resetting(),
-                ];
-                let of_kexec_tools =
-                    [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
-                of_linux.into_iter().chain(of_kexec_tools).try_for_each(|drop_in| drop_in.map(drop))
-            }
+            Self::Purgatory => all_built(context, &[context::PURGATORY]),
+            Self::DropIns => all_built(context, DROP_INS),
             Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug => Ok(()),
             Self::KexecFile | Self::Lockdown | Self::HugePages | Self::FiveLevels => Ok(()),
         }
@@ -183,6 +170,10 @@ impl Need {
         };
         Some(Probe { lacks, command })
     }
+}
+
+fn all_built(context: &Context, files: &[&str]) -> Result<(), Error> {
+    files.iter().try_for_each(|file| context.built(file).map(drop))
 }
 
 /// The symbols that are known not to be set.

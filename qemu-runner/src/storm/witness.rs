@@ -14,9 +14,7 @@ use crate::error::Error;
 use crate::stage::first::{First, number};
 use crate::stage::guest;
 
-/// tracefs.
 const TRACING: &str = "/sys/kernel/tracing";
-/// The cgroup of udev and its children.
 const CGROUP: &str = "/sys/fs/cgroup/storm";
 /// The poller ends when this file exists.
 const STOP: &str = "/tmp/poller.stop";
@@ -31,21 +29,16 @@ const UDEVD: &str = "/bin/systemd-udevd";
 pub struct Seen {
     /// When the poller started. Earlier calls armed.
     pub started_s: f64,
-    /// Every kexec_load(2).
     pub calls: Vec<Call>,
-    /// Seconds of each update by the kernel.
     pub updates: Vec<f64>,
     /// When each block of memory was online, ascending.
     pub online_s: Vec<f64>,
     /// When each event was queued, ascending; empty where none are queued.
     pub queued_s: Vec<f64>,
-    /// The poller's readings.
     pub record: Record,
-    /// CPU seconds of udev and its children.
     pub cpu_s: f64,
 }
 
-/// The record in the making.
 pub struct Witness {
     udevadm: String,
     started_s: f64,
@@ -53,7 +46,6 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Starts udev and the probes.
     pub fn install(first: &mut First<'_, '_>) -> Result<Self, Error> {
         first.vm.run_ok(&format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; mkdir {CGROUP}"))?;
         start_probes(first)?;
@@ -108,7 +100,6 @@ impl Witness {
     }
 }
 
-/// Sets the kernel's probes.
 pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
     let vm = &mut first.vm;
     // The same clock as the poller's.
@@ -124,7 +115,6 @@ pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads what they recorded.
 pub(crate) fn read_probes(first: &mut First<'_, '_>) -> Result<Trace, Error> {
     let text = first.vm.run_ok(&format!("cat {TRACING}/trace"))?;
     calls::parse(&text).map_err(|text| Error::unreadable("a line of the trace", &text))
@@ -139,7 +129,6 @@ pub(crate) fn start_udev(first: &mut First<'_, '_>, before: &str) -> Result<Stri
     Ok(udevadm)
 }
 
-/// CPU microseconds of the cgroup.
 fn cpu_us(first: &mut First<'_, '_>) -> Result<u64, Error> {
     let text = first.vm.run_ok(&format!("cat {CGROUP}/cpu.stat"))?;
     let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "));

@@ -16,7 +16,6 @@ const BUILT_IN: &str = "modules.builtin";
 /// Where a module names the modules that it needs (`.modinfo`, scripts/mod/modpost.c).
 const DEPENDS: &[u8] = b"\0depends=";
 
-/// The modules of one kernel.
 #[derive(Clone, Debug)]
 pub struct Modules {
     directory: PathBuf,
@@ -43,7 +42,6 @@ impl Modules {
         Ok(Self { directory: found.clone(), files, built_in })
     }
 
-    /// Whether the driver is in the kernel itself.
     pub(super) fn is_built_in(&self, module: &str) -> bool {
         self.built_in.iter().any(|name| name == module)
     }

@@ -18,7 +18,6 @@ use crate::error::{Error, with_causes};
 /// (boot.rst, offsets in the file).
 const PAYLOAD_OFFSET_AT: usize = 0x248;
 const PAYLOAD_LENGTH_AT: usize = 0x24c;
-/// Bytes of the length after the payload.
 const LENGTH_LEN: usize = 4;
 
 /// How a kernel may be compressed: name, how it begins, and how it is unpacked.

@@ -15,7 +15,6 @@ const fn refused_in_silence(verdict: Verdict) -> Expect {
     Expect { verdict, says: &[], ended: Ended::Reset }
 }
 
-/// The region of a kind.
 fn region(block: &mut handoff::Block, kind: RegionKind) -> &mut Region {
     let used = block.region_count.get() as usize;
     block.regions[..used]

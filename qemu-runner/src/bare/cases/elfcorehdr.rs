@@ -17,7 +17,6 @@ const NOTES: usize = CPUS as usize + 1;
 /// Behind them the text, then RAM below and above the crash region.
 const TEXT: usize = EHDR + NOTES * PHDR;
 const RAM: usize = TEXT + PHDR;
-/// Offsets in a program header.
 const P_OFFSET: usize = 8;
 const P_VADDR: usize = 16;
 const P_PADDR: usize = 24;
@@ -47,7 +46,6 @@ macro_rules! broken {
     };
 }
 
-/// Writes a 64-bit number.
 fn put(header: &mut [u8], at: usize, value: u64) {
     header[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }

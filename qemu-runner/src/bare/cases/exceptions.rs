@@ -9,7 +9,6 @@ use crate::bare::memory::Memory;
 /// handled.
 const STORY: &str = "story4tell";
 
-/// Overwrites the story's beginning.
 fn instead_of_the_story(memory: &mut Memory, code: &[u8]) {
     let at = memory.function(STORY);
     memory.at(at, code.len()).copy_from_slice(code);
@@ -32,9 +31,7 @@ const NOT_CANONICAL: &[u8] = b"\x48\xb8\x00\x00\x00\x00\x00\x00\x08\x00\x8b\x00"
 const NOT_MAPPED: &[u8] = b"\xb8\x00\x00\xe0\xfe\x8b\x00";
 /// `xor %ecx, %ecx; div %ecx`.
 const DIVIDE_BY_ZERO: &[u8] = b"\x31\xc9\xf7\xf1";
-/// `ud2`.
 const UNDEFINED: &[u8] = b"\x0f\x0b";
-/// `int3`.
 const BREAKPOINT: &[u8] = b"\xcc";
 /// `mov $0xfee01000, %esp; push %rax`: a stack that is not mapped.
 const LOST_STACK: &[u8] = b"\xbc\x00\x10\xe0\xfe\x50";

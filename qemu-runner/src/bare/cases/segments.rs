@@ -9,7 +9,6 @@ const RESET: Ended = Ended::Reset;
 /// `Arrangement::leaf_size`'s default.
 const LEAF: usize = 64 << 10;
 
-/// Flips the lowest bit of a byte of a region.
 fn flip(memory: &mut Memory, kind: RegionKind, offset: usize) {
     memory.region(kind)[offset] ^= 1;
 }

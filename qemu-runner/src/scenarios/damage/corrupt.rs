@@ -9,7 +9,6 @@ use crate::scenario::table;
 use crate::stage::first::{First, RESET_DELAY_S};
 use crate::stage::{BALLAST_MARK, Setup, Stage};
 
-/// Which byte of a region.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     First,
@@ -19,7 +18,6 @@ enum Place {
 }
 
 impl Place {
-    /// Its physical address in a region.
     fn in_region(self, region: Span) -> u64 {
         region.start
             + match self {

@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use handoff::block::DEFAULT_RESET_DELAY_MS;
 use handoff::{Block, RegionKind, Verdict};
 
+use crate::context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::ArmedImage;
 use crate::evidence::console::Said;
@@ -71,7 +72,6 @@ fn sealed(
     sealed_with(stage, "", place, bit, verdict)
 }
 
-/// [`sealed`] with options for the loader.
 fn sealed_with(
     stage: &mut Stage<'_>,
     options: &str,
@@ -154,7 +154,7 @@ fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
 }
 
 fn function(stage: &Stage<'_>, name: &str) -> Result<Function, Error> {
-    let elf = stage.context.purgatory()?;
+    let elf = stage.context.built(context::PURGATORY)?;
     let elf = std::fs::read(&elf).map_err(Error::file("read", &elf))?;
     Ok(purgatory::function(&elf, name)?)
 }

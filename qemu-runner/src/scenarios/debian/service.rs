@@ -67,10 +67,8 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     expect_saved_dump(first, Ending::Panic, disk, kexec == Kexec::Ours, &makedumpfile, &release)
 }
 
-/// How a machine is brought down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::scenarios) enum Ending {
-    /// By a panic.
     Panic,
     /// By an oops, which panics only if the kernel is told so.
     Oops,

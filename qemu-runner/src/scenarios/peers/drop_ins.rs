@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use handoff::{EngineId, Verdict};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
+use crate::context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::console::Said;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
@@ -33,7 +34,6 @@ const LAST_WORDS: &str = "stopped: reset the machine";
 /// (`X86_RESERVE_LOW`, arch/x86/Kconfig, and since 5.5 the lowest MiB when it has a crash region),
 /// and the firmware does not use this one any more.
 const LOW_PAGE: u64 = 0x8000;
-/// What is written there.
 const LOW_SEED: u64 = 3;
 /// A bit of an address that no machine of a scenario has memory at: 16 TiB.
 const UNMAPPED_BIT: u64 = 44;
@@ -86,7 +86,7 @@ fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Re
         spare_cpus: 1,
         ..Setup::default()
     })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let ours = read(first.stage.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
     arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     plug_and_capture(first, Some(engine))
 }
@@ -94,7 +94,7 @@ fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Re
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first =
         stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let ours = read(first.stage.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
     let purgatory =
         arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     damage_and_refuse(first, &purgatory)
@@ -103,7 +103,7 @@ fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
 /// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which
 /// it can be held.
 fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let symbols = read(stage.context.kexec_tools_drop_in_symbols()?)?;
+    let symbols = read(stage.context.built(context::KEXEC_TOOLS_DROP_IN_SYMBOLS)?)?;
     let function = purgatory::function(&symbols, ONE_STREAM)?;
     let cpu = machine::CPU_WITHOUT_SHA_NI;
     let mut first = stage.boot(&Setup {
@@ -113,7 +113,7 @@ fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
         spare_cpus: 1,
         ..Setup::default()
     })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let ours = read(first.stage.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
     let code = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     replace(&mut first, code.start, &function, &JUMP_TO_ITSELF)?;
     let region = first.crash_region()?;
@@ -149,7 +149,7 @@ fn reading(words: &str) -> Option<u64> {
 fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first =
         stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let ours = read(first.stage.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
     let purgatory =
         arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
     let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
@@ -167,7 +167,7 @@ fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
 /// of the dump, from the place that it was copied to: there are zeroes until then.
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
+    let ours = read(first.stage.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
     arm_with_kexec(&mut first, "-c --serial=ttyS0 --console-serial", &ours)?;
     let page = sentinel::pattern(LOW_SEED);
     first.vm.ram.write(LOW_PAGE, &page)?;
@@ -189,7 +189,7 @@ fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
     let mut first =
         stage.boot(&Setup { series: Some(series), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
-    let ours = read(first.stage.context.linux_drop_in()?)?;
+    let ours = read(first.stage.context.built(context::LINUX_DROP_IN)?)?;
     replace_in_running_kernel(&mut first, series, &ours)?;
     arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     plug_and_capture(first, None)
@@ -198,7 +198,7 @@ fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
 fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
     let mut first =
         stage.boot(&Setup { series: Some(series), makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.linux_drop_in_with_console()?)?;
+    let ours = read(first.stage.context.built(context::LINUX_DROP_IN_WITH_CONSOLE)?)?;
     replace_in_running_kernel(&mut first, series, &ours)?;
     let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     damage_and_refuse(first, &purgatory)
@@ -207,7 +207,7 @@ fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Erro
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first =
         stage.boot(&Setup { series: Some("6.12"), makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
+    let ours = read(first.stage.context.built(context::LINUX_DROP_IN_RESETTING)?)?;
     replace_in_running_kernel(&mut first, "6.12", &ours)?;
     arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
     damage(&mut first)?;
@@ -321,7 +321,6 @@ fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result
     refuse(first, purgatory, REFUSAL)
 }
 
-/// Flips a bit of the initrd.
 fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
     let region = first.crash_region()?;
     let places = first.vm.ram.find(&region, BALLAST_MARK)?;

@@ -119,9 +119,7 @@ fn compare(stage: &mut Stage<'_>) -> Result<(), Error> {
 /// How the peer tells the capture kernel which memory it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Map {
-    /// In the boot parameters.
     Table,
-    /// In the command line.
     Words,
 }
 

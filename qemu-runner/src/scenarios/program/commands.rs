@@ -99,7 +99,6 @@ pub(in crate::scenarios) fn json(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text).map_err(unintelligible)
 }
 
-/// Name, start and length of every segment.
 fn segments(image: &Value) -> Result<Vec<(String, u64, u64)>, Error> {
     let unintelligible = || Error::unreadable("a list of segments", &image);
     let segment = |segment: &Value| {

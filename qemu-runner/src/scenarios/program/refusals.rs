@@ -83,7 +83,6 @@ fn load() -> String {
     load_command(CAPTURE_APPEND, "")
 }
 
-/// The command as user nobody.
 fn as_nobody(command: &str) -> String {
     format!("su nobody -s /bin/sh -c \"{command}\"")
 }

@@ -11,7 +11,6 @@ use crate::scenarios::program::commands::{json, status};
 use crate::stage::first::{CAPTURE_APPEND, First, RESET_DELAY_S, load_command};
 use crate::stage::{Setup, Stage, guest};
 
-/// Where a service has it.
 const CONFIG: &str = "/etc/kdump-loader.toml";
 /// When a reload is killed, in milliseconds after its start. Emulated, one takes about 700.
 const KILLED_AFTER_MS: [u32; 7] = [10, 100, 250, 400, 500, 600, 750];
@@ -283,7 +282,6 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.panic(None)?.capture()?.expect_dump().map(drop)
 }
 
-/// Writes the config.
 pub(in crate::scenarios) fn configure(
     first: &mut First<'_, '_>,
     initrd: &str,
@@ -342,7 +340,6 @@ fn expect_refused(first: &mut First<'_, '_>, case: &str, words: &[&str]) -> Resu
     Ok(())
 }
 
-/// The codes of the findings.
 fn codes(status: &Value) -> Vec<&str> {
     let findings = status["findings"].as_array().map_or(&[][..], Vec::as_slice);
     findings.iter().filter_map(|finding| finding["code"].as_str()).collect()

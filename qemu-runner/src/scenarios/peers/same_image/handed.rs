@@ -24,20 +24,15 @@ const LONGEST_LINE: usize = 4096;
 /// How much of the kernel is compared: less than any has.
 const COMPARED: usize = 8 << 20;
 
-/// What the capture kernel is handed.
 pub struct Handed {
-    /// The page.
     pub params: Vec<u8>,
-    /// The command line.
     pub line: String,
     /// The memory map: range and type.
     pub e820: Vec<(Range<u64>, u32)>,
-    /// The initial RAM disk's bytes.
     pub initrd: Vec<u8>,
     /// The elfcorehdr's address, and what it tells to dump.
     pub elfcorehdr: u64,
     pub dumped: Vec<Range<u64>>,
-    /// The first bytes of the kernel.
     pub kernel: Vec<u8>,
 }
 
