@@ -188,6 +188,12 @@ impl Context {
         Ok(directory)
     }
 
+    /// The bytes of a file that the build makes.
+    pub(crate) fn read_built(&self, relative: &str) -> Result<Vec<u8>, Error> {
+        let path = self.built(relative)?;
+        fs::read(&path).map_err(Error::file("read", &path))
+    }
+
     /// A file that the build makes, at this path relative to the repository's root.
     pub(crate) fn built(&self, relative: &str) -> Result<PathBuf, Error> {
         let path = self.root.join(relative);

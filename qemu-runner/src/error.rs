@@ -126,6 +126,12 @@ macro_rules! check_eq {
         }
     };
 }
+/// What was said must contain all of these words.
+pub(crate) fn expect_words(what: &str, said: &str, words: &[&str]) -> Result<(), Error> {
+    let all = words.iter().all(|word| said.contains(word));
+    check!(all, "{what}: expected the words {words:?}, found {said}")
+}
+
 pub(crate) use {check, check_eq};
 
 #[cfg(test)]

@@ -3,9 +3,6 @@
 use std::fs;
 use std::path::{Component, Path};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use crate::context::Context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::elfcore::ElfCore;
@@ -96,9 +93,7 @@ fn snapshot(first: &mut First<'_, '_>) -> Result<Vec<(String, Vec<u8>)>, Error> 
         let is_inside =
             Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         check!(is_inside, "the path of a file of the snapshot: expected one inside, found {path}")?;
-        let text = first.vm.run_ok(&format!("base64 -w 0 /tmp/{SNAPSHOT}/{path}"))?;
-        let bytes = BASE64_STANDARD.decode(text.trim());
-        let bytes = bytes.map_err(|error| Error::unreadable("a file in base64", &error))?;
+        let bytes = first.vm.run_for_bytes(&format!("cat /tmp/{SNAPSHOT}/{path}"))?;
         files.push((path.to_owned(), bytes));
     }
     Ok(files)

@@ -5,6 +5,9 @@
 
 use std::io::Write;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::error::{Error, check};
 use crate::machine::vm::{Arrival, Line, Vm};
 
@@ -87,6 +90,13 @@ impl Vm {
     /// Runs a shell command in the guest that must succeed, and returns its output.
     pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
         self.run_to(0, command)
+    }
+
+    /// Runs a shell command in the guest that must succeed, and returns the bytes that it writes.
+    pub fn run_for_bytes(&mut self, command: &str) -> Result<Vec<u8>, Error> {
+        let text = self.run_ok(&format!("{command} | base64 -w 0"))?;
+        let bytes = BASE64_STANDARD.decode(text.trim());
+        bytes.map_err(|error| Error::unreadable("base64", error))
     }
 
     /// Sends a line to the agent and expects no answer.

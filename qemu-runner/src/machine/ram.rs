@@ -99,14 +99,19 @@ impl Ram {
         Ok(found)
     }
 
+    /// The only physical address in `range` at which `needle` is.
+    pub fn only(&self, what: &str, range: &Range<u64>, needle: &[u8]) -> Result<u64, Error> {
+        match self.find(range, needle)?[..] {
+            [place] => Ok(place),
+            ref all => {
+                Err(Error::Failed(format!("{what} in {range:x?}: one place expected, at {all:x?}")))
+            }
+        }
+    }
+
     fn offset(&self, physical: u64) -> Result<u64, Error> {
         self.layout.offset(physical).ok_or_else(|| {
-            Error::Failed(format!(
-                "physical address \
-                                                                          {physical:#x}: expected \
-                                                                          memory the machine had \
-                                                                          at boot, found a hole"
-            ))
+            Error::Failed(format!("{physical:#x}: the machine had no memory there at boot"))
         })
     }
 }

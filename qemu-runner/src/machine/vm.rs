@@ -209,17 +209,13 @@ impl Vm {
         }
     }
 
-    /// Waits for a console line that `wanted` recognises, and returns what it made of it.
-    pub fn await_console<T>(
-        &mut self,
-        what: &str,
-        mut wanted: impl FnMut(&Line) -> Option<T>,
-    ) -> Result<T, Error> {
+    /// Waits for a console line with these words.
+    pub fn await_words(&mut self, what: &str, words: &str) -> Result<Line, Error> {
         loop {
             if let Arrival::Console(line) = self.next(what)?
-                && let Some(found) = wanted(&line)
+                && line.text.contains(words)
             {
-                return Ok(found);
+                return Ok(line);
             }
         }
     }

@@ -3,11 +3,15 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use loader::image::{SegmentSummary, Summary};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::ArmedImage;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::evidence::iomem::Iomem;
-use crate::evidence::loaded::Loaded;
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
@@ -38,11 +42,30 @@ pub struct Victim {
     pub sentinels: Vec<Sentinel>,
 }
 
+/// An armed image: as it is in memory, as `load --json` printed it, and what the loader said to
+/// people.
 #[derive(Clone, Debug)]
 pub struct Armed {
     pub image: ArmedImage,
     pub loaded: Loaded,
     pub words: String,
+}
+
+/// What `load --json` prints.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Loaded {
+    /// Whether the kernel keeps the elfcorehdr current.
+    pub hotplug: bool,
+    #[serde(flatten)]
+    pub image: Summary,
+}
+
+impl Loaded {
+    pub fn segment(&self, name: &str) -> Result<&SegmentSummary, Error> {
+        let mut segments = self.image.segments.iter();
+        let none = || Error::Failed(format!("`load` printed no segment {name}"));
+        segments.find(|segment| segment.name == name).ok_or_else(none)
+    }
 }
 
 pub struct First<'s, 'c> {
@@ -75,11 +98,10 @@ impl<'s, 'c> First<'s, 'c> {
     /// Arms the capture kernel with its command line and more options.
     pub fn arm_with(&mut self, append: &str, options: &str) -> Result<Armed, Error> {
         let (loaded, words) = self.load(&load_command(append, options))?;
-        let region = self.crash_region()?;
-        let image = ArmedImage::find(&self.vm.ram, &region)?;
-        check_eq!(loaded.identity, image.identity, "identity that `load` printed")?;
-        let block = loaded.block.map_or(0, |block| block.start);
-        check_eq!(block, image.block.start, "address of the block that `load` printed")?;
+        let image = self.image()?;
+        check_eq!(loaded.image.identity, image.identity, "identity that `load` printed")?;
+        let block = loaded.image.by_block.as_ref().map(|by_block| by_block.block.start);
+        check_eq!(block, Some(image.block.start), "address of the block that `load` printed")?;
         Ok(Armed { image, loaded, words })
     }
 
@@ -91,22 +113,20 @@ impl<'s, 'c> First<'s, 'c> {
             "time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"
         ))?;
         let took = began.elapsed();
-        check_eq!(self.crash_loaded()?, true, "kexec_crash_loaded after `load`")?;
+        self.expect_armed(true, "after `load`")?;
         let region = self.crash_region()?;
-        let loaded: Loaded = serde_json::from_str(&said).map_err(|error| {
-            Error::unreadable("what `load --json` printed", format!("{error} in {said}"))
-        })?;
-        check_eq!(loaded.crash_region.start, region.start, "crash region that `load` printed")?;
+        let loaded: Loaded = json(&said)?;
+        let image = &loaded.image;
+        check_eq!(image.crash_region.start, region.start, "crash region that `load` printed")?;
         let resident = self.resident_kib("/tmp/load.time")?;
-        // As the loader's own type, because it is to be drawn; the judge holds `loaded` against
-        // memory.
-        self.stage.outcome.evidence.image = serde_json::from_str(&said).ok();
-        self.stage.outcome.evidence.at_load = Some(self.iomem()?);
-        self.note(format!("armed by kdump-loader: {loaded}"));
+        let at_load = self.iomem()?;
         let outcome = &mut self.stage.outcome;
+        outcome.now(format!("armed by kdump-loader: image {}", image.identity));
+        outcome.evidence.image = Some(image.clone());
+        outcome.evidence.at_load = Some(at_load);
         outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
         outcome.fact("load: peak resident set", format!("{resident} KiB"));
-        outcome.fact("image identity", &loaded.identity);
+        outcome.fact("image identity", &image.identity);
         let words = self.vm.run_ok("cat /tmp/load.err")?;
         Ok((loaded, words))
     }
@@ -135,16 +155,38 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(armed)
     }
 
+    /// [`Self::crash_loaded`] must say so.
+    pub fn expect_armed(&mut self, armed: bool, when: &str) -> Result<(), Error> {
+        check_eq!(self.crash_loaded()?, armed, "kexec_crash_loaded {when}")
+    }
+
+    /// What `status --json` says. It must exit with this status: 0 if a panic would leave a dump,
+    /// else 1.
+    pub fn status(&mut self, expected: i32) -> Result<Value, Error> {
+        let command = format!("{} status --json 2>/dev/null", guest::LOADER);
+        json(&self.vm.run_to(expected, &command)?)
+    }
+
+    /// The kernel must say that it keeps the elfcorehdr current itself.
+    pub fn expect_crash_hotplug(&mut self) -> Result<(), Error> {
+        for subsystem in ["cpu", "memory"] {
+            let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
+            check_eq!(self.vm.run_ok(&format!("cat {file}"))?, "1", "{file}")?;
+        }
+        Ok(())
+    }
+
     /// The crash region that an image goes into: the highest.
     pub fn crash_region(&mut self) -> Result<Range<u64>, Error> {
         let regions = self.iomem()?.crash_kernel;
-        regions.into_iter().max_by_key(|region| region.start).ok_or_else(|| {
-            Error::Failed(format!("/proc/iomem: expected a crash region, found none"))
-        })
+        regions
+            .into_iter()
+            .max_by_key(|region| region.start)
+            .ok_or_else(|| Error::Failed("/proc/iomem has no crash region".into()))
     }
 
     pub fn iomem(&mut self) -> Result<Iomem, Error> {
-        Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
+        Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)
     }
 
     pub fn image(&mut self) -> Result<ArmedImage, Error> {
@@ -154,7 +196,7 @@ impl<'s, 'c> First<'s, 'c> {
 
     pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
         let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
-        Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)
+        ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)
     }
 
     /// The elfcorehdr that a panic would use must list exactly the memory that is there.
@@ -165,6 +207,22 @@ impl<'s, 'c> First<'s, 'c> {
             listed == dumped,
             "memory in the elfcorehdr {when}: expected {dumped:x?}, found {listed:x?}"
         )
+    }
+
+    /// Whether the elfcorehdr that a panic would use has anything of this range.
+    pub fn lists(&mut self, range: &Range<u64>) -> Result<bool, Error> {
+        let image = self.image()?;
+        let listed = self.elfcorehdr(&image)?.memory();
+        Ok(listed.iter().any(|listed| listed.start < range.end && range.start < listed.end))
+    }
+
+    /// Plugs in a DIMM and a CPU after a sentinel was written into old memory, and writes one into
+    /// the DIMM. The kernel rewrites the elfcorehdr on each.
+    pub fn grow(&mut self) -> Result<(), Error> {
+        self.place_sentinel(2)?;
+        let dimm = self.add_dimm(0)?;
+        self.add_cpu()?;
+        self.place_sentinel_in(1, &dimm)
     }
 
     /// Plugs in a DIMM and returns the memory that Linux has gained.
@@ -203,8 +261,13 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(())
     }
 
-    /// Puts a page with a known pattern into physical memory inside `range`.
-    pub fn place_sentinel(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
+    /// Puts a page with a known pattern into physical memory.
+    pub fn place_sentinel(&mut self, seed: u64) -> Result<(), Error> {
+        self.place_sentinel_in(seed, &(0..u64::MAX))
+    }
+
+    /// The same, inside `range`.
+    pub fn place_sentinel_in(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
         // The program never ends, so its one line comes through a pipe; if it fails, the pipe is
         // closed and the line empty.
         let command = format!(
@@ -216,9 +279,9 @@ impl<'s, 'c> First<'s, 'c> {
             range.end
         );
         let said = self.vm.run_ok(&command)?;
-        let address =
-            said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let address = address.ok_or(Error::unreadable("a sentinel's address", &said))?;
+        let digits = said.trim().strip_prefix("0x");
+        let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let address = address.ok_or_else(|| Error::unreadable("a sentinel's address", &said))?;
         check!(
             range.contains(&address),
             "the sentinel's address: expected {range:x?}, found {address:#x}"
@@ -265,6 +328,12 @@ fn arming(append: &str) -> String {
         guest::KERNEL,
         guest::INITRD
     )
+}
+
+/// JSON that the guest has printed.
+pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::unreadable("JSON", format!("{error} in {text}")))
 }
 
 /// A decimal number that the guest has printed.

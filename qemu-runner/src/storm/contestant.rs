@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::error::{Error, check_eq};
+use crate::error::Error;
 use crate::stage::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
 use crate::stage::{GuestFile, guest};
 
@@ -85,7 +85,7 @@ impl Contestant {
             Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
         };
         first.vm.run_ok(&command)?;
-        check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after arming")?;
+        first.expect_armed(true, "after arming")?;
         first.note(format!("armed by {self}"));
         Ok(())
     }

@@ -109,7 +109,7 @@ fn efi(stage: &mut Stage<'_>, options: &str) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { efi: true, ..Setup::default() })?;
     first.vm.run_ok("[ -d /sys/firmware/efi ]")?;
     first.arm_with(&format!("{CAPTURE_APPEND} efi=debug"), options)?;
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     expect_firmware(&mut capture, noefi)?;
     capture.expect_dump().map(drop)

@@ -6,7 +6,7 @@ use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::{ArmedImage, Span};
 use crate::evidence::console::Said;
 use crate::scenario::table;
-use crate::stage::first::{First, RESET_DELAY_S};
+use crate::stage::first::First;
 use crate::stage::{BALLAST_MARK, Setup, Stage};
 
 #[derive(Clone, Copy, Debug)]
@@ -80,12 +80,9 @@ fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), 
     let image = first.arm("")?.image;
     let address = damage(&mut first, &image, kind, place)?;
     let mut crashed = first.panic(None)?;
-    let delay_ms = crashed.reset_as_announced()?;
-    check_eq!(delay_ms, RESET_DELAY_S * 1000, "announced delay of the reset, in milliseconds")?;
-    expect_named(&crashed.said, kind, address)?;
-    let verdict =
-        if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
-    crashed.expect_verdict(verdict)
+    let is_tail = matches!(place, Place::ZeroTail);
+    crashed.expect_refusal(if is_tail { Verdict::ZeroTail } else { Verdict::SegmentCorrupt })?;
+    expect_named(&crashed.said, kind, address)
 }
 
 fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -93,28 +90,20 @@ fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
     let image = first.arm("--on-corrupt boot")?.image;
     let initrd = image.region(RegionKind::Initrd)?;
     // In a file that no program reads, so that the capture kernel can be expected to live.
-    let bytes = first.vm.ram.read(initrd.start, initrd.file_len as usize)?;
-    let ballast = memchr::memmem::find(&bytes, BALLAST_MARK).ok_or_else(|| {
-        Error::Failed(format!("initrd in memory: expected the ballast, found none"))
-    })?;
-    let address = initrd.start + ballast as u64;
+    let range = initrd.start..initrd.start + initrd.file_len;
+    let address = first.vm.ram.only("the ballast", &range, BALLAST_MARK)?;
     first.flip_bit("the initrd", address, 0)?;
     let mut capture = first.panic(None)?.capture()?;
     expect_named(&capture.crashed.said, RegionKind::Initrd, address)?;
     capture.crashed.expect_verdict(Verdict::SegmentCorrupt)?;
+    let said = &capture.crashed.said;
     check!(
-        capture.crashed.said.contains(&Said::Booting),
-        "the last words: expected that it boots, found {:?}",
-        capture.crashed.said
+        said.contains(&Said::Booting),
+        "the last words: expected that it boots, found {said:?}"
     )?;
     capture.expect_verdict(Verdict::SegmentCorrupt)?;
-    check!(
-        capture.report.segment == Some(RegionKind::Initrd),
-        "segment in the report: expected initrd, found {}",
-        capture.report
-    )?;
-    capture.check_vmcore()?;
-    Ok(())
+    check_eq!(capture.report.segment, Some(RegionKind::Initrd), "segment in the report")?;
+    capture.check_vmcore().map(drop)
 }
 
 fn halt(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -142,12 +131,13 @@ fn damage(
 /// The console must name the region and a span around the damage, and no other.
 fn expect_named(said: &[Said], kind: RegionKind, address: u64) -> Result<(), Error> {
     let named: Vec<_> = said.iter().filter(|said| matches!(said, Said::Corrupt { .. })).collect();
-    let right = named
-        .iter()
-        .all(|said| matches!(said, Said::Corrupt { segment, span } if segment == kind.name() && span.contains(&address)));
-    let expected = format!("{} around {address:#x}", kind.name());
+    let fits = |said: &&Said| match said {
+        Said::Corrupt { segment, span } => segment == kind.name() && span.contains(&address),
+        _ => false,
+    };
     check!(
-        right && !named.is_empty(),
-        "what the console calls corrupt: expected {expected}, found {named:x?}"
+        named.iter().all(fits) && !named.is_empty(),
+        "what is called corrupt: expected {} around {address:#x}, found {named:x?}",
+        kind.name()
     )
 }

@@ -7,10 +7,11 @@ use handoff::report::Elfcorehdr;
 use object::elf::{FileHeader64, PT_LOAD, ProgramHeader64};
 use object::endian::LittleEndian;
 
-use crate::error::{Error, check};
+use crate::error::{Error, check, check_eq};
 use crate::evidence::console::Said;
 use crate::machine::ram::Ram;
 use crate::scenario::table;
+use crate::stage::capture::Capture;
 use crate::stage::{Setup, Stage};
 
 type Header = FileHeader64<LittleEndian>;
@@ -63,24 +64,22 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let image = first.arm("")?.image;
     let before = first.elfcorehdr(&image)?;
-    let dimm = first.add_dimm(0)?;
-    first.add_cpu()?;
-    first.place_sentinel(1, &dimm)?;
+    first.grow()?;
     check!(
         first.elfcorehdr(&image)? != before,
         "elfcorehdr after hotplug: expected another one, found the same"
     )?;
     let mut capture = first.panic(None)?.capture()?;
-    check!(
-        !capture.crashed.said.contains(&Said::Restored),
-        "the console: expected no word of a restored elfcorehdr, found one"
-    )?;
-    check!(
-        capture.report.elfcorehdr == Elfcorehdr::Ok,
-        "elfcorehdr in the report: expected ok, found {}",
-        capture.report.elfcorehdr.word()
-    )?;
+    expect_restored(&capture, false)?;
     capture.expect_dump().map(drop)
+}
+
+/// Whether console and report must say that the copy was put back.
+fn expect_restored(capture: &Capture<'_, '_>, restored: bool) -> Result<(), Error> {
+    let said = capture.crashed.said.contains(&Said::Restored);
+    check_eq!(said, restored, "whether the console says that the elfcorehdr was restored")?;
+    let expected = if restored { Elfcorehdr::Restored } else { Elfcorehdr::Ok };
+    check_eq!(capture.report.elfcorehdr, expected, "elfcorehdr in the report")
 }
 
 fn broken(
@@ -90,21 +89,11 @@ fn broken(
 ) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     let image = first.arm("")?.image;
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.place_sentinel(1)?;
     damage(&first.vm.ram, image.elfcorehdr.start)?;
     first.note(format!("the elfcorehdr at {:#x} given {what}", image.elfcorehdr.start));
     let mut capture = first.panic(None)?.capture()?;
-    check!(
-        capture.crashed.said.contains(&Said::Restored),
-        "the console: expected word of a restored elfcorehdr, found {:?}",
-        capture.crashed.said
-    )?;
-    let report = capture.report.elfcorehdr;
-    check!(
-        report == Elfcorehdr::Restored,
-        "elfcorehdr in the report: expected restored, found {}",
-        report.word()
-    )?;
+    expect_restored(&capture, true)?;
     capture.expect_verdict(Verdict::Ok)?;
     capture.check_vmcore().map(drop)
 }

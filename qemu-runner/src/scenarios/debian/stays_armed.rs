@@ -28,9 +28,9 @@ pub(in crate::scenarios) fn mount_boot(first: &mut First<'_, '_>) -> Result<(), 
 /// The operator disarms and arms again.
 pub(in crate::scenarios) fn stop_and_start(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok("systemctl stop kdump-loader.service")?;
-    check_eq!(first.crash_loaded()?, false, "kexec_crash_loaded after `systemctl stop`")?;
+    first.expect_armed(false, "after `systemctl stop`")?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
-    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `systemctl start`")
+    first.expect_armed(true, "after `systemctl start`")
 }
 
 /// Isolates rescue.target; the runner's shell is the one other unit that stays.
@@ -49,7 +49,7 @@ pub(in crate::scenarios) fn isolate_rescue(first: &mut First<'_, '_>) -> Result<
     )?;
     check_eq!(reached.status, 0, "whether rescue.target took the place of multi-user.target")?;
     first.vm.run_ok("systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
-    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded in rescue.target")?;
+    first.expect_armed(true, "in rescue.target")?;
     first.note("rescue.target is reached, and the image is still armed");
     Ok(())
 }

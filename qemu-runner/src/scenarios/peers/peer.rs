@@ -12,7 +12,6 @@ use crate::assets::GuestProgram;
 use crate::error::{Error, check_eq};
 use crate::machine;
 use crate::machine::deadline::Deadline;
-use crate::machine::vm::Line;
 use crate::scenario::table;
 use crate::stage::first::{CAPTURE_APPEND, First, load_command};
 use crate::stage::{Setup, Stage, guest};
@@ -54,14 +53,10 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
         stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let load = format!("{} --hotplug", peer_command(&kexec, CAPTURE_APPEND));
     first.vm.run_ok(&load)?;
-    check_eq!(first.crash_loaded()?, true, "kexec_crash_loaded after `kexec`")?;
+    first.expect_armed(true, "after `kexec`")?;
     first.note(format!("armed by {}", kexec.version));
-    first.place_sentinel(2, &(0..u64::MAX))?;
-    // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that
-    // kexec-tools makes.
-    let dimm = first.add_dimm(0)?;
-    first.add_cpu()?;
-    first.place_sentinel(1, &dimm)?;
+    // With its rewriting the kernel drops the mapping of low memory that kexec-tools makes.
+    first.grow()?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
     crashed.check_vmcore()?;
@@ -190,9 +185,7 @@ fn waited(
     let mut first = stage.boot(&Setup { cpu, peer: true, ..Setup::default() })?;
     first.vm.run_ok(load)?;
     let mut crashed = first.panic(None)?;
-    let mut said = |what: &str, words: &str| {
-        crashed.vm.await_console(what, |line: &Line| line.text.contains(words).then_some(line.at))
-    };
+    let mut said = |what: &str, words: &str| Ok(crashed.vm.await_words(what, words)?.at);
     let began = said("the purgatory", begins)?;
     let entered = said("the capture kernel", ENTERED)?;
     if begins != PEER_BEGINS {
