@@ -64,6 +64,29 @@ pub struct Expect {
     pub ended: Ended,
 }
 
+impl Expect {
+    /// What must come of a case whose image the purgatory boots, and which is sound.
+    pub const fn sound(says: &'static [&'static str]) -> Self {
+        Self { verdict: Verdict::Ok, says, ended: Ended::Booted(SOUND) }
+    }
+
+    /// The same, but the elfcorehdr is replaced by its copy.
+    pub const fn restored(says: &'static [&'static str]) -> Self {
+        let ended = Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND });
+        Self { verdict: Verdict::Ok, says, ended }
+    }
+
+    /// What must come of a case that is refused with this verdict: a reset.
+    pub const fn reset(verdict: Verdict, says: &'static [&'static str]) -> Self {
+        Self { verdict, says, ended: Ended::Reset }
+    }
+
+    /// The same by a triple fault, in silence.
+    pub const fn triple_fault(verdict: Verdict) -> Self {
+        Self { verdict, says: &[], ended: Ended::TripleFault }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Booted(Reported),
@@ -86,17 +109,12 @@ pub struct Reported {
     /// The engine that ran; any when none.
     pub engine: Option<handoff::EngineId>,
     pub elfcorehdr: Elfcorehdr,
-    pub nmis: Nmis,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nmis {
-    None,
-    Some,
+    /// Whether any was counted.
+    pub nmis: bool,
 }
 
 pub const SOUND: Reported =
-    Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: Nmis::None };
+    Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: false };
 
 /// The CPU's features that cases care about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +136,10 @@ impl Cpu {
             Self::La57 => CPU_WITH_LA57,
         }
     }
+}
+
+pub fn flip_initrd(memory: &mut Memory) {
+    memory.flip(RegionKind::Initrd, 0);
 }
 
 /// What is asked of the loader and of the crash kernel. The default is a machine on which nothing

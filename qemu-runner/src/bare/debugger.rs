@@ -15,7 +15,7 @@ use crate::assets::Qemu;
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::machine::vm::{QEMU_LOG, RAM};
-use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk};
+use crate::machine::{Ends, Machine, PowerOn, Talk, shell_text};
 
 /// What gdb is to read, in a case's directory.
 pub const GDBINIT: &str = ".gdbinit";
@@ -65,8 +65,7 @@ pub fn write(
         talk: Talk::Person { agent: directory.join("agent.log") },
         start: PowerOn::Reset,
     };
-    let arguments = machine.arguments(qemu, &ends);
-    file(SCRIPT, format!("{}\n", CommandLine { qemu, arguments: &arguments }))
+    file(SCRIPT, shell_text(qemu, &machine.command(qemu, &ends)) + "\n")
 }
 
 /// The payload's ELF file begins with what stands before it in the bzImage and is not loaded.

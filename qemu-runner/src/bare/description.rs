@@ -37,7 +37,7 @@ impl Facts {
         let mut facts = Self::default();
         for line in lines {
             let Some(fact) = line.strip_prefix(FACT) else { continue };
-            let wrong = || Error::unreadable("a fact of the crash kernel", &line);
+            let wrong = || Error::unreadable("a fact of the crash kernel", line);
             let (name, values) = fact.split_once(' ').ok_or_else(wrong)?;
             facts.take(name, values).ok_or_else(wrong)?;
         }

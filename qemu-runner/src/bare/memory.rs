@@ -1,6 +1,8 @@
 //! (3) The loaded image as it is in the machine's memory. It is damaged here; the differences
 //! become the stray writes of a run.
 
+use std::ops::Range;
+
 use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
@@ -37,6 +39,13 @@ pub fn told<'i>(image: &'i Image<'_>) -> &'i ByBlock {
     }
 }
 
+/// SHA-256, by the portable engine.
+pub fn sha256(bytes: &[u8]) -> digest::Digest {
+    let mut hasher = digest::Sha256::new(digest::Engine::soft());
+    hasher.update(bytes);
+    hasher.finish()
+}
+
 /// Differences closer than this are one write.
 const GAP: usize = 64;
 
@@ -62,6 +71,12 @@ impl Memory {
             .expect("a block has no invalid bytes")
     }
 
+    /// Where the purgatory is.
+    pub fn purgatory(&self) -> Range<u64> {
+        let span = self.block().purgatory;
+        span.start.get()..span.start.get() + span.len.get()
+    }
+
     /// Changes the block, and nothing that depends on it.
     pub fn edit_block(&mut self, edit: impl FnOnce(&mut Block)) {
         let mut block = self.block();
@@ -79,10 +94,8 @@ impl Memory {
     pub fn reseal(&mut self) {
         let block = self.block();
         let table = (block.leaf_table.start.get(), block.leaf_table.len.get() as usize);
-        let mut hasher = digest::Sha256::new(digest::Engine::soft());
-        block.sealed_bytes().into_iter().for_each(|bytes| hasher.update(bytes));
-        hasher.update(self.at(table.0, table.1));
-        let seal = hasher.finish();
+        let sealed = block.sealed_bytes().concat();
+        let seal = sha256(&[&sealed, self.read(table.0, table.1)].concat());
         self.edit_block(|block| block.seal = seal);
     }
 
@@ -137,6 +150,17 @@ impl Memory {
         self.block().purgatory.start.get() + function.offset
     }
 
+    /// Flips the lowest bit of a byte of a region.
+    pub fn flip(&mut self, kind: RegionKind, offset: usize) {
+        self.region(kind)[offset] ^= 1;
+    }
+
+    /// Writes `code` over the beginning of a function, by part of its mangled name.
+    pub fn overwrite(&mut self, function: &str, code: &[u8]) {
+        let at = self.function(function);
+        self.at(at, code.len()).copy_from_slice(code);
+    }
+
     /// Physical address of a symbol of the purgatory.
     ///
     /// # Panics
@@ -150,7 +174,7 @@ impl Memory {
     /// `len` bytes from a physical address.
     ///
     /// # Panics
-    /// When they do not are in one segment.
+    /// When they are not in one segment.
     pub fn at(&mut self, physical: u64, len: usize) -> &mut [u8] {
         let place = self.position(physical, len);
         let segment = &mut self.segments[place];
@@ -160,7 +184,7 @@ impl Memory {
     /// The same, to look at.
     ///
     /// # Panics
-    /// When they do not are in one segment.
+    /// When they are not in one segment.
     pub fn read(&self, physical: u64, len: usize) -> &[u8] {
         let segment = &self.segments[self.position(physical, len)];
         &segment.now[(physical - segment.start) as usize..][..len]

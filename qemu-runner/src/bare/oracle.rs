@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use handoff::{DIGEST_LEN, PAGE_SIZE, RegionKind};
 use purgatory::verify::PRINTED_PER_SEGMENT;
 
-use super::memory::Memory;
+use super::memory::{Memory, sha256};
 use crate::error::{Error, check, check_eq};
 
 /// How many differences of one region are printed; the others are counted.
@@ -33,7 +33,7 @@ pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> 
         let mut say = |line: String| _ = lines.entry(name).or_default().insert(line);
         let (file, tail) = memory.read(start, len).split_at(file_len);
         for (leaf, expected) in file.chunks(leaf_size).zip(&mut expected) {
-            let found = digest(leaf);
+            let found = sha256(leaf);
             if found != expected {
                 let first = start + (leaf.as_ptr() as u64 - file.as_ptr() as u64);
                 let last = first + leaf.len() as u64 - 1;
@@ -86,12 +86,6 @@ pub fn check_differences(
     let counts =
         counted.iter().cloned().collect::<BTreeSet<_>>() == must && counted.len() == must.len();
     check!(counts, "differences that are only counted: expected {must:?}, found {counted:?}")
-}
-
-fn digest(bytes: &[u8]) -> digest::Digest {
-    let mut hasher = digest::Sha256::new(digest::Engine::soft());
-    hasher.update(bytes);
-    hasher.finish()
 }
 
 fn hex(digest: &[u8]) -> String {

@@ -11,7 +11,7 @@ use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
 use zerocopy::IntoBytes;
 
 use super::case::{Arrangement, Ended, Expect};
-use super::memory::{Memory, Write, told};
+use super::memory::{Memory, Write, sha256, told};
 use crate::error::{Error, check};
 
 /// A ramdisk that orders to wait for others.
@@ -146,7 +146,6 @@ fn elfcorehdr(
 
 fn seal(memory: &Memory, span: Range<u64>) -> SealedSpan {
     let len = span.end - span.start;
-    let mut hasher = digest::Sha256::new(digest::Engine::soft());
-    hasher.update(memory.read(span.start, len as usize));
-    SealedSpan { span: PhysSpan::new(span.start, len), sha256: hasher.finish() }
+    let sha256 = sha256(memory.read(span.start, len as usize));
+    SealedSpan { span: PhysSpan::new(span.start, len), sha256 }
 }

@@ -292,6 +292,6 @@ fn plug(vm: &mut Vm, awaited: &str, before: &[String]) -> Result<(), Error> {
         "memory removal" => vm.monitor.ask_for_dimm(0),
         "cpu" => vm.monitor.add_cpu(),
         "cpu removal" => vm.monitor.ask_for_cpu(),
-        _ => Err(Error::unreadable("what the crash kernel waits for", &awaited)),
+        _ => Err(Error::unreadable("what the crash kernel waits for", awaited)),
     }
 }

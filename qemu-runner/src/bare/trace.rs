@@ -14,7 +14,7 @@ use object::{LittleEndian, Object, ObjectSegment};
 use crate::error::{Error, check};
 
 /// Longest x86 instruction in bytes (SDM vol. 2A, "Instruction prefixes").
-const LONGEST: u64 = 15;
+pub const LONGEST: u64 = 15;
 
 /// The addresses of the instructions that the log says were executed inside `purgatory`.
 pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {

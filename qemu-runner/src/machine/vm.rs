@@ -8,7 +8,6 @@ mod arrival; // what its serial ports bring, line by line
 use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -16,13 +15,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::assets::Qemu;
-use crate::error::Error;
+use crate::error::{Error, check};
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::deadline::Deadline;
 use crate::machine::emulator::Emulator;
 use crate::machine::monitor::Monitor;
 use crate::machine::ram::Ram;
-use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk, library_path};
+use crate::machine::{Ends, Machine, PowerOn, Talk, shell_text};
 
 pub use arrival::{Arrival, Line};
 use arrival::{read_agent, read_console};
@@ -39,9 +38,15 @@ const TRIPLE_FAULT: &str = "Triple fault";
 
 /// How much later than the guest has written it a line may be read here on a busy host: by so much
 /// a delay may look too short.
-pub const READ_LATENCY: Duration = Duration::from_millis(500);
+pub(crate) const READ_LATENCY: Duration = Duration::from_millis(500);
 /// How much longer than announced a reset may take on a busy host.
-pub const RESET_SLACK: Duration = Duration::from_secs(30);
+const RESET_SLACK: Duration = Duration::from_secs(30);
+
+/// A reset must have been waited for as long as announced, and not much longer.
+pub fn expect_wait(delay: Duration, waited: Duration) -> Result<(), Error> {
+    let in_time = delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK;
+    check!(in_time.contains(&waited), "wait before the reset: not {in_time:?}, but {waited:?}")
+}
 
 #[derive(Debug)]
 pub struct Vm {
@@ -103,20 +108,14 @@ impl Vm {
         let ends =
             Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
 
-        let arguments = machine.arguments(qemu, &ends);
         // By hand it can only be switched on.
-        let by_hand = machine.arguments(qemu, &Ends { start: PowerOn::Reset, ..ends.clone() });
-        let line = CommandLine { qemu, arguments: &by_hand }.to_string();
+        let by_hand = machine.command(qemu, &Ends { start: PowerOn::Reset, ..ends.clone() });
+        let line = shell_text(qemu, &by_hand);
         let script = directory.join(SCRIPT);
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
 
         let stderr = directory.join("qemu.stderr");
-        let mut command = Command::new(&qemu.program);
-        command.args(&arguments);
-        if let Some(path) = library_path(qemu) {
-            command.env("LD_LIBRARY_PATH", path);
-        }
-        let mut child = Emulator::start(&mut command, &stderr)?;
+        let mut child = Emulator::start(&mut machine.command(qemu, &ends), &stderr)?;
         let agent = child.accept(&agent, deadline)?;
         let monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
         let ram = Ram::open(&ends.ram, machine.layout())?;

@@ -25,7 +25,7 @@ impl<'s, 'c> First<'s, 'c> {
         let mut addresses: Vec<u64> = Vec::new();
         for line in symbols.lines() {
             let address = u64::from_str_radix(line.trim(), 16);
-            addresses.push(address.map_err(|_| Error::unreadable("a symbol's address", &line))?);
+            addresses.push(address.map_err(|_| Error::unreadable("a symbol's address", line))?);
         }
         addresses.sort_unstable();
         let [text, function] = addresses[..] else {

@@ -338,5 +338,5 @@ pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
 
 /// A decimal number that the guest has printed.
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
-    text.trim().parse().map_err(|_| Error::unreadable("a number", &text))
+    text.trim().parse().map_err(|_| Error::unreadable("a number", text))
 }

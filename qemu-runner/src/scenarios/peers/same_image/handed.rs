@@ -50,18 +50,11 @@ impl Handed {
     }
 
     /// Leaves out words that begin so; there must be one.
-    pub fn drop_words(&mut self, prefix: &str, what: &str) -> Result<(), Error> {
-        check!(
-            self.line.split(' ').any(|word| word.starts_with(prefix)),
-            "{what}: expected {prefix}, found {}",
-            self.line
-        )?;
-        self.line = self
-            .line
-            .split(' ')
-            .filter(|word| !word.starts_with(prefix))
-            .collect::<Vec<_>>()
-            .join(" ");
+    pub fn drop_words(&mut self, prefix: &str) -> Result<(), Error> {
+        let all: Vec<_> = self.line.split(' ').collect();
+        let kept: Vec<_> = all.iter().copied().filter(|word| !word.starts_with(prefix)).collect();
+        check!(kept.len() < all.len(), "the peer's line: expected {prefix}, found {}", self.line)?;
+        self.line = kept.join(" ");
         Ok(())
     }
 
