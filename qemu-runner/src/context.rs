@@ -1,5 +1,6 @@
 //! What scenarios are run with: assets, build results, and how the caller wants them run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,25 +141,20 @@ impl Context {
     /// The modules of the open series for virtio-mem, in the order in which they must be loaded.
     pub fn virtio_mem(&self) -> Result<Vec<PathBuf>, Error> {
         if let Some(kernel) = self.under_test() {
-            let drivers = [("VIRTIO_PCI", "virtio_pci"), ("VIRTIO_MEM", "virtio_mem")];
-            let mut files = Vec::new();
-            for (symbol, module) in drivers {
-                let more = kernel.driver(symbol, module)?;
-                files.extend(
-                    more.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>(),
-                );
-            }
+            let mut files = kernel.driver("VIRTIO_PCI", "virtio_pci")?;
+            files.extend(kernel.driver("VIRTIO_MEM", "virtio_mem")?);
+            let mut seen = BTreeSet::new();
+            files.retain(|file| seen.insert(file.clone()));
             return Ok(files);
         }
-        let kernel = self.kernel(self.series())?;
-        let missing = || {
-            format!(
-                "no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks \
-                 for it",
-                kernel.release
-            )
-        };
-        kernel.virtio_mem.clone().map(|file| vec![file]).ok_or_else(|| Error::Missing(missing()))
+        let Kernel { release, virtio_mem, .. } = self.kernel(self.series())?;
+        let file = virtio_mem.clone().ok_or_else(|| {
+            Error::Missing(format!(
+                "no module virtio_mem is known for kernel {release}: `cargo xtask setup --refresh` \
+                 looks for it"
+            ))
+        })?;
+        Ok(vec![file])
     }
 
     /// A program or an image of the bare-metal harness, by name.

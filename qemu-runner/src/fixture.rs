@@ -9,8 +9,7 @@ use crate::evidence::elfcore::ElfCore;
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
 use crate::scenario::LIMIT;
-use crate::stage::first::First;
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{First, Setup, Stage, guest};
 
 /// What the run is called, and its directory.
 const NAME: &str = "fixture-elfcorehdr";

@@ -87,15 +87,8 @@ pub struct Ends {
     pub ram: PathBuf,
     pub qemu_log: PathBuf,
     pub talk: Talk,
-    pub start: PowerOn,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerOn {
-    /// A reset, as when it is switched on.
-    Reset,
-    /// The state of another, which the monitor will bring.
-    Incoming,
+    /// Whether it begins with the state of another, which the monitor will bring, not with a reset.
+    pub incoming: bool,
 }
 
 /// Who talks to a machine. Its console is on standard output in either case.
@@ -195,7 +188,7 @@ impl Machine {
         if let Some(port) = self.debugger {
             line.args(["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
         }
-        if ends.start == PowerOn::Incoming {
+        if ends.incoming {
             line.args(["-incoming", "defer"]);
         }
         // A reset ends QEMU; its log tells a triple fault from a requested reset.

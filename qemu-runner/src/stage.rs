@@ -24,10 +24,12 @@ use crate::machine::deadline::Deadline;
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
 use crate::peers::{self, embedded};
-use crate::stage::first::{CAPTURE_APPEND, First};
 use need::{EVERY_KERNEL, Need, Probe};
 
 pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
+pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
+pub use first::{Armed, CAPTURE_APPEND, First, Loaded, RESET_DELAY_S, Victim, json, number};
+pub use first::{load_command, load_file_command, load_foreign_command};
 
 /// A file of the capture kernel's user space that no program reads, so that it can be damaged and
 /// the kernel still boots.
@@ -87,8 +89,8 @@ impl<'c> Stage<'c> {
         } else {
             None
         };
-        let reservation =
-            setup.crashkernel.map_or_else(String::new, |size| format!("crashkernel={size} "));
+        let reservation = setup.crashkernel.map(|size| format!("crashkernel={size} "));
+        let reservation = reservation.unwrap_or_default();
         let machine = Machine {
             cpu: setup.cpu,
             cpus: setup.cpus,
@@ -141,7 +143,12 @@ impl<'c> Stage<'c> {
                 first.note("saved as a checkpoint for machines that boot the same");
                 Ok(first)
             }
-            Way::GoesOn(checkpoint) => self.resume(machine, directory, release, &checkpoint),
+            Way::GoesOn(checkpoint) => {
+                let mut vm = self.start(machine, directory, Some(&checkpoint))?;
+                vm.monitor.go_on()?;
+                check_eq!(vm.run_ok("uname -r")?, release, "release of the first kernel")?;
+                Ok(First::new(self, vm, release.to_owned()))
+            }
         }
     }
 
@@ -160,8 +167,7 @@ impl<'c> Stage<'c> {
         directory: &Path,
         release: &str,
     ) -> Result<First<'_, 'c>, Error> {
-        let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
-        self.begin(&vm, "the machine is switched on");
+        let mut vm = self.start(machine, directory, None)?;
         let found = vm
             .await_greeting(Role::First, |_| ())
             .map_err(|error| Error::NotUp(Box::new(error)))?;
@@ -170,32 +176,20 @@ impl<'c> Stage<'c> {
         Ok(First::new(self, vm, found))
     }
 
-    /// Goes on where another machine's first user space had come up, whose kernel has this release.
-    fn resume(
+    fn start(
         &mut self,
         machine: &Machine,
         directory: &Path,
-        release: &str,
-        checkpoint: &Checkpoint,
-    ) -> Result<First<'_, 'c>, Error> {
-        let mut vm = Vm::resume(
-            &self.context.assets()?.qemu,
-            machine,
-            directory,
-            self.deadline,
-            checkpoint,
-        )?;
-        vm.monitor.go_on()?;
-        self.begin(&vm, "the machine starts from a checkpoint");
-        check_eq!(vm.run_ok("uname -r")?, release, "release of the first kernel")?;
-        Ok(First::new(self, vm, release.to_owned()))
-    }
-
-    fn begin(&mut self, vm: &Vm, how: impl Into<String>) {
+        from: Option<&Checkpoint>,
+    ) -> Result<Vm, Error> {
+        let qemu = &self.context.assets()?.qemu;
+        let vm = Vm::start(qemu, machine, directory, self.deadline, from)?;
         eprintln!("{}", vm.command_line);
         self.outcome.evidence = Evidence::default();
         self.outcome.enter(Phase::Boot, Instant::now());
-        self.outcome.now(how);
+        let how = if from.is_some() { "starts from a checkpoint" } else { "is switched on" };
+        self.outcome.now(format!("the machine {how}"));
+        Ok(vm)
     }
 
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and

@@ -82,6 +82,7 @@ impl Machines {
             &machine(cpu, boot),
             &directory,
             Deadline::after(LIMIT),
+            None,
         )?;
         let mut said = Vec::new();
         loop {
@@ -109,13 +110,9 @@ impl Booted {
         deadline: Deadline,
         orders: &[u8],
     ) -> Result<Vm, Error> {
-        let room = map::ORDERS_LEN as usize;
-        check!(
-            orders.len() <= room,
-            "bytes of orders: expected {room} at most, found {}",
-            orders.len()
-        )?;
-        let mut vm = Vm::resume(qemu, machine, directory, deadline, &self.checkpoint)?;
+        let (room, len) = (map::ORDERS_LEN as usize, orders.len());
+        check!(len <= room, "bytes of orders: expected {room} at most, found {len}")?;
+        let mut vm = Vm::start(qemu, machine, directory, deadline, Some(&self.checkpoint))?;
         vm.ram.write(map::ORDERS, orders)?;
         vm.monitor.go_on()?;
         Ok(vm)

@@ -15,7 +15,7 @@ use crate::assets::Qemu;
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::machine::vm::{QEMU_LOG, RAM};
-use crate::machine::{Ends, Machine, PowerOn, Talk, shell_text};
+use crate::machine::{Ends, Machine, Talk, shell_text};
 
 /// What gdb is to read, in a case's directory.
 pub const GDBINIT: &str = ".gdbinit";
@@ -63,7 +63,7 @@ pub fn write(
         ram: directory.join(RAM),
         qemu_log: directory.join(QEMU_LOG),
         talk: Talk::Person { agent: directory.join("agent.log") },
-        start: PowerOn::Reset,
+        incoming: false,
     };
     file(SCRIPT, shell_text(qemu, &machine.command(qemu, &ends)) + "\n")
 }

@@ -141,9 +141,6 @@ impl Memory {
     }
 
     /// Physical address of a function of the purgatory, by part of its mangled name.
-    ///
-    /// # Panics
-    /// Unless exactly one is called so.
     pub fn function(&self, name: &str) -> u64 {
         let function = purgatory::function(&self.purgatory_elf, name)
             .expect("the purgatory has this function");
@@ -162,9 +159,6 @@ impl Memory {
     }
 
     /// Physical address of a symbol of the purgatory.
-    ///
-    /// # Panics
-    /// When there is none.
     pub fn symbol(&self, name: &str) -> u64 {
         let offset =
             purgatory::symbol(&self.purgatory_elf, name).expect("the purgatory has this symbol");
@@ -172,9 +166,6 @@ impl Memory {
     }
 
     /// `len` bytes from a physical address.
-    ///
-    /// # Panics
-    /// When they are not in one segment.
     pub fn at(&mut self, physical: u64, len: usize) -> &mut [u8] {
         let place = self.position(physical, len);
         let segment = &mut self.segments[place];
@@ -182,9 +173,6 @@ impl Memory {
     }
 
     /// The same, to look at.
-    ///
-    /// # Panics
-    /// When they are not in one segment.
     pub fn read(&self, physical: u64, len: usize) -> &[u8] {
         let segment = &self.segments[self.position(physical, len)];
         &segment.now[(physical - segment.start) as usize..][..len]

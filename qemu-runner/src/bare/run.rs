@@ -130,7 +130,7 @@ fn play(
             debugger::write(context, &directory, qemu, &machine, &request, &image)?;
             let deadline =
                 if debugger.is_some() { Deadline::never() } else { Deadline::after(LIMIT) };
-            let vm = Vm::start(qemu, &machine, &directory, deadline)?;
+            let vm = Vm::start(qemu, &machine, &directory, deadline, None)?;
             outcome.now("the machine is switched on");
             if debugger.is_some() {
                 let gdbinit = directory.join(debugger::GDBINIT);

@@ -80,7 +80,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// None yet; they will are in this directory.
+    /// None yet; they will be in this directory.
     pub fn within(directory: Shared) -> Self {
         Self { directory, kinds: Mutex::default() }
     }

@@ -31,9 +31,6 @@ impl Emulator {
     }
 
     /// Its standard output.
-    ///
-    /// # Panics
-    /// When it was taken before.
     pub fn take_output(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("standard output is taken once")
     }

@@ -21,7 +21,7 @@ use crate::machine::deadline::Deadline;
 use crate::machine::emulator::Emulator;
 use crate::machine::monitor::Monitor;
 use crate::machine::ram::Ram;
-use crate::machine::{Ends, Machine, PowerOn, Talk, shell_text};
+use crate::machine::{Ends, Machine, Talk, shell_text};
 
 pub use arrival::{Arrival, Line};
 use arrival::{read_agent, read_console};
@@ -66,38 +66,18 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Starts `machine`, with its logs in `directory`.
+    /// Starts `machine`, with its logs in `directory`. From a checkpoint, it is the machine that was
+    /// kept, and hangs until its monitor lets it continue.
     pub fn start(
         qemu: &Qemu,
         machine: &Machine,
         directory: &Path,
         deadline: Deadline,
+        from: Option<&Checkpoint>,
     ) -> Result<Self, Error> {
-        Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
-    }
-
-    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It hangs until
-    /// its monitor lets it continue.
-    pub fn resume(
-        qemu: &Qemu,
-        machine: &Machine,
-        directory: &Path,
-        deadline: Deadline,
-        checkpoint: &Checkpoint,
-    ) -> Result<Self, Error> {
-        checkpoint.copy_to(directory)?;
-        let mut vm = Self::launch(qemu, machine, directory, deadline, PowerOn::Incoming)?;
-        vm.monitor.load(&checkpoint.state())?;
-        Ok(vm)
-    }
-
-    fn launch(
-        qemu: &Qemu,
-        machine: &Machine,
-        directory: &Path,
-        deadline: Deadline,
-        start: PowerOn,
-    ) -> Result<Self, Error> {
+        if let Some(checkpoint) = from {
+            checkpoint.copy_to(directory)?;
+        }
         let sockets = tempfile::tempdir()
             .map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
         let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
@@ -105,11 +85,11 @@ impl Vm {
         let monitor =
             UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
         let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
-        let ends =
-            Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
+        let (ram, qemu_log) = (directory.join(RAM), directory.join(QEMU_LOG));
+        let ends = Ends { ram, qemu_log, talk, incoming: from.is_some() };
 
         // By hand it can only be switched on.
-        let by_hand = machine.command(qemu, &Ends { start: PowerOn::Reset, ..ends.clone() });
+        let by_hand = machine.command(qemu, &Ends { incoming: false, ..ends.clone() });
         let line = shell_text(qemu, &by_hand);
         let script = directory.join(SCRIPT);
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
@@ -117,7 +97,7 @@ impl Vm {
         let stderr = directory.join("qemu.stderr");
         let mut child = Emulator::start(&mut machine.command(qemu, &ends), &stderr)?;
         let agent = child.accept(&agent, deadline)?;
-        let monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
+        let mut monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
         let ram = Ram::open(&ends.ram, machine.layout())?;
 
         let (sender, arrivals) = mpsc::channel();
@@ -133,6 +113,9 @@ impl Vm {
         let from_agent = sender.clone();
         thread::spawn(move || read_console(console, log, &sender));
         thread::spawn(move || read_agent(agent, &from_agent));
+        if let Some(checkpoint) = from {
+            monitor.load(&checkpoint.state())?;
+        }
         Ok(Self {
             child,
             arrivals,
@@ -195,15 +178,13 @@ impl Vm {
     pub fn last_words(&mut self) -> Result<Vec<String>, Error> {
         let mut lines = Vec::new();
         loop {
-            let left = self.left("the agent's last line")?;
+            let left = self.left("the last line")?;
             match self.arrivals.recv_timeout(left) {
                 Ok(Arrival::Agent(line)) => lines.push(line),
                 Ok(_) => {}
                 // Both readers have come to their ends.
                 Err(RecvTimeoutError::Disconnected) => return Ok(lines),
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.too_late("the agent's last line"));
-                }
+                Err(RecvTimeoutError::Timeout) => return Err(self.too_late("the last line")),
             }
         }
     }

@@ -8,8 +8,7 @@ use super::draw::{Operation, Operations};
 use crate::error::Error;
 use crate::machine::monitor::Said;
 use crate::machine::vm::Arrival;
-use crate::stage::capture::PANIC;
-use crate::stage::first::First;
+use crate::stage::{First, PANIC};
 
 /// Waits at most ten seconds until the kernel has forgotten the plugged-in CPU. QEMU does not
 /// report that it is gone.

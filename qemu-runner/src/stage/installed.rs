@@ -182,13 +182,9 @@ impl Disk<'_> {
         let files = files_below(&self.saved)?;
         let only = |kind: &str| {
             let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
-            match found[..] {
-                [one] if !name(one).contains("incomplete") => Ok(one.clone()),
-                _ => Err(Error::Failed(format!(
-                    "{kind}* saved by the capture service: expected one finished file, found \
-                     {files:?}"
-                ))),
-            }
+            let finished = found.len() == 1 && !name(found[0]).contains("incomplete");
+            check!(finished, "{kind}* saved: expected one finished file, found {files:?}")?;
+            Ok::<_, Error>(found[0].clone())
         };
         Ok(Saved { dump: only("dump.")?, dmesg: only("dmesg.")? })
     }

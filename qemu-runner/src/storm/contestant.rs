@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::stage::first::{CAPTURE_APPEND, First, RESET_DELAY_S};
-use crate::stage::{GuestFile, guest};
+use crate::stage::{CAPTURE_APPEND, First, GuestFile, RESET_DELAY_S, guest};
 
 /// Part of the command line of every process that works on the image.
 pub const WORK: &str = "/bin/keep-image";

@@ -8,11 +8,10 @@
 
 use storm_guest::readings::Record;
 
-use super::calls::{self, Call, Trace, UPDATE_FUNCTION};
+use super::calls::{self, Trace, UPDATE_FUNCTION};
 use super::contestant::{QUEUED, WORK};
 use crate::error::Error;
-use crate::stage::first::{First, number};
-use crate::stage::guest;
+use crate::stage::{First, guest, number};
 
 const TRACING: &str = "/sys/kernel/tracing";
 const CGROUP: &str = "/sys/fs/cgroup/storm";
@@ -29,10 +28,7 @@ const UDEVD: &str = "/bin/systemd-udevd";
 pub struct Seen {
     /// When the poller started. Earlier calls armed.
     pub started_s: f64,
-    pub calls: Vec<Call>,
-    pub updates: Vec<f64>,
-    /// When each block of memory was online, ascending.
-    pub online_s: Vec<f64>,
+    pub trace: Trace,
     /// When each event was queued, ascending; empty where none are queued.
     pub queued_s: Vec<f64>,
     pub record: Record,
@@ -91,12 +87,12 @@ impl Witness {
             let text = format!("{error} in {record}");
             Error::unreadable("the poller's record", &text)
         })?;
-        let Trace { calls, updates, online_s } = read_probes(first)?;
+        let trace = read_probes(first)?;
         let queued = first.vm.run_ok(&format!("[ ! -e {QUEUED} ] || cat {QUEUED}"))?;
         let mut queued_s: Vec<f64> = queued.lines().map(number).collect::<Result<_, _>>()?;
         queued_s.sort_by(f64::total_cmp);
         let (started_s, cpu_s) = (self.started_s, cpu_us as f64 / 1e6);
-        Ok(Seen { started_s, calls, updates, online_s, queued_s, record, cpu_s })
+        Ok(Seen { started_s, trace, queued_s, record, cpu_s })
     }
 }
 

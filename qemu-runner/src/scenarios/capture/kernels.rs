@@ -8,8 +8,7 @@ use handoff::Verdict;
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::scenario::table;
 use crate::scenarios::capture::complete::hotplug;
-use crate::stage::first::{Armed, CAPTURE_APPEND, First};
-use crate::stage::{Setup, Stage};
+use crate::stage::{Armed, CAPTURE_APPEND, First, Setup, Stage};
 
 /// A series without CRASH_HOTPLUG, which came with Linux 6.6.
 const OLD: &str = "6.1";

@@ -7,9 +7,7 @@ use crate::evidence::console::Said;
 use crate::machine;
 use crate::scenario::table;
 use crate::scenarios::capture::complete::capture_with;
-use crate::stage::capture::{Capture, PANIC};
-use crate::stage::first::CAPTURE_APPEND;
-use crate::stage::{Setup, Stage};
+use crate::stage::{CAPTURE_APPEND, Capture, PANIC, Setup, Stage};
 
 /// The port of ttyS2 (arch/x86/include/asm/serial.h), which no machine here has: it reads as all
 /// ones.

@@ -8,8 +8,7 @@ use crate::evidence::iomem::Iomem;
 use crate::scenario::table;
 use crate::scenarios::capture::complete::MEMORY_BLOCK;
 use crate::scenarios::program::reload::{configure, expect_reload, expect_yes};
-use crate::stage::first::First;
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{First, Setup, Stage, guest};
 
 /// How large the device can get, in blocks of memory ...
 const BLOCKS: u64 = 6;

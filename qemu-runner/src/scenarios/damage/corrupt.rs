@@ -6,8 +6,7 @@ use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::{ArmedImage, Span};
 use crate::evidence::console::Said;
 use crate::scenario::table;
-use crate::stage::first::First;
-use crate::stage::{BALLAST_MARK, Setup, Stage};
+use crate::stage::{BALLAST_MARK, First, Setup, Stage};
 
 #[derive(Clone, Copy, Debug)]
 enum Place {

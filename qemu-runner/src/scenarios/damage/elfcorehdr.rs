@@ -11,8 +11,7 @@ use crate::error::{Error, check, check_eq};
 use crate::evidence::console::Said;
 use crate::machine::ram::Ram;
 use crate::scenario::table;
-use crate::stage::capture::Capture;
-use crate::stage::{Setup, Stage};
+use crate::stage::{Capture, Setup, Stage};
 
 type Header = FileHeader64<LittleEndian>;
 type ProgramHeader = ProgramHeader64<LittleEndian>;

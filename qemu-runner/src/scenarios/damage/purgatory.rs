@@ -11,9 +11,7 @@ use crate::evidence::armed::ArmedImage;
 use crate::evidence::purgatory::{self, Function};
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::bare;
-use crate::stage::Stage;
-use crate::stage::capture::JUMP_TO_ITSELF;
-use crate::stage::first::First;
+use crate::stage::{First, JUMP_TO_ITSELF, Stage};
 
 /// `UD2`, which raises exception 6, #UD (SDM vol. 2, "UD - Undefined Instruction").
 const UD2: [u8; 2] = [0x0f, 0x0b];

@@ -12,10 +12,8 @@ use crate::scenario::table;
 use crate::scenarios::capture::complete::MEMORY_BLOCK;
 use crate::scenarios::debian::service::expect_saved_dump;
 use crate::scenarios::debian::stays_armed;
-use crate::stage::capture::OOPS;
-use crate::stage::first::{First, number};
 use crate::stage::installed::{self, Guest, Kexec, LOADER};
-use crate::stage::{BOOT_CPUS, Stage};
+use crate::stage::{BOOT_CPUS, First, OOPS, Stage, number};
 
 /// As for Debian's own service, and an installation, a boot, a DIMM and a CPU more.
 const LIMIT: Duration = Duration::from_secs(1200);

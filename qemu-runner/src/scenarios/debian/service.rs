@@ -13,10 +13,8 @@ use crate::evidence::console::Said;
 use crate::evidence::report;
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::stage::Stage;
-use crate::stage::capture::{Crashed, PANIC};
-use crate::stage::first::First;
 use crate::stage::installed::{self, Disk, Guest, Kexec};
+use crate::stage::{Crashed, First, PANIC, Stage};
 
 /// systemd boots twice and makedumpfile compresses, on emulated CPUs: 150 s of a processor's time,
 /// which on busy cores have taken 470 s.

@@ -3,7 +3,7 @@
 //! operator does disarm.
 
 use crate::error::{Error, check, check_eq};
-use crate::stage::first::First;
+use crate::stage::First;
 
 /// What the kernel says at the very end, in the words of the program in [`HOOKS`].
 const ARMED_AT_THE_END: &str = "last program before the kernel ends: kexec_crash_loaded 1";

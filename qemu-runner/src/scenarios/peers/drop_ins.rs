@@ -19,9 +19,9 @@ use crate::peers;
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::bare;
 use crate::scenarios::damage::purgatory::replace;
-use crate::stage::capture::JUMP_TO_ITSELF;
-use crate::stage::first::{CAPTURE_APPEND, First, load_file_command};
-use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
+use crate::stage::{
+    BALLAST_MARK, CAPTURE_APPEND, First, JUMP_TO_ITSELF, Setup, Stage, guest, load_file_command,
+};
 
 /// What both say when a digest is wrong.
 const REFUSAL: &str = "sha256 digests do not match: expected ";

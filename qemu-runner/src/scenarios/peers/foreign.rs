@@ -6,8 +6,7 @@
 use crate::error::{Error, check, check_eq, expect_words};
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::bare;
-use crate::stage::first::{CAPTURE_APPEND, First, Loaded, load_foreign_command};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Loaded, Setup, Stage, guest, load_foreign_command};
 
 /// What kexec-tools' purgatory says first (`purgatory`, purgatory/purgatory.c).
 const BEGINS: &str = "I'm in purgatory";

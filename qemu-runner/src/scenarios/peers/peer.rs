@@ -13,8 +13,7 @@ use crate::error::{Error, check_eq};
 use crate::machine;
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First, load_command};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Setup, Stage, guest, load_command};
 use crate::storm::calls::Call;
 use crate::storm::witness::{read_probes, start_probes};
 

@@ -17,8 +17,7 @@ use crate::evidence::iomem::merged;
 use crate::machine::agent::Output;
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First, json};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Setup, Stage, guest, json};
 use calls::{CALLS, Call, Outcome};
 use handed::{E820_TABLE, Handed};
 

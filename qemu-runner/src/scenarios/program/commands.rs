@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, check_eq};
 use crate::scenario::table;
-use crate::stage::first::{self, CAPTURE_APPEND};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, Setup, Stage, guest, json};
 
 table! {
     "commands", [Makedumpfile, CrashHotplug], commands,
@@ -29,7 +28,7 @@ fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
 
     let armed = first.arm("")?;
     let loaded = serde_json::to_value(&armed.loaded.image.segments).expect("numbers and names");
-    let planned: Value = first::json(&plan)?;
+    let planned: Value = json(&plan)?;
     check_eq!(planned["segments"], loaded, "segments that `plan` predicted")?;
     first.note("`plan` had predicted the segments");
 

@@ -7,8 +7,9 @@ use crate::error::{Error, check, check_eq, expect_words};
 use crate::evidence::iomem::Iomem;
 use crate::machine::DIMM_SIZE;
 use crate::scenario::table;
-use crate::stage::first::{self, CAPTURE_APPEND, First, load_command, load_file_command};
-use crate::stage::{Packaging, Setup, Stage, guest};
+use crate::stage::{
+    CAPTURE_APPEND, First, Packaging, Setup, Stage, guest, json, load_command, load_file_command,
+};
 
 /// Where services look for it.
 const KEXEC: &str = "/sbin/kexec";
@@ -135,7 +136,7 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
     let load = load_file_command(CAPTURE_APPEND);
-    let told: Value = first::json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
+    let told: Value = json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
     check_eq!(told["call"], "kexec_file_load", "`call` that `load --file` printed")?;
     check_eq!(told["hotplug"], true, "`hotplug` that `load --file` printed")?;
     first.expect_armed(true, "after `load --file`")?;

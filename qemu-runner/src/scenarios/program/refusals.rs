@@ -5,8 +5,7 @@ use handoff::RegionKind;
 
 use crate::error::{Error, check_eq, expect_words};
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First, load_command, number};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Setup, Stage, guest, load_command, number};
 
 /// `kdump-loader` could not do what it was asked to.
 const COULD_NOT: i32 = 1;

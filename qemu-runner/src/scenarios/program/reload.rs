@@ -7,8 +7,7 @@ use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::machine::DIMM_SIZE;
 use crate::scenario::table;
 use crate::scenarios::capture::complete::MEMORY_BLOCK;
-use crate::stage::first::{self, CAPTURE_APPEND, First, RESET_DELAY_S, load_command};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, RESET_DELAY_S, Setup, Stage, guest, json, load_command};
 
 const CONFIG: &str = "/etc/kdump-loader.toml";
 /// There if an event waits for a reload.
@@ -121,7 +120,7 @@ fn expect_watched(first: &mut First<'_, '_>, block: &str) -> Result<(), Error> {
          while [ -e /proc/$(cat /tmp/watch.pid) ]; do usleep 20000; done",
     )?;
     let watched = first.vm.run_ok("cat /tmp/watch")?;
-    let events: Vec<Value> = watched.lines().map(first::json).collect::<Result<_, _>>()?;
+    let events: Vec<Value> = watched.lines().map(json).collect::<Result<_, _>>()?;
     let told: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
     check!(
         told.starts_with(&["disarmed", "armed", "crash_hotplug"]),
@@ -181,7 +180,7 @@ fn killed(stage: &mut Stage<'_>) -> Result<(), Error> {
         // While the kernel exchanges the images, no record says which one is armed. A kill in that
         // window leaves none until the next reload, and `status` must then not answer "yes".
         let told = first.vm.run(&format!("{loader} status --json 2>/dev/null"))?;
-        let status: Value = first::json(&told.text)?;
+        let status: Value = json(&told.text)?;
         let unrecorded = codes(&status) == ["unknown_image", "reload_interrupted"];
         check_eq!(told.status, i32::from(unrecorded), "exit status of `status`: {status}")?;
         first.note(format!("reload killed after {after} ms: still armed"));
@@ -222,7 +221,7 @@ pub(in crate::scenarios) fn expect_reload(
     first: &mut First<'_, '_>,
     expected: &[&str],
 ) -> Result<(), Error> {
-    let told: Value = first::json(&first.vm.run_ok(&format!(
+    let told: Value = json(&first.vm.run_ok(&format!(
         "{} reload --json 2>/tmp/reload.err || {{ cat /tmp/reload.err; false; }}",
         guest::LOADER
     ))?)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, check};
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
-use crate::stage::first::First;
+use crate::stage::First;
 
 /// `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h): a page, and in it, by offset,
 const PAGE: usize = 4096;
