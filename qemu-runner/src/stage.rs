@@ -29,7 +29,7 @@ use need::{EVERY_KERNEL, Need, Probe};
 pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
 pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
 pub use first::{Armed, CAPTURE_APPEND, First, Loaded, RESET_DELAY_S, Victim, json, number};
-pub use first::{load_command, load_file_command, load_foreign_command};
+pub use first::{kexec_command, load_command, load_file_command, load_foreign_command};
 
 /// A file of the capture kernel's user space that no program reads, so that it can be damaged and
 /// the kernel still boots.

@@ -7,6 +7,7 @@ use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::evidence::armed::{range, regions};
 use crate::evidence::purgatory;
 
 /// All segments, each with its zero tail.
@@ -73,8 +74,7 @@ impl Memory {
 
     /// Where the purgatory is.
     pub fn purgatory(&self) -> Range<u64> {
-        let span = self.block().purgatory;
-        span.start.get()..span.start.get() + span.len.get()
+        range(&self.block().purgatory)
     }
 
     /// Changes the block, and nothing that depends on it.
@@ -116,11 +116,8 @@ impl Memory {
 
     fn region_place(&self, kind: RegionKind) -> (u64, usize, usize) {
         let block = self.block();
-        let used = block.regions.iter().take(block.region_count.get() as usize);
-        let region = used
-            .copied()
-            .find(|region| region.kind.get() == kind as u32)
-            .expect("the loader writes every kind");
+        let region = regions(&block).iter().find(|region| region.kind.get() == kind as u32);
+        let region = region.expect("the loader writes every kind");
         (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize)
     }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use loader::image::Image;
 use loader::request::{Confidential, Console, InputFile, Request};
 
 use super::booted::{Kind, Machines};
@@ -17,6 +16,7 @@ use super::{debugger, ramdisk, words};
 use crate::assets::succeed;
 use crate::context::{self, Context};
 use crate::error::{Error, check, with_causes};
+use crate::evidence::armed::range;
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
@@ -60,8 +60,7 @@ pub fn run(
     start: Start,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::new(case.name);
-    let result = play(case, context, machines, start, &mut outcome);
-    match result {
+    match play(case, context, machines, start, &mut outcome) {
         Ok(()) => Ok(outcome),
         Err(error) => Err(outcome.failure(error)),
     }
@@ -83,10 +82,8 @@ fn play(
     let mut arrangement = Arrangement::default();
     (case.arrange)(&mut arrangement);
 
-    let built_on = Kind {
-        cpu: arrangement.built_on.unwrap_or(arrangement.cpu),
-        stuck_console: arrangement.stuck_console,
-    };
+    let cpu = arrangement.built_on.unwrap_or(arrangement.cpu);
+    let built_on = Kind { cpu, stuck_console: arrangement.stuck_console };
     let described = machines.booted(context, built_on)?;
     let facts = &described.facts;
     let request = request(context, &arrangement)?;
@@ -98,13 +95,9 @@ fn play(
     (case.damage)(&mut memory);
     let orders = ramdisk::crash(&case.expect, &arrangement, &image, &memory)?;
 
-    let trace = arrangement.traced.map(|_| purgatory_span(&image));
-    let machine_with = |image| {
-        machine(
-            arrangement.cpu,
-            Boot::Disk { image, trace, stuck_console: arrangement.stuck_console },
-        )
-    };
+    let trace = arrangement.traced.map(|_| range(&told(&image).block.purgatory));
+    let stuck_console = arrangement.stuck_console;
+    let machine_with = |image| machine(arrangement.cpu, Boot::Disk { image, trace, stuck_console });
     let qemu = &context.assets()?.qemu;
     let mut observed = Observed::default();
     let mut vm = match start {
@@ -114,10 +107,8 @@ fn play(
             let machine = machine_with(booted.disk.clone());
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
             // By hand it cannot continue from there.
-            write(
-                &directory.join(SCRIPT),
-                format!("cargo xtask qemu bare {}\n", case.name).as_bytes(),
-            )?;
+            let again = format!("cargo xtask qemu bare {}\n", case.name);
+            write(&directory.join(SCRIPT), again.as_bytes())?;
             if context.keep() {
                 write(&directory.join(RAMDISK), &orders)?;
             }
@@ -195,11 +186,6 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
 /// Bytes that differ from one leaf to the next, none of them zero.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect()
-}
-
-fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
-    let span = told(image).block.purgatory;
-    span.start.get()..span.start.get() + span.len.get()
 }
 
 /// A disk that boots the crash kernel with this ramdisk, in a directory that is made if necessary.
@@ -286,9 +272,10 @@ fn watch(
 /// Does what the crash kernel says it waits for; `before` is what it has said until then.
 fn plug(vm: &mut Vm, awaited: &str, before: &[String]) -> Result<(), Error> {
     match awaited {
-        "memory" => vm
-            .monitor
-            .add_dimm(before.iter().filter(|line| *line == "awaiting memory").count() as u32),
+        "memory" => {
+            let dimms = before.iter().filter(|line| *line == "awaiting memory").count();
+            vm.monitor.add_dimm(dimms as u32)
+        }
         "memory removal" => vm.monitor.ask_for_dimm(0),
         "cpu" => vm.monitor.add_cpu(),
         "cpu removal" => vm.monitor.ask_for_cpu(),

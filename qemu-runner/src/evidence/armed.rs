@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use handoff::block::{MAGIC, VERSION};
-use handoff::{Block, RegionKind};
+use handoff::{Block, PhysSpan, Region, RegionKind};
 use zerocopy::FromBytes;
 
 use crate::error::Error;
@@ -55,22 +55,32 @@ impl ArmedImage {
     }
 
     fn describe(block: &Block, address: u64) -> Self {
-        let span = |span: &handoff::PhysSpan| span.start.get()..span.start.get() + span.len.get();
-        let used = block.regions.iter().take(block.region_count.get() as usize);
-        let regions = used.filter_map(|region| {
+        let of_kind = |region: &Region| {
             let kind = RegionKind::from_wire(region.kind.get())?;
-            let (start, file_len, mem_len) =
-                (region.start.get(), region.file_len.get(), region.mem_len.get());
-            Some((kind, Span { start, file_len, mem_len }))
-        });
+            let (file_len, mem_len) = (region.file_len.get(), region.mem_len.get());
+            Some((kind, Span { start: region.start.get(), file_len, mem_len }))
+        };
         Self {
             block: address..address + size_of::<Block>() as u64,
-            leaf_table: span(&block.leaf_table),
-            elfcorehdr: span(&block.elfcorehdr),
-            identity: block.seal.iter().map(|byte| format!("{byte:02x}")).collect(),
-            regions: regions.collect(),
+            leaf_table: range(&block.leaf_table),
+            elfcorehdr: range(&block.elfcorehdr),
+            identity: hex(&block.seal),
+            regions: regions(block).iter().filter_map(of_kind).collect(),
         }
     }
+}
+
+/// The regions that a block uses.
+pub fn regions(block: &Block) -> &[Region] {
+    &block.regions[..block.regions.len().min(block.region_count.get() as usize)]
+}
+
+pub fn range(span: &PhysSpan) -> Range<u64> {
+    span.start.get()..span.start.get() + span.len.get()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_bound_around(block: &Block, address: u64) -> bool {
@@ -82,7 +92,6 @@ fn is_bound_around(block: &Block, address: u64) -> bool {
 mod tests {
     use super::*;
     use crate::machine::ram::Layout;
-    use handoff::PhysSpan;
     use zerocopy::IntoBytes;
 
     #[test]

@@ -23,13 +23,8 @@ table! {
 fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     for panicked in series(stage, Contestant::InKernel)? {
         // It never unloads: there is no time without an image but that within one system call.
-        let armed = panicked.cause != Cause::Unarmed;
-        check!(
-            armed,
-            "panic {}: expected a dump, the kernel's own lock or a load, found {}",
-            panicked.draw.number,
-            panicked.sentence()
-        )?;
+        let (number, end) = (panicked.draw.number, panicked.sentence());
+        check!(panicked.cause != Cause::Unarmed, "panic {number}: expected an image, found {end}")?;
     }
     Ok(())
 }
@@ -39,16 +34,9 @@ fn series(stage: &mut Stage<'_>, contestant: Contestant) -> Result<Vec<Panicked>
     let mut all = Vec::new();
     for draw in panics::draws(SEED, COUNT) {
         let panicked = panics::panic_once(stage, contestant, &draw)?;
-        let what = format!("panic {}", draw.number);
-        check!(
-            panicked.cause != Cause::Unexplained,
-            "{what}: expected an end that can be explained, found {}",
-            panicked.sentence()
-        )?;
-        stage.outcome.fact(
-            format!("panics: {} us after the first block", draw.delay_us),
-            panicked.sentence(),
-        );
+        let (number, end) = (draw.number, panicked.sentence());
+        check!(panicked.cause != Cause::Unexplained, "panic {number}: {end}")?;
+        stage.outcome.fact(format!("panics: {} us after the first block", draw.delay_us), end);
         all.push(panicked);
     }
     Ok(all)

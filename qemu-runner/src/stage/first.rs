@@ -321,6 +321,13 @@ pub fn load_file_command(append: &str) -> String {
     format!("{} --file", arming(append))
 }
 
+/// kexec-tools' command line for arming. With -c, or kexec lets the kernel load the image, with a
+/// purgatory of the kernel's.
+pub fn kexec_command(program: &str, append: &str) -> String {
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    format!("{program} -p -c {kernel} --initrd={initrd} --append='{append}'")
+}
+
 fn arming(append: &str) -> String {
     format!(
         "{} load --kernel {} --initrd {} --append '{append}' --json",

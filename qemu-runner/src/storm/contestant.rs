@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::stage::{CAPTURE_APPEND, First, GuestFile, RESET_DELAY_S, guest};
+use crate::stage::{CAPTURE_APPEND, First, GuestFile, RESET_DELAY_S, guest, kexec_command};
 
 /// Part of the command line of every process that works on the image.
 pub const WORK: &str = "/bin/keep-image";
@@ -79,7 +79,7 @@ impl Contestant {
     pub(crate) fn arm(self, first: &mut First<'_, '_>) -> Result<(), Error> {
         let command = match self {
             Self::KexecPerEvent | Self::KexecThrottled => {
-                peer_load(&first.stage.context.kexec()?.program)
+                kexec_command(&first.stage.context.kexec()?.program, CAPTURE_APPEND)
             }
             Self::ReloadInPlace | Self::InKernel => format!("{} reload", guest::LOADER),
         };
@@ -93,8 +93,10 @@ impl Contestant {
         let kexec = &context.kexec()?.program;
         let script = |path, text| GuestFile { path, mode: 0o755, text };
         let rule = |text| GuestFile { path: RULE, mode: 0o644, text };
-        let unload_and_load =
-            script(RELOAD, under_lock(&format!("{kexec} -p -u\n{}", peer_load(kexec))));
+        let unload_and_load = script(
+            RELOAD,
+            under_lock(&format!("{kexec} -p -u\n{}", kexec_command(kexec, CAPTURE_APPEND))),
+        );
         Ok(match self {
             Self::KexecPerEvent => vec![rule(rule_text(RELOAD)), unload_and_load],
             Self::KexecThrottled => {
@@ -117,16 +119,6 @@ impl fmt::Display for Contestant {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
     }
-}
-
-/// kexec-tools' command line that arms by kexec_load(2), as x86 services with a purgatory in user
-/// space do.
-fn peer_load(kexec: &str) -> String {
-    format!(
-        "{kexec} -p -c {} --initrd={} --append='{CAPTURE_APPEND}'",
-        guest::KERNEL,
-        guest::INITRD
-    )
 }
 
 /// kdump-loader's own rule, as it is installed ...
