@@ -116,14 +116,11 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_can_be_typed() {
-        let names: Vec<_> = cases().map(|case| case.name).collect();
-        for (index, name) in names.iter().enumerate() {
-            assert!(
-                name.bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
-                "{name}"
-            );
-            assert!(!names[index + 1..].contains(name), "{name}");
+        let mut names = std::collections::BTreeSet::new();
+        for Case { name, .. } in cases() {
+            let typed =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            assert!(name.bytes().all(typed) && names.insert(name), "{name}");
         }
     }
 

@@ -24,6 +24,9 @@ pub const DIMM_SIZE: u64 = 1 << 30;
 
 pub const VIRTIO_MEM: &str = "virtio-mem";
 
+/// CPUs at boot, unless a machine says otherwise.
+pub const BOOT_CPUS: u32 = 2;
+
 /// The processor of every machine but those whose point it is. `max` is all that TCG can emulate,
 /// SHA-NI included. Without the hypervisor bit, and with the SMBIOS serial number below, Linux
 /// believes it runs under VMware: it counts hot-pluggable CPUs only under a hypervisor it knows
@@ -108,6 +111,22 @@ pub enum Talk {
 }
 
 impl Machine {
+    /// One with two CPUs and so much memory, and nothing to be plugged in.
+    pub fn of(boot: Boot, memory_mib: u64) -> Self {
+        Self {
+            cpu: CPU,
+            cpus: BOOT_CPUS,
+            max_cpus: BOOT_CPUS,
+            memory_mib,
+            dimms: 0,
+            dimm_size: DIMM_SIZE,
+            virtio_mem: 0,
+            boot,
+            firmware: None,
+            debugger: None,
+        }
+    }
+
     /// Where a physical address of this machine is in its memory file.
     pub fn layout(&self) -> Layout {
         Layout::q35(self.memory_mib << 20)

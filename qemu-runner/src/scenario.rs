@@ -109,27 +109,18 @@ impl Scenario {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn names_are_unique_and_can_be_typed() {
-        for (index, scenario) in scenarios().iter().enumerate() {
-            assert!(
-                scenario
-                    .name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            );
-            assert!(
-                scenario.summary.len() > 10 && !scenario.summary.ends_with('.'),
-                "{}",
-                scenario.name
-            );
-            assert!(
-                scenarios()[index + 1..].iter().all(|other| other.name != scenario.name),
-                "{}",
-                scenario.name
-            );
+        let mut names = BTreeSet::new();
+        for Scenario { name, summary, .. } in scenarios() {
+            let typed =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            assert!(name.bytes().all(typed) && names.insert(name), "{name}");
+            assert!(summary.len() > 10 && !summary.ends_with('.'), "{name}");
         }
     }
 }

@@ -26,7 +26,8 @@ use crate::machine::{Boot, Machine};
 use crate::peers::{self, embedded};
 use need::{EVERY_KERNEL, Need, Probe};
 
-pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
+pub use crate::guest::setup::{GuestFile, Packaging, Setup, guest};
+pub use crate::machine::BOOT_CPUS;
 pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
 pub use first::{Armed, CAPTURE_APPEND, First, Loaded, RESET_DELAY_S, Victim, json, number};
 pub use first::{kexec_command, load_command, load_file_command, load_foreign_command};
@@ -91,27 +92,26 @@ impl<'c> Stage<'c> {
         };
         let reservation = setup.crashkernel.map(|size| format!("crashkernel={size} "));
         let reservation = reservation.unwrap_or_default();
+        let boot = Boot::Linux {
+            kernel: kernel.vmlinuz.clone(),
+            initrd,
+            // A panic without capture kernel shall not reset the machine, so that every reset is
+            // the purgatory's.
+            append: format!(
+                "console=ttyS0 {reservation}panic=0 {UNTESTED} memhp_default_state={} {}",
+                setup.online, setup.append
+            ),
+            disk: None,
+        };
         let machine = Machine {
             cpu: setup.cpu,
             cpus: setup.cpus,
             max_cpus: setup.cpus + setup.spare_cpus,
-            memory_mib: setup.memory_mib,
             dimms: setup.dimms,
             dimm_size: setup.dimm_size,
             virtio_mem: setup.virtio_mem,
-            boot: Boot::Linux {
-                kernel: kernel.vmlinuz.clone(),
-                initrd,
-                // A panic without capture kernel shall not reset the machine, so that every reset
-                // is the purgatory's.
-                append: format!(
-                    "console=ttyS0 {reservation}panic=0 {UNTESTED} memhp_default_state={} {}",
-                    setup.online, setup.append
-                ),
-                disk: None,
-            },
             firmware,
-            debugger: None,
+            ..Machine::of(boot, setup.memory_mib)
         };
         let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
         first.cpus = setup.cpus;

@@ -20,14 +20,13 @@ use crate::evidence::armed::range;
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
-use crate::machine::{Boot, DIMM_SIZE, Machine};
+use crate::machine::{Boot, Machine};
 
 /// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a
 /// trace takes ten.
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
-pub const CPUS: u32 = 2;
 /// CPUs at most: TCG gives up when more have come and gone than this.
 const MAX_CPUS: u32 = 4;
 const DIMMS: u32 = 2;
@@ -145,19 +144,8 @@ fn play(
 
 /// The machine of every case.
 pub(super) fn machine(cpu: Cpu, boot: Boot) -> Machine {
-    let cpu = cpu.argument();
-    Machine {
-        cpu,
-        cpus: CPUS,
-        max_cpus: MAX_CPUS,
-        memory_mib: MEMORY_MIB,
-        dimms: DIMMS,
-        dimm_size: DIMM_SIZE,
-        virtio_mem: 0,
-        boot,
-        firmware: None,
-        debugger: None,
-    }
+    let machine = Machine::of(boot, MEMORY_MIB);
+    Machine { cpu: cpu.argument(), max_cpus: MAX_CPUS, dimms: DIMMS, ..machine }
 }
 
 fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {

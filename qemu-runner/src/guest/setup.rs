@@ -2,9 +2,6 @@
 
 use crate::machine;
 
-/// CPUs at boot, unless a set-up says otherwise.
-pub const BOOT_CPUS: u32 = 2;
-
 /// Paths in the first kernel's user space.
 pub mod guest {
     pub const LOADER: &str = "/bin/kdump-loader";
@@ -80,7 +77,7 @@ impl Default for Setup {
         Self {
             series: None,
             cpu: machine::CPU,
-            cpus: BOOT_CPUS,
+            cpus: machine::BOOT_CPUS,
             spare_cpus: 0,
             dimms: 0,
             dimm_size: machine::DIMM_SIZE,

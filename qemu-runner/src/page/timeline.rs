@@ -7,15 +7,9 @@ use maud::{Markup, html};
 use crate::evidence::outcome::{Outcome, Phase};
 
 impl Phase {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Boot => "boot",
-            Self::Armed => "armed",
-            Self::Panic => "panic",
-            Self::Purgatory => "purgatory",
-            Self::Start => "start",
-            Self::Capture => "capture",
-        }
+    /// Its class.
+    fn word(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 
     /// What it is called, given the next phase.

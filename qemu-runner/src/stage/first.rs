@@ -230,14 +230,11 @@ impl<'s, 'c> First<'s, 'c> {
         let before = self.iomem()?;
         self.vm.monitor.add_dimm(number)?;
         let added = self.iomem()?.added_since(&before);
-        let [range] = added.as_slice() else {
-            return Err(Error::Failed(format!(
-                "memory gained by DIMM {number}: expected one range, found {added:x?}"
-            )));
-        };
+        check!(added.len() == 1, "memory gained by DIMM {number}: one range, not {added:x?}")?;
+        let range = added[0].clone();
         check_eq!(range.end - range.start, crate::machine::DIMM_SIZE, "bytes gained by a DIMM")?;
         self.note(format!("DIMM {number} added: {:#x}-{:#x}", range.start, range.end - 1));
-        Ok(range.clone())
+        Ok(range)
     }
 
     /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt

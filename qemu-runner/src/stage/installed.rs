@@ -15,7 +15,7 @@ use crate::assets::{DebianDisk, GuestProgram, succeed};
 use crate::context;
 use crate::error::{Error, check, check_eq};
 use crate::machine::vm::Arrival;
-use crate::machine::{self, Boot, Machine};
+use crate::machine::{Boot, Machine};
 use crate::stage::first::First;
 use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 
@@ -136,26 +136,17 @@ pub fn reboot<'s, 'c>(
 impl Disk<'_> {
     fn machine(&self) -> Machine {
         let Self { debian, guest, image, .. } = self;
-        Machine {
-            cpu: machine::CPU,
-            cpus: BOOT_CPUS,
-            max_cpus: BOOT_CPUS + guest.spare_cpus,
-            memory_mib: MEMORY_MIB,
-            dimms: guest.dimms,
-            dimm_size: machine::DIMM_SIZE,
-            virtio_mem: 0,
-            boot: Boot::Linux {
-                kernel: debian.kernel.vmlinuz.clone(),
-                initrd: debian.initrd.clone(),
-                append: format!(
-                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} \
-                     memhp_default_state=online_movable"
-                ),
-                disk: Some(image.clone()),
-            },
-            firmware: None,
-            debugger: None,
-        }
+        let boot = Boot::Linux {
+            kernel: debian.kernel.vmlinuz.clone(),
+            initrd: debian.initrd.clone(),
+            append: format!(
+                "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} \
+                 memhp_default_state=online_movable"
+            ),
+            disk: Some(image.clone()),
+        };
+        let max_cpus = BOOT_CPUS + guest.spare_cpus;
+        Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, MEMORY_MIB) }
     }
 
     /// Puts the loader into a directory of the disk, and does more there.

@@ -5,13 +5,13 @@ use orders::StepKind;
 
 use crate::bare::case::{Arrangement, Case, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
-use crate::bare::run::CPUS;
+use crate::machine::BOOT_CPUS;
 
 /// `sizeof(Elf64_Ehdr)`, `sizeof(Elf64_Phdr)`.
 const EHDR: usize = 64;
 const PHDR: usize = 56;
 /// PT_NOTEs of the loader's header: one for each CPU that is present, and vmcoreinfo's.
-const NOTES: usize = CPUS as usize + 1;
+const NOTES: usize = BOOT_CPUS as usize + 1;
 /// Behind them the text, then RAM below and above the crash region.
 const TEXT: usize = EHDR + NOTES * PHDR;
 const RAM: usize = TEXT + PHDR;
