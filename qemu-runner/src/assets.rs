@@ -11,8 +11,6 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-
 /// Where the manifest is, relative to the repository's root.
 pub const MANIFEST: &str = "target/assets/manifest.json";
 
@@ -181,15 +179,4 @@ impl GuestProgram {
         command.arg("--library-path").arg(directories.join(OsStr::new(":"))).arg(program);
         command
     }
-}
-
-/// Runs a program of the host, which must end with a status of at most `worst`.
-pub(crate) fn succeed(command: &mut Command, worst: i32) -> Result<(), Error> {
-    let output = command.output().map_err(Error::file("run", Path::new(command.get_program())))?;
-    if output.status.code().is_some_and(|code| code <= worst) {
-        return Ok(());
-    }
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8_lossy(&said);
-    Err(Error::Host(format!("{command:?} ended with {}: {}", output.status, said.trim())))
 }

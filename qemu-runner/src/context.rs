@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::assets::shared::Shared;
 use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
 use crate::error::Error;
+use crate::host;
 use crate::machine::checkpoint::Checkpoints;
 
 pub use crate::assets::kernel::KernelUnderTest;
@@ -165,7 +166,7 @@ impl Context {
     /// The directory of this name, relative to the repository's root, made if necessary.
     pub(crate) fn directory(&self, relative: &str) -> Result<PathBuf, Error> {
         let directory = self.root.join(relative);
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         Ok(directory)
     }
 
@@ -180,14 +181,14 @@ impl Context {
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(Error::file("empty", &directory))?;
         }
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         Ok(directory)
     }
 
     /// The bytes of a file that the build makes.
     pub(crate) fn read_built(&self, relative: &str) -> Result<Vec<u8>, Error> {
         let path = self.built(relative)?;
-        fs::read(&path).map_err(Error::file("read", &path))
+        host::read(&path)
     }
 
     /// A file that the build makes, at this path relative to the repository's root.

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::elfcore::ElfCore;
 use crate::evidence::outcome::Outcome;
+use crate::host;
 use crate::machine::deadline::Deadline;
 use crate::scenario::LIMIT;
 use crate::stage::{First, Setup, Stage, guest};
@@ -70,10 +71,10 @@ fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
         fs::remove_dir_all(into).map_err(Error::file("remove", into))?;
     }
     for (path, bytes) in &files {
-        write(&into.join(SNAPSHOT).join(path), bytes)?;
+        host::write(&into.join(SNAPSHOT).join(path), bytes)?;
     }
-    write(&into.join(ELFCOREHDR), &bytes)?;
-    write(&into.join(RELEASE), format!("{release}\n").as_bytes())?;
+    host::write(&into.join(ELFCOREHDR), &bytes)?;
+    host::write(&into.join(RELEASE), format!("{release}\n").as_bytes())?;
     let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     first.note(format!(
         "{len} bytes of elfcorehdr and {} files of {total} bytes saved to {}",
@@ -96,10 +97,4 @@ fn snapshot(first: &mut First<'_, '_>) -> Result<Vec<(String, Vec<u8>)>, Error> 
         files.push((path.to_owned(), bytes));
     }
     Ok(files)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let directory = path.parent().expect("a file in a directory");
-    fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
-    fs::write(path, bytes).map_err(Error::file("write", path))
 }

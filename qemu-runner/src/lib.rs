@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! error.rs       why a run failed
+//! host.rs        files and programs of the host
 //! assets/        what setup has brought: programs, firmware, kernels; or a kernel that a developer brings
 //! machine/       one QEMU: command line, console, agent, monitor, memory, checkpoint
 //! context.rs     assets, build results, and how the caller wants scenarios run
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod host;
 pub mod assets;
 mod machine;
 pub mod context;

@@ -3,8 +3,7 @@
 //! *On entry*: the kexec program and the kernel images from `cargo xtask setup`.
 //! *On exit*: `target/assets/peers/NAME.ro`, an ELF object that the loader can bind.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use loader::purgatory::foreign::{Contract, Foreign, KEXEC_TOOLS, LINUX};
 use loader::request::InputFile;
@@ -12,6 +11,7 @@ use loader::request::InputFile;
 use crate::assets::kernel::payload;
 use crate::context::Context;
 use crate::error::{Error, check_eq, with_causes};
+use crate::host;
 
 pub(crate) mod embedded; // an object inside of something else
 mod proof; // that it was bound right
@@ -61,7 +61,7 @@ impl Source {
     pub fn bring(&self, context: &Context) -> Result<Peer, Error> {
         let (version, object) = self.take_out(context)?;
         let path = context.directory(DIRECTORY)?.join(format!("{}.ro", self.name));
-        fs::write(&path, object).map_err(Error::file("write", &path))?;
+        host::write(&path, &object)?;
         Ok(Peer { name: self.name, version, object: path, contract: self.contract })
     }
 
@@ -76,12 +76,13 @@ impl Source {
             let kexec = context.kexec()?;
             let missing =
                 || Error::Missing(format!("{} is not among its own files", kexec.program));
-            let program = read(kexec.files.get(&kexec.program).ok_or_else(missing)?)?;
+            let program = host::read(kexec.files.get(&kexec.program).ok_or_else(missing)?)?;
             let place = embedded::only(&program).map_err(|defect| error(self.name, defect))?;
             return Ok((kexec.version.clone(), program[place].to_vec()));
         };
         let kernel = context.kernel(series)?;
-        let bzimage = InputFile { path: kernel.vmlinuz.clone(), bytes: read(&kernel.vmlinuz)? };
+        let bzimage =
+            InputFile { path: kernel.vmlinuz.clone(), bytes: host::read(&kernel.vmlinuz)? };
         let vmlinux = payload::vmlinux(&bzimage).map_err(|defect| match context.under_test() {
             Some(_) => Error::Unfit(format!("no purgatory in the bzImage: {defect}")),
             None => error(self.name, defect),
@@ -96,7 +97,7 @@ impl Peer {
     /// Takes the object apart, ready to be bound and told; it must be for the loader that it came
     /// from.
     pub fn parse(&self) -> Result<Foreign, Error> {
-        let file = InputFile { path: self.object.clone(), bytes: read(&self.object)? };
+        let file = InputFile { path: self.object.clone(), bytes: host::read(&self.object)? };
         let foreign =
             Foreign::parse(&file).map_err(|error| self.error(with_causes(&error, ": ")))?;
         check_eq!(foreign.contract().name, self.contract.name, "whose purgatory it is")?;
@@ -111,8 +112,4 @@ impl Peer {
 /// The purgatory of the peer `name` has this defect.
 pub(crate) fn error(name: &str, defect: impl std::fmt::Display) -> Error {
     Error::Host(format!("the purgatory of {name} cannot be used: {defect}"))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(Error::file("read", path))
 }

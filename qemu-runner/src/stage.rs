@@ -19,6 +19,7 @@ use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Outcome, Phase};
 use crate::guest::initramfs::{Initramfs, Role};
 use crate::guest::uki;
+use crate::host;
 use crate::machine::checkpoint::{Checkpoint, Way};
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{RAM, Vm};
@@ -81,7 +82,7 @@ impl<'c> Stage<'c> {
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
         let directory = self.next_machine()?;
         let initrd = directory.join("first.cpio");
-        write(&initrd, &self.first_user_space(setup)?)?;
+        host::write(&initrd, &self.first_user_space(setup)?)?;
         let firmware = if setup.efi {
             let ovmf = context.ovmf()?;
             let variables = directory.join("vars.fd");
@@ -155,7 +156,7 @@ impl<'c> Stage<'c> {
     pub(crate) fn next_machine(&mut self) -> Result<PathBuf, Error> {
         self.machines += 1;
         let directory = self.directory.join(format!("machine-{}", self.machines));
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         Ok(directory)
     }
 
@@ -195,10 +196,10 @@ impl<'c> Stage<'c> {
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and
     /// dumps, unless they are to be kept.
     fn close(self) -> Result<Outcome, Error> {
-        write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
+        host::write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
         let json = serde_json::to_string_pretty(&self.outcome)
             .expect("strings, integers and enumerations always serialize");
-        write(&self.directory.join("outcome.json"), json.as_bytes())?;
+        host::write(&self.directory.join("outcome.json"), json.as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
             for name in [RAM, "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {
@@ -219,7 +220,7 @@ impl<'c> Stage<'c> {
         first.host_file(guest::LOADER, 0o755, &context.built(context::LOADER)?)?;
         first.host_file(guest::SENTINEL, 0o755, &context.built(context::SENTINEL)?)?;
         let initrd = self.capture_user_space(setup)?;
-        let bytes = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
+        let bytes = host::read(&kernel.vmlinuz)?;
         match setup.packaging {
             Packaging::BzImage => first.file(guest::KERNEL, 0o644, &bytes),
             Packaging::Unified => {
@@ -268,9 +269,9 @@ impl<'c> Stage<'c> {
     /// kexec-tools with our purgatory where its own was.
     fn kexec_with_ours(&self, first: &mut Initramfs) -> Result<(), Error> {
         let kexec = self.context.kexec()?;
-        let ours = read(&self.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
+        let ours = host::read(&self.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
         for (path, host) in &kexec.files {
-            let mut bytes = read(host)?;
+            let mut bytes = host::read(host)?;
             if *path == kexec.program {
                 embedded::replace(&mut bytes, &ours)
                     .map_err(|defect| peers::error("kexec-tools", defect))?;
@@ -305,12 +306,4 @@ fn expect_fit(first: &mut First<'_, '_>) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(Error::file("read", path))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::file("write", path))
 }

@@ -16,6 +16,7 @@ use loader::request::InputFile;
 
 use crate::assets::Kernel;
 use crate::error::Error;
+use crate::host;
 
 pub use config::{Config, Setting};
 pub use modules::Modules;
@@ -40,7 +41,7 @@ impl KernelUnderTest {
     /// Reads the bzImage, finds its configuration, and looks for its modules below `modules`.
     pub fn open(bzimage: &Path, modules: Option<&Path>) -> Result<Self, Error> {
         let vmlinuz = fs::canonicalize(bzimage).map_err(Error::file("find", bzimage))?;
-        let bytes = fs::read(&vmlinuz).map_err(Error::file("read", &vmlinuz))?;
+        let bytes = host::read(&vmlinuz)?;
         let file = InputFile { path: vmlinuz.clone(), bytes };
         loader::kernel::parse(&file)
             .map_err(|error| Error::Unfit(format!("{}: {error}", bzimage.display())))?;

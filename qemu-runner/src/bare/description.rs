@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use loader::machine::Machine;
 use orders::map;
 
 use crate::error::{Error, with_causes};
+use crate::host;
 
 /// What every fact's line begins with.
 pub const FACT: &str = "fact ";
@@ -92,10 +92,7 @@ impl Facts {
     /// five levels of page tables.
     pub fn machine(&self, root: &Path, possible_cpus: u32, la57: bool) -> Result<Machine, Error> {
         for (path, bytes) in self.files(possible_cpus, la57) {
-            let path = root.join(path);
-            let parent = path.parent().expect("a file in a directory");
-            fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
-            fs::write(&path, bytes).map_err(Error::file("write", &path))?;
+            host::write(&root.join(path), &bytes)?;
         }
         Machine::read(root, None)
             .map_err(|error| Error::unreadable("the machine's files", with_causes(&error, ": ")))

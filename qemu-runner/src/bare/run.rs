@@ -13,11 +13,11 @@ use super::description::Facts;
 use super::judge::{self, Observed};
 use super::memory::{Memory, told};
 use super::{debugger, ramdisk, words};
-use crate::assets::succeed;
 use crate::context::{self, Context};
 use crate::error::{Error, check, with_causes};
 use crate::evidence::armed::range;
 use crate::evidence::outcome::Outcome;
+use crate::host::{self, succeed};
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
 use crate::machine::{Boot, Machine};
@@ -107,9 +107,9 @@ fn play(
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
             // By hand it cannot continue from there.
             let again = format!("cargo xtask qemu bare {}\n", case.name);
-            write(&directory.join(SCRIPT), again.as_bytes())?;
+            host::write(&directory.join(SCRIPT), again.as_bytes())?;
             if context.keep() {
-                write(&directory.join(RAMDISK), &orders)?;
+                host::write(&directory.join(RAMDISK), &orders)?;
             }
             outcome.now("the crash kernel, which another machine had booted, is given its orders");
             vm
@@ -150,7 +150,7 @@ pub(super) fn machine(cpu: Cpu, boot: Boot) -> Machine {
 
 fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {
     let file = |path: PathBuf| {
-        let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+        let bytes = host::read(&path)?;
         Ok::<_, Error>(InputFile { path, bytes })
     };
     Ok(Request {
@@ -182,16 +182,11 @@ pub(super) fn disk_image(
     ramdisk: &[u8],
     directory: &Path,
 ) -> Result<PathBuf, Error> {
-    fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
     let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
-    write(&file, ramdisk)?;
+    host::write(&file, ramdisk)?;
     let mut program = Command::new(context.bare("disk-image")?);
     succeed(program.arg(context.bare("crash-kernel")?).args([&file, &disk]), 0)?;
     Ok(disk)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::file("write", path))
 }
 
 pub(super) fn remove_big_files(

@@ -5,14 +5,13 @@
 //! (`monitor/migration.rs`).
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::assets::shared::Shared;
-use crate::assets::succeed;
 use crate::error::Error;
+use crate::host::{self, succeed};
 use crate::machine::vm::{RAM, SERIAL_LOG, Vm};
 
 /// All of a machine but its memory.
@@ -26,7 +25,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Keeps `vm` as it is now in `directory`, which is made. The machine continues.
     pub fn take(vm: &mut Vm, directory: PathBuf) -> Result<Self, Error> {
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         vm.monitor.save(&directory.join(STATE))?;
         for name in [RAM, SERIAL_LOG] {
             copy(&vm.directory().join(name), &directory.join(name))?;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::assets::Qemu;
 use crate::error::{Error, check};
+use crate::host;
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::deadline::Deadline;
 use crate::machine::emulator::Emulator;
@@ -245,7 +246,7 @@ impl Vm {
     }
 
     pub fn qemu_log(&self) -> Result<String, Error> {
-        let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
+        let log = host::read(&self.qemu_log)?;
         Ok(String::from_utf8_lossy(&log).into_owned())
     }
 

@@ -11,8 +11,9 @@ use object::elf::{FileHeader64, R_X86_64_64, SHF_ALLOC};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{LittleEndian, Object, ObjectSymbol, SectionIndex};
 
-use super::{Peer, read};
+use super::Peer;
 use crate::error::{Error, check, check_eq, with_causes};
+use crate::host;
 
 /// Where kernels put purgatories: below 4 GiB, and above. Both are pages, and differ in the lowest
 /// bits that pages can differ in.
@@ -49,7 +50,7 @@ impl fmt::Display for Proof {
 impl Peer {
     /// Binds it at two addresses, and looks at what comes out, and at its labels.
     pub fn prove(&self) -> Result<Proof, Error> {
-        let object = read(&self.object)?;
+        let object = host::read(&self.object)?;
         let foreign = self.parse()?;
         let program = foreign.program();
         let addresses = self.addresses(program)?;

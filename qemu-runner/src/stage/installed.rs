@@ -11,9 +11,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::assets::{DebianDisk, GuestProgram, succeed};
+use crate::assets::{DebianDisk, GuestProgram};
 use crate::context;
 use crate::error::{Error, check, check_eq};
+use crate::host::{self, succeed};
 use crate::machine::vm::Arrival;
 use crate::machine::{Boot, Machine};
 use crate::stage::first::First;
@@ -167,10 +168,10 @@ impl Disk<'_> {
     /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
     pub fn saved(&self) -> Result<Saved, Error> {
         succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&self.image), REPAIRED)?;
-        fs::create_dir_all(&self.saved).map_err(Error::file("make", &self.saved))?;
+        host::make(&self.saved)?;
         let request = format!("rdump /var/crash \"{}\"", self.saved.display());
         succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&self.image), 0)?;
-        let files = files_below(&self.saved)?;
+        let files = host::files_below(&self.saved)?;
         let only = |kind: &str| {
             let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
             let finished = found.len() == 1 && !name(found[0]).contains("incomplete");
@@ -220,17 +221,4 @@ impl Saved {
 
 fn name(file: &Path) -> Cow<'_, str> {
     file.file_name().map_or(Cow::Borrowed(""), OsStr::to_string_lossy)
-}
-
-fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(Error::file("read", directory))? {
-        let path = entry.map_err(Error::file("read", directory))?.path();
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }

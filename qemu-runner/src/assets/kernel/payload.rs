@@ -3,7 +3,6 @@
 //! arch/x86/boot/compressed/Makefile appends the length to what the compressor made (`size_append`,
 //! scripts/Makefile.lib); gzip writes the same by itself.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use loader::request::InputFile;
 use object::elf::ELFMAG;
 
 use crate::error::{Error, with_causes};
+use crate::host;
 
 /// `payload_offset` and `payload_length`, counted from the beginning of the protected-mode code
 /// (boot.rst, offsets in the file).
@@ -52,7 +52,7 @@ pub fn vmlinux(bzimage: &InputFile) -> Result<Vec<u8>, Error> {
 
 /// A kernel module, unpacked if its file is compressed.
 pub fn module(path: &Path) -> Result<Vec<u8>, Error> {
-    let file = fs::read(path).map_err(Error::file("read", path))?;
+    let file = host::read(path)?;
     let Some((.., unpack)) = FORMATS.iter().find(|(_, magic, _)| file.starts_with(magic)) else {
         return Ok(file);
     };
