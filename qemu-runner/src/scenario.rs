@@ -71,7 +71,7 @@ impl Scenario {
         self.needs
             .iter()
             .find_map(|need| need.unfit(context, kernel))
-            .or_else(|| need::lacks(kernel, need::EVERY_SYMBOL))
+            .or_else(|| need::lacks(kernel, need::OF_EVERY_KERNEL.symbols))
     }
 
     /// Why it cannot be run here; `None` when it can.

@@ -25,7 +25,7 @@ use crate::machine::deadline::Deadline;
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
 use crate::peers::{self, embedded};
-use need::{EVERY_KERNEL, Need, Probe};
+use need::{Asked, Need, OF_EVERY_KERNEL};
 
 pub use crate::guest::setup::{GuestFile, Packaging, Setup, guest};
 pub use crate::machine::BOOT_CPUS;
@@ -299,8 +299,8 @@ fn expect_fit(first: &mut First<'_, '_>) -> Result<(), Error> {
     if first.stage.context.under_test().is_none() {
         return Ok(());
     }
-    let probes = first.stage.needs.iter().filter_map(|need| need.probe());
-    for Probe { lacks, command } in [EVERY_KERNEL].into_iter().chain(probes) {
+    let asked = first.stage.needs.iter().map(|need| need.asked());
+    for Asked { lacks, command, .. } in [OF_EVERY_KERNEL].into_iter().chain(asked) {
         if first.vm.run(command)?.status != 0 {
             return Err(Error::Unfit(lacks.to_owned()));
         }

@@ -36,36 +36,38 @@ pub(crate) enum Need {
     DropIns,
 }
 
+/// What is asked of a kernel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
-    /// What the kernel lacks if the command fails.
+pub(crate) struct Asked {
+    /// Symbols of its configuration that must be set.
+    pub symbols: &'static [&'static str],
+    /// What the running kernel lacks ...
     pub lacks: &'static str,
-    /// A shell command in the first kernel's user space.
+    /// ... if this command fails in the first kernel's user space.
     pub command: &'static str,
 }
 
-/// What every scenario asks of the running kernel.
-pub(crate) const EVERY_KERNEL: Probe = Probe {
+/// What every scenario asks of the first kernel and of the capture kernel.
+pub(crate) const OF_EVERY_KERNEL: Asked = Asked {
+    symbols: &[
+        "KEXEC",
+        "CRASH_DUMP",
+        "PROC_VMCORE",
+        "PROC_PAGE_MONITOR",
+        "BLK_DEV_INITRD",
+        "BINFMT_ELF",
+        "BINFMT_SCRIPT",
+        "DEVTMPFS",
+        "TMPFS",
+        "SYSFS",
+        "SERIAL_8250_CONSOLE",
+        "MAGIC_SYSRQ",
+        "SMP",
+        "ACPI",
+    ],
     lacks: "the kernel cannot arm a capture kernel: /sys/kernel/kexec_crash_loaded is absent",
     command: "[ -e /sys/kernel/kexec_crash_loaded ]",
 };
-/// What every scenario asks of the configuration, for the first kernel and for the capture kernel.
-pub(crate) const EVERY_SYMBOL: &[&str] = &[
-    "KEXEC",
-    "CRASH_DUMP",
-    "PROC_VMCORE",
-    "PROC_PAGE_MONITOR",
-    "BLK_DEV_INITRD",
-    "BINFMT_ELF",
-    "BINFMT_SCRIPT",
-    "DEVTMPFS",
-    "TMPFS",
-    "SYSFS",
-    "SERIAL_8250_CONSOLE",
-    "MAGIC_SYSRQ",
-    "SMP",
-    "ACPI",
-];
 
 /// Our purgatories for Linux and for kexec-tools.
 const DROP_INS: &[&str] = &[
@@ -111,64 +113,55 @@ impl Need {
                 on.then(|| "it is about kernels without CONFIG_CRASH_HOTPLUG".into())
             }
             Self::VirtioMem => context.virtio_mem().err().map(|error| error.to_string()),
-            _ => lacks(kernel, self.symbols()),
+            _ => lacks(kernel, self.asked().symbols),
         }
     }
 
-    /// The symbols of the kernel's configuration that must be set.
-    fn symbols(self) -> &'static [&'static str] {
-        match self {
-            Self::CrashHotplug => {
-                &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"]
-            }
-            Self::Hotplug => {
-                &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"]
-            }
-            Self::KexecFile => &["KEXEC_FILE"],
-            Self::Lockdown => &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],
-            Self::HugePages => &["HUGETLBFS"],
-            Self::Storm => &["KPROBE_EVENTS", "CGROUPS", "UNIX", "KALLSYMS"],
-            Self::Ovmf => &["EFI", "EFI_STUB"],
-            _ => &[],
-        }
-    }
-
-    /// What to ask the running kernel, if there is a way to ask.
-    pub(crate) fn probe(self) -> Option<Probe> {
-        let (lacks, command) = match self {
+    /// What it asks of the kernel. Some parts are known by their symbols only.
+    pub(crate) fn asked(self) -> Asked {
+        const HOTPLUG: &[&str] =
+            &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"];
+        let (symbols, lacks, command): (&[_], _, _) = match self {
             Self::CrashHotplug => (
+                &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"],
                 "the kernel does not update the elfcorehdr itself: no crash_hotplug in \
                  /sys/devices/system/{cpu,memory}",
-                "[ -e /sys/devices/system/cpu/crash_hotplug ] && [ -e \
-                 /sys/devices/system/memory/crash_hotplug ]",
+                "cd /sys/devices/system && [ -e cpu/crash_hotplug ] && [ -e memory/crash_hotplug ]",
             ),
             Self::NoCrashHotplug => (
+                &[],
                 "the kernel updates the elfcorehdr itself, and the scenario is about kernels that \
                  do not",
                 "[ ! -e /sys/devices/system/memory/crash_hotplug ]",
             ),
             Self::Hotplug => (
+                HOTPLUG,
                 "the kernel has no memory hotplug: no /sys/devices/system/memory",
                 "[ -d /sys/devices/system/memory ]",
             ),
             Self::Lockdown => (
+                &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],
                 "the kernel has no lockdown: no /sys/kernel/security/lockdown",
                 "[ -e /sys/kernel/security/lockdown ]",
             ),
             Self::HugePages => (
+                &["HUGETLBFS"],
                 "the kernel has no huge pages: no nr_hugepages",
                 "[ -e /proc/sys/vm/nr_hugepages ]",
             ),
             Self::FiveLevels => {
-                ("the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo")
+                (&[], "the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo")
             }
             Self::Storm => (
+                &["KPROBE_EVENTS", "CGROUPS", "UNIX", "KALLSYMS"],
                 "the kernel has no kprobe events, or no cgroup2",
                 "[ -d /sys/kernel/tracing ] && grep -qw cgroup2 /proc/filesystems",
             ),
-            _ => return None,
+            Self::KexecFile => (&["KEXEC_FILE"], "", "true"),
+            Self::Ovmf => (&["EFI", "EFI_STUB"], "", "true"),
+            _ => (&[], "", "true"),
         };
-        Some(Probe { lacks, command })
+        Asked { symbols, lacks, command }
     }
 }
 
