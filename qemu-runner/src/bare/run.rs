@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use loader::request::{Confidential, Console, InputFile, Request};
+use loader::request::{Confidential, Console, InputFile, Request, SignalChoice};
 
 use super::booted::{Kind, Machines};
 use super::case::{Arrangement, Case, Cpu};
@@ -165,6 +165,8 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         hotplug: arrangement.hotplug,
         engine: arrangement.engine,
         leaf_size: Some(arrangement.leaf_size),
+        black_box: None,
+        signals: SignalChoice::None,
         purgatory: file(context.built(context::PURGATORY)?)?,
         rng_seed: None,
         window: None,
