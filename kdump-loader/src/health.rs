@@ -35,6 +35,7 @@ mod command_line; // problems of its command line
 mod room; // whether it has enough memory
 mod saver; // the program that saves the dump
 mod dump_target; // the place where it saves the dump
+pub mod last_dump; // the dump of an earlier panic
 mod wished; // the same checks for the config's files, before they are armed
 
 /// Held by a reload while it runs, below the root.
