@@ -23,23 +23,24 @@ const MOST_PLACES: usize = 3;
 /// The panic in one line, for the journal.
 pub fn headline(panic: &Panic) -> String {
     let line = panic.panic_line.as_deref().unwrap_or("the crashed kernel's message was lost");
-    format!("the machine panicked before this boot ({line}); {}", purgatory(panic.run.as_ref()))
+    format!(
+        "the machine panicked before this boot ({line}); the purgatory {}",
+        purgatory(panic.run.as_ref())
+    )
 }
 
-/// What the purgatory did, in one sentence without its end.
+/// What the purgatory did: the rest of a sentence about it.
 fn purgatory(run: Option<&Run>) -> String {
     let Some(run) = run else {
-        return "the purgatory's record was lost".into();
+        return "left no intact record".into();
     };
     let verdict = run.verdict.as_deref().unwrap_or("no verdict");
     match run.stage() {
-        Some(Stage::Entered) => "the purgatory did not finish verification".into(),
-        Some(Stage::Verified) => {
-            format!("the purgatory verified the image ({verdict}), and then nothing")
-        }
-        Some(Stage::Jumped) => format!("the purgatory started the capture kernel ({verdict})"),
-        Some(Stage::Refused) => format!("the purgatory refused the image ({verdict})"),
-        None => format!("the purgatory recorded the unknown stage {:?}", run.stage),
+        Some(Stage::Entered) => "did not finish verification".into(),
+        Some(Stage::Verified) => format!("verified the image ({verdict}), and recorded no more"),
+        Some(Stage::Jumped) => format!("started the capture kernel ({verdict})"),
+        Some(Stage::Refused) => format!("refused the image ({verdict})"),
+        None => format!("recorded the unknown stage {:?}", run.stage),
     }
 }
 
@@ -97,10 +98,8 @@ impl Story {
     fn run(&mut self, panic: &Panic) {
         let Some(run) = &panic.run else {
             let copies = lost(&panic.copies);
-            return self.row(
-                "purgatory",
-                &format!("it ran and copied the log; its record was lost ({copies})"),
-            );
+            return self
+                .row("purgatory", &format!("copied the log, but its record was lost; {copies}"));
         };
         self.row("purgatory", &purgatory(Some(run)));
         if let Some(verdict) = run.verdict().filter(|verdict| *verdict != Verdict::Ok) {
@@ -190,7 +189,7 @@ fn next(panic: &Panic, dump: Option<&LastDump>) -> String {
 fn lost(copies: &Copies) -> String {
     let Copies { reserved, intact, foreign, lost, unreadable } = copies;
     format!(
-        "of {reserved} copies {intact} intact, {lost} overwritten, {foreign} of another image, {unreadable} unreadable"
+        "{reserved} reserved: {intact} intact, {lost} overwritten, {foreign} of another image, {unreadable} unreadable"
     )
 }
 
@@ -224,13 +223,9 @@ pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
         ),
     };
     let overwrite = match outcome.memory_overwrite_request {
-        Some(true) => {
-            "firmware was asked to clear memory at a reset (MemoryOverwriteRequestControl is 1)"
-        }
-        Some(false) => {
-            "firmware was not asked to clear memory (MemoryOverwriteRequestControl is 0)"
-        }
-        None => "unknown whether firmware clears memory (no MemoryOverwriteRequestControl)",
+        Some(true) => "was asked to clear memory at a reset (MemoryOverwriteRequestControl is 1)",
+        Some(false) => "was not asked to clear memory (MemoryOverwriteRequestControl is 0)",
+        None => "has no MemoryOverwriteRequestControl; whether it clears memory is unknown",
     };
     format!("{because}\n{:WIDTH$} {overwrite}\n", "firmware")
 }

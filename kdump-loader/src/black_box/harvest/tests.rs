@@ -222,7 +222,9 @@ fn log_without_a_record_is_also_a_panic() {
     let saved = machine.harvest().unwrap();
     assert_eq!(saved.panic.run, None);
     assert!(saved.panic.panic_line.is_some());
-    assert!(story::tell(&saved.panic, Some(&saved), None).contains("its record was lost"));
+    assert!(
+        story::tell(&saved.panic, Some(&saved), None).contains("its record was lost; 3 reserved")
+    );
 }
 
 #[test]
