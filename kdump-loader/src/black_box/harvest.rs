@@ -1,4 +1,5 @@
-//! `[1]` Before the first load after a boot: reads what the boot before left in memory, and saves it.
+//! `[1]` Before the first load after a boot: reads what the boot before left in memory, and saves
+//! it.
 //!
 //! *On entry* /var/lib/kdump-loader/armed.json of an earlier boot, and memory that the next load
 //! will overwrite.

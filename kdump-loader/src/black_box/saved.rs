@@ -307,8 +307,8 @@ pub fn save(root: &Path, panic: &Panic, log: &str, capture_log: &str) -> Result<
     lasting.or_else(|error| {
         let name = save_below(root, state::PATH, panic, log, capture_log).map_err(|_| error)?;
         crate::messages::warn(format_args!(
-            "the panic before this boot is saved in /{}/{PANICS}/{name} only until the next reboot, because \
-             /{STATE} cannot be written",
+            "the panic before this boot is saved in /{}/{PANICS}/{name} only until the \
+             next reboot, because /{STATE} cannot be written",
             state::PATH
         ));
         Ok(name)

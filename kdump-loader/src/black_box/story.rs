@@ -177,19 +177,26 @@ fn next(panic: &Panic, dump: Option<&LastDump>) -> String {
             verdict.word()
         ),
         (Some(Stage::Jumped), _) if panic.capture_log.is_some() => {
-            "read capture-dmesg.txt for the step that failed; kdump-loader status checks the dump target".into()
+            "read capture-dmesg.txt for the step that failed; kdump-loader status checks the dump \
+             target"
+                .into()
         }
         (Some(Stage::Jumped), _) => {
-            "arm with a console on the capture kernel's command line (console=ttyS0), so that its messages are kept".into()
+            "arm with a console on the capture kernel's command line (console=ttyS0), so that its \
+             messages are kept"
+                .into()
         }
-        _ => "read dmesg.txt; a watchdog or an operator may have reset the machine meanwhile".into(),
+        _ => {
+            "read dmesg.txt; a watchdog or an operator may have reset the machine meanwhile".into()
+        }
     }
 }
 
 fn lost(copies: &Copies) -> String {
     let Copies { reserved, intact, foreign, lost, unreadable } = copies;
     format!(
-        "{reserved} reserved: {intact} intact, {lost} overwritten, {foreign} of another image, {unreadable} unreadable"
+        "{reserved} reserved: {intact} intact, {lost} overwritten, {foreign} of another \
+         image, {unreadable} unreadable"
     )
 }
 
@@ -217,7 +224,8 @@ pub fn tell_nothing(outcome: Option<&Outcome>) -> String {
             format!("unknown whether the machine panicked: armed {armed}, but {why}")
         }
         Some(Nothing::NoRecord { copies }) => format!(
-            "armed {armed}, but no record: memory was cleared by the reset, or the kernel never reached the purgatory\n{:WIDTH$} {}",
+            "armed {armed}, but no record: memory was cleared by the reset, or the \
+             kernel never reached the purgatory\n{:WIDTH$} {}",
             "copies",
             lost(copies)
         ),

@@ -29,7 +29,8 @@ pub fn find(
     logs.sort_by_key(|(_, log)| log.records().count());
     if logs.len() > 1 {
         notes.push(format!(
-            "memory has {} logs of capture kernels; this is the longest, and may be of an earlier panic",
+            "memory has {} logs of capture kernels; this is the longest, and may be of \
+             an earlier panic",
             logs.len()
         ));
     }

@@ -278,8 +278,8 @@ fn capture_kernel(machine: &mut Machine, base: u64, writer: &Writer) {
     machine.put(base, &[vmcoreinfo.as_bytes(), b"\0"].concat());
     // Two branches: the kernel's image and the direct map. Both map the first GiB as itself.
     let mut table = vec![[0u64; 512]; 3];
-    table[0][511] = pages + 0x1000 | 3;
-    table[0][(DIRECT >> 39 & 511) as usize] = pages + 0x2000 | 3;
+    table[0][511] = (pages + 0x1000) | 3;
+    table[0][(DIRECT >> 39 & 511) as usize] = (pages + 0x2000) | 3;
     table[1][510] = 3 | 1 << 7;
     table[2][0] = 3 | 1 << 7;
     for (index, entries) in table.iter().enumerate() {
