@@ -15,7 +15,8 @@ use loader::submit::{self, Armed};
 use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
-use super::{Aftermath, Error, aftermath, black_box, forget, hold_arming_lock, set_aside};
+use super::{Aftermath, Error, aftermath, forget, generation, hold_arming_lock, set_aside};
+use crate::black_box;
 use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{in_full, note, say, warn};
 
@@ -31,6 +32,7 @@ pub fn arm(
     origin: Origin,
     noted: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
+    black_box::before_load(root);
     let vmcoreinfo = machine.vmcoreinfo_text.clone();
     let mut live = Live { root, request, origin, vmcoreinfo, noted, advice: Vec::new() };
     let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;
@@ -81,7 +83,7 @@ impl<'a, N: Fn() -> bool> World for Live<'a, N> {
         let armed = submit::load(&image, self.request.hotplug)?;
         let summary = image.summary();
         // At once: a panic from here on is recorded at the new addresses.
-        black_box::keep(self.root, &summary, &self.vmcoreinfo);
+        generation::keep(self.root, &summary, &self.vmcoreinfo);
         Ok((armed, summary))
     }
 

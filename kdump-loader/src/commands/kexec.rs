@@ -16,7 +16,7 @@ use loader::submit;
 
 use super::{Error, LIVE, print};
 use crate::arm;
-use crate::arm::black_box::next_generation;
+use crate::arm::generation::next_generation;
 use crate::arm::record::origin::Origin;
 use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, request_for};
 use crate::arm::{load, load_file, unload};

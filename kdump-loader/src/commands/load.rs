@@ -9,7 +9,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
-use crate::arm::black_box::next_generation;
+use crate::arm::generation::next_generation;
 use crate::arm::load;
 use crate::arm::load_file;
 use crate::arm::request_for::{fresh_seed, request_for};

@@ -8,7 +8,7 @@ use loader::submit;
 use {super::write_file, crate::cli::STANDARD_OUTPUT, crate::picture};
 
 use super::{Error, LIVE, print, print_json};
-use crate::arm::black_box::PLANNED;
+use crate::arm::generation::PLANNED;
 use crate::arm::request_for::{advise, request_for};
 use crate::cli::Plan;
 

@@ -10,7 +10,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
-use crate::arm::black_box::next_generation;
+use crate::arm::generation::next_generation;
 use crate::arm::record::{self, failure, lock};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};

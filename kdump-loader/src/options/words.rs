@@ -13,11 +13,13 @@ use super::BlackBoxChoice;
 
 /// The value that leaves the choice to the loader.
 pub const AUTO: &str = "auto";
-const NONE: &str = "none";
+/// The value that leaves something out.
+pub const NONE: &str = "none";
 const PVPANIC: &str = "pvpanic";
 const IPMI: &str = "ipmi";
 const YES: &str = "yes";
-const NO: &str = "no";
+/// The value that denies something.
+pub const NO: &str = "no";
 
 /// A value of a fixed set, and its line in `--help`.
 pub type Listed = (&'static str, &'static str);
