@@ -36,10 +36,10 @@ pub fn check(data: &[u8]) -> Answer {
             // The claims of an error, as far as they need no knowledge of sections.
             match error {
                 Error::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
-                Error::Foreign { field: "machine", found, .. } => {
+                Error::ElfHeader { field: "machine", found, .. } => {
                     assert_eq!(word(data, 18, 2), Some(found.into()))
                 }
-                Error::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
+                Error::ElfHeader { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
                 _ => assert!(data.starts_with(b"\x7fELF")),
             }
             Answer::Refused

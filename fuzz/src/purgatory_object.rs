@@ -39,10 +39,12 @@ pub fn check(data: &[u8]) -> Answer {
         Err(error) => {
             match error.defect {
                 Defect::NotElf { .. } => assert!(!data.starts_with(b"\x7fELF")),
-                Defect::Foreign { field: "machine", found, .. } => {
+                Defect::ElfHeader { field: "machine", found, .. } => {
                     assert_eq!(word(data, 18, 2), Some(found.into()))
                 }
-                Defect::Foreign { found, .. } => assert_eq!(word(data, 16, 2), Some(found.into())),
+                Defect::ElfHeader { found, .. } => {
+                    assert_eq!(word(data, 16, 2), Some(found.into()))
+                }
                 Defect::Alignment { alignment, .. } => assert!(!alignment.is_power_of_two()),
                 Defect::Overflow { .. }
                 | Defect::Address { .. }
