@@ -45,9 +45,9 @@ fn load_json_has_these_keys() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line confidential console_port crash_region dropped engine entry hotplug \
-         identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments \
-         version"
+        "black_box block command_line confidential console_port crash_region dropped engine entry \
+         hotplug identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms \
+         segments signals version"
     );
 }
 
