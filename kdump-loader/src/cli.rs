@@ -53,6 +53,13 @@ pub enum Command {
     /// level and a code; docs/status.md lists them. The exit status is 0 for the first two answers
     /// and 1 for the others. Without root privileges, the answer is usually "cannot tell".
     Status(Status),
+    /// Tell the last panic: what panicked, how far the purgatory and the capture kernel came, and
+    /// whether a dump was saved
+    ///
+    /// The first load after a boot reads what the boot before left in crash memory. This command
+    /// tells what was found. Nothing that was not seen is claimed.
+    #[command(after_long_help = manual::help("last"))]
+    Last(Last),
     /// Print changes of CPUs, memory and the armed image as they happen
     ///
     /// Prints the kernel's events about CPUs and memory blocks, arming and disarming (within a
@@ -132,6 +139,20 @@ pub struct Status {
     /// file is replaced atomically
     #[arg(long, value_name = "FILE")]
     pub prometheus: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Examine the machine below this directory, for tests and bug reports
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
+/// `last`
+#[derive(Debug, Args)]
+pub struct Last {
+    /// Tell every panic that is kept, the oldest first
+    #[arg(long)]
+    pub all: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

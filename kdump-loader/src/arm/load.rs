@@ -16,6 +16,7 @@ use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use crate::black_box;
 use crate::findings::recorded::RecordedAdvice;
 use crate::messages::{in_full, note, say, warn};
 
@@ -31,6 +32,7 @@ pub fn arm(
     origin: Origin,
     queue_reload: impl Fn() -> bool,
 ) -> Result<(bool, Summary), Error> {
+    black_box::before_load(root);
     let mut live = Live { root, request, origin, queue_reload, advice: Vec::new() };
     let (hotplug, (_, summary)) = rounds::arm(&mut live, machine)?;
     Ok((hotplug, summary))

@@ -83,6 +83,7 @@ pub(super) fn report() -> Report {
         identity: None,
         unknown_because: None,
         record: None,
+        last_panic: None,
     }
 }
 
@@ -91,7 +92,7 @@ fn status_json_has_these_keys() {
     assert_eq!(
         keys(&Versioned::new(&report())),
         "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings \
-         identity loaded record saver unknown_because used version"
+         identity last_panic loaded record saver unknown_because used version"
     );
     assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
     assert_eq!(keys(&Finding::new(Code::NotArmed, "")), "code level message remedy");

@@ -84,6 +84,11 @@ pub fn text(report: &Report) -> String {
         "When the image was armed, in seconds since 1970.",
         &maybe(report.record.as_ref().map(|record| record.armed_at)),
     );
+    metric(
+        "kdump_loader_last_panic_timestamp_seconds",
+        "When the last recorded panic happened, or was found, in seconds since 1970.",
+        &maybe(report.last_panic),
+    );
     let updates = [("cpu", report.crash_hotplug_cpu), ("memory", report.crash_hotplug_memory)];
     let updates: Vec<_> = updates
         .into_iter()
@@ -195,6 +200,8 @@ mod tests {
             (0.0, 0.0)
         );
         parse(&text(&report()));
+        let samples = parse(&text(&Report { last_panic: Some(7), ..report() }));
+        assert_eq!(samples["kdump_loader_last_panic_timestamp_seconds"], 7.0);
     }
 
     #[test]
