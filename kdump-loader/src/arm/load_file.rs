@@ -107,9 +107,9 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     }
 
     let hotplug = kernel_updates_image(root, true, true);
-    let told = cmdline::text(line.as_bytes());
+    let passed = cmdline::text(line.as_bytes());
     let written =
-        Record::by_kernel(root, told.clone(), kernel_path, initrd_path.as_deref(), hotplug);
+        Record::by_kernel(root, passed.clone(), kernel_path, initrd_path.as_deref(), hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
         warn(format_args!(
@@ -130,7 +130,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         hotplug,
         kernel,
         initrd,
-        command_line: told,
+        command_line: passed,
         dropped,
         crash_region: crash_region.into(),
     })

@@ -133,8 +133,8 @@ fn status_answers_in_its_first_line() {
 fn reload_json_has_these_keys() {
     let output = super::reload::Output {
         armed: 1,
-        reasons: vec![Reason::CpuCame { cpu: 3 }],
-        words: vec!["CPU 3 came".into()],
+        reasons: vec![Reason::CpuAdded { cpu: 3 }],
+        words: vec!["CPU 3 was added".into()],
     };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(
