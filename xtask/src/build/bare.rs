@@ -91,7 +91,7 @@ fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> R
         // For the boot stages, which the dependency's build script compiles with their own core
         // library.
         .env("RUSTC_BOOTSTRAP", "1");
-    setup::llvm_tools(sh, repo)?.provide_to(where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
+    setup::llvm_tools::provide_to(sh, repo, where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
 }
 
 /// The file bytes of the only PT_LOAD. The payload's linker script lays it out as a bzImage.
