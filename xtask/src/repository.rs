@@ -1,8 +1,13 @@
 //! Paths in this repository. Everything built or fetched goes under `target/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+/// A file's bytes.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
 
 /// The repository's root, and the paths below it.
 #[derive(Clone, Debug)]

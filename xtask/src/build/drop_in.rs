@@ -12,7 +12,7 @@ use loader::purgatory::foreign::{Contract, KEXEC_TOOLS, LINUX, STACK_END};
 
 use super::relocatable;
 use super::{PURGATORY, copy_if_changed, place, write_if_changed};
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// The entry point, which newer kernels look up by this name.
 pub const ENTRY: &str = "purgatory_start";
@@ -119,14 +119,13 @@ pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
     for drop_in in &DROP_INS {
         let linked = place(repo, &PURGATORY).with_file_name(drop_in.program);
         copy_if_changed(&linked, &drop_in.debug(repo))?;
-        let program =
-            std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        let program = read(&linked)?;
         let made = |settings: &Settings| {
             drop_in
                 .object_of(&program, settings)
                 .with_context(|| format!("cannot make an object of {}", linked.display()))
         };
-        write_if_changed(&made(settings)?, &drop_in.object(repo))?;
+        write_if_changed(&made(settings)?, &drop_in.object(repo), 0o644)?;
         for (path, drop_in_on_corrupt) in
             FOR_TESTS.into_iter().filter(|_| drop_in.more.contains(&CONSOLE))
         {
@@ -134,10 +133,8 @@ pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
             let directory = path.parent().context("it has a directory")?;
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("cannot make {}", directory.display()))?;
-            write_if_changed(
-                &made(&Settings { linux_console: Some(COM1), drop_in_on_corrupt })?,
-                &path,
-            )?;
+            let settings = Settings { linux_console: Some(COM1), drop_in_on_corrupt };
+            write_if_changed(&made(&settings)?, &path, 0o644)?;
         }
     }
     Ok(())

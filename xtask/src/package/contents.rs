@@ -8,8 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
-use super::read;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// A file of a package.
 pub struct Entry {

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use xshell::{Shell, cmd};
 
 use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind, SOURCE};
-use super::{MAINTAINER, read, source_date_epoch};
+use super::{MAINTAINER, source_date_epoch};
 use crate::command;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 
 /// The tree, relative to the repository's root.
 const STAGE: &str = "target/package";

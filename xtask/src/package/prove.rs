@@ -9,9 +9,9 @@
 use anyhow::{Context, Result};
 use xshell::Shell;
 
-use super::{debian, read, rpm};
+use super::{debian, rpm};
 use crate::command;
-use crate::repository::Repository;
+use crate::repository::{Repository, read};
 use crate::setup::{self, Supply, tree};
 
 /// The trees' directory, relative to the repository's root.

@@ -10,8 +10,8 @@ use rpm::{BuildConfig, CompressionType, Dependency, FileOptions, PackageBuilder,
 use xshell::Shell;
 
 use super::contents::{self, CONFIG, DOCUMENTATION, Entry, Kind, SOURCE};
-use super::{MAINTAINER, read, source_date_epoch};
-use crate::repository::Repository;
+use super::{MAINTAINER, source_date_epoch};
+use crate::repository::{Repository, read};
 
 /// The first package of this version.
 pub const RELEASE: &str = "1";

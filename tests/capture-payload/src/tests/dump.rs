@@ -60,8 +60,8 @@ fn crash_note_and_one_note_for_every_online_cpu_are_there() {
             ("cpus: expected 2 found 1", |world| world.poke(CPU_NOTES, &[0; 12])),
             ("cpus: expected 2 found 1", |world| world.poke(CPU_NOTES + 12, b"core")),
             ("cpus: expected 3 found 2", |world| world.note.online_cpus = 3.into()),
-            ("several of apic id 3", |world| world.cpu_note(0, 3)),
-            ("panicking cpu: expected a note of apic id 9", |world| world.note.apic_id = 9.into()),
+            ("several of apic id 0x3", |world| world.cpu_note(0, 3)),
+            ("panicking cpu: no note found of apic id 0x9", |world| world.note.apic_id = 9.into()),
             ("PT_NOTEs: expected 3 found 4", |world| {
                 world.rows.insert(3, (PT_NOTE, CPU_NOTES + 5 * CPU_NOTE_STRIDE, 368, 0))
             }),
@@ -118,9 +118,13 @@ fn loads_must_be_the_text_and_all_ram_at_the_panic() {
             }),
             ("expected none of the crash region", |world| world.rows[4].2 += 0x1000),
             ("an empty range", |world| world.rows[5].2 = 0),
-            ("p_paddr", |world| world.patches.push((ELFCOREHDR + 64 + 4 * 56 + 24, 1))),
+            ("PT_LOAD 1: expected p_offset as p_paddr", |world| {
+                world.patches.push((ELFCOREHDR + 64 + 4 * 56 + 24, 1))
+            }),
             // Markers are read through them.
-            ("marker at 0x14000000: expected 0x", |world| world.poke(HIGH_MARKER + 7, &[0xee])),
+            ("marker at 0x14000000: expected another word found 0xee", |world| {
+                world.poke(HIGH_MARKER + 7, &[0xee])
+            }),
             ("marker at 0x14000000: expected a PT_LOAD", |world| world.rows[5].1 += 0x1000),
             ("marker at 0x18000000: expected memory", |world| {
                 world.note.markers[1] = 0x1800_0000.into()

@@ -57,7 +57,7 @@ fn initrd_must_be_the_one_that_was_loaded() {
             ("initrd length: expected 0x800 found 0x801", |world| {
                 world.poke(BOOT_PARAMS + 0x21c, &[1, 8])
             }),
-            ("initrd: expected one found none", |world| {
+            ("initrd: expected one found length 0x0", |world| {
                 world.poke(BOOT_PARAMS + 0x218, &[0; 8]);
                 world.note.initrd = PhysSpan::default();
             }),
@@ -69,15 +69,15 @@ fn initrd_must_be_the_one_that_was_loaded() {
 fn memory_map_must_be_ours_alone_and_complete() {
     let halves = [LOW, (ELFCOREHDR + 0x1000, 0x1200_0000, 1), (0x1300_0000, 0x1400_0000, 1)];
     for (said, map) in [
-        ("expected 2 to 128 entries found 0", &[][..]),
+        ("expected 2 to 128 entries found 0x0", &[][..]),
         ("none at 0x10001000", &[LOW]),
         ("none at 0x12000000", &halves),
         ("below 1 MiB found 0x1000", &[(0x1000, 0x2000, 1), CRASH]),
         ("the elfcorehdr found 0x10000000-0x14000000", &[LOW, (ELFCOREHDR, 0x1400_0000, 1)]),
         ("found 0x1000-0x101000", &[(0x1000, 0x10_1000, 1), CRASH]),
         ("found 0x20000000-0x30000000", &[LOW, CRASH, (0x2000_0000, 0x3000_0000, 1)]),
-        ("separate ranges found 0x10001000", &[LOW, CRASH, (0x1200_0000, 0x1200_1000, 2)]),
-        ("separate ranges found 0x30000000", &[LOW, CRASH, (0x3000_0000, 0x3000_0000, 2)]),
+        ("separate ranges found one at 0x10001000", &[LOW, CRASH, (0x1200_0000, 0x1200_1000, 2)]),
+        ("separate ranges found one at 0x30000000", &[LOW, CRASH, (0x3000_0000, 0x3000_0000, 2)]),
         ("found nothing at 0x1ffe0000", &[LOW, CRASH]),
         ("found nothing at 0x1fff0000", &[LOW, CRASH, (0x1ffe_0000, 0x1fff_0000, 2)]),
     ] {
@@ -87,7 +87,7 @@ fn memory_map_must_be_ours_alone_and_complete() {
     passes(|world| {
         world.e820(&[LOW, CRASH, (0x1ffe_0000, 0x1fff_0000, 2), (0x1fff_0000, 0x2000_0000, 4)])
     });
-    fails(Ending::BootParams, "found 200", |world| world.poke(BOOT_PARAMS + 0x1e8, &[200]));
+    fails(Ending::BootParams, "found 0xc8", |world| world.poke(BOOT_PARAMS + 0x1e8, &[200]));
 }
 
 #[test]

@@ -5,9 +5,8 @@
 //!
 //! *On exit*: it returned, and an idle CPU is awake; or it never returns.
 
-use core::arch::naked_asm;
-
 use x86_64::instructions::hlt;
+use x86_64::structures::idt::InterruptStackFrame;
 
 use super::cpu::{self, Cpu, Order, State, Work};
 use crate::harness::give_up;
@@ -18,37 +17,8 @@ use crate::{apic, notes};
 /// arch/x86/kernel/reboot.c). Here the host may not schedule a CPU for long.
 const SHOOTDOWN_SECONDS: u64 = 10;
 
-/// The gate of vector 2 in the kernel's IDT leads here, with IST 0.
-#[unsafe(naked)]
-pub extern "C" fn nmi_entry() {
-    // The CPU aligned the stack and pushed five words. Nine more align it again for the call.
-    naked_asm!(
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rsi",
-        "push rdi",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        "cld",
-        "call {handle}",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rdi",
-        "pop rsi",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "iretq",
-        handle = sym handle,
-    )
-}
-
-extern "C" fn handle() {
+/// The handler of vector 2 in the kernel's IDT, with IST 0.
+pub extern "x86-interrupt" fn nmi_entry(_: InterruptStackFrame) {
     let cpu = cpu::this();
     match cpu.take_order() {
         // Another CPU wakes this one, or the chipset raised an NMI, which this kernel ignores.
