@@ -41,7 +41,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds and audits.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match self.reproducible {
             Some(What::All) => build::build(sh, repo)?,

@@ -51,7 +51,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build_with(sh, repo, &self.drop_ins)?;
         if self.guests {

@@ -43,7 +43,6 @@ pub struct Args {
 pub struct Ci {}
 
 impl Args {
-    /// Runs all parts, and fails if one does.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         self.run_all(sh, repo, std::env::var_os("CI").is_some())
     }
@@ -100,7 +99,6 @@ impl Args {
 }
 
 impl Ci {
-    /// Runs both.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         Args { filter: None }.run_all(sh, repo, true)
     }

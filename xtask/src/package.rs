@@ -29,7 +29,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// Builds, and prints the MANIFEST.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         build(sh, repo)?;
         manifest::print(repo)?;

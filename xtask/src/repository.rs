@@ -17,7 +17,6 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The repository that this xtask was built from.
     pub fn find() -> Result<Self> {
         let xtask = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let xtask = xtask
@@ -41,7 +40,6 @@ impl Repository {
         self.root.join("target/downloads")
     }
 
-    /// The private apt roots.
     pub fn apt(&self) -> PathBuf {
         self.root.join("target/apt")
     }
@@ -81,7 +79,6 @@ impl Repository {
         self.root.join("target/bare")
     }
 
-    /// The loader's manual pages.
     pub fn man(&self) -> PathBuf {
         self.dist().join("man")
     }
@@ -91,7 +88,6 @@ impl Repository {
         self.dist().join("completions")
     }
 
-    /// The Debian package.
     pub fn debian_package(&self) -> PathBuf {
         self.dist().join(format!("kdump-loader_{}_amd64.deb", env!("CARGO_PKG_VERSION")))
     }

@@ -75,7 +75,6 @@ enum Name {
 }
 
 impl Args {
-    /// Fetches the parts, and prints each.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         linker(sh)?;
         let wanted = |name| self.only.is_empty() || self.only.contains(&name);
@@ -137,12 +136,10 @@ pub struct Supply<'a> {
 }
 
 impl<'a> Supply<'a> {
-    /// Nothing is opened yet.
     pub fn new(sh: &'a Shell, repo: &'a Repository) -> Self {
         Self { sh, repo, roots: RefCell::default() }
     }
 
-    /// The apt root of a release.
     fn root(&self, release: Release) -> Result<Rc<Root<'a>>> {
         if let Some(root) = self.roots.borrow().get(&release) {
             return Ok(root.clone());

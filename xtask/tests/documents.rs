@@ -14,13 +14,11 @@ const HISTORY: &str = "CHANGELOG.md";
 /// What building makes.
 const BUILT: &str = "target/";
 
-/// A document, by its path below the root.
 struct Document {
     path: PathBuf,
     text: String,
 }
 
-/// A line of a document.
 struct Line<'a> {
     number: usize,
     text: &'a str,

@@ -10,7 +10,6 @@ use crate::storm::SERIES;
 /// Pixels of the title and its notes.
 const HEAD: f64 = 106.0;
 
-/// Draws it.
 pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
     let panels = SERIES.map(|series| {
         let of_series: Vec<&Measured> =

@@ -14,7 +14,6 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 104.0;
 const PLOT: [f64; 2] = [210.0, 500.0];
 
-/// Draws it.
 pub fn svg(machine: &Machine, measured: &[Measured]) -> String {
     let rows: Vec<&Measured> = measured.iter().filter(|one| one.image == IMAGE).collect();
     let swept = measured.iter().filter(|one| one.sweep_mib.is_some());

@@ -7,11 +7,8 @@ use qemu_runner::storm::{Contestant, Measured, SAME_BURST_S};
 use super::SERIES;
 use crate::machine::Machine;
 
-/// What was measured, and where.
 pub struct Table {
-    /// The host.
     pub machine: Machine,
-    /// Every storm.
     pub measured: Vec<Measured>,
 }
 

@@ -48,7 +48,6 @@ pub struct Identity {
     pub four_levels: u64,
 }
 
-/// Builds the map.
 pub fn build(crash: &Crash, memory: &Memory) -> Identity {
     let mut tables = Tables { crash, next: map::CRASH_REGION_START };
     let (control_page, four) = (tables.take(), tables.take());

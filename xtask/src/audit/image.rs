@@ -32,24 +32,17 @@ const STACKS: (&str, &str, &str) = (".stacks", "__trap_stack_top", "__stack_top"
 pub struct Section<'data> {
     /// `.text`, …
     pub name: String,
-    /// First address.
     pub address: u64,
-    /// Bytes in memory.
     pub size: u64,
-    /// Whether it is executable.
     pub executable: bool,
-    /// Whether it is writable.
     pub writable: bool,
     /// Its bytes in the file, or none.
     pub bytes: &'data [u8],
 }
 
-/// A name and its address.
 #[derive(Clone, Debug)]
 pub struct Symbol {
-    /// Mangled, as in the file.
     pub name: String,
-    /// Its address.
     pub address: u64,
 }
 
@@ -75,7 +68,6 @@ struct Segment<'data> {
 /// The parts of an ELF file that the audit reads.
 pub struct Image<'data> {
     segments: Vec<Segment<'data>>,
-    /// The executable code.
     pub code: Code<'data>,
     /// Symbols outside code.
     marks: Vec<Symbol>,
@@ -85,7 +77,6 @@ pub struct Image<'data> {
 }
 
 impl<'data> Image<'data> {
-    /// Parses an ELF file.
     pub fn parse(data: &'data [u8]) -> Result<Self> {
         let header = FileHeader64::<Endianness>::parse(data)?;
         let endian = header.endian()?;

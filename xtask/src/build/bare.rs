@@ -39,7 +39,6 @@ const DISK_IMAGE: &str = "tests/disk-image/Cargo.toml";
 /// Its build directory, relative to the root.
 const DISK_IMAGE_TARGET: &str = "target/disk-image";
 
-/// Builds all three.
 pub fn build(sh: &Shell, repo: &Repository) -> Result<()> {
     sh.create_dir(repo.bare())?;
     for part in [CRASH_KERNEL, CAPTURE_PAYLOAD] {

@@ -43,7 +43,6 @@ pub struct DropIn {
     pub max_file: u64,
 }
 
-/// Both drop-ins, Linux's first.
 pub const DROP_INS: [DropIn; 2] = [
     DropIn {
         program: "purgatory-linux",
@@ -80,12 +79,10 @@ impl Default for Settings {
 }
 
 impl DropIn {
-    /// The object.
     pub fn object(&self, repo: &Repository) -> PathBuf {
         repo.dist().join(self.program).with_extension("ro")
     }
 
-    /// The linked program.
     pub fn debug(&self, repo: &Repository) -> PathBuf {
         repo.dist().join(self.program).with_extension("debug")
     }
@@ -103,7 +100,6 @@ impl DropIn {
             .chain(self.more.iter().copied())
     }
 
-    /// Makes the object from the linked program.
     fn object_of(&self, linked: &[u8], settings: &Settings) -> Result<Vec<u8>> {
         let mut image = relocatable::Image::of(linked)?;
         image.set(ON_CORRUPT, &[settings.drop_in_on_corrupt as u8])?;
@@ -114,7 +110,6 @@ impl DropIn {
     }
 }
 
-/// Makes the objects from the linked programs.
 pub fn build(repo: &Repository, settings: &Settings) -> Result<()> {
     for drop_in in &DROP_INS {
         let linked = place(repo, &PURGATORY).with_file_name(drop_in.program);

@@ -21,7 +21,6 @@ pub fn write(repo: &Repository) -> Result<()> {
     write_if_changed(manifest.as_bytes(), &repo.dist().join(NAME), 0o644)
 }
 
-/// Prints it.
 pub fn print(repo: &Repository) -> Result<()> {
     let text = crate::repository::read(&repo.dist().join(NAME))?;
     print!("{}", String::from_utf8_lossy(&text));

@@ -27,7 +27,6 @@ const ALIGNMENT: u64 = 64;
 /// A linked program in memory.
 pub struct Image {
     bytes: Vec<u8>,
-    /// Bytes in memory.
     len: u64,
     entry: u64,
     symbols: Vec<Symbol>,
@@ -41,7 +40,6 @@ struct Symbol {
 }
 
 impl Image {
-    /// Parses a linked program.
     pub fn of(linked: &[u8]) -> Result<Self> {
         let header = FileHeader64::<LittleEndian>::parse(linked)?;
         let endian = header.endian()?;

@@ -26,7 +26,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// The clock starts now.
     pub fn start() -> Self {
         Self { began: Instant::now(), parts: Vec::new(), failures: Vec::new() }
     }

@@ -10,13 +10,9 @@ use xshell::{Shell, cmd};
 
 use crate::repository::{Repository, read};
 
-/// A file of a package.
 pub struct Entry {
-    /// Its path below the root.
     pub place: String,
-    /// Its contents.
     pub bytes: Vec<u8>,
-    /// Its mode.
     pub mode: u32,
     /// How package managers treat it.
     pub kind: Kind,

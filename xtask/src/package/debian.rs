@@ -27,7 +27,6 @@ pub const SCRIPTS: [(&str, &str); 3] = [
 /// The directory of completions of Debian's zsh.
 const ZSH: &str = "usr/share/zsh/vendor-completions";
 
-/// Builds the package of this version.
 pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Result<()> {
     let root = repo.root.join(STAGE);
     sh.remove_path(&root)?;
@@ -40,7 +39,6 @@ pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Re
     command::read(pack.env("SOURCE_DATE_EPOCH", epoch).env("DPKG_DEB_THREADS_MAX", "1")).map(drop)
 }
 
-/// The package's tree.
 struct Stage<'a> {
     sh: &'a Shell,
     root: PathBuf,

@@ -39,7 +39,6 @@ const LICENSES: &str = "usr/share/licenses/kdump-loader";
 /// In place of the name of the building machine.
 const BUILD_HOST: &str = "localhost";
 
-/// Builds the package of this version.
 pub fn build(sh: &Shell, repo: &Repository, version: &str, package: &Path) -> Result<()> {
     let mut files = contents::of(sh, repo, ZSH)?;
     let sample = read(&repo.root.join(SOURCE).join(CONFIG))?;

@@ -18,7 +18,6 @@ use crate::run::qemu;
 /// tests must not depend on addresses.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Which file
     fixture: Name,
     /// The kernel's series
     #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES, value_parser = ["6.12", "7"])]
@@ -46,7 +45,6 @@ enum Name {
 }
 
 impl Args {
-    /// Replaces the committed file.
     pub fn run(&self, sh: &Shell, repo: &Repository) -> Result<()> {
         match self.fixture {
             Name::Elfcorehdr => {

@@ -233,7 +233,6 @@ pub fn bring(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
     build::hosted::guest_programs(sh, repo)
 }
 
-/// The scenario of this name.
 pub fn by_name(name: &str) -> Result<&'static Scenario> {
     scenarios().iter().find(|s| s.name == name).with_context(|| {
         let names: Vec<&str> = scenarios().iter().map(|s| s.name).collect();

@@ -46,9 +46,7 @@ pub struct Root<'a> {
 /// A package to download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// Name.
     pub name: String,
-    /// Version.
     pub version: String,
     architecture: String,
 }
@@ -131,7 +129,6 @@ impl<'a> Root<'a> {
         }))
     }
 
-    /// Downloads the packages that are missing.
     pub fn fetch(&self, packages: &[Package]) -> Result<()> {
         self.sh.create_dir(&self.downloads)?;
         let _there = self.sh.push_dir(&self.downloads);

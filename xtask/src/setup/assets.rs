@@ -207,7 +207,6 @@ pub fn demand(assets: &Assets, wanted: impl Fn(Name) -> bool) -> Result<()> {
     bail!("parts are missing:\n{missing}\nIs this machine online? Then run `{LOOK_AGAIN}`.")
 }
 
-/// Prints every part, one line each.
 pub fn print(assets: &Assets) {
     println!("{:<13} {}: {}", "qemu", assets.qemu.version, assets.qemu.program.display());
     for Row { label, found, .. } in rows(assets) {

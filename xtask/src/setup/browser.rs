@@ -26,7 +26,6 @@ const LIBRARIES: [&str; 3] =
 /// fonts.conf(5): these fonts alone, whatever a page names.
 const FONTS_CONF: &str = include_str!("browser/fonts.conf");
 
-/// Fetches the browser.
 pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Browser> {
     let root = supply.root(Release::Machine)?;
     // Reinstalled packages are planned, although this machine may have them.

@@ -41,7 +41,6 @@ const INSTALL: &str = include_str!("debian_disk/install.sh");
 /// The service through which the runner controls the guest.
 const AGENT: &str = include_str!("debian_disk/agent.service");
 
-/// Makes the disk.
 pub fn get(supply: &Supply<'_>, directory: &Path) -> Result<DebianDisk> {
     let sh = supply.sh;
     possible(sh).context("making the disk takes root and namespaces")?;

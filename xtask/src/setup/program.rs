@@ -30,7 +30,6 @@ const LIBRARIES: [&str; 5] = [
 /// The directories of programs.
 const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
-/// Fetches a package and its dependencies.
 pub fn get(supply: &Supply<'_>, tree: &Path, package: &str, program: &str) -> Result<GuestProgram> {
     let version = unpack(supply, tree, package)?;
     in_tree(tree, &version, program)
@@ -45,14 +44,12 @@ pub fn in_tree(tree: &Path, version: &str, program: &str) -> Result<GuestProgram
     Ok(GuestProgram { version: version.to_owned(), files, program })
 }
 
-/// Fetches the static busybox.
 pub fn busybox(supply: &Supply<'_>, tree: &Path) -> Result<PathBuf> {
     let busybox = get(supply, tree, "busybox-static", "busybox")?;
     ensure!(busybox.files.len() == 1, "{} is not static: {:?}", busybox.version, busybox.files);
     Ok(busybox.files[&busybox.program].clone())
 }
 
-/// Fetches the EFI firmware.
 pub fn ovmf(supply: &Supply<'_>, tree: &Path) -> Result<Ovmf> {
     let version = unpack(supply, tree, "ovmf")?;
     // 4M is the flash size of today's builds. Under the Secure Boot variant, kernels reject

@@ -21,7 +21,6 @@ const OLDEST: u32 = 10;
 const LIBRARIES: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 const DATA: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
 
-/// Finds or fetches QEMU.
 pub fn get(supply: &Supply<'_>, tree: &Path) -> Result<Qemu> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let programs = std::env::split_paths(&path).map(|dir| dir.join(PROGRAM));

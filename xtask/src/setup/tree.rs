@@ -30,9 +30,7 @@ const FOR_PACKAGES: [(&str, Release, &[&str]); 3] = [
     ("rpm", Release::Guests, &["rpm", "busybox-static"]),
 ];
 
-/// A tree.
 pub struct Tree {
-    /// Its root directory.
     pub root: PathBuf,
 }
 
@@ -61,7 +59,6 @@ impl Tree {
             .args(["sh", script])
     }
 
-    /// Writes a file into the tree.
     pub fn add(&self, sh: &Shell, place: &str, bytes: &[u8]) -> Result<()> {
         sh.write_file(self.root.join(place), bytes)
             .with_context(|| format!("cannot write {place} in {}", self.root.display()))

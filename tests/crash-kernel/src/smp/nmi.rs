@@ -20,7 +20,7 @@ const SHOOTDOWN_SECONDS: u64 = 10;
 /// The handler of vector 2 in the kernel's IDT, with IST 0.
 pub extern "x86-interrupt" fn nmi_entry(_: InterruptStackFrame) {
     let cpu = cpu::this();
-    match cpu.take_order() {
+    match cpu.order.take() {
         // Another CPU wakes this one, or the chipset raised an NMI, which this kernel ignores.
         Order::None => {}
         Order::Stop => {
@@ -35,7 +35,7 @@ pub extern "x86-interrupt" fn nmi_entry(_: InterruptStackFrame) {
         Order::Panic => {
             // This NMI has not ended, so the new one is latched until an IRET.
             apic::send_nmi(cpu.apic_id());
-            match cpu.take_work() {
+            match cpu.work.take() {
                 Some(work) => work(),
                 None => unreachable!("panic_in_nmi sets both"),
             }
@@ -46,7 +46,7 @@ pub extern "x86-interrupt" fn nmi_entry(_: InterruptStackFrame) {
 /// Halts in the handler, as `crash_nmi_callback` ends (arch/x86/kernel/reboot.c). Neither
 /// interrupts nor NMIs end that.
 fn halt_in_handler(cpu: &Cpu, state: State) -> ! {
-    cpu.set_state(state);
+    cpu.state.store(state);
     loop {
         hlt();
     }
@@ -54,9 +54,9 @@ fn halt_in_handler(cpu: &Cpu, state: State) -> ! {
 
 /// Stops every other CPU that can be stopped, and sets this CPU's APIC as Linux does.
 pub fn stop_others() {
-    let stoppable = || cpu::others().filter(|cpu| cpu.state() != State::Unstoppable);
+    let stoppable = || cpu::others().filter(|cpu| cpu.state.load() != State::Unstoppable);
     stoppable().for_each(|cpu| {
-        cpu.set_order(Order::Stop);
+        cpu.order.store(Order::Stop);
         apic::send_nmi(cpu.apic_id());
     });
     if !Timeout::seconds(SHOOTDOWN_SECONDS).reached_before(|| stoppable().next().is_none()) {
@@ -70,8 +70,8 @@ pub fn stop_others() {
 /// it.
 pub fn panic_in_nmi(work: Work) -> ! {
     let cpu = cpu::this();
-    cpu.set_work(work);
-    cpu.set_order(Order::Panic);
+    cpu.work.store(Some(work));
+    cpu.order.store(Order::Panic);
     apic::send_nmi(cpu.apic_id());
     // The handler does not return.
     Timeout::seconds(SHOOTDOWN_SECONDS).wait();

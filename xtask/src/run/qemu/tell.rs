@@ -71,7 +71,6 @@ impl Teller {
         }
     }
 
-    /// One has ended.
     pub fn tell(&mut self, name: &str, end: &End) {
         match end {
             End::Passed(_) => self.passed += 1,
