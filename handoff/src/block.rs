@@ -8,13 +8,13 @@ use core::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{DIGEST_LEN, Region};
+use crate::{BlackBox, DIGEST_LEN, Region};
 
 /// The first eight bytes of a block. CR LF catches a text-mode copy, as in PNG's signature.
 pub const MAGIC: [u8; 8] = *b"kdpurg\r\n";
 
 /// The only version of the block that this crate describes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Maximum number of regions in a block: `KEXEC_SEGMENT_MAX` (include/uapi/linux/kexec.h) bounds
 /// the segments of an image.
@@ -167,8 +167,8 @@ pub struct Block {
     pub report: PhysSpan,
     /// The capture kernel's entry.
     pub entry: EntryRegs,
-    /// Zero. Room for parity leaves, from which a corrupt leaf could be repaired.
-    pub reserved1: [u8; 0x40],
+    /// Where the purgatory leaves its records.
+    pub black_box: BlackBox,
     /// The regions, in the order of their leaves. Unused ones are all zero.
     pub regions: [Region; MAX_REGIONS],
 }
@@ -194,9 +194,9 @@ const _: () = {
     assert!(offset_of!(Block, phys_limit) == 0x098);
     assert!(offset_of!(Block, report) == 0x0a0);
     assert!(offset_of!(Block, entry) == 0x0b0);
-    assert!(offset_of!(Block, reserved1) == 0x0c0);
-    assert!(offset_of!(Block, regions) == 0x100);
-    assert!(size_of::<Block>() == 0x100 + MAX_REGIONS * size_of::<Region>());
+    assert!(offset_of!(Block, black_box) == 0x0c0);
+    assert!(offset_of!(Block, regions) == 0x180);
+    assert!(size_of::<Block>() == 0x180 + MAX_REGIONS * size_of::<Region>());
 };
 
 impl Block {
@@ -226,7 +226,7 @@ mod tests {
         let block = Block::blank();
         let bytes = block.as_bytes();
         assert_eq!(&bytes[..8], b"kdpurg\r\n");
-        assert_eq!(bytes[8..16], [1, 0, 0, 0, 0, 3, 0, 0]);
+        assert_eq!(bytes[8..16], [2, 0, 0, 0, 0x80, 3, 0, 0]);
         assert!(bytes[16..].iter().all(|&byte| byte == 0));
     }
 

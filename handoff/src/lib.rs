@@ -53,7 +53,9 @@ pub mod policy;
 pub mod verdict;
 pub mod text;
 pub mod report;
+pub mod black_box;
 
+pub use black_box::BlackBox;
 pub use block::{Block, ConsoleSettings, EntryRegs, PhysSpan};
 pub use policy::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 pub use region::{Region, RegionKind};

@@ -24,6 +24,7 @@ macro_rules! wire_enum {
         }
     };
 }
+pub(crate) use wire_enum;
 
 wire_enum! {
     /// Which SHA-256 implementation to run.

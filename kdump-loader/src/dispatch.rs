@@ -10,6 +10,7 @@ use clap::Parser;
 use crate::arm::unload;
 use crate::cli::{Cli, Command};
 use crate::commands::{self, Error, LIVE};
+use crate::hint;
 use crate::kexec;
 use crate::messages::report;
 
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) => {
             report(&error);
+            hint::print(&error);
             ExitCode::from(FAILURE)
         }
     }

@@ -8,6 +8,7 @@ pub mod options; // the options of an image, from the command line or the config
 pub mod initrd; // the contents of an initrd
 pub mod findings; // problems, and the answer that they lead to
 pub mod arm; // arming, and its record
+pub mod black_box; // what the boot after a panic can tell
 pub mod hotplug; // added and removed CPUs and memory
 pub mod health; // whether a panic would leave a dump
 pub mod service; // the service around the program
@@ -16,6 +17,7 @@ pub mod picture; // draws an image
 mod kexec; // kexec-tools' command line
 mod cli; // the command line and its help
 mod commands; // one file per subcommand
+mod hint; // which option follows the advice of an error
 mod dispatch; // runs the subcommand of the command line
 
 // Man pages, completions and docs/kexec-options.md are made from these.

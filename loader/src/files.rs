@@ -10,8 +10,10 @@
 //! Sizes come first. The first 64 KiB of the kernel and the length of the initrd suffice to reject
 //! files that are too large.
 
-pub mod read; // a file's bytes as they were at one moment
-pub mod identity; // which file was read
+pub mod identity; // which file it is
+#[allow(unsafe_code)]
+pub mod writers; // whether a process has it open for writing
+pub mod read; // its bytes, as they were at one moment
 pub mod initrd; // how an initrd must begin
 
 use std::path::Path;
@@ -42,9 +44,9 @@ pub enum Error {
     Initrd(#[from] initrd::Error),
     /// They cannot fit the crash region.
     #[error(
-        "the crash region {region} is too small: the capture kernel needs {kernel} bytes ({} MiB) and its initrd \
-         {initrd} bytes ({} MiB), but the region has {} bytes ({} MiB); boot this kernel with \
-         crashkernel={suggested_mib}M or more, or use a smaller initrd",
+        "the crash region {region} is too small: the capture kernel needs {kernel} bytes ({} MiB) \
+         and its initrd {initrd} bytes ({} MiB), but the region has {} bytes ({} MiB); boot this \
+         kernel with crashkernel={suggested_mib}M or more, or use a smaller initrd",
         kernel.div_ceil(1 << 20), initrd.div_ceil(1 << 20), region.len(), region.len() >> 20
     )]
     TooLarge {

@@ -47,7 +47,7 @@
 //! * `testing`: example kernels, purgatories and machines, for tests of a crate that uses this one.
 //! * `fuzzing`: the parsers of a machine's files, for fuzz targets.
 
-// `forbid` could not be lifted for the one folder that makes system calls.
+// `forbid` could not be lifted for the two places that make system calls without a safe interface.
 #![deny(unsafe_code)]
 
 pub mod phys; // ranges of physical memory
@@ -83,7 +83,7 @@ use crate::request::Request;
 
 /// The end of every message about a mistake of this crate itself.
 const REPORT_IT: &str =
-    "this is a mistake in the loader; please report it with the output of `kdump-loader plan`";
+    "this is a mistake in the loader; please report it with a snapshot of the machine";
 
 /// Builds the image that `request` asks for on `machine`. Nothing is changed.
 ///
@@ -134,7 +134,8 @@ fn build_around<'r, P: Bind>(
     let engine = Engine::fastest();
     let parsed = Parsed::new(purgatory, request, machine)?; // content without addresses, and all sizes
     let placed = place::place(parsed.needs(), parsed.room())?; // addresses
-    let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
+    let black_box = parsed.reserve(&placed, machine); // in what the image leaves free
+    let described = parsed.describe(placed, black_box, machine)?; // boot_params, which hold addresses
     let sealed = seal::seal(described, engine); // digests; nothing changes after this line
     let image = bind::bind(sealed, engine)?; // the purgatory's segment
     admit::check(&image, machine)?; // the kernel's rules
@@ -154,14 +155,15 @@ pub enum Error {
     /// The purgatory's file is no purgatory, or cannot be bound where it is placed.
     Purgatory(#[from] purgatory::Error),
     /// The initial RAM disk is an empty file.
-    #[error("the initrd {} is empty: name the initrd's file, or leave --initrd out", path.display())]
+    #[error("the initrd {} is empty: name the initrd's file, or use no initrd", path.display())]
     EmptyInitrd {
         /// The file.
         path: PathBuf,
     },
     /// The requested window and the crash region have no whole page in common.
     #[error(
-        "the requested window {window} holds no page of the crash region {crash_region}: choose one inside of it"
+        "the requested window {window} holds no page of the crash region {crash_region}: choose \
+         one inside of it"
     )]
     Window {
         /// [`Request::window`].

@@ -12,6 +12,7 @@
 //! (`kimage_alloc_crash_control_pages`, kernel/kexec_core.c). The order stays the same even if
 //! another would fit, so that the memory between hole and kernel adds to the hole.
 
+pub(crate) mod black_box; // what a reset must leave
 pub mod room; // memory that a capture kernel needs in addition to its image
 
 use handoff::PAGE_SIZE;
@@ -43,9 +44,9 @@ const SUGGESTION_STEP: u64 = 16 * MIB;
 pub enum Error {
     /// The image needs more than the crash region has.
     #[error(
-        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB), but the region has {have} bytes \
-         ({} MiB); boot this kernel with crashkernel={suggested_mib}M or more, which leaves the capture kernel memory to \
-         run in",
+        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB), but the \
+         region has {have} bytes ({} MiB); boot this kernel with crashkernel={suggested_mib}M or \
+         more, which leaves the capture kernel memory to run in",
         needed.div_ceil(MIB), have / MIB
     )]
     RegionTooSmall {
@@ -60,8 +61,8 @@ pub enum Error {
     },
     /// A size is so large that addresses do not fit 64 bits. The file or the snapshot is damaged.
     #[error(
-        "{what} of {size:#x} bytes does not fit the address space: copy the kernel again; if this is a snapshot, take it \
-         again"
+        "{what} of {size:#x} bytes does not fit the address space: copy the kernel again; if this \
+         is a snapshot, take it again"
     )]
     Overflow {
         /// The segment, for the message.
@@ -71,7 +72,8 @@ pub enum Error {
     },
     /// The kernel's header has an impossible alignment.
     #[error(
-        "the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is damaged; copy it again"
+        "the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is \
+         damaged; copy it again"
     )]
     Alignment {
         /// The alignment.
@@ -80,7 +82,8 @@ pub enum Error {
     /// The crash region does not begin at a page boundary, or begins at 0, which the purgatory
     /// rejects.
     #[error(
-        "the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a snapshot, take it again"
+        "the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a \
+         snapshot, take it again"
     )]
     RegionMisplaced {
         /// The region.
@@ -148,6 +151,15 @@ pub(crate) struct Placed {
     pub command_line: PhysRange,
     /// The purgatory.
     pub purgatory: PhysRange,
+}
+
+impl Placed {
+    /// Every segment, ascending.
+    pub fn segments(&self) -> Vec<PhysRange> {
+        let Self { elfcorehdr, kernel, initrd, boot_params, command_line, purgatory, .. } = *self;
+        let after = [boot_params, command_line, purgatory];
+        [elfcorehdr, kernel].into_iter().chain(initrd).chain(after).collect()
+    }
 }
 
 /// Bytes that must stay free for the kernel's control pages on this machine.

@@ -1,5 +1,5 @@
-//! `[13]` kexec_load(2), and everything else that needs a system call or an instruction without a
-//! safe interface. All unsafe code of the loader is in this folder.
+//! `[13]` kexec_load(2), kexec_file_load(2), and whatever else needs an instruction or a system call
+//! that changes the machine.
 //!
 //! Only [`load`] and [`unload`], and their namesakes in [`mod@file`], change the armed image.
 //!
@@ -16,7 +16,6 @@
 mod measure; // [1] facts that no file shows: CPUID, time-stamp counter
 pub mod file_load; // [11b] checks of files for kexec_file_load(2)
 pub mod keys; // [12] whether the kernel would find its dm-crypt keys
-pub mod writers; // [12] whether a file is open for writing
 mod retry; // [13] repeats a call while the kernel is busy
 pub mod file; // [13b] kexec_file_load(2)
 pub mod firmware; // [14] what the firmware adds to an error
@@ -41,15 +40,16 @@ const KEXEC_ARCH_X86_64: u64 = 62 << 16;
 pub enum Error {
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_load (EPERM): run as root (CAP_SYS_BOOT), with kernel.kexec_load_disabled=0 and \
-         kernel.kexec_load_limit_panic not 0; if the kernel is locked down, as under Secure Boot, load a signed kernel \
-         with --file"
+        "the kernel does not permit kexec_load (EPERM): run as root (CAP_SYS_BOOT), with \
+         kernel.kexec_load_disabled=0 and kernel.kexec_load_limit_panic not 0; if the kernel is \
+         locked down, as under Secure Boot, load a signed kernel with kexec_file_load"
     )]
     NotPermitted,
     /// EACCES.
     #[error(
-        "a security module forbids kexec_load (EACCES), as under Secure Boot or where IMA appraises kernels: load a \
-         signed kernel with --file, or see this machine's ima_policy"
+        "a security module forbids kexec_load (EACCES), as under Secure Boot or where IMA \
+         appraises kernels: load a signed kernel with kexec_file_load, or see this machine's \
+         ima_policy"
     )]
     Forbidden,
     /// EBUSY, during all retries.
@@ -57,8 +57,8 @@ pub enum Error {
     Busy(#[from] Busy),
     /// EADDRNOTAVAIL.
     #[error(
-        "the kernel finds a segment or the entry point {entry:#x} outside its crash region (EADDRNOTAVAIL), so the region \
-         was resized after /proc/iomem was read: try again"
+        "the kernel finds a segment or the entry point {entry:#x} outside its crash region \
+         (EADDRNOTAVAIL), so the region was resized after /proc/iomem was read: try again"
     )]
     AddressNotAvailable {
         /// The entry point.
@@ -66,8 +66,8 @@ pub enum Error {
     },
     /// EINVAL.
     #[error(
-        "the kernel rejects the arguments of kexec_load (EINVAL): flags {flags:#x}, {segments} segments; if \
-         `kdump-loader plan` succeeds, please report its output and that of `uname -r`"
+        "the kernel rejects the arguments of kexec_load (EINVAL): flags {flags:#x}, {segments} \
+         segments; please report this with the image's segments and the output of `uname -r`"
     )]
     Invalid {
         /// The flags.
@@ -77,20 +77,21 @@ pub enum Error {
     },
     /// ENOMEM.
     #[error(
-        "the kernel found no memory for the image's control pages (ENOMEM): the crash region may be full; boot with a \
-         larger crashkernel="
+        "the kernel found no memory for the image's control pages (ENOMEM): the crash region may \
+         be full; boot with a larger crashkernel="
     )]
     NoMemory,
     /// EFAULT.
     #[error(
-        "the kernel could not read the image from this process's memory (EFAULT): look for memory errors in dmesg; if \
-         there are none, please report this with the output of `kdump-loader plan` and `uname -r`"
+        "the kernel could not read the image from this process's memory (EFAULT): look for memory \
+         errors in dmesg; if there are none, please report this with the image's segments and the \
+         output of `uname -r`"
     )]
     Fault,
     /// ENOSYS.
     #[error(
-        "this kernel has no kexec_load (ENOSYS): it was built without CONFIG_KEXEC, or a sandbox blocks the system call; \
-         try --file, or boot a kernel that has it"
+        "this kernel has no kexec_load (ENOSYS): it was built without CONFIG_KEXEC, or a sandbox \
+         blocks the system call; try kexec_file_load, or boot a kernel that has it"
     )]
     NotImplemented,
     /// Any other errno.

@@ -18,7 +18,7 @@ use handoff::block::{
 use handoff::region::leaves_in;
 use handoff::report::FIELD_LEN;
 use handoff::{
-    Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region,
+    BlackBox, Block, ConsoleKind, DIGEST_LEN, EngineId, OnCorrupt, PAGE_SIZE, Permissions, Region,
     RegionKind, Verdict,
 };
 
@@ -127,17 +127,15 @@ pub fn receive(block: &Block, itself: &Itself) -> Result<Handoff, Verdict> {
         phys_limit,
         report,
         entry,
-        reserved1,
+        black_box,
         regions,
     } = block;
 
     ensure(*magic == MAGIC, Verdict::BlockMagic)?;
     ensure(version.get() == VERSION, Verdict::BlockVersion)?;
     ensure(size.get() as usize == size_of::<Block>(), Verdict::BlockSize)?;
-    ensure(
-        reserved0.get() == 0 && reserved1.iter().all(|&byte| byte == 0),
-        Verdict::BlockReserved,
-    )?;
+    ensure(reserved0.get() == 0, Verdict::BlockReserved)?;
+    ensure(*black_box == BlackBox::default(), Verdict::BlockBlackBox)?;
     let permissions = Permissions::from_wire(permissions.get()).ok_or(Verdict::BlockReserved)?;
 
     let purgatory = Span::parse(purgatory).ok_or(Verdict::BlockBinding)?;

@@ -19,6 +19,7 @@ use crate::arm;
 use crate::arm::record::origin::Origin;
 use crate::arm::request_for::{OURSELVES, expect_format, fresh_seed, request_for};
 use crate::arm::{load, load_file, unload};
+use crate::hint;
 use crate::kexec::decide::{Action, Decision, Load, decide};
 use crate::kexec::elsewhere::{self, Called};
 use crate::kexec::options::SystemCall;
@@ -45,6 +46,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(status) => status,
         Err(error) => {
             report(&error);
+            hint::print(&error);
             ExitCode::from(match error {
                 Error::Arm(
                     arm::Error::Refused { .. }
@@ -143,7 +145,8 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
     if env::var_os(PASSED_ON).is_some() {
         return Error::NoOtherKexec(format!(
-            "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to the program of kexec-tools"
+            "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to \
+             the program of kexec-tools"
         ));
     }
     let named = env::var_os(ELSEWHERE).map(PathBuf::from);

@@ -119,7 +119,7 @@ fn command_line_is_rejected_one_byte_above_the_limit() {
 fn engine_that_the_machine_lacks_is_rejected() {
     let fixture = Fixture::new();
     fixture.edit_snapshot("proc/cpuinfo", " sha_ni", "");
-    assert_says(&fixture.refusal(["--engine", "sha-ni"]), &["sha-ni", "--engine soft"]);
+    assert_says(&fixture.refusal(["--engine", "sha-ni"]), &["sha-ni", "use soft or auto"]);
 }
 
 #[test]

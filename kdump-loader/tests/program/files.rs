@@ -96,7 +96,7 @@ fn initrd_that_is_still_being_written_is_rejected() {
     let fixture = Fixture::new();
     let mut writer = fs::OpenOptions::new().append(true).open(fixture.path("initrd")).unwrap();
     let reader = fs::File::open(fixture.path("initrd")).unwrap();
-    if loader::submit::writers::any(&reader).is_none() {
+    if loader::files::writers::any(&reader).is_none() {
         eprintln!("skipped: this file system has no leases");
         return;
     }

@@ -74,7 +74,8 @@ fn json_lacks_keys_of_the_handoff_block() {
     let plan = fixture(&LINUX).plan(["--json"]).stdout;
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     let keys: Vec<_> = plan.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = "command_line confidential console_port crash_region dropped entry identity purgatory regions segments version";
+    let expected = "command_line confidential console_port crash_region dropped entry identity \
+                    purgatory regions segments version";
     let mut keys = keys;
     keys.sort_unstable();
     assert_eq!(keys.join(" "), expected);
@@ -84,16 +85,17 @@ fn json_lacks_keys_of_the_handoff_block() {
 fn unsupported_options_are_rejected_by_name() {
     for contract in [&LINUX, &KEXEC_TOOLS] {
         let fixture = fixture(contract);
-        let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine soft,--engine sha-ni,--leaf-size 256K";
+        let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine \
+                       soft,--engine sha-ni,--leaf-size 256K";
         for option in options.split(',') {
             let arguments: Vec<_> = option.split(' ').collect();
             let message = fixture.refusal(&arguments);
-            assert_says(&message, &[arguments[0], contract.whose, "leaving --purgatory out"]);
+            assert_says(&message, &[arguments[0], contract.whose, "leave --purgatory out"]);
         }
         assert_eq!(fixture.plan(["--engine", "auto"]).code, Some(0), "the default is supported");
     }
     let message = fixture(&LINUX).refusal(["--console", "ttyS0"]);
-    assert_says(&message, &["the kernel's purgatory does not support --console 0x3f8"]);
+    assert_says(&message, &["the kernel's purgatory does not support console 0x3f8"]);
     assert_eq!(fixture(&LINUX).plan(["--console", "none"]).code, Some(0));
 }
 

@@ -28,7 +28,7 @@ const COMPRESSED: [[u8; 2]; 8] = [
 /// Files that are passed as an initrd by mistake: signature, and what the file is.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"\x7fELF", "an ELF file (ELF magic, 7f 45 4c 46), perhaps a kernel or a program"),
-    (b"MZ", "a kernel or an EFI program; pass a kernel with --kernel"),
+    (b"MZ", "a kernel or an EFI program, perhaps the capture kernel"),
     (b"070707", "a cpio archive of an old format; make it with `cpio -H newc`"),
     (
         b"\x04\x22\x4d\x18",
@@ -42,8 +42,8 @@ const OTHERS: &[(&[u8], &str)] = &[
 /// A file that is not an initrd.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} cannot be the initrd: it is {found}; use a cpio archive, plain or compressed by gzip, bzip2, xz, lzma, lzo, lz4 \
-     or zstd",
+    "{} cannot be the initrd: it is {found}; use a cpio archive, plain or compressed by gzip, \
+     bzip2, xz, lzma, lzo, lz4 or zstd",
     path.display()
 )]
 pub struct Error {
@@ -103,7 +103,7 @@ mod tests {
             (&b""[..], "empty"),
             (&[0; 4096], "zeroes"),
             (b"\x7fELF\x02\x01\x01", "ELF"),
-            (b"MZ\x90\0", "--kernel"),
+            (b"MZ\x90\0", "capture kernel"),
             (b"070707", "newc"),
             (b"\x04\x22\x4d\x18", "lz4 -l"),
             (b"\x00\x00070701", "unknown format"),

@@ -1,4 +1,6 @@
-//! `[9a]` The summary of an image: JSON, and the table of `kdump-loader plan`.
+//! `[9a]` The summary of an image: JSON, and a table.
+
+mod table;
 
 use std::fmt;
 
@@ -7,7 +9,7 @@ use handoff::region::leaves_in;
 use handoff::{Region, RegionKind};
 use serde::{Deserialize, Serialize};
 
-use super::{ByBlock, OURS, Segment, SegmentKind};
+use super::{BlackBoxSummary, ByBlock, OURS, Segment, SegmentKind, SignalSummary};
 use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 
@@ -84,7 +86,7 @@ pub struct Summary {
 /// A confidential guest in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestSummary {
-    /// `sev_es`, `sev_snp` or `tdx_guest`; `confidential` if only --confidential says so.
+    /// `sev_es`, `sev_snp` or `tdx_guest`; `confidential` if only the request says so.
     pub kind: String,
     /// The file, CPUID leaf or option that shows it.
     pub evidence: String,
@@ -108,6 +110,12 @@ pub struct BlockSummary {
     pub on_corrupt: String,
     /// How long the purgatory shows a failure before it resets, in milliseconds.
     pub reset_delay_ms: u32,
+    /// What the purgatory leaves in crash memory for the boot after a reset; null if nothing.
+    #[serde(default)]
+    pub black_box: Option<BlackBoxSummary>,
+    /// Signals out of the machine; null if there are none.
+    #[serde(default)]
+    pub signals: Option<SignalSummary>,
 }
 
 /// The default for records by older versions, which knew only our purgatory.
@@ -119,89 +127,6 @@ impl Summary {
     /// Bytes of all segments together.
     pub fn used(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
-    }
-}
-
-/// The table that `kdump-loader plan` prints: one line per segment, then one per other fact.
-impl fmt::Display for Summary {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            out,
-            "{:<14} {:>18} {:>18} {:>12} {:>12}",
-            "segment", "first", "last", "memory", "file"
-        )?;
-        for SegmentSummary { name, start, len, file_len } in &self.segments {
-            writeln!(
-                out,
-                "{name:<14} {start:>#18x} {:>#18x} {len:>12} {file_len:>12}",
-                start + len - 1
-            )?;
-        }
-        let SpanSummary { start, len } = self.crash_region;
-        writeln!(
-            out,
-            "\ncrash region   {start:#x}-{:#x}, {} of {} MiB used",
-            start + len - 1,
-            mib(self.used()),
-            mib(len)
-        )?;
-        writeln!(out, "entry          {:#x}", self.entry)?;
-        writeln!(out, "purgatory      {}", self.purgatory)?;
-        let digested: u64 = self.regions.iter().map(|region| region.file_len).sum();
-        match &self.by_block {
-            Some(BlockSummary { engine, leaf_size, .. }) => {
-                let leaves: u64 = self.regions.iter().map(|region| region.leaf_count).sum();
-                writeln!(
-                    out,
-                    "digest         {engine}, {leaves} leaves of {} KiB, {} MiB",
-                    leaf_size >> 10,
-                    mib(digested)
-                )?;
-            }
-            None => {
-                let names = self
-                    .regions
-                    .iter()
-                    .map(|region| region.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                writeln!(
-                    out,
-                    "digest         one over {} MiB with zeroes: {names}",
-                    mib(digested)
-                )?;
-            }
-        }
-        match self.console_port {
-            Some(port) => writeln!(out, "console        8250 at {port:#x}")?,
-            None => writeln!(out, "console        none")?,
-        }
-        match &self.confidential {
-            Some(GuestSummary { kind, evidence }) => {
-                writeln!(out, "confidential   {kind}, by {evidence}")?
-            }
-            None => writeln!(out, "confidential   no")?,
-        }
-        if let Some(BlockSummary { on_corrupt, reset_delay_ms, .. }) = &self.by_block {
-            writeln!(
-                out,
-                "if corrupt     {on_corrupt} after {} s",
-                f64::from(*reset_delay_ms) / 1000.0
-            )?;
-        } else {
-            writeln!(out, "if corrupt     as the purgatory was built; foreign purgatories hang")?;
-        }
-        writeln!(out, "command line   {}", self.command_line)?;
-        if !self.dropped.is_empty() {
-            writeln!(out, "dropped        {}", self.dropped.join(" "))?;
-        }
-        if let Some(BlockSummary { report, .. }) = &self.by_block {
-            match report {
-                Some(report) => writeln!(out, "report         {:#x}", report.start)?,
-                None => writeln!(out, "report         none: the command line has no room for it")?,
-            }
-        }
-        writeln!(out, "identity       {}", self.identity)
     }
 }
 
@@ -277,7 +202,7 @@ impl From<ConfidentialGuest> for GuestSummary {
 
 impl From<&ByBlock> for BlockSummary {
     fn from(configuration: &ByBlock) -> Self {
-        let ByBlock { block, block_at, settings, report_lacks } = configuration;
+        let ByBlock { block, block_at, settings, report_lacks, no_log } = configuration;
         Self {
             block: (*block_at).into(),
             leaf_table: block.leaf_table.into(),
@@ -286,6 +211,8 @@ impl From<&ByBlock> for BlockSummary {
             engine: settings.engine.word().to_owned(),
             on_corrupt: settings.on_corrupt.word().to_owned(),
             reset_delay_ms: settings.reset_delay_ms,
+            black_box: BlackBoxSummary::of(&block.black_box, no_log.as_ref()),
+            signals: SignalSummary::of(&settings.signals),
         }
     }
 }

@@ -16,8 +16,9 @@ use handoff::block::{
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
+use crate::machine::signals::SignalPorts;
 use crate::machine::{ConfidentialGuest, CpuFacts, Machine, PHYSICAL_BITS};
-use crate::request::{Confidential, Console, EngineChoice, Request};
+use crate::request::{Confidential, Console, EngineChoice, Request, SignalChoice};
 
 mod foreign; // the configuration of foreign purgatories
 
@@ -28,53 +29,61 @@ pub(crate) use foreign::ForeignSettings;
 pub enum Error {
     /// A CPU lacks what the requested engine requires.
     #[error(
-        "engine {} needs {} on every CPU, but a CPU of this machine lacks it: use --engine soft or --engine auto",
+        "engine {} needs {} on every CPU, but a CPU of this machine lacks it: use soft or auto",
         .0.word(), needs(*.0)
     )]
     EngineMissing(EngineId),
     /// The leaf size is out of range, or not a power of two.
     #[error(
-        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave --leaf-size out, or use \
-         256K"
+        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave \
+         it out, or use 262144 (256 KiB)"
     )]
     LeafSize(u32),
     /// The delay is too long.
     #[error(
-        "the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a smaller --reset-delay"
+        "the reset delay of {0} ms exceeds {MAX_RESET_DELAY_MS} ms (one hour): use a shorter delay"
     )]
     ResetDelay(u32),
     /// The port is 0, or so high that the UART would leave I/O space.
     #[error(
-        "console port {0:#x} is outside 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit: use 0x3f8 \
-         for ttyS0"
+        "console port {0:#x} is outside 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of \
+         a UART fit: use 0x3f8 for ttyS0"
     )]
     ConsolePort(u16),
     /// The frequency of the time-stamp counter is 0 or impossibly high.
     #[error(
-        "the time-stamp counter's frequency was measured as {0} kHz, outside 1 to {MAX_TSC_KHZ}: try again; if this is a \
-         snapshot, take it again"
+        "the time-stamp counter's frequency was measured as {0} kHz, outside 1 to {MAX_TSC_KHZ}: \
+         try again; if this is a snapshot, take it again"
     )]
     Tsc(u32),
     /// The width of a physical address is impossible.
     #[error(
-        "/proc/cpuinfo says that physical addresses have {bits} bits, outside {} to {}: if this is a snapshot, take it \
-         again",
+        "/proc/cpuinfo says that physical addresses have {bits} bits, outside {} to {}: if this is \
+         a snapshot, take it again",
         PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
     )]
     PhysicalBits {
         /// The width in bits.
         bits: u32,
     },
-    /// A foreign purgatory does not support an option.
+    /// The machine lacks the device of a requested signal.
+    #[error("signal {signal} was requested, but {absent}: leave it out, or use auto")]
+    SignalMissing {
+        /// `pvpanic` or `ipmi`.
+        signal: &'static str,
+        /// What the machine does not show.
+        absent: &'static str,
+    },
+    /// A foreign purgatory does not support a setting.
     #[error(
-        "{whose} purgatory does not support {option} {value}: leave {option} out, or use this program's own purgatory by \
-         leaving --purgatory out"
+        "{whose} purgatory does not support {setting} {value}: leave {setting} out, or use \
+         kdump-purgatory"
     )]
     Foreign {
         /// Whose purgatory, as in a sentence.
         whose: &'static str,
-        /// The option.
-        option: &'static str,
+        /// The setting: `on-corrupt`, `reset-delay`, `engine`, `leaf-size`, `console` or `signal`.
+        setting: &'static str,
         /// The requested value.
         value: String,
     },
@@ -104,10 +113,12 @@ pub struct Settings {
     pub phys_limit: u64,
     /// Bytes per leaf.
     pub leaf_size: u32,
+    /// Ports through which it signals a panic out of the machine.
+    pub signals: SignalPorts,
 }
 
 impl Settings {
-    /// Decides the configuration. The errors name the option, its value and the limit.
+    /// Decides the configuration. The errors name the setting, its value and the limit.
     pub(crate) fn decide(request: &Request, machine: &Machine) -> Result<Self, Error> {
         let leaf_size = request.leaf_size.unwrap_or(DEFAULT_LEAF_SIZE);
         let reset_delay_ms = request.reset_delay_ms.unwrap_or(DEFAULT_RESET_DELAY_MS);
@@ -137,11 +148,12 @@ impl Settings {
             tsc_khz,
             phys_limit: 1 << bits,
             leaf_size,
+            signals: signals(request.signals, machine.signals, permissions)?,
         })
     }
 
     /// The console's kind in the block.
-    pub fn console_kind(&self) -> ConsoleKind {
+    pub(crate) fn console_kind(&self) -> ConsoleKind {
         if self.console.is_some() { ConsoleKind::Uart8250 } else { ConsoleKind::None }
     }
 }
@@ -149,7 +161,7 @@ impl Settings {
 /// The confidential guest that the image is for: the one that the machine shows, unless the request
 /// says otherwise.
 pub fn confidential(request: &Request, machine: &Machine) -> Option<ConfidentialGuest> {
-    let asked = ConfidentialGuest { kind: "confidential", evidence: "--confidential yes" };
+    let asked = ConfidentialGuest { kind: "confidential", evidence: "the request" };
     match request.confidential {
         Confidential::Auto => machine.cpu.confidential,
         Confidential::Yes => Some(machine.cpu.confidential.unwrap_or(asked)),
@@ -202,6 +214,34 @@ fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, E
         _ if !permissions.allow(Permissions::PORT_IO) => Ok(None),
         _ => Ok(wanted),
     }
+}
+
+/// The ports of the requested signals. Without permission for port I/O there are none, even if
+/// they were requested.
+fn signals(
+    choice: SignalChoice,
+    machine: SignalPorts,
+    permissions: Permissions,
+) -> Result<SignalPorts, Error> {
+    if !permissions.allow(Permissions::PORT_IO) {
+        return Ok(SignalPorts::default());
+    }
+    let (pvpanic, ipmi) = match choice {
+        SignalChoice::Auto => return Ok(machine),
+        SignalChoice::None => (false, false),
+        SignalChoice::Only { pvpanic, ipmi } => (pvpanic, ipmi),
+    };
+    let missing = |signal, absent| Error::SignalMissing { signal, absent };
+    if pvpanic && machine.pvpanic.is_none() {
+        return Err(missing("pvpanic", "/proc/ioports shows no device QEMU0001"));
+    }
+    if ipmi && machine.kcs.is_none() {
+        return Err(missing("ipmi", "the SMBIOS table has no KCS interface with I/O ports"));
+    }
+    Ok(SignalPorts {
+        pvpanic: machine.pvpanic.filter(|_| pvpanic),
+        kcs: machine.kcs.filter(|_| ipmi),
+    })
 }
 
 #[cfg(test)]
@@ -272,7 +312,7 @@ mod tests {
             assert_eq!((yes.console, yes.permissions), (None, Permissions::NONE));
             assert_eq!(
                 yes.confidential.map(|guest| guest.evidence),
-                Some(found.map_or("--confidential yes", |f| f.evidence))
+                Some(found.map_or("the request", |f| f.evidence))
             );
             assert_eq!(
                 (no.console, no.permissions, no.confidential),
@@ -300,6 +340,30 @@ mod tests {
             assert_eq!(
                 refused(Request { console: Console::Port(port), ..request() }),
                 Error::ConsolePort(port)
+            );
+        }
+    }
+
+    #[test]
+    fn signals_are_those_that_the_machine_has_and_the_request_names() {
+        let mut machine = example::machine();
+        let all = machine.signals;
+        let decided = |signals, machine: &Machine| {
+            Settings::decide(&Request { signals, ..request() }, machine)
+                .map(|settings| settings.signals)
+        };
+        let only = |pvpanic, ipmi| SignalChoice::Only { pvpanic, ipmi };
+        assert_eq!(decided(SignalChoice::Auto, &machine), Ok(all));
+        assert_eq!(decided(SignalChoice::None, &machine), Ok(SignalPorts::default()));
+        let pvpanic = SignalPorts { kcs: None, ..all };
+        assert_eq!(decided(only(true, false), &machine), Ok(pvpanic));
+        machine.signals = SignalPorts::default();
+        assert_eq!(decided(SignalChoice::Auto, &machine), Ok(SignalPorts::default()));
+        for (choice, missing) in [(only(true, false), "pvpanic"), (only(false, true), "ipmi")] {
+            let refused = decided(choice, &machine).unwrap_err();
+            assert!(
+                matches!(refused, Error::SignalMissing { signal, .. } if signal == missing),
+                "{refused}"
             );
         }
     }

@@ -46,7 +46,8 @@ impl Firmware {
         let forbidden = matches!(refusal, submit::Error::NotPermitted | submit::Error::Forbidden);
         match self {
             Self::Uefi { secure_boot: Some(true) } if forbidden => Some(
-                "Secure Boot is on, so Linux accepts only signed kernels: load one with --file",
+                "Secure Boot is on, so Linux accepts only signed kernels: load one with \
+                 kexec_file_load",
             ),
             _ => None,
         }
@@ -62,8 +63,9 @@ impl Firmware {
             submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted
         );
         (self == Self::Bios && untrusted).then_some(
-            "this machine was booted by a BIOS, so Linux trusts only the keys that are built into it; the distribution's \
-             key may be trusted under UEFI only: boot by UEFI, or leave --file out if the kernel is not locked down",
+            "this machine was booted by a BIOS, so Linux trusts only the keys that are built into \
+             it; the distribution's key may be trusted under UEFI only: boot by UEFI, or use \
+             kexec_load if the kernel is not locked down",
         )
     }
 }
@@ -101,7 +103,7 @@ mod tests {
         let secure = firmware(Some(3));
         for refusal in [submit::Error::Forbidden, submit::Error::NotPermitted] {
             let words = secure.about_load(&refusal).unwrap();
-            assert!(words.contains("Secure Boot") && words.contains("--file"), "{words}");
+            assert!(words.contains("Secure Boot") && words.contains("kexec_file_load"), "{words}");
             assert_eq!(firmware(None).about_load(&refusal), None);
             assert_eq!(firmware(Some(2)).about_load(&refusal), None);
         }

@@ -64,7 +64,7 @@ fn every_field_out_of_range_has_its_verdict() {
         ("version 2", BlockVersion, |b| b.version = U32::new(2)),
         ("a larger size", BlockSize, |b| b.size = U32::new(b.size.get() + 8)),
         ("reserved word", BlockReserved, |b| b.reserved0 = U32::new(1)),
-        ("reserved byte", BlockReserved, |b| b.reserved1[63] = 1),
+        ("black box", BlockBlackBox, |b| b.black_box.reserved = 1.into()),
         ("unknown permission", BlockReserved, |b| b.permissions = U32::new(0x3f)),
         ("bound elsewhere", BlockBinding, |b| b.purgatory.start = U64::new(PURGATORY + 4096)),
         ("segment shorter than the image", BlockBinding, |b| b.purgatory.len = U64::new(0xbfff)),

@@ -1,7 +1,7 @@
 //! `cargo xtask lint`: what can be checked without running the code.
 //!
 //! * Formatting, clippy and rustdoc of the workspace, of the freestanding programs and of fuzz/.
-//! * The crates that others may use can be packaged.
+//! * The crates that others may use can be packaged, and built from their packages.
 //! * Licenses, sources and banned crates of every dependency, if cargo-deny is installed.
 
 use anyhow::Result;
@@ -44,13 +44,12 @@ impl Args {
     }
 }
 
-/// Packages the published crates, without compiling them again out of their packages.
+/// Packages the published crates, and compiles each out of its package. The packages are each
+/// other's dependencies, although no registry has them yet.
 fn packages(sh: &Shell) -> Result<()> {
     let published = PUBLISHED.iter().flat_map(|name| ["--package", name]);
     // --allow-dirty: a change is linted before it is committed.
-    command::show(
-        cmd!(sh, "cargo package --quiet --no-verify --offline --allow-dirty").args(published),
-    )
+    command::show(cmd!(sh, "cargo package --quiet --offline --allow-dirty").args(published))
 }
 
 fn dependencies(sh: &Shell) -> Result<()> {

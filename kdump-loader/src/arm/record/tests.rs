@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use loader::image::{BlockSummary, OURS, SpanSummary};
 
+use super::lock::{LOCK, wait_for_arming_lock};
 use super::*;
 
 fn boot(root: &Path, boot_id: &str) {
@@ -35,6 +36,8 @@ fn record(root: &Path) -> Record {
             engine: "soft".into(),
             on_corrupt: "halt".into(),
             reset_delay_ms: 0,
+            black_box: None,
+            signals: None,
         }),
     };
     Record::new(root, image, Path::new("/boot/vmlinuz"), None, true).unwrap()

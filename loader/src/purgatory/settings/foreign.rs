@@ -1,10 +1,10 @@
 //! `[4b]` The configuration of a foreign purgatory, apart from the segments. It supports few
-//! options; all others are rejected by name.
+//! settings; all others are rejected by name.
 
 use super::{Error, confidential, console, permissions};
 use crate::machine::{ConfidentialGuest, Machine};
 use crate::purgatory::foreign::Contract;
-use crate::request::{Console, EngineChoice, Request};
+use crate::request::{Console, EngineChoice, Request, SignalChoice};
 
 /// The configuration of a foreign purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,31 +18,37 @@ pub(crate) struct ForeignSettings {
 }
 
 impl ForeignSettings {
-    /// Decides the configuration. Options that were not requested stay at the purgatory's defaults.
-    /// Requested options that `contract` does not support are errors.
+    /// Decides the configuration. Settings that were not requested stay at the purgatory's
+    /// defaults. Requested settings that `contract` does not support are errors.
     pub(crate) fn decide(
         contract: &'static Contract,
         request: &Request,
         machine: &Machine,
     ) -> Result<Self, Error> {
-        let Request { on_corrupt, reset_delay_ms, engine, leaf_size, .. } = *request;
+        let Request { on_corrupt, reset_delay_ms, engine, leaf_size, signals, .. } = *request;
         let asked = [
-            on_corrupt.map(|action| ("--on-corrupt", action.word().to_owned())),
-            reset_delay_ms.map(|delay| ("--reset-delay", (f64::from(delay) / 1000.0).to_string())),
+            on_corrupt.map(|action| ("on-corrupt", action.word().to_owned())),
+            reset_delay_ms.map(|delay| ("reset-delay", (f64::from(delay) / 1000.0).to_string())),
             match engine {
                 EngineChoice::Auto => None,
-                EngineChoice::Only(engine) => Some(("--engine", engine.word().to_owned())),
+                EngineChoice::Only(engine) => Some(("engine", engine.word().to_owned())),
             },
-            leaf_size.map(|size| ("--leaf-size", size.to_string())),
+            leaf_size.map(|size| ("leaf-size", size.to_string())),
+            match signals {
+                SignalChoice::Auto | SignalChoice::None => None,
+                SignalChoice::Only { pvpanic: true, .. } => Some(("signal", "pvpanic".into())),
+                SignalChoice::Only { ipmi: true, .. } => Some(("signal", "ipmi".into())),
+                SignalChoice::Only { .. } => None,
+            },
             match request.console {
                 Console::Port(port) if !contract.prints() => {
-                    Some(("--console", format!("{port:#x}")))
+                    Some(("console", format!("{port:#x}")))
                 }
                 _ => None,
             },
         ];
-        if let Some((option, value)) = asked.into_iter().flatten().next() {
-            return Err(Error::Foreign { whose: contract.whose, option, value });
+        if let Some((setting, value)) = asked.into_iter().flatten().next() {
+            return Err(Error::Foreign { whose: contract.whose, setting, value });
         }
         let confidential = confidential(request, machine);
         let console =
@@ -72,30 +78,31 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_options_are_refused_by_name() {
+    fn unsupported_settings_are_refused_by_name() {
         let asked = [
-            (Request { on_corrupt: Some(OnCorrupt::Reset), ..modest() }, "--on-corrupt", "reset"),
-            (Request { on_corrupt: Some(OnCorrupt::Boot), ..modest() }, "--on-corrupt", "boot"),
-            (Request { reset_delay_ms: Some(2500), ..modest() }, "--reset-delay", "2.5"),
+            (Request { on_corrupt: Some(OnCorrupt::Reset), ..modest() }, "on-corrupt", "reset"),
+            (Request { on_corrupt: Some(OnCorrupt::Boot), ..modest() }, "on-corrupt", "boot"),
+            (Request { reset_delay_ms: Some(2500), ..modest() }, "reset-delay", "2.5"),
+            (Request { engine: EngineChoice::Only(EngineId::Soft), ..modest() }, "engine", "soft"),
+            (Request { leaf_size: Some(4096), ..modest() }, "leaf-size", "4096"),
             (
-                Request { engine: EngineChoice::Only(EngineId::Soft), ..modest() },
-                "--engine",
-                "soft",
+                Request { signals: SignalChoice::Only { pvpanic: false, ipmi: true }, ..modest() },
+                "signal",
+                "ipmi",
             ),
-            (Request { leaf_size: Some(4096), ..modest() }, "--leaf-size", "4096"),
         ];
         for contract in [&LINUX, &KEXEC_TOOLS] {
-            for (request, option, value) in &asked {
+            for (request, setting, value) in &asked {
                 let error = ForeignSettings::decide(contract, request, &machine()).unwrap_err();
                 assert_eq!(
                     error,
-                    Error::Foreign { whose: contract.whose, option, value: (*value).into() }
+                    Error::Foreign { whose: contract.whose, setting, value: (*value).into() }
                 );
                 let message = error.to_string();
                 assert!(
-                    message.contains(option)
+                    message.contains(setting)
                         && message.contains(contract.whose)
-                        && message.contains("--purgatory"),
+                        && message.contains("use kdump-purgatory"),
                     "{message}"
                 );
             }
@@ -116,7 +123,7 @@ mod tests {
         assert_eq!(console(&LINUX, Console::None), Ok(None));
         assert!(matches!(
             console(&LINUX, Console::Port(0x3f8)),
-            Err(Error::Foreign { option: "--console", .. })
+            Err(Error::Foreign { setting: "console", .. })
         ));
     }
 

@@ -34,7 +34,7 @@ fn every_errno_has_a_message_with_a_remedy() {
         (libc::ENOPKG, "algorithm"),
         (libc::EBADMSG, "malformed"),
         (libc::ELIBBAD, "PE file"),
-        (libc::ENOEXEC, "without --file"),
+        (libc::ENOEXEC, "use kexec_load"),
         (libc::ENOMEM, "crashkernel="),
         (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
         (libc::ETXTBSY, "open for writing"),

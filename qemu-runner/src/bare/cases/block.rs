@@ -43,8 +43,8 @@ pub const FIELDS: &[Case] = cases! {
     "block-version-2", BlockVersion, "the block's version is of the future", |b| b.version = 2.into();
     "block-size", BlockSize, "the block's size is wrong", |b| b.size = 0x301.into();
     "block-reserved0", BlockReserved, "a reserved word is not zero", |b| b.reserved0 = 1.into();
-    "block-reserved1-first", BlockReserved, "the first reserved byte is not zero", |b| b.reserved1[0] = 1;
-    "block-reserved1-last", BlockReserved, "the last reserved byte is not zero", |b| b.reserved1[63] = 0x80;
+    "block-black-box-without-generation", BlockBlackBox, "a record page without a generation", |b| b.black_box.records[0] = 1.into();
+    "block-black-box-reserved", BlockBlackBox, "the black box's reserved word is not zero", |b| b.black_box.reserved = 1.into();
     "block-region-reserved", BlockReserved, "a region's reserved word is not zero",
         |b| region(b, RegionKind::Initrd).reserved = 1.into();
     "block-unused-region", BlockReserved, "an unused region is not zero", |b| b.regions[15].start = 1.into();

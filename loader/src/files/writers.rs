@@ -1,5 +1,7 @@
-//! `[12]` Whether a file is open for writing. The file's times do not show a writer that has
-//! paused.
+//! `[0a]` Whether a process has a file open for writing. The file's times do not show a writer that
+//! has paused.
+//!
+//! *On entry* an open file. *On exit* the answer, or `None` if the file system cannot tell.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
