@@ -33,6 +33,8 @@ pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The linker script and `audit` reject those. It is not in .cargo/config.toml, because
 /// CARGO_ENCODED_RUSTFLAGS overrides that file.
 const NO_POINTER_TABLES: &str = "-Cjump-tables=no";
+/// Where cargo finds the standard library's source.
+const LIBRARY_AT: &str = "__CARGO_TESTS_ONLY_SRC_ROOT";
 /// The separator of flags in CARGO_ENCODED_RUSTFLAGS. A path in a flag may contain spaces.
 pub const FLAG_SEPARATOR: &str = "\x1f";
 
@@ -113,26 +115,18 @@ pub fn freestanding_cargo<'a>(
     subcommand: &str,
     what: &Freestanding,
 ) -> Result<Cmd<'a>> {
-    let rust_src = setup::rust_src(sh, repo)?;
     let Freestanding { program, target, build_std, target_dir, flags } = *what;
-    let cargo = cargo(sh, subcommand)
+    let library = setup::rust_src(sh, repo)?;
+    Ok(cargo(sh, subcommand)
         .args(["--release", "--package", program, "--bin", program, "--target", target])
         .args(["-Zjson-target-spec", build_std, "-Zbuild-std-features=compiler-builtins-mem"])
         .arg("--target-dir")
         .arg(repo.root.join(target_dir))
-        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &rust_src, flags)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(repo, &library, flags)?)
         // Unstable options on the stable toolchain, as in Linux itself. Only this cargo gets it:
         // build scripts that see it enable nightly features.
-        .env("RUSTC_BOOTSTRAP", "1");
-    Ok(where_rust_src_is(cargo, &rust_src))
-}
-
-/// Passes the place of the standard library's source to cargo, if it is not in the toolchain.
-fn where_rust_src_is<'a>(cargo: Cmd<'a>, rust_src: &setup::RustSrc) -> Cmd<'a> {
-    match rust_src {
-        setup::RustSrc::Toolchain(_) => cargo,
-        setup::RustSrc::Unpacked(library) => cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library),
-    }
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env(LIBRARY_AT, library))
 }
 
 /// cargo's output: below a directory named after the target, or after the target's file.
@@ -172,9 +166,9 @@ fn cargo<'a>(sh: &'a Shell, subcommand: &str) -> Cmd<'a> {
 }
 
 /// The flags `more`, and flags that replace this machine's paths in panic messages.
-fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Result<OsString> {
+fn rustflags(repo: &Repository, library: &Path, more: &[&str]) -> Result<OsString> {
     let mut flags: Vec<OsString> = more.iter().map(OsString::from).collect();
-    for (path, name) in paths_of_this_machine(repo, rust_src)? {
+    for (path, name) in paths_of_this_machine(repo, library)? {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(path);
         flag.push("=");
@@ -189,9 +183,9 @@ fn rustflags(repo: &Repository, rust_src: &setup::RustSrc, more: &[&str]) -> Res
 /// library's files in every program.
 fn paths_of_this_machine(
     repo: &Repository,
-    rust_src: &setup::RustSrc,
+    library: &Path,
 ) -> Result<[(PathBuf, &'static str); 3]> {
-    let library = rust_src.library().to_path_buf();
+    let library = library.to_path_buf();
     Ok([(cargo_home()?, "cargo"), (repo.root.clone(), "kdump-purgatory"), (library, "rust")])
 }
 

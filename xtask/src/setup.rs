@@ -17,6 +17,7 @@ mod debian_disk; // a Debian on a disk
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
@@ -25,7 +26,7 @@ use xshell::Shell;
 
 use crate::repository::Repository;
 use apt::{Release, Root};
-pub use toolchain::{RustSrc, linker};
+pub use toolchain::linker;
 
 /// Fetch everything that building and testing need, and install nothing but a component of the
 /// toolchain
@@ -80,7 +81,7 @@ impl Args {
         let wanted = |name| self.only.is_empty() || self.only.contains(&name);
         if wanted(Name::RustSrc) {
             let rust_src = toolchain::rust_src(sh, repo, self.without_rustup)?;
-            println!("rust-src      {}", rust_src.library().display());
+            println!("rust-src      {}", rust_src.display());
         }
         if self.only != [Name::RustSrc] {
             let assets = assets::get(sh, repo, self.refresh, wanted)?;
@@ -92,7 +93,7 @@ impl Args {
 }
 
 /// The standard library's source, for `build`.
-pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<RustSrc> {
+pub fn rust_src(sh: &Shell, repo: &Repository) -> Result<PathBuf> {
     toolchain::rust_src(sh, repo, false)
 }
 

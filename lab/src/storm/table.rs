@@ -15,7 +15,8 @@ pub struct Table {
 /// How to read the table, and figures of another measurement to compare it with.
 const NOTES: &str = include_str!("notes.md");
 const HEAD: &str = "\
-| kernel | contestant | blocks | storm, s | bursts | reloads | copied, MiB | nothing armed, s | gaps | up to date after, s | quiet after, s | CPU, s | kernel's updates |
+| kernel | contestant | blocks | storm, s | bursts | reloads | copied, MiB | nothing armed, s \
+| gaps | up to date after, s | quiet after, s | CPU, s | kernel's updates |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 

@@ -70,7 +70,8 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     }
     let at = first.iter().zip(&second).take_while(|(one, other)| one == other).count();
     bail!(
-        "{} ({} bytes) and {} ({} bytes), built from the same source, differ from {at:#x} on; compare them with `cmp -l`",
+        "{} ({} bytes) and {} ({} bytes), built from the same source, differ from {at:#x} on; \
+         compare them with `cmp -l`",
         one.display(),
         first.len(),
         other.display(),

@@ -10,8 +10,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use xshell::{Cmd, Shell, cmd};
 
 use super::{
-    Freestanding, cargo, copy_if_changed, freestanding_cargo, no_foreign_path,
-    paths_of_this_machine, where_rust_src_is,
+    Freestanding, LIBRARY_AT, cargo, copy_if_changed, freestanding_cargo, no_foreign_path,
+    paths_of_this_machine,
 };
 use super::{place, write_if_changed};
 use crate::command;
@@ -71,8 +71,8 @@ pub fn lint(sh: &Shell, repo: &Repository) -> Result<()> {
 /// downloads and compiles its boot stages.
 fn disk_image(sh: &Shell, repo: &Repository) -> Result<()> {
     command::show(disk_image_cargo(sh, repo, "build")?).context(
-        "the builder of disk images could not be built, for the reason above; its first build downloads crates: \
-         if this machine is offline, connect it and run `cargo xtask qemu bare` once",
+        "the builder of disk images could not be built, for the reason above; its first build \
+         downloads crates: if this machine is offline, connect it and run `cargo xtask qemu bare` once",
     )?;
     copy_if_changed(
         &repo.root.join(DISK_IMAGE_TARGET).join("release/disk-image"),
@@ -89,7 +89,8 @@ fn disk_image_cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> R
         // For the boot stages, which the dependency's build script compiles with their own core
         // library.
         .env("RUSTC_BOOTSTRAP", "1");
-    setup::llvm_tools::provide_to(sh, repo, where_rust_src_is(cargo, &setup::rust_src(sh, repo)?))
+    let cargo = cargo.env(LIBRARY_AT, setup::rust_src(sh, repo)?);
+    setup::llvm_tools::provide_to(sh, repo, cargo)
 }
 
 /// The file bytes of the only PT_LOAD. The payload's linker script lays it out as a bzImage.

@@ -136,11 +136,8 @@ fn missing_compiler(sh: &Shell) -> Option<String> {
 fn cargo<'a>(sh: &'a Shell, repo: &Repository, subcommand: &str) -> Cmd<'a> {
     let (triple, target_dir) = (crate::build::LINUX_TARGET, directory(repo));
     // With --target, the flags do not reach build scripts.
-    let cargo = cmd!(
-        sh,
-        "cargo {subcommand} --release --locked --manifest-path fuzz/Cargo.toml --target {triple} --target-dir {target_dir}"
-    );
-    cargo
+    let options = ["--release", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    cmd!(sh, "cargo {subcommand} {options...} --target {triple} --target-dir {target_dir}")
         .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join(FLAG_SEPARATOR))
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_BOOTSTRAP")

@@ -89,10 +89,8 @@ impl Args {
 pub fn fetch(sh: &Shell, repo: &Repository) -> Result<()> {
     if command::read(cargo(sh, repo, "--version")).is_err() {
         eprintln!("miri: missing, asking rustup for {TOOLCHAIN}");
-        let install = cmd!(
-            sh,
-            "rustup toolchain install {TOOLCHAIN} --no-self-update --profile minimal --component {COMPONENTS}"
-        );
+        let options = ["--no-self-update", "--profile", "minimal", "--component", COMPONENTS];
+        let install = cmd!(sh, "rustup toolchain install {TOOLCHAIN} {options...}");
         command::read(install.env("RUSTUP_HOME", repo.root.join(HOME)).env("RUST_BACKTRACE", "0"))?;
     }
     command::read(cargo(sh, repo, "setup")).map(drop)

@@ -31,8 +31,9 @@ const EXIT_CODES: &str = "\
 Exit status, as `git bisect run` reads it:
   0    every scenario passed, or was skipped because it is not about this kernel
   1    a scenario failed
-  125  no scenario failed, but it is unknown whether they would pass: a kernel did not boot to user space or
-       lacks what a scenario needs, no scenario fits, or the build, a download, QEMU or this machine failed
+  125  no scenario failed, but it is unknown whether they would pass: a kernel did not boot to
+       user space or lacks what a scenario needs, no scenario fits, or the build, a download,
+       QEMU or this machine failed
   2    the command line is wrong
 
 With kernels of your own: docs/kernel-developers.md.";
@@ -138,7 +139,7 @@ impl Args {
         }
         let debian_disk =
             kernel.is_none() && wanted.iter().any(|scenario| scenario.needs_debian_disk());
-        bring(sh, repo, Large { kernels: kernel.is_none(), debian_disk })?;
+        prepare(sh, repo, Large { kernels: kernel.is_none(), debian_disk })?;
         let mut context = Context::from_repo(&repo.root, self.kernel.as_deref(), self.keep)?;
         if let Some(kernel) = kernel {
             context = context.with_kernel(kernel);
@@ -219,14 +220,9 @@ fn list(repo: &Repository, kernel: Option<KernelUnderTest>) -> Result<()> {
     Ok(())
 }
 
-/// Downloads and builds everything that scenarios on Debian's kernels need.
-pub fn prepare(sh: &Shell, repo: &Repository, debian_disk: bool) -> Result<()> {
-    bring(sh, repo, Large { kernels: true, debian_disk })
-}
-
-/// The same; which of the large parts, the caller says.
-pub fn bring(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
-    // Before downloads, since no download can make up for it.
+/// Downloads and builds everything that scenarios need.
+pub fn prepare(sh: &Shell, repo: &Repository, large: Large) -> Result<()> {
+    // Before downloads, which would be in vain without it.
     setup::linker(sh)?;
     setup::guests(sh, repo, large)?;
     build::build(sh, repo)?;

@@ -117,16 +117,13 @@ impl<'a> Root<'a> {
     /// The newest Debian revision of a package's upstream version.
     pub fn newest_of(&self, name: &str, upstream: &str) -> Result<Option<Package>> {
         // Newest first; the fields are separated by |.
-        let versions = command::read(self.tool("apt-cache").args(["madison", name]))?;
-        let versions = versions.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim()));
-        let is_same = |version: &&str| {
+        let listed = command::read(self.tool("apt-cache").args(["madison", name]))?;
+        let mut versions = listed.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim()));
+        let version = versions.find(|version| {
             version.strip_prefix(upstream).is_some_and(|rest| rest.starts_with(['+', '-', '~']))
-        };
-        Ok(versions.into_iter().find(is_same).map(|version| Package {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            architecture: "all".into(),
-        }))
+        });
+        let [name, architecture] = [name, "all"].map(str::to_owned);
+        Ok(version.map(|version| Package { name, version: version.to_owned(), architecture }))
     }
 
     pub fn fetch(&self, packages: &[Package]) -> Result<()> {

@@ -21,28 +21,11 @@ pub fn linker(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// The core library's source: the directory `library`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RustSrc {
-    /// In the toolchain, where cargo finds it.
-    Toolchain(PathBuf),
-    /// Elsewhere: cargo needs __CARGO_TESTS_ONLY_SRC_ROOT.
-    Unpacked(PathBuf),
-}
-
-impl RustSrc {
-    /// The `library` directory.
-    pub fn library(&self) -> &Path {
-        match self {
-            RustSrc::Toolchain(library) | RustSrc::Unpacked(library) => library,
-        }
-    }
-}
-
-/// Finds or fetches the source: rustup's component, else Debian's package of the same version.
+/// Finds or fetches the core library's source, the directory `library`: rustup's component, else
+/// Debian's package of the same version.
 /// `without_rustup` ignores the toolchain and rustup. If the source is present, no lock is taken:
 /// guests may be set up at the same time.
-pub fn rust_src(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<RustSrc> {
+pub fn rust_src(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<PathBuf> {
     /// The file in the library directory that -Zbuild-std reads first.
     const LOCK: &str = "Cargo.lock";
     let _root = sh.push_dir(&repo.root);
@@ -56,17 +39,17 @@ pub fn rust_src(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<R
     let unpacked = tree.join(format!("usr/src/rustc-{version}/library"));
     let add = format!("rustup component add rust-src --toolchain {version}");
     if !without_rustup && is_component() {
-        return Ok(RustSrc::Toolchain(library));
+        return Ok(library);
     }
     // If Debian's package is present, rustup has failed before and is not asked again.
     if unpacked.join(LOCK).is_file() {
-        return Ok(RustSrc::Unpacked(unpacked));
+        return Ok(unpacked);
     }
     let _lock = lock(sh, repo)?;
     if !without_rustup {
         eprintln!("rust-src: missing, asking rustup for it");
         match command::read(cmd!(sh, "rustup component add rust-src --toolchain {version}")) {
-            Ok(_) if is_component() => return Ok(RustSrc::Toolchain(library)),
+            Ok(_) if is_component() => return Ok(library),
             Ok(_) => eprintln!("  rustup succeeded, but {} does not exist", library.display()),
             Err(error) => eprintln!("  {error:#}\n  using Debian's package instead"),
         }
@@ -79,5 +62,5 @@ pub fn rust_src(sh: &Shell, repo: &Repository, without_rustup: bool) -> Result<R
     };
     root.unpack(std::slice::from_ref(&package), &tree)?;
     ensure!(unpacked.join(LOCK).is_file(), "{} has no library/{LOCK}; run `{add}`", package.spec());
-    Ok(RustSrc::Unpacked(unpacked))
+    Ok(unpacked)
 }

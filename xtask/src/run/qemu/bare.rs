@@ -40,7 +40,8 @@ pub struct Args {
     /// Stop before the first instruction until gdb connects to this port of localhost, 1234 if none
     /// is named; no deadline
     // qemu_runner::bare::debugger::PORT, as a test shows.
-    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234")]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "1234")]
     pub gdb: Option<u16>,
     /// Keep the guest's memory and RAM disk too
     #[arg(long)]
@@ -160,7 +161,8 @@ fn again(repo: &Repository, case: &Case) -> Result<String> {
     let name = case.name;
     Ok(format!(
         "under gdb: cargo xtask qemu bare {name} --gdb\n\
-         or without it, in two terminals (Ctrl-A C is QEMU's monitor, for CPUs and memory that are to be plugged in):\n{line}{gdb}\n"
+         or without it, in two terminals (Ctrl-A C is QEMU's monitor, which plugs in CPUs and \
+         memory):\n{line}{gdb}\n"
     ))
 }
 

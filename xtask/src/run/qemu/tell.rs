@@ -106,9 +106,9 @@ impl Teller {
         let count = self.count();
         if count > 1 {
             let mark = if *tap { "# " } else { "" };
-            let (failed, cannot_tell) = (failed.len(), cannot_tell.len());
+            let (failed, unknown) = (failed.len(), cannot_tell.len());
             println!(
-                "{mark}{passed} passed, {failed} failed, {cannot_tell} cannot tell, {skipped} skipped"
+                "{mark}{passed} passed, {failed} failed, {unknown} cannot tell, {skipped} skipped"
             );
         }
         if !failed.is_empty() {
@@ -159,9 +159,11 @@ mod tests {
         ];
         let lines: String =
             ends.iter().enumerate().map(|(index, end)| tap(index + 1, "a", end)).collect();
-        let expected = "# capture\n#   0.5 s  panic\nok 1 - a\n# no vmcore\n#   because of x\nnot ok 2 - a\n\
-                        ok 3 - a # SKIP CONFIG_EFI not set\n# capture failed\n#   because it did not boot\n\
-                        ok 4 - a # SKIP cannot tell: capture failed; because it did not boot\n";
+        let expected = "# capture\n#   0.5 s  panic\nok 1 - a\n\
+            # no vmcore\n#   because of x\nnot ok 2 - a\n\
+            ok 3 - a # SKIP CONFIG_EFI not set\n\
+            # capture failed\n#   because it did not boot\n\
+            ok 4 - a # SKIP cannot tell: capture failed; because it did not boot\n";
         assert_eq!(lines, expected);
     }
 
