@@ -21,6 +21,7 @@ use super::load::kernel_updates_image;
 use super::record::Record;
 use super::request_for::{base_command_line, expect_format, origin, print_advice};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
+use crate::black_box;
 use crate::findings::advice;
 use crate::messages::{in_full, say, warn};
 use crate::options::Options;
@@ -53,6 +54,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     let machine = Reservation::read(root)?;
     preflight::file_permitted(root, &machine.kexec)?;
     let crash_region = machine.crash_region()?;
+    black_box::before_load(root);
     let read = Files::read(kernel_path, initrd_path.as_deref(), crash_region)?;
     origin.read(&read);
     let Files { kernel, initrd } = read;
@@ -100,9 +102,9 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     forget(root);
 
     let hotplug = kernel_updates_image(root, true, true);
-    let told = cmdline::text(line.as_bytes());
+    let passed = cmdline::text(line.as_bytes());
     let written =
-        Record::by_kernel(root, told.clone(), kernel_path, initrd_path.as_deref(), hotplug);
+        Record::by_kernel(root, passed.clone(), kernel_path, initrd_path.as_deref(), hotplug);
     let made = |record: Record| record.made(origin, listing, advice).write(root);
     if let Err(error) = written.and_then(made) {
         warn(format_args!(
@@ -123,7 +125,7 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
         hotplug,
         kernel,
         initrd,
-        command_line: told,
+        command_line: passed,
         dropped,
         crash_region: crash_region.into(),
     })

@@ -95,9 +95,9 @@ pub fn base_command_line(
     running: &[u8],
     reuse: bool,
     given: Option<&str>,
-    brought: Option<&[u8]>,
+    embedded_line: Option<&[u8]>,
 ) -> Base {
-    let base = Base::chosen(running, reuse, given, brought);
+    let base = Base::chosen(running, reuse, given, embedded_line);
     if !base.dropped.is_empty() {
         note(format_args!(
             "dropped from the reused command line: {}",

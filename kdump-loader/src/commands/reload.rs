@@ -43,7 +43,7 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
     if arguments.queue {
         match queue.note(arguments.removed) {
             Ok(()) => return Ok(()),
-            // A reload here delays udev; a lost event would spoil the dump.
+            // A reload here delays udev. A lost event would make the dump incomplete.
             Err(error) => {
                 warn(format_args!("cannot queue the event, so reloading now: {}", in_full(&error)))
             }
@@ -108,7 +108,7 @@ impl World for Live<'_> {
                 self.taken.removed.dedup();
                 fresh
             }
-            // True would make the caller try again without end.
+            // With true, the caller would try again endlessly.
             Err(error) => {
                 warn(format_args!("{}", in_full(&error)));
                 false

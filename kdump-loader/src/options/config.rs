@@ -300,10 +300,19 @@ impl Entry {
     }
 }
 
+/// Names of Rust's types in messages of the parser, and the words for users.
+const TYPES: [(&str, &str); 2] =
+    [("expected i64", "expected an integer"), ("expected path string", "expected a string")];
+
 /// The value as a `T`, or what is wrong with it, to follow "the value is".
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     value.try_into().map_err(|error: toml::de::Error| match error.message() {
-        message if message.starts_with("invalid type") => format!("of an {message}"),
+        message if message.starts_with("invalid type") => {
+            let message = TYPES
+                .iter()
+                .fold(message.to_owned(), |message, (ours, users)| message.replace(ours, users));
+            format!("of an {message}")
+        }
         message => message.to_owned(),
     })
 }

@@ -39,9 +39,10 @@ fn usage_error_has_exit_status_2() {
 fn every_subcommand_has_help() {
     let overview = run(program().arg("--help"));
     assert_eq!(overview.code, Some(0));
-    for name in
-        ["load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service"]
-    {
+    for name in [
+        "load", "unload", "reload", "status", "watch", "plan", "inspect", "snapshot", "service",
+        "last",
+    ] {
         assert_says(&overview.stdout, &[name]);
         let help = run(program().args([name, "--help"]));
         assert_eq!(help.code, Some(0), "{name}");

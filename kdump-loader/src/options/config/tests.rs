@@ -153,6 +153,9 @@ fn wrong_value_is_named_with_key_and_line() {
             ["line 5", "`reset_delay`", "0 to 3600"],
         ),
         ("kernel = '/k'\nreset_delay = -1", ["line 2", "`reset_delay`", "0 to 3600"]),
+        ("kernel = '/k'\nreset_delay = '10'", ["line 2", "`reset_delay`", "expected an integer"]),
+        ("kernel = '/k'\nconsole = 1", ["line 2", "`console`", "expected a string"]),
+        ("kernel = '/k'\npurgatory = 1", ["line 2", "`purgatory`", "expected a string"]),
         ("kernel = '/k'\non_corrupt = 'explode'", ["line 2", "`on_corrupt`", "reset, halt, boot"]),
         ("kernel = '/k'\nengine = 'md5'", ["line 2", "`engine`", "sha-ni"]),
         ("kernel = '/k'\nleaf_size = '3K'", ["line 2", "`leaf_size`", "power of two"]),
@@ -182,10 +185,10 @@ fn invalid_toml_is_rejected_with_its_line() {
         ("kernel = \"/k", 1),
         ("=", 1),
     ] {
-        let Err(Defect::Syntax { line: told, message }) = parse(text) else {
+        let Err(Defect::Syntax { line: named, message }) = parse(text) else {
             panic!("{text:?} was accepted")
         };
-        assert_eq!(told, line, "{text:?}: {message}");
+        assert_eq!(named, line, "{text:?}: {message}");
         assert!(!message.is_empty());
     }
 }
