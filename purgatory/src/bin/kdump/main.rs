@@ -24,6 +24,8 @@
 #[cfg(target_os = "purgatory")]
 mod memory;
 #[cfg(target_os = "purgatory")]
+mod black_box;
+#[cfg(target_os = "purgatory")]
 mod story;
 #[cfg(target_os = "purgatory")]
 mod stop;
