@@ -122,8 +122,10 @@ fn check_defect(text: &str, defect: &Defect) {
 
 /// A config with everything, and what is near.
 pub fn seeds() -> Vec<Seed> {
-    let all = "# all there is\nkernel = \"/boot/vmlinuz-{release}\"\ninitrd = '/boot/initrd.img-{release}'\nappend = \"nr_cpus=1 a=\\\"b\\\"\"\n\
-               reuse_cmdline = true\nnoefi = false\non_corrupt = 'halt'\nreset_delay = 0x10\nconsole = 'ttyS0'\nno_hotplug = true\nengine = 'soft'\n\
+    let all = "# all there is\nkernel = \"/boot/vmlinuz-{release}\"\n\
+               initrd = '/boot/initrd.img-{release}'\nappend = \"nr_cpus=1 a=\\\"b\\\"\"\n\
+               reuse_cmdline = true\nnoefi = false\non_corrupt = 'halt'\nreset_delay = 0x10\n\
+               console = 'ttyS0'\nno_hotplug = true\nengine = 'soft'\n\
                leaf_size = '64K'\npurgatory = '/usr/lib/purgatory.ro'\nfile = 'never'\n";
     vec![
         Seed::taken("everything", all),

@@ -18,6 +18,7 @@ pub mod vmcoreinfo;
 pub mod kcore;
 pub mod cpus;
 pub mod config;
+pub mod printk_ring;
 
 /// The parser's answer to an input, after `check` found it correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,8 @@ pub const TARGETS: &[Target] = targets![
     vmcoreinfo,
     kcore,
     cpus,
-    config
+    config,
+    printk_ring
 ];
 
 #[cfg(test)]

@@ -20,11 +20,11 @@ pub use error::{Aftermath, Error, Hint};
 
 /// Takes the lock of arming and recording. If /run cannot be written, the machine is armed without
 /// it.
-pub fn hold_arming_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
-    let seconds = record::PATIENCE.as_secs();
+pub fn hold_arming_lock(root: &Path) -> Result<Option<record::lock::HeldLock>, Error> {
+    let seconds = record::lock::PATIENCE.as_secs();
     let waiting =
         || note(format_args!("another kdump-loader is running; waiting up to {seconds} s"));
-    match record::wait_for_arming_lock(root, record::PATIENCE, waiting) {
+    match record::lock::wait_for_arming_lock(root, record::lock::PATIENCE, waiting) {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ record::Error::Busy { .. }) => Err(Error::Lock(error)),
         Err(error) => {

@@ -107,7 +107,8 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
     }
     reloads::look(&scene, &mut findings);
     if is_armed && scene.load_disabled {
-        let message = "kernel.kexec_load_disabled is 1: the armed image cannot be replaced until the next boot";
+        let message = "kernel.kexec_load_disabled is 1: the armed image cannot be replaced until \
+                       the next boot";
         findings.push(Finding::new(Code::ReloadDisabled, message));
     }
     if is_armed {

@@ -66,7 +66,10 @@ pub enum Error {
         what: &'static str,
     },
     /// A link in the path leads out of the root.
-    #[error("{} leads out of {} to {}; make the link relative", path.display(), root.display(), leads_to.display())]
+    #[error(
+        "{} leads out of {} to {}; make the link relative",
+        path.display(), root.display(), leads_to.display()
+    )]
     Outside {
         /// The directory.
         path: PathBuf,
@@ -76,15 +79,19 @@ pub enum Error {
         leads_to: PathBuf,
     },
     /// An installed file was changed.
-    #[error("{} was changed after the installation; move it away, or run `kdump-loader service uninstall` first", path.display())]
+    #[error(
+        "{} was changed after the installation; move it away, or run `kdump-loader service \
+         uninstall` first",
+        path.display()
+    )]
     Changed {
         /// The file.
         path: PathBuf,
     },
     /// The distribution is unknown.
     #[error(
-        "unknown distribution ({}): if this machine uses the kdump service of a known one, name it with --distribution debian, fedora \
-         or suse; otherwise write /etc/kdump-loader.toml first",
+        "unknown distribution ({}): if this machine uses the kdump service of a known one, name it \
+         with --distribution debian, fedora or suse; otherwise write /etc/kdump-loader.toml first",
         if ids.is_empty() { "/etc/os-release names none".to_owned() } else { format!("/etc/os-release names {}", ids.join(" ")) }
     )]
     Distribution {
@@ -92,28 +99,36 @@ pub enum Error {
         ids: Vec<String>,
     },
     /// The file that arms is the administrator's own, so it is not masked.
-    #[error("{} is the administrator's own file and arms capture kernels; edit it or move it away", path.display())]
+    #[error(
+        "{} is the administrator's own file and arms capture kernels; edit it or move it away",
+        path.display()
+    )]
     Administrators {
         /// The file.
         path: PathBuf,
     },
     /// dpkg is missing.
     #[error(
-        "cannot find {program}: diversions need Debian; elsewhere, put a link named kexec first in the service's PATH"
+        "cannot find {program}: diversions need Debian; elsewhere, put a link named kexec first in \
+         the service's PATH"
     )]
     NoDpkg {
         /// The program.
         program: &'static str,
     },
     /// The program is not installed on the machine.
-    #[error("{} is missing, and kexec would be a link to it; run `kdump-loader service install` first", path.display())]
+    #[error(
+        "{} is missing, and kexec would be a link to it; run `kdump-loader service install` first",
+        path.display()
+    )]
     NoProgram {
         /// Its path.
         path: PathBuf,
     },
     /// No package has installed kexec.
     #[error(
-        "no package owns /sbin/kexec or /usr/sbin/kexec; install kexec-tools first, which kdump-tools also needs"
+        "no package owns /sbin/kexec or /usr/sbin/kexec; install kexec-tools first, which \
+         kdump-tools also needs"
     )]
     NoKexec,
     /// kexec has another diversion.
@@ -125,13 +140,19 @@ pub enum Error {
         told: String,
     },
     /// The link was replaced.
-    #[error("{} is not the link that `service divert` made; move it away and try again", path.display())]
+    #[error(
+        "{} is not the link that `service divert` made; move it away and try again",
+        path.display()
+    )]
     NotOurLink {
         /// The path.
         path: PathBuf,
     },
     /// The new name for the package's kexec is taken.
-    #[error("{} already exists, but `service divert` would move {} there; move it away and try again", aside.display(), path.display())]
+    #[error(
+        "{} already exists, but `service divert` would move {} there; move it away and try again",
+        aside.display(), path.display()
+    )]
     Aside {
         /// kexec.
         path: PathBuf,
@@ -147,7 +168,10 @@ pub enum Error {
         told: String,
     },
     /// The ledger cannot be parsed.
-    #[error("{} is not a valid ledger; without it, `service uninstall` does not know what to restore", path.display())]
+    #[error(
+        "{} is not a valid ledger; without it, `service uninstall` does not know what to restore",
+        path.display()
+    )]
     Garbled {
         /// The file.
         path: PathBuf,
@@ -157,7 +181,8 @@ pub enum Error {
     },
     /// Some files could not be restored.
     #[error(
-        "the uninstallation is incomplete; fix the cause and run `kdump-loader service uninstall` again to finish it"
+        "the uninstallation is incomplete; fix the cause and run `kdump-loader service uninstall` \
+         again to finish it"
     )]
     Unfinished {
         /// The error.
@@ -173,7 +198,8 @@ pub enum Error {
     },
     /// The installation failed, and so did undoing it.
     #[error(
-        "the installation failed, and its changes could not all be undone ({undoing}); run `kdump-loader service uninstall` to undo the rest"
+        "the installation failed, and its changes could not all be undone ({undoing}); run \
+         `kdump-loader service uninstall` to undo the rest"
     )]
     Half {
         /// The error while undoing.

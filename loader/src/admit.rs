@@ -66,7 +66,10 @@ pub enum Error {
         other_range: PhysRange,
     },
     /// A segment has more bytes than memory.
-    #[error("segment {name} has {file_len} bytes, but {range} holds only {}: {REPORT_IT}", range.len())]
+    #[error(
+        "segment {name} has {file_len} bytes, but {range} holds only {}: {REPORT_IT}",
+        range.len()
+    )]
     Overfull {
         /// The segment.
         name: &'static str,
@@ -77,8 +80,8 @@ pub enum Error {
     },
     /// A segment or the image is larger than half of RAM, the most that the kernel accepts.
     #[error(
-        "{what} takes {len} bytes, but the kernel accepts at most half of this machine's memory, {limit} bytes: use a \
-         smaller initrd, or add memory"
+        "{what} takes {len} bytes, but the kernel accepts at most half of this machine's memory, \
+         {limit} bytes: use a smaller initrd, or add memory"
     )]
     HalfOfRam {
         /// A segment, or the whole image.
@@ -96,9 +99,9 @@ pub enum Error {
     },
     /// Another segment begins like the elfcorehdr.
     #[error(
-        "segment {name} at {range} begins with ELF magic (7f 45 4c 46), so on hotplug the kernel would overwrite it as if \
-         it were the elfcorehdr: use an initrd that is a cpio archive, plain or compressed, and a purgatory whose text \
-         does not begin with its ELF header"
+        "segment {name} at {range} begins with ELF magic (7f 45 4c 46), so on hotplug the kernel \
+         would overwrite it as if it were the elfcorehdr: use an initrd that is a cpio archive, \
+         plain or compressed, and a purgatory whose text does not begin with its ELF header"
     )]
     ElfMagic {
         /// The segment.
@@ -108,7 +111,8 @@ pub enum Error {
     },
     /// The elfcorehdr does not begin with ELF magic.
     #[error(
-        "the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: {REPORT_IT}"
+        "the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: \
+         {REPORT_IT}"
     )]
     NoElfMagic {
         /// Its range.

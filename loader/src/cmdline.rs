@@ -189,8 +189,8 @@ pub fn text(line: &[u8]) -> String {
 pub enum Error {
     /// It is longer than the kernel reads.
     #[error(
-        "the command line needs {needed} bytes ({base} given, {added} added by the loader), but this kernel reads \
-         {cmdline_size}: shorten it by {excess}"
+        "the command line needs {needed} bytes ({base} given, {added} added by the loader), but \
+         this kernel reads {cmdline_size}: shorten it by {excess}"
     )]
     TooLong {
         /// Bytes of the whole line, with its NUL.

@@ -44,9 +44,9 @@ pub enum Error {
     Initrd(#[from] initrd::Error),
     /// They cannot fit the crash region.
     #[error(
-        "the crash region {region} is too small: the capture kernel needs {kernel} bytes ({} MiB) and its initrd \
-         {initrd} bytes ({} MiB), but the region has {} bytes ({} MiB); boot this kernel with \
-         crashkernel={suggested_mib}M or more, or use a smaller initrd",
+        "the crash region {region} is too small: the capture kernel needs {kernel} bytes ({} MiB) \
+         and its initrd {initrd} bytes ({} MiB), but the region has {} bytes ({} MiB); boot this \
+         kernel with crashkernel={suggested_mib}M or more, or use a smaller initrd",
         kernel.div_ceil(1 << 20), initrd.div_ceil(1 << 20), region.len(), region.len() >> 20
     )]
     TooLarge {

@@ -63,7 +63,7 @@ pub struct Segment<'r> {
 
 impl<'r> Segment<'r> {
     /// `bytes` at the start of `range`.
-    pub fn new(kind: SegmentKind, range: PhysRange, bytes: Cow<'r, [u8]>) -> Self {
+    pub(crate) fn new(kind: SegmentKind, range: PhysRange, bytes: Cow<'r, [u8]>) -> Self {
         Self { kind, range, bytes }
     }
 

@@ -164,7 +164,8 @@ pub enum Defect {
     Empty,
     /// It ends in the middle of a part.
     #[error(
-        "it is truncated, or not a bzImage: the file ends at {len:#x}, but {part} ends at {end:#x}; copy it again"
+        "it is truncated, or not a bzImage: the file ends at {len:#x}, but {part} ends at \
+         {end:#x}; copy it again"
     )]
     Truncated {
         /// Its length in bytes.
@@ -189,7 +190,8 @@ pub enum Defect {
     NotForKernel,
     /// The segments of a vmlinux cannot be loaded as they are.
     #[error(
-        "{what} ({at:#x}): it is damaged, or not a kernel that can run at any address; use the bzImage of the same kernel"
+        "{what} ({at:#x}): it is damaged, or not a kernel that can run at any address; use the \
+         bzImage of the same kernel"
     )]
     Segments {
         /// What is wrong.
@@ -216,8 +218,8 @@ pub enum Defect {
     },
     /// A field that every kernel has the same value in has another.
     #[error(
-        "its {field} at offset {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, or not a bzImage; \
-         copy it again"
+        "its {field} at offset {offset:#x} is {found:#x} instead of {expected:#x}: it is damaged, \
+         or not a bzImage; copy it again"
     )]
     Damaged {
         /// Name in boot.rst.
@@ -231,7 +233,8 @@ pub enum Defect {
     },
     /// The boot protocol is too old.
     #[error(
-        "its boot protocol is {}.{:02}, but the loader needs {}.{:02} (Linux 3.8) or newer: use a newer kernel",
+        "its boot protocol is {}.{:02}, but the loader needs {}.{:02} (Linux 3.8) or newer: use a \
+         newer kernel",
         found >> 8, found & 0xff, needed >> 8, needed & 0xff
     )]
     OldProtocol {
@@ -242,7 +245,8 @@ pub enum Defect {
     },
     /// It is a zImage.
     #[error(
-        "it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack LOADED_HIGH): use a bzImage"
+        "it is a zImage, which must be loaded below 1 MiB (loadflags {loadflags:#04x} lack \
+         LOADED_HIGH): use a bzImage"
     )]
     LoadedLow {
         /// `loadflags`.
@@ -250,7 +254,8 @@ pub enum Defect {
     },
     /// It has no 64-bit entry point.
     #[error(
-        "it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64): use a 64-bit one (amd64)"
+        "it is a 32-bit kernel (xloadflags {xloadflags:#06x} lack XLF_KERNEL_64): use a 64-bit one \
+         (amd64)"
     )]
     Only32Bit {
         /// `xloadflags`.
@@ -258,7 +263,8 @@ pub enum Defect {
     },
     /// It runs only where it was linked, or only below 4 GiB.
     #[error(
-        "it cannot run at any address, as a capture kernel must (it lacks {lacks}): use one built with CONFIG_RELOCATABLE"
+        "it cannot run at any address, as a capture kernel must (it lacks {lacks}): use one built \
+         with CONFIG_RELOCATABLE"
     )]
     NotRelocatable {
         /// The missing property, by its name in boot.rst.
@@ -266,7 +272,8 @@ pub enum Defect {
     },
     /// Its alignment is not a power of two.
     #[error(
-        "its kernel_alignment is {found:#x}, which is not a power of two: it is damaged; copy it again"
+        "its kernel_alignment is {found:#x}, which is not a power of two: it is damaged; copy it \
+         again"
     )]
     Alignment {
         /// `kernel_alignment`.
@@ -274,7 +281,8 @@ pub enum Defect {
     },
     /// Its setup header has an impossible length.
     #[error(
-        "its setup header ends at {end:#x}, outside {least:#x} to {most:#x}: it is damaged; copy it again"
+        "its setup header ends at {end:#x}, outside {least:#x} to {most:#x}: it is damaged; copy \
+         it again"
     )]
     HeaderLength {
         /// 0x202 plus the byte at 0x201.
@@ -286,7 +294,8 @@ pub enum Defect {
     },
     /// It says that it needs less memory than its payload takes.
     #[error(
-        "its init_size is {init_size:#x}, less than its payload of {payload:#x} bytes: it is damaged; copy it again"
+        "its init_size is {init_size:#x}, less than its payload of {payload:#x} bytes: it is \
+         damaged; copy it again"
     )]
     InitSize {
         /// `init_size`.

@@ -161,7 +161,8 @@ pub enum Error {
     },
     /// The requested window and the crash region have no whole page in common.
     #[error(
-        "the requested window {window} holds no page of the crash region {crash_region}: choose one inside of it"
+        "the requested window {window} holds no page of the crash region {crash_region}: choose \
+         one inside of it"
     )]
     Window {
         /// [`Request::window`].

@@ -58,7 +58,7 @@ impl PhysRange {
     }
 
     /// The bytes that are in both; `None` if there are none.
-    pub fn intersection(self, other: Self) -> Option<Self> {
+    pub(crate) fn intersection(self, other: Self) -> Option<Self> {
         let (start, end) = (self.start.max(other.start), self.end.min(other.end));
         (start < end).then_some(Self { start, end })
     }

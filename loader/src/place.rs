@@ -43,9 +43,9 @@ const SUGGESTION_STEP: u64 = 16 * MIB;
 pub enum Error {
     /// The image needs more than the crash region has.
     #[error(
-        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB), but the region has {have} bytes \
-         ({} MiB); boot this kernel with crashkernel={suggested_mib}M or more, which leaves the capture kernel memory to \
-         run in",
+        "the crash region {region} is too small: the image needs {needed} bytes ({} MiB), but the \
+         region has {have} bytes ({} MiB); boot this kernel with crashkernel={suggested_mib}M or \
+         more, which leaves the capture kernel memory to run in",
         needed.div_ceil(MIB), have / MIB
     )]
     RegionTooSmall {
@@ -60,8 +60,8 @@ pub enum Error {
     },
     /// A size is so large that addresses do not fit 64 bits. The file or the snapshot is damaged.
     #[error(
-        "{what} of {size:#x} bytes does not fit the address space: copy the kernel again; if this is a snapshot, take it \
-         again"
+        "{what} of {size:#x} bytes does not fit the address space: copy the kernel again; if this \
+         is a snapshot, take it again"
     )]
     Overflow {
         /// The segment, for the message.
@@ -71,7 +71,8 @@ pub enum Error {
     },
     /// The kernel's header has an impossible alignment.
     #[error(
-        "the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is damaged; copy it again"
+        "the capture kernel's alignment is {alignment:#x}, which is not a power of two: it is \
+         damaged; copy it again"
     )]
     Alignment {
         /// The alignment.
@@ -80,7 +81,8 @@ pub enum Error {
     /// The crash region does not begin at a page boundary, or begins at 0, which the purgatory
     /// rejects.
     #[error(
-        "the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a snapshot, take it again"
+        "the crash region {region} must begin at a multiple of {PAGE_SIZE} above 0: if this is a \
+         snapshot, take it again"
     )]
     RegionMisplaced {
         /// The region.

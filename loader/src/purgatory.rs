@@ -41,7 +41,11 @@ const RELINK: &str = "it was linked with the wrong options; build it with `cargo
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file has no ELF magic.
-    #[error("{} is not an ELF file: it begins with {found:02x?}; build a purgatory with `cargo xtask build`", path.display())]
+    #[error(
+        "{} is not an ELF file: it begins with {found:02x?}; build a purgatory with `cargo xtask \
+         build`",
+        path.display()
+    )]
     NotElf {
         /// The file.
         path: PathBuf,
@@ -50,7 +54,8 @@ pub enum Error {
     },
     /// The ELF file is of another type or for another machine.
     #[error(
-        "{} is not a purgatory: its {field} is {found}, not {expected}; build one with `cargo xtask build`",
+        "{} is not a purgatory: its {field} is {found}, not {expected}; build one with `cargo \
+         xtask build`",
         path.display()
     )]
     Foreign {
@@ -64,7 +69,10 @@ pub enum Error {
         expected: u64,
     },
     /// The ELF file cannot be read.
-    #[error("{} is damaged: its {what} cannot be read; build a purgatory with `cargo xtask build`", path.display())]
+    #[error(
+        "{} is damaged: its {what} cannot be read; build a purgatory with `cargo xtask build`",
+        path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -76,7 +84,8 @@ pub enum Error {
     },
     /// It has relocations, which ours must not have.
     #[error(
-        "{} has {bytes} bytes of relocations in section {section}, so it would not run at another address: {RELINK}",
+        "{} has {bytes} bytes of relocations in section {section}, so it would not run at another \
+         address: {RELINK}",
         path.display()
     )]
     Relocations {
@@ -96,7 +105,10 @@ pub enum Error {
         symbol: String,
     },
     /// Its segments are not those of linker/purgatory.ld.
-    #[error("{} is not laid out like a purgatory: {what}; build one with `cargo xtask build`", path.display())]
+    #[error(
+        "{} is not laid out like a purgatory: {what}; build one with `cargo xtask build`",
+        path.display()
+    )]
     Layout {
         /// The file.
         path: PathBuf,
@@ -105,8 +117,8 @@ pub enum Error {
     },
     /// It has no section for the block.
     #[error(
-        "{} has no section {HANDOFF_SECTION}, so it is not a kdump-purgatory; those of the kernel and of kexec-tools are \
-         objects (purgatory.ro), not linked files",
+        "{} has no section {HANDOFF_SECTION}, so it is not a kdump-purgatory; those of the kernel \
+         and of kexec-tools are objects (purgatory.ro), not linked files",
         path.display()
     )]
     NoHandoff {
@@ -115,8 +127,8 @@ pub enum Error {
     },
     /// Its block has another version or size.
     #[error(
-        "{} was built for another handoff block: its {field} is {found}, this loader's is {expected}; use the purgatory of \
-         the same release",
+        "{} was built for another handoff block: its {field} is {found}, this loader's is \
+         {expected}; use the purgatory of the same release",
         path.display()
     )]
     Version {

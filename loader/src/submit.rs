@@ -40,15 +40,16 @@ const KEXEC_ARCH_X86_64: u64 = 62 << 16;
 pub enum Error {
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_load (EPERM): run as root (CAP_SYS_BOOT), with kernel.kexec_load_disabled=0 and \
-         kernel.kexec_load_limit_panic not 0; if the kernel is locked down, as under Secure Boot, load a signed kernel \
-         with kexec_file_load"
+        "the kernel does not permit kexec_load (EPERM): run as root (CAP_SYS_BOOT), with \
+         kernel.kexec_load_disabled=0 and kernel.kexec_load_limit_panic not 0; if the kernel is \
+         locked down, as under Secure Boot, load a signed kernel with kexec_file_load"
     )]
     NotPermitted,
     /// EACCES.
     #[error(
-        "a security module forbids kexec_load (EACCES), as under Secure Boot or where IMA appraises kernels: load a \
-         signed kernel with kexec_file_load, or see this machine's ima_policy"
+        "a security module forbids kexec_load (EACCES), as under Secure Boot or where IMA \
+         appraises kernels: load a signed kernel with kexec_file_load, or see this machine's \
+         ima_policy"
     )]
     Forbidden,
     /// EBUSY, during all retries.
@@ -56,8 +57,8 @@ pub enum Error {
     Busy(#[from] Busy),
     /// EADDRNOTAVAIL.
     #[error(
-        "the kernel finds a segment or the entry point {entry:#x} outside its crash region (EADDRNOTAVAIL), so the region \
-         was resized after /proc/iomem was read: try again"
+        "the kernel finds a segment or the entry point {entry:#x} outside its crash region \
+         (EADDRNOTAVAIL), so the region was resized after /proc/iomem was read: try again"
     )]
     AddressNotAvailable {
         /// The entry point.
@@ -65,8 +66,8 @@ pub enum Error {
     },
     /// EINVAL.
     #[error(
-        "the kernel rejects the arguments of kexec_load (EINVAL): flags {flags:#x}, {segments} segments; \
-         please report this with the image's segments and the output of `uname -r`"
+        "the kernel rejects the arguments of kexec_load (EINVAL): flags {flags:#x}, {segments} \
+         segments; please report this with the image's segments and the output of `uname -r`"
     )]
     Invalid {
         /// The flags.
@@ -76,20 +77,21 @@ pub enum Error {
     },
     /// ENOMEM.
     #[error(
-        "the kernel found no memory for the image's control pages (ENOMEM): the crash region may be full; boot with a \
-         larger crashkernel="
+        "the kernel found no memory for the image's control pages (ENOMEM): the crash region may \
+         be full; boot with a larger crashkernel="
     )]
     NoMemory,
     /// EFAULT.
     #[error(
-        "the kernel could not read the image from this process's memory (EFAULT): look for memory errors in dmesg; if \
-         there are none, please report this with the image's segments and the output of `uname -r`"
+        "the kernel could not read the image from this process's memory (EFAULT): look for memory \
+         errors in dmesg; if there are none, please report this with the image's segments and the \
+         output of `uname -r`"
     )]
     Fault,
     /// ENOSYS.
     #[error(
-        "this kernel has no kexec_load (ENOSYS): it was built without CONFIG_KEXEC, or a sandbox blocks the system call; \
-         try kexec_file_load, or boot a kernel that has it"
+        "this kernel has no kexec_load (ENOSYS): it was built without CONFIG_KEXEC, or a sandbox \
+         blocks the system call; try kexec_file_load, or boot a kernel that has it"
     )]
     NotImplemented,
     /// Any other errno.

@@ -53,7 +53,10 @@ pub enum Error {
     #[error(transparent)]
     Armed(machine::Error),
     /// The file does not have the type that --type names.
-    #[error("{} is a {}, not a {expected}; correct --type or leave it out", path.display(), found.unwrap_or("file of unknown type"))]
+    #[error(
+        "{} is a {}, not a {expected}; correct --type or leave it out",
+        path.display(), found.unwrap_or("file of unknown type")
+    )]
     Format {
         /// The file.
         path: PathBuf,

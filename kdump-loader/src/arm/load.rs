@@ -12,7 +12,7 @@ use loader::machine::{CrashHotplug, Machine, Measured, Present};
 use loader::request::Request;
 use loader::submit::{self, Armed};
 
-use super::record::{HeldLock, Record, origin::Origin};
+use super::record::{Record, lock::HeldLock, origin::Origin};
 use super::request_for::advise;
 use super::rounds::{self, World};
 use super::{Aftermath, Error, aftermath, forget, hold_arming_lock, set_aside};
@@ -146,14 +146,15 @@ fn changed(root: &Path, described: &Machine) -> Option<Machine> {
 pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bool {
     if !wanted {
         note(format_args!(
-            "the kernel does not update the image (--no-hotplug): load again after CPUs or memory change"
+            "the kernel does not update the image (--no-hotplug): load again after CPUs or memory \
+             change"
         ));
         return false;
     }
     if !taken {
         warn(format_args!(
-            "this kernel does not update the image when CPUs or memory change (Linux 6.6 and newer with \
-             CONFIG_CRASH_HOTPLUG does): load again after each change"
+            "this kernel does not update the image when CPUs or memory change (Linux 6.6 and newer \
+             with CONFIG_CRASH_HOTPLUG does): load again after each change"
         ));
         return false;
     }
@@ -166,8 +167,10 @@ pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bo
                 None => "missing",
             };
             warn(format_args!(
-                "the kernel does not update the image after every change (/sys/devices/system/cpu/crash_hotplug is {}, \
-                 /sys/devices/system/memory/crash_hotplug is {}): load again after CPUs or memory change",
+                "the kernel does not update the image after every change \
+                 (/sys/devices/system/cpu/crash_hotplug is {}, \
+                 /sys/devices/system/memory/crash_hotplug is {}): load again after CPUs or memory \
+                 change",
                 told(cpu),
                 told(memory)
             ));
@@ -175,7 +178,8 @@ pub(super) fn kernel_updates_image(root: &Path, wanted: bool, taken: bool) -> bo
         }
         Err(error) => {
             warn(format_args!(
-                "load again after CPUs or memory change: whether the kernel updates the image is unknown: {}",
+                "load again after CPUs or memory change: whether the kernel updates the image is \
+                 unknown: {}",
                 in_full(&error)
             ));
             false

@@ -113,7 +113,8 @@ pub fn arm(root: &Path, options: &Options, format: Option<&'static str>) -> Resu
     }
     let kernel = kernel_path.display().to_string();
     say(format_args!(
-        "armed {kernel} with kexec_file_load: the kernel's built-in purgatory verifies it, and hangs without a message if it is corrupt"
+        "armed {kernel} with kexec_file_load: the kernel's built-in purgatory verifies it, and \
+         hangs without a message if it is corrupt"
     ));
     let initrd = initrd_path.as_ref().map(|path| path.display().to_string());
     let dropped = command_line.dropped_text();

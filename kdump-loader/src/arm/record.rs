@@ -5,11 +5,10 @@
 //! empties. The record is valid during the same boot, while an image is armed. If another loader
 //! has replaced the image, [`crate::hotplug::outdated`] usually notices.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loader::describe::listing::Listing;
 use loader::image::Summary;
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::findings::recorded::RecordedAdvice;
 
 pub mod failure;
+pub mod lock; // of two processes that arm or reload, one waits
 pub mod origin;
 pub mod state;
 
@@ -27,17 +27,10 @@ use origin::Origin;
 /// Below the root.
 const FILE: &str = "run/kdump-loader/armed.json";
 const SET_ASIDE: &str = "run/kdump-loader/armed.json.aside";
-const LOCK: &str = "run/kdump-loader/lock";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 
 /// Version of the record's format.
 pub const VERSION: u32 = 1;
-
-/// How long another kdump-loader may take. It may wait for the kernel's lock ([`loader::submit`])
-/// more than once.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two attempts to take a lock.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// An armed image: what, when and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +97,8 @@ pub enum Error {
     },
     /// Another process holds the lock for too long.
     #[error(
-        "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v on that file, then try again",
+        "another kdump-loader still holds the lock {} after {} s; find its process with fuser -v \
+         on that file, then try again",
         path.display(), waited.as_secs()
     )]
     Busy {
@@ -216,64 +210,6 @@ pub fn write_whole(path: &Path, content: &impl Serialize) -> Result<(), Error> {
         path,
         &serde_json::to_vec_pretty(content).expect("strings and integers always serialize"),
     )
-}
-
-/// A lock that this process holds. Dropping it, or the end of the process, releases it.
-#[derive(Debug)]
-pub struct HeldLock {
-    _locked: File,
-}
-
-/// Takes the lock of arming and recording, or fails after `patience`. Of two loads at once, the
-/// image that is armed last must also be the one that is recorded last. `says` is called before the
-/// first pause.
-pub fn wait_for_arming_lock(
-    root: &Path,
-    patience: Duration,
-    says: impl FnOnce(),
-) -> Result<HeldLock, Error> {
-    wait_for_lock(root.join(LOCK), patience, says)
-}
-
-/// The same for another lock file. Only root can open it, because a user who held it could prevent
-/// every reload.
-pub fn wait_for_lock(
-    path: PathBuf,
-    patience: Duration,
-    says: impl FnOnce(),
-) -> Result<HeldLock, Error> {
-    let file = state::create(&path)?;
-    wait_for_file_lock(file, path, patience, says)
-}
-
-/// The same for a file or directory that is open already.
-pub fn wait_for_file_lock(
-    file: File,
-    path: PathBuf,
-    patience: Duration,
-    says: impl FnOnce(),
-) -> Result<HeldLock, Error> {
-    let begin = Instant::now();
-    let mut says = Some(says);
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(HeldLock { _locked: file }),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
-            Err(TryLockError::WouldBlock) if begin.elapsed() >= patience => {
-                return Err(Error::Busy { path, waited: patience });
-            }
-            Err(TryLockError::WouldBlock) => {
-                says.take().into_iter().for_each(|says| says());
-                thread::sleep(PAUSE.min(patience));
-            }
-        }
-    }
-}
-
-/// Whether a process holds the lock.
-pub fn is_locked(path: &Path) -> bool {
-    state::open(path)
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Moves the record aside: if this process is killed while the kernel replaces the image, no record

@@ -111,7 +111,10 @@ fn load_until_stable<W: World>(
     for round in 1.. {
         let Some(now) = world.changed(&described) else { break };
         if world.queue_reload() {
-            world.note(format_args!("memory or CPUs changed during the load; another reload follows when the events stop"));
+            world.note(format_args!(
+                "memory or CPUs changed during the load; another reload follows when the events \
+                 stop"
+            ));
             break;
         }
         if round == ROUNDS {

@@ -32,7 +32,10 @@ pub enum Error {
     #[error("{0}")]
     NoOtherKexec(String),
     /// The other kexec cannot be run.
-    #[error("cannot run {}, the kexec for reboots; set KDUMP_LOADER_KEXEC=FILE to use another", program.display())]
+    #[error(
+        "cannot run {}, the kexec for reboots; set KDUMP_LOADER_KEXEC=FILE to use another",
+        program.display()
+    )]
     Elsewhere {
         /// The program.
         program: PathBuf,
@@ -63,7 +66,8 @@ pub enum Error {
     Config(#[from] config::Error),
     /// The kernel announced the removal of memory, but still lists it.
     #[error(
-        "the kernel reported memory {range} as removed, but /proc/iomem still lists it after {} s; the next reload checks again",
+        "the kernel reported memory {range} as removed, but /proc/iomem still lists it after {} s; \
+         the next reload checks again",
         removal::PATIENCE.as_secs()
     )]
     NotReleased {
@@ -72,7 +76,8 @@ pub enum Error {
     },
     /// The kernel's device events cannot be received.
     #[error(
-        "cannot receive the kernel's device events (netlink, NETLINK_KOBJECT_UEVENT); a sandbox may forbid it"
+        "cannot receive the kernel's device events (netlink, NETLINK_KOBJECT_UEVENT); a sandbox \
+         may forbid it"
     )]
     Watch {
         /// Why not.
@@ -98,7 +103,10 @@ pub enum Error {
     #[error(transparent)]
     Service(#[from] crate::service::Error),
     /// A file is missing or differs, or another service arms.
-    #[error("{problems} problem{}; `kdump-loader service install` installs what is missing", if *problems == 1 { "" } else { "s" })]
+    #[error(
+        "{problems} problem{}; `kdump-loader service install` installs what is missing",
+        if *problems == 1 { "" } else { "s" }
+    )]
     NotInstalled {
         /// How many findings are problems.
         problems: usize,

@@ -177,7 +177,8 @@ impl fmt::Display for Description {
                 writeln!(out, "payload        {payload} bytes")?;
                 writeln!(
                     out,
-                    "needs          {init_size} bytes at a multiple of {alignment:#x}, at {pref_address:#x} or above"
+                    "needs          {init_size} bytes at a multiple of {alignment:#x}, at \
+                     {pref_address:#x} or above"
                 )?;
                 writeln!(out, "command line   up to {cmdline_size} bytes")?;
                 writeln!(out, "xloadflags     {xloadflags:#x}")?;
@@ -228,13 +229,15 @@ impl fmt::Display for Description {
             } => {
                 writeln!(
                     out,
-                    "{file}: purgatory like {whose}, a relocatable object that is configured through its symbols"
+                    "{file}: purgatory like {whose}, a relocatable object that is configured \
+                     through its symbols"
                 )?;
                 writeln!(out, "verifies       up to {REGIONS} regions with one SHA-256")?;
                 writeln!(out, "console        {}", if *prints { "an 8250" } else { "none" })?;
                 writeln!(
                     out,
-                    "memory         {len} bytes at a multiple of {alignment:#x}, {file_len} of them from the file"
+                    "memory         {len} bytes at a multiple of {alignment:#x}, {file_len} of \
+                     them from the file"
                 )?;
                 match limit {
                     Some(limit) => writeln!(out, "runs           below {} GiB only", limit >> 30)?,

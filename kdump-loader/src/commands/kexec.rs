@@ -145,7 +145,8 @@ fn request(wanted: &Load, machine: &Machine) -> Result<(Request, Origin), Error>
 fn pass_on(because: &str, arguments: Vec<OsString>) -> Error {
     if env::var_os(PASSED_ON).is_some() {
         return Error::NoOtherKexec(format!(
-            "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to the program of kexec-tools"
+            "{because}, but the other kexec has called this program back; set {ELSEWHERE}=FILE to \
+             the program of kexec-tools"
         ));
     }
     let named = env::var_os(ELSEWHERE).map(PathBuf::from);

@@ -10,7 +10,7 @@ use loader::submit;
 use serde::Serialize;
 
 use super::{Error, LIVE, print_json};
-use crate::arm::record::{self, failure};
+use crate::arm::record::{self, failure, lock};
 use crate::arm::request_for::{fresh_seed, origin, request_for};
 use crate::arm::{self, Aftermath, load, load_file};
 use crate::cli::Reload;
@@ -73,10 +73,10 @@ pub fn run(arguments: &Reload) -> Result<(), Error> {
 
 /// Takes the lock of reloads. A second reload waits for the first, and then finds most of its work
 /// done. If the lock file cannot be created, both reload.
-fn hold_reload_lock(root: &Path) -> Result<Option<record::HeldLock>, Error> {
+fn hold_reload_lock(root: &Path) -> Result<Option<lock::HeldLock>, Error> {
     let waiting =
         || note(format_args!("another reload is running; waiting up to {} s", PATIENCE.as_secs()));
-    match record::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
+    match lock::wait_for_lock(root.join(RELOAD_LOCK), PATIENCE, waiting) {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ record::Error::Busy { .. }) => Err(arm::Error::Lock(error).into()),
         Err(error) => {
@@ -201,7 +201,8 @@ fn arm(root: &Path, config: &Config, queue: Queue<'_>) -> Result<(), arm::Error>
             Err(error) if load_file::file_load_may_work(&error) => {
                 warn(format_args!("{}", in_full(&error)));
                 note(format_args!(
-                    "trying kexec_file_load, with the kernel's built-in purgatory (file = \"auto\" in the config)"
+                    "trying kexec_file_load, with the kernel's built-in purgatory (file = \"auto\" \
+                     in the config)"
                 ));
                 arm_kernels(root, config)
             }

@@ -76,12 +76,13 @@ fn install(
             format!("{} other services or udev rules also arm", others.len())
         };
         warn(format_args!(
-            "{also} capture kernels: `kdump-loader service check` lists them, `kdump-loader service install --mask-conflicts` \
-             keeps them from arming"
+            "{also} capture kernels: `kdump-loader service check` lists them, `kdump-loader \
+             service install --mask-conflicts` keeps them from arming"
         ));
     }
     say(format_args!(
-        "check {}, then run `systemctl start kdump-loader`; from the next boot on, it starts by itself",
+        "check {}, then run `systemctl start kdump-loader`; from the next boot on, it starts by \
+         itself",
         configuration(root).display()
     ));
     Ok(())
@@ -123,8 +124,8 @@ fn uninstall(Uninstall { place, dry_run }: &Uninstall) -> Result<(), Error> {
     undiverted.and(told)?;
     if live {
         note(format_args!(
-            "the armed image stays armed, and kernel.panic_on_oops keeps its value until the next boot; now start the service \
-             that takes over, or run `kdump-loader unload`"
+            "the armed image stays armed, and kernel.panic_on_oops keeps its value until the next \
+             boot; now start the service that takes over, or run `kdump-loader unload`"
         ));
     }
     Ok(())

@@ -192,7 +192,8 @@ impl fmt::Display for Report {
         if let Some(Capacity { headers, cpus, memory_ranges, .. }) = &self.elfcorehdr {
             writeln!(
                 out,
-                "elfcorehdr     {headers} program headers: room for {cpus} CPUs and {memory_ranges} memory ranges"
+                "elfcorehdr     {headers} program headers: room for {cpus} CPUs and \
+                 {memory_ranges} memory ranges"
             )?;
         }
         if let Some(identity) = &self.identity {

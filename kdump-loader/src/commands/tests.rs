@@ -43,8 +43,9 @@ fn load_json_has_these_keys() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line confidential console_port crash_region dropped engine entry hotplug identity leaf_size leaf_table on_corrupt \
-         purgatory regions report reset_delay_ms segments version"
+        "block command_line confidential console_port crash_region dropped engine entry hotplug \
+         identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments \
+         version"
     );
 }
 
@@ -87,8 +88,8 @@ pub(super) fn report() -> Report {
 fn status_json_has_these_keys() {
     assert_eq!(
         keys(&Versioned::new(&report())),
-        "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings identity loaded record saver unknown_because \
-         used version"
+        "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings \
+         identity loaded record saver unknown_because used version"
     );
     assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
     assert_eq!(keys(&Finding::new(Code::NotArmed, "")), "code level message remedy");

@@ -55,7 +55,8 @@ pub(super) fn look(
     match &record.image {
         Some(image) => purgatory(image, findings),
         None if record.call == Call::KexecFileLoad => {
-            let message = "the kernel's built-in purgatory verifies the image; if the image is corrupt, it hangs without a message";
+            let message = "the kernel's built-in purgatory verifies the image; if the image is \
+                           corrupt, it hangs without a message";
             findings.push(Finding::new(Code::KernelsPurgatory, message));
         }
         None => {}
@@ -101,7 +102,8 @@ fn purgatory(image: &Summary, findings: &mut Vec<Finding>) {
     }
     if image.console_port.is_none() {
         let message = "the purgatory has no console: if it rejects the image, it prints nothing";
-        let remedy = "set a console with --console, or with console=ttyS0 on the capture kernel's command line";
+        let remedy = "set a console with --console, or with console=ttyS0 on the capture kernel's \
+                      command line";
         findings.push(Finding::new(Code::NoConsole, message).remedy(remedy));
     }
 }
@@ -128,7 +130,8 @@ fn header_full(scene: &Scene<'_>, image: &Summary, present: &Present) -> Option<
     let cpus = u64::from(possible_cpus(Files::new(scene.root))).max(present.cpus.len() as u64);
     let needed = cpus + elfcorehdr::FIXED_PHDRS + present.memory.len() as u64;
     let message = format!(
-        "the elfcorehdr has room for {fit} program headers, but the machine needs {needed}: the kernel cannot keep it up to date"
+        "the elfcorehdr has room for {fit} program headers, but the machine needs {needed}: the \
+         kernel cannot keep it up to date"
     );
     let remedy = if scene.config.is_some() && !scene.load_disabled {
         "run kdump-loader reload --force"

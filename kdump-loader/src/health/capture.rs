@@ -144,7 +144,8 @@ impl Capture {
             (Some(Err(error)), path) => {
                 let path = path.as_ref().unwrap_or(&self.kernel).display();
                 let message = format!(
-                    "the initrd {path} cannot be read, so the program that saves the dump is unknown: {error}"
+                    "the initrd {path} cannot be read, so the program that saves the dump is \
+                     unknown: {error}"
                 );
                 findings.push(Finding::new(Code::InitrdUnreadable, message));
             }
@@ -163,7 +164,8 @@ impl Capture {
         if !releases.is_empty() && !releases.contains(release.as_str()) {
             let others = releases.into_iter().collect::<Vec<_>>().join(", ");
             let message = format!(
-                "{kernel} is Linux {release}, but the initrd has modules of {others}: the capture kernel can load none of them"
+                "{kernel} is Linux {release}, but the initrd has modules of {others}: the capture \
+                 kernel can load none of them"
             );
             let remedy =
                 format!("build an initrd for {release}, or arm the kernel that matches the initrd");

@@ -30,12 +30,13 @@ pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         .is_none_or(|value| value.trim_start_matches("0x").trim_matches('0').is_empty());
     if refused > 0 && broadcasts {
         let message = format!(
-            "the running kernel does not use {refused} of this machine's CPUs: the NMI broadcast after a panic wakes {} up, which can \
-             reset the machine before the dump",
+            "the running kernel does not use {refused} of this machine's CPUs: the NMI broadcast \
+             after a panic wakes {} up, which can reset the machine before the dump",
             if refused == 1 { "it" } else { "them" },
         );
         let remedy = format!(
-            "boot with {NO_BROADCAST}=1, or without the nr_cpus= or possible_cpus= that excludes them"
+            "boot with {NO_BROADCAST}=1, or without the nr_cpus= or possible_cpus= that excludes \
+             them"
         );
         findings.push(Finding::new(Code::CpuRefused, message).remedy(remedy));
     }

@@ -94,7 +94,8 @@ pub(super) fn look(
                 encrypted(files, capture, &mount.device, directory, findings);
                 if mount.is_volatile {
                     let message = format!(
-                        "{directory} is in memory ({} is a tmpfs): the next boot would lose the dump",
+                        "{directory} is in memory ({} is a tmpfs): the next boot would lose the \
+                         dump",
                         mount.point
                     );
                     findings.push(
@@ -127,7 +128,8 @@ pub(super) fn look(
         Target::Virtiofs { .. } => room(&settings.target.to_string(), None, need, findings),
         Target::Network(place) => {
             let message = format!(
-                "the dump goes to {place}: whether the capture kernel can reach it and has room there is unknown"
+                "the dump goes to {place}: whether the capture kernel can reach it and has room \
+                 there is unknown"
             );
             findings.push(
                 Finding::new(Code::TargetOnNetwork, message)
@@ -144,7 +146,8 @@ fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<F
     match (free, need) {
         (Some(free), Some(Need { least, .. })) if free < least / BEST_COMPRESSION => {
             let message = format!(
-                "{place} has {} MiB free, but a dump of the memory in use now needs about {} MiB before compression",
+                "{place} has {} MiB free, but a dump of the memory in use now needs about {} MiB \
+                 before compression",
                 mib(free),
                 mib(least)
             );
@@ -152,7 +155,8 @@ fn room(place: &str, free: Option<u64>, need: Option<Need>, findings: &mut Vec<F
         }
         (Some(free), Some(Need { most, .. })) if free < most => {
             let message = format!(
-                "{place} has {} MiB free, but a dump of the memory in use now may need {} MiB before compression",
+                "{place} has {} MiB free, but a dump of the memory in use now may need {} MiB \
+                 before compression",
                 mib(free),
                 mib(most)
             );
@@ -173,8 +177,8 @@ fn not_asked(directory: &str, mount: &device::Mount) -> Finding {
         false => (Code::TargetUnknown, "set a directory on a disk in the settings of the service"),
     };
     let message = format!(
-        "the dump goes to {directory} on the mount {} ({}), which was not accessed: whether the capture kernel can reach it and has room there \
-         is unknown",
+        "the dump goes to {directory} on the mount {} ({}), which was not accessed: whether the \
+         capture kernel can reach it and has room there is unknown",
         mount.point, mount.kind
     );
     Finding::new(code, message).remedy(remedy)
@@ -189,14 +193,17 @@ fn encrypted(
 ) {
     let Some(volume) = device::encrypted(files, block) else { return };
     let keys = if capture.by_file {
-        "kexec_file_load hands keys over only if they are in /sys/kernel/config/crash_dm_crypt_keys before the load (since Linux 6.17)"
+        "kexec_file_load hands keys over only if they are in \
+         /sys/kernel/config/crash_dm_crypt_keys before the load (since Linux 6.17)"
     } else {
         "kexec_load hands no keys over"
     };
     let message = format!(
-        "{place} is on the encrypted volume {volume}, and whether the capture kernel can open it is unknown: {keys}"
+        "{place} is on the encrypted volume {volume}, and whether the capture kernel can open it \
+         is unknown: {keys}"
     );
-    let remedy = "save the dump to an unencrypted device or another machine, or make the initrd unlock the volume unattended";
+    let remedy = "save the dump to an unencrypted device or another machine, or make the initrd \
+                  unlock the volume unattended";
     findings.push(Finding::new(Code::TargetEncrypted, message).remedy(remedy));
 }
 

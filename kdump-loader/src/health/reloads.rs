@@ -1,13 +1,13 @@
 //! Whether hotplug events wait for a reload, and whether reloads have failed.
 
 use super::{RELOAD_LOCK, Scene};
-use crate::arm::record::{self, failure};
+use crate::arm::record::{failure, lock};
 use crate::findings::{Code, Finding};
 use crate::hotplug::queue::Queue;
 
 pub(super) fn look(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let queue = Queue::new(scene.root);
-    let running = record::is_locked(&scene.root.join(RELOAD_LOCK));
+    let running = lock::is_locked(&scene.root.join(RELOAD_LOCK));
     let failed = failure::read(scene.root);
     if queue.taken() && !running && failed.is_none() {
         findings.push(

@@ -134,7 +134,10 @@ fn on_root(
     // Without root=, only the initrd boots. An image with neither has its own finding.
     if capture.parameter("root").is_none() {
         if let Some(Ok(_)) = capture.initrd {
-            findings.push(unknown("the initrd has no program that is known to save dumps, and there is no root= to boot"));
+            findings.push(unknown(
+                "the initrd has no program that is known to save dumps, and there is no root= to \
+                 boot",
+            ));
         }
         return None;
     }
@@ -193,7 +196,7 @@ fn on_root(
 
 fn unknown(message: impl Into<String>) -> Finding {
     Finding::new(Code::SaverUnknown, message).remedy(format!(
-        "if your initrd saves the dump, add a file /{NOTE} to it whose first line names the program; otherwise install a service that \
-         saves dumps"
+        "if your initrd saves the dump, add a file /{NOTE} to it whose first line names the \
+         program; otherwise install a service that saves dumps"
     ))
 }

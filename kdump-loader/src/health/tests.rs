@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::arm::record::Call;
 use crate::arm::record::failure;
+use crate::arm::record::lock;
 use crate::arm::record::origin::Origin;
 use crate::findings::Answer;
 use crate::findings::advice::Advice;
@@ -215,7 +216,7 @@ fn failed_waiting_and_interrupted_reloads_are_found() {
     queue.take().unwrap();
     assert_eq!(armed.found(), ["memory_removed", "reload_interrupted"]);
     let turn =
-        record::wait_for_lock(root.join(RELOAD_LOCK), std::time::Duration::ZERO, || ()).unwrap();
+        lock::wait_for_lock(root.join(RELOAD_LOCK), std::time::Duration::ZERO, || ()).unwrap();
     assert_eq!(armed.found(), ["memory_removed"], "it is running");
     drop(turn);
     failure::note(root, "no initrd".into()).unwrap();

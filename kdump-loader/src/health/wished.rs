@@ -69,10 +69,14 @@ fn look(root: &Path, files: Files<'_>, config: &Config, findings: &mut Vec<Findi
         .filter_map(|(key, path)| Some((key, path?)))
         .filter(|(_, path)| files.open(path).is_err())
         .map(|(key, path)| {
-            let message = format!("the {key} that the config names, {}, is missing or cannot be read", path.display());
+            let message = format!(
+                "the {key} that the config names, {}, is missing or cannot be read",
+                path.display()
+            );
             let remedy = match key {
                 "initrd" => {
-                    "build it: /etc/kernel/postinst.d/kdump-tools RELEASE on Debian, kdumpctl rebuild on Fedora, mkdumprd on openSUSE"
+                    "build it: /etc/kernel/postinst.d/kdump-tools RELEASE on Debian, kdumpctl \
+                     rebuild on Fedora, mkdumprd on openSUSE"
                 }
                 _ => "install that kernel, or set another one in the config",
             };
@@ -95,7 +99,8 @@ mod tests {
     use super::*;
     use crate::initrd::tests::archive;
 
-    const CONFIG: &str = "kernel = \"/boot/vmlinuz-{release}\"\ninitrd = \"/boot/initrd-{release}\"\nreuse_cmdline = true\n";
+    const CONFIG: &str = "kernel = \"/boot/vmlinuz-{release}\"\n\
+                          initrd = \"/boot/initrd-{release}\"\nreuse_cmdline = true\n";
 
     fn image(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();

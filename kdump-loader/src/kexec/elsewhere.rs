@@ -76,8 +76,9 @@ fn is_another(program: &Path, ours: &Metadata) -> bool {
 /// The message if there is no other kexec.
 pub fn none(because: &str) -> String {
     format!(
-        "{because}, but this program only arms capture kernels and found no other kexec (neither {DIVERTED} next to it nor kexec \
-         in PATH); install kexec-tools, or set {}=FILE to its program",
+        "{because}, but this program only arms capture kernels and found no other kexec (neither \
+         {DIVERTED} next to it nor kexec in PATH); install kexec-tools, or set {}=FILE to its \
+         program",
         super::ELSEWHERE
     )
 }

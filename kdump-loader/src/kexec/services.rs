@@ -30,13 +30,16 @@ enum Does {
     PrintRegionSize,
 }
 
-const FEDORA: &str = "root=/dev/vda3 ro irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 panic=10 \
-     acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat \
-     disable_cpu_apicid=0";
-const DEBIAN: &str = "BOOT_IMAGE=/boot/vmlinuz-6.12.90-amd64 root=UUID=0e9f ro quiet  reset_devices systemd.unit=kdump-tools-dump.service \
-     nr_cpus=1 irqpoll usbcore.nousb";
-const SUSE: &str = "root=kdump rootflags=bind rd.udev.children-max=8 quiet sysrq=yes reset_devices acpi_no_memhotplug cgroup_disable=memory \
-     nokaslr numa=off irqpoll nr_cpus=1 disable_cpu_apicid=0   panic=1";
+const FEDORA: &str = "root=/dev/vda3 ro irqpoll nr_cpus=1 reset_devices cgroup_disable=memory \
+                      mce=off numa=off udev.children-max=2 panic=10 acpi_no_memhotplug \
+                      transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 \
+                      hugetlb_cma=0 pcie_ports=compat disable_cpu_apicid=0";
+const DEBIAN: &str = "BOOT_IMAGE=/boot/vmlinuz-6.12.90-amd64 root=UUID=0e9f ro quiet  \
+                      reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll \
+                      usbcore.nousb";
+const SUSE: &str = "root=kdump rootflags=bind rd.udev.children-max=8 quiet sysrq=yes reset_devices \
+                    acpi_no_memhotplug cgroup_disable=memory nokaslr numa=off irqpoll nr_cpus=1 \
+                    disable_cpu_apicid=0   panic=1";
 
 const CALLS: &[Called] = &[
     Called {
@@ -45,9 +48,10 @@ const CALLS: &[Called] = &[
             "-s",
             "-d",
             "-p",
-            "--command-line=root=/dev/vda3 ro irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 \
-             panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat \
-             disable_cpu_apicid=0",
+            "--command-line=root=/dev/vda3 ro irqpoll nr_cpus=1 reset_devices \
+             cgroup_disable=memory mce=off numa=off udev.children-max=2 panic=10 \
+             acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 \
+             hugetlb_cma=0 pcie_ports=compat disable_cpu_apicid=0",
             "--initrd=/boot/initramfs-6.12.9-200.fc41.x86_64kdump.img",
             "/boot/vmlinuz-6.12.9-200.fc41.x86_64",
         ],
@@ -80,8 +84,8 @@ const CALLS: &[Called] = &[
         by: "kdump-config load",
         words: &[
             "-p",
-            "--command-line=BOOT_IMAGE=/boot/vmlinuz-6.12.90-amd64 root=UUID=0e9f ro quiet  reset_devices \
-             systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb",
+            "--command-line=BOOT_IMAGE=/boot/vmlinuz-6.12.90-amd64 root=UUID=0e9f ro quiet  \
+             reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb",
             "--initrd=/var/lib/kdump/initrd.img",
             "/var/lib/kdump/vmlinuz",
         ],
@@ -127,8 +131,9 @@ const CALLS: &[Called] = &[
         words: &[
             "-p",
             "/var/lib/kdump/kernel",
-            "--append=root=kdump rootflags=bind rd.udev.children-max=8 quiet sysrq=yes reset_devices acpi_no_memhotplug \
-             cgroup_disable=memory nokaslr numa=off irqpoll nr_cpus=1 disable_cpu_apicid=0   panic=1",
+            "--append=root=kdump rootflags=bind rd.udev.children-max=8 quiet sysrq=yes \
+             reset_devices acpi_no_memhotplug cgroup_disable=memory nokaslr numa=off irqpoll \
+             nr_cpus=1 disable_cpu_apicid=0   panic=1",
             "--initrd=/var/lib/kdump/initrd",
             "-a",
         ],

@@ -9,8 +9,10 @@ use super::{ELSEWHERE, NAME, PEER};
 /// What `--help` prints.
 pub fn help() -> String {
     let mut text = format!(
-        "Usage: {NAME} -p [OPTION]... FILE    arm the capture kernel FILE\n       {NAME} -p -u                  disarm it\n       {NAME} -S                     \
-         exit status 1 if one is armed, 0 if not\n\nkdump-loader handles the options of {PEER} for capture kernels. Calls for reboots go to another kexec:\n\
+        "Usage: {NAME} -p [OPTION]... FILE    arm the capture kernel FILE\n       {NAME} -p \
+         -u                  disarm it\n       {NAME} -S                     exit status 1 if one \
+         is armed, 0 if not\n\nkdump-loader handles the options of {PEER} for capture kernels. \
+         Calls for reboots go to another kexec:\n\
          {ELSEWHERE}=FILE, kexec.distrib, or the next kexec in PATH.\n\n"
     );
     for opt in OPTIONS {
@@ -22,14 +24,17 @@ pub fn help() -> String {
 /// docs/kexec-options.md.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "<!-- Made from kdump-loader/src/kexec/options.rs by `cargo xtask fixture kexec-options`; a test compares the two. -->\n\n# Called as `kexec`\n\n",
+        "<!-- Made from kdump-loader/src/kexec/options.rs by `cargo xtask fixture kexec-options`; \
+         a test compares the two. -->\n\n# Called as `kexec`\n\n",
     );
     let _ = write!(
         text,
-        "`kdump-loader kexec …`, or the program under the name `kexec`, takes the options of {PEER} for capture kernels. It parses them as \
-         kexec-tools does: options before or after the file, several short options in one word, abbreviated long options, values after `=` \
+        "`kdump-loader kexec …`, or the program under the name `kexec`, takes the options of \
+         {PEER} for capture kernels. It parses them as kexec-tools does: options before or after \
+         the file, several short options in one word, abbreviated long options, values after `=` \
          or in the next word.\n\n\
-         Exit status: 0 success, 1 usage error or failure before the system call, 255 the kernel rejected the call. For `-S`, see the table.\n\n\
+         Exit status: 0 success, 1 usage error or failure before the system call, 255 the kernel \
+         rejected the call. For `-S`, see the table.\n\n\
          Calls for reboots go unchanged to another program. The first of these is used:\n\n\
          1. the program that the environment variable `{ELSEWHERE}` names,\n\
          2. `kexec.distrib` next to this program or in PATH,\n\

@@ -73,7 +73,8 @@ pub struct Config {
 pub enum Error {
     /// It cannot be read.
     #[error(
-        "cannot read the config {}; create it with at least the line kernel = \"/boot/vmlinuz-{RELEASE}\", or name another with --config",
+        "cannot read the config {}; create it with at least the line kernel = \
+         \"/boot/vmlinuz-{RELEASE}\", or name another with --config",
         path.display()
     )]
     Read {
@@ -138,7 +139,8 @@ pub enum Defect {
     NoKernel,
     /// The key does not apply to an image that the kernel builds.
     #[error(
-        "line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the image; remove one of them"
+        "line {line}: `{key}` does not apply with file = \"always\", where the kernel builds the \
+         image; remove one of them"
     )]
     NotForFile {
         /// The line.

@@ -11,7 +11,8 @@ pub const EMBEDDED_NAME: &str = "(embedded purgatory)";
 /// The program was built without a purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this kdump-loader was built without a purgatory: name one with --purgatory FILE, or build the program with `cargo xtask build`"
+    "this kdump-loader was built without a purgatory: name one with --purgatory FILE, or build the \
+     program with `cargo xtask build`"
 )]
 pub struct NotEmbedded;
 

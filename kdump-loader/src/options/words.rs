@@ -68,7 +68,10 @@ pub fn console(text: &str) -> Result<Console, String> {
         name => cmdline::legacy_port(name).or_else(|| cmdline::hexadecimal_port(name)),
     };
     port.map(Console::Port).ok_or_else(|| {
-        format!("not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x} such as 0x3f8, or none")
+        format!(
+            "not auto, ttyS0 to ttyS3, an I/O port from 0x1 to {HIGHEST_CONSOLE_PORT:#x} such \
+                 as 0x3f8, or none"
+        )
     })
 }
 

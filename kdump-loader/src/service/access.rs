@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Error, failed};
-use crate::arm::record::{self, state};
+use crate::arm::record::{lock, state};
 
 /// The lock file of the live machine. It is not in the state directory, because the udev rule
 /// treats that directory as a sign that an image was armed.
@@ -30,7 +30,7 @@ pub enum Access<'r> {
         /// The machine's root.
         root: &'r Path,
         /// The lock.
-        lock: record::HeldLock,
+        lock: lock::HeldLock,
     },
     /// Changes are only reported.
     DryRun {
@@ -47,7 +47,7 @@ impl<'r> Access<'r> {
         } else {
             (File::open(root).map_err(failed("access", root))?, root.to_owned())
         };
-        let lock = record::wait_for_file_lock(file, path, PATIENCE, || says(PATIENCE.as_secs()))?;
+        let lock = lock::wait_for_file_lock(file, path, PATIENCE, || says(PATIENCE.as_secs()))?;
         Ok(Self::Locked { root, lock })
     }
 

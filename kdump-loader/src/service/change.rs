@@ -4,55 +4,16 @@
 //! step fails, the earlier ones are undone. If the process is killed midway, the ledger lets
 //! `uninstall` roll back and `install` finish.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod done;
+
+use std::path::Path;
 
 use super::access::Access;
 use super::layout::{self, Content, Item, Program};
 use super::ledger::{self, Entry, Ledger, Made};
 use super::tree::{Found, Tree, kept_name};
 use super::{Conflict, Distribution, Error, conflicts};
-
-/// A change, or in a dry run a planned change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// A new file.
-    Wrote(PathBuf),
-    /// A new link, and its target.
-    Linked(PathBuf, PathBuf),
-    /// A file or link that replaces this program's older one.
-    Updated(PathBuf),
-    /// A file or link that replaces another's, and the name under which that is kept.
-    Replaced(PathBuf, PathBuf),
-    /// An installed file or link was removed.
-    Removed(PathBuf),
-    /// The older file was restored.
-    Restored(PathBuf),
-    /// An installed file was changed by others, so it stays.
-    Left(PathBuf),
-}
-
-impl fmt::Display for Done {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Wrote(path) => write!(out, "write     {}", path.display()),
-            Self::Linked(path, target) => {
-                write!(out, "link      {} -> {}", path.display(), target.display())
-            }
-            Self::Updated(path) => write!(out, "update    {}", path.display()),
-            Self::Replaced(path, kept) => {
-                write!(out, "replace   {}, old file kept as {}", path.display(), kept.display())
-            }
-            Self::Removed(path) => write!(out, "remove    {}", path.display()),
-            Self::Restored(path) => write!(out, "restore   {}", path.display()),
-            Self::Left(path) => write!(
-                out,
-                "leave     {}, which was changed after the installation",
-                path.display()
-            ),
-        }
-    }
-}
+pub use done::Done;
 
 /// One step of an installation.
 struct Step {

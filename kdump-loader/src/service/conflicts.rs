@@ -47,8 +47,9 @@ const ONLY_IN_CAPTURE_KERNEL: &str = include_str!("dist/90-kdump-loader.conf");
 /// A drop-in for a unit that may arm: kdump-loader.service arms after it, because the last image
 /// counts. This ordering is not in kdump-loader.service, because there it would also wait for a
 /// unit that is kept from arming.
-const ARMS_FIRST: &str = "# From `kdump-loader service install`: this service also arms an image. kdump-loader.service arms after it, because the \
-                          last image counts.\n\n[Unit]\nBefore=kdump-loader.service\n";
+const ARMS_FIRST: &str = "# From `kdump-loader service install`: this service also arms an image. \
+                          kdump-loader.service arms after it, because the last image counts.\n\n\
+                          [Unit]\nBefore=kdump-loader.service\n";
 /// The line of [`ONLY_IN_CAPTURE_KERNEL`] that has the effect.
 const CONDITION: &str = "ConditionPathExists=/proc/vmcore";
 /// Target of a link that masks a rule.

@@ -158,7 +158,8 @@ mod tests {
             (Distribution::Debian, "initrd = \"/var/lib/kdump/initrd.img-{release}\"", 4),
             (
                 Distribution::Fedora,
-                "initrd = [\"/boot/initramfs-{release}kdump.img\", \"/var/lib/kdump/initramfs-{release}kdump.img\"]",
+                "initrd = [\"/boot/initramfs-{release}kdump.img\", \
+                 \"/var/lib/kdump/initramfs-{release}kdump.img\"]",
                 3,
             ),
             (Distribution::Suse, "initrd = \"/var/lib/kdump/initrd\"", 4),

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn program_key_that_arms_is_found() {
-        let text = "SUBSYSTEM==\"memory\", ACTION==\"offline\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
+        let text = "SUBSYSTEM==\"memory\", ACTION==\"offline\", PROGRAM=\"/usr/sbin/kdump-config \
+                    try-reload\"\n";
         let [found] = arming(text).try_into().unwrap();
         assert_eq!(
             found,
@@ -90,14 +91,17 @@ mod tests {
 
     #[test]
     fn command_after_a_label_is_found() {
-        let text = "SUBSYSTEM==\"cpu\", ACTION==\"add\", GOTO=\"again\"\nGOTO=\"end\"\n\nLABEL=\"again\"\n\
-                    RUN+=\"/bin/sh -c '/usr/bin/systemctl is-active kdump.service || exit 0; x'\"\nLABEL=\"end\"\n";
+        let text = "SUBSYSTEM==\"cpu\", ACTION==\"add\", GOTO=\"again\"\nGOTO=\"end\"\n\n\
+                    LABEL=\"again\"\n\
+                    RUN+=\"/bin/sh -c '/usr/bin/systemctl is-active kdump.service || exit 0; x'\"\n\
+                    LABEL=\"end\"\n";
         assert_eq!(lines(text), [5]);
     }
 
     #[test]
     fn guard_and_command_of_one_rule_are_both_found() {
-        let text = "PROGRAM=\"/bin/cat /sys/kernel/kexec_crash_loaded\", RESULT!=\"0\", RUN+=\"/usr/lib/kdump/load-once.sh\"";
+        let text = "PROGRAM=\"/bin/cat /sys/kernel/kexec_crash_loaded\", RESULT!=\"0\", \
+                    RUN+=\"/usr/lib/kdump/load-once.sh\"";
         assert_eq!(lines(text), [1, 1]);
     }
 
@@ -108,7 +112,8 @@ mod tests {
 
     #[test]
     fn comments_names_and_other_programs_do_not_count() {
-        let text = "# RUN+=\"kexec\"\nSUBSYSTEM==\"kdump\", RUN+=\"/bin/true\"\nENV{KDUMP}=\"kexec\"\nGOTO=\"kdump_end\"\n";
+        let text = "# RUN+=\"kexec\"\nSUBSYSTEM==\"kdump\", RUN+=\"/bin/true\"\n\
+                    ENV{KDUMP}=\"kexec\"\nGOTO=\"kdump_end\"\n";
         assert_eq!(lines(text), [] as [usize; 0]);
     }
 

@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn lines_are_counted_and_other_statements_reported() {
-        let text = "# comment\n\nA=\"one\ntwo\"\nif true; then\nB=1\nfi\n. /etc/other\nC=x command\nA+=y\n";
+        let text = "# comment\n\nA=\"one\ntwo\"\nif true; then\nB=1\nfi\n. /etc/other\n\
+                    C=x command\nA+=y\n";
         let names: Vec<_> =
             assignments(text).into_iter().map(|(line, name, _)| (line, name)).collect();
         let expected = [(3, "A"), (5, "?"), (6, "B"), (7, "?"), (8, "?"), (9, "?"), (10, "?")];

@@ -1,118 +1,17 @@
 //! Whole machines before, during and after an installation.
 
+mod root; // their file system
 mod distributions; // and what they bring along
 mod held_back; // services and rules of others
 mod killed; // at every step
 mod properties; // arbitrary machines
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::*;
-
-const DEBIAN: Option<Distribution> = Some(Distribution::Debian);
-const PROGRAM: Program<'static> = Program(b"the program");
-/// Paths of the rule and the unit of Debian's kdump-tools.
-const DEBIAN_RULE: &str = "usr/lib/udev/rules.d/50-kdump-tools.rules";
-const DEBIAN_UNIT: &str = "usr/lib/systemd/system/kdump-tools.service";
-const DEBIAN_ENABLED: &str = "etc/systemd/system/basic.target.wants/kdump-tools.service";
-const DROP_IN: &str = "etc/systemd/system/kdump-tools.service.d/90-kdump-loader.conf";
-const MASK: &str = "etc/udev/rules.d/50-kdump-tools.rules";
-const RULE: &str =
-    "SUBSYSTEM==\"cpu\", ACTION==\"add\", PROGRAM=\"/usr/sbin/kdump-config try-reload\"\n";
-
-/// A machine's file system in a directory.
-struct Root(TempDir);
-
-/// All paths with their mode, and the content of a file or the target of a link.
-type Contents = BTreeMap<PathBuf, (u32, Vec<u8>)>;
-
-impl Root {
-    fn new() -> Self {
-        // In memory if possible, because every file is synced.
-        let memory = Path::new("/dev/shm");
-        Self(
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
-                .unwrap(),
-        )
-    }
-
-    /// The relevant files of a Debian with kdump-tools.
-    fn debian() -> Self {
-        let root = Self::new();
-        root.file(DEBIAN_RULE, RULE);
-        root.file(DEBIAN_UNIT, "[Service]\nExecStart=/etc/init.d/kdump-tools start\n");
-        root.link(DEBIAN_ENABLED, "/usr/lib/systemd/system/kdump-tools.service");
-        root
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        let whole = self.0.path().join(path);
-        fs::create_dir_all(whole.parent().unwrap()).unwrap();
-        whole
-    }
-
-    fn file(&self, path: &str, text: &str) {
-        fs::write(self.at(path), text).unwrap();
-    }
-
-    fn link(&self, path: &str, target: &str) {
-        symlink(target, self.at(path)).unwrap();
-    }
-
-    fn text(&self, path: &str) -> String {
-        fs::read_to_string(self.0.path().join(path)).unwrap()
-    }
-
-    fn contents(&self) -> Contents {
-        let mut contents = Contents::new();
-        collect(self.0.path(), Path::new(""), &mut contents);
-        contents
-    }
-
-    fn access(&self) -> Access<'_> {
-        Access::lock(self.path(), |_| ()).unwrap()
-    }
-
-    fn install(&self, mask_conflicts: bool) -> Result<Vec<Done>, Error> {
-        install(&self.access(), PROGRAM, choice(mask_conflicts))
-    }
-
-    fn uninstall(&self) -> Option<Vec<Done>> {
-        uninstall(&self.access()).unwrap()
-    }
-}
-
-fn choice(mask_conflicts: bool) -> Choice {
-    Choice { mask_conflicts, distribution: DEBIAN }
-}
-
-fn collect(root: &Path, below: &Path, contents: &mut Contents) {
-    for entry in fs::read_dir(root.join(below)).unwrap() {
-        let path = below.join(entry.unwrap().file_name());
-        let whole = root.join(&path);
-        let metadata = fs::symlink_metadata(&whole).unwrap();
-        let bytes = if metadata.is_symlink() {
-            fs::read_link(&whole).unwrap().into_os_string().into_encoded_bytes()
-        } else if metadata.is_file() {
-            fs::read(&whole).unwrap()
-        } else {
-            Vec::new()
-        };
-        contents.insert(path.clone(), (metadata.permissions().mode(), bytes));
-        if metadata.is_dir() {
-            collect(root, &path, contents);
-        }
-    }
-}
+use root::{Contents, DEBIAN, DEBIAN_ENABLED, DEBIAN_UNIT, DROP_IN, MASK, PROGRAM, Root, choice};
 
 fn conflicting(root: &Root) -> Vec<String> {
     let findings = check(root.path(), PROGRAM, DEBIAN)

@@ -74,7 +74,8 @@ fn json_lacks_keys_of_the_handoff_block() {
     let plan = fixture(&LINUX).plan(["--json"]).stdout;
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     let keys: Vec<_> = plan.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = "command_line confidential console_port crash_region dropped entry identity purgatory regions segments version";
+    let expected = "command_line confidential console_port crash_region dropped entry identity \
+                    purgatory regions segments version";
     let mut keys = keys;
     keys.sort_unstable();
     assert_eq!(keys.join(" "), expected);
@@ -84,7 +85,8 @@ fn json_lacks_keys_of_the_handoff_block() {
 fn unsupported_options_are_rejected_by_name() {
     for contract in [&LINUX, &KEXEC_TOOLS] {
         let fixture = fixture(contract);
-        let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine soft,--engine sha-ni,--leaf-size 256K";
+        let options = "--on-corrupt reset,--on-corrupt boot,--reset-delay 10,--engine \
+                       soft,--engine sha-ni,--leaf-size 256K";
         for option in options.split(',') {
             let arguments: Vec<_> = option.split(' ').collect();
             let message = fixture.refusal(&arguments);

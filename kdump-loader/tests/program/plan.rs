@@ -132,7 +132,8 @@ fn elfcorehdr_without_hotplug_has_no_spare_room() {
 
 #[test]
 fn options_reach_the_image() {
-    let flags = "--on-corrupt halt --reset-delay 7 --console 0x2e8 --engine soft --leaf-size 4K --append single";
+    let flags = "--on-corrupt halt --reset-delay 7 --console 0x2e8 --engine soft --leaf-size 4K \
+                 --append single";
     let summary = summary(&Fixture::new(), &flags.split(' ').collect::<Vec<_>>());
     let block = summary.by_block.unwrap();
     assert_eq!((block.on_corrupt.as_str(), block.reset_delay_ms), ("halt", 7000));

@@ -213,8 +213,8 @@ fn json_has_these_keys() {
     let plan = fixture.plan(["--json"]).stdout;
     assert_eq!(
         keys(&plan),
-        "block command_line confidential console_port crash_region dropped engine entry identity leaf_size leaf_table on_corrupt purgatory regions \
-         report reset_delay_ms segments version"
+        "block command_line confidential console_port crash_region dropped engine entry identity \
+         leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments version"
     );
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["version"], 1);
@@ -229,7 +229,8 @@ fn json_has_these_keys() {
     for (file, expected) in [
         (
             "vmlinuz",
-            "alignment cmdline_size entry_offset file format init_size payload pref_address protocol version xloadflags",
+            "alignment cmdline_size entry_offset file format init_size payload pref_address \
+             protocol version xloadflags",
         ),
         (
             "purgatory.elf",
@@ -275,7 +276,7 @@ fn inspect_describes_kernel_and_purgatory() {
     let purgatory: serde_json::Value = serde_json::from_str(&purgatory.stdout).unwrap();
     assert_eq!(
         (&purgatory["format"], &purgatory["block_version"]),
-        (&"purgatory".into(), &1.into())
+        (&"purgatory".into(), &handoff::block::VERSION.into())
     );
     assert_eq!(
         (&purgatory["block_size"], &purgatory["text"]),
@@ -290,7 +291,10 @@ fn inspect_describes_kernel_and_purgatory() {
 fn program_without_a_purgatory_names_the_remedy() {
     let result = run(program().arg("inspect"));
     match kdump_loader::options::embedded::embedded() {
-        Ok(_) => assert_says(&result.stdout, &["embedded purgatory", "handoff block version 1"]),
+        Ok(_) => {
+            let version = format!("handoff block version {}", handoff::block::VERSION);
+            assert_says(&result.stdout, &["embedded purgatory", &version]);
+        }
         Err(_) => assert_says(
             &result.stderr,
             &["without a purgatory", "--purgatory FILE", "cargo xtask build"],

@@ -4,7 +4,6 @@
 //! *On entry* nothing. *On exit* the conditions of `kexec_load_permitted` (kernel/kexec_core.c) and
 //! of the lockdown module hold, as far as user space can see.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,29 +23,32 @@ pub enum Error {
         /// Its effective user id.
         user: u32,
         /// What to do.
-        remedy: Remedy,
+        remedy: &'static str,
     },
     /// Its capabilities are those of a user namespace, which do not permit loading.
     #[error(
-        "this process is in a user namespace, as in an unprivileged container, where CAP_SYS_BOOT does not permit loading \
-         a kernel: {}",
-        Remedy::Host
+        "this process is in a user namespace, as in an unprivileged container, where CAP_SYS_BOOT \
+         does not permit loading a kernel: {}",
+        ON_HOST
     )]
     UserNamespace,
     /// Loading was disabled.
     #[error(
-        "kernel.kexec_load_disabled is 1, which disables loading and unloading until the next boot: reboot"
+        "kernel.kexec_load_disabled is 1, which disables loading and unloading until the next \
+         boot: reboot"
     )]
     Disabled,
     /// The limit of loads is used up.
     #[error(
-        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) until the next boot; reboot"
+        "kernel.kexec_load_limit_panic is 0: no loads or unloads are left (failed ones count) \
+         until the next boot; reboot"
     )]
     LimitReached,
     /// The kernel is locked down.
     #[error(
-        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), as under Secure Boot, which forbids \
-         kexec_load: load a signed kernel with kexec_file_load, or boot with Secure Boot off and lockdown=none"
+        "the kernel is locked down ({mode}, see /sys/kernel/security/lockdown), as under Secure \
+         Boot, which forbids kexec_load: load a signed kernel with kexec_file_load, or boot with \
+         Secure Boot off and lockdown=none"
     )]
     LockedDown {
         /// `integrity` or `confidentiality`.
@@ -62,7 +64,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file of /proc is malformed.
-    #[error("{} has no line {line} with a number: mount the running kernel's /proc", path.display())]
+    #[error(
+        "{} has no line {line} with a number: mount the running kernel's /proc",
+        path.display()
+    )]
     Garbled {
         /// The file.
         path: PathBuf,
@@ -72,27 +77,10 @@ pub enum Error {
 }
 
 /// How to get CAP_SYS_BOOT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// Run as root.
-    Root,
-    /// Run outside of the container.
-    Host,
-    /// Run without the sandbox that took it away.
-    Sandbox,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Root => "run as root",
-            Self::Host => "run as root on the host, or in a privileged container",
-            Self::Sandbox => {
-                "root has it on this machine, but the unit (CapabilityBoundingSet=) or another sandbox took it away; allow it there"
-            }
-        })
-    }
-}
+const AS_ROOT: &str = "run as root";
+const ON_HOST: &str = "run as root on the host, or in a privileged container";
+const OUTSIDE_SANDBOX: &str = "root has it on this machine, but the unit (CapabilityBoundingSet=) or \
+                               another sandbox took it away; allow it there";
 
 /// Files by which container managers mark a container (systemd's "Container Interface", Podman,
 /// Docker).
@@ -134,9 +122,9 @@ pub fn privileged(root: &Path) -> Result<(), Error> {
     let (user, bounding) = (field("Uid:", 1, 10)? as u32, field("CapBnd:", 0, 16)?);
     // A capability outside the bounding set cannot be gained by any program.
     let remedy = match () {
-        () if !has(bounding) || in_container(root) => Remedy::Host,
-        () if user == 0 => Remedy::Sandbox,
-        () => Remedy::Root,
+        () if !has(bounding) || in_container(root) => ON_HOST,
+        () if user == 0 => OUTSIDE_SANDBOX,
+        () => AS_ROOT,
     };
     Err(Error::NotPrivileged { effective, user, remedy })
 }
@@ -200,7 +188,8 @@ mod tests {
         more: &[(&str, &str)],
     ) -> tempfile::TempDir {
         let text = format!(
-            "Name:\tkdump-loader\nUid:\t1000\t{user}\t1000\t1000\nCapInh:\t{NONE}\nCapEff:\t{effective}\nCapBnd:\t{bounding}\n"
+            "Name:\tkdump-loader\nUid:\t1000\t{user}\t1000\t1000\nCapInh:\t{NONE}\n\
+             CapEff:\t{effective}\nCapBnd:\t{bounding}\n"
         );
         root(&[&[("proc/self/status", text.as_str())], more].concat())
     }

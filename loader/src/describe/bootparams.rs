@@ -243,9 +243,9 @@ fn efi_tables(efi: &Efi) -> EfiSetupData {
 pub enum Error {
     /// The capture kernel does not support the page tables with which it would be entered.
     #[error(
-        "the running kernel uses five levels of page tables, but this capture kernel cannot be entered with them \
-         (xloadflags {xloadflags:#06x} lack XLF_5LEVEL): use one built with CONFIG_X86_5LEVEL, or boot the running kernel \
-         with no5lvl"
+        "the running kernel uses five levels of page tables, but this capture kernel cannot be \
+         entered with them (xloadflags {xloadflags:#06x} lack XLF_5LEVEL): use one built with \
+         CONFIG_X86_5LEVEL, or boot the running kernel with no5lvl"
     )]
     FiveLevels {
         /// `xloadflags`.
@@ -271,7 +271,8 @@ pub enum Error {
     },
     /// The setup header does not fit `struct boot_params`.
     #[error(
-        "the capture kernel's setup header of {len} bytes does not fit struct boot_params: copy the kernel again"
+        "the capture kernel's setup header of {len} bytes does not fit struct boot_params: copy \
+         the kernel again"
     )]
     SetupHeader {
         /// Its length in bytes.
@@ -279,7 +280,8 @@ pub enum Error {
     },
     /// The running kernel's `struct boot_params` has the wrong size.
     #[error(
-        "the running kernel's struct boot_params has {len} bytes instead of 4096: if this is a snapshot, take it again"
+        "the running kernel's struct boot_params has {len} bytes instead of 4096: if this is a \
+         snapshot, take it again"
     )]
     Running {
         /// Its length in bytes.
@@ -287,8 +289,9 @@ pub enum Error {
     },
     /// The memory map has fewer entries than kernels accept.
     #[error(
-        "the capture kernel's memory map would have {entries} range(s), but kernels ignore a map with fewer than {least}: \
-         /proc/iomem shows no RAM below 1 MiB; if this is a snapshot, take it again"
+        "the capture kernel's memory map would have {entries} range(s), but kernels ignore a map \
+         with fewer than {least}: /proc/iomem shows no RAM below 1 MiB; if this is a snapshot, \
+         take it again"
     )]
     MemoryMap {
         /// How many entries it has.

@@ -29,7 +29,7 @@ impl FileIdentity {
     }
 
     /// The identity of an open file, from its metadata.
-    pub fn new(path: &Path, metadata: &fs::Metadata) -> Self {
+    pub(crate) fn new(path: &Path, metadata: &fs::Metadata) -> Self {
         Self {
             path: path.display().to_string(),
             inode: (metadata.dev(), metadata.ino()),

@@ -42,8 +42,8 @@ const OTHERS: &[(&[u8], &str)] = &[
 /// A file that is not an initrd.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} cannot be the initrd: it is {found}; use a cpio archive, plain or compressed by gzip, bzip2, xz, lzma, lzo, lz4 \
-     or zstd",
+    "{} cannot be the initrd: it is {found}; use a cpio archive, plain or compressed by gzip, \
+     bzip2, xz, lzma, lzo, lz4 or zstd",
     path.display()
 )]
 pub struct Error {

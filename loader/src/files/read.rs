@@ -49,8 +49,8 @@ pub enum Error {
     },
     /// It has more bytes than can be used.
     #[error(
-        "the {what} {} is too large: it has {len} bytes ({} MiB), and the limit is {limit} bytes ({} MiB); use a smaller \
-         file",
+        "the {what} {} is too large: it has {len} bytes ({} MiB), and the limit is {limit} bytes \
+         ({} MiB); use a smaller file",
         path.display(), len >> 20, limit >> 20
     )]
     TooLarge {
@@ -65,7 +65,8 @@ pub enum Error {
     },
     /// It changed during every attempt to read it.
     #[error(
-        "the {what} {} changed during each of {TRIES} attempts to read it: wait until it is written, then try again",
+        "the {what} {} changed during each of {TRIES} attempts to read it: wait until it is \
+         written, then try again",
         path.display()
     )]
     Changing {
@@ -76,7 +77,8 @@ pub enum Error {
     },
     /// Another process has it open for writing.
     #[error(
-        "the {what} {} is open for writing: wait until its writer (see fuser -v) is done, then try again",
+        "the {what} {} is open for writing: wait until its writer (see fuser -v) is done, then try \
+         again",
         path.display()
     )]
     BeingWritten {

@@ -34,7 +34,10 @@ pub enum Error {
         refusal: Refusal,
     },
     /// A file is malformed.
-    #[error("{} must hold {expected}, but holds {found}: if this is a snapshot, take it again", path.display())]
+    #[error(
+        "{} must hold {expected}, but holds {found}: if this is a snapshot, take it again",
+        path.display()
+    )]
     Garbled {
         /// The file.
         path: PathBuf,
@@ -45,8 +48,8 @@ pub enum Error {
     },
     /// The kernel shows zeroes in place of addresses.
     #[error(
-        "{} shows only zero addresses, because this process lacks CAP_SYS_ADMIN: run as root, and on the host rather \
-         than in a container",
+        "{} shows only zero addresses, because this process lacks CAP_SYS_ADMIN: run as root, and \
+         on the host rather than in a container",
         path.display()
     )]
     Hidden {
@@ -57,7 +60,10 @@ pub enum Error {
     #[error("{0}")]
     NotReserved(Cause),
     /// The directory for a snapshot has files in it.
-    #[error("the directory {} is not empty: name an empty one, or one that does not exist yet", dir.display())]
+    #[error(
+        "the directory {} is not empty: name an empty one, or one that does not exist yet",
+        dir.display()
+    )]
     NotEmpty {
         /// The directory.
         dir: PathBuf,

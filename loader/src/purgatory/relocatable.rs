@@ -126,7 +126,7 @@ impl Relocatable {
 
     /// Checks that this symbol can be written and has exactly `len` bytes
     /// (`kexec_purgatory_get_set_symbol`, kernel/kexec_file.c).
-    pub fn takes(&self, name: &str, len: u64) -> Result<(), Error> {
+    pub(crate) fn takes(&self, name: &str, len: u64) -> Result<(), Error> {
         let found = self.bytes_of(name)?.len() as u64;
         if found == len {
             Ok(())

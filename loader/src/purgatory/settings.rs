@@ -34,7 +34,8 @@ pub enum Error {
     EngineMissing(EngineId),
     /// The leaf size is out of range, or not a power of two.
     #[error(
-        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave it out, or use 262144 (256 KiB)"
+        "leaf size {0} is not a power of two from {MIN_LEAF_SIZE} to {MAX_LEAF_SIZE} bytes: leave \
+         it out, or use 262144 (256 KiB)"
     )]
     LeafSize(u32),
     /// The delay is too long.
@@ -44,20 +45,20 @@ pub enum Error {
     ResetDelay(u32),
     /// The port is 0, or so high that the UART would leave I/O space.
     #[error(
-        "console port {0:#x} is outside 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of a UART fit: use 0x3f8 \
-         for ttyS0"
+        "console port {0:#x} is outside 0x1 to {HIGHEST_CONSOLE_PORT:#x}, where the eight ports of \
+         a UART fit: use 0x3f8 for ttyS0"
     )]
     ConsolePort(u16),
     /// The frequency of the time-stamp counter is 0 or impossibly high.
     #[error(
-        "the time-stamp counter's frequency was measured as {0} kHz, outside 1 to {MAX_TSC_KHZ}: try again; if this is a \
-         snapshot, take it again"
+        "the time-stamp counter's frequency was measured as {0} kHz, outside 1 to {MAX_TSC_KHZ}: \
+         try again; if this is a snapshot, take it again"
     )]
     Tsc(u32),
     /// The width of a physical address is impossible.
     #[error(
-        "/proc/cpuinfo says that physical addresses have {bits} bits, outside {} to {}: if this is a snapshot, take it \
-         again",
+        "/proc/cpuinfo says that physical addresses have {bits} bits, outside {} to {}: if this is \
+         a snapshot, take it again",
         PHYSICAL_BITS.start(), PHYSICAL_BITS.end()
     )]
     PhysicalBits {
@@ -66,7 +67,8 @@ pub enum Error {
     },
     /// A foreign purgatory does not support a setting.
     #[error(
-        "{whose} purgatory does not support {setting} {value}: leave {setting} out, or use kdump-purgatory"
+        "{whose} purgatory does not support {setting} {value}: leave {setting} out, or use \
+         kdump-purgatory"
     )]
     Foreign {
         /// Whose purgatory, as in a sentence.
@@ -139,7 +141,7 @@ impl Settings {
     }
 
     /// The console's kind in the block.
-    pub fn console_kind(&self) -> ConsoleKind {
+    pub(crate) fn console_kind(&self) -> ConsoleKind {
         if self.console.is_some() { ConsoleKind::Uart8250 } else { ConsoleKind::None }
     }
 }

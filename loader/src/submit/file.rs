@@ -31,15 +31,16 @@ const NO_FILE: RawFd = -1;
 pub enum Error {
     /// ENOSYS.
     #[error(
-        "this kernel has no kexec_file_load (ENOSYS): it was built without CONFIG_KEXEC_FILE, or a sandbox blocks the \
-         system call; use kexec_load, or boot a kernel that has it"
+        "this kernel has no kexec_file_load (ENOSYS): it was built without CONFIG_KEXEC_FILE, or a \
+         sandbox blocks the system call; use kexec_load, or boot a kernel that has it"
     )]
     NotImplemented,
     /// EPERM.
     #[error(
-        "the kernel does not permit kexec_file_load (EPERM): if it is locked down, as under Secure Boot, the capture \
-         kernel must be signed with a key that it trusts, and unchanged since then (copy the file again); also run as \
-         root (CAP_SYS_BOOT), with kernel.kexec_load_disabled=0 and kernel.kexec_load_limit_panic not 0"
+        "the kernel does not permit kexec_file_load (EPERM): if it is locked down, as under Secure \
+         Boot, the capture kernel must be signed with a key that it trusts, and unchanged since \
+         then (copy the file again); also run as root (CAP_SYS_BOOT), with \
+         kernel.kexec_load_disabled=0 and kernel.kexec_load_limit_panic not 0"
     )]
     NotPermitted,
     /// EBUSY, during all retries.
@@ -47,8 +48,8 @@ pub enum Error {
     Busy(#[from] Busy),
     /// EINVAL.
     #[error(
-        "the kernel rejects the arguments of kexec_file_load (EINVAL): flags {flags:#x}, a command line of {command_line} \
-         bytes; look for the reason in dmesg"
+        "the kernel rejects the arguments of kexec_file_load (EINVAL): flags {flags:#x}, a command \
+         line of {command_line} bytes; look for the reason in dmesg"
     )]
     Invalid {
         /// The flags.
@@ -58,8 +59,8 @@ pub enum Error {
     },
     /// EACCES.
     #[error(
-        "a security module forbids this capture kernel or initrd (EACCES), because IMA appraises them: sign them, or see \
-         this machine's ima_policy"
+        "a security module forbids this capture kernel or initrd (EACCES), because IMA appraises \
+         them: sign them, or see this machine's ima_policy"
     )]
     Forbidden,
     /// ENODATA, ENOKEY, EKEYREJECTED, ENOPKG, EBADMSG or ELIBBAD: the signature is not trusted.
@@ -76,8 +77,8 @@ pub enum Error {
     },
     /// EKEYREVOKED or EKEYEXPIRED, which the kernel returns only for dm-crypt keys.
     #[error(
-        "a dm-crypt key that {KEYS_DIRECTORY} names is revoked or expired ({name}): open the volume again with its key linked \
-         (link-volume-key= in crypttab), then try again"
+        "a dm-crypt key that {KEYS_DIRECTORY} names is revoked or expired ({name}): open the \
+         volume again with its key linked (link-volume-key= in crypttab), then try again"
     )]
     DmCryptKey {
         /// The errno's name.
@@ -85,13 +86,15 @@ pub enum Error {
     },
     /// ENOEXEC.
     #[error(
-        "the running kernel does not recognize the capture kernel's format (ENOEXEC), although this loader does: look for \
-         the reason in dmesg, or use kexec_load, for which the loader parses the file"
+        "the running kernel does not recognize the capture kernel's format (ENOEXEC), although \
+         this loader does: look for the reason in dmesg, or use kexec_load, for which the loader \
+         parses the file"
     )]
     Format,
     /// ENOMEM or EADDRNOTAVAIL.
     #[error(
-        "the kernel found no room for the image ({name}): boot with a larger crashkernel=, or use a smaller initrd"
+        "the kernel found no room for the image ({name}): boot with a larger crashkernel=, or use \
+         a smaller initrd"
     )]
     NoMemory {
         /// The errno's name.
@@ -99,8 +102,8 @@ pub enum Error {
     },
     /// ETXTBSY.
     #[error(
-        "the capture kernel or the initrd is open for writing (ETXTBSY): wait until its writer (see fuser -v) is done, then \
-         try again"
+        "the capture kernel or the initrd is open for writing (ETXTBSY): wait until its writer \
+         (see fuser -v) is done, then try again"
     )]
     BeingWritten,
     /// Any other errno.
@@ -115,8 +118,8 @@ pub enum Error {
 const SIGNED: &str = "use a signed kernel of the distribution";
 const ENROLL: &str =
     "use a kernel of the distribution, or enroll the key that signed it (mokutil --import)";
-const COPY: &str = "copy the file again, because it may have been changed after it was signed; if that does not help, use \
-                    a newer kernel of the distribution";
+const COPY: &str = "copy the file again, because it may have been changed after it was signed; if \
+                    that does not help, use a newer kernel of the distribution";
 
 /// The files for the image.
 #[derive(Clone, Copy, Debug)]

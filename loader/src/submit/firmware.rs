@@ -46,7 +46,8 @@ impl Firmware {
         let forbidden = matches!(refusal, submit::Error::NotPermitted | submit::Error::Forbidden);
         match self {
             Self::Uefi { secure_boot: Some(true) } if forbidden => Some(
-                "Secure Boot is on, so Linux accepts only signed kernels: load one with kexec_file_load",
+                "Secure Boot is on, so Linux accepts only signed kernels: load one with \
+                 kexec_file_load",
             ),
             _ => None,
         }
@@ -62,8 +63,9 @@ impl Firmware {
             submit::file::Error::Signature { .. } | submit::file::Error::NotPermitted
         );
         (self == Self::Bios && untrusted).then_some(
-            "this machine was booted by a BIOS, so Linux trusts only the keys that are built into it; the distribution's \
-             key may be trusted under UEFI only: boot by UEFI, or use kexec_load if the kernel is not locked down",
+            "this machine was booted by a BIOS, so Linux trusts only the keys that are built into \
+             it; the distribution's key may be trusted under UEFI only: boot by UEFI, or use \
+             kexec_load if the kernel is not locked down",
         )
     }
 }

@@ -19,7 +19,8 @@ const LOGON: &std::ffi::CStr = c"logon";
 pub enum Error {
     /// Its directory has no description.
     #[error(
-        "{KEYS_DIRECTORY}/{name} names no key: write the key's description there, or remove the directory"
+        "{KEYS_DIRECTORY}/{name} names no key: write the key's description there, or remove the \
+         directory"
     )]
     Nameless {
         /// The directory.
@@ -27,9 +28,10 @@ pub enum Error {
     },
     /// No keyring of this process has it.
     #[error(
-        "the kernel would not find the dm-crypt key {description:?} that {KEYS_DIRECTORY}/{name} names ({}), and would \
-         free the armed image before it looks: open the volume again with its key linked (link-volume-key= in crypttab); \
-         in a service, set KeyringMode=shared; if the armed image has the keys, write 1 to {KEYS_DIRECTORY}/reuse",
+        "the kernel would not find the dm-crypt key {description:?} that {KEYS_DIRECTORY}/{name} \
+         names ({}), and would free the armed image before it looks: open the volume again with \
+         its key linked (link-volume-key= in crypttab); in a service, set KeyringMode=shared; if \
+         the armed image has the keys, write 1 to {KEYS_DIRECTORY}/reuse",
         io::Error::from_raw_os_error(*errno)
     )]
     Missing {

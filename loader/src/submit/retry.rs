@@ -18,8 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// The kernel's kexec lock was held for too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the kernel's kexec lock was held for {} s and {tries} attempts (EBUSY), by another loader or by a stuck hotplug event: \
-     look for other kexec processes and for \"crash hp\" in dmesg, then try again",
+    "the kernel's kexec lock was held for {} s and {tries} attempts (EBUSY), by another loader or \
+     by a stuck hotplug event: look for other kexec processes and for \"crash hp\" in dmesg, then \
+     try again",
     waited.as_secs_f32().round()
 )]
 pub struct Busy {

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use loader::image::{BlockSummary, OURS, SpanSummary};
 
+use super::lock::{LOCK, wait_for_arming_lock};
 use super::*;
 
 fn boot(root: &Path, boot_id: &str) {

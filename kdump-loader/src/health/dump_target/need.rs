@@ -107,17 +107,19 @@ pub fn too_old(
     match program.as_deref().and_then(version) {
         Some(version) if numbers::<3>(&version).is_some_and(|numbers| numbers < FIRST_GOOD) => {
             let message = format!(
-                "makedumpfile {version} does not know the page types of Linux {release} and keeps every free page: the dump is several \
-                 times larger and slower"
+                "makedumpfile {version} does not know the page types of Linux {release} and keeps \
+                 every free page: the dump is several times larger and slower"
             );
-            let remedy = "install makedumpfile 1.7.7 or newer, and rebuild the initrd if it contains makedumpfile";
+            let remedy = "install makedumpfile 1.7.7 or newer, and rebuild the initrd if it \
+                          contains makedumpfile";
             findings.push(Finding::new(Code::MakedumpfileTooOld, message).remedy(remedy));
             true
         }
         Some(_) => false,
         None => {
             let message = format!(
-                "the version of makedumpfile is unknown; versions before 1.7.7 keep every free page of Linux {release}"
+                "the version of makedumpfile is unknown; versions before 1.7.7 keep every free \
+                 page of Linux {release}"
             );
             findings.push(Finding::new(Code::MakedumpfileUnknown, message));
             false
@@ -181,7 +183,8 @@ mod tests {
     fn dump_holds_pages_that_the_level_does_not_exclude() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("proc")).unwrap();
-        let text = "MemTotal: 1000 kB\nMemFree: 500 kB\nBuffers: 10 kB\nCached: 190 kB\nSwapCached: 0 kB\nAnonPages: 200 kB\n";
+        let text = "MemTotal: 1000 kB\nMemFree: 500 kB\nBuffers: 10 kB\nCached: 190 kB\n\
+                    SwapCached: 0 kB\nAnonPages: 200 kB\n";
         std::fs::write(root.path().join("proc/meminfo"), text).unwrap();
         let need = |collector, keeps_free| {
             let need = bytes(Files::new(root.path()), collector, keeps_free).unwrap();

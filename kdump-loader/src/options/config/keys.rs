@@ -19,27 +19,29 @@ pub const ALL: [Key; 14] = [
         name: "kernel",
         value: "absolute path",
         default: "none; this key is required",
-        meaning: "The capture kernel: a bzImage, a unified kernel image or a vmlinux. {release} stands for the running kernel's release, \
-                  as uname -r prints it.",
+        meaning: "The capture kernel: a bzImage, a unified kernel image or a vmlinux. {release} \
+                  stands for the running kernel's release, as uname -r prints it.",
     },
     Key {
         name: "initrd",
         value: "absolute path, or a list of them",
         default: "no initrd; for a unified kernel image, the embedded one",
-        meaning: "The initrd of the capture kernel. {release} stands for the running kernel's release. From a list, the first file that \
-                  exists is used.",
+        meaning: "The initrd of the capture kernel. {release} stands for the running kernel's \
+                  release. From a list, the first file that exists is used.",
     },
     Key {
         name: "append",
         value: "string",
         default: "an empty command line; for a unified kernel image, the embedded one",
-        meaning: "The command line of the capture kernel. With reuse_cmdline, it is added to the running kernel's command line.",
+        meaning: "The command line of the capture kernel. With reuse_cmdline, it is added to the \
+                  running kernel's command line.",
     },
     Key {
         name: "reuse_cmdline",
         value: "true or false",
         default: "false",
-        meaning: "Use the running kernel's command line, without the parameters that only suit the running kernel.",
+        meaning: "Use the running kernel's command line, without the parameters that only suit the \
+                  running kernel.",
     },
     Key {
         name: "noefi",
@@ -51,8 +53,9 @@ pub const ALL: [Key; 14] = [
         name: "on_corrupt",
         value: "\"reset\", \"halt\" or \"boot\"",
         default: "\"reset\"",
-        meaning: "What the purgatory does after a panic if the image has changed since it was loaded. reset shows the failure and resets \
-                  the machine. halt shows it and halts. boot starts the capture kernel, whose command line reports the failure.",
+        meaning: "What the purgatory does after a panic if the image has changed since it was \
+                  loaded. reset shows the failure and resets the machine. halt shows it and halts. \
+                  boot starts the capture kernel, whose command line reports the failure.",
     },
     Key {
         name: "reset_delay",
@@ -64,14 +67,16 @@ pub const ALL: [Key; 14] = [
         name: "console",
         value: "\"auto\", \"none\", \"ttyS0\" to \"ttyS3\", or an I/O port such as \"0x3f8\"",
         default: "\"auto\"",
-        meaning: "The UART on which the purgatory reports. auto uses the 8250 in the capture kernel's command line.",
+        meaning: "The UART on which the purgatory reports. auto uses the 8250 in the capture \
+                  kernel's command line.",
     },
     Key {
         name: "confidential",
         value: "\"auto\", \"yes\" or \"no\"",
         default: "\"auto\"",
-        meaning: "Whether this is a confidential guest (SEV-ES, SEV-SNP or TDX). There, the purgatory avoids instructions that fault and has \
-                  no console. auto detects it from /proc/cpuinfo, /sys, /dev and CPUID.",
+        meaning: "Whether this is a confidential guest (SEV-ES, SEV-SNP or TDX). There, the \
+                  purgatory avoids instructions that fault and has no console. auto detects it \
+                  from /proc/cpuinfo, /sys, /dev and CPUID.",
     },
     Key {
         name: "no_hotplug",
@@ -83,7 +88,8 @@ pub const ALL: [Key; 14] = [
         name: "engine",
         value: "\"auto\", \"soft\" or \"sha-ni\"",
         default: "\"auto\"",
-        meaning: "The digest engine that verifies the image after a panic. auto uses the fastest engine that all CPUs support.",
+        meaning: "The digest engine that verifies the image after a panic. auto uses the fastest \
+                  engine that all CPUs support.",
     },
     Key {
         name: "leaf_size",
@@ -101,9 +107,11 @@ pub const ALL: [Key; 14] = [
         name: "file",
         value: "\"auto\", \"never\" or \"always\"",
         default: "\"auto\"",
-        meaning: "Whether the kernel builds the image (kexec_file_load(2)) and verifies it with its built-in purgatory. auto does so only \
-                  if the kernel forbids kexec_load(2), as under Secure Boot. The keys noefi, on_corrupt, reset_delay, console, \
-                  confidential, no_hotplug, engine, leaf_size and purgatory do not apply to such an image.",
+        meaning: "Whether the kernel builds the image (kexec_file_load(2)) and verifies it with \
+                  its built-in purgatory. auto does so only if the kernel forbids kexec_load(2), \
+                  as under Secure Boot. The keys noefi, on_corrupt, reset_delay, console, \
+                  confidential, no_hotplug, engine, leaf_size and purgatory do not apply to such \
+                  an image.",
     },
 ];
 

@@ -59,7 +59,8 @@ impl Debian {
 
     fn package(&self, stage: &Path, name: &str, version: &str) -> bool {
         let control = format!(
-            "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+            "Package: {name}\nVersion: {version}\nArchitecture: all\n\
+             Maintainer: x <x@example.org>\nDescription: x\n"
         );
         fs::create_dir_all(stage.join("DEBIAN")).unwrap();
         fs::write(stage.join("DEBIAN/control"), control).unwrap();

@@ -47,12 +47,17 @@ fn read_text(distribution: Distribution, text: &str) -> Read {
 }
 
 /// The files that packages install.
-const DEBIAN_AS_SHIPPED: &str = "USE_KDUMP=1\nKDUMP_KERNEL=/var/lib/kdump/vmlinuz\nKDUMP_INITRD=/var/lib/kdump/initrd.img\n\
-     KDUMP_COREDIR=\"/var/crash\"\n#KDUMP_CMDLINE_APPEND=\"x\"\n";
-const FEDORA_AS_SHIPPED: &str = "KDUMP_COMMANDLINE_APPEND=\"irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off \
-     udev.children-max=2 panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 \
-     pcie_ports=compat\"\nKDUMP_KERNELVER=\"\"\nKDUMP_COMMANDLINE=\"\"\nFADUMP_COMMANDLINE_APPEND=\"\"\nKEXEC_ARGS=\"-s\"\n\
-     #KDUMP_BOOTDIR=\"/boot\"\nKDUMP_IMG=\"vmlinuz\"\nKDUMP_IMG_EXT=\"\"\n";
+const DEBIAN_AS_SHIPPED: &str = "USE_KDUMP=1\nKDUMP_KERNEL=/var/lib/kdump/vmlinuz\n\
+                                 KDUMP_INITRD=/var/lib/kdump/initrd.img\n\
+                                 KDUMP_COREDIR=\"/var/crash\"\n#KDUMP_CMDLINE_APPEND=\"x\"\n";
+const FEDORA_AS_SHIPPED: &str = "KDUMP_COMMANDLINE_APPEND=\"irqpoll nr_cpus=1 reset_devices \
+                                 cgroup_disable=memory mce=off numa=off udev.children-max=2 \
+                                 panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr \
+                                 hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat\"\n\
+                                 KDUMP_KERNELVER=\"\"\nKDUMP_COMMANDLINE=\"\"\n\
+                                 FADUMP_COMMANDLINE_APPEND=\"\"\nKEXEC_ARGS=\"-s\"\n\
+                                 #KDUMP_BOOTDIR=\"/boot\"\nKDUMP_IMG=\"vmlinuz\"\n\
+                                 KDUMP_IMG_EXT=\"\"\n";
 
 #[test]
 fn shipped_settings_change_nothing() {
@@ -72,8 +77,10 @@ fn shipped_settings_change_nothing() {
 
 #[test]
 fn debian_settings_are_taken_over() {
-    let text = "KDUMP_KERNEL=/boot/vmlinuz-crash\nKDUMP_INITRD='/boot/initrd crash'\nKDUMP_CMDLINE_APPEND=\"nr_cpus=2 dyndbg=\\\"x\\\"\"\n\
-                KDUMP_KEXEC_ARGS=\"-a --noefi\"\nKDUMP_SYSCTL=\"kernel.panic_on_oops=1 vm.panic_on_oom=1\"\n";
+    let text = "KDUMP_KERNEL=/boot/vmlinuz-crash\nKDUMP_INITRD='/boot/initrd crash'\n\
+                KDUMP_CMDLINE_APPEND=\"nr_cpus=2 dyndbg=\\\"x\\\"\"\n\
+                KDUMP_KEXEC_ARGS=\"-a --noefi\"\n\
+                KDUMP_SYSCTL=\"kernel.panic_on_oops=1 vm.panic_on_oom=1\"\n";
     let read = read_text(Distribution::Debian, text);
     let options = &read.config.options;
     assert_eq!((options.kernel.to_str(), options.noefi), (Some("/boot/vmlinuz-crash"), true));
@@ -98,7 +105,9 @@ fn whole_command_line_replaces_the_running_kernels() {
         (read.append(), read.config.options.reuse_cmdline),
         (&*format!("root=/dev/vda ro {DEBIAN_APPEND}"), false)
     );
-    let text = "KDUMP_COMMANDLINE=\"ro quiet hugepages=4\"\nKDUMP_COMMANDLINE_REMOVE=\"hugepages quiet\"\nKDUMP_COMMANDLINE_APPEND=\"nr_cpus=1\"";
+    let text = "KDUMP_COMMANDLINE=\"ro quiet hugepages=4\"\n\
+                KDUMP_COMMANDLINE_REMOVE=\"hugepages quiet\"\n\
+                KDUMP_COMMANDLINE_APPEND=\"nr_cpus=1\"";
     assert_eq!(
         read_text(Distribution::Fedora, text).append(),
         "ro nr_cpus=1 rd.systemd.gpt_auto=no"
@@ -112,7 +121,8 @@ fn whole_command_line_replaces_the_running_kernels() {
 
 #[test]
 fn fedora_settings_are_taken_over() {
-    let text = "KDUMP_BOOTDIR=/efi\nKDUMP_IMG=bzImage\nKDUMP_IMG_EXT=.x\nKDUMP_KERNELVER=6.1-crash\nKEXEC_ARGS=\"-c\"\n\
+    let text = "KDUMP_BOOTDIR=/efi\nKDUMP_IMG=bzImage\nKDUMP_IMG_EXT=.x\n\
+                KDUMP_KERNELVER=6.1-crash\nKEXEC_ARGS=\"-c\"\n\
                 KDUMP_COMMANDLINE_REMOVE=quiet\nKDUMP_COMMANDLINE_APPEND='nr_cpus=4'\n";
     let read = read_text(Distribution::Fedora, text);
     let options = &read.config.options;
@@ -142,7 +152,8 @@ fn opensuse_settings_are_taken_over() {
 
 #[test]
 fn other_settings_are_named_with_line_and_reason() {
-    let text = "USE_KDUMP=0\nKDUMP_CMDLINE_APPEND=\"$KDUMP_CMDLINE_APPEND x\"\nSSH=\"a@b\"\nKDUMP_KEXEC_ARGS=--entry=1\nif true; then\nMINE=1\nfi\n";
+    let text = "USE_KDUMP=0\nKDUMP_CMDLINE_APPEND=\"$KDUMP_CMDLINE_APPEND x\"\nSSH=\"a@b\"\n\
+                KDUMP_KEXEC_ARGS=--entry=1\nif true; then\nMINE=1\nfi\n";
     let read = read_text(Distribution::Debian, text);
     let expected = [
         ("USE_KDUMP", 1, false),

@@ -34,7 +34,8 @@ fn settings_of_the_replaced_service_are_in_the_config() {
     let root = Root::debian();
     root.file(
         "etc/default/kdump-tools",
-        "KDUMP_CMDLINE_APPEND=\"nr_cpus=2 console=ttyS1\"\nKDUMP_SYSCTL=\"kernel.panic_on_oops=1 vm.panic_on_oom=1\"\n",
+        "KDUMP_CMDLINE_APPEND=\"nr_cpus=2 console=ttyS1\"\n\
+         KDUMP_SYSCTL=\"kernel.panic_on_oops=1 vm.panic_on_oom=1\"\n",
     );
     let before = root.contents();
     root.install(true).unwrap();

@@ -56,7 +56,8 @@ fn unit_after_basic_target_causes_no_ordering_cycle() {
     let root = Root::new();
     root.file(
         DEBIAN_UNIT,
-        "[Unit]\nAfter=basic.target\n[Service]\nType=oneshot\nExecStart=/usr/sbin/kdump-config load\n[Install]\nWantedBy=multi-user.target\n",
+        "[Unit]\nAfter=basic.target\n[Service]\nType=oneshot\n\
+         ExecStart=/usr/sbin/kdump-config load\n[Install]\nWantedBy=multi-user.target\n",
     );
     root.link(
         "etc/systemd/system/multi-user.target.wants/kdump-tools.service",

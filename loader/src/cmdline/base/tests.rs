@@ -17,12 +17,14 @@ fn kept(line: &str) -> bool {
 
 #[test]
 fn huge_pages_of_the_running_kernel_are_not_reused() {
-    let running = "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro default_hugepagesz=1G hugepagesz=1G hugepages=0:16,1:16 crashkernel=256M quiet";
+    let running = "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 ro default_hugepagesz=1G hugepagesz=1G \
+                   hugepages=0:16,1:16 crashkernel=256M quiet";
     let (line, dropped) = reused(running, "nr_cpus=1");
     assert_eq!(line, "root=/dev/vda1 ro quiet nr_cpus=1");
     assert_eq!(
         dropped,
-        "BOOT_IMAGE=/boot/vmlinuz default_hugepagesz=1G hugepagesz=1G hugepages=0:16,1:16 crashkernel=256M"
+        "BOOT_IMAGE=/boot/vmlinuz default_hugepagesz=1G hugepagesz=1G hugepages=0:16,1:16 \
+         crashkernel=256M"
     );
 }
 

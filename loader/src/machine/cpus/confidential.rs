@@ -94,10 +94,10 @@ pub struct Cpuid(BTreeMap<u32, [u32; 4]>);
 
 impl Cpuid {
     /// The leaves that matter.
-    pub const LEAVES: [u32; 2] = [TDX_LEAF, AMD_ENCRYPTION];
+    pub(crate) const LEAVES: [u32; 2] = [TDX_LEAF, AMD_ENCRYPTION];
 
     /// Asks for every leaf. `ask` returns `None` for a leaf that the CPU does not have.
-    pub fn ask(ask: impl Fn(u32) -> Option<[u32; 4]>) -> Self {
+    pub(crate) fn ask(ask: impl Fn(u32) -> Option<[u32; 4]>) -> Self {
         Self(Self::LEAVES.into_iter().filter_map(|leaf| Some((leaf, ask(leaf)?))).collect())
     }
 

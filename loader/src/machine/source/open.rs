@@ -22,14 +22,18 @@ const LARGEST: u64 = 64 << 20;
 pub enum Refusal {
     /// A link leads out of the snapshot.
     #[error(
-        "leads out of the snapshot by a link: take the snapshot again, or replace the link with a copy of the file"
+        "leads out of the snapshot by a link: take the snapshot again, or replace the link with a \
+         copy of the file"
     )]
     LeadsOut,
     /// It is not a regular file.
     #[error("is {0}, but a snapshot holds only regular files: take the snapshot again")]
     Kind(&'static str),
     /// It is longer than any file of a kernel.
-    #[error("is longer than the {} MiB that such a file can have: take the snapshot again", LARGEST >> 20)]
+    #[error(
+        "is longer than the {} MiB that such a file can have: take the snapshot again",
+        LARGEST >> 20
+    )]
     TooLong,
 }
 

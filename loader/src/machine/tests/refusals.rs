@@ -102,7 +102,8 @@ fn impossible_numbers_are_refused() {
 
 #[test]
 fn zero_addresses_ask_for_root() {
-    let hidden = "00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n";
+    let hidden = "00000000-00000000 : Reserved\n\
+                  00000000-00000000 : System RAM\n  00000000-00000000 : Crash kernel\n";
     let error = read_with("proc/iomem", hidden).unwrap_err();
     assert!(matches!(error, Error::Hidden { .. }), "{error:?}");
     assert!(error.to_string().contains("run as root"), "{error}");
@@ -156,7 +157,8 @@ proptest! {
     }
 
     #[test]
-    fn iomem_of_any_text_is_read_or_refused(text in "([ 0-9a-f-]{0,12}( : )?(System RAM|Crash kernel|Reserved)?\n?){0,6}") {
+    fn iomem_of_any_text_is_read_or_refused(text in "([ 0-9a-f-]{0,12}( : )?(System RAM|Crash \
+                                                     kernel|Reserved)?\n?){0,6}") {
         let found = source::Found { path: "iomem".into(), bytes: text.into_bytes(), expected: "lines" };
         if let Ok(iomem) = iomem::parse(&found) {
             prop_assert!(!iomem.system_ram.is_empty() && iomem.system_ram.is_sorted());

@@ -13,8 +13,8 @@ pub enum Error {
     Relocatable(#[from] relocatable::Error),
     /// It has no table of regions.
     #[error(
-        "{} is an ELF object, but not a known purgatory: it defines neither {}, as the kernel's does, nor {}, as \
-         kexec-tools' does; use one of these",
+        "{} is an ELF object, but not a known purgatory: it defines neither {}, as the kernel's \
+         does, nor {}, as kexec-tools' does; use one of these",
         path.display(), LINUX.regions(), KEXEC_TOOLS.regions()
     )]
     NoContract {
@@ -23,8 +23,8 @@ pub enum Error {
     },
     /// It has both tables.
     #[error(
-        "{} defines both {}, as the kernel's purgatory does, and {}, as kexec-tools' does, so the order of its registers is \
-         unknown: build it for one of them",
+        "{} defines both {}, as the kernel's purgatory does, and {}, as kexec-tools' does, so the \
+         order of its registers is unknown: build it for one of them",
         path.display(), LINUX.regions(), KEXEC_TOOLS.regions()
     )]
     Ambiguous {

@@ -51,7 +51,8 @@ pub enum Defect {
     /// A loaded section's alignment is not a power of two. With 0, the kernel would forget all
     /// sections before it.
     #[error(
-        "the alignment of its section {section} is {alignment}, which is not a power of two: it is damaged"
+        "the alignment of its section {section} is {alignment}, which is not a power of two: it is \
+         damaged"
     )]
     Alignment {
         /// Its name.
@@ -61,7 +62,8 @@ pub enum Defect {
     },
     /// It is too large for a purgatory.
     #[error(
-        "it needs more than {most} bytes, up to and including section {section}: it is damaged, or not a purgatory"
+        "it needs more than {most} bytes, up to and including section {section}: it is damaged, or \
+         not a purgatory"
     )]
     TooLarge {
         /// The first section that does not fit.
@@ -71,7 +73,8 @@ pub enum Defect {
     },
     /// Relocations are of an unsupported kind.
     #[error(
-        "its section {section} holds relocations of kind {kind}, but only SHT_RELA is supported: {REBUILD}"
+        "its section {section} holds relocations of kind {kind}, but only SHT_RELA is supported: \
+         {REBUILD}"
     )]
     RelocationSection {
         /// The section's name.
@@ -91,7 +94,8 @@ pub enum Defect {
     },
     /// A relocation is of an unsupported type.
     #[error(
-        "its section {section} has a relocation at {at:#x} of type {kind}, which only a linker can apply: {REBUILD}"
+        "its section {section} has a relocation at {at:#x} of type {kind}, which only a linker can \
+         apply: {REBUILD}"
     )]
     RelocationType {
         /// The section that would be changed.
@@ -103,7 +107,8 @@ pub enum Defect {
     },
     /// A relocation is outside its section's bytes in the file.
     #[error(
-        "its section {section} has a relocation at {at:#x}, outside its bytes in the file: it is damaged"
+        "its section {section} has a relocation at {at:#x}, outside its bytes in the file: it is \
+         damaged"
     )]
     RelocationOutside {
         /// The section that would be changed.
@@ -120,7 +125,11 @@ pub enum Defect {
         what: &'static str,
     },
     /// A relocation's value does not fit.
-    #[error("its relocation {kind} against {symbol:?} at {at:#x} overflows: {value:#x} does not fit; {}", remedy(*limit))]
+    #[error(
+        "its relocation {kind} against {symbol:?} at {at:#x} overflows: {value:#x} does not fit; \
+         {}",
+        remedy(*limit)
+    )]
     Overflow {
         /// `R_X86_64_32`, …
         kind: &'static str,
@@ -147,7 +156,8 @@ pub enum Defect {
     },
     /// A symbol to be read or written has no bytes in the file.
     #[error(
-        "its symbol {symbol} is in a section without bytes in the file, so it cannot be written: {REBUILD}"
+        "its symbol {symbol} is in a section without bytes in the file, so it cannot be written: \
+         {REBUILD}"
     )]
     SymbolNotInFile {
         /// Its name.
@@ -155,7 +165,8 @@ pub enum Defect {
     },
     /// A symbol has another size than its value.
     #[error(
-        "its symbol {symbol} has {found} bytes, not {given}: it was built for another loader; use another purgatory"
+        "its symbol {symbol} has {found} bytes, not {given}: it was built for another loader; use \
+         another purgatory"
     )]
     SymbolSize {
         /// Its name.
@@ -170,7 +181,8 @@ pub enum Defect {
     EntryNotCode,
     /// It cannot be bound to this address.
     #[error(
-        "its {len:#x} bytes cannot go to {address:#x}, which is not a multiple of {alignment:#x}, or too high: {REPORT_IT}"
+        "its {len:#x} bytes cannot go to {address:#x}, which is not a multiple of {alignment:#x}, \
+         or too high: {REPORT_IT}"
     )]
     Address {
         /// The address.
@@ -186,8 +198,9 @@ pub enum Defect {
 fn remedy(limit: Option<u64>) -> String {
     match limit {
         Some(limit) => format!(
-            "it runs only below {} GiB, but the crash region is higher: boot the running kernel with \
-             crashkernel=SIZE@OFFSET below that address and without `,high`, or use a purgatory that runs anywhere",
+            "it runs only below {} GiB, but the crash region is higher: boot the running kernel \
+             with crashkernel=SIZE@OFFSET below that address and without `,high`, or use a \
+             purgatory that runs anywhere",
             limit >> 30
         ),
         None => REBUILD.into(),

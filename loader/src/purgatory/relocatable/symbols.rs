@@ -37,12 +37,12 @@ impl Symbol {
 
     /// Whether its bytes are in the file, so that they can be read and written before the purgatory
     /// runs.
-    pub fn is_in_file(&self) -> bool {
+    pub(crate) fn is_in_file(&self) -> bool {
         self.section.in_file
     }
 
     /// Whether it points at code.
-    pub fn is_code(&self) -> bool {
+    pub(crate) fn is_code(&self) -> bool {
         self.section.executable && self.offset < self.section.start + self.section.len
     }
 }

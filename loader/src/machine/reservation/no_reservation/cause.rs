@@ -135,7 +135,8 @@ impl Cause {
             }
             Self::Unreadable { asked, defect: Defect::Auto } => {
                 format!(
-                    "the running kernel reserves nothing for {asked}, which only older Red Hat kernels understand"
+                    "the running kernel reserves nothing for {asked}, which only older Red Hat \
+                     kernels understand"
                 )
             }
             Self::Unreadable { asked, defect: Defect::NoSize } => {
@@ -157,7 +158,8 @@ impl Cause {
             }
             Self::InUse { asked, size, base } => {
                 format!(
-                    "{asked} asks for {} MiB at the fixed address {base:#x}, which was not free at boot",
+                    "{asked} asks for {} MiB at the fixed address {base:#x}, which was not free at \
+                     boot",
                     size / MIB
                 )
             }
@@ -165,7 +167,8 @@ impl Cause {
                 format!("{asked} asks for memory above 4 GiB, but this machine has none there")
             }
             Self::NoLowRoom { asked, low: Some(low) } => format!(
-                "the kernel found no room below 4 GiB for the {} MiB of {asked}, so it reserved nothing at all",
+                "the kernel found no room below 4 GiB for the {} MiB of {asked}, so it reserved \
+                 nothing at all",
                 low / MIB
             ),
             Self::NoLowRoom { asked, low: None } => {
@@ -175,12 +178,12 @@ impl Cause {
             }
             Self::NoRoom { asked, .. } => format!("the kernel found no room for {asked} at boot"),
             Self::GivenBack { asked } => format!(
-                "the kernel reserved memory for {asked} at boot, but it was given back later: a 0 was written to \
-                 /sys/kernel/kexec_crash_size"
+                "the kernel reserved memory for {asked} at boot, but it was given back later: a 0 \
+                 was written to /sys/kernel/kexec_crash_size"
             ),
             Self::NoRoomOrGivenBack { asked, .. } => format!(
-                "the running kernel was booted with {asked}: either it found no room, or the memory was given back later by a 0 \
-                 written to /sys/kernel/kexec_crash_size"
+                "the running kernel was booted with {asked}: either it found no room, or the \
+                 memory was given back later by a 0 written to /sys/kernel/kexec_crash_size"
             ),
         }
     }
@@ -193,42 +196,65 @@ impl Cause {
         };
         match self {
             Self::NotAsked => "add crashkernel=256M to its command line and reboot".into(),
-            Self::NotSupported => "boot one that has CONFIG_KEXEC and CONFIG_CRASH_DUMP, with crashkernel=256M".into(),
+            Self::NotSupported => "boot one that has CONFIG_KEXEC and CONFIG_CRASH_DUMP, with \
+                                   crashkernel=256M"
+                .into(),
             Self::Xen { domain: Xen::Dom0 } => {
-                "put crashkernel=256M on the command line of Xen itself, and use kexec-tools, which can pass the image to \
-                 Xen; this loader cannot"
+                "put crashkernel=256M on the command line of Xen itself, and use kexec-tools, \
+                 which can pass the image to Xen; this loader cannot"
                     .into()
             }
             Self::Xen { domain: Xen::Guest } => {
-                "make it a PVH or HVM guest, or dump it from dom0 (on_crash = \"coredump-restart\" in its xl.cfg)".into()
+                "make it a PVH or HVM guest, or dump it from dom0 (on_crash = \"coredump-restart\" \
+                 in its xl.cfg)"
+                    .into()
             }
             Self::Unreadable { defect: Defect::Auto, .. } => {
                 "replace auto with a size, such as crashkernel=256M, and reboot".into()
             }
             Self::Unreadable { asked, .. } if asked.ends_with(",cma") => {
-                "only Linux 6.17 and newer know ,cma: take this word out, keep a size like crashkernel=256M, and reboot".into()
+                "only Linux 6.17 and newer know ,cma: take this word out, keep a size like \
+                 crashkernel=256M, and reboot"
+                    .into()
             }
-            Self::Unreadable { .. } => {
-                "write a size like crashkernel=256M, or ranges like crashkernel=1G-4G:192M,4G-:256M, and reboot".into()
-            }
+            Self::Unreadable { .. } => "write a size like crashkernel=256M, or ranges like \
+                 crashkernel=1G-4G:192M,4G-:256M, and reboot"
+                .into(),
             Self::NoRange { .. } => {
-                "add a range that includes this size, or replace the list with a size like crashkernel=256M, and reboot".into()
+                "add a range that includes this size, or replace the list with a size like \
+                 crashkernel=256M, and reboot"
+                    .into()
             }
             Self::Zero { .. } => "replace it with crashkernel=256M and reboot".into(),
             Self::OnlyCompanion { .. } => "put crashkernel=256M before it and reboot".into(),
             Self::MoreThanMemory { size, ram, .. } => smaller(&(*ram / 2).min(*size)),
-            Self::InUse { size, .. } => format!("leave out the address, crashkernel={}M, and reboot", size / MIB),
-            Self::NothingHigh { size, .. } => {
-                format!("leave out ,high and ,low: crashkernel={}M, or less if that finds no room, and reboot", size / MIB)
+            Self::InUse { size, .. } => {
+                format!("leave out the address, crashkernel={}M, and reboot", size / MIB)
             }
-            Self::NoLowRoom { low: Some(_), .. } => "ask for less with ,low, or leave that word out, and reboot".into(),
-            Self::NoLowRoom { low: None, .. } => "limit it, with crashkernel=72M,low beside it, and reboot".into(),
+            Self::NothingHigh { size, .. } => {
+                format!(
+                    "leave out ,high and ,low: crashkernel={}M, or less if that finds no room, \
+                         and reboot",
+                    size / MIB
+                )
+            }
+            Self::NoLowRoom { low: Some(_), .. } => "ask for less with ,low, or leave that word \
+                                                     out, and reboot"
+                .into(),
+            Self::NoLowRoom { low: None, .. } => "limit it, with crashkernel=72M,low beside it, \
+                                                  and reboot"
+                .into(),
             Self::NoRoom { size, .. } => smaller(size),
             Self::GivenBack { .. } => {
-                "find out what wrote the 0, then reboot: a running kernel cannot reserve the memory again".into()
+                "find out what wrote the 0, then reboot: a running kernel cannot reserve the \
+                 memory again"
+                    .into()
             }
             Self::NoRoomOrGivenBack { size, .. } => {
-                format!("reboot; if `dmesg | grep crashkernel` then reports no room, {}", smaller(size))
+                format!(
+                    "reboot; if `dmesg | grep crashkernel` then reports no room, {}",
+                    smaller(size)
+                )
             }
         }
     }

@@ -77,7 +77,7 @@ pub fn cma(command_line: &str) -> Option<u64> {
 }
 
 /// The last word that requests CMA.
-pub fn cma_word(command_line: &str) -> Option<String> {
+pub(crate) fn cma_word(command_line: &str) -> Option<String> {
     last(command_line, CMA).map(|value| format!("{NAME}{value}"))
 }
 

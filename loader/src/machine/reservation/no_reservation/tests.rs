@@ -163,7 +163,8 @@ fn cma_that_the_kernel_does_not_know_is_named_for_removal() {
         &["cannot read crashkernel=256M,hihg;"],
     );
     // A newer kernel logs it of a damaged ,low, and then what came of the value that decides.
-    let reserved = b"4,5,0,-;crashkernel: unrecognized char: ,\n6,6,0,-;crashkernel reserved: 0x1 - 0x2 (1 MB)\n";
+    let reserved = b"4,5,0,-;crashkernel: unrecognized char: ,\n\
+                     6,6,0,-;crashkernel reserved: 0x1 - 0x2 (1 MB)\n";
     assert_eq!(boot_log::verdict(reserved), Some(BootLog::Reserved));
 }
 
@@ -243,7 +244,8 @@ fn machine_with(more: &[(&str, &str)]) -> tempfile::TempDir {
 const NOTHING: (&str, &str) = ("sys/kernel/kexec_crash_size", "0\n");
 const LOG: (&str, &str) = (
     "dev/kmsg",
-    "4,1,0,-;Linux version 6.12\n6,2,0,-;crashkernel reserved: 0x000000002f000000 - 0x000000003b000000 (192 MB)\n",
+    "4,1,0,-;Linux version 6.12\n\
+     6,2,0,-;crashkernel reserved: 0x000000002f000000 - 0x000000003b000000 (192 MB)\n",
 );
 
 #[test]
