@@ -13,9 +13,10 @@
 //! run.rs          (5) the machine
 //! debugger.rs     (5) the same machine under gdb
 //! judge.rs        (6) how it ended; words.rs, what was said, course.rs, in which order, and oracle.rs, what must be said of this
-//!                     damage; trace.rs, what was executed; endless.rs, whether a CPU hangs forever
+//!                     damage; black_box.rs, what is left in memory; trace.rs, what was executed; endless.rs, whether a CPU hangs forever
 //! ```
 
+pub mod black_box;
 pub mod booted;
 pub mod case;
 pub mod course;

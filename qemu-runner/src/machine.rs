@@ -41,6 +41,11 @@ pub const CPU_WITHOUT_GIB_PAGES: &str = "max,-hypervisor,la57=off,pdpe1gb=off";
 pub const CPU_WITH_LA57: &str = "max,-hypervisor,la57=on";
 /// Port of the transmit holding register of COM1 (16550 data sheet).
 const COM1_TRANSMIT: u16 = 0x3f8;
+/// Port of the pvpanic device of a machine that boots a disk (docs/specs/pvpanic.rst of QEMU).
+pub const PVPANIC_PORT: u16 = 0x505;
+/// Port of the first register of its management controller, in KCS (IPMI v2.0, section 9.5); the
+/// second follows.
+pub const KCS_PORT: u16 = 0xca2;
 /// Port of its line status register.
 const COM1_LINE_STATUS: u16 = 0x3fd;
 /// See [`CPU`]: `vmware_platform`, arch/x86/kernel/cpu/vmware.c, looks for "VMware-".
@@ -188,6 +193,10 @@ impl Machine {
                 arguments
                     .add("-device", "VGA")
                     .add("-device", format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"));
+                // What the purgatory can signal to.
+                arguments.add("-device", format!("pvpanic,ioport={PVPANIC_PORT:#x}"));
+                arguments.add("-device", "ipmi-bmc-sim,id=bmc");
+                arguments.add("-device", format!("isa-ipmi-kcs,bmc=bmc,ioport={KCS_PORT:#x}"));
             }
         }
         // ttyS0 is the console, on standard output; ttyS1 the agent. QEMU connects to the runner,

@@ -1,7 +1,9 @@
 //! (3) The loaded image as it is in the machine's memory. It is damaged here; the differences
 //! become the stray writes of a run.
 
-use handoff::{Block, DIGEST_LEN, RegionKind};
+use std::ops::Range;
+
+use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -13,6 +15,8 @@ pub struct Memory {
     segments: Vec<Loaded>,
     block_at: u64,
     purgatory_elf: Vec<u8>,
+    /// Writes outside the crash region.
+    outside: Vec<Write>,
 }
 
 /// One segment.
@@ -58,7 +62,8 @@ impl Memory {
             }
         });
         let block_at = told(image).block_at.start();
-        Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
+        let (purgatory_elf, outside) = (purgatory_elf.to_vec(), Vec::new());
+        Self { segments: segments.collect(), block_at, purgatory_elf, outside }
     }
 
     /// The block.
@@ -89,6 +94,11 @@ impl Memory {
         hasher.update(self.at(table.0, table.1));
         let seal = hasher.finish();
         self.edit_block(|block| block.seal = seal);
+    }
+
+    /// What the purgatory's image has after the block: data that it writes, and its stacks.
+    pub fn own_data(&self) -> Range<u64> {
+        self.block_at + size_of::<Block>() as u64..self.block().leaf_table.start.get()
     }
 
     /// Physical address of the first byte of a region.
@@ -186,9 +196,42 @@ impl Memory {
             .unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
     }
 
-    /// What was damaged.
+    /// Puts `bytes` where the crash kernel's log is.
+    pub fn put_outside(&mut self, at: u64, bytes: Vec<u8>) {
+        self.outside.push(Write { at, bytes });
+    }
+
+    /// The bytes put outside the crash region at an address; they may continue in the next write.
+    pub fn outside(&self) -> &[Write] {
+        &self.outside
+    }
+
+    /// All of the image as it is now: address and bytes of each segment, ascending.
+    pub fn segments(&self) -> Vec<(u64, &[u8])> {
+        let mut segments: Vec<_> =
+            self.segments.iter().map(|segment| (segment.start, &segment.now[..])).collect();
+        segments.sort_by_key(|(start, _)| *start);
+        segments
+    }
+
+    /// Pages of the crash region that no segment covers, ascending.
+    pub fn holes(&self) -> Vec<Range<u64>> {
+        let region = self.block().crash_region;
+        let mut at = region.start.get();
+        let end = at + region.len.get();
+        let mut holes = Vec::new();
+        for (start, bytes) in self.segments() {
+            holes.push(at..start);
+            at = (start + bytes.len() as u64).next_multiple_of(PAGE_SIZE);
+        }
+        holes.push(at..end);
+        holes.retain(|hole| !hole.is_empty());
+        holes
+    }
+
+    /// What was damaged, and what was put outside the crash region.
     pub fn writes(&self) -> Vec<Write> {
-        let mut writes: Vec<Write> = Vec::new();
+        let mut writes = self.outside.clone();
         for Loaded { start, before, now, .. } in &self.segments {
             let mut differing =
                 (0..now.len()).filter(|&index| before[index] != now[index]).peekable();

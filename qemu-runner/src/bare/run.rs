@@ -13,7 +13,7 @@ use super::case::{Arrangement, Case, Cpu};
 use super::description::Facts;
 use super::judge::{self, Observed};
 use super::memory::{Memory, told};
-use super::{debugger, ramdisk, words};
+use super::{black_box, debugger, ramdisk, words};
 use crate::context::Context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::outcome::Outcome;
@@ -140,6 +140,10 @@ fn play(
             vm
         }
     };
+    let before = match arrangement.left {
+        Some(_) => Some(black_box::crash_region(&memory, &vm.ram)?),
+        None => None,
+    };
     watch(&mut vm, case, arrangement.machine_check.then_some(&memory), &mut observed, outcome)?;
     // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
@@ -152,6 +156,11 @@ fn play(
         )?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
+    if let (Some(left), Some(before)) = (arrangement.left, before) {
+        let found = black_box::check_left(case, left, &memory, &before, &vm.ram)?;
+        outcome.now(found);
+        black_box::check_signals(case, &memory, &mut vm)?;
+    }
     remove_big_files(context, &directory, start != Start::Booted)
 }
 

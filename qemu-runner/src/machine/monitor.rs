@@ -203,6 +203,39 @@ impl Monitor {
         })
     }
 
+    /// Reads every event that a QEMU that has ended has left.
+    pub fn read_to_end(&mut self) {
+        // The end is an error.
+        while self.limit().is_ok() && self.read_event("the last event").is_ok() {}
+    }
+
+    /// How often the guest has signaled that it panicked and enters its capture kernel, as far as
+    /// events were read.
+    pub fn crash_loaded(&self) -> usize {
+        self.seen.iter().filter(|event| matches!(event, Event::GUEST_CRASHLOADED { .. })).count()
+    }
+
+    /// Reads one byte from an I/O port of the guest.
+    pub fn read_port(&mut self, port: u16) -> Result<u8, Error> {
+        let said = self.execute(qmp::human_monitor_command {
+            cpu_index: None,
+            command_line: format!("i /bx {port:#x}"),
+        })?;
+        // `portb[0x0ca3] = 0x1`.
+        let byte =
+            said.split_once("= 0x").and_then(|(_, hex)| u8::from_str_radix(hex.trim(), 16).ok());
+        byte.ok_or(Error::Unintelligible { what: "the port that QEMU shows", text: said })
+    }
+
+    /// Writes one byte to an I/O port of the guest.
+    pub fn write_port(&mut self, port: u16, byte: u8) -> Result<(), Error> {
+        let said = self.execute(qmp::human_monitor_command {
+            cpu_index: None,
+            command_line: format!("o /b {port:#x} {byte:#x}"),
+        })?;
+        crate::error::check_eq("QEMU's answer to a write to a port", &said.trim(), &"")
+    }
+
     /// Why QEMU has ended; call it after the console has.
     pub fn shutdown_cause(&mut self) -> Result<ShutdownCause, Error> {
         self.await_event("the reason of the shutdown", |event| match event {

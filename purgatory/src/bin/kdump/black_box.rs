@@ -133,8 +133,14 @@ pub fn refused(verdict: Verdict) {
 
 /// If the exception ended the copy of the log early, makes the copy's caller continue.
 pub fn resume(frame: &mut arch::TrapFrame) -> bool {
-    let permissions = opened().map(|open| open.permissions);
-    permissions.is_some_and(|permissions| arch::resume_copy(frame, permissions))
+    if OPENED.load(Ordering::Acquire) != SEAL_HELD {
+        return false;
+    }
+    let open: *const Open = OPEN.0.get().cast();
+    // SAFETY: `open` has written a value. By its address, because the interrupted copy holds
+    // references to the value and resumes.
+    let permissions = unsafe { (&raw const (*open).permissions).read() };
+    arch::resume_copy(frame, permissions)
 }
 
 impl Open {

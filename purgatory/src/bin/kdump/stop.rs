@@ -2,7 +2,8 @@
 //!
 //! *On entry*, something is wrong, and the caller says how far the block can be trusted.
 //!
-//! *On exit*: there is none. Three kinds of exception do not come here and leave no message:
+//! *On exit*: there is none, except that an exception while the kernel log is copied only ends the
+//! copy (try_copy.rs). Three kinds of exception do not come here and leave no message:
 //! - before LIDT in entry.S: it resets the machine (Linux 6.12) or hangs it (7.x),
 //! - while SSE is off, between LIDT and the end of entry.S or after leave.S: it resets the machine,
 //! - a second exception: it resets the machine.

@@ -19,15 +19,21 @@ fn machine_check(arrangement: &mut Arrangement) {
 }
 
 /// Writes `code` over the beginning of a function.
-fn instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
+pub(super) fn instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
     let at = memory.function(function);
     memory.at(at, code.len()).copy_from_slice(code);
 }
 
 /// The same, with digest and seal made right again: the purgatory is one leaf, and its region comes
 /// first.
-fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
-    instead_of(memory, function, code);
+pub(super) fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
+    let at = memory.function(function);
+    unnoticed(memory, at, code);
+}
+
+/// The same at an address.
+pub(super) fn unnoticed(memory: &mut Memory, at: u64, code: &[u8]) {
+    memory.at(at, code.len()).copy_from_slice(code);
     let mut hasher = digest::Sha256::new(digest::Engine::soft());
     hasher.update(memory.region(RegionKind::Purgatory));
     let digest: [u8; DIGEST_LEN] = hasher.finish();
