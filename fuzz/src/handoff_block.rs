@@ -2,6 +2,9 @@
 //! panic; and what is taken of it keeps every rule of `handoff`, no part of it lying where the
 //! purgatory writes.
 
+use core::mem::offset_of;
+
+use handoff::block::VERSION;
 use handoff::report::FIELD_LEN;
 use handoff::{Block, EngineId, OnCorrupt, Permissions, RegionKind};
 use purgatory::received::{Handoff, Itself, Span, receive};
@@ -12,6 +15,9 @@ use crate::machine::{LEAST_CRASH_REGION, block};
 use crate::{Answer, Seed};
 
 const BLOCK_LEN: usize = size_of::<Block>();
+/// Where regions and black box are in it.
+const REGIONS: usize = offset_of!(Block, regions);
+const BLACK_BOX: usize = offset_of!(Block, black_box);
 const PLACE_LEN: usize = 24;
 /// A crash region to start from.
 const CRASH: (u64, u64) = (0x1_7000_0000, LEAST_CRASH_REGION);
@@ -72,10 +78,10 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
 
     assert_eq!(
         (&raw[..8], at(8, 4), at(12, 4)),
-        (&b"kdpurg\r\n"[..], 1, BLOCK_LEN as u128),
+        (&b"kdpurg\r\n"[..], VERSION.into(), BLOCK_LEN as u128),
         "magic, version, size"
     );
-    assert!(at(0x84, 4) == 0 && raw[0xc0..0x100].iter().all(|&byte| byte == 0), "reserved bytes");
+    assert_eq!(at(0x84, 4), 0, "reserved bytes");
     assert!(
         purgatory.0 == own_start && own_start % 4096 == 0 && written.1 <= purgatory.1,
         "bound elsewhere"
@@ -103,13 +109,13 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     let count = at(0x64, 4);
     assert!(
         (1..=16).contains(&count)
-            && raw[0x100 + count as usize * 32..].iter().all(|&byte| byte == 0),
+            && raw[REGIONS + count as usize * 32..].iter().all(|&byte| byte == 0),
         "regions"
     );
     // Kind, memory, hashed part.
     let regions: Vec<(u128, Range, Range)> = (0..count)
         .map(|index| {
-            let entry = 0x100 + index * 32;
+            let entry = REGIONS as u128 + index * 32;
             let (start, file_len, mem_len) = (at(entry, 8), at(entry + 8, 8), at(entry + 16, 8));
             assert!(file_len <= mem_len && mem_len > 0 && at(entry + 28, 4) == 0, "region {index}");
             (at(entry + 24, 4), (start, start + mem_len), (start, start + file_len))
@@ -152,6 +158,10 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert!(inside((rip, rip + 1), file_of(RegionKind::Kernel)), "entry point");
     assert!(inside((rsi, rsi + 4096), file_of(RegionKind::BootParams)), "boot parameters");
 
+    let taken: Vec<Range> =
+        regions.iter().map(|region| region.1).chain([purgatory, elfcorehdr]).collect();
+    black_box_keeps_the_rules(&raw[BLACK_BOX..REGIONS], crash, &taken, at(0x98, 8), at(0x6c, 4));
+
     let wide = |span: Span| (u128::from(span.start()), u128::from(span.end()));
     assert_eq!(
         handoff
@@ -188,6 +198,56 @@ fn keeps_the_rules(raw: &[u8], itself: &Itself, handoff: &Handoff) {
     assert_eq!(words.map(u128::from), [0x60, 0x68, 0x6c, 0x78, 0x80].map(|offset| at(offset, 4)));
 }
 
+/// Every rule of the black box, of which these are the bytes. `taken` is all else that the crash
+/// region holds.
+fn black_box_keeps_the_rules(
+    raw: &[u8],
+    crash: Range,
+    taken: &[Range],
+    phys_limit: u128,
+    permissions: u128,
+) {
+    let at = |offset, len| word(raw, offset, len).expect("inside the black box");
+    let span = |offset| (at(offset, 8), at(offset, 8) + at(offset + 8, 8));
+    let pages = |range: &Range| range.0 % 4096 == 0 && range.1 % 4096 == 0;
+    let records = [8, 16, 24, 32].map(|offset| (at(offset, 8), at(offset, 8) + 4096));
+    let copies = [0x28, 0x38].map(span);
+    let used: Vec<Range> =
+        records.iter().chain(&copies).copied().filter(|range| range.0 != 0).collect();
+    for (index, &range) in used.iter().enumerate() {
+        assert!(pages(&range) && range.0 < range.1 && inside(range, crash), "{range:x?}");
+        assert!(taken.iter().all(|&other| apart(other, range)), "{range:x?} is taken");
+        assert!(used[index + 1..].iter().all(|&other| apart(other, range)), "{range:x?} twice");
+    }
+    assert!(at(0, 8) != 0 || used.is_empty(), "generation");
+
+    let log = &raw[0x48..0xa8];
+    let copied = copies[0].0 != 0;
+    assert_eq!(copied, log.iter().any(|&byte| byte != 0), "log and copies");
+    if copied {
+        let array = |offset| (span(offset), at(offset + 16, 4), at(offset + 20, 4));
+        let arrays = [0x58, 0x70, 0x88].map(array);
+        let ringbuffer = span(0x48);
+        for source in arrays.iter().map(|array| array.0).chain([ringbuffer]) {
+            assert!(apart(source, crash) && source.1 <= phys_limit, "{source:x?}");
+        }
+        let len = ringbuffer.1 - ringbuffer.0;
+        assert!(at(0xa0, 4) + 8 <= len && at(0xa4, 4) + 8 <= len, "heads");
+        for ((start, end), element, kept) in arrays {
+            let elements = (end - start) / element;
+            assert!((elements * element, elements.count_ones()) == (end - start, 1), "elements");
+            assert!((1..=elements).contains(&kept), "kept");
+        }
+        let needed = 0x88 + len + arrays.iter().map(|(_, len, kept)| len * kept).sum::<u128>();
+        for (start, end) in copies.into_iter().filter(|copy| copy.0 != 0) {
+            assert!((needed..=8 << 20).contains(&(end - start)), "copy");
+        }
+    }
+    let ports = [at(0xa8, 4), at(0xac, 4), at(0xac, 4) + at(0xb0, 4)];
+    assert!(ports.iter().all(|port| *port <= 0xffff), "ports");
+    assert!(ports == [0; 3] || permissions & 2 != 0, "ports without permission");
+}
+
 fn seed((block, itself): (Block, Itself)) -> Vec<u8> {
     let place = [itself.start, itself.written_offset, itself.image_len].map(u64::to_le_bytes);
     [place.as_flattened(), block.as_bytes()].concat()
@@ -203,6 +263,8 @@ pub fn seeds() -> Vec<Seed> {
     no_initrd.regions[5] = zerocopy::FromZeros::new_zeroed();
     no_initrd.region_count = 5.into();
     no_initrd.leaf_table.len -= 32;
+    let mut no_black_box = good();
+    no_black_box.0.black_box = Default::default();
     let mut overlapping = good();
     overlapping.0.regions[1].start = overlapping.0.regions[3].start;
     vec![
@@ -212,6 +274,7 @@ pub fn seeds() -> Vec<Seed> {
             seed(block((1 << 52) - LEAST_CRASH_REGION, LEAST_CRASH_REGION, 1 << 52)),
         ),
         Seed::taken("without-initrd", seed((no_initrd, itself))),
+        Seed::taken("without-black-box", seed(no_black_box)),
         Seed::refused("overlapping", seed(overlapping)),
         Seed::refused("blank", seed((Block::blank(), itself))),
     ]
