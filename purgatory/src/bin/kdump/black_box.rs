@@ -60,7 +60,7 @@ fn opened() -> Option<&'static mut Open> {
     // SAFETY: `open` has written a value. Each function here drops its reference before it returns.
     // Where an exception's handler calls one, earlier references belong to code that never resumes:
     // the only code that does is the copy of the log, whose exceptions do not come here.
-    Some(unsafe { (*OPEN.0.get()).assume_init_mut() })
+    Some(unsafe { &mut *OPEN.0.get().cast::<Open>() })
 }
 
 /// The seal holds: writes the first record, and signals that a kernel has panicked.
@@ -137,9 +137,11 @@ pub fn resume(frame: &mut arch::TrapFrame) -> bool {
         return false;
     }
     let open: *const Open = OPEN.0.get().cast();
+    // SAFETY: inside a live static.
+    let permissions = unsafe { &raw const (*open).permissions };
     // SAFETY: `open` has written a value. By its address, because the interrupted copy holds
     // references to the value and resumes.
-    let permissions = unsafe { (&raw const (*open).permissions).read() };
+    let permissions = unsafe { permissions.read() };
     arch::resume_copy(frame, permissions)
 }
 

@@ -18,6 +18,9 @@ const COPIES: [u64; 2] = [CRASH + 0x0a00_1000, CRASH + 0x0c00_1000];
 /// A kernel's log below the crash region, and below that of every layout in `properties.rs`.
 const LOG: u64 = 0x10;
 
+/// What is changed, and how.
+type Change = (&'static str, fn(&mut BlackBox));
+
 /// A black box with all that one can have: the numbers of elements are small.
 pub(crate) fn good_black_box() -> BlackBox {
     let array = |start, element_len: u32, elements: u32, kept: u32| LogArray {
@@ -86,7 +89,7 @@ pub(super) fn facts(black_box: &Proven) -> Vec<u64> {
     let spans = [written(black_box), read(black_box)].concat();
     let mut facts: Vec<u64> = spans.iter().flat_map(|span| [span.start(), span.len()]).collect();
     facts.push(black_box.generation);
-    for log in &black_box.log {
+    if let Some(log) = &black_box.log {
         facts.extend([log.head_id, log.head_lpos]);
         for array in [&log.descriptors, &log.infos, &log.text] {
             facts.extend([array.element_len, array.elements, array.kept]);
@@ -109,7 +112,7 @@ fn black_box_of_the_loader_is_accepted() {
 
 #[test]
 fn parts_of_a_black_box_may_be_missing() {
-    let without: [(&str, fn(&mut BlackBox)); 7] = [
+    let without: [Change; 7] = [
         ("everything", |b| *b = BlackBox::default()),
         ("all but signals", |b| {
             *b = BlackBox { signals: b.signals, ..BlackBox::default() };
@@ -129,7 +132,7 @@ fn parts_of_a_black_box_may_be_missing() {
 
 #[test]
 fn every_field_of_a_black_box_out_of_range_is_rejected() {
-    let damages: &[(&str, fn(&mut BlackBox))] = &[
+    let damages: &[Change] = &[
         ("reserved word", |b| b.reserved = 1.into()),
         ("no generation", |b| b.generation = 0.into()),
         ("no generation, but records", |b| {
