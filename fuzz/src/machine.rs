@@ -11,10 +11,12 @@ use handoff::{
 };
 use loader::image::Image;
 use loader::machine::no_reservation::Evidence;
+use loader::machine::printk::Unresolved;
+use loader::machine::signals::SignalPorts;
 use loader::machine::{CpuFacts, CrashNotes, Kcore, KexecPermission, Machine};
 use loader::phys::PhysRange;
 use loader::purgatory::Program;
-use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
+use loader::request::{Confidential, Console, EngineChoice, InputFile, Request, SignalChoice};
 use purgatory::received::{Handoff, Itself, receive};
 use zerocopy::little_endian::{U32, U64};
 
@@ -99,6 +101,8 @@ pub fn request(purgatory: InputFile) -> Request {
         hotplug: false,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(LEAF_SIZE),
+        black_box: None,
+        signals: SignalChoice::None,
         purgatory,
         rng_seed: None,
         window: None,
@@ -126,6 +130,9 @@ pub static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
             page_offset: 0xffff_8880_0000_0000,
         },
         vmcoreinfo: range(0x182_4000, 0x182_5024),
+        vmcoreinfo_text: String::new(),
+        printk: Err(Unresolved::NoNote),
+        signals: SignalPorts::default(),
         crash_notes: vec![CrashNotes { cpu: 0, range: range(0x2ec1_d5c0, 0x2ec1_d730) }],
         possible_cpus: 1,
         elfcorehdr_size: None,

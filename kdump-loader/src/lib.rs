@@ -8,6 +8,7 @@ pub mod options; // the options of an image, from the command line or the config
 pub mod initrd; // the contents of an initrd
 pub mod findings; // problems, and the answer that they lead to
 pub mod arm; // arming, and its record
+pub mod black_box; // what the boot after a panic can tell
 pub mod hotplug; // added and removed CPUs and memory
 pub mod health; // whether a panic would leave a dump
 pub mod service; // the service around the program

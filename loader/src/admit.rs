@@ -8,12 +8,13 @@
 //!
 //! *On exit*
 //! * every rule of `sanity_check_segment_list` (kernel/kexec_core.c) holds;
-//! * only the elfcorehdr begins with ELF magic.
+//! * only the elfcorehdr begins with ELF magic;
+//! * the black box is in free memory of the crash region.
 
 pub mod preflight; // whether this machine permits loading
 
-use handoff::PAGE_SIZE;
 use handoff::block::MAX_REGIONS;
+use handoff::{BlackBox, PAGE_SIZE};
 use object::elf::ELFMAG;
 
 use crate::REPORT_IT;
@@ -109,6 +110,16 @@ pub enum Error {
         /// Its range.
         range: PhysRange,
     },
+    /// The black box shares memory with something, or is not in the crash region.
+    #[error(
+        "the black box at {range} is not made of free whole pages of the crash region {region}: {REPORT_IT}"
+    )]
+    BlackBox {
+        /// A record page, or a copy of the log.
+        range: PhysRange,
+        /// The region.
+        region: PhysRange,
+    },
     /// The elfcorehdr does not begin with ELF magic.
     #[error(
         "the elfcorehdr at {range} does not begin with ELF magic, so the kernel could not find it: \
@@ -151,6 +162,31 @@ pub(crate) fn check(image: &Image<'_>, machine: &Machine) -> Result<(), Error> {
         .any(|range| range.start() <= entry && entry < range.end())
     {
         return Err(Error::Entry { entry });
+    }
+    let segments: Vec<PhysRange> = segments.iter().map(|segment| segment.range).collect();
+    check_black_box(image.black_box(), &segments, image.crash_region())
+}
+
+/// What the purgatory writes must be in no segment, and no other memory than crash memory.
+fn check_black_box(
+    black_box: Option<&BlackBox>,
+    segments: &[PhysRange],
+    region: PhysRange,
+) -> Result<(), Error> {
+    let Some(BlackBox { records, log_copies, .. }) = black_box else { return Ok(()) };
+    let records = records.iter().map(|at| (at.get(), PAGE_SIZE)).filter(|&(at, _)| at != 0);
+    let copies = log_copies.iter().map(|copy| (copy.start.get(), copy.len.get()));
+    let mut taken = segments.to_vec();
+    for (start, len) in records.chain(copies.filter(|&(_, len)| len != 0)) {
+        let range = PhysRange::with_len(start, len).unwrap_or(region);
+        let free = region.contains(range)
+            && range.start().is_multiple_of(PAGE_SIZE)
+            && range.end().is_multiple_of(PAGE_SIZE)
+            && !taken.iter().any(|other| other.overlaps(range));
+        if !free {
+            return Err(Error::BlackBox { range, region });
+        }
+        taken.push(range);
     }
     Ok(())
 }
@@ -270,6 +306,32 @@ mod tests {
         assert!(matches!(with(0x3fff_f000, 0x2000), Err(Error::Outside { .. })));
         assert!(matches!(with(0x3030_0000, 0x1000), Err(Error::Overlap { other: "kernel", .. })));
         assert!(matches!(with(0x3040_0000, 0), Err(Error::Overfull { file_len: 6, .. })));
+    }
+
+    #[test]
+    fn black_box_outside_of_free_crash_memory_is_refused() {
+        let segments: Vec<PhysRange> = good().iter().map(|segment| segment.range).collect();
+        let check = |records: [u64; 2], copy: (u64, u64)| {
+            let mut black_box = BlackBox::default();
+            for (to, at) in black_box.records.iter_mut().zip(records) {
+                *to = at.into();
+            }
+            black_box.log_copies[0] = handoff::PhysSpan::new(copy.0, copy.1);
+            check_black_box(Some(&black_box), &segments, REGION)
+        };
+        assert_eq!(check([0x3100_0000, 0x3200_0000], (0x3200_1000, 0x2000)), Ok(()));
+        for (records, copy) in [
+            ([0x3100_0001, 0], (0, 0)),
+            ([0x2fff_f000, 0], (0, 0)),
+            ([0x4000_0000, 0], (0, 0)),
+            ([u64::MAX - 0xfff, 0], (0, 0)),
+            ([0x3030_0000, 0], (0, 0)),
+            ([0x3100_0000, 0x3100_0000], (0, 0)),
+            ([0x3100_0000, 0], (0x30ff_f000, 0x2000)),
+            ([0x3100_0000, 0], (0x3200_0000, 0x2001)),
+        ] {
+            assert!(matches!(check(records, copy), Err(Error::BlackBox { .. })), "{records:x?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,10 @@ use crate::cmdline::{self, CommandLine};
 use crate::image::{Segment, SegmentKind};
 use crate::kernel::{self, CaptureKernel};
 use crate::machine::Machine;
+use crate::machine::printk::{PrintkRing, Unresolved};
 use crate::phys::{PhysRange, align_up};
+use crate::place::black_box::{self, Reserved};
+use crate::place::room::{self, Room};
 use crate::place::{self, KernelNeeds, Needs, Placed};
 use crate::purgatory::{Lengths, Purgatory};
 use crate::request::Request;
@@ -44,6 +47,8 @@ pub(crate) struct Parsed<'r, P: Purgatory> {
 pub(crate) struct Described<'r, P: Purgatory> {
     parsed: Parsed<'r, P>,
     placed: Placed,
+    black_box: Reserved,
+    kernel_log: Result<PrintkRing, Unresolved>,
     boot_params: Vec<u8>,
 }
 
@@ -117,8 +122,32 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
         self.room
     }
 
+    /// The memory of the black box, if the request asks for one and the purgatory writes it.
+    pub fn reserve(&self, placed: &Placed, machine: &Machine) -> Reserved {
+        if self.request.black_box.is_none() || !P::KEEPS_BLACK_BOX {
+            return Reserved::default();
+        }
+        let initrd = self.request.initrd.as_ref().map_or(&[][..], |initrd| &initrd.bytes);
+        let cpus = cmdline::cpu_limit(&self.request.command_line.line).unwrap_or(u32::MAX);
+        let run = Room::needed(
+            kernel::release(&self.request.kernel).as_deref(),
+            room::about_unpacked(initrd),
+            cpus.min(machine.possible_cpus),
+        );
+        let needs = black_box::Needs {
+            log_copy: machine.printk.as_ref().ok().map(PrintkRing::copy_len),
+            room_to_run: run.safe,
+        };
+        black_box::reserve(&needs, placed, self.crash_region)
+    }
+
     /// Makes the parts that need addresses.
-    pub fn describe(self, placed: Placed, machine: &Machine) -> Result<Described<'r, P>, Error> {
+    pub fn describe(
+        self,
+        placed: Placed,
+        black_box: Reserved,
+        machine: &Machine,
+    ) -> Result<Described<'r, P>, Error> {
         // The window limits the image only. The capture kernel gets the whole crash region.
         let placed = Placed { crash_region: self.crash_region, ..placed };
         let boot_params = bootparams::build(&bootparams::Inputs {
@@ -130,8 +159,10 @@ impl<'r, P: Purgatory> Parsed<'r, P> {
             initrd: self.initrd_range(&placed),
             elfcorehdr: placed.elfcorehdr,
             crash_region: placed.crash_region,
+            black_box: &black_box.ranges().collect::<Vec<_>>(),
         })?;
-        Ok(Described { parsed: self, placed, boot_params })
+        let kernel_log = machine.printk.clone();
+        Ok(Described { parsed: self, placed, black_box, kernel_log, boot_params })
     }
 
     /// The initrd's range for the capture kernel: its bytes, not its pages.
@@ -155,6 +186,21 @@ impl<'r, P: Purgatory> Described<'r, P> {
     /// The range of every segment.
     pub fn placed(&self) -> &Placed {
         &self.placed
+    }
+
+    /// The memory of the black box.
+    pub fn black_box(&self) -> &Reserved {
+        &self.black_box
+    }
+
+    /// The memory of the kernel log, or why it is unknown.
+    pub fn kernel_log(&self) -> Result<PrintkRing, &Unresolved> {
+        self.kernel_log.as_ref().copied()
+    }
+
+    /// The request.
+    pub fn request(&self) -> &'r Request {
+        self.parsed.request
     }
 
     /// The capture kernel.

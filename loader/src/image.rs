@@ -5,18 +5,20 @@
 use std::borrow::Cow;
 
 use digest::Digest;
-use handoff::{Block, RegionKind};
+use handoff::{BlackBox, Block, RegionKind};
 
 use crate::cmdline;
 use crate::phys::PhysRange;
 
+mod black_box;
 mod summary;
 mod verification;
 
+pub use black_box::{BlackBoxSummary, LogArraySummary, LogSummary, SignalSummary};
 pub use summary::{
     BlockSummary, GuestSummary, RegionSummary, SegmentSummary, SpanSummary, Summary, hex, mib, size,
 };
-pub use verification::{ByBlock, BySymbols, Verification};
+pub use verification::{ByBlock, BySymbols, NoLog, Verification};
 
 /// Our purgatory's name beside those of [`crate::purgatory::foreign::Contract::name`].
 pub const OURS: &str = "kdump-purgatory";
@@ -131,6 +133,11 @@ impl<'r> Image<'r> {
             Verification::ByBlock(ours) => Some(&ours.block),
             Verification::BySymbols(_) => None,
         }
+    }
+
+    /// The black box, if the purgatory leaves records or a copy of the kernel log.
+    pub fn black_box(&self) -> Option<&BlackBox> {
+        self.block().map(|block| &block.black_box).filter(|there| there.generation.get() != 0)
     }
 
     /// The image's identity: the block's seal, or the digest of everything that a foreign purgatory

@@ -134,7 +134,8 @@ fn build_around<'r, P: Bind>(
     let engine = Engine::fastest();
     let parsed = Parsed::new(purgatory, request, machine)?; // content without addresses, and all sizes
     let placed = place::place(parsed.needs(), parsed.room())?; // addresses
-    let described = parsed.describe(placed, machine)?; // boot_params, which hold addresses
+    let black_box = parsed.reserve(&placed, machine); // in what the image leaves free
+    let described = parsed.describe(placed, black_box, machine)?; // boot_params, which hold addresses
     let sealed = seal::seal(described, engine); // digests; nothing changes after this line
     let image = bind::bind(sealed, engine)?; // the purgatory's segment
     admit::check(&image, machine)?; // the kernel's rules

@@ -20,6 +20,9 @@ mod cpus;
 mod kexec;
 mod reservation;
 mod present;
+mod vmcoreinfo;
+pub mod printk;
+pub mod signals;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -32,12 +35,15 @@ pub use kexec::{CrashHotplug, KexecPermission, KexecState};
 use memory::{efi, iomem, kcore, meminfo};
 pub(crate) use present::without_crash_memory;
 pub use present::{Present, block_range, read_memory};
+use printk::PrintkRing;
 pub use reservation::Reservation;
 pub use reservation::no_reservation;
 use reservation::no_reservation::{Evidence, Ram};
+use signals::SignalPorts;
 pub use source::open::Refusal;
 pub use source::snapshot;
-use source::{Tree, open};
+use source::{Found, Tree, open};
+use vmcoreinfo::Vmcoreinfo;
 
 /// How wide a physical address of x86-64 can be, in bits (SDM vol. 3A §4.1.4, MAXPHYADDR). A CPU
 /// without CPUID leaf 0x8000_0008 has 32 or 36.
@@ -71,6 +77,12 @@ pub struct Machine {
     pub kcore: Kcore,
     /// The running kernel's VMCOREINFO note (/sys/kernel/vmcoreinfo).
     pub vmcoreinfo: PhysRange,
+    /// The note's text, from /proc/kcore; empty if it has none.
+    pub vmcoreinfo_text: String,
+    /// The memory of the kernel log, or why it will not be kept.
+    pub printk: Result<PrintkRing, printk::Unresolved>,
+    /// Ports for signals out of the machine.
+    pub signals: SignalPorts,
     /// One PRSTATUS buffer per present CPU.
     pub crash_notes: Vec<CrashNotes>,
     /// How many CPUs the machine can ever have (/sys/devices/system/cpu/possible).
@@ -199,10 +211,16 @@ impl Machine {
         let measured = measured.map_or_else(|| Measured::read(tree), Ok)?;
         let elfcorehdr_size =
             tree.optional(&source::ELFCOREHDR_SIZE)?.map(|file| file.decimal()).transpose()?;
+        let headers = tree.required(&source::KCORE)?;
+        let kcore = kcore::parse(&headers)?;
+        let info = Vmcoreinfo::find(&headers.bytes);
         Ok(Self {
             dm_crypt_keys: dm_crypt_keys(tree)?,
             no_reservation: evidence(tree, &iomem.crash_regions)?,
             total_ram: meminfo::parse(&tree.required(&source::MEMINFO)?)?,
+            printk: printk(tree, &headers, info.as_ref(), &kcore, &iomem)?,
+            signals: signals::read(tree),
+            vmcoreinfo_text: info.map_or_else(String::new, |info| info.text().to_owned()),
             system_ram: iomem.system_ram,
             crash_regions: iomem.crash_regions,
             crash_cma: tree
@@ -214,7 +232,7 @@ impl Machine {
             reserved: iomem.reserved,
             pmem: iomem.pmem,
             pram: iomem.pram,
-            kcore: kcore::parse(&tree.required(&source::KCORE)?)?,
+            kcore,
             vmcoreinfo: kexec::parse_vmcoreinfo(&tree.required(&source::VMCOREINFO)?)?,
             crash_notes: cpus::read_crash_notes(tree)?,
             possible_cpus: cpus::parse_possible(&tree.required(&source::CPU_POSSIBLE)?)?,
@@ -255,6 +273,21 @@ impl Machine {
     pub fn crash_region(&self) -> Result<PhysRange, Error> {
         crash_region(&self.crash_regions, &self.command_line, &self.system_ram, self.no_reservation)
     }
+}
+
+/// The memory of the kernel log, or why it is unknown.
+fn printk(
+    tree: Tree<'_>,
+    headers: &Found,
+    info: Option<&Vmcoreinfo>,
+    kcore: &Kcore,
+    iomem: &iomem::Iomem,
+) -> Result<Result<PrintkRing, printk::Unresolved>, Error> {
+    let Some(info) = info else { return Ok(Err(printk::Unresolved::NoNote)) };
+    let bytes = printk::read_bytes(tree, &headers.bytes, info)?;
+    Ok(bytes.and_then(|bytes| {
+        printk::resolve(&bytes, info, kcore, &iomem.system_ram, &iomem.crash_regions)
+    }))
 }
 
 fn crash_region(

@@ -12,6 +12,7 @@
 //! (`kimage_alloc_crash_control_pages`, kernel/kexec_core.c). The order stays the same even if
 //! another would fit, so that the memory between hole and kernel adds to the hole.
 
+pub(crate) mod black_box; // what a reset must leave
 pub mod room; // memory that a capture kernel needs in addition to its image
 
 use handoff::PAGE_SIZE;
@@ -150,6 +151,15 @@ pub(crate) struct Placed {
     pub command_line: PhysRange,
     /// The purgatory.
     pub purgatory: PhysRange,
+}
+
+impl Placed {
+    /// Every segment, ascending.
+    pub fn segments(&self) -> Vec<PhysRange> {
+        let Self { elfcorehdr, kernel, initrd, boot_params, command_line, purgatory, .. } = *self;
+        let after = [boot_params, command_line, purgatory];
+        [elfcorehdr, kernel].into_iter().chain(initrd).chain(after).collect()
+    }
 }
 
 /// Bytes that must stay free for the kernel's control pages on this machine.

@@ -1,5 +1,6 @@
 //! What image to build: files already read, options already parsed.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use handoff::OnCorrupt;
@@ -52,6 +53,23 @@ pub enum EngineChoice {
     Only(handoff::EngineId),
 }
 
+/// Through which devices the purgatory signals a panic out of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignalChoice {
+    /// All that the machine has.
+    Auto,
+    /// Through none.
+    #[default]
+    None,
+    /// Through these. If the machine lacks one, [`build`](crate::build) fails.
+    Only {
+        /// The pvpanic device.
+        pvpanic: bool,
+        /// The IPMI event log.
+        ipmi: bool,
+    },
+}
+
 /// Everything that decides the image, except the machine.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -79,6 +97,11 @@ pub struct Request {
     pub engine: EngineChoice,
     /// Bytes per leaf, a power of two. `None`: the purgatory's default.
     pub leaf_size: Option<u32>,
+    /// The number of this load on this machine, which each record of the purgatory carries.
+    /// `None`: the purgatory leaves no record and no copy of the kernel log in crash memory.
+    pub black_box: Option<NonZeroU64>,
+    /// Through which devices the purgatory signals a panic out of the machine.
+    pub signals: SignalChoice,
     /// The purgatory's ELF file: kdump-purgatory, the kernel's or kexec-tools'.
     pub purgatory: InputFile,
     /// Seed for the capture kernel's random number generator (SETUP_RNG_SEED). `None`: no seed is
@@ -90,8 +113,8 @@ pub struct Request {
 
 impl Request {
     /// This kernel and this purgatory, and the default of everything else: no initrd, an empty
-    /// command line, EFI tables if the machine has them, and an elfcorehdr that the kernel keeps
-    /// current.
+    /// command line, EFI tables if the machine has them, an elfcorehdr that the kernel keeps
+    /// current, and neither a black box nor signals.
     pub fn new(kernel: InputFile, purgatory: InputFile) -> Self {
         Self {
             kernel,
@@ -105,6 +128,8 @@ impl Request {
             hotplug: true,
             engine: EngineChoice::Auto,
             leaf_size: None,
+            black_box: None,
+            signals: SignalChoice::None,
             purgatory,
             rng_seed: None,
             window: None,

@@ -14,7 +14,7 @@ use kdump_image::example;
 use kdump_image::image::SegmentKind;
 use kdump_image::machine::Machine;
 use kdump_image::phys::PhysRange;
-use kdump_image::request::{Confidential, Console, EngineChoice, InputFile, Request};
+use kdump_image::request::{Confidential, Console, EngineChoice, InputFile, Request, SignalChoice};
 use object::elf::{FileHeader64, PT_LOAD, PT_NOTE, ProgramHeader64};
 use object::pod::bytes_of;
 use object::read::elf::FileHeader;
@@ -145,6 +145,8 @@ fn armed(Fixture { machine, linux, .. }: &Fixture) -> (Handoff, Vec<u8>) {
         hotplug: true,
         engine: EngineChoice::Only(EngineId::Soft),
         leaf_size: Some(4096),
+        black_box: None,
+        signals: SignalChoice::None,
         purgatory: file("purgatory.elf", example::purgatory().bytes()),
         rng_seed: None,
         window: None,

@@ -11,7 +11,7 @@ use loader::files::read::{Content, Opened, all};
 use loader::image::Image;
 use loader::kernel;
 use loader::machine::Machine;
-use loader::request::{InputFile, Request};
+use loader::request::{InputFile, Request, SignalChoice};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -81,6 +81,8 @@ pub fn request_for(
         hotplug: !options.no_hotplug,
         engine: options.engine,
         leaf_size: options.leaf_size,
+        black_box: None,
+        signals: SignalChoice::None,
         purgatory: read_purgatory(options.purgatory.as_deref())?,
         rng_seed,
         window: None,

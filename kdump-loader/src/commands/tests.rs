@@ -39,6 +39,8 @@ fn load_json_has_these_keys() {
             engine: String::new(),
             on_corrupt: String::new(),
             reset_delay_ms: 0,
+            black_box: None,
+            signals: None,
         }),
     };
     assert_eq!(

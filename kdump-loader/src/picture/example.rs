@@ -39,6 +39,8 @@ pub(super) fn summary() -> Summary {
             engine: "sha-ni".into(),
             on_corrupt: "reset".into(),
             reset_delay_ms: 10_000,
+            black_box: None,
+            signals: None,
         }),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use handoff::{EngineId, OnCorrupt};
 use loader::machine::Machine;
 use loader::phys::PhysRange;
-use loader::request::{Confidential, Console, EngineChoice, InputFile, Request};
+use loader::request::{Confidential, Console, EngineChoice, InputFile, Request, SignalChoice};
 use serde::{Deserialize, Serialize};
 
 use crate::repository::{Repository, explain};
@@ -116,6 +116,8 @@ impl Image {
             hotplug: true,
             engine: EngineChoice::Only(engine),
             leaf_size: Some(LEAF_SIZE),
+            black_box: None,
+            signals: SignalChoice::None,
             purgatory,
             rng_seed: None,
             window: None,

@@ -3,6 +3,7 @@
 
 use digest::{Digest, Engine, Sha256};
 use handoff::Block;
+use handoff::black_box::{BlackBox, Signals};
 use handoff::block::{ConsoleSettings, EntryRegs, PhysSpan};
 use handoff::report::FIELD_LEN;
 use zerocopy::IntoBytes;
@@ -11,8 +12,10 @@ use zerocopy::little_endian::{U32, U64};
 use super::{Bind, Bound};
 use crate::cmdline::ReportField;
 use crate::describe::Described;
-use crate::image::{ByBlock, Verification};
+use crate::image::{ByBlock, NoLog, Verification};
+use crate::machine::signals::SignalPorts;
 use crate::phys::PhysRange;
+use crate::place::black_box::Reserved;
 use crate::purgatory::{Error, Program};
 use crate::seal::Sealed;
 
@@ -50,7 +53,8 @@ fn bind(sealed: &Sealed<'_, Program>, engine: Engine) -> Bound {
     let block_at = PhysRange::with_len(at + program.handoff(), size_of::<Block>() as u64)
         .expect("inside the purgatory's segment");
     let report_lacks = report_field(described).lacking;
-    let ours = ByBlock { block, block_at, settings: *described.settings(), report_lacks };
+    let settings = *described.settings();
+    let ours = ByBlock { block, block_at, settings, report_lacks, no_log: no_log(described) };
     Bound {
         entry: at + program.entry(),
         bytes,
@@ -96,8 +100,50 @@ fn block(sealed: &Sealed<'_, Program>, purgatory: PhysSpan, leaf_table: PhysSpan
         rip: U64::new(placed.kernel.start() + described.kernel().entry_offset),
         rsi: U64::new(placed.boot_params.start()),
     };
+    block.black_box = black_box(described);
     block.regions[..sealed.seals().regions().len()].copy_from_slice(sealed.seals().regions());
     block
+}
+
+/// The black box, as far as there is room for one, and the signals, which need none.
+fn black_box(described: &Described<'_, Program>) -> BlackBox {
+    let mut black_box = BlackBox { signals: signals(described), ..BlackBox::default() };
+    let Reserved { records, log_copies } = described.black_box();
+    let Some(generation) = described.request().black_box else { return black_box };
+    if records.is_empty() && log_copies.is_empty() {
+        return black_box;
+    }
+    black_box.generation = U64::new(generation.get());
+    for (to, record) in black_box.records.iter_mut().zip(records) {
+        *to = U64::new(record.start());
+    }
+    for (to, copy) in black_box.log_copies.iter_mut().zip(log_copies) {
+        *to = span(*copy);
+    }
+    if let (Ok(log), false) = (described.kernel_log(), log_copies.is_empty()) {
+        black_box.log = log.to_wire();
+    }
+    black_box
+}
+
+/// Why the black box has no copy of the kernel log.
+fn no_log(described: &Described<'_, Program>) -> Option<NoLog> {
+    let wanted = described.request().black_box.is_some();
+    match described.kernel_log() {
+        _ if !wanted || !described.black_box().log_copies.is_empty() => None,
+        Ok(_) => Some(NoLog::NoRoom),
+        Err(because) => Some(NoLog::Unresolved(because.clone())),
+    }
+}
+
+fn signals(described: &Described<'_, Program>) -> Signals {
+    let SignalPorts { pvpanic, kcs } = described.settings().signals;
+    Signals {
+        pvpanic_port: U32::new(pvpanic.unwrap_or(0).into()),
+        kcs_port: U32::new(kcs.map_or(0, |kcs| kcs.port).into()),
+        kcs_spacing: U32::new(kcs.map_or(0, |kcs| kcs.spacing).into()),
+        reserved: U32::ZERO,
+    }
 }
 
 fn report_field(described: &Described<'_, Program>) -> ReportField {

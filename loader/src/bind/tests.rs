@@ -1,6 +1,7 @@
 //! The purgatory's own code reads what the loader wrote, from memory that is filled as the kernel
 //! does.
 
+mod black_box;
 mod machines;
 mod foreign; // foreign purgatories, which read their symbols
 

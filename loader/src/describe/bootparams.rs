@@ -14,6 +14,7 @@
 //! `sentinel` would be 0xff, and the kernel would clear half of it (`sanitize_boot_params`,
 //! arch/x86/include/asm/bootparam_utils.h).
 
+use handoff::black_box::{MAX_LOG_COPIES, MAX_RECORDS};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -61,13 +62,17 @@ pub(crate) struct Inputs<'a> {
     pub elfcorehdr: PhysRange,
     /// The region that must contain everything.
     pub crash_region: PhysRange,
+    /// The memory of the black box, which the capture kernel must not use.
+    pub black_box: &'a [PhysRange],
 }
 
 /// The segment's length, in whole pages, before anything has its place. [`build`] returns at most
 /// as many bytes.
 pub(crate) fn segment_len(machine: &Machine, request: &Request) -> u64 {
-    // The elfcorehdr's hole splits at most one range in two.
-    let entries = e820::entries(machine, None).len() + 1;
+    // The elfcorehdr's hole splits at most one range in two. Each range of the black box does, and
+    // has an entry itself.
+    let black_box = request.black_box.map_or(0, |_| MAX_RECORDS + MAX_LOG_COPIES);
+    let entries = e820::entries(machine, None, &[]).len() + 1 + 2 * black_box;
     let mut len = size_of::<BootParams>();
     if let Some(efi) = machine.efi.as_ref().filter(|_| !request.noefi) {
         len = segment::padded(len + efi.runtime_map.len() * size_of::<EfiMemoryDesc>());
@@ -99,8 +104,17 @@ pub(crate) fn acpi_rsdp(machine: &Machine) -> Option<u64> {
 
 /// The segment's bytes. The memory after them, up to [`segment_len`], is zero.
 pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
-    let &Inputs { machine, request, kernel, at, command_line, initrd, elfcorehdr, crash_region } =
-        inputs;
+    let &Inputs {
+        machine,
+        request,
+        kernel,
+        at,
+        command_line,
+        initrd,
+        elfcorehdr,
+        crash_region,
+        black_box,
+    } = inputs;
     if machine.cpu.la57 && kernel.xloadflags & XLF_5LEVEL == 0 {
         return Err(Error::FiveLevels { xloadflags: kernel.xloadflags });
     }
@@ -148,7 +162,7 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Result<Vec<u8>, Error> {
     if let Some(seed) = request.rng_seed {
         head = segment.node(segment::Kind::RngSeed, &seed, head);
     }
-    let (table, overflow) = memory_map(machine, elfcorehdr)?;
+    let (table, overflow) = memory_map(machine, elfcorehdr, black_box)?;
     params.e820_table[..table.len()].copy_from_slice(&table);
     params.e820_entries = table.len() as u8;
     if !overflow.is_empty() {
@@ -179,6 +193,7 @@ fn split(value: u64) -> (U32, U32) {
 fn memory_map(
     machine: &Machine,
     elfcorehdr: PhysRange,
+    black_box: &[PhysRange],
 ) -> Result<(Vec<BootE820Entry>, Vec<BootE820Entry>), Error> {
     let entry = |entry: e820::Entry| BootE820Entry {
         addr: U64::new(entry.range.start()),
@@ -186,7 +201,7 @@ fn memory_map(
         kind: U32::new(entry.kind as u32),
     };
     let mut table: Vec<_> =
-        e820::entries(machine, Some(elfcorehdr)).into_iter().map(entry).collect();
+        e820::entries(machine, Some(elfcorehdr), black_box).into_iter().map(entry).collect();
     if table.len() < LEAST_E820_ENTRIES {
         return Err(Error::MemoryMap { entries: table.len(), least: LEAST_E820_ENTRIES });
     }

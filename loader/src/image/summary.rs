@@ -9,7 +9,7 @@ use handoff::region::leaves_in;
 use handoff::{Region, RegionKind};
 use serde::{Deserialize, Serialize};
 
-use super::{ByBlock, OURS, Segment, SegmentKind};
+use super::{BlackBoxSummary, ByBlock, OURS, Segment, SegmentKind, SignalSummary};
 use crate::machine::ConfidentialGuest;
 use crate::phys::PhysRange;
 
@@ -110,6 +110,12 @@ pub struct BlockSummary {
     pub on_corrupt: String,
     /// How long the purgatory shows a failure before it resets, in milliseconds.
     pub reset_delay_ms: u32,
+    /// What the purgatory leaves in crash memory for the boot after a reset; null if nothing.
+    #[serde(default)]
+    pub black_box: Option<BlackBoxSummary>,
+    /// Signals out of the machine; null if there are none.
+    #[serde(default)]
+    pub signals: Option<SignalSummary>,
 }
 
 /// The default for records by older versions, which knew only our purgatory.
@@ -196,7 +202,7 @@ impl From<ConfidentialGuest> for GuestSummary {
 
 impl From<&ByBlock> for BlockSummary {
     fn from(configuration: &ByBlock) -> Self {
-        let ByBlock { block, block_at, settings, report_lacks } = configuration;
+        let ByBlock { block, block_at, settings, report_lacks, no_log } = configuration;
         Self {
             block: (*block_at).into(),
             leaf_table: block.leaf_table.into(),
@@ -205,6 +211,8 @@ impl From<&ByBlock> for BlockSummary {
             engine: settings.engine.word().to_owned(),
             on_corrupt: settings.on_corrupt.word().to_owned(),
             reset_delay_ms: settings.reset_delay_ms,
+            black_box: BlackBoxSummary::of(&block.black_box, no_log.as_ref()),
+            signals: SignalSummary::of(&settings.signals),
         }
     }
 }

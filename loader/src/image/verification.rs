@@ -5,6 +5,7 @@ use handoff::Block;
 
 use super::SegmentKind;
 use crate::machine::ConfidentialGuest;
+use crate::machine::printk::Unresolved;
 use crate::phys::PhysRange;
 use crate::purgatory::foreign::Contract;
 use crate::purgatory::settings::Settings;
@@ -31,6 +32,20 @@ pub struct ByBlock {
     /// By how many bytes the command line is too long for the report. If it is not 0, nothing reads
     /// the report.
     pub report_lacks: usize,
+    /// Why the black box has no copy of the kernel log; `None` if it has one, or if there is no
+    /// black box.
+    pub no_log: Option<NoLog>,
+}
+
+/// Why the kernel log will not be kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoLog {
+    /// Its memory is unknown.
+    #[error(transparent)]
+    Unresolved(Unresolved),
+    /// The capture kernel needs the memory.
+    #[error("the crash region has no room for it beside the capture kernel; reserve more")]
+    NoRoom,
 }
 
 /// A foreign purgatory's configuration.

@@ -46,8 +46,24 @@ flags\t\t: fpu sse sse2 ssse3 sse4_1 pdpe1gb sha_ni hypervisor
 address sizes\t: 40 bits physical, 48 bits virtual
 ";
 
+/// As Linux 6.12 shows them in QEMU with `-device pvpanic`.
+const IOPORTS: &str = "\
+0000-0cf7 : PCI Bus 0000:00
+  03f8-03ff : serial
+  0505-0505 : QEMU0001:00
+  0510-051b : QEMU0002:00
+0cf8-0cff : PCI conf1
+";
+
+/// The SMBIOS structure of QEMU's `-device isa-ipmi-kcs`: KCS at 0xca2.
+pub const IPMI: [u8; 20] =
+    [38, 18, 0, 0x30, 1, 0x20, 0x20, 0, 0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0];
+
 /// Files of the example that some machines do not have.
-pub const OPTIONAL: [&str; 7] = [
+pub const OPTIONAL: [&str; 10] = [
+    "kdump-loader/printk_ring",
+    "proc/ioports",
+    "sys/firmware/dmi/tables/DMI",
     "kdump-loader/cpuid",
     "sys/kernel/kexec/crash_cma_ranges",
     "sys/kernel/crash_elfcorehdr_size",
@@ -69,6 +85,7 @@ pub fn files() -> BTreeMap<String, Vec<u8>> {
         ("proc/cpuinfo", CPUINFO),
         ("proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/vda1 console=ttyS0 crashkernel=192M\n"),
         ("proc/sys/kernel/kexec_load_disabled", "0\n"),
+        ("proc/ioports", IOPORTS),
         ("proc/meminfo", "MemTotal:        1214864 kB\nMemFree:          730000 kB\n"),
         ("sys/kernel/kexec/crash_cma_ranges", "20000000-20ffffff\n"),
         ("sys/kernel/crash_elfcorehdr_size", "917616\n"),
@@ -103,6 +120,8 @@ pub fn files() -> BTreeMap<String, Vec<u8>> {
     }
     files.insert("sys/kernel/boot_params/data".into(), boot_params());
     files.insert("proc/kcore".into(), kcore(&KCORE_LOADS));
+    files.insert("kdump-loader/printk_ring".into(), printk_ring(RING_AT, 12, 17));
+    files.insert("sys/firmware/dmi/tables/DMI".into(), IPMI.to_vec());
     files
 }
 
@@ -142,6 +161,12 @@ pub const KCORE_LOADS: [(u64, u64, u64); 6] = [
 
 /// The headers of a core with one note and `loads`, followed by a page that must not be copied.
 pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
+    kcore_saying(loads, VMCOREINFO)
+}
+
+/// The same with this VMCOREINFO.
+pub fn kcore_saying(loads: &[(u64, u64, u64)], vmcoreinfo: &str) -> Vec<u8> {
+    let notes = notes(vmcoreinfo);
     let notes_at = 64 + 56 * (loads.len() as u64 + 1);
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
     bytes.resize(16, 0);
@@ -149,7 +174,7 @@ pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
     bytes.extend([0, 64, 0].map(u64::to_le_bytes).as_flattened()); // e_entry, e_phoff, e_shoff
     bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, loads.len() as u8 + 1, 0, 0, 0, 0, 0, 0, 0]);
     bytes.extend([4, 0, 0, 0, 4, 0, 0, 0]); // PT_NOTE
-    bytes.extend([notes_at, 0, 0, NOTES.len() as u64, 0, 0].map(u64::to_le_bytes).as_flattened());
+    bytes.extend([notes_at, 0, 0, notes.len() as u64, 0, 0].map(u64::to_le_bytes).as_flattened());
     for &(vaddr, paddr, memsz) in loads {
         bytes.extend([1, 0, 0, 0, 7, 0, 0, 0]); // PT_LOAD
         bytes.extend(
@@ -158,13 +183,57 @@ pub fn kcore(loads: &[(u64, u64, u64)]) -> Vec<u8> {
                 .as_flattened(),
         );
     }
-    bytes.extend(NOTES);
+    bytes.extend(notes);
     bytes.extend([0xda; 4096]);
     bytes
 }
 
-/// A placeholder for the notes in [`kcore`].
-pub const NOTES: &[u8] = b"VMCOREINFO: OSRELEASE=6.12";
+/// What VMCOREINFO says about the printk ring buffer, as in Linux 6.12.
+pub const VMCOREINFO: &str = "\
+OSRELEASE=6.12.43+deb13-amd64
+PAGESIZE=4096
+SYMBOL(prb)=ffffffff9c800000
+SIZE(printk_ringbuffer)=88
+OFFSET(printk_ringbuffer.desc_ring)=0
+OFFSET(printk_ringbuffer.text_data_ring)=48
+SIZE(prb_desc_ring)=48
+OFFSET(prb_desc_ring.count_bits)=0
+OFFSET(prb_desc_ring.descs)=8
+OFFSET(prb_desc_ring.infos)=16
+OFFSET(prb_desc_ring.head_id)=24
+OFFSET(prb_desc_ring.tail_id)=32
+SIZE(prb_desc)=24
+SIZE(printk_info)=88
+SIZE(prb_data_ring)=32
+OFFSET(prb_data_ring.size_bits)=0
+OFFSET(prb_data_ring.data)=8
+OFFSET(prb_data_ring.head_lpos)=16
+OFFSET(prb_data_ring.tail_lpos)=24
+";
+
+/// The notes in [`kcore_saying`]: VMCOREINFO alone.
+pub fn notes(text: &str) -> Vec<u8> {
+    let name = b"VMCOREINFO\0".as_slice();
+    let mut note = [name.len() as u32, text.len() as u32, 0].map(u32::to_le_bytes).concat();
+    for part in [name, text.as_bytes()] {
+        note.extend(part);
+        note.resize(note.len().next_multiple_of(4), 0);
+    }
+    note
+}
+
+/// Where the ring buffer of the example is: the virtual addresses of `struct printk_ringbuffer`,
+/// descriptors, infos and text, all in the kernel's data.
+pub const RING_AT: [u64; 4] =
+    [0xffff_ffff_9c80_0100, 0xffff_ffff_9c90_0000, 0xffff_ffff_9c92_0000, 0xffff_ffff_9c9a_0000];
+
+/// What is read of the kernel's memory for a ring buffer at `at`: 4096 descriptors if `count_bits`
+/// is 12, and 128 KiB of text if `size_bits` is 17.
+pub fn printk_ring(at: [u64; 4], count_bits: u64, size_bits: u64) -> Vec<u8> {
+    let [ring, descs, infos, text] = at;
+    let fields = [ring, count_bits, descs, infos, 400, 1, 0, size_bits, text, 9000, 0, 0];
+    fields.map(u64::to_le_bytes).concat()
+}
 
 /// Writes `files` below `root`.
 pub fn plant(root: &Path, files: &BTreeMap<String, Vec<u8>>) {

@@ -10,6 +10,7 @@ pub mod snapshot; // a copy of every file in the table
 use super::Error;
 use super::kcore;
 use super::no_reservation::boot_log;
+use super::signals;
 pub(super) use read::{Found, Tree, parse_hexadecimal, quoted};
 
 /// How much of a file is read.
@@ -22,6 +23,8 @@ pub(super) enum Part {
     ElfHeaders,
     /// The lines of the kernel's log with `crashkernel`. If the log cannot be read, there are none.
     CrashkernelLines,
+    /// The structures of an SMBIOS table that describe IPMI devices. Others hold serial numbers.
+    IpmiStructures,
     /// Nothing. Only its existence matters.
     Presence,
 }
@@ -123,6 +126,10 @@ machine_sources! {
     CPUID = ["kdump-loader/cpuid"], Whole, "lines `LEAF EAX EBX ECX EDX`, hexadecimal", OPTIONAL;
     DM_CRYPT_KEYS = ["sys/kernel/config/crash_dm_crypt_keys/count"], Whole,
         "a decimal number of keys", OPTIONAL;
+    IOPORTS = ["proc/ioports"], Whole, "lines `START-END : NAME`, hexadecimal", OPTIONAL;
+    DMI = ["sys/firmware/dmi/tables/DMI"], IpmiStructures, "an SMBIOS table", OPTIONAL;
+    PRINTK_RING = ["kdump-loader/printk_ring"], Whole,
+        "the address of the printk ring buffer, and its struct", OPTIONAL;
     TSC_KHZ = ["kdump-loader/tsc_khz"], Whole,
         "the time-stamp counter's frequency in kHz, a decimal number above 0",
         "only snapshots have this file; take the snapshot again";

@@ -61,6 +61,8 @@ pub(crate) fn leaf_count(lengths: impl IntoIterator<Item = u64>, leaf_size: u32)
 pub(crate) trait Purgatory: Debug + Sized {
     /// Whether it writes a report into the command line.
     const REPORTS: bool;
+    /// Whether it leaves records and copies of the kernel log in crash memory.
+    const KEEPS_BLACK_BOX: bool;
     /// Its configuration, apart from the segments.
     type Settings: Debug;
 
@@ -76,6 +78,7 @@ pub(crate) trait Purgatory: Debug + Sized {
 
 impl Purgatory for Program {
     const REPORTS: bool = true;
+    const KEEPS_BLACK_BOX: bool = true;
     type Settings = Settings;
 
     fn settings(&self, request: &Request, machine: &Machine) -> Result<Settings, settings::Error> {
@@ -93,6 +96,7 @@ impl Purgatory for Program {
 
 impl Purgatory for Foreign {
     const REPORTS: bool = false;
+    const KEEPS_BLACK_BOX: bool = false;
     type Settings = ForeignSettings;
 
     fn settings(

@@ -16,8 +16,9 @@ use handoff::block::{
 use handoff::{ConsoleKind, EngineId, OnCorrupt, Permissions};
 
 use crate::cmdline;
+use crate::machine::signals::SignalPorts;
 use crate::machine::{ConfidentialGuest, CpuFacts, Machine, PHYSICAL_BITS};
-use crate::request::{Confidential, Console, EngineChoice, Request};
+use crate::request::{Confidential, Console, EngineChoice, Request, SignalChoice};
 
 mod foreign; // the configuration of foreign purgatories
 
@@ -65,6 +66,14 @@ pub enum Error {
         /// The width in bits.
         bits: u32,
     },
+    /// The machine lacks the device of a requested signal.
+    #[error("signal {signal} was requested, but {absent}: leave it out, or use auto")]
+    SignalMissing {
+        /// `pvpanic` or `ipmi`.
+        signal: &'static str,
+        /// What the machine does not show.
+        absent: &'static str,
+    },
     /// A foreign purgatory does not support a setting.
     #[error(
         "{whose} purgatory does not support {setting} {value}: leave {setting} out, or use \
@@ -73,7 +82,7 @@ pub enum Error {
     Foreign {
         /// Whose purgatory, as in a sentence.
         whose: &'static str,
-        /// The setting: `on-corrupt`, `reset-delay`, `engine`, `leaf-size` or `console`.
+        /// The setting: `on-corrupt`, `reset-delay`, `engine`, `leaf-size`, `console` or `signal`.
         setting: &'static str,
         /// The requested value.
         value: String,
@@ -104,6 +113,8 @@ pub struct Settings {
     pub phys_limit: u64,
     /// Bytes per leaf.
     pub leaf_size: u32,
+    /// Ports through which it signals a panic out of the machine.
+    pub signals: SignalPorts,
 }
 
 impl Settings {
@@ -137,6 +148,7 @@ impl Settings {
             tsc_khz,
             phys_limit: 1 << bits,
             leaf_size,
+            signals: signals(request.signals, machine.signals, permissions)?,
         })
     }
 
@@ -202,6 +214,34 @@ fn console(request: &Request, permissions: Permissions) -> Result<Option<u16>, E
         _ if !permissions.allow(Permissions::PORT_IO) => Ok(None),
         _ => Ok(wanted),
     }
+}
+
+/// The ports of the requested signals. Without permission for port I/O there are none, even if
+/// they were requested.
+fn signals(
+    choice: SignalChoice,
+    machine: SignalPorts,
+    permissions: Permissions,
+) -> Result<SignalPorts, Error> {
+    if !permissions.allow(Permissions::PORT_IO) {
+        return Ok(SignalPorts::default());
+    }
+    let (pvpanic, ipmi) = match choice {
+        SignalChoice::Auto => return Ok(machine),
+        SignalChoice::None => (false, false),
+        SignalChoice::Only { pvpanic, ipmi } => (pvpanic, ipmi),
+    };
+    let missing = |signal, absent| Error::SignalMissing { signal, absent };
+    if pvpanic && machine.pvpanic.is_none() {
+        return Err(missing("pvpanic", "/proc/ioports shows no device QEMU0001"));
+    }
+    if ipmi && machine.kcs.is_none() {
+        return Err(missing("ipmi", "the SMBIOS table has no KCS interface with I/O ports"));
+    }
+    Ok(SignalPorts {
+        pvpanic: machine.pvpanic.filter(|_| pvpanic),
+        kcs: machine.kcs.filter(|_| ipmi),
+    })
 }
 
 #[cfg(test)]
@@ -300,6 +340,30 @@ mod tests {
             assert_eq!(
                 refused(Request { console: Console::Port(port), ..request() }),
                 Error::ConsolePort(port)
+            );
+        }
+    }
+
+    #[test]
+    fn signals_are_those_that_the_machine_has_and_the_request_names() {
+        let mut machine = example::machine();
+        let all = machine.signals;
+        let decided = |signals, machine: &Machine| {
+            Settings::decide(&Request { signals, ..request() }, machine)
+                .map(|settings| settings.signals)
+        };
+        let only = |pvpanic, ipmi| SignalChoice::Only { pvpanic, ipmi };
+        assert_eq!(decided(SignalChoice::Auto, &machine), Ok(all));
+        assert_eq!(decided(SignalChoice::None, &machine), Ok(SignalPorts::default()));
+        let pvpanic = SignalPorts { kcs: None, ..all };
+        assert_eq!(decided(only(true, false), &machine), Ok(pvpanic));
+        machine.signals = SignalPorts::default();
+        assert_eq!(decided(SignalChoice::Auto, &machine), Ok(SignalPorts::default()));
+        for (choice, missing) in [(only(true, false), "pvpanic"), (only(false, true), "ipmi")] {
+            let refused = decided(choice, &machine).unwrap_err();
+            assert!(
+                matches!(refused, Error::SignalMissing { signal, .. } if signal == missing),
+                "{refused}"
             );
         }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use loader::image::Image;
-use loader::request::{Confidential, Console, InputFile, Request};
+use loader::request::{Confidential, Console, InputFile, Request, SignalChoice};
 
 use super::booted::{Kind, Machines};
 use super::case::{Arrangement, Case, Cpu};
@@ -198,6 +198,8 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         hotplug: arrangement.hotplug,
         engine: arrangement.engine,
         leaf_size: Some(arrangement.leaf_size),
+        black_box: None,
+        signals: SignalChoice::None,
         purgatory: file(context.purgatory()?)?,
         rng_seed: None,
         window: None,

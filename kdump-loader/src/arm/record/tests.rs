@@ -36,6 +36,8 @@ fn record(root: &Path) -> Record {
             engine: "soft".into(),
             on_corrupt: "halt".into(),
             reset_delay_ms: 0,
+            black_box: None,
+            signals: None,
         }),
     };
     Record::new(root, image, Path::new("/boot/vmlinuz"), None, true).unwrap()

@@ -26,8 +26,13 @@ pub(super) struct Entry {
 }
 
 /// The map, ascending, without overlaps. No RAM entry includes `elfcorehdr`, because the capture
-/// kernel reads it with `ioremap_cache`, which rejects RAM (arch/x86/mm/ioremap.c).
-pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<Entry> {
+/// kernel reads it with `ioremap_cache`, which rejects RAM (arch/x86/mm/ioremap.c). `black_box` is
+/// reserved, so that the capture kernel leaves it to the boot after a reset.
+pub(super) fn entries(
+    machine: &Machine,
+    elfcorehdr: Option<PhysRange>,
+    black_box: &[PhysRange],
+) -> Vec<Entry> {
     // The capture kernel needs RAM below 1 MiB for its real-mode trampolines, and for the one that
     // switches between four and five levels of page tables (`reserve_real_mode`,
     // arch/x86/realmode/init.c; arch/x86/boot/compressed/pgtable_64.c).
@@ -40,6 +45,7 @@ pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<E
             .chain(machine.crash_cma.iter().flatten().copied())
             .collect(),
     );
+    let reserved = [&machine.reserved, black_box].concat();
     // If firmware contradicts itself, the higher type wins, as in the kernel (`e820__update_table`,
     // arch/x86/kernel/e820.c).
     let classes: [(Kind, &[PhysRange]); 6] = [
@@ -47,7 +53,7 @@ pub(super) fn entries(machine: &Machine, elfcorehdr: Option<PhysRange>) -> Vec<E
         (Kind::Pmem, &machine.pmem),
         (Kind::Nvs, &machine.acpi_nvs),
         (Kind::Acpi, &machine.acpi_tables),
-        (Kind::Reserved, &machine.reserved),
+        (Kind::Reserved, &reserved),
         (Kind::Ram, &ram),
     ];
     let mut taken: Vec<PhysRange> = Vec::new();
@@ -74,7 +80,7 @@ mod tests {
     }
 
     fn map(machine: &Machine, elfcorehdr: PhysRange) -> Vec<(Kind, PhysRange)> {
-        entries(machine, Some(elfcorehdr))
+        entries(machine, Some(elfcorehdr), &[])
             .into_iter()
             .map(|entry| (entry.kind, entry.range))
             .collect()
@@ -110,6 +116,25 @@ mod tests {
                 (Kind::Ram, range(0x3000_1000, 0x3b00_0000))
             ]
         );
+    }
+
+    #[test]
+    fn black_box_is_reserved_in_the_middle_of_ram() {
+        let black_box = [range(0x3000_0000, 0x3000_1000), range(0x3200_0000, 0x3209_1000)];
+        let map = entries(&example::machine(), Some(range(0x2f00_0000, 0x2f00_1000)), &black_box);
+        let crash: Vec<_> = map
+            .into_iter()
+            .filter(|entry| range(0x2f00_0000, 0x3b00_0000).contains(entry.range))
+            .map(|entry| (entry.kind, entry.range))
+            .collect();
+        let expected = [
+            (Kind::Ram, range(0x2f00_1000, 0x3000_0000)),
+            (Kind::Reserved, black_box[0]),
+            (Kind::Ram, range(0x3000_1000, 0x3200_0000)),
+            (Kind::Reserved, black_box[1]),
+            (Kind::Ram, range(0x3209_1000, 0x3b00_0000)),
+        ];
+        assert_eq!(crash, expected);
     }
 
     #[test]

@@ -83,6 +83,16 @@ impl fmt::Display for Summary {
                 None => writeln!(out, "report         none: the command line has no room for it")?,
             }
         }
+        if let Some(BlockSummary { black_box, signals, .. }) = &self.by_block {
+            match black_box {
+                Some(black_box) => write!(out, "{black_box}")?,
+                None => writeln!(out, "black box      none")?,
+            }
+            match signals {
+                Some(signals) => writeln!(out, "signals        {signals}")?,
+                None => writeln!(out, "signals        none")?,
+            }
+        }
         writeln!(out, "identity       {}", self.identity)
     }
 }

@@ -1,5 +1,7 @@
 //! What is printed of images around either kind of purgatory.
 
+use handoff::black_box::PrintkLog;
+
 use super::*;
 
 fn summary() -> Summary {
@@ -42,8 +44,21 @@ fn summary() -> Summary {
             engine: "sha-ni".into(),
             on_corrupt: "reset".into(),
             reset_delay_ms: 2500,
+            black_box: Some(BlackBoxSummary {
+                generation: 41,
+                records: vec![0x3400_0000, 0x3800_0000],
+                log_copies: vec![SpanSummary { start: 0x3400_1000, len: 0x91000 }],
+                log: Some((&log()).into()),
+                no_log: None,
+            }),
+            signals: Some(SignalSummary { pvpanic: Some(0x505), ipmi: Some(0xca2) }),
         }),
     }
+}
+
+/// A printk ring buffer of 128 KiB of text.
+fn log() -> PrintkLog {
+    crate::machine::example::machine().printk.unwrap().to_wire()
 }
 
 /// The same around kexec-tools' purgatory.
@@ -89,9 +104,26 @@ confidential   no
 if corrupt     reset after 2.5 s
 command line   nr_cpus=1 purgatory.report=
 report         0x32fff04d
+black box      number 41, records at 0x34000000 0x38000000
+kernel log     576.2 KiB, copied to 0x34001000
+signals        pvpanic 0x505, ipmi 0xca2
 identity       abababababababababababababababababababababababababababababababab
 ";
     assert_eq!(summary().to_string(), expected);
+}
+
+#[test]
+fn table_says_what_is_missing_of_the_black_box() {
+    let mut summary = summary();
+    let block = summary.by_block.as_mut().unwrap();
+    block.signals = None;
+    let black_box = block.black_box.as_mut().unwrap();
+    (black_box.log, black_box.no_log) = (None, Some("there is no room".into()));
+    let table = summary.to_string();
+    assert!(table.contains("\nkernel log     not kept: there is no room\nsignals        none\n"));
+    summary.by_block.as_mut().unwrap().black_box = None;
+    let table = summary.to_string();
+    assert!(table.contains("\nblack box      none\nsignals        none\n"), "{table}");
 }
 
 #[test]

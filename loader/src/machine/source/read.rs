@@ -1,12 +1,12 @@
 //! Reads a file of the table, of the live machine or of a snapshot.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::{Error, Part, Source, boot_log, kcore, open};
+use super::{Error, Part, Source, boot_log, kcore, open, signals};
 
 /// A file that was read.
 #[derive(Debug)]
@@ -109,6 +109,11 @@ impl<'a> Tree<'a> {
         self.first_of(source, [numbered(source, number)].into_iter())
     }
 
+    /// Opens a file.
+    pub fn open(&self, source: &Source) -> io::Result<File> {
+        open::below(self.root, source.paths[0])
+    }
+
     /// Whether the directory with this number exists.
     pub fn has_number(&self, source: &Source, number: u32) -> bool {
         self.path_at(source, number).parent().is_some_and(Path::is_dir)
@@ -171,6 +176,9 @@ fn read(root: &Path, name: &str, source: &Source) -> Result<Option<Found>, Error
             Part::Whole => open::below(root, name).and_then(|file| open::whole(&file)),
             Part::ElfHeaders => open::below(root, name)
                 .and_then(|mut file| kcore::read_headers(&mut file as &mut dyn Read)),
+            Part::IpmiStructures => open::below(root, name)
+                .and_then(|file| open::whole(&file))
+                .map(|table| signals::ipmi_structures(&table)),
             Part::CrashkernelLines => open::below(root, name)
                 .and_then(|file| boot_log::read(&file).map_err(|_| io::ErrorKind::NotFound.into())),
         };

@@ -7,9 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::machine::source::{
-    ALL, CPUID, Found, IOMEM, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION,
+    ALL, CPUID, Found, IOMEM, KCORE, PRINTK_RING, Source, TSC_KHZ, Tree, WITHOUT_RESERVATION,
 };
-use crate::machine::{Error, Measured, iomem};
+use crate::machine::vmcoreinfo::Vmcoreinfo;
+use crate::machine::{Error, Measured, iomem, printk};
 
 /// Only the owner may read a snapshot: /proc/kcore shows where KASLR put the kernel, and a command
 /// line may hold credentials.
@@ -33,6 +34,7 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
         Err(error @ Error::Hidden { .. }) => return Err(error),
         iomem => iomem.map_or(true, |iomem| !iomem.crash_regions.is_empty()),
     };
+    let ring = printk_ring(tree)?;
     let mut files = Vec::new();
     for found in everything(tree, if reserved { &[] } else { WITHOUT_RESERVATION })? {
         files.push((
@@ -40,11 +42,14 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
             found.bytes,
         ));
     }
-    for (source, text) in
-        [(TSC_KHZ, format!("{}\n", measured.tsc_khz)), (CPUID, measured.cpuid.text())]
-    {
+    let made = [
+        Some((TSC_KHZ, format!("{}\n", measured.tsc_khz).into_bytes())),
+        Some((CPUID, measured.cpuid.text().into_bytes())),
+        ring.map(|bytes| (PRINTK_RING, bytes)),
+    ];
+    for (source, bytes) in made.into_iter().flatten() {
         files.retain(|(path, _)| path != Path::new(source.paths[0]));
-        files.push((source.paths[0].into(), text.into_bytes()));
+        files.push((source.paths[0].into(), bytes));
     }
 
     let was_there = dir.exists();
@@ -57,6 +62,13 @@ pub fn save(root: &Path, dir: &Path, measured: &Measured) -> Result<Vec<PathBuf>
         .try_for_each(|(path, bytes)| write(&dir.join(path), bytes))
         .inspect_err(|_| clear(dir, &files, was_there))?;
     Ok(files.into_iter().map(|(path, _)| dir.join(path)).collect())
+}
+
+/// The memory of the printk ring buffer's struct, if it can be read.
+fn printk_ring(tree: Tree<'_>) -> Result<Option<Vec<u8>>, Error> {
+    let Some(kcore) = tree.optional(&KCORE)? else { return Ok(None) };
+    let Some(info) = Vmcoreinfo::find(&kcore.bytes) else { return Ok(None) };
+    Ok(printk::read_bytes(tree, &kcore.bytes, &info)?.ok())
 }
 
 /// Every file of [`ALL`] and of `more` that exists.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
-use super::super::example::{self, NOTES, measured};
+use super::super::example::{self, measured};
 use super::super::*;
 
 #[test]
@@ -53,7 +53,7 @@ fn snapshot_of_kcore_ends_after_its_notes() {
     let snapshot = TempDir::new().unwrap();
     snapshot::save(live.path(), snapshot.path(), &measured(1)).unwrap();
     let copy = fs::read(snapshot.path().join("proc/kcore")).unwrap();
-    assert!(copy.ends_with(NOTES), "{} bytes", copy.len());
+    assert!(copy.ends_with(&example::notes(example::VMCOREINFO)), "{} bytes", copy.len());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::{Error, confidential, console, permissions};
 use crate::machine::{ConfidentialGuest, Machine};
 use crate::purgatory::foreign::Contract;
-use crate::request::{Console, EngineChoice, Request};
+use crate::request::{Console, EngineChoice, Request, SignalChoice};
 
 /// The configuration of a foreign purgatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl ForeignSettings {
         request: &Request,
         machine: &Machine,
     ) -> Result<Self, Error> {
-        let Request { on_corrupt, reset_delay_ms, engine, leaf_size, .. } = *request;
+        let Request { on_corrupt, reset_delay_ms, engine, leaf_size, signals, .. } = *request;
         let asked = [
             on_corrupt.map(|action| ("on-corrupt", action.word().to_owned())),
             reset_delay_ms.map(|delay| ("reset-delay", (f64::from(delay) / 1000.0).to_string())),
@@ -34,6 +34,12 @@ impl ForeignSettings {
                 EngineChoice::Only(engine) => Some(("engine", engine.word().to_owned())),
             },
             leaf_size.map(|size| ("leaf-size", size.to_string())),
+            match signals {
+                SignalChoice::Auto | SignalChoice::None => None,
+                SignalChoice::Only { pvpanic: true, .. } => Some(("signal", "pvpanic".into())),
+                SignalChoice::Only { ipmi: true, .. } => Some(("signal", "ipmi".into())),
+                SignalChoice::Only { .. } => None,
+            },
             match request.console {
                 Console::Port(port) if !contract.prints() => {
                     Some(("console", format!("{port:#x}")))
@@ -79,6 +85,11 @@ mod tests {
             (Request { reset_delay_ms: Some(2500), ..modest() }, "reset-delay", "2.5"),
             (Request { engine: EngineChoice::Only(EngineId::Soft), ..modest() }, "engine", "soft"),
             (Request { leaf_size: Some(4096), ..modest() }, "leaf-size", "4096"),
+            (
+                Request { signals: SignalChoice::Only { pvpanic: false, ipmi: true }, ..modest() },
+                "signal",
+                "ipmi",
+            ),
         ];
         for contract in [&LINUX, &KEXEC_TOOLS] {
             for (request, setting, value) in &asked {

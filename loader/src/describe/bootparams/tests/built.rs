@@ -52,6 +52,7 @@ pub(super) fn built(
         initrd,
         elfcorehdr,
         crash_region,
+        black_box: &[],
     };
     let bytes = build(&inputs)?;
     assert!(bytes.len() as u64 <= segment_len(&machine, &request), "{:#x} bytes", bytes.len());

@@ -1,0 +1,6 @@
+//! The black box: what the boot after a panic can tell, although no dump came out.
+//!
+//! *On entry* memory of the boot before, of which a reset keeps most. *On exit* a folder below
+//! /var/lib for each panic, and a story for the operator.
+
+pub mod armed; // [0] where the records of the armed image will be
