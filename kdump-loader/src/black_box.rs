@@ -4,3 +4,9 @@
 //! /var/lib for each panic, and a story for the operator.
 
 pub mod armed; // [0] where the records of the armed image will be
+pub mod harvest; // [1] before the first load after a boot, which overwrites them
+pub mod saved; // [2] below /var/lib
+pub mod story; // [3] one screen of plain English
+mod utc; // times of day
+
+pub use harvest::before_load;

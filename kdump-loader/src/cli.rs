@@ -53,6 +53,13 @@ pub enum Command {
     /// level and a code; docs/status.md lists them. The exit status is 0 for the first two answers
     /// and 1 for the others. Without root privileges, the answer is usually "cannot tell".
     Status(Status),
+    /// Tell the last panic: what panicked, how far the purgatory and the capture kernel came, and
+    /// whether a dump was saved
+    ///
+    /// The first load after a boot reads what the boot before left in crash memory. This command
+    /// tells what was found. Nothing that was not seen is claimed.
+    #[command(after_long_help = manual::help("last"))]
+    Last(Last),
     /// Print changes of CPUs, memory and the armed image as they happen
     ///
     /// Prints the kernel's events about CPUs and memory blocks, arming and disarming (within a
@@ -140,6 +147,20 @@ pub struct Status {
     pub root: PathBuf,
 }
 
+/// `last`
+#[derive(Debug, Args)]
+pub struct Last {
+    /// Tell every panic that is kept, the oldest first
+    #[arg(long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Examine the machine below this directory, for tests and bug reports
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub root: PathBuf,
+}
+
 /// `watch`
 #[derive(Debug, Args)]
 pub struct Watch {
@@ -219,14 +240,14 @@ mod tests {
         for (option, default) in
             ["--on-corrupt", "--reset-delay", "--leaf-size"].into_iter().zip(defaults)
         {
-            let told = help
+            let shown = help
                 .split_once(&format!("{option} <"))
                 .unwrap()
                 .1
                 .split("[default: ")
                 .nth(1)
                 .unwrap();
-            assert!(told.starts_with(&format!("{default}]")), "{option}: {told}");
+            assert!(shown.starts_with(&format!("{default}]")), "{option}: {shown}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod load;
 pub mod kexec;
 pub mod reload;
 pub mod status;
+pub mod last;
 pub mod watch;
 pub mod plan;
 pub mod inspect;

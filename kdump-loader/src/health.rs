@@ -35,6 +35,8 @@ mod command_line; // problems of its command line
 mod room; // whether it has enough memory
 mod saver; // the program that saves the dump
 mod dump_target; // the place where it saves the dump
+pub mod last_dump; // the dump of an earlier panic
+mod last_panic; // whether an operator has seen that it left none
 mod wished; // the same checks for the config's files, before they are armed
 
 /// Held by a reload while it runs, below the root.
@@ -126,6 +128,8 @@ pub fn survey(root: &Path, config: Option<&Path>, program: &Path) -> Survey {
     if config.is_some() {
         others_who_arm(root, &mut findings);
     }
+    let target = saver.as_ref().and_then(|saver| saver.target.as_ref());
+    last_panic::look(root, target, &mut findings);
     Survey { state, record, findings, saver }
 }
 

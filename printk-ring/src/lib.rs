@@ -4,7 +4,7 @@
 //! ```text
 //! VMCOREINFO ─[1]→ Layout ─┐
 //! printk_ringbuffer ──────[2]→ Heads ─┐
-//! descriptors, infos, text ──────────[3]→ Log ─[5]→ lines, as dmesg prints them
+//! descriptors, infos, text ──────────[3]→ Log ─[5]→ lines of dmesg
 //!                    text alone ─────[4]→ Log
 //! ```
 //!

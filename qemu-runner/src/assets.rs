@@ -1,8 +1,8 @@
 //! What `cargo xtask setup` has fetched: programs, kernels and firmware under `target/`, named in
 //! one manifest.
 
-pub mod kernel; // one that a developer brings
-pub mod shared; // a folder that lasts as long as a run
+pub(crate) mod kernel; // one that a developer brings
+pub(crate) mod shared; // a folder that lasts as long as a run
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -30,35 +30,23 @@ pub struct Assets {
     pub kexec: Part<GuestProgram>,
     /// systemd's udev, run inside the first kernel's user space. Manifests written by hand may lack
     /// it.
-    #[serde(default = "udev_not_named")]
+    #[serde(default = "unnamed")]
     pub udev: Part<GuestProgram>,
     /// util-linux's flock, likewise.
-    #[serde(default = "flock_not_named")]
+    #[serde(default = "unnamed")]
     pub flock: Part<GuestProgram>,
     /// EFI firmware.
     pub ovmf: Part<Ovmf>,
     /// An installed Debian. Manifests written by hand may lack it.
-    #[serde(default = "not_named")]
+    #[serde(default = "unnamed")]
     pub debian_disk: Part<DebianDisk>,
     /// A browser. Manifests written by hand may lack it.
-    #[serde(default = "no_browser")]
+    #[serde(default = "unnamed")]
     pub browser: Part<Browser>,
 }
 
-fn no_browser() -> Part<Browser> {
-    Part::Missing(format!("{MANIFEST} names no browser"))
-}
-
-fn not_named() -> Part<DebianDisk> {
-    Part::Missing(format!("{MANIFEST} names no disk with a Debian"))
-}
-
-fn udev_not_named() -> Part<GuestProgram> {
-    Part::Missing(format!("{MANIFEST} names no udev"))
-}
-
-fn flock_not_named() -> Part<GuestProgram> {
-    Part::Missing(format!("{MANIFEST} names no flock"))
+fn unnamed<T>() -> Part<T> {
+    Part::Missing(format!("{MANIFEST} does not name it; `cargo xtask setup` rewrites it"))
 }
 
 /// Something that may be missing.

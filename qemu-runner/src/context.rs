@@ -1,5 +1,6 @@
 //! What scenarios are run with: assets, build results, and how the caller wants them run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use crate::assets::shared::Shared;
 use crate::assets::{Assets, Browser, DebianDisk, GuestProgram, Kernel, MANIFEST, Ovmf, Part};
 use crate::error::Error;
+use crate::host;
 use crate::machine::checkpoint::Checkpoints;
 
 pub use crate::assets::kernel::KernelUnderTest;
@@ -15,24 +17,27 @@ pub use crate::assets::kernel::KernelUnderTest;
 /// CRASH_HOTPLUG.
 pub const DEFAULT_SERIES: &str = "6.12";
 
-/// Where `cargo xtask build` puts the loader, relative to the repository's root.
-pub const LOADER: &str = "target/dist/kdump-loader";
-/// Where `cargo xtask build` puts the sentinel program.
-pub const SENTINEL: &str = "target/dist/sentinel";
-/// Where `cargo xtask build` puts the program that watches whether a guest is protected.
-pub const POLLER: &str = "target/dist/poller";
-/// Where `cargo xtask build` puts the program that panics a guest at a drawn time.
-pub const TRIGGER: &str = "target/dist/trigger";
-/// Where `cargo xtask build` puts the purgatory that is in the loader, relative to the repository's
-/// root.
-pub const PURGATORY: &str = "target/dist/purgatory.debug";
-/// Where `cargo xtask build` puts Linux's purgatory with COM1 for its console, which is not
-/// shipped.
+/// Where `cargo xtask build` puts the loader under test; this and the rest relative to the
+/// repository's root.
+pub(crate) const LOADER: &str = "target/dist/kdump-loader";
+/// What runs in guests: puts a known page into memory, watches whether the guest is protected, and
+/// panics it at a drawn time.
+pub(crate) const SENTINEL: &str = "target/dist/sentinel";
+pub(crate) const POLLER: &str = "target/dist/poller";
+pub(crate) const TRIGGER: &str = "target/dist/trigger";
+/// The purgatory that is in the loader, with symbols.
+pub(crate) const PURGATORY: &str = "target/dist/purgatory.debug";
+/// The purgatory for Linux as it ships: it has no console.
+pub(crate) const LINUX_DROP_IN: &str = "target/dist/purgatory-linux.ro";
+/// Linux's purgatory with COM1 for its console, which is not shipped.
 pub const LINUX_DROP_IN_WITH_CONSOLE: &str = "target/drop-in/purgatory-linux-com1.ro";
-/// The same, but that it resets the machine when something is corrupt.
+/// The same, but it resets the machine when something is corrupt.
 pub const LINUX_DROP_IN_RESETTING: &str = "target/drop-in/purgatory-linux-com1-reset.ro";
+/// The purgatory for kexec-tools, and the same with names for its functions.
+pub(crate) const KEXEC_TOOLS_DROP_IN: &str = "target/dist/purgatory-kexec-tools.ro";
+pub(crate) const KEXEC_TOOLS_DROP_IN_SYMBOLS: &str = "target/dist/purgatory-kexec-tools.debug";
 /// Where `cargo xtask qemu bare` puts crash kernel, capture payload and the maker of disk images.
-pub const BARE: &str = "target/bare";
+const BARE: &str = "target/bare";
 /// Where runs leave their logs.
 const RUNS: &str = "target/qemu";
 
@@ -55,7 +60,9 @@ impl Context {
         let path = root.join(MANIFEST);
         let assets = if path.exists() {
             let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-            Some(serde_json::from_str(&text).map_err(|source| Error::Manifest { path, source })?)
+            Some(serde_json::from_str(&text).map_err(|error| {
+                Error::Host(format!("{MANIFEST}: {error}; `cargo xtask setup` rewrites it"))
+            })?)
         } else {
             None
         };
@@ -135,35 +142,31 @@ impl Context {
     /// The modules of the open series for virtio-mem, in the order in which they must be loaded.
     pub fn virtio_mem(&self) -> Result<Vec<PathBuf>, Error> {
         if let Some(kernel) = self.under_test() {
-            let drivers = [("VIRTIO_PCI", "virtio_pci"), ("VIRTIO_MEM", "virtio_mem")];
-            let mut files = Vec::new();
-            for (symbol, module) in drivers {
-                let more = kernel.driver(symbol, module)?;
-                files.extend(
-                    more.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>(),
-                );
-            }
+            let mut files = kernel.driver("VIRTIO_PCI", "virtio_pci")?;
+            files.extend(kernel.driver("VIRTIO_MEM", "virtio_mem")?);
+            let mut seen = BTreeSet::new();
+            files.retain(|file| seen.insert(file.clone()));
             return Ok(files);
         }
-        let kernel = self.kernel(self.series())?;
-        let missing = || {
-            format!(
-                "no module virtio_mem is known for kernel {}: `cargo xtask setup --refresh` looks for it",
-                kernel.release
-            )
-        };
-        kernel.virtio_mem.clone().map(|file| vec![file]).ok_or_else(|| Error::Missing(missing()))
+        let Kernel { release, virtio_mem, .. } = self.kernel(self.series())?;
+        let file = virtio_mem.clone().ok_or_else(|| {
+            Error::Missing(format!(
+                "no module virtio_mem is known for kernel {release}: `cargo xtask setup --refresh` \
+                 looks for it"
+            ))
+        })?;
+        Ok(vec![file])
     }
 
     /// A program or an image of the bare-metal harness, by name.
-    pub fn bare(&self, name: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn bare(&self, name: &str) -> Result<PathBuf, Error> {
         self.built(&format!("{BARE}/{name}"))
     }
 
     /// The directory of this name, relative to the repository's root, made if necessary.
     pub(crate) fn directory(&self, relative: &str) -> Result<PathBuf, Error> {
         let directory = self.root.join(relative);
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         Ok(directory)
     }
 
@@ -178,11 +181,18 @@ impl Context {
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(Error::file("empty", &directory))?;
         }
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         Ok(directory)
     }
 
-    fn built(&self, relative: &str) -> Result<PathBuf, Error> {
+    /// The bytes of a file that the build makes.
+    pub(crate) fn read_built(&self, relative: &str) -> Result<Vec<u8>, Error> {
+        let path = self.built(relative)?;
+        host::read(&path)
+    }
+
+    /// A file that the build makes, at this path relative to the repository's root.
+    pub(crate) fn built(&self, relative: &str) -> Result<PathBuf, Error> {
         let path = self.root.join(relative);
         if path.exists() {
             Ok(path)
@@ -194,10 +204,10 @@ impl Context {
 
 /// One accessor for each asset that may be missing: `Error::Missing` gives the reason.
 macro_rules! assets {
-    ($($(#[doc = $doc:literal])* $name:ident: $type:ty;)*) => {
+    ($($visible:vis $name:ident: $type:ty;)*) => {
         impl Context {$(
-            $(#[doc = $doc])*
-            pub fn $name(&self) -> Result<&$type, Error> {
+            #[doc = concat!("The asset `", stringify!($name), "` of [`Assets`].")]
+            $visible fn $name(&self) -> Result<&$type, Error> {
                 present(&self.assets()?.$name)
             }
         )*}
@@ -205,55 +215,13 @@ macro_rules! assets {
 }
 
 assets! {
-    /// makedumpfile with its libraries.
-    makedumpfile: GuestProgram;
-    /// kexec-tools with its libraries.
-    kexec: GuestProgram;
-    /// systemd's udev with its libraries.
-    udev: GuestProgram;
-    /// util-linux's flock with its libraries.
-    flock: GuestProgram;
-    /// EFI firmware.
-    ovmf: Ovmf;
-    /// An installed Debian.
-    debian_disk: DebianDisk;
-    /// A browser without windows.
-    browser: Browser;
-}
-
-/// One accessor for each file that `cargo xtask build` makes.
-macro_rules! built {
-    ($($(#[doc = $doc:literal])* $name:ident = $path:expr;)*) => {
-        impl Context {$(
-            $(#[doc = $doc])*
-            pub fn $name(&self) -> Result<PathBuf, Error> {
-                self.built($path)
-            }
-        )*}
-    };
-}
-
-built! {
-    /// The loader under test.
-    loader = LOADER;
-    /// The sentinel program.
-    sentinel = SENTINEL;
-    /// The program that watches whether a guest is protected.
-    poller = POLLER;
-    /// The program that panics a guest at a drawn time.
-    trigger = TRIGGER;
-    /// The purgatory that is in the loader, with symbols.
-    purgatory = PURGATORY;
-    /// The purgatory for Linux as it ships: it has no console.
-    linux_drop_in = "target/dist/purgatory-linux.ro";
-    /// The same with COM1 for its console.
-    linux_drop_in_with_console = LINUX_DROP_IN_WITH_CONSOLE;
-    /// The same, but it resets the machine if something is corrupt.
-    linux_drop_in_resetting = LINUX_DROP_IN_RESETTING;
-    /// The purgatory for kexec-tools.
-    kexec_tools_drop_in = "target/dist/purgatory-kexec-tools.ro";
-    /// The same with names for its functions.
-    kexec_tools_drop_in_symbols = "target/dist/purgatory-kexec-tools.debug";
+    pub(crate) makedumpfile: GuestProgram;
+    pub(crate) kexec: GuestProgram;
+    pub(crate) udev: GuestProgram;
+    pub(crate) flock: GuestProgram;
+    pub(crate) ovmf: Ovmf;
+    pub(crate) debian_disk: DebianDisk;
+    pub browser: Browser;
 }
 
 /// The part itself, or the reason why it is absent.
@@ -261,18 +229,5 @@ fn present<T>(part: &Part<T>) -> Result<&T, Error> {
     match part {
         Part::Present(value) => Ok(value),
         Part::Missing(reason) => Err(Error::Missing(reason.clone())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn absent_manifest_names_the_command_that_writes_it() {
-        let root = tempfile::tempdir().unwrap();
-        let context = Context::from_repo(root.path(), None, false).unwrap();
-        assert!(context.kernel("6.12").unwrap_err().to_string().contains("cargo xtask setup"));
-        assert!(context.loader().unwrap_err().to_string().contains("cargo xtask build"));
     }
 }

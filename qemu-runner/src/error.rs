@@ -1,11 +1,7 @@
-//! Why a run failed, and whether that tells anything about the kernel and the loader.
-//!
-//! It knows no other module: those that read evidence wrap their errors in [`Error::Evidence`].
+//! Why a run failed, and whether that says anything about the kernel and the loader.
 
-use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Why a run failed.
@@ -16,20 +12,11 @@ pub enum Error {
     File {
         /// The operation.
         action: &'static str,
-        /// With which file.
+        /// On which file.
         path: PathBuf,
         /// The cause.
         #[source]
         source: io::Error,
-    },
-    /// The manifest of assets is not one that `cargo xtask setup` writes.
-    #[error("{path} cannot be parsed; `cargo xtask setup` rewrites it")]
-    Manifest {
-        /// Where it is.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: serde_json::Error,
     },
     /// Something that `cargo xtask setup` or `cargo xtask build` makes is absent.
     #[error("{0}")]
@@ -37,17 +24,17 @@ pub enum Error {
     /// The kernel lacks what a scenario needs.
     #[error("{0}")]
     Unfit(String),
+    /// QEMU, its monitor, a program of the host, or what a peer is taken out of.
+    #[error("{0}")]
+    Host(String),
     /// The first kernel did not come up.
     #[error("the first kernel did not boot to user space")]
     NotUp(#[source] Box<Error>),
-    /// QEMU did not start, or ended before it could be spoken to.
-    #[error("QEMU did not start: {reason}")]
-    Launch {
-        /// Its stderr, or why it could not start.
-        reason: String,
-    },
     /// The deadline passed.
-    #[error("the {} s of this run are over, waiting for {waiting_for}; the serial log is {log}", limit.as_secs())]
+    #[error(
+        "the {} s of this run are over, waiting for {waiting_for}; the serial log is {log}",
+        limit.as_secs()
+    )]
     Deadline {
         /// What the runner waited for.
         waiting_for: String,
@@ -56,85 +43,9 @@ pub enum Error {
         /// The console's log.
         log: PathBuf,
     },
-    /// QEMU ended, or the guest reset itself, when that was not expected.
-    #[error("the machine ended while the runner waited for {waiting_for}; the serial log is {log}")]
-    Gone {
-        /// What the runner waited for.
-        waiting_for: String,
-        /// The console's log.
-        log: PathBuf,
-    },
-    /// A QMP command failed.
-    #[error("QMP: {command}")]
-    Monitor {
-        /// The command.
-        command: String,
-        /// The cause.
-        #[source]
-        source: qapi::ExecuteError,
-    },
-    /// The monitor's socket failed.
-    #[error("QMP: cannot {action}")]
-    MonitorSocket {
-        /// The operation.
-        action: &'static str,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// A command failed in the guest.
-    #[error("in the guest, `{command}` ended with {status}: {output}")]
-    GuestCommand {
-        /// The shell command.
-        command: String,
-        /// Its exit status.
-        status: i32,
-        /// Its output, both streams.
-        output: String,
-    },
-    /// A program of the host failed.
-    #[error("`{command}` ended with {status}: {output}")]
-    HostProgram {
-        /// The program and its arguments.
-        command: String,
-        /// How it ended.
-        status: ExitStatus,
-        /// Its output, both streams.
-        output: String,
-    },
-    /// The guest printed something that cannot be parsed.
-    #[error("cannot parse {what}: {text:?}")]
-    Unintelligible {
-        /// What the runner waited for.
-        what: &'static str,
-        /// What was said.
-        text: String,
-    },
-    /// Evidence that cannot be read: the module that reads it says why.
-    #[error(transparent)]
-    Evidence(Box<dyn std::error::Error + Send + Sync>),
-    /// The loader could not build the image of a bare-metal case.
-    #[error("the loader refuses the image")]
-    Image(#[source] Box<loader::Error>),
-    /// The purgatory of a peer cannot be used.
-    #[error("the purgatory of {name} cannot be used")]
-    Peer {
-        /// The peer.
-        name: &'static str,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A check failed.
-    #[error("{what}: expected {expected}, found {found}")]
-    Check {
-        /// What was looked at.
-        what: String,
-        /// What must be.
-        expected: String,
-        /// What is.
-        found: String,
-    },
+    /// A check failed, or the evidence for it cannot be read.
+    #[error("{0}")]
+    Failed(String),
     /// A scenario failed; with its timeline until then.
     #[error("{name} failed\n{story}")]
     Scenario {
@@ -156,21 +67,22 @@ impl Error {
         move |source| Self::File { action, path: path.to_owned(), source }
     }
 
-    /// Whether it tells nothing about the kernel and the loader: the machine, QEMU or the first
-    /// kernel was not there to be tested. Before the panic, a deadline tells nothing either. After
-    /// it, the capture kernel has missed it.
+    /// The machine has said something that cannot be read as `what`.
+    pub(crate) fn unreadable(what: &str, text: impl std::fmt::Display) -> Self {
+        Self::Failed(format!("cannot read {what}: {text}"))
+    }
+
+    /// Whether it says nothing about the kernel and the loader: the machine, QEMU or the first
+    /// kernel was not there to be tested. A deadline before the panic says nothing either. After
+    /// the panic, the capture kernel has missed it.
     pub fn cannot_tell(&self) -> bool {
         match self {
-            Self::File { .. } | Self::Manifest { .. } | Self::Missing(_) => true,
-            Self::Unfit(_) | Self::NotUp(_) | Self::Peer { .. } => true,
-            Self::Launch { .. }
-            | Self::Monitor { .. }
-            | Self::MonitorSocket { .. }
-            | Self::HostProgram { .. } => true,
+            Self::File { .. } | Self::Missing(_) | Self::Unfit(_) => true,
+            Self::Host(_) | Self::NotUp(_) => true,
             Self::Scenario { panicked, source, .. } => {
                 source.cannot_tell() || !panicked && matches!(**source, Self::Deadline { .. })
             }
-            _ => false,
+            Self::Deadline { .. } | Self::Failed(_) => false,
         }
     }
 
@@ -185,74 +97,46 @@ impl Error {
 
     /// The error and its causes, one a line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str("\n  because ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        with_causes(self, "\n  because ")
     }
 }
 
-/// Lets `?` turn the error of a module that reads evidence into an [`Error`], which need not know
-/// the module.
-macro_rules! evidence {
-    ($error:ty) => {
-        impl From<$error> for $crate::error::Error {
-            fn from(error: $error) -> Self {
-                Self::Evidence(Box::new(error))
-            }
+/// The error and its causes, with this between them.
+pub(crate) fn with_causes(error: &dyn std::error::Error, between: &str) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(between)
+}
+
+/// `check!(holds, "what: expected …, found …")`: `Ok` if it holds, or else [`Error::Failed`].
+macro_rules! check {
+    ($holds:expr, $($message:tt)+) => {
+        if $holds { Ok(()) } else { Err($crate::error::Error::Failed(format!($($message)+))) }
+    };
+}
+
+/// `check_eq!(found, expected, "what")`: `Ok` if both are equal, or else [`Error::Failed`].
+macro_rules! check_eq {
+    ($found:expr, $expected:expr, $($what:tt)+) => {
+        match (&$found, &$expected) {
+            (found, expected) if *found == *expected => Ok(()),
+            (found, expected) => Err($crate::error::Error::Failed(format!(
+                "{}: expected {expected:?}, found {found:?}",
+                format_args!($($what)+)
+            ))),
         }
     };
 }
-pub(crate) use evidence;
-
-/// `found` must be `expected`.
-pub(crate) fn check_eq<T: PartialEq + Display>(
-    what: impl Display,
-    found: &T,
-    expected: &T,
-) -> Result<(), Error> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::Check {
-        what: what.to_string(),
-        expected: expected.to_string(),
-        found: found.to_string(),
-    })
+/// What was said must contain all of these words.
+pub(crate) fn expect_words(what: &str, said: &str, words: &[&str]) -> Result<(), Error> {
+    let all = words.iter().all(|word| said.contains(word));
+    check!(all, "{what}: expected the words {words:?}, found {said}")
 }
 
-/// `holds` must be true; `expected` and `found` say it in words.
-pub(crate) fn check(
-    holds: bool,
-    what: impl Display,
-    expected: impl Display,
-    found: impl Display,
-) -> Result<(), Error> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Check {
-        what: what.to_string(),
-        expected: expected.to_string(),
-        found: found.to_string(),
-    })
-}
+pub(crate) use {check, check_eq};
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn failed_check_says_both_values() {
-        let error = check_eq("OSRELEASE", &"6.1", &"6.12").unwrap_err();
-        assert_eq!(error.to_string(), "OSRELEASE: expected 6.12, found 6.1");
-        assert!(check_eq("OSRELEASE", &"6.12", &"6.12").is_ok());
-        assert!(check(false, "a", "b", "c").is_err());
-    }
 
     #[test]
     fn a_deadline_tells_something_after_the_panic_only() {
@@ -269,25 +153,15 @@ mod tests {
         };
         assert!(failed(false, deadline()).cannot_tell() && !failed(true, deadline()).cannot_tell());
         assert!(failed(false, Error::NotUp(Box::new(deadline()))).cannot_tell());
-        assert!(!failed(false, check_eq("a", &1, &2).unwrap_err()).cannot_tell());
+        let check: Result<(), Error> = check_eq!(1, 2, "a");
+        assert!(!failed(false, check.unwrap_err()).cannot_tell());
     }
 
     #[test]
-    fn chain_names_every_cause() {
-        let cause = Error::file("read", Path::new("/nowhere"))(io::Error::other("disk on fire"));
-        let story = "0.00 s started".into();
-        let error = Error::Scenario {
-            name: "capture".into(),
-            story,
-            panicked: false,
-            source: Box::new(cause),
-        };
-        let text = error.chain();
-        assert!(
-            text.contains("capture failed")
-                && text.contains("/nowhere")
-                && text.contains("disk on fire"),
-            "{text}"
-        );
+    fn a_failed_check_says_what_was_expected_and_found() {
+        let error: Result<(), Error> = check_eq!("6.1", "6.12", "OSRELEASE");
+        let cause = error.unwrap_err().to_string();
+        assert_eq!(cause, "OSRELEASE: expected \"6.12\", found \"6.1\"");
+        assert!(matches!(check!(1 > 2, "{}", 1), Err::<(), _>(Error::Failed(_))));
     }
 }

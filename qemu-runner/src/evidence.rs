@@ -2,7 +2,6 @@
 
 pub mod iomem; // /proc/iomem: which memory is there
 pub mod elfcore; // the elfcorehdr, and /proc/vmcore
-pub mod loaded; // the image as `load --json` prints it
 pub mod armed; // the image as it is in memory
 pub mod purgatory; // where a function of the purgatory is
 pub mod console; // the purgatory's lines

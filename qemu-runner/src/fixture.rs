@@ -3,17 +3,14 @@
 use std::fs;
 use std::path::{Component, Path};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use crate::context::Context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::elfcore::ElfCore;
 use crate::evidence::outcome::Outcome;
+use crate::host;
 use crate::machine::deadline::Deadline;
 use crate::scenario::LIMIT;
-use crate::stage::first::First;
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{First, Setup, Stage, guest};
 
 /// What the run is called, and its directory.
 const NAME: &str = "fixture-elfcorehdr";
@@ -51,23 +48,22 @@ fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
     first.add_dimm(0)?;
     let written = first.elfcorehdr(&image)?;
     let rewritten = written != at_load && written.loads.len() > at_load.loads.len();
-    check(
+    check!(
         rewritten,
-        "PT_LOADs after a DIMM was added",
-        "one more than at load",
-        written.loads.len(),
+        "PT_LOADs after a DIMM was added: expected one more than at load, found {}",
+        written.loads.len()
     )?;
     first.vm.run_ok(&format!("{} snapshot /tmp/{SNAPSHOT}", guest::LOADER))?;
-    check_eq(
-        "the elfcorehdr after the snapshot: the same",
-        &(first.elfcorehdr(&image)? == written),
-        &true,
+    check_eq!(
+        first.elfcorehdr(&image)? == written,
+        true,
+        "the elfcorehdr after the snapshot: the same"
     )?;
 
     let len = (EHDR_LEN + PHDR_LEN * (written.loads.len() + written.note_headers))
         .next_multiple_of(PADDED_TO);
     let bytes = first.vm.ram.read(image.elfcorehdr.start, len)?;
-    check_eq("program headers in what was read", &(ElfCore::parse(&bytes)? == written), &true)?;
+    check_eq!(ElfCore::parse(&bytes)? == written, true, "program headers in what was read")?;
     let files = snapshot(&mut first)?;
     let release = first.vm.run_ok("uname -r")?;
 
@@ -75,10 +71,10 @@ fn take(stage: &mut Stage<'_>, into: &Path) -> Result<(), Error> {
         fs::remove_dir_all(into).map_err(Error::file("remove", into))?;
     }
     for (path, bytes) in &files {
-        write(&into.join(SNAPSHOT).join(path), bytes)?;
+        host::write(&into.join(SNAPSHOT).join(path), bytes)?;
     }
-    write(&into.join(ELFCOREHDR), &bytes)?;
-    write(&into.join(RELEASE), format!("{release}\n").as_bytes())?;
+    host::write(&into.join(ELFCOREHDR), &bytes)?;
+    host::write(&into.join(RELEASE), format!("{release}\n").as_bytes())?;
     let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     first.note(format!(
         "{len} bytes of elfcorehdr and {} files of {total} bytes saved to {}",
@@ -96,20 +92,9 @@ fn snapshot(first: &mut First<'_, '_>) -> Result<Vec<(String, Vec<u8>)>, Error> 
     for path in list.lines().map(str::trim) {
         let is_inside =
             Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-        check(is_inside, "the path of a file of the snapshot", "one inside", path)?;
-        let text = first.vm.run_ok(&format!("base64 -w 0 /tmp/{SNAPSHOT}/{path}"))?;
-        let bytes = BASE64_STANDARD.decode(text.trim());
-        let bytes = bytes.map_err(|error| Error::Unintelligible {
-            what: "a file in base64",
-            text: error.to_string(),
-        })?;
+        check!(is_inside, "the path of a file of the snapshot: expected one inside, found {path}")?;
+        let bytes = first.vm.run_for_bytes(&format!("cat /tmp/{SNAPSHOT}/{path}"))?;
         files.push((path.to_owned(), bytes));
     }
     Ok(files)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let directory = path.parent().expect("a file in a directory");
-    fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
-    fs::write(path, bytes).map_err(Error::file("write", path))
 }

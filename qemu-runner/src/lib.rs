@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! error.rs       why a run failed
+//! host.rs        files and programs of the host
 //! assets/        what setup has brought: programs, firmware, kernels; or a kernel that a developer brings
 //! machine/       one QEMU: command line, console, agent, monitor, memory, checkpoint
 //! context.rs     assets, build results, and how the caller wants scenarios run
@@ -25,14 +26,15 @@
 
 #![forbid(unsafe_code)]
 
-pub mod error;
+mod error;
+mod host;
 pub mod assets;
-pub mod machine;
+mod machine;
 pub mod context;
-pub mod evidence;
-pub mod guest;
+mod evidence;
+mod guest;
 pub mod peers;
-pub mod stage;
+mod stage;
 pub mod scenario;
 mod scenarios;
 pub mod fixture; // files of tests/fixtures that a real kernel wrote
@@ -45,9 +47,3 @@ pub use context::Context;
 pub use error::Error;
 pub use evidence::outcome::Outcome;
 pub use scenario::{Scenario, scenarios};
-
-// By these names the series of measurements use them.
-pub use evidence::{elfcore, iomem, outcome, report};
-pub use guest::initramfs;
-pub use machine::{deadline, monitor, ram, vm};
-pub use stage::{capture, first};

@@ -7,11 +7,10 @@
 mod timeline;
 mod purgatory;
 mod memory;
-mod vmcore;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::outcome::Outcome;
+use crate::evidence::outcome::Outcome;
 use crate::scenario::Scenario;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -99,14 +98,15 @@ fn chapters(name: &str, outcome: &Outcome) -> Markup {
     html! {
         @if let Some(date) = &outcome.date { p.lead { "Run on " (date) "." } }
         (memory::chapter(evidence))
-        (vmcore::chapter(evidence))
+        (memory::vmcore(evidence))
         (purgatory::chapter(evidence))
         (timeline::chapter(outcome))
         @if let Some(image) = &evidence.image {
             section.chapter {
                 h3 { "The crash region" }
                 p {
-                    "What kdump-loader put into the memory reserved for the capture kernel, and how "
+                    "What kdump-loader put into the memory reserved for the capture kernel, and \
+                     how "
                     "the purgatory verifies it."
                 }
                 figure.scroll tabindex="0" role="group" aria-label="The crash region, drawn" {

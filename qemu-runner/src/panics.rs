@@ -13,28 +13,27 @@
 //! (tests/storm-guest/src/note.rs), `kexec_crash_image` and `__kexec_lock` in the guest's memory
 //! after the panic, and the headers of /proc/vmcore.
 
-pub mod cause;
-pub mod draw;
-pub mod upheaval;
+mod cause;
+mod draw;
+mod upheaval;
 
 use std::time::{Duration, Instant};
 
-use crate::capture::Crashed;
 use crate::context::Context;
-use crate::deadline::Deadline;
-use crate::elfcore::{ElfCore, HEADER_LEN};
 use crate::error::Error;
-use crate::first::{First, Victim};
-use crate::initramfs::Role;
-use crate::iomem::Iomem;
-use crate::stage::{Setup, Stage, guest};
+use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
+use crate::evidence::iomem::Iomem;
+use crate::guest::initramfs::Role;
+use crate::machine::deadline::Deadline;
+use crate::machine::vm::Arrival;
+use crate::stage::{Crashed, First, Setup, Stage, Victim, guest};
 use crate::storm::size::BLOCK_MIB;
 use crate::storm::witness::{start_probes, start_udev};
 use crate::storm::{Contestant, calls};
-use crate::vm::Arrival;
 use storm_guest::note;
 
-pub use cause::{Cause, Ended, Note, Panicked};
+use cause::Note;
+pub use cause::{Cause, Ended, Panicked};
 pub use draw::{Draw, draws};
 
 /// The kernel, which updates the elfcorehdr itself: in this the contestants differ.
@@ -45,7 +44,6 @@ const LIMIT: Duration = Duration::from_secs(600);
 const NO_CAPTURE: &str = "---[ end Kernel panic - not syncing";
 /// Moments count from this event: the first block above 4 GiB, where the first DIMM comes.
 const EVENT: &str = "/sys/devices/system/memory/memory32";
-/// PAGE_SIZE.
 const PAGE: u64 = note::PAGE as u64;
 
 /// One panic on a machine of its own.
@@ -80,9 +78,10 @@ pub fn panic_once(
     contestant.arm(&mut first)?;
     let Draw { number, seed, delay_us } = *draw;
     let trigger = format!("{} --seed {seed} --event {EVENT} --delay-us {delay_us}", guest::TRIGGER);
-    first
-        .vm
-        .run_ok(&format!("{trigger} >/tmp/trigger.out 2>&1 & while ! grep -q ready /tmp/trigger.out; do sleep 0.02; done"))?;
+    first.vm.run_ok(&format!(
+        "{trigger} >/tmp/trigger.out 2>&1 & while ! grep -q ready \
+                          /tmp/trigger.out; do sleep 0.02; done"
+    ))?;
     first.note(format!("panic {number} comes {delay_us} us after the first block"));
 
     let upheaval = upheaval::until_the_panic(&mut first, seed)?;
@@ -125,7 +124,6 @@ fn await_end(crashed: &mut Crashed<'_, '_>) -> Result<Ended, Error> {
     }
 }
 
-/// The trigger's note.
 fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error> {
     let ram = &crashed.vm.ram;
     let mut pages = Vec::new();
@@ -135,7 +133,7 @@ fn read_note(crashed: &Crashed<'_, '_>, seed: u64) -> Result<Option<Note>, Error
         }
     }
     let Some(text) = note::read(pages.iter().map(Vec::as_slice)) else { return Ok(None) };
-    let unclear = || Error::Unintelligible { what: "the trigger's note", text: text.clone() };
+    let unclear = || Error::unreadable("the trigger's note", &text);
     let (rest, loaded) = text.rsplit_once("loaded ").ok_or_else(unclear)?;
     let (iomem, profile) = rest.split_once("profile\n").ok_or_else(unclear)?;
     let loading = calls::under_way(profile).ok_or_else(unclear)? > 0;
@@ -161,10 +159,7 @@ impl Symbols {
             let address = digits
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
                 .filter(|address| *address != 0);
-            address.ok_or_else(|| Error::Unintelligible {
-                what: "an address in /proc/kallsyms",
-                text: said.clone(),
-            })
+            address.ok_or_else(|| Error::unreadable("an address in /proc/kallsyms", &said))
         };
         let virtual_text = address("_text")?;
         let physical = |name| Ok::<_, Error>(address(name)? - virtual_text + text);

@@ -3,20 +3,18 @@
 //! *On entry*: the kexec program and the kernel images from `cargo xtask setup`.
 //! *On exit*: `target/assets/peers/NAME.ro`, an ELF object that the loader can bind.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use loader::purgatory::foreign::{self, Contract, Foreign, KEXEC_TOOLS, LINUX};
-use loader::purgatory::relocatable;
+use loader::purgatory::foreign::{Contract, Foreign, KEXEC_TOOLS, LINUX};
 use loader::request::InputFile;
 
-use crate::Error;
 use crate::assets::kernel::payload;
 use crate::context::Context;
-use crate::error::check_eq;
+use crate::error::{Error, check_eq, with_causes};
+use crate::host;
 
-pub mod embedded; // an object inside of something else
-pub mod proof; // that it was bound right
+pub(crate) mod embedded; // an object inside of something else
+mod proof; // that it was bound right
 
 /// Where the objects are, relative to the repository's root.
 const DIRECTORY: &str = "target/assets/peers";
@@ -39,23 +37,16 @@ pub struct Peer {
 pub struct Source {
     /// What the peer is called.
     pub name: &'static str,
-    carrier: Carrier,
+    /// The kernel's series; the program kexec when none.
+    series: Option<&'static str>,
     contract: &'static Contract,
-}
-
-#[derive(Debug)]
-enum Carrier {
-    /// The program kexec.
-    Kexec,
-    /// The kernel of a series.
-    Kernel(&'static str),
 }
 
 /// All that are compared.
 pub static SOURCES: [Source; 3] = [
-    Source { name: "kexec-tools", carrier: Carrier::Kexec, contract: &KEXEC_TOOLS },
-    Source { name: "linux-6.12", carrier: Carrier::Kernel("6.12"), contract: &LINUX },
-    Source { name: "linux-7", carrier: Carrier::Kernel("7"), contract: &LINUX },
+    Source { name: "kexec-tools", series: None, contract: &KEXEC_TOOLS },
+    Source { name: "linux-6.12", series: Some("6.12"), contract: &LINUX },
+    Source { name: "linux-7", series: Some("7"), contract: &LINUX },
 ];
 
 /// The one of this name.
@@ -70,7 +61,7 @@ impl Source {
     pub fn bring(&self, context: &Context) -> Result<Peer, Error> {
         let (version, object) = self.take_out(context)?;
         let path = context.directory(DIRECTORY)?.join(format!("{}.ro", self.name));
-        fs::write(&path, object).map_err(Error::file("write", &path))?;
+        host::write(&path, &object)?;
         Ok(Peer { name: self.name, version, object: path, contract: self.contract })
     }
 
@@ -81,35 +72,24 @@ impl Source {
 
     /// The version of what carries it, and the object.
     fn take_out(&self, context: &Context) -> Result<(String, Vec<u8>), Error> {
-        match self.carrier {
-            Carrier::Kexec => {
-                let kexec = context.kexec()?;
-                let missing =
-                    || Error::Missing(format!("{} is not among its own files", kexec.program));
-                let program = read(kexec.files.get(&kexec.program).ok_or_else(missing)?)?;
-                let place = embedded::only(&program).map_err(|defect| self.error(defect))?;
-                Ok((kexec.version.clone(), program[place].to_vec()))
-            }
-            Carrier::Kernel(series) => {
-                let kernel = context.kernel(series)?;
-                let bzimage =
-                    InputFile { path: kernel.vmlinuz.clone(), bytes: read(&kernel.vmlinuz)? };
-                let packed = |defect: payload::Error| match context.under_test() {
-                    Some(_) => Error::Unfit(format!(
-                        "its purgatory cannot be taken out of the bzImage: {defect}"
-                    )),
-                    None => self.error(defect),
-                };
-                let vmlinux = payload::vmlinux(&bzimage).map_err(packed)?;
-                let place = embedded::only(&vmlinux).map_err(|defect| self.error(defect))?;
-                embedded::kernel_agrees(&vmlinux, &place).map_err(|defect| self.error(defect))?;
-                Ok((kernel.release.clone(), vmlinux[place].to_vec()))
-            }
-        }
-    }
-
-    fn error(&self, defect: impl Into<Defect>) -> Error {
-        error(self.name, defect)
+        let Some(series) = self.series else {
+            let kexec = context.kexec()?;
+            let missing =
+                || Error::Missing(format!("{} is not among its own files", kexec.program));
+            let program = host::read(kexec.files.get(&kexec.program).ok_or_else(missing)?)?;
+            let place = embedded::only(&program).map_err(|defect| error(self.name, defect))?;
+            return Ok((kexec.version.clone(), program[place].to_vec()));
+        };
+        let kernel = context.kernel(series)?;
+        let bzimage =
+            InputFile { path: kernel.vmlinuz.clone(), bytes: host::read(&kernel.vmlinuz)? };
+        let vmlinux = payload::vmlinux(&bzimage).map_err(|defect| match context.under_test() {
+            Some(_) => Error::Unfit(format!("no purgatory in the bzImage: {defect}")),
+            None => error(self.name, defect),
+        })?;
+        let place = embedded::only(&vmlinux).map_err(|defect| error(self.name, defect))?;
+        embedded::kernel_agrees(&vmlinux, &place).map_err(|defect| error(self.name, defect))?;
+        Ok((kernel.release.clone(), vmlinux[place].to_vec()))
     }
 }
 
@@ -117,38 +97,19 @@ impl Peer {
     /// Takes the object apart, ready to be bound and told; it must be for the loader that it came
     /// from.
     pub fn parse(&self) -> Result<Foreign, Error> {
-        let file = InputFile { path: self.object.clone(), bytes: read(&self.object)? };
-        let foreign = Foreign::parse(&file).map_err(|error| self.error(error))?;
-        check_eq("whose purgatory it is", &foreign.contract().name, &self.contract.name)?;
+        let file = InputFile { path: self.object.clone(), bytes: host::read(&self.object)? };
+        let foreign =
+            Foreign::parse(&file).map_err(|error| self.error(with_causes(&error, ": ")))?;
+        check_eq!(foreign.contract().name, self.contract.name, "whose purgatory it is")?;
         Ok(foreign)
     }
 
-    fn error(&self, defect: impl Into<Defect>) -> Error {
+    fn error(&self, defect: String) -> Error {
         error(self.name, defect)
     }
 }
 
-/// Why a peer's purgatory cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub enum Defect {
-    /// vmlinux cannot be had.
-    Payload(#[from] payload::Error),
-    /// It is not where it should be.
-    Embedded(#[from] embedded::Error),
-    /// The loader refuses it.
-    Foreign(#[from] foreign::Error),
-    /// The loader cannot bind it.
-    Relocatable(#[from] relocatable::Error),
-    /// It was not bound as it must be.
-    Proof(#[from] proof::Error),
-}
-
 /// The purgatory of the peer `name` has this defect.
-pub(crate) fn error(name: &'static str, defect: impl Into<Defect>) -> Error {
-    Error::Peer { name, source: Box::new(defect.into()) }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(Error::file("read", path))
+pub(crate) fn error(name: &str, defect: impl std::fmt::Display) -> Error {
+    Error::Host(format!("the purgatory of {name} cannot be used: {defect}"))
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::Error;
 use crate::evidence::outcome::Outcome;
 use crate::machine::deadline::Deadline;
@@ -71,7 +71,7 @@ impl Scenario {
         self.needs
             .iter()
             .find_map(|need| need.unfit(context, kernel))
-            .or_else(|| need::lacks(kernel, need::EVERY_SYMBOL))
+            .or_else(|| need::lacks(kernel, need::OF_EVERY_KERNEL.symbols))
     }
 
     /// Why it cannot be run here; `None` when it can.
@@ -79,8 +79,8 @@ impl Scenario {
         let open = self.needs.iter().all(|need| !matches!(need, Need::Kernel(_)));
         let kernel = if open { context.kernel(context.series()).map(drop) } else { Ok(()) };
         let built = [
-            context.loader().map(drop),
-            context.sentinel().map(drop),
+            context.built(context::LOADER).map(drop),
+            context.built(context::SENTINEL).map(drop),
             context.busybox().map(drop),
             kernel,
         ];
@@ -109,36 +109,18 @@ impl Scenario {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn names_are_unique_and_can_be_typed() {
-        for (index, scenario) in scenarios().iter().enumerate() {
-            assert!(
-                scenario
-                    .name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            );
-            assert!(
-                scenario.summary.len() > 10 && !scenario.summary.ends_with('.'),
-                "{}",
-                scenario.name
-            );
-            assert!(
-                scenarios()[index + 1..].iter().all(|other| other.name != scenario.name),
-                "{}",
-                scenario.name
-            );
-        }
-    }
-
-    #[test]
-    fn nothing_can_be_run_without_assets() {
-        let root = tempfile::tempdir().unwrap();
-        let context = Context::from_repo(root.path(), None, false).unwrap();
-        for scenario in scenarios() {
-            assert!(scenario.missing(&context).is_some(), "{}", scenario.name);
+        let mut names = BTreeSet::new();
+        for Scenario { name, summary, .. } in scenarios() {
+            let typed =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            assert!(name.bytes().all(typed) && names.insert(name), "{name}");
+            assert!(summary.len() > 10 && !summary.ends_with('.'), "{name}");
         }
     }
 }

@@ -14,20 +14,24 @@ use std::time::Instant;
 use loader::request::InputFile;
 
 use crate::assets::kernel::payload;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::{Error, check_eq};
 use crate::evidence::outcome::{Evidence, Outcome, Phase};
 use crate::guest::initramfs::{Initramfs, Role};
 use crate::guest::uki;
+use crate::host;
 use crate::machine::checkpoint::{Checkpoint, Way};
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{RAM, Vm};
 use crate::machine::{Boot, Machine};
 use crate::peers::{self, embedded};
-use crate::stage::first::{CAPTURE_APPEND, First};
-use need::{EVERY_KERNEL, Need, Probe};
+use need::{Asked, Need, OF_EVERY_KERNEL};
 
-pub use crate::guest::setup::{BOOT_CPUS, GuestFile, Packaging, Setup, guest};
+pub use crate::guest::setup::{GuestFile, Packaging, Setup, guest};
+pub use crate::machine::BOOT_CPUS;
+pub use capture::{Capture, Crashed, JUMP_TO_ITSELF, OOPS, PANIC};
+pub use first::{Armed, CAPTURE_APPEND, First, Loaded, RESET_DELAY_S, Victim, json, number};
+pub use first::{kexec_command, load_command, load_file_command, load_foreign_command};
 
 /// A file of the capture kernel's user space that no program reads, so that it can be damaged and
 /// the kernel still boots.
@@ -42,11 +46,8 @@ pub(crate) const UNIFIED_RESERVATION: &str = "crashkernel=64M";
 /// ciphers, and detours around faults that emulated CPUs do not have.
 pub(crate) const UNTESTED: &str = "cryptomgr.notests mitigations=off";
 
-/// Where a scenario plays.
 pub struct Stage<'c> {
-    /// What it is run with.
     pub context: &'c Context,
-    /// What has happened.
     pub outcome: Outcome,
     /// When it has to be over.
     pub deadline: Deadline,
@@ -81,7 +82,7 @@ impl<'c> Stage<'c> {
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
         let directory = self.next_machine()?;
         let initrd = directory.join("first.cpio");
-        write(&initrd, &self.first_user_space(setup)?)?;
+        host::write(&initrd, &self.first_user_space(setup)?)?;
         let firmware = if setup.efi {
             let ovmf = context.ovmf()?;
             let variables = directory.join("vars.fd");
@@ -90,29 +91,28 @@ impl<'c> Stage<'c> {
         } else {
             None
         };
-        let reservation =
-            setup.crashkernel.map_or_else(String::new, |size| format!("crashkernel={size} "));
+        let reservation = setup.crashkernel.map(|size| format!("crashkernel={size} "));
+        let reservation = reservation.unwrap_or_default();
+        let boot = Boot::Linux {
+            kernel: kernel.vmlinuz.clone(),
+            initrd,
+            // A panic without capture kernel shall not reset the machine, so that every reset is
+            // the purgatory's.
+            append: format!(
+                "console=ttyS0 {reservation}panic=0 {UNTESTED} memhp_default_state={} {}",
+                setup.online, setup.append
+            ),
+            disk: None,
+        };
         let machine = Machine {
             cpu: setup.cpu,
             cpus: setup.cpus,
             max_cpus: setup.cpus + setup.spare_cpus,
-            memory_mib: setup.memory_mib,
             dimms: setup.dimms,
             dimm_size: setup.dimm_size,
             virtio_mem: setup.virtio_mem,
-            boot: Boot::Linux {
-                kernel: kernel.vmlinuz.clone(),
-                initrd,
-                // A panic without capture kernel shall not reset the machine, so that every reset
-                // is the purgatory's.
-                append: format!(
-                    "console=ttyS0 {reservation}panic=0 {UNTESTED} memhp_default_state={} {}",
-                    setup.online, setup.append
-                ),
-                disk: None,
-            },
             firmware,
-            debugger: None,
+            ..Machine::of(boot, setup.memory_mib)
         };
         let mut first = self.come_up(setup, &machine, &directory, &kernel.release)?;
         first.cpus = setup.cpus;
@@ -144,15 +144,19 @@ impl<'c> Stage<'c> {
                 first.note("saved as a checkpoint for machines that boot the same");
                 Ok(first)
             }
-            Way::GoesOn(checkpoint) => self.resume(machine, directory, release, &checkpoint),
+            Way::GoesOn(checkpoint) => {
+                let mut vm = self.start(machine, directory, Some(&checkpoint))?;
+                vm.monitor.go_on()?;
+                check_eq!(vm.run_ok("uname -r")?, release, "release of the first kernel")?;
+                Ok(First::new(self, vm, release.to_owned()))
+            }
         }
     }
 
-    /// Makes the directory of the next machine.
     pub(crate) fn next_machine(&mut self) -> Result<PathBuf, Error> {
         self.machines += 1;
         let directory = self.directory.join(format!("machine-{}", self.machines));
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         Ok(directory)
     }
 
@@ -164,51 +168,38 @@ impl<'c> Stage<'c> {
         directory: &Path,
         release: &str,
     ) -> Result<First<'_, 'c>, Error> {
-        let mut vm = Vm::start(&self.context.assets()?.qemu, machine, directory, self.deadline)?;
-        self.begin(&vm, "the machine is switched on");
+        let mut vm = self.start(machine, directory, None)?;
         let found = vm
             .await_greeting(Role::First, |_| ())
             .map_err(|error| Error::NotUp(Box::new(error)))?;
         self.outcome.now(format!("Linux {found} is up"));
-        check_eq("release of the first kernel", &found.as_str(), &release)?;
+        check_eq!(found, release, "release of the first kernel")?;
         Ok(First::new(self, vm, found))
     }
 
-    /// Goes on where another machine's first user space had come up, whose kernel has this release.
-    fn resume(
+    fn start(
         &mut self,
         machine: &Machine,
         directory: &Path,
-        release: &str,
-        checkpoint: &Checkpoint,
-    ) -> Result<First<'_, 'c>, Error> {
-        let mut vm = Vm::resume(
-            &self.context.assets()?.qemu,
-            machine,
-            directory,
-            self.deadline,
-            checkpoint,
-        )?;
-        vm.monitor.go_on()?;
-        self.begin(&vm, "the machine starts from a checkpoint");
-        check_eq("release of the first kernel", &vm.run_ok("uname -r")?.as_str(), &release)?;
-        Ok(First::new(self, vm, release.to_owned()))
-    }
-
-    fn begin(&mut self, vm: &Vm, how: impl Into<String>) {
+        from: Option<&Checkpoint>,
+    ) -> Result<Vm, Error> {
+        let qemu = &self.context.assets()?.qemu;
+        let vm = Vm::start(qemu, machine, directory, self.deadline, from)?;
         eprintln!("{}", vm.command_line);
         self.outcome.evidence = Evidence::default();
         self.outcome.enter(Phase::Boot, Instant::now());
-        self.outcome.now(how);
+        let how = if from.is_some() { "starts from a checkpoint" } else { "is switched on" };
+        self.outcome.now(format!("the machine {how}"));
+        Ok(vm)
     }
 
     /// Leaves the outcome for later reading, and removes what is big: memory, archives, disks and
     /// dumps, unless they are to be kept.
     fn close(self) -> Result<Outcome, Error> {
-        write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
+        host::write(&self.directory.join("outcome.txt"), self.outcome.to_string().as_bytes())?;
         let json = serde_json::to_string_pretty(&self.outcome)
             .expect("strings, integers and enumerations always serialize");
-        write(&self.directory.join("outcome.json"), json.as_bytes())?;
+        host::write(&self.directory.join("outcome.json"), json.as_bytes())?;
         for machine in 1..=self.machines {
             let directory = self.directory.join(format!("machine-{machine}"));
             for name in [RAM, "first.cpio", "vars.fd", installed::DISK, installed::SAVED] {
@@ -226,10 +217,10 @@ impl<'c> Stage<'c> {
         let context = self.context;
         let kernel = context.kernel(setup.series.unwrap_or(context.series()))?;
         let mut first = Initramfs::new(Role::First, context.busybox()?)?;
-        first.host_file(guest::LOADER, 0o755, &context.loader()?)?;
-        first.host_file(guest::SENTINEL, 0o755, &context.sentinel()?)?;
+        first.host_file(guest::LOADER, 0o755, &context.built(context::LOADER)?)?;
+        first.host_file(guest::SENTINEL, 0o755, &context.built(context::SENTINEL)?)?;
         let initrd = self.capture_user_space(setup)?;
-        let bytes = fs::read(&kernel.vmlinuz).map_err(Error::file("read", &kernel.vmlinuz))?;
+        let bytes = host::read(&kernel.vmlinuz)?;
         match setup.packaging {
             Packaging::BzImage => first.file(guest::KERNEL, 0o644, &bytes),
             Packaging::Unified => {
@@ -260,8 +251,8 @@ impl<'c> Stage<'c> {
         if setup.storm {
             first.program(context.udev()?)?;
             first.program(context.flock()?)?;
-            first.host_file(guest::POLLER, 0o755, &context.poller()?)?;
-            first.host_file(guest::TRIGGER, 0o755, &context.trigger()?)?;
+            first.host_file(guest::POLLER, 0o755, &context.built(context::POLLER)?)?;
+            first.host_file(guest::TRIGGER, 0o755, &context.built(context::TRIGGER)?)?;
         }
         if setup.virtio_mem != 0 {
             for (order, file) in context.virtio_mem()?.iter().enumerate() {
@@ -278,9 +269,9 @@ impl<'c> Stage<'c> {
     /// kexec-tools with our purgatory where its own was.
     fn kexec_with_ours(&self, first: &mut Initramfs) -> Result<(), Error> {
         let kexec = self.context.kexec()?;
-        let ours = read(&self.context.kexec_tools_drop_in()?)?;
+        let ours = host::read(&self.context.built(context::KEXEC_TOOLS_DROP_IN)?)?;
         for (path, host) in &kexec.files {
-            let mut bytes = read(host)?;
+            let mut bytes = host::read(host)?;
             if *path == kexec.program {
                 embedded::replace(&mut bytes, &ours)
                     .map_err(|defect| peers::error("kexec-tools", defect))?;
@@ -308,19 +299,11 @@ fn expect_fit(first: &mut First<'_, '_>) -> Result<(), Error> {
     if first.stage.context.under_test().is_none() {
         return Ok(());
     }
-    let probes = first.stage.needs.iter().filter_map(|need| need.probe());
-    for Probe { lacks, command } in [EVERY_KERNEL].into_iter().chain(probes) {
+    let asked = first.stage.needs.iter().map(|need| need.asked());
+    for Asked { lacks, command, .. } in [OF_EVERY_KERNEL].into_iter().chain(asked) {
         if first.vm.run(command)?.status != 0 {
             return Err(Error::Unfit(lacks.to_owned()));
         }
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(Error::file("read", path))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::file("write", path))
 }

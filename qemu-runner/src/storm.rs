@@ -14,21 +14,20 @@
 //! storm.rs              one storm from boot to quiet
 //! ```
 
-pub mod calls;
-pub mod contestant;
-pub mod size;
-pub mod truth;
-pub mod witness;
+pub(crate) mod calls;
+mod contestant;
+pub(crate) mod size;
+mod truth;
+pub(crate) mod witness;
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::first::First;
-use crate::stage::{Setup, Stage};
+use crate::machine::deadline::Deadline;
+use crate::stage::{First, Setup, Stage};
 
 pub use contestant::Contestant;
 pub use size::Size;
@@ -163,21 +162,21 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
     first.switch_off();
     let added = iomem.system_ram.iter().filter(|range| range.start >= 1 << 32);
     let added: u64 = added.map(|range| range.end - range.start).sum();
-    crate::error::check_eq("bytes of memory that have come", &added, &size.bytes())?;
+    crate::error::check_eq!(added, size.bytes(), "bytes of memory that have come")?;
 
-    let loads = seen.calls.iter().filter(|call| call.is_load());
+    let loads = seen.trace.calls.iter().filter(|call| call.is_load());
     let (arming, reloads): (Vec<_>, Vec<_>) = loads.partition(|call| call.ended_s < seen.started_s);
-    let after = || seen.calls.iter().filter(|call| call.began_s >= seen.started_s);
+    let after = || seen.trace.calls.iter().filter(|call| call.began_s >= seen.started_s);
     // The last load before the image was seen up to date made it so, or else the kernel did.
     let made_true = |seen_s: f64| {
         let ends = reloads.iter().map(|call| call.ended_s);
         ends.filter(|ended_s| *ended_s <= seen_s).fold(0.0, f64::max)
     };
-    let online_s = seen.online_s.last().copied().unwrap_or(0.0);
+    let online_s = seen.trace.online_s.last().copied().unwrap_or(0.0);
     let true_after_s = true_at_s.map(|seen_s| (made_true(seen_s) - online_s).max(0.0));
     // A busy host delays events on their way to the queue, and the loader sees only their arrival.
     let arrivals =
-        if contestant == Contestant::ReloadInPlace { &seen.queued_s } else { &seen.online_s };
+        if contestant == Contestant::ReloadInPlace { &seen.queued_s } else { &seen.trace.online_s };
     let pauses = arrivals.windows(2).filter(|pair| pair[1] - pair[0] > SAME_BURST_S).count();
     let seconds = |ns: u64| ns as f64 / 1e9;
     let (least, most) = seen.record.bounds_ns();
@@ -194,8 +193,8 @@ pub fn measure(stage: &mut Stage<'_>, request: &Request) -> Result<Measured, Err
         unloads: after().filter(|call| call.is_unload()).count() as u64,
         refused: after().filter(|call| call.result < 0).count() as u64,
         copied_bytes: reloads.iter().map(|call| call.copied_bytes()).sum(),
-        kernel_updates: seen.updates.len() as u64,
-        kernel_updates_s: seen.updates.iter().fold(0.0, |sum, took| sum + took),
+        kernel_updates: seen.trace.updates.len() as u64,
+        kernel_updates_s: seen.trace.updates.iter().fold(0.0, |sum, took| sum + took),
         gaps: seen.record.gaps.len() as u64,
         unprotected_s: seconds(seen.record.unprotected_ns()),
         unprotected_bounds_s: (seconds(least), seconds(most)),

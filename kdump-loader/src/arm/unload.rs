@@ -7,7 +7,8 @@ use loader::machine::KexecPermission;
 use loader::submit;
 
 use super::{Aftermath, Error, Hint, aftermath, forget, hold_arming_lock, set_aside};
-use crate::messages::say;
+use crate::black_box::armed::ArmedBox;
+use crate::messages::{in_full, say, warn};
 
 /// Disarms, whichever loader has armed, and removes the record. Uses kexec_file_load(2) where
 /// kexec_load(2) is missing, or where lockdown forbids even unloading with it.
@@ -57,6 +58,9 @@ fn disarm<E>(
     set_aside(root);
     call().map_err(|refusal| refused(refusal, aftermath(root)))?;
     forget(root);
+    if let Err(error) = ArmedBox::note_unload(root) {
+        warn(format_args!("{}", in_full(&error)));
+    }
     say(format_args!("no capture kernel is armed now"));
     Ok(())
 }

@@ -31,6 +31,8 @@ const ARMED: &str = "/run/kdump-loader/armed.json";
 const FAILED: &str = "/run/kdump-loader/failed.json";
 const PENDING: &str = "/run/kdump-loader/pending";
 const LEDGER: &str = "/var/lib/kdump-loader/service.json";
+const BLACK_BOX: &str = "/var/lib/kdump-loader/armed.json";
+const PANICS: &str = "/var/lib/kdump-loader/panics/";
 const LOADED: &str = "/sys/kernel/kexec_crash_loaded";
 const IOMEM: &str = "/proc/iomem";
 const UNITS: &str = "/usr/lib/systemd/system/kdump-loader*";
@@ -38,12 +40,14 @@ const RULE: &str = "/usr/lib/udev/rules.d/40-kdump-loader.rules";
 const SYSCTL: &str = "/etc/sysctl.d/60-kdump-loader.conf";
 
 /// The files of all pages, with their purposes.
-pub const FILES: [(&str, &str); 10] = [
+pub const FILES: [(&str, &str); 12] = [
     (CONFIG, "The config: what the service arms. See kdump-loader.toml(5)."),
     (ARMED, "The armed image, and the files and options that it was made from."),
     (FAILED, "Why the last reload of this boot failed, if it did."),
     (PENDING, "Exists while hotplug events of CPUs or memory wait for a reload."),
     (LEDGER, "Every change that `service install` has made, for `service uninstall`."),
+    (BLACK_BOX, "Where the armed image's black box is in crash memory. It outlives a panic."),
+    (PANICS, "The last ten panics: record.json, dmesg.txt and capture-dmesg.txt of each."),
     (LOADED, "1 while a capture kernel is armed."),
     (IOMEM, "The memory map with the crash region. Only root sees its addresses."),
     (UNITS, "The units that arm at boot and after hotplug."),

@@ -122,6 +122,12 @@ pub enum Error {
         #[source]
         source: Option<io::Error>,
     },
+    /// Only root can read the panics.
+    #[error("cannot read the panics below {}; run this command as root", path.display())]
+    Forbidden {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file cannot be written.
     #[error("cannot write {}", path.display())]
     Output {

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{Error, print, print_json};
 use crate::arm::record::{Call, Record};
 use crate::arm::request_for::OURSELVES;
+use crate::black_box::saved::Saved;
 use crate::cli::Status;
 use crate::findings::{Answer, Finding};
 use crate::health::{Saver, Survey, survey};
@@ -54,6 +55,8 @@ pub(super) struct Report {
     pub unknown_because: Option<String>,
     /// The record of the armed image.
     pub record: Option<Box<Record>>,
+    /// When the last recorded panic happened, or was found, in seconds since 1970.
+    pub last_panic: Option<u64>,
 }
 
 /// Room in an elfcorehdr.
@@ -104,6 +107,7 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
         identity: image.map(|image| image.identity.clone()),
         unknown_because,
         record,
+        last_panic: last_panic(root),
     };
     let written =
         arguments.prometheus.as_ref().map_or(Ok(()), |path| prometheus::write(path, &report));
@@ -119,6 +123,12 @@ pub fn run(arguments: &Status) -> Result<ExitCode, Error> {
         Answer::YesBut if !arguments.strict => ExitCode::SUCCESS,
         _ => ExitCode::from(NOT_YES),
     })
+}
+
+/// When the last recorded panic happened, or was found.
+fn last_panic(root: &Path) -> Option<u64> {
+    let Saved { panic, .. } = Saved::all(root).pop()?;
+    Some(panic.panicked_at.unwrap_or(panic.harvested_at))
 }
 
 /// Room in the armed image's elfcorehdr if that is known, otherwise in one of the size that the

@@ -45,9 +45,9 @@ fn load_json_has_these_keys() {
     };
     assert_eq!(
         keys(&Versioned::new(&Output { hotplug: true, image: &image })),
-        "block command_line confidential console_port crash_region dropped engine entry hotplug \
-         identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms segments \
-         version"
+        "black_box block command_line confidential console_port crash_region dropped engine entry \
+         hotplug identity leaf_size leaf_table on_corrupt purgatory regions report reset_delay_ms \
+         segments signals version"
     );
 }
 
@@ -83,6 +83,7 @@ pub(super) fn report() -> Report {
         identity: None,
         unknown_because: None,
         record: None,
+        last_panic: None,
     }
 }
 
@@ -91,7 +92,7 @@ fn status_json_has_these_keys() {
     assert_eq!(
         keys(&Versioned::new(&report())),
         "answer crash_hotplug_cpu crash_hotplug_memory crash_region crash_size elfcorehdr findings \
-         identity loaded record saver unknown_because used version"
+         identity last_panic loaded record saver unknown_because used version"
     );
     assert_eq!(keys(&report().elfcorehdr), "cpus headers len memory_ranges");
     assert_eq!(keys(&Finding::new(Code::NotArmed, "")), "code level message remedy");
@@ -132,8 +133,8 @@ fn status_answers_in_its_first_line() {
 fn reload_json_has_these_keys() {
     let output = super::reload::Output {
         armed: 1,
-        reasons: vec![Reason::CpuCame { cpu: 3 }],
-        words: vec!["CPU 3 came".into()],
+        reasons: vec![Reason::CpuAdded { cpu: 3 }],
+        words: vec!["CPU 3 was added".into()],
     };
     assert_eq!(keys(&Versioned::new(&output)), "armed reasons version words");
     assert_eq!(

@@ -11,4 +11,5 @@ mod kexec_passed_on;
 mod service_processes;
 mod foreign;
 mod status;
+mod last;
 mod documents;

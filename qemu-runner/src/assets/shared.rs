@@ -13,7 +13,6 @@ use crate::error::Error;
 /// The file in it whose lock says that it is in use.
 const LOCK: &str = "lock";
 
-/// Such a directory; removed when dropped.
 #[derive(Debug)]
 pub struct Shared {
     directory: TempDir,
@@ -40,7 +39,6 @@ impl Shared {
         Ok(Self { directory, _lock: lock })
     }
 
-    /// A place in it.
     pub fn place(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -29,7 +29,6 @@ const AWAITING: &str = "awaiting orders";
 /// What makes machines different at the moment when orders are awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
-    /// The CPU.
     pub cpu: Cpu,
     /// COM1 never takes a byte.
     pub stuck_console: bool,
@@ -38,11 +37,8 @@ pub struct Kind {
 /// A machine whose crash kernel awaits its orders.
 #[derive(Debug)]
 pub struct Booted {
-    /// What it has said of the machine.
     pub facts: Facts,
-    /// The lines in which it did.
     pub said: Vec<String>,
-    /// The disk it was booted from.
     pub disk: PathBuf,
     checkpoint: Checkpoint,
 }
@@ -86,6 +82,7 @@ impl Machines {
             &machine(cpu, boot),
             &directory,
             Deadline::after(LIMIT),
+            None,
         )?;
         let mut said = Vec::new();
         loop {
@@ -113,14 +110,9 @@ impl Booted {
         deadline: Deadline,
         orders: &[u8],
     ) -> Result<Vm, Error> {
-        let room = map::ORDERS_LEN as usize;
-        check(
-            orders.len() <= room,
-            "bytes of orders",
-            format_args!("{room} at most"),
-            orders.len(),
-        )?;
-        let mut vm = Vm::resume(qemu, machine, directory, deadline, &self.checkpoint)?;
+        let (room, len) = (map::ORDERS_LEN as usize, orders.len());
+        check!(len <= room, "bytes of orders: expected {room} at most, found {len}")?;
+        let mut vm = Vm::start(qemu, machine, directory, deadline, Some(&self.checkpoint))?;
         vm.ram.write(map::ORDERS, orders)?;
         vm.monitor.go_on()?;
         Ok(vm)

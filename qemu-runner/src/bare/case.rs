@@ -6,7 +6,6 @@ use loader::request::EngineChoice;
 use orders::orders::{Nmi, Tables};
 use orders::{Ending, StepKind};
 
-use super::black_box::Left;
 use super::memory::Memory;
 use super::trace::Forbidden;
 use crate::machine::{CPU, CPU_WITH_LA57, CPU_WITHOUT_GIB_PAGES, CPU_WITHOUT_SHA_NI};
@@ -56,21 +55,40 @@ macro_rules! rows {
 }
 pub(crate) use rows;
 
-/// What must come of a case.
 pub struct Expect {
     /// The verdict, on the console and, where the capture payload runs, in the report.
     pub verdict: Verdict,
     /// Lines of the console, in this order; each must begin so, in the notation of `words.rs`.
     /// None: the purgatory must be silent.
     pub says: &'static [&'static str],
-    /// How it ends.
     pub ended: Ended,
 }
 
-/// How a machine ends.
+impl Expect {
+    /// What must come of a case whose image the purgatory boots, and which is sound.
+    pub const fn sound(says: &'static [&'static str]) -> Self {
+        Self { verdict: Verdict::Ok, says, ended: Ended::Booted(SOUND) }
+    }
+
+    /// The same, but the elfcorehdr is replaced by its copy.
+    pub const fn restored(says: &'static [&'static str]) -> Self {
+        let ended = Ended::Booted(Reported { elfcorehdr: Elfcorehdr::Restored, ..SOUND });
+        Self { verdict: Verdict::Ok, says, ended }
+    }
+
+    /// What must come of a case that is refused with this verdict: a reset.
+    pub const fn reset(verdict: Verdict, says: &'static [&'static str]) -> Self {
+        Self { verdict, says, ended: Ended::Reset }
+    }
+
+    /// The same by a triple fault, in silence.
+    pub const fn triple_fault(verdict: Verdict) -> Self {
+        Self { verdict, says: &[], ended: Ended::TripleFault }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The payload ran, and everything was as it must be.
     Booted(Reported),
     /// The payload ran although something was wrong, which it found as well.
     BootedNevertheless(Reported, Ending),
@@ -80,48 +98,31 @@ pub enum Ended {
     ResetAtOnce,
     /// Reset without port I/O: by a triple fault, the only way that is left.
     TripleFault,
-    /// Every CPU stands in HLT.
     Halted,
     /// The CPU is in a loop of the purgatory that is never left, because it may not execute HLT.
     Spinning,
 }
 
-/// What the report must say besides the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reported {
-    /// The first corrupt segment.
     pub segment: Option<RegionKind>,
     /// The engine that ran; any when none.
     pub engine: Option<handoff::EngineId>,
-    /// What became of the elfcorehdr.
     pub elfcorehdr: Elfcorehdr,
-    /// How many NMIs were counted.
-    pub nmis: Nmis,
+    /// Whether any was counted.
+    pub nmis: bool,
 }
 
-/// How many NMIs a report counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nmis {
-    /// None.
-    None,
-    /// One at least.
-    Some,
-}
-
-/// A sound report.
 pub const SOUND: Reported =
-    Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: Nmis::None };
+    Reported { segment: None, engine: None, elfcorehdr: Elfcorehdr::Ok, nmis: false };
 
 /// The CPU's features that cases care about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cpu {
     /// All that TCG can emulate, but for five-level paging.
     Full,
-    /// Without SHA-NI.
     WithoutShaNi,
-    /// Without 1 GiB pages.
     WithoutGibPages,
-    /// With five-level paging.
     La57,
 }
 
@@ -137,11 +138,14 @@ impl Cpu {
     }
 }
 
+pub fn flip_initrd(memory: &mut Memory) {
+    memory.flip(RegionKind::Initrd, 0);
+}
+
 /// What is asked of the loader and of the crash kernel. The default is a machine on which nothing
 /// is remarkable.
 #[derive(Clone, Debug)]
 pub struct Arrangement {
-    /// The machine's CPU.
     pub cpu: Cpu,
     /// The CPU on which the image is built, where that is another: a machine that was migrated
     /// after loading.
@@ -150,7 +154,6 @@ pub struct Arrangement {
     pub tables: Tables,
     /// Five levels of page tables at the panic.
     pub la57: bool,
-    /// What NMIs do.
     pub nmi: Nmi,
     /// The CPU that panics, in the order in which they were started.
     pub panic_cpu: u32,
@@ -158,26 +161,18 @@ pub struct Arrangement {
     pub possible_cpus: u32,
     /// What the kernel does before the damage.
     pub steps: Vec<StepKind>,
-    /// `--engine`.
     pub engine: EngineChoice,
-    /// `--on-corrupt`.
     pub on_corrupt: OnCorrupt,
-    /// `--reset-delay`, in milliseconds.
     pub reset_delay_ms: u32,
-    /// `--leaf-size`, in bytes.
     pub leaf_size: u32,
-    /// Bytes of the initial RAM disk.
     pub initrd_len: usize,
     /// `--hotplug`: room in the elfcorehdr's segment for what the kernel will write.
     pub hotplug: bool,
-    /// `--console`.
     pub console: Option<u16>,
     /// COM1 is there and never takes a byte.
     pub stuck_console: bool,
     /// A machine check is injected once the purgatory is in an endless loop.
     pub machine_check: bool,
-    /// What must be left in the black box. If given, nothing else may be written in the crash region.
-    pub left: Option<Left>,
     /// Every instruction of the purgatory is traced, and of those that a block can forbid exactly
     /// these must have been executed.
     pub traced: Option<&'static [Forbidden]>,
@@ -203,19 +198,15 @@ impl Default for Arrangement {
             console: Some(COM1),
             stuck_console: false,
             machine_check: false,
-            left: None,
             traced: None,
         }
     }
 }
 
-/// Nothing out of the ordinary.
 pub fn ordinary(_: &mut Arrangement) {}
 
-/// Nothing happens to the image.
 pub fn untouched(_: &mut Memory) {}
 
-/// The ending, for a table.
 pub fn ended_in_words(ended: &Ended) -> String {
     match ended {
         Ended::Booted(reported) if reported.elfcorehdr != Elfcorehdr::Ok => {

@@ -8,10 +8,11 @@ use handoff::block::DEFAULT_RESET_DELAY_MS;
 use handoff::report::Elfcorehdr;
 use handoff::{EngineId, Verdict};
 
-use super::case::{Case, Ended, Reported};
+use super::case::{Case, Ended};
 use super::memory::Memory;
 use super::oracle::{CORRUPT_AT, CORRUPT_IN};
 use crate::error::{Error, check};
+use crate::evidence::armed::{hex, regions};
 
 /// What it says about a machine check: what it was reading, and what the CPU has noted.
 const WHAT_FAILED: [&str; 2] = ["was verifying ", "bank "];
@@ -45,11 +46,10 @@ pub fn delay_ms(case: &Case, memory: &Memory) -> u32 {
 /// Looks at all lines of a purgatory that is not to be silent.
 pub fn check_course(case: &Case, memory: &Memory, said: &[&str]) -> Result<(), Error> {
     let places = course(case, memory);
-    check(
+    check!(
         follows(said, &places),
-        "the course of what the purgatory says",
-        format_args!("{places:#?}"),
-        said.join("\n"),
+        "the course of what the purgatory says: expected {places:#?}, found {}",
+        said.join("\n")
     )
 }
 
@@ -71,35 +71,28 @@ fn course(case: &Case, memory: &Memory) -> Vec<Place> {
             places.extend((0..count).map(|_| Place::Beginning(beginning)));
         }
     }
-    let sentence =
-        format!("verdict {:#x} {}: {}", verdict as u32, verdict.word(), verdict.sentence());
-    let booted = |reported: Reported, places: &mut Vec<Place>| match reported.elfcorehdr {
-        Elfcorehdr::Ok => {}
-        Elfcorehdr::Restored => places.push(Place::Beginning("elfcorehdr was broken (")),
-        Elfcorehdr::Broken => places.push(Place::Beginning("elfcorehdr is broken (")),
-    };
     let line = |text: String| Place::One(vec![text]);
+    let number = verdict as u32;
+    let sentence = line(format!("verdict {number:#x} {}: {}", verdict.word(), verdict.sentence()));
     match case.expect.ended {
-        Ended::Booted(reported) => {
-            booted(reported, &mut places);
-            places.extend([line(sentence), Place::Beginning("report ")]);
-        }
-        Ended::BootedNevertheless(reported, _) => {
-            booted(reported, &mut places);
-            places.extend([
-                line(sentence),
-                line("booting anyway, as configured".into()),
-                Place::Beginning("report "),
-            ]);
+        Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) => {
+            match reported.elfcorehdr {
+                Elfcorehdr::Ok => {}
+                Elfcorehdr::Restored => places.push(Place::Beginning("elfcorehdr was broken (")),
+                Elfcorehdr::Broken => places.push(Place::Beginning("elfcorehdr is broken (")),
+            }
+            places.push(sentence);
+            if matches!(case.expect.ended, Ended::BootedNevertheless(..)) {
+                places.push(line("booting anyway, as configured".into()));
+            }
+            places.push(Place::Beginning("report "));
         }
         Ended::Halted | Ended::Spinning => {
-            places.extend([line(sentence), line("halted, as configured".into())])
+            places.extend([sentence, line("halted, as configured".into())]);
         }
         Ended::Reset | Ended::ResetAtOnce | Ended::TripleFault => {
-            places.extend([
-                line(sentence),
-                line(format!("resetting in {} ms", delay_ms(case, memory))),
-            ]);
+            let delay_ms = delay_ms(case, memory);
+            places.extend([sentence, line(format!("resetting in {delay_ms} ms"))]);
         }
     }
     places
@@ -108,17 +101,14 @@ fn course(case: &Case, memory: &Memory) -> Vec<Place> {
 /// What it says before it verifies, for each engine.
 fn announcements(memory: &Memory) -> Vec<String> {
     let block = memory.block();
-    let regions = &block.regions[..block.region_count.get() as usize];
-    let bytes: u64 = regions.iter().map(|region| region.mem_len.get()).sum();
-    let identity: String = block.seal[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let line = |engine: &EngineId| {
-        format!(
-            "verifying {bytes} bytes in {} segments with {}, image {identity}",
-            regions.len(),
-            engine.word()
-        )
-    };
-    EngineId::ALL.iter().map(line).collect()
+    let (count, identity) = (regions(&block).len(), hex(&block.seal[..8]));
+    let bytes: u64 = regions(&block).iter().map(|region| region.mem_len.get()).sum();
+    let engines = EngineId::ALL.iter().map(|engine| engine.word());
+    engines
+        .map(|engine| {
+            format!("verifying {bytes} bytes in {count} segments with {engine}, image {identity}")
+        })
+        .collect()
 }
 
 fn follows(said: &[&str], places: &[Place]) -> bool {

@@ -12,10 +12,10 @@ use loader::request::Request;
 
 use super::memory::told;
 use crate::assets::Qemu;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::Error;
 use crate::machine::vm::{QEMU_LOG, RAM};
-use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk};
+use crate::machine::{Ends, Machine, Talk, shell_text};
 
 /// What gdb is to read, in a case's directory.
 pub const GDBINIT: &str = ".gdbinit";
@@ -42,7 +42,10 @@ pub fn write(
     let port = machine.debugger.unwrap_or(PORT);
     let programs = [
         // Linked at 0 by its linker script.
-        Loaded { program: context.purgatory()?, offset: told(image).block.purgatory.start.get() },
+        Loaded {
+            program: context.built(context::PURGATORY)?,
+            offset: told(image).block.purgatory.start.get(),
+        },
         // Linked where it runs.
         Loaded { program: context.bare("crash-kernel")?, offset: 0 },
         Loaded {
@@ -60,10 +63,9 @@ pub fn write(
         ram: directory.join(RAM),
         qemu_log: directory.join(QEMU_LOG),
         talk: Talk::Person { agent: directory.join("agent.log") },
-        start: PowerOn::Reset,
+        incoming: false,
     };
-    let arguments = machine.arguments(qemu, &ends);
-    file(SCRIPT, format!("{}\n", CommandLine { qemu, arguments: &arguments }))
+    file(SCRIPT, shell_text(qemu, &machine.command(qemu, &ends)) + "\n")
 }
 
 /// The payload's ELF file begins with what stands before it in the bzImage and is not loaded.

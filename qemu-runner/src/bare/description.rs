@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
 use loader::machine::Machine;
 use orders::map;
 
-use crate::error::Error;
+use crate::error::{Error, with_causes};
+use crate::host;
 
 /// What every fact's line begins with.
 pub const FACT: &str = "fact ";
@@ -19,7 +19,6 @@ pub const FACT: &str = "fact ";
 /// (`crash_get_elfcorehdr_size`, arch/x86/kernel/crash.c).
 const ELFCOREHDR_SIZE: u64 = (2 + 8192 + 8192) * 56;
 
-/// The facts of one machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     ram: Vec<Range<u64>>,
@@ -38,18 +37,12 @@ impl Facts {
         let mut facts = Self::default();
         for line in lines {
             let Some(fact) = line.strip_prefix(FACT) else { continue };
-            let wrong = || Error::Unintelligible {
-                what: "a fact of the crash kernel",
-                text: line.to_owned(),
-            };
+            let wrong = || Error::unreadable("a fact of the crash kernel", line);
             let (name, values) = fact.split_once(' ').ok_or_else(wrong)?;
             facts.take(name, values).ok_or_else(wrong)?;
         }
         facts.missing().map_or(Ok(()), |name| {
-            Err(Error::Unintelligible {
-                what: "the crash kernel's facts",
-                text: format!("nothing is said of {name}"),
-            })
+            Err(Error::unreadable("the crash kernel's facts", format!("nothing is said of {name}")))
         })?;
         Ok(facts)
     }
@@ -99,13 +92,10 @@ impl Facts {
     /// five levels of page tables.
     pub fn machine(&self, root: &Path, possible_cpus: u32, la57: bool) -> Result<Machine, Error> {
         for (path, bytes) in self.files(possible_cpus, la57) {
-            let path = root.join(path);
-            let parent = path.parent().expect("a file in a directory");
-            fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
-            fs::write(&path, bytes).map_err(Error::file("write", &path))?;
+            host::write(&root.join(path), &bytes)?;
         }
         Machine::read(root, None)
-            .map_err(|source| Error::Image(Box::new(loader::Error::Machine(source))))
+            .map_err(|error| Error::unreadable("the machine's files", with_causes(&error, ": ")))
     }
 
     fn files(&self, possible_cpus: u32, la57: bool) -> BTreeMap<String, Vec<u8>> {
@@ -164,7 +154,8 @@ impl Facts {
         let cpu = |number: usize| {
             let (flags, bits) = (flags.join(" "), self.physical_bits);
             format!(
-                "processor\t: {number}\nflags\t\t: {flags}\naddress sizes\t: {bits} bits physical, 48 bits virtual\n\n"
+                "processor\t: {number}\nflags\t\t: {flags}\naddress sizes\t: {bits} bits \
+                 physical, 48 bits virtual\n\n"
             )
         };
         (0..self.apic_ids.len()).map(cpu).collect()
@@ -210,21 +201,6 @@ mod tests {
         "fact flags ssse3 sse4_1 sha_ni pdpe1gb lm la57",
         "fact apic 0 0",
     ];
-
-    #[test]
-    fn described_machine_is_one_that_the_loader_reads() {
-        let facts = Facts::parse(LINES.into_iter().chain(["described"])).unwrap();
-        let root = tempfile::tempdir().unwrap();
-        let machine = facts.machine(root.path(), 8192, false).unwrap();
-        let region = machine.crash_region().unwrap();
-        assert_eq!(
-            (region.start(), region.len()),
-            (map::CRASH_REGION_START, map::CRASH_REGION_LEN)
-        );
-        assert!(machine.cpu.sha_ni && !machine.cpu.la57);
-        assert_eq!((machine.cpu.tsc_khz, machine.cpu.physical_bits), (2_600_041, 40));
-        assert_eq!(machine.possible_cpus, 8192);
-    }
 
     #[test]
     fn another_machine_is_told_from_the_same_at_another_time() {

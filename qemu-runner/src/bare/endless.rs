@@ -5,20 +5,19 @@
 //! looked at.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
 
 use super::memory::Memory;
+use super::trace::LONGEST;
 
-/// Longest x86 instruction in bytes (SDM vol. 2A, "Instruction prefixes").
-const LONGEST: u64 = 15;
 /// More instructions than a loop that waits forever has.
 const MOST: usize = 32;
 
 /// Whether no way leads out of the loop that `instruction_pointer` is in.
 pub fn never_left(memory: &Memory, instruction_pointer: u64) -> bool {
-    let purgatory = memory.block().purgatory;
-    let (start, end) = (purgatory.start.get(), purgatory.start.get() + purgatory.len.get());
+    let Range { start, end } = memory.purgatory();
     loops(instruction_pointer, |address| {
         let len = LONGEST.min(end.checked_sub(address).filter(|_| address >= start)?);
         Some(memory.read(address, len as usize))

@@ -1,18 +1,18 @@
 //! (6) Compares the run with what the case expects: the verdict, the words, and the machine's end.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loader::request::Request;
 use orders::Ending;
-use qapi::qmp::ShutdownCause;
 
-use super::case::{Arrangement, Case, Ended, Nmis, Reported};
+use super::case::{Arrangement, Case, Ended, Reported};
 use super::memory::Memory;
 use super::{course, endless, trace, words};
 use crate::error::{Error, check, check_eq};
 use crate::evidence::report;
-use crate::machine::vm::{Line, READ_LATENCY, RESET_SLACK, Vm};
+use crate::machine::vm::{Line, Vm, expect_wait};
 
 /// How often a CPU that is to hang is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -21,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What the payload says before the report.
 const REPORT: &str = "payload: report ";
 
-/// What came out of a machine.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// The console's lines: the purgatory's.
@@ -34,7 +33,6 @@ pub struct Observed {
     pub ended_at: Option<Instant>,
 }
 
-/// Whether the machine is to continue forever.
 pub fn stands_still(case: &Case) -> bool {
     matches!(case.expect.ended, Ended::Halted | Ended::Spinning)
 }
@@ -51,18 +49,17 @@ pub fn judge(
     match case.expect.ended {
         Ended::Halted => {
             await_state(vm, "every CPU in HLT", |vm| vm.monitor.all_cpus_halted())?;
-            check(
-                is_endless(vm, memory)?,
-                "where the CPU that panicked is",
-                "in an endless loop of the purgatory",
-                "elsewhere",
-            )?;
+            let endless = is_endless(vm, memory)?;
+            check!(endless, "the CPU that panicked is in no endless loop of the purgatory")?;
         }
         Ended::Spinning => await_endless_loop(vm, memory)?,
         _ => {}
     }
     observed.console.extend(vm.arrived_on_console());
-    crash_kernel_panicked(observed)?;
+    let said = observed.harness.join("; ");
+    let refused = observed.harness.iter().any(|line| line.starts_with("crash-kernel"));
+    check!(!refused, "the crash kernel: expected a panic as ordered, found {said}")?;
+    check!(observed.panicked_at.is_some(), "the crash kernel: expected a panic, found {said}")?;
     words::check_words(case, memory, &observed.console)?;
     let delay = Duration::from_millis(course::delay_ms(case, memory).into());
     match case.expect.ended {
@@ -76,23 +73,17 @@ pub fn judge(
         Ended::Halted | Ended::Spinning => {}
     }
     if let Some(expected) = arrangement.traced {
-        let purgatory = memory.block().purgatory;
-        let span = purgatory.start.get()..purgatory.start.get() + purgatory.len.get();
+        let span = memory.purgatory();
         let executed = trace::executed(&vm.qemu_log()?, &span);
         let instructions = trace::instructions(&request.purgatory.bytes, &span, &executed)?;
-        let mut found: Vec<_> = instructions.iter().filter_map(trace::needs_permission).collect();
-        found.sort();
-        found.dedup();
-        check(
-            found == expected,
-            "instructions that need a permission",
-            format_args!("{expected:?}"),
-            format_args!("{found:?}"),
-        )?;
+        let found: BTreeSet<_> = instructions.iter().filter_map(trace::needs_permission).collect();
+        let expected = expected.iter().copied().collect();
+        check_eq!(found, expected, "instructions that need a permission")?;
     }
     Ok(())
 }
 
+/// The payload has ended as it must, and the report says what it must.
 fn booted(
     case: &Case,
     reported: Reported,
@@ -100,75 +91,27 @@ fn booted(
     observed: &Observed,
     vm: &mut Vm,
 ) -> Result<(), Error> {
+    let said = observed.harness.join("; ");
     let status = vm.exit_status()?;
     let found = status.and_then(Ending::from_exit_status);
-    let failed: Vec<&str> = observed
-        .harness
-        .iter()
-        .filter(|line| line.contains("FAILED"))
-        .map(String::as_str)
-        .collect();
-    let what = format_args!("{found:?} (status {status:?}, {})", failed.join("; ")).to_string();
-    check(found == Some(ending), "end of the capture payload", format_args!("{ending:?}"), what)?;
+    check_eq!(found, Some(ending), "end of the capture payload, {status:?}, which said {said}")?;
     let text = observed.harness.iter().find_map(|line| line.strip_prefix(REPORT));
-    let text = text.ok_or_else(|| Error::Unintelligible {
-        what: "the payload's report",
-        text: observed.harness.join("; "),
-    })?;
+    let text = text.ok_or_else(|| Error::unreadable("the payload's report", &said))?.trim_end();
     let report = report::parse(&format!("{}{text}", handoff::report::PARAMETER))?;
     let Reported { segment, engine, elfcorehdr, nmis } = reported;
-    check(
-        report.verdict == case.expect.verdict,
-        "verdict of the report",
-        case.expect.verdict.word(),
-        text,
-    )?;
-    check(report.segment == segment, "segment of the report", format_args!("{segment:?}"), text)?;
-    check(
-        engine.is_none_or(|engine| report.engine == engine),
-        "engine of the report",
-        format_args!("{engine:?}"),
-        text,
-    )?;
-    check(report.elfcorehdr == elfcorehdr, "elfcorehdr of the report", elfcorehdr.word(), text)?;
-    check(
-        (report.nmis == 0) == (nmis == Nmis::None),
-        "NMIs of the report",
-        format_args!("{nmis:?}"),
-        text,
-    )?;
+    check_eq!(report.verdict, case.expect.verdict, "verdict of the report {text}")?;
+    check_eq!(report.segment, segment, "segment of the report {text}")?;
+    check_eq!(report.engine, engine.unwrap_or(report.engine), "engine of the report {text}")?;
+    check_eq!(report.elfcorehdr, elfcorehdr, "elfcorehdr of the report {text}")?;
+    check_eq!(report.nmis != 0, nmis, "whether NMIs are counted in the report {text}")?;
     let in_time = 1..=PATIENCE.as_micros() as u64;
-    check(
-        in_time.contains(&report.microseconds),
-        "microseconds in the purgatory",
-        format_args!("{in_time:?}"),
-        text,
-    )?;
+    check!(in_time.contains(&report.microseconds), "time of the report {text}: no {in_time:?} us")?;
     if !words::speaks(case) {
         return Ok(());
     }
-    let line = observed
-        .console
-        .iter()
-        .find_map(|line| line.text.split_once("report ").map(|(_, said)| said.trim_end()));
-    check(line == Some(text.trim_end()), "report on the console", text, line.unwrap_or_default())
-}
-
-/// The crash kernel did what was ordered, to the end.
-fn crash_kernel_panicked(observed: &Observed) -> Result<(), Error> {
-    let failed: Vec<&str> = observed
-        .harness
-        .iter()
-        .map(String::as_str)
-        .filter(|line| line.starts_with("crash-kernel"))
-        .collect();
-    check(failed.is_empty(), "the crash kernel", "a panic as ordered", failed.join("; "))?;
-    check(
-        observed.panicked_at.is_some(),
-        "the crash kernel",
-        "a panic",
-        observed.harness.join("; "),
-    )
+    let mut lines = observed.console.iter().filter_map(|line| line.text.split_once("report "));
+    let line = lines.next().map(|(_, said)| said.trim_end());
+    check_eq!(line, Some(text), "report on the console")
 }
 
 /// The machine was reset as it must be, after `delay` and not much later: counted from the
@@ -179,35 +122,13 @@ fn reset(
     by_triple_fault: bool,
     delay: Duration,
 ) -> Result<(), Error> {
-    let cause = vm.monitor.shutdown_cause()?;
-    check(
-        cause == ShutdownCause::guest_reset,
-        "reason of the shutdown",
-        "guest-reset",
-        format_args!("{cause:?}"),
-    )?;
-    check_eq("a triple fault", &vm.triple_faulted()?, &by_triple_fault)?;
-    let announced = observed
-        .console
-        .iter()
-        .rfind(|line| line.text.contains("resetting in "))
-        .map(|line| line.at);
-    let (Some(from), Some(ended)) = (announced.or(observed.panicked_at), observed.ended_at) else {
-        return check(
-            false,
-            "the end of the machine",
-            "a panic, then a reset",
-            "one of them was not seen",
-        );
-    };
-    let waited = ended.saturating_duration_since(from);
-    let in_time = delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK;
-    check(
-        in_time.contains(&waited),
-        "wait before the reset",
-        format_args!("{in_time:?}"),
-        format_args!("{waited:?}"),
-    )
+    vm.monitor.expect_reset()?;
+    check_eq!(vm.triple_faulted()?, by_triple_fault, "a triple fault")?;
+    let mut lines = observed.console.iter();
+    let announced = lines.rfind(|line| line.text.contains("resetting in ")).map(|line| line.at);
+    let times = announced.or(observed.panicked_at).zip(observed.ended_at);
+    let (from, ended) = times.ok_or_else(|| Error::Failed("no panic and end were seen".into()))?;
+    expect_wait(delay, ended.saturating_duration_since(from))
 }
 
 /// Waits until the CPU that panicked is in a loop of the purgatory that is never left.
@@ -226,7 +147,7 @@ fn await_state(
     mut holds: impl FnMut(&mut Vm) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     while !holds(vm)? {
-        check(vm.deadline.left().is_some(), what, "before the deadline", "not so")?;
+        check!(vm.deadline.left().is_some(), "{what}: not so before the deadline")?;
         thread::sleep(LOOK);
     }
     Ok(())

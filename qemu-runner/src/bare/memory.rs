@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use handoff::{Block, DIGEST_LEN, PAGE_SIZE, RegionKind};
+use handoff::{Block, DIGEST_LEN, RegionKind};
 use loader::image::{ByBlock, Image, SegmentKind, Verification};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::evidence::armed::{range, regions};
 use crate::evidence::purgatory;
 
 /// All segments, each with its zero tail.
@@ -15,11 +16,8 @@ pub struct Memory {
     segments: Vec<Loaded>,
     block_at: u64,
     purgatory_elf: Vec<u8>,
-    /// Writes outside the crash region.
-    outside: Vec<Write>,
 }
 
-/// One segment.
 #[derive(Clone, Debug)]
 struct Loaded {
     kind: SegmentKind,
@@ -28,12 +26,9 @@ struct Loaded {
     now: Vec<u8>,
 }
 
-/// A write that nobody meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Physical address.
     pub at: u64,
-    /// What is written.
     pub bytes: Vec<u8>,
 }
 
@@ -43,6 +38,13 @@ pub fn told<'i>(image: &'i Image<'_>) -> &'i ByBlock {
         Verification::ByBlock(told) => told,
         Verification::BySymbols(_) => unreachable!("the request names a purgatory of ours"),
     }
+}
+
+/// SHA-256, by the portable engine.
+pub fn sha256(bytes: &[u8]) -> digest::Digest {
+    let mut hasher = digest::Sha256::new(digest::Engine::soft());
+    hasher.update(bytes);
+    hasher.finish()
 }
 
 /// Differences closer than this are one write.
@@ -62,14 +64,17 @@ impl Memory {
             }
         });
         let block_at = told(image).block_at.start();
-        let (purgatory_elf, outside) = (purgatory_elf.to_vec(), Vec::new());
-        Self { segments: segments.collect(), block_at, purgatory_elf, outside }
+        Self { segments: segments.collect(), block_at, purgatory_elf: purgatory_elf.to_vec() }
     }
 
-    /// The block.
     pub fn block(&self) -> Block {
         Block::read_from_bytes(self.read(self.block_at, size_of::<Block>()))
             .expect("a block has no invalid bytes")
+    }
+
+    /// Where the purgatory is.
+    pub fn purgatory(&self) -> Range<u64> {
+        range(&self.block().purgatory)
     }
 
     /// Changes the block, and nothing that depends on it.
@@ -89,19 +94,11 @@ impl Memory {
     pub fn reseal(&mut self) {
         let block = self.block();
         let table = (block.leaf_table.start.get(), block.leaf_table.len.get() as usize);
-        let mut hasher = digest::Sha256::new(digest::Engine::soft());
-        block.sealed_bytes().into_iter().for_each(|bytes| hasher.update(bytes));
-        hasher.update(self.at(table.0, table.1));
-        let seal = hasher.finish();
+        let sealed = block.sealed_bytes().concat();
+        let seal = sha256(&[&sealed, self.read(table.0, table.1)].concat());
         self.edit_block(|block| block.seal = seal);
     }
 
-    /// What the purgatory's image has after the block: data that it writes, and its stacks.
-    pub fn own_data(&self) -> Range<u64> {
-        self.block_at + size_of::<Block>() as u64..self.block().leaf_table.start.get()
-    }
-
-    /// Physical address of the first byte of a region.
     pub fn start(&self, kind: RegionKind) -> u64 {
         self.region_place(kind).0
     }
@@ -112,7 +109,6 @@ impl Memory {
         (file, mem)
     }
 
-    /// All bytes of a region.
     pub fn region(&mut self, kind: RegionKind) -> &mut [u8] {
         let (start, _, len) = self.region_place(kind);
         self.at(start, len)
@@ -120,22 +116,17 @@ impl Memory {
 
     fn region_place(&self, kind: RegionKind) -> (u64, usize, usize) {
         let block = self.block();
-        let used = block.regions.iter().take(block.region_count.get() as usize);
-        let region = used
-            .copied()
-            .find(|region| region.kind.get() == kind as u32)
-            .expect("the loader writes every kind");
+        let region = regions(&block).iter().find(|region| region.kind.get() == kind as u32);
+        let region = region.expect("the loader writes every kind");
         (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize)
     }
 
-    /// The elfcorehdr's whole segment.
     pub fn elfcorehdr(&mut self) -> &mut [u8] {
         let segment =
             self.segments.iter_mut().find(|segment| segment.kind == SegmentKind::Elfcorehdr);
         &mut segment.expect("every image has an elfcorehdr").now
     }
 
-    /// The leaf table.
     pub fn leaf_table(&mut self) -> &mut [u8] {
         let block = self.block();
         self.at(block.leaf_table.start.get(), block.leaf_table.len.get() as usize)
@@ -147,19 +138,24 @@ impl Memory {
     }
 
     /// Physical address of a function of the purgatory, by part of its mangled name.
-    ///
-    /// # Panics
-    /// Unless exactly one is called so.
     pub fn function(&self, name: &str) -> u64 {
         let function = purgatory::function(&self.purgatory_elf, name)
             .expect("the purgatory has this function");
         self.block().purgatory.start.get() + function.offset
     }
 
+    /// Flips the lowest bit of a byte of a region.
+    pub fn flip(&mut self, kind: RegionKind, offset: usize) {
+        self.region(kind)[offset] ^= 1;
+    }
+
+    /// Writes `code` over the beginning of a function, by part of its mangled name.
+    pub fn overwrite(&mut self, function: &str, code: &[u8]) {
+        let at = self.function(function);
+        self.at(at, code.len()).copy_from_slice(code);
+    }
+
     /// Physical address of a symbol of the purgatory.
-    ///
-    /// # Panics
-    /// When there is none.
     pub fn symbol(&self, name: &str) -> u64 {
         let offset =
             purgatory::symbol(&self.purgatory_elf, name).expect("the purgatory has this symbol");
@@ -167,9 +163,6 @@ impl Memory {
     }
 
     /// `len` bytes from a physical address.
-    ///
-    /// # Panics
-    /// When they do not are in one segment.
     pub fn at(&mut self, physical: u64, len: usize) -> &mut [u8] {
         let place = self.position(physical, len);
         let segment = &mut self.segments[place];
@@ -177,9 +170,6 @@ impl Memory {
     }
 
     /// The same, to look at.
-    ///
-    /// # Panics
-    /// When they do not are in one segment.
     pub fn read(&self, physical: u64, len: usize) -> &[u8] {
         let segment = &self.segments[self.position(physical, len)];
         &segment.now[(physical - segment.start) as usize..][..len]
@@ -196,42 +186,8 @@ impl Memory {
             .unwrap_or_else(|| panic!("{physical:#x}-{end:#x} is in no segment"))
     }
 
-    /// Puts `bytes` where the crash kernel's log is.
-    pub fn put_outside(&mut self, at: u64, bytes: Vec<u8>) {
-        self.outside.push(Write { at, bytes });
-    }
-
-    /// The bytes put outside the crash region at an address; they may continue in the next write.
-    pub fn outside(&self) -> &[Write] {
-        &self.outside
-    }
-
-    /// All of the image as it is now: address and bytes of each segment, ascending.
-    pub fn segments(&self) -> Vec<(u64, &[u8])> {
-        let mut segments: Vec<_> =
-            self.segments.iter().map(|segment| (segment.start, &segment.now[..])).collect();
-        segments.sort_by_key(|(start, _)| *start);
-        segments
-    }
-
-    /// Pages of the crash region that no segment covers, ascending.
-    pub fn holes(&self) -> Vec<Range<u64>> {
-        let region = self.block().crash_region;
-        let mut at = region.start.get();
-        let end = at + region.len.get();
-        let mut holes = Vec::new();
-        for (start, bytes) in self.segments() {
-            holes.push(at..start);
-            at = (start + bytes.len() as u64).next_multiple_of(PAGE_SIZE);
-        }
-        holes.push(at..end);
-        holes.retain(|hole| !hole.is_empty());
-        holes
-    }
-
-    /// What was damaged, and what was put outside the crash region.
     pub fn writes(&self) -> Vec<Write> {
-        let mut writes = self.outside.clone();
+        let mut writes: Vec<Write> = Vec::new();
         for Loaded { start, before, now, .. } in &self.segments {
             let mut differing =
                 (0..now.len()).filter(|&index| before[index] != now[index]).peekable();

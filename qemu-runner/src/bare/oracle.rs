@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use handoff::{DIGEST_LEN, PAGE_SIZE, RegionKind};
 use purgatory::verify::PRINTED_PER_SEGMENT;
 
-use super::memory::Memory;
+use super::memory::{Memory, sha256};
 use crate::error::{Error, check, check_eq};
+use crate::evidence::armed::{hex, regions};
 
 /// How many differences of one region are printed; the others are counted.
 const PRINTED: usize = PRINTED_PER_SEGMENT as usize;
@@ -26,14 +27,14 @@ pub fn differences(memory: &Memory) -> BTreeMap<&'static str, BTreeSet<String>> 
     let table = memory.read(block.leaf_table.start.get(), block.leaf_table.len.get() as usize);
     let mut expected = table.chunks(DIGEST_LEN);
     let mut lines: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
-    for region in &block.regions[..block.region_count.get() as usize] {
+    for region in regions(&block) {
         let name = RegionKind::from_wire(region.kind.get()).expect("a block that holds").name();
         let (start, file_len, len) =
             (region.start.get(), region.file_len.get() as usize, region.mem_len.get() as usize);
         let mut say = |line: String| _ = lines.entry(name).or_default().insert(line);
         let (file, tail) = memory.read(start, len).split_at(file_len);
         for (leaf, expected) in file.chunks(leaf_size).zip(&mut expected) {
-            let found = digest(leaf);
+            let found = sha256(leaf);
             if found != expected {
                 let first = start + (leaf.as_ptr() as u64 - file.as_ptr() as u64);
                 let last = first + leaf.len() as u64 - 1;
@@ -63,45 +64,25 @@ pub fn check_differences(
     let known = |line: &&&str| expected.values().any(|lines| lines.contains(**line));
     let unknown = found.iter().find(|line| !known(line));
     let all: Vec<&str> = expected.values().flatten().map(String::as_str).collect();
-    check(
+    check!(
         unknown.is_none(),
-        "a difference that the purgatory names",
-        format_args!("one of {all:?}"),
-        unknown.unwrap_or(&""),
+        "a difference that the purgatory names: expected one of {all:?}, found {}",
+        unknown.unwrap_or(&"")
     )?;
     let distinct: BTreeSet<&str> = found.iter().copied().collect();
-    check_eq("differences named twice", &(found.len() - distinct.len()), &0)?;
+    check_eq!(found.len() - distinct.len(), 0, "differences named twice")?;
     for (name, lines) in expected {
         let named = found.iter().filter(|line| lines.contains(**line)).count();
-        check_eq(format_args!("differences named in {name}"), &named, &lines.len().min(PRINTED))?;
+        check_eq!(named, lines.len().min(PRINTED), "differences named in {name}")?;
     }
-    let counted: Vec<String> = said
-        .iter()
-        .filter(|line| line.contains(CORRUPT_IN))
-        .map(|line| (*line).to_owned())
-        .collect();
+    let counted = said.iter().filter(|line| line.contains(CORRUPT_IN));
+    let mut counted: Vec<String> = counted.map(ToString::to_string).collect();
     let many = expected.iter().filter(|(_, lines)| lines.len() > PRINTED);
-    let must: BTreeSet<String> = many
-        .map(|(name, lines)| format!("{name}{CORRUPT_IN}{} more places", lines.len() - PRINTED))
-        .collect();
-    let counts =
-        counted.iter().cloned().collect::<BTreeSet<_>>() == must && counted.len() == must.len();
-    check(
-        counts,
-        "differences that are only counted",
-        format_args!("{must:?}"),
-        format_args!("{counted:?}"),
-    )
-}
-
-fn digest(bytes: &[u8]) -> digest::Digest {
-    let mut hasher = digest::Sha256::new(digest::Engine::soft());
-    hasher.update(bytes);
-    hasher.finish()
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let rest = |name, count| format!("{name}{CORRUPT_IN}{count} more places");
+    let mut must: Vec<_> = many.map(|(name, lines)| rest(name, lines.len() - PRINTED)).collect();
+    counted.sort();
+    must.sort();
+    check_eq!(counted, must, "differences that are only counted")
 }
 
 #[cfg(test)]

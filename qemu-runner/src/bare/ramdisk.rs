@@ -4,15 +4,17 @@
 use std::ops::Range;
 
 use handoff::report::{Elfcorehdr, FIELD_LEN};
-use handoff::{Block, RegionKind, Verdict};
+use handoff::{Block, RegionKind};
 use loader::image::Image;
 use orders::orders::{MAX_SEALED, MAX_SEGMENTS, MAX_STEPS, Mode};
 use orders::{Orders, PhysSpan, SealedSpan, Segment, Step, StepKind};
 use zerocopy::IntoBytes;
 
 use super::case::{Arrangement, Ended, Expect};
-use super::memory::{Memory, Write, told};
+use super::memory::{Memory, Write, sha256, told};
 use crate::error::{Error, check};
+use crate::evidence::armed::{range, regions};
+use crate::evidence::iomem::without_any;
 
 /// A ramdisk that orders to wait for others.
 pub fn awaiting() -> Vec<u8> {
@@ -70,7 +72,7 @@ pub fn crash(
         disk.orders.steps[index] =
             Step { kind, reserved: 0.into(), at: (*at).into(), file: disk.append(bytes) };
     }
-    let mut sealed = sealed(expect, image, memory);
+    let mut sealed = sealed(image, memory);
     sealed.extend(elfcorehdr(expect, arrangement, image, memory));
     disk.orders.sealed_count = fits("sealed spans", sealed.len(), MAX_SEALED)?.into();
     disk.orders.sealed[..sealed.len()].copy_from_slice(&sealed);
@@ -79,50 +81,37 @@ pub fn crash(
 
 /// The bytes of a region, without what is there to fill its pages.
 fn region(image: &Image<'_>, kind: RegionKind) -> Result<PhysSpan, Error> {
-    let block = &told(image).block;
-    let used = &block.regions[..block.region_count.get() as usize];
-    let region = used.iter().find(|region| region.kind.get() == kind as u32);
-    let region = region.ok_or_else(|| Error::Unintelligible {
-        what: "the image",
-        text: format!("no {}", kind.name()),
-    })?;
+    let regions = regions(&told(image).block);
+    let region = regions.iter().find(|region| region.kind.get() == kind as u32);
+    let region =
+        region.ok_or_else(|| Error::unreadable("the image", format!("no {}", kind.name())))?;
     Ok(PhysSpan::new(region.start.get(), region.file_len.get()))
 }
 
 fn fits(what: &str, count: usize, room: usize) -> Result<u32, Error> {
-    check(count <= room, what, format_args!("{room} at most"), count)?;
+    check!(count <= room, "{what}: expected {room} at most, found {count}")?;
     Ok(count as u32)
 }
 
 /// What the payload must find unchanged. As they were loaded: every region with its zero tail, but
 /// for the report, which the purgatory fills in, and for the payload's own tail, which it uses. As
 /// they were at the panic: block and leaf table.
-fn sealed(expect: &Expect, image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
+fn sealed(image: &Image<'_>, memory: &Memory) -> Vec<SealedSpan> {
     let loaded = &told(image).block;
-    // What is found to be sound is what it was at the panic, also where a case sealed it anew.
-    let as_loaded =
-        if expect.verdict == Verdict::Ok { memory.clone() } else { Memory::of(image, &[]) };
-    let (report, own) = (loaded.report.start.get(), RegionKind::Kernel as u32);
+    let as_loaded = Memory::of(image, &[]);
+    let report = loaded.report.start.get();
+    let report = report..report + FIELD_LEN as u64;
     let mut sealed = Vec::new();
-    for region in loaded.regions.iter().take(loaded.region_count.get() as usize) {
-        let (start, file_len, mem_len) =
-            (region.start.get(), region.file_len.get(), region.mem_len.get());
-        let end = start + if region.kind.get() == own { file_len } else { mem_len };
-        let holds_report = (start..end).contains(&report);
-        // An empty second part where there is no report.
-        let parts = if holds_report {
-            [start..report, report + FIELD_LEN as u64..end]
-        } else {
-            [start..end, end..end]
-        };
-        sealed.extend(
-            parts.into_iter().filter(|part| !part.is_empty()).map(|part| seal(&as_loaded, part)),
-        );
+    for region in regions(loaded) {
+        let own = region.kind.get() == RegionKind::Kernel as u32;
+        let len = if own { region.file_len.get() } else { region.mem_len.get() };
+        let all = region.start.get()..region.start.get() + len;
+        let parts = without_any(&[all], std::slice::from_ref(&report));
+        sealed.extend(parts.into_iter().map(|part| seal(&as_loaded, part)));
     }
     let block = told(image).block_at.start();
-    let table =
-        loaded.leaf_table.start.get()..loaded.leaf_table.start.get() + loaded.leaf_table.len.get();
-    sealed.extend([block..block + size_of::<Block>() as u64, table].map(|span| seal(memory, span)));
+    let block = block..block + size_of::<Block>() as u64;
+    sealed.extend([block, range(&loaded.leaf_table)].map(|span| seal(memory, span)));
     sealed
 }
 
@@ -134,15 +123,10 @@ fn elfcorehdr(
     image: &Image<'_>,
     memory: &Memory,
 ) -> Option<SealedSpan> {
-    let span = told(image).block.elfcorehdr;
-    let span = span.start.get()..span.start.get() + span.len.get();
-    let restored = match expect.ended {
-        Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) => {
-            reported.elfcorehdr == Elfcorehdr::Restored
-        }
-        _ => false,
-    };
-    if restored {
+    let span = range(&told(image).block.elfcorehdr);
+    if let Ended::Booted(reported) | Ended::BootedNevertheless(reported, _) = expect.ended
+        && reported.elfcorehdr == Elfcorehdr::Restored
+    {
         return Some(seal(&Memory::of(image, &[]), span));
     }
     arrangement.steps.is_empty().then(|| seal(memory, span))
@@ -150,7 +134,6 @@ fn elfcorehdr(
 
 fn seal(memory: &Memory, span: Range<u64>) -> SealedSpan {
     let len = span.end - span.start;
-    let mut hasher = digest::Sha256::new(digest::Engine::soft());
-    hasher.update(memory.read(span.start, len as usize));
-    SealedSpan { span: PhysSpan::new(span.start, len), sha256: hasher.finish() }
+    let sha256 = sha256(memory.read(span.start, len as usize));
+    SealedSpan { span: PhysSpan::new(span.start, len), sha256 }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use loader::image::Image;
 use loader::request::{Confidential, Console, InputFile, Request, SignalChoice};
 
 use super::booted::{Kind, Machines};
@@ -13,24 +12,23 @@ use super::case::{Arrangement, Case, Cpu};
 use super::description::Facts;
 use super::judge::{self, Observed};
 use super::memory::{Memory, told};
-use super::{black_box, debugger, ramdisk, words};
-use crate::context::Context;
-use crate::error::{Error, check, check_eq};
+use super::{debugger, ramdisk, words};
+use crate::context::{self, Context};
+use crate::error::{Error, check, with_causes};
+use crate::evidence::armed::range;
 use crate::evidence::outcome::Outcome;
+use crate::host::{self, succeed};
 use crate::machine::deadline::Deadline;
 use crate::machine::vm::{Arrival, RAM, SCRIPT, Vm};
-use crate::machine::{Boot, DIMM_SIZE, Machine};
+use crate::machine::{Boot, Machine};
 
 /// How long a case may take. One takes a second on two idle cores, two when it boots for itself; a
 /// trace takes ten.
 pub(super) const LIMIT: Duration = Duration::from_secs(orders::RUN_SECONDS);
 /// Memory of every machine, in MiB: what `orders::map` lays out.
 const MEMORY_MIB: u64 = 512;
-/// CPUs at boot.
-pub const CPUS: u32 = 2;
 /// CPUs at most: TCG gives up when more have come and gone than this.
 const MAX_CPUS: u32 = 4;
-/// DIMMs that can be plugged in.
 const DIMMS: u32 = 2;
 
 /// The file in a case's directory that holds its orders.
@@ -61,8 +59,7 @@ pub fn run(
     start: Start,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::new(case.name);
-    let result = play(case, context, machines, start, &mut outcome);
-    match result {
+    match play(case, context, machines, start, &mut outcome) {
         Ok(()) => Ok(outcome),
         Err(error) => Err(outcome.failure(error)),
     }
@@ -84,28 +81,22 @@ fn play(
     let mut arrangement = Arrangement::default();
     (case.arrange)(&mut arrangement);
 
-    let built_on = Kind {
-        cpu: arrangement.built_on.unwrap_or(arrangement.cpu),
-        stuck_console: arrangement.stuck_console,
-    };
+    let cpu = arrangement.built_on.unwrap_or(arrangement.cpu);
+    let built_on = Kind { cpu, stuck_console: arrangement.stuck_console };
     let described = machines.booted(context, built_on)?;
     let facts = &described.facts;
     let request = request(context, &arrangement)?;
     let root = directory.join("snapshot");
     let as_linux_shows_it = facts.machine(&root, arrangement.possible_cpus, arrangement.la57)?;
     let image = loader::build(&request, &as_linux_shows_it)
-        .map_err(|source| Error::Image(Box::new(source)))?;
+        .map_err(|error| Error::Failed(format!("no image: {}", with_causes(&error, ": "))))?;
     let mut memory = Memory::of(&image, &request.purgatory.bytes);
     (case.damage)(&mut memory);
     let orders = ramdisk::crash(&case.expect, &arrangement, &image, &memory)?;
 
-    let trace = arrangement.traced.map(|_| purgatory_span(&image));
-    let machine_with = |image| {
-        machine(
-            arrangement.cpu,
-            Boot::Disk { image, trace, stuck_console: arrangement.stuck_console },
-        )
-    };
+    let trace = arrangement.traced.map(|_| range(&told(&image).block.purgatory));
+    let stuck_console = arrangement.stuck_console;
+    let machine_with = |image| machine(arrangement.cpu, Boot::Disk { image, trace, stuck_console });
     let qemu = &context.assets()?.qemu;
     let mut observed = Observed::default();
     let mut vm = match start {
@@ -115,12 +106,10 @@ fn play(
             let machine = machine_with(booted.disk.clone());
             let vm = booted.resume(qemu, &machine, &directory, Deadline::after(LIMIT), &orders)?;
             // By hand it cannot continue from there.
-            write(
-                &directory.join(SCRIPT),
-                format!("cargo xtask qemu bare {}\n", case.name).as_bytes(),
-            )?;
+            let again = format!("cargo xtask qemu bare {}\n", case.name);
+            host::write(&directory.join(SCRIPT), again.as_bytes())?;
             if context.keep() {
-                write(&directory.join(RAMDISK), &orders)?;
+                host::write(&directory.join(RAMDISK), &orders)?;
             }
             outcome.now("the crash kernel, which another machine had booted, is given its orders");
             vm
@@ -131,7 +120,7 @@ fn play(
             debugger::write(context, &directory, qemu, &machine, &request, &image)?;
             let deadline =
                 if debugger.is_some() { Deadline::never() } else { Deadline::after(LIMIT) };
-            let vm = Vm::start(qemu, &machine, &directory, deadline)?;
+            let vm = Vm::start(qemu, &machine, &directory, deadline, None)?;
             outcome.now("the machine is switched on");
             if debugger.is_some() {
                 let gdbinit = directory.join(debugger::GDBINIT);
@@ -140,50 +129,28 @@ fn play(
             vm
         }
     };
-    let before = match arrangement.left {
-        Some(_) => Some(black_box::crash_region(&memory, &vm.ram)?),
-        None => None,
-    };
     watch(&mut vm, case, arrangement.machine_check.then_some(&memory), &mut observed, outcome)?;
     // One that continues is the machine that was described.
     if start != Start::Booted && arrangement.built_on.is_none() {
         let now = Facts::parse(observed.harness.iter().map(String::as_str))?;
-        check(
+        check!(
             now.same_machine(facts),
-            "the machine that crashes",
-            format_args!("{facts:?}"),
-            format_args!("{now:?}"),
+            "the machine that crashes: expected {facts:?}, found {now:?}"
         )?;
     }
     judge::judge(case, &arrangement, &request, &memory, &mut observed, &mut vm)?;
-    if let (Some(left), Some(before)) = (arrangement.left, before) {
-        let found = black_box::check_left(case, left, &memory, &before, &vm.ram)?;
-        outcome.now(found);
-        black_box::check_signals(case, &memory, &mut vm)?;
-    }
     remove_big_files(context, &directory, start != Start::Booted)
 }
 
 /// The machine of every case.
 pub(super) fn machine(cpu: Cpu, boot: Boot) -> Machine {
-    let cpu = cpu.argument();
-    Machine {
-        cpu,
-        cpus: CPUS,
-        max_cpus: MAX_CPUS,
-        memory_mib: MEMORY_MIB,
-        dimms: DIMMS,
-        dimm_size: DIMM_SIZE,
-        virtio_mem: 0,
-        boot,
-        firmware: None,
-        debugger: None,
-    }
+    let machine = Machine::of(boot, MEMORY_MIB);
+    Machine { cpu: cpu.argument(), max_cpus: MAX_CPUS, dimms: DIMMS, ..machine }
 }
 
 fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Error> {
     let file = |path: PathBuf| {
-        let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+        let bytes = host::read(&path)?;
         Ok::<_, Error>(InputFile { path, bytes })
     };
     Ok(Request {
@@ -200,7 +167,7 @@ fn request(context: &Context, arrangement: &Arrangement) -> Result<Request, Erro
         leaf_size: Some(arrangement.leaf_size),
         black_box: None,
         signals: SignalChoice::None,
-        purgatory: file(context.purgatory()?)?,
+        purgatory: file(context.built(context::PURGATORY)?)?,
         rng_seed: None,
         window: None,
     })
@@ -211,35 +178,17 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect()
 }
 
-fn purgatory_span(image: &Image<'_>) -> std::ops::Range<u64> {
-    let span = told(image).block.purgatory;
-    span.start.get()..span.start.get() + span.len.get()
-}
-
 /// A disk that boots the crash kernel with this ramdisk, in a directory that is made if necessary.
 pub(super) fn disk_image(
     context: &Context,
     ramdisk: &[u8],
     directory: &Path,
 ) -> Result<PathBuf, Error> {
-    fs::create_dir_all(directory).map_err(Error::file("make", directory))?;
     let (file, disk) = (directory.join(RAMDISK), directory.join("disk"));
-    write(&file, ramdisk)?;
-    let program = context.bare("disk-image")?;
-    let output =
-        Command::new(&program).arg(context.bare("crash-kernel")?).args([&file, &disk]).output();
-    let output = output.map_err(Error::file("run", &program))?;
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    check_eq(
-        "what the maker of disk images said",
-        &format!("{} {said}", output.status),
-        &"exit status: 0 ".into(),
-    )?;
+    host::write(&file, ramdisk)?;
+    let mut program = Command::new(context.bare("disk-image")?);
+    succeed(program.arg(context.bare("crash-kernel")?).args([&file, &disk]), 0)?;
     Ok(disk)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::file("write", path))
 }
 
 pub(super) fn remove_big_files(
@@ -308,15 +257,13 @@ fn watch(
 /// Does what the crash kernel says it waits for; `before` is what it has said until then.
 fn plug(vm: &mut Vm, awaited: &str, before: &[String]) -> Result<(), Error> {
     match awaited {
-        "memory" => vm
-            .monitor
-            .add_dimm(before.iter().filter(|line| *line == "awaiting memory").count() as u32),
+        "memory" => {
+            let dimms = before.iter().filter(|line| *line == "awaiting memory").count();
+            vm.monitor.add_dimm(dimms as u32)
+        }
         "memory removal" => vm.monitor.ask_for_dimm(0),
         "cpu" => vm.monitor.add_cpu(),
         "cpu removal" => vm.monitor.ask_for_cpu(),
-        _ => Err(Error::Unintelligible {
-            what: "what the crash kernel waits for",
-            text: awaited.to_owned(),
-        }),
+        _ => Err(Error::unreadable("what the crash kernel waits for", awaited)),
     }
 }

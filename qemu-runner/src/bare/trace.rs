@@ -11,31 +11,10 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSegment};
 
+use crate::error::{Error, check};
+
 /// Longest x86 instruction in bytes (SDM vol. 2A, "Instruction prefixes").
-const LONGEST: u64 = 15;
-
-/// Why a log does not tell what was executed.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
-    /// The purgatory's file cannot be read.
-    #[error("the purgatory cannot be read as ELF: {0}")]
-    Elf(String),
-    /// An executed address holds no instruction of the file.
-    #[error(
-        "the log says that {address:#x} was executed, but the purgatory at {base:#x} has no instruction there"
-    )]
-    NoInstruction {
-        /// The address in the log.
-        address: u64,
-        /// Where the purgatory lay.
-        base: u64,
-    },
-    /// Nothing was executed, so nothing is proved.
-    #[error("no instruction of the purgatory is in the log: was it traced at {0:#x}?")]
-    Nothing(u64),
-}
-
-crate::error::evidence!(Error);
+pub const LONGEST: u64 = 15;
 
 /// The addresses of the instructions that the log says were executed inside `purgatory`.
 pub fn executed(log: &str, purgatory: &Range<u64>) -> BTreeSet<u64> {
@@ -56,12 +35,10 @@ pub fn instructions(
     purgatory: &Range<u64>,
     executed: &BTreeSet<u64>,
 ) -> Result<Vec<Instruction>, Error> {
-    let file =
-        ElfFile64::<LittleEndian>::parse(elf).map_err(|error| Error::Elf(error.to_string()))?;
+    let file = ElfFile64::<LittleEndian>::parse(elf)
+        .map_err(|error| Error::unreadable("the purgatory's file", error))?;
     let base = purgatory.start;
-    if executed.is_empty() {
-        return Err(Error::Nothing(base));
-    }
+    check!(!executed.is_empty(), "no instruction of the purgatory at {base:#x} is in the log")?;
     let decode = |&address: &u64| {
         // The linker script puts the purgatory at 0, so an address in the file is an offset.
         let offset = address - base;
@@ -72,11 +49,11 @@ pub fn instructions(
         });
         let instruction =
             Decoder::with_ip(64, bytes.unwrap_or_default(), address, DecoderOptions::NONE).decode();
-        if instruction.is_invalid() {
-            Err(Error::NoInstruction { address, base })
-        } else {
-            Ok(instruction)
-        }
+        check!(
+            !instruction.is_invalid(),
+            "the log says that {address:#x} was executed, where the purgatory has no instruction"
+        )?;
+        Ok(instruction)
     };
     executed.iter().map(decode).collect()
 }
@@ -84,13 +61,9 @@ pub fn instructions(
 /// What an instruction does that a block can forbid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Forbidden {
-    /// CPUID.
     Cpuid,
-    /// IN or OUT.
     PortIo,
-    /// HLT.
     Hlt,
-    /// RDMSR or WRMSR.
     Msr,
     /// A debug register is read or written.
     Debug,
@@ -101,10 +74,10 @@ pub fn needs_permission(instruction: &Instruction) -> Option<Forbidden> {
     let debug = instruction.op0_register().is_dr() || instruction.op1_register().is_dr();
     match instruction.mnemonic() {
         Mnemonic::Cpuid => Some(Forbidden::Cpuid),
-        Mnemonic::In | Mnemonic::Out | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => {
+        Mnemonic::In | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => Some(Forbidden::PortIo),
+        Mnemonic::Out | Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => {
             Some(Forbidden::PortIo)
         }
-        Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => Some(Forbidden::PortIo),
         Mnemonic::Hlt => Some(Forbidden::Hlt),
         Mnemonic::Rdmsr | Mnemonic::Wrmsr => Some(Forbidden::Msr),
         _ if debug => Some(Forbidden::Debug),
@@ -118,7 +91,8 @@ mod tests {
 
     const LOG: &str = "----------------\nIN: \n0x13ff3000:  fa                       cli      \n\n\
         ----------------\nIN: \n0x13ff3001:  0f a2                    cpuid    \n\n\
-        0x13ff3003:  48 b8 00 ff ff ff ff ff  movabsq  $0x7fffffffffffff00, %rax\n0x13ff300b:  ff 7f\n\n0x00007c05:  e6 f4  outb  %al, $0xf4\n";
+        0x13ff3003:  48 b8 00 ff ff ff ff ff  movabsq  $0x7fffffffffffff00, %rax\n0x13ff300b:  ff \
+        7f\n\n0x00007c05:  e6 f4  outb  %al, $0xf4\n";
 
     #[test]
     fn addresses_inside_the_purgatory_are_read_from_the_log() {
@@ -154,12 +128,8 @@ mod tests {
     #[test]
     fn a_log_without_the_purgatory_proves_nothing() {
         let itself = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert_eq!(
-            instructions(&itself, &(0x1000..0x2000), &BTreeSet::new()),
-            Err(Error::Nothing(0x1000))
-        );
+        assert!(instructions(&itself, &(0x1000..0x2000), &BTreeSet::new()).is_err());
         let beyond = BTreeSet::from([u64::MAX - 1]);
-        let error = instructions(&itself, &(0x1000..u64::MAX), &beyond).unwrap_err();
-        assert_eq!(error, Error::NoInstruction { address: u64::MAX - 1, base: 0x1000 });
+        assert!(instructions(&itself, &(0x1000..u64::MAX), &beyond).is_err());
     }
 }

@@ -19,10 +19,8 @@ use crate::error::{Error, check};
 use crate::evidence::console::PREFIX;
 use crate::machine::vm::Line;
 
-/// What stands for anything.
 const ANYTHING: char = '…';
 
-/// Whether the purgatory is to say anything at all.
 pub fn speaks(case: &Case) -> bool {
     !case.expect.says.is_empty()
 }
@@ -34,14 +32,16 @@ pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(),
     let (said, strange): (Vec<_>, Vec<_>) =
         lines.map(|line| line.strip_prefix(PREFIX).ok_or(line)).partition(Result::is_ok);
     let said: Vec<&str> = said.into_iter().flatten().collect();
-    check(
+    check!(
         strange.is_empty(),
-        "the console",
-        "only lines of the purgatory",
-        format_args!("{strange:?}"),
+        "the console: expected only lines of the purgatory, found {strange:?}"
     )?;
     if !speaks(case) {
-        return check(said.is_empty(), "a console that must be silent", "nothing", said.join("; "));
+        return check!(
+            said.is_empty(),
+            "a console that must be silent: expected nothing, found {}",
+            said.join("; ")
+        );
     }
     course::check_course(case, memory, &said)?;
     // Before the seal has been found to hold nothing is verified, so nothing can differ.
@@ -54,11 +54,10 @@ pub fn check_words(case: &Case, memory: &Memory, console: &[Line]) -> Result<(),
     let mut rest = said.iter();
     for wanted in case.expect.says {
         let wanted = filled_in(wanted, |place| number(place, memory));
-        check(
+        check!(
             rest.any(|line| begins(line, &wanted)),
-            "the console, in order",
-            &wanted,
-            said.join("; "),
+            "the console, in order: expected {wanted}, found {}",
+            said.join("; ")
         )?;
     }
     Ok(())

@@ -4,44 +4,30 @@ use std::ops::Range;
 
 use handoff::Verdict;
 
+use crate::error::Error;
+
 /// What every line of the purgatory starts with.
 pub const PREFIX: &str = "purgatory: ";
 
-/// A line of the purgatory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The verification has begun.
     Verifying,
     /// A segment is not what was loaded.
     Corrupt {
-        /// Its name.
         segment: String,
         /// The damaged leaf or tail, physical.
         span: Range<u64>,
     },
     /// The load-time copy of the elfcorehdr was put back.
     Restored,
-    /// How it ended.
     Verdict(Verdict),
-    /// It is going to reset the machine, after so many milliseconds.
+    /// After so many milliseconds.
     Resetting(u32),
-    /// It has stopped forever.
     Halted,
     /// It boots the capture kernel although something is wrong.
     Booting,
-    /// Anything else.
     Remark(String),
 }
-
-/// A line of the purgatory that cannot be parsed.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the purgatory printed a line that cannot be parsed: {line:?}")]
-pub struct Error {
-    /// The line.
-    pub line: String,
-}
-
-crate::error::evidence!(Error);
 
 /// What the purgatory says in `line`; `None` when the line is somebody else's.
 ///
@@ -49,7 +35,7 @@ crate::error::evidence!(Error);
 /// not stand at the start.
 pub fn parse(line: &str) -> Result<Option<Said>, Error> {
     let Some((_, said)) = line.split_once(PREFIX) else { return Ok(None) };
-    let error = || Error { line: line.to_owned() };
+    let error = || Error::unreadable("a line of the purgatory", line);
     let said = if said.starts_with("verifying ") {
         Said::Verifying
     } else if said.starts_with("ok: ") {
@@ -96,53 +82,40 @@ fn hexadecimal(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn said(line: &str) -> Said {
+        parse(line).unwrap().unwrap()
+    }
+
     #[test]
     fn verdicts_are_read_by_number_and_word() {
-        let said = parse("purgatory: verdict 0x30 segment-corrupt: a segment was changed").unwrap();
-        assert_eq!(said, Some(Said::Verdict(Verdict::SegmentCorrupt)));
         for verdict in Verdict::ALL {
-            let line = format!(
-                "purgatory: verdict {:#04x} {}: {}",
-                *verdict as u32,
-                verdict.word(),
-                verdict.sentence()
-            );
-            assert_eq!(parse(&line), Ok(Some(Said::Verdict(*verdict))));
+            let (number, word) = (*verdict as u32, verdict.word());
+            let line = format!("purgatory: verdict {number:#04x} {word}: {}", verdict.sentence());
+            assert_eq!(said(&line), Said::Verdict(*verdict));
         }
         assert!(parse("purgatory: verdict 0x30 ok: all is well").is_err());
         assert!(parse("purgatory: verdict 0x99 new-word: what").is_err());
     }
 
     #[test]
-    fn corrupt_segment_is_read_with_its_span() {
-        let line = "purgatory: initrd is corrupt at 0x100000-0x13ffff: expected aa found bb";
-        let span = 0x10_0000..0x14_0000;
-        assert_eq!(parse(line), Ok(Some(Said::Corrupt { segment: "initrd".into(), span })));
+    fn every_line_that_scenarios_wait_for_is_told_from_the_others() {
+        let (segment, span) = ("initrd".to_owned(), 0x10_0000..0x14_0000);
+        for (line, expected) in [
+            (
+                "initrd is corrupt at 0x100000-0x13ffff: expected aa",
+                Said::Corrupt { segment, span },
+            ),
+            ("resetting in 500 ms", Said::Resetting(500)),
+            ("halted", Said::Halted),
+            ("booting anyway, as configured", Said::Booting),
+            ("elfcorehdr was broken (magic); restored", Said::Restored),
+            ("ok: every segment is as it was loaded (7 us)", Said::Verdict(Verdict::Ok)),
+            ("verifying 9 bytes in 2 segments with soft", Said::Verifying),
+        ] {
+            assert_eq!(said(&format!("[    1.0] half a line{PREFIX}{line}")), expected);
+        }
         assert!(parse("purgatory: initrd is corrupt at here").is_err());
-    }
-
-    #[test]
-    fn endings_are_told_apart() {
-        assert_eq!(parse("purgatory: resetting in 500 ms"), Ok(Some(Said::Resetting(500))));
-        assert_eq!(parse("purgatory: halted"), Ok(Some(Said::Halted)));
-        assert_eq!(parse("purgatory: booting anyway, as configured"), Ok(Some(Said::Booting)));
-        assert_eq!(
-            parse("purgatory: elfcorehdr was broken (magic); restored"),
-            Ok(Some(Said::Restored))
-        );
-        assert_eq!(
-            parse("purgatory: ok: every segment is as it was loaded (7 us)"),
-            Ok(Some(Said::Verdict(Verdict::Ok)))
-        );
-        assert_eq!(
-            parse("purgatory: verifying 9 bytes in 2 segments with soft"),
-            Ok(Some(Said::Verifying))
-        );
-    }
-
-    #[test]
-    fn kernel_lines_are_not_the_purgatorys() {
-        assert_eq!(parse("[    1.0] Command line: purgatory.report=ok"), Ok(None));
-        assert_eq!(parse("[    1.0] half a linepurgatory: halted"), Ok(Some(Said::Halted)));
+        let kernels = parse("[    1.0] Command line: purgatory.report=ok");
+        assert_eq!(kernels.unwrap(), None, "a line of the kernel");
     }
 }

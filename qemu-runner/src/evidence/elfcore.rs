@@ -7,10 +7,11 @@ use object::elf::{FileHeader64, NT_PRSTATUS, PT_LOAD, PT_NOTE};
 use object::endian::LittleEndian;
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use crate::error::Error;
+
 /// Bytes that hold the ELF header and every program header of the machines here.
 pub const HEADER_LEN: usize = 4096;
 
-/// PAGE_SIZE of x86-64.
 const PAGE: u64 = sentinel::PAGE_SIZE as u64;
 
 /// Lowest virtual address of the kernel's own mapping (`__START_KERNEL_map`,
@@ -23,65 +24,34 @@ const VMCOREINFO: &[u8] = b"VMCOREINFO";
 /// The line of it that names the release (`VMCOREINFO_OSRELEASE`, include/linux/vmcore_info.h).
 const OSRELEASE: &str = "OSRELEASE=";
 
-/// Why a core cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The ELF structure is broken.
-    #[error("{what} of the ELF core cannot be read")]
-    Broken {
-        /// Which part.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: object::read::Error,
-    },
-    /// There is no VMCOREINFO note, or no release in it.
-    #[error("the vmcore has no VMCOREINFO note with a release")]
-    NoRelease,
-    /// No PT_LOAD has this address.
-    #[error("physical address {0:#x} is in no PT_LOAD of the vmcore")]
-    NotDumped(u64),
-}
-
-crate::error::evidence!(Error);
-
 /// A span of the crashed kernel's memory in a core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Where it is in the file.
+    /// In the file.
     pub offset: u64,
-    /// Where it lay in memory.
     pub physical: Range<u64>,
     /// Whether it is the kernel's text, which is mapped a second time besides the memory that it is
     /// in.
     pub is_text: bool,
 }
 
-/// The program headers of a core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ElfCore {
-    /// Every PT_LOAD, in order.
     pub loads: Vec<Load>,
-    /// How many PT_NOTEs.
     pub note_headers: usize,
 }
 
-/// What the notes of a vmcore say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notes {
     /// How many CPUs left their registers.
     pub prstatus: usize,
-    /// The crashed kernel's release.
     pub osrelease: String,
 }
 
 impl ElfCore {
     /// Reads the headers at the start of `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let header = header(bytes)?;
-        let headers = header
-            .program_headers(LittleEndian, bytes)
-            .map_err(|source| Error::Broken { what: "the program header table", source })?;
+        let headers = header(bytes)?.program_headers(LittleEndian, bytes).map_err(broken)?;
         let loads =
             headers.iter().filter(|header| header.p_type(LittleEndian) == PT_LOAD).map(|header| {
                 let start = header.p_paddr(LittleEndian);
@@ -94,7 +64,6 @@ impl ElfCore {
         Ok(Self { loads: loads.collect(), note_headers })
     }
 
-    /// The PT_LOADs of memory.
     pub fn memory(&self) -> Vec<Range<u64>> {
         self.loads.iter().filter(|load| !load.is_text).map(|load| load.physical.clone()).collect()
     }
@@ -124,21 +93,17 @@ impl ElfCore {
         self.loads.iter().map(|load| load.offset).min().unwrap_or(0)
     }
 
-    /// Where a physical address is in the file.
     pub fn file_offset(&self, physical: u64) -> Result<u64, Error> {
-        let load = self
-            .loads
-            .iter()
-            .find(|load| load.physical.contains(&physical))
-            .ok_or(Error::NotDumped(physical))?;
-        Ok(load.offset + (physical - load.physical.start))
+        let load = self.loads.iter().find(|load| load.physical.contains(&physical));
+        load.map(|load| load.offset + (physical - load.physical.start)).ok_or_else(|| {
+            Error::Failed(format!("physical address {physical:#x} is in no PT_LOAD of the vmcore"))
+        })
     }
 }
 
 impl Notes {
     /// Reads the notes of a vmcore; `bytes` is the file up to its first PT_LOAD.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let broken = |source| Error::Broken { what: "a note", source };
         let headers = header(bytes)?.program_headers(LittleEndian, bytes).map_err(broken)?;
         let (mut prstatus, mut osrelease) = (0, None);
         for header in headers {
@@ -157,12 +122,17 @@ impl Notes {
                 }
             }
         }
-        Ok(Self { prstatus, osrelease: osrelease.ok_or(Error::NoRelease)? })
+        let none = || Error::Failed("the vmcore has no VMCOREINFO note with a release".into());
+        Ok(Self { prstatus, osrelease: osrelease.ok_or_else(none)? })
     }
 }
 
 fn header(bytes: &[u8]) -> Result<&FileHeader64<LittleEndian>, Error> {
-    FileHeader64::parse(bytes).map_err(|source| Error::Broken { what: "the header", source })
+    FileHeader64::parse(bytes).map_err(broken)
+}
+
+fn broken(error: object::read::Error) -> Error {
+    Error::unreadable("the ELF core", error)
 }
 
 #[cfg(test)]
@@ -207,7 +177,7 @@ mod tests {
             (1, 0x8000, 0x2000)
         );
         assert_eq!(core.file_offset(0x10_2000).unwrap(), 0x4000);
-        assert!(matches!(core.file_offset(0x50_0000), Err(Error::NotDumped(0x50_0000))));
+        assert!(core.file_offset(0x50_0000).is_err(), "it is not dumped");
     }
 
     #[test]
@@ -250,8 +220,7 @@ mod tests {
 
     #[test]
     fn damaged_cores_are_refused() {
-        assert!(matches!(ElfCore::parse(&[0; 64]), Err(Error::Broken { .. })));
-        let bytes = core(&[(4, 64, 0, 64, 0)], &[]);
-        assert!(matches!(Notes::parse(&bytes), Err(Error::NoRelease)));
+        assert!(ElfCore::parse(&[0; 64]).is_err());
+        assert!(Notes::parse(&core(&[(4, 64, 0, 64, 0)], &[])).is_err(), "no release");
     }
 }

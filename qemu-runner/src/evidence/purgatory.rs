@@ -3,30 +3,11 @@
 use object::read::elf::{ElfFile64, ElfSymbol64};
 use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol, SymbolKind};
 
+use crate::error::Error;
+
 /// How much of a function is compared with what is found in memory.
 const BEGINNING: u64 = 16;
 
-/// Why a function cannot be found.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It is not an ELF file.
-    #[error("the purgatory cannot be read as ELF; `cargo xtask build` builds it")]
-    Elf(#[from] object::read::Error),
-    /// Not exactly one function is called so.
-    #[error(
-        "the purgatory has {count} functions with {name:?} in their names instead of one, or it does not hold its code"
-    )]
-    NotOne {
-        /// Part of the name.
-        name: String,
-        /// How many there are.
-        count: usize,
-    },
-}
-
-crate::error::evidence!(Error);
-
-/// A function of the purgatory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// Bytes from the start of the purgatory's segment to its first instruction.
@@ -37,7 +18,8 @@ pub struct Function {
 
 /// The only function with `name` in its mangled name.
 pub fn function(elf: &[u8], name: &str) -> Result<Function, Error> {
-    let file = ElfFile64::<LittleEndian>::parse(elf)?;
+    let file = ElfFile64::<LittleEndian>::parse(elf)
+        .map_err(|error| Error::unreadable("the purgatory's file", error))?;
     let named = |symbol: &ElfSymbol64<'_, '_, LittleEndian>| {
         symbol.kind() == SymbolKind::Text && symbol.name().is_ok_and(|symbol| symbol.contains(name))
     };
@@ -46,11 +28,12 @@ pub fn function(elf: &[u8], name: &str) -> Result<Function, Error> {
     let code = |address| {
         file.segments().find_map(|segment| segment.data_range(address, BEGINNING).ok().flatten())
     };
-    match found.as_slice() {
-        &[offset] if code(offset).is_some() => {
-            Ok(Function { offset, beginning: code(offset).unwrap_or_default().to_vec() })
-        }
-        _ => Err(Error::NotOne { name: name.to_owned(), count: found.len() }),
+    match (found.as_slice(), found.first().copied().and_then(code)) {
+        (&[offset], Some(code)) => Ok(Function { offset, beginning: code.to_vec() }),
+        _ => Err(Error::Failed(format!(
+            "functions of the purgatory with {name:?} in their names: expected one with its code, \
+             found {found:#x?}"
+        ))),
     }
 }
 
@@ -89,15 +72,6 @@ mod tests {
         );
         assert_ne!(first.offset, second.offset);
         assert_eq!(first.beginning.len() as u64, BEGINNING);
-        assert!(matches!(function(&itself, "_landmark"), Err(Error::NotOne { count: 2, .. })));
-        assert!(matches!(
-            function(&itself, "no_such_function"),
-            Err(Error::NotOne { count: 0, .. })
-        ));
-    }
-
-    #[test]
-    fn what_is_no_elf_file_is_refused() {
-        assert!(matches!(function(b"MZ", "main"), Err(Error::Elf(_))));
+        assert!(function(&itself, "_landmark").is_err() && function(&itself, "none_such").is_err());
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! They are not compressed: an emulated CPU decompresses slower than QEMU copies.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use cpio::newc::{Builder, ModeFileType};
 
 use crate::assets::GuestProgram;
 use crate::error::Error;
+use crate::host;
 
 use crate::assets::kernel::payload;
 pub use crate::machine::agent::Role;
@@ -40,7 +40,6 @@ while :; do sh /dev/ttyS1 </dev/null >&3 2>&1; done
 /// `setpriv` and `su` want to know whom they become.
 const PASSWD: &str = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
 
-/// An archive in the making.
 pub struct Initramfs {
     archive: Vec<u8>,
     inode: u32,
@@ -58,7 +57,7 @@ impl Initramfs {
         let console =
             Builder::new("dev/console").mode(0o600).set_mode_file_type(ModeFileType::Char);
         this.entry(console.rdev_major(major).rdev_minor(minor), &[]);
-        this.file("/bin/busybox", 0o755, &read(busybox)?);
+        this.file("/bin/busybox", 0o755, &host::read(busybox)?);
         this.file("/init", 0o755, INIT.replace("@ROLE", &format!("@{}", role.word())).as_bytes());
         this.file("/etc/passwd", 0o644, PASSWD.as_bytes());
         if role == Role::Capture {
@@ -70,18 +69,15 @@ impl Initramfs {
 
     /// Adds a file with these bytes at an absolute path; directories above it are made.
     pub fn file(&mut self, path: &str, mode: u32, bytes: &[u8]) {
-        if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
-            self.directory(parent);
-        }
+        self.parents(path);
         let builder = Builder::new(path.trim_start_matches('/'))
             .mode(mode)
             .set_mode_file_type(ModeFileType::Regular);
         self.entry(builder, bytes);
     }
 
-    /// Adds a file of the host at an absolute path.
     pub fn host_file(&mut self, path: &str, mode: u32, host: &Path) -> Result<(), Error> {
-        self.file(path, mode, &read(host)?);
+        self.file(path, mode, &host::read(host)?);
         Ok(())
     }
 
@@ -91,24 +87,25 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Adds a program and its libraries.
     pub fn program(&mut self, program: &GuestProgram) -> Result<(), Error> {
         program.files.iter().try_for_each(|(path, host)| self.host_file(path, 0o755, host))
     }
 
-    /// The finished archive.
     pub fn finish(self) -> Vec<u8> {
         cpio::newc::trailer(self.archive).expect("a Vec takes every byte")
     }
 
-    /// Adds a directory and those above it, once.
+    fn parents(&mut self, path: &str) {
+        if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+            self.directory(parent);
+        }
+    }
+
     fn directory(&mut self, path: &str) {
         if self.directories.iter().any(|known| known == path) {
             return;
         }
-        if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
-            self.directory(parent);
-        }
+        self.parents(path);
         self.directories.push(path.to_owned());
         let builder = Builder::new(path.trim_start_matches('/'))
             .mode(0o755)
@@ -123,8 +120,4 @@ impl Initramfs {
         writer.write_all(bytes).expect("a Vec takes every byte");
         self.archive = writer.finish().expect("a Vec takes every byte");
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(Error::file("read", path))
 }

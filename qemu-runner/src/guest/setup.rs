@@ -2,12 +2,8 @@
 
 use crate::machine;
 
-/// CPUs at boot, unless a set-up says otherwise.
-pub const BOOT_CPUS: u32 = 2;
-
 /// Paths in the first kernel's user space.
 pub mod guest {
-    /// The loader under test.
     pub const LOADER: &str = "/bin/kdump-loader";
     /// The program that puts a known page into memory.
     pub const SENTINEL: &str = "/bin/sentinel";
@@ -15,9 +11,7 @@ pub mod guest {
     pub const POLLER: &str = "/bin/poller";
     /// The program that panics it at a drawn time.
     pub const TRIGGER: &str = "/bin/trigger";
-    /// The capture kernel.
     pub const KERNEL: &str = "/boot/vmlinuz";
-    /// Its initial RAM disk.
     pub const INITRD: &str = "/boot/capture.cpio";
     /// A purgatory that another project has built.
     pub const PURGATORY: &str = "/boot/purgatory.ro";
@@ -25,44 +19,31 @@ pub mod guest {
     pub const DRIVERS: &str = "/lib/drivers";
     /// Both, with the capture kernel's usual command line, in one file.
     pub const UKI: &str = "/boot/capture.efi";
-    /// The capture kernel, unpacked.
     pub const VMLINUX: &str = "/boot/vmlinux";
 }
 
-/// How a machine is set up.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Kernel series; the context's when none.
     pub series: Option<&'static str>,
-    /// `-cpu`.
     pub cpu: &'static str,
-    /// CPUs at boot.
     pub cpus: u32,
-    /// CPUs that can be plugged in.
     pub spare_cpus: u32,
-    /// DIMMs that can be plugged in.
     pub dimms: u32,
-    /// The size of each, in bytes.
     pub dimm_size: u64,
     /// How large a device for virtio-mem can get, in bytes; there is none when 0.
     pub virtio_mem: u64,
     /// Which zone plugged-in memory goes to: the first kernel's `memhp_default_state=`.
     pub online: &'static str,
-    /// Memory at boot, in MiB.
     pub memory_mib: u64,
     /// The first kernel's `crashkernel=`; none is reserved without.
     pub crashkernel: Option<&'static str>,
-    /// More of the first kernel's command line.
     pub append: &'static str,
-    /// Booted by EFI firmware.
     pub efi: bool,
     /// makedumpfile in the capture kernel's user space: for every scenario that is to reach it.
     pub makedumpfile: bool,
-    /// What the capture kernel comes in.
     pub packaging: Packaging,
-    /// kexec-tools in the first kernel's user space.
     pub peer: bool,
-    /// Our purgatory in place of kexec-tools' own.
     pub peer_with_ours: bool,
     /// Whose purgatory is in the first kernel's user space, besides the one in the loader.
     pub purgatory: Option<&'static str>,
@@ -70,22 +51,17 @@ pub struct Setup {
     pub ballast_mib: usize,
     /// udev, flock, the poller and the trigger in the first kernel's user space.
     pub storm: bool,
-    /// More files there.
     pub files: Vec<GuestFile>,
 }
 
 /// A file of the first kernel's user space that a scenario has written.
 #[derive(Clone, Debug)]
 pub struct GuestFile {
-    /// Its absolute path.
     pub path: &'static str,
-    /// Its permissions.
     pub mode: u32,
-    /// What is in it.
     pub text: String,
 }
 
-/// What a capture kernel comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packaging {
     /// [`guest::KERNEL`], with [`guest::INITRD`] beside it.
@@ -101,7 +77,7 @@ impl Default for Setup {
         Self {
             series: None,
             cpu: machine::CPU,
-            cpus: BOOT_CPUS,
+            cpus: machine::BOOT_CPUS,
             spare_cpus: 0,
             dimms: 0,
             dimm_size: machine::DIMM_SIZE,

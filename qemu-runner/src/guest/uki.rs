@@ -12,7 +12,6 @@ use object::write::pe::{NtHeaders, Writer};
 const SECTION_ALIGNMENT: u32 = 4096;
 const FILE_ALIGNMENT: u32 = 512;
 
-/// The image of these sections, by name.
 pub fn build(sections: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(true, SECTION_ALIGNMENT, FILE_ALIGNMENT, &mut bytes);
@@ -61,20 +60,4 @@ pub fn build(sections: &[(&str, &[u8])]) -> Vec<u8> {
     }
     writer.write_file_align();
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loader_finds_what_was_put_in() {
-        let initrd = [7; 1000];
-        let bytes = build(&[(".linux", &[1; 3000]), (".initrd", &initrd), (".cmdline", b"quiet")]);
-        let defaults = loader::kernel::uki::defaults(&bytes);
-        assert_eq!(
-            (defaults.initrd, defaults.command_line),
-            (Some(&initrd[..]), Some(&b"quiet"[..]))
-        );
-    }
 }

@@ -5,20 +5,20 @@
 
 use std::io::Write;
 
-use crate::error::Error;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::error::{Error, check};
 use crate::machine::vm::{Arrival, Line, Vm};
 
 /// Which kernel a user space is for. The agent greets with this word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The kernel that is going to crash.
     First,
-    /// The kernel that takes the dump.
     Capture,
 }
 
 impl Role {
-    /// The word in the greeting.
     pub const fn word(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -27,10 +27,8 @@ impl Role {
     }
 }
 
-/// What a command in the guest came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Its exit status.
     pub status: i32,
     /// Both its output streams, without the last line feed.
     pub text: String,
@@ -59,7 +57,6 @@ impl Vm {
         }
     }
 
-    /// Runs a shell command in the guest.
     pub fn run(&mut self, command: &str) -> Result<Output, Error> {
         self.commands += 1;
         let marker = format!("@{}@ ", self.commands);
@@ -71,10 +68,8 @@ impl Vm {
                 continue;
             };
             if let Some(status) = line.strip_prefix(&marker) {
-                let status = status.parse().map_err(|_| Error::Unintelligible {
-                    what: "an exit status",
-                    text: line.clone(),
-                })?;
+                let status =
+                    status.parse().map_err(|_| Error::unreadable("an exit status", &line))?;
                 return Ok(Output { status, text: text.trim_end_matches('\n').to_owned() });
             }
             text.push_str(&line);
@@ -82,14 +77,26 @@ impl Vm {
         }
     }
 
+    /// Runs a shell command in the guest that must end with this status, and returns its output.
+    pub fn run_to(&mut self, expected: i32, command: &str) -> Result<String, Error> {
+        let Output { status, text } = self.run(command)?;
+        check!(
+            status == expected,
+            "in the guest, `{command}`: expected status {expected}, found {status}: {text}"
+        )?;
+        Ok(text)
+    }
+
     /// Runs a shell command in the guest that must succeed, and returns its output.
     pub fn run_ok(&mut self, command: &str) -> Result<String, Error> {
-        match self.run(command)? {
-            Output { status: 0, text } => Ok(text),
-            Output { status, text } => {
-                Err(Error::GuestCommand { command: command.to_owned(), status, output: text })
-            }
-        }
+        self.run_to(0, command)
+    }
+
+    /// Runs a shell command in the guest that must succeed, and returns the bytes that it writes.
+    pub fn run_for_bytes(&mut self, command: &str) -> Result<Vec<u8>, Error> {
+        let text = self.run_ok(&format!("{command} | base64 -w 0"))?;
+        let bytes = BASE64_STANDARD.decode(text.trim());
+        bytes.map_err(|error| Error::unreadable("base64", error))
     }
 
     /// Sends a line to the agent and expects no answer.

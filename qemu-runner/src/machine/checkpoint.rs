@@ -5,19 +5,18 @@
 //! (`monitor/migration.rs`).
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::assets::shared::Shared;
-use crate::error::{Error, check};
+use crate::error::Error;
+use crate::host::{self, succeed};
 use crate::machine::vm::{RAM, SERIAL_LOG, Vm};
 
 /// All of a machine but its memory.
 const STATE: &str = "state";
 
-/// A machine as it was at one moment.
 #[derive(Debug)]
 pub struct Checkpoint {
     directory: PathBuf,
@@ -26,7 +25,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Keeps `vm` as it is now in `directory`, which is made. The machine continues.
     pub fn take(vm: &mut Vm, directory: PathBuf) -> Result<Self, Error> {
-        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        host::make(&directory)?;
         vm.monitor.save(&directory.join(STATE))?;
         for name in [RAM, SERIAL_LOG] {
             copy(&vm.directory().join(name), &directory.join(name))?;
@@ -35,7 +34,6 @@ impl Checkpoint {
         Ok(Self { directory })
     }
 
-    /// Where the rest of the machine is.
     pub fn state(&self) -> PathBuf {
         self.directory.join(STATE)
     }
@@ -51,30 +49,21 @@ impl Checkpoint {
 
 /// Copies a file with its holes, of which a guest's memory has many.
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let output = Command::new("cp")
-        .arg("--sparse=auto")
-        .args([from, to])
-        .output()
-        .map_err(Error::file("copy", from))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    check(output.status.success(), format!("copy of {}", from.display()), "a copy", said.trim())
+    succeed(Command::new("cp").arg("--sparse=auto").args([from, to]), 0)
 }
 
-/// What is known of one kind of machine.
 #[derive(Debug)]
 enum Known {
     /// One has booted: most kinds come only once, and are not worth their room.
     Once,
     /// A second one is booting, and will be kept.
     BeingKept,
-    /// It is kept.
     Kept(Arc<Checkpoint>),
 }
 
 /// How a machine comes to where its first user space is up.
 #[derive(Debug)]
 pub enum Way {
-    /// It boots.
     Boots,
     /// It boots, and a [`Checkpoint`] is to be taken of it in this directory.
     BootsToBeKept(PathBuf),
@@ -90,7 +79,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// None yet; they will are in this directory.
+    /// None yet; they will be in this directory.
     pub fn within(directory: Shared) -> Self {
         Self { directory, kinds: Mutex::default() }
     }
@@ -122,25 +111,5 @@ impl Checkpoints {
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn third_machine_of_a_kind_goes_on_from_the_second() {
-        let parent = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::within(Shared::below(parent.path(), "kept").unwrap());
-        assert!(matches!(checkpoints.way("a"), Way::Boots));
-        assert!(matches!(checkpoints.way("b"), Way::Boots), "another kind");
-        let Way::BootsToBeKept(directory) = checkpoints.way("a") else {
-            panic!("it is the second")
-        };
-        assert!(matches!(checkpoints.way("a"), Way::Boots), "the second is still booting");
-        checkpoints.keep("a", Checkpoint { directory: directory.clone() });
-        let Way::GoesOn(checkpoint) = checkpoints.way("a") else { panic!("it is kept") };
-        assert_eq!(checkpoint.state(), directory.join(STATE));
     }
 }

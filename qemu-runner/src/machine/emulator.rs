@@ -14,7 +14,6 @@ use crate::machine::deadline::Deadline;
 /// How often to look whether QEMU is still there while waiting for its first call.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A running QEMU.
 #[derive(Debug)]
 pub struct Emulator {
     child: Child,
@@ -32,18 +31,13 @@ impl Emulator {
     }
 
     /// Its standard output.
-    ///
-    /// # Panics
-    /// When it was taken before.
     pub fn take_output(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("standard output is taken once")
     }
 
     /// Its exit status, once its console has ended; `None` when a signal ended it.
     pub fn exit_status(&mut self) -> Result<Option<i32>, Error> {
-        let status =
-            self.child.wait().map_err(|error| Error::Launch { reason: error.to_string() })?;
-        Ok(status.code())
+        Ok(self.child.wait().map_err(|error| Error::Host(format!("QEMU: {error}")))?.code())
     }
 
     /// Waits for its call on a socket.
@@ -52,7 +46,7 @@ impl Emulator {
         listener: &UnixListener,
         deadline: Deadline,
     ) -> Result<UnixStream, Error> {
-        let launch = |reason: String| Error::Launch { reason };
+        let launch = |reason: String| Error::Host(format!("QEMU did not start: {reason}"));
         listener.set_nonblocking(true).map_err(|error| launch(error.to_string()))?;
         loop {
             match listener.accept() {
@@ -80,36 +74,5 @@ impl Drop for Emulator {
         // It may have ended by itself, so neither step's failure means anything.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn program_that_ends_at_once_is_reported_with_what_it_said() {
-        let directory = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo no such machine >&2; exit 3"]);
-        let mut emulator = Emulator::start(&mut command, &directory.path().join("stderr")).unwrap();
-        let error = emulator
-            .accept(&listener, Deadline::after(Duration::from_secs(60)))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("no such machine") && error.contains("exit status: 3"), "{error}");
-    }
-
-    #[test]
-    fn dropped_emulator_is_gone() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new("sleep");
-        command.arg("3600");
-        let mut emulator = Emulator::start(&mut command, &directory.path().join("stderr")).unwrap();
-        let mut output = emulator.take_output();
-        drop(emulator);
-        // Its end of the pipe is closed, or this would last an hour.
-        assert_eq!(io::Read::read(&mut output, &mut [0]).unwrap(), 0);
     }
 }

@@ -20,14 +20,11 @@ const CHUNK: usize = 16 << 20;
 /// How physical addresses are mapped onto the memory file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Bytes of memory below the hole.
     low: u64,
-    /// Bytes of memory above it.
     high: u64,
 }
 
 impl Layout {
-    /// The layout of machine q35 with `memory` bytes at boot.
     pub fn q35(memory: u64) -> Self {
         let low = if memory >= Q35_SPLIT_FROM { Q35_LOW_MEMORY } else { memory };
         Self { low, high: memory - low }
@@ -45,7 +42,6 @@ impl Layout {
     }
 }
 
-/// The guest's boot memory.
 #[derive(Debug)]
 pub struct Ram {
     file: File,
@@ -54,7 +50,6 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// Opens the memory file of a running machine.
     pub fn open(path: &Path, layout: Layout) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .read(true)
@@ -69,7 +64,6 @@ impl Ram {
         0..self.layout.low
     }
 
-    /// `len` bytes from physical address `physical`.
     pub fn read(&self, physical: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len];
         self.file
@@ -78,14 +72,12 @@ impl Ram {
         Ok(bytes)
     }
 
-    /// Writes `bytes` to physical address `physical`.
     pub fn write(&self, physical: u64, bytes: &[u8]) -> Result<(), Error> {
         self.file
             .write_all_at(bytes, self.offset(physical)?)
             .map_err(Error::file("write", &self.path))
     }
 
-    /// Flips bit `bit` of the byte at physical address `physical`.
     pub fn flip_bit(&self, physical: u64, bit: u8) -> Result<(), Error> {
         let byte = self.read(physical, 1)?[0];
         self.write(physical, &[byte ^ 1 << bit])
@@ -107,11 +99,19 @@ impl Ram {
         Ok(found)
     }
 
+    /// The only physical address in `range` at which `needle` is.
+    pub fn only(&self, what: &str, range: &Range<u64>, needle: &[u8]) -> Result<u64, Error> {
+        match self.find(range, needle)?[..] {
+            [place] => Ok(place),
+            ref all => {
+                Err(Error::Failed(format!("{what} in {range:x?}: one place expected, at {all:x?}")))
+            }
+        }
+    }
+
     fn offset(&self, physical: u64) -> Result<u64, Error> {
-        self.layout.offset(physical).ok_or_else(|| Error::Check {
-            what: format!("physical address {physical:#x}"),
-            expected: "memory the machine had at boot".into(),
-            found: "a hole".into(),
+        self.layout.offset(physical).ok_or_else(|| {
+            Error::Failed(format!("{physical:#x}: the machine had no memory there at boot"))
         })
     }
 }

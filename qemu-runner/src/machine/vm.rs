@@ -8,7 +8,6 @@ mod arrival; // what its serial ports bring, line by line
 use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -16,20 +15,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::assets::Qemu;
-use crate::error::Error;
+use crate::error::{Error, check};
+use crate::host;
 use crate::machine::checkpoint::Checkpoint;
 use crate::machine::deadline::Deadline;
 use crate::machine::emulator::Emulator;
 use crate::machine::monitor::Monitor;
 use crate::machine::ram::Ram;
-use crate::machine::{CommandLine, Ends, Machine, PowerOn, Talk, library_path};
+use crate::machine::{Ends, Machine, Talk, shell_text};
 
 pub use arrival::{Arrival, Line};
 use arrival::{read_agent, read_console};
 
 /// The file in a run's directory that holds all the console said.
 pub const SERIAL_LOG: &str = "serial.log";
-/// The file that is the guest's memory.
 pub const RAM: &str = "ram";
 /// The file that holds what QEMU logs: resets, triple faults.
 pub const QEMU_LOG: &str = "qemu.log";
@@ -40,25 +39,25 @@ const TRIPLE_FAULT: &str = "Triple fault";
 
 /// How much later than the guest has written it a line may be read here on a busy host: by so much
 /// a delay may look too short.
-pub const READ_LATENCY: Duration = Duration::from_millis(500);
+pub(crate) const READ_LATENCY: Duration = Duration::from_millis(500);
 /// How much longer than announced a reset may take on a busy host.
-pub const RESET_SLACK: Duration = Duration::from_secs(30);
+const RESET_SLACK: Duration = Duration::from_secs(30);
 
-/// A running machine.
+/// A reset must have been waited for as long as announced, and not much longer.
+pub fn expect_wait(delay: Duration, waited: Duration) -> Result<(), Error> {
+    let in_time = delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK;
+    check!(in_time.contains(&waited), "wait before the reset: not {in_time:?}, but {waited:?}")
+}
+
 #[derive(Debug)]
 pub struct Vm {
     child: Emulator,
     arrivals: Receiver<Arrival>,
     ended: bool,
-    /// The guest's second serial port.
     pub(crate) agent: UnixStream,
-    /// QMP.
     pub monitor: Monitor,
-    /// The guest's memory.
     pub ram: Ram,
-    /// When the run has to be over.
     pub deadline: Deadline,
-    /// QEMU's command line, to be pasted into a shell.
     pub command_line: String,
     directory: PathBuf,
     qemu_log: PathBuf,
@@ -68,38 +67,18 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Starts `machine`, with its logs in `directory`.
+    /// Starts `machine`, with its logs in `directory`. From a checkpoint, it is the machine that was
+    /// kept, and hangs until its monitor lets it continue.
     pub fn start(
         qemu: &Qemu,
         machine: &Machine,
         directory: &Path,
         deadline: Deadline,
+        from: Option<&Checkpoint>,
     ) -> Result<Self, Error> {
-        Self::launch(qemu, machine, directory, deadline, PowerOn::Reset)
-    }
-
-    /// `machine` as another like it was at a checkpoint, its logs in `directory`. It hangs until
-    /// its monitor lets it continue.
-    pub fn resume(
-        qemu: &Qemu,
-        machine: &Machine,
-        directory: &Path,
-        deadline: Deadline,
-        checkpoint: &Checkpoint,
-    ) -> Result<Self, Error> {
-        checkpoint.copy_to(directory)?;
-        let mut vm = Self::launch(qemu, machine, directory, deadline, PowerOn::Incoming)?;
-        vm.monitor.load(&checkpoint.state())?;
-        Ok(vm)
-    }
-
-    fn launch(
-        qemu: &Qemu,
-        machine: &Machine,
-        directory: &Path,
-        deadline: Deadline,
-        start: PowerOn,
-    ) -> Result<Self, Error> {
+        if let Some(checkpoint) = from {
+            checkpoint.copy_to(directory)?;
+        }
         let sockets = tempfile::tempdir()
             .map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
         let (agent_at, monitor_at) = (sockets.path().join("agent"), sockets.path().join("monitor"));
@@ -107,25 +86,19 @@ impl Vm {
         let monitor =
             UnixListener::bind(&monitor_at).map_err(Error::file("listen on", &monitor_at))?;
         let talk = Talk::Runner { agent: agent_at.clone(), monitor: monitor_at };
-        let ends =
-            Ends { ram: directory.join(RAM), qemu_log: directory.join(QEMU_LOG), talk, start };
+        let (ram, qemu_log) = (directory.join(RAM), directory.join(QEMU_LOG));
+        let ends = Ends { ram, qemu_log, talk, incoming: from.is_some() };
 
-        let arguments = machine.arguments(qemu, &ends);
         // By hand it can only be switched on.
-        let by_hand = machine.arguments(qemu, &Ends { start: PowerOn::Reset, ..ends.clone() });
-        let line = CommandLine { qemu, arguments: &by_hand }.to_string();
+        let by_hand = machine.command(qemu, &Ends { incoming: false, ..ends.clone() });
+        let line = shell_text(qemu, &by_hand);
         let script = directory.join(SCRIPT);
         fs::write(&script, format!("{line}\n")).map_err(Error::file("write", &script))?;
 
         let stderr = directory.join("qemu.stderr");
-        let mut command = Command::new(&qemu.program);
-        command.args(&arguments);
-        if let Some(path) = library_path(qemu) {
-            command.env("LD_LIBRARY_PATH", path);
-        }
-        let mut child = Emulator::start(&mut command, &stderr)?;
+        let mut child = Emulator::start(&mut machine.command(qemu, &ends), &stderr)?;
         let agent = child.accept(&agent, deadline)?;
-        let monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
+        let mut monitor = Monitor::new(child.accept(&monitor, deadline)?, deadline)?;
         let ram = Ram::open(&ends.ram, machine.layout())?;
 
         let (sender, arrivals) = mpsc::channel();
@@ -141,6 +114,9 @@ impl Vm {
         let from_agent = sender.clone();
         thread::spawn(move || read_console(console, log, &sender));
         thread::spawn(move || read_agent(agent, &from_agent));
+        if let Some(checkpoint) = from {
+            monitor.load(&checkpoint.state())?;
+        }
         Ok(Self {
             child,
             arrivals,
@@ -160,14 +136,11 @@ impl Vm {
     /// The next thing to arrive; an error when the deadline passes or QEMU has ended before.
     pub fn next(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
         match self.next_or_end(waiting_for)? {
-            Arrival::End => {
-                Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() })
-            }
+            Arrival::End => Err(self.gone(waiting_for)),
             arrival => Ok(arrival),
         }
     }
 
-    /// The next thing to arrive, the end included.
     pub fn next_or_end(&mut self, waiting_for: &str) -> Result<Arrival, Error> {
         if self.ended {
             return Ok(Arrival::End);
@@ -184,9 +157,7 @@ impl Vm {
     ) -> Result<Option<Arrival>, Error> {
         let left = self.left(waiting_for)?;
         match self.receive(left.min(pause)) {
-            Some(Arrival::End) => {
-                Err(Error::Gone { waiting_for: waiting_for.to_owned(), log: self.serial_log() })
-            }
+            Some(Arrival::End) => Err(self.gone(waiting_for)),
             arrival => Ok(arrival),
         }
     }
@@ -208,30 +179,24 @@ impl Vm {
     pub fn last_words(&mut self) -> Result<Vec<String>, Error> {
         let mut lines = Vec::new();
         loop {
-            let left = self.left("the agent's last line")?;
+            let left = self.left("the last line")?;
             match self.arrivals.recv_timeout(left) {
                 Ok(Arrival::Agent(line)) => lines.push(line),
                 Ok(_) => {}
                 // Both readers have come to their ends.
                 Err(RecvTimeoutError::Disconnected) => return Ok(lines),
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(self.too_late("the agent's last line"));
-                }
+                Err(RecvTimeoutError::Timeout) => return Err(self.too_late("the last line")),
             }
         }
     }
 
-    /// Waits for a console line that `wanted` recognises, and returns what it made of it.
-    pub fn await_console<T>(
-        &mut self,
-        what: &str,
-        mut wanted: impl FnMut(&Line) -> Option<T>,
-    ) -> Result<T, Error> {
+    /// Waits for a console line with these words.
+    pub fn await_words(&mut self, what: &str, words: &str) -> Result<Line, Error> {
         loop {
             if let Arrival::Console(line) = self.next(what)?
-                && let Some(found) = wanted(&line)
+                && line.text.contains(words)
             {
-                return Ok(found);
+                return Ok(line);
             }
         }
     }
@@ -247,9 +212,16 @@ impl Vm {
         Some(arrival)
     }
 
-    /// What the deadline leaves for a wait.
     fn left(&self, waiting_for: &str) -> Result<Duration, Error> {
         self.deadline.left().ok_or_else(|| self.too_late(waiting_for))
+    }
+
+    fn gone(&self, waiting_for: &str) -> Error {
+        let log = self.serial_log();
+        Error::Failed(format!(
+            "the machine ended while the runner waited for {waiting_for}; the serial log is {}",
+            log.display()
+        ))
     }
 
     fn too_late(&self, waiting_for: &str) -> Error {
@@ -260,12 +232,10 @@ impl Vm {
         }
     }
 
-    /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where the console's log is.
     pub fn serial_log(&self) -> PathBuf {
         self.directory.join(SERIAL_LOG)
     }
@@ -275,9 +245,8 @@ impl Vm {
         self.child.exit_status()
     }
 
-    /// What QEMU has logged.
     pub fn qemu_log(&self) -> Result<String, Error> {
-        let log = fs::read(&self.qemu_log).map_err(Error::file("read", &self.qemu_log))?;
+        let log = host::read(&self.qemu_log)?;
         Ok(String::from_utf8_lossy(&log).into_owned())
     }
 

@@ -4,10 +4,9 @@ use handoff::Verdict;
 use handoff::report::{Elfcorehdr, PARAMETER, Report};
 use maud::{Markup, html};
 
-use crate::outcome::Evidence;
-use crate::report;
+use crate::evidence::outcome::Evidence;
+use crate::evidence::report;
 
-/// Verdict and report.
 pub fn chapter(evidence: &Evidence) -> Markup {
     let parsed = |field: &String| report::parse(&format!("{PARAMETER}{field}")).ok();
     let report = evidence.report.as_ref().and_then(|field| Some((field, parsed(field)?)));
@@ -50,33 +49,4 @@ fn words(report: &Report) -> Vec<String> {
     };
     words.push(format!("The elfcorehdr, which no digest covers, {elfcorehdr}."));
     words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_is_shown_in_words_and_verbatim() {
-        let report = "ok,engine:sha-ni,us:312000,nmi:2,elfcorehdr:restored";
-        let evidence = Evidence { report: Some(report.into()), ..Evidence::default() };
-        let text = chapter(&evidence).into_string();
-        for words in [
-            super::super::capitalized(Verdict::Ok.sentence()).as_str(),
-            "for 0.312 s with the engine sha-ni",
-            "interrupts meanwhile: 2",
-            "load-time copy replaced it",
-            "purgatory.report=ok,engine:sha-ni,us:312000",
-        ] {
-            assert!(text.contains(words), "{words} is missing in {text}");
-        }
-    }
-
-    #[test]
-    fn a_verdict_without_a_capture_kernel_is_shown() {
-        let verdict = Some(Verdict::Seal.word().into());
-        let text = chapter(&Evidence { verdict, ..Evidence::default() }).into_string();
-        assert!(text.contains(Verdict::Seal.sentence().split_at(1).1), "{text}");
-        assert_eq!(chapter(&Evidence::default()).into_string(), "");
-    }
 }

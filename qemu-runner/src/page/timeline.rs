@@ -4,19 +4,12 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::outcome::{Outcome, Phase};
+use crate::evidence::outcome::{Outcome, Phase};
 
 impl Phase {
     /// Its class.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Boot => "boot",
-            Self::Armed => "armed",
-            Self::Panic => "panic",
-            Self::Purgatory => "purgatory",
-            Self::Start => "start",
-            Self::Capture => "capture",
-        }
+    fn word(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
 
     /// What it is called, given the next phase.
@@ -33,7 +26,6 @@ impl Phase {
     }
 }
 
-/// A phase with its length.
 #[derive(Debug, PartialEq)]
 struct Span {
     phase: Phase,
@@ -41,7 +33,6 @@ struct Span {
     length: Duration,
 }
 
-/// The bar and the list.
 pub fn chapter(outcome: &Outcome) -> Markup {
     let spans = spans(outcome);
     html! {
@@ -85,27 +76,4 @@ fn spans(outcome: &Outcome) -> Vec<Span> {
 
 fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn phases_follow_one_another_up_to_the_last_event() {
-        let mut outcome: Outcome = super::super::tests::hotplug();
-        let two = Duration::from_secs(2);
-        outcome.phases = vec![(Duration::ZERO, Phase::Boot), (two, Phase::Armed)];
-        let end = outcome.timeline.last().unwrap().at;
-        let span = |phase: Phase, length| Span { phase, name: phase.name(None), length };
-        assert_eq!(spans(&outcome), [span(Phase::Boot, two), span(Phase::Armed, end - two)]);
-        outcome.phases.clear();
-        assert_eq!(spans(&outcome), []);
-    }
-
-    #[test]
-    fn a_panic_without_a_report_lasts_until_the_capture_kernel_is_up() {
-        assert_eq!(Phase::Panic.name(Some(Phase::Capture)), "panic to capture kernel");
-        assert_eq!(Phase::Panic.name(Some(Phase::Purgatory)), "panic");
-    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::{Draw, Operation};
 use super::upheaval::Upheaval;
-use crate::iomem::{Iomem, without_any};
+use crate::evidence::iomem::{Iomem, without_any};
 use crate::storm::Contestant;
 
 /// How the machine ended.
@@ -78,23 +78,18 @@ pub struct Note {
     pub armed: bool,
     /// Whether a kexec_load(2) or kexec_file_load(2) was under way.
     pub loading: bool,
-    /// The memory map.
     pub iomem: Iomem,
 }
 
-/// What is known of one panic.
 pub struct Facts {
     /// How it ended.
     pub ended: Ended,
-    /// The trigger's note.
     pub note: Option<Note>,
     /// Without a dump: whether `kexec_crash_image` points to an image.
     pub image: Option<bool>,
     /// Without a dump: whether `__kexec_lock` is held.
     pub locked: Option<bool>,
-    /// The memory that the dump describes.
     pub described: Option<Vec<Range<u64>>>,
-    /// What came and went.
     pub upheaval: Upheaval,
 }
 

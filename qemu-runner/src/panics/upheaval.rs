@@ -5,15 +5,15 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::draw::{Operation, Operations};
-use crate::capture::PANIC;
 use crate::error::Error;
-use crate::first::First;
-use crate::monitor::Said;
-use crate::vm::Arrival;
+use crate::machine::monitor::Said;
+use crate::machine::vm::Arrival;
+use crate::stage::{First, PANIC};
 
 /// Waits at most ten seconds until the kernel has forgotten the plugged-in CPU. QEMU does not
 /// report that it is gone.
-const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; sleep 0.02; done; exit 1";
+const CPU_GONE: &str = "for look in $(seq 500); do [ -e /sys/devices/system/cpu/cpu2 ] || exit 0; \
+                        sleep 0.02; done; exit 1";
 /// Time between two looks at the monitor, and at the console.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -22,9 +22,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub struct Upheaval {
     /// Operations that the guest had finished.
     pub done: u32,
-    /// Operations that it had rejected.
     pub refused: u32,
-    /// The unfinished one.
     pub in_flight: Option<Operation>,
     /// Memory that had come or gone, and how long before the panic was seen the guest had finished.
     pub changed: Vec<(Range<u64>, Duration)>,
@@ -100,7 +98,6 @@ pub fn until_the_panic(first: &mut First<'_, '_>, seed: u64) -> Result<Upheaval,
     unreachable!("the kernel panics long before the numbers end")
 }
 
-/// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Done,

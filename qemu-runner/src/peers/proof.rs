@@ -11,8 +11,9 @@ use object::elf::{FileHeader64, R_X86_64_64, SHF_ALLOC};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{LittleEndian, Object, ObjectSymbol, SectionIndex};
 
-use super::{Defect, Peer, read};
-use crate::Error as RunnerError;
+use super::Peer;
+use crate::error::{Error, check, check_eq, with_causes};
+use crate::host;
 
 /// Where kernels put purgatories: below 4 GiB, and above. Both are pages, and differ in the lowest
 /// bits that pages can differ in.
@@ -25,57 +26,14 @@ const _: () = assert!(
         && (ADDRESSES[1] - ADDRESSES[0]).trailing_zeros() < 16
 );
 
-/// Why it was not.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Something that does not depend on the address changes with it.
-    #[error(
-        "bound elsewhere, its bytes at {at:#x} change from {one:#x} to {other:#x}, which is not by the distance"
-    )]
-    Change {
-        /// Offset in the image.
-        at: usize,
-        /// The eight bytes at the first address.
-        one: u64,
-        /// The eight bytes at the second.
-        other: u64,
-    },
-    /// Not every address changes, or more does.
-    #[error(
-        "{found} of its words change with the address, but it has {expected} relocations of type R_X86_64_64"
-    )]
-    Count {
-        /// Words that change.
-        found: usize,
-        /// Relocations.
-        expected: usize,
-    },
-    /// Its registers are in another order than the loader writes them.
-    #[error("its label {register} is {found:?} words after {ENTRY_REGS} instead of {expected}")]
-    Register {
-        /// Which.
-        register: &'static str,
-        /// Where it is; none if it is absent.
-        found: Option<usize>,
-        /// Where the loader writes it.
-        expected: usize,
-    },
-    /// It cannot be read, although the loader can.
-    #[error("its relocations cannot be read")]
-    Elf(#[from] object::Error),
-}
-
-/// What was seen.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Proof {
-    /// Bytes of the object.
-    pub object_len: u64,
+    object_len: usize,
     /// Bytes that are copied.
-    pub file_len: u64,
+    file_len: u64,
     /// Bytes in memory.
-    pub len: u64,
-    /// Addresses in it.
-    pub addresses: usize,
+    len: u64,
+    addresses: usize,
 }
 
 impl fmt::Display for Proof {
@@ -83,50 +41,49 @@ impl fmt::Display for Proof {
         let Self { object_len, file_len, len, addresses } = self;
         write!(
             f,
-            "{object_len} bytes; bound: {file_len} in the file, {len} in memory, {addresses} addresses"
+            "{object_len} bytes; bound: {file_len} in the file, {len} in memory, {addresses} \
+             addresses"
         )
     }
 }
 
 impl Peer {
     /// Binds it at two addresses, and looks at what comes out, and at its labels.
-    pub fn prove(&self) -> Result<Proof, RunnerError> {
-        let object = read(&self.object)?;
+    pub fn prove(&self) -> Result<Proof, Error> {
+        let object = host::read(&self.object)?;
         let foreign = self.parse()?;
         let program = foreign.program();
-        let addresses = self.addresses(program).map_err(|defect| self.error(defect))?;
-        let expected = relocations(&object).map_err(|error| self.error(Error::Elf(error)))?;
-        if addresses != expected {
-            return Err(self.error(Error::Count { found: addresses, expected }));
-        }
-        self.registers_agree(&object).map_err(|defect| self.error(defect))?;
-        Ok(Proof {
-            object_len: object.len() as u64,
-            file_len: program.file_len(),
-            len: program.len(),
-            addresses,
-        })
+        let addresses = self.addresses(program)?;
+        let unreadable = |error| Error::unreadable("the peer's object", error);
+        let relocations = relocations(&object).map_err(unreadable)?;
+        check_eq!(addresses, relocations, "words that change with the address")?;
+        self.check_registers(&object::File::parse(&*object).map_err(unreadable)?)?;
+        let (file_len, len) = (program.file_len(), program.len());
+        Ok(Proof { object_len: object.len(), file_len, len, addresses })
     }
 
     /// How many words change with the address.
-    fn addresses(&self, program: &Relocatable) -> Result<usize, Defect> {
+    fn addresses(&self, program: &Relocatable) -> Result<usize, Error> {
         let [first, second] = ADDRESSES;
-        let (one, other) = (program.bind(first)?.into_bytes(), program.bind(second)?.into_bytes());
+        let bound = |at| {
+            let image = program.bind(at).map_err(|error| self.error(with_causes(&error, ": ")))?;
+            Ok::<_, Error>(image.into_bytes())
+        };
+        let (one, other) = (bound(first)?, bound(second)?);
         let (mut at, mut addresses) = (0, 0);
         while let Some(same) =
             one[at..].iter().zip(&other[at..]).position(|(one, other)| one != other)
         {
             let start = (at + same).saturating_sub(FIRST_DIFFERENCE);
             let word = |image: &[u8]| {
-                image
-                    .get(start..)
-                    .and_then(|rest| rest.first_chunk())
-                    .map_or(0, |w| u64::from_le_bytes(*w))
+                let bytes = image.get(start..).and_then(|rest| rest.first_chunk());
+                bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
             };
-            let (before, after) = (word(&one), word(&other));
-            if after.wrapping_sub(before) != second - first {
-                return Err(Error::Change { at: start, one: before, other: after }.into());
-            }
+            let distance = word(&other).wrapping_sub(word(&one));
+            check!(
+                distance == second - first,
+                "bound elsewhere, its bytes at {start:#x} change by {distance:#x}"
+            )?;
             (at, addresses) = (start + 8, addresses + 1);
         }
         Ok(addresses)
@@ -134,21 +91,21 @@ impl Peer {
 
     /// Each register is where the object's own assembler has put a label of its name. What else the
     /// loader writes it has found already.
-    fn registers_agree(&self, object: &[u8]) -> Result<(), Defect> {
-        let file = object::File::parse(object).map_err(Error::Elf)?;
+    fn check_registers(&self, file: &object::File<'_>) -> Result<(), Error> {
         let at = |name| {
             let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name))?;
             Some((symbol.section_index()?, symbol.address()))
         };
         let table = at(ENTRY_REGS);
-        for (expected, register) in self.contract.registers.into_iter().enumerate() {
-            let found = table
-                .zip(at(register))
-                .filter(|(table, label)| table.0 == label.0 && table.1 <= label.1);
-            let found = found.map(|(table, label)| (label.1 - table.1) as usize / size_of::<u64>());
-            if found != Some(expected) {
-                return Err(Error::Register { register, found, expected }.into());
-            }
+        for (index, register) in self.contract.registers.into_iter().enumerate() {
+            let expected =
+                table.map(|(section, start)| (section, start + (index * size_of::<u64>()) as u64));
+            let label = at(register);
+            let found = label.is_some() && label == expected;
+            check!(
+                found,
+                "label {register}: expected word {index} of {ENTRY_REGS}, found {label:?}"
+            )?;
         }
         Ok(())
     }
@@ -163,10 +120,9 @@ fn relocations(object: &[u8]) -> Result<usize, object::Error> {
         let Some((entries, _)) = section.rela(LittleEndian, object)? else { continue };
         let changed = sections.section(SectionIndex(section.sh_info(LittleEndian) as usize))?;
         if changed.sh_flags(LittleEndian).contains(SHF_ALLOC) {
-            count += entries
-                .iter()
-                .filter(|entry| entry.r_type(LittleEndian, false) == R_X86_64_64)
-                .count();
+            let is_address = |kind| kind == R_X86_64_64;
+            let kinds = entries.iter().map(|entry| entry.r_type(LittleEndian, false));
+            count += kinds.filter(|kind| is_address(*kind)).count();
         }
     }
     Ok(count)

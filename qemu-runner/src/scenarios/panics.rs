@@ -7,9 +7,7 @@ use crate::scenario::table;
 use crate::stage::Stage;
 use crate::storm::Contestant;
 
-/// The series' seed.
 const SEED: u64 = 6;
-/// Panics of each contestant.
 const COUNT: u32 = 2;
 
 table! {
@@ -25,13 +23,8 @@ table! {
 fn in_kernel(stage: &mut Stage<'_>) -> Result<(), Error> {
     for panicked in series(stage, Contestant::InKernel)? {
         // It never unloads: there is no time without an image but that within one system call.
-        let armed = panicked.cause != Cause::Unarmed;
-        check(
-            armed,
-            format!("panic {}", panicked.draw.number),
-            "a dump, the kernel's own lock or a load",
-            panicked.sentence(),
-        )?;
+        let (number, end) = (panicked.draw.number, panicked.sentence());
+        check!(panicked.cause != Cause::Unarmed, "panic {number}: expected an image, found {end}")?;
     }
     Ok(())
 }
@@ -41,17 +34,9 @@ fn series(stage: &mut Stage<'_>, contestant: Contestant) -> Result<Vec<Panicked>
     let mut all = Vec::new();
     for draw in panics::draws(SEED, COUNT) {
         let panicked = panics::panic_once(stage, contestant, &draw)?;
-        let what = format!("panic {}", draw.number);
-        check(
-            panicked.cause != Cause::Unexplained,
-            what,
-            "an end that can be explained",
-            panicked.sentence(),
-        )?;
-        stage.outcome.fact(
-            format!("panics: {} us after the first block", draw.delay_us),
-            panicked.sentence(),
-        );
+        let (number, end) = (draw.number, panicked.sentence());
+        check!(panicked.cause != Cause::Unexplained, "panic {number}: {end}")?;
+        stage.outcome.fact(format!("panics: {} us after the first block", draw.delay_us), end);
         all.push(panicked);
     }
     Ok(all)

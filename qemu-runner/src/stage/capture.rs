@@ -4,11 +4,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use handoff::Verdict;
 use handoff::report::{Elfcorehdr, Report};
-use qapi::qmp::ShutdownCause;
 
 use crate::error::{Error, check, check_eq};
 use crate::evidence::console::{self, Said};
@@ -17,9 +14,9 @@ use crate::evidence::iomem::merged;
 use crate::evidence::outcome::Phase;
 use crate::evidence::report;
 use crate::guest::initramfs::Role;
-use crate::machine::vm::{Arrival, Line, READ_LATENCY, RESET_SLACK, Vm};
+use crate::machine::vm::{Arrival, Line, Vm, expect_wait};
 use crate::stage::Stage;
-use crate::stage::first::{Victim, number};
+use crate::stage::first::{RESET_DELAY_S, Victim, number};
 
 /// What every panic of the tests prints (`sysrq_handle_crash`, drivers/tty/sysrq.c).
 pub const PANIC: &str = "Kernel panic - not syncing: sysrq triggered crash";
@@ -32,21 +29,16 @@ const HALT_POLL: Duration = Duration::from_millis(50);
 /// `JMP` to itself (SDM vol. 2, "JMP - Jump", opcode EB with a displacement of -2).
 pub const JUMP_TO_ITSELF: [u8; 2] = [0xeb, 0xfe];
 
-/// A machine whose first kernel has panicked.
 pub struct Crashed<'s, 'c> {
-    /// The stage it plays on.
     pub stage: &'s mut Stage<'c>,
-    /// The machine.
     pub vm: Vm,
     /// What is known of the crashed kernel.
     pub victim: Victim,
     /// All that the purgatory has said so far.
     pub said: Vec<Said>,
-    /// When it announced a reset.
     announced_at: Option<Instant>,
 }
 
-/// How a machine was reset.
 #[derive(Clone, Copy, Debug)]
 pub struct Reset {
     /// Whether the CPU reset itself because an exception could not be delivered, instead of being
@@ -56,9 +48,7 @@ pub struct Reset {
     pub after: Option<Duration>,
 }
 
-/// A capture kernel that is up.
 pub struct Capture<'s, 'c> {
-    /// What led to it.
     pub crashed: Crashed<'s, 'c>,
     /// The report in its command line.
     pub report: Report,
@@ -71,8 +61,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
         victim: Victim,
         words: &str,
     ) -> Result<Self, Error> {
-        let at =
-            vm.await_console("the panic", |line| line.text.contains(words).then_some(line.at))?;
+        let at = vm.await_words("the panic", words)?.at;
         stage.outcome.at(at, "the kernel panics");
         stage.outcome.enter(Phase::Panic, at);
         Ok(Self::panicked(stage, vm, victim))
@@ -109,24 +98,23 @@ impl<'s, 'c> Crashed<'s, 'c> {
     /// Waits until the purgatory has said something that `wanted` recognises.
     pub fn await_said(&mut self, what: &str, wanted: impl Fn(&Said) -> bool) -> Result<(), Error> {
         while !self.said.iter().any(&wanted) {
-            match self.vm.next(what)? {
-                Arrival::Console(line) => self.listen(&line)?,
-                arrival => self.no_greeting(&arrival)?,
-            }
+            let arrival = self.vm.next(what)?;
+            self.hear(&arrival)?;
         }
+        Ok(())
+    }
+
+    /// Waits for a line of the console with these words, and notes it as `what`.
+    pub fn await_words(&mut self, what: &str, words: &str) -> Result<(), Error> {
+        let at = self.vm.await_words(what, words)?.at;
+        self.stage.outcome.at(at, what);
         Ok(())
     }
 
     /// Waits until every CPU is halted. The purgatory's last line comes before the instruction and
     /// nothing after it, so QEMU has to be asked.
     pub fn await_halt(&mut self) -> Result<(), Error> {
-        while !self.vm.monitor.all_cpus_halted()? {
-            match self.vm.next_within(HALT_POLL, "every CPU to halt")? {
-                Some(Arrival::Console(line)) => self.listen(&line)?,
-                Some(arrival) => self.no_greeting(&arrival)?,
-                None => {}
-            }
-        }
+        self.ask_until("every CPU to halt", |vm| vm.monitor.all_cpus_halted())?;
         self.stage.outcome.now("every CPU is halted");
         Ok(())
     }
@@ -134,19 +122,26 @@ impl<'s, 'c> Crashed<'s, 'c> {
     /// Waits until the first CPU executes a jump to itself at an address in `code`, which is the
     /// same in physical memory: nothing that can be waited for will happen any more.
     pub fn await_endless_loop(&mut self, code: &Range<u64>) -> Result<(), Error> {
-        loop {
-            let rip = self.vm.monitor.instruction_pointer()?;
-            if code.contains(&rip) && self.vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF
-            {
-                self.stage.outcome.now(format!("the CPU hangs, in a jump to itself at {rip:#x}"));
-                return Ok(());
-            }
-            match self.vm.next_within(HALT_POLL, "the CPU to hang")? {
-                Some(Arrival::Console(line)) => self.listen(&line)?,
-                Some(arrival) => self.no_greeting(&arrival)?,
-                None => {}
+        self.ask_until("the CPU to hang", |vm| {
+            let rip = vm.monitor.instruction_pointer()?;
+            Ok(code.contains(&rip) && vm.ram.read(rip, JUMP_TO_ITSELF.len())? == JUMP_TO_ITSELF)
+        })?;
+        self.stage.outcome.now("the CPU hangs, in a jump to itself");
+        Ok(())
+    }
+
+    /// Asks QEMU again and again until it is so.
+    fn ask_until(
+        &mut self,
+        what: &str,
+        holds: impl Fn(&mut Vm) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        while !holds(&mut self.vm)? {
+            if let Some(arrival) = self.vm.next_within(HALT_POLL, what)? {
+                self.hear(&arrival)?;
             }
         }
+        Ok(())
     }
 
     /// Waits for the machine's end, which must come by a reset, without the capture kernel's ever
@@ -154,61 +149,65 @@ impl<'s, 'c> Crashed<'s, 'c> {
     pub fn reset(&mut self) -> Result<Reset, Error> {
         loop {
             match self.vm.next_or_end("the reset")? {
-                Arrival::Console(line) => self.listen(&line)?,
                 Arrival::End => break,
-                arrival => self.no_greeting(&arrival)?,
+                arrival => self.hear(&arrival)?,
             }
         }
         let after = self.announced_at.map(|announced| announced.elapsed());
-        let cause = self.vm.monitor.shutdown_cause()?;
-        check(
-            cause == ShutdownCause::guest_reset,
-            "how the machine ended",
-            "guest-reset",
-            format!("{cause:?}"),
-        )?;
+        self.vm.monitor.expect_reset()?;
         let triple_fault = self.vm.triple_faulted()?;
         self.stage.outcome.now(if triple_fault { "reset by a triple fault" } else { "reset" });
         Ok(Reset { triple_fault, after })
     }
 
+    /// The same, but the reset must be one that was asked for.
+    pub fn orderly_reset(&mut self) -> Result<Option<Duration>, Error> {
+        let Reset { triple_fault, after } = self.reset()?;
+        check!(!triple_fault, "the reset: expected one that was asked for, found a triple fault")?;
+        Ok(after)
+    }
+
     /// Waits for a [`Crashed::reset`] that the purgatory asks for, after the delay that it has
     /// announced; returns the delay in milliseconds.
     pub fn reset_as_announced(&mut self) -> Result<u32, Error> {
-        let Reset { triple_fault, after } = self.reset()?;
-        check(!triple_fault, "the reset", "one that was asked for", "a triple fault")?;
+        let after = self.orderly_reset()?;
         let announced = self.said.iter().find_map(|said| match said {
             Said::Resetting(delay_ms) => Some(*delay_ms),
             _ => None,
         });
-        let (Some(delay_ms), Some(after)) = (announced, after) else {
-            return Err(Error::Check {
-                what: "the last words".into(),
-                expected: "an announced reset".into(),
-                found: format!("{:?}", self.said),
-            });
-        };
-        let delay = Duration::from_millis(delay_ms.into());
-        let in_time = (delay.saturating_sub(READ_LATENCY)..=delay + RESET_SLACK).contains(&after);
-        check(
-            in_time,
-            "time from the announcement to the reset",
-            format!("{delay:?}"),
-            format!("{after:?}"),
-        )?;
-        self.stage
-            .outcome
-            .fact("reset: time since its announcement", format!("{:.2} s", after.as_secs_f64()));
+        let no_reset = || Error::Failed(format!("no reset was announced: {:?}", self.said));
+        let (delay_ms, after) = announced.zip(after).ok_or_else(no_reset)?;
+        expect_wait(Duration::from_millis(delay_ms.into()), after)?;
+        let figure = format!("{:.2} s", after.as_secs_f64());
+        self.stage.outcome.fact("reset: time since its announcement", figure);
         Ok(delay_ms)
+    }
+
+    /// The same after the delay that scenarios ask for; the verdict must be this.
+    pub fn expect_refusal(&mut self, verdict: Verdict) -> Result<(), Error> {
+        let delay_ms = self.reset_as_announced()?;
+        check_eq!(delay_ms, RESET_DELAY_S * 1000, "announced delay of the reset, in milliseconds")?;
+        self.expect_verdict(verdict)
     }
 
     /// The verdict on the console must be this.
     pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
-        check_eq(
-            "verdict on the console",
-            &self.verdict().map_or("none", Verdict::word),
-            &verdict.word(),
-        )
+        check_eq!(self.verdict(), Some(verdict), "verdict on the console")
+    }
+
+    /// The purgatory must have said something else that fits.
+    pub fn expect_remark(&self, what: &str, fits: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let fits = |said: &Said| matches!(said, Said::Remark(text) if fits(text));
+        let said = &self.said;
+        check!(said.iter().any(fits), "the console: expected {what}, found {said:?}")
+    }
+
+    /// Has the first CPU raise a machine check once it hangs at an address in `code`.
+    pub fn machine_check_in_loop(&mut self, code: &Range<u64>) -> Result<(), Error> {
+        self.await_endless_loop(code)?;
+        self.vm.monitor.inject_machine_check()?;
+        self.stage.outcome.now("a machine check is injected");
+        Ok(())
     }
 
     /// The verdict on the console, if there was one.
@@ -241,17 +240,16 @@ impl<'s, 'c> Crashed<'s, 'c> {
         Ok(())
     }
 
-    /// The capture kernel must not greet.
-    fn no_greeting(&self, arrival: &Arrival) -> Result<(), Error> {
+    /// Takes note of what a machine says that must not come up again: the capture kernel must not
+    /// greet.
+    fn hear(&mut self, arrival: &Arrival) -> Result<(), Error> {
         match arrival {
-            Arrival::Agent(text) if text.starts_with(&format!("@{} ", Role::Capture.word())) => {
-                Err(Error::Check {
-                    what: "what follows the panic".into(),
-                    expected: "no capture kernel".into(),
-                    found: text.clone(),
-                })
+            Arrival::Console(line) => self.listen(line),
+            Arrival::Agent(text) => {
+                let greets = text.starts_with(&format!("@{} ", Role::Capture.word()));
+                check!(!greets, "after the panic: expected no capture kernel, found {text}")
             }
-            _ => Ok(()),
+            Arrival::End => Ok(()),
         }
     }
 }
@@ -259,7 +257,7 @@ impl<'s, 'c> Crashed<'s, 'c> {
 impl Capture<'_, '_> {
     /// The report must claim this verdict.
     pub fn expect_verdict(&self, verdict: Verdict) -> Result<(), Error> {
-        check_eq("verdict in the report", &self.report.verdict.word(), &verdict.word())
+        check_eq!(self.report.verdict, verdict, "verdict in the report")
     }
 
     /// Runs a shell command in the capture kernel that must succeed.
@@ -276,11 +274,7 @@ impl Capture<'_, '_> {
     /// its headers.
     pub fn expect_dump(&mut self) -> Result<ElfCore, Error> {
         self.expect_verdict(Verdict::Ok)?;
-        check_eq(
-            "elfcorehdr in the report",
-            &self.report.elfcorehdr.word(),
-            &Elfcorehdr::Ok.word(),
-        )?;
+        check_eq!(self.report.elfcorehdr, Elfcorehdr::Ok, "elfcorehdr in the report")?;
         self.check_vmcore()
     }
 }
@@ -290,32 +284,28 @@ impl Crashed<'_, '_> {
     pub fn check_vmcore(&mut self) -> Result<ElfCore, Error> {
         let size: u64 = number(&self.vm.run_ok("stat -c %s /proc/vmcore")?)?;
         let core = ElfCore::parse(&self.read_vmcore(0, HEADER_LEN)?)?;
-        check_eq(
-            "size of /proc/vmcore: headers, notes and every PT_LOAD",
-            &size,
-            &core.vmcore_len(),
+        check_eq!(
+            size,
+            core.vmcore_len(),
+            "size of /proc/vmcore: headers, notes and every PT_LOAD"
         )?;
         let notes = Notes::parse(&self.read_vmcore(0, core.first_load_offset() as usize)?)?;
         self.stage.outcome.fact("vmcore: size", format!("{size} bytes"));
         self.stage.outcome.fact("vmcore: PT_LOADs", core.loads.len());
         self.stage.outcome.evidence.dumped = Some(core.memory());
 
-        check_eq("OSRELEASE in VMCOREINFO", &notes.osrelease, &self.victim.release)?;
-        check_eq("NT_PRSTATUS notes, one per CPU", &notes.prstatus, &self.victim.online_cpus)?;
+        check_eq!(notes.osrelease, self.victim.release, "OSRELEASE in VMCOREINFO")?;
+        check_eq!(notes.prstatus, self.victim.online_cpus, "NT_PRSTATUS notes, one per CPU")?;
         let found = merged(&core.memory());
         let expected = self.victim.iomem.dumped();
-        check(
+        check!(
             found == expected,
-            "memory in the vmcore",
-            format!("{expected:x?}"),
-            format!("{found:x?}"),
+            "memory in the vmcore: expected {expected:x?}, found {found:x?}"
         )?;
         let (texts, text) = (core.texts(), self.victim.iomem.kernel_text);
-        check(
+        check!(
             texts == [text],
-            "PT_LOADs of the kernel's text",
-            format!("one at {text:#x}"),
-            format!("{texts:#x?}"),
+            "PT_LOADs of the kernel's text: expected one at {text:#x}, found {texts:#x?}"
         )?;
         self.stage
             .outcome
@@ -326,7 +316,10 @@ impl Crashed<'_, '_> {
             let found = self.read_vmcore(offset, sentinel::PAGE_SIZE)?;
             let what = format!("page of the vmcore at physical address {:#x}", sentinel.address);
             let expected = format!("the pattern of seed {}", sentinel.seed);
-            check(found == sentinel::pattern(sentinel.seed), what, expected, "something else")?;
+            check!(
+                found == sentinel::pattern(sentinel.seed),
+                "{what}: expected {expected}, found something else"
+            )?;
             self.stage
                 .outcome
                 .now(format!("sentinel {} found at {:#x}", sentinel.seed, sentinel.address));
@@ -343,14 +336,7 @@ impl Crashed<'_, '_> {
     pub(crate) fn read_vmcore(&mut self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
         const PAGE: usize = sentinel::PAGE_SIZE;
         let (skip, count) = (offset / PAGE as u64, len.div_ceil(PAGE));
-        let command = format!(
-            "dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null | base64 -w 0"
-        );
-        let text = self.vm.run_ok(&command)?;
-        let bytes = BASE64_STANDARD.decode(text.trim());
-        bytes.map_err(|error| Error::Unintelligible {
-            what: "a page in base64",
-            text: error.to_string(),
-        })
+        let command = format!("dd if=/proc/vmcore bs={PAGE} skip={skip} count={count} 2>/dev/null");
+        self.vm.run_for_bytes(&command)
     }
 }

@@ -4,7 +4,6 @@ use super::first::{First, Victim, number};
 use crate::error::Error;
 use crate::stage::capture::{Crashed, OOPS, PANIC};
 
-/// `ud2`.
 const UD2: [u8; 2] = [0x0f, 0x0b];
 /// Reads /proc/execdomains (kernel/exec_domain.c), which no program does.
 const NEVER_CALLED: &str = "execdomains_proc_show";
@@ -26,17 +25,11 @@ impl<'s, 'c> First<'s, 'c> {
         let mut addresses: Vec<u64> = Vec::new();
         for line in symbols.lines() {
             let address = u64::from_str_radix(line.trim(), 16);
-            addresses.push(address.map_err(|_| Error::Unintelligible {
-                what: "a symbol's address",
-                text: line.to_owned(),
-            })?);
+            addresses.push(address.map_err(|_| Error::unreadable("a symbol's address", line))?);
         }
         addresses.sort_unstable();
         let [text, function] = addresses[..] else {
-            return Err(Error::Unintelligible {
-                what: "the addresses of _text and a function",
-                text: symbols,
-            });
+            return Err(Error::unreadable("the addresses of _text and a function", &symbols));
         };
         // The kernel's text is mapped as a whole.
         let physical = self.iomem()?.kernel_text + (function - text);

@@ -3,11 +3,15 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use loader::image::{SegmentSummary, Summary};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::ArmedImage;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::evidence::iomem::Iomem;
-use crate::evidence::loaded::Loaded;
 use crate::evidence::outcome::{Evidence, Phase};
 use crate::machine::agent::Output;
 use crate::machine::vm::Vm;
@@ -24,41 +28,48 @@ pub const RESET_DELAY_S: u32 = 1;
 /// A page that user space of the crashed kernel has written.
 #[derive(Clone, Copy, Debug)]
 pub struct Sentinel {
-    /// Physical address.
     pub address: u64,
-    /// Which pattern it holds.
     pub seed: u64,
 }
 
 /// What is known of the crashed kernel: the measure of a complete vmcore.
 #[derive(Clone, Debug)]
 pub struct Victim {
-    /// Its release.
     pub release: String,
     /// Its memory map just before the panic.
     pub iomem: Iomem,
-    /// CPUs that were online.
     pub online_cpus: usize,
-    /// Pages to look for.
     pub sentinels: Vec<Sentinel>,
 }
 
-/// What arming came to.
+/// An armed image: as it is in memory, as `load --json` printed it, and what the loader said to
+/// people.
 #[derive(Clone, Debug)]
 pub struct Armed {
-    /// The image as it is in memory.
     pub image: ArmedImage,
-    /// The image as the loader tells it.
     pub loaded: Loaded,
-    /// What the loader said to people.
     pub words: String,
 }
 
-/// A running first kernel.
+/// What `load --json` prints.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Loaded {
+    /// Whether the kernel keeps the elfcorehdr current.
+    pub hotplug: bool,
+    #[serde(flatten)]
+    pub image: Summary,
+}
+
+impl Loaded {
+    pub fn segment(&self, name: &str) -> Result<&SegmentSummary, Error> {
+        let mut segments = self.image.segments.iter();
+        let none = || Error::Failed(format!("`load` printed no segment {name}"));
+        segments.find(|segment| segment.name == name).ok_or_else(none)
+    }
+}
+
 pub struct First<'s, 'c> {
-    /// The stage it plays on.
     pub stage: &'s mut Stage<'c>,
-    /// The machine it runs on.
     pub vm: Vm,
     pub(super) release: String,
     pub(super) sentinels: Vec<Sentinel>,
@@ -70,7 +81,6 @@ impl<'s, 'c> First<'s, 'c> {
         Self { stage, vm, release, sentinels: Vec::new(), cpus: BOOT_CPUS }
     }
 
-    /// Something happened just now.
     pub fn note(&mut self, what: impl Into<String>) {
         self.stage.outcome.now(what);
     }
@@ -88,11 +98,10 @@ impl<'s, 'c> First<'s, 'c> {
     /// Arms the capture kernel with its command line and more options.
     pub fn arm_with(&mut self, append: &str, options: &str) -> Result<Armed, Error> {
         let (loaded, words) = self.load(&load_command(append, options))?;
-        let region = self.crash_region()?;
-        let image = ArmedImage::find(&self.vm.ram, &region)?;
-        check_eq("identity that `load` printed", &loaded.identity, &image.identity)?;
-        let block = loaded.block.map_or(0, |block| block.start);
-        check_eq("address of the block that `load` printed", &block, &image.block.start)?;
+        let image = self.image()?;
+        check_eq!(loaded.image.identity, image.identity, "identity that `load` printed")?;
+        let block = loaded.image.by_block.as_ref().map(|by_block| by_block.block.start);
+        check_eq!(block, Some(image.block.start), "address of the block that `load` printed")?;
         Ok(Armed { image, loaded, words })
     }
 
@@ -104,24 +113,20 @@ impl<'s, 'c> First<'s, 'c> {
             "time -v -o /tmp/load.time {command} 2>/tmp/load.err || {{ cat /tmp/load.err; false; }}"
         ))?;
         let took = began.elapsed();
-        check_eq("kexec_crash_loaded after `load`", &self.crash_loaded()?, &true)?;
+        self.expect_armed(true, "after `load`")?;
         let region = self.crash_region()?;
-        let loaded: Loaded =
-            serde_json::from_str(&said).map_err(|error| Error::Unintelligible {
-                what: "what `load --json` printed",
-                text: format!("{error} in {said}"),
-            })?;
-        check_eq("crash region that `load` printed", &loaded.crash_region.start, &region.start)?;
+        let loaded: Loaded = json(&said)?;
+        let image = &loaded.image;
+        check_eq!(image.crash_region.start, region.start, "crash region that `load` printed")?;
         let resident = self.resident_kib("/tmp/load.time")?;
-        // As the loader's own type, because it is to be drawn; the judge holds `loaded` against
-        // memory.
-        self.stage.outcome.evidence.image = serde_json::from_str(&said).ok();
-        self.stage.outcome.evidence.at_load = Some(self.iomem()?);
-        self.note(format!("armed by kdump-loader: {loaded}"));
+        let at_load = self.iomem()?;
         let outcome = &mut self.stage.outcome;
+        outcome.now(format!("armed by kdump-loader: image {}", image.identity));
+        outcome.evidence.image = Some(image.clone());
+        outcome.evidence.at_load = Some(at_load);
         outcome.fact("load: wall time", format!("{:.2} s", took.as_secs_f64()));
         outcome.fact("load: peak resident set", format!("{resident} KiB"));
-        outcome.fact("image identity", &loaded.identity);
+        outcome.fact("image identity", &image.identity);
         let words = self.vm.run_ok("cat /tmp/load.err")?;
         Ok((loaded, words))
     }
@@ -150,43 +155,74 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(armed)
     }
 
+    /// [`Self::crash_loaded`] must say so.
+    pub fn expect_armed(&mut self, armed: bool, when: &str) -> Result<(), Error> {
+        check_eq!(self.crash_loaded()?, armed, "kexec_crash_loaded {when}")
+    }
+
+    /// What `status --json` says. It must exit with this status: 0 if a panic would leave a dump,
+    /// else 1.
+    pub fn status(&mut self, expected: i32) -> Result<Value, Error> {
+        let command = format!("{} status --json 2>/dev/null", guest::LOADER);
+        json(&self.vm.run_to(expected, &command)?)
+    }
+
+    /// The kernel must say that it keeps the elfcorehdr current itself.
+    pub fn expect_crash_hotplug(&mut self) -> Result<(), Error> {
+        for subsystem in ["cpu", "memory"] {
+            let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
+            check_eq!(self.vm.run_ok(&format!("cat {file}"))?, "1", "{file}")?;
+        }
+        Ok(())
+    }
+
     /// The crash region that an image goes into: the highest.
     pub fn crash_region(&mut self) -> Result<Range<u64>, Error> {
         let regions = self.iomem()?.crash_kernel;
-        regions.into_iter().max_by_key(|region| region.start).ok_or_else(|| Error::Check {
-            what: "/proc/iomem".into(),
-            expected: "a crash region".into(),
-            found: "none".into(),
-        })
+        regions
+            .into_iter()
+            .max_by_key(|region| region.start)
+            .ok_or_else(|| Error::Failed("/proc/iomem has no crash region".into()))
     }
 
-    /// /proc/iomem as it is now.
     pub fn iomem(&mut self) -> Result<Iomem, Error> {
-        Ok(Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)?)
+        Iomem::parse(&self.vm.run_ok("cat /proc/iomem")?)
     }
 
-    /// The armed image as it is in memory now.
     pub fn image(&mut self) -> Result<ArmedImage, Error> {
         let region = self.crash_region()?;
         ArmedImage::find(&self.vm.ram, &region)
     }
 
-    /// The elfcorehdr as it is in memory now.
     pub fn elfcorehdr(&self, image: &ArmedImage) -> Result<ElfCore, Error> {
         let len = HEADER_LEN.min((image.elfcorehdr.end - image.elfcorehdr.start) as usize);
-        Ok(ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)?)
+        ElfCore::parse(&self.vm.ram.read(image.elfcorehdr.start, len)?)
     }
 
     /// The elfcorehdr that a panic would use must list exactly the memory that is there.
     pub fn expect_all_memory_listed(&mut self, when: &str) -> Result<(), Error> {
         let image = self.image()?;
         let (listed, dumped) = (self.elfcorehdr(&image)?.memory(), self.iomem()?.dumped());
-        check(
+        check!(
             listed == dumped,
-            format!("memory in the elfcorehdr {when}"),
-            format!("{dumped:x?}"),
-            format!("{listed:x?}"),
+            "memory in the elfcorehdr {when}: expected {dumped:x?}, found {listed:x?}"
         )
+    }
+
+    /// Whether the elfcorehdr that a panic would use has anything of this range.
+    pub fn lists(&mut self, range: &Range<u64>) -> Result<bool, Error> {
+        let image = self.image()?;
+        let listed = self.elfcorehdr(&image)?.memory();
+        Ok(listed.iter().any(|listed| listed.start < range.end && range.start < listed.end))
+    }
+
+    /// Plugs in a DIMM and a CPU after a sentinel was written into old memory, and writes one into
+    /// the DIMM. The kernel rewrites the elfcorehdr on each.
+    pub fn grow(&mut self) -> Result<(), Error> {
+        self.place_sentinel(2)?;
+        let dimm = self.add_dimm(0)?;
+        self.add_cpu()?;
+        self.place_sentinel_in(1, &dimm)
     }
 
     /// Plugs in a DIMM and returns the memory that Linux has gained.
@@ -194,16 +230,11 @@ impl<'s, 'c> First<'s, 'c> {
         let before = self.iomem()?;
         self.vm.monitor.add_dimm(number)?;
         let added = self.iomem()?.added_since(&before);
-        let [range] = added.as_slice() else {
-            return Err(Error::Check {
-                what: format!("memory gained by DIMM {number}"),
-                expected: "one range".into(),
-                found: format!("{added:x?}"),
-            });
-        };
-        check_eq("bytes gained by a DIMM", &(range.end - range.start), &crate::machine::DIMM_SIZE)?;
+        check!(added.len() == 1, "memory gained by DIMM {number}: one range, not {added:x?}")?;
+        let range = added[0].clone();
+        check_eq!(range.end - range.start, crate::machine::DIMM_SIZE, "bytes gained by a DIMM")?;
         self.note(format!("DIMM {number} added: {:#x}-{:#x}", range.start, range.end - 1));
-        Ok(range.clone())
+        Ok(range)
     }
 
     /// Plugs in a CPU and brings it online: one that still waits for its first start-up interrupt
@@ -227,27 +258,30 @@ impl<'s, 'c> First<'s, 'c> {
         Ok(())
     }
 
-    /// Puts a page with a known pattern into physical memory inside `range`.
-    pub fn place_sentinel(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
+    /// Puts a page with a known pattern into physical memory.
+    pub fn place_sentinel(&mut self, seed: u64) -> Result<(), Error> {
+        self.place_sentinel_in(seed, &(0..u64::MAX))
+    }
+
+    /// The same, inside `range`.
+    pub fn place_sentinel_in(&mut self, seed: u64, range: &Range<u64>) -> Result<(), Error> {
         // The program never ends, so its one line comes through a pipe; if it fails, the pipe is
         // closed and the line empty.
         let command = format!(
-            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} >/tmp/pipe 2>/tmp/sentinel.err & \
+            "rm -f /tmp/pipe; mkfifo /tmp/pipe; {} --seed {seed} --from {:#x} --to {:#x} \
+             >/tmp/pipe 2>/tmp/sentinel.err & \
              read address </tmp/pipe; echo $address; cat /tmp/sentinel.err",
             guest::SENTINEL,
             range.start,
             range.end
         );
         let said = self.vm.run_ok(&command)?;
-        let address =
-            said.trim().strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let address =
-            address.ok_or(Error::Unintelligible { what: "a sentinel's address", text: said })?;
-        check(
+        let digits = said.trim().strip_prefix("0x");
+        let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let address = address.ok_or_else(|| Error::unreadable("a sentinel's address", &said))?;
+        check!(
             range.contains(&address),
-            "the sentinel's address",
-            format!("{range:x?}"),
-            format!("{address:#x}"),
+            "the sentinel's address: expected {range:x?}, found {address:#x}"
         )?;
         self.note(format!("sentinel {seed} written at {address:#x}"));
         self.sentinels.push(Sentinel { address, seed });
@@ -284,6 +318,13 @@ pub fn load_file_command(append: &str) -> String {
     format!("{} --file", arming(append))
 }
 
+/// kexec-tools' command line for arming. With -c, or kexec lets the kernel load the image, with a
+/// purgatory of the kernel's.
+pub fn kexec_command(program: &str, append: &str) -> String {
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    format!("{program} -p -c {kernel} --initrd={initrd} --append='{append}'")
+}
+
 fn arming(append: &str) -> String {
     format!(
         "{} load --kernel {} --initrd {} --append '{append}' --json",
@@ -293,9 +334,13 @@ fn arming(append: &str) -> String {
     )
 }
 
+/// JSON that the guest has printed.
+pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::unreadable("JSON", format!("{error} in {text}")))
+}
+
 /// A decimal number that the guest has printed.
 pub fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
-    text.trim()
-        .parse()
-        .map_err(|_| Error::Unintelligible { what: "a number", text: text.to_owned() })
+    text.trim().parse().map_err(|_| Error::unreadable("a number", text))
 }

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::assets::{DebianDisk, GuestProgram};
+use crate::context;
 use crate::error::{Error, check, check_eq};
+use crate::host::{self, succeed};
 use crate::machine::vm::Arrival;
-use crate::machine::{self, Boot, Machine};
+use crate::machine::{Boot, Machine};
 use crate::stage::first::First;
 use crate::stage::{BOOT_CPUS, Stage, UNTESTED};
 
-/// The disk's copy in a machine's directory.
 pub const DISK: &str = "disk";
 /// The folder for the files that the capture service has saved.
 pub const SAVED: &str = "saved";
@@ -42,22 +43,16 @@ const UTS_LEN: usize = 65;
 /// Which program answers to the name `kexec`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kexec {
-    /// The loader under test.
     Ours,
-    /// kexec-tools', as Debian has installed it.
     Peer,
 }
 
-/// What is different from the Debian that was installed.
 #[derive(Clone, Copy, Debug)]
 pub struct Guest {
-    /// Whose program is `kexec`.
     pub kexec: Kexec,
     /// Whether the loader is there as [`LOADER`], installed nowhere.
     pub loader: bool,
-    /// DIMMs that can be plugged in.
     pub dimms: u32,
-    /// CPUs that can be plugged in.
     pub spare_cpus: u32,
 }
 
@@ -81,12 +76,9 @@ pub struct Disk<'c> {
     saved: PathBuf,
 }
 
-/// What a capture service has saved.
 #[derive(Debug)]
 pub struct Saved {
-    /// The dump, as it was written.
     pub dump: PathBuf,
-    /// The kernel's log out of it.
     pub dmesg: PathBuf,
 }
 
@@ -106,7 +98,7 @@ pub fn boot<'s, 'c>(
             .arg(&disk.image),
         0,
     )?;
-    let loader = stage.context.loader()?;
+    let loader = stage.context.built(context::LOADER)?;
     if guest.kexec == Kexec::Ours {
         disk.bring(&loader, "/usr/sbin", "rm kexec\nsymlink kexec kdump-loader\n")?;
     }
@@ -143,35 +135,27 @@ pub fn reboot<'s, 'c>(
 }
 
 impl Disk<'_> {
-    /// The machine that it is in.
     fn machine(&self) -> Machine {
         let Self { debian, guest, image, .. } = self;
-        Machine {
-            cpu: machine::CPU,
-            cpus: BOOT_CPUS,
-            max_cpus: BOOT_CPUS + guest.spare_cpus,
-            memory_mib: MEMORY_MIB,
-            dimms: guest.dimms,
-            dimm_size: machine::DIMM_SIZE,
-            virtio_mem: 0,
-            boot: Boot::Linux {
-                kernel: debian.kernel.vmlinuz.clone(),
-                initrd: debian.initrd.clone(),
-                append: format!(
-                    "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} memhp_default_state=online_movable"
-                ),
-                disk: Some(image.clone()),
-            },
-            firmware: None,
-            debugger: None,
-        }
+        let boot = Boot::Linux {
+            kernel: debian.kernel.vmlinuz.clone(),
+            initrd: debian.initrd.clone(),
+            append: format!(
+                "console=ttyS0 root=/dev/vda rw crashkernel={CRASHKERNEL} panic=0 {UNTESTED} \
+                 memhp_default_state=online_movable"
+            ),
+            disk: Some(image.clone()),
+        };
+        let max_cpus = BOOT_CPUS + guest.spare_cpus;
+        Machine { max_cpus, dimms: guest.dimms, ..Machine::of(boot, MEMORY_MIB) }
     }
 
     /// Puts the loader into a directory of the disk, and does more there.
     fn bring(&self, loader: &Path, directory: &str, more: &str) -> Result<(), Error> {
         let requests = self.image.with_extension("requests");
         let text = format!(
-            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode 0100755\nset_inode_field kdump-loader uid 0\n\
+            "cd {directory}\nwrite \"{}\" kdump-loader\nset_inode_field kdump-loader mode \
+             0100755\nset_inode_field kdump-loader uid 0\n\
              set_inode_field kdump-loader gid 0\n{more}",
             loader.display()
         );
@@ -184,27 +168,21 @@ impl Disk<'_> {
     /// What the capture service has saved under `/var/crash`: one dump, finished, and the log.
     pub fn saved(&self) -> Result<Saved, Error> {
         succeed(self.debian.e2fsck.on_host().args(["-f", "-p"]).arg(&self.image), REPAIRED)?;
-        fs::create_dir_all(&self.saved).map_err(Error::file("make", &self.saved))?;
+        host::make(&self.saved)?;
         let request = format!("rdump /var/crash \"{}\"", self.saved.display());
         succeed(self.debian.debugfs.on_host().args(["-R", &request]).arg(&self.image), 0)?;
-        let files = files_below(&self.saved)?;
+        let files = host::files_below(&self.saved)?;
         let only = |kind: &str| {
             let found: Vec<_> = files.iter().filter(|file| name(file).starts_with(kind)).collect();
-            match found[..] {
-                [one] if !name(one).contains("incomplete") => Ok(one.clone()),
-                _ => Err(Error::Check {
-                    what: format!("{kind}* saved by the capture service"),
-                    expected: "one finished file".into(),
-                    found: format!("{files:?}"),
-                }),
-            }
+            let finished = found.len() == 1 && !name(found[0]).contains("incomplete");
+            check!(finished, "{kind}* saved: expected one finished file, found {files:?}")?;
+            Ok::<_, Error>(found[0].clone())
         };
         Ok(Saved { dump: only("dump.")?, dmesg: only("dmesg.")? })
     }
 }
 
 impl Saved {
-    /// Bytes of the dump.
     pub fn dump_len(&self) -> Result<u64, Error> {
         Ok(self.dump.metadata().map_err(Error::file("look at", &self.dump))?.len())
     }
@@ -229,48 +207,18 @@ impl Saved {
         let mut header = [0; RELEASE_AT + UTS_LEN];
         let mut file = File::open(&ordered).map_err(Error::file("open", &ordered))?;
         file.read_exact(&mut header).map_err(Error::file("read the header of", &ordered))?;
-        check(
+        check!(
             header.starts_with(SIGNATURE),
-            "signature of the dump",
-            "KDUMP",
-            String::from_utf8_lossy(&header[..SIGNATURE.len()]),
+            "signature of the dump: expected KDUMP, found {}",
+            String::from_utf8_lossy(&header[..SIGNATURE.len()])
         )?;
         let found = String::from_utf8_lossy(&header[RELEASE_AT..]).into_owned();
-        check_eq("release in the dump's header", &found.trim_end_matches('\0'), &release)?;
+        check_eq!(found.trim_end_matches('\0'), release, "release in the dump's header")?;
         succeed(makedumpfile.on_host().arg("--dump-dmesg").arg(&ordered).arg(&log), 0)?;
         fs::read_to_string(&log).map_err(Error::file("read", &log))
     }
 }
 
-/// The last part of a path.
 fn name(file: &Path) -> Cow<'_, str> {
     file.file_name().map_or(Cow::Borrowed(""), OsStr::to_string_lossy)
-}
-
-/// Every file below a directory.
-fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(Error::file("read", directory))? {
-        let path = entry.map_err(Error::file("read", directory))?.path();
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-/// Runs a program of the host, which must end with a status of at most `worst`.
-fn succeed(command: &mut Command, worst: i32) -> Result<(), Error> {
-    let output = command.output().map_err(Error::file("run", Path::new(command.get_program())))?;
-    if output.status.code().is_some_and(|code| code <= worst) {
-        return Ok(());
-    }
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    Err(Error::HostProgram {
-        command: format!("{command:?}"),
-        status: output.status,
-        output: String::from_utf8_lossy(&said).trim().to_owned(),
-    })
 }

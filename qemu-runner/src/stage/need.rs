@@ -5,10 +5,9 @@
 //! beforehand if it is known; the running kernel is asked as well.
 
 use crate::assets::kernel::{KernelUnderTest, Setting};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::Error;
 
-/// Something that a scenario cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Debian's kernel of this series, or the kernel under test.
@@ -17,27 +16,19 @@ pub(crate) enum Need {
     CrashHotplug,
     /// A kernel that does not.
     NoCrashHotplug,
-    /// Memory and CPUs that come and go.
     Hotplug,
-    /// kexec_file_load(2).
     KexecFile,
     /// Lockdown, and events from the kernel to user space.
     Lockdown,
-    /// Huge pages.
     HugePages,
-    /// Five-level page tables.
     FiveLevels,
-    /// makedumpfile for the capture kernel's user space.
     Makedumpfile,
-    /// kexec-tools.
     Kexec,
     /// udev and flock, and the programs that watch and crash a guest.
     Storm,
-    /// EFI firmware.
     Ovmf,
     /// The open series' driver for virtio-mem.
     VirtioMem,
-    /// An installed Debian.
     DebianDisk,
     /// The purgatory as a file, for its symbols.
     Purgatory,
@@ -45,36 +36,46 @@ pub(crate) enum Need {
     DropIns,
 }
 
-/// A question to the running kernel.
+/// What is asked of a kernel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
-    /// What the kernel lacks if the command fails.
+pub(crate) struct Asked {
+    /// Symbols of its configuration that must be set.
+    pub symbols: &'static [&'static str],
+    /// What the running kernel lacks ...
     pub lacks: &'static str,
-    /// A shell command in the first kernel's user space.
+    /// ... if this command fails in the first kernel's user space.
     pub command: &'static str,
 }
 
-/// What every scenario asks of the running kernel.
-pub(crate) const EVERY_KERNEL: Probe = Probe {
+/// What every scenario asks of the first kernel and of the capture kernel.
+pub(crate) const OF_EVERY_KERNEL: Asked = Asked {
+    symbols: &[
+        "KEXEC",
+        "CRASH_DUMP",
+        "PROC_VMCORE",
+        "PROC_PAGE_MONITOR",
+        "BLK_DEV_INITRD",
+        "BINFMT_ELF",
+        "BINFMT_SCRIPT",
+        "DEVTMPFS",
+        "TMPFS",
+        "SYSFS",
+        "SERIAL_8250_CONSOLE",
+        "MAGIC_SYSRQ",
+        "SMP",
+        "ACPI",
+    ],
     lacks: "the kernel cannot arm a capture kernel: /sys/kernel/kexec_crash_loaded is absent",
     command: "[ -e /sys/kernel/kexec_crash_loaded ]",
 };
-/// What every scenario asks of the configuration, for the first kernel and for the capture kernel.
-pub(crate) const EVERY_SYMBOL: &[&str] = &[
-    "KEXEC",
-    "CRASH_DUMP",
-    "PROC_VMCORE",
-    "PROC_PAGE_MONITOR",
-    "BLK_DEV_INITRD",
-    "BINFMT_ELF",
-    "BINFMT_SCRIPT",
-    "DEVTMPFS",
-    "TMPFS",
-    "SYSFS",
-    "SERIAL_8250_CONSOLE",
-    "MAGIC_SYSRQ",
-    "SMP",
-    "ACPI",
+
+/// Our purgatories for Linux and for kexec-tools.
+const DROP_INS: &[&str] = &[
+    context::LINUX_DROP_IN,
+    context::LINUX_DROP_IN_WITH_CONSOLE,
+    context::LINUX_DROP_IN_RESETTING,
+    context::KEXEC_TOOLS_DROP_IN,
+    context::KEXEC_TOOLS_DROP_IN_SYMBOLS,
 ];
 
 impl Need {
@@ -85,27 +86,15 @@ impl Need {
             Self::Makedumpfile => context.makedumpfile().map(drop),
             Self::Kexec => context.kexec().map(drop),
             Self::Storm => {
-                let programs =
-                    [context.udev(), context.flock()].into_iter().map(|program| program.map(drop));
-                let built = [context.poller(), context.trigger()]
-                    .into_iter()
-                    .map(|program| program.map(drop));
-                programs.chain(built).collect()
+                context.udev()?;
+                context.flock()?;
+                all_built(context, &[context::POLLER, context::TRIGGER])
             }
             Self::Ovmf => context.ovmf().map(drop),
             Self::VirtioMem => context.virtio_mem().map(drop),
             Self::DebianDisk => context.debian_disk().map(drop),
-            Self::Purgatory => context.purgatory().map(drop),
-            Self::DropIns => {
-                let of_linux = [
-                    context.linux_drop_in(),
-                    context.linux_drop_in_with_console(),
-                    context.linux_drop_in_resetting(),
-                ];
-                let of_kexec_tools =
-                    [context.kexec_tools_drop_in(), context.kexec_tools_drop_in_symbols()];
-                of_linux.into_iter().chain(of_kexec_tools).try_for_each(|drop_in| drop_in.map(drop))
-            }
+            Self::Purgatory => all_built(context, &[context::PURGATORY]),
+            Self::DropIns => all_built(context, DROP_INS),
             Self::CrashHotplug | Self::NoCrashHotplug | Self::Hotplug => Ok(()),
             Self::KexecFile | Self::Lockdown | Self::HugePages | Self::FiveLevels => Ok(()),
         }
@@ -124,62 +113,60 @@ impl Need {
                 on.then(|| "it is about kernels without CONFIG_CRASH_HOTPLUG".into())
             }
             Self::VirtioMem => context.virtio_mem().err().map(|error| error.to_string()),
-            _ => lacks(kernel, self.symbols()),
+            _ => lacks(kernel, self.asked().symbols),
         }
     }
 
-    /// The symbols of the kernel's configuration that must be set.
-    fn symbols(self) -> &'static [&'static str] {
-        match self {
-            Self::CrashHotplug => {
-                &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"]
-            }
-            Self::Hotplug => {
-                &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"]
-            }
-            Self::KexecFile => &["KEXEC_FILE"],
-            Self::Lockdown => &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],
-            Self::HugePages => &["HUGETLBFS"],
-            Self::Storm => &["KPROBE_EVENTS", "CGROUPS", "UNIX", "KALLSYMS"],
-            Self::Ovmf => &["EFI", "EFI_STUB"],
-            _ => &[],
-        }
-    }
-
-    /// What to ask the running kernel, if there is a way to ask.
-    pub(crate) fn probe(self) -> Option<Probe> {
-        let (lacks, command) = match self {
+    /// What it asks of the kernel. Some parts are known by their symbols only.
+    pub(crate) fn asked(self) -> Asked {
+        const HOTPLUG: &[&str] =
+            &["HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY", "MEMORY_HOTREMOVE"];
+        let (symbols, lacks, command): (&[_], _, _) = match self {
             Self::CrashHotplug => (
-                "the kernel does not update the elfcorehdr itself: no crash_hotplug in /sys/devices/system/{cpu,memory}",
-                "[ -e /sys/devices/system/cpu/crash_hotplug ] && [ -e /sys/devices/system/memory/crash_hotplug ]",
+                &["CRASH_HOTPLUG", "HOTPLUG_CPU", "ACPI_HOTPLUG_CPU", "ACPI_HOTPLUG_MEMORY"],
+                "the kernel does not update the elfcorehdr itself: no crash_hotplug in \
+                 /sys/devices/system/{cpu,memory}",
+                "cd /sys/devices/system && [ -e cpu/crash_hotplug ] && [ -e memory/crash_hotplug ]",
             ),
             Self::NoCrashHotplug => (
-                "the kernel updates the elfcorehdr itself, and the scenario is about kernels that do not",
+                &[],
+                "the kernel updates the elfcorehdr itself, and the scenario is about kernels that \
+                 do not",
                 "[ ! -e /sys/devices/system/memory/crash_hotplug ]",
             ),
             Self::Hotplug => (
+                HOTPLUG,
                 "the kernel has no memory hotplug: no /sys/devices/system/memory",
                 "[ -d /sys/devices/system/memory ]",
             ),
             Self::Lockdown => (
+                &["SECURITYFS", "SECURITY_LOCKDOWN_LSM", "NET"],
                 "the kernel has no lockdown: no /sys/kernel/security/lockdown",
                 "[ -e /sys/kernel/security/lockdown ]",
             ),
             Self::HugePages => (
+                &["HUGETLBFS"],
                 "the kernel has no huge pages: no nr_hugepages",
                 "[ -e /proc/sys/vm/nr_hugepages ]",
             ),
             Self::FiveLevels => {
-                ("the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo")
+                (&[], "the kernel has no five-level page tables", "grep -qw la57 /proc/cpuinfo")
             }
             Self::Storm => (
+                &["KPROBE_EVENTS", "CGROUPS", "UNIX", "KALLSYMS"],
                 "the kernel has no kprobe events, or no cgroup2",
                 "[ -d /sys/kernel/tracing ] && grep -qw cgroup2 /proc/filesystems",
             ),
-            _ => return None,
+            Self::KexecFile => (&["KEXEC_FILE"], "", "true"),
+            Self::Ovmf => (&["EFI", "EFI_STUB"], "", "true"),
+            _ => (&[], "", "true"),
         };
-        Some(Probe { lacks, command })
+        Asked { symbols, lacks, command }
     }
+}
+
+fn all_built(context: &Context, files: &[&str]) -> Result<(), Error> {
+    files.iter().try_for_each(|file| context.built(file).map(drop))
 }
 
 /// The symbols that are known not to be set.

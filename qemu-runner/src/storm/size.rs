@@ -71,14 +71,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_block_has_its_own_dimm_while_there_are_slots() {
-        assert_eq!(Size::of(256).unwrap().dimms(), 256);
-        let size = Size::of(512).unwrap();
-        assert_eq!((size.blocks_per_dimm, size.dimms(), size.dimm_bytes()), (2, 256, 256 << 20));
-        assert_eq!((size.bytes(), size.boot_memory_mib()), (64 << 30, 2048));
-    }
-
-    #[test]
     fn uneven_sizes_are_rejected() {
         assert_eq!(Size::of(0), Err(Uneven(0, 1)));
         assert!(Size::of(257).unwrap_err().to_string().contains("positive multiple of 2"));

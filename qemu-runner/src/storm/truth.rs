@@ -6,14 +6,13 @@
 
 use std::ops::Range;
 
-use crate::elfcore::ElfCore;
 use crate::error::Error;
-use crate::iomem::{Iomem, merged};
-use crate::ram::Ram;
+use crate::evidence::elfcore::ElfCore;
+use crate::evidence::iomem::{Iomem, merged};
+use crate::machine::ram::Ram;
 
 /// How an elfcorehdr begins: magic, 64 bits, little-endian, version 1 (ELF, "ELF Identification").
 const MAGIC: [u8; 7] = *b"\x7fELF\x02\x01\x01";
-/// PAGE_SIZE: where segments begin.
 const PAGE: u64 = 4096;
 /// Enough for an ELF header and a thousand program headers.
 const HEADER_LEN: u64 = 64 << 10;
@@ -36,7 +35,6 @@ impl Truth {
         Self { region, expected, iomem: iomem.clone(), known: Vec::new(), looks: 0 }
     }
 
-    /// Whether it is described now.
     pub fn holds(&mut self, ram: &Ram) -> Result<bool, Error> {
         if self.looks.is_multiple_of(LOOKS_PER_SEARCH) {
             self.known = ram.find(&self.region, &MAGIC)?;
@@ -65,7 +63,7 @@ impl Truth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elfcore::Load;
+    use crate::evidence::elfcore::Load;
 
     #[test]
     fn headers_must_describe_all_memory_and_nothing_else_but_the_low_mib() {

@@ -8,15 +8,12 @@
 
 use storm_guest::readings::Record;
 
-use super::calls::{self, Call, Trace, UPDATE_FUNCTION};
+use super::calls::{self, Trace, UPDATE_FUNCTION};
 use super::contestant::{QUEUED, WORK};
 use crate::error::Error;
-use crate::first::{First, number};
-use crate::stage::guest;
+use crate::stage::{First, guest, number};
 
-/// tracefs.
 const TRACING: &str = "/sys/kernel/tracing";
-/// The cgroup of udev and its children.
 const CGROUP: &str = "/sys/fs/cgroup/storm";
 /// The poller ends when this file exists.
 const STOP: &str = "/tmp/poller.stop";
@@ -31,21 +28,13 @@ const UDEVD: &str = "/bin/systemd-udevd";
 pub struct Seen {
     /// When the poller started. Earlier calls armed.
     pub started_s: f64,
-    /// Every kexec_load(2).
-    pub calls: Vec<Call>,
-    /// Seconds of each update by the kernel.
-    pub updates: Vec<f64>,
-    /// When each block of memory was online, ascending.
-    pub online_s: Vec<f64>,
+    pub trace: Trace,
     /// When each event was queued, ascending; empty where none are queued.
     pub queued_s: Vec<f64>,
-    /// The poller's readings.
     pub record: Record,
-    /// CPU seconds of udev and its children.
     pub cpu_s: f64,
 }
 
-/// The record in the making.
 pub struct Witness {
     udevadm: String,
     started_s: f64,
@@ -53,7 +42,6 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Starts udev and the probes.
     pub fn install(first: &mut First<'_, '_>) -> Result<Self, Error> {
         first.vm.run_ok(&format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; mkdir {CGROUP}"))?;
         start_probes(first)?;
@@ -77,9 +65,7 @@ impl Witness {
         let said = first.vm.run_ok(asked)?;
         match said.split_once('\n') {
             Some((armed, uptime)) => Ok((armed == "1", number::<f64>(uptime)? + UPTIME_STEP_S)),
-            None => {
-                Err(Error::Unintelligible { what: "kexec_crash_loaded and the time", text: said })
-            }
+            None => Err(Error::unreadable("kexec_crash_loaded and the time", &said)),
         }
     }
 
@@ -99,18 +85,17 @@ impl Witness {
         let record = first.vm.run_ok(&format!("touch {STOP}; {ended}; cat {RECORD}"))?;
         let record = serde_json::from_str(&record).map_err(|error| {
             let text = format!("{error} in {record}");
-            Error::Unintelligible { what: "the poller's record", text }
+            Error::unreadable("the poller's record", &text)
         })?;
-        let Trace { calls, updates, online_s } = read_probes(first)?;
+        let trace = read_probes(first)?;
         let queued = first.vm.run_ok(&format!("[ ! -e {QUEUED} ] || cat {QUEUED}"))?;
         let mut queued_s: Vec<f64> = queued.lines().map(number).collect::<Result<_, _>>()?;
         queued_s.sort_by(f64::total_cmp);
         let (started_s, cpu_s) = (self.started_s, cpu_us as f64 / 1e6);
-        Ok(Seen { started_s, calls, updates, online_s, queued_s, record, cpu_s })
+        Ok(Seen { started_s, trace, queued_s, record, cpu_s })
     }
 }
 
-/// Sets the kernel's probes.
 pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
     let vm = &mut first.vm;
     // The same clock as the poller's.
@@ -126,10 +111,9 @@ pub(crate) fn start_probes(first: &mut First<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads what they recorded.
 pub(crate) fn read_probes(first: &mut First<'_, '_>) -> Result<Trace, Error> {
     let text = first.vm.run_ok(&format!("cat {TRACING}/trace"))?;
-    calls::parse(&text).map_err(|text| Error::Unintelligible { what: "a line of the trace", text })
+    calls::parse(&text).map_err(|text| Error::unreadable("a line of the trace", &text))
 }
 
 /// Starts udev, in a shell that does `before` first; returns the path of udevadm.
@@ -141,14 +125,8 @@ pub(crate) fn start_udev(first: &mut First<'_, '_>, before: &str) -> Result<Stri
     Ok(udevadm)
 }
 
-/// CPU microseconds of the cgroup.
 fn cpu_us(first: &mut First<'_, '_>) -> Result<u64, Error> {
     let text = first.vm.run_ok(&format!("cat {CGROUP}/cpu.stat"))?;
     let value = text.lines().find_map(|line| line.strip_prefix("usage_usec "));
-    number(
-        value.ok_or_else(|| Error::Unintelligible {
-            what: "a cgroup's cpu.stat",
-            text: text.clone(),
-        })?,
-    )
+    number(value.ok_or_else(|| Error::unreadable("a cgroup's cpu.stat", &text))?)
 }

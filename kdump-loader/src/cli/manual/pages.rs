@@ -3,7 +3,7 @@
 use super::*;
 
 /// In the order of `--help`.
-pub const PAGES: [Manual; 15] = [
+pub const PAGES: [Manual; 16] = [
     Manual {
         command: "",
         notes: &["Data goes to standard output, messages to standard error."],
@@ -109,6 +109,20 @@ pub const PAGES: [Manual; 15] = [
             ("kdump-loader-service-check", "8"),
             ("makedumpfile", "8"),
         ],
+    },
+    Manual {
+        command: "last",
+        notes: &[
+            "A reset keeps most of memory, but not always all of it. If no record survived, the \
+             command says so, and whether firmware was asked to clear memory.",
+        ],
+        exit: DONE,
+        files: &[BLACK_BOX, PANICS],
+        examples: &[
+            ("Tell the last panic:", "kdump-loader last"),
+            ("Print every panic that is kept, as JSON:", "kdump-loader last --all --json"),
+        ],
+        see_also: &[("kdump-loader-status", "8"), ("crash", "8"), ("makedumpfile", "8")],
     },
     Manual {
         command: "watch",

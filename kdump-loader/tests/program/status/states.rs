@@ -44,6 +44,20 @@ pub const STATES: &[State] = &[
         ],
     },
     State {
+        name: "a panic left no dump",
+        make: |machine| {
+            machine.panicked();
+        },
+        answer: "yes_but",
+        found: &[("unseen_panic", "warning")],
+        words: &[
+            "the machine panicked before this boot (Kernel panic - not syncing: sysrq triggered \
+             crash); the purgatory refused the image (segment-corrupt); no dump of that time is in \
+             /var/crash",
+            "help: run kdump-loader last",
+        ],
+    },
+    State {
         name: "loading is switched off",
         make: |machine| machine.write("proc/sys/kernel/kexec_load_disabled", "1\n"),
         answer: "yes",

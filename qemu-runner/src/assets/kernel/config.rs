@@ -19,7 +19,6 @@ const IKCONFIG: [&[u8]; 2] = [b"IKCFG_ST", b"IKCFG_ED"];
 /// A line of every configuration for this machine.
 const X86_64: &str = "CONFIG_X86_64=y";
 
-/// How a symbol is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// `=y`, or a value.
@@ -30,7 +29,6 @@ pub enum Setting {
     Off,
 }
 
-/// A kernel's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where it was found.
@@ -62,7 +60,6 @@ impl Config {
         Some(Self { source: source.to_owned(), symbols: text.lines().filter_map(symbol).collect() })
     }
 
-    /// How `CONFIG_symbol` is set.
     pub fn setting(&self, symbol: &str) -> Setting {
         self.symbols.get(symbol).copied().unwrap_or(Setting::Off)
     }

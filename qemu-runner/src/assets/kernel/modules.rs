@@ -10,13 +10,13 @@ use memchr::memmem;
 
 use crate::assets::kernel::payload;
 use crate::error::Error;
+use crate::host;
 
 /// The list of drivers that could be modules and are built in. `make modules_install` writes it.
 const BUILT_IN: &str = "modules.builtin";
 /// Where a module names the modules that it needs (`.modinfo`, scripts/mod/modpost.c).
 const DEPENDS: &[u8] = b"\0depends=";
 
-/// The modules of one kernel.
 #[derive(Clone, Debug)]
 pub struct Modules {
     directory: PathBuf,
@@ -38,12 +38,12 @@ impl Modules {
         let list = found.join(BUILT_IN);
         let text = fs::read_to_string(&list).map_err(Error::file("read", &list))?;
         let built_in = text.lines().filter_map(|line| name(Path::new(line))).collect();
-        let mut files = Vec::new();
-        walk(found, &mut files)?;
+        // `build` and `source` are links out of the tree.
+        let mut files = host::files_below(found)?;
+        files.retain(|file| name(file).is_some());
         Ok(Self { directory: found.clone(), files, built_in })
     }
 
-    /// Whether the driver is in the kernel itself.
     pub(super) fn is_built_in(&self, module: &str) -> bool {
         self.built_in.iter().any(|name| name == module)
     }
@@ -87,20 +87,6 @@ fn dependencies(module: &[u8]) -> Vec<String> {
     let list = module[at + DEPENDS.len()..].split(|&byte| byte == 0).next().unwrap_or_default();
     let list = String::from_utf8_lossy(list);
     list.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
-}
-
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    for entry in fs::read_dir(directory).map_err(Error::file("list", directory))? {
-        let entry = entry.map_err(Error::file("list", directory))?;
-        // `build` and `source` are links out of the tree.
-        let kind = entry.file_type().map_err(Error::file("look at", &entry.path()))?;
-        if kind.is_dir() {
-            walk(&entry.path(), files)?;
-        } else if name(&entry.path()).is_some() {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

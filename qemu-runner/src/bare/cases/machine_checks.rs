@@ -1,9 +1,9 @@
 //! Machine checks from QEMU's monitor, while a stray write holds the purgatory in a jump to itself.
 
-use handoff::{DIGEST_LEN, RegionKind, Verdict};
+use handoff::{RegionKind, Verdict};
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, rows};
-use crate::bare::memory::Memory;
+use crate::bare::case::{Arrangement, Case, Expect, rows};
+use crate::bare::memory::{Memory, sha256};
 
 /// What holds it: `jmp .`.
 pub(super) const HOLD: &[u8] = b"\xeb\xfe";
@@ -13,71 +13,58 @@ const HOLD_UNLESS_EMPTY: &[u8] = b"\x48\x85\xf6\x75\x03\x31\xc0\xc3\xeb\xfe";
 /// What the CPU has noted, as [`crate::machine::monitor::Monitor::inject_machine_check`] has it
 /// noted.
 const BANK: &str = "bank 9 status 0xbd80000000000134 address 0x12345000";
+const VERDICT: &str = "verdict 0x41 machine-check";
 
 fn machine_check(arrangement: &mut Arrangement) {
     arrangement.machine_check = true;
 }
 
-/// Writes `code` over the beginning of a function.
-pub(super) fn instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
-    let at = memory.function(function);
-    memory.at(at, code.len()).copy_from_slice(code);
-}
-
-/// The same, with digest and seal made right again: the purgatory is one leaf, and its region comes
-/// first.
-pub(super) fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
-    let at = memory.function(function);
-    unnoticed(memory, at, code);
-}
-
-/// The same at an address.
-pub(super) fn unnoticed(memory: &mut Memory, at: u64, code: &[u8]) {
-    memory.at(at, code.len()).copy_from_slice(code);
-    let mut hasher = digest::Sha256::new(digest::Engine::soft());
-    hasher.update(memory.region(RegionKind::Purgatory));
-    let digest: [u8; DIGEST_LEN] = hasher.finish();
+/// Overwrites a function, and makes digest and seal right again: the purgatory is one leaf, and its
+/// region comes first.
+fn unnoticed_instead_of(memory: &mut Memory, function: &str, code: &[u8]) {
+    memory.overwrite(function, code);
+    let digest = sha256(memory.region(RegionKind::Purgatory));
     memory.leaf(0).copy_from_slice(&digest);
     memory.reseal();
 }
 
 const fn reset(says: &'static [&'static str]) -> Expect {
-    Expect { verdict: Verdict::MachineCheck, says, ended: Ended::Reset }
+    Expect::reset(Verdict::MachineCheck, says)
 }
 
 pub const CASES: &[Case] = rows! {
     "machine-check-early": "a machine check is raised before anything is verified",
         machine_check,
         |memory| {
-            instead_of(memory, "received7receive", HOLD);
+            memory.overwrite("received7receive", HOLD);
             // What no digest covers: it must not be taken for what is being read.
             let reading = memory.symbol("READING");
             memory.at(reading, 3 * size_of::<u64>()).fill(1);
         },
         reset(&[
-            "exception 18 error 0x0 at rip {@received7receive} (purgatory+{#received7receive}) rsp ",
+            "exception 18 error 0x0 at rip {@received7receive} (purgatory+{#received7receive}) ",
             BANK,
-            "verdict 0x41 machine-check",
+            VERDICT,
         ]);
     "machine-check-leaf-table": "a machine check is raised while the seal is verified",
-        machine_check, |memory| instead_of(memory, "6Sha2566update", HOLD),
-        reset(&["exception 18 ", "was verifying leaf-table at 0x", BANK, "verdict 0x41 machine-check"]);
+        machine_check, |memory| memory.overwrite("6Sha2566update", HOLD),
+        reset(&["exception 18 ", "was verifying leaf-table at 0x", BANK, VERDICT]);
     "machine-check-leaves": "a machine check is raised while three leaves are verified at once",
-        machine_check, |memory| instead_of(memory, "sha256_three_streams", HOLD),
+        machine_check, |memory| memory.overwrite("sha256_three_streams", HOLD),
         reset(&[
             "exception 18 error 0x0 at rip {@sha256_three_streams} ",
             "was verifying purgatory at {purgatory}-",
             "was verifying kernel at {kernel}-",
             "was verifying initrd at {initrd}-{initrd+ffff}",
             BANK,
-            "verdict 0x41 machine-check",
+            VERDICT,
         ]);
     "machine-check-zero-tail": "a machine check is raised while a zero tail is verified",
         machine_check, |memory| unnoticed_instead_of(memory, "first_nonzero", HOLD_UNLESS_EMPTY),
-        reset(&["verifying ", "exception 18 ", "was verifying kernel at 0x", BANK, "verdict 0x41 machine-check"]);
+        reset(&["verifying ", "exception 18 ", "was verifying kernel at 0x", BANK, VERDICT]);
     "machine-check-elfcorehdr": "a machine check is raised while the elfcorehdr is looked at",
         machine_check, |memory| unnoticed_instead_of(memory, "10elfcorehdr4mend", HOLD),
-        reset(&["verifying ", "exception 18 ", "was verifying elfcorehdr at 0x", BANK, "verdict 0x41 machine-check"]);
+        reset(&["verifying ", "exception 18 ", "was verifying elfcorehdr at 0x", BANK, VERDICT]);
     "machine-check-twice":
         "a machine check is raised while an exception is reported: it resets in silence, at once",
         |arrangement| {
@@ -85,8 +72,8 @@ pub const CASES: &[Case] = rows! {
             arrangement.reset_delay_ms = 0;
         },
         |memory| {
-            instead_of(memory, "received7receive", b"\x0f\x0b");
-            instead_of(memory, "stop9exception", HOLD);
+            memory.overwrite("received7receive", b"\x0f\x0b");
+            memory.overwrite("stop9exception", HOLD);
         },
-        Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault };
+        Expect::triple_fault(Verdict::MachineCheck);
 };

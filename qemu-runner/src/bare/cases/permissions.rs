@@ -3,7 +3,7 @@
 use handoff::{ConsoleSettings, EngineId, OnCorrupt, Permissions, RegionKind, Verdict};
 
 use super::machine_checks::HOLD;
-use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, rows};
+use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, flip_initrd, rows};
 use crate::bare::memory::Memory;
 use crate::bare::trace::Forbidden;
 
@@ -19,23 +19,26 @@ fn traced(arrangement: &mut Arrangement) {
     arrangement.traced = Some(&[]);
 }
 
-fn traced_and_halting(arrangement: &mut Arrangement) {
-    arrangement.traced = Some(&[]);
-    arrangement.on_corrupt = OnCorrupt::Halt;
+fn confidential_and_corrupt(memory: &mut Memory) {
+    confidential(memory);
+    memory.flip(RegionKind::Initrd, 0);
 }
+
+/// Everything that a block can permit and that a purgatory does.
+const EVERYTHING: &[Forbidden] = &[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Debug];
+/// The same of one that halts.
+const WITH_HLT: &[Forbidden] =
+    &[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Hlt, Forbidden::Debug];
 
 pub const CASES: &[Case] = rows! {
     "everything-permitted":
         "everything is permitted: CPUID, port I/O and debug registers are seen in the trace",
-        |arrangement| arrangement.traced = Some(&[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Debug]),
-        |_| {}, Expect { verdict: Verdict::Ok, says: &["verdict 0x0 ok"], ended: Ended::Booted(SOUND) };
+        |arrangement| arrangement.traced = Some(EVERYTHING),
+        |_| {}, Expect::sound(&["verdict 0x0 ok"]);
     "halt-permitted":
         "everything is permitted and a bit of the initrd was flipped: HLT is in the trace as well",
-        |arrangement| {
-            arrangement.traced = Some(&[Forbidden::Cpuid, Forbidden::PortIo, Forbidden::Hlt, Forbidden::Debug]);
-            arrangement.on_corrupt = OnCorrupt::Halt;
-        },
-        |memory| memory.region(RegionKind::Initrd)[0] ^= 1,
+        |a| (a.traced, a.on_corrupt) = (Some(WITH_HLT), OnCorrupt::Halt),
+        flip_initrd,
         Expect {
             verdict: Verdict::SegmentCorrupt,
             says: &["initrd is corrupt at {initrd}-", "verdict ", "halted, as configured"],
@@ -49,12 +52,8 @@ pub const CASES: &[Case] = rows! {
             ended: Ended::Booted(Reported { engine: Some(EngineId::ShaNi), ..SOUND }),
         };
     "nothing-permitted-reset": "nothing is permitted and a bit of the initrd was flipped",
-        traced,
-        |memory| {
-            confidential(memory);
-            memory.region(RegionKind::Initrd)[0] ^= 1;
-        },
-        Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::TripleFault };
+        traced, confidential_and_corrupt,
+        Expect::triple_fault(Verdict::SegmentCorrupt);
     "nothing-permitted-machine-check": "nothing is permitted, and a machine check is raised",
         |arrangement| {
             traced(arrangement);
@@ -62,16 +61,15 @@ pub const CASES: &[Case] = rows! {
         },
         |memory| {
             confidential(memory);
-            let at = memory.function("received7receive");
-            memory.at(at, HOLD.len()).copy_from_slice(HOLD);
+            memory.overwrite("received7receive", HOLD);
         },
-        Expect { verdict: Verdict::MachineCheck, says: &[], ended: Ended::TripleFault };
+        Expect::triple_fault(Verdict::MachineCheck);
     "nothing-permitted-halt":
         "nothing is permitted, a bit of the initrd was flipped, and the policy is to halt",
-        traced_and_halting,
-        |memory| {
-            confidential(memory);
-            memory.region(RegionKind::Initrd)[0] ^= 1;
+        |arrangement| {
+            traced(arrangement);
+            arrangement.on_corrupt = OnCorrupt::Halt;
         },
+        confidential_and_corrupt,
         Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Spinning };
 };

@@ -4,7 +4,9 @@ use handoff::report::Elfcorehdr;
 use handoff::{OnCorrupt, RegionKind, Verdict};
 use orders::Ending;
 
-use crate::bare::case::{Arrangement, Case, Ended, Expect, Reported, SOUND, rows, untouched};
+use crate::bare::case::{
+    Arrangement, Case, Ended, Expect, Reported, SOUND, flip_initrd, rows, untouched,
+};
 use crate::bare::memory::Memory;
 
 fn halt(arrangement: &mut Arrangement) {
@@ -15,28 +17,23 @@ fn boot(arrangement: &mut Arrangement) {
     arrangement.on_corrupt = OnCorrupt::Boot;
 }
 
-fn flip_initrd(memory: &mut Memory) {
-    memory.region(RegionKind::Initrd)[0] ^= 1;
-}
-
 /// The first byte after the initrd, in its last page.
 fn flip_tail(memory: &mut Memory) {
     let (file, _) = memory.lengths(RegionKind::Initrd);
-    memory.region(RegionKind::Initrd)[file] ^= 1;
+    memory.flip(RegionKind::Initrd, file);
 }
 
 fn raise_undefined(memory: &mut Memory) {
-    let at = memory.function("story4tell");
-    memory.at(at, 2).copy_from_slice(b"\x0f\x0b"); // ud2
+    memory.overwrite("story4tell", b"\x0f\x0b"); // ud2
 }
 
 const fn sound() -> Expect {
-    Expect { verdict: Verdict::Ok, says: &["verdict ", "report ok,"], ended: Ended::Booted(SOUND) }
+    Expect::sound(&["verdict ", "report ok,"])
 }
 
 /// Reset although something else is asked for.
 const fn reset(verdict: Verdict) -> Expect {
-    Expect { verdict, says: &["verdict "], ended: Ended::Reset }
+    Expect::reset(verdict, &["verdict "])
 }
 
 const fn halted(verdict: Verdict) -> Expect {
@@ -52,6 +49,8 @@ const fn boots_anyway(
     Expect { verdict, says, ended: Ended::BootedNevertheless(reported, ending) }
 }
 
+const COPY: Reported =
+    Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND };
 const INITRD: Reported = Reported { segment: Some(RegionKind::Initrd), ..SOUND };
 
 pub const CASES: &[Case] = rows! {
@@ -96,20 +95,22 @@ pub const CASES: &[Case] = rows! {
         boot,
         |memory| {
             memory.elfcorehdr()[0] ^= 1;
-            memory.region(RegionKind::ElfcorehdrCopy)[0] ^= 1;
+            memory.flip(RegionKind::ElfcorehdrCopy, 0);
         },
         boots_anyway(
             Verdict::SegmentCorrupt,
-            Reported { segment: Some(RegionKind::ElfcorehdrCopy), elfcorehdr: Elfcorehdr::Broken, ..SOUND },
+            COPY,
             Ending::Elfcorehdr,
             &[
-                "elfcorehdr is broken (not the identification of a 64-bit ELF file), and its copy is corrupt: left as it is",
+                "elfcorehdr is broken (not the identification of a 64-bit ELF file), and its copy \
+                 is corrupt: left as it is",
                 "verdict ",
                 "booting anyway, as configured",
             ],
         );
     "boot-elfcorehdr":
-        "the elfcorehdr and the initrd are damaged, and the policy is to boot: the copy is put back",
+        "the elfcorehdr and the initrd are damaged, and the policy is to boot: the copy is put \
+         back",
         boot,
         |memory| {
             memory.elfcorehdr()[0] ^= 1;
@@ -119,13 +120,15 @@ pub const CASES: &[Case] = rows! {
             Verdict::SegmentCorrupt,
             Reported { elfcorehdr: Elfcorehdr::Restored, ..INITRD },
             Ending::Contents,
-            &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored the copy made at load", "verdict "],
+            &["elfcorehdr was broken (not the identification of a 64-bit ELF file); restored the \
+               copy made at load", "verdict "],
         );
     "boot-leaf-table":
         "the policy is to boot, but the leaf table was changed, so nothing is proven",
         boot, |memory| memory.leaf(0)[0] ^= 1, reset(Verdict::Seal);
     "boot-block": "the policy is to boot, but the block makes no sense, although it is sealed",
-        boot, |memory| memory.arrange_block(|block| block.entry.rip = 0.into()), reset(Verdict::BlockEntry);
+        boot, |memory| memory.arrange_block(|block| block.entry.rip = 0.into()),
+        reset(Verdict::BlockEntry);
     "boot-exception": "the policy is to boot, but an exception is raised",
         boot, raise_undefined, reset(Verdict::Exception);
 };

@@ -2,35 +2,29 @@
 
 use handoff::{RegionKind, Verdict};
 
-use crate::bare::case::{Case, Cpu, Ended, Expect, ordinary, rows};
+use crate::bare::case::{Case, Cpu, Expect, ordinary, rows};
 use crate::bare::memory::Memory;
 
-const RESET: Ended = Ended::Reset;
 /// `Arrangement::leaf_size`'s default.
 const LEAF: usize = 64 << 10;
-
-/// Flips the lowest bit of a byte of a region.
-fn flip(memory: &mut Memory, kind: RegionKind, offset: usize) {
-    memory.region(kind)[offset] ^= 1;
-}
 
 /// Flips a bit of the last byte that was loaded from a file.
 fn flip_last(memory: &mut Memory, kind: RegionKind) {
     let (file, _) = memory.lengths(kind);
-    flip(memory, kind, file - 1);
+    memory.flip(kind, file - 1);
 }
 
 fn flip_middle(memory: &mut Memory, kind: RegionKind) {
     let (file, _) = memory.lengths(kind);
-    flip(memory, kind, file / 2);
+    memory.flip(kind, file / 2);
 }
 
 const fn corrupt(says: &'static [&'static str]) -> Expect {
-    Expect { verdict: Verdict::SegmentCorrupt, says, ended: RESET }
+    Expect::reset(Verdict::SegmentCorrupt, says)
 }
 
 const fn not_zero(says: &'static [&'static str]) -> Expect {
-    Expect { verdict: Verdict::ZeroTail, says, ended: RESET }
+    Expect::reset(Verdict::ZeroTail, says)
 }
 
 macro_rules! flipped {
@@ -40,7 +34,7 @@ macro_rules! flipped {
                 name: $first,
                 summary: concat!("a bit of the first byte of ", $name, " was flipped"),
                 arrange: ordinary,
-                damage: |memory| flip(memory, RegionKind::$kind, 0),
+                damage: |memory| memory.flip(RegionKind::$kind, 0),
                 expect: corrupt(&[concat!($name, " is corrupt at {", $name, "}-")]),
             },
             Case {
@@ -67,7 +61,8 @@ pub const FLIPPED: &[Case] = flipped! {
     Initrd "initrd": "initrd-first", "initrd-middle", "initrd-last";
     BootParams "boot-params": "boot-params-first", "boot-params-middle", "boot-params-last";
     CommandLine "command-line": "command-line-first", "command-line-middle", "command-line-last";
-    ElfcorehdrCopy "elfcorehdr-copy": "elfcorehdr-copy-first", "elfcorehdr-copy-middle", "elfcorehdr-copy-last";
+    ElfcorehdrCopy "elfcorehdr-copy": "elfcorehdr-copy-first", "elfcorehdr-copy-middle",
+        "elfcorehdr-copy-last";
 };
 
 pub const CASES: &[Case] = rows! {
@@ -79,48 +74,49 @@ pub const CASES: &[Case] = rows! {
         },
         corrupt(&["purgatory is corrupt at {purgatory}-"]);
     "purgatory-rodata": "a bit of the purgatory's last read-only byte was flipped",
-        ordinary, |memory| flip_last(memory, RegionKind::Purgatory), corrupt(&["purgatory is corrupt at "]);
+        ordinary, |memory| flip_last(memory, RegionKind::Purgatory),
+        corrupt(&["purgatory is corrupt at "]);
     "initrd-before-leaf-border": "a bit of the last byte of the initrd's first leaf was flipped",
-        ordinary, |memory| flip(memory, RegionKind::Initrd, LEAF - 1),
+        ordinary, |memory| memory.flip(RegionKind::Initrd, LEAF - 1),
         corrupt(&["initrd is corrupt at {initrd}-{initrd+ffff}: expected "]);
     "initrd-at-leaf-border": "a bit of the first byte of the initrd's second leaf was flipped",
-        ordinary, |memory| flip(memory, RegionKind::Initrd, LEAF),
+        ordinary, |memory| memory.flip(RegionKind::Initrd, LEAF),
         corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]);
     "initrd-behind-leaf-border": "a bit of the second byte of the initrd's second leaf was flipped",
-        ordinary, |memory| flip(memory, RegionKind::Initrd, LEAF + 1),
+        ordinary, |memory| memory.flip(RegionKind::Initrd, LEAF + 1),
         corrupt(&["initrd is corrupt at {initrd+10000}-{initrd+1ffff}: expected "]);
     "initrd-every-leaf": "a bit in every leaf of the initrd was flipped",
-        ordinary, |memory| (0..10).for_each(|leaf| flip(memory, RegionKind::Initrd, leaf * LEAF)),
+        ordinary, |memory| (0..10).for_each(|leaf| memory.flip(RegionKind::Initrd, leaf * LEAF)),
         corrupt(&["initrd is corrupt at ", "initrd is corrupt in 6 more places"]);
     "initrd-soft": "a bit of the initrd was flipped on a CPU without SHA-NI",
-        |a| a.cpu = Cpu::WithoutShaNi, |memory| flip(memory, RegionKind::Initrd, 3 * LEAF),
+        |a| a.cpu = Cpu::WithoutShaNi, |memory| memory.flip(RegionKind::Initrd, 3 * LEAF),
         corrupt(&["initrd is corrupt at {initrd+30000}-{initrd+3ffff}: expected "]);
     "kernel-and-initrd": "a bit of the kernel and one of the initrd were flipped",
         ordinary,
         |memory| {
-            flip(memory, RegionKind::Kernel, 0);
-            flip(memory, RegionKind::Initrd, 0);
+            memory.flip(RegionKind::Kernel, 0);
+            memory.flip(RegionKind::Initrd, 0);
         },
         corrupt(&["kernel is corrupt at {kernel}-", "initrd is corrupt at {initrd}-"]);
     "kernel-tail-first": "the first byte of the kernel's zero tail is no longer zero",
         ordinary,
         |memory| {
             let (file, _) = memory.lengths(RegionKind::Kernel);
-            flip(memory, RegionKind::Kernel, file);
+            memory.flip(RegionKind::Kernel, file);
         },
         not_zero(&["kernel is corrupt at "]);
     "kernel-tail-last": "the last byte of the kernel's zero tail is no longer zero",
         ordinary,
         |memory| {
             let (_, all) = memory.lengths(RegionKind::Kernel);
-            flip(memory, RegionKind::Kernel, all - 1);
+            memory.flip(RegionKind::Kernel, all - 1);
         },
         not_zero(&["kernel is corrupt at "]);
     "initrd-tail-first": "the first byte after the initrd, in its last page, is no longer zero",
         ordinary,
         |memory| {
             let (file, _) = memory.lengths(RegionKind::Initrd);
-            flip(memory, RegionKind::Initrd, file);
+            memory.flip(RegionKind::Initrd, file);
         },
         not_zero(&["initrd is corrupt at "]);
     "leaf-and-tail":
@@ -128,13 +124,13 @@ pub const CASES: &[Case] = rows! {
         ordinary,
         |memory| {
             let (_, all) = memory.lengths(RegionKind::Kernel);
-            flip(memory, RegionKind::Kernel, all - 1);
-            flip(memory, RegionKind::Initrd, 0);
+            memory.flip(RegionKind::Kernel, all - 1);
+            memory.flip(RegionKind::Initrd, 0);
         },
         corrupt(&["initrd is corrupt at {initrd}-", "kernel is corrupt at "]);
     "leaf-table": "a bit of the leaf table was flipped",
         ordinary, |memory| memory.leaf(1)[0] ^= 1,
-        Expect { verdict: Verdict::Seal, says: &["verdict 0x20 seal"], ended: RESET };
+        Expect::reset(Verdict::Seal, &["verdict 0x20 seal"]);
     "digest-first-byte": "a sealed digest differs in its first byte alone",
         ordinary,
         |memory| {

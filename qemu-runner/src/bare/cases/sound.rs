@@ -1,17 +1,16 @@
 //! Sound images on every kind of machine; and broken consoles, which change only what is printed.
 
-use handoff::{EngineId, OnCorrupt, RegionKind, Verdict};
+use handoff::{EngineId, OnCorrupt, Verdict};
 use loader::request::EngineChoice;
 use orders::StepKind;
 use orders::orders::Tables;
 
 use crate::bare::case::{
-    ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, ordinary, rows, untouched,
+    ABSENT, Case, Cpu, Ended, Expect, Reported, SOUND, flip_initrd, ordinary, rows, untouched,
 };
-use crate::bare::memory::Memory;
 
 const fn boots(says: &'static [&'static str]) -> Expect {
-    Expect { verdict: Verdict::Ok, says, ended: Ended::Booted(SOUND) }
+    Expect::sound(says)
 }
 
 const fn boots_with(engine: EngineId, says: &'static [&'static str]) -> Expect {
@@ -23,11 +22,7 @@ const fn boots_with(engine: EngineId, says: &'static [&'static str]) -> Expect {
 }
 
 const fn resets_in_silence() -> Expect {
-    Expect { verdict: Verdict::SegmentCorrupt, says: &[], ended: Ended::Reset }
-}
-
-fn flip_initrd(memory: &mut Memory) {
-    memory.region(RegionKind::Initrd)[0] ^= 1;
+    Expect::reset(Verdict::SegmentCorrupt, &[])
 }
 
 pub const CASES: &[Case] = rows! {
@@ -40,7 +35,8 @@ pub const CASES: &[Case] = rows! {
         |a| (a.cpu, a.la57) = (Cpu::La57, true), untouched, boots(&["verifying "]);
     "sound-la57-own-tables":
         "five levels of page tables are in use, with the kernel's own GDT and IDT",
-        |a| (a.cpu, a.la57, a.tables) = (Cpu::La57, true, Tables::Own), untouched, boots(&["verifying "]);
+        |a| (a.cpu, a.la57, a.tables) = (Cpu::La57, true, Tables::Own), untouched,
+        boots(&["verifying "]);
     "sound-2m-pages": "the CPU has no 1 GiB pages",
         |a| a.cpu = Cpu::WithoutGibPages, untouched, boots(&["verifying "]);
     "sound-soft": "the CPU has no SHA-NI",
@@ -58,9 +54,11 @@ pub const CASES: &[Case] = rows! {
     "sound-rewritten": "the kernel has rewritten the elfcorehdr",
         |a| a.steps = vec![StepKind::Rewrite], untouched, boots(&["verifying "]);
     "sound-rewritten-100-cpus": "the kernel has rewritten the elfcorehdr for 100 possible CPUs",
-        |a| (a.possible_cpus, a.steps) = (100, vec![StepKind::Rewrite]), untouched, boots(&["verifying "]);
+        |a| (a.possible_cpus, a.steps) = (100, vec![StepKind::Rewrite]), untouched,
+        boots(&["verifying "]);
     "sound-rewritten-8192-cpus": "the kernel has rewritten the elfcorehdr for 8192 possible CPUs",
-        |a| (a.possible_cpus, a.steps) = (8192, vec![StepKind::Rewrite]), untouched, boots(&["verifying "]);
+        |a| (a.possible_cpus, a.steps) = (8192, vec![StepKind::Rewrite]), untouched,
+        boots(&["verifying "]);
     "sound-silent": "no console was asked for",
         |a| a.console = None, untouched, boots(&[]);
     "sound-uart-absent": "there is no UART at the console's port",

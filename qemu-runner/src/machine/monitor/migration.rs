@@ -3,81 +3,47 @@
 
 use std::path::Path;
 
-use qapi::qmp::{
-    self, Event, MigrationCapability, MigrationCapabilityStatus, MigrationStatus, RunState,
-};
+use serde_json::json;
 
 use super::Monitor;
-use crate::error::{Error, check};
-
-/// `events`: say when it is over. `x-ignore-shared`: leave memory out that is a file which others
-/// may open (qapi/migration.json).
-const CAPABILITIES: [MigrationCapability; 2] =
-    [MigrationCapability::events, MigrationCapability::x_ignore_shared];
+use crate::error::{Error, check_eq};
 
 impl Monitor {
     /// Stops the guest and writes all that it is but its memory into the file `state`. It hangs
     /// until [`Self::go_on`].
     pub fn save(&mut self, state: &Path) -> Result<(), Error> {
-        self.execute(qmp::stop {})?;
-        self.agree()?;
-        self.execute(qmp::migrate {
-            uri: Some(uri(state)),
-            channels: None,
-            detach: None,
-            resume: None,
-        })?;
-        self.await_migration()?;
+        self.execute("stop", json!({}))?;
+        self.migrate("migrate", state)?;
         // The event comes a moment before the state in which the guest may continue.
-        while self.execute(qmp::query_status {})?.status != RunState::postmigrate {}
+        while self.execute("query-status", json!({}))?["status"] != "postmigrate" {}
         Ok(())
     }
 
     /// Becomes the guest of that file, whose memory must be in place; started with `-incoming
     /// defer`. It hangs until [`Self::go_on`].
     pub fn load(&mut self, state: &Path) -> Result<(), Error> {
-        self.agree()?;
-        self.execute(qmp::migrate_incoming {
-            uri: Some(uri(state)),
-            channels: None,
-            exit_on_error: None,
-        })?;
-        self.await_migration()
+        self.migrate("migrate-incoming", state)
     }
 
     /// Lets the guest run that stood still.
     pub fn go_on(&mut self) -> Result<(), Error> {
-        self.execute(qmp::cont {}).map(drop)
+        self.execute("cont", json!({})).map(drop)
     }
 
-    fn agree(&mut self) -> Result<(), Error> {
+    fn migrate(&mut self, command: &str, state: &Path) -> Result<(), Error> {
         // An earlier one may have ended as well.
-        self.seen.retain(|event| !matches!(event, Event::MIGRATION { .. }));
-        let capabilities = CAPABILITIES
-            .map(|capability| MigrationCapabilityStatus { capability, state: true })
-            .into();
-        self.execute(qmp::migrate_set_capabilities { capabilities }).map(drop)
-    }
-
-    fn await_migration(&mut self) -> Result<(), Error> {
-        let status = self.await_event("the guest to be moved", |event| match event {
-            Event::MIGRATION { data, .. } => ended(data.status),
-            _ => None,
+        self.forget("MIGRATION");
+        // `events`: say when it is over. `x-ignore-shared`: leave memory out that is a file which
+        // others may open (qapi/migration.json).
+        let on = |capability: &str| json!({"capability": capability, "state": true});
+        let capabilities = json!({"capabilities": [on("events"), on("x-ignore-shared")]});
+        self.execute("migrate-set-capabilities", capabilities)?;
+        self.execute(command, json!({"uri": format!("file:{}", state.display())}))?;
+        let ended = self.await_event("the guest to be moved", |event| {
+            let status = event["data"]["status"].as_str()?;
+            let is_end = matches!(status, "completed" | "failed" | "cancelled");
+            (event["event"] == "MIGRATION" && is_end).then(|| status.to_owned())
         })?;
-        let moved = status == MigrationStatus::completed;
-        check(moved, "how moving the guest ended", "completed", format_args!("{status:?}"))
+        check_eq!(ended, "completed", "how moving the guest ended")
     }
-}
-
-/// A status after which no other comes.
-fn ended(status: MigrationStatus) -> Option<MigrationStatus> {
-    matches!(
-        status,
-        MigrationStatus::completed | MigrationStatus::failed | MigrationStatus::cancelled
-    )
-    .then_some(status)
-}
-
-fn uri(state: &Path) -> String {
-    format!("file:{}", state.display())
 }

@@ -7,23 +7,18 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Instant;
 
-/// Something that arrived.
 #[derive(Debug)]
 pub enum Arrival {
-    /// A line on the console.
     Console(Line),
-    /// A line from the agent.
     Agent(String),
     /// QEMU closed the console: it has ended.
     End,
 }
 
-/// A line of the console.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// When it was complete.
     pub at: Instant,
-    /// What it says, without its end.
     pub text: String,
 }
 
@@ -58,7 +53,6 @@ pub(super) fn read_console(console: impl Read, mut log: File, sender: &Sender<Ar
     let _ = sender.send(Arrival::End);
 }
 
-/// Reads the agent's lines into the channel.
 pub(super) fn read_agent(agent: UnixStream, sender: &Sender<Arrival>) {
     let mut reader = BufReader::new(agent);
     let mut bytes = Vec::new();

@@ -5,11 +5,10 @@
 
 use handoff::Verdict;
 
-use crate::error::{Error, check, check_eq};
+use crate::error::{Error, check, check_eq, expect_words};
 use crate::scenario::table;
 use crate::scenarios::capture::complete::hotplug;
-use crate::stage::first::{Armed, CAPTURE_APPEND, First};
-use crate::stage::{Setup, Stage};
+use crate::stage::{Armed, CAPTURE_APPEND, First, Setup, Stage};
 
 /// A series without CRASH_HOTPLUG, which came with Linux 6.6.
 const OLD: &str = "6.1";
@@ -46,18 +45,10 @@ fn on(series: &'static str) -> Setup {
 
 fn old(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { append: OF_THE_FIRST_KERNEL, ..on(OLD) })?;
-    let absent = first
-        .vm
-        .run_ok("[ -e /sys/devices/system/memory/crash_hotplug ] && echo yes || echo no")?;
-    check_eq("crash_hotplug on an old kernel", &absent.as_str(), &"no")?;
+    first.vm.run_ok("[ ! -e /sys/devices/system/memory/crash_hotplug ]")?;
     let Armed { loaded, words, .. } = first.arm("--reuse-cmdline")?;
-    check_eq("hotplug support that `load` printed", &loaded.hotplug, &false)?;
-    check(
-        words.contains("load again"),
-        "what the loader says",
-        "that hotplug needs reloads",
-        &words,
-    )?;
+    check_eq!(loaded.hotplug, false, "hotplug support that `load` printed")?;
+    expect_words("`load` of hotplug", &words, &["load again"])?;
     panicked(first, &words)
 }
 
@@ -74,23 +65,15 @@ fn long(stage: &mut Stage<'_>) -> Result<(), Error> {
     let append =
         format!("{CAPTURE_APPEND} padding={}", "x".repeat(WITHOUT_ROOM - CAPTURE_APPEND.len()));
     let Armed { words, .. } = first.arm_with(&append, "--reuse-cmdline")?;
-    check(
-        words.contains("no room for the purgatory's report"),
-        "what the loader says",
-        "that there is no report",
-        &words,
-    )?;
+    expect_words("`load`", &words, &["no room for the purgatory's report"])?;
     expect_dropped(&mut first, &words)?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
     crashed.expect_verdict(Verdict::Ok)?;
     let line = crashed.vm.run_ok("cat /proc/cmdline")?;
-    let whole = line.contains(&append)
-        && line.contains(" elfcorehdr=")
-        && !line.contains("purgatory.report");
-    check(whole, "the capture kernel's command line", "whole, and without the report", &line)?;
-    crashed.check_vmcore()?;
-    Ok(())
+    expect_words("the capture kernel's command line", &line, &[&append, " elfcorehdr="])?;
+    check!(!line.contains("purgatory.report"), "command line: expected no report, found {line}")?;
+    crashed.check_vmcore().map(drop)
 }
 
 /// The capture kernel of an image that was armed with `--reuse-cmdline` runs without the first
@@ -99,11 +82,9 @@ fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
     expect_dropped(&mut first, words)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         line.contains("panic=0") && !line.contains("hugepages"),
-        "the capture kernel's command line",
-        "the rest of it",
-        &line,
+        "the capture kernel's command line: expected the rest of it, found {line}"
     )?;
     capture.expect_dump().map(drop)
 }
@@ -111,12 +92,7 @@ fn panicked(mut first: First<'_, '_>, words: &str) -> Result<(), Error> {
 /// The first kernel has its huge pages, and the loader says that the capture kernel gets none.
 fn expect_dropped(first: &mut First<'_, '_>, words: &str) -> Result<(), Error> {
     let huge = first.vm.run_ok("cat /proc/sys/vm/nr_hugepages")?;
-    check_eq("huge pages of the first kernel", &huge.as_str(), &HUGE_PAGES)?;
-    check(
-        words.contains(OF_THE_FIRST_KERNEL),
-        "what the loader says it dropped",
-        OF_THE_FIRST_KERNEL,
-        words,
-    )?;
-    first.place_sentinel(1, &(0..u64::MAX))
+    check_eq!(huge, HUGE_PAGES, "huge pages of the first kernel")?;
+    expect_words("`load` of what it dropped", words, &[OF_THE_FIRST_KERNEL])?;
+    first.place_sentinel(1)
 }

@@ -7,9 +7,7 @@ use crate::evidence::console::Said;
 use crate::machine;
 use crate::scenario::table;
 use crate::scenarios::capture::complete::capture_with;
-use crate::stage::capture::{Capture, PANIC};
-use crate::stage::first::CAPTURE_APPEND;
-use crate::stage::{Setup, Stage};
+use crate::stage::{CAPTURE_APPEND, Capture, PANIC, Setup, Stage};
 
 /// The port of ttyS2 (arch/x86/include/asm/serial.h), which no machine here has: it reads as all
 /// ones.
@@ -42,7 +40,7 @@ fn soft(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { cpu: machine::CPU_WITHOUT_SHA_NI, ..Setup::default() })?;
     first.arm("")?;
     let mut capture = first.panic(None)?.capture()?;
-    check_eq("engine in the report", &capture.report.engine.word(), &EngineId::Soft.word())?;
+    check_eq!(capture.report.engine.word(), EngineId::Soft.word(), "engine in the report")?;
     capture.expect_dump().map(drop)
 }
 
@@ -56,7 +54,10 @@ fn high(stage: &mut Stage<'_>) -> Result<(), Error> {
     let setup = Setup { memory_mib: 6144, crashkernel: Some("256M,high"), ..Setup::default() };
     capture_with(stage, &setup, "", |first| {
         let region = first.crash_region()?;
-        check(region.start >= FOUR_GIB, "the crash region", "above 4 GiB", format!("{region:x?}"))
+        check!(
+            region.start >= FOUR_GIB,
+            "the crash region: expected above 4 GiB, found {region:x?}"
+        )
     })
 }
 
@@ -78,7 +79,7 @@ fn absent_uart(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.arm(&format!("--console {ABSENT_UART:#x}"))?;
     let mut capture = first.panic(None)?.capture()?;
     let said = &capture.crashed.said;
-    check(said.is_empty(), "what the purgatory said on ttyS0", "nothing", format!("{said:?}"))?;
+    check!(said.is_empty(), "what the purgatory said on ttyS0: expected nothing, found {said:?}")?;
     capture.expect_dump().map(drop)
 }
 
@@ -93,11 +94,10 @@ fn nmi(stage: &mut Stage<'_>) -> Result<(), Error> {
     }
     crashed.stage.outcome.now("three non-maskable interrupts injected");
     let mut capture = crashed.capture()?;
-    check(
+    check!(
         capture.report.nmis > 0,
-        "interrupts in the report",
-        "at least one",
-        capture.report.nmis,
+        "interrupts in the report: expected at least one, found {}",
+        capture.report.nmis
     )?;
     capture.expect_dump().map(drop)
 }
@@ -107,7 +107,7 @@ fn efi(stage: &mut Stage<'_>, options: &str) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { efi: true, ..Setup::default() })?;
     first.vm.run_ok("[ -d /sys/firmware/efi ]")?;
     first.arm_with(&format!("{CAPTURE_APPEND} efi=debug"), options)?;
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     expect_firmware(&mut capture, noefi)?;
     capture.expect_dump().map(drop)
@@ -119,17 +119,16 @@ fn efi(stage: &mut Stage<'_>, options: &str) -> Result<(), Error> {
 fn expect_firmware(capture: &mut Capture<'_, '_>, noefi: bool) -> Result<(), Error> {
     capture.run_ok("dmesg >/tmp/own; grep -q 'ACPI: RSDP 0x' /tmp/own")?;
     let efi = capture.run_ok("[ -d /sys/firmware/efi ] && echo yes || echo no")?;
-    check_eq(
-        "/sys/firmware/efi in the capture kernel",
-        &efi.as_str(),
-        &if noefi { "no" } else { "yes" },
-    )?;
+    check_eq!(efi, if noefi { "no" } else { "yes" }, "/sys/firmware/efi in the capture kernel")?;
     let conventional =
         capture.run_ok("grep 'efi: mem' /tmp/own | grep -c 'Conventional' || true")?;
-    check_eq("free memory in the EFI map of the capture kernel", &conventional.as_str(), &"0")?;
+    check_eq!(conventional, "0", "free memory in the EFI map of the capture kernel")?;
     if !noefi {
         let entries = capture.run_ok("grep -c 'efi: mem' /tmp/own || true")?;
-        check(entries != "0", "EFI memory map of the capture kernel", "runtime entries", "none")?;
+        check!(
+            entries != "0",
+            "EFI memory map of the capture kernel: expected runtime entries, found none"
+        )?;
     }
     Ok(())
 }

@@ -3,16 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::error::{Error, check_eq};
 use crate::evidence::iomem::Iomem;
 use crate::scenario::table;
 use crate::scenarios::capture::complete::MEMORY_BLOCK;
-use crate::scenarios::program::commands::status;
-use crate::scenarios::program::reload::{configure, expect_reload};
-use crate::stage::first::First;
-use crate::stage::{Setup, Stage, guest};
+use crate::scenarios::program::reload::{configure, expect_reload, expect_yes};
+use crate::stage::{First, Setup, Stage, guest};
 
 /// How large the device can get, in blocks of memory ...
 const BLOCKS: u64 = 6;
@@ -41,23 +37,23 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     resize(&mut first, &at_boot, 1)?;
 
     configure(&mut first, guest::INITRD)?;
-    expect_reload(&mut first, "", &["not_armed"])?;
+    expect_reload(&mut first, &["not_armed"])?;
     first.expect_all_memory_listed("when it was armed")?;
     let identity = first.image()?.identity;
 
     resize(&mut first, &at_boot, GROWN)?;
-    expect_reload(&mut first, "", &[])?;
-    check_eq("identity after virtio-mem has grown", &first.image()?.identity, &identity)?;
+    expect_reload(&mut first, &[])?;
+    check_eq!(first.image()?.identity, identity, "identity after virtio-mem has grown")?;
     first.expect_all_memory_listed("after virtio-mem has grown")?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    expect_yes(&mut first)?;
 
     resize(&mut first, &at_boot, SHRUNK)?;
-    expect_reload(&mut first, "", &["memory_left"])?;
+    expect_reload(&mut first, &["memory_left"])?;
     first.expect_all_memory_listed("after virtio-mem has shrunk")?;
-    check_eq("answer of `status`", &status(&mut first, 0)?["answer"], &Value::from("yes"))?;
+    expect_yes(&mut first)?;
 
     let came = first.iomem()?.added_since(&at_boot);
-    first.place_sentinel(1, &came[0].clone())?;
+    first.place_sentinel_in(1, &came[0].clone())?;
     first.panic(None)?.capture()?.expect_dump().map(drop)
 }
 

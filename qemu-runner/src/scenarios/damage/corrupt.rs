@@ -6,10 +6,8 @@ use crate::error::{Error, check, check_eq};
 use crate::evidence::armed::{ArmedImage, Span};
 use crate::evidence::console::Said;
 use crate::scenario::table;
-use crate::stage::first::{First, RESET_DELAY_S};
-use crate::stage::{BALLAST_MARK, Setup, Stage};
+use crate::stage::{BALLAST_MARK, First, Setup, Stage};
 
-/// Which byte of a region.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     First,
@@ -19,7 +17,6 @@ enum Place {
 }
 
 impl Place {
-    /// Its physical address in a region.
     fn in_region(self, region: Span) -> u64 {
         region.start
             + match self {
@@ -47,18 +44,24 @@ table! {
     "corrupt-initrd-last", [], |stage| refused(stage, RegionKind::Initrd, Place::Last),
         "a bit flipped in the initrd's last byte is named with its place, and the machine resets";
     "corrupt-boot-params-first", [], |stage| refused(stage, RegionKind::BootParams, Place::First),
-        "a bit flipped in the boot parameters' first byte is named with its place, and the machine resets";
+        "a bit flipped in the boot parameters' first byte is named with its place, and the \
+         machine resets";
     "corrupt-boot-params-middle", [], |stage| refused(stage, RegionKind::BootParams, Place::Middle),
-        "a bit flipped in the middle of the boot parameters is named with its place, and the machine resets";
+        "a bit flipped in the middle of the boot parameters is named with its place, and the \
+         machine resets";
     "corrupt-boot-params-last", [], |stage| refused(stage, RegionKind::BootParams, Place::Last),
-        "a bit flipped in the boot parameters' last byte is named with its place, and the machine resets";
+        "a bit flipped in the boot parameters' last byte is named with its place, and the machine \
+         resets";
     "corrupt-command-line-first", [], |stage| refused(stage, RegionKind::CommandLine, Place::First),
-        "a bit flipped in the command line's first byte is named with its place, and the machine resets";
+        "a bit flipped in the command line's first byte is named with its place, and the machine \
+         resets";
     "corrupt-command-line-middle", [],
         |stage| refused(stage, RegionKind::CommandLine, Place::Middle),
-        "a bit flipped in the middle of the command line is named with its place, and the machine resets";
+        "a bit flipped in the middle of the command line is named with its place, and the machine \
+         resets";
     "corrupt-command-line-last", [], |stage| refused(stage, RegionKind::CommandLine, Place::Last),
-        "a bit flipped in the command line's last byte is named with its place, and the machine resets";
+        "a bit flipped in the command line's last byte is named with its place, and the machine \
+         resets";
     "corrupt-initrd-boot", [Makedumpfile], boots_anyway,
         "with `--on-corrupt boot` a damaged initrd is named, and the capture kernel boots and \
          reports it";
@@ -76,12 +79,9 @@ fn refused(stage: &mut Stage<'_>, kind: RegionKind, place: Place) -> Result<(), 
     let image = first.arm("")?.image;
     let address = damage(&mut first, &image, kind, place)?;
     let mut crashed = first.panic(None)?;
-    let delay_ms = crashed.reset_as_announced()?;
-    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
-    expect_named(&crashed.said, kind, address)?;
-    let verdict =
-        if matches!(place, Place::ZeroTail) { Verdict::ZeroTail } else { Verdict::SegmentCorrupt };
-    crashed.expect_verdict(verdict)
+    let is_tail = matches!(place, Place::ZeroTail);
+    crashed.expect_refusal(if is_tail { Verdict::ZeroTail } else { Verdict::SegmentCorrupt })?;
+    expect_named(&crashed.said, kind, address)
 }
 
 fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -89,32 +89,20 @@ fn boots_anyway(stage: &mut Stage<'_>) -> Result<(), Error> {
     let image = first.arm("--on-corrupt boot")?.image;
     let initrd = image.region(RegionKind::Initrd)?;
     // In a file that no program reads, so that the capture kernel can be expected to live.
-    let bytes = first.vm.ram.read(initrd.start, initrd.file_len as usize)?;
-    let ballast = memchr::memmem::find(&bytes, BALLAST_MARK).ok_or_else(|| Error::Check {
-        what: "initrd in memory".into(),
-        expected: "the ballast".into(),
-        found: "none".into(),
-    })?;
-    let address = initrd.start + ballast as u64;
+    let range = initrd.start..initrd.start + initrd.file_len;
+    let address = first.vm.ram.only("the ballast", &range, BALLAST_MARK)?;
     first.flip_bit("the initrd", address, 0)?;
     let mut capture = first.panic(None)?.capture()?;
     expect_named(&capture.crashed.said, RegionKind::Initrd, address)?;
     capture.crashed.expect_verdict(Verdict::SegmentCorrupt)?;
-    check(
-        capture.crashed.said.contains(&Said::Booting),
-        "the last words",
-        "that it boots",
-        format!("{:?}", capture.crashed.said),
+    let said = &capture.crashed.said;
+    check!(
+        said.contains(&Said::Booting),
+        "the last words: expected that it boots, found {said:?}"
     )?;
     capture.expect_verdict(Verdict::SegmentCorrupt)?;
-    check(
-        capture.report.segment == Some(RegionKind::Initrd),
-        "segment in the report",
-        "initrd",
-        capture.report,
-    )?;
-    capture.check_vmcore()?;
-    Ok(())
+    check_eq!(capture.report.segment, Some(RegionKind::Initrd), "segment in the report")?;
+    capture.check_vmcore().map(drop)
 }
 
 fn halt(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -142,14 +130,13 @@ fn damage(
 /// The console must name the region and a span around the damage, and no other.
 fn expect_named(said: &[Said], kind: RegionKind, address: u64) -> Result<(), Error> {
     let named: Vec<_> = said.iter().filter(|said| matches!(said, Said::Corrupt { .. })).collect();
-    let right = named
-        .iter()
-        .all(|said| matches!(said, Said::Corrupt { segment, span } if segment == kind.name() && span.contains(&address)));
-    let expected = format!("{} around {address:#x}", kind.name());
-    check(
-        right && !named.is_empty(),
-        "what the console calls corrupt",
-        expected,
-        format!("{named:x?}"),
+    let fits = |said: &&Said| match said {
+        Said::Corrupt { segment, span } => segment == kind.name() && span.contains(&address),
+        _ => false,
+    };
+    check!(
+        named.iter().all(fits) && !named.is_empty(),
+        "what is called corrupt: expected {} around {address:#x}, found {named:x?}",
+        kind.name()
     )
 }

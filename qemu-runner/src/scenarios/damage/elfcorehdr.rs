@@ -7,11 +7,11 @@ use handoff::report::Elfcorehdr;
 use object::elf::{FileHeader64, PT_LOAD, ProgramHeader64};
 use object::endian::LittleEndian;
 
-use crate::error::{Error, check};
+use crate::error::{Error, check, check_eq};
 use crate::evidence::console::Said;
 use crate::machine::ram::Ram;
 use crate::scenario::table;
-use crate::stage::{Setup, Stage};
+use crate::stage::{Capture, Setup, Stage};
 
 type Header = FileHeader64<LittleEndian>;
 type ProgramHeader = ProgramHeader64<LittleEndian>;
@@ -52,11 +52,9 @@ fn last_load(ram: &Ram, start: u64) -> Result<u64, Error> {
     let before = u64::from(u16::from_le_bytes([count[0], count[1]])).saturating_sub(1);
     let last = start + size_of::<Header>() as u64 + before * size_of::<ProgramHeader>() as u64;
     let kind = ram.read(last + offset_of!(ProgramHeader, p_type) as u64, size_of::<u32>())?;
-    check(
+    check!(
         kind == PT_LOAD.0.to_le_bytes(),
-        "type of the last program header",
-        "PT_LOAD",
-        format!("{kind:x?}"),
+        "type of the last program header: expected PT_LOAD, found {kind:x?}"
     )?;
     Ok(last)
 }
@@ -65,29 +63,22 @@ fn rewritten(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, spare_cpus: 1, ..Setup::default() })?;
     let image = first.arm("")?.image;
     let before = first.elfcorehdr(&image)?;
-    let dimm = first.add_dimm(0)?;
-    first.add_cpu()?;
-    first.place_sentinel(1, &dimm)?;
-    check(
+    first.grow()?;
+    check!(
         first.elfcorehdr(&image)? != before,
-        "elfcorehdr after hotplug",
-        "another one",
-        "the same",
+        "elfcorehdr after hotplug: expected another one, found the same"
     )?;
     let mut capture = first.panic(None)?.capture()?;
-    check(
-        !capture.crashed.said.contains(&Said::Restored),
-        "the console",
-        "no word of a restored elfcorehdr",
-        "one",
-    )?;
-    check(
-        capture.report.elfcorehdr == Elfcorehdr::Ok,
-        "elfcorehdr in the report",
-        "ok",
-        capture.report.elfcorehdr.word(),
-    )?;
+    expect_restored(&capture, false)?;
     capture.expect_dump().map(drop)
+}
+
+/// Whether console and report must say that the copy was put back.
+fn expect_restored(capture: &Capture<'_, '_>, restored: bool) -> Result<(), Error> {
+    let said = capture.crashed.said.contains(&Said::Restored);
+    check_eq!(said, restored, "whether the console says that the elfcorehdr was restored")?;
+    let expected = if restored { Elfcorehdr::Restored } else { Elfcorehdr::Ok };
+    check_eq!(capture.report.elfcorehdr, expected, "elfcorehdr in the report")
 }
 
 fn broken(
@@ -97,18 +88,11 @@ fn broken(
 ) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     let image = first.arm("")?.image;
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.place_sentinel(1)?;
     damage(&first.vm.ram, image.elfcorehdr.start)?;
     first.note(format!("the elfcorehdr at {:#x} given {what}", image.elfcorehdr.start));
     let mut capture = first.panic(None)?.capture()?;
-    check(
-        capture.crashed.said.contains(&Said::Restored),
-        "the console",
-        "word of a restored elfcorehdr",
-        format!("{:?}", capture.crashed.said),
-    )?;
-    let report = capture.report.elfcorehdr;
-    check(report == Elfcorehdr::Restored, "elfcorehdr in the report", "restored", report.word())?;
+    expect_restored(&capture, true)?;
     capture.expect_verdict(Verdict::Ok)?;
     capture.check_vmcore().map(drop)
 }

@@ -5,15 +5,13 @@ use std::mem::offset_of;
 use handoff::block::DEFAULT_RESET_DELAY_MS;
 use handoff::{Block, RegionKind, Verdict};
 
-use crate::error::{Error, check, check_eq};
+use crate::context;
+use crate::error::{Error, check};
 use crate::evidence::armed::ArmedImage;
-use crate::evidence::console::Said;
 use crate::evidence::purgatory::{self, Function};
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::bare;
-use crate::stage::Stage;
-use crate::stage::capture::JUMP_TO_ITSELF;
-use crate::stage::first::{First, RESET_DELAY_S};
+use crate::stage::{First, JUMP_TO_ITSELF, Stage};
 
 /// `UD2`, which raises exception 6, #UD (SDM vol. 2, "UD - Undefined Instruction").
 const UD2: [u8; 2] = [0x0f, 0x0b];
@@ -33,7 +31,7 @@ table! {
     "purgatory-corrupt-leaf-table", [],
         |stage| {
             let place = |image: &ArmedImage| image.leaf_table.start;
-            sealed_with(stage, "--on-corrupt boot", place, 0, Verdict::Seal).map(drop)
+            sealed(stage, "--on-corrupt boot", place, 0, Verdict::Seal).map(drop)
         },
         "a bit flipped in the leaf table breaks the seal, and even `--on-corrupt boot` does not \
          boot";
@@ -53,28 +51,16 @@ fn text(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut crashed = first.panic(None)?;
     let reset = crashed.reset()?;
     let verdict = crashed.verdict();
-    check(verdict != Some(Verdict::Ok), "verdict", "none, or any other", "ok")?;
-    check(
+    check!(verdict != Some(Verdict::Ok), "verdict: expected none, or any other, found ok")?;
+    check!(
         verdict.is_some() || reset.triple_fault,
-        "how it ended",
-        "a verdict or a triple fault",
-        "neither",
+        "how it ended: expected a verdict or a triple fault, found neither"
     )
 }
 
-/// Flips a bit of what the seal covers: the end is `verdict`, and a reset after the delay that is
-/// returned.
+/// Flips a bit of what the seal covers, in an image that was armed with these options: the end is
+/// `verdict`, and a reset after the delay that is returned.
 fn sealed(
-    stage: &mut Stage<'_>,
-    place: fn(&ArmedImage) -> u64,
-    bit: u8,
-    verdict: Verdict,
-) -> Result<u32, Error> {
-    sealed_with(stage, "", place, bit, verdict)
-}
-
-/// [`sealed`] with options for the loader.
-fn sealed_with(
     stage: &mut Stage<'_>,
     options: &str,
     place: fn(&ArmedImage) -> u64,
@@ -92,21 +78,16 @@ fn sealed_with(
 
 fn block(stage: &mut Stage<'_>) -> Result<(), Error> {
     let place = |image: &ArmedImage| image.block.start + offset_of!(Block, tsc_khz) as u64;
-    sealed(stage, place, 0, Verdict::Seal).map(drop)
+    sealed(stage, "", place, 0, Verdict::Seal).map(drop)
 }
 
 fn delay(stage: &mut Stage<'_>) -> Result<(), Error> {
     // The highest bit: 24 days.
     let place =
         |image: &ArmedImage| image.block.start + offset_of!(Block, reset_delay_ms) as u64 + 3;
-    let delay_ms = sealed(stage, place, 7, Verdict::BlockPolicy)?;
-    let expected = format!("at most {DEFAULT_RESET_DELAY_MS}");
-    check(
-        delay_ms <= DEFAULT_RESET_DELAY_MS,
-        "delay of the reset, in milliseconds",
-        expected,
-        delay_ms,
-    )
+    let delay_ms = sealed(stage, "", place, 7, Verdict::BlockPolicy)?;
+    let most = DEFAULT_RESET_DELAY_MS;
+    check!(delay_ms <= most, "delay of the reset: expected at most {most} ms, found {delay_ms}")
 }
 
 fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
@@ -116,13 +97,11 @@ fn exception(stage: &mut Stage<'_>) -> Result<(), Error> {
     replace(&mut first, segment.start, &function, &UD2)?;
 
     let mut crashed = first.panic(None)?;
-    let delay_ms = crashed.reset_as_announced()?;
-    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
-    crashed.expect_verdict(Verdict::Exception)?;
-    let (vector, place) = ("exception 6 ", format!("(purgatory+{:#x})", function.offset));
-    let named =
-        crashed.said.iter().any(|said| matches!(said, Said::Remark(text) if text.starts_with(vector) && text.contains(&place)));
-    check(named, "the console", format!("{vector:?} at {place}"), format!("{:?}", crashed.said))
+    crashed.expect_refusal(Verdict::Exception)?;
+    let place = format!("(purgatory+{:#x})", function.offset);
+    crashed.expect_remark(&format!("exception 6 at {place}"), |text| {
+        text.starts_with("exception 6 ") && text.contains(&place)
+    })
 }
 
 /// The purgatory is held in the code that hashes leaves, so that what it is verifying does not
@@ -138,46 +117,31 @@ fn machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
     // On the first CPU, because it is the one that gets it.
     let mut crashed = first.panic(Some(0))?;
     let code = segment + function.offset..segment + function.offset + JUMP_TO_ITSELF.len() as u64;
-    crashed.await_endless_loop(&code)?;
-    crashed.vm.monitor.inject_machine_check()?;
-    crashed.stage.outcome.now("a machine check is injected");
-    let delay_ms = crashed.reset_as_announced()?;
-    check_eq("announced delay of the reset, in milliseconds", &delay_ms, &(RESET_DELAY_S * 1000))?;
-    crashed.expect_verdict(Verdict::MachineCheck)?;
-    for words in [
-        format!("was verifying kernel at {kernel:#x}-"),
-        "bank 9 status 0xbd80000000000134 address ".into(),
-    ] {
-        let named = crashed
-            .said
-            .iter()
-            .any(|said| matches!(said, Said::Remark(text) if text.starts_with(&words)));
-        check(named, "the console", words, format!("{:?}", crashed.said))?;
+    crashed.machine_check_in_loop(&code)?;
+    crashed.expect_refusal(Verdict::MachineCheck)?;
+    let reading = format!("was verifying kernel at {kernel:#x}-");
+    for words in [reading.as_str(), "bank 9 status 0xbd80000000000134 address "] {
+        crashed.expect_remark(words, |text| text.starts_with(words))?;
     }
     Ok(())
 }
 
 fn function(stage: &Stage<'_>, name: &str) -> Result<Function, Error> {
-    let elf = stage.context.purgatory()?;
-    let elf = std::fs::read(&elf).map_err(Error::file("read", &elf))?;
-    Ok(purgatory::function(&elf, name)?)
+    purgatory::function(&stage.context.read_built(context::PURGATORY)?, name)
 }
 
 /// Overwrites the beginning of a function of the purgatory whose code begins at `start`.
 pub(in crate::scenarios) fn replace(
     first: &mut First<'_, '_>,
     start: u64,
-    function: &Function,
+    Function { offset, beginning }: &Function,
     code: &[u8],
 ) -> Result<(), Error> {
-    let address = start + function.offset;
-    let loaded = first.vm.ram.read(address, function.beginning.len())?;
-    let expected = format!("{:02x?}, as in the file", function.beginning);
-    check(
-        loaded == function.beginning,
-        "the function in memory",
-        expected,
-        format!("{loaded:02x?}"),
+    let address = start + offset;
+    let loaded = first.vm.ram.read(address, beginning.len())?;
+    check!(
+        loaded == *beginning,
+        "the function in memory: expected {beginning:02x?} as in the file, found {loaded:02x?}"
     )?;
     first.vm.ram.write(address, code)?;
     first.note(format!("{code:02x?} written to {address:#x}"));

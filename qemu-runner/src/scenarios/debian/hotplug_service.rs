@@ -4,18 +4,16 @@
 //! Debian's capture service saves the dump as before. udev and systemd are Debian's, as on an
 //! operator's machine.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use crate::error::{Error, check, check_eq};
+use crate::error::{Error, check, check_eq, expect_words};
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
 use crate::scenarios::capture::complete::MEMORY_BLOCK;
-use crate::scenarios::debian::service::{Ending, expect_saved_dump};
+use crate::scenarios::debian::service::expect_saved_dump;
 use crate::scenarios::debian::stays_armed;
-use crate::stage::first::{First, number};
 use crate::stage::installed::{self, Guest, Kexec, LOADER};
-use crate::stage::{BOOT_CPUS, Stage};
+use crate::stage::{BOOT_CPUS, First, OOPS, Stage, number};
 
 /// As for Debian's own service, and an installation, a boot, a DIMM and a CPU more.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -23,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(1200);
 const INSTALLED: &str = "/usr/sbin/kdump-loader";
 /// Who arms on this Debian besides, by unit and by rule.
 const OTHERS: [&str; 2] = ["kdump-tools.service", "50-kdump-tools.rules"];
+/// `systemctl is-active` of a unit that is not (systemctl(1), "EXIT STATUS").
+const INACTIVE: i32 = 3;
 /// The most reloads that a burst may cost: one at once, one when it is quiet.
 const PER_BURST: u32 = 2;
 
@@ -35,12 +35,8 @@ table! {
 
 fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
-    let makedumpfile = stage.context.makedumpfile()?.clone();
-    let release = stage.context.debian_disk()?.kernel.release.clone();
-    let (mut first, mut disk) = installed::boot(
-        stage,
-        &Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) },
-    )?;
+    let guest = Guest { loader: true, dimms: 1, spare_cpus: 1, ..Guest::with(Kexec::Peer) };
+    let (mut first, mut disk) = installed::boot(stage, &guest)?;
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
     stays_armed::mount_boot(&mut first)?;
     switch_over(&mut first)?;
@@ -58,26 +54,22 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     let dimm = first.add_dimm(0)?;
     first.add_cpu()?;
     settle(&mut first)?;
-    check_eq(
-        "reloads after a DIMM and a CPU that the kernel has added itself",
-        &reloads(&mut first)?,
-        &0,
-    )?;
-    check_eq("identity after them", &first.image()?.identity, &identity)?;
-    check_eq("whether the elfcorehdr lists the DIMM", &lists(&mut first, &dimm)?, &true)?;
+    check_eq!(reloads(&mut first)?, 0, "reloads after a DIMM and a CPU came")?;
+    check_eq!(first.image()?.identity, identity, "identity after them")?;
+    check_eq!(first.lists(&dimm)?, true, "whether the elfcorehdr lists the DIMM")?;
     first.note("udev has seen them come, and nothing was reloaded");
     first.vm.monitor.ask_for_cpu()?;
     first.vm.run_ok(&format!(
         "while [ -e /sys/devices/system/cpu/cpu{BOOT_CPUS} ]; do sleep 0.1; done"
     ))?;
     settle(&mut first)?;
-    check_eq("reloads after the CPU has gone", &reloads(&mut first)?, &0)?;
-    check_eq("identity after that", &first.image()?.identity, &identity)?;
+    check_eq!(reloads(&mut first)?, 0, "reloads after the CPU has gone")?;
+    check_eq!(first.image()?.identity, identity, "identity after that")?;
     first.note("the CPU is gone, and nothing was reloaded");
     // Nothing here takes the kernel's kexec lock but the kernel, which makes a reader of
     // crash_hotplug wait until it is done (`__crash_hotplug_lock`, kernel/crash_core.c). So udev
     // reads 1 each time, however busy the machine is.
-    check_eq("reloads that were started since boot, needed or not", &started(&mut first)?, &0)?;
+    check_eq!(started(&mut first)?, 0, "reloads that were started since boot, needed or not")?;
 
     first.vm.monitor.ask_for_dimm(0)?;
     let block = dimm.start / MEMORY_BLOCK;
@@ -87,51 +79,36 @@ fn story(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.note("the DIMM's first block is gone");
     settle(&mut first)?;
     let count = reloads(&mut first)?;
-    check(
+    check!(
         (1..=PER_BURST).contains(&count),
-        "reloads after a DIMM has gone",
-        format!("1 to {PER_BURST}"),
-        count.to_string(),
+        "reloads after a DIMM has gone: expected 1 to {PER_BURST}, found {count}"
     )?;
-    check_eq("whether the elfcorehdr lists the DIMM then", &lists(&mut first, &dimm)?, &false)?;
-    check_eq("kexec_crash_loaded then", &first.crash_loaded()?, &true)?;
+    check_eq!(first.lists(&dimm)?, false, "whether the elfcorehdr lists the DIMM then")?;
+    first.expect_armed(true, "then")?;
     first.expect_all_memory_listed("then")?;
     first.stage.outcome.fact("reloads for a DIMM that goes", count);
     expect_status_names_the_saver(&mut first)?;
 
     // kdump-tools, which set it, runs in capture kernels only.
-    check_eq(
-        "kernel.panic_on_oops",
-        &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(),
-        &"1",
-    )?;
-    expect_saved_dump(first, Ending::Oops, disk, true, &makedumpfile, &release)
+    first.vm.run_ok("grep -qx 1 /proc/sys/kernel/panic_on_oops")?;
+    first.vm.run_ok("sync")?;
+    expect_saved_dump(first.oops()?, OOPS, disk, true)
 }
 
 /// What the README tells an operator, and what `service check` says before and after.
 fn switch_over(first: &mut First<'_, '_>) -> Result<(), Error> {
-    let before = first.vm.run(&format!("{LOADER} service check 2>&1"))?;
-    let named = OTHERS.iter().all(|other| before.text.contains(other));
-    check(
-        before.status == 1 && named,
-        "`service check` before",
-        format!("1, {OTHERS:?}"),
-        format!("{before:?}"),
-    )?;
+    let before = first.vm.run_to(1, &format!("{LOADER} service check"))?;
+    expect_words("`service check` before", &before, &OTHERS)?;
     first.vm.run_ok("echo 0 >/proc/sys/kernel/panic_on_oops")?;
     first.vm.run_ok(&format!("{LOADER} service install --mask-conflicts"))?;
-    check_eq(
-        "kernel.panic_on_oops at once",
-        &first.vm.run_ok("cat /proc/sys/kernel/panic_on_oops")?.as_str(),
-        &"1",
-    )?;
+    first.vm.run_ok("grep -qx 1 /proc/sys/kernel/panic_on_oops")?;
     first.vm.run_ok(&format!("{INSTALLED} service check"))?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
     for unit in ["kdump-loader.service", "kdump-loader-reload.path"] {
         first.vm.run_ok(&format!("systemctl is-active {unit} && systemctl is-enabled {unit}"))?;
     }
     expect_status_names_the_saver(first)?;
-    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "by our service")?;
     // The image that is armed now is the one that the service would arm.
     first.vm.run_ok(&format!("{INSTALLED} reload --json 2>/dev/null | grep -q '\"armed\": 0'"))?;
     first.note("switched over: kdump-loader.service has armed in the place of kdump-tools.service");
@@ -147,32 +124,24 @@ const SAVED_BY_DEBIAN: [&str; 2] = [
 /// `status` says yes, and which unit saves the dump.
 fn expect_status_names_the_saver(first: &mut First<'_, '_>) -> Result<(), Error> {
     let status = first.vm.run_ok(&format!("{INSTALLED} status"))?;
-    SAVED_BY_DEBIAN.into_iter().try_for_each(|words| {
-        check(status.contains(words), "what `status` says of Debian's service", words, &status)
-    })
+    expect_words("`status` of Debian's service", &status, &SAVED_BY_DEBIAN)
 }
 
 /// The loader's service arms, and no other service does.
 fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     // "degraded" is none of our business: it is said of any unit that has failed.
-    first.vm.run_ok("systemctl is-system-running --wait; systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
-    check_eq(
-        "whether kdump-tools.service is active",
-        &first.vm.run("systemctl is-active --quiet kdump-tools.service")?.status,
-        &3,
+    first.vm.run_ok(
+        "systemctl is-system-running --wait; \
+         systemctl is-active kdump-loader.service kdump-loader-reload.path",
     )?;
-    check_eq("kexec_crash_loaded after boot", &first.crash_loaded()?, &true)?;
+    first.vm.run_to(INACTIVE, "systemctl is-active --quiet kdump-tools.service")?;
+    first.expect_armed(true, "after boot")?;
     expect_status_names_the_saver(first)?;
-    let at_us: u64 = number(
-        &first
-            .vm
-            .run_ok("systemctl show -P ExecMainExitTimestampMonotonic kdump-loader.service")?,
-    )?;
+    let asked = "systemctl show -P ExecMainExitTimestampMonotonic kdump-loader.service";
+    let at_us: u64 = number(&first.vm.run_ok(asked)?)?;
     first.note("kdump-loader.service has armed at boot");
-    first
-        .stage
-        .outcome
-        .fact("armed at boot", format!("{:.1} s after the kernel's start", at_us as f64 / 1e6));
+    let figure = format!("{:.1} s after the kernel's start", at_us as f64 / 1e6);
+    first.stage.outcome.fact("armed at boot", figure);
     Ok(())
 }
 
@@ -180,16 +149,16 @@ fn expect_armed_at_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
 /// No repeated event may start a reload. Here nothing is armed when the events are repeated:
 /// crash_hotplug reads 0, as it does during a load.
 fn expect_repeated_events_to_be_ignored(first: &mut First<'_, '_>) -> Result<(), Error> {
-    check_eq("reloads that were started at boot", &started(first)?, &0)?;
+    check_eq!(started(first)?, 0, "reloads that were started at boot")?;
     first.vm.run_ok(&format!("{INSTALLED} unload"))?;
     first.vm.run_ok(
         "udevadm trigger --settle --action=add --subsystem-match=cpu --subsystem-match=memory",
     )?;
     settle(first)?;
-    check_eq("reloads after repeated events", &started(first)?, &0)?;
-    check_eq("kexec_crash_loaded after repeated events", &first.crash_loaded()?, &false)?;
+    check_eq!(started(first)?, 0, "reloads after repeated events")?;
+    first.expect_armed(false, "after repeated events")?;
     first.vm.run_ok("systemctl reload kdump-loader.service")?;
-    check_eq("kexec_crash_loaded after `systemctl reload`", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "after `systemctl reload`")?;
     first.note("udev has repeated its events, and nothing was reloaded");
     Ok(())
 }
@@ -197,16 +166,17 @@ fn expect_repeated_events_to_be_ignored(first: &mut First<'_, '_>) -> Result<(),
 /// The way back, and nothing of ours is left on it.
 fn switch_back(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!("{INSTALLED} service uninstall"))?;
-    check_eq("kexec_crash_loaded after `service uninstall`", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "after `service uninstall`")?;
     first.vm.run_ok(
         "systemctl restart kdump-tools.service && grep -q -- --initrd /var/crash/kexec_cmd",
     )?;
-    check_eq("kexec_crash_loaded after kdump-tools.service", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "after kdump-tools.service")?;
     // But the program that installed it, which the disk came with.
     let left = first.vm.run_ok(&format!(
-        "find /etc /usr /var/lib -name '*kdump-loader*' ! -path {LOADER}; systemctl cat kdump-loader.service 2>/dev/null || true"
+        "find /etc /usr /var/lib -name '*kdump-loader*' ! -path {LOADER}; \
+         systemctl cat kdump-loader.service 2>/dev/null || true"
     ))?;
-    check_eq("what `service uninstall` has left", &left.as_str(), &"")?;
+    check_eq!(left, "", "what `service uninstall` has left")?;
     first.note("switched back: kdump-tools.service has armed, and nothing of ours is left");
     Ok(())
 }
@@ -215,7 +185,8 @@ fn switch_back(first: &mut First<'_, '_>) -> Result<(), Error> {
 fn settle(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(
         "udevadm settle; while [ -e /run/kdump-loader/pending ] || \
-         ! systemctl show -P ActiveState kdump-loader-reload.service | grep -qx inactive; do sleep 0.1; done",
+         ! systemctl show -P ActiveState kdump-loader-reload.service | grep -qx inactive; \
+         do sleep 0.1; done",
     )?;
     Ok(())
 }
@@ -236,14 +207,4 @@ fn started(first: &mut First<'_, '_>) -> Result<u32, Error> {
 fn lines_of_reload_unit(first: &mut First<'_, '_>, pattern: &str) -> Result<u32, Error> {
     let journal = "journalctl --sync && journalctl -b -q -o cat -u kdump-loader-reload.service";
     number(&first.vm.run_ok(&format!("{journal} | grep -c '{pattern}' || true"))?)
-}
-
-/// Whether the elfcorehdr that a panic would use has anything of this range.
-fn lists(first: &mut First<'_, '_>, range: &Range<u64>) -> Result<bool, Error> {
-    let image = first.image()?;
-    Ok(first
-        .elfcorehdr(&image)?
-        .memory()
-        .iter()
-        .any(|listed| listed.start < range.end && range.start < listed.end))
 }

@@ -8,22 +8,20 @@ use std::time::Duration;
 
 use handoff::Verdict;
 
-use crate::assets::GuestProgram;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::console::Said;
 use crate::evidence::report;
-use crate::machine::agent::Output;
 use crate::machine::deadline::Deadline;
-use crate::machine::vm::Line;
 use crate::scenario::table;
-use crate::stage::Stage;
-use crate::stage::capture::{Crashed, OOPS, PANIC};
-use crate::stage::first::First;
 use crate::stage::installed::{self, Disk, Guest, Kexec};
+use crate::stage::{Crashed, First, PANIC, Stage};
 
 /// systemd boots twice and makedumpfile compresses, on emulated CPUs: 150 s of a processor's time,
 /// which on busy cores have taken 470 s.
 const LIMIT: Duration = Duration::from_secs(900);
+
+/// What the capture kernel says before its command line.
+const COMMAND_LINE: &str = "Kernel command line: ";
 
 table! {
     "debian-service", [DebianDisk, Makedumpfile], |stage| service(stage, Kexec::Ours),
@@ -36,12 +34,10 @@ table! {
 
 fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     stage.deadline = Deadline::after(LIMIT);
-    let makedumpfile = stage.context.makedumpfile()?.clone();
-    let release = stage.context.debian_disk()?.kernel.release.clone();
     let (mut first, disk) = installed::boot(stage, &Guest::with(kexec))?;
     let version = first.vm.run_ok("kexec --version 2>&1")?;
     let whose = if kexec == Kexec::Ours { "kdump-loader " } else { "kexec-tools " };
-    check(version.starts_with(whose), "what `kexec --version` says", whose, &version)?;
+    check!(version.starts_with(whose), "`kexec --version`: expected {whose}, found {version}")?;
 
     first.vm.run_ok("systemctl is-active kdump-tools.service")?;
     expect_armed(&mut first, "at boot", true)?;
@@ -55,69 +51,36 @@ fn service(stage: &mut Stage<'_>, kexec: Kexec) -> Result<(), Error> {
     }
     // Memory and CPUs that come later are in the dump without the reload that Debian's udev rule
     // does for them.
-    check_eq(
-        "crash_hotplug",
-        &first.vm.run_ok("cat /sys/devices/system/memory/crash_hotplug")?.as_str(),
-        &"1",
-    )?;
-
-    expect_saved_dump(first, Ending::Panic, disk, kexec == Kexec::Ours, &makedumpfile, &release)
+    first.expect_crash_hotplug()?;
+    first.vm.run_ok("sync")?;
+    expect_saved_dump(first.panic(None)?, PANIC, disk, kexec == Kexec::Ours)
 }
 
-/// How a machine is brought down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::scenarios) enum Ending {
-    /// By a panic.
-    Panic,
-    /// By an oops, which panics only if the kernel is told so.
-    Oops,
-}
-
-/// Brings the machine down; Debian's capture service must save a dump with the panic in it, after
-/// our purgatory if the image is `ours`.
+/// After a crash with these words, Debian's capture service must save a dump with the words in it,
+/// after our purgatory if the image is `ours`. What the story has left in memory must be on the
+/// disk before.
 pub(in crate::scenarios) fn expect_saved_dump(
-    mut first: First<'_, '_>,
-    ending: Ending,
+    mut crashed: Crashed<'_, '_>,
+    words: &str,
     disk: Disk<'_>,
     ours: bool,
-    makedumpfile: &GuestProgram,
-    release: &str,
 ) -> Result<(), Error> {
-    // What the story has left in memory shall be on the disk before the machine dies.
-    first.vm.run_ok("sync")?;
-    let (mut crashed, words) = match ending {
-        Ending::Panic => (first.panic(None)?, PANIC),
-        Ending::Oops => (first.oops()?, OOPS),
-    };
     if ours {
         expect_our_purgatory(&mut crashed)?;
     }
-    for (event, words) in
-        [("starts", "running makedumpfile "), ("has saved the dump", "saved vmcore in /var/crash/")]
-    {
-        let what = format!("the capture service {event}");
-        let at =
-            crashed.vm.await_console(&what, |line| line.text.contains(words).then_some(line.at))?;
-        crashed.stage.outcome.at(at, what);
-    }
-    let reset = crashed.reset()?;
-    check(
-        !reset.triple_fault,
-        "the reset",
-        "one that the capture service asked for",
-        "a triple fault",
-    )?;
+    crashed.await_words("the capture service starts", "running makedumpfile ")?;
+    crashed.await_words("the capture service has saved the dump", "saved vmcore in /var/crash/")?;
+    crashed.orderly_reset()?;
     let Crashed { stage, vm, .. } = crashed;
     drop(vm);
 
     let saved = disk.saved()?;
     stage.outcome.fact("dump", format!("{} bytes", saved.dump_len()?));
-    let logs = [
-        ("the service's log", saved.log()?),
-        ("makedumpfile's log of the dump", saved.dmesg_in_dump(makedumpfile, release)?),
-    ];
-    for (what, log) in logs {
-        check(log.contains(words), what, words, log.lines().last().unwrap_or("nothing"))?;
+    let release = &stage.context.debian_disk()?.kernel.release;
+    let in_dump = saved.dmesg_in_dump(stage.context.makedumpfile()?, release)?;
+    for (what, log) in [("the service's log", saved.log()?), ("the dump's log", in_dump)] {
+        let last = log.lines().last();
+        check!(log.contains(words), "{what}: expected {words}, found {last:?} at its end")?;
     }
     stage.outcome.now("makedumpfile takes the dump and finds the panic in it");
     stage.outcome.fact(
@@ -131,10 +94,9 @@ pub(in crate::scenarios) fn expect_saved_dump(
 fn expect_our_purgatory(crashed: &mut Crashed<'_, '_>) -> Result<(), Error> {
     crashed.await_said("the purgatory's verdict", |said| matches!(said, Said::Verdict(_)))?;
     crashed.expect_verdict(Verdict::Ok)?;
-    let said = |line: &Line| line.text.contains("Kernel command line: ").then(|| line.text.clone());
-    let report =
-        report::parse(&crashed.vm.await_console("the capture kernel's command line", said)?)?;
-    check_eq("verdict in the report", &report.verdict.word(), &Verdict::Ok.word())?;
+    let line = crashed.vm.await_words("the capture kernel's command line", COMMAND_LINE)?;
+    let report = report::parse(&line.text)?;
+    check_eq!(report.verdict, Verdict::Ok, "verdict in the report")?;
     crashed.stage.outcome.now(format!("report: {report}"));
     Ok(())
 }
@@ -144,7 +106,10 @@ fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
     call(first, "kdump-config unload", 0)?;
     expect_armed(first, "after `kdump-config unload`", false)?;
     // A capture kernel that is none: kdump-config has nothing but the exit status to know it by.
-    first.vm.run_ok("cp /etc/default/kdump-tools /tmp && echo KDUMP_KERNEL=/etc/hostname >>/etc/default/kdump-tools")?;
+    first.vm.run_ok(
+        "cp /etc/default/kdump-tools /tmp && \
+         echo KDUMP_KERNEL=/etc/hostname >>/etc/default/kdump-tools",
+    )?;
     call(first, "kdump-config load", 1)?;
     expect_armed(first, "after `kdump-config load` of a file that is no kernel", false)?;
     first.vm.run_ok("cp /tmp/kdump-tools /etc/default/kdump-tools")?;
@@ -159,20 +124,16 @@ fn verbs(first: &mut First<'_, '_>) -> Result<(), Error> {
 
 /// Runs a command of the service, which must end with this status.
 fn call(first: &mut First<'_, '_>, command: &str, expected: i32) -> Result<(), Error> {
-    let Output { status, text } = first.vm.run(command)?;
-    check_eq(format!("exit status of `{command}`, which said {text:?}"), &status, &expected)?;
-    first.note(format!("`{command}` ends with {status}"));
+    first.vm.run_to(expected, command)?;
+    first.note(format!("`{command}` ends with {expected}"));
     Ok(())
 }
 
 /// Kernel and service must agree on whether a capture kernel is armed.
 fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<(), Error> {
-    check_eq(format!("kexec_crash_loaded {when}"), &first.crash_loaded()?, &armed)?;
+    first.expect_armed(armed, when)?;
     let said = first.vm.run_ok("kdump-config status")?;
     let state = said.rsplit(": ").next().unwrap_or_default();
-    check_eq(
-        format!("`kdump-config status` {when}"),
-        &state,
-        &if armed { "ready to kdump" } else { "Not ready to kdump" },
-    )
+    let expected = if armed { "ready to kdump" } else { "Not ready to kdump" };
+    check_eq!(state, expected, "`kdump-config status` {when}")
 }

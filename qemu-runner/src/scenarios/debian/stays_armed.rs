@@ -3,7 +3,7 @@
 //! operator does disarm.
 
 use crate::error::{Error, check, check_eq};
-use crate::stage::first::First;
+use crate::stage::First;
 
 /// What the kernel says at the very end, in the words of the program in [`HOOKS`].
 const ARMED_AT_THE_END: &str = "last program before the kernel ends: kexec_crash_loaded 1";
@@ -15,8 +15,10 @@ const HOOKS: &str = "/usr/lib/systemd/system-shutdown";
 /// partition.
 pub(in crate::scenarios) fn mount_boot(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(
-        "cp -a /boot /boot.real && printf '[Mount]\\nWhat=/boot.real\\nWhere=/boot\\nOptions=bind\\n\
-         [Install]\\nWantedBy=local-fs.target\\n' >/etc/systemd/system/boot.mount && systemctl daemon-reload && \
+        "cp -a /boot /boot.real && printf \
+         '[Mount]\\nWhat=/boot.real\\nWhere=/boot\\nOptions=bind\\n\
+         [Install]\\nWantedBy=local-fs.target\\n' >/etc/systemd/system/boot.mount && systemctl \
+         daemon-reload && \
          systemctl enable --now boot.mount && mountpoint -q /boot",
     )?;
     first.note("/boot is a mount of its own");
@@ -26,23 +28,28 @@ pub(in crate::scenarios) fn mount_boot(first: &mut First<'_, '_>) -> Result<(), 
 /// The operator disarms and arms again.
 pub(in crate::scenarios) fn stop_and_start(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok("systemctl stop kdump-loader.service")?;
-    check_eq("kexec_crash_loaded after `systemctl stop`", &first.crash_loaded()?, &false)?;
+    first.expect_armed(false, "after `systemctl stop`")?;
     first.vm.run_ok("systemctl start kdump-loader.service")?;
-    check_eq("kexec_crash_loaded after `systemctl start`", &first.crash_loaded()?, &true)
+    first.expect_armed(true, "after `systemctl start`")
 }
 
 /// Isolates rescue.target; the runner's shell is the one other unit that stays.
 pub(in crate::scenarios) fn isolate_rescue(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(
         "mkdir -p /run/systemd/system/agent.service.d /run/systemd/system/rescue.service.d && \
-         printf '[Unit]\\nIgnoreOnIsolate=yes\\n' >/run/systemd/system/agent.service.d/stays.conf && \
-         printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep infinity\\n' >/run/systemd/system/rescue.service.d/no-login.conf && \
+         printf '[Unit]\\nIgnoreOnIsolate=yes\\n' >/run/systemd/system/agent.service.d/stays.conf \
+         && \
+         printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep infinity\\n' \
+         >/run/systemd/system/rescue.service.d/no-login.conf && \
          systemctl daemon-reload && systemctl isolate rescue.target",
     )?;
-    let reached = first.vm.run("systemctl is-active --quiet rescue.target && ! systemctl is-active --quiet multi-user.target")?;
-    check_eq("whether rescue.target took the place of multi-user.target", &reached.status, &0)?;
+    let reached = first.vm.run(
+        "systemctl is-active --quiet rescue.target && ! systemctl \
+                                is-active --quiet multi-user.target",
+    )?;
+    check_eq!(reached.status, 0, "whether rescue.target took the place of multi-user.target")?;
     first.vm.run_ok("systemctl is-active kdump-loader.service kdump-loader-reload.path")?;
-    check_eq("kexec_crash_loaded in rescue.target", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "in rescue.target")?;
     first.note("rescue.target is reached, and the image is still armed");
     Ok(())
 }
@@ -50,7 +57,8 @@ pub(in crate::scenarios) fn isolate_rescue(first: &mut First<'_, '_>) -> Result<
 /// Leaves a program that says at the very end of the shutdown whether an image is armed.
 pub(in crate::scenarios) fn watch_the_end(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!(
-        "mkdir -p {HOOKS} && printf '#!/bin/sh\\necho \"last program before the kernel ends: kexec_crash_loaded $(cat /sys/kernel/kexec_crash_loaded)\" \
+        "mkdir -p {HOOKS} && printf '#!/bin/sh\\necho \"last program before the kernel ends: \
+         kexec_crash_loaded $(cat /sys/kernel/kexec_crash_loaded)\" \
          >/dev/console\\n' >{HOOKS}/armed && chmod 755 {HOOKS}/armed"
     ))?;
     Ok(())
@@ -60,5 +68,5 @@ pub(in crate::scenarios) fn watch_the_end(first: &mut First<'_, '_>) -> Result<(
 pub(in crate::scenarios) fn expect_armed_at_the_end(shutdown: &[String]) -> Result<(), Error> {
     let said = shutdown.iter().any(|line| line.contains(ARMED_AT_THE_END));
     let last = shutdown.iter().rev().take(5).cloned().collect::<Vec<_>>().join(" | ");
-    check(said, "the end of the shutdown", ARMED_AT_THE_END, last)
+    check!(said, "the end of the shutdown: expected {}, found {last}", ARMED_AT_THE_END)
 }

@@ -4,24 +4,24 @@
 //! its own in read-only data, which the runner changes in the running machine's memory. The kernel
 //! stays Debian's, and kexec_file_load(2) uses what it finds there.
 
-use std::fs;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use handoff::{EngineId, Verdict};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
+use crate::context;
 use crate::error::{Error, check, check_eq};
 use crate::evidence::console::Said;
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
 use crate::evidence::purgatory;
 use crate::machine;
-use crate::peers::SOURCES;
+use crate::peers;
 use crate::scenario::table;
+use crate::scenarios::damage::corrupt::bare;
 use crate::scenarios::damage::purgatory::replace;
-use crate::stage::capture::JUMP_TO_ITSELF;
-use crate::stage::first::{CAPTURE_APPEND, First, load_file_command};
-use crate::stage::{BALLAST_MARK, Setup, Stage, guest};
+use crate::stage::{
+    BALLAST_MARK, CAPTURE_APPEND, First, JUMP_TO_ITSELF, Setup, Stage, guest, load_file_command,
+};
 
 /// What both say when a digest is wrong.
 const REFUSAL: &str = "sha256 digests do not match: expected ";
@@ -33,12 +33,13 @@ const LAST_WORDS: &str = "stopped: reset the machine";
 /// (`X86_RESERVE_LOW`, arch/x86/Kconfig, and since 5.5 the lowest MiB when it has a crash region),
 /// and the firmware does not use this one any more.
 const LOW_PAGE: u64 = 0x8000;
-/// What is written there.
 const LOW_SEED: u64 = 3;
 /// A bit of an address that no machine of a scenario has memory at: 16 TiB.
 const UNMAPPED_BIT: u64 = 44;
 /// Part of the name of what hashes one message without SHA-NI.
 const ONE_STREAM: &str = "one_stream8compress";
+/// Has kexec-tools let the kernel keep the elfcorehdr current.
+const HOTPLUG: &str = "--hotplug";
 /// How often the CPU is asked where it hangs.
 const LOOKS: u32 = 5;
 
@@ -78,70 +79,39 @@ table! {
         "`linux-with-ours-corrupt` on Debian's newest kernel";
 }
 
+/// A machine for a story with memory and CPUs that come.
+fn that_grows() -> Setup {
+    Setup { dimms: 1, spare_cpus: 1, ..Setup::default() }
+}
+
 fn kexec_tools(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup {
-        cpu,
-        peer_with_ours: true,
-        dimms: 1,
-        spare_cpus: 1,
-        ..Setup::default()
-    })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let (first, _) = armed_by_kexec(stage, Setup { cpu, ..that_grows() }, HOTPLUG)?;
     plug_and_capture(first, Some(engine))
 }
 
 fn kexec_tools_corrupt(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first =
-        stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory =
-        arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
-    damage_and_refuse(first, &purgatory)
+    let (mut first, purgatory) = armed_by_kexec(stage, bare(), HOTPLUG)?;
+    damage(&mut first)?;
+    refuse(first, &purgatory, REFUSAL)
 }
 
 /// On a CPU without SHA-NI, because the code that hashes is a function of its own there, in which
 /// it can be held.
 fn kexec_tools_machine_check(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let symbols = read(stage.context.kexec_tools_drop_in_symbols()?)?;
+    let symbols = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN_SYMBOLS)?;
     let function = purgatory::function(&symbols, ONE_STREAM)?;
-    let cpu = machine::CPU_WITHOUT_SHA_NI;
-    let mut first = stage.boot(&Setup {
-        cpu,
-        peer_with_ours: true,
-        dimms: 1,
-        spare_cpus: 1,
-        ..Setup::default()
-    })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let code = arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let setup = Setup { cpu: machine::CPU_WITHOUT_SHA_NI, ..that_grows() };
+    let (mut first, code) = armed_by_kexec(stage, setup, HOTPLUG)?;
     replace(&mut first, code.start, &function, &JUMP_TO_ITSELF)?;
     let region = first.crash_region()?;
     let mut crashed = first.panic(Some(0))?;
-    crashed.await_endless_loop(&code)?;
-    crashed.vm.monitor.inject_machine_check()?;
-    crashed.stage.outcome.now("a machine check is injected");
+    crashed.machine_check_in_loop(&code)?;
     let reset = crashed.reset()?;
-    check(
-        reset.triple_fault,
-        "the reset",
-        "a triple fault, which needs no permission",
-        "one that was asked for",
-    )?;
-    let said = format!("{:?}", crashed.said);
-    check(
-        crashed.said.iter().any(says("machine check: ")),
-        "the console",
-        "a machine check",
-        &said,
-    )?;
-    let within = |said: &Said| matches!(said, Said::Remark(words) if reading(words).is_some_and(|at| region.contains(&at)));
-    check(
-        crashed.said.iter().any(within),
-        "what was being verified",
-        format!("part of {region:x?}"),
-        said,
-    )
+    check!(reset.triple_fault, "the reset: expected a triple fault, which needs no permission")?;
+    crashed.expect_remark("a machine check", |text| text.contains("machine check: "))?;
+    crashed.expect_remark(&format!("what was verified, in {region:x?}"), |text| {
+        reading(text).is_some_and(|at| region.contains(&at))
+    })
 }
 
 /// The first address of what it says that it was verifying.
@@ -152,28 +122,19 @@ fn reading(words: &str) -> Option<u64> {
 
 /// The first region begins where no memory is, then.
 fn kexec_tools_table(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first =
-        stage.boot(&Setup { peer_with_ours: true, makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    let purgatory =
-        arm_with_kexec(&mut first, "-c --hotplug --serial=ttyS0 --console-serial", &ours)?;
+    let ours = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN)?;
+    let (mut first, purgatory) = armed_by_kexec(stage, bare(), HOTPLUG)?;
     let file = object::File::parse(ours.as_slice()).expect("cargo xtask audit has read it");
-    let table =
-        file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it").address();
-    first.flip_bit(
-        "the first region's start",
-        purgatory.start + table + UNMAPPED_BIT / 8,
-        (UNMAPPED_BIT % 8) as u8,
-    )?;
+    let table = file.symbol_by_name("sha256_regions").expect("cargo xtask audit has found it");
+    let byte = purgatory.start + table.address() + UNMAPPED_BIT / 8;
+    first.flip_bit("the first region's start", byte, (UNMAPPED_BIT % 8) as u8)?;
     refuse(first, &purgatory, "exception 14 error 0x0 at rip ")
 }
 
 /// Without hotplug the kernel leaves kexec-tools' elfcorehdr alone, in which low memory is a part
 /// of the dump, from the place that it was copied to: there are zeroes until then.
 fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first = stage.boot(&Setup { peer_with_ours: true, ..Setup::default() })?;
-    let ours = read(first.stage.context.kexec_tools_drop_in()?)?;
-    arm_with_kexec(&mut first, "-c --serial=ttyS0 --console-serial", &ours)?;
+    let (mut first, _) = armed_by_kexec(stage, Setup::default(), "")?;
     let page = sentinel::pattern(LOW_SEED);
     first.vm.ram.write(LOW_PAGE, &page)?;
     first.note(format!("sentinel {LOW_SEED} written to {LOW_PAGE:#x} from outside"));
@@ -181,162 +142,114 @@ fn kexec_tools_backup(stage: &mut Stage<'_>) -> Result<(), Error> {
     crashed.await_capture_kernel()?;
     let core = ElfCore::parse(&crashed.read_vmcore(0, HEADER_LEN)?)?;
     let found = crashed.read_vmcore(core.file_offset(LOW_PAGE)?, page.len())?;
-    let expected = format!("the pattern of seed {LOW_SEED}");
-    check(
-        found == page,
-        format!("page of the vmcore at physical address {LOW_PAGE:#x}"),
-        expected,
-        "something else",
-    )?;
+    check!(found == page, "page {LOW_PAGE:#x} of the vmcore: expected the sentinel {LOW_SEED}")?;
     crashed.stage.outcome.now(format!("sentinel {LOW_SEED} found at {LOW_PAGE:#x} of the vmcore"));
     Ok(())
 }
 
 fn linux(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
-    let mut first =
-        stage.boot(&Setup { series: Some(series), dimms: 1, spare_cpus: 1, ..Setup::default() })?;
-    let ours = read(first.stage.context.linux_drop_in()?)?;
-    replace_in_running_kernel(&mut first, series, &ours)?;
-    arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    let (first, _) = armed_by_linux(stage, series, that_grows(), context::LINUX_DROP_IN)?;
     plug_and_capture(first, None)
 }
 
 fn linux_corrupt(stage: &mut Stage<'_>, series: &'static str) -> Result<(), Error> {
-    let mut first =
-        stage.boot(&Setup { series: Some(series), makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.linux_drop_in_with_console()?)?;
-    replace_in_running_kernel(&mut first, series, &ours)?;
-    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
-    damage_and_refuse(first, &purgatory)
+    let ours = context::LINUX_DROP_IN_WITH_CONSOLE;
+    let (mut first, purgatory) = armed_by_linux(stage, series, bare(), ours)?;
+    damage(&mut first)?;
+    refuse(first, &purgatory, REFUSAL)
 }
 
 fn linux_reset(stage: &mut Stage<'_>) -> Result<(), Error> {
-    let mut first =
-        stage.boot(&Setup { series: Some("6.12"), makedumpfile: false, ..Setup::default() })?;
-    let ours = read(first.stage.context.linux_drop_in_resetting()?)?;
-    replace_in_running_kernel(&mut first, "6.12", &ours)?;
-    arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    let ours = context::LINUX_DROP_IN_RESETTING;
+    let (mut first, _) = armed_by_linux(stage, "6.12", bare(), ours)?;
     damage(&mut first)?;
     let mut crashed = first.panic(None)?;
     crashed.await_said("our purgatory to refuse", says(REFUSAL))?;
     crashed.await_said("our purgatory to announce a reset", says(RESETS))?;
-    let reset = crashed.reset()?;
-    check(!reset.triple_fault, "the reset", "one that was asked for", "a triple fault")
+    crashed.orderly_reset().map(drop)
 }
 
-/// Puts our object where the running kernel has its own, which must be in one place.
-fn replace_in_running_kernel(
-    first: &mut First<'_, '_>,
-    series: &str,
-    ours: &[u8],
-) -> Result<(), Error> {
-    let name = format!("linux-{series}");
-    let source = SOURCES
-        .iter()
-        .find(|source| source.name == name)
-        .expect("every kernel of a scenario is a source of a peer");
-    let mut theirs = read(source.bring(first.stage.context)?.object)?;
-    let places = first.vm.ram.find(&first.vm.ram.low_memory(), &theirs)?;
-    let [place] = places[..] else {
-        return Err(Error::Check {
-            what: "the kernel's purgatory in its memory".into(),
-            expected: "one place".into(),
-            found: format!("{places:x?}"),
-        });
-    };
-    check(
-        ours.len() <= theirs.len(),
-        "bytes of our object",
-        format!("at most {}", theirs.len()),
-        ours.len(),
+/// A machine armed by Debian's kexec, which has our purgatory in place of its own, and where that
+/// is.
+fn armed_by_kexec<'s, 'c>(
+    stage: &'s mut Stage<'c>,
+    setup: Setup,
+    options: &str,
+) -> Result<(First<'s, 'c>, Range<u64>), Error> {
+    let ours = stage.context.read_built(context::KEXEC_TOOLS_DROP_IN)?;
+    let program = stage.context.kexec()?.program.clone();
+    let mut first = stage.boot(&Setup { peer_with_ours: true, ..setup })?;
+    let purgatory = arm(
+        &mut first,
+        &format!(
+            "{program} -p -c {options} --serial=ttyS0 --console-serial {} --initrd={} \
+             --append='{CAPTURE_APPEND}'",
+            guest::KERNEL,
+            guest::INITRD
+        ),
+        &ours,
     )?;
+    Ok((first, purgatory))
+}
+
+/// A machine armed by the kernel's own loader, with our object where the running kernel had its
+/// own, which must be in one place; and where our purgatory is.
+fn armed_by_linux<'s, 'c>(
+    stage: &'s mut Stage<'c>,
+    series: &'static str,
+    setup: Setup,
+    ours: &str,
+) -> Result<(First<'s, 'c>, Range<u64>), Error> {
+    let ours = stage.context.read_built(ours)?;
+    let mut theirs = peers::source(&format!("linux-{series}"))?.object(stage.context)?;
+    let mut first = stage.boot(&Setup { series: Some(series), ..setup })?;
+    let ram = &first.vm.ram;
+    let place = ram.only("the kernel's purgatory", &ram.low_memory(), &theirs)?;
+    let (len, room) = (ours.len(), theirs.len());
+    check!(len <= room, "bytes of our object: expected at most {room}, found {len}")?;
     // The kernel goes by the object's headers; nothing reads what follows it.
     theirs.fill(0);
-    theirs[..ours.len()].copy_from_slice(ours);
-    first.vm.ram.write(place, &theirs)?;
+    theirs[..len].copy_from_slice(&ours);
+    ram.write(place, &theirs)?;
     first.note(format!(
-        "the kernel's purgatory, {} bytes at {place:#x}, is now ours, {} bytes",
-        theirs.len(),
-        ours.len()
+        "the kernel's purgatory, {room} bytes at {place:#x}, is now ours, {len} bytes"
     ));
-    Ok(())
-}
-
-/// Arms by Debian's kexec; else like [`arm`].
-fn arm_with_kexec(
-    first: &mut First<'_, '_>,
-    options: &str,
-    ours: &[u8],
-) -> Result<Range<u64>, Error> {
-    let program = first.stage.context.kexec()?.program.clone();
-    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
-    arm(
-        first,
-        &format!("{program} -p {options} {kernel} --initrd={initrd} --append='{CAPTURE_APPEND}'"),
-        ours,
-    )
+    let purgatory = arm(&mut first, &load_file_command(CAPTURE_APPEND), &ours)?;
+    Ok((first, purgatory))
 }
 
 /// Arms, and returns where our purgatory's code is in the crash region, which must be in one place.
 fn arm(first: &mut First<'_, '_>, load: &str, ours: &[u8]) -> Result<Range<u64>, Error> {
     first.vm.run_ok(load)?;
-    check_eq("kexec_crash_loaded", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "with our purgatory")?;
     let region = first.crash_region()?;
     let code = code(ours);
-    let places = first.vm.ram.find(&region, &code)?;
-    check(
-        places.len() == 1,
-        "our purgatory in the crash region",
-        "one place",
-        format!("{places:x?}"),
-    )?;
-    let purgatory = places[0]..places[0] + code.len() as u64;
-    check_eq("what our purgatory's address is beyond a page", &(purgatory.start % 4096), &0)?;
-    first.note(format!("armed by {load}: our purgatory at {:#x}", purgatory.start));
-    Ok(purgatory)
+    let start = first.vm.ram.only("our purgatory", &region, &code)?;
+    check_eq!(start % 4096, 0, "what our purgatory's address is beyond a page")?;
+    first.note(format!("armed by {load}: our purgatory at {start:#x}"));
+    Ok(start..start + code.len() as u64)
 }
 
 /// Memory and a CPU come, the kernel rewrites its elfcorehdr, and panics; the vmcore must be
 /// complete. Our purgatory must have said with which engine it verified and that all is well, if it
 /// was given a console.
 fn plug_and_capture(mut first: First<'_, '_>, speaks: Option<EngineId>) -> Result<(), Error> {
-    first.place_sentinel(2, &(0..u64::MAX))?;
-    let dimm = first.add_dimm(0)?;
-    first.add_cpu()?;
-    first.place_sentinel(1, &dimm)?;
+    first.grow()?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
-    let well = crashed.said.iter().any(|said| matches!(said, Said::Verdict(Verdict::Ok)));
-    check_eq("whether our purgatory said that all is well", &well, &speaks.is_some())?;
+    check_eq!(crashed.verdict(), speaks.map(|_| Verdict::Ok), "our purgatory's verdict")?;
     if let Some(engine) = speaks {
         let words = format!(" regions with {}", engine.word());
-        let said = crashed
-            .said
-            .iter()
-            .any(|said| matches!(said, Said::Remark(remark) if remark.ends_with(&words)));
-        check(said, "our purgatory's engine", engine.word(), format!("{:?}", crashed.said))?;
+        crashed.expect_remark(&words, |text| text.ends_with(&words))?;
     }
-    crashed.check_vmcore()?;
-    Ok(())
-}
-
-/// A bit of the initrd is flipped; our purgatory must say so, and the CPU must stay in it.
-fn damage_and_refuse(mut first: First<'_, '_>, purgatory: &Range<u64>) -> Result<(), Error> {
-    damage(&mut first)?;
-    refuse(first, purgatory, REFUSAL)
+    crashed.check_vmcore().map(drop)
 }
 
 /// Flips a bit of the initrd.
 fn damage(first: &mut First<'_, '_>) -> Result<(), Error> {
     let region = first.crash_region()?;
-    let places = first.vm.ram.find(&region, BALLAST_MARK)?;
-    check(
-        places.len() == 1,
-        "the initrd in the crash region",
-        "one place",
-        format!("{places:x?}"),
-    )?;
-    first.flip_bit("the initrd", places[0], 0)
+    let place = first.vm.ram.only("the initrd", &region, BALLAST_MARK)?;
+    first.flip_bit("the initrd", place, 0)
 }
 
 fn says(words: &'static str) -> impl Fn(&Said) -> bool {
@@ -351,34 +264,23 @@ fn refuse(first: First<'_, '_>, purgatory: &Range<u64>, words: &'static str) -> 
     crashed.await_said("our purgatory's last words", says(LAST_WORDS))?;
     for _ in 0..LOOKS {
         let at = crashed.vm.monitor.instruction_pointer()?;
-        check(
+        check!(
             purgatory.contains(&at),
-            "where the CPU is",
-            format!("{purgatory:x?}"),
-            format!("{at:#x}"),
+            "where the CPU is: expected {purgatory:x?}, found {at:#x}"
         )?;
     }
     crashed.stage.outcome.now("the CPU hangs in our purgatory");
     Ok(())
 }
 
-fn read(path: PathBuf) -> Result<Vec<u8>, Error> {
-    fs::read(&path).map_err(Error::file("read", &path))
-}
-
 /// The part of an object's code and data that no loader writes to before it runs: up to the first
 /// symbol that a loader may write.
 fn code(object: &[u8]) -> Vec<u8> {
     let file = object::File::parse(object).expect("cargo xtask audit has read it");
-    let section = file
-        .sections()
-        .find(|section| section.kind() == SectionKind::Text)
-        .expect("it has one section of code");
+    let section = file.sections().find(|section| section.kind() == SectionKind::Text);
+    let section = section.expect("it has one section of code");
     let bytes = section.data().expect("it is in the file");
-    let written = file
-        .symbols()
-        .filter(|symbol| symbol.kind() == SymbolKind::Data)
-        .map(|symbol| symbol.address())
-        .min();
-    bytes[..written.map_or(bytes.len(), |at| at as usize)].to_vec()
+    let written = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data);
+    let end = written.map(|symbol| symbol.address() as usize).min().unwrap_or(bytes.len());
+    bytes[..end].to_vec()
 }

@@ -3,12 +3,10 @@
 //! Each boots a capture kernel with a complete vmcore although the kernel has rewritten the
 //! elfcorehdr. Each rejects a flipped bit, in its makers' way.
 
-use crate::error::{Error, check, check_eq};
-use crate::evidence::loaded::{Loaded, Segment};
+use crate::error::{Error, check, check_eq, expect_words};
 use crate::scenario::table;
 use crate::scenarios::damage::corrupt::bare;
-use crate::stage::first::{CAPTURE_APPEND, First, load_foreign_command};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Loaded, Setup, Stage, guest, load_foreign_command};
 
 /// What kexec-tools' purgatory says first (`purgatory`, purgatory/purgatory.c).
 const BEGINS: &str = "I'm in purgatory";
@@ -56,24 +54,15 @@ impl Peer {
     /// Arms it, and holds what the loader says of it against what it is.
     fn arm(&self, first: &mut First<'_, '_>) -> Result<Loaded, Error> {
         let (loaded, words) = first.load(&load_foreign_command(CAPTURE_APPEND, ""))?;
-        check_eq("kind of purgatory that `load` printed", &loaded.purgatory.as_str(), &self.kind)?;
-        check(
-            loaded.block.is_none(),
-            "block of an image without one",
-            "none",
-            format!("{:?}", loaded.block),
-        )?;
-        check(
-            words.contains("hangs"),
-            "what the loader says",
-            "that it will not reset the machine",
-            &words,
-        )?;
+        check_eq!(loaded.image.purgatory, self.kind, "kind of purgatory that `load` printed")?;
+        check_eq!(loaded.image.by_block, None, "what `load` printed of a block")?;
+        expect_words("`load`", &words, &["hangs"])?;
         let status = first.vm.run_ok(&format!("{} status", guest::LOADER))?;
-        let lines = [("purgatory", self.kind), ("identity", &loaded.identity)]
-            .map(|(name, value)| format!("{name:<14} {value}"));
-        let told = lines.iter().all(|wanted| status.lines().any(|line| line == wanted));
-        check(told, "`status`", lines.join(" and "), &status)?;
+        for (name, value) in [("purgatory", self.kind), ("identity", &loaded.image.identity)] {
+            let wanted = format!("{name:<14} {value}");
+            let told = status.lines().any(|line| line == wanted);
+            check!(told, "`status`: expected {wanted}, found {status}")?;
+        }
         Ok(loaded)
     }
 }
@@ -81,44 +70,32 @@ impl Peer {
 fn capture(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     let mut first = stage.boot(&peer.on(Setup { dimms: 1, spare_cpus: 1, ..Setup::default() }))?;
     let loaded = peer.arm(&mut first)?;
-    check_eq("hotplug support that `load` printed", &loaded.hotplug, &true)?;
-    first.place_sentinel(2, &(0..u64::MAX))?;
-    // The kernel rewrites the elfcorehdr on each: an image that digests it would not boot.
-    let dimm = first.add_dimm(0)?;
-    first.add_cpu()?;
-    first.place_sentinel(1, &dimm)?;
+    check_eq!(loaded.hotplug, true, "hotplug support that `load` printed")?;
+    // An image that digests the elfcorehdr would not boot.
+    first.grow()?;
     let mut crashed = first.panic(None)?;
     if peer.prints {
-        let at = crashed
-            .vm
-            .await_console("the purgatory", |line| line.text.contains(BEGINS).then_some(line.at))?;
-        crashed.stage.outcome.at(at, "the purgatory begins");
+        crashed.await_words("the purgatory begins", BEGINS)?;
     }
     crashed.await_capture_kernel()?;
     let line = crashed.vm.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         !line.contains("purgatory.report"),
-        "the capture kernel's command line",
-        "no report, since this purgatory makes none",
-        &line,
+        "the capture kernel's command line: expected no report, found {line}"
     )?;
-    crashed.check_vmcore()?;
-    Ok(())
+    crashed.check_vmcore().map(drop)
 }
 
 fn refused(stage: &mut Stage<'_>, peer: &Peer) -> Result<(), Error> {
     let mut first = stage.boot(&peer.on(bare()))?;
     let loaded = peer.arm(&mut first)?;
-    let Segment { start, len, .. } = loaded.segment("initrd")?;
-    first.flip_bit("the initrd", start + len / 2, 0)?;
+    let initrd = loaded.segment("initrd")?;
+    first.flip_bit("the initrd", initrd.start + initrd.len / 2, 0)?;
     // On the first CPU, which is the one that the monitor is asked for.
     let mut crashed = first.panic(Some(0))?;
     if peer.prints {
-        let at = crashed
-            .vm
-            .await_console("the refusal", |line| line.text.contains(REFUSES).then_some(line.at))?;
-        crashed.stage.outcome.at(at, "the purgatory says that the digest is wrong");
+        crashed.await_words("the purgatory says that the digest is wrong", REFUSES)?;
     }
-    let Segment { start, len, .. } = loaded.segment("purgatory")?;
-    crashed.await_endless_loop(&(*start..start + len))
+    let purgatory = loaded.segment("purgatory")?;
+    crashed.await_endless_loop(&(purgatory.start..purgatory.start + purgatory.len))
 }

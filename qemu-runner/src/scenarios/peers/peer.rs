@@ -8,14 +8,11 @@ use std::time::{Duration, Instant};
 
 use handoff::EngineId;
 
-use crate::assets::GuestProgram;
 use crate::error::{Error, check_eq};
 use crate::machine;
 use crate::machine::deadline::Deadline;
-use crate::machine::vm::Line;
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First, load_command};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Setup, Stage, kexec_command, load_command};
 use crate::storm::calls::Call;
 use crate::storm::witness::{read_probes, start_probes};
 
@@ -52,37 +49,21 @@ fn capture(stage: &mut Stage<'_>) -> Result<(), Error> {
     let kexec = stage.context.kexec()?.clone();
     let mut first =
         stage.boot(&Setup { peer: true, dimms: 1, spare_cpus: 1, ..Setup::default() })?;
-    let load = format!("{} --hotplug", peer_command(&kexec, CAPTURE_APPEND));
+    let load = format!("{} --hotplug", kexec_command(&kexec.program, CAPTURE_APPEND));
     first.vm.run_ok(&load)?;
-    check_eq("kexec_crash_loaded after `kexec`", &first.crash_loaded()?, &true)?;
+    first.expect_armed(true, "after `kexec`")?;
     first.note(format!("armed by {}", kexec.version));
-    first.place_sentinel(2, &(0..u64::MAX))?;
-    // The kernel rewrites the elfcorehdr on each, and with it drops the mapping of low memory that
-    // kexec-tools makes.
-    let dimm = first.add_dimm(0)?;
-    first.add_cpu()?;
-    first.place_sentinel(1, &dimm)?;
+    // With its rewriting the kernel drops the mapping of low memory that kexec-tools makes.
+    first.grow()?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
-    crashed.check_vmcore()?;
-    Ok(())
-}
-
-/// kexec-tools' command line for arming. With -c, or kexec lets the kernel load the image, with a
-/// purgatory of the kernel's.
-fn peer_command(kexec: &GuestProgram, append: &str) -> String {
-    format!(
-        "{} -p -c {} --initrd={} --append='{append}'",
-        kexec.program,
-        guest::KERNEL,
-        guest::INITRD
-    )
+    crashed.check_vmcore().map(drop)
 }
 
 fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     let kexec = stage.context.kexec()?.clone();
     let mut first = stage.boot(&Setup { peer: true, ..Setup::default() })?;
-    let peer = peer_command(&kexec, CAPTURE_APPEND);
+    let peer = kexec_command(&kexec.program, CAPTURE_APPEND);
     // As it comes: the kernel reads the files, makes the image and digests it.
     let by_kernel = peer.replace(" -p -c ", " -p -s ");
     let loaders = [
@@ -93,15 +74,14 @@ fn load_time(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut best = [Duration::MAX; 3];
     for _ in 0..ROUNDS {
         for ((_, load), best) in loaders.iter().zip(&mut best) {
-            *best = timed(&mut first, load)?.min(*best);
+            let began = Instant::now();
+            first.vm.run_ok(load)?;
+            *best = began.elapsed().min(*best);
         }
     }
     for ((who, load), best) in loaders.iter().zip(best) {
-        let resident = first.peak_resident_kib(load)?;
-        let figures = format!(
-            "{:.3} s, the best of {ROUNDS}; peak resident set {resident} KiB",
-            best.as_secs_f64()
-        );
+        let (s, kib) = (best.as_secs_f64(), first.peak_resident_kib(load)?);
+        let figures = format!("{s:.3} s, the best of {ROUNDS}; peak resident set {kib} KiB");
         first.stage.outcome.fact(format!("load by {who}"), figures);
     }
     let [(_, theirs), _, (_, ours)] = &loaders;
@@ -120,23 +100,16 @@ fn in_place(first: &mut First<'_, '_>, loads: [&str; 2]) -> Result<(), Error> {
         }
     }
     let calls: Vec<Call> = read_probes(first)?.calls.into_iter().filter(Call::is_load).collect();
-    check_eq(
-        "kexec_load(2)s that have put an image in place",
-        &calls.len(),
-        &(loads.len() * ROUNDS as usize),
-    )?;
+    check_eq!(calls.len(), loads.len() * ROUNDS as usize, "kexec_load(2)s with an image")?;
     let best = |who: usize| {
         let calls = calls.iter().skip(who).step_by(loads.len());
-        calls
-            .min_by(|one, other| one.took_s().total_cmp(&other.took_s()))
-            .map_or((0.0, 0.0), |call| {
-                (call.took_s() * 1e3, call.copied_bytes() as f64 / f64::from(1 << 20))
-            })
+        let best = calls.min_by(|one, other| one.took_s().total_cmp(&other.took_s()));
+        best.map_or(String::new(), |call| {
+            let mib = call.copied_bytes() as f64 / f64::from(1 << 20);
+            format!("{:.0} ms for {mib:.1} MiB", call.took_s() * 1e3)
+        })
     };
-    let ((theirs, their_mib), (ours, our_mib)) = (best(0), best(1));
-    let figures = format!(
-        "{theirs:.0} ms for {their_mib:.1} MiB / {ours:.0} ms for {our_mib:.1} MiB, the best of {ROUNDS}"
-    );
+    let figures = format!("{} / {}, the best of {ROUNDS}", best(0), best(1));
     first.stage.outcome.fact("nothing armed during a load in place: theirs / ours", figures);
     Ok(())
 }
@@ -148,7 +121,8 @@ fn jump_time(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Resu
     stage.deadline = Deadline::after(JUMP_LIMIT);
     let kexec = stage.context.kexec()?.clone();
     let append = format!("{CAPTURE_APPEND} {EARLY}");
-    let peer = format!("{} --serial=ttyS0 --console-serial", peer_command(&kexec, &append));
+    let peer =
+        format!("{} --serial=ttyS0 --console-serial", kexec_command(&kexec.program, &append));
     let begins = format!(" segments with {}, image ", engine.word());
     let contestants = [
         (peer.clone(), PEER_BEGINS),
@@ -165,17 +139,12 @@ fn jump_time(stage: &mut Stage<'_>, cpu: &'static str, engine: EngineId) -> Resu
     let seconds =
         |time: Duration| format!("{:.3} s, the best of {JUMP_ROUNDS}", time.as_secs_f64());
     let outcome = &mut stage.outcome;
-    outcome.fact(
-        format!("purgatory's to capture kernel's first words, {}", kexec.version),
-        seconds(theirs),
-    );
+    let what = format!("purgatory's to capture kernel's first words, {}", kexec.version);
+    outcome.fact(what, seconds(theirs));
     outcome.fact("the same without its digest", seconds(unchecked));
     outcome.fact(format!("the same by ours, {}", engine.word()), seconds(ours));
-    let verifying = [ours, theirs].map(|time| time.saturating_sub(unchecked).as_secs_f64());
-    outcome.fact(
-        "verification: ours / theirs",
-        format!("{:.3} s / {:.3} s", verifying[0], verifying[1]),
-    );
+    let [ours, theirs] = [ours, theirs].map(|time| time.saturating_sub(unchecked).as_secs_f64());
+    outcome.fact("verification: ours / theirs", format!("{ours:.3} s / {theirs:.3} s"));
     Ok(())
 }
 
@@ -189,19 +158,11 @@ fn waited(
     let mut first = stage.boot(&Setup { cpu, peer: true, ..Setup::default() })?;
     first.vm.run_ok(load)?;
     let mut crashed = first.panic(None)?;
-    let mut said = |what: &str, words: &str| {
-        crashed.vm.await_console(what, |line: &Line| line.text.contains(words).then_some(line.at))
-    };
+    let mut said = |what: &str, words: &str| Ok(crashed.vm.await_words(what, words)?.at);
     let began = said("the purgatory", begins)?;
     let entered = said("the capture kernel", ENTERED)?;
     if begins != PEER_BEGINS {
         said("a report of ours that all was well", "purgatory.report=ok,")?;
     }
     Ok(entered.saturating_duration_since(began))
-}
-
-fn timed(first: &mut First<'_, '_>, command: &str) -> Result<Duration, Error> {
-    let began = Instant::now();
-    first.vm.run_ok(command)?;
-    Ok(began.elapsed())
 }

@@ -10,13 +10,14 @@ mod handed; // what is in memory then
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::error::{Error, check, check_eq};
+use serde_json::Value;
+
+use crate::error::{Error, check, check_eq, expect_words};
 use crate::evidence::iomem::merged;
 use crate::machine::agent::Output;
 use crate::machine::deadline::Deadline;
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, First, Setup, Stage, guest, json};
 use calls::{CALLS, Call, Outcome};
 use handed::{E820_TABLE, Handed};
 
@@ -93,24 +94,22 @@ fn compare(stage: &mut Stage<'_>) -> Result<(), Error> {
     first.vm.run_ok(&format!("ln -s {} {OURS}", guest::LOADER))?;
     let region = first.crash_region()?;
     let (low, high) = (region.start + MARGIN, region.end - MARGIN - 1);
+    let (low, high) = (format!("{low:#x}"), format!("{high:#x}"));
     for call in CALLS {
-        let arguments =
-            [("{line}", CAPTURE_APPEND), ("{kernel}", guest::KERNEL), ("{initrd}", guest::INITRD)]
-                .iter()
-                .fold(call.arguments.to_owned(), |arguments, (name, value)| {
-                    arguments.replace(name, value)
-                });
-        let arguments = arguments
-            .replace("{low}", &format!("{low:#x}"))
-            .replace("{high}", &format!("{high:#x}"));
+        let arguments = call
+            .arguments
+            .replace("{line}", CAPTURE_APPEND)
+            .replace("{kernel}", guest::KERNEL)
+            .replace("{initrd}", guest::INITRD)
+            .replace("{low}", &low)
+            .replace("{high}", &high);
         let pair = Pair { call, arguments, peer: &peer, region: &region };
-        pair.compare(&mut first)?;
-        first.note(format!(
-            "{}: {} ({})",
-            call.option,
-            call.outcome.word(),
-            if call.note.is_empty() { &pair.arguments } else { call.note }
-        ));
+        pair.compare(&mut first).map_err(|error| match error {
+            Error::Failed(why) => Error::Failed(format!("with {}: {why}", pair.arguments)),
+            other => other,
+        })?;
+        let note = if call.note.is_empty() { &pair.arguments } else { call.note };
+        first.note(format!("{}: {} ({note})", call.option, call.outcome.word()));
     }
     first.switch_off();
     Ok(())
@@ -119,9 +118,7 @@ fn compare(stage: &mut Stage<'_>) -> Result<(), Error> {
 /// How the peer tells the capture kernel which memory it has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Map {
-    /// In the boot parameters.
     Table,
-    /// In the command line.
     Words,
 }
 
@@ -134,10 +131,6 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn what(&self, part: &str) -> String {
-        format!("{part} with {}", self.arguments)
-    }
-
     fn compare(&self, first: &mut First<'_, '_>) -> Result<(), Error> {
         match self.call.outcome {
             Outcome::Same => self.expect_same_image(first, Map::Table, None),
@@ -147,23 +140,14 @@ impl Pair<'_> {
             Outcome::AnotherCall => {
                 let said = self.armed_by(first, self.peer)?;
                 // Of an image of its own it tells where everything is.
-                check(
-                    !said.contains(PEERS_KERNEL),
-                    self.what("the peer's image"),
-                    "the kernel's",
-                    &said,
-                )?;
+                let own = said.contains(PEERS_KERNEL);
+                check!(!own, "the peer's image: expected the kernel's, found {said}")?;
                 self.armed_by(first, OURS)?;
                 first.image().map(drop)
             }
             Outcome::AnotherEntry => {
                 let said = self.armed_by(first, self.peer)?;
-                check(
-                    said.contains(PEERS_32BIT),
-                    self.what("the peer's image"),
-                    PEERS_32BIT,
-                    &said,
-                )?;
+                expect_words("the peer's image", &said, &[PEERS_32BIT])?;
                 self.armed_by(first, OURS)?;
                 first.image().map(drop)
             }
@@ -182,25 +166,16 @@ impl Pair<'_> {
     /// Runs the call when nothing is armed; what it said.
     fn armed_by(&self, first: &mut First<'_, '_>, program: &str) -> Result<String, Error> {
         first.vm.run_ok(&format!("{OURS} -p -u"))?;
-        let said = first.vm.run_ok(&format!("{program} -d {} 2>&1", self.arguments))?;
-        check_eq(
-            self.what(&format!("kexec_crash_loaded by {program}")),
-            &first.crash_loaded()?,
-            &true,
-        )?;
+        let said = first.vm.run_ok(&format!("{program} -d {}", self.arguments))?;
+        first.expect_armed(true, &format!("by {program}"))?;
         Ok(said)
     }
 
     fn refused_by(&self, first: &mut First<'_, '_>, program: &str) -> Result<(), Error> {
         first.vm.run_ok(&format!("{OURS} -p -u"))?;
-        let Output { status, text } =
-            first.vm.run(&format!("{program} {} 2>&1", self.arguments))?;
-        check(status != 0, self.what(&format!("exit status of {program}")), "an error", &text)?;
-        check_eq(
-            self.what(&format!("kexec_crash_loaded by {program}")),
-            &first.crash_loaded()?,
-            &false,
-        )
+        let said = first.vm.run(&format!("{program} {}", self.arguments))?;
+        check!(said.status != 0, "{program}: expected an error, found {said:?}")?;
+        first.expect_armed(false, &format!("by {program}"))
     }
 
     /// What arms nothing: exit status, and a number where one is printed, when an image is armed
@@ -220,11 +195,7 @@ impl Pair<'_> {
                 let number = text.trim().parse::<u64>().ok();
                 answers.push(format!("{status}, {number:?}, {}", first.crash_loaded()?));
             }
-            check_eq(
-                self.what("exit status, number printed and kexec_crash_loaded"),
-                &answers[1],
-                &answers[0],
-            )?;
+            check_eq!(answers[1], answers[0], "status, number and kexec_crash_loaded")?;
         }
         Ok(())
     }
@@ -249,30 +220,12 @@ impl Pair<'_> {
             lines.filter(|line| memory[line.clone()].starts_with(KERNELS_WORD)).collect::<Vec<_>>()
         };
         let lines = line_of(&theirs);
-        check(
-            lines.len() == 1,
-            self.what("the peer's command line"),
-            "one in the crash region",
-            format!("{lines:x?}"),
-        )?;
-        check(
-            line_of(&ours) == lines,
-            self.what("command line"),
-            format!("{lines:x?}"),
-            format!("{:x?}", line_of(&ours)),
-        )?;
-        let differ = ours
-            .chunks(PIECE)
-            .zip(theirs.chunks(PIECE))
-            .filter(|(ours, theirs)| ours != theirs)
-            .count();
+        check!(lines.len() == 1, "command lines in the peer's crash region: {lines:x?}")?;
+        check_eq!(line_of(&ours), lines, "where the command line is")?;
+        let pieces = ours.chunks(PIECE).zip(theirs.chunks(PIECE));
+        let differ = pieces.filter(|(ours, theirs)| ours != theirs).count();
         first.stage.outcome.fact("pages that differ where the kernel has made the image", differ);
-        check(
-            differ <= PIECES,
-            self.what("pages of the crash region that differ"),
-            format!("{PIECES} at most"),
-            differ.to_string(),
-        )
+        check!(differ <= PIECES, "pages that differ: expected {PIECES} at most, found {differ}")
     }
 
     /// Both make it themselves. The peer's command line has words that begin with `peers_words`
@@ -287,56 +240,37 @@ impl Pair<'_> {
         let params = address(&said, PEERS_PARAMS)?;
         let mut theirs = Handed::read(first, params, address(&said, PEERS_KERNEL)?)?;
         if let Some(words) = peers_words {
-            theirs.drop_words(words, &self.what("the peer's command line"))?;
+            theirs.drop_words(words)?;
         }
         self.armed_by(first, OURS)?;
         // Only the segments are of interest. Most of these images save no dump, so `status` may
         // exit with 1.
         let status = first.vm.run(&format!("{} status --json 2>/dev/null", guest::LOADER))?.text;
-        let ours = Handed::read(
-            first,
-            segment(&status, "boot-params")?.start,
-            segment(&status, "kernel")?.start,
-        )?;
-        let elfcorehdr = segment(&status, "elfcorehdr")?;
+        let at = |name| segment(&status, name).map(|segment| segment.start);
+        let ours = Handed::read(first, at("boot-params")?, at("kernel")?)?;
         self.expect_same(&ours, &theirs, peers_map)?;
-        if peers_map == Map::Table {
-            self.expect_same_map(&ours, elfcorehdr, &theirs)
-        } else {
-            Ok(())
+        if peers_map == Map::Words {
+            return Ok(());
         }
+        self.expect_same_map(&ours, segment(&status, "elfcorehdr")?, &theirs)
     }
 
     fn expect_same(&self, ours: &Handed, theirs: &Handed, peers_map: Map) -> Result<(), Error> {
-        let what = |part: &str| self.what(part);
-        check_eq(what("command line"), &ours.words(), &theirs.words())?;
-        check(
-            ours.line.contains("acpi_rsdp=") == self.call.arguments.contains("--noefi"),
-            what("acpi_rsdp="),
-            "with --noefi",
-            &ours.line,
-        )?;
-        check(ours.initrd == theirs.initrd, what("initrd"), "the same bytes", "others")?;
-        check(ours.kernel == theirs.kernel, what("kernel"), "the same bytes", "others")?;
-        let dumped: Vec<_> =
-            theirs.dumped.iter().filter(|range| range.end > LOW_1M).cloned().collect();
-        check(
-            ours.dumped == dumped,
-            what("memory to be dumped"),
-            format!("{dumped:x?}"),
-            format!("{:x?}", ours.dumped),
-        )?;
+        check_eq!(ours.words(), theirs.words(), "command line")?;
+        let noefi = self.call.arguments.contains("--noefi");
+        check_eq!(ours.line.contains("acpi_rsdp="), noefi, "acpi_rsdp= with --noefi")?;
+        check!(ours.initrd == theirs.initrd, "initrd: expected the same bytes")?;
+        check!(ours.kernel == theirs.kernel, "kernel: expected the same bytes")?;
+        let mut dumped = theirs.dumped.clone();
+        dumped.retain(|range| range.end > LOW_1M);
+        let found = &ours.dumped;
+        check!(*found == dumped, "memory to be dumped: expected {dumped:x?}, found {found:x?}")?;
         let by_map = if peers_map == Map::Words { EXPLAINED_BY_MAP } else { &[] };
-        let explained = EXPLAINED.iter().chain(by_map);
+        let explained =
+            |at: &usize| EXPLAINED.iter().chain(by_map).any(|(range, ..)| range.contains(at));
         let differ = (0..E820_TABLE).filter(|&at| ours.params[at] != theirs.params[at]);
-        let unexplained: Vec<_> =
-            differ.filter(|at| !explained.clone().any(|(range, ..)| range.contains(at))).collect();
-        check(
-            unexplained.is_empty(),
-            what("boot parameters"),
-            "the same but for what is explained",
-            format!("{unexplained:#x?}"),
-        )
+        let unexplained: Vec<_> = differ.filter(|at| !explained(at)).collect();
+        check!(unexplained.is_empty(), "boot parameters differ unexplained at {unexplained:x?}")
     }
 
     /// The crash region is memory but for the elfcorehdr, and everything else as the firmware has
@@ -348,61 +282,45 @@ impl Pair<'_> {
         theirs: &Handed,
     ) -> Result<(), Error> {
         let region = self.region;
-        let what = |part: &str| self.what(part);
         let (here, there) = (ours.outside(region), theirs.outside(region));
-        check(
+        check!(
             here == there,
-            what("memory map outside of the crash region"),
-            format!("{there:x?}"),
-            format!("{here:x?}"),
+            "memory map outside of the crash region: expected {there:x?}, found {here:x?}"
         )?;
         // Ours is at the region's start, or where it was asked to; the peer's at the end, with the
         // copy of low memory after it.
-        let mut all = ours.inside(region);
-        all.push(elfcorehdr);
-        check(
-            merged(&all) == [region.clone()],
-            what("memory map of the crash region"),
-            format!("{region:x?}"),
-            format!("{all:x?}"),
-        )?;
-        let mut all = theirs.inside(region);
-        all.push(theirs.elfcorehdr..region.end);
-        check(
-            merged(&all) == [region.clone()],
-            what("the peer's map of it"),
-            format!("{region:x?}"),
-            format!("{all:x?}"),
-        )
+        for (whose, handed, elfcorehdr) in
+            [("our", ours, elfcorehdr), ("the peer's", theirs, theirs.elfcorehdr..region.end)]
+        {
+            let all = merged(&[handed.inside(region), vec![elfcorehdr]].concat());
+            check!(
+                all == [region.clone()],
+                "{whose} map of the crash region: expected {region:x?}, found {all:x?}"
+            )?;
+        }
+        Ok(())
     }
 }
 
 /// A segment of the armed image, by name.
 fn segment(status: &str, name: &str) -> Result<Range<u64>, Error> {
-    let unintelligible = || Error::Unintelligible {
-        what: "segments in what `status` printed",
-        text: status.to_owned(),
-    };
-    let status: serde_json::Value = serde_json::from_str(status).map_err(|_| unintelligible())?;
-    let segments = status["record"]["image"]["segments"].as_array().ok_or_else(unintelligible)?;
-    let segment =
-        segments.iter().find(|segment| segment["name"] == name).ok_or_else(unintelligible)?;
-    let (start, len) =
-        segment["start"].as_u64().zip(segment["len"].as_u64()).ok_or_else(unintelligible)?;
-    Ok(start..start + len)
+    let status: Value = json(status)?;
+    let mut segments = status["record"]["image"]["segments"].as_array().into_iter().flatten();
+    let segment = segments.find(|segment| segment["name"] == name);
+    let range = segment.and_then(|segment| {
+        let start = segment["start"].as_u64()?;
+        Some(start..start + segment["len"].as_u64()?)
+    });
+    range.ok_or_else(|| Error::unreadable("the segments in `status`", &status))
 }
 
 /// The address that kexec-tools' debug output prints after these words.
 fn address(said: &str, words: &str) -> Result<u64, Error> {
-    let rest = said.split(words).nth(1).and_then(|rest| rest.split_whitespace().next());
-    let digits = rest.and_then(|rest| rest.strip_prefix("0x"));
-    let address = digits.and_then(|digits| {
-        u64::from_str_radix(digits.trim_end_matches(|c: char| !c.is_ascii_hexdigit()), 16).ok()
-    });
-    address.ok_or_else(|| Error::Unintelligible {
-        what: "kexec-tools' debug output",
-        text: format!("{words} in {said}"),
-    })
+    let digits = said.split_once(words).and_then(|(_, rest)| rest.strip_prefix("0x"));
+    let digits = digits.and_then(|digits| digits.split(|c: char| !c.is_ascii_hexdigit()).next());
+    digits
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .ok_or_else(|| Error::unreadable("kexec-tools' debug output", format!("{words} in {said}")))
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! `commands`: what the loader's other commands report of a live machine.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::error::{Error, check, check_eq};
+use crate::error::{Error, check_eq};
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First};
-use crate::stage::{Setup, Stage, guest};
+use crate::stage::{CAPTURE_APPEND, Setup, Stage, guest, json};
 
 table! {
     "commands", [Makedumpfile, CrashHotplug], commands,
@@ -14,117 +13,47 @@ table! {
 
 fn commands(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
-    first.vm.run_ok(&format!(
-        "{} snapshot /tmp/snapshot && chmod -R a+rX /tmp/snapshot",
-        guest::LOADER
-    ))?;
-    let options = format!(
-        "--kernel {} --initrd {} --append '{CAPTURE_APPEND}'",
-        guest::KERNEL,
-        guest::INITRD
-    );
+    let loader = guest::LOADER;
+    let snapshot = "snapshot /tmp/snapshot && chmod -R a+rX /tmp/snapshot";
+    first.vm.run_ok(&format!("{loader} {snapshot}"))?;
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    let options = format!("--kernel {kernel} --initrd {initrd} --append '{CAPTURE_APPEND}'");
     // As an unprivileged user: a snapshot is enough.
-    let plan = format!(
-        "su nobody -s /bin/sh -c \"{} plan {options} --snapshot /tmp/snapshot --json 2>/dev/null\"",
-        guest::LOADER
-    );
-    let plan = json(&first.vm.run_ok(&plan)?)?;
-    check_eq("kexec_crash_loaded after `plan`", &first.crash_loaded()?, &false)?;
-    check_eq(
-        "`loaded` in status before `load`",
-        &status(&mut first, 1)?["loaded"],
-        &Value::Bool(false),
-    )?;
+    let plan = first.vm.run_ok(&format!(
+        "su nobody -s /bin/sh -c \
+         \"{loader} plan {options} --snapshot /tmp/snapshot --json 2>/dev/null\""
+    ))?;
+    first.expect_armed(false, "after `plan`")?;
+    check_eq!(first.status(1)?["loaded"], false, "`loaded` in status before `load`")?;
 
     let armed = first.arm("")?;
-    let planned: Vec<_> = segments(&plan)?;
-    let loaded: Vec<_> = armed
-        .loaded
-        .segments
-        .iter()
-        .map(|segment| (segment.name.clone(), segment.start, segment.len))
-        .collect();
-    check(
-        planned == loaded,
-        "segments that `plan` predicted",
-        format!("{loaded:x?}"),
-        format!("{planned:x?}"),
-    )?;
+    let loaded = serde_json::to_value(&armed.loaded.image.segments).expect("numbers and names");
+    let planned: Value = json(&plan)?;
+    check_eq!(planned["segments"], loaded, "segments that `plan` predicted")?;
     first.note("`plan` had predicted the segments");
 
-    let told = status(&mut first, 0)?;
-    check_eq("`answer` in status", &told["answer"], &Value::from("yes"))?;
-    check_eq("`loaded` in status", &told["loaded"], &Value::Bool(true))?;
-    check_eq("`identity` in status", &told["identity"], &Value::String(armed.image.identity))?;
     let region = first.crash_region()?;
-    check_eq(
-        "`crash_size` in status",
-        &told["crash_size"],
-        &Value::from(region.end - region.start),
-    )?;
-    check_eq("`crash_hotplug_cpu` in status", &told["crash_hotplug_cpu"], &Value::Bool(true))?;
-    check_eq(
-        "`crash_hotplug_memory` in status",
-        &told["crash_hotplug_memory"],
-        &Value::Bool(true),
-    )?;
-    let strict =
-        format!("{} status --strict --prometheus /tmp/kdump.prom >/dev/null 2>&1", guest::LOADER);
-    first
-        .vm
-        .run_ok(&format!("{strict} && grep -x 'kdump_loader_dump_expected 1' /tmp/kdump.prom"))?;
+    let told = first.status(0)?;
+    for (name, expected) in [
+        ("answer", json!("yes")),
+        ("loaded", json!(true)),
+        ("identity", json!(armed.image.identity)),
+        ("crash_size", json!(region.end - region.start)),
+        ("crash_hotplug_cpu", json!(true)),
+        ("crash_hotplug_memory", json!(true)),
+    ] {
+        check_eq!(told[name], expected, "`{name}` in status")?;
+    }
+    first.vm.run_ok(&format!(
+        "{loader} status --strict --prometheus /tmp/kdump.prom >/dev/null 2>&1 && \
+         grep -x 'kdump_loader_dump_expected 1' /tmp/kdump.prom"
+    ))?;
     first.note("`status` knows the image");
 
-    let unloaded = first.loader("unload")?;
-    check_eq(
-        format!("exit status of `unload`, which said {:?}", unloaded.text),
-        &unloaded.status,
-        &0,
-    )?;
-    check_eq("kexec_crash_loaded after `unload`", &first.crash_loaded()?, &false)?;
-    check_eq(
-        "`loaded` in status after `unload`",
-        &status(&mut first, 1)?["loaded"],
-        &Value::Bool(false),
-    )?;
+    first.vm.run_ok(&format!("{loader} unload"))?;
+    first.expect_armed(false, "after `unload`")?;
+    check_eq!(first.status(1)?["loaded"], false, "`loaded` in status after `unload`")?;
     first.note("`unload` has disarmed it");
     first.switch_off();
     Ok(())
-}
-
-/// What `status --json` says. It must exit with this status: 0 if a panic would leave a dump, else
-/// 1.
-pub(in crate::scenarios) fn status(
-    first: &mut First<'_, '_>,
-    expected: i32,
-) -> Result<Value, Error> {
-    let output = first.vm.run(&format!("{} status --json 2>/dev/null", guest::LOADER))?;
-    check_eq(
-        format!("exit status of `status`, which said {:?}", output.text),
-        &output.status,
-        &expected,
-    )?;
-    json(&output.text)
-}
-
-/// JSON that the guest has printed.
-pub(in crate::scenarios) fn json(text: &str) -> Result<Value, Error> {
-    let unintelligible =
-        |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
-    serde_json::from_str(text).map_err(unintelligible)
-}
-
-/// Name, start and length of every segment.
-fn segments(image: &Value) -> Result<Vec<(String, u64, u64)>, Error> {
-    let unintelligible =
-        || Error::Unintelligible { what: "a list of segments", text: image.to_string() };
-    let segment = |segment: &Value| {
-        Some((
-            segment["name"].as_str()?.to_owned(),
-            segment["start"].as_u64()?,
-            segment["len"].as_u64()?,
-        ))
-    };
-    let list = image["segments"].as_array().ok_or_else(unintelligible)?;
-    list.iter().map(segment).collect::<Option<_>>().ok_or_else(unintelligible)
 }

@@ -1,17 +1,20 @@
 //! `kexec-command`, `kexec-locked-down`, `file-load`: the loader called as `kexec` by services, and
 //! kexec_file_load(2).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::error::{Error, check, check_eq};
+use crate::error::{Error, check, check_eq, expect_words};
 use crate::evidence::iomem::Iomem;
 use crate::machine::DIMM_SIZE;
 use crate::scenario::table;
-use crate::stage::first::{CAPTURE_APPEND, First, load_command, load_file_command};
-use crate::stage::{Packaging, Setup, Stage, guest};
+use crate::stage::{
+    CAPTURE_APPEND, First, Packaging, Setup, Stage, guest, json, load_command, load_file_command,
+};
 
 /// Where services look for it.
 const KEXEC: &str = "/sbin/kexec";
+/// The call was refused before the kernel was asked.
+const REFUSED: i32 = 1;
 /// The kernel was asked, and refused.
 const REFUSED_BY_KERNEL: i32 = 255;
 
@@ -35,83 +38,54 @@ table! {
 fn kexec_command(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     install(&mut first)?;
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
     expect_armed(&mut first, "at first", false)?;
     let region = first.crash_region()?;
-    check_eq(
-        "bytes that --print-ckr-size prints",
-        &kexec(&mut first, "--print-ckr-size")?,
-        &(region.end - region.start).to_string(),
-    )?;
+    let printed = kexec(&mut first, 0, "--print-ckr-size")?;
+    check_eq!(printed, (region.end - region.start).to_string(), "what --print-ckr-size prints")?;
 
     // kdumpctl: kexec_file_load, with debug output, and Secure Boot's way to disarm.
-    kexec(
-        &mut first,
-        &format!(
-            "-s -d -p --command-line='{CAPTURE_APPEND}' --initrd={} {}",
-            guest::INITRD,
-            guest::KERNEL
-        ),
-    )?;
+    let load = format!("-s -d -p --command-line='{CAPTURE_APPEND}' --initrd={initrd} {kernel}");
+    kexec(&mut first, 0, &load)?;
     expect_armed(&mut first, "kdumpctl's start", true)?;
-    check(first.image().is_err(), "image after kexec_file_load", "none of ours", "one")?;
-    kexec(&mut first, "-s -p -u")?;
+    check!(first.image().is_err(), "image after kexec_file_load: expected none of ours")?;
+    kexec(&mut first, 0, "-s -p -u")?;
     expect_armed(&mut first, "kdumpctl's stop under Secure Boot", false)?;
 
     // load.sh: everything after the file.
-    kexec(
-        &mut first,
-        &format!("-p {} --append='{CAPTURE_APPEND}' --initrd={} -a", guest::KERNEL, guest::INITRD),
-    )?;
+    let load = format!("-p {kernel} --append='{CAPTURE_APPEND}' --initrd={initrd} -a");
+    kexec(&mut first, 0, &load)?;
     expect_armed(&mut first, "load.sh", true)?;
     let by_suse = first.image()?.identity;
-    let said = refused(&mut first, "-l /boot/vmlinuz")?;
-    check(
-        said.contains("KDUMP_LOADER_KEXEC"),
-        "what `kexec` answers to -l",
-        "who else does it",
-        &said,
-    )?;
-    refused(&mut first, "-p --real-mode /boot/vmlinuz")?;
-    refused(&mut first, "-p /boot/capture.cpio")?;
-    check_eq("identity of the armed image after refusals", &first.image()?.identity, &by_suse)?;
-    kexec(&mut first, "-p -u")?;
+    let said = kexec(&mut first, REFUSED, "-l /boot/vmlinuz")?;
+    expect_words("`kexec -l`", &said, &["KDUMP_LOADER_KEXEC"])?;
+    kexec(&mut first, REFUSED, "-p --real-mode /boot/vmlinuz")?;
+    kexec(&mut first, REFUSED, "-p /boot/capture.cpio")?;
+    check_eq!(first.image()?.identity, by_suse, "identity of the armed image after refusals")?;
+    kexec(&mut first, 0, "-p -u")?;
     expect_armed(&mut first, "unload.sh", false)?;
-    kexec(&mut first, "-p -u")?;
+    kexec(&mut first, 0, "-p -u")?;
 
     // kdump-config: load, reload over it without the gap, and on to the panic.
     let command_line = format!(
         "BOOT_IMAGE=/boot/vmlinuz ro  {CAPTURE_APPEND} systemd.unit=kdump-tools-dump.service"
     );
-    let load = format!(
-        "-p --command-line=\"{command_line}\" --initrd={} {}",
-        guest::INITRD,
-        guest::KERNEL
-    );
-    kexec(&mut first, &load)?;
+    let load = format!("-p --command-line=\"{command_line}\" --initrd={initrd} {kernel}");
+    kexec(&mut first, 0, &load)?;
     let loaded = first.image()?.identity;
-    let said = kexec(&mut first, &format!("{load} --hotplug --no-checks"))?;
-    check(
-        said.contains("has no effect"),
-        "what `kexec` answers to --no-checks",
-        "that it has no effect",
-        &said,
-    )?;
-    check(first.image()?.identity != loaded, "identity after a reload", "another", "the same")?;
+    let said = kexec(&mut first, 0, &format!("{load} --hotplug --no-checks"))?;
+    expect_words("`kexec --no-checks`", &said, &["has no effect"])?;
+    check!(first.image()?.identity != loaded, "identity after a reload: expected another")?;
     expect_armed(&mut first, "kdump-config's reload", true)?;
-    for subsystem in ["cpu", "memory"] {
-        let file = format!("/sys/devices/system/{subsystem}/crash_hotplug");
-        check_eq(&file, &first.vm.run_ok(&format!("cat {file}"))?.as_str(), &"1")?;
-    }
+    first.expect_crash_hotplug()?;
     first.note("kdumpctl's, load.sh's and kdump-config's calls do what they ask for");
 
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         line.starts_with(&command_line),
-        "the capture kernel's command line",
-        &command_line,
-        &line,
+        "the capture kernel's command line: expected {command_line}, found {line}"
     )?;
     capture.expect_dump().map(drop)
 }
@@ -121,54 +95,24 @@ const UNMOUNT: &str = "umount /sys/kernel/security; ";
 fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup::default())?;
     install(&mut first)?;
-    let load = format!(
-        "-p --command-line='{CAPTURE_APPEND}' --initrd={} {}",
-        guest::INITRD,
-        guest::KERNEL
-    );
-    kexec(&mut first, &load)?;
+    let (kernel, initrd) = (guest::KERNEL, guest::INITRD);
+    let load = format!("-p --command-line='{CAPTURE_APPEND}' --initrd={initrd} {kernel}");
+    kexec(&mut first, 0, &load)?;
     let ours = first.image()?.identity;
     first.vm.run_ok("echo integrity >/sys/kernel/security/lockdown")?;
-    let said = refused(&mut first, &load.replace("-p ", "-p -c "))?;
-    check(
-        said.contains("locked down"),
-        "what `kexec` answers to -c",
-        "that the kernel is locked down",
-        &said,
-    )?;
+    let said = kexec(&mut first, REFUSED, &load.replace("-p ", "-p -c "))?;
+    expect_words("`kexec -c`", &said, &["locked down"])?;
 
     // A machine without UEFI has no key that vouches for a distribution's kernel. That shows only
     // when the kernel is given the file.
     for call in ["-a", "-s"] {
-        let output = first.vm.run(&format!("{KEXEC} {load} {call}"))?;
-        check_eq(
-            format!("exit status of {call}, which said {:?}", output.text),
-            &output.status,
-            &REFUSED_BY_KERNEL,
-        )?;
-        check(
-            output.text.contains("still armed"),
-            format!("what `kexec` answers to {call}"),
-            "that nothing is lost",
-            &output.text,
-        )?;
-        check(
-            output.text.contains("booted by a BIOS"),
-            format!("what `kexec` answers to {call}"),
-            "why no key is trusted",
-            &output.text,
-        )?;
-        check_eq(
-            format!("identity of the armed image after {call}"),
-            &first.image()?.identity,
-            &ours,
-        )?;
+        let said = kexec(&mut first, REFUSED_BY_KERNEL, &format!("{load} {call}"))?;
+        expect_words(call, &said, &["still armed", "booted by a BIOS"])?;
+        check_eq!(first.image()?.identity, ours, "identity of the armed image after {call}")?;
         expect_armed(&mut first, call, true)?;
-        check_eq("kexec_loaded", &first.vm.run_ok("cat /sys/kernel/kexec_loaded")?.as_str(), &"0")?;
+        check_eq!(first.vm.run_ok("cat /sys/kernel/kexec_loaded")?, "0", "kexec_loaded")?;
     }
-    first.note(
-        "a kernel with a signature that is not trusted is refused, and the armed image stays armed",
-    );
+    first.note("a kernel whose signature is not trusted is refused, and the image stays armed");
 
     // Now /proc/kcore is closed. Without securityfs, that is all that tells of lockdown.
     first.vm.run_ok("echo confidentiality >/sys/kernel/security/lockdown")?;
@@ -176,22 +120,15 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
         ("confidentiality", "", "locked down (confidentiality"),
         ("no securityfs", UNMOUNT, "/proc/kcore"),
     ] {
-        let output = first.vm.run(&format!("{before}{}", load_command(CAPTURE_APPEND, "")))?;
-        let said = output.text.contains(word) && output.text.contains("--file");
-        check(
-            output.status == 1 && said,
-            format!("what `load` says under {case}"),
-            format!("{word}, and --file"),
-            &output.text,
-        )?;
+        let load = format!("{before}{}", load_command(CAPTURE_APPEND, ""));
+        let said = first.vm.run_to(1, &load)?;
+        expect_words(&format!("`load` under {case}"), &said, &[word, "--file"])?;
         expect_armed(&mut first, case, true)?;
     }
 
-    kexec(&mut first, "-p -u")?;
+    kexec(&mut first, 0, "-p -u")?;
     expect_armed(&mut first, "-p -u under lockdown", false)?;
-    first.note(
-        "disarmed by kexec_file_load, as lockdown allows, and although securityfs is not mounted",
-    );
+    first.note("disarmed by kexec_file_load, as lockdown allows, although securityfs is unmounted");
     first.switch_off();
     Ok(())
 }
@@ -199,10 +136,10 @@ fn locked_down(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { dimms: 1, ..Setup::default() })?;
     let load = load_file_command(CAPTURE_APPEND);
-    let told = json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
-    check_eq("`call` that `load --file` printed", &told["call"], &Value::from("kexec_file_load"))?;
-    check_eq("`hotplug` that `load --file` printed", &told["hotplug"], &Value::Bool(true))?;
-    check_eq("kexec_crash_loaded after `load --file`", &first.crash_loaded()?, &true)?;
+    let told: Value = json(&first.vm.run_ok(&format!("{load} 2>/dev/null"))?)?;
+    check_eq!(told["call"], "kexec_file_load", "`call` that `load --file` printed")?;
+    check_eq!(told["hotplug"], true, "`hotplug` that `load --file` printed")?;
+    first.expect_armed(true, "after `load --file`")?;
     expect_recorded(&mut first, guest::KERNEL)?;
 
     // The system call would have freed the armed image before it looked at these.
@@ -212,28 +149,22 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
         (guest::KERNEL, guest::INITRD),
         (guest::INITRD, "/tmp/empty"),
     ] {
-        let output = first.vm.run(&load.replace(good, bad))?;
-        check_eq(
-            format!("exit status with {bad}, which said {:?}", output.text),
-            &output.status,
-            &1,
-        )?;
-        check_eq(format!("kexec_crash_loaded after {bad}"), &first.crash_loaded()?, &true)?;
+        first.vm.run_to(1, &load.replace(good, bad))?;
+        first.expect_armed(true, &format!("after {bad}"))?;
     }
     expect_recorded(&mut first, guest::KERNEL)?;
     first.note("bad files are refused, and the image that the kernel has made stays armed");
 
-    first.place_sentinel(2, &(0..u64::MAX))?;
+    first.place_sentinel(2)?;
     let before = first.iomem()?.dumped();
     let dimm = first.add_dimm(0)?;
-    first.place_sentinel(1, &dimm)?;
+    first.place_sentinel_in(1, &dimm)?;
     let mut crashed = first.panic(None)?;
     crashed.await_capture_kernel()?;
     let core = crashed.check_vmcore()?;
-    let bytes: u64 = before.iter().map(|range| range.end - range.start).sum();
-    let grown: u64 =
-        crashed.victim.iomem.dumped().iter().map(|range| range.end - range.start).sum();
-    check_eq("memory to be dumped: what there was, and a DIMM", &grown, &(bytes + DIMM_SIZE))?;
+    let [bytes, grown] = [before, crashed.victim.iomem.dumped()]
+        .map(|ranges| ranges.iter().map(|range| range.end - range.start).sum::<u64>());
+    check_eq!(grown, bytes + DIMM_SIZE, "memory to be dumped: what there was, and a DIMM")?;
     crashed.stage.outcome.fact("vmcore: bytes of memory", core.load_bytes());
     Ok(())
 }
@@ -241,21 +172,19 @@ fn file_load(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { packaging: Packaging::Unified, ..Setup::default() })?;
     install(&mut first)?;
-    kexec(&mut first, &format!("-p -s {}", guest::UKI))?;
+    kexec(&mut first, 0, &format!("-p -s {}", guest::UKI))?;
     expect_armed(&mut first, "-s with a unified kernel image", true)?;
     expect_recorded(&mut first, guest::UKI)?;
-    kexec(&mut first, "-p -s -u")?;
-    kexec(&mut first, &format!("-p -c --type=uki {}", guest::UKI))?;
+    kexec(&mut first, 0, "-p -s -u")?;
+    kexec(&mut first, 0, &format!("-p -c --type=uki {}", guest::UKI))?;
     expect_armed(&mut first, "-c with a unified kernel image", true)?;
-    first.note("armed a unified kernel image, with its own initrd, and its own command line without crashkernel=");
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.note("armed with the image's own initrd, and its command line without crashkernel=");
+    first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     let line = capture.run_ok("cat /proc/cmdline")?;
-    check(
+    check!(
         line.starts_with(CAPTURE_APPEND),
-        "the capture kernel's command line",
-        CAPTURE_APPEND,
-        &line,
+        "the capture kernel's command line: expected {CAPTURE_APPEND}, found {line}"
     )?;
     capture.expect_dump().map(drop)
 }
@@ -263,78 +192,50 @@ fn unified_kernel_image(stage: &mut Stage<'_>) -> Result<(), Error> {
 fn vmlinux(stage: &mut Stage<'_>) -> Result<(), Error> {
     let mut first = stage.boot(&Setup { packaging: Packaging::Vmlinux, ..Setup::default() })?;
     install(&mut first)?;
-    let load = format!(
-        "-p -t elf-x86_64 --args-linux --append='{CAPTURE_APPEND}' --initrd={} {}",
-        guest::INITRD,
-        guest::VMLINUX
-    );
-    let said = refused(&mut first, &format!("{load} -s"))?;
-    check(
-        said.contains("bzImages only"),
-        "what `kexec` answers to -s",
-        "what the kernel takes",
-        &said,
-    )?;
-    kexec(&mut first, &load)?;
+    let (kernel, initrd) = (guest::VMLINUX, guest::INITRD);
+    let line = format!("--append='{CAPTURE_APPEND}'");
+    let load = format!("-p -t elf-x86_64 --args-linux {line} --initrd={initrd} {kernel}");
+    let said = kexec(&mut first, REFUSED, &format!("{load} -s"))?;
+    expect_words("`kexec -s`", &said, &["bzImages only"])?;
+    kexec(&mut first, 0, &load)?;
     expect_armed(&mut first, "a vmlinux", true)?;
     let region = first.crash_region()?;
-    first.place_sentinel(1, &(0..u64::MAX))?;
+    first.place_sentinel(1)?;
     let mut capture = first.panic(None)?.capture()?;
     capture.expect_dump()?;
     let text = Iomem::parse(&capture.run_ok("cat /proc/iomem")?)?.kernel_text;
-    check(
+    check!(
         region.contains(&text),
-        "where the capture kernel runs",
-        format!("{region:x?}"),
-        format!("{text:#x}"),
-    )?;
-    Ok(())
+        "where the capture kernel runs: expected {region:x?}, found {text:#x}"
+    )
 }
 
 fn install(first: &mut First<'_, '_>) -> Result<(), Error> {
     first.vm.run_ok(&format!("mkdir -p /sbin && ln -s {} {KEXEC}", guest::LOADER)).map(drop)
 }
 
-/// The call must succeed; what it says.
-fn kexec(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
-    first.vm.run_ok(&format!("{KEXEC} {arguments}"))
-}
-
-/// The call must be refused before the kernel is asked; what it says.
-fn refused(first: &mut First<'_, '_>, arguments: &str) -> Result<String, Error> {
-    let output = first.vm.run(&format!("{KEXEC} {arguments}"))?;
-    check_eq(
-        format!("exit status of `kexec {arguments}`, which said {:?}", output.text),
-        &output.status,
-        &1,
-    )?;
-    Ok(output.text)
+/// The call must end with this status; what it says.
+fn kexec(first: &mut First<'_, '_>, status: i32, arguments: &str) -> Result<String, Error> {
+    first.vm.run_to(status, &format!("{KEXEC} {arguments}"))
 }
 
 /// `-S` and the kernel must say so.
 fn expect_armed(first: &mut First<'_, '_>, when: &str, armed: bool) -> Result<(), Error> {
-    check_eq(format!("kexec_crash_loaded: {when}"), &first.crash_loaded()?, &armed)?;
-    let status = first.vm.run(&format!("{KEXEC} -S"))?.status;
-    check_eq(format!("exit status of -S: {when}"), &status, &i32::from(armed))
+    first.expect_armed(armed, when)?;
+    kexec(first, i32::from(armed), "-S").map(drop)
 }
 
 /// `status` must know what the kernel has made an image of.
 fn expect_recorded(first: &mut First<'_, '_>, kernel: &str) -> Result<(), Error> {
-    let status = json(&first.vm.run_ok(&format!("{} status --json 2>/dev/null", guest::LOADER))?)?;
+    let status = first.status(0)?;
     let record = &status["record"];
-    let known = serde_json::json!([
+    let known = json!([
         status["loaded"],
         record["call"],
         record["kernel"],
         record["command_line"],
         status["identity"]
     ]);
-    let expected = serde_json::json!([true, "kexec_file_load", kernel, CAPTURE_APPEND, null]);
-    check_eq("armed, call, kernel, command line and identity in status", &known, &expected)
-}
-
-fn json(text: &str) -> Result<Value, Error> {
-    let unintelligible =
-        |error| Error::Unintelligible { what: "JSON", text: format!("{error} in {text}") };
-    serde_json::from_str(text).map_err(unintelligible)
+    let expected = json!([true, "kexec_file_load", kernel, CAPTURE_APPEND, null]);
+    check_eq!(known, expected, "armed, call, kernel, command line and identity in status")
 }

@@ -25,7 +25,10 @@ const PROMPT: &str = "ready%";
 const LINES: [(&str, &[&str]); 4] = [
     (
         "kdump-loader ",
-        &["inspect", "load", "plan", "reload", "service", "snapshot", "status", "unload", "watch"],
+        &[
+            "inspect", "last", "load", "plan", "reload", "service", "snapshot", "status", "unload",
+            "watch",
+        ],
     ),
     ("kdump-loader status --", &["--json", "--prometheus", "--strict"]),
     ("kdump-loader service ", &["check", "install", "uninstall"]),

@@ -8,12 +8,13 @@ use xshell::cmd;
 use super::*;
 
 /// Every page of a command, and words that it must contain.
-const PAGES: [(&str, &[&str]); 14] = [
+const PAGES: [(&str, &[&str]); 15] = [
     ("kdump-loader.8", &["kdump\\-loader\\-load(8)", "kdump\\-loader.toml"]),
     ("kdump-loader-load.8", &["\\-\\-on\\-corrupt", "\\-\\-reuse\\-cmdline"]),
     ("kdump-loader-unload.8", &["Disarm"]),
     ("kdump-loader-reload.8", &["kdump\\-loader.toml", "\\-\\-queue"]),
     ("kdump-loader-status.8", &["\\-\\-json", "\\-\\-strict"]),
+    ("kdump-loader-last.8", &["\\-\\-all", "\\-\\-json"]),
     ("kdump-loader-watch.8", &["\\-\\-json"]),
     ("kdump-loader-plan.8", &["\\-\\-snapshot", "\\-\\-svg"]),
     ("kdump-loader-inspect.8", &["bzImage"]),

@@ -15,7 +15,7 @@ pub struct Call {
     pub arguments: &'static str,
     /// What both make of it.
     pub outcome: Outcome,
-    /// The same in words, or the reason; empty where there is nothing to say.
+    /// The same in words, or the reason; may be empty.
     pub note: &'static str,
 }
 
@@ -60,188 +60,96 @@ impl Outcome {
     }
 }
 
-const fn call(
-    option: &'static str,
-    arguments: &'static str,
-    outcome: Outcome,
-    note: &'static str,
-) -> Call {
-    Call { option, arguments, outcome, note }
+/// The table: option, arguments, outcome, and the outcome's note, if there is one. Options stand
+/// before `--command-line`: kexec-tools 2.0.29 and 2.0.32 forget the command line at some that
+/// follow it.
+macro_rules! calls {
+    ($($option:literal $arguments:literal $outcome:ident $($note:literal)?;)*) => {
+        &[$(Call {
+            option: $option,
+            arguments: $arguments,
+            outcome: $outcome,
+            note: concat!($($note)?),
+        }),*]
+    };
 }
 
-/// All of them. Options stand before `--command-line`: kexec-tools 2.0.29 and 2.0.32 forget the
-/// command line at some that follow it.
-pub const CALLS: &[Call] = &[
-    call("--help", "--help", Answer, "each prints its own options"),
-    call("--version", "--version", Answer, "each prints its own"),
-    call("--print-ckr-size", "--print-ckr-size", Answer, "the same number is printed"),
-    call("--status", "-S", Answer, "1 if armed, 0 if not, with each in both states"),
-    call("--command-line", "-p -c --command-line='{line}' {kernel}", Same, ""),
-    call("--append", "-p -c --append='{line}' {kernel}", Same, ""),
-    call("--load-panic", "--load-panic -c --command-line='{line}' {kernel}", Same, ""),
-    call("--kexec-syscall", "-p --kexec-syscall --command-line='{line}' {kernel}", Same, ""),
-    call(
-        "--debug",
-        "-p -c -d -d --command-line='{line}' {kernel}",
-        Same,
-        "`-d` is in every call here, to learn addresses from kexec-tools",
-    ),
-    call("--initrd", "-p -c --command-line='{line}' --initrd={initrd} {kernel}", Same, ""),
-    call("--ramdisk", "-p -c --command-line='{line}' --ramdisk={initrd} {kernel}", Same, ""),
-    call(
-        "--reuse-cmdline",
-        "-p -c --append='{line}' --reuse-cmdline {kernel}",
-        FilteredLine,
-        "kexec-tools drops `crashkernel=` and `BOOT_IMAGE=` only; here it also reuses `initrd=`, which names the running kernel's",
-    ),
-    call(
-        "--hotplug",
-        "-p -c --hotplug --command-line='{line}' {kernel}",
-        Same,
-        "the loader asks the kernel to keep the image current, always",
-    ),
-    call(
-        "--mem-min",
-        "-p -c --mem-min={low} --command-line='{line}' {kernel}",
-        Same,
-        "all of it above",
-    ),
-    call(
-        "--mem-max",
-        "-p -c --mem-max={high} --command-line='{line}' {kernel}",
-        Same,
-        "all of it below",
-    ),
-    call(
-        "--noefi",
-        "-p -c --noefi --command-line='{line}' {kernel}",
-        Same,
-        "`acpi_rsdp=` in both; behind `--append`, `--noefi` costs kexec-tools the whole command line, the loader keeps it",
-    ),
-    call("--type", "-p -c --type=bzImage64 --command-line='{line}' {kernel}", Same, ""),
-    call(
-        "--type",
-        "-p -c --type=bzImage --command-line='{line}' {kernel}",
-        AnotherEntry,
-        "kexec-tools enters the kernel in 32-bit mode, by its real-mode header; here it is the same file, entered in 64-bit mode",
-    ),
-    call(
-        "--type",
-        "-p -c --type=elf-x86_64 --command-line='{line}' {kernel}",
-        RefusedByBoth,
-        "the file is a bzImage",
-    ),
-    call(
-        "--no-checks",
-        "-p -c --no-checks --command-line='{line}' {kernel}",
-        Same,
-        "kexec-tools' purgatory skips the digest, the loader's verifies, and the loader says so",
-    ),
-    call(
-        "--console-serial",
-        "-p -c --console-serial --command-line='{line}' {kernel}",
-        Same,
-        "where the purgatory speaks is in no other segment",
-    ),
-    call(
-        "--serial",
-        "-p -c --serial=ttyS1 --command-line='{line}' {kernel}",
-        Same,
-        "kexec-tools' purgatory speaks only with `--console-serial`, too",
-    ),
-    call(
-        "--serial-baud",
-        "-p -c --serial-baud=115200 --command-line='{line}' {kernel}",
-        Same,
-        "ignored here, and said so",
-    ),
-    call(
-        "--console-vga",
-        "-p -c --console-vga --command-line='{line}' {kernel}",
-        Same,
-        "ignored here, and said so",
-    ),
-    call(
-        "--reset-vga",
-        "-p -c --reset-vga --command-line='{line}' {kernel}",
-        Same,
-        "ignored here, and said so",
-    ),
-    call(
-        "--elf32-core-headers",
-        "-p -c --elf32-core-headers --command-line='{line}' {kernel}",
-        Same,
-        "64-bit in both",
-    ),
-    call(
-        "--elf64-core-headers",
-        "-p -c --elf64-core-headers --command-line='{line}' {kernel}",
-        Same,
-        "",
-    ),
-    call(
-        "--pass-memmap-cmdline",
-        "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}",
-        MapInWords,
-        "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which of it to use",
-    ),
-    call(
-        "--reuse-video-type",
-        "-p -c --reuse-video-type --command-line='{line}' {kernel}",
-        Same,
-        "",
-    ),
-    call("--args-linux", "-p -c --args-linux --command-line='{line}' {kernel}", Same, ""),
-    call(
-        "--args-elf",
-        "-p -c --args-elf --command-line='{line}' {kernel}",
-        RefusedHere,
-        "kexec-tools takes it and does nothing with a bzImage",
-    ),
-    call(
-        "--args-none",
-        "-p -c --args-none --command-line='{line}' {kernel}",
-        RefusedHere,
-        "kexec-tools takes it and does nothing with a bzImage",
-    ),
-    call(
-        "--module",
-        "-p -c --module={initrd} --command-line='{line}' {kernel}",
-        RefusedHere,
-        "kexec-tools takes it and does nothing with a bzImage",
-    ),
-    call(
-        "--real-mode",
-        "-p -c --real-mode --command-line='{line}' {kernel}",
-        RefusedByBoth,
-        "kexec-tools enters no crash kernel so, either",
-    ),
-    call(
-        "--entry-32bit",
-        "-p -c --entry-32bit --command-line='{line}' {kernel}",
-        RefusedHere,
-        "kexec-tools enters the kernel in 32-bit mode",
-    ),
-    call(
-        "--dtb",
-        "-p -c --dtb={initrd} --command-line='{line}' {kernel}",
-        RefusedHere,
-        "kexec-tools takes it, and Linux on this machine would not read it",
-    ),
-    call(
-        "--kexec-file-syscall",
-        "-p -s --command-line='{line}' --initrd={initrd} {kernel}",
-        KernelsImage,
-        "all of the crash region but what is random or is a digest of it",
-    ),
-    call(
-        "--kexec-syscall-auto",
-        "-p -a --command-line='{line}' {kernel}",
-        AnotherCall,
-        "kexec-tools tries kexec_file_load first, the loader kexec_load, because only there the purgatory is ours",
-    ),
-    call("--unload", "-p -u", Answer, "nothing is armed any more"),
-];
+/// All of them.
+pub const CALLS: &[Call] = calls! {
+    "--help" "--help" Answer
+        "each prints its own options";
+    "--version" "--version" Answer
+        "each prints its own";
+    "--print-ckr-size" "--print-ckr-size" Answer
+        "the same number is printed";
+    "--status" "-S" Answer
+        "1 if armed, 0 if not, with each in both states";
+    "--command-line" "-p -c --command-line='{line}' {kernel}" Same;
+    "--append" "-p -c --append='{line}' {kernel}" Same;
+    "--load-panic" "--load-panic -c --command-line='{line}' {kernel}" Same;
+    "--kexec-syscall" "-p --kexec-syscall --command-line='{line}' {kernel}" Same;
+    "--debug" "-p -c -d -d --command-line='{line}' {kernel}" Same
+        "`-d` is in every call here, to learn addresses from kexec-tools";
+    "--initrd" "-p -c --command-line='{line}' --initrd={initrd} {kernel}" Same;
+    "--ramdisk" "-p -c --command-line='{line}' --ramdisk={initrd} {kernel}" Same;
+    "--reuse-cmdline" "-p -c --append='{line}' --reuse-cmdline {kernel}" FilteredLine
+        "kexec-tools drops `crashkernel=` and `BOOT_IMAGE=` only; here it also reuses `initrd=`, \
+         which names the running kernel's";
+    "--hotplug" "-p -c --hotplug --command-line='{line}' {kernel}" Same
+        "the loader asks the kernel to keep the image current, always";
+    "--mem-min" "-p -c --mem-min={low} --command-line='{line}' {kernel}" Same
+        "all of it above";
+    "--mem-max" "-p -c --mem-max={high} --command-line='{line}' {kernel}" Same
+        "all of it below";
+    "--noefi" "-p -c --noefi --command-line='{line}' {kernel}" Same
+        "`acpi_rsdp=` in both; behind `--append`, `--noefi` costs kexec-tools the whole command \
+         line, the loader keeps it";
+    "--type" "-p -c --type=bzImage64 --command-line='{line}' {kernel}" Same;
+    "--type" "-p -c --type=bzImage --command-line='{line}' {kernel}" AnotherEntry
+        "kexec-tools enters the kernel in 32-bit mode, by its real-mode header; here it is the \
+         same file, entered in 64-bit mode";
+    "--type" "-p -c --type=elf-x86_64 --command-line='{line}' {kernel}" RefusedByBoth
+        "the file is a bzImage";
+    "--no-checks" "-p -c --no-checks --command-line='{line}' {kernel}" Same
+        "kexec-tools' purgatory skips the digest, the loader's verifies, and the loader says so";
+    "--console-serial" "-p -c --console-serial --command-line='{line}' {kernel}" Same
+        "where the purgatory speaks is in no other segment";
+    "--serial" "-p -c --serial=ttyS1 --command-line='{line}' {kernel}" Same
+        "kexec-tools' purgatory speaks only with `--console-serial`, too";
+    "--serial-baud" "-p -c --serial-baud=115200 --command-line='{line}' {kernel}" Same
+        "ignored here, and said so";
+    "--console-vga" "-p -c --console-vga --command-line='{line}' {kernel}" Same
+        "ignored here, and said so";
+    "--reset-vga" "-p -c --reset-vga --command-line='{line}' {kernel}" Same
+        "ignored here, and said so";
+    "--elf32-core-headers" "-p -c --elf32-core-headers --command-line='{line}' {kernel}" Same
+        "64-bit in both";
+    "--elf64-core-headers" "-p -c --elf64-core-headers --command-line='{line}' {kernel}" Same;
+    "--pass-memmap-cmdline" "-p -c --pass-memmap-cmdline --command-line='{line}' {kernel}" MapInWords
+        "kexec-tools hands on the whole machine's memory map, and says in `memmap=` words which \
+         of it to use";
+    "--reuse-video-type" "-p -c --reuse-video-type --command-line='{line}' {kernel}" Same;
+    "--args-linux" "-p -c --args-linux --command-line='{line}' {kernel}" Same;
+    "--args-elf" "-p -c --args-elf --command-line='{line}' {kernel}" RefusedHere
+        "kexec-tools takes it and does nothing with a bzImage";
+    "--args-none" "-p -c --args-none --command-line='{line}' {kernel}" RefusedHere
+        "kexec-tools takes it and does nothing with a bzImage";
+    "--module" "-p -c --module={initrd} --command-line='{line}' {kernel}" RefusedHere
+        "kexec-tools takes it and does nothing with a bzImage";
+    "--real-mode" "-p -c --real-mode --command-line='{line}' {kernel}" RefusedByBoth
+        "kexec-tools enters no crash kernel so, either";
+    "--entry-32bit" "-p -c --entry-32bit --command-line='{line}' {kernel}" RefusedHere
+        "kexec-tools enters the kernel in 32-bit mode";
+    "--dtb" "-p -c --dtb={initrd} --command-line='{line}' {kernel}" RefusedHere
+        "kexec-tools takes it, and Linux on this machine would not read it";
+    "--kexec-file-syscall" "-p -s --command-line='{line}' --initrd={initrd} {kernel}" KernelsImage
+        "all of the crash region but what is random or is a digest of it";
+    "--kexec-syscall-auto" "-p -a --command-line='{line}' {kernel}" AnotherCall
+        "kexec-tools tries kexec_file_load first, the loader kexec_load, because only there the \
+         purgatory is ours";
+    "--unload" "-p -u" Answer
+        "nothing is armed any more";
+};
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::error::{Error, check};
 use crate::evidence::elfcore::{ElfCore, HEADER_LEN};
-use crate::stage::first::First;
+use crate::stage::First;
 
 /// `struct boot_params` (arch/x86/include/uapi/asm/bootparam.h): a page, and in it, by offset,
 const PAGE: usize = 4096;
@@ -24,20 +24,15 @@ const LONGEST_LINE: usize = 4096;
 /// How much of the kernel is compared: less than any has.
 const COMPARED: usize = 8 << 20;
 
-/// What the capture kernel is handed.
 pub struct Handed {
-    /// The page.
     pub params: Vec<u8>,
-    /// The command line.
     pub line: String,
     /// The memory map: range and type.
     pub e820: Vec<(Range<u64>, u32)>,
-    /// The initial RAM disk's bytes.
     pub initrd: Vec<u8>,
     /// The elfcorehdr's address, and what it tells to dump.
     pub elfcorehdr: u64,
     pub dumped: Vec<Range<u64>>,
-    /// The first bytes of the kernel.
     pub kernel: Vec<u8>,
 }
 
@@ -55,14 +50,11 @@ impl Handed {
     }
 
     /// Leaves out words that begin so; there must be one.
-    pub fn drop_words(&mut self, prefix: &str, what: &str) -> Result<(), Error> {
-        check(self.line.split(' ').any(|word| word.starts_with(prefix)), what, prefix, &self.line)?;
-        self.line = self
-            .line
-            .split(' ')
-            .filter(|word| !word.starts_with(prefix))
-            .collect::<Vec<_>>()
-            .join(" ");
+    pub fn drop_words(&mut self, prefix: &str) -> Result<(), Error> {
+        let all: Vec<_> = self.line.split(' ').collect();
+        let kept: Vec<_> = all.iter().copied().filter(|word| !word.starts_with(prefix)).collect();
+        check!(kept.len() < all.len(), "the peer's line: expected {prefix}, found {}", self.line)?;
+        self.line = kept.join(" ");
         Ok(())
     }
 
@@ -100,8 +92,7 @@ impl Handed {
             (start..start + len, u32::from_le_bytes(entry[16..].try_into().expect("four bytes")))
         });
         let e820 = e820.collect();
-        let unintelligible =
-            || Error::Unintelligible { what: "elfcorehdr= in a command line", text: line.clone() };
+        let unintelligible = || Error::unreadable("elfcorehdr= in a command line", &line);
         let word = line
             .split(' ')
             .find_map(|word| word.strip_prefix("elfcorehdr="))
